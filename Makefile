@@ -1,0 +1,42 @@
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+
+# --- the virtual environment: made once, made anew when the lock changes ---
+.venv/ready: .locks/dev.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; try make PYTHON=python3.12") if sys.version_info < (3, 11) else 0'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .locks/dev.txt
+	@touch $@
+
+.PHONY: help
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-14s %s\n", $$1, $$2}'
+
+.PHONY: lock
+lock: .venv/ready ## renew the locks from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
+		pyproject.toml -o .locks/runtime.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
+		-c .locks/runtime.txt --group dev pyproject.toml -o .locks/dev.txt
+
+.PHONY: test
+test: .venv/ready ## everything that is proven in under three minutes
+	$(BIN)/python -m pytest -q -m 'not slow'
+
+.PHONY: test-all
+test-all: .venv/ready ## the tests that take longer as well
+	$(BIN)/python -m pytest -q
+
+.PHONY: lint
+lint: .venv/ready ## style, types, async hazards
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/flake8-async --enable=ASYNC job tests terraform
+	$(BIN)/mypy
+
+.PHONY: format
+format: .venv/ready ## what lint would ask for, where a tool can do it
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
