@@ -1,0 +1,20 @@
+"""`python -m job`."""
+
+import os
+import signal
+import sys
+import traceback
+
+# As PID 1 of a container the process would ignore these until the run listens; nothing is under way before that.
+signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
+signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+
+from job.cli import main  # noqa: E402
+from job.exits import Exit  # noqa: E402
+
+try:
+    code = main(sys.argv[1:])
+except Exception:  # noqa: BLE001  the edge of the program: whatever gets here is a bug
+    traceback.print_exc()
+    code = Exit.UNFORESEEN
+sys.exit(code)

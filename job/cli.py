@@ -1,0 +1,108 @@
+"""The command line."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import trio
+
+from job.check import check
+from job.engines import METHOD, Call
+from job.exits import Exit
+from job.faults import ConfigError, Fault
+from job.log import Log, write_line
+from job.plan import Plan
+from job.prepare import prepare
+from job.run import Reporter, run
+from job.settings import Settings, read_settings
+from job.terminal import Terminal
+from job.trace import Run, new_run_id
+from job.version import COMMIT, VERSION
+
+FAULTS_SHOWN = 100
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Does what the arguments ask for and returns the exit code; raises only what is a bug."""
+    options = _parser().parse_args(arguments)
+    for library in ("google", "httpx", "httpcore", "urllib3"):  # they log what the job reports in its own words
+        logging.getLogger(library).setLevel(logging.ERROR)
+    now = datetime.now(UTC)
+    settings, faults = read_settings(os.environ, now)
+    command: Callable[[], Exit] = {
+        "run": lambda: _run(settings, faults, now),
+        "plan": lambda: _plan(settings, faults, as_json=options.json),
+        "check": lambda: trio.run(check, settings, faults, _say),
+    }[options.command]
+    return command()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m job", description="Prepares the data of every target, then has every card generated."
+    )
+    parser.add_argument("--version", action="version", version=f"{VERSION} ({COMMIT or 'no commit'})")
+    parser.set_defaults(command="run", json=False)
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command")
+    commands.add_parser("run", help="prepare the data, then generate every card (the default)")
+    plan = commands.add_parser("plan", help="print what a run would call, and call nothing")
+    plan.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
+    commands.add_parser("check", help="validate the config and ask each engine whether it is healthy")
+    return parser
+
+
+def _run(settings: Settings, faults: list[Fault], now: datetime) -> Exit:
+    identity = Run(settings.run_id or new_run_id(now))
+    watched = sys.stdout.isatty()
+    reporter: Reporter = Terminal(identity) if watched else Log(identity, settings.project)
+    return trio.run(run, settings, faults, identity, reporter)
+
+
+def _plan(settings: Settings, faults: list[Fault], *, as_json: bool) -> Exit:
+    try:
+        prepared = trio.run(prepare, settings, faults)
+    except ConfigError as error:
+        for fault in error.faults[:FAULTS_SHOWN]:
+            print(fault, file=sys.stderr)
+        if len(error.faults) > FAULTS_SHOWN:
+            print(f"and {len(error.faults) - FAULTS_SHOWN} more", file=sys.stderr)
+        return Exit.USAGE
+    for notice in prepared.notices:
+        print(notice, file=sys.stderr)
+    plan = prepared.plan
+    for engine in plan.engines():
+        url = settings.engines[engine].url or ""
+        if as_json:
+            for call in plan.calls(engine):
+                write_line(json.dumps(_as_json(call, url), ensure_ascii=False).encode())
+        else:
+            _say_calls(plan, list(plan.calls(engine)))
+    return Exit.DONE
+
+
+def _as_json(call: Call, url: str) -> dict[str, object]:
+    line: dict[str, object] = {"engine": call.engine, "method": METHOD, "url": url + call.path}
+    if call.body is not None:
+        line["body"] = json.loads(call.body)
+    return line
+
+
+def _say_calls(plan: Plan, calls: Sequence[Call]) -> None:
+    engine = calls[0].engine
+    items = f"{plan.count(engine)} cards" if engine == "qa" else f"{plan.count(engine)} targets"
+    _say(f"{engine}: {items}, {len(calls)} call{'s' if len(calls) > 1 else ''}")
+    if engine == "qa":
+        for target in plan.targets:
+            if target.card_types:
+                _say(f"  {target.id} ({target.kind}): {', '.join(target.card_types)}")
+    else:
+        for call in calls:
+            _say(f"  {', '.join(call.targets)}")
+
+
+def _say(line: str) -> None:
+    write_line(line.encode(errors="replace"))

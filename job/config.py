@@ -1,0 +1,146 @@
+"""The config objects: which there are, and what each one says by itself."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from job.documents import UnreadableError, read_json
+from job.faults import Fault, within
+from job.shapes import (
+    CARD_TYPES,
+    FULL_TARGETS,
+    IDS,
+    MODELS,
+    SIMPLE_TARGETS,
+    SWITCHES,
+    CardType,
+    Entry,
+    Models,
+    Switches,
+    faults_of,
+)
+
+D = TypeVar("D")
+T = TypeVar("T")
+
+TICKER_LIST = "ticker_list.json"
+CARD_TYPE_LIST = "card_types.json"
+CARD_TARGETS = "card_targets.json"
+ENGINE_CONTROL = "engine_control.json"
+LLM_CONFIG = "llm_config.json"
+
+ENTRIES_LIMIT = 100_000
+"""Entries of one object, so that junk does not become as many faults."""
+
+OBJECTS = (TICKER_LIST, CARD_TYPE_LIST, CARD_TARGETS, ENGINE_CONTROL, LLM_CONFIG)
+_NEEDED = {
+    TICKER_LIST: 'write an array of tickers, such as ["AAPL"], there',
+    CARD_TYPE_LIST: 'write an array of card types, such as ["news_card"], there',
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Every config object, well-formed; whether they fit together `targets` tells."""
+
+    tickers: tuple[str, ...] | None
+    """`None` where the object was not usable, so that nothing is held against it."""
+    card_types: Mapping[str, bool] | None
+    """Every known card type in the order of the object, and whether it is switched on; `None` as above."""
+    targets: Mapping[str, list[str]] | list[Entry] | None
+    """The simple form, the full form, or no object."""
+    switches: Switches
+    models: Models
+
+
+def read_config(objects: Mapping[str, bytes]) -> tuple[Config, list[Fault], list[str]]:
+    """The config, its faults and its notices. With any fault the config serves to look for further ones, not to run.
+
+    `objects` holds the content of those that exist, by their names.
+    """
+    reader = _Reader(objects)
+    config = Config(
+        tickers=reader.tickers(),
+        card_types=reader.card_types(),
+        targets=reader.targets(),
+        switches=reader.shape(ENGINE_CONTROL, SWITCHES, Switches()),
+        models=reader.shape(LLM_CONFIG, MODELS, Models()),
+    )
+    return config, reader.faults, reader.notices
+
+
+class _Reader:
+    """Reads one object after the other and gathers what there is to say."""
+
+    def __init__(self, objects: Mapping[str, bytes]) -> None:
+        self.faults: list[Fault] = []
+        self.notices: list[str] = []
+        self._values: dict[str, object] = {}
+        for name in OBJECTS:
+            if name in objects:
+                try:
+                    self._values[name] = read_json(name, objects[name])
+                except UnreadableError as error:
+                    self.faults.append(error.fault)
+            elif name in _NEEDED:
+                self.faults.append(Fault(name, "does not exist under CONFIG_URI", _NEEDED[name]))
+
+    def shape(self, name: str, shape: TypeAdapter[T], default: D) -> T | D:
+        if name not in self._values:
+            return default
+        value = self._values[name]
+        if isinstance(value, list | dict) and len(value) > ENTRIES_LIMIT:
+            self.faults.append(
+                Fault(name, f"has more than {ENTRIES_LIMIT:,} entries", "write the object that is meant")
+            )
+            return default
+        try:
+            return shape.validate_python(value)
+        except ValidationError as error:
+            self.faults += faults_of(name, error)
+            return default
+
+    def tickers(self) -> tuple[str, ...] | None:
+        tickers = self.shape(TICKER_LIST, IDS, None)
+        if tickers == []:
+            self.faults.append(Fault(TICKER_LIST, "is empty", "write the tickers there"))
+        return None if tickers is None else tuple(self.unique(TICKER_LIST, tickers))
+
+    def card_types(self) -> dict[str, bool] | None:
+        value = self._values.get(CARD_TYPE_LIST)
+        entries: list[CardType] | None
+        if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            entries = self.shape(CARD_TYPE_LIST, CARD_TYPES, None)
+        else:
+            names = self.shape(CARD_TYPE_LIST, IDS, None)
+            entries = None if names is None else [CardType(name=name) for name in names]
+        if entries is None:
+            return None
+        if not entries:
+            self.faults.append(Fault(CARD_TYPE_LIST, "is empty", "write the card types there"))
+        elif not any(entry.enabled for entry in entries):
+            self.faults.append(Fault(CARD_TYPE_LIST, "has every card type switched off", "enable one"))
+        known: dict[str, bool] = {}
+        for index, entry in enumerate(entries):
+            if known.setdefault(entry.name, entry.enabled) != entry.enabled:
+                where = within(CARD_TYPE_LIST, [index])
+                self.faults.append(Fault(where, f"{entry.name} is both switched on and off", "keep one of the two"))
+        self.unique(CARD_TYPE_LIST, [entry.name for entry in entries])
+        return known
+
+    def targets(self) -> dict[str, list[str]] | list[Entry] | None:
+        value = self._values.get(CARD_TARGETS)
+        if isinstance(value, list | dict) and not value:
+            remedy = "write targets there, or remove the object: every ticker then gets every enabled card type"
+            self.faults.append(Fault(CARD_TARGETS, "is empty", remedy))
+        if isinstance(value, list):
+            return self.shape(CARD_TARGETS, FULL_TARGETS, None)
+        return self.shape(CARD_TARGETS, SIMPLE_TARGETS, None)
+
+    def unique(self, where: str, items: list[str]) -> list[str]:
+        counts = Counter(items)
+        self.notices += [f"{where}: {item} is there {n} times; it counts once" for item, n in counts.items() if n > 1]
+        return list(counts)

@@ -1,0 +1,198 @@
+"""The environment of the job, read once at its start."""
+
+import ipaddress
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TypeVar
+from urllib.parse import SplitResult, urlsplit
+from zoneinfo import ZoneInfo
+
+from job.dates import is_date
+from job.engines import ALL_ENGINES, BATCHES, EngineName
+from job.faults import Fault, quoted
+
+T = TypeVar("T")
+
+TIMEOUT_DEFAULT: dict[EngineName, float] = {"financial": 900, "trading": 900, "news": 300, "qa": 300}
+CONCURRENCY_DEFAULT: dict[EngineName, int] = {"financial": 4, "trading": 4, "news": 8, "qa": 16}
+ATTEMPTS_DEFAULT = 4
+BATCH_SIZE_DEFAULT = 5
+
+_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+_SERVICE_ACCOUNT = re.compile(r"[^@\s]+@[^@\s]+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """How to reach one engine, and how hard to try."""
+
+    url: str | None
+    """Without a slash at its end; `None` where the variable is not set."""
+    audience: str | None
+    timeout: float
+    """Seconds for one attempt, its token included."""
+    concurrency: int
+    attempts: int
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The environment, parsed."""
+
+    config_uri: str
+    engines: Mapping[EngineName, EngineSettings]
+    run_date: str | None
+    """YYYY-MM-DD; `today` is resolved already."""
+    run_id: str | None
+    impersonate: str | None
+    project: str | None
+
+
+class _UnfitError(ValueError):
+    """What is wrong with a value, and the remedy."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(what)
+        self.what, self.remedy = what, remedy
+
+
+class _Variables:
+    """Reads variables and gathers the faults. A blank value counts as unset."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.environ = environ
+        self.faults: list[Fault] = []
+
+    def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
+        text = self.environ.get(name, "").strip()
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except _UnfitError as error:
+            self.faults.append(Fault(name, error.what, error.remedy))
+            return default
+
+
+def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, list[Fault]]:
+    """The settings, and what is wrong with them: with any fault they serve to look for further faults, not to run.
+
+    `now` is an aware time, for `RUN_DATE=today`. Whether an engine's URL is missing only the plan can tell.
+    """
+    variables = _Variables(environ)
+    config_uri = variables.read("CONFIG_URI", str, "")
+    if not config_uri:
+        remedy = "set it to gs://BUCKET/PREFIX or to a directory"
+        variables.faults.append(Fault("CONFIG_URI", "is not set", remedy))
+    variables.read("CLOUD_RUN_TASK_COUNT", _one_task, None)
+    zone = variables.read("RUN_TIME_ZONE", _time_zone, ZoneInfo("UTC"))
+    settings = Settings(
+        config_uri=config_uri,
+        engines={name: _engine(variables, name) for name in ALL_ENGINES},
+        run_date=variables.read("RUN_DATE", lambda text: _run_date(text, now.astimezone(zone).date()), None),
+        run_id=variables.read("RUN_ID", _run_id, None) or variables.read("CLOUD_RUN_EXECUTION", _run_id, None),
+        impersonate=variables.read("IMPERSONATE_SERVICE_ACCOUNT", _service_account, None),
+        project=variables.read("GOOGLE_CLOUD_PROJECT", str, None),
+    )
+    return settings, variables.faults
+
+
+def _engine(variables: _Variables, name: EngineName) -> EngineSettings:
+    prefix = f"{name.upper()}_ENGINE_"
+    url = variables.read(f"{prefix}URL", _url, None)
+    return EngineSettings(
+        url=url,
+        audience=variables.read(f"{prefix}AUDIENCE", str, url and _origin(urlsplit(url))),
+        timeout=variables.read(f"{prefix}TIMEOUT", _seconds, TIMEOUT_DEFAULT[name]),
+        concurrency=variables.read(f"{prefix}CONCURRENCY", _whole(1, 1024), CONCURRENCY_DEFAULT[name]),
+        attempts=variables.read(f"{prefix}ATTEMPTS", _whole(1, 20), ATTEMPTS_DEFAULT),
+        batch_size=variables.read(f"{prefix}BATCH_SIZE", _whole(1, 1000), BATCH_SIZE_DEFAULT) if name in BATCHES else 1,
+    )
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[+-]?[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise _UnfitError(f"{quoted(text)} is not a whole number from {least} to {most}", "correct it or unset it")
+        return int(text)
+
+    return parse
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 1 <= seconds <= 3600:  # Cloud Run ends every request after 60 minutes
+        raise _UnfitError(f"{quoted(text)} is not a number of seconds from 1 to 3600", "correct it or unset it")
+    return seconds
+
+
+def _url(text: str) -> str:
+    remedy = "set it to the engine's https URL"
+    try:
+        url = urlsplit(text)
+        host, _ = url.hostname, url.port
+    except ValueError:
+        raise _UnfitError(f"{quoted(text)} is not a URL", remedy) from None
+    if url.scheme not in {"https", "http"} or not host or not text.isascii() or re.search(r"[\s\\]", text):
+        raise _UnfitError(f"{quoted(text)} is not an https URL", remedy)
+    if url.username is not None or url.password is not None:
+        raise _UnfitError("holds a user name or password", f"{remedy} without them: the token is enough")
+    if url.query or url.fragment or "?" in text or "#" in text:
+        raise _UnfitError(f"{quoted(text)} has a query or a fragment", remedy)
+    if url.scheme == "http" and not _is_loopback(host):
+        raise _UnfitError(f"{quoted(text)} would send tokens in the clear", f"{remedy}; http goes to loopback only")
+    return text.rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _origin(url: SplitResult) -> str:
+    return f"{url.scheme}://{url.netloc}"
+
+
+def _time_zone(text: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(text)
+    except (ValueError, OSError, LookupError):  # what zoneinfo raises depends on how the name is wrong
+        raise _UnfitError(
+            f"{quoted(text)} is not a time zone", "set it to an IANA name such as Asia/Shanghai"
+        ) from None
+
+
+def _run_date(text: str, today: date) -> str:
+    if text == "today":
+        return today.isoformat()
+    if not is_date(text):
+        raise _UnfitError(f"{quoted(text)} is not a date", "write YYYY-MM-DD, or today")
+    return text
+
+
+def _run_id(text: str) -> str:
+    if not _RUN_ID.match(text):
+        raise _UnfitError(
+            f"{quoted(text)} is not a run id", "use up to 128 letters, digits, dots, dashes and underscores"
+        )
+    return text
+
+
+def _service_account(text: str) -> str:
+    if not _SERVICE_ACCOUNT.match(text):
+        raise _UnfitError(f"{quoted(text)} is not a service account", "set it to the account's e-mail address")
+    return text
+
+
+def _one_task(text: str) -> None:
+    if text != "1":
+        raise _UnfitError(f"is {quoted(text)}", "run the job with one task: the barrier holds only inside one process")
