@@ -1,0 +1,55 @@
+"""The four engines as services: tokens checked in front, capacity, latency, then what the contract says."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from .contract import CONTRACTS, violation
+from .service import Capacity, Latency, Service
+from .tokens import Mint, front_end
+
+if TYPE_CHECKING:
+    import ssl
+
+    from .seen import Seen
+
+
+def steady(seconds: float, per_ticker: float = 0.0) -> Latency:
+    """The same every time, plus some for each ticker of a batch."""
+
+    def latency(seen: Seen) -> float:
+        if seen.path == "/health":
+            return 0.0
+        return seconds + per_ticker * len(seen.tickers) if per_ticker else seconds
+
+    return latency
+
+
+def varied(median: float, sigma: float = 0.5, per_ticker: float = 0.0, seed: int = 0) -> Latency:
+    """Log-normal, as services are; it depends on what is asked, and the how manyeth time, not on who comes first."""
+
+    def latency(seen: Seen) -> float:
+        if seen.path == "/health":
+            return 0.0
+        draw = random.Random(f"{seed} {seen.attempt} {seen.target} {seen.body!r}").lognormvariate(0.0, sigma)
+        return draw * (median + per_ticker * len(seen.tickers))
+
+    return latency
+
+
+def ramp(begin: int, end: int, seconds: float) -> Capacity:
+    """Capacity that grows evenly: `ramp(2, 32, 20)` is an engine that scales out while it is under load."""
+    return lambda elapsed: min(end, begin + int((end - begin) * elapsed / seconds)) if elapsed > 0 else begin
+
+
+def engine(name: str, mint: Mint, seen: list[Seen], tls: ssl.SSLContext | None = None) -> Service:
+    """One of the four, not started yet: strict about who asks, silent about what it should never have been asked."""
+    service = Service(name, CONTRACTS[name], tls=tls, seen=seen)
+    service.guard = front_end(mint, lambda: service.url)
+    return service
+
+
+def violations(seen: list[Seen]) -> list[str]:
+    """What engines were asked although nobody may ever ask it: a run that leaves any has a grave bug."""
+    return [blame for request in seen if (blame := violation(request))]

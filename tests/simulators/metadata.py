@@ -1,0 +1,91 @@
+"""The metadata server of Google Cloud, as far as google-auth asks it; it hands out tokens that the engines believe."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .service import Service
+from .wire import Reply
+
+if TYPE_CHECKING:
+    from .seen import Seen
+    from .tokens import Mint
+
+_FLAVOR = (("metadata-flavor", "Google"), ("server", "Metadata Server for VM"))
+_ROOT = "/computeMetadata/v1/"
+_ACCOUNT = "instance/service-accounts/default/"
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+PROJECT = "simulated-project"
+
+
+@dataclass
+class TokenSource:
+    """What the metadata server hands out; a test may change it at any time."""
+
+    mint: Mint
+    lifetime: float = 3600.0
+    """Of a fresh ID token, in seconds; negative: it has expired before it is handed out."""
+    cached_until: float = 240.0
+    """A token is handed out again until it has this many seconds left."""
+    foreign_audience: str | None = None
+    """Where set, every ID token is for this audience, whatever was asked for."""
+    _cache: dict[str, tuple[str, float]] = field(default_factory=dict)
+
+    def identity(self, audience: str) -> str:
+        """The token for an audience: the cached one while it is good for long enough, else a fresh one."""
+        cached = self._cache.get(audience)
+        if cached and cached[1] - time.time() > self.cached_until and not self.foreign_audience:
+            return cached[0]
+        token = self.mint.token(self.foreign_audience or audience, self.lifetime)
+        self._cache[audience] = (token, time.time() + self.lifetime)
+        return token
+
+    def forget(self) -> None:
+        """Empties the cache: the next token is a fresh one."""
+        self._cache.clear()
+
+    def reply(self, seen: Seen) -> Reply:
+        """The answer to one request, all of them with the flavor that tells google-auth where it is."""
+        if seen.path == "/":
+            return _text("computeMetadata/")
+        if seen.headers.get("metadata-flavor") != "Google":
+            return Reply(403, b"Missing Metadata-Flavor:Google header.", "text/html", _FLAVOR)
+        known = {
+            "project/project-id": _text(PROJECT),
+            "universe/universe-domain": _text("googleapis.com"),
+            _ACCOUNT + "email": _text(self.mint.email),
+            _ACCOUNT: _value({"aliases": ["default"], "email": self.mint.email, "scopes": [_SCOPE]}),
+            _ACCOUNT + "token": _value({"access_token": "simulated", "expires_in": 3599, "token_type": "Bearer"}),
+        }
+        asked = seen.path.removeprefix(_ROOT)
+        if asked == _ACCOUNT + "identity":
+            audience = dict(seen.query).get("audience")
+            if not audience:
+                return Reply(400, b"non-empty audience parameter required", "text/html", _FLAVOR)
+            return _text(self.identity(audience))
+        return known.get(asked, Reply(404, b"not found", "text/html", _FLAVOR))
+
+
+def metadata_server(tokens: TokenSource, seen: list[Seen]) -> Service:
+    """The server, not started yet."""
+    return Service("metadata", tokens.reply, seen=seen)
+
+
+def by_audience(requests: list[Seen]) -> dict[str, list[Seen]]:
+    """The requests for ID tokens among these, by audience."""
+    found: dict[str, list[Seen]] = {}
+    for request in requests:
+        if request.path == _ROOT + _ACCOUNT + "identity":
+            found.setdefault(dict(request.query).get("audience", ""), []).append(request)
+    return found
+
+
+def _text(value: str) -> Reply:
+    return Reply(200, value.encode(), "application/text", _FLAVOR)
+
+
+def _value(value: object) -> Reply:
+    return Reply(200, json.dumps(value).encode(), "application/json", _FLAVOR)

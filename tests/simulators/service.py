@@ -1,0 +1,175 @@
+"""What all simulators have in common: a listener on loopback, a memory of requests, a script of faults."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import trio
+
+from .seen import Seen
+from .wire import ClientGoneError, Exchange, Reply, Traffic, serve_connection
+
+if TYPE_CHECKING:
+    import ssl
+
+    from .when import When
+
+_FULL = Reply(429, b"Rate exceeded.", "text/plain")
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One request at a service, as a fault meets it."""
+
+    exchange: Exchange
+    seen: Seen
+    work: Callable[[], Awaitable[Reply]]
+    """Does what the service would have done, takes its time for it, and returns the answer unsent."""
+
+
+Do = Callable[[Visit], Awaitable[None]]
+"""What a fault does instead of sending the service's answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """For the requests that match, this happens instead. The first fault of a script that matches is the one."""
+
+    when: When
+    do: Do
+
+
+Latency = Callable[[Seen], float]
+"""Seconds that a service works on a request."""
+
+Capacity = Callable[[float], float]
+"""Requests that a service works on at once, as a function of the seconds since its first request."""
+
+
+@dataclass
+class Service:
+    """One simulator. A test may change latency, capacity and script at any time."""
+
+    name: str
+    respond: Callable[[Seen], Reply | Awaitable[Reply]]
+    """The answer where nothing goes wrong."""
+    guard: Callable[[Seen], Reply | None] = lambda _seen: None
+    """May refuse a request before any fault of the script strikes."""
+    latency: Latency = lambda _seen: 0.0
+    capacity: Capacity = lambda _elapsed: math.inf
+    """A request beyond it is answered with 429 at once."""
+    script: list[Fault] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
+    seen: list[Seen] = field(default_factory=list)
+    """Every request in the order of arrival; services may share it."""
+    working: int = field(default=0, init=False)
+    """Requests that were let in and are not answered yet."""
+    traffic: Traffic = field(default_factory=Traffic, init=False)
+    port: int = field(default=0, init=False)
+    _count: int = field(default=0, init=False)
+    _first: float = field(default=0.0, init=False)
+    _attempts: Counter[tuple[str, str, bytes]] = field(default_factory=Counter, init=False)
+    _scope: trio.CancelScope = field(default_factory=trio.CancelScope, init=False)
+    _stopped: trio.Event = field(default_factory=trio.Event, init=False)
+
+    def __post_init__(self) -> None:
+        self._stopped.set()
+
+    @property
+    def url(self) -> str:
+        """The origin; it stays the same when the service is stopped and started again."""
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+    @property
+    def requests(self) -> list[Seen]:
+        """This service's own requests in the order of arrival."""
+        return [seen for seen in self.seen if seen.service == self.name]
+
+    async def start(self, nursery: trio.Nursery) -> None:
+        """Listens on a free port of 127.0.0.1, or on its port of before; connections are accepted from now on."""
+        plain = await trio.open_tcp_listeners(self.port, host="127.0.0.1")
+        self.port = plain[0].socket.getsockname()[1]
+        self._scope = trio.CancelScope()
+        self._stopped = trio.Event()
+        nursery.start_soon(self._serve, plain, name=f"{self.name} simulator")
+
+    async def stop(self) -> None:
+        """Closes listener and connections: from now on connections are refused. `start` opens it again."""
+        self._scope.cancel()
+        await self._stopped.wait()
+
+    async def _serve(self, plain: list[trio.SocketListener]) -> None:
+        try:
+            with self._scope:
+                if self.tls:
+                    secure = [trio.SSLListener(listener, self.tls, https_compatible=True) for listener in plain]
+                    await trio.serve_listeners(self.connect, secure)
+                else:
+                    await trio.serve_listeners(self.connect, plain)
+        finally:
+            self._stopped.set()
+
+    async def connect(self, stream: trio.abc.Stream) -> None:
+        """Serves one connection, however it was come by, and closes it."""
+        await serve_connection(stream, self._handle, self.traffic)
+
+    async def _handle(self, exchange: Exchange) -> None:
+        seen = self._remember(exchange)
+        try:
+            if refusal := self.guard(seen):
+                await exchange.send(refusal)
+            elif self.working >= self.capacity(seen.elapsed):
+                await exchange.send(_FULL)
+            else:
+                await self._answer(exchange, seen)
+            if exchange.status is not None:
+                seen.answered = time.monotonic()
+        except ClientGoneError:
+            seen.cut_off = True
+            raise
+        finally:
+            seen.status = exchange.status
+            seen.ended = time.monotonic()
+
+    async def _answer(self, exchange: Exchange, seen: Seen) -> None:
+        async def work() -> Reply:
+            await exchange.wait(self.latency(seen))
+            reply = self.respond(seen)
+            return reply if isinstance(reply, Reply) else await reply
+
+        visit = Visit(exchange, seen, work)
+        self.working += 1
+        try:
+            for fault in self.script:
+                if fault.when(seen):
+                    await fault.do(visit)
+                    return
+            await exchange.send(await work())
+        finally:
+            self.working -= 1
+
+    def _remember(self, exchange: Exchange) -> Seen:
+        now = time.monotonic()
+        self._count += 1
+        self._first = self._first or now
+        identity = (exchange.method, exchange.target, exchange.body)
+        self._attempts[identity] += 1
+        seen = Seen(
+            service=self.name,
+            number=self._count,
+            attempt=self._attempts[identity],
+            connection=exchange.connection,
+            method=exchange.method,
+            target=exchange.target,
+            headers=exchange.headers,
+            body=exchange.body,
+            arrived=now,
+            elapsed=now - self._first,
+        )
+        self.seen.append(seen)
+        return seen

@@ -1,0 +1,85 @@
+"""Which requests a fault strikes: predicates over `Seen`, to be combined with `both` and `no`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+from .seen import Seen
+
+When = Callable[[Seen], bool]
+
+
+def always(_seen: Seen) -> bool:
+    """Strikes every request."""
+    return True
+
+
+def nth(*numbers: int) -> When:
+    """Strikes the service's requests of these numbers; the first is 1."""
+    return lambda seen: seen.number in numbers
+
+
+def first(count: int) -> When:
+    """Strikes the service's first requests."""
+    return lambda seen: seen.number <= count
+
+
+def after(count: int) -> When:
+    """Strikes every request but the service's first `count`."""
+    return lambda seen: seen.number > count
+
+
+def every(count: int) -> When:
+    """Strikes one request in `count`, beginning with the first."""
+    return lambda seen: seen.number % count == 1 % count
+
+
+def attempt(*numbers: int) -> When:
+    """Strikes the first (second, …) time that one and the same thing is asked for."""
+    return lambda seen: seen.attempt in numbers
+
+
+def ticker(*tickers: str) -> When:
+    """Strikes requests that are about one of these targets, alone or among others."""
+    return lambda seen: any(ticker in tickers for ticker in seen.tickers)
+
+
+def more_tickers_than(count: int) -> When:
+    """Strikes large batches."""
+    return lambda seen: len(seen.tickers) > count
+
+
+def card(*card_types: str) -> When:
+    """Strikes requests for these card types."""
+    return lambda seen: seen.card in card_types
+
+
+def path(prefix: str) -> When:
+    """Strikes requests whose decoded path begins so."""
+    return lambda seen: seen.path.startswith(prefix)
+
+
+def method(*names: str) -> When:
+    """Strikes requests of these HTTP methods."""
+    return lambda seen: seen.method in names
+
+
+def between(begin: float, end: float) -> When:
+    """Strikes in a window of time, in seconds since the service's first request."""
+    return lambda seen: begin <= seen.elapsed < end
+
+
+def chance(share: float, seed: int = 0) -> When:
+    """Strikes this share of all requests; the same seed strikes the same attempts of the same calls in any order."""
+    return lambda seen: random.Random(f"{seed} {seen.attempt} {seen.target} {seen.body!r}").random() < share
+
+
+def both(*conditions: When) -> When:
+    """Strikes where all of these do."""
+    return lambda seen: all(condition(seen) for condition in conditions)
+
+
+def no(condition: When) -> When:
+    """Strikes where this does not."""
+    return lambda seen: not condition(seen)

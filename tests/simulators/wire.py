@@ -1,0 +1,188 @@
+"""One HTTP/1.1 connection of a client, over any trio stream; h11 keeps the protocol's state.
+
+Nothing here knows what is asked or answered. Waiting and watching the client are one and the same act: whoever lets
+time pass does it through `Exchange.wait`, which reads meanwhile, so a client that hangs up is noticed at once.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import h11
+import trio
+
+_REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
+_LINGER_ZERO = struct.pack("ii", 1, 0)
+_READ = 65536
+
+
+class ClientGoneError(Exception):
+    """The client closed or reset its connection before it had its answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as it goes over the wire."""
+
+    status: int
+    body: bytes = b""
+    content_type: str = "application/json"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(slots=True)
+class Traffic:
+    """What a server counts about its connections and the requests in them."""
+
+    connections: int = 0
+    open_connections: int = 0
+    in_flight: int = 0
+    peak_in_flight: int = 0
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request, wholly read, whose answer is still owed."""
+
+    connection: int
+    method: str
+    target: str
+    headers: dict[str, str]
+    body: bytes
+    _stream: trio.abc.Stream
+    _protocol: h11.Connection
+    status: int | None = field(default=None, init=False)
+    """The status that was sent, if any."""
+
+    async def send(self, reply: Reply) -> None:
+        """Sends a whole, well-formed answer; the connection can be used again."""
+        headers = [("content-type", reply.content_type), ("content-length", str(len(reply.body))), *reply.headers]
+        head = h11.Response(status_code=reply.status, reason=_REASONS.get(reply.status, b""), headers=headers)
+        parts = (head, h11.Data(data=reply.body), h11.EndOfMessage())
+        self.status = reply.status
+        await self._write(b"".join(self._protocol.send(part) or b"" for part in parts))
+
+    async def send_raw(self, data: bytes) -> None:
+        """Sends bytes as they are; the connection is closed once its handler returns."""
+        self._protocol.send_failed()
+        await self._write(data)
+
+    async def _write(self, data: bytes) -> None:
+        try:
+            await self._stream.send_all(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise ClientGoneError from None
+
+    async def wait(self, seconds: float) -> None:
+        """Lets time pass; raises ClientGoneError as soon as the client hangs up."""
+        if seconds > 0:
+            with trio.move_on_after(seconds):
+                await self._watch()
+
+    async def wait_for(self, event: trio.Event) -> None:
+        """Waits for the test to set the event; raises ClientGoneError as soon as the client hangs up."""
+        gone = False
+        async with trio.open_nursery() as nursery:
+
+            async def watch() -> None:
+                nonlocal gone
+                try:
+                    await self._watch()
+                except ClientGoneError:
+                    gone = True
+                    nursery.cancel_scope.cancel()
+
+            nursery.start_soon(watch)
+            await event.wait()
+            nursery.cancel_scope.cancel()
+        if gone:
+            raise ClientGoneError
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                data = await self._stream.receive_some(_READ)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                raise ClientGoneError from None
+            if not data:
+                raise ClientGoneError
+            self._protocol.receive_data(bytes(data))  # the next request came early: kept
+
+    def reset(self) -> None:
+        """Has the kernel answer with RST instead of FIN; the connection is closed once its handler returns."""
+        self._protocol.send_failed()
+        transport = self._stream
+        while isinstance(transport, trio.SSLStream):
+            transport = transport.transport_stream
+        assert isinstance(transport, trio.SocketStream)
+        transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+
+
+Handler = Callable[[Exchange], Awaitable[None]]
+
+
+async def serve_connection(stream: trio.abc.Stream, handle: Handler, traffic: Traffic) -> None:
+    """Answers one client until it hangs up, or until what was sent leaves nothing but to close; closes the stream."""
+    traffic.connections += 1
+    traffic.open_connections += 1
+    number = traffic.connections
+    protocol = h11.Connection(h11.SERVER)
+    try:
+        while exchange := await _next_exchange(stream, protocol, number):
+            traffic.in_flight += 1
+            traffic.peak_in_flight = max(traffic.peak_in_flight, traffic.in_flight)
+            try:
+                await handle(exchange)
+            finally:
+                traffic.in_flight -= 1
+            if protocol.our_state is not h11.DONE or protocol.their_state is not h11.DONE:
+                break
+            protocol.start_next_cycle()
+    except ClientGoneError:
+        pass
+    except h11.RemoteProtocolError as error:
+        await _refuse(stream, protocol, error)
+    finally:
+        traffic.open_connections -= 1
+        await trio.aclose_forcefully(stream)
+
+
+async def _next_exchange(stream: trio.abc.Stream, protocol: h11.Connection, number: int) -> Exchange | None:
+    head: h11.Request | None = None
+    body: list[bytes] = []
+    while True:
+        event = protocol.next_event()
+        if event is h11.NEED_DATA:
+            try:
+                protocol.receive_data(bytes(await stream.receive_some(_READ)))
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                return None
+        elif isinstance(event, h11.Request):
+            head = event
+        elif isinstance(event, h11.Data):
+            body.append(bytes(event.data))
+        elif isinstance(event, h11.EndOfMessage):
+            assert head is not None
+            headers = _headers(head.headers)
+            target = head.target.decode("ascii")
+            return Exchange(number, head.method.decode(), target, headers, b"".join(body), stream, protocol)
+        else:
+            return None
+
+
+def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in raw}
+
+
+async def _refuse(stream: trio.abc.Stream, protocol: h11.Connection, error: h11.RemoteProtocolError) -> None:
+    if protocol.our_state not in {h11.IDLE, h11.SEND_RESPONSE}:
+        return
+    head = h11.Response(status_code=error.error_status_hint, headers=[("connection", "close"), ("content-length", "0")])
+    try:
+        await stream.send_all((protocol.send(head) or b"") + (protocol.send(h11.EndOfMessage()) or b""))
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return
