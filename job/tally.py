@@ -23,7 +23,7 @@ class Tally:
     """Calls that have finished, either way."""
     retries: int = 0
     in_flight: int = 0
-    latencies: array[float] = field(default_factory=lambda: array("f"))
+    latencies: "array[float]" = field(default_factory=lambda: array("f"))
     """Seconds of each attempt that was not cut off."""
 
     @property
