@@ -1,11 +1,12 @@
-"""Objects under a prefix of a bucket, or files in a directory: where the config comes from."""
+"""Objects under a prefix: of a bucket, or files in a directory. Where the config comes from and the record goes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import trio
+
+T = TypeVar("T")
 
 THREADS = 8
 """Of the calls that block; the storage library keeps 10 connections."""
@@ -17,18 +18,43 @@ class Stored:
 
     data: bytes
     generation: str
-    """Changes with every write; of a file, the time of its last change."""
+    """Changes with every write."""
+    updated: float
+    """Seconds since 1970 by the storage's own clock: to be compared with such times only."""
 
 
 class StorageError(Exception):
-    """Storage cannot be used as it is. Says why."""
+    """Storage did not do what it was asked for. Says why; the same may succeed later."""
+
+
+class ConflictError(StorageError):
+    """The object is not what the precondition takes it for: somebody else has written or removed it."""
 
 
 class Store(Protocol):
-    """A place of objects. Its methods raise `StorageError`, and are done in bounded time."""
+    """A place of objects. Everything blocks, for a bounded time, and raises `StorageError`.
 
-    def read(self, name: str, limit: int) -> Stored | None:
+    A write that was done although its answer was lost is taken for done: what is there is compared with what was sent.
+    """
+
+    def read(self, name: str, limit: int | None = None) -> Stored | None:
         """The object, `limit` bytes of it at the most; `None` where there is none."""
+        ...
+
+    def create(self, name: str, data: bytes) -> Stored:
+        """Writes an object that does not exist. Raises `ConflictError` where it does, with other content."""
+        ...
+
+    def replace(self, name: str, data: bytes, generation: str) -> Stored:
+        """Writes anew an object that is of this generation. Raises `ConflictError` where it is not."""
+        ...
+
+    def delete(self, name: str, generation: str) -> None:
+        """Removes an object that is of this generation. Raises `ConflictError` where it is not."""
+        ...
+
+    def names(self, prefix: str) -> list[str]:
+        """The names that begin so, sorted."""
         ...
 
 
@@ -37,7 +63,9 @@ def open_store(uri: str) -> Store:
     if not uri.startswith("gs://"):
         if "://" in uri:
             raise StorageError(f"{uri} is neither gs://BUCKET/PREFIX nor a directory")
-        return Directory(Path(uri))
+        from job.directory import Directory  # noqa: PLC0415  each store is imported where it is used
+
+        return Directory(uri)
     from job.bucket import Bucket  # noqa: PLC0415  the library takes 0.15 s to import
 
     name, _, prefix = uri.removeprefix("gs://").partition("/")
@@ -46,43 +74,37 @@ def open_store(uri: str) -> Store:
     return Bucket(name, prefix.strip("/"))
 
 
-async def read_all(store: Store, names: Sequence[str], limit: int) -> dict[str, Stored]:
-    """Those of the objects that exist, read at the same time. Raises `StorageError`."""
-    found: dict[str, Stored] = {}
+async def blocking(function: Callable[[], T]) -> T:
+    """Does something that blocks in a thread of the storage's own number; a cancelled caller does not wait for it."""
+    return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=_threads())
+
+
+async def read_all(store: Store, names: Sequence[str], limit: int | None = None) -> dict[str, Stored]:
+    """Those of the objects that exist, in the order of the names, read at the same time. Raises `StorageError`."""
+    found: dict[str, Stored | None] = dict.fromkeys(names)
     errors: list[StorageError] = []
-    threads = trio.CapacityLimiter(THREADS)
 
     async def read(name: str) -> None:
         try:
-            stored = await trio.to_thread.run_sync(store.read, name, limit, abandon_on_cancel=True, limiter=threads)
+            found[name] = await blocking(lambda: store.read(name, limit))
         except StorageError as error:
             errors.append(error)
-        else:
-            if stored is not None:
-                found[name] = stored
 
     async with trio.open_nursery() as nursery:
-        for name in names:
+        for name in found:
             nursery.start_soon(read, name)
     if errors:
         raise errors[0]
-    return found
+    return {name: stored for name, stored in found.items() if stored is not None}
 
 
-class Directory:
-    """Files in a directory."""
+_limiter: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("storage threads")
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
 
-    def read(self, name: str, limit: int) -> Stored | None:
-        """The file's content; `None` where there is none, though the directory exists."""
-        if not self._path.is_dir():
-            raise StorageError(f"{self._path} is not a directory")
-        try:
-            with (self._path / name).open("rb") as file:
-                return Stored(file.read(limit), str((self._path / name).stat().st_mtime_ns))
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise StorageError(f"{self._path / name} cannot be read: {error.strerror}") from error
+def _threads() -> trio.CapacityLimiter:
+    try:
+        return _limiter.get()
+    except LookupError:
+        limiter = trio.CapacityLimiter(THREADS)
+        _limiter.set(limiter)
+        return limiter

@@ -1,0 +1,110 @@
+"""Objects as files of a directory, for laptops and tests."""
+
+import fcntl
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from job.storage import ConflictError, StorageError, Stored
+
+_PARTIAL = ".partial-"
+
+
+class Directory:
+    """Files under a directory. Writes are whole or not there, and on the disk when they return."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+
+    def read(self, name: str, limit: int | None = None) -> Stored | None:
+        """As `Store` promises. The directory must exist."""
+        with self._in_words(name):
+            if not self._path.is_dir():
+                raise StorageError(f"{self._path} is not a directory")
+            try:
+                with (self._path / name).open("rb") as file:
+                    status = os.fstat(file.fileno())
+                    return Stored(file.read(-1 if limit is None else limit), _generation(status), status.st_mtime)
+            except FileNotFoundError:
+                return None
+
+    def create(self, name: str, data: bytes) -> Stored:
+        """As `Store` promises. Makes directories where there are none."""
+        target = self._path / name
+        with self._in_words(name), self._written(target, data) as partial:
+            try:
+                os.link(partial, target)
+            except FileExistsError:
+                there = self.read(name)
+                if there is None or there.data != data:
+                    raise ConflictError(f"{target} exists already") from None
+        return self._stored(target, data)
+
+    def replace(self, name: str, data: bytes, generation: str) -> Stored:
+        """As `Store` promises."""
+        target = self._path / name
+        with self._in_words(name), self._written(target, data) as partial, self._locked():
+            self._check(target, generation)
+            partial.replace(target)
+        return self._stored(target, data)
+
+    def delete(self, name: str, generation: str) -> None:
+        """As `Store` promises."""
+        target = self._path / name
+        with self._in_words(name), self._locked():
+            self._check(target, generation)
+            target.unlink()
+
+    def names(self, prefix: str) -> list[str]:
+        """As `Store` promises."""
+        with self._in_words(prefix):
+            start = self._path / prefix.rpartition("/")[0]
+            found = (path.relative_to(self._path).as_posix() for path in start.rglob("*") if path.is_file())
+            return sorted(name for name in found if name.startswith(prefix) and _PARTIAL not in name)
+
+    def _check(self, target: Path, generation: str) -> None:
+        try:
+            if _generation(target.stat()) == generation:
+                return
+        except FileNotFoundError:
+            pass
+        raise ConflictError(f"{target} was changed by another")
+
+    def _stored(self, target: Path, data: bytes) -> Stored:
+        with self._in_words(target.name):
+            status = target.stat()
+            return Stored(data, _generation(status), status.st_mtime)
+
+    @contextmanager
+    def _written(self, target: Path, data: bytes) -> Iterator[Path]:
+        """The data in a file beside its target, from where they get there in one step."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f"{_PARTIAL}{secrets.token_hex(8)}")
+        try:
+            with partial.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            yield partial
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        """What checks a generation and then writes does so alone."""
+        with (self._path / ".lock").open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @contextmanager
+    def _in_words(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise StorageError(f"{self._path / name}: {error.strerror or error}") from error
+
+
+def _generation(status: os.stat_result) -> str:
+    return f"{status.st_mtime_ns}-{status.st_ino}"
