@@ -9,27 +9,30 @@ from job.engines import Call
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
-    """A request is about to leave."""
+    """A request is about to leave; `bound` is how many the engine gets at a time."""
 
     call: Call
+    bound: int
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptEnded:
-    """An attempt was answered, failed or was cut off.
+    """An attempt was answered, failed or was cut off. Times are trio's, in seconds.
 
-    `wait` is the pause in seconds before the next one, `None` if none follows.
+    `wait` is the pause in seconds before the next attempt, `None` if none follows.
     """
 
     call: Call
-    seconds: float
+    started: float
+    ended: float
     failure: Failure | None
     wait: float | None
+    bound: int
 
 
 @dataclass(frozen=True, slots=True)
 class CallFinished:
-    """The targets of a call are done, or have failed for good.
+    """The targets of a call are done, or have failed for good. Times are trio's, in seconds.
 
     A batch of which some targets were done finishes for these, and goes on with the others as another call.
     """
@@ -37,11 +40,13 @@ class CallFinished:
     call: Call
     failure: Failure | None
     attempts: int
-    seconds: float
-    """Of the last attempt."""
+    started: float
+    """Of the last attempt, as is `ended`."""
+    ended: float
     status: int | None
     """Of the last answer, if there was one."""
     traceparent: str
+    bound: int
 
 
 Event = AttemptStarted | AttemptEnded | CallFinished

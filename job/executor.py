@@ -1,19 +1,21 @@
 """Makes every call of one engine: the same code for all four."""
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import trio
 
 from job.answers import Cause, Failure, Reply, judge
+from job.backlog import Backlog
+from job.bound import Bound
 from job.connection import TransportError
 from job.engines import BATCHES, METHOD, Call
 from job.events import AttemptEnded, AttemptStarted, CallFinished, Watch
 from job.halt import Halt, HaltedError
 from job.identity import IdentityError
-from job.retry import Tries
+from job.retry import Tries, is_halved
 from job.settings import EngineSettings
 from job.trace import USER_AGENT, Run
 
@@ -51,8 +53,12 @@ class _Course:
     tries: Tries
     traceparent: str
     attempts: int = 0
-    seconds: float = 0.0
+    """How often its targets were asked for, in larger batches too."""
+    started: float = 0.0
+    ended: float = 0.0
     status: int | None = None
+    wait: float = 0.0
+    """Seconds before the next attempt."""
     rejected: str | None = None
     """The token that the engine refused."""
     last: Failure | None = None
@@ -70,92 +76,136 @@ class Executor:
         self._settled = settled
         self._url = settings.url or ""
         self._audience = settings.audience or ""
+        self._bound = Bound(settings.concurrency, settings.timeout)
+        self._batch_size = settings.batch_size
 
     async def run(self, calls: Iterable[Call]) -> None:
         """Returns when every call has finished, or when the run is halted."""
-        backlog = iter(calls)
-        async with trio.open_nursery() as nursery:
-            for number in range(self._settings.concurrency):
-                nursery.start_soon(self._work, backlog, name=f"{self._url} worker {number}")
+        backlog = Backlog(self._course(call) for call in calls)
+        try:
+            async with trio.open_nursery() as nursery:
+                for number in range(self._settings.concurrency):
+                    nursery.start_soon(self._work, backlog, name=f"{self._url} worker {number}")
+        finally:
+            for course in backlog.left_over():
+                self._interrupted(course)
 
-    async def _work(self, backlog: Iterator[Call]) -> None:
+    def _course(self, call: Call) -> _Course:
+        tries = Tries(self._settings.attempts, self._settings.timeout, costly=call.engine == "qa")
+        return _Course(call, tries, self._means.run.traceparent())
+
+    async def _work(self, backlog: Backlog[_Course]) -> None:
         connection = self._means.connect()
         try:
-            for call in backlog:
-                await self._perform(call, connection)
+            while (course := await backlog.take()) is not None:
+                try:
+                    await self._perform(course, connection, backlog)
+                finally:
+                    backlog.done()
         except HaltedError:
             pass
         finally:
             await connection.aclose()
 
-    async def _perform(self, call: Call, connection: Exchanger) -> None:
-        tries = Tries(self._settings.attempts, costly=call.engine == "qa")
-        course = _Course(call, tries, self._means.run.traceparent())
-        wait: float | None = 0.0
-        while wait is not None:
-            await self._pause(course, wait)
+    async def _perform(self, course: _Course, connection: Exchanger, backlog: Backlog[_Course]) -> None:
+        """Brings a call to its end, or puts its halves back."""
+        while True:
+            if len(course.call.targets) > self._batch_size:  # a batch has shown that one of this size is too large
+                backlog.put_back(*self._halves(course))
+                return
             failure = await self._attempt(course, connection)
             if failure is None:
                 self._finish(course, None)
                 return
-            self._split_off_done(course, failure)
-            wait = tries.after(failure, self._means.dice)
-            self._means.watch(AttemptEnded(course.call, course.seconds, failure, wait))
             course.last = failure
-        self._finish(course, course.last)
+            self._split_off_done(course, failure)
+            wait = self._wait_after(course, failure)
+            self._means.watch(self._ended(course, failure, wait))
+            if wait is None:
+                self._finish(course, failure)
+                return
+            course.wait = wait
 
-    async def _pause(self, course: _Course, seconds: float) -> None:
+    def _wait_after(self, course: _Course, failure: Failure) -> float | None:
+        """Seconds before the next attempt, `None` where there is none; learns which batches are too large."""
+        size = len(course.call.targets)
+        if size > 1 and is_halved(failure):
+            self._batch_size = min(self._batch_size, (size + 1) // 2)
+            # A smaller batch is another question: this answer spoils none of its attempts.
+            return course.tries.pause(failure, self._means.dice)
+        if failure.status == 429 and self._bound.is_rejecting():
+            return None
+        return course.tries.after(failure, course.started, course.ended, self._means.dice)
+
+    async def _attempt(self, course: _Course, connection: Exchanger) -> Failure | None:
+        """One attempt, after its wait and with a slot of the engine's bound."""
         try:
-            with self._means.halt.waiting():
-                if seconds:
-                    await trio.sleep(seconds)
+            if course.wait:
+                with self._means.halt.waiting():
+                    await trio.sleep(course.wait)
+            await self._bound.enter(self._means.halt)
         except (HaltedError, trio.Cancelled):
             self._interrupted(course)
             raise
-
-    async def _attempt(self, course: _Course, connection: Exchanger) -> Failure | None:
-        started = trio.current_time()
-        course.attempts += 1
-        course.status = None
-        self._means.watch(AttemptStarted(course.call))
-        timeout = self._settings.timeout
-        failure: Failure | None = Failure(Cause.TIMEOUT, f"no answer within {timeout:g} s")
         try:
-            with trio.move_on_after(timeout):
-                failure = await self._exchange(course, connection)
+            course.attempts += 1
+            course.status = None
+            course.started = trio.current_time()
+            self._means.watch(AttemptStarted(course.call, self._bound.limit))
+            failure = await self._answer(course, connection)
+            course.ended = trio.current_time()
+            self._bound.learn(failure, course.started)
         except trio.Cancelled:
-            course.seconds = trio.current_time() - started
-            self._means.watch(AttemptEnded(course.call, course.seconds, course.last, None))
+            course.ended = trio.current_time()
+            self._means.watch(self._ended(course, course.last, None))
             self._interrupted(course)
             raise
-        course.seconds = trio.current_time() - started
+        finally:
+            self._bound.leave()
         if failure is None:
-            self._means.watch(AttemptEnded(course.call, course.seconds, None, None))
+            self._means.watch(self._ended(course, None, None))
         return failure
 
-    async def _exchange(self, course: _Course, connection: Exchanger) -> Failure | None:
-        call, means = course.call, self._means
-        try:
-            token = await means.tokens.get(self._audience, course.rejected)
-            headers = {
-                "Authorization": f"Bearer {token}",
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                "Idempotency-Key": means.run.idempotency_key(call, METHOD),
-                "traceparent": course.traceparent,
-                "User-Agent": USER_AGENT,
-            }
-            if call.body is not None:
-                headers["Content-Type"] = "application/json"
-            reply = await connection.exchange(METHOD, self._url + call.path, headers, call.body)
-        except IdentityError as error:
-            return Failure(Cause.IDENTITY, str(error))
-        except TransportError as error:
-            return Failure(Cause.TRANSPORT, str(error))
-        course.status = reply.status
-        if reply.status == 401:
-            course.rejected = token
-        return judge(call, reply)
+    async def _answer(self, course: _Course, connection: Exchanger) -> Failure | None:
+        """What the engine says to one request: `None` if all is done."""
+        call, means, timeout = course.call, self._means, self._settings.timeout
+        with trio.move_on_after(timeout):
+            try:
+                token = await means.tokens.get(self._audience, course.rejected)
+                reply = await connection.exchange(
+                    METHOD, self._url + call.path, self._headers(course, token), call.body
+                )
+            except IdentityError as error:
+                return Failure(Cause.IDENTITY, str(error))
+            except TransportError as error:
+                return Failure(Cause.TRANSPORT, str(error))
+            course.status = reply.status
+            if reply.status == 401:
+                course.rejected = token
+            return judge(call, reply)
+        return Failure(Cause.TIMEOUT, f"no answer within {timeout:g} s")
+
+    def _headers(self, course: _Course, token: str) -> dict[str, str]:
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "Idempotency-Key": self._means.run.idempotency_key(course.call, METHOD),
+            "traceparent": course.traceparent,
+            "User-Agent": USER_AGENT,
+        }
+        if course.call.body is not None:
+            headers["Content-Type"] = "application/json"
+        return headers
+
+    def _halves(self, course: _Course) -> tuple[_Course, _Course]:
+        batch, targets = BATCHES[course.call.engine], course.call.targets
+        middle = (len(targets) + 1) // 2
+        first, second = (
+            replace(course, call=batch(part), tries=replace(course.tries), traceparent=self._means.run.traceparent())
+            for part in (targets[:middle], targets[middle:])
+        )
+        return first, second
 
     def _split_off_done(self, course: _Course, failure: Failure) -> None:
         """The targets of a batch that were done are not asked for again."""
@@ -173,9 +223,19 @@ class Executor:
             text = f"interrupted, after: {course.last.text}" if course.last else "interrupted"
             self._finish(course, Failure(Cause.INTERRUPTED, text, course.last.status if course.last else None))
 
+    def _ended(self, course: _Course, failure: Failure | None, wait: float | None) -> AttemptEnded:
+        return AttemptEnded(course.call, course.started, course.ended, failure, wait, self._bound.limit)
+
     def _finish(self, course: _Course, failure: Failure | None) -> None:
         finished = CallFinished(
-            course.call, failure, course.attempts, course.seconds, course.status, course.traceparent
+            call=course.call,
+            failure=failure,
+            attempts=course.attempts,
+            started=course.started,
+            ended=course.ended,
+            status=course.status,
+            traceparent=course.traceparent,
+            bound=self._bound.limit,
         )
         self._means.watch(finished)
         self._settled(finished)

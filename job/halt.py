@@ -6,13 +6,18 @@ from enum import IntEnum
 
 import trio
 
+GRACE_SECONDS = 5.0
+"""For cards in flight: one that is cut off is paid for twice, and Cloud Run kills 10 s after SIGTERM."""
+
 
 class Reason(IntEnum):
     """Why a run stops early. Where several come together, the highest stands."""
 
     QA_DOWN = 1
-    SIGTERM = 2
-    SIGINT = 3
+    DEADLINE = 2
+    LEASE_LOST = 3
+    SIGTERM = 4
+    SIGINT = 5
 
 
 class HaltedError(Exception):
@@ -27,6 +32,8 @@ class Halt:
 
     def __init__(self) -> None:
         self.reason: Reason | None = None
+        self.permitted_until = float("inf")
+        """No attempt starts later, by trio's clock: the process may have been paused past it."""
         self._waits: set[trio.CancelScope] = set()
         self._phase = trio.CancelScope()
         self._graceful = False
@@ -40,24 +47,29 @@ class Halt:
         self._phase.deadline = min(self._phase.deadline, trio.current_time() + grace)
 
     @contextmanager
-    def phase(self, *, graceful: bool) -> Iterator[trio.CancelScope]:
+    def phase(self, *, graceful: bool) -> Iterator[None]:
         """The scope of a phase: what is in flight in it is cut off when the grace is over, or at once."""
         with trio.CancelScope() as self._phase:
             self._graceful = graceful
             if self.reason is not None:
                 self._phase.cancel()
-            yield self._phase
+            yield
 
     @contextmanager
     def waiting(self) -> Iterator[None]:
         """Surrounds a wait that a stop ends. Raises `HaltedError` if it does, or has done so before."""
-        if self.reason is not None:
-            raise HaltedError
+        self.check()
         with trio.CancelScope() as scope:
             self._waits.add(scope)
             try:
                 yield
             finally:
                 self._waits.discard(scope)
+        self.check()
+
+    def check(self) -> None:
+        """Raises `HaltedError` where no attempt may start any more."""
+        if self.reason is None and trio.current_time() >= self.permitted_until:
+            self.ask(Reason.LEASE_LOST, GRACE_SECONDS)
         if self.reason is not None:
             raise HaltedError

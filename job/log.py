@@ -55,9 +55,7 @@ class Log:
             self._finished(event)
         elif isinstance(event, AttemptEnded) and event.wait is not None and event.failure is not None:
             message = f"{event.call.label}: {event.failure.text}; again in {event.wait:.1f} s"
-            self._write(
-                "WARNING", message, "call.retried", **_call(event.call.engine, event), wait=round(event.wait, 3)
-            )
+            self._write("WARNING", message, "call.retried", **_call(event), wait=round(event.wait, 3))
 
     def finished(self, outcome: Outcome, ledger: Ledger | None) -> None:
         """The run's last line."""
@@ -77,17 +75,19 @@ class Log:
 
     def _finished(self, event: CallFinished) -> None:
         failure = event.failure
-        fields: dict[str, object] = _call(event.call.engine, event)
+        fields: dict[str, object] = _call(event)
         fields |= {
             "outcome": "done" if failure is None else "failed",
             "attempts": event.attempts,
             "status": event.status,
-            "seconds": round(event.seconds, 4),
+            "seconds": round(event.ended - event.started, 4),
             "traceparent": event.traceparent,
             "logging.googleapis.com/spanId": event.traceparent[36:52],
         }
         if failure is None:
-            self._write("INFO", f"{event.call.label}: done in {event.seconds:.2f} s", "call.finished", **fields)
+            self._write(
+                "INFO", f"{event.call.label}: done in {event.ended - event.started:.2f} s", "call.finished", **fields
+            )
         else:
             severity: Severity = "WARNING" if failure.cause is Cause.INTERRUPTED else "ERROR"
             fields |= {"cause": failure.cause, "reason": failure.text}
@@ -141,5 +141,6 @@ def _engine(tally: Tally) -> dict[str, object]:
     }
 
 
-def _call(engine: str, event: CallFinished | AttemptEnded) -> dict[str, object]:
-    return {"engine": engine, "targets": event.call.targets, "card_type": event.call.card_type}
+def _call(event: CallFinished | AttemptEnded) -> dict[str, object]:
+    call = event.call
+    return {"engine": call.engine, "targets": call.targets, "card_type": call.card_type, "bound": event.bound}

@@ -12,7 +12,7 @@ from job.events import Event
 from job.executor import Means
 from job.exits import Exit
 from job.faults import ConfigError, Fault
-from job.halt import Halt, Reason
+from job.halt import GRACE_SECONDS, Halt, Reason
 from job.identity import Tokens
 from job.outcome import Outcome, outcome_of
 from job.phases import EngineFailedError, Phases
@@ -21,9 +21,6 @@ from job.prepare import prepare
 from job.settings import Settings
 from job.tally import Ledger
 from job.trace import Run
-
-GRACE_SECONDS = 5.0
-"""For cards in flight at SIGTERM: Cloud Run kills 10 s after it, and a card that is cut off is paid for twice."""
 
 
 class Reporter(Protocol):

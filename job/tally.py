@@ -23,6 +23,8 @@ class Tally:
     """Calls that have finished, either way."""
     retries: int = 0
     in_flight: int = 0
+    bound: int = 0
+    """How many calls the engine gets at a time, as it stands."""
     latencies: "array[float]" = field(default_factory=lambda: array("f"))
     """Seconds of each attempt that was not cut off."""
 
@@ -34,12 +36,14 @@ class Tally:
     def watch(self, event: Event) -> None:
         """Takes an event of this engine into account."""
         match event:
-            case AttemptStarted():
+            case AttemptStarted(bound=bound):
                 self.in_flight += 1
-            case AttemptEnded(seconds=seconds, wait=wait):
+                self.bound = bound
+            case AttemptEnded(started=started, ended=ended, wait=wait, bound=bound):
                 self.in_flight -= 1
+                self.bound = bound
                 self.retries += wait is not None
-                self.latencies.append(seconds)
+                self.latencies.append(ended - started)
             case CallFinished(call=call, failure=failure):
                 self.calls += 1
                 if failure is None:

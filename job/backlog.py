@@ -1,0 +1,45 @@
+"""The work of one engine, as its workers take it."""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+import trio
+
+T = TypeVar("T")
+
+
+class Backlog(Generic[T]):
+    """Work that may come back in parts while it is under way; it is over when nothing is left and nothing under way."""
+
+    def __init__(self, fresh: Iterator[T]) -> None:
+        self._fresh = fresh
+        self._parts: deque[T] = deque()
+        self._under_way = 0
+        self._idle = trio.lowlevel.ParkingLot()
+
+    async def take(self) -> T | None:
+        """A piece of work, parts before what is fresh; `None` once all is over. It is under way until `done`."""
+        while (piece := self._next()) is None and self._under_way:
+            await self._idle.park()
+        if piece is not None:
+            self._under_way += 1
+        return piece
+
+    def done(self) -> None:
+        """A piece that was taken is worked on no longer."""
+        self._under_way -= 1
+        if not self._under_way:
+            self._idle.unpark_all()
+
+    def put_back(self, *parts: T) -> None:
+        """Parts of what is under way, for any worker."""
+        self._parts.extend(parts)
+        self._idle.unpark(count=len(parts))
+
+    def left_over(self) -> list[T]:
+        """The parts that nobody has taken."""
+        return list(self._parts)
+
+    def _next(self) -> T | None:
+        return self._parts.popleft() if self._parts else next(self._fresh, None)

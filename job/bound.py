@@ -1,0 +1,90 @@
+"""How many calls an engine gets at a time: as many as it has shown room for."""
+
+import trio
+
+from job.answers import Cause, Failure
+from job.halt import Halt
+from job.retry import BASE_SECONDS, CAP_SECONDS
+
+_OVERLOAD = {502, 503, 504}
+
+
+class Bound:
+    """A bound on calls in flight that starts at its maximum and follows what the engine answers.
+
+    - A 429 tells the room that there is: what the engine still holds of ours, at least one call. Halving would be
+      worse, since rejections come in swarms and at once: the slots left would fill and be rejected again.
+    - Where the engine cannot cope (503, a timeout, no connection) the bound falls by half, once a round trip.
+    - It rises by one a round trip while it is in use and all is well.
+    """
+
+    def __init__(self, maximum: int, patience: float) -> None:
+        """`patience` is in seconds: for that long an engine that rejects everything is asked more and more seldom."""
+        self._maximum = maximum
+        self._patience = patience
+        self._room = float(maximum)
+        self._fell_at = float("-inf")
+        self._limiter = trio.CapacityLimiter(maximum)
+        self._rejecting_since: float | None = None
+        self._pause = BASE_SECONDS
+        self._closed_until = float("-inf")
+
+    @property
+    def limit(self) -> int:
+        """The bound as it stands."""
+        return int(self._limiter.total_tokens)
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls hold a slot."""
+        return self._limiter.borrowed_tokens
+
+    def is_rejecting(self) -> bool:
+        """Whether the engine has answered 429 and nothing else, to any call, for longer than there is patience."""
+        return self._rejecting_since is not None and trio.current_time() - self._rejecting_since >= self._patience
+
+    async def enter(self, halt: Halt) -> None:
+        """Waits for a slot and takes it. Raises `HaltedError` where the run stops first."""
+        with halt.waiting():
+            await self._limiter.acquire()
+        if trio.current_time() < self._closed_until:
+            try:
+                with halt.waiting():
+                    await trio.sleep_until(self._closed_until)
+            except BaseException:
+                self.leave()
+                raise
+
+    def leave(self) -> None:
+        """Gives the slot back."""
+        self._limiter.release()
+
+    def learn(self, failure: Failure | None, started: float) -> None:
+        """Takes an attempt into account that has just ended and still holds its slot; `started` is trio's time."""
+        now = trio.current_time()
+        if failure is not None and failure.status == 429:
+            if self._rejecting_since is None:
+                self._rejecting_since = started
+            if self.in_flight == 1 and not self.is_rejecting():  # there is no room at all
+                self._closed_until = now + self._pause
+                self._pause = min(2 * self._pause, CAP_SECONDS)
+            self._set(min(self._room, self.in_flight - 1))
+            return
+        self._rejecting_since, self._pause = None, BASE_SECONDS
+        if failure is None:
+            if self.in_flight >= self.limit:
+                self._set(self._room + 1 / self._room)
+        elif _is_overload(failure) and started >= self._fell_at:
+            self._fell_at = now
+            self._set(self._room / 2)
+
+    def _set(self, room: float) -> None:
+        self._room = min(max(room, 1.0), float(self._maximum))
+        self._limiter.total_tokens = int(self._room)
+
+
+def _is_overload(failure: Failure) -> bool:
+    return failure.status in _OVERLOAD if failure.cause is Cause.STATUS else failure.cause in _NO_ANSWER
+
+
+_NO_ANSWER = {Cause.TRANSPORT, Cause.TIMEOUT}
