@@ -77,9 +77,9 @@ class Directory:
 
     def read(self, name: str, limit: int) -> Stored | None:
         """The file's content; `None` where there is none, though the directory exists."""
-        if not self._path.is_dir():
-            raise StorageError(f"{self._path} is not a directory")
         try:
+            if not self._path.is_dir():
+                raise StorageError(f"{self._path} is not a directory")
             with (self._path / name).open("rb") as file:
                 return Stored(file.read(limit), str((self._path / name).stat().st_mtime_ns))
         except FileNotFoundError:
