@@ -123,7 +123,7 @@ class Executor:
         try:
             with trio.move_on_after(timeout):
                 failure = await self._exchange(course, connection)
-        except trio.Cancelled:
+        except (HaltedError, trio.Cancelled):
             course.seconds = trio.current_time() - started
             self._means.watch(AttemptEnded(course.call, course.seconds, course.last, None))
             self._interrupted(course)
@@ -136,7 +136,8 @@ class Executor:
     async def _exchange(self, course: _Course, connection: Exchanger) -> Failure | None:
         call, means = course.call, self._means
         try:
-            token = await means.tokens.get(self._audience, course.rejected)
+            with means.halt.waiting():  # a request that has not left yet is not in flight
+                token = await means.tokens.get(self._audience, course.rejected)
             headers = {
                 "Authorization": f"Bearer {token}",
                 "Accept": "application/json",
