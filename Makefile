@@ -33,7 +33,7 @@ test-all: .venv/ready ## the tests that take longer as well
 lint: .venv/ready ## style, types, async hazards
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/flake8-async --enable=ASYNC job tests terraform
+	$(BIN)/flake8-async --enable=ASYNC $$(git ls-files "*.py")
 	$(BIN)/mypy
 
 .PHONY: format

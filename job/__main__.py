@@ -9,6 +9,11 @@ import traceback
 signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
 signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
+# A closed standard stream would give its number to the next file or socket, and lines meant for people would go there.
+while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+    os.set_inheritable(descriptor, True)
+os.close(descriptor)
+
 from job.cli import main  # noqa: E402
 from job.exits import Exit  # noqa: E402
 

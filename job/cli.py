@@ -14,7 +14,7 @@ from job.check import check
 from job.engines import METHOD, Call
 from job.exits import Exit
 from job.faults import ConfigError, Fault
-from job.log import Log, write_line
+from job.log import STDOUT, Log, write_line
 from job.plan import Plan
 from job.prepare import prepare
 from job.run import Reporter, run
@@ -46,8 +46,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m job", description="Prepares the data of every target, then has every card generated."
     )
     parser.add_argument("--version", action="version", version=f"{VERSION} ({COMMIT or 'no commit'})")
-    parser.set_defaults(command="run", json=False)
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
+    parser.set_defaults(command="run", json=False)  # after the subparsers, which have a default of their own
     commands.add_parser("run", help="prepare the data, then generate every card (the default)")
     plan = commands.add_parser("plan", help="print what a run would call, and call nothing")
     plan.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
@@ -57,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(settings: Settings, faults: list[Fault], now: datetime) -> Exit:
     identity = Run(settings.run_id or new_run_id(now))
-    watched = sys.stdout.isatty()
+    watched = os.isatty(STDOUT)
     reporter: Reporter = Terminal(identity) if watched else Log(identity, settings.project)
     return trio.run(run, settings, faults, identity, reporter)
 

@@ -155,7 +155,9 @@ class Executor:
             failure = await self._answer(course, connection)
             course.ended = trio.current_time()
             self._bound.learn(failure, course.started)
-        except trio.Cancelled:
+        except (HaltedError, trio.Cancelled) as error:
+            if isinstance(error, HaltedError):
+                course.attempts -= 1  # its token was not there yet: the request never left
             course.ended = trio.current_time()
             self._means.watch(self._ended(course, course.last, None))
             self._interrupted(course)
@@ -171,7 +173,8 @@ class Executor:
         call, means, timeout = course.call, self._means, self._settings.timeout
         with trio.move_on_after(timeout):
             try:
-                token = await means.tokens.get(self._audience, course.rejected)
+                with means.halt.waiting():  # a request that has not left yet is not in flight
+                    token = await means.tokens.get(self._audience, course.rejected)
                 reply = await connection.exchange(
                     METHOD, self._url + call.path, self._headers(course, token), call.body
                 )

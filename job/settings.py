@@ -71,6 +71,9 @@ class _Variables:
         text = self.environ.get(name, "").strip()
         if not text:
             return default
+        if not text.isprintable():  # bytes that are no UTF-8 included: they would break the log's lines
+            self.faults.append(Fault(name, f"{quoted(text)} holds what cannot be printed", "correct it or unset it"))
+            return default
         try:
             return parse(text)
         except _UnfitError as error:
@@ -85,7 +88,7 @@ def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, 
     """
     variables = _Variables(environ)
     config_uri = variables.read("CONFIG_URI", str, "")
-    if not config_uri:
+    if not environ.get("CONFIG_URI", "").strip():
         remedy = "set it to gs://BUCKET/PREFIX or to a directory"
         variables.faults.append(Fault("CONFIG_URI", "is not set", remedy))
     variables.read("CLOUD_RUN_TASK_COUNT", _one_task, None)
