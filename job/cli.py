@@ -5,7 +5,9 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import trio
@@ -17,7 +19,7 @@ from job.faults import ConfigError, Fault
 from job.log import STDOUT, Log, write_line
 from job.plan import Plan
 from job.prepare import prepare
-from job.run import Reporter, run
+from job.run import Order, Reporter, run
 from job.settings import Settings, read_settings
 from job.terminal import Terminal
 from job.trace import Run, new_run_id
@@ -31,10 +33,11 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     for library in ("google", "httpx", "httpcore", "urllib3"):  # they log what the job reports in its own words
         logging.getLogger(library).setLevel(logging.ERROR)
-    now = datetime.now(UTC)
+    started, now = time.monotonic(), datetime.now(UTC)
     settings, faults = read_settings(os.environ, now)
     command: Callable[[], Exit] = {
-        "run": lambda: _run(settings, faults, now),
+        "run": lambda: _run(settings, faults, now, started, resume=False),
+        "resume": lambda: _run(replace(settings, run_id=options.run_id), faults, now, started, resume=True),
         "plan": lambda: _plan(settings, faults, as_json=options.json),
         "check": lambda: trio.run(check, settings, faults, _say),
     }[options.command]
@@ -49,17 +52,19 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
     parser.set_defaults(command="run", json=False)  # after the subparsers, which have a default of their own
     commands.add_parser("run", help="prepare the data, then generate every card (the default)")
+    resume = commands.add_parser("resume", help="continue a run that has a record")
+    resume.add_argument("run_id")
     plan = commands.add_parser("plan", help="print what a run would call, and call nothing")
     plan.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
     commands.add_parser("check", help="validate the config and ask each engine whether it is healthy")
     return parser
 
 
-def _run(settings: Settings, faults: list[Fault], now: datetime) -> Exit:
+def _run(settings: Settings, faults: list[Fault], now: datetime, started: float, *, resume: bool) -> Exit:
     identity = Run(settings.run_id or new_run_id(now))
     watched = os.isatty(STDOUT)
     reporter: Reporter = Terminal(identity) if watched else Log(identity, settings.project)
-    return trio.run(run, settings, faults, identity, reporter)
+    return trio.run(run, Order(settings, faults, identity, now, started, resume), reporter)
 
 
 def _plan(settings: Settings, faults: list[Fault], *, as_json: bool) -> Exit:

@@ -15,13 +15,16 @@ _PARTIAL = ".partial-"
 class Directory:
     """Files under a directory. Writes are whole or not there, and on the disk when they return."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, make: bool) -> None:
         self._path = Path(path)
+        self._make = make
 
     def read(self, name: str, limit: int | None = None) -> Stored | None:
-        """As `Store` promises. The directory must exist."""
+        """As `Store` promises."""
         with self._in_words(name):
-            if not self._path.is_dir():
+            if self._make:
+                self._path.mkdir(parents=True, exist_ok=True)
+            elif not self._path.is_dir():
                 raise StorageError(f"{self._path} is not a directory")
             try:
                 with (self._path / name).open("rb") as file:
@@ -31,7 +34,7 @@ class Directory:
                 return None
 
     def create(self, name: str, data: bytes) -> Stored:
-        """As `Store` promises. Makes directories where there are none."""
+        """As `Store` promises."""
         target = self._path / name
         with self._in_words(name), self._written(target, data) as partial:
             try:

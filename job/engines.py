@@ -23,6 +23,10 @@ _NEWS_PATHS: dict[Kind, str] = {
 }
 
 
+Item = tuple[str, str | None]
+"""What is accounted for: a target, and for the QA engine the card type."""
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """One request that the run will make, whole but for the engine's URL, the token and what names the run.
@@ -36,6 +40,11 @@ class Call:
     card_type: str | None
     path: str
     body: bytes | None
+
+    @property
+    def items(self) -> list[Item]:
+        """What the call accounts for."""
+        return [(target, self.card_type) for target in self.targets]
 
     @property
     def label(self) -> str:

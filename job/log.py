@@ -10,16 +10,15 @@ from pydantic_core import to_json
 from job.answers import Cause
 from job.events import AttemptEnded, CallFinished, Event
 from job.faults import Fault
-from job.outcome import Outcome, advice
+from job.outcome import Outcome
 from job.plan import Plan
-from job.tally import Ledger, Tally
+from job.report import report_of
+from job.tally import Ledger
 from job.trace import Run
 from job.version import COMMIT, VERSION
 
 Severity = Literal["INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL"]
 STDOUT = 1
-LISTED = 200
-"""Failures in the closing line: an entry of Cloud Logging has 256 KiB at the most."""
 
 
 class Log:
@@ -57,21 +56,14 @@ class Log:
             message = f"{event.call.label}: {event.failure.text}; again in {event.wait:.1f} s"
             self._write("WARNING", message, "call.retried", **_call(event), wait=round(event.wait, 3))
 
+    def storage(self, text: str, wrong: bool) -> None:
+        """Storage is in trouble, or works again."""
+        self._write("ERROR" if wrong else "NOTICE", text, "storage.failed" if wrong else "storage.recovered")
+
     def finished(self, outcome: Outcome, ledger: Ledger | None) -> None:
         """The run's last line."""
-        failures = ledger.failures if ledger else []
-        listed = failures[:LISTED]
-        self._write(
-            "INFO" if outcome.exit == 0 else "ERROR",
-            outcome.sentence,
-            "run.finished",
-            outcome=outcome.word,
-            exit_code=int(outcome.exit),
-            cards=cards_of(ledger.cards if ledger else Tally(0)),
-            engines={name: _engine(tally) for name, tally in ledger.engines.items()} if ledger else {},
-            failures=advice(listed),
-            failures_not_listed=len(failures) - len(listed),
-        )
+        severity: Severity = "INFO" if outcome.exit == 0 else "ERROR"
+        self._write(severity, outcome.sentence, "run.finished", **report_of(outcome, ledger))
 
     def _finished(self, event: CallFinished) -> None:
         failure = event.failure
@@ -114,31 +106,6 @@ def write_line(line: bytes) -> None:
             rest = rest[os.write(STDOUT, rest) :]
     except OSError:
         return
-
-
-def cards_of(tally: Tally) -> dict[str, int]:
-    """The account of the cards; the last four add up to the first."""
-    return {
-        "planned": tally.planned,
-        "generated": tally.done,
-        "skipped": tally.skipped,
-        "failed": tally.failed,
-        "not_attempted": tally.not_attempted,
-    }
-
-
-def _engine(tally: Tally) -> dict[str, object]:
-    return {
-        "planned": tally.planned,
-        "done": tally.done,
-        "skipped": tally.skipped,
-        "failed": tally.failed,
-        "not_attempted": tally.not_attempted,
-        "calls": tally.calls,
-        "retries": tally.retries,
-        "p50_seconds": tally.percentile(50),
-        "p95_seconds": tally.percentile(95),
-    }
 
 
 def _call(event: CallFinished | AttemptEnded) -> dict[str, object]:

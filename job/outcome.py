@@ -1,11 +1,11 @@
 """How a run ended, in one word for machines, one sentence for people, and an exit code."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from job.events import CallFinished
 from job.exits import Exit
 from job.halt import Reason
+from job.lease import BusyError
+from job.storage import StorageError
 from job.tally import Ledger
 
 
@@ -19,6 +19,8 @@ class Outcome:
 
 
 _HALTS = {
+    Reason.DEADLINE: ("deadline", Exit.DEADLINE, "The run's deadline passed"),
+    Reason.LEASE_LOST: ("lease_lost", Exit.BUSY, "The run lost its lease and stopped: another run may be at work"),
     Reason.SIGTERM: ("interrupted", Exit.SIGTERM, "The run was interrupted by SIGTERM"),
     Reason.SIGINT: ("interrupted", Exit.SIGINT, "The run was interrupted by SIGINT"),
     Reason.QA_DOWN: ("qa_engine_down", Exit.CARDS_MISSING, "The QA engine is down: the run stopped asking for cards"),
@@ -43,15 +45,28 @@ def outcome_of(ledger: Ledger | None, reason: Reason | None, error: str | None) 
     return Outcome("cards_missing", Exit.CARDS_MISSING, f"Cards are missing: {made}, {cards.failed} failed.")
 
 
+def bad_config(faults: int) -> Outcome:
+    """The configuration cannot be used."""
+    what = "1 fault" if faults == 1 else f"{faults} faults"
+    return Outcome("bad_config", Exit.USAGE, f"The configuration has {what}: nothing was called.")
+
+
+def busy(error: BusyError) -> Outcome:
+    """Another run is alive: one with the same plan will do this one's work."""
+    if error.same_plan:
+        sentence = f"This run stands back: another with the same plan is at work, {error}. Nothing was called."
+        return Outcome("superseded", Exit.DONE, sentence)
+    return Outcome("busy", Exit.BUSY, f"Another run is at work: {error}. Nothing was called; try again later.")
+
+
+def no_lease(error: StorageError) -> Outcome:
+    """Nobody can tell whether another run is alive."""
+    return Outcome("no_lease", Exit.BUSY, f"The lease cannot be had: {error}. Nothing was called.")
+
+
+UNFORESEEN = Outcome("unforeseen", Exit.UNFORESEEN, "The job has a bug: its traceback is on standard error.")
+
+
 def _halted(reason: Reason, made: str) -> Outcome:
     word, code, sentence = _HALTS[reason]
     return Outcome(word, code, f"{sentence}; {made}.")
-
-
-def advice(failures: Sequence[CallFinished]) -> list[str]:
-    """A line for each call that failed, with its targets, its attempts and the last answer."""
-    return [
-        f"{item.call.label}: {item.failure.text} ({item.attempts} attempt{'s' if item.attempts > 1 else ''})"
-        for item in failures
-        if item.failure is not None
-    ]

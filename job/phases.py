@@ -1,13 +1,14 @@
 """The two phases of a run and the barrier between them: no card is asked for before all data are there."""
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import trio
 
 from job.answers import Cause
 from job.breaker import Breaker
-from job.engines import DATA_ENGINES, EngineName
+from job.engines import DATA_ENGINES, EngineName, Item
 from job.events import CallFinished
 from job.executor import Executor, Means
 from job.halt import Reason
@@ -32,6 +33,8 @@ class Phases:
     """A run's phases, ready to start."""
 
     plan: Plan
+    done: Mapping[EngineName, AbstractSet[Item]]
+    """What earlier attempts at the run have done."""
     engines: Mapping[EngineName, EngineSettings]
     means: Means
     ledger: Ledger
@@ -75,7 +78,9 @@ class Phases:
         return [engine for engine in DATA_ENGINES if engine in self.ledger.engines]
 
     async def _run(self, engine: EngineName, settled: Callable[[CallFinished], None]) -> None:
-        await Executor(self.engines[engine], self.means, settled).run(self.plan.calls(engine))
+        await Executor(self.engines[engine], self.means, settled).run(
+            self.plan.calls(engine, self.done.get(engine, frozenset()))
+        )
 
 
 def _fail(finished: CallFinished) -> None:

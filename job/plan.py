@@ -1,9 +1,12 @@
 """The plan: every call that a run will make, a pure function of config and settings."""
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import astuple, dataclass
 
-from job.engines import ALL_ENGINES, BATCHES, Call, EngineName, card, news
+from job.engines import ALL_ENGINES, BATCHES, Call, EngineName, Item, card, news
 from job.faults import Fault
 from job.settings import Settings
 from job.shapes import Models
@@ -30,30 +33,50 @@ class Plan:
         """The engines that the plan uses."""
         return tuple(engine for engine in ALL_ENGINES if self.count(engine))
 
-    def calls(self, engine: EngineName) -> Iterator[Call]:
-        """The calls of one engine, in the order in which they are to start."""
-        if engine == "qa":
-            return self._cards()
-        if engine == "news":
-            return self._news()
-        return self._batches(engine)
-
-    def _batches(self, engine: EngineName) -> Iterator[Call]:
-        ids = [target.id for target in self.targets if engine in target.engines]
-        size = self.batch_sizes[engine]
-        return (BATCHES[engine](ids[start : start + size]) for start in range(0, len(ids), size))
-
-    def _news(self) -> Iterator[Call]:
+    def items(self, engine: EngineName) -> Iterator[Item]:
+        """What is planned for an engine, in the order in which it is to start."""
         for target in self.targets:
-            if "news" in target.engines:
+            if engine == "qa":
+                yield from ((target.id, card_type) for card_type in target.card_types)
+            elif engine in target.engines:
+                yield (target.id, None)
+
+    def calls(self, engine: EngineName, done: AbstractSet[Item] = frozenset()) -> Iterator[Call]:
+        """The calls of one engine in their order, for all that is not done yet.
+
+        A batch keeps its place whatever is done: what is left of it is the same call in every attempt at a run.
+        """
+        if engine == "qa":
+            return self._cards(done)
+        if engine == "news":
+            return self._news(done)
+        return self._batches(engine, done)
+
+    def digest(self) -> str:
+        """The same for plans that would make the same cards of the same day."""
+        text = json.dumps([self.date, [astuple(target) for target in self.targets], self.models.model_dump()])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _batches(self, engine: EngineName, done: AbstractSet[Item]) -> Iterator[Call]:
+        ids = [target for target, _ in self.items(engine)]
+        size = self.batch_sizes[engine]
+        for start in range(0, len(ids), size):
+            left = [target for target in ids[start : start + size] if (target, None) not in done]
+            if left:
+                yield BATCHES[engine](left)
+
+    def _news(self, done: AbstractSet[Item]) -> Iterator[Call]:
+        for target in self.targets:
+            if "news" in target.engines and (target.id, None) not in done:
                 yield news(target.id, target.kind, target.key, target.date or self.date)
 
-    def _cards(self) -> Iterator[Call]:
+    def _cards(self, done: AbstractSet[Item]) -> Iterator[Call]:
         chosen = {name: models_of(self.models, name) for target in self.targets for name in target.card_types}
         for target in self.targets:
             for name in target.card_types:
-                parameters = {**dict(chosen[name]), **dict(target.parameters)}
-                yield card(target.id, name, target.date or self.date, parameters.items())
+                if (target.id, name) not in done:
+                    parameters = {**dict(chosen[name]), **dict(target.parameters)}
+                    yield card(target.id, name, target.date or self.date, parameters.items())
 
 
 def missing_urls(plan: Plan, settings: Settings) -> list[Fault]:

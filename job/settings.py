@@ -47,7 +47,15 @@ class Settings:
     engines: Mapping[EngineName, EngineSettings]
     run_date: str | None
     """YYYY-MM-DD; `today` is resolved already."""
+    run_date_is_explicit: bool
+    """Whether it was given as a date, which a recorded run must not contradict."""
+    time_zone: ZoneInfo
     run_id: str | None
+    runs_uri: str | None
+    deadline: float | None
+    """Seconds from the start of the process."""
+    execution: str | None
+    task_attempt: int
     impersonate: str | None
     project: str | None
 
@@ -93,11 +101,18 @@ def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, 
         variables.faults.append(Fault("CONFIG_URI", "is not set", remedy))
     variables.read("CLOUD_RUN_TASK_COUNT", _one_task, None)
     zone = variables.read("RUN_TIME_ZONE", _time_zone, ZoneInfo("UTC"))
+    execution = variables.read("CLOUD_RUN_EXECUTION", _run_id, None)
     settings = Settings(
         config_uri=config_uri,
         engines={name: _engine(variables, name) for name in ALL_ENGINES},
         run_date=variables.read("RUN_DATE", lambda text: _run_date(text, now.astimezone(zone).date()), None),
-        run_id=variables.read("RUN_ID", _run_id, None) or variables.read("CLOUD_RUN_EXECUTION", _run_id, None),
+        run_date_is_explicit=environ.get("RUN_DATE", "").strip() not in {"", "today"},
+        time_zone=zone,
+        run_id=variables.read("RUN_ID", _run_id, None) or execution,
+        runs_uri=variables.read("RUNS_URI", _place, None),
+        deadline=variables.read("RUN_DEADLINE_SECONDS", _seconds(1, 7 * 24 * 3600), None),
+        execution=execution,
+        task_attempt=variables.read("CLOUD_RUN_TASK_ATTEMPT", _whole(0, 1000), 0),
         impersonate=variables.read("IMPERSONATE_SERVICE_ACCOUNT", _service_account, None),
         project=variables.read("GOOGLE_CLOUD_PROJECT", str, None),
     )
@@ -110,7 +125,8 @@ def _engine(variables: _Variables, name: EngineName) -> EngineSettings:
     return EngineSettings(
         url=url,
         audience=variables.read(f"{prefix}AUDIENCE", str, url and _origin(urlsplit(url))),
-        timeout=variables.read(f"{prefix}TIMEOUT", _seconds, TIMEOUT_DEFAULT[name]),
+        # Cloud Run ends every request after 60 minutes
+        timeout=variables.read(f"{prefix}TIMEOUT", _seconds(1, 3600), TIMEOUT_DEFAULT[name]),
         concurrency=variables.read(f"{prefix}CONCURRENCY", _whole(1, 1024), CONCURRENCY_DEFAULT[name]),
         attempts=variables.read(f"{prefix}ATTEMPTS", _whole(1, 20), ATTEMPTS_DEFAULT),
         batch_size=variables.read(f"{prefix}BATCH_SIZE", _whole(1, 1000), BATCH_SIZE_DEFAULT) if name in BATCHES else 1,
@@ -126,14 +142,24 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not 1 <= seconds <= 3600:  # Cloud Run ends every request after 60 minutes
-        raise _UnfitError(f"{quoted(text)} is not a number of seconds from 1 to 3600", "correct it or unset it")
-    return seconds
+def _seconds(least: int, most: int) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        try:
+            seconds = float(text)
+        except ValueError:
+            seconds = math.nan
+        if not least <= seconds <= most:
+            what = f"{quoted(text)} is not a number of seconds from {least} to {most}"
+            raise _UnfitError(what, "correct it or unset it")
+        return seconds
+
+    return parse
+
+
+def _place(text: str) -> str:
+    if "://" in text and not re.match(r"gs://[^/]", text):
+        raise _UnfitError(f"{quoted(text)} is no place to write to", "set it to gs://BUCKET/PREFIX or to a directory")
+    return text
 
 
 def _url(text: str) -> str:

@@ -58,14 +58,17 @@ class Store(Protocol):
         ...
 
 
-def open_store(uri: str) -> Store:
-    """The store that a URI names: `gs://bucket/prefix`, or a directory. Asks nobody yet."""
+def open_store(uri: str, *, make: bool = False) -> Store:
+    """The store that a URI names: `gs://bucket/prefix`, or a directory, which `make` creates at its first use.
+
+    Asks nobody yet. Raises `StorageError` where it is neither.
+    """
     if not uri.startswith("gs://"):
         if "://" in uri:
             raise StorageError(f"{uri} is neither gs://BUCKET/PREFIX nor a directory")
         from job.directory import Directory  # noqa: PLC0415  each store is imported where it is used
 
-        return Directory(uri)
+        return Directory(uri, make=make)
     from job.bucket import Bucket  # noqa: PLC0415  the library takes 0.15 s to import
 
     name, _, prefix = uri.removeprefix("gs://").partition("/")

@@ -2,7 +2,7 @@
 
 import statistics
 from array import array
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field
 
 from job.engines import EngineName
@@ -61,8 +61,11 @@ class Tally:
 class Ledger:
     """The accounts of all engines of a plan, and the calls that failed for good."""
 
-    def __init__(self, plan: Plan) -> None:
-        self.engines: Mapping[EngineName, Tally] = {engine: Tally(plan.count(engine)) for engine in plan.engines()}
+    def __init__(self, plan: Plan, done: Mapping[EngineName, Sized]) -> None:
+        """`done` is what earlier attempts at the run have done."""
+        self.engines: Mapping[EngineName, Tally] = {
+            engine: Tally(plan.count(engine), skipped=len(done.get(engine, ()))) for engine in plan.engines()
+        }
         self.failures: list[CallFinished] = []
 
     def watch(self, event: Event) -> None:

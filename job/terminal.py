@@ -11,8 +11,9 @@ from rich.table import Table
 from job.answers import Cause
 from job.events import CallFinished, Event
 from job.faults import Fault
-from job.outcome import Outcome, advice
+from job.outcome import Outcome
 from job.plan import Plan
+from job.report import advice
 from job.tally import Ledger, Tally
 from job.trace import Run
 
@@ -48,6 +49,10 @@ class Terminal:
         )
         self._live.start()
 
+    def storage(self, text: str, wrong: bool) -> None:
+        """Storage is in trouble, or works again."""
+        self._console.print(f"[{'red' if wrong else 'green'}]{escape(text)}[/]", soft_wrap=True)
+
     def barrier(self, _: Ledger) -> None:
         """All data are there; the cards follow."""
         self._console.print("all data are prepared; the cards follow")
@@ -65,11 +70,10 @@ class Terminal:
             self._live.stop()
         if ledger is not None:
             self._console.print(_table(ledger))
-            lines = advice(ledger.failures)
-            for line in lines[:LISTED]:
-                self._console.print(f"[red]✗[/] {escape(line)}", soft_wrap=True)
-            if len(lines) > LISTED:
-                self._console.print(f"and {len(lines) - LISTED} more")
+            for failure in ledger.failures[:LISTED]:
+                self._console.print(f"[red]✗[/] {escape(advice(failure))}", soft_wrap=True)
+            if len(ledger.failures) > LISTED:
+                self._console.print(f"and {len(ledger.failures) - LISTED} more")
         colour = "green" if outcome.exit == 0 else "red"
         self._console.print(f"[{colour}]{escape(outcome.sentence)}[/] (exit code {outcome.exit.value})", soft_wrap=True)
 

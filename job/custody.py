@@ -1,0 +1,131 @@
+"""What a recorded run holds while it lasts: the lease that makes it the only one, and its record."""
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+
+import trio
+
+from job.halt import Halt, HaltedError
+from job.inputs import ConfigObject, Inputs
+from job.lease import Holder, Lease, machine, obtain
+from job.plan import Plan
+from job.prepare import Prepared
+from job.record import Done, Record
+from job.settings import Settings
+from job.storage import StorageError, Store
+from job.version import VERSION
+
+CLOSING_SECONDS = 3.0
+"""For closing the record of a run that was cut short, whatever storage does: Cloud Run kills 10 s after SIGTERM."""
+
+Say = Callable[[str, bool], None]
+
+
+@dataclass(slots=True)
+class Trouble:
+    """Says what is wrong with storage when it begins, and when it is over."""
+
+    say: Say
+    current: bool = False
+
+    def __call__(self, text: str | None) -> None:
+        if text is not None and not self.current:
+            self.say(f"storage: {text}; it is tried again for as long as the lease holds", True)
+        elif text is None and self.current:
+            self.say("storage works again", False)
+        self.current = text is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Custody:
+    """The lease and the record of a run under way."""
+
+    lease: Lease
+    record: Record
+    done: Done
+    """What earlier attempts at the run have done."""
+    say: Say
+
+    async def keep(self, halt: Halt) -> None:
+        """Renews the one and writes the other behind the run; halts the run where the lease is lost."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.lease.keep, halt, Trouble(self.say), name="lease")
+            nursery.start_soon(self.record.journal.keep, name="journal")
+
+    async def close(self, report: Mapping[str, object], halt: Halt, *, at_once: bool) -> None:
+        """Writes what is unwritten and the report, and gives the lease back; what cannot be done is said.
+
+        It may take as long as the lease holds, or 3 s: at once, or from when the run is halted.
+        """
+        closed = False
+        if not at_once:
+            try:
+                with halt.waiting(), trio.move_on_at(self.lease.trusted_until):
+                    await self.record.close(report)
+                    closed = True
+            except HaltedError:
+                pass
+        with trio.move_on_after(CLOSING_SECONDS):
+            try:
+                if not closed:
+                    await self.record.close(report)
+                    closed = True
+                await self.lease.release()
+            except StorageError as error:
+                self.say(f"storage: the lease is not given back, it grows stale in a minute: {error}", True)
+        if not closed:
+            unwritten = self.record.journal.unwritten
+            self.say(f"storage: the record is not complete: {unwritten} results and the report are not written", True)
+
+
+async def take(store: Store, settings: Settings, plan: Plan, inputs: Inputs, say: Say, *, fresh: bool) -> Custody:
+    """Obtains the lease, then begins the record of a fresh run, or reads what the record of an earlier attempt holds.
+
+    Raises `BusyError` where another run is alive, `StorageError`, and `RecordError` where the record cannot be used.
+    """
+    owner = secrets.token_hex(8)
+    me = Holder(
+        owner=owner,
+        run_id=inputs.run_id,
+        plan=plan.digest(),
+        day=inputs.day,
+        since=datetime.now(settings.time_zone).isoformat(timespec="seconds"),
+        machine=machine(),
+        pid=os.getpid(),
+        execution=settings.execution,
+        task_attempt=settings.task_attempt,
+    )
+    lease = await obtain(store, me)
+    record = Record(store, inputs.run_id, owner, Trouble(say))
+    try:
+        if fresh:
+            await record.begin(inputs)
+        await record.announce(inputs)
+        done = await record.resume(plan)
+    except BaseException:
+        with trio.move_on_after(CLOSING_SECONDS, shield=True), suppress(StorageError):  # it grows stale
+            await lease.release()
+        raise
+    return Custody(lease, record, done, say)
+
+
+def new_inputs(settings: Settings, run_id: str, prepared: Prepared, now: datetime) -> Inputs:
+    """The inputs of a run that begins now."""
+    plan, local = prepared.plan, now.astimezone(settings.time_zone)
+    return Inputs(
+        run_id=run_id,
+        started=local.isoformat(timespec="seconds"),
+        day=plan.date or local.date().isoformat(),
+        date=plan.date,
+        batch_sizes=dict(plan.batch_sizes),
+        config_uri=settings.config_uri,
+        objects={
+            name: ConfigObject(generation=stored.generation, content=stored.data.decode())
+            for name, stored in prepared.objects.items()
+        },
+        version=VERSION,
+    )

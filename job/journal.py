@@ -1,0 +1,140 @@
+"""What has finished, written behind the run: append-only objects of many results each."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import trio
+from pydantic_core import from_json, to_json
+
+from job.inputs import FORMAT, RecordError
+from job.storage import StorageError, Store, blocking, read_all
+
+WRITE_SECONDS = 3.0
+"""The longest that a result waits for being written; with the write itself, under 5 s."""
+WRITE_RESULTS = 100
+"""So many results are written at once; as many again may come during the write, under 200 in all."""
+RETRY_SECONDS = 1.0
+_READ_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    """An object on its way: kept as it is until it is known to be written, so that a lost answer does no harm."""
+
+    name: str
+    data: bytes
+    count: int
+
+
+class Journal:
+    """Appends results to a run's record. Nothing that was noted is given up before it is written."""
+
+    def __init__(
+        self, store: Store, folder: str, run_id: str, owner: str, trouble: Callable[[str | None], None]
+    ) -> None:
+        """`owner` tells this process from others; `trouble` is told why writing fails, and `None` once it works."""
+        self._store = store
+        self._folder = folder
+        self._run_id = run_id
+        self._owner = owner
+        self._trouble = trouble
+        self._pending: list[bytes] = []
+        self._chunk: _Chunk | None = None
+        self._sequence = 0
+        self._full = trio.Event()
+        self._writing = trio.Lock()
+
+    @property
+    def unwritten(self) -> int:
+        """How many results are not known to be written."""
+        return len(self._pending) + (self._chunk.count if self._chunk else 0)
+
+    def note(self, result: dict[str, object]) -> None:
+        """Takes a result; it is written within seconds."""
+        self._pending.append(to_json(result))
+        if len(self._pending) >= WRITE_RESULTS:
+            self._full.set()
+
+    async def keep(self) -> None:
+        """Writes what is noted, for as long as the run lasts."""
+        while True:
+            with trio.move_on_after(WRITE_SECONDS):
+                await self._full.wait()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Returns when everything that was noted before is written, however long that takes."""
+        async with self._writing:
+            while self._chunk is not None or self._pending:
+                if self._chunk is None:
+                    self._chunk = self._next_chunk()
+                if not await self._write(self._chunk):
+                    await trio.sleep(RETRY_SECONDS)
+
+    async def _write(self, chunk: _Chunk) -> bool:
+        try:
+            await blocking(lambda: self._store.create(chunk.name, chunk.data))
+        except StorageError as error:
+            self._trouble(f"{self.unwritten} results are not written yet: {error}")
+            return False
+        self._chunk = None
+        self._trouble(None)
+        return True
+
+    def _next_chunk(self) -> _Chunk:
+        lines, self._pending, self._full = self._pending, [], trio.Event()
+        name = f"{self._folder}{self._owner}-{self._sequence:06}.jsonl"
+        body = b"\n".join(lines)
+        header = {
+            "format": FORMAT,
+            "run_id": self._run_id,
+            "owner": self._owner,
+            "sequence": self._sequence,
+            "sha256": hashlib.sha256(body).hexdigest(),
+        }
+        self._sequence += 1
+        return _Chunk(name, to_json(header) + b"\n" + body + b"\n", len(lines))
+
+
+async def read_journal(store: Store, folder: str, run_id: str, take: Callable[[dict[str, object]], None]) -> None:
+    """Hands every result that was written, by all attempts at the run, to `take`: together they may be large.
+
+    Raises `RecordError` and `StorageError`.
+    """
+    names = await blocking(lambda: store.names(folder))
+    sequences: Counter[str] = Counter()
+    for start in range(0, len(names), _READ_AT_ONCE):
+        for name, stored in (await read_all(store, names[start : start + _READ_AT_ONCE])).items():
+            header, lines = _opened(name, stored.data)
+            owner = str(header.get("owner"))
+            expected = (run_id, sequences[owner], f"{folder}{owner}-{sequences[owner]:06}.jsonl")
+            if (header.get("run_id"), header.get("sequence"), name) != expected:
+                raise RecordError(f"{name} is not the object that follows the one before it")
+            sequences[owner] += 1
+            for line in lines:
+                take(line)
+
+
+def _opened(name: str, data: bytes) -> tuple[dict[str, object], Iterator[dict[str, object]]]:
+    head, _, body = data.partition(b"\n")
+    try:
+        header = json.loads(head)
+    except ValueError as error:
+        raise RecordError(f"{name} is not what a run writes") from error
+    if not isinstance(header, dict):
+        raise RecordError(f"{name} is not what a run writes")
+    if header.get("format") != FORMAT:
+        raise RecordError(f"{name} has format {header.get('format')!r}; this version of the job knows {FORMAT}")
+    body = body.removesuffix(b"\n")
+    if header.get("sha256") != hashlib.sha256(body).hexdigest():
+        raise RecordError(f"{name} was changed after it was written")
+    return header, _lines(body.split(b"\n"))
+
+
+def _lines(lines: Iterable[bytes]) -> Iterator[dict[str, object]]:
+    for line in lines:
+        value: dict[str, object] = from_json(line)
+        yield value

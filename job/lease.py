@@ -1,0 +1,166 @@
+"""One run at a time: a lease on the place where runs are recorded.
+
+The scheduler delivers a tick at least once, and people press buttons. No clock of a machine is trusted: a lease's age
+is the difference of two stamps of the storage's own clock, and a holder counts on a monotonic one.
+"""
+
+import os
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import trio
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from job.halt import GRACE_SECONDS, Halt, Reason
+from job.storage import ConflictError, StorageError, Store, Stored, blocking
+
+LEASE = "_lease.json"
+LASTS_SECONDS = 60.0
+RENEW_SECONDS = 15.0
+RETRY_SECONDS = 2.0
+TRUSTED_SECONDS = LASTS_SECONDS - GRACE_SECONDS - 5.0
+"""After its last renewal a holder stops so much earlier that what is in flight ends before another may take over."""
+
+
+class Holder(BaseModel):
+    """Who holds the lease, and how a later attempt at the same run can tell that this one is gone."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    owner: str
+    """Of this process alone."""
+    run_id: str
+    plan: str
+    """The digest of its plan, date included."""
+    day: str
+    since: str
+    machine: str
+    pid: int
+    execution: str | None
+    task_attempt: int
+
+
+class BusyError(Exception):
+    """Another run is alive. Says which, and tells whether its plan is that of the run that looked."""
+
+    def __init__(self, holder: Holder | None, me: Holder) -> None:
+        super().__init__(f"run {holder.run_id} of {holder.day}, since {holder.since}" if holder else "its lease is odd")
+        self.same_plan = holder is not None and holder.plan == me.plan
+
+
+@dataclass(slots=True)
+class Lease:
+    """The lease, from when it is obtained until it is released or lost."""
+
+    store: Store
+    holder: Holder
+    stored: Stored
+    trusted_until: float
+    """By trio's clock."""
+
+    async def keep(self, halt: Halt, trouble: Callable[[str | None], None]) -> None:
+        """Renews the lease until it is lost, and halts the run then."""
+        pause = RENEW_SECONDS
+        halt.permitted_until = self.trusted_until
+        while True:
+            await trio.sleep_until(min(trio.current_time() + pause, self.trusted_until))
+            asked = trio.current_time()
+            if asked >= self.trusted_until:
+                break
+            try:
+                with trio.move_on_at(self.trusted_until):
+                    self.stored = await blocking(self._renewed)
+                    self.trusted_until = halt.permitted_until = asked + TRUSTED_SECONDS
+                    pause = RENEW_SECONDS
+                    trouble(None)
+            except ConflictError:
+                break
+            except StorageError as error:
+                pause = RETRY_SECONDS
+                trouble(f"the lease is not renewed: {error}")
+        halt.ask(Reason.LEASE_LOST, GRACE_SECONDS)
+
+    def _renewed(self) -> Stored:
+        return self.store.replace(LEASE, _written(self.holder), self.stored.generation)
+
+    async def release(self) -> None:
+        """Gives the lease back. Raises `StorageError`; it grows stale then."""
+        await blocking(lambda: self.store.delete(LEASE, self.stored.generation))
+
+
+async def obtain(store: Store, me: Holder) -> Lease:
+    """The lease. Raises `BusyError` where another run is alive, `StorageError` where nobody can tell."""
+    while True:
+        asked = trio.current_time()
+        try:
+            stored = await blocking(lambda: _claim(store, me))
+        except ConflictError:
+            continue  # it changed hands in between: look again
+        return Lease(store, me, stored, asked + TRUSTED_SECONDS)
+
+
+def _claim(store: Store, me: Holder) -> Stored:
+    data = _written(me)
+    try:
+        return store.create(LEASE, data)
+    except ConflictError:
+        there = store.read(LEASE)
+    if there is None:
+        raise ConflictError("the lease was released")
+    holder = _read(there)
+    if holder is None or not _is_gone(holder, me):
+        age = _age(store, there, me)
+        if age < LASTS_SECONDS:
+            raise BusyError(holder, me)
+    return store.replace(LEASE, data, there.generation)
+
+
+def _is_gone(holder: Holder, me: Holder) -> bool:
+    """Whether the holder is an earlier attempt at the same run that is known to have ended."""
+    if holder.run_id != me.run_id:
+        return False
+    if holder.execution is not None and holder.execution == me.execution:
+        return holder.task_attempt < me.task_attempt  # Cloud Run starts a retry when the attempt before it is over
+    return holder.machine == me.machine and not _is_running(holder.pid)
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _age(store: Store, there: Stored, me: Holder) -> float:
+    """Seconds since the lease was written, by the storage's clock, which stamps another object now."""
+    knock = f"_knock-{me.owner}.json"
+    now = store.create(knock, b"{}\n")
+    store.delete(knock, now.generation)
+    return now.updated - there.updated
+
+
+def machine() -> str:
+    """What tells this machine, and its space of process numbers, from others."""
+    parts = [socket.gethostname()]
+    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
+        try:
+            parts.append(str(Path(path).readlink()) if path.endswith("pid") else Path(path).read_text("ascii").strip())
+        except OSError:
+            continue
+    return " ".join(parts)
+
+
+def _written(holder: Holder) -> bytes:
+    return holder.model_dump_json().encode() + b"\n"
+
+
+def _read(stored: Stored) -> Holder | None:
+    try:
+        return Holder.model_validate_json(stored.data)
+    except ValidationError:
+        return None

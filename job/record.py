@@ -1,0 +1,137 @@
+"""The record of a run: what it was to do, what finished, how it ended. A later attempt at the run continues from it."""
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+import trio
+
+from job.engines import ALL_ENGINES, DATA_ENGINES, EngineName, Item
+from job.events import CallFinished, Event
+from job.inputs import FORMAT, Inputs, RecordError, pack, sealed, unpack, unsealed
+from job.journal import Journal, read_journal
+from job.plan import Plan
+from job.storage import ConflictError, StorageError, Store, Stored, blocking
+
+RETRY_SECONDS = 1.0
+STARTED = "_started/"
+"""Names every run by the time of its start, so that the latest are found without a look at all."""
+
+Done = dict[EngineName, set[Item]]
+
+
+class Record:
+    """The record of one run, as one attempt at it reads and writes it."""
+
+    def __init__(self, store: Store, run_id: str, owner: str, trouble: Callable[[str | None], None]) -> None:
+        self._store = store
+        self._run_id = run_id
+        self._trouble = trouble
+        self._crossed = False
+        self._report: Stored | None = None
+        self._epoch = time.time() - trio.current_time()  # once: a jump of the clock must not reorder what is stamped
+        self.journal = Journal(store, self._name("results/"), run_id, owner, trouble)
+
+    async def begin(self, inputs: Inputs) -> None:
+        """Makes the inputs durable. Raises `StorageError`, also where the run has a record already."""
+        await blocking(lambda: self._store.create(self._name("inputs.json"), pack(inputs)))
+
+    async def announce(self, inputs: Inputs) -> None:
+        """Puts the run where the latest runs are looked for. Raises `StorageError`."""
+        stamp = f"{datetime.fromisoformat(inputs.started).astimezone(UTC):%Y%m%dT%H%M%SZ}"
+        await blocking(lambda: self._store.create(f"{STARTED}{stamp}_{self._run_id}", b"{}\n"))
+
+    async def resume(self, plan: Plan) -> Done:
+        """What has been done of the plan. Raises `StorageError`, and `RecordError` where that does not go together."""
+        done: Done = {engine: set() for engine in ALL_ENGINES}
+        await read_journal(self._store, self._name("results/"), self._run_id, lambda result: _take(done, result))
+        for engine, items in done.items():
+            if not items <= set(plan.items(engine)):
+                raise RecordError(f"{self._name('results/')} has results that are not of this run's plan")
+        barrier = await blocking(lambda: self._store.read(self._name("barrier.json")))
+        self._report = await blocking(lambda: self._store.read(self._name("report.json")))
+        if barrier is not None:
+            unsealed(self._name("barrier.json"), barrier.data)
+            if any(set(plan.items(engine)) - done[engine] for engine in DATA_ENGINES):
+                raise RecordError(f"{self._name('results/')} lacks data that were there when the barrier was crossed")
+            self._crossed = True
+        return done
+
+    def watch(self, event: Event) -> None:
+        """Notes a call that has finished; it is written within seconds."""
+        if isinstance(event, CallFinished):
+            self.journal.note(self._result(event))
+
+    async def cross(self) -> None:
+        """Makes everything that was noted, and the crossing of the barrier, durable, however long that takes."""
+        await self.journal.flush()
+        barrier = sealed({"format": FORMAT, "run_id": self._run_id})
+        while not self._crossed:
+            try:
+                await blocking(lambda: self._store.create(self._name("barrier.json"), barrier))
+            except StorageError as error:
+                self._trouble(f"the crossing of the barrier is not written yet: {error}")
+                await trio.sleep(RETRY_SECONDS)
+            else:
+                self._trouble(None)
+                self._crossed = True
+
+    async def close(self, report: Mapping[str, object]) -> None:
+        """Writes what is still unwritten, then the report, however long that takes."""
+        await self.journal.flush()
+        data = json.dumps({"format": FORMAT, "run_id": self._run_id, **report}, ensure_ascii=False, indent=1).encode()
+        while True:
+            try:
+                await blocking(lambda: self._write_report(data))
+            except ConflictError:
+                return  # a later attempt at the run has written its own
+            except StorageError as error:
+                self._trouble(f"the report is not written yet: {error}")
+                await trio.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    def _write_report(self, data: bytes) -> None:
+        name = self._name("report.json")
+        if self._report is None:
+            self._store.create(name, data)
+        else:
+            self._store.replace(name, data, self._report.generation)
+
+    def _result(self, event: CallFinished) -> dict[str, object]:
+        failure = event.failure
+        return {
+            "engine": event.call.engine,
+            "targets": event.call.targets,
+            "card_type": event.call.card_type,
+            "done": failure is None,
+            "attempts": event.attempts,
+            "started": round(self._epoch + event.started, 3),
+            "ended": round(self._epoch + event.ended, 3),
+            "status": event.status,
+            "cause": failure.cause if failure else None,
+            "reason": failure.text if failure else None,
+            "traceparent": event.traceparent,
+            "bound": event.bound,
+        }
+
+    def _name(self, name: str) -> str:
+        return f"{self._run_id}/{name}"
+
+
+async def find_inputs(store: Store, run_id: str) -> Inputs | None:
+    """The inputs of a run that has a record. Raises `RecordError` and `StorageError`."""
+    name = f"{run_id}/inputs.json"
+    stored = await blocking(lambda: store.read(name))
+    return None if stored is None else unpack(name, stored.data, run_id)
+
+
+def _take(done: Done, result: dict[str, object]) -> None:
+    engine, targets, card_type = result.get("engine"), result.get("targets"), result.get("card_type")
+    for name in ALL_ENGINES:
+        if name == engine and isinstance(targets, list) and isinstance(card_type, str | None):
+            if result.get("done") is True:
+                done[name].update((str(target), card_type) for target in targets)
+            return
+    raise RecordError("a result is not what a run writes")
