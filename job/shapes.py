@@ -20,8 +20,15 @@ def unfit(what: str, remedy: str) -> PydanticCustomError:
     return PydanticCustomError("unfit", "{what}", {"what": what, "remedy": remedy})
 
 
+def _check_whole(text: str) -> None:
+    """JSON can escape one half of a surrogate pair, which no request can carry."""
+    if any(unicodedata.category(char) == "Cs" for char in text):
+        raise unfit(f"{quoted(text)} holds half a character", "write whole characters")
+
+
 def _check_id(text: str) -> str:
     """An id becomes a path segment or a parameter: what could be taken for more than that is refused."""
+    _check_whole(text)
     if not text.strip():
         raise unfit("is blank", "write an id")
     if text in {".", ".."} or any(char in "/\\" or unicodedata.category(char) in {"Cc", "Zl", "Zp"} for char in text):
@@ -48,6 +55,7 @@ def _check_parameter(name: str) -> str:
 
 
 def _check_text(text: str) -> str:
+    _check_whole(text)
     if not text.strip():
         raise unfit("is blank", "write a value or remove it")
     return text
@@ -57,8 +65,8 @@ def _check_scalar(value: object) -> object:
     """Checked by hand, as a union's errors would name each of its members."""
     if not isinstance(value, str | int | float):  # a bool is an int
         raise unfit("is not a string, a number or a boolean", "write one of these")
-    if isinstance(value, str) and any(unicodedata.category(char) == "Cs" for char in value):
-        raise unfit(f"{quoted(value)} holds half a character", "write whole characters")
+    if isinstance(value, str):
+        _check_whole(value)
     return value
 
 
@@ -138,7 +146,6 @@ _WORDS: dict[str, Callable[[dict[str, Any]], tuple[str, str]]] = {
     "missing": lambda _: ("is missing", "add it"),
     "extra_forbidden": lambda _: ("is not a known key", "correct its name or remove it"),
     "string_type": lambda _: ("is not a string", "write a string"),
-    "string_unicode": lambda _: ("holds half a character", "write whole characters"),
     "bool_type": lambda _: ("is not a boolean", "write true or false"),
     "list_type": lambda _: ("is not an array", "write an array"),
     "dict_type": lambda _: ("is not an object", "write an object"),

@@ -1,0 +1,406 @@
+"""Whatever bytes the config objects hold, the result is a config or faults: each names its object, place and remedy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from job.config import OBJECTS, read_config
+from job.faults import ConfigError
+from job.prepare import Prepared, prepare
+from job.settings import read_settings
+from job.targets import resolve
+
+GOOD: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card", "earnings_card"]}
+ENVIRONMENT = {f"{name}_ENGINE_URL": f"https://{name.lower()}" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def written(value: object) -> bytes:
+    return value if isinstance(value, bytes) else json.dumps(value).encode()
+
+
+def judged(objects: Mapping[str, object]) -> tuple[list[str], list[str]]:
+    """The faults and the notices of a config, as a user reads them."""
+    config, faults, notices = read_config({name: written(value) for name, value in objects.items()})
+    _, more_faults, more_notices = resolve(config)
+    return [str(fault) for fault in (*faults, *more_faults)], [*notices, *more_notices]
+
+
+def faults_with(name: str, value: object) -> list[str]:
+    return judged(GOOD | {name: value})[0]
+
+
+LISTED = (
+    "is not a ticker of ticker_list.json; "
+    "correct it, add it to ticker_list.json, or use the full form for targets beside the tickers"
+)
+DATED = '"date_str" is set by the job; remove it: the date of the entry, or RUN_DATE, is what is sent'
+ID_RULE = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
+
+BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
+    # not JSON, as the documents' own tests tell in full
+    ("ticker_list.json", b'["AAPL",]', ["line 1 column 9: is not JSON (Expecting value); correct it"]),
+    ("ticker_list.json", b"[NaN]", ["is not JSON (NaN is not a number); correct it"]),
+    ("card_types.json", b'["\xff"]', ["is not UTF-8 at byte 2; save it as UTF-8"]),
+    (
+        "llm_config.json",
+        b"{" * 200_000,
+        ["line 1 column 2: is not JSON (Expecting property name enclosed in double quotes); correct it"],
+    ),
+    ("card_targets.json", b"[" * 200_000, ["is nested too deep; write the object that is meant"]),
+    ("engine_control.json", b"?" * 20_000_000, ["is larger than 16 MiB; write the object that is meant"]),
+    (
+        "engine_control.json",
+        b'{"run_news_engine": true, "run_news_engine": false}',
+        ['has the key "run_news_engine" twice in one object; correct it'],
+    ),
+    # wrong shapes
+    ("ticker_list.json", {"AAPL": 1}, ["is not an array; write an array"]),
+    ("ticker_list.json", None, ["is not an array; write an array"]),
+    ("ticker_list.json", "AAPL", ["is not an array; write an array"]),
+    (
+        "ticker_list.json",
+        ["AAPL", 7, None, ["MSFT"]],
+        [
+            "[1]: is not a string; write a string",
+            "[2]: is not a string; write a string",
+            "[3]: is not a string; write a string",
+        ],
+    ),
+    ("ticker_list.json", ["\ud800"], ['[0]: "\\ud800" holds half a character; write whole characters']),
+    ("card_types.json", [{"name": "a"}, "b"], ["[1]: is not an object; write an object"]),
+    ("card_types.json", [{"enabled": True}], ["[0].name: is missing; add it"]),
+    ("card_types.json", [{"name": "a", "enabled": "yes"}], ["[0].enabled: is not a boolean; write true or false"]),
+    ("card_types.json", [{"name": "a", "enabled": 1}], ["[0].enabled: is not a boolean; write true or false"]),
+    ("card_types.json", [{"name": "a", "on": True}], ["[0].on: is not a known key; correct its name or remove it"]),
+    ("engine_control.json", [], ["is not an object; write an object"]),
+    (
+        "engine_control.json",
+        {"run_new_engine": True},
+        ["run_new_engine: is not a known key; correct its name or remove it"],
+    ),
+    ("engine_control.json", {"run_news_engine": None}, ["run_news_engine: is not a boolean; write true or false"]),
+    (
+        "llm_config.json",
+        {"tasks": {"news_card": {"backend": 1}}},
+        ["tasks.news_card.backend: is not a string; write a string"],
+    ),
+    (
+        "llm_config.json",
+        {"tasks": {"news_card": {"model": "x"}}},
+        ["tasks.news_card.model: is not a known key; correct its name or remove it"],
+    ),
+    ("llm_config.json", {"default": {"model_name": " "}}, ["default.model_name: is blank; write a value or remove it"]),
+    ("card_targets.json", "AAPL", ["is not an object; write an object"]),
+    ("card_targets.json", {"AAPL": "news_card"}, ["AAPL: is not an array; write an array"]),
+    ("card_targets.json", [{"card_types": ["news_card"]}], ["[0].id: is missing; add it"]),
+    ("card_targets.json", [{"id": "X", "cards": []}], ["[0].cards: is not a known key; correct its name or remove it"]),
+    (
+        "card_targets.json",
+        [{"id": "X", "target_type": "bond"}],
+        ["[0].target_type: is not one of 'equity', 'topic' or 'person'; write one of these"],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "X", "date": "24.11.2026"}],
+        ['[0].date: "24.11.2026" is not a date; write YYYY-MM-DD'],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "X", "run_engines": {"finance": True}}],
+        ["[0].run_engines.finance: is not a known key; correct its name or remove it"],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "X", "extra_params": {"ticker": "Y"}}],
+        ['[0].extra_params.ticker: "ticker" is set by the job; remove it: the id of the entry is what is sent'],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "X", "extra_params": {"date_str": "Y"}}],
+        [f"[0].extra_params.date_str: {DATED}"],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "X", "extra_params": {"a": None, "b": [], "c": {}}}],
+        [f"[0].extra_params.{key}: is not a string, a number or a boolean; write one of these" for key in "abc"],
+    ),
+    (
+        "llm_config.json",
+        {"default": {"backend": "\ud800"}, "tasks": {"\udfff": {}}},
+        [
+            'default.backend: "\\ud800" holds half a character; write whole characters',
+            'tasks["���"]: "\\udfff" holds half a character; write whole characters',
+        ],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "X", "extra_params": {"\ud800": 1, "a": "\udc00"}}],
+        [
+            '[0].extra_params["���"]: "\\ud800" holds half a character; write whole characters',
+            '[0].extra_params.a: "\\udc00" holds half a character; write whole characters',
+        ],
+    ),
+    # empty, or switched off as a whole
+    ("ticker_list.json", [], ["is empty; write the tickers there"]),
+    ("card_types.json", [], ["is empty; write the card types there"]),
+    ("card_types.json", [{"name": "a", "enabled": False}], ["has every card type switched off; enable one"]),
+    (
+        "card_targets.json",
+        {},
+        ["is empty; write targets there, or remove the object: every ticker then gets every enabled card type"],
+    ),
+    (
+        "card_targets.json",
+        [],
+        ["is empty; write targets there, or remove the object: every ticker then gets every enabled card type"],
+    ),
+    (
+        "card_targets.json",
+        {"AAPL": []},
+        ["AAPL: is empty; name card types, or remove AAPL: it then gets every enabled one"],
+    ),
+    # ids
+    ("ticker_list.json", ["", "  ", "\u3000"], [f"[{index}]: is blank; write an id" for index in range(3)]),
+    ("ticker_list.json", [".", ".."], [f'[0]: "." {ID_RULE}', f'[1]: ".." {ID_RULE}']),
+    (
+        "ticker_list.json",
+        ["a/b", "a\\b", "../x"],
+        [f'[0]: "a/b" {ID_RULE}', f'[1]: "a\\\\b" {ID_RULE}', f'[2]: "../x" {ID_RULE}'],
+    ),
+    (
+        "ticker_list.json",
+        ["a\nb", "a\0b", "a\x7fb", "a\x9fb"],
+        [
+            f'[0]: "a\\nb" {ID_RULE}',
+            f'[1]: "a\\u0000b" {ID_RULE}',
+            f'[2]: "a\\u007fb" {ID_RULE}',
+            f'[3]: "a\\u009fb" {ID_RULE}',
+        ],
+    ),
+    ("ticker_list.json", ["x" * 65], [f'[0]: "{"x" * 65}" is longer than 64 characters; shorten it']),
+    ("ticker_list.json", [" AAPL"], ['[0]: " AAPL" has spaces around it; remove them']),
+    ("card_types.json", ["a/b"], [f'[0]: "a/b" {ID_RULE}']),
+    ("card_targets.json", [{"id": ".."}], [f'[0].id: ".." {ID_RULE}']),
+    ("card_targets.json", {"a/b": ["news_card"]}, [f'["a/b"]: "a/b" {ID_RULE}']),
+    ("card_targets.json", [{"id": "X", "topic_key": "a/b"}], [f'[0].topic_key: "a/b" {ID_RULE}']),
+    # what does not fit together
+    (
+        "card_targets.json",
+        {"TSLA": ["news_card"]},
+        [f"TSLA: {LISTED}"],
+    ),
+    (
+        "card_targets.json",
+        {"AAPL": ["news_card", "nws_card"]},
+        ['AAPL[1]: "nws_card" is not a card type of card_types.json; correct it or add it there'],
+    ),
+    (
+        "card_targets.json",
+        {"BRK.B": ["news_card"]},
+        [f'["BRK.B"]: {LISTED}'],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "A"}, {"id": "B"}, {"id": "C"}, {"id": "D", "card_types": ["news_card", "x"]}],
+        ['[3].card_types[1]: "x" is not a card type of card_types.json; correct it or add it there'],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "美联储"}],
+        ["[0]: the key of the topic 美联储 comes out empty; give it a topic_key"],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "Rate 1"}, {"id": "rate_1"}],
+        ['[1]: the key "rate_1" of the topic rate_1 is also that of Rate 1; give one of them another topic_key'],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "X"}, {"id": "X", "date": "2026-01-01"}],
+        ["[1].id: X is there already, as [0], with other content; keep one of the two"],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "equities_default", "date": "2026-01-01", "topic_key": "x", "extra_params": {}}],
+        [f"[0].{key}: has no meaning for equities_default; remove it" for key in ("date", "topic_key", "extra_params")],
+    ),
+    (
+        "card_types.json",
+        [{"name": "a"}, {"name": "a", "enabled": False}],
+        ["[1]: a is both switched on and off; keep one of the two"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "faults"), BAD_OBJECTS)
+def test_bad_objects_in_the_exact_words(name: str, value: object, faults: list[str]) -> None:
+    assert faults_with(name, value) == [f"{name}: {line}" for line in faults]
+
+
+def test_a_missing_object_is_named_with_what_belongs_there() -> None:
+    assert judged({})[0] == [
+        'ticker_list.json: does not exist under CONFIG_URI; write an array of tickers, such as ["AAPL"], there',
+        'card_types.json: does not exist under CONFIG_URI; write an array of card types, such as ["news_card"], there',
+    ]
+
+
+def test_all_faults_of_all_objects_are_told_at_once() -> None:
+    found = judged(
+        {
+            "ticker_list.json": ["AAPL", ""],
+            "card_types.json": b"nonsense",
+            "card_targets.json": [{"id": "..", "date": "x"}],
+            "engine_control.json": {"a": 1, "b": 2},
+            "llm_config.json": [],
+        }
+    )[0]
+    assert [line.partition(": ")[0] for line in found] == [
+        "card_types.json",
+        "ticker_list.json",
+        "card_targets.json",
+        "card_targets.json",
+        "engine_control.json",
+        "engine_control.json",
+        "llm_config.json",
+    ]
+
+
+def test_one_fault_does_not_make_others() -> None:
+    """With an unreadable list nothing is held against those that refer to it."""
+    simple = {"TSLA": ["nws_card"]}
+    assert (
+        len(judged({"card_types.json": ["news_card"], "ticker_list.json": b"?", "card_targets.json": simple})[0]) == 2
+    )
+    assert len(judged({"ticker_list.json": ["TSLA"], "card_types.json": b"?", "card_targets.json": simple})[0]) == 1
+
+
+@pytest.mark.parametrize("size", [100_001, 1_000_000])
+def test_junk_of_many_entries_is_one_fault(size: int) -> None:
+    expected = "has more than 100,000 entries; write the object that is meant"
+    assert faults_with("ticker_list.json", [1] * size) == [f"ticker_list.json: {expected}"]
+
+
+def test_notices_tell_what_may_not_have_been_meant() -> None:
+    faults, notices = judged(
+        {
+            "ticker_list.json": ["AAPL", "AAPL", "MSFT"],
+            "card_types.json": [{"name": "news_card"}, {"name": "old_card", "enabled": False}, {"name": "news_card"}],
+            "card_targets.json": {"AAPL": ["old_card", "news_card", "news_card"]},
+            "engine_control.json": {"run_trading_engine": False},
+            "llm_config.json": {"tasks": {"other_card": {"backend": "b"}}},
+        }
+    )
+    assert faults == []
+    assert notices == [
+        "ticker_list.json: AAPL is there 2 times; it counts once",
+        "card_types.json: news_card is there 2 times; it counts once",
+        "card_targets.json: AAPL[0]: old_card is switched off in card_types.json; it is left out",
+        "card_targets.json: AAPL: news_card is there 2 times; it counts once",
+        "llm_config.json: tasks.other_card: is not a card type of card_types.json; the job does not use it",
+        "engine_control.json: the trading engine is switched off",
+    ]
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None, categories=None)),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(codec=None)), inner, max_size=4),
+    max_leaves=8,
+)
+KEYS = ["id", "card_types", "target_type", "category", "date", "topic_key", "extra_params", "run_engines", "name"]
+KEYS += ["enabled", "default", "tasks", "backend", "model_name", "run_news_engine", "news", "equities_default", "AAPL"]
+NEARLY = st.recursive(
+    st.sampled_from([*KEYS, "equity", "person", "2026-11-24", "news_card", True, False, None, 1, "..", "a/b", ""]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+DOCUMENTS = st.binary() | (ANYTHING | NEARLY).map(lambda value: json.dumps(value).encode())
+
+
+@given(st.dictionaries(st.sampled_from(OBJECTS), DOCUMENTS))
+def test_no_bytes_raise_and_every_fault_names_its_object(objects: dict[str, bytes]) -> None:
+    config, faults, notices = read_config(objects)
+    _, more_faults, more_notices = resolve(config)
+    for fault in (*faults, *more_faults):
+        assert fault.where.partition(":")[0] in OBJECTS
+        assert fault.what
+        assert fault.remedy
+        assert str(fault).isprintable()
+    for notice in (*notices, *more_notices):
+        assert notice.partition(":")[0] in OBJECTS
+        assert notice.isprintable()
+
+
+async def prepared(uri: str, **environment: str) -> Prepared:
+    settings, faults = read_settings(ENVIRONMENT | {"CONFIG_URI": uri} | environment, NOW)
+    return await prepare(settings, faults)
+
+
+async def refused(uri: str, **environment: str) -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        await prepared(uri, **environment)
+    return [str(fault) for fault in error.value.faults]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    for name, value in GOOD.items():
+        (tmp_path / name).write_bytes(written(value))
+    return tmp_path
+
+
+READABLE = "set it to gs://BUCKET/PREFIX, or a directory, that can be read"
+
+
+async def test_a_config_uri_that_cannot_be_read(directory: Path) -> None:
+    file = directory / "ticker_list.json"
+    assert await refused(f"{directory}/no") == [f"CONFIG_URI: {directory}/no is not a directory; {READABLE}"]
+    assert await refused(str(file)) == [f"CONFIG_URI: {file} is not a directory; {READABLE}"]
+    for uri in ("s3://bucket/config", "file:///tmp", "gs//:bucket://x"):
+        assert await refused(uri) == [f"CONFIG_URI: {uri} is neither gs://BUCKET/PREFIX nor a directory; {READABLE}"]
+    for uri in ("gs://", "gs:///config"):
+        assert await refused(uri) == [f"CONFIG_URI: {uri} names no bucket; {READABLE}"]
+    (found,) = await refused("/" + "a" * 5000)
+    assert "File name too long" in found
+
+
+async def test_an_object_that_is_a_directory(directory: Path) -> None:
+    (directory / "llm_config.json").mkdir()
+    (found,) = await refused(str(directory))
+    assert found == f"CONFIG_URI: {directory}/llm_config.json cannot be read: Is a directory; {READABLE}"
+
+
+async def test_faults_of_the_environment_and_of_the_config_are_told_together(directory: Path) -> None:
+    (directory / "card_types.json").unlink()
+    found = await refused(str(directory), RUN_DATE="x", QA_ENGINE_URL="", NEWS_ENGINE_URL="x")
+    assert [line.partition(":")[0] for line in found] == ["NEWS_ENGINE_URL", "RUN_DATE", "card_types.json"]
+
+
+async def test_only_the_engines_of_the_plan_need_a_url(directory: Path) -> None:
+    (directory / "engine_control.json").write_text('{"run_financials_engine": false, "run_news_engine": false}')
+    assert await refused(str(directory), FINANCIAL_ENGINE_URL="", NEWS_ENGINE_URL="", TRADING_ENGINE_URL="") == [
+        "TRADING_ENGINE_URL: is not set; set it to the trading engine's https URL"
+    ]
+    plan = (await prepared(str(directory), FINANCIAL_ENGINE_URL="", NEWS_ENGINE_URL="")).plan
+    assert plan.engines() == ("trading", "qa")
+
+
+async def test_everything_is_read_once(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    whole = Path.open
+
+    def counted(path: Path, *arguments: Any, **more: Any) -> Any:
+        opened.append(path.name)
+        return whole(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "open", counted)
+    await prepared(str(directory))
+    assert sorted(opened) == sorted(OBJECTS)
