@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import trio
-
+from .listener import Listener
 from .seen import Seen
 from .wire import ClientGoneError, Exchange, Reply, Traffic, serve_connection
 
 if TYPE_CHECKING:
     import ssl
+
+    import trio
 
     from .when import When
 
@@ -70,20 +71,18 @@ class Service:
     working: int = field(default=0, init=False)
     """Requests that were let in and are not answered yet."""
     traffic: Traffic = field(default_factory=Traffic, init=False)
-    port: int = field(default=0, init=False)
     _count: int = field(default=0, init=False)
     _first: float = field(default=0.0, init=False)
     _attempts: Counter[tuple[str, str, bytes]] = field(default_factory=Counter, init=False)
-    _scope: trio.CancelScope = field(default_factory=trio.CancelScope, init=False)
-    _stopped: trio.Event = field(default_factory=trio.Event, init=False)
+    _listener: Listener = field(init=False)
 
     def __post_init__(self) -> None:
-        self._stopped.set()
+        self._listener = Listener(self.connect, self.tls)
 
     @property
     def url(self) -> str:
         """The origin; it stays the same when the service is stopped and started again."""
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._listener.port}"
 
     @property
     def requests(self) -> list[Seen]:
@@ -92,27 +91,11 @@ class Service:
 
     async def start(self, nursery: trio.Nursery) -> None:
         """Listens on a free port of 127.0.0.1, or on its port of before; connections are accepted from now on."""
-        plain = await trio.open_tcp_listeners(self.port, host="127.0.0.1")
-        self.port = plain[0].socket.getsockname()[1]
-        self._scope = trio.CancelScope()
-        self._stopped = trio.Event()
-        nursery.start_soon(self._serve, plain, name=f"{self.name} simulator")
+        await self._listener.start(nursery)
 
     async def stop(self) -> None:
-        """Closes listener and connections: from now on connections are refused. `start` opens it again."""
-        self._scope.cancel()
-        await self._stopped.wait()
-
-    async def _serve(self, plain: list[trio.SocketListener]) -> None:
-        try:
-            with self._scope:
-                if self.tls:
-                    secure = [trio.SSLListener(listener, self.tls, https_compatible=True) for listener in plain]
-                    await trio.serve_listeners(self.connect, secure)
-                else:
-                    await trio.serve_listeners(self.connect, plain)
-        finally:
-            self._stopped.set()
+        """Closes port and connections: from now on connections are refused. `start` opens it again."""
+        await self._listener.stop()
 
     async def connect(self, stream: trio.abc.Stream) -> None:
         """Serves one connection, however it was come by, and closes it."""
