@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import trio
+
 from .listener import Listener
 from .seen import Seen
 from .wire import ClientGoneError, Exchange, Reply, Traffic, serve_connection
 
 if TYPE_CHECKING:
     import ssl
-
-    import trio
 
     from .when import When
 
@@ -68,13 +68,15 @@ class Service:
     tls: ssl.SSLContext | None = None
     seen: list[Seen] = field(default_factory=list)
     """Every request in the order of arrival; services may share it."""
+    requests: list[Seen] = field(default_factory=list, init=False)
+    """This service's own requests in the order of arrival."""
     working: int = field(default=0, init=False)
     """Requests that were let in and are not answered yet."""
     traffic: Traffic = field(default_factory=Traffic, init=False)
-    _count: int = field(default=0, init=False)
     _first: float = field(default=0.0, init=False)
     _attempts: Counter[tuple[str, str, bytes]] = field(default_factory=Counter, init=False)
     _listener: Listener = field(init=False)
+    _changed: trio.Event = field(default_factory=trio.Event, init=False)
 
     def __post_init__(self) -> None:
         self._listener = Listener(self.connect, self.tls)
@@ -84,11 +86,6 @@ class Service:
         """The origin; it stays the same when the service is stopped and started again."""
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._listener.port}"
 
-    @property
-    def requests(self) -> list[Seen]:
-        """This service's own requests in the order of arrival."""
-        return [seen for seen in self.seen if seen.service == self.name]
-
     async def start(self, nursery: trio.Nursery) -> None:
         """Listens on a free port of 127.0.0.1, or on its port of before; connections are accepted from now on."""
         await self._listener.start(nursery)
@@ -96,6 +93,11 @@ class Service:
     async def stop(self) -> None:
         """Closes port and connections: from now on connections are refused. `start` opens it again."""
         await self._listener.stop()
+
+    async def until(self, condition: Callable[[list[Seen]], bool]) -> None:
+        """Waits until this holds of the requests so far; looked at whenever one arrives and whenever one ends."""
+        while not condition(self.requests):
+            await self._changed.wait()
 
     async def connect(self, stream: trio.abc.Stream) -> None:
         """Serves one connection, however it was come by, and closes it."""
@@ -118,6 +120,7 @@ class Service:
         finally:
             seen.status = exchange.status
             seen.ended = time.monotonic()
+            self._change()
 
     async def _answer(self, exchange: Exchange, seen: Seen) -> None:
         async def work() -> Reply:
@@ -138,13 +141,12 @@ class Service:
 
     def _remember(self, exchange: Exchange) -> Seen:
         now = time.monotonic()
-        self._count += 1
         self._first = self._first or now
         identity = (exchange.method, exchange.target, exchange.body)
         self._attempts[identity] += 1
         seen = Seen(
             service=self.name,
-            number=self._count,
+            number=len(self.requests) + 1,
             attempt=self._attempts[identity],
             connection=exchange.connection,
             method=exchange.method,
@@ -155,4 +157,10 @@ class Service:
             elapsed=now - self._first,
         )
         self.seen.append(seen)
+        self.requests.append(seen)
+        self._change()
         return seen
+
+    def _change(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()

@@ -113,12 +113,16 @@ class World:
         self.accounts.write_key_file(self.directory / "key.json", f"{self.oauth.url}/token")
         return {"GOOGLE_APPLICATION_CREDENTIALS": str(self.directory / "key.json")}
 
-    def laptop(self) -> dict[str, str]:
-        """The variables of a developer: own credentials, no metadata server, Google's identity services in reach."""
+    def user_file(self) -> dict[str, str]:
+        """The variable for a person's own credentials, which get no ID token unless an account is impersonated."""
         self.accounts.write_user_file(self.directory / "user.json")
+        return {"GOOGLE_APPLICATION_CREDENTIALS": str(self.directory / "user.json")}
+
+    def impersonating(self, account: str) -> dict[str, str]:
+        """The variables for impersonating this account, which is allowed from now on: Google is reached by `proxy`."""
+        self.accounts.impersonable.add(account)
         return {
-            "GOOGLE_APPLICATION_CREDENTIALS": str(self.directory / "user.json"),
-            "NO_GCE_CHECK": "true",
+            "IMPERSONATE_SERVICE_ACCOUNT": account,
             "HTTPS_PROXY": f"http://127.0.0.1:{self.proxy.port}",
             "REQUESTS_CA_BUNDLE": str(self.directory / "ca.pem"),
         }
