@@ -50,7 +50,8 @@ class StorageFront:
             body = b"".join([part async for part in answer.aiter_raw()])
         finally:
             await answer.aclose()
-        ours, theirs = f"http://{seen.headers['host']}/", str(self.client.base_url)  # large uploads go on here
+        ours, theirs = f"http://{seen.headers['host']}", str(self.client.base_url).rstrip("/")
+        # The parts of a large upload are sent to an address that the emulator gives: they, too, shall pass here.
         kept = {name: value.replace(theirs, ours) for name, value in answer.headers.items() if name not in _HOP_BY_HOP}
         kind = kept.pop("content-type", "text/plain")
         return Reply(answer.status_code, body, kind, tuple(kept.items()))
