@@ -29,6 +29,10 @@ test: .venv/ready ## everything that is proven in under three minutes
 test-all: .venv/ready ## the tests that take longer as well
 	$(BIN)/python -m pytest -q
 
+.PHONY: run-local
+run-local: .venv/ready ## the whole system on loopback and the real job; FAULT=news shows what a failing engine does
+	@$(BIN)/python -m tests.run_local $(FAULT)
+
 # ASYNC127 wants httpx replaced by a successor; httpx is what this project is bound to.
 .PHONY: lint
 lint: .venv/ready ## style, types, async hazards

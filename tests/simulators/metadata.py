@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .service import Service
 from .wire import Reply
 
 if TYPE_CHECKING:
@@ -67,11 +66,6 @@ class TokenSource:
                 return Reply(400, b"non-empty audience parameter required", "text/html", _FLAVOR)
             return _text(self.identity(audience))
         return known.get(asked, Reply(404, b"not found", "text/html", _FLAVOR))
-
-
-def metadata_server(tokens: TokenSource, seen: list[Seen]) -> Service:
-    """The server, not started yet."""
-    return Service("metadata", tokens.reply, seen=seen)
 
 
 def by_audience(requests: list[Seen]) -> dict[str, list[Seen]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from .listener import Listener
 from .seen import Seen
 from .wire import ClientGoneError, Exchange, Reply, Traffic, serve_connection
 
@@ -67,52 +68,36 @@ class Service:
     tls: ssl.SSLContext | None = None
     seen: list[Seen] = field(default_factory=list)
     """Every request in the order of arrival; services may share it."""
+    requests: list[Seen] = field(default_factory=list, init=False)
+    """This service's own requests in the order of arrival."""
     working: int = field(default=0, init=False)
     """Requests that were let in and are not answered yet."""
     traffic: Traffic = field(default_factory=Traffic, init=False)
-    port: int = field(default=0, init=False)
-    _count: int = field(default=0, init=False)
     _first: float = field(default=0.0, init=False)
     _attempts: Counter[tuple[str, str, bytes]] = field(default_factory=Counter, init=False)
-    _scope: trio.CancelScope = field(default_factory=trio.CancelScope, init=False)
-    _stopped: trio.Event = field(default_factory=trio.Event, init=False)
+    _listener: Listener = field(init=False)
+    _changed: trio.Event = field(default_factory=trio.Event, init=False)
 
     def __post_init__(self) -> None:
-        self._stopped.set()
+        self._listener = Listener(self.connect, self.tls)
 
     @property
     def url(self) -> str:
         """The origin; it stays the same when the service is stopped and started again."""
-        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
-
-    @property
-    def requests(self) -> list[Seen]:
-        """This service's own requests in the order of arrival."""
-        return [seen for seen in self.seen if seen.service == self.name]
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self._listener.port}"
 
     async def start(self, nursery: trio.Nursery) -> None:
         """Listens on a free port of 127.0.0.1, or on its port of before; connections are accepted from now on."""
-        plain = await trio.open_tcp_listeners(self.port, host="127.0.0.1")
-        self.port = plain[0].socket.getsockname()[1]
-        self._scope = trio.CancelScope()
-        self._stopped = trio.Event()
-        nursery.start_soon(self._serve, plain, name=f"{self.name} simulator")
+        await self._listener.start(nursery)
 
     async def stop(self) -> None:
-        """Closes listener and connections: from now on connections are refused. `start` opens it again."""
-        self._scope.cancel()
-        await self._stopped.wait()
+        """Closes port and connections: from now on connections are refused. `start` opens it again."""
+        await self._listener.stop()
 
-    async def _serve(self, plain: list[trio.SocketListener]) -> None:
-        try:
-            with self._scope:
-                if self.tls:
-                    secure = [trio.SSLListener(listener, self.tls, https_compatible=True) for listener in plain]
-                    await trio.serve_listeners(self.connect, secure)
-                else:
-                    await trio.serve_listeners(self.connect, plain)
-        finally:
-            self._stopped.set()
+    async def until(self, condition: Callable[[list[Seen]], bool]) -> None:
+        """Waits until this holds of the requests so far; looked at whenever one arrives and whenever one ends."""
+        while not condition(self.requests):
+            await self._changed.wait()
 
     async def connect(self, stream: trio.abc.Stream) -> None:
         """Serves one connection, however it was come by, and closes it."""
@@ -135,6 +120,7 @@ class Service:
         finally:
             seen.status = exchange.status
             seen.ended = time.monotonic()
+            self._change()
 
     async def _answer(self, exchange: Exchange, seen: Seen) -> None:
         async def work() -> Reply:
@@ -155,13 +141,12 @@ class Service:
 
     def _remember(self, exchange: Exchange) -> Seen:
         now = time.monotonic()
-        self._count += 1
         self._first = self._first or now
         identity = (exchange.method, exchange.target, exchange.body)
         self._attempts[identity] += 1
         seen = Seen(
             service=self.name,
-            number=self._count,
+            number=len(self.requests) + 1,
             attempt=self._attempts[identity],
             connection=exchange.connection,
             method=exchange.method,
@@ -172,4 +157,10 @@ class Service:
             elapsed=now - self._first,
         )
         self.seen.append(seen)
+        self.requests.append(seen)
+        self._change()
         return seen
+
+    def _change(self) -> None:
+        self._changed.set()
+        self._changed = trio.Event()

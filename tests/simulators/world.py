@@ -6,7 +6,7 @@ import json
 import os
 import ssl
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,15 +17,24 @@ import trustme
 from .contract import CONTRACTS
 from .engines import engine, violations
 from .job import Job, Outcome, start_job
-from .metadata import TokenSource, metadata_server
+from .listener import Listener
+from .metadata import TokenSource
+from .oauth import Accounts
 from .service import Latency, Service
+from .storage import Emulator, open_emulator
+from .storage_front import StorageFront
 from .tokens import Mint
+from .tunnel import Tunnel
 from .wire import Reply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
     from .seen import Seen
+
+
+CONFIG_BUCKET = "simulated-config"
+RUNS_BUCKET = "simulated-runs"
 
 
 @dataclass
@@ -39,14 +48,22 @@ class World:
     engines: dict[str, Service]
     elsewhere: Service
     """A server that nobody has any business with: a token that gets here has leaked."""
-    authority: trustme.CA | None
+    oauth: Service
+    """The token endpoint of key files, and the services behind Google's own names."""
+    accounts: Accounts
+    proxy: Listener
+    """Where Google's own names are reached: see `tunnel`."""
+    storage: Service | None
+    """Stands before the emulator; None where config and records are directories."""
+    emulator: Emulator | None
     nursery: trio.Nursery
     jobs: list[Job] = field(default_factory=list)
 
     @property
     def services(self) -> list[Service]:
         """All of them."""
-        return [self.metadata, self.elsewhere, *self.engines.values()]
+        known = [self.metadata, self.oauth, self.elsewhere, *self.engines.values()]
+        return [*known, self.storage] if self.storage else known
 
     @property
     def financial(self) -> Service:
@@ -73,13 +90,42 @@ class World:
         """What engines were asked although nobody may ever ask it."""
         return violations(self.seen)
 
-    def configure(self, name: str, content: object) -> None:
-        """Writes one object of the config, as JSON where it is not bytes; `None` removes it."""
-        path = self.directory / "config" / name
-        if content is None:
-            path.unlink(missing_ok=True)
+    @property
+    def config_uri(self) -> str:
+        """Where the config is, as the job reads it."""
+        return f"gs://{CONFIG_BUCKET}/config" if self.storage else str(self.directory / "config")
+
+    @property
+    def runs_uri(self) -> str:
+        """An empty place for records of runs, as the job reads it; no variable names it until a test does."""
+        return f"gs://{RUNS_BUCKET}/runs" if self.storage else str(self.directory / "runs")
+
+    async def configure(self, name: str, content: object) -> None:
+        """Writes one object of the config, as JSON where it is not bytes; another of the same name is replaced."""
+        data = content if isinstance(content, bytes) else json.dumps(content, ensure_ascii=False).encode()
+        if self.emulator:
+            await self.emulator.put(CONFIG_BUCKET, f"config/{name}", data)
         else:
-            path.write_bytes(content if isinstance(content, bytes) else json.dumps(content).encode())
+            (self.directory / "config" / name).write_bytes(data)
+
+    def key_file(self) -> dict[str, str]:
+        """The variable under which google-auth finds the key of a service account instead of the metadata server."""
+        self.accounts.write_key_file(self.directory / "key.json", f"{self.oauth.url}/token")
+        return {"GOOGLE_APPLICATION_CREDENTIALS": str(self.directory / "key.json")}
+
+    def user_file(self) -> dict[str, str]:
+        """The variable for a person's own credentials, which get no ID token unless an account is impersonated."""
+        self.accounts.write_user_file(self.directory / "user.json")
+        return {"GOOGLE_APPLICATION_CREDENTIALS": str(self.directory / "user.json")}
+
+    def impersonating(self, account: str) -> dict[str, str]:
+        """The variables for impersonating this account, which is allowed from now on: Google is reached by `proxy`."""
+        self.accounts.impersonable.add(account)
+        return {
+            "IMPERSONATE_SERVICE_ACCOUNT": account,
+            "HTTPS_PROXY": f"http://127.0.0.1:{self.proxy.port}",
+            "REQUESTS_CA_BUNDLE": str(self.directory / "ca.pem"),
+        }
 
     def environment(self, **changes: str | None) -> dict[str, str]:
         """Every variable of a job process; nothing of the developer's shell but PATH. `None` takes one out."""
@@ -89,9 +135,11 @@ class World:
             "HOME": str(self.directory),  # no gcloud credentials, no netrc
             "GCE_METADATA_HOST": host,
             "GCE_METADATA_IP": host,
-            "CONFIG_URI": str(self.directory / "config"),
+            "CONFIG_URI": self.config_uri,
             **{f"{name.upper()}_ENGINE_URL": service.url for name, service in self.engines.items()},
-            "SSL_CERT_FILE": str(self.directory / "ca.pem") if self.authority else None,
+            "SSL_CERT_FILE": str(self.directory / "ca.pem") if self.qa.tls else None,
+            "STORAGE_EMULATOR_HOST": self.storage.url if self.storage else None,
+            "DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA": "true" if self.storage else None,
             **changes,
         }
         return {name: value for name, value in variables.items() if value is not None}
@@ -127,48 +175,71 @@ async def open_world(
     *,
     latency: Latency | None = None,
     tls: bool = False,
+    emulator: Path | None = None,
 ) -> AsyncIterator[World]:
     """Brings everything up; at the end nothing of it is left: no task, no socket, no process, no file.
 
-    The nursery is the caller's, so that what fails inside the `async with` is not wrapped in a group.
+    The nursery is the caller's, so that what fails inside the `async with` is not wrapped in a group. With `tls` the
+    engines speak https. With `emulator`, the binary of `storage.emulator_binary`, config and records are in buckets.
     """
-    with tempfile.TemporaryDirectory(prefix="simulated-world-") as name:
-        directory = Path(name)
-        (directory / "config").mkdir()
-        world = _world(nursery, directory, trustme.CA() if tls else None)
-        for key, content in config.items():
-            world.configure(key, content)
+    async with AsyncExitStack() as stack:
+        directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="simulated-world-")))
+        storage = await stack.enter_async_context(open_emulator(emulator)) if emulator else None
+        world = _world(nursery, directory, storage, tls=tls)
+        stack.push_async_callback(_close, world)
+        await _prepare(world)
+        for name, content in config.items():
+            await world.configure(name, content)
         if latency:
             for service in world.engines.values():
                 service.latency = latency
-        try:
-            for service in world.services:
-                await service.start(nursery)
-            yield world
-        finally:
-            with trio.CancelScope(shield=True):
-                for job in world.jobs:
-                    await job.kill()
-                for service in world.services:
-                    await service.stop()
+        await world.proxy.start(nursery)
+        for service in world.services:
+            await service.start(nursery)
+        yield world
 
 
-def _world(nursery: trio.Nursery, directory: Path, authority: trustme.CA | None) -> World:
+def _world(nursery: trio.Nursery, directory: Path, emulator: Emulator | None, *, tls: bool) -> World:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(directory / "ca.pem")
     context = None
-    if authority:
+    if tls:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
-        authority.cert_pem.write_to_path(directory / "ca.pem")
     seen: list[Seen] = []
     mint = Mint()
     tokens = TokenSource(mint)
+    accounts = Accounts(tokens)
+    oauth = Service("oauth", accounts.reply, seen=seen)
     return World(
         directory=directory,
         seen=seen,
         tokens=tokens,
-        metadata=metadata_server(tokens, seen),
+        metadata=Service("metadata", tokens.reply, seen=seen),
         engines={name: engine(name, mint, seen, context) for name in CONTRACTS},
         elsewhere=Service("elsewhere", lambda _seen: Reply(200, b'{"status": "success"}'), seen=seen),
-        authority=authority,
+        oauth=oauth,
+        accounts=accounts,
+        proxy=Listener(Tunnel(oauth, authority).serve),
+        storage=Service("storage", StorageFront(emulator.client).reply, seen=seen) if emulator else None,
+        emulator=emulator,
         nursery=nursery,
     )
+
+
+async def _prepare(world: World) -> None:
+    if world.emulator:
+        await world.emulator.create_bucket(CONFIG_BUCKET)
+        await world.emulator.create_bucket(RUNS_BUCKET)
+    else:
+        (world.directory / "config").mkdir()
+        (world.directory / "runs").mkdir()
+
+
+async def _close(world: World) -> None:
+    with trio.CancelScope(shield=True):
+        for job in world.jobs:
+            await job.kill()
+        await world.proxy.stop()
+        for service in world.services:
+            await service.stop()

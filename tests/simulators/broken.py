@@ -1,0 +1,108 @@
+"""What goes wrong on the wire itself: each returns what a `Fault` does in place of the service's answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .service import Do, Visit
+
+_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+
+
+def reset(after: float = 0.0) -> Do:
+    """The connection is reset, at once or this much later: the service has done nothing."""
+
+    async def act(visit: Visit) -> None:
+        await visit.exchange.wait(after)
+        visit.exchange.reset()
+
+    return act
+
+
+def reset_after_work() -> Do:
+    """The connection is reset when the work is done, before a byte of the answer."""
+
+    async def act(visit: Visit) -> None:
+        await visit.work()
+        visit.exchange.reset()
+
+    return act
+
+
+def reset_in_body() -> Do:
+    """The connection is reset in the middle of the answer's body."""
+
+    async def act(visit: Visit) -> None:
+        await _send_half(visit)
+        await visit.exchange.wait(0.02)  # or the client's kernel drops what it has not yet read
+        visit.exchange.reset()
+
+    return act
+
+
+def truncated() -> Do:
+    """The connection is closed in the middle of the answer's body: the content-length promised more."""
+    return _send_half
+
+
+async def _send_half(visit: Visit) -> None:
+    reply = await visit.work()
+    head = _HEAD + b"content-length: %d\r\n\r\n" % len(reply.body)
+    await visit.exchange.send_raw(head + reply.body[: len(reply.body) // 2])
+
+
+def trickle(pause: float) -> Do:
+    """Does the work, then sends a true answer byte by byte with this pause before each."""
+
+    async def act(visit: Visit) -> None:
+        reply = await visit.work()
+        await visit.exchange.send_raw(_HEAD + b"content-length: %d\r\n\r\n" % len(reply.body))
+        for position in range(len(reply.body)):
+            await visit.exchange.wait(pause)
+            await visit.exchange.send_raw(reply.body[position : position + 1])
+
+    return act
+
+
+def huge(size: int = 100_000_000) -> Do:
+    """Does the work, then sends a well-formed success of this many bytes."""
+
+    async def act(visit: Visit) -> None:
+        await visit.work()
+        begin, end = b'{"status": "success", "message": "', b'"}'
+        await visit.exchange.send_raw(_HEAD + b"content-length: %d\r\n\r\n" % size + begin)
+        missing = size - len(begin) - len(end)
+        while missing > 0:
+            piece = min(missing, 1 << 20)
+            await visit.exchange.send_raw(b"x" * piece)
+            missing -= piece
+        await visit.exchange.send_raw(end)
+
+    return act
+
+
+def endless_body(pause: float = 0.0) -> Do:
+    """Does the work, then sends chunks of a body that never ends, with this pause before each."""
+
+    async def act(visit: Visit) -> None:
+        await visit.work()
+        await visit.exchange.send_raw(_HEAD + b"transfer-encoding: chunked\r\n\r\n")
+        while True:
+            await visit.exchange.wait(pause)
+            await visit.exchange.send_raw(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+
+    return act
+
+
+def endless_header(pause: float = 0.0) -> Do:
+    """Does the work, then sends a header that never ends, with this pause before each piece."""
+
+    async def act(visit: Visit) -> None:
+        await visit.work()
+        await visit.exchange.send_raw(_HEAD + b"x-trace: ")
+        while True:
+            await visit.exchange.wait(pause)
+            await visit.exchange.send_raw(b"a" * (64 if pause else 4096))
+
+    return act
