@@ -12,43 +12,21 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 from difflib import unified_diff
 from pathlib import Path
 
-# The library's first use of a bucket would read the bucket's own metadata, in the background.
-os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
-
-from google.api_core.exceptions import GoogleAPIError
-from google.auth.exceptions import GoogleAuthError
-from google.cloud import storage
-
+from job.config import OBJECTS
+from job.documents import SIZE_LIMIT
+from job.storage import StorageError, open_store
 from terraform.guard import Plan, config_objects
 
 CONFIG = Path(__file__).with_name("config")
-_FILE = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.json")
-
-
-def in_bucket(uri: str) -> dict[str, bytes]:
-    """The config objects right below this URI, by name; what has another name is not config."""
-    bucket, _, prefix = uri.removeprefix("gs://").partition("/")
-    prefix = f"{prefix.rstrip('/')}/".lstrip("/")
-    with _client() as client:
-        blobs = client.list_blobs(bucket, prefix=prefix, delimiter="/")
-        named = {blob.name.removeprefix(prefix): blob for blob in blobs}
-        return {name: blob.download_as_bytes() for name, blob in sorted(named.items()) if _FILE.fullmatch(name)}
-
-
-def in_repository(directory: Path) -> dict[str, bytes]:
-    """The config files of the repository, by name."""
-    return {path.name: path.read_bytes() for path in sorted(directory.glob("*.json"))}
 
 
 def pull(uri: str, directory: Path) -> int:
     """Writes the bucket's objects over the repository's files; leaves files that the bucket lacks, and says so."""
-    theirs, ours = in_bucket(uri), in_repository(directory)
-    directory.mkdir(exist_ok=True)
+    theirs, ours = _both(uri, directory)
     for name, content in theirs.items():
         if ours.get(name) != content:
             (directory / name).write_bytes(content)
@@ -60,7 +38,7 @@ def pull(uri: str, directory: Path) -> int:
 
 def diff(uri: str, directory: Path) -> int:
     """Prints what an apply would change (`-` the bucket's lines, `+` the repository's); 1 where there is something."""
-    theirs, ours = in_bucket(uri), in_repository(directory)
+    theirs, ours = _both(uri, directory)
     for name in sorted(theirs.keys() | ours.keys()):
         if name not in ours:
             print(f"Only in the bucket, so an apply leaves it: {name}")
@@ -68,24 +46,9 @@ def diff(uri: str, directory: Path) -> int:
         old, new = (side.get(name, b"").decode(errors="replace").splitlines() for side in (theirs, ours))
         for line in unified_diff(old, new, f"bucket/{name}", f"repository/{name}", lineterm=""):
             print(line)
-        if theirs.get(name) != ours[name] and old == new:
-            print(f"Differs in line ends or bytes that are not text: {name}")
+        if old == new and theirs.get(name) != ours[name]:
+            print(f"Differs in what the lines do not show: {name}")
     return int(theirs != ours)
-
-
-def lost_edits(plan: Plan) -> list[str]:
-    """The objects (`gs://…`) in which an apply of this plan would overwrite or delete what somebody else wrote."""
-    touched = config_objects(plan)
-    if not touched:
-        return []  # no credentials are needed where nothing is at stake
-    with _client() as client:
-        found = []
-        for one in touched:
-            blob = client.bucket(one.bucket).get_blob(one.name)
-            known = [content.encode() for content in (one.written, one.planned) if content is not None]
-            if blob is not None and blob.download_as_bytes() not in known:
-                found.append(f"gs://{one.bucket}/{one.name}")
-        return found
 
 
 def guard(plan: Plan) -> int:
@@ -102,22 +65,41 @@ def guard(plan: Plan) -> int:
     return 1
 
 
-def _client() -> storage.Client:
-    # Any project will do: nothing here is asked of one.
-    return storage.Client(project=os.environ.get("GOOGLE_CLOUD_PROJECT", "none"))
+def lost_edits(plan: Plan) -> list[str]:
+    """The objects (`gs://…`) in which an apply of this plan would overwrite or delete what somebody else wrote."""
+    found: dict[str, None] = {}
+    for one in config_objects(plan):
+        known = [content.encode() for content in (one.written, one.planned) if content is not None]
+        if _read(f"gs://{one.bucket}", one.name) not in [None, *known]:
+            found[f"gs://{one.bucket}/{one.name}"] = None  # once, even where it goes from one owner to the other
+    return list(found)
+
+
+def _both(uri: str, directory: Path) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """What there is of config in the bucket, and in the repository, by name."""
+    ours = {path.name: path.read_bytes() for path in sorted(directory.glob("*.json"))}
+    theirs = {name: _read(uri, name) for name in sorted({*OBJECTS, *ours})}
+    return {name: content for name, content in theirs.items() if content is not None}, ours
+
+
+def _read(uri: str, name: str) -> bytes | None:
+    stored = open_store(uri).read(name, SIZE_LIMIT + 1)
+    if stored and len(stored.data) > SIZE_LIMIT:
+        raise StorageError(f"{uri}/{name} is larger than any config")
+    return stored.data if stored else None
 
 
 def main(arguments: list[str]) -> int:
     """Does what the arguments say; 2 where they are wrong, or the bucket cannot be read."""
     try:
         match arguments:
-            case ["pull", uri] if uri.startswith("gs://"):
+            case ["pull", uri]:
                 return pull(uri, CONFIG)
-            case ["diff", uri] if uri.startswith("gs://"):
+            case ["diff", uri]:
                 return diff(uri, CONFIG)
             case ["guard"]:
                 return guard(json.load(sys.stdin))
-    except (GoogleAPIError, GoogleAuthError, OSError, ValueError) as error:
+    except (StorageError, OSError, ValueError, KeyError, TypeError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
     print(__doc__, file=sys.stderr)

@@ -66,28 +66,31 @@ class ConfigObject:
 
 
 def config_objects(plan: Plan) -> list[ConfigObject]:
-    """Every object that an apply of this plan would overwrite or delete.
+    """Every object that an apply of this plan would write or delete, but for those of a bucket that is yet to come.
 
     The provider never reads `content` back, and what a refresh does change stands in `resource_drift` with the state
     before it: so a plan still knows what Terraform wrote.
     """
-    changes = [change for change in plan.get("resource_changes", ()) if change["type"] == OBJECT]
+    resources = plan.get("resource_changes", ())
+    changes = [change for change in resources if change["type"] == OBJECT]
     drift = [change for change in plan.get("resource_drift", ()) if change["type"] == OBJECT]
     written = {
         (before["bucket"], before["name"]): before.get("content")
         for change in (*changes, *drift)
         if (before := change["change"]["before"])
     }
+    to_come = [
+        change["change"]["after"]["name"]
+        for change in resources
+        if change["type"] == "google_storage_bucket" and change["change"]["actions"] == ["create"]
+    ]
     found = []
     for change in changes:
-        before, after = change["change"]["before"] or {}, change["change"]["after"] or {}
-        place = after or before
-        bucket, name = place.get("bucket"), place.get("name")
-        if bucket and name and _writes(set(change["change"]["actions"]), before):
-            known = written.get((bucket, name))
-            found.append(
-                ConfigObject(change["address"], bucket, name, known, after.get("content"), before.get("md5hash"))
-            )
+        before, after = (change["change"][side] or {} for side in ("before", "after"))
+        bucket, name = ((after or before)[part] for part in ("bucket", "name"))
+        if bucket not in to_come and _writes(set(change["change"]["actions"]), before):
+            contents = written.get((bucket, name)), after.get("content")
+            found.append(ConfigObject(change["address"], bucket, name, *contents, before.get("md5hash")))
     return found
 
 
