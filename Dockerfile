@@ -7,7 +7,8 @@ ARG PYTHON=python:3.13-slim
 FROM ${PYTHON} AS dependencies
 COPY .locks/runtime.txt /tmp/runtime.txt
 RUN python -m venv --without-pip /venv && \
-    python -m pip --python /venv/bin/python install --no-cache-dir --no-compile --only-binary :all: --require-hashes -r /tmp/runtime.txt
+    python -m pip --python /venv/bin/python install --no-cache-dir --no-compile --only-binary :all: --require-hashes -r /tmp/runtime.txt && \
+    find /venv -type d '(' -name tests -o -name _tests ')' -prune -exec rm -r '{}' +
 # Unchecked: whoever unpacks the image may change the files' times, and a bytecode file checked by time would then be compiled at every start.
 RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /venv/lib
 
