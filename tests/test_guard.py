@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,8 +14,8 @@ from terraform import guard
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
 Edit = dict[str, Any]
 
 
@@ -228,6 +229,19 @@ def test_a_merge_may_not_change_whom_a_schedule_calls(change: Callable[[Edit], o
     plan = update("google_cloud_scheduler_job", SCHEDULE, lambda schedule: change(schedule["http_target"][0]))
     (found,) = guard.refusals(plan)
     assert found.startswith(f"google_cloud_scheduler_job.main: update of {beyond}")
+
+
+SCHEMA = ROOT / "tests/terraform/schema.json"
+
+
+@pytest.mark.skipif(not SCHEMA.exists(), reason="the provider's schema is not there yet")
+@pytest.mark.parametrize(("kind", "path"), [(kind, path) for kind, paths in guard.MAY_CHANGE.items() for path in paths])
+def test_what_may_change_is_what_the_provider_has(kind: str, path: str) -> None:
+    block = json.loads(SCHEMA.read_text(encoding="utf-8"))["resources"][kind]["block"]
+    *blocks, last = path.split(".")
+    for name in blocks:
+        block = block["block_types"][name]["block"]
+    assert last in {**block["attributes"], **block.get("block_types", {})}
 
 
 def test_a_merge_changes_no_policy_even_in_place() -> None:
