@@ -40,8 +40,39 @@ lint: .venv/ready ## style, types, async hazards
 	$(BIN)/ruff format --check .
 	$(BIN)/flake8-async --enable=ASYNC --disable=ASYNC127 --startable-in-context-manager=_obey_signals $$(git ls-files "*.py")
 	$(BIN)/mypy
+	$(BIN)/hadolint Dockerfile
 
 .PHONY: format
 format: .venv/ready ## what lint would ask for, where a tool can do it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# --- the image: Cloud Build makes it at every merge; by hand only the very first, and what a person wants to try ---
+IMAGE_NAME ?= $(shell terraform -chdir=terraform output -raw image_name)
+VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' job/__init__.py)
+COMMIT = $(shell git describe --always --dirty --abbrev=40 --exclude='*')
+
+.PHONY: image
+image: ## build the image
+	docker build --tag $(IMAGE_NAME):deployed-$(COMMIT) --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) .
+
+.PHONY: push
+push: image ## push the image, and say by which digest to apply it
+	docker push $(IMAGE_NAME):deployed-$(COMMIT)
+	@docker inspect --format 'make apply IMAGE={{index .RepoDigests 0}}' $(IMAGE_NAME):deployed-$(COMMIT)
+
+# --- the config: that of the repository, and that in the bucket ---
+CONFIG_URI ?= $(shell terraform -chdir=terraform output -raw config_uri)
+PLAN ?= terraform/planned.tfplan
+
+.PHONY: config-pull
+config-pull: .venv/ready ## bring the bucket's config into the repository
+	$(BIN)/python -m terraform.config_objects pull '$(CONFIG_URI)'
+
+.PHONY: config-diff
+config-diff: .venv/ready ## show what an apply would overwrite in the bucket
+	$(BIN)/python -m terraform.config_objects diff '$(CONFIG_URI)'
+
+.PHONY: config-guard
+config-guard: .venv/ready
+	terraform -chdir=terraform show -json '$(abspath $(PLAN))' | OVERWRITE=$(OVERWRITE) $(BIN)/python -m terraform.config_objects guard
