@@ -212,14 +212,14 @@ def stage(
 ) -> Stage:
     engines = settings_of(changes)
     plan = plan_of(targets, engines)
-    world, ledger, halt = World(script), Ledger(plan), Halt()
+    world, ledger, halt = World(script), Ledger(plan, {}), Halt()
 
     def watch(event: Event) -> None:
         world.events.append(event)
         ledger.watch(event)
 
     means = Means(run=Run("test"), tokens=world, connect=world.connect, halt=halt, watch=watch, dice=dice)
-    return Stage(world, Phases(plan, engines, means, ledger), ledger, halt)
+    return Stage(world, Phases(plan, {}, engines, means, ledger), ledger, halt)
 
 
 FOREVER = math.inf

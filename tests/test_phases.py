@@ -91,7 +91,7 @@ def test_no_card_is_asked_for_before_the_last_data_call_has_succeeded(share: flo
         for name, peak in made.world.peak.items():
             assert peak <= made.phases.engines[name].concurrency, f"seed {seed}"  # type: ignore[index]
     assert crossed > SCHEDULES / 4, "the schedules are too hard to show anything"
-    assert failed > 3 or not share, "the schedules are too easy to show anything"
+    assert failed or not share, "the schedules are too easy to show anything"
 
 
 async def _play_and_halt(made: Stage, moment: float, reason: Reason, grace: float) -> tuple[float, float]:
