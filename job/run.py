@@ -101,11 +101,11 @@ class _Course:
                 ready = await self._make_ready()
         except ConfigError as error:
             self._reporter.faults(error.faults)
-            return bad_config(len(error.faults))
+            return bad_config(len(error.faults))  # noqa: ASYNC910  the config was awaited
         except BusyError as error:
-            return busy(error)
+            return busy(error)  # noqa: ASYNC910  the config was awaited
         except StorageError as error:
-            return no_lease(error)
+            return no_lease(error)  # noqa: ASYNC910  the config was awaited
         if ready is None:
             return outcome_of(None, self.halt.reason, None)
         self.ledger = Ledger(ready.plan, ready.custody.done if ready.custody else {})
@@ -148,7 +148,7 @@ class _Course:
         try:
             outcome = await self._call(ready, ledger, helpers)
         except Exception:
-            await custody.close(self._report(UNFORESEEN, ledger), self.halt, at_once=True)
+            await custody.close(self._report(UNFORESEEN, ledger), self.halt, at_once=True)  # noqa: ASYNC120  nothing cancels this scope
             raise
         cut_short = self.halt.reason is not None or outcome.exit is Exit.ENGINE_FAILED
         await custody.close(self._report(outcome, ledger), self.halt, at_once=cut_short)
@@ -176,7 +176,7 @@ class _Course:
         try:
             await phases.prepare()
         except EngineFailedError as error:
-            return outcome_of(ledger, self.halt.reason, str(error))
+            return outcome_of(ledger, self.halt.reason, str(error))  # noqa: ASYNC910  both phases were awaited
         if self.halt.reason is None and custody:
             with self.halt.phase(graceful=False):
                 await custody.record.cross()

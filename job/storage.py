@@ -87,7 +87,7 @@ async def read_all(store: Store, names: Sequence[str], limit: int | None = None)
     found: dict[str, Stored | None] = dict.fromkeys(names)
     errors: list[StorageError] = []
 
-    async def read(name: str) -> None:
+    async def read(name: str) -> None:  # noqa: ASYNC910  the read was awaited
         try:
             found[name] = await blocking(lambda: store.read(name, limit))
         except StorageError as error:
