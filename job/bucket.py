@@ -15,7 +15,7 @@ from google.cloud import storage
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from job.answers import excerpt
-from job.storage import ConflictError, StorageError, Stored
+from job.store import ConflictError, StorageError, Stored
 
 REQUEST_SECONDS = 10.0
 RETRY_SECONDS = 20.0

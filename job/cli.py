@@ -16,11 +16,14 @@ from job.check import check
 from job.engines import METHOD, Call
 from job.exits import Exit
 from job.faults import ConfigError, Fault
+from job.history import LATEST, latest, verify
 from job.log import STDOUT, Log, write_line
 from job.plan import Plan
 from job.prepare import prepare
 from job.run import Order, Reporter, run
 from job.settings import Settings, read_settings
+from job.storage import open_store
+from job.store import StorageError, Store
 from job.terminal import Terminal
 from job.trace import Run, new_run_id
 from job.version import COMMIT, VERSION
@@ -39,6 +42,8 @@ def main(arguments: Sequence[str]) -> int:
         "run": lambda: _run(settings, faults, now, started, resume=False),
         "resume": lambda: _run(replace(settings, run_id=options.run_id), faults, now, started, resume=True),
         "plan": lambda: _plan(settings, faults, as_json=options.json),
+        "runs": lambda: _runs(settings, faults),
+        "verify": lambda: _verify(settings, faults, now),
         "check": lambda: trio.run(check, settings, faults, _say),
     }[options.command]
     return command()
@@ -56,6 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     resume.add_argument("run_id")
     plan = commands.add_parser("plan", help="print what a run would call, and call nothing")
     plan.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
+    commands.add_parser("runs", help="list the latest recorded runs")
+    commands.add_parser("verify", help="whether a run of today did all its work: exit code 0, else 1")
     commands.add_parser("check", help="validate the config and ask each engine whether it is healthy")
     return parser
 
@@ -87,6 +94,46 @@ def _plan(settings: Settings, faults: list[Fault], *, as_json: bool) -> Exit:
         else:
             _say_calls(plan, list(plan.calls(engine)))
     return Exit.DONE
+
+
+def _runs(settings: Settings, faults: list[Fault]) -> Exit:
+    store = _records(settings, faults)
+    if store is None:
+        return Exit.USAGE
+    try:
+        runs = trio.run(latest, store, LATEST)
+    except StorageError as error:
+        print(f"RUNS_URI: {error}", file=sys.stderr)
+        return Exit.BUSY
+    for past in runs:
+        _say(f"{past.run_id}  {past.started}  {past.outcome}  {past.sentence}".rstrip())
+    return Exit.DONE
+
+
+def _verify(settings: Settings, faults: list[Fault], now: datetime) -> Exit:
+    store = _records(settings, faults)
+    if store is None:
+        return Exit.USAGE
+    today = now.astimezone(settings.time_zone).date().isoformat()
+    try:
+        done, known = trio.run(verify, store, today)
+    except StorageError as error:
+        done, known = False, f"RUNS_URI: {error}"
+    if os.isatty(STDOUT):
+        _say(known)
+    else:
+        Log(Run(settings.run_id or "verify"), settings.project).verified(known, done=done)
+    return Exit.DONE if done else Exit.ENGINE_FAILED
+
+
+def _records(settings: Settings, faults: list[Fault]) -> Store | None:
+    """Where runs are recorded; `None`, and the reason on standard error, where the environment does not tell."""
+    wrong = [fault for fault in faults if fault.where in {"RUNS_URI", "RUN_TIME_ZONE"}]
+    if settings.runs_uri is None and not wrong:
+        wrong = [Fault("RUNS_URI", "is not set", "set it to where runs are recorded")]
+    for fault in wrong:
+        print(fault, file=sys.stderr)
+    return None if wrong or settings.runs_uri is None else open_store(settings.runs_uri, make=True)
 
 
 def _as_json(call: Call, url: str) -> dict[str, object]:

@@ -16,7 +16,7 @@ from job.plan import Plan
 from job.prepare import Prepared
 from job.record import Done, Record
 from job.settings import Settings
-from job.storage import StorageError, Store
+from job.store import StorageError, Store
 from job.version import VERSION
 
 CLOSING_SECONDS = 3.0

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from job.storage import ConflictError, StorageError, Stored
+from job.store import ConflictError, StorageError, Stored
 
 _PARTIAL = ".partial-"
 

@@ -10,7 +10,7 @@ import trio
 from pydantic_core import from_json, to_json
 
 from job.inputs import FORMAT, RecordError
-from job.storage import StorageError, Store, blocking, read_all
+from job.store import StorageError, Store, blocking, read_all
 
 WRITE_SECONDS = 3.0
 """The longest that a result waits for being written; with the write itself, under 5 s."""

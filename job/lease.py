@@ -14,7 +14,7 @@ import trio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from job.halt import GRACE_SECONDS, Halt, Reason
-from job.storage import ConflictError, StorageError, Store, Stored, blocking
+from job.store import ConflictError, StorageError, Store, Stored, blocking
 
 LEASE = "_lease.json"
 LASTS_SECONDS = 60.0

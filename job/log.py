@@ -60,6 +60,10 @@ class Log:
         """Storage is in trouble, or works again."""
         self._write("ERROR" if wrong else "NOTICE", text, "storage.failed" if wrong else "storage.recovered")
 
+    def verified(self, known: str, *, done: bool) -> None:
+        """What is known of today's run."""
+        self._write("INFO" if done else "ERROR", known, "run.verified", done=done)
+
     def finished(self, outcome: Outcome, ledger: Ledger | None) -> None:
         """The run's last line."""
         severity: Severity = "INFO" if outcome.exit == 0 else "ERROR"

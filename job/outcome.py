@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from job.exits import Exit
 from job.halt import Reason
 from job.lease import BusyError
-from job.storage import StorageError
+from job.store import StorageError
 from job.tally import Ledger
 
 

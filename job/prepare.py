@@ -10,7 +10,8 @@ from job.faults import ConfigError, Fault
 from job.inputs import Inputs
 from job.plan import Plan, missing_urls
 from job.settings import Settings
-from job.storage import StorageError, Stored, open_store, read_all
+from job.storage import open_store
+from job.store import StorageError, Stored, read_all
 from job.targets import resolve
 
 

@@ -12,7 +12,7 @@ from job.events import CallFinished, Event
 from job.inputs import FORMAT, Inputs, RecordError, pack, sealed, unpack, unsealed
 from job.journal import Journal, read_journal
 from job.plan import Plan
-from job.storage import ConflictError, StorageError, Store, Stored, blocking
+from job.store import ConflictError, StorageError, Store, Stored, blocking
 
 RETRY_SECONDS = 1.0
 STARTED = "_started/"

@@ -27,7 +27,8 @@ from job.prepare import prepare, prepare_again
 from job.record import find_inputs
 from job.report import report_of
 from job.settings import Settings
-from job.storage import StorageError, open_store
+from job.storage import open_store
+from job.store import StorageError
 from job.tally import Ledger
 from job.trace import Run
 
