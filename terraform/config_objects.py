@@ -18,7 +18,8 @@ from pathlib import Path
 
 from job.config import OBJECTS
 from job.documents import SIZE_LIMIT
-from job.storage import StorageError, open_store
+from job.storage import open_store
+from job.store import StorageError
 from terraform.guard import Plan, config_objects
 
 CONFIG = Path(__file__).with_name("config")
