@@ -31,6 +31,15 @@ class AttemptEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class Spoilt:
+    """An attempt that failed and was followed by another."""
+
+    started: float
+    ended: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class CallFinished:
     """The targets of a call are done, or have failed for good. Times are trio's, in seconds.
 
@@ -47,6 +56,8 @@ class CallFinished:
     """Of the last answer, if there was one."""
     traceparent: str
     bound: int
+    spoilt: tuple[Spoilt, ...] = ()
+    """The attempts before the last, the latest few of them."""
 
 
 Event = AttemptStarted | AttemptEnded | CallFinished

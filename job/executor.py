@@ -12,12 +12,16 @@ from job.backlog import Backlog
 from job.bound import Bound
 from job.connection import TransportError
 from job.engines import BATCHES, METHOD, Call
-from job.events import AttemptEnded, AttemptStarted, CallFinished, Watch
+from job.events import AttemptEnded, AttemptStarted, CallFinished, Spoilt, Watch
 from job.halt import Halt, HaltedError
 from job.identity import IdentityError
 from job.retry import Tries, is_halved
 from job.settings import EngineSettings
 from job.trace import USER_AGENT, Run
+
+
+SPOILT_KEPT = 10
+"""Attempts of one call that its result tells of: a rejected call may have hundreds."""
 
 
 class Exchanger(Protocol):
@@ -62,6 +66,7 @@ class _Course:
     rejected: str | None = None
     """The token that the engine refused."""
     last: Failure | None = None
+    spoilt: tuple[Spoilt, ...] = ()
 
 
 class Executor:
@@ -125,6 +130,7 @@ class Executor:
                 self._finish(course, failure)
                 return
             course.wait = wait
+            course.spoilt = (*course.spoilt[1 - SPOILT_KEPT :], Spoilt(course.started, course.ended, failure.text))
 
     def _wait_after(self, course: _Course, failure: Failure) -> float | None:
         """Seconds before the next attempt, `None` where there is none; learns which batches are too large."""
@@ -239,6 +245,7 @@ class Executor:
             status=course.status,
             traceparent=course.traceparent,
             bound=self._bound.limit,
+            spoilt=course.spoilt,
         )
         self._means.watch(finished)
         self._settled(finished)

