@@ -92,7 +92,7 @@ class Bucket:
     def _bucket(self) -> storage.Bucket:
         with self._opening:
             if self._opened is None:
-                self._opened = storage.Client().bucket(self._name)
+                self._opened = storage.Client(project=None).bucket(self._name)
             return self._opened
 
     def _uri(self, name: str) -> str:

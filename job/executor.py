@@ -19,7 +19,6 @@ from job.retry import Tries, is_halved
 from job.settings import EngineSettings
 from job.trace import USER_AGENT, Run
 
-
 SPOILT_KEPT = 10
 """Attempts of one call that its result tells of: a rejected call may have hundreds."""
 
