@@ -20,6 +20,7 @@ import pytest
 import trio
 
 from job import __version__
+from tests.simulators.storage import emulator_binary
 from tests.simulators.world import World, open_world
 
 if TYPE_CHECKING:
@@ -192,14 +193,17 @@ def test_runs_without_rights(inside: dict[str, Any]) -> None:
 
 @pytest.fixture
 async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
-    async with open_world(nursery, CONFIG) as opened:
+    async with open_world(nursery, CONFIG, emulator=emulator_binary()) as opened:
         yield opened
 
 
 def running(tool: Docker | Named, image: Built, world: World) -> list[str]:
-    """The command that runs the image in this world."""
-    mount = ["--volume", f"{world.directory / 'config'}:/config:ro"]
-    variables = world.environment(CONFIG_URI="/config", PATH=None, HOME=None)
+    """The command that runs the image in this world: on buckets, or where there is no emulator on a folder's config."""
+    if world.storage:
+        places, mount = {"CONFIG_URI": world.config_uri, "RUNS_URI": world.runs_uri}, []
+    else:
+        places, mount = {"CONFIG_URI": "/config"}, ["--volume", f"{world.directory / 'config'}:/config:ro"]
+    variables = world.environment(**{"PATH": None, "HOME": None, **places})
     settings = [word for name, value in variables.items() for word in ("--env", f"{name}={value}")]
     return tool.run(image.tag, [*mount, *settings], [])
 
