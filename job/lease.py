@@ -5,6 +5,7 @@ is the difference of two stamps of the storage's own clock, and a holder counts 
 """
 
 import os
+import random
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ LEASE = "_lease.json"
 LASTS_SECONDS = 60.0
 RENEW_SECONDS = 15.0
 RETRY_SECONDS = 2.0
+TRIES = 5
 TRUSTED_SECONDS = LASTS_SECONDS - GRACE_SECONDS - 5.0
 """After its last renewal a holder stops so much earlier that what is in flight ends before another may take over."""
 
@@ -92,13 +94,16 @@ class Lease:
 
 async def obtain(store: Store, me: Holder) -> Lease:
     """The lease. Raises `BusyError` where another run is alive, `StorageError` where nobody can tell."""
-    while True:  # noqa: ASYNC913  storage is awaited in every turn
+    for _ in range(TRIES):
         asked = trio.current_time()
         try:
             stored = await blocking(lambda: _claim(store, me))
         except ConflictError:
-            continue  # it changed hands in between: look again
-        return Lease(store, me, stored, asked + TRUSTED_SECONDS)  # noqa: ASYNC910  storage was awaited
+            # it changed hands in between: look again, not all at the same moment
+            await trio.sleep(RETRY_SECONDS * random.random())  # noqa: S311  not for secrets
+        else:
+            return Lease(store, me, stored, asked + TRUSTED_SECONDS)
+    raise StorageError(f"{LEASE} was changed by others {TRIES} times in a row")
 
 
 def _claim(store: Store, me: Holder) -> Stored:
