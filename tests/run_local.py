@@ -89,7 +89,7 @@ async def _run(trouble: Trouble | None) -> int:
         world.qa.latency = varied(1.2)
         if trouble:
             trouble.cause(world)
-        environment = world.environment(**({"TERM": os.environ["TERM"]} if "TERM" in os.environ else {}))
+        environment = world.environment(RUNS_URI=world.runs_uri, TERM=os.environ.get("TERM"))
         _introduce(world, binary, trouble, environment)
         code = await _play(environment)
         for violation in world.violations:
