@@ -35,7 +35,7 @@ class Trouble:
 
 def _flaky(world: World) -> None:
     for engine in world.engines.values():
-        engine.script.append(Fault(when.both(when.attempt(1), when.chance(0.25)), do.status(503)))
+        engine.script.append(Fault(when.both(when.attempt(1), when.chance(0.1)), do.status(503)))
 
 
 def _foreign_tokens(world: World) -> None:
@@ -65,7 +65,7 @@ TROUBLES: Mapping[str, Trouble] = {
             Fault(when.ticker("NVDA"), do.body({"status": "failed", "error": "the model refused"}))
         ),
     ),
-    "flaky": Trouble("every engine answers 503 to one call in four, and does it when asked again", _flaky),
+    "flaky": Trouble("every engine answers 503 to one call in ten, and does it when asked again", _flaky),
     "token": Trouble("the metadata server hands out tokens for another service", _foreign_tokens),
 }
 
@@ -89,7 +89,7 @@ async def _run(trouble: Trouble | None) -> int:
         world.qa.latency = varied(1.2)
         if trouble:
             trouble.cause(world)
-        environment = world.environment(**({"TERM": os.environ["TERM"]} if "TERM" in os.environ else {}))
+        environment = world.environment(RUNS_URI=world.runs_uri, TERM=os.environ.get("TERM"))
         _introduce(world, binary, trouble, environment)
         code = await _play(environment)
         for violation in world.violations:

@@ -28,16 +28,23 @@ async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
         yield opened
 
 
-async def ask(world: World, target: str = "/card/news_card?ticker=AAPL", patience: float = 2.0) -> httpx.Response:
+async def ask(
+    world: World,
+    target: str = "/card/news_card?ticker=AAPL",
+    *,
+    service: Service | None = None,
+    patience: float = 2.0,
+) -> httpx.Response:
     """One call on a connection of its own; patience is httpx's, for each read."""
-    headers = {"authorization": f"Bearer {world.tokens.identity(world.qa.url)}"}
-    async with httpx.AsyncClient(trust_env=False, timeout=patience) as client:
-        return await client.post(world.qa.url + target, headers=headers)
+    service = service or world.qa
+    headers = {"authorization": f"Bearer {world.tokens.identity(service.url)}"}
+    async with httpx.AsyncClient(verify=False, trust_env=False, timeout=patience) as client:
+        return await client.post(service.url + target, headers=headers)
 
 
 async def batch(world: World, *tickers: str) -> httpx.Response:
     headers = {"authorization": f"Bearer {world.tokens.identity(world.trading.url)}"}
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(verify=False, trust_env=False) as client:
         url = f"{world.trading.url}/trading_data/batch_refresh"
         return await client.post(url, headers=headers, json={"tickers": tickers})
 
@@ -89,22 +96,28 @@ async def test_answers_that_arrive(world: World, fault: Do, status: int, text: s
 async def test_answers_that_do_not_arrive(world: World, fault: Do, error: type[Exception]) -> None:
     world.qa.script.append(Fault(when.always, fault))
     with pytest.raises(error):
-        await ask(world, patience=0.2)
+        await ask(world, patience=0.2 if error is httpx.ReadTimeout else 5)
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [broken.trickle(0.02), broken.endless_body(pause=0.02), broken.endless_header(pause=0.02), broken.huge(10**12)],
-)
-async def test_what_never_ends_is_never_idle(world: World, fault: Do) -> None:
+async def test_what_never_ends_is_never_idle(world: World) -> None:
     """A timeout per read does not end these: only one for the whole call does, and then the service is told."""
-    world.qa.script.append(Fault(when.always, fault))
-    with trio.move_on_after(0.4) as scope:
-        await ask(world, patience=0.3)
-    assert scope.cancelled_caught
-    seen = await _until_over(world.qa)
-    assert seen.cut_off
-    assert seen.answered is None
+    faults = broken.trickle(0.05), broken.endless_body(0.02), broken.endless_header(0.02), broken.huge(10**12)
+    caught = []
+
+    async def try_for_a_while(service: Service) -> None:
+        with trio.move_on_after(0.6) as scope:
+            await ask(world, service=service, patience=0.4)
+        caught.append(scope.cancelled_caught)
+
+    async with trio.open_nursery() as nursery:
+        for service, fault in zip(world.engines.values(), faults, strict=True):
+            service.script.append(Fault(when.always, fault))
+            nursery.start_soon(try_for_a_while, service)
+    assert caught == [True] * 4
+    for service in world.engines.values():
+        seen = await _until_over(service)
+        assert seen.cut_off
+        assert seen.answered is None
 
 
 async def _until_over(service: Service, number: int = 1) -> Seen:
@@ -124,7 +137,7 @@ async def test_a_client_that_hangs_up_is_noticed_at_once(world: World, latency: 
     assert seen.cut_off
     assert seen.status is None
     assert seen.ended is not None
-    assert seen.ended - left < 0.2
+    assert seen.ended - left < 1
     assert world.qa.working == 0
 
 
@@ -147,16 +160,16 @@ async def test_a_held_answer_comes_when_the_test_says_so(world: World) -> None:
 
 
 async def test_a_cold_start_ends_for_all_at_the_same_time(world: World) -> None:
-    world.qa.script.append(Fault(when.always, do.cold_start(0.2)))
+    world.qa.script.append(Fault(when.always, do.cold_start(0.6)))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(ask, world)
-        await trio.sleep(0.1)
+        await trio.sleep(0.4)
         nursery.start_soon(ask, world)
     first, second = (seen.answered or math.inf for seen in world.qa.requests)
-    assert second - first < 0.05
+    assert second - first < 0.3
     before = time.monotonic()
     await ask(world)
-    assert time.monotonic() - before < 0.15
+    assert time.monotonic() - before < 0.5
 
 
 async def test_results_of_trading_can_be_wrong(world: World) -> None:
@@ -171,7 +184,7 @@ async def test_results_of_trading_can_be_wrong(world: World) -> None:
 async def test_a_redirect_leads_to_where_a_leaked_token_would_be_seen(world: World) -> None:
     world.qa.script.append(Fault(when.always, do.redirect(world.elsewhere.url + "/trap")))
     headers = {"authorization": "Bearer " + world.tokens.identity(world.qa.url)}
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(verify=False, trust_env=False) as client:
         sent = await client.post(f"{world.qa.url}/card/a?ticker=1", headers=headers)
         assert sent.status_code == 302
         await client.get(sent.headers["location"], headers=headers)
