@@ -167,18 +167,17 @@ async def test_plan_for_people_counts_and_names(world: World) -> None:
     assert world.seen == []
 
 
-BAD_CONFIG = {
-    "card_types.json": None,
+BAD_CONFIG: dict[str, object] = {
     "ticker_list.json": ["AAPL", "a/b"],
     "card_targets.json": [{"id": "X", "card": 1}],
 }
 
 
 @pytest.mark.parametrize("command", ["run", "plan", "check"])
-async def test_a_bad_config_ends_with_2_and_all_its_faults(small: World, command: str) -> None:
-    for name, content in BAD_CONFIG.items():
-        small.configure(name, content)
-    outcome = await small.run_job((command,), env={"RUN_DATE": "tomorrow", "CLOUD_RUN_TASK_COUNT": "2"})
+async def test_a_bad_config_ends_with_2_and_all_its_faults(nursery: trio.Nursery, command: str) -> None:
+    async with open_world(nursery, BAD_CONFIG) as world:
+        outcome = await world.run_job((command,), env={"RUN_DATE": "tomorrow", "CLOUD_RUN_TASK_COUNT": "2"})
+        assert world.seen == []
     assert outcome.exit_code == 2
     shown = outcome.stdout + outcome.stderr
     for place in (
@@ -189,7 +188,6 @@ async def test_a_bad_config_ends_with_2_and_all_its_faults(small: World, command
         "card_targets.json: [0].card: is not a known key",
     ):
         assert place in shown, place
-    assert small.seen == []
     if command == "run":
         assert [event["event"] for event in outcome.lines] == ["config.faulty"] * 5 + ["run.finished"]
         assert outcome.finished["exit_code"] == 2
@@ -222,7 +220,7 @@ async def test_without_a_date_the_engines_use_their_own(small: World) -> None:
 
 
 async def test_engines_that_are_switched_off_are_not_called_and_need_no_url(small: World) -> None:
-    small.configure("engine_control.json", {"run_financials_engine": False, "run_trading_engine": False})
+    await small.configure("engine_control.json", {"run_financials_engine": False, "run_trading_engine": False})
     await run(small, 0, FINANCIAL_ENGINE_URL=None, TRADING_ENGINE_URL=None)
     assert {request.service for request in small.seen} == {"metadata", "news", "qa"}
 
@@ -262,7 +260,7 @@ BROKEN = "import httpx\ndef broken(*_, **__): raise ZeroDivisionError('unforesee
 async def test_what_nobody_foresaw_ends_with_70_and_one_traceback(small: World) -> None:
     (small.directory / "broken").mkdir()
     (small.directory / "broken" / "sitecustomize.py").write_text(BROKEN)
-    small.configure("engine_control.json", {"run_financials_engine": False, "run_trading_engine": False})
+    await small.configure("engine_control.json", {"run_financials_engine": False, "run_trading_engine": False})
     env = {"PYTHONPATH": str(small.directory / "broken"), "NEWS_ENGINE_CONCURRENCY": "1"}
     outcome = await run(small, 70, env)
     assert outcome.stderr.count("ZeroDivisionError: unforeseen") == 1
