@@ -4,7 +4,9 @@ The token comes from the metadata server on Google Cloud, from a service account
 (`GOOGLE_APPLICATION_CREDENTIALS`), or through impersonation: the same code everywhere, and no way around it.
 """
 
+import os
 from dataclasses import dataclass, field
+from urllib.request import getproxies
 
 import requests
 import trio
@@ -82,7 +84,10 @@ class _Source:
 
     def _refresh(self) -> str:
         with requests.Session() as session:
-            session.trust_env = False  # a proxy or a .netrc of the machine would get, or replace, the credentials
+            session.trust_env = False  # a .netrc would replace the credentials, a proxy would get the metadata server's
+            if self._impersonate is not None:  # from a laptop, which may reach Google through a proxy only
+                session.proxies = {"https": getproxies().get("https", "")}
+                session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
             request = Request(session)
             if self._credentials is None:
                 self._credentials = self._make(request)

@@ -201,8 +201,7 @@ async def _obey_signals(halt: Halt, task_status: trio.TaskStatus[None] = trio.TA
         task_status.started()
         async for number in received:
             if halt.reason in {Reason.SIGTERM, Reason.SIGINT}:
-                signal.signal(number, signal.SIG_DFL)
-                os.kill(os.getpid(), number)
+                os._exit(128 + number)  # the default action would not end a process that is PID 1
             if number == signal.SIGTERM:
                 halt.ask(Reason.SIGTERM, GRACE_SECONDS)
             else:

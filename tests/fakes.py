@@ -84,6 +84,7 @@ class World:
     async def get(self, audience: str, rejected: str | None = None) -> str:
         """The fake of the run's tokens."""
         self.tokens_given.append((audience, rejected))
+        await trio.lowlevel.checkpoint()
         if self.token is not None:
             return await self.token(audience, rejected)
         return f"token {rejected}" if rejected else "token"
@@ -140,6 +141,7 @@ class Connection:
         if not self.closed:
             self.world.open_connections -= 1
         self.closed = True
+        await trio.lowlevel.checkpoint()
 
 
 def engine_settings(name: EngineName, **changes: Any) -> EngineSettings:

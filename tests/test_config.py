@@ -375,7 +375,7 @@ async def test_a_config_uri_that_cannot_be_read(directory: Path) -> None:
 async def test_an_object_that_is_a_directory(directory: Path) -> None:
     (directory / "llm_config.json").mkdir()
     (found,) = await refused(str(directory))
-    assert found == f"CONFIG_URI: {directory}/llm_config.json cannot be read: Is a directory; {READABLE}"
+    assert found == f"CONFIG_URI: {directory}/llm_config.json: Is a directory; {READABLE}"
 
 
 async def test_faults_of_the_environment_and_of_the_config_are_told_together(directory: Path) -> None:

@@ -284,6 +284,19 @@ async def test_sigint_ends_the_grace_of_sigterm(autojump_clock: trio.testing.Moc
     made.assert_nothing_lost()
 
 
+@pytest.mark.parametrize(("reason", "grace"), [(Reason.QA_DOWN, FOREVER), (Reason.SIGTERM, 5.0)])
+async def test_no_later_request_to_stop_gives_more_time(
+    reason: Reason, grace: float, autojump_clock: trio.testing.MockClock
+) -> None:
+    made = stage([target("A", engines=())], in_turn("qa", FOREVER))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(at, 1, lambda: made.halt.ask(Reason.SIGTERM, 5.0))
+        nursery.start_soon(at, 3, lambda: made.halt.ask(reason, grace))
+        await made.play()
+    assert trio.current_time() == pytest.approx(6)
+    assert made.halt.reason is Reason.SIGTERM
+
+
 async def test_a_failure_within_the_grace_starts_no_attempt(autojump_clock: trio.testing.MockClock) -> None:
     async def script(asked: Asked) -> Reply:
         await trio.sleep(2)

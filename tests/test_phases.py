@@ -147,13 +147,13 @@ async def test_a_data_engines_failure_cuts_off_all_others_at_once(
             await trio.sleep(7)
             return reply({"detail": "no"}, 403)
         if waiting_for == "backoff":
+            await trio.lowlevel.checkpoint()
             return reply({}, 500, retry_after=30.0)
         await trio.sleep_forever()
         raise AssertionError
 
     async def token(audience: str, _rejected: str | None) -> str:
-        if waiting_for == "token" and failing not in audience:
-            await trio.sleep_forever()
+        await trio.sleep(FOREVER if waiting_for == "token" and failing not in audience else 0)
         return "token"
 
     made = stage([target(f"T{number}") for number in range(20)], script)
