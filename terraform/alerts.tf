@@ -1,0 +1,99 @@
+locals {
+  logs_url = "https://console.cloud.google.com/run/jobs?project=${var.project_id}"
+
+  # Both end as a failed execution of one of the two jobs.
+  execution_alerts = {
+    run = {
+      job   = local.run.name
+      title = "${var.name}: the run failed"
+      help  = "The last line of the execution's log says what is missing. To go on where it stopped: `make execute ARGS=resume,RUN_ID`."
+    }
+    verify = {
+      job   = local.verify.name
+      title = "${var.name}: no success by ${try(var.alerts.success_by, "")} (${var.schedule.time_zone})"
+      help  = "No run of today has done all its work. Look at the last execution of ${var.name}, then: `make execute`."
+    }
+  }
+}
+
+resource "google_monitoring_alert_policy" "execution" {
+  for_each = { for key, alert in local.execution_alerts : key => alert if var.alerts != null }
+
+  project               = var.project_id
+  display_name          = each.value.title
+  combiner              = "OR"
+  severity              = "ERROR"
+  notification_channels = var.alerts.notification_channels
+  user_labels           = var.labels
+
+  conditions {
+    display_name = "An execution failed"
+    condition_threshold {
+      filter = join(" AND ", [
+        "metric.type = \"run.googleapis.com/job/completed_execution_count\"",
+        "resource.type = \"cloud_run_job\"",
+        "resource.labels.job_name = \"${each.value.job}\"",
+        "metric.labels.result = \"failed\"",
+      ])
+      comparison      = "COMPARISON_GT"
+      threshold_value = 0
+      duration        = "0s"
+      aggregations {
+        alignment_period     = "300s"
+        per_series_aligner   = "ALIGN_SUM"
+        cross_series_reducer = "REDUCE_SUM"
+      }
+      trigger {
+        count = 1
+      }
+    }
+  }
+
+  alert_strategy {
+    auto_close = "1800s" # or tomorrow's failure would be taken for today's, and told to nobody
+  }
+
+  documentation {
+    content   = "${each.value.help}\n\n[Executions and logs](${local.logs_url})"
+    mime_type = "text/markdown"
+  }
+
+  depends_on = [google_project_service.main]
+}
+
+# Where the scheduler cannot start a job there is no execution that could fail.
+resource "google_monitoring_alert_policy" "scheduler" {
+  count = var.alerts == null ? 0 : 1
+
+  project               = var.project_id
+  display_name          = "${var.name}: the scheduler could not start it"
+  combiner              = "OR"
+  severity              = "ERROR"
+  notification_channels = var.alerts.notification_channels
+  user_labels           = var.labels
+
+  conditions {
+    display_name = "The scheduler's log has an error"
+    condition_matched_log {
+      filter = join(" AND ", [
+        "resource.type = \"cloud_scheduler_job\"",
+        "resource.labels.job_id = (\"${local.run.name}\" OR \"${local.verify.name}\")",
+        "severity >= ERROR",
+      ])
+    }
+  }
+
+  alert_strategy {
+    auto_close = "1800s"
+    notification_rate_limit {
+      period = "3600s"
+    }
+  }
+
+  documentation {
+    content   = "The schedule fired, the job did not start. To start it by hand: `make execute`.\n\n[Executions and logs](${local.logs_url})"
+    mime_type = "text/markdown"
+  }
+
+  depends_on = [google_project_service.main]
+}

@@ -1,0 +1,84 @@
+locals {
+  config_prefix = "config"
+  config_documents = {
+    for name in fileset("${path.module}/config", "*.json") : name => file("${path.module}/config/${name}")
+  }
+}
+
+resource "google_storage_bucket" "config" {
+  project                     = var.project_id
+  name                        = "${var.project_id}-${var.name}-config"
+  location                    = var.region
+  labels                      = var.labels
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = var.force_destroy
+  deletion_policy             = var.force_destroy ? "DELETE" : "ABANDON"
+
+  versioning {
+    enabled = true
+  }
+
+  soft_delete_policy {
+    retention_duration_seconds = 7 * 24 * 3600
+  }
+
+  lifecycle_rule {
+    action {
+      type = "Delete"
+    }
+    condition {
+      num_newer_versions         = 10
+      days_since_noncurrent_time = 90
+    }
+  }
+
+  lifecycle {
+    precondition {
+      condition     = length(local.config_faults) == 0
+      error_message = join("\n", local.config_faults)
+    }
+  }
+
+  depends_on = [google_project_service.main]
+}
+
+resource "google_storage_bucket_object" "owned" {
+  for_each = var.config_ownership == "terraform" ? local.config_documents : {}
+
+  bucket       = google_storage_bucket.config.name
+  name         = "${local.config_prefix}/${each.key}"
+  content      = each.value
+  content_type = "application/json"
+}
+
+resource "google_storage_bucket_object" "seeded" {
+  for_each = var.config_ownership == "operators" ? local.config_documents : {}
+
+  bucket          = google_storage_bucket.config.name
+  name            = "${local.config_prefix}/${each.key}"
+  content         = each.value
+  content_type    = "application/json"
+  deletion_policy = "ABANDON"
+
+  lifecycle {
+    ignore_changes = [content, detect_md5hash, content_type, metadata, cache_control]
+  }
+
+  # Where the ownership changes: the objects of the one owner go before those of the other come.
+  depends_on = [google_storage_bucket_object.owned]
+}
+
+resource "google_storage_bucket_iam_member" "config_job" {
+  bucket = google_storage_bucket.config.name
+  role   = "roles/storage.objectViewer"
+  member = google_service_account.job.member
+}
+
+resource "google_storage_bucket_iam_member" "config_operators" {
+  for_each = var.config_ownership == "operators" ? var.operators : []
+
+  bucket = google_storage_bucket.config.name
+  role   = "roles/storage.objectUser"
+  member = each.value
+}

@@ -1,0 +1,120 @@
+locals {
+  deadline_seconds = coalesce(var.job.deadline_seconds, var.job.task_timeout_seconds - 60)
+
+  # Everything that the job reads from its environment, but for what the platform sets.
+  environment = merge(
+    {
+      CONFIG_URI           = "gs://${google_storage_bucket.config.name}/${local.config_prefix}"
+      GOOGLE_CLOUD_PROJECT = var.project_id
+      RUN_DATE             = "today"
+      RUN_DEADLINE_SECONDS = tostring(local.deadline_seconds)
+      RUN_TIME_ZONE        = var.schedule.time_zone
+      RUNS_URI             = "gs://${google_storage_bucket.runs.name}/runs"
+
+      # The storage library would read the bucket's own metadata, which the job may not.
+      DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA = "true"
+    },
+    [
+      for name, engine in local.engines : {
+        for key, value in {
+          URL         = engine.url
+          AUDIENCE    = engine.audience
+          TIMEOUT     = engine.timeout_seconds
+          CONCURRENCY = engine.concurrency
+          ATTEMPTS    = engine.attempts
+          BATCH_SIZE  = engine.batch_size
+        } : "${upper(name)}_ENGINE_${key}" => tostring(value) if value != null
+      }
+    ]...
+  )
+
+  # The run, and what watches it (verify.tf). None where there is no image yet.
+  jobs = {
+    for key, job in { run = local.run, verify = local.verify } : key => job
+    if var.image != null && (key == "run" || var.alerts != null)
+  }
+  run = {
+    name            = var.name
+    args            = null
+    cron            = var.schedule.cron
+    max_retries     = var.job.max_retries
+    timeout_seconds = var.job.task_timeout_seconds
+  }
+}
+
+resource "google_cloud_run_v2_job" "main" {
+  for_each = local.jobs
+
+  project             = var.project_id
+  location            = var.region
+  name                = each.value.name
+  labels              = var.labels
+  deletion_protection = var.deletion_protection
+
+  template {
+    labels      = var.labels
+    task_count  = 1 # the barrier between data and cards holds only inside one task
+    parallelism = 1
+
+    template {
+      service_account       = google_service_account.job.email
+      execution_environment = "EXECUTION_ENVIRONMENT_GEN2"
+      max_retries           = each.value.max_retries
+      timeout               = "${each.value.timeout_seconds}s"
+
+      containers {
+        image = var.image
+        args  = each.value.args
+
+        resources {
+          limits = { cpu = tostring(var.job.cpu), memory = "${var.job.memory_mib}Mi" }
+        }
+
+        dynamic "env" {
+          for_each = local.environment
+          content {
+            name  = env.key
+            value = env.value
+          }
+        }
+      }
+
+      dynamic "vpc_access" {
+        for_each = var.network[*]
+        content {
+          egress = vpc_access.value.egress
+          network_interfaces {
+            network    = vpc_access.value.network
+            subnetwork = vpc_access.value.subnetwork
+            tags       = vpc_access.value.tags
+          }
+        }
+      }
+    }
+  }
+
+  lifecycle {
+    ignore_changes = [client, client_version] # the name of whoever looked at it last
+  }
+
+  # It must be able to read, write and call before it can be started.
+  depends_on = [
+    google_artifact_registry_repository.main,
+    google_cloud_run_v2_service_iam_member.engine,
+    google_project_service.main,
+    google_storage_bucket_iam_member.config_job,
+    google_storage_bucket_iam_member.runs_job,
+    google_storage_bucket_object.owned,
+    google_storage_bucket_object.seeded,
+  ]
+}
+
+resource "google_cloud_run_v2_job_iam_member" "operators" {
+  for_each = { for member in var.operators : member => google_cloud_run_v2_job.main["run"].name if var.image != null }
+
+  project  = var.project_id
+  location = var.region
+  name     = each.value
+  role     = "roles/run.jobsExecutorWithOverrides"
+  member   = each.key
+}

@@ -1,0 +1,68 @@
+locals {
+  job_flags = "${var.name} --project=${var.project_id} --region=${var.region}"
+}
+
+output "config_uri" {
+  description = "Where the job reads its configuration"
+  value       = local.environment.CONFIG_URI
+}
+
+output "console" {
+  description = "Where to look in the console"
+  value = {
+    config   = "https://console.cloud.google.com/storage/browser/${google_storage_bucket.config.name}?project=${var.project_id}"
+    images   = "https://console.cloud.google.com/artifacts/docker/${var.project_id}/${var.region}/${var.name}?project=${var.project_id}"
+    job      = "https://console.cloud.google.com/run/jobs/details/${var.region}/${var.name}/executions?project=${var.project_id}"
+    runs     = "https://console.cloud.google.com/storage/browser/${google_storage_bucket.runs.name}?project=${var.project_id}"
+    schedule = "https://console.cloud.google.com/cloudscheduler?project=${var.project_id}"
+  }
+}
+
+output "engine_grants" {
+  description = "The commands that let the job call the engines of which only the URL is given; run each where the engine lives"
+  value = {
+    for name, engine in local.engines : name =>
+    "gcloud run services add-iam-policy-binding SERVICE --project=PROJECT --region=REGION --role=roles/run.invoker --member=${google_service_account.job.member} # the service at ${engine.url}"
+    if engine.service == null
+  }
+}
+
+output "execute_command" {
+  description = "Starts the job now and waits for its end"
+  value       = "gcloud run jobs execute ${local.job_flags} --wait"
+}
+
+output "image" {
+  description = "The image that is deployed; null where none is"
+  value       = var.image
+}
+
+output "image_name" {
+  description = "Where images are pushed to"
+  value       = "${local.repository}/job"
+}
+
+output "logs_command" {
+  description = "Follows the job's log"
+  value       = "gcloud beta run jobs logs tail ${local.job_flags}"
+}
+
+output "next_steps" {
+  description = "What to do now"
+  value = var.image == null ? join("\n", [
+    "Everything is there but the job and its schedule: they need an image.",
+    "1. gcloud auth configure-docker ${var.region}-docker.pkg.dev",
+    "2. docker build --tag ${local.repository}/job:deployed-$(git rev-parse HEAD) .",
+    "3. docker push ${local.repository}/job:deployed-$(git rev-parse HEAD)",
+    "4. make apply IMAGE=${local.repository}/job@sha256:…, with the digest that the push printed",
+    ]) : join("\n", [
+    var.schedule.paused ? "The schedule is paused." : "The job starts at \"${var.schedule.cron}\" (${var.schedule.time_zone}).",
+    "To start it now: make execute",
+    "To follow it: make logs",
+  ])
+}
+
+output "runs_uri" {
+  description = "Where the job records its runs"
+  value       = local.environment.RUNS_URI
+}

@@ -1,0 +1,34 @@
+locals {
+  repository = "${var.region}-docker.pkg.dev/${var.project_id}/${var.name}"
+}
+
+resource "google_artifact_registry_repository" "main" {
+  project                = var.project_id
+  location               = var.region
+  repository_id          = var.name
+  description            = "Images of ${var.name}"
+  format                 = "DOCKER"
+  labels                 = var.labels
+  cleanup_policy_dry_run = false
+
+  # Keeping wins over deleting. Not immutable_tags: what has a tag could then never be cleaned up.
+  cleanup_policies {
+    id     = "keep-deployed"
+    action = "KEEP"
+    condition {
+      tag_state    = "TAGGED"
+      tag_prefixes = ["deployed-"]
+    }
+  }
+
+  cleanup_policies {
+    id     = "delete-old"
+    action = "DELETE"
+    condition {
+      tag_state  = "ANY"
+      older_than = "${90 * 24 * 3600}s"
+    }
+  }
+
+  depends_on = [google_project_service.main]
+}

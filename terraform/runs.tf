@@ -1,0 +1,45 @@
+# A bucket of its own: a lease is overwritten every few seconds, and versions or soft delete would keep every renewal.
+resource "google_storage_bucket" "runs" {
+  project                     = var.project_id
+  name                        = "${var.project_id}-${var.name}-runs"
+  location                    = var.region
+  labels                      = var.labels
+  uniform_bucket_level_access = true
+  public_access_prevention    = "enforced"
+  force_destroy               = var.force_destroy
+  deletion_policy             = var.force_destroy ? "DELETE" : "ABANDON"
+
+  versioning {
+    enabled = false
+  }
+
+  soft_delete_policy {
+    retention_duration_seconds = 0
+  }
+
+  lifecycle_rule {
+    action {
+      type = "Delete"
+    }
+    condition {
+      age = var.runs_retention_days
+    }
+  }
+
+  depends_on = [google_project_service.main]
+}
+
+# objectUser and not objectCreator: to overwrite an object takes the right to delete it.
+resource "google_storage_bucket_iam_member" "runs_job" {
+  bucket = google_storage_bucket.runs.name
+  role   = "roles/storage.objectUser"
+  member = google_service_account.job.member
+}
+
+resource "google_storage_bucket_iam_member" "runs_operators" {
+  for_each = var.operators
+
+  bucket = google_storage_bucket.runs.name
+  role   = "roles/storage.objectViewer"
+  member = each.value
+}

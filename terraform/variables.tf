@@ -1,0 +1,352 @@
+variable "alerts" {
+  description = "Tells `notification_channels` (their full names) when a run failed, could not be started, or has not succeeded by `success_by` (HH:MM in the schedule's time zone, on the days of the run)."
+  type = object({
+    notification_channels = list(string)
+    success_by            = string
+  })
+  default = null
+
+  validation {
+    condition     = var.alerts == null || length(try(var.alerts.notification_channels, [])) > 0
+    error_message = "alerts.notification_channels: is empty; name a channel, or leave alerts out."
+  }
+  validation {
+    condition     = alltrue([for name in try(var.alerts.notification_channels, []) : can(regex("^projects/[^/]+/notificationChannels/[^/]+$", name))])
+    error_message = "alerts.notification_channels: has what is not a channel's full name; write projects/PROJECT/notificationChannels/NUMBER, as `gcloud beta monitoring channels list` prints it."
+  }
+  validation {
+    condition     = var.alerts == null || can(regex("^([01][0-9]|2[0-3]):[0-5][0-9]$", var.alerts.success_by))
+    error_message = "alerts.success_by: is not a time of day; write HH:MM."
+  }
+  validation {
+    # Only a run at one plain time of the day can be compared.
+    condition = try(
+      tonumber(split(":", var.alerts.success_by)[0]) * 60 + tonumber(split(":", var.alerts.success_by)[1])
+      > tonumber(local.cron_fields[1]) * 60 + tonumber(local.cron_fields[0]),
+      true
+    )
+    error_message = "alerts.success_by: is not later in the day than schedule.cron; on most days it would find no run of the day."
+  }
+}
+
+variable "bootstrap" {
+  description = "Makes everything but the job and its schedule: for the very first apply, when there is no image yet."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "build" {
+  description = "Cloud Build triggers: the connected `repository` (projects/P/locations/R/connections/C/repositories/N, in this region), the `branch` whose pushes ship, and bucket and prefix of the Terraform state."
+  type = object({
+    branch       = optional(string, "main")
+    repository   = string
+    state_bucket = string
+    state_prefix = optional(string, "batch-orchestrator")
+  })
+  default = null
+
+  validation {
+    condition     = var.build == null || can(regex("^projects/[^/]+/locations/${var.region}/connections/[^/]+/repositories/[^/]+$", var.build.repository))
+    error_message = "build.repository: is not a connected repository of this region; write projects/PROJECT/locations/${var.region}/connections/NAME/repositories/NAME, as `gcloud builds repositories list` prints it."
+  }
+  validation {
+    condition     = var.build == null || can(regex("^[0-9A-Za-z._/-]+$", var.build.branch))
+    error_message = "build.branch: is not the name of a branch."
+  }
+  validation {
+    condition     = var.build == null || can(regex("^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$", var.build.state_bucket))
+    error_message = "build.state_bucket: is not the name of a bucket; write it without gs://."
+  }
+}
+
+variable "config_ownership" {
+  description = "Who owns the config objects: `terraform`, where each apply writes those of terraform/config, or `operators`, where the first apply seeds them and people edit them in the bucket."
+  type        = string
+  default     = "terraform"
+  nullable    = false
+
+  validation {
+    condition     = contains(["terraform", "operators"], var.config_ownership)
+    error_message = "config_ownership: is neither \"terraform\" nor \"operators\"."
+  }
+}
+
+variable "deletion_protection" {
+  description = "Keeps job and schedule from being destroyed: `false` in an apply of its own before a destroy."
+  type        = bool
+  default     = true
+  nullable    = false
+}
+
+variable "engines" {
+  description = "The engines financial, trading, news and qa. `service` is a Cloud Run service (in `project` and `region`, by default this one's): its URL is looked up, and the job may call it. Where only `url` is given, nothing is looked up nor granted: see the output engine_grants. The rest is the job's own default where it is left out: `audience` of the tokens, `timeout_seconds` of one attempt, `concurrency`, `attempts`, and `batch_size` (tickers a call, financial and trading only)."
+  type = map(object({
+    attempts        = optional(number)
+    audience        = optional(string)
+    batch_size      = optional(number)
+    concurrency     = optional(number)
+    project         = optional(string)
+    region          = optional(string)
+    service         = optional(string)
+    timeout_seconds = optional(number)
+    url             = optional(string)
+  }))
+  nullable = false
+
+  validation {
+    condition     = toset(keys(var.engines)) == toset(["financial", "trading", "news", "qa"])
+    error_message = "engines: are not the four; name financial, trading, news and qa, each once."
+  }
+  validation {
+    condition     = alltrue([for engine in var.engines : engine.service != null || engine.url != null])
+    error_message = "engines: one has neither service nor url; give one of them."
+  }
+  validation {
+    condition     = alltrue([for engine in var.engines : engine.service == null || can(regex("^[a-z]([a-z0-9-]{0,47}[a-z0-9])?$", engine.service))])
+    error_message = "engines: a service is not the name of a Cloud Run service; write the name alone."
+  }
+  validation {
+    condition     = alltrue([for engine in var.engines : engine.service != null || (engine.project == null && engine.region == null)])
+    error_message = "engines: project and region say where a service is; give the service too, or leave them out."
+  }
+  validation {
+    condition = alltrue([
+      for engine in var.engines : engine.url == null || can(regex("^(https://[^\\s/?#@\\\\]+|http://(localhost|127(\\.[0-9]{1,3}){3}|\\[::1\\])(:[0-9]+)?)(/[^\\s?#\\\\]*)?$", engine.url))
+    ])
+    error_message = "engines: a url is not an https URL, or has a query, a fragment, a user name or a password; set it to the engine's https URL; http goes to loopback only."
+  }
+  validation {
+    condition     = alltrue([for engine in var.engines : engine.audience == null || can(regex("\\S", engine.audience))])
+    error_message = "engines: an audience is blank; correct it or leave it out."
+  }
+  validation {
+    condition     = alltrue([for engine in var.engines : engine.timeout_seconds == null || try(engine.timeout_seconds >= 1 && engine.timeout_seconds <= 3600, false)])
+    error_message = "engines: a timeout_seconds is not a number of seconds from 1 to 3600; correct it or leave it out."
+  }
+  validation {
+    condition     = alltrue([for engine in var.engines : engine.concurrency == null || try(contains(range(1, 1025), engine.concurrency), false)])
+    error_message = "engines: a concurrency is not a whole number from 1 to 1024; correct it or leave it out."
+  }
+  validation {
+    condition     = alltrue([for engine in var.engines : engine.attempts == null || try(contains(range(1, 21), engine.attempts), false)])
+    error_message = "engines: an attempts is not a whole number from 1 to 20; correct it or leave it out."
+  }
+  validation {
+    condition     = alltrue([for engine in var.engines : engine.batch_size == null || try(contains(range(1, 1001), engine.batch_size), false)])
+    error_message = "engines: a batch_size is not a whole number from 1 to 1000; correct it or leave it out."
+  }
+  validation {
+    condition     = alltrue([for name, engine in var.engines : engine.batch_size == null || contains(["financial", "trading"], name)])
+    error_message = "engines: only financial and trading have a batch_size; leave it out elsewhere."
+  }
+}
+
+variable "force_destroy" {
+  description = "Lets a destroy take the buckets and all that is in them; else they stay."
+  type        = bool
+  default     = false
+  nullable    = false
+}
+
+variable "image" {
+  description = "The image by its digest, in this root's own repository: REGION-docker.pkg.dev/PROJECT/NAME/job@sha256:…"
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.image != null || var.bootstrap
+    error_message = "image: is missing; give the image by its digest (`make apply` takes the deployed one by itself). For the very first apply, when there is none yet: make apply BOOTSTRAP=1."
+  }
+  validation {
+    condition     = var.image == null || !var.bootstrap
+    error_message = "bootstrap: is for the very first apply, without an image; leave it out now that there is one."
+  }
+  validation {
+    condition     = var.image == null || can(regex("^[^@:]+@sha256:[0-9a-f]{64}$", var.image))
+    error_message = "image: is not fixed by a digest; end it with @sha256: and the digest's 64 characters: a tag would be another image tomorrow."
+  }
+  validation {
+    condition     = var.image == null || startswith(coalesce(var.image, "-"), "${local.repository}/")
+    error_message = "image: is not in ${local.repository}; push it there: only there is it kept from cleanup."
+  }
+}
+
+variable "job" {
+  description = "What an execution gets: `cpu`, `memory_mib`, `task_timeout_seconds` for one attempt, `max_retries` (a retry goes on where the attempt before it ended), and `deadline_seconds`, after which it starts no call (by default 60 before the timeout)."
+  type = object({
+    cpu                  = optional(number, 1)
+    deadline_seconds     = optional(number)
+    max_retries          = optional(number, 1)
+    memory_mib           = optional(number, 512)
+    task_timeout_seconds = optional(number, 10800)
+  })
+  default  = {}
+  nullable = false
+
+  validation {
+    condition     = contains([1, 2, 4, 6, 8], var.job.cpu)
+    error_message = "job.cpu: is not 1, 2, 4, 6 or 8."
+  }
+  validation {
+    condition     = var.job.memory_mib == floor(var.job.memory_mib) && var.job.memory_mib >= 512 && var.job.memory_mib <= 32768
+    error_message = "job.memory_mib: is not a whole number from 512 to 32768."
+  }
+  validation {
+    condition     = contains(range(0, 11), var.job.max_retries)
+    error_message = "job.max_retries: is not a whole number from 0 to 10."
+  }
+  validation {
+    condition     = var.job.task_timeout_seconds == floor(var.job.task_timeout_seconds) && var.job.task_timeout_seconds >= 120 && var.job.task_timeout_seconds <= 604800
+    error_message = "job.task_timeout_seconds: is not a whole number from 120 to 604800 (7 days)."
+  }
+  validation {
+    condition     = var.job.deadline_seconds == null || try(var.job.deadline_seconds == floor(var.job.deadline_seconds) && var.job.deadline_seconds >= 1, false)
+    error_message = "job.deadline_seconds: is not a whole number of seconds from 1; correct it or leave it out."
+  }
+  validation {
+    condition     = coalesce(var.job.deadline_seconds, 1) <= var.job.task_timeout_seconds - 60
+    error_message = "job.deadline_seconds: leaves less than 60 seconds before task_timeout_seconds; the record could not be closed."
+  }
+  validation {
+    condition = try(
+      coalesce(var.job.deadline_seconds, var.job.task_timeout_seconds - 60) >= local.longest_seconds,
+      true # the engines are not the four, and say so themselves
+    )
+    error_message = "job: the deadline comes before all attempts of the slowest data engine and of a card have had their time (attempts times timeout_seconds of both); raise task_timeout_seconds and deadline_seconds, or lower the engines' attempts or timeout_seconds."
+  }
+}
+
+variable "labels" {
+  description = "Labels of everything that can have some."
+  type        = map(string)
+  default     = {}
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for key, value in var.labels : can(regex("^[a-z][a-z0-9_-]{0,62}$", key)) && can(regex("^[a-z0-9_-]{0,63}$", value))])
+    error_message = "labels: one has characters other than lower-case letters, digits, _ and -, is longer than 63, or its key does not start with a letter."
+  }
+}
+
+variable "name" {
+  description = "The name of the job, and what the names of all else start with."
+  type        = string
+  default     = "batch-orchestrator"
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{1,18}[a-z0-9]$", var.name))
+    error_message = "name: is not 3 to 20 lower-case letters, digits and dashes, starting with a letter."
+  }
+}
+
+variable "network" {
+  description = "Sends the job's traffic through a VPC: `network` and `subnetwork` by name, network `tags`, and whether all of it (`egress = \"ALL_TRAFFIC\"`) or only that to private addresses."
+  type = object({
+    egress     = optional(string, "PRIVATE_RANGES_ONLY")
+    network    = string
+    subnetwork = string
+    tags       = optional(list(string), [])
+  })
+  default = null
+
+  validation {
+    condition     = var.network == null || contains(["ALL_TRAFFIC", "PRIVATE_RANGES_ONLY"], try(var.network.egress, ""))
+    error_message = "network.egress: is neither \"ALL_TRAFFIC\" nor \"PRIVATE_RANGES_ONLY\"."
+  }
+}
+
+variable "operators" {
+  description = "Who may start the job with overrides, read the records of its runs, and edit the config where it is theirs: members, usually one group."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for member in var.operators : can(regex("^(user|group|serviceAccount):[^\\s:]+$|^principal(Set)?://\\S+$", member))])
+    error_message = "operators: one is not a member; write group:cards@example.com, user:… or serviceAccount:…."
+  }
+}
+
+variable "project_id" {
+  description = "The project that holds all of this."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9-]{4,28}[a-z0-9]$", var.project_id))
+    error_message = "project_id: is not the id of a project; it is neither its name nor its number."
+  }
+}
+
+variable "region" {
+  description = "The region of job, schedule, buckets and images."
+  type        = string
+  nullable    = false
+
+  validation {
+    condition     = can(regex("^[a-z]+-[a-z]+[0-9]+$", var.region))
+    error_message = "region: is not a region; write one such as asia-east1."
+  }
+}
+
+variable "runs_retention_days" {
+  description = "How long the records of runs are kept."
+  type        = number
+  default     = 90
+  nullable    = false
+
+  validation {
+    condition     = var.runs_retention_days == floor(var.runs_retention_days) && var.runs_retention_days >= 1 && var.runs_retention_days <= 3650
+    error_message = "runs_retention_days: is not a whole number from 1 to 3650."
+  }
+}
+
+variable "schedule" {
+  description = "When the job starts: `cron` in `time_zone` (an IANA name), which is also the zone of the job's \"today\"; `paused`; and how the scheduler tries again where it could not start it: `attempt_deadline_seconds` and `retry`."
+  type = object({
+    attempt_deadline_seconds = optional(number, 180)
+    cron                     = string
+    paused                   = optional(bool, false)
+    retry = optional(object({
+      count                = optional(number, 3)
+      max_backoff_seconds  = optional(number, 600)
+      max_doublings        = optional(number, 5)
+      max_duration_seconds = optional(number, 0)
+      min_backoff_seconds  = optional(number, 30)
+    }), {})
+    time_zone = string
+  })
+  nullable = false
+
+  validation {
+    condition     = can(regex(local.cron, trimspace(var.schedule.cron)))
+    error_message = "schedule.cron: is not a cron line; write minute, hour, day of the month, month and day of the week, such as \"30 6 * * 1-5\"."
+  }
+  validation {
+    condition     = can(regex("^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$", var.schedule.time_zone))
+    error_message = "schedule.time_zone: is not a time zone; set it to an IANA name such as Asia/Shanghai."
+  }
+  validation {
+    condition     = try(
+      var.schedule.attempt_deadline_seconds == floor(var.schedule.attempt_deadline_seconds)
+      && var.schedule.attempt_deadline_seconds >= 15 && var.schedule.attempt_deadline_seconds <= 1800,
+      false
+    )
+    error_message = "schedule.attempt_deadline_seconds: is not a whole number from 15 to 1800."
+  }
+  validation {
+    condition     = try(contains(range(0, 6), var.schedule.retry.count), false)
+    error_message = "schedule.retry.count: is not a whole number from 0 to 5."
+  }
+  validation {
+    condition = try(
+      0 <= var.schedule.retry.min_backoff_seconds && var.schedule.retry.min_backoff_seconds <= var.schedule.retry.max_backoff_seconds
+      && var.schedule.retry.max_doublings == floor(var.schedule.retry.max_doublings) && var.schedule.retry.max_doublings >= 0
+      && var.schedule.retry.max_duration_seconds >= 0,
+      false
+    )
+    error_message = "schedule.retry: has a negative number, or min_backoff_seconds above max_backoff_seconds."
+  }
+}

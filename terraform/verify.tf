@@ -1,0 +1,13 @@
+# No metric tells that a daily run did not happen: its absence can be watched for 23.5 hours at the most. So a second job
+# looks for today's success at the hour by which it has to be there, on the days of the run, and fails where it is not.
+locals {
+  verify = {
+    name            = "${var.name}-verify"
+    args            = ["verify"]
+    cron            = join(" ", concat(local.success_by, slice(local.cron_fields, 2, 5)))
+    max_retries     = 1
+    timeout_seconds = 300
+  }
+  cron_fields = split(" ", replace(trimspace(var.schedule.cron), "/ +/", " "))
+  success_by  = [for part in reverse(split(":", try(var.alerts.success_by, "0:0"))) : tostring(tonumber(part))]
+}

@@ -1,0 +1,18 @@
+terraform {
+  required_version = ">= 1.11" # the tests mock computed values while planning
+
+  required_providers {
+    google = {
+      source  = "hashicorp/google"
+      version = ">= 7.45, < 9"
+    }
+  }
+
+  # Bucket and prefix come from backend.hcl: see backend.hcl.example.
+  backend "gcs" {}
+}
+
+provider "google" {
+  project = var.project_id
+  region  = var.region
+}
