@@ -23,7 +23,7 @@ resource "google_cloud_scheduler_job" "main" {
   paused           = var.schedule.paused
   attempt_deadline = "${var.schedule.attempt_deadline_seconds}s"
 
-  # A later `bootstrap = true` must not take the schedule away.
+  # A later `bootstrap = true` fails here, and before anything else is taken away: it all is what the schedule depends on.
   deletion_policy = var.deletion_protection ? "PREVENT" : "DELETE"
 
   # Every field, as the first apply drops the block otherwise.
@@ -47,7 +47,11 @@ resource "google_cloud_scheduler_job" "main" {
     }
   }
 
-  depends_on = [google_cloud_run_v2_job_iam_member.scheduler]
+  depends_on = [
+    google_cloud_run_v2_job_iam_member.build,
+    google_cloud_run_v2_job_iam_member.operators,
+    google_cloud_run_v2_job_iam_member.scheduler,
+  ]
 }
 
 resource "google_cloud_run_v2_job_iam_member" "scheduler" {

@@ -329,7 +329,7 @@ variable "schedule" {
     error_message = "schedule.time_zone: is not a time zone; set it to an IANA name such as Asia/Shanghai."
   }
   validation {
-    condition     = try(
+    condition = try(
       var.schedule.attempt_deadline_seconds == floor(var.schedule.attempt_deadline_seconds)
       && var.schedule.attempt_deadline_seconds >= 15 && var.schedule.attempt_deadline_seconds <= 1800,
       false

