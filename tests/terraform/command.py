@@ -61,7 +61,7 @@ class Terraform:
 
     def copy(self, directory: Path) -> Path:
         """A copy of the root in `directory`, initialised, its state a file beside it."""
-        shutil.copytree(ROOT, directory, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "backend.hcl", "*.tfvars"))
+        shutil.copytree(ROOT, directory, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "backend.hcl", "terraform.tfvars"))
         (directory / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
         self.ask(directory, "init", "-no-color")
         return directory
