@@ -50,6 +50,41 @@ format: .venv/ready ## what lint would ask for, where a tool can do it
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# --- Google Cloud: the image is the one that is deployed, unless IMAGE names another; before there is one, BOOTSTRAP=1 ---
+IMAGE ?= $(shell terraform -chdir=terraform output -raw image 2>/dev/null)
+PLAN ?= terraform/planned.tfplan
+PLAN_VARIABLES = $(if $(BOOTSTRAP),-var=bootstrap=true) $(if $(IMAGE),'-var=image=$(IMAGE)')
+
+.PHONY: init
+init: ## connect to the state in its bucket, and fetch the provider
+	terraform -chdir=terraform init -backend-config=backend.hcl
+
+.PHONY: plan
+plan: ## show what an apply would change
+	terraform -chdir=terraform plan $(PLAN_VARIABLES) -out='$(abspath $(PLAN))'
+
+.PHONY: apply
+apply: plan ## change it, after a look at the plan: make apply [IMAGE=…@sha256:…] [APPROVE=1]
+	@$(MAKE) --no-print-directory config-guard
+	@[ '$(APPROVE)' ] || { read -r -p 'Apply this plan? Only yes is a yes: ' answer && [ "$$answer" = yes ]; }
+	terraform -chdir=terraform apply '$(abspath $(PLAN))'
+
+.PHONY: rollback
+rollback: ## go back to another image: make rollback IMAGE=…@sha256:… (without IMAGE: which there are)
+ifeq ($(origin IMAGE),command line)
+	@$(MAKE) --no-print-directory apply
+else
+	gcloud artifacts docker images list "$$(terraform -chdir=terraform output -raw image_name)" --include-tags --filter='tags:deployed-*'
+endif
+
+.PHONY: execute
+execute: ## start the job now: make execute [ARGS=resume,RUN_ID]
+	$$(terraform -chdir=terraform output -raw execute_command) $(if $(ARGS),--args='$(ARGS)')
+
+.PHONY: logs
+logs: ## follow the job's log
+	$$(terraform -chdir=terraform output -raw logs_command)
+
 # --- the image: Cloud Build makes it at every merge; by hand only the very first, and what a person wants to try ---
 IMAGE_NAME ?= $(shell terraform -chdir=terraform output -raw image_name)
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' job/__init__.py)
@@ -66,7 +101,6 @@ push: image ## push the image, and say by which digest to apply it
 
 # --- the config: that of the repository, and that in the bucket ---
 CONFIG_URI ?= $(shell terraform -chdir=terraform output -raw config_uri)
-PLAN ?= terraform/planned.tfplan
 
 .PHONY: config-pull
 config-pull: .venv/ready ## bring the bucket's config into the repository
