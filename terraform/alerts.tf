@@ -10,7 +10,7 @@ locals {
     }
     verify = {
       job   = local.verify.name
-      title = "${var.name}: no success by ${try(var.alerts.success_by, "")} (${var.schedule.time_zone})"
+      title = "${var.name}: no success by the hour" # without the hour: to change it stays a change of the schedule alone
       help  = "No run of today has done all its work. Look at the last execution of ${var.name}, then: `make execute`."
     }
   }

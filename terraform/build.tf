@@ -14,6 +14,11 @@ locals {
   } : key => builder if var.build != null }
 
   build_on = length(local.builders) > 0
+
+  state_substitutions = {
+    _STATE_BUCKET = try(var.build.state_bucket, null)
+    _STATE_PREFIX = try(var.build.state_prefix, null)
+  }
 }
 
 resource "google_service_account" "builder" {
@@ -170,7 +175,7 @@ resource "google_cloudbuild_trigger" "build" {
   description     = "Tests, builds and ships what is merged"
   filename        = "cloudbuild.yaml"
   service_account = google_service_account.builder["build"].id
-  substitutions   = merge(local.substitutions, { _MODE = "deploy" })
+  substitutions   = merge(local.state_substitutions, { _IMAGE = local.image_name })
 
   repository_event_config {
     repository = var.build.repository
@@ -189,9 +194,9 @@ resource "google_cloudbuild_trigger" "review" {
   location        = var.region
   name            = "${var.name}-review"
   description     = "Tests and plans a pull request, once a maintainer has written /gcbrun there"
-  filename        = "cloudbuild.yaml"
+  filename        = "terraform/review.cloudbuild.yaml"
   service_account = google_service_account.builder["review"].id
-  substitutions   = merge(local.substitutions, { _MODE = "review" })
+  substitutions   = local.state_substitutions
 
   repository_event_config {
     repository = var.build.repository
@@ -202,12 +207,4 @@ resource "google_cloudbuild_trigger" "review" {
   }
 
   depends_on = [google_project_service.main]
-}
-
-locals {
-  substitutions = {
-    _IMAGE        = "${local.repository}/job"
-    _STATE_BUCKET = try(var.build.state_bucket, null)
-    _STATE_PREFIX = try(var.build.state_prefix, null)
-  }
 }

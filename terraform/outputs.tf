@@ -39,7 +39,7 @@ output "image" {
 
 output "image_name" {
   description = "Where images are pushed to"
-  value       = "${local.repository}/job"
+  value       = local.image_name
 }
 
 output "logs_command" {
@@ -52,9 +52,8 @@ output "next_steps" {
   value = var.image == null ? join("\n", [
     "Everything is there but the job and its schedule: they need an image.",
     "1. gcloud auth configure-docker ${var.region}-docker.pkg.dev",
-    "2. docker build --tag ${local.repository}/job:deployed-$(git rev-parse HEAD) .",
-    "3. docker push ${local.repository}/job:deployed-$(git rev-parse HEAD)",
-    "4. make apply IMAGE=${local.repository}/job@sha256:…, with the digest that the push printed",
+    "2. make push",
+    "3. make apply IMAGE=${local.image_name}@sha256:…, as that prints it",
     ]) : join("\n", [
     var.schedule.paused ? "The schedule is paused." : "The job starts at \"${var.schedule.cron}\" (${var.schedule.time_zone}).",
     "To start it now: make execute",

@@ -1,5 +1,6 @@
 locals {
   repository = "${var.region}-docker.pkg.dev/${var.project_id}/${var.name}"
+  image_name = "${local.repository}/job"
 }
 
 resource "google_artifact_registry_repository" "main" {

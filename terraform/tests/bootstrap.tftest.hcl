@@ -32,7 +32,7 @@ run "the_very_first_apply" {
     error_message = "It makes less than everything else."
   }
   assert {
-    condition     = output.image == null && strcontains(output.next_steps, "docker push asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job:deployed-$(git rev-parse HEAD)")
+    condition     = output.image == null && strcontains(output.next_steps, "make push\n3. make apply IMAGE=asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job@sha256:")
     error_message = "It does not say what to do next."
   }
 }

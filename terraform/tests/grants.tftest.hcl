@@ -135,13 +135,29 @@ run "with_a_build" {
   }
   assert {
     condition = (
-      google_cloudbuild_trigger.build[0].service_account == "projects/my-project/serviceAccounts/batch-orchestrator-build@my-project.iam.gserviceaccount.com"
+      google_cloudbuild_trigger.build[0].filename == "cloudbuild.yaml"
+      && google_cloudbuild_trigger.review[0].filename == "terraform/review.cloudbuild.yaml"
+      && google_cloudbuild_trigger.build[0].service_account == "projects/my-project/serviceAccounts/batch-orchestrator-build@my-project.iam.gserviceaccount.com"
       && google_cloudbuild_trigger.build[0].repository_event_config[0].push[0].branch == "^main$"
       && google_cloudbuild_trigger.review[0].service_account == "projects/my-project/serviceAccounts/batch-orchestrator-review@my-project.iam.gserviceaccount.com"
       && google_cloudbuild_trigger.review[0].repository_event_config[0].pull_request[0].branch == "^main$"
       && google_cloudbuild_trigger.review[0].repository_event_config[0].pull_request[0].comment_control == "COMMENTS_ENABLED"
     )
-    error_message = "A trigger runs as another, or a pull request does not wait for a maintainer."
+    error_message = "A trigger runs something else or as another, or a pull request does not wait for a maintainer."
+  }
+  assert {
+    condition = (
+      google_cloudbuild_trigger.build[0].substitutions == tomap({
+        _IMAGE        = "asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job"
+        _STATE_BUCKET = "my-project-terraform"
+        _STATE_PREFIX = "batch-orchestrator"
+      })
+      && google_cloudbuild_trigger.review[0].substitutions == tomap({
+        _STATE_BUCKET = "my-project-terraform"
+        _STATE_PREFIX = "batch-orchestrator"
+      })
+    )
+    error_message = "A build is told something else."
   }
 }
 

@@ -1,693 +1,576 @@
-# Each refusal by itself: the sample with one thing wrong.
+# Every refusal: the sample with things wrong in it, one to a variable: each of them has to be found.
+# What one variable is held against is right where the other is wrong.
 
 mock_provider "google" {
   source          = "./tests/mocks"
   override_during = plan
 }
 
-run "alerts_without_a_channel" {
+run "refused_1" {
   command = plan
-  variables {
-    alerts = { notification_channels = [], success_by = "09:00" }
-  }
-  expect_failures = [var.alerts]
-}
 
-run "alerts_to_an_address" {
-  command = plan
   variables {
-    alerts = { notification_channels = ["me@example.com"], success_by = "09:00" }
-  }
-  expect_failures = [var.alerts]
-}
-
-run "alerts_at_no_time_of_day" {
-  command = plan
-  variables {
-    alerts = { notification_channels = ["projects/p/notificationChannels/1"], success_by = "24:00" }
-  }
-  expect_failures = [var.alerts]
-}
-
-run "alerts_before_the_run" {
-  command = plan
-  variables {
-    alerts = { notification_channels = ["projects/p/notificationChannels/1"], success_by = "06:30" }
-  }
-  expect_failures = [var.alerts]
-}
-
-run "a_build_from_another_region" {
-  command = plan
-  variables {
+    # a build from another region
     build = { repository = "projects/p/locations/us-east1/connections/c/repositories/r", state_bucket = "my-state" }
-  }
-  expect_failures = [var.build]
-}
-
-run "a_build_of_no_branch" {
-  command = plan
-  variables {
-    build = { repository = "projects/p/locations/asia-east1/connections/c/repositories/r", state_bucket = "my-state", branch = "^main$" }
-  }
-  expect_failures = [var.build]
-}
-
-run "a_build_with_its_state_at_a_url" {
-  command = plan
-  variables {
-    build = { repository = "projects/p/locations/asia-east1/connections/c/repositories/r", state_bucket = "gs://my-state" }
-  }
-  expect_failures = [var.build]
-}
-
-run "config_of_nobody" {
-  command = plan
-  variables {
+    # config of nobody
     config_ownership = "nobody"
-  }
-  expect_failures = [var.config_ownership]
-}
-
-run "no_image" {
-  command = plan
-  variables {
+    # three engines
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+    }
+    # no image
     image = null
+    # a label with capitals
+    labels = { Team = "cards" }
+    # a network for some traffic
+    network = { network = "vpc", subnetwork = "jobs", egress = "SOME" }
+    # everybody as operator
+    operators = ["allUsers"]
+    # records for no day
+    runs_retention_days = 0
+    # a cron with four fields
+    schedule = { cron = "30 6 * *", time_zone = "UTC" }
   }
-  expect_failures = [var.image]
+
+  expect_failures = [var.build, var.config_ownership, var.engines, var.image, var.labels, var.network, var.operators, var.runs_retention_days, var.schedule]
 }
 
-run "a_bootstrap_with_an_image" {
+run "refused_2" {
   command = plan
+
   variables {
+    # a build of no branch
+    build = { repository = "projects/p/locations/asia-east1/connections/c/repositories/r", state_bucket = "my-state", branch = "^main$" }
+    # a fifth engine
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "https://q" }
+      other     = { url = "https://o" }
+    }
+    # a bootstrap with an image
     bootstrap = true
+    # a label with spaces in its value
+    labels = { team = "stock cards" }
+    # an operator without its kind
+    operators = ["me@example.com"]
+    # a cron with six fields
+    schedule = { cron = "0 30 6 * * 1-5", time_zone = "UTC" }
   }
-  expect_failures = [var.image]
+
+  expect_failures = [var.build, var.engines, var.image, var.labels, var.operators, var.schedule]
 }
 
-run "an_image_by_its_tag" {
+run "refused_3" {
   command = plan
+
   variables {
+    # a build with its state at a url
+    build = { repository = "projects/p/locations/asia-east1/connections/c/repositories/r", state_bucket = "gs://my-state" }
+    # an engine nowhere
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { concurrency = 1 }
+    }
+    # an image by its tag
     image = "asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job:latest"
+    # a cron with minute 60
+    schedule = { cron = "60 6 * * *", time_zone = "UTC" }
   }
-  expect_failures = [var.image]
+
+  expect_failures = [var.build, var.engines, var.image, var.schedule]
 }
 
-run "an_image_with_half_a_digest" {
+run "refused_4" {
   command = plan
+
   variables {
+    # an engine by its path
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { service = "projects/p/qa" }
+    }
+    # an image with half a digest
     image = "asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job@sha256:0123"
+    # a cron with hour 24
+    schedule = { cron = "0 24 * * *", time_zone = "UTC" }
   }
-  expect_failures = [var.image]
+
+  expect_failures = [var.engines, var.image, var.schedule]
 }
 
-run "an_image_from_elsewhere" {
+run "refused_5" {
   command = plan
+
   variables {
+    # a project without a service
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "https://q", project = "other-project" }
+    }
+    # an image from elsewhere
     image = "asia-east1-docker.pkg.dev/my-project/other/job@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    # a cron with day 0
+    schedule = { cron = "0 6 0 * *", time_zone = "UTC" }
   }
-  expect_failures = [var.image]
+
+  expect_failures = [var.engines, var.image, var.schedule]
 }
 
-run "half_a_cpu" {
+run "refused_6" {
   command = plan
+
   variables {
+    # a region without a service
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "https://q", region = "us-east1" }
+    }
+    # a cron with month 13
+    schedule = { cron = "0 6 1 13 *", time_zone = "UTC" }
+  }
+
+  expect_failures = [var.engines, var.schedule]
+}
+
+run "refused_7" {
+  command = plan
+
+  variables {
+    # an engine in the clear
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "http://qa.example.com" }
+    }
+    # a cron with weekday 8
+    schedule = { cron = "0 6 * * 8", time_zone = "UTC" }
+  }
+
+  expect_failures = [var.engines, var.schedule]
+}
+
+run "refused_8" {
+  command = plan
+
+  variables {
+    # an engine that only looks like loopback
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "http://127.0.0.1.example.com" }
+    }
+    # a cron with words
+    schedule = { cron = "every 24 hours", time_zone = "UTC" }
+  }
+
+  expect_failures = [var.engines, var.schedule]
+}
+
+run "refused_9" {
+  command = plan
+
+  variables {
+    # an engine with a query
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "https://q/?a=1" }
+    }
+    # a cron with a step of 0
+    schedule = { cron = "*/0 6 * * *", time_zone = "UTC" }
+  }
+
+  expect_failures = [var.engines, var.schedule]
+}
+
+run "refused_10" {
+  command = plan
+
+  variables {
+    # an engine with a fragment
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "https://q/#a" }
+    }
+    # a cron with an empty list
+    schedule = { cron = "1, 6 * * *", time_zone = "UTC" }
+  }
+
+  expect_failures = [var.engines, var.schedule]
+}
+
+run "refused_11" {
+  command = plan
+
+  variables {
+    # an engine with a password
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "https://me:secret@q" }
+    }
+    # a time zone of an offset
+    schedule = { cron = "30 6 * * *", time_zone = "+08:00" }
+  }
+
+  expect_failures = [var.engines, var.schedule]
+}
+
+run "refused_12" {
+  command = plan
+
+  variables {
+    # an engine of another scheme
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "ftp://q" }
+    }
+    # a time zone of a space
+    schedule = { cron = "30 6 * * *", time_zone = "Asia Shanghai" }
+  }
+
+  expect_failures = [var.engines, var.schedule]
+}
+
+run "refused_13" {
+  command = plan
+
+  variables {
+    # a blank audience
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "https://q", audience = " " }
+    }
+    # a time zone of nothing
+    schedule = { cron = "30 6 * * *", time_zone = "" }
+  }
+
+  expect_failures = [var.engines, var.schedule]
+}
+
+run "refused_14" {
+  command = plan
+
+  variables {
+    # a timeout of more than an hour
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "https://q", timeout_seconds = 3601 }
+    }
+    # an attempt deadline of 10 seconds
+    schedule = { cron = "30 6 * * *", time_zone = "UTC", attempt_deadline_seconds = 10 }
+  }
+
+  expect_failures = [var.engines, var.schedule]
+}
+
+run "refused_15" {
+  command = plan
+
+  variables {
+    # a timeout under a second
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "https://q", timeout_seconds = 0.5 }
+    }
+    # six retries
+    schedule = { cron = "30 6 * * *", time_zone = "UTC", retry = { count = 6 } }
+  }
+
+  expect_failures = [var.engines, var.schedule]
+}
+
+run "refused_16" {
+  command = plan
+
+  variables {
+    # a concurrency of 0
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "https://q", concurrency = 0 }
+    }
+    # backoffs the wrong way round
+    schedule = { cron = "30 6 * * *", time_zone = "UTC", retry = { min_backoff_seconds = 60, max_backoff_seconds = 30 } }
+  }
+
+  expect_failures = [var.engines, var.schedule]
+}
+
+run "refused_17" {
+  command = plan
+
+  variables {
+    # a concurrency of 1025
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "https://q", concurrency = 1025 }
+    }
+    # half a doubling
+    schedule = { cron = "30 6 * * *", time_zone = "UTC", retry = { max_doublings = 0.5 } }
+  }
+
+  expect_failures = [var.engines, var.schedule]
+}
+
+run "refused_18" {
+  command = plan
+
+  variables {
+    # half an attempt
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "https://q", attempts = 1.5 }
+    }
+    # a negative duration
+    schedule = { cron = "30 6 * * *", time_zone = "UTC", retry = { max_duration_seconds = -1 } }
+  }
+
+  expect_failures = [var.engines, var.schedule]
+}
+
+run "refused_19" {
+  command = plan
+
+  variables {
+    # alerts without a channel
+    alerts = { notification_channels = [], success_by = "09:00" }
+    # too many attempts
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "https://q", attempts = 21 }
+    }
+  }
+
+  expect_failures = [var.alerts, var.engines]
+}
+
+run "refused_20" {
+  command = plan
+
+  variables {
+    # alerts to an address
+    alerts = { notification_channels = ["me@example.com"], success_by = "09:00" }
+    # batches of cards
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "https://q", batch_size = 5 }
+    }
+  }
+
+  expect_failures = [var.alerts, var.engines]
+}
+
+run "refused_21" {
+  command = plan
+
+  variables {
+    # alerts at no time of day
+    alerts = { notification_channels = ["projects/p/notificationChannels/1"], success_by = "24:00" }
+    # batches of 0
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t", batch_size = 0 }
+      news      = { url = "https://n" }
+      qa        = { url = "https://q" }
+    }
+  }
+
+  expect_failures = [var.alerts, var.engines]
+}
+
+run "refused_22" {
+  command = plan
+
+  variables {
+    # alerts before the run
+    alerts = { notification_channels = ["projects/p/notificationChannels/1"], success_by = "06:30" }
+    # batches of 1001
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t", batch_size = 1001 }
+      news      = { url = "https://n" }
+      qa        = { url = "https://q" }
+    }
+  }
+
+  expect_failures = [var.alerts, var.engines]
+}
+
+run "refused_23" {
+  command = plan
+
+  variables {
+    # half a cpu
     job = { cpu = 0.5 }
   }
+
   expect_failures = [var.job]
 }
 
-run "too_little_memory" {
+run "refused_24" {
   command = plan
+
   variables {
+    # too little memory
     job = { memory_mib = 256 }
   }
+
   expect_failures = [var.job]
 }
 
-run "too_many_retries" {
+run "refused_25" {
   command = plan
+
   variables {
+    # too many retries
     job = { max_retries = 11 }
   }
+
   expect_failures = [var.job]
 }
 
-run "a_timeout_of_more_than_a_week" {
+run "refused_26" {
   command = plan
+
   variables {
+    # a timeout of more than a week
     job = { task_timeout_seconds = 604801 }
   }
+
   expect_failures = [var.job]
 }
 
-run "a_deadline_of_no_whole_second" {
+run "refused_27" {
   command = plan
+
   variables {
+    # a deadline of no whole second
     job = { deadline_seconds = 5000.5 }
   }
+
   expect_failures = [var.job]
 }
 
-run "a_deadline_too_close_to_the_timeout" {
+run "refused_28" {
   command = plan
+
   variables {
+    # a deadline too close to the timeout
     job = { task_timeout_seconds = 10000, deadline_seconds = 9941 }
   }
+
   expect_failures = [var.job]
 }
 
-run "a_deadline_before_all_attempts_of_the_defaults" {
+run "refused_29" {
   command = plan
+
   variables {
+    # a deadline before all attempts of the defaults
     job = { deadline_seconds = 4799 }
   }
+
   expect_failures = [var.job]
 }
 
-run "a_timeout_before_all_attempts_of_the_defaults" {
+run "refused_30" {
   command = plan
+
   variables {
+    # a timeout before all attempts of the defaults
     job = { task_timeout_seconds = 4859 }
   }
+
   expect_failures = [var.job]
 }
 
-run "a_label_with_capitals" {
+run "refused_31" {
   command = plan
-  variables {
-    labels = { Team = "cards" }
-  }
-  expect_failures = [var.labels]
-}
 
-run "a_label_with_spaces_in_its_value" {
-  command = plan
   variables {
-    labels = { team = "stock cards" }
-  }
-  expect_failures = [var.labels]
-}
-
-run "a_name_too_long_for_its_accounts" {
-  command = plan
-  variables {
+    # a name too long for its accounts
     name = "batch-orchestrator-two"
   }
+
   expect_failures = [var.name]
 }
 
-run "a_network_for_some_traffic" {
+run "refused_32" {
   command = plan
-  variables {
-    network = { network = "vpc", subnetwork = "jobs", egress = "SOME" }
-  }
-  expect_failures = [var.network]
-}
 
-run "everybody_as_operator" {
-  command = plan
   variables {
-    operators = ["allUsers"]
-  }
-  expect_failures = [var.operators]
-}
-
-run "an_operator_without_its_kind" {
-  command = plan
-  variables {
-    operators = ["me@example.com"]
-  }
-  expect_failures = [var.operators]
-}
-
-run "a_project_by_its_number" {
-  command = plan
-  variables {
+    # a project by its number
     project_id = "123456789012"
-    image = null
-    bootstrap = true
+    image      = null
+    bootstrap  = true
   }
+
   expect_failures = [var.project_id]
 }
 
-run "a_zone_as_region" {
+run "refused_33" {
   command = plan
+
   variables {
-    region = "asia-east1-b"
-    image = null
+    # a zone as region
+    region    = "asia-east1-b"
+    image     = null
     bootstrap = true
   }
+
   expect_failures = [var.region]
-}
-
-run "records_for_no_day" {
-  command = plan
-  variables {
-    runs_retention_days = 0
-  }
-  expect_failures = [var.runs_retention_days]
-}
-
-run "a_cron_with_four_fields" {
-  command = plan
-  variables {
-    schedule = { cron = "30 6 * *", time_zone = "UTC" }
-  }
-  expect_failures = [var.schedule]
-}
-
-run "a_cron_with_six_fields" {
-  command = plan
-  variables {
-    schedule = { cron = "0 30 6 * * 1-5", time_zone = "UTC" }
-  }
-  expect_failures = [var.schedule]
-}
-
-run "a_cron_with_minute_60" {
-  command = plan
-  variables {
-    schedule = { cron = "60 6 * * *", time_zone = "UTC" }
-  }
-  expect_failures = [var.schedule]
-}
-
-run "a_cron_with_hour_24" {
-  command = plan
-  variables {
-    schedule = { cron = "0 24 * * *", time_zone = "UTC" }
-  }
-  expect_failures = [var.schedule]
-}
-
-run "a_cron_with_day_0" {
-  command = plan
-  variables {
-    schedule = { cron = "0 6 0 * *", time_zone = "UTC" }
-  }
-  expect_failures = [var.schedule]
-}
-
-run "a_cron_with_month_13" {
-  command = plan
-  variables {
-    schedule = { cron = "0 6 1 13 *", time_zone = "UTC" }
-  }
-  expect_failures = [var.schedule]
-}
-
-run "a_cron_with_weekday_8" {
-  command = plan
-  variables {
-    schedule = { cron = "0 6 * * 8", time_zone = "UTC" }
-  }
-  expect_failures = [var.schedule]
-}
-
-run "a_cron_with_words" {
-  command = plan
-  variables {
-    schedule = { cron = "every 24 hours", time_zone = "UTC" }
-  }
-  expect_failures = [var.schedule]
-}
-
-run "a_cron_with_a_step_of_0" {
-  command = plan
-  variables {
-    schedule = { cron = "*/0 6 * * *", time_zone = "UTC" }
-  }
-  expect_failures = [var.schedule]
-}
-
-run "a_cron_with_an_empty_list" {
-  command = plan
-  variables {
-    schedule = { cron = "1, 6 * * *", time_zone = "UTC" }
-  }
-  expect_failures = [var.schedule]
-}
-
-run "a_time_zone_of_an_offset" {
-  command = plan
-  variables {
-    schedule = { cron = "30 6 * * *", time_zone = "+08:00" }
-  }
-  expect_failures = [var.schedule]
-}
-
-run "a_time_zone_of_a_space" {
-  command = plan
-  variables {
-    schedule = { cron = "30 6 * * *", time_zone = "Asia Shanghai" }
-  }
-  expect_failures = [var.schedule]
-}
-
-run "a_time_zone_of_nothing" {
-  command = plan
-  variables {
-    schedule = { cron = "30 6 * * *", time_zone = "" }
-  }
-  expect_failures = [var.schedule]
-}
-
-run "an_attempt_deadline_of_10_seconds" {
-  command = plan
-  variables {
-    schedule = { cron = "30 6 * * *", time_zone = "UTC", attempt_deadline_seconds = 10 }
-  }
-  expect_failures = [var.schedule]
-}
-
-run "six_retries" {
-  command = plan
-  variables {
-    schedule = { cron = "30 6 * * *", time_zone = "UTC", retry = { count = 6 } }
-  }
-  expect_failures = [var.schedule]
-}
-
-run "backoffs_the_wrong_way_round" {
-  command = plan
-  variables {
-    schedule = { cron = "30 6 * * *", time_zone = "UTC", retry = { min_backoff_seconds = 60, max_backoff_seconds = 30 } }
-  }
-  expect_failures = [var.schedule]
-}
-
-run "half_a_doubling" {
-  command = plan
-  variables {
-    schedule = { cron = "30 6 * * *", time_zone = "UTC", retry = { max_doublings = 0.5 } }
-  }
-  expect_failures = [var.schedule]
-}
-
-run "a_negative_duration" {
-  command = plan
-  variables {
-    schedule = { cron = "30 6 * * *", time_zone = "UTC", retry = { max_duration_seconds = -1 } }
-  }
-  expect_failures = [var.schedule]
-}
-
-run "three_engines" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "a_fifth_engine" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { url = "https://q" }
-      other = { url = "https://o" }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "an_engine_nowhere" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { concurrency = 1 }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "an_engine_by_its_path" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { service = "projects/p/qa" }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "a_project_without_a_service" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { url = "https://q", project = "other-project" }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "a_region_without_a_service" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { url = "https://q", region = "us-east1" }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "an_engine_in_the_clear" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { url = "http://qa.example.com" }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "an_engine_that_only_looks_like_loopback" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { url = "http://127.0.0.1.example.com" }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "an_engine_with_a_query" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { url = "https://q/?a=1" }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "an_engine_with_a_fragment" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { url = "https://q/#a" }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "an_engine_with_a_password" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { url = "https://me:secret@q" }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "an_engine_of_another_scheme" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { url = "ftp://q" }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "a_blank_audience" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { url = "https://q", audience = " " }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "a_timeout_of_more_than_an_hour" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { url = "https://q", timeout_seconds = 3601 }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "a_timeout_under_a_second" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { url = "https://q", timeout_seconds = 0.5 }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "a_concurrency_of_0" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { url = "https://q", concurrency = 0 }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "a_concurrency_of_1025" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { url = "https://q", concurrency = 1025 }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "half_an_attempt" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { url = "https://q", attempts = 1.5 }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "too_many_attempts" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { url = "https://q", attempts = 21 }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "batches_of_cards" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t" }
-      news = { url = "https://n" }
-      qa = { url = "https://q", batch_size = 5 }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "batches_of_0" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t", batch_size = 0 }
-      news = { url = "https://n" }
-      qa = { url = "https://q" }
-    }
-  }
-  expect_failures = [var.engines]
-}
-
-run "batches_of_1001" {
-  command = plan
-  variables {
-    engines = {
-      financial = { url = "https://f" }
-      trading = { url = "https://t", batch_size = 1001 }
-      news = { url = "https://n" }
-      qa = { url = "https://q" }
-    }
-  }
-  expect_failures = [var.engines]
 }
 
 # --- what lies just inside the limits is not refused ---
 
 run "the_narrowest_deadline" {
   command = plan
+
   variables {
     job = { task_timeout_seconds = 4860, deadline_seconds = 4800 }
   }
+
   assert {
-    condition     = [for env in google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].env : env.value if env.name == "RUN_DEADLINE_SECONDS"] == ["4800"]
+    condition = [
+      for env in google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].env : env.value
+      if env.name == "RUN_DEADLINE_SECONDS"
+    ] == ["4800"]
     error_message = "The deadline is another."
   }
 }

@@ -61,14 +61,22 @@ class Terraform:
 
     def copy(self, directory: Path) -> Path:
         """A copy of the root in `directory`, initialised, its state a file beside it."""
-        shutil.copytree(ROOT, directory, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "backend.hcl", "terraform.tfvars"))
+        shutil.copytree(
+            ROOT,
+            directory,
+            ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "backend.hcl", "terraform.tfvars"),
+        )
         (directory / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
         self.ask(directory, "init", "-no-color")
         return directory
 
-    def plan(self, directory: Path, variables: dict[str, Any], *arguments: str) -> dict[str, Any]:
-        """The plan as `terraform show -json` prints it."""
-        (directory / "test.auto.tfvars.json").write_text(json.dumps(variables))
-        self.ask(directory, "plan", "-no-color", "-out=test.tfplan", *arguments)
+    def variables(self, directory: Path, values: dict[str, Any]) -> None:
+        """Sets them for every later command there, those set before forgotten."""
+        (directory / "test.auto.tfvars.json").write_text(json.dumps(values))
+
+    def plan(self, directory: Path, variables: dict[str, Any]) -> dict[str, Any]:
+        """The plan as `terraform show -json` prints it; it stays in `test.tfplan` to be applied."""
+        self.variables(directory, variables)
+        self.ask(directory, "plan", "-no-color", "-out=test.tfplan")
         plan: dict[str, Any] = json.loads(self.ask(directory, "show", "-json", "test.tfplan"))
         return plan

@@ -1,4 +1,4 @@
-"""Renews schema.json: `terraform providers schema -json | python -m tests.terraform.cut VERSION`, after `terraform init`.
+"""Renews schema.json, after `make init`: `terraform providers schema -json | python -m tests.terraform.cut VERSION`.
 
 Of the provider's schema it keeps the resources, the data sources and the provider's own arguments that the root uses.
 """
@@ -48,6 +48,12 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def lines(value: Any, depth: int = 2) -> str:
+    """As JSON with a line for each resource, so that a renewal shows which have changed."""
+    if depth == 0 or not isinstance(value, dict):
+        return json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return "{\n" + ",\n".join(f"{json.dumps(key)}: {lines(item, depth - 1)}" for key, item in value.items()) + "\n}"
+
+
 if __name__ == "__main__":
-    schema = cut(json.load(sys.stdin), sys.argv[1])
-    SCHEMA.write_text(json.dumps(schema, separators=(",", ":"), sort_keys=True) + "\n")
+    SCHEMA.write_text(lines(cut(json.load(sys.stdin), sys.argv[1])) + "\n")

@@ -1,13 +1,16 @@
 """Stands in for the google provider: serves its schema, and plans and applies as one whose every request succeeds.
 
-Terraform attaches to it instead of starting a provider (`TF_REATTACH_PROVIDERS`) and speaks plugin protocol 5 with it, in
-plain gRPC. What it does not do: refuse values that only Google's own checks would, or replace what cannot be updated.
+Terraform attaches to it instead of starting a provider (`TF_REATTACH_PROVIDERS`) and speaks plugin protocol 5
+with it, in plain gRPC. What it does not do: refuse values that only Google's own checks would, or replace what no update can reach.
 """
 
+import base64
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +48,11 @@ def _handler(method: Callable[[Fields], bytes]) -> grpc.RpcMethodHandler:
 
 
 def _get_schema(_: Fields) -> bytes:
+    return _whole_schema()
+
+
+@cache
+def _whole_schema() -> bytes:
     return encode(
         (1, _schema(SCHEMA["provider"])),
         (2, [encode((1, name), (2, _schema(schema))) for name, schema in SCHEMA["resources"].items()]),
@@ -109,6 +117,9 @@ def _apply(request: Fields) -> bytes:
     kind, prior, planned = _bytes(request, 1).decode(), _state(request, 2), _state(request, 3)
     if planned is not None:
         planned = _made(SCHEMA["resources"][kind]["block"], planned, kind)
+        if kind == "google_storage_bucket_object":
+            md5 = hashlib.md5(planned["content"].encode(), usedforsecurity=False)
+            planned["md5hash"] = base64.b64encode(md5.digest()).decode()
     elif prior is not None and (prior.get("deletion_policy") == "PREVENT" or prior.get("deletion_protection")):
         refusal = encode((1, 1), (2, f"{kind} {prior.get('name')} is protected from deletion"))
         return encode((1, _value(prior)), (3, [refusal]), (4, True))

@@ -23,7 +23,26 @@ CASES: dict[str, dict[str, str | None]] = {
     "nothing at all": dict.fromkeys(SMALL),
     "every ticker of a bad form": {
         "ticker_list.json": json.dumps(
-            ["", " ", ".", "..", "../x", "a/b", "a\\b", "a\nb", "a\u2028b", " A", "x" * 65, "é" * 64, "<&>/", "/" + "y" * 90, 7, None, ["A"], {}]
+            [
+                "",
+                " ",
+                ".",
+                "..",
+                "../x",
+                "a/b",
+                "a\\b",
+                "a\nb",
+                "a\u2028b",
+                " A",
+                "x" * 65,
+                "é" * 64,
+                "<&>/",
+                "/" + "y" * 90,
+                7,
+                None,
+                ["A"],
+                {},
+            ]
         )
     },
     "tickers of another shape": {"ticker_list.json": '{"AAPL": true}'},
@@ -52,16 +71,33 @@ CASES: dict[str, dict[str, str | None]] = {
                 7,
                 {},
                 {"id": "A", "card_types": {}, "target_type": "stock", "category": 1, "date": 20260101, "foo": 1},
-                {"id": "B", "card_types": ["a/b", 1], "target_type": 1, "topic_key": "", "run_engines": [], "extra_params": []},
+                {
+                    "id": "B",
+                    "card_types": ["a/b", 1],
+                    "target_type": 1,
+                    "topic_key": "",
+                    "run_engines": [],
+                    "extra_params": [],
+                },
                 {"id": "C", "date": "2026-02-30", "run_engines": {"finance": True, "news": "no", "trading": None}},
-                {"id": "D", "date": "26-1-1", "extra_params": {"ticker": "x", "date_str": 1, "": [], "n": None, "o o": {}}},
+                {
+                    "id": "D",
+                    "date": "26-1-1",
+                    "extra_params": {"ticker": "x", "date_str": 1, "": [], "n": None, "o o": {}},
+                },
             ]
         )
     },
     "full: they do not fit together": {
         "card_targets.json": json.dumps(
             [
-                {"id": "equities_default", "date": "2026-01-01", "topic_key": "k", "extra_params": {}, "card_types": ["q"]},
+                {
+                    "id": "equities_default",
+                    "date": "2026-01-01",
+                    "topic_key": "k",
+                    "extra_params": {},
+                    "card_types": ["q"],
+                },
                 {"id": "美联储"},
                 {"id": "Rate vs Inflation"},
                 {"id": "rate-vs inflation", "topic_key": "rate_vs_inflation"},
@@ -74,7 +110,9 @@ CASES: dict[str, dict[str, str | None]] = {
         )
     },
     "full: only off": {
-        "card_targets.json": '[{"id": "equities_default", "card_types": ["old_card"]}, {"id": "T", "card_types": ["old_card"]}]'
+        "card_targets.json": json.dumps(
+            [{"id": "equities_default", "card_types": ["old_card"]}, {"id": "T", "card_types": ["old_card"]}]
+        )
     },
     "control and models": {
         "engine_control.json": '{"run_news_engine": 1, "run_qa_engine": true}',
@@ -83,7 +121,24 @@ CASES: dict[str, dict[str, str | None]] = {
     "control and models of another shape": {"engine_control.json": "[]", "llm_config.json": "null"},
     "tasks of another shape": {"llm_config.json": '{"default": 7, "tasks": [1]}'},
 }
-JUNK: list[Any] = [None, True, 0, -1.5, "", " x ", "a/b", "news_card", "AAPL", "x" * 70, [], {}, [[]], {"id": "T"}, ["news_card", 1], {"a b": {}}]
+JUNK: list[Any] = [
+    None,
+    True,
+    0,
+    -1.5,
+    "",
+    " x ",
+    "a/b",
+    "news_card",
+    "AAPL",
+    "x" * 70,
+    [],
+    {},
+    [[]],
+    {"id": "T"},
+    ["news_card", 1],
+    {"a b": {}},
+]
 
 
 def in_the_jobs_words(documents: dict[str, str]) -> list[str]:
@@ -125,8 +180,7 @@ def test_the_sample_has_no_fault(terraform: Terraform, tmp_path: Path) -> None:
 def test_the_same_faults_in_the_same_words(terraform: Terraform, tmp_path: Path) -> None:
     merged = {case: {**SMALL, **documents} for case, documents in CASES.items()}
     cases = {
-        case: {name: text for name, text in documents.items() if text is not None}
-        for case, documents in merged.items()
+        case: {name: text for name, text in documents.items() if text is not None} for case, documents in merged.items()
     }
     expected = {case: in_the_jobs_words(documents) for case, documents in cases.items()}
     assert all(expected.values()), "every case is one of bad config"
@@ -173,7 +227,7 @@ def change(chance: random.Random, value: Any) -> Any:
 
 
 def test_what_is_no_json_and_what_nobody_reads(terraform: Terraform, tmp_path: Path) -> None:
-    """Of these the job says more, or nothing: where it stops being JSON, and no word on an object that it does not read."""
+    """Of these the job says more (where it stops being JSON), or nothing (an object that it does not read)."""
     cases = {
         "not JSON": {**SMALL, "llm_config.json": "{", "ticker_list.json": "[NaN]"},
         "a misnamed object": {**SMALL, "card_target.json": "[]"},

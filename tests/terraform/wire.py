@@ -7,7 +7,7 @@ Fields = dict[int, list[int | bytes]]
 
 
 def encode(*fields: tuple[int, Value | Iterable[bytes]]) -> bytes:
-    """A message of numbered fields: a number or bool as varint, bytes or text with their length, several for a repeated field."""
+    """A message of numbered fields: numbers and bools, bytes and text, or several of a repeated field."""
     return b"".join(_field(number, value) for number, value in fields)
 
 

@@ -1,0 +1,56 @@
+"""What a user might write into terraform.tfvars: little, and everything."""
+
+from typing import Any
+
+IMAGE = f"asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job@sha256:{'0' * 64}"
+NEXT_IMAGE = f"asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job@sha256:{'1' * 64}"
+
+LITTLE: dict[str, Any] = {
+    "project_id": "my-project",
+    "region": "asia-east1",
+    "image": IMAGE,
+    "schedule": {"cron": "30 6 * * 1-5", "time_zone": "Asia/Shanghai"},
+    "engines": {name: {"service": f"{name}-engine"} for name in ("financial", "trading", "news", "qa")},
+}
+
+EVERYTHING: dict[str, Any] = LITTLE | {
+    "alerts": {"notification_channels": ["projects/my-project/notificationChannels/1"], "success_by": "09:00"},
+    "build": {
+        "repository": "projects/my-project/locations/asia-east1/connections/github/repositories/cards",
+        "state_bucket": "my-state",
+    },
+    "engines": {
+        name: {
+            "service": f"{name}-engine",
+            "project": f"{name}-project",
+            "url": f"https://{name}.example.com/v1",
+            "audience": f"https://{name}-audience.example.com",
+            "timeout_seconds": 100 + number,
+            "concurrency": 10 + number,
+            "attempts": 1 + number,
+        }
+        | ({"batch_size": 20 + number} if name in {"financial", "trading"} else {})
+        for number, name in enumerate(("financial", "trading", "news", "qa"))
+    },
+    "job": {"cpu": 2, "memory_mib": 1024, "max_retries": 2, "task_timeout_seconds": 7200, "deadline_seconds": 7000},
+    "labels": {"team": "cards"},
+    "network": {"network": "vpc", "subnetwork": "jobs"},
+    "operators": ["group:cards@example.com"],
+}
+
+
+def resources(plan: dict[str, Any], *types: str) -> dict[str, dict[str, Any]]:
+    """The planned values of the resources of these types, or of all, by their addresses."""
+    found = plan["planned_values"]["root_module"]["resources"]
+    return {
+        one["address"]: one["values"]
+        for one in found
+        if one["mode"] == "managed" and (not types or one["type"] in types)
+    }
+
+
+def environment(plan: dict[str, Any], job: str = "run") -> dict[str, str]:
+    """The environment that the planned job would get."""
+    values = resources(plan, "google_cloud_run_v2_job")[f'google_cloud_run_v2_job.main["{job}"]']
+    (container,) = values["template"][0]["template"][0]["containers"]
+    return {variable["name"]: variable["value"] for variable in container["env"]}
