@@ -39,6 +39,8 @@ class Bucket:
             try:
                 blob = self._blob(name)
                 blob.reload(**_BOUNDED)
+                if blob.size is None or blob.generation is None or blob.updated is None:
+                    raise StorageError(f"{self._uri(name)}: the answer is not Cloud Storage's")
                 end = limit - 1 if limit is not None and blob.size > limit else None
                 data = blob.download_as_bytes(end=end, if_generation_match=blob.generation, **_BOUNDED)
             except NotFound as error:

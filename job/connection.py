@@ -5,12 +5,14 @@ There is no pool: httpx's is rescanned at every request and loses slots to reque
 
 import socket
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import cast
 
 import httpx
 import trio
 
-from job.answers import Reply
+from job.answers import Reply, excerpt
 
 ANSWER_LIMIT = 8 * 2**20
 """Bytes of one answer: the largest real one, of a batch, has some 100 KiB."""
@@ -50,7 +52,7 @@ class Connection:
             response = await transport.handle_async_request(request)
             reply = Reply(response.status_code, await _content(response), _retry_after(response.headers))
             whole = True
-        except (httpx.TransportError, httpx.InvalidURL, OSError) as error:
+        except (httpx.TransportError, httpx.InvalidURL, UnicodeError, OSError) as error:
             raise TransportError(_words(error)) from error
         finally:
             if not whole:
@@ -70,11 +72,13 @@ class Connection:
 async def _content(response: httpx.Response) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    async for chunk in response.aiter_raw():
-        size += len(chunk)
-        if size > ANSWER_LIMIT:
-            raise TransportError(f"the answer is larger than {ANSWER_LIMIT >> 20} MiB")
-        chunks.append(chunk)
+    # Closed here if it is left early: the collector could close it only with a complaint on standard error.
+    async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_raw())) as parts:
+        async for chunk in parts:
+            size += len(chunk)
+            if size > ANSWER_LIMIT:
+                raise TransportError(f"the answer is larger than {ANSWER_LIMIT >> 20} MiB")
+            chunks.append(chunk)
     await response.aclose()
     return b"".join(chunks)
 
@@ -101,10 +105,14 @@ def _words(error: Exception) -> str:
     for kind, words in _WORDS.items():
         if isinstance(error, kind):
             return words
-    return f"{type(error).__name__}: {error}"
+    return excerpt(f"{type(error).__name__}: {error}".encode(errors="replace"))
 
 
+_UNFIT = "the request cannot be sent as it is"
 _WORDS: dict[type[Exception], str] = {
+    # Their own words quote the headers, the token among them.
+    httpx.LocalProtocolError: _UNFIT,
+    UnicodeError: _UNFIT,
     httpx.ConnectTimeout: f"no connection within {CONNECT_SECONDS:.0f} s",
     httpx.RemoteProtocolError: "the connection ended before the answer did, or the answer is no HTTP",
     httpx.ReadError: "connection reset",

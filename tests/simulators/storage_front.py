@@ -54,4 +54,11 @@ class StorageFront:
         # The parts of a large upload are sent to an address that the emulator gives: they, too, shall pass here.
         kept = {name: value.replace(theirs, ours) for name, value in answer.headers.items() if name not in _HOP_BY_HOP}
         kind = kept.pop("content-type", "text/plain")
+        if answer.status_code == 404 and await self._lacks_bucket(seen.path):
+            # The emulator does not tell a missing bucket from a missing object; the real service does.
+            body = json.dumps({"error": {"code": 404, "message": "The specified bucket does not exist."}}).encode()
         return Reply(answer.status_code, body, kind, tuple(kept.items()))
+
+    async def _lacks_bucket(self, path: str) -> bool:
+        bucket = path.partition("/b/")[2].partition("/")[0]
+        return (await self.client.get(f"/storage/v1/b/{bucket}")).status_code == 404
