@@ -133,7 +133,7 @@ async def test_the_same_run_has_the_same_keys_and_another_has_others(small: Worl
 
     found = []
     for run_id in ("one", "one", "two"):
-        small.seen.clear()
+        small.forget()
         await run(small, 0, RUN_ID=run_id)
         found.append(keys(small.qa.requests))
     assert found[0] == found[1]
@@ -203,7 +203,7 @@ async def test_more_than_one_task_is_refused(small: World) -> None:
 async def test_today_is_one_day_of_the_zone_for_the_whole_run(small: World) -> None:
     """The two zones are 25 hours apart, so at any time at least one of them has a day that is not the tests'."""
     for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):
-        small.seen.clear()
+        small.forget()
         days = {datetime.now(ZoneInfo(zone)).date().isoformat()}
         await run(small, 0, RUN_DATE="today", RUN_TIME_ZONE=zone)
         days.add(datetime.now(ZoneInfo(zone)).date().isoformat())
