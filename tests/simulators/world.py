@@ -100,6 +100,12 @@ class World:
         """An empty place for records of runs, as the job reads it; no variable names it until a test does."""
         return f"gs://{RUNS_BUCKET}/runs" if self.storage else str(self.directory / "runs")
 
+    def forget(self) -> None:
+        """Begins the record of requests anew, for another run in the same world."""
+        for service in self.services:
+            service.requests.clear()
+        self.seen.clear()
+
     async def configure(self, name: str, content: object) -> None:
         """Writes one object of the config, as JSON where it is not bytes; another of the same name is replaced."""
         data = content if isinstance(content, bytes) else json.dumps(content, ensure_ascii=False).encode()
