@@ -1,7 +1,8 @@
 """Stands in for the google provider: serves its schema, and plans and applies as one whose every request succeeds.
 
 Terraform attaches to it instead of starting a provider (`TF_REATTACH_PROVIDERS`) and speaks plugin protocol 5
-with it, in plain gRPC. What it does not do: refuse values that only Google's own checks would, or replace what no update can reach.
+with it, in plain gRPC. What it does not do: refuse values that only Google's own checks would, or replace what no update
+can reach.
 """
 
 import base64
