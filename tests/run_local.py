@@ -117,7 +117,7 @@ async def _play(environment: Mapping[str, str]) -> int:
     # On a terminal Ctrl-C goes to both of us: the job is in the same process group, and passing it on would make it
     # the second one. Anywhere else it is in a group of its own, and hears of every signal through us alone.
     terminal = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         process = await trio.lowlevel.open_process(
             [sys.executable, "-m", "job", "run"], env=environment, cwd=ROOT, start_new_session=not terminal
         )

@@ -82,7 +82,11 @@ async def open_emulator(binary: Path) -> AsyncIterator[Emulator]:
     command = [str(binary), "-backend", "memory", "-scheme", "http", "-host", "127.0.0.1", "-port", str(port)]
     command += ["-external-url", url, "-public-host", f"127.0.0.1:{port}", "-log-level", "error"]
     process = await trio.lowlevel.open_process(
-        command, env={"PATH": os.environ["PATH"]}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+        command,
+        env={"PATH": os.environ["PATH"]},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C on the terminal is for the job, whose record the emulator has yet to take
     )
     try:
         async with httpx.AsyncClient(base_url=url, verify=False, trust_env=False, timeout=_START) as client:
