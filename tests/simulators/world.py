@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from .seen import Seen
 
-
 CONFIG_BUCKET = "simulated-config"
 RUNS_BUCKET = "simulated-runs"
 
@@ -196,9 +195,8 @@ async def open_world(
         await _prepare(world)
         for name, content in config.items():
             await world.configure(name, content)
-        if latency:
-            for service in world.engines.values():
-                service.latency = latency
+        for service in world.engines.values():
+            service.latency = latency or service.latency
         await world.proxy.start(nursery)
         for service in world.services:
             await service.start(nursery)
