@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from pydantic_core import from_json
 
-from job.engines import Call, EngineName
+from job.engines import NAMED, Call, EngineName
 
 EXCERPT_LIMIT = 200
 _TOKEN = re.compile(r"eyJ[\w-]{2,}(\.[\w-]*)*")
@@ -89,7 +89,9 @@ def _trading(call: Call, answer: object) -> Failure | None:
             reasons[ticker] = _reason(result)
     if not reasons:
         return None
-    text = "; ".join(f"{ticker}: {why}" for ticker, why in reasons.items())
+    text = "; ".join(f"{ticker}: {why}" for ticker, why in list(reasons.items())[:NAMED])
+    if len(reasons) > NAMED:
+        text += f"; and {len(reasons) - NAMED} more"
     return Failure(Cause.DENIED, text, 200, targets=tuple(reasons))
 
 

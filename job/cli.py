@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from io import TextIOWrapper
 
 import trio
 
@@ -70,6 +71,8 @@ def _parser() -> argparse.ArgumentParser:
 def _run(settings: Settings, faults: list[Fault], now: datetime, started: float, *, resume: bool) -> Exit:
     identity = Run(settings.run_id or new_run_id(now))
     watched = os.isatty(STDOUT)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a character must not stop the run
     reporter: Reporter = Terminal(identity) if watched else Log(identity, settings.project)
     return trio.run(run, Order(settings, faults, identity, now, started, resume), reporter)
 

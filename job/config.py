@@ -33,7 +33,11 @@ ENGINE_CONTROL = "engine_control.json"
 LLM_CONFIG = "llm_config.json"
 
 ENTRIES_LIMIT = 100_000
-"""Entries of one object, so that junk does not become as many faults."""
+"""Entries of one object."""
+VALUES_LIMIT = 1_000_000
+"""Values of one object at any depth: as many faults would take some 400 MiB to find."""
+FAULTS_LIMIT = 10_000
+"""Faults of one object that are told one by one."""
 
 OBJECTS = (TICKER_LIST, CARD_TYPE_LIST, CARD_TARGETS, ENGINE_CONTROL, LLM_CONFIG)
 _NEEDED = {
@@ -92,16 +96,17 @@ class _Reader:
         if name not in self._values:
             return default
         value = self._values[name]
-        if isinstance(value, list | dict) and len(value) > ENTRIES_LIMIT:
-            self.faults.append(
-                Fault(name, f"has more than {ENTRIES_LIMIT:,} entries", "write the object that is meant")
-            )
-            return default
+        junk = _junk(value)
         try:
-            return shape.validate_python(value)
+            if junk is None:
+                return shape.validate_python(value)
         except ValidationError as error:
-            self.faults += faults_of(name, error)
-            return default
+            if error.error_count() <= FAULTS_LIMIT:
+                self.faults += faults_of(name, error)
+                return default
+            junk = f"has {error.error_count():,} faults"
+        self.faults.append(Fault(name, junk, "write the object that is meant"))
+        return default
 
     def tickers(self) -> tuple[str, ...] | None:
         tickers = self.shape(TICKER_LIST, IDS, None)
@@ -144,3 +149,17 @@ class _Reader:
         counts = Counter(items)
         self.notices += [f"{where}: {item} is there {n} times; it counts once" for item, n in counts.items() if n > 1]
         return list(counts)
+
+
+def _junk(value: object) -> str | None:
+    """What makes a document junk before its shape is looked at: sizes that nobody means."""
+    if isinstance(value, list | dict) and len(value) > ENTRIES_LIMIT:
+        return f"has more than {ENTRIES_LIMIT:,} entries"
+    count, rest = 0, [value]
+    while rest:
+        count += 1
+        item = rest.pop()
+        rest += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        if count + len(rest) > VALUES_LIMIT:
+            return f"has more than {VALUES_LIMIT:,} values"
+    return None

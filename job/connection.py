@@ -5,9 +5,7 @@ There is no pool: httpx's is rescanned at every request and loses slots to reque
 
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from contextlib import aclosing
-from typing import cast
+from collections.abc import Mapping, Sequence
 
 import httpx
 import trio
@@ -72,14 +70,20 @@ class Connection:
 async def _content(response: httpx.Response) -> bytes:
     chunks: list[bytes] = []
     size = 0
-    # Closed here if it is left early: the collector could close it only with a complaint on standard error.
-    async with aclosing(cast("AsyncGenerator[bytes, None]", response.aiter_raw())) as parts:
-        async for chunk in parts:
+    try:
+        async for chunk in response.aiter_raw():
             size += len(chunk)
-            if size > ANSWER_LIMIT:
-                raise TransportError(f"the answer is larger than {ANSWER_LIMIT >> 20} MiB")
-            chunks.append(chunk)
+            if size <= ANSWER_LIMIT:
+                chunks.append(chunk)
+            else:
+                # Then the next read fails. To leave the loop would leave httpx's generators to the collector.
+                await response.aclose()
+    except httpx.ReadError:
+        if size <= ANSWER_LIMIT:
+            raise
     await response.aclose()
+    if size > ANSWER_LIMIT:
+        raise TransportError(f"the answer is larger than {ANSWER_LIMIT >> 20} MiB")
     return b"".join(chunks)
 
 

@@ -13,6 +13,9 @@ Kind = Literal["equity", "topic", "person"]
 METHOD = "POST"
 """Of every call."""
 
+NAMED = 10
+"""Targets of a batch that are told by name."""
+
 DATA_ENGINES: tuple[DataEngineName, ...] = ("financial", "trading", "news")
 ALL_ENGINES: tuple[EngineName, ...] = (*DATA_ENGINES, "qa")
 
@@ -49,7 +52,13 @@ class Call:
     @property
     def label(self) -> str:
         """The call in a line that people read: `trading AAPL, MSFT` or `qa AAPL news_card`."""
-        return f"{self.engine} {', '.join(self.targets)}{f' {self.card_type}' if self.card_type else ''}"
+        return f"{self.engine} {named(self.targets)}{f' {self.card_type}' if self.card_type else ''}"
+
+
+def named(targets: Sequence[str]) -> str:
+    """Some targets in a line, the first ten of them by name: a batch can have a thousand, a log entry 256 KiB."""
+    more = len(targets) - NAMED
+    return ", ".join(targets[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def financial(tickers: Sequence[str]) -> Call:

@@ -8,7 +8,7 @@ import trio
 
 from job.answers import Cause
 from job.breaker import Breaker
-from job.engines import DATA_ENGINES, EngineName, Item
+from job.engines import DATA_ENGINES, EngineName, Item, named
 from job.events import CallFinished
 from job.executor import Executor, Means
 from job.halt import Reason
@@ -25,7 +25,7 @@ class EngineFailedError(Exception):
         call, failure = finished.call, finished.failure
         attempts = f"{finished.attempts} attempt{'s' if finished.attempts > 1 else ''}"
         answer = failure.text if failure else ""
-        super().__init__(f"the {call.engine} engine failed for {', '.join(call.targets)} after {attempts}: {answer}")
+        super().__init__(f"the {call.engine} engine failed for {named(call.targets)} after {attempts}: {answer}")
 
 
 @dataclass(frozen=True, slots=True)

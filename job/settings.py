@@ -175,6 +175,8 @@ def _url(text: str) -> str:
         raise _UnfitError("holds a user name or password", f"{remedy} without them: the token is enough")
     if url.query or url.fragment or "?" in text or "#" in text:
         raise _UnfitError(f"{quoted(text)} has a query or a fragment", remedy)
+    if re.search(r"/\.{1,2}(/|\Z)", url.path):  # they would be resolved, and the plan would not show what is sent
+        raise _UnfitError(f"{quoted(text)} has dots for a path segment", remedy)
     if url.scheme == "http" and not _is_loopback(host):
         raise _UnfitError(f"{quoted(text)} would send tokens in the clear", f"{remedy}; http goes to loopback only")
     return text.rstrip("/")
@@ -188,7 +190,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def _origin(url: SplitResult) -> str:
-    return f"{url.scheme}://{url.netloc}"
+    """As browsers and Cloud Run write it: in lower case, without the port that goes without saying."""
+    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+    standard = {"https": 443, "http": 80}[url.scheme]
+    return f"{url.scheme}://{host}" + (f":{url.port}" if url.port not in {None, standard} else "")
 
 
 def _time_zone(text: str) -> ZoneInfo:

@@ -109,6 +109,16 @@ def test_only_the_tickers_that_failed_are_named() -> None:
     assert failure.text == "B: failed: no data; C: not in the answer"
 
 
+def test_a_large_batch_is_told_in_a_short_line() -> None:
+    many = trading([f"T{number:03}" for number in range(1000)])
+    failure = judged(many, {"results": {name: {"status": "failed", "error": "x" * 300} for name in many.targets}})
+    assert failure is not None
+    assert failure.targets == many.targets
+    assert failure.text.endswith("; and 990 more")
+    assert len(failure.text) < 3000
+    assert many.label == "trading T000, T001, T002, T003, T004, T005, T006, T007, T008, T009 and 990 more"
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304])
 def test_a_redirect_is_not_followed(status: int) -> None:
     failure = judged(QA, GOOD, status)

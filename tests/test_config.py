@@ -283,10 +283,31 @@ def test_one_fault_does_not_make_others() -> None:
     assert len(judged({"ticker_list.json": ["TSLA"], "card_types.json": b"?", "card_targets.json": simple})[0]) == 1
 
 
-@pytest.mark.parametrize("size", [100_001, 1_000_000])
-def test_junk_of_many_entries_is_one_fault(size: int) -> None:
-    expected = "has more than 100,000 entries; write the object that is meant"
-    assert faults_with("ticker_list.json", [1] * size) == [f"ticker_list.json: {expected}"]
+MEANT = "write the object that is meant"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "what"),
+    [
+        ("ticker_list.json", b"[" + b"1," * 100_000 + b"1]", "has more than 100,000 entries"),
+        ("card_targets.json", b'{"AAPL":[' + b"1," * 7_900_000 + b"1]}", "has more than 1,000,000 values"),
+        (
+            "card_targets.json",
+            b"[" + b"[1,2,3]," * 2_000 + b"[" + b"1," * 999_999 + b"1]]",
+            "has more than 1,000,000 values",
+        ),
+        ("card_targets.json", b'{"AAPL":[' + b"1," * 20_000 + b"1]}", "has 20,001 faults"),
+    ],
+    ids=["entries", "values", "deep values", "faults"],
+)
+def test_junk_is_one_fault(name: str, data: bytes, what: str) -> None:
+    assert faults_with(name, data) == [f"{name}: {what}; {MEANT}"]
+
+
+def test_a_large_config_is_no_junk() -> None:
+    entry = {"card_types": ["news_card"], "target_type": "person", "extra_params": {"a": 1}, "run_engines": {}}
+    entries = [{"id": f"P{number}", **entry} for number in range(20_000)]
+    assert faults_with("card_targets.json", entries) == []
 
 
 def test_notices_tell_what_may_not_have_been_meant() -> None:

@@ -401,3 +401,11 @@ async def test_log_lines_are_as_cloud_logging_reads_them(small: World) -> None:
     sent = {request.headers["traceparent"].split("-")[2]: request.tickers for request in small.qa.requests}
     assert spans == sent
     assert_clean(small, outcome)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "gbk"])
+async def test_a_terminal_of_another_encoding_stops_no_run(world: World, encoding: str) -> None:
+    world.qa.script.append(Fault(when.ticker("美联储"), do.status(422)))
+    outcome = await world.run_job(terminal=True, env={"PYTHONIOENCODING": encoding})
+    assert outcome.exit_code == 3, outcome.stdout
+    assert "18 of 19 cards are there" in outcome.stdout

@@ -87,6 +87,8 @@ URL = "set it to the engine's https URL"
         ("QA_ENGINE_URL", "https://qa.example:port", f'"https://qa.example:port" is not a URL; {URL}'),
         ("QA_ENGINE_URL", "https://a.example?x=1", f'"https://a.example?x=1" has a query or a fragment; {URL}'),
         ("QA_ENGINE_URL", "https://a.example#", f'"https://a.example#" has a query or a fragment; {URL}'),
+        ("QA_ENGINE_URL", "https://a.example/b/..", f'"https://a.example/b/.." has dots for a path segment; {URL}'),
+        ("QA_ENGINE_URL", "https://a.example/./b", f'"https://a.example/./b" has dots for a path segment; {URL}'),
         (
             "QA_ENGINE_URL",
             "https://me:secret@qa.example",
@@ -151,6 +153,20 @@ def test_the_run_id_is_the_users_then_the_platforms() -> None:
 @pytest.mark.parametrize("url", ["http://localhost:1", "http://LOCALHOST", "http://127.9.9.9", "http://[::1]"])
 def test_http_is_for_loopback(url: str) -> None:
     assert read(QA_ENGINE_URL=url).engines["qa"].url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://QA.example:443/base", "https://qa.example"),
+        ("https://qa.example:8443", "https://qa.example:8443"),
+        ("http://[::1]:80", "http://[::1]"),
+        ("http://localhost:443/", "http://localhost:443"),
+    ],
+)
+def test_the_audience_is_the_urls_origin(url: str, origin: str) -> None:
+    assert read(QA_ENGINE_URL=url).engines["qa"].audience == origin
+    assert read(QA_ENGINE_URL=url, QA_ENGINE_AUDIENCE="mine").engines["qa"].audience == "mine"
 
 
 def test_a_url_whose_variable_is_faulty_is_not_missing_as_well() -> None:
