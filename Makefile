@@ -20,6 +20,8 @@ lock: .venv/ready ## renew the locks from pyproject.toml
 		pyproject.toml -o .locks/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
 		-c .locks/runtime.txt --group dev pyproject.toml -o .locks/dev.txt
+	echo checkov | $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
+		- -o .locks/checkov.txt
 
 .PHONY: test
 test: .venv/ready ## everything that is proven in under three minutes
@@ -51,9 +53,10 @@ format: .venv/ready ## what lint would ask for, where a tool can do it
 	$(BIN)/ruff format .
 
 # --- Google Cloud: the image is the one that is deployed, unless IMAGE names another; before there is one, BOOTSTRAP=1 ---
-IMAGE ?= $(shell terraform -chdir=terraform output -raw image 2>/dev/null)
+# Where there is no output yet, Terraform says so on stdout.
+IMAGE ?= $(shell terraform -chdir=terraform output -raw image 2>/dev/null | grep -x '[^ ]*@sha256:[0-9a-f]*')
 PLAN ?= terraform/planned.tfplan
-PLAN_VARIABLES = $(if $(BOOTSTRAP),-var=bootstrap=true) $(if $(IMAGE),'-var=image=$(IMAGE)')
+PLAN_VARIABLES = $(if $(BOOTSTRAP),-var=bootstrap=true) $(IMAGE:%='-var=image=%')
 
 .PHONY: init
 init: ## connect to the state in its bucket, and fetch the provider
@@ -84,6 +87,16 @@ execute: ## start the job now: make execute [ARGS=resume,RUN_ID]
 .PHONY: logs
 logs: ## follow the job's log
 	$$(terraform -chdir=terraform output -raw logs_command)
+
+# --- Google's rules of checkov, which brings a hundred dependencies and so has an environment of its own ---
+.checkov/ready: .locks/checkov.txt
+	$(PYTHON) -m venv --clear .checkov
+	.checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .locks/checkov.txt
+	@touch $@
+
+.PHONY: check-terraform
+check-terraform: .checkov/ready ## Google's security rules over terraform/; exceptions stand in place, with their reasons
+	.checkov/bin/checkov --directory terraform --framework terraform --skip-path tests --skip-download --compact --quiet
 
 # --- the image: Cloud Build makes it at every merge; by hand only the very first, and what a person wants to try ---
 IMAGE_NAME ?= $(shell terraform -chdir=terraform output -raw image_name)

@@ -37,11 +37,12 @@ class Terraform:
     home: Path
     """A directory of its own, for what Terraform keeps about its user."""
 
-    def run(self, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Its exit code, and all that it printed: without colours, whatever the code is."""
+    @property
+    def environment(self) -> dict[str, str]:
+        """The caller's, but for what Terraform is told there."""
         settings = self.home / "terraform.rc"
         settings.touch()
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")} | {
+        return {name: value for name, value in os.environ.items() if not name.startswith("TF_")} | {
             "CHECKPOINT_DISABLE": "1",
             "HOME": str(self.home),
             "PYTHONPATH": str(PROJECT),
@@ -50,8 +51,11 @@ class Terraform:
             "TF_INPUT": "0",
             "TF_REATTACH_PROVIDERS": self.providers,
         }
+
+    def run(self, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """What it printed and its exit code, whatever that is."""
         words = [*self.command, *arguments]
-        return subprocess.run(words, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+        return subprocess.run(words, cwd=directory, env=self.environment, capture_output=True, text=True, check=False)
 
     def ask(self, directory: Path, *arguments: str) -> str:
         """What it printed on stdout. Fails the test where it failed."""

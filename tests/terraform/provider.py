@@ -1,8 +1,7 @@
 """Stands in for the google provider: serves its schema, and plans and applies as one whose every request succeeds.
 
-Terraform attaches to it instead of starting a provider (`TF_REATTACH_PROVIDERS`) and speaks plugin protocol 5
-with it, in plain gRPC. What it does not do: refuse values that only Google's own checks would, or replace what no update
-can reach.
+Terraform attaches to it instead of starting a provider (`TF_REATTACH_PROVIDERS`), and speaks plugin protocol 5 with it
+in plain gRPC. It does not refuse values that only Google's own checks would, nor replace what no update reaches.
 """
 
 import base64
