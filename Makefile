@@ -35,6 +35,10 @@ test-all: .venv/ready ## the tests that take longer as well
 run-local: .venv/ready ## the whole system on loopback and the real job; FAULT=news shows what a failing engine does
 	@$(BIN)/python -m tests.run_local $(FAULT)
 
+.PHONY: bench
+bench: .venv/ready ## what a call costs, beside the script that the job replaces; QUICK=1 takes half a minute
+	$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
+
 # ASYNC127 wants httpx replaced by a successor, but httpx is what this project is bound to. That every coroutine has a
 # checkpoint (ASYNC91x) matters where a run must stop at once: in the job.
 ASYNC := $(BIN)/flake8-async --enable=ASYNC --startable-in-context-manager=_obey_signals
