@@ -45,8 +45,13 @@ class Bound:
 
     async def enter(self, halt: Halt) -> None:
         """Waits for a slot and takes it. Raises `HaltedError` where the run stops first."""
-        with halt.waiting():
-            await self._limiter.acquire()
+        halt.check()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            self._limiter.acquire_nowait()  # acquire would let every other task run first
+        except trio.WouldBlock:
+            with halt.waiting():
+                await self._limiter.acquire()
         if trio.current_time() < self._closed_until:
             try:
                 with halt.waiting():
@@ -72,7 +77,7 @@ class Bound:
             return
         self._rejecting_since, self._pause = None, BASE_SECONDS
         if failure is None:
-            if self.in_flight >= self.limit:
+            if self._room < self._maximum and self.in_flight >= self.limit:
                 self._set(self._room + 1 / self._room)
         elif _is_overload(failure) and started >= self._fell_at:
             self._fell_at = now
