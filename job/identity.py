@@ -36,14 +36,18 @@ class Tokens:
         self._impersonate = impersonate
         self._sources: dict[str, _Source] = {}
 
+    def at_hand(self, audience: str, rejected: str | None = None) -> str | None:
+        """A token that `get` would give without asking anybody, if there is one."""
+        source = self._sources.get(audience)
+        token = source.token if source is not None else None
+        return token if token != rejected else None
+
     async def get(self, audience: str, rejected: str | None = None) -> str:
         """A token for the audience; not `rejected`, unless the token server has no other. Raises `IdentityError`."""
-        source = self._sources.get(audience)
-        if source is None:
-            source = self._sources[audience] = _Source(audience, self._impersonate)
-        token = source.token
-        if token is not None and token != rejected:
-            return token  # noqa: ASYNC910  every call takes this path, and awaits right after it
+        token = self.at_hand(audience, rejected)
+        if token is not None:
+            return token  # noqa: ASYNC910  whoever gets it awaits the engine right after it
+        source = self._sources.setdefault(audience, _Source(audience, self._impersonate))
         return await source.renewed(self._nursery)
 
 

@@ -81,8 +81,11 @@ class World:
     tokens_given: list[tuple[str, str | None]] = field(default_factory=list)
     token: Callable[[str, str | None], Awaitable[str]] | None = None
 
+    def at_hand(self, audience: str, rejected: str | None = None) -> str | None:  # noqa: ARG002
+        """The fake of the run's tokens, which asks for each anew."""
+        return None
+
     async def get(self, audience: str, rejected: str | None = None) -> str:
-        """The fake of the run's tokens."""
         self.tokens_given.append((audience, rejected))
         await trio.lowlevel.checkpoint()
         if self.token is not None:
