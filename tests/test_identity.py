@@ -57,6 +57,7 @@ async def test_impersonation_that_is_not_allowed_says_so(world: World) -> None:
     assert data_requests(world) == []
 
 
+@pytest.mark.slow
 async def test_a_persons_own_credentials_are_not_enough_and_it_is_said_why(world: World) -> None:
     await world.metadata.stop()  # as on a laptop
     outcome = await world.run_job(("check",), env=world.user_file())
@@ -90,6 +91,7 @@ async def test_a_token_is_renewed_before_it_expires_once_for_all_workers(busy: W
     assert {request.status for request in busy.qa.requests} == {200}
 
 
+@pytest.mark.slow
 async def test_tokens_that_expire_in_mid_run_are_replaced(busy: World) -> None:
     """These are expired in google-auth's eyes at once: every call fetches its own, none is refused."""
     busy.tokens.lifetime = 2.0
@@ -118,6 +120,7 @@ async def test_tokens_for_another_audience_are_refused_and_that_is_final(world: 
     assert asked_cards(world) == {}
 
 
+@pytest.mark.slow
 async def test_a_token_server_that_recovers_costs_nothing(world: World) -> None:
     identity = when.path("/computeMetadata/v1/instance/service-accounts/default/identity")
     world.metadata.script.append(Fault(when.both(identity, when.attempt(1)), do.status(503)))
@@ -133,6 +136,7 @@ async def test_a_token_server_that_is_down_is_named(world: World) -> None:
     assert outcome.finished["cards"]["not_attempted"] == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", [b"", b"<html>sorry</html>", b"a.b.c", b"eyJ0.eyJ9.x\n", b"\xff" * 9])
 async def test_what_is_no_token_is_a_failure_like_any_other(world: World, body: bytes) -> None:
     identity = when.path("/computeMetadata/v1/instance/service-accounts/default/identity")

@@ -213,6 +213,7 @@ async def test_today_is_one_day_of_the_zone_for_the_whole_run(small: World) -> N
         assert sent <= days
 
 
+@pytest.mark.slow
 async def test_without_a_date_the_engines_use_their_own(small: World) -> None:
     await run(small, 0)
     assert {request.json["date"] for request in small.news.requests} == {None}
@@ -340,6 +341,7 @@ async def test_check_says_what_is_wrong_with_each_engine(small: World) -> None:
     assert small.elsewhere.requests == []
 
 
+@pytest.mark.slow
 async def test_check_names_a_wrong_audience(small: World) -> None:
     outcome = await small.run_job(("check",), env={"QA_ENGINE_AUDIENCE": "https://other.example"})
     assert outcome.exit_code == 1
@@ -366,6 +368,7 @@ async def test_engines_may_speak_tls(nursery: trio.Nursery) -> None:
         assert len(asked_cards(world)) == 2
 
 
+@pytest.mark.slow
 async def test_a_certificate_that_proves_nothing_is_refused(nursery: trio.Nursery) -> None:
     async with open_world(nursery, SMALL, latency=QUICK, tls=True) as world:
         env: dict[str, str | None] = {f"{name}_ENGINE_ATTEMPTS": "1" for name in ("FINANCIAL", "TRADING", "NEWS")}
@@ -403,6 +406,7 @@ async def test_log_lines_are_as_cloud_logging_reads_them(small: World) -> None:
     assert_clean(small, outcome)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "gbk"])
 async def test_a_terminal_of_another_encoding_stops_no_run(world: World, encoding: str) -> None:
     world.qa.script.append(Fault(when.ticker("美联储"), do.status(422)))

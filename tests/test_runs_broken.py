@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 import trio
 
-from .runs import AT_ONCE, QUICK, SMALL, asked_cards, data_requests, ended, run, until
+from .runs import QUICK, SMALL, asked_cards, at_once, data_requests, ended, run, until
 from .simulators import broken, do, when
 from .simulators.service import Do, Fault
 from .simulators.world import World, open_world
@@ -87,6 +87,7 @@ async def small(nursery: trio.Nursery) -> AsyncIterator[World]:
         yield opened
 
 
+@pytest.mark.slow
 async def test_news_that_has_nothing_to_say_is_no_failure(small: World) -> None:
     small.news.script.append(Fault(when.always, do.skipped()))
     await run(small, 0)
@@ -150,7 +151,7 @@ async def test_an_engines_failure_ends_the_process_at_once(small: World, waiting
         job = await small.start_job(env=env)
         outcome, gone = await ended(small, job, 1)
     answers = [request.answered for request in small.news.requests if request.answered is not None]
-    assert gone - min(answers) < AT_ONCE
+    assert gone - min(answers) < at_once(job)
     assert outcome.stderr == ""
     assert outcome.finished["outcome"] == "data_engine_failed"
     assert outcome.finished["message"] in {
@@ -164,6 +165,7 @@ async def test_an_engines_failure_ends_the_process_at_once(small: World, waiting
         assert all(request.cut_off for request in small.trading.requests)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ["financial", "trading", "news"])
 async def test_each_data_engine_can_stop_the_run(small: World, engine: str) -> None:
     small.engines[engine].script.append(Fault(when.always, do.status(404)))
@@ -173,6 +175,7 @@ async def test_each_data_engine_can_stop_the_run(small: World, engine: str) -> N
     assert small.qa.requests == []
 
 
+@pytest.mark.slow
 async def test_a_ticker_that_fails_for_good_stops_the_run(small: World) -> None:
     small.trading.script.append(Fault(when.always, do.failing("MSFT")))
     outcome = await run(small, 1)
@@ -182,6 +185,7 @@ async def test_a_ticker_that_fails_for_good_stops_the_run(small: World) -> None:
     assert [request.tickers for request in small.trading.requests] == [["AAPL", "MSFT"]] + [["MSFT"]] * 3
 
 
+@pytest.mark.slow
 async def test_an_engine_that_nobody_runs_is_named(small: World) -> None:
     await small.trading.stop()
     outcome = await run(small, 1, TRADING_ENGINE_ATTEMPTS="2")
@@ -189,6 +193,7 @@ async def test_an_engine_that_nobody_runs_is_named(small: World) -> None:
     assert "connection refused" in outcome.finished["message"]
 
 
+@pytest.mark.slow
 async def test_a_host_that_does_not_exist_is_named(small: World) -> None:
     outcome = await run(small, 1, NEWS_ENGINE_URL="https://news.invalid", NEWS_ENGINE_ATTEMPTS="1")
     assert "the host is not known" in outcome.finished["message"]

@@ -62,6 +62,7 @@ async def test_a_prefix_under_which_nothing_is(world: World) -> None:
     assert [line["where"] for line in outcome.events("config.faulty")] == ["ticker_list.json", "card_types.json"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slashes", ["/config", "/config/", "/config//"])
 async def test_slashes_at_the_end_of_the_prefix_do_not_matter(world: World, slashes: str) -> None:
     outcome = await world.run_job(("plan",), env={"CONFIG_URI": f"gs://{CONFIG_BUCKET}{slashes}"})
@@ -79,12 +80,14 @@ async def test_a_bucket_that_the_job_may_not_read(world: World) -> None:
     assert "storage.objects.get" in fault["what"]
 
 
+@pytest.mark.slow
 async def test_a_storage_that_recovers_costs_nothing(world: World) -> None:
     assert world.storage is not None
     world.storage.script.append(Fault(when.attempt(1), do.status(503)))
     await run(world, 0)
 
 
+@pytest.mark.slow
 async def test_an_object_that_is_far_too_large_is_not_read_to_its_end(world: World) -> None:
     await world.configure("llm_config.json", b"x" * 40_000_000)
     outcome = await run(world, 2)
