@@ -44,7 +44,7 @@ class Bound:
         return self._rejecting_since is not None and trio.current_time() - self._rejecting_since >= self._patience
 
     async def enter(self, halt: Halt) -> None:
-        """Waits for a slot and takes it. Raises `HaltedError` where the run stops first."""
+        """Waits for a slot and takes it. Raises `HaltedError` where the run stops first: the bound ends with it."""
         halt.check()
         await trio.lowlevel.checkpoint_if_cancelled()
         try:
@@ -53,12 +53,8 @@ class Bound:
             with halt.waiting():
                 await self._limiter.acquire()
         if trio.current_time() < self._closed_until:
-            try:
-                with halt.waiting():
-                    await trio.sleep_until(self._closed_until)
-            except BaseException:
-                self.leave()
-                raise
+            with halt.waiting():
+                await trio.sleep_until(self._closed_until)
 
     def leave(self) -> None:
         """Gives the slot back."""

@@ -19,6 +19,7 @@ from job.retry import Tries, is_halved
 from job.settings import EngineSettings
 from job.trace import USER_AGENT, Run
 
+CUT_OFF = Failure(Cause.INTERRUPTED, "cut off")
 SPOILT_KEPT = 10
 """Attempts of one call that its result tells of: a rejected call may have hundreds."""
 
@@ -165,7 +166,7 @@ class Executor:
             if isinstance(error, HaltedError):
                 course.attempts -= 1  # its token was not there yet: the request never left
             course.ended = trio.current_time()
-            self._means.watch(self._ended(course, course.last, None))
+            self._means.watch(self._ended(course, CUT_OFF, None))
             self._interrupted(course)
             raise
         finally:

@@ -75,8 +75,8 @@ async def run(order: Order, reporter: Reporter) -> Exit:
         except Exception:
             reporter.finished(UNFORESEEN, course.ledger)
             raise
+        reporter.finished(outcome, course.ledger)  # while signals are still heard
         helpers.cancel_scope.cancel()
-    reporter.finished(outcome, course.ledger)
     return outcome.exit
 
 

@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass, field
 
+from job.answers import Cause
 from job.engines import EngineName
 from job.events import AttemptEnded, AttemptStarted, CallFinished, Event
 from job.plan import Plan
@@ -20,7 +21,7 @@ class Tally:
     """Done by an earlier attempt of the same run."""
     failed: int = 0
     calls: int = 0
-    """Calls that have finished, either way."""
+    """Calls that have finished, either way; the parts of a batch that ended apart count each."""
     retries: int = 0
     in_flight: int = 0
     bound: int = 0
@@ -39,11 +40,12 @@ class Tally:
             case AttemptStarted(bound=bound):
                 self.in_flight += 1
                 self.bound = bound
-            case AttemptEnded(started=started, ended=ended, wait=wait, bound=bound):
+            case AttemptEnded(started=started, ended=ended, failure=failure, wait=wait, bound=bound):
                 self.in_flight -= 1
                 self.bound = bound
                 self.retries += wait is not None
-                self.latencies.append(ended - started)
+                if failure is None or failure.cause is not Cause.INTERRUPTED:
+                    self.latencies.append(ended - started)
             case CallFinished(call=call, failure=failure):
                 self.calls += 1
                 if failure is None:

@@ -102,6 +102,9 @@ class _Resolver:
             listed = entry.id in targets
             kind = self._kind(index, entry, listed=listed)
             key = self._topic_key(index, entry, keys) if kind == "topic" else entry.id
+            if entry.topic_key is not None and kind != "topic":
+                where = within(CARD_TARGETS, [index, "topic_key"])
+                self.notices.append(f"{where}: {entry.id} is no topic; it is not used")
             inherits = listed and kind == "equity"
             if entry.card_types:
                 card_types = self._chosen(entry.card_types, [index, "card_types"])
