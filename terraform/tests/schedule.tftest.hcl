@@ -121,6 +121,17 @@ run "what_watches_the_run" {
     error_message = "The alerts watch something else."
   }
   assert {
+    condition = alltrue([
+      for alert in google_monitoring_alert_policy.execution : (
+        alert.conditions[0].condition_threshold[0].comparison == "COMPARISON_GT"
+        && alert.conditions[0].condition_threshold[0].threshold_value == 0
+        && alert.conditions[0].condition_threshold[0].duration == "0s"
+        && alert.conditions[0].condition_threshold[0].aggregations[0].per_series_aligner == "ALIGN_SUM"
+      )
+    ])
+    error_message = "One failure is not enough."
+  }
+  assert {
     condition     = google_monitoring_alert_policy.scheduler[0].conditions[0].condition_matched_log[0].filter == "resource.type = \"cloud_scheduler_job\" AND resource.labels.job_id = (\"batch-orchestrator\" OR \"batch-orchestrator-verify\") AND severity >= ERROR"
     error_message = "The scheduler's alert watches something else."
   }

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,7 @@ class Terraform:
 
     def copy(self, directory: Path) -> Path:
         """A copy of the root in `directory`, initialised, its state a file beside it."""
-        shutil.copytree(
-            ROOT,
-            directory,
-            ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "backend.hcl", "terraform.tfvars"),
-        )
+        shutil.copytree(ROOT, directory, ignore=_not_ours)
         (directory / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
         self.ask(directory, "init", "-no-color")
         return directory
@@ -84,3 +81,10 @@ class Terraform:
         self.ask(directory, "plan", "-no-color", "-out=test.tfplan")
         plan: dict[str, Any] = json.loads(self.ask(directory, "show", "-json", "test.tfplan"))
         return plan
+
+
+def _not_ours(directory: str, names: list[str]) -> set[str]:
+    """What a user or Terraform has beside the root; `tests/` has values of its own."""
+    patterns = [".terraform*", "*.tfstate*", "*.tfplan", "backend.hcl"]
+    patterns += ["*.tfvars", "*.tfvars.json"] if Path(directory) == ROOT else []
+    return {name for name in names if any(fnmatch(name, pattern) for pattern in patterns)}
