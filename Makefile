@@ -81,7 +81,7 @@ rollback: ## go back to another image: make rollback IMAGE=…@sha256:… (witho
 ifeq ($(origin IMAGE),command line)
 	@$(MAKE) --no-print-directory apply
 else
-	gcloud artifacts docker images list "$$(terraform -chdir=terraform output -raw image_name)" --include-tags --filter='tags:deployed-*'
+	gcloud artifacts docker tags list "$$(terraform -chdir=terraform output -raw image_name)" --filter='tag~deployed-'
 endif
 
 .PHONY: execute

@@ -105,7 +105,7 @@ def test_from_nothing_to_a_rollback(checkout: Checkout) -> None:
         in checkout.make("execute", "ARGS=resume,night-1").stdout
     )
     assert f"gcloud beta run jobs logs tail {flags}\n" in checkout.make("logs").stdout
-    assert f"gcloud artifacts docker images list {IMAGE.partition('@')[0]} " in checkout.make("rollback").stdout
+    assert f"gcloud artifacts docker tags list {IMAGE.partition('@')[0]} " in checkout.make("rollback").stdout
 
 
 @pytest.mark.slow
