@@ -321,7 +321,7 @@ variable "schedule" {
   nullable = false
 
   validation {
-    condition     = can(regex(local.cron, trimspace(var.schedule.cron)))
+    condition     = can(regex(local.cron, var.schedule.cron))
     error_message = "schedule.cron: is not a cron line; write minute, hour, day of the month, month and day of the week, such as \"30 6 * * 1-5\"."
   }
   validation {

@@ -8,6 +8,6 @@ locals {
     max_retries     = 1
     timeout_seconds = 300
   }
-  cron_fields = split(" ", replace(trimspace(var.schedule.cron), "/ +/", " "))
+  cron_fields = split(" ", replace(var.schedule.cron, "/ +/", " "))
   success_by  = [for part in reverse(split(":", try(var.alerts.success_by, "0:0"))) : tostring(tonumber(part))]
 }
