@@ -187,12 +187,14 @@ def test_the_same_faults_in_the_same_words(terraform: Terraform, tmp_path: Path)
     assert in_terraforms_words(terraform, tmp_path, cases) == expected
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
-def test_the_same_faults_of_what_was_damaged_at_random(terraform: Terraform, tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(("seed", "number"), [(1, 40), pytest.param(2, 300, marks=pytest.mark.slow)])
+def test_the_same_faults_of_what_was_damaged_at_random(
+    terraform: Terraform, tmp_path: Path, seed: int, number: int
+) -> None:
     chance = random.Random(seed)
-    cases = {f"{seed}-{number}": damaged(chance) for number in range(60)}
+    cases = {str(index): damaged(chance) for index in range(number)}
     expected = {case: in_the_jobs_words(documents) for case, documents in cases.items()}
-    assert sum(map(bool, expected.values())) > 30, "most damage is a fault"
+    assert sum(map(bool, expected.values())) > number / 2, "most damage is a fault"
     found = in_terraforms_words(terraform, tmp_path, cases)
     for case, documents in cases.items():
         assert found[case] == expected[case], documents
