@@ -1,13 +1,15 @@
-"""One stand-in for the provider and one initialised copy of the root, for all tests that change neither."""
+"""One stand-in for the provider, one initialised root and one that has been applied, for all tests."""
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.terraform.command import Terraform, installed
 from tests.terraform.provider import stand_in
+from tests.terraform.sample import EVERYTHING
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +28,23 @@ def root(terraform: Terraform, tmp_path_factory: pytest.TempPathFactory) -> Path
 def own_root(root: Path, tmp_path: Path) -> Path:
     """To be changed, planned and applied."""
     return Path(shutil.copytree(root, tmp_path / "root"))
+
+
+@pytest.fixture(scope="session")
+def first(terraform: Terraform, root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """A root whose first plan has been applied, and that plan."""
+    directory = Path(shutil.copytree(root, tmp_path_factory.mktemp("first") / "root"))
+    plan = terraform.plan(directory, EVERYTHING)
+    terraform.ask(directory, "apply", "-no-color", "test.tfplan")
+    return directory, plan
+
+
+@pytest.fixture(scope="session")
+def everything(first: tuple[Path, dict[str, Any]]) -> dict[str, Any]:
+    return first[1]
+
+
+@pytest.fixture
+def standing(first: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
+    """A root of which everything is there, to be changed."""
+    return Path(shutil.copytree(first[0], tmp_path / "root"))

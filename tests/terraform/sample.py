@@ -2,6 +2,7 @@
 
 from typing import Any
 
+OPERATORS = "group:cards@example.com"
 IMAGE = f"asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job@sha256:{'0' * 64}"
 NEXT_IMAGE = f"asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job@sha256:{'1' * 64}"
 
@@ -35,7 +36,7 @@ EVERYTHING: dict[str, Any] = LITTLE | {
     "job": {"cpu": 2, "memory_mib": 1024, "max_retries": 2, "task_timeout_seconds": 7200, "deadline_seconds": 7000},
     "labels": {"team": "cards"},
     "network": {"network": "vpc", "subnetwork": "jobs"},
-    "operators": ["group:cards@example.com"],
+    "operators": [OPERATORS],
 }
 
 
