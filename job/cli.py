@@ -21,6 +21,7 @@ from job.history import LATEST, latest, verify
 from job.log import STDOUT, Log, write_line
 from job.plan import Plan
 from job.prepare import prepare
+from job.retold import tell
 from job.run import Order, Reporter, run
 from job.settings import Settings, read_settings
 from job.storage import open_store
@@ -44,6 +45,7 @@ def main(arguments: Sequence[str]) -> int:
         "resume": lambda: _run(replace(settings, run_id=options.run_id), faults, now, started, resume=True),
         "plan": lambda: _plan(settings, faults, as_json=options.json),
         "runs": lambda: _runs(settings, faults),
+        "report": lambda: _report(settings, faults, options),
         "verify": lambda: _verify(settings, faults, now),
         "check": lambda: trio.run(check, settings, faults, _say),
     }[options.command]
@@ -63,6 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     plan = commands.add_parser("plan", help="print what a run would call, and call nothing")
     plan.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
     commands.add_parser("runs", help="list the latest recorded runs")
+    report = commands.add_parser("report", help="show a recorded run, and what to do about what failed")
+    report.add_argument("run_id")
+    report.add_argument("--page", metavar="FILE", help="write the run's page there")
+    report.add_argument("--open", action="store_true", help="open the run's page in the browser")
     commands.add_parser("verify", help="whether a run of today did all its work: exit code 0, else 1")
     commands.add_parser("check", help="validate the config and ask each engine whether it is healthy")
     return parser
@@ -111,6 +117,13 @@ def _runs(settings: Settings, faults: list[Fault]) -> Exit:
     for past in runs:
         _say(f"{past.run_id}  {past.started}  {past.outcome}  {past.sentence}".rstrip())
     return Exit.DONE
+
+
+def _report(settings: Settings, faults: list[Fault], options: argparse.Namespace) -> Exit:
+    store = _records(settings, faults)
+    if store is None:
+        return Exit.USAGE
+    return tell(store, options.run_id, options.page, in_browser=options.open)
 
 
 def _verify(settings: Settings, faults: list[Fault], now: datetime) -> Exit:

@@ -2,16 +2,18 @@
 
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 import trio
 
+from job.closing import Report
 from job.halt import Halt, HaltedError
 from job.inputs import ConfigObject, Inputs
 from job.lease import Holder, Lease, machine, obtain
+from job.page import render
 from job.plan import Plan
 from job.prepare import Prepared
 from job.record import Done, Record
@@ -21,6 +23,8 @@ from job.version import VERSION
 
 CLOSING_SECONDS = 3.0
 """For closing the record of a run that was cut short, whatever storage does: Cloud Run kills 10 s after SIGTERM."""
+PAGE_SECONDS = 2.0
+"""Of these at the most for the page: the lease is to be given back as well."""
 
 Say = Callable[[str, bool], None]
 
@@ -46,6 +50,7 @@ class Custody:
 
     lease: Lease
     record: Record
+    inputs: Inputs
     done: Done
     """What earlier attempts at the run have done."""
     say: Say
@@ -56,30 +61,42 @@ class Custody:
             nursery.start_soon(self.lease.keep, halt, Trouble(self.say), name="lease")
             nursery.start_soon(self.record.journal.keep, name="journal")
 
-    async def close(self, report: Mapping[str, object], halt: Halt, *, at_once: bool) -> None:  # noqa: ASYNC910  both branches await storage
-        """Writes what is unwritten and the report, and gives the lease back; what cannot be done is said.
+    async def close(self, report: Report, halt: Halt, *, at_once: bool) -> None:  # noqa: ASYNC910  both branches await storage
+        """Writes what is unwritten, the report and its page, and gives the lease back; what cannot be done is said.
 
         It may take as long as the lease holds, or 3 s: at once, or from when the run is halted.
         """
-        closed = False
+        told, closed, shown = report.model_dump(mode="json"), False, False
         if not at_once:
             try:
                 with halt.waiting(), trio.move_on_at(self.lease.trusted_until):
-                    await self.record.close(report)
+                    await self.record.close(told)
                     closed = True
+                    await self._show(report)
+                    shown = True
             except HaltedError:
                 pass
         with trio.move_on_after(CLOSING_SECONDS):  # noqa: ASYNC912  storage is awaited in every branch
             try:
                 if not closed:
-                    await self.record.close(report)
+                    await self.record.close(told)
                     closed = True
+                if not shown:
+                    with trio.move_on_after(PAGE_SECONDS):
+                        await self._show(report)
                 await self.lease.release()
             except StorageError as error:
                 self.say(f"storage: the lease is not given back, it grows stale in a minute: {error}", True)
         if not closed:
             unwritten = self.record.journal.unwritten
             self.say(f"storage: the record is not complete: {unwritten} results and the report are not written", True)
+
+    async def _show(self, report: Report) -> None:
+        """The page is for people, after the fact: whatever is wrong with it changes nothing of the run."""
+        try:
+            await self.record.show(lambda timeline: render(report, timeline))
+        except Exception as error:  # noqa: BLE001  see above
+            self.say(f"the page of the run is not written: {error}", True)
 
 
 async def take(store: Store, settings: Settings, plan: Plan, inputs: Inputs, say: Say, *, fresh: bool) -> Custody:
@@ -110,7 +127,7 @@ async def take(store: Store, settings: Settings, plan: Plan, inputs: Inputs, say
         with trio.move_on_after(CLOSING_SECONDS, shield=True), suppress(StorageError):  # it grows stale
             await lease.release()
         raise
-    return Custody(lease, record, done, say)
+    return Custody(lease, record, inputs, done, say)
 
 
 def new_inputs(settings: Settings, run_id: str, prepared: Prepared, now: datetime) -> Inputs:

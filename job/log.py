@@ -10,15 +10,19 @@ from pydantic_core import to_json
 from job.answers import Cause
 from job.events import AttemptEnded, CallFinished, Event
 from job.faults import Fault
+from job.markup import shortened
 from job.outcome import Outcome
 from job.plan import Plan
 from job.report import report_of
+from job.stack import error_report
 from job.tally import Ledger
 from job.trace import Run
 from job.version import COMMIT, VERSION
 
 Severity = Literal["INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL"]
 STDOUT = 1
+TEXT_LIMIT = 8_000
+"""Characters of a message: an entry of Cloud Logging has 256 KiB at the most, a batch may have a thousand answers."""
 
 
 class Log:
@@ -67,7 +71,8 @@ class Log:
     def finished(self, outcome: Outcome, ledger: Ledger | None) -> None:
         """The run's last line."""
         severity: Severity = "INFO" if outcome.exit == 0 else "ERROR"
-        self._write(severity, outcome.sentence, "run.finished", **report_of(outcome, ledger))
+        fields = {**report_of(outcome, ledger), **error_report(outcome)}
+        self._write(severity, outcome.sentence, "run.finished", **fields)
 
     def _finished(self, event: CallFinished) -> None:
         failure = event.failure
@@ -86,13 +91,13 @@ class Log:
             )
         else:
             severity: Severity = "WARNING" if failure.cause is Cause.INTERRUPTED else "ERROR"
-            fields |= {"cause": failure.cause, "reason": failure.text}
+            fields |= {"cause": failure.cause, "reason": shortened(failure.text, TEXT_LIMIT)}
             self._write(severity, f"{event.call.label}: {failure.text}", "call.finished", **fields)
 
     def _write(self, severity: Severity, message: str, event: str, **fields: object) -> None:
         line = {
             "severity": severity,
-            "message": message,
+            "message": shortened(message, TEXT_LIMIT),
             "event": event,
             "time": datetime.now(UTC).isoformat(),
             "run": self._run.id,

@@ -1,10 +1,11 @@
 """How a run ended, in one word for machines, one sentence for people, and an exit code."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from job.exits import Exit
 from job.halt import Reason
 from job.lease import BusyError
+from job.phases import EngineFailedError
 from job.store import StorageError
 from job.tally import Ledger
 
@@ -16,6 +17,8 @@ class Outcome:
     word: str
     exit: Exit
     sentence: str
+    error: Exception | None = field(default=None, compare=False)
+    """What made it fail, where there is one thing that did."""
 
 
 _HALTS = {
@@ -27,7 +30,7 @@ _HALTS = {
 }
 
 
-def outcome_of(ledger: Ledger | None, reason: Reason | None, error: str | None) -> Outcome:
+def outcome_of(ledger: Ledger | None, reason: Reason | None, error: EngineFailedError | None) -> Outcome:
     """The outcome of a run: `error` is what failed in phase 1, `reason` why it was halted.
 
     Without a ledger it was halted before it had a plan.
@@ -37,7 +40,7 @@ def outcome_of(ledger: Ledger | None, reason: Reason | None, error: str | None) 
     cards = ledger.cards
     made = f"{cards.done + cards.skipped} of {cards.planned} cards are there"
     if error is not None:
-        return Outcome("data_engine_failed", Exit.ENGINE_FAILED, f"No card was asked for: {error}.")
+        return Outcome("data_engine_failed", Exit.ENGINE_FAILED, f"No card was asked for: {error}.", error)
     if ledger.complete():
         return Outcome("succeeded", Exit.DONE, f"Everything was done: {made}.")
     if reason is not None:
@@ -56,12 +59,12 @@ def busy(error: BusyError) -> Outcome:
     if error.same_plan:
         sentence = f"This run stands back: another with the same plan is at work, {error}. Nothing was called."
         return Outcome("superseded", Exit.DONE, sentence)
-    return Outcome("busy", Exit.BUSY, f"Another run is at work: {error}. Nothing was called; try again later.")
+    return Outcome("busy", Exit.BUSY, f"Another run is at work: {error}. Nothing was called; try again later.", error)
 
 
 def no_lease(error: StorageError) -> Outcome:
     """Nobody can tell whether another run is alive."""
-    return Outcome("no_lease", Exit.BUSY, f"The lease cannot be had: {error}. Nothing was called.")
+    return Outcome("no_lease", Exit.BUSY, f"The lease cannot be had: {error}. Nothing was called.", error)
 
 
 UNFORESEEN = Outcome("unforeseen", Exit.UNFORESEEN, "The job has a bug: its traceback is on standard error.")

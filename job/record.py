@@ -2,19 +2,23 @@
 
 import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import trio
 
+from job.closing import Attempt, earlier_attempts
 from job.engines import ALL_ENGINES, DATA_ENGINES, EngineName, Item
 from job.events import CallFinished, Event
 from job.inputs import FORMAT, Inputs, RecordError, pack, sealed, unpack, unsealed
 from job.journal import Journal, read_journal
 from job.plan import Plan
 from job.store import ConflictError, StorageError, Store, Stored, blocking
+from job.timeline import Timeline
 
 RETRY_SECONDS = 1.0
+PAGE = "report.html"
 STARTED = "_started/"
 """Names every run by the time of its start, so that the latest are found without a look at all."""
 
@@ -30,6 +34,9 @@ class Record:
         self._trouble = trouble
         self._crossed = False
         self._report: Stored | None = None
+        self._page: Stored | None = None
+        self.timeline = Timeline()
+        """What all attempts at the run have done, for its page."""
         self._epoch = time.time() - trio.current_time()  # once: a jump of the clock must not reorder what is stamped
         self.journal = Journal(store, self._name("results/"), run_id, owner, trouble)
 
@@ -45,12 +52,18 @@ class Record:
     async def resume(self, plan: Plan) -> Done:
         """What has been done of the plan. Raises `StorageError`, and `RecordError` where that does not go together."""
         done: Done = {engine: set() for engine in ALL_ENGINES}
-        await read_journal(self._store, self._name("results/"), self._run_id, lambda result: _take(done, result))
+
+        def take(result: dict[str, object]) -> None:
+            add_done(done, result)
+            self.timeline.take(result)
+
+        await read_journal(self._store, self._name("results/"), self._run_id, take)
         for engine, items in done.items():
             if not items <= set(plan.items(engine)):
                 raise RecordError(f"{self._name('results/')} has results that are not of this run's plan")
         barrier = await blocking(lambda: self._store.read(self._name("barrier.json")))
         self._report = await blocking(lambda: self._store.read(self._name("report.json")))
+        self._page = await blocking(lambda: self._store.read(self._name(PAGE)))
         if barrier is not None:
             unsealed(self._name("barrier.json"), barrier.data)
             if any(set(plan.items(engine)) - done[engine] for engine in DATA_ENGINES):
@@ -61,7 +74,9 @@ class Record:
     def watch(self, event: Event) -> None:
         """Notes a call that has finished; it is written within seconds."""
         if isinstance(event, CallFinished):
-            self.journal.note(self._result(event))
+            result = self._result(event)
+            self.journal.note(result)
+            self.timeline.take(result)
 
     async def cross(self) -> None:
         """Makes everything that was noted, and the crossing of the barrier, durable, however long that takes."""
@@ -80,10 +95,10 @@ class Record:
     async def close(self, report: Mapping[str, object]) -> None:
         """Writes what is still unwritten, then the report, however long that takes."""
         await self.journal.flush()
-        data = json.dumps({"format": FORMAT, "run_id": self._run_id, **report}, ensure_ascii=False, indent=1).encode()
+        data = json.dumps(report, ensure_ascii=False, indent=1).encode()
         while True:  # noqa: ASYNC913  storage is awaited in every turn
             try:
-                await blocking(lambda: self._write_report(data))
+                await blocking(lambda: self._write("report.json", data, self._report))
             except ConflictError:
                 return  # a later attempt at the run has written its own
             except StorageError as error:
@@ -92,12 +107,21 @@ class Record:
             else:
                 return
 
-    def _write_report(self, data: bytes) -> None:
-        name = self._name("report.json")
-        if self._report is None:
-            self._store.create(name, data)
+    async def show(self, page: Callable[[Timeline], bytes]) -> None:
+        """Writes the page of the run, made in a thread: it takes time. Raises `StorageError`, and what `page` does."""
+        with suppress(ConflictError):  # a later attempt at the run has written its own
+            await blocking(lambda: self._write(PAGE, page(self.timeline), self._page))
+
+    @property
+    def attempts(self) -> Sequence[Attempt]:
+        """The attempts at the run that have closed before this one."""
+        return earlier_attempts(self._report.data if self._report else None)
+
+    def _write(self, name: str, data: bytes, there: Stored | None) -> None:
+        if there is None:
+            self._store.create(self._name(name), data)
         else:
-            self._store.replace(name, data, self._report.generation)
+            self._store.replace(self._name(name), data, there.generation)
 
     def _result(self, event: CallFinished) -> dict[str, object]:
         failure = event.failure
@@ -132,11 +156,12 @@ async def find_inputs(store: Store, run_id: str) -> Inputs | None:
     return None if stored is None else unpack(name, stored.data, run_id)
 
 
-def _take(done: Done, result: dict[str, object]) -> None:
+def add_done(done: Done, result: Mapping[str, object]) -> None:
+    """Adds what a result of the journal says is done. Raises `RecordError` where it is none."""
     engine, targets, card_type = result.get("engine"), result.get("targets"), result.get("card_type")
     for name in ALL_ENGINES:
         if name == engine and isinstance(targets, list) and isinstance(card_type, str | None):
             if result.get("done") is True:
-                done[name].update((str(target), card_type) for target in targets)
+                done.setdefault(name, set()).update((str(target), card_type) for target in targets)
             return
     raise RecordError("a result is not what a run writes")

@@ -1,24 +1,44 @@
 """The closing report of a run, for machines: what the log's last line and the record say."""
 
+from collections.abc import Sequence
+
 from job.events import CallFinished
+from job.markup import shortened
 from job.outcome import Outcome
 from job.tally import Ledger, Tally
 
 LISTED = 200
-"""Failures that are told one by one: an entry of Cloud Logging has 256 KiB at the most."""
+"""Failures that are told one by one."""
+LISTED_BYTES = 150_000
+"""And no more than so much of them: an entry of Cloud Logging has 256 KiB at the most."""
+
+LINE_LIMIT = 2_000
+"""Characters of one of them: a batch may have a thousand answers."""
 
 
 def report_of(outcome: Outcome, ledger: Ledger | None) -> dict[str, object]:
     """How the run ended, and its accounts."""
     failures = ledger.failures if ledger else []
+    listed = _listed(failures)
     return {
         "outcome": outcome.word,
         "exit_code": int(outcome.exit),
         "cards": _cards(ledger.cards if ledger else Tally(0)),
         "engines": {name: _engine(tally) for name, tally in ledger.engines.items()} if ledger else {},
-        "failures": [advice(failure) for failure in failures[:LISTED]],
-        "failures_not_listed": max(0, len(failures) - LISTED),
+        "failures": listed,
+        "failures_not_listed": len(failures) - len(listed),
     }
+
+
+def _listed(failures: Sequence[CallFinished]) -> list[str]:
+    left, listed = LISTED_BYTES, []
+    for failure in failures[:LISTED]:
+        line = shortened(advice(failure), LINE_LIMIT)
+        left -= len(line.encode(errors="replace"))
+        if left < 0:
+            break
+        listed.append(line)
+    return listed
 
 
 def advice(finished: CallFinished) -> str:

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import trio
 
+from job.closing import Circumstances, Report, closing_report
 from job.connection import Connection, tls_context
 from job.custody import Custody, new_inputs, take
 from job.events import Event
@@ -25,7 +26,6 @@ from job.phases import EngineFailedError, Phases
 from job.plan import Plan
 from job.prepare import prepare, prepare_again
 from job.record import find_inputs
-from job.report import report_of
 from job.settings import Settings
 from job.storage import open_store
 from job.store import StorageError
@@ -149,10 +149,10 @@ class _Course:
         try:
             outcome = await self._call(ready, ledger, helpers)
         except Exception:
-            await custody.close(self._report(UNFORESEEN, ledger), self.halt, at_once=True)  # noqa: ASYNC120  nothing cancels this scope
+            await custody.close(self._report(UNFORESEEN, ledger, custody), self.halt, at_once=True)  # noqa: ASYNC120  nothing cancels this scope
             raise
         cut_short = self.halt.reason is not None or outcome.exit is Exit.ENGINE_FAILED
-        await custody.close(self._report(outcome, ledger), self.halt, at_once=cut_short)
+        await custody.close(self._report(outcome, ledger, custody), self.halt, at_once=cut_short)
         return outcome
 
     async def _call(self, ready: _Ready, ledger: Ledger, helpers: trio.Nursery) -> Outcome:
@@ -177,7 +177,7 @@ class _Course:
         try:
             await phases.prepare()
         except EngineFailedError as error:
-            return outcome_of(ledger, self.halt.reason, str(error))  # noqa: ASYNC910  both phases were awaited
+            return outcome_of(ledger, self.halt.reason, error)  # noqa: ASYNC910  both phases were awaited
         if self.halt.reason is None and custody:
             with self.halt.phase(graceful=False):
                 await custody.record.cross()
@@ -186,8 +186,17 @@ class _Course:
             await phases.generate()
         return outcome_of(ledger, self.halt.reason, None)
 
-    def _report(self, outcome: Outcome, ledger: Ledger) -> dict[str, object]:
-        return {"sentence": outcome.sentence, **report_of(outcome, ledger)}
+    def _report(self, outcome: Outcome, ledger: Ledger, custody: Custody) -> Report:
+        order = self._order
+        at = Circumstances(
+            inputs=custody.inputs,
+            started=order.now,
+            seconds=time.monotonic() - order.started,
+            earlier=tuple(custody.record.attempts),
+            project=order.settings.project,
+            execution=order.settings.execution,
+        )
+        return closing_report(outcome, ledger, at)
 
 
 async def _obey_deadline(halt: Halt, seconds: float) -> None:
