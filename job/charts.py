@@ -23,7 +23,7 @@ class Chart:
 
     svg: str
     top: str
-    """What its full height stands for."""
+    """What to write above it, as HTML."""
     ticks: tuple[tuple[float, str], ...] = ()
     """Labels below it, from 0 to 1000."""
 
@@ -69,11 +69,12 @@ def draw_flight(lane: Lane, axis: Axis, name: str) -> Chart:
         f'<path class="a" d="M0 {xy(TALL)}{area}V{xy(TALL)}Z"/>'
         f'<path class="l" d="M0 {y(bounds[0][1])}{upper}H{xy(WIDTH)}{lower}Z"/>'
     )
-    peak = f"{max(flight)} in flight at most"
+    peak = f"{max(flight):,} in flight at most"
     lowest, last = min(low for low, _ in bounds), bounds[-1][1]
     bound = f"bound {last}" if lowest == highest == last else f"bound {lowest} to {max(high for _, high in bounds)}"
     label = f"{name}: calls in flight over time, {peak}, {bound}"
-    return Chart(svg(WIDTH, TALL, content, label), f"{peak}, {bound}")
+    top = f'<i class="k-c"></i>{peak} <i class="k-l"></i>{bound}'
+    return Chart(svg(WIDTH, TALL, content, label), top)
 
 
 def _in_flight(lane: Lane, axis: Axis) -> list[int]:
@@ -158,7 +159,7 @@ def _range(seconds: Sequence[float]) -> tuple[float, float]:
 def _round(low: float, high: float) -> Iterator[float]:
     """Round numbers between these, five at most or so."""
     decades = math.log10(high / low)
-    steps = (1, 2, 5) if decades <= 1.7 else (1,)
+    steps = (1, 1.5, 2, 3, 4, 5, 7) if decades < 0.9 else (1, 2, 5) if decades < 1.8 else (1,)
     for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1):
         for step in steps:
             if low <= step * 10.0**power <= high:

@@ -63,16 +63,15 @@ def _bars(rows: Sequence[Sequence[Finished]], lane: Lane, axis: Axis, name: str)
     pitch = 14 if len(rows) <= 6 else 10 if len(rows) <= 16 else 7
     height = max(2, len(rows)) * pitch + 4
     parts = [_bar(call, axis, row * pitch + 3, pitch - 3) for row, calls in enumerate(rows) for call in calls]
-    note = f"a bar is a call, {len(rows)} at a time at most"
     label = f"{name}: {counted(len(lane), 'call')} over time"
-    return Picture(svg(WIDTH, height, "".join(parts), label), height, note)
+    return Picture(svg(WIDTH, height, f'<g class="t">{"".join(parts)}</g>', label), height, "each bar is a call")
 
 
 def _bar(call: Finished, axis: Axis, top: float, tall: float) -> str:
     retries = f", {counted(call.attempts, 'attempt')}" if call.attempts > 1 else ""
     ending = "" if call.state == DONE else f": {shortened(call.reason or '', 160)}"
     title = f"{_about(call)}, {axis.clock(call.started)}, {duration(call.seconds)}{retries}{ending}"
-    drawn = [_rect("r", axis.x(began), axis.x(ended), top + tall / 4, tall / 2) for began, ended, _ in call.spoilt]
+    drawn = [_rect("r", axis.x(began), axis.x(ended), top + tall / 5, tall * 0.6) for began, ended, _ in call.spoilt]
     drawn.append(_rect(_CLASS.get(call.state, "f"), axis.x(call.started), axis.x(call.ended), top, tall))
     return f"<g><title>{text(title)}</title>{''.join(drawn)}</g>"
 
@@ -111,7 +110,7 @@ def _density(lane: Lane, axis: Axis, name: str) -> Picture:
     parts = [f'<path class="b" d="M0 {xy(_UP)}H{xy(WIDTH)}"/>']
     parts.extend(_column(counts, place, wide, most, worst) for place in range(BINS))
     seconds = sum(part.ended - part.began for part in axis.segments) / BINS
-    note = f"calls that ended, {duration(seconds)} a column: {most:,} in the busiest; retries and failures hang below"
+    note = f"a column is {duration(seconds)}, the tallest {counted(most, 'call')}; retries and failures hang below"
     label = f"{name}: {counted(len(lane), 'call')} over time"
     return Picture(svg(WIDTH, _UP + _DOWN, "".join(parts), label), int(_UP + _DOWN), note)
 

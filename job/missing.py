@@ -51,12 +51,11 @@ def _group(report: Report, calls: Sequence[Finished]) -> str:
     rows = "".join(_row(report, call) for call in calls)
     heading = "<th>Target</th><th>Card</th>" if engine == "qa" else "<th>Target</th>"
     return (
-        f'<details class="panel"{opened}><summary><h3>{TITLES[engine]}: {counted(_items(calls), word)} {fate}</h3>'
-        f'<span class="soft">{names}</span></summary>'
-        f'<p class="remedy"><b>What to do:</b> {text(calls[0].remedy)}</p>'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="Failures of the {TITLES[engine]}"><table>'
-        f'<thead><tr>{heading}<th class="num">Attempts</th><th>Last answer</th><th>Span</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div></details>"
+        f'<div class="panel group"><h3>{TITLES[engine]}: {counted(_items(calls), word)} {fate}</h3>'
+        f'<p class="soft">{names}</p><p class="remedy"><b>What to do:</b> {text(calls[0].remedy)}</p>'
+        f"<details{opened}><summary>Attempts and last answers</summary>"
+        f'<div class="scroll"><table><thead><tr>{heading}<th class="num">Attempts</th><th>Last answer</th><th>Span</th>'
+        f"</tr></thead><tbody>{rows}</tbody></table></div></details></div>"
     )
 
 
@@ -65,11 +64,11 @@ def _name(call: Finished) -> str:
 
 
 def _row(report: Report, call: Finished) -> str:
-    card = f"<td>{text(call.card_type)}</td>" if call.engine == "qa" else ""
+    card = f'<td class="card">{text(call.card_type)}</td>' if call.engine == "qa" else ""
     return (
-        f'<tr><td class="id">{_targets(call)}</td>{card}<td class="num">{call.attempts}</td>'
+        f'<tr><td class="id">{_targets(call)}</td>{card}<td class="num" data-is="attempts">{call.attempts}</td>'
         f'<td class="answer">{text(shortened(call.reason or "", REASON_LIMIT))}{_before(call)}</td>'
-        f'<td class="mono">{_span(report, call)}</td></tr>'
+        f'<td class="mono" data-is="span">{_span(report, call)}</td></tr>'
     )
 
 
@@ -112,7 +111,7 @@ def calls(report: Report, timeline: Timeline) -> str:
     return (
         f'<details class="panel"><summary><h3>{title}</h3>'
         f'<span class="soft">{counted(len(shown), "call")}</span></summary>'
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{title}"><table><thead><tr><th>Engine</th>'
+        f'<div class="scroll"><table><thead><tr><th>Engine</th>'
         '<th>Targets</th><th>Card</th><th class="num">Attempts</th><th class="num">Took</th>'
         f"<th>Answer</th><th>Span</th></tr></thead><tbody>{rows}</tbody></table></div></details>"
     )
@@ -120,8 +119,13 @@ def calls(report: Report, timeline: Timeline) -> str:
 
 def _call_row(report: Report, call: Finished) -> str:
     answer = "done" if call.state == DONE else text(shortened(call.reason or "", 160))
-    return (
-        f'<tr><td>{call.engine}</td><td class="id">{_targets(call)}</td><td>{text(call.card_type or "")}</td>'
-        f'<td class="num">{call.attempts}</td><td class="num">{duration(call.seconds)}</td>'
-        f'<td>{answer}{_before(call)}</td><td class="mono">{_span(report, call)}</td></tr>'
+    cells = (
+        f"<td>{call.engine}</td>",
+        f'<td class="id">{_targets(call)}</td>',
+        f'<td class="card">{text(call.card_type or "")}</td>',
+        f'<td class="num" data-is="attempts">{call.attempts}</td>',
+        f'<td class="num" data-is="took">{duration(call.seconds)}</td>',
+        f'<td class="answer">{answer}{_before(call)}</td>',
+        f'<td class="mono" data-is="span">{_span(report, call)}</td>',
     )
+    return f"<tr>{''.join(cells)}</tr>"

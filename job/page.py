@@ -96,10 +96,10 @@ def _marks(axis: Axis, barrier: float | None) -> str:
 
 def _ticks(axis: Axis) -> str:
     def classes(x: float) -> str:
-        return "first" if x < 30 else "last" if x > WIDTH - 30 else ""
+        return "first" if x < 40 else "last" if x > WIDTH - 72 else ""
 
     ticks = (f'<span class="{classes(x)}" style="left:{_percent(x)}">{label}</span>' for x, label in axis.ticks())
-    return f'<div class="axis" aria-hidden="true">{"".join(ticks)}</div>'
+    return f'<div class="axis clock" aria-hidden="true">{"".join(ticks)}</div>'
 
 
 def _percent(x: float) -> str:

@@ -86,7 +86,7 @@ def _next(report: Report) -> str:
     command = f"<code>python -m job resume {text(report.run_id)}</code>"
     if report.outcome == UNFINISHED:
         return f'<p class="next">If it is not at work any more, go on with {command}: what is done stays done.</p>'
-    return f'<p class="next">Then go on with {command}: it asks only for what is missing.</p>'
+    return f'<p class="next">Once that is put right, {command} asks only for what is missing.</p>'
 
 
 def tiles(cards: Cards) -> str:
