@@ -23,8 +23,8 @@ from job.version import VERSION
 
 CLOSING_SECONDS = 3.0
 """For closing the record of a run that was cut short, whatever storage does: Cloud Run kills 10 s after SIGTERM."""
-PAGE_SECONDS = 2.0
-"""Of these at the most for the page: the lease is to be given back as well."""
+RELEASE_SECONDS = 0.5
+"""Of these, left by the page for giving the lease back."""
 
 Say = Callable[[str, bool], None]
 
@@ -76,13 +76,13 @@ class Custody:
                     shown = True
             except HaltedError:
                 pass
-        with trio.move_on_after(CLOSING_SECONDS):  # noqa: ASYNC912  storage is awaited in every branch
+        with trio.move_on_after(CLOSING_SECONDS) as closing:  # noqa: ASYNC912  storage is awaited in every branch
             try:
                 if not closed:
                     await self.record.close(told)
                     closed = True
                 if not shown:
-                    with trio.move_on_after(PAGE_SECONDS):
+                    with trio.move_on_at(closing.deadline - RELEASE_SECONDS):
                         await self._show(report)
                 await self.lease.release()
             except StorageError as error:

@@ -55,10 +55,12 @@ def _times(timeline: Timeline, axis: Axis) -> str:
     lanes = {engine: lane for engine, lane in timeline.lanes.items() if len(lane)}
     if not lanes:
         return '<section id="time"><h2>Timeline</h2><p class="panel time soft">Nothing was called.</p></section>'
-    parts = []
+    parts, said = [], set()
     for engine, lane in lanes.items():
         picture = draw_lane(lane, axis, TITLES[engine])
-        title = f'<span><b>{TITLES[engine]}</b></span><span class="note">{picture.note}</span>'
+        note = "" if picture.note in said else f'<span class="note">{picture.note}</span>'
+        said.add(picture.note)
+        title = f"<span><b>{TITLES[engine]}</b></span>{note}"
         drawn = f'<div class="drawn" style="height:{picture.height}px">{picture.svg}</div>'
         parts.append(f'<div class="lane"><header>{title}</header>{drawn}</div>')
     barrier = timeline.prepared if len(timeline.lanes["qa"]) else None

@@ -34,7 +34,6 @@ class Record:
         self._trouble = trouble
         self._crossed = False
         self._report: Stored | None = None
-        self._page: Stored | None = None
         self.timeline = Timeline()
         """What all attempts at the run have done, for its page."""
         self._epoch = time.time() - trio.current_time()  # once: a jump of the clock must not reorder what is stamped
@@ -63,7 +62,6 @@ class Record:
                 raise RecordError(f"{self._name('results/')} has results that are not of this run's plan")
         barrier = await blocking(lambda: self._store.read(self._name("barrier.json")))
         self._report = await blocking(lambda: self._store.read(self._name("report.json")))
-        self._page = await blocking(lambda: self._store.read(self._name(PAGE)))
         if barrier is not None:
             unsealed(self._name("barrier.json"), barrier.data)
             if any(set(plan.items(engine)) - done[engine] for engine in DATA_ENGINES):
@@ -109,8 +107,13 @@ class Record:
 
     async def show(self, page: Callable[[Timeline], bytes]) -> None:
         """Writes the page of the run, made in a thread: it takes time. Raises `StorageError`, and what `page` does."""
+
+        def make() -> None:
+            data = page(self.timeline)
+            self._write(PAGE, data, self._store.read(self._name(PAGE), 1))
+
         with suppress(ConflictError):  # a later attempt at the run has written its own
-            await blocking(lambda: self._write(PAGE, page(self.timeline), self._page))
+            await blocking(make)
 
     @property
     def attempts(self) -> Sequence[Attempt]:

@@ -7,9 +7,13 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import trio
+
+from job.trace import new_run_id
 
 from .simulators import broken, do, when
 from .simulators.engines import varied
@@ -20,9 +24,10 @@ from .simulators.world import World, open_world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
 SAMPLE = ROOT / "terraform" / "config"
+RUNS = Path(os.environ.get("RUN_LOCAL_RUNS") or ROOT / ".runs")
+"""Where its runs are recorded, pages and all."""
 
 
 @dataclass(frozen=True)
@@ -89,9 +94,13 @@ async def _run(trouble: Trouble | None) -> int:
         world.qa.latency = varied(1.2)
         if trouble:
             trouble.cause(world)
-        environment = world.environment(RUNS_URI=world.runs_uri, TERM=os.environ.get("TERM"))
+        run_id = new_run_id(datetime.now(UTC))
+        environment = world.environment(RUNS_URI=str(RUNS), RUN_ID=run_id, TERM=os.environ.get("TERM"))
         _introduce(world, binary, trouble, environment)
         code = await _play(environment)
+        page = RUNS / run_id / "report.html"
+        if page.exists():
+            print(f"{'page':17} {page}", file=sys.stderr)
         for violation in world.violations:
             print(f"FORBIDDEN: {violation}", file=sys.stderr)
     return code

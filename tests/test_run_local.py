@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 COMMAND = [sys.executable, "-m", "tests.run_local"]
+
+
+@pytest.fixture(autouse=True)
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the developer's own runs."""
+    monkeypatch.setenv("RUN_LOCAL_RUNS", str(tmp_path))
 
 
 def play(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -60,6 +67,9 @@ def test_it_exits_as_the_job_does(fault: str | None, code: int, outcome: str) ->
     assert re.search(r"^qa engine +http://127\.0\.0\.1:\d+$", introduction, re.MULTILINE)
     assert re.search(r"^  QA_ENGINE_URL=http://127\.0\.0\.1:\d+$", introduction, re.MULTILINE)
     assert f'"outcome":"{outcome}"' in output.splitlines()[-1]
+    page = re.search(r"^page +(.*)$", done.stderr, re.MULTILINE)
+    assert page
+    assert Path(page[1]).read_text().startswith("<!doctype html>")
     _nothing_is_left(introduction)
 
 

@@ -1,0 +1,142 @@
+"""Chromium, headless, spoken to over a pair of pipes: a page as a person with a keyboard would use it."""
+
+from __future__ import annotations
+
+import base64
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+_FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--hide-scrollbars",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-extensions",
+    "--disable-sync",
+    "--no-first-run",
+    "--remote-debugging-pipe",
+    "about:blank",
+]
+_HIGH = 100
+"""File descriptors that are surely not the 3 and 4 on which the browser listens and answers."""
+
+
+@dataclass
+class Browser:
+    """One tab. Everything that it complains of or asks the network for is kept."""
+
+    _in: int
+    _out: int
+    complaints: list[str] = field(default_factory=list)
+    requests: list[str] = field(default_factory=list)
+    _session: str | None = None
+    _number: int = 0
+    _rest: bytes = b""
+    _loaded: bool = False
+
+    def open(self, page: Path, width: int = 1280, height: int = 1000, *, dark: bool = False, media: str = "") -> None:
+        """Loads the file and waits until it is there."""
+        if self._session is None:
+            target = self.ask("Target.createTarget", url="about:blank")["targetId"]
+            self._session = self.ask("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Page", "Runtime", "Log", "Network"):
+                self.ask(f"{domain}.enable")
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.ask("Emulation.setEmulatedMedia", media=media, features=[scheme])
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.ask("Emulation.setDeviceMetricsOverride", **size)
+        self._loaded = False
+        self.ask("Page.navigate", url=page.absolute().as_uri())
+        while not self._loaded:
+            self._heard(self._read())
+
+    def value(self, expression: str) -> Any:
+        """What this JavaScript gives, which the page itself may not run."""
+        result = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
+        assert "exceptionDetails" not in result, result
+        return result["result"].get("value")
+
+    def press(self, key: str, code: int, text: str = "") -> None:
+        """A key, down and up."""
+        for kind in ("keyDown", "keyUp"):
+            told = {"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code}
+            self.ask("Input.dispatchKeyEvent", **told, **({"text": text} if text and kind == "keyDown" else {}))
+
+    def screenshot(self, file: Path) -> None:
+        """What the window shows, as PNG."""
+        file.write_bytes(base64.b64decode(self.ask("Page.captureScreenshot", format="png")["data"]))
+
+    def printed(self) -> bytes:
+        """The page on paper, as PDF."""
+        return base64.b64decode(self.ask("Page.printToPDF", printBackground=True)["data"])
+
+    def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """Has the browser do something and returns what it answers."""
+        self._number += 1
+        message = {"id": self._number, "method": method, "params": parameters}
+        if self._session:
+            message["sessionId"] = self._session
+        os.write(self._in, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._read()
+            if answer.get("id") == self._number:
+                assert "error" not in answer, answer
+                result: dict[str, Any] = answer["result"]
+                return result
+            self._heard(answer)
+
+    def _read(self) -> dict[str, Any]:
+        while b"\0" not in self._rest:
+            data = os.read(self._out, 1 << 20)
+            assert data, "the browser is gone"
+            self._rest += data
+        message, _, self._rest = self._rest.partition(b"\0")
+        value: dict[str, Any] = json.loads(message)
+        return value
+
+    def _heard(self, event: dict[str, Any]) -> None:
+        method, told = event.get("method"), event.get("params", {})
+        if method == "Page.loadEventFired":
+            self._loaded = True
+        elif method in {"Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"}:
+            self.complaints.append(json.dumps(told))
+        elif method == "Network.requestWillBeSent":
+            self.requests.append(told["request"]["url"])
+
+
+@contextmanager
+def open_browser() -> Iterator[Browser]:
+    """A browser with nothing in it, gone at the end."""
+    assert CHROMIUM is not None
+    theirs_in, ours_in = os.pipe()
+    ours_out, theirs_out = os.pipe()
+    high = [fcntl.fcntl(number, fcntl.F_DUPFD, _HIGH) for number in (theirs_in, theirs_out)]
+    with tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True) as profile:
+        script = f'exec "$@" 3<&{high[0]} 4>&{high[1]}'
+        command = ["bash", "-c", script, "bash", CHROMIUM, f"--user-data-dir={profile}", *_FLAGS]
+        with subprocess.Popen(command, pass_fds=high, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            for number in (theirs_in, theirs_out, *high):
+                os.close(number)
+            browser = Browser(ours_in, ours_out)
+            try:
+                yield browser
+            finally:
+                browser._session = None
+                browser.ask("Browser.close")
+                process.wait(20)
+                os.close(ours_in)
+                os.close(ours_out)

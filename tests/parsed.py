@@ -1,0 +1,52 @@
+"""A page as its reader gets it: parsed, so that a test sees what is told and not how it is written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+
+
+@dataclass
+class Parsed(HTMLParser):
+    """The texts, the tags and the numbers of a page. Fails where its tags do not close in their order."""
+
+    source: str
+    tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    tiles: dict[str, int] = field(default_factory=dict)
+    _open: list[str] = field(default_factory=list)
+    _term: str = ""
+
+    def __post_init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.feed(self.source)
+        self.close()
+        assert self._open == []
+
+    @property
+    def text(self) -> str:
+        """All that is written on it, but for its styles."""
+        return " ".join(" ".join(self.texts).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        assert len(dict(attrs)) == len(attrs), "an attribute twice"
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" in self._open:
+            return
+        self.texts.append(data)
+        if self._open[-1:] == ["dt"]:
+            self._term = data
+        elif self._open[-1:] == ["dd"] and data.replace(",", "").isdigit():
+            self.tiles.setdefault(self._term, int(data.replace(",", "")))
