@@ -91,7 +91,7 @@ class Custody:
             unwritten = self.record.journal.unwritten
             self.say(f"storage: the record is not complete: {unwritten} results and the report are not written", True)
 
-    async def _show(self, report: Report) -> None:
+    async def _show(self, report: Report) -> None:  # noqa: ASYNC910  storage was awaited
         """The page is for people, after the fact: whatever is wrong with it changes nothing of the run."""
         try:
             await self.record.show(lambda timeline: render(report, timeline))

@@ -105,7 +105,7 @@ class Record:
             else:
                 return
 
-    async def show(self, page: Callable[[Timeline], bytes]) -> None:
+    async def show(self, page: Callable[[Timeline], bytes]) -> None:  # noqa: ASYNC910  storage was awaited
         """Writes the page of the run, made in a thread: it takes time. Raises `StorageError`, and what `page` does."""
 
         def make() -> None:

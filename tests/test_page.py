@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import product
 from typing import Any
 
 import pytest
@@ -213,13 +214,13 @@ def test_clock_times_are_those_of_the_runs_zone() -> None:
     assert datetime.fromtimestamp(0, UTC).hour == 0
 
 
-@pytest.mark.parametrize("engine", ALL_ENGINES)
-@pytest.mark.parametrize("cause", [*Cause, "of another version", None])
-@pytest.mark.parametrize("status", [None, 200, 302, 401, 403, 404, 429, 500, 503, 504, 418])
-def test_there_is_something_to_do_about_everything(engine: EngineName, cause: str | None, status: int | None) -> None:
-    said = remedy(engine, cause, status, "", batch=5)
-    assert said.endswith(".")
-    assert not set("{}") & set(said)
+def test_there_is_something_to_do_about_everything() -> None:
+    causes = [*Cause, "of another version", None]
+    statuses = [None, 200, 302, 401, 403, 404, 429, 500, 503, 504, 418]
+    for engine, cause, status in product(ALL_ENGINES, causes, statuses):
+        said = remedy(engine, cause, status, "", batch=5)
+        assert said.endswith(".")
+        assert not set("{}") & set(said)
 
 
 def test_remedies_name_what_to_turn() -> None:
@@ -276,6 +277,7 @@ print(json.dumps({"kept": kept, "seconds": seconds, "grown": grown * 1024, "rss"
 """
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_cards_make_a_small_page_soon() -> None:
     done = subprocess.run([sys.executable, "-c", LARGE], cwd=ROOT, capture_output=True, check=True, timeout=100)
     measured = json.loads(done.stderr)

@@ -140,6 +140,7 @@ async def test_a_resumed_run_shows_what_all_attempts_did(world: World) -> None:
         assert line["traceparent"][36:52] in shown.text
 
 
+@pytest.mark.slow
 async def test_a_signal_leaves_a_page_within_its_time(world: World) -> None:
     world.qa.latency = steady(30)
     job = await world.start_job("run", env=variables(world))
@@ -152,6 +153,7 @@ async def test_a_signal_leaves_a_page_within_its_time(world: World) -> None:
     assert "cut off" in page(world).text
 
 
+@pytest.mark.slow
 async def test_without_a_record_there_is_no_page(world: World) -> None:
     await run(world, 0)
     assert not list(world.directory.rglob("report.*"))
@@ -181,6 +183,7 @@ async def test_the_report_is_told_again_from_the_record(world: World) -> None:
     assert file.read_bytes() == (Path(world.runs_uri) / "night" / "report.html").read_bytes()
 
 
+@pytest.mark.slow
 async def test_a_run_that_was_killed_is_told_from_its_journal(world: World) -> None:
     world.qa.latency = steady(0.3)
     job = await world.start_job("run", env=variables(world, QA_ENGINE_CONCURRENCY="1"))
@@ -207,6 +210,7 @@ async def test_the_report_of_an_unknown_run_is_an_error(world: World, env: dict[
     assert told.stdout == ""
 
 
+@pytest.mark.slow
 async def test_a_page_that_has_no_place_is_an_error(world: World) -> None:
     await run(world, 0, variables(world))
     told = await report(world, "night", "--page", str(world.directory / "no" / "where.html"))
@@ -214,6 +218,7 @@ async def test_a_page_that_has_no_place_is_an_error(world: World) -> None:
     assert "No such file or directory" in told.stderr
 
 
+@pytest.mark.slow
 async def test_open_shows_the_page_in_the_browser(world: World) -> None:
     await run(world, 0, variables(world))
     browser, seen = world.directory / "browser", world.directory / "opened"
@@ -225,6 +230,7 @@ async def test_open_shows_the_page_in_the_browser(world: World) -> None:
     assert "All 19 cards are there" in opened.read_text()  # noqa: ASYNC240
 
 
+@pytest.mark.slow
 async def test_a_record_that_was_changed_is_refused(world: World) -> None:
     await run(world, 0, variables(world))
     chunk = next((Path(world.runs_uri) / "night" / "results").iterdir())
@@ -234,6 +240,7 @@ async def test_a_record_that_was_changed_is_refused(world: World) -> None:
     assert "was changed after it was written" in told.stderr
 
 
+@pytest.mark.slow
 async def test_a_rejected_call_tells_of_its_latest_attempts(world: World) -> None:
     assert SPOILT_KEPT == 10
     world.qa.script.append(Fault(when.both(when.ticker("AAPL"), when.attempt(1, 2)), do.status(429)))
