@@ -80,6 +80,7 @@ async def busy(nursery: trio.Nursery) -> AsyncIterator[World]:
 OFF = {"run_financials_engine": False, "run_trading_engine": False, "run_news_engine": False}
 
 
+@pytest.mark.slow
 async def test_a_token_is_renewed_before_it_expires_once_for_all_workers(busy: World) -> None:
     """google-auth renews 225 s before the end: these tokens are good for two more seconds each."""
     busy.tokens.lifetime = 227.0
@@ -128,6 +129,7 @@ async def test_a_token_server_that_recovers_costs_nothing(world: World) -> None:
     assert asked_cards(world) == DONE
 
 
+@pytest.mark.slow
 async def test_a_token_server_that_is_down_is_named(world: World) -> None:
     await world.metadata.stop()
     outcome = await run(world, 1, FINANCIAL_ENGINE_ATTEMPTS="1", TRADING_ENGINE_ATTEMPTS="1", NEWS_ENGINE_ATTEMPTS="1")

@@ -42,6 +42,7 @@ PASSING: dict[str, Do] = {
 """What passes: one more attempt is enough."""
 
 
+@pytest.mark.slow
 async def test_each_fault_costs_a_card_one_more_attempt_and_nothing_else(nursery: trio.Nursery) -> None:
     config = {"ticker_list.json": ["AAPL"], "card_types.json": [*PASSING, "fine"], "engine_control.json": OFF}
     async with open_world(nursery, config, latency=QUICK) as world:
@@ -57,6 +58,7 @@ async def test_each_fault_costs_a_card_one_more_attempt_and_nothing_else(nursery
 OFF = {"run_financials_engine": False, "run_trading_engine": False, "run_news_engine": False}
 
 
+@pytest.mark.slow
 async def test_each_fault_costs_a_data_engine_one_more_attempt_and_nothing_else(nursery: trio.Nursery) -> None:
     config = {"ticker_list.json": list(PASSING), "card_types.json": ["a"]}
     async with open_world(nursery, config, latency=QUICK) as world:

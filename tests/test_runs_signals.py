@@ -67,6 +67,7 @@ async def test_cards_in_flight_may_answer_and_no_other_starts(cards: World) -> N
     }  # fmt: skip
 
 
+@pytest.mark.slow
 async def test_cards_that_do_not_answer_are_cut_off_after_the_grace(cards: World) -> None:
     cards.qa.script.append(Fault(when.always, do.hang()))
     job = await cards.start_job(env={"QA_ENGINE_CONCURRENCY": "3"})

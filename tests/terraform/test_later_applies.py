@@ -41,6 +41,7 @@ def test_a_second_plan_is_empty_and_a_new_image_changes_two_jobs(
     assert refusals(plan) == [], "a merge may ship it"
 
 
+@pytest.mark.slow
 def test_a_merge_ships_schedule_and_config_but_no_grant(terraform: Terraform, standing: Path) -> None:
     edit(standing / "config")
     schedule = {"cron": "0 7 * * *", "time_zone": "Asia/Tokyo", "paused": True}
@@ -59,6 +60,7 @@ def test_a_merge_ships_schedule_and_config_but_no_grant(terraform: Terraform, st
     }
 
 
+@pytest.mark.slow
 def test_config_goes_from_one_owner_to_the_other_and_back(terraform: Terraform, own_root: Path) -> None:
     applied(terraform, own_root, LITTLE)
     for ownership, old, new in (("operators", "owned", "seeded"), ("terraform", "seeded", "owned")):
@@ -73,6 +75,7 @@ def test_config_goes_from_one_owner_to_the_other_and_back(terraform: Terraform, 
             assert max(went) < min(came), "else the old owner's delete could hit what the new one has just written"
 
 
+@pytest.mark.slow
 def test_what_operators_edit_is_left_alone(terraform: Terraform, own_root: Path) -> None:
     theirs = LITTLE | {"config_ownership": "operators"}
     applied(terraform, own_root, theirs)
@@ -80,6 +83,7 @@ def test_what_operators_edit_is_left_alone(terraform: Terraform, own_root: Path)
     assert changes(terraform.plan(own_root, theirs)) == {}
 
 
+@pytest.mark.slow
 def test_a_late_bootstrap_destroys_nothing(terraform: Terraform, standing: Path) -> None:
     """Google's provider refuses to delete what is protected, and so does its stand-in."""
     before = terraform.ask(standing, "state", "list")
@@ -90,6 +94,7 @@ def test_a_late_bootstrap_destroys_nothing(terraform: Terraform, standing: Path)
     assert terraform.ask(standing, "state", "list") == before
 
 
+@pytest.mark.slow
 def test_away_in_two_applies(terraform: Terraform, standing: Path) -> None:
     assert terraform.run(standing, "destroy", "-no-color", "-auto-approve").returncode == 1, "it is protected"
     released = applied(terraform, standing, EVERYTHING | {"deletion_protection": False})

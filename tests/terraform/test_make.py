@@ -69,6 +69,7 @@ def checkout(terraform: Terraform, tmp_path: Path) -> Checkout:
     return Checkout(directory, terraform)
 
 
+@pytest.mark.slow
 def test_from_nothing_to_a_rollback(checkout: Checkout) -> None:
     forgotten = checkout.make("apply", "APPROVE=1")
     assert forgotten.returncode != 0
