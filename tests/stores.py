@@ -86,7 +86,7 @@ class Memory:
 
 
 @pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock) -> Memory:
+def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     """A store in memory whose requests take virtual time instead of threads, which would make the clock run wild."""
     made = Memory()
 
