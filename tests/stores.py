@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 import trio
 
-from job import custody, history, journal, lease, record, store
-from job.store import ConflictError, StorageError, Stored
+from job import custody, history, journal, lease, record
+from job import store as store_module
+from job.storage import open_store
+from job.store import ConflictError, StorageError, Store, Stored
 
+from .simulators.storage import emulator_binary
+from .simulators.world import open_world
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from .simulators.service import Service
+
+EMULATOR = emulator_binary()
+KINDS = ["memory", "directory", *(["bucket"] if EMULATOR else [])]
 T = TypeVar("T")
 
 
@@ -91,10 +106,37 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     made = Memory()
 
     async def blocking(function: Callable[[], T]) -> T:
-        await trio.sleep(made.seconds)
-        return function()
+        await trio.sleep(made.seconds / 2)
+        try:
+            return function()
+        finally:
+            await trio.sleep(made.seconds / 2)
 
-    for module in (custody, history, journal, lease, record, store):
+    for module in (custody, history, journal, lease, record, store_module):
         if hasattr(module, "blocking"):
             monkeypatch.setattr(module, "blocking", blocking)
     return made
+
+
+@asynccontextmanager
+async def open_bucket(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Store, Service]]:
+    """A bucket of the emulator, behind a front that can break."""
+    async with open_world(nursery, {}, emulator=EMULATOR) as world:
+        assert world.storage
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", world.storage.url)
+        yield open_store(world.runs_uri), world.storage
+
+
+@pytest.fixture(params=KINDS)
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Store]:
+    """An empty store of each kind."""
+    match request.param:
+        case "memory":
+            yield Memory(clock=time.time)
+        case "directory":
+            yield open_store(str(tmp_path / "runs"), make=True)
+        case _:
+            async with open_bucket(nursery, monkeypatch) as (opened, _):
+                yield opened

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -17,36 +14,10 @@ from job.store import ConflictError, StorageError, Store, blocking, read_all
 
 from .simulators import broken, do, when
 from .simulators.do import in_turn
-from .simulators.service import Fault, Service
-from .simulators.storage import emulator_binary
-from .simulators.world import open_world
-from .stores import Memory
+from .simulators.service import Fault
+from .stores import EMULATOR, open_bucket, store
 
-EMULATOR = emulator_binary()
-Open = Callable[[], AbstractAsyncContextManager[Store]]
-
-
-@asynccontextmanager
-async def bucket(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Store, Service]]:
-    """A bucket behind a front that can break."""
-    async with open_world(nursery, {}, emulator=EMULATOR) as world:
-        assert world.storage
-        monkeypatch.setenv("STORAGE_EMULATOR_HOST", world.storage.url)
-        yield open_store(world.runs_uri), world.storage
-
-
-@pytest.fixture(params=["memory", "directory", *(["bucket"] if EMULATOR else [])])
-async def store(
-    request: pytest.FixtureRequest, tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[Store]:
-    match request.param:
-        case "memory":
-            yield Memory(clock=time.time)
-        case "directory":
-            yield open_store(str(tmp_path / "runs"), make=True)
-        case _:
-            async with bucket(nursery, monkeypatch) as (opened, _):
-                yield opened
+__all__ = ["store"]
 
 
 async def test_what_was_written_is_read(store: Store) -> None:
@@ -195,7 +166,7 @@ async def test_a_write_whose_answer_was_lost_is_done(
 ) -> None:
     """The library repeats it and is told 412 or 404: by its own first try."""
     fault = broken.reset_after_work() if lost == "reset" else do.late_status(503)
-    async with bucket(nursery, monkeypatch) as (store, front):
+    async with open_bucket(nursery, monkeypatch) as (store, front):
         first = await blocking(lambda: store.create("other", b"1"))
         front.script.append(
             Fault(
@@ -221,7 +192,7 @@ async def test_a_write_whose_answer_was_lost_is_done(
 
 @pytest.mark.skipif(EMULATOR is None, reason="needs fake-gcs-server")
 async def test_a_bucket_says_what_is_wrong_with_it(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
-    async with bucket(nursery, monkeypatch) as (store, front):
+    async with open_bucket(nursery, monkeypatch) as (store, front):
         elsewhere = open_store("gs://no-such-bucket/runs")
         for use in (partial(elsewhere.names, "a"), partial(elsewhere.create, "a", b"")):
             with pytest.raises(StorageError, match=r"^gs://no-such-bucket: there is no such bucket$"):

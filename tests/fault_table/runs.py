@@ -83,7 +83,8 @@ def _twice(count: int, *, alike: bool) -> Play:
 async def paused(world: World, env: Env) -> Outcome:
     """The process sleeps for longer than its lease lasts, as in a live migration, and wakes up with calls in flight."""
     world.qa.latency = steady(0.3)
-    job = await world.start_job(env={**env, **altered(world.directory, SHORT_LEASE), "QA_ENGINE_CONCURRENCY": "2"})
+    env = {**env, **altered(world.directory, SHORT_LEASE)}
+    job = await world.start_job(env={**env, "QA_ENGINE_CONCURRENCY": "2"})
     await until(lambda: len(world.qa.requests) >= 4)
     os.kill(job.process.pid, signal.SIGSTOP)
     asked = len(world.qa.requests)

@@ -11,7 +11,7 @@ from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
 
-from .row import Arrange, Case, Env, Row, data_failed, succeeded
+from .row import PLANNED, Arrange, Case, Env, Row, data_failed, succeeded
 
 if TYPE_CHECKING:
     from tests.simulators.job import Outcome
@@ -65,7 +65,7 @@ async def change_the_config(world: World, env: Env) -> Outcome:
 async def outage(world: World, env: Env) -> Outcome:
     """Storage is gone from the first card on, for longer than Google's library tries, and comes back."""
     assert world.storage
-    world.qa.latency = steady(1.0)
+    world.qa.latency = steady(0.8)
     job = await world.start_job(env={**env, **altered(world.directory, SHORT_PATIENCE)})
     await until(lambda: world.qa.requests)
     await world.storage.stop()
@@ -113,7 +113,7 @@ async def failure_in_an_outage(world: World, env: Env) -> Outcome:
 async def full_disk(world: World, env: Env) -> Outcome:
     """There is no room from the first card on, and there is again later."""
     flag = world.directory / "full"
-    world.qa.latency = steady(1.5)
+    world.qa.latency = steady(0.8)
     changed = altered(world.directory, FULL_DISK.format(flag=str(flag)))
     job = await world.start_job(env={**env, **changed, "RUNS_URI": str(world.directory / "disk")})
     await until(lambda: world.qa.requests)
@@ -198,12 +198,15 @@ ROWS = (
         (
             succeeded("down and back", play=outage, check=recovered, bucket=True, seconds=60.0),
             succeeded("full and not", play=full_disk, check=recovered, record=False),
-            succeeded(
+            Case(
                 "no room for results",
+                "deadline",
+                4,
                 _small_files,
-                says="the record is not complete",
+                (0, 0, 0, PLANNED),
+                "results are not written yet",
                 record=False,
-                env={"RUN_DEADLINE_SECONDS": "60"},
+                env={"RUN_DEADLINE_SECONDS": "6"},
             ),
             succeeded(
                 "down to the end",
