@@ -1,7 +1,8 @@
 """The work of one engine, as its workers take it."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from math import inf
 from typing import Generic, TypeVar
 
 import trio
@@ -12,8 +13,11 @@ T = TypeVar("T")
 class Backlog(Generic[T]):
     """Work that may come back in parts while it is under way; it is over when nothing is left and nothing under way."""
 
-    def __init__(self, fresh: Iterator[T]) -> None:
+    def __init__(self, fresh: Iterator[T], room: Callable[[], float] = lambda: inf) -> None:
+        """No fresh piece is given out while as many as `room` are under way; one may be at any time."""
         self._fresh = fresh
+        self._room = room
+        self._held_back = False
         self._parts: deque[T] = deque()
         self._under_way = 0
         self._idle = trio.lowlevel.ParkingLot()
@@ -29,7 +33,8 @@ class Backlog(Generic[T]):
     def done(self) -> None:
         """A piece that was taken is worked on no longer."""
         self._under_way -= 1
-        if not self._under_way:
+        if not self._under_way or self._held_back:
+            self._held_back = False
             self._idle.unpark_all()
 
     def put_back(self, *parts: T) -> None:
@@ -42,4 +47,9 @@ class Backlog(Generic[T]):
         return list(self._parts)
 
     def _next(self) -> T | None:
-        return self._parts.popleft() if self._parts else next(self._fresh, None)
+        if self._parts:
+            return self._parts.popleft()
+        if self._under_way and self._under_way >= self._room():
+            self._held_back = True
+            return None
+        return next(self._fresh, None)

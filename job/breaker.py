@@ -1,6 +1,7 @@
 """When to stop asking an engine that is down."""
 
 from dataclasses import dataclass
+from math import inf
 
 from job.answers import Cause, Failure
 
@@ -19,6 +20,10 @@ class Breaker:
     finished: int = 0
     failed: int = 0
     in_a_row: int = 0
+
+    def room(self) -> float:
+        """How many calls may be under way: where the last ones failed, as many as it takes to tell, and no more."""
+        return IN_A_ROW - self.in_a_row if self.in_a_row else inf
 
     def count(self, failure: Failure | None) -> bool:
         """Takes a call that finished into account; whether to stop asking."""

@@ -22,10 +22,7 @@ class Directory:
     def read(self, name: str, limit: int | None = None) -> Stored | None:
         """As `Store` promises."""
         with self._in_words(name):
-            if self._make:
-                self._path.mkdir(parents=True, exist_ok=True)
-            elif not self._path.is_dir():
-                raise StorageError(f"{self._path} is not a directory")
+            self._ensure()
             try:
                 with (self._path / name).open("rb") as file:
                     status = os.fstat(file.fileno())
@@ -36,22 +33,23 @@ class Directory:
     def create(self, name: str, data: bytes) -> Stored:
         """As `Store` promises."""
         target = self._path / name
-        with self._in_words(name), self._written(target, data) as partial:
+        with self._in_words(name), self._written(target, data) as (partial, stored):
             try:
                 os.link(partial, target)
             except FileExistsError:
                 there = self.read(name)
                 if there is None or there.data != data:
                     raise ConflictError(f"{target} exists already") from None
-        return self._stored(target, data)
+                return there
+            return stored
 
     def replace(self, name: str, data: bytes, generation: str) -> Stored:
         """As `Store` promises."""
         target = self._path / name
-        with self._in_words(name), self._written(target, data) as partial, self._locked():
+        with self._in_words(name), self._written(target, data) as (partial, stored), self._locked():
             self._check(target, generation)
             partial.replace(target)
-        return self._stored(target, data)
+            return stored
 
     def delete(self, name: str, generation: str) -> None:
         """As `Store` promises."""
@@ -63,6 +61,7 @@ class Directory:
     def names(self, prefix: str) -> list[str]:
         """As `Store` promises."""
         with self._in_words(prefix):
+            self._ensure()
             start = self._path / prefix.rpartition("/")[0]
             found = (path.relative_to(self._path).as_posix() for path in start.rglob("*") if path.is_file())
             return sorted(name for name in found if name.startswith(prefix) and _PARTIAL not in name)
@@ -75,14 +74,15 @@ class Directory:
             pass
         raise ConflictError(f"{target} was changed by another")
 
-    def _stored(self, target: Path, data: bytes) -> Stored:
-        with self._in_words(target.name):
-            status = target.stat()
-            return Stored(data, _generation(status), status.st_mtime)
+    def _ensure(self) -> None:
+        if self._make:
+            self._path.mkdir(parents=True, exist_ok=True)
+        elif not self._path.is_dir():
+            raise StorageError(f"{self._path} is not a directory")
 
     @contextmanager
-    def _written(self, target: Path, data: bytes) -> Iterator[Path]:
-        """The data in a file beside its target, from where they get there in one step."""
+    def _written(self, target: Path, data: bytes) -> Iterator[tuple[Path, Stored]]:
+        """The data in a file beside its target, from where they get there in one step, as what they are then."""
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f"{_PARTIAL}{secrets.token_hex(8)}")
         try:
@@ -90,7 +90,8 @@ class Directory:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            yield partial
+                status = os.fstat(file.fileno())
+            yield partial, Stored(data, _generation(status), status.st_mtime)
         finally:
             partial.unlink(missing_ok=True)
 

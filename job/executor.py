@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Protocol
 
 import trio
@@ -73,13 +74,21 @@ class _Course:
 class Executor:
     """Makes calls with as many workers as the engine's bound allows; each owns its connection and one call at a time.
 
-    `settled` is told of every call that is done or has failed for good; what it raises ends the engine's work.
+    `settled` is told of every call that is done or has failed for good; what it raises ends the engine's work. No other
+    call is begun while as many as `room` are under way.
     """
 
-    def __init__(self, settings: EngineSettings, means: Means, settled: Callable[[CallFinished], None]) -> None:
+    def __init__(
+        self,
+        settings: EngineSettings,
+        means: Means,
+        settled: Callable[[CallFinished], None],
+        room: Callable[[], float] = lambda: inf,
+    ) -> None:
         self._settings = settings
         self._means = means
         self._settled = settled
+        self._room = room
         self._url = settings.url or ""
         self._audience = settings.audience or ""
         self._bound = Bound(settings.concurrency, settings.timeout)
@@ -87,7 +96,7 @@ class Executor:
 
     async def run(self, calls: Iterable[Call]) -> None:
         """Returns when every call has finished, or when the run is halted."""
-        backlog = Backlog(self._course(call) for call in calls)
+        backlog = Backlog((self._course(call) for call in calls), self._room)
         try:
             async with trio.open_nursery() as nursery:
                 for number in range(self._settings.concurrency):

@@ -44,35 +44,43 @@ class Journal:
         self._pending: list[bytes] = []
         self._chunk: _Chunk | None = None
         self._sequence = 0
+        self._noted = 0
+        self._written = 0
         self._full = trio.Event()
         self._writing = trio.Lock()
+        self._writing_took = 0.0
 
     @property
     def unwritten(self) -> int:
         """How many results are not known to be written."""
-        return len(self._pending) + (self._chunk.count if self._chunk else 0)
+        return self._noted - self._written
 
     def note(self, result: dict[str, object]) -> None:
         """Takes a result; it is written within seconds."""
         self._pending.append(to_json(result))
+        self._noted += 1
         if len(self._pending) >= WRITE_RESULTS:
             self._full.set()
 
     async def keep(self) -> None:
-        """Writes what is noted, for as long as the run lasts."""
+        """Writes what is noted, for as long as the run lasts: at most once in so many seconds or results."""
         while True:
-            with trio.move_on_after(WRITE_SECONDS):
+            # Counted from when the last write began: what came while it was under way has waited already.
+            with trio.move_on_at(trio.current_time() + WRITE_SECONDS - self._writing_took):
                 await self._full.wait()
             await self.flush()
 
     async def flush(self) -> None:
         """Returns when everything that was noted before is written, however long that takes."""
+        noted = self._noted
         async with self._writing:
-            while self._chunk is not None or self._pending:
+            began = trio.current_time()
+            while self._written < noted:
                 if self._chunk is None:
                     self._chunk = self._next_chunk()
                 if not await self._write(self._chunk):
                     await trio.sleep(RETRY_SECONDS)
+            self._writing_took = trio.current_time() - began
 
     async def _write(self, chunk: _Chunk) -> bool:
         try:
@@ -81,6 +89,7 @@ class Journal:
             self._trouble(f"{self.unwritten} results are not written yet: {error}")
             return False  # noqa: ASYNC910  the write was awaited
         self._chunk = None
+        self._written += chunk.count
         self._trouble(None)
         return True
 
@@ -122,7 +131,7 @@ def _opened(name: str, data: bytes) -> tuple[dict[str, object], Iterator[dict[st
     head, _, body = data.partition(b"\n")
     try:
         header = json.loads(head)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise RecordError(f"{name} is not what a run writes") from error
     if not isinstance(header, dict):
         raise RecordError(f"{name} is not what a run writes")
@@ -131,10 +140,15 @@ def _opened(name: str, data: bytes) -> tuple[dict[str, object], Iterator[dict[st
     body = body.removesuffix(b"\n")
     if header.get("sha256") != hashlib.sha256(body).hexdigest():
         raise RecordError(f"{name} was changed after it was written")
-    return header, _lines(body.split(b"\n"))
+    return header, _lines(name, body.split(b"\n"))
 
 
-def _lines(lines: Iterable[bytes]) -> Iterator[dict[str, object]]:
+def _lines(name: str, lines: Iterable[bytes]) -> Iterator[dict[str, object]]:
     for line in lines:
-        value: dict[str, object] = from_json(line)
+        try:
+            value = from_json(line)
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            raise RecordError(f"{name} is not what a run writes")
         yield value

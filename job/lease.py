@@ -8,7 +8,8 @@ import os
 import random
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import trio
@@ -61,6 +62,8 @@ class Lease:
     stored: Stored
     trusted_until: float
     """By trio's clock."""
+    _changing: trio.Lock = field(default_factory=trio.Lock)
+    """The lease given back must be the one that was renewed last."""
 
     async def keep(self, halt: Halt, trouble: Callable[[str | None], None]) -> None:
         """Renews the lease until it is lost, and halts the run then."""
@@ -73,7 +76,8 @@ class Lease:
                 break
             try:
                 with trio.move_on_at(self.trusted_until):
-                    self.stored = await blocking(self._renewed)
+                    async with self._changing:
+                        self.stored = await blocking(self._renewed)
                     self.trusted_until = halt.permitted_until = asked + TRUSTED_SECONDS
                     pause = RENEW_SECONDS
                     trouble(None)
@@ -88,8 +92,10 @@ class Lease:
         return self.store.replace(LEASE, _written(self.holder), self.stored.generation)
 
     async def release(self) -> None:
-        """Gives the lease back. Raises `StorageError`; it grows stale then."""
-        await blocking(lambda: self.store.delete(LEASE, self.stored.generation))
+        """Gives the lease back, unless another has it. Raises `StorageError`; it grows stale then."""
+        async with self._changing:
+            with suppress(ConflictError):
+                await blocking(lambda: self.store.delete(LEASE, self.stored.generation))
 
 
 async def obtain(store: Store, me: Holder) -> Lease:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from math import inf
 
 import trio
 
@@ -72,13 +73,15 @@ class Phases:
                 self.means.halt.ask(Reason.QA_DOWN, grace_seconds=float("inf"))
 
         with self.means.halt.phase(graceful=True):
-            await self._run("qa", settled)
+            await self._run("qa", settled, breaker.room)
 
     def _data_engines(self) -> list[EngineName]:
         return [engine for engine in DATA_ENGINES if engine in self.ledger.engines]
 
-    async def _run(self, engine: EngineName, settled: Callable[[CallFinished], None]) -> None:
-        await Executor(self.engines[engine], self.means, settled).run(
+    async def _run(
+        self, engine: EngineName, settled: Callable[[CallFinished], None], room: Callable[[], float] = lambda: inf
+    ) -> None:
+        await Executor(self.engines[engine], self.means, settled, room).run(
             self.plan.calls(engine, self.done.get(engine, frozenset()))
         )
 

@@ -1,0 +1,110 @@
+"""What a row of the fault table is, and how it is played."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tests.simulators.service import Fault
+
+if TYPE_CHECKING:
+    from tests.simulators.job import Outcome
+    from tests.simulators.service import Do, Service
+    from tests.simulators.when import When
+    from tests.simulators.world import World
+
+TICKERS = [f"T{number}" for number in range(10)]
+CARDS = ["news_card", "price_card", "risk_card"]
+CONFIG: dict[str, object] = {"ticker_list.json": TICKERS, "card_types.json": CARDS}
+PLANNED = len(TICKERS) * len(CARDS)
+"""Cards; the financial and the trading engine get 5 batches of two, the news engine 10 calls."""
+
+Env = Mapping[str, str | None]
+Play = Callable[["World", Env], Awaitable["Outcome"]]
+Arrange = Callable[["World"], Env | None]
+Check = Callable[["World", "Outcome"], None]
+
+
+async def one_run(world: World, env: Env) -> Outcome:
+    """The run, from start to end."""
+    return await world.run_job(env=env)
+
+
+def nothing(_world: World) -> None:
+    """Goes wrong."""
+
+
+def no_check(_world: World, _outcome: Outcome) -> None:
+    """Is to be seen beside what holds for every row."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to meet a fault, and how the run ends then."""
+
+    name: str
+    word: str
+    code: int
+    arrange: Arrange = nothing
+    """Lets it go wrong; may add variables."""
+    cards: tuple[int, int, int, int] | None = None
+    """Generated, skipped, failed, not attempted; `None` where chance has a say."""
+    says: str = ""
+    """Is among what the job prints."""
+    play: Play = one_run
+    check: Check = no_check
+    env: Env = field(default_factory=dict)
+    seconds: float = 30.0
+    """The process is gone by then."""
+    fast: bool = False
+    """Whether `make test` plays it."""
+    bucket: bool = False
+    """Whether it needs the storage emulator."""
+    record: bool = True
+    """Whether the record's report is there at the end and says the same as the last line."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fault: in the words of the README, and as cases that prove them."""
+
+    key: str
+    fault: str
+    sees: str
+    remedy: str
+    cases: tuple[Case, ...]
+
+
+def strike(engine: str, condition: When, act: Do) -> Arrange:
+    """A fault of one service's script."""
+
+    def arrange(world: World) -> None:
+        service(world, engine).script.append(Fault(condition, act))
+
+    return arrange
+
+
+def service(world: World, name: str) -> Service:
+    """A service of the world by its name."""
+    return next(found for found in world.services if found.name == name)
+
+
+def succeeded(name: str, arrange: Arrange = nothing, **more: object) -> Case:
+    """A case that costs nothing."""
+    return Case(name, "succeeded", 0, arrange, cards=(PLANNED, 0, 0, 0), **more)  # type: ignore[arg-type]
+
+
+def data_failed(name: str, arrange: Arrange, says: str, **more: object) -> Case:
+    """A case that ends with a data engine's failure."""
+    return Case(name, "data_engine_failed", 1, arrange, (0, 0, 0, PLANNED), says, **more)  # type: ignore[arg-type]
+
+
+def missing(name: str, arrange: Arrange, failed: int, says: str, **more: object) -> Case:
+    """A case that ends with cards missing."""
+    return Case(name, "cards_missing", 3, arrange, (PLANNED - failed, 0, failed, 0), says, **more)  # type: ignore[arg-type]
+
+
+def qa_down(name: str, arrange: Arrange, says: str, **more: object) -> Case:
+    """A case in which the run stops asking for cards."""
+    return Case(name, "qa_engine_down", 3, arrange, None, says, **more)  # type: ignore[arg-type]
