@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from terraform.guard import refusals
 from tests.terraform.command import Terraform
 from tests.terraform.sample import EVERYTHING, LITTLE, NEXT_IMAGE, OPERATORS
