@@ -3,11 +3,12 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from job.dates import is_date
-from job.engines import EngineName
+from job.engines import BATCHES, EngineName
 
 FORMAT = 1
 """Of the whole record. A record of another format is refused, not guessed at."""
@@ -39,7 +40,7 @@ class Inputs(BaseModel):
     """The day that the run is for: its date, or the day of its start in its time zone."""
     date: str | None
     """The date that the plan has; `None` left it to the engines."""
-    batch_sizes: dict[EngineName, int]
+    batch_sizes: dict[EngineName, PositiveInt]
     config_uri: str
     objects: dict[str, ConfigObject]
     version: str
@@ -55,8 +56,11 @@ def unpack(name: str, data: bytes, run_id: str) -> Inputs:
     value = unsealed(name, data)
     try:
         inputs = Inputs.model_validate(value)
-    except ValidationError as error:
-        raise RecordError(f"{name} is not what a run writes ({error.error_count()} faults)") from error
+        datetime.fromisoformat(inputs.started)
+    except ValueError as error:
+        raise RecordError(f"{name} is not what a run writes") from error
+    if not inputs.batch_sizes.keys() >= BATCHES.keys():
+        raise RecordError(f"{name} is not what a run writes")
     if inputs.run_id != run_id:
         raise RecordError(f"{name} belongs to run {inputs.run_id}")
     if inputs.date is not None and not is_date(inputs.date):

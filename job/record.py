@@ -18,6 +18,7 @@ from job.store import ConflictError, StorageError, Store, Stored, blocking
 from job.timeline import Timeline
 
 RETRY_SECONDS = 1.0
+UNKNOWN_RESULT = "a result is not what a run writes"
 PAGE = "report.html"
 STARTED = "_started/"
 """Names every run by the time of its start, so that the latest are found without a look at all."""
@@ -54,7 +55,10 @@ class Record:
 
         def take(result: dict[str, object]) -> None:
             add_done(done, result)
-            self.timeline.take(result)
+            try:
+                self.timeline.take(result)
+            except (LookupError, TypeError, ValueError, AttributeError) as error:
+                raise RecordError(UNKNOWN_RESULT) from error
 
         await read_journal(self._store, self._name("results/"), self._run_id, take)
         for engine, items in done.items():
@@ -63,7 +67,10 @@ class Record:
         barrier = await blocking(lambda: self._store.read(self._name("barrier.json")))
         self._report = await blocking(lambda: self._store.read(self._name("report.json")))
         if barrier is not None:
-            unsealed(self._name("barrier.json"), barrier.data)
+            name = self._name("barrier.json")
+            owner = unsealed(name, barrier.data).get("run_id")
+            if owner != self._run_id:
+                raise RecordError(f"{name} belongs to run {owner}")
             if any(set(plan.items(engine)) - done[engine] for engine in DATA_ENGINES):
                 raise RecordError(f"{self._name('results/')} lacks data that were there when the barrier was crossed")
             self._crossed = True
@@ -167,4 +174,4 @@ def add_done(done: Done, result: Mapping[str, object]) -> None:
             if result.get("done") is True:
                 done.setdefault(name, set()).update((str(target), card_type) for target in targets)
             return
-    raise RecordError("a result is not what a run writes")
+    raise RecordError(UNKNOWN_RESULT)

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
+import outcome
 import pytest
 import trio
 
@@ -107,10 +108,9 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
 
     async def blocking(function: Callable[[], T]) -> T:
         await trio.sleep(made.seconds / 2)
-        try:
-            return function()
-        finally:
-            await trio.sleep(made.seconds / 2)
+        done = outcome.capture(function)
+        await trio.sleep(made.seconds / 2)
+        return done.unwrap()
 
     for module in (custody, history, journal, lease, record, store_module):
         if hasattr(module, "blocking"):

@@ -1,0 +1,157 @@
+"""A record is closed and the lease given back in bounded time, whatever storage does; what was not done is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from job.closing import opened
+from job.custody import CLOSING_SECONDS, Custody, take
+from job.engines import card
+from job.halt import Halt, Reason
+from job.lease import LEASE, TRUSTED_SECONDS
+from job.settings import Settings, read_settings
+from job.store import StorageError
+
+from .stores import Memory, memory
+from .test_record import INPUTS, PLAN, finished
+
+__all__ = ["memory"]
+
+
+def settings() -> Settings:
+    return read_settings({"CONFIG_URI": "/config"}, datetime.now(UTC))[0]
+
+
+@dataclass
+class Held:
+    """A run in custody, and what is said of it."""
+
+    store: Memory
+    said: list[str] = field(default_factory=list)
+    halt: Halt = field(default_factory=Halt)
+
+    async def take(self, *, fresh: bool = True) -> Custody:
+        custody = await take(
+            self.store, settings(), PLAN, INPUTS, lambda text, _wrong: self.said.append(text), fresh=fresh
+        )
+        custody.record.watch(finished(card("A", "news_card", None, [])))
+        return custody
+
+    async def close(self, custody: Custody, *, at_once: bool) -> float:
+        """How long it took."""
+        begun = trio.current_time()
+        async with trio.open_nursery() as helpers:
+            helpers.start_soon(custody.keep, self.halt)
+            await trio.testing.wait_all_tasks_blocked()
+            await custody.close(opened(INPUTS), self.halt, at_once=at_once)
+            helpers.cancel_scope.cancel()
+        return trio.current_time() - begun
+
+    @property
+    def incomplete(self) -> bool:
+        return any("the record is not complete: 1 results and the report are not written" in text for text in self.said)
+
+
+@pytest.fixture
+def held(memory: Memory) -> Held:
+    return Held(memory)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_all_is_written_and_the_lease_given_back(held: Held, at_once: bool, autojump_clock: MockClock) -> None:
+    took = await held.close(await held.take(), at_once=at_once)
+    assert took < 0.1
+    assert held.said == []
+    assert LEASE not in held.store.objects
+    assert {"run/report.json", "run/report.html"} <= held.store.objects.keys()
+    assert sum(name.startswith("run/results/") for name in held.store.objects) == 1
+
+
+@pytest.mark.parametrize("how", ["hangs", "refuses"])
+async def test_a_run_that_was_cut_short_waits_three_seconds_at_most(
+    held: Held, how: str, autojump_clock: MockClock
+) -> None:
+    custody = await held.take()
+    if how == "hangs":
+        held.store.seconds = 1e6
+    else:
+        held.store.refuse = lambda _verb, _name: True
+    assert await held.close(custody, at_once=True) <= CLOSING_SECONDS + 0.1
+    assert held.incomplete
+
+
+async def test_a_run_to_its_end_waits_for_storage(held: Held, autojump_clock: MockClock) -> None:
+    custody = await held.take()
+    held.store.refuse = lambda _verb, _name: trio.current_time() < 20
+    assert 19 < await held.close(custody, at_once=False) < 23
+    assert LEASE not in held.store.objects
+    assert "run/report.json" in held.store.objects
+    assert not held.incomplete
+
+
+async def test_it_waits_no_longer_than_its_lease_holds(held: Held, autojump_clock: MockClock) -> None:
+    custody = await held.take()
+    held.store.refuse = lambda _verb, _name: True
+    took = await held.close(custody, at_once=False)
+    assert TRUSTED_SECONDS - 1 < took <= TRUSTED_SECONDS + CLOSING_SECONDS + 0.1
+    assert held.incomplete
+
+
+@pytest.mark.parametrize("reason", [Reason.SIGTERM, Reason.DEADLINE])
+async def test_it_waits_three_seconds_from_when_the_run_is_halted(
+    held: Held, reason: Reason, autojump_clock: MockClock
+) -> None:
+    custody = await held.take()
+    held.store.refuse = lambda _verb, _name: True
+
+    async def halt() -> None:
+        await trio.sleep(10)
+        held.halt.ask(reason, 5.0)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(halt)
+        took = await held.close(custody, at_once=False)
+    assert 10 < took <= 10 + CLOSING_SECONDS + 0.1
+    assert held.incomplete
+
+
+async def test_a_lease_that_another_has_is_left_to_it(held: Held, autojump_clock: MockClock) -> None:
+    custody = await held.take()
+    held.store.objects[LEASE] = held.store._write("replace", LEASE, b"another's")
+    await held.close(custody, at_once=True)
+    assert held.store.objects[LEASE].data == b"another's"
+    assert held.said == []
+
+
+async def test_trouble_is_said_when_it_begins_and_when_it_is_over(held: Held, autojump_clock: MockClock) -> None:
+    custody = await held.take()
+    held.store.refuse = lambda verb, _name: verb == "create" and trio.current_time() < 30
+    with trio.move_on_after(60):
+        await custody.keep(held.halt)
+    assert len(held.said) == 2
+    assert held.said[0].startswith("storage: 1 results are not written yet: ")
+    assert held.said[1] == "storage works again"
+
+
+@pytest.mark.parametrize("verb", ["create", "read", "names"])
+async def test_a_run_that_cannot_begin_gives_its_lease_back(held: Held, verb: str, autojump_clock: MockClock) -> None:
+    held.store.refuse = lambda asked, name: asked == verb and name.startswith("run/")
+    with pytest.raises(StorageError):
+        await held.take()
+    assert LEASE not in held.store.objects
+
+
+async def test_a_run_that_is_stopped_at_its_beginning_gives_its_lease_back(
+    held: Held, autojump_clock: MockClock
+) -> None:
+    held.store.seconds = 1.0
+    for moment in (1.3, 1.9, 2.5, 3.5, 4.5):
+        held.store.objects.clear()
+        with trio.move_on_after(moment):
+            await held.take()
+        assert LEASE not in held.store.objects, moment
