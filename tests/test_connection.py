@@ -158,9 +158,3 @@ async def test_a_header_that_cannot_be_sent_is_a_failure_that_shows_no_token(
         await ask(connection, service.url, Authorization=f"Bearer {token}")
     assert "eyJ" not in str(error.value)
     assert service.requests == []
-
-
-async def test_a_url_that_is_too_long_is_a_failure(service: Service, connection: Connection) -> None:
-    with pytest.raises(TransportError, match="InvalidURL"):
-        await connection.exchange("POST", f"{service.url}/card/a?ticker={'x' * 70_000}", {}, None)
-    assert service.requests == []

@@ -7,11 +7,11 @@ from collections import Counter
 from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from job.connection import Origin
 from job.engines import Call, EngineName, Kind, card, financial, news, trading
 from job.plan import Plan
 from job.shapes import ID_LIMIT, IDS, Models
@@ -115,10 +115,11 @@ ids = (
 
 
 def as_sent(call: Call, prefix: str = "") -> tuple[list[str], str]:
-    """The path's segments and the query as a server reads them, after httpx has had its way with the URL."""
-    request = httpx.Request("POST", f"https://engine.example{prefix}{call.path}", content=call.body)
-    raw_path, _, query = request.url.raw_path.decode("ascii").partition("?")
-    assert request.url.host == "engine.example"
+    """The path's segments and the query as a server reads them, after the connection has had its way with the URL."""
+    url = f"https://engine.example{prefix}{call.path}"
+    request = Origin.of(url).request("POST", url, {}, call.body)
+    raw_path, _, query = request.url.target.decode("ascii").partition("?")
+    assert request.url.host == b"engine.example"
     return [unquote(segment, errors="strict") for segment in raw_path.split("/")], query
 
 

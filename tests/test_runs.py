@@ -255,7 +255,7 @@ async def test_a_qa_engine_that_is_down_is_given_up(nursery: trio.Nursery) -> No
         assert cards["not_attempted"] == 200 - cards["failed"]
 
 
-BROKEN = "import httpx\ndef broken(*_, **__): raise ZeroDivisionError('unforeseen')\nhttpx.Request = broken\n"
+BROKEN = "import httpcore\ndef broken(*_, **__): raise ZeroDivisionError('unforeseen')\nhttpcore.Request = broken\n"
 
 
 async def test_what_nobody_foresaw_ends_with_70_and_one_traceback(small: World) -> None:
