@@ -144,3 +144,6 @@ async def test_halves_that_wait_are_accounted_for_when_the_run_stops(moment: flo
         await made.play()
     assert trio.current_time() == pytest.approx(moment, abs=0.01)
     made.assert_nothing_lost()
+    asked = {ticker for asked in made.world.asked for ticker in asked.tickers}
+    finished = {ticker for event in made.world.finished for ticker in event.call.targets}
+    assert finished == asked, "halves that nobody had taken were asked for in a larger batch"
