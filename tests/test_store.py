@@ -160,7 +160,7 @@ def test_a_place_is_a_bucket_or_a_directory(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(EMULATOR is None, reason="needs fake-gcs-server")
 @pytest.mark.parametrize("verb", ["create", "replace", "delete"])
-@pytest.mark.parametrize("lost", ["reset", "503"])
+@pytest.mark.parametrize("lost", [pytest.param("reset", marks=pytest.mark.slow), "503"])
 async def test_a_write_whose_answer_was_lost_is_done(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, verb: str, lost: str
 ) -> None:

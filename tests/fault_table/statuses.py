@@ -94,7 +94,7 @@ ROWS = (
         "429: no instance is free",
         "fewer calls at a time, and more waiting, up to the engine's timeout; no attempt is spent",
         "raise the service's maximum of instances, or lower `…_ENGINE_CONCURRENCY`",
-        _passing(429, fast=True),
+        _passing(429),
     ),
     Row(
         "500",

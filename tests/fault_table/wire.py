@@ -62,7 +62,7 @@ ROWS = (
         "the call is repeated with the same `Idempotency-Key`",
         "nothing, unless it lasts: then the engine crashes, or the network does",
         (
-            *_broken("before", broken.reset(), "connection reset", fast=True),
+            *_broken("before", broken.reset(), "connection reset"),
             *_broken("after the work", broken.reset_after_work(), "connection reset"),
             *_broken("within the answer", broken.reset_in_body(), "connection"),
         ),
