@@ -16,14 +16,14 @@ import trio
 from job.check import check
 from job.engines import METHOD, Call
 from job.exits import Exit
-from job.faults import ConfigError, Fault
+from job.faults import ConfigError, Fault, quoted
 from job.history import LATEST, latest, verify
 from job.log import STDOUT, Log, write_line
 from job.plan import Plan
 from job.prepare import prepare
 from job.retold import tell
 from job.run import Order, Reporter, run
-from job.settings import Settings, read_settings
+from job.settings import Settings, is_run_id, read_settings
 from job.storage import open_store
 from job.store import StorageError, Store
 from job.terminal import Terminal
@@ -61,17 +61,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.set_defaults(command="run", json=False)  # after the subparsers, which have a default of their own
     commands.add_parser("run", help="prepare the data, then generate every card (the default)")
     resume = commands.add_parser("resume", help="continue a run that has a record")
-    resume.add_argument("run_id")
+    resume.add_argument("run_id", type=_run_id)
     plan = commands.add_parser("plan", help="print what a run would call, and call nothing")
     plan.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
     commands.add_parser("runs", help="list the latest recorded runs")
     report = commands.add_parser("report", help="show a recorded run, and what to do about what failed")
-    report.add_argument("run_id")
+    report.add_argument("run_id", type=_run_id)
     report.add_argument("--page", metavar="FILE", help="write the run's page there")
     report.add_argument("--open", action="store_true", help="open the run's page in the browser")
     commands.add_parser("verify", help="whether a run of today did all its work: exit code 0, else 1")
     commands.add_parser("check", help="validate the config and ask each engine whether it is healthy")
     return parser
+
+
+def _run_id(text: str) -> str:
+    if not is_run_id(text):
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a run id; `python -m job runs` lists them")
+    return text
 
 
 def _run(settings: Settings, faults: list[Fault], now: datetime, started: float, *, resume: bool) -> Exit:
@@ -114,6 +120,8 @@ def _runs(settings: Settings, faults: list[Fault]) -> Exit:
     except StorageError as error:
         print(f"RUNS_URI: {error}", file=sys.stderr)
         return Exit.BUSY
+    if not runs:
+        _say("no run is recorded")
     for past in runs:
         _say(f"{past.run_id}  {past.started}  {past.outcome}  {past.sentence}".rstrip())
     return Exit.DONE
@@ -149,7 +157,7 @@ def _records(settings: Settings, faults: list[Fault]) -> Store | None:
         wrong = [Fault("RUNS_URI", "is not set", "set it to where runs are recorded")]
     for fault in wrong:
         print(fault, file=sys.stderr)
-    return None if wrong or settings.runs_uri is None else open_store(settings.runs_uri, make=True)
+    return None if wrong or settings.runs_uri is None else open_store(settings.runs_uri)
 
 
 def _as_json(call: Call, url: str) -> dict[str, object]:

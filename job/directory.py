@@ -62,9 +62,12 @@ class Directory:
         """As `Store` promises."""
         with self._in_words(prefix):
             self._ensure()
+            if not self._make and not self._path.is_dir():
+                raise StorageError(f"{self._path} is not a directory")
             start = self._path / prefix.rpartition("/")[0]
             found = (path.relative_to(self._path).as_posix() for path in start.rglob("*") if path.is_file())
-            return sorted(name for name in found if name.startswith(prefix) and _PARTIAL not in name)
+            whole = (name for name in found if not name.rpartition("/")[2].startswith(_PARTIAL))
+            return sorted(name for name in whole if name.startswith(prefix))
 
     def _check(self, target: Path, generation: str) -> None:
         try:

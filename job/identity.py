@@ -12,7 +12,6 @@ import requests
 import trio
 from google.auth import default, impersonated_credentials
 from google.auth.credentials import Credentials
-from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 from google.oauth2.id_token import fetch_id_token_credentials
 
@@ -80,7 +79,7 @@ class _Source:
     async def _renew(self, renewal: "_Renewal") -> None:  # noqa: ASYNC910  the renewal was awaited
         try:
             renewal.token = await trio.to_thread.run_sync(self._refresh, abandon_on_cancel=True)
-        except (GoogleAuthError, requests.RequestException, ValueError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  google-auth meets odd answers with KeyError, TypeError and others
             renewal.error = excerpt(f"{type(error).__name__}: {error}".encode(errors="replace"))
         finally:
             self._renewal = None

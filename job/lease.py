@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -22,6 +23,7 @@ LEASE = "_lease.json"
 LASTS_SECONDS = 60.0
 RENEW_SECONDS = 15.0
 RETRY_SECONDS = 2.0
+WATCH_SECONDS = 3.0
 TRIES = 5
 TRUSTED_SECONDS = LASTS_SECONDS - GRACE_SECONDS - 5.0
 """After its last renewal a holder stops so much earlier that what is in flight ends before another may take over."""
@@ -50,7 +52,7 @@ class BusyError(Exception):
 
     def __init__(self, holder: Holder | None, me: Holder) -> None:
         super().__init__(f"run {holder.run_id} of {holder.day}, since {holder.since}" if holder else "its lease is odd")
-        self.same_plan = holder is not None and holder.plan == me.plan
+        self.same_plan = holder is not None and (holder.plan, holder.day) == (me.plan, me.day)
 
 
 @dataclass(slots=True)
@@ -99,12 +101,21 @@ class Lease:
 
 
 async def obtain(store: Store, me: Holder) -> Lease:
-    """The lease. Raises `BusyError` where another run is alive, `StorageError` where nobody can tell."""
-    for _ in range(TRIES):
+    """The lease. Raises `BusyError` where another run is alive, `StorageError` where nobody can tell.
+
+    A holder of which nobody knows whether it is alive is watched: until it renews, or for as long as the lease lasts.
+    """
+    watched: str | None = None
+    tries = 0
+    while tries < TRIES:
         asked = trio.current_time()
         try:
-            stored = await blocking(lambda: _claim(store, me))
+            stored = await blocking(partial(_claim, store, me, watched))
+        except _UnprovenError as unproven:
+            watched = watched or unproven.generation
+            await trio.sleep(WATCH_SECONDS)
         except ConflictError:
+            tries += 1
             # it changed hands in between: look again, not all at the same moment
             await trio.sleep(RETRY_SECONDS * random.random())  # noqa: S311  not for secrets
         else:
@@ -112,7 +123,16 @@ async def obtain(store: Store, me: Holder) -> Lease:
     raise StorageError(f"{LEASE} was changed by others {TRIES} times in a row")
 
 
-def _claim(store: Store, me: Holder) -> Stored:
+class _UnprovenError(Exception):
+    """The lease is not stale, but its holder may be dead."""
+
+    def __init__(self, generation: str) -> None:
+        super().__init__(generation)
+        self.generation = generation
+
+
+def _claim(store: Store, me: Holder, watched: str | None) -> Stored:
+    """Takes the lease; `watched` is the generation that it had when it was first looked at."""
     data = _written(me)
     try:
         return store.create(LEASE, data)
@@ -121,20 +141,22 @@ def _claim(store: Store, me: Holder) -> Stored:
     if there is None:
         raise ConflictError("the lease was released")
     holder = _read(there)
-    if holder is None or not _is_gone(holder, me):
-        age = _age(store, there, me)
-        if age < LASTS_SECONDS:
-            raise BusyError(holder, me)
+    alive = None if holder is None else _is_alive(holder, me)
+    if alive is None and watched not in {None, there.generation}:
+        alive = True  # it was renewed while we watched
+    if alive:
+        raise BusyError(holder, me)
+    if alive is None and _age(store, there, me) < LASTS_SECONDS:
+        raise _UnprovenError(there.generation)
     return store.replace(LEASE, data, there.generation)
 
 
-def _is_gone(holder: Holder, me: Holder) -> bool:
-    """Whether the holder is an earlier attempt at the same run that is known to have ended."""
-    if holder.run_id != me.run_id:
-        return False
-    if holder.execution is not None and holder.execution == me.execution:
-        return holder.task_attempt < me.task_attempt  # Cloud Run starts a retry when the attempt before it is over
-    return holder.machine == me.machine and not _is_running(holder.pid)
+def _is_alive(holder: Holder, me: Holder) -> bool | None:
+    """Whether the holder is alive, as far as that can be known from here without a look at its lease."""
+    if holder.execution is not None and holder.execution == me.execution and holder.run_id == me.run_id:
+        # Cloud Run starts a retry when the attempt before it is over
+        return False if holder.task_attempt < me.task_attempt else None
+    return _is_running(holder.pid) if holder.machine == me.machine else None
 
 
 def _is_running(pid: int) -> bool:

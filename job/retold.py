@@ -68,7 +68,7 @@ def _accounted(inputs: Inputs, timeline: Timeline, done: Done) -> Report:
     plan = Plan(targets, config.models, inputs.date, inputs.batch_sizes)
     engines = {}
     for engine in plan.engines():
-        failed = sum(len(call.targets) for call in timeline.failures if call.engine == engine)
+        failed = timeline.failed(engine)
         planned, ended, lane = plan.count(engine), len(done.get(engine, ())), timeline.lanes[engine]
         engines[engine] = Engine(
             planned=planned,

@@ -19,7 +19,7 @@ from job.exits import Exit
 from job.faults import ConfigError, Fault
 from job.halt import GRACE_SECONDS, Halt, Reason
 from job.identity import Tokens
-from job.inputs import RecordError
+from job.inputs import Inputs, RecordError
 from job.lease import BusyError
 from job.outcome import UNFORESEEN, Outcome, bad_config, busy, no_lease, outcome_of
 from job.phases import EngineFailedError, Phases
@@ -65,18 +65,20 @@ class Order:
 async def run(order: Order, reporter: Reporter) -> Exit:
     """Does the run, and reports its outcome once. Raises only what is a bug."""
     course = _Course(order, reporter)
-    async with trio.open_nursery() as helpers:
-        await helpers.start(_obey_signals, course.halt)
-        if order.settings.deadline is not None:
-            left = order.settings.deadline - (time.monotonic() - order.started)
-            helpers.start_soon(_obey_deadline, course.halt, left, name="deadline")
-        try:
+    outcome: Outcome | None = None
+    try:
+        async with trio.open_nursery() as helpers:
+            await helpers.start(_obey_signals, course.halt)
+            if order.settings.deadline is not None:
+                left = order.settings.deadline - (time.monotonic() - order.started)
+                helpers.start_soon(_obey_deadline, course.halt, left, name="deadline")
             outcome = await course.run(helpers)
-        except Exception:
+            reporter.finished(outcome, course.ledger)  # while signals are still heard
+            helpers.cancel_scope.cancel()
+    except Exception:
+        if outcome is None:
             reporter.finished(UNFORESEEN, course.ledger)
-            raise
-        reporter.finished(outcome, course.ledger)  # while signals are still heard
-        helpers.cancel_scope.cancel()
+        raise
     return outcome.exit
 
 
@@ -124,6 +126,9 @@ class _Course:
             inputs = await find_inputs(store, order.identity.id)
             faults = self._faults(resumable=inputs is not None)
             fresh = inputs is None
+            if inputs is not None:
+                faults = [*faults, *self._another_day(inputs)]
+                self._reporter.notices([f"run {inputs.run_id} of {inputs.day} is continued, with its recorded config"])
             prepared = await prepare(settings, faults) if inputs is None else prepare_again(settings, faults, inputs)
             inputs = inputs or new_inputs(settings, order.identity.id, prepared, order.now)
             self._reporter.notices(prepared.notices)
@@ -132,6 +137,15 @@ class _Course:
             remedy = "remove that record, or start a run of another RUN_ID"
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
         return _Ready(prepared.plan, custody)
+
+    def _another_day(self, inputs: Inputs) -> list[Fault]:
+        """A fixed RUN_ID would have tomorrow's run find today's work done, and do nothing."""
+        order, settings = self._order, self._order.settings
+        today = settings.run_date if not settings.run_date_is_explicit else None
+        if order.resume or settings.execution is not None or today in {None, inputs.day}:
+            return []
+        what = f"run {inputs.run_id} is of {inputs.day}, not of today"
+        return [Fault("RUN_ID", what, f"give another one, or continue that run: python -m job resume {inputs.run_id}")]
 
     def _faults(self, *, resumable: bool) -> list[Fault]:
         order = self._order
@@ -148,8 +162,9 @@ class _Course:
         helpers.start_soon(custody.keep, self.halt, name="custody")
         try:
             outcome = await self._call(ready, ledger, helpers)
-        except Exception:
-            await custody.close(self._report(UNFORESEEN, ledger, custody), self.halt, at_once=True)  # noqa: ASYNC120  nothing cancels this scope
+        except BaseException:  # also where a helper has failed: this task is cancelled then
+            with trio.CancelScope(shield=True):
+                await custody.close(self._report(UNFORESEEN, ledger, custody), self.halt, at_once=True)
             raise
         cut_short = self.halt.reason is not None or outcome.exit is Exit.ENGINE_FAILED
         await custody.close(self._report(outcome, ledger, custody), self.halt, at_once=cut_short)

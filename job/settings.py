@@ -213,8 +213,13 @@ def _run_date(text: str, today: date) -> str:
     return text
 
 
+def is_run_id(text: str) -> bool:
+    """Whether it can name a run: it is a part of names in storage."""
+    return _RUN_ID.match(text) is not None
+
+
 def _run_id(text: str) -> str:
-    if not _RUN_ID.match(text):
+    if not is_run_id(text):
         raise _UnfitError(
             f"{quoted(text)} is not a run id", "use up to 128 letters, digits, dots, dashes and underscores"
         )

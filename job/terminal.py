@@ -94,9 +94,10 @@ def _bars(ledger: Ledger) -> Table:
 
 
 def _table(ledger: Ledger) -> Table:
-    table = Table("engine", box=None, padding=(0, 2), header_style="bold")
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    table.add_column("engine", no_wrap=True)
     for heading in ("calls", "retries", "done", "failed", "not attempted", "p50", "p95"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for engine, tally in ledger.engines.items():
         table.add_row(engine, *_row(tally))
     return table

@@ -129,6 +129,10 @@ class Timeline:
         """The calls that failed and whose work was not done since, as far as they are kept."""
         return list({id(call): call for call in self._failed.values()}.values())
 
+    def failed(self, engine: EngineName) -> int:
+        """How many targets, or cards, of an engine failed and were not done since, as far as they are kept."""
+        return sum(name == engine for name, _ in self._failed)
+
     @property
     def prepared(self) -> float | None:
         """When the last data call was done: there the barrier was crossed, if it was."""
