@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from .simulators.service import Service
 
 EMULATOR = emulator_binary()
-KINDS = ["memory", "directory", *(["bucket"] if EMULATOR else [])]
+KINDS = ["memory", "directory", *([pytest.param("bucket", marks=pytest.mark.slow)] if EMULATOR else [])]
 T = TypeVar("T")
 
 

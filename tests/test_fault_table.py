@@ -41,7 +41,7 @@ def cases() -> list[Any]:
 async def test_a_fault_ends_as_the_table_says(nursery: trio.Nursery, row: Row, case: Case) -> None:
     if case.bucket and EMULATOR is None:
         pytest.skip("needs fake-gcs-server")
-    async with open_world(nursery, CONFIG, latency=QUICK, emulator=EMULATOR) as world:
+    async with open_world(nursery, CONFIG, latency=QUICK, emulator=EMULATOR, tls=case.tls) as world:
         env = {**ENV, "RUNS_URI": world.runs_uri, **case.env, **(case.arrange(world) or {})}
         with trio.fail_after(case.seconds):
             outcome = await case.play(world, env)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 EMULATOR = emulator_binary()
 ALL = {(ticker, card) for ticker in TICKERS for card in CARDS}
 MOMENTS = 30
-FAST = (3, 17)
+FAST = (17,)
 REQUESTS = 100
 """Of a whole run, to engines, token server and storage: a moment is the arrival of one, or soon after."""
 

@@ -59,6 +59,8 @@ class Case:
     """The process is gone by then."""
     fast: bool = False
     """Whether `make test` plays it."""
+    tls: bool = False
+    """Whether the engines speak https."""
     bucket: bool = False
     """Whether it needs the storage emulator."""
     record: bool = True

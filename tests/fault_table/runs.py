@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from typing import TYPE_CHECKING
+
+import trio
 
 from tests.altered import MAD_CLOCK, SHORT_LEASE, altered
 from tests.runs import until
@@ -78,6 +81,35 @@ def _twice(count: int, *, alike: bool) -> Play:
         return outcomes[-1]
 
     return play
+
+
+def _together(run_ids: list[str]) -> Play:
+    """All are started at the same moment: one does the work, the others call nobody."""
+
+    async def play(world: World, env: Env) -> Outcome:
+        gate = trio.Event()  # the one is at work until the others have gone
+        world.qa.script.append(Fault(when.always, do.held(gate)))
+        env = {**env, "QA_ENGINE_TIMEOUT": "60"}
+        jobs = [await world.start_job(env={**env, "RUN_ID": run_id}) for run_id in run_ids]
+        await until(lambda: sum(job.process.returncode is not None for job in jobs) == len(jobs) - 1, 25)
+        gate.set()
+        outcomes = [await job.outcome() for job in jobs]
+        ends = Counter((outcome.exit_code, outcome.finished["outcome"]) for outcome in outcomes)
+        assert ends == {(0, "succeeded"): 1, (0, "superseded"): len(run_ids) - 1}
+        assert len(world.qa.requests) == PLANNED
+        assert len({trace for trace in (seen.headers.get("traceparent", "")[:35] for seen in world.seen) if trace}) == 1
+        return next(outcome for outcome in outcomes if outcome.finished["outcome"] == "superseded")
+
+    return play
+
+
+async def deadline_at_the_config(world: World, env: Env) -> Outcome:
+    """The config is still not read when the deadline comes."""
+    assert world.storage
+    world.storage.script.append(Fault(when.always, do.hang()))
+    outcome = await world.run_job(env={**env, "RUN_DEADLINE_SECONDS": "2"}, seconds=15)
+    assert outcome.seconds < 3.5
+    return outcome
 
 
 async def paused(world: World, env: Env) -> Outcome:
@@ -176,6 +208,15 @@ ROWS = (
         (
             Case("the same plan", "superseded", 0, cards=(0, 0, 0, 0), play=_twice(1, alike=True), record=False),
             Case("four of them", "superseded", 0, cards=(0, 0, 0, 0), play=_twice(4, alike=True), record=False),
+            Case(
+                "five at the same moment",
+                "superseded",
+                0,
+                cards=(0, 0, 0, 0),
+                play=_together(["a", "b", "c", "d", "e"]),
+                record=False,
+            ),
+            Case("twins", "superseded", 0, cards=(0, 0, 0, 0), play=_together(["night", "night"]), record=False),
             Case("another day", "busy", 75, cards=(0, 0, 0, 0), play=_twice(1, alike=False), record=False),
         ),
     ),
@@ -199,6 +240,7 @@ ROWS = (
         "no new call; data calls are cut off, cards in flight get 5 s; what is missing is said",
         "`python -m job resume RUN_ID`; on Cloud Run the task's retry does so by itself",
         (
+            _late("config", deadline_at_the_config, (0, 0, 0, 0), bucket=True, record=False),
             _late("data", _deadline("financial", 20.0), NONE, fast=True),
             _late("cards", _deadline("qa", 3.5), None),
             _late("cards that hang", _deadline("qa", 50.0), (0, 0, 16, 14)),

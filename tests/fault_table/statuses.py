@@ -68,7 +68,7 @@ ROWS = (
         "403: the job's account may not call the engine",
         "the call is not repeated; where the QA engine refuses everything, the run stops asking",
         "give the account `roles/run.invoker` on that service",
-        _final(403, down=True, fast=True),
+        _final(403, down=True),
     ),
     Row(
         "404",

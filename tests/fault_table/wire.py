@@ -157,6 +157,7 @@ ROWS = (
             data_failed("refused", _stopped("trading"), "connection refused"),
             qa_down("refused by qa", _stopped("qa"), "connection refused"),
             data_failed("TLS", lambda world: {"NEWS_ENGINE_URL": world.news.url.replace("http:", "https:")}, "TLS: "),
+            data_failed("bad certificate", lambda _world: {"SSL_CERT_FILE": None}, "certificate", tls=True),
         ),
     ),
 )
