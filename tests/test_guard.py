@@ -49,6 +49,7 @@ FORGOTTEN = "removed {\n from = terraform_data.one\n lifecycle { destroy = false
 READ = f'{ONE}\ndata "terraform_remote_state" "x" {{\n backend = "local"\n depends_on = [terraform_data.one]\n}}'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("roots", "refusals"),
     [

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from .simulators.when import When
 
 
+pytestmark = pytest.mark.slow  # what the simulators promise, the job's own tests rest on
+
+
 @pytest.fixture
 async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
     async with open_world(nursery, {}) as opened:

@@ -15,6 +15,8 @@ from .simulators.world import World, open_world
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+pytestmark = pytest.mark.slow  # what the simulators promise, the job's own tests rest on
+
 CONFIG = {"ticker_list.json": ["AAPL"], "card_types.json": ["news_card"]}
 
 
