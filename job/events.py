@@ -28,6 +28,7 @@ class AttemptEnded:
     failure: Failure | None
     wait: float | None
     bound: int
+    traceparent: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,7 +245,9 @@ class Executor:
             self._finish(course, Failure(Cause.INTERRUPTED, text, course.last.status if course.last else None))
 
     def _ended(self, course: _Course, failure: Failure | None, wait: float | None) -> AttemptEnded:
-        return AttemptEnded(course.call, course.started, course.ended, failure, wait, self._bound.limit)
+        return AttemptEnded(
+            course.call, course.started, course.ended, failure, wait, self._bound.limit, course.traceparent
+        )
 
     def _finish(self, course: _Course, failure: Failure | None) -> None:
         finished = CallFinished(

@@ -82,8 +82,6 @@ class Log:
             "attempts": event.attempts,
             "status": event.status,
             "seconds": round(event.ended - event.started, 4),
-            "traceparent": event.traceparent,
-            "logging.googleapis.com/spanId": event.traceparent[36:52],
         }
         if failure is None:
             self._write(
@@ -119,4 +117,11 @@ def write_line(line: bytes) -> None:
 
 def _call(event: CallFinished | AttemptEnded) -> dict[str, object]:
     call = event.call
-    return {"engine": call.engine, "targets": call.targets, "card_type": call.card_type, "bound": event.bound}
+    return {
+        "engine": call.engine,
+        "targets": call.targets,
+        "card_type": call.card_type,
+        "bound": event.bound,
+        "traceparent": event.traceparent,
+        "logging.googleapis.com/spanId": event.traceparent[36:52],
+    }

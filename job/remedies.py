@@ -21,7 +21,8 @@ _CAUSE = {
     Cause.TRANSPORT: "No whole answer came. Check that the service is up and that {ENGINE}_ENGINE_URL is right, then "
     "resume the run.",
     Cause.IDENTITY: "No token could be had. Check the job's service account, and IMPERSONATE_SERVICE_ACCOUNT if set.",
-    Cause.UNREADABLE: "This is not the engine's answer. Check what stands at {ENGINE}_ENGINE_URL.",
+    Cause.UNREADABLE: "This is not an answer of the engine. Look into its log by the trace; "
+    "where every call fails so, check {ENGINE}_ENGINE_URL.",
     Cause.INTERRUPTED: "The run ended before the answer came. Resume the run: it is asked for again.",
 }
 _DENIED: dict[EngineName, str] = {

@@ -32,9 +32,9 @@ MAY_CHANGE = {
     # Not: the account, networks, volumes, secrets (env.value_source), keys, protection.
     "google_cloud_run_v2_job": (
         *("annotations", "effective_annotations", "effective_labels", "labels", "terraform_labels"),
-        *(f"template.{name}" for name in ("annotations", "labels", "parallelism", "task_count")),
+        *(f"template.{name}" for name in ("annotations", "labels")),
         *(f"template.template.{name}" for name in ("max_retries", "timeout")),
-        *(f"template.template.containers.{name}" for name in ("args", "command", "image", "resources")),
+        *(f"template.template.containers.{name}" for name in ("args", "image", "resources")),
         *(f"template.template.containers.env.{name}" for name in ("name", "value")),
     ),
     # Not: whom it calls, what it says there, as whom.

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.simulators.job import ROOT
 from tests.terraform.command import PROJECT, Terraform
 from tests.terraform.sample import IMAGE, LITTLE, NEXT_IMAGE
 
@@ -134,3 +135,8 @@ def test_checkov_finds_what_is_wrong(own_root: Path) -> None:
     done = subprocess.run([PROJECT / ".checkov/bin/checkov", *words], capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "CKV_GCP_114" in done.stdout
+
+
+def test_apply_asks_the_guard_of_the_config_between_plan_and_apply() -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\napply: plan ")[2].partition("\n\n")[0]
+    assert 0 < recipe.index("config-guard") < recipe.index("terraform -chdir=terraform apply")

@@ -11,7 +11,7 @@ def table() -> str:
     rows = [
         _row(name, body) for name, body in re.findall(r'^variable "(\w+)" \{\n(.*?)^\}', text, re.MULTILINE | re.DOTALL)
     ]
-    return "\n".join(["| variable | default | |", "| --- | --- | --- |", *rows])
+    return "\n".join(["| variable | default | meaning |", "| --- | --- | --- |", *rows])
 
 
 def _row(name: str, body: str) -> str:
