@@ -144,10 +144,8 @@ def _claim(store: Store, me: Holder, watched: str | None) -> Stored:
     alive = None if holder is None else _is_alive(holder, me)
     if alive is None and watched not in {None, there.generation}:
         alive = True  # it was renewed while we watched
-    if alive:
-        raise BusyError(holder, me)
-    if alive is None and _age(store, there, me) < LASTS_SECONDS:
-        raise _UnprovenError(there.generation)
+    if alive is not False and _age(store, there, me) < LASTS_SECONDS:
+        raise BusyError(holder, me) if alive else _UnprovenError(there.generation)
     return store.replace(LEASE, data, there.generation)
 
 
