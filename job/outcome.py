@@ -64,7 +64,7 @@ def busy(error: BusyError) -> Outcome:
 
 def no_lease(error: StorageError) -> Outcome:
     """Nobody can tell whether another run is alive."""
-    return Outcome("no_lease", Exit.BUSY, f"RUNS_URI: the lease cannot be had: {error}. Nothing was called.", error)
+    return Outcome("no_lease", Exit.BUSY, f"The lease cannot be had: RUNS_URI: {error}. Nothing was called.", error)
 
 
 UNFORESEEN = Outcome("unforeseen", Exit.UNFORESEEN, "The job has a bug: its traceback is on standard error.")
