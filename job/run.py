@@ -19,7 +19,7 @@ from job.exits import Exit
 from job.faults import ConfigError, Fault
 from job.halt import GRACE_SECONDS, Halt, Reason
 from job.identity import Tokens
-from job.inputs import Inputs, RecordError
+from job.inputs import RecordError
 from job.lease import BusyError
 from job.outcome import UNFORESEEN, Outcome, bad_config, busy, no_lease, outcome_of
 from job.phases import EngineFailedError, Phases
@@ -127,7 +127,6 @@ class _Course:
             faults = self._faults(resumable=inputs is not None)
             fresh = inputs is None
             if inputs is not None:
-                faults = [*faults, *self._another_day(inputs)]
                 self._reporter.notices([f"run {inputs.run_id} of {inputs.day} is continued, with its recorded config"])
             prepared = await prepare(settings, faults) if inputs is None else prepare_again(settings, faults, inputs)
             inputs = inputs or new_inputs(settings, order.identity.id, prepared, order.now)
@@ -137,15 +136,6 @@ class _Course:
             remedy = "remove that record, or start a run of another RUN_ID"
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
         return _Ready(prepared.plan, custody)
-
-    def _another_day(self, inputs: Inputs) -> list[Fault]:
-        """A fixed RUN_ID would have tomorrow's run find today's work done, and do nothing."""
-        order, settings = self._order, self._order.settings
-        today = settings.run_date if not settings.run_date_is_explicit else None
-        if order.resume or settings.execution is not None or today in {None, inputs.day}:
-            return []
-        what = f"run {inputs.run_id} is of {inputs.day}, not of today"
-        return [Fault("RUN_ID", what, f"give another one, or continue that run: python -m job resume {inputs.run_id}")]
 
     def _faults(self, *, resumable: bool) -> list[Fault]:
         order = self._order
