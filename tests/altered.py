@@ -57,11 +57,11 @@ import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))
 """
 
-# The peak of the process's memory, in MiB, is in a file when it has ended.
-PEAK = """
-import atexit, pathlib, resource
-atexit.register(lambda: pathlib.Path({file!r}).write_text(
-    str(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)))
+# Linux's account of the process, its peak of memory (`VmHWM`) among the rest, is in a file when it has ended.
+# `ru_maxrss` would not do: a process that was just started has that of its parent.
+ACCOUNT = """
+import atexit, pathlib
+atexit.register(lambda: pathlib.Path({file!r}).write_text(pathlib.Path("/proc/self/status").read_text()))
 """
 
 

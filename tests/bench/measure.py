@@ -75,7 +75,7 @@ class Measured:
     cpu: float
     """Seconds, user and system, of the whole process."""
     peak: int
-    """Bytes of resident memory at their peak."""
+    """Bytes of resident memory at their peak; on Linux never less than the (small) measuring process's."""
     connections: int
 
     @property
