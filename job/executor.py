@@ -1,54 +1,27 @@
 """Makes every call of one engine: the same code for all four."""
 
-import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Protocol
 
 import trio
 
-from job.answers import Cause, Failure, Reply, judge
+from job.answers import Cause, Failure, judge
 from job.backlog import Backlog
 from job.bound import Bound
 from job.connection import TransportError
 from job.engines import BATCHES, METHOD, Call
-from job.events import AttemptEnded, AttemptStarted, CallFinished, Spoilt, Watch
-from job.halt import Halt, HaltedError
+from job.events import AttemptEnded, AttemptStarted, CallFinished, Spoilt
+from job.halt import HaltedError
 from job.identity import IdentityError
+from job.means import Exchanger, Means
 from job.retry import Tries, is_halved
 from job.settings import EngineSettings
-from job.trace import USER_AGENT, Run
+from job.trace import USER_AGENT
 
 CUT_OFF = Failure(Cause.INTERRUPTED, "cut off")
 SPOILT_KEPT = 10
 """Attempts of one call that its result tells of: a rejected call may have hundreds."""
-
-
-class Exchanger(Protocol):
-    """What a worker needs of its connection."""
-
-    async def exchange(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Reply: ...
-    async def aclose(self) -> None: ...
-
-
-class TokenGiver(Protocol):
-    """What a worker needs of the run's identity."""
-
-    def at_hand(self, audience: str, rejected: str | None = None) -> str | None: ...
-    async def get(self, audience: str, rejected: str | None = None) -> str: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What the executors of a run share."""
-
-    run: Run
-    tokens: TokenGiver
-    connect: Callable[[], Exchanger]
-    halt: Halt
-    watch: Watch
-    dice: Callable[[], float] = random.random
 
 
 @dataclass(slots=True)

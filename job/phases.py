@@ -11,8 +11,9 @@ from job.answers import Cause
 from job.breaker import Breaker
 from job.engines import DATA_ENGINES, EngineName, Item, named
 from job.events import CallFinished
-from job.executor import Executor, Means
+from job.executor import Executor
 from job.halt import Reason
+from job.means import Means
 from job.plan import Plan
 from job.settings import EngineSettings
 from job.tally import Ledger

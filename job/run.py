@@ -14,13 +14,13 @@ from job.closing import Circumstances, Report, closing_report
 from job.connection import Connection, tls_context
 from job.custody import Custody, new_inputs, take
 from job.events import Event
-from job.executor import Means
 from job.exits import Exit
 from job.faults import ConfigError, Fault
 from job.halt import GRACE_SECONDS, Halt, Reason
 from job.identity import Tokens
 from job.inputs import RecordError
 from job.lease import BusyError
+from job.means import Means
 from job.outcome import UNFORESEEN, Outcome, bad_config, busy, no_lease, outcome_of
 from job.phases import EngineFailedError, Phases
 from job.plan import Plan

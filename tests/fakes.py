@@ -14,8 +14,8 @@ import trio
 from job.answers import Reply
 from job.engines import DATA_ENGINES, DataEngineName, EngineName
 from job.events import CallFinished, Event
-from job.executor import Means
 from job.halt import Halt
+from job.means import Means
 from job.phases import Phases
 from job.plan import Plan
 from job.settings import EngineSettings
