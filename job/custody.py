@@ -12,13 +12,13 @@ import trio
 from job.closing import Report
 from job.halt import Halt, HaltedError
 from job.inputs import ConfigObject, Inputs
-from job.lease import Holder, Lease, machine, obtain
+from job.lease import Holder, Lease, machine
 from job.page import render
 from job.plan import Plan
 from job.prepare import Prepared
 from job.record import Done, Record
 from job.settings import Settings
-from job.store import StorageError, Store
+from job.store import StorageError
 from job.version import VERSION
 
 CLOSING_SECONDS = 3.0
@@ -54,12 +54,6 @@ class Custody:
     done: Done
     """What earlier attempts at the run have done."""
     say: Say
-
-    async def keep(self, halt: Halt) -> None:
-        """Renews the one and writes the other behind the run; halts the run where the lease is lost."""
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self.lease.keep, halt, Trouble(self.say), name="lease")
-            nursery.start_soon(self.record.journal.keep, name="journal")
 
     async def close(self, report: Report, halt: Halt, *, at_once: bool) -> None:  # noqa: ASYNC910  both branches await storage
         """Writes what is unwritten, the report and its page, and gives the lease back; what cannot be done is said.
@@ -99,14 +93,10 @@ class Custody:
             self.say(f"the page of the run is not written: {error}", True)
 
 
-async def take(store: Store, settings: Settings, plan: Plan, inputs: Inputs, say: Say, *, fresh: bool) -> Custody:
-    """Obtains the lease, then begins the record of a fresh run, or reads what the record of an earlier attempt holds.
-
-    Raises `BusyError` where another run is alive, `StorageError`, and `RecordError` where the record cannot be used.
-    """
-    owner = secrets.token_hex(8)
-    me = Holder(
-        owner=owner,
+def holder(settings: Settings, plan: Plan, inputs: Inputs) -> Holder:
+    """This process, as whoever else wants the lease learns of it."""
+    return Holder(
+        owner=secrets.token_hex(8),
         run_id=inputs.run_id,
         plan=plan.digest(),
         day=inputs.day,
@@ -116,8 +106,15 @@ async def take(store: Store, settings: Settings, plan: Plan, inputs: Inputs, say
         execution=settings.execution,
         task_attempt=settings.task_attempt,
     )
-    lease = await obtain(store, me)
-    record = Record(store, inputs.run_id, owner, Trouble(say))
+
+
+async def take(lease: Lease, plan: Plan, inputs: Inputs, say: Say, *, fresh: bool) -> Custody:
+    """Begins the record of a fresh run, or reads what the record of an earlier attempt holds.
+
+    That may take longer than a lease lasts: it must be kept meanwhile. It is given back where this raises:
+    `StorageError`, and `RecordError` where the record cannot be used.
+    """
+    record = Record(lease.store, inputs.run_id, lease.holder.owner, Trouble(say))
     try:
         if fresh:
             await record.begin(inputs)

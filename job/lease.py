@@ -151,10 +151,14 @@ def _claim(store: Store, me: Holder, watched: str | None) -> Stored:
 
 def _is_alive(holder: Holder, me: Holder) -> bool | None:
     """Whether the holder is alive, as far as that can be known from here without a look at its lease."""
-    if holder.execution is not None and holder.execution == me.execution and holder.run_id == me.run_id:
-        # Cloud Run starts a retry when the attempt before it is over
-        return False if holder.task_attempt < me.task_attempt else None
-    return _is_running(holder.pid) if holder.machine == me.machine else None
+    if holder.execution is not None or me.execution is not None:
+        # Instances of Cloud Run may look alike from within. It starts a retry when the attempt before it is over.
+        retried = (holder.execution, holder.run_id) == (me.execution, me.run_id)
+        return False if retried and holder.task_attempt < me.task_attempt else None
+    if holder.machine != me.machine:
+        return None
+    # A container that was started again may give the same number to the same process.
+    return holder.pid != me.pid and _is_running(holder.pid)
 
 
 def _is_running(pid: int) -> bool:

@@ -12,14 +12,14 @@ import trio
 
 from job.closing import Circumstances, Report, closing_report
 from job.connection import Connection, tls_context
-from job.custody import Custody, new_inputs, take
+from job.custody import Custody, Trouble, holder, new_inputs, take
 from job.events import Event
 from job.exits import Exit
 from job.faults import ConfigError, Fault
 from job.halt import GRACE_SECONDS, Halt, Reason
 from job.identity import Tokens
 from job.inputs import RecordError
-from job.lease import BusyError
+from job.lease import BusyError, obtain
 from job.means import Means
 from job.outcome import UNFORESEEN, Outcome, bad_config, busy, no_lease, outcome_of
 from job.phases import EngineFailedError, Phases
@@ -101,7 +101,7 @@ class _Course:
         ready: _Ready | None = None
         try:
             with self.halt.phase(graceful=False):
-                ready = await self._make_ready()
+                ready = await self._make_ready(helpers)
         except ConfigError as error:
             self._reporter.faults(error.faults)
             return bad_config(len(error.faults))  # noqa: ASYNC910  the config was awaited
@@ -114,14 +114,14 @@ class _Course:
         self.ledger = Ledger(ready.plan, ready.custody.done if ready.custody else {})
         return await self._conduct(ready, self.ledger, helpers)
 
-    async def _make_ready(self) -> _Ready:
+    async def _make_ready(self, helpers: trio.Nursery) -> _Ready:
         """The plan, and where runs are recorded the lease and the record."""
         order, settings = self._order, self._order.settings
         if settings.runs_uri is None:
             prepared = await prepare(settings, self._faults(resumable=False))
             self._reporter.notices([*prepared.notices, UNRECORDED])
             return _Ready(prepared.plan, None)
-        store = open_store(settings.runs_uri, make=True)
+        store, say = open_store(settings.runs_uri, make=True), self._reporter.storage
         try:
             inputs = await find_inputs(store, order.identity.id)
             faults = self._faults(resumable=inputs is not None)
@@ -131,7 +131,9 @@ class _Course:
             prepared = await prepare(settings, faults) if inputs is None else prepare_again(settings, faults, inputs)
             inputs = inputs or new_inputs(settings, order.identity.id, prepared, order.now)
             self._reporter.notices(prepared.notices)
-            custody = await take(store, settings, prepared.plan, inputs, self._reporter.storage, fresh=fresh)
+            lease = await obtain(store, holder(settings, prepared.plan, inputs))
+            helpers.start_soon(lease.keep, self.halt, Trouble(say), name="lease")
+            custody = await take(lease, prepared.plan, inputs, say, fresh=fresh)
         except RecordError as error:
             remedy = "remove that record, or start a run of another RUN_ID"
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
@@ -149,7 +151,7 @@ class _Course:
         custody = ready.custody
         if custody is None:
             return await self._call(ready, ledger, helpers)
-        helpers.start_soon(custody.keep, self.halt, name="custody")
+        helpers.start_soon(custody.record.journal.keep, name="journal")
         try:
             outcome = await self._call(ready, ledger, helpers)
         except BaseException:  # also where a helper has failed: this task is cancelled then

@@ -10,10 +10,10 @@ import trio
 from trio.testing import MockClock
 
 from job.closing import opened
-from job.custody import CLOSING_SECONDS, Custody, take
+from job.custody import CLOSING_SECONDS, Custody, Trouble, holder, take
 from job.engines import card
 from job.halt import Halt, Reason
-from job.lease import LEASE, TRUSTED_SECONDS
+from job.lease import LASTS_SECONDS, LEASE, TRUSTED_SECONDS, obtain
 from job.settings import Settings, read_settings
 from job.store import StorageError
 
@@ -35,10 +35,17 @@ class Held:
     said: list[str] = field(default_factory=list)
     halt: Halt = field(default_factory=Halt)
 
+    def say(self, text: str, _wrong: bool) -> None:
+        self.said.append(text)
+
     async def take(self, *, fresh: bool = True) -> Custody:
-        custody = await take(
-            self.store, settings(), PLAN, INPUTS, lambda text, _wrong: self.said.append(text), fresh=fresh
-        )
+        lease = await obtain(self.store, holder(settings(), PLAN, INPUTS))
+        async with trio.open_nursery() as helpers:
+            helpers.start_soon(lease.keep, self.halt, Trouble(self.say))
+            try:
+                custody = await take(lease, PLAN, INPUTS, self.say, fresh=fresh)
+            finally:
+                helpers.cancel_scope.cancel()
         custody.record.watch(finished(card("A", "news_card", None, [])))
         return custody
 
@@ -46,7 +53,8 @@ class Held:
         """How long it took."""
         begun = trio.current_time()
         async with trio.open_nursery() as helpers:
-            helpers.start_soon(custody.keep, self.halt)
+            helpers.start_soon(custody.lease.keep, self.halt, Trouble(self.say))
+            helpers.start_soon(custody.record.journal.keep)
             await trio.testing.wait_all_tasks_blocked()
             await custody.close(opened(INPUTS), self.halt, at_once=at_once)
             helpers.cancel_scope.cancel()
@@ -132,16 +140,24 @@ async def test_trouble_is_said_when_it_begins_and_when_it_is_over(held: Held, au
     custody = await held.take()
     held.store.refuse = lambda verb, _name: verb == "create" and trio.current_time() < 30
     with trio.move_on_after(60):
-        await custody.keep(held.halt)
+        await custody.record.journal.keep()
     assert len(held.said) == 2
     assert held.said[0].startswith("storage: 1 results are not written yet: ")
     assert held.said[1] == "storage works again"
 
 
+async def test_the_lease_is_renewed_while_the_record_is_read(held: Held, autojump_clock: MockClock) -> None:
+    held.store.seconds = 14.0
+    await held.take()
+    assert trio.current_time() > LASTS_SECONDS
+    assert held.store.count("replace", LEASE) >= 2
+    assert held.halt.reason is None
+
+
 @pytest.mark.parametrize("verb", ["create", "read", "names"])
 async def test_a_run_that_cannot_begin_gives_its_lease_back(held: Held, verb: str, autojump_clock: MockClock) -> None:
     held.store.refuse = lambda asked, name: asked == verb and name.startswith("run/")
-    with pytest.raises(StorageError):
+    with pytest.RaisesGroup(StorageError):
         await held.take()
     assert LEASE not in held.store.objects
 

@@ -32,7 +32,7 @@ def holder(owner: str = "one", **changes: Any) -> Holder:
         "day": "2026-11-24",
         "since": "9999-12-31T23:59:59+00:00",  # a holder's clock is not trusted
         "machine": machine(),
-        "pid": os.getpid(),
+        "pid": os.getppid() if owner == "one" else os.getpid(),
         "execution": None,
         "task_attempt": 0,
     }
@@ -96,10 +96,11 @@ async def test_of_many_who_want_it_one_gets_it(store: Store, monkeypatch: pytest
         return 1e9 if b'"owner":"one"' in there.data else age(store, there, me)
 
     monkeypatch.setattr(module, "_age", only_the_first_is_old)
+    monkeypatch.setattr(module, "_is_running", lambda _pid: True)
 
     async def want(owner: str) -> None:
         try:
-            await obtain(store, holder(owner))
+            await obtain(store, holder(owner, pid=int(owner[1:])))
         except BusyError:
             busy.append(owner)
         else:
@@ -126,7 +127,10 @@ RETRY = {"run_id": "exec", "execution": "exec", "machine": "old"}
         ({**RETRY, "task_attempt": 1}, {**RETRY, "task_attempt": 1, "machine": "new"}, False),
         ({**RETRY, "task_attempt": 1}, {**RETRY, "task_attempt": 0, "machine": "new"}, False),
         ({**RETRY}, {**RETRY, "execution": "other", "task_attempt": 1, "machine": "new"}, False),
-        ({**RETRY}, {**RETRY, "run_id": "other", "task_attempt": 1}, True),
+        ({**RETRY}, {**RETRY, "run_id": "other", "task_attempt": 1}, False),
+        ({**RETRY}, {**RETRY, "execution": "other", "run_id": "other"}, False),
+        ({"machine": "m"}, {**RETRY, "machine": "m"}, False),
+        ({**RETRY, "machine": "m"}, {"machine": "m"}, False),
         ({"run_id": "r", "machine": "m"}, {"run_id": "r", "machine": "m"}, True),
         ({"run_id": "r", "machine": "m"}, {"run_id": "r", "machine": "n"}, False),
         ({"run_id": "r", "machine": "m"}, {"run_id": "s", "machine": "m"}, True),
@@ -140,6 +144,13 @@ async def test_who_may_enter_again(store: Store, old: dict[str, Any], new: dict[
     else:
         with pytest.raises(trio.TooSlowError), trio.fail_after(0.3):
             await obtain(store, holder("new", **new))
+
+
+async def test_a_process_is_not_its_own_twin(store: Store) -> None:
+    """A container that was started again may give the same number to the same process."""
+    await obtain(store, holder(pid=os.getpid()))
+    await obtain(store, holder("two", pid=os.getpid()))
+    assert await there(store) == holder("two")
 
 
 async def test_a_holder_elsewhere_is_alive_once_it_renews(memory: Memory, autojump_clock: MockClock) -> None:
