@@ -128,8 +128,21 @@ resource "google_cloud_run_v2_job_iam_member" "build" {
   project  = var.project_id
   location = var.region
   name     = each.value.name
-  role     = "roles/run.developer"
+  role     = google_project_iam_custom_role.jobs[0].id
   member   = google_service_account.builder["build"].member
+}
+
+# Every role of Cloud Run's that updates a job also runs it, with what overrides one likes, and deletes it.
+resource "google_project_iam_custom_role" "jobs" {
+  count = local.build_on ? 1 : 0
+
+  project     = var.project_id
+  role_id     = "${replace(var.name, "-", "_")}_jobs"
+  title       = "Update the jobs of ${var.name}"
+  description = "Changes jobs in place"
+  permissions = ["run.jobs.get", "run.jobs.update"]
+
+  depends_on = [google_project_service.main]
 }
 
 # A schedule has no IAM policy of its own, and every role of the service's also creates, deletes and runs.

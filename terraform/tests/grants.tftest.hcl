@@ -77,6 +77,12 @@ run "the_scheduler_starts_the_verification_too" {
 run "with_a_build" {
   command = plan
 
+  override_resource {
+    target          = google_project_iam_custom_role.jobs
+    override_during = plan
+    values          = { id = "projects/my-project/roles/batch_orchestrator_jobs" }
+  }
+
   variables {
     build = {
       repository   = "projects/my-project/locations/asia-east1/connections/github/repositories/cards"
@@ -109,8 +115,11 @@ run "with_a_build" {
     error_message = "A refresh only reads."
   }
   assert {
-    condition     = google_project_iam_custom_role.schedules[0].permissions == toset(["cloudscheduler.jobs.enable", "cloudscheduler.jobs.pause", "cloudscheduler.jobs.update"])
-    error_message = "A build updates schedules, no more."
+    condition = (
+      google_project_iam_custom_role.schedules[0].permissions == toset(["cloudscheduler.jobs.enable", "cloudscheduler.jobs.pause", "cloudscheduler.jobs.update"])
+      && google_project_iam_custom_role.jobs[0].permissions == toset(["run.jobs.get", "run.jobs.update"])
+    )
+    error_message = "A build updates schedules and jobs, no more."
   }
   assert {
     condition = (
@@ -125,7 +134,7 @@ run "with_a_build" {
       google_artifact_registry_repository_iam_member.build[0].role == "roles/artifactregistry.writer"
       && google_artifact_registry_repository_iam_member.build[0].member == "serviceAccount:batch-orchestrator-build@my-project.iam.gserviceaccount.com"
       && { for key, grant in google_cloud_run_v2_job_iam_member.build : key => "${grant.name} ${grant.role} ${grant.member}" }
-      == { run = "batch-orchestrator roles/run.developer serviceAccount:batch-orchestrator-build@my-project.iam.gserviceaccount.com" }
+      == { run = "batch-orchestrator projects/my-project/roles/batch_orchestrator_jobs serviceAccount:batch-orchestrator-build@my-project.iam.gserviceaccount.com" }
       && { for key, grant in google_service_account_iam_member.build : key => "${grant.role} ${grant.service_account_id}" } == {
         job       = "roles/iam.serviceAccountUser projects/my-project/serviceAccounts/batch-orchestrator-job@my-project.iam.gserviceaccount.com"
         scheduler = "roles/iam.serviceAccountUser projects/my-project/serviceAccounts/batch-orchestrator-scheduler@my-project.iam.gserviceaccount.com"

@@ -31,8 +31,8 @@ BUILD_GRANTS = {
     (BUILD, "roles/artifactregistry.writer", "my-project/batch-orchestrator"),
     (BUILD, "roles/iam.serviceAccountUser", f"projects/my-project/serviceAccounts/{JOB.partition(':')[2]}"),
     (BUILD, "roles/iam.serviceAccountUser", f"projects/my-project/serviceAccounts/{SCHEDULER.partition(':')[2]}"),
-    (BUILD, "roles/run.developer", "my-project/batch-orchestrator"),
-    (BUILD, "roles/run.developer", "my-project/batch-orchestrator-verify"),
+    (BUILD, "projects/my-project/roles/batch_orchestrator_jobs", "my-project/batch-orchestrator"),
+    (BUILD, "projects/my-project/roles/batch_orchestrator_jobs", "my-project/batch-orchestrator-verify"),
     (BUILD, "projects/my-project/roles/batch_orchestrator_schedules", "my-project"),
     (BUILD, "roles/storage.objectUser", CONFIG),
     (BUILD, "roles/storage.objectUser", "my-state"),
@@ -96,6 +96,7 @@ def test_the_grants_are_these_and_no_others(everything: dict[str, Any]) -> None:
 def test_the_custom_roles_hold_this_and_no_more(everything: dict[str, Any]) -> None:
     roles = resources(everything, "google_project_iam_custom_role").values()
     assert {role["role_id"]: set(role["permissions"]) for role in roles} == {
+        "batch_orchestrator_jobs": {"run.jobs.get", "run.jobs.update"},
         "batch_orchestrator_refresh": REFRESHED,
         "batch_orchestrator_schedules": {f"cloudscheduler.jobs.{verb}" for verb in ("enable", "pause", "update")},
     }
