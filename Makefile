@@ -113,7 +113,7 @@ COMMIT = $(shell git describe --always --dirty --abbrev=40 --exclude='*')
 
 .PHONY: image
 image: ## build the image
-	docker build --tag $(IMAGE_NAME):deployed-$(COMMIT) --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) .
+	docker build --platform linux/amd64 --tag $(IMAGE_NAME):deployed-$(COMMIT) --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) .
 
 .PHONY: push
 push: image ## push the image, and say by which digest to apply it

@@ -140,3 +140,10 @@ def test_checkov_finds_what_is_wrong(own_root: Path) -> None:
 def test_apply_asks_the_guard_of_the_config_between_plan_and_apply() -> None:
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\napply: plan ")[2].partition("\n\n")[0]
     assert 0 < recipe.index("config-guard") < recipe.index("terraform -chdir=terraform apply")
+
+
+def test_an_image_is_built_for_the_machines_that_run_it() -> None:
+    """A Mac's own would be refused by Cloud Run, which runs amd64 alone."""
+    words = ["make", "--dry-run", "image", "IMAGE_NAME=an/image"]
+    printed = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    assert printed.startswith("docker build --platform linux/amd64 --tag an/image:deployed-")
