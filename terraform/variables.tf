@@ -193,6 +193,14 @@ variable "job" {
     error_message = "job.memory_mib: is not a whole number from 512 to 32768."
   }
   validation {
+    # Cloud Run's own table, which else only the apply would tell.
+    condition = alltrue([
+      for cpu, mib in { "1" = [512, 4096], "2" = [512, 8192], "4" = [2048, 16384], "6" = [4096, 24576], "8" = [4096, 32768] } :
+      var.job.memory_mib >= mib[0] && var.job.memory_mib <= mib[1] if tostring(var.job.cpu) == cpu
+    ])
+    error_message = "job.memory_mib: does not go with job.cpu; 1 takes up to 4096, 2 up to 8192, 4 from 2048 to 16384, 6 from 4096 to 24576, 8 from 4096 to 32768."
+  }
+  validation {
     condition     = contains(range(0, 11), var.job.max_retries)
     error_message = "job.max_retries: is not a whole number from 0 to 10."
   }

@@ -557,6 +557,28 @@ run "refused_33" {
   expect_failures = [var.region]
 }
 
+run "refused_34" {
+  command = plan
+
+  variables {
+    # more memory than one cpu takes
+    job = { memory_mib = 4097 }
+  }
+
+  expect_failures = [var.job]
+}
+
+run "refused_35" {
+  command = plan
+
+  variables {
+    # less memory than four cpus take
+    job = { cpu = 4, memory_mib = 2047 }
+  }
+
+  expect_failures = [var.job]
+}
+
 # --- what lies just inside the limits is not refused ---
 
 run "the_narrowest_deadline" {
@@ -572,5 +594,18 @@ run "the_narrowest_deadline" {
       if env.name == "RUN_DEADLINE_SECONDS"
     ] == ["4800"]
     error_message = "The deadline is another."
+  }
+}
+
+run "the_least_memory_of_four_cpus" {
+  command = plan
+
+  variables {
+    job = { cpu = 4, memory_mib = 2048 }
+  }
+
+  assert {
+    condition     = google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].resources[0].limits == tomap({ cpu = "4", memory = "2048Mi" })
+    error_message = "The container gets something else."
   }
 }
