@@ -94,6 +94,9 @@ def main(arguments: list[str]) -> int:
     """Does what the arguments say; 2 where they are wrong, or the bucket cannot be read."""
     try:
         match arguments:
+            case ["pull" | "diff", ""]:
+                print("There is no bucket yet: `make init`, then `make apply`.", file=sys.stderr)
+                return 2
             case ["pull", uri]:
                 return pull(uri, CONFIG)
             case ["diff", uri]:

@@ -105,6 +105,15 @@ def test_what_cannot_be_done_exits_with_2(arguments: list[str], capsys: pytest.C
     assert capsys.readouterr().err
 
 
+@pytest.mark.parametrize("what", ["pull", "diff"])
+def test_before_the_first_apply_there_is_no_bucket(what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """No output names one, so make gives none; and the folder it was called in is no bucket."""
+    assert config_objects.main([what, ""]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "make apply" in printed.err
+
+
 # --- the guard of an apply, on a real storage emulator ---
 
 
