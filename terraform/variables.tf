@@ -112,9 +112,13 @@ variable "engines" {
   }
   validation {
     condition = alltrue([
-      for engine in var.engines : engine.url == null || can(regex("^(https://[^\\s/?#@\\\\]+|http://(localhost|127(\\.[0-9]{1,3}){3}|\\[::1\\])(:[0-9]+)?)(/[^\\s?#\\\\]*)?$", engine.url))
+      for engine in var.engines : engine.url == null || can(regex("^(https://([0-9A-Za-z._~-]+|\\[[0-9A-Fa-f:.]+\\])|http://(localhost|127(\\.(25[0-5]|2[0-4][0-9]|1?[0-9]?[0-9])){3}|\\[::1\\]))(:[0-9]{1,5})?(/[!-~]*)?$", engine.url))
     ])
-    error_message = "engines: a url is not an https URL, or has a query, a fragment, a user name or a password; set it to the engine's https URL; http goes to loopback only."
+    error_message = "engines: a url is not an https URL in ASCII, or has a user name or a password; set it to the engine's https URL; http goes to loopback only."
+  }
+  validation {
+    condition     = !anytrue([for engine in var.engines : can(regex("[?#\\\\]|/[.]{1,2}(/|$)", engine.url))])
+    error_message = "engines: a url has a query, a fragment, a backslash, or dots for a path segment; set it to the engine's https URL."
   }
   validation {
     condition     = alltrue([for engine in var.engines : engine.audience == null || can(regex("\\S", engine.audience))])

@@ -579,6 +579,86 @@ run "refused_35" {
   expect_failures = [var.job]
 }
 
+run "refused_36" {
+  command = plan
+
+  variables {
+    # a port that is none
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "https://q:port" }
+    }
+  }
+
+  expect_failures = [var.engines]
+}
+
+run "refused_37" {
+  command = plan
+
+  variables {
+    # a host that is not ASCII
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "https://图.example" }
+    }
+  }
+
+  expect_failures = [var.engines]
+}
+
+run "refused_38" {
+  command = plan
+
+  variables {
+    # a loopback address that is none
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "http://127.0.0.999" }
+    }
+  }
+
+  expect_failures = [var.engines]
+}
+
+run "refused_39" {
+  command = plan
+
+  variables {
+    # dots for a path segment
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "https://q/v1/../v2" }
+    }
+  }
+
+  expect_failures = [var.engines]
+}
+
+run "refused_40" {
+  command = plan
+
+  variables {
+    # a query
+    engines = {
+      financial = { url = "https://f" }
+      trading   = { url = "https://t" }
+      news      = { url = "https://n" }
+      qa        = { url = "https://q/?a=b" }
+    }
+  }
+
+  expect_failures = [var.engines]
+}
+
 # --- what lies just inside the limits is not refused ---
 
 run "the_narrowest_deadline" {
