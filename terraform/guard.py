@@ -150,8 +150,16 @@ def _changed(change: dict[str, Any]) -> set[str]:
     """
     unknown = change.get("after_unknown") or {}
     answers = {name for name, value in unknown.items() if value is True}
-    paths = {*_differences(change["before"], change["after"]), *_differences({}, unknown)}
+    before, after = change["before"], change["after"]
+    paths = {*_differences(before, after), *_differences({}, unknown)}
+    if _containers(before) != _containers(after):  # one more may have nothing but what one may change
+        paths.add("template.template.containers")
     return {path for path in paths if path.partition(".")[0] not in answers}
+
+
+def _containers(job: dict[str, Any]) -> int:
+    tasks = (task for execution in job.get("template") or () for task in execution.get("template") or ())
+    return sum(len(task.get("containers") or ()) for task in tasks)
 
 
 def _differences(before: Any, after: Any, path: str = "") -> Iterator[str]:

@@ -195,6 +195,7 @@ def test_a_merge_ships_what_it_built_by_its_digest(tmp_path: Path) -> None:
         f"{IMAGE}:dependencies",
         f"{IMAGE}:{COMMIT}",
         f"{IMAGE}:deployed-{COMMIT}",
+        f"{IMAGE}:deployed-{COMMIT}-{DIGEST.partition('sha256:')[2][:12]}",
     ]
     init, plan, show, apply = (call[1:] for call in calls if call[0] == "terraform")
     assert {"-backend-config=bucket=states", "-backend-config=prefix=cards", "-lockfile=readonly"} < set(init)

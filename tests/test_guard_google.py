@@ -117,6 +117,7 @@ def test_a_merge_may_change_what_a_job_runs(change: Callable[[Edit], object]) ->
             lambda job: task(job).update(volumes=[{"name": "x", "secret": [{"secret": "key"}]}]),
             "template.template.volumes",
         ),
+        (lambda job: task(job)["containers"].append({"image": "x"}), "template.template.containers"),
         (lambda job: container(job)["env"].append(SECRET), "template.template.containers.env.value_source"),
         (lambda job: container(job).update(volume_mounts=["x"]), "template.template.containers.volume_mounts"),
         (lambda job: job.update(deletion_protection=False), "deletion_protection"),
