@@ -33,6 +33,8 @@ class _Course:
     traceparent: str
     attempts: int = 0
     """How often its targets were asked for, in larger batches too."""
+    sent: bool = False
+    """Whether the latest attempt had its token, so that a request may have left."""
     started: float = 0.0
     ended: float = 0.0
     status: int | None = None
@@ -138,14 +140,14 @@ class Executor:
             raise
         try:
             course.attempts += 1
-            course.status = None
+            course.status, course.sent = None, False
             course.started = trio.current_time()
             self._means.watch(AttemptStarted(course.call, self._bound.limit))
             failure = await self._answer(course, connection)
             course.ended = trio.current_time()
             self._bound.learn(failure, course.started)
-        except (HaltedError, trio.Cancelled) as error:
-            if isinstance(error, HaltedError):
+        except (HaltedError, trio.Cancelled):
+            if not course.sent:
                 course.attempts -= 1  # its token was not there yet: the request never left
             course.ended = trio.current_time()
             self._means.watch(self._ended(course, CUT_OFF, None))
@@ -166,6 +168,7 @@ class Executor:
                 if token is None:
                     with means.halt.waiting():  # a request that has not left yet is not in flight
                         token = await means.tokens.get(self._audience, course.rejected)
+                course.sent = True
                 reply = await connection.exchange(
                     METHOD, self._url + call.path, self._headers(course, token), call.body
                 )

@@ -1,6 +1,7 @@
 """The log of a run that nobody watches: one JSON object a line on standard output, as Cloud Logging reads them."""
 
 import os
+import select
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Literal
@@ -108,11 +109,13 @@ class Log:
 def write_line(line: bytes) -> None:
     """A line on standard output, whole and at once: nothing is lost if the process is killed after it."""
     rest = line + b"\n"
-    try:
-        while rest:
+    while rest:
+        try:
             rest = rest[os.write(STDOUT, rest) :]
-    except OSError:
-        return
+        except BlockingIOError:  # a pipe is non-blocking where another process that holds it wants it so
+            select.select([], [STDOUT], [])
+        except OSError:
+            return
 
 
 def _call(event: CallFinished | AttemptEnded) -> dict[str, object]:

@@ -179,7 +179,7 @@ def _url(text: str) -> str:
         raise _UnfitError(f"{quoted(text)} has dots for a path segment", remedy)
     if url.scheme == "http" and not _is_loopback(host):
         raise _UnfitError(f"{quoted(text)} would send tokens in the clear", f"{remedy}; http goes to loopback only")
-    return text.rstrip("/")
+    return (url.scheme + text[len(url.scheme) :]).rstrip("/")  # in lower case, as a connection compares it
 
 
 def _is_loopback(host: str) -> bool:

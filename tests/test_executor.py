@@ -311,8 +311,9 @@ async def test_a_failure_within_the_grace_starts_no_attempt(autojump_clock: trio
     assert made.ledger.cards.failed == 1
 
 
+@pytest.mark.parametrize(("reason", "grace"), [(Reason.SIGTERM, 5.0), (Reason.SIGINT, 0.0)])
 async def test_no_request_leaves_after_the_stop_though_its_token_arrives(
-    autojump_clock: trio.testing.MockClock,
+    reason: Reason, grace: float, autojump_clock: trio.testing.MockClock
 ) -> None:
     async def token(_audience: str, _rejected: str | None) -> str:
         await trio.sleep(2)
@@ -321,7 +322,7 @@ async def test_no_request_leaves_after_the_stop_though_its_token_arrives(
     made = stage([target("A", engines=())])
     made.world.token = token
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(at, 1, lambda: made.halt.ask(Reason.SIGTERM, 5.0))
+        nursery.start_soon(at, 1, lambda: made.halt.ask(reason, grace))
         await made.play()
     assert made.world.asked == []
     assert trio.current_time() == pytest.approx(1)

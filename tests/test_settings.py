@@ -155,6 +155,10 @@ def test_http_is_for_loopback(url: str) -> None:
     assert read(QA_ENGINE_URL=url).engines["qa"].url == url
 
 
+def test_a_scheme_is_written_in_lower_case_as_a_connection_compares_it() -> None:
+    assert read(QA_ENGINE_URL="HTTPS://QA.example/Base/").engines["qa"].url == "https://QA.example/Base"
+
+
 @pytest.mark.parametrize(
     ("url", "origin"),
     [
