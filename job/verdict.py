@@ -72,6 +72,8 @@ def _when(report: Report) -> str:
         parts.append(f"{began:%Y-%m-%d %H:%M:%S} to {ended:{pattern}}")
         if len(report.attempts) > 1:
             parts.append(f"{len(report.attempts)} attempts, the last took {duration(report.seconds)}")
+        elif report.continued:
+            parts.append(f"the last attempt took {duration(report.seconds)}")
         else:
             parts.append(duration(report.seconds))
     parts.append(f'run <span class="mono">{text(report.run_id)}</span>')
