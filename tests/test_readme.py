@@ -61,7 +61,7 @@ async def test_every_command_of_the_job_runs(nursery: trio.Nursery, tmp_path: ob
         for line in lines:
             arguments = shlex.split(line)[3:]
             if "--open" in arguments:
-                continue  # it opens a browser; tests/test_report.py sees that it asks for one
+                continue  # it opens a browser; tests/test_page_runs.py sees that it asks for one
             if "--page" in arguments:
                 arguments[-1] = f"{tmp_path}/{arguments[-1]}"
             outcome = await world.run_job(arguments, env=env)
