@@ -174,6 +174,14 @@ def test_the_headline_says_what_is_missing(outcome: str, cards: Cards, words: st
     assert mood(report) == colour
 
 
+@pytest.mark.parametrize(
+    ("outcome", "words"), [("deadline", "Go on with"), ("interrupted", "Go on with"), ("cards_missing", "Once that is")]
+)
+def test_what_has_only_to_be_resumed_asks_for_no_repair(outcome: str, words: str) -> None:
+    report, timeline = told(outcome=outcome)
+    assert words in page(report, timeline).text
+
+
 def test_what_a_later_attempt_did_has_not_failed() -> None:
     timeline = Timeline()
     results = list(Night(NAMES, ["news_card"], fate=some_fail).results())
