@@ -88,6 +88,8 @@ def _next(report: Report) -> str:
     command = f"<code>python -m job resume {text(report.run_id)}</code>"
     if report.outcome == UNFINISHED:
         return f'<p class="next">If it is not at work any more, go on with {command}: what is done stays done.</p>'
+    if report.outcome == "lease_lost":
+        return f'<p class="next">Once no other run is at work, {command} asks only for what is missing.</p>'
     if report.outcome in _MILD:
         return f'<p class="next">Go on with {command}: it asks only for what is missing.</p>'
     return f'<p class="next">Once that is put right, {command} asks only for what is missing.</p>'

@@ -175,7 +175,13 @@ def test_the_headline_says_what_is_missing(outcome: str, cards: Cards, words: st
 
 
 @pytest.mark.parametrize(
-    ("outcome", "words"), [("deadline", "Go on with"), ("interrupted", "Go on with"), ("cards_missing", "Once that is")]
+    ("outcome", "words"),
+    [
+        ("deadline", "Go on with"),
+        ("interrupted", "Go on with"),
+        ("lease_lost", "Once no other run is at work"),
+        ("cards_missing", "Once that is put right"),
+    ],
 )
 def test_what_has_only_to_be_resumed_asks_for_no_repair(outcome: str, words: str) -> None:
     report, timeline = told(outcome=outcome)
