@@ -109,6 +109,13 @@ class Report(_Part):
     project: str | None = None
     execution: str | None = None
 
+    @property
+    def continued(self) -> bool:
+        """Whether the latest attempt that closed was not the first: one that was killed left only the run's start."""
+        if len(self.attempts) != 1:
+            return len(self.attempts) > 1
+        return datetime.fromisoformat(self.attempts[0].started) > datetime.fromisoformat(self.started)
+
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:

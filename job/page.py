@@ -126,7 +126,7 @@ def _engines(report: Report, timeline: Timeline, axis: Axis) -> str:
         facts = f'<div><h3>{TITLES[engine]}</h3><dl class="facts">{_facts(account, word)}</dl></div>'
         parts.append(f'<div class="panel engine">{facts}{charts}</div>')
     note = ""
-    if len(report.attempts) > 1 or any(account.skipped for account in report.engines.values()):
+    if report.continued or any(account.skipped for account in report.engines.values()):
         note = '<p class="note">Calls and retries are those of the last attempt at the run; the pictures show all.</p>'
     return f"<section><h2>Engines</h2>{note}{''.join(parts)}</section>" if parts else ""
 

@@ -119,7 +119,8 @@ def tell(store: Store, run_id: str, page: str | None, *, in_browser: bool) -> Ex
 def show(told: Told, console: Console) -> None:
     """The run as its own terminal showed it, with what to do about each failure."""
     report = told.report
-    took = f", {duration(report.seconds)}" if report.seconds is not None else ""
+    last = "the last attempt took " if report.continued else ""
+    took = f", {last}{duration(report.seconds)}" if report.seconds is not None else ""
     head = f"[bold]run {escape(report.run_id)}[/] for {report.day}, started {escape(report.started)}{took}"
     console.print(f"{head}: {report.cards.planned} cards", soft_wrap=True)
     if report.engines:
@@ -138,9 +139,10 @@ def show(told: Told, console: Console) -> None:
 
 
 def _table(report: Report) -> Table:
-    table = Table("engine", box=None, padding=(0, 2), header_style="bold")
+    table = Table(box=None, padding=(0, 1), header_style="bold")
+    table.add_column("engine", no_wrap=True)
     for heading in ("calls", "retries", "done", "failed", "not attempted", "p50", "p95"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for name, engine in report.engines.items():
         numbers = (engine.calls, engine.retries, engine.done + engine.skipped, engine.failed, engine.not_attempted)
         seconds = (engine.p50_seconds, engine.p95_seconds)

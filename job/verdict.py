@@ -72,6 +72,8 @@ def _when(report: Report) -> str:
         parts.append(f"{began:%Y-%m-%d %H:%M:%S} to {ended:{pattern}}")
         if len(report.attempts) > 1:
             parts.append(f"{len(report.attempts)} attempts, the last took {duration(report.seconds)}")
+        elif report.continued:
+            parts.append(f"the last attempt took {duration(report.seconds)}")
         else:
             parts.append(duration(report.seconds))
     parts.append(f'run <span class="mono">{text(report.run_id)}</span>')
@@ -86,6 +88,10 @@ def _next(report: Report) -> str:
     command = f"<code>python -m job resume {text(report.run_id)}</code>"
     if report.outcome == UNFINISHED:
         return f'<p class="next">If it is not at work any more, go on with {command}: what is done stays done.</p>'
+    if report.outcome == "lease_lost":
+        return f'<p class="next">Once no other run is at work, {command} asks only for what is missing.</p>'
+    if report.outcome in _MILD:
+        return f'<p class="next">Go on with {command}: it asks only for what is missing.</p>'
     return f'<p class="next">Once that is put right, {command} asks only for what is missing.</p>'
 
 

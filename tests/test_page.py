@@ -7,12 +7,14 @@ import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta, timezone
+from io import StringIO
 from itertools import product
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from job.answers import Cause
 from job.axis import WIDTH, axis_of
@@ -21,6 +23,7 @@ from job.engines import ALL_ENGINES, EngineName
 from job.markup import duration, text
 from job.page import render
 from job.remedies import remedy
+from job.retold import Told, show
 from job.timeline import CALLS_KEPT, FAILURES_KEPT, Timeline
 from job.verdict import headline, mood
 
@@ -171,6 +174,20 @@ def test_the_headline_says_what_is_missing(outcome: str, cards: Cards, words: st
     assert mood(report) == colour
 
 
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        ("deadline", "Go on with"),
+        ("interrupted", "Go on with"),
+        ("lease_lost", "Once no other run is at work"),
+        ("cards_missing", "Once that is put right"),
+    ],
+)
+def test_what_has_only_to_be_resumed_asks_for_no_repair(outcome: str, words: str) -> None:
+    report, timeline = told(outcome=outcome)
+    assert words in page(report, timeline).text
+
+
 def test_what_a_later_attempt_did_has_not_failed() -> None:
     timeline = Timeline()
     results = list(Night(NAMES, ["news_card"], fate=some_fail).results())
@@ -190,6 +207,26 @@ def test_a_resumed_run_shows_both_attempts_and_cuts_out_the_time_between() -> No
     assert re.search(r"2[45] h \d+ min idle", shown.text)
     assert "2 attempts" in shown.text
     assert "attempt 2" in shown.text
+
+
+def test_an_attempt_after_a_killed_one_is_not_taken_for_the_whole_run() -> None:
+    report, timeline = told()
+    (attempt,) = report.attempts
+    assert "the last attempt took" not in page(report, timeline).text
+    later = datetime.fromisoformat(report.started) + timedelta(minutes=9)
+    only = attempt.model_copy(update={"started": later.isoformat()})
+    shown = page(report.model_copy(update={"attempts": (only,), "seconds": 4.0}), timeline).text
+    assert "the last attempt took 4.00 s" in shown
+    assert "Calls and retries are those of the last attempt" in shown
+
+
+def test_a_terminal_of_eighty_columns_shows_the_whole_table() -> None:
+    report, timeline = told()
+    engine = report.engines["qa"].model_copy(update={"p50_seconds": 112.5, "p95_seconds": 298.25, "calls": 1234})
+    console = Console(width=80, file=StringIO(), highlight=False)
+    show(Told(report.model_copy(update={"engines": {"financial": engine, "qa": engine}}), timeline), console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert all(word in shown for word in ("financial", "not attempted", "112.50 s", "298.25 s"))
 
 
 @given(

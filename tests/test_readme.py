@@ -61,11 +61,26 @@ async def test_every_command_of_the_job_runs(nursery: trio.Nursery, tmp_path: ob
         for line in lines:
             arguments = shlex.split(line)[3:]
             if "--open" in arguments:
-                continue  # it opens a browser; tests/test_report.py sees that it asks for one
+                continue  # it opens a browser; tests/test_page_runs.py sees that it asks for one
             if "--page" in arguments:
                 arguments[-1] = f"{tmp_path}/{arguments[-1]}"
             outcome = await world.run_job(arguments, env=env)
             assert outcome.exit_code == 0, f"{line}\n{outcome.stdout}\n{outcome.stderr}"
+
+
+@pytest.mark.slow
+async def test_each_command_needs_no_more_than_is_told(nursery: trio.Nursery) -> None:
+    async with open_world(nursery, CONFIG) as world:
+        unset = dict.fromkeys(world.environment())
+        config, made_up = {"CONFIG_URI": str(ROOT / "terraform" / "config")}, "https://engine.example"
+        urls = {f"{name}_ENGINE_URL": made_up for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
+        assert (await world.run_job(["plan"], env={**unset, **config})).exit_code == 2
+        planned = await world.run_job(["plan"], env={**unset, **config, **urls})
+        assert planned.exit_code == 0, planned.stderr
+        assert (await world.run_job(env={"RUN_ID": "night", "RUNS_URI": world.runs_uri})).exit_code == 0
+        for arguments in (["runs"], ["report", "night"]):
+            told = await world.run_job(arguments, env={**unset, "RUNS_URI": world.runs_uri})
+            assert told.exit_code == 0, told.stderr
 
 
 def test_every_other_command_is_of_a_tool_that_the_steps_ask_for() -> None:
