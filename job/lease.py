@@ -84,11 +84,16 @@ class Lease:
                     pause = RENEW_SECONDS
                     trouble(None)
             except ConflictError:
+                self.trusted_until = asked
                 break
             except StorageError as error:
                 pause = RETRY_SECONDS
                 trouble(f"the lease is not renewed: {error}")
         halt.ask(Reason.LEASE_LOST, GRACE_SECONDS)
+
+    def is_held(self) -> bool:
+        """Whether no other run may be at work."""
+        return trio.current_time() < self.trusted_until
 
     def _renewed(self) -> Stored:
         return self.store.replace(LEASE, _written(self.holder), self.stored.generation)
