@@ -64,16 +64,17 @@ class Custody:
         if not at_once:
             try:
                 with halt.waiting(), trio.move_on_at(self.lease.trusted_until):
-                    await self.record.close(told)
+                    shown = not await self.record.close(told, self.lease.is_held)
                     closed = True
-                    await self._show(report)
-                    shown = True
+                    if not shown:
+                        await self._show(report)
+                        shown = True
             except HaltedError:
                 pass
         with trio.move_on_after(CLOSING_SECONDS) as closing:  # noqa: ASYNC912  storage is awaited in every branch
             try:
                 if not closed:
-                    await self.record.close(told)
+                    shown = not await self.record.close(told, self.lease.is_held)
                     closed = True
                 if not shown:
                     with trio.move_on_at(closing.deadline - RELEASE_SECONDS):

@@ -84,11 +84,16 @@ class Lease:
                     pause = RENEW_SECONDS
                     trouble(None)
             except ConflictError:
+                self.trusted_until = asked
                 break
             except StorageError as error:
                 pause = RETRY_SECONDS
                 trouble(f"the lease is not renewed: {error}")
         halt.ask(Reason.LEASE_LOST, GRACE_SECONDS)
+
+    def is_held(self) -> bool:
+        """Whether no other run may be at work."""
+        return trio.current_time() < self.trusted_until
 
     def _renewed(self) -> Stored:
         return self.store.replace(LEASE, _written(self.holder), self.stored.generation)
@@ -103,16 +108,17 @@ class Lease:
 async def obtain(store: Store, me: Holder) -> Lease:
     """The lease. Raises `BusyError` where another run is alive, `StorageError` where nobody can tell.
 
-    A holder of which nobody knows whether it is alive is watched: until it renews, or for as long as the lease lasts.
+    A holder of which nobody knows whether it is alive is watched: until it renews the lease or gives it back, since a
+    dead one does neither, or for as long as the lease lasts.
     """
-    watched: str | None = None
+    watched: Stored | None = None
     tries = 0
     while tries < TRIES:
         asked = trio.current_time()
         try:
             stored = await blocking(partial(_claim, store, me, watched))
         except _UnprovenError as unproven:
-            watched = watched or unproven.generation
+            watched = watched or unproven.there
             await trio.sleep(WATCH_SECONDS)
         except ConflictError:
             tries += 1
@@ -126,26 +132,28 @@ async def obtain(store: Store, me: Holder) -> Lease:
 class _UnprovenError(Exception):
     """The lease is not stale, but its holder may be dead."""
 
-    def __init__(self, generation: str) -> None:
-        super().__init__(generation)
-        self.generation = generation
+    def __init__(self, there: Stored) -> None:
+        super().__init__(there.generation)
+        self.there = there
 
 
-def _claim(store: Store, me: Holder, watched: str | None) -> Stored:
-    """Takes the lease; `watched` is the generation that it had when it was first looked at."""
+def _claim(store: Store, me: Holder, watched: Stored | None) -> Stored:
+    """Takes the lease; `watched` is what it was when it was first looked at."""
     data = _written(me)
-    try:
-        return store.create(LEASE, data)
-    except ConflictError:
-        there = store.read(LEASE)
+    if watched is None:
+        with suppress(ConflictError):
+            return store.create(LEASE, data)
+    there = store.read(LEASE)
     if there is None:
+        if watched is not None:  # given back while we watched: its holder was alive
+            raise BusyError(_read(watched), me)
         raise ConflictError("the lease was released")
     holder = _read(there)
     alive = None if holder is None else _is_alive(holder, me)
-    if alive is None and watched not in {None, there.generation}:
+    if alive is None and watched is not None and watched.generation != there.generation:
         alive = True  # it was renewed while we watched
     if alive is not False and _age(store, there, me) < LASTS_SECONDS:
-        raise BusyError(holder, me) if alive else _UnprovenError(there.generation)
+        raise BusyError(holder, me) if alive else _UnprovenError(there)
     return store.replace(LEASE, data, there.generation)
 
 

@@ -97,20 +97,34 @@ class Record:
                 self._trouble(None)
                 self._crossed = True
 
-    async def close(self, report: Mapping[str, object]) -> None:
-        """Writes what is still unwritten, then the report, however long that takes."""
+    async def close(self, report: Mapping[str, object], has_lease: Callable[[], bool]) -> bool:
+        """Writes what is still unwritten, then the report, however long that takes; whether the record is this one's.
+
+        One that was paused and lost its lease leaves the report of a later attempt as it is; whoever has the lease
+        writes over what such a one has left meanwhile.
+        """
         await self.journal.flush()
         data = json.dumps(report, ensure_ascii=False, indent=1).encode()
         while True:  # noqa: ASYNC913  storage is awaited in every turn
             try:
                 await blocking(lambda: self._write("report.json", data, self._report))
             except ConflictError:
-                return  # a later attempt at the run has written its own
+                if not has_lease():
+                    return False
+                await self._look_again()
             except StorageError as error:
                 self._trouble(f"the report is not written yet: {error}")
                 await trio.sleep(RETRY_SECONDS)
             else:
-                return
+                return True
+
+    async def _look_again(self) -> None:
+        """Learns which report is there, not at every moment: the next write may be refused as well."""
+        await trio.sleep(RETRY_SECONDS)
+        try:
+            self._report = await blocking(lambda: self._store.read(self._name("report.json")))
+        except StorageError as error:
+            self._trouble(f"the report is not written yet: {error}")
 
     async def show(self, page: Callable[[Timeline], bytes]) -> None:  # noqa: ASYNC910  storage was awaited
         """Writes the page of the run, made in a thread: it takes time. Raises `StorageError`, and what `page` does."""

@@ -143,8 +143,11 @@ class _Course:
         order = self._order
         if not order.resume or resumable:
             return order.faults
-        what = f"has no record of run {order.identity.id}" if order.settings.runs_uri else "is not set"
-        return [*order.faults, Fault("RUNS_URI", what, "`python -m job runs` lists what is recorded there")]
+        fault = Fault("RUNS_URI", "is not set", "set it to where the run is recorded")
+        if order.settings.runs_uri:
+            what = f"has no record of run {order.identity.id}"
+            fault = Fault("RUNS_URI", what, "`python -m job runs` lists what is recorded there")
+        return [*order.faults, fault]
 
     async def _conduct(self, ready: _Ready, ledger: Ledger, helpers: trio.Nursery) -> Outcome:
         """Both phases in custody: whatever comes, the record is closed."""

@@ -136,6 +136,20 @@ async def test_a_lease_that_another_has_is_left_to_it(held: Held, autojump_clock
     assert held.said == []
 
 
+async def test_a_run_that_lost_its_lease_leaves_report_and_page_of_the_one_that_took_over(
+    held: Held, autojump_clock: MockClock
+) -> None:
+    paused = await held.take()
+    held.store.objects[LEASE] = held.store._write("replace", LEASE, b"another's")
+    await trio.sleep(TRUSTED_SECONDS)
+    page, report = (held.store._write("create", f"run/report.{kind}", b"another's") for kind in ("html", "json"))
+    held.store.objects |= {"run/report.html": page, "run/report.json": report}
+    await held.close(paused, at_once=True)
+    assert held.halt.reason is Reason.LEASE_LOST
+    assert held.store.objects["run/report.json"].data == b"another's"
+    assert held.store.objects["run/report.html"].data == b"another's"
+
+
 async def test_trouble_is_said_when_it_begins_and_when_it_is_over(held: Held, autojump_clock: MockClock) -> None:
     custody = await held.take()
     held.store.refuse = lambda verb, _name: verb == "create" and trio.current_time() < 30

@@ -163,6 +163,25 @@ async def test_a_holder_elsewhere_is_alive_once_it_renews(memory: Memory, autoju
         nursery.cancel_scope.cancel()
 
 
+async def test_a_holder_elsewhere_was_alive_where_it_gives_the_lease_back(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    """Twins of one tick, of a run shorter than a renewal takes to come: the second must not do it all again."""
+    first = await obtain(memory, holder(machine="elsewhere"))
+
+    async def end() -> None:
+        await trio.sleep(RENEW_SECONDS / 2)
+        await first.release()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end)
+        with pytest.raises(BusyError) as error:
+            await obtain(memory, holder("two"))
+    assert error.value.same_plan
+    assert LEASE not in memory.objects
+    await obtain(memory, holder("three"))
+
+
 async def test_a_holder_elsewhere_that_never_renews_is_followed(memory: Memory, autojump_clock: MockClock) -> None:
     await obtain(memory, holder(machine="elsewhere"))
     await obtain(memory, holder("two"))

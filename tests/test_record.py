@@ -112,10 +112,20 @@ async def test_a_crossing_waits_for_storage(memory: Memory, autojump_clock: Mock
 
 async def test_the_report_is_replaced_by_a_later_attempts_own(memory: Memory, autojump_clock: MockClock) -> None:
     first = await attempt(memory)
-    await first.close({"outcome": "interrupted"})
+    assert await first.close({"outcome": "interrupted"}, lambda: True)
     second = await attempt(memory, owner="two")
-    await second.close({"outcome": "succeeded"})
-    await first.close({"outcome": "late"})  # one that was paused, and lost its lease meanwhile
+    assert await second.close({"outcome": "succeeded"}, lambda: True)
+    # one that was paused, and lost its lease meanwhile
+    assert not await first.close({"outcome": "late"}, lambda: False)
+    assert json.loads(memory.objects["run/report.json"].data) == {"outcome": "succeeded"}
+
+
+async def test_who_has_the_lease_has_the_last_word(memory: Memory, autojump_clock: MockClock) -> None:
+    paused = await attempt(memory)
+    second = await attempt(memory, owner="two")  # it has taken over, and finds no report
+    assert await paused.close({"outcome": "lease_lost"}, lambda: False)
+    memory.refuse = lambda verb, name: verb == "read" and name == "run/report.json" and trio.current_time() < 2
+    assert await second.close({"outcome": "succeeded"}, lambda: True)
     assert json.loads(memory.objects["run/report.json"].data) == {"outcome": "succeeded"}
 
 
@@ -251,7 +261,7 @@ async def test_a_report_that_nobody_can_read_stops_no_attempt(
     record = record_of(memory, "two")
     await record.resume(PLAN)
     assert list(record.attempts) == []
-    await record.close({"outcome": "succeeded"})
+    await record.close({"outcome": "succeeded"}, lambda: True)
     assert json.loads(memory.objects["run/report.json"].data)["outcome"] == "succeeded"
 
 

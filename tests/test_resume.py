@@ -101,7 +101,10 @@ async def test_today_is_the_day_on_which_the_run_began(world: World) -> None:
 
 @pytest.mark.slow
 async def test_there_must_be_something_to_resume(world: World) -> None:
-    for env, words in (({}, "has no record of run other"), ({"RUNS_URI": None}, "is not set")):
+    for env, words in (
+        ({}, "has no record of run other"),
+        ({"RUNS_URI": None}, "is not set; set it to where the run is recorded"),
+    ):
         outcome = await play(world, 2, "resume", "other", **env)
         (fault,) = outcome.events("config.faulty")
         assert fault["where"] == "RUNS_URI"
