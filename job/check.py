@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import partial
 
 import trio
+from pydantic_core import from_json
 
 from job.answers import excerpt
 from job.connection import Connection, TransportError, tls_context
@@ -73,6 +74,15 @@ _REMEDIES = {
 
 def _unhealthy(status: int, body: bytes, engine: EngineSettings) -> str | None:
     if status == 200:
-        return None
+        # Whatever answers at a wrong URL may do so with 200: a login page, another service.
+        return None if _says_ok(body) else f"{engine.url}/health: not the answer of an engine: {excerpt(body)}"
     remedy = _REMEDIES.get(status)
     return f"{engine.url}/health: HTTP {status}" + (f"; {remedy}" if remedy else f": {excerpt(body)}")
+
+
+def _says_ok(body: bytes) -> bool:
+    try:
+        answer = from_json(body)
+    except ValueError:
+        return False
+    return isinstance(answer, dict) and answer.get("status") == "ok"

@@ -101,7 +101,7 @@ def tell(store: Store, run_id: str, page: str | None, *, in_browser: bool) -> Ex
     if told is None:
         print(f"RUNS_URI: has no record of run {run_id}; `python -m job runs` lists what is there", file=sys.stderr)
         return Exit.USAGE
-    show(told, Console(highlight=False))
+    show(told, Console(highlight=False, emoji=False))
     if page is None and not in_browser:
         return Exit.DONE
     path = Path(page) if page else Path(tempfile.mkdtemp(prefix="run-")) / "report.html"

@@ -22,6 +22,7 @@ ATTEMPTS_DEFAULT = 4
 BATCH_SIZE_DEFAULT = 5
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
 _SERVICE_ACCOUNT = re.compile(r"[^@\s]+@[^@\s]+\Z")
 
 
@@ -144,10 +145,8 @@ def _whole(least: int, most: int) -> Callable[[str], int]:
 
 def _seconds(least: int, most: int) -> Callable[[str], float]:
     def parse(text: str) -> float:
-        try:
-            seconds = float(text)
-        except ValueError:
-            seconds = math.nan
+        # float() alone takes 1_0 and the digits of every script as well
+        seconds = float(text) if re.fullmatch(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", text) else math.nan
         if not least <= seconds <= most:
             what = f"{quoted(text)} is not a number of seconds from {least} to {most}"
             raise _UnfitError(what, "correct it or unset it")
@@ -164,6 +163,8 @@ def _place(text: str) -> str:
 
 def _url(text: str) -> str:
     remedy = "set it to the engine's https URL"
+    if re.match(r"[^/?#]*//[^/?#]*@", text):  # first of all, as the other faults quote the text
+        raise _UnfitError("holds a user name or password", f"{remedy} without them: the token is enough")
     try:
         url = urlsplit(text)
         host, _ = url.hostname, url.port
@@ -171,8 +172,8 @@ def _url(text: str) -> str:
         raise _UnfitError(f"{quoted(text)} is not a URL", remedy) from None
     if url.scheme not in {"https", "http"} or not host or not text.isascii() or re.search(r"[\s\\]", text):
         raise _UnfitError(f"{quoted(text)} is not an https URL", remedy)
-    if url.username is not None or url.password is not None:
-        raise _UnfitError("holds a user name or password", f"{remedy} without them: the token is enough")
+    if not _is_host(host) or url.port == 0:
+        raise _UnfitError(f"{quoted(text)} names no host that can be", remedy)
     if url.query or url.fragment or "?" in text or "#" in text:
         raise _UnfitError(f"{quoted(text)} has a query or a fragment", remedy)
     if re.search(r"/\.{1,2}(/|\Z)", url.path):  # they would be resolved, and the plan would not show what is sent
@@ -180,6 +181,17 @@ def _url(text: str) -> str:
     if url.scheme == "http" and not _is_loopback(host):
         raise _UnfitError(f"{quoted(text)} would send tokens in the clear", f"{remedy}; http goes to loopback only")
     return (url.scheme + text[len(url.scheme) :]).rstrip("/")  # in lower case, as a connection compares it
+
+
+def _is_host(host: str) -> bool:
+    """Whether it is an address or a name as DNS has them; an underscore is no rarity there."""
+    if len(host) > 253:
+        return False
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return all(_LABEL.match(label) for label in host.removesuffix(".").split("."))
+    return True
 
 
 def _is_loopback(host: str) -> bool:

@@ -145,6 +145,7 @@ _WORDS: dict[str, Callable[[dict[str, Any]], tuple[str, str]]] = {
     "unfit": lambda ctx: (ctx["what"], ctx["remedy"]),
     "missing": lambda _: ("is missing", "add it"),
     "extra_forbidden": lambda _: ("is not a known key", "correct its name or remove it"),
+    "string_unicode": lambda _: ("holds half a character", "write whole characters"),
     "string_type": lambda _: ("is not a string", "write a string"),
     "bool_type": lambda _: ("is not a boolean", "write true or false"),
     "list_type": lambda _: ("is not an array", "write an array"),

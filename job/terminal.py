@@ -26,7 +26,8 @@ class Terminal:
 
     def __init__(self, run: Run, console: Console | None = None) -> None:
         self._run = run
-        self._console = console or Console(highlight=False)
+        # `:100:` in an id or an answer is no emoji.
+        self._console = console or Console(highlight=False, emoji=False)
         self._live: Live | None = None
 
     def faults(self, faults: Iterable[Fault]) -> None:

@@ -246,6 +246,12 @@ def test_bad_objects_in_the_exact_words(name: str, value: object, faults: list[s
     assert faults_with(name, value) == [f"{name}: {line}" for line in faults]
 
 
+def test_half_a_character_in_a_switch_is_told_in_our_own_words() -> None:
+    assert faults_with("engine_control.json", {"\ud800": True}) == [
+        "engine_control.json: holds half a character; write whole characters"
+    ]
+
+
 def test_a_missing_object_is_named_with_what_belongs_there() -> None:
     assert judged({})[0] == [
         'ticker_list.json: does not exist under CONFIG_URI; write an array of tickers, such as ["AAPL"], there',

@@ -341,6 +341,20 @@ async def test_check_says_what_is_wrong_with_each_engine(small: World) -> None:
     assert small.elsewhere.requests == []
 
 
+async def test_check_believes_no_answer_but_an_engines(small: World) -> None:
+    small.financial.script.append(Fault(when.always, do.body({"status": "starting"})))
+    small.trading.script.append(Fault(when.always, do.body(None)))
+    small.news.script.append(Fault(when.always, do.html()))
+    outcome = await small.run_job(("check",))
+    assert outcome.exit_code == 1
+    lines = {line.split()[1]: line for line in outcome.stdout.splitlines()}
+    for name in ("financial", "trading", "news"):
+        assert lines[f"{name}:"].startswith(
+            f"✗ {name}: {small.engines[name].url}/health: not the answer of an engine: "
+        )
+    assert lines["qa:"] == f"✓ qa: {small.qa.url} is healthy"
+
+
 @pytest.mark.slow
 async def test_check_names_a_wrong_audience(small: World) -> None:
     outcome = await small.run_job(("check",), env={"QA_ENGINE_AUDIENCE": "https://other.example"})

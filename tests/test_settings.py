@@ -78,6 +78,8 @@ URL = "set it to the engine's https URL"
         ("QA_ENGINE_TIMEOUT", "inf", '"inf" is not a number of seconds from 1 to 3600; correct it or unset it'),
         ("QA_ENGINE_TIMEOUT", "0.5", '"0.5" is not a number of seconds from 1 to 3600; correct it or unset it'),
         ("QA_ENGINE_TIMEOUT", "3601", '"3601" is not a number of seconds from 1 to 3600; correct it or unset it'),
+        ("QA_ENGINE_TIMEOUT", "1_0", '"1_0" is not a number of seconds from 1 to 3600; correct it or unset it'),
+        ("QA_ENGINE_TIMEOUT", "١٠", '"١٠" is not a number of seconds from 1 to 3600; correct it or unset it'),
         ("QA_ENGINE_TIMEOUT", "5m", '"5m" is not a number of seconds from 1 to 3600; correct it or unset it'),
         ("QA_ENGINE_URL", "qa.example", f'"qa.example" is not an https URL; {URL}'),
         ("QA_ENGINE_URL", "ftp://qa.example", f'"ftp://qa.example" is not an https URL; {URL}'),
@@ -89,6 +91,15 @@ URL = "set it to the engine's https URL"
         ("QA_ENGINE_URL", "https://a.example#", f'"https://a.example#" has a query or a fragment; {URL}'),
         ("QA_ENGINE_URL", "https://a.example/b/..", f'"https://a.example/b/.." has dots for a path segment; {URL}'),
         ("QA_ENGINE_URL", "https://a.example/./b", f'"https://a.example/./b" has dots for a path segment; {URL}'),
+        ("QA_ENGINE_URL", "https://qa..example", f'"https://qa..example" names no host that can be; {URL}'),
+        ("QA_ENGINE_URL", "https://<host>", f'"https://<host>" names no host that can be; {URL}'),
+        ("QA_ENGINE_URL", "https://-qa.example", f'"https://-qa.example" names no host that can be; {URL}'),
+        ("QA_ENGINE_URL", "https://qa.example:0", f'"https://qa.example:0" names no host that can be; {URL}'),
+        (
+            "QA_ENGINE_URL",
+            f"https://{'a' * 64}.ex",
+            f'"https://{"a" * 64}.ex" names no host that can be; {URL}',
+        ),
         (
             "QA_ENGINE_URL",
             "https://me:secret@qa.example",
@@ -126,6 +137,14 @@ URL = "set it to the engine's https URL"
 )
 def test_each_bad_value_is_one_fault_that_names_its_variable(name: str, value: str, fault: str) -> None:
     assert faults(**{name: value}) == [f"{name}: {fault}"]
+
+
+@pytest.mark.parametrize("rest", ["@qa:port", "@qa:99999", "@[::1", "@", "@q a", "@qa?x", "@qa/..", "@q,a"])
+@pytest.mark.parametrize("start", ["https://me:secret", "ftp://me:secret", "//secret", "http://secret"])
+def test_a_password_in_a_url_is_never_shown(start: str, rest: str) -> None:
+    (fault,) = faults(QA_ENGINE_URL=start + rest)
+    assert fault.startswith("QA_ENGINE_URL: holds a user name or password; ")
+    assert "secret" not in fault
 
 
 def test_all_faults_are_told_at_once() -> None:

@@ -1,0 +1,56 @@
+"""The terminal shows ids and answers as they are, whatever they hold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from job import retold
+from job.closing import opened
+from job.directory import Directory
+from job.faults import Fault
+from job.inputs import Inputs
+from job.retold import Told, tell
+from job.terminal import Terminal
+from job.timeline import Timeline
+from job.trace import Run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+
+def test_what_looks_like_markup_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal(Run("r"))
+    terminal.faults([Fault("a.json: [0]", '"x:100:y" [red]is not[/] \\', "correct :warning:")])
+    terminal.notices(["[bold]:a:[/] is there 2 times"])
+    assert capsys.readouterr().out.splitlines() == [
+        '✗ a.json: [0]: "x:100:y" [red]is not[/] \\; correct :warning:',
+        "! [bold]:a:[/] is there 2 times",
+    ]
+
+
+def test_what_looks_like_markup_is_text_in_a_report_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs = Inputs(
+        run_id="r",
+        started="2026-11-24T00:00:00+00:00",
+        day="2026-11-24",
+        date=None,
+        batch_sizes={"financial": 5, "trading": 5},
+        config_uri="config",
+        objects={},
+        version="1",
+    )
+    report = opened(inputs).model_copy(update={"sentence": "the engine failed for x:100:y: [red]no[/]"})
+
+    async def read(*_: object) -> Told:
+        await trio.lowlevel.checkpoint()
+        return Told(report, Timeline())
+
+    monkeypatch.setattr(retold, "read_run", read)
+    tell(Directory(str(tmp_path), make=True), "r", None, in_browser=False)
+    assert "the engine failed for x:100:y: [red]no[/]" in capsys.readouterr().out
