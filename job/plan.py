@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import astuple, dataclass
 
@@ -75,8 +75,15 @@ class Plan:
         for target in self.targets:
             for name in target.card_types:
                 if (target.id, name) not in done:
-                    parameters = {**dict(chosen[name]), **dict(target.parameters)}
-                    yield card(target.id, name, target.date or self.date, parameters.items())
+                    yield card(target.id, name, target.date or self.date, _parameters(chosen[name], target.parameters))
+
+
+def _parameters(model: tuple[tuple[str, str], ...], own: tuple[tuple[str, str], ...]) -> Iterable[tuple[str, str]]:
+    """Those of a card: its target's own beat those of the model, which does not cross to another backend."""
+    parameters, given = dict(model), dict(own)
+    if given.get("preferred_llm_backend") not in {None, parameters.get("preferred_llm_backend")}:
+        parameters.pop("model_name", None)
+    return (parameters | given).items()
 
 
 def missing_urls(plan: Plan, settings: Settings) -> list[Fault]:

@@ -93,6 +93,23 @@ def test_an_entrys_parameters_beat_llm_config() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("own", "sent"),
+    [
+        ({"preferred_llm_backend": "other"}, {"preferred_llm_backend": "other"}),
+        ({"preferred_llm_backend": "b"}, {"preferred_llm_backend": "b", "model_name": "m"}),
+        (
+            {"preferred_llm_backend": "other", "model_name": "mine"},
+            {"preferred_llm_backend": "other", "model_name": "mine"},
+        ),
+    ],
+)
+def test_a_model_stays_with_its_backend(own: dict[str, str], sent: dict[str, str]) -> None:
+    models = Models.model_validate({"default": {"backend": "b", "model_name": "m"}})
+    entry = Target("A", "equity", "A", None, (), ("c",), tuple(own.items()))
+    assert [parameters(call) for call in Plan((entry,), models, None, {}).calls("qa")] == [{"ticker": "A", **sent}]
+
+
 def parameters(call: Call) -> dict[str, str]:
     pairs = parse_qsl(urlsplit(call.path).query, keep_blank_values=True, strict_parsing=True)
     assert len(dict(pairs)) == len(pairs), "a parameter twice"
