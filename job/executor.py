@@ -112,6 +112,10 @@ class Executor:
             wait = self._wait_after(course, failure)
             self._means.watch(self._ended(course, failure, wait))
             if wait is None:
+                if failure.status == 429:
+                    failure = replace(
+                        failure, text=f"{failure.text}, and nothing else for {self._settings.timeout:g} s"
+                    )
                 self._finish(course, failure)
                 return
             course.wait = wait

@@ -26,7 +26,7 @@ class EngineFailedError(Exception):
         self.finished = finished
         call, failure = finished.call, finished.failure
         attempts = f"{finished.attempts} attempt{'s' if finished.attempts > 1 else ''}"
-        answer = failure.text if failure else ""
+        answer = failure.text.rstrip(".") if failure else ""
         super().__init__(f"the {call.engine} engine failed for {named(call.targets)} after {attempts}: {answer}")
 
 

@@ -121,6 +121,13 @@ async def test_429_is_asked_again(autojump_clock: trio.testing.MockClock) -> Non
     assert len(made.world.asked) == 3
 
 
+async def test_429_for_good_says_how_long_it_was_tried(autojump_clock: trio.testing.MockClock) -> None:
+    made = await one_card(*[reply({}, 429)] * 500)
+    (finished,) = made.ledger.failures
+    assert finished.failure is not None
+    assert finished.failure.text == "HTTP 429: {}, and nothing else for 300 s"
+
+
 async def test_401_gets_one_fresh_token_and_one_more_try(autojump_clock: trio.testing.MockClock) -> None:
     made = await one_card(reply({}, 401))
     assert made.world.tokens_given == [("https://qa", None), ("https://qa", "token")]
