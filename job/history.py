@@ -13,6 +13,8 @@ from job.store import StorageError, Store, blocking
 LATEST = 20
 LOOKED_AT = 50
 """Runs among which today's is sought."""
+UNREAD = "?"
+"""The day of a run whose record cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +52,24 @@ async def latest(store: Store, count: int) -> list[Past]:
 
 async def verify(store: Store, today: str) -> tuple[bool, str]:
     """Whether a run of this day did all its work, and what is known. Raises `StorageError`."""
-    runs = [past for past in await latest(store, LOOKED_AT) if past.day == today]
+    recorded = await latest(store, LOOKED_AT)
+    runs = [past for past in recorded if past.day == today]
     for past in runs:
         if past.outcome == "succeeded":
             return True, f"run {past.run_id} of {today} did all its work"
-    if not runs:
-        return False, f"no run of {today} is recorded"
+    what = "did all its work" if runs else "is recorded"
+    runs += [past for past in recorded if past.day == UNREAD]  # it may be today's
     known = "; ".join(f"run {past.run_id}: {past.outcome}. {past.sentence}".rstrip(". ") for past in runs)
-    return False, f"no run of {today} did all its work: {known}"
+    return False, f"no run of {today} {what}" + (f": {known}" if known else "")
 
 
 async def _past(store: Store, run_id: str) -> Past:
     try:
         inputs = await find_inputs(store, run_id)
     except RecordError as error:
-        return Past(run_id, "?", "?", "unreadable", str(error))  # noqa: ASYNC910  storage was awaited
+        return Past(run_id, UNREAD, UNREAD, "unreadable", str(error))  # noqa: ASYNC910  storage was awaited
     if inputs is None:
-        return Past(run_id, "?", "?", "unreadable", "its record has no inputs")
+        return Past(run_id, UNREAD, UNREAD, "unreadable", "its record has no inputs")
     report = await blocking(lambda: store.read(f"{run_id}/report.json"))
     outcome, sentence = "unfinished", ""
     if report is not None:

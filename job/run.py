@@ -126,14 +126,14 @@ class _Course:
             inputs = await find_inputs(store, order.identity.id)
             faults = self._faults(resumable=inputs is not None)
             fresh = inputs is None
-            if inputs is not None:
-                self._reporter.notices([f"run {inputs.run_id} of {inputs.day} is continued, with its recorded config"])
             prepared = await prepare(settings, faults) if inputs is None else prepare_again(settings, faults, inputs)
             inputs = inputs or new_inputs(settings, order.identity.id, prepared, order.now)
             self._reporter.notices(prepared.notices)
             lease = await obtain(store, holder(settings, prepared.plan, inputs))
             helpers.start_soon(lease.keep, self.halt, Trouble(say), name="lease")
             custody = await take(lease, prepared.plan, inputs, say, fresh=fresh)
+            if not fresh:
+                self._reporter.notices([f"run {inputs.run_id} of {inputs.day} is continued, with its recorded config"])
         except RecordError as error:
             remedy = "remove that record, or start a run of another RUN_ID"
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error

@@ -145,6 +145,7 @@ async def test_a_record_that_was_tampered_with_is_refused(world: World, how: str
     assert words in fault["message"]
     assert "night/" in fault["message"]
     assert world.seen[before:] == []
+    assert "is continued" not in outcome.stdout
     assert not (world.directory / "runs" / "_lease.json").exists()
 
 
@@ -167,6 +168,14 @@ async def test_runs_are_listed_and_verified(world: World) -> None:
         ("first", "cards_missing"), ("second", "succeeded"), ("third", "succeeded"),
     }  # fmt: skip
     assert len(listed) == 3
+
+
+@pytest.mark.slow
+async def test_a_record_that_nobody_can_read_is_not_passed_over(world: World) -> None:
+    await play(world, 0, RUN_ID="night")
+    (world.directory / "runs" / "night" / "inputs.json").write_text("{}")
+    (verified,) = (await play(world, 1, "verify")).events("run.verified")
+    assert "is recorded: run night: unreadable. night/inputs.json " in verified["message"]
 
 
 @pytest.mark.slow
