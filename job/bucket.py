@@ -9,9 +9,10 @@ from contextlib import contextmanager
 os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
 
 import requests
-from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, PreconditionFailed
+from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, PreconditionFailed, RetryError
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import storage
+from google.cloud.storage.exceptions import InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
 from job.answers import excerpt
@@ -113,7 +114,11 @@ class Bucket:
 _CONTENT_TYPES = {"json": "application/json", "jsonl": "application/x-ndjson", "html": "text/html; charset=utf-8"}
 
 
-def _words(error: Exception) -> str:
+def _words(error: BaseException) -> str:
+    if isinstance(error, RetryError) and error.cause is not None:
+        return f"{_words(error.cause)} (tried for {RETRY_SECONDS:.0f} s)"
+    if isinstance(error, InvalidResponse):
+        return f"HTTP {error.response.status_code}"
     if isinstance(error, Forbidden):
         return f"access is denied ({excerpt(str(error.message).encode(errors='replace'))})"
     return excerpt(f"{type(error).__name__}: {error}".encode(errors="replace"))

@@ -31,7 +31,7 @@ async def prepare(settings: Settings, faults: list[Fault]) -> Prepared:
     try:
         objects = await read_all(open_store(settings.config_uri), OBJECTS, SIZE_LIMIT + 1)
     except StorageError as error:
-        remedy = "set it to gs://BUCKET/PREFIX, or a directory, that can be read"
+        remedy = "see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here"
         raise ConfigError([*faults, Fault("CONFIG_URI", str(error), remedy)]) from error
     sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
     return _prepared(settings, faults, objects, settings.run_date, sizes)

@@ -384,7 +384,7 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-READABLE = "set it to gs://BUCKET/PREFIX, or a directory, that can be read"
+READABLE = "see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here"
 
 
 async def test_a_config_uri_that_cannot_be_read(directory: Path) -> None:

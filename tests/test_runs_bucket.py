@@ -18,7 +18,7 @@ from .simulators.world import CONFIG_BUCKET, World, open_world
 
 BINARY = emulator_binary()
 pytestmark = pytest.mark.skipif(BINARY is None, reason="needs fake-gcs-server on PATH or in STORAGE_EMULATOR")
-REMEDY = "set it to gs://BUCKET/PREFIX, or a directory, that can be read"
+REMEDY = "see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here"
 
 
 @pytest.fixture
