@@ -17,6 +17,7 @@ from job.config import read_config
 from job.exits import Exit
 from job.inputs import Inputs, RecordError
 from job.journal import read_journal
+from job.log import write_line
 from job.markup import counted, duration, shortened
 from job.page import render
 from job.plan import Plan
@@ -101,17 +102,21 @@ def tell(store: Store, run_id: str, page: str | None, *, in_browser: bool) -> Ex
     if told is None:
         print(f"RUNS_URI: has no record of run {run_id}; `python -m job runs` lists what is there", file=sys.stderr)
         return Exit.USAGE
-    show(told, Console(highlight=False, emoji=False))
-    if page is None and not in_browser:
-        return Exit.DONE
-    path = Path(page) if page else Path(tempfile.mkdtemp(prefix="run-")) / "report.html"
-    try:
-        path.write_bytes(render(told.report, told.timeline))
-    except OSError as error:
-        print(f"{path}: {error.strerror or error}", file=sys.stderr)
-        return Exit.USAGE
-    print(f"its page is {path}")
-    if in_browser:
+    path: Path | None = None
+    if page is not None or in_browser:
+        path = Path(page) if page else Path(tempfile.mkdtemp(prefix="run-")) / "report.html"
+        try:
+            path.write_bytes(render(told.report, told.timeline))
+        except OSError as error:
+            print(f"{path}: {error.strerror or error}", file=sys.stderr)
+            return Exit.USAGE
+    console = Console(highlight=False, emoji=False)
+    with console.capture() as captured:  # to a reader that may have left: rich would end the process with 1
+        show(told, console)
+        if path:
+            console.print(f"its page is {escape(str(path))}", soft_wrap=True)
+    write_line(captured.get().rstrip("\n").encode(errors="replace"))
+    if in_browser and path:
         webbrowser.open(path.absolute().as_uri())
     return Exit.DONE
 

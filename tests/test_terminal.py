@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import trio
 
-from job import retold
+from job import log, retold
 from job.closing import opened
 from job.directory import Directory
 from job.faults import Fault
@@ -33,8 +34,26 @@ def test_what_looks_like_markup_is_text(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_what_looks_like_markup_is_text_in_a_report_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
+    told(monkeypatch)
+    assert tell(Directory(str(tmp_path), make=True), "r", None, in_browser=False) == 0
+    assert b"the engine failed for x:100:y: [red]no[/]" in capfdbinary.readouterr().out
+
+
+def test_a_report_whose_reader_has_left_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(monkeypatch)
+    reading, writing = os.pipe()
+    os.close(reading)
+    monkeypatch.setattr(log, "STDOUT", writing)
+    assert tell(Directory(str(tmp_path), make=True), "r", str(tmp_path / "page.html"), in_browser=False) == 0
+    assert (tmp_path / "page.html").read_bytes().startswith(b"<!doctype html>")
+
+
+def told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has any run be read as one that failed."""
     inputs = Inputs(
         run_id="r",
         started="2026-11-24T00:00:00+00:00",
@@ -52,5 +71,3 @@ def test_what_looks_like_markup_is_text_in_a_report_too(
         return Told(report, Timeline())
 
     monkeypatch.setattr(retold, "read_run", read)
-    tell(Directory(str(tmp_path), make=True), "r", None, in_browser=False)
-    assert "the engine failed for x:100:y: [red]no[/]" in capsys.readouterr().out
