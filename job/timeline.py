@@ -110,6 +110,7 @@ class Timeline:
 
     def __init__(self) -> None:
         self.lanes: Mapping[EngineName, Lane] = {engine: Lane() for engine in ALL_ENGINES}
+        self._missing: set[tuple[EngineName, Item]] = set()
         self._failed: dict[tuple[EngineName, Item], Finished] = {}
 
     def take(self, result: Mapping[str, object]) -> None:
@@ -119,9 +120,12 @@ class Timeline:
         for target in call.targets:
             key = (call.engine, (target, call.card_type))
             if call.state == DONE:
-                if self._failed:
+                if self._missing:
+                    self._missing.discard(key)
                     self._failed.pop(key, None)
-            elif key in self._failed or len(self._failed) < FAILURES_KEPT:
+                continue
+            self._missing.add(key)
+            if key in self._failed or len(self._failed) < FAILURES_KEPT:
                 self._failed[key] = call
 
     @property
@@ -130,8 +134,8 @@ class Timeline:
         return list({id(call): call for call in self._failed.values()}.values())
 
     def failed(self, engine: EngineName) -> int:
-        """How many targets, or cards, of an engine failed and were not done since, as far as they are kept."""
-        return sum(name == engine for name, _ in self._failed)
+        """How many targets, or cards, of an engine failed and were not done since."""
+        return sum(name == engine for name, _ in self._missing)
 
     @property
     def prepared(self) -> float | None:

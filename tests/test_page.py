@@ -18,7 +18,7 @@ from rich.console import Console
 
 from job.answers import Cause
 from job.axis import WIDTH, axis_of
-from job.closing import UNFINISHED, Cards, Report
+from job.closing import UNFINISHED, Cards, FailedCall, Report
 from job.engines import ALL_ENGINES, EngineName
 from job.markup import duration, text
 from job.page import render
@@ -188,6 +188,23 @@ def test_what_has_only_to_be_resumed_asks_for_no_repair(outcome: str, words: str
     assert words in page(report, timeline).text
 
 
+@pytest.mark.parametrize(("cause", "colour"), [(Cause.INTERRUPTED, "warn"), (Cause.STATUS, "bad")])
+def test_cards_that_were_cut_off_are_no_failure_of_the_night(cause: Cause, colour: str) -> None:
+    report, _ = told(outcome="deadline", cards=Cards(planned=8, generated=7, failed=1))
+    failed = FailedCall(
+        engine="qa",
+        targets=("A",),
+        card_type="a",
+        cause=cause,
+        status=None,
+        reason="",
+        attempts=1,
+        traceparent="",
+        remedy="",
+    )
+    assert mood(report.model_copy(update={"failures": (failed,)})) == colour
+
+
 def test_what_a_later_attempt_did_has_not_failed() -> None:
     timeline = Timeline()
     results = list(Night(NAMES, ["news_card"], fate=some_fail).results())
@@ -289,6 +306,7 @@ def test_of_many_failures_as_many_are_kept_as_a_page_can_show() -> None:
     )
     report, timeline = night.told("cards_missing", 3, "x")
     assert len(timeline.failures) == FAILURES_KEPT
+    assert timeline.failed("qa") == 3000
     data = render(report, timeline)
     assert len(data) < 2_000_000
     assert "And 2,000 more, each with a line in the log." in Parsed(data.decode()).text

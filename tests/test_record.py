@@ -146,7 +146,7 @@ async def test_a_run_begins_once(memory: Memory, autojump_clock: MockClock) -> N
 def test_inputs_come_back_as_they_were(content: str, sizes: dict[str, int]) -> None:
     inputs = INPUTS.model_copy(update={"objects": {"x": ConfigObject(generation="1", content=content)}})
     assert unpack("x", pack(inputs), "run") == inputs
-    assert unsealed("x", sealed({"format": FORMAT, **sizes})) == {"format": FORMAT, **sizes}
+    assert unsealed("x", sealed({**sizes, "format": FORMAT})) == {**sizes, "format": FORMAT}
 
 
 @given(st.integers(0, 10_000), st.binary(min_size=1, max_size=4))
