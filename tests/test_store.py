@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
+from job import bucket
 from job.storage import open_store
 from job.store import ConflictError, StorageError, Store, blocking, read_all
 
@@ -200,3 +201,17 @@ async def test_a_bucket_says_what_is_wrong_with_it(nursery: trio.Nursery, monkey
         front.script.append(Fault(when.always, do.status(403, {"error": {"code": 403, "message": "not yours"}})))
         with pytest.raises(StorageError, match=r"^gs://simulated-runs/runs/a: access is denied \(.*not yours"):
             await blocking(lambda: store.read("a"))
+
+
+@pytest.mark.skipif(EMULATOR is None, reason="needs fake-gcs-server")
+@pytest.mark.parametrize(("verb", "words"), [("create", "HTTP 503"), ("read", "ServiceUnavailable: 503 GET ")])
+async def test_a_bucket_that_is_down_says_what_it_answered(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, verb: str, words: str
+) -> None:
+    monkeypatch.setattr(bucket, "_BOUNDED", bucket._BOUNDED | {"retry": bucket._RETRY.with_timeout(0.5)})
+    async with open_bucket(nursery, monkeypatch) as (store, front):
+        front.script.append(Fault(when.always, do.status(503)))
+        with pytest.raises(StorageError) as error:
+            await blocking(lambda: store.read("a") if verb == "read" else store.create("a", b""))
+    assert str(error.value).startswith(f"gs://simulated-runs/runs/a: {words}")
+    assert str(error.value).endswith(" (tried for 20 s)")
