@@ -146,4 +146,4 @@ def test_an_image_is_built_for_the_machines_that_run_it() -> None:
     """A Mac's own would be refused by Cloud Run, which runs amd64 alone."""
     words = ["make", "--dry-run", "image", "IMAGE_NAME=an/image"]
     printed = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
-    assert printed.startswith("docker build --platform linux/amd64 --tag an/image:deployed-")
+    assert "docker build --platform linux/amd64 --tag an/image:deployed-" in printed
