@@ -89,7 +89,7 @@ def _bars(ledger: Ledger) -> Table:
             f"{tally.done + tally.skipped}/{tally.planned} done",
             _count(tally.failed, "failed", "red"),
             _count(tally.retries, "retried", "yellow"),
-            f"{tally.in_flight} of {tally.bound} in flight",
+            f"{tally.in_flight} of {tally.bound} in flight" if tally.bound else "none in flight",
         )
     return table
 

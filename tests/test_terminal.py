@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import os
+from io import StringIO
 from typing import TYPE_CHECKING
 
 import trio
+from rich.console import Console
 
 from job import log, retold
 from job.closing import opened
 from job.directory import Directory
+from job.events import AttemptStarted
 from job.faults import Fault
 from job.inputs import Inputs
+from job.plan import Plan
 from job.retold import Told, tell
-from job.terminal import Terminal
+from job.shapes import Models
+from job.tally import Ledger
+from job.targets import Target
+from job.terminal import Terminal, _bars
 from job.timeline import Timeline
 from job.trace import Run
 
@@ -39,6 +46,17 @@ def test_what_looks_like_markup_is_text_in_a_report_too(
     told(monkeypatch)
     assert tell(Directory(str(tmp_path), make=True), "r", None, in_browser=False) == 0
     assert b"the engine failed for x:100:y: [red]no[/]" in capfdbinary.readouterr().out
+
+
+def test_an_engine_that_was_not_called_yet_has_no_bound_to_show() -> None:
+    plan = Plan((Target("A", "equity", "A", None, (), ("c",)),), Models(), None, {})
+    ledger, console = Ledger(plan, {}), Console(width=120, file=StringIO())
+    console.print(_bars(ledger))
+    ledger.engines["qa"].watch(AttemptStarted(next(plan.calls("qa")), 16))
+    console.print(_bars(ledger))
+    before, after = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert before.rstrip().endswith("none in flight")
+    assert after.rstrip().endswith("1 of 16 in flight")
 
 
 def test_a_report_whose_reader_has_left_is_written_all_the_same(
