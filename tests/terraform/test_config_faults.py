@@ -234,6 +234,7 @@ def test_what_is_no_json_and_what_nobody_reads(terraform: Terraform, tmp_path: P
         "not JSON": {**SMALL, "llm_config.json": "{", "ticker_list.json": "[NaN]"},
         "a misnamed object": {**SMALL, "card_target.json": "[]"},
         "deep": {**SMALL, "llm_config.json": "[" * 200_000},
+        "large": {**SMALL, "llm_config.json": "[" + " " * (16 << 20) + "7]"},
     }
     assert in_terraforms_words(terraform, tmp_path, cases) == {
         "not JSON": ["llm_config.json: is not JSON; correct it", "ticker_list.json: is not JSON; correct it"],
@@ -241,4 +242,5 @@ def test_what_is_no_json_and_what_nobody_reads(terraform: Terraform, tmp_path: P
             "card_target.json: is no object that the job reads; correct its name or remove it",
         ],
         "deep": ["llm_config.json: is not JSON; correct it"],
+        "large": ["llm_config.json: is larger than 16 MiB; write the object that is meant"],
     }
