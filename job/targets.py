@@ -31,9 +31,8 @@ class Target:
 def resolve(config: Config) -> tuple[tuple[Target, ...], list[Fault], list[str]]:
     """Every target in the order of the objects (tickers first), the faults between the objects, and the notices."""
     resolver = _Resolver(config)
-    targets = (
-        resolver.full(config.targets) if isinstance(config.targets, list) else resolver.simple(config.targets or {})
-    )
+    given = config.targets or {}
+    targets = resolver.simple(given) if isinstance(given, Mapping) else resolver.full(given)
     resolver.check_as_a_whole(targets)
     return tuple(targets), resolver.faults, resolver.notices
 
@@ -46,6 +45,10 @@ class _Resolver:
         self.notices: list[str] = []
         self.tickers = config.tickers or ()
         self.known_tickers = None if config.tickers is None else frozenset(config.tickers)
+        given = config.targets or {}
+        entries = list(given.values()) if isinstance(given, Mapping) else given
+        self.whole = config.tickers is not None and None not in entries
+        """Whether the targets are all that is meant; else what cannot be told without the rest is not told."""
         self.card_types = config.card_types
         self.enabled = [name for name, enabled in (config.card_types or {}).items() if enabled]
         self.models = config.models
@@ -54,15 +57,16 @@ class _Resolver:
             zip(DATA_ENGINES, (on.run_financials_engine, on.run_trading_engine, on.run_news_engine), strict=True)
         )
 
-    def simple(self, given: Mapping[str, list[str]]) -> list[Target]:
+    def simple(self, given: Mapping[str, list[str] | None]) -> list[Target]:
         """A ticker that the object names gets exactly those card types, every other ticker all enabled ones."""
-        for ticker in given:
+        sound = {ticker: names for ticker, names in given.items() if names is not None}
+        for ticker in sound:
             if self.known_tickers is not None and ticker not in self.known_tickers:
                 remedy = f"correct it, add it to {TICKER_LIST}, or use the full form for targets beside the tickers"
                 self.faults.append(Fault(within(CARD_TARGETS, [ticker]), f"is not a ticker of {TICKER_LIST}", remedy))
         engines = self._engines("equity", None, None)
         chosen: dict[str, list[str]] = {}
-        for ticker, names in given.items():
+        for ticker, names in sound.items():
             if not names:
                 remedy = f"name card types, or remove {ticker}: it then gets every enabled one"
                 self.faults.append(Fault(within(CARD_TARGETS, [ticker]), "is empty", remedy))
@@ -72,11 +76,13 @@ class _Resolver:
             for ticker in self.tickers
         ]
 
-    def full(self, entries: Sequence[Entry]) -> list[Target]:
+    def full(self, entries: Sequence[Entry | None]) -> list[Target]:
         """Entries override the tickers of the same id; the others follow the tickers."""
         default_types, default_switches = self.enabled, None
         first: dict[str, tuple[int, Entry]] = {}
         for index, entry in enumerate(entries):
+            if entry is None:
+                continue
             earlier = first.setdefault(entry.id, (index, entry))
             if earlier[0] == index:
                 continue
@@ -122,7 +128,8 @@ class _Resolver:
         return list(targets.values())
 
     def check_as_a_whole(self, targets: Sequence[Target]) -> None:
-        if targets and not self.faults and self.enabled and not any(target.card_types for target in targets):
+        known = self.whole and not self.faults
+        if known and targets and self.enabled and not any(target.card_types for target in targets):
             self.faults.append(Fault(CARD_TARGETS, "leaves no card to make", "enable a card type that it names"))
         for task in self.models.tasks:
             if self.card_types is not None and task not in self.card_types:
@@ -173,6 +180,8 @@ class _Resolver:
 
     def _topic_key(self, index: int, entry: Entry, keys: dict[str, str]) -> str:
         key = entry.topic_key or topic_key(entry.id)
+        if self.known_tickers is None and entry.target_type is None and entry.category is None:
+            return key  # it may be a ticker
         where = within(CARD_TARGETS, [index])
         if not key:
             self.faults.append(Fault(where, f"the key of the topic {entry.id} comes out empty", "give it a topic_key"))
