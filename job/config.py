@@ -47,6 +47,14 @@ _NEEDED = {
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """An entry of the full form that has a fault of its own."""
+
+    id: str | None
+    """Whom it is meant for; `None` where that cannot be told either, so that it may be anyone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Every config object, well-formed; whether they fit together `targets` tells."""
 
@@ -54,8 +62,8 @@ class Config:
     """`None` where the object was not usable, so that nothing is held against it."""
     card_types: Mapping[str, bool] | None
     """Every known card type in the order of the object, and whether it is switched on; `None` as above."""
-    targets: Mapping[str, list[str] | None] | Sequence[Entry | None] | None
-    """The simple form, the full form, or no object to go by. An entry with a fault of its own is `None`."""
+    targets: Mapping[str, list[str] | None] | Sequence[Entry | Unread] | None
+    """The simple form, where what a ticker gets is `None` if it has a fault; the full form; or no object to go by."""
     switches: Switches
     models: Models
 
@@ -149,13 +157,16 @@ class _Reader:
         self.unique(CARD_TYPE_LIST, [entry.name for entry in sound])
         return known
 
-    def targets(self) -> Mapping[str, list[str] | None] | Sequence[Entry | None] | None:
+    def targets(self) -> Mapping[str, list[str] | None] | Sequence[Entry | Unread] | None:
         value = self._values.get(CARD_TARGETS)
         if isinstance(value, list | dict) and not value:
             remedy = "write targets there, or remove the object: every ticker then gets every enabled card type"
             self.faults.append(Fault(CARD_TARGETS, "is empty", remedy))
         if isinstance(value, list):
-            return self.entries(CARD_TARGETS, FULL_TARGETS)
+            entries = self.entries(CARD_TARGETS, FULL_TARGETS)
+            if entries is None:
+                return None
+            return [entry or _unread(item) for entry, item in zip(entries, value, strict=True)]
         targets = self.shape(CARD_TARGETS, SIMPLE_TARGETS, None)
         value = self._values.get(CARD_TARGETS)
         if targets is not None or not isinstance(value, dict):
@@ -175,6 +186,11 @@ def _sound(shape: TypeAdapter[T], part: object) -> T | None:
         return shape.validate_python(part)
     except ValidationError:
         return None
+
+
+def _unread(item: object) -> Unread:
+    ids = _sound(IDS, [item.get("id")]) if isinstance(item, dict) else None
+    return Unread(ids[0] if ids else None)
 
 
 def _junk(value: object) -> str | None:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from job.config import CARD_TARGETS, CARD_TYPE_LIST, ENGINE_CONTROL, LLM_CONFIG, TICKER_LIST, Config
+from job.config import CARD_TARGETS, CARD_TYPE_LIST, ENGINE_CONTROL, LLM_CONFIG, TICKER_LIST, Config, Unread
 from job.engines import DATA_ENGINES, DataEngineName, Kind
 from job.faults import Fault, quoted, within
 from job.shapes import Entry, Models, TargetSwitches
@@ -29,7 +29,10 @@ class Target:
 
 
 def resolve(config: Config) -> tuple[tuple[Target, ...], list[Fault], list[str]]:
-    """Every target in the order of the objects (tickers first), the faults between the objects, and the notices."""
+    """Every target in the order of the objects (tickers first), the faults between the objects, and the notices.
+
+    Where an entry could not be read, those that it may be meant for are left out.
+    """
     resolver = _Resolver(config)
     given = config.targets or {}
     targets = resolver.simple(given) if isinstance(given, Mapping) else resolver.full(given)
@@ -47,7 +50,8 @@ class _Resolver:
         self.known_tickers = None if config.tickers is None else frozenset(config.tickers)
         given = config.targets or {}
         entries = list(given.values()) if isinstance(given, Mapping) else given
-        self.whole = config.tickers is not None and None not in entries
+        unread = any(entry is None or isinstance(entry, Unread) for entry in entries)
+        self.whole = config.tickers is not None and not unread
         """Whether the targets are all that is meant; else what cannot be told without the rest is not told."""
         self.card_types = config.card_types
         self.enabled = [name for name, enabled in (config.card_types or {}).items() if enabled]
@@ -76,36 +80,28 @@ class _Resolver:
             for ticker in self.tickers
         ]
 
-    def full(self, entries: Sequence[Entry | None]) -> list[Target]:
+    def full(self, entries: Sequence[Entry | Unread]) -> list[Target]:
         """Entries override the tickers of the same id; the others follow the tickers."""
         default_types, default_switches = self.enabled, None
-        first: dict[str, tuple[int, Entry]] = {}
-        for index, entry in enumerate(entries):
-            if entry is None:
-                continue
-            earlier = first.setdefault(entry.id, (index, entry))
-            if earlier[0] == index:
-                continue
-            if earlier[1] == entry:
-                self.notices.append(f"{within(CARD_TARGETS, [index])}: {entry.id} is there already; it counts once")
-            else:
-                what = f"{entry.id} is there already, as [{earlier[0]}], with other content"
-                self.faults.append(Fault(within(CARD_TARGETS, [index, "id"]), what, "keep one of the two"))
+        first = self._firsts(entries)
         if EQUITIES_DEFAULT in first:
             index, entry = first.pop(EQUITIES_DEFAULT)
             self._check_default(index, entry)
             default_switches = entry.run_engines
             if entry.card_types:
                 default_types = self._chosen(entry.card_types, [index, "card_types"])
+        unread = {entry.id for entry in entries if isinstance(entry, Unread)}
+        unsure = not unread.isdisjoint({None, EQUITIES_DEFAULT})
         targets = {
             ticker: Target(
                 ticker, "equity", ticker, None, self._engines("equity", None, default_switches), tuple(default_types)
             )
             for ticker in self.tickers
+            if not unsure and ticker not in unread
         }
         keys: dict[str, str] = {}
         for index, entry in first.values():
-            listed = entry.id in targets
+            listed = entry.id in (self.known_tickers or ())
             kind = self._kind(index, entry, listed=listed)
             key = self._topic_key(index, entry, keys) if kind == "topic" else entry.id
             if entry.topic_key is not None and kind != "topic":
@@ -116,6 +112,8 @@ class _Resolver:
                 card_types = self._chosen(entry.card_types, [index, "card_types"])
             else:
                 card_types = default_types if inherits else self.enabled
+            if inherits and unsure:
+                continue  # which engines and cards it has is not known
             targets[entry.id] = Target(
                 id=entry.id,
                 kind=kind,
@@ -138,6 +136,22 @@ class _Resolver:
         for engine, on in self.switches.items():
             if not on:
                 self.notices.append(f"{ENGINE_CONTROL}: the {engine} engine is switched off")
+
+    def _firsts(self, entries: Sequence[Entry | Unread]) -> dict[str, tuple[int, Entry]]:
+        """The first entry of every id that can be read, and where it is."""
+        first: dict[str, tuple[int, Entry]] = {}
+        for index, entry in enumerate(entries):
+            if isinstance(entry, Unread):
+                continue
+            earlier = first.setdefault(entry.id, (index, entry))
+            if earlier[0] == index:
+                continue
+            if earlier[1] == entry:
+                self.notices.append(f"{within(CARD_TARGETS, [index])}: {entry.id} is there already; it counts once")
+            else:
+                what = f"{entry.id} is there already, as [{earlier[0]}], with other content"
+                self.faults.append(Fault(within(CARD_TARGETS, [index, "id"]), what, "keep one of the two"))
+        return first
 
     def _check_default(self, index: int, entry: Entry) -> None:
         for key in ("date", "topic_key", "extra_params"):

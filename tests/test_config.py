@@ -575,6 +575,24 @@ async def test_faults_of_the_environment_and_of_the_config_are_told_together(dir
     assert [line.partition(":")[0] for line in found] == ["NEWS_ENGINE_URL", "RUN_DATE", "card_types.json"]
 
 
+@pytest.mark.parametrize(
+    ("targets", "missing"),
+    [
+        ([{"id": "AAPL", "run_engines": {"financials": False}, "dat": 1}], True),  # there is MSFT as well
+        ([{"id": "X", "dat": 1}], True),
+        ([{"id": "equities_default", "run_engines": {"financials": False}, "dat": 1}, {"id": "AAPL"}], False),
+        ([{"run_engines": {"financials": False}}], False),
+        ([7, {"id": "X", "target_type": "equity"}], True),
+    ],
+)
+async def test_no_url_is_missed_for_what_an_entry_that_cannot_be_read_may_have_switched_off(
+    directory: Path, targets: object, missing: bool
+) -> None:
+    (directory / "card_targets.json").write_bytes(written(targets))
+    found = await refused(str(directory), FINANCIAL_ENGINE_URL="")
+    assert [line.partition(":")[0] for line in found] == ["card_targets.json"] + ["FINANCIAL_ENGINE_URL"] * missing
+
+
 async def test_only_the_engines_of_the_plan_need_a_url(directory: Path) -> None:
     (directory / "engine_control.json").write_text('{"run_financials_engine": false, "run_news_engine": false}')
     assert await refused(str(directory), FINANCIAL_ENGINE_URL="", NEWS_ENGINE_URL="", TRADING_ENGINE_URL="") == [
