@@ -1,7 +1,7 @@
 """The config objects: which there are, and what each one says by itself."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -47,6 +47,14 @@ _NEEDED = {
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """An entry of the full form that has a fault of its own."""
+
+    id: str | None
+    """Whom it is meant for; `None` where that cannot be told either, so that it may be anyone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """Every config object, well-formed; whether they fit together `targets` tells."""
 
@@ -54,8 +62,8 @@ class Config:
     """`None` where the object was not usable, so that nothing is held against it."""
     card_types: Mapping[str, bool] | None
     """Every known card type in the order of the object, and whether it is switched on; `None` as above."""
-    targets: Mapping[str, list[str]] | list[Entry] | None
-    """The simple form, the full form, or no object."""
+    targets: Mapping[str, list[str] | None] | Sequence[Entry | Unread] | None
+    """The simple form, where what a ticker gets is `None` if it has a fault; the full form; or no object to go by."""
     switches: Switches
     models: Models
 
@@ -105,8 +113,18 @@ class _Reader:
                 self.faults += faults_of(name, error)
                 return default
             junk = f"has {error.error_count():,} faults"
+        del self._values[name]
         self.faults.append(Fault(name, junk, "write the object that is meant"))
         return default
+
+    def entries(self, name: str, shape: TypeAdapter[list[T]]) -> Sequence[T | None] | None:
+        """The entries of an array, `None` in the place of each that has a fault; `None` where it is not usable."""
+        entries = self.shape(name, shape, None)
+        value = self._values.get(name)
+        if entries is not None or not isinstance(value, list):
+            return entries
+        alone = (_sound(shape, [item]) for item in value)
+        return [None if entry is None else entry[0] for entry in alone]
 
     def tickers(self) -> tuple[str, ...] | None:
         tickers = self.shape(TICKER_LIST, IDS, None)
@@ -116,39 +134,63 @@ class _Reader:
 
     def card_types(self) -> dict[str, bool] | None:
         value = self._values.get(CARD_TYPE_LIST)
-        entries: list[CardType] | None
+        entries: Sequence[CardType | None] | None
         if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-            entries = self.shape(CARD_TYPE_LIST, CARD_TYPES, None)
+            entries = self.entries(CARD_TYPE_LIST, CARD_TYPES)
         else:
             names = self.shape(CARD_TYPE_LIST, IDS, None)
             entries = None if names is None else [CardType(name=name) for name in names]
         if entries is None:
             return None
-        if not entries:
-            self.faults.append(Fault(CARD_TYPE_LIST, "is empty", "write the card types there"))
-        elif not any(entry.enabled for entry in entries):
-            self.faults.append(Fault(CARD_TYPE_LIST, "has every card type switched off", "enable one"))
         known: dict[str, bool] = {}
         for index, entry in enumerate(entries):
-            if known.setdefault(entry.name, entry.enabled) != entry.enabled:
+            if entry is not None and known.setdefault(entry.name, entry.enabled) != entry.enabled:
                 where = within(CARD_TYPE_LIST, [index])
                 self.faults.append(Fault(where, f"{entry.name} is both switched on and off", "keep one of the two"))
-        self.unique(CARD_TYPE_LIST, [entry.name for entry in entries])
+        sound = [entry for entry in entries if entry is not None]
+        if len(sound) < len(entries):
+            return None  # what is not known, or not switched on, may be what could not be read
+        if not sound:
+            self.faults.append(Fault(CARD_TYPE_LIST, "is empty", "write the card types there"))
+        elif not any(entry.enabled for entry in sound):
+            self.faults.append(Fault(CARD_TYPE_LIST, "has every card type switched off", "enable one"))
+        self.unique(CARD_TYPE_LIST, [entry.name for entry in sound])
         return known
 
-    def targets(self) -> dict[str, list[str]] | list[Entry] | None:
+    def targets(self) -> Mapping[str, list[str] | None] | Sequence[Entry | Unread] | None:
         value = self._values.get(CARD_TARGETS)
         if isinstance(value, list | dict) and not value:
             remedy = "write targets there, or remove the object: every ticker then gets every enabled card type"
             self.faults.append(Fault(CARD_TARGETS, "is empty", remedy))
         if isinstance(value, list):
-            return self.shape(CARD_TARGETS, FULL_TARGETS, None)
-        return self.shape(CARD_TARGETS, SIMPLE_TARGETS, None)
+            entries = self.entries(CARD_TARGETS, FULL_TARGETS)
+            if entries is None:
+                return None
+            return [entry or _unread(item) for entry, item in zip(entries, value, strict=True)]
+        targets = self.shape(CARD_TARGETS, SIMPLE_TARGETS, None)
+        value = self._values.get(CARD_TARGETS)
+        if targets is not None or not isinstance(value, dict):
+            return targets
+        alone = {ticker: _sound(SIMPLE_TARGETS, {ticker: names}) for ticker, names in value.items()}
+        return {ticker: None if target is None else target[ticker] for ticker, target in alone.items()}
 
     def unique(self, where: str, items: list[str]) -> list[str]:
         counts = Counter(items)
         self.notices += [f"{where}: {item} is there {n} times; it counts once" for item, n in counts.items() if n > 1]
         return list(counts)
+
+
+def _sound(shape: TypeAdapter[T], part: object) -> T | None:
+    """A part of an object by itself; `None` where it has a fault, which the whole object's faults name."""
+    try:
+        return shape.validate_python(part)
+    except ValidationError:
+        return None
+
+
+def _unread(item: object) -> Unread:
+    ids = _sound(IDS, [item.get("id")]) if isinstance(item, dict) else None
+    return Unread(ids[0] if ids else None)
 
 
 def _junk(value: object) -> str | None:

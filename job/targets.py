@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from job.config import CARD_TARGETS, CARD_TYPE_LIST, ENGINE_CONTROL, LLM_CONFIG, TICKER_LIST, Config
+from job.config import CARD_TARGETS, CARD_TYPE_LIST, ENGINE_CONTROL, LLM_CONFIG, TICKER_LIST, Config, Unread
 from job.engines import DATA_ENGINES, DataEngineName, Kind
 from job.faults import Fault, quoted, within
 from job.shapes import Entry, Models, TargetSwitches
@@ -29,11 +29,13 @@ class Target:
 
 
 def resolve(config: Config) -> tuple[tuple[Target, ...], list[Fault], list[str]]:
-    """Every target in the order of the objects (tickers first), the faults between the objects, and the notices."""
+    """Every target in the order of the objects (tickers first), the faults between the objects, and the notices.
+
+    Where an entry could not be read, those that it may be meant for are left out.
+    """
     resolver = _Resolver(config)
-    targets = (
-        resolver.full(config.targets) if isinstance(config.targets, list) else resolver.simple(config.targets or {})
-    )
+    given = config.targets or {}
+    targets = resolver.simple(given) if isinstance(given, Mapping) else resolver.full(given)
     resolver.check_as_a_whole(targets)
     return tuple(targets), resolver.faults, resolver.notices
 
@@ -46,6 +48,11 @@ class _Resolver:
         self.notices: list[str] = []
         self.tickers = config.tickers or ()
         self.known_tickers = None if config.tickers is None else frozenset(config.tickers)
+        given = config.targets or {}
+        entries = list(given.values()) if isinstance(given, Mapping) else given
+        unread = any(entry is None or isinstance(entry, Unread) for entry in entries)
+        self.whole = config.tickers is not None and not unread
+        """Whether the targets are all that is meant; else what cannot be told without the rest is not told."""
         self.card_types = config.card_types
         self.enabled = [name for name, enabled in (config.card_types or {}).items() if enabled]
         self.models = config.models
@@ -54,15 +61,16 @@ class _Resolver:
             zip(DATA_ENGINES, (on.run_financials_engine, on.run_trading_engine, on.run_news_engine), strict=True)
         )
 
-    def simple(self, given: Mapping[str, list[str]]) -> list[Target]:
+    def simple(self, given: Mapping[str, list[str] | None]) -> list[Target]:
         """A ticker that the object names gets exactly those card types, every other ticker all enabled ones."""
-        for ticker in given:
+        sound = {ticker: names for ticker, names in given.items() if names is not None}
+        for ticker in sound:
             if self.known_tickers is not None and ticker not in self.known_tickers:
                 remedy = f"correct it, add it to {TICKER_LIST}, or use the full form for targets beside the tickers"
                 self.faults.append(Fault(within(CARD_TARGETS, [ticker]), f"is not a ticker of {TICKER_LIST}", remedy))
         engines = self._engines("equity", None, None)
         chosen: dict[str, list[str]] = {}
-        for ticker, names in given.items():
+        for ticker, names in sound.items():
             if not names:
                 remedy = f"name card types, or remove {ticker}: it then gets every enabled one"
                 self.faults.append(Fault(within(CARD_TARGETS, [ticker]), "is empty", remedy))
@@ -72,34 +80,28 @@ class _Resolver:
             for ticker in self.tickers
         ]
 
-    def full(self, entries: Sequence[Entry]) -> list[Target]:
+    def full(self, entries: Sequence[Entry | Unread]) -> list[Target]:
         """Entries override the tickers of the same id; the others follow the tickers."""
         default_types, default_switches = self.enabled, None
-        first: dict[str, tuple[int, Entry]] = {}
-        for index, entry in enumerate(entries):
-            earlier = first.setdefault(entry.id, (index, entry))
-            if earlier[0] == index:
-                continue
-            if earlier[1] == entry:
-                self.notices.append(f"{within(CARD_TARGETS, [index])}: {entry.id} is there already; it counts once")
-            else:
-                what = f"{entry.id} is there already, as [{earlier[0]}], with other content"
-                self.faults.append(Fault(within(CARD_TARGETS, [index, "id"]), what, "keep one of the two"))
+        first = self._firsts(entries)
         if EQUITIES_DEFAULT in first:
             index, entry = first.pop(EQUITIES_DEFAULT)
             self._check_default(index, entry)
             default_switches = entry.run_engines
             if entry.card_types:
                 default_types = self._chosen(entry.card_types, [index, "card_types"])
+        unread = {entry.id for entry in entries if isinstance(entry, Unread)}
+        unsure = not unread.isdisjoint({None, EQUITIES_DEFAULT})
         targets = {
             ticker: Target(
                 ticker, "equity", ticker, None, self._engines("equity", None, default_switches), tuple(default_types)
             )
             for ticker in self.tickers
+            if not unsure and ticker not in unread
         }
         keys: dict[str, str] = {}
         for index, entry in first.values():
-            listed = entry.id in targets
+            listed = entry.id in (self.known_tickers or ())
             kind = self._kind(index, entry, listed=listed)
             key = self._topic_key(index, entry, keys) if kind == "topic" else entry.id
             if entry.topic_key is not None and kind != "topic":
@@ -110,6 +112,8 @@ class _Resolver:
                 card_types = self._chosen(entry.card_types, [index, "card_types"])
             else:
                 card_types = default_types if inherits else self.enabled
+            if inherits and unsure:
+                continue  # which engines and cards it has is not known
             targets[entry.id] = Target(
                 id=entry.id,
                 kind=kind,
@@ -122,7 +126,8 @@ class _Resolver:
         return list(targets.values())
 
     def check_as_a_whole(self, targets: Sequence[Target]) -> None:
-        if targets and not self.faults and self.enabled and not any(target.card_types for target in targets):
+        known = self.whole and not self.faults
+        if known and targets and self.enabled and not any(target.card_types for target in targets):
             self.faults.append(Fault(CARD_TARGETS, "leaves no card to make", "enable a card type that it names"))
         for task in self.models.tasks:
             if self.card_types is not None and task not in self.card_types:
@@ -131,6 +136,22 @@ class _Resolver:
         for engine, on in self.switches.items():
             if not on:
                 self.notices.append(f"{ENGINE_CONTROL}: the {engine} engine is switched off")
+
+    def _firsts(self, entries: Sequence[Entry | Unread]) -> dict[str, tuple[int, Entry]]:
+        """The first entry of every id that can be read, and where it is."""
+        first: dict[str, tuple[int, Entry]] = {}
+        for index, entry in enumerate(entries):
+            if isinstance(entry, Unread):
+                continue
+            earlier = first.setdefault(entry.id, (index, entry))
+            if earlier[0] == index:
+                continue
+            if earlier[1] == entry:
+                self.notices.append(f"{within(CARD_TARGETS, [index])}: {entry.id} is there already; it counts once")
+            else:
+                what = f"{entry.id} is there already, as [{earlier[0]}], with other content"
+                self.faults.append(Fault(within(CARD_TARGETS, [index, "id"]), what, "keep one of the two"))
+        return first
 
     def _check_default(self, index: int, entry: Entry) -> None:
         for key in ("date", "topic_key", "extra_params"):
@@ -173,6 +194,8 @@ class _Resolver:
 
     def _topic_key(self, index: int, entry: Entry, keys: dict[str, str]) -> str:
         key = entry.topic_key or topic_key(entry.id)
+        if self.known_tickers is None and entry.target_type is None and entry.category is None:
+            return key  # it may be a ticker
         where = within(CARD_TARGETS, [index])
         if not key:
             self.faults.append(Fault(where, f"the key of the topic {entry.id} comes out empty", "give it a topic_key"))

@@ -1,53 +1,65 @@
-# What the config objects are together: the second half of what config_shapes.tf begins. An object of no right shape is
-# left out, so that nothing is held against it.
+# What the config objects are together: the second half of what config_shapes.tf begins. An entry of no right shape is
+# left out, and nothing is held against an object that has one: what seems not to be there may be what it means.
 
 locals {
-  fit = [
-    for name in keys(local.config) : name
-    if !anytrue([for fault in local.shape_faults : startswith(fault.at, name)])
-  ]
+  unfit = { for fault in local.shape_faults : split(": ", fault.at)[0] => true... }
+  fit   = [for name in keys(local.config) : name if !can(local.unfit[name])]
+
+  # The places of the entries that have a fault: in an array [0], in the simple form .key, whose value ends in [0].
+  unread = {
+    for fault in local.shape_faults :
+    try(regex("^[^:]*: \\[[0-9]+\\]", fault.at), replace(fault.at, "/\\[[0-9]+\\]$/", "")) => true...
+  }
 
   known_tickers = { for ticker in local.tickers : ticker => true... if contains(local.fit, "ticker_list.json") }
   known_types = [
-    for item in local.types : { name = try(item.name, item), on = try(item.enabled, true) }
-    if contains(local.fit, "card_types.json")
+    for i, item in local.types : {
+      at = "card_types.json: [${i}]", name = try(item.name, item), on = try(item.enabled, true)
+    } if !can(local.unread["card_types.json: [${i}]"])
   ]
   types_on = { for type in local.known_types : type.name => type.on... }
   enabled  = [for name, on in local.types_on : name if on[0]]
 
   # --- card_targets.json, in either form ---
 
-  simple = { for ticker, names in local.simple_targets : ticker => names if contains(local.fit, "card_targets.json") }
+  simple = {
+    for ticker, names in local.simple_targets : ticker => names
+    if !can(local.unread["card_targets.json: ${local.step[ticker]}"])
+  }
 
   full = [
     for i, entry in local.entries : merge(local.absent, entry, {
+      i          = i
       at         = "card_targets.json: [${i}]"
       card_types = [for name in try(entry.card_types, null) == null ? [] : entry.card_types : name]
       category   = try(lower(trimspace(entry.category)), null)
-      first      = local.entry_ids[entry.id][0]
       content = jsonencode(merge(local.absent, entry, {
         run_engines = try(merge(local.absent_switches, entry.run_engines), null)
       }))
-    }) if contains(local.fit, "card_targets.json")
+    }) if !can(local.unread["card_targets.json: [${i}]"])
   ]
-  entry_ids = { for i, entry in local.entries : try(coalesce(tostring(entry.id)), "") => i... }
+  same_id = { for entry in local.full : entry.id => entry... }
+  firsts = [
+    for entry in local.full : merge(entry, {
+      listed = can(local.known_tickers[entry.id]) || !contains(local.fit, "ticker_list.json") # it may be
+    }) if entry.i == local.same_id[entry.id][0].i
+  ]
   absent = {
     card_types   = null, target_type = null, category = null, date = null, topic_key = null,
     extra_params = null, run_engines = null
   }
   absent_switches = { financials = null, trading = null, news = null }
 
-  defaults = [for i, entry in local.full : entry if entry.first == i && entry.id == "equities_default"]
+  defaults = [for entry in local.firsts : entry if entry.id == "equities_default"]
   targets = [
-    for i, entry in local.full : merge(entry, {
-      listed = can(local.known_tickers[entry.id])
+    for entry in local.firsts : merge(entry, {
       kind = entry.target_type != null ? entry.target_type : (
-        entry.category == null ? (can(local.known_tickers[entry.id]) ? "equity" : "topic") :
+        entry.category == null ? (entry.listed ? "equity" : "topic") :
         contains(["celebrity", "person", "people"], entry.category) ? "person" :
         entry.category == "equity" ? "equity" : "topic"
       )
       key = entry.topic_key != null ? entry.topic_key : replace(replace(lower(entry.id), " ", "_"), "/[^a-z0-9_]/", "")
-    }) if entry.first == i && entry.id != "equities_default"
+    }) if entry.id != "equities_default"
   ]
   topics     = [for target in local.targets : target if target.kind == "topic"]
   topic_keys = { for topic in local.topics : topic.key => topic.id... }
@@ -81,9 +93,9 @@ locals {
       at = name, fault = "is empty; write targets there, or remove the object: every ticker then gets every enabled card type"
     } if contains(local.fit, name) && length(local.entries) + length(local.simple_targets) == 0],
     [for name in ["card_types.json"] : { at = name, fault = "has every card type switched off; enable one" }
-    if length(local.known_types) > 0 && !anytrue(local.known_types[*].on)],
-    [for i, type in local.known_types : {
-      at = "card_types.json: [${i}]", fault = "${type.name} is both switched on and off; keep one of the two"
+    if contains(local.fit, name) && length(local.known_types) > 0 && !anytrue(local.known_types[*].on)],
+    [for type in local.known_types : {
+      at = type.at, fault = "${type.name} is both switched on and off; keep one of the two"
     } if type.on != local.types_on[type.name][0]],
   )
 
@@ -101,8 +113,8 @@ locals {
     } if contains(local.fit, "card_types.json") && !contains(keys(local.types_on), type.name)],
     [for entry in local.full : {
       at    = "${entry.at}.id"
-      fault = "${entry.id} is there already, as [${entry.first}], with other content; keep one of the two"
-    } if entry.content != local.full[entry.first].content],
+      fault = "${entry.id} is there already, as [${local.same_id[entry.id][0].i}], with other content; keep one of the two"
+    } if entry.content != local.same_id[entry.id][0].content],
     flatten([for entry in local.defaults : [
       for key in ["date", "topic_key", "extra_params"] : {
         at = "${entry.at}.${key}", fault = "has no meaning for equities_default; remove it"
@@ -120,6 +132,7 @@ locals {
   card_faults = [
     for name in ["card_targets.json"] : { at = name, fault = "leaves no card to make; enable a card type that it names" }
     if length(local.target_faults) == 0 && length(local.enabled) > 0 && length(local.has_cards) > 0 && !anytrue(local.has_cards)
+    && !anytrue([for list in [name, "card_types.json", "ticker_list.json"] : can(local.unfit[list])])
   ]
 
   config_faults = [

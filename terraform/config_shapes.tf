@@ -29,7 +29,10 @@ locals {
 
   # --- the objects, and what is in them ---
 
-  config   = { for name, text in local.config_documents : name => jsondecode(text) if can(jsondecode(text)) }
+  large = [for name, text in local.config_documents : name if length(base64encode(text)) > 16 * 1024 * 1024 / 3 * 4]
+  small = { for name, text in local.config_documents : name => text if !contains(local.large, name) }
+
+  config   = { for name, text in local.small : name => jsondecode(text) if can(jsondecode(text)) }
   arrays   = { for name, value in local.config : name => value if startswith(jsonencode(value), "[") }
   mappings = { for name, value in local.config : name => value if startswith(jsonencode(value), "{") }
 
@@ -44,7 +47,7 @@ locals {
   # Every string in them: as it is quoted, and as a step of a place.
   strings = toset([
     for literal in flatten([
-      for text in values(local.config_documents) : regexall("\"(?:[^\"\\\\]|\\\\.)*\"", text)
+      for text in values(local.small) : regexall("\"(?:[^\"\\\\]|\\\\.)*\"", text)
     ]) : try(jsondecode(literal), "")
   ])
   quoted = {
@@ -164,9 +167,8 @@ locals {
     if !contains(keys(local.config_documents), name)],
     [for name in keys(local.config_documents) : { at = name, fault = "is no object that the job reads; correct its name or remove it" }
     if !contains(local.config_objects, name)],
-    [for name, text in local.config_documents : { at = name, fault = "is larger than 16 MiB; write the object that is meant" }
-    if length(base64encode(text)) > 16 * 1024 * 1024 / 3 * 4],
-    [for name, text in local.config_documents : { at = name, fault = "is not JSON; correct it" }
+    [for name in local.large : { at = name, fault = "is larger than 16 MiB; write the object that is meant" }],
+    [for name, text in local.small : { at = name, fault = "is not JSON; correct it" }
     if !can(jsondecode(text))],
 
     [for node in local.nodes : { at = node.at, fault = local.kinds[node.kind].fault }

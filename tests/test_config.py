@@ -289,6 +289,170 @@ def test_one_fault_does_not_make_others() -> None:
     assert len(judged({"ticker_list.json": ["TSLA"], "card_types.json": b"?", "card_targets.json": simple})[0]) == 1
 
 
+UNKNOWN = "is not a card type of card_types.json; correct it or add it there"
+NOT_KNOWN = "is not a known key; correct its name or remove it"
+NO_OBJECT = "is not an object; write an object"
+ANOTHER = "give one of them another topic_key"
+NO_ARRAY = "is not an array; write an array"
+
+
+@pytest.mark.parametrize(
+    ("objects", "faults"),
+    [
+        (
+            {"card_targets.json": [{"id": "AAPL", "card_types": ["nope"]}, {"id": "B", "dat": "x"}]},
+            [f"card_targets.json: [1].dat: {NOT_KNOWN}", f'card_targets.json: [0].card_types[0]: "nope" {UNKNOWN}'],
+        ),
+        (
+            {"card_targets.json": {"AAPL": ["nope"], "MSFT": "news_card", "TSLA": [], "a/b": ["nope"]}},
+            [
+                f"card_targets.json: MSFT: {NO_ARRAY}",
+                f'card_targets.json: ["a/b"]: "a/b" {ID_RULE}',
+                f"card_targets.json: TSLA: {LISTED}",
+                f'card_targets.json: AAPL[0]: "nope" {UNKNOWN}',
+                "card_targets.json: TSLA: is empty; name card types, or remove TSLA: it then gets every enabled one",
+            ],
+        ),
+        (
+            {
+                "card_targets.json": [
+                    7,
+                    {"id": "X"},
+                    {"id": "X", "date": 1},
+                    {"id": "X", "date": "2026-01-01"},
+                    {"id": "Rate 1"},
+                    {"id": "rate_1"},
+                    {"id": "美联储"},
+                    {"id": "equities_default", "topic_key": "k"},
+                ]
+            },
+            [
+                f"card_targets.json: [0]: {NO_OBJECT}",
+                "card_targets.json: [2].date: is not a string; write a string",
+                "card_targets.json: [3].id: X is there already, as [1], with other content; keep one of the two",
+                "card_targets.json: [7].topic_key: has no meaning for equities_default; remove it",
+                f'card_targets.json: [5]: the key "rate_1" of the topic rate_1 is also that of Rate 1; {ANOTHER}',
+                "card_targets.json: [6]: the key of the topic 美联储 comes out empty; give it a topic_key",
+            ],
+        ),
+        (
+            {"card_types.json": [7, {"name": "a"}, {"name": "b", "on": 1}, {"name": "a", "enabled": False}]},
+            [
+                f"card_types.json: [0]: {NO_OBJECT}",
+                f"card_types.json: [2].on: {NOT_KNOWN}",
+                "card_types.json: [3]: a is both switched on and off; keep one of the two",
+            ],
+        ),
+    ],
+    ids=["full", "simple", "between entries", "types"],
+)
+def test_a_fault_in_one_entry_hides_none_in_the_others(objects: dict[str, object], faults: list[str]) -> None:
+    assert judged(GOOD | objects)[0] == faults
+
+
+OFF = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
+
+
+@pytest.mark.parametrize(
+    ("objects", "fault"),
+    [
+        # what is not there, or not switched on, may be what the bad entry means
+        (
+            {"ticker_list.json": ["AAPL", " TSLA"], "card_targets.json": {"TSLA": ["news_card"]}},
+            'ticker_list.json: [1]: " TSLA" has spaces around it; remove them',
+        ),
+        (
+            {"card_types.json": ["news_card", 1], "card_targets.json": {"AAPL": ["earnings_card"]}},
+            "card_types.json: [1]: is not a string; write a string",
+        ),
+        (
+            {"card_types.json": [{"name": "a", "enabled": False}, {"name": "b", "enabled": "yes"}]},
+            "card_types.json: [1].enabled: is not a boolean; write true or false",
+        ),
+        # the bad entry may leave a card
+        (
+            {"card_types.json": OFF, "card_targets.json": {"AAPL": ["old_card"], "MSFT": "news_card"}},
+            f"card_targets.json: MSFT: {NO_ARRAY}",
+        ),
+        (
+            {
+                "ticker_list.json": ["AAPL"],
+                "card_types.json": OFF,
+                "card_targets.json": [{"id": "AAPL", "card_types": ["old_card"]}, {"id": "X", "dat": "x"}],
+            },
+            f"card_targets.json: [1].dat: {NOT_KNOWN}",
+        ),
+        (
+            {
+                "ticker_list.json": [7],
+                "card_types.json": OFF,
+                "card_targets.json": [{"id": "X", "target_type": "person", "card_types": ["old_card"]}],
+            },
+            "ticker_list.json: [0]: is not a string; write a string",
+        ),
+        # an id that may be a ticker's is no topic's
+        (
+            {"ticker_list.json": [7], "card_targets.json": [{"id": "茅台"}, {"id": "0700 HK"}, {"id": "0700_HK"}]},
+            "ticker_list.json: [0]: is not a string; write a string",
+        ),
+        # the same id again beside one that cannot be compared
+        (
+            {"card_targets.json": [{"id": "X", "dat": 1}, {"id": "X", "date": "2026-01-01"}]},
+            f"card_targets.json: [0].dat: {NOT_KNOWN}",
+        ),
+    ],
+)
+def test_an_entry_that_cannot_be_read_causes_no_other_fault(objects: dict[str, object], fault: str) -> None:
+    assert judged(GOOD | objects)[0] == [fault]
+
+
+IDS = st.sampled_from(["AAPL", "MSFT", "TSLA", "a b", "a_b", "茅台", "equities_default"])
+NAMES = st.sampled_from(["news_card", "old_card", "nope"])
+SOUND_ENTRIES = st.fixed_dictionaries(
+    {"id": IDS},
+    optional={
+        "card_types": st.lists(NAMES, max_size=2),
+        "category": st.sampled_from(["equity", "people", "macro"]),
+        "date": st.just("2026-01-01"),
+    },
+)
+SOUND: dict[str, st.SearchStrategy[Any]] = {
+    "ticker_list.json": st.lists(IDS, min_size=1, max_size=4, unique=True),
+    "card_types.json": st.lists(
+        st.fixed_dictionaries({"name": NAMES, "enabled": st.booleans()}),
+        min_size=1,
+        max_size=3,
+        unique_by=lambda item: item["name"],
+    ),
+    "card_targets.json": st.lists(SOUND_ENTRIES, min_size=1, max_size=5, unique_by=lambda entry: entry["id"])
+    | st.dictionaries(IDS, st.lists(NAMES, max_size=2), min_size=1, max_size=5),
+}
+
+
+def spoilt(value: Any, numbers: set[int]) -> Any:
+    """The value without what its entries of these numbers say."""
+    if isinstance(value, dict):
+        return {key: 7 if number in numbers else item for number, (key, item) in enumerate(value.items())}
+    return [7 if number in numbers else item for number, item in enumerate(value)]
+
+
+@given(st.fixed_dictionaries(SOUND), st.dictionaries(st.sampled_from(sorted(SOUND)), st.sets(st.integers(0, 4))))
+def test_with_entries_that_cannot_be_read_the_rest_is_judged_as_before(
+    objects: dict[str, Any], numbers: dict[str, set[int]]
+) -> None:
+    """The places are compared: of three topics of one key, another is named where the first cannot be read."""
+    bad = {name: spoilt(value, numbers.get(name, set())) for name, value in objects.items()}
+    own = [str(fault).partition(": is not a")[0] for fault in read_config({n: written(v) for n, v in bad.items()})[1]]
+    before, after = (
+        {line.rpartition("; ")[0] for line in judged(each)[0] if 'the key "' not in line} for each in (objects, bad)
+    )
+    told = {line for line in after if not line.startswith(tuple(f"{place}: is not a" for place in own))}
+    assert told <= before
+    if bad["ticker_list.json"] == objects["ticker_list.json"] and bad["card_types.json"] == objects["card_types.json"]:
+        hidden = {line for line in before - after if "leaves no card" not in line}
+        assert all(line.startswith(tuple(own)) for line in hidden)
+
+
 MEANT = "write the object that is meant"
 
 
@@ -409,6 +573,24 @@ async def test_faults_of_the_environment_and_of_the_config_are_told_together(dir
     (directory / "card_types.json").unlink()
     found = await refused(str(directory), RUN_DATE="x", QA_ENGINE_URL="", NEWS_ENGINE_URL="x")
     assert [line.partition(":")[0] for line in found] == ["NEWS_ENGINE_URL", "RUN_DATE", "card_types.json"]
+
+
+@pytest.mark.parametrize(
+    ("targets", "missing"),
+    [
+        ([{"id": "AAPL", "run_engines": {"financials": False}, "dat": 1}], True),  # there is MSFT as well
+        ([{"id": "X", "dat": 1}], True),
+        ([{"id": "equities_default", "run_engines": {"financials": False}, "dat": 1}, {"id": "AAPL"}], False),
+        ([{"run_engines": {"financials": False}}], False),
+        ([7, {"id": "X", "target_type": "equity"}], True),
+    ],
+)
+async def test_no_url_is_missed_for_what_an_entry_that_cannot_be_read_may_have_switched_off(
+    directory: Path, targets: object, missing: bool
+) -> None:
+    (directory / "card_targets.json").write_bytes(written(targets))
+    found = await refused(str(directory), FINANCIAL_ENGINE_URL="")
+    assert [line.partition(":")[0] for line in found] == ["card_targets.json"] + ["FINANCIAL_ENGINE_URL"] * missing
 
 
 async def test_only_the_engines_of_the_plan_need_a_url(directory: Path) -> None:

@@ -114,6 +114,47 @@ CASES: dict[str, dict[str, str | None]] = {
             [{"id": "equities_default", "card_types": ["old_card"]}, {"id": "T", "card_types": ["old_card"]}]
         )
     },
+    "simple: faults beside entries that cannot be read": {
+        "card_targets.json": '{"AAPL": ["y"], "AAPL2": 7, "MSFT": ["x", 1], "a: [0]": ["z"], "T": [], "a/b": ["z"]}'
+    },
+    "full: faults beside entries that cannot be read": {
+        "card_targets.json": json.dumps(
+            [
+                7,
+                {"id": "X"},
+                {"id": "X", "date": 1},
+                {"id": "X", "date": "2026-01-01"},
+                {"id": "Rate 1"},
+                {"id": "rate_1"},
+                {"id": "美联储"},
+                {"id": "equities_default", "date": "2026-01-01", "dat": 1},
+                {"id": "equities_default", "topic_key": "k", "card_types": ["q"]},
+                {"id": "AAPL", "card_types": ["old_card"]},
+                *({"id": f"T{number}", "card_types": ["q"]} for number in range(10, 14)),
+            ]
+        )
+    },
+    "types: faults beside entries that cannot be read": {
+        "card_types.json": '["b", {"name": "a"}, {"name": "c", "on": 1}, {"name": "a", "enabled": false}]',
+        "card_targets.json": '{"AAPL": ["q"], "MSFT": []}',
+    },
+    "types: those that can be read are off": {
+        "card_types.json": '[{"name": "a", "enabled": false}, {"name": "b", "enabled": 1}]'
+    },
+    "simple: only off beside an entry that cannot be read": {
+        "card_targets.json": '{"AAPL": ["old_card"], "0700.HK": "news_card"}'
+    },
+    "full: only off beside an entry that cannot be read": {
+        "card_targets.json": '[{"id": "equities_default", "card_types": ["old_card"]}, {"id": "T", "dat": 1}]'
+    },
+    "full: only off beside tickers that cannot be read": {
+        "ticker_list.json": "[7]",
+        "card_targets.json": '[{"id": "T", "target_type": "person", "card_types": ["old_card"]}]',
+    },
+    "full: what may be topics beside tickers that cannot be read": {
+        "ticker_list.json": '["AAPL", 7]',
+        "card_targets.json": '[{"id": "茅台"}, {"id": "R 1"}, {"id": "r_1"}, {"id": "美联储", "category": "x"}]',
+    },
     "control and models": {
         "engine_control.json": '{"run_news_engine": 1, "run_qa_engine": true}',
         "llm_config.json": '{"default": null, "tasks": {"": {}, "a b": {"backend": " ", "model": 1}, "c": 7}, "x": 1}',
@@ -121,6 +162,18 @@ CASES: dict[str, dict[str, str | None]] = {
     "control and models of another shape": {"engine_control.json": "[]", "llm_config.json": "null"},
     "tasks of another shape": {"llm_config.json": '{"default": 7, "tasks": [1]}'},
 }
+FAULTY = [
+    {"id": "equities_default", "card_types": ["q", "old_card"], "date": "2026-01-01"},
+    {"id": "AAPL", "card_types": ["news_card", "x_card"]},
+    {"id": "美联储"},
+    {"id": "Rate 1"},
+    {"id": "rate_1"},
+    {"id": "Elon_Musk", "category": " People "},
+    {"id": "Elon_Musk", "category": "person"},
+    {"id": "T", "card_types": ["old_card"]},
+    {"id": "T", "card_types": ["old_card"], "run_engines": {"news": None}},
+    {"id": "0700.HK", "category": "macro"},
+]
 JUNK: list[Any] = [
     None,
     True,
@@ -201,9 +254,12 @@ def test_the_same_faults_of_what_was_damaged_at_random(
 
 
 def damaged(chance: random.Random) -> dict[str, str]:
-    """The sample, or the small config with simple targets, after one to three changes at places drawn by chance."""
+    """The sample, or a small config, after one to three changes at places drawn by chance."""
     simple = {**SMALL, "card_targets.json": '{"AAPL": ["news_card"], "0700.HK": ["old_card", "news_card"]}'}
-    documents = {name: json.loads(text) for name, text in chance.choice([SAMPLE, simple]).items()}
+    full_of_faults = {**SMALL, "card_targets.json": json.dumps(FAULTY)}
+    simple_of_faults = {**SMALL, "card_targets.json": '{"AAPL": ["q", "old_card"], "0700.HK": [], "MSFT": ["q"]}'}
+    drawn = chance.choice([SAMPLE, simple, full_of_faults, simple_of_faults])
+    documents = {name: json.loads(text) for name, text in drawn.items()}
     for _ in range(chance.randint(1, 3)):
         name = chance.choice(sorted(documents))
         documents[name] = change(chance, documents[name])
@@ -234,6 +290,7 @@ def test_what_is_no_json_and_what_nobody_reads(terraform: Terraform, tmp_path: P
         "not JSON": {**SMALL, "llm_config.json": "{", "ticker_list.json": "[NaN]"},
         "a misnamed object": {**SMALL, "card_target.json": "[]"},
         "deep": {**SMALL, "llm_config.json": "[" * 200_000},
+        "large": {**SMALL, "llm_config.json": "[" + " " * (16 << 20) + "7]"},
     }
     assert in_terraforms_words(terraform, tmp_path, cases) == {
         "not JSON": ["llm_config.json: is not JSON; correct it", "ticker_list.json: is not JSON; correct it"],
@@ -241,4 +298,5 @@ def test_what_is_no_json_and_what_nobody_reads(terraform: Terraform, tmp_path: P
             "card_target.json: is no object that the job reads; correct its name or remove it",
         ],
         "deep": ["llm_config.json: is not JSON; correct it"],
+        "large": ["llm_config.json: is larger than 16 MiB; write the object that is meant"],
     }
