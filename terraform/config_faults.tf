@@ -129,10 +129,11 @@ locals {
     } if topic.key != "" && local.topic_keys[topic.key][0] != topic.id],
   )
 
+  unfit_lists = [for name in ["card_targets.json", "card_types.json", "ticker_list.json"] : name if can(local.unfit[name])]
+  cardless    = length(local.enabled) > 0 && length(local.has_cards) > 0 && !anytrue(local.has_cards)
   card_faults = [
     for name in ["card_targets.json"] : { at = name, fault = "leaves no card to make; enable a card type that it names" }
-    if length(local.target_faults) == 0 && length(local.enabled) > 0 && length(local.has_cards) > 0 && !anytrue(local.has_cards)
-    && !anytrue([for list in [name, "card_types.json", "ticker_list.json"] : can(local.unfit[list])])
+    if local.cardless && length(local.target_faults) == 0 && length(local.unfit_lists) == 0
   ]
 
   config_faults = [
