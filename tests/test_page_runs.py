@@ -172,6 +172,7 @@ async def report(world: World, *arguments: str, **env: str | None) -> Outcome:
     return await world.run_job(["report", *arguments], env={"RUNS_URI": world.runs_uri, **env})
 
 
+@pytest.mark.slow
 async def test_the_report_is_told_again_from_the_record(world: World) -> None:
     world.qa.script.append(REFUSED)
     outcome = await run(world, 3, variables(world))

@@ -52,6 +52,7 @@ def test_every_target_that_make_helps_with_is_told() -> None:
     assert {target for target in targets if f"make {target}" not in README} <= {"help", "format", "image"}
 
 
+@pytest.mark.slow
 async def test_every_command_of_the_job_runs(nursery: trio.Nursery, tmp_path: object) -> None:
     async with open_world(nursery, CONFIG) as world:
         env = {"RUNS_URI": world.runs_uri, "RUN_ID": "RUN_ID", "RUN_DATE": "today"}

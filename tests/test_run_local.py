@@ -117,6 +117,7 @@ def _read(terminal: int, until: str | None = None) -> str:
     return shown.decode(errors="replace")
 
 
+@pytest.mark.slow
 def test_control_c_reaches_the_job_once(on_terminal: Callable[[], tuple[int, int]]) -> None:
     pid, terminal = on_terminal()
     shown = _read(terminal, until="in flight")

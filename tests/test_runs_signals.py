@@ -136,6 +136,7 @@ async def test_a_signal_while_the_config_is_read(cards: World, signal: Signals) 
     assert {request.service for request in cards.seen} == {"oauth"}
 
 
+@pytest.mark.slow
 async def test_a_signal_that_comes_too_late_changes_nothing(cards: World) -> None:
     """All cards are in flight and answer within the grace: the work is whole, and so is the exit code."""
     job = await cards.start_job(env={"QA_ENGINE_CONCURRENCY": "20"})

@@ -284,6 +284,7 @@ def change(chance: random.Random, value: Any) -> Any:
     return [*items, copy.deepcopy(chance.choice(items))] if chance.random() < 0.2 else items
 
 
+@pytest.mark.slow
 def test_what_is_no_json_and_what_nobody_reads(terraform: Terraform, tmp_path: Path) -> None:
     """Of these the job says more (where it stops being JSON), or nothing (an object that it does not read)."""
     cases = {

@@ -90,6 +90,7 @@ def test_a_false_pin_fails(terraform: Terraform, own_root: Path) -> None:
     assert "The job's environment is another." in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_without_an_installed_terraform(terraform: Terraform, tmp_path: Path) -> None:
     """The one that comes from the package index does it all as well."""
     embedded = Terraform(EMBEDDED, terraform.providers, tmp_path)
