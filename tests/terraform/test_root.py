@@ -11,11 +11,11 @@ from tests.terraform.sample import LITTLE
 
 
 def test_it_is_formatted(terraform: Terraform) -> None:
-    terraform.ask(ROOT, "fmt", "-check", "-recursive", "-diff")
+    assert terraform.ask(ROOT, "fmt", "-check", "-recursive", "-diff") == ""
 
 
 def test_it_is_valid(terraform: Terraform, root: Path) -> None:
-    terraform.ask(root, "validate", "-no-color")
+    assert terraform.ask(root, "validate", "-no-color").startswith("Success! The configuration is valid")
 
 
 @pytest.mark.timeout(300)
