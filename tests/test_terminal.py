@@ -14,7 +14,6 @@ from job.closing import opened
 from job.directory import Directory
 from job.events import AttemptStarted
 from job.faults import Fault
-from job.inputs import Inputs
 from job.plan import Plan
 from job.retold import Told, tell
 from job.shapes import Models
@@ -23,6 +22,8 @@ from job.targets import Target
 from job.terminal import Terminal, _bars
 from job.timeline import Timeline
 from job.trace import Run
+
+from .test_record import INPUTS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,17 +73,7 @@ def test_a_report_whose_reader_has_left_is_written_all_the_same(
 
 def told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has any run be read as one that failed."""
-    inputs = Inputs(
-        run_id="r",
-        started="2026-11-24T00:00:00+00:00",
-        day="2026-11-24",
-        date=None,
-        batch_sizes={"financial": 5, "trading": 5},
-        config_uri="config",
-        objects={},
-        version="1",
-    )
-    report = opened(inputs).model_copy(update={"sentence": "the engine failed for x:100:y: [red]no[/]"})
+    report = opened(INPUTS).model_copy(update={"sentence": "the engine failed for x:100:y: [red]no[/]"})
 
     async def read(*_: object) -> Told:
         await trio.lowlevel.checkpoint()
