@@ -60,6 +60,7 @@ class Custody:
 
         It may take as long as the lease holds, or 3 s: at once, or from when the run is halted.
         """
+        # Where the record is a later attempt's by now, so is its page: there is nothing left to show.
         told, closed, shown = report.model_dump(mode="json"), False, False
         if not at_once:
             try:
