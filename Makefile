@@ -33,19 +33,19 @@ test-all: .venv/ready ## the tests that take longer as well
 
 .PHONY: run-local
 run-local: .venv/ready ## the whole system on loopback and the real job; FAULT=news shows what a failing engine does
-	@$(BIN)/python -m tests.run_local $(FAULT)
+	@$(BIN)/python -m tests.tools.run_local $(FAULT)
 
 .PHONY: bench
 bench: .venv/ready ## what a call costs, beside the script that the job replaces; QUICK=1 takes half a minute
-	$(BIN)/python -m tests.bench $(if $(QUICK),--quick)
+	$(BIN)/python -m tests.tools.bench $(if $(QUICK),--quick)
 
 .PHONY: picture
 picture: .venv/ready ## the README's picture of a run's page, made anew
-	@$(BIN)/python -m tests.picture
+	@$(BIN)/python -m tests.tools.picture
 
 # ASYNC127 wants httpx replaced by a successor, but httpx is what this project is bound to. That every coroutine has a
 # checkpoint (ASYNC91x) matters where a run must stop at once: in the job.
-ASYNC := $(BIN)/flake8-async --enable=ASYNC --startable-in-context-manager=_obey_signals
+ASYNC := $(BIN)/flake8-async --enable=ASYNC --startable-in-context-manager=on_signals
 .PHONY: lint
 lint: .venv/ready ## style, types, async hazards
 	$(BIN)/ruff check .

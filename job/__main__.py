@@ -14,12 +14,12 @@ while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
     os.set_inheritable(descriptor, True)
 os.close(descriptor)
 
-from job.cli import main  # noqa: E402
-from job.exits import Exit  # noqa: E402
+from job.cli.main import main  # noqa: E402
+from job.execution.outcome import ExitCode  # noqa: E402
 
 try:
     code = main(sys.argv[1:])
 except Exception:  # noqa: BLE001  the edge of the program: whatever gets here is a bug
     traceback.print_exc()
-    code = Exit.UNFORESEEN
+    code = ExitCode.UNFORESEEN
 sys.exit(code)

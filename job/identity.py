@@ -1,118 +1,54 @@
-"""ID tokens for the engines. The one module that knows google-auth.
+"""Which code this is."""
 
-The token comes from the metadata server on Google Cloud, from a service account's key file
-(`GOOGLE_APPLICATION_CREDENTIALS`), or through impersonation: the same code everywhere, and no way around it.
-"""
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
 
-import os
-from dataclasses import dataclass, field
-from urllib.request import getproxies
+from job import __version__
 
-import requests
-import trio
-from google.auth import default, impersonated_credentials
-from google.auth.credentials import Credentials
-from google.auth.transport.requests import Request
-from google.oauth2.id_token import fetch_id_token_credentials
-
-from job.answers import excerpt
-
-_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+VERSION = __version__
 
 
-class IdentityError(Exception):
-    """No token could be had for an audience. Says why; holds no token."""
+def _commit() -> str | None:
+    """The commit that the image was built from; its build writes the file."""
+    try:
+        return Path(__file__).with_name("COMMIT").read_text(encoding="ascii").strip() or None
+    except OSError:
+        return None
 
 
-class Tokens:
-    """The run's ID tokens, one for each audience, renewed 3 min 45 s before they expire (google-auth's own threshold).
-
-    Renewals run in `nursery`, so that a caller whose time is up leaves a renewal to the others that wait for it.
-    """
-
-    def __init__(self, nursery: trio.Nursery, impersonate: str | None) -> None:
-        self._nursery = nursery
-        self._impersonate = impersonate
-        self._sources: dict[str, _Source] = {}
-
-    def at_hand(self, audience: str, rejected: str | None = None) -> str | None:
-        """A token that `get` would give without asking anybody, if there is one."""
-        source = self._sources.get(audience)
-        token = source.token if source is not None else None
-        return token if token != rejected else None
-
-    async def get(self, audience: str, rejected: str | None = None) -> str:
-        """A token for the audience; not `rejected`, unless the token server has no other. Raises `IdentityError`."""
-        token = self.at_hand(audience, rejected)
-        if token is not None:
-            return token  # noqa: ASYNC910  whoever gets it awaits the engine right after it
-        source = self._sources.setdefault(audience, _Source(audience, self._impersonate))
-        return await source.renewed(self._nursery)
+COMMIT = _commit()
 
 
-class _Source:
-    """The credentials of one audience. google-auth's must not be refreshed by two threads at a time."""
-
-    def __init__(self, audience: str, impersonate: str | None) -> None:
-        self._audience = audience
-        self._impersonate = impersonate
-        self._credentials: Credentials | None = None
-        self._renewal: _Renewal | None = None
-
-    @property
-    def token(self) -> str | None:
-        """The token in hand, if it is good for a while yet."""
-        credentials = self._credentials
-        return credentials.token if credentials is not None and credentials.valid else None
-
-    async def renewed(self, nursery: trio.Nursery) -> str:
-        """The token of the renewal that is under way, or of a new one."""
-        if self._renewal is None:
-            self._renewal = _Renewal()
-            nursery.start_soon(self._renew, self._renewal, name=f"token for {self._audience}")
-        renewal = self._renewal
-        await renewal.done.wait()
-        if renewal.token is None:
-            raise IdentityError(f"no token for {self._audience}: {renewal.error}")
-        return renewal.token
-
-    async def _renew(self, renewal: "_Renewal") -> None:  # noqa: ASYNC910  the renewal was awaited
-        try:
-            renewal.token = await trio.to_thread.run_sync(self._refresh, abandon_on_cancel=True)
-        except Exception as error:  # noqa: BLE001  google-auth meets odd answers with KeyError, TypeError and others
-            renewal.error = excerpt(f"{type(error).__name__}: {error}".encode(errors="replace"))
-        finally:
-            self._renewal = None
-            renewal.done.set()
-
-    def _refresh(self) -> str:
-        with requests.Session() as session:
-            session.trust_env = False  # a .netrc would replace the credentials, a proxy would get the metadata server's
-            if self._impersonate is not None:  # from a laptop, which may reach Google through a proxy only
-                session.proxies = {"https": getproxies().get("https", "")}
-                session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
-            request = Request(session)
-            if self._credentials is None:
-                self._credentials = self._make(request)
-            self._credentials.refresh(request)
-        token = self._credentials.token
-        if not isinstance(token, str) or not token:
-            raise ValueError("the token server gave none")
-        return token
-
-    def _make(self, request: Request) -> Credentials:
-        if self._impersonate is None:
-            made: Credentials = fetch_id_token_credentials(self._audience, request)
-            return made
-        source, _ = default(scopes=[_SCOPE], request=request)
-        target = impersonated_credentials.Credentials(source, self._impersonate, [_SCOPE])
-        return impersonated_credentials.IDTokenCredentials(target, self._audience, include_email=True)
+def new_run_id(now: datetime) -> str:
+    """An id for a run that was given none: it sorts by time."""
+    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-@dataclass(slots=True)
-class _Renewal:
-    """One renewal, and how it ended."""
+@dataclass(frozen=True)
+class RunIdentity:
+    """A run as others see it. The trace follows from the id, so that all attempts at one run share it."""
 
-    done: trio.Event = field(default_factory=trio.Event)
-    token: str | None = None
-    error: str = "the renewal was given up"
+    id: str
+
+    @cached_property
+    def trace_id(self) -> str:
+        """32 hexadecimal digits."""
+        return hashlib.sha256(f"trace {self.id}".encode()).hexdigest()[:32]
+
+    def traceparent(self) -> str:
+        """A header value with a span of its own: one a call, the same for all its attempts."""
+        return f"00-{self.trace_id}-{secrets.token_hex(8)}-01"
+
+    def idempotency_key(self, *call: bytes) -> str:
+        """The key of a call: the same for all its attempts in this run, in any process; another for any other call.
+
+        `call` is what tells one call of a run from another.
+        """
+        return hashlib.sha256(b"\0".join((self.id.encode(), *call))).hexdigest()[:32]
+
+
+USER_AGENT = f"batch-orchestrator/{VERSION}" + (f" (commit {COMMIT})" if COMMIT else "")

@@ -16,10 +16,10 @@ import sys
 from difflib import unified_diff
 from pathlib import Path
 
-from job.config import OBJECTS
-from job.documents import SIZE_LIMIT
-from job.storage import open_store
-from job.store import StorageError
+from job.config.objects import OBJECTS
+from job.config.strict_json import SIZE_LIMIT
+from job.storage.store import StorageError
+from job.storage.uri import open_store
 from terraform.guard import Plan, config_objects
 
 CONFIG = Path(__file__).with_name("config")

@@ -7,12 +7,12 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
-from .wire import Reply
+from tests.simulators.wire import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .seen import Seen
+    from tests.simulators.seen import Seen
 
 DEFAULT_LIST = ["AAPL", "GOOGL", "MSFT"]
 """What the financial engine refreshes where it is sent an empty list: nobody ever wants that."""

@@ -6,14 +6,14 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from .wire import Reply
+from tests.simulators.wire import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import trio
 
-    from .service import Do, Visit
+    from tests.simulators.service import Do, Visit
 
 _FRONT_END = "<html><head><title>{0}</title></head><body><h1>Error: {0}</h1><p>simulated front end</p></body></html>\n"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from .contract import CONTRACTS, violation
-from .service import Capacity, Latency, Service
-from .tokens import Mint, front_end
+from tests.simulators.contract import CONTRACTS, violation
+from tests.simulators.service import Capacity, Latency, Service
+from tests.simulators.tokens import Mint, front_end
 
 if TYPE_CHECKING:
     import ssl
 
-    from .seen import Seen
+    from tests.simulators.seen import Seen
 
 
 def steady(seconds: float, per_ticker: float = 0.0) -> Latency:

@@ -7,11 +7,11 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .wire import Reply
+from tests.simulators.wire import Reply
 
 if TYPE_CHECKING:
-    from .seen import Seen
-    from .tokens import Mint
+    from tests.simulators.seen import Seen
+    from tests.simulators.tokens import Mint
 
 _FLAVOR = (("metadata-flavor", "Google"), ("server", "Metadata Server for VM"))
 _ROOT = "/computeMetadata/v1/"

@@ -13,14 +13,14 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from .tokens import decode_part
-from .wire import Reply
+from tests.simulators.tokens import decode_part
+from tests.simulators.wire import Reply
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from .metadata import TokenSource
-    from .seen import Seen
+    from tests.simulators.metadata import TokenSource
+    from tests.simulators.seen import Seen
 
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 

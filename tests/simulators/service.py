@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .listener import Listener
-from .seen import Seen
-from .wire import ClientGoneError, Exchange, Reply, Traffic, serve_connection
+from tests.simulators.listener import Listener
+from tests.simulators.seen import Seen
+from tests.simulators.wire import ClientGoneError, Exchange, Reply, Traffic, serve_connection
 
 if TYPE_CHECKING:
     import ssl
 
-    from .when import When
+    from tests.simulators.when import When
 
 _FULL = Reply(429, b"Rate exceeded.", "text/plain")
 

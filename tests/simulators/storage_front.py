@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .wire import Reply
+from tests.simulators.wire import Reply
 
 if TYPE_CHECKING:
     import httpx
 
-    from .seen import Seen
+    from tests.simulators.seen import Seen
 
 _STALE = "At least one of the pre-conditions you specified did not hold."
 _HOP_BY_HOP = {"connection", "content-length", "host", "keep-alive", "transfer-encoding"}

@@ -12,12 +12,12 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .wire import Reply
+from tests.simulators.wire import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .seen import Seen
+    from tests.simulators.seen import Seen
 
 ISSUER = "https://accounts.google.com"
 _HEADER = {"alg": "HS256", "kid": "simulated", "typ": "JWT"}

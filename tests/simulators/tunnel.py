@@ -15,7 +15,7 @@ import trio
 if TYPE_CHECKING:
     import trustme
 
-    from .service import Service
+    from tests.simulators.service import Service
 
 NAMES = ("iamcredentials.googleapis.com", "oauth2.googleapis.com")
 """The hosts that can be reached."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from .seen import Seen
+from tests.simulators.seen import Seen
 
 When = Callable[[Seen], bool]
 

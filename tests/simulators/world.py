@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING
 import trio
 import trustme
 
-from .contract import CONTRACTS
-from .engines import engine, violations
-from .job import Job, Outcome, start_job
-from .listener import Listener
-from .metadata import TokenSource
-from .oauth import Accounts
-from .service import Latency, Service
-from .storage import Emulator, open_emulator
-from .storage_front import StorageFront
-from .tokens import Mint
-from .tunnel import Tunnel
-from .wire import Reply
+from tests.simulators.contract import CONTRACTS
+from tests.simulators.engines import engine, violations
+from tests.simulators.job import Job, Outcome, start_job
+from tests.simulators.listener import Listener
+from tests.simulators.metadata import TokenSource
+from tests.simulators.oauth import Accounts
+from tests.simulators.service import Latency, Service
+from tests.simulators.storage import Emulator, open_emulator
+from tests.simulators.storage_front import StorageFront
+from tests.simulators.tokens import Mint
+from tests.simulators.tunnel import Tunnel
+from tests.simulators.wire import Reply
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from .seen import Seen
+    from tests.simulators.seen import Seen
 
 CONFIG_BUCKET = "simulated-config"
 RUNS_BUCKET = "simulated-runs"

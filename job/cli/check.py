@@ -1,0 +1,44 @@
+"""cli.check."""
+
+from collections.abc import Callable
+
+import trio
+
+from job.config.environment import Settings
+from job.config.faults import ConfigError, Fault
+from job.engines.catalog import EngineName
+from job.engines.health import what_is_wrong
+from job.engines.http_connection import HttpConnection, tls_context
+from job.engines.id_tokens import IdTokens
+from job.execution.outcome import ExitCode
+from job.planning.prepare import prepare
+
+
+async def check(settings: Settings, faults: list[Fault], say: Callable[[str], None]) -> ExitCode:
+    """Says what is in order and what is not, a line each."""
+    try:
+        prepared = await prepare(settings, faults)
+    except ConfigError as error:
+        for fault in error.faults:
+            say(f"✗ {fault}")
+        return ExitCode.USAGE  # noqa: ASYNC910  prepare() was awaited
+    for notice in prepared.notices:
+        say(f"! {notice}")
+    plan = prepared.plan
+    say(f"✓ config: {len(plan.targets)} targets, {plan.count('qa')} cards")
+    wrong: dict[str, str | None] = {}
+    tls = tls_context()
+    async with trio.open_nursery() as helpers:
+        tokens = IdTokens(helpers, settings.impersonate)
+
+        async def examine(name: EngineName) -> None:
+            engine = settings.engines[name]
+            wrong[name] = await what_is_wrong(engine.url or "", engine.audience or "", HttpConnection(tls), tokens)
+
+        async with trio.open_nursery() as nursery:
+            for name in plan.engines():
+                nursery.start_soon(examine, name)
+        helpers.cancel_scope.cancel()
+    for name in plan.engines():
+        say(f"✗ {name}: {wrong[name]}" if wrong[name] else f"✓ {name}: {settings.engines[name].url} is healthy")
+    return ExitCode.ENGINE_FAILED if any(wrong.values()) else ExitCode.DONE

@@ -1,0 +1,69 @@
+"""The command line."""
+
+import argparse
+import logging
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import trio
+
+from job.cli.check import check
+from job.cli.plan import plan_command
+from job.cli.run import run_command
+from job.cli.runs import report_command, runs_command, verify_command
+from job.config.environment import read_settings
+from job.config.fields import is_run_id
+from job.execution.outcome import ExitCode
+from job.identity import COMMIT, VERSION
+from job.reporting.stdout import say
+from job.text import quoted
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Does what the arguments ask for and returns the exit code; raises only what is a bug."""
+    options = _parser().parse_args(arguments)
+    for library in ("google", "httpx", "httpcore", "urllib3"):  # they log what the job reports in its own words
+        logging.getLogger(library).setLevel(logging.ERROR)
+    started, now = time.monotonic(), datetime.now(UTC)
+    settings, faults = read_settings(os.environ, now)
+    command: Callable[[], ExitCode] = {
+        "run": lambda: run_command(settings, faults, now, started, resume=False),
+        "resume": lambda: run_command(replace(settings, run_id=options.run_id), faults, now, started, resume=True),
+        "plan": lambda: plan_command(settings, faults, as_json=options.json),
+        "runs": lambda: runs_command(settings, faults),
+        "report": lambda: report_command(settings, faults, options),
+        "verify": lambda: verify_command(settings, faults, now),
+        "check": lambda: trio.run(check, settings, faults, say),
+    }[options.command]
+    return command()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m job", description="Prepares the data of every target, then has every card generated."
+    )
+    parser.add_argument("--version", action="version", version=f"{VERSION} ({COMMIT or 'no commit'})")
+    commands = parser.add_subparsers(metavar="COMMAND", dest="command")
+    parser.set_defaults(command="run", json=False)  # after the subparsers, which have a default of their own
+    commands.add_parser("run", help="prepare the data, then generate every card (the default)")
+    resume = commands.add_parser("resume", help="continue a run that has a record")
+    resume.add_argument("run_id", type=_run_id)
+    plan = commands.add_parser("plan", help="print what a run would call, and call nothing")
+    plan.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
+    commands.add_parser("runs", help="list the latest recorded runs")
+    report = commands.add_parser("report", help="show a recorded run, and what to do about what failed")
+    report.add_argument("run_id", type=_run_id)
+    report.add_argument("--page", metavar="FILE", help="write the run's page there")
+    report.add_argument("--open", action="store_true", help="open the run's page in the browser")
+    commands.add_parser("verify", help="whether a run of today did all its work: exit code 0, else 1")
+    commands.add_parser("check", help="validate the config and ask each engine whether it is healthy")
+    return parser
+
+
+def _run_id(text: str) -> str:
+    if not is_run_id(text):
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a run id; `python -m job runs` lists them")
+    return text

@@ -1,0 +1,26 @@
+"""cli.run."""
+
+import os
+import sys
+from datetime import datetime
+from io import TextIOWrapper
+
+import trio
+
+from job.config.environment import Settings
+from job.config.faults import Fault
+from job.execution.outcome import ExitCode
+from job.identity import RunIdentity, new_run_id
+from job.orchestrator import Reporter, RunRequest, run
+from job.reporting.cloud_log import CloudLogReporter
+from job.reporting.stdout import STDOUT
+from job.reporting.terminal import TerminalReporter
+
+
+def run_command(settings: Settings, faults: list[Fault], now: datetime, started: float, *, resume: bool) -> ExitCode:
+    identity = RunIdentity(settings.run_id or new_run_id(now))
+    watched = os.isatty(STDOUT)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a character must not stop the run
+    reporter: Reporter = TerminalReporter(identity) if watched else CloudLogReporter(identity, settings.project)
+    return trio.run(run, RunRequest(settings, faults, identity, now, started, resume), reporter)

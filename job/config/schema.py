@@ -1,0 +1,80 @@
+"""What the config objects look like, each by itself, in the forms of the system that the engines serve."""
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
+
+from job.config.fields import Date, Id, Parameter, Scalar, Text
+from job.engines.catalog import Kind
+
+
+class StrictModel(BaseModel):
+    """An object of exactly these keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class EngineControl(StrictModel):
+    """engine_control.json: which data engines run."""
+
+    run_financials_engine: bool = True
+    run_trading_engine: bool = True
+    run_news_engine: bool = True
+
+
+class RunEngines(StrictModel):
+    """run_engines of one target: what it says overrides engine_control.json."""
+
+    financials: bool | None = None
+    trading: bool | None = None
+    news: bool | None = None
+
+
+class CardTypeEntry(StrictModel):
+    """An entry of the longer form of card_types.json."""
+
+    name: Id
+    enabled: bool = True
+
+
+class LlmChoice(StrictModel):
+    """Which LLM makes a card."""
+
+    backend: Text | None = None
+    model_name: Text | None = None
+
+
+class LlmConfig(StrictModel):
+    """llm_config.json."""
+
+    default: LlmChoice = LlmChoice()
+    tasks: dict[Text, LlmChoice] = {}
+
+
+class TargetEntry(StrictModel):
+    """An entry of the full form of card_targets.json."""
+
+    id: Id
+    card_types: list[Id] | None = None
+    target_type: Kind | None = None
+    category: str | None = None
+    date: Date | None = None
+    topic_key: Id | None = None
+    extra_params: dict[Parameter, Scalar] | None = None
+    run_engines: RunEngines | None = None
+
+
+IDS = TypeAdapter(list[Id], config=ConfigDict(strict=True))
+
+
+CARD_TYPES = TypeAdapter(list[CardTypeEntry], config=ConfigDict(strict=True))
+
+
+SIMPLE_TARGETS = TypeAdapter(dict[Id, list[Id]], config=ConfigDict(strict=True))
+
+
+FULL_TARGETS = TypeAdapter(list[TargetEntry], config=ConfigDict(strict=True))
+
+
+ENGINE_CONTROL_MODEL = TypeAdapter(EngineControl)
+
+
+LLM_CONFIG_MODEL = TypeAdapter(LlmConfig)

@@ -1,0 +1,101 @@
+"""JSON from outside, read without mercy: what another reader would take differently is a fault."""
+
+import json
+import math
+from typing import NoReturn
+
+from job.config.faults import Fault
+from job.text import quoted
+
+SIZE_LIMIT = 16 * 2**20
+"""Bytes of one config object: some 50,000 targets of the full form."""
+
+
+def parse(name: str, data: bytes) -> object:
+    """The value that the document holds.
+
+    Raises `UnreadableError` for what is not UTF-8, not JSON (NaN and infinities are not), nested beyond all reason, too
+    large, or has the same key twice in one object, of which one would be lost in silence.
+    """
+    if len(data) > SIZE_LIMIT:
+        raise UnreadableError(Fault(name, f"is larger than {SIZE_LIMIT >> 20} MiB", "write the object that is meant"))
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UnreadableError(Fault(name, f"is not UTF-8 at byte {error.start}", "save it as UTF-8")) from None
+    try:
+        value: object = json.loads(
+            text.removeprefix("\ufeff"),
+            object_pairs_hook=_object,
+            parse_constant=_constant,
+            parse_float=_float,
+            parse_int=_int,
+        )
+    except RecursionError:
+        raise UnreadableError(Fault(name, "is nested too deep", "write the object that is meant")) from None
+    except json.JSONDecodeError as error:
+        where = f"{name}: line {error.lineno} column {error.colno}"
+        raise UnreadableError(Fault(where, f"is not JSON ({error.msg})", "correct it")) from None
+    except _NotJsonError as error:
+        raise UnreadableError(Fault(name, str(error), "correct it")) from None
+    return value
+
+
+class UnreadableError(Exception):
+    """The document holds no value. Has the fault."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+class _NotJsonError(ValueError):
+    pass
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise _NotJsonError(f"has the key {quoted(twice)} twice in one object")
+    return value
+
+
+def _constant(text: str) -> NoReturn:
+    raise _NotJsonError(f"is not JSON ({text} is not a number)")
+
+
+def _float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise _NotJsonError(f"has a number out of range ({quoted(text)})")
+    return number
+
+
+def _int(text: str) -> int:
+    if len(text) > 40:  # int() takes quadratic time, and refuses above 4,300 digits in words of its own
+        raise _NotJsonError(f"has a number out of range ({quoted(text, 40)})")
+    return int(text)
+
+
+ENTRIES_LIMIT = 100_000
+"""Entries of one object."""
+
+
+VALUES_LIMIT = 1_000_000
+"""Values of one object at any depth: as many faults would take some 400 MiB to find."""
+
+
+def oversized(value: object) -> str | None:
+    """What makes a document junk before its shape is looked at: sizes that nobody means."""
+    if isinstance(value, list | dict) and len(value) > ENTRIES_LIMIT:
+        return f"has more than {ENTRIES_LIMIT:,} entries"
+    count, rest = 0, [value]
+    while rest:
+        count += 1
+        item = rest.pop()
+        rest += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        if count + len(rest) > VALUES_LIMIT:
+            return f"has more than {VALUES_LIMIT:,} values"
+    return None

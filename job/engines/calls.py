@@ -1,0 +1,93 @@
+"""The four engines as data: how targets become requests, with the paths and parameters of the engines' own code."""
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from urllib.parse import quote, urlencode
+
+from job.engines.catalog import EngineName, Kind
+from job.text import listed
+
+METHOD = "POST"
+"""Of every call."""
+
+
+_NEWS_PATHS: dict[Kind, str] = {
+    "equity": "/batch/process_ticker/",
+    "topic": "/batch/process_topic/dynamic/",
+    "person": "/batch/process_person/dynamic/",
+}
+
+
+WorkItem = tuple[str, str | None]
+"""What is accounted for: a target, and for the QA engine the card type."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request that the run will make, whole but for the engine's URL, the token and what names the run.
+
+    `targets` are the ids that it is for: several only in a batch; `card_type` is set for the QA engine alone.
+    `path` is escaped and has the query; `body` is what is sent, `None` where nothing is.
+    """
+
+    engine: EngineName
+    targets: tuple[str, ...]
+    card_type: str | None
+    path: str
+    body: bytes | None
+
+    @property
+    def items(self) -> list[WorkItem]:
+        """What the call accounts for."""
+        return [(target, self.card_type) for target in self.targets]
+
+    @property
+    def fingerprint(self) -> tuple[bytes, ...]:
+        """What tells this request from any other of the run."""
+        return (METHOD.encode(), self.engine.encode(), self.path.encode(), self.body or b"")
+
+    @property
+    def label(self) -> str:
+        """The call in a line that people read: `trading AAPL, MSFT` or `qa AAPL news_card`."""
+        return f"{self.engine} {listed(self.targets)}{f' {self.card_type}' if self.card_type else ''}"
+
+
+def financial(tickers: Sequence[str]) -> Call:
+    """Refreshes the financial statements of some tickers."""
+    return Call("financial", tuple(tickers), None, "/batch_refresh", _tickers(tickers))
+
+
+def trading(tickers: Sequence[str]) -> Call:
+    """Refreshes price history and features of some tickers."""
+    return Call("trading", tuple(tickers), None, "/trading_data/batch_refresh", _tickers(tickers))
+
+
+BATCHES: dict[EngineName, Callable[[Sequence[str]], Call]] = {"financial": financial, "trading": trading}
+"""The engines whose calls are for several tickers at a time."""
+
+
+def news(target: str, kind: Kind, key: str, date: str | None) -> Call:
+    """Crawls and digests one target, known to the engine as `key`; without a date, the engine's own today."""
+    return Call("news", (target,), None, _NEWS_PATHS[kind] + _segment(key), _body({"date": date}))
+
+
+def card(target: str, card_type: str, date: str | None, parameters: Iterable[tuple[str, str]]) -> Call:
+    """Generates one card; without a date, for the engine's own today."""
+    query = [("ticker", target), *([("date_str", date)] if date else []), *parameters]
+    encoded = urlencode(query, safe="", quote_via=quote)
+    return Call("qa", (target,), card_type, f"/card/{_segment(card_type)}?{encoded}", None)
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _tickers(tickers: Sequence[str]) -> bytes:
+    if not tickers:  # the financial engine would refresh its own default list
+        raise ValueError("a batch needs a ticker")
+    return _body({"tickers": list(tickers)})
+
+
+def _body(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

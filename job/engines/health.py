@@ -1,0 +1,52 @@
+"""engines.health."""
+
+import trio
+from pydantic_core import from_json
+
+from job.engines.transport import Connection, TokenError, TokenProvider, TransportError
+from job.identity import USER_AGENT
+from job.text import excerpt
+
+PATIENCE_SECONDS = 30.0
+"""For one engine: a cold start is among what `/health` may have to wait for."""
+
+
+async def what_is_wrong(url: str, audience: str, connection: Connection, tokens: TokenProvider) -> str | None:
+    """Why the engine at `url` cannot be used, with the remedy; `None` if it is healthy. Closes the connection."""
+    wrong: str | None = f"{url}: no answer within {PATIENCE_SECONDS:.0f} s"
+    with trio.move_on_after(PATIENCE_SECONDS):  # noqa: ASYNC912  both branches await the network
+        try:
+            token = await tokens.get(audience)
+            headers = {"Authorization": f"Bearer {token}", "User-Agent": USER_AGENT}
+            reply = await connection.request("GET", f"{url}/health", headers, None)
+        except TokenError as error:
+            wrong = f"{error}; run where there is a service account, or set IMPERSONATE_SERVICE_ACCOUNT"
+        except TransportError as error:
+            wrong = f"{url}: {error}"
+        else:
+            wrong = _unhealthy(reply.status, reply.body, url)
+    await connection.aclose()
+    return wrong
+
+
+_REMEDIES = {
+    401: "the audience is wrong: set it to the service's own URL",
+    403: "grant roles/run.invoker on the service to the job's account",
+    404: "the URL is wrong, or the service's ingress does not allow the call",
+}
+
+
+def _unhealthy(status: int, body: bytes, url: str) -> str | None:
+    if status == 200:
+        # Whatever answers at a wrong URL may do so with 200: a login page, another service.
+        return None if _says_ok(body) else f"{url}/health: not the answer of an engine: {excerpt(body)}"
+    remedy = _REMEDIES.get(status)
+    return f"{url}/health: HTTP {status}" + (f"; {remedy}" if remedy else f": {excerpt(body)}")
+
+
+def _says_ok(body: bytes) -> bool:
+    try:
+        answer = from_json(body)
+    except ValueError:
+        return False
+    return isinstance(answer, dict) and answer.get("status") == "ok"

@@ -1,0 +1,1 @@
+"""How the calls are made: attempts, retries, limits, phases, shutdown."""

@@ -1,0 +1,265 @@
+"""The executor: makes every call of one engine, with the same code for all four."""
+
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from math import inf
+
+import trio
+
+from job.config.environment import EngineSettings
+from job.engines.answers import judge
+from job.engines.calls import BATCHES, METHOD, Call
+from job.engines.failures import Cause, Failure, breaks_batches
+from job.engines.transport import Connection, TokenError, TokenProvider, TransportError
+from job.execution.events import AttemptEnded, AttemptStarted, CallFinished, EventHandler, FailedAttempt
+from job.execution.limiter import ConcurrencyLimiter
+from job.execution.retry import RetryState
+from job.execution.shutdown import Shutdown, ShutdownError
+from job.execution.work_queue import WorkQueue
+from job.identity import USER_AGENT, RunIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class RunContext:
+    """What the executors of a run share."""
+
+    run: RunIdentity
+    tokens: TokenProvider
+    connect: Callable[[], Connection]
+    shutdown: Shutdown
+    emit: EventHandler
+    jitter: Callable[[], float] = random.random
+
+
+CUT_OFF = Failure(Cause.INTERRUPTED, "cut off")
+
+
+FAILED_ATTEMPTS_KEPT = 10
+"""Attempts of one call that its result tells of: a rejected call may have hundreds."""
+
+
+@dataclass(slots=True)
+class PendingCall:
+    """One call on its way, over all its attempts."""
+
+    call: Call
+    tries: RetryState
+    traceparent: str
+    attempts: int = 0
+    """How often its targets were asked for, in larger batches too."""
+    sent: bool = False
+    """Whether the latest attempt had its token, so that a request may have left."""
+    started: float = 0.0
+    ended: float = 0.0
+    status: int | None = None
+    wait: float = 0.0
+    """Seconds before the next attempt."""
+    rejected: str | None = None
+    """The token that the engine refused."""
+    last: Failure | None = None
+    failed_attempts: tuple[FailedAttempt, ...] = ()
+
+
+class Executor:
+    """Makes the calls of one engine with a fixed number of workers, each with a connection of its own.
+
+    `on_finished` gets every call that is done or has failed for good; what it raises ends the engine's work.
+    No further call starts while `max_in_flight()` calls are under way.
+    """
+
+    def __init__(
+        self,
+        settings: EngineSettings,
+        context: RunContext,
+        on_finished: Callable[[CallFinished], None],
+        max_in_flight: Callable[[], float] = lambda: inf,
+    ) -> None:
+        self._settings = settings
+        self._context = context
+        self._on_finished = on_finished
+        self._max_in_flight = max_in_flight
+        self._url = settings.url or ""
+        self._audience = settings.audience or ""
+        self._limiter = ConcurrencyLimiter(settings.concurrency, settings.timeout)
+        self._batch_size = settings.batch_size
+
+    async def run(self, calls: Iterable[Call]) -> None:
+        """Returns when every call has finished, or when the run is halted."""
+        backlog = WorkQueue((self._pending(call) for call in calls), self._max_in_flight)
+        try:
+            async with trio.open_nursery() as nursery:
+                for number in range(self._settings.concurrency):
+                    nursery.start_soon(self._work, backlog, name=f"{self._url} worker {number}")
+        finally:
+            for pending in backlog.remaining():
+                self._interrupted(pending)
+
+    def _pending(self, call: Call) -> PendingCall:
+        tries = RetryState(self._settings.attempts, self._settings.timeout, is_costly=call.engine == "qa")
+        return PendingCall(call, tries, self._context.run.traceparent())
+
+    async def _work(self, backlog: WorkQueue[PendingCall]) -> None:
+        connection = self._context.connect()
+        try:
+            while (pending := await backlog.get()) is not None:
+                try:
+                    await self._run_call(pending, connection, backlog)
+                finally:
+                    backlog.task_done()
+        except ShutdownError:
+            pass
+        finally:
+            await connection.aclose()
+
+    async def _run_call(self, pending: PendingCall, connection: Connection, backlog: WorkQueue[PendingCall]) -> None:
+        """Brings a call to its end, or puts its halves back."""
+        while True:
+            if len(pending.call.targets) > self._batch_size:  # a batch has shown that one of this size is too large
+                backlog.put(*self._split_in_halves(pending))
+                return  # noqa: ASYNC910  an attempt was awaited
+            failure = await self._attempt(pending, connection)
+            if failure is None:
+                self._finish(pending, None)
+                return
+            pending.last = failure
+            self._finish_done_targets(pending, failure)
+            wait = self._wait_after(pending, failure)
+            self._context.emit(self._ended(pending, failure, wait))
+            if wait is None:
+                if failure.status == 429:
+                    failure = replace(
+                        failure, text=f"{failure.text}, and nothing else for {self._settings.timeout:g} s"
+                    )
+                self._finish(pending, failure)
+                return
+            pending.wait = wait
+            pending.failed_attempts = (
+                *pending.failed_attempts[1 - FAILED_ATTEMPTS_KEPT :],
+                FailedAttempt(pending.started, pending.ended, failure.text),
+            )
+
+    def _wait_after(self, pending: PendingCall, failure: Failure) -> float | None:
+        """Seconds before the next attempt, `None` where there is none; learns which batches are too large."""
+        size = len(pending.call.targets)
+        if size > 1 and breaks_batches(failure):
+            self._batch_size = min(self._batch_size, (size + 1) // 2)
+            # A smaller batch is another question: this answer spoils none of its attempts.
+            return pending.tries.backoff(failure, self._context.jitter)
+        if failure.status == 429 and self._limiter.is_rejecting():
+            return None
+        return pending.tries.next_delay(failure, pending.started, pending.ended, self._context.jitter)
+
+    async def _attempt(self, pending: PendingCall, connection: Connection) -> Failure | None:
+        """One attempt, after its wait and with a slot of the engine's bound."""
+        try:
+            if pending.wait:
+                with self._context.shutdown.interruptible():
+                    await trio.sleep(pending.wait)
+            await self._limiter.acquire(self._context.shutdown)
+        except (ShutdownError, trio.Cancelled):
+            self._interrupted(pending)
+            raise
+        try:
+            pending.attempts += 1
+            pending.status, pending.sent = None, False
+            pending.started = trio.current_time()
+            self._context.emit(AttemptStarted(pending.call, self._limiter.limit))
+            failure = await self._answer(pending, connection)
+            pending.ended = trio.current_time()
+            self._limiter.update(failure, pending.started)
+        except (ShutdownError, trio.Cancelled):
+            if not pending.sent:
+                pending.attempts -= 1  # its token was not there yet: the request never left
+            pending.ended = trio.current_time()
+            self._context.emit(self._ended(pending, CUT_OFF, None))
+            self._interrupted(pending)
+            raise
+        finally:
+            self._limiter.release()
+        if failure is None:
+            self._context.emit(self._ended(pending, None, None))
+        return failure
+
+    async def _answer(self, pending: PendingCall, connection: Connection) -> Failure | None:
+        """What the engine says to one request: `None` if all is done."""
+        call, context, timeout = pending.call, self._context, self._settings.timeout
+        with trio.move_on_after(timeout):  # noqa: ASYNC912  the token or the answer is awaited
+            try:
+                token = context.tokens.cached(self._audience, pending.rejected)
+                if token is None:
+                    with context.shutdown.interruptible():  # a request that has not left yet is not in flight
+                        token = await context.tokens.get(self._audience, pending.rejected)
+                pending.sent = True
+                reply = await connection.request(
+                    METHOD, self._url + call.path, self._headers(pending, token), call.body
+                )
+            except TokenError as error:
+                return Failure(Cause.IDENTITY, str(error))  # noqa: ASYNC910  both phases were awaited
+            except TransportError as error:
+                return Failure(Cause.TRANSPORT, str(error))  # noqa: ASYNC910  both phases were awaited
+            pending.status = reply.status
+            if reply.status == 401:
+                pending.rejected = token
+            return judge(call, reply)
+        return Failure(Cause.TIMEOUT, f"no answer within {timeout:g} s")
+
+    def _headers(self, pending: PendingCall, token: str) -> dict[str, str]:
+        headers = {
+            "Authorization": f"Bearer {token}",
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "Idempotency-Key": self._context.run.idempotency_key(*pending.call.fingerprint),
+            "traceparent": pending.traceparent,
+            "User-Agent": USER_AGENT,
+        }
+        if pending.call.body is not None:
+            headers["Content-Type"] = "application/json"
+        return headers
+
+    def _split_in_halves(self, pending: PendingCall) -> tuple[PendingCall, PendingCall]:
+        batch, targets = BATCHES[pending.call.engine], pending.call.targets
+        middle = (len(targets) + 1) // 2
+        first, second = (
+            replace(
+                pending, call=batch(part), tries=replace(pending.tries), traceparent=self._context.run.traceparent()
+            )
+            for part in (targets[:middle], targets[middle:])
+        )
+        return first, second
+
+    def _finish_done_targets(self, pending: PendingCall, failure: Failure) -> None:
+        """The targets of a batch that were done are not asked for again."""
+        if not failure.targets or failure.targets == pending.call.targets:
+            return
+        batch = BATCHES[pending.call.engine]
+        done = [target for target in pending.call.targets if target not in failure.targets]
+        pending.call = batch(done)
+        self._finish(pending, None)
+        pending.call = batch(failure.targets)
+
+    def _interrupted(self, pending: PendingCall) -> None:
+        """Accounts for a call that was asked for and will not be again; one that never was is not attempted."""
+        if pending.attempts:
+            text = f"interrupted, after: {pending.last.text}" if pending.last else "interrupted"
+            self._finish(pending, Failure(Cause.INTERRUPTED, text, pending.last.status if pending.last else None))
+
+    def _ended(self, pending: PendingCall, failure: Failure | None, wait: float | None) -> AttemptEnded:
+        return AttemptEnded(
+            pending.call, pending.started, pending.ended, failure, wait, self._limiter.limit, pending.traceparent
+        )
+
+    def _finish(self, pending: PendingCall, failure: Failure | None) -> None:
+        finished = CallFinished(
+            call=pending.call,
+            failure=failure,
+            attempts=pending.attempts,
+            started=pending.started,
+            ended=pending.ended,
+            status=pending.status,
+            traceparent=pending.traceparent,
+            limit=self._limiter.limit,
+            failed_attempts=pending.failed_attempts,
+        )
+        self._context.emit(finished)
+        self._on_finished(finished)

@@ -1,0 +1,84 @@
+"""How many calls an engine gets at a time: as many as it has shown room for."""
+
+import trio
+
+from job.engines.failures import Failure, is_overload
+from job.execution.retry import INITIAL_SECONDS, MAX_SECONDS
+from job.execution.shutdown import Shutdown
+
+
+class ConcurrencyLimiter:
+    """A bound on calls in flight that starts at its maximum and follows what the engine answers.
+
+    - A 429 tells the room that there is: what the engine still holds of ours, at least one call. Halving would be
+      worse, since rejections come in swarms and at once: the slots left would fill and be rejected again.
+    - Where the engine cannot cope (503, a timeout, no connection) the bound falls by half, once a round trip.
+    - It rises by one a round trip while it is in use and all is well.
+    """
+
+    def __init__(self, maximum: int, rejection_timeout: float) -> None:
+        """An engine that rejects every call is asked less and less often, for `rejection_timeout` seconds."""
+        self._maximum = maximum
+        self._rejection_timeout = rejection_timeout
+        self._limit = float(maximum)
+        self._fell_at = float("-inf")
+        self._limiter = trio.CapacityLimiter(maximum)
+        self._rejecting_since: float | None = None
+        self._backoff = INITIAL_SECONDS
+        self._closed_until = float("-inf")
+
+    @property
+    def limit(self) -> int:
+        """The bound as it stands."""
+        return int(self._limiter.total_tokens)
+
+    @property
+    def in_flight(self) -> int:
+        """How many calls hold a slot."""
+        return self._limiter.borrowed_tokens
+
+    def is_rejecting(self) -> bool:
+        """Whether the engine has answered 429 and nothing else, to any call, for longer than there is patience."""
+        return (
+            self._rejecting_since is not None and trio.current_time() - self._rejecting_since >= self._rejection_timeout
+        )
+
+    async def acquire(self, shutdown: Shutdown) -> None:
+        """Waits for a slot and takes it. Raises `HaltedError` where the run stops first: the bound ends with it."""
+        shutdown.raise_if_requested()
+        await trio.lowlevel.checkpoint_if_cancelled()
+        try:
+            self._limiter.acquire_nowait()  # acquire would let every other task run first
+        except trio.WouldBlock:
+            with shutdown.interruptible():
+                await self._limiter.acquire()
+        if trio.current_time() < self._closed_until:
+            with shutdown.interruptible():
+                await trio.sleep_until(self._closed_until)
+
+    def release(self) -> None:
+        """Gives the slot back."""
+        self._limiter.release()
+
+    def update(self, failure: Failure | None, started: float) -> None:
+        """Takes an attempt into account that has just ended and still holds its slot; `started` is trio's time."""
+        now = trio.current_time()
+        if failure is not None and failure.status == 429:
+            if self._rejecting_since is None:
+                self._rejecting_since = started
+            if self.in_flight == 1 and not self.is_rejecting():  # there is no room at all
+                self._closed_until = now + self._backoff
+                self._backoff = min(2 * self._backoff, MAX_SECONDS)
+            self._set(min(self._limit, self.in_flight - 1))
+            return
+        self._rejecting_since, self._backoff = None, INITIAL_SECONDS
+        if failure is None:
+            if self._limit < self._maximum and self.in_flight >= self.limit:
+                self._set(self._limit + 1 / self._limit)
+        elif is_overload(failure) and started >= self._fell_at:
+            self._fell_at = now
+            self._set(self._limit / 2)
+
+    def _set(self, limit: float) -> None:
+        self._limit = min(max(limit, 1.0), float(self._maximum))
+        self._limiter.total_tokens = int(self._limit)

@@ -1,0 +1,95 @@
+"""How a run is asked to stop before its time."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+import trio
+
+GRACE_SECONDS = 5.0
+"""For cards in flight: one that is cut off is paid for twice, and Cloud Run kills 10 s after SIGTERM."""
+
+
+class ShutdownReason(IntEnum):
+    """Why a run stops early. Where several come together, the highest stands."""
+
+    QA_DOWN = 1
+    DEADLINE = 2
+    LEASE_LOST = 3
+    SIGTERM = 4
+    SIGINT = 5
+
+
+class ShutdownError(Exception):
+    """The run was asked to stop before this call's next attempt."""
+
+
+class Shutdown:
+    """A request to stop that all workers see: no attempt starts after it, every wait ends at once.
+
+    What is in flight goes on for the grace that the request gives, in a phase that allows one.
+    """
+
+    def __init__(self) -> None:
+        self.reason: ShutdownReason | None = None
+        self.no_start_after = float("inf")
+        """No attempt starts later, by trio's clock: the process may have been paused past it."""
+        self._waits: set[trio.CancelScope] = set()
+        self._phase = trio.CancelScope()
+        self._graceful = False
+
+    def request(self, reason: ShutdownReason, grace_seconds: float) -> None:
+        """Asks for the stop. May be asked again: the shorter grace and the higher reason hold."""
+        self.reason = reason if self.reason is None else max(self.reason, reason)
+        for scope in self._waits:
+            scope.cancel()
+        grace = grace_seconds if self._graceful else 0.0
+        self._phase.deadline = min(self._phase.deadline, trio.current_time() + grace)
+
+    @contextmanager
+    def phase(self, *, graceful: bool) -> Iterator[None]:
+        """The scope of a phase: what is in flight in it is cut off when the grace is over, or at once."""
+        with trio.CancelScope() as self._phase:
+            self._graceful = graceful
+            if self.reason is not None:
+                self._phase.cancel()
+            yield
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Surrounds a wait that a stop ends. Raises `HaltedError` if it does, or has done so before."""
+        self.raise_if_requested()
+        with trio.CancelScope() as scope:
+            self._waits.add(scope)
+            try:
+                yield
+            finally:
+                self._waits.discard(scope)
+        self.raise_if_requested()
+
+    def raise_if_requested(self) -> None:
+        """Raises `HaltedError` where no attempt may start any more."""
+        if self.reason is None and trio.current_time() >= self.no_start_after:
+            self.request(ShutdownReason.LEASE_LOST, GRACE_SECONDS)
+        if self.reason is not None:
+            raise ShutdownError
+
+
+async def at_deadline(shutdown: Shutdown, seconds: float) -> None:
+    await trio.sleep(max(0.0, seconds))
+    shutdown.request(ShutdownReason.DEADLINE, GRACE_SECONDS)
+
+
+async def on_signals(shutdown: Shutdown, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    """The first signal stops the run in order, a second one ends the process as it stands."""
+    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+        task_status.started()
+        async for number in received:
+            if shutdown.reason in {ShutdownReason.SIGTERM, ShutdownReason.SIGINT}:
+                os._exit(128 + number)  # the default action would not end a process that is PID 1
+            if number == signal.SIGTERM:
+                shutdown.request(ShutdownReason.SIGTERM, GRACE_SECONDS)
+            else:
+                shutdown.request(ShutdownReason.SIGINT, 0.0)

@@ -1,0 +1,113 @@
+"""Time from left to right: 1000 units, with long idle times cut out, as between the attempts at a run."""
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from itertools import pairwise
+
+from job.text import duration, xy
+
+WIDTH = 1000.0
+
+
+GAP = 24.0
+"""What is left of a time that was cut out."""
+
+
+TICKS = 7
+
+
+_STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of time without a cut, and where it is drawn."""
+
+    began: float
+    ended: float
+    left: float
+    right: float
+
+
+@dataclass(frozen=True, slots=True)
+class TimeScale:
+    """Where moments are, in seconds since 1970, on the pages of one run."""
+
+    segments: tuple[Segment, ...]
+    zone: tzinfo
+
+    def x(self, moment: float) -> float:
+        """From 0 to 1000; a moment that was cut out is at the end of the stretch before it."""
+        for part in reversed(self.segments):
+            if moment >= part.began:
+                if moment >= part.ended:
+                    return part.right
+                return part.left + (moment - part.began) / (part.ended - part.began) * (part.right - part.left)
+        return 0.0
+
+    def clock(self, moment: float, pattern: str = "%H:%M:%S") -> str:
+        """The time of day where the run was."""
+        return datetime.fromtimestamp(moment, self.zone).strftime(pattern)
+
+    def ticks(self) -> Iterator[tuple[float, str]]:
+        """Round moments, as places and labels."""
+        busy = sum(part.ended - part.began for part in self.segments)
+        step = next((step for step in _STEPS if busy / step <= TICKS), _STEPS[-1])
+        pattern = "%H:%M" if step >= 60 else "%H:%M:%S"
+        for part in self.segments:
+            offset = (self.zone.utcoffset(datetime.fromtimestamp(part.began, self.zone)) or timedelta()).total_seconds()
+            tick = -(-(part.began + offset) // step) * step - offset
+            while tick <= part.ended:
+                label = self.clock(tick, pattern)
+                tenth = f".{round(tick * 10) % 10}" if step < 1 else ""
+                yield self.x(tick), label + tenth
+                tick += step
+
+    def cuts(self) -> Iterator[tuple[float, str]]:
+        """Where time was cut out, and how much."""
+        for before, after in pairwise(self.segments):
+            yield (before.right + after.left) / 2, duration(after.began - before.ended)
+
+    def grid(self) -> str:
+        """The lines of the ticks and cuts, to be drawn behind anything: a path of full height."""
+        return "".join(f"M{xy(x)} 0V100" for x, _ in self.ticks())
+
+
+def time_scale_of(spans: Iterable[tuple[float, float]], zone: tzinfo = UTC) -> TimeScale:
+    """The axis on which all these can be drawn; spans are beginnings and ends."""
+    stretches = _merged(sorted(spans))
+    busy = sum(ended - began for began, ended in stretches)
+    cut = max(60.0, busy / 4)
+    kept = [stretches[0]]
+    for began, ended in stretches[1:]:
+        if began - kept[-1][1] > cut:
+            kept.append((began, ended))
+        else:
+            kept[-1] = (kept[-1][0], ended)
+    return TimeScale(tuple(_placed(kept)), zone)
+
+
+def _merged(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    if not spans:
+        return [(0.0, 1.0)]
+    stretches: list[tuple[float, float]] = []
+    began, last = spans[0]
+    for start, end in spans:
+        if start > last + 30.0:
+            stretches.append((began, last))
+            began, last = start, end
+        else:
+            last = max(last, end)
+    stretches.append((began, last))
+    return stretches
+
+
+def _placed(stretches: Sequence[tuple[float, float]]) -> Iterator[Segment]:
+    lengths = array("d", (max(ended - began, 0.05) for began, ended in stretches))
+    scale = (WIDTH - GAP * (len(stretches) - 1)) / sum(lengths)
+    left = 0.0
+    for (began, _), length in zip(stretches, lengths, strict=True):
+        yield Segment(began, began + length, left, left + length * scale)
+        left += length * scale + GAP

@@ -1,0 +1,85 @@
+"""The plan: every call that a run will make, a pure function of config and settings."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import astuple, dataclass
+
+from job.config.schema import LlmConfig
+from job.engines.calls import BATCHES, Call, WorkItem, card, news
+from job.engines.catalog import ALL_ENGINES, EngineName
+from job.planning.targets import Target, llm_parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a run will do. Calls are made up when they are asked for: 100,000 of them would fill the memory."""
+
+    targets: tuple[Target, ...]
+    models: LlmConfig
+    date: str | None
+    """The day of every target that has none of its own; `None` leaves it to the engines."""
+    batch_sizes: Mapping[EngineName, int]
+
+    def count(self, engine: EngineName) -> int:
+        """How many items are planned for an engine: cards for qa, targets for the others."""
+        if engine == "qa":
+            return sum(len(target.card_types) for target in self.targets)
+        return sum(engine in target.engines for target in self.targets)
+
+    def engines(self) -> tuple[EngineName, ...]:
+        """The engines that the plan uses."""
+        return tuple(engine for engine in ALL_ENGINES if self.count(engine))
+
+    def items(self, engine: EngineName) -> Iterator[WorkItem]:
+        """What is planned for an engine, in the order in which it is to start."""
+        for target in self.targets:
+            if engine == "qa":
+                yield from ((target.id, card_type) for card_type in target.card_types)
+            elif engine in target.engines:
+                yield (target.id, None)
+
+    def calls(self, engine: EngineName, done: AbstractSet[WorkItem] = frozenset()) -> Iterator[Call]:
+        """The calls of one engine in their order, for all that is not done yet.
+
+        A batch keeps its place whatever is done: what is left of it is the same call in every attempt at a run.
+        """
+        if engine == "qa":
+            return self._cards(done)
+        if engine == "news":
+            return self._news(done)
+        return self._batches(engine, done)
+
+    def digest(self) -> str:
+        """The same for plans that would make the same cards of the same day."""
+        text = json.dumps([self.date, [astuple(target) for target in self.targets], self.models.model_dump()])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _batches(self, engine: EngineName, done: AbstractSet[WorkItem]) -> Iterator[Call]:
+        ids = [target for target, _ in self.items(engine)]
+        size = self.batch_sizes[engine]
+        for start in range(0, len(ids), size):
+            left = [target for target in ids[start : start + size] if (target, None) not in done]
+            if left:
+                yield BATCHES[engine](left)
+
+    def _news(self, done: AbstractSet[WorkItem]) -> Iterator[Call]:
+        for target in self.targets:
+            if "news" in target.engines and (target.id, None) not in done:
+                yield news(target.id, target.kind, target.key, target.date or self.date)
+
+    def _cards(self, done: AbstractSet[WorkItem]) -> Iterator[Call]:
+        chosen = {name: llm_parameters(self.models, name) for target in self.targets for name in target.card_types}
+        for target in self.targets:
+            for name in target.card_types:
+                if (target.id, name) not in done:
+                    yield card(target.id, name, target.date or self.date, _parameters(chosen[name], target.parameters))
+
+
+def _parameters(model: tuple[tuple[str, str], ...], own: tuple[tuple[str, str], ...]) -> Iterable[tuple[str, str]]:
+    """Those of a card: its target's own beat those of the model, which does not cross to another backend."""
+    parameters, given = dict(model), dict(own)
+    if given.get("preferred_llm_backend") not in {None, parameters.get("preferred_llm_backend")}:
+        parameters.pop("model_name", None)
+    return (parameters | given).items()

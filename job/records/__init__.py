@@ -1,0 +1,1 @@
+"""What a run leaves in storage, and how a later attempt goes on from it."""

@@ -1,0 +1,46 @@
+"""records.format."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+FORMAT = 1
+"""Of the whole record. A record of another format is refused, not guessed at."""
+
+
+class RecordError(Exception):
+    """A record cannot be used: of another format, incomplete, or changed by somebody. Says which object and why."""
+
+
+def sealed(value: Mapping[str, object]) -> bytes:
+    """A JSON object with the checksum of its own content, so that a change by another is seen."""
+    body = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return f'{{"sha256":"{_checksum(body)}","body":{body}}}\n'.encode()
+
+
+def unsealed(name: str, data: bytes) -> dict[str, object]:
+    """What `sealed` was given. Raises `RecordError` where it is another's, of another format, or changed."""
+    try:
+        value = json.loads(data)
+        checksum, body = value["sha256"], value["body"]
+        written = json.dumps(body, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        raise RecordError(f"{name} is not what a run writes") from error
+    if not isinstance(body, dict):
+        raise RecordError(f"{name} is not what a run writes")
+    if body.get("format") != FORMAT:
+        raise RecordError(f"{name} has format {body.get('format')!r}; this version of the job knows {FORMAT}")
+    if checksum != _checksum(written):
+        raise RecordError(f"{name} was changed after it was written")
+    return body
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+PAGE = "report.html"
+
+
+STARTED = "_started/"
+"""Names every run by the time of its start, so that the latest are found without a look at all."""

@@ -1,0 +1,41 @@
+"""The command line does what is asked for and nothing else; what it does not understand is a usage error."""
+
+from __future__ import annotations
+
+import pytest
+
+from job.cli.main import main
+from job.execution.outcome import ExitCode
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CONFIG_URI", "RUN_ID", "CLOUD_RUN_EXECUTION", "CLOUD_RUN_TASK_COUNT", "RUN_DATE", "RUN_TIME_ZONE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.parametrize("arguments", [[], ["run"], ["plan"], ["plan", "--json"], ["check"]])
+def test_every_command_says_what_is_wrong_with_the_configuration(
+    arguments: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == ExitCode.USAGE
+    out, err = capfd.readouterr()
+    assert "CONFIG_URI: is not set; set it to gs://BUCKET/PREFIX or to a directory" in out + err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["fly"], ["plan", "--yaml"], ["run", "now"], ["--json"], ["check", "--json"], ["plan", "plan"]]
+)
+def test_usage_errors_end_with_2(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == ExitCode.USAGE
+    assert "usage: python -m job" in capfd.readouterr().err
+
+
+def test_help_and_version(capfd: pytest.CaptureFixture[str]) -> None:
+    for argument, expected in (("--help", "COMMAND"), ("--version", "0.1.0")):
+        with pytest.raises(SystemExit) as ended:
+            main([argument])
+        assert ended.value.code == 0
+        assert expected in capfd.readouterr().out

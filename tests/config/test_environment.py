@@ -1,0 +1,243 @@
+"""Every variable is read once and strictly: what does not parse is a fault that names the variable, never a guess."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from job.config.environment import Settings, read_settings
+
+NOW = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
+GOOD = {
+    "CONFIG_URI": "gs://bucket/config",
+    "FINANCIAL_ENGINE_URL": "https://financial.example/",
+    "TRADING_ENGINE_URL": "https://trading.example/base//",
+    "NEWS_ENGINE_URL": "http://127.0.0.1:8080",
+    "QA_ENGINE_URL": "http://[::1]:8080/",
+}
+
+
+def read(**variables: str) -> Settings:
+    settings, faults = read_settings(GOOD | variables, NOW)
+    assert faults == []
+    return settings
+
+
+def faults(**variables: str) -> list[str]:
+    return [str(fault) for fault in read_settings(GOOD | variables, NOW)[1]]
+
+
+def test_defaults_are_those_that_the_readme_promises() -> None:
+    settings = read()
+    engines = settings.engines
+    assert [engines[name].timeout for name in engines] == [900, 900, 300, 300]
+    assert [engines[name].concurrency for name in engines] == [4, 4, 8, 16]
+    assert [engines[name].attempts for name in engines] == [4, 4, 4, 4]
+    assert [engines[name].batch_size for name in engines] == [5, 5, 1, 1]
+    assert engines["financial"].url == "https://financial.example"
+    assert engines["trading"].url == "https://trading.example/base"
+    assert engines["trading"].audience == "https://trading.example"
+    assert engines["qa"].audience == "http://[::1]:8080"
+    assert (settings.run_date, settings.run_id, settings.impersonate, settings.project) == (None, None, None, None)
+
+
+def test_an_empty_environment_has_one_fault() -> None:
+    assert [str(fault) for fault in read_settings({}, NOW)[1]] == [
+        "CONFIG_URI: is not set; set it to gs://BUCKET/PREFIX or to a directory"
+    ]
+
+
+def test_blank_counts_as_unset() -> None:
+    assert read(RUN_DATE=" ", QA_ENGINE_TIMEOUT="", RUN_ID="\t", CLOUD_RUN_TASK_COUNT="") == read()
+
+
+WHOLE = "is not a whole number from"
+URL = "set it to the engine's https URL"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("QA_ENGINE_CONCURRENCY", "0", f'"0" {WHOLE} 1 to 1024; correct it or unset it'),
+        ("QA_ENGINE_CONCURRENCY", "1025", f'"1025" {WHOLE} 1 to 1024; correct it or unset it'),
+        ("NEWS_ENGINE_CONCURRENCY", "4.0", f'"4.0" {WHOLE} 1 to 1024; correct it or unset it'),
+        ("NEWS_ENGINE_CONCURRENCY", "١", f'"١" {WHOLE} 1 to 1024; correct it or unset it'),
+        ("NEWS_ENGINE_CONCURRENCY", "1_0", f'"1_0" {WHOLE} 1 to 1024; correct it or unset it'),
+        ("TRADING_ENGINE_ATTEMPTS", "-1", f'"-1" {WHOLE} 1 to 20; correct it or unset it'),
+        ("TRADING_ENGINE_ATTEMPTS", "9" * 5000, f'"{"9" * 78}… {WHOLE} 1 to 20; correct it or unset it'),
+        ("FINANCIAL_ENGINE_BATCH_SIZE", "none", f'"none" {WHOLE} 1 to 1000; correct it or unset it'),
+        (
+            "FINANCIAL_ENGINE_TIMEOUT",
+            "nan",
+            '"nan" is not a number of seconds from 1 to 3600; correct it or unset it',
+        ),
+        ("QA_ENGINE_TIMEOUT", "inf", '"inf" is not a number of seconds from 1 to 3600; correct it or unset it'),
+        ("QA_ENGINE_TIMEOUT", "0.5", '"0.5" is not a number of seconds from 1 to 3600; correct it or unset it'),
+        ("QA_ENGINE_TIMEOUT", "3601", '"3601" is not a number of seconds from 1 to 3600; correct it or unset it'),
+        ("QA_ENGINE_TIMEOUT", "1_0", '"1_0" is not a number of seconds from 1 to 3600; correct it or unset it'),
+        ("QA_ENGINE_TIMEOUT", "١٠", '"١٠" is not a number of seconds from 1 to 3600; correct it or unset it'),
+        ("QA_ENGINE_TIMEOUT", "5m", '"5m" is not a number of seconds from 1 to 3600; correct it or unset it'),
+        ("QA_ENGINE_URL", "qa.example", f'"qa.example" is not an https URL; {URL}'),
+        ("QA_ENGINE_URL", "ftp://qa.example", f'"ftp://qa.example" is not an https URL; {URL}'),
+        ("QA_ENGINE_URL", "https://", f'"https://" is not an https URL; {URL}'),
+        ("QA_ENGINE_URL", "https://qa example", f'"https://qa example" is not an https URL; {URL}'),
+        ("QA_ENGINE_URL", "https://[::1", f'"https://[::1" is not a URL; {URL}'),
+        ("QA_ENGINE_URL", "https://qa.example:port", f'"https://qa.example:port" is not a URL; {URL}'),
+        ("QA_ENGINE_URL", "https://a.example?x=1", f'"https://a.example?x=1" has a query or a fragment; {URL}'),
+        ("QA_ENGINE_URL", "https://a.example#", f'"https://a.example#" has a query or a fragment; {URL}'),
+        ("QA_ENGINE_URL", "https://a.example/b/..", f'"https://a.example/b/.." has dots for a path segment; {URL}'),
+        ("QA_ENGINE_URL", "https://a.example/./b", f'"https://a.example/./b" has dots for a path segment; {URL}'),
+        ("QA_ENGINE_URL", "https://qa..example", f'"https://qa..example" names no host that can be; {URL}'),
+        ("QA_ENGINE_URL", "https://<host>", f'"https://<host>" names no host that can be; {URL}'),
+        ("QA_ENGINE_URL", "https://-qa.example", f'"https://-qa.example" names no host that can be; {URL}'),
+        ("QA_ENGINE_URL", "https://qa.example:0", f'"https://qa.example:0" names no host that can be; {URL}'),
+        (
+            "QA_ENGINE_URL",
+            f"https://{'a' * 64}.ex",
+            f'"https://{"a" * 64}.ex" names no host that can be; {URL}',
+        ),
+        (
+            "QA_ENGINE_URL",
+            "https://me:secret@qa.example",
+            f"holds a user name or password; {URL} without them: the token is enough",
+        ),
+        (
+            "QA_ENGINE_URL",
+            "http://qa.example",
+            f'"http://qa.example" would send tokens in the clear; {URL}; http goes to loopback only',
+        ),
+        (
+            "QA_ENGINE_URL",
+            "http://127.0.0.1.example",
+            f'"http://127.0.0.1.example" would send tokens in the clear; {URL}; http goes to loopback only',
+        ),
+        (
+            "QA_ENGINE_URL",
+            "http://0.0.0.0:80",
+            f'"http://0.0.0.0:80" would send tokens in the clear; {URL}; http goes to loopback only',
+        ),
+        ("RUN_DATE", "24.11.2026", '"24.11.2026" is not a date; write YYYY-MM-DD, or today'),
+        ("RUN_DATE", "2026-02-30", '"2026-02-30" is not a date; write YYYY-MM-DD, or today'),
+        ("RUN_DATE", "20261124", '"20261124" is not a date; write YYYY-MM-DD, or today'),
+        ("RUN_DATE", "Today", '"Today" is not a date; write YYYY-MM-DD, or today'),
+        ("RUN_TIME_ZONE", "Asia", '"Asia" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
+        ("RUN_TIME_ZONE", "Mars/Base", '"Mars/Base" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
+        ("RUN_TIME_ZONE", "../etc", '"../etc" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
+        ("RUN_ID", "a b", '"a b" is not a run id; use up to 128 letters, digits, dots, dashes and underscores'),
+        ("RUN_ID", "../a", '"../a" is not a run id; use up to 128 letters, digits, dots, dashes and underscores'),
+        ("IMPERSONATE_SERVICE_ACCOUNT", "me", '"me" is not a service account; set it to the account\'s e-mail address'),
+        ("CLOUD_RUN_TASK_COUNT", "2", 'is "2"; run the job with one task: the barrier holds only inside one process'),
+        ("CONFIG_URI", "/a\udcff", '"/a\\udcff" holds what cannot be printed; correct it or unset it'),
+        ("RUN_ID", "a\x1b", '"a\\u001b" holds what cannot be printed; correct it or unset it'),
+    ],
+)
+def test_each_bad_value_is_one_fault_that_names_its_variable(name: str, value: str, fault: str) -> None:
+    assert faults(**{name: value}) == [f"{name}: {fault}"]
+
+
+@pytest.mark.parametrize("rest", ["@qa:port", "@qa:99999", "@[::1", "@", "@q a", "@qa?x", "@qa/..", "@q,a"])
+@pytest.mark.parametrize("start", ["https://me:secret", "ftp://me:secret", "//secret", "http://secret"])
+def test_a_password_in_a_url_is_never_shown(start: str, rest: str) -> None:
+    (fault,) = faults(QA_ENGINE_URL=start + rest)
+    assert fault.startswith("QA_ENGINE_URL: holds a user name or password; ")
+    assert "secret" not in fault
+
+
+def test_all_faults_are_told_at_once() -> None:
+    bad = {"RUN_DATE": "x", "QA_ENGINE_TIMEOUT": "x", "NEWS_ENGINE_URL": "x", "CLOUD_RUN_TASK_COUNT": "3"}
+    assert sorted(line.partition(":")[0] for line in faults(**bad)) == sorted(bad)
+
+
+def test_a_password_in_a_url_is_not_shown() -> None:
+    assert "secret" not in "".join(faults(QA_ENGINE_URL="https://me:secret@qa.example"))
+
+
+@pytest.mark.parametrize(
+    ("zone", "day"),
+    [("", "2026-11-24"), ("Asia/Shanghai", "2026-11-25"), ("America/New_York", "2026-11-24"), ("UTC", "2026-11-24")],
+)
+def test_today_is_the_day_of_the_zone(zone: str, day: str) -> None:
+    assert read(RUN_DATE="today", RUN_TIME_ZONE=zone).run_date == day
+
+
+def test_the_run_id_is_the_users_then_the_platforms() -> None:
+    assert read(RUN_ID="mine", CLOUD_RUN_EXECUTION="theirs").run_id == "mine"
+    assert read(CLOUD_RUN_EXECUTION="theirs").run_id == "theirs"
+
+
+@pytest.mark.parametrize("url", ["http://localhost:1", "http://LOCALHOST", "http://127.9.9.9", "http://[::1]"])
+def test_http_is_for_loopback(url: str) -> None:
+    assert read(QA_ENGINE_URL=url).engines["qa"].url == url
+
+
+def test_a_scheme_is_written_in_lower_case_as_a_connection_compares_it() -> None:
+    assert read(QA_ENGINE_URL="HTTPS://QA.example/Base/").engines["qa"].url == "https://QA.example/Base"
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://QA.example:443/base", "https://qa.example"),
+        ("https://qa.example:8443", "https://qa.example:8443"),
+        ("http://[::1]:80", "http://[::1]"),
+        ("http://localhost:443/", "http://localhost:443"),
+    ],
+)
+def test_the_audience_is_the_urls_origin(url: str, origin: str) -> None:
+    assert read(QA_ENGINE_URL=url).engines["qa"].audience == origin
+    assert read(QA_ENGINE_URL=url, QA_ENGINE_AUDIENCE="mine").engines["qa"].audience == "mine"
+
+
+def test_a_url_whose_variable_is_faulty_is_not_missing_as_well() -> None:
+    assert len(faults(QA_ENGINE_URL="nonsense")) == 1
+
+
+NAMES = [
+    *GOOD,
+    *(
+        f"{engine}_ENGINE_{what}"
+        for engine in ("FINANCIAL", "TRADING", "NEWS", "QA")
+        for what in ("AUDIENCE", "TIMEOUT", "CONCURRENCY", "ATTEMPTS", "BATCH_SIZE")
+    ),
+    "RUN_DATE",
+    "RUN_TIME_ZONE",
+    "RUN_ID",
+    "CLOUD_RUN_EXECUTION",
+    "CLOUD_RUN_TASK_COUNT",
+    "IMPERSONATE_SERVICE_ACCOUNT",
+    "GOOGLE_CLOUD_PROJECT",
+]
+VALUES = st.one_of(
+    st.text(st.characters(exclude_characters="\0")),
+    st.text("htps:/?#@[]%.\\ 127locah", max_size=20).map("https://".__add__),
+    st.integers(-1, 5000).map(str),
+    st.binary().map(lambda data: data.replace(b"\0", b"").decode("utf-8", "surrogateescape")),
+)
+
+
+@given(st.dictionaries(st.sampled_from(NAMES), VALUES))
+def test_no_environment_raises_and_every_fault_names_a_variable(variables: dict[str, str]) -> None:
+    settings, found = read_settings(variables, NOW)
+    for fault in found:
+        assert fault.where in NAMES
+        assert str(fault).isprintable()
+    for name, engine in settings.engines.items():
+        assert 1 <= engine.concurrency <= 1024, name
+        assert 1 <= engine.timeout <= 3600, name
+        for url in (engine.url, engine.audience):
+            assert url is None or url.isprintable()
+
+
+def test_hypothesis_reaches_what_is_good() -> None:
+    """The property above would hold for a parser that refuses everything."""
+    variables: dict[str, Any] = {
+        "QA_ENGINE_TIMEOUT": "2.5",
+        "QA_ENGINE_CONCURRENCY": "7",
+        "TRADING_ENGINE_ATTEMPTS": "1",
+    }
+    engines = read(**variables).engines
+    assert (engines["qa"].timeout, engines["qa"].concurrency, engines["trading"].attempts) == (2.5, 7, 1)

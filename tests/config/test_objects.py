@@ -1,0 +1,615 @@
+"""Whatever bytes the config objects hold, the result is a config or faults: each names its object, place and remedy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from job.config.environment import read_settings
+from job.config.faults import ConfigError
+from job.config.objects import OBJECTS, read_config
+from job.planning.prepare import Prepared, prepare
+from job.planning.targets import resolve
+
+GOOD: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card", "earnings_card"]}
+ENVIRONMENT = {f"{name}_ENGINE_URL": f"https://{name.lower()}" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+
+
+def written(value: object) -> bytes:
+    return value if isinstance(value, bytes) else json.dumps(value).encode()
+
+
+def judged(objects: Mapping[str, object]) -> tuple[list[str], list[str]]:
+    """The faults and the notices of a config, as a user reads them."""
+    config, faults, notices = read_config({name: written(value) for name, value in objects.items()})
+    _, more_faults, more_notices = resolve(config)
+    return [str(fault) for fault in (*faults, *more_faults)], [*notices, *more_notices]
+
+
+def faults_with(name: str, value: object) -> list[str]:
+    return judged(GOOD | {name: value})[0]
+
+
+LISTED = (
+    "is not a ticker of ticker_list.json; "
+    "correct it, add it to ticker_list.json, or use the full form for targets beside the tickers"
+)
+DATED = '"date_str" is set by the job; remove it: the date of the entry, or RUN_DATE, is what is sent'
+ID_RULE = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
+
+BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
+    # not JSON, as the documents' own tests tell in full
+    ("ticker_list.json", b'["AAPL",]', ["line 1 column 9: is not JSON (Expecting value); correct it"]),
+    ("ticker_list.json", b"[NaN]", ["is not JSON (NaN is not a number); correct it"]),
+    ("card_types.json", b'["\xff"]', ["is not UTF-8 at byte 2; save it as UTF-8"]),
+    (
+        "llm_config.json",
+        b"{" * 200_000,
+        ["line 1 column 2: is not JSON (Expecting property name enclosed in double quotes); correct it"],
+    ),
+    ("card_targets.json", b"[" * 200_000, ["is nested too deep; write the object that is meant"]),
+    ("engine_control.json", b"?" * 20_000_000, ["is larger than 16 MiB; write the object that is meant"]),
+    (
+        "engine_control.json",
+        b'{"run_news_engine": true, "run_news_engine": false}',
+        ['has the key "run_news_engine" twice in one object; correct it'],
+    ),
+    # wrong shapes
+    ("ticker_list.json", {"AAPL": 1}, ["is not an array; write an array"]),
+    ("ticker_list.json", None, ["is not an array; write an array"]),
+    ("ticker_list.json", "AAPL", ["is not an array; write an array"]),
+    (
+        "ticker_list.json",
+        ["AAPL", 7, None, ["MSFT"]],
+        [
+            "[1]: is not a string; write a string",
+            "[2]: is not a string; write a string",
+            "[3]: is not a string; write a string",
+        ],
+    ),
+    ("ticker_list.json", ["\ud800"], ['[0]: "\\ud800" holds half a character; write whole characters']),
+    ("card_types.json", [{"name": "a"}, "b"], ["[1]: is not an object; write an object"]),
+    ("card_types.json", [{"enabled": True}], ["[0].name: is missing; add it"]),
+    ("card_types.json", [{"name": "a", "enabled": "yes"}], ["[0].enabled: is not a boolean; write true or false"]),
+    ("card_types.json", [{"name": "a", "enabled": 1}], ["[0].enabled: is not a boolean; write true or false"]),
+    ("card_types.json", [{"name": "a", "on": True}], ["[0].on: is not a known key; correct its name or remove it"]),
+    ("engine_control.json", [], ["is not an object; write an object"]),
+    (
+        "engine_control.json",
+        {"run_new_engine": True},
+        ["run_new_engine: is not a known key; correct its name or remove it"],
+    ),
+    ("engine_control.json", {"run_news_engine": None}, ["run_news_engine: is not a boolean; write true or false"]),
+    (
+        "llm_config.json",
+        {"tasks": {"news_card": {"backend": 1}}},
+        ["tasks.news_card.backend: is not a string; write a string"],
+    ),
+    (
+        "llm_config.json",
+        {"tasks": {"news_card": {"model": "x"}}},
+        ["tasks.news_card.model: is not a known key; correct its name or remove it"],
+    ),
+    ("llm_config.json", {"default": {"model_name": " "}}, ["default.model_name: is blank; write a value or remove it"]),
+    ("card_targets.json", "AAPL", ["is not an object; write an object"]),
+    ("card_targets.json", {"AAPL": "news_card"}, ["AAPL: is not an array; write an array"]),
+    ("card_targets.json", [{"card_types": ["news_card"]}], ["[0].id: is missing; add it"]),
+    ("card_targets.json", [{"id": "X", "cards": []}], ["[0].cards: is not a known key; correct its name or remove it"]),
+    (
+        "card_targets.json",
+        [{"id": "X", "target_type": "bond"}],
+        ["[0].target_type: is not one of 'equity', 'topic' or 'person'; write one of these"],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "X", "date": "24.11.2026"}],
+        ['[0].date: "24.11.2026" is not a date; write YYYY-MM-DD'],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "X", "run_engines": {"finance": True}}],
+        ["[0].run_engines.finance: is not a known key; correct its name or remove it"],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "X", "extra_params": {"ticker": "Y"}}],
+        ['[0].extra_params.ticker: "ticker" is set by the job; remove it: the id of the entry is what is sent'],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "X", "extra_params": {"date_str": "Y"}}],
+        [f"[0].extra_params.date_str: {DATED}"],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "X", "extra_params": {"a": None, "b": [], "c": {}}}],
+        [f"[0].extra_params.{key}: is not a string, a number or a boolean; write one of these" for key in "abc"],
+    ),
+    (
+        "llm_config.json",
+        {"default": {"backend": "\ud800"}, "tasks": {"\udfff": {}}},
+        [
+            'default.backend: "\\ud800" holds half a character; write whole characters',
+            'tasks["���"]: "\\udfff" holds half a character; write whole characters',
+        ],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "X", "extra_params": {"\ud800": 1, "a": "\udc00"}}],
+        [
+            '[0].extra_params["���"]: "\\ud800" holds half a character; write whole characters',
+            '[0].extra_params.a: "\\udc00" holds half a character; write whole characters',
+        ],
+    ),
+    # empty, or switched off as a whole
+    ("ticker_list.json", [], ["is empty; write the tickers there"]),
+    ("card_types.json", [], ["is empty; write the card types there"]),
+    ("card_types.json", [{"name": "a", "enabled": False}], ["has every card type switched off; enable one"]),
+    (
+        "card_targets.json",
+        {},
+        ["is empty; write targets there, or remove the object: every ticker then gets every enabled card type"],
+    ),
+    (
+        "card_targets.json",
+        [],
+        ["is empty; write targets there, or remove the object: every ticker then gets every enabled card type"],
+    ),
+    (
+        "card_targets.json",
+        {"AAPL": []},
+        ["AAPL: is empty; name card types, or remove AAPL: it then gets every enabled one"],
+    ),
+    # ids
+    ("ticker_list.json", ["", "  ", "\u3000"], [f"[{index}]: is blank; write an id" for index in range(3)]),
+    ("ticker_list.json", [".", ".."], [f'[0]: "." {ID_RULE}', f'[1]: ".." {ID_RULE}']),
+    (
+        "ticker_list.json",
+        ["a/b", "a\\b", "../x"],
+        [f'[0]: "a/b" {ID_RULE}', f'[1]: "a\\\\b" {ID_RULE}', f'[2]: "../x" {ID_RULE}'],
+    ),
+    (
+        "ticker_list.json",
+        ["a\nb", "a\0b", "a\x7fb", "a\x9fb"],
+        [
+            f'[0]: "a\\nb" {ID_RULE}',
+            f'[1]: "a\\u0000b" {ID_RULE}',
+            f'[2]: "a\\u007fb" {ID_RULE}',
+            f'[3]: "a\\u009fb" {ID_RULE}',
+        ],
+    ),
+    ("ticker_list.json", ["x" * 65], [f'[0]: "{"x" * 65}" is longer than 64 characters; shorten it']),
+    ("ticker_list.json", [" AAPL"], ['[0]: " AAPL" has spaces around it; remove them']),
+    ("card_types.json", ["a/b"], [f'[0]: "a/b" {ID_RULE}']),
+    ("card_targets.json", [{"id": ".."}], [f'[0].id: ".." {ID_RULE}']),
+    ("card_targets.json", {"a/b": ["news_card"]}, [f'["a/b"]: "a/b" {ID_RULE}']),
+    ("card_targets.json", [{"id": "X", "topic_key": "a/b"}], [f'[0].topic_key: "a/b" {ID_RULE}']),
+    # what does not fit together
+    (
+        "card_targets.json",
+        {"TSLA": ["news_card"]},
+        [f"TSLA: {LISTED}"],
+    ),
+    (
+        "card_targets.json",
+        {"AAPL": ["news_card", "nws_card"]},
+        ['AAPL[1]: "nws_card" is not a card type of card_types.json; correct it or add it there'],
+    ),
+    (
+        "card_targets.json",
+        {"BRK.B": ["news_card"]},
+        [f'["BRK.B"]: {LISTED}'],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "A"}, {"id": "B"}, {"id": "C"}, {"id": "D", "card_types": ["news_card", "x"]}],
+        ['[3].card_types[1]: "x" is not a card type of card_types.json; correct it or add it there'],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "美联储"}],
+        ["[0]: the key of the topic 美联储 comes out empty; give it a topic_key"],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "Rate 1"}, {"id": "rate_1"}],
+        ['[1]: the key "rate_1" of the topic rate_1 is also that of Rate 1; give one of them another topic_key'],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "X"}, {"id": "X", "date": "2026-01-01"}],
+        ["[1].id: X is there already, as [0], with other content; keep one of the two"],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "equities_default", "date": "2026-01-01", "topic_key": "x", "extra_params": {}}],
+        [f"[0].{key}: has no meaning for equities_default; remove it" for key in ("date", "topic_key", "extra_params")],
+    ),
+    (
+        "card_types.json",
+        [{"name": "a"}, {"name": "a", "enabled": False}],
+        ["[1]: a is both switched on and off; keep one of the two"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "faults"), BAD_OBJECTS)
+def test_bad_objects_in_the_exact_words(name: str, value: object, faults: list[str]) -> None:
+    assert faults_with(name, value) == [f"{name}: {line}" for line in faults]
+
+
+def test_half_a_character_in_a_switch_is_told_in_our_own_words() -> None:
+    assert faults_with("engine_control.json", {"\ud800": True}) == [
+        "engine_control.json: holds half a character; write whole characters"
+    ]
+
+
+def test_a_missing_object_is_named_with_what_belongs_there() -> None:
+    assert judged({})[0] == [
+        'ticker_list.json: does not exist under CONFIG_URI; write an array of tickers, such as ["AAPL"], there',
+        'card_types.json: does not exist under CONFIG_URI; write an array of card types, such as ["news_card"], there',
+    ]
+
+
+def test_all_faults_of_all_objects_are_told_at_once() -> None:
+    found = judged(
+        {
+            "ticker_list.json": ["AAPL", ""],
+            "card_types.json": b"nonsense",
+            "card_targets.json": [{"id": "..", "date": "x"}],
+            "engine_control.json": {"a": 1, "b": 2},
+            "llm_config.json": [],
+        }
+    )[0]
+    assert [line.partition(": ")[0] for line in found] == [
+        "card_types.json",
+        "ticker_list.json",
+        "card_targets.json",
+        "card_targets.json",
+        "engine_control.json",
+        "engine_control.json",
+        "llm_config.json",
+    ]
+
+
+def test_one_fault_does_not_make_others() -> None:
+    """With an unreadable list nothing is held against those that refer to it."""
+    simple = {"TSLA": ["nws_card"]}
+    assert (
+        len(judged({"card_types.json": ["news_card"], "ticker_list.json": b"?", "card_targets.json": simple})[0]) == 2
+    )
+    assert len(judged({"ticker_list.json": ["TSLA"], "card_types.json": b"?", "card_targets.json": simple})[0]) == 1
+
+
+UNKNOWN = "is not a card type of card_types.json; correct it or add it there"
+NOT_KNOWN = "is not a known key; correct its name or remove it"
+NO_OBJECT = "is not an object; write an object"
+ANOTHER = "give one of them another topic_key"
+NO_ARRAY = "is not an array; write an array"
+
+
+@pytest.mark.parametrize(
+    ("objects", "faults"),
+    [
+        (
+            {"card_targets.json": [{"id": "AAPL", "card_types": ["nope"]}, {"id": "B", "dat": "x"}]},
+            [f"card_targets.json: [1].dat: {NOT_KNOWN}", f'card_targets.json: [0].card_types[0]: "nope" {UNKNOWN}'],
+        ),
+        (
+            {"card_targets.json": {"AAPL": ["nope"], "MSFT": "news_card", "TSLA": [], "a/b": ["nope"]}},
+            [
+                f"card_targets.json: MSFT: {NO_ARRAY}",
+                f'card_targets.json: ["a/b"]: "a/b" {ID_RULE}',
+                f"card_targets.json: TSLA: {LISTED}",
+                f'card_targets.json: AAPL[0]: "nope" {UNKNOWN}',
+                "card_targets.json: TSLA: is empty; name card types, or remove TSLA: it then gets every enabled one",
+            ],
+        ),
+        (
+            {
+                "card_targets.json": [
+                    7,
+                    {"id": "X"},
+                    {"id": "X", "date": 1},
+                    {"id": "X", "date": "2026-01-01"},
+                    {"id": "Rate 1"},
+                    {"id": "rate_1"},
+                    {"id": "美联储"},
+                    {"id": "equities_default", "topic_key": "k"},
+                ]
+            },
+            [
+                f"card_targets.json: [0]: {NO_OBJECT}",
+                "card_targets.json: [2].date: is not a string; write a string",
+                "card_targets.json: [3].id: X is there already, as [1], with other content; keep one of the two",
+                "card_targets.json: [7].topic_key: has no meaning for equities_default; remove it",
+                f'card_targets.json: [5]: the key "rate_1" of the topic rate_1 is also that of Rate 1; {ANOTHER}',
+                "card_targets.json: [6]: the key of the topic 美联储 comes out empty; give it a topic_key",
+            ],
+        ),
+        (
+            {"card_types.json": [7, {"name": "a"}, {"name": "b", "on": 1}, {"name": "a", "enabled": False}]},
+            [
+                f"card_types.json: [0]: {NO_OBJECT}",
+                f"card_types.json: [2].on: {NOT_KNOWN}",
+                "card_types.json: [3]: a is both switched on and off; keep one of the two",
+            ],
+        ),
+    ],
+    ids=["full", "simple", "between entries", "types"],
+)
+def test_a_fault_in_one_entry_hides_none_in_the_others(objects: dict[str, object], faults: list[str]) -> None:
+    assert judged(GOOD | objects)[0] == faults
+
+
+OFF = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
+
+
+@pytest.mark.parametrize(
+    ("objects", "fault"),
+    [
+        # what is not there, or not switched on, may be what the bad entry means
+        (
+            {"ticker_list.json": ["AAPL", " TSLA"], "card_targets.json": {"TSLA": ["news_card"]}},
+            'ticker_list.json: [1]: " TSLA" has spaces around it; remove them',
+        ),
+        (
+            {"card_types.json": ["news_card", 1], "card_targets.json": {"AAPL": ["earnings_card"]}},
+            "card_types.json: [1]: is not a string; write a string",
+        ),
+        (
+            {"card_types.json": [{"name": "a", "enabled": False}, {"name": "b", "enabled": "yes"}]},
+            "card_types.json: [1].enabled: is not a boolean; write true or false",
+        ),
+        # the bad entry may leave a card
+        (
+            {"card_types.json": OFF, "card_targets.json": {"AAPL": ["old_card"], "MSFT": "news_card"}},
+            f"card_targets.json: MSFT: {NO_ARRAY}",
+        ),
+        (
+            {
+                "ticker_list.json": ["AAPL"],
+                "card_types.json": OFF,
+                "card_targets.json": [{"id": "AAPL", "card_types": ["old_card"]}, {"id": "X", "dat": "x"}],
+            },
+            f"card_targets.json: [1].dat: {NOT_KNOWN}",
+        ),
+        (
+            {
+                "ticker_list.json": [7],
+                "card_types.json": OFF,
+                "card_targets.json": [{"id": "X", "target_type": "person", "card_types": ["old_card"]}],
+            },
+            "ticker_list.json: [0]: is not a string; write a string",
+        ),
+        # an id that may be a ticker's is no topic's
+        (
+            {"ticker_list.json": [7], "card_targets.json": [{"id": "茅台"}, {"id": "0700 HK"}, {"id": "0700_HK"}]},
+            "ticker_list.json: [0]: is not a string; write a string",
+        ),
+        # the same id again beside one that cannot be compared
+        (
+            {"card_targets.json": [{"id": "X", "dat": 1}, {"id": "X", "date": "2026-01-01"}]},
+            f"card_targets.json: [0].dat: {NOT_KNOWN}",
+        ),
+    ],
+)
+def test_an_entry_that_cannot_be_read_causes_no_other_fault(objects: dict[str, object], fault: str) -> None:
+    assert judged(GOOD | objects)[0] == [fault]
+
+
+IDS = st.sampled_from(["AAPL", "MSFT", "TSLA", "a b", "a_b", "茅台", "equities_default"])
+NAMES = st.sampled_from(["news_card", "old_card", "nope"])
+SOUND_ENTRIES = st.fixed_dictionaries(
+    {"id": IDS},
+    optional={
+        "card_types": st.lists(NAMES, max_size=2),
+        "category": st.sampled_from(["equity", "people", "macro"]),
+        "date": st.just("2026-01-01"),
+    },
+)
+SOUND: dict[str, st.SearchStrategy[Any]] = {
+    "ticker_list.json": st.lists(IDS, min_size=1, max_size=4, unique=True),
+    "card_types.json": st.lists(
+        st.fixed_dictionaries({"name": NAMES, "enabled": st.booleans()}),
+        min_size=1,
+        max_size=3,
+        unique_by=lambda item: item["name"],
+    ),
+    "card_targets.json": st.lists(SOUND_ENTRIES, min_size=1, max_size=5, unique_by=lambda entry: entry["id"])
+    | st.dictionaries(IDS, st.lists(NAMES, max_size=2), min_size=1, max_size=5),
+}
+
+
+def failed_attempts(value: Any, numbers: set[int]) -> Any:
+    """The value without what its entries of these numbers say."""
+    if isinstance(value, dict):
+        return {key: 7 if number in numbers else item for number, (key, item) in enumerate(value.items())}
+    return [7 if number in numbers else item for number, item in enumerate(value)]
+
+
+@given(st.fixed_dictionaries(SOUND), st.dictionaries(st.sampled_from(sorted(SOUND)), st.sets(st.integers(0, 4))))
+def test_with_entries_that_cannot_be_read_the_rest_is_judged_as_before(
+    objects: dict[str, Any], numbers: dict[str, set[int]]
+) -> None:
+    """The places are compared: of three topics of one key, another is named where the first cannot be read."""
+    bad = {name: failed_attempts(value, numbers.get(name, set())) for name, value in objects.items()}
+    own = [str(fault).partition(": is not a")[0] for fault in read_config({n: written(v) for n, v in bad.items()})[1]]
+    before, after = (
+        {line.rpartition("; ")[0] for line in judged(each)[0] if 'the key "' not in line} for each in (objects, bad)
+    )
+    told = {line for line in after if not line.startswith(tuple(f"{place}: is not a" for place in own))}
+    assert told <= before
+    if bad["ticker_list.json"] == objects["ticker_list.json"] and bad["card_types.json"] == objects["card_types.json"]:
+        hidden = {line for line in before - after if "leaves no card" not in line}
+        assert all(line.startswith(tuple(own)) for line in hidden)
+
+
+MEANT = "write the object that is meant"
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "what"),
+    [
+        ("ticker_list.json", b"[" + b"1," * 100_000 + b"1]", "has more than 100,000 entries"),
+        ("card_targets.json", b'{"AAPL":[' + b"1," * 7_900_000 + b"1]}", "has more than 1,000,000 values"),
+        (
+            "card_targets.json",
+            b"[" + b"[1,2,3]," * 2_000 + b"[" + b"1," * 999_999 + b"1]]",
+            "has more than 1,000,000 values",
+        ),
+        ("card_targets.json", b'{"AAPL":[' + b"1," * 20_000 + b"1]}", "has 20,001 faults"),
+    ],
+    ids=["entries", "values", "deep values", "faults"],
+)
+def test_junk_is_one_fault(name: str, data: bytes, what: str) -> None:
+    assert faults_with(name, data) == [f"{name}: {what}; {MEANT}"]
+
+
+def test_a_large_config_is_no_junk() -> None:
+    entry = {"card_types": ["news_card"], "target_type": "person", "extra_params": {"a": 1}, "run_engines": {}}
+    entries = [{"id": f"P{number}", **entry} for number in range(20_000)]
+    assert faults_with("card_targets.json", entries) == []
+
+
+def test_notices_tell_what_may_not_have_been_meant() -> None:
+    faults, notices = judged(
+        {
+            "ticker_list.json": ["AAPL", "AAPL", "MSFT"],
+            "card_types.json": [{"name": "news_card"}, {"name": "old_card", "enabled": False}, {"name": "news_card"}],
+            "card_targets.json": {"AAPL": ["old_card", "news_card", "news_card"]},
+            "engine_control.json": {"run_trading_engine": False},
+            "llm_config.json": {"tasks": {"other_card": {"backend": "b"}}},
+        }
+    )
+    assert faults == []
+    assert notices == [
+        "ticker_list.json: AAPL is there 2 times; it counts once",
+        "card_types.json: news_card is there 2 times; it counts once",
+        "card_targets.json: AAPL[0]: old_card is switched off in card_types.json; it is left out",
+        "card_targets.json: AAPL: news_card is there 2 times; it counts once",
+        "llm_config.json: tasks.other_card: is not a card type of card_types.json; the job does not use it",
+        "engine_control.json: the trading engine is switched off",
+    ]
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None, categories=None)),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(codec=None)), inner, max_size=4),
+    max_leaves=8,
+)
+KEYS = ["id", "card_types", "target_type", "category", "date", "topic_key", "extra_params", "run_engines", "name"]
+KEYS += ["enabled", "default", "tasks", "backend", "model_name", "run_news_engine", "news", "equities_default", "AAPL"]
+NEARLY = st.recursive(
+    st.sampled_from([*KEYS, "equity", "person", "2026-11-24", "news_card", True, False, None, 1, "..", "a/b", ""]),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=12,
+)
+DOCUMENTS = st.binary() | (ANYTHING | NEARLY).map(lambda value: json.dumps(value).encode())
+
+
+@given(st.dictionaries(st.sampled_from(OBJECTS), DOCUMENTS))
+def test_no_bytes_raise_and_every_fault_names_its_object(objects: dict[str, bytes]) -> None:
+    config, faults, notices = read_config(objects)
+    _, more_faults, more_notices = resolve(config)
+    for fault in (*faults, *more_faults):
+        assert fault.where.partition(":")[0] in OBJECTS
+        assert fault.what
+        assert fault.remedy
+        assert str(fault).isprintable()
+    for notice in (*notices, *more_notices):
+        assert notice.partition(":")[0] in OBJECTS
+        assert notice.isprintable()
+
+
+async def prepared(uri: str, **environment: str) -> Prepared:
+    settings, faults = read_settings(ENVIRONMENT | {"CONFIG_URI": uri} | environment, NOW)
+    return await prepare(settings, faults)
+
+
+async def refused(uri: str, **environment: str) -> list[str]:
+    with pytest.raises(ConfigError) as error:
+        await prepared(uri, **environment)
+    return [str(fault) for fault in error.value.faults]
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    for name, value in GOOD.items():
+        (tmp_path / name).write_bytes(written(value))
+    return tmp_path
+
+
+READABLE = "see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here"
+
+
+async def test_a_config_uri_that_cannot_be_read(directory: Path) -> None:
+    file = directory / "ticker_list.json"
+    assert await refused(f"{directory}/no") == [f"CONFIG_URI: {directory}/no is not a directory; {READABLE}"]
+    assert await refused(str(file)) == [f"CONFIG_URI: {file} is not a directory; {READABLE}"]
+    for uri in ("s3://bucket/config", "file:///tmp", "gs//:bucket://x"):
+        assert await refused(uri) == [f"CONFIG_URI: {uri} is neither gs://BUCKET/PREFIX nor a directory; {READABLE}"]
+    for uri in ("gs://", "gs:///config"):
+        assert await refused(uri) == [f"CONFIG_URI: {uri} names no bucket; {READABLE}"]
+    (found,) = await refused("/" + "a" * 5000)
+    assert "File name too long" in found
+
+
+async def test_an_object_that_is_a_directory(directory: Path) -> None:
+    (directory / "llm_config.json").mkdir()
+    (found,) = await refused(str(directory))
+    assert found == f"CONFIG_URI: {directory}/llm_config.json: Is a directory; {READABLE}"
+
+
+async def test_faults_of_the_environment_and_of_the_config_are_told_together(directory: Path) -> None:
+    (directory / "card_types.json").unlink()
+    found = await refused(str(directory), RUN_DATE="x", QA_ENGINE_URL="", NEWS_ENGINE_URL="x")
+    assert [line.partition(":")[0] for line in found] == ["NEWS_ENGINE_URL", "RUN_DATE", "card_types.json"]
+
+
+@pytest.mark.parametrize(
+    ("targets", "missing"),
+    [
+        ([{"id": "AAPL", "run_engines": {"financials": False}, "dat": 1}], True),  # there is MSFT as well
+        ([{"id": "X", "dat": 1}], True),
+        ([{"id": "equities_default", "run_engines": {"financials": False}, "dat": 1}, {"id": "AAPL"}], False),
+        ([{"run_engines": {"financials": False}}], False),
+        ([7, {"id": "X", "target_type": "equity"}], True),
+    ],
+)
+async def test_no_url_is_missed_for_what_an_entry_that_cannot_be_read_may_have_switched_off(
+    directory: Path, targets: object, missing: bool
+) -> None:
+    (directory / "card_targets.json").write_bytes(written(targets))
+    found = await refused(str(directory), FINANCIAL_ENGINE_URL="")
+    assert [line.partition(":")[0] for line in found] == ["card_targets.json"] + ["FINANCIAL_ENGINE_URL"] * missing
+
+
+async def test_only_the_engines_of_the_plan_need_a_url(directory: Path) -> None:
+    (directory / "engine_control.json").write_text('{"run_financials_engine": false, "run_news_engine": false}')
+    assert await refused(str(directory), FINANCIAL_ENGINE_URL="", NEWS_ENGINE_URL="", TRADING_ENGINE_URL="") == [
+        "TRADING_ENGINE_URL: is not set; set it to the trading engine's https URL"
+    ]
+    plan = (await prepared(str(directory), FINANCIAL_ENGINE_URL="", NEWS_ENGINE_URL="")).plan
+    assert plan.engines() == ("trading", "qa")
+
+
+async def test_everything_is_read_once(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[str] = []
+    whole = Path.open
+
+    def counted(path: Path, *arguments: Any, **more: Any) -> Any:
+        opened.append(path.name)
+        return whole(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "open", counted)
+    await prepared(str(directory))
+    assert sorted(opened) == sorted(OBJECTS)

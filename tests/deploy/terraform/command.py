@@ -1,0 +1,90 @@
+"""Runs Terraform on copies of the root, with the stand-in as its provider."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+PROJECT = Path(__file__).parents[3]
+ROOT = PROJECT / "terraform"
+EMBEDDED = (sys.executable, "-m", "tests.deploy.terraform.embedded")
+_LEAST = (1, 11)
+
+
+def installed() -> Sequence[str]:
+    """Terraform or OpenTofu from the PATH where it is new enough, else the one that comes as a library."""
+    for name in ("terraform", "tofu"):
+        if path := shutil.which(name):
+            printed = subprocess.run([path, "version"], capture_output=True, text=True, check=True).stdout
+            if (version := re.search(r"v(\d+)\.(\d+)", printed)) and tuple(map(int, version.groups())) >= _LEAST:
+                return (path,)
+    return EMBEDDED
+
+
+@dataclass(frozen=True)
+class Terraform:
+    """A Terraform, and the provider that it attaches to."""
+
+    command: Sequence[str]
+    providers: str
+    """The value of TF_REATTACH_PROVIDERS."""
+    home: Path
+    """A directory of its own, for what Terraform keeps about its user."""
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The caller's, but for what Terraform is told there."""
+        settings = self.home / "terraform.rc"
+        settings.touch()
+        return {name: value for name, value in os.environ.items() if not name.startswith("TF_")} | {
+            "CHECKPOINT_DISABLE": "1",
+            "HOME": str(self.home),
+            "PYTHONPATH": str(PROJECT),
+            "TF_CLI_CONFIG_FILE": str(settings),
+            "TF_IN_AUTOMATION": "1",
+            "TF_INPUT": "0",
+            "TF_REATTACH_PROVIDERS": self.providers,
+        }
+
+    def run(self, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """What it printed and its exit code, whatever that is."""
+        words = [*self.command, *arguments]
+        return subprocess.run(words, cwd=directory, env=self.environment, capture_output=True, text=True, check=False)
+
+    def ask(self, directory: Path, *arguments: str) -> str:
+        """What it printed on stdout. Fails the test where it failed."""
+        done = self.run(directory, *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def copy(self, directory: Path) -> Path:
+        """A copy of the root in `directory`, initialised, its state a file beside it."""
+        shutil.copytree(ROOT, directory, ignore=_not_ours)
+        (directory / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
+        self.ask(directory, "init", "-no-color")
+        return directory
+
+    def variables(self, directory: Path, values: dict[str, Any]) -> None:
+        """Sets them for every later command there, those set before forgotten."""
+        (directory / "test.auto.tfvars.json").write_text(json.dumps(values))
+
+    def plan(self, directory: Path, variables: dict[str, Any]) -> dict[str, Any]:
+        """The plan as `terraform show -json` prints it; it stays in `test.tfplan` to be applied."""
+        self.variables(directory, variables)
+        self.ask(directory, "plan", "-no-color", "-out=test.tfplan")
+        plan: dict[str, Any] = json.loads(self.ask(directory, "show", "-json", "test.tfplan"))
+        return plan
+
+
+def _not_ours(directory: str, names: list[str]) -> set[str]:
+    """What a user or Terraform has beside the root; `tests/` has values of its own."""
+    patterns = [".terraform*", "*.tfstate*", "*.tfplan", "backend.hcl"]
+    patterns += ["*.tfvars", "*.tfvars.json"] if Path(directory) == ROOT else []
+    return {name for name in names if any(fnmatch(name, pattern) for pattern in patterns)}

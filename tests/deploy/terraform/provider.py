@@ -1,0 +1,210 @@
+"""Stands in for the google provider: serves its schema, and plans and applies as one whose every request succeeds.
+
+Terraform attaches to it instead of starting a provider (`TF_REATTACH_PROVIDERS`), and speaks plugin protocol 5 with it
+in plain gRPC. It does not refuse values that only Google's own checks would, nor replace what no update reaches.
+"""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import grpc
+import msgpack
+
+from tests.deploy.terraform.wire import Fields, decode, encode
+
+State = dict[str, Any] | None
+
+UNKNOWN = msgpack.ExtType(0, b"\0")
+NESTING = {"single": 1, "list": 2, "set": 3, "map": 4}
+SCHEMA = json.loads(Path(__file__).with_name("schema.json").read_text())
+
+
+@contextmanager
+def stand_in() -> Iterator[str]:
+    """Serves on loopback; gives what `TF_REATTACH_PROVIDERS` has to say."""
+    server = grpc.server(ThreadPoolExecutor(max_workers=10))
+    handlers = {name: _handler(method) for name, method in _METHODS.items()}
+    server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("tfplugin5.Provider", handlers)])
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    address = {"Network": "tcp", "String": f"127.0.0.1:{port}"}
+    attach = {"Protocol": "grpc", "ProtocolVersion": 5, "Pid": 1, "Test": True, "Addr": address}
+    hosts = [(".").join(("registry", name, end)) for name, end in (("terraform", "io"), ("opentofu", "org"))]
+    try:
+        yield json.dumps({f"{host}/hashicorp/google": attach for host in hosts})
+    finally:
+        server.stop(None).wait()
+
+
+def _handler(method: Callable[[Fields], bytes]) -> grpc.RpcMethodHandler:
+    return grpc.unary_unary_rpc_method_handler(lambda request, _: method(decode(request)))
+
+
+def _get_schema(_: Fields) -> bytes:
+    return _whole_schema()
+
+
+@cache
+def _whole_schema() -> bytes:
+    return encode(
+        (1, _schema(SCHEMA["provider"])),
+        (2, [encode((1, name), (2, _schema(schema))) for name, schema in SCHEMA["resources"].items()]),
+        (3, [encode((1, name), (2, _schema(schema))) for name, schema in SCHEMA["data_sources"].items()]),
+    )
+
+
+def _schema(schema: dict[str, Any]) -> bytes:
+    return encode((1, schema.get("version", 0)), (2, _block(schema["block"])))
+
+
+def _block(block: dict[str, Any]) -> bytes:
+    attributes = [
+        encode(
+            (1, name),
+            (2, json.dumps(attribute["type"])),
+            *((number, attribute.get(flag, False)) for number, flag in _FLAGS),
+        )
+        for name, attribute in block.get("attributes", {}).items()
+    ]
+    blocks = [
+        encode(
+            (1, name),
+            (2, _block(nested["block"])),
+            (3, NESTING[nested["nesting_mode"]]),
+            (4, nested.get("min_items", 0)),
+            (5, nested.get("max_items", 0)),
+        )
+        for name, nested in block.get("block_types", {}).items()
+    ]
+    return encode((2, attributes), (3, blocks))
+
+
+_FLAGS = ((4, "required"), (5, "optional"), (6, "computed"), (7, "sensitive"), (9, "deprecated"), (10, "write_only"))
+
+
+def _prepare(request: Fields) -> bytes:
+    return encode((1, _bytes(request, 1)))
+
+
+def _nothing(_: Fields) -> bytes:
+    return b""
+
+
+def _upgrade(request: Fields) -> bytes:
+    return encode((1, encode((2, _bytes(decode(_bytes(request, 3)), 1)))))
+
+
+def _read(request: Fields) -> bytes:
+    return encode((1, _bytes(request, 2)))
+
+
+def _plan(request: Fields) -> bytes:
+    kind = _bytes(request, 1).decode()
+    prior, proposed = _state(request, 2), _state(request, 3)
+    if proposed is not None and prior is None:
+        proposed = _computed(SCHEMA["resources"][kind]["block"], {**proposed, **_foreseen(kind, proposed)})
+    return encode((1, _value(proposed)), (5, True))
+
+
+def _apply(request: Fields) -> bytes:
+    kind, prior, planned = _bytes(request, 1).decode(), _state(request, 2), _state(request, 3)
+    if planned is not None:
+        planned = _made(SCHEMA["resources"][kind]["block"], planned, kind)
+        if kind == "google_storage_bucket_object":
+            md5 = hashlib.md5(planned["content"].encode(), usedforsecurity=False)
+            planned["md5hash"] = base64.b64encode(md5.digest()).decode()
+    elif prior is not None and (prior.get("deletion_policy") == "PREVENT" or prior.get("deletion_protection")):
+        refusal = encode((1, 1), (2, f"{kind} {prior.get('name')} is protected from deletion"))
+        return encode((1, _value(prior)), (3, [refusal]), (4, True))
+    return encode((1, _value(planned)), (4, True))
+
+
+def _read_data(request: Fields) -> bytes:
+    config = _state(request, 2)
+    assert config is not None
+    uri = f"https://{config['name']}-123456789012.{config['location']}.run.app"
+    return encode((1, _value({**config, "id": config["name"], "uri": uri})))
+
+
+def _foreseen(kind: str, state: dict[str, Any]) -> dict[str, Any]:
+    """What the real provider knows of a resource before it is made, as far as others are given it."""
+    if kind == "google_service_account":
+        email = f"{state['account_id']}@{state['project']}.iam.gserviceaccount.com"
+        return {
+            "email": email,
+            "member": f"serviceAccount:{email}",
+            "name": f"projects/{state['project']}/serviceAccounts/{email}",
+        }
+    if kind == "google_artifact_registry_repository":
+        return {"name": state["repository_id"]}
+    if kind == "google_project_iam_custom_role":
+        return {"id": f"projects/{state['project']}/roles/{state['role_id']}"}
+    return {}
+
+
+def _computed(block: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
+    """The state with what the provider is to fill in left open."""
+    filled = dict(state)
+    for name, attribute in block.get("attributes", {}).items():
+        if attribute.get("computed") and filled[name] is None:
+            filled[name] = UNKNOWN
+    return _nested(block, filled, _computed)
+
+
+def _made(block: dict[str, Any], state: dict[str, Any], kind: str) -> dict[str, Any]:
+    """The state with something of the right type in place of what was open."""
+    made = dict(state)
+    for name, attribute in block.get("attributes", {}).items():
+        if made[name] == UNKNOWN:
+            made[name] = {"string": f"{kind}.{name}", "number": 1, "bool": False}.get(str(attribute["type"]))
+    return _nested(block, made, lambda inner, value: _made(inner, value, kind))
+
+
+def _nested(
+    block: dict[str, Any], state: dict[str, Any], change: Callable[[dict[str, Any], dict[str, Any]], dict[str, Any]]
+) -> dict[str, Any]:
+    for name, nested in block.get("block_types", {}).items():
+        value = state[name]
+        if isinstance(value, list):
+            state[name] = [change(nested["block"], item) for item in value]
+        elif isinstance(value, dict):
+            state[name] = change(nested["block"], value)
+    return state
+
+
+def _bytes(fields: Fields, number: int) -> bytes:
+    value = fields.get(number, [b""])[-1]
+    assert isinstance(value, bytes)
+    return value
+
+
+def _state(request: Fields, number: int) -> State:
+    value = decode(_bytes(request, number))
+    state: State = msgpack.unpackb(_bytes(value, 1), strict_map_key=False) if value.get(1) else None
+    return state
+
+
+def _value(state: State) -> bytes:
+    return encode((1, msgpack.packb(state)))
+
+
+_METHODS: dict[str, Callable[[Fields], bytes]] = {
+    "GetSchema": _get_schema,
+    "PrepareProviderConfig": _prepare,
+    "ValidateResourceTypeConfig": _nothing,
+    "ValidateDataSourceConfig": _nothing,
+    "Configure": _nothing,
+    "UpgradeResourceState": _upgrade,
+    "ReadResource": _read,
+    "PlanResourceChange": _plan,
+    "ApplyResourceChange": _apply,
+    "ReadDataSource": _read_data,
+    "Stop": _nothing,
+}

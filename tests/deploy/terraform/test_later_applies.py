@@ -1,0 +1,105 @@
+"""What comes after the first apply: updates, merges, another owner of the config, a late bootstrap, the end."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from terraform.guard import refusals
+from tests.deploy.terraform.command import Terraform
+from tests.deploy.terraform.sample import EVERYTHING, LITTLE, NEXT_IMAGE, OPERATORS
+
+
+def applied(terraform: Terraform, root: Path, variables: dict[str, Any]) -> dict[str, list[str]]:
+    """Plans and applies; what changed, as far as anything did, by address."""
+    plan = terraform.plan(root, variables)
+    terraform.ask(root, "apply", "-no-color", "test.tfplan")
+    return changes(plan)
+
+
+def changes(plan: dict[str, Any]) -> dict[str, list[str]]:
+    return {
+        one["address"]: one["change"]["actions"]
+        for one in plan["resource_changes"]
+        if one["change"]["actions"] not in (["no-op"], ["read"])
+    }
+
+
+def edit(config: Path) -> None:
+    """Changes every object, whatever a user has made of the sample, into as valid a one."""
+    for path in config.iterdir():
+        path.write_text(path.read_text() + "\n")
+
+
+def test_a_second_plan_is_empty_and_a_new_image_changes_two_jobs(
+    terraform: Terraform, everything: dict[str, Any], standing: Path
+) -> None:
+    assert set(map(tuple, changes(everything).values())) == {("create",)}
+    assert changes(terraform.plan(standing, EVERYTHING)) == {}
+
+    plan = terraform.plan(standing, EVERYTHING | {"image": NEXT_IMAGE})
+    assert changes(plan) == {f'google_cloud_run_v2_job.main["{name}"]': ["update"] for name in ("run", "verify")}
+    assert refusals(plan) == [], "a merge may ship it"
+
+
+@pytest.mark.slow
+def test_a_merge_ships_schedule_and_config_but_no_grant(terraform: Terraform, standing: Path) -> None:
+    edit(standing / "config")
+    schedule = {"cron": "0 7 * * *", "time_zone": "Asia/Tokyo", "paused": True}
+    plan = terraform.plan(standing, EVERYTHING | {"schedule": schedule})
+    assert 'google_storage_bucket_object.owned["ticker_list.json"]' in changes(plan)
+    assert 'google_cloud_scheduler_job.main["run"]' in changes(plan)
+    assert refusals(plan) == []
+
+    plan = terraform.plan(standing, EVERYTHING | {"operators": [OPERATORS, "user:me@example.com"]})
+    assert {line.partition(":")[0] for line in refusals(plan)} == {
+        f'{resource}["user'
+        for resource in (
+            "google_cloud_run_v2_job_iam_member.operators",
+            "google_storage_bucket_iam_member.runs_operators",
+        )
+    }
+
+
+@pytest.mark.slow
+def test_config_goes_from_one_owner_to_the_other_and_back(terraform: Terraform, own_root: Path) -> None:
+    applied(terraform, own_root, LITTLE)
+    for ownership, old, new in (("operators", "owned", "seeded"), ("terraform", "seeded", "owned")):
+        terraform.plan(own_root, LITTLE | {"config_ownership": ownership})
+        printed = terraform.ask(own_root, "apply", "-no-color", "test.tfplan")
+        went = [
+            at.end() for at in re.finditer(rf"google_storage_bucket_object\.{old}\S+ Destruction complete", printed)
+        ]
+        came = [at.start() for at in re.finditer(rf"google_storage_bucket_object\.{new}\S+ Creating", printed)]
+        assert len(went) == len(came) == len(list((own_root / "config").iterdir()))
+        if old == "owned":
+            assert max(went) < min(came), "else the old owner's delete could hit what the new one has just written"
+
+
+@pytest.mark.slow
+def test_what_operators_edit_is_left_alone(terraform: Terraform, own_root: Path) -> None:
+    theirs = LITTLE | {"config_ownership": "operators"}
+    applied(terraform, own_root, theirs)
+    edit(own_root / "config")
+    assert changes(terraform.plan(own_root, theirs)) == {}
+
+
+@pytest.mark.slow
+def test_a_late_bootstrap_destroys_nothing(terraform: Terraform, standing: Path) -> None:
+    """Google's provider refuses to delete what is protected, and so does its stand-in."""
+    before = terraform.ask(standing, "state", "list")
+    terraform.plan(standing, EVERYTHING | {"image": None, "bootstrap": True})
+    done = terraform.run(standing, "apply", "-no-color", "test.tfplan")
+    assert done.returncode == 1
+    assert "protected" in done.stderr
+    assert terraform.ask(standing, "state", "list") == before
+
+
+@pytest.mark.slow
+def test_away_in_two_applies(terraform: Terraform, standing: Path) -> None:
+    assert terraform.run(standing, "destroy", "-no-color", "-auto-approve").returncode == 1, "it is protected"
+    released = applied(terraform, standing, EVERYTHING | {"deletion_protection": False})
+    assert set(map(tuple, released.values())) <= {("update",), ("create",)}
+    terraform.ask(standing, "destroy", "-no-color", "-auto-approve")
+    assert terraform.ask(standing, "state", "list") == ""

@@ -1,0 +1,149 @@
+"""The make targets that work on Google Cloud, with the stand-in in place of Google."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.terraform.command import PROJECT, Terraform
+from tests.deploy.terraform.sample import IMAGE, LITTLE, NEXT_IMAGE
+from tests.simulators.job import ROOT
+
+
+@dataclass
+class Checkout:
+    """A copy of the project, in which `terraform` is the tests' and `gcloud` only says what it was asked."""
+
+    directory: Path
+    terraform: Terraform
+
+    def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Runs make there, nobody at the keyboard."""
+        environment = self.terraform.environment | {f"TF_CLI_ARGS_{name}": "-no-color" for name in ("plan", "apply")}
+        return subprocess.run(
+            ["make", f"BIN={Path(sys.executable).parent}", *arguments],
+            cwd=self.directory,
+            env=environment | {"PATH": f"{self.directory}/commands:{environment['PATH']}"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @property
+    def deployed(self) -> str:
+        """The image of the job in Terraform's state."""
+        shown = self.terraform.ask(
+            self.directory / "terraform", "state", "show", "-no-color", 'google_cloud_run_v2_job.main["run"]'
+        )
+        (image,) = re.findall(r' image += "(.*)"', shown)
+        return str(image)
+
+
+def sentences(text: str) -> str:
+    """Without the line breaks and the frame that Terraform puts around what it has to say."""
+    return re.sub(r"[\s│]+", " ", text)
+
+
+@pytest.fixture
+def checkout(terraform: Terraform, tmp_path: Path) -> Checkout:
+    directory = tmp_path / "checkout"
+    root = terraform.copy(directory / "terraform")
+    terraform.variables(root, {name: value for name, value in LITTLE.items() if name != "image"})
+    for name in ("Makefile", ".locks/dev.txt", "job"):
+        (directory / name).parent.mkdir(exist_ok=True)
+        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
+        copy(PROJECT / name, directory / name)
+    (directory / ".venv").mkdir()
+    (directory / ".venv" / "ready").touch()
+    commands = {"terraform": f'exec {" ".join(terraform.command)} "$@"', "gcloud": 'echo gcloud "$@"'}
+    (directory / "commands").mkdir()
+    for name, script in commands.items():
+        (directory / "commands" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (directory / "commands" / name).chmod(0o755)
+    return Checkout(directory, terraform)
+
+
+@pytest.mark.slow
+def test_from_nothing_to_a_rollback(checkout: Checkout) -> None:
+    forgotten = checkout.make("apply", "APPROVE=1")
+    assert forgotten.returncode != 0
+    assert "make apply BOOTSTRAP=1" in sentences(forgotten.stderr)
+
+    first = checkout.make("apply", "BOOTSTRAP=1", "APPROVE=1")
+    assert first.returncode == 0, first.stdout + first.stderr
+    assert "make push" in first.stdout
+
+    shipped = checkout.make("apply", f"IMAGE={IMAGE}", "APPROVE=1")
+    assert shipped.returncode == 0, shipped.stdout + shipped.stderr
+    assert checkout.deployed == IMAGE
+
+    again = checkout.make("apply", "APPROVE=1")
+    assert "No changes." in again.stdout, again.stderr
+    late = checkout.make("apply", "BOOTSTRAP=1", "APPROVE=1")
+    assert late.returncode != 0
+    assert "bootstrap: is for the very first apply" in sentences(late.stderr)
+
+    unapproved = checkout.make("apply", f"IMAGE={NEXT_IMAGE}")
+    assert unapproved.returncode != 0
+    assert checkout.deployed == IMAGE
+
+    other = checkout.make("rollback", f"IMAGE={NEXT_IMAGE}", "APPROVE=1")
+    assert other.returncode == 0, other.stdout + other.stderr
+    assert checkout.deployed == NEXT_IMAGE
+
+    flags = "batch-orchestrator --project=my-project --region=asia-east1"
+    assert f"gcloud run jobs execute {flags} --wait\n" in checkout.make("execute").stdout
+    assert (
+        f"gcloud run jobs execute {flags} --wait --args=resume,night-1\n"
+        in checkout.make("execute", "ARGS=resume,night-1").stdout
+    )
+    assert f"gcloud beta run jobs logs tail {flags}\n" in checkout.make("logs").stdout
+    assert f"gcloud artifacts docker tags list {IMAGE.partition('@')[0]} " in checkout.make("rollback").stdout
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_googles_rules_of_checkov() -> None:
+    done = subprocess.run(["make", "check-terraform"], cwd=PROJECT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"Passed checks: [1-9]\d*, Failed checks: 0, Skipped checks: 4\n", done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_checkov_finds_what_is_wrong(own_root: Path) -> None:
+    runs = own_root / "runs.tf"
+    runs.write_text(runs.read_text().replace('"enforced"', '"inherited"'))
+    subprocess.run(["make", ".checkov/ready"], cwd=PROJECT, check=True)
+    words = [
+        "--directory",
+        str(own_root),
+        "--framework",
+        "terraform",
+        "--skip-path",
+        "tests",
+        "--skip-download",
+        "--compact",
+    ]
+    done = subprocess.run([PROJECT / ".checkov/bin/checkov", *words], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "CKV_GCP_114" in done.stdout
+
+
+def test_apply_asks_the_guard_of_the_config_between_plan_and_apply() -> None:
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\napply: plan ")[2].partition("\n\n")[0]
+    assert 0 < recipe.index("config-guard") < recipe.index("terraform -chdir=terraform apply")
+
+
+def test_an_image_is_built_for_the_machines_that_run_it() -> None:
+    """A Mac's own would be refused by Cloud Run, which runs amd64 alone."""
+    words = ["make", "--dry-run", "image", "IMAGE_NAME=an/image"]
+    printed = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
+    assert "docker build --platform linux/amd64 --tag an/image:deployed-" in printed

@@ -1,0 +1,13 @@
+"""The README's table of the root's variables is that of variables.tf."""
+
+import re
+
+from tests.deploy.terraform import variables
+from tests.deploy.terraform.command import PROJECT
+
+
+def test_the_readme_has_every_variable() -> None:
+    """`python -m tests.terraform.variables` prints what has to stand between the marks."""
+    readme = (PROJECT / "README.md").read_text()
+    marked = re.findall(r"<!-- terraform variables -->\n(.*?)\n<!-- /terraform variables -->", readme, re.DOTALL)
+    assert marked == [variables.table()]

@@ -1,0 +1,129 @@
+"""The real Terraform over the root: formatted, valid, its own tests pass; and this can fail."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.terraform import cut, provider
+from tests.deploy.terraform.command import EMBEDDED, ROOT, Terraform
+from tests.deploy.terraform.sample import LITTLE
+
+
+def test_it_is_formatted(terraform: Terraform) -> None:
+    assert terraform.ask(ROOT, "fmt", "-check", "-recursive", "-diff") == ""
+
+
+def test_it_is_valid(terraform: Terraform, root: Path) -> None:
+    assert terraform.ask(root, "validate", "-no-color").startswith("Success! The configuration is valid")
+
+
+@pytest.mark.timeout(300)
+def test_its_own_tests_pass(terraform: Terraform, root: Path) -> None:
+    printed = terraform.ask(root, "test", "-no-color")
+    written = sum(
+        len(re.findall('^run "', path.read_text(), re.MULTILINE)) for path in (ROOT / "tests").glob("*.tftest.hcl")
+    )
+    assert f"Success! {written} passed, 0 failed." in printed
+
+
+def test_every_validation_is_refused_in_a_test() -> None:
+    """As many refusals of a variable as it has validations, at the least."""
+    refusals = (ROOT / "tests" / "refusals.tftest.hcl").read_text()
+    variables = re.findall(
+        r'^variable "(\w+)" \{\n(.*?)^\}', (ROOT / "variables.tf").read_text(), re.MULTILINE | re.DOTALL
+    )
+    for name, body in variables:
+        assert len(re.findall(rf"expect_failures = \[.*\bvar\.{name}\b", refusals)) >= body.count("  validation {"), (
+            name
+        )
+
+
+@pytest.mark.parametrize(
+    ("file", "right", "wrong", "complaint"),
+    [
+        pytest.param("job.tf", "max_retries           =", "max_retry =", "Unsupported argument", id="misspelt"),
+        pytest.param("job.tf", "containers {", "container {", "Unsupported block type", id="misspelt block"),
+        pytest.param(
+            "schedule.tf",
+            "paused           = var.schedule.paused",
+            "paused = []",
+            "Incorrect attribute value type",
+            id="type",
+        ),
+        pytest.param(
+            "runs.tf",
+            "    condition {\n      age = var.runs_retention_days\n    }\n",
+            "",
+            "Insufficient condition blocks",
+            id="missing block",
+        ),
+        pytest.param(
+            "runs.tf",
+            "uniform_bucket_level_access = true",
+            'id = "x"\nkind = "y"',
+            "Unsupported argument",
+            id="no such",
+        ),
+        pytest.param("engines.tf", "job.member", "job.members", "Unsupported attribute", id="no such answer"),
+        pytest.param(
+            "runs.tf", "  location                    = var.region\n", "", "Missing required argument", id="missing"
+        ),
+    ],
+)
+def test_what_the_provider_does_not_know_fails(
+    terraform: Terraform, own_root: Path, file: str, right: str, wrong: str, complaint: str
+) -> None:
+    text = (own_root / file).read_text()
+    assert right in text
+    (own_root / file).write_text(text.replace(right, wrong, 1))
+    done = terraform.run(own_root, "validate", "-no-color")
+    assert done.returncode == 1
+    assert complaint in done.stdout + done.stderr
+
+
+def test_a_false_pin_fails(terraform: Terraform, own_root: Path) -> None:
+    pins = own_root / "tests" / "job.tftest.hcl"
+    pins.write_text(pins.read_text().replace('"today"', '"tomorrow"'))
+    done = terraform.run(own_root, "test", "-no-color", "-filter=tests/job.tftest.hcl")
+    assert done.returncode == 1
+    assert "The job's environment is another." in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_without_an_installed_terraform(terraform: Terraform, tmp_path: Path) -> None:
+    """The one that comes from the package index does it all as well."""
+    embedded = Terraform(EMBEDDED, terraform.providers, tmp_path)
+    root = embedded.copy(tmp_path / "root")
+    embedded.ask(root, "fmt", "-check", "-recursive")
+    embedded.ask(root, "validate", "-no-color")
+    assert "Success! 2 passed" in embedded.ask(root, "test", "-no-color", "-filter=tests/bootstrap.tftest.hcl")
+    assert embedded.plan(root, LITTLE)["format_version"].startswith("1.")
+
+
+def test_bad_config_fails_the_plan_with_every_fault(terraform: Terraform, own_root: Path) -> None:
+    (own_root / "config" / "ticker_list.json").write_text('["AAPL", "a/b", ""]')
+    (own_root / "config" / "card_targets.json").write_text('{"MSFT": ["news_cart"]}')
+    terraform.variables(own_root, LITTLE)
+    done = terraform.run(own_root, "plan", "-no-color")
+    assert done.returncode == 1
+    said = re.sub(r"[\s│]+", " ", done.stderr)  # without line breaks and frame
+    for fault in (
+        'ticker_list.json: [1]: "a/b" cannot be an id; leave out slashes,',
+        "ticker_list.json: [2]: is blank; write an id",
+        'card_targets.json: MSFT[0]: "news_cart" is not a card type of card_types.json; correct it or add it there',
+    ):
+        assert fault in said
+
+
+def test_the_example_is_enough_for_a_plan(terraform: Terraform, own_root: Path) -> None:
+    (own_root / "terraform.tfvars").write_text((ROOT / "terraform.tfvars.example").read_text())
+    assert terraform.plan(own_root, {"bootstrap": True})["complete"]
+
+
+def test_the_schema_is_that_of_what_the_root_uses() -> None:
+    """Neither more nor less: see cut.py for how it is renewed."""
+    resources, data_sources, arguments = cut.used()
+    assert set(provider.SCHEMA["resources"]) == resources
+    assert set(provider.SCHEMA["data_sources"]) == data_sources
+    assert set(provider.SCHEMA["provider"]["block"]["attributes"]) == arguments

@@ -1,0 +1,53 @@
+"""The seam: the real job, in the environment that Terraform plans for it, runs against the simulated engines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from tests.deploy.terraform.command import ROOT
+from tests.deploy.terraform.sample import LITTLE, environment, resources
+from tests.simulators.storage import emulator_binary
+from tests.simulators.world import open_world
+from tests.support.runs import QUICK, assert_clean
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.deploy.terraform.command import Terraform
+
+CONFIG = {path.name: path.read_bytes() for path in (ROOT / "config").glob("*.json")}
+
+
+async def test_the_job_runs_in_the_planned_environment(
+    nursery: trio.Nursery, terraform: Terraform, own_root: Path
+) -> None:
+    async with open_world(nursery, CONFIG, latency=QUICK, emulator=emulator_binary()) as world:
+        variables = LITTLE | {
+            "alerts": {"notification_channels": ["projects/p/notificationChannels/1"], "success_by": "09:00"},
+            "engines": {name: {"url": engine.url} for name, engine in world.engines.items()},
+        }
+        plan = await trio.to_thread.run_sync(terraform.plan, own_root, variables)
+        planned = {"CLOUD_RUN_EXECUTION": "batch-orchestrator-x7k2p", **environment(plan)}
+        if world.emulator:
+            for address, bucket in resources(plan, "google_storage_bucket").items():
+                await world.emulator.create_bucket(bucket["name"])
+                for one in resources(plan, "google_storage_bucket_object").values():
+                    if address == "google_storage_bucket.config":
+                        await world.emulator.put(bucket["name"], one["name"], one["content"].encode())
+        else:  # the same in directories
+            planned |= {"CONFIG_URI": world.config_uri, "RUNS_URI": world.runs_uri}
+
+        outcome = await world.run_job(env=planned)
+        assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
+        assert_clean(world, outcome)
+        cards = outcome.finished["cards"]
+        assert cards["generated"] == cards["planned"] > 0
+
+        verify = resources(plan, "google_cloud_run_v2_job")['google_cloud_run_v2_job.main["verify"]']
+        (container,) = verify["template"][0]["template"][0]["containers"]
+        watching = planned | environment(plan, "verify") | {"CLOUD_RUN_EXECUTION": "batch-orchestrator-verify-9q4zt"}
+        watching |= {name: planned[name] for name in ("CONFIG_URI", "RUNS_URI")}
+        outcome = await world.run_job(container["args"], env=watching)
+        assert outcome.exit_code == 0, outcome.stdout + outcome.stderr

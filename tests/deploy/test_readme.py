@@ -1,0 +1,127 @@
+"""The README tells the truth: what it has people run exists and works, and every variable in it is one."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from job.config.environment import read_settings
+from tests.simulators.job import ROOT
+from tests.simulators.world import open_world
+from tests.support.runs import CONFIG
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import trio
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+OURS_ELSEWHERE = {"docker", "gcloud", "terraform", "cd"}
+"""Commands that talk to Google or need a Docker engine: what they are given is checked, they are not run."""
+
+
+def commands() -> Iterator[str]:
+    """Every command line of the README, in fences and in running text, once each."""
+    seen = dict.fromkeys(
+        line.partition("  #")[0].strip()
+        for fence in re.findall(r"```(?:sh)?\n(.*?)```", README, re.DOTALL)
+        for line in fence.splitlines()
+    )
+    seen |= dict.fromkeys(re.findall(r"`((?:make|python -m job) [^`]*|make)`", README))
+    yield from (line for line in seen if re.match(r"(make|python|gcloud|docker|terraform|cd)\b", line))
+
+
+def test_every_make_target_exists() -> None:
+    known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = {
+        word for line in commands() if line.startswith("make ") for word in shlex.split(line)[1:2] if "=" not in word
+    }
+    assert named
+    assert named <= known
+
+
+def test_every_target_that_make_helps_with_is_told() -> None:
+    helped = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    targets = set(re.findall(r"^ +make ([a-z-]+)", helped, re.MULTILINE))
+    assert {target for target in targets if f"make {target}" not in README} <= {"help", "format", "image"}
+
+
+@pytest.mark.slow
+async def test_every_command_of_the_job_runs(nursery: trio.Nursery, tmp_path: object) -> None:
+    async with open_world(nursery, CONFIG) as world:
+        env = {"RUNS_URI": world.runs_uri, "RUN_ID": "RUN_ID", "RUN_DATE": "today"}
+        assert (await world.run_job(env=env)).exit_code == 0
+        lines = [line for line in commands() if line.startswith("python -m job")]
+        assert len(lines) >= 8
+        for line in lines:
+            arguments = shlex.split(line)[3:]
+            if "--open" in arguments:
+                continue  # it opens a browser; tests/runs/test_pages.py sees that it asks for one
+            if "--page" in arguments:
+                arguments[-1] = f"{tmp_path}/{arguments[-1]}"
+            outcome = await world.run_job(arguments, env=env)
+            assert outcome.exit_code == 0, f"{line}\n{outcome.stdout}\n{outcome.stderr}"
+
+
+@pytest.mark.slow
+async def test_each_command_needs_no_more_than_is_told(nursery: trio.Nursery) -> None:
+    async with open_world(nursery, CONFIG) as world:
+        unset = dict.fromkeys(world.environment())
+        config, made_up = {"CONFIG_URI": str(ROOT / "terraform" / "config")}, "https://engine.example"
+        urls = {f"{name}_ENGINE_URL": made_up for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
+        assert (await world.run_job(["plan"], env={**unset, **config})).exit_code == 2
+        planned = await world.run_job(["plan"], env={**unset, **config, **urls})
+        assert planned.exit_code == 0, planned.stderr
+        assert (await world.run_job(env={"RUN_ID": "night", "RUNS_URI": world.runs_uri})).exit_code == 0
+        for arguments in (["runs"], ["report", "night"]):
+            told = await world.run_job(arguments, env={**unset, "RUNS_URI": world.runs_uri})
+            assert told.exit_code == 0, told.stderr
+
+
+def test_every_other_command_is_of_a_tool_that_the_steps_ask_for() -> None:
+    others = {line.split()[0] for line in commands()} - {"make", "python"}
+    assert others <= OURS_ELSEWHERE
+
+
+class Asked(dict[str, str]):
+    """An environment that remembers what it was asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
+        self.names.add(name)
+        return default
+
+
+def test_the_table_of_variables_is_that_of_the_job() -> None:
+    asked = Asked()
+    read_settings(asked, datetime.now(UTC))
+    table = README.partition("<!-- variables -->")[2].partition("<!-- /variables -->")[0]
+    told = {name for row in re.findall(r"^\|(.*?)\|", table, re.MULTILINE) for name in re.findall(r"`([A-Z_]+)`", row)}
+    assert told == asked.names
+
+
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 4, 70, 75, 130, 143])
+def test_every_exit_code_is_told_in_both_languages(code: int) -> None:
+    english, _, chinese = README.partition("\n## 中文快速开始")
+    assert re.search(rf"^\|[^|]*\b{code}\b[^|]*\|", english, re.MULTILINE)
+    assert re.search(rf"`{code}`", chinese)
+
+
+def test_every_link_within_the_page_leads_somewhere() -> None:
+    headings = {
+        re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+    }
+    links = set(re.findall(r"\]\(#([^)]+)\)", README))
+    assert links
+    assert links <= headings
+    files = set(re.findall(r"\]\(([^)#:]+)\)", README))
+    assert all((ROOT / path).exists() for path in files)

@@ -1,0 +1,235 @@
+"""An answer counts as a success only where the engine's own code means one; no bytes whatever raise."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from job.engines.answers import judge
+from job.engines.calls import Call, card, financial, news, trading
+from job.engines.failures import Cause, Failure
+from job.engines.transport import Response
+from job.text import EXCERPT_LIMIT, excerpt
+
+FINANCIAL = financial(["AAPL", "MSFT"])
+TRADING = trading(["AAPL", "msft"])
+NEWS = news("AAPL", "equity", "AAPL", None)
+QA = card("AAPL", "news_card", None, ())
+CALLS = (FINANCIAL, TRADING, NEWS, QA)
+GOOD, BAD = {"status": "success"}, {"status": "failed", "message": "no data"}
+
+
+def judged(call: Call, answer: object, status: int = 200) -> Failure | None:
+    body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+    return judge(call, Response(status, body))
+
+
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [
+        (FINANCIAL, {"message": "Batch processing initiated for 2 tickers."}),
+        (FINANCIAL, {"message": "ok", "status": "success", "error": None}),
+        (FINANCIAL, {"message": ""}),
+        (TRADING, {"message": "", "results": {"AAPL": GOOD, "MSFT": GOOD}}),
+        (TRADING, {"results": {"AAPL": GOOD, "MSFT": GOOD, "TSLA": BAD}}),
+        (TRADING, {"results": {"AAPL": GOOD, "msft": GOOD}}),
+        (NEWS, {"status": "success", "articles_crawled": 3}),
+        (NEWS, {"status": "skipped", "message": "No articles found"}),
+        (QA, GOOD),
+        (QA, {"status": "success", "score": float("nan")}),
+    ],
+)
+def test_successes(call: Call, answer: object) -> None:
+    assert judged(call, answer) is None
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "cause", "text"),
+    [
+        (FINANCIAL, {}, Cause.UNREADABLE, "not an answer of this engine: {}"),
+        (FINANCIAL, {"message": 1}, Cause.UNREADABLE, "not an answer of this engine: {'message': 1}"),
+        (FINANCIAL, {"message": "m", "status": "failed"}, Cause.DENIED, "failed: m"),
+        (FINANCIAL, {"message": "m", "status": None}, Cause.DENIED, "m"),
+        (FINANCIAL, {"message": "m", "error": "e"}, Cause.DENIED, "e"),
+        (FINANCIAL, {"message": "m", "error": ""}, Cause.DENIED, "m"),
+        (FINANCIAL, None, Cause.UNREADABLE, "not an answer of this engine: null"),
+        (FINANCIAL, [GOOD], Cause.UNREADABLE, "not an answer of this engine: [{'status': 'success'}]"),
+        (TRADING, {"message": "m"}, Cause.UNREADABLE, "not an answer of this engine: {'message': 'm'}"),
+        (TRADING, {"status": "error", "message": "m"}, Cause.DENIED, "error: m"),
+        (TRADING, {"results": {}}, Cause.DENIED, "AAPL: not in the answer; msft: not in the answer"),
+        (TRADING, {"results": {"AAPL": GOOD, "MSFT": BAD}}, Cause.DENIED, "msft: failed: no data"),
+        (TRADING, {"results": {"AAPL": GOOD, "MSFT": "success"}}, Cause.DENIED, "msft: says 'success'"),
+        (TRADING, {"results": {"AAPL": GOOD, "MSFT": {"status": ["success"]}}}, Cause.DENIED, None),
+        (NEWS, None, Cause.UNREADABLE, "not an answer of this engine: null"),
+        (NEWS, {"status": "failed", "error": "e"}, Cause.DENIED, "failed: e"),
+        (NEWS, {"status": "failed", "message": "m"}, Cause.DENIED, "failed: m"),
+        (NEWS, {"status": "SUCCESS"}, Cause.DENIED, "says {'status': 'SUCCESS'}"),
+        (NEWS, {"error": "e"}, Cause.DENIED, "e"),
+        (NEWS, {"articles": 1}, Cause.UNREADABLE, "not an answer of this engine: {'articles': 1}"),
+        (QA, {"status": "skipped"}, Cause.DENIED, "says {'status': 'skipped'}"),
+        (QA, {"status": "error", "detail": "d"}, Cause.DENIED, "error: d"),
+        (QA, {"status": True}, Cause.DENIED, "says {'status': True}"),
+        (QA, {}, Cause.DENIED, "says {}"),
+        (QA, None, Cause.DENIED, "the answer is null"),
+        (QA, "success", Cause.UNREADABLE, "not an answer of this engine: 'success'"),
+    ],
+)
+def test_failures_that_come_with_status_200(call: Call, answer: object, cause: Cause, text: str | None) -> None:
+    failure = judged(call, answer)
+    assert failure is not None
+    assert failure.cause is cause
+    assert failure.status == 200
+    assert text is None or failure.text == text
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.engine)
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b"", "an empty answer"),
+        (b" \n", "an empty answer"),
+        (b"<html><style>p{}</style><h1>Error</h1>\n<p>Oops</p>", "no JSON: Error Oops"),
+        (b'{"status": "succ', 'no JSON: {"status": "succ'),
+        (b'{"status": "success"} trailing', 'no JSON: {"status": "success"} trailing'),
+        (b"\xff\xfe", "no JSON: \ufffd\ufffd"),
+        (b"[" * 100_000, "no JSON: " + "[" * (EXCERPT_LIMIT - 1) + "…"),
+    ],
+)
+def test_what_is_no_json_is_a_failure_of_every_engine(call: Call, body: bytes, text: str) -> None:
+    failure = judged(call, body)
+    assert failure == Failure(Cause.UNREADABLE, text, 200)
+
+
+def test_only_the_tickers_that_failed_are_named() -> None:
+    three = trading(["A", "B", "C"])
+    failure = judged(three, {"results": {"A": GOOD, "B": BAD}})
+    assert failure is not None
+    assert failure.targets == ("B", "C")
+    assert failure.text == "B: failed: no data; C: not in the answer"
+
+
+def test_a_large_batch_is_told_in_a_short_line() -> None:
+    many = trading([f"T{number:03}" for number in range(1000)])
+    failure = judged(many, {"results": {name: {"status": "failed", "error": "x" * 300} for name in many.targets}})
+    assert failure is not None
+    assert failure.targets == many.targets
+    assert failure.text.endswith("; and 990 more")
+    assert len(failure.text) < 3000
+    assert many.label == "trading T000, T001, T002, T003, T004, T005, T006, T007, T008, T009 and 990 more"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304])
+def test_a_redirect_is_not_followed(status: int) -> None:
+    failure = judged(QA, GOOD, status)
+    assert failure is not None
+    assert failure.text == f"HTTP {status}: a redirect, which is not followed"
+
+
+@pytest.mark.parametrize("status", [100, 400, 401, 403, 404, 422, 429, 500, 502, 503, 504, 599])
+def test_no_body_makes_a_success_of_an_error(status: int) -> None:
+    for call in CALLS:
+        failure = judged(call, GOOD | {"message": "", "results": {"AAPL": GOOD, "MSFT": GOOD}}, status)
+        assert failure is not None
+        assert (failure.cause, failure.status) == (Cause.STATUS, status)
+
+
+@pytest.mark.parametrize("status", [200, 201, 202, 204])
+def test_any_2xx_is_judged_by_its_body(status: int) -> None:
+    assert judged(QA, GOOD, status) is None
+    assert judged(QA, b"", status) is not None
+
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
+
+
+def test_excerpts_are_one_short_line_without_tokens() -> None:
+    assert excerpt(f"failed\n\t\x1b[31mfor\x00 Bearer {TOKEN}!".encode()) == "failed [31mfor Bearer [token]!"
+    assert excerpt(b"x" * 10_000) == "x" * 199 + "…"
+    assert "eyJ" not in excerpt(("y" * 180 + TOKEN).encode())
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+STATUS = st.sampled_from(["success", "skipped", "failed", "SUCCESS", "", None, True, 1, ["success"], {"success": 1}])
+LIKELY = st.fixed_dictionaries(
+    {},
+    optional={
+        "status": STATUS | ANYTHING,
+        "message": st.text() | ANYTHING,
+        "error": ANYTHING,
+        "results": st.dictionaries(
+            st.sampled_from(["AAPL", "MSFT", "msft", "aapl"]),
+            st.fixed_dictionaries({}, optional={"status": STATUS, "message": ANYTHING}) | ANYTHING,
+        )
+        | ANYTHING,
+    },
+)
+
+
+def is_success(engine: str, answer: Any) -> bool:
+    """The contract again, in the plainest way."""
+    if not isinstance(answer, dict):
+        return False
+    if engine == "financial":
+        fine = "status" not in answer or answer["status"] == "success"
+        return fine and isinstance(answer.get("message"), str) and answer.get("error") is None
+    if engine == "trading":
+        results = answer.get("results")
+        return isinstance(results, dict) and all(
+            any(
+                isinstance(results[key], dict) and results[key].get("status") == "success"
+                for key in ((ticker.upper(), ticker) if ticker.upper() not in results else (ticker.upper(),))
+                if key in results
+            )
+            for ticker in ("AAPL", "msft")
+        )
+    return answer.get("status") in (["success", "skipped"] if engine == "news" else ["success"])
+
+
+@given(LIKELY | ANYTHING, st.sampled_from(CALLS))
+def test_success_is_what_the_contract_says_and_nothing_else(answer: object, call: Call) -> None:
+    body = json.dumps(answer).encode()
+    failure = judge(call, Response(200, body))
+    assert (failure is None) == is_success(call.engine, json.loads(body))
+
+
+@given(
+    st.binary() | st.text('{}[]":,0123456789eE+-.nulfasetr\\ ').map(str.encode),
+    st.sampled_from(CALLS),
+    st.integers(100, 599),
+)
+def test_no_bytes_raise_and_every_failure_can_be_shown(body: bytes, call: Call, status: int) -> None:
+    failure = judge(call, Response(status, body))
+    if failure is not None:
+        assert failure.text.isprintable()
+        assert "\n" not in failure.text
+        assert len(failure.text) < 3 * EXCERPT_LIMIT
+        assert set(failure.targets) <= set(call.targets)
+
+
+@pytest.mark.parametrize("digits", [20, 4_299, 4_300, 4_301, 50_000])
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.engine)
+def test_endless_numbers_are_answers_like_any_other(call: Call, digits: int) -> None:
+    number = b"1" * digits
+    for body in (number, b"-" + number, b'{"status": %b}' % number, b'{"results": {"AAPL": {"status": %b}}}' % number):
+        assert judge(call, Response(200, body)) is not None
+
+
+@given(st.text("AB<>style/script '\"\n", max_size=60).map(str.encode) | st.binary(max_size=300))
+def test_excerpts_are_printable(data: bytes) -> None:
+    text = excerpt(b"<" + data)
+    assert text.isprintable()
+    assert len(text) <= EXCERPT_LIMIT
+
+
+def test_a_page_of_hostile_markup_takes_no_time() -> None:
+    """A pattern that looks back would take minutes for these."""
+    for page in (b"<" * 100_000, b"<style" * 100_000, b"<script>" * 100_000, b"eyJ." * 100_000):
+        assert len(excerpt(page)) <= EXCERPT_LIMIT

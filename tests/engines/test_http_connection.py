@@ -1,0 +1,159 @@
+"""A connection gives whole answers or says why not; it is used again after the one and replaced after the other."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+import trio
+import trustme
+
+from job.engines.http_connection import ANSWER_LIMIT, HttpConnection, tls_context
+from job.engines.transport import Response, TransportError
+from tests.simulators import broken, do, when
+from tests.simulators.service import Do, Fault, Service
+from tests.simulators.wire import Reply as Sent
+
+ANSWER = Sent(200, b'{"status": "success"}')
+PATH = "/card/a?ticker=A"
+
+
+@pytest.fixture
+async def service(nursery: trio.Nursery) -> AsyncIterator[Service]:
+    opened = Service("engine", lambda _seen: ANSWER)
+    await opened.start(nursery)
+    yield opened
+    await opened.stop()
+
+
+@pytest.fixture
+async def connection() -> AsyncIterator[HttpConnection]:
+    opened = HttpConnection(tls_context())
+    yield opened
+    await opened.aclose()
+
+
+async def ask(connection: HttpConnection, url: str, **headers: str) -> Response:
+    return await connection.request("POST", url + PATH, headers, None)
+
+
+async def test_one_connection_serves_all_exchanges(service: Service, connection: HttpConnection) -> None:
+    for _ in range(5):
+        assert await ask(connection, service.url, Authorization="Bearer t") == Response(200, ANSWER.body)
+    assert service.traffic.connections == 1
+    assert {seen.target for seen in service.requests} == {PATH}
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500, 503, 302])
+async def test_an_error_that_was_read_keeps_the_connection(
+    service: Service, connection: HttpConnection, status: int
+) -> None:
+    service.script.append(Fault(when.nth(1), do.status(status)))
+    assert (await ask(connection, service.url)).status == status
+    assert (await ask(connection, service.url)).status == 200
+    assert service.traffic.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        (broken.reset(), "connection reset"),
+        (broken.reset_in_body(), "connection reset"),
+        (broken.truncated(), "the connection ended before the answer did, or the answer is no HTTP"),
+        (broken.huge(ANSWER_LIMIT + 1), "the answer is larger than 8 MiB"),
+        (broken.endless_body(), "the answer is larger than 8 MiB"),
+        (broken.endless_header(), "the connection ended before the answer did, or the answer is no HTTP"),
+    ],
+    ids=["reset", "reset-in-body", "truncated", "huge", "endless-body", "endless-header"],
+)
+async def test_what_is_no_whole_answer_is_told_and_the_connection_replaced(
+    service: Service, connection: HttpConnection, fault: Do, words: str
+) -> None:
+    service.script.append(Fault(when.nth(1), fault))
+    with pytest.raises(TransportError) as error:
+        await ask(connection, service.url)
+    assert str(error.value) == words
+    assert (await ask(connection, service.url)).status == 200
+    assert service.traffic.connections == 2
+
+
+async def test_an_exchange_that_was_cut_off_leaves_nothing_behind(service: Service, connection: HttpConnection) -> None:
+    service.script.append(Fault(when.nth(1), do.hang()))
+    with trio.move_on_after(0.1) as scope:
+        await ask(connection, service.url)
+    assert scope.cancelled_caught
+    assert (await ask(connection, service.url)).status == 200
+    with trio.fail_after(5):
+        while service.requests[0].ended is None:  # noqa: ASYNC110  the simulator tells nobody
+            await trio.sleep(0.005)
+    assert service.requests[0].cut_off
+    assert service.traffic.connections == 2
+
+
+async def test_the_limit_itself_is_allowed(service: Service, connection: HttpConnection) -> None:
+    service.script.append(Fault(when.always, broken.huge(ANSWER_LIMIT)))
+    assert len((await ask(connection, service.url)).body) == ANSWER_LIMIT
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("7", 7.0), ("0", 0.0), ("007", 7.0), ("9" * 400, float("inf")), ("-1", None), ("1.5", None), ("soon", None),
+     ("", None), ("Wed, 21 Oct 2026 07:28:00 GMT", None)],
+)  # fmt: skip
+async def test_retry_after_is_read_in_seconds(
+    service: Service, connection: HttpConnection, value: str, seconds: float | None
+) -> None:
+    service.script.append(Fault(when.always, do.status(503, retry_after=value)))
+    assert (await ask(connection, service.url)).retry_after == seconds
+
+
+async def test_nobody_there(service: Service, connection: HttpConnection) -> None:
+    await service.stop()
+    with pytest.raises(TransportError) as error:
+        await ask(connection, service.url)
+    assert str(error.value) == "connection refused"
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda authority: authority.issue_cert("other.example"), "TLS: "),
+        (lambda _: trustme.CA().issue_cert("127.0.0.1"), "TLS: "),
+    ],
+    ids=["for another host", "of another authority"],
+)
+async def test_a_certificate_is_checked(
+    nursery: trio.Nursery,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[trustme.CA], trustme.LeafCert],
+    words: str,
+) -> None:
+    authority, server = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    make(authority).configure_cert(server)
+    file = tmp_path_factory.mktemp("ca") / "ca.pem"
+    authority.cert_pem.write_to_path(file)
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    service = Service("engine", lambda _seen: ANSWER, tls=server)
+    await service.start(nursery)
+    connection = HttpConnection(tls_context())
+    with pytest.raises(TransportError) as error:
+        await ask(connection, service.url)
+    assert str(error.value).startswith(words)
+    assert service.requests == []
+    await connection.aclose()
+    await service.stop()
+
+
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize("token", [f"{TOKEN}\n", f"{TOKEN}\r\nX-Evil: 1", f"{TOKEN}\0", f"{TOKEN}é", f"{TOKEN}\ud800"])
+async def test_a_header_that_cannot_be_sent_is_a_failure_that_shows_no_token(
+    service: Service, connection: HttpConnection, token: str
+) -> None:
+    with pytest.raises(TransportError) as error:
+        await ask(connection, service.url, Authorization=f"Bearer {token}")
+    assert "eyJ" not in str(error.value)
+    assert service.requests == []

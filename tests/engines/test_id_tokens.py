@@ -1,0 +1,164 @@
+"""Every engine gets a good token of its own audience, wherever it comes from; what hands them out is asked seldom."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from tests.simulators import do, when
+from tests.simulators.engines import steady
+from tests.simulators.metadata import by_audience
+from tests.simulators.service import Fault
+from tests.simulators.world import World, open_world
+from tests.support.runs import QUICK, SMALL, asked_cards, assert_clean, data_requests, run
+
+if TYPE_CHECKING:
+    from tests.simulators.seen import Seen
+
+DONE = {("AAPL", "news_card"): 1, ("MSFT", "news_card"): 1}
+
+
+@pytest.fixture
+async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
+    async with open_world(nursery, SMALL, latency=QUICK) as opened:
+        yield opened
+
+
+def overlapping(requests: list[Seen]) -> bool:
+    moments = sorted((request.arrived, request.ended or request.arrived) for request in requests)
+    return any(later[0] < earlier[1] for earlier, later in pairwise(moments))
+
+
+async def test_a_key_file_serves_instead_of_the_metadata_server(world: World) -> None:
+    await run(world, 0, world.key_file())
+    assert asked_cards(world) == DONE
+    assert world.metadata.requests == []
+    assert len(world.oauth.requests) == 4
+
+
+async def test_impersonation_serves_a_laptop(world: World) -> None:
+    account = "orchestrator@simulated-project.iam.gserviceaccount.com"
+    await run(world, 0, world.user_file() | world.impersonating(account))
+    assert asked_cards(world) == DONE
+    assert all(request.claims is not None for request in world.qa.requests)
+
+
+async def test_impersonation_that_is_not_allowed_says_so(world: World) -> None:
+    env = world.user_file() | world.impersonating("other@simulated-project.iam.gserviceaccount.com")
+    world.accounts.impersonable.clear()
+    attempts: dict[str, str | None] = {f"{name}_ENGINE_ATTEMPTS": "1" for name in ("FINANCIAL", "TRADING", "NEWS")}
+    outcome = await run(world, 1, env | attempts)
+    assert "no token for" in outcome.finished["message"]
+    assert "getOpenIdToken" in outcome.finished["message"]
+    assert data_requests(world) == []
+
+
+@pytest.mark.slow
+async def test_a_persons_own_credentials_are_not_enough_and_it_is_said_why(world: World) -> None:
+    await world.metadata.stop()  # as on a laptop
+    outcome = await world.run_job(("check",), env=world.user_file())
+    assert outcome.exit_code == 1
+    assert "set IMPERSONATE_SERVICE_ACCOUNT" in outcome.stdout
+    assert outcome.stderr == ""
+
+
+TICKERS = [f"T{number}" for number in range(40)]
+
+
+@pytest.fixture
+async def busy(nursery: trio.Nursery) -> AsyncIterator[World]:
+    """A world with calls for some seconds."""
+    config = {"ticker_list.json": TICKERS, "card_types.json": ["a"], "engine_control.json": OFF}
+    async with open_world(nursery, config, latency=steady(0.4)) as opened:
+        yield opened
+
+
+OFF = {"run_financials_engine": False, "run_trading_engine": False, "run_news_engine": False}
+
+
+@pytest.mark.slow
+async def test_a_token_is_renewed_before_it_expires_once_for_all_workers(busy: World) -> None:
+    """google-auth renews 225 s before the end: these tokens are good for two more seconds each."""
+    busy.tokens.lifetime = 227.0
+    await run(busy, 0, QA_ENGINE_CONCURRENCY="5")
+    (asked,) = by_audience(busy.metadata.requests).values()
+    assert 2 <= len(asked) <= 4
+    assert not overlapping(asked)
+    assert len({request.token for request in busy.qa.requests}) == len(asked)
+    assert {request.status for request in busy.qa.requests} == {200}
+
+
+@pytest.mark.slow
+async def test_tokens_that_expire_in_mid_run_are_replaced(busy: World) -> None:
+    """These are expired in google-auth's eyes at once: every call fetches its own, none is refused."""
+    busy.tokens.lifetime = 2.0
+    await run(busy, 0, QA_ENGINE_CONCURRENCY="8")
+    (asked,) = by_audience(busy.metadata.requests).values()
+    assert not overlapping(asked)
+    assert {request.status for request in busy.qa.requests} == {200}
+    assert len(asked_cards(busy)) == 40
+
+
+async def test_a_token_that_an_engine_refuses_is_replaced_once(world: World) -> None:
+    world.tokens.cached_until = 1e9  # every request mints a fresh one
+    world.qa.script.append(Fault(when.nth(1), do.status(401)))
+    await run(world, 0, QA_ENGINE_CONCURRENCY="1")
+    refused, again, other = world.qa.requests
+    assert refused.token != again.token
+    assert again.token == other.token
+    assert refused.headers["idempotency-key"] == again.headers["idempotency-key"]
+
+
+async def test_tokens_for_another_audience_are_refused_and_that_is_final(world: World) -> None:
+    world.tokens.foreign_audience = "https://other.example"
+    outcome = await run(world, 1, NEWS_ENGINE_CONCURRENCY="1")
+    assert "HTTP 401" in outcome.finished["message"]
+    assert all(request.attempt <= 2 for request in data_requests(world))
+    assert asked_cards(world) == {}
+
+
+@pytest.mark.slow
+async def test_a_token_server_that_recovers_costs_nothing(world: World) -> None:
+    identity = when.path("/computeMetadata/v1/instance/service-accounts/default/identity")
+    world.metadata.script.append(Fault(when.both(identity, when.attempt(1)), do.status(503)))
+    await run(world, 0)
+    assert asked_cards(world) == DONE
+
+
+@pytest.mark.slow
+async def test_a_token_server_that_is_down_is_named(world: World) -> None:
+    await world.metadata.stop()
+    outcome = await run(world, 1, FINANCIAL_ENGINE_ATTEMPTS="1", TRADING_ENGINE_ATTEMPTS="1", NEWS_ENGINE_ATTEMPTS="1")
+    assert "no token for" in outcome.finished["message"]
+    assert data_requests(world) == []
+    assert outcome.finished["cards"]["not_attempted"] == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("body", [b"", b"<html>sorry</html>", b"a.b.c", b"eyJ0.eyJ9.x\n", b"\xff" * 9])
+async def test_what_is_no_token_is_a_failure_like_any_other(world: World, body: bytes) -> None:
+    identity = when.path("/computeMetadata/v1/instance/service-accounts/default/identity")
+    world.metadata.script.append(Fault(identity, do.raw_body(body, "text/html")))
+    outcome = await run(world, 1, FINANCIAL_ENGINE_ATTEMPTS="1", TRADING_ENGINE_ATTEMPTS="1", NEWS_ENGINE_ATTEMPTS="1")
+    assert data_requests(world) == []
+    assert outcome.finished["outcome"] == "data_engine_failed"
+
+
+async def test_a_redirect_takes_no_token_along(world: World) -> None:
+    world.qa.script.append(Fault(when.ticker("AAPL"), do.redirect(world.elsewhere.url + "/card", 307)))
+    outcome = await run(world, 3)
+    assert world.elsewhere.requests == []
+    assert outcome.finished["failures"] == [
+        "qa AAPL news_card: HTTP 307: a redirect, which is not followed (1 attempt)"
+    ]
+
+
+async def test_a_token_that_an_engine_echoes_is_not_shown(world: World) -> None:
+    world.qa.script.append(Fault(when.always, do.echo_token(400)))
+    outcome = await run(world, 3)
+    assert "[token]" in outcome.finished["failures"][0]
+    assert_clean(world, outcome)

@@ -1,0 +1,51 @@
+"""The QA engine is given up only where it is down: 20 cards in a row, or over half of at least 50."""
+
+from __future__ import annotations
+
+import pytest
+
+from job.engines.failures import Cause, Failure
+from job.execution.circuit_breaker import CircuitBreaker
+
+
+def status(code: int) -> Failure:
+    return Failure(Cause.STATUS, "", code)
+
+
+DOWN = [status(code) for code in (401, 403, 429, 500, 502, 503, 504, 599)]
+DOWN += [Failure(cause, "") for cause in (Cause.TRANSPORT, Cause.TIMEOUT, Cause.IDENTITY)]
+READ = [Failure(cause, "", 200) for cause in (Cause.DENIED, Cause.UNREADABLE)]
+READ += [status(code) for code in (302, 400, 404, 422)]
+
+
+@pytest.mark.parametrize("failure", DOWN)
+def test_twenty_in_a_row(failure: Failure) -> None:
+    breaker = CircuitBreaker()
+    assert [breaker.record(failure) for _ in range(20)] == [False] * 19 + [True]
+
+
+@pytest.mark.parametrize("failure", READ)
+def test_an_answer_that_was_read_does_not_count(failure: Failure) -> None:
+    breaker = CircuitBreaker()
+    assert not any(breaker.record(failure) for _ in range(1000))
+
+
+@pytest.mark.parametrize("between", [None, *READ])
+def test_a_row_ends_with_any_answer_that_was_read(between: Failure | None) -> None:
+    breaker = CircuitBreaker()
+    down = DOWN[0]
+    assert not any(breaker.record(down) for _ in range(19))
+    assert not breaker.record(between)
+    assert [breaker.record(down) for _ in range(20)][:19] == [False] * 19
+
+
+def test_over_half_of_at_least_fifty() -> None:
+    breaker = CircuitBreaker()
+    pattern = [DOWN[0], DOWN[1], None]  # two thirds, never three in a row
+    told = [breaker.record(pattern[number % 3]) for number in range(60)]
+    assert told.index(True) == 49
+
+
+def test_exactly_half_is_not_over_half() -> None:
+    breaker = CircuitBreaker()
+    assert not any(breaker.record(DOWN[0] if number % 2 else None) for number in range(1000))

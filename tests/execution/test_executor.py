@@ -1,0 +1,365 @@
+"""One call is asked for as often as its failures deserve and no oftener, and what became of it is told exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import trio
+
+from job.engines.catalog import EngineName
+from job.engines.failures import Cause
+from job.engines.transport import Response, TokenError, TransportError
+from job.execution.events import AttemptEnded, CallFinished
+from job.execution.phases import EngineFailedError
+from job.execution.shutdown import ShutdownReason
+from tests.support.fakes import FOREVER, Asked, Script, Stage, at_once, reply, stage, target, well
+
+DENIED = reply({"status": "failed", "message": "no"})
+Step = Response | Exception | float | None
+"""An answer, a failure, an answer that comes after so many seconds, or a good one at once."""
+
+
+def in_turn(engine: EngineName, *steps: Step) -> Script:
+    """The engine's attempts at any one call meet these steps one after the other, the last one for ever."""
+
+    async def answer(asked: Asked) -> Response:
+        if asked.engine != engine:
+            return await at_once(asked)
+        step = steps[min(asked.attempt, len(steps)) - 1]
+        await trio.sleep(step if isinstance(step, float) else 0)
+        if isinstance(step, Exception):
+            raise step
+        return step if isinstance(step, Response) else well(asked)
+
+    return answer
+
+
+async def one_card(*steps: Step, jitter: float = 1.0, **settings: Any) -> Stage:
+    """A run of one card at a QA engine that behaves so."""
+    made = stage([target("A", engines=())], in_turn("qa", *steps), {"qa": settings}, lambda: jitter)
+    await made.play()
+    made.assert_nothing_lost()
+    return made
+
+
+def starts(made: Stage, engine: EngineName = "qa") -> list[float]:
+    first = made.world.of(engine)[0].time
+    return [round(asked.time - first, 6) for asked in made.world.of(engine)]
+
+
+def the_end(made: Stage) -> CallFinished:
+    (finished,) = made.world.finished
+    return finished
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        *(reply({}, status) for status in (500, 502, 503, 504)),
+        TransportError("connection reset"),
+        TokenError("no token"),
+        Response(200, b"<html>"),
+        reply("a string"),
+    ],
+)
+async def test_what_passes_is_asked_for_up_to_the_attempts(step: Step, autojump_clock: trio.testing.MockClock) -> None:
+    for attempts in (1, 3):
+        made = await one_card(step, attempts=attempts)
+        assert len(made.world.asked) == attempts
+        assert the_end(made).attempts == attempts
+        assert made.progress.cards.failed == 1
+    assert (await one_card(step, step, None)).progress.cards.done == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 400, 403, 404, 405, 409, 422])
+async def test_what_does_not_pass_is_asked_for_once(status: int, autojump_clock: trio.testing.MockClock) -> None:
+    made = await one_card(reply({}, status))
+    assert len(made.world.asked) == 1
+    failure = the_end(made).failure
+    assert failure is not None
+    assert failure.status == status
+
+
+async def test_a_timeout_is_of_the_attempt_and_is_tried_again(autojump_clock: trio.testing.MockClock) -> None:
+    made = await one_card(100.0, 100.0, 9.0, timeout=10.0, jitter=0.0)
+    assert starts(made) == [0.0, 10.0, 20.0]
+    assert made.progress.cards.done == 1
+    made = await one_card(FOREVER, timeout=10.0, attempts=2)
+    failure = the_end(made).failure
+    assert failure is not None
+    assert (failure.cause, failure.text) == (Cause.TIMEOUT, "no answer within 10 s")
+
+
+async def test_waits_double_up_to_the_cap(autojump_clock: trio.testing.MockClock) -> None:
+    made = await one_card(reply({}, 500), attempts=10, jitter=1.0)
+    begun = starts(made)
+    assert [after - before for before, after in pairwise(begun)] == [
+        0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0,
+    ]  # fmt: skip
+
+
+async def test_jitter_is_full(autojump_clock: trio.testing.MockClock) -> None:
+    assert starts(await one_card(reply({}, 500), jitter=0.0)) == [0.0] * 4
+    assert starts(await one_card(reply({}, 500), jitter=0.5)) == [0.0, 0.25, 0.75, 1.75]
+
+
+@pytest.mark.parametrize(("asked_for", "waited"), [(0.0, 0.5), (0.2, 0.5), (7.0, 7.0), (30.0, 30.0), (9999.0, 30.0)])
+async def test_retry_after_is_honoured_up_to_the_cap(
+    asked_for: float, waited: float, autojump_clock: trio.testing.MockClock
+) -> None:
+    assert starts(await one_card(reply({}, 503, retry_after=asked_for), None)) == [0.0, waited]
+
+
+async def test_429_is_asked_again(autojump_clock: trio.testing.MockClock) -> None:
+    made = await one_card(reply({}, 429), reply({}, 429), None)
+    assert made.progress.cards.done == 1
+    assert len(made.world.asked) == 3
+
+
+async def test_429_for_good_says_how_long_it_was_tried(autojump_clock: trio.testing.MockClock) -> None:
+    made = await one_card(*[reply({}, 429)] * 500)
+    (finished,) = made.progress.failures
+    assert finished.failure is not None
+    assert finished.failure.text == "HTTP 429: {}, and nothing else for 300 s"
+
+
+async def test_401_gets_one_fresh_token_and_one_more_try(autojump_clock: trio.testing.MockClock) -> None:
+    made = await one_card(reply({}, 401))
+    assert made.world.tokens_given == [("https://qa", None), ("https://qa", "token")]
+    assert [asked.headers["Authorization"] for asked in made.world.asked] == ["Bearer token", "Bearer token token"]
+    assert starts(made) == [0.0, 0.0]
+    assert made.progress.cards.failed == 1
+    assert (await one_card(reply({}, 401), None)).progress.cards.done == 1
+
+
+async def test_401_takes_no_attempt_from_the_others(autojump_clock: trio.testing.MockClock) -> None:
+    made = await one_card(reply({}, 500), reply({}, 401), reply({}, 500), reply({}, 500), reply({}, 401), attempts=4)
+    assert len(made.world.asked) == 5
+    assert the_end(made).attempts == 5
+
+
+async def test_a_denied_card_is_asked_for_once_more_at_most(autojump_clock: trio.testing.MockClock) -> None:
+    assert len((await one_card(DENIED)).world.asked) == 2
+    assert len((await one_card(DENIED, reply({}, 500), DENIED, None, attempts=9)).world.asked) == 3
+    assert (await one_card(DENIED, None)).progress.cards.done == 1
+    assert len((await one_card(DENIED, attempts=1)).world.asked) == 1
+
+
+@pytest.mark.parametrize("engine", ["financial", "trading", "news"])
+async def test_a_data_engine_that_says_failed_is_asked_up_to_the_attempts(
+    engine: EngineName, autojump_clock: trio.testing.MockClock
+) -> None:
+    made = stage([target("A")], in_turn(engine, DENIED))
+    with pytest.raises(EngineFailedError) as error:
+        await made.play()
+    assert len(made.world.of(engine)) == 4
+    assert str(error.value) == f"the {engine} engine failed for A after 4 attempts: failed: no"
+    assert made.world.of("qa") == []
+    made.assert_nothing_lost()
+
+
+async def test_only_the_failed_tickers_of_a_batch_are_asked_again(autojump_clock: trio.testing.MockClock) -> None:
+    async def script(asked: Asked) -> Response:
+        await trio.lowlevel.checkpoint()
+        if asked.engine != "trading":
+            return well(asked)
+        bad = {2: {"B", "D"}, 3: {"D"}}.get(len(made.world.of("trading")) + 1, set())
+        results = {name: {"status": "failed" if name in bad else "success"} for name in asked.tickers}
+        return reply({"results": results})
+
+    targets = [target(name, engines=["trading"]) for name in "ABCDE"]
+    made = stage(targets, script, {"trading": {"batch_size": 5}})
+    await made.play()
+    assert [asked.tickers for asked in made.world.of("trading")] == [("A", "B", "C", "D", "E"), ("B", "D"), ("D",)]
+    assert made.progress.engines["trading"].done == 5
+    made.assert_nothing_lost()
+
+
+async def test_all_attempts_at_a_call_look_alike_but_for_the_token(autojump_clock: trio.testing.MockClock) -> None:
+    made = await one_card(reply({}, 500), reply({}, 401), None)
+    first, *others = [dict(asked.headers) for asked in made.world.asked]
+    for other in others:
+        assert other | {"Authorization": ""} == first | {"Authorization": ""}
+    assert set(first) == {
+        "Authorization", "Accept", "Accept-Encoding", "Idempotency-Key", "traceparent", "User-Agent",
+    }  # fmt: skip
+
+
+async def test_another_call_has_another_key_and_span_but_the_same_trace(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    made = stage([target(name) for name in "ABC"])
+    await made.play()
+    parents = [asked.headers["traceparent"].split("-") for asked in made.world.asked]
+    assert len({asked.headers["Idempotency-Key"] for asked in made.world.asked}) == len(parents)
+    assert len({span for _, _, span, _ in parents}) == len(parents)
+    assert len({trace for _, trace, _, _ in parents}) == 1
+
+
+@pytest.mark.parametrize("concurrency", [1, 3, 40])
+async def test_the_bound_is_reached_and_never_exceeded(
+    concurrency: int, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def script(asked: Asked) -> Response:
+        await trio.sleep(1)
+        return well(asked)
+
+    made = stage([target(f"T{n}", engines=()) for n in range(30)], script, {"qa": {"concurrency": concurrency}})
+    await made.play()
+    assert made.world.peak == {"qa": min(concurrency, 30)}
+    assert trio.current_time() == pytest.approx(-(-30 // min(concurrency, 30)))
+
+
+async def test_each_engine_has_its_own_bound(autojump_clock: trio.testing.MockClock) -> None:
+    async def script(asked: Asked) -> Response:
+        await trio.sleep(1)
+        return well(asked)
+
+    bounds: dict[EngineName, dict[str, Any]] = {
+        "financial": {"concurrency": 1},
+        "trading": {"concurrency": 2},
+        "news": {"concurrency": 3},
+        "qa": {"concurrency": 5},
+    }
+    made = stage([target(f"T{n}") for n in range(20)], script, bounds)
+    await made.play()
+    assert made.world.peak == {"financial": 1, "trading": 2, "news": 3, "qa": 5}
+
+
+async def at(seconds: float, action: Callable[[], None]) -> None:
+    await trio.sleep(seconds)
+    action()
+
+
+async def halted_after(
+    seconds: float, *steps: Step, reason: ShutdownReason = ShutdownReason.SIGTERM, grace: float = 5.0
+) -> Stage:
+    made = stage([target("A", engines=())], in_turn("qa", *steps))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(at, seconds, lambda: made.shutdown.request(reason, grace))
+        await made.play()
+        nursery.cancel_scope.cancel()
+    made.assert_nothing_lost()
+    return made
+
+
+async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    made = await halted_after(0.25, reply({"detail": "x"}, 500), None)
+    assert trio.current_time() == 0.25
+    failure = the_end(made).failure
+    assert failure is not None
+    assert failure.cause is Cause.INTERRUPTED
+    assert failure.text == 'interrupted, after: HTTP 500: {"detail": "x"}'
+    assert the_end(made).attempts == 1
+
+
+async def test_a_card_in_flight_has_its_grace_to_answer(autojump_clock: trio.testing.MockClock) -> None:
+    assert (await halted_after(1.0, 5.9)).progress.cards.done == 1
+    assert trio.current_time() == pytest.approx(5.9)
+
+
+async def test_a_card_that_does_not_answer_within_the_grace_is_interrupted(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    made = await halted_after(1.0, FOREVER)
+    assert trio.current_time() == pytest.approx(6.0)
+    failure = the_end(made).failure
+    assert failure is not None
+    assert (failure.cause, failure.text) == (Cause.INTERRUPTED, "interrupted")
+    assert made.world.asked[0].cut_off
+
+
+async def test_sigint_has_no_grace(autojump_clock: trio.testing.MockClock) -> None:
+    made = await halted_after(1.0, 2.0, reason=ShutdownReason.SIGINT, grace=0.0)
+    assert trio.current_time() == pytest.approx(1.0)
+    assert made.progress.cards.failed == 1
+
+
+async def test_sigint_ends_the_grace_of_sigterm(autojump_clock: trio.testing.MockClock) -> None:
+    made = stage([target("A", engines=())], in_turn("qa", FOREVER))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(at, 1, lambda: made.shutdown.request(ShutdownReason.SIGTERM, 5.0))
+        nursery.start_soon(at, 2, lambda: made.shutdown.request(ShutdownReason.SIGINT, 0.0))
+        await made.play()
+    assert trio.current_time() == pytest.approx(2)
+    assert made.shutdown.reason is ShutdownReason.SIGINT
+    made.assert_nothing_lost()
+
+
+@pytest.mark.parametrize(("reason", "grace"), [(ShutdownReason.QA_DOWN, FOREVER), (ShutdownReason.SIGTERM, 5.0)])
+async def test_no_later_request_to_stop_gives_more_time(
+    reason: ShutdownReason, grace: float, autojump_clock: trio.testing.MockClock
+) -> None:
+    made = stage([target("A", engines=())], in_turn("qa", FOREVER))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(at, 1, lambda: made.shutdown.request(ShutdownReason.SIGTERM, 5.0))
+        nursery.start_soon(at, 3, lambda: made.shutdown.request(reason, grace))
+        await made.play()
+    assert trio.current_time() == pytest.approx(6)
+    assert made.shutdown.reason is ShutdownReason.SIGTERM
+
+
+async def test_a_failure_within_the_grace_starts_no_attempt(autojump_clock: trio.testing.MockClock) -> None:
+    async def script(asked: Asked) -> Response:
+        await trio.sleep(2)
+        return reply({}, 503)
+
+    made = stage([target("A", engines=())], script)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(at, 1, lambda: made.shutdown.request(ShutdownReason.SIGTERM, 5.0))
+        await made.play()
+    assert len(made.world.asked) == 1
+    assert trio.current_time() == pytest.approx(2)
+    assert made.progress.cards.failed == 1
+
+
+@pytest.mark.parametrize(("reason", "grace"), [(ShutdownReason.SIGTERM, 5.0), (ShutdownReason.SIGINT, 0.0)])
+async def test_no_request_leaves_after_the_stop_though_its_token_arrives(
+    reason: ShutdownReason, grace: float, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def token(_audience: str, _rejected: str | None) -> str:
+        await trio.sleep(2)
+        return "late"
+
+    made = stage([target("A", engines=())])
+    made.world.token = token
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(at, 1, lambda: made.shutdown.request(reason, grace))
+        await made.play()
+    assert made.world.asked == []
+    assert trio.current_time() == pytest.approx(1)
+    assert made.progress.cards.not_attempted == 1
+    made.assert_nothing_lost()
+
+
+async def test_a_token_takes_of_the_attempts_time(autojump_clock: trio.testing.MockClock) -> None:
+    async def token(_audience: str, _rejected: str | None) -> str:
+        await trio.sleep_forever()
+        raise AssertionError
+
+    made = stage([target("A", engines=())], at_once, {"qa": {"timeout": 10.0, "attempts": 2}}, lambda: 0.0)
+    made.world.token = token
+    await made.play()
+    assert trio.current_time() == pytest.approx(20)
+    assert made.progress.cards.failed == 1
+    made.assert_nothing_lost()
+
+
+async def test_retries_are_told_with_their_wait(autojump_clock: trio.testing.MockClock) -> None:
+    made = await one_card(reply({}, 500), reply({}, 500), None)
+    ended = [event for event in made.world.events if isinstance(event, AttemptEnded)]
+    assert [event.wait for event in ended] == [0.5, 1.0, None]
+    assert made.progress.cards.retries == 2
+    assert made.progress.cards.calls == 1
+
+
+async def test_what_nobody_foresaw_is_a_bug_and_gets_out(autojump_clock: trio.testing.MockClock) -> None:
+    made = stage([target("A", engines=())], in_turn("qa", ZeroDivisionError()))
+    with pytest.RaisesGroup(ZeroDivisionError):
+        await made.play()
+    assert made.world.open_connections == 0

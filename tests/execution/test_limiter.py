@@ -1,0 +1,252 @@
+"""An engine gets as many calls at a time as it shows room for: few are turned away, little time is lost, no card is."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections import Counter
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from job.engines.catalog import EngineName
+from job.engines.failures import Cause, Failure
+from job.engines.transport import Response, TransportError
+from job.execution.limiter import ConcurrencyLimiter
+from job.execution.phases import EngineFailedError
+from job.execution.shutdown import Shutdown, ShutdownReason
+from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
+
+ANSWER = 0.5
+
+
+def ramp(elapsed: float) -> int:
+    """From 2 to 32 in 20 s: an engine that scales out under load."""
+    return min(32, 2 + int(30 * elapsed / 20))
+
+
+def with_room(capacity: Callable[[float], int]) -> Script:
+    """An engine that turns away at once what it has no room for."""
+    inside = 0
+    begun: list[float] = []
+
+    async def answer(asked: Asked) -> Response:
+        nonlocal inside
+        begun.append(trio.current_time())
+        if inside >= capacity(trio.current_time() - begun[0]):
+            await trio.lowlevel.checkpoint()
+            return reply({}, 429)
+        inside += 1
+        try:
+            await trio.sleep(ANSWER)
+        finally:
+            inside -= 1
+        return well(asked)
+
+    return answer
+
+
+def ideal(count: int, capacity: Callable[[float], int]) -> float:
+    """The time that a bound would take that knew the capacity at every moment."""
+    now = 0.0
+    ends: list[float] = []
+    while count:
+        while ends and ends[0] <= now:
+            heapq.heappop(ends)
+        while count and len(ends) < capacity(now):
+            heapq.heappush(ends, now + ANSWER)
+            count -= 1
+        now += 0.01
+    return max(ends)
+
+
+def cards(count: int, script: Script, seed: int | None = None, **settings: object) -> Stage:
+    jitter = random.Random(seed).random if seed is not None else lambda: 1.0
+    names = [target(f"T{number}", engines=()) for number in range(count)]
+    return stage(names, script, {"qa": {"concurrency": 64, "timeout": 300.0} | settings}, jitter)
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_a_growing_engine_is_followed(seed: int, autojump_clock: MockClock) -> None:
+    made = cards(1200, with_room(ramp), seed)
+    await made.play()
+    rejections = len(made.world.asked) - 1200
+    assert made.progress.cards.done == 1200
+    made.assert_nothing_lost()
+    assert rejections < 200
+    assert trio.current_time() <= 1.15 * ideal(1200, ramp)
+
+
+@pytest.mark.parametrize(("capacity", "most"), [(1, 400), (5, 150), (64, 0)])
+async def test_a_steady_engine_is_found_out(capacity: int, most: int, autojump_clock: MockClock) -> None:
+    made = cards(300, with_room(lambda _elapsed: capacity), seed=1)
+    await made.play()
+    assert made.progress.cards.done == 300
+    assert len(made.world.asked) - 300 <= most
+    assert trio.current_time() <= 1.25 * ideal(300, lambda _elapsed: capacity)
+
+
+async def test_a_shrinking_engine_is_followed(autojump_clock: MockClock) -> None:
+    def capacity(elapsed: float) -> int:
+        return 32 if elapsed < 3 else 4
+
+    made = cards(400, with_room(capacity), seed=1)
+    await made.play()
+    assert made.progress.cards.done == 400
+    assert len(made.world.asked) - 400 < 150
+    assert trio.current_time() <= 1.25 * ideal(400, capacity)
+
+
+async def test_an_engine_without_room_for_a_while_loses_no_card(autojump_clock: MockClock) -> None:
+    """A 429 costs no attempt: not with 1 attempt, not for minutes."""
+    made = cards(20, with_room(lambda elapsed: 0 if elapsed < 200 else 4), seed=1, attempts=1, concurrency=16)
+    await made.play()
+    assert made.progress.cards.done == 20
+    assert len(made.world.asked) < 150
+
+
+async def raising(_asked: Asked) -> Response:
+    await trio.lowlevel.checkpoint()
+    raise TransportError("connection refused")
+
+
+def always(status: int, after: float = 0.0) -> Script:
+    async def answer(_asked: Asked) -> Response:
+        await trio.sleep(after)
+        return reply({}, status)
+
+    return answer
+
+
+DOWN = {
+    "429": always(429),
+    "429, slowly": always(429, 1.0),
+    "500": always(500),
+    "503": always(503),
+    "503, slowly": always(503, 2.0),
+    "refused": raising,
+}
+
+
+@pytest.mark.parametrize("engine", ["financial", "trading", "news", "qa"])
+@pytest.mark.parametrize("how", DOWN)
+async def test_an_engine_that_is_down_gets_under_100_calls(
+    engine: EngineName, how: str, autojump_clock: MockClock
+) -> None:
+    for seed in range(5):
+        engines = () if engine == "qa" else (engine,)
+        made = stage(
+            [target(f"T{number}", engines=engines) for number in range(300)],
+            DOWN[how],
+            {engine: {"concurrency": 16, "batch_size": 5}},
+            random.Random(seed).random,
+        )
+        if engine == "qa":
+            await made.play()
+            assert made.shutdown.reason is ShutdownReason.QA_DOWN
+        else:
+            with pytest.raises(EngineFailedError):
+                await made.play()
+        assert len(made.world.asked) < 100, seed
+        made.assert_nothing_lost()
+
+
+FULL, BUSY = Failure(Cause.STATUS, "HTTP 429", 429), Failure(Cause.STATUS, "HTTP 503", 503)
+
+
+class Calls:
+    """Calls that hold slots of a bound, each in a task of its own, as workers do."""
+
+    def __init__(self, limiter: ConcurrencyLimiter, nursery: trio.Nursery) -> None:
+        self.limiter = limiter
+        self._nursery = nursery
+        self._send, self._receive = trio.open_memory_channel[Failure | None](0)
+
+    async def begin(self, count: int) -> None:
+        for _ in range(count):
+            self._nursery.start_soon(self._one)
+        await trio.testing.wait_all_tasks_blocked()
+
+    async def end(self, failure: Failure | None, count: int = 1) -> None:
+        for _ in range(count):
+            await self._send.send(failure)
+        await trio.testing.wait_all_tasks_blocked()
+
+    async def _one(self) -> None:
+        await self.limiter.acquire(Shutdown())
+        started = trio.current_time()
+        self.limiter.update(await self._receive.receive(), started)
+        self.limiter.release()
+
+
+@pytest.fixture
+def calls(nursery: trio.Nursery) -> Calls:
+    return Calls(ConcurrencyLimiter(16, 300), nursery)
+
+
+async def test_a_429_tells_the_room_that_there_is(calls: Calls) -> None:
+    await calls.begin(16)
+    for left in range(15, 9, -1):
+        await calls.end(FULL)
+        assert calls.limiter.limit == calls.limiter.in_flight == left
+
+
+async def test_a_503_halves_once_a_round_trip(calls: Calls) -> None:
+    await calls.begin(16)
+    await calls.end(BUSY, 9)
+    assert calls.limiter.limit == 8
+    await calls.begin(1)
+    await calls.end(BUSY, 7)
+    assert calls.limiter.limit == 8, "these had begun before it fell"
+    await calls.end(BUSY)
+    assert calls.limiter.limit == 4
+
+
+@pytest.mark.parametrize("cause", [Cause.TIMEOUT, Cause.TRANSPORT])
+async def test_no_answer_halves_as_well(calls: Calls, cause: Cause) -> None:
+    await calls.begin(16)
+    await calls.end(Failure(cause, ""))
+    assert calls.limiter.limit == 8
+
+
+@pytest.mark.parametrize(
+    "failure", [Failure(Cause.STATUS, "", 500), Failure(Cause.DENIED, ""), Failure(Cause.STATUS, "", 404)]
+)
+async def test_an_answer_that_says_nothing_of_room_changes_nothing(calls: Calls, failure: Failure) -> None:
+    await calls.begin(16)
+    await calls.end(failure)
+    assert calls.limiter.limit == 16
+
+
+async def test_it_rises_by_one_a_round_trip_up_to_its_maximum(calls: Calls) -> None:
+    await calls.begin(16)
+    await calls.end(BUSY, 16)
+    limits = [calls.limiter.limit]
+    for _ in range(12):
+        for _ in range(calls.limiter.limit):
+            await calls.begin(calls.limiter.limit - calls.limiter.in_flight)
+            await calls.end(None)
+        limits.append(calls.limiter.limit)
+    assert limits[0] == 8
+    assert all(0 <= after - before <= 1 for before, after in pairwise(limits))
+    assert limits[-1] == 16
+
+
+async def test_it_does_not_rise_while_it_is_not_in_use(calls: Calls) -> None:
+    await calls.begin(16)
+    await calls.end(BUSY, 16)
+    for _ in range(50):
+        await calls.begin(2)
+        await calls.end(None, 2)
+    assert calls.limiter.limit == 8
+
+
+async def test_the_bound_is_shown(autojump_clock: MockClock) -> None:
+    made = cards(40, with_room(lambda _elapsed: 3), seed=1, concurrency=8)
+    await made.play()
+    shown = Counter(event.limit for event in made.world.finished)
+    assert min(shown) < 8
+    assert made.progress.cards.limit == made.world.events[-1].limit

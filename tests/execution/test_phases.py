@@ -1,0 +1,275 @@
+"""No card is asked for before all data are there, and nothing that was planned is ever lost from the accounts."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import trio
+
+from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
+from job.engines.failures import Cause
+from job.engines.transport import Response, TransportError
+from job.execution.phases import EngineFailedError
+from job.execution.shutdown import ShutdownReason
+from tests.support.fakes import FOREVER, Asked, Stage, at_once, reply, stage, target, well
+
+SCHEDULES = 150
+"""Of latencies and failures, each from a seed that the test's name shows."""
+
+
+def chance(seed: int, share: float, longest: float = 30.0) -> Any:
+    """Engines that take up to `longest` seconds, and fail this share of all attempts in every way there is."""
+    jitter = random.Random(seed)
+
+    async def script(asked: Asked) -> Response:
+        await trio.sleep(jitter.random() * longest)
+        if jitter.random() >= share:
+            return well(asked)
+        failure = jitter.choice([500, 502, 503, 504, 429, 401, "reset", "html", "denied", "hang", "part"])
+        if failure == "reset":
+            raise TransportError("connection reset")
+        if failure == "hang":
+            await trio.sleep_forever()
+        if failure == "html":
+            return Response(200, b"<html>")
+        if failure == "part" and asked.engine == "trading":
+            first = asked.tickers[0]
+            return reply({"results": {name: {"status": "success"} for name in asked.tickers if name != first}})
+        if isinstance(failure, int):
+            return reply({"detail": "x"}, failure, retry_after=jitter.choice([None, 3.0]))
+        return reply({"status": "failed", "message": "no"})
+
+    return script
+
+
+def random_stage(seed: int, share: float) -> Stage:
+    jitter = random.Random(~seed)
+    targets = [
+        target(
+            f"T{number}",
+            jitter.sample(["a", "b", "c"], jitter.randint(0 if number else 1, 3)),
+            jitter.sample(DATA_ENGINES, jitter.randint(0 if number else 3, 3)),
+        )
+        for number in range(jitter.randint(1, 12))
+    ]
+    changes: Mapping[EngineName, dict[str, Any]] = {
+        name: {"concurrency": jitter.randint(1, 5), "timeout": 40.0, "attempts": jitter.randint(2, 5)}
+        for name in ALL_ENGINES
+    }
+    changes["financial"]["batch_size"] = changes["trading"]["batch_size"] = jitter.randint(1, 5)
+    return stage(targets, chance(seed, share), changes, random.Random(seed).random)
+
+
+def last_data_success(made: Stage) -> float:
+    return max((event.ended for event in made.world.finished if event.call.engine != "qa"), default=0.0)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.4])
+def test_no_card_is_asked_for_before_the_last_data_call_has_succeeded(share: float) -> None:
+    crossed = failed = 0
+    for seed in range(SCHEDULES):
+        made = random_stage(seed, share)
+
+        with contextlib.suppress(EngineFailedError):
+            trio.run(made.play, clock=trio.testing.MockClock(autojump_threshold=0))
+        made.assert_nothing_lost()
+        if cards := made.world.of("qa"):
+            crossed += 1
+            data = [event for event in made.world.finished if event.call.engine != "qa"]
+            assert all(event.failure is None for event in data), f"seed {seed}"
+            assert min(asked.time for asked in cards) >= last_data_success(made), f"seed {seed}"
+            assert made.phases.barrier_is_open()
+            tallies = made.progress.engines
+            assert all(tallies[name].done == tallies[name].planned for name in tallies if name != "qa"), f"seed {seed}"
+        else:
+            failed += any(event.failure for event in made.world.finished)
+        for name, peak in made.world.peak.items():
+            assert peak <= made.phases.engines[name].concurrency, f"seed {seed}"  # type: ignore[index]
+    assert crossed > SCHEDULES / 4, "the schedules are too hard to show anything"
+    assert failed or not share, "the schedules are too easy to show anything"
+
+
+async def _play_and_halt(made: Stage, moment: float, reason: ShutdownReason, grace: float) -> tuple[float, float]:
+    """When the run was halted (if it was), and when it ended."""
+    halted_at = FOREVER
+
+    async def shutdown() -> None:
+        nonlocal halted_at
+        await trio.sleep(moment)
+        halted_at = trio.current_time()
+        made.shutdown.request(reason, grace)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shutdown)
+        with contextlib.suppress(EngineFailedError):
+            await made.play()
+        nursery.cancel_scope.cancel()
+    return halted_at, trio.current_time()
+
+
+HALTS = [(ShutdownReason.SIGTERM, 5.0), (ShutdownReason.SIGINT, 0.0), (ShutdownReason.QA_DOWN, FOREVER)]
+
+
+@pytest.mark.parametrize(("reason", "grace"), HALTS)
+def test_nothing_is_lost_wherever_a_stop_comes(reason: ShutdownReason, grace: float) -> None:
+    phases_met = set()
+    for seed in range(SCHEDULES):
+        made = random_stage(seed, 0.15)
+        moment = random.Random(f"halt {seed}").random() * 200
+
+        clock = trio.testing.MockClock(autojump_threshold=0)
+        halted_at, ended_at = trio.run(_play_and_halt, made, moment, reason, grace, clock=clock)
+        assert ended_at <= halted_at + min(grace, 40.0) + 1e-6, f"seed {seed}: {ended_at - halted_at} s too long"
+        made.assert_nothing_lost()
+        assert all(asked.time <= halted_at for asked in made.world.asked), f"seed {seed}: a call after the stop"
+        data_at_halt = [asked for asked in made.world.asked if asked.engine != "qa" and asked.cut_off]
+        assert all((asked.ended or 0) <= halted_at for asked in data_at_halt if halted_at < FOREVER)
+        if halted_at < FOREVER:
+            phases_met.add(bool(made.world.of("qa")))
+        for event in made.world.finished:
+            if event.failure is not None and event.failure.cause is Cause.INTERRUPTED:
+                assert event.attempts, f"seed {seed}: failed without having been asked for"
+    assert phases_met == {True, False}, "the stops do not meet both phases"
+
+
+@pytest.mark.parametrize("failing", DATA_ENGINES)
+@pytest.mark.parametrize("waiting_for", ["answer", "token", "backoff"])
+async def test_a_data_engines_failure_cuts_off_all_others_at_once(
+    failing: EngineName, waiting_for: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def script(asked: Asked) -> Response:
+        if asked.engine == failing:
+            await trio.sleep(7)
+            return reply({"detail": "no"}, 403)
+        if waiting_for == "backoff":
+            await trio.lowlevel.checkpoint()
+            return reply({}, 500, retry_after=30.0)
+        await trio.sleep_forever()
+        raise AssertionError
+
+    async def token(audience: str, _rejected: str | None) -> str:
+        await trio.sleep(FOREVER if waiting_for == "token" and failing not in audience else 0)
+        return "token"
+
+    made = stage([target(f"T{number}") for number in range(20)], script)
+    made.world.token = token
+    with pytest.raises(EngineFailedError) as error:
+        await made.play()
+    assert trio.current_time() == 7
+    call = error.value.finished.call
+    assert call.engine == failing
+    assert str(error.value) == (
+        f'the {failing} engine failed for {", ".join(call.targets)} after 1 attempt: HTTP 403: {{"detail": "no"}}'
+    )
+    assert made.world.of("qa") == []
+    made.assert_nothing_lost()
+    assert made.progress.cards.not_attempted == made.progress.cards.planned == 20
+    causes = {event.failure.cause for event in made.world.finished if event.failure}
+    assert causes <= {Cause.STATUS, Cause.INTERRUPTED}
+
+
+async def test_the_engines_prepare_at_the_same_time(autojump_clock: trio.testing.MockClock) -> None:
+    async def script(asked: Asked) -> Response:
+        await trio.sleep(10)
+        return well(asked)
+
+    made = stage([target("A")], script)
+    await made.phases.run_data_phase()
+    assert trio.current_time() == 10
+    assert {asked.engine for asked in made.world.asked} == set(DATA_ENGINES)
+
+
+async def test_two_engines_that_fail_at_the_same_moment_are_one_error(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def script(_: Asked) -> Response:
+        await trio.sleep(1)
+        return reply({}, 404)
+
+    with pytest.raises(EngineFailedError):
+        await stage([target(f"T{number}") for number in range(9)], script).play()
+
+
+async def test_a_closed_barrier_is_not_passed(autojump_clock: trio.testing.MockClock) -> None:
+    made = stage([target("A")])
+    assert not made.phases.barrier_is_open()
+    with pytest.raises(AssertionError, match="the barrier is closed"):
+        await made.phases.run_card_phase()
+    assert made.world.asked == []
+
+
+async def cards(failures: Mapping[int, Response | Exception], count: int = 200, concurrency: int = 1) -> Stage:
+    """A run of cards of which those at these places, in the order of asking, fail for good."""
+
+    async def script(asked: Asked) -> Response:
+        await trio.sleep(1)
+        failure = failures.get(int(asked.tickers[0]))
+        if isinstance(failure, Exception):
+            raise failure
+        return failure or well(asked)
+
+    targets = [target(str(number), engines=()) for number in range(count)]
+    made = stage(targets, script, {"qa": {"concurrency": concurrency, "attempts": 1}}, lambda: 0.0)
+    await made.play()
+    made.assert_nothing_lost()
+    return made
+
+
+DOWN: list[Response | Exception] = [
+    reply({}, 403),
+    reply({}, 500),
+    reply({}, 503),
+    TransportError("connection refused"),
+]
+
+
+@pytest.mark.parametrize("failure", DOWN)
+async def test_twenty_cards_in_a_row_stop_the_asking(
+    failure: Response | Exception, autojump_clock: trio.testing.MockClock
+) -> None:
+    made = await cards(dict.fromkeys(range(50, 200), failure))
+    assert made.shutdown.reason is ShutdownReason.QA_DOWN
+    assert (made.progress.cards.done, made.progress.cards.failed, made.progress.cards.not_attempted) == (50, 20, 130)
+
+
+async def test_cards_in_flight_are_awaited_when_the_asking_stops(autojump_clock: trio.testing.MockClock) -> None:
+    made = await cards(dict.fromkeys(range(200), DOWN[0]), concurrency=8)
+    assert made.shutdown.reason is ShutdownReason.QA_DOWN
+    assert not any(asked.cut_off for asked in made.world.asked)
+    assert 20 <= len(made.world.asked) <= 28
+
+
+async def test_over_half_of_at_least_fifty_stop_the_asking(autojump_clock: trio.testing.MockClock) -> None:
+    made = await cards({number: DOWN[number % 2] for number in range(200) if number % 3})
+    assert made.shutdown.reason is ShutdownReason.QA_DOWN
+    assert len(made.world.asked) == 50
+
+
+@pytest.mark.parametrize(
+    "failure", [reply({"status": "failed"}), Response(200, b"<html>"), reply({}, 422), reply({}, 404)]
+)
+async def test_answers_that_were_read_stop_nothing(failure: Response, autojump_clock: trio.testing.MockClock) -> None:
+    made = await cards(dict.fromkeys(range(200), failure))
+    assert made.shutdown.reason is None
+    assert made.progress.cards.failed == 200
+
+
+async def test_one_broken_card_type_stops_nothing(autojump_clock: trio.testing.MockClock) -> None:
+    async def script(asked: Asked) -> Response:
+        await trio.sleep(1)
+        return reply({"status": "failed"}) if asked.path == "/card/broken" else well(asked)
+
+    made = stage([target(str(number), ["broken", "fine"], ()) for number in range(60)], script)
+    await made.play()
+    assert made.shutdown.reason is None
+    assert (made.progress.cards.done, made.progress.cards.failed) == (60, 60)
+
+
+async def test_a_plan_without_data_calls_goes_straight_to_the_cards(autojump_clock: trio.testing.MockClock) -> None:
+    made = stage([target("A", engines=())], at_once)
+    await made.play()
+    assert [asked.engine for asked in made.world.asked] == ["qa"]

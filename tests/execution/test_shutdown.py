@@ -1,0 +1,89 @@
+"""At the deadline no call starts, no wait goes on, and what is in flight is treated by its price."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
+from job.engines.transport import Response
+from job.execution.shutdown import GRACE_SECONDS, ShutdownReason
+from tests.support.fakes import FOREVER, Asked, Script, Stage, reply, stage, target, well
+
+DEADLINE = 10.0
+
+
+async def until_the_deadline(made: Stage) -> float:
+    """Plays; how long after the deadline it was over."""
+
+    async def obey() -> None:
+        await trio.sleep(DEADLINE)
+        made.shutdown.request(ShutdownReason.DEADLINE, GRACE_SECONDS)
+
+    begun = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(obey)
+        await made.play()
+        nursery.cancel_scope.cancel()
+    made.assert_nothing_lost()
+    assert all(asked.time <= begun + DEADLINE for asked in made.world.asked), "a call that started after it"
+    return trio.current_time() - begun - DEADLINE
+
+
+def slow(engine: EngineName, seconds: float) -> Script:
+    async def answer(asked: Asked) -> Response:
+        await trio.sleep(seconds if asked.engine == engine else 0)
+        return well(asked)
+
+    return answer
+
+
+@pytest.mark.parametrize("engine", DATA_ENGINES)
+async def test_data_calls_are_cut_off_at_once(engine: EngineName, autojump_clock: MockClock) -> None:
+    made = stage([target("A"), target("B")], slow(engine, FOREVER))
+    assert await until_the_deadline(made) == pytest.approx(0, abs=0.01)
+    assert all(asked.cut_off for asked in made.world.of(engine))
+    assert made.world.of("qa") == []
+
+
+async def test_cards_in_flight_may_answer_within_the_grace(autojump_clock: MockClock) -> None:
+    made = stage([target(name) for name in "ABCDEFGH"], slow("qa", 6.0))
+    assert await until_the_deadline(made) == pytest.approx(2, abs=0.01)
+    assert made.progress.cards.done == 8
+    assert made.progress.cards.not_attempted == 0
+
+
+async def test_cards_that_do_not_answer_are_cut_off_after_the_grace(autojump_clock: MockClock) -> None:
+    made = stage([target(name) for name in "ABCDEFGH"], slow("qa", FOREVER))
+    assert await until_the_deadline(made) == pytest.approx(GRACE_SECONDS, abs=0.01)
+    assert (made.progress.cards.failed, made.progress.cards.not_attempted) == (4, 4)
+
+
+@pytest.mark.parametrize("engine", [*DATA_ENGINES, "qa"])
+@pytest.mark.parametrize("status", [429, 503])
+async def test_no_wait_reaches_past_it(engine: EngineName, status: int, autojump_clock: MockClock) -> None:
+    """Whether a call waits for its next attempt, or the whole engine is given time to find some room."""
+
+    async def answer(asked: Asked) -> Response:
+        await trio.sleep(0.1)
+        return reply({}, status, retry_after=30.0) if asked.engine == engine else well(asked)
+
+    made = stage([target(name) for name in "ABCDEFGH"], answer, {engine: {"attempts": 20, "batch_size": 1}})
+    assert await until_the_deadline(made) == pytest.approx(0, abs=0.2)
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_nothing_is_lost_whatever_is_going_on(seed: int, autojump_clock: MockClock) -> None:
+    jitter = random.Random(seed)
+
+    async def answer(asked: Asked) -> Response:
+        await trio.sleep(jitter.expovariate(1.0))
+        return reply({}, jitter.choice((429, 503, 500))) if jitter.random() < 0.3 else well(asked)
+
+    patient = {engine: {"attempts": 20} for engine in ALL_ENGINES}
+    made = stage([target(f"T{number}") for number in range(60)], answer, patient, jitter.random)
+    assert await until_the_deadline(made) <= GRACE_SECONDS + 0.01
+    assert made.shutdown.reason is ShutdownReason.DEADLINE

@@ -1,0 +1,147 @@
+"""A batch that breaks its engine is asked again in halves: one ticker is named, too large a size heals itself."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from job.engines.catalog import EngineName
+from job.engines.transport import Response, TransportError
+from job.execution.phases import EngineFailedError
+from job.execution.shutdown import ShutdownReason
+from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
+
+NAMES = [f"T{number}" for number in range(16)]
+SECONDS_A_TICKER = 10.0
+
+
+def breaking(how: str, strikes: Callable[[Asked], bool]) -> Script:
+    """An engine that fails so for the batches that match."""
+
+    async def answer(asked: Asked) -> Response:
+        await trio.sleep(SECONDS_A_TICKER * len(asked.tickers) if asked.engine != "qa" else 0)
+        if asked.engine == "qa" or not strikes(asked):
+            return well(asked)
+        match how:
+            case "reset":
+                raise TransportError("connection reset")
+            case "timeout":
+                await trio.sleep_forever()
+        return reply({}, int(how))
+
+    return answer
+
+
+def batches(script: Script, engine: EngineName = "trading", **settings: object) -> Stage:
+    targets = [target(name, engines=(engine,)) for name in NAMES]  # type: ignore[arg-type]
+    return stage(targets, script, {engine: {"batch_size": 8, "concurrency": 2, "timeout": 1000.0} | settings})
+
+
+PASSING = ["500", "502", "503", "504", "reset", "timeout"]
+
+
+@pytest.mark.parametrize("how", PASSING)
+@pytest.mark.parametrize("engine", ["financial", "trading"])
+async def test_a_poisonous_ticker_is_named_instead_of_its_neighbours(
+    how: str, engine: EngineName, autojump_clock: MockClock
+) -> None:
+    made = batches(breaking(how, lambda asked: "T5" in asked.tickers), engine)
+    with pytest.raises(EngineFailedError) as error:
+        await made.play()
+    assert str(error.value).startswith(f"the {engine} engine failed for T5 after ")
+    asked = Counter(asked.tickers for asked in made.world.of(engine) if "T5" in asked.tickers)
+    sizes = [len(tickers) for tickers in asked]
+    assert sizes == [8, 4, 2, 1]
+    assert [asked[tickers] for tickers in asked] == [1, 1, 1, 4], "halving costs no attempt, and the last has them all"
+    assert made.world.of("qa") == []
+    made.assert_nothing_lost()
+
+
+@pytest.mark.parametrize("how", PASSING)
+async def test_a_batch_size_that_is_too_large_heals_itself_and_is_learnt(how: str, autojump_clock: MockClock) -> None:
+    """Two batches of eight are on their way when it shows; nothing larger than what works is asked for afterwards."""
+    many = [target(f"T{number}", engines=("trading",)) for number in range(80)]
+    settings = {"batch_size": 8, "concurrency": 2, "timeout": 1000.0}
+    made = stage(many, breaking(how, lambda asked: len(asked.tickers) > 3), {"trading": settings})
+    await made.play()
+    made.assert_nothing_lost()
+    assert made.progress.engines["trading"].done == 80
+    assert made.progress.cards.done == 80
+    sizes = Counter(len(asked.tickers) for asked in made.world.of("trading"))
+    assert sizes[8] == 2
+    assert sizes[4] <= 4
+    done = [asked.tickers for asked in made.world.of("trading") if len(asked.tickers) <= 3]
+    assert Counter(ticker for tickers in done for ticker in tickers) == {f"T{number}": 1 for number in range(80)}
+
+
+async def test_an_engine_whose_own_timeout_is_too_short_for_the_batch_heals_as_well(
+    autojump_clock: MockClock,
+) -> None:
+    """Five tickers take 50 s where a request may take 45: the calls are cut off by us, not answered."""
+    made = batches(breaking("500", lambda _asked: False), batch_size=5, timeout=45.0)
+    await made.play()
+    assert made.progress.engines["trading"].done == len(NAMES)
+    made.assert_nothing_lost()
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 422])
+async def test_what_does_not_pass_is_not_halved(status: int, autojump_clock: MockClock) -> None:
+    made = batches(breaking(str(status), lambda _asked: True))
+    with pytest.raises(EngineFailedError):
+        await made.play()
+    assert {len(asked.tickers) for asked in made.world.of("trading")} == {8}
+
+
+async def test_a_429_is_not_halved(autojump_clock: MockClock) -> None:
+    rejected: list[Asked] = []
+
+    def strikes(asked: Asked) -> bool:
+        rejected.append(asked)
+        return len(rejected) <= 3
+
+    made = batches(breaking("429", strikes))
+    await made.play()
+    assert {len(asked.tickers) for asked in made.world.of("trading")} == {8}
+    assert made.progress.engines["trading"].done == len(NAMES)
+
+
+async def test_a_batch_of_which_some_were_done_is_halved_for_the_others(autojump_clock: MockClock) -> None:
+    async def script(asked: Asked) -> Response:
+        await trio.lowlevel.checkpoint()
+        count = len(made.world.of("trading"))
+        if asked.engine != "trading" or count > 2:
+            return well(asked)
+        if count == 2:
+            return reply({}, 500)
+        bad = {"T1", "T2", "T3"}
+        results = {name: {"status": "failed" if name in bad else "success"} for name in asked.tickers}
+        return reply({"message": "", "results": results})
+
+    made = batches(script, concurrency=1)
+    await made.play()
+    assert [asked.tickers for asked in made.world.of("trading")][:4] == [
+        tuple(NAMES[:8]), ("T1", "T2", "T3"), ("T1", "T2"), ("T3",),
+    ]  # fmt: skip
+    made.assert_nothing_lost()
+
+
+@pytest.mark.parametrize("moment", [1.0, 81.0, 81.3, 82.5, 121.0, 125.0])
+async def test_halves_that_wait_are_accounted_for_when_the_run_stops(moment: float, autojump_clock: MockClock) -> None:
+    made = batches(breaking("500", lambda asked: len(asked.tickers) > 2), concurrency=1)
+
+    async def stop() -> None:
+        await trio.sleep(moment)
+        made.shutdown.request(ShutdownReason.DEADLINE, 5.0)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop)
+        await made.play()
+    assert trio.current_time() == pytest.approx(moment, abs=0.01)
+    made.assert_nothing_lost()
+    asked = {ticker for asked in made.world.asked for ticker in asked.tickers}
+    finished = {ticker for event in made.world.finished for ticker in event.call.targets}
+    assert finished == asked, "halves that nobody had taken were asked for in a larger batch"

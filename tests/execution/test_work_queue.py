@@ -1,0 +1,92 @@
+"""Each piece of work is given out once, parts before what is fresh, until nothing is left nor under way."""
+
+from __future__ import annotations
+
+from math import inf
+
+import trio
+from trio.testing import MockClock, wait_all_tasks_blocked
+
+from job.execution.work_queue import WorkQueue
+
+
+async def test_all_is_given_out_once_and_then_it_is_over(autojump_clock: MockClock) -> None:
+    queue, given = WorkQueue(iter(range(100))), []
+
+    async def work() -> None:
+        while (piece := await queue.get()) is not None:
+            given.append(piece)
+            await trio.sleep(piece % 7)
+            queue.task_done()
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(8):
+            nursery.start_soon(work)
+    assert sorted(given) == list(range(100))
+    assert queue.remaining() == []
+
+
+async def test_parts_come_before_what_is_fresh(autojump_clock: MockClock) -> None:
+    queue = WorkQueue(iter("abc"))
+    assert await queue.get() == "a"
+    queue.put("a1", "a2")
+    queue.task_done()
+    assert [await queue.get() for _ in range(4)] == ["a1", "a2", "b", "c"]
+
+
+async def test_who_finds_nothing_waits_for_parts_of_what_is_under_way(autojump_clock: MockClock) -> None:
+    queue, given = WorkQueue(iter(["batch"])), []
+
+    async def work() -> None:
+        while (piece := await queue.get()) is not None:
+            given.append((piece, trio.current_time()))
+            await trio.sleep(5)
+            if piece == "batch":
+                queue.put("first", "second")
+            queue.task_done()
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(work)
+    assert [piece for piece, _ in given] == ["batch", "first", "second"]
+    assert given[1][1] == given[2][1], "two workers at the same time"
+
+
+async def test_parts_that_nobody_took_are_left_over() -> None:
+    queue = WorkQueue(iter(["batch"]))
+    await queue.get()
+    queue.put("first", "second")
+    assert queue.remaining() == ["first", "second"]
+
+
+async def test_what_is_fresh_is_held_back_while_there_is_no_room(autojump_clock: MockClock) -> None:
+    room, given = [inf], []
+    queue = WorkQueue(iter(range(10)), lambda: room[0])
+
+    async def work() -> None:
+        while (piece := await queue.get()) is not None:
+            given.append((trio.current_time(), piece))
+            await trio.sleep(1)
+            room[0] = 2 if piece < 6 else inf
+            queue.task_done()
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(work)
+    assert [sum(time == moment for time, _ in given) for moment in range(5)] == [4, 2, 2, 2, 0]
+
+
+async def test_one_is_let_in_though_there_is_room_for_none() -> None:
+    queue = WorkQueue(iter("ab"), lambda: 0)
+    assert await queue.get() == "a"
+    async with trio.open_nursery() as nursery:
+        got: list[str | None] = []
+
+        async def take() -> None:
+            got.append(await queue.get())
+
+        nursery.start_soon(take)
+        await wait_all_tasks_blocked()
+        assert got == []
+        queue.task_done()
+    assert got == ["b"]

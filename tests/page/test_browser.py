@@ -1,0 +1,132 @@
+"""The page of a run in a real browser: by day, by night, on a phone, on paper, by keyboard, without a network."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from job.page.render import render_page
+from tests.page.test_render import HOSTILE, some_fail
+from tests.support.browser import CHROMIUM, Browser, open_browser
+from tests.support.nights import Night
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium"),
+]
+NAMES = ["AAPL", "^GSPC", "美联储", "Rate vs Inflation"]
+NIGHTS = {
+    "good": Night(NAMES, ["news_card", "price_card"]),
+    "failed": Night(NAMES, ["news_card", "price_card"], fate=some_fail),
+    "large": Night([f"{number:05}.SS" for number in range(4000)], list("abcde"), fate=some_fail),
+    "hostile": Night(HOSTILE, ["news_card"], fate=lambda _, number: ([], "denied", HOSTILE[number % 9], 200)),
+}
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> dict[str, Path]:
+    files = {name: tmp_path / f"{name}.html" for name in NIGHTS}
+    for name, night in NIGHTS.items():
+        good = name == "good"
+        told = night.told(*(() if good else ("cards_missing", 3, "Cards are missing.")), project="cards")
+        files[name].write_bytes(render_page(*told))
+    return files
+
+
+@pytest.mark.parametrize("name", NIGHTS)
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("dark", [False, True])
+def test_opens_from_disk_without_a_complaint(
+    browser: Browser, pages: dict[str, Path], name: str, width: int, dark: bool
+) -> None:
+    browser.complaints.clear()
+    browser.requests.clear()
+    browser.open(pages[name], width, dark=dark)
+    text = browser.value("document.body.innerText")
+    for words in ("planned", "not attempted", "Timeline", "Engines", "This run", "Calls in flight, and their bound"):
+        assert words in text
+    assert ("All 8 cards are there" in text) == (name == "good")
+    assert ("What to do:" in text) == (name != "good")
+    if name != "hostile":
+        assert "barrier" in text
+    assert browser.value("document.documentElement.scrollWidth") <= width, "something sticks out"
+    assert browser.value("document.scripts.length") == 0
+    assert browser.complaints == []
+    assert browser.requests == [pages[name].as_uri()]
+
+
+def _brightness(browser: Browser, selector: str, what: str) -> float:
+    colour = browser.value(f"getComputedStyle(document.querySelector('{selector}')).{what}")
+    parts = [float(part) / 255 for part in colour.partition("(")[2].rstrip(")").split(",")[:3]]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("name", ["good", "failed"])
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize(
+    ("front", "back"), [("h1", ".verdict"), (".when", ".verdict"), (".tile dt", ".tile"), (".note, .legend", ".time"),
+                        (".about a", ".about"), ("footer, .about dt", ".about")]
+)  # fmt: skip
+def test_can_be_read_by_day_and_by_night(
+    browser: Browser, pages: dict[str, Path], name: str, dark: bool, front: str, back: str
+) -> None:
+    browser.open(pages[name], dark=dark)
+    assert (_brightness(browser, "body", "backgroundColor") < 0.1) == dark
+    bright = sorted((_brightness(browser, front, "color"), _brightness(browser, back, "backgroundColor")))
+    assert (bright[1] + 0.05) / (bright[0] + 0.05) >= 4.5, "the contrast that WCAG's level AA asks for"
+
+
+def test_everything_can_be_reached_by_keyboard(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["failed"])
+    reached = []
+    for _ in range(60):
+        browser.press("Tab", 9)
+        here = browser.value("document.activeElement.tagName + ' ' + document.activeElement.innerText.slice(0, 40)")
+        if here.startswith("BODY"):
+            break
+        assert browser.value("getComputedStyle(document.activeElement).outlineStyle") != "none"
+        reached.append(here)
+    assert reached[0] == "A To the timeline"
+    assert any(place.startswith("SUMMARY Attempts and last answers") for place in reached)
+    assert any(place.startswith("SUMMARY Every call") for place in reached)
+    assert any(place.startswith("A in Google's console") for place in reached)
+
+
+def test_details_open_by_keyboard(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["failed"])
+    browser.value("[...document.querySelectorAll('summary')].at(-1).focus()")
+    opened = "[...document.querySelectorAll('details')].at(-1).open"
+    assert browser.value(opened) is False
+    browser.press("Enter", 13, "\r")
+    assert browser.value(opened) is True
+
+
+def test_paper_shows_also_what_is_folded_on_the_screen(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["failed"], dark=True, media="print")
+    last = "[...document.querySelectorAll('details')].at(-1)"
+    assert browser.value(f"{last}.open") is False
+    assert browser.value(f"{last}.getBoundingClientRect().height") > 300
+    assert _brightness(browser, "body", "backgroundColor") > 0.9
+    printed = browser.printed()
+    assert printed.startswith(b"%PDF")
+    browser.open(pages["large"])
+    assert browser.printed().count(b"/Type /Page\n") < 40
+
+
+def test_a_picture_shows_something(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
+    browser.open(pages["large"])
+    browser.screenshot(tmp_path / "large.png")
+    data = (tmp_path / "large.png").read_bytes()
+    start = data.index(b"IDAT") + 4
+    length = int.from_bytes(data[start - 8 : start - 4])
+    assert len(set(zlib.decompressobj().decompress(data[start : start + length]))) > 20

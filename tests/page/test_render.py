@@ -1,0 +1,366 @@
+"""The page of a run tells the truth about it, whatever the ids and answers are, and stays readable at any size."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta, timezone
+from io import StringIO
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from job.engines.catalog import ALL_ENGINES, EngineName
+from job.engines.failures import Cause, remedy
+from job.execution.progress import CardTotals
+from job.page.render import render_page
+from job.page.summary import headline, severity
+from job.page.time_scale import WIDTH, time_scale_of
+from job.records.history import RecordedRun
+from job.records.report import UNFINISHED, FailedCall, RunReport
+from job.records.timeline import CALLS_KEPT, FAILURES_KEPT, Timeline
+from job.reporting.terminal import as_text
+from job.text import duration, text
+from tests.simulators.job import ROOT
+from tests.support.nights import Night
+from tests.support.parsed import Parsed
+
+NAMES = ["AAPL", "^GSPC", "美联储", "Rate vs Inflation"]
+KNOWN_TAGS = {
+    *(
+        "html",
+        "head",
+        "meta",
+        "link",
+        "title",
+        "style",
+        "body",
+        "main",
+        "section",
+        "header",
+        "div",
+        "p",
+        "span",
+        "b",
+        "i",
+    ),
+    *("h1", "h2", "h3", "a", "dl", "dt", "dd", "small", "code", "details", "summary", "bdi"),
+    *("table", "thead", "tbody", "tr", "th", "td", "svg", "g", "path", "rect", "circle"),
+}
+
+
+def some_fail(engine: EngineName, number: int) -> Any:
+    """Cards 1 and 4 are not made, one of them after other answers."""
+    if engine == "qa" and number == 1:
+        return ["HTTP 503", "HTTP 503"], "denied", "failed: no", 200
+    if engine == "qa" and number == 4:
+        return [], "status", "HTTP 403: Forbidden", 403
+    return [], None, None, 200
+
+
+def told(fate: Any = some_fail, **changes: Any) -> tuple[RunReport, Timeline]:
+    report, timeline = Night(NAMES, ["news_card", "price_card"], fate=fate).told(
+        "cards_missing", 3, "CardTotals are missing."
+    )
+    return report.model_copy(update=changes), timeline
+
+
+def page(report: RunReport, timeline: Timeline) -> Parsed:
+    return Parsed(render_page(report, timeline).decode())
+
+
+def test_shows_the_outcome_the_cards_and_every_failure_with_what_to_do() -> None:
+    report, timeline = told()
+    shown = page(report, timeline)
+    assert {name: shown.tiles[name] for name in ("planned", "generated", "skipped", "failed", "not attempted")} == {
+        "planned": 8, "generated": 6, "skipped": 0, "failed": 2, "not attempted": 0,
+    }  # fmt: skip
+    assert "2 of 8 cards are missing" in shown.text
+    assert "python -m job resume cards-nightly-x7k2p" in shown.text
+    assert "QA engine: 1 card failed AAPL price_card" in shown.text
+    assert "before: HTTP 503 (2 times)" in shown.text
+    assert "HTTP 403: Forbidden" in shown.text
+    assert "Grant roles/run.invoker" in shown.text
+    assert "barrier" in shown.text
+    assert "generation 1763949603123456" in shown.text
+    assert report.trace_id in shown.text
+    for call in timeline.lanes["qa"].kept:  # every call of a small run with its span
+        assert call.traceparent[36:52] in shown.text
+
+
+def test_needs_nothing_but_itself() -> None:
+    shown = page(*told(project="p"))
+    for tag, attributes in shown.tags:
+        assert tag in KNOWN_TAGS
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            if name in {"src", "href"} and tag != "a":
+                assert str(value).startswith("data:")
+    links = [attributes["href"] or "" for tag, attributes in shown.tags if tag == "a"]
+    assert all(link.startswith(("#", "https://console.cloud.google.com/")) for link in links)
+    assert "@import" not in shown.source
+    assert "url(" not in shown.source
+
+
+def test_links_to_the_console_where_the_project_is_known() -> None:
+    linked = page(*told(project="my-project", execution="cards-x"))
+    links = [str(attributes["href"]) for tag, attributes in linked.tags if tag == "a"]
+    assert any("tid=" in link and "project=my-project" in link for link in links)
+    assert any("execution_name" in link and "cards-x" in link for link in links)
+    assert any("AAPL" in link for link in links), "the log of a failed target"
+    plain = page(*told())
+    assert [attributes["href"] for tag, attributes in plain.tags if tag == "a"] == ["#time"]
+
+
+HOSTILE = [
+    "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "</title></style></svg><b>", "' onmouseover='x",
+    "&amp;&lt;", "\u202egnp.exe", "\x00\x1b[31m", "a" * 5000, "]]>", "<!--", "\ud800", "{}%s{0}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_what_comes_from_outside_stays_text(hostile: str) -> None:
+    def fate(engine: EngineName, number: int) -> Any:
+        return ([hostile], "denied", hostile, 200) if number % 2 else ([hostile], None, None, 200)
+
+    night = Night([hostile, f"{hostile}2"], [hostile], fate=fate)
+    report, timeline = night.told("cards_missing", 3, hostile)
+    outside: dict[str, Any] = {
+        "run_id": hostile,
+        "day": hostile,
+        "version": hostile,
+        "commit": hostile,
+        "config_uri": hostile,
+    }
+    outside |= {"config_generations": {hostile: hostile}, "project": hostile, "execution": hostile}
+    shown, plain = page(report.model_copy(update=outside), timeline), page(*told())
+    assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
+    known = {name for _, attributes in plain.tags for name in attributes} | {"open", "title"}
+    assert {name for _, attributes in shown.tags for name in attributes} <= known
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", shown.source)
+
+
+@given(st.text(max_size=60))
+def test_text_is_text_anywhere(value: str) -> None:
+    shown = Parsed(f'<p title="{text(value)}">{text(value)}</p>')
+    assert [tag for tag, _ in shown.tags] == ["p"]
+    assert list(shown.tags[0][1]) == ["title"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "cards", "words", "colour"),
+    [
+        ("succeeded", CardTotals(planned=8, generated=5, skipped=3), "All 8 cards are there", "good"),
+        ("succeeded", CardTotals(), "All data are prepared", "good"),
+        ("cards_missing", CardTotals(planned=8, generated=7, failed=1), "1 of 8 cards is missing", "bad"),
+        ("data_engine_failed", CardTotals(planned=8, not_attempted=8), "No card was made: a data engine failed", "bad"),
+        ("data_engine_failed", CardTotals(planned=8, skipped=3, not_attempted=5), "5 of 8 cards are missing", "bad"),
+        (
+            "deadline",
+            CardTotals(planned=8, generated=5, not_attempted=3),
+            "The deadline passed: 3 of 8 cards are",
+            "warn",
+        ),
+        ("qa_engine_down", CardTotals(planned=8, failed=8), "The QA engine is down: 8 of 8 cards are missing", "bad"),
+        ("interrupted", CardTotals(planned=8, not_attempted=8), "Interrupted: 8 of 8 cards are missing", "warn"),
+        ("unforeseen", CardTotals(planned=8, generated=8), "The job has a bug: not everything is done", "bad"),
+        (
+            UNFINISHED,
+            CardTotals(planned=8, generated=5, not_attempted=3),
+            "Not closed: 3 of 8 cards are missing",
+            "warn",
+        ),
+    ],
+)
+def test_the_headline_says_what_is_missing(outcome: str, cards: CardTotals, words: str, colour: str) -> None:
+    report, _ = told(outcome=outcome, cards=cards)
+    assert headline(report).startswith(words)
+    assert severity(report) == colour
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [
+        ("deadline", "Go on with"),
+        ("interrupted", "Go on with"),
+        ("lease_lost", "Once no other run is at work"),
+        ("cards_missing", "Once that is put right"),
+    ],
+)
+def test_what_has_only_to_be_resumed_asks_for_no_repair(outcome: str, words: str) -> None:
+    report, timeline = told(outcome=outcome)
+    assert words in page(report, timeline).text
+
+
+@pytest.mark.parametrize(("cause", "colour"), [(Cause.INTERRUPTED, "warn"), (Cause.STATUS, "bad")])
+def test_cards_that_were_cut_off_are_no_failure_of_the_night(cause: Cause, colour: str) -> None:
+    report, _ = told(outcome="deadline", cards=CardTotals(planned=8, generated=7, failed=1))
+    failed = FailedCall(
+        engine="qa",
+        targets=("A",),
+        card_type="a",
+        cause=cause,
+        status=None,
+        reason="",
+        attempts=1,
+        traceparent="",
+        remedy="",
+    )
+    assert severity(report.model_copy(update={"failures": (failed,)})) == colour
+
+
+def test_what_a_later_attempt_did_has_not_failed() -> None:
+    timeline = Timeline()
+    results = list(Night(NAMES, ["news_card"], fate=some_fail).results())
+    for result in results:
+        timeline.add(result)
+    assert [call.targets[0] for call in timeline.failures] == ["^GSPC"]
+    failed = next(result for result in results if not result["done"])
+    timeline.add({**failed, "done": True, "cause": None, "reason": None, "started": failed["started"] + 9000})
+    assert timeline.failures == []
+
+
+def test_a_resumed_run_shows_both_attempts_and_cuts_out_the_time_between() -> None:
+    report, timeline = told()
+    for result in list(Night(NAMES, ["news_card"]).results())[-2:]:
+        timeline.add({**result, "started": result["started"] + 90_000, "ended": result["ended"] + 90_000})
+    shown = page(report.model_copy(update={"attempts": report.attempts * 2}), timeline)
+    assert re.search(r"2[45] h \d+ min idle", shown.text)
+    assert "2 attempts" in shown.text
+    assert "attempt 2" in shown.text
+
+
+def test_an_attempt_after_a_killed_one_is_not_taken_for_the_whole_run() -> None:
+    report, timeline = told()
+    (attempt,) = report.attempts
+    assert "the last attempt took" not in page(report, timeline).text
+    later = datetime.fromisoformat(report.started) + timedelta(minutes=9)
+    only = attempt.model_copy(update={"started": later.isoformat()})
+    shown = page(report.model_copy(update={"attempts": (only,), "seconds": 4.0}), timeline).text
+    assert "the last attempt took 4.00 s" in shown
+    assert "Calls and retries are those of the last attempt" in shown
+
+
+def test_a_terminal_of_eighty_columns_shows_the_whole_table() -> None:
+    report, timeline = told()
+    engine = report.engines["qa"].model_copy(update={"p50_seconds": 112.5, "p95_seconds": 298.25, "calls": 1234})
+    console = Console(width=80, file=StringIO(), highlight=False)
+    as_text(RecordedRun(report.model_copy(update={"engines": {"financial": engine, "qa": engine}}), timeline), console)
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert all(word in shown for word in ("financial", "not attempted", "112.50 s", "298.25 s"))
+
+
+@given(
+    st.lists(st.tuples(st.floats(0, 1e6), st.floats(0.1, 1e4)).map(lambda pair: (pair[0], sum(pair))), min_size=1),
+    st.sampled_from([UTC, timezone(timedelta(hours=8)), timezone(timedelta(hours=-3.5))]),
+)
+def test_time_runs_from_left_to_right(spans: list[tuple[float, float]], zone: timezone) -> None:
+    spans = [(began + 1.7e9, ended + 1.7e9) for began, ended in spans]
+    axis = time_scale_of(spans, zone)
+    moments = sorted(moment for span in spans for moment in span)
+    places = [axis.x(moment) for moment in moments]
+    assert places == sorted(places)
+    assert places[0] == 0
+    assert places[-1] == pytest.approx(WIDTH)
+    assert len(list(axis.ticks())) <= 8 + len(axis.segments)
+
+
+def test_clock_times_are_those_of_the_runs_zone() -> None:
+    axis = time_scale_of([(0.0, 3600.0)], timezone(timedelta(hours=8)))
+    assert axis.clock(0) == "08:00:00"
+    assert "08:10" in [label for _, label in axis.ticks()]
+    assert datetime.fromtimestamp(0, UTC).hour == 0
+
+
+def test_there_is_something_to_do_about_everything() -> None:
+    causes = [*Cause, "of another version", None]
+    statuses = [None, 200, 302, 401, 403, 404, 429, 500, 503, 504, 418]
+    for engine, cause, status in product(ALL_ENGINES, causes, statuses):
+        said = remedy(engine, cause, status, "", batch=5)
+        assert said.endswith(".")
+        assert not set("{}") & set(said)
+
+
+def test_remedies_name_what_to_turn() -> None:
+    assert "roles/run.invoker" in remedy("news", "status", 403, "", batch=1)
+    assert "NEWS_ENGINE_AUDIENCE" in remedy("news", "status", 401, "", batch=1)
+    assert "FINANCIAL_ENGINE_BATCH_SIZE" in remedy("financial", "timeout", None, "", batch=5)
+    assert "BATCH_SIZE" not in remedy("qa", "timeout", None, "", batch=1)
+    assert "QA engine's log by the trace" in remedy("qa", "denied", 200, "", batch=1)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"), [(0.123, "0.12 s"), (12.34, "12.3 s"), (60, "1 min"), (247, "4 min 7 s"), (7260, "2 h 1 min")]
+)
+def test_durations_are_those_of_people(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_a_run_that_called_nobody_has_a_page() -> None:
+    report, timeline = Night([], []).told("unforeseen", 70, "The job has a bug.")
+    shown = page(report, timeline)
+    assert "Nothing was called." in shown.text
+
+
+def test_of_many_failures_as_many_are_kept_as_a_page_can_show() -> None:
+    night = Night(
+        [f"T{n}" for n in range(3000)],
+        ["a"],
+        fate=lambda engine, _: ([], "denied", "x" * 3000, 200) if engine == "qa" else ([], None, None, 200),
+    )
+    report, timeline = night.told("cards_missing", 3, "x")
+    assert len(timeline.failures) == FAILURES_KEPT
+    assert timeline.failed("qa") == 3000
+    data = render_page(report, timeline)
+    assert len(data) < 2_000_000
+    assert "And 2,000 more, each with a line in the log." in Parsed(data.decode()).text
+
+
+LARGE = """
+import json, re, sys, time
+from job.page import render
+from tests.nights import Night
+night = Night([f"{n:06}.SS" for n in range(20000)], list("abcde"),
+              fate=lambda e, n: (["HTTP 503"] * (n % 50 == 3), "denied" if n % 2000 == 7 else None, "no", 200),
+              concurrency={"financial": 4, "trading": 4, "news": 64, "qa": 256})
+report, timeline = night.told("cards_missing", 3, "Cards are missing.")
+def peak():  # `ru_maxrss` starts from the memory of the process that started this one
+    with open("/proc/self/status") as account:
+        return int(re.search(r"VmHWM:\\s+(\\d+) kB", account.read())[1])
+before = peak()
+kept = sum(len(part) * part.itemsize for lane in timeline.lanes.values()
+           for part in (lane.started, lane.ended, lane.states, lane.limits, lane.failed_started, lane.failed_ended))
+began = time.perf_counter()
+data = render(report, timeline)
+seconds = time.perf_counter() - began
+sys.stdout.buffer.write(data)
+grown = peak() - before
+print(json.dumps({"kept": kept, "seconds": seconds, "grown": grown * 1024, "rss": before * 1024}), file=sys.stderr)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="measured from Linux's account of the process")
+def test_a_hundred_thousand_cards_make_a_small_page_soon() -> None:
+    done = subprocess.run([sys.executable, "-c", LARGE], cwd=ROOT, capture_output=True, check=True, timeout=100)
+    measured = json.loads(done.stderr)
+    assert measured["seconds"] < 5
+    assert measured["kept"] < 5_000_000
+    assert measured["grown"] < 64 * 2**20
+    assert len(done.stdout) < 2_000_000
+    shown = Parsed(done.stdout.decode())
+    assert shown.tiles["planned"] == 100_000
+    assert shown.tiles["failed"] == 50
+    assert "retries and failures hang below" in shown.text
+
+
+def test_a_lane_with_few_calls_shows_each_of_them() -> None:
+    report, timeline = told()
+    bars = sum(tag == "g" for tag, _ in page(report, timeline).tags)
+    assert bars >= sum(map(len, timeline.lanes.values())) < CALLS_KEPT

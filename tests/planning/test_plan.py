@@ -1,0 +1,199 @@
+"""The plan holds every call exactly once, and its counts are those of its calls."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from typing import Literal
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from job.config.fields import ID_LIMIT
+from job.config.schema import IDS, LlmConfig
+from job.engines.calls import Call, card, financial, news, trading
+from job.engines.catalog import EngineName, Kind
+from job.engines.http_connection import Origin
+from job.identity import RunIdentity
+from job.planning.plan import Plan
+from job.planning.targets import Target
+from tests.support.fakes import plan_of, settings_of, target
+
+REAL_IDS = ["AAPL", "BRK.B", "0700.HK", "600519.SS", "^GSPC", "BTC-USD", "EURUSD=X", "GC=F", "Elon_Musk", "美联储"]
+REAL_IDS += ["Rate vs Inflation"]
+DATA: tuple[Literal["financial", "trading", "news"], ...] = ("financial", "trading", "news")
+
+targets = st.lists(
+    st.builds(
+        target,
+        st.text(st.characters(codec="utf-8"), min_size=1, max_size=8),
+        st.lists(st.sampled_from(["a", "b", "c"]), unique=True),
+        st.lists(st.sampled_from(DATA), unique=True),
+    ),
+    unique_by=lambda made: made.id,
+    max_size=12,
+)
+
+
+@given(targets, st.integers(1, 5))
+def test_counts_are_those_of_the_calls(made: list[Target], size: int) -> None:
+    plan = plan_of(made, settings_of({"financial": {"batch_size": size}, "trading": {"batch_size": size}}))
+    for engine in DATA:
+        asked = [name for call in plan.calls(engine) for name in call.targets]
+        assert asked == [each.id for each in made if engine in each.engines]
+        assert plan.count(engine) == len(asked)
+        assert all(1 <= len(call.targets) <= (size if engine != "news" else 1) for call in plan.calls(engine))
+    cards = [(call.targets[0], call.card_type) for call in plan.calls("qa")]
+    assert cards == [(each.id, name) for each in made for name in each.card_types]
+    assert plan.count("qa") == len(cards)
+    assert all(plan.count(engine) for engine in plan.engines())
+    keys = Counter(
+        RunIdentity("r").idempotency_key(*call.fingerprint) for engine in plan.engines() for call in plan.calls(engine)
+    )
+    assert set(keys.values()) <= {1}
+
+
+def test_batches_are_filled_before_another_is_begun() -> None:
+    plan = plan_of([target(name) for name in "ABCDE"], settings_of({"trading": {"batch_size": 2}}))
+    assert [call.targets for call in plan.calls("trading")] == [("A", "B"), ("C", "D"), ("E",)]
+    assert [json.loads(call.body or b"") for call in plan.calls("trading")][-1] == {"tickers": ["E"]}
+
+
+def test_an_empty_batch_cannot_be_made() -> None:
+    """The financial engine would refresh its own default list."""
+    for make in (financial, trading):
+        with pytest.raises(ValueError, match="a batch needs a ticker"):
+            make([])
+
+
+def test_the_entrys_date_beats_the_runs() -> None:
+    dated = Target("B", "equity", "B", "2026-01-02", ("news",), ("c",))
+    plan = plan_of([target("A"), dated], settings_of(), date="2026-11-24")
+    assert [json.loads(call.body or b"") for call in plan.calls("news")] == [
+        {"date": "2026-11-24"},
+        {"date": "2026-01-02"},
+    ]
+    assert [parameters(call).get("date_str") for call in plan.calls("qa")] == ["2026-11-24", "2026-01-02"]
+
+
+def test_without_a_date_the_engines_use_their_own_today() -> None:
+    plan = plan_of([target("A")], settings_of())
+    assert [call.body for call in plan.calls("news")] == [b'{"date":null}']
+    assert [parameters(call) for call in plan.calls("qa")] == [{"ticker": "A"}]
+    assert [call.body for call in plan.calls("qa")] == [None]
+
+
+def test_an_entrys_parameters_beat_llm_config() -> None:
+    models = {"default": {"backend": "b", "model_name": "m"}, "tasks": {"c": {"model_name": "n"}}}
+    own = Target("A", "equity", "A", None, (), ("c", "d"), (("model_name", "mine"), ("x", "1")))
+    plan = Plan((own, target("B", ["c"])), LlmConfig.model_validate(models), None, {})
+    assert [parameters(call) for call in plan.calls("qa")] == [
+        {"ticker": "A", "preferred_llm_backend": "b", "model_name": "mine", "x": "1"},
+        {"ticker": "A", "preferred_llm_backend": "b", "model_name": "mine", "x": "1"},
+        {"ticker": "B", "preferred_llm_backend": "b", "model_name": "n"},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("own", "sent"),
+    [
+        ({"preferred_llm_backend": "other"}, {"preferred_llm_backend": "other"}),
+        ({"preferred_llm_backend": "b"}, {"preferred_llm_backend": "b", "model_name": "m"}),
+        (
+            {"preferred_llm_backend": "other", "model_name": "mine"},
+            {"preferred_llm_backend": "other", "model_name": "mine"},
+        ),
+    ],
+)
+def test_a_model_stays_with_its_backend(own: dict[str, str], sent: dict[str, str]) -> None:
+    models = LlmConfig.model_validate({"default": {"backend": "b", "model_name": "m"}})
+    entry = Target("A", "equity", "A", None, (), ("c",), tuple(own.items()))
+    assert [parameters(call) for call in Plan((entry,), models, None, {}).calls("qa")] == [{"ticker": "A", **sent}]
+
+
+def parameters(call: Call) -> dict[str, str]:
+    pairs = parse_qsl(urlsplit(call.path).query, keep_blank_values=True, strict_parsing=True)
+    assert len(dict(pairs)) == len(pairs), "a parameter twice"
+    return dict(pairs)
+
+
+def is_id(text: str) -> bool:
+    try:
+        IDS.validate_python([text])
+    except ValueError:
+        return False
+    return True
+
+
+ids = (
+    st.text(st.characters(codec=None), min_size=1, max_size=ID_LIMIT)
+    | st.text("./\\?#%&=+;:@!$'()*, ~25eEfF{}|^`<>\"\x7f", min_size=1, max_size=12)
+    | st.text(".%2eE5", min_size=1, max_size=8)
+).filter(is_id)
+
+
+def as_sent(call: Call, prefix: str = "") -> tuple[list[str], str]:
+    """The path's segments and the query as a server reads them, after the connection has had its way with the URL."""
+    url = f"https://engine.example{prefix}{call.path}"
+    request = Origin.of(url).request("POST", url, {}, call.body)
+    raw_path, _, query = request.url.target.decode("ascii").partition("?")
+    assert request.url.host == b"engine.example"
+    return [unquote(segment, errors="strict") for segment in raw_path.split("/")], query
+
+
+@pytest.mark.parametrize("prefix", ["", "/base"])
+@given(name=ids, kind=st.sampled_from(("equity", "topic", "person")))
+def test_a_news_id_never_leaves_its_segment(prefix: str, name: str, kind: Kind) -> None:
+    segments, query = as_sent(news(name, kind, name, None), prefix)
+    base = {
+        "equity": ["", "batch", "process_ticker"],
+        "topic": ["", "batch", "process_topic", "dynamic"],
+        "person": ["", "batch", "process_person", "dynamic"],
+    }[kind]
+    assert segments == [*prefix.split("/"), *base[1:], name]
+    assert query == ""
+
+
+@given(name=ids, card_type=ids, extra=st.dictionaries(ids, st.text(st.characters(codec="utf-8"))))
+def test_a_cards_ids_never_leave_segment_or_parameter(name: str, card_type: str, extra: dict[str, str]) -> None:
+    extra.pop("ticker", None)
+    segments, query = as_sent(card(name, card_type, None, extra.items()))
+    assert segments == ["", "card", card_type]
+    assert parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict") == [
+        ("ticker", name),
+        *extra.items(),
+    ]
+
+
+@given(st.lists(ids, min_size=1, max_size=5))
+def test_a_batchs_ids_come_back_from_its_body(names: list[str]) -> None:
+    for make, path in ((financial, "/batch_refresh"), (trading, "/trading_data/batch_refresh")):
+        call = make(names)
+        assert call.path == path
+        assert json.loads(call.body or b"") == {"tickers": names}
+
+
+@pytest.mark.parametrize("name", REAL_IDS)
+def test_the_real_ids_work(name: str) -> None:
+    assert is_id(name)
+    assert as_sent(news(name, "equity", name, None))[0][-1] == name
+    assert parameters(card(name, "news_card", None, [])) == {"ticker": name}
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "..", ".", "a\\b", "a\nb", "", "x" * 65, "\ud800", "a\u2028b"])
+def test_what_could_reach_another_endpoint_is_no_id(name: str) -> None:
+    assert not is_id(name)
+
+
+@given(st.text(min_size=1), st.sampled_from(DATA))
+def test_keys_tell_calls_and_runs_apart(run_id: str, engine: EngineName) -> None:
+    one, other = financial(["A"]), trading(["A"])
+    run = RunIdentity(run_id)
+    assert run.idempotency_key(*one.fingerprint) == RunIdentity(run_id).idempotency_key(*financial(["A"]).fingerprint)
+    assert run.idempotency_key(*one.fingerprint) != run.idempotency_key(*other.fingerprint)
+    assert run.idempotency_key(*one.fingerprint) != RunIdentity(run_id + "x").idempotency_key(*one.fingerprint)
+    assert run.traceparent() != run.traceparent()
+    assert run.traceparent()[:35] == run.traceparent()[:35]
+    assert len(run.traceparent()) == 55

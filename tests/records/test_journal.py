@@ -1,0 +1,247 @@
+"""What has finished is written soon, in few requests, once; what was written is read back whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from job.records.format import RecordError
+from job.records.journal import Journal, read_journal
+from job.storage.store import StorageError, StoredObject
+from tests.support.stores import Memory, memory
+
+__all__ = ["memory"]
+FOLDER = "run/results/"
+
+
+class Notes:
+    """A journal, and what was noted in it when."""
+
+    def __init__(self, store: Memory, owner: str = "a") -> None:
+        self.troubles: list[str | None] = []
+        self.journal = Journal(store, FOLDER, "run", owner, self.troubles.append)
+        self.store = store
+        self.times: list[float] = []
+        self.written: dict[str, int] = {}
+
+    def note(self, count: int = 1) -> None:
+        for _ in range(count):
+            self.journal.append({"number": len(self.times)})
+            self.times.append(trio.current_time())
+
+    async def note_evenly(self, seconds: float, rate: float, look: Callable[[], None] = lambda: None) -> None:
+        for _ in range(int(seconds * rate)):
+            self.note()
+            await trio.sleep(1 / rate)
+            look()
+
+    def lost(self) -> list[float]:
+        """The age of each result that a SIGKILL would lose now."""
+        for name, stored in list(self.store.objects.items())[len(self.written) :]:
+            self.written[name] = stored.data.count(b"\n") - 1
+        return [trio.current_time() - time for time in self.times[sum(self.written.values()) :]]
+
+
+async def read(store: Memory, folder: str = FOLDER) -> list[Any]:
+    found: list[Any] = []
+    await read_journal(store, folder, "run", found.append)
+    return found
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(0.0, 1), (0.05, 1000), (0.1, 300), (0.3, 100), (1.0, 10), (1.9, 0.5)])
+async def test_a_kill_loses_at_most_five_seconds_and_200_results(
+    memory: Memory, seconds: float, rate: float, autojump_clock: MockClock
+) -> None:
+    memory.seconds = seconds
+    notes = Notes(memory)
+    ages, counts = [0.0], [0]
+
+    def look() -> None:
+        lost = notes.lost()
+        ages.append(max(lost, default=0.0))
+        counts.append(len(lost))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(notes.journal.run)
+        await notes.note_evenly(3000 / rate if rate > 200 else 20, rate, look)
+        nursery.cancel_scope.cancel()
+    assert max(ages) < 5
+    assert max(counts) <= 200
+    assert max(counts) > 0, "the test must see what it looks for"
+
+
+@pytest.mark.parametrize(("seconds", "rate"), [(0.0, 10), (0.2, 10), (1.0, 30)])
+async def test_a_request_every_few_seconds_not_one_a_result(
+    memory: Memory, seconds: float, rate: float, autojump_clock: MockClock
+) -> None:
+    memory.seconds = seconds
+    notes = Notes(memory)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(notes.journal.run)
+        await notes.note_evenly(60, rate)
+        nursery.cancel_scope.cancel()
+    assert memory.count("create") == len(memory.asked)
+    assert memory.count("create") <= 60 / 3 + 1
+
+
+async def test_a_run_that_has_nothing_to_write_writes_nothing(memory: Memory, autojump_clock: MockClock) -> None:
+    notes = Notes(memory)
+    with trio.move_on_after(3600):
+        await notes.journal.run()
+    assert memory.asked == []
+
+
+async def test_everything_is_read_back_in_its_order(memory: Memory, autojump_clock: MockClock) -> None:
+    notes = Notes(memory)
+    for count in (1, 250, 3):
+        notes.note(count)
+        await notes.journal.flush()
+    assert [result["number"] for result in await read(memory)] == list(range(254))
+    assert notes.journal.unwritten == 0
+    notes.note()
+    assert notes.journal.unwritten == 1
+
+
+async def test_attempts_at_a_run_do_not_get_in_each_others_way(memory: Memory, autojump_clock: MockClock) -> None:
+    for owner in ("b", "a", "c"):
+        notes = Notes(memory, owner)
+        for _ in range(3):
+            notes.note(2)
+            await notes.journal.flush()
+    assert len(await read(memory)) == 18
+
+
+async def test_a_flush_ends_though_more_is_noted_meanwhile(memory: Memory, autojump_clock: MockClock) -> None:
+    memory.seconds = 0.5
+    notes = Notes(memory)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(notes.note_evenly, 60, 100)
+        await trio.sleep(0.1)
+        noted = len(notes.times)
+        await notes.journal.flush()
+        assert trio.current_time() < 2
+        assert len(notes.times) - len(notes.lost()) >= noted
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_write_whose_answer_is_lost_is_sent_again_as_it_was(memory: Memory, autojump_clock: MockClock) -> None:
+    """New results that come meanwhile wait for the next object, or the one that is there would be another's."""
+    left = [3]
+
+    def lose(_verb: str, _name: str) -> bool:
+        left[0] -= 1
+        return left[0] >= 0
+
+    memory.lose = lose
+    notes = Notes(memory)
+    notes.note(5)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(notes.note_evenly, 5, 7)
+        await notes.journal.flush()
+    await notes.journal.flush()
+    assert [result["number"] for result in await read(memory)] == list(range(40))
+    assert [trouble is None for trouble in notes.troubles][:2] == [False, True]
+
+
+async def test_what_cannot_be_written_is_kept_and_written_later(memory: Memory, autojump_clock: MockClock) -> None:
+    notes = Notes(memory)
+    memory.refuse = lambda verb, _name: verb == "create" and 10 <= trio.current_time() < 40
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(notes.journal.run)
+        await notes.note_evenly(60, 30)
+        await notes.journal.flush()
+        nursery.cancel_scope.cancel()
+    assert [result["number"] for result in await read(memory)] == list(range(1800))
+    wrong = [trouble for trouble in notes.troubles if trouble]
+    assert len(wrong) == pytest.approx(30, abs=2), "it is tried again once a second"
+    assert "results are not written yet: " in wrong[0]
+    assert "503 from the fake" in wrong[0]
+    assert notes.troubles[-1] is None
+
+
+async def test_a_closing_that_is_cut_off_can_be_taken_up_again(memory: Memory, autojump_clock: MockClock) -> None:
+    memory.seconds = 2.0
+    notes = Notes(memory)
+    notes.note(5)
+    with trio.move_on_after(1):
+        await notes.journal.flush()
+    assert notes.journal.unwritten == 5
+    await notes.journal.flush()
+    assert len(await read(memory)) == 5
+
+
+async def filled(store: Memory) -> list[str]:
+    """A journal of three objects; their names."""
+    notes = Notes(store, "a")
+    for _ in range(3):
+        notes.note(2)
+        await notes.journal.flush()
+    return sorted(store.objects)
+
+
+def changed(data: bytes, **header: object) -> bytes:
+    head, _, body = data.partition(b"\n")
+    return json.dumps(json.loads(head) | header).encode() + b"\n" + body
+
+
+TAMPERED: dict[str, tuple[Callable[[bytes], bytes | None], str]] = {
+    "a result was changed": (lambda data: data.replace(b'"number":2', b'"number":9'), "was changed after"),
+    "a result was taken out": (lambda data: data.replace(b'{"number":3}\n', b""), "was changed after"),
+    "a result was added": (lambda data: data + b'{"number":9}\n', "was changed after"),
+    "it was cut short": (lambda data: data[:-4], "was changed after"),
+    "it is empty": (lambda _data: b"", "is not what a run writes"),
+    "it is no JSON": (lambda _data: b"\xff\xfe", "is not what a run writes"),
+    "it is deep": (lambda _data: b"[" * 100_000, "is not what a run writes"),
+    "its header is no object": (lambda data: b"[]\n" + data, "is not what a run writes"),
+    "its format is another": (lambda data: changed(data, format=2), "has format 2; this version of the job knows 1"),
+    "it has no format": (lambda data: changed(data, format=None), "has format None"),
+    "it is of another run": (lambda data: changed(data, run_id="other"), "is not the object that follows"),
+    "it is of another place": (lambda data: changed(data, sequence=7), "is not the object that follows"),
+    "it is of another owner": (lambda data: changed(data, owner="b"), "is not the object that follows"),
+    "it was removed": (lambda _data: None, "is not the object that follows"),
+}
+
+
+@pytest.mark.parametrize("how", TAMPERED)
+async def test_a_journal_that_was_tampered_with_is_refused(memory: Memory, how: str, autojump_clock: MockClock) -> None:
+    tamper, words = TAMPERED[how]
+    names = await filled(memory)
+    data = tamper(memory.objects[names[1]].data)
+    if data is None:
+        del memory.objects[names[1]]
+    else:
+        memory.objects[names[1]] = StoredObject(data, "x", 0)
+    with pytest.raises(RecordError, match=f"{FOLDER}a-00000[12].jsonl {words}"):
+        await read(memory)
+
+
+async def test_an_object_with_a_false_name_is_refused(memory: Memory, autojump_clock: MockClock) -> None:
+    names = await filled(memory)
+    memory.objects[f"{FOLDER}a-000003.jsonl"] = memory.objects[names[2]]
+    with pytest.raises(RecordError, match="is not the object that follows"):
+        await read(memory)
+
+
+async def test_a_checksum_that_was_corrected_does_not_make_rubbish_pass(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    import hashlib
+
+    names = await filled(memory)
+    for body in (b"rubbish", b"[1]", b'{"a":'):
+        head = changed(memory.objects[names[0]].data.partition(b"\n")[0], sha256=hashlib.sha256(body).hexdigest())
+        memory.objects[names[0]] = StoredObject(head + body + b"\n", "x", 0)
+        with pytest.raises(RecordError, match="is not what a run writes"):
+            await read(memory)
+
+
+async def test_storage_that_fails_is_no_tampering(memory: Memory, autojump_clock: MockClock) -> None:
+    await filled(memory)
+    memory.refuse = lambda verb, _name: verb == "read"
+    with pytest.raises(StorageError):
+        await read(memory)

@@ -1,0 +1,270 @@
+"""A later attempt at a run finds what was done, all of it and nothing else, or refuses the record in clear words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from job.engines.calls import Call, card, financial, news, trading
+from job.engines.failures import Cause, Failure
+from job.execution.events import CallFinished
+from job.planning.plan import Plan
+from job.records.format import FORMAT, RecordError, sealed, unsealed
+from job.records.inputs import ConfigObject, RunInputs, pack, unpack
+from job.records.record import Record, find_inputs
+from job.storage.store import StorageError, StoredObject
+from tests.support.fakes import plan_of, settings_of, target
+from tests.support.stores import Memory, memory
+
+__all__ = ["memory"]
+
+PLAN = plan_of([target(name, ("news_card", "price_card")) for name in ("A", "B", "C")], settings_of())
+INPUTS = RunInputs(
+    run_id="run",
+    started="2026-11-24T02:00:00+01:00",
+    day="2026-11-24",
+    date=None,
+    batch_sizes={"financial": 2, "trading": 2},
+    config_uri="gs://bucket/config",
+    objects={"ticker_list.json": ConfigObject(generation="7", content='["A", "美联储"]')},
+    version="1",
+)
+DATA = [financial(["A", "B"]), financial(["C"]), trading(["A", "B"]), trading(["C"])]
+DATA += [news(name, "equity", name, None) for name in ("A", "B", "C")]
+
+
+def finished(call: Call, failure: Failure | None = None) -> CallFinished:
+    return CallFinished(call, failure, 1, 1.0, 2.0, 200, "00-a-b-01", 4)
+
+
+def record_of(store: Memory, owner: str = "one") -> Record:
+    return Record(store, "run", owner, lambda _text: None)
+
+
+async def attempt(store: Memory, *events: CallFinished, owner: str = "one", cross: bool = False) -> Record:
+    """An attempt at the run that finishes these calls."""
+    record = record_of(store, owner)
+    if owner == "one":
+        await record.create(INPUTS)
+    await record.load(PLAN)
+    for event in events:
+        record.on_event(event)
+    await (record.mark_barrier() if cross else record.journal.flush())
+    return record
+
+
+NEVER = Failure(Cause.STATUS, "HTTP 500", 500)
+
+
+async def test_what_succeeded_is_done_and_nothing_else(memory: Memory, autojump_clock: MockClock) -> None:
+    await attempt(
+        memory,
+        finished(financial(["A", "B"])),
+        finished(trading(["B"])),
+        finished(trading(["A"]), NEVER),
+        finished(news("C", "equity", "C", None), Failure(Cause.INTERRUPTED, "interrupted")),
+    )
+    done = await record_of(memory, "two").load(PLAN)
+    assert done == {"financial": {("A", None), ("B", None)}, "trading": {("B", None)}, "news": set(), "qa": set()}
+    assert [call.targets for call in PLAN.calls("financial", done["financial"])] == [("C",)]
+    assert [call.targets for call in PLAN.calls("trading", done["trading"])] == [("A",), ("C",)]
+
+
+async def test_attempts_add_up(memory: Memory, autojump_clock: MockClock) -> None:
+    await attempt(memory, *map(finished, DATA), finished(card("A", "news_card", None, []), NEVER), cross=True)
+    await attempt(memory, finished(card("A", "news_card", None, [])), owner="two")
+    done = await record_of(memory, "three").load(PLAN)
+    assert done["qa"] == {("A", "news_card")}
+    assert [len(done[engine]) for engine in ("financial", "trading", "news")] == [3, 3, 3]
+
+
+async def test_the_crossing_is_written_after_all_data_and_once(memory: Memory, autojump_clock: MockClock) -> None:
+    memory.lose = lambda _verb, name: name.endswith("barrier.json") and trio.current_time() < 3
+    await attempt(memory, *map(finished, DATA), cross=True)
+    order = [name for verb, name in memory.asked if verb == "create"]
+    assert order[1] == "run/results/one-000000.jsonl"
+    assert set(order[2:]) == {"run/barrier.json"}
+    again = record_of(memory, "two")
+    await again.load(PLAN)
+    asked = len(memory.asked)
+    await again.mark_barrier()
+    assert memory.asked[asked:] == [], "it was crossed before"
+
+
+async def test_a_crossing_waits_for_storage(memory: Memory, autojump_clock: MockClock) -> None:
+    troubles: list[str | None] = []
+    record = Record(memory, "run", "one", troubles.append)
+    memory.refuse = lambda verb, _name: verb == "create" and trio.current_time() < 20
+    for call in DATA:
+        record.on_event(finished(call))
+    await record.mark_barrier()
+    assert trio.current_time() >= 20
+    assert "run/barrier.json" in memory.objects
+    assert troubles[-1] is None
+
+
+async def test_the_report_is_replaced_by_a_later_attempts_own(memory: Memory, autojump_clock: MockClock) -> None:
+    first = await attempt(memory)
+    assert await first.write_report({"outcome": "interrupted"}, lambda: True)
+    second = await attempt(memory, owner="two")
+    assert await second.write_report({"outcome": "succeeded"}, lambda: True)
+    # one that was paused, and lost its lease meanwhile
+    assert not await first.write_report({"outcome": "late"}, lambda: False)
+    assert json.loads(memory.objects["run/report.json"].data) == {"outcome": "succeeded"}
+
+
+async def test_who_has_the_lease_has_the_last_word(memory: Memory, autojump_clock: MockClock) -> None:
+    paused = await attempt(memory)
+    second = await attempt(memory, owner="two")  # it has taken over, and finds no report
+    assert await paused.write_report({"outcome": "lease_lost"}, lambda: False)
+    memory.refuse = lambda verb, name: verb == "read" and name == "run/report.json" and trio.current_time() < 2
+    assert await second.write_report({"outcome": "succeeded"}, lambda: True)
+    assert json.loads(memory.objects["run/report.json"].data) == {"outcome": "succeeded"}
+
+
+async def test_a_run_without_a_record_has_no_inputs(memory: Memory, autojump_clock: MockClock) -> None:
+    assert await find_inputs(memory, "run") is None
+    await attempt(memory)
+    assert await find_inputs(memory, "run") == INPUTS
+
+
+async def test_a_run_begins_once(memory: Memory, autojump_clock: MockClock) -> None:
+    await attempt(memory)
+    await record_of(memory).create(INPUTS)  # our own lost write
+    with pytest.raises(StorageError):
+        await record_of(memory).create(INPUTS.model_copy(update={"date": "2026-01-01"}))
+
+
+@given(st.text(st.characters(codec="utf-8")), st.dictionaries(st.text(st.characters(codec="utf-8")), st.integers()))
+def test_inputs_come_back_as_they_were(content: str, sizes: dict[str, int]) -> None:
+    inputs = INPUTS.model_copy(update={"objects": {"x": ConfigObject(generation="1", content=content)}})
+    assert unpack("x", pack(inputs), "run") == inputs
+    assert unsealed("x", sealed({**sizes, "format": FORMAT})) == {**sizes, "format": FORMAT}
+
+
+@given(st.integers(0, 10_000), st.binary(min_size=1, max_size=4))
+def test_no_damage_of_the_inputs_goes_unseen(place: int, damage: bytes) -> None:
+    data = pack(INPUTS)
+    place %= len(data)
+    damaged = data[:place] + damage + data[place + len(damage) :]
+    try:
+        found = unpack("x", damaged, "run")
+    except RecordError:
+        return
+    assert found == INPUTS, "white space is no damage"
+
+
+def resealed(**changes: Any) -> Callable[[bytes], bytes]:
+    """Somebody who knows how to make a checksum."""
+    return lambda data: sealed(unsealed("x", data) | changes)
+
+
+INPUTS_TAMPERED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "changed": (lambda data: data.replace(b"gs://bucket", b"gs://butter"), "was changed after it was written"),
+    "cut": (lambda data: data[:50], "is not what a run writes"),
+    "empty": (lambda _data: b"", "is not what a run writes"),
+    "a list": (lambda _data: b"[]", "is not what a run writes"),
+    "deep": (lambda _data: b"[" * 200_000, "is not what a run writes"),
+    "body no object": (lambda _data: b'{"sha256": "", "body": []}', "is not what a run writes"),
+    "format": (resealed(format=2), "has format 2; this version of the job knows 1"),
+    "no format": (resealed(format=None), "has format None"),
+    "run": (resealed(run_id="other"), "belongs to run other"),
+    "date": (resealed(date="yesterday"), "has no proper date"),
+    "started": (resealed(started="yesterday"), "is not what a run writes"),
+    "field": (resealed(more=1), "is not what a run writes"),
+    "type": (resealed(objects=[]), "is not what a run writes"),
+    "batch of none": (resealed(batch_sizes={"financial": 0, "trading": 2}), "is not what a run writes"),
+    "no batch": (resealed(batch_sizes={}), "is not what a run writes"),
+}
+
+
+@pytest.mark.parametrize("how", INPUTS_TAMPERED)
+def test_inputs_that_were_tampered_with_are_refused(how: str) -> None:
+    tamper, words = INPUTS_TAMPERED[how]
+    with pytest.raises(RecordError, match=f"^run/inputs.json {words}"):
+        unpack("run/inputs.json", tamper(pack(INPUTS)), "run")
+
+
+LINE = {
+    "engine": "news", "targets": ["A"], "card_type": None, "done": True, "attempts": 1, "started": 1.0, "ended": 2.0,
+    "status": 200, "cause": None, "reason": None, "failed_attempts": [], "traceparent": "", "limit": 1,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"engine": "other"},
+        {"engine": ["news"]},
+        {"targets": "A"},
+        {"card_type": 1},
+        {"started": None},
+        {"failed_attempts": [1]},
+        {"limit": "x"},
+    ],
+)
+async def test_a_result_that_no_run_writes_is_refused(
+    memory: Memory, line: dict[str, Any], autojump_clock: MockClock
+) -> None:
+    record = await attempt(memory)
+    record.journal.append(LINE | line)
+    await record.journal.flush()
+    with pytest.raises(RecordError, match="is not what a run writes"):
+        await record_of(memory, "two").load(PLAN)
+
+
+async def test_a_result_of_another_plan_is_refused(memory: Memory, autojump_clock: MockClock) -> None:
+    await attempt(memory, finished(card("Z", "news_card", None, [])))
+    with pytest.raises(RecordError, match=r"^run/results/ has results that are not of this run's plan"):
+        await record_of(memory, "two").load(PLAN)
+
+
+BARRIERS: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "is not what a run writes"),
+    "format": (sealed({"format": 3, "run_id": "run"}), "has format 3"),
+    "another's": (sealed({"format": FORMAT, "run_id": "other"}), "belongs to run other"),
+}
+
+
+@pytest.mark.parametrize("how", BARRIERS)
+async def test_a_crossing_that_was_tampered_with_is_refused(
+    memory: Memory, how: str, autojump_clock: MockClock
+) -> None:
+    await attempt(memory, *map(finished, DATA), cross=True)
+    content, words = BARRIERS[how]
+    memory.objects["run/barrier.json"] = StoredObject(content, "x", 0)
+    with pytest.raises(RecordError, match=f"^run/barrier.json {words}"):
+        await record_of(memory, "two").load(PLAN)
+
+
+async def test_a_crossing_whose_data_are_gone_is_refused(memory: Memory, autojump_clock: MockClock) -> None:
+    await attempt(memory, *map(finished, DATA), cross=True)
+    del memory.objects["run/results/one-000000.jsonl"]
+    with pytest.raises(RecordError, match=r"^run/results/ lacks data that were there when the barrier was crossed"):
+        await record_of(memory, "two").load(PLAN)
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"attempts": 1}', b"\xff", b"[" * 100_000])
+async def test_a_report_that_nobody_can_read_stops_no_attempt(
+    memory: Memory, content: bytes, autojump_clock: MockClock
+) -> None:
+    """Nothing depends on it: it is for people, and written anew."""
+    await attempt(memory)
+    memory.objects["run/report.json"] = StoredObject(content, "9", 0)
+    record = record_of(memory, "two")
+    await record.load(PLAN)
+    assert list(record.attempts) == []
+    await record.write_report({"outcome": "succeeded"}, lambda: True)
+    assert json.loads(memory.objects["run/report.json"].data)["outcome"] == "succeeded"
+
+
+def test_the_plan_of_these_tests_has_something_of_everything() -> None:
+    assert isinstance(PLAN, Plan)
+    assert PLAN.engines() == ("financial", "trading", "news", "qa")

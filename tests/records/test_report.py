@@ -1,0 +1,91 @@
+"""What the closing says: for the log within what an entry may hold, for machines in a documented shape."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from job.engines.calls import trading
+from job.engines.failures import Cause, Failure
+from job.execution.events import CallFinished
+from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, outcome_of
+from job.execution.phases import EngineFailedError
+from job.execution.progress import RunProgress
+from job.identity import RunIdentity
+from job.records.format import RecordError
+from job.records.report import RunReport, read_report
+from job.reporting.cloud_log import LISTED, CloudLogReporter, error_report, report_of
+from tests.support.fakes import plan_of, settings_of, target
+from tests.support.nights import Night
+
+ENTRY = 256 * 1024
+"""Bytes that an entry of Cloud Logging may have."""
+
+
+def failed(targets: int, words: str) -> CallFinished:
+    call = trading([f"{number:06}.SS" for number in range(targets)])
+    text = "; ".join(f"{name}: {words}" for name in call.targets)
+    return CallFinished(call, Failure(Cause.DENIED, text, 200), 4, 0.0, 1.0, 200, RunIdentity("r").traceparent(), 4)
+
+
+@pytest.mark.parametrize(
+    ("count", "targets", "words"), [(1, 1000, "没有数据" * 50), (5000, 1, "x" * 200), (300, 9, "😀" * 99)]
+)
+def test_the_closing_line_is_within_an_entry(
+    capfd: pytest.CaptureFixture[str], count: int, targets: int, words: str
+) -> None:
+    progress = RunProgress(plan_of([target("AAPL")], settings_of()), {})
+    progress.failures = [failed(targets, words)] * count
+    error = EngineFailedError(progress.failures[0])
+    log = CloudLogReporter(RunIdentity("r"), None)
+    log.on_finish(outcome_of(progress, None, error), progress)
+    log.on_event(progress.failures[0])
+    for line in capfd.readouterr().out.splitlines():
+        assert len(line.encode()) < ENTRY
+        assert json.loads(line)["severity"] == "ERROR"
+
+
+def test_failures_that_are_not_listed_are_counted() -> None:
+    progress = RunProgress(plan_of([target("AAPL")], settings_of()), {})
+    progress.failures = [failed(1, "no")] * 1000
+    summary = report_of(outcome_of(progress, None, None), progress)
+    assert len(summary["failures"]) == LISTED  # type: ignore[arg-type]
+    assert summary["failures_not_listed"] == 1000 - LISTED
+
+
+def test_the_error_of_a_failed_run_has_the_stack_of_its_cause() -> None:
+    def deep() -> None:
+        raise EngineFailedError(failed(1, "no"))
+
+    with pytest.raises(EngineFailedError) as caught:
+        deep()
+    outcome = Outcome("data_engine_failed", ExitCode.ENGINE_FAILED, "x", caught.value)
+    assert "in deep\n" in str(error_report(outcome)["stack_trace"])
+
+
+@pytest.mark.parametrize(
+    "outcome", [UNFORESEEN, Outcome("succeeded", ExitCode.DONE, ""), Outcome("superseded", ExitCode.DONE, "")]
+)
+def test_what_is_no_error_or_is_out_already_is_none(outcome: Outcome) -> None:
+    assert error_report(outcome) == {}
+
+
+def test_a_report_is_read_as_it_was_written() -> None:
+    report, _ = Night(["AAPL"], ["news_card"]).told()
+    assert read_report("report.json", report.model_dump_json().encode()) == report
+    newer = {**json.loads(report.model_dump_json()), "more": 1}
+    assert read_report("report.json", json.dumps(newer).encode()) == report
+
+
+@pytest.mark.parametrize("change", [{"format": 2}, {"cards": []}, {"run_id": None}])
+def test_a_report_of_another_format_is_refused(change: dict[str, object]) -> None:
+    report, _ = Night(["AAPL"], ["news_card"]).told()
+    data = json.dumps({**json.loads(report.model_dump_json()), **change}).encode()
+    with pytest.raises(RecordError, match=r"report\.json"):
+        read_report("report.json", data)
+
+
+def test_every_field_of_the_report_is_in_its_schema() -> None:
+    schema = RunReport.model_json_schema()
+    assert schema["properties"].keys() >= {"format", "run_id", "cards", "engines", "failures", "config_generations"}

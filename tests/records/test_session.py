@@ -1,0 +1,189 @@
+"""A record is closed and the lease given back in bounded time, whatever storage does; what was not done is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from job.config.environment import Settings, read_settings
+from job.engines.calls import card
+from job.execution.shutdown import Shutdown, ShutdownReason
+from job.page.render import render_page
+from job.records.lease import LASTS_SECONDS, LEASE, TRUSTED_SECONDS, acquire
+from job.records.report import unfinished_report
+from job.records.session import CLOSING_SECONDS, RecordSession, StorageAlarm, lease_holder, open_session
+from job.storage.store import StorageError
+from tests.records.test_record import INPUTS, PLAN, finished
+from tests.support.stores import Memory, memory
+
+__all__ = ["memory"]
+
+
+def settings() -> Settings:
+    return read_settings({"CONFIG_URI": "/config"}, datetime.now(UTC))[0]
+
+
+@dataclass
+class Held:
+    """A run in custody, and what is said of it."""
+
+    store: Memory
+    said: list[str] = field(default_factory=list)
+    shutdown: Shutdown = field(default_factory=Shutdown)
+
+    def say(self, text: str, _wrong: bool) -> None:
+        self.said.append(text)
+
+    async def open_session(self, *, fresh: bool = True) -> RecordSession:
+        lease = await acquire(self.store, lease_holder(settings(), PLAN, INPUTS))
+        async with trio.open_nursery() as helpers:
+            helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(self.say))
+            try:
+                session = await open_session(lease, PLAN, INPUTS, self.say, fresh=fresh)
+            finally:
+                helpers.cancel_scope.cancel()
+        session.record.on_event(finished(card("A", "news_card", None, [])))
+        return session
+
+    async def close(self, session: RecordSession, *, at_once: bool) -> float:
+        """How long it took."""
+        begun = trio.current_time()
+        async with trio.open_nursery() as helpers:
+            helpers.start_soon(session.lease.renew_forever, self.shutdown, StorageAlarm(self.say))
+            helpers.start_soon(session.record.journal.run)
+            await trio.testing.wait_all_tasks_blocked()
+            report = unfinished_report(INPUTS)
+            await session.close(report, partial(render_page, report), self.shutdown, at_once=at_once)
+            helpers.cancel_scope.cancel()
+        return trio.current_time() - begun
+
+    @property
+    def incomplete(self) -> bool:
+        return any("the record is not complete: 1 results and the report are not written" in text for text in self.said)
+
+
+@pytest.fixture
+def held(memory: Memory) -> Held:
+    return Held(memory)
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_all_is_written_and_the_lease_given_back(held: Held, at_once: bool, autojump_clock: MockClock) -> None:
+    took = await held.close(await held.open_session(), at_once=at_once)
+    assert took < 0.1
+    assert held.said == []
+    assert LEASE not in held.store.objects
+    assert {"run/report.json", "run/report.html"} <= held.store.objects.keys()
+    assert sum(name.startswith("run/results/") for name in held.store.objects) == 1
+
+
+@pytest.mark.parametrize("how", ["hangs", "refuses"])
+async def test_a_run_that_was_cut_short_waits_three_seconds_at_most(
+    held: Held, how: str, autojump_clock: MockClock
+) -> None:
+    session = await held.open_session()
+    if how == "hangs":
+        held.store.seconds = 1e6
+    else:
+        held.store.refuse = lambda _verb, _name: True
+    assert await held.close(session, at_once=True) <= CLOSING_SECONDS + 0.1
+    assert held.incomplete
+
+
+async def test_a_run_to_its_end_waits_for_storage(held: Held, autojump_clock: MockClock) -> None:
+    session = await held.open_session()
+    held.store.refuse = lambda _verb, _name: trio.current_time() < 20
+    assert 19 < await held.close(session, at_once=False) < 23
+    assert LEASE not in held.store.objects
+    assert "run/report.json" in held.store.objects
+    assert not held.incomplete
+
+
+async def test_it_waits_no_longer_than_its_lease_holds(held: Held, autojump_clock: MockClock) -> None:
+    session = await held.open_session()
+    held.store.refuse = lambda _verb, _name: True
+    took = await held.close(session, at_once=False)
+    assert TRUSTED_SECONDS - 1 < took <= TRUSTED_SECONDS + CLOSING_SECONDS + 0.1
+    assert held.incomplete
+
+
+@pytest.mark.parametrize("reason", [ShutdownReason.SIGTERM, ShutdownReason.DEADLINE])
+async def test_it_waits_three_seconds_from_when_the_run_is_halted(
+    held: Held, reason: ShutdownReason, autojump_clock: MockClock
+) -> None:
+    session = await held.open_session()
+    held.store.refuse = lambda _verb, _name: True
+
+    async def shutdown() -> None:
+        await trio.sleep(10)
+        held.shutdown.request(reason, 5.0)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(shutdown)
+        took = await held.close(session, at_once=False)
+    assert 10 < took <= 10 + CLOSING_SECONDS + 0.1
+    assert held.incomplete
+
+
+async def test_a_lease_that_another_has_is_left_to_it(held: Held, autojump_clock: MockClock) -> None:
+    session = await held.open_session()
+    held.store.objects[LEASE] = held.store._write("replace", LEASE, b"another's")
+    await held.close(session, at_once=True)
+    assert held.store.objects[LEASE].data == b"another's"
+    assert held.said == []
+
+
+async def test_a_run_that_lost_its_lease_leaves_report_and_page_of_the_one_that_took_over(
+    held: Held, autojump_clock: MockClock
+) -> None:
+    paused = await held.open_session()
+    held.store.objects[LEASE] = held.store._write("replace", LEASE, b"another's")
+    await trio.sleep(TRUSTED_SECONDS)
+    page, report = (held.store._write("create", f"run/report.{kind}", b"another's") for kind in ("html", "json"))
+    held.store.objects |= {"run/report.html": page, "run/report.json": report}
+    await held.close(paused, at_once=True)
+    assert held.shutdown.reason is ShutdownReason.LEASE_LOST
+    assert held.store.objects["run/report.json"].data == b"another's"
+    assert held.store.objects["run/report.html"].data == b"another's"
+
+
+async def test_trouble_is_said_when_it_begins_and_when_it_is_over(held: Held, autojump_clock: MockClock) -> None:
+    session = await held.open_session()
+    held.store.refuse = lambda verb, _name: verb == "create" and trio.current_time() < 30
+    with trio.move_on_after(60):
+        await session.record.journal.run()
+    assert len(held.said) == 2
+    assert held.said[0].startswith("storage: 1 results are not written yet: ")
+    assert held.said[1] == "storage works again"
+
+
+async def test_the_lease_is_renewed_while_the_record_is_read(held: Held, autojump_clock: MockClock) -> None:
+    held.store.seconds = 14.0
+    await held.open_session()
+    assert trio.current_time() > LASTS_SECONDS
+    assert held.store.count("replace", LEASE) >= 2
+    assert held.shutdown.reason is None
+
+
+@pytest.mark.parametrize("verb", ["create", "read", "names"])
+async def test_a_run_that_cannot_begin_gives_its_lease_back(held: Held, verb: str, autojump_clock: MockClock) -> None:
+    held.store.refuse = lambda asked, name: asked == verb and name.startswith("run/")
+    with pytest.RaisesGroup(StorageError):
+        await held.open_session()
+    assert LEASE not in held.store.objects
+
+
+async def test_a_run_that_is_stopped_at_its_beginning_gives_its_lease_back(
+    held: Held, autojump_clock: MockClock
+) -> None:
+    held.store.seconds = 1.0
+    for moment in (1.3, 1.9, 2.5, 3.5, 4.5):
+        held.store.objects.clear()
+        with trio.move_on_after(moment):
+            await held.open_session()
+        assert LEASE not in held.store.objects, moment

@@ -1,0 +1,119 @@
+"""Every status of the platform's table, from data engines and from QA: at first, in the middle, for good."""
+
+from __future__ import annotations
+
+from tests.runs.fault_table.row import PLANNED, Case, Row, data_failed, missing, qa_down, strike, succeeded
+from tests.simulators import do, when
+
+FIRST, MIDDLE = when.nth(1), when.nth(4)
+
+
+def _passing(status: int, *, fast: bool = False) -> tuple[Case, ...]:
+    """Cases of a status that is asked again."""
+    act, says = do.status(status), f"HTTP {status}"
+    return (
+        *(succeeded(f"{status}: {e}, first call", strike(e, FIRST, act)) for e in ("trading", "news", "qa")),
+        *(succeeded(f"{status}: {e}, in the middle", strike(e, MIDDLE, act), fast=fast) for e in ("trading", "qa")),
+        *(
+            data_failed(f"{status}: {e}, for good", strike(e, when.always, act), f"HTTP {status}")
+            for e in ("financial", "news")
+        ),
+        qa_down(f"{status}: qa, for good", strike("qa", when.always, act), says),
+    )
+
+
+def _final(status: int, *, down: bool = False, fast: bool = False) -> tuple[Case, ...]:
+    """Cases of a status that is not asked again."""
+    act, says = do.status(status), f"HTTP {status}"
+    _name, for_good = f"{status}: qa, for good", strike("qa", when.always, act)
+    return (
+        data_failed(f"{status}: news, first call", strike("news", FIRST, act), says, fast=fast),
+        data_failed(f"{status}: trading, in the middle", strike("trading", MIDDLE, act), says),
+        missing(f"{status}: qa, first call", strike("qa", FIRST, act), 1, says),
+        missing(f"{status}: qa, in the middle", strike("qa", when.nth(12), act), 1, says),
+        qa_down(f"{status}: qa, for good", for_good, says)
+        if down
+        else missing(f"{status}: qa, for good", for_good, PLANNED, says),
+    )
+
+
+def _unknown_token(*, fast: bool = False) -> tuple[Case, ...]:
+    status, act = 401, do.status(401)
+    return (
+        *(succeeded(f"{status}: {e}, first call", strike(e, FIRST, act)) for e in ("news", "qa")),
+        succeeded(f"{status}: qa, in the middle", strike("qa", when.nth(12), act), fast=fast),
+        data_failed(f"{status}: trading, for good", strike("trading", when.always, act), "HTTP 401"),
+        qa_down(f"{status}: qa, for good", strike("qa", when.always, act), "HTTP 401"),
+    )
+
+
+ROWS = (
+    Row(
+        "400 422",
+        "400 or 422: the engine does not take the request",
+        "the call is not repeated; from a data engine it ends the run, a card is missing",
+        "compare the config with what the engine takes: dates, ids, `extra_params`",
+        (*_final(400), *_final(422)),
+    ),
+    Row(
+        "401",
+        "401: the engine does not take the token",
+        "one fresh token and one more try; then the call has failed",
+        "`python -m job check`; compare `…_ENGINE_AUDIENCE` with the service's URL and custom audiences",
+        _unknown_token(fast=True),
+    ),
+    Row(
+        "403",
+        "403: the job's account may not call the engine",
+        "the call is not repeated; where the QA engine refuses everything, the run stops asking",
+        "give the account `roles/run.invoker` on that service",
+        _final(403, down=True),
+    ),
+    Row(
+        "404",
+        "404: the URL is wrong, or the service's ingress does not allow it",
+        "the call is not repeated",
+        "correct `…_ENGINE_URL`, or the ingress",
+        _final(404),
+    ),
+    Row(
+        "redirect",
+        "a redirect",
+        "the call is not repeated, and the token goes nowhere else",
+        "set `…_ENGINE_URL` to where the service is",
+        (
+            data_failed(
+                "news", lambda world: strike("news", FIRST, do.redirect(world.elsewhere.url))(world), "HTTP 302"
+            ),
+            missing("qa", lambda world: strike("qa", FIRST, do.redirect(world.elsewhere.url))(world), 1, "HTTP 302"),
+        ),
+    ),
+    Row(
+        "429",
+        "429: no instance is free",
+        "fewer calls at a time, and more waiting, up to the engine's timeout; no attempt is spent",
+        "raise the service's maximum of instances, or lower `…_ENGINE_CONCURRENCY`",
+        _passing(429),
+    ),
+    Row(
+        "500",
+        "500 or 502: the engine failed",
+        "the call is repeated up to `…_ENGINE_ATTEMPTS`, a batch in halves, so that one poisonous ticker is named",
+        "read the engine's own log: the call's `traceparent` leads there",
+        (*_passing(500), *_passing(502)),
+    ),
+    Row(
+        "503",
+        "503: the engine is overloaded, out of memory or not there",
+        "as above, with half as many calls at a time; a QA engine that is down is given up after 20 cards in a row",
+        "look at the service; then `python -m job resume RUN_ID`",
+        _passing(503, fast=True),
+    ),
+    Row(
+        "504",
+        "504: the request timed out, and the engine works on",
+        "as above: a batch size that is too large for the service's timeout heals itself",
+        "raise the service's timeout, or lower `…_ENGINE_BATCH_SIZE`",
+        _passing(504),
+    ),
+)

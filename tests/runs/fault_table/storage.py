@@ -1,0 +1,237 @@
+"""What can be wrong with storage: where the config is read, where the run is recorded."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from tests.runs.fault_table.row import PLANNED, Arrange, Case, Env, Row, data_failed, succeeded
+from tests.simulators import broken, do, when
+from tests.simulators.engines import steady
+from tests.simulators.service import Fault
+from tests.support.altered import FULL_DISK, SHORT_LEASE, SHORT_PATIENCE, SMALL_FILES, altered
+from tests.support.runs import until
+
+if TYPE_CHECKING:
+    from tests.simulators.job import Outcome
+    from tests.simulators.service import Do
+    from tests.simulators.when import When
+    from tests.simulators.world import World
+
+WRITES = when.method("POST", "PUT", "DELETE")
+
+
+def config(seen: object) -> bool:
+    """A request for the config."""
+    return "simulated-config" in getattr(seen, "path", "")
+
+
+def writes_of(part: bytes) -> When:
+    """The writes of objects with this in their names: an upload names its object in its body."""
+    return lambda seen: WRITES(seen) and (part in seen.body or part.decode() in seen.path)
+
+
+def _front(condition: When, act: Do) -> Arrange:
+    def arrange(world: World) -> None:
+        assert world.storage
+        world.storage.script.append(Fault(condition, act))
+
+    return arrange
+
+
+def _lost(part: bytes) -> Arrange:
+    return _front(writes_of(part), do.in_turn(broken.reset_after_work(), do.nothing()))
+
+
+def _elsewhere(world: World) -> Env:
+    (world.directory / "file").write_text("")
+    return {"RUNS_URI": str(world.directory / "file")}
+
+
+def _unreadable(world: World) -> Env:
+    return {"CONFIG_URI": str(world.directory / "nowhere")}
+
+
+async def change_the_config(world: World, env: Env) -> Outcome:
+    """Another list of tickers is written while the data are prepared."""
+    world.news.latency = steady(0.5)
+    job = await world.start_job(env=env)
+    await until(lambda: world.news.requests)
+    await world.configure("ticker_list.json", ["OTHER"])
+    return await job.outcome()
+
+
+async def outage(world: World, env: Env) -> Outcome:
+    """Storage is gone from the first card on, for longer than Google's library tries, and comes back."""
+    assert world.storage
+    world.qa.latency = steady(0.8)
+    job = await world.start_job(env={**env, **altered(world.directory, SHORT_PATIENCE)})
+    await until(lambda: world.qa.requests)
+    await world.storage.stop()
+    await job.seen("storage.failed")
+    await world.storage.start(world.nursery)
+    return await job.outcome()
+
+
+async def outage_to_the_end(world: World, env: Env) -> Outcome:
+    """Storage is gone from the first card on, and does not come back; the lease is still good when all are made."""
+    assert world.storage
+    changes = (SHORT_PATIENCE, "from job.records import lease\nlease.TRUSTED_SECONDS = 6.0")
+    job = await world.start_job(env={**env, **altered(world.directory, *changes)})
+    await until(lambda: world.qa.requests)
+    await world.storage.stop()
+    return await job.outcome()
+
+
+async def outage_beyond_the_lease(world: World, env: Env) -> Outcome:
+    """The lease runs out while cards are still to be made: another run may begin, so this one stops."""
+    assert world.storage
+    world.qa.latency = steady(0.5)
+    job = await world.start_job(
+        env={**env, **altered(world.directory, SHORT_LEASE, SHORT_PATIENCE), "QA_ENGINE_CONCURRENCY": "1"}
+    )
+    await until(lambda: world.qa.requests)
+    await world.storage.stop()
+    return await job.outcome()
+
+
+async def failure_in_an_outage(world: World, env: Env) -> Outcome:
+    """An engine fails while storage hangs: the record gets 3 s, then the process is gone."""
+    assert world.storage
+    world.news.script.append(Fault(when.nth(5), do.status(403, after=0.5)))
+    job = await world.start_job(env=env)
+    await until(lambda: len(world.news.requests) >= 5)
+    world.storage.script.append(Fault(when.always, do.hang()))
+    await until(lambda: world.news.requests[4].ended is not None)
+    failed = time.monotonic()
+    outcome = await job.outcome()
+    assert job.started + outcome.seconds - failed < 3.8
+    return outcome
+
+
+async def full_disk(world: World, env: Env) -> Outcome:
+    """There is no room from the first card on, and there is again later."""
+    flag = world.directory / "full"
+    world.qa.latency = steady(0.8)
+    changed = altered(world.directory, FULL_DISK.format(flag=str(flag)))
+    job = await world.start_job(env={**env, **changed, "RUNS_URI": str(world.directory / "disk")})
+    await until(lambda: world.qa.requests)
+    flag.touch()
+    await job.seen("storage.failed")
+    flag.unlink()
+    return await job.outcome()
+
+
+def _small_files(world: World) -> Env:
+    changed = altered(world.directory, SMALL_FILES.format(size=700))
+    return {**changed, "RUNS_URI": str(world.directory / "disk")}
+
+
+def recovered(_world: World, outcome: Outcome) -> None:
+    """It was said once that storage failed, and once that it works again."""
+    assert [line["event"] for line in outcome.lines if line["event"].startswith("storage.")] in (
+        ["storage.failed", "storage.recovered"],
+        ["storage.failed", "storage.recovered"] * 2,  # lease and journal, each in its own time
+        ["storage.failed", "storage.failed", "storage.recovered", "storage.recovered"],
+    )
+
+
+def _no_lease(name: str, arrange: Arrange, says: str, **more: object) -> Case:
+    return Case(name, "no_lease", 75, arrange, (0, 0, 0, 0), says, record=False, **more)  # type: ignore[arg-type]
+
+
+def _bad_config(name: str, arrange: Arrange, says: str, **more: object) -> Case:
+    return Case(name, "bad_config", 2, arrange, (0, 0, 0, 0), says, record=False, **more)  # type: ignore[arg-type]
+
+
+ROWS = (
+    Row(
+        "config",
+        "the config cannot be read",
+        "one error a fault, each with object, place and remedy; nothing was called",
+        "what the error says",
+        (
+            _bad_config("no such place", _unreadable, "nowhere is not a directory", fast=True),
+            _bad_config("403", _front(config, do.status(403)), "access is denied", bucket=True),
+            _bad_config("503", _front(config, do.status(503)), "CONFIG_URI", bucket=True, seconds=60.0),
+            _bad_config("hangs", _front(config, do.hang()), "CONFIG_URI", bucket=True, seconds=60.0),
+        ),
+    ),
+    Row(
+        "config changed",
+        "the config is changed in mid-run",
+        "nothing: it was read once, and a resumed run keeps to what it was begun with",
+        "nothing; the next run sees the change",
+        (succeeded("while data are prepared", play=change_the_config),),
+    ),
+    Row(
+        "storage hiccups",
+        "storage is slow, answers 503, or loses the answer to a write (412 at the second try)",
+        "nothing: Google's library asks again, and what is there is compared with what was sent",
+        "nothing",
+        (
+            succeeded("slow", _front(when.always, do.slow(0.3)), bucket=True),
+            succeeded("503", _front(when.attempt(1), do.status(503)), bucket=True, seconds=60.0),
+            succeeded("lease lost", _lost(b"_lease.json"), bucket=True, fast=True),
+            succeeded("inputs lost", _lost(b"inputs.json"), bucket=True),
+            succeeded("results lost", _lost(b"results/"), bucket=True),
+            succeeded("barrier lost", _lost(b"barrier.json"), bucket=True),
+            succeeded("report lost", _lost(b"report.json"), bucket=True),
+        ),
+    ),
+    Row(
+        "no lease",
+        "runs cannot be recorded: no access, no such place",
+        "the lease cannot be had; nothing was called",
+        "correct `RUNS_URI`, or give the account `roles/storage.objectUser` on that bucket",
+        (
+            _no_lease("403", _front(WRITES, do.status(403)), "access is denied", bucket=True),
+            _no_lease("a file", _elsewhere, "The lease cannot be had", fast=True),
+        ),
+    ),
+    Row(
+        "storage outage",
+        "storage is down in mid-run, or the disk is full",
+        "it is said; results are kept and written later; the run goes on for as long as the lease holds",
+        "nothing where it comes back; else see to the storage, then `python -m job resume RUN_ID`",
+        (
+            succeeded("down and back", play=outage, check=recovered, bucket=True, seconds=60.0),
+            succeeded("full and not", play=full_disk, check=recovered, record=False),
+            Case(
+                "no room for results",
+                "deadline",
+                4,
+                _small_files,
+                (0, 0, 0, PLANNED),
+                "results are not written yet",
+                record=False,
+                env={"RUN_DEADLINE_SECONDS": "6"},
+            ),
+            succeeded(
+                "down to the end",
+                play=outage_to_the_end,
+                says="the record is not complete",
+                record=False,
+                bucket=True,
+                seconds=40.0,
+            ),
+            data_failed(
+                "down at an engine's failure",
+                lambda _world: None,
+                "HTTP 403",
+                play=failure_in_an_outage,
+                record=False,
+                bucket=True,
+            ),
+            Case(
+                "beyond the lease",
+                "lease_lost",
+                75,
+                play=outage_beyond_the_lease,
+                record=False,
+                bucket=True,
+                says="The run lost its lease",
+            ),
+        ),
+    ),
+)

@@ -1,0 +1,173 @@
+"""What can be wrong with a connection and with what comes over it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.runs.fault_table.row import (
+    PLANNED,
+    Arrange,
+    Case,
+    Env,
+    Row,
+    data_failed,
+    missing,
+    qa_down,
+    strike,
+    succeeded,
+)
+from tests.simulators import broken, do, when
+from tests.simulators.engines import steady
+
+if TYPE_CHECKING:
+    from tests.simulators.service import Do
+    from tests.simulators.world import World
+
+FIRST = when.nth(1)
+
+
+def _broken(name: str, act: Do, says: str, *, reachable: bool = False, fast: bool = False) -> tuple[Case, ...]:
+    """A fault of the wire, once and for good."""
+    return (
+        *(succeeded(f"{name}: {e}, once", strike(e, FIRST, act), fast=fast) for e in ("trading", "qa")),
+        data_failed(f"{name}: news, for good", strike("news", when.always, act), says),
+        missing(f"{name}: qa, for good", strike("qa", when.always, act), PLANNED, says)
+        if reachable
+        else qa_down(f"{name}: qa, for good", strike("qa", when.always, act), says),
+    )
+
+
+def _stopped(engine: str) -> Arrange:
+    def arrange(world: World) -> Env:
+        return {f"{engine.upper()}_ENGINE_URL": "http://127.0.0.1:1"}
+
+    return arrange
+
+
+def _wrong(name: str, value: object, says: str) -> tuple[Case, ...]:
+    """An answer of 200 that says no: asked again, once for cards."""
+    return (
+        succeeded(f"{name}: news, once", strike("news", FIRST, do.body(value))),
+        data_failed(f"{name}: news, for good", strike("news", when.ticker("T3"), do.body(value)), says),
+        succeeded(f"{name}: qa, once", strike("qa", FIRST, do.body(value))),
+        missing(f"{name}: qa, for good", strike("qa", when.ticker("T3"), do.body(value)), 3, says),
+    )
+
+
+def _cold(world: World) -> Env:
+    for name in ("financial", "trading", "news", "qa"):
+        strike(name, when.always, do.cold_start(1.2))(world)
+    return {f"{name}_ENGINE_TIMEOUT": "4" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
+
+
+def _batch_too_large(world: World) -> Env:
+    world.trading.latency = steady(0.05, per_ticker=0.3)
+    return {"TRADING_ENGINE_BATCH_SIZE": "10", "TRADING_ENGINE_TIMEOUT": "1.7"}
+
+
+ROWS = (
+    Row(
+        "reset",
+        "the connection is reset: before, within or after the work",
+        "the call is repeated with the same `Idempotency-Key`",
+        "nothing, unless it lasts: then the engine crashes, or the network does",
+        (
+            *_broken("before", broken.reset(), "connection reset"),
+            *_broken("after the work", broken.reset_after_work(), "connection reset"),
+            *_broken("within the answer", broken.reset_in_body(), "connection"),
+        ),
+    ),
+    Row(
+        "half",
+        "half an answer, or none",
+        "the call is repeated",
+        "read the engine's own log",
+        (
+            *_broken("cut short", broken.truncated(), "the connection ended"),
+            *_broken("empty", do.raw_body(b""), "empty", reachable=True),
+            *_broken("HTML", do.html(), "no JSON", reachable=True),
+            *_broken("no JSON", do.raw_body(b'{"status": "succ'), "JSON", reachable=True),
+        ),
+    ),
+    Row(
+        "no",
+        "an answer of 200 that says no: `null`, `failed`, `results` without a ticker",
+        "repeated, a card once only since it costs tokens; a data engine's ends the run and names the ticker",
+        "read what the engine answered, in the error itself",
+        (
+            *_wrong("null", None, "null"),
+            *_wrong("failed", {"status": "failed", "error": "the model refused"}, "the model refused"),
+            succeeded("results lack a ticker, once", strike("trading", FIRST, do.lacking("T1"))),
+            data_failed("results lack a ticker, for good", strike("trading", when.always, do.lacking("T1")), "T1"),
+            data_failed("a ticker failed for good", strike("trading", when.always, do.failing("T1")), "T1", fast=True),
+            data_failed("results are a list", strike("trading", when.always, do.body({"results": []})), "trading"),
+            data_failed("financial says error", strike("financial", when.always, do.body({"error": "x"})), "financial"),
+        ),
+    ),
+    Row(
+        "skipped",
+        "the news engine found nothing for the day",
+        "no failure: the cards are made",
+        "nothing",
+        (succeeded("always", strike("news", when.always, do.skipped())),),
+    ),
+    Row(
+        "poison",
+        "one ticker breaks the engine for the batch that it is in",
+        "the batch is asked again in halves, and the error names that ticker alone",
+        "correct or remove the ticker",
+        (
+            data_failed(
+                "500",
+                strike("financial", when.ticker("T7"), do.status(500)),
+                "the financial engine failed for T7 after",
+            ),
+            data_failed(
+                "reset", strike("trading", when.ticker("T7"), broken.reset()), "the trading engine failed for T7 after"
+            ),
+        ),
+    ),
+    Row(
+        "large batch",
+        "a batch takes longer than the engine's timeout allows",
+        "it is asked again in halves; later batches are smaller from the start",
+        "lower `…_ENGINE_BATCH_SIZE` to save the first try",
+        (succeeded("10 tickers where 5 fit", _batch_too_large),),
+    ),
+    Row(
+        "slow start",
+        "an engine starts slowly",
+        "the first calls take longer; no more than a retry where it outlasts the timeout",
+        "nothing; a minimum of instances where it hurts",
+        (succeeded("within the timeout", _cold),),
+    ),
+    Row(
+        "hang",
+        "an engine does not answer, or never ends its answer",
+        "the attempt ends after `…_ENGINE_TIMEOUT` and is repeated; an answer is cut off at 8 MiB",
+        "read the engine's own log; raise the timeout where it is too short for honest work",
+        (
+            succeeded("once", strike("qa", FIRST, do.hang())),
+            data_failed("for good", strike("news", when.ticker("T3"), do.hang()), "no answer within 1.5 s"),
+            missing("a trickle", strike("qa", when.ticker("T3"), broken.trickle(0.4)), 3, "no answer within 1.5 s"),
+            missing("an endless body", strike("qa", when.ticker("T3"), broken.endless_body()), 3, "larger than 8 MiB"),
+            missing("100 MB", strike("qa", when.ticker("T3"), broken.huge()), 3, "larger than 8 MiB"),
+            missing("an endless header", strike("qa", when.ticker("T3"), broken.endless_header()), 3, "no HTTP"),
+        ),
+    ),
+    Row(
+        "not there",
+        "the host is not known, refuses the connection, or has a bad certificate",
+        "repeated, then the call has failed, in the words of the fault",
+        "correct `…_ENGINE_URL`; look at DNS and network",
+        (
+            data_failed(
+                "unknown host", lambda _world: {"NEWS_ENGINE_URL": "https://news.invalid"}, "host is not known"
+            ),
+            data_failed("refused", _stopped("trading"), "connection refused"),
+            qa_down("refused by qa", _stopped("qa"), "connection refused"),
+            data_failed("TLS", lambda world: {"NEWS_ENGINE_URL": world.news.url.replace("http:", "https:")}, "TLS: "),
+            data_failed("bad certificate", lambda _world: {"SSL_CERT_FILE": None}, "certificate", tls=True),
+        ),
+    ),
+)

@@ -1,0 +1,127 @@
+"""Whatever goes wrong, the run ends as the fault table says, in time, with sums that add up and no secret in sight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from tests.runs.fault_table import ROWS, markdown
+from tests.runs.fault_table.row import CONFIG, PLANNED, TICKERS, Case, Row
+from tests.simulators.job import ROOT
+from tests.simulators.storage import emulator_binary
+from tests.simulators.world import World, open_world
+from tests.support.places import objects
+from tests.support.runs import QUICK, assert_clean, data_requests
+
+if TYPE_CHECKING:
+    from tests.simulators.job import Outcome
+    from tests.simulators.seen import Seen
+
+EMULATOR = emulator_binary()
+ENV = {
+    "RUN_ID": "night",
+    **{f"{name}_ENGINE_ATTEMPTS": "3" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")},
+    **{f"{name}_ENGINE_TIMEOUT": "1.5" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")},
+    **{f"{name}_ENGINE_BATCH_SIZE": "2" for name in ("FINANCIAL", "TRADING")},
+}
+
+
+def cases() -> list[Any]:
+    return [
+        pytest.param(row, case, id=f"{row.key}: {case.name}", marks=[] if case.fast else pytest.mark.slow)
+        for row in ROWS
+        for case in row.cases
+    ]
+
+
+@pytest.mark.parametrize(("row", "case"), cases())
+async def test_a_fault_ends_as_the_table_says(nursery: trio.Nursery, row: Row, case: Case) -> None:
+    if case.bucket and EMULATOR is None:
+        pytest.skip("needs fake-gcs-server")
+    async with open_world(nursery, CONFIG, latency=QUICK, emulator=EMULATOR, tls=case.tls) as world:
+        env = {**ENV, "RUNS_URI": world.runs_uri, **case.env, **(case.arrange(world) or {})}
+        with trio.fail_after(case.seconds):
+            outcome = await case.play(world, env)
+        finished = outcome.finished
+        shown = f"{outcome.stdout}\n{outcome.stderr}"
+        assert (finished["outcome"], outcome.exit_code) == (case.word, case.code), shown
+        assert_clean(world, outcome)
+        assert case.says in outcome.stdout
+        assert outcome.stderr == ""
+        assert_cards(case, finished["cards"])
+        assert_every_engine_adds_up(finished)
+        assert_the_barrier_held(world)
+        await assert_the_record_says_the_same(world, case, outcome)
+        case.check(world, outcome)
+
+
+def assert_cards(case: Case, cards: dict[str, int]) -> None:
+    if case.cards is not None:
+        expected = dict(zip(("generated", "skipped", "failed", "not_attempted"), case.cards, strict=True))
+        assert cards == {"planned": sum(case.cards)} | expected
+    elif case.word == "qa_engine_down":
+        assert cards["planned"] == PLANNED
+        assert cards["generated"] == 0
+        assert cards["failed"] >= 20
+
+
+def assert_every_engine_adds_up(finished: dict[str, Any]) -> None:
+    for engine in finished["engines"].values():
+        parts = [engine[part] for part in ("done", "skipped", "failed", "not_attempted")]
+        assert min(parts) >= 0
+        assert engine["planned"] == sum(parts)
+
+
+def assert_the_barrier_held(world: World) -> None:
+    """Every data call of the plan had succeeded when the first card was asked for; no run asks for data after cards."""
+    if not world.qa.requests:
+        return
+    first = min(request.arrived for request in world.qa.requests)
+    for engine in (world.financial, world.trading, world.news):
+        before = [request for request in engine.requests if request.answered is not None and request.answered <= first]
+        done = {ticker for request in before if request.status == 200 for ticker in request.tickers}
+        assert done == set(TICKERS), engine.name
+    cards_of = {trace_of(request) for request in world.qa.requests}
+    for trace in cards_of:
+        begun = min(request.arrived for request in world.qa.requests if trace_of(request) == trace)
+        assert all(request.arrived < begun for request in data_requests(world) if trace_of(request) == trace)
+
+
+def trace_of(request: Seen) -> str:
+    """The same for all requests of one run."""
+    return request.headers["traceparent"].split("-")[1]
+
+
+async def assert_the_record_says_the_same(world: World, case: Case, outcome: Outcome) -> None:
+    recorded = await objects(world)
+    assert all(b"eyJ" not in content and b"Bearer" not in content for content in recorded.values())
+    if case.record:
+        import json
+
+        report = json.loads(recorded["night/report.json"])
+        for field in ("outcome", "exit_code", "cards"):
+            assert report[field] == outcome.finished[field]
+        assert "_lease.json" not in recorded, "it was not given back"
+
+
+def test_the_readme_shows_this_table() -> None:
+    readme = ROOT / "README.md"
+    if not readme.exists():
+        pytest.skip("there is no README yet")
+    text = Path(readme).read_text("utf-8")
+    if "<!-- faults -->" not in text:
+        pytest.skip("the README has no fault table yet")
+    shown = text.partition("<!-- faults -->")[2].partition("<!-- /faults -->")[0]
+    assert shown.strip() == markdown().strip(), "python -m tests.fault_table prints it anew"
+
+
+def test_each_row_is_known_by_its_key_and_says_all_there_is_to_say() -> None:
+    assert len({row.key for row in ROWS}) == len(ROWS)
+    for row in ROWS:
+        assert all((row.fault, row.sees, row.remedy, row.cases)), row.key
+        names = [case.name for case in row.cases]
+        assert len(set(names)) == len(names), row.key
+        assert "|" not in row.fault + row.sees + row.remedy

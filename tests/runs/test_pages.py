@@ -1,0 +1,249 @@
+"""Every recorded run leaves its page and its report behind, and both say what the log's last line says."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from job.execution.executor import FAILED_ATTEMPTS_KEPT
+from job.records.report import read_report
+from tests.simulators import do, when
+from tests.simulators.engines import steady
+from tests.simulators.job import Outcome
+from tests.simulators.service import Fault
+from tests.simulators.world import World, open_world
+from tests.support.parsed import Parsed
+from tests.support.runs import CONFIG, QUICK, run, until
+
+REFUSED = Fault(
+    when.both(when.ticker("AAPL"), when.card("news_card")), do.body({"status": "failed", "error": "no <b>&"})
+)
+TYPE = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.ReportedErrorEvent"
+
+
+@pytest.fixture
+async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
+    async with open_world(nursery, CONFIG, latency=QUICK) as opened:
+        yield opened
+
+
+def variables(world: World, **more: str) -> dict[str, str]:
+    return {"RUNS_URI": world.runs_uri, "RUN_ID": "night", "RUN_DATE": "2026-11-24", **more}
+
+
+def page(world: World) -> Parsed:
+    return Parsed((Path(world.runs_uri) / "night" / "report.html").read_text())
+
+
+def assert_told(world: World, finished: dict[str, Any]) -> dict[str, Any]:
+    """The page, the report and the closing line are of one mind; gives the report."""
+    data = (Path(world.runs_uri) / "night" / "report.json").read_bytes()
+    report: dict[str, Any] = json.loads(data)
+    shown, cards = page(world), finished["cards"]
+    assert report["format"] == 1
+    for name in ("outcome", "exit_code", "cards", "engines"):
+        assert report[name] == finished[name], name
+    assert report["sentence"] == finished["message"]
+    for name, count in cards.items():
+        assert shown.tiles[name.replace("_", " ")] == count, name
+    assert finished["message"] in shown.text
+    assert report["trace_id"] in shown.text
+    assert report["trace_id"] == finished["logging.googleapis.com/trace"].rpartition("/")[2]
+    for failure in report["failures"]:
+        assert failure["traceparent"][36:52] in shown.text
+        assert failure["remedy"] in shown.text
+        assert failure["reason"] in shown.text
+    read_report("report.json", data)
+    return report
+
+
+def errors(outcome: Outcome) -> list[dict[str, Any]]:
+    return [line for line in outcome.lines if "@type" in line]
+
+
+async def test_a_night_that_went_well(world: World) -> None:
+    project = {"GOOGLE_CLOUD_PROJECT": "cards", "CLOUD_RUN_EXECUTION": "night"}
+    outcome = await run(world, 0, variables(world, **project))
+    report = assert_told(world, outcome.finished)
+    assert report["failures"] == []
+    assert (report["day"], report["date"], report["project"]) == ("2026-11-24", "2026-11-24", "cards")
+    assert report["config_generations"].keys() == CONFIG.keys()
+    assert report["started"] <= report["ended"]
+    shown = page(world)
+    assert "All 19 cards are there" in shown.text
+    assert "美联储" in shown.text
+    for line in outcome.events("call.finished"):
+        assert line["traceparent"][36:52] in shown.text
+    assert errors(outcome) == []
+
+
+async def test_cards_that_are_missing(world: World) -> None:
+    world.qa.script.append(REFUSED)
+    world.news.script.append(Fault(when.nth(2), do.status(503)))
+    outcome = await run(world, 3, variables(world))
+    report = assert_told(world, outcome.finished)
+    (failure,) = report["failures"]
+    assert failure["engine"] == "qa"
+    assert (failure["targets"], failure["card_type"], failure["cause"]) == (["AAPL"], "news_card", "denied")
+    assert (failure["reason"], failure["attempts"], failure["status"]) == ("failed: no <b>&", 2, 200)
+    shown = page(world)
+    assert "1 of 19 cards is missing" in shown.text
+    assert "python -m job resume night" in shown.text
+    (error,) = errors(outcome)
+    assert error is outcome.finished
+    assert error["@type"] == TYPE
+    assert error["stack_trace"].startswith("Traceback (most recent call last):\n")
+    assert error["stack_trace"].rstrip().endswith(outcome.finished["message"])
+
+
+async def test_a_data_engine_that_failed_is_one_error_with_its_own_stack(world: World) -> None:
+    world.trading.script.append(Fault(when.always, do.status(403)))
+    outcome = await run(world, 1, variables(world))
+    report = assert_told(world, outcome.finished)
+    assert report["cards"]["not_attempted"] == 19
+    assert "roles/run.invoker" in page(world).text
+    assert "No card was made: a data engine failed" in page(world).text
+    (error,) = errors(outcome)
+    assert "in _fail\n    raise EngineFailedError(finished)" in error["stack_trace"]
+    assert "in _run_call" in error["stack_trace"], "the way there, not only the end of it"
+
+
+@pytest.mark.parametrize(("uri", "code"), [("nowhere", 2), ("runs", 75)])
+async def test_what_ends_before_it_begins_is_one_error_as_well(world: World, uri: str, code: int) -> None:
+    changes = {"CONFIG_URI": str(world.directory / uri)} if code == 2 else {"RUNS_URI": "/dev/null/runs"}
+    outcome = await world.run_job(env={**variables(world), **changes})
+    assert outcome.exit_code == code, outcome.stdout
+    (error,) = errors(outcome)
+    assert "RunFailedError" in error["stack_trace"] or "StorageError" in error["stack_trace"]
+
+
+async def test_a_resumed_run_shows_what_all_attempts_did(world: World) -> None:
+    world.qa.script.append(REFUSED)
+    first = await run(world, 3, variables(world))
+    world.qa.script.clear()
+    second = await run(world, 0, variables(world))
+    report = assert_told(world, second.finished)
+    assert [attempt["outcome"] for attempt in report["attempts"]] == ["cards_missing", "succeeded"]
+    assert report["cards"]["skipped"] == 18
+    shown = page(world)
+    assert "2 attempts" in shown.text
+    assert "What failed, and what to do" not in shown.text, "it is there now"
+    for line in first.events("call.finished") + second.events("call.finished"):
+        assert line["traceparent"][36:52] in shown.text
+
+
+@pytest.mark.slow
+async def test_a_signal_leaves_a_page_within_its_time(world: World) -> None:
+    world.qa.latency = steady(30)
+    job = await world.start_job("run", env=variables(world))
+    await job.seen("barrier.crossed")
+    job.send_signal(signal.SIGINT)
+    outcome = await job.outcome()
+    assert outcome.exit_code == 130
+    assert_told(world, outcome.finished)
+    assert "Interrupted: 19 of 19 cards are missing" in page(world).text
+    assert "cut off" in page(world).text
+
+
+@pytest.mark.slow
+async def test_without_a_record_there_is_no_page(world: World) -> None:
+    await run(world, 0)
+    assert not list(world.directory.rglob("report.*"))
+
+
+async def test_a_page_that_cannot_be_written_changes_nothing(world: World) -> None:
+    (Path(world.runs_uri) / "night" / "report.html").mkdir(parents=True)
+    outcome = await world.run_job(env=variables(world))
+    assert outcome.exit_code == 0, outcome.stdout
+    assert outcome.finished["outcome"] == "succeeded"
+    (said,) = outcome.events("storage.failed")
+    assert said["message"].startswith("the page of the run is not written: ")
+
+
+async def report(world: World, *arguments: str, **env: str | None) -> Outcome:
+    return await world.run_job(["report", *arguments], env={"RUNS_URI": world.runs_uri, **env})
+
+
+@pytest.mark.slow
+async def test_the_report_is_told_again_from_the_record(world: World) -> None:
+    world.qa.script.append(REFUSED)
+    outcome = await run(world, 3, variables(world))
+    file = world.directory / "again.html"
+    told = await report(world, "night", "--page", str(file))
+    assert told.exit_code == 0, told.stderr
+    assert outcome.finished["message"] in told.stdout
+    assert "qa AAPL news_card: failed: no <b>& (2 attempts). The engine did not make the card." in told.stdout
+    assert file.read_bytes() == (Path(world.runs_uri) / "night" / "report.html").read_bytes()
+
+
+@pytest.mark.slow
+async def test_a_run_that_was_killed_is_told_from_its_journal(world: World) -> None:
+    world.qa.latency = steady(0.3)
+    job = await world.start_job("run", env=variables(world, QA_ENGINE_CONCURRENCY="1"))
+    await job.seen("barrier.crossed")
+    await until(lambda: any(line.get("engine") == "qa" for line in job.lines if line["event"] == "call.finished"))
+    await trio.sleep(3.5)  # within 5 s a result is in the record
+    await job.kill()
+    file = world.directory / "again.html"
+    told = await report(world, "night", "--page", str(file))
+    assert told.exit_code == 0, told.stderr
+    assert "The run has not closed its record" in told.stdout
+    shown = Parsed(file.read_text())
+    cards = shown.tiles
+    assert cards["planned"] == 19
+    assert 0 < cards["generated"] < 19
+    assert cards["generated"] + cards["not attempted"] == 19
+
+
+@pytest.mark.parametrize(("env", "said"), [({}, "has no record of run night"), ({"RUNS_URI": None}, "is not set")])
+async def test_the_report_of_an_unknown_run_is_an_error(world: World, env: dict[str, None], said: str) -> None:
+    told = await report(world, "night", **env)
+    assert told.exit_code == 2
+    assert said in told.stderr
+    assert told.stdout == ""
+
+
+@pytest.mark.slow
+async def test_a_page_that_has_no_place_is_an_error(world: World) -> None:
+    await run(world, 0, variables(world))
+    told = await report(world, "night", "--page", str(world.directory / "no" / "where.html"))
+    assert told.exit_code == 2
+    assert "No such file or directory" in told.stderr
+
+
+@pytest.mark.slow
+async def test_open_shows_the_page_in_the_browser(world: World) -> None:
+    await run(world, 0, variables(world))
+    browser, seen = world.directory / "browser", world.directory / "opened"
+    browser.write_text(f'#!/bin/sh\necho "$1" > {seen}\n')
+    browser.chmod(0o755)
+    told = await report(world, "night", "--open", BROWSER=f"{browser} %s", PATH=os.environ["PATH"])
+    assert told.exit_code == 0, told.stderr
+    opened = Path(seen.read_text().strip().removeprefix("file://"))
+    assert "All 19 cards are there" in opened.read_text()  # noqa: ASYNC240
+
+
+@pytest.mark.slow
+async def test_a_record_that_was_changed_is_refused(world: World) -> None:
+    await run(world, 0, variables(world))
+    chunk = next((Path(world.runs_uri) / "night" / "results").iterdir())
+    chunk.write_bytes(chunk.read_bytes().replace(b"AAPL", b"AAPX"))
+    told = await report(world, "night")
+    assert told.exit_code == 2
+    assert "was changed after it was written" in told.stderr
+
+
+@pytest.mark.slow
+async def test_a_rejected_call_tells_of_its_latest_attempts(world: World) -> None:
+    assert FAILED_ATTEMPTS_KEPT == 10
+    world.qa.script.append(Fault(when.both(when.ticker("AAPL"), when.attempt(1, 2)), do.status(429)))
+    outcome = await run(world, 0, variables(world))
+    assert_told(world, outcome.finished)
+    assert outcome.finished["engines"]["qa"]["retries"] >= 2

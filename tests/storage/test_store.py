@@ -1,0 +1,216 @@
+"""Whatever keeps the objects keeps the same promises: a condition holds, and a lost write is not another's."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trio
+
+from job.storage import gcs
+from job.storage.store import ConflictError, ObjectStore, StorageError, in_thread, read_many
+from job.storage.uri import open_store
+from tests.simulators import broken, do, when
+from tests.simulators.do import in_turn
+from tests.simulators.service import Fault
+from tests.support.stores import EMULATOR, open_bucket, store
+
+__all__ = ["store"]
+
+
+async def test_what_was_written_is_read(store: ObjectStore) -> None:
+    before = await in_thread(lambda: store.create("a/clock", b""))
+    made = await in_thread(lambda: store.create("a/b.json", b'{"x": 1}'))
+    there = await in_thread(lambda: store.read("a/b.json"))
+    assert there == made
+    assert there.data == b'{"x": 1}'
+    assert 0 <= made.updated - before.updated < 10
+    part = await in_thread(lambda: store.read("a/b.json", 3))
+    assert part is not None
+    assert (part.data, part.generation) == (b'{"x', made.generation)
+    assert await in_thread(lambda: store.read("a/c.json")) is None
+
+
+async def test_an_object_is_created_once(store: ObjectStore) -> None:
+    made = await in_thread(lambda: store.create("a", b"1"))
+    assert await in_thread(lambda: store.create("a", b"1")) == made, "the same again may be our own lost write"
+    with pytest.raises(ConflictError):
+        await in_thread(lambda: store.create("a", b"2"))
+    assert await in_thread(lambda: store.read("a")) == made
+
+
+async def test_of_two_who_create_one_wins(store: ObjectStore) -> None:
+    won: list[bytes] = []
+
+    async def create(data: bytes) -> None:
+        try:
+            await in_thread(lambda: store.create("a", data))
+        except ConflictError:
+            return
+        won.append(data)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(8):
+            nursery.start_soon(create, b"%d" % number)
+    there = await in_thread(lambda: store.read("a"))
+    assert there is not None
+    assert won == [there.data]
+
+
+async def test_an_object_is_replaced_where_nobody_has_changed_it(store: ObjectStore) -> None:
+    first = await in_thread(lambda: store.create("a", b"1"))
+    second = await in_thread(lambda: store.replace("a", b"2", first.generation))
+    assert second.generation != first.generation
+    assert await in_thread(lambda: store.read("a")) == second
+    with pytest.raises(ConflictError):
+        await in_thread(lambda: store.replace("a", b"3", first.generation))
+    with pytest.raises(ConflictError):
+        await in_thread(lambda: store.replace("b", b"3", first.generation))
+    assert await in_thread(lambda: store.read("a")) == second
+
+
+async def test_a_generation_is_new_even_where_the_content_is_not(store: ObjectStore) -> None:
+    stored = await in_thread(lambda: store.create("a", b"1"))
+    known = {stored.generation}
+    for _ in range(5):
+        stored = await in_thread(partial(store.replace, "a", b"1", stored.generation))
+        known.add(stored.generation)
+    assert len(known) == 6
+
+
+async def test_of_two_who_replace_one_wins(store: ObjectStore) -> None:
+    first = await in_thread(lambda: store.create("a", b"0"))
+    won: list[bytes] = []
+
+    async def replace(data: bytes) -> None:
+        try:
+            await in_thread(lambda: store.replace("a", data, first.generation))
+        except ConflictError:
+            return
+        won.append(data)
+
+    async with trio.open_nursery() as nursery:
+        for number in range(1, 9):
+            nursery.start_soon(replace, b"%d" % number)
+    there = await in_thread(lambda: store.read("a"))
+    assert there is not None
+    assert won == [there.data]
+
+
+async def test_an_object_is_removed_where_nobody_has_changed_it(store: ObjectStore) -> None:
+    first = await in_thread(lambda: store.create("a", b"1"))
+    second = await in_thread(lambda: store.replace("a", b"2", first.generation))
+    with pytest.raises(ConflictError):
+        await in_thread(lambda: store.delete("a", first.generation))
+    await in_thread(lambda: store.delete("a", second.generation))
+    assert await in_thread(lambda: store.read("a")) is None
+    third = await in_thread(lambda: store.create("a", b"1"))
+    assert third.generation not in {first.generation, second.generation}
+
+
+async def test_names_are_those_with_the_prefix_in_order(store: ObjectStore) -> None:
+    assert await in_thread(lambda: store.names("x/")) == []
+    for name in ("x/2", "x/10", "x/sub/3", "xy", "y/1"):
+        await in_thread(partial(store.create, name, b""))
+    assert await in_thread(lambda: store.names("x/")) == ["x/10", "x/2", "x/sub/3"]
+    assert await in_thread(lambda: store.names("x/1")) == ["x/10"]
+    assert await in_thread(lambda: store.names("z")) == []
+
+
+async def test_many_are_read_at_once_in_the_order_of_their_names(store: ObjectStore) -> None:
+    names = [f"n{number}" for number in range(20)]
+    for name in names[::2]:
+        await in_thread(partial(store.create, name, name.encode()))
+    found = await read_many(store, names)
+    assert list(found) == names[::2]
+    assert [stored.data.decode() for stored in found.values()] == names[::2]
+
+
+def test_a_directory_says_what_is_wrong_with_it(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="is not a directory"):
+        open_store(str(tmp_path / "missing")).read("a")
+    (tmp_path / "file").write_text("")
+    store = open_store(str(tmp_path / "file"), make=True)
+    for use in (partial(store.read, "a"), partial(store.create, "a", b""), partial(store.names, "a/")):
+        with pytest.raises(StorageError, match="file"):
+            use()
+
+
+def test_a_write_to_a_directory_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    store = open_store(str(tmp_path), make=True)
+    first = store.create("a", b"1")
+    monkeypatch.setattr(os, "fsync", full)
+    for write in (partial(store.create, "b", b"1"), partial(store.replace, "a", b"2", first.generation)):
+        with pytest.raises(StorageError, match="No space left on device"):
+            write()
+    assert store.read("a") == first
+    assert [path.name for path in tmp_path.iterdir() if path.name != ".lock"] == ["a"]
+
+
+def test_a_place_is_a_bucket_or_a_directory(tmp_path: Path) -> None:
+    for uri in ("s3://bucket/runs", "gs://", "gs:///runs"):
+        with pytest.raises(StorageError):
+            open_store(uri)
+
+
+@pytest.mark.skipif(EMULATOR is None, reason="needs fake-gcs-server")
+@pytest.mark.parametrize("verb", ["create", "replace", "delete"])
+@pytest.mark.parametrize("lost", [pytest.param("reset", marks=pytest.mark.slow), "503"])
+async def test_a_write_whose_answer_was_lost_is_done(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, verb: str, lost: str
+) -> None:
+    """The library repeats it and is told 412 or 404: by its own first try."""
+    fault = broken.reset_after_work() if lost == "reset" else do.late_status(503)
+    async with open_bucket(nursery, monkeypatch) as (store, front):
+        first = await in_thread(lambda: store.create("other", b"1"))
+        front.script.append(
+            Fault(
+                when.no(when.method("GET")),
+                in_turn(fault, do.nothing()),
+            )
+        )
+        written = len(front.requests)
+        match verb:
+            case "create":
+                made = await in_thread(lambda: store.create("a", b"1"))
+                assert await in_thread(lambda: store.read("a")) == made
+            case "replace":
+                made = await in_thread(lambda: store.replace("other", b"2", first.generation))
+                assert await in_thread(lambda: store.read("other")) == made
+                assert made.generation != first.generation
+            case _:
+                await in_thread(lambda: store.delete("other", first.generation))
+                assert await in_thread(lambda: store.read("other")) is None
+        statuses = [request.status for request in front.requests[written:] if request.method != "GET"]
+        assert statuses == [None if lost == "reset" else 503, 404 if verb == "delete" else 412]
+
+
+@pytest.mark.skipif(EMULATOR is None, reason="needs fake-gcs-server")
+async def test_a_bucket_says_what_is_wrong_with_it(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with open_bucket(nursery, monkeypatch) as (store, front):
+        elsewhere = open_store("gs://no-such-bucket/runs")
+        for use in (partial(elsewhere.names, "a"), partial(elsewhere.create, "a", b"")):
+            with pytest.raises(StorageError, match=r"^gs://no-such-bucket: there is no such bucket$"):
+                await in_thread(use)
+        front.script.append(Fault(when.always, do.status(403, {"error": {"code": 403, "message": "not yours"}})))
+        with pytest.raises(StorageError, match=r"^gs://simulated-runs/runs/a: access is denied \(.*not yours"):
+            await in_thread(lambda: store.read("a"))
+
+
+@pytest.mark.skipif(EMULATOR is None, reason="needs fake-gcs-server")
+@pytest.mark.parametrize(("verb", "words"), [("create", "HTTP 503"), ("read", "ServiceUnavailable: 503 GET ")])
+async def test_a_bucket_that_is_down_says_what_it_answered(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, verb: str, words: str
+) -> None:
+    monkeypatch.setattr(gcs, "_BOUNDED", gcs._BOUNDED | {"retry": gcs._RETRY.with_timeout(0.5)})
+    async with open_bucket(nursery, monkeypatch) as (store, front):
+        front.script.append(Fault(when.always, do.status(503)))
+        with pytest.raises(StorageError) as error:
+            await in_thread(lambda: store.read("a") if verb == "read" else store.create("a", b""))
+    assert str(error.value).startswith(f"gs://simulated-runs/runs/a: {words}")
+    assert str(error.value).endswith(" (tried for 20 s)")

@@ -1,0 +1,232 @@
+"""Fakes of what surrounds the executor, for runs in virtual time: engines as functions, tokens as numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+from urllib.parse import parse_qs, urlsplit
+
+import trio
+
+from job.config.environment import EngineSettings
+from job.config.schema import LlmConfig
+from job.engines.catalog import DATA_ENGINES, DataEngineName, EngineName
+from job.engines.transport import Response
+from job.execution.events import CallFinished, Event
+from job.execution.executor import RunContext
+from job.execution.phases import Phases
+from job.execution.progress import RunProgress
+from job.execution.shutdown import Shutdown
+from job.identity import RunIdentity
+from job.planning.plan import Plan
+from job.planning.targets import Target
+
+
+@dataclass(slots=True)
+class Asked:
+    """A request that arrived at a fake engine."""
+
+    engine: EngineName
+    path: str
+    query: dict[str, str]
+    body: Any
+    headers: Mapping[str, str]
+    time: float
+    attempt: int
+    """1 where no request of the same path, query and body came before."""
+    ended: float | None = None
+    cut_off: bool = False
+
+    @property
+    def tickers(self) -> tuple[str, ...]:
+        if self.engine in {"financial", "trading"}:
+            return tuple(self.body["tickers"])
+        return (self.query["ticker"],) if self.engine == "qa" else (self.path.rpartition("/")[2],)
+
+
+Script = Callable[[Asked], Awaitable[Response]]
+
+
+def well(asked: Asked) -> Response:
+    """What the engine answers where nothing goes wrong."""
+    if asked.engine == "financial":
+        return reply({"message": "Batch processing initiated"})
+    if asked.engine == "trading":
+        return reply({"message": "", "results": {ticker.upper(): {"status": "success"} for ticker in asked.tickers}})
+    return reply({"status": "success"})
+
+
+def reply(value: object, status: int = 200, retry_after: float | None = None) -> Response:
+    return Response(status, json.dumps(value).encode(), retry_after)
+
+
+async def at_once(asked: Asked) -> Response:
+    await trio.lowlevel.checkpoint()
+    return well(asked)
+
+
+@dataclass
+class World:
+    """Every fake of a run, and what they saw."""
+
+    script: Script = at_once
+    asked: list[Asked] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    in_flight: dict[str, int] = field(default_factory=dict)
+    peak: dict[str, int] = field(default_factory=dict)
+    open_connections: int = 0
+    tokens_given: list[tuple[str, str | None]] = field(default_factory=list)
+    token: Callable[[str, str | None], Awaitable[str]] | None = None
+
+    def cached(self, audience: str, rejected: str | None = None) -> str | None:  # noqa: ARG002
+        """The fake of the run's tokens, which asks for each anew."""
+        return None
+
+    async def get(self, audience: str, rejected: str | None = None) -> str:
+        self.tokens_given.append((audience, rejected))
+        await trio.lowlevel.checkpoint()
+        if self.token is not None:
+            return await self.token(audience, rejected)
+        return f"token {rejected}" if rejected else "token"
+
+    def connect(self) -> Connection:
+        self.open_connections += 1
+        return Connection(self)
+
+    @property
+    def finished(self) -> list[CallFinished]:
+        return [event for event in self.events if isinstance(event, CallFinished)]
+
+    def of(self, engine: EngineName) -> list[Asked]:
+        return [asked for asked in self.asked if asked.engine == engine]
+
+
+@dataclass
+class Connection:
+    """The fake of a worker's connection: one request at a time, none after it was closed."""
+
+    world: World
+    busy: bool = False
+    closed: bool = False
+
+    async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
+        assert not self.busy, "two requests on one connection"
+        assert not self.closed, "a request on a connection that its worker has closed"
+        assert method == "POST"
+        world, parts = self.world, urlsplit(url)
+        asked = Asked(
+            engine=cast(EngineName, parts.hostname),
+            path=parts.path,
+            query={key: values[0] for key, values in parse_qs(parts.query).items()},
+            body=None if body is None else json.loads(body),
+            headers=headers,
+            time=trio.current_time(),
+            attempt=1 + sum(headers["Idempotency-Key"] == other.headers["Idempotency-Key"] for other in world.asked),
+        )
+        world.asked.append(asked)
+        self.busy = True
+        count = world.in_flight[asked.engine] = world.in_flight.get(asked.engine, 0) + 1
+        world.peak[asked.engine] = max(count, world.peak.get(asked.engine, 0))
+        try:
+            return await world.script(asked)
+        except trio.Cancelled:
+            asked.cut_off = True
+            raise
+        finally:
+            asked.ended = trio.current_time()
+            world.in_flight[asked.engine] -= 1
+            self.busy = False
+
+    async def aclose(self) -> None:
+        if not self.closed:
+            self.world.open_connections -= 1
+        self.closed = True
+        await trio.lowlevel.checkpoint()
+
+
+def engine_settings(name: EngineName, **changes: Any) -> EngineSettings:
+    given: dict[str, Any] = {
+        "url": f"https://{name}",
+        "audience": f"https://{name}",
+        "timeout": 300.0,
+        "concurrency": 4,
+        "attempts": 4,
+        "batch_size": 2 if name in {"financial", "trading"} else 1,
+    }
+    return EngineSettings(**(given | changes))
+
+
+def target(
+    name: str, card_types: Sequence[str] = ("news_card",), engines: Sequence[DataEngineName] = DATA_ENGINES
+) -> Target:
+    return Target(name, "equity", name, None, tuple(engines), tuple(card_types))
+
+
+def plan_of(targets: Sequence[Target], engines: Mapping[EngineName, EngineSettings], date: str | None = None) -> Plan:
+    sizes = {name: settings.batch_size for name, settings in engines.items()}
+    return Plan(targets=tuple(targets), models=LlmConfig(), date=date, batch_sizes=sizes)
+
+
+def settings_of(changes: Mapping[EngineName, Mapping[str, Any]] | None = None) -> dict[EngineName, EngineSettings]:
+    names: tuple[EngineName, ...] = (*DATA_ENGINES, "qa")
+    return {name: engine_settings(name, **(changes or {}).get(name, {})) for name in names}
+
+
+@dataclass
+class Stage:
+    """Phases that are ready to start, among fakes."""
+
+    world: World
+    phases: Phases
+    progress: RunProgress
+    shutdown: Shutdown
+
+    async def play(self) -> None:
+        """Both phases, as a run does them."""
+        await self.phases.run_data_phase()
+        if self.shutdown.reason is None:
+            await self.phases.run_card_phase()
+
+    def assert_nothing_lost(self) -> None:
+        """What was planned is done, skipped, failed or not attempted, and nothing is still under way."""
+        for engine, account in self.progress.engines.items():
+            assert account.in_flight == 0, engine
+            assert min(account.done, account.skipped, account.failed, account.not_attempted) >= 0, engine
+            assert account.planned == account.done + account.skipped + account.failed + account.not_attempted
+            ended = [event for event in self.world.finished if event.call.engine == engine]
+            done = [item for event in ended if event.failure is None for item in items(event)]
+            failed = [item for event in ended if event.failure is not None for item in items(event)]
+            assert len(done) == account.done, engine
+            assert len(failed) == account.failed, engine
+            assert len({*done, *failed}) == len(done) + len(failed), "something finished twice"
+        assert self.world.open_connections == 0, "a worker left its connection open"
+
+
+def items(finished: CallFinished) -> list[tuple[str, str | None]]:
+    return [(name, finished.call.card_type) for name in finished.call.targets]
+
+
+def stage(
+    targets: Sequence[Target],
+    script: Script = at_once,
+    changes: Mapping[EngineName, Mapping[str, Any]] | None = None,
+    jitter: Callable[[], float] = lambda: 1.0,
+) -> Stage:
+    engines = settings_of(changes)
+    plan = plan_of(targets, engines)
+    world, progress, shutdown = World(script), RunProgress(plan, {}), Shutdown()
+
+    def on_event(event: Event) -> None:
+        world.events.append(event)
+        progress.on_event(event)
+
+    context = RunContext(
+        run=RunIdentity("test"), tokens=world, connect=world.connect, shutdown=shutdown, emit=on_event, jitter=jitter
+    )
+    return Stage(world, Phases(plan, {}, engines, context, progress), progress, shutdown)
+
+
+FOREVER = math.inf

@@ -1,0 +1,103 @@
+"""What whole runs of the real process have in common: a world to run in, and what holds for every run whatsoever."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from tests.simulators.engines import steady
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.simulators.job import Job, Outcome
+    from tests.simulators.seen import Seen
+    from tests.simulators.world import World
+
+TICKERS = ["AAPL", "BRK.B", "0700.HK", "^GSPC", "BTC-USD", "EURUSD=X", "GC=F"]
+CARDS = ["news_card", "earnings_card"]
+CONFIG: dict[str, object] = {
+    "ticker_list.json": TICKERS,
+    "card_types.json": CARDS,
+    "card_targets.json": [
+        {"id": "Rate vs Inflation", "category": "macro"},
+        {"id": "美联储", "topic_key": "fed", "card_types": ["news_card"], "date": "2026-11-20"},
+        {"id": "Elon_Musk", "category": "celebrity", "extra_params": {"tone": "a&b=c", "long": True}},
+        {"id": "GC=F", "run_engines": {"financials": False}},
+    ],
+    "llm_config.json": {"default": {"backend": "local", "model_name": "small/1"}},
+}
+SMALL: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card"]}
+QUICK = steady(0.02)
+AT_ONCE = 0.5
+"""Seconds within which the process is gone once there is nothing left to do."""
+PROMPT = 0.6
+"""Seconds from the start of the process to its first line, where the machine has nothing else to do."""
+
+
+def at_once(job: Job) -> float:
+    """`AT_ONCE`, and more in proportion on a machine so busy that the job's first line, too, was late."""
+    first = datetime.fromisoformat(job.lines[0]["time"]).timestamp() - (time.time() - time.monotonic())
+    return AT_ONCE * max(1.0, (first - job.started) / PROMPT)
+
+
+def asked_cards(world: World) -> Counter[tuple[str, str]]:
+    """How often each card was asked for."""
+    return Counter((request.tickers[0], request.card or "") for request in world.qa.requests if request.card)
+
+
+def data_requests(world: World) -> list[Seen]:
+    return [request for request in world.seen if request.service in {"financial", "trading", "news"}]
+
+
+def assert_clean(world: World, outcome: Outcome) -> None:
+    """What holds for every run, however it ended: no token in sight, no call that nobody may make, sums that add up."""
+    shown = outcome.stdout + outcome.stderr
+    for request in world.seen:
+        assert request.token is None or request.token not in shown
+    assert "eyJ" not in shown, "the beginning of a token"
+    assert world.violations == []
+    assert world.elsewhere.requests == []
+    for line in outcome.stdout.splitlines():
+        assert isinstance(json.loads(line), dict), line
+    for event in outcome.lines:
+        assert event.keys() >= {"severity", "message", "event", "time"}
+    finished = outcome.finished
+    assert outcome.lines[-1] is finished
+    assert finished["exit_code"] == outcome.exit_code
+    cards = finished["cards"]
+    assert cards.keys() == {"planned", "generated", "skipped", "failed", "not_attempted"}
+    assert cards["planned"] == cards["generated"] + cards["skipped"] + cards["failed"] + cards["not_attempted"]
+
+
+async def run(world: World, code: int, variables: Mapping[str, str | None] | None = None, **env: str | None) -> Outcome:
+    """A whole run that ends with this code; nothing on standard error but the traceback of a bug."""
+    outcome = await world.run_job(env={**(variables or {}), **env})
+    assert outcome.exit_code == code, f"{outcome.stdout}\n{outcome.stderr}"
+    assert_clean(world, outcome)
+    assert outcome.stderr == "" or code == 70
+    return outcome
+
+
+async def ended(world: World, job: Job, code: int, seconds: float = 30.0) -> tuple[Outcome, float]:
+    """The end of a run that is under way, and when it came, by `time.monotonic`."""
+    with trio.move_on_after(seconds):
+        outcome = await job.outcome()
+        assert outcome.exit_code == code, f"{outcome.stdout}\n{outcome.stderr}"
+        if code >= 0:
+            assert_clean(world, outcome)
+        return outcome, job.started + outcome.seconds
+    raise AssertionError(f"still there after {seconds} s: {job.lines[-3:]}")
+
+
+async def until(condition: Any, seconds: float = 10.0) -> None:
+    """Waits for something that a simulator will see; looks often, so that nothing depends on how long it takes."""
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < limit, "it never came"
+        await trio.sleep(0.005)

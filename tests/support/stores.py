@@ -1,0 +1,143 @@
+"""A store in memory for runs in virtual time: it fails, dawdles, loses answers and has its own clock, as told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import outcome
+import pytest
+import trio
+
+from job.records import history, journal, lease, record, session
+from job.storage import store as store_module
+from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject
+from job.storage.uri import open_store
+from tests.simulators.storage import emulator_binary
+from tests.simulators.world import open_world
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from tests.simulators.service import Service
+
+EMULATOR = emulator_binary()
+KINDS = ["memory", "directory", *([pytest.param("bucket", marks=pytest.mark.slow)] if EMULATOR else [])]
+T = TypeVar("T")
+
+
+@dataclass
+class Memory:
+    """What `Store` promises, kept in a dictionary."""
+
+    objects: dict[str, StoredObject] = field(default_factory=dict)
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    """Every request, as its verb and the object's name."""
+    refuse: Callable[[str, str], bool] = lambda _verb, _name: False
+    """Whether this request fails, without any effect."""
+    lose: Callable[[str, str], bool] = lambda _verb, _name: False
+    """Whether the answer to this request is lost, for good: it had its effect, and raises."""
+    seconds: float = 0.0
+    """That a request takes, if it is made through `virtual`."""
+    clock: Callable[[], float] = trio.current_time
+    """Its own, which nobody else's need agree with."""
+    _writes: int = 0
+
+    def read(self, name: str, limit: int | None = None) -> StoredObject | None:
+        self._ask("read", name)
+        there = self.objects.get(name)
+        if there is None or limit is None:
+            return there
+        return StoredObject(there.data[:limit], there.generation, there.updated)
+
+    def create(self, name: str, data: bytes) -> StoredObject:
+        self._ask("create", name)
+        there = self.objects.get(name)
+        if there is None:
+            return self._write("create", name, data)
+        if there.data != data:
+            raise ConflictError(f"{name} exists already")
+        return there
+
+    def replace(self, name: str, data: bytes, generation: str) -> StoredObject:
+        self._ask("replace", name)
+        there = self.objects.get(name)
+        if there is not None and there.data == data and there.generation != generation:
+            return there  # by an earlier try, whose answer was lost
+        if there is None or there.generation != generation:
+            raise ConflictError(f"{name} was changed by another")
+        return self._write("replace", name, data)
+
+    def delete(self, name: str, generation: str) -> None:
+        self._ask("delete", name)
+        there = self.objects.get(name)
+        if there is not None and there.generation != generation:
+            raise ConflictError(f"{name} was changed by another")
+        self.objects.pop(name, None)
+
+    def names(self, prefix: str) -> list[str]:
+        self._ask("names", prefix)
+        return sorted(name for name in self.objects if name.startswith(prefix))
+
+    def count(self, verb: str, part: str = "") -> int:
+        """How many requests of this verb there were for names with this part."""
+        return sum(asked == verb and part in name for asked, name in self.asked)
+
+    def _ask(self, verb: str, name: str) -> None:
+        self.asked.append((verb, name))
+        if self.refuse(verb, name):
+            raise StorageError(f"{name}: 503 from the fake")
+
+    def _write(self, verb: str, name: str, data: bytes) -> StoredObject:
+        self._writes += 1
+        stored = self.objects[name] = StoredObject(data, str(self._writes), self.clock())
+        if self.lose(verb, name):
+            raise StorageError(f"{name}: the answer was lost")
+        return stored
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
+    """A store in memory whose requests take virtual time instead of threads, which would make the clock run wild."""
+    made = Memory()
+
+    async def in_thread(function: Callable[[], T]) -> T:
+        await trio.sleep(made.seconds / 2)
+        done = outcome.capture(function)
+        await trio.sleep(made.seconds / 2)
+        return done.unwrap()
+
+    for module in (session, history, journal, lease, record, store_module):
+        if hasattr(module, "in_thread"):
+            monkeypatch.setattr(module, "in_thread", in_thread)
+    return made
+
+
+@asynccontextmanager
+async def open_bucket(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[ObjectStore, Service]]:
+    """A bucket of the emulator, behind a front that can break."""
+    async with open_world(nursery, {}, emulator=EMULATOR) as world:
+        assert world.storage
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", world.storage.url)
+        yield open_store(world.runs_uri), world.storage
+
+
+@pytest.fixture(params=KINDS)
+async def store(
+    request: pytest.FixtureRequest, tmp_path: Path, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[ObjectStore]:
+    """An empty store of each kind."""
+    match request.param:
+        case "memory":
+            yield Memory(clock=time.time)
+        case "directory":
+            yield open_store(str(tmp_path / "runs"), make=True)
+        case _:
+            async with open_bucket(nursery, monkeypatch) as (opened, _):
+                yield opened

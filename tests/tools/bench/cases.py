@@ -1,0 +1,117 @@
+"""What is measured, and which numbers come of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tests.tools.bench.measure import Load, Measured, best, measure
+from tests.tools.bench.targets import Target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+ALONE = Load(tickers=1, card_types=1, in_flight=1, latency=0.02)
+"""A run that is little more than start-up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much is done of each."""
+
+    repeats: int
+    compared: Load
+    """What each client does, in turn."""
+    crowds: tuple[Load, ...]
+    """What the CPU of a call is measured at; the first one tells the memory as well."""
+    slow: Load
+    """What the makespan is measured at: the ideal would be a whole number of rounds."""
+    long: Load | None
+    """Whose memory is measured."""
+
+
+FULL = Size(
+    repeats=3,
+    compared=Load(200, 6, 64, 0.02),
+    crowds=(Load(1000, 6, 64, 0.02), Load(2500, 6, 256, 0.02), Load(4000, 6, 1024, 0.02)),
+    slow=Load(320, 6, 64, 0.2),
+    long=Load(10_000, 10, 64, 0.02),
+)
+QUICK = Size(
+    repeats=1,
+    compared=Load(100, 6, 64, 0.02),
+    crowds=(Load(1000, 6, 64, 0.02), Load(1000, 6, 256, 0.02), Load(2000, 6, 1024, 0.02)),
+    slow=Load(160, 6, 64, 0.2),
+    long=None,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table."""
+
+    measured: Measured
+    cpu: float
+    """Milliseconds a call, the client's start-up taken off but in the run of one card, which shows it."""
+    against: float | None
+    """Calls a second as a multiple of the script's; `None` where the script did not do the same."""
+
+
+def run(size: Size, show: Callable[[Row], None]) -> list[Target]:
+    """Measures everything, shows each row as it is there, and returns the targets with what was reached."""
+    measure("job", ALONE)  # compiles the bytecode, which an image has
+    clients = ("script", "script, default pool", "floor", "job")
+    alone = {client: best(measure(client, ALONE) for _ in range(size.repeats)) for client in clients}
+
+    show(Row(alone["job"], alone["job"].cpu * 1000, None))
+
+    def row(measured: Measured, script: Measured | None = None) -> Row:
+        start = alone[measured.client]
+        cpu = (measured.cpu - start.cpu) / (measured.load.calls - start.load.calls) * 1000
+        made = Row(measured, cpu, measured.rate / script.rate if script else None)
+        show(made)
+        return made
+
+    def job(load: Load) -> Row:
+        return row(best(measure("job", load) for _ in range(size.repeats)))
+
+    # In turn, so that whatever else keeps the machine busy is felt by all of them.
+    turns = [{client: measure(client, size.compared) for client in clients} for _ in range(size.repeats)]
+    compared = {client: best(turn[client] for turn in turns) for client in clients}
+    ratios = {client: row(measured, compared["script"]) for client, measured in compared.items()}
+    crowds = [job(load) for load in size.crowds]
+    slow = job(size.slow)
+
+    few = crowds[0]
+    return [
+        Target("speed", "calls/s, as a multiple of the script's", ratios["job"].against or 0.0, least=8),
+        *(
+            Target(f"cpu-{made.measured.load.in_flight}", f"CPU ms a call, {_busy(made)}", made.cpu, most=0.55)
+            for made in crowds
+        ),
+        Target("makespan", f"time as a multiple of the ideal, {_busy(slow)}", slow.measured.makespan, most=1.03),
+        Target("memory", f"peak MiB, {few.measured.load.calls:,} cards", _mib(few), most=120),
+        *_long(size, row),
+        Target("start", "seconds from process start to the first call", few.measured.ready, most=1.5),
+        Target(
+            "connections",
+            "connections a worker",
+            max(made.measured.connections / made.measured.load.in_flight for made in crowds),
+            most=1,
+        ),
+    ]
+
+
+def _long(size: Size, row: Callable[[Measured], Row]) -> list[Target]:
+    if size.long is None:
+        return []
+    made = row(measure("job", size.long))
+    return [Target("memory-long", f"peak MiB, {size.long.calls:,} cards", _mib(made), most=150)]
+
+
+def _busy(made: Row) -> str:
+    return f"{made.measured.load.in_flight:,} in flight, {made.measured.load.latency * 1000:g} ms"
+
+
+def _mib(made: Row) -> float:
+    return made.measured.peak / 2**20

@@ -1,0 +1,146 @@
+"""`make run-local`: the whole system on loopback, and the real job as a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import trio
+
+from job.identity import new_run_id
+from tests.simulators import broken, do, when
+from tests.simulators.engines import varied
+from tests.simulators.job import ROOT
+from tests.simulators.service import Fault
+from tests.simulators.storage import emulator_binary
+from tests.simulators.world import World, open_world
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+SAMPLE = ROOT / "terraform" / "config"
+RUNS = Path(os.environ.get("RUN_LOCAL_RUNS") or ROOT / ".runs")
+"""Where its runs are recorded, pages and all."""
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Something that `FAULT=…` lets go wrong."""
+
+    what: str
+    cause: Callable[[World], None]
+
+
+def _flaky(world: World) -> None:
+    for engine in world.engines.values():
+        engine.script.append(Fault(when.both(when.attempt(1), when.chance(0.1)), do.status(503)))
+
+
+def _foreign_tokens(world: World) -> None:
+    world.tokens.foreign_audience = "https://another-service.run.app"
+
+
+TROUBLES: Mapping[str, Trouble] = {
+    "financial": Trouble(
+        "the financial engine is down (503)",
+        lambda world: world.financial.script.append(Fault(when.always, do.status(503))),
+    ),
+    "trading": Trouble(
+        "the trading engine always fails for MSFT",
+        lambda world: world.trading.script.append(Fault(when.ticker("MSFT"), do.failing("MSFT"))),
+    ),
+    "news": Trouble(
+        "the news engine crashes at AAPL (it answers null)",
+        lambda world: world.news.script.append(Fault(when.ticker("AAPL"), do.body(None))),
+    ),
+    "qa": Trouble(
+        "the QA engine resets every connection",
+        lambda world: world.qa.script.append(Fault(when.always, broken.reset())),
+    ),
+    "cards": Trouble(
+        "the QA engine cannot make any card of NVDA",
+        lambda world: world.qa.script.append(
+            Fault(when.ticker("NVDA"), do.body({"status": "failed", "error": "the model refused"}))
+        ),
+    ),
+    "flaky": Trouble("every engine answers 503 to one call in ten, and does it when asked again", _flaky),
+    "token": Trouble("the metadata server hands out tokens for another service", _foreign_tokens),
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Runs the job once and returns its exit code; 2 where the arguments are wrong."""
+    parser = argparse.ArgumentParser(prog="make run-local", usage="make run-local [FAULT=…]")
+    faults = "; ".join(f"{name}: {trouble.what}" for name, trouble in TROUBLES.items())
+    parser.add_argument("fault", nargs="?", metavar="FAULT", choices=TROUBLES, help=faults)
+    fault = parser.parse_args(arguments).fault
+    return trio.run(_run, TROUBLES[fault] if fault else None)
+
+
+async def _run(trouble: Trouble | None) -> int:
+    binary = emulator_binary()
+    config = {path.name: path.read_bytes() for path in sorted(SAMPLE.glob("*.json"))}
+    async with trio.open_nursery() as nursery, open_world(nursery, config, emulator=binary) as world:
+        for service in (world.financial, world.trading):
+            service.latency = varied(0.3, per_ticker=0.15)
+        world.news.latency = varied(0.6)
+        world.qa.latency = varied(1.2)
+        if trouble:
+            trouble.cause(world)
+        run_id = new_run_id(datetime.now(UTC))
+        environment = world.environment(RUNS_URI=str(RUNS), RUN_ID=run_id, TERM=os.environ.get("TERM"))
+        _introduce(world, binary, trouble, environment)
+        code = await _play(environment)
+        page = RUNS / run_id / "report.html"
+        if page.exists():
+            print(f"{'page':17} {page}", file=sys.stderr)
+        for violation in world.violations:
+            print(f"FORBIDDEN: {violation}", file=sys.stderr)
+    return code
+
+
+def _introduce(world: World, binary: Path | None, trouble: Trouble | None, environment: Mapping[str, str]) -> None:
+    services = {"metadata server": world.metadata, **{f"{name} engine": world.engines[name] for name in world.engines}}
+    for name, service in services.items():
+        print(f"{name:17} {service.url}")
+    if binary and world.storage:
+        print(f"{'storage emulator':17} {world.storage.url} ({binary})")
+    else:
+        print(f"{'storage':17} a directory: neither PATH nor STORAGE_EMULATOR names a fake-gcs-server")
+    print(f"{'fault':17} {trouble.what if trouble else 'none'}")
+    print("\nThe job, `python -m job run`, sees these variables and no other:")
+    for name, value in sorted(environment.items()):
+        print(f"  {name}={value}")
+    print(flush=True)
+
+
+async def _play(environment: Mapping[str, str]) -> int:
+    """The job on our own standard streams; signals reach it, and we stay until it is gone."""
+    # On a terminal Ctrl-C goes to both of us: the job is in the same process group, and passing it on would make it
+    # the second one. Anywhere else it is in a group of its own, and hears of every signal through us alone.
+    terminal = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
+        process = await trio.lowlevel.open_process(
+            [sys.executable, "-m", "job", "run"], env=environment, cwd=ROOT, start_new_session=not terminal
+        )
+
+        async def pass_on() -> None:
+            async for number in signals:
+                if number == signal.SIGTERM or not terminal:
+                    process.send_signal(number)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pass_on)
+            code = await process.wait()
+            nursery.cancel_scope.cancel()
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

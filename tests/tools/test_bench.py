@@ -1,0 +1,33 @@
+"""The bench runs, and the job keeps within its targets with room for a machine that has other things to do."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.simulators.job import ROOT
+
+BOUNDS = {
+    "speed": (4.0, None),
+    "cpu-64": (None, 1.1),
+    "cpu-256": (None, 1.1),
+    "cpu-1024": (None, 1.1),
+    "makespan": (None, 1.5),
+    "memory": (None, 120),
+    "start": (None, 5.0),
+    "connections": (1, 1),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_quick_bench_keeps_within_generous_bounds() -> None:
+    command = [sys.executable, "-m", "tests.tools.bench", "--quick", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    reached = json.loads(done.stdout)
+    assert reached.keys() == BOUNDS.keys()
+    for name, (least, most) in BOUNDS.items():
+        assert least is None or reached[name] >= least, (name, reached)
+        assert most is None or reached[name] <= most, (name, reached)

@@ -1,0 +1,143 @@
+"""`make run-local` plays the whole system: it says what it started, exits as the job does, leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.simulators.job import ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+COMMAND = [sys.executable, "-m", "tests.tools.run_local"]
+
+
+@pytest.fixture(autouse=True)
+def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the developer's own runs."""
+    monkeypatch.setenv("RUN_LOCAL_RUNS", str(tmp_path))
+
+
+def play(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_an_unknown_fault_is_an_error_that_lists_the_known_ones() -> None:
+    done = play("nonsense")
+    assert done.returncode == 2
+    assert all(name in done.stderr for name in ("financial", "trading", "news", "qa", "cards", "flaky", "token"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "outcome"),
+    [
+        pytest.param(None, 0, "succeeded", marks=pytest.mark.slow),
+        pytest.param("financial", 1, "data_engine_failed", marks=pytest.mark.slow),
+        pytest.param("trading", 1, "data_engine_failed", marks=pytest.mark.slow),
+        pytest.param("news", 1, "data_engine_failed", marks=pytest.mark.slow),
+        pytest.param("qa", 3, "qa_engine_down", marks=pytest.mark.slow),
+        pytest.param("cards", 3, "cards_missing", marks=pytest.mark.slow),
+        pytest.param("flaky", 0, "succeeded", marks=pytest.mark.slow),
+        ("token", 1, "data_engine_failed"),
+    ],
+)
+def test_it_exits_as_the_job_does(fault: str | None, code: int, outcome: str) -> None:
+    done = play(*([fault] if fault else []))
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "FORBIDDEN" not in done.stderr
+    introduction, _, output = done.stdout.partition("\n\n{")
+    assert re.search(r"^qa engine +http://127\.0\.0\.1:\d+$", introduction, re.MULTILINE)
+    assert re.search(r"^  QA_ENGINE_URL=http://127\.0\.0\.1:\d+$", introduction, re.MULTILINE)
+    assert f'"outcome":"{outcome}"' in output.splitlines()[-1]
+    page = re.search(r"^page +(.*)$", done.stderr, re.MULTILINE)
+    assert page
+    assert Path(page[1]).read_text().startswith("<!doctype html>")
+    _nothing_is_left(introduction)
+
+
+def _nothing_is_left(introduction: str) -> None:
+    home = re.search(r"^  HOME=(.*?)\r?$", introduction, re.MULTILINE)
+    assert home
+    assert not os.path.exists(home[1])  # noqa: PTH110
+
+
+@pytest.fixture
+def on_terminal() -> Iterator[Callable[[], tuple[int, int]]]:
+    """Starts it as a shell does on a terminal; gives its process id and the terminal's other end."""
+    started: list[tuple[int, int]] = []
+
+    def start() -> tuple[int, int]:
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(ROOT)
+            os.execv(COMMAND[0], COMMAND)
+        started.append((pid, terminal))
+        return pid, terminal
+
+    yield start
+    for pid, terminal in started:
+        os.close(terminal)
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+def _read(terminal: int, until: str | None = None) -> str:
+    """What the terminal shows, up to this text or to the end."""
+    shown = b""
+    deadline = time.monotonic() + 20
+    while until is None or until not in shown.decode(errors="replace"):
+        assert time.monotonic() < deadline, shown.decode(errors="replace")
+        try:
+            data = os.read(terminal, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        shown += data
+    return shown.decode(errors="replace")
+
+
+@pytest.mark.slow
+def test_control_c_reaches_the_job_once(on_terminal: Callable[[], tuple[int, int]]) -> None:
+    pid, terminal = on_terminal()
+    shown = _read(terminal, until="in flight")
+    os.write(terminal, b"\x03")
+    shown += _read(terminal)
+    _, status = os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(status) == 130, shown
+    assert "exit code 130" in shown  # the job's own last words: it was not killed
+    _nothing_is_left(shown)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_off_a_terminal_signals_are_passed_on(number: signal.Signals, code: int) -> None:
+    with subprocess.Popen(COMMAND, cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout
+        shown = ""
+        for line in process.stdout:
+            shown += line
+            if '"run.started"' in line:
+                process.send_signal(number)
+        assert process.wait(20) == code
+    assert '"run.finished"' in shown.splitlines()[-1]
+    _nothing_is_left(shown)
