@@ -1,4 +1,4 @@
-"""A whole run: signals and deadline, config, lease and record, both phases, outcome."""
+"""Orchestrator: one whole run. Config, lease, data phase, barrier, card phase, record, outcome."""
 
 import time
 from collections.abc import Iterable
@@ -20,6 +20,7 @@ from job.execution.phases import EngineFailedError, Phases
 from job.execution.progress import RunProgress
 from job.execution.shutdown import Shutdown, at_deadline, on_signals
 from job.identity import RunIdentity
+from job.messages import Message, message, template
 from job.page.render import render_page
 from job.planning.plan import Plan
 from job.planning.prepare import prepare
@@ -27,20 +28,20 @@ from job.records.format import RecordError
 from job.records.inputs import RunInputs
 from job.records.lease import BusyError, acquire
 from job.records.record import find_inputs
-from job.records.report import Circumstances, RunReport, build_report
+from job.records.report import AttemptSummary, build_report
 from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session
 from job.storage.store import StorageError
 from job.storage.uri import open_store
 
-UNRECORDED = "RUNS_URI is not set: this run is not recorded, cannot be resumed, and does not see another one"
+UNRECORDED = message("RUNS_URI is not set: this run is not recorded, cannot be resumed, and does not see another one")
 
 
 class Reporter(Protocol):
-    """Who tells the user of the run."""
+    """Reports a run to its user while it happens."""
 
     def on_faults(self, faults: Iterable[Fault]) -> None: ...
-    def on_notices(self, notices: Iterable[str]) -> None: ...
-    def on_storage(self, text: str, wrong: bool) -> None: ...
+    def on_notices(self, notices: Iterable[Message]) -> None: ...
+    def on_storage(self, text: Message, is_fault: bool) -> None: ...
     def on_start(self, date: str | None, progress: RunProgress) -> None: ...
     def on_barrier(self, progress: RunProgress) -> None: ...
     def on_event(self, event: Event) -> None: ...
@@ -49,7 +50,7 @@ class Reporter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What is asked for: a run of these settings. One that has a record is continued."""
+    """What is requested: a run with these settings. A run that has a record goes on from it."""
 
     settings: Settings
     faults: list[Fault]
@@ -59,21 +60,21 @@ class RunRequest:
     started: float
     """When the process started, by `time.monotonic`."""
     resume: bool = False
-    """Whether there must be a record to continue."""
+    """Whether the run must have a record."""
 
 
-async def run(order: RunRequest, reporter: Reporter) -> ExitCode:
-    """Does the run, and reports its outcome once. Raises only what is a bug."""
-    orchestration = _Orchestration(order, reporter)
+async def run(request: RunRequest, reporter: Reporter) -> ExitCode:
+    """Does the run, and reports its outcome once. Raises only for a bug."""
+    orchestration = _Orchestration(request, reporter)
     outcome: Outcome | None = None
     try:
         async with trio.open_nursery() as helpers:
             await helpers.start(on_signals, orchestration.shutdown)
-            if order.settings.deadline is not None:
-                left = order.settings.deadline - (time.monotonic() - order.started)
+            if request.settings.deadline is not None:
+                left = request.settings.deadline - (time.monotonic() - request.started)
                 helpers.start_soon(at_deadline, orchestration.shutdown, left, name="deadline")
             outcome = await orchestration.run(helpers)
-            reporter.on_finish(outcome, orchestration.progress)  # while signals are still heard
+            reporter.on_finish(outcome, orchestration.progress)  # while signals are still handled
             helpers.cancel_scope.cancel()
     except Exception:
         if outcome is None:
@@ -82,93 +83,92 @@ async def run(order: RunRequest, reporter: Reporter) -> ExitCode:
     return outcome.exit
 
 
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    plan: Plan
-    session: RecordSession | None
-
-
 class _Orchestration:
     """One run from its config to its outcome."""
 
-    def __init__(self, order: RunRequest, reporter: Reporter) -> None:
+    def __init__(self, request: RunRequest, reporter: Reporter) -> None:
         self.shutdown = Shutdown()
         self.progress: RunProgress | None = None
-        self._order = order
+        self._request = request
         self._reporter = reporter
 
     async def run(self, helpers: trio.Nursery) -> Outcome:
-        ready: _Ready | None = None
+        opened: tuple[Plan, RecordSession | None] | None = None
         try:
             with self.shutdown.phase(graceful=False):
-                ready = await self._make_ready(helpers)
+                opened = await self._open(helpers)
         except ConfigError as error:
             self._reporter.on_faults(error.faults)
             return bad_config(len(error.faults))  # noqa: ASYNC910  the config was awaited
         except BusyError as error:
-            return busy(error, same_plan=error.same_plan)  # noqa: ASYNC910  the config was awaited
+            return busy(error.holder, same_plan=error.same_plan)  # noqa: ASYNC910  the config was awaited
         except StorageError as error:
             return no_lease(error)  # noqa: ASYNC910  the config was awaited
-        if ready is None:
+        if opened is None:
             return outcome_of(None, self.shutdown.reason, None)
-        self.progress = RunProgress(ready.plan, ready.session.done if ready.session else {})
-        return await self._conduct(ready, self.progress, helpers)
+        plan, session = opened
+        self.progress = RunProgress(plan, session.done if session else {})
+        if session is None:
+            return await self._call(plan, None, self.progress, helpers)
+        return await self._call_recorded(plan, session, self.progress, helpers)
 
-    async def _make_ready(self, helpers: trio.Nursery) -> _Ready:
-        """The plan, and where runs are recorded the lease and the record."""
-        order, settings = self._order, self._order.settings
+    async def _open(self, helpers: trio.Nursery) -> tuple[Plan, RecordSession | None]:
+        """The plan; and the lease and the record, if runs are recorded."""
+        request, settings = self._request, self._request.settings
         if settings.runs_uri is None:
             prepared = await prepare(settings, self._faults(resumable=False))
             self._reporter.on_notices([*prepared.notices, UNRECORDED])
-            return _Ready(prepared.plan, None)
-        store, say = open_store(settings.runs_uri, make=True), self._reporter.on_storage
+            return prepared.plan, None
+        store, notify = open_store(settings.runs_uri, make=True), self._reporter.on_storage
         try:
-            inputs = await find_inputs(store, order.identity.id)
+            inputs = await find_inputs(store, request.identity.id)
             faults = self._faults(resumable=inputs is not None)
             fresh = inputs is None
             prepared = await prepare(settings, faults) if inputs is None else inputs.prepare(settings, faults)
-            inputs = inputs or RunInputs.of(settings, order.identity.id, prepared, order.now)
+            inputs = inputs or RunInputs.of(settings, request.identity.id, prepared, request.now)
             self._reporter.on_notices(prepared.notices)
             lease = await acquire(store, lease_holder(settings, prepared.plan, inputs))
-            helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(say), name="lease")
-            session = await open_session(lease, prepared.plan, inputs, say, fresh=fresh)
-            if not fresh:
-                self._reporter.on_notices(
-                    [f"run {inputs.run_id} of {inputs.day} is continued, with its recorded config"]
-                )
+            helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
+            session = await open_session(lease, prepared.plan, inputs, notify, fresh=fresh)
         except RecordError as error:
             remedy = "remove that record, or start a run of another RUN_ID"
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
-        return _Ready(prepared.plan, session)
+        if not fresh:
+            text = template(
+                "resuming run {run} of {day} with the config recorded at its start; later changes do not apply"
+            )
+            self._reporter.on_notices([message(text, run=inputs.run_id, day=inputs.day)])
+        return prepared.plan, session
 
     def _faults(self, *, resumable: bool) -> list[Fault]:
-        order = self._order
-        if not order.resume or resumable:
-            return order.faults
+        request = self._request
+        if not request.resume or resumable:
+            return request.faults
         fault = Fault("RUNS_URI", "is not set", "set it to where the run is recorded")
-        if order.settings.runs_uri:
-            what = f"has no record of run {order.identity.id}"
+        if request.settings.runs_uri:
+            what = f"has no record of run {request.identity.id}"
             fault = Fault("RUNS_URI", what, "`python -m job runs` lists what is recorded there")
-        return [*order.faults, fault]
+        return [*request.faults, fault]
 
-    async def _conduct(self, ready: _Ready, progress: RunProgress, helpers: trio.Nursery) -> Outcome:
-        """Both phases in custody: whatever comes, the record is closed."""
-        session = ready.session
-        if session is None:
-            return await self._call(ready, progress, helpers)
+    async def _call_recorded(
+        self, plan: Plan, session: RecordSession, progress: RunProgress, helpers: trio.Nursery
+    ) -> Outcome:
+        """Both phases; whatever happens, the record is closed after them."""
         helpers.start_soon(session.record.journal.run, name="journal")
         try:
-            outcome = await self._call(ready, progress, helpers)
-        except BaseException:  # also where a helper has failed: this task is cancelled then
+            outcome = await self._call(plan, session, progress, helpers)
+        except BaseException:  # also if a helper has failed: this task is cancelled then
             with trio.CancelScope(shield=True):
-                await self._close(UNFORESEEN, progress, session, at_once=True)
+                await self._close(UNFORESEEN, plan, session, at_once=True)
             raise
         cut_short = self.shutdown.reason is not None or outcome.exit is ExitCode.ENGINE_FAILED
-        await self._close(outcome, progress, session, at_once=cut_short)
+        await self._close(outcome, plan, session, at_once=cut_short)
         return outcome
 
-    async def _call(self, ready: _Ready, progress: RunProgress, helpers: trio.Nursery) -> Outcome:
-        plan, session = ready.plan, ready.session
+    async def _call(
+        self, plan: Plan, session: RecordSession | None, progress: RunProgress, helpers: trio.Nursery
+    ) -> Outcome:
+        """Both phases."""
         handlers = [progress.on_event, self._reporter.on_event, *([session.record.on_event] if session else [])]
 
         def emit(event: Event) -> None:
@@ -176,9 +176,9 @@ class _Orchestration:
                 handler(event)
 
         tls = tls_context()
-        settings = self._order.settings
+        settings = self._request.settings
         context = RunContext(
-            run=self._order.identity,
+            run=self._request.identity,
             tokens=IdTokens(helpers, settings.impersonate),
             connect=lambda: HttpConnection(tls),
             shutdown=self.shutdown,
@@ -198,18 +198,17 @@ class _Orchestration:
             await phases.run_card_phase()
         return outcome_of(progress, self.shutdown.reason, None)
 
-    async def _close(self, outcome: Outcome, progress: RunProgress, session: RecordSession, *, at_once: bool) -> None:
-        report = self._report(outcome, progress, session)
-        await session.close(report, partial(render_page, report), self.shutdown, at_once=at_once)
-
-    def _report(self, outcome: Outcome, progress: RunProgress, session: RecordSession) -> RunReport:
-        order = self._order
-        at = Circumstances(
-            inputs=session.inputs,
-            started=order.now,
-            seconds=time.monotonic() - order.started,
-            earlier=tuple(session.record.attempts),
-            project=order.settings.project,
-            execution=order.settings.execution,
+    async def _close(self, outcome: Outcome, plan: Plan, session: RecordSession, *, at_once: bool) -> None:
+        request, inputs = self._request, session.inputs
+        seconds = time.monotonic() - request.started
+        ended = AttemptSummary.of(outcome, inputs, request.now, seconds)
+        report = build_report(
+            inputs,
+            plan,
+            session.record.timeline,
+            (*session.record.attempts, ended),
+            closed=True,
+            project=request.settings.project,
+            execution=request.settings.execution,
         )
-        return build_report(outcome, progress, at)
+        await session.close(report, partial(render_page, report), self.shutdown, at_once=at_once)

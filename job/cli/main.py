@@ -1,9 +1,10 @@
-"""The command line."""
+"""The command line: from arguments to a command, and the exit code of a bug."""
 
 import argparse
 import logging
 import os
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,7 +24,15 @@ from job.text import quoted
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Does what the arguments ask for and returns the exit code; raises only what is a bug."""
+    """Runs the command that the arguments name and returns its exit code. A bug is a traceback and 70."""
+    try:
+        return _command(arguments)
+    except Exception:  # noqa: BLE001  the edge of the program: whatever gets here is a bug
+        traceback.print_exc()
+        return ExitCode.UNFORESEEN
+
+
+def _command(arguments: Sequence[str]) -> ExitCode:
     options = _parser().parse_args(arguments)
     for library in ("google", "httpx", "httpcore", "urllib3"):  # they log what the job reports in its own words
         logging.getLogger(library).setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""cli.run."""
+"""Commands that do a run: `run` and `resume`."""
 
 import os
 import sys
@@ -18,9 +18,10 @@ from job.reporting.terminal import TerminalReporter
 
 
 def run_command(settings: Settings, faults: list[Fault], now: datetime, started: float, *, resume: bool) -> ExitCode:
+    """Does a run, reported on the terminal if there is one, else as log lines."""
     identity = RunIdentity(settings.run_id or new_run_id(now))
-    watched = os.isatty(STDOUT)
+    on_terminal = os.isatty(STDOUT)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a character must not stop the run
-    reporter: Reporter = TerminalReporter(identity) if watched else CloudLogReporter(identity, settings.project)
+    reporter: Reporter = TerminalReporter(identity) if on_terminal else CloudLogReporter(identity, settings.project)
     return trio.run(run, RunRequest(settings, faults, identity, now, started, resume), reporter)

@@ -1,4 +1,4 @@
-"""cli.runs."""
+"""Commands about recorded runs: `runs`, `report` and `verify`."""
 
 import argparse
 import os
@@ -9,8 +9,6 @@ from datetime import datetime
 from pathlib import Path
 
 import trio
-from rich.console import Console
-from rich.markup import escape
 
 from job.config.environment import Settings
 from job.config.faults import Fault
@@ -20,13 +18,14 @@ from job.page.render import render_page
 from job.records.format import RecordError
 from job.records.history import LATEST, latest, read_run, verify
 from job.reporting.cloud_log import CloudLogReporter
-from job.reporting.stdout import STDOUT, say, write_line
+from job.reporting.stdout import STDOUT, say
 from job.reporting.terminal import as_text
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
 
 
 def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
+    """Lists the latest recorded runs."""
     store = _records(settings, faults)
     if store is None:
         return ExitCode.USAGE
@@ -43,13 +42,39 @@ def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
 
 
 def report_command(settings: Settings, faults: list[Fault], options: argparse.Namespace) -> ExitCode:
+    """Prints a recorded run; writes its page if one is requested, and opens it."""
     store = _records(settings, faults)
     if store is None:
         return ExitCode.USAGE
-    return report(store, options.run_id, options.page, in_browser=options.open)
+    run_id: str = options.run_id
+    try:
+        recorded = trio.run(read_run, store, run_id)
+    except RecordError as error:
+        print(f"RUNS_URI: {error}", file=sys.stderr)
+        return ExitCode.USAGE
+    except StorageError as error:
+        print(f"RUNS_URI: {error}", file=sys.stderr)
+        return ExitCode.BUSY
+    if recorded is None:
+        print(f"RUNS_URI: has no record of run {run_id}; `python -m job runs` lists what is there", file=sys.stderr)
+        return ExitCode.USAGE
+    path: Path | None = None
+    if options.page is not None or options.open:
+        path = Path(options.page) if options.page else Path(tempfile.mkdtemp(prefix="run-")) / "report.html"
+        try:
+            path.write_bytes(render_page(recorded.report, recorded.timeline))
+        except OSError as error:
+            print(f"{path}: {error.strerror or error}", file=sys.stderr)
+            return ExitCode.USAGE
+    # Not printed by rich, which would end the process with 1 if the reader has left.
+    say(as_text(recorded, None if path is None else str(path)))
+    if options.open and path:
+        webbrowser.open(path.absolute().as_uri())
+    return ExitCode.DONE
 
 
 def verify_command(settings: Settings, faults: list[Fault], now: datetime) -> ExitCode:
+    """Tells whether a run of today did all its work."""
     store = _records(settings, faults)
     if store is None:
         return ExitCode.USAGE
@@ -66,42 +91,10 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime) -> Ex
 
 
 def _records(settings: Settings, faults: list[Fault]) -> ObjectStore | None:
-    """Where runs are recorded; `None`, and the reason on standard error, where the environment does not tell."""
+    """Where runs are recorded; `None`, and the reason on standard error, if the environment does not tell."""
     wrong = [fault for fault in faults if fault.where in {"RUNS_URI", "RUN_TIME_ZONE"}]
     if settings.runs_uri is None and not wrong:
         wrong = [Fault("RUNS_URI", "is not set", "set it to where runs are recorded")]
     for fault in wrong:
         print(fault, file=sys.stderr)
     return None if wrong or settings.runs_uri is None else open_store(settings.runs_uri)
-
-
-def report(store: ObjectStore, run_id: str, page: str | None, *, in_browser: bool) -> ExitCode:
-    """Prints what is recorded of the run; writes its page where one is asked for, and opens it."""
-    try:
-        told = trio.run(read_run, store, run_id)
-    except RecordError as error:
-        print(f"RUNS_URI: {error}", file=sys.stderr)
-        return ExitCode.USAGE
-    except StorageError as error:
-        print(f"RUNS_URI: {error}", file=sys.stderr)
-        return ExitCode.BUSY
-    if told is None:
-        print(f"RUNS_URI: has no record of run {run_id}; `python -m job runs` lists what is there", file=sys.stderr)
-        return ExitCode.USAGE
-    path: Path | None = None
-    if page is not None or in_browser:
-        path = Path(page) if page else Path(tempfile.mkdtemp(prefix="run-")) / "report.html"
-        try:
-            path.write_bytes(render_page(told.report, told.timeline))
-        except OSError as error:
-            print(f"{path}: {error.strerror or error}", file=sys.stderr)
-            return ExitCode.USAGE
-    console = Console(highlight=False, emoji=False)
-    with console.capture() as captured:  # to a reader that may have left: rich would end the process with 1
-        as_text(told, console)
-        if path:
-            console.print(f"its page is {escape(str(path))}", soft_wrap=True)
-    write_line(captured.get().rstrip("\n").encode(errors="replace"))
-    if in_browser and path:
-        webbrowser.open(path.absolute().as_uri())
-    return ExitCode.DONE

@@ -21,6 +21,7 @@ from job.config.schema import (
     TargetEntry,
 )
 from job.config.strict_json import UnreadableError, oversized, parse
+from job.messages import Message, message, template
 
 D = TypeVar("D")
 
@@ -78,7 +79,7 @@ class Config:
     models: LlmConfig
 
 
-def read_config(objects: Mapping[str, bytes]) -> tuple[Config, list[Fault], list[str]]:
+def read_config(objects: Mapping[str, bytes]) -> tuple[Config, list[Fault], list[Message]]:
     """The config, its faults and its notices. With any fault the config serves to look for further ones, not to run.
 
     `objects` holds the content of those that exist, by their names.
@@ -99,7 +100,7 @@ class _Reader:
 
     def __init__(self, objects: Mapping[str, bytes]) -> None:
         self.faults: list[Fault] = []
-        self.notices: list[str] = []
+        self.notices: list[Message] = []
         self._values: dict[str, object] = {}
         for name in OBJECTS:
             if name in objects:
@@ -186,7 +187,8 @@ class _Reader:
 
     def unique(self, where: str, items: list[str]) -> list[str]:
         counts = Counter(items)
-        self.notices += [f"{where}: {item} is there {n} times; it counts once" for item, n in counts.items() if n > 1]
+        text = template("{where}: {item} is there {count} times; it counts once")
+        self.notices += [message(text, where=where, item=item, count=n) for item, n in counts.items() if n > 1]
         return list(counts)
 
 

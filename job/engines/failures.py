@@ -1,131 +1,167 @@
-"""What to do about a failure: pure, one sentence for each cause that a person can do something about."""
+"""Failures: what can go wrong with a call, what that means for retries and limits, and the remedy for people."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 from job.engines.catalog import EngineName
+from job.engines.transport import ANSWER_TOO_LARGE
+from job.messages import Message, message, template
 
 
 class Cause(StrEnum):
-    """Whose fault a failure is, as far as that decides what follows."""
+    """The kind of a failure."""
 
     TRANSPORT = "transport"
-    """No whole answer: refused, reset, cut short, no such host, no TLS."""
+    """No whole answer came: refused, reset, cut short, no such host, no TLS."""
     TIMEOUT = "timeout"
     IDENTITY = "identity"
-    """No token could be had: nothing was sent."""
+    """No token was available, so nothing was sent."""
     STATUS = "status"
+    """The HTTP status is not a success."""
     UNREADABLE = "unreadable"
-    """A 2xx that is no JSON, or none of the engine's shapes."""
+    """The status is a success, but the body is not JSON or not an answer of this engine."""
     DENIED = "denied"
-    """A 2xx that says that the work was not done."""
+    """The status is a success, and the body says that the work was not done."""
     INTERRUPTED = "interrupted"
+    """The run ended before the answer came."""
+
+
+_NO_ANSWER = {Cause.TRANSPORT, Cause.TIMEOUT}
+_TRANSIENT = {*_NO_ANSWER, Cause.IDENTITY, Cause.UNREADABLE, Cause.DENIED}
+_TRANSIENT_STATUS = {500, 502, 503, 504}
+_OVERLOAD_STATUS = {502, 503, 504}
+_OUTAGE = {*_NO_ANSWER, Cause.IDENTITY}
+_OUTAGE_STATUS = {401, 403, 429}
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt failed, for the policy of retries and for people; holds no token."""
+    """Why an attempt failed. Holds no token."""
 
     cause: Cause
-    text: str
+    reason: Message
     status: int | None = None
     retry_after: float | None = None
+    """Seconds, if the engine asks for a pause."""
     targets: tuple[str, ...] = ()
-    """Those of a batch that failed where others succeeded; empty: all of them."""
+    """The targets of a batch that failed while others succeeded; empty if all failed."""
+
+    @property
+    def is_interruption(self) -> bool:
+        """Whether the end of the run cut the attempt off: nobody's fault."""
+        return self.cause is Cause.INTERRUPTED
+
+    @property
+    def is_rejection(self) -> bool:
+        """Whether the engine had no room, and the request never reached it."""
+        return self.status == 429
+
+    @property
+    def is_unauthorized(self) -> bool:
+        """Whether the engine refused the token."""
+        return self.status == 401
+
+    @property
+    def is_denial(self) -> bool:
+        """Whether the engine answered that it did not do the work."""
+        return self.cause is Cause.DENIED
+
+    @property
+    def is_transient(self) -> bool:
+        """Whether another attempt may succeed."""
+        return self.status in _TRANSIENT_STATUS if self.cause is Cause.STATUS else self.cause in _TRANSIENT
+
+    @property
+    def breaks_batches(self) -> bool:
+        """Whether to retry a batch in halves: it may be too large, or hold a ticker that breaks the engine."""
+        return self.status in _TRANSIENT_STATUS if self.cause is Cause.STATUS else self.cause in _NO_ANSWER
+
+    @property
+    def is_overload(self) -> bool:
+        """Whether the engine cannot cope with as many calls as it has."""
+        return self.status in _OVERLOAD_STATUS if self.cause is Cause.STATUS else self.cause in _NO_ANSWER
+
+    @property
+    def is_outage(self) -> bool:
+        """Whether the engine could not be reached. An answer that was read is no outage."""
+        if self.cause is Cause.STATUS:
+            return self.status in _OUTAGE_STATUS or (self.status or 0) >= 500
+        return self.cause in _OUTAGE
 
 
-_PASSING = {500, 502, 503, 504}
+CUT_OFF = Failure(Cause.INTERRUPTED, message("cut off"))
 
-
-_AGAIN = {Cause.TRANSPORT, Cause.TIMEOUT, Cause.IDENTITY, Cause.UNREADABLE, Cause.DENIED}
-
-
-def breaks_batches(failure: Failure) -> bool:
-    """Whether a batch is to be asked again in halves: it may be too large, or hold a ticker that breaks the engine."""
-    if failure.cause is Cause.STATUS:
-        return failure.status in _PASSING
-    return failure.cause in {Cause.TRANSPORT, Cause.TIMEOUT}
-
-
-def is_transient(failure: Failure) -> bool:
-    return failure.status in _PASSING if failure.cause is Cause.STATUS else failure.cause in _AGAIN
-
-
-_OVERLOAD = {502, 503, 504}
-
-
-def is_overload(failure: Failure) -> bool:
-    return failure.status in _OVERLOAD if failure.cause is Cause.STATUS else failure.cause in _NO_ANSWER
-
-
-_NO_ANSWER = {Cause.TRANSPORT, Cause.TIMEOUT}
-
-
-_DOWN = {Cause.TRANSPORT, Cause.TIMEOUT, Cause.IDENTITY}
-
-
-def is_outage(failure: Failure) -> bool:
-    if failure.cause is Cause.STATUS:
-        status = failure.status or 0
-        return status in {401, 403, 429} or status >= 500
-    return failure.cause in _DOWN
-
-
-_STATUS = {
-    401: "The engine refuses the token. Set {ENGINE}_ENGINE_AUDIENCE to the service's run.app URL.",
-    403: "The job may not call this engine. Grant roles/run.invoker on the service to the job's service account.",
-    404: "Nothing answers there. Check {ENGINE}_ENGINE_URL, and that the service's ingress allows the job.",
-    405: "Something else answers there. Check {ENGINE}_ENGINE_URL.",
-    413: "The request is too large for the engine. Lower its batch size.",
-    422: "The engine does not accept the request. Check the target and its parameters in the config.",
-    429: "The engine had no room for as long as its timeout. Raise the service's maximum of instances, or lower "
-    "{ENGINE}_ENGINE_CONCURRENCY.",
-    500: "The engine fails at this. Look into the {engine} engine's log by the trace, then resume the run.",
-    502: "The engine was gone. Look into the {engine} engine's log by the trace, then resume the run.",
-    503: "The engine was not available. Look for crashes and memory limits in its log, then resume the run.",
-    504: "The engine took longer than its own request timeout. Raise the service's timeout, or lower the batch size.",
+_BY_STATUS = {
+    401: template("The engine refuses the token. Set {variable}_AUDIENCE to the service's run.app URL."),
+    403: template(
+        "The job may not call this engine. Grant roles/run.invoker on the service to the job's service account."
+    ),
+    404: template("Nothing answers there. Check {variable}_URL, and that the service's ingress allows the job."),
+    405: template("Something else answers there. Check {variable}_URL."),
+    413: template("The request is too large for the engine. Lower {variable}_BATCH_SIZE."),
+    422: template("The engine does not accept the request. Check the target and its parameters in the config."),
+    429: template(
+        "The engine had no room for as long as its timeout. Raise the service's maximum of instances, or lower "
+        "{variable}_CONCURRENCY."
+    ),
+    500: template(
+        "The engine returned an error for this request. Look into the {engine} engine's log by the trace, then resume "
+        "the run."
+    ),
+    502: template(
+        "The engine went away while it worked. Look into the {engine} engine's log by the trace, then resume the run."
+    ),
+    503: template("The engine was not available. Look for crashes and memory limits in its log, then resume the run."),
+    504: template(
+        "The engine took longer than its own request timeout. Raise the service's timeout, or lower the batch size."
+    ),
 }
-
-
-_CAUSE = {
-    Cause.TRANSPORT: "No whole answer came. Check that the service is up and that {ENGINE}_ENGINE_URL is right, then "
-    "resume the run.",
-    Cause.IDENTITY: "No token could be had. Check the job's service account, and IMPERSONATE_SERVICE_ACCOUNT if set.",
-    Cause.UNREADABLE: "This is not an answer of the engine. Look into its log by the trace; "
-    "where every call fails so, check {ENGINE}_ENGINE_URL.",
-    Cause.INTERRUPTED: "The run ended before the answer came. Resume the run: it is asked for again.",
+_BY_CAUSE = {
+    Cause.TRANSPORT: template(
+        "No whole answer came. Check that the service is up and that {variable}_URL is right, then resume the run."
+    ),
+    Cause.IDENTITY: template(
+        "Could not get a token. Check the job's service account, and IMPERSONATE_SERVICE_ACCOUNT if it is set."
+    ),
+    Cause.UNREADABLE: template(
+        "This is not an answer of the engine. Look into its log by the trace; if every call fails like this, check "
+        "{variable}_URL."
+    ),
+    Cause.INTERRUPTED: template("The run ended before the answer came. Resume the run: it makes this call again."),
 }
-
-
-_DENIED: dict[EngineName, str] = {
-    "financial": "The engine says that it could not. Look into the financial engine's log by the trace.",
-    "trading": "The engine could not do this ticker. Check ticker_list.json, and the engine's log by the trace.",
-    "news": "The engine could not crawl or digest this target. Look into the news engine's log by the trace.",
-    "qa": "The engine did not make the card. Look into the QA engine's log by the trace, then resume the run.",
+_BY_DENIAL: dict[EngineName, str] = {
+    "financial": template("The engine reports that it failed. Look into the financial engine's log by the trace."),
+    "trading": template(
+        "The engine could not do this ticker. Check ticker_list.json, and the engine's log by the trace."
+    ),
+    "news": template("The engine could not crawl or digest this target. Look into the news engine's log by the trace."),
+    "qa": template(
+        "The engine did not make the card. Look into the QA engine's log by the trace, then resume the run."
+    ),
 }
+_SLOW = template("No answer in time. Look for what is slow in the engine's log, or raise {variable}_TIMEOUT.")
+_SLOW_BATCH = template(
+    "No answer in time. Look for what is slow in the engine's log, raise {variable}_TIMEOUT, or lower "
+    "{variable}_BATCH_SIZE."
+)
+_TOO_LARGE = template("The answer is larger than any of the engine's. Check what answers at {variable}_URL.")
+_REDIRECT = template("The address redirects, which is not followed. Set {variable}_URL to where it leads.")
+_OTHERWISE = template("Look into the {engine} engine's log by the trace.")
 
 
-_OTHERWISE = "Look into the {engine} engine's log by the trace."
+def remedy(engine: EngineName, cause: str | None, status: int | None, reason: Message | None, *, batch: int) -> Message:
+    """What a person should do about a failed call. `batch` is the number of its targets."""
+    text = _remedy(engine, cause, status, reason, batch)
+    return message(text, engine="QA" if engine == "qa" else engine, variable=f"{engine.upper()}_ENGINE")
 
 
-def remedy(engine: EngineName, cause: str | None, status: int | None, reason: str, *, batch: int) -> str:
-    """What a person should do about a call that failed so. `batch` is how many targets it was for."""
-    text = _text(engine, cause, status, reason, batch)
-    return text.format(ENGINE=engine.upper(), engine="QA" if engine == "qa" else engine)
-
-
-def _text(engine: EngineName, cause: str | None, status: int | None, reason: str, batch: int) -> str:
+def _remedy(engine: EngineName, cause: str | None, status: int | None, reason: Message | None, batch: int) -> str:
     if cause == Cause.DENIED:
-        return _DENIED[engine]
+        return _BY_DENIAL[engine]
     if cause == Cause.TIMEOUT:
-        smaller = ", or lower {ENGINE}_ENGINE_BATCH_SIZE" if batch > 1 else ""
-        return (
-            f"No answer in time. Look for what is slow in the engine's log, raise {{ENGINE}}_ENGINE_TIMEOUT{smaller}."
-        )
-    if cause == Cause.TRANSPORT and "larger than" in reason:
-        return "The answer is larger than any of the engine's. Check what stands at {ENGINE}_ENGINE_URL."
+        return _SLOW_BATCH if batch > 1 else _SLOW
+    if cause == Cause.TRANSPORT and reason is not None and reason.id == ANSWER_TOO_LARGE.id:
+        return _TOO_LARGE
     if cause == Cause.STATUS and status is not None:
-        if 300 <= status <= 399:
-            return "The address redirects, which is not followed. Set {ENGINE}_ENGINE_URL to where it leads."
-        return _STATUS.get(status, _OTHERWISE)
-    return next((text for known, text in _CAUSE.items() if known == cause), _OTHERWISE)
+        return _REDIRECT if 300 <= status <= 399 else _BY_STATUS.get(status, _OTHERWISE)
+    return next((text for known, text in _BY_CAUSE.items() if known == cause), _OTHERWISE)

@@ -20,9 +20,9 @@ async def what_is_wrong(url: str, audience: str, connection: Connection, tokens:
             headers = {"Authorization": f"Bearer {token}", "User-Agent": USER_AGENT}
             reply = await connection.request("GET", f"{url}/health", headers, None)
         except TokenError as error:
-            wrong = f"{error}; run where there is a service account, or set IMPERSONATE_SERVICE_ACCOUNT"
+            wrong = f"{error.reason}; run where there is a service account, or set IMPERSONATE_SERVICE_ACCOUNT"
         except TransportError as error:
-            wrong = f"{url}: {error}"
+            wrong = f"{url}: {error.reason}"
         else:
             wrong = _unhealthy(reply.status, reply.body, url)
     await connection.aclose()

@@ -14,12 +14,9 @@ import httpcore
 import httpx
 import trio
 
-from job.engines.transport import Response, TransportError
+from job.engines.transport import ANSWER_LIMIT, ANSWER_TOO_LARGE, Response, TransportError
+from job.messages import Message, message
 from job.text import excerpt
-
-ANSWER_LIMIT = 8 * 2**20
-"""Bytes of one answer: the largest real one, of a batch, has some 100 KiB."""
-
 
 CONNECT_SECONDS = 10.0
 
@@ -55,7 +52,7 @@ class HttpConnection:
             reply = Response(response.status, await _content(response), _retry_after(response.headers))
             whole = True
         except (*_FOREIGN, UnicodeError, OSError) as error:
-            raise TransportError(_words(error)) from error
+            raise TransportError(_reason(error)) from error
         finally:
             if not whole:
                 await self.aclose()
@@ -126,7 +123,7 @@ async def _content(response: httpcore.Response) -> bytes:
             raise
     await response.aclose()
     if size > ANSWER_LIMIT:
-        raise TransportError(f"the answer is larger than {ANSWER_LIMIT >> 20} MiB")
+        raise TransportError(ANSWER_TOO_LARGE)
     return b"".join(chunks)
 
 
@@ -145,37 +142,37 @@ _FOREIGN = (
 )
 
 
-def _words(error: Exception) -> str:
+def _reason(error: Exception) -> Message:
     """What happened, from the innermost cause that says it: httpx's own message is often empty."""
     causes = _causes(error)
     for cause in causes:
         if isinstance(cause, socket.gaierror):
-            return f"the host is not known ({cause.strerror or cause})"
+            return message("the host is not known ({error})", error=cause.strerror or str(cause))
         if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"TLS: {cause.verify_message}"
+            return message("TLS: {error}", error=cause.verify_message)
         if isinstance(cause, ssl.SSLError):
-            return f"TLS: {cause.reason or cause}"
+            return message("TLS: {error}", error=str(cause.reason or cause))
         if isinstance(cause, ConnectionRefusedError):
-            return "connection refused"
+            return message("connection refused")
         if isinstance(cause, ConnectionResetError | BrokenPipeError):
-            return "connection reset"
+            return message("connection reset")
     for kind, words in _WORDS.items():
         if isinstance(error, kind):
             return words
-    return excerpt(f"{type(error).__name__}: {error}".encode(errors="replace"))
+    return message("{error}", error=excerpt(f"{type(error).__name__}: {error}".encode(errors="replace")))
 
 
-_UNFIT = "the request cannot be sent as it is"
+_UNFIT = message("the request cannot be sent as it is")
 
 
-_WORDS: dict[type[Exception], str] = {
+_WORDS: dict[type[Exception], Message] = {
     # Their own words quote the headers, the token among them.
     httpcore.LocalProtocolError: _UNFIT,
     UnicodeError: _UNFIT,
-    httpcore.ConnectTimeout: f"no connection within {CONNECT_SECONDS:.0f} s",
-    httpcore.RemoteProtocolError: "the connection ended before the answer did, or the answer is no HTTP",
-    httpcore.ReadError: "connection reset",
-    httpcore.WriteError: "connection reset",
+    httpcore.ConnectTimeout: message("no connection within {seconds} s", seconds=CONNECT_SECONDS),
+    httpcore.RemoteProtocolError: message("the connection ended before the answer did, or the answer is not HTTP"),
+    httpcore.ReadError: message("connection reset"),
+    httpcore.WriteError: message("connection reset"),
 }
 
 

@@ -16,6 +16,7 @@ from google.auth.transport.requests import Request
 from google.oauth2.id_token import fetch_id_token_credentials
 
 from job.engines.transport import TokenError
+from job.messages import message
 from job.text import excerpt
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -70,7 +71,7 @@ class _Source:
         renewal = self._renewal
         await renewal.done.wait()
         if renewal.token is None:
-            raise TokenError(f"no token for {self._audience}: {renewal.error}")
+            raise TokenError(message("no token for {audience}: {error}", audience=self._audience, error=renewal.error))
         return renewal.token
 
     async def _renew(self, renewal: "_Renewal") -> None:  # noqa: ASYNC910  the renewal was awaited

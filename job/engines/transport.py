@@ -1,8 +1,14 @@
-"""engines.transport."""
+"""Transport: what a caller needs of a connection and of a token provider, whoever provides them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
+
+from job.messages import Message, message
+
+ANSWER_LIMIT = 8 * 2**20
+"""Bytes of one answer: the largest real one, of a batch, has some 100 KiB."""
+ANSWER_TOO_LARGE = message("the answer is larger than {limit} MiB", limit=ANSWER_LIMIT >> 20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,26 +18,42 @@ class Response:
     status: int
     body: bytes
     retry_after: float | None = None
-    """Seconds, where the engine asks for a pause."""
+    """Seconds, if the engine asks for a pause."""
 
 
 class TransportError(Exception):
-    """No whole answer came back. Says why, in words that name no secret."""
+    """No whole answer came. Has the reason, which names no secret."""
+
+    def __init__(self, reason: Message) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class TokenError(Exception):
-    """No token could be had for an audience. Says why; holds no token."""
+    """No token is available for an audience. Has the reason, which holds no token."""
+
+    def __init__(self, reason: Message) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
 
 
 class Connection(Protocol):
-    """What a worker needs of its connection."""
+    """A connection to one engine, for one request at a time."""
 
-    async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response: ...
+    async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
+        """The answer to a request. Raises `TransportError`."""
+        ...
+
     async def aclose(self) -> None: ...
 
 
 class TokenProvider(Protocol):
-    """What a worker needs of the run's identity."""
+    """ID tokens by audience."""
 
-    def cached(self, audience: str, rejected: str | None = None) -> str | None: ...
-    async def get(self, audience: str, rejected: str | None = None) -> str: ...
+    def cached(self, audience: str, rejected: str | None = None) -> str | None:
+        """A token that needs no request to a token server, if there is one; never `rejected`."""
+        ...
+
+    async def get(self, audience: str, rejected: str | None = None) -> str:
+        """A token, new if `rejected` is the one that was cached. Raises `TokenError`."""
+        ...

@@ -1,19 +1,17 @@
-"""When to stop asking an engine that is down."""
+"""Circuit breaker: when to stop asking an engine that is down."""
 
 from dataclasses import dataclass
 from math import inf
 
-from job.engines.failures import Failure, is_outage
+from job.engines.failures import Failure
 
 IN_A_ROW = 20
-
-
 AT_LEAST = 50
 
 
 @dataclass(slots=True)
 class CircuitBreaker:
-    """Counts calls that failed because the engine could not be reached, and tells when that is the rule.
+    """Counts calls that failed because the engine could not be reached. It opens once, and never closes again.
 
     An answer that was read does not count, so one broken card type stops nothing.
     """
@@ -23,13 +21,13 @@ class CircuitBreaker:
     in_a_row: int = 0
 
     def max_in_flight(self) -> float:
-        """How many calls may be under way: where the last ones failed, as many as it takes to tell, and no more."""
+        """How many calls may be in flight: after failures in a row, only as many as are needed to decide."""
         return IN_A_ROW - self.in_a_row if self.in_a_row else inf
 
     def record(self, failure: Failure | None) -> bool:
-        """Takes a call that finished into account; whether to stop asking."""
+        """Counts a call that finished. Returns whether the circuit is open: stop asking."""
         self.finished += 1
-        if failure is not None and is_outage(failure):
+        if failure is not None and failure.is_outage:
             self.failed += 1
             self.in_a_row += 1
         else:

@@ -1,15 +1,16 @@
-"""What happens in a run, as those who watch it are told: log, terminal, ledger."""
+"""Events: what happens to the calls of a run, for everybody who handles them: progress, reporter, record."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from job.engines.calls import Call
 from job.engines.failures import Failure
+from job.messages import Message, message, plural
 
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
-    """A request is about to leave; `limit` is how many the engine gets at a time."""
+    """A request is about to leave. `limit` is the engine's concurrency limit."""
 
     call: Call
     limit: int
@@ -19,7 +20,7 @@ class AttemptStarted:
 class AttemptEnded:
     """An attempt was answered, failed or was cut off. Times are trio's, in seconds.
 
-    `wait` is the pause in seconds before the next attempt, `None` if none follows.
+    `wait` is the delay in seconds before the next attempt; `None` if none follows.
     """
 
     call: Call
@@ -37,7 +38,7 @@ class FailedAttempt:
 
     started: float
     ended: float
-    reason: str
+    reason: Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +58,23 @@ class CallFinished:
     """Of the last answer, if there was one."""
     traceparent: str
     limit: int
+    retries: int = 0
+    """Attempts that were followed by another, and that no other result has counted: halves of a batch share some."""
     failed_attempts: tuple[FailedAttempt, ...] = ()
     """The attempts before the last, the latest few of them."""
 
+    @property
+    def summary(self) -> Message:
+        """A line on a call that failed: its targets, the last answer and the number of attempts."""
+        reason = self.failure.reason if self.failure else message("done")
+        return plural(
+            "{call}: {reason} (1 attempt)",
+            "{call}: {reason} ({count} attempts)",
+            count=self.attempts,
+            call=self.call.label,
+            reason=reason,
+        )
+
 
 Event = AttemptStarted | AttemptEnded | CallFinished
-
-
 EventHandler = Callable[[Event], None]
-
-
-def summary_of(finished: CallFinished) -> str:
-    """A line on a call that failed: its targets, its attempts and the last answer."""
-    attempts = f"{finished.attempts} attempt{'s' if finished.attempts > 1 else ''}"
-    return f"{finished.call.label}: {finished.failure.text if finished.failure else 'done'} ({attempts})"

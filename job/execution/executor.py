@@ -10,19 +10,20 @@ import trio
 from job.config.environment import EngineSettings
 from job.engines.answers import judge
 from job.engines.calls import BATCHES, METHOD, Call
-from job.engines.failures import Cause, Failure, breaks_batches
+from job.engines.failures import CUT_OFF, Cause, Failure
 from job.engines.transport import Connection, TokenError, TokenProvider, TransportError
 from job.execution.events import AttemptEnded, AttemptStarted, CallFinished, EventHandler, FailedAttempt
 from job.execution.limiter import ConcurrencyLimiter
-from job.execution.retry import RetryState
+from job.execution.retry import RetryPolicy, RetryState
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import WorkQueue
 from job.identity import USER_AGENT, RunIdentity
+from job.messages import message
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """What the executors of a run share."""
+    """The context of a run, shared by all executors."""
 
     run: RunIdentity
     tokens: TokenProvider
@@ -32,22 +33,21 @@ class RunContext:
     jitter: Callable[[], float] = random.random
 
 
-CUT_OFF = Failure(Cause.INTERRUPTED, "cut off")
-
-
 FAILED_ATTEMPTS_KEPT = 10
-"""Attempts of one call that its result tells of: a rejected call may have hundreds."""
+"""Failed attempts that a result lists: a rejected call may have hundreds."""
 
 
 @dataclass(slots=True)
 class PendingCall:
-    """One call on its way, over all its attempts."""
+    """A call in progress: its retries, its timing, its last failure."""
 
     call: Call
-    tries: RetryState
+    retry: RetryState
     traceparent: str
     attempts: int = 0
-    """How often its targets were asked for, in larger batches too."""
+    """How often its targets were requested, in larger batches too."""
+    retries: int = 0
+    """As in `CallFinished`."""
     sent: bool = False
     """Whether the latest attempt had its token, so that a request may have left."""
     started: float = 0.0
@@ -85,38 +85,38 @@ class Executor:
         self._batch_size = settings.batch_size
 
     async def run(self, calls: Iterable[Call]) -> None:
-        """Returns when every call has finished, or when the run is halted."""
-        backlog = WorkQueue((self._pending(call) for call in calls), self._max_in_flight)
+        """Returns when every call has finished, or when the run shuts down."""
+        queue = WorkQueue((self._pending(call) for call in calls), self._max_in_flight)
         try:
             async with trio.open_nursery() as nursery:
                 for number in range(self._settings.concurrency):
-                    nursery.start_soon(self._work, backlog, name=f"{self._url} worker {number}")
+                    nursery.start_soon(self._work, queue, name=f"{self._url} worker {number}")
         finally:
-            for pending in backlog.remaining():
+            for pending in queue.remaining():
                 self._interrupted(pending)
 
     def _pending(self, call: Call) -> PendingCall:
-        tries = RetryState(self._settings.attempts, self._settings.timeout, is_costly=call.engine == "qa")
-        return PendingCall(call, tries, self._context.run.traceparent())
+        policy = RetryPolicy(self._settings.attempts, self._settings.timeout, is_costly=call.engine == "qa")
+        return PendingCall(call, RetryState(policy), self._context.run.traceparent())
 
-    async def _work(self, backlog: WorkQueue[PendingCall]) -> None:
+    async def _work(self, queue: WorkQueue[PendingCall]) -> None:
         connection = self._context.connect()
         try:
-            while (pending := await backlog.get()) is not None:
+            while (pending := await queue.get()) is not None:
                 try:
-                    await self._run_call(pending, connection, backlog)
+                    await self._run_call(pending, connection, queue)
                 finally:
-                    backlog.task_done()
+                    queue.task_done()
         except ShutdownError:
             pass
         finally:
             await connection.aclose()
 
-    async def _run_call(self, pending: PendingCall, connection: Connection, backlog: WorkQueue[PendingCall]) -> None:
+    async def _run_call(self, pending: PendingCall, connection: Connection, queue: WorkQueue[PendingCall]) -> None:
         """Brings a call to its end, or puts its halves back."""
         while True:
             if len(pending.call.targets) > self._batch_size:  # a batch has shown that one of this size is too large
-                backlog.put(*self._split_in_halves(pending))
+                queue.put(*self._split_in_halves(pending))
                 return  # noqa: ASYNC910  an attempt was awaited
             failure = await self._attempt(pending, connection)
             if failure is None:
@@ -127,31 +127,34 @@ class Executor:
             wait = self._wait_after(pending, failure)
             self._context.emit(self._ended(pending, failure, wait))
             if wait is None:
-                if failure.status == 429:
-                    failure = replace(
-                        failure, text=f"{failure.text}, and nothing else for {self._settings.timeout:g} s"
+                if failure.is_rejection:
+                    seconds = self._settings.timeout
+                    reason = message(
+                        "{reason}, and nothing else for {seconds} s", reason=failure.reason, seconds=seconds
                     )
+                    failure = replace(failure, reason=reason)
                 self._finish(pending, failure)
                 return
             pending.wait = wait
+            pending.retries += 1
             pending.failed_attempts = (
                 *pending.failed_attempts[1 - FAILED_ATTEMPTS_KEPT :],
-                FailedAttempt(pending.started, pending.ended, failure.text),
+                FailedAttempt(pending.started, pending.ended, failure.reason),
             )
 
     def _wait_after(self, pending: PendingCall, failure: Failure) -> float | None:
-        """Seconds before the next attempt, `None` where there is none; learns which batches are too large."""
+        """Seconds before the next attempt, `None` if there is none; learns which batches are too large."""
         size = len(pending.call.targets)
-        if size > 1 and breaks_batches(failure):
+        if size > 1 and failure.breaks_batches:
             self._batch_size = min(self._batch_size, (size + 1) // 2)
-            # A smaller batch is another question: this answer spoils none of its attempts.
-            return pending.tries.backoff(failure, self._context.jitter)
-        if failure.status == 429 and self._limiter.is_rejecting():
+            # A smaller batch is another request: this failure uses up none of its attempts.
+            return pending.retry.backoff(failure, self._context.jitter)
+        if failure.is_rejection and self._limiter.is_rejecting():
             return None
-        return pending.tries.next_delay(failure, pending.started, pending.ended, self._context.jitter)
+        return pending.retry.next_delay(failure, pending.started, pending.ended, self._context.jitter)
 
     async def _attempt(self, pending: PendingCall, connection: Connection) -> Failure | None:
-        """One attempt, after its wait and with a slot of the engine's bound."""
+        """One attempt, after its wait and with a slot of the concurrency limit."""
         try:
             if pending.wait:
                 with self._context.shutdown.interruptible():
@@ -170,7 +173,7 @@ class Executor:
             self._limiter.update(failure, pending.started)
         except (ShutdownError, trio.Cancelled):
             if not pending.sent:
-                pending.attempts -= 1  # its token was not there yet: the request never left
+                pending.attempts -= 1  # it had no token yet: the request never left
             pending.ended = trio.current_time()
             self._context.emit(self._ended(pending, CUT_OFF, None))
             self._interrupted(pending)
@@ -191,18 +194,18 @@ class Executor:
                     with context.shutdown.interruptible():  # a request that has not left yet is not in flight
                         token = await context.tokens.get(self._audience, pending.rejected)
                 pending.sent = True
-                reply = await connection.request(
+                response = await connection.request(
                     METHOD, self._url + call.path, self._headers(pending, token), call.body
                 )
             except TokenError as error:
-                return Failure(Cause.IDENTITY, str(error))  # noqa: ASYNC910  both phases were awaited
+                return Failure(Cause.IDENTITY, error.reason)  # noqa: ASYNC910  both phases were awaited
             except TransportError as error:
-                return Failure(Cause.TRANSPORT, str(error))  # noqa: ASYNC910  both phases were awaited
-            pending.status = reply.status
-            if reply.status == 401:
+                return Failure(Cause.TRANSPORT, error.reason)  # noqa: ASYNC910  both phases were awaited
+            pending.status = response.status
+            if response.status == 401:
                 pending.rejected = token
-            return judge(call, reply)
-        return Failure(Cause.TIMEOUT, f"no answer within {timeout:g} s")
+            return judge(call, response)
+        return Failure(Cause.TIMEOUT, message("no answer within {seconds} s", seconds=timeout))
 
     def _headers(self, pending: PendingCall, token: str) -> dict[str, str]:
         headers = {
@@ -222,27 +225,31 @@ class Executor:
         middle = (len(targets) + 1) // 2
         first, second = (
             replace(
-                pending, call=batch(part), tries=replace(pending.tries), traceparent=self._context.run.traceparent()
+                pending, call=batch(part), retry=replace(pending.retry), traceparent=self._context.run.traceparent()
             )
             for part in (targets[:middle], targets[middle:])
         )
+        second.retries = 0
         return first, second
 
     def _finish_done_targets(self, pending: PendingCall, failure: Failure) -> None:
-        """The targets of a batch that were done are not asked for again."""
+        """Finishes the targets of a batch that were done: they are not requested again."""
         if not failure.targets or failure.targets == pending.call.targets:
             return
         batch = BATCHES[pending.call.engine]
         done = [target for target in pending.call.targets if target not in failure.targets]
         pending.call = batch(done)
         self._finish(pending, None)
-        pending.call = batch(failure.targets)
+        pending.call, pending.retries = batch(failure.targets), 0
 
     def _interrupted(self, pending: PendingCall) -> None:
-        """Accounts for a call that was asked for and will not be again; one that never was is not attempted."""
-        if pending.attempts:
-            text = f"interrupted, after: {pending.last.text}" if pending.last else "interrupted"
-            self._finish(pending, Failure(Cause.INTERRUPTED, text, pending.last.status if pending.last else None))
+        """Finishes a call that was requested and will not be again. One that never was stays not attempted."""
+        if not pending.attempts:
+            return
+        reason, last = message("interrupted"), pending.last
+        if last is not None:
+            reason = message("interrupted, after: {reason}", reason=last.reason)
+        self._finish(pending, Failure(Cause.INTERRUPTED, reason, last.status if last else None))
 
     def _ended(self, pending: PendingCall, failure: Failure | None, wait: float | None) -> AttemptEnded:
         return AttemptEnded(
@@ -259,6 +266,7 @@ class Executor:
             status=pending.status,
             traceparent=pending.traceparent,
             limit=self._limiter.limit,
+            retries=pending.retries,
             failed_attempts=pending.failed_attempts,
         )
         self._context.emit(finished)

@@ -1,19 +1,21 @@
-"""How many calls an engine gets at a time: as many as it has shown room for."""
+"""Adaptive concurrency limit of one engine: additive increase, multiplicative decrease, and exact on 429."""
 
 import trio
 
-from job.engines.failures import Failure, is_overload
+from job.engines.failures import Failure
 from job.execution.retry import INITIAL_SECONDS, MAX_SECONDS
 from job.execution.shutdown import Shutdown
 
 
 class ConcurrencyLimiter:
-    """A bound on calls in flight that starts at its maximum and follows what the engine answers.
+    """A limit on calls in flight that starts at its maximum and follows what the engine answers (AIMD).
 
-    - A 429 tells the room that there is: what the engine still holds of ours, at least one call. Halving would be
-      worse, since rejections come in swarms and at once: the slots left would fill and be rejected again.
-    - Where the engine cannot cope (503, a timeout, no connection) the bound falls by half, once a round trip.
-    - It rises by one a round trip while it is in use and all is well.
+    - Increase: by one a round trip, while the limit is in use and attempts succeed.
+    - Decrease: by half, once a round trip, when the engine cannot cope (502, 503, 504, a timeout, no connection).
+    - A 429 is exact: the engine has room for what it still holds of ours, at least one call. Halving would be worse:
+      rejections come back at once and in swarms, so the slots left would fill and be rejected again.
+
+    Unlike a rate limit (token bucket), it does not count calls a second.
     """
 
     def __init__(self, maximum: int, rejection_timeout: float) -> None:
@@ -29,7 +31,7 @@ class ConcurrencyLimiter:
 
     @property
     def limit(self) -> int:
-        """The bound as it stands."""
+        """The limit as it is now."""
         return int(self._limiter.total_tokens)
 
     @property
@@ -38,13 +40,13 @@ class ConcurrencyLimiter:
         return self._limiter.borrowed_tokens
 
     def is_rejecting(self) -> bool:
-        """Whether the engine has answered 429 and nothing else, to any call, for longer than there is patience."""
+        """Whether the engine has answered 429 and nothing else, to any call, for `rejection_timeout` seconds."""
         return (
             self._rejecting_since is not None and trio.current_time() - self._rejecting_since >= self._rejection_timeout
         )
 
     async def acquire(self, shutdown: Shutdown) -> None:
-        """Waits for a slot and takes it. Raises `HaltedError` where the run stops first: the bound ends with it."""
+        """Waits for a slot and takes it. Raises `ShutdownError` if the run stops first."""
         shutdown.raise_if_requested()
         await trio.lowlevel.checkpoint_if_cancelled()
         try:
@@ -61,12 +63,12 @@ class ConcurrencyLimiter:
         self._limiter.release()
 
     def update(self, failure: Failure | None, started: float) -> None:
-        """Takes an attempt into account that has just ended and still holds its slot; `started` is trio's time."""
+        """Learns from an attempt that has just ended and still holds its slot; `started` is trio's time."""
         now = trio.current_time()
-        if failure is not None and failure.status == 429:
+        if failure is not None and failure.is_rejection:
             if self._rejecting_since is None:
                 self._rejecting_since = started
-            if self.in_flight == 1 and not self.is_rejecting():  # there is no room at all
+            if self.in_flight == 1 and not self.is_rejecting():  # the engine has no room at all
                 self._closed_until = now + self._backoff
                 self._backoff = min(2 * self._backoff, MAX_SECONDS)
             self._set(min(self._limit, self.in_flight - 1))
@@ -75,7 +77,7 @@ class ConcurrencyLimiter:
         if failure is None:
             if self._limit < self._maximum and self.in_flight >= self.limit:
                 self._set(self._limit + 1 / self._limit)
-        elif is_overload(failure) and started >= self._fell_at:
+        elif failure.is_overload and started >= self._fell_at:
             self._fell_at = now
             self._set(self._limit / 2)
 

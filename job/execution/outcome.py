@@ -1,28 +1,30 @@
-"""What the exit code of a run says."""
+"""Outcome: how a run ended, as one word for machines, one sentence for people, and an exit code."""
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import IntEnum
 
 from job.execution.phases import EngineFailedError
 from job.execution.progress import RunProgress
 from job.execution.shutdown import ShutdownReason
+from job.messages import Message, message, plural, template
 
 
 class ExitCode(IntEnum):
-    """The codes are a contract with schedulers and people: they are never given another meaning."""
+    """The exit codes. They are a contract with schedulers and people: none is ever given another meaning."""
 
     DONE = 0
     ENGINE_FAILED = 1
-    """A data engine failed: no card was asked for."""
+    """A data engine failed: no card was requested."""
     USAGE = 2
     """Configuration or usage is wrong: nothing was called."""
     CARDS_MISSING = 3
     DEADLINE = 4
-    """The run's own deadline passed; the same run can be continued."""
+    """The run's own deadline passed; the same run can be resumed."""
     UNFORESEEN = 70
     """A bug (`EX_SOFTWARE` of sysexits.h); its traceback is on standard error."""
     BUSY = 75
-    """Another run is alive, or the lease was not to be had or was lost (`EX_TEMPFAIL`)."""
+    """Another run is alive, or the lease could not be had or was lost (`EX_TEMPFAIL`)."""
     SIGINT = 130
     SIGTERM = 143
 
@@ -33,70 +35,111 @@ class Outcome:
 
     word: str
     exit: ExitCode
-    sentence: str
-    error: Exception | None = field(default=None, compare=False)
-    """What made it fail, where there is one thing that did."""
+    sentence: Message
 
 
-_HALTS = {
-    ShutdownReason.DEADLINE: ("deadline", ExitCode.DEADLINE, "The run's deadline passed"),
-    ShutdownReason.LEASE_LOST: (
+@dataclass(frozen=True, slots=True)
+class _Stop:
+    """The outcome of a run that stopped early."""
+
+    word: str
+    exit: ExitCode
+    at_work: str
+    """The sentence if the run had a plan."""
+    before: str
+    """The sentence if it had none yet."""
+
+
+_STOPS: Mapping[ShutdownReason, _Stop] = {
+    ShutdownReason.DEADLINE: _Stop(
+        "deadline",
+        ExitCode.DEADLINE,
+        template("The run's deadline passed; {made} of {planned} cards are there."),
+        template("The run's deadline passed; nothing was called."),
+    ),
+    ShutdownReason.LEASE_LOST: _Stop(
         "lease_lost",
         ExitCode.BUSY,
-        "The run lost its lease and stopped: another run may be at work",
+        template(
+            "The run lost its lease and stopped: another run may be at work; {made} of {planned} cards are there."
+        ),
+        template("The run lost its lease and stopped: another run may be at work; nothing was called."),
     ),
-    ShutdownReason.SIGTERM: ("interrupted", ExitCode.SIGTERM, "The run was interrupted by SIGTERM"),
-    ShutdownReason.SIGINT: ("interrupted", ExitCode.SIGINT, "The run was interrupted by SIGINT"),
-    ShutdownReason.QA_DOWN: (
+    ShutdownReason.SIGTERM: _Stop(
+        "interrupted",
+        ExitCode.SIGTERM,
+        template("The run was interrupted by SIGTERM; {made} of {planned} cards are there."),
+        template("The run was interrupted by SIGTERM; nothing was called."),
+    ),
+    ShutdownReason.SIGINT: _Stop(
+        "interrupted",
+        ExitCode.SIGINT,
+        template("The run was interrupted by SIGINT; {made} of {planned} cards are there."),
+        template("The run was interrupted by SIGINT; nothing was called."),
+    ),
+    ShutdownReason.QA_DOWN: _Stop(
         "qa_engine_down",
         ExitCode.CARDS_MISSING,
-        "The QA engine is down: the run stopped asking for cards",
+        template("The QA engine is down: the run stopped requesting cards; {made} of {planned} cards are there."),
+        template("The QA engine is down; nothing was called."),
     ),
 }
 
+UNFORESEEN = Outcome(
+    "unforeseen", ExitCode.UNFORESEEN, message("The job has a bug: its traceback is on standard error.")
+)
+
 
 def outcome_of(progress: RunProgress | None, reason: ShutdownReason | None, error: EngineFailedError | None) -> Outcome:
-    """The outcome of a run: `error` is what failed in phase 1, `reason` why it was halted.
+    """The outcome of a run. `error` is what failed in the data phase, `reason` why the run was shut down.
 
-    Without a ledger it was halted before it had a plan.
+    Without progress it was shut down before it had a plan.
     """
     if progress is None:
-        return _halted(reason or ShutdownReason.SIGTERM, "nothing was called")
+        stop = _STOPS[reason or ShutdownReason.SIGTERM]
+        return Outcome(stop.word, stop.exit, message(stop.before))
     cards = progress.cards
-    made = f"{cards.done + cards.skipped} of {cards.planned} cards are there"
+    made, planned = cards.done + cards.skipped, cards.planned
     if error is not None:
-        return Outcome("data_engine_failed", ExitCode.ENGINE_FAILED, f"No card was asked for: {error}.", error)
-    if progress.complete():
-        return Outcome("succeeded", ExitCode.DONE, f"Everything was done: {made}.")
+        sentence = message("No card was requested: {reason}", reason=error.reason)
+        return Outcome("data_engine_failed", ExitCode.ENGINE_FAILED, sentence)
+    if progress.is_complete():
+        sentence = message("Everything was done: {made} of {planned} cards are there.", made=made, planned=planned)
+        return Outcome("succeeded", ExitCode.DONE, sentence)
     if reason is not None:
-        return _halted(reason, made)
-    return Outcome("cards_missing", ExitCode.CARDS_MISSING, f"Cards are missing: {made}, {cards.failed} failed.")
+        stop = _STOPS[reason]
+        return Outcome(stop.word, stop.exit, message(stop.at_work, made=made, planned=planned))
+    sentence = message(
+        "Cards are missing: {made} of {planned} cards are there, {failed} failed.",
+        made=made,
+        planned=planned,
+        failed=cards.failed,
+    )
+    return Outcome("cards_missing", ExitCode.CARDS_MISSING, sentence)
 
 
 def bad_config(faults: int) -> Outcome:
     """The configuration cannot be used."""
-    what = "1 fault" if faults == 1 else f"{faults} faults"
-    return Outcome("bad_config", ExitCode.USAGE, f"The configuration has {what}: nothing was called.")
-
-
-def busy(error: Exception, *, same_plan: bool) -> Outcome:
-    """Another run is alive: one with the same plan will do this one's work."""
-    if same_plan:
-        sentence = f"This run stands back: another with the same plan is at work, {error}. Nothing was called."
-        return Outcome("superseded", ExitCode.DONE, sentence)
-    return Outcome(
-        "busy", ExitCode.BUSY, f"Another run is at work: {error}. Nothing was called; try again later.", error
+    sentence = plural(
+        "The configuration has 1 fault: nothing was called.",
+        "The configuration has {count} faults: nothing was called.",
+        count=faults,
     )
+    return Outcome("bad_config", ExitCode.USAGE, sentence)
+
+
+def busy(holder: Message, *, same_plan: bool) -> Outcome:
+    """Another run is alive. One with the same plan does this run's work."""
+    if same_plan:
+        sentence = message(
+            "This run stands back: another with the same plan is at work, {holder}. Nothing was called.", holder=holder
+        )
+        return Outcome("superseded", ExitCode.DONE, sentence)
+    sentence = message("Another run is at work: {holder}. Nothing was called; try again later.", holder=holder)
+    return Outcome("busy", ExitCode.BUSY, sentence)
 
 
 def no_lease(error: Exception) -> Outcome:
     """Nobody can tell whether another run is alive."""
-    return Outcome("no_lease", ExitCode.BUSY, f"The lease cannot be had: RUNS_URI: {error}. Nothing was called.", error)
-
-
-UNFORESEEN = Outcome("unforeseen", ExitCode.UNFORESEEN, "The job has a bug: its traceback is on standard error.")
-
-
-def _halted(reason: ShutdownReason, made: str) -> Outcome:
-    word, code, sentence = _HALTS[reason]
-    return Outcome(word, code, f"{sentence}; {made}.")
+    sentence = message("Could not get the lease: RUNS_URI: {error}. Nothing was called.", error=str(error))
+    return Outcome("no_lease", ExitCode.BUSY, sentence)

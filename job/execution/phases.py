@@ -1,7 +1,6 @@
-"""The two phases of a run and the barrier between them: no card is asked for before all data are there."""
+"""The two phases of a run and the barrier between them: no card is requested before all data is there."""
 
-from collections.abc import Callable, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -10,42 +9,47 @@ import trio
 from job.config.environment import EngineSettings
 from job.engines.calls import WorkItem
 from job.engines.catalog import DATA_ENGINES, EngineName
-from job.engines.failures import Cause
 from job.execution.circuit_breaker import CircuitBreaker
 from job.execution.events import CallFinished
 from job.execution.executor import Executor, RunContext
 from job.execution.progress import RunProgress
 from job.execution.shutdown import ShutdownReason
+from job.messages import plural
 from job.planning.plan import Plan
 from job.text import listed
 
 
 class EngineFailedError(Exception):
-    """A data engine has failed: one of its calls did, for good. Has the call."""
+    """A data engine has failed: one of its calls did, for good. Has the reason, with the call."""
 
     def __init__(self, finished: CallFinished) -> None:
+        self.reason = plural(
+            "the {engine} engine failed for {targets} after 1 attempt: {reason}",
+            "the {engine} engine failed for {targets} after {count} attempts: {reason}",
+            count=finished.attempts,
+            engine=finished.call.engine,
+            targets=listed(finished.call.targets),
+            reason=finished.failure.reason if finished.failure else "",
+        )
+        super().__init__(str(self.reason))
         self.finished = finished
-        call, failure = finished.call, finished.failure
-        attempts = f"{finished.attempts} attempt{'s' if finished.attempts > 1 else ''}"
-        answer = failure.text.rstrip(".") if failure else ""
-        super().__init__(f"the {call.engine} engine failed for {listed(call.targets)} after {attempts}: {answer}")
 
 
 @dataclass(frozen=True, slots=True)
 class Phases:
-    """A run's phases, ready to start."""
+    """The phases of a run, ready to start."""
 
     plan: Plan
-    done: Mapping[EngineName, AbstractSet[WorkItem]]
+    done: Mapping[EngineName, Container[WorkItem]]
     """What earlier attempts at the run have done."""
     engines: Mapping[EngineName, EngineSettings]
     context: RunContext
     progress: RunProgress
 
     async def run_data_phase(self) -> None:
-        """Phase 1: all data engines at the same time. Raises `EngineFailedError` once one has failed.
+        """The data phase: all data engines at the same time. Raises `EngineFailedError` once one has failed.
 
-        The calls in flight are cut off at once then, as well as where the run is halted.
+        Then, and when the run shuts down, the calls in flight are cut off at once.
         """
         try:
             with self.context.shutdown.phase(graceful=False):
@@ -59,19 +63,18 @@ class Phases:
             raise _first(failed) from None
 
     def barrier_is_open(self) -> bool:
-        """Whether every data call of the plan has succeeded. The one way into phase 2."""
-        tallies = [self.progress.engines[engine] for engine in self._data_engines()]
-        return all(account.done + account.skipped == account.planned for account in tallies)
+        """Whether every data call of the plan has succeeded. The one way into the card phase."""
+        engines = [self.progress.engines[engine] for engine in self._data_engines()]
+        return all(engine.done + engine.skipped == engine.planned for engine in engines)
 
     async def run_card_phase(self) -> None:
-        """Phase 2: every card. One that fails stops no other, unless the engine itself is down."""
+        """The card phase: every card. One that fails stops no other, unless the engine itself is down."""
         if not self.barrier_is_open():
             raise AssertionError("the barrier is closed")
         breaker = CircuitBreaker()
 
         def on_finished(finished: CallFinished) -> None:
-            interrupted = finished.failure is not None and finished.failure.cause is Cause.INTERRUPTED
-            if not interrupted and breaker.record(finished.failure):
+            if not _is_interrupted(finished) and breaker.record(finished.failure):
                 self.context.shutdown.request(ShutdownReason.QA_DOWN, grace_seconds=float("inf"))
 
         with self.context.shutdown.phase(graceful=True):
@@ -92,8 +95,12 @@ class Phases:
 
 
 def _fail(finished: CallFinished) -> None:
-    if finished.failure is not None and finished.failure.cause is not Cause.INTERRUPTED:
+    if finished.failure is not None and not _is_interrupted(finished):
         raise EngineFailedError(finished)
+
+
+def _is_interrupted(finished: CallFinished) -> bool:
+    return finished.failure is not None and finished.failure.is_interruption
 
 
 def _first(group: BaseExceptionGroup[EngineFailedError]) -> EngineFailedError:

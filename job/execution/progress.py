@@ -1,100 +1,25 @@
-"""The accounts of a run: what was planned is done, skipped, failed or not attempted, always."""
+"""Progress: the accounts of a run. What was planned is done, skipped, failed or not attempted, always."""
 
 import statistics
 from array import array
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
 
 from job.engines.catalog import EngineName
-from job.engines.failures import Cause
 from job.execution.events import AttemptEnded, AttemptStarted, CallFinished, Event
 from job.planning.plan import Plan
 
 
-@dataclass(slots=True)
-class EngineProgress:
-    """The account of one engine. Its items are cards for qa, targets for the others."""
+class Part(BaseModel):
+    """A part of a report. Fields are only ever added: an older reader leaves out what it does not know."""
 
-    planned: int
-    done: int = 0
-    skipped: int = 0
-    """Done by an earlier attempt of the same run."""
-    failed: int = 0
-    calls: int = 0
-    """Calls that have finished, either way; the parts of a batch that ended apart count each."""
-    retries: int = 0
-    in_flight: int = 0
-    limit: int = 0
-    """How many calls the engine gets at a time, as it stands."""
-    latencies: "array[float]" = field(default_factory=lambda: array("f"))
-    """Seconds of each attempt that was not cut off."""
-
-    @property
-    def not_attempted(self) -> int:
-        """What was planned and never asked for, or asked for and still under way."""
-        return self.planned - self.done - self.skipped - self.failed
-
-    def on_event(self, event: Event) -> None:
-        """Takes an event of this engine into account."""
-        match event:
-            case AttemptStarted(limit=limit):
-                self.in_flight += 1
-                self.limit = limit
-            case AttemptEnded(started=started, ended=ended, failure=failure, wait=wait, limit=limit):
-                self.in_flight -= 1
-                self.limit = limit
-                self.retries += wait is not None
-                if failure is None or failure.cause is not Cause.INTERRUPTED:
-                    self.latencies.append(ended - started)
-            case CallFinished(call=call, failure=failure):
-                self.calls += 1
-                if failure is None:
-                    self.done += len(call.targets)
-                else:
-                    self.failed += len(call.targets)
-
-    def percentile(self, percent: int) -> float | None:
-        """Seconds that so many of a hundred attempts took at most; `None` where there was none."""
-        if len(self.latencies) < 2:
-            return self.latencies[0] if self.latencies else None
-        return statistics.quantiles(self.latencies, n=100, method="inclusive")[percent - 1]
-
-
-class RunProgress:
-    """The accounts of all engines of a plan, and the calls that failed for good."""
-
-    def __init__(self, plan: Plan, done: Mapping[EngineName, Sized]) -> None:
-        """`done` is what earlier attempts at the run have done."""
-        self.engines: Mapping[EngineName, EngineProgress] = {
-            engine: EngineProgress(plan.count(engine), skipped=len(done.get(engine, ()))) for engine in plan.engines()
-        }
-        self.failures: list[CallFinished] = []
-
-    def on_event(self, event: Event) -> None:
-        """Takes an event into account."""
-        self.engines[event.call.engine].on_event(event)
-        if isinstance(event, CallFinished) and event.failure is not None:
-            self.failures.append(event)
-
-    @property
-    def cards(self) -> EngineProgress:
-        """The account of the cards; empty where the plan has none."""
-        return self.engines.get("qa", EngineProgress(0))
-
-    def complete(self) -> bool:
-        """Whether all that was planned is done."""
-        return all(account.done + account.skipped == account.planned for account in self.engines.values())
-
-
-class _Part(BaseModel):
-    # Within a format fields are only added: an older reader leaves out what it does not know.
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class CardTotals(_Part):
-    """The account of the cards: the last four add up to `planned`."""
+class CardTotals(Part):
+    """The totals of the cards: the last four add up to `planned`."""
 
     planned: int = 0
     generated: int = 0
@@ -104,17 +29,116 @@ class CardTotals(_Part):
     not_attempted: int = 0
 
 
-class EngineTotals(_Part):
-    """The account of one engine. What it did is cards for qa and targets for the others; calls may be batches."""
+class EngineTotals(Part):
+    """The totals of one engine. Items are cards for qa and targets for the others; calls may be batches."""
 
     planned: int
     done: int
     skipped: int
+    """Done by an earlier attempt at the run."""
     failed: int
     not_attempted: int
     calls: int
-    """That finished, either way, in the latest attempt at the run; so `retries`."""
+    """Calls that finished, either way; the parts of a batch that ended apart count each."""
     retries: int
     p50_seconds: float | None
-    """Of the latest attempt's requests, as is `p95_seconds`."""
+    """Of the attempts that were not cut off; `None` if there was none. So is `p95_seconds`."""
     p95_seconds: float | None
+
+    def cards(self) -> CardTotals:
+        """The same totals, of the QA engine, as those of the cards."""
+        return CardTotals(
+            planned=self.planned,
+            generated=self.done,
+            skipped=self.skipped,
+            failed=self.failed,
+            not_attempted=self.not_attempted,
+        )
+
+
+@dataclass(slots=True)
+class EngineProgress:
+    """The progress of one engine."""
+
+    planned: int
+    done: int = 0
+    skipped: int = 0
+    failed: int = 0
+    calls: int = 0
+    retries: int = 0
+    in_flight: int = 0
+    limit: int = 0
+    """The concurrency limit as it is now."""
+    latencies: "array[float]" = field(default_factory=lambda: array("f"))
+    """Seconds of each attempt that was not cut off."""
+
+    @property
+    def not_attempted(self) -> int:
+        """Items that were planned and never requested, or that are still in flight."""
+        return self.planned - self.done - self.skipped - self.failed
+
+    def on_event(self, event: Event) -> None:
+        """Counts an event of this engine."""
+        match event:
+            case AttemptStarted(limit=limit):
+                self.in_flight += 1
+                self.limit = limit
+            case AttemptEnded(started=started, ended=ended, failure=failure, wait=wait, limit=limit):
+                self.in_flight -= 1
+                self.limit = limit
+                self.retries += wait is not None
+                if failure is None or not failure.is_interruption:
+                    self.latencies.append(ended - started)
+            case CallFinished(call=call, failure=failure):
+                self.calls += 1
+                if failure is None:
+                    self.done += len(call.targets)
+                else:
+                    self.failed += len(call.targets)
+
+    def totals(self) -> EngineTotals:
+        """The totals as they are now."""
+        return EngineTotals(
+            planned=self.planned,
+            done=self.done,
+            skipped=self.skipped,
+            failed=self.failed,
+            not_attempted=self.not_attempted,
+            calls=self.calls,
+            retries=self.retries,
+            p50_seconds=percentile(self.latencies, 50),
+            p95_seconds=percentile(self.latencies, 95),
+        )
+
+
+class RunProgress:
+    """The progress of all engines of a plan, and the calls that failed for good."""
+
+    def __init__(self, plan: Plan, done: Mapping[EngineName, Sized]) -> None:
+        """`done` is what earlier attempts at the run have done."""
+        self.engines: Mapping[EngineName, EngineProgress] = {
+            engine: EngineProgress(plan.count(engine), skipped=len(done.get(engine, ()))) for engine in plan.engines()
+        }
+        self.failures: list[CallFinished] = []
+
+    def on_event(self, event: Event) -> None:
+        """Counts an event."""
+        self.engines[event.call.engine].on_event(event)
+        if isinstance(event, CallFinished) and event.failure is not None:
+            self.failures.append(event)
+
+    @property
+    def cards(self) -> EngineProgress:
+        """The progress of the cards; empty if the plan has none."""
+        return self.engines.get("qa", EngineProgress(0))
+
+    def is_complete(self) -> bool:
+        """Whether all that was planned is done."""
+        return all(engine.done + engine.skipped == engine.planned for engine in self.engines.values())
+
+
+def percentile(seconds: Sequence[float], percent: int) -> float | None:
+    """The seconds that `percent` of a hundred attempts took at most; `None` if there was no attempt."""
+    if len(seconds) < 2:
+        return seconds[0] if seconds else None
+    return statistics.quantiles(seconds, n=100, method="inclusive")[percent - 1]

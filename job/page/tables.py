@@ -18,6 +18,8 @@ REASON_LIMIT = 600
 
 
 NAMES_LIMIT = 40
+SHOWN = 1000
+"""Failed calls that are shown; the rest is counted."""
 
 
 ALL_CALLS = 400
@@ -26,10 +28,10 @@ ALL_CALLS = 400
 
 def failures(report: RunReport, timeline: Timeline) -> str:
     """Every failure under what to do about it: the remedy that helps most first."""
-    calls = timeline.failures
+    calls = timeline.failures[:SHOWN]
     groups: dict[tuple[str, str], list[CallResult]] = {}
     for call in calls:
-        groups.setdefault((call.engine, call.remedy), []).append(call)
+        groups.setdefault((call.engine, str(call.remedy)), []).append(call)
     if not groups:
         return ""
     # What was cut off has no fault of its own: it comes last.

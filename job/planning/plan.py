@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from collections.abc import Set as AbstractSet
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import astuple, dataclass
 
 from job.config.schema import LlmConfig
@@ -32,15 +31,20 @@ class Plan:
         """The engines that the plan uses."""
         return tuple(engine for engine in ALL_ENGINES if self.count(engine))
 
-    def items(self, engine: EngineName) -> Iterator[WorkItem]:
-        """What is planned for an engine, in the order in which it is to start."""
+    def items_by_target(self, engine: EngineName) -> Iterator[tuple[str, tuple[str | None, ...]]]:
+        """What is planned for an engine, in its order: targets with their card types, or with `None` alone."""
         for target in self.targets:
             if engine == "qa":
-                yield from ((target.id, card_type) for card_type in target.card_types)
+                yield target.id, target.card_types
             elif engine in target.engines:
-                yield (target.id, None)
+                yield target.id, (None,)
 
-    def calls(self, engine: EngineName, done: AbstractSet[WorkItem] = frozenset()) -> Iterator[Call]:
+    def items(self, engine: EngineName) -> Iterator[WorkItem]:
+        """What is planned for an engine, in the order in which it is to start."""
+        for target, card_types in self.items_by_target(engine):
+            yield from ((target, card_type) for card_type in card_types)
+
+    def calls(self, engine: EngineName, done: Container[WorkItem] = frozenset()) -> Iterator[Call]:
         """The calls of one engine in their order, for all that is not done yet.
 
         A batch keeps its place whatever is done: what is left of it is the same call in every attempt at a run.
@@ -56,7 +60,7 @@ class Plan:
         text = json.dumps([self.date, [astuple(target) for target in self.targets], self.models.model_dump()])
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def _batches(self, engine: EngineName, done: AbstractSet[WorkItem]) -> Iterator[Call]:
+    def _batches(self, engine: EngineName, done: Container[WorkItem]) -> Iterator[Call]:
         ids = [target for target, _ in self.items(engine)]
         size = self.batch_sizes[engine]
         for start in range(0, len(ids), size):
@@ -64,12 +68,12 @@ class Plan:
             if left:
                 yield BATCHES[engine](left)
 
-    def _news(self, done: AbstractSet[WorkItem]) -> Iterator[Call]:
+    def _news(self, done: Container[WorkItem]) -> Iterator[Call]:
         for target in self.targets:
             if "news" in target.engines and (target.id, None) not in done:
                 yield news(target.id, target.kind, target.key, target.date or self.date)
 
-    def _cards(self, done: AbstractSet[WorkItem]) -> Iterator[Call]:
+    def _cards(self, done: Container[WorkItem]) -> Iterator[Call]:
         chosen = {name: llm_parameters(self.models, name) for target in self.targets for name in target.card_types}
         for target in self.targets:
             for name in target.card_types:

@@ -8,6 +8,7 @@ from job.config.faults import ConfigError, Fault
 from job.config.objects import OBJECTS, read_config
 from job.config.strict_json import SIZE_LIMIT
 from job.engines.catalog import EngineName
+from job.messages import Message
 from job.planning.plan import Plan
 from job.planning.targets import resolve
 from job.storage.store import StorageError, StoredObject, read_many
@@ -20,7 +21,7 @@ class Prepared:
 
     plan: Plan
     objects: Mapping[str, StoredObject]
-    notices: tuple[str, ...]
+    notices: tuple[Message, ...]
 
 
 async def prepare(settings: Settings, faults: list[Fault]) -> Prepared:
@@ -55,7 +56,7 @@ def prepare_from(
 
 def make_plan(
     objects: Mapping[str, bytes], date: str | None, batch_sizes: Mapping[EngineName, int]
-) -> tuple[Plan, list[Fault], list[str]]:
+) -> tuple[Plan, list[Fault], list[Message]]:
     """The plan that config objects ask for, their faults and the notices. Pure.
 
     `objects` holds the content of the objects that exist, by name. A plan with faults must not run.

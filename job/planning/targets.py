@@ -16,6 +16,7 @@ from job.config.objects import (
 )
 from job.config.schema import LlmConfig, RunEngines, TargetEntry
 from job.engines.catalog import DATA_ENGINES, DataEngineName, Kind
+from job.messages import Message, message, template
 from job.text import quoted
 
 EQUITIES_DEFAULT = "equities_default"
@@ -39,7 +40,7 @@ class Target:
     """The entry's own query parameters of its cards."""
 
 
-def resolve(config: Config) -> tuple[tuple[Target, ...], list[Fault], list[str]]:
+def resolve(config: Config) -> tuple[tuple[Target, ...], list[Fault], list[Message]]:
     """Every target in the order of the objects (tickers first), the faults between the objects, and the notices.
 
     Where an entry could not be read, those that it may be meant for are left out.
@@ -56,7 +57,7 @@ class _Resolver:
 
     def __init__(self, config: Config) -> None:
         self.faults: list[Fault] = []
-        self.notices: list[str] = []
+        self.notices: list[Message] = []
         self.tickers = config.tickers or ()
         self.known_tickers = None if config.tickers is None else frozenset(config.tickers)
         given = config.targets or {}
@@ -117,7 +118,7 @@ class _Resolver:
             key = self._topic_key(index, entry, keys) if kind == "topic" else entry.id
             if entry.topic_key is not None and kind != "topic":
                 where = within(CARD_TARGETS, [index, "topic_key"])
-                self.notices.append(f"{where}: {entry.id} is no topic; it is not used")
+                self.notices.append(message("{where}: {id} is no topic; it is not used", where=where, id=entry.id))
             inherits = listed and kind == "equity"
             if entry.card_types:
                 card_types = self._chosen(entry.card_types, [index, "card_types"])
@@ -143,10 +144,12 @@ class _Resolver:
         for task in self.models.tasks:
             if self.card_types is not None and task not in self.card_types:
                 where = within(LLM_CONFIG, ["tasks", task])
-                self.notices.append(f"{where}: is not a card type of {CARD_TYPE_LIST}; the job does not use it")
+                text = template("{where}: is not a card type of {list}; the job does not use it")
+                self.notices.append(message(text, where=where, list=CARD_TYPE_LIST))
         for engine, on in self.switches.items():
             if not on:
-                self.notices.append(f"{ENGINE_CONTROL}: the {engine} engine is switched off")
+                text = template("{object}: the {engine} engine is switched off")
+                self.notices.append(message(text, object=ENGINE_CONTROL, engine=engine))
 
     def _firsts(self, entries: Sequence[TargetEntry | UnreadableEntry]) -> dict[str, tuple[int, TargetEntry]]:
         """The first entry of every id that can be read, and where it is."""
@@ -158,7 +161,8 @@ class _Resolver:
             if earlier[0] == index:
                 continue
             if earlier[1] == entry:
-                self.notices.append(f"{within(CARD_TARGETS, [index])}: {entry.id} is there already; it counts once")
+                where = within(CARD_TARGETS, [index])
+                self.notices.append(message("{where}: {id} is there already; it counts once", where=where, id=entry.id))
             else:
                 what = f"{entry.id} is there already, as [{earlier[0]}], with other content"
                 self.faults.append(Fault(within(CARD_TARGETS, [index, "id"]), what, "keep one of the two"))
@@ -180,10 +184,13 @@ class _Resolver:
                 what = f"{quoted(name)} is not a card type of {CARD_TYPE_LIST}"
                 self.faults.append(Fault(where, what, "correct it or add it there"))
             elif not self.card_types[name]:
-                self.notices.append(f"{where}: {name} is switched off in {CARD_TYPE_LIST}; it is left out")
+                text = template("{where}: {name} is switched off in {list}; it is left out")
+                self.notices.append(message(text, where=where, name=name, list=CARD_TYPE_LIST))
         for name, times in Counter(names).items():
             if times > 1:
-                self.notices.append(f"{within(CARD_TARGETS, path)}: {name} is there {times} times; it counts once")
+                text = template("{where}: {item} is there {count} times; it counts once")
+                where = within(CARD_TARGETS, path)
+                self.notices.append(message(text, where=where, item=name, count=times))
         return [name for name in dict.fromkeys(names) if self.card_types.get(name)]
 
     def _kind(self, index: int, entry: TargetEntry, *, listed: bool) -> Kind:
@@ -199,8 +206,10 @@ class _Resolver:
             return "equity"
         if listed:
             where = within(CARD_TARGETS, [index, "category"])
-            what = f"makes {entry.id} a topic, though it is a ticker of {TICKER_LIST}"
-            self.notices.append(f"{where}: {what}; add target_type equity if it is meant to stay one")
+            text = template(
+                "{where}: makes {id} a topic, though it is a ticker of {list}; add target_type equity if it is one"
+            )
+            self.notices.append(message(text, where=where, id=entry.id, list=TICKER_LIST))
         return "topic"
 
     def _topic_key(self, index: int, entry: TargetEntry, keys: dict[str, str]) -> str:

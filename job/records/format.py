@@ -1,4 +1,4 @@
-"""records.format."""
+"""Format of a run's record: its objects' names, its version, and the checksum that shows a change by another."""
 
 import hashlib
 import json
@@ -6,10 +6,22 @@ from collections.abc import Mapping
 
 FORMAT = 1
 """Of the whole record. A record of another format is refused, not guessed at."""
+INPUTS = "inputs.json"
+RESULTS = "results/"
+BARRIER = "barrier.json"
+REPORT = "report.json"
+PAGE = "report.html"
+STARTED = "_started/"
+"""Names every run by the time of its start, so that the latest are found without reading any."""
 
 
 class RecordError(Exception):
     """A record cannot be used: of another format, incomplete, or changed by somebody. Says which object and why."""
+
+
+def name_of(run_id: str, name: str) -> str:
+    """The name of an object of a run's record."""
+    return f"{run_id}/{name}"
 
 
 def sealed(value: Mapping[str, object]) -> bytes:
@@ -19,7 +31,7 @@ def sealed(value: Mapping[str, object]) -> bytes:
 
 
 def unsealed(name: str, data: bytes) -> dict[str, object]:
-    """What `sealed` was given. Raises `RecordError` where it is another's, of another format, or changed."""
+    """What `sealed` was given. Raises `RecordError` if it is another's, of another format, or changed."""
     try:
         value = json.loads(data)
         checksum, body = value["sha256"], value["body"]
@@ -28,19 +40,17 @@ def unsealed(name: str, data: bytes) -> dict[str, object]:
         raise RecordError(f"{name} is not what a run writes") from error
     if not isinstance(body, dict):
         raise RecordError(f"{name} is not what a run writes")
-    if body.get("format") != FORMAT:
-        raise RecordError(f"{name} has format {body.get('format')!r}; this version of the job knows {FORMAT}")
+    check_format(name, body)
     if checksum != _checksum(written):
         raise RecordError(f"{name} was changed after it was written")
     return body
 
 
+def check_format(name: str, value: Mapping[str, object]) -> None:
+    """Raises `RecordError` if an object of this name is of another format."""
+    if value.get("format") != FORMAT:
+        raise RecordError(f"{name} has format {value.get('format')!r}; this version of the job knows {FORMAT}")
+
+
 def _checksum(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-PAGE = "report.html"
-
-
-STARTED = "_started/"
-"""Names every run by the time of its start, so that the latest are found without a look at all."""

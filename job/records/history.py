@@ -1,18 +1,13 @@
-"""What is recorded of past runs: the latest of them, and whether today's was done."""
+"""Past runs, read from their records: the latest, today's, and one in full."""
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
 import trio
 
-from job.execution.progress import CardTotals, EngineTotals
-from job.records.format import STARTED, RecordError
-from job.records.inputs import RunInputs
-from job.records.journal import read_journal
-from job.records.record import find_inputs
-from job.records.report import RunReport, read_report, unfinished_report
-from job.records.results import DoneItems, add_done
+from job.records.format import REPORT, STARTED, RecordError, name_of
+from job.records.record import find_inputs, read_results
+from job.records.report import UNFINISHED, RunReport, build_report, read_report
 from job.records.timeline import Timeline
 from job.storage.store import ObjectStore, StorageError, in_thread
 
@@ -20,7 +15,7 @@ LATEST = 20
 
 
 LOOKED_AT = 50
-"""Runs among which today's is sought."""
+"""Runs among which those of a day are looked for."""
 
 
 UNREAD = "?"
@@ -35,7 +30,7 @@ class PastRun:
     started: str
     day: str
     outcome: str
-    """`unfinished` where there is no report: it is at work, or was killed."""
+    """`unfinished` if there is no report: the run is at work, or was killed."""
     sentence: str
 
 
@@ -80,13 +75,14 @@ async def _past(store: ObjectStore, run_id: str) -> PastRun:
         return PastRun(run_id, UNREAD, UNREAD, "unreadable", str(error))  # noqa: ASYNC910  storage was awaited
     if inputs is None:
         return PastRun(run_id, UNREAD, UNREAD, "unreadable", "its record has no inputs")
-    report = await in_thread(lambda: store.read(f"{run_id}/report.json"))
-    outcome, sentence = "unfinished", ""
-    if report is not None:
+    name = name_of(run_id, REPORT)
+    stored = await in_thread(lambda: store.read(name))
+    outcome, sentence = UNFINISHED, ""
+    if stored is not None:
         try:
-            value = json.loads(report.data)
-            outcome, sentence = str(value["outcome"]), str(value["sentence"])
-        except (ValueError, TypeError, LookupError):
+            report = read_report(name, stored.data)
+            outcome, sentence = report.outcome, report.sentence
+        except RecordError:
             outcome, sentence = "unreadable", "its report is not what a run writes"
     started = datetime.fromisoformat(inputs.started).isoformat(sep=" ", timespec="seconds")
     return PastRun(run_id, started, inputs.day, outcome, sentence)
@@ -94,57 +90,31 @@ async def _past(store: ObjectStore, run_id: str) -> PastRun:
 
 @dataclass(frozen=True, slots=True)
 class RecordedRun:
-    """What the record of a run says."""
+    """A run as its record tells of it."""
 
     report: RunReport
     timeline: Timeline
 
 
 async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
-    """The run, also one that has not closed; `None` where none is recorded. Raises `RecordError`, `StorageError`."""
+    """The run, also one that has not closed; `None` if none is recorded. Raises `RecordError`, `StorageError`."""
     inputs = await find_inputs(store, run_id)
     if inputs is None:
         return None
-    timeline, done = Timeline(), DoneItems()
-
-    def take(result: dict[str, object]) -> None:
-        add_done(done, result)
-        timeline.add(result)
-
-    await read_journal(store, f"{run_id}/results/", run_id, take)
-    name = f"{run_id}/report.json"
+    plan = inputs.plan()
+    timeline = Timeline(plan)
+    await read_results(store, run_id, timeline)
+    name = name_of(run_id, REPORT)
     stored = await in_thread(lambda: store.read(name))
-    report = None if stored is None else read_report(name, stored.data)
-    if report is None or report.ended is None or _last(timeline) > datetime.fromisoformat(report.ended).timestamp() + 2:
-        attempts = report.attempts if report else ()  # and after them one that has not closed
-        report = _accounted(inputs, timeline, done).model_copy(update={"attempts": attempts})
+    if stored is None:
+        return RecordedRun(build_report(inputs, plan, timeline), timeline)
+    written = read_report(name, stored.data)
+    # Results that are later than the report are those of an attempt that has not closed.
+    closed = written.ended is not None and timeline.last_ended <= _seconds(written.ended) + 2
+    place = {key: getattr(written, key) for key in ("version", "commit", "project", "execution")}
+    report = build_report(inputs, plan, timeline, written.attempts, closed=closed, **place)
     return RecordedRun(report, timeline)
 
 
-def _last(timeline: Timeline) -> float:
-    return max((max(lane.ended) for lane in timeline.lanes.values() if len(lane)), default=0.0)
-
-
-def _accounted(inputs: RunInputs, timeline: Timeline, done: DoneItems) -> RunReport:
-    """The accounts of a run that has left no report: what its plan and its journal say."""
-    plan = inputs.plan()
-    engines = {}
-    for engine in plan.engines():
-        failed = timeline.failed(engine)
-        planned, ended, lane = plan.count(engine), len(done.get(engine, ())), timeline.lanes[engine]
-        engines[engine] = EngineTotals(
-            planned=planned,
-            done=ended,
-            skipped=0,
-            failed=failed,
-            not_attempted=planned - ended - failed,
-            calls=len(lane),
-            retries=len(lane.failed_started),
-            p50_seconds=None,
-            p95_seconds=None,
-        )
-    qa = engines.get("qa")
-    cards = CardTotals()
-    if qa is not None:
-        cards = CardTotals(planned=qa.planned, generated=qa.done, failed=qa.failed, not_attempted=qa.not_attempted)
-    return unfinished_report(inputs).model_copy(update={"engines": engines, "cards": cards})
+def _seconds(moment: str) -> float:
+    return datetime.fromisoformat(moment).timestamp()

@@ -1,28 +1,24 @@
-"""What has finished, written behind the run: append-only objects of many results each."""
+"""The journal of a run: results written behind the run, in append-only objects of many results each."""
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import trio
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
-from job.records.format import FORMAT, RecordError
+from job.messages import Message, message
+from job.records.format import FORMAT, RESULTS, RecordError, check_format, name_of
+from job.records.results import CallResult
 from job.storage.store import ObjectStore, StorageError, in_thread, read_many
 
 WRITE_SECONDS = 3.0
-"""The longest that a result waits for being written; with the write itself, under 5 s."""
-
-
+"""The longest that a result waits before it is written; with the write itself, under 5 s."""
 WRITE_RESULTS = 100
 """So many results are written at once; as many again may come during the write, under 200 in all."""
-
-
 RETRY_SECONDS = 1.0
-
-
 _READ_AT_ONCE = 64
 
 
@@ -36,14 +32,13 @@ class _Chunk:
 
 
 class Journal:
-    """Appends results to a run's record. Nothing that was noted is given up before it is written."""
+    """Appends results to a run's record. Keeps every result until it is written."""
 
     def __init__(
-        self, store: ObjectStore, folder: str, run_id: str, owner: str, on_outage: Callable[[str | None], None]
+        self, store: ObjectStore, run_id: str, owner: str, on_outage: Callable[[Message | None], None]
     ) -> None:
-        """`owner` tells this process from others; `on_outage` is told why writing fails, and `None` once it works."""
+        """`owner` tells this process from others; `on_outage` gets why writing fails, and `None` once it works."""
         self._store = store
-        self._folder = folder
         self._run_id = run_id
         self._owner = owner
         self._on_outage = on_outage
@@ -61,23 +56,23 @@ class Journal:
         """How many results are not known to be written."""
         return self._appended - self._written
 
-    def append(self, result: dict[str, object]) -> None:
+    def append(self, result: CallResult) -> None:
         """Takes a result; it is written within seconds."""
-        self._pending.append(to_json(result))
+        self._pending.append(result.line())
         self._appended += 1
         if len(self._pending) >= WRITE_RESULTS:
             self._full.set()
 
     async def run(self) -> None:
-        """Writes what is noted, for as long as the run lasts: at most once in so many seconds or results."""
+        """Writes what was appended for as long as the run lasts, at most once in so many seconds or results."""
         while True:
-            # Counted from when the last write began: what came while it was under way has waited already.
+            # Counted from when the last write began: what came while it was in progress has waited already.
             with trio.move_on_at(trio.current_time() + WRITE_SECONDS - self._writing_took):
                 await self._full.wait()
             await self.flush()
 
     async def flush(self) -> None:
-        """Returns when everything that was noted before is written, however long that takes."""
+        """Returns when everything that was appended before is written, however long that takes."""
         appended = self._appended
         async with self._writing:
             began = trio.current_time()
@@ -92,7 +87,9 @@ class Journal:
         try:
             await in_thread(lambda: self._store.create(chunk.name, chunk.data))
         except StorageError as error:
-            self._on_outage(f"{self.unwritten} results are not written yet: {error}")
+            self._on_outage(
+                message("{count} results are not written yet: {error}", count=self.unwritten, error=str(error))
+            )
             return False  # noqa: ASYNC910  the write was awaited
         self._chunk = None
         self._written += chunk.count
@@ -101,7 +98,7 @@ class Journal:
 
     def _next_chunk(self) -> _Chunk:
         lines, self._pending, self._full = self._pending, [], trio.Event()
-        name = f"{self._folder}{self._owner}-{self._sequence:06}.jsonl"
+        name = _object_name(self._run_id, self._owner, self._sequence)
         body = b"\n".join(lines)
         header = {
             "format": FORMAT,
@@ -114,26 +111,30 @@ class Journal:
         return _Chunk(name, to_json(header) + b"\n" + body + b"\n", len(lines))
 
 
-async def read_journal(store: ObjectStore, folder: str, run_id: str, take: Callable[[dict[str, object]], None]) -> None:
-    """Hands every result that was written, by all attempts at the run, to `take`: together they may be large.
+async def read_journal(store: ObjectStore, run_id: str, take: Callable[[CallResult], None]) -> None:
+    """Hands every written result, of all attempts at the run, to `take`: together they may be large.
 
     Raises `RecordError` and `StorageError`.
     """
-    names = await in_thread(lambda: store.names(folder))
+    names = await in_thread(lambda: store.names(name_of(run_id, RESULTS)))
     sequences: Counter[str] = Counter()
     for start in range(0, len(names), _READ_AT_ONCE):
         for name, stored in (await read_many(store, names[start : start + _READ_AT_ONCE])).items():
-            header, lines = _opened(name, stored.data)
+            header, results = _opened(name, stored.data)
             owner = str(header.get("owner"))
-            expected = (run_id, sequences[owner], f"{folder}{owner}-{sequences[owner]:06}.jsonl")
+            expected = (run_id, sequences[owner], _object_name(run_id, owner, sequences[owner]))
             if (header.get("run_id"), header.get("sequence"), name) != expected:
                 raise RecordError(f"{name} is not the object that follows the one before it")
             sequences[owner] += 1
-            for line in lines:
-                take(line)
+            for result in results:
+                take(result)
 
 
-def _opened(name: str, data: bytes) -> tuple[dict[str, object], Iterator[dict[str, object]]]:
+def _object_name(run_id: str, owner: str, sequence: int) -> str:
+    return name_of(run_id, f"{RESULTS}{owner}-{sequence:06}.jsonl")
+
+
+def _opened(name: str, data: bytes) -> tuple[dict[str, object], Iterator[CallResult]]:
     head, _, body = data.partition(b"\n")
     try:
         header = json.loads(head)
@@ -141,20 +142,8 @@ def _opened(name: str, data: bytes) -> tuple[dict[str, object], Iterator[dict[st
         raise RecordError(f"{name} is not what a run writes") from error
     if not isinstance(header, dict):
         raise RecordError(f"{name} is not what a run writes")
-    if header.get("format") != FORMAT:
-        raise RecordError(f"{name} has format {header.get('format')!r}; this version of the job knows {FORMAT}")
+    check_format(name, header)
     body = body.removesuffix(b"\n")
     if header.get("sha256") != hashlib.sha256(body).hexdigest():
         raise RecordError(f"{name} was changed after it was written")
-    return header, _lines(name, body.split(b"\n"))
-
-
-def _lines(name: str, lines: Iterable[bytes]) -> Iterator[dict[str, object]]:
-    for line in lines:
-        try:
-            value = from_json(line)
-        except ValueError:
-            value = None
-        if not isinstance(value, dict):
-            raise RecordError(f"{name} is not what a run writes")
-        yield value
+    return header, (CallResult.parse(name, line) for line in body.split(b"\n"))

@@ -17,6 +17,7 @@ import trio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from job.execution.shutdown import GRACE_SECONDS, Shutdown, ShutdownReason
+from job.messages import Message, message
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread
 
 LEASE = "_lease.json"
@@ -63,7 +64,11 @@ class BusyError(Exception):
     """Another run is alive. Says which, and tells whether its plan is that of the run that looked."""
 
     def __init__(self, holder: Holder | None, me: Holder) -> None:
-        super().__init__(f"run {holder.run_id} of {holder.day}, since {holder.since}" if holder else "its lease is odd")
+        self.holder = message("its lease is not what a run writes")
+        if holder is not None:
+            values = {"run": holder.run_id, "day": holder.day, "since": holder.since}
+            self.holder = message("run {run} of {day}, since {since}", **values)
+        super().__init__(str(self.holder))
         self.same_plan = holder is not None and (holder.plan, holder.day) == (me.plan, me.day)
 
 
@@ -79,7 +84,7 @@ class Lease:
     _changing: trio.Lock = field(default_factory=trio.Lock)
     """The lease given back must be the one that was renewed last."""
 
-    async def renew_forever(self, shutdown: Shutdown, on_outage: Callable[[str | None], None]) -> None:
+    async def renew_forever(self, shutdown: Shutdown, on_outage: Callable[[Message | None], None]) -> None:
         """Renews the lease until it is lost, and halts the run then."""
         pause = RENEW_SECONDS
         shutdown.no_start_after = self.trusted_until
@@ -100,7 +105,7 @@ class Lease:
                 break
             except StorageError as error:
                 pause = RETRY_SECONDS
-                on_outage(f"the lease is not renewed: {error}")
+                on_outage(message("the lease is not renewed: {error}", error=str(error)))
         shutdown.request(ShutdownReason.LEASE_LOST, GRACE_SECONDS)
 
     def is_held(self) -> bool:

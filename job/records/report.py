@@ -1,30 +1,27 @@
-"""`report.json` of a run's record: how the run ended, for machines and for the page that people read."""
+"""The report of a run, `report.json`: how it ended, for machines and for the page. A function of the record alone."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from pydantic import Field, ValidationError
 
 from job.engines.catalog import EngineName
-from job.engines.failures import remedy
-from job.execution.events import CallFinished
 from job.execution.outcome import Outcome
-from job.execution.progress import CardTotals, EngineTotals, RunProgress, _Part
+from job.execution.progress import CardTotals, EngineTotals, Part, percentile
 from job.identity import COMMIT, VERSION, RunIdentity
+from job.messages import Message, message
+from job.planning.plan import Plan
 from job.records.format import FORMAT, RecordError
 from job.records.inputs import RunInputs
-from job.reporting.cloud_log import report_of
-
-LISTED = 10_000
-"""Failures in the report: each may take a KB."""
-
+from job.records.results import CallResult
+from job.records.timeline import Timeline
 
 UNFINISHED = "unfinished"
+_UNFINISHED = message("The run has not closed its record: it is at work, or it was killed.")
 
 
-class FailedCall(_Part):
-    """A call that failed for good in the latest attempt."""
+class FailedCall(Part):
+    """A call that failed for good, with the targets that no attempt at the run has done since."""
 
     engine: EngineName
     targets: tuple[str, ...]
@@ -34,12 +31,31 @@ class FailedCall(_Part):
     status: int | None
     reason: str
     """The last answer, or why there was none."""
+    reason_message: Message | None = None
     attempts: int
     traceparent: str
     remedy: str
+    remedy_message: Message | None = None
+
+    @classmethod
+    def of(cls, result: CallResult) -> "FailedCall":
+        """What the report says of a result."""
+        return cls(
+            engine=result.engine,
+            targets=result.targets,
+            card_type=result.card_type,
+            cause=result.cause or "",
+            status=result.status,
+            reason=result.reason or "",
+            reason_message=result.reason_message,
+            attempts=result.attempts,
+            traceparent=result.traceparent,
+            remedy=str(result.remedy),
+            remedy_message=result.remedy,
+        )
 
 
-class AttemptSummary(_Part):
+class AttemptSummary(Part):
     """One attempt at the run that came to its end. Times are ISO 8601."""
 
     started: str
@@ -47,10 +63,28 @@ class AttemptSummary(_Part):
     seconds: float
     outcome: str
     exit_code: int
+    sentence: str = ""
+    sentence_message: Message | None = None
+
+    @classmethod
+    def of(cls, outcome: Outcome, inputs: RunInputs, started: datetime, seconds: float) -> "AttemptSummary":
+        """The summary of an attempt that ends now and took so many seconds, in the time zone of the run."""
+        zone = datetime.fromisoformat(inputs.started).tzinfo
+        moments = (started, started + timedelta(seconds=seconds))
+        began, ended = (moment.astimezone(zone).isoformat(timespec="seconds") for moment in moments)
+        return cls(
+            started=began,
+            ended=ended,
+            seconds=round(seconds, 3),
+            outcome=outcome.word,
+            exit_code=int(outcome.exit),
+            sentence=str(outcome.sentence),
+            sentence_message=outcome.sentence,
+        )
 
 
-class RunReport(_Part):
-    """The whole of `report.json`."""
+class RunReport(Part):
+    """The whole of `report.json`. Its totals and failures are those of all attempts at the run together."""
 
     format: int = FORMAT
     run_id: str
@@ -64,12 +98,14 @@ class RunReport(_Part):
     outcome: str
     exit_code: int | None
     sentence: str
+    sentence_message: Message | None = None
     cards: CardTotals = CardTotals()
     engines: dict[EngineName, EngineTotals] = Field(default_factory=dict)
     failures: tuple[FailedCall, ...] = ()
     failures_not_listed: int = 0
+    """Failed items that no listed call is for."""
     attempts: tuple[AttemptSummary, ...] = ()
-    """That came to their ends, the latest last. A killed one leaves no report."""
+    """The attempts that came to their ends, the latest last. A killed one leaves no report."""
     config_uri: str
     config_generations: dict[str, str] = Field(default_factory=dict)
     """The generation of each config object that was used."""
@@ -81,74 +117,70 @@ class RunReport(_Part):
 
     @property
     def continued(self) -> bool:
-        """Whether the latest attempt that closed was not the first: one that was killed left only the run's start."""
+        """Whether the latest attempt that closed was not the first: a killed one left only the run's start."""
         if len(self.attempts) != 1:
             return len(self.attempts) > 1
         return datetime.fromisoformat(self.attempts[0].started) > datetime.fromisoformat(self.started)
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What the report tells besides the accounts."""
+def build_report(
+    inputs: RunInputs,
+    plan: Plan,
+    timeline: Timeline,
+    attempts: Sequence[AttemptSummary] = (),
+    *,
+    closed: bool = False,
+    **place: str | None,
+) -> RunReport:
+    """The report of a run from its record.
 
-    inputs: RunInputs
-    started: datetime
-    """This attempt's, in any zone."""
-    seconds: float
-    """How long it took, by a clock that nobody sets."""
-    earlier: tuple[AttemptSummary, ...]
-    """The attempts before it."""
-    project: str | None
-    execution: str | None
-
-
-def build_report(outcome: Outcome, progress: RunProgress, at: Circumstances) -> RunReport:
-    """The report of an attempt that ends."""
-    summary = report_of(outcome, progress)
-    zone = datetime.fromisoformat(at.inputs.started).tzinfo
-    moments = (at.started, at.started + timedelta(seconds=at.seconds))
-    started, ended = (moment.astimezone(zone).isoformat(timespec="seconds") for moment in moments)
-    seconds = round(at.seconds, 3)
-    attempt = AttemptSummary(
-        started=started, ended=ended, seconds=seconds, outcome=outcome.word, exit_code=int(outcome.exit)
-    )
-    return unfinished_report(at.inputs).model_copy(
-        update={
-            "ended": ended,
-            "seconds": seconds,
-            "outcome": outcome.word,
-            "exit_code": int(outcome.exit),
-            "sentence": outcome.sentence,
-            "cards": CardTotals.model_validate(summary["cards"]),
-            "engines": _engines(summary["engines"]),
-            "failures": tuple(_failed(finished) for finished in progress.failures[:LISTED]),
-            "failures_not_listed": max(0, len(progress.failures) - LISTED),
-            "attempts": (*at.earlier, attempt),
-            "version": VERSION,
-            "commit": COMMIT,
-            "project": at.project,
-            "execution": at.execution,
-        }
-    )
-
-
-def unfinished_report(inputs: RunInputs) -> RunReport:
-    """What there is to say of a run that has begun and not closed."""
+    `attempts` are those that came to their ends; `closed` tells whether the last of them is the end of the record.
+    `place` is what the report says of where it was made: version, commit, project, execution.
+    """
+    last = attempts[-1] if closed else None
+    engines = _engines(plan, timeline)
+    failures = timeline.failures
+    listed = sum(len(call.targets) for call in failures)
     return RunReport(
         run_id=inputs.run_id,
         day=inputs.day,
         date=inputs.date,
         started=inputs.started,
-        ended=None,
-        seconds=None,
-        outcome=UNFINISHED,
-        exit_code=None,
-        sentence="The run has not closed its record: it is at work, or it was killed.",
+        ended=last.ended if last else None,
+        seconds=last.seconds if last else None,
+        outcome=last.outcome if last else UNFINISHED,
+        exit_code=last.exit_code if last else None,
+        sentence=last.sentence if last else str(_UNFINISHED),
+        sentence_message=last.sentence_message if last else _UNFINISHED,
+        cards=engines["qa"].cards() if "qa" in engines else CardTotals(),
+        engines=engines,
+        failures=tuple(FailedCall.of(call) for call in failures),
+        failures_not_listed=sum(engine.failed for engine in engines.values()) - listed,
+        attempts=tuple(attempts),
         config_uri=inputs.config_uri,
-        config_generations={name: kept.generation for name, kept in inputs.objects.items()},
-        version=inputs.version,
+        config_generations={name: kept.generation for name, kept in sorted(inputs.objects.items())},
         trace_id=RunIdentity(inputs.run_id).trace_id,
+        **{"version": VERSION, "commit": COMMIT, **place},
     )
+
+
+def _engines(plan: Plan, timeline: Timeline) -> dict[EngineName, EngineTotals]:
+    found: dict[EngineName, EngineTotals] = {}
+    for engine in plan.engines():
+        items, lane = timeline.items[engine], timeline.lanes[engine]
+        seconds, done = lane.seconds(), len(items)
+        found[engine] = EngineTotals(
+            planned=items.planned,
+            done=done,
+            skipped=0,
+            failed=items.failed,
+            not_attempted=items.planned - done - items.failed,
+            calls=len(lane),
+            retries=lane.retries,
+            p50_seconds=percentile(seconds, 50),
+            p95_seconds=percentile(seconds, 95),
+        )
+    return found
 
 
 def read_report(name: str, data: bytes) -> RunReport:
@@ -162,30 +194,8 @@ def read_report(name: str, data: bytes) -> RunReport:
     return report
 
 
-def _engines(accounts: object) -> dict[EngineName, EngineTotals]:
-    if not isinstance(accounts, Mapping):
-        return {}
-    return {name: EngineTotals.model_validate(account) for name, account in accounts.items()}
-
-
-def _failed(finished: CallFinished) -> FailedCall:
-    call, failure = finished.call, finished.failure
-    cause, reason = (failure.cause, failure.text) if failure else ("", "")
-    return FailedCall(
-        engine=call.engine,
-        targets=call.targets,
-        card_type=call.card_type,
-        cause=cause,
-        status=finished.status,
-        reason=reason,
-        attempts=finished.attempts,
-        traceparent=finished.traceparent,
-        remedy=remedy(call.engine, cause, finished.status, reason, batch=len(call.targets)),
-    )
-
-
 def earlier_attempts(data: bytes | None) -> Sequence[AttemptSummary]:
-    """What the report that is there tells of attempts; nothing where it cannot be read."""
+    """The attempts that the report which is there tells of; none if it cannot be read."""
     if data is None:
         return ()
     try:

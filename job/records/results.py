@@ -1,51 +1,94 @@
-"""records.results."""
+"""Results: what became of each call, as a line of the journal and as everything that reads it takes it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import cast
+from functools import cached_property
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from job.engines.calls import WorkItem
-from job.engines.catalog import ALL_ENGINES, EngineName
+from job.engines.catalog import EngineName
 from job.engines.failures import Cause, remedy
+from job.execution.events import CallFinished
+from job.messages import Message
 from job.records.format import RecordError
-
-UNKNOWN_RESULT = "a result is not what a run writes"
-
-
-DoneItems = dict[EngineName, set[WorkItem]]
-
-
-def add_done(done: DoneItems, result: Mapping[str, object]) -> None:
-    """Adds what a result of the journal says is done. Raises `RecordError` where it is none."""
-    engine, targets, card_type = result.get("engine"), result.get("targets"), result.get("card_type")
-    for name in ALL_ENGINES:
-        if name == engine and isinstance(targets, list) and isinstance(card_type, str | None):
-            if result.get("done") is True:
-                done.setdefault(name, set()).update((str(target), card_type) for target in targets)
-            return
-    raise RecordError(UNKNOWN_RESULT)
-
 
 DONE, FAILED, CUT_OFF = 0, 1, 2
 """What became of a call; `CUT_OFF` is one that the end of the run interrupted."""
 
 
-@dataclass(frozen=True, slots=True)
-class CallResult:
-    """A call of the record, whole. Times are seconds since 1970."""
+class CallResult(BaseModel):
+    """What became of one call. Times are seconds since 1970."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
     engine: EngineName
     targets: tuple[str, ...]
     card_type: str | None
-    state: int
+    done: bool
     attempts: int
+    retries: int = 0
+    """Attempts that were followed by another, and that no other result has counted: halves of a batch share some."""
     started: float
+    """When its last attempt began, as `ended` is when that ended."""
     ended: float
     status: int | None
+    """Of the last answer, if there was one."""
     cause: str | None
+    """Why it failed, a `Cause`; `None` if it is done."""
     reason: str | None
-    traceparent: str
+    """The last answer, or why there was none, in English."""
+    reason_message: Message | None = None
     failed_attempts: tuple[tuple[float, float, str], ...]
+    """When the attempts before the last began and ended, and their reasons: the latest few of them."""
+    traceparent: str
+    limit: int
+    """The engine's concurrency limit when the call ended."""
+
+    @classmethod
+    def of(cls, event: CallFinished, epoch: float) -> "CallResult":
+        """The result of a finished call; `epoch` is the time since 1970 at which trio's clock showed zero."""
+
+        def stamp(time: float) -> float:
+            return round(epoch + time, 3)
+
+        call, failure = event.call, event.failure
+        return cls(
+            engine=call.engine,
+            targets=call.targets,
+            card_type=call.card_type,
+            done=failure is None,
+            attempts=event.attempts,
+            retries=event.retries,
+            started=stamp(event.started),
+            ended=stamp(event.ended),
+            status=event.status,
+            cause=failure.cause if failure else None,
+            reason=str(failure.reason) if failure else None,
+            reason_message=failure.reason if failure else None,
+            failed_attempts=tuple(
+                (stamp(one.started), stamp(one.ended), str(one.reason)) for one in event.failed_attempts
+            ),
+            traceparent=event.traceparent,
+            limit=event.limit,
+        )
+
+    def line(self) -> bytes:
+        """The line of the journal, without its end."""
+        return self.model_dump_json(exclude_defaults=True).encode()
+
+    @classmethod
+    def parse(cls, name: str, line: bytes) -> "CallResult":
+        """The result that a line of the journal object of this name holds. Raises `RecordError`."""
+        try:
+            return cls.model_validate_json(line)
+        except ValidationError as error:
+            raise RecordError(f"{name} has a result that is not what a run writes") from error
+
+    @property
+    def state(self) -> int:
+        """What became of the call: `DONE`, `FAILED` or `CUT_OFF`."""
+        if self.done:
+            return DONE
+        return CUT_OFF if self.cause == Cause.INTERRUPTED else FAILED
 
     @property
     def seconds(self) -> float:
@@ -53,25 +96,11 @@ class CallResult:
         return self.ended - self.started
 
     @property
-    def remedy(self) -> str:
-        """What to do about it, where it failed."""
-        return remedy(self.engine, self.cause, self.status, self.reason or "", batch=len(self.targets))
+    def items(self) -> list[WorkItem]:
+        """What the call accounts for."""
+        return [(target, self.card_type) for target in self.targets]
 
-
-def _finished(result: Mapping[str, object]) -> CallResult:
-    done, cause = result["done"], cast("str | None", result["cause"])
-    failed_attempts = cast("Sequence[tuple[float, float, str]]", result["failed_attempts"])
-    return CallResult(
-        engine=cast(EngineName, result["engine"]),
-        targets=tuple(cast("Sequence[str]", result["targets"])),
-        card_type=cast("str | None", result["card_type"]),
-        state=DONE if done else CUT_OFF if cause == Cause.INTERRUPTED else FAILED,
-        attempts=cast(int, result["attempts"]),
-        started=cast(float, result["started"]),
-        ended=cast(float, result["ended"]),
-        status=cast("int | None", result["status"]),
-        cause=cause,
-        reason=cast("str | None", result["reason"]),
-        traceparent=cast(str, result["traceparent"]),
-        failed_attempts=tuple((began, ended, reason) for began, ended, reason in failed_attempts),
-    )
+    @cached_property
+    def remedy(self) -> Message:
+        """What to do about it, if it failed."""
+        return remedy(self.engine, self.cause, self.status, self.reason_message, batch=len(self.targets))

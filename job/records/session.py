@@ -1,8 +1,8 @@
-"""What a recorded run holds while it lasts: the lease that makes it the only one, and its record."""
+"""One attempt's session on the run's record: the lease and the record, from opening to closing."""
 
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,13 +10,15 @@ from datetime import datetime
 import trio
 
 from job.config.environment import Settings
+from job.engines.catalog import EngineName
 from job.execution.shutdown import Shutdown, ShutdownError
+from job.messages import Message, message, template
+from job.planning.items import EngineItems
 from job.planning.plan import Plan
 from job.records.inputs import RunInputs
 from job.records.lease import Holder, Lease, machine
 from job.records.record import Record
 from job.records.report import RunReport
-from job.records.results import DoneItems
 from job.records.timeline import Timeline
 from job.storage.store import StorageError
 
@@ -28,23 +30,25 @@ RELEASE_SECONDS = 0.5
 """Of these, left by the page for giving the lease back."""
 
 
-Notify = Callable[[str, bool], None]
+Notify = Callable[[Message, bool], None]
+"""Takes what to report of storage, and whether it is a fault."""
 Page = Callable[[Timeline], bytes]
 
 
 @dataclass(slots=True)
 class StorageAlarm:
-    """Says what is wrong with storage when it begins, and when it is over."""
+    """Reports a storage outage once when it starts and once when it ends."""
 
-    say: Notify
-    current: bool = False
+    notify: Notify
+    is_on: bool = False
 
-    def __call__(self, text: str | None) -> None:
-        if text is not None and not self.current:
-            self.say(f"storage: {text}; it is tried again for as long as the lease holds", True)
-        elif text is None and self.current:
-            self.say("storage works again", False)
-        self.current = text is not None
+    def __call__(self, problem: Message | None) -> None:
+        if problem is not None and not self.is_on:
+            text = template("storage: {problem}; it is tried again for as long as the lease holds")
+            self.notify(message(text, problem=problem), True)
+        elif problem is None and self.is_on:
+            self.notify(message("storage works again"), False)
+        self.is_on = problem is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +58,24 @@ class RecordSession:
     lease: Lease
     record: Record
     inputs: RunInputs
-    done: DoneItems
-    """What earlier attempts at the run have done."""
-    say: Notify
+    notify: Notify
+
+    @property
+    def done(self) -> Mapping[EngineName, EngineItems]:
+        """The items that are done, by any attempt at the run."""
+        return self.record.timeline.items
 
     async def close(self, report: RunReport, page: Page, shutdown: Shutdown, *, at_once: bool) -> None:  # noqa: ASYNC910  both branches await storage
-        """Writes what is unwritten, the report and its page, and gives the lease back; what cannot be done is said.
+        """Writes what is unwritten, the report and its page, and gives the lease back. Reports what it cannot do.
 
-        It may take as long as the lease holds, or 3 s: at once, or from when the run is halted.
+        It may take as long as the lease holds; or 3 s, from now if `at_once`, else from when the run shuts down.
         """
-        # Where the record is a later attempt's by now, so is its page: there is nothing left to show.
-        told, closed, shown = report.model_dump(mode="json"), False, False
+        # If the record is a later attempt's by now, so is its page: there is nothing left to show.
+        closed, shown = False, False
         if not at_once:
             try:
                 with shutdown.interruptible(), trio.move_on_at(self.lease.trusted_until):
-                    shown = not await self.record.write_report(told, self.lease.is_held)
+                    shown = not await self.record.write_report(report, self.lease.is_held)
                     closed = True
                     if not shown:
                         await self._show(page)
@@ -78,28 +85,29 @@ class RecordSession:
         with trio.move_on_after(CLOSING_SECONDS) as closing:  # noqa: ASYNC912  storage is awaited in every branch
             try:
                 if not closed:
-                    shown = not await self.record.write_report(told, self.lease.is_held)
+                    shown = not await self.record.write_report(report, self.lease.is_held)
                     closed = True
                 if not shown:
                     with trio.move_on_at(closing.deadline - RELEASE_SECONDS):
                         await self._show(page)
                 await self.lease.release()
             except StorageError as error:
-                self.say(f"storage: the lease is not given back, it grows stale in a minute: {error}", True)
+                text = template("storage: the lease is not given back, it grows stale in a minute: {error}")
+                self.notify(message(text, error=str(error)), True)
         if not closed:
-            unwritten = self.record.journal.unwritten
-            self.say(f"storage: the record is not complete: {unwritten} results and the report are not written", True)
+            text = template("storage: the record is not complete: {count} results and the report are not written")
+            self.notify(message(text, count=self.record.journal.unwritten), True)
 
     async def _show(self, page: Page) -> None:  # noqa: ASYNC910  storage was awaited
-        """The page is for people, after the fact: whatever is wrong with it changes nothing of the run."""
+        """Writes the page. It is for people, after the fact: a failure changes nothing of the run."""
         try:
             await self.record.write_page(page)
         except Exception as error:  # noqa: BLE001  see above
-            self.say(f"the page of the run is not written: {error}", True)
+            self.notify(message("the page of the run is not written: {error}", error=str(error)), True)
 
 
 def lease_holder(settings: Settings, plan: Plan, inputs: RunInputs) -> Holder:
-    """This process, as whoever else wants the lease learns of it."""
+    """This process, as others that want the lease see it."""
     return Holder(
         owner=secrets.token_hex(8),
         run_id=inputs.run_id,
@@ -113,20 +121,20 @@ def lease_holder(settings: Settings, plan: Plan, inputs: RunInputs) -> Holder:
     )
 
 
-async def open_session(lease: Lease, plan: Plan, inputs: RunInputs, say: Notify, *, fresh: bool) -> RecordSession:
-    """Begins the record of a fresh run, or reads what the record of an earlier attempt holds.
+async def open_session(lease: Lease, plan: Plan, inputs: RunInputs, notify: Notify, *, fresh: bool) -> RecordSession:
+    """Creates the record of a fresh run, or reads the record of earlier attempts.
 
-    That may take longer than a lease lasts: it must be kept meanwhile. It is given back where this raises:
-    `StorageError`, and `RecordError` where the record cannot be used.
+    That may take longer than a lease lasts: renew it meanwhile. Gives the lease back if it raises: `StorageError`, or
+    `RecordError` if the record cannot be used.
     """
-    record = Record(lease.store, inputs.run_id, lease.holder.owner, StorageAlarm(say))
+    record = Record(lease.store, plan, inputs.run_id, lease.holder.owner, StorageAlarm(notify))
     try:
         if fresh:
             await record.create(inputs)
         await record.announce(inputs)
-        done = await record.load(plan)
+        await record.load()
     except BaseException:
         with trio.move_on_after(CLOSING_SECONDS, shield=True), suppress(StorageError):  # it grows stale
             await lease.release()
         raise
-    return RecordSession(lease, record, inputs, done, say)
+    return RecordSession(lease, record, inputs, notify)

@@ -1,31 +1,27 @@
-"""Every finished call of a run, kept small: what the page of the run draws. 100,000 calls take a few MB."""
+"""The timeline of a run: all its results, kept small, for its accounts and its page. 100,000 calls take a few MB."""
 
 import heapq
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
 
-from job.engines.calls import WorkItem
+from job.engines.calls import BATCHES
 from job.engines.catalog import ALL_ENGINES, EngineName
-from job.records.results import DONE, CallResult, _finished
+from job.planning.items import items_of
+from job.planning.plan import Plan
+from job.records.results import CUT_OFF, DONE, CallResult
 
 CALLS_KEPT = 300
 """Calls of one engine that are kept whole: so many can be told apart in a picture."""
-
-
 RETRIED_KEPT = 200
-
-
 SLOWEST_KEPT = 20
-
-
-FAILURES_KEPT = 1000
+FAILURES_KEPT = 10_000
+"""Failed calls that are kept whole: each may take a KB."""
 
 
 @dataclass(slots=True)
 class Lane:
-    """The calls of one engine, in the order in which they finished. One place of the arrays is one call."""
+    """The calls of one engine. One place of the arrays is one call."""
 
     started: "array[float]" = field(default_factory=lambda: array("d"))
     ended: "array[float]" = field(default_factory=lambda: array("d"))
@@ -33,13 +29,14 @@ class Lane:
     limits: "array[int]" = field(default_factory=lambda: array("H"))
     failed_started: "array[float]" = field(default_factory=lambda: array("d"))
     failed_ended: "array[float]" = field(default_factory=lambda: array("d"))
+    retries: int = 0
     kept: list[CallResult] = field(default_factory=list)
     """The first calls."""
     retried: list[CallResult] = field(default_factory=list)
     slowest: list[tuple[float, int, CallResult]] = field(default_factory=list)
     """A heap."""
     _seen: set[tuple[float, float]] = field(default_factory=set)
-    """Spoilt attempts of batches: both halves of a batch tell of them."""
+    """Failed attempts of batches: both halves of a batch list them."""
 
     def __len__(self) -> int:
         return len(self.started)
@@ -49,14 +46,22 @@ class Lane:
         """Whether every call is kept whole."""
         return len(self.kept) == len(self)
 
-    def add(self, call: CallResult, limit: int) -> None:
+    def seconds(self) -> list[float]:
+        """How long each attempt took that was not cut off, sorted."""
+        calls = zip(self.started, self.ended, self.states, strict=True)
+        failed = zip(self.failed_started, self.failed_ended, strict=True)
+        took = [ended - started for started, ended, state in calls if state != CUT_OFF]
+        return sorted([*took, *(ended - started for started, ended in failed)])
+
+    def add(self, call: CallResult) -> None:
         """Adds a call."""
         self.started.append(call.started)
         self.ended.append(call.ended)
         self.states.append(call.state)
-        self.limits.append(min(max(limit, 0), 0xFFFF))
+        self.limits.append(min(max(call.limit, 0), 0xFFFF))
+        self.retries += call.retries
         for started, ended, _ in call.failed_attempts:
-            if call.engine in _BATCHED:
+            if call.engine in BATCHES:
                 if (started, ended) in self._seen:
                     continue
                 self._seen.add((started, ended))
@@ -77,43 +82,52 @@ class Lane:
             heapq.heapreplace(self.slowest, entry)
 
 
-_BATCHED: set[EngineName] = {"financial", "trading"}
-
-
 class Timeline:
-    """The calls of a run, over all attempts at it, as its journal tells of them."""
+    """The results of a run, over all attempts at it, in whatever order they are read."""
 
-    def __init__(self) -> None:
+    def __init__(self, plan: Plan) -> None:
         self.lanes: Mapping[EngineName, Lane] = {engine: Lane() for engine in ALL_ENGINES}
-        self._missing: set[tuple[EngineName, WorkItem]] = set()
-        self._failed: dict[tuple[EngineName, WorkItem], CallResult] = {}
+        self.items = items_of(plan)
+        """Which items of the plan are done, and which failed and were not done by any attempt."""
+        self._failed: list[CallResult] = []
 
-    def add(self, result: Mapping[str, object]) -> None:
-        """Adds a result, a line of the journal. One that failed is forgotten when a later one did the same work."""
-        call = _finished(result)
-        self.lanes[call.engine].add(call, cast(int, result["limit"]))
-        for target in call.targets:
-            key = (call.engine, (target, call.card_type))
-            if call.state == DONE:
-                if self._missing:
-                    self._missing.discard(key)
-                    self._failed.pop(key, None)
-                continue
-            self._missing.add(key)
-            if key in self._failed or len(self._failed) < FAILURES_KEPT:
-                self._failed[key] = call
+    def add(self, call: CallResult) -> None:
+        """Adds a result. Raises `LookupError` if it is not of the plan."""
+        items = self.items[call.engine]
+        for item in call.items:
+            items.mark(item, done=call.done)
+        self.lanes[call.engine].add(call)
+        if not call.done and len(self._failed) < FAILURES_KEPT:
+            self._failed.append(call)
 
     @property
     def failures(self) -> list[CallResult]:
-        """The calls that failed and whose work was not done since, as far as they are kept."""
-        return list({id(call): call for call in self._failed.values()}.values())
+        """The calls that failed, each with its targets that no attempt has done, as far as they are kept.
 
-    def failed(self, engine: EngineName) -> int:
-        """How many targets, or cards, of an engine failed and were not done since."""
-        return sum(name == engine for name, _ in self._missing)
+        An item that failed in several attempts at the run is listed for the latest.
+        """
+        latest = {
+            (call.engine, item): call
+            for call in sorted(self._failed, key=lambda call: call.ended)
+            for item in call.items
+            if self.items[call.engine].has_failed(item)
+        }
+        targets: dict[int, list[str]] = {}
+        for (_, (target, _)), call in latest.items():
+            targets.setdefault(id(call), []).append(target)
+        return [
+            call.model_copy(update={"targets": tuple(targets[id(call)])})
+            for call in self._failed
+            if id(call) in targets
+        ]
+
+    @property
+    def last_ended(self) -> float:
+        """When the last call ended, in seconds since 1970; 0 if there was none."""
+        return max((max(lane.ended) for lane in self.lanes.values() if len(lane)), default=0.0)
 
     @property
     def prepared(self) -> float | None:
-        """When the last data call was done: there the barrier was crossed, if it was."""
+        """When the last data call was done: the barrier was crossed then, if it was."""
         ends = [max(lane.ended) for engine, lane in self.lanes.items() if engine != "qa" and len(lane)]
         return max(ends, default=None)

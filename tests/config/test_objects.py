@@ -31,7 +31,7 @@ def judged(objects: Mapping[str, object]) -> tuple[list[str], list[str]]:
     """The faults and the notices of a config, as a user reads them."""
     config, faults, notices = read_config({name: written(value) for name, value in objects.items()})
     _, more_faults, more_notices = resolve(config)
-    return [str(fault) for fault in (*faults, *more_faults)], [*notices, *more_notices]
+    return [str(fault) for fault in (*faults, *more_faults)], [str(notice) for notice in (*notices, *more_notices)]
 
 
 def faults_with(name: str, value: object) -> list[str]:
@@ -525,7 +525,7 @@ def test_no_bytes_raise_and_every_fault_names_its_object(objects: dict[str, byte
         assert fault.what
         assert fault.remedy
         assert str(fault).isprintable()
-    for notice in (*notices, *more_notices):
+    for notice in map(str, (*notices, *more_notices)):
         assert notice.partition(":")[0] in OBJECTS
         assert notice.isprintable()
 

@@ -9,8 +9,8 @@ import pytest
 import trio
 import trustme
 
-from job.engines.http_connection import ANSWER_LIMIT, HttpConnection, tls_context
-from job.engines.transport import Response, TransportError
+from job.engines.http_connection import HttpConnection, tls_context
+from job.engines.transport import ANSWER_LIMIT, Response, TransportError
 from tests.simulators import broken, do, when
 from tests.simulators.service import Do, Fault, Service
 from tests.simulators.wire import Reply as Sent
@@ -60,10 +60,10 @@ async def test_an_error_that_was_read_keeps_the_connection(
     [
         (broken.reset(), "connection reset"),
         (broken.reset_in_body(), "connection reset"),
-        (broken.truncated(), "the connection ended before the answer did, or the answer is no HTTP"),
+        (broken.truncated(), "the connection ended before the answer did, or the answer is not HTTP"),
         (broken.huge(ANSWER_LIMIT + 1), "the answer is larger than 8 MiB"),
         (broken.endless_body(), "the answer is larger than 8 MiB"),
-        (broken.endless_header(), "the connection ended before the answer did, or the answer is no HTTP"),
+        (broken.endless_header(), "the connection ended before the answer did, or the answer is not HTTP"),
     ],
     ids=["reset", "reset-in-body", "truncated", "huge", "endless-body", "endless-header"],
 )

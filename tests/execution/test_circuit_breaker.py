@@ -6,15 +6,16 @@ import pytest
 
 from job.engines.failures import Cause, Failure
 from job.execution.circuit_breaker import CircuitBreaker
+from job.messages import message
 
 
 def status(code: int) -> Failure:
-    return Failure(Cause.STATUS, "", code)
+    return Failure(Cause.STATUS, message(""), code)
 
 
 DOWN = [status(code) for code in (401, 403, 429, 500, 502, 503, 504, 599)]
-DOWN += [Failure(cause, "") for cause in (Cause.TRANSPORT, Cause.TIMEOUT, Cause.IDENTITY)]
-READ = [Failure(cause, "", 200) for cause in (Cause.DENIED, Cause.UNREADABLE)]
+DOWN += [Failure(cause, message("")) for cause in (Cause.TRANSPORT, Cause.TIMEOUT, Cause.IDENTITY)]
+READ = [Failure(cause, message(""), 200) for cause in (Cause.DENIED, Cause.UNREADABLE)]
 READ += [status(code) for code in (302, 400, 404, 422)]
 
 

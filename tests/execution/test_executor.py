@@ -15,6 +15,7 @@ from job.engines.transport import Response, TokenError, TransportError
 from job.execution.events import AttemptEnded, CallFinished
 from job.execution.phases import EngineFailedError
 from job.execution.shutdown import ShutdownReason
+from job.messages import message
 from tests.support.fakes import FOREVER, Asked, Script, Stage, at_once, reply, stage, target, well
 
 DENIED = reply({"status": "failed", "message": "no"})
@@ -59,8 +60,8 @@ def the_end(made: Stage) -> CallFinished:
     "step",
     [
         *(reply({}, status) for status in (500, 502, 503, 504)),
-        TransportError("connection reset"),
-        TokenError("no token"),
+        TransportError(message("connection reset")),
+        TokenError(message("no token")),
         Response(200, b"<html>"),
         reply("a string"),
     ],
@@ -90,7 +91,7 @@ async def test_a_timeout_is_of_the_attempt_and_is_tried_again(autojump_clock: tr
     made = await one_card(FOREVER, timeout=10.0, attempts=2)
     failure = the_end(made).failure
     assert failure is not None
-    assert (failure.cause, failure.text) == (Cause.TIMEOUT, "no answer within 10 s")
+    assert (failure.cause, str(failure.reason)) == (Cause.TIMEOUT, "no answer within 10 s")
 
 
 async def test_waits_double_up_to_the_cap(autojump_clock: trio.testing.MockClock) -> None:
@@ -123,7 +124,7 @@ async def test_429_for_good_says_how_long_it_was_tried(autojump_clock: trio.test
     made = await one_card(*[reply({}, 429)] * 500)
     (finished,) = made.progress.failures
     assert finished.failure is not None
-    assert finished.failure.text == "HTTP 429: {}, and nothing else for 300 s"
+    assert str(finished.failure.reason) == "HTTP 429: {}, and nothing else for 300 s"
 
 
 async def test_401_gets_one_fresh_token_and_one_more_try(autojump_clock: trio.testing.MockClock) -> None:
@@ -254,7 +255,7 @@ async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted(
     failure = the_end(made).failure
     assert failure is not None
     assert failure.cause is Cause.INTERRUPTED
-    assert failure.text == 'interrupted, after: HTTP 500: {"detail": "x"}'
+    assert str(failure.reason) == 'interrupted, after: HTTP 500: {"detail": "x"}'
     assert the_end(made).attempts == 1
 
 
@@ -270,7 +271,7 @@ async def test_a_card_that_does_not_answer_within_the_grace_is_interrupted(
     assert trio.current_time() == pytest.approx(6.0)
     failure = the_end(made).failure
     assert failure is not None
-    assert (failure.cause, failure.text) == (Cause.INTERRUPTED, "interrupted")
+    assert (failure.cause, str(failure.reason)) == (Cause.INTERRUPTED, "interrupted")
     assert made.world.asked[0].cut_off
 
 

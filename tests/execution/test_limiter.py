@@ -18,6 +18,7 @@ from job.engines.transport import Response, TransportError
 from job.execution.limiter import ConcurrencyLimiter
 from job.execution.phases import EngineFailedError
 from job.execution.shutdown import Shutdown, ShutdownReason
+from job.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
 
 ANSWER = 0.5
@@ -110,7 +111,7 @@ async def test_an_engine_without_room_for_a_while_loses_no_card(autojump_clock: 
 
 async def raising(_asked: Asked) -> Response:
     await trio.lowlevel.checkpoint()
-    raise TransportError("connection refused")
+    raise TransportError(message("connection refused"))
 
 
 def always(status: int, after: float = 0.0) -> Script:
@@ -154,7 +155,7 @@ async def test_an_engine_that_is_down_gets_under_100_calls(
         made.assert_nothing_lost()
 
 
-FULL, BUSY = Failure(Cause.STATUS, "HTTP 429", 429), Failure(Cause.STATUS, "HTTP 503", 503)
+FULL, BUSY = Failure(Cause.STATUS, message("HTTP 429"), 429), Failure(Cause.STATUS, message("HTTP 503"), 503)
 
 
 class Calls:
@@ -208,12 +209,17 @@ async def test_a_503_halves_once_a_round_trip(calls: Calls) -> None:
 @pytest.mark.parametrize("cause", [Cause.TIMEOUT, Cause.TRANSPORT])
 async def test_no_answer_halves_as_well(calls: Calls, cause: Cause) -> None:
     await calls.begin(16)
-    await calls.end(Failure(cause, ""))
+    await calls.end(Failure(cause, message("")))
     assert calls.limiter.limit == 8
 
 
 @pytest.mark.parametrize(
-    "failure", [Failure(Cause.STATUS, "", 500), Failure(Cause.DENIED, ""), Failure(Cause.STATUS, "", 404)]
+    "failure",
+    [
+        Failure(Cause.STATUS, message(""), 500),
+        Failure(Cause.DENIED, message("")),
+        Failure(Cause.STATUS, message(""), 404),
+    ],
 )
 async def test_an_answer_that_says_nothing_of_room_changes_nothing(calls: Calls, failure: Failure) -> None:
     await calls.begin(16)

@@ -15,6 +15,7 @@ from job.engines.failures import Cause
 from job.engines.transport import Response, TransportError
 from job.execution.phases import EngineFailedError
 from job.execution.shutdown import ShutdownReason
+from job.messages import message
 from tests.support.fakes import FOREVER, Asked, Stage, at_once, reply, stage, target, well
 
 SCHEDULES = 150
@@ -31,7 +32,7 @@ def chance(seed: int, share: float, longest: float = 30.0) -> Any:
             return well(asked)
         failure = jitter.choice([500, 502, 503, 504, 429, 401, "reset", "html", "denied", "hang", "part"])
         if failure == "reset":
-            raise TransportError("connection reset")
+            raise TransportError(message("connection reset"))
         if failure == "hang":
             await trio.sleep_forever()
         if failure == "html":
@@ -223,7 +224,7 @@ DOWN: list[Response | Exception] = [
     reply({}, 403),
     reply({}, 500),
     reply({}, 503),
-    TransportError("connection refused"),
+    TransportError(message("connection refused")),
 ]
 
 

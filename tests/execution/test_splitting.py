@@ -13,6 +13,7 @@ from job.engines.catalog import EngineName
 from job.engines.transport import Response, TransportError
 from job.execution.phases import EngineFailedError
 from job.execution.shutdown import ShutdownReason
+from job.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
 
 NAMES = [f"T{number}" for number in range(16)]
@@ -28,7 +29,7 @@ def breaking(how: str, strikes: Callable[[Asked], bool]) -> Script:
             return well(asked)
         match how:
             case "reset":
-                raise TransportError("connection reset")
+                raise TransportError(message("connection reset"))
             case "timeout":
                 await trio.sleep_forever()
         return reply({}, int(how))

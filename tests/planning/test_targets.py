@@ -24,7 +24,7 @@ def resolved(**objects: Any) -> tuple[dict[str, Target], list[str]]:
     targets, more_faults, more_notices = resolve(config)
     assert [*faults, *more_faults] == []
     assert len({target.id for target in targets}) == len(targets)
-    return {target.id: target for target in targets}, [*notices, *more_notices]
+    return {target.id: target for target in targets}, [str(notice) for notice in (*notices, *more_notices)]
 
 
 def cards(targets: Mapping[str, Target]) -> dict[str, list[str]]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from job.messages import Message
 from job.records.format import RecordError
 from job.records.journal import Journal, read_journal
+from job.records.results import CallResult
 from job.storage.store import StorageError, StoredObject
 from tests.support.stores import Memory, memory
 
@@ -19,19 +20,26 @@ __all__ = ["memory"]
 FOLDER = "run/results/"
 
 
+def numbered(number: int) -> CallResult:
+    return CallResult(
+        engine="news", targets=(str(number),), card_type=None, done=True, attempts=1, started=1.0, ended=2.0,
+        status=200, cause=None, reason=None, failed_attempts=(), traceparent="", limit=1,
+    )  # fmt: skip
+
+
 class Notes:
     """A journal, and what was noted in it when."""
 
     def __init__(self, store: Memory, owner: str = "a") -> None:
-        self.troubles: list[str | None] = []
-        self.journal = Journal(store, FOLDER, "run", owner, self.troubles.append)
+        self.troubles: list[Message | None] = []
+        self.journal = Journal(store, "run", owner, self.troubles.append)
         self.store = store
         self.times: list[float] = []
         self.written: dict[str, int] = {}
 
     def note(self, count: int = 1) -> None:
         for _ in range(count):
-            self.journal.append({"number": len(self.times)})
+            self.journal.append(numbered(len(self.times)))
             self.times.append(trio.current_time())
 
     async def note_evenly(self, seconds: float, rate: float, look: Callable[[], None] = lambda: None) -> None:
@@ -47,9 +55,10 @@ class Notes:
         return [trio.current_time() - time for time in self.times[sum(self.written.values()) :]]
 
 
-async def read(store: Memory, folder: str = FOLDER) -> list[Any]:
-    found: list[Any] = []
-    await read_journal(store, folder, "run", found.append)
+async def read(store: Memory) -> list[int]:
+    """The numbers of the results."""
+    found: list[int] = []
+    await read_journal(store, "run", lambda result: found.append(int(result.targets[0])))
     return found
 
 
@@ -101,7 +110,7 @@ async def test_everything_is_read_back_in_its_order(memory: Memory, autojump_clo
     for count in (1, 250, 3):
         notes.note(count)
         await notes.journal.flush()
-    assert [result["number"] for result in await read(memory)] == list(range(254))
+    assert await read(memory) == list(range(254))
     assert notes.journal.unwritten == 0
     notes.note()
     assert notes.journal.unwritten == 1
@@ -144,7 +153,7 @@ async def test_a_write_whose_answer_is_lost_is_sent_again_as_it_was(memory: Memo
         nursery.start_soon(notes.note_evenly, 5, 7)
         await notes.journal.flush()
     await notes.journal.flush()
-    assert [result["number"] for result in await read(memory)] == list(range(40))
+    assert await read(memory) == list(range(40))
     assert [trouble is None for trouble in notes.troubles][:2] == [False, True]
 
 
@@ -156,11 +165,11 @@ async def test_what_cannot_be_written_is_kept_and_written_later(memory: Memory, 
         await notes.note_evenly(60, 30)
         await notes.journal.flush()
         nursery.cancel_scope.cancel()
-    assert [result["number"] for result in await read(memory)] == list(range(1800))
+    assert await read(memory) == list(range(1800))
     wrong = [trouble for trouble in notes.troubles if trouble]
     assert len(wrong) == pytest.approx(30, abs=2), "it is tried again once a second"
-    assert "results are not written yet: " in wrong[0]
-    assert "503 from the fake" in wrong[0]
+    assert "results are not written yet: " in str(wrong[0])
+    assert "503 from the fake" in str(wrong[0])
     assert notes.troubles[-1] is None
 
 
@@ -190,9 +199,9 @@ def changed(data: bytes, **header: object) -> bytes:
 
 
 TAMPERED: dict[str, tuple[Callable[[bytes], bytes | None], str]] = {
-    "a result was changed": (lambda data: data.replace(b'"number":2', b'"number":9'), "was changed after"),
-    "a result was taken out": (lambda data: data.replace(b'{"number":3}\n', b""), "was changed after"),
-    "a result was added": (lambda data: data + b'{"number":9}\n', "was changed after"),
+    "a result was changed": (lambda data: data.replace(b'["2"]', b'["9"]'), "was changed after"),
+    "a result was taken out": (lambda data: data.replace(numbered(3).line() + b"\n", b""), "was changed after"),
+    "a result was added": (lambda data: data + numbered(9).line() + b"\n", "was changed after"),
     "it was cut short": (lambda data: data[:-4], "was changed after"),
     "it is empty": (lambda _data: b"", "is not what a run writes"),
     "it is no JSON": (lambda _data: b"\xff\xfe", "is not what a run writes"),
@@ -236,7 +245,7 @@ async def test_a_checksum_that_was_corrected_does_not_make_rubbish_pass(
     for body in (b"rubbish", b"[1]", b'{"a":'):
         head = changed(memory.objects[names[0]].data.partition(b"\n")[0], sha256=hashlib.sha256(body).hexdigest())
         memory.objects[names[0]] = StoredObject(head + body + b"\n", "x", 0)
-        with pytest.raises(RecordError, match="is not what a run writes"):
+        with pytest.raises(RecordError, match=f"{FOLDER}a-000000.jsonl has a result that is not what a run writes"):
             await read(memory)
 
 

@@ -11,6 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from job.execution.shutdown import Shutdown, ShutdownError, ShutdownReason
+from job.messages import Message
 from job.records import lease as module
 from job.records.lease import (
     LASTS_SECONDS,
@@ -250,7 +251,7 @@ class Kept:
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
         self.shutdown = Shutdown()
-        self.troubles: list[str | None] = []
+        self.troubles: list[Message | None] = []
 
     async def keep(self) -> None:
         await self.lease.renew_forever(self.shutdown, self.troubles.append)
@@ -298,7 +299,7 @@ async def test_an_outage_that_ends_in_time_is_survived(memory: Memory, autojump_
     with trio.move_on_after(100):
         await kept.keep()
     assert kept.shutdown.reason is None
-    assert "503 from the fake" in (kept.troubles[0] or "")
+    assert "503 from the fake" in str(kept.troubles[0])
     assert kept.troubles[-1] is None
 
 

@@ -13,9 +13,10 @@ from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, outcome_of
 from job.execution.phases import EngineFailedError
 from job.execution.progress import RunProgress
 from job.identity import RunIdentity
+from job.messages import message
 from job.records.format import RecordError
 from job.records.report import RunReport, read_report
-from job.reporting.cloud_log import LISTED, CloudLogReporter, error_report, report_of
+from job.reporting.cloud_log import LISTED, CloudLogReporter, error_report, summary_of
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.nights import Night
 
@@ -26,7 +27,9 @@ ENTRY = 256 * 1024
 def failed(targets: int, words: str) -> CallFinished:
     call = trading([f"{number:06}.SS" for number in range(targets)])
     text = "; ".join(f"{name}: {words}" for name in call.targets)
-    return CallFinished(call, Failure(Cause.DENIED, text, 200), 4, 0.0, 1.0, 200, RunIdentity("r").traceparent(), 4)
+    return CallFinished(
+        call, Failure(Cause.DENIED, message(text), 200), 4, 0.0, 1.0, 200, RunIdentity("r").traceparent(), 4
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,23 +52,22 @@ def test_the_closing_line_is_within_an_entry(
 def test_failures_that_are_not_listed_are_counted() -> None:
     progress = RunProgress(plan_of([target("AAPL")], settings_of()), {})
     progress.failures = [failed(1, "no")] * 1000
-    summary = report_of(outcome_of(progress, None, None), progress)
+    summary = summary_of(outcome_of(progress, None, None), progress)
     assert len(summary["failures"]) == LISTED  # type: ignore[arg-type]
     assert summary["failures_not_listed"] == 1000 - LISTED
 
 
-def test_the_error_of_a_failed_run_has_the_stack_of_its_cause() -> None:
-    def deep() -> None:
-        raise EngineFailedError(failed(1, "no"))
-
-    with pytest.raises(EngineFailedError) as caught:
-        deep()
-    outcome = Outcome("data_engine_failed", ExitCode.ENGINE_FAILED, "x", caught.value)
-    assert "in deep\n" in str(error_report(outcome)["stack_trace"])
+def test_the_error_of_a_failed_run_is_grouped_by_its_outcome_and_has_no_stack() -> None:
+    found = error_report(Outcome("data_engine_failed", ExitCode.ENGINE_FAILED, message("x")))
+    assert found["context"] == {
+        "reportLocation": {"filePath": "job/orchestrator.py", "lineNumber": 1, "functionName": "data_engine_failed"}
+    }
+    assert "stack_trace" not in found
 
 
 @pytest.mark.parametrize(
-    "outcome", [UNFORESEEN, Outcome("succeeded", ExitCode.DONE, ""), Outcome("superseded", ExitCode.DONE, "")]
+    "outcome",
+    [UNFORESEEN, Outcome("succeeded", ExitCode.DONE, message("")), Outcome("superseded", ExitCode.DONE, message(""))],
 )
 def test_what_is_no_error_or_is_out_already_is_none(outcome: Outcome) -> None:
     assert error_report(outcome) == {}

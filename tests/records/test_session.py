@@ -13,10 +13,12 @@ from trio.testing import MockClock
 from job.config.environment import Settings, read_settings
 from job.engines.calls import card
 from job.execution.shutdown import Shutdown, ShutdownReason
+from job.messages import Message
 from job.page.render import render_page
 from job.records.lease import LASTS_SECONDS, LEASE, TRUSTED_SECONDS, acquire
-from job.records.report import unfinished_report
+from job.records.report import build_report
 from job.records.session import CLOSING_SECONDS, RecordSession, StorageAlarm, lease_holder, open_session
+from job.records.timeline import Timeline
 from job.storage.store import StorageError
 from tests.records.test_record import INPUTS, PLAN, finished
 from tests.support.stores import Memory, memory
@@ -36,8 +38,8 @@ class Held:
     said: list[str] = field(default_factory=list)
     shutdown: Shutdown = field(default_factory=Shutdown)
 
-    def say(self, text: str, _wrong: bool) -> None:
-        self.said.append(text)
+    def say(self, text: Message, _is_fault: bool) -> None:
+        self.said.append(str(text))
 
     async def open_session(self, *, fresh: bool = True) -> RecordSession:
         lease = await acquire(self.store, lease_holder(settings(), PLAN, INPUTS))
@@ -57,7 +59,7 @@ class Held:
             helpers.start_soon(session.lease.renew_forever, self.shutdown, StorageAlarm(self.say))
             helpers.start_soon(session.record.journal.run)
             await trio.testing.wait_all_tasks_blocked()
-            report = unfinished_report(INPUTS)
+            report = build_report(INPUTS, PLAN, Timeline(PLAN))
             await session.close(report, partial(render_page, report), self.shutdown, at_once=at_once)
             helpers.cancel_scope.cancel()
         return trio.current_time() - begun

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from argparse import Namespace
+from datetime import UTC, datetime
 from io import StringIO
 from typing import TYPE_CHECKING
 
@@ -10,21 +12,22 @@ import trio
 from rich.console import Console
 
 from job.cli import runs
-from job.cli.runs import report
+from job.cli.runs import report_command
+from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
 from job.config.schema import LlmConfig
 from job.execution.events import AttemptStarted
 from job.execution.progress import RunProgress
 from job.identity import RunIdentity
+from job.messages import message
 from job.planning.plan import Plan
 from job.planning.targets import Target
 from job.records.history import RecordedRun
-from job.records.report import unfinished_report
+from job.records.report import build_report
 from job.records.timeline import Timeline
 from job.reporting import stdout
 from job.reporting.terminal import TerminalReporter, _bars
-from job.storage.directory import DirectoryStore
-from tests.records.test_record import INPUTS
+from tests.records.test_record import INPUTS, PLAN
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
 def test_what_looks_like_markup_is_text(capsys: pytest.CaptureFixture[str]) -> None:
     terminal = TerminalReporter(RunIdentity("r"))
     terminal.on_faults([Fault("a.json: [0]", '"x:100:y" [red]is not[/] \\', "correct :warning:")])
-    terminal.on_notices(["[bold]:a:[/] is there 2 times"])
+    terminal.on_notices([message("{item} is there 2 times", item="[bold]:a:[/]")])
     assert capsys.readouterr().out.splitlines() == [
         '✗ a.json: [0]: "x:100:y" [red]is not[/] \\; correct :warning:',
         "! [bold]:a:[/] is there 2 times",
@@ -46,7 +49,7 @@ def test_what_looks_like_markup_is_text_in_a_report_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     told(monkeypatch)
-    assert report(DirectoryStore(str(tmp_path), make=True), "r", None, in_browser=False) == 0
+    assert report_command(settings_of(tmp_path), [], Namespace(run_id="r", page=None, open=False)) == 0
     assert b"the engine failed for x:100:y: [red]no[/]" in capfdbinary.readouterr().out
 
 
@@ -68,16 +71,23 @@ def test_a_report_whose_reader_has_left_is_written_all_the_same(
     reading, writing = os.pipe()
     os.close(reading)
     monkeypatch.setattr(stdout, "STDOUT", writing)
-    assert report(DirectoryStore(str(tmp_path), make=True), "r", str(tmp_path / "page.html"), in_browser=False) == 0
+    options = Namespace(run_id="r", page=str(tmp_path / "page.html"), open=False)
+    assert report_command(settings_of(tmp_path), [], options) == 0
     assert (tmp_path / "page.html").read_bytes().startswith(b"<!doctype html>")
+
+
+def settings_of(runs: Path) -> Settings:
+    return read_settings({"RUNS_URI": str(runs)}, datetime.now(UTC))[0]
 
 
 def told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has any run be read as one that failed."""
-    report = unfinished_report(INPUTS).model_copy(update={"sentence": "the engine failed for x:100:y: [red]no[/]"})
+    report = build_report(INPUTS, PLAN, Timeline(PLAN)).model_copy(
+        update={"sentence": "the engine failed for x:100:y: [red]no[/]"}
+    )
 
     async def read(*_: object) -> RecordedRun:
         await trio.lowlevel.checkpoint()
-        return RecordedRun(report, Timeline())
+        return RecordedRun(report, Timeline(PLAN))
 
     monkeypatch.setattr(runs, "read_run", read)

@@ -157,7 +157,7 @@ async def test_an_engines_failure_ends_the_process_at_once(small: World, waiting
     assert outcome.stderr == ""
     assert outcome.finished["outcome"] == "data_engine_failed"
     assert outcome.finished["message"] in {
-        f'No card was asked for: the news engine failed for {name} after 1 attempt: HTTP 403: {{"detail": "no"}}.'
+        f'No card was requested: the news engine failed for {name} after 1 attempt: HTTP 403: {{"detail": "no"}}'
         for name in ("AAPL", "MSFT")
     }
     assert outcome.finished["cards"] == {"planned": 2, "generated": 0, "skipped": 0, "failed": 0, "not_attempted": 2}
@@ -182,7 +182,7 @@ async def test_a_ticker_that_fails_for_good_stops_the_run(small: World) -> None:
     small.trading.script.append(Fault(when.always, do.failing("MSFT")))
     outcome = await run(small, 1)
     assert outcome.finished["message"] == (
-        "No card was asked for: the trading engine failed for MSFT after 4 attempts: MSFT: failed: no price history."
+        "No card was requested: the trading engine failed for MSFT after 4 attempts: MSFT: failed: no price history"
     )
     assert [request.tickers for request in small.trading.requests] == [["AAPL", "MSFT"]] + [["MSFT"]] * 3
 

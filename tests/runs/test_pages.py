@@ -46,11 +46,21 @@ def assert_told(world: World, finished: dict[str, Any]) -> dict[str, Any]:
     """The page, the report and the closing line are of one mind; gives the report."""
     data = (Path(world.runs_uri) / "night" / "report.json").read_bytes()
     report: dict[str, Any] = json.loads(data)
-    shown, cards = page(world), finished["cards"]
+    shown, cards = page(world), report["cards"]
     assert report["format"] == 1
-    for name in ("outcome", "exit_code", "cards", "engines"):
+    for name in ("outcome", "exit_code"):
         assert report[name] == finished[name], name
+    # The log's last line tells of this attempt, the report and the page of all attempts.
+    assert cards == whole(finished["cards"], "generated")
+    for engine, totals in report["engines"].items():
+        told = whole(finished["engines"][engine], "done")
+        if not finished["engines"][engine]["skipped"]:
+            assert totals == told | {
+                name: pytest.approx(told[name], abs=0.003) for name in ("p50_seconds", "p95_seconds")
+            }
+        assert all(totals[name] == told[name] for name in ("planned", "done", "skipped", "failed", "not_attempted"))
     assert report["sentence"] == finished["message"]
+    assert report["sentence_message"]["id"]
     for name, count in cards.items():
         assert shown.tiles[name.replace("_", " ")] == count, name
     assert finished["message"] in shown.text
@@ -62,6 +72,11 @@ def assert_told(world: World, finished: dict[str, Any]) -> dict[str, Any]:
         assert failure["reason"] in shown.text
     read_report("report.json", data)
     return report
+
+
+def whole(totals: dict[str, Any], done: str) -> dict[str, Any]:
+    """The totals of all attempts, of what one attempt says: what it skipped is done."""
+    return totals | {done: totals[done] + totals["skipped"], "skipped": 0}
 
 
 def errors(outcome: Outcome) -> list[dict[str, Any]]:
@@ -99,11 +114,15 @@ async def test_cards_that_are_missing(world: World) -> None:
     (error,) = errors(outcome)
     assert error is outcome.finished
     assert error["@type"] == TYPE
-    assert error["stack_trace"].startswith("Traceback (most recent call last):\n")
-    assert error["stack_trace"].rstrip().endswith(outcome.finished["message"])
+    assert error["context"]["reportLocation"]["functionName"] == "cards_missing"
+    assert "stack_trace" not in error, "no stack is made up"
+    assert failure["reason_message"] == {
+        "id": "{status}: {answer}", "values": {"status": "failed", "answer": "no <b>&"}, "plural": None
+    }  # fmt: skip
+    assert failure["remedy_message"]["values"] == {"engine": "QA", "variable": "QA_ENGINE"}
 
 
-async def test_a_data_engine_that_failed_is_one_error_with_its_own_stack(world: World) -> None:
+async def test_a_data_engine_that_failed_is_one_error(world: World) -> None:
     world.trading.script.append(Fault(when.always, do.status(403)))
     outcome = await run(world, 1, variables(world))
     report = assert_told(world, outcome.finished)
@@ -111,8 +130,7 @@ async def test_a_data_engine_that_failed_is_one_error_with_its_own_stack(world: 
     assert "roles/run.invoker" in page(world).text
     assert "No card was made: a data engine failed" in page(world).text
     (error,) = errors(outcome)
-    assert "in _fail\n    raise EngineFailedError(finished)" in error["stack_trace"]
-    assert "in _run_call" in error["stack_trace"], "the way there, not only the end of it"
+    assert error["context"]["reportLocation"]["functionName"] == "data_engine_failed"
 
 
 @pytest.mark.parametrize(("uri", "code"), [("nowhere", 2), ("runs", 75)])
@@ -121,7 +139,7 @@ async def test_what_ends_before_it_begins_is_one_error_as_well(world: World, uri
     outcome = await world.run_job(env={**variables(world), **changes})
     assert outcome.exit_code == code, outcome.stdout
     (error,) = errors(outcome)
-    assert "RunFailedError" in error["stack_trace"] or "StorageError" in error["stack_trace"]
+    assert error["context"]["reportLocation"]["functionName"] == {2: "bad_config", 75: "no_lease"}[code]
 
 
 async def test_a_resumed_run_shows_what_all_attempts_did(world: World) -> None:
@@ -131,7 +149,11 @@ async def test_a_resumed_run_shows_what_all_attempts_did(world: World) -> None:
     second = await run(world, 0, variables(world))
     report = assert_told(world, second.finished)
     assert [attempt["outcome"] for attempt in report["attempts"]] == ["cards_missing", "succeeded"]
-    assert report["cards"]["skipped"] == 18
+    assert second.finished["cards"]["skipped"] == 18
+    assert (report["cards"]["generated"], report["cards"]["skipped"]) == (19, 0)
+    assert report["engines"]["qa"]["calls"] == 20, "of both attempts"
+    assert report["engines"]["qa"]["retries"] == 1
+    assert report["failures"] == []
     shown = page(world)
     assert "2 attempts" in shown.text
     assert "What failed, and what to do" not in shown.text, "it is there now"

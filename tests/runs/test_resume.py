@@ -144,7 +144,7 @@ async def test_a_record_that_was_tampered_with_is_refused(world: World, how: str
     assert words in fault["message"]
     assert "night/" in fault["message"]
     assert world.seen[before:] == []
-    assert "is continued" not in outcome.stdout
+    assert "resuming run" not in outcome.stdout
     assert not (world.directory / "runs" / "_lease.json").exists()
 
 

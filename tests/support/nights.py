@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from job.config.schema import LlmConfig
 from job.engines.catalog import ALL_ENGINES, EngineName
-from job.execution.progress import CardTotals, EngineTotals
 from job.identity import RunIdentity
-from job.records.report import AttemptSummary, RunReport
+from job.planning.plan import Plan
+from job.records.inputs import ConfigObject, RunInputs
+from job.records.report import AttemptSummary, RunReport, build_report
+from job.records.results import CallResult
 from job.records.timeline import Timeline
+from tests.support.fakes import target
 
 START = datetime(2026, 11, 24, 2, 0, 3, tzinfo=UTC)
-Result = dict[str, Any]
 Fate = Callable[[EngineName, int], tuple[list[str], str | None, str | None, int | None]]
 """Of the call of this number: its spoilt answers, then cause, reason and status of its last, all `None` where done."""
 
@@ -42,8 +45,12 @@ class Night:
     batch: int = 5
     seed: int = 1
 
-    def results(self) -> Iterator[Result]:
-        """The lines of the journal."""
+    def plan(self) -> Plan:
+        targets = [target(name, self.card_types) for name in self.targets]
+        return Plan(tuple(targets), LlmConfig(), None, {"financial": self.batch, "trading": self.batch})
+
+    def results(self) -> Iterator[CallResult]:
+        """The results of the journal."""
         rng, run, now = random.Random(self.seed), RunIdentity(self.run_id), START.timestamp()
         starts = dict.fromkeys(ALL_ENGINES, now)
         for engine in ALL_ENGINES:
@@ -53,8 +60,10 @@ class Night:
             free = [begin] * self.concurrency[engine]
             for number, (targets, card_type) in enumerate(self._work(engine)):
                 at = heapq.heappop(free)
-                result, last = self._result(engine, number, targets, card_type, at, rng)
-                result["traceparent"] = f"00-{run.trace_id}-{rng.getrandbits(64):016x}-01"
+                result = self._result(engine, number, targets, card_type, at, rng)
+                last = result.ended
+                span = f"00-{run.trace_id}-{rng.getrandbits(64):016x}-01"
+                result = result.model_copy(update={"traceparent": span})
                 heapq.heappush(free, last)
                 starts[engine] = max(starts[engine], last)
                 yield result
@@ -69,81 +78,60 @@ class Night:
 
     def _result(
         self, engine: EngineName, number: int, targets: list[str], card: str | None, at: float, rng: random.Random
-    ) -> tuple[Result, float]:
-        failed_attempts, (reasons, cause, reason, status) = [], self.fate(engine, number)
+    ) -> CallResult:
+        failed_attempts: list[tuple[float, float, str]] = []
+        reasons, cause, reason, status = self.fate(engine, number)
         for told in reasons:
             ended = at + rng.uniform(0.1, 0.4) * self.seconds[engine]
-            failed_attempts.append([round(at, 3), round(ended, 3), told])
+            failed_attempts.append((round(at, 3), round(ended, 3), told))
             at = ended + rng.uniform(0.02, 0.1) * self.seconds[engine]
         ended = round(at + rng.lognormvariate(0, 0.4) * self.seconds[engine], 3)
-        result = {
-            "engine": engine,
-            "targets": targets,
-            "card_type": card,
-            "done": cause is None,
-            "attempts": len(failed_attempts) + 1,
-            "started": round(at, 3),
-            "ended": ended,
-            "status": status,
-            "cause": cause,
-            "reason": reason,
-            "failed_attempts": failed_attempts,
-            "limit": max(1, self.concurrency[engine] - (2 * len(failed_attempts) if number % 3 else 0)),
-        }
-        return result, ended
+        return CallResult(
+            engine=engine,
+            targets=tuple(targets),
+            card_type=card,
+            done=cause is None,
+            attempts=len(failed_attempts) + 1,
+            retries=len(failed_attempts),
+            started=round(at, 3),
+            ended=ended,
+            status=status,
+            cause=cause,
+            reason=reason,
+            failed_attempts=tuple(failed_attempts),
+            traceparent="",
+            limit=max(1, self.concurrency[engine] - (2 * len(failed_attempts) if number % 3 else 0)),
+        )
 
     def told(
         self, outcome: str = "succeeded", code: int = 0, sentence: str = "", **changes: Any
     ) -> tuple[RunReport, Timeline]:
         """The report and the timeline of the night."""
-        timeline = Timeline()
-        made: dict[EngineName, list[int]] = {engine: [0, 0, 0, 0] for engine in ALL_ENGINES}
+        plan = self.plan()
+        timeline = Timeline(plan)
         for result in self.results():
             timeline.add(result)
-            counts = made[result["engine"]]
-            counts[0 if result["done"] else 1] += len(result["targets"])
-            counts[2] += 1
-            counts[3] += len(result["failed_attempts"])
-        planned = {name: len(self.targets) for name in ALL_ENGINES} | {"qa": len(self.targets) * len(self.card_types)}
-        engines = {
-            name: EngineTotals(
-                planned=planned[name],
-                done=done,
-                skipped=0,
-                failed=failed,
-                not_attempted=planned[name] - done - failed,
-                calls=calls,
-                retries=retries,
-                p50_seconds=None,
-                p95_seconds=None,
-            )
-            for name, (done, failed, calls, retries) in made.items()
-        }
-        qa = engines["qa"]
-        cards = CardTotals(planned=qa.planned, generated=qa.done, failed=qa.failed, not_attempted=qa.not_attempted)
-        last = max(max(lane.ended, default=0.0) for lane in timeline.lanes.values())
+        last = timeline.last_ended
         ended = datetime.fromtimestamp(last, UTC) if last else START + timedelta(seconds=2)
-        seconds = (ended - START).total_seconds()
-        stamps = START.isoformat(timespec="seconds"), ended.isoformat(timespec="seconds")
-        sentence = sentence or f"Everything was done: {cards.generated} of {cards.planned} cards are there."
-        attempt = AttemptSummary(started=stamps[0], ended=stamps[1], seconds=seconds, outcome=outcome, exit_code=code)
-        report = RunReport(
-            run_id=self.run_id,
-            day="2026-11-24",
-            date="2026-11-24",
-            started=stamps[0],
-            ended=stamps[1],
-            seconds=seconds,
+        planned = len(self.targets) * len(self.card_types)
+        attempt = AttemptSummary(
+            started=START.isoformat(timespec="seconds"),
+            ended=ended.isoformat(timespec="seconds"),
+            seconds=(ended - START).total_seconds(),
             outcome=outcome,
             exit_code=code,
-            sentence=sentence,
-            cards=cards,
-            engines=engines,
-            attempts=(attempt,),
-            config_uri="gs://cards-config/config",
-            config_generations={"ticker_list.json": "1763949603123456", "card_types.json": "1763949603123999"},
-            version="1.0.0",
-            commit="0e4f2601c5d9",
-            trace_id=RunIdentity(self.run_id).trace_id,
+            sentence=sentence or f"Everything was done: {len(timeline.items['qa'])} of {planned} cards are there.",
         )
+        generations = {"ticker_list.json": "1763949603123456", "card_types.json": "1763949603123999"}
+        inputs = RunInputs(
+            run_id=self.run_id,
+            started=attempt.started,
+            day="2026-11-24",
+            date="2026-11-24",
+            batch_sizes={"financial": self.batch, "trading": self.batch},
+            config_uri="gs://cards-config/config",
+            objects={name: ConfigObject(generation=one, content="") for name, one in generations.items()},
+            version="1.0.0",
+        )
+        report = build_report(inputs, plan, timeline, [attempt], closed=True, version="1.0.0", commit="0e4f2601c5d9")
         return report.model_copy(update=changes), timeline

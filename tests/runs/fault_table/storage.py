@@ -186,7 +186,7 @@ ROWS = (
         "correct `RUNS_URI`, or give the account `roles/storage.objectUser` on that bucket",
         (
             _no_lease("403", _front(WRITES, do.status(403)), "access is denied", bucket=True),
-            _no_lease("a file", _elsewhere, "The lease cannot be had", fast=True),
+            _no_lease("a file", _elsewhere, "Could not get the lease", fast=True),
         ),
     ),
     Row(
