@@ -99,6 +99,7 @@ class _Orchestration:
 
     async def run(self, helpers: trio.Nursery) -> Outcome:
         ready: _Ready | None = None
+        self._reporter.on_notices(self._order.settings.notices)
         try:
             with self.shutdown.phase(graceful=False):
                 ready = await self._make_ready(helpers)
