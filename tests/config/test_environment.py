@@ -132,6 +132,7 @@ URL = "set it to the engine's https URL"
         ("IMPERSONATE_SERVICE_ACCOUNT", "me", '"me" is not a service account; set it to the account\'s e-mail address'),
         ("CLOUD_RUN_TASK_COUNT", "2", 'is "2"; run the job with one task: the barrier holds only inside one process'),
         ("CONFIG_URI", "/a\udcff", '"/a\\udcff" holds what cannot be printed; correct it or unset it'),
+        ("QA_ENGINE_AUDIENCE", "a\x1b", '"a\\u001b" holds what cannot be printed; correct it or unset it'),
         ("RUN_ID", "a\x1b", '"a\\u001b" holds what cannot be printed; correct it or unset it'),
     ],
 )
