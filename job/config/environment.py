@@ -91,9 +91,13 @@ class Settings(BaseModel):
         return info.context.astimezone(zone).date().isoformat()
 
 
+def _engine_variable(engine: str | int, field: str | int) -> str:
+    return f"{engine}_ENGINE_{field}".upper()
+
+
 ENGINE_VARIABLES: Mapping[EngineName, Mapping[str, str]] = {
     engine: {
-        field: f"{engine}_ENGINE_{field}".upper()
+        field: _engine_variable(engine, field)
         for field in EngineSettings.model_fields
         if field != "name" and (field != "batch_size" or engine in BATCHES)
     }
@@ -143,14 +147,14 @@ def _variable(path: Sequence[str | int]) -> str:
     """The variable that a path within `Settings` stands for."""
     match path:
         case ["engines", engine, field]:
-            return f"{engine}_ENGINE_{field}".upper()
+            return _engine_variable(engine, field)
     return str(path[0])
 
 
 def _notices(environ: Mapping[str, str]) -> list[str]:
-    """Names what may be a misspelt variable: what begins like one of ours and is none.
+    """Names each variable that begins like one of ours and is none: it may be misspelt.
 
-    `RUN_` and `CONFIG_` others use as well, so there the rest must be close to ours too.
+    Other programs use `RUN_` and `CONFIG_` as well, so after these the rest of the name must be close to ours too.
     """
     notices = []
     for name in sorted(environ.keys() - set(VARIABLES)):
@@ -170,6 +174,6 @@ _START = re.compile(rf"((?:{'|'.join(ALL_ENGINES).upper()})_ENGINE_|RUNS?_|CONFI
 
 
 def _split(name: str) -> tuple[str, str]:
-    """The beginning that a variable shares with others of ours, and the rest; blank if there is none."""
+    """How the name begins, if it begins like one of ours, and the rest. `RUNS_` counts as `RUN_`."""
     found = _START.fullmatch(name)
     return (found[1].replace("RUNS_", "RUN_"), found[2]) if found else ("", "")

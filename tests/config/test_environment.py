@@ -304,6 +304,11 @@ def test_settings_that_are_faulty_are_those_of_what_is_sound() -> None:
     assert (qa.url, qa.audience, qa.timeout, qa.concurrency) == ("http://localhost:1", "http://localhost:1", 300, 3)
 
 
-def test_a_variable_is_a_fault_or_a_setting_but_no_attribute_of_the_settings() -> None:
-    """Names of fields, in the environment of somebody, change nothing."""
+def test_a_run_date_that_is_faulty_contradicts_no_record() -> None:
+    assert read(RUN_DATE="2026-11-24").run_date_is_explicit
+    assert not read(RUN_DATE="today").run_date_is_explicit
+    assert not read_settings({"RUN_DATE": "x"}, NOW)[0].run_date_is_explicit
+
+
+def test_the_name_of_a_field_is_no_variable() -> None:
     assert read(engines="x", notices="x", run_date_is_explicit="x", config_uri="x", name="x") == read()
