@@ -94,6 +94,7 @@ class _Orchestration:
 
     async def run(self, helpers: trio.Nursery) -> Outcome:
         opened: tuple[Plan, RecordSession | None] | None = None
+        self._reporter.on_notices(self._request.settings.notices)
         try:
             with self.shutdown.phase(graceful=False):
                 opened = await self._open(helpers)

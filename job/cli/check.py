@@ -16,6 +16,8 @@ from job.planning.prepare import prepare
 
 async def check(settings: Settings, faults: list[Fault], say: Callable[[str], None]) -> ExitCode:
     """Says what is in order and what is not, a line each."""
+    for notice in settings.notices:
+        say(f"! {notice}")
     try:
         prepared = await prepare(settings, faults)
     except ConfigError as error:

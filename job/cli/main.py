@@ -6,7 +6,6 @@ import os
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import trio
@@ -40,7 +39,9 @@ def _command(arguments: Sequence[str]) -> ExitCode:
     settings, faults = read_settings(os.environ, now)
     command: Callable[[], ExitCode] = {
         "run": lambda: run_command(settings, faults, now, started, resume=False),
-        "resume": lambda: run_command(replace(settings, run_id=options.run_id), faults, now, started, resume=True),
+        "resume": lambda: run_command(
+            settings.model_copy(update={"run_id": options.run_id}), faults, now, started, resume=True
+        ),
         "plan": lambda: plan_command(settings, faults, as_json=options.json),
         "runs": lambda: runs_command(settings, faults),
         "report": lambda: report_command(settings, faults, options),

@@ -9,6 +9,7 @@ import trio
 from job.config.environment import Settings
 from job.config.faults import ConfigError, Fault
 from job.engines.calls import METHOD, Call
+from job.engines.catalog import ENGINES
 from job.execution.outcome import ExitCode
 from job.planning.plan import Plan
 from job.planning.prepare import prepare
@@ -18,6 +19,8 @@ FAULTS_SHOWN = 100
 
 
 def plan_command(settings: Settings, faults: list[Fault], *, as_json: bool) -> ExitCode:
+    for notice in settings.notices:
+        print(notice, file=sys.stderr)
     try:
         prepared = trio.run(prepare, settings, faults)
     except ConfigError as error:
@@ -48,8 +51,7 @@ def _as_json(call: Call, url: str) -> dict[str, object]:
 
 def _say_calls(plan: Plan, calls: Sequence[Call]) -> None:
     engine = calls[0].engine
-    items = f"{plan.count(engine)} cards" if engine == "qa" else f"{plan.count(engine)} targets"
-    say(f"{engine}: {items}, {len(calls)} call{'s' if len(calls) > 1 else ''}")
+    say(f"{engine}: {plan.count(engine)} {ENGINES[engine].unit}s, {len(calls)} call{'s' if len(calls) > 1 else ''}")
     if engine == "qa":
         for target in plan.targets:
             if target.card_types:

@@ -1,135 +1,181 @@
-"""The environment of the job, read once at its start."""
+"""The environment: every variable of the job, declared once and read once at the start."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TypeVar
-from urllib.parse import urlsplit
+from difflib import get_close_matches
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from job.config.faults import Fault
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+
+from job.config.faults import Fault, faults_of
 from job.config.fields import (
-    UnfitError,
-    engine_url,
-    one_task,
+    EngineUrl,
+    RunDate,
+    RunId,
+    RunsUri,
+    ServiceAccount,
+    TaskCount,
+    TimeZone,
     origin_of,
-    place_of_runs,
-    run_date,
-    run_id,
+    printable,
     seconds,
-    service_account,
-    time_zone,
-    whole,
+    whole_number,
 )
 from job.engines.calls import BATCHES
-from job.engines.catalog import (
-    ALL_ENGINES,
-    ATTEMPTS_DEFAULT,
-    BATCH_SIZE_DEFAULT,
-    CONCURRENCY_DEFAULT,
-    TIMEOUT_DEFAULT,
-    EngineName,
-)
-from job.text import quoted
-
-T = TypeVar("T")
+from job.engines.catalog import ALL_ENGINES, ENGINES, EngineName, EngineSpec
+from job.messages import Message, message, template
 
 
-@dataclass(frozen=True, slots=True)
-class EngineSettings:
-    """How to reach one engine, and how hard to try."""
+class EngineSettings(BaseModel):
+    """How to reach one engine, and how hard to try. `timeout` of the QA engine is the variable QA_ENGINE_TIMEOUT."""
 
-    url: str | None
-    """Without a slash at its end; `None` where the variable is not set."""
-    audience: str | None
-    timeout: float
-    """Seconds for one attempt, its token included."""
-    concurrency: int
-    attempts: int
-    batch_size: int
+    model_config = ConfigDict(frozen=True)
+
+    name: EngineName
+    """Not a variable."""
+    url: EngineUrl | None = None
+    """Without a slash at its end; `None` if the variable is not set."""
+    audience: str | None = Field(default_factory=lambda earlier: earlier["url"] and origin_of(earlier["url"]))
+    """Of the engine's ID tokens."""
+    timeout: Annotated[float, seconds(1, 3600)] = Field(default_factory=lambda earlier: _spec(earlier).timeout)
+    """Seconds for one attempt, its token included. Cloud Run ends every request after 60 minutes."""
+    concurrency: Annotated[int, whole_number(1, 1024)] = Field(
+        default_factory=lambda earlier: _spec(earlier).concurrency
+    )
+    """Calls in flight at the most."""
+    attempts: Annotated[int, whole_number(1, 20)] = 4
+    """At one call."""
+    batch_size: Annotated[int, whole_number(1, 1000)] = Field(default_factory=lambda earlier: _spec(earlier).batch_size)
+    """Tickers a call. A variable only of the engines that take batches."""
+
+    _printable = field_validator("*", mode="before")(printable)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The environment, parsed."""
+def _spec(earlier: dict[str, Any]) -> EngineSpec:
+    return ENGINES[earlier["name"]]
 
-    config_uri: str
+
+class Settings(BaseModel):
+    """The environment, parsed. `validation_alias` is the variable's name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    config_uri: str = Field("", validation_alias="CONFIG_URI")
+    task_count: TaskCount = Field(1, validation_alias="CLOUD_RUN_TASK_COUNT")
+    time_zone: TimeZone = Field(ZoneInfo("UTC"), validation_alias="RUN_TIME_ZONE")
+    execution: RunId | None = Field(None, validation_alias="CLOUD_RUN_EXECUTION")
     engines: Mapping[EngineName, EngineSettings]
-    run_date: str | None
+    run_date: RunDate | None = Field(None, validation_alias="RUN_DATE")
     """YYYY-MM-DD; `today` is resolved already."""
     run_date_is_explicit: bool
-    """Whether it was given as a date, which a recorded run must not contradict."""
-    time_zone: ZoneInfo
-    run_id: str | None
-    runs_uri: str | None
-    deadline: float | None
+    """Not a variable: whether RUN_DATE is a date, which a recorded run must not contradict."""
+    run_id: RunId | None = Field(default_factory=lambda earlier: earlier["execution"], validation_alias="RUN_ID")
+    runs_uri: RunsUri | None = Field(None, validation_alias="RUNS_URI")
+    deadline: Annotated[float, seconds(1, 7 * 24 * 3600)] | None = Field(None, validation_alias="RUN_DEADLINE_SECONDS")
     """Seconds from the start of the process."""
-    execution: str | None
-    task_attempt: int
-    impersonate: str | None
-    project: str | None
+    task_attempt: Annotated[int, whole_number(0, 1000)] = Field(0, validation_alias="CLOUD_RUN_TASK_ATTEMPT")
+    impersonate: ServiceAccount | None = Field(None, validation_alias="IMPERSONATE_SERVICE_ACCOUNT")
+    project: str | None = Field(None, validation_alias="GOOGLE_CLOUD_PROJECT")
+    notices: tuple[Message, ...]
+    """Not a variable: what the user may not have meant."""
+
+    _printable = field_validator("*", mode="before")(printable)
+
+    @field_validator("run_date")
+    @classmethod
+    def _resolve_today(cls, run_date: str | None, info: ValidationInfo[datetime]) -> str | None:
+        if run_date != "today":
+            return run_date
+        zone = info.data.get("time_zone")  # `None` if it is faulty
+        return info.context.astimezone(zone).date().isoformat()
 
 
-class _Variables:
-    """Reads variables and gathers the faults. A blank value counts as unset."""
+def _engine_variable(engine: str | int, field: str | int) -> str:
+    return f"{engine}_ENGINE_{field}".upper()
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.environ = environ
-        self.faults: list[Fault] = []
 
-    def read(self, name: str, parse: Callable[[str], T], default: T) -> T:
-        text = self.environ.get(name, "").strip()
-        if not text:
-            return default
-        if not text.isprintable():  # bytes that are no UTF-8 included: they would break the log's lines
-            self.faults.append(Fault(name, f"{quoted(text)} holds what cannot be printed", "correct it or unset it"))
-            return default
-        try:
-            return parse(text)
-        except UnfitError as error:
-            self.faults.append(Fault(name, error.what, error.remedy))
-            return default
+ENGINE_VARIABLES: Mapping[EngineName, Mapping[str, str]] = {
+    engine: {
+        field: _engine_variable(engine, field)
+        for field in EngineSettings.model_fields
+        if field != "name" and (field != "batch_size" or engine in BATCHES)
+    }
+    for engine in ALL_ENGINES
+}
+"""The name of the variable of each field, for each engine."""
+
+VARIABLES = (
+    *(field.validation_alias for field in Settings.model_fields.values() if isinstance(field.validation_alias, str)),
+    *(variable for variables in ENGINE_VARIABLES.values() for variable in variables.values()),
+)
+"""The names of all variables."""
 
 
 def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, list[Fault]]:
-    """The settings, and what is wrong with them: with any fault they serve to look for further faults, not to run.
+    """The settings, and their faults: if there are any, the settings serve to look for further faults, not to run.
 
-    `now` is an aware time, for `RUN_DATE=today`. Whether an engine's URL is missing only the plan can tell.
+    A blank variable counts as unset, and so does a faulty one. `now` is an aware time, for `RUN_DATE=today`. Only the
+    plan can tell whether an engine's URL is missing.
     """
-    variables = _Variables(environ)
-    config_uri = variables.read("CONFIG_URI", str, "")
-    if not environ.get("CONFIG_URI", "").strip():
-        remedy = "set it to gs://BUCKET/PREFIX or to a directory"
-        variables.faults.append(Fault("CONFIG_URI", "is not set", remedy))
-    variables.read("CLOUD_RUN_TASK_COUNT", one_task, None)
-    zone = variables.read("RUN_TIME_ZONE", time_zone, ZoneInfo("UTC"))
-    execution = variables.read("CLOUD_RUN_EXECUTION", run_id, None)
-    settings = Settings(
-        config_uri=config_uri,
-        engines={name: _engine(variables, name) for name in ALL_ENGINES},
-        run_date=variables.read("RUN_DATE", lambda text: run_date(text, now.astimezone(zone).date()), None),
-        run_date_is_explicit=environ.get("RUN_DATE", "").strip() not in {"", "today"},
-        time_zone=zone,
-        run_id=variables.read("RUN_ID", run_id, None) or execution,
-        runs_uri=variables.read("RUNS_URI", place_of_runs, None),
-        deadline=variables.read("RUN_DEADLINE_SECONDS", seconds(1, 7 * 24 * 3600), None),
-        execution=execution,
-        task_attempt=variables.read("CLOUD_RUN_TASK_ATTEMPT", whole(0, 1000), 0),
-        impersonate=variables.read("IMPERSONATE_SERVICE_ACCOUNT", service_account, None),
-        project=variables.read("GOOGLE_CLOUD_PROJECT", str, None),
-    )
-    return settings, variables.faults
+    given = {name: text for name in VARIABLES if (text := environ.get(name, "").strip())}
+    notices = _notices(environ)
+    faults = []
+    if "CONFIG_URI" not in given:
+        faults.append(Fault("CONFIG_URI", "is not set", "set it to gs://BUCKET/PREFIX or to a directory"))
+    try:
+        settings = Settings.model_validate(_values(given, notices), context=now)
+    except ValidationError as error:
+        faults += faults_of(error, _variable)
+        faulty = {fault.where for fault in faults}
+        sound = {name: text for name, text in given.items() if name not in faulty}
+        settings = Settings.model_validate(_values(sound, notices), context=now)
+    return settings, faults
 
 
-def _engine(variables: _Variables, name: EngineName) -> EngineSettings:
-    prefix = f"{name.upper()}_ENGINE_"
-    url = variables.read(f"{prefix}URL", engine_url, None)
-    return EngineSettings(
-        url=url,
-        audience=variables.read(f"{prefix}AUDIENCE", str, url and origin_of(urlsplit(url))),
-        # Cloud Run ends every request after 60 minutes
-        timeout=variables.read(f"{prefix}TIMEOUT", seconds(1, 3600), TIMEOUT_DEFAULT[name]),
-        concurrency=variables.read(f"{prefix}CONCURRENCY", whole(1, 1024), CONCURRENCY_DEFAULT[name]),
-        attempts=variables.read(f"{prefix}ATTEMPTS", whole(1, 20), ATTEMPTS_DEFAULT),
-        batch_size=variables.read(f"{prefix}BATCH_SIZE", whole(1, 1000), BATCH_SIZE_DEFAULT) if name in BATCHES else 1,
-    )
+def _values(given: Mapping[str, str], notices: Sequence[Message]) -> dict[str, object]:
+    """The variables in the shape of `Settings`."""
+    engines = {
+        engine: {"name": engine} | {field: given[name] for field, name in variables.items() if name in given}
+        for engine, variables in ENGINE_VARIABLES.items()
+    }
+    is_explicit = given.get("RUN_DATE", "today") != "today"
+    return {**given, "engines": engines, "run_date_is_explicit": is_explicit, "notices": notices}
+
+
+def _variable(path: Sequence[str | int]) -> str:
+    """The variable that a path within `Settings` stands for."""
+    match path:
+        case ["engines", engine, field]:
+            return _engine_variable(engine, field)
+    return str(path[0])
+
+
+def _notices(environ: Mapping[str, str]) -> list[Message]:
+    """Names each variable that begins like one of ours and is none: it may be misspelt.
+
+    Other programs use `RUN_` and `CONFIG_` as well, so after these the rest of the name must be close to ours too.
+    """
+    notices = []
+    for name in sorted(environ.keys() - set(VARIABLES)):
+        kind, ending = _split(name)
+        if not kind or not environ[name].strip():
+            continue
+        ours = {end: variable for variable in VARIABLES for start, end in [_split(variable)] if start == kind}
+        near = get_close_matches(ending, ours, n=1)
+        if near:
+            text = template("{name}: is not a variable of the job, which ignores it; did you mean {meant}?")
+            notices.append(message(text, name=name, meant=ours[near[0]]))
+        elif kind.endswith("_ENGINE_"):
+            notices.append(message("{name}: is not a variable of the job, which ignores it", name=name))
+    return notices
+
+
+_START = re.compile(rf"((?:{'|'.join(ALL_ENGINES).upper()})_ENGINE_|RUNS?_|CONFIG_)([A-Za-z0-9_]{{1,64}})")
+
+
+def _split(name: str) -> tuple[str, str]:
+    """How the name begins, if it begins like one of ours, and the rest. `RUNS_` counts as `RUN_`."""
+    found = _START.fullmatch(name)
+    return (found[1].replace("RUNS_", "RUN_"), found[2]) if found else ("", "")

@@ -1,16 +1,14 @@
-"""What is wrong with the configuration, in the words that its user reads."""
+"""Faults: what is wrong with the configuration, in the words that its user reads."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from job.text import quoted
-
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +24,19 @@ class Fault:
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used. Holds every fault that was found, never none; nothing was called."""
+    """The configuration cannot be used. Holds every fault that was found, at least one; nothing was called."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
         super().__init__("\n".join(map(str, self.faults)))
 
 
-def place(path: Sequence[str | int]) -> str:
+def within(document: str, path: Sequence[str | int] = ()) -> str:
+    """Where a fault is: `card_targets.json: [3].card_types[1]`, or the document alone."""
+    return f"{document}: {_place(path)}" if path else document
+
+
+def _place(path: Sequence[str | int]) -> str:
     """A place in a JSON document: `[3].card_types[1]`, `tasks.news_card`, `["BRK.B"][0]`."""
     text = ""
     for step in path:
@@ -46,18 +49,30 @@ def place(path: Sequence[str | int]) -> str:
     return text
 
 
-def within(document: str, path: Sequence[str | int] = ()) -> str:
-    """Where a fault is: `card_targets.json: [3].card_types[1]`, or the document alone."""
-    return f"{document}: {place(path)}" if path else document
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 
 
 def invalid(what: str, remedy: str) -> PydanticCustomError:
-    """An error in our own words, for the place that pydantic knows. Braces would be taken for a template's."""
-    return PydanticCustomError("unfit", "{what}", {"what": what, "remedy": remedy})
+    """The error that a validator raises, in our own words; pydantic adds the place."""
+    # as a value of the template: braces in `what` would be taken for the template's own
+    return PydanticCustomError("invalid", "{what}", {"what": what, "remedy": remedy})
 
 
-_WORDS: dict[str, Callable[[dict[str, Any]], tuple[str, str]]] = {
-    "unfit": lambda ctx: (ctx["what"], ctx["remedy"]),
+def faults_of(error: ValidationError, where: Callable[[Sequence[str | int]], str]) -> list[Fault]:
+    """Pydantic's errors in our own words; `where` names the place that a path leads to."""
+    faults = []
+    for detail in error.errors(include_url=False, include_input=False):
+        if detail["type"] == "default_factory_not_called":  # follows from another error of the same object
+            continue
+        path = [step for step in detail["loc"] if step != "[key]"]  # pydantic's mark of an object's key
+        words = _WORDS.get(detail["type"])
+        what, remedy = words(detail.get("ctx", {})) if words else (detail["msg"], "correct it")
+        faults.append(Fault(where(path), what, remedy))
+    return faults
+
+
+_WORDS: Mapping[str, Callable[[dict[str, Any]], tuple[str, str]]] = {
+    "invalid": lambda ctx: (ctx["what"], ctx["remedy"]),
     "missing": lambda _: ("is missing", "add it"),
     "extra_forbidden": lambda _: ("is not a known key", "correct its name or remove it"),
     "string_unicode": lambda _: ("holds half a character", "write whole characters"),
@@ -68,16 +83,3 @@ _WORDS: dict[str, Callable[[dict[str, Any]], tuple[str, str]]] = {
     "model_type": lambda _: ("is not an object", "write an object"),
     "literal_error": lambda ctx: (f"is not one of {ctx['expected']}", "write one of these"),
 }
-
-
-def faults_of(document: str, error: ValidationError) -> list[Fault]:
-    """Pydantic's errors in this project's words."""
-    return [_fault(document, detail) for detail in error.errors(include_url=False)]
-
-
-def _fault(document: str, detail: ErrorDetails) -> Fault:
-    # pydantic marks an object's key by a step of its own
-    path = [step for step in detail["loc"] if step != "[key]"]
-    words = _WORDS.get(detail["type"])
-    what, remedy = words(detail.get("ctx", {})) if words else (detail["msg"], "correct it")
-    return Fault(within(document, path), what, remedy)

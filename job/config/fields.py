@@ -1,13 +1,12 @@
-"""A day as the engines write it: YYYY-MM-DD."""
+"""The types of single values: first those of the environment's variables, then those of the config objects."""
 
 import ipaddress
 import math
 import re
 import unicodedata
-from collections.abc import Callable
 from datetime import date
 from typing import Annotated, Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator
@@ -15,80 +14,74 @@ from pydantic import AfterValidator, BeforeValidator
 from job.config.faults import invalid
 from job.text import quoted
 
-_RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}\Z")
+# --- variables: text without blanks around it ---
 
 
-_LABEL = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)\Z")
+def printable(value: object) -> object:
+    """Refuses text that cannot be printed, bytes that are not UTF-8 included: it would break the log's lines."""
+    if isinstance(value, str) and not value.isprintable():
+        raise invalid(f"{_without_secrets(value)} holds what cannot be printed", "correct it or unset it")
+    return value
 
 
-_SERVICE_ACCOUNT = re.compile(r"[^@\s]+@[^@\s]+\Z")
+def _without_secrets(url: str) -> str:
+    """A URL as a fault may quote it: whatever stands before an @ may be a user name and a password."""
+    return quoted(re.sub(r".*@", "…@", url, flags=re.DOTALL))
 
 
-class UnfitError(ValueError):
-    """What is wrong with a value, and the remedy."""
-
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(what)
-        self.what, self.remedy = what, remedy
-
-
-def whole(least: int, most: int) -> Callable[[str], int]:
+def whole_number(least: int, most: int) -> BeforeValidator:
     def parse(text: str) -> int:
         if not re.fullmatch(r"[+-]?[0-9]{1,9}", text) or not least <= int(text) <= most:
-            raise UnfitError(f"{quoted(text)} is not a whole number from {least} to {most}", "correct it or unset it")
+            raise invalid(f"{quoted(text)} is not a whole number from {least} to {most}", "correct it or unset it")
         return int(text)
 
-    return parse
+    return BeforeValidator(parse)
 
 
-def seconds(least: int, most: int) -> Callable[[str], float]:
+def seconds(least: int, most: int) -> BeforeValidator:
     def parse(text: str) -> float:
         # float() alone takes 1_0 and the digits of every script as well
-        seconds = float(text) if re.fullmatch(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", text) else math.nan
-        if not least <= seconds <= most:
+        number = float(text) if re.fullmatch(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", text) else math.nan
+        if not least <= number <= most:
             what = f"{quoted(text)} is not a number of seconds from {least} to {most}"
-            raise UnfitError(what, "correct it or unset it")
-        return seconds
+            raise invalid(what, "correct it or unset it")
+        return number
 
-    return parse
-
-
-def place_of_runs(text: str) -> str:
-    if "://" in text and not re.match(r"gs://[^/]", text):
-        raise UnfitError(f"{quoted(text)} is no place to write to", "set it to gs://BUCKET/PREFIX or to a directory")
-    return text
+    return BeforeValidator(parse)
 
 
-def engine_url(text: str) -> str:
+def _check_engine_url(text: str) -> str:
     remedy = "set it to the engine's https URL"
-    if re.match(r"[^/?#]*//[^/?#]*@", text):  # first of all, as the other faults quote the text
-        raise UnfitError("holds a user name or password", f"{remedy} without them: the token is enough")
+    if re.match(r"[^/?#]*//[^/?#]*@", text):  # before anything quotes the text
+        raise invalid("holds a user name or password", f"{remedy} without them: the token is enough")
+    shown = _without_secrets(text)
     try:
         url = urlsplit(text)
         host, _ = url.hostname, url.port
     except ValueError:
-        raise UnfitError(f"{quoted(text)} is not a URL", remedy) from None
+        raise invalid(f"{shown} is not a URL", remedy) from None
     if url.scheme not in {"https", "http"} or not host or not text.isascii() or re.search(r"[\s\\]", text):
-        raise UnfitError(f"{quoted(text)} is not an https URL", remedy)
+        raise invalid(f"{shown} is not an https URL", remedy)
     if not _is_host(host) or url.port == 0:
-        raise UnfitError(f"{quoted(text)} names no host that can be", remedy)
+        raise invalid(f"{shown} names no host that can be", remedy)
     if url.query or url.fragment or "?" in text or "#" in text:
-        raise UnfitError(f"{quoted(text)} has a query or a fragment", remedy)
+        raise invalid(f"{shown} has a query or a fragment", remedy)
     if re.search(r"/\.{1,2}(/|\Z)", url.path):  # they would be resolved, and the plan would not show what is sent
-        raise UnfitError(f"{quoted(text)} has dots for a path segment", remedy)
+        raise invalid(f"{shown} has dots for a path segment", remedy)
     if url.scheme == "http" and not _is_loopback(host):
-        raise UnfitError(f"{quoted(text)} would send tokens in the clear", f"{remedy}; http goes to loopback only")
-    return (url.scheme + text[len(url.scheme) :]).rstrip("/")  # in lower case, as a connection compares it
+        raise invalid(f"{shown} would send tokens in the clear", f"{remedy}; http goes to loopback only")
+    return (url.scheme + text[len(url.scheme) :]).rstrip("/")  # the scheme in lower case, as a connection compares it
 
 
 def _is_host(host: str) -> bool:
-    """Whether it is an address or a name as DNS has them; an underscore is no rarity there."""
+    """Whether it is an address or a name in DNS, where underscores are no rarity."""
     if len(host) > 253:
         return False
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        return all(_LABEL.match(label) for label in host.removesuffix(".").split("."))
+        label = re.compile(r"(?!-)[A-Za-z0-9_-]{1,63}(?<!-)")
+        return all(label.fullmatch(part) for part in host.removesuffix(".").split("."))
     return True
 
 
@@ -99,54 +92,40 @@ def _is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
-def origin_of(url: SplitResult) -> str:
-    """As browsers and Cloud Run write it: in lower case, without the port that goes without saying."""
-    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
-    standard = {"https": 443, "http": 80}[url.scheme]
-    return f"{url.scheme}://{host}" + (f":{url.port}" if url.port not in {None, standard} else "")
+EngineUrl = Annotated[str, AfterValidator(_check_engine_url)]
+"""https, or http to loopback; without user, query, fragment, and a slash at its end."""
 
 
-def time_zone(text: str) -> ZoneInfo:
+def origin_of(url: str) -> str:
+    """The origin of an engine's URL as browsers and Cloud Run write it: in lower case, without the default port."""
+    parts = urlsplit(url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    default = {"https": 443, "http": 80}[parts.scheme]
+    return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port not in {None, default} else "")
+
+
+def _check_runs_uri(text: str) -> str:
+    if "://" in text and not re.match(r"gs://[^/]", text):
+        remedy = "set it to gs://BUCKET/PREFIX or to a directory"
+        raise invalid(f"{_without_secrets(text)} is no place to write to", remedy)
+    return text
+
+
+RunsUri = Annotated[str, AfterValidator(_check_runs_uri)]
+
+
+def _parse_time_zone(text: str) -> ZoneInfo:
     try:
         return ZoneInfo(text)
     except (ValueError, OSError, LookupError):  # what zoneinfo raises depends on how the name is wrong
-        raise UnfitError(f"{quoted(text)} is not a time zone", "set it to an IANA name such as Asia/Shanghai") from None
+        raise invalid(f"{quoted(text)} is not a time zone", "set it to an IANA name such as Asia/Shanghai") from None
 
 
-def run_date(text: str, today: date) -> str:
-    if text == "today":
-        return today.isoformat()
-    if not is_date(text):
-        raise UnfitError(f"{quoted(text)} is not a date", "write YYYY-MM-DD, or today")
-    return text
-
-
-def is_run_id(text: str) -> bool:
-    """Whether it can name a run: it is a part of names in storage."""
-    return _RUN_ID.match(text) is not None
-
-
-def run_id(text: str) -> str:
-    if not is_run_id(text):
-        raise UnfitError(
-            f"{quoted(text)} is not a run id", "use up to 128 letters, digits, dots, dashes and underscores"
-        )
-    return text
-
-
-def service_account(text: str) -> str:
-    if not _SERVICE_ACCOUNT.match(text):
-        raise UnfitError(f"{quoted(text)} is not a service account", "set it to the account's e-mail address")
-    return text
-
-
-def one_task(text: str) -> None:
-    if text != "1":
-        raise UnfitError(f"is {quoted(text)}", "run the job with one task: the barrier holds only inside one process")
+TimeZone = Annotated[ZoneInfo, BeforeValidator(_parse_time_zone)]
 
 
 def is_date(text: str) -> bool:
-    """Whether it is a day of the calendar in exactly that form (`date.fromisoformat` alone takes others as well)."""
+    """Whether it is a day of the calendar, written YYYY-MM-DD (`date.fromisoformat` alone takes other forms too)."""
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         return False
     try:
@@ -156,32 +135,87 @@ def is_date(text: str) -> bool:
     return True
 
 
+def _check_run_date(text: str) -> str:
+    if text != "today" and not is_date(text):
+        raise invalid(f"{quoted(text)} is not a date", "write YYYY-MM-DD, or today")
+    return text
+
+
+RunDate = Annotated[str, AfterValidator(_check_run_date)]
+
+
+def is_run_id(text: str) -> bool:
+    """Whether it can name a run: it becomes a part of names in storage."""
+    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", text) is not None
+
+
+def _check_run_id(text: str) -> str:
+    if not is_run_id(text):
+        remedy = "use up to 128 letters, digits, dots, dashes and underscores"
+        raise invalid(f"{quoted(text)} is not a run id", remedy)
+    return text
+
+
+RunId = Annotated[str, AfterValidator(_check_run_id)]
+
+
+def _check_service_account(text: str) -> str:
+    if not re.fullmatch(r"[^@\s]+@[^@\s]+", text):
+        raise invalid(f"{quoted(text)} is not a service account", "set it to the account's e-mail address")
+    return text
+
+
+ServiceAccount = Annotated[str, AfterValidator(_check_service_account)]
+
+
+def _parse_task_count(text: str) -> int:
+    if text != "1":
+        raise invalid(f"is {quoted(text)}", "run the job with one task: the barrier holds only inside one process")
+    return 1
+
+
+TaskCount = Annotated[int, BeforeValidator(_parse_task_count)]
+
+
+# --- config objects: strings of JSON, and whatever else it can hold ---
+
 ID_LIMIT = 64
-
-
-_RESERVED = {"ticker": "the id of the entry", "date_str": "the date of the entry, or RUN_DATE,"}
-
-
-def _check_whole(text: str) -> None:
-    """JSON can escape one half of a surrogate pair, which no request can carry."""
-    if any(unicodedata.category(char) == "Cs" for char in text):
-        raise invalid(f"{quoted(text)} holds half a character", "write whole characters")
+"""Characters of an id."""
 
 
 def _check_id(text: str) -> str:
     """An id becomes a path segment or a parameter: what could be taken for more than that is refused."""
-    _check_whole(text)
+    _refuse_half_characters(text)
     if not text.strip():
         raise invalid("is blank", "write an id")
     if text in {".", ".."} or any(char in "/\\" or unicodedata.category(char) in {"Cc", "Zl", "Zp"} for char in text):
-        raise invalid(
-            f"{quoted(text)} cannot be an id", "leave out slashes, backslashes and control characters; no . or .."
-        )
+        remedy = "leave out slashes, backslashes and control characters; no . or .."
+        raise invalid(f"{quoted(text)} cannot be an id", remedy)
     if text != text.strip():
         raise invalid(f"{quoted(text)} has spaces around it", "remove them")
     if len(text) > ID_LIMIT:
         raise invalid(f"{quoted(text)} is longer than {ID_LIMIT} characters", "shorten it")
     return text
+
+
+def _refuse_half_characters(text: str) -> None:
+    """JSON can escape one half of a surrogate pair, which no request can carry."""
+    if any(unicodedata.category(char) == "Cs" for char in text):
+        raise invalid(f"{quoted(text)} holds half a character", "write whole characters")
+
+
+Id = Annotated[str, AfterValidator(_check_id)]
+"""Of a target, a card type or a topic."""
+
+
+def _check_text(text: str) -> str:
+    _refuse_half_characters(text)
+    if not text.strip():
+        raise invalid("is blank", "write a value or remove it")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_check_text)]
 
 
 def _check_date(text: str) -> str:
@@ -190,17 +224,18 @@ def _check_date(text: str) -> str:
     return text
 
 
+Date = Annotated[str, AfterValidator(_check_date)]
+
+
 def _check_parameter(name: str) -> str:
-    if name in _RESERVED:
-        raise invalid(f"{quoted(name)} is set by the job", f"remove it: {_RESERVED[name]} is what is sent")
+    sent = {"ticker": "the id of the entry", "date_str": "the date of the entry, or RUN_DATE,"}
+    if name in sent:
+        raise invalid(f"{quoted(name)} is set by the job", f"remove it: {sent[name]} is what is sent")
     return _check_text(name)
 
 
-def _check_text(text: str) -> str:
-    _check_whole(text)
-    if not text.strip():
-        raise invalid("is blank", "write a value or remove it")
-    return text
+Parameter = Annotated[str, AfterValidator(_check_parameter)]
+"""The name of a query parameter that an entry adds to its cards."""
 
 
 def _check_scalar(value: object) -> object:
@@ -208,20 +243,9 @@ def _check_scalar(value: object) -> object:
     if not isinstance(value, str | int | float):  # a bool is an int
         raise invalid("is not a string, a number or a boolean", "write one of these")
     if isinstance(value, str):
-        _check_whole(value)
+        _refuse_half_characters(value)
     return value
 
 
-Id = Annotated[str, AfterValidator(_check_id)]
-
-
-Date = Annotated[str, AfterValidator(_check_date)]
-
-
-Text = Annotated[str, AfterValidator(_check_text)]
-
-
-Parameter = Annotated[str, AfterValidator(_check_parameter)]
-
-
 Scalar = Annotated[Any, BeforeValidator(_check_scalar)]
+"""A query parameter's value."""

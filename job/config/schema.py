@@ -1,4 +1,4 @@
-"""What the config objects look like, each by itself, in the forms of the system that the engines serve."""
+"""The schema of the config objects, each by itself, in the forms of the system that the engines serve."""
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
@@ -12,41 +12,19 @@ class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class EngineControl(StrictModel):
-    """engine_control.json: which data engines run."""
-
-    run_financials_engine: bool = True
-    run_trading_engine: bool = True
-    run_news_engine: bool = True
-
-
-class RunEngines(StrictModel):
-    """run_engines of one target: what it says overrides engine_control.json."""
-
-    financials: bool | None = None
-    trading: bool | None = None
-    news: bool | None = None
-
-
 class CardTypeEntry(StrictModel):
-    """An entry of the longer form of card_types.json."""
+    """An entry of the long form of card_types.json."""
 
     name: Id
     enabled: bool = True
 
 
-class LlmChoice(StrictModel):
-    """Which LLM makes a card."""
+class RunEngines(StrictModel):
+    """`run_engines` of one target, which overrides engine_control.json."""
 
-    backend: Text | None = None
-    model_name: Text | None = None
-
-
-class LlmConfig(StrictModel):
-    """llm_config.json."""
-
-    default: LlmChoice = LlmChoice()
-    tasks: dict[Text, LlmChoice] = {}
+    financials: bool | None = None
+    trading: bool | None = None
+    news: bool | None = None
 
 
 class TargetEntry(StrictModel):
@@ -62,19 +40,31 @@ class TargetEntry(StrictModel):
     run_engines: RunEngines | None = None
 
 
+class EngineControl(StrictModel):
+    """engine_control.json: which data engines run."""
+
+    run_financials_engine: bool = True
+    run_trading_engine: bool = True
+    run_news_engine: bool = True
+
+
+class LlmChoice(StrictModel):
+    """Which LLM makes a card."""
+
+    backend: Text | None = None
+    model_name: Text | None = None
+
+
+class LlmConfig(StrictModel):
+    """llm_config.json: the LLM of every card type, and of those in `tasks` another one."""
+
+    default: LlmChoice = LlmChoice()
+    tasks: dict[Text, LlmChoice] = {}
+
+
 IDS = TypeAdapter(list[Id], config=ConfigDict(strict=True))
-
-
 CARD_TYPES = TypeAdapter(list[CardTypeEntry], config=ConfigDict(strict=True))
-
-
 SIMPLE_TARGETS = TypeAdapter(dict[Id, list[Id]], config=ConfigDict(strict=True))
-
-
 FULL_TARGETS = TypeAdapter(list[TargetEntry], config=ConfigDict(strict=True))
-
-
 ENGINE_CONTROL_MODEL = TypeAdapter(EngineControl)
-
-
 LLM_CONFIG_MODEL = TypeAdapter(LlmConfig)

@@ -1,4 +1,4 @@
-"""JSON from outside, read without mercy: what another reader would take differently is a fault."""
+"""JSON from outside, read strictly: what another reader could take differently is a fault."""
 
 import json
 import math
@@ -10,12 +10,26 @@ from job.text import quoted
 SIZE_LIMIT = 16 * 2**20
 """Bytes of one config object: some 50,000 targets of the full form."""
 
+ENTRIES_LIMIT = 100_000
+"""Entries of one config object."""
+
+VALUES_LIMIT = 1_000_000
+"""Values of one config object at any depth: as many faults would take some 400 MiB to find."""
+
+
+class UnreadableError(Exception):
+    """The document holds no usable value. Has the fault."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
 
 def parse(name: str, data: bytes) -> object:
     """The value that the document holds.
 
-    Raises `UnreadableError` for what is not UTF-8, not JSON (NaN and infinities are not), nested beyond all reason, too
-    large, or has the same key twice in one object, of which one would be lost in silence.
+    Raises `UnreadableError` for what is not UTF-8, is not JSON (NaN and infinities are not), is nested too deep, is
+    larger than the limits above, or has a key twice in one object, so that one of the two would be lost in silence.
     """
     if len(data) > SIZE_LIMIT:
         raise UnreadableError(Fault(name, f"is larger than {SIZE_LIMIT >> 20} MiB", "write the object that is meant"))
@@ -38,15 +52,9 @@ def parse(name: str, data: bytes) -> object:
         raise UnreadableError(Fault(where, f"is not JSON ({error.msg})", "correct it")) from None
     except _NotJsonError as error:
         raise UnreadableError(Fault(name, str(error), "correct it")) from None
+    if excess := _excess(value):
+        raise UnreadableError(Fault(name, excess, "write the object that is meant"))
     return value
-
-
-class UnreadableError(Exception):
-    """The document holds no value. Has the fault."""
-
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(str(fault))
-        self.fault = fault
 
 
 class _NotJsonError(ValueError):
@@ -79,16 +87,8 @@ def _int(text: str) -> int:
     return int(text)
 
 
-ENTRIES_LIMIT = 100_000
-"""Entries of one object."""
-
-
-VALUES_LIMIT = 1_000_000
-"""Values of one object at any depth: as many faults would take some 400 MiB to find."""
-
-
-def oversized(value: object) -> str | None:
-    """What makes a document junk before its shape is looked at: sizes that nobody means."""
+def _excess(value: object) -> str | None:
+    """Which limit the value exceeds."""
     if isinstance(value, list | dict) and len(value) > ENTRIES_LIMIT:
         return f"has more than {ENTRIES_LIMIT:,} entries"
     count, rest = 0, [value]

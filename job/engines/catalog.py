@@ -1,32 +1,38 @@
-"""engines.catalog."""
+"""The four engines as data: what they are called, what they make, and the defaults of their variables."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Literal
 
 EngineName = Literal["financial", "trading", "news", "qa"]
-
-
 DataEngineName = Literal["financial", "trading", "news"]
-
-
 Kind = Literal["equity", "topic", "person"]
+"""What a target is."""
 
 
+@dataclass(frozen=True, slots=True)
+class EngineSpec:
+    """What the job knows of one engine without being told."""
+
+    title: str
+    unit: str
+    """What the engine makes, in the singular: target or card."""
+    timeout: float
+    """Seconds for one attempt."""
+    concurrency: int
+    """Calls in flight at the most."""
+    batch_size: int = 1
+    """Tickers a call; 1 if the engine takes no batches."""
+    is_costly: bool = False
+    """Whether each success costs money, so that the second answer that denies success is believed."""
+
+
+ENGINES: Mapping[EngineName, EngineSpec] = {
+    "financial": EngineSpec("Financial engine", "target", timeout=900, concurrency=4, batch_size=5),
+    "trading": EngineSpec("Trading engine", "target", timeout=900, concurrency=4, batch_size=5),
+    "news": EngineSpec("News engine", "target", timeout=300, concurrency=8),
+    "qa": EngineSpec("QA engine", "card", timeout=300, concurrency=16, is_costly=True),
+}
 DATA_ENGINES: tuple[DataEngineName, ...] = ("financial", "trading", "news")
-
-
-ALL_ENGINES: tuple[EngineName, ...] = (*DATA_ENGINES, "qa")
-
-
-TIMEOUT_DEFAULT: dict[EngineName, float] = {"financial": 900, "trading": 900, "news": 300, "qa": 300}
-
-
-CONCURRENCY_DEFAULT: dict[EngineName, int] = {"financial": 4, "trading": 4, "news": 8, "qa": 16}
-
-
-ATTEMPTS_DEFAULT = 4
-
-
-BATCH_SIZE_DEFAULT = 5
-
-
-TITLES = {"financial": "Financial engine", "trading": "Trading engine", "news": "News engine", "qa": "QA engine"}
+ALL_ENGINES: tuple[EngineName, ...] = tuple(ENGINES)
+TITLES: Mapping[str, str] = {name: engine.title for name, engine in ENGINES.items()}

@@ -10,6 +10,7 @@ import trio
 from job.config.environment import EngineSettings
 from job.engines.answers import judge
 from job.engines.calls import BATCHES, METHOD, Call
+from job.engines.catalog import ENGINES
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.engines.transport import Connection, TokenError, TokenProvider, TransportError
 from job.execution.events import AttemptEnded, AttemptStarted, CallFinished, EventHandler, FailedAttempt
@@ -96,7 +97,7 @@ class Executor:
                 self._interrupted(pending)
 
     def _pending(self, call: Call) -> PendingCall:
-        policy = RetryPolicy(self._settings.attempts, self._settings.timeout, is_costly=call.engine == "qa")
+        policy = RetryPolicy(self._settings.attempts, self._settings.timeout, ENGINES[call.engine].is_costly)
         return PendingCall(call, RetryState(policy), self._context.run.traceparent())
 
     async def _work(self, queue: WorkQueue[PendingCall]) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from job.cli.main import main
 from job.execution.outcome import ExitCode
+
+NOTICE = "CONFIG_URL: is not a variable of the job, which ignores it; did you mean CONFIG_URI?"
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +25,27 @@ def test_every_command_says_what_is_wrong_with_the_configuration(
     assert main(arguments) == ExitCode.USAGE
     out, err = capfd.readouterr()
     assert "CONFIG_URI: is not set; set it to gs://BUCKET/PREFIX or to a directory" in out + err
+
+
+@pytest.mark.parametrize("arguments", [["run"], ["resume", "night"]])
+def test_a_misspelt_variable_is_noticed_in_the_log(
+    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CONFIG_URL", "/config")
+    assert main(arguments) == ExitCode.USAGE
+    first = json.loads(capfd.readouterr().out.splitlines()[0])
+    assert (first["event"], first["severity"]) == ("config.noticed", "NOTICE")
+    assert first["message"] == NOTICE
+
+
+@pytest.mark.parametrize(("arguments", "line"), [(["plan"], NOTICE), (["check"], f"! {NOTICE}")])
+def test_a_misspelt_variable_is_noticed_before_the_faults(
+    arguments: list[str], line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CONFIG_URL", "/config")
+    assert main(arguments) == ExitCode.USAGE
+    out, err = capfd.readouterr()
+    assert (out + err).splitlines()[0] == line
 
 
 @pytest.mark.parametrize(

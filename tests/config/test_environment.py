@@ -132,6 +132,7 @@ URL = "set it to the engine's https URL"
         ("IMPERSONATE_SERVICE_ACCOUNT", "me", '"me" is not a service account; set it to the account\'s e-mail address'),
         ("CLOUD_RUN_TASK_COUNT", "2", 'is "2"; run the job with one task: the barrier holds only inside one process'),
         ("CONFIG_URI", "/a\udcff", '"/a\\udcff" holds what cannot be printed; correct it or unset it'),
+        ("QA_ENGINE_AUDIENCE", "a\x1b", '"a\\u001b" holds what cannot be printed; correct it or unset it'),
         ("RUN_ID", "a\x1b", '"a\\u001b" holds what cannot be printed; correct it or unset it'),
     ],
 )
@@ -145,6 +146,14 @@ def test_a_password_in_a_url_is_never_shown(start: str, rest: str) -> None:
     (fault,) = faults(QA_ENGINE_URL=start + rest)
     assert fault.startswith("QA_ENGINE_URL: holds a user name or password; ")
     assert "secret" not in fault
+
+
+@pytest.mark.parametrize("name", ["QA_ENGINE_URL", "RUNS_URI", "CONFIG_URI"])
+@pytest.mark.parametrize(
+    "value", ["https://me:secret\x1b@qa", "https://me:sec/secret@qa:x", "me:secret@qa", "s3://secret@a"]
+)
+def test_nothing_before_an_at_sign_is_shown(name: str, value: str) -> None:
+    assert "secret" not in "".join(faults(**{name: value}))
 
 
 def test_all_faults_are_told_at_once() -> None:
@@ -241,3 +250,65 @@ def test_hypothesis_reaches_what_is_good() -> None:
     }
     engines = read(**variables).engines
     assert (engines["qa"].timeout, engines["qa"].concurrency, engines["trading"].attempts) == (2.5, 7, 1)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("QA_ENGINE_CONCURENCY", "QA_ENGINE_CONCURRENCY"),
+        ("FINANCIAL_ENGINE_URI", "FINANCIAL_ENGINE_URL"),
+        ("TRADING_ENGINE_BATCHSIZE", "TRADING_ENGINE_BATCH_SIZE"),
+        ("NEWS_ENGINE_BATCH_SIZE", None),
+        ("QA_ENGINE_KEY", None),
+        ("RUN_DEADLINE", "RUN_DEADLINE_SECONDS"),
+        ("RUN_TIMEZONE", "RUN_TIME_ZONE"),
+        ("RUNS_URL", "RUNS_URI"),
+        ("RUN_URI", "RUNS_URI"),
+        ("CONFIG_URL", "CONFIG_URI"),
+    ],
+)
+def test_a_variable_that_begins_like_ours_is_noticed(name: str, meant: str | None) -> None:
+    notice = f"{name}: is not a variable of the job, which ignores it"
+    assert read(**{name: "1"}).notices == (f"{notice}; did you mean {meant}?" if meant else notice,)
+    assert read(**{name: " "}).notices == ()
+
+
+def test_variables_of_others_are_not_noticed() -> None:
+    names = ["CLOUD_RUN_JOB", "CLOUD_RUN_TASK_INDEX", "RUNNER_OS", "RUN_AS_ROOT", "RUN_LOCAL_RUNS", "RUNS_BUCKET"]
+    names += ["CONFIG_SITE", "CONFIG_BUCKET", "CONFIG_SHELL", "ENGINE_URL", "MY_QA_ENGINE_URL", "QA_ENGINE_", "RUN"]
+    names += ["QA_ENGINE_\x1b", "QA_ENGINE_\N{BLACK STAR}", f"QA_ENGINE_{'A' * 1000}"]
+    assert read(**dict.fromkeys(names, "1")).notices == ()
+
+
+def test_what_is_misspelt_is_noticed_beside_the_faults() -> None:
+    settings, found = read_settings({"CONFIG_URL": "/config", "QA_ENGINE_URL": "x"}, NOW)
+    assert [fault.where for fault in found] == ["CONFIG_URI", "QA_ENGINE_URL"]
+    assert len(settings.notices) == 1
+
+
+def test_settings_that_are_faulty_are_those_of_what_is_sound() -> None:
+    settings, found = read_settings(
+        {"RUN_TIME_ZONE": "x", "RUN_DATE": "today", "QA_ENGINE_TIMEOUT": "x"}
+        | {
+            "QA_ENGINE_CONCURRENCY": "3",
+            "QA_ENGINE_URL": "http://localhost:1",
+            "RUN_ID": "/",
+            "CLOUD_RUN_EXECUTION": "e",
+        },
+        NOW,
+    )
+    assert [fault.where for fault in found] == ["CONFIG_URI", "RUN_TIME_ZONE", "QA_ENGINE_TIMEOUT", "RUN_ID"]
+    assert settings.run_date == "2026-11-24"
+    assert (settings.run_id, settings.run_date_is_explicit) == ("e", False)
+    qa = settings.engines["qa"]
+    assert (qa.url, qa.audience, qa.timeout, qa.concurrency) == ("http://localhost:1", "http://localhost:1", 300, 3)
+
+
+def test_a_run_date_that_is_faulty_contradicts_no_record() -> None:
+    assert read(RUN_DATE="2026-11-24").run_date_is_explicit
+    assert not read(RUN_DATE="today").run_date_is_explicit
+    assert not read_settings({"RUN_DATE": "x"}, NOW)[0].run_date_is_explicit
+
+
+def test_the_name_of_a_field_is_no_variable() -> None:
+    assert read(engines="x", notices="x", run_date_is_explicit="x", config_uri="x", name="x") == read()

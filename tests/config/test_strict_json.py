@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.config.strict_json import SIZE_LIMIT, UnreadableError, parse
+from job.config.strict_json import ENTRIES_LIMIT, SIZE_LIMIT, UnreadableError, parse
 
 MEANT = "write the object that is meant"
 
@@ -33,6 +33,8 @@ MEANT = "write the object that is meant"
         (b"x" * 20_000_000, f"o.json: is larger than 16 MiB; {MEANT}"),
         (b"[" * (SIZE_LIMIT + 1), f"o.json: is larger than 16 MiB; {MEANT}"),
         (b"[" * SIZE_LIMIT, f"o.json: is nested too deep; {MEANT}"),
+        (b"[" + b"1," * ENTRIES_LIMIT + b"1]", f"o.json: has more than 100,000 entries; {MEANT}"),
+        (b"[" + b"[1,1,1,1,1,1,1,1,1,1,1]," * 90_000 + b"1]", f"o.json: has more than 1,000,000 values; {MEANT}"),
     ],
 )
 def test_what_is_refused_and_in_which_words(data: bytes, fault: str) -> None:

@@ -7,10 +7,11 @@ import shlex
 import subprocess
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from job.config.environment import read_settings
+from job.config.environment import ENGINE_VARIABLES, VARIABLES, Settings, read_settings
 from tests.simulators.job import ROOT
 from tests.simulators.world import open_world
 from tests.support.runs import CONFIG
@@ -88,24 +89,55 @@ def test_every_other_command_is_of_a_tool_that_the_steps_ask_for() -> None:
     assert others <= OURS_ELSEWHERE
 
 
-class Asked(dict[str, str]):
-    """An environment that remembers what it was asked for."""
+VARIABLES_TABLE = ROOT / "README.md"
+"""The page that has the table of variables."""
+DEFAULTS_IN_WORDS = {
+    "CONFIG_URI": "required",
+    "RUN_ID": "the execution's name, else made up",
+    "ENGINE_URL": "required where the plan uses the engine",
+    "ENGINE_AUDIENCE": "the URL's origin",
+    "CLOUD_RUN_": "set by Cloud Run",
+}
+"""By a part of the variables' names."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
 
-    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]
-        self.names.add(name)
-        return default
+def defaults() -> dict[str, object]:
+    """Every variable as it is declared, and what is taken if it is not set."""
+    settings, _ = read_settings({}, datetime.now(UTC))
+    found = {
+        field.validation_alias: getattr(settings, name)
+        for name, field in Settings.model_fields.items()
+        if isinstance(field.validation_alias, str)
+    }
+    for engine, variables in ENGINE_VARIABLES.items():
+        found |= {name: getattr(settings.engines[engine], field) for field, name in variables.items()}
+    return found
+
+
+def as_told(names: list[str]) -> str:
+    """The default of these variables as the table tells it."""
+    for part, words in DEFAULTS_IN_WORDS.items():
+        if all(part in name for name in names):
+            return words
+    values = [defaults()[name] for name in names]
+    told = [
+        f"`{value}`" if isinstance(value, ZoneInfo) else "none" if value is None else f"{value:g}" for value in values
+    ]
+    return told[0] if len(set(told)) == 1 else ", ".join(told)
 
 
 def test_the_table_of_variables_is_that_of_the_job() -> None:
-    asked = Asked()
-    read_settings(asked, datetime.now(UTC))
-    table = README.partition("<!-- variables -->")[2].partition("<!-- /variables -->")[0]
-    told = {name for row in re.findall(r"^\|(.*?)\|", table, re.MULTILINE) for name in re.findall(r"`([A-Z_]+)`", row)}
-    assert told == asked.names
+    text = VARIABLES_TABLE.read_text(encoding="utf-8")
+    table = text.partition("<!-- variables -->")[2].partition("<!-- /variables -->")[0]
+    rows = [
+        (re.findall(r"`([A-Z_]+)`", names), default)
+        for names, default in re.findall(r"^\| (.*?) \| (.*?) \|", table, re.MULTILINE)
+        if "`" in names
+    ]
+    assert sorted(name for names, _ in rows for name in names) == sorted(defaults()), "each once"
+    assert sorted(defaults()) == sorted(VARIABLES)
+    for names, default in rows:
+        assert default == as_told(names), names
 
 
 @pytest.mark.parametrize("code", [0, 1, 2, 3, 4, 70, 75, 130, 143])

@@ -149,6 +149,7 @@ class Connection:
 
 def engine_settings(name: EngineName, **changes: Any) -> EngineSettings:
     given: dict[str, Any] = {
+        "name": name,
         "url": f"https://{name}",
         "audience": f"https://{name}",
         "timeout": 300.0,
@@ -156,7 +157,7 @@ def engine_settings(name: EngineName, **changes: Any) -> EngineSettings:
         "attempts": 4,
         "batch_size": 2 if name in {"financial", "trading"} else 1,
     }
-    return EngineSettings(**(given | changes))
+    return EngineSettings.model_construct(**(given | changes))
 
 
 def target(

@@ -2,13 +2,12 @@
 
 import re
 import tomllib
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from job.config.environment import read_settings
-from job.engines.catalog import ALL_ENGINES, ATTEMPTS_DEFAULT, TIMEOUT_DEFAULT
+from job.config.environment import VARIABLES, read_settings
+from job.engines.catalog import ALL_ENGINES
 from tests.deploy.terraform.command import ROOT, Terraform
 from tests.deploy.terraform.sample import EVERYTHING, OPERATORS, environment, resources
 
@@ -126,31 +125,13 @@ def test_only_that_gives_rights(everything: dict[str, Any]) -> None:
 # --- the seam: what Terraform sets is what the job reads ---
 
 
-class Watched(dict[str, str]):
-    """An environment that remembers what it was asked for."""
-
-    def __init__(self, values: dict[str, str]) -> None:
-        super().__init__(values)
-        self.asked: set[str] = set()
-
-    def get(self, name: str, default: Any = None) -> Any:
-        self.asked.add(name)
-        return super().get(name, default)
-
-    def __getitem__(self, name: str) -> str:
-        self.asked.add(name)
-        return super().__getitem__(name)
-
-    def __iter__(self) -> Iterator[str]:
-        raise AssertionError("the job reads variables by their names")
-
-
 def test_the_job_reads_what_terraform_sets(everything: dict[str, Any]) -> None:
-    variables = Watched(environment(everything))
-    _, faults = read_settings(variables, datetime.now(UTC))
+    given = environment(everything)
+    settings, faults = read_settings(given, datetime.now(UTC))
     assert faults == []
-    assert variables.asked - BY_HAND - PLATFORM == set(variables.keys()) - LIBRARIES
-    assert variables.asked >= BY_HAND | PLATFORM, "they are read no more"
+    assert settings.notices == ()
+    assert set(VARIABLES) - BY_HAND - PLATFORM == given.keys() - LIBRARIES
+    assert set(VARIABLES) >= BY_HAND | PLATFORM, "they are read no more"
 
 
 def test_the_job_understands_it(everything: dict[str, Any]) -> None:
@@ -177,7 +158,8 @@ def test_the_defaults_that_terraform_reckons_with_are_the_jobs() -> None:
     assert written
     # Each line is TOML as it stands, spaces aside.
     assert tomllib.loads(re.sub(r"^ +", "", written[1], flags=re.MULTILINE)) == {
-        name: {"timeout_seconds": TIMEOUT_DEFAULT[name], "attempts": ATTEMPTS_DEFAULT} for name in ALL_ENGINES
+        name: {"timeout_seconds": engine.timeout, "attempts": engine.attempts}
+        for name, engine in read_settings({}, datetime.now(UTC))[0].engines.items()
     }
 
 
