@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from terraform.guard import refusals
+from terraform.tools.guard import refusals
 from tests.deploy.terraform.command import Terraform
 from tests.deploy.terraform.sample import EVERYTHING, LITTLE, NEXT_IMAGE, OPERATORS
 
