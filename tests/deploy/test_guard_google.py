@@ -169,7 +169,7 @@ def test_a_merge_may_not_change_what_a_job_may(change: Callable[[Edit], object],
     assert "image" not in found
 
 
-# --- what is known only after the apply ---
+# --- what is unknown until the apply ---
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_merge_may_not_change_what_a_job_may(change: Callable[[Edit], object],
         *("template", "client", "project", "id", "brand_new", "effective_labels", "labels"),
     ],
 )
-def test_a_job_that_only_the_apply_will_tell_is_refused(name: str) -> None:
+def test_an_unknown_attribute_of_a_job_is_refused(name: str) -> None:
     """Labels and the like may change, but to values that a plan shows."""
     plan = update(guard.JOB, JOB, lambda job: job, ANSWERS | {name: True})
     (found,) = guard.refusals(plan)
@@ -205,7 +205,7 @@ def test_a_job_that_only_the_apply_will_tell_is_refused(name: str) -> None:
         (lambda job: container(job).update(args=[None]), {"containers": [{"args": [True]}]}, "containers.args"),
     ],
 )
-def test_a_part_of_a_job_that_only_the_apply_will_tell_is_refused(
+def test_an_unknown_attribute_of_a_jobs_template_is_refused(
     change: Callable[[Edit], object], unknown: Edit, name: str
 ) -> None:
     (found,) = guard.refusals(update(guard.JOB, JOB, change, {"template": [{"template": [unknown]}]}))
@@ -213,14 +213,14 @@ def test_a_part_of_a_job_that_only_the_apply_will_tell_is_refused(
 
 
 @pytest.mark.parametrize("name", ["http_target", "schedule", "deletion_policy", "name", "pubsub_target"])
-def test_a_schedule_that_only_the_apply_will_tell_is_refused(name: str) -> None:
+def test_an_unknown_attribute_of_a_schedule_is_refused(name: str) -> None:
     plan = update(guard.SCHEDULE, SCHEDULE, lambda schedule: schedule, {"state": True, name: True})
     (found,) = guard.refusals(plan)
     assert found.startswith(f"{ADDRESSES[guard.SCHEDULE]}: {name} would be known only after the apply. ")
 
 
 @pytest.mark.parametrize("name", ["source", "content", "bucket", "metadata", "detect_md5hash"])
-def test_a_config_object_that_only_the_apply_will_tell_is_refused(name: str) -> None:
+def test_an_unknown_attribute_of_a_config_object_is_refused(name: str) -> None:
     plan = object_plan()
     plan["resource_changes"][0]["change"]["after_unknown"] |= {name: True}
     plan["resource_changes"][0]["change"]["after"] |= {name: None}
