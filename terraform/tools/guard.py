@@ -90,7 +90,7 @@ FOREIGN_IMAGE = "{address}: {attribute} would be {image!r}. Deploy an image of t
 NO_REGISTRY = "{address}: {attribute} cannot be checked, as the state has no {registry}. A person must apply this plan."
 LOST_EDIT = (
     "{address}: content was edited in the bucket, and the edit would be lost. "
-    "`make config-diff` shows it, `make config-pull` brings it into the repository."
+    "`make config-diff` shows it; `make config-pull` brings it into the repository, to be committed."
 )
 INCOMPLETE = (
     "the plan: {attribute} says that it is not complete. Correct what Terraform reports and start the build again."
@@ -108,10 +108,7 @@ def refusals(plan: Plan) -> list[str]:
     found += [
         LOST_EDIT.format(address=one.address)
         for one in config_objects(plan)
-        if re.fullmatch(ADDRESSES[OBJECT], one.address)
-        and one.md5
-        and one.written is not None
-        and one.md5 != _md5(one.written)
+        if one.md5 and one.written is not None and one.md5 != _md5(one.written)
     ]
     # An incomplete plan says nothing about the rest, and invocations of actions stand beside the changes of resources.
     incomplete = {
@@ -134,8 +131,8 @@ def _own_image(plan: Plan) -> str | None:
 
     Only the managed resources of `prior_state` can be trusted here: they are what somebody with the rights applied
     before, as Google shows it now. Variables, outputs and planned values come from the commit that is to be judged, and
-    so do the outputs in `prior_state`, which Terraform has computed anew. What a commit puts into the state
-    by `import` or `moved` is refused as such.
+    so do the outputs in `prior_state`, which Terraform computes again for each plan. A commit could add to these
+    resources by `import` or `moved`, and both are refused.
     """
     prior = plan.get("prior_state", {}).get("values", {}).get("root_module", {})
     for resource in prior.get("resources", ()):
