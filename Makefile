@@ -125,12 +125,12 @@ CONFIG_URI ?= $(shell terraform -chdir=terraform output -raw config_uri)
 
 .PHONY: config-pull
 config-pull: .venv/ready ## bring the bucket's config into the repository
-	$(BIN)/python -m terraform.config_objects pull '$(CONFIG_URI)'
+	$(BIN)/python -m terraform.tools.config_objects pull '$(CONFIG_URI)'
 
 .PHONY: config-diff
 config-diff: .venv/ready ## show what an apply would overwrite in the bucket
-	$(BIN)/python -m terraform.config_objects diff '$(CONFIG_URI)'
+	$(BIN)/python -m terraform.tools.config_objects diff '$(CONFIG_URI)'
 
 .PHONY: config-guard
 config-guard: .venv/ready
-	terraform -chdir=terraform show -json '$(abspath $(PLAN))' | OVERWRITE=$(OVERWRITE) $(BIN)/python -m terraform.config_objects guard
+	terraform -chdir=terraform show -json '$(abspath $(PLAN))' | OVERWRITE=$(OVERWRITE) $(BIN)/python -m terraform.tools.config_objects guard

@@ -15,6 +15,9 @@ locals {
 
   build_on = length(local.builders) > 0
 
+  # Cloud Build takes a regular expression (RE2), in which an unescaped dot would match any character.
+  branch_pattern = try("^${replace(var.build.branch, "/[\\\\.+*?()|\\[\\]{}^$]/", "\\$0")}$", null)
+
   state_substitutions = {
     _STATE_BUCKET = try(var.build.state_bucket, null)
     _STATE_PREFIX = try(var.build.state_prefix, null)
@@ -193,7 +196,7 @@ resource "google_cloudbuild_trigger" "build" {
   repository_event_config {
     repository = var.build.repository
     push {
-      branch = "^${var.build.branch}$"
+      branch = local.branch_pattern
     }
   }
 
@@ -214,7 +217,7 @@ resource "google_cloudbuild_trigger" "review" {
   repository_event_config {
     repository = var.build.repository
     pull_request {
-      branch          = "^${var.build.branch}$"
+      branch          = local.branch_pattern
       comment_control = "COMMENTS_ENABLED"
     }
   }

@@ -51,8 +51,8 @@ variable "build" {
     error_message = "build.repository: is not a connected repository of this region; write projects/PROJECT/locations/${var.region}/connections/NAME/repositories/NAME, as `gcloud builds repositories list` prints it."
   }
   validation {
-    condition     = var.build == null || can(regex("^[0-9A-Za-z._/-]+$", var.build.branch))
-    error_message = "build.branch: is not the name of a branch."
+    condition     = var.build == null || can(regex("^[0-9A-Za-z_][0-9A-Za-z._+-]*(/[0-9A-Za-z_][0-9A-Za-z._+-]*)*$", var.build.branch))
+    error_message = "build.branch: is not the name of a branch; write the name alone, such as main or release-1.0, not a pattern."
   }
   validation {
     condition     = var.build == null || can(regex("^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$", var.build.state_bucket))

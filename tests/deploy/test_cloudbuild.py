@@ -142,7 +142,7 @@ class Build:
     workspace: Path
     fails: str = ""
     digests: str = DIGEST
-    planned: dict[str, Any] = field(default_factory=lambda: {"format_version": "1.2"})
+    planned: dict[str, Any] = field(default_factory=lambda: {"format_version": "1.2", "resource_changes": []})
 
     def run(self, path: Path) -> tuple[str | None, list[list[str]]]:
         """The step that failed, if one did, and the calls of commands."""

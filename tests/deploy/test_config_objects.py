@@ -1,4 +1,4 @@
-"""The config in the bucket beside that in the repository: nobody's edit gets lost unsaid."""
+"""The config in the bucket and in the repository: no edit is lost in silence."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from terraform import config_objects
-from terraform.guard import OBJECT, Plan
+from terraform.tools import config_objects
+from terraform.tools.plan import OBJECT, Plan
 from tests.simulators.storage import Emulator, emulator_binary, open_emulator
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def test_diff_shows_what_an_apply_would_make_of_the_bucket(
     ]
 
 
-def test_diff_is_silent_where_both_are_the_same(
+def test_diff_is_silent_if_both_are_the_same(
     bucket: Path, repository: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (bucket / "card_types.json").write_text("[]")
@@ -107,7 +107,7 @@ def test_what_cannot_be_done_exits_with_2(arguments: list[str], capsys: pytest.C
 
 @pytest.mark.parametrize("what", ["pull", "diff"])
 def test_before_the_first_apply_there_is_no_bucket(what: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """No output names one, so make gives none; and the folder it was called in is no bucket."""
+    """No output names a bucket yet, so make passes none; the current directory must not stand in for it."""
     assert config_objects.main([what, ""]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -126,7 +126,7 @@ def change(
     resource: str = "owned",
     policy: str | None = None,
 ) -> dict[str, Any]:
-    """An object's change in a plan; contents are those of the state and of the plan."""
+    """Returns an object's change in a plan; the contents are those of the state and of the plan."""
     sides = [
         None if text is None else {"bucket": "cards", "name": name, "content": text, "deletion_policy": policy}
         for text in (before, after)
@@ -181,21 +181,21 @@ async def emulator(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Emulator]:
 
 EACH = """
 import json, sys
-from terraform import config_objects
+from terraform.tools import config_objects
 for plan in json.load(sys.stdin):
     print(config_objects.guard(plan))
 """
 
 
 async def python(*arguments: str, stdin: object = None, **variables: str) -> subprocess.CompletedProcess[bytes]:
-    """Another Python in the repository: the storage library closes its connections with the process."""
+    """Runs another Python in the repository: the storage library closes its connections only when its process ends."""
     environment = {**os.environ, "GOOGLE_CLOUD_PROJECT": "p", **variables}
     run = partial(trio.run_process, cwd=ROOT, env=environment, check=False, capture_stdout=True, capture_stderr=True)
     return await run([sys.executable, *arguments], stdin=json.dumps(stdin).encode())
 
 
 async def test_guard_says_which_edit_would_be_lost(emulator: Emulator) -> None:
-    """All cases at once, each in a bucket of its own, as the library takes half a second to start."""
+    """Tries all cases in one process, each in a bucket of its own, since the library takes half a second to start."""
     plans = []
     for number, (there, planned, _) in enumerate(CASES.values()):
         bucket = f"cards-{number}"
@@ -215,14 +215,16 @@ async def test_guard_says_which_edit_would_be_lost(emulator: Emulator) -> None:
 async def test_overwrite_has_to_be_said(emulator: Emulator, overwrite: str, code: int) -> None:
     await emulator.put("cards", "config/ticker_list.json", EDIT.encode())
     edited = plan(change(["update"], OLD, NEW))
-    done = await python("-m", "terraform.config_objects", "guard", stdin=edited, OVERWRITE=overwrite)
+    done = await python("-m", "terraform.tools.config_objects", "guard", stdin=edited, OVERWRITE=overwrite)
     assert done.returncode == code
 
 
 async def test_pull_from_a_bucket(emulator: Emulator, repository: Path) -> None:
     await emulator.put("cards", "config/ticker_list.json", EDIT.encode())
     await emulator.put("cards", "config/deeper/llm_config.json", NEW.encode())
-    pull = "import sys, pathlib; from terraform import config_objects as it; it.CONFIG = pathlib.Path(sys.argv[1]); "
+    pull = (
+        "import sys, pathlib; from terraform.tools import config_objects as it; it.CONFIG = pathlib.Path(sys.argv[1]); "
+    )
     done = await python("-c", pull + "it.main(sys.argv[2:])", str(repository), "pull", "gs://cards/config")
     assert done.stdout.splitlines()[0] == b"ticker_list.json: changed"
     assert (repository / "ticker_list.json").read_text() == EDIT
@@ -238,6 +240,6 @@ def test_a_bucket_that_is_yet_to_come_is_not_asked(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_is_no_plan_is_never_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for text in ("", '{"resource_changes": [{}]}', '{"resource_changes": 1}'):
+    for text in ("", "{}", '{"resource_changes": [{}]}', '{"resource_changes": 1}'):
         monkeypatch.setattr(sys, "stdin", io.StringIO(text))
         assert config_objects.main(["guard"]) == 2

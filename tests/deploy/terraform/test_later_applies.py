@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from terraform.guard import refusals
+from terraform.tools.guard import refusals
 from tests.deploy.terraform.command import Terraform
 from tests.deploy.terraform.sample import EVERYTHING, LITTLE, NEXT_IMAGE, OPERATORS
 
 
 def applied(terraform: Terraform, root: Path, variables: dict[str, Any]) -> dict[str, list[str]]:
-    """Plans and applies; what changed, as far as anything did, by address."""
+    """Plans and applies; returns the actions of what changed, by address."""
     plan = terraform.plan(root, variables)
     terraform.ask(root, "apply", "-no-color", "test.tfplan")
     return changes(plan)
@@ -27,7 +27,7 @@ def changes(plan: dict[str, Any]) -> dict[str, list[str]]:
 
 
 def edit(config: Path) -> None:
-    """Changes every object, whatever a user has made of the sample, into as valid a one."""
+    """Changes every object into another valid one, whatever a user has made of the sample."""
     for path in config.iterdir():
         path.write_text(path.read_text() + "\n")
 
@@ -41,6 +41,7 @@ def test_a_second_plan_is_empty_and_a_new_image_changes_two_jobs(
     plan = terraform.plan(standing, EVERYTHING | {"image": NEXT_IMAGE})
     assert changes(plan) == {f'google_cloud_run_v2_job.main["{name}"]': ["update"] for name in ("run", "verify")}
     assert refusals(plan) == [], "a merge may ship it"
+    assert plan["planned_values"]["outputs"]["image_name"]["value"] == NEXT_IMAGE.partition("@")[0]
 
 
 @pytest.mark.slow
@@ -59,6 +60,49 @@ def test_a_merge_ships_schedule_and_config_but_no_grant(terraform: Terraform, st
             "google_cloud_run_v2_job_iam_member.operators",
             "google_storage_bucket_iam_member.runs_operators",
         )
+    }
+
+
+def replace(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+@pytest.mark.slow
+def test_a_merge_ships_no_image_of_another_registry(terraform: Terraform, standing: Path) -> None:
+    """Even a merge that also changes the variable's validation and the outputs does not."""
+    elsewhere = NEXT_IMAGE.replace("/my-project/", "/other-project/")
+    replace(standing / "variables.tf", 'startswith(coalesce(var.image, "-"), "${local.repository}/")', "true")
+    replace(standing / "outputs.tf", "= local.image_name", '= split("@", var.image)[0]')
+    plan = terraform.plan(standing, EVERYTHING | {"image": elsewhere})
+    told = plan["prior_state"]["values"]["outputs"]["image_name"]["value"]
+    assert told == elsewhere.partition("@")[0], "else the outputs of the state could be trusted after all"
+    assert refusals(plan) == [
+        f'google_cloud_run_v2_job.main["{name}"]: template.template.containers.image would be {elsewhere!r}. '
+        f"Deploy an image of this root by its digest: {NEXT_IMAGE.partition('@')[0]}@sha256:…"
+        for name in ("run", "verify")
+    ]
+
+
+@pytest.mark.slow
+def test_a_merge_ships_no_value_that_is_unknown_until_the_apply(terraform: Terraform, standing: Path) -> None:
+    jobs, schedules, config = (standing / f"{name}.tf" for name in ("job", "schedule", "config"))
+    replace(jobs, "= var.deletion_protection", '= timestamp() != ""')
+    replace(jobs, "= env.value", '= env.key == "RUN_DATE" ? timestamp() : env.value')
+    replace(
+        schedules, "  http_target {", '  dynamic "http_target" {\n for_each = timestamp() == "" ? [] : [1]\n content {'
+    )
+    replace(schedules, 'auth/cloud-platform"\n    }', 'auth/cloud-platform"\n    }\n }')
+    replace(config, "  content      = each.value", "  content      = timestamp()")
+    found = refusals(terraform.plan(standing, EVERYTHING))
+    assert {line.partition(" would be known only after the apply. ")[0] for line in found} == {
+        *(
+            f'google_cloud_run_v2_job.main["{name}"]: deletion_protection, template.template.containers.env.value'
+            for name in ("run", "verify")
+        ),
+        *(f'google_cloud_scheduler_job.main["{name}"]: http_target' for name in ("run", "verify")),
+        *(f'google_storage_bucket_object.owned["{path.name}"]: content' for path in (standing / "config").iterdir()),
     }
 
 

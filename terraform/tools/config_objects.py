@@ -1,11 +1,13 @@
-"""The config in the bucket beside that in the repository.
+"""The config objects: compares the config in the bucket with that in the repository, and copies it back.
 
-    python -m terraform.config_objects pull gs://BUCKET/PREFIX     the bucket's copies into terraform/config/
-    python -m terraform.config_objects diff gs://BUCKET/PREFIX     what an apply would overwrite; exit code 1: something
-    python -m terraform.config_objects guard < PLAN.json           exit code 1: the plan would lose somebody's edit
+    python -m terraform.tools.config_objects pull gs://BUCKET/PREFIX   copies the bucket's objects to terraform/config/
+    python -m terraform.tools.config_objects diff gs://BUCKET/PREFIX   shows what an apply would overwrite
+    python -m terraform.tools.config_objects guard < PLAN.json         refuses a plan that would lose somebody's edit
 
-An edit is lost where an object holds neither what Terraform wrote last (the state knows) nor what it would write now.
-The guard asks the bucket itself: a plan does not show what lies where it would create something.
+`diff` exits with 1 if there is a difference, `guard` if an edit would be lost, all with 2 if the bucket cannot be read.
+
+An edit would be lost if the object holds neither what Terraform last wrote (the state knows) nor what it would write
+now. `guard` reads the bucket itself, since a plan does not show what lies where Terraform would create an object.
 """
 
 from __future__ import annotations
@@ -20,13 +22,13 @@ from job.config.objects import OBJECTS
 from job.config.strict_json import SIZE_LIMIT
 from job.storage.store import StorageError
 from job.storage.uri import open_store
-from terraform.guard import Plan, config_objects
+from terraform.tools.plan import Plan, config_objects
 
-CONFIG = Path(__file__).with_name("config")
+CONFIG = Path(__file__).parents[1] / "config"
 
 
 def pull(uri: str, directory: Path) -> int:
-    """Writes the bucket's objects over the repository's files; leaves files that the bucket lacks, and says so."""
+    """Writes the bucket's objects over the repository's files; keeps files that the bucket lacks, and names them."""
     theirs, ours = _both(uri, directory)
     for name, content in theirs.items():
         if ours.get(name) != content:
@@ -38,7 +40,7 @@ def pull(uri: str, directory: Path) -> int:
 
 
 def diff(uri: str, directory: Path) -> int:
-    """Prints what an apply would change (`-` the bucket's lines, `+` the repository's); 1 where there is something."""
+    """Prints what an apply would change (`-` the bucket's lines, `+` the repository's); returns 1 if there is any."""
     theirs, ours = _both(uri, directory)
     for name in sorted(theirs.keys() | ours.keys()):
         if name not in ours:
@@ -53,7 +55,7 @@ def diff(uri: str, directory: Path) -> int:
 
 
 def guard(plan: Plan) -> int:
-    """Says which edits an apply of this plan would lose; 1 where there are any, unless OVERWRITE=1."""
+    """Names the edits that an apply of this plan would lose; returns 1 if there are any, unless OVERWRITE=1."""
     if os.environ.get("OVERWRITE") == "1" or not (lost := lost_edits(plan)):
         return 0
     print(
@@ -67,17 +69,17 @@ def guard(plan: Plan) -> int:
 
 
 def lost_edits(plan: Plan) -> list[str]:
-    """The objects (`gs://…`) in which an apply of this plan would overwrite or delete what somebody else wrote."""
+    """Returns the objects (`gs://…`) in which this plan would overwrite or delete what somebody else wrote."""
     found: dict[str, None] = {}
     for one in config_objects(plan):
         known = [content.encode() for content in (one.written, one.planned) if content is not None]
         if _read(f"gs://{one.bucket}", one.name) not in [None, *known]:
-            found[f"gs://{one.bucket}/{one.name}"] = None  # once, even where it goes from one owner to the other
+            found[f"gs://{one.bucket}/{one.name}"] = None  # once, even if it goes from one owner to the other
     return list(found)
 
 
 def _both(uri: str, directory: Path) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """What there is of config in the bucket, and in the repository, by name."""
+    """Returns the config in the bucket and in the repository, each by name."""
     ours = {path.name: path.read_bytes() for path in sorted(directory.glob("*.json"))}
     theirs = {name: _read(uri, name) for name in sorted({*OBJECTS, *ours})}
     return {name: content for name, content in theirs.items() if content is not None}, ours
@@ -91,7 +93,7 @@ def _read(uri: str, name: str) -> bytes | None:
 
 
 def main(arguments: list[str]) -> int:
-    """Does what the arguments say; 2 where they are wrong, or the bucket cannot be read."""
+    """Does what the arguments say; returns 2 if they are wrong or the bucket cannot be read."""
     try:
         match arguments:
             case ["pull" | "diff", ""]:
