@@ -106,7 +106,7 @@ class _Orchestration:
             self._reporter.on_faults(error.faults)
             return bad_config(len(error.faults))  # noqa: ASYNC910  the config was awaited
         except BusyError as error:
-            return busy(error, same_plan=error.same_plan)  # noqa: ASYNC910  the config was awaited
+            return busy(error, same_plan=error.is_twin)  # noqa: ASYNC910  the config was awaited
         except StorageError as error:
             return no_lease(error)  # noqa: ASYNC910  the config was awaited
         if ready is None:
@@ -129,7 +129,8 @@ class _Orchestration:
             prepared = await prepare(settings, faults) if inputs is None else inputs.prepare(settings, faults)
             inputs = inputs or RunInputs.of(settings, order.identity.id, prepared, order.now)
             self._reporter.on_notices(prepared.notices)
-            lease = await acquire(store, lease_holder(settings, prepared.plan, inputs))
+            holder = lease_holder(settings, prepared.plan, inputs)
+            lease = await acquire(store, holder, lambda notice: self._reporter.on_notices([notice]))
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(say), name="lease")
             session = await open_session(lease, prepared.plan, inputs, say, fresh=fresh)
             if not fresh:

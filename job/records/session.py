@@ -1,15 +1,19 @@
 """What a recorded run holds while it lasts: the lease that makes it the only one, and its record."""
 
+import hashlib
+import json
 import os
 import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 import trio
 
 from job.config.environment import Settings
+from job.config.fields import origin_of
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.planning.plan import Plan
 from job.records.inputs import RunInputs
@@ -99,11 +103,12 @@ class RecordSession:
 
 
 def lease_holder(settings: Settings, plan: Plan, inputs: RunInputs) -> Holder:
-    """This process, as whoever else wants the lease learns of it."""
+    """What another run that wants the lease learns of this one."""
     return Holder(
         owner=secrets.token_hex(8),
         run_id=inputs.run_id,
         plan=plan.digest(),
+        origins=_origins_digest(settings, plan),
         day=inputs.day,
         since=datetime.now(settings.time_zone).isoformat(timespec="seconds"),
         machine=machine(),
@@ -111,6 +116,13 @@ def lease_holder(settings: Settings, plan: Plan, inputs: RunInputs) -> Holder:
         execution=settings.execution,
         task_attempt=settings.task_attempt,
     )
+
+
+def _origins_digest(settings: Settings, plan: Plan) -> str:
+    """The same for runs that would call the same engines: scheme, host and port of each one that the plan uses."""
+    urls = {engine: settings.engines[engine].url for engine in plan.engines()}
+    origins = {engine: url and origin_of(urlsplit(url)) for engine, url in urls.items()}
+    return hashlib.sha256(json.dumps(origins, sort_keys=True).encode()).hexdigest()
 
 
 async def open_session(lease: Lease, plan: Plan, inputs: RunInputs, say: Notify, *, fresh: bool) -> RecordSession:
