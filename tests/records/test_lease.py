@@ -505,6 +505,7 @@ async def test_a_lease_that_another_has_stops_the_run_at_the_next_renewal(
     await kept.keep()
     assert trio.current_time() == pytest.approx(RENEW_SECONDS)
     assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
+    assert not kept.lease.is_held()
 
 
 async def test_after_a_long_pause_no_call_starts_before_the_lease_is_looked_at(memory: Memory) -> None:

@@ -331,7 +331,7 @@ ROWS = (
     Row(
         "zombie",
         "a run was killed, and its parent process has not noticed yet (a zombie)",
-        "nothing: it is gone, and the same run goes on at once",
+        "nothing: it counts as gone, and `resume` goes on at once",
         "nothing",
         (succeeded_again("resumed", zombie, fast=True),),
     ),
@@ -339,11 +339,11 @@ ROWS = (
         "lease left behind",
         "a run is gone, and its lease was left behind: from another machine, stamped in the future, or with a process "
         "number that another program has by now",
-        "one notice: it names that run and waits for up to a minute to see whether it is at work; then the run starts",
+        "one notice names that run; if it gives no sign of life for a minute, the new run starts",
         "nothing",
         (
             succeeded("stamped in the future", play=_left_behind("elsewhere", 3600.0), record=False),
-            succeeded("stamped in the past", play=_left_behind("elsewhere", -3600.0), record=False),
+            succeeded("from another machine", play=_left_behind("elsewhere", -3600.0), record=False),
             succeeded("another program's number", play=_left_behind(machine(), 0.0), record=False),
         ),
     ),
