@@ -102,7 +102,7 @@ class _Orchestration:
             self._reporter.on_faults(error.faults)
             return bad_config(len(error.faults))  # noqa: ASYNC910  the config was awaited
         except BusyError as error:
-            return busy(error.holder, same_plan=error.same_plan)  # noqa: ASYNC910  the config was awaited
+            return busy(error.holder, same_plan=error.is_twin)  # noqa: ASYNC910  the config was awaited
         except StorageError as error:
             return no_lease(error)  # noqa: ASYNC910  the config was awaited
         if opened is None:
@@ -128,7 +128,8 @@ class _Orchestration:
             prepared = await prepare(settings, faults) if inputs is None else inputs.prepare(settings, faults)
             inputs = inputs or RunInputs.of(settings, request.identity.id, prepared, request.now)
             self._reporter.on_notices(prepared.notices)
-            lease = await acquire(store, lease_holder(settings, prepared.plan, inputs))
+            holder = lease_holder(settings, prepared.plan, inputs)
+            lease = await acquire(store, holder, lambda notice: self._reporter.on_notices([notice]))
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
             session = await open_session(lease, prepared.plan, inputs, notify, fresh=fresh)
         except RecordError as error:

@@ -1,9 +1,11 @@
-"""How a run is asked to stop before its time."""
+"""Cooperative shutdown: a stop request that every worker sees."""
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import IntEnum
 
 import trio
@@ -13,7 +15,7 @@ GRACE_SECONDS = 5.0
 
 
 class ShutdownReason(IntEnum):
-    """Why a run stops early. Where several come together, the highest stands."""
+    """Why a run stops early. If there are several reasons, the highest one counts."""
 
     QA_DOWN = 1
     DEADLINE = 2
@@ -26,22 +28,51 @@ class ShutdownError(Exception):
     """The run was asked to stop before this call's next attempt."""
 
 
-class Shutdown:
-    """A request to stop that all workers see: no attempt starts after it, every wait ends at once.
+_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-    What is in flight goes on for the grace that the request gives, in a phase that allows one.
+
+def boottime() -> float:
+    """Seconds by a clock that also counts the time for which the machine was suspended, if the platform has one."""
+    return time.clock_gettime(_BOOT_CLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class Expiry:
+    """When something expires, by two clocks: it has expired as soon as one of them says so.
+
+    The monotonic clock, which trio waits by, stands still while the machine is suspended. For others time goes on.
+    """
+
+    monotonic: float
+    """By trio's clock."""
+    boottime: float
+
+    @classmethod
+    def after(cls, seconds: float) -> "Expiry":
+        """So many seconds from now."""
+        return cls(trio.current_time() + seconds, boottime() + seconds)
+
+    def has_passed(self) -> bool:
+        """Whether it has expired by now."""
+        return trio.current_time() >= self.monotonic or boottime() >= self.boottime
+
+
+class Shutdown:
+    """A stop request that every worker sees: after it no attempt starts, and every wait ends at once.
+
+    Calls in flight go on for the grace period of the request, in a phase that allows one.
     """
 
     def __init__(self) -> None:
         self.reason: ShutdownReason | None = None
-        self.no_start_after = float("inf")
-        """No attempt starts later, by trio's clock: the process may have been paused past it."""
+        self.no_start_after: Expiry | None = None
+        """No attempt starts later: the process may have been paused, or the machine suspended, past it."""
         self._waits: set[trio.CancelScope] = set()
         self._phase = trio.CancelScope()
         self._graceful = False
 
     def request(self, reason: ShutdownReason, grace_seconds: float) -> None:
-        """Asks for the stop. May be asked again: the shorter grace and the higher reason hold."""
+        """Requests the shutdown. If it is requested again, the shorter grace period and the higher reason count."""
         self.reason = reason if self.reason is None else max(self.reason, reason)
         for scope in self._waits:
             scope.cancel()
@@ -50,7 +81,7 @@ class Shutdown:
 
     @contextmanager
     def phase(self, *, graceful: bool) -> Iterator[None]:
-        """The scope of a phase: what is in flight in it is cut off when the grace is over, or at once."""
+        """The scope of a phase: a shutdown cuts off what is in flight in it, after the grace period or at once."""
         with trio.CancelScope() as self._phase:
             self._graceful = graceful
             if self.reason is not None:
@@ -59,7 +90,7 @@ class Shutdown:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Surrounds a wait that a stop ends. Raises `HaltedError` if it does, or has done so before."""
+        """Surrounds a wait that a shutdown ends. Raises `ShutdownError` if it does, or was requested before."""
         self.raise_if_requested()
         with trio.CancelScope() as scope:
             self._waits.add(scope)
@@ -70,20 +101,21 @@ class Shutdown:
         self.raise_if_requested()
 
     def raise_if_requested(self) -> None:
-        """Raises `HaltedError` where no attempt may start any more."""
-        if self.reason is None and trio.current_time() >= self.no_start_after:
+        """Raises `ShutdownError` if no attempt may start any more."""
+        if self.reason is None and self.no_start_after is not None and self.no_start_after.has_passed():
             self.request(ShutdownReason.LEASE_LOST, GRACE_SECONDS)
         if self.reason is not None:
             raise ShutdownError
 
 
 async def at_deadline(shutdown: Shutdown, seconds: float) -> None:
+    """Requests the shutdown when the run's time is up."""
     await trio.sleep(max(0.0, seconds))
     shutdown.request(ShutdownReason.DEADLINE, GRACE_SECONDS)
 
 
 async def on_signals(shutdown: Shutdown, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-    """The first signal stops the run in order, a second one ends the process as it stands."""
+    """Requests the shutdown at the first SIGTERM or SIGINT; ends the process as it is at the second."""
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
         task_status.started()
         async for number in received:

@@ -1,7 +1,8 @@
-"""One run at a time: a lease on the place where runs are recorded.
+"""The lease: one run at a time on the place where runs are recorded.
 
-The scheduler delivers a tick at least once, and people press buttons. No clock of a machine is trusted: a lease's age
-is the difference of two stamps of the storage's own clock, and a holder counts on a monotonic one.
+The scheduler delivers a tick at least once, and people press buttons. No stamp and no machine's time of day counts, as
+clocks are set: a holder counts its seconds since it last renewed the lease, and another run those for which it has
+watched the lease without seeing it renewed.
 """
 
 import os
@@ -11,19 +12,22 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from math import inf
 from pathlib import Path
+from typing import Annotated
 
 import trio
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from job.execution.shutdown import GRACE_SECONDS, Shutdown, ShutdownReason
-from job.messages import Message, message
+from job.execution.shutdown import GRACE_SECONDS, Expiry, Shutdown, ShutdownReason
+from job.messages import Message, message, template
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread
 
 LEASE = "_lease.json"
 
 
 LASTS_SECONDS = 60.0
+"""A lease that another run has watched for so long without seeing it renewed is stale: the run may take it over."""
 
 
 RENEW_SECONDS = 15.0
@@ -33,6 +37,7 @@ RETRY_SECONDS = 2.0
 
 
 WATCH_SECONDS = 3.0
+"""Between two looks at a lease that is watched."""
 
 
 MAX_CONFLICTS = 5
@@ -43,7 +48,7 @@ TRUSTED_SECONDS = LASTS_SECONDS - GRACE_SECONDS - 5.0
 
 
 class Holder(BaseModel):
-    """Who holds the lease, and how a later attempt at the same run can tell that this one is gone."""
+    """Who holds the lease: what another run needs to tell whether this one is gone, and whether it is its twin."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -52,156 +57,185 @@ class Holder(BaseModel):
     run_id: str
     plan: str
     """The digest of its plan, date included."""
+    origins: str | None = None
+    """The digest of the origins of the engines that its plan uses. A lease without it has no twin."""
     day: str
     since: str
     machine: str
-    pid: int
+    pid: Annotated[int, Field(gt=0, lt=2**31)]
     execution: str | None
     task_attempt: int
 
 
 class BusyError(Exception):
-    """Another run is alive. Says which, and tells whether its plan is that of the run that looked."""
+    """Another run is alive: it was seen to renew the lease or to give it back. Says which run it is."""
 
     def __init__(self, holder: Holder | None, me: Holder) -> None:
-        self.holder = message("its lease is not what a run writes")
+        self.holder, self.is_twin = message("its lease cannot be read"), False
+        """Whether it does the same work: the same plan for the same day, with the same engines."""
         if holder is not None:
             values = {"run": holder.run_id, "day": holder.day, "since": holder.since}
             self.holder = message("run {run} of {day}, since {since}", **values)
+            if (holder.plan, holder.day) == (me.plan, me.day) and holder.origins is not None:
+                self.is_twin = holder.origins == me.origins
+                if not self.is_twin:
+                    text = template("run {run} of {day}, since {since}, with the same plan for other engines")
+                    self.holder = message(text, **values)
         super().__init__(str(self.holder))
-        self.same_plan = holder is not None and (holder.plan, holder.day) == (me.plan, me.day)
 
 
 @dataclass(slots=True)
 class Lease:
-    """The lease, from when it is obtained until it is released or lost."""
+    """The lease, from when it is acquired until it is released or lost."""
 
     store: ObjectStore
     holder: Holder
     stored: StoredObject
-    trusted_until: float
-    """By trio's clock."""
+    expiry: Expiry
+    """When its holder no longer trusts it, unless it is renewed."""
     _changing: trio.Lock = field(default_factory=trio.Lock)
-    """The lease given back must be the one that was renewed last."""
+    """The lease that is released must be the one that was renewed last."""
 
     async def renew_forever(self, shutdown: Shutdown, on_outage: Callable[[Message | None], None]) -> None:
-        """Renews the lease until it is lost, and halts the run then."""
+        """Renews the lease until it is lost, and requests the shutdown then."""
         pause = RENEW_SECONDS
-        shutdown.no_start_after = self.trusted_until
+        shutdown.no_start_after = self.expiry
         while True:
             await trio.sleep_until(min(trio.current_time() + pause, self.trusted_until))
-            asked = trio.current_time()
-            if asked >= self.trusted_until:
+            renewed = Expiry.after(TRUSTED_SECONDS)
+            if self.expiry.has_passed():
                 break
             try:
                 with trio.move_on_at(self.trusted_until):
                     async with self._changing:
                         self.stored = await in_thread(self._renewed)
-                    self.trusted_until = shutdown.no_start_after = asked + TRUSTED_SECONDS
+                    self.expiry = shutdown.no_start_after = renewed
                     pause = RENEW_SECONDS
                     on_outage(None)
             except ConflictError:
-                self.trusted_until = asked
+                self.expiry = Expiry.after(0.0)
                 break
             except StorageError as error:
                 pause = RETRY_SECONDS
                 on_outage(message("the lease is not renewed: {error}", error=str(error)))
         shutdown.request(ShutdownReason.LEASE_LOST, GRACE_SECONDS)
 
+    @property
+    def trusted_until(self) -> float:
+        """By trio's clock, for waits; what matters is decided by `is_held`."""
+        return self.expiry.monotonic
+
     def is_held(self) -> bool:
         """Whether no other run may be at work."""
-        return trio.current_time() < self.trusted_until
+        return not self.expiry.has_passed()
 
     def _renewed(self) -> StoredObject:
         return self.store.replace(LEASE, _written(self.holder), self.stored.generation)
 
     async def release(self) -> None:
-        """Gives the lease back, unless another has it. Raises `StorageError`; it grows stale then."""
+        """Gives the lease back, unless another run has it. Raises `StorageError`; the lease grows stale then."""
         async with self._changing:
             with suppress(ConflictError):
                 await in_thread(lambda: self.store.delete(LEASE, self.stored.generation))
 
 
-async def acquire(store: ObjectStore, me: Holder) -> Lease:
-    """The lease. Raises `BusyError` where another run is alive, `StorageError` where nobody can tell.
+async def acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], None]) -> Lease:
+    """Acquires the lease. Raises `BusyError` if another run is alive, `StorageError` if nobody can tell.
 
-    A holder of which nobody knows whether it is alive is watched: until it renews the lease or gives it back, since a
-    dead one does neither, or for as long as the lease lasts.
+    If the holder is known to be gone, its lease is taken over at once. Otherwise it is watched, and `notify` gets one
+    sentence about that: a living holder renews it or gives it back, and one that nobody has renewed in a minute of our
+    own monotonic clock is taken over.
     """
     watched: StoredObject | None = None
-    tries = 0
-    while tries < MAX_CONFLICTS:
-        asked = trio.current_time()
+    stale_at = inf
+    conflicts = 0
+    while conflicts < MAX_CONFLICTS:
+        is_stale = trio.current_time() >= stale_at
+        expiry = Expiry.after(TRUSTED_SECONDS)
         try:
-            stored = await in_thread(partial(_claim, store, me, watched))
+            stored = await in_thread(partial(_claim, store, me, watched, is_stale=is_stale))
         except _UnprovenError as unproven:
-            watched = watched or unproven.there
-            await trio.sleep(WATCH_SECONDS)
+            if watched is None:
+                watched, stale_at = unproven.there, trio.current_time() + LASTS_SECONDS
+                notify(_notice(_read(watched)))
+            await trio.sleep_until(min(trio.current_time() + WATCH_SECONDS, stale_at))
         except ConflictError:
-            tries += 1
+            conflicts += 1
             # it changed hands in between: look again, not all at the same moment
             await trio.sleep(RETRY_SECONDS * random.random())  # noqa: S311  not for secrets
         else:
-            return Lease(store, me, stored, asked + TRUSTED_SECONDS)
+            return Lease(store, me, stored, expiry)
     raise StorageError(f"{LEASE} was changed by others {MAX_CONFLICTS} times in a row")
 
 
 class _UnprovenError(Exception):
-    """The lease is not stale, but its holder may be dead."""
+    """Nobody knows whether the holder is alive."""
 
     def __init__(self, there: StoredObject) -> None:
         super().__init__(there.generation)
         self.there = there
 
 
-def _claim(store: ObjectStore, me: Holder, watched: StoredObject | None) -> StoredObject:
-    """Takes the lease; `watched` is what it was when it was first looked at."""
+def _claim(store: ObjectStore, me: Holder, watched: StoredObject | None, *, is_stale: bool) -> StoredObject:
+    """Takes the lease; `watched` is what it was at the first look, `is_stale` whether that is long enough ago."""
     data = _written(me)
     if watched is None:
         with suppress(ConflictError):
             return store.create(LEASE, data)
     there = store.read(LEASE)
     if there is None:
-        if watched is not None:  # given back while we watched: its holder was alive
+        if watched is not None:  # released while we watched: its holder was alive
             raise BusyError(_read(watched), me)
         raise ConflictError("the lease was released")
     holder = _read(there)
-    alive = None if holder is None else _is_alive(holder, me)
-    if alive is None and watched is not None and watched.generation != there.generation:
-        alive = True  # it was renewed while we watched
-    if alive is not False and _age(store, there, me) < LASTS_SECONDS:
-        raise BusyError(holder, me) if alive else _UnprovenError(there)
+    if holder is None or not _is_gone(holder, me):
+        if watched is not None and watched.generation != there.generation:  # written while we watched
+            raise BusyError(holder, me)
+        if not is_stale:
+            raise _UnprovenError(there)
     return store.replace(LEASE, data, there.generation)
 
 
-def _is_alive(holder: Holder, me: Holder) -> bool | None:
-    """Whether the holder is alive, as far as that can be known from here without a look at its lease."""
+def _notice(holder: Holder | None) -> Message:
+    if holder is None:
+        return message(
+            "Waiting up to {seconds} s to see whether another run is at work: {object} cannot be read.",
+            seconds=LASTS_SECONDS,
+            object=LEASE,
+        )
+    return message(
+        "Waiting up to {seconds} s to see whether run {run} of {day} is still at work: it has held the lease since "
+        "{since}.",
+        seconds=LASTS_SECONDS,
+        run=holder.run_id,
+        day=holder.day,
+        since=holder.since,
+    )
+
+
+def _is_gone(holder: Holder, me: Holder) -> bool:
+    """Whether it is certain that the holder has ended. If not, it may have ended all the same."""
     if holder.execution is not None or me.execution is not None:
         # Instances of Cloud Run may look alike from within. It starts a retry when the attempt before it is over.
         retried = (holder.execution, holder.run_id) == (me.execution, me.run_id)
-        return False if retried and holder.task_attempt < me.task_attempt else None
+        return retried and holder.task_attempt < me.task_attempt
     if holder.machine != me.machine:
-        return None
-    # A container that was started again may give the same number to the same process.
-    return holder.pid != me.pid and _is_running(holder.pid)
-
-
-def _is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
         return False
-    except OSError:
+    # A container that was started again may give the same number to the same process.
+    return holder.pid == me.pid or _has_ended(holder.pid)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether there is no such process, or only a zombie: one that has ended and whose parent has not noticed."""
+    try:
+        with suppress(PermissionError):  # another user's
+            os.kill(pid, 0)
+        status = Path(f"/proc/{pid}/stat").read_bytes()  # 12 (any name) Z 1 ...
+    except ProcessLookupError:
         return True
-    return True
-
-
-def _age(store: ObjectStore, there: StoredObject, me: Holder) -> float:
-    """Seconds since the lease was written, by the storage's clock, which stamps another object now."""
-    probe = f"_knock-{me.owner}.json"
-    now = store.create(probe, b"{}\n")
-    store.delete(probe, now.generation)
-    return now.updated - there.updated
+    except OSError:  # there is no /proc, or it does not show this process
+        return False
+    return status.rpartition(b")")[2].split()[:1] in ([b"Z"], [b"X"])
 
 
 def machine() -> str:

@@ -1,5 +1,7 @@
 """One attempt's session on the run's record: the lease and the record, from opening to closing."""
 
+import hashlib
+import json
 import os
 import secrets
 from collections.abc import Callable, Mapping
@@ -10,6 +12,7 @@ from datetime import datetime
 import trio
 
 from job.config.environment import Settings
+from job.config.fields import origin_of
 from job.engines.catalog import EngineName
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.messages import Message, message, template
@@ -107,11 +110,12 @@ class RecordSession:
 
 
 def lease_holder(settings: Settings, plan: Plan, inputs: RunInputs) -> Holder:
-    """This process, as others that want the lease see it."""
+    """What another run that wants the lease learns of this one."""
     return Holder(
         owner=secrets.token_hex(8),
         run_id=inputs.run_id,
         plan=plan.digest(),
+        origins=_origins_digest(settings, plan),
         day=inputs.day,
         since=datetime.now(settings.time_zone).isoformat(timespec="seconds"),
         machine=machine(),
@@ -119,6 +123,13 @@ def lease_holder(settings: Settings, plan: Plan, inputs: RunInputs) -> Holder:
         execution=settings.execution,
         task_attempt=settings.task_attempt,
     )
+
+
+def _origins_digest(settings: Settings, plan: Plan) -> str:
+    """The same for runs that would call the same engines: scheme, host and port of each one that the plan uses."""
+    urls = {engine: settings.engines[engine].url for engine in plan.engines()}
+    origins = {engine: url and origin_of(url) for engine, url in urls.items()}
+    return hashlib.sha256(json.dumps(origins, sort_keys=True).encode()).hexdigest()
 
 
 async def open_session(lease: Lease, plan: Plan, inputs: RunInputs, notify: Notify, *, fresh: bool) -> RecordSession:

@@ -1,8 +1,11 @@
-"""At the deadline no call starts, no wait goes on, and what is in flight is treated by its price."""
+"""After a shutdown no call starts, no wait goes on, and what is in flight is treated by its price."""
 
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
+import time
 
 import pytest
 import trio
@@ -10,8 +13,12 @@ from trio.testing import MockClock
 
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
 from job.engines.transport import Response
-from job.execution.shutdown import GRACE_SECONDS, ShutdownReason
+from job.execution import shutdown
+from job.execution.shutdown import GRACE_SECONDS, Expiry, ShutdownReason
+from tests.support.clocks import MachineClock, machine_clock
 from tests.support.fakes import FOREVER, Asked, Script, Stage, reply, stage, target, well
+
+__all__ = ["machine_clock"]
 
 DEADLINE = 10.0
 
@@ -87,3 +94,53 @@ async def test_nothing_is_lost_whatever_is_going_on(seed: int, autojump_clock: M
     made = stage([target(f"T{number}") for number in range(60)], answer, patient, jitter.random)
     assert await until_the_deadline(made) <= GRACE_SECONDS + 0.01
     assert made.shutdown.reason is ShutdownReason.DEADLINE
+
+
+@pytest.mark.parametrize("engine", ALL_ENGINES)
+async def test_no_call_starts_after_a_sleep_that_outlasted_the_lease(
+    engine: EngineName, machine_clock: MachineClock, autojump_clock: MockClock
+) -> None:
+    """The first task to wake up may be a worker, long before the lease is due."""
+    made = stage([target(f"T{number}") for number in range(30)], slow(engine, 3.0), {engine: {"batch_size": 1}})
+    made.shutdown.no_start_after = Expiry.after(1e6)
+
+    async def suspend() -> None:
+        await trio.sleep(DEADLINE)
+        machine_clock.slept += 1e6
+
+    begun = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(suspend)
+        await made.play()
+    made.assert_nothing_lost()
+    assert made.world.of(engine)
+    assert all(asked.time <= begun + DEADLINE for asked in made.world.asked), "a call that started after it"
+    assert made.shutdown.reason is ShutdownReason.LEASE_LOST
+
+
+@pytest.mark.parametrize(
+    ("monotonic", "boottime", "passed"), [(9.0, 9.0, False), (10.0, 9.0, True), (9.0, 20.0, True), (10.0, 20.0, True)]
+)
+async def test_what_expires_has_expired_as_soon_as_one_clock_says_so(
+    monotonic: float, boottime: float, passed: bool, mock_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = shutdown.boottime()
+    monkeypatch.setattr(shutdown, "boottime", lambda: begun)
+    expiry = Expiry.after(10.0)
+    mock_clock.jump(monotonic)
+    monkeypatch.setattr(shutdown, "boottime", lambda: begun + boottime)
+    assert expiry.has_passed() is passed
+
+
+def test_the_clock_that_counts_sleep_is_read_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "clock_gettime", lambda clock: {time.CLOCK_BOOTTIME: 7.0}[clock])
+    assert shutdown.boottime() == 7.0
+
+
+def test_where_there_is_none_the_monotonic_clock_is_read() -> None:
+    code = (
+        "import time; del time.CLOCK_BOOTTIME\n"
+        "from job.execution.shutdown import boottime\n"
+        "assert time.monotonic() - 60 < boottime() <= time.monotonic()"
+    )
+    subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from job.execution.shutdown import Shutdown, ShutdownError, ShutdownReason
+from job.execution.shutdown import GRACE_SECONDS, Shutdown, ShutdownError, ShutdownReason
 from job.messages import Message
 from job.records import lease as module
 from job.records.lease import (
@@ -18,27 +22,30 @@ from job.records.lease import (
     LEASE,
     RENEW_SECONDS,
     TRUSTED_SECONDS,
+    WATCH_SECONDS,
     BusyError,
     Holder,
     Lease,
     acquire,
     machine,
 )
-from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread
+from job.storage.store import ConflictError, ObjectStore, StorageError, in_thread
+from tests.support.clocks import MachineClock, machine_clock
 from tests.support.stores import Memory, memory, store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ["memory", "store"]
+__all__ = ["machine_clock", "memory", "store"]
 
 
 def holder(owner: str = "one", **changes: Any) -> Holder:
-    """A run on this machine, which is alive."""
+    """A run on this machine; the process that its number names is alive."""
     known: dict[str, Any] = {
         "owner": owner,
         "run_id": f"run-{owner}",
         "plan": "the plan",
+        "origins": "the engines",
         "day": "2026-11-24",
         "since": "9999-12-31T23:59:59+00:00",  # a holder's clock is not trusted
         "machine": machine(),
@@ -49,10 +56,24 @@ def holder(owner: str = "one", **changes: Any) -> Holder:
     return Holder(**(known | changes))
 
 
+def unheard(_notice: Message) -> None:
+    """Takes the notices of a test that is not about them."""
+
+
 def dead_pid() -> int:
     process = subprocess.Popen(["true"])
     process.wait()
     return process.pid
+
+
+@contextmanager
+def child(*command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of another program."""
+    with subprocess.Popen(command) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 async def there(store: ObjectStore) -> Holder | None:
@@ -60,21 +81,67 @@ async def there(store: ObjectStore) -> Holder | None:
     return None if stored is None else Holder.model_validate_json(stored.data)
 
 
-async def test_who_comes_second_learns_who_holds_it(store: ObjectStore) -> None:
-    await acquire(store, holder())
+class Kept:
+    """A lease that is kept, and what became of it."""
+
+    def __init__(self, lease: Lease) -> None:
+        self.lease = lease
+        self.shutdown = Shutdown()
+        self.troubles: list[Message | None] = []
+
+    async def keep(self) -> None:
+        await self.lease.renew_forever(self.shutdown, self.troubles.append)
+
+
+@pytest.fixture
+def eager(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets every holder renew its lease all the time, and every other look at it as often."""
+    monkeypatch.setattr(module, "RENEW_SECONDS", 0.1)
+    monkeypatch.setattr(module, "WATCH_SECONDS", 0.1)
+
+
+async def test_who_comes_second_learns_who_holds_it(store: ObjectStore, nursery: trio.Nursery, eager: None) -> None:
+    nursery.start_soon(Kept(await acquire(store, holder(), unheard)).keep)
     for plan, same in (("the plan", True), ("another", False)):
-        with pytest.raises(BusyError, match=r"^run run-one of 2026-11-24, since 9999-") as error:
-            await acquire(store, holder("two", plan=plan))
-        assert error.value.same_plan is same
+        with pytest.raises(BusyError, match=r"^run run-one of 2026-11-24, since 9999-[^ ]*$") as error:
+            await acquire(store, holder("two", plan=plan), unheard)
+        assert error.value.is_twin is same
     assert await there(store) == holder()
-    assert await in_thread(lambda: store.names("_")) == [LEASE], "what it knocked with is gone"
+    assert await in_thread(lambda: store.names("_")) == [LEASE]
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "is_twin"),
+    [
+        ({}, {}, True),
+        ({}, {"run_id": "run-one"}, True),
+        ({}, {"plan": "another"}, False),
+        ({}, {"day": "2026-11-25"}, False),
+        ({}, {"origins": "others"}, False),
+        ({"origins": None}, {}, False),
+        ({"origins": None}, {"origins": None}, False),
+    ],
+)
+async def test_a_twin_does_the_same_work_with_the_same_engines(
+    memory: Memory, one: dict[str, Any], two: dict[str, Any], is_twin: bool, autojump_clock: MockClock
+) -> None:
+    first = await acquire(memory, holder(**one), unheard)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(Kept(first).keep)
+        with pytest.raises(BusyError) as error:
+            await acquire(memory, holder("two", **two), unheard)
+        assert error.value.is_twin is is_twin
+        assert ("with the same plan for other engines" in str(error.value)) is (
+            "origins" in two and "origins" not in one
+        )
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_lease_that_was_given_back_is_free(store: ObjectStore) -> None:
-    first = await acquire(store, holder())
+    first = await acquire(store, holder(), unheard)
     await first.release()
     assert await there(store) is None
-    await acquire(store, holder("two"))
+    await acquire(store, holder("two"), unheard)
     assert await there(store) == holder("two")
 
 
@@ -87,45 +154,56 @@ def stale(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 async def test_a_stale_lease_is_taken_over_and_its_holder_finds_out(
     store: ObjectStore, stale: Callable[[], None]
 ) -> None:
-    first = await acquire(store, holder())
+    first = await acquire(store, holder(), unheard)
     stale()
-    await acquire(store, holder("two"))
+    await acquire(store, holder("two"), unheard)
     with pytest.raises(ConflictError):
         await in_thread(first._renewed)
     await first.release()
     assert await there(store) == holder("two"), "it gives back no lease but its own"
 
 
-@pytest.mark.parametrize("state", ["free", "stale"])
-async def test_of_many_who_want_it_one_gets_it(store: ObjectStore, monkeypatch: pytest.MonkeyPatch, state: str) -> None:
-    if state == "stale":
-        await acquire(store, holder())
+async def contest(store: ObjectStore) -> None:
+    """Five runs want the lease at the same moment: one gets it, and the others see that it is at work."""
     got: list[str] = []
-    busy: list[str] = []
-    age = module._age
-
-    def only_the_first_is_old(store: ObjectStore, there: StoredObject, me: Holder) -> float:
-        return 1e9 if b'"owner":"one"' in there.data else age(store, there, me)
-
-    monkeypatch.setattr(module, "_age", only_the_first_is_old)
-    monkeypatch.setattr(module, "_is_running", lambda _pid: True)
+    twins: list[bool] = []
 
     async def want(owner: str) -> None:
         try:
-            await acquire(store, holder(owner, pid=int(owner[1:])))
-        except BusyError:
-            busy.append(owner)
+            lease = await acquire(store, holder(owner, machine=owner), unheard)
+        except BusyError as error:
+            twins.append(error.is_twin)
         else:
             got.append(owner)
+            nursery.start_soon(Kept(lease).keep)
+        if len(got) + len(twins) == 5:
+            nursery.cancel_scope.cancel()
 
     async with trio.open_nursery() as nursery:
         for number in range(5):
             nursery.start_soon(want, f"w{number}")
+    assert twins == [True] * 4
     assert len(got) == 1
-    assert len(busy) == 4
     kept = await there(store)
     assert kept is not None
     assert kept.owner == got[0]
+
+
+@pytest.mark.parametrize("state", ["free", "left"])
+async def test_of_many_who_want_it_one_gets_it(
+    store: ObjectStore, eager: None, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    if state == "left":
+        await acquire(store, holder(), unheard)
+        monkeypatch.setattr(module, "_is_gone", lambda old, _me: old.owner == "one")
+    await contest(store)
+
+
+async def test_of_many_who_watch_it_until_it_is_stale_one_gets_it(memory: Memory, autojump_clock: MockClock) -> None:
+    await acquire(memory, holder(machine="elsewhere"), unheard)
+    memory.seconds = 1.0
+    await contest(memory)
+    assert trio.current_time() >= LASTS_SECONDS
 
 
 RETRY = {"run_id": "exec", "execution": "exec", "machine": "old"}
@@ -150,27 +228,27 @@ RETRY = {"run_id": "exec", "execution": "exec", "machine": "old"}
 )
 async def test_who_may_enter_again(store: ObjectStore, old: dict[str, Any], new: dict[str, Any], enters: bool) -> None:
     """Whoever can know that the holder has ended, as its process number is free; others have to watch the lease."""
-    await acquire(store, holder("old", pid=dead_pid(), **old))
+    await acquire(store, holder("old", pid=dead_pid(), **old), unheard)
     if enters:
-        await acquire(store, holder("new", **new))
+        await acquire(store, holder("new", **new), unheard)
     else:
         with pytest.raises(trio.TooSlowError), trio.fail_after(0.3):
-            await acquire(store, holder("new", **new))
+            await acquire(store, holder("new", **new), unheard)
 
 
 async def test_a_process_is_not_its_own_twin(store: ObjectStore) -> None:
     """A container that was started again may give the same number to the same process."""
-    await acquire(store, holder(pid=os.getpid()))
-    await acquire(store, holder("two", pid=os.getpid()))
+    await acquire(store, holder(pid=os.getpid()), unheard)
+    await acquire(store, holder("two", pid=os.getpid()), unheard)
     assert await there(store) == holder("two")
 
 
 async def test_a_holder_elsewhere_is_alive_once_it_renews(memory: Memory, autojump_clock: MockClock) -> None:
-    kept = Kept(await acquire(memory, holder(machine="elsewhere")))
+    kept = Kept(await acquire(memory, holder(machine="elsewhere"), unheard))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)
         with pytest.raises(BusyError):
-            await acquire(memory, holder("two"))
+            await acquire(memory, holder("two"), unheard)
         assert trio.current_time() < RENEW_SECONDS + 5
         nursery.cancel_scope.cancel()
 
@@ -179,7 +257,7 @@ async def test_a_holder_elsewhere_was_alive_where_it_gives_the_lease_back(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
     """Twins of one tick, of a run shorter than a renewal takes to come: the second must not do it all again."""
-    first = await acquire(memory, holder(machine="elsewhere"))
+    first = await acquire(memory, holder(machine="elsewhere"), unheard)
 
     async def end() -> None:
         await trio.sleep(RENEW_SECONDS / 2)
@@ -188,52 +266,170 @@ async def test_a_holder_elsewhere_was_alive_where_it_gives_the_lease_back(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(end)
         with pytest.raises(BusyError) as error:
-            await acquire(memory, holder("two"))
-    assert error.value.same_plan
+            await acquire(memory, holder("two"), unheard)
+    assert error.value.is_twin
     assert LEASE not in memory.objects
-    await acquire(memory, holder("three"))
+    await acquire(memory, holder("three"), unheard)
 
 
-async def test_a_holder_elsewhere_that_never_renews_is_followed(memory: Memory, autojump_clock: MockClock) -> None:
-    await acquire(memory, holder(machine="elsewhere"))
-    await acquire(memory, holder("two"))
+@pytest.mark.parametrize("clock", [trio.current_time, lambda: trio.current_time() + 1e9, lambda: 0.0])
+async def test_a_holder_elsewhere_that_never_renews_is_followed_whatever_the_stamps_say(
+    memory: Memory, clock: Callable[[], float], autojump_clock: MockClock
+) -> None:
+    await acquire(memory, holder(machine="elsewhere"), unheard)
+    stored = memory.objects[LEASE]
+    memory.objects[LEASE] = replace(stored, updated=clock())
+    await acquire(memory, holder("two"), unheard)
     assert LASTS_SECONDS <= trio.current_time() < LASTS_SECONDS + 5
 
 
-async def test_the_same_plan_of_another_day_is_other_work(store: ObjectStore) -> None:
-    await acquire(store, holder())
-    with pytest.raises(BusyError) as error:
-        await acquire(store, holder("two", day="2026-11-25"))
-    assert not error.value.same_plan
-
-
-async def test_a_living_twin_of_the_same_run_keeps_it(store: ObjectStore) -> None:
-    mine = {"run_id": "r", "machine": machine()}
-    await acquire(store, holder("old", pid=os.getpid(), **mine))
-    with pytest.raises(BusyError) as error:
-        await acquire(store, holder("new", pid=os.getpid() + 1, **mine))
-    assert error.value.same_plan
-
-
-@pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"[1]"])
-async def test_a_lease_that_nobody_can_read_holds_until_it_is_stale(
-    store: ObjectStore, stale: Callable[[], None], content: bytes
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+@pytest.mark.parametrize("machine_", [machine(), "elsewhere"])
+async def test_a_holder_that_renews_keeps_its_lease_though_the_clock_of_storage_jumps(
+    memory: Memory, jump: float, machine_: str, autojump_clock: MockClock
 ) -> None:
-    await in_thread(lambda: store.create(LEASE, content))
-    with pytest.raises(trio.TooSlowError), trio.fail_after(0.3):
-        await acquire(store, holder())
-    stale()
-    await acquire(store, holder())
+    kept = Kept(await acquire(memory, holder(machine=machine_), unheard))
+    memory.clock = lambda: trio.current_time() + jump
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(kept.keep)
+        with pytest.raises(BusyError):
+            await acquire(memory, holder("two"), unheard)
+        nursery.cancel_scope.cancel()
+    assert await there(memory) == holder(machine=machine_)
+
+
+async def test_a_watch_begins_when_the_first_look_has_ended(memory: Memory, autojump_clock: MockClock) -> None:
+    """What a slow look sees may have been written while it lasted."""
+    kept = Kept(await acquire(memory, holder(machine="elsewhere"), unheard))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(kept.keep)
+        await trio.sleep(1)
+        async with trio.open_nursery() as looking:
+            memory.seconds = 2 * RENEW_SECONDS  # for the look that begins now: it sees the renewal
+            looking.start_soon(acquire, memory, holder("two"), unheard)
+            await trio.testing.wait_all_tasks_blocked()
+            memory.seconds = 0
+            await trio.sleep(RENEW_SECONDS)
+            kept.lease.store = Memory(refuse=lambda _verb, _name: True)
+        nursery.cancel_scope.cancel()
+    assert kept.lease.trusted_until == RENEW_SECONDS + TRUSTED_SECONDS
+    assert trio.current_time() >= kept.lease.trusted_until + GRACE_SECONDS
+
+
+@pytest.mark.parametrize("signal_", [None, signal.SIGSTOP])
+async def test_a_process_number_proves_no_life(
+    memory: Memory, signal_: signal.Signals | None, autojump_clock: MockClock
+) -> None:
+    """It may be another program's by now, or its process may be stopped."""
+    with child("sleep", "60") as process:
+        if signal_ is not None:
+            process.send_signal(signal_)
+        await acquire(memory, holder(pid=process.pid), unheard)
+        await acquire(memory, holder("two"), unheard)
+        assert LASTS_SECONDS <= trio.current_time() < LASTS_SECONDS + 5
+
+
+async def test_a_zombie_is_followed_at_once(memory: Memory, autojump_clock: MockClock) -> None:
+    with child("true") as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222  it ends by itself
+        os.kill(process.pid, 0)  # its number is in use
+        await acquire(memory, holder(pid=process.pid), unheard)
+        await acquire(memory, holder("two"), unheard)
+    assert trio.current_time() == 0
+
+
+async def test_without_proc_a_zombie_is_watched(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    monkeypatch.setattr(module, "Path", lambda path: Path(f"/nowhere{path}"))
+    with child("true") as process:
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222  it ends by itself
+        await acquire(memory, holder(pid=process.pid), unheard)
+        await acquire(memory, holder("two"), unheard)
+    assert trio.current_time() >= LASTS_SECONDS
+
+
+async def test_a_process_is_no_zombie_because_of_its_name(
+    memory: Memory, tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    name = tmp_path / "a) Z 1"
+    name.symlink_to("/bin/sleep")
+    with child(str(name), "60") as process:
+        await acquire(memory, holder(pid=process.pid), unheard)
+        await acquire(memory, holder("two"), unheard)
+    assert trio.current_time() >= LASTS_SECONDS
+
+
+async def test_a_holder_that_dies_while_it_is_watched_is_followed_at_the_next_look(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    """Although it was seen to renew its lease: a run stands back only before one that is alive."""
+    with child("sleep", "60") as process:
+        first = await acquire(memory, holder(pid=process.pid), unheard)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(acquire, memory, holder("two"), unheard)
+            await trio.sleep(0.5 * WATCH_SECONDS)
+            first.stored = first._renewed()
+            process.kill()
+            process.wait()
+    assert await there(memory) == holder("two")
+    assert trio.current_time() <= WATCH_SECONDS
+
+
+async def test_one_who_watches_says_so_once(memory: Memory, autojump_clock: MockClock) -> None:
+    said: list[Message] = []
+    await acquire(memory, holder(machine="elsewhere"), said.append)
+    assert said == []
+    await acquire(memory, holder("two"), said.append)
+    (notice,) = said
+    assert str(notice) == (
+        "Waiting up to 60 s to see whether run run-one of 2026-11-24 is still at work: "
+        "it has held the lease since 9999-12-31T23:59:59+00:00."
+    )
+
+
+async def test_a_living_twin_of_the_same_run_keeps_it(store: ObjectStore, nursery: trio.Nursery, eager: None) -> None:
+    mine = {"run_id": "r", "machine": machine()}
+    nursery.start_soon(Kept(await acquire(store, holder("old", pid=os.getpid(), **mine), unheard)).keep)
+    with pytest.raises(BusyError) as error:
+        await acquire(store, holder("new", pid=os.getpid() + 1, **mine), unheard)
+    assert error.value.is_twin
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"\xff", b"[1]", holder().model_dump_json().replace(str(os.getppid()), "1" * 30).encode()]
+)
+async def test_a_lease_that_nobody_can_read_holds_until_it_is_stale(
+    memory: Memory, content: bytes, autojump_clock: MockClock
+) -> None:
+    memory.create(LEASE, content)
+    said: list[Message] = []
+    await acquire(memory, holder(), said.append)
+    assert LASTS_SECONDS <= trio.current_time() < LASTS_SECONDS + 5
+    assert list(map(str, said)) == [
+        "Waiting up to 60 s to see whether another run is at work: _lease.json cannot be read."
+    ]
+
+
+async def test_a_lease_that_nobody_can_read_is_no_twins(memory: Memory, autojump_clock: MockClock) -> None:
+    stored = memory.create(LEASE, b"odd")
+
+    def renewed(_notice: Message) -> None:
+        memory.replace(LEASE, b"odd again", stored.generation)
+
+    with pytest.raises(BusyError, match=r"^its lease cannot be read$") as error:
+        await acquire(memory, holder(), renewed)
+    assert not error.value.is_twin
 
 
 async def test_a_lease_that_storage_refuses_is_not_had(memory: Memory, autojump_clock: MockClock) -> None:
     memory.refuse = lambda verb, _name: verb == "create"
     with pytest.raises(StorageError):
-        await acquire(memory, holder())
+        await acquire(memory, holder(), unheard)
 
 
 async def test_a_release_in_between_is_no_obstacle(memory: Memory, autojump_clock: MockClock) -> None:
-    first = await acquire(memory, holder())
+    first = await acquire(memory, holder(), unheard)
     read = memory.read
 
     def released_first(name: str, limit: int | None = None) -> Any:
@@ -241,20 +437,8 @@ async def test_a_release_in_between_is_no_obstacle(memory: Memory, autojump_cloc
         return read(name, limit)
 
     memory.read = released_first  # type: ignore[method-assign]
-    await acquire(memory, holder("two"))
+    await acquire(memory, holder("two"), unheard)
     assert first.holder.owner == "one"
-
-
-class Kept:
-    """A lease that is kept in virtual time, and what became of it."""
-
-    def __init__(self, lease: Lease) -> None:
-        self.lease = lease
-        self.shutdown = Shutdown()
-        self.troubles: list[Message | None] = []
-
-    async def keep(self) -> None:
-        await self.lease.renew_forever(self.shutdown, self.troubles.append)
 
 
 @pytest.mark.parametrize("clock", [trio.current_time, lambda: 5e9 - trio.current_time(), lambda: 0.0])
@@ -262,7 +446,7 @@ async def test_a_lease_is_renewed_whatever_the_clocks_say(
     memory: Memory, clock: Callable[[], float], autojump_clock: MockClock
 ) -> None:
     memory.clock = clock
-    kept = Kept(await acquire(memory, holder()))
+    kept = Kept(await acquire(memory, holder(), unheard))
     with trio.move_on_after(10 * RENEW_SECONDS + 1):
         await kept.keep()
     assert memory.count("replace", LEASE) == 10
@@ -275,26 +459,18 @@ async def test_a_lease_is_fresh_to_others_for_as_long_as_it_is_trusted(
 ) -> None:
     """And stale to them only when the last call of its holder has been cut off."""
     memory.seconds = 3.0
-    kept = Kept(await acquire(memory, holder()))
-    memory.refuse = lambda verb, _name: verb == "replace"
+    kept = Kept(await acquire(memory, holder(), unheard))
+    memory.refuse = lambda verb, _name: verb == "replace" and trio.current_time() < TRUSTED_SECONDS + GRACE_SECONDS
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)
-        while True:
-            try:
-                memory.refuse = lambda verb, _name: verb == "replace" and trio.current_time() < 55
-                await acquire(memory, holder("two"))
-            except BusyError:
-                await trio.sleep(0.1)
-            else:
-                break
+        await acquire(memory, holder("two"), unheard)
         nursery.cancel_scope.cancel()
-    assert trio.current_time() >= LASTS_SECONDS
     assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
-    assert kept.lease.trusted_until + 5.0 < LASTS_SECONDS
+    assert kept.lease.trusted_until + GRACE_SECONDS < LASTS_SECONDS <= trio.current_time()
 
 
 async def test_an_outage_that_ends_in_time_is_survived(memory: Memory, autojump_clock: MockClock) -> None:
-    kept = Kept(await acquire(memory, holder()))
+    kept = Kept(await acquire(memory, holder(), unheard))
     memory.refuse = lambda _verb, _name: 14 < trio.current_time() < 48
     with trio.move_on_after(100):
         await kept.keep()
@@ -304,7 +480,7 @@ async def test_an_outage_that_ends_in_time_is_survived(memory: Memory, autojump_
 
 
 async def test_a_renewal_whose_answer_was_lost_is_no_loss(memory: Memory, autojump_clock: MockClock) -> None:
-    kept = Kept(await acquire(memory, holder()))
+    kept = Kept(await acquire(memory, holder(), unheard))
     memory.lose = lambda verb, _name: verb == "replace" and trio.current_time() < 20
     with trio.move_on_after(100):
         await kept.keep()
@@ -314,7 +490,7 @@ async def test_a_renewal_whose_answer_was_lost_is_no_loss(memory: Memory, autoju
 
 @pytest.mark.parametrize("how", ["refused", "hanging"])
 async def test_an_outage_that_lasts_stops_the_run_in_time(memory: Memory, how: str, autojump_clock: MockClock) -> None:
-    kept = Kept(await acquire(memory, holder()))
+    kept = Kept(await acquire(memory, holder(), unheard))
     if how == "refused":
         memory.refuse = lambda _verb, _name: True
     else:
@@ -327,27 +503,85 @@ async def test_an_outage_that_lasts_stops_the_run_in_time(memory: Memory, how: s
 async def test_a_lease_that_another_has_stops_the_run_at_the_next_renewal(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
-    kept = Kept(await acquire(memory, holder()))
+    kept = Kept(await acquire(memory, holder(), unheard))
     memory.objects[LEASE] = memory._write("replace", LEASE, b"another's")
     await kept.keep()
     assert trio.current_time() == pytest.approx(RENEW_SECONDS)
     assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
+    assert not kept.lease.is_held()
 
 
-async def test_after_a_long_sleep_no_call_starts_before_the_lease_is_looked_at(memory: Memory) -> None:
+async def test_after_a_long_pause_no_call_starts_before_the_lease_is_looked_at(memory: Memory) -> None:
     """The first task that wakes up may be a worker: it must not ask for a card."""
     clock = trio.lowlevel.current_clock()
     assert not isinstance(clock, MockClock)
-    kept = Kept(await acquire(memory, holder()))
+    kept = Kept(await acquire(memory, holder(), unheard))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)
         await trio.testing.wait_all_tasks_blocked()
         kept.shutdown.raise_if_requested()
-        kept.shutdown.no_start_after = trio.current_time()  # as if the time until then had been slept through
+        assert kept.shutdown.no_start_after is not None
+        # as if the time until then had passed in the pause
+        kept.shutdown.no_start_after = replace(kept.shutdown.no_start_after, monotonic=trio.current_time())
         with pytest.raises(ShutdownError):
             kept.shutdown.raise_if_requested()
         nursery.cancel_scope.cancel()
     assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
+
+
+@pytest.mark.parametrize(
+    ("slept", "is_held"), [(TRUSTED_SECONDS - RENEW_SECONDS - 1, True), (TRUSTED_SECONDS - 10, False)]
+)
+async def test_the_time_for_which_the_machine_sleeps_counts(
+    memory: Memory, machine_clock: MachineClock, slept: float, is_held: bool, autojump_clock: MockClock
+) -> None:
+    kept = Kept(await acquire(memory, holder(), unheard))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(kept.keep)
+        await trio.sleep(10)
+        machine_clock.slept += slept
+        assert kept.lease.is_held() is is_held
+        with nullcontext() if is_held else pytest.raises(ShutdownError):
+            kept.shutdown.raise_if_requested()
+        await trio.sleep(10)
+        nursery.cancel_scope.cancel()
+    assert kept.shutdown.reason is (None if is_held else ShutdownReason.LEASE_LOST)
+    assert memory.count("replace", LEASE) == is_held, "a run that must stop does not renew its lease"
+
+
+async def test_a_lease_that_is_renewed_after_a_sleep_is_trusted_anew(
+    memory: Memory, machine_clock: MachineClock, autojump_clock: MockClock
+) -> None:
+    kept = Kept(await acquire(memory, holder(), unheard))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(kept.keep)
+        for _ in range(10):
+            await trio.sleep(20)
+            machine_clock.slept += 25
+            kept.shutdown.raise_if_requested()
+            assert kept.lease.is_held()
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("verb", ["create", "replace"])
+async def test_a_sleep_between_a_request_and_its_answer_counts(
+    memory: Memory, machine_clock: MachineClock, verb: str, autojump_clock: MockClock
+) -> None:
+    """Storage may have written the lease before it."""
+
+    def sleep(asked: str, _name: str) -> bool:
+        machine_clock.slept += 100 if asked == verb else 0
+        return False
+
+    memory.refuse = sleep
+    kept = Kept(await acquire(memory, holder(), unheard))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(kept.keep)
+        await trio.sleep(RENEW_SECONDS + 1)
+        with pytest.raises(ShutdownError):
+            kept.shutdown.raise_if_requested()
+        assert not kept.lease.is_held()
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("moment", [15.1, 15.5, 16.5, 16.9])
@@ -355,7 +589,7 @@ async def test_a_lease_is_given_back_though_it_is_being_renewed(
     memory: Memory, moment: float, autojump_clock: MockClock
 ) -> None:
     memory.seconds = 2.0
-    kept = Kept(await acquire(memory, holder()))
+    kept = Kept(await acquire(memory, holder(), unheard))
     begun = trio.current_time()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)

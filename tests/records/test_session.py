@@ -15,12 +15,14 @@ from job.engines.calls import card
 from job.execution.shutdown import Shutdown, ShutdownReason
 from job.messages import Message
 from job.page.render import render_page
+from job.planning.plan import Plan
 from job.records.lease import LASTS_SECONDS, LEASE, TRUSTED_SECONDS, acquire
 from job.records.report import build_report
 from job.records.session import CLOSING_SECONDS, RecordSession, StorageAlarm, lease_holder, open_session
 from job.records.timeline import Timeline
 from job.storage.store import StorageError
 from tests.records.test_record import INPUTS, PLAN, finished
+from tests.support.fakes import plan_of, settings_of, target
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
@@ -42,7 +44,9 @@ class Held:
         self.said.append(str(text))
 
     async def open_session(self, *, fresh: bool = True) -> RecordSession:
-        lease = await acquire(self.store, lease_holder(settings(), PLAN, INPUTS))
+        lease = await acquire(
+            self.store, lease_holder(settings(), PLAN, INPUTS), lambda notice: self.said.append(str(notice))
+        )
         async with trio.open_nursery() as helpers:
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(self.say))
             try:
@@ -72,6 +76,38 @@ class Held:
 @pytest.fixture
 def held(memory: Memory) -> Held:
     return Held(memory)
+
+
+URLS = {f"{name}_ENGINE_URL": f"https://{name.lower()}.example/base" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
+
+
+def origins_of(variables: dict[str, str], plan: Plan = PLAN) -> str | None:
+    made, faults = read_settings({"CONFIG_URI": "/config", **URLS, **variables}, datetime.now(UTC))
+    assert faults == []
+    return lease_holder(made, plan, INPUTS).origins
+
+
+@pytest.mark.parametrize(
+    ("variables", "same"),
+    [
+        ({"QA_ENGINE_URL": "https://qa.example/v2"}, True),
+        ({"QA_ENGINE_URL": "https://QA.example:443/"}, True),
+        ({"QA_ENGINE_AUDIENCE": "https://other.example"}, True),
+        ({"TRADING_ENGINE_BATCH_SIZE": "3", "NEWS_ENGINE_CONCURRENCY": "3"}, True),
+        ({"QA_ENGINE_URL": "https://staging.example/base"}, False),
+        ({"QA_ENGINE_URL": "https://qa.example:8443/base"}, False),
+        ({"NEWS_ENGINE_URL": "http://localhost/base"}, False),
+        ({"NEWS_ENGINE_URL": URLS["QA_ENGINE_URL"], "QA_ENGINE_URL": URLS["NEWS_ENGINE_URL"]}, False),
+    ],
+)
+def test_runs_have_the_same_engines_if_their_origins_are_the_same(variables: dict[str, str], same: bool) -> None:
+    assert (origins_of(variables) == origins_of({})) is same
+
+
+def test_an_engine_that_the_plan_does_not_use_makes_no_difference() -> None:
+    plan = plan_of([target("A", ("a",), ("news",))], settings_of())
+    assert origins_of({"TRADING_ENGINE_URL": "https://staging.example"}, plan) == origins_of({}, plan)
+    assert origins_of({"NEWS_ENGINE_URL": "https://staging.example"}, plan) != origins_of({}, plan)
 
 
 @pytest.mark.parametrize("at_once", [False, True])

@@ -1,4 +1,4 @@
-"""The real job with something about it changed that no variable changes: a shorter lease, a clock that jumps."""
+"""The real job with one thing changed that no variable changes: a shorter lease, a clock that jumps."""
 
 from __future__ import annotations
 
@@ -9,10 +9,26 @@ from tests.simulators.job import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-# The lease lasts 3 s, is renewed every half second, and trusted for 1.5 s.
+# The lease lasts 3 s, is renewed every half second, watched five times a second, and trusted for 1.5 s.
 SHORT_LEASE = """
 from job.records import lease
 lease.LASTS_SECONDS, lease.RENEW_SECONDS, lease.RETRY_SECONDS, lease.TRUSTED_SECONDS = 3.0, 0.5, 0.2, 1.5
+lease.WATCH_SECONDS = 0.2
+"""
+
+# The lease is renewed every second, watched twice a second, and lasts as long as ever.
+EAGER_LEASE = """
+from job.records import lease
+lease.RENEW_SECONDS, lease.WATCH_SECONDS = 1.0, 0.5
+"""
+
+# From the moment that a file exists the machine has been suspended for an hour: Linux counts that in one clock only.
+SUSPENDED = """
+import os, time
+true_gettime = time.clock_gettime
+def gettime(clock):
+    return true_gettime(clock) + (3600 if clock == time.CLOCK_BOOTTIME and os.path.exists({flag!r}) else 0)
+time.clock_gettime = gettime
 """
 
 # Google's library gives a request up after a second.

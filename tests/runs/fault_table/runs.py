@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
 from collections import Counter
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import trio
 
+from job.records.lease import LEASE, Holder, machine
 from tests.runs.fault_table.row import PLANNED, Case, Env, Play, Row, succeeded
 from tests.simulators import do, when
 from tests.simulators.engines import steady
+from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
-from tests.support.altered import MAD_CLOCK, SHORT_LEASE, altered
+from tests.support.altered import EAGER_LEASE, MAD_CLOCK, SHORT_LEASE, SUSPENDED, altered
 from tests.support.runs import until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from tests.simulators.job import Outcome
     from tests.simulators.world import World
 
@@ -35,7 +43,7 @@ def _signalled(number: signal.Signals, service: str) -> Play:
 
 
 def _resumed(number: signal.Signals, service: str, *, hand: bool = False) -> Play:
-    """The process is ended while this engine has calls in flight; the same run is started again."""
+    """The process ends while this engine has calls in flight; the same run is started again."""
 
     async def play(world: World, env: Env) -> Outcome:
         world.engines[service].latency = steady(0.4)
@@ -55,31 +63,44 @@ def whole(world: World, outcome: Outcome) -> None:
     assert len({(request.tickers[0], request.card) for request in world.qa.requests}) == PLANNED
 
 
-def _twice(count: int, *, alike: bool) -> Play:
-    """So many runs are started while one is at work; the last of them is judged."""
+def _twice(count: int, changes: Callable[[World], Env], code: int, word: str) -> Play:
+    """Starts so many runs with these changes while one is at work; judges the last of them."""
 
     async def play(world: World, env: Env) -> Outcome:
-        world.news.latency = steady(3.0)
-        env = {**env, "NEWS_ENGINE_TIMEOUT": "20"}
+        gate = trio.Event()  # the one is at work until the others have gone
+        world.news.script.append(Fault(when.always, do.held(gate)))
+        env = {**env, **altered(world.directory, EAGER_LEASE), "NEWS_ENGINE_TIMEOUT": "60"}
         first = await world.start_job(env={**env, "RUN_ID": "first"})
         await until(lambda: world.news.requests)
         asked = len(world.seen)
         others = [
-            await world.start_job(env={**env, "RUN_ID": f"other-{n}", "RUN_DATE": None if alike else "2026-01-01"})
-            for n in range(count)
+            await world.start_job(env={**env, **changes(world), "RUN_ID": f"other-{number}"}) for number in range(count)
         ]
         outcomes = [await job.outcome() for job in others]
-        assert {(outcome.exit_code, outcome.finished["outcome"]) for outcome in outcomes} == {
-            (0, "superseded") if alike else (75, "busy")
-        }
+        assert {(outcome.exit_code, outcome.finished["outcome"]) for outcome in outcomes} == {(code, word)}
         assert "run first of" in outcomes[-1].finished["message"]
+        assert ["run first of" in notice for notice in watches(outcomes[-1])] == [True]
         assert [seen for seen in world.seen[asked:] if seen.service in {"metadata", "qa"}] == []
+        gate.set()
         assert (await first.outcome()).exit_code == 0
         assert world.news.traffic.peak_in_flight <= 8
         assert len(world.qa.requests) == PLANNED
         return outcomes[-1]
 
     return play
+
+
+def alike(_world: World) -> Env:
+    return {}
+
+
+def another_day(_world: World) -> Env:
+    return {"RUN_DATE": "2026-01-01"}
+
+
+def other_engines(world: World) -> Env:
+    """Production beside staging: the same config, and engines elsewhere."""
+    return {f"{name.upper()}_ENGINE_URL": world.elsewhere.url for name in world.engines}
 
 
 def _together(run_ids: list[str]) -> Play:
@@ -90,7 +111,7 @@ def _together(run_ids: list[str]) -> Play:
         world.qa.script.append(Fault(when.always, do.held(gate)))
         env = {**env, "QA_ENGINE_TIMEOUT": "60"}
         jobs = [await world.start_job(env={**env, "RUN_ID": run_id}) for run_id in run_ids]
-        await until(lambda: sum(job.process.returncode is not None for job in jobs) == len(jobs) - 1, 25)
+        await until(lambda: sum(job.process.returncode is not None for job in jobs) == len(jobs) - 1, 40)
         gate.set()
         outcomes = [await job.outcome() for job in jobs]
         ends = Counter((outcome.exit_code, outcome.finished["outcome"]) for outcome in outcomes)
@@ -120,14 +141,89 @@ async def paused(world: World, env: Env) -> Outcome:
     os.kill(job.process.pid, signal.SIGSTOP)
     asked = len(world.qa.requests)
     other = await world.run_job(env={**env, "RUN_ID": "other"}, seconds=20)
-    while other.exit_code == 0 and other.finished["outcome"] == "superseded":
-        other = await world.run_job(env={**env, "RUN_ID": "other"}, seconds=20)
-    assert (other.exit_code, other.finished["outcome"]) == (0, "succeeded")
+    assert (other.exit_code, other.finished["outcome"]) == (0, "succeeded"), "a stopped process is no twin at work"
     assert len(world.qa.requests) == asked + PLANNED
     os.kill(job.process.pid, signal.SIGCONT)
     outcome = await job.outcome()
     assert len(world.qa.requests) == asked + PLANNED, "not one call after it woke up"
     return outcome
+
+
+async def suspended(world: World, env: Env) -> Outcome:
+    """The machine sleeps for an hour while cards are in flight, which the monotonic clock does not count."""
+    world.qa.latency = steady(0.5)
+    flag = world.directory / "suspended"
+    env = {**env, **altered(world.directory, SUSPENDED.format(flag=str(flag))), "QA_ENGINE_CONCURRENCY": "2"}
+    job = await world.start_job(env=env)
+    await until(lambda: len(world.qa.requests) >= 4)
+    flag.touch()
+    asked = len(world.qa.requests)
+    outcome = await job.outcome()
+    assert len(world.qa.requests) <= asked + 1, "a card was asked for after the machine woke up"
+    return outcome
+
+
+def watches(outcome: Outcome) -> list[str]:
+    """The notices of a lease that is watched."""
+    return [line["message"] for line in outcome.events("config.noticed") if line["message"].startswith("Waiting up to")]
+
+
+@contextmanager
+def unreaped(world: World, env: Env) -> Iterator[Callable[[], None]]:
+    """A job that, once killed, stays as a zombie until this ends: nobody asks how it ended. Gives what kills it."""
+    command = [sys.executable, "-m", "job"]
+    nothing = subprocess.DEVNULL
+    with subprocess.Popen(
+        command, cwd=ROOT, env=world.environment(**env), stdin=nothing, stdout=nothing, stderr=nothing
+    ) as process:
+
+        def kill() -> None:
+            os.kill(process.pid, signal.SIGKILL)
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+        try:
+            yield kill
+        finally:
+            process.kill()
+
+
+async def zombie(world: World, env: Env) -> Outcome:
+    """The run is killed, and continued before its parent has asked how it ended."""
+    world.qa.latency = steady(0.4)
+    with unreaped(world, env) as kill:
+        await until(lambda: len(world.qa.requests) >= 5)
+        kill()
+        outcome = await world.run_job(("resume", "night"), env=env)
+    assert watches(outcome) == []
+    return outcome
+
+
+def _left_behind(place: str, stamp: float) -> Play:
+    """A run of this place has left its lease, stamped so many seconds from now; its process number is in use."""
+
+    async def play(world: World, env: Env) -> Outcome:
+        holder = Holder(
+            owner="gone",
+            run_id="gone",
+            plan="a plan",
+            day="2026-11-24",
+            since="2026-11-24T22:00:00+00:00",
+            machine=place,
+            pid=os.getpid(),
+            execution=None,
+            task_attempt=0,
+        )
+        runs = world.directory / "disk"
+        runs.mkdir()
+        (runs / LEASE).write_text(holder.model_dump_json())
+        os.utime(runs / LEASE, (time.time() + stamp,) * 2)
+        env = {**env, **altered(world.directory, SHORT_LEASE), "RUNS_URI": str(runs)}
+        outcome = await world.run_job(env=env, seconds=20)
+        (notice,) = watches(outcome)
+        assert "run gone of 2026-11-24" in notice
+        return outcome
+
+    return play
 
 
 async def clock_jumps(world: World, env: Env) -> Outcome:
@@ -163,6 +259,11 @@ def _late(name: str, play: Play, cards: tuple[int, int, int, int] | None, **more
 def succeeded_again(name: str, play: Play, **more: object) -> Case:
     """A case in which the second attempt at a run does what the first one left."""
     return Case(name, "succeeded", 0, play=play, check=whole, **more)  # type: ignore[arg-type]
+
+
+def _stood_back(name: str, code: int, word: str, play: Play, **more: object) -> Case:
+    """A case in which another run is at work."""
+    return Case(name, word, code, cards=(0, 0, 0, 0), play=play, record=False, seconds=60.0, **more)  # type: ignore[arg-type]
 
 
 NONE = (0, 0, 0, PLANNED)
@@ -205,26 +306,56 @@ ROWS = (
         "it calls nobody, and says whose the lease is",
         "nothing where it does the same work; else start it again later",
         (
-            Case("the same plan", "superseded", 0, cards=(0, 0, 0, 0), play=_twice(1, alike=True), record=False),
-            Case("four of them", "superseded", 0, cards=(0, 0, 0, 0), play=_twice(4, alike=True), record=False),
-            Case(
-                "five at the same moment",
-                "superseded",
-                0,
-                cards=(0, 0, 0, 0),
-                play=_together(["a", "b", "c", "d", "e"]),
-                record=False,
+            _stood_back("the same plan", 0, "superseded", _twice(1, alike, 0, "superseded")),
+            _stood_back("four of them", 0, "superseded", _twice(4, alike, 0, "superseded")),
+            _stood_back("five at the same moment", 0, "superseded", _together(["a", "b", "c", "d", "e"])),
+            _stood_back("twins", 0, "superseded", _together(["night", "night"])),
+            _stood_back("another day", 75, "busy", _twice(1, another_day, 75, "busy")),
+        ),
+    ),
+    Row(
+        "other engines",
+        "staging and production have one config and one `RUNS_URI`",
+        "the second one calls nobody, and says that the first calls other engines",
+        "give each of them a `RUNS_URI` of its own",
+        (
+            _stood_back(
+                "the same plan",
+                75,
+                "busy",
+                _twice(1, other_engines, 75, "busy"),
+                says="the same plan for other engines",
             ),
-            Case("twins", "superseded", 0, cards=(0, 0, 0, 0), play=_together(["night", "night"]), record=False),
-            Case("another day", "busy", 75, cards=(0, 0, 0, 0), play=_twice(1, alike=False), record=False),
+        ),
+    ),
+    Row(
+        "zombie",
+        "a run was killed, and its parent process has not noticed yet (a zombie)",
+        "nothing: it counts as gone, and `resume` goes on at once",
+        "nothing",
+        (succeeded_again("resumed", zombie, fast=True),),
+    ),
+    Row(
+        "lease left behind",
+        "a run is gone, and its lease was left behind: from another machine, stamped in the future, or with a process "
+        "number that another program has by now",
+        "one notice names that run; if it gives no sign of life for a minute, the new run starts",
+        "nothing",
+        (
+            succeeded("stamped in the future", play=_left_behind("elsewhere", 3600.0), record=False),
+            succeeded("from another machine", play=_left_behind("elsewhere", -3600.0), record=False),
+            succeeded("another program's number", play=_left_behind(machine(), 0.0), record=False),
         ),
     ),
     Row(
         "lease lost",
-        "the process was paused for longer than its lease lasts",
+        "the process was paused, or its machine asleep, for longer than its lease lasts",
         "it stops, since another run may be at work",
         "`python -m job resume RUN_ID` once no other run is at work",
-        (Case("for seconds", "lease_lost", 75, play=paused, says="lost its lease", record=False, seconds=60.0),),
+        (
+            Case("for seconds", "lease_lost", 75, play=paused, says="lost its lease", record=False, seconds=60.0),
+            Case("asleep", "lease_lost", 75, play=suspended, says="lost its lease", record=False),
+        ),
     ),
     Row(
         "clock",
