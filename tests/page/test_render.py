@@ -324,8 +324,8 @@ def test_of_many_failures_as_many_are_kept_as_a_page_can_show() -> None:
 
 LARGE = """
 import json, re, sys, time
-from job.page import render
-from tests.nights import Night
+from job.page.render import render_page
+from tests.support.nights import Night
 night = Night([f"{n:06}.SS" for n in range(20000)], list("abcde"),
               fate=lambda e, n: (["HTTP 503"] * (n % 50 == 3), "denied" if n % 2000 == 7 else None, "no", 200),
               concurrency={"financial": 4, "trading": 4, "news": 64, "qa": 256})
@@ -337,7 +337,7 @@ before = peak()
 kept = sum(len(part) * part.itemsize for lane in timeline.lanes.values()
            for part in (lane.started, lane.ended, lane.states, lane.limits, lane.failed_started, lane.failed_ended))
 began = time.perf_counter()
-data = render(report, timeline)
+data = render_page(report, timeline)
 seconds = time.perf_counter() - began
 sys.stdout.buffer.write(data)
 grown = peak() - before
