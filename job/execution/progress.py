@@ -2,7 +2,7 @@
 
 import statistics
 from array import array
-from collections.abc import Mapping, Sized
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel, ConfigDict
@@ -57,9 +57,12 @@ class EngineProgress:
 
     def percentile(self, percent: int) -> float | None:
         """Seconds that so many of a hundred attempts took at most; `None` where there was none."""
-        if len(self.latencies) < 2:
-            return self.latencies[0] if self.latencies else None
-        return statistics.quantiles(self.latencies, n=100, method="inclusive")[percent - 1]
+        return percentile(self.latencies, percent) if self.latencies else None
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """What so many of a hundred values do not exceed, interpolated. There must be a value."""
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]
 
 
 class RunProgress:
