@@ -14,19 +14,20 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 from rich.console import Console
 
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.failures import Cause, remedy
 from job.execution.progress import CardTotals
-from job.page.render import render_page
+from job.page.render import TEMPLATES, render_page
 from job.page.summary import headline, severity
 from job.page.time_scale import WIDTH, time_scale_of
 from job.records.history import RecordedRun
 from job.records.report import UNFINISHED, FailedCall, RunReport
 from job.records.timeline import CALLS_KEPT, FAILURES_KEPT, Timeline
 from job.reporting.terminal import as_text
-from job.text import duration, text
+from job.text import duration
 from tests.simulators.job import ROOT
 from tests.support.nights import Night
 from tests.support.parsed import Parsed
@@ -148,9 +149,16 @@ def test_what_comes_from_outside_stays_text(hostile: str) -> None:
 
 @given(st.text(max_size=60))
 def test_text_is_text_anywhere(value: str) -> None:
-    shown = Parsed(f'<p title="{text(value)}">{text(value)}</p>')
+    shown = Parsed(TEMPLATES.from_string('<p title="{{ value }}">{{ value }}</p>').render(value=value))
     assert [tag for tag, _ in shown.tags] == ["p"]
     assert list(shown.tags[0][1]) == ["title"]
+
+
+@pytest.mark.parametrize("mistaken", ["{{ nothing }}", "{{ report.nothing }}", "{% if report.nothing %}{% endif %}"])
+def test_a_name_that_does_not_exist_is_an_error(mistaken: str) -> None:
+    report, _ = told()
+    with pytest.raises(UndefinedError, match="nothing"):
+        TEMPLATES.from_string(mistaken).render(report=report)
 
 
 @pytest.mark.parametrize(
@@ -324,7 +332,7 @@ def test_of_many_failures_as_many_are_kept_as_a_page_can_show() -> None:
 
 LARGE = """
 import json, re, sys, time
-from job.page.render import render_page
+from job.page.render import TEMPLATES, render_page
 from tests.support.nights import Night
 night = Night([f"{n:06}.SS" for n in range(20000)], list("abcde"),
               fate=lambda e, n: (["HTTP 503"] * (n % 50 == 3), "denied" if n % 2000 == 7 else None, "no", 200),
