@@ -34,11 +34,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def pages(tmp_path: Path) -> dict[str, Path]:
-    files = {name: tmp_path / f"{name}.html" for name in NIGHTS}
+    files = {name: tmp_path / f"{name}.html" for name in [*NIGHTS, "stopped"]}
     for name, night in NIGHTS.items():
         good = name == "good"
         told = night.told(*(() if good else ("cards_missing", 3, "Cards are missing.")), project="cards")
         files[name].write_bytes(render_page(*told))
+    files["stopped"].write_bytes(render_page(*NIGHTS["good"].told("deadline", 4, "The run's deadline passed.")))
     return files
 
 
@@ -69,6 +70,19 @@ def _brightness(browser: Browser, selector: str, what: str) -> float:
     parts = [float(part) / 255 for part in colour.partition("(")[2].rstrip(")").split(",")[:3]]
     linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("name", ["good", "failed", "stopped"])
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_icon_has_the_colour_of_the_headline(
+    browser: Browser, pages: dict[str, Path], name: str, dark: bool
+) -> None:
+    browser.open(pages[name], dark=dark)
+    shape, *strokes = browser.value(
+        "[...document.querySelectorAll('.verdict svg > *')].map(part => getComputedStyle(part).fill)"
+    )
+    assert shape == browser.value("getComputedStyle(document.querySelector('h1')).color")
+    assert strokes == ["none"]
 
 
 @pytest.mark.parametrize("name", ["good", "failed"])
