@@ -24,23 +24,20 @@ _COLUMNS = 32
 
 @dataclass(frozen=True, slots=True)
 class FlightChart:
-    """Calls in flight and the limit above them, each a value for each of `BINS` moments, as heights from the top."""
+    """Calls in flight and their limit in each of `BINS` moments."""
 
-    peak: int
+    flight: Sequence[int]
+    """The most calls at a time."""
+    limits: Sequence[tuple[int, int]]
+    """The lowest and the highest limit."""
     lowest: int
-    """The lowest limit."""
     highest: int
-    """The highest limit."""
-    is_constant: bool
-    """Whether the limit stayed the same."""
-    first: float
-    """The limit at the beginning, as a height."""
-    flight: Sequence[float]
-    upper: Sequence[float]
-    """The highest limit of each moment."""
-    lower: Sequence[float]
-    """The lowest limit of each moment."""
+    """The lowest and the highest limit of all moments. There are never more calls in flight than `highest`."""
     step: float = WIDTH / BINS
+
+    def y(self, calls: int) -> float:
+        """Where so many calls are, from the top."""
+        return TALL - TALL * calls / (self.highest * 1.08)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,68 +56,57 @@ class LatencyChart:
 
 
 def flight_chart(lane: Lane, scale: TimeScale) -> FlightChart:
-    """The most calls in flight at a time in each of some hundred moments, and the limit above them."""
-    flight = _in_flight(lane, scale)
-    limits = _limits(lane, scale)
-    highest = max(1, *flight, *(high for _, high in limits))
-    lowest, last = min(low for low, _ in limits), limits[-1][1]
+    """The calls in flight of an engine that was called, and their limit.
 
-    def y(value: float) -> float:
-        return TALL - TALL * value / (highest * 1.08)
+    A result has the limit as it stood when the call ended. Before the first call ended, the calls in flight tell it: a
+    call starts only within the limit, so the limit was no lower than the calls in flight then.
+    """
+    limit = _first_limit(lane)
+    flight = [0] * BINS
+    limits = [(limit, limit)] * BINS
+    place = count = 0
+    for moment, now, told in _changes(lane):
+        onward = scale.part(moment, BINS)
+        for between in range(place + 1, onward + 1):  # nothing changed up to here
+            flight[between] = count
+            limits[between] = limit, limit
+        if told:
+            limit = told
+        elif now > count:
+            limit = max(limit, now)
+        place, count = onward, now
+        flight[place] = max(flight[place], count)
+        low, high = limits[place]
+        limits[place] = min(low, limit), max(high, limit)
+    limits[place + 1 :] = [(limit, limit)] * (BINS - 1 - place)
+    lows, highs = zip(*limits, strict=True)
+    return FlightChart(flight, limits, min(lows), max(highs))
 
-    return FlightChart(
-        peak=max(flight),
-        lowest=lowest,
-        highest=max(high for _, high in limits),
-        is_constant=lowest == highest == last,
-        first=y(limits[0][1]),
-        flight=[y(value) for value in flight],
-        upper=[y(high) for _, high in limits],
-        lower=[y(low) for low, _ in limits],
-    )
 
-
-def _in_flight(lane: Lane, scale: TimeScale) -> list[int]:
+def _changes(lane: Lane) -> Iterator[tuple[float, int, int]]:
+    """Moments at which an attempt starts or ends: calls in flight from then on, and the limit, 0 if it is not known."""
     starts = sorted([*lane.started, *lane.failed_started])
-    ends = sorted([*lane.ended, *lane.failed_ended])
-    peaks = [0] * BINS
-    count = place = next_end = 0
+    ends = sorted([*zip(lane.ended, lane.limits, strict=True), *((ended, 0) for ended in lane.failed_ended)])
+    count = next_end = 0
     for start in starts:
-        while next_end < len(ends) and ends[next_end] <= start:
-            place = _carried(peaks, place, scale.part(ends[next_end], BINS), count)
+        while next_end < len(ends) and ends[next_end][0] <= start:
             count -= 1
+            yield ends[next_end][0], count, ends[next_end][1]
             next_end += 1
-        place = _carried(peaks, place, scale.part(start, BINS), count)
         count += 1
-        peaks[place] = max(peaks[place], count)
-    for end in ends[next_end:]:
-        place = _carried(peaks, place, scale.part(end, BINS), count)
+        yield start, count, 0
+    for ended, limit in ends[next_end:]:
         count -= 1
-    return peaks
+        yield ended, count, limit
 
 
-def _carried(peaks: list[int], place: int, onward: int, count: int) -> int:
-    """Nothing changes up to this bin: as many calls are in flight in all bins between."""
-    for between in range(place + 1, onward + 1):
-        peaks[between] = max(peaks[between], count)
-    return max(place, onward)
-
-
-def _limits(lane: Lane, scale: TimeScale) -> list[tuple[int, int]]:
-    """The lowest and the highest limit in each bin."""
-    found: list[tuple[int, int] | None] = [None] * BINS
-    last = lane.limits[0]
-    ends: list[int] = [last] * BINS
-    for moment, limit in zip(lane.ended, lane.limits, strict=True):
-        place = scale.part(moment, BINS)
-        low, high = found[place] or (limit, limit)
-        found[place] = (min(low, limit), max(high, limit))
-        ends[place] = limit
-    filled: list[tuple[int, int]] = []
-    for pair, end in zip(found, ends, strict=True):
-        filled.append(pair or (last, last))
-        last = end if pair else last
-    return filled
+def _first_limit(lane: Lane) -> int:
+    peak = 1
+    for _, count, limit in _changes(lane):
+        if limit:
+            return max(limit, peak)
+        peak = max(peak, count)
+    return peak
 
 
 def latency_chart(lane: Lane) -> LatencyChart | None:

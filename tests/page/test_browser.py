@@ -53,7 +53,7 @@ def test_opens_from_disk_without_a_complaint(
     browser.requests.clear()
     browser.open(pages[name], width, dark=dark)
     text = browser.value("document.body.innerText")
-    for words in ("planned", "not attempted", "Timeline", "Engines", "This run", "Calls in flight, and their bound"):
+    for words in ("planned", "not attempted", "Timeline", "Engines", "This run", "Calls in flight, and their limit"):
         assert words in text
     assert ("All 8 cards are there" in text) == (name == "good")
     assert ("What to do:" in text) == (name != "good")

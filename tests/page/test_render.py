@@ -20,6 +20,7 @@ from rich.console import Console
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.failures import Cause, remedy
 from job.execution.progress import CardTotals
+from job.page.charts import BINS, flight_chart
 from job.page.render import TEMPLATES, render_page
 from job.page.summary import headline, severity
 from job.page.time_scale import WIDTH, time_scale_of
@@ -332,6 +333,7 @@ def test_of_many_failures_as_many_are_kept_as_a_page_can_show() -> None:
 
 LARGE = """
 import json, re, sys, time
+from job.page.charts import BINS, flight_chart
 from job.page.render import TEMPLATES, render_page
 from tests.support.nights import Night
 night = Night([f"{n:06}.SS" for n in range(20000)], list("abcde"),
@@ -366,6 +368,56 @@ def test_a_hundred_thousand_cards_make_a_small_page_soon() -> None:
     assert shown.tiles["planned"] == 100_000
     assert shown.tiles["failed"] == 50
     assert "retries and failures hang below" in shown.text
+
+
+def all_refused(engine: EngineName, _number: int) -> Any:
+    return ([], "denied", "no", 200) if engine == "qa" else ([], None, None, 200)
+
+
+def narrowed(limit: int) -> Timeline:
+    """Of a night whose cards were all refused, so that at the end of each call the limit had fallen to this."""
+    timeline = Timeline()
+    for result in Night([f"T{n}" for n in range(40)], ["a"], fate=all_refused).results():
+        timeline.add({**result, "limit": limit} if result["engine"] == "qa" else result)
+    return timeline
+
+
+def test_the_limit_that_a_run_began_with_is_shown() -> None:
+    report, _ = told()
+    timeline = narrowed(1)
+    assert "16 in flight at most limit 1 to 16" in page(report, timeline).text
+    lane = timeline.lanes["qa"]
+    scale = time_scale_of(zip(lane.started, lane.ended, strict=True))
+    limits = flight_chart(lane, scale).limits
+    assert limits[0] == (16, 16)
+    assert limits[scale.part(min(lane.ended), BINS)] == (1, 16)
+    assert limits[-1] == (1, 1)
+
+
+def test_a_limit_that_stayed_the_same_is_one_number() -> None:
+    shown = page(*told(lambda *_: ([], None, None, 200))).text
+    assert "4 in flight at most limit 8" in shown
+    assert not re.search(r"limit (\d+) to \1\b", page(told()[0], narrowed(2)).text)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 16])
+def test_no_more_calls_are_in_flight_than_a_limit_that_is_shown_allows(limit: int) -> None:
+    lane = narrowed(limit).lanes["qa"]
+    chart = flight_chart(lane, time_scale_of(zip(lane.started, lane.ended, strict=True)))
+    assert max(chart.flight) == 16
+    assert max(high for _, high in chart.limits) == 16
+    assert min(low for low, _ in chart.limits) == limit
+
+
+def test_calls_that_began_before_the_limit_fell_do_not_raise_it() -> None:
+    one = next(result for result in Night(["T"], ["a"]).results() if result["engine"] == "qa")
+    timeline = Timeline()
+    for started, ended, failed in ((0, 10, []), (45, 50, [[0, 12, "HTTP 503"]]), (0, 35, []), (0, 40, [])):
+        timeline.add({**one, "started": started, "ended": ended, "failed_attempts": failed, "limit": 1})
+    scale = time_scale_of([(0, 50)])
+    limits = flight_chart(timeline.lanes["qa"], scale).limits
+    assert limits[0] == (4, 4)
+    assert set(limits[scale.part(11, BINS) :]) == {(1, 1)}
 
 
 def test_a_lane_with_few_calls_shows_each_of_them() -> None:
