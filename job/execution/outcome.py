@@ -63,14 +63,14 @@ def outcome_of(progress: RunProgress | None, reason: ShutdownReason | None, erro
     if progress is None:
         return _halted(reason or ShutdownReason.SIGTERM, "nothing was called")
     cards = progress.cards
-    made = f"{cards.done + cards.skipped} of {cards.planned} cards are there"
+    made = f"{cards.done + cards.skipped:,} of {cards.planned:,} cards are there"
     if error is not None:
         return Outcome("data_engine_failed", ExitCode.ENGINE_FAILED, f"No card was asked for: {error}.", error)
     if progress.complete():
         return Outcome("succeeded", ExitCode.DONE, f"Everything was done: {made}.")
     if reason is not None:
         return _halted(reason, made)
-    return Outcome("cards_missing", ExitCode.CARDS_MISSING, f"Cards are missing: {made}, {cards.failed} failed.")
+    return Outcome("cards_missing", ExitCode.CARDS_MISSING, f"Cards are missing: {made}, {cards.failed:,} failed.")
 
 
 def bad_config(faults: int) -> Outcome:

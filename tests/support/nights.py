@@ -125,7 +125,7 @@ class Night:
         ended = datetime.fromtimestamp(last, UTC) if last else START + timedelta(seconds=2)
         seconds = (ended - START).total_seconds()
         stamps = START.isoformat(timespec="seconds"), ended.isoformat(timespec="seconds")
-        sentence = sentence or f"Everything was done: {cards.generated} of {cards.planned} cards are there."
+        sentence = sentence or f"Everything was done: {cards.generated:,} of {cards.planned:,} cards are there."
         attempt = AttemptSummary(started=stamps[0], ended=stamps[1], seconds=seconds, outcome=outcome, exit_code=code)
         report = RunReport(
             run_id=self.run_id,
