@@ -1,5 +1,6 @@
 """The outcome of a run at a glance: how severe it is, the headline, and when the run was."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -52,11 +53,23 @@ def missing(cards: CardTotals) -> int:
     return cards.planned - cards.generated - cards.skipped
 
 
-def period(report: RunReport) -> tuple[str, str | None]:
-    """When the run began and when it ended, in its time zone; the day of the end only if it is another."""
+@dataclass(frozen=True, slots=True)
+class Period:
+    """When a run was, as people write it."""
+
+    began: str
+    ended: str | None
+    """With its day only if the run began on another; `None` if it has not ended."""
+    zone: str
+    """The time zone of all times of the run."""
+
+
+def period(report: RunReport) -> Period:
+    """When the run was."""
     began = datetime.fromisoformat(report.started)
+    zone = began.tzname() or "UTC"
     if report.ended is None:
-        return f"{began:%Y-%m-%d %H:%M:%S}", None
+        return Period(f"{began:%Y-%m-%d %H:%M:%S}", None, zone)
     ended = datetime.fromisoformat(report.ended)
     pattern = "%H:%M:%S" if ended.date() == began.date() else "%Y-%m-%d %H:%M:%S"
-    return f"{began:%Y-%m-%d %H:%M:%S}", f"{ended:{pattern}}"
+    return Period(f"{began:%Y-%m-%d %H:%M:%S}", f"{ended:{pattern}}", zone)

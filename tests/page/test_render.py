@@ -287,6 +287,16 @@ def test_clock_times_are_those_of_the_runs_zone() -> None:
     assert datetime.fromtimestamp(0, UTC).hour == 0
 
 
+@pytest.mark.parametrize(("offset", "zone"), [("+00:00", "UTC"), ("+08:00", "UTC+08:00"), ("-03:30", "UTC-03:30")])
+@pytest.mark.parametrize("outcome", ["cards_missing", UNFINISHED])
+def test_the_time_zone_is_said_once(offset: str, zone: str, outcome: str) -> None:
+    open_end: dict[str, Any] = {"ended": None, "seconds": None} if outcome == UNFINISHED else {}
+    report, timeline = told(started=f"2026-11-24T02:00:03{offset}", outcome=outcome, **open_end)
+    shown = page(report, timeline).text
+    assert shown.count("UTC") == 1
+    assert f"(all times {zone})" in shown
+
+
 def test_there_is_something_to_do_about_everything() -> None:
     causes = [*Cause, "of another version", None]
     statuses = [None, 200, 302, 401, 403, 404, 429, 500, 503, 504, 418]
