@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from job.page.time_scale import WIDTH, TimeScale
-from job.records.results import CUT_OFF, DONE, CallResult
+from job.records.results import CUT_OFF, DONE, FAILED, CallResult
 from job.records.timeline import Lane
 
 ROWS = 32
@@ -16,11 +16,14 @@ ROWS = 32
 
 COLUMNS = 250
 
+Kind = Literal["done", "cut-off", "retried", "failed"]
+_KINDS: dict[int, Kind] = {DONE: "done", CUT_OFF: "cut-off", FAILED: "failed"}
+
+_LEAST: dict[Kind, float] = {"done": 1.2, "cut-off": 1.2, "retried": 6.0, "failed": 6.0}
+"""The width of the shortest: a failure is to be seen even if the engine refused at once."""
+
 _UP, _DOWN = 60.0, 24.0
 """How far columns reach above and below their baseline."""
-
-Kind = Literal["done", "cut-off", "retried", "failed"]
-_KINDS: dict[int, Kind] = {DONE: "done", CUT_OFF: "cut-off"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +105,23 @@ def _bars(rows: Sequence[Sequence[CallResult]], lane: Lane, scale: TimeScale) ->
     pitch = 14 if len(rows) <= 6 else 10 if len(rows) <= 16 else 7
     height = max(2, len(rows)) * pitch + 4
     bars = [_bar(call, scale, row * pitch + 3, pitch - 3) for row, calls in enumerate(rows) for call in calls]
+    bars.sort(key=lambda bar: (bar.call.state == FAILED, len(bar.boxes) > 1))  # what is drawn later covers the rest
     return LaneChart(len(lane), height, bars=bars)
 
 
 def _bar(call: CallResult, scale: TimeScale, top: float, tall: float) -> Bar:
-    boxes = [
-        _box("retried", scale.x(began), scale.x(ended), top + tall / 5, tall * 0.6)
-        for began, ended, _ in call.failed_attempts
-    ]
-    boxes.append(_box(_KINDS.get(call.state, "failed"), scale.x(call.started), scale.x(call.ended), top, tall))
+    boxes = []
+    left = 0.0
+    for began, ended, _ in call.failed_attempts:
+        left = max(left, scale.x(began))  # beside the one before, however short both were
+        boxes.append(_box("retried", left, scale.x(ended), top + tall / 5, tall * 0.6))
+        left += boxes[-1].width
+    boxes.append(_box(_KINDS[call.state], max(left, scale.x(call.started)), scale.x(call.ended), top, tall))
     return Bar(call, boxes)
 
 
 def _box(kind: Kind, left: float, right: float, top: float, tall: float) -> Box:
-    wide = max(right - left, 1.2)
+    wide = max(right - left, _LEAST[kind])
     return Box(kind, min(left, WIDTH - wide), top, wide, tall)
 
 
