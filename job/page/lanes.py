@@ -35,6 +35,8 @@ class Box:
     y: float
     width: float
     height: float
+    is_short: bool = False
+    """Whether it is wider than the time it stands for, only to be seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def _bar(call: CallResult, scale: TimeScale, top: float, tall: float) -> Bar:
 
 def _box(kind: Kind, left: float, right: float, top: float, tall: float) -> Box:
     wide = max(right - left, _LEAST[kind])
-    return Box(kind, min(left, WIDTH - wide), top, wide, tall)
+    return Box(kind, min(left, WIDTH - wide), top, wide, tall, wide > right - left)
 
 
 def _columns(lane: Lane, scale: TimeScale) -> LaneChart:
