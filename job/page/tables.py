@@ -35,6 +35,23 @@ class FailureGroup:
         return self.calls[0].state == CUT_OFF
 
     @property
+    def card_type(self) -> str | None:
+        """The card type of all these calls, if it is one and there are several calls."""
+        types = {call.card_type for call in self.calls}
+        return types.pop() if len(types) == 1 and len(self.calls) > 1 else None
+
+    @property
+    def answers(self) -> Sequence[tuple[object, int]]:
+        """The last answers, each with its targets or cards, the most frequent first."""
+        reasons: dict[str, object] = {}
+        counts: Counter[str] = Counter()
+        for call in self.calls:
+            if call.reason:
+                reasons.setdefault(str(call.reason), call.reason)
+                counts[str(call.reason)] += len(call.targets)
+        return [(reasons[text], count) for text, count in counts.most_common()]
+
+    @property
     def is_open(self) -> bool:
         """Whether the calls are shown at first."""
         return len(self.calls) <= OPEN_ROWS and not self.is_cut_off

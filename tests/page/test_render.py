@@ -120,6 +120,42 @@ def test_links_to_the_console_where_the_project_is_known() -> None:
     assert [attributes["href"] for tag, attributes in plain.tags if tag == "a"] == ["#time"]
 
 
+def refusing(engine: EngineName, number: int) -> Any:
+    reason = "failed: declined" if number % 10 == 3 else "failed: the quota is used up"
+    return ([], "denied", reason, 200) if engine == "qa" else ([], None, None, 200)
+
+
+def test_a_group_says_the_last_answers_most_frequent_first() -> None:
+    night = Night([f"T{number:03}" for number in range(1200)], ["outlook_card"], fate=refusing)
+    shown = page(*night.told("cards_missing", 3, "Cards are missing."))
+    said = shown.text.partition("What failed, and what to do")[2].partition("Attempts and last answers")[0]
+    assert "Last answer for 900 cards: failed: the quota is used up" in said, "of the 1,000 that are kept"
+    assert "Last answer for 100 cards: failed: declined" in said
+    assert said.index("used up") < said.index("declined") < said.index("What to do:")
+
+
+def test_a_single_last_answer_needs_no_count() -> None:
+    shown = page(*told())
+    assert "AAPL price_card Last answer: failed: no What to do:" in shown.text
+
+
+def test_of_many_last_answers_the_most_frequent_are_shown() -> None:
+    def fate(engine: EngineName, number: int) -> Any:
+        return ([], "denied", f"no {number % 9}", 200) if engine == "qa" else ([], None, None, 200)
+
+    shown = page(*Night([f"T{number}" for number in range(37)], ["a"], fate=fate).told("cards_missing", 3, "x"))
+    answers = re.findall(r"Last answer for (\d+) cards: no \d", shown.text)
+    assert answers == ["5", "4", "4", "4", "4"]
+    assert "Other last answers, listed below: 4" in shown.text
+
+
+def test_a_card_type_that_all_failures_share_is_said_once() -> None:
+    night = Night([f"T{number}" for number in range(40)], ["outlook_card"], fate=refusing)
+    assert "outlook_card: T0, T1, T2 and 37 more" in page(*night.told("cards_missing", 3, "x")).text
+    night.card_types = ["a", "b"]
+    assert "T0 a, T0 b, T1 a and 77 more" in page(*night.told("cards_missing", 3, "x")).text
+
+
 HOSTILE = [
     "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "</title></style></svg><b>", "' onmouseover='x",
     "&amp;&lt;", "\u202egnp.exe", "\x00\x1b[31m", "a" * 5000, "]]>", "<!--", "\ud800", "{}%s{0}",
