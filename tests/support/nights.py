@@ -18,7 +18,7 @@ from job.records.timeline import Timeline
 START = datetime(2026, 11, 24, 2, 0, 3, tzinfo=UTC)
 Result = dict[str, Any]
 Fate = Callable[[EngineName, int], tuple[list[str], str | None, str | None, int | None]]
-"""Of the call of this number: its spoilt answers, then cause, reason and status of its last, all `None` where done."""
+"""Of the call of this number: the answers before its last, then the cause, reason and status of its last, if it failed."""
 
 
 def well(_engine: EngineName, _number: int) -> tuple[list[str], None, None, int]:
