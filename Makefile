@@ -47,12 +47,13 @@ picture: .venv/ready ## the README's picture of a run's page, made anew
 # checkpoint (ASYNC91x) matters where a run must stop at once: in the job.
 ASYNC := $(BIN)/flake8-async --enable=ASYNC --startable-in-context-manager=on_signals
 .PHONY: lint
-lint: .venv/ready ## style, types, async hazards
+lint: .venv/ready ## style, types, async hazards, who may import whom
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(ASYNC) --disable=ASYNC127 $$(git ls-files 'job/*.py')
 	$(ASYNC) --disable=ASYNC127,ASYNC910,ASYNC911,ASYNC912,ASYNC913 $$(git ls-files 'tests/*.py' 'terraform/*.py')
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/hadolint Dockerfile
 
 .PHONY: format

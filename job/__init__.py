@@ -1,7 +1,16 @@
-"""Prepares the data of every target with three engines, then has the QA engine generate every card.
+"""The job: prepares the data of every target with three engines, then has the QA engine generate every card.
 
-The way through the package: `cli` reads the arguments, `settings` the environment, `config` the objects of the config
-prefix, `plan` turns both into every call of the run, `run` conducts the two phases, `executor` makes the calls.
+The way through the package, from the command to the page; a room imports only from the rooms below it:
+
+- `cli`: the command line, a module for what the user types.
+- `orchestrator`: one whole run, from its config to its outcome.
+- `page`: the page of a run, one HTML file. `reporting`: how a run is reported while it happens.
+- `records`: what a run leaves in storage, and how a later attempt goes on from it.
+- `execution`: how the calls are made: attempts, retries, limits, phases, shutdown.
+- `planning`: who gets what, and the calls that follow.
+- `config`: what is requested, in environment and config objects, validated.
+- `engines`: how to talk to the four engines. `storage`: objects in a bucket or a directory.
+- `identity`, `messages`, `text`: what names a run, sentences for people, text as people may see it.
 """
 
 __version__ = "0.1.0"

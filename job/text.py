@@ -1,6 +1,5 @@
-"""Text as HTML and numbers as people read them. Everything from outside passes `text` on its way to a page."""
+"""Text as people read it: counted, shortened, quoted, and cleaned of what came with it."""
 
-import html
 import json
 import re
 from collections.abc import Sequence
@@ -34,12 +33,6 @@ def excerpt(data: bytes) -> str:
     return text if len(text) <= EXCERPT_LIMIT else f"{text[: EXCERPT_LIMIT - 1]}…"
 
 
-def text(value: object) -> str:
-    """Escaped for any place between tags or in quotes; what cannot be printed is replaced, directions included."""
-    clean = "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in str(value))
-    return html.escape(clean, quote=True)
-
-
 def shortened(value: str, limit: int) -> str:
     """The beginning of a long text."""
     return value if len(value) <= limit else f"{value[: limit - 1]}…"
@@ -58,19 +51,9 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
-def number(value: object) -> str:
-    """A count, with its thousands apart."""
-    return f"{value:,}" if isinstance(value, int) else text(value)
-
-
 def counted(count: int, word: str) -> str:
     """`1 card`, `2 cards`."""
     return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
-def xy(value: float) -> str:
-    """A coordinate, short: a page may have tens of thousands."""
-    return f"{value:.1f}".removesuffix(".0")
 
 
 def quoted(value: object, limit: int = 80) -> str:

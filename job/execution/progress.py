@@ -106,8 +106,8 @@ class EngineProgress:
             not_attempted=self.not_attempted,
             calls=self.calls,
             retries=self.retries,
-            p50_seconds=percentile(self.latencies, 50),
-            p95_seconds=percentile(self.latencies, 95),
+            p50_seconds=percentile(self.latencies, 50) if self.latencies else None,
+            p95_seconds=percentile(self.latencies, 95) if self.latencies else None,
         )
 
 
@@ -137,8 +137,6 @@ class RunProgress:
         return all(engine.done + engine.skipped == engine.planned for engine in self.engines.values())
 
 
-def percentile(seconds: Sequence[float], percent: int) -> float | None:
-    """The seconds that `percent` of a hundred attempts took at most; `None` if there was no attempt."""
-    if len(seconds) < 2:
-        return seconds[0] if seconds else None
-    return statistics.quantiles(seconds, n=100, method="inclusive")[percent - 1]
+def percentile(values: Sequence[float], percent: int) -> float:
+    """What `percent` of a hundred values do not exceed, interpolated. There must be a value."""
+    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]

@@ -1,151 +1,164 @@
-"""The calls of one engine over time, as SVG: each call a bar while they can be told apart, else how many ended when."""
+"""The lanes of the timeline, as numbers: the calls of an engine over time.
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+Each call is a bar if calls can be told apart; else columns show how many ended when. Templates draw them.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 from job.page.time_scale import WIDTH, TimeScale
-from job.records.results import CUT_OFF, DONE, CallResult
+from job.records.results import CUT_OFF, DONE, FAILED, CallResult
 from job.records.timeline import Lane
-from job.text import counted, duration, shortened, text, xy
 
 ROWS = 32
-"""More calls at a time than this are not told apart."""
+"""With more calls at a time than this, a lane has columns instead of bars."""
 
+COLUMNS = 250
 
-BINS = 250
+Kind = Literal["done", "cut-off", "retried", "failed"]
+_KINDS: dict[int, Kind] = {DONE: "done", CUT_OFF: "cut-off", FAILED: "failed"}
 
-
-_CLASS = {DONE: "d", CUT_OFF: "c"}
-
+_LEAST: dict[Kind, float] = {"done": 1.2, "cut-off": 1.2, "retried": 6.0, "failed": 6.0}
+"""The width of the shortest: a failure is to be seen even if the engine refused at once."""
 
 _UP, _DOWN = 60.0, 24.0
+"""How far columns reach above and below their baseline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle."""
+
+    kind: Kind
+    x: float
+    y: float
+    width: float
+    height: float
+    is_short: bool = False
+    """Whether it is wider than the time it stands for, only to be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A call: a box for each attempt, the last one last."""
+
+    call: CallResult
+    boxes: Sequence[Box]
+
+
+@dataclass(slots=True)
+class Column:
+    """How many calls ended in a stretch of time, and how many attempts were to be repeated."""
+
+    done: int = 0
+    cut_off: int = 0
+    retried: int = 0
+    failed: int = 0
+    boxes: Sequence[Box] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class LaneChart:
-    """A lane of the timeline."""
+    """The calls of one engine over time: bars if they can be told apart, else columns."""
 
-    svg: str
-    height: int
-    """In pixels of the screen; its width is that of the page."""
-    note: str
+    calls: int
+    height: float
+    """In pixels of the screen as well."""
+    bars: Sequence[Bar] = ()
+    columns: Sequence[Column] = ()
+    column_seconds: float = 0.0
+    tallest: int = 0
+    """Calls of the tallest column."""
+    baseline: float = _UP
+    """Columns stand on it; what was retried or failed hangs below."""
 
 
-def draw_lane(lane: Lane, axis: TimeScale, name: str) -> LaneChart:
+def lane_chart(lane: Lane, scale: TimeScale) -> LaneChart:
     """The lane of one engine."""
     if lane.whole:
         rows = _rows(lane.kept)
         if len(rows) <= ROWS:
-            return _bars(rows, lane, axis, name)
-    return _density(lane, axis, name)
-
-
-def svg(width: float, height: float, content: str, label: str) -> str:
-    """A picture that fills its box, whatever the proportions."""
-    view = f'viewBox="0 0 {xy(width)} {xy(height)}" preserveAspectRatio="none"'
-    return f'<svg {view} role="img" aria-label="{text(label)}">{content}</svg>'
+            return _bars(rows, lane, scale)
+    return _columns(lane, scale)
 
 
 def _rows(calls: Iterable[CallResult]) -> list[list[CallResult]]:
     """The calls so that none covers another, in as few rows as there were calls at a time."""
     rows: list[list[CallResult]] = []
     ends: list[float] = []
-    for call in sorted(calls, key=lambda call: _span(call)[0]):
-        began, ended = _span(call)
+    for call in sorted(calls, key=_began):
+        began = _began(call)
         row = next((row for row, end in enumerate(ends) if end <= began), None)
         if row is None:
             row = len(rows)
             rows.append([])
-            ends.append(ended)
+            ends.append(call.ended)
         rows[row].append(call)
-        ends[row] = ended
+        ends[row] = call.ended
     return rows
 
 
-def _span(call: CallResult) -> tuple[float, float]:
-    return min([call.started, *(began for began, _, _ in call.failed_attempts)]), call.ended
+def _began(call: CallResult) -> float:
+    return min([call.started, *(began for began, _, _ in call.failed_attempts)])
 
 
-def _bars(rows: Sequence[Sequence[CallResult]], lane: Lane, axis: TimeScale, name: str) -> LaneChart:
+def _bars(rows: Sequence[Sequence[CallResult]], lane: Lane, scale: TimeScale) -> LaneChart:
     pitch = 14 if len(rows) <= 6 else 10 if len(rows) <= 16 else 7
     height = max(2, len(rows)) * pitch + 4
-    parts = [_bar(call, axis, row * pitch + 3, pitch - 3) for row, calls in enumerate(rows) for call in calls]
-    label = f"{name}: {counted(len(lane), 'call')} over time"
-    return LaneChart(svg(WIDTH, height, f'<g class="t">{"".join(parts)}</g>', label), height, "each bar is a call")
+    bars = [_bar(call, scale, row * pitch + 3, pitch - 3) for row, calls in enumerate(rows) for call in calls]
+    bars.sort(key=lambda bar: (bar.call.state == FAILED, len(bar.boxes) > 1))  # what is drawn later covers the rest
+    return LaneChart(len(lane), height, bars=bars)
 
 
-def _bar(call: CallResult, axis: TimeScale, top: float, tall: float) -> str:
-    retries = f", {counted(call.attempts, 'attempt')}" if call.attempts > 1 else ""
-    ending = "" if call.state == DONE else f": {shortened(call.reason or '', 160)}"
-    title = f"{_about(call)}, {axis.clock(call.started)}, {duration(call.seconds)}{retries}{ending}"
-    drawn = [
-        _rect("r", axis.x(began), axis.x(ended), top + tall / 5, tall * 0.6) for began, ended, _ in call.failed_attempts
-    ]
-    drawn.append(_rect(_CLASS.get(call.state, "f"), axis.x(call.started), axis.x(call.ended), top, tall))
-    return f"<g><title>{text(title)}</title>{''.join(drawn)}</g>"
+def _bar(call: CallResult, scale: TimeScale, top: float, tall: float) -> Bar:
+    boxes = []
+    left = 0.0
+    for began, ended, _ in call.failed_attempts:
+        left = max(left, scale.x(began))  # beside the one before, however short both were
+        boxes.append(_box("retried", left, scale.x(ended), top + tall / 5, tall * 0.6))
+        left += boxes[-1].width
+    boxes.append(_box(_KINDS[call.state], max(left, scale.x(call.started)), scale.x(call.ended), top, tall))
+    return Bar(call, boxes)
 
 
-def _about(call: CallResult) -> str:
-    targets = ", ".join(call.targets[:5]) + (f" and {len(call.targets) - 5} more" if len(call.targets) > 5 else "")
-    return f"{targets} {call.card_type}" if call.card_type else targets
+def _box(kind: Kind, left: float, right: float, top: float, tall: float) -> Box:
+    wide = max(right - left, _LEAST[kind])
+    return Box(kind, min(left, WIDTH - wide), top, wide, tall, wide > right - left)
 
 
-def _rect(kind: str, left: float, right: float, top: float, tall: float) -> str:
-    wide = max(right - left, 1.2)
-    return (
-        f'<rect class="{kind}" x="{xy(min(left, WIDTH - wide))}" y="{xy(top)}" width="{xy(wide)}" height="{xy(tall)}"/>'
-    )
-
-
-@dataclass(slots=True)
-class _Counts:
-    done: list[int] = field(default_factory=lambda: [0] * BINS)
-    cut_off: list[int] = field(default_factory=lambda: [0] * BINS)
-    failed: list[int] = field(default_factory=lambda: [0] * BINS)
-    retried: list[int] = field(default_factory=lambda: [0] * BINS)
-
-
-def _density(lane: Lane, axis: TimeScale, name: str) -> LaneChart:
+def _columns(lane: Lane, scale: TimeScale) -> LaneChart:
     """Upwards what was done in each of some hundred moments, downwards retries and failures, seen even if few."""
-    counts = _Counts()
-    kinds = {DONE: counts.done, CUT_OFF: counts.cut_off}
+    columns = [Column() for _ in range(COLUMNS)]
     for ended, state in zip(lane.ended, lane.states, strict=True):
-        kinds.get(state, counts.failed)[_bin(axis, ended)] += 1
+        column = columns[scale.part(ended, COLUMNS)]
+        if state == DONE:
+            column.done += 1
+        elif state == CUT_OFF:
+            column.cut_off += 1
+        else:
+            column.failed += 1
     for ended in lane.failed_ended:
-        counts.retried[_bin(axis, ended)] += 1
-    most = max(1, *(sum(pair) for pair in zip(counts.done, counts.cut_off, strict=True)))
-    worst = max(1, *(sum(pair) for pair in zip(counts.failed, counts.retried, strict=True)))
-    wide = WIDTH / BINS
-    parts = [f'<path class="b" d="M0 {xy(_UP)}H{xy(WIDTH)}"/>']
-    parts.extend(_column(counts, place, wide, most, worst) for place in range(BINS))
-    seconds = sum(part.ended - part.began for part in axis.segments) / BINS
-    note = f"a column is {duration(seconds)}, the tallest {counted(most, 'call')}; retries and failures hang below"
-    label = f"{name}: {counted(len(lane), 'call')} over time"
-    return LaneChart(svg(WIDTH, _UP + _DOWN, "".join(parts), label), int(_UP + _DOWN), note)
+        columns[scale.part(ended, COLUMNS)].retried += 1
+    tallest = max(1, *(column.done + column.cut_off for column in columns))
+    worst = max(1, *(column.failed + column.retried for column in columns))
+    for place, column in enumerate(columns):
+        column.boxes = list(_stacked(column, place, tallest, worst))
+    shown = [column for column in columns if column.boxes]
+    seconds = sum(part.ended - part.began for part in scale.segments) / COLUMNS
+    return LaneChart(len(lane), _UP + _DOWN, columns=shown, column_seconds=seconds, tallest=tallest)
 
 
-def _column(counts: _Counts, place: int, wide: float, most: int, worst: int) -> str:
-    done, cut, failed, retried = (
-        column[place] for column in (counts.done, counts.cut_off, counts.failed, counts.retried)
-    )
-    if not done + cut + failed + retried:
-        return ""
-    left, drawn = place * wide, []
-    up = _UP * (done + cut) / most
-    grey = _UP * cut / most
-    if done:
-        drawn.append(_rect("d", left, left + wide * 0.85, _UP - up, up - grey))
-    if cut:
-        drawn.append(_rect("c", left, left + wide * 0.85, _UP - grey, max(grey, 2.0)))
-    down = max(4.0, _DOWN * 0.5 * retried / worst) if retried else 0.0
-    if retried:
-        drawn.append(_rect("r", left, left + wide * 0.85, _UP + 1, down))
-    if failed:
-        drawn.append(_rect("f", left, left + wide * 0.85, _UP + 1 + down, max(5.0, _DOWN * 0.5 * failed / worst)))
-    words = ((done, "done"), (cut, "cut off"), (retried, "retried"), (failed, "failed"))
-    title = ", ".join(f"{count:,} {word}" for count, word in words if count)
-    return f"<g><title>{title}</title>{''.join(drawn)}</g>"
-
-
-def _bin(axis: TimeScale, moment: float) -> int:
-    return min(BINS - 1, int(axis.x(moment) / WIDTH * BINS))
+def _stacked(column: Column, place: int, tallest: int, worst: int) -> Iterator[Box]:
+    left, right = place * WIDTH / COLUMNS, (place + 0.85) * WIDTH / COLUMNS
+    up = _UP * (column.done + column.cut_off) / tallest
+    grey = _UP * column.cut_off / tallest
+    if column.done:
+        yield _box("done", left, right, _UP - up, up - grey)
+    if column.cut_off:
+        yield _box("cut-off", left, right, _UP - grey, max(grey, 2.0))
+    down = max(4.0, _DOWN * 0.5 * column.retried / worst) if column.retried else 0.0
+    if column.retried:
+        yield _box("retried", left, right, _UP + 1, down)
+    if column.failed:
+        yield _box("failed", left, right, _UP + 1 + down, max(5.0, _DOWN * 0.5 * column.failed / worst))

@@ -1,4 +1,4 @@
-"""Where Google's console shows a run: its log, and its trace. Nothing where the project is not known."""
+"""Links to Google's console: the log of a run and its trace. There are none if the project is not known."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
@@ -7,9 +7,8 @@ from job.records.report import RunReport
 
 _CONSOLE = "https://console.cloud.google.com"
 
-
 _MARGIN = timedelta(minutes=5)
-"""The log of an engine may go on after the run."""
+"""The log of an engine may go on after the run has ended."""
 
 
 def log_link(report: RunReport, words: str | None = None) -> str | None:
@@ -23,7 +22,7 @@ def log_link(report: RunReport, words: str | None = None) -> str | None:
 
 
 def execution_link(report: RunReport) -> str | None:
-    """The log of the execution on Cloud Run, what is not the job's own included: crashes, lack of memory."""
+    """The log of the execution on Cloud Run, also of what the job cannot log itself: crashes, lack of memory."""
     if report.project is None or report.execution is None:
         return None
     label = 'labels."run.googleapis.com/execution_name"'

@@ -1,4 +1,7 @@
-"""Time from left to right: 1000 units, with long idle times cut out, as between the attempts at a run."""
+"""The time scale: time from left to right, `WIDTH` units wide.
+
+Long idle times are cut out, such as those between the attempts at a run.
+"""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,24 +9,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 
-from job.text import duration, xy
-
 WIDTH = 1000.0
 
-
 GAP = 24.0
-"""What is left of a time that was cut out."""
-
+"""The width that is left of a time that was cut out."""
 
 TICKS = 7
-
 
 _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of time without a cut, and where it is drawn."""
+    """A stretch of time without a cut, and its place."""
 
     began: float
     ended: float
@@ -33,13 +31,13 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class TimeScale:
-    """Where moments are, in seconds since 1970, on the pages of one run."""
+    """The places of moments, which are seconds since 1970."""
 
     segments: tuple[Segment, ...]
     zone: tzinfo
 
     def x(self, moment: float) -> float:
-        """From 0 to 1000; a moment that was cut out is at the end of the stretch before it."""
+        """From 0 to `WIDTH`; a moment that was cut out is at the end of the stretch before it."""
         for part in reversed(self.segments):
             if moment >= part.began:
                 if moment >= part.ended:
@@ -47,12 +45,16 @@ class TimeScale:
                 return part.left + (moment - part.began) / (part.ended - part.began) * (part.right - part.left)
         return 0.0
 
+    def part(self, moment: float, parts: int) -> int:
+        """In which of so many equal parts of the width a moment is, from 0."""
+        return min(parts - 1, int(self.x(moment) / WIDTH * parts))
+
     def clock(self, moment: float, pattern: str = "%H:%M:%S") -> str:
-        """The time of day where the run was."""
+        """The time of day in the run's time zone."""
         return datetime.fromtimestamp(moment, self.zone).strftime(pattern)
 
     def ticks(self) -> Iterator[tuple[float, str]]:
-        """Round moments, as places and labels."""
+        """Round moments: places and labels."""
         busy = sum(part.ended - part.began for part in self.segments)
         step = next((step for step in _STEPS if busy / step <= TICKS), _STEPS[-1])
         pattern = "%H:%M" if step >= 60 else "%H:%M:%S"
@@ -65,18 +67,14 @@ class TimeScale:
                 yield self.x(tick), label + tenth
                 tick += step
 
-    def cuts(self) -> Iterator[tuple[float, str]]:
-        """Where time was cut out, and how much."""
+    def cuts(self) -> Iterator[tuple[float, float]]:
+        """The places of the times that were cut out, and how many seconds they took."""
         for before, after in pairwise(self.segments):
-            yield (before.right + after.left) / 2, duration(after.began - before.ended)
-
-    def grid(self) -> str:
-        """The lines of the ticks and cuts, to be drawn behind anything: a path of full height."""
-        return "".join(f"M{xy(x)} 0V100" for x, _ in self.ticks())
+            yield (before.right + after.left) / 2, after.began - before.ended
 
 
 def time_scale_of(spans: Iterable[tuple[float, float]], zone: tzinfo = UTC) -> TimeScale:
-    """The axis on which all these can be drawn; spans are beginnings and ends."""
+    """The scale on which all of these fit; spans are beginnings and ends."""
     stretches = _merged(sorted(spans))
     busy = sum(ended - began for began, ended in stretches)
     cut = max(60.0, busy / 4)

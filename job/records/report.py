@@ -177,8 +177,8 @@ def _engines(plan: Plan, timeline: Timeline) -> dict[EngineName, EngineTotals]:
             not_attempted=items.planned - done - items.failed,
             calls=len(lane),
             retries=lane.retries,
-            p50_seconds=percentile(seconds, 50),
-            p95_seconds=percentile(seconds, 95),
+            p50_seconds=percentile(seconds, 50) if seconds else None,
+            p95_seconds=percentile(seconds, 95) if seconds else None,
         )
     return found
 

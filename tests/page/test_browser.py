@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from job.engines.catalog import ALL_ENGINES, EngineName
 from job.page.render import render_page
+from job.records.timeline import Timeline
 from tests.page.test_render import HOSTILE, some_fail
 from tests.support.browser import CHROMIUM, Browser, open_browser
 from tests.support.nights import Night
@@ -17,6 +19,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium"),
 ]
+ALONE: dict[EngineName, int] = dict.fromkeys(ALL_ENGINES, 1)
 NAMES = ["AAPL", "^GSPC", "美联储", "Rate vs Inflation"]
 NIGHTS = {
     "good": Night(NAMES, ["news_card", "price_card"]),
@@ -34,11 +37,12 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def pages(tmp_path: Path) -> dict[str, Path]:
-    files = {name: tmp_path / f"{name}.html" for name in NIGHTS}
+    files = {name: tmp_path / f"{name}.html" for name in [*NIGHTS, "stopped"]}
     for name, night in NIGHTS.items():
         good = name == "good"
         told = night.told(*(() if good else ("cards_missing", 3, "Cards are missing.")), project="cards")
         files[name].write_bytes(render_page(*told))
+    files["stopped"].write_bytes(render_page(*NIGHTS["good"].told("deadline", 4, "The run's deadline passed.")))
     return files
 
 
@@ -52,7 +56,7 @@ def test_opens_from_disk_without_a_complaint(
     browser.requests.clear()
     browser.open(pages[name], width, dark=dark)
     text = browser.value("document.body.innerText")
-    for words in ("planned", "not attempted", "Timeline", "Engines", "This run", "Calls in flight, and their bound"):
+    for words in ("planned", "not attempted", "Timeline", "Engines", "This run", "Calls in flight, and their limit"):
         assert words in text
     assert ("All 8 cards are there" in text) == (name == "good")
     assert ("What to do:" in text) == (name != "good")
@@ -66,9 +70,63 @@ def test_opens_from_disk_without_a_complaint(
 
 def _brightness(browser: Browser, selector: str, what: str) -> float:
     colour = browser.value(f"getComputedStyle(document.querySelector('{selector}')).{what}")
-    parts = [float(part) / 255 for part in colour.partition("(")[2].rstrip(")").split(",")[:3]]
+    parts = [part / 255 for part in _parts(colour)]
     linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def one_short(targets: int) -> Timeline:
+    """Of a night in which one card fails for good at once, after it has failed before, and the next call follows."""
+    night = Night([f"T{n}" for n in range(targets)], ["a"], concurrency=ALONE)
+    timeline, earlier = Timeline(night.plan()), 0.0
+    for number, result in enumerate(night.results()):
+        started, ended = result.started - earlier, result.ended - earlier
+        changes: dict[str, object] = {"started": started, "ended": ended}
+        if number == targets * 3 // 2:
+            earlier = ended - started - 0.01
+            changes = {"started": started + 0.005, "ended": started + 0.01}
+            changes |= {"done": False, "cause": "denied", "reason": "no"}
+            changes |= {"failed_attempts": ((started, started + 0.005, "HTTP 503"),)}
+        timeline.add(result.model_copy(update=changes))
+    return timeline
+
+
+@pytest.mark.parametrize("targets", [8, 2000])
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_shortest_failure_is_seen_in_the_timeline(
+    browser: Browser, tmp_path: Path, targets: int, width: int, dark: bool
+) -> None:
+    report, _ = NIGHTS["failed"].told("cards_missing", 3, "Cards are missing.")
+    file = tmp_path / "short.html"
+    file.write_bytes(render_page(report, one_short(targets)))
+    browser.open(file, width, dark=dark)
+    seen = browser.colours(".plot")
+    for kind in ("k-r", "k-f"):
+        colour = browser.value(f"getComputedStyle(document.querySelector('.legend .{kind}')).backgroundColor")
+        assert sum(count for one, count in seen.items() if _is_near(one, colour)) >= 6, f"pixels of {kind}"
+
+
+def _is_near(one: str, other: str) -> bool:
+    """Whether these are nearly the same colour: what is narrow is blended with what is beside it."""
+    return all(abs(a - b) <= 30 for a, b in zip(_parts(one), _parts(other), strict=True))
+
+
+def _parts(colour: str) -> list[float]:
+    return [float(part) for part in colour.partition("(")[2].rstrip(")").split(",")[:3]]
+
+
+@pytest.mark.parametrize("name", ["good", "failed", "stopped"])
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_icon_has_the_colour_of_the_headline(
+    browser: Browser, pages: dict[str, Path], name: str, dark: bool
+) -> None:
+    browser.open(pages[name], dark=dark)
+    shape, *strokes = browser.value(
+        "[...document.querySelectorAll('.verdict svg > *')].map(part => getComputedStyle(part).fill)"
+    )
+    assert shape == browser.value("getComputedStyle(document.querySelector('h1')).color")
+    assert strokes == ["none"]
 
 
 @pytest.mark.parametrize("name", ["good", "failed"])

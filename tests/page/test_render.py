@@ -13,18 +13,20 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.failures import Cause, remedy
 from job.execution.progress import CardTotals
-from job.page.render import render_page
+from job.page.charts import BINS, flight_chart
+from job.page.render import TEMPLATES, render_page
 from job.page.summary import headline, severity
 from job.page.time_scale import WIDTH, time_scale_of
 from job.records.history import RecordedRun
 from job.records.report import UNFINISHED, FailedCall, RunReport
 from job.records.timeline import CALLS_KEPT, Timeline
 from job.reporting.terminal import as_text
-from job.text import duration, text
+from job.text import duration
 from tests.simulators.job import ROOT
 from tests.support.nights import Night
 from tests.support.parsed import Parsed
@@ -76,8 +78,8 @@ def page(report: RunReport, timeline: Timeline) -> Parsed:
 def test_shows_the_outcome_the_cards_and_every_failure_with_what_to_do() -> None:
     report, timeline = told()
     shown = page(report, timeline)
-    assert {name: shown.tiles[name] for name in ("planned", "generated", "skipped", "failed", "not attempted")} == {
-        "planned": 8, "generated": 6, "skipped": 0, "failed": 2, "not attempted": 0,
+    assert {name: shown.tiles[name] for name in ("planned", "generated", "failed", "not attempted")} == {
+        "planned": 8, "generated": 6, "failed": 2, "not attempted": 0,
     }  # fmt: skip
     assert "2 of 8 cards are missing" in shown.text
     assert "python -m job resume cards-nightly-x7k2p" in shown.text
@@ -116,6 +118,42 @@ def test_links_to_the_console_where_the_project_is_known() -> None:
     assert [attributes["href"] for tag, attributes in plain.tags if tag == "a"] == ["#time"]
 
 
+def refusing(engine: EngineName, number: int) -> Any:
+    reason = "failed: declined" if number % 10 == 3 else "failed: the quota is used up"
+    return ([], "denied", reason, 200) if engine == "qa" else ([], None, None, 200)
+
+
+def test_a_group_says_the_last_answers_most_frequent_first() -> None:
+    night = Night([f"T{number:03}" for number in range(1200)], ["outlook_card"], fate=refusing)
+    shown = page(*night.told("cards_missing", 3, "Cards are missing."))
+    said = shown.text.partition("What failed, and what to do")[2].partition("Attempts and last answers")[0]
+    assert "Last answer for 900 cards: failed: the quota is used up" in said, "of the 1,000 that are kept"
+    assert "Last answer for 100 cards: failed: declined" in said
+    assert said.index("used up") < said.index("declined") < said.index("What to do:")
+
+
+def test_a_single_last_answer_needs_no_count() -> None:
+    shown = page(*told())
+    assert "AAPL price_card Last answer: failed: no What to do:" in shown.text
+
+
+def test_of_many_last_answers_the_most_frequent_are_shown() -> None:
+    def fate(engine: EngineName, number: int) -> Any:
+        return ([], "denied", f"no {number % 9}", 200) if engine == "qa" else ([], None, None, 200)
+
+    shown = page(*Night([f"T{number}" for number in range(37)], ["a"], fate=fate).told("cards_missing", 3, "x"))
+    answers = re.findall(r"Last answer for (\d+) cards: no \d", shown.text)
+    assert answers == ["5", "4", "4", "4", "4"]
+    assert "Other last answers, listed below: 4" in shown.text
+
+
+def test_a_card_type_that_all_failures_share_is_said_once() -> None:
+    night = Night([f"T{number}" for number in range(40)], ["outlook_card"], fate=refusing)
+    assert "outlook_card: T0, T1, T2 and 37 more" in page(*night.told("cards_missing", 3, "x")).text
+    night.card_types = ["a", "b"]
+    assert "T0 a, T0 b, T1 a and 77 more" in page(*night.told("cards_missing", 3, "x")).text
+
+
 HOSTILE = [
     "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "</title></style></svg><b>", "' onmouseover='x",
     "&amp;&lt;", "\u202egnp.exe", "\x00\x1b[31m", "a" * 5000, "]]>", "<!--", "\ud800", "{}%s{0}",
@@ -146,19 +184,26 @@ def test_what_comes_from_outside_stays_text(hostile: str) -> None:
 
 @given(st.text(max_size=60))
 def test_text_is_text_anywhere(value: str) -> None:
-    shown = Parsed(f'<p title="{text(value)}">{text(value)}</p>')
+    shown = Parsed(TEMPLATES.from_string('<p title="{{ value }}">{{ value }}</p>').render(value=value))
     assert [tag for tag, _ in shown.tags] == ["p"]
     assert list(shown.tags[0][1]) == ["title"]
+
+
+@pytest.mark.parametrize("mistaken", ["{{ nothing }}", "{{ report.nothing }}", "{% if report.nothing %}{% endif %}"])
+def test_a_name_that_does_not_exist_is_an_error(mistaken: str) -> None:
+    report, _ = told()
+    with pytest.raises(UndefinedError, match="nothing"):
+        TEMPLATES.from_string(mistaken).render(report=report)
 
 
 @pytest.mark.parametrize(
     ("outcome", "cards", "words", "colour"),
     [
-        ("succeeded", CardTotals(planned=8, generated=5, skipped=3), "All 8 cards are there", "good"),
+        ("succeeded", CardTotals(planned=8, generated=8), "All 8 cards are there", "good"),
         ("succeeded", CardTotals(), "All data are prepared", "good"),
         ("cards_missing", CardTotals(planned=8, generated=7, failed=1), "1 of 8 cards is missing", "bad"),
         ("data_engine_failed", CardTotals(planned=8, not_attempted=8), "No card was made: a data engine failed", "bad"),
-        ("data_engine_failed", CardTotals(planned=8, skipped=3, not_attempted=5), "5 of 8 cards are missing", "bad"),
+        ("data_engine_failed", CardTotals(planned=8, generated=3, not_attempted=5), "5 of 8 cards are missing", "bad"),
         (
             "deadline",
             CardTotals(planned=8, generated=5, not_attempted=3),
@@ -243,7 +288,6 @@ def test_an_attempt_after_a_killed_one_is_not_taken_for_the_whole_run() -> None:
     only = attempt.model_copy(update={"started": later.isoformat()})
     shown = page(report.model_copy(update={"attempts": (only,), "seconds": 4.0}), timeline).text
     assert "the last attempt took 4.00 s" in shown
-    assert "Calls and retries are those of the last attempt" in shown
 
 
 def test_a_terminal_of_eighty_columns_shows_the_whole_table() -> None:
@@ -274,6 +318,16 @@ def test_clock_times_are_those_of_the_runs_zone() -> None:
     assert axis.clock(0) == "08:00:00"
     assert "08:10" in [label for _, label in axis.ticks()]
     assert datetime.fromtimestamp(0, UTC).hour == 0
+
+
+@pytest.mark.parametrize(("offset", "zone"), [("+00:00", "UTC"), ("+08:00", "UTC+08:00"), ("-03:30", "UTC-03:30")])
+@pytest.mark.parametrize("outcome", ["cards_missing", UNFINISHED])
+def test_the_time_zone_is_said_once(offset: str, zone: str, outcome: str) -> None:
+    open_end: dict[str, Any] = {"ended": None, "seconds": None} if outcome == UNFINISHED else {}
+    report, timeline = told(started=f"2026-11-24T02:00:03{offset}", outcome=outcome, **open_end)
+    shown = page(report, timeline).text
+    assert shown.count("UTC") == 1
+    assert f"(all times {zone})" in shown
 
 
 def test_there_is_something_to_do_about_everything() -> None:
@@ -323,6 +377,8 @@ def test_of_many_failures_as_many_are_kept_as_a_page_can_show() -> None:
 LARGE = """
 import json, re, sys, time
 from job.page.render import render_page
+from job.page.charts import BINS, flight_chart
+from job.page.render import TEMPLATES, render_page
 from tests.support.nights import Night
 night = Night([f"{n:06}.SS" for n in range(20000)], list("abcde"),
               fate=lambda e, n: (["HTTP 503"] * (n % 50 == 3), "denied" if n % 2000 == 7 else None, "no", 200),
@@ -356,6 +412,59 @@ def test_a_hundred_thousand_cards_make_a_small_page_soon() -> None:
     assert shown.tiles["planned"] == 100_000
     assert shown.tiles["failed"] == 50
     assert "retries and failures hang below" in shown.text
+
+
+def all_refused(engine: EngineName, _number: int) -> Any:
+    return ([], "denied", "no", 200) if engine == "qa" else ([], None, None, 200)
+
+
+def narrowed(limit: int) -> Timeline:
+    """Of a night whose cards were all refused, so that at the end of each call the limit had fallen to this."""
+    night = Night([f"T{n}" for n in range(40)], ["a"], fate=all_refused)
+    timeline = Timeline(night.plan())
+    for result in night.results():
+        timeline.add(result.model_copy(update={"limit": limit}) if result.engine == "qa" else result)
+    return timeline
+
+
+def test_the_limit_that_a_run_began_with_is_shown() -> None:
+    report, _ = told()
+    timeline = narrowed(1)
+    assert "16 in flight at most limit 1 to 16" in page(report, timeline).text
+    lane = timeline.lanes["qa"]
+    scale = time_scale_of(zip(lane.started, lane.ended, strict=True))
+    limits = flight_chart(lane, scale).limits
+    assert limits[0] == (16, 16)
+    assert limits[scale.part(min(lane.ended), BINS)] == (1, 16)
+    assert limits[-1] == (1, 1)
+
+
+def test_a_limit_that_stayed_the_same_is_one_number() -> None:
+    shown = page(*told(lambda *_: ([], None, None, 200))).text
+    assert "4 in flight at most limit 8" in shown
+    assert not re.search(r"limit (\d+) to \1\b", page(told()[0], narrowed(2)).text)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 16])
+def test_no_more_calls_are_in_flight_than_a_limit_that_is_shown_allows(limit: int) -> None:
+    lane = narrowed(limit).lanes["qa"]
+    chart = flight_chart(lane, time_scale_of(zip(lane.started, lane.ended, strict=True)))
+    assert max(chart.flight) == 16
+    assert max(high for _, high in chart.limits) == 16
+    assert min(low for low, _ in chart.limits) == limit
+
+
+def test_calls_that_began_before_the_limit_fell_do_not_raise_it() -> None:
+    night = Night(["T"], ["a"])
+    one = next(result for result in night.results() if result.engine == "qa")
+    timeline = Timeline(night.plan())
+    for started, ended, failed in ((0, 10, ()), (45, 50, ((0, 12, "HTTP 503"),)), (0, 35, ()), (0, 40, ())):
+        changes = {"started": started, "ended": ended, "failed_attempts": failed, "limit": 1}
+        timeline.add(one.model_copy(update=changes))
+    scale = time_scale_of([(0, 50)])
+    limits = flight_chart(timeline.lanes["qa"], scale).limits
+    assert limits[0] == (4, 4)
+    assert set(limits[scale.part(11, BINS) :]) == {(1, 1)}
 
 
 def test_a_lane_with_few_calls_shows_each_of_them() -> None:

@@ -21,7 +21,7 @@ from tests.support.fakes import target
 
 START = datetime(2026, 11, 24, 2, 0, 3, tzinfo=UTC)
 Fate = Callable[[EngineName, int], tuple[list[str], str | None, str | None, int | None]]
-"""Of the call of this number: its spoilt answers, then cause, reason and status of its last, all `None` where done."""
+"""Of the call of this number: the answers before its last, then cause, reason and status of its last, if it failed."""
 
 
 def well(_engine: EngineName, _number: int) -> tuple[list[str], None, None, int]:
@@ -120,7 +120,7 @@ class Night:
             seconds=(ended - START).total_seconds(),
             outcome=outcome,
             exit_code=code,
-            sentence=sentence or f"Everything was done: {len(timeline.items['qa'])} of {planned} cards are there.",
+            sentence=sentence or f"Everything was done: {len(timeline.items['qa']):,} of {planned:,} cards are there.",
         )
         generations = {"ticker_list.json": "1763949603123456", "card_types.json": "1763949603123999"}
         inputs = RunInputs(
