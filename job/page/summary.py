@@ -17,7 +17,7 @@ _LEADS = {
     "lease_lost": "Stopped: the lease was lost",
     "qa_engine_down": "The QA engine is down",
     "unforeseen": "The job has a bug",
-    UNFINISHED: "Not closed",
+    UNFINISHED: "Not finished (running or killed)",
 }
 
 RESUMABLE = {"interrupted", UNFINISHED, "deadline", "lease_lost"}
@@ -37,7 +37,7 @@ def headline(report: RunReport) -> str:
     cards = report.cards
     if report.outcome == "succeeded":
         if not cards.planned:
-            return "All data are prepared"
+            return "All data is ready"
         return "The card is there" if cards.planned == 1 else f"All {cards.planned:,} cards are there"
     gap = missing(cards)
     if report.outcome == "data_engine_failed" and gap == cards.planned:

@@ -150,7 +150,7 @@ def _bars(progress: RunProgress) -> Table:
     for name, engine in progress.engines.items():
         done, planned = engine.done + engine.skipped, engine.planned
         in_flight = message("none in flight")
-        if engine.limit:
+        if engine.in_flight:
             in_flight = message("{count} of {limit} in flight", count=engine.in_flight, limit=engine.limit)
         table.add_row(
             name,

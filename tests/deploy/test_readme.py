@@ -1,10 +1,12 @@
-"""The README tells the truth: what it has people run exists and works, and every variable in it is one."""
+"""The READMEs tell the truth: what they have people run exists and works; their tables are those of the code."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import subprocess
+import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -12,36 +14,48 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from job.config.environment import ENGINE_VARIABLES, VARIABLES, Settings, read_settings
+from job.engines.failures import Cause
+from job.execution.outcome import ExitCode
+from job.execution.progress import CardTotals, EngineTotals
+from job.records.report import AttemptSummary, FailedCall, RunReport
 from tests.simulators.job import ROOT
 from tests.simulators.world import open_world
 from tests.support.runs import CONFIG
+from tests.tools.run_local import TROUBLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import trio
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-OURS_ELSEWHERE = {"docker", "gcloud", "terraform", "cd"}
+PAGES = {
+    page: (ROOT / page).read_text(encoding="utf-8")
+    for page in ("README.md", "job/README.md", "terraform/README.md", "tests/README.md")
+}
+FIRST, JOB, DEPLOYING = (PAGES[page] for page in ("README.md", "job/README.md", "terraform/README.md"))
+CHINESE = FIRST.partition("\n## 中文\n")[2]
+EVERYTHING = "\n".join(PAGES.values())
+SHELL = {".", "cd", "cp", "export", "mkdir"}
+OURS_ELSEWHERE = {"docker", "gcloud", "terraform"}
 """Commands that talk to Google or need a Docker engine: what they are given is checked, they are not run."""
 
 
-def commands() -> Iterator[str]:
-    """Every command line of the README, in fences and in running text, once each."""
-    seen = dict.fromkeys(
-        line.partition("  #")[0].strip()
-        for fence in re.findall(r"```(?:sh)?\n(.*?)```", README, re.DOTALL)
-        for line in fence.splitlines()
-    )
-    seen |= dict.fromkeys(re.findall(r"`((?:make|python -m job) [^`]*|make)`", README))
-    yield from (line for line in seen if re.match(r"(make|python|gcloud|docker|terraform|cd)\b", line))
+def commands() -> Iterator[list[str]]:
+    """Every command of the pages, in fences and in running text, once each and without the variables before it."""
+    fences = re.findall(r"```(\w*)\n(.*?)```", EVERYTHING, re.DOTALL)
+    lines = [line for language, fence in fences if language in {"", "sh"} for line in fence.splitlines()]
+    lines += re.findall(r"`((?:make|python -m \w+)(?: [^`]*)?)`", EVERYTHING)
+    for line in dict.fromkeys(lines):
+        words = shlex.split(line, comments=True)
+        while words and re.match(r"[A-Z_]+=", words[0]):
+            words = words[1:]
+        if words:
+            yield words
 
 
 def test_every_make_target_exists() -> None:
     known = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    named = {
-        word for line in commands() if line.startswith("make ") for word in shlex.split(line)[1:2] if "=" not in word
-    }
+    named = {word for words in commands() if words[0] == "make" for word in words[1:2] if "=" not in word}
     assert named
     assert named <= known
 
@@ -49,52 +63,80 @@ def test_every_make_target_exists() -> None:
 def test_every_target_that_make_helps_with_is_told() -> None:
     helped = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     targets = set(re.findall(r"^ +make ([a-z-]+)", helped, re.MULTILINE))
-    assert {target for target in targets if f"make {target}" not in README} <= {"help", "format", "image"}
+    assert {target for target in targets if f"make {target}" not in EVERYTHING} <= {"help", "format", "image"}
+
+
+def test_every_fault_of_a_local_run_is_told() -> None:
+    (line,) = re.findall(r"^make run-local FAULT=.*also: (.*)$", FIRST, re.MULTILINE)
+    assert {"news", *line.split(", ")} == set(TROUBLES)
+
+
+def test_every_module_that_python_is_to_run_exists() -> None:
+    modules = {words[2] for words in commands() if words[:2] == ["python", "-m"]}
+    assert "job" in modules
+    assert all(importlib.util.find_spec(module) for module in modules)
+
+
+def test_every_command_of_the_job_is_told() -> None:
+    told = subprocess.run([sys.executable, "-m", "job", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = re.findall(r"^    ([a-z]+) ", told.stdout, re.MULTILINE)
+    assert len(names) >= 7
+    assert [name for name in names if f"`{name}" not in JOB.partition("\n## Commands\n")[2]] == []
 
 
 @pytest.mark.slow
 async def test_every_command_of_the_job_runs(nursery: trio.Nursery, tmp_path: object) -> None:
     async with open_world(nursery, CONFIG) as world:
-        env = {"RUNS_URI": world.runs_uri, "RUN_ID": "RUN_ID", "RUN_DATE": "today"}
+        env = {"RUNS_URI": world.runs_uri, "RUN_ID": "RUN_ID", "RUN_DATE": "today", "RUN_TIME_ZONE": "Asia/Shanghai"}
         assert (await world.run_job(env=env)).exit_code == 0
-        lines = [line for line in commands() if line.startswith("python -m job")]
-        assert len(lines) >= 8
-        for line in lines:
-            arguments = shlex.split(line)[3:]
+        places = {"edited": world.config_uri, "$CONFIG": world.config_uri}
+        ours = [words[3:] for words in commands() if words[:3] == ["python", "-m", "job"]]
+        assert len(ours) >= 8
+        for words in ours:
+            arguments = [places.get(word, word) for word in words]
             if "--open" in arguments:
                 continue  # it opens a browser; tests/runs/test_pages.py sees that it asks for one
             if "--page" in arguments:
                 arguments[-1] = f"{tmp_path}/{arguments[-1]}"
+            if arguments == ["plan", "PLACE"]:
+                arguments = ["plan", world.config_uri]
             outcome = await world.run_job(arguments, env=env)
-            assert outcome.exit_code == 0, f"{line}\n{outcome.stdout}\n{outcome.stderr}"
+            assert outcome.exit_code == 0, f"{words}\n{outcome.stdout}\n{outcome.stderr}"
 
 
 @pytest.mark.slow
 async def test_each_command_needs_no_more_than_is_told(nursery: trio.Nursery) -> None:
     async with open_world(nursery, CONFIG) as world:
         unset = dict.fromkeys(world.environment())
-        config, made_up = {"CONFIG_URI": str(ROOT / "terraform" / "config")}, "https://engine.example"
-        urls = {f"{name}_ENGINE_URL": made_up for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
-        assert (await world.run_job(["plan"], env={**unset, **config})).exit_code == 2
-        planned = await world.run_job(["plan"], env={**unset, **config, **urls})
+        planned = await world.run_job(["plan"], env={**unset, "CONFIG_URI": world.config_uri})
         assert planned.exit_code == 0, planned.stderr
         assert (await world.run_job(env={"RUN_ID": "night", "RUNS_URI": world.runs_uri})).exit_code == 0
-        for arguments in (["runs"], ["report", "night"]):
+        for arguments in (["runs"], ["report", "night"], ["verify"]):
             told = await world.run_job(arguments, env={**unset, "RUNS_URI": world.runs_uri})
             assert told.exit_code == 0, told.stderr
 
 
 def test_every_other_command_is_of_a_tool_that_the_steps_ask_for() -> None:
-    others = {line.split()[0] for line in commands()} - {"make", "python"}
-    assert others <= OURS_ELSEWHERE
+    assert {words[0] for words in commands()} - {"make", "python"} <= SHELL | OURS_ELSEWHERE
 
 
-VARIABLES_TABLE = ROOT / "README.md"
-"""The page that has the table of variables."""
+def test_the_buckets_are_those_that_terraform_makes() -> None:
+    terraform = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "terraform").glob("*.tf"))
+    assert '{var.name}-runs"' in terraform
+    assert '{var.name}-config"' in terraform
+    assert '"gs://${google_storage_bucket.runs.name}/runs"' in terraform
+    assert re.search(r'config_prefix += "config"', terraform)
+    (export,) = set(re.findall(r"^export RUNS_URI=.*$", FIRST, re.MULTILINE))
+    assert shlex.split(export)[1:] == [
+        "RUNS_URI=gs://$PROJECT-batch-orchestrator-runs/runs",
+        "CONFIG=gs://$PROJECT-batch-orchestrator-config/config",
+    ]
+
+
 DEFAULTS_IN_WORDS = {
     "CONFIG_URI": "required",
     "RUN_ID": "the execution's name, else made up",
-    "ENGINE_URL": "required where the plan uses the engine",
+    "ENGINE_URL": "required if the plan uses the engine",
     "ENGINE_AUDIENCE": "the URL's origin",
     "CLOUD_RUN_": "set by Cloud Run",
 }
@@ -126,34 +168,87 @@ def as_told(names: list[str]) -> str:
     return told[0] if len(set(told)) == 1 else ", ".join(told)
 
 
+def table(mark: str) -> list[list[str]]:
+    """The rows of the job's page between two marks, without those that have no code in their first cell."""
+    text = JOB.partition(f"<!-- {mark} -->")[2].partition(f"<!-- /{mark} -->")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.strip().splitlines()]
+    return [row for row in rows if "`" in row[0]]
+
+
+def coded(text: str) -> list[str]:
+    """What stands in backticks."""
+    return re.findall(r"`([^`]+)`", text)
+
+
 def test_the_table_of_variables_is_that_of_the_job() -> None:
-    text = VARIABLES_TABLE.read_text(encoding="utf-8")
-    table = text.partition("<!-- variables -->")[2].partition("<!-- /variables -->")[0]
-    rows = [
-        (re.findall(r"`([A-Z_]+)`", names), default)
-        for names, default in re.findall(r"^\| (.*?) \| (.*?) \|", table, re.MULTILINE)
-        if "`" in names
-    ]
+    rows = [(coded(names), default) for names, default, _ in table("variables")]
     assert sorted(name for names, _ in rows for name in names) == sorted(defaults()), "each once"
     assert sorted(defaults()) == sorted(VARIABLES)
     for names, default in rows:
         assert default == as_told(names), names
 
 
-@pytest.mark.parametrize("code", [0, 1, 2, 3, 4, 70, 75, 130, 143])
-def test_every_exit_code_is_told_in_both_languages(code: int) -> None:
-    english, _, chinese = README.partition("\n## 中文快速开始")
-    assert re.search(rf"^\|[^|]*\b{code}\b[^|]*\|", english, re.MULTILINE)
-    assert re.search(rf"`{code}`", chinese)
+def test_the_table_of_the_report_has_every_field() -> None:
+    rows = table("report")
+    assert [name for names, _ in rows for name in coded(names)] == list(RunReport.model_fields)
+    meanings = {coded(names)[0]: set(coded(meaning)) for names, meaning in rows}
+    for field, part in (
+        ("cards", CardTotals),
+        ("engines", EngineTotals),
+        ("failures", FailedCall),
+        ("attempts", AttemptSummary),
+    ):
+        assert part.model_fields.keys() <= meanings[field], field
 
 
-def test_every_link_within_the_page_leads_somewhere() -> None:
-    headings = {
-        re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
-        for heading in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
-    }
-    links = set(re.findall(r"\]\(#([^)]+)\)", README))
+def test_every_cause_of_a_failure_is_told() -> None:
+    sentence = JOB.partition("\n`cause` is one of ")[2].partition(".")[0]
+    assert set(coded(sentence)) == set(Cause)
+
+
+def test_every_event_of_the_log_is_told() -> None:
+    source = (ROOT / "job" / "reporting" / "cloud_log.py").read_text(encoding="utf-8")
+    section = JOB.partition("\n## The log\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    assert {name for row in rows for name in coded(row)} == set(re.findall(r'"([a-z]+\.[a-z]+)"', source))
+
+
+def test_every_exit_code_is_told_in_both_languages() -> None:
+    section = JOB.partition("\n## Exit codes\n")[2].partition("\n## ")[0]
+    english = {int(code) for cell in re.findall(r"^\| ([\d, ]+) \|", section, re.MULTILINE) for code in cell.split(",")}
+    chinese = {int(code) for code in re.findall(r"`(\d+)`", CHINESE)}
+    assert english == chinese == set(ExitCode)
+
+
+def test_the_chinese_part_has_full_width_punctuation() -> None:
+    assert len(CHINESE) > 1000
+    assert re.findall(r".?[\u4e00-\u9fff][,:;!?()]|[,:;!?()][\u4e00-\u9fff].?", CHINESE) == []
+
+
+def test_the_first_page_is_short() -> None:
+    assert len(FIRST.splitlines()) <= 250
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page: str) -> None:
+    links = re.findall(r"\]\((?!https:)([^)#]*)#?([^)]*)\)", PAGES[page])
     assert links
-    assert links <= headings
-    files = set(re.findall(r"\]\(([^)#:]+)\)", README))
-    assert all((ROOT / path).exists() for path in files)
+    for path, heading in links:
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), path
+        assert not heading or heading in headings(target.read_text(encoding="utf-8")), f"{path}#{heading}"
+
+
+def headings(page: str) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    return {
+        re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    }
+
+
+def test_every_output_of_terraform_is_one() -> None:
+    outputs = set(re.findall(r'^output "(\w+)"', (ROOT / "terraform/outputs.tf").read_text(), re.MULTILINE))
+    named = set(re.findall(r"terraform -chdir=terraform output (?:-raw )?(\w+)", FIRST + DEPLOYING))
+    assert named
+    assert named <= outputs

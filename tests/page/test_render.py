@@ -200,7 +200,7 @@ def test_a_name_that_does_not_exist_is_an_error(mistaken: str) -> None:
     ("outcome", "cards", "words", "colour"),
     [
         ("succeeded", CardTotals(planned=8, generated=8), "All 8 cards are there", "good"),
-        ("succeeded", CardTotals(), "All data are prepared", "good"),
+        ("succeeded", CardTotals(), "All data is ready", "good"),
         ("cards_missing", CardTotals(planned=8, generated=7, failed=1), "1 of 8 cards is missing", "bad"),
         ("data_engine_failed", CardTotals(planned=8, not_attempted=8), "No card was made: a data engine failed", "bad"),
         ("data_engine_failed", CardTotals(planned=8, generated=3, not_attempted=5), "5 of 8 cards are missing", "bad"),
@@ -216,7 +216,7 @@ def test_a_name_that_does_not_exist_is_an_error(mistaken: str) -> None:
         (
             UNFINISHED,
             CardTotals(planned=8, generated=5, not_attempted=3),
-            "Not closed: 3 of 8 cards are missing",
+            "Not finished (running or killed): 3 of 8 cards are missing",
             "warn",
         ),
     ],

@@ -16,7 +16,7 @@ from job.cli.runs import report_command
 from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
 from job.config.schema import LlmConfig
-from job.execution.events import AttemptStarted
+from job.execution.events import AttemptEnded, AttemptStarted
 from job.execution.progress import RunProgress
 from job.identity import RunIdentity
 from job.messages import message
@@ -53,15 +53,17 @@ def test_what_looks_like_markup_is_text_in_a_report_too(
     assert b"the engine failed for x:100:y: [red]no[/]" in capfdbinary.readouterr().out
 
 
-def test_an_engine_that_was_not_called_yet_has_no_bound_to_show() -> None:
+def test_an_engine_that_has_no_call_in_flight_has_no_limit_to_show() -> None:
     plan = Plan((Target("A", "equity", "A", None, (), ("c",)),), LlmConfig(), None, {})
     progress, console = RunProgress(plan, {}), Console(width=120, file=StringIO())
     console.print(_bars(progress))
     progress.engines["qa"].on_event(AttemptStarted(next(plan.calls("qa")), 16))
     console.print(_bars(progress))
-    before, after = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert before.rstrip().endswith("none in flight")
-    assert after.rstrip().endswith("1 of 16 in flight")
+    progress.engines["qa"].on_event(AttemptEnded(next(plan.calls("qa")), 0.0, 1.0, None, None, 16, ""))
+    console.print(_bars(progress))
+    before, during, after = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert during.rstrip().endswith("1 of 16 in flight")
+    assert all(line.rstrip().endswith("none in flight") for line in (before, after))
 
 
 def test_a_report_whose_reader_has_left_is_written_all_the_same(

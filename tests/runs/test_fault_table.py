@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
-from tests.runs.fault_table import ROWS, markdown
+from tests.runs.fault_table import LIKELIEST, MARKS, PAGES, ROWS, markdown
 from tests.runs.fault_table.row import CONFIG, PLANNED, TICKERS, Case, Row
 from tests.simulators.job import ROOT
 from tests.simulators.storage import emulator_binary
@@ -107,15 +106,18 @@ async def assert_the_record_says_the_same(world: World, case: Case, outcome: Out
         assert "_lease.json" not in recorded, "it was not given back"
 
 
-def test_the_readme_shows_this_table() -> None:
-    readme = ROOT / "README.md"
-    if not readme.exists():
-        pytest.skip("there is no README yet")
-    text = Path(readme).read_text("utf-8")
-    if "<!-- faults -->" not in text:
-        pytest.skip("the README has no fault table yet")
-    shown = text.partition("<!-- faults -->")[2].partition("<!-- /faults -->")[0]
-    assert shown.strip() == markdown().strip(), "python -m tests.fault_table prints it anew"
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_shows_its_rows_of_the_table(page: str) -> None:
+    _, begin, rest = (ROOT / page).read_text(encoding="utf-8").partition(MARKS[0])
+    shown, end, _ = rest.partition(MARKS[1])
+    assert begin
+    assert end
+    assert shown == markdown(PAGES[page]), "python -m tests.runs.fault_table writes it"
+
+
+def test_the_whole_table_is_shown_once_and_its_likeliest_rows_first() -> None:
+    assert PAGES["job/README.md"] == ROWS
+    assert [row.key for row in PAGES["README.md"]] == list(LIKELIEST)
 
 
 def test_each_row_is_known_by_its_key_and_says_all_there_is_to_say() -> None:

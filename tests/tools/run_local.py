@@ -112,7 +112,7 @@ def _introduce(world: World, binary: Path | None, trouble: Trouble | None, envir
     if binary and world.storage:
         print(f"{'storage emulator':17} {world.storage.url} ({binary})")
     else:
-        print(f"{'storage':17} a directory: neither PATH nor STORAGE_EMULATOR names a fake-gcs-server")
+        print(f"{'storage':17} a local directory (fake-gcs-server is optional and was not found)")
     print(f"{'fault':17} {trouble.what if trouble else 'none'}")
     print("\nThe job, `python -m job run`, sees these variables and no other:")
     for name, value in sorted(environment.items()):

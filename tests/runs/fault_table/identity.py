@@ -62,7 +62,7 @@ ROWS = (
     Row(
         "foreign token",
         "the token is expired, or for another service",
-        "401, one fresh token, 401: the call has failed",
+        "401, one more attempt with a fresh token, 401: the call has failed",
         "compare `…_ENGINE_AUDIENCE` with the service; look at the machine's clock",
         (
             data_failed("foreign", _foreign, "HTTP 401", fast=True),
@@ -72,7 +72,7 @@ ROWS = (
     Row(
         "expiring token",
         "tokens expire in mid-run",
-        "nothing: they are renewed before, and once more where an engine says 401",
+        "nothing: they are renewed before, and once more if an engine answers 401",
         "nothing",
         (succeeded("every second", _short),),
     ),

@@ -293,7 +293,7 @@ ROWS = (
     Row(
         "SIGKILL",
         "SIGKILL: out of memory, a machine that is gone",
-        "nothing; the last 5 s or 200 results are lost to the record, and are asked for again with the same key",
+        "nothing; the results of the last 5 s are not recorded: they are requested again with the same key",
         "`python -m job resume RUN_ID`; on Cloud Run the task's retry does so by itself",
         (
             succeeded_again("data", _resumed(signal.SIGKILL, "news")),
@@ -303,8 +303,8 @@ ROWS = (
     Row(
         "another run",
         "another run is at work: a tick that was delivered twice, a second button",
-        "it calls nobody, and says whose the lease is",
-        "nothing where it does the same work; else start it again later",
+        "it calls nobody, and names the run that has the lease",
+        "nothing if it does the same work; otherwise start it again later",
         (
             _stood_back("the same plan", 0, "superseded", _twice(1, alike, 0, "superseded")),
             _stood_back("four of them", 0, "superseded", _twice(4, alike, 0, "superseded")),
@@ -367,7 +367,7 @@ ROWS = (
     Row(
         "deadline",
         "`RUN_DEADLINE_SECONDS` have passed",
-        "no new call; data calls are cut off, cards in flight get 5 s; what is missing is said",
+        "no new call; data calls are cut off, cards in flight get 5 s; the outcome says how many cards are there",
         "`python -m job resume RUN_ID`; on Cloud Run the task's retry does so by itself",
         (
             _late("config", deadline_at_the_config, (0, 0, 0, 0), bucket=True, record=False),

@@ -160,7 +160,7 @@ ROWS = (
     Row(
         "config changed",
         "the config is changed in mid-run",
-        "nothing: it was read once, and a resumed run keeps to what it was begun with",
+        "nothing: the config is read once at the start; a resume keeps the recorded one",
         "nothing; the next run sees the change",
         (succeeded("while data are prepared", play=change_the_config),),
     ),
@@ -192,8 +192,8 @@ ROWS = (
     Row(
         "storage outage",
         "storage is down in mid-run, or the disk is full",
-        "it is said; results are kept and written later; the run goes on for as long as the lease holds",
-        "nothing where it comes back; else see to the storage, then `python -m job resume RUN_ID`",
+        "an error says so; results are kept and written later; the run goes on for as long as its lease holds",
+        "nothing if storage comes back; otherwise repair it, then `python -m job resume RUN_ID`",
         (
             succeeded("down and back", play=outage, check=recovered, bucket=True, seconds=60.0),
             succeeded("full and not", play=full_disk, check=recovered, record=False),

@@ -91,9 +91,9 @@ ROWS = (
     ),
     Row(
         "no",
-        "an answer of 200 that says no: `null`, `failed`, `results` without a ticker",
-        "repeated, a card once only since it costs tokens; a data engine's ends the run and names the ticker",
-        "read what the engine answered, in the error itself",
+        "an answer of 200 that reports a failure: `null`, `failed`, `results` without a ticker",
+        "the call is repeated, a card only once as it costs tokens; a data engine's failure ends the run",
+        "read the engine's answer in the error, and the engine's own log",
         (
             *_wrong("null", None, "null"),
             *_wrong("failed", {"status": "failed", "error": "the model refused"}, "the model refused"),
@@ -115,7 +115,7 @@ ROWS = (
         "poison",
         "one ticker breaks the engine for the batch that it is in",
         "the batch is asked again in halves, and the error names that ticker alone",
-        "correct or remove the ticker",
+        "correct or remove the ticker, then start a new run: a resume keeps the recorded config",
         (
             data_failed(
                 "500",
@@ -137,15 +137,15 @@ ROWS = (
     Row(
         "slow start",
         "an engine starts slowly",
-        "the first calls take longer; no more than a retry where it outlasts the timeout",
-        "nothing; a minimum of instances where it hurts",
+        "the first calls take longer; they are repeated if the start outlasts the timeout",
+        "nothing; set a minimum of instances if it takes too long",
         (succeeded("within the timeout", _cold),),
     ),
     Row(
         "hang",
         "an engine does not answer, or never ends its answer",
         "the attempt ends after `…_ENGINE_TIMEOUT` and is repeated; an answer is cut off at 8 MiB",
-        "read the engine's own log; raise the timeout where it is too short for honest work",
+        "read the engine's own log; raise the timeout if the work really takes longer",
         (
             succeeded("once", strike("qa", FIRST, do.hang())),
             data_failed("for good", strike("news", when.ticker("T3"), do.hang()), "no answer within 1.5 s"),
@@ -158,7 +158,7 @@ ROWS = (
     Row(
         "not there",
         "the host is not known, refuses the connection, or has a bad certificate",
-        "repeated, then the call has failed, in the words of the fault",
+        "the call is repeated, then it has failed; the error says which of these it is",
         "correct `…_ENGINE_URL`; look at DNS and network",
         (
             data_failed(
