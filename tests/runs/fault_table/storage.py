@@ -148,7 +148,7 @@ ROWS = (
     Row(
         "config",
         "the config cannot be read",
-        "one error a fault, each with object, place and remedy; nothing was called",
+        "one error per fault, each with object, place and remedy; nothing was called",
         "what the error says",
         (
             _bad_config("no such place", _unreadable, "nowhere is not a directory", fast=True),

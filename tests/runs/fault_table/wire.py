@@ -113,8 +113,8 @@ ROWS = (
     ),
     Row(
         "poison",
-        "one ticker breaks the engine for the batch that it is in",
-        "the batch is asked again in halves, and the error names that ticker alone",
+        "one ticker makes the engine fail for its whole batch",
+        "the batch is repeated in halves, and the error names that ticker alone",
         "correct or remove the ticker, then start a new run: a resume keeps the recorded config",
         (
             data_failed(
@@ -130,7 +130,7 @@ ROWS = (
     Row(
         "large batch",
         "a batch takes longer than the engine's timeout allows",
-        "it is asked again in halves; later batches are smaller from the start",
+        "it is repeated in halves; later batches are smaller from the start",
         "lower `…_ENGINE_BATCH_SIZE` to save the first try",
         (succeeded("10 tickers where 5 fit", _batch_too_large),),
     ),
