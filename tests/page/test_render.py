@@ -94,6 +94,18 @@ def test_shows_the_outcome_the_cards_and_every_failure_with_what_to_do() -> None
         assert call.traceparent[36:52] in shown.text
 
 
+@pytest.mark.parametrize(
+    ("date", "words"),
+    [
+        ("2026-11-24", "day 2026-11-24 attempt"),
+        (None, "day 2026-11-24 (RUN_DATE not set: each engine used its own current date)"),
+    ],
+)
+def test_says_if_the_engines_chose_the_date(date: str | None, words: str) -> None:
+    report, timeline = told(date=date)
+    assert words in page(report, timeline).text
+
+
 def test_needs_nothing_but_itself() -> None:
     shown = page(*told(project="p"))
     for tag, attributes in shown.tags:

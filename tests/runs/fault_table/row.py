@@ -69,7 +69,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """A fault: in the words of the README, and as cases that prove them."""
+    """A fault: in the words of the table, and as cases that prove them."""
 
     key: str
     fault: str
