@@ -40,7 +40,12 @@ def _command(arguments: Sequence[str]) -> ExitCode:
     command: Callable[[], ExitCode] = {
         "run": lambda: run_command(settings, faults, now, started, resume=False),
         "resume": lambda: run_command(
-            settings.model_copy(update={"run_id": options.run_id}), faults, now, started, resume=True
+            settings.model_copy(update={"run_id": options.run_id}),
+            faults,
+            now,
+            started,
+            resume=True,
+            new_config=options.new_config,
         ),
         "plan": lambda: plan_command(settings, faults, as_json=options.json),
         "runs": lambda: runs_command(settings, faults),
@@ -61,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("run", help="prepare the data, then generate every card (the default)")
     resume = commands.add_parser("resume", help="continue a run that has a record")
     resume.add_argument("run_id", type=_run_id)
+    resume.add_argument("--new-config", action="store_true", help="with the config as it is now, for what is missing")
     plan = commands.add_parser("plan", help="print what a run would call, and call nothing")
     plan.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
     commands.add_parser("runs", help="list the latest recorded runs")

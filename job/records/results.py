@@ -42,6 +42,8 @@ class CallResult(BaseModel):
     traceparent: str
     limit: int
     """The engine's concurrency limit when the call ended."""
+    request: str = ""
+    """What was requested, as `Call.request` tells it."""
 
     @classmethod
     def of(cls, event: CallFinished, epoch: float) -> "CallResult":
@@ -69,6 +71,7 @@ class CallResult(BaseModel):
             ),
             traceparent=event.traceparent,
             limit=event.limit,
+            request=call.request,
         )
 
     def line(self) -> bytes:

@@ -43,6 +43,7 @@ INPUTS = RunInputs(
     objects={"ticker_list.json": ConfigObject(generation="7", content='["A", "美联储"]')},
     version="1",
 )
+BARRIER_NAME = f"run/barrier-{PLAN.digest()[:16]}.json"
 DATA = [financial(["A", "B"]), financial(["C"]), trading(["A", "B"]), trading(["C"])]
 DATA += [news(name, "equity", name, None) for name in ("A", "B", "C")]
 
@@ -52,7 +53,7 @@ def finished(call: Call, failure: Failure | None = None) -> CallFinished:
 
 
 def record_of(store: Memory, owner: str = "one") -> Record:
-    return Record(store, PLAN, "run", owner, lambda _text: None)
+    return Record(store, PLAN, INPUTS, owner, lambda _text: None)
 
 
 async def attempt(store: Memory, *events: CallFinished, owner: str = "one", cross: bool = False) -> Record:
@@ -107,11 +108,11 @@ async def test_attempts_add_up(memory: Memory, autojump_clock: MockClock) -> Non
 
 
 async def test_the_crossing_is_written_after_all_data_and_once(memory: Memory, autojump_clock: MockClock) -> None:
-    memory.lose = lambda _verb, name: name.endswith("barrier.json") and trio.current_time() < 3
+    memory.lose = lambda _verb, name: "/barrier-" in name and trio.current_time() < 3
     await attempt(memory, *map(finished, DATA), cross=True)
     order = [name for verb, name in memory.asked if verb == "create"]
     assert order[1] == "run/results/one-000000.jsonl"
-    assert set(order[2:]) == {"run/barrier.json"}
+    assert set(order[2:]) == {BARRIER_NAME}
     again = record_of(memory, "two")
     await again.load()
     asked = len(memory.asked)
@@ -121,13 +122,13 @@ async def test_the_crossing_is_written_after_all_data_and_once(memory: Memory, a
 
 async def test_a_crossing_waits_for_storage(memory: Memory, autojump_clock: MockClock) -> None:
     troubles: list[Message | None] = []
-    record = Record(memory, PLAN, "run", "one", troubles.append)
+    record = Record(memory, PLAN, INPUTS, "one", troubles.append)
     memory.refuse = lambda verb, _name: verb == "create" and trio.current_time() < 20
     for call in DATA:
         record.on_event(finished(call))
     await record.mark_barrier()
     assert trio.current_time() >= 20
-    assert "run/barrier.json" in memory.objects
+    assert BARRIER_NAME in memory.objects
     assert troubles[-1] is None
 
 
@@ -263,6 +264,7 @@ BARRIERS: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "is not what a run writes"),
     "format": (sealed({"format": 3, "run_id": "run"}), "has format 3"),
     "another's": (sealed({"format": FORMAT, "run_id": "other"}), "belongs to run other"),
+    "another plan's": (sealed({"format": FORMAT, "run_id": "run", "plan": "x"}), "belongs to another plan"),
 }
 
 
@@ -272,8 +274,8 @@ async def test_a_crossing_that_was_tampered_with_is_refused(
 ) -> None:
     await attempt(memory, *map(finished, DATA), cross=True)
     content, words = BARRIERS[how]
-    memory.objects["run/barrier.json"] = StoredObject(content, "x", 0)
-    with pytest.raises(RecordError, match=f"^run/barrier.json {words}"):
+    memory.objects[BARRIER_NAME] = StoredObject(content, "x", 0)
+    with pytest.raises(RecordError, match=f"^{BARRIER_NAME} {words}"):
         await record_of(memory, "two").load()
 
 

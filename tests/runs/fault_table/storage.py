@@ -175,7 +175,7 @@ ROWS = (
             succeeded("lease lost", _lost(b"_lease.json"), bucket=True, fast=True),
             succeeded("inputs lost", _lost(b"inputs.json"), bucket=True),
             succeeded("results lost", _lost(b"results/"), bucket=True),
-            succeeded("barrier lost", _lost(b"barrier.json"), bucket=True),
+            succeeded("barrier lost", _lost(b"barrier-"), bucket=True),
             succeeded("report lost", _lost(b"report.json"), bucket=True),
         ),
     ),
