@@ -108,7 +108,7 @@ class _Reader:
                 except UnreadableError as error:
                     self.faults.append(error.fault)
             elif name in _NEEDED:
-                self.faults.append(Fault(name, "does not exist under CONFIG_URI", _NEEDED[name]))
+                self.faults.append(Fault(name, "does not exist", _NEEDED[name]))
 
     def shape(self, name: str, shape: TypeAdapter[T], default: D) -> T | D:
         if name not in self._values:
