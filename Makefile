@@ -70,8 +70,20 @@ PLAN_VARIABLES = $(if $(BOOTSTRAP),-var=bootstrap=true) $(IMAGE:%='-var=image=%'
 init: ## connect to the state in its bucket, and fetch the provider
 	terraform -chdir=terraform init -backend-config=backend.hcl
 
+# Faults in terraform/config/ stop whatever needs this, but in a rollback (CONFIG_FAULTS=warn), and where operators own
+# the config: there the bucket's objects count. Before the first apply the owner is not known, and a fault stops.
+CONFIG_OWNERSHIP ?= $$(terraform -chdir=terraform output -raw config_ownership 2>/dev/null)
+.PHONY: config-check
+config-check: .venv/ready ## look for faults in terraform/config/, as the job would
+	@$(BIN)/python -m job plan terraform/config >/dev/null || \
+	if [ '$(CONFIG_FAULTS)' = warn ] || [ "$(CONFIG_OWNERSHIP)" = operators ]; then \
+		echo 'Warning: terraform/config/ has not passed this check. Going on all the same.' >&2; \
+	else \
+		echo 'Stopped: terraform/config/ has not passed this check.' >&2; exit 2; \
+	fi
+
 .PHONY: plan
-plan: ## show what an apply would change
+plan: config-check ## show what an apply would change
 	terraform -chdir=terraform plan $(PLAN_VARIABLES) -out='$(abspath $(PLAN))'
 
 .PHONY: apply
@@ -83,7 +95,7 @@ apply: plan ## change it, after a look at the plan: make apply [IMAGE=…@sha256
 .PHONY: rollback
 rollback: ## go back to another image: make rollback IMAGE=…@sha256:… (without IMAGE: which there are)
 ifeq ($(origin IMAGE),command line)
-	@$(MAKE) --no-print-directory apply
+	@$(MAKE) --no-print-directory apply CONFIG_FAULTS=warn
 else
 	gcloud artifacts docker tags list "$$(terraform -chdir=terraform output -raw image_name)" --filter='tag~deployed-'
 endif

@@ -1,4 +1,4 @@
-# Two accounts: what a merge to the main branch may do, and what a pull request may, whose code nobody has read yet.
+# Two accounts: one for what a merge to the main branch may do, one for pull requests, whose code nobody has read yet.
 locals {
   builders = { for key, builder in {
     build = {
@@ -15,10 +15,14 @@ locals {
 
   build_on = length(local.builders) > 0
 
-  state_substitutions = {
-    _STATE_BUCKET = try(var.build.state_bucket, null)
-    _STATE_PREFIX = try(var.build.state_prefix, null)
+  # What both triggers tell their builds.
+  substitutions = {
+    _CONFIG_OWNERSHIP = var.config_ownership
+    _STATE_BUCKET     = try(var.build.state_bucket, null)
+    _STATE_PREFIX     = try(var.build.state_prefix, null)
   }
+
+  role_prefix = replace(var.name, "-", "_") # a role's id takes no dashes
 }
 
 resource "google_service_account" "builder" {
@@ -61,7 +65,7 @@ resource "google_project_iam_custom_role" "refresh" {
   count = local.build_on ? 1 : 0
 
   project     = var.project_id
-  role_id     = "${replace(var.name, "-", "_")}_refresh"
+  role_id     = "${local.role_prefix}_refresh"
   title       = "Refresh the Terraform state of ${var.name}"
   description = "Reads what is in the root, IAM policies included; no data, no right to change anything"
   permissions = [
@@ -137,7 +141,7 @@ resource "google_project_iam_custom_role" "jobs" {
   count = local.build_on ? 1 : 0
 
   project     = var.project_id
-  role_id     = "${replace(var.name, "-", "_")}_jobs"
+  role_id     = "${local.role_prefix}_jobs"
   title       = "Update the jobs of ${var.name}"
   description = "Changes jobs in place"
   permissions = ["run.jobs.get", "run.jobs.update"]
@@ -150,7 +154,7 @@ resource "google_project_iam_custom_role" "schedules" {
   count = local.build_on ? 1 : 0
 
   project     = var.project_id
-  role_id     = "${replace(var.name, "-", "_")}_schedules"
+  role_id     = "${local.role_prefix}_schedules"
   title       = "Update the schedules of ${var.name}"
   description = "Changes schedules in place"
   permissions = ["cloudscheduler.jobs.enable", "cloudscheduler.jobs.pause", "cloudscheduler.jobs.update"]
@@ -188,7 +192,7 @@ resource "google_cloudbuild_trigger" "build" {
   description     = "Tests, builds and ships what is merged"
   filename        = "cloudbuild.yaml"
   service_account = google_service_account.builder["build"].id
-  substitutions   = merge(local.state_substitutions, { _IMAGE = local.image_name })
+  substitutions   = merge(local.substitutions, { _IMAGE = local.image_name })
 
   repository_event_config {
     repository = var.build.repository
@@ -209,7 +213,7 @@ resource "google_cloudbuild_trigger" "review" {
   description     = "Tests and plans a pull request, once a maintainer has written /gcbrun there"
   filename        = "terraform/review.cloudbuild.yaml"
   service_account = google_service_account.builder["review"].id
-  substitutions   = local.state_substitutions
+  substitutions   = local.substitutions
 
   repository_event_config {
     repository = var.build.repository

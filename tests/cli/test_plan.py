@@ -11,12 +11,10 @@ import pytest
 
 from job.cli.main import main
 from job.execution.outcome import ExitCode
-from tests.simulators.job import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SAMPLE = ROOT / "terraform" / "config"
 GOOD: dict[str, object] = {"ticker_list.json": ["AAPL"], "card_types.json": ["news_card"]}
 UNKNOWN_TYPE = "is not a card type of card_types.json; correct it or add it there"
 UNFIT_ID = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
@@ -56,13 +54,16 @@ def plan(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, li
 # --- what a run would call ---
 
 
-def test_a_place_needs_no_variable(capfd: pytest.CaptureFixture[str]) -> None:
-    code, out, err = plan(capfd, SAMPLE)
+def test_a_place_needs_no_variable(capfd: pytest.CaptureFixture[str], place: Path) -> None:
+    write(place, {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card", "old_card"]})
+    code, out, err = plan(capfd, place)
     assert (code, err) == (ExitCode.DONE, [])
-    assert out[:2] == [
-        "Each engine uses its own current date (RUN_DATE is not set): 15 targets, 57 cards",
-        "financial: 9 targets, 2 calls",
+    assert out[:3] == [
+        "Each engine uses its own current date (RUN_DATE is not set): 2 targets, 4 cards",
+        "financial: 2 targets, 1 call",
+        "  AAPL, MSFT",
     ]
+    assert out[-1] == "  MSFT (equity): news_card, old_card"
 
 
 def test_one_of_something_is_no_plural(
@@ -198,7 +199,9 @@ def test_a_config_uri_that_cannot_be_read_ends_as_a_run_would(
     assert line.startswith("CONFIG_URI: /nowhere is not a directory; see that")
 
 
-@pytest.mark.parametrize("place", ["", " ", "/nowhere", "/" + "a" * 5000, "gs://", "gs:///config", "s3://bucket", "a\0"])
+@pytest.mark.parametrize(
+    "place", ["", " ", "/nowhere", "/" + "a" * 5000, "gs://", "gs:///config", "s3://bucket", "a\0"]
+)
 def test_what_is_no_place_is_a_usage_error(capfd: pytest.CaptureFixture[str], place: str) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["plan", place])

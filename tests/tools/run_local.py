@@ -24,7 +24,7 @@ from tests.simulators.world import World, open_world
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-SAMPLE = ROOT / "terraform" / "config"
+SAMPLE = Path(os.environ.get("RUN_LOCAL_CONFIG") or ROOT / "terraform" / "config")
 RUNS = Path(os.environ.get("RUN_LOCAL_RUNS") or ROOT / ".runs")
 """Where its runs are recorded, pages and all."""
 

@@ -1,5 +1,6 @@
 """What a plan makes: its grants against a table, the job's environment against the job's settings."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from job.config.environment import read_settings
+from job.config.objects import OBJECTS, read_config
 from job.engines.catalog import ALL_ENGINES, ATTEMPTS_DEFAULT, TIMEOUT_DEFAULT
 from tests.deploy.terraform.command import ROOT, Terraform
 from tests.deploy.terraform.sample import EVERYTHING, OPERATORS, environment, resources
@@ -179,6 +181,14 @@ def test_the_defaults_that_terraform_reckons_with_are_the_jobs() -> None:
     assert tomllib.loads(re.sub(r"^ +", "", written[1], flags=re.MULTILINE)) == {
         name: {"timeout_seconds": TIMEOUT_DEFAULT[name], "attempts": ATTEMPTS_DEFAULT} for name in ALL_ENGINES
     }
+
+
+def test_the_config_objects_that_terraform_knows_are_those_that_the_job_reads() -> None:
+    written = re.findall(r"config_(?:required|optional) = (\[.*\])", (ROOT / "config_documents.tf").read_text())
+    required, optional = map(json.loads, written)
+    assert (*required, *optional) == OBJECTS
+    _, faults, _ = read_config({})
+    assert [fault.where for fault in faults] == required
 
 
 def test_the_verification_looks_at_the_same(everything: dict[str, Any]) -> None:
