@@ -1,4 +1,4 @@
-# Every grant, and no other of the same kind; that there is no other kind, tests/terraform tells.
+# Every grant, and no other of the same kind; tests/deploy/terraform/test_plans.py proves that there is no other kind.
 
 mock_provider "google" {
   source          = "./tests/mocks"

@@ -19,6 +19,11 @@ GOOD: dict[str, object] = {"ticker_list.json": ["AAPL"], "card_types.json": ["ne
 UNKNOWN_TYPE = "is not a card type of card_types.json; correct it or add it there"
 UNFIT_ID = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
 NO_VALUE = "is not a string, a number or a boolean; write one of these"
+LISTED = (
+    "is not a ticker of ticker_list.json; "
+    "correct it, add it to ticker_list.json, or use the full form for targets beside the tickers"
+)
+NO_KEY = "is not JSON (Expecting property name enclosed in double quotes); correct it"
 NO_MEANING = "has no meaning for equities_default; remove it"
 
 
@@ -231,8 +236,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         [
             'card_targets.json: [""]: is blank; write an id',
             'card_targets.json: [""][1]: is not a string; write a string',
-            'card_targets.json: ["a: [0]"]: is not a ticker of ticker_list.json; correct it, add it to ticker_list.json,'
-            " or use the full form for targets beside the tickers",
+            f'card_targets.json: ["a: [0]"]: {LISTED}',
             f'card_targets.json: AAPL[1]: "y" {UNKNOWN_TYPE}',
             f'card_targets.json: ["a: [0]"][0]: "z" {UNKNOWN_TYPE}',
         ],
@@ -300,8 +304,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         {"llm_config.json": b"{", "engine_control.json": b"[NaN]", "card_target.json": []},
         [
             "engine_control.json: is not JSON (NaN is not a number); correct it",
-            "llm_config.json: line 1 column 2: is not JSON (Expecting property name enclosed in double quotes);"
-            " correct it",
+            f"llm_config.json: line 1 column 2: {NO_KEY}",
             "card_target.json: is no object that the job reads; correct its name or remove it",
         ],
     ),
