@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _place(text: str) -> str:
     # unlike Path.is_dir, os.path.isdir is false for a name that is too long
-    if not (re.match("gs://[^/]", text) or (text.strip() and os.path.isdir(text))):  # noqa: PTH112
+    if not (re.match("gs://[^/]", text) or os.path.isdir(text)):  # noqa: PTH112
         raise argparse.ArgumentTypeError(f"{quoted(text)} is neither gs://BUCKET/PREFIX nor a directory")
     return text
 

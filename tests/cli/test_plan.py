@@ -112,6 +112,7 @@ def test_the_text_shows_no_url_and_json_the_whole_one_where_it_is_known(
 def test_without_a_place_it_reads_config_uri_and_needs_nothing_else(
     capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    write(place, {"tickers.json": b"a run would not look at it"})
     monkeypatch.setenv("CONFIG_URI", str(place))
     code, out, err = plan(capfd)
     assert (code, out[-1], err) == (ExitCode.DONE, "  AAPL (equity): news_card", [])

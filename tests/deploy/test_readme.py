@@ -28,7 +28,7 @@ OURS_ELSEWHERE = {"docker", "gcloud", "terraform", "cd"}
 
 def commands() -> Iterator[str]:
     """Every command line of the two pages, in fences and in running text, once each."""
-    seen = {}
+    seen: dict[str, None] = {}
     for page in (README, DEPLOYING):
         fences = re.findall(r"```(\w*)\n(.*?)```", page, re.DOTALL)
         lines = [line for language, fence in fences if language in {"", "sh"} for line in fence.splitlines()]

@@ -95,7 +95,8 @@ async def test_an_object_that_is_far_too_large_is_not_read_to_its_end(world: Wor
 
 
 async def test_a_plan_of_a_place_in_a_bucket(world: World) -> None:
-    unset = {**dict.fromkeys(world.environment()), "STORAGE_EMULATOR_HOST": world.storage and world.storage.url}
+    assert world.storage is not None
+    unset: dict[str, str | None] = {**dict.fromkeys(world.environment()), "STORAGE_EMULATOR_HOST": world.storage.url}
     place = f"gs://{CONFIG_BUCKET}/config/"
     planned = await world.run_job(("plan", place), env=unset)
     assert (planned.exit_code, planned.stderr) == (0, "")
