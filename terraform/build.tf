@@ -35,7 +35,7 @@ resource "google_service_account" "builder" {
   depends_on = [google_project_service.main]
 }
 
-# --- what both may: write their logs, read the state, and read what a refresh reads ---
+# --- what both may do: write their logs, read the state, and read what a refresh reads ---
 
 resource "google_project_iam_member" "builder_logs" {
   for_each = google_service_account.builder
@@ -114,7 +114,7 @@ resource "google_cloud_run_v2_service_iam_member" "builder_refresh" {
   member   = google_service_account.builder[each.value.builder].member
 }
 
-# --- what only a merge may: push images, update jobs and schedules in place, let them act as the two accounts ---
+# --- what only a merge may do: push images, update jobs and schedules in place, let these act as the two accounts ---
 
 resource "google_artifact_registry_repository_iam_member" "build" {
   count = local.build_on ? 1 : 0
@@ -136,7 +136,7 @@ resource "google_cloud_run_v2_job_iam_member" "build" {
   member   = google_service_account.builder["build"].member
 }
 
-# Every role of Cloud Run's that updates a job also runs it, with what overrides one likes, and deletes it.
+# Every predefined role that may update a Cloud Run job may also run it with any overrides, and delete it.
 resource "google_project_iam_custom_role" "jobs" {
   count = local.build_on ? 1 : 0
 
@@ -149,7 +149,8 @@ resource "google_project_iam_custom_role" "jobs" {
   depends_on = [google_project_service.main]
 }
 
-# A schedule has no IAM policy of its own, and every role of the service's also creates, deletes and runs.
+# A schedule has no IAM policy of its own, and every predefined role that may update one may also create, delete and
+# run it.
 resource "google_project_iam_custom_role" "schedules" {
   count = local.build_on ? 1 : 0
 
