@@ -1,9 +1,19 @@
-# What the variables refuse. Each run takes the sample's values and breaks one thing in each of some variables: every one
-# of these has to be refused. None of them is checked against another that is broken in the same run.
+# What the variables refuse. Each run breaks one thing in each of some variables, and every one of these has to be refused.
+# No variable is checked against another that is broken in the same run.
 
 mock_provider "google" {
   source          = "./tests/mocks"
   override_during = plan
+}
+
+variables {
+  engines = {
+    financial = { service = "financial-engine" }
+    trading   = { service = "trading-engine" }
+    news      = { service = "news-engine" }
+    qa        = { service = "qa-engine" }
+  }
+  schedule = { cron = "30 6 * * 1-5", time_zone = "Asia/Shanghai" }
 }
 
 run "refused_1" {
