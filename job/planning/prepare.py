@@ -11,7 +11,7 @@ from job.engines.catalog import EngineName
 from job.messages import Message
 from job.planning.plan import Plan
 from job.planning.targets import resolve
-from job.storage.store import StorageError, StoredObject, read_many
+from job.storage.store import ObjectStore, StorageError, StoredObject, read_many
 from job.storage.uri import open_store
 
 
@@ -29,12 +29,22 @@ async def prepare(settings: Settings, faults: list[Fault]) -> Prepared:
     if not settings.config_uri:
         raise ConfigError(faults)
     try:
-        objects = await read_many(open_store(settings.config_uri), OBJECTS, SIZE_LIMIT + 1)
+        objects = await read_objects(open_store(settings.config_uri))
     except StorageError as error:
-        remedy = "see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here"
-        raise ConfigError([*faults, Fault("CONFIG_URI", str(error), remedy)]) from error
+        raise ConfigError([*faults, unreadable("CONFIG_URI", error)]) from error
     sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
     return prepare_from(objects, settings.run_date, sizes, settings, faults)
+
+
+async def read_objects(store: ObjectStore) -> dict[str, StoredObject]:
+    """The config objects that exist. Raises `StorageError`."""
+    return await read_many(store, OBJECTS, SIZE_LIMIT + 1)
+
+
+def unreadable(where: str, error: StorageError) -> Fault:
+    """The fault of a place, given by a variable or as an argument, whose objects could not be read."""
+    remedy = "see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here"
+    return Fault(where, str(error), remedy)
 
 
 def prepare_from(

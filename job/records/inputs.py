@@ -10,15 +10,13 @@ from pydantic import BaseModel, ConfigDict, PositiveInt
 from job.config.environment import Settings
 from job.config.faults import Fault
 from job.config.fields import is_date
-from job.config.objects import OBJECTS
-from job.config.strict_json import SIZE_LIMIT
 from job.engines.calls import BATCHES
 from job.engines.catalog import EngineName
 from job.identity import VERSION
 from job.planning.plan import Plan
-from job.planning.prepare import Prepared, make_plan, prepare_from
+from job.planning.prepare import Prepared, make_plan, prepare_from, read_objects
 from job.records.format import FORMAT, RecordError, sealed, unsealed
-from job.storage.store import StorageError, StoredObject, read_many
+from job.storage.store import StorageError, StoredObject
 from job.storage.uri import open_store
 from job.text import quoted
 
@@ -125,7 +123,7 @@ async def has_changed(inputs: RunInputs) -> bool:
     """Whether the config is another by now, told by its content. `False` if it cannot be read: that hinders nobody."""
     contents: Mapping[str, bytes] | None = None
     with trio.move_on_after(COMPARE_SECONDS), suppress(StorageError):
-        found = await read_many(open_store(inputs.config_uri), OBJECTS, SIZE_LIMIT + 1)
+        found = await read_objects(open_store(inputs.config_uri))
         contents = {name: stored.data for name, stored in found.items()}
     return contents is not None and contents != inputs.contents
 

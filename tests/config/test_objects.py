@@ -254,8 +254,8 @@ def test_half_a_character_in_a_switch_is_told_in_our_own_words() -> None:
 
 def test_a_missing_object_is_named_with_what_belongs_there() -> None:
     assert judged({})[0] == [
-        'ticker_list.json: does not exist under CONFIG_URI; write an array of tickers, such as ["AAPL"], there',
-        'card_types.json: does not exist under CONFIG_URI; write an array of card types, such as ["news_card"], there',
+        'ticker_list.json: does not exist; write an array of tickers, such as ["AAPL"], there',
+        'card_types.json: does not exist; write an array of card types, such as ["news_card"], there',
     ]
 
 

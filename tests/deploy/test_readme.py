@@ -1,4 +1,4 @@
-"""The README tells the truth: what it has people run exists and works, and every variable in it is one."""
+"""The READMEs tell the truth: what they have people run exists and works, every variable and output in them is one."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ if TYPE_CHECKING:
     import trio
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DEPLOYING = (ROOT / "terraform" / "README.md").read_text(encoding="utf-8")
 OURS_ELSEWHERE = {"docker", "gcloud", "terraform", "cd"}
 """Commands that talk to Google or need a Docker engine: what they are given is checked, they are not run."""
 
 
 def commands() -> Iterator[str]:
-    """Every command line of the README, in fences and in running text, once each."""
-    seen = dict.fromkeys(
-        line.partition("  #")[0].strip()
-        for fence in re.findall(r"```(?:sh)?\n(.*?)```", README, re.DOTALL)
-        for line in fence.splitlines()
-    )
-    seen |= dict.fromkeys(re.findall(r"`((?:make|python -m job) [^`]*|make)`", README))
+    """Every command line of the two pages, in fences and in running text, once each."""
+    seen: dict[str, None] = {}
+    for page in (README, DEPLOYING):
+        fences = re.findall(r"```(\w*)\n(.*?)```", page, re.DOTALL)
+        lines = [line for language, fence in fences if language in {"", "sh"} for line in fence.splitlines()]
+        seen |= dict.fromkeys(line.partition("  #")[0].strip() for line in lines)
+        seen |= dict.fromkeys(re.findall(r"`((?:make|python -m job) [^`]*|make)`", page))
     yield from (line for line in seen if re.match(r"(make|python|gcloud|docker|terraform|cd)\b", line))
 
 
@@ -49,7 +50,7 @@ def test_every_make_target_exists() -> None:
 def test_every_target_that_make_helps_with_is_told() -> None:
     helped = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     targets = set(re.findall(r"^ +make ([a-z-]+)", helped, re.MULTILINE))
-    assert {target for target in targets if f"make {target}" not in README} <= {"help", "format", "image"}
+    assert {target for target in targets if f"make {target}" not in README + DEPLOYING} <= {"help", "format", "image"}
 
 
 @pytest.mark.slow
@@ -57,10 +58,11 @@ async def test_every_command_of_the_job_runs(nursery: trio.Nursery, tmp_path: ob
     async with open_world(nursery, CONFIG) as world:
         env = {"RUNS_URI": world.runs_uri, "RUN_ID": "RUN_ID", "RUN_DATE": "today"}
         assert (await world.run_job(env=env)).exit_code == 0
+        places = {"edited": world.config_uri, "$CONFIG": world.config_uri}
         lines = [line for line in commands() if line.startswith("python -m job")]
         assert len(lines) >= 8
         for line in lines:
-            arguments = shlex.split(line)[3:]
+            arguments = [places.get(word, word) for word in shlex.split(line)[3:]]
             if "--open" in arguments:
                 continue  # it opens a browser; tests/runs/test_pages.py sees that it asks for one
             if "--page" in arguments:
@@ -73,10 +75,7 @@ async def test_every_command_of_the_job_runs(nursery: trio.Nursery, tmp_path: ob
 async def test_each_command_needs_no_more_than_is_told(nursery: trio.Nursery) -> None:
     async with open_world(nursery, CONFIG) as world:
         unset = dict.fromkeys(world.environment())
-        config, made_up = {"CONFIG_URI": str(ROOT / "terraform" / "config")}, "https://engine.example"
-        urls = {f"{name}_ENGINE_URL": made_up for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
-        assert (await world.run_job(["plan"], env={**unset, **config})).exit_code == 2
-        planned = await world.run_job(["plan"], env={**unset, **config, **urls})
+        planned = await world.run_job(["plan"], env={**unset, "CONFIG_URI": world.config_uri})
         assert planned.exit_code == 0, planned.stderr
         assert (await world.run_job(env={"RUN_ID": "night", "RUNS_URI": world.runs_uri})).exit_code == 0
         for arguments in (["runs"], ["report", "night"]):
@@ -147,13 +146,27 @@ def test_every_exit_code_is_told_in_both_languages(code: int) -> None:
     assert re.search(rf"`{code}`", chinese)
 
 
-def test_every_link_within_the_page_leads_somewhere() -> None:
-    headings = {
-        re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
-        for heading in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
-    }
-    links = set(re.findall(r"\]\(#([^)]+)\)", README))
+@pytest.mark.parametrize("page", ["README.md", "terraform/README.md"])
+def test_every_link_leads_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!https:)([^)#]*)#?([^)]*)\)", text)
     assert links
-    assert links <= headings
-    files = set(re.findall(r"\]\(([^)#:]+)\)", README))
-    assert all((ROOT / path).exists() for path in files)
+    for path, heading in links:
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), path
+        assert not heading or heading in headings(target.read_text(encoding="utf-8")), f"{path}#{heading}"
+
+
+def headings(page: str) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    return {
+        re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", page, re.MULTILINE)
+    }
+
+
+def test_every_output_of_terraform_is_one() -> None:
+    outputs = set(re.findall(r'^output "(\w+)"', (ROOT / "terraform/outputs.tf").read_text(), re.MULTILINE))
+    named = set(re.findall(r"terraform -chdir=terraform output (?:-raw )?(\w+)", README + DEPLOYING))
+    assert named
+    assert named <= outputs

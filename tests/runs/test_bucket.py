@@ -92,3 +92,21 @@ async def test_an_object_that_is_far_too_large_is_not_read_to_its_end(world: Wor
     outcome = await run(world, 2)
     (fault,) = outcome.events("config.faulty")
     assert fault["message"] == "llm_config.json: is larger than 16 MiB; write the object that is meant"
+
+
+async def test_a_plan_of_a_place_in_a_bucket(world: World) -> None:
+    assert world.storage is not None
+    unset: dict[str, str | None] = {**dict.fromkeys(world.environment()), "STORAGE_EMULATOR_HOST": world.storage.url}
+    place = f"gs://{CONFIG_BUCKET}/config/"
+    planned = await world.run_job(("plan", place), env=unset)
+    assert (planned.exit_code, planned.stderr) == (0, "")
+    assert planned.stdout.splitlines()[-1] == "  MSFT (equity): news_card"
+
+    await world.configure("tickers.json", [])
+    faulty = await world.run_job(("plan", place), env=unset)
+    what = "tickers.json: is no object that the job reads; correct its name or remove it\n"
+    assert (faulty.exit_code, faulty.stdout, faulty.stderr) == (2, "", what)
+
+    missing = await world.run_job(("plan", "gs://no-such-bucket/config"), env=unset)
+    what = f"gs://no-such-bucket/config: gs://no-such-bucket: there is no such bucket; {REMEDY}\n"
+    assert (missing.exit_code, missing.stdout, missing.stderr) == (75, "", what)
