@@ -30,8 +30,10 @@ async def prepare(settings: Settings, faults: list[Fault]) -> Prepared:
     try:
         objects = await read_many(open_store(settings.config_uri), OBJECTS, SIZE_LIMIT + 1)
     except StorageError as error:
-        remedy = "see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here"
-        raise ConfigError([*faults, Fault("CONFIG_URI", str(error), remedy)]) from error
+        remedy = (
+            error.remedy or "see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here"
+        )
+        raise ConfigError([*faults, Fault("CONFIG_URI", error.what, remedy)]) from error
     sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
     return prepare_from(objects, settings.run_date, sizes, settings, faults)
 

@@ -91,7 +91,7 @@ class Lease:
             try:
                 with trio.move_on_at(self.trusted_until):
                     async with self._changing:
-                        self.stored = await in_thread(self._renewed)
+                        self.stored = await in_thread(self._renewed, urgent=True)
                     self.trusted_until = shutdown.no_start_after = asked + TRUSTED_SECONDS
                     pause = RENEW_SECONDS
                     on_outage(None)
@@ -114,7 +114,7 @@ class Lease:
         """Gives the lease back, unless another has it. Raises `StorageError`; it grows stale then."""
         async with self._changing:
             with suppress(ConflictError):
-                await in_thread(lambda: self.store.delete(LEASE, self.stored.generation))
+                await in_thread(lambda: self.store.delete(LEASE, self.stored.generation), urgent=True)
 
 
 async def acquire(store: ObjectStore, me: Holder) -> Lease:
@@ -128,7 +128,7 @@ async def acquire(store: ObjectStore, me: Holder) -> Lease:
     while tries < MAX_CONFLICTS:
         asked = trio.current_time()
         try:
-            stored = await in_thread(partial(_claim, store, me, watched))
+            stored = await in_thread(partial(_claim, store, me, watched), urgent=True)
         except _UnprovenError as unproven:
             watched = watched or unproven.there
             await trio.sleep(WATCH_SECONDS)

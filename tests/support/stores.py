@@ -102,14 +102,18 @@ class Memory:
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
-    """A store in memory whose requests take virtual time instead of threads, which would make the clock run wild."""
+    """A store in memory whose requests take virtual time instead of threads, which would make the clock run wild.
+
+    As many requests run at a time as there are threads; the others queue for the same limiters.
+    """
     made = Memory()
 
-    async def in_thread(function: Callable[[], T]) -> T:
-        await trio.sleep(made.seconds / 2)
-        done = outcome.capture(function)
-        await trio.sleep(made.seconds / 2)
-        return done.unwrap()
+    async def in_thread(function: Callable[[], T], *, urgent: bool = False) -> T:
+        async with store_module._limiter(urgent=urgent):
+            await trio.sleep(made.seconds / 2)
+            done = outcome.capture(function)
+            await trio.sleep(made.seconds / 2)
+            return done.unwrap()
 
     for module in (session, history, journal, lease, record, store_module):
         if hasattr(module, "in_thread"):

@@ -1,0 +1,38 @@
+"""However slow storage is, a record can be read: the lease is renewed meanwhile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+from job.execution.shutdown import Shutdown
+from job.records.journal import Journal, read_journal
+from job.records.lease import RENEW_SECONDS, TRUSTED_SECONDS, acquire
+from tests.records.test_lease import holder
+from tests.support.stores import Memory, memory
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+__all__ = ["memory"]
+
+
+async def test_a_long_record_is_read_under_a_lease_that_is_renewed_in_time(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    journal = Journal(memory, "night/results/", "night", "owner", lambda _trouble: None)
+    for number in range(129):
+        journal.append({"number": number})
+        await journal.flush()
+    lease, shutdown, read = await acquire(memory, holder()), Shutdown(), list[object]()
+    memory.seconds = 6.4  # two requests of 3.2 s each, as a bucket needs them for an object
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lease.renew_forever, shutdown, lambda _trouble: None)
+        await read_journal(memory, "night/results/", "night", lambda result: read.append(result["number"]))
+        nursery.cancel_scope.cancel()
+    assert read == list(range(129))
+    assert shutdown.reason is None
+    assert trio.current_time() - began > 2 * TRUSTED_SECONDS, "or nothing was proven"
+    assert lease.trusted_until > trio.current_time() + TRUSTED_SECONDS - RENEW_SECONDS - 2 * memory.seconds

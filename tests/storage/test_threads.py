@@ -1,0 +1,41 @@
+"""Blocking requests run in a few threads; what is urgent, or came later, does not wait for all that came before."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import trio
+
+from job.storage.store import THREADS, in_thread, read_many
+from tests.support.stores import Memory
+
+
+async def test_an_urgent_request_does_not_queue_behind_others() -> None:
+    gate = threading.Event()
+    async with trio.open_nursery() as nursery:
+        for _ in range(2 * THREADS):
+            nursery.start_soon(in_thread, gate.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        try:
+            with trio.fail_after(2):
+                assert await in_thread(lambda: "done", urgent=True) == "done"
+        finally:
+            gate.set()
+
+
+async def test_a_request_waits_for_few_of_many_reads() -> None:
+    """A long record is read while other requests are made: each of them gets a thread at its turn."""
+    store, done = Memory(clock=time.time), 0
+
+    def read(_name: str, _limit: int | None = None) -> None:
+        nonlocal done
+        time.sleep(0.01)
+        done += 1
+
+    store.read = read  # type: ignore[method-assign,assignment]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read_many, store, [f"n{number}" for number in range(20 * THREADS)])
+        await trio.testing.wait_all_tasks_blocked()
+        await in_thread(lambda: None)
+        assert done <= 4 * THREADS
