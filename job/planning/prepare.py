@@ -1,4 +1,4 @@
-"""From the environment to the plan: everything that is known before anything is called."""
+"""The preparation of a run: from environment and config objects to the plan, before any engine is called."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from job.storage.uri import open_store
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A plan, what it was made of, and what its user should know of it."""
+    """A plan, the config objects that it was made from, and notices for the user."""
 
     plan: Plan
     objects: Mapping[str, StoredObject]
@@ -24,7 +24,7 @@ class Prepared:
 
 
 async def prepare(settings: Settings, faults: list[Fault]) -> Prepared:
-    """Reads the config once and makes the plan. Raises `ConfigError` with all faults, those of the settings first."""
+    """Reads each config object once and makes the plan. Raises `ConfigError` with all faults, the settings' first."""
     if not settings.config_uri:
         raise ConfigError(faults)
     try:
@@ -45,7 +45,7 @@ def prepare_from(
     settings: Settings,
     faults: list[Fault],
 ) -> Prepared:
-    """Makes the plan from config objects that were read or recorded. Raises `ConfigError` as `prepare` does."""
+    """Makes the plan from config objects that were read or recorded. Raises `ConfigError`, as `prepare` does."""
     plan, config_faults, notices = make_plan({name: one.data for name, one in objects.items()}, date, batch_sizes)
     found = [*faults, *config_faults]
     known = {fault.where for fault in found}
@@ -58,9 +58,9 @@ def prepare_from(
 def make_plan(
     objects: Mapping[str, bytes], date: str | None, batch_sizes: Mapping[EngineName, int]
 ) -> tuple[Plan, list[Fault], list[str]]:
-    """The plan that config objects ask for, their faults and the notices. Pure.
+    """Returns the plan that the config objects ask for, their faults, and the notices. Pure.
 
-    `objects` holds the content of the objects that exist, by name. A plan with faults must not run.
+    `objects` maps the names of the objects that exist to their content. A plan with faults must not run.
     """
     config, config_faults, config_notices = read_config(objects)
     targets, target_faults, target_notices = resolve(config)
@@ -69,7 +69,7 @@ def make_plan(
 
 
 def missing_urls(plan: Plan, settings: Settings) -> list[Fault]:
-    """The engines that the plan uses and the settings do not know."""
+    """Returns a fault for each engine that the plan uses and that has no URL."""
     return [
         Fault(f"{engine.upper()}_ENGINE_URL", "is not set", f"set it to the {engine} engine's https URL")
         for engine in plan.engines()

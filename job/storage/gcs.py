@@ -67,10 +67,10 @@ class GcsStore:
             for pause in (0.0, *READ_PAUSES):
                 time.sleep(pause)
                 try:
-                    blob = self._found(name)
-                    if blob is not None:
+                    found = self._found(name)
+                    if found is not None:
                         seen = True
-                        return self._content(name, blob, limit)
+                        return self._content(name, found, limit)
                     if not seen:
                         return None
                 except Exception as error:
@@ -103,7 +103,7 @@ class GcsStore:
             return sorted(name.removeprefix(self._prefix) for name in _asked_twice(lambda: self._listed(prefix)))
 
     def _found(self, name: str) -> storage.Blob | None:
-        """The object's metadata, if there is an object."""
+        """The object's metadata, if there is an object. Raises if they are not Cloud Storage's."""
         blob = self._blob(name)
         try:
             blob.reload(**_BOUNDED)
@@ -111,17 +111,20 @@ class GcsStore:
             if "bucket does not exist" in str(error.message):
                 raise
             return None
+        _stored(blob, b"")
         return blob
 
     def _content(self, name: str, found: storage.Blob, limit: int | None) -> StoredObject:
-        stored = _stored(found, b"")
-        end = limit - 1 if limit is not None and found.size > limit else None
+        size = found.size if limit is None else min(found.size, limit)
+        end = None if size == found.size else size - 1
         blob = self._blob(name)  # a new one: that with the metadata would ask whichever host they name
         try:
             data = blob.download_as_bytes(end=end, if_generation_match=found.generation, **_BOUNDED)
         except (NotFound, PreconditionFailed) as error:
             raise _ChangedError from error
-        return StoredObject(data, stored.generation, stored.updated)
+        if len(data) != size and not found.content_encoding:
+            raise ValueError("the content is not as long as the metadata say")
+        return _stored(found, data)
 
     def _listed(self, prefix: str) -> list[str]:
         fields = "kind,items(name),nextPageToken"
@@ -259,7 +262,7 @@ def _in_background(function: Callable[[], T]) -> "Future[T]":
     def work() -> None:
         try:
             future.set_result(function())
-        except BaseException as error:  # noqa: BLE001  raised by whoever waits
+        except Exception as error:  # noqa: BLE001  those who wait raise it
             future.set_exception(error)
 
     threading.Thread(target=work, name="credentials", daemon=True).start()

@@ -11,7 +11,11 @@ T = TypeVar("T")
 
 
 THREADS = 8
-"""For ordinary requests. The Cloud Storage library keeps 10 connections."""
+"""For requests that are not urgent. The Cloud Storage library keeps 10 connections."""
+
+
+ANSWER_SECONDS = 120.0
+"""The limit of any request. Most end much sooner, but not if an answer trickles or a disk hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,7 @@ SAVED_FIRST = "try again once whoever changes it is done"
 
 
 class ObjectStore(Protocol):
-    """A place for objects. Every method blocks for a limited time and raises `StorageError`.
+    """A place for objects. Every method blocks, so call it through `in_thread`, and raises `StorageError`.
 
     A write counts as done even if its answer was lost or cannot be used, as long as the store then holds what was sent.
     """
@@ -75,12 +79,18 @@ class ObjectStore(Protocol):
 
 
 async def in_thread(function: Callable[[], T], *, urgent: bool = False) -> T:
-    """Runs a function that blocks in one of the storage threads, and returns what it returns.
+    """Runs a blocking request in a thread and returns what it returns. Raises `StorageError` if it takes too long.
 
-    An urgent one never queues behind others that are not: it has a thread of its own, so there should be one at a time.
-    If the caller is cancelled, it does not wait; the function keeps its thread until it ends.
+    An urgent one does not queue behind others: there is a thread for it. Only one urgent request runs at a time.
+    If a request takes too long or its caller is cancelled, nobody waits for its thread. Whether it takes effect later
+    cannot be known, which is why every write has a condition.
     """
-    return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=_limiter(urgent=urgent))
+    async with _limiter(urgent=urgent):
+        try:
+            with trio.fail_after(ANSWER_SECONDS):
+                return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
+        except trio.TooSlowError:
+            raise StorageError(f"storage did not answer within {ANSWER_SECONDS:g} s") from None
 
 
 async def read_many(store: ObjectStore, names: Sequence[str], limit: int | None = None) -> dict[str, StoredObject]:
@@ -92,8 +102,8 @@ async def read_many(store: ObjectStore, names: Sequence[str], limit: int | None 
     errors: list[StorageError] = []
     rest = iter(found)
 
-    async def read() -> None:
-        for name in rest:  # noqa: ASYNC913  there are no more readers than names
+    async def read() -> None:  # noqa: ASYNC910  there are no more readers than names
+        for name in rest:
             try:
                 found[name] = await in_thread(partial(store.read, name, limit))
             except StorageError as error:

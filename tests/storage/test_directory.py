@@ -53,6 +53,26 @@ async def test_what_is_there_and_is_no_file_is_a_fault(tmp_path: Path, kind: str
         assert str(error.value).endswith(f"; {error.value.remedy}")
 
 
+@pytest.mark.parametrize("change", ["removed", "replaced with a FIFO"])
+async def test_a_file_that_is_removed_while_it_is_read_is_a_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    (tmp_path / "a").write_bytes(b"1")
+    check_file = directory._check_file
+
+    def check_then_change(path: Path, status: os.stat_result) -> None:
+        check_file(path, status)
+        path.unlink()
+        if change != "removed":
+            os.mkfifo(path)
+
+    monkeypatch.setattr(directory, "_check_file", check_then_change)
+    store = open_store(str(tmp_path))
+    words = "was removed while it was read; " if change == "removed" else "is a FIFO, not a file"
+    with trio.fail_after(2), pytest.raises(StorageError, match=words):
+        await in_thread(lambda: store.read("a"))
+
+
 @pytest.mark.parametrize("kind", [kind for kind in ODD_ENTRIES if kind != "directory"])
 def test_what_is_there_and_is_no_file_is_not_left_out_of_the_names(tmp_path: Path, kind: str) -> None:
     """A result that cannot be read must not count as one that was never made."""

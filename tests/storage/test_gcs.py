@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ import pytest
 import trio
 
 from job.storage import gcs
+from job.storage import store as module
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread
 from job.storage.uri import open_store
 from tests.simulators import broken, do, when
@@ -162,9 +165,28 @@ async def test_metadata_that_cannot_be_used_are_asked_for_again(
         for name, odd in ODD_ANSWERS.items():
             script(world, Fault(asks_metadata, in_turn(odd, do.nothing())))
             assert await content(store) == b"data", name
+            script(world, Fault(asks_metadata, in_turn(do.status(200, []), do.nothing())))
+            assert await content(store, "absent") is None
             script(world, Fault(asks_metadata, odd))
             with pytest.raises(StorageError, match=r"^gs://simulated-runs/runs/a" + NOT_GOOGLE):
                 await content(store)
+
+
+async def test_content_that_is_not_the_objects_is_asked_for_again(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands before storage gives no checksum with an answer of its own."""
+    async with bucket(nursery, monkeypatch) as (store, world):
+        await put(world, b"data")
+        for odd in (do.body([]), do.raw_body(b""), do.html()):
+            script(world, Fault(asks_content, in_turn(odd, do.nothing())))
+            assert await content(store) == b"data"
+            script(world, Fault(asks_content, odd))
+            with pytest.raises(StorageError, match=NOT_GOOGLE):
+                await content(store)
+            part = in_thread(lambda: store.read("a", 3))
+            with pytest.raises(StorageError, match=NOT_GOOGLE):
+                await part
 
 
 async def test_a_list_that_cannot_be_used_is_asked_for_again_and_never_empty(
@@ -228,6 +250,68 @@ async def test_a_removal_whose_answer_cannot_be_used_is_made_again(
             await in_thread(lambda: store.delete("a", made.generation))  # noqa: B023  awaited in its turn
             script(world)
             assert await content(store) is None
+
+
+@dataclass
+class Credentials:
+    """Those of a client whose token has expired, until the token server answers."""
+
+    gate: threading.Event = field(default_factory=threading.Event)
+    valid: bool = False
+    asked: int = 0
+
+    def refresh(self, _request: object) -> None:
+        self.asked += 1
+        self.gate.wait()
+        self.valid = True
+
+
+class Client:
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    def bucket(self, name: str) -> str:
+        return f"the bucket {name}"
+
+
+async def test_a_token_is_renewed_once_for_all_threads_that_wait_and_not_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gcs, "ACCESS_SECONDS", 0.3)
+    credentials = Credentials()
+    monkeypatch.setattr(gcs.storage, "Client", lambda project: Client(credentials))
+    store = gcs.GcsStore("b", "")
+    errors: list[str] = []
+
+    async def want() -> None:
+        with pytest.raises(StorageError, match="no credentials for Cloud Storage within 0.3 s") as error:
+            await in_thread(store._bucket)
+        errors.append(str(error.value))
+
+    for expiry in (1, 2):
+        with trio.fail_after(2):
+            async with trio.open_nursery() as nursery:
+                for _ in range(5):
+                    nursery.start_soon(want)
+        assert credentials.asked == expiry
+        credentials.gate.set()
+        assert await in_thread(store._bucket) == "the bucket b"
+        assert await in_thread(store._bucket) == "the bucket b"
+        assert credentials.asked == expiry, "while the token is good nobody asks"
+        credentials.gate.clear()
+        credentials.valid = False
+    assert len(errors) == 10
+
+
+async def test_an_answer_that_trickles_is_not_waited_for_to_its_end(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library limits the time between two bytes only."""
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.5)
+    async with bucket(nursery, monkeypatch) as (store, world):
+        script(world, Fault(when.always, broken.trickle(0.1)))
+        with trio.fail_after(3), pytest.raises(StorageError, match="did not answer"):
+            await content(store)
 
 
 async def test_half_an_answer_is_asked_for_again(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
