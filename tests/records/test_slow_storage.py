@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import trio
+import trio.testing
 
 from job.execution.shutdown import Shutdown
 from job.records.journal import Journal, read_journal
 from job.records.lease import RENEW_SECONDS, TRUSTED_SECONDS, acquire
+from job.storage.store import read_many
 from tests.records.test_lease import holder
 from tests.support.stores import Memory, memory
 
@@ -16,6 +18,25 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
 __all__ = ["memory"]
+
+
+async def test_a_lease_is_acquired_renewed_and_released_ahead_of_all_that_queues(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    memory.seconds, shutdown = 15.0, Shutdown()
+    async with trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(read_many, memory, [f"n{number}" for number in range(64)])
+        await trio.testing.wait_all_tasks_blocked()
+        lease = await acquire(memory, holder())
+        assert trio.current_time() == memory.seconds
+        nursery.start_soon(lease.renew_forever, shutdown, lambda _trouble: None)
+        await trio.sleep(5 * TRUSTED_SECONDS)
+        assert lease.is_held()
+        assert shutdown.reason is None
+        with trio.fail_after(2 * memory.seconds + 1):  # maybe after a renewal
+            await lease.release()
+        nursery.cancel_scope.cancel()
 
 
 async def test_a_long_record_is_read_under_a_lease_that_is_renewed_in_time(

@@ -279,12 +279,12 @@ async def test_a_token_is_renewed_once_for_all_threads_that_wait_and_not_for_lon
 ) -> None:
     monkeypatch.setattr(gcs, "ACCESS_SECONDS", 0.3)
     credentials = Credentials()
-    monkeypatch.setattr(gcs.storage, "Client", lambda project: Client(credentials))
+    monkeypatch.setattr("google.cloud.storage.Client", lambda **_: Client(credentials))
     store = gcs.GcsStore("b", "")
     errors: list[str] = []
 
     async def want() -> None:
-        with pytest.raises(StorageError, match="no credentials for Cloud Storage within 0.3 s") as error:
+        with pytest.raises(StorageError, match=r"no credentials for Cloud Storage within 0\.3 s") as error:
             await in_thread(store._bucket)
         errors.append(str(error.value))
 
