@@ -74,7 +74,7 @@ class GcsStore:
                     if not seen:
                         return None
                 except Exception as error:
-                    if not isinstance(error, _ChangedError) and not _is_odd(error):
+                    if not _is_odd(error):
                         raise
                     failure = error
             raise failure
@@ -231,7 +231,7 @@ _FAILURES = (StorageError, GoogleAPIError, GoogleAuthError, InvalidResponse, OSE
 
 
 def _is_odd(error: Exception) -> bool:
-    """Whether an answer of success arrived and cannot be used."""
+    """Whether an answer arrived that cannot be used, so that another one may be of use."""
     return isinstance(error, requests.JSONDecodeError) or not isinstance(error, _FAILURES)
 
 
