@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tests.simulators.wire import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     import trio
 
@@ -80,6 +80,27 @@ def edited(edit: Callable[[Any], object]) -> Do:
         reply = await visit.work()
         changed = json.dumps(edit(json.loads(reply.body))).encode()
         await visit.exchange.send(Reply(reply.status, changed, reply.content_type, reply.headers))
+
+    return act
+
+
+def damaged() -> Do:
+    """Does the work, then sends its answer with the first byte of the body changed on the way."""
+
+    async def act(visit: Visit) -> None:
+        reply = await visit.work()
+        body = bytes([reply.body[0] ^ 1]) + reply.body[1:]
+        await visit.exchange.send(Reply(reply.status, body, reply.content_type, reply.headers))
+
+    return act
+
+
+def meanwhile(action: Callable[[], Awaitable[object]]) -> Do:
+    """Somebody does this between the arrival of the request and the work, which is then done as usual."""
+
+    async def act(visit: Visit) -> None:
+        await action()
+        await visit.exchange.send(await visit.work())
 
     return act
 
