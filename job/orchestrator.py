@@ -33,6 +33,8 @@ from job.records.session import RecordSession, StorageAlarm, lease_holder, open_
 from job.storage.store import StorageError
 from job.storage.uri import open_store
 
+LAST_LINE_SECONDS = 1.0
+"""For a reader that has fallen behind. With 5 s for cards in flight and 3 s for the record, 9 s after a signal."""
 UNRECORDED = message("RUNS_URI is not set: this run is not recorded, cannot be resumed, and does not see another one")
 
 
@@ -46,6 +48,7 @@ class Reporter(Protocol):
     def on_barrier(self, progress: RunProgress) -> None: ...
     def on_event(self, event: Event) -> None: ...
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None: ...
+    async def drain(self, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,22 +67,26 @@ class RunRequest:
 
 
 async def run(request: RunRequest, reporter: Reporter) -> ExitCode:
-    """Does the run, and reports its outcome once. Raises only for a bug."""
+    """Does the run, and reports its outcome once. Raises only for a bug.
+
+    It ends in this order, also after a bug: the record is closed, the lease is given back, the last line is printed.
+    From when the outcome stands, before that line, no signal changes it or the exit code.
+    """
     orchestration = _Orchestration(request, reporter)
-    outcome: Outcome | None = None
-    try:
-        async with trio.open_nursery() as helpers:
-            await helpers.start(on_signals, orchestration.shutdown)
-            if request.settings.deadline is not None:
-                left = request.settings.deadline - (time.monotonic() - request.started)
-                helpers.start_soon(at_deadline, orchestration.shutdown, left, name="deadline")
-            outcome = await orchestration.run(helpers)
-            reporter.on_finish(outcome, orchestration.progress)  # while signals are still handled
-            helpers.cancel_scope.cancel()
-    except Exception:
-        if outcome is None:
-            reporter.on_finish(UNFORESEEN, orchestration.progress)
-        raise
+    bug: Exception | None = None
+    async with trio.open_nursery() as listener:
+        outcome_stands = trio.Event()
+        await listener.start(on_signals, orchestration.shutdown, outcome_stands)
+        try:
+            outcome = await orchestration.run()
+        except Exception as error:  # noqa: BLE001  it is raised again when the run has ended in order
+            outcome, bug = UNFORESEEN, error
+        outcome_stands.set()
+        reporter.on_finish(outcome, orchestration.progress)
+        await reporter.drain(LAST_LINE_SECONDS)
+        listener.cancel_scope.cancel()
+    if bug is not None:
+        raise bug
     return outcome.exit
 
 
@@ -92,7 +99,18 @@ class _Orchestration:
         self._request = request
         self._reporter = reporter
 
-    async def run(self, helpers: trio.Nursery) -> Outcome:
+    async def run(self) -> Outcome:
+        """The whole run, up to its closed record and the lease given back."""
+        request = self._request
+        async with trio.open_nursery() as helpers:
+            if request.settings.deadline is not None:
+                left = request.settings.deadline - (time.monotonic() - request.started)
+                helpers.start_soon(at_deadline, self.shutdown, left, name="deadline")
+            outcome = await self._run(helpers)
+            helpers.cancel_scope.cancel()
+        return outcome
+
+    async def _run(self, helpers: trio.Nursery) -> Outcome:
         opened: tuple[Plan, RecordSession | None] | None = None
         try:
             with self.shutdown.phase(graceful=False):

@@ -1,4 +1,4 @@
-"""Text as HTML and numbers as people read them. Everything from outside passes `text` on its way to a page."""
+"""Text for people. Everything from outside passes `printable` on its way to a terminal, `text` on its way to a page."""
 
 import html
 import json
@@ -34,10 +34,21 @@ def excerpt(data: bytes) -> str:
     return text if len(text) <= EXCERPT_LIMIT else f"{text[: EXCERPT_LIMIT - 1]}…"
 
 
+def printable(value: object) -> str:
+    """A value as text that a terminal or a browser only shows: every character that cannot be printed is replaced.
+
+    Among these are escapes and other control characters but the line feed, changes of direction, and halves of
+    surrogate pairs: what is left can be encoded.
+    """
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
 def text(value: object) -> str:
-    """Escaped for any place between tags or in quotes; what cannot be printed is replaced, directions included."""
-    clean = "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in str(value))
-    return html.escape(clean, quote=True)
+    """Printable, and escaped for any place between tags or in quotes."""
+    return html.escape(printable(value), quote=True)
 
 
 def shortened(value: str, limit: int) -> str:

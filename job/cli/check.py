@@ -1,4 +1,4 @@
-"""cli.check."""
+"""The command `check`."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ from job.planning.prepare import prepare
 
 
 async def check(settings: Settings, faults: list[Fault], say: Callable[[str], None]) -> ExitCode:
-    """Says what is in order and what is not, a line each."""
+    """Prints what is in order and what is not, a line each."""
     try:
         prepared = await prepare(settings, faults)
     except ConfigError as error:

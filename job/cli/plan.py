@@ -1,7 +1,6 @@
-"""cli.plan."""
+"""The command `plan`."""
 
 import json
-import sys
 from collections.abc import Sequence
 
 import trio
@@ -12,7 +11,7 @@ from job.engines.calls import METHOD, Call
 from job.execution.outcome import ExitCode
 from job.planning.plan import Plan
 from job.planning.prepare import prepare
-from job.reporting.stdout import say, write_line
+from job.reporting.stdout import say, say_error, write_line
 
 FAULTS_SHOWN = 100
 
@@ -22,12 +21,12 @@ def plan_command(settings: Settings, faults: list[Fault], *, as_json: bool) -> E
         prepared = trio.run(prepare, settings, faults)
     except ConfigError as error:
         for fault in error.faults[:FAULTS_SHOWN]:
-            print(fault, file=sys.stderr)
+            say_error(fault)
         if len(error.faults) > FAULTS_SHOWN:
-            print(f"and {len(error.faults) - FAULTS_SHOWN} more", file=sys.stderr)
+            say_error(f"and {len(error.faults) - FAULTS_SHOWN} more")
         return ExitCode.USAGE
     for notice in prepared.notices:
-        print(notice, file=sys.stderr)
+        say_error(notice)
     plan = prepared.plan
     for engine in plan.engines():
         url = settings.engines[engine].url or ""

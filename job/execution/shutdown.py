@@ -10,6 +10,7 @@ import trio
 
 GRACE_SECONDS = 5.0
 """For cards in flight: one that is cut off is paid for twice, and Cloud Run kills 10 s after SIGTERM."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class ShutdownReason(IntEnum):
@@ -82,11 +83,24 @@ async def at_deadline(shutdown: Shutdown, seconds: float) -> None:
     shutdown.request(ShutdownReason.DEADLINE, GRACE_SECONDS)
 
 
-async def on_signals(shutdown: Shutdown, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-    """The first signal stops the run in order, a second one ends the process as it stands."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+async def on_signals(
+    shutdown: Shutdown, outcome_stands: trio.Event, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Handles SIGTERM and SIGINT: the first one stops the run in order, a second one ends the process as it stands.
+
+    Once the outcome stands, a signal changes nothing. That remains so when this task has ended: for the rest of the
+    process both signals do nothing.
+    """
+    missed: list[int] = []
+    for handled in SIGNALS:  # these handlers are what the receiver restores when it closes
+        signal.signal(handled, lambda number, _: missed.append(number))
+    with trio.open_signal_receiver(*SIGNALS) as received:
+        for number in missed:
+            signal.raise_signal(number)
         task_status.started()
         async for number in received:
+            if outcome_stands.is_set():
+                continue
             if shutdown.reason in {ShutdownReason.SIGTERM, ShutdownReason.SIGINT}:
                 os._exit(128 + number)  # the default action would not end a process that is PID 1
             if number == signal.SIGTERM:
