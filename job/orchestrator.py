@@ -18,7 +18,7 @@ from job.execution.executor import RunContext
 from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, outcome_of
 from job.execution.phases import EngineFailedError, Phases
 from job.execution.progress import RunProgress
-from job.execution.shutdown import Shutdown, at_deadline, on_signals
+from job.execution.shutdown import Ending, Shutdown, at_deadline, on_signals
 from job.identity import RunIdentity
 from job.messages import Message, message, template
 from job.page.render import render_page
@@ -34,7 +34,7 @@ from job.storage.store import StorageError
 from job.storage.uri import open_store
 
 LAST_LINE_SECONDS = 1.0
-"""For a reader that has fallen behind. With 5 s for cards in flight and 3 s for the record, 9 s after a signal."""
+"""For a reader that has fallen behind."""
 UNRECORDED = message("RUNS_URI is not set: this run is not recorded, cannot be resumed, and does not see another one")
 
 
@@ -74,16 +74,16 @@ async def run(request: RunRequest, reporter: Reporter) -> ExitCode:
     """
     orchestration = _Orchestration(request, reporter)
     bug: Exception | None = None
+    ending = Ending()
     async with trio.open_nursery() as listener:
-        outcome_stands = trio.Event()
-        await listener.start(on_signals, orchestration.shutdown, outcome_stands)
+        await listener.start(on_signals, orchestration.shutdown, ending)
         try:
             outcome = await orchestration.run()
         except Exception as error:  # noqa: BLE001  it is raised again when the run has ended in order
             outcome, bug = UNFORESEEN, error
-        outcome_stands.set()
+        ending.outcome_stands = True
         reporter.on_finish(outcome, orchestration.progress)
-        await reporter.drain(LAST_LINE_SECONDS)
+        await reporter.drain(ending.seconds(LAST_LINE_SECONDS))
         listener.cancel_scope.cancel()
     if bug is not None:
         raise bug

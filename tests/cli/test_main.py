@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import signal
+from collections.abc import Iterator
+
 import pytest
 
 from job.cli.main import main
 from job.execution.outcome import ExitCode
+from job.execution.shutdown import SIGNALS
 
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CONFIG_URI", "RUN_ID", "CLOUD_RUN_EXECUTION", "CLOUD_RUN_TASK_COUNT", "RUN_DATE", "RUN_TIME_ZONE"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _signal_handlers() -> Iterator[None]:
+    """A run leaves its own handlers to the rest of its process; here they are those of the tests again."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("arguments", [[], ["run"], ["plan"], ["plan", "--json"], ["check"]])

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from job.execution.shutdown import OVER_SECONDS
+from job.orchestrator import LAST_LINE_SECONDS
 from tests.simulators import do, when
 from tests.simulators.service import Fault
+from tests.simulators.storage import emulator_binary
 from tests.simulators.world import World, open_world
 from tests.support.places import objects
 from tests.support.runs import QUICK, at_once, until
@@ -24,8 +27,6 @@ if TYPE_CHECKING:
 TICKERS = [f"T{number}" for number in range(16)]
 CONFIG: dict[str, object] = {"ticker_list.json": TICKERS, "card_types.json": ["good", "bad"]}
 ENV = {"RUN_ID": "night", "FINANCIAL_ENGINE_BATCH_SIZE": "1", "TRADING_ENGINE_BATCH_SIZE": "1"}
-LAST_LINE = 1.0
-"""Seconds that the last line waits for a reader."""
 
 
 @pytest.fixture
@@ -87,8 +88,25 @@ async def test_a_signal_ends_the_run_in_its_time(world: World, terminal: bool, s
     job.send_signal(signal)
     ended, moment = await gone(job, 10)
     assert ended == code
-    assert moment - sent < LAST_LINE + (2.0 if terminal else at_once(job))
+    assert moment - sent < LAST_LINE_SECONDS + (2.0 if terminal else at_once(job))
     assert (await report(world))["exit_code"] == code
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(emulator_binary() is None, reason="needs fake-gcs-server")
+async def test_whatever_else_hangs_sigterm_ends_the_process_within_nine_seconds(nursery: trio.Nursery) -> None:
+    """The cards hang for their whole grace, then storage does, then the reader."""
+    async with open_world(nursery, CONFIG, latency=QUICK, emulator=emulator_binary()) as world:
+        world.qa.script.append(Fault(when.always, do.hang()))
+        job = await start(world)
+        await until(lambda: len(world.qa.requests) == 16)
+        assert world.storage is not None
+        world.storage.script.append(Fault(when.always, do.hang()))
+        sent = time.monotonic()
+        job.send_signal(SIGTERM)
+        code, moment = await gone(job, 20)
+    assert code == 143
+    assert 8.0 < moment - sent < OVER_SECONDS + at_once(job)
 
 
 async def test_a_second_signal_ends_the_process_as_it_stands(world: World) -> None:
@@ -110,7 +128,7 @@ async def test_the_deadline_ends_the_run_in_its_time(world: World) -> None:
     code, moment = await gone(job, 15)
     assert code == 4
     first = datetime.fromisoformat(job.lines[0]["time"]).timestamp() - (time.time() - time.monotonic())
-    assert moment - first < 3.0 + LAST_LINE + at_once(job)
+    assert moment - first < 3.0 + LAST_LINE_SECONDS + at_once(job)
     assert (await report(world))["outcome"] == "deadline"
 
 
