@@ -5,6 +5,7 @@ import os
 import select
 import sys
 import threading
+import time
 from queue import SimpleQueue
 
 import trio
@@ -14,6 +15,9 @@ from job.text import printable
 STDOUT = 1
 STDERR = 2
 QUEUE_BYTES = 8 * 2**20
+BATCH_BYTES = 64 * 2**10
+PAUSE_SECONDS = 0.005
+"""Between two writes: each takes the interpreter from the event loop for a moment, so lines are gathered."""
 
 
 def write_line(line: bytes) -> None:
@@ -77,11 +81,17 @@ class OutputQueue:
     def _work(self) -> None:
         while True:
             item = self._waiting.get()
+            batch = bytearray()
+            while isinstance(item, bytes):
+                batch += item
+                if len(batch) >= BATCH_BYTES or self._waiting.empty():
+                    break
+                item = self._waiting.get()
+            _write(STDOUT, batch)
+            self._written += len(batch)
             if isinstance(item, threading.Event):
                 item.set()
-            else:
-                _write(STDOUT, item)
-                self._written += len(item)
+            time.sleep(PAUSE_SECONDS)
 
 
 def queued_text(output: OutputQueue) -> io.TextIOWrapper:
@@ -108,7 +118,7 @@ class _QueuedFile(io.BufferedIOBase):
         return len(data)
 
 
-def _write(descriptor: int, data: bytes) -> None:
+def _write(descriptor: int, data: bytes | bytearray) -> None:
     while data:
         try:
             data = data[os.write(descriptor, data) :]
