@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
+from job.cli import main as main_module
 from job.cli.main import main
 from job.execution.outcome import ExitCode
 from job.execution.shutdown import SIGNALS
+from job.reporting import stdout
 
 
 @pytest.fixture(autouse=True)
@@ -52,3 +57,22 @@ def test_help_and_version(capfd: pytest.CaptureFixture[str]) -> None:
             main([argument])
         assert ended.value.code == 0
         assert expected in capfd.readouterr().out
+
+
+def test_a_traceback_that_nobody_reads_holds_up_the_process_for_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(_: object) -> ExitCode:
+        raise ZeroDivisionError("unforeseen")
+
+    monkeypatch.setattr(main_module, "_command", break_down)
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    os.set_blocking(writing, True)
+    monkeypatch.setattr(stdout, "STDERR", writing)
+    started = time.monotonic()
+    assert main([]) == ExitCode.UNFORESEEN
+    assert time.monotonic() - started < 5.0
+    os.close(reading)  # the thread that writes ends
+    os.close(writing)

@@ -122,6 +122,18 @@ async def test_a_second_signal_ends_the_process_as_it_stands(world: World) -> No
     assert moment - sent < at_once(job)
 
 
+async def test_signals_while_the_last_line_waits_for_a_reader_change_nothing(world: World) -> None:
+    job = await start(world)
+    report_file, lease = (world.directory / "runs" / name for name in ("night/report.json", "_lease.json"))
+    await until(lambda: report_file.exists() and not lease.exists())
+    job.send_signal(SIGTERM)
+    await trio.sleep(0.2)
+    job.send_signal(SIGTERM)
+    code, _ = await gone(job, 10)
+    assert code == 3
+    assert (await report(world))["exit_code"] == 3
+
+
 async def test_the_deadline_ends_the_run_in_its_time(world: World) -> None:
     world.news.script.append(Fault(when.always, do.hang()))
     job = await start(world, RUN_DEADLINE_SECONDS="3")
