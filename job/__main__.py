@@ -16,7 +16,7 @@ os.close(descriptor)
 from job.cli.main import main  # noqa: E402
 
 code = main(sys.argv[1:])
-# The outcome is printed. Python's own end would let a signal kill the process with another code.
+# The exit code stands. When Python shuts down it would bring back the default action, which ends with another code.
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 sys.exit(code)

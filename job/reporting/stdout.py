@@ -17,7 +17,7 @@ STDERR = 2
 QUEUE_BYTES = 8 * 2**20
 BATCH_BYTES = 64 * 2**10
 PAUSE_SECONDS = 0.005
-"""Between two writes: each takes the interpreter from the event loop for a moment, so lines are gathered."""
+"""Between two writes, to gather lines: every write takes the interpreter from the event loop for a moment."""
 
 
 def write_line(line: bytes) -> None:
@@ -36,15 +36,15 @@ def say_error(text: object) -> None:
 
 
 class OutputQueue:
-    """Writes to standard output from a thread of its own, in order: whoever hands something in never waits.
+    """Writes to standard output from a thread of its own, in order. Its caller never waits for a reader.
 
-    It takes everything. While it is full, at 8 MiB, hand in nothing that may be dropped: without a reader the rest is
-    little, but a run can have any number of calls.
+    It takes everything, so look at `is_full` before you hand in what may be dropped. What may not be dropped has to be
+    little: nothing else limits it.
     """
 
     def __init__(self) -> None:
         self._waiting: SimpleQueue[bytes | threading.Event] = SimpleQueue()
-        # Two counters, each changed by one thread only, need no lock.
+        # Two counters, each changed by one thread at a time (rich has a lock of its own), need no lock.
         self._taken = 0
         self._written = 0
         self._thread: threading.Thread | None = None
@@ -56,11 +56,11 @@ class OutputQueue:
 
     @property
     def is_full(self) -> bool:
-        """Whether what waits to be written has reached the limit."""
+        """Whether 8 MiB or more wait to be written."""
         return self._taken - self._written >= QUEUE_BYTES
 
     def write(self, data: bytes) -> None:
-        """Takes whole lines. Once written they are lost to no kill of the process."""
+        """Takes whole lines. A kill of the process loses only what is not written yet."""
         self._taken += len(data)
         self._put(data)
 

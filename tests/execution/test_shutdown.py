@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
 from job.engines.transport import Response
-from job.execution.shutdown import GRACE_SECONDS, SIGNALS, Ending, Shutdown, ShutdownReason, on_signals
+from job.execution.shutdown import GRACE_SECONDS, OVER_SECONDS, SIGNALS, Ending, Shutdown, ShutdownReason, on_signals
 from tests.support.fakes import FOREVER, Asked, Script, Stage, reply, stage, target, well
 
 DEADLINE = 10.0
@@ -104,16 +104,17 @@ def _signal_handlers() -> Iterator[None]:
 async def test_a_signal_that_comes_just_before_signals_are_handled_is_not_lost(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutdown, receiver = Shutdown(), trio.open_signal_receiver
+    shutdown, ending, receiver = Shutdown(), Ending(), trio.open_signal_receiver
 
     def late_receiver(*numbers: int) -> object:
         signal.raise_signal(signal.SIGTERM)
         return receiver(*numbers)
 
     monkeypatch.setattr(trio, "open_signal_receiver", late_receiver)
-    await nursery.start(on_signals, shutdown, Ending())
+    await nursery.start(on_signals, shutdown, ending)
     await trio.testing.wait_all_tasks_blocked()
     assert shutdown.reason is ShutdownReason.SIGTERM
+    assert 0 < ending.over_by - trio.current_time() <= OVER_SECONDS
     nursery.cancel_scope.cancel()
 
 
