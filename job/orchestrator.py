@@ -18,7 +18,7 @@ from job.execution.executor import RunContext
 from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, outcome_of
 from job.execution.phases import EngineFailedError, Phases
 from job.execution.progress import RunProgress
-from job.execution.shutdown import Shutdown, at_deadline, on_signals
+from job.execution.shutdown import Ending, Shutdown, at_deadline, on_signals
 from job.identity import RunIdentity
 from job.messages import Message, message, template
 from job.page.render import render_page
@@ -33,6 +33,8 @@ from job.records.session import RecordSession, StorageAlarm, lease_holder, open_
 from job.storage.store import StorageError
 from job.storage.uri import open_store
 
+LAST_LINE_SECONDS = 1.0
+"""For a reader that has fallen behind."""
 UNRECORDED = message("RUNS_URI is not set: this run is not recorded, cannot be resumed, and does not see another one")
 
 
@@ -46,6 +48,7 @@ class Reporter(Protocol):
     def on_barrier(self, progress: RunProgress) -> None: ...
     def on_event(self, event: Event) -> None: ...
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None: ...
+    async def drain(self, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,22 +69,26 @@ class RunRequest:
 
 
 async def run(request: RunRequest, reporter: Reporter) -> ExitCode:
-    """Does the run, and reports its outcome once. Raises only for a bug."""
+    """Does the run, and reports its outcome once. Raises only for a bug.
+
+    It ends in this order, also after a bug: the record is closed, the lease is given back, the last line is printed.
+    From when the outcome stands, before that line, no signal changes it or the exit code.
+    """
     orchestration = _Orchestration(request, reporter)
-    outcome: Outcome | None = None
-    try:
-        async with trio.open_nursery() as helpers:
-            await helpers.start(on_signals, orchestration.shutdown)
-            if request.settings.deadline is not None:
-                left = request.settings.deadline - (time.monotonic() - request.started)
-                helpers.start_soon(at_deadline, orchestration.shutdown, left, name="deadline")
-            outcome = await orchestration.run(helpers)
-            reporter.on_finish(outcome, orchestration.progress)  # while signals are still handled
-            helpers.cancel_scope.cancel()
-    except Exception:
-        if outcome is None:
-            reporter.on_finish(UNFORESEEN, orchestration.progress)
-        raise
+    bug: Exception | None = None
+    ending = Ending()
+    async with trio.open_nursery() as listener:
+        await listener.start(on_signals, orchestration.shutdown, ending)
+        try:
+            outcome = await orchestration.run()
+        except Exception as error:  # noqa: BLE001  it is raised again when the run has ended in order
+            outcome, bug = UNFORESEEN, error
+        ending.outcome_stands = True
+        reporter.on_finish(outcome, orchestration.progress)
+        await reporter.drain(ending.seconds(LAST_LINE_SECONDS))
+        listener.cancel_scope.cancel()
+    if bug is not None:
+        raise bug
     return outcome.exit
 
 
@@ -94,7 +101,18 @@ class _Orchestration:
         self._request = request
         self._reporter = reporter
 
-    async def run(self, helpers: trio.Nursery) -> Outcome:
+    async def run(self) -> Outcome:
+        """The whole run, up to its closed record and the lease given back."""
+        request = self._request
+        async with trio.open_nursery() as helpers:
+            if request.settings.deadline is not None:
+                left = request.settings.deadline - (time.monotonic() - request.started)
+                helpers.start_soon(at_deadline, self.shutdown, left, name="deadline")
+            outcome = await self._run(helpers)
+            helpers.cancel_scope.cancel()
+        return outcome
+
+    async def _run(self, helpers: trio.Nursery) -> Outcome:
         opened: tuple[Plan, RecordSession | None] | None = None
         self._reporter.on_notices(self._request.settings.notices)
         try:

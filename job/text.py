@@ -33,6 +33,18 @@ def excerpt(data: bytes) -> str:
     return text if len(text) <= EXCERPT_LIMIT else f"{text[: EXCERPT_LIMIT - 1]}…"
 
 
+def printable(value: object) -> str:
+    """A value as text that a terminal or a browser only shows: every character that cannot be printed is replaced.
+
+    Among these are escapes and other control characters but the line feed, changes of direction, and halves of
+    surrogate pairs: what is left can be encoded.
+    """
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
 def shortened(value: str, limit: int) -> str:
     """The beginning of a long text."""
     return value if len(value) <= limit else f"{value[: limit - 1]}…"

@@ -1,4 +1,4 @@
-"""cli.check."""
+"""The command `check`."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ from job.text import counted
 
 
 async def check(settings: Settings, faults: list[Fault], say: Callable[[str], None]) -> ExitCode:
-    """Says what is in order and what is not, a line each."""
+    """Prints what is in order and what is not, a line each."""
     for notice in settings.notices:
         say(f"! {notice}")
     try:

@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import re
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -19,8 +20,10 @@ from job.config.environment import read_settings
 from job.config.fields import is_run_id
 from job.execution.outcome import ExitCode
 from job.identity import COMMIT, VERSION
-from job.reporting.stdout import say
+from job.reporting.stdout import say, say_error
 from job.text import quoted
+
+TRACEBACK_SECONDS = 1.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,7 +31,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return _command(arguments)
     except Exception:  # noqa: BLE001  the edge of the program: whatever gets here is a bug
-        traceback.print_exc()
+        # In a thread, for a second: nobody has to read standard error for the process to end.
+        printing = threading.Thread(target=say_error, args=[traceback.format_exc().rstrip()], daemon=True)
+        printing.start()
+        printing.join(TRACEBACK_SECONDS)
         return ExitCode.UNFORESEEN
 
 

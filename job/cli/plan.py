@@ -1,7 +1,6 @@
 """The `plan` command: what a run would call, or every fault of its configuration."""
 
 import json
-import sys
 from collections.abc import Sequence
 
 import trio
@@ -13,7 +12,7 @@ from job.engines.calls import METHOD, Call
 from job.execution.outcome import ExitCode
 from job.planning.plan import Plan
 from job.planning.prepare import make_plan, read_objects, unreadable
-from job.reporting.stdout import say, write_line
+from job.reporting.stdout import say, say_error, write_line
 from job.storage.store import StorageError, in_thread
 from job.storage.uri import open_store
 from job.text import counted
@@ -26,7 +25,7 @@ def plan_command(settings: Settings, faults: list[Fault], place: str | None, *, 
     there that the job would never read is a fault as well, since its name is probably mistyped.
     """
     for notice in settings.notices:
-        print(notice, file=sys.stderr)
+        say_error(notice)
     if place is not None:
         faults = [fault for fault in faults if fault.where != "CONFIG_URI"]
     uri = settings.config_uri if place is None else place
@@ -43,7 +42,7 @@ def plan_command(settings: Settings, faults: list[Fault], place: str | None, *, 
     if found := [*faults, *config_faults, *unknown]:
         return _refuse(found, ExitCode.USAGE)
     for notice in notices:
-        print(notice, file=sys.stderr)
+        say_error(notice)
     if as_json:
         _write_lines(plan, settings)
     else:
@@ -66,7 +65,7 @@ async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fa
 
 def _refuse(faults: Sequence[Fault], code: ExitCode) -> ExitCode:
     for fault in faults:
-        print(fault, file=sys.stderr)
+        say_error(fault)
     return code
 
 

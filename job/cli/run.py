@@ -1,9 +1,7 @@
 """Commands that do a run: `run` and `resume`."""
 
 import os
-import sys
 from datetime import datetime
-from io import TextIOWrapper
 
 import trio
 
@@ -23,7 +21,5 @@ def run_command(
     """Does a run, reported on the terminal if there is one, else as log lines."""
     identity = RunIdentity(settings.run_id or new_run_id(now))
     on_terminal = os.isatty(STDOUT)
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a character must not stop the run
     reporter: Reporter = TerminalReporter(identity) if on_terminal else CloudLogReporter(identity, settings.project)
     return trio.run(run, RunRequest(settings, faults, identity, now, started, resume, new_config), reporter)

@@ -188,9 +188,9 @@ def test_a_place_that_cannot_be_read_is_not_called_faulty(
     capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (place / "llm_config.json").mkdir()
-    what = f"{place}/llm_config.json: Is a directory; see that it names gs://BUCKET/PREFIX or a directory, and that"
+    what = f"{place}/llm_config.json is a directory, not a file; replace it with a file or remove it"
     code, out, err = plan(capfd, place)
-    assert (code, out, err) == (ExitCode.BUSY, [], [f"{place}: {what} it can be read from here"])
+    assert (code, out, err) == (ExitCode.BUSY, [], [f"{place}: {what}"])
     monkeypatch.setenv("RUN_DATE", "tomorrow")
     code, _, err = plan(capfd, place)
     assert (code, len(err)) == (ExitCode.USAGE, 2)

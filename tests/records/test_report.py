@@ -35,7 +35,7 @@ def failed(targets: int, words: str) -> CallFinished:
 @pytest.mark.parametrize(
     ("count", "targets", "words"), [(1, 1000, "没有数据" * 50), (5000, 1, "x" * 200), (300, 9, "😀" * 99)]
 )
-def test_the_closing_line_is_within_an_entry(
+async def test_the_closing_line_is_within_an_entry(
     capfd: pytest.CaptureFixture[str], count: int, targets: int, words: str
 ) -> None:
     progress = RunProgress(plan_of([target("AAPL")], settings_of()), {})
@@ -44,6 +44,7 @@ def test_the_closing_line_is_within_an_entry(
     log = CloudLogReporter(RunIdentity("r"), None)
     log.on_finish(outcome_of(progress, None, error), progress)
     log.on_event(progress.failures[0])
+    await log.drain(5.0)
     for line in capfd.readouterr().out.splitlines():
         assert len(line.encode()) < ENTRY
         assert json.loads(line)["severity"] == "ERROR"
