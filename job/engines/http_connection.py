@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import urlsplit
 
 import httpcore
@@ -31,7 +32,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 class HttpConnection:
-    """One HTTP/1.1 connection: opened at its first use, kept alive, replaced once an exchange on it was not finished.
+    """One HTTP/1.1 connection: opened at its first use, kept alive, replaced after anything but one whole answer.
 
     Follows no redirect, takes no proxy or credentials from the machine, repeats nothing. Its user bounds the time.
     """
@@ -44,17 +45,17 @@ class HttpConnection:
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
         """The answer to one request; all requests go to the origin of the first. Raises `TransportError`."""
         origin = self._origin = self._origin or Origin.of(url)
-        whole = False
+        reusable = False
         try:
             request = origin.request(method, url, headers, body)
             http = await self._usable(origin)
             response = await http.handle_async_request(request)
             reply = Response(response.status, await _content(response), _retry_after(response.headers))
-            whole = True
+            reusable = not _has_surplus(http, response)
         except (*_FOREIGN, UnicodeError, OSError) as error:
             raise TransportError(_reason(error)) from error
         finally:
-            if not whole:
+            if not reusable:
                 await self.aclose()
         return reply
 
@@ -68,7 +69,7 @@ class HttpConnection:
                 await http.aclose()
 
     async def _usable(self, origin: "Origin") -> httpcore.AsyncHTTPConnection:
-        """The connection at hand, or another where the engine has closed that one meanwhile."""
+        """The connection at hand, or another if the engine has closed that one, or sent something more over it."""
         if self._http is not None and (self._http.is_closed() or self._http.has_expired()):
             await self.aclose()
         if self._http is None:
@@ -105,6 +106,30 @@ class Origin:
         return httpcore.Request(
             method, core, headers=fields, content=body, extensions={"timeout": {"connect": CONNECT_SECONDS}}
         )
+
+
+def _has_surplus(http: httpcore.AsyncHTTPConnection, response: httpcore.Response) -> bool:
+    """Whether more than the answer has been read: it would be taken for the beginning of the next answer.
+
+    What has not been read yet makes the socket readable, and the connection expired.
+    """
+    # httpcore shows the rest of what it has read nowhere else.
+    http11 = cast(httpcore.AsyncHTTP11Connection, http._connection)  # noqa: SLF001
+    rest, _ = http11._h11_state.trailing_data  # noqa: SLF001
+    return bool(rest) or _has_record(response.extensions["network_stream"].get_extra_info("ssl_object"))
+
+
+def _has_record(tls: ssl.SSLObject | None) -> bool:
+    """Whether TLS has read more than it has decrypted: it decrypts a record at a time."""
+    if tls is None:
+        return False
+    try:
+        tls.read(1)
+    except ssl.SSLWantReadError:
+        return False
+    except ssl.SSLError:
+        return True
+    return True
 
 
 async def _content(response: httpcore.Response) -> bytes:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import trio
@@ -12,11 +14,17 @@ import trustme
 from job.engines.http_connection import HttpConnection, tls_context
 from job.engines.transport import ANSWER_LIMIT, Response, TransportError
 from tests.simulators import broken, do, when
+from tests.simulators.engines import steady
+from tests.simulators.seen import Seen
 from tests.simulators.service import Do, Fault, Service
 from tests.simulators.wire import Reply as Sent
 
 ANSWER = Sent(200, b'{"status": "success"}')
 PATH = "/card/a?ticker=A"
+TLS_RECORD = 16 * 1024
+"""The most that one record holds."""
+HEAD = len(broken.answer(b" " * TLS_RECORD)) - TLS_RECORD
+"""Bytes before the body of an answer of that size."""
 
 
 @pytest.fixture
@@ -32,6 +40,19 @@ async def connection() -> AsyncIterator[HttpConnection]:
     opened = HttpConnection(tls_context())
     yield opened
     await opened.aclose()
+
+
+@pytest.fixture
+async def secure(nursery: trio.Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
+    """A service that speaks https, with a certificate that connections believe."""
+    authority, server = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    opened = Service("engine", lambda _seen: ANSWER, tls=server)
+    await opened.start(nursery)
+    yield opened
+    await opened.stop()
 
 
 async def ask(connection: HttpConnection, url: str, **headers: str) -> Response:
@@ -88,6 +109,94 @@ async def test_an_exchange_that_was_cut_off_leaves_nothing_behind(service: Servi
         while service.requests[0].ended is None:  # noqa: ASYNC110  the simulator tells nobody
             await trio.sleep(0.005)
     assert service.requests[0].cut_off
+    assert service.traffic.connections == 2
+
+
+SURPLUS = [
+    pytest.param(broken.answer(b'{"status": "of another"}'), id="another answer"),
+    pytest.param(broken.answer(b"{}")[:-1], id="most of another answer"),
+    pytest.param(b"\r\n", id="an empty line"),
+    pytest.param(b"x", id="one byte"),
+]
+
+
+@pytest.mark.parametrize("surplus", SURPLUS)
+async def test_what_comes_with_an_answer_is_not_the_next_one(
+    service: Service, connection: HttpConnection, surplus: bytes
+) -> None:
+    """httpcore keeps what came with the end of an answer, and would take it for the beginning of the next."""
+    service.script.append(Fault(when.nth(1, 2), broken.surplus(surplus)))
+    for _ in range(4):
+        assert await ask(connection, service.url) == Response(200, ANSWER.body)
+    assert [seen.connection for seen in service.requests] == [1, 2, 3, 3]
+
+
+@pytest.mark.parametrize("surplus", SURPLUS)
+async def test_what_comes_after_an_answer_is_not_the_next_one(
+    service: Service, connection: HttpConnection, surplus: bytes
+) -> None:
+    service.script.append(Fault(when.nth(1), broken.surplus(surplus, after=0.01)))
+    assert (await ask(connection, service.url)).status == 200
+    await service.until(lambda requests: requests[0].ended is not None)
+    assert await ask(connection, service.url) == Response(200, ANSWER.body)
+    assert [seen.connection for seen in service.requests] == [1, 2]
+
+
+@pytest.mark.parametrize("surplus", SURPLUS)
+@pytest.mark.parametrize("size", [len(ANSWER.body), TLS_RECORD - HEAD], ids=["in one TLS record", "in the next"])
+async def test_over_tls_too_what_comes_with_an_answer_is_not_the_next_one(
+    secure: Service, surplus: bytes, size: int
+) -> None:
+    """A record is decrypted when it is read. The next waits where neither the socket nor httpcore shows it."""
+    body = ANSWER.body.ljust(size)
+    secure.respond = lambda _seen: Sent(200, body)
+    secure.script.append(Fault(when.nth(1), broken.surplus(surplus)))
+    connection = HttpConnection(tls_context())
+    for _ in range(3):
+        assert await ask(connection, secure.url) == Response(200, body)
+    assert [seen.connection for seen in secure.requests] == [1, 2, 2]
+    await connection.aclose()
+
+
+async def test_an_engine_may_close_the_connection_after_its_answer(secure: Service) -> None:
+    secure.respond = lambda _seen: Sent(200, ANSWER.body, headers=(("connection", "close"),))
+    connection = HttpConnection(tls_context())
+    for _ in range(2):
+        assert await ask(connection, secure.url) == Response(200, ANSWER.body)
+    assert [seen.connection for seen in secure.requests] == [1, 2]
+    await connection.aclose()
+
+
+@dataclass(eq=False)
+class CutOff(trio.abc.Instrument):
+    """Cancels the scope when the task is about to go on with what it has waited for."""
+
+    task: trio.lowlevel.Task
+    scope: trio.CancelScope
+    armed: bool = False
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if self.armed and task is self.task:
+            self.scope.cancel()
+
+
+async def test_an_exchange_that_was_cut_off_at_its_last_byte_leaves_nothing_behind(
+    service: Service, connection: HttpConnection
+) -> None:
+    """httpcore holds a connection whose answer was read and not closed for one in use, for ever."""
+    cut_off = CutOff(trio.lowlevel.current_task(), trio.CancelScope())
+
+    def respond(_: Seen) -> Sent:
+        cut_off.armed = True
+        return ANSWER
+
+    service.respond, service.latency = respond, steady(0.01)
+    trio.lowlevel.add_instrument(cut_off)
+    with cut_off.scope:
+        await ask(connection, service.url)
+    trio.lowlevel.remove_instrument(cut_off)
+    assert cut_off.scope.cancelled_caught
+    assert (await ask(connection, service.url)).status == 200
     assert service.traffic.connections == 2
 
 

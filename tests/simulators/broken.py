@@ -52,6 +52,26 @@ async def _send_half(visit: Visit) -> None:
     await visit.exchange.send_raw(head + reply.body[: len(reply.body) // 2])
 
 
+def answer(body: bytes) -> bytes:
+    """A whole answer of 200, as the bytes that are sent."""
+    return _HEAD + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+def surplus(data: bytes, after: float | None = None) -> Do:
+    """A true answer with more bytes behind it, in one segment or this much later; the connection stays open."""
+
+    async def act(visit: Visit) -> None:
+        reply = await visit.work()
+        if after is None:
+            await visit.exchange.send(reply, data)
+            return
+        await visit.exchange.send(reply)
+        await visit.exchange.wait(after)
+        await visit.exchange.send_surplus(data)
+
+    return act
+
+
 def trickle(pause: float) -> Do:
     """Does the work, then sends a true answer byte by byte with this pause before each."""
 

@@ -18,8 +18,10 @@ from tests.runs.fault_table.row import (
 )
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
+from tests.support.runs import asked_cards
 
 if TYPE_CHECKING:
+    from tests.simulators.job import Outcome
     from tests.simulators.service import Do
     from tests.simulators.world import World
 
@@ -42,6 +44,17 @@ def _stopped(engine: str) -> Arrange:
         return {f"{engine.upper()}_ENGINE_URL": "http://127.0.0.1:1"}
 
     return arrange
+
+
+def _answered_twice(world: World) -> None:
+    """The second answer could pass for that of the second batch, which the engine refuses later."""
+    strike("financial", FIRST, broken.surplus(broken.answer(b'{"message": "Batch processing initiated"}')))(world)
+    strike("financial", when.nth(2), do.status(400, after=0.3))(world)
+
+
+def _each_card_once(world: World, _: Outcome) -> None:
+    assert len(world.qa.requests) == PLANNED
+    assert set(asked_cards(world).values()) == {1}
 
 
 def _wrong(name: str, value: object, says: str) -> tuple[Case, ...]:
@@ -87,6 +100,28 @@ ROWS = (
             *_broken("empty", do.raw_body(b""), "empty", reachable=True),
             *_broken("HTML", do.html(), "no JSON", reachable=True),
             *_broken("no JSON", do.raw_body(b'{"status": "succ'), "JSON", reachable=True),
+        ),
+    ),
+    Row(
+        "surplus",
+        "an engine, or a proxy before it, sends more than its answer: a second one, an empty line too many",
+        "nothing: the connection is closed, so that the rest answers no other call, and the next call opens another",
+        "nothing",
+        (
+            data_failed(
+                "a second answer: financial",
+                _answered_twice,
+                "the financial engine failed for ",
+                env={"FINANCIAL_ENGINE_CONCURRENCY": "1", "FINANCIAL_ENGINE_BATCH_SIZE": "5"},
+                fast=True,
+            ),
+            succeeded(
+                "an empty line: qa",
+                strike("qa", when.always, broken.surplus(b"\r\n")),
+                check=_each_card_once,
+                env={"QA_ENGINE_CONCURRENCY": "1"},
+                fast=True,
+            ),
         ),
     ),
     Row(
