@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from job.engines.catalog import EngineName
-from job.engines.transport import ANSWER_TOO_LARGE
+from job.engines.transport import ANSWER_TOO_LARGE, TOO_MANY_PIECES
 from job.messages import Message, message, template
 
 
@@ -144,7 +144,8 @@ _SLOW_BATCH = template(
     "No answer in time. Look for what is slow in the engine's log, raise {variable}_TIMEOUT, or lower "
     "{variable}_BATCH_SIZE."
 )
-_TOO_LARGE = template("The answer is larger than any of the engine's. Check what answers at {variable}_URL.")
+_TOO_LARGE = template("No engine answers at such length. Check what answers at {variable}_URL.")
+_TOO_LARGE_IDS = {ANSWER_TOO_LARGE.id, TOO_MANY_PIECES.id}
 _REDIRECT = template("The address redirects, which is not followed. Set {variable}_URL to where it leads.")
 _OTHERWISE = template("Look into the {engine} engine's log by the trace.")
 
@@ -160,7 +161,7 @@ def _remedy(engine: EngineName, cause: str | None, status: int | None, reason: M
         return _BY_DENIAL[engine]
     if cause == Cause.TIMEOUT:
         return _SLOW_BATCH if batch > 1 else _SLOW
-    if cause == Cause.TRANSPORT and reason is not None and reason.id == ANSWER_TOO_LARGE.id:
+    if cause == Cause.TRANSPORT and reason is not None and reason.id in _TOO_LARGE_IDS:
         return _TOO_LARGE
     if cause == Cause.STATUS and status is not None:
         return _REDIRECT if 300 <= status <= 399 else _BY_STATUS.get(status, _OTHERWISE)

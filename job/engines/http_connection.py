@@ -15,15 +15,22 @@ import httpcore
 import httpx
 import trio
 
-from job.engines.transport import ANSWER_LIMIT, ANSWER_TOO_LARGE, Response, TransportError
+from job.engines.transport import (
+    ANSWER_LIMIT,
+    ANSWER_TOO_LARGE,
+    PIECES_LIMIT,
+    TOO_MANY_PIECES,
+    Response,
+    TransportError,
+)
 from job.messages import Message, message
 from job.text import excerpt
 
 CONNECT_SECONDS = 10.0
-
-
 IDLE_SECONDS = 5.0
 """A connection that was idle for longer is replaced: the other end may be about to close it."""
+PIECES_AT_ONCE = 200
+"""Pieces of an answer after which other tasks have their turn: one read may bring thousands, at 10 µs each."""
 
 
 def tls_context() -> ssl.SSLContext:
@@ -133,23 +140,30 @@ def _has_record(tls: ssl.SSLObject | None) -> bool:
 
 
 async def _content(response: httpcore.Response) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
+    content = bytearray()
+    pieces = 0
+    refusal: Message | None = None
     try:
-        async for chunk in response.aiter_stream():
-            size += len(chunk)
-            if size <= ANSWER_LIMIT:
-                chunks.append(chunk)
+        async for piece in response.aiter_stream():
+            pieces += 1
+            if len(content) + len(piece) > ANSWER_LIMIT:
+                refusal = ANSWER_TOO_LARGE
+            elif pieces > PIECES_LIMIT:
+                refusal = TOO_MANY_PIECES
             else:
+                content += piece
+            if refusal is not None:
                 # Then the next read fails. To leave the loop would leave the library's generators to the collector.
                 await response.aclose()
+            if pieces % PIECES_AT_ONCE == 0:
+                await trio.lowlevel.cancel_shielded_checkpoint()
     except httpcore.ReadError:
-        if size <= ANSWER_LIMIT:
+        if refusal is None:
             raise
     await response.aclose()
-    if size > ANSWER_LIMIT:
-        raise TransportError(ANSWER_TOO_LARGE)
-    return b"".join(chunks)
+    if refusal is not None:
+        raise TransportError(refusal)
+    return bytes(content)
 
 
 def _retry_after(headers: Sequence[tuple[bytes, bytes]]) -> float | None:

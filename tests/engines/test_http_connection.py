@@ -11,8 +11,8 @@ import pytest
 import trio
 import trustme
 
-from job.engines.http_connection import HttpConnection, tls_context
-from job.engines.transport import ANSWER_LIMIT, Response, TransportError
+from job.engines.http_connection import PIECES_AT_ONCE, HttpConnection, tls_context
+from job.engines.transport import ANSWER_LIMIT, PIECES_LIMIT, Response, TransportError
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
 from tests.simulators.seen import Seen
@@ -84,9 +84,10 @@ async def test_an_error_that_was_read_keeps_the_connection(
         (broken.truncated(), "the connection ended before the answer did, or the answer is not HTTP"),
         (broken.huge(ANSWER_LIMIT + 1), "the answer is larger than 8 MiB"),
         (broken.endless_body(), "the answer is larger than 8 MiB"),
+        (broken.pieces(PIECES_LIMIT), "the answer comes in more than 100,000 pieces"),
         (broken.endless_header(), "the connection ended before the answer did, or the answer is not HTTP"),
     ],
-    ids=["reset", "reset-in-body", "truncated", "huge", "endless-body", "endless-header"],
+    ids=["reset", "reset-in-body", "truncated", "huge", "endless-body", "pieces", "endless-header"],
 )
 async def test_what_is_no_whole_answer_is_told_and_the_connection_replaced(
     service: Service, connection: HttpConnection, fault: Do, words: str
@@ -203,6 +204,30 @@ async def test_an_exchange_that_was_cut_off_at_its_last_byte_leaves_nothing_behi
 async def test_the_limit_itself_is_allowed(service: Service, connection: HttpConnection) -> None:
     service.script.append(Fault(when.always, broken.huge(ANSWER_LIMIT)))
     assert len((await ask(connection, service.url)).body) == ANSWER_LIMIT
+
+
+async def test_an_answer_in_many_pieces_is_put_together_while_others_have_their_turn(
+    service: Service, connection: HttpConnection
+) -> None:
+    steps = Steps(trio.lowlevel.current_task())
+    count = 20_000
+    service.script.append(Fault(when.always, broken.pieces(count)))
+    trio.lowlevel.add_instrument(steps)
+    body = (await ask(connection, service.url)).body
+    trio.lowlevel.remove_instrument(steps)
+    assert body == ANSWER.body + b"  " * count
+    assert steps.count > count / PIECES_AT_ONCE
+
+
+@dataclass(eq=False)
+class Steps(trio.abc.Instrument):
+    """Counts how often a task goes on."""
+
+    task: trio.lowlevel.Task
+    count: int = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.count += task is self.task
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,21 @@ def huge(size: int = 100_000_000) -> Do:
     return act
 
 
+def pieces(count: int, piece: bytes = b"  ") -> Do:
+    """Does the work, then sends a true answer and so many more chunks of a few bytes."""
+
+    async def act(visit: Visit) -> None:
+        reply = await visit.work()
+        await visit.exchange.send_raw(_HEAD + b"transfer-encoding: chunked\r\n\r\n")
+        await visit.exchange.send_raw(_chunk(reply.body) + _chunk(piece) * count + _chunk(b""))
+
+    return act
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
 def endless_body(pause: float = 0.0) -> Do:
     """Does the work, then sends chunks of a body that never ends, with this pause before each."""
 
@@ -110,7 +125,7 @@ def endless_body(pause: float = 0.0) -> Do:
         await visit.exchange.send_raw(_HEAD + b"transfer-encoding: chunked\r\n\r\n")
         while True:
             await visit.exchange.wait(pause)
-            await visit.exchange.send_raw(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+            await visit.exchange.send_raw(_chunk(b" " * 0x10000))
 
     return act
 
