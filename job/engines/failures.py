@@ -13,6 +13,8 @@ class Cause(StrEnum):
 
     TRANSPORT = "transport"
     """No whole answer came: refused, reset, cut short, no such host, no TLS."""
+    PROCESS_LIMIT = "process_limit"
+    """Nothing was sent: this process has reached a limit of its own."""
     TIMEOUT = "timeout"
     IDENTITY = "identity"
     """No token was available, so nothing was sent."""
@@ -27,8 +29,9 @@ class Cause(StrEnum):
 
 
 _NO_ANSWER = {Cause.TRANSPORT, Cause.TIMEOUT}
-_TRANSIENT = {*_NO_ANSWER, Cause.IDENTITY, Cause.UNREADABLE, Cause.DENIED}
+_TRANSIENT = {*_NO_ANSWER, Cause.PROCESS_LIMIT, Cause.IDENTITY, Cause.UNREADABLE, Cause.DENIED}
 _TRANSIENT_STATUS = {500, 502, 503, 504}
+_OVERLOAD = {*_NO_ANSWER, Cause.PROCESS_LIMIT}
 _OVERLOAD_STATUS = {502, 503, 504}
 _OUTAGE = {*_NO_ANSWER, Cause.IDENTITY}
 _OUTAGE_STATUS = {401, 403, 429}
@@ -78,8 +81,8 @@ class Failure:
 
     @property
     def is_overload(self) -> bool:
-        """Whether the engine cannot cope with as many calls as it has."""
-        return self.status in _OVERLOAD_STATUS if self.cause is Cause.STATUS else self.cause in _NO_ANSWER
+        """Whether the engine, or this process, cannot cope with as many calls as there are."""
+        return self.status in _OVERLOAD_STATUS if self.cause is Cause.STATUS else self.cause in _OVERLOAD
 
     @property
     def is_outage(self) -> bool:
@@ -119,6 +122,10 @@ _BY_STATUS = {
 _BY_CAUSE = {
     Cause.TRANSPORT: template(
         "No whole answer came. Check that the service is up and that {variable}_URL is right, then resume the run."
+    ),
+    Cause.PROCESS_LIMIT: template(
+        "The job may not open as many connections as it has calls. Raise its limit of open files (ulimit -n), or lower "
+        "{variable}_CONCURRENCY."
     ),
     Cause.IDENTITY: template(
         "Could not get a token. Check the job's service account, and IMPERSONATE_SERVICE_ACCOUNT if it is set."

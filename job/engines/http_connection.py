@@ -4,6 +4,7 @@ There is no pool: httpx's is rescanned at every request and loses slots to reque
 So a worker holds the very connection that a pool would hold, which spares a third of the CPU of each call.
 """
 
+import errno
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from job.engines.transport import (
     ANSWER_TOO_LARGE,
     PIECES_LIMIT,
     TOO_MANY_PIECES,
+    ProcessLimitError,
     Response,
     TransportError,
 )
@@ -60,7 +62,7 @@ class HttpConnection:
             reply = Response(response.status, await _content(response), _retry_after(response.headers))
             reusable = not _has_surplus(http, response)
         except (*_FOREIGN, UnicodeError, OSError) as error:
-            raise TransportError(_reason(error)) from error
+            raise _failure(error) from error
         finally:
             if not reusable:
                 await self.aclose()
@@ -181,9 +183,17 @@ _FOREIGN = (
 )
 
 
-def _reason(error: Exception) -> Message:
-    """What happened, from the innermost cause that says it: httpx's own message is often empty."""
+def _failure(error: Exception) -> TransportError:
     causes = _causes(error)
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+            said = cause.strerror or str(cause)
+            return ProcessLimitError(message("too many open files in this process: {error}", error=said))
+    return TransportError(_reason(error, causes))
+
+
+def _reason(error: Exception, causes: Sequence[BaseException]) -> Message:
+    """What happened, from the first cause that says it: httpx's own message is often empty."""
     for cause in causes:
         if isinstance(cause, socket.gaierror):
             return message("the host is not known ({error})", error=cause.strerror or str(cause))

@@ -32,6 +32,10 @@ class TransportError(Exception):
         self.reason = reason
 
 
+class ProcessLimitError(TransportError):
+    """This process has reached a limit of its own, so that nothing was sent."""
+
+
 class TokenError(Exception):
     """No token is available for an audience. Has the reason, which holds no token."""
 

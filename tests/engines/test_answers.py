@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.engines.answers import judge
+from job.engines.answers import VALUES_LIMIT, Verdict, judge
 from job.engines.calls import Call, card, financial, news, trading
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
@@ -23,9 +23,13 @@ CALLS = (FINANCIAL, TRADING, NEWS, QA)
 GOOD, BAD = {"status": "success"}, {"status": "failed", "message": "no data"}
 
 
-def judged(call: Call, answer: object, status: int = 200) -> Failure | None:
+def verdict(call: Call, answer: object, status: int = 200, token: str = "") -> Verdict:
     body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-    return judge(call, Response(status, body))
+    return judge(call, Response(status, body), token)
+
+
+def judged(call: Call, answer: object, status: int = 200) -> Failure | None:
+    return verdict(call, answer, status).failure
 
 
 @pytest.mark.parametrize(
@@ -51,31 +55,31 @@ def test_successes(call: Call, answer: object) -> None:
     ("call", "answer", "cause", "text"),
     [
         (FINANCIAL, {}, Cause.UNREADABLE, "unexpected answer: {}"),
-        (FINANCIAL, {"message": 1}, Cause.UNREADABLE, "unexpected answer: {'message': 1}"),
+        (FINANCIAL, {"message": 1}, Cause.UNREADABLE, 'unexpected answer: {"message": 1}'),
         (FINANCIAL, {"message": "m", "status": "failed"}, Cause.DENIED, "failed: m"),
         (FINANCIAL, {"message": "m", "status": None}, Cause.DENIED, "m"),
         (FINANCIAL, {"message": "m", "error": "e"}, Cause.DENIED, "e"),
         (FINANCIAL, {"message": "m", "error": ""}, Cause.DENIED, "m"),
         (FINANCIAL, None, Cause.UNREADABLE, "unexpected answer: null"),
-        (FINANCIAL, [GOOD], Cause.UNREADABLE, "unexpected answer: [{'status': 'success'}]"),
-        (TRADING, {"message": "m"}, Cause.UNREADABLE, "unexpected answer: {'message': 'm'}"),
+        (FINANCIAL, [GOOD], Cause.UNREADABLE, 'unexpected answer: [{"status": "success"}]'),
+        (TRADING, {"message": "m"}, Cause.UNREADABLE, 'unexpected answer: {"message": "m"}'),
         (TRADING, {"status": "error", "message": "m"}, Cause.DENIED, "error: m"),
         (TRADING, {"results": {}}, Cause.DENIED, "AAPL: not in the answer; msft: not in the answer"),
         (TRADING, {"results": {"AAPL": GOOD, "MSFT": BAD}}, Cause.DENIED, "msft: failed: no data"),
-        (TRADING, {"results": {"AAPL": GOOD, "MSFT": "success"}}, Cause.DENIED, "msft: says 'success'"),
+        (TRADING, {"results": {"AAPL": GOOD, "MSFT": "success"}}, Cause.DENIED, 'msft: says "success"'),
         (TRADING, {"results": {"AAPL": GOOD, "MSFT": {"status": ["success"]}}}, Cause.DENIED, None),
         (NEWS, None, Cause.UNREADABLE, "unexpected answer: null"),
         (NEWS, {"status": "failed", "error": "e"}, Cause.DENIED, "failed: e"),
         (NEWS, {"status": "failed", "message": "m"}, Cause.DENIED, "failed: m"),
-        (NEWS, {"status": "SUCCESS"}, Cause.DENIED, "says {'status': 'SUCCESS'}"),
+        (NEWS, {"status": "SUCCESS"}, Cause.DENIED, 'says {"status": "SUCCESS"}'),
         (NEWS, {"error": "e"}, Cause.DENIED, "e"),
-        (NEWS, {"articles": 1}, Cause.UNREADABLE, "unexpected answer: {'articles': 1}"),
-        (QA, {"status": "skipped"}, Cause.DENIED, "says {'status': 'skipped'}"),
+        (NEWS, {"articles": 1}, Cause.UNREADABLE, 'unexpected answer: {"articles": 1}'),
+        (QA, {"status": "skipped"}, Cause.DENIED, 'says {"status": "skipped"}'),
         (QA, {"status": "error", "detail": "d"}, Cause.DENIED, "error: d"),
-        (QA, {"status": True}, Cause.DENIED, "says {'status': True}"),
+        (QA, {"status": True}, Cause.DENIED, 'says {"status": true}'),
         (QA, {}, Cause.DENIED, "says {}"),
         (QA, None, Cause.DENIED, "the answer is null"),
-        (QA, "success", Cause.UNREADABLE, "unexpected answer: 'success'"),
+        (QA, "success", Cause.UNREADABLE, 'unexpected answer: "success"'),
     ],
 )
 def test_failures_that_come_with_status_200(call: Call, answer: object, cause: Cause, text: str | None) -> None:
@@ -197,7 +201,7 @@ def is_success(engine: str, answer: Any) -> bool:
 @given(LIKELY | ANYTHING, st.sampled_from(CALLS))
 def test_success_is_what_the_contract_says_and_nothing_else(answer: object, call: Call) -> None:
     body = json.dumps(answer).encode()
-    failure = judge(call, Response(200, body))
+    failure = judge(call, Response(200, body), "").failure
     assert (failure is None) == is_success(call.engine, json.loads(body))
 
 
@@ -207,7 +211,7 @@ def test_success_is_what_the_contract_says_and_nothing_else(answer: object, call
     st.integers(100, 599),
 )
 def test_no_bytes_raise_and_every_failure_can_be_shown(body: bytes, call: Call, status: int) -> None:
-    failure = judge(call, Response(status, body))
+    failure = judge(call, Response(status, body), "").failure
     if failure is not None:
         assert str(failure.reason).isprintable()
         assert "\n" not in str(failure.reason)
@@ -220,7 +224,7 @@ def test_no_bytes_raise_and_every_failure_can_be_shown(body: bytes, call: Call, 
 def test_endless_numbers_are_answers_like_any_other(call: Call, digits: int) -> None:
     number = b"1" * digits
     for body in (number, b"-" + number, b'{"status": %b}' % number, b'{"results": {"AAPL": {"status": %b}}}' % number):
-        assert judge(call, Response(200, body)) is not None
+        assert judged(call, body) is not None
 
 
 @given(st.text("AB<>style/script '\"\n", max_size=60).map(str.encode) | st.binary(max_size=300))
