@@ -41,7 +41,7 @@ def judge(call: Call, response: Response, token: str) -> Verdict:
         reason = _status_reason(response, token)
         return Verdict(Failure(Cause.STATUS, reason, response.status, response.retry_after))
     try:
-        answer = parse(response.body)
+        answer = parse(response.body, token)
     except UnexpectedAnswerError as error:
         reason = message("unexpected answer: {reason}", reason=error.reason)
         return Verdict(Failure(Cause.UNREADABLE, reason, response.status))
@@ -60,7 +60,7 @@ class UnexpectedAnswerError(ValueError):
         self.reason = reason
 
 
-def parse(body: bytes) -> object:
+def parse(body: bytes, token: str) -> object:
     """The value that an answer holds; NaN and infinities are numbers, as Python's json writes them.
 
     Raises `ValueError` for what is no JSON; `UnexpectedAnswerError` for too many values, and for a key that is twice in
@@ -74,7 +74,7 @@ def parse(body: bytes) -> object:
         twice = _TWICE.match(str(error))
         if twice is None:
             raise
-        key = excerpt(twice[1].encode(errors="replace"))
+        key = excerpt(twice[1].encode(errors="replace"), token)
         raise UnexpectedAnswerError(message("the key {key} is there twice", key=key)) from None
 
 

@@ -40,14 +40,14 @@ def _unhealthy(response: Response, token: str, url: str) -> str | None:
     if response.status == 200:
         # Whatever answers at a wrong URL may do so with 200: a login page, another service.
         shown = excerpt(response.body, token)
-        return None if _says_ok(response.body) else f"{url}/health: not the answer of an engine: {shown}"
+        return None if _says_ok(response.body, token) else f"{url}/health: not the answer of an engine: {shown}"
     remedy = _REMEDIES.get(response.status)
     return f"{url}/health: HTTP {response.status}" + (f"; {remedy}" if remedy else f": {excerpt(response.body, token)}")
 
 
-def _says_ok(body: bytes) -> bool:
+def _says_ok(body: bytes, token: str) -> bool:
     try:
-        answer = parse(body)
+        answer = parse(body, token)
     except ValueError:
         return False
     return isinstance(answer, dict) and answer.get("status") == "ok"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.engines.answers import VALUES_LIMIT, Verdict, judge
+from job.engines.answers import VALUES_LIMIT, Verdict, _shown, judge
 from job.engines.calls import Call, card, financial, news, trading
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
@@ -107,6 +108,114 @@ def test_what_is_no_json_is_a_failure_of_every_engine(call: Call, body: bytes, t
     failure = judged(call, body)
     assert failure is not None
     assert (failure.cause, str(failure.reason), failure.status) == (Cause.UNREADABLE, text, 200)
+
+
+WARNED = {"status": "success", "error": "quota exceeded"}
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "said"),
+    [
+        (QA, WARNED, "quota exceeded"),
+        (QA, GOOD | {"error": {"code": 429}}, '{"code": 429}'),
+        (NEWS, WARNED, "quota exceeded"),
+        (NEWS, WARNED | {"status": "skipped"}, "quota exceeded"),
+        (TRADING, {"results": {"AAPL": GOOD, "MSFT": GOOD}, "error": "late"}, "late"),
+        (TRADING, {"results": {"AAPL": GOOD, "MSFT": WARNED}, "error": "late"}, "msft: quota exceeded"),
+    ],
+)
+def test_a_success_with_an_error_is_one_with_a_warning(call: Call, answer: object, said: str) -> None:
+    found = verdict(call, answer)
+    assert found.failure is None
+    assert str(found.warning) == f"the answer says success, and has the error: {said}"
+
+
+@pytest.mark.parametrize("nothing", [None, "", [], {}, False, 0])
+def test_an_empty_error_is_nothing_to_warn_of(nothing: object) -> None:
+    for call, answer in ((QA, GOOD), (NEWS, GOOD), (TRADING, {"results": {"AAPL": GOOD, "MSFT": GOOD}})):
+        assert verdict(call, answer | {"error": nothing}) == Verdict()
+    assert verdict(TRADING, {"results": {"AAPL": GOOD | {"error": nothing}, "MSFT": GOOD}}) == Verdict()
+
+
+def test_tickers_that_are_done_are_warned_of_though_others_failed() -> None:
+    found = verdict(TRADING, {"results": {"AAPL": WARNED, "MSFT": BAD}})
+    assert found.failure is not None
+    assert found.failure.targets == ("msft",)
+    assert str(found.warning) == "the answer says success, and has the error: AAPL: quota exceeded"
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.engine)
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        (b'{"status": "failed", "message": "m", "results": {}, "status": "success"}', '"status"'),
+        (b'{"message": "m", "status": "success", "results": {"AAPL": {}, "AAPL": {"status": "success"}}}', '"AAPL"'),
+        (b'{"status": "success", "card": [{"a": 1, "\\u0061": 1}]}', '"a"'),
+        ('{"status": "success", "美联储\\n": 1, "美联储\\n": 1}'.encode(), '"美联储\\n"'),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused(call: Call, body: bytes, key: str) -> None:
+    failure = judged(call, body)
+    assert failure is not None
+    reason = f"unexpected answer: the key {key} is there twice"
+    assert (failure.cause, str(failure.reason), failure.status) == (Cause.UNREADABLE, reason, 200)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.engine)
+@pytest.mark.parametrize("value", [b"[]", b"{}", b"0", b"[[[[[[[[]]]]]]]]"])
+def test_more_values_than_anybody_means_are_not_even_parsed(call: Call, value: bytes) -> None:
+    failure = judged(call, b"[" + value + (b"," + value) * VALUES_LIMIT + b"]")
+    assert failure is not None
+    reason = "unexpected answer: it holds more than 262,144 values"
+    assert (failure.cause, str(failure.reason)) == (Cause.UNREADABLE, reason)
+
+
+def test_a_long_text_is_an_answer_like_any_other() -> None:
+    assert verdict(QA, {"status": "success", "text": "one, two, three, or a [link] {here}. " * 50_000}) == Verdict()
+
+
+class Counted(list[int]):
+    """Counts how many of its values are looked at."""
+
+    seen = 0
+
+    def __iter__(self) -> Iterator[int]:
+        for value in super().__iter__():
+            self.seen += 1
+            yield value
+
+
+def test_an_excerpt_does_not_take_the_whole_answer() -> None:
+    many = Counted(range(100_000))
+    assert _shown({"values": many}, "").startswith('{"values": [0, 1, 2')
+    assert many.seen < 2_000
+
+
+SECRET = "9k2Lr0-Vq_7TzX4mB1nY8cW3dF6gH5jK0pQ2sU"
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.engine)
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (500, {"detail": SECRET}),
+        (200, f"not JSON: {SECRET}".encode()),
+        (200, [SECRET]),
+        (200, {"status": "failed", "error": SECRET}),
+        (200, {"status": SECRET, "error": "e"}),
+        (200, {"status": SECRET}),
+        (200, GOOD | {"message": "m", "error": SECRET}),
+        (200, GOOD | {"error": [SECRET]}),
+        (200, f'{{"{SECRET}": 1, "{SECRET}": 1}}'.encode()),
+        (200, {"results": {"AAPL": {"status": SECRET}, "MSFT": {"status": "failed", "message": SECRET}}}),
+        (200, {"results": {"AAPL": GOOD | {"error": SECRET}, "MSFT": GOOD}}),
+    ],
+)
+def test_no_sentence_on_an_answer_quotes_the_token_that_was_sent(call: Call, status: int, answer: object) -> None:
+    found = verdict(call, answer, status, SECRET)
+    reason = found.failure.reason if found.failure else None
+    assert SECRET[:20] not in f"{reason} {found.warning}"
+    assert SECRET[-20:] not in f"{reason} {found.warning}"
 
 
 def test_only_the_tickers_that_failed_are_named() -> None:

@@ -150,11 +150,12 @@ def redirect(url: str, code: int = 302) -> Do:
     return act
 
 
-def echo_token(code: int = 500) -> Do:
-    """Fails with the bearer token in the body of the error, as careless services do."""
+def echo_token(code: int = 500, echo: Callable[[str], str] = str) -> Do:
+    """Fails with the bearer token in the body of the error, as careless services do; `echo` may change its look."""
 
     async def act(visit: Visit) -> None:
-        detail = f"request failed, headers: {visit.seen.headers}"
+        headers = visit.seen.headers | {"authorization": f"Bearer {echo(visit.seen.token or '')}"}
+        detail = f"request failed, headers: {headers}"
         await visit.exchange.send(Reply(code, json.dumps({"detail": detail}).encode()))
 
     return act
