@@ -176,7 +176,7 @@ class Executor:
             raise
         try:
             pending.attempts += 1
-            pending.status, pending.sent, pending.warning = None, False, None
+            pending.status, pending.sent = None, False
             pending.started = trio.current_time()
             self._context.emit(AttemptStarted(pending.call, self._limiter.limit))
             failure = await self._answer(pending, connection)

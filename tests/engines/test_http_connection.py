@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ import trio
 import trustme
 
 from job.engines.http_connection import PIECES_AT_ONCE, HttpConnection, tls_context
-from job.engines.transport import ANSWER_LIMIT, PIECES_LIMIT, Response, TransportError
+from job.engines.transport import ANSWER_LIMIT, PIECES_LIMIT, ProcessLimitError, Response, TransportError
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
 from tests.simulators.seen import Seen
@@ -278,6 +280,22 @@ async def test_a_certificate_is_checked(
     assert service.requests == []
     await connection.aclose()
     await service.stop()
+
+
+async def test_the_limit_of_open_files_is_not_told_as_the_engines_fault(
+    service: Service, connection: HttpConnection
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        with pytest.raises(ProcessLimitError) as error:
+            await ask(connection, service.url)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert str(error.value) == "too many open files in this process: Too many open files"
+    assert (await ask(connection, service.url)).status == 200
 
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"
