@@ -16,7 +16,8 @@ from job.cli.runs import report_command
 from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
 from job.config.schema import LlmConfig
-from job.execution.events import AttemptStarted
+from job.engines.calls import news
+from job.execution.events import AttemptStarted, CallFinished
 from job.execution.progress import RunProgress
 from job.identity import RunIdentity
 from job.messages import message
@@ -51,6 +52,13 @@ def test_what_looks_like_markup_is_text_in_a_report_too(
     told(monkeypatch)
     assert report_command(settings_of(tmp_path), [], Namespace(run_id="r", page=None, open=False)) == 0
     assert b"the engine failed for x:100:y: [red]no[/]" in capfdbinary.readouterr().out
+
+
+def test_a_warning_is_shown_with_its_call(capsys: pytest.CaptureFixture[str]) -> None:
+    call = news("A", "equity", "A", None)
+    event = CallFinished(call, None, 1, 0.0, 1.0, 200, "00-a-b-01", 4, warning=message("it is [red]odd"))
+    TerminalReporter(RunIdentity("r")).on_event(event)
+    assert capsys.readouterr().out == "! news A: it is [red]odd\n"
 
 
 def test_an_engine_that_was_not_called_yet_has_no_bound_to_show() -> None:

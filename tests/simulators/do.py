@@ -27,11 +27,23 @@ def nothing() -> Do:
     return act
 
 
-def status(code: int, body: object = None, *, retry_after: str | None = None, after: float = 0.0) -> Do:
-    """Answers with this status without any work: in HTML as the front end does, or with this body as JSON."""
+def status(
+    code: int,
+    body: object = None,
+    *,
+    retry_after: str | None = None,
+    after: float = 0.0,
+    once: trio.Event | None = None,
+) -> Do:
+    """Answers with this status without any work: in HTML as the front end does, or with this body as JSON.
+
+    It does so this much later, or once the test sets the event.
+    """
 
     async def act(visit: Visit) -> None:
         await visit.exchange.wait(after)
+        if once is not None:
+            await visit.exchange.wait_for(once)
         headers = () if retry_after is None else (("retry-after", retry_after),)
         if body is None:
             await visit.exchange.send(

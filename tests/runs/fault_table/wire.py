@@ -57,6 +57,19 @@ def _each_card_once(world: World, _: Outcome) -> None:
     assert set(asked_cards(world).values()) == {1}
 
 
+TWICE = b'{"status": "failed", "status": "success"}'
+LISTS = b"[" + b"[]," * 2**18 + b"[]]"
+WARNED = {"status": "success", "error": "quota exceeded, no card"}
+
+
+def _warned_of(_: World, outcome: Outcome) -> None:
+    cards = [line for line in outcome.events("call.finished") if line["engine"] == "qa"]
+    assert len(cards) == PLANNED
+    for line in cards:
+        assert line["severity"] == "WARNING"
+        assert line["warning"] == "the answer says success, and has the error: quota exceeded, no card"
+
+
 def _wrong(name: str, value: object, says: str) -> tuple[Case, ...]:
     """An answer of 200 that says no: asked again, once for cards."""
     return (
@@ -140,6 +153,25 @@ ROWS = (
         ),
     ),
     Row(
+        "twice",
+        "an answer in which a key is there twice, or that holds more than 262,144 values",
+        "as above: it is not known which of the two counts; so many values are not even read",
+        "read what the engine answered, in the error itself",
+        (
+            *(succeeded(f"{engine}, once", strike(engine, FIRST, do.raw_body(TWICE))) for engine in ("news", "qa")),
+            data_failed("news, for good", strike("news", when.ticker("T3"), do.raw_body(TWICE)), "is there twice"),
+            missing("qa, for good", strike("qa", when.ticker("T3"), do.raw_body(TWICE)), 3, "is there twice"),
+            missing("empty lists", strike("qa", when.ticker("T3"), do.raw_body(LISTS)), 3, "more than 262,144 values"),
+        ),
+    ),
+    Row(
+        "success with an error",
+        "an answer of 200 that says `success`, and has an `error`",
+        "the work is done, as the engine says; a warning in the log and on the page names the error",
+        "look at what was made; read the engine's own log",
+        (succeeded("qa, always", strike("qa", when.always, do.body(WARNED)), check=_warned_of, fast=True),),
+    ),
+    Row(
         "skipped",
         "the news engine found nothing for the day",
         "no failure: the cards are made",
@@ -187,7 +219,7 @@ ROWS = (
             missing("a trickle", strike("qa", when.ticker("T3"), broken.trickle(0.4)), 3, "no answer within 1.5 s"),
             missing("an endless body", strike("qa", when.ticker("T3"), broken.endless_body()), 3, "larger than 8 MiB"),
             missing("100 MB", strike("qa", when.ticker("T3"), broken.huge()), 3, "larger than 8 MiB"),
-            missing("an endless header", strike("qa", when.ticker("T3"), broken.endless_header()), 3, "no HTTP"),
+            missing("an endless header", strike("qa", when.ticker("T3"), broken.endless_header()), 3, "not HTTP"),
         ),
     ),
     Row(
