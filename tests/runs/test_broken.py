@@ -96,6 +96,16 @@ async def test_news_that_has_nothing_to_say_is_no_failure(small: World) -> None:
     assert outcome.finished["cards"]["generated"] == len(asked_cards(small)) > 0
 
 
+async def test_a_second_answer_is_not_taken_for_that_of_the_next_batch(small: World) -> None:
+    """It says success, and the batch is refused: no card may be requested."""
+    second = broken.answer(b'{"message": "Batch processing initiated for 1 tickers."}')
+    small.financial.script.append(Fault(when.nth(1), broken.surplus(second)))
+    small.financial.script.append(Fault(when.nth(2), do.status(400, after=0.3)))
+    outcome = await run(small, 1, FINANCIAL_ENGINE_CONCURRENCY="1", FINANCIAL_ENGINE_BATCH_SIZE="1")
+    assert "the financial engine failed for MSFT after 1 attempt: HTTP 400" in outcome.finished["message"]
+    assert small.qa.requests == []
+
+
 LATER = 0.4
 """Seconds after which an engine fails: the others are waiting by then."""
 
