@@ -89,6 +89,7 @@ def render_page(report: RunReport, timeline: Timeline) -> bytes:
         headline=headline(report),
         period=period(report),
         failures=failures,
+        warnings=timeline.warnings,
         failures_not_shown=failed - sum(group.items for group in failures),
         scale=scale,
         barrier=timeline.prepared if "qa" in lanes else None,

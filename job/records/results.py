@@ -37,6 +37,8 @@ class CallResult(BaseModel):
     reason: str | None
     """The last answer, or why there was none, in English."""
     reason_message: Message | None = None
+    warning: Message | None = None
+    """What is odd about the answer, if it is done."""
     failed_attempts: tuple[tuple[float, float, str], ...]
     """When the attempts before the last began and ended, and their reasons: the latest few of them."""
     traceparent: str
@@ -66,6 +68,7 @@ class CallResult(BaseModel):
             cause=failure.cause if failure else None,
             reason=str(failure.reason) if failure else None,
             reason_message=failure.reason if failure else None,
+            warning=event.warning,
             failed_attempts=tuple(
                 (stamp(one.started), stamp(one.ended), str(one.reason)) for one in event.failed_attempts
             ),

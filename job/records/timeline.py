@@ -18,6 +18,8 @@ RETRIED_KEPT = 200
 SLOWEST_KEPT = 20
 FAILURES_KEPT = 10_000
 """Failed calls that are kept whole: each may take a KB."""
+WARNINGS_KEPT = 1_000
+"""Calls with a warning that are kept whole."""
 
 
 @dataclass(slots=True)
@@ -97,6 +99,8 @@ class Timeline:
         self.lanes: Mapping[EngineName, Lane] = {engine: Lane() for engine in ALL_ENGINES}
         self.items = items_of(plan)
         """Which items of the plan are done, and which failed and were not done by any attempt."""
+        self.warnings: list[CallResult] = []
+        """The first calls that were done, and whose answers are odd."""
         self._failed: list[CallResult] = []
 
     def add(self, call: CallResult) -> None:
@@ -115,6 +119,8 @@ class Timeline:
         self.lanes[call.engine].add(call)
         if not call.done and len(self._failed) < FAILURES_KEPT:
             self._failed.append(call)
+        if call.warning is not None and len(self.warnings) < WARNINGS_KEPT:
+            self.warnings.append(call)
 
     def _is_planned(self, call: CallResult, item: WorkItem, targets: Mapping[str, Target]) -> bool:
         """Whether the plan has the item; news count only if they were requested as the plan would."""

@@ -75,7 +75,9 @@ class TerminalReporter:
         self._console.print(str(message("all data is ready; generating cards")))
 
     def on_event(self, event: Event) -> None:
-        """Prints the calls that failed for good."""
+        """Prints the calls that failed for good, and those with a warning."""
+        if isinstance(event, CallFinished) and event.warning is not None:
+            self._print("[yellow]![/]", f"{event.call.label}: {event.warning}")
         if isinstance(event, CallFinished) and event.failure is not None:
             if self._output.is_full:
                 self._dropped += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pytest
@@ -96,6 +96,19 @@ async def test_what_succeeded_is_done_and_nothing_else(memory: Memory, autojump_
     assert ("B", None) in done["trading"]
     assert [call.targets for call in PLAN.calls("financial", done["financial"])] == [("C",)]
     assert [call.targets for call in PLAN.calls("trading", done["trading"])] == [("A",), ("C",)]
+
+
+async def test_warnings_are_recorded_and_the_first_of_them_kept(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    monkeypatch.setattr("job.records.timeline.WARNINGS_KEPT", 2)
+    warned = [replace(finished(call), warning=message("odd: {error}", error="x")) for call in DATA[:3]]
+    await attempt(memory, *warned, *map(finished, DATA[3:]))
+    again = record_of(memory, "two")
+    await again.load()
+    assert [call.warning for call in again.timeline.warnings] == [message("odd: {error}", error="x")] * 2
+    assert [call.targets for call in again.timeline.warnings] == [call.targets for call in DATA[:2]]
+    assert again.timeline.failures == []
 
 
 async def test_attempts_add_up(memory: Memory, autojump_clock: MockClock) -> None:

@@ -50,6 +50,20 @@ async def test_the_closing_line_is_within_an_entry(
         assert json.loads(line)["severity"] == "ERROR"
 
 
+async def test_a_warning_is_in_the_log_of_the_call(capfd: pytest.CaptureFixture[str]) -> None:
+    call = trading(["AAPL"])
+    log = CloudLogReporter(RunIdentity("r"), None)
+    log.on_event(CallFinished(call, None, 1, 0.0, 1.0, 200, "00-a-b-01", 4, warning=message("it is odd")))
+    log.on_event(CallFinished(call, None, 1, 0.0, 1.0, 200, "00-a-b-01", 4))
+    await log.drain(5.0)
+    warned, plain = map(json.loads, capfd.readouterr().out.splitlines())
+    assert warned["severity"] == "WARNING"
+    assert warned["message"] == "trading AAPL: done in 1.00 s; it is odd"
+    assert (warned["warning"], warned["outcome"]) == ("it is odd", "done")
+    assert plain["severity"] == "INFO"
+    assert "warning" not in plain
+
+
 def test_failures_that_are_not_listed_are_counted() -> None:
     progress = RunProgress(plan_of([target("AAPL")], settings_of()), {})
     progress.failures = [failed(1, "no")] * 1000

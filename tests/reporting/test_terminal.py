@@ -16,6 +16,7 @@ from job.cli.runs import report_command
 from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
 from job.config.schema import LlmConfig
+from job.engines.calls import news
 from job.engines.failures import Cause, Failure
 from job.execution.events import AttemptStarted, CallFinished
 from job.execution.outcome import ExitCode, Outcome
@@ -114,6 +115,15 @@ def test_what_looks_like_markup_is_text_in_a_report_too(
     told(monkeypatch)
     assert report_command(settings_of(tmp_path), [], Namespace(run_id="r", page=None, open=False)) == 0
     assert b"the engine failed for x:100:y: [red]no[/]" in capfdbinary.readouterr().out
+
+
+async def test_a_warning_is_shown_with_its_call(capfd: pytest.CaptureFixture[str]) -> None:
+    call = news("A", "equity", "A", None)
+    event = CallFinished(call, None, 1, 0.0, 1.0, 200, "00-a-b-01", 4, warning=message("it is [red]odd"))
+    terminal = TerminalReporter(RunIdentity("r"))
+    terminal.on_event(event)
+    await terminal.drain(5.0)
+    assert capfd.readouterr().out == "! news A: it is [red]odd\n"
 
 
 def test_an_engine_that_was_not_called_yet_has_no_bound_to_show() -> None:
