@@ -1,10 +1,10 @@
-"""The process: `python -m job`. Signals before the run listens to them, and standard streams that are closed."""
+"""The process: `python -m job`. Signals before and after the run handles them, and standard streams that are closed."""
 
 import os
 import signal
 import sys
 
-# As PID 1 of a container the process would ignore these until the run listens; nothing is in progress before that.
+# As PID 1 of a container the process would ignore these until the run handles them; nothing is in progress before that.
 signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
 signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
@@ -15,4 +15,8 @@ os.close(descriptor)
 
 from job.cli.main import main  # noqa: E402
 
-sys.exit(main(sys.argv[1:]))
+code = main(sys.argv[1:])
+# The exit code stands. When Python shuts down it would bring back the default action, which ends with another code.
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+sys.exit(code)

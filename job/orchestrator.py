@@ -18,21 +18,23 @@ from job.execution.executor import RunContext
 from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, outcome_of
 from job.execution.phases import EngineFailedError, Phases
 from job.execution.progress import RunProgress
-from job.execution.shutdown import Shutdown, at_deadline, on_signals
+from job.execution.shutdown import Ending, Shutdown, at_deadline, on_signals
 from job.identity import RunIdentity
 from job.messages import Message, message, template
 from job.page.render import render_page
 from job.planning.plan import Plan
-from job.planning.prepare import prepare
+from job.planning.prepare import Prepared, prepare
 from job.records.format import RecordError
-from job.records.inputs import RunInputs
+from job.records.inputs import RunInputs, has_changed
 from job.records.lease import BusyError, acquire
-from job.records.record import find_inputs
+from job.records.record import find_latest_inputs
 from job.records.report import AttemptSummary, build_report
 from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session
 from job.storage.store import StorageError
 from job.storage.uri import open_store
 
+LAST_LINE_SECONDS = 1.0
+"""For a reader that has fallen behind."""
 UNRECORDED = message("RUNS_URI is not set: this run is not recorded, cannot be resumed, and does not see another one")
 
 
@@ -46,6 +48,7 @@ class Reporter(Protocol):
     def on_barrier(self, progress: RunProgress) -> None: ...
     def on_event(self, event: Event) -> None: ...
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None: ...
+    async def drain(self, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +64,31 @@ class RunRequest:
     """When the process started, by `time.monotonic`."""
     resume: bool = False
     """Whether the run must have a record."""
+    new_config: bool = False
+    """Whether the run goes on with the config as it is now, not as it was recorded."""
 
 
 async def run(request: RunRequest, reporter: Reporter) -> ExitCode:
-    """Does the run, and reports its outcome once. Raises only for a bug."""
+    """Does the run, and reports its outcome once. Raises only for a bug.
+
+    It ends in this order, also after a bug: the record is closed, the lease is given back, the last line is printed.
+    From when the outcome stands, before that line, no signal changes it or the exit code.
+    """
     orchestration = _Orchestration(request, reporter)
-    outcome: Outcome | None = None
-    try:
-        async with trio.open_nursery() as helpers:
-            await helpers.start(on_signals, orchestration.shutdown)
-            if request.settings.deadline is not None:
-                left = request.settings.deadline - (time.monotonic() - request.started)
-                helpers.start_soon(at_deadline, orchestration.shutdown, left, name="deadline")
-            outcome = await orchestration.run(helpers)
-            reporter.on_finish(outcome, orchestration.progress)  # while signals are still handled
-            helpers.cancel_scope.cancel()
-    except Exception:
-        if outcome is None:
-            reporter.on_finish(UNFORESEEN, orchestration.progress)
-        raise
+    bug: Exception | None = None
+    ending = Ending()
+    async with trio.open_nursery() as listener:
+        await listener.start(on_signals, orchestration.shutdown, ending)
+        try:
+            outcome = await orchestration.run()
+        except Exception as error:  # noqa: BLE001  it is raised again when the run has ended in order
+            outcome, bug = UNFORESEEN, error
+        ending.outcome_stands = True
+        reporter.on_finish(outcome, orchestration.progress)
+        await reporter.drain(ending.seconds(LAST_LINE_SECONDS))
+        listener.cancel_scope.cancel()
+    if bug is not None:
+        raise bug
     return outcome.exit
 
 
@@ -92,7 +101,18 @@ class _Orchestration:
         self._request = request
         self._reporter = reporter
 
-    async def run(self, helpers: trio.Nursery) -> Outcome:
+    async def run(self) -> Outcome:
+        """The whole run, up to its closed record and the lease given back."""
+        request = self._request
+        async with trio.open_nursery() as helpers:
+            if request.settings.deadline is not None:
+                left = request.settings.deadline - (time.monotonic() - request.started)
+                helpers.start_soon(at_deadline, self.shutdown, left, name="deadline")
+            outcome = await self._run(helpers)
+            helpers.cancel_scope.cancel()
+        return outcome
+
+    async def _run(self, helpers: trio.Nursery) -> Outcome:
         opened: tuple[Plan, RecordSession | None] | None = None
         self._reporter.on_notices(self._request.settings.notices)
         try:
@@ -122,25 +142,33 @@ class _Orchestration:
             return prepared.plan, None
         store, notify = open_store(settings.runs_uri, make=True), self._reporter.on_storage
         try:
-            inputs = await find_inputs(store, request.identity.id)
-            faults = self._faults(resumable=inputs is not None)
-            fresh = inputs is None
-            prepared = await prepare(settings, faults) if inputs is None else inputs.prepare(settings, faults)
-            inputs = inputs or RunInputs.of(settings, request.identity.id, prepared, request.now)
+            recorded = await find_latest_inputs(store, request.identity.id)
+            prepared, inputs = await self._prepare(recorded)
             self._reporter.on_notices(prepared.notices)
             holder = lease_holder(settings, prepared.plan, inputs)
             lease = await acquire(store, holder, lambda notice: self._reporter.on_notices([notice]))
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
-            session = await open_session(lease, prepared.plan, inputs, notify, fresh=fresh)
+            session = await open_session(lease, prepared.plan, inputs, notify, new=inputs is not recorded)
         except RecordError as error:
             remedy = "remove that record, or start a run of another RUN_ID"
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
-        if not fresh:
-            text = template(
-                "resuming run {run} of {day} with the config recorded at its start; later changes do not apply"
-            )
-            self._reporter.on_notices([message(text, run=inputs.run_id, day=inputs.day)])
+        if recorded is not None:
+            self._reporter.on_notices([await _resuming(recorded, inputs)])
         return prepared.plan, session
+
+    async def _prepare(self, recorded: RunInputs | None) -> tuple[Prepared, RunInputs]:
+        """The plan and what it is made of: the config as it is now, or as it was recorded."""
+        request, settings = self._request, self._request.settings
+        faults = self._faults(resumable=recorded is not None)
+        if recorded is None:
+            prepared = await prepare(settings, faults)
+            return prepared, RunInputs.of(settings, request.identity.id, prepared, request.now)
+        if not request.new_config or recorded.is_brought_by(settings.execution):
+            # The recorded config needs no place to be read from.
+            return recorded.prepare(settings, [fault for fault in faults if fault.where != "CONFIG_URI"]), recorded
+        faults = [*faults, *recorded.contradictions(settings, place=True)]
+        prepared = await prepare(settings.model_copy(update={"run_date": recorded.date}), faults)
+        return prepared, recorded.with_config(prepared, settings)
 
     def _faults(self, *, resumable: bool) -> list[Fault]:
         request = self._request
@@ -214,3 +242,18 @@ class _Orchestration:
             execution=request.settings.execution,
         )
         await session.close(report, partial(render_page, report), self.shutdown, at_once=at_once)
+
+
+async def _resuming(recorded: RunInputs, inputs: RunInputs) -> Message:
+    """What to say of the config that a resumed run goes on with."""
+    values = {"run": inputs.run_id, "day": inputs.day, "uri": inputs.config_uri}
+    if inputs is not recorded:
+        text = template("resuming run {run} of {day} with the config that is at {uri} now")
+        return message(text, **values)
+    if await has_changed(recorded):
+        return message(
+            "resuming run {run} of {day} with its recorded config; the config at {uri} has changed since, and "
+            "`python -m job resume {run} --new-config` takes it",
+            **values,
+        )
+    return message("resuming run {run} of {day} with its recorded config; later changes do not apply", **values)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 NAMED = 10
 """Targets of a batch that are told by name."""
@@ -17,20 +17,92 @@ def listed(targets: Sequence[str]) -> str:
 EXCERPT_LIMIT = 200
 
 
-_TOKEN = re.compile(r"eyJ[\w-]{2,}(\.[\w-]*)*")
+_TOKEN = re.compile(r"eyJ[\w-]{2,}(\.[\w-]*)*|ya29\.[\w.-]+")
+"""JWTs, and Google's access tokens."""
 
 
 _TAG = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 
 
-def excerpt(data: bytes) -> str:
-    """The beginning of a text from outside as it may be shown: a line, without markup, control characters or tokens."""
+def excerpt(data: bytes, token: str = "") -> str:
+    """The beginning of a text from outside as it may be shown: a line, without markup, control characters or tokens.
+
+    `token` is one that whoever wrote the text has seen: it is masked however it is echoed.
+    """
     text = data[: EXCERPT_LIMIT * 50].decode("utf-8", "replace")
     if text.lstrip().startswith("<"):
         text = _TAG.sub(" ", text)
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    if token:
+        text = masked(text[: EXCERPT_LIMIT * 10], token)
     text = _TOKEN.sub("[token]", text)
     return text if len(text) <= EXCERPT_LIMIT else f"{text[: EXCERPT_LIMIT - 1]}…"
+
+
+def printable(value: object) -> str:
+    """A value as text that a terminal or a browser only shows: every character that cannot be printed is replaced.
+
+    Among these are escapes and other control characters but the line feed, changes of direction, and halves of
+    surrogate pairs: what is left can be encoded.
+    """
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+SECRET_RUN = 20
+"""Characters of a token in a row that are not shown: fewer are of no use to anybody."""
+
+
+_BETWEEN = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+_PLAIN = re.compile(r"[A-Za-z0-9_-]")
+
+
+_ESCAPED = re.compile(
+    rf"<[^<>]*>|\\[nrtbf]|(?:%|\\x|\\u00|&#x)(?P<hex>[0-9A-Fa-f]{{2}});?|&#(?P<decimal>\d{{2,3}});|{_PLAIN.pattern}"
+)
+"""Tags and escapes, in HTML, in URLs and in programs."""
+
+
+def masked(text: str, token: str) -> str:
+    """The text without the token, of which no `SECRET_RUN` characters are left in a row.
+
+    What stands between them does not matter: white space, dots, quotes, tags; nor do escapes in place of characters.
+    """
+    secret = _BETWEEN.sub("", token)
+    runs = {secret[at : at + SECRET_RUN] for at in range(len(secret) - SECRET_RUN + 1)}
+    # The token may stand where a tag or an escape would: between < and >, after a backslash.
+    for pattern in (_ESCAPED, _PLAIN):
+        text = _masked(text, runs, pattern)
+    return text
+
+
+def _masked(text: str, runs: Collection[str], pattern: re.Pattern[str]) -> str:
+    found = [(char, match) for match in pattern.finditer(text) if (char := _character(match))]
+    chars = "".join(char for char, _ in found)
+    shown, end = [], 0
+    for at in range(len(chars) - SECRET_RUN + 1):
+        if chars[at : at + SECRET_RUN] in runs:
+            start = found[at][1].start()
+            if start >= end:
+                shown.append(text[end:start] + "[token]")
+            end = found[at + SECRET_RUN - 1][1].end()
+    return "".join(shown) + text[end:]
+
+
+def _character(match: re.Match[str]) -> str:
+    """The character of a token that is meant, or nothing."""
+    code = match.groupdict()
+    if code.get("hex"):
+        text = chr(int(code["hex"], 16))
+    elif code.get("decimal"):
+        text = chr(int(code["decimal"]))
+    else:
+        text = match[0]
+    return text if _PLAIN.fullmatch(text) else ""
 
 
 def shortened(value: str, limit: int) -> str:

@@ -1,4 +1,4 @@
-# Two accounts: what a merge to the main branch may do, and what a pull request may, whose code nobody has read yet.
+# Two accounts: one for what a merge to the main branch may do, one for pull requests, whose code nobody has read yet.
 locals {
   builders = { for key, builder in {
     build = {
@@ -18,10 +18,14 @@ locals {
   # Cloud Build takes a regular expression (RE2), in which an unescaped dot would match any character.
   branch_pattern = try("^${replace(var.build.branch, "/[\\\\.+*?()|\\[\\]{}^$]/", "\\$0")}$", null)
 
-  state_substitutions = {
-    _STATE_BUCKET = try(var.build.state_bucket, null)
-    _STATE_PREFIX = try(var.build.state_prefix, null)
+  # What both triggers tell their builds.
+  substitutions = {
+    _CONFIG_OWNERSHIP = var.config_ownership
+    _STATE_BUCKET     = try(var.build.state_bucket, null)
+    _STATE_PREFIX     = try(var.build.state_prefix, null)
   }
+
+  role_prefix = replace(var.name, "-", "_") # a role's id takes no dashes
 }
 
 resource "google_service_account" "builder" {
@@ -34,7 +38,7 @@ resource "google_service_account" "builder" {
   depends_on = [google_project_service.main]
 }
 
-# --- what both may: write their logs, read the state, and read what a refresh reads ---
+# --- what both may do: write their logs, read the state, and read what a refresh reads ---
 
 resource "google_project_iam_member" "builder_logs" {
   for_each = google_service_account.builder
@@ -64,7 +68,7 @@ resource "google_project_iam_custom_role" "refresh" {
   count = local.build_on ? 1 : 0
 
   project     = var.project_id
-  role_id     = "${replace(var.name, "-", "_")}_refresh"
+  role_id     = "${local.role_prefix}_refresh"
   title       = "Refresh the Terraform state of ${var.name}"
   description = "Reads what is in the root, IAM policies included; no data, no right to change anything"
   permissions = [
@@ -113,7 +117,7 @@ resource "google_cloud_run_v2_service_iam_member" "builder_refresh" {
   member   = google_service_account.builder[each.value.builder].member
 }
 
-# --- what only a merge may: push images, update jobs and schedules in place, let them act as the two accounts ---
+# --- what only a merge may do: push images, update jobs and schedules in place, let these act as the two accounts ---
 
 resource "google_artifact_registry_repository_iam_member" "build" {
   count = local.build_on ? 1 : 0
@@ -135,12 +139,12 @@ resource "google_cloud_run_v2_job_iam_member" "build" {
   member   = google_service_account.builder["build"].member
 }
 
-# Every role of Cloud Run's that updates a job also runs it, with what overrides one likes, and deletes it.
+# Every predefined role that may update a Cloud Run job may also run it with any overrides, and delete it.
 resource "google_project_iam_custom_role" "jobs" {
   count = local.build_on ? 1 : 0
 
   project     = var.project_id
-  role_id     = "${replace(var.name, "-", "_")}_jobs"
+  role_id     = "${local.role_prefix}_jobs"
   title       = "Update the jobs of ${var.name}"
   description = "Changes jobs in place"
   permissions = ["run.jobs.get", "run.jobs.update"]
@@ -148,12 +152,13 @@ resource "google_project_iam_custom_role" "jobs" {
   depends_on = [google_project_service.main]
 }
 
-# A schedule has no IAM policy of its own, and every role of the service's also creates, deletes and runs.
+# A schedule has no IAM policy of its own, and every predefined role that may update one may also create, delete and
+# run it.
 resource "google_project_iam_custom_role" "schedules" {
   count = local.build_on ? 1 : 0
 
   project     = var.project_id
-  role_id     = "${replace(var.name, "-", "_")}_schedules"
+  role_id     = "${local.role_prefix}_schedules"
   title       = "Update the schedules of ${var.name}"
   description = "Changes schedules in place"
   permissions = ["cloudscheduler.jobs.enable", "cloudscheduler.jobs.pause", "cloudscheduler.jobs.update"]
@@ -191,7 +196,7 @@ resource "google_cloudbuild_trigger" "build" {
   description     = "Tests, builds and ships what is merged"
   filename        = "cloudbuild.yaml"
   service_account = google_service_account.builder["build"].id
-  substitutions   = merge(local.state_substitutions, { _IMAGE = local.image_name })
+  substitutions   = merge(local.substitutions, { _IMAGE = local.image_name })
 
   repository_event_config {
     repository = var.build.repository
@@ -212,7 +217,7 @@ resource "google_cloudbuild_trigger" "review" {
   description     = "Tests and plans a pull request, once a maintainer has written /gcbrun there"
   filename        = "terraform/review.cloudbuild.yaml"
   service_account = google_service_account.builder["review"].id
-  substitutions   = local.state_substitutions
+  substitutions   = local.substitutions
 
   repository_event_config {
     repository = var.build.repository

@@ -1,8 +1,6 @@
+# The bucket of the config objects, and what of config/ is written there (config_documents.tf).
 locals {
   config_prefix = "config"
-  config_documents = {
-    for name in fileset("${path.module}/config", "*.json") : name => file("${path.module}/config/${name}")
-  }
 }
 
 resource "google_storage_bucket" "config" {
@@ -35,13 +33,6 @@ resource "google_storage_bucket" "config" {
     }
   }
 
-  lifecycle {
-    precondition {
-      condition     = length(local.config_faults) == 0
-      error_message = join("\n", local.config_faults)
-    }
-  }
-
   depends_on = [google_project_service.main]
 }
 
@@ -67,7 +58,7 @@ resource "google_storage_bucket_object" "seeded" {
     ignore_changes = [content, detect_md5hash, content_type, metadata, cache_control]
   }
 
-  # Where the ownership changes: the objects of the one owner go before those of the other come.
+  # When the ownership changes, the objects of one owner are deleted before those of the other are created.
   depends_on = [google_storage_bucket_object.owned]
 }
 

@@ -2,6 +2,11 @@ locals {
   job_flags = "${var.name} --project=${var.project_id} --region=${var.region}"
 }
 
+output "config_ownership" {
+  description = "Who owns the config objects; tells the make targets whether a fault in config/ stops a plan"
+  value       = var.config_ownership
+}
+
 output "config_uri" {
   description = "Where the job reads its configuration"
   value       = local.environment.CONFIG_URI

@@ -1,4 +1,4 @@
-# A bucket of its own: a lease is overwritten every few seconds, and versions or soft delete would keep every renewal.
+# A bucket of its own: a run overwrites its lease every few seconds, and versions or soft delete would keep every renewal.
 resource "google_storage_bucket" "runs" {
   #checkov:skip=CKV_GCP_62:Who read or wrote an object the audit logs tell, where they are on; usage logs need a third bucket.
   #checkov:skip=CKV_GCP_78:A lease is overwritten every 15 seconds; versions would keep every renewal.
@@ -32,7 +32,7 @@ resource "google_storage_bucket" "runs" {
   depends_on = [google_project_service.main]
 }
 
-# objectUser and not objectCreator: to overwrite an object takes the right to delete it.
+# objectUser, not objectCreator: overwriting an object needs the right to delete it.
 resource "google_storage_bucket_iam_member" "runs_job" {
   bucket = google_storage_bucket.runs.name
   role   = "roles/storage.objectUser"

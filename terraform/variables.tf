@@ -1,5 +1,5 @@
 variable "alerts" {
-  description = "Tells `notification_channels` (their full names) when a run failed, could not be started, or has not succeeded by `success_by` (HH:MM in the schedule's time zone, on the days of the run)."
+  description = "Whom to tell (`notification_channels`, by their full names) when a run fails, cannot be started, or has not succeeded by `success_by` (HH:MM in the schedule's time zone, on the days of the run)."
   type = object({
     notification_channels = list(string)
     success_by            = string
@@ -30,14 +30,14 @@ variable "alerts" {
 }
 
 variable "bootstrap" {
-  description = "Makes everything but the job and its schedule: for the very first apply, when there is no image yet."
+  description = "Makes everything but the job and its schedule: for the very first apply, when there is no image yet (`make apply BOOTSTRAP=1`)."
   type        = bool
   default     = false
   nullable    = false
 }
 
 variable "build" {
-  description = "Cloud Build triggers: the connected `repository` (projects/P/locations/R/connections/C/repositories/N, in this region), the `branch` whose pushes ship, and bucket and prefix of the Terraform state."
+  description = "The Cloud Build triggers: the connected `repository` (projects/P/locations/R/connections/C/repositories/N, in this region), the `branch` whose pushes are deployed, and the bucket and prefix of the Terraform state."
   type = object({
     branch       = optional(string, "main")
     repository   = string
@@ -61,7 +61,7 @@ variable "build" {
 }
 
 variable "config_ownership" {
-  description = "Who owns the config objects: `terraform`, where each apply writes those of terraform/config, or `operators`, where the first apply seeds them and people edit them in the bucket."
+  description = "Who owns the config objects. `terraform`: each apply writes those of terraform/config. `operators`: the first apply writes them, then people edit them in the bucket."
   type        = string
   default     = "terraform"
   nullable    = false
@@ -73,14 +73,14 @@ variable "config_ownership" {
 }
 
 variable "deletion_protection" {
-  description = "Keeps job and schedule from being destroyed: `false` in an apply of its own before a destroy."
+  description = "Protects job and schedule from being destroyed. Before a destroy, apply `false`."
   type        = bool
   default     = true
   nullable    = false
 }
 
 variable "engines" {
-  description = "The engines financial, trading, news and qa. `service` is a Cloud Run service (in `project` and `region`, by default this one's): its URL is looked up, and the job may call it. Where only `url` is given, nothing is looked up nor granted: see the output engine_grants. The rest is the job's own default where it is left out: `audience` of the tokens, `timeout_seconds` of one attempt, `concurrency`, `attempts`, and `batch_size` (tickers a call, financial and trading only)."
+  description = "The engines financial, trading, news and qa. `service` is the name of a Cloud Run service (in `project` and `region`, by default this root's): Terraform looks up its URL and lets the job call it. With `url` alone, Terraform neither looks up nor grants anything: the output engine_grants has the commands for it. What is left out is the job's own default: `audience` of the tokens, `timeout_seconds` of one attempt, `concurrency`, `attempts`, and `batch_size` (tickers per call, financial and trading only)."
   type = map(object({
     attempts        = optional(number)
     audience        = optional(string)
@@ -147,7 +147,7 @@ variable "engines" {
 }
 
 variable "force_destroy" {
-  description = "Lets a destroy take the buckets and all that is in them; else they stay."
+  description = "Whether a destroy also deletes the buckets and everything in them. Otherwise they stay."
   type        = bool
   default     = false
   nullable    = false
@@ -177,7 +177,7 @@ variable "image" {
 }
 
 variable "job" {
-  description = "What an execution gets: `cpu`, `memory_mib`, `task_timeout_seconds` for one attempt, `max_retries` (a retry goes on where the attempt before it ended), and `deadline_seconds`, after which it starts no call (by default 60 before the timeout)."
+  description = "What an execution gets: `cpu`, `memory_mib`, `task_timeout_seconds` for one attempt, `max_retries` (a retry continues the run), and `deadline_seconds`, after which the run starts no call (by default 60 seconds before the timeout)."
   type = object({
     cpu                  = optional(number, 1)
     deadline_seconds     = optional(number)
@@ -230,7 +230,7 @@ variable "job" {
 }
 
 variable "labels" {
-  description = "Labels of everything that can have some."
+  description = "Labels of everything that can have labels."
   type        = map(string)
   default     = {}
   nullable    = false
@@ -242,7 +242,7 @@ variable "labels" {
 }
 
 variable "name" {
-  description = "The name of the job, and what the names of all else start with."
+  description = "The name of the job. The names of everything else start with it."
   type        = string
   default     = "batch-orchestrator"
   nullable    = false
@@ -254,7 +254,7 @@ variable "name" {
 }
 
 variable "network" {
-  description = "Sends the job's traffic through a VPC: `network` and `subnetwork` by name, network `tags`, and whether all of it (`egress = \"ALL_TRAFFIC\"`) or only that to private addresses."
+  description = "Sends the job's traffic through a VPC: `network` and `subnetwork` by name, network `tags`, and whether all traffic (`egress = \"ALL_TRAFFIC\"`) or only that to private addresses."
   type = object({
     egress     = optional(string, "PRIVATE_RANGES_ONLY")
     network    = string
@@ -270,7 +270,7 @@ variable "network" {
 }
 
 variable "operators" {
-  description = "Who may start the job with overrides, read the records of its runs, and edit the config where it is theirs: members, usually one group."
+  description = "The members, usually one group, who may start the job with overrides, read the records of its runs, and edit the config if operators own it."
   type        = set(string)
   default     = []
   nullable    = false
@@ -293,7 +293,7 @@ variable "project_id" {
 }
 
 variable "region" {
-  description = "The region of job, schedule, buckets and images."
+  description = "The region of job, schedule, buckets and images, such as asia-east1."
   type        = string
   nullable    = false
 
@@ -304,7 +304,7 @@ variable "region" {
 }
 
 variable "runs_retention_days" {
-  description = "How long the records of runs are kept."
+  description = "How many days the records of runs are kept."
   type        = number
   default     = 90
   nullable    = false
@@ -316,7 +316,7 @@ variable "runs_retention_days" {
 }
 
 variable "schedule" {
-  description = "When the job starts: `cron` in `time_zone` (an IANA name), which is also the zone of the job's \"today\"; `paused`; and how the scheduler tries again where it could not start it: `attempt_deadline_seconds` and `retry`."
+  description = "When the job starts: `cron` in `time_zone` (an IANA name, also the zone of the job's \"today\"); whether it is `paused`; and how the scheduler tries again if it could not start the job: `attempt_deadline_seconds` and `retry`."
   type = object({
     attempt_deadline_seconds = optional(number, 180)
     cron                     = string

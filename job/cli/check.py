@@ -1,4 +1,4 @@
-"""cli.check."""
+"""The command `check`."""
 
 from collections.abc import Callable
 
@@ -12,10 +12,11 @@ from job.engines.http_connection import HttpConnection, tls_context
 from job.engines.id_tokens import IdTokens
 from job.execution.outcome import ExitCode
 from job.planning.prepare import prepare
+from job.text import counted
 
 
 async def check(settings: Settings, faults: list[Fault], say: Callable[[str], None]) -> ExitCode:
-    """Says what is in order and what is not, a line each."""
+    """Prints what is in order and what is not, a line each."""
     for notice in settings.notices:
         say(f"! {notice}")
     try:
@@ -27,7 +28,7 @@ async def check(settings: Settings, faults: list[Fault], say: Callable[[str], No
     for notice in prepared.notices:
         say(f"! {notice}")
     plan = prepared.plan
-    say(f"✓ config: {len(plan.targets)} targets, {plan.count('qa')} cards")
+    say(f"✓ config: {counted(len(plan.targets), 'target')}, {counted(plan.count('qa'), 'card')}")
     wrong: dict[str, str | None] = {}
     tls = tls_context()
     async with trio.open_nursery() as helpers:

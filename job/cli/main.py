@@ -3,6 +3,8 @@
 import argparse
 import logging
 import os
+import re
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -18,8 +20,10 @@ from job.config.environment import read_settings
 from job.config.fields import is_run_id
 from job.execution.outcome import ExitCode
 from job.identity import COMMIT, VERSION
-from job.reporting.stdout import say
+from job.reporting.stdout import say, say_error
 from job.text import quoted
+
+TRACEBACK_SECONDS = 1.0
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -27,7 +31,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return _command(arguments)
     except Exception:  # noqa: BLE001  the edge of the program: whatever gets here is a bug
-        traceback.print_exc()
+        # In a thread, for a second: nobody has to read standard error for the process to end.
+        printing = threading.Thread(target=say_error, args=[traceback.format_exc().rstrip()], daemon=True)
+        printing.start()
+        printing.join(TRACEBACK_SECONDS)
         return ExitCode.UNFORESEEN
 
 
@@ -40,9 +47,14 @@ def _command(arguments: Sequence[str]) -> ExitCode:
     command: Callable[[], ExitCode] = {
         "run": lambda: run_command(settings, faults, now, started, resume=False),
         "resume": lambda: run_command(
-            settings.model_copy(update={"run_id": options.run_id}), faults, now, started, resume=True
+            settings.model_copy(update={"run_id": options.run_id}),
+            faults,
+            now,
+            started,
+            resume=True,
+            new_config=options.new_config,
         ),
-        "plan": lambda: plan_command(settings, faults, as_json=options.json),
+        "plan": lambda: plan_command(settings, faults, options.place, as_json=options.json),
         "runs": lambda: runs_command(settings, faults),
         "report": lambda: report_command(settings, faults, options),
         "verify": lambda: verify_command(settings, faults, now),
@@ -61,7 +73,15 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("run", help="prepare the data, then generate every card (the default)")
     resume = commands.add_parser("resume", help="continue a run that has a record")
     resume.add_argument("run_id", type=_run_id)
-    plan = commands.add_parser("plan", help="print what a run would call, and call nothing")
+    resume.add_argument("--new-config", action="store_true", help="with the config as it is now, for what is missing")
+    plan = commands.add_parser("plan", help="print what a run would call, or every fault of its config; call nothing")
+    plan.add_argument(
+        "place",
+        nargs="?",
+        type=_place,
+        metavar="PLACE",
+        help="a directory or gs://BUCKET/PREFIX whose config objects to read; without it, those under CONFIG_URI",
+    )
     plan.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
     commands.add_parser("runs", help="list the latest recorded runs")
     report = commands.add_parser("report", help="show a recorded run, and what to do about what failed")
@@ -71,6 +91,13 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("verify", help="whether a run of today did all its work: exit code 0, else 1")
     commands.add_parser("check", help="validate the config and ask each engine whether it is healthy")
     return parser
+
+
+def _place(text: str) -> str:
+    # unlike Path.is_dir, os.path.isdir is false for a name that is too long
+    if not (re.match("gs://[^/]", text) or os.path.isdir(text)):  # noqa: PTH112
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is neither gs://BUCKET/PREFIX nor a directory")
+    return text
 
 
 def _run_id(text: str) -> str:

@@ -1,45 +1,79 @@
-"""cli.plan."""
+"""The `plan` command: what a run would call, or every fault of its configuration."""
 
 import json
-import sys
 from collections.abc import Sequence
 
 import trio
 
 from job.config.environment import Settings
-from job.config.faults import ConfigError, Fault
+from job.config.faults import Fault
+from job.config.objects import OBJECTS
 from job.engines.calls import METHOD, Call
-from job.engines.catalog import ENGINES
 from job.execution.outcome import ExitCode
 from job.planning.plan import Plan
-from job.planning.prepare import prepare
-from job.reporting.stdout import say, write_line
+from job.planning.prepare import make_plan, read_objects, unreadable
+from job.reporting.stdout import say, say_error, write_line
+from job.storage.store import StorageError, in_thread
+from job.storage.uri import open_store
+from job.text import counted
 
-FAULTS_SHOWN = 100
 
+def plan_command(settings: Settings, faults: list[Fault], place: str | None, *, as_json: bool) -> ExitCode:
+    """Prints what a run would call, or every fault on standard error. Calls no engine and needs no engine's URL.
 
-def plan_command(settings: Settings, faults: list[Fault], *, as_json: bool) -> ExitCode:
+    `place` is a directory or `gs://BUCKET/PREFIX` whose objects are read instead of those under CONFIG_URI; an object
+    there that the job would never read is a fault as well, since its name is probably mistyped.
+    """
     for notice in settings.notices:
-        print(notice, file=sys.stderr)
+        say_error(notice)
+    if place is not None:
+        faults = [fault for fault in faults if fault.where != "CONFIG_URI"]
+    uri = settings.config_uri if place is None else place
+    if not uri:
+        return _refuse(faults, ExitCode.USAGE)
     try:
-        prepared = trio.run(prepare, settings, faults)
-    except ConfigError as error:
-        for fault in error.faults[:FAULTS_SHOWN]:
-            print(fault, file=sys.stderr)
-        if len(error.faults) > FAULTS_SHOWN:
-            print(f"and {len(error.faults) - FAULTS_SHOWN} more", file=sys.stderr)
-        return ExitCode.USAGE
-    for notice in prepared.notices:
-        print(notice, file=sys.stderr)
-    plan = prepared.plan
-    for engine in plan.engines():
-        url = settings.engines[engine].url or ""
-        if as_json:
-            for call in plan.calls(engine):
-                write_line(json.dumps(_as_json(call, url), ensure_ascii=False).encode())
-        else:
-            _say_calls(plan, list(plan.calls(engine)))
+        objects, unknown = trio.run(_read, uri, place is not None)
+    except StorageError as error:
+        found = [*faults, unreadable(place or "CONFIG_URI", error)]
+        # 2 says that the config is faulty. A run whose CONFIG_URI cannot be read ends so; a place may be sound.
+        return _refuse(found, ExitCode.USAGE if faults or place is None else ExitCode.BUSY)
+    sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
+    plan, config_faults, notices = make_plan(objects, settings.run_date, sizes)
+    if found := [*faults, *config_faults, *unknown]:
+        return _refuse(found, ExitCode.USAGE)
+    for notice in notices:
+        say_error(notice)
+    if as_json:
+        _write_lines(plan, settings)
+    else:
+        _say_plan(plan)
     return ExitCode.DONE
+
+
+async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fault]]:
+    """The content of the config objects that exist, and a fault for each JSON object beside them if they are wanted."""
+    store = open_store(uri)
+    objects = await read_objects(store)
+    names = await in_thread(lambda: store.names("")) if with_unknown else []
+    unknown = [
+        Fault(name, "is no object that the job reads", "correct its name or remove it")
+        for name in names
+        if name.endswith(".json") and "/" not in name and name not in OBJECTS
+    ]
+    return {name: one.data for name, one in objects.items()}, unknown
+
+
+def _refuse(faults: Sequence[Fault], code: ExitCode) -> ExitCode:
+    for fault in faults:
+        say_error(fault)
+    return code
+
+
+def _write_lines(plan: Plan, settings: Settings) -> None:
+    for engine in plan.engines():
+        url = settings.engines[engine].url or ""  # without it a line has path and query alone
+        for call in plan.calls(engine):
+            write_line(json.dumps(_as_json(call, url), ensure_ascii=False).encode())
 
 
 def _as_json(call: Call, url: str) -> dict[str, object]:
@@ -49,13 +83,22 @@ def _as_json(call: Call, url: str) -> dict[str, object]:
     return line
 
 
+def _say_plan(plan: Plan) -> None:
+    date = f"Date {plan.date}" if plan.date else "Each engine uses its own current date (RUN_DATE is not set)"
+    say(f"{date}: {counted(len(plan.targets), 'target')}, {counted(plan.count('qa'), 'card')}")
+    for engine in plan.engines():
+        _say_calls(plan, list(plan.calls(engine)))
+
+
 def _say_calls(plan: Plan, calls: Sequence[Call]) -> None:
     engine = calls[0].engine
-    say(f"{engine}: {plan.count(engine)} {ENGINES[engine].unit}s, {len(calls)} call{'s' if len(calls) > 1 else ''}")
+    items = counted(plan.count(engine), "card" if engine == "qa" else "target")
+    say(f"{engine}: {items}, {counted(len(calls), 'call')}")
     if engine == "qa":
         for target in plan.targets:
             if target.card_types:
-                say(f"  {target.id} ({target.kind}): {', '.join(target.card_types)}")
+                of_its_own = f", date {target.date}" if target.date else ""
+                say(f"  {target.id} ({target.kind}{of_its_own}): {', '.join(target.card_types)}")
     else:
         for call in calls:
             say(f"  {', '.join(call.targets)}")

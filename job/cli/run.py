@@ -1,9 +1,7 @@
 """Commands that do a run: `run` and `resume`."""
 
 import os
-import sys
 from datetime import datetime
-from io import TextIOWrapper
 
 import trio
 
@@ -17,11 +15,11 @@ from job.reporting.stdout import STDOUT
 from job.reporting.terminal import TerminalReporter
 
 
-def run_command(settings: Settings, faults: list[Fault], now: datetime, started: float, *, resume: bool) -> ExitCode:
+def run_command(
+    settings: Settings, faults: list[Fault], now: datetime, started: float, *, resume: bool, new_config: bool = False
+) -> ExitCode:
     """Does a run, reported on the terminal if there is one, else as log lines."""
     identity = RunIdentity(settings.run_id or new_run_id(now))
     on_terminal = os.isatty(STDOUT)
-    if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a character must not stop the run
     reporter: Reporter = TerminalReporter(identity) if on_terminal else CloudLogReporter(identity, settings.project)
-    return trio.run(run, RunRequest(settings, faults, identity, now, started, resume), reporter)
+    return trio.run(run, RunRequest(settings, faults, identity, now, started, resume, new_config), reporter)

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import sys
 import tempfile
 import webbrowser
 from datetime import datetime
@@ -18,7 +17,7 @@ from job.page.render import render_page
 from job.records.format import RecordError
 from job.records.history import LATEST, latest, read_run, verify
 from job.reporting.cloud_log import CloudLogReporter
-from job.reporting.stdout import STDOUT, say
+from job.reporting.stdout import STDOUT, say, say_error, write_line
 from job.reporting.terminal import as_text
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
@@ -32,7 +31,7 @@ def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
     try:
         runs = trio.run(latest, store, LATEST)
     except StorageError as error:
-        print(f"RUNS_URI: {error}", file=sys.stderr)
+        say_error(f"RUNS_URI: {error}")
         return ExitCode.BUSY
     if not runs:
         say("no run is recorded")
@@ -50,13 +49,13 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
     try:
         recorded = trio.run(read_run, store, run_id)
     except RecordError as error:
-        print(f"RUNS_URI: {error}", file=sys.stderr)
+        say_error(f"RUNS_URI: {error}")
         return ExitCode.USAGE
     except StorageError as error:
-        print(f"RUNS_URI: {error}", file=sys.stderr)
+        say_error(f"RUNS_URI: {error}")
         return ExitCode.BUSY
     if recorded is None:
-        print(f"RUNS_URI: has no record of run {run_id}; `python -m job runs` lists what is there", file=sys.stderr)
+        say_error(f"RUNS_URI: has no record of run {run_id}; `python -m job runs` lists what is there")
         return ExitCode.USAGE
     path: Path | None = None
     if options.page is not None or options.open:
@@ -64,10 +63,10 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         try:
             path.write_bytes(render_page(recorded.report, recorded.timeline))
         except OSError as error:
-            print(f"{path}: {error.strerror or error}", file=sys.stderr)
+            say_error(f"{path}: {error.strerror or error}")
             return ExitCode.USAGE
     # Not printed by rich, which would end the process with 1 if the reader has left.
-    say(as_text(recorded, None if path is None else str(path)))
+    write_line(as_text(recorded, None if path is None else str(path)).encode())
     if options.open and path:
         webbrowser.open(path.absolute().as_uri())
     return ExitCode.DONE
@@ -96,5 +95,5 @@ def _records(settings: Settings, faults: list[Fault]) -> ObjectStore | None:
     if settings.runs_uri is None and not wrong:
         wrong = [Fault("RUNS_URI", "is not set", "set it to where runs are recorded")]
     for fault in wrong:
-        print(fault, file=sys.stderr)
+        say_error(fault)
     return None if wrong or settings.runs_uri is None else open_store(settings.runs_uri)

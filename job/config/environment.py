@@ -18,8 +18,8 @@ from job.config.fields import (
     ServiceAccount,
     TaskCount,
     TimeZone,
+    must_be_printable,
     origin_of,
-    printable,
     seconds,
     whole_number,
 )
@@ -50,7 +50,7 @@ class EngineSettings(BaseModel):
     batch_size: Annotated[int, whole_number(1, 1000)] = Field(default_factory=lambda earlier: _spec(earlier).batch_size)
     """Tickers a call. A variable only of the engines that take batches."""
 
-    _printable = field_validator("*", mode="before")(printable)
+    _printable = field_validator("*", mode="before")(must_be_printable)
 
 
 def _spec(earlier: dict[str, Any]) -> EngineSpec:
@@ -81,7 +81,7 @@ class Settings(BaseModel):
     notices: tuple[Message, ...]
     """Not a variable: what the user may not have meant."""
 
-    _printable = field_validator("*", mode="before")(printable)
+    _printable = field_validator("*", mode="before")(must_be_printable)
 
     @field_validator("run_date")
     @classmethod

@@ -17,7 +17,7 @@ from job.text import quoted
 # --- variables: text without blanks around it ---
 
 
-def printable(value: object) -> object:
+def must_be_printable(value: object) -> object:
     """Refuses text that cannot be printed, bytes that are not UTF-8 included: it would break the log's lines."""
     if isinstance(value, str) and not value.isprintable():
         raise invalid(f"{_without_secrets(value)} holds what cannot be printed", "correct it or unset it")

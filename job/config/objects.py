@@ -96,7 +96,7 @@ class _Reader:
                 except UnreadableError as error:
                     self.faults.append(error.fault)
             elif name in _NEEDED:
-                self.faults.append(Fault(name, "does not exist under CONFIG_URI", _NEEDED[name]))
+                self.faults.append(Fault(name, "does not exist", _NEEDED[name]))
 
     def tickers(self) -> tuple[str, ...] | None:
         tickers = self.read(TICKER_LIST, IDS, None)

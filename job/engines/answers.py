@@ -1,64 +1,125 @@
 """Answers: what they mean. A 2xx is not a success: the engines report most of their failures with one."""
 
+import json
+import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from pydantic_core import from_json
+from jiter import from_json
 
 from job.engines.calls import Call
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
 from job.messages import Message, message
-from job.text import NAMED, excerpt
+from job.text import EXCERPT_LIMIT, NAMED, excerpt
+
+LARGE_ANSWER = 64 * 1024
+"""Bytes from which on an answer is judged in a thread."""
+VALUES_LIMIT = 2**18
+"""Values in one answer: the largest real one, of a batch, has some 10,000.
+
+So many take 0.1 s, for which nothing else goes on: the parser holds the interpreter's lock, in a thread too.
+"""
 
 
-def judge(call: Call, response: Response) -> Failure | None:
-    """Whether the work of the call was done: `None` if all of it was."""
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an answer means: all of the work was done if there is no failure."""
+
+    failure: Failure | None = None
+    warning: Message | None = None
+    """What is odd about work that was done."""
+
+
+_DONE = Verdict()
+
+
+def judge(call: Call, response: Response, token: str) -> Verdict:
+    """Whether the work of the call was done. `token` is the one that was sent: no message quotes it."""
     if not 200 <= response.status <= 299:
-        return Failure(Cause.STATUS, _status_reason(response), response.status, response.retry_after)
+        reason = _status_reason(response, token)
+        return Verdict(Failure(Cause.STATUS, reason, response.status, response.retry_after))
     try:
-        answer = from_json(response.body, allow_inf_nan=True)
+        answer = parse(response.body, token)
+    except UnexpectedAnswerError as error:
+        reason = message("unexpected answer: {reason}", reason=error.reason)
+        return Verdict(Failure(Cause.UNREADABLE, reason, response.status))
     except ValueError:
-        shown = excerpt(response.body)
+        shown = excerpt(response.body, token)
         reason = message("no JSON: {answer}", answer=shown) if shown else message("an empty answer")
-        return Failure(Cause.UNREADABLE, reason, response.status)
-    return _JUDGES[call.engine](call, answer)
+        return Verdict(Failure(Cause.UNREADABLE, reason, response.status))
+    return _JUDGES[call.engine](call, answer, token)
 
 
-def _status_reason(response: Response) -> Message:
+class UnexpectedAnswerError(ValueError):
+    """The answer is JSON that no engine would write. Has the reason."""
+
+    def __init__(self, reason: Message) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
+def parse(body: bytes, token: str) -> object:
+    """The value that an answer holds; NaN and infinities are numbers, as Python's json writes them.
+
+    Raises `ValueError` for what is no JSON; `UnexpectedAnswerError` for too many values, and for a key that is twice in
+    one object: nobody knows which of the two counts.
+    """
+    if len(body) > VALUES_LIMIT and sum(map(body.count, (b",", b"[", b"{"))) > VALUES_LIMIT:
+        raise UnexpectedAnswerError(message("it holds more than {limit} values", limit=VALUES_LIMIT))
+    try:
+        return from_json(body, catch_duplicate_keys=True)
+    except ValueError as error:
+        twice = _TWICE.match(str(error))
+        if twice is None:
+            raise
+        key = excerpt(twice[1].encode(errors="replace"), token)
+        raise UnexpectedAnswerError(message("the key {key} is there twice", key=key)) from None
+
+
+_TWICE = re.compile(r'Detected duplicate key (".*") at line \d+ column \d+', re.DOTALL)
+
+
+def _status_reason(response: Response, token: str) -> Message:
     if 300 <= response.status <= 399:
         return message("HTTP {status}: a redirect, which is not followed", status=str(response.status))
-    shown = excerpt(response.body)
+    shown = excerpt(response.body, token)
     if not shown:
         return message("HTTP {status}", status=str(response.status))
     return message("HTTP {status}: {answer}", status=str(response.status), answer=shown)
 
 
-def _financial(_: Call, answer: object) -> Failure | None:
+def _financial(_: Call, answer: object, token: str) -> Verdict:
     if not isinstance(answer, dict):
-        return _misshapen(answer)
-    if answer.get("error") is not None or answer.get("status", "success") != "success":
-        return _denied(answer)
-    return None if isinstance(answer.get("message"), str) else _misshapen(answer)
+        return _misshapen(answer, token)
+    if _says_failed(answer):
+        return _denied(answer, token)
+    return _DONE if isinstance(answer.get("message"), str) else _misshapen(answer, token)
 
 
-def _trading(call: Call, answer: object) -> Failure | None:
+def _trading(call: Call, answer: object, token: str) -> Verdict:
     results = answer.get("results") if isinstance(answer, dict) else None
-    if not isinstance(results, dict):
-        return _denied(answer) if isinstance(answer, dict) and _says_failed(answer) else _misshapen(answer)
+    if not isinstance(answer, dict) or not isinstance(results, dict):
+        says_failed = isinstance(answer, dict) and _says_failed(answer)
+        return _denied(answer, token) if says_failed else _misshapen(answer, token)
     reasons: dict[str, Message] = {}
+    errors: dict[str, str] = {}
     for ticker in call.targets:
         result = results.get(ticker.upper(), results.get(ticker))
         if result is None:
             reasons[ticker] = message("not in the answer")
         elif not isinstance(result, dict) or result.get("status") != "success":
-            reasons[ticker] = _reason(result)
+            reasons[ticker] = _reason(result, token)
+        elif result.get("error"):
+            errors[ticker] = _said(result["error"], token)
+    verdict = Verdict(None, _has_error(_by_ticker(errors))) if errors else _done(answer, token)
     if not reasons:
-        return None
-    return Failure(Cause.DENIED, _by_ticker(reasons), 200, targets=tuple(reasons))
+        return verdict
+    return Verdict(Failure(Cause.DENIED, _by_ticker(reasons), 200, targets=tuple(reasons)), verdict.warning)
 
 
-def _by_ticker(reasons: Mapping[str, Message]) -> Message:
+def _by_ticker(reasons: Mapping[str, Message | str]) -> Message:
     """The reason of each ticker, of the first ten if there are more."""
     shown = [message("{ticker}: {reason}", ticker=ticker, reason=why) for ticker, why in list(reasons.items())[:NAMED]]
     told = shown[0]
@@ -69,21 +130,21 @@ def _by_ticker(reasons: Mapping[str, Message]) -> Message:
     return told
 
 
-def _news(_: Call, answer: object) -> Failure | None:
+def _news(_: Call, answer: object, token: str) -> Verdict:
     if not isinstance(answer, dict):
-        return _misshapen(answer)
+        return _misshapen(answer, token)
     if answer.get("status") in ("success", "skipped"):
-        return None
-    return _denied(answer) if "status" in answer or "error" in answer else _misshapen(answer)
+        return _done(answer, token)
+    return _denied(answer, token) if "status" in answer or "error" in answer else _misshapen(answer, token)
 
 
-def _qa(_: Call, answer: object) -> Failure | None:
-    if answer is None or isinstance(answer, dict):
-        return None if answer and answer.get("status") == "success" else _denied(answer)
-    return _misshapen(answer)
+def _qa(_: Call, answer: object, token: str) -> Verdict:
+    if isinstance(answer, dict):
+        return _done(answer, token) if answer.get("status") == "success" else _denied(answer, token)
+    return _denied(answer, token) if answer is None else _misshapen(answer, token)
 
 
-_JUDGES: Mapping[EngineName, Callable[[Call, object], Failure | None]] = {
+_JUDGES: Mapping[EngineName, Callable[[Call, object, str], Verdict]] = {
     "financial": _financial,
     "trading": _trading,
     "news": _news,
@@ -95,16 +156,25 @@ def _says_failed(answer: dict[str, object]) -> bool:
     return answer.get("error") is not None or answer.get("status", "success") != "success"
 
 
-def _denied(answer: object) -> Failure:
-    return Failure(Cause.DENIED, _reason(answer), 200)
+def _done(answer: dict[str, object], token: str) -> Verdict:
+    """The work is done, whatever the answer says besides: that is how the engines' own code means it."""
+    error = answer.get("error")
+    return Verdict(None, _has_error(_said(error, token))) if error else _DONE
 
 
-def _misshapen(answer: object) -> Failure:
-    what = "null" if answer is None else excerpt(repr(answer).encode())
-    return Failure(Cause.UNREADABLE, message("unexpected answer: {answer}", answer=what), 200)
+def _has_error(error: Message | str) -> Message:
+    return message("the answer says success, and has the error: {error}", error=error)
 
 
-def _reason(result: object) -> Message:
+def _denied(answer: object, token: str) -> Verdict:
+    return Verdict(Failure(Cause.DENIED, _reason(answer, token), 200))
+
+
+def _misshapen(answer: object, token: str) -> Verdict:
+    return Verdict(Failure(Cause.UNREADABLE, message("unexpected answer: {answer}", answer=_shown(answer, token)), 200))
+
+
+def _reason(result: object, token: str) -> Message:
     """The engine's own words, if it has some."""
     if result is None:
         return message("the answer is null")
@@ -112,8 +182,26 @@ def _reason(result: object) -> Message:
         status = result.get("status")
         for key in ("error", "message", "detail"):
             if isinstance(result.get(key), str) and result[key].strip():
-                said = excerpt(result[key].encode(errors="replace"))
+                said = _said(result[key], token)
                 if status is None:
                     return message("{answer}", answer=said)
-                return message("{status}: {answer}", status=excerpt(str(status).encode()), answer=said)
-    return message("says {answer}", answer=excerpt(repr(result).encode(errors="replace")))
+                return message("{status}: {answer}", status=_said(status, token), answer=said)
+    return message("says {answer}", answer=_shown(result, token))
+
+
+def _said(value: object, token: str) -> str:
+    """A text as it is; any other value as JSON."""
+    return excerpt(value.encode(errors="replace"), token) if isinstance(value, str) else _shown(value, token)
+
+
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
+
+
+def _shown(value: object, token: str) -> str:
+    """The beginning of a value as JSON: an answer may be a thousand times as large."""
+    text = ""
+    for part in _ENCODER.iterencode(value):
+        text += part
+        if len(text) > 10 * EXCERPT_LIMIT:
+            break
+    return excerpt(text.encode(errors="replace"), token)

@@ -1,5 +1,6 @@
 """The four engines as data: how targets become requests, with the paths and parameters of the engines' own code."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -46,6 +47,13 @@ class Call:
     def fingerprint(self) -> tuple[bytes, ...]:
         """What tells this request from any other of the run."""
         return (METHOD.encode(), self.engine.encode(), self.path.encode(), self.body or b"")
+
+    @property
+    def request(self) -> str:
+        """What was requested, in 16 digits: another if path or body differ. Empty for a batch: its tickers say all."""
+        if self.engine in BATCHES:
+            return ""
+        return hashlib.sha256(b"\0".join((self.path.encode(), self.body or b""))).hexdigest()[:16]
 
     @property
     def label(self) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from job.engines.catalog import EngineName
-from job.engines.transport import ANSWER_TOO_LARGE
+from job.engines.transport import ANSWER_TOO_LARGE, TOO_MANY_PIECES
 from job.messages import Message, message, template
 
 
@@ -13,6 +13,8 @@ class Cause(StrEnum):
 
     TRANSPORT = "transport"
     """No whole answer came: refused, reset, cut short, no such host, no TLS."""
+    PROCESS_LIMIT = "process_limit"
+    """Nothing was sent: this process has reached a limit of its own."""
     TIMEOUT = "timeout"
     IDENTITY = "identity"
     """No token was available, so nothing was sent."""
@@ -27,8 +29,9 @@ class Cause(StrEnum):
 
 
 _NO_ANSWER = {Cause.TRANSPORT, Cause.TIMEOUT}
-_TRANSIENT = {*_NO_ANSWER, Cause.IDENTITY, Cause.UNREADABLE, Cause.DENIED}
+_TRANSIENT = {*_NO_ANSWER, Cause.PROCESS_LIMIT, Cause.IDENTITY, Cause.UNREADABLE, Cause.DENIED}
 _TRANSIENT_STATUS = {500, 502, 503, 504}
+_OVERLOAD = {*_NO_ANSWER, Cause.PROCESS_LIMIT}
 _OVERLOAD_STATUS = {502, 503, 504}
 _OUTAGE = {*_NO_ANSWER, Cause.IDENTITY}
 _OUTAGE_STATUS = {401, 403, 429}
@@ -78,8 +81,8 @@ class Failure:
 
     @property
     def is_overload(self) -> bool:
-        """Whether the engine cannot cope with as many calls as it has."""
-        return self.status in _OVERLOAD_STATUS if self.cause is Cause.STATUS else self.cause in _NO_ANSWER
+        """Whether the engine, or this process, cannot cope with as many calls as there are."""
+        return self.status in _OVERLOAD_STATUS if self.cause is Cause.STATUS else self.cause in _OVERLOAD
 
     @property
     def is_outage(self) -> bool:
@@ -120,6 +123,10 @@ _BY_CAUSE = {
     Cause.TRANSPORT: template(
         "No whole answer came. Check that the service is up and that {variable}_URL is right, then resume the run."
     ),
+    Cause.PROCESS_LIMIT: template(
+        "The job may not open as many connections as it has calls. Raise its limit of open files (ulimit -n), or lower "
+        "{variable}_CONCURRENCY."
+    ),
     Cause.IDENTITY: template(
         "Could not get a token. Check the job's service account, and IMPERSONATE_SERVICE_ACCOUNT if it is set."
     ),
@@ -144,7 +151,8 @@ _SLOW_BATCH = template(
     "No answer in time. Look for what is slow in the engine's log, raise {variable}_TIMEOUT, or lower "
     "{variable}_BATCH_SIZE."
 )
-_TOO_LARGE = template("The answer is larger than any of the engine's. Check what answers at {variable}_URL.")
+_TOO_LARGE = template("No engine answers at such length. Check what answers at {variable}_URL.")
+_TOO_LARGE_IDS = {ANSWER_TOO_LARGE.id, TOO_MANY_PIECES.id}
 _REDIRECT = template("The address redirects, which is not followed. Set {variable}_URL to where it leads.")
 _OTHERWISE = template("Look into the {engine} engine's log by the trace.")
 
@@ -160,7 +168,7 @@ def _remedy(engine: EngineName, cause: str | None, status: int | None, reason: M
         return _BY_DENIAL[engine]
     if cause == Cause.TIMEOUT:
         return _SLOW_BATCH if batch > 1 else _SLOW
-    if cause == Cause.TRANSPORT and reason is not None and reason.id == ANSWER_TOO_LARGE.id:
+    if cause == Cause.TRANSPORT and reason is not None and reason.id in _TOO_LARGE_IDS:
         return _TOO_LARGE
     if cause == Cause.STATUS and status is not None:
         return _REDIRECT if 300 <= status <= 399 else _BY_STATUS.get(status, _OTHERWISE)

@@ -1,9 +1,9 @@
-"""engines.health."""
+"""Health: whether an engine is there and answers as one does."""
 
 import trio
-from pydantic_core import from_json
 
-from job.engines.transport import Connection, TokenError, TokenProvider, TransportError
+from job.engines.answers import parse
+from job.engines.transport import Connection, Response, TokenError, TokenProvider, TransportError
 from job.identity import USER_AGENT
 from job.text import excerpt
 
@@ -24,7 +24,7 @@ async def what_is_wrong(url: str, audience: str, connection: Connection, tokens:
         except TransportError as error:
             wrong = f"{url}: {error.reason}"
         else:
-            wrong = _unhealthy(reply.status, reply.body, url)
+            wrong = _unhealthy(reply, token, url)
     await connection.aclose()
     return wrong
 
@@ -36,17 +36,18 @@ _REMEDIES = {
 }
 
 
-def _unhealthy(status: int, body: bytes, url: str) -> str | None:
-    if status == 200:
+def _unhealthy(response: Response, token: str, url: str) -> str | None:
+    if response.status == 200:
         # Whatever answers at a wrong URL may do so with 200: a login page, another service.
-        return None if _says_ok(body) else f"{url}/health: not the answer of an engine: {excerpt(body)}"
-    remedy = _REMEDIES.get(status)
-    return f"{url}/health: HTTP {status}" + (f"; {remedy}" if remedy else f": {excerpt(body)}")
+        shown = excerpt(response.body, token)
+        return None if _says_ok(response.body, token) else f"{url}/health: not the answer of an engine: {shown}"
+    remedy = _REMEDIES.get(response.status)
+    return f"{url}/health: HTTP {response.status}" + (f"; {remedy}" if remedy else f": {excerpt(response.body, token)}")
 
 
-def _says_ok(body: bytes) -> bool:
+def _says_ok(body: bytes, token: str) -> bool:
     try:
-        answer = from_json(body)
+        answer = parse(body, token)
     except ValueError:
         return False
     return isinstance(answer, dict) and answer.get("status") == "ok"

@@ -4,25 +4,35 @@ There is no pool: httpx's is rescanned at every request and loses slots to reque
 So a worker holds the very connection that a pool would hold, which spares a third of the CPU of each call.
 """
 
+import errno
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import cast
 from urllib.parse import urlsplit
 
 import httpcore
 import httpx
 import trio
 
-from job.engines.transport import ANSWER_LIMIT, ANSWER_TOO_LARGE, Response, TransportError
+from job.engines.transport import (
+    ANSWER_LIMIT,
+    ANSWER_TOO_LARGE,
+    PIECES_LIMIT,
+    TOO_MANY_PIECES,
+    ProcessLimitError,
+    Response,
+    TransportError,
+)
 from job.messages import Message, message
 from job.text import excerpt
 
 CONNECT_SECONDS = 10.0
-
-
 IDLE_SECONDS = 5.0
 """A connection that was idle for longer is replaced: the other end may be about to close it."""
+PIECES_AT_ONCE = 200
+"""Pieces of an answer after which other tasks have their turn: one read may bring thousands, at 10 µs each."""
 
 
 def tls_context() -> ssl.SSLContext:
@@ -31,7 +41,7 @@ def tls_context() -> ssl.SSLContext:
 
 
 class HttpConnection:
-    """One HTTP/1.1 connection: opened at its first use, kept alive, replaced once an exchange on it was not finished.
+    """One HTTP/1.1 connection: opened at its first use, kept alive, replaced after anything but one whole answer.
 
     Follows no redirect, takes no proxy or credentials from the machine, repeats nothing. Its user bounds the time.
     """
@@ -44,17 +54,17 @@ class HttpConnection:
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
         """The answer to one request; all requests go to the origin of the first. Raises `TransportError`."""
         origin = self._origin = self._origin or Origin.of(url)
-        whole = False
+        reusable = False
         try:
             request = origin.request(method, url, headers, body)
             http = await self._usable(origin)
             response = await http.handle_async_request(request)
             reply = Response(response.status, await _content(response), _retry_after(response.headers))
-            whole = True
+            reusable = not _has_surplus(http, response)
         except (*_FOREIGN, UnicodeError, OSError) as error:
-            raise TransportError(_reason(error)) from error
+            raise _failure(error) from error
         finally:
-            if not whole:
+            if not reusable:
                 await self.aclose()
         return reply
 
@@ -68,7 +78,7 @@ class HttpConnection:
                 await http.aclose()
 
     async def _usable(self, origin: "Origin") -> httpcore.AsyncHTTPConnection:
-        """The connection at hand, or another where the engine has closed that one meanwhile."""
+        """The connection at hand, or another if the engine has closed that one, or sent something more over it."""
         if self._http is not None and (self._http.is_closed() or self._http.has_expired()):
             await self.aclose()
         if self._http is None:
@@ -107,24 +117,55 @@ class Origin:
         )
 
 
-async def _content(response: httpcore.Response) -> bytes:
-    chunks: list[bytes] = []
-    size = 0
+def _has_surplus(http: httpcore.AsyncHTTPConnection, response: httpcore.Response) -> bool:
+    """Whether more than the answer has been read: it would be taken for the beginning of the next answer.
+
+    What has not been read yet makes the socket readable, and the connection expired.
+    """
+    # httpcore shows the rest of what it has read nowhere else.
+    http11 = cast(httpcore.AsyncHTTP11Connection, http._connection)  # noqa: SLF001
+    rest, _ = http11._h11_state.trailing_data  # noqa: SLF001
+    return bool(rest) or _has_record(response.extensions["network_stream"].get_extra_info("ssl_object"))
+
+
+def _has_record(tls: ssl.SSLObject | None) -> bool:
+    """Whether TLS has read more than it has decrypted: it decrypts a record at a time."""
+    if tls is None:
+        return False
     try:
-        async for chunk in response.aiter_stream():
-            size += len(chunk)
-            if size <= ANSWER_LIMIT:
-                chunks.append(chunk)
+        tls.read(1)
+    except ssl.SSLWantReadError:
+        return False
+    except ssl.SSLError:
+        return True
+    return True
+
+
+async def _content(response: httpcore.Response) -> bytes:
+    content = bytearray()
+    pieces = 0
+    refusal: Message | None = None
+    try:
+        async for piece in response.aiter_stream():
+            pieces += 1
+            if len(content) + len(piece) > ANSWER_LIMIT:
+                refusal = ANSWER_TOO_LARGE
+            elif pieces > PIECES_LIMIT:
+                refusal = TOO_MANY_PIECES
             else:
+                content += piece
+            if refusal is not None:
                 # Then the next read fails. To leave the loop would leave the library's generators to the collector.
                 await response.aclose()
+            if pieces % PIECES_AT_ONCE == 0:
+                await trio.lowlevel.cancel_shielded_checkpoint()
     except httpcore.ReadError:
-        if size <= ANSWER_LIMIT:
+        if refusal is None:
             raise
     await response.aclose()
-    if size > ANSWER_LIMIT:
-        raise TransportError(ANSWER_TOO_LARGE)
-    return b"".join(chunks)
+    if refusal is not None:
+        raise TransportError(refusal)
+    return bytes(content)
 
 
 def _retry_after(headers: Sequence[tuple[bytes, bytes]]) -> float | None:
@@ -142,9 +183,17 @@ _FOREIGN = (
 )
 
 
-def _reason(error: Exception) -> Message:
-    """What happened, from the innermost cause that says it: httpx's own message is often empty."""
+def _failure(error: Exception) -> TransportError:
     causes = _causes(error)
+    for cause in causes:
+        if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+            said = cause.strerror or str(cause)
+            return ProcessLimitError(message("too many open files in this process: {error}", error=said))
+    return TransportError(_reason(error, causes))
+
+
+def _reason(error: Exception, causes: Sequence[BaseException]) -> Message:
+    """What happened, from the first cause that says it: httpx's own message is often empty."""
     for cause in causes:
         if isinstance(cause, socket.gaierror):
             return message("the host is not known ({error})", error=cause.strerror or str(cause))

@@ -12,11 +12,12 @@ import requests
 import trio
 from google.auth import default, impersonated_credentials
 from google.auth.credentials import Credentials
+from google.auth.exceptions import GoogleAuthError, MalformedError
 from google.auth.transport.requests import Request
 from google.oauth2.id_token import fetch_id_token_credentials
 
 from job.engines.transport import TokenError
-from job.messages import message
+from job.messages import Message, message
 from job.text import excerpt
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
@@ -40,7 +41,7 @@ class IdTokens:
         return token if token != rejected else None
 
     async def get(self, audience: str, rejected: str | None = None) -> str:
-        """A token for the audience; not `rejected`, unless the token server has no other. Raises `IdentityError`."""
+        """A token for the audience; not `rejected`, unless the token server has no other. Raises `TokenError`."""
         token = self.cached(audience, rejected)
         if token is not None:
             return token  # noqa: ASYNC910  whoever gets it awaits the engine right after it
@@ -77,7 +78,9 @@ class _Source:
     async def _renew(self, renewal: "_Renewal") -> None:  # noqa: ASYNC910  the renewal was awaited
         try:
             renewal.token = await trio.to_thread.run_sync(self._refresh, abandon_on_cancel=True)
-        except Exception as error:  # noqa: BLE001  google-auth meets odd answers with KeyError, TypeError and others
+        except _NotATokenError:
+            renewal.error = message("the token server's answer is not a token")
+        except Exception as error:  # noqa: BLE001  google-auth lets some of the errors of what it uses through
             renewal.error = excerpt(f"{type(error).__name__}: {error}".encode(errors="replace"))
         finally:
             self._renewal = None
@@ -92,10 +95,10 @@ class _Source:
             request = Request(session)
             if self._credentials is None:
                 self._credentials = self._make(request)
-            self._credentials.refresh(request)
+            _refresh(self._credentials, request)
         token = self._credentials.token
         if not isinstance(token, str) or not token:
-            raise ValueError("the token server gave none")
+            raise _NotATokenError
         return token
 
     def _make(self, request: Request) -> Credentials:
@@ -107,10 +110,31 @@ class _Source:
         return impersonated_credentials.IDTokenCredentials(target, self._audience, include_email=True)
 
 
+class _NotATokenError(Exception):
+    """The token server's answer is a success without a token."""
+
+
+def _refresh(credentials: Credentials, request: Request) -> None:
+    """Has google-auth fetch a token. What it says of an answer that it cannot read may quote it, a secret included."""
+    try:
+        credentials.refresh(request)
+    except Exception as error:
+        origin: BaseException | None = error
+        while isinstance(origin, GoogleAuthError) and not isinstance(origin, MalformedError):
+            origin = origin.__cause__
+        if isinstance(origin, _UNREADABLE) and not isinstance(origin, OSError):  # requests has a URL that is both
+            raise _NotATokenError from None
+        raise
+
+
+_UNREADABLE = (LookupError, TypeError, ValueError, OverflowError)
+"""What google-auth, or Python, raises for an answer that is not what was expected; `MalformedError` is among these."""
+
+
 @dataclass(slots=True)
 class _Renewal:
     """One renewal, and how it ended."""
 
     done: trio.Event = field(default_factory=trio.Event)
     token: str | None = None
-    error: str = "the renewal was given up"
+    error: Message | str = field(default_factory=lambda: message("the renewal was given up"))

@@ -9,6 +9,9 @@ from job.messages import Message, message
 ANSWER_LIMIT = 8 * 2**20
 """Bytes of one answer: the largest real one, of a batch, has some 100 KiB."""
 ANSWER_TOO_LARGE = message("the answer is larger than {limit} MiB", limit=ANSWER_LIMIT >> 20)
+PIECES_LIMIT = 100_000
+"""Pieces that an answer may come in. Each takes 10 µs, however few bytes it has."""
+TOO_MANY_PIECES = message("the answer comes in more than {limit} pieces", limit=PIECES_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,10 @@ class TransportError(Exception):
     def __init__(self, reason: Message) -> None:
         super().__init__(str(reason))
         self.reason = reason
+
+
+class ProcessLimitError(TransportError):
+    """This process has reached a limit of its own, so that nothing was sent."""
 
 
 class TokenError(Exception):

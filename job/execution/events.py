@@ -62,6 +62,8 @@ class CallFinished:
     """Attempts that were followed by another, and that no other result has counted: halves of a batch share some."""
     failed_attempts: tuple[FailedAttempt, ...] = ()
     """The attempts before the last, the latest few of them."""
+    warning: Message | None = None
+    """What is odd about an answer that is a success."""
 
     @property
     def summary(self) -> Message:

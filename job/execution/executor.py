@@ -2,24 +2,31 @@
 
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 
 import trio
 
 from job.config.environment import EngineSettings
-from job.engines.answers import judge
+from job.engines.answers import LARGE_ANSWER, Verdict, judge
 from job.engines.calls import BATCHES, METHOD, Call
 from job.engines.catalog import ENGINES
 from job.engines.failures import CUT_OFF, Cause, Failure
-from job.engines.transport import Connection, TokenError, TokenProvider, TransportError
+from job.engines.transport import (
+    Connection,
+    ProcessLimitError,
+    Response,
+    TokenError,
+    TokenProvider,
+    TransportError,
+)
 from job.execution.events import AttemptEnded, AttemptStarted, CallFinished, EventHandler, FailedAttempt
 from job.execution.limiter import ConcurrencyLimiter
 from job.execution.retry import RetryPolicy, RetryState
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import WorkQueue
 from job.identity import USER_AGENT, RunIdentity
-from job.messages import message
+from job.messages import Message, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +39,8 @@ class RunContext:
     shutdown: Shutdown
     emit: EventHandler
     jitter: Callable[[], float] = random.random
+    parsing: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(1))
+    """Of large answers, one at a time: the parser holds the interpreter's lock, so that all others wait for it."""
 
 
 FAILED_ATTEMPTS_KEPT = 10
@@ -59,6 +68,8 @@ class PendingCall:
     rejected: str | None = None
     """The token that the engine refused."""
     last: Failure | None = None
+    warning: Message | None = None
+    """As in `CallFinished`."""
     failed_attempts: tuple[FailedAttempt, ...] = ()
 
 
@@ -201,12 +212,22 @@ class Executor:
             except TokenError as error:
                 return Failure(Cause.IDENTITY, error.reason)  # noqa: ASYNC910  both phases were awaited
             except TransportError as error:
-                return Failure(Cause.TRANSPORT, error.reason)  # noqa: ASYNC910  both phases were awaited
+                cause = Cause.PROCESS_LIMIT if isinstance(error, ProcessLimitError) else Cause.TRANSPORT
+                return Failure(cause, error.reason)  # noqa: ASYNC910  both phases were awaited
             pending.status = response.status
             if response.status == 401:
                 pending.rejected = token
-            return judge(call, response)
+            verdict = await self._verdict(call, response, token)
+            pending.warning = verdict.warning
+            return verdict.failure
         return Failure(Cause.TIMEOUT, message("no answer within {seconds} s", seconds=timeout))
+
+    async def _verdict(self, call: Call, response: Response, token: str) -> Verdict:
+        if len(response.body) < LARGE_ANSWER:
+            return judge(call, response, token)  # noqa: ASYNC910  the answer was awaited
+        return await trio.to_thread.run_sync(
+            judge, call, response, token, abandon_on_cancel=True, limiter=self._context.parsing
+        )
 
     def _headers(self, pending: PendingCall, token: str) -> dict[str, str]:
         headers = {
@@ -269,6 +290,7 @@ class Executor:
             limit=self._limiter.limit,
             retries=pending.retries,
             failed_attempts=pending.failed_attempts,
+            warning=pending.warning if failure is None else None,
         )
         self._context.emit(finished)
         self._on_finished(finished)

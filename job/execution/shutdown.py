@@ -12,6 +12,9 @@ import trio
 
 GRACE_SECONDS = 5.0
 """For cards in flight: one that is cut off is paid for twice, and Cloud Run kills 10 s after SIGTERM."""
+OVER_SECONDS = 8.5
+"""After a signal, the record and the last line included; the process itself then takes a moment to end."""
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class ShutdownReason(IntEnum):
@@ -114,13 +117,41 @@ async def at_deadline(shutdown: Shutdown, seconds: float) -> None:
     shutdown.request(ShutdownReason.DEADLINE, GRACE_SECONDS)
 
 
-async def on_signals(shutdown: Shutdown, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-    """Requests the shutdown at the first SIGTERM or SIGINT; ends the process as it is at the second."""
-    with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as received:
+@dataclass(slots=True)
+class Ending:
+    """The end of the run, as signals and what still follows the outcome see it."""
+
+    outcome_stands: bool = False
+    """Whether it can change no more."""
+    over_by: float = float("inf")
+    """When all has to be over because of a signal, by trio's clock."""
+
+    def seconds(self, most: float) -> float:
+        """How long what follows the outcome may take: so many seconds at most, but always a moment."""
+        return max(0.1, min(most, self.over_by - trio.current_time()))
+
+
+async def on_signals(
+    shutdown: Shutdown, ending: Ending, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Handles SIGTERM and SIGINT: the first one stops the run in order, a second one ends the process as it stands.
+
+    Once the outcome stands, a signal changes nothing. That remains so when this task has ended: for the rest of the
+    process both signals do nothing.
+    """
+    missed: list[int] = []
+    for handled in SIGNALS:  # these handlers are what the receiver restores when it closes
+        signal.signal(handled, lambda number, _: missed.append(number))
+    with trio.open_signal_receiver(*SIGNALS) as received:
+        for number in missed:
+            signal.raise_signal(number)
         task_status.started()
         async for number in received:
+            if ending.outcome_stands:
+                continue
             if shutdown.reason in {ShutdownReason.SIGTERM, ShutdownReason.SIGINT}:
                 os._exit(128 + number)  # the default action would not end a process that is PID 1
+            ending.over_by = trio.current_time() + OVER_SECONDS
             if number == signal.SIGTERM:
                 shutdown.request(ShutdownReason.SIGTERM, GRACE_SECONDS)
             else:

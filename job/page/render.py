@@ -18,17 +18,11 @@ from job.page.time_scale import WIDTH, TimeScale, time_scale_of
 from job.records.report import UNFINISHED, RunReport
 from job.records.results import DONE
 from job.records.timeline import Timeline
-from job.text import counted, duration, shortened
+from job.text import counted, duration, printable, shortened
 
 
-def printable(value: object) -> str:
-    """A value as text. What cannot be printed is replaced, changes of direction included."""
-    if isinstance(value, Markup):
-        return value
-    text = str(value)
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+def _finalize(value: object) -> str:
+    return value if isinstance(value, Markup) else printable(value)
 
 
 def _number(value: int) -> str:
@@ -55,7 +49,7 @@ def _beginning(value: object, limit: int) -> str:
 TEMPLATES = Environment(
     loader=PackageLoader("job.page"),
     autoescape=True,
-    finalize=printable,
+    finalize=_finalize,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -95,6 +89,7 @@ def render_page(report: RunReport, timeline: Timeline) -> bytes:
         headline=headline(report),
         period=period(report),
         failures=failures,
+        warnings=timeline.warnings,
         failures_not_shown=failed - sum(group.items for group in failures),
         scale=scale,
         barrier=timeline.prepared if "qa" in lanes else None,

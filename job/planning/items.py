@@ -30,6 +30,10 @@ class EngineItems:
     def __len__(self) -> int:
         return self._states.count(_DONE)
 
+    def has(self, item: WorkItem) -> bool:
+        """Whether the plan has the item."""
+        return self._place(item) is not None
+
     @property
     def planned(self) -> int:
         """The number of all items."""

@@ -68,17 +68,25 @@ class Plan:
             if left:
                 yield BATCHES[engine](left)
 
+    def news_call(self, target: Target) -> Call:
+        """The call for the news of a target."""
+        return news(target.id, target.kind, target.key, target.date or self.date)
+
+    def card_call(self, target: Target, card_type: str) -> Call:
+        """The call for a card of a target."""
+        parameters = _parameters(llm_parameters(self.models, card_type), target.parameters)
+        return card(target.id, card_type, target.date or self.date, parameters)
+
     def _news(self, done: Container[WorkItem]) -> Iterator[Call]:
         for target in self.targets:
             if "news" in target.engines and (target.id, None) not in done:
-                yield news(target.id, target.kind, target.key, target.date or self.date)
+                yield self.news_call(target)
 
     def _cards(self, done: Container[WorkItem]) -> Iterator[Call]:
-        chosen = {name: llm_parameters(self.models, name) for target in self.targets for name in target.card_types}
         for target in self.targets:
-            for name in target.card_types:
-                if (target.id, name) not in done:
-                    yield card(target.id, name, target.date or self.date, _parameters(chosen[name], target.parameters))
+            for card_type in target.card_types:
+                if (target.id, card_type) not in done:
+                    yield self.card_call(target, card_type)
 
 
 def _parameters(model: tuple[tuple[str, str], ...], own: tuple[tuple[str, str], ...]) -> Iterable[tuple[str, str]]:

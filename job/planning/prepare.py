@@ -1,4 +1,4 @@
-"""From the environment to the plan: everything that is known before anything is called."""
+"""The preparation of a run: from environment and config objects to the plan, before any engine is called."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from job.engines.catalog import EngineName
 from job.messages import Message
 from job.planning.plan import Plan
 from job.planning.targets import resolve
-from job.storage.store import StorageError, StoredObject, read_many
+from job.storage.store import ObjectStore, StorageError, StoredObject, read_many
 from job.storage.uri import open_store
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A plan, what it was made of, and what its user should know of it."""
+    """A plan, the config objects that it was made from, and notices for the user."""
 
     plan: Plan
     objects: Mapping[str, StoredObject]
@@ -25,16 +25,26 @@ class Prepared:
 
 
 async def prepare(settings: Settings, faults: list[Fault]) -> Prepared:
-    """Reads the config once and makes the plan. Raises `ConfigError` with all faults, those of the settings first."""
+    """Reads each config object once and makes the plan. Raises `ConfigError` with all faults, the settings' first."""
     if not settings.config_uri:
         raise ConfigError(faults)
     try:
-        objects = await read_many(open_store(settings.config_uri), OBJECTS, SIZE_LIMIT + 1)
+        objects = await read_objects(open_store(settings.config_uri))
     except StorageError as error:
-        remedy = "see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here"
-        raise ConfigError([*faults, Fault("CONFIG_URI", str(error), remedy)]) from error
+        raise ConfigError([*faults, unreadable("CONFIG_URI", error)]) from error
     sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
     return prepare_from(objects, settings.run_date, sizes, settings, faults)
+
+
+async def read_objects(store: ObjectStore) -> dict[str, StoredObject]:
+    """The config objects that exist. Raises `StorageError`."""
+    return await read_many(store, OBJECTS, SIZE_LIMIT + 1)
+
+
+def unreadable(where: str, error: StorageError) -> Fault:
+    """The fault of a place, given by a variable or as an argument, whose objects could not be read."""
+    remedy = error.remedy or "see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here"
+    return Fault(where, error.what, remedy)
 
 
 def prepare_from(
@@ -44,7 +54,7 @@ def prepare_from(
     settings: Settings,
     faults: list[Fault],
 ) -> Prepared:
-    """Makes the plan from config objects that were read or recorded. Raises `ConfigError` as `prepare` does."""
+    """Makes the plan from config objects that were read or recorded. Raises `ConfigError`, as `prepare` does."""
     plan, config_faults, notices = make_plan({name: one.data for name, one in objects.items()}, date, batch_sizes)
     found = [*faults, *config_faults]
     known = {fault.where for fault in found}
@@ -59,7 +69,7 @@ def make_plan(
 ) -> tuple[Plan, list[Fault], list[Message]]:
     """The plan that config objects ask for, their faults and the notices. Pure.
 
-    `objects` holds the content of the objects that exist, by name. A plan with faults must not run.
+    `objects` maps the names of the objects that exist to their content. A plan with faults must not run.
     """
     config, config_faults, config_notices = read_config(objects)
     targets, target_faults, target_notices = resolve(config)
@@ -68,7 +78,7 @@ def make_plan(
 
 
 def missing_urls(plan: Plan, settings: Settings) -> list[Fault]:
-    """The engines that the plan uses and the settings do not know."""
+    """Returns a fault for each engine that the plan uses and that has no URL."""
     return [
         Fault(f"{engine.upper()}_ENGINE_URL", "is not set", f"set it to the {engine} engine's https URL")
         for engine in plan.engines()

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 FORMAT = 1
 """Of the whole record. A record of another format is refused, not guessed at."""
 INPUTS = "inputs.json"
+LATER_INPUTS = "inputs-"
+"""How the names of later configs begin; a number of six digits and `.json` follow."""
 RESULTS = "results/"
-BARRIER = "barrier.json"
+BARRIER = "barrier-"
+"""How the name of a barrier begins; the first 16 digits of its plan's digest and `.json` follow."""
 REPORT = "report.json"
 PAGE = "report.html"
 STARTED = "_started/"

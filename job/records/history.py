@@ -6,7 +6,7 @@ from datetime import datetime
 import trio
 
 from job.records.format import REPORT, STARTED, RecordError, name_of
-from job.records.record import find_inputs, read_results
+from job.records.record import find_inputs, find_latest_inputs, read_results
 from job.records.report import UNFINISHED, RunReport, build_report, read_report
 from job.records.timeline import Timeline
 from job.storage.store import ObjectStore, StorageError, in_thread
@@ -98,11 +98,11 @@ class RecordedRun:
 
 async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
     """The run, also one that has not closed; `None` if none is recorded. Raises `RecordError`, `StorageError`."""
-    inputs = await find_inputs(store, run_id)
+    inputs = await find_latest_inputs(store, run_id)
     if inputs is None:
         return None
     plan = inputs.plan()
-    timeline = Timeline(plan)
+    timeline = Timeline(plan, is_replanned=inputs.number > 0)
     await read_results(store, run_id, timeline)
     name = name_of(run_id, REPORT)
     stored = await in_thread(lambda: store.read(name))

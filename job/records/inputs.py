@@ -1,7 +1,10 @@
 """What a run was made of, as its record keeps it: enough to make the same plan again."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 
+import trio
 from pydantic import BaseModel, ConfigDict, PositiveInt
 
 from job.config.environment import Settings
@@ -11,9 +14,14 @@ from job.engines.calls import BATCHES
 from job.engines.catalog import EngineName
 from job.identity import VERSION
 from job.planning.plan import Plan
-from job.planning.prepare import Prepared, make_plan, prepare_from
+from job.planning.prepare import Prepared, make_plan, prepare_from, read_objects
 from job.records.format import FORMAT, RecordError, sealed, unsealed
-from job.storage.store import StoredObject
+from job.storage.store import StorageError, StoredObject
+from job.storage.uri import open_store
+from job.text import quoted
+
+COMPARE_SECONDS = 10.0
+"""For reading the config of a resumed run, to say whether it has changed."""
 
 
 class ConfigObject(BaseModel):
@@ -42,6 +50,10 @@ class RunInputs(BaseModel):
     config_uri: str
     objects: dict[str, ConfigObject]
     version: str
+    number: int = 0
+    """0 for the config that the run began with; later ones count from 1."""
+    execution: str | None = None
+    """The execution that brought a later config: its retries go on with it."""
 
     @classmethod
     def of(cls, settings: Settings, run_id: str, prepared: Prepared, now: datetime) -> "RunInputs":
@@ -54,36 +66,73 @@ class RunInputs(BaseModel):
             date=plan.date,
             batch_sizes=dict(plan.batch_sizes),
             config_uri=settings.config_uri,
-            objects={
-                name: ConfigObject(generation=stored.generation, content=stored.data.decode())
-                for name, stored in prepared.objects.items()
-            },
+            objects=_recorded(prepared.objects),
             version=VERSION,
         )
+
+    def with_config(self, prepared: Prepared, settings: Settings) -> "RunInputs":
+        """The inputs of this run with another config. Itself if its content is the same: generations do not count."""
+        later = self.model_copy(
+            update={
+                "batch_sizes": dict(prepared.plan.batch_sizes),
+                "objects": _recorded(prepared.objects),
+                "version": VERSION,
+                "number": self.number + 1,
+                "execution": settings.execution,
+            }
+        )
+        return self if (later.contents, later.batch_sizes) == (self.contents, self.batch_sizes) else later
+
+    @property
+    def contents(self) -> dict[str, bytes]:
+        """What each config object holds, by name."""
+        return {name: kept.content.encode() for name, kept in self.objects.items()}
 
     def prepare(self, settings: Settings, faults: list[Fault]) -> Prepared:
         """Makes the recorded plan again, whatever the config says now. Raises `ConfigError`."""
         objects = {
             name: StoredObject(kept.content.encode(), kept.generation, 0.0) for name, kept in self.objects.items()
         }
-        found = [*faults, *self._contradictions(settings)]
+        found = [*faults, *self.contradictions(settings)]
         return prepare_from(objects, self.date, self.batch_sizes, settings, found)
 
     def plan(self) -> Plan:
         """The recorded plan, for a report: nothing is called."""
-        contents = {name: kept.content.encode() for name, kept in self.objects.items()}
-        plan, _, _ = make_plan(contents, self.date, self.batch_sizes)
+        plan, _, _ = make_plan(self.contents, self.date, self.batch_sizes)
         return plan
 
-    def _contradictions(self, settings: Settings) -> list[Fault]:
-        """The variables that ask for another run than the recorded one."""
-        if not settings.run_date_is_explicit or settings.run_date == self.date:
-            return []
-        if self.date is None:
-            what = f"run {self.run_id} was started without RUN_DATE"
-        else:
+    def contradictions(self, settings: Settings, *, place: bool = False) -> list[Fault]:
+        """The variables that ask for another run than the recorded one; `place` asks for its `CONFIG_URI` as well."""
+        found = []
+        if settings.run_date_is_explicit and settings.run_date != self.date:
             what = f"{settings.run_date} is not the date of run {self.run_id}, which is {self.date}"
-        return [Fault("RUN_DATE", what, "unset it to resume that run, or start a run of another RUN_ID")]
+            if self.date is None:
+                what = f"run {self.run_id} was started without RUN_DATE"
+            found.append(Fault("RUN_DATE", what, "unset it to resume that run, or start a run of another RUN_ID"))
+        if place and settings.config_uri and settings.config_uri.rstrip("/") != self.config_uri.rstrip("/"):
+            what = f"{quoted(settings.config_uri)} is not where run {self.run_id} has its config from"
+            found.append(Fault("CONFIG_URI", what, f"set it to {self.config_uri}, or start a new run"))
+        return found
+
+    def is_brought_by(self, execution: str | None) -> bool:
+        """Whether this execution brought this config: then it is being retried, and goes on with it."""
+        return self.number > 0 and execution is not None and self.execution == execution
+
+
+async def has_changed(inputs: RunInputs) -> bool:
+    """Whether the config is another by now, told by its content. `False` if it cannot be read: that hinders nobody."""
+    contents: Mapping[str, bytes] | None = None
+    with trio.move_on_after(COMPARE_SECONDS), suppress(StorageError):
+        found = await read_objects(open_store(inputs.config_uri))
+        contents = {name: stored.data for name, stored in found.items()}
+    return contents is not None and contents != inputs.contents
+
+
+def _recorded(objects: Mapping[str, StoredObject]) -> dict[str, ConfigObject]:
+    return {
+        name: ConfigObject(generation=stored.generation, content=stored.data.decode())
+        for name, stored in objects.items()
+    }
 
 
 def pack(inputs: RunInputs) -> bytes:

@@ -108,7 +108,7 @@ class Lease:
             try:
                 with trio.move_on_at(self.trusted_until):
                     async with self._changing:
-                        self.stored = await in_thread(self._renewed)
+                        self.stored = await in_thread(self._renewed, urgent=True)
                     self.expiry = shutdown.no_start_after = renewed
                     pause = RENEW_SECONDS
                     on_outage(None)
@@ -136,7 +136,7 @@ class Lease:
         """Gives the lease back, unless another run has it. Raises `StorageError`; the lease grows stale then."""
         async with self._changing:
             with suppress(ConflictError):
-                await in_thread(lambda: self.store.delete(LEASE, self.stored.generation))
+                await in_thread(lambda: self.store.delete(LEASE, self.stored.generation), urgent=True)
 
 
 async def acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], None]) -> Lease:
@@ -153,7 +153,7 @@ async def acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], No
         is_stale = trio.current_time() >= stale_at
         expiry = Expiry.after(TRUSTED_SECONDS)
         try:
-            stored = await in_thread(partial(_claim, store, me, watched, is_stale=is_stale))
+            stored = await in_thread(partial(_claim, store, me, watched, is_stale=is_stale), urgent=True)
         except _UnprovenError as unproven:
             if watched is None:
                 watched, stale_at = unproven.there, trio.current_time() + LASTS_SECONDS

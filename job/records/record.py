@@ -16,6 +16,7 @@ from job.records.format import (
     BARRIER,
     FORMAT,
     INPUTS,
+    LATER_INPUTS,
     PAGE,
     REPORT,
     RESULTS,
@@ -39,22 +40,29 @@ class Record:
     """The record of one run, as one attempt at it reads and writes it."""
 
     def __init__(
-        self, store: ObjectStore, plan: Plan, run_id: str, owner: str, on_outage: Callable[[Message | None], None]
+        self,
+        store: ObjectStore,
+        plan: Plan,
+        inputs: RunInputs,
+        owner: str,
+        on_outage: Callable[[Message | None], None],
     ) -> None:
         """`owner` tells this process from others; `on_outage` gets why writing fails, and `None` once it works."""
         self._store = store
-        self._run_id = run_id
+        self._run_id = inputs.run_id
+        self._plan_digest = plan.digest()
         self._on_outage = on_outage
         self._crossed = False
         self._report: StoredObject | None = None
-        self.timeline = Timeline(plan)
+        self.timeline = Timeline(plan, is_replanned=inputs.number > 0)
         """The results of all attempts at the run."""
         self._epoch = time.time() - trio.current_time()  # once: a clock that is set must not reorder the results
-        self.journal = Journal(store, run_id, owner, on_outage)
+        self.journal = Journal(store, inputs.run_id, owner, on_outage)
 
     async def create(self, inputs: RunInputs) -> None:
-        """Makes the inputs durable. Raises `StorageError`, also if the run has a record already."""
-        await in_thread(lambda: self._store.create(self._name(INPUTS), pack(inputs)))
+        """Makes inputs durable, the run's first or later ones. Raises `StorageError`, also if there are others."""
+        name = INPUTS if inputs.number == 0 else f"{LATER_INPUTS}{inputs.number:06}.json"
+        await in_thread(lambda: self._store.create(self._name(name), pack(inputs)))
 
     async def announce(self, inputs: RunInputs) -> None:
         """Lists the run among the latest runs. Raises `StorageError`."""
@@ -64,13 +72,15 @@ class Record:
     async def load(self) -> None:
         """Reads what earlier attempts have done. Raises `StorageError`, and `RecordError` if that does not fit."""
         await read_results(self._store, self._run_id, self.timeline)
-        barrier = await in_thread(lambda: self._store.read(self._name(BARRIER)))
+        name = self._barrier_name()
+        barrier = await in_thread(lambda: self._store.read(name))
         self._report = await in_thread(lambda: self._store.read(self._name(REPORT)))
         if barrier is not None:
-            name = self._name(BARRIER)
-            owner = unsealed(name, barrier.data).get("run_id")
-            if owner != self._run_id:
-                raise RecordError(f"{name} belongs to run {owner}")
+            content = unsealed(name, barrier.data)
+            if content.get("run_id") != self._run_id:
+                raise RecordError(f"{name} belongs to run {content.get('run_id')}")
+            if content.get("plan") != self._plan_digest:
+                raise RecordError(f"{name} belongs to another plan")
             items = self.timeline.items
             if any(len(items[engine]) < items[engine].planned for engine in DATA_ENGINES):
                 raise RecordError(f"{self._name(RESULTS)} lacks data that was there when the barrier was crossed")
@@ -86,10 +96,10 @@ class Record:
     async def mark_barrier(self) -> None:
         """Makes every result so far, and then the crossing of the barrier, durable, however long that takes."""
         await self.journal.flush()
-        barrier = sealed({"format": FORMAT, "run_id": self._run_id})
+        barrier = sealed({"format": FORMAT, "run_id": self._run_id, "plan": self._plan_digest})
         while not self._crossed:
             try:
-                await in_thread(lambda: self._store.create(self._name(BARRIER), barrier))
+                await in_thread(lambda: self._store.create(self._barrier_name(), barrier))
             except StorageError as error:
                 self._on_outage(message("the crossing of the barrier is not written yet: {error}", error=str(error)))
                 await trio.sleep(RETRY_SECONDS)
@@ -147,15 +157,34 @@ class Record:
         else:
             self._store.replace(self._name(name), data, there.generation)
 
+    def _barrier_name(self) -> str:
+        """A barrier of its own for each plan: data of one plan opens no other's card phase."""
+        return self._name(f"{BARRIER}{self._plan_digest[:16]}.json")
+
     def _name(self, name: str) -> str:
         return name_of(self._run_id, name)
 
 
 async def find_inputs(store: ObjectStore, run_id: str) -> RunInputs | None:
-    """The inputs of a run that has a record. Raises `RecordError` and `StorageError`."""
+    """The inputs that a run began with; `None` if it has no record. Raises `RecordError` and `StorageError`."""
     name = name_of(run_id, INPUTS)
     stored = await in_thread(lambda: store.read(name))
     return None if stored is None else unpack(name, stored.data, run_id)
+
+
+async def find_latest_inputs(store: ObjectStore, run_id: str) -> RunInputs | None:
+    """The inputs that a run goes on with: those of its latest config. Raises `RecordError` and `StorageError`."""
+    later = await in_thread(lambda: store.names(name_of(run_id, LATER_INPUTS)))
+    if not later:
+        return await find_inputs(store, run_id)
+    name = later[-1]
+    stored = await in_thread(lambda: store.read(name))
+    if stored is None:
+        raise RecordError(f"{name} was removed while it was read")
+    inputs = unpack(name, stored.data, run_id)
+    if name != name_of(run_id, f"{LATER_INPUTS}{inputs.number:06}.json") or inputs.number != len(later):
+        raise RecordError(f"{name} is not the object that follows the one before it")
+    return inputs
 
 
 async def read_results(store: ObjectStore, run_id: str, timeline: Timeline) -> None:

@@ -106,6 +106,10 @@ class RunReport(Part):
     """Failed items that no listed call is for."""
     attempts: tuple[AttemptSummary, ...] = ()
     """The attempts that came to their ends, the latest last. A killed one leaves no report."""
+    left_plan: int = 0
+    """Items that earlier attempts did or tried under another config, and that this one does not ask for."""
+    outdated_cards: int = 0
+    """Generated cards whose model or parameters were those of another config."""
     config_uri: str
     config_generations: dict[str, str] = Field(default_factory=dict)
     """The generation of each config object that was used."""
@@ -157,6 +161,8 @@ def build_report(
         failures=tuple(FailedCall.of(call) for call in failures),
         failures_not_listed=sum(engine.failed for engine in engines.values()) - listed,
         attempts=tuple(attempts),
+        left_plan=timeline.left_plan,
+        outdated_cards=timeline.outdated_cards,
         config_uri=inputs.config_uri,
         config_generations={name: kept.generation for name, kept in sorted(inputs.objects.items())},
         trace_id=RunIdentity(inputs.run_id).trace_id,

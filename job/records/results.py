@@ -37,11 +37,15 @@ class CallResult(BaseModel):
     reason: str | None
     """The last answer, or why there was none, in English."""
     reason_message: Message | None = None
+    warning: Message | None = None
+    """What is odd about the answer, if it is done."""
     failed_attempts: tuple[tuple[float, float, str], ...]
     """When the attempts before the last began and ended, and their reasons: the latest few of them."""
     traceparent: str
     limit: int
     """The engine's concurrency limit when the call ended."""
+    request: str = ""
+    """What was requested, as `Call.request` tells it."""
 
     @classmethod
     def of(cls, event: CallFinished, epoch: float) -> "CallResult":
@@ -64,11 +68,13 @@ class CallResult(BaseModel):
             cause=failure.cause if failure else None,
             reason=str(failure.reason) if failure else None,
             reason_message=failure.reason if failure else None,
+            warning=event.warning,
             failed_attempts=tuple(
                 (stamp(one.started), stamp(one.ended), str(one.reason)) for one in event.failed_attempts
             ),
             traceparent=event.traceparent,
             limit=event.limit,
+            request=call.request,
         )
 
     def line(self) -> bytes:

@@ -132,15 +132,15 @@ def _origins_digest(settings: Settings, plan: Plan) -> str:
     return hashlib.sha256(json.dumps(origins, sort_keys=True).encode()).hexdigest()
 
 
-async def open_session(lease: Lease, plan: Plan, inputs: RunInputs, notify: Notify, *, fresh: bool) -> RecordSession:
-    """Creates the record of a fresh run, or reads the record of earlier attempts.
+async def open_session(lease: Lease, plan: Plan, inputs: RunInputs, notify: Notify, *, new: bool) -> RecordSession:
+    """Reads the record of a run, after it has created the inputs if they are `new`: of a new run, or of a new config.
 
     That may take longer than a lease lasts: renew it meanwhile. Gives the lease back if it raises: `StorageError`, or
     `RecordError` if the record cannot be used.
     """
-    record = Record(lease.store, plan, inputs.run_id, lease.holder.owner, StorageAlarm(notify))
+    record = Record(lease.store, plan, inputs, lease.holder.owner, StorageAlarm(notify))
     try:
-        if fresh:
+        if new:
             await record.create(inputs)
         await record.announce(inputs)
         await record.load()

@@ -5,10 +5,11 @@ from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from job.engines.calls import BATCHES
+from job.engines.calls import BATCHES, WorkItem
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.planning.items import items_of
 from job.planning.plan import Plan
+from job.planning.targets import Target
 from job.records.results import CUT_OFF, DONE, CallResult
 
 CALLS_KEPT = 300
@@ -17,6 +18,8 @@ RETRIED_KEPT = 200
 SLOWEST_KEPT = 20
 FAILURES_KEPT = 10_000
 """Failed calls that are kept whole: each may take a KB."""
+WARNINGS_KEPT = 1_000
+"""Calls with a warning that are kept whole."""
 
 
 @dataclass(slots=True)
@@ -85,20 +88,50 @@ class Lane:
 class Timeline:
     """The results of a run, over all attempts at it, in whatever order they are read."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, *, is_replanned: bool = False) -> None:
+        """`is_replanned` tells whether earlier attempts had another plan: then some results may not be of this one."""
+        self._plan = plan
+        self._targets = {target.id: target for target in plan.targets} if is_replanned else None
+        self.left_plan = 0
+        """Items of results that are not of this plan. No other number has them."""
+        self.outdated_cards = 0
+        """Cards that were made with other parameters than those of this plan. They stay made."""
         self.lanes: Mapping[EngineName, Lane] = {engine: Lane() for engine in ALL_ENGINES}
         self.items = items_of(plan)
         """Which items of the plan are done, and which failed and were not done by any attempt."""
+        self.warnings: list[CallResult] = []
+        """The first calls that were done, and whose answers are odd."""
         self._failed: list[CallResult] = []
 
     def add(self, call: CallResult) -> None:
-        """Adds a result. Raises `LookupError` if it is not of the plan."""
+        """Adds a result. Raises `LookupError` if it is not of the plan, and the run never had another."""
         items = self.items[call.engine]
+        if self._targets is not None:
+            left = [item for item in call.items if not self._is_planned(call, item, self._targets)]
+            self.left_plan += len(left)
+            if len(left) == len(call.targets):
+                return
+            if left:
+                kept = tuple(target for target in call.targets if (target, call.card_type) not in left)
+                call = call.model_copy(update={"targets": kept})
         for item in call.items:
             items.mark(item, done=call.done)
         self.lanes[call.engine].add(call)
         if not call.done and len(self._failed) < FAILURES_KEPT:
             self._failed.append(call)
+        if call.warning is not None and len(self.warnings) < WARNINGS_KEPT:
+            self.warnings.append(call)
+
+    def _is_planned(self, call: CallResult, item: WorkItem, targets: Mapping[str, Target]) -> bool:
+        """Whether the plan has the item; news count only if they were requested as the plan would."""
+        target = targets.get(item[0])
+        if target is None or not self.items[call.engine].has(item):
+            return False
+        if call.engine == "news":
+            return call.request == self._plan.news_call(target).request
+        if call.card_type is not None and call.done:
+            self.outdated_cards += call.request != self._plan.card_call(target, call.card_type).request
+        return True
 
     @property
     def failures(self) -> list[CallResult]:

@@ -1,5 +1,6 @@
-"""The log of a run that nobody watches: one JSON object a line on standard output, as Cloud Logging reads them."""
+"""The Cloud Logging reporter: one JSON object a line on standard output, for runs that nobody watches."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
@@ -12,7 +13,7 @@ from job.execution.outcome import ExitCode, Outcome
 from job.execution.progress import EngineProgress, RunProgress
 from job.identity import COMMIT, VERSION, RunIdentity
 from job.messages import Message
-from job.reporting.stdout import write_line
+from job.reporting.stdout import OutputQueue, write_line
 from job.text import shortened
 
 Severity = Literal["INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL"]
@@ -28,10 +29,16 @@ _ERROR = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.Report
 
 
 class CloudLogReporter:
-    """Writes what happens. A line that cannot be written (a closed pipe, a full disk) never stops the run."""
+    """Writes what happens. A line that cannot be written (a closed pipe, a full disk) never stops the run.
+
+    Nor does a reader that falls behind: while 8 MiB of lines wait for it, lines about single calls are dropped, and the
+    last line says how many.
+    """
 
     def __init__(self, run: RunIdentity, project: str | None) -> None:
         self._run = run
+        self._output = OutputQueue()
+        self._dropped = 0
         self._trace = f"projects/{project}/traces/{run.trace_id}" if project else run.trace_id
 
     def on_faults(self, faults: Iterable[Fault]) -> None:
@@ -60,7 +67,7 @@ class CloudLogReporter:
             self._on_finished(event)
         elif isinstance(event, AttemptEnded) and event.wait is not None and event.failure is not None:
             text = f"{event.call.label}: {event.failure.reason}; again in {event.wait:.1f} s"
-            self._write("WARNING", text, "call.retried", **_call(event), wait=round(event.wait, 3))
+            self._write_call("WARNING", text, "call.retried", **_call(event), wait=round(event.wait, 3))
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
         """Storage fails, or works again."""
@@ -68,14 +75,20 @@ class CloudLogReporter:
         self._write(severity, str(text), "storage.failed" if is_fault else "storage.recovered")
 
     def verified(self, known: str, *, done: bool) -> None:
-        """What is known of the runs of today."""
-        self._write("INFO" if done else "ERROR", known, "run.verified", done=done)
+        """What is known of the runs of today. Waits for its reader."""
+        write_line(self._line("INFO" if done else "ERROR", known, "run.verified", done=done))
 
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
         """The last line of the run."""
         severity: Severity = "INFO" if outcome.exit == 0 else "ERROR"
         fields = {**summary_of(outcome, progress), **error_report(outcome)}
+        if self._dropped:
+            fields["lines_dropped"] = self._dropped
         self._write(severity, str(outcome.sentence), "run.finished", **fields)
+
+    async def drain(self, seconds: float) -> None:
+        """Waits until all lines are written, for so many seconds at most."""
+        await self._output.drain(seconds)
 
     def _on_finished(self, event: CallFinished) -> None:
         failure, seconds = event.failure, event.ended - event.started
@@ -86,15 +99,29 @@ class CloudLogReporter:
             "status": event.status,
             "seconds": round(seconds, 4),
         }
+        if failure is None and event.warning is not None:
+            fields["warning"] = shortened(str(event.warning), TEXT_LIMIT)
+            text = f"{event.call.label}: done in {seconds:.2f} s; {event.warning}"
+            self._write("WARNING", text, "call.finished", **fields)
+            return
         if failure is None:
-            self._write("INFO", f"{event.call.label}: done in {seconds:.2f} s", "call.finished", **fields)
+            self._write_call("INFO", f"{event.call.label}: done in {seconds:.2f} s", "call.finished", **fields)
             return
         reason = str(failure.reason)
         fields |= {"cause": failure.cause, "reason": shortened(reason, TEXT_LIMIT)}
         severity: Severity = "WARNING" if failure.is_interruption else "ERROR"
-        self._write(severity, f"{event.call.label}: {reason}", "call.finished", **fields)
+        self._write_call(severity, f"{event.call.label}: {reason}", "call.finished", **fields)
+
+    def _write_call(self, severity: Severity, text: str, event: str, **fields: object) -> None:
+        if self._output.is_full:
+            self._dropped += 1
+        else:
+            self._write(severity, text, event, **fields)
 
     def _write(self, severity: Severity, text: str, event: str, **fields: object) -> None:
+        self._output.write(self._line(severity, text, event, **fields) + b"\n")
+
+    def _line(self, severity: Severity, text: str, event: str, **fields: object) -> bytes:
         line = {
             "severity": severity,
             "message": shortened(text, TEXT_LIMIT),
@@ -104,7 +131,10 @@ class CloudLogReporter:
             "logging.googleapis.com/trace": self._trace,
             **fields,
         }
-        write_line(to_json(line))
+        try:
+            return to_json(line)
+        except ValueError:  # a lone surrogate, such as in the name of a file
+            return json.dumps(line, ensure_ascii=False).encode(errors="replace")
 
 
 def summary_of(outcome: Outcome, progress: RunProgress | None) -> Mapping[str, object]:

@@ -1,6 +1,7 @@
-"""The terminal of a run that somebody watches: a bar for each engine, then one table. Also of a recorded run."""
+"""The terminal reporter: a bar for each engine of a run that somebody watches, then a table. Also for recorded runs."""
 
 from collections.abc import Iterable, Mapping
+from typing import IO
 
 from rich.console import Console
 from rich.live import Live
@@ -17,7 +18,8 @@ from job.identity import RunIdentity
 from job.messages import Message, message, plural
 from job.records.history import RecordedRun
 from job.records.report import UNFINISHED, RunReport
-from job.text import duration, listed, shortened
+from job.reporting.stdout import OutputQueue, queued_text
+from job.text import duration, listed, printable, shortened
 
 FAILURES_SHOWN = 50
 """Failures at the end; the rest is counted."""
@@ -25,12 +27,17 @@ REASON_LIMIT = 500
 
 
 class TerminalReporter:
-    """Draws the progress a few times a second, and prints what fails as it fails."""
+    """Draws the progress a few times a second, and prints what fails as it fails.
 
-    def __init__(self, run: RunIdentity, console: Console | None = None) -> None:
+    A terminal that takes nothing (Ctrl-S) never stops the run: it is not drawn on until it has caught up, and while
+    8 MiB wait for it, the failures of single calls are not printed but counted.
+    """
+
+    def __init__(self, run: RunIdentity) -> None:
         self._run = run
-        # `:100:` in an id or an answer is no emoji.
-        self._console = console or Console(highlight=False, emoji=False)
+        self._output = OutputQueue()
+        self._dropped = 0
+        self._console = _console(queued_text(self._output))
         self._live: Live | None = None
 
     def on_faults(self, faults: Iterable[Fault]) -> None:
@@ -55,24 +62,26 @@ class TerminalReporter:
                 run=self._run.id,
                 date=date,
             )
-        self._console.print(f"[bold]{escape(str(head))}[/]", soft_wrap=True)
-        # It never redirects standard output: nothing else is written there.
-        self._live = Live(
-            get_renderable=lambda: _bars(progress), console=self._console, refresh_per_second=8, redirect_stdout=False
-        )
+        self._console.print(f"[bold]{_shown(head)}[/]", soft_wrap=True)
+        self._live = _Bars(progress, self._console, self._output)
         self._live.start()
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
         """Storage fails, or works again."""
-        self._console.print(f"[{'red' if is_fault else 'green'}]{escape(str(text))}[/]", soft_wrap=True)
+        self._console.print(f"[{'red' if is_fault else 'green'}]{_shown(text)}[/]", soft_wrap=True)
 
     def on_barrier(self, _: RunProgress) -> None:
         """All data is ready; the cards follow."""
         self._console.print(str(message("all data is ready; generating cards")))
 
     def on_event(self, event: Event) -> None:
-        """Prints the calls that failed for good."""
+        """Prints the calls that failed for good, and those with a warning."""
+        if isinstance(event, CallFinished) and event.warning is not None:
+            self._print("[yellow]![/]", f"{event.call.label}: {event.warning}")
         if isinstance(event, CallFinished) and event.failure is not None:
+            if self._output.is_full:
+                self._dropped += 1
+                return
             mark = "[yellow]![/]" if event.failure.is_interruption else "[red]✗[/]"
             self._print(mark, f"{event.call.label}: {event.failure.reason}")
 
@@ -86,26 +95,53 @@ class TerminalReporter:
                 self._print("[red]✗[/]", failure.summary)
             if len(progress.failures) > FAILURES_SHOWN:
                 self._console.print(str(_more(len(progress.failures) - FAILURES_SHOWN)))
+        if self._dropped:
+            text = plural(
+                "1 failed call was not shown when it failed: the terminal had stopped",
+                "{count} failed calls were not shown when they failed: the terminal had stopped",
+                count=self._dropped,
+            )
+            self._print("[yellow]![/]", text)
         colour = "green" if outcome.exit == 0 else "red"
         self._console.print(_ending(str(outcome.sentence), int(outcome.exit), colour), soft_wrap=True)
 
+    async def drain(self, seconds: float) -> None:
+        """Waits until the terminal has taken everything, for so many seconds at most."""
+        await self._output.drain(seconds)
+
     def _print(self, mark: str, text: object) -> None:
-        self._console.print(f"{mark} {escape(str(text))}", soft_wrap=True)
+        self._console.print(f"{mark} {_shown(text)}", soft_wrap=True)
+
+
+class _Bars(Live):
+    """The bars. A terminal that is behind is not drawn on: it would show the past."""
+
+    def __init__(self, progress: RunProgress, console: Console, output: OutputQueue) -> None:
+        self._output = output
+        # It never redirects standard output: nothing else is written there.
+        super().__init__(
+            get_renderable=lambda: _bars(progress), console=console, refresh_per_second=8, redirect_stdout=False
+        )
+
+    def refresh(self) -> None:
+        # The last time, when they are stopped, they are drawn in any case.
+        if not (self.is_started and self._output.is_behind):
+            super().refresh()
 
 
 def as_text(recorded: RecordedRun, page: str | None) -> str:
     """A recorded run as its own terminal showed it, with what to do about each failure, and where its page is."""
-    console = Console(highlight=False, emoji=False)
+    console = _console()
     with console.capture() as captured:
         _print_run(recorded, console)
         if page is not None:
-            console.print(escape(str(message("its page is {path}", path=page))), soft_wrap=True)
+            console.print(_shown(message("its page is {path}", path=page)), soft_wrap=True)
     return captured.get().rstrip("\n")
 
 
 def _print_run(recorded: RecordedRun, console: Console) -> None:
     report = recorded.report
-    console.print(f"[bold]{escape(str(_head(report)))}[/]", soft_wrap=True)
+    console.print(f"[bold]{_shown(_head(report))}[/]", soft_wrap=True)
     if report.engines:
         console.print(_table(report.engines))
     calls = recorded.timeline.failures
@@ -119,11 +155,21 @@ def _print_run(recorded: RecordedRun, console: Console) -> None:
             reason=shortened(call.reason or "", REASON_LIMIT),
             remedy=call.remedy,
         )
-        console.print(f"[red]✗[/] {escape(str(line))}", soft_wrap=True)
+        console.print(f"[red]✗[/] {_shown(line)}", soft_wrap=True)
     if len(calls) > FAILURES_SHOWN:
         console.print(str(_more(len(calls) - FAILURES_SHOWN)))
     colour = "green" if report.outcome == "succeeded" else "yellow" if report.outcome == UNFINISHED else "red"
     console.print(_ending(report.sentence, report.exit_code, colour), soft_wrap=True)
+
+
+def _console(file: IO[str] | None = None) -> Console:
+    # `:100:` in an id or an answer is no emoji.
+    return Console(file=file, highlight=False, emoji=False)
+
+
+def _shown(text: object) -> str:
+    """Text from anywhere as it may be printed: neither the terminal nor rich finds anything in it to obey."""
+    return escape(printable(text))
 
 
 def _head(report: RunReport) -> Message:
@@ -137,7 +183,7 @@ def _head(report: RunReport) -> Message:
 
 
 def _ending(sentence: str, code: int | None, colour: str) -> str:
-    text = f"[{colour}]{escape(sentence)}[/]"
+    text = f"[{colour}]{_shown(sentence)}[/]"
     return text if code is None else f"{text} ({message('exit code {code}', code=code)})"
 
 

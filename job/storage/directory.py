@@ -1,37 +1,56 @@
-"""Objects as files of a directory, for laptops and tests."""
+"""A directory as an object store, for laptops and tests: each object is a file."""
 
 import fcntl
 import os
 import secrets
+import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from job.storage.store import ConflictError, StorageError, StoredObject
+from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredObject
+
+LOCK_SECONDS = 5.0
+"""How long a write waits for the directory's lock. Other runs hold it for milliseconds."""
+
+
+_LOCK_PAUSE = 0.01
+
 
 _PARTIAL = ".partial-"
 
 
 class DirectoryStore:
-    """Files under a directory. Writes are whole or not there, and on the disk when they return."""
+    """The files under a directory. A write is whole or does not happen, and is on the disk when it returns."""
 
     def __init__(self, path: str, *, make: bool) -> None:
         self._path = Path(path)
         self._make = make
 
     def read(self, name: str, limit: int | None = None) -> StoredObject | None:
-        """As `Store` promises."""
+        """See `ObjectStore`. Raises `StorageError` for anything that is there and is not a readable file."""
+        target = self._path / name
         with self._in_words(name):
             self._ensure()
             try:
-                with (self._path / name).open("rb") as file:
+                _check_file(target, target.stat())  # before it is opened: that alone makes some devices act
+            except FileNotFoundError:
+                if not target.is_symlink():
+                    return None
+                what = f"{target} is a link to {target.readlink()}, which does not exist"
+                raise StorageError(what, "correct the link or remove it") from None
+            try:
+                # Without O_NONBLOCK a FIFO that has just taken the file's place would be waited for, maybe forever.
+                with os.fdopen(os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
                     status = os.fstat(file.fileno())
+                    _check_file(target, status)
                     return StoredObject(file.read(-1 if limit is None else limit), _generation(status), status.st_mtime)
             except FileNotFoundError:
-                return None
+                raise ConflictError(f"{target} was removed while it was read", SAVED_FIRST) from None
 
     def create(self, name: str, data: bytes) -> StoredObject:
-        """As `Store` promises."""
+        """See `ObjectStore`."""
         target = self._path / name
         with self._in_words(name), self._written(target, data) as (partial, stored):
             try:
@@ -44,7 +63,7 @@ class DirectoryStore:
             return stored
 
     def replace(self, name: str, data: bytes, generation: str) -> StoredObject:
-        """As `Store` promises."""
+        """See `ObjectStore`."""
         target = self._path / name
         with self._in_words(name), self._written(target, data) as (partial, stored), self._locked():
             self._check(target, generation)
@@ -52,22 +71,19 @@ class DirectoryStore:
             return stored
 
     def delete(self, name: str, generation: str) -> None:
-        """As `Store` promises."""
+        """See `ObjectStore`."""
         target = self._path / name
         with self._in_words(name), self._locked():
             self._check(target, generation)
             target.unlink()
 
     def names(self, prefix: str) -> list[str]:
-        """As `Store` promises."""
+        """See `ObjectStore`."""
         with self._in_words(prefix):
             self._ensure()
-            if not self._make and not self._path.is_dir():
-                raise StorageError(f"{self._path} is not a directory")
-            start = self._path / prefix.rpartition("/")[0]
-            found = (path.relative_to(self._path).as_posix() for path in start.rglob("*") if path.is_file())
-            whole = (name for name in found if not name.rpartition("/")[2].startswith(_PARTIAL))
-            return sorted(name for name in whole if name.startswith(prefix))
+            found = _entries(self._path / prefix.rpartition("/")[0])
+            names = (path.relative_to(self._path).as_posix() for path in found)
+            return sorted(name for name in names if name.startswith(prefix))
 
     def _check(self, target: Path, generation: str) -> None:
         try:
@@ -85,7 +101,7 @@ class DirectoryStore:
 
     @contextmanager
     def _written(self, target: Path, data: bytes) -> Iterator[tuple[Path, StoredObject]]:
-        """The data in a file beside its target, from where they get there in one step, as what they are then."""
+        """Writes the data to a temporary file beside the target, from where it gets there in one step."""
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = target.with_name(f"{_PARTIAL}{secrets.token_hex(8)}")
         try:
@@ -100,10 +116,23 @@ class DirectoryStore:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """What checks a generation and then writes does so alone."""
-        with (self._path / ".lock").open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        """Makes the check of a generation and the write after it one step for all processes that use the directory."""
+        path = self._path / ".lock"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
+        try:
+            give_up = time.monotonic() + LOCK_SECONDS
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= give_up:
+                        what = f"{path} has been held by another process for {LOCK_SECONDS:g} s"
+                        raise StorageError(what, f"`fuser {path}` tells which; end it") from None
+                    time.sleep(_LOCK_PAUSE)
             yield
+        finally:
+            os.close(descriptor)  # and with it the lock
 
     @contextmanager
     def _in_words(self, name: str) -> Iterator[None]:
@@ -111,6 +140,29 @@ class DirectoryStore:
             yield
         except OSError as error:
             raise StorageError(f"{self._path / name}: {error.strerror or error}") from error
+
+
+_KINDS = {stat.S_IFDIR: "directory", stat.S_IFIFO: "FIFO", stat.S_IFSOCK: "socket"}
+
+
+def _check_file(path: Path, status: os.stat_result) -> None:
+    """Raises `StorageError` for what is not a regular file: reading it may never end."""
+    if not stat.S_ISREG(status.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "device")
+        raise StorageError(f"{path} is a {kind}, not a file", "replace it with a file or remove it")
+
+
+def _entries(start: Path) -> Iterator[Path]:
+    """Everything under a directory but directories and unfinished writes, whether or not it can be read."""
+
+    def on_error(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):  # the directory itself, or one that was removed just now
+            raise error
+
+    for folder, _, names in os.walk(start, onerror=on_error):
+        for name in names:
+            if not name.startswith(_PARTIAL):
+                yield Path(folder, name)
 
 
 def _generation(status: os.stat_result) -> str:

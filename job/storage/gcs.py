@@ -1,29 +1,44 @@
-"""Objects of a bucket. The one module that knows google-cloud-storage."""
+"""A bucket as an object store. The one module that knows google-cloud-storage."""
 
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
 
 import requests
 from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, PreconditionFailed, RetryError
 from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import Request
 from google.cloud import storage
-from google.cloud.storage.exceptions import InvalidResponse
+from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from job.storage.store import ConflictError, StorageError, StoredObject
+from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredObject
 from job.text import excerpt
 
-# It asks for the bucket's metadata at first use, for traces that nobody reads and with a right that the job lacks.
+# The library would ask for the bucket's metadata, for traces that nobody reads and with a permission the job lacks.
 os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
+
+T = TypeVar("T")
 
 
 REQUEST_SECONDS = 10.0
 
 
 RETRY_SECONDS = 20.0
-"""All tries of one request together."""
+"""For all tries of one request together."""
+
+
+ACCESS_SECONDS = 20.0
+"""For getting credentials, and for renewing their token."""
+
+
+READ_PAUSES = (0.1, 0.3, 1.0)
+"""Before an object is read again because what arrived cannot be used."""
 
 
 _RETRY = DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
@@ -32,100 +47,227 @@ _RETRY = DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
 _BOUNDED = {"timeout": REQUEST_SECONDS, "retry": _RETRY}
 
 
+_CONTENT_TYPES = {"json": "application/json", "jsonl": "application/x-ndjson", "html": "text/html; charset=utf-8"}
+
+
 class GcsStore:
     """The objects of a bucket under a prefix."""
 
     def __init__(self, name: str, prefix: str) -> None:
         self._name = name
         self._prefix = f"{prefix}/" if prefix else ""
-        self._opening = threading.Lock()
-        self._opened: storage.Bucket | None = None
+        self._client: storage.Client | None = None
+        self._access: Future[storage.Client] | None = None
+        self._lock = threading.Lock()
 
     def read(self, name: str, limit: int | None = None) -> StoredObject | None:
-        """As `Store` promises."""
+        """See `ObjectStore`."""
         with self._in_words(name):
-            try:
-                blob = self._blob(name)
-                blob.reload(**_BOUNDED)
-                if blob.size is None or blob.generation is None or blob.updated is None:
-                    raise StorageError(f"{self._uri(name)}: the answer is not Cloud Storage's")
-                end = limit - 1 if limit is not None and blob.size > limit else None
-                data = blob.download_as_bytes(end=end, if_generation_match=blob.generation, **_BOUNDED)
-            except NotFound as error:
-                if "bucket does not exist" in str(error.message):
-                    raise
-                return None
-            return StoredObject(data, str(blob.generation), blob.updated.timestamp())
+            seen, failure = False, Exception()
+            for pause in (0.0, *READ_PAUSES):
+                time.sleep(pause)
+                try:
+                    found = self._found(name)
+                    if found is not None:
+                        seen = True
+                        return self._content(name, found, limit)
+                    if not seen:
+                        return None
+                except Exception as error:
+                    if not _is_odd(error):
+                        raise
+                    failure = error
+            raise failure
 
     def create(self, name: str, data: bytes) -> StoredObject:
-        """As `Store` promises."""
+        """See `ObjectStore`."""
         return self._write(name, data, 0)
 
     def replace(self, name: str, data: bytes, generation: str) -> StoredObject:
-        """As `Store` promises."""
+        """See `ObjectStore`."""
         return self._write(name, data, int(generation))
 
     def delete(self, name: str, generation: str) -> None:
-        """As `Store` promises."""
+        """See `ObjectStore`."""
         with self._in_words(name):
             try:
-                self._blob(name).delete(if_generation_match=int(generation), **_BOUNDED)
+                _asked_twice(lambda: self._blob(name).delete(if_generation_match=int(generation), **_BOUNDED))
             except NotFound:
-                return  # by an earlier try, whose answer was lost
+                return  # removed by an earlier try, whose answer was lost
             except PreconditionFailed as error:
                 raise ConflictError(f"{self._uri(name)} was changed by another") from error
 
     def names(self, prefix: str) -> list[str]:
-        """As `Store` promises."""
+        """See `ObjectStore`."""
         with self._in_words(prefix):
-            bucket = self._bucket()
-            found = bucket.list_blobs(prefix=f"{self._prefix}{prefix}", fields="items(name),nextPageToken", **_BOUNDED)
-            return sorted(blob.name.removeprefix(self._prefix) for blob in found)
+            return sorted(name.removeprefix(self._prefix) for name in _asked_twice(lambda: self._listed(prefix)))
+
+    def _found(self, name: str) -> storage.Blob | None:
+        """The object's metadata, if there is an object. Raises if they are not Cloud Storage's."""
+        blob = self._blob(name)
+        try:
+            blob.reload(**_BOUNDED)
+        except NotFound as error:
+            if "bucket does not exist" in str(error.message):
+                raise
+            return None
+        _stored(blob, b"")
+        return blob
+
+    def _content(self, name: str, found: storage.Blob, limit: int | None) -> StoredObject:
+        size = found.size if limit is None else min(found.size, limit)
+        end = None if size == found.size else size - 1
+        blob = self._blob(name)  # a new one: that with the metadata would ask whichever host they name
+        try:
+            data = blob.download_as_bytes(end=end, if_generation_match=found.generation, **_BOUNDED)
+        except (NotFound, PreconditionFailed) as error:
+            raise _ChangedError from error
+        if len(data) != size and not found.content_encoding:
+            raise ValueError("the content is not as long as the metadata say")
+        return _stored(found, data)
+
+    def _listed(self, prefix: str) -> list[str]:
+        fields = "kind,items(name),nextPageToken"
+        found: list[str] = []
+        for page in self._bucket().list_blobs(prefix=f"{self._prefix}{prefix}", fields=fields, **_BOUNDED).pages:
+            if page.raw_page["kind"] != "storage#objects":  # without items, any object of JSON looks like an empty page
+                raise ValueError(page.raw_page["kind"])
+            found += [blob.name for blob in page]
+        return found
 
     def _write(self, name: str, data: bytes, generation: int) -> StoredObject:
         with self._in_words(name):
             blob = self._blob(name)
+            content_type = _CONTENT_TYPES.get(name.rpartition(".")[2], "application/octet-stream")
             try:
-                content_type = _CONTENT_TYPES.get(name.rpartition(".")[2], "application/octet-stream")
                 blob.upload_from_string(data, content_type, if_generation_match=generation, **_BOUNDED)
+                return _stored(blob, data)
             except PreconditionFailed as error:
-                # The library repeats uploads: this may be the answer to a write of ours that had been done.
+                # The library repeats uploads: an earlier try may have written it, whose answer was lost.
                 there = self.read(name)
                 if there is None or there.data != data:
                     raise ConflictError(f"{self._uri(name)} was changed by another") from error
                 return there
-            return StoredObject(data, str(blob.generation), blob.updated.timestamp())
+            except Exception as error:
+                if not _is_odd(error):
+                    raise
+                there = self.read(name)
+                if there is None or there.generation == str(generation):
+                    raise  # it was not written
+                if there.data != data:
+                    raise ConflictError(f"{self._uri(name)} was changed by another") from error
+                return there
 
     def _blob(self, name: str) -> storage.Blob:
         return self._bucket().blob(f"{self._prefix}{name}")
 
     def _bucket(self) -> storage.Bucket:
-        with self._opening:
-            if self._opened is None:
-                self._opened = storage.Client(project=None).bucket(self._name)
-            return self._opened
+        """The bucket, with credentials that are good for minutes. All threads wait for the same attempt to get them."""
+        with self._lock:
+            if self._access is None or (self._access.done() and not _is_valid(self._access)):
+                self._access = _in_background(self._authorized)
+            access = self._access
+        try:
+            return access.result(ACCESS_SECONDS).bucket(self._name)
+        except TimeoutError:
+            what = f"gs://{self._name}: no credentials for Cloud Storage within {ACCESS_SECONDS:g} s"
+            raise StorageError(what, "see why the metadata server does not answer") from None
+
+    def _authorized(self) -> storage.Client:
+        """A client whose token is fresh. It may take minutes if the metadata server does not answer."""
+        try:
+            if self._client is None:
+                self._client = storage.Client(project=None)
+            credentials = self._client._credentials  # noqa: SLF001  there is no other way to those it finds itself
+            if not credentials.valid:
+                credentials.refresh(partial(Request(), timeout=REQUEST_SECONDS))
+        except Exception as error:
+            # google-auth meets odd answers with KeyError, TypeError and others.
+            raise StorageError(f"gs://{self._name}: no credentials for Cloud Storage: {_named(error)}") from error
+        return self._client
 
     def _uri(self, name: str) -> str:
         return f"gs://{self._name}/{self._prefix}{name}"
 
     @contextmanager
     def _in_words(self, name: str) -> Iterator[None]:
+        """Turns everything that the library raises into a `StorageError`."""
         try:
             yield
+        except StorageError:
+            raise
+        except _ChangedError as error:
+            what = f"{self._uri(name)} was changed or removed while it was read, {len(READ_PAUSES) + 1} times in a row"
+            raise ConflictError(what, SAVED_FIRST) from error
         except NotFound as error:
             raise StorageError(f"gs://{self._name}: there is no such bucket") from error
-        except (GoogleAPIError, GoogleAuthError, requests.RequestException, OSError, ValueError) as error:
+        except Exception as error:
             raise StorageError(f"{self._uri(name)}: {_words(error)}") from error
 
 
-_CONTENT_TYPES = {"json": "application/json", "jsonl": "application/x-ndjson", "html": "text/html; charset=utf-8"}
+class _ChangedError(Exception):
+    """The object of which the metadata were read is not there any more when its content is."""
+
+
+def _stored(blob: storage.Blob, data: bytes) -> StoredObject:
+    """The object as its metadata describe it. If they are not Cloud Storage's, this raises, or their properties do."""
+    if blob.size is None or blob.generation is None or blob.updated is None:
+        raise LookupError("the metadata lack size, generation or time")
+    return StoredObject(data, str(blob.generation), blob.updated.timestamp())
+
+
+def _asked_twice(request: Callable[[], T]) -> T:
+    """Makes a request again if its answer cannot be used: the next answer may be Cloud Storage's own."""
+    try:
+        return request()
+    except Exception as error:
+        if not _is_odd(error):
+            raise
+    return request()
+
+
+_FAILURES = (StorageError, GoogleAPIError, GoogleAuthError, InvalidResponse, OSError)
+"""What the library raises for a request that failed. Odd answers make it raise AttributeError, KeyError and others."""
+
+
+def _is_odd(error: Exception) -> bool:
+    """Whether an answer arrived that cannot be used, so that another one may be of use."""
+    return isinstance(error, requests.JSONDecodeError) or not isinstance(error, _FAILURES)
 
 
 def _words(error: BaseException) -> str:
-    if isinstance(error, RetryError) and error.cause is not None:
-        return f"{_words(error.cause)} (tried for {RETRY_SECONDS:.0f} s)"
-    if isinstance(error, InvalidResponse):
-        return f"HTTP {error.response.status_code}"
-    if isinstance(error, Forbidden):
-        return f"access is denied ({excerpt(str(error.message).encode(errors='replace'))})"
+    match error:
+        case RetryError(cause=BaseException() as cause):
+            return f"{_words(cause)} (tried for {RETRY_SECONDS:.0f} s)"
+        case InvalidResponse():
+            return f"HTTP {error.response.status_code}"
+        case Forbidden():
+            return f"access is denied ({excerpt(str(error.message).encode(errors='replace'))})"
+        case DataCorruption():
+            return "the download is damaged: its checksum does not match"
+        case Exception() if _is_odd(error):
+            return "the answer is not Cloud Storage's"
+        case _:
+            return _named(error)
+
+
+def _named(error: BaseException) -> str:
     return excerpt(f"{type(error).__name__}: {error}".encode(errors="replace"))
+
+
+def _in_background(function: Callable[[], T]) -> "Future[T]":
+    """Runs a function in a thread that nobody has to wait for, not even the interpreter when it ends."""
+    future: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(function())
+        except Exception as error:  # noqa: BLE001  those who wait raise it
+            future.set_exception(error)
+
+    threading.Thread(target=work, name="credentials", daemon=True).start()
+    return future
+
+
+def _is_valid(access: "Future[storage.Client]") -> bool:
+    return access.exception() is None and access.result()._credentials.valid  # noqa: SLF001

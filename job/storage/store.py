@@ -1,7 +1,8 @@
-"""What a place of objects promises, whatever keeps them. The config comes from one, the record goes to one."""
+"""The object store: what every store promises, and how async code uses it. Configs and records live in stores."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 import trio
@@ -10,86 +11,119 @@ T = TypeVar("T")
 
 
 THREADS = 8
-"""Of the calls that block; the storage library keeps 10 connections."""
+"""For requests that are not urgent. The Cloud Storage library keeps 10 connections."""
+
+
+ANSWER_SECONDS = 120.0
+"""The limit of any request. Most end much sooner, but not if an answer trickles or a disk hangs."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """An object as it was read."""
+    """An object as it was read or written."""
 
     data: bytes
     generation: str
     """Changes with every write."""
     updated: float
-    """Seconds since 1970 by the storage's own clock: to be compared with such times only."""
+    """Seconds since 1970 by the store's own clock: compare it with times of the same store only."""
 
 
 class StorageError(Exception):
-    """Storage did not do what it was asked for. Says why; the same may succeed later."""
+    """A store did not do what it was asked to do. The same request may succeed later."""
+
+    def __init__(self, what: str, remedy: str | None = None) -> None:
+        """`what` names the object or the place and says why; `remedy`, if any, says what its owner has to do."""
+        super().__init__(what if remedy is None else f"{what}; {remedy}")
+        self.what = what
+        self.remedy = remedy
 
 
 class ConflictError(StorageError):
-    """The object is not what the precondition takes it for: somebody else has written or removed it."""
+    """Somebody else has written or removed the object: it is not what the caller takes it for."""
+
+
+SAVED_FIRST = "try again once whoever changes it is done"
+"""The remedy for an object that is changed while it is read."""
 
 
 class ObjectStore(Protocol):
-    """A place of objects. Everything blocks, for a bounded time, and raises `StorageError`.
+    """A place for objects. Every method blocks, so call it through `in_thread`, and raises `StorageError`.
 
-    A write that was done although its answer was lost is taken for done: what is there is compared with what was sent.
+    A write counts as done even if its answer was lost or cannot be used, as long as the store then holds what was sent.
     """
 
     def read(self, name: str, limit: int | None = None) -> StoredObject | None:
-        """The object, `limit` bytes of it at the most; `None` where there is none."""
+        """Returns the object, or its first `limit` bytes; `None` if there is none.
+
+        `None` means that the object was not there from the start. Raises `ConflictError` if it is changed or removed
+        again and again while it is read.
+        """
         ...
 
     def create(self, name: str, data: bytes) -> StoredObject:
-        """Writes an object that does not exist. Raises `ConflictError` where it does, with other content."""
+        """Writes an object that does not exist. Raises `ConflictError` if it exists with other content."""
         ...
 
     def replace(self, name: str, data: bytes, generation: str) -> StoredObject:
-        """Writes anew an object that is of this generation. Raises `ConflictError` where it is not."""
+        """Overwrites an object of this generation. Raises `ConflictError` if it has another generation."""
         ...
 
     def delete(self, name: str, generation: str) -> None:
-        """Removes an object that is of this generation. Raises `ConflictError` where it is not."""
+        """Removes an object of this generation. Raises `ConflictError` if it has another generation."""
         ...
 
     def names(self, prefix: str) -> list[str]:
-        """The names that begin so, sorted."""
+        """Returns all names that start with `prefix`, sorted. Nothing is left out because it cannot be read."""
         ...
 
 
-async def in_thread(function: Callable[[], T]) -> T:
-    """Does something that blocks in a thread of the storage's own number; a cancelled caller does not wait for it."""
-    return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=_threads())
+async def in_thread(function: Callable[[], T], *, urgent: bool = False) -> T:
+    """Runs a blocking request in a thread and returns what it returns. Raises `StorageError` if it takes too long.
+
+    An urgent one does not queue behind others: there is a thread for it. Only one urgent request runs at a time.
+    If a request takes too long or its caller is cancelled, nobody waits for its thread. Whether it takes effect later
+    cannot be known, which is why every write has a condition.
+    """
+    async with _limiter(urgent=urgent):
+        try:
+            with trio.fail_after(ANSWER_SECONDS):
+                return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
+        except trio.TooSlowError:
+            raise StorageError(f"storage did not answer within {ANSWER_SECONDS:g} s") from None
 
 
 async def read_many(store: ObjectStore, names: Sequence[str], limit: int | None = None) -> dict[str, StoredObject]:
-    """Those of the objects that exist, in the order of the names, read at the same time. Raises `StorageError`."""
+    """Reads objects concurrently; returns those that exist, in the order of `names`. Raises `StorageError`.
+
+    No more reads queue than there are threads, so that any other request waits for one turn only.
+    """
     found: dict[str, StoredObject | None] = dict.fromkeys(names)
     errors: list[StorageError] = []
+    rest = iter(found)
 
-    async def read(name: str) -> None:  # noqa: ASYNC910  the read was awaited
-        try:
-            found[name] = await in_thread(lambda: store.read(name, limit))
-        except StorageError as error:
-            errors.append(error)
+    async def read() -> None:  # noqa: ASYNC910  there are no more readers than names
+        for name in rest:
+            try:
+                found[name] = await in_thread(partial(store.read, name, limit))
+            except StorageError as error:
+                errors.append(error)
 
     async with trio.open_nursery() as nursery:
-        for name in found:
-            nursery.start_soon(read, name)
+        for _ in range(min(THREADS, len(found))):
+            nursery.start_soon(read)
     if errors:
         raise errors[0]
     return {name: stored for name, stored in found.items() if stored is not None}
 
 
-_limiter: trio.lowlevel.RunVar[trio.CapacityLimiter] = trio.lowlevel.RunVar("storage threads")
+_limiters: trio.lowlevel.RunVar[dict[bool, trio.CapacityLimiter]] = trio.lowlevel.RunVar("storage threads")
 
 
-def _threads() -> trio.CapacityLimiter:
+def _limiter(*, urgent: bool) -> trio.CapacityLimiter:
     try:
-        return _limiter.get()
+        limiters = _limiters.get()
     except LookupError:
-        limiter = trio.CapacityLimiter(THREADS)
-        _limiter.set(limiter)
-        return limiter
+        limiters = {True: trio.CapacityLimiter(1), False: trio.CapacityLimiter(THREADS)}
+        _limiters.set(limiters)
+    return limiters[urgent]

@@ -1,13 +1,13 @@
-"""Which store a URI names: the objects of a bucket under a prefix, or the files of a directory."""
+"""The storage URI: which object store it names."""
 
 from job.storage.directory import DirectoryStore
 from job.storage.store import ObjectStore, StorageError
 
 
 def open_store(uri: str, *, make: bool = False) -> ObjectStore:
-    """The store that a URI names: `gs://bucket/prefix`, or a directory, which `make` creates at its first use.
+    """Returns the store for `gs://BUCKET/PREFIX` or for a directory, which is created at its first use if `make`.
 
-    Asks nobody yet. Raises `StorageError` where it is neither.
+    Makes no request yet. Raises `StorageError` if the URI names neither.
     """
     if not uri.startswith("gs://"):
         if "://" in uri:

@@ -104,3 +104,32 @@ run "images_are_kept_where_they_are_deployed" {
     error_message = "The repository is another."
   }
 }
+
+run "the_config_of_this_root" {
+  command = plan
+
+  assert {
+    condition     = local.config_faults == []
+    error_message = "Terraform finds fault with the config that the job takes."
+  }
+}
+
+# The same file beside documents with one fault of each kind, and one that only begins with a byte order mark.
+run "a_faulty_config" {
+  command = plan
+
+  module {
+    source = "./tests/faulty"
+  }
+
+  assert {
+    condition = local.config_faults == [
+      "config/ticker_list.json is not JSON; correct it.",
+      "config/card_types.json does not exist; the job needs it.",
+      "config/card_target.json is no object that the job reads; correct its name or remove it.",
+    ]
+    error_message = "Other faults are found."
+  }
+
+  expect_failures = [check.config]
+}

@@ -1,4 +1,4 @@
-# Every grant, and no other of the same kind; that there is no other kind, tests/terraform tells.
+# Every grant, and no other of the same kind; tests/deploy/terraform/test_plans.py proves that there is no other kind.
 
 mock_provider "google" {
   source          = "./tests/mocks"
@@ -157,13 +157,15 @@ run "with_a_build" {
   assert {
     condition = (
       google_cloudbuild_trigger.build[0].substitutions == tomap({
-        _IMAGE        = "asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job"
-        _STATE_BUCKET = "my-project-terraform"
-        _STATE_PREFIX = "batch-orchestrator"
+        _CONFIG_OWNERSHIP = "terraform"
+        _IMAGE            = "asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job"
+        _STATE_BUCKET     = "my-project-terraform"
+        _STATE_PREFIX     = "batch-orchestrator"
       })
       && google_cloudbuild_trigger.review[0].substitutions == tomap({
-        _STATE_BUCKET = "my-project-terraform"
-        _STATE_PREFIX = "batch-orchestrator"
+        _CONFIG_OWNERSHIP = "terraform"
+        _STATE_BUCKET     = "my-project-terraform"
+        _STATE_PREFIX     = "batch-orchestrator"
       })
     )
     error_message = "A build is told something else."
@@ -187,5 +189,12 @@ run "with_a_build_where_operators_own_the_config" {
       == { build = "roles/storage.objectViewer", review = "roles/storage.objectViewer" }
     )
     error_message = "A build may write what is not its own."
+  }
+  assert {
+    condition = alltrue([
+      for trigger in [google_cloudbuild_trigger.build[0], google_cloudbuild_trigger.review[0]] :
+      trigger.substitutions._CONFIG_OWNERSHIP == "operators"
+    ]) && output.config_ownership == "operators"
+    error_message = "A build, or make, takes the config for Terraform's."
   }
 }

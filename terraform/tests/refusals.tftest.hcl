@@ -1,9 +1,19 @@
-# Every refusal: the sample with things wrong in it, one to a variable: each of them has to be found.
-# What one variable is held against is right where the other is wrong.
+# What the variables refuse. Each run breaks one thing in each of some variables, and every one of these has to be refused.
+# No variable is checked against another that is broken in the same run.
 
 mock_provider "google" {
   source          = "./tests/mocks"
   override_during = plan
+}
+
+variables {
+  engines = {
+    financial = { service = "financial-engine" }
+    trading   = { service = "trading-engine" }
+    news      = { service = "news-engine" }
+    qa        = { service = "qa-engine" }
+  }
+  schedule = { cron = "30 6 * * 1-5", time_zone = "Asia/Shanghai" }
 }
 
 run "refused_1" {
@@ -15,11 +25,7 @@ run "refused_1" {
     # config of nobody
     config_ownership = "nobody"
     # three engines
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-    }
+    engines = { for name, engine in var.engines : name => engine if name != "qa" }
     # no image
     image = null
     # a label with capitals
@@ -31,7 +37,7 @@ run "refused_1" {
     # records for no day
     runs_retention_days = 0
     # a cron with four fields
-    schedule = { cron = "30 6 * *", time_zone = "UTC" }
+    schedule = merge(var.schedule, { cron = "30 6 * *" })
   }
 
   expect_failures = [var.build, var.config_ownership, var.engines, var.image, var.labels, var.network, var.operators, var.runs_retention_days, var.schedule]
@@ -44,13 +50,7 @@ run "refused_2" {
     # a build of no branch
     build = { repository = "projects/p/locations/asia-east1/connections/c/repositories/r", state_bucket = "my-state", branch = "^main$" }
     # a fifth engine
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "https://q" }
-      other     = { url = "https://o" }
-    }
+    engines = merge(var.engines, { other = { url = "https://o" } })
     # a bootstrap with an image
     bootstrap = true
     # a label with spaces in its value
@@ -58,7 +58,7 @@ run "refused_2" {
     # an operator without its kind
     operators = ["me@example.com"]
     # a cron with six fields
-    schedule = { cron = "0 30 6 * * 1-5", time_zone = "UTC" }
+    schedule = merge(var.schedule, { cron = "0 30 6 * * 1-5" })
   }
 
   expect_failures = [var.build, var.engines, var.image, var.labels, var.operators, var.schedule]
@@ -71,16 +71,11 @@ run "refused_3" {
     # a build with its state at a url
     build = { repository = "projects/p/locations/asia-east1/connections/c/repositories/r", state_bucket = "gs://my-state" }
     # an engine nowhere
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { concurrency = 1 }
-    }
+    engines = merge(var.engines, { qa = { concurrency = 1 } })
     # an image by its tag
     image = "asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job:latest"
     # a cron with minute 60
-    schedule = { cron = "60 6 * * *", time_zone = "UTC" }
+    schedule = merge(var.schedule, { cron = "60 6 * * *" })
   }
 
   expect_failures = [var.build, var.engines, var.image, var.schedule]
@@ -91,16 +86,11 @@ run "refused_4" {
 
   variables {
     # an engine by its path
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { service = "projects/p/qa" }
-    }
+    engines = merge(var.engines, { qa = { service = "projects/p/qa" } })
     # an image with half a digest
     image = "asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job@sha256:0123"
     # a cron with hour 24
-    schedule = { cron = "0 24 * * *", time_zone = "UTC" }
+    schedule = merge(var.schedule, { cron = "0 24 * * *" })
   }
 
   expect_failures = [var.engines, var.image, var.schedule]
@@ -111,16 +101,11 @@ run "refused_5" {
 
   variables {
     # a project without a service
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "https://q", project = "other-project" }
-    }
+    engines = merge(var.engines, { qa = { url = "https://q", project = "other-project" } })
     # an image from elsewhere
     image = "asia-east1-docker.pkg.dev/my-project/other/job@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
     # a cron with day 0
-    schedule = { cron = "0 6 0 * *", time_zone = "UTC" }
+    schedule = merge(var.schedule, { cron = "0 6 0 * *" })
   }
 
   expect_failures = [var.engines, var.image, var.schedule]
@@ -131,14 +116,9 @@ run "refused_6" {
 
   variables {
     # a region without a service
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "https://q", region = "us-east1" }
-    }
+    engines = merge(var.engines, { qa = { url = "https://q", region = "us-east1" } })
     # a cron with month 13
-    schedule = { cron = "0 6 1 13 *", time_zone = "UTC" }
+    schedule = merge(var.schedule, { cron = "0 6 1 13 *" })
   }
 
   expect_failures = [var.engines, var.schedule]
@@ -149,14 +129,9 @@ run "refused_7" {
 
   variables {
     # an engine in the clear
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "http://qa.example.com" }
-    }
+    engines = merge(var.engines, { qa = { url = "http://qa.example.com" } })
     # a cron with weekday 8
-    schedule = { cron = "0 6 * * 8", time_zone = "UTC" }
+    schedule = merge(var.schedule, { cron = "0 6 * * 8" })
   }
 
   expect_failures = [var.engines, var.schedule]
@@ -167,14 +142,9 @@ run "refused_8" {
 
   variables {
     # an engine that only looks like loopback
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "http://127.0.0.1.example.com" }
-    }
+    engines = merge(var.engines, { qa = { url = "http://127.0.0.1.example.com" } })
     # a cron with words
-    schedule = { cron = "every 24 hours", time_zone = "UTC" }
+    schedule = merge(var.schedule, { cron = "every 24 hours" })
   }
 
   expect_failures = [var.engines, var.schedule]
@@ -185,14 +155,9 @@ run "refused_9" {
 
   variables {
     # an engine with a query
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "https://q/?a=1" }
-    }
+    engines = merge(var.engines, { qa = { url = "https://q/?a=1" } })
     # a cron with a step of 0
-    schedule = { cron = "*/0 6 * * *", time_zone = "UTC" }
+    schedule = merge(var.schedule, { cron = "*/0 6 * * *" })
   }
 
   expect_failures = [var.engines, var.schedule]
@@ -203,14 +168,9 @@ run "refused_10" {
 
   variables {
     # an engine with a fragment
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "https://q/#a" }
-    }
+    engines = merge(var.engines, { qa = { url = "https://q/#a" } })
     # a cron with an empty list
-    schedule = { cron = "1, 6 * * *", time_zone = "UTC" }
+    schedule = merge(var.schedule, { cron = "1, 6 * * *" })
   }
 
   expect_failures = [var.engines, var.schedule]
@@ -221,14 +181,9 @@ run "refused_11" {
 
   variables {
     # an engine with a password
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "https://me:secret@q" }
-    }
+    engines = merge(var.engines, { qa = { url = "https://me:secret@q" } })
     # a time zone of an offset
-    schedule = { cron = "30 6 * * *", time_zone = "+08:00" }
+    schedule = merge(var.schedule, { time_zone = "+08:00" })
   }
 
   expect_failures = [var.engines, var.schedule]
@@ -239,14 +194,9 @@ run "refused_12" {
 
   variables {
     # an engine of another scheme
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "ftp://q" }
-    }
+    engines = merge(var.engines, { qa = { url = "ftp://q" } })
     # a time zone of a space
-    schedule = { cron = "30 6 * * *", time_zone = "Asia Shanghai" }
+    schedule = merge(var.schedule, { time_zone = "Asia Shanghai" })
   }
 
   expect_failures = [var.engines, var.schedule]
@@ -257,14 +207,9 @@ run "refused_13" {
 
   variables {
     # a blank audience
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "https://q", audience = " " }
-    }
+    engines = merge(var.engines, { qa = { url = "https://q", audience = " " } })
     # a time zone of nothing
-    schedule = { cron = "30 6 * * *", time_zone = "" }
+    schedule = merge(var.schedule, { time_zone = "" })
   }
 
   expect_failures = [var.engines, var.schedule]
@@ -275,14 +220,9 @@ run "refused_14" {
 
   variables {
     # a timeout of more than an hour
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "https://q", timeout_seconds = 3601 }
-    }
+    engines = merge(var.engines, { qa = { url = "https://q", timeout_seconds = 3601 } })
     # an attempt deadline of 10 seconds
-    schedule = { cron = "30 6 * * *", time_zone = "UTC", attempt_deadline_seconds = 10 }
+    schedule = merge(var.schedule, { attempt_deadline_seconds = 10 })
   }
 
   expect_failures = [var.engines, var.schedule]
@@ -293,14 +233,9 @@ run "refused_15" {
 
   variables {
     # a timeout under a second
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "https://q", timeout_seconds = 0.5 }
-    }
+    engines = merge(var.engines, { qa = { url = "https://q", timeout_seconds = 0.5 } })
     # six retries
-    schedule = { cron = "30 6 * * *", time_zone = "UTC", retry = { count = 6 } }
+    schedule = merge(var.schedule, { retry = { count = 6 } })
   }
 
   expect_failures = [var.engines, var.schedule]
@@ -311,14 +246,9 @@ run "refused_16" {
 
   variables {
     # a concurrency of 0
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "https://q", concurrency = 0 }
-    }
+    engines = merge(var.engines, { qa = { url = "https://q", concurrency = 0 } })
     # backoffs the wrong way round
-    schedule = { cron = "30 6 * * *", time_zone = "UTC", retry = { min_backoff_seconds = 60, max_backoff_seconds = 30 } }
+    schedule = merge(var.schedule, { retry = { min_backoff_seconds = 60, max_backoff_seconds = 30 } })
   }
 
   expect_failures = [var.engines, var.schedule]
@@ -329,14 +259,9 @@ run "refused_17" {
 
   variables {
     # a concurrency of 1025
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "https://q", concurrency = 1025 }
-    }
+    engines = merge(var.engines, { qa = { url = "https://q", concurrency = 1025 } })
     # half a doubling
-    schedule = { cron = "30 6 * * *", time_zone = "UTC", retry = { max_doublings = 0.5 } }
+    schedule = merge(var.schedule, { retry = { max_doublings = 0.5 } })
   }
 
   expect_failures = [var.engines, var.schedule]
@@ -347,14 +272,9 @@ run "refused_18" {
 
   variables {
     # half an attempt
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "https://q", attempts = 1.5 }
-    }
+    engines = merge(var.engines, { qa = { url = "https://q", attempts = 1.5 } })
     # a negative duration
-    schedule = { cron = "30 6 * * *", time_zone = "UTC", retry = { max_duration_seconds = -1 } }
+    schedule = merge(var.schedule, { retry = { max_duration_seconds = -1 } })
   }
 
   expect_failures = [var.engines, var.schedule]
@@ -367,12 +287,7 @@ run "refused_19" {
     # alerts without a channel
     alerts = { notification_channels = [], success_by = "09:00" }
     # too many attempts
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "https://q", attempts = 21 }
-    }
+    engines = merge(var.engines, { qa = { url = "https://q", attempts = 21 } })
   }
 
   expect_failures = [var.alerts, var.engines]
@@ -385,12 +300,7 @@ run "refused_20" {
     # alerts to an address
     alerts = { notification_channels = ["me@example.com"], success_by = "09:00" }
     # batches of cards
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "https://q", batch_size = 5 }
-    }
+    engines = merge(var.engines, { qa = { url = "https://q", batch_size = 5 } })
   }
 
   expect_failures = [var.alerts, var.engines]
@@ -403,12 +313,7 @@ run "refused_21" {
     # alerts at no time of day
     alerts = { notification_channels = ["projects/p/notificationChannels/1"], success_by = "24:00" }
     # batches of 0
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t", batch_size = 0 }
-      news      = { url = "https://n" }
-      qa        = { url = "https://q" }
-    }
+    engines = merge(var.engines, { trading = { url = "https://t", batch_size = 0 } })
   }
 
   expect_failures = [var.alerts, var.engines]
@@ -421,12 +326,7 @@ run "refused_22" {
     # alerts before the run
     alerts = { notification_channels = ["projects/p/notificationChannels/1"], success_by = "06:30" }
     # batches of 1001
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t", batch_size = 1001 }
-      news      = { url = "https://n" }
-      qa        = { url = "https://q" }
-    }
+    engines = merge(var.engines, { trading = { url = "https://t", batch_size = 1001 } })
   }
 
   expect_failures = [var.alerts, var.engines]
@@ -584,12 +484,7 @@ run "refused_36" {
 
   variables {
     # a port that is none
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "https://q:port" }
-    }
+    engines = merge(var.engines, { qa = { url = "https://q:port" } })
   }
 
   expect_failures = [var.engines]
@@ -600,12 +495,7 @@ run "refused_37" {
 
   variables {
     # a host that is not ASCII
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "https://图.example" }
-    }
+    engines = merge(var.engines, { qa = { url = "https://图.example" } })
   }
 
   expect_failures = [var.engines]
@@ -616,12 +506,7 @@ run "refused_38" {
 
   variables {
     # a loopback address that is none
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "http://127.0.0.999" }
-    }
+    engines = merge(var.engines, { qa = { url = "http://127.0.0.999" } })
   }
 
   expect_failures = [var.engines]
@@ -632,28 +517,7 @@ run "refused_39" {
 
   variables {
     # dots for a path segment
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "https://q/v1/../v2" }
-    }
-  }
-
-  expect_failures = [var.engines]
-}
-
-run "refused_40" {
-  command = plan
-
-  variables {
-    # a query
-    engines = {
-      financial = { url = "https://f" }
-      trading   = { url = "https://t" }
-      news      = { url = "https://n" }
-      qa        = { url = "https://q/?a=b" }
-    }
+    engines = merge(var.engines, { qa = { url = "https://q/v1/../v2" } })
   }
 
   expect_failures = [var.engines]
@@ -687,5 +551,26 @@ run "the_least_memory_of_four_cpus" {
   assert {
     condition     = google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].resources[0].limits == tomap({ cpu = "4", memory = "2048Mi" })
     error_message = "The container gets something else."
+  }
+}
+
+run "engines_and_schedule_at_their_limits" {
+  command = plan
+
+  variables {
+    engines = merge(var.engines, {
+      trading = { url = "https://t", batch_size = 1000, concurrency = 1 }
+      qa      = { url = "https://q/v1", attempts = 1, audience = "a", concurrency = 1024, timeout_seconds = 3600 }
+    })
+    schedule = merge(var.schedule, { cron = "*/5 0,23 31 1-12 7", attempt_deadline_seconds = 1800, retry = { count = 5, max_doublings = 0 } })
+  }
+
+  assert {
+    condition     = local.environment.QA_ENGINE_TIMEOUT == "3600" && local.environment.TRADING_ENGINE_BATCH_SIZE == "1000"
+    error_message = "The job gets something else."
+  }
+  assert {
+    condition     = google_cloud_scheduler_job.main["run"].attempt_deadline == "1800s" && google_cloud_scheduler_job.main["run"].schedule == "*/5 0,23 31 1-12 7"
+    error_message = "The scheduler gets something else."
   }
 }

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
+from job.cli import main as main_module
 from job.cli.main import main
 from job.execution.outcome import ExitCode
+from job.execution.shutdown import SIGNALS
+from job.reporting import stdout
 
 NOTICE = "CONFIG_URL: is not a variable of the job, which ignores it; did you mean CONFIG_URI?"
 
@@ -16,6 +24,15 @@ NOTICE = "CONFIG_URL: is not a variable of the job, which ignores it; did you me
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CONFIG_URI", "RUN_ID", "CLOUD_RUN_EXECUTION", "CLOUD_RUN_TASK_COUNT", "RUN_DATE", "RUN_TIME_ZONE"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _signal_handlers() -> Iterator[None]:
+    """A run leaves its own handlers to the rest of its process; here they are those of the tests again."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("arguments", [[], ["run"], ["plan"], ["plan", "--json"], ["check"]])
@@ -64,3 +81,22 @@ def test_help_and_version(capfd: pytest.CaptureFixture[str]) -> None:
             main([argument])
         assert ended.value.code == 0
         assert expected in capfd.readouterr().out
+
+
+def test_a_traceback_that_nobody_reads_holds_up_the_process_for_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_down(_: object) -> ExitCode:
+        raise ZeroDivisionError("unforeseen")
+
+    monkeypatch.setattr(main_module, "_command", break_down)
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, b"x" * 4096)
+    os.set_blocking(writing, True)
+    monkeypatch.setattr(stdout, "STDERR", writing)
+    started = time.monotonic()
+    assert main([]) == ExitCode.UNFORESEEN
+    assert time.monotonic() - started < 5.0
+    os.close(reading)  # the thread that writes ends
+    os.close(writing)

@@ -111,6 +111,8 @@ async def test_each_command_needs_no_more_than_is_told(nursery: trio.Nursery) ->
         planned = await world.run_job(["plan"], env={**unset, "CONFIG_URI": world.config_uri})
         assert planned.exit_code == 0, planned.stderr
         assert (await world.run_job(env={"RUN_ID": "night", "RUNS_URI": world.runs_uri})).exit_code == 0
+        resumed = await world.run_job(["resume", "night"], env={"CONFIG_URI": None, "RUNS_URI": world.runs_uri})
+        assert resumed.exit_code == 0, resumed.stdout
         for arguments in (["runs"], ["report", "night"], ["verify"]):
             told = await world.run_job(arguments, env={**unset, "RUNS_URI": world.runs_uri})
             assert told.exit_code == 0, told.stderr

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.engines.answers import judge
+from job.engines.answers import VALUES_LIMIT, Verdict, _shown, judge
 from job.engines.calls import Call, card, financial, news, trading
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
@@ -23,9 +24,13 @@ CALLS = (FINANCIAL, TRADING, NEWS, QA)
 GOOD, BAD = {"status": "success"}, {"status": "failed", "message": "no data"}
 
 
-def judged(call: Call, answer: object, status: int = 200) -> Failure | None:
+def verdict(call: Call, answer: object, status: int = 200, token: str = "") -> Verdict:
     body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
-    return judge(call, Response(status, body))
+    return judge(call, Response(status, body), token)
+
+
+def judged(call: Call, answer: object, status: int = 200) -> Failure | None:
+    return verdict(call, answer, status).failure
 
 
 @pytest.mark.parametrize(
@@ -51,31 +56,31 @@ def test_successes(call: Call, answer: object) -> None:
     ("call", "answer", "cause", "text"),
     [
         (FINANCIAL, {}, Cause.UNREADABLE, "unexpected answer: {}"),
-        (FINANCIAL, {"message": 1}, Cause.UNREADABLE, "unexpected answer: {'message': 1}"),
+        (FINANCIAL, {"message": 1}, Cause.UNREADABLE, 'unexpected answer: {"message": 1}'),
         (FINANCIAL, {"message": "m", "status": "failed"}, Cause.DENIED, "failed: m"),
         (FINANCIAL, {"message": "m", "status": None}, Cause.DENIED, "m"),
         (FINANCIAL, {"message": "m", "error": "e"}, Cause.DENIED, "e"),
         (FINANCIAL, {"message": "m", "error": ""}, Cause.DENIED, "m"),
         (FINANCIAL, None, Cause.UNREADABLE, "unexpected answer: null"),
-        (FINANCIAL, [GOOD], Cause.UNREADABLE, "unexpected answer: [{'status': 'success'}]"),
-        (TRADING, {"message": "m"}, Cause.UNREADABLE, "unexpected answer: {'message': 'm'}"),
+        (FINANCIAL, [GOOD], Cause.UNREADABLE, 'unexpected answer: [{"status": "success"}]'),
+        (TRADING, {"message": "m"}, Cause.UNREADABLE, 'unexpected answer: {"message": "m"}'),
         (TRADING, {"status": "error", "message": "m"}, Cause.DENIED, "error: m"),
         (TRADING, {"results": {}}, Cause.DENIED, "AAPL: not in the answer; msft: not in the answer"),
         (TRADING, {"results": {"AAPL": GOOD, "MSFT": BAD}}, Cause.DENIED, "msft: failed: no data"),
-        (TRADING, {"results": {"AAPL": GOOD, "MSFT": "success"}}, Cause.DENIED, "msft: says 'success'"),
+        (TRADING, {"results": {"AAPL": GOOD, "MSFT": "success"}}, Cause.DENIED, 'msft: says "success"'),
         (TRADING, {"results": {"AAPL": GOOD, "MSFT": {"status": ["success"]}}}, Cause.DENIED, None),
         (NEWS, None, Cause.UNREADABLE, "unexpected answer: null"),
         (NEWS, {"status": "failed", "error": "e"}, Cause.DENIED, "failed: e"),
         (NEWS, {"status": "failed", "message": "m"}, Cause.DENIED, "failed: m"),
-        (NEWS, {"status": "SUCCESS"}, Cause.DENIED, "says {'status': 'SUCCESS'}"),
+        (NEWS, {"status": "SUCCESS"}, Cause.DENIED, 'says {"status": "SUCCESS"}'),
         (NEWS, {"error": "e"}, Cause.DENIED, "e"),
-        (NEWS, {"articles": 1}, Cause.UNREADABLE, "unexpected answer: {'articles': 1}"),
-        (QA, {"status": "skipped"}, Cause.DENIED, "says {'status': 'skipped'}"),
+        (NEWS, {"articles": 1}, Cause.UNREADABLE, 'unexpected answer: {"articles": 1}'),
+        (QA, {"status": "skipped"}, Cause.DENIED, 'says {"status": "skipped"}'),
         (QA, {"status": "error", "detail": "d"}, Cause.DENIED, "error: d"),
-        (QA, {"status": True}, Cause.DENIED, "says {'status': True}"),
+        (QA, {"status": True}, Cause.DENIED, 'says {"status": true}'),
         (QA, {}, Cause.DENIED, "says {}"),
         (QA, None, Cause.DENIED, "the answer is null"),
-        (QA, "success", Cause.UNREADABLE, "unexpected answer: 'success'"),
+        (QA, "success", Cause.UNREADABLE, 'unexpected answer: "success"'),
     ],
 )
 def test_failures_that_come_with_status_200(call: Call, answer: object, cause: Cause, text: str | None) -> None:
@@ -103,6 +108,114 @@ def test_what_is_no_json_is_a_failure_of_every_engine(call: Call, body: bytes, t
     failure = judged(call, body)
     assert failure is not None
     assert (failure.cause, str(failure.reason), failure.status) == (Cause.UNREADABLE, text, 200)
+
+
+WARNED = {"status": "success", "error": "quota exceeded"}
+
+
+@pytest.mark.parametrize(
+    ("call", "answer", "said"),
+    [
+        (QA, WARNED, "quota exceeded"),
+        (QA, GOOD | {"error": {"code": 429}}, '{"code": 429}'),
+        (NEWS, WARNED, "quota exceeded"),
+        (NEWS, WARNED | {"status": "skipped"}, "quota exceeded"),
+        (TRADING, {"results": {"AAPL": GOOD, "MSFT": GOOD}, "error": "late"}, "late"),
+        (TRADING, {"results": {"AAPL": GOOD, "MSFT": WARNED}, "error": "late"}, "msft: quota exceeded"),
+    ],
+)
+def test_a_success_with_an_error_is_one_with_a_warning(call: Call, answer: object, said: str) -> None:
+    found = verdict(call, answer)
+    assert found.failure is None
+    assert str(found.warning) == f"the answer says success, and has the error: {said}"
+
+
+@pytest.mark.parametrize("nothing", [None, "", [], {}, False, 0])
+def test_an_empty_error_is_nothing_to_warn_of(nothing: object) -> None:
+    for call, answer in ((QA, GOOD), (NEWS, GOOD), (TRADING, {"results": {"AAPL": GOOD, "MSFT": GOOD}})):
+        assert verdict(call, answer | {"error": nothing}) == Verdict()
+    assert verdict(TRADING, {"results": {"AAPL": GOOD | {"error": nothing}, "MSFT": GOOD}}) == Verdict()
+
+
+def test_tickers_that_are_done_are_warned_of_though_others_failed() -> None:
+    found = verdict(TRADING, {"results": {"AAPL": WARNED, "MSFT": BAD}})
+    assert found.failure is not None
+    assert found.failure.targets == ("msft",)
+    assert str(found.warning) == "the answer says success, and has the error: AAPL: quota exceeded"
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.engine)
+@pytest.mark.parametrize(
+    ("body", "key"),
+    [
+        (b'{"status": "failed", "message": "m", "results": {}, "status": "success"}', '"status"'),
+        (b'{"message": "m", "status": "success", "results": {"AAPL": {}, "AAPL": {"status": "success"}}}', '"AAPL"'),
+        (b'{"status": "success", "card": [{"a": 1, "\\u0061": 1}]}', '"a"'),
+        ('{"status": "success", "美联储\\n": 1, "美联储\\n": 1}'.encode(), '"美联储\\n"'),
+    ],
+)
+def test_a_key_that_is_there_twice_is_refused(call: Call, body: bytes, key: str) -> None:
+    failure = judged(call, body)
+    assert failure is not None
+    reason = f"unexpected answer: the key {key} is there twice"
+    assert (failure.cause, str(failure.reason), failure.status) == (Cause.UNREADABLE, reason, 200)
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.engine)
+@pytest.mark.parametrize("value", [b"[]", b"{}", b"0", b"[[[[[[[[]]]]]]]]"])
+def test_more_values_than_anybody_means_are_not_even_parsed(call: Call, value: bytes) -> None:
+    failure = judged(call, b"[" + value + (b"," + value) * VALUES_LIMIT + b"]")
+    assert failure is not None
+    reason = "unexpected answer: it holds more than 262,144 values"
+    assert (failure.cause, str(failure.reason)) == (Cause.UNREADABLE, reason)
+
+
+def test_a_long_text_is_an_answer_like_any_other() -> None:
+    assert verdict(QA, {"status": "success", "text": "one, two, three, or a [link] {here}. " * 50_000}) == Verdict()
+
+
+class Counted(list[int]):
+    """Counts how many of its values are looked at."""
+
+    seen = 0
+
+    def __iter__(self) -> Iterator[int]:
+        for value in super().__iter__():
+            self.seen += 1
+            yield value
+
+
+def test_an_excerpt_does_not_take_the_whole_answer() -> None:
+    many = Counted(range(100_000))
+    assert _shown({"values": many}, "").startswith('{"values": [0, 1, 2')
+    assert many.seen < 2_000
+
+
+SECRET = "9k2Lr0-Vq_7TzX4mB1nY8cW3dF6gH5jK0pQ2sU"
+
+
+@pytest.mark.parametrize("call", CALLS, ids=lambda call: call.engine)
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (500, {"detail": SECRET}),
+        (200, f"not JSON: {SECRET}".encode()),
+        (200, [SECRET]),
+        (200, {"status": "failed", "error": SECRET}),
+        (200, {"status": SECRET, "error": "e"}),
+        (200, {"status": SECRET}),
+        (200, GOOD | {"message": "m", "error": SECRET}),
+        (200, GOOD | {"error": [SECRET]}),
+        (200, f'{{"{SECRET}": 1, "{SECRET}": 1}}'.encode()),
+        (200, {"results": {"AAPL": {"status": SECRET}, "MSFT": {"status": "failed", "message": SECRET}}}),
+        (200, {"results": {"AAPL": GOOD | {"error": SECRET}, "MSFT": GOOD}}),
+    ],
+)
+def test_no_sentence_on_an_answer_quotes_the_token_that_was_sent(call: Call, status: int, answer: object) -> None:
+    found = verdict(call, answer, status, SECRET)
+    reason = found.failure.reason if found.failure else None
+    assert SECRET[:20] not in f"{reason} {found.warning}"
+    assert SECRET[-20:] not in f"{reason} {found.warning}"
 
 
 def test_only_the_tickers_that_failed_are_named() -> None:
@@ -197,7 +310,7 @@ def is_success(engine: str, answer: Any) -> bool:
 @given(LIKELY | ANYTHING, st.sampled_from(CALLS))
 def test_success_is_what_the_contract_says_and_nothing_else(answer: object, call: Call) -> None:
     body = json.dumps(answer).encode()
-    failure = judge(call, Response(200, body))
+    failure = judge(call, Response(200, body), "").failure
     assert (failure is None) == is_success(call.engine, json.loads(body))
 
 
@@ -207,7 +320,7 @@ def test_success_is_what_the_contract_says_and_nothing_else(answer: object, call
     st.integers(100, 599),
 )
 def test_no_bytes_raise_and_every_failure_can_be_shown(body: bytes, call: Call, status: int) -> None:
-    failure = judge(call, Response(status, body))
+    failure = judge(call, Response(status, body), "").failure
     if failure is not None:
         assert str(failure.reason).isprintable()
         assert "\n" not in str(failure.reason)
@@ -220,7 +333,7 @@ def test_no_bytes_raise_and_every_failure_can_be_shown(body: bytes, call: Call, 
 def test_endless_numbers_are_answers_like_any_other(call: Call, digits: int) -> None:
     number = b"1" * digits
     for body in (number, b"-" + number, b'{"status": %b}' % number, b'{"results": {"AAPL": {"status": %b}}}' % number):
-        assert judge(call, Response(200, body)) is not None
+        assert judged(call, body) is not None
 
 
 @given(st.text("AB<>style/script '\"\n", max_size=60).map(str.encode) | st.binary(max_size=300))

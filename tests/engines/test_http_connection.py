@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import ssl
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 import trio
 import trustme
 
-from job.engines.http_connection import HttpConnection, tls_context
-from job.engines.transport import ANSWER_LIMIT, Response, TransportError
+from job.engines.http_connection import PIECES_AT_ONCE, HttpConnection, tls_context
+from job.engines.transport import ANSWER_LIMIT, PIECES_LIMIT, ProcessLimitError, Response, TransportError
 from tests.simulators import broken, do, when
+from tests.simulators.engines import steady
+from tests.simulators.seen import Seen
 from tests.simulators.service import Do, Fault, Service
 from tests.simulators.wire import Reply as Sent
 
 ANSWER = Sent(200, b'{"status": "success"}')
 PATH = "/card/a?ticker=A"
+TLS_RECORD = 16 * 1024
+"""The most that one record holds."""
+HEAD = len(broken.answer(b" " * TLS_RECORD)) - TLS_RECORD
+"""Bytes before the body of an answer of that size."""
 
 
 @pytest.fixture
@@ -32,6 +42,19 @@ async def connection() -> AsyncIterator[HttpConnection]:
     opened = HttpConnection(tls_context())
     yield opened
     await opened.aclose()
+
+
+@pytest.fixture
+async def secure(nursery: trio.Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
+    """A service that speaks https, with a certificate that connections believe."""
+    authority, server = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    opened = Service("engine", lambda _seen: ANSWER, tls=server)
+    await opened.start(nursery)
+    yield opened
+    await opened.stop()
 
 
 async def ask(connection: HttpConnection, url: str, **headers: str) -> Response:
@@ -63,9 +86,10 @@ async def test_an_error_that_was_read_keeps_the_connection(
         (broken.truncated(), "the connection ended before the answer did, or the answer is not HTTP"),
         (broken.huge(ANSWER_LIMIT + 1), "the answer is larger than 8 MiB"),
         (broken.endless_body(), "the answer is larger than 8 MiB"),
+        (broken.pieces(PIECES_LIMIT), "the answer comes in more than 100,000 pieces"),
         (broken.endless_header(), "the connection ended before the answer did, or the answer is not HTTP"),
     ],
-    ids=["reset", "reset-in-body", "truncated", "huge", "endless-body", "endless-header"],
+    ids=["reset", "reset-in-body", "truncated", "huge", "endless-body", "pieces", "endless-header"],
 )
 async def test_what_is_no_whole_answer_is_told_and_the_connection_replaced(
     service: Service, connection: HttpConnection, fault: Do, words: str
@@ -91,9 +115,121 @@ async def test_an_exchange_that_was_cut_off_leaves_nothing_behind(service: Servi
     assert service.traffic.connections == 2
 
 
+SURPLUS = [
+    pytest.param(broken.answer(b'{"status": "of another"}'), id="another answer"),
+    pytest.param(broken.answer(b"{}")[:-1], id="most of another answer"),
+    pytest.param(b"\r\n", id="an empty line"),
+    pytest.param(b"x", id="one byte"),
+]
+
+
+@pytest.mark.parametrize("surplus", SURPLUS)
+async def test_what_comes_with_an_answer_is_not_the_next_one(
+    service: Service, connection: HttpConnection, surplus: bytes
+) -> None:
+    """httpcore keeps what came with the end of an answer, and would take it for the beginning of the next."""
+    service.script.append(Fault(when.nth(1, 2), broken.surplus(surplus)))
+    for _ in range(4):
+        assert await ask(connection, service.url) == Response(200, ANSWER.body)
+    assert [seen.connection for seen in service.requests] == [1, 2, 3, 3]
+
+
+@pytest.mark.parametrize("surplus", SURPLUS)
+async def test_what_comes_after_an_answer_is_not_the_next_one(
+    service: Service, connection: HttpConnection, surplus: bytes
+) -> None:
+    service.script.append(Fault(when.nth(1), broken.surplus(surplus, after=0.01)))
+    assert (await ask(connection, service.url)).status == 200
+    await service.until(lambda requests: requests[0].ended is not None)
+    assert await ask(connection, service.url) == Response(200, ANSWER.body)
+    assert [seen.connection for seen in service.requests] == [1, 2]
+
+
+@pytest.mark.parametrize("surplus", SURPLUS)
+@pytest.mark.parametrize("size", [len(ANSWER.body), TLS_RECORD - HEAD], ids=["in one TLS record", "in the next"])
+async def test_over_tls_too_what_comes_with_an_answer_is_not_the_next_one(
+    secure: Service, surplus: bytes, size: int
+) -> None:
+    """A record is decrypted when it is read. The next waits where neither the socket nor httpcore shows it."""
+    body = ANSWER.body.ljust(size)
+    secure.respond = lambda _seen: Sent(200, body)
+    secure.script.append(Fault(when.nth(1), broken.surplus(surplus)))
+    connection = HttpConnection(tls_context())
+    for _ in range(3):
+        assert await ask(connection, secure.url) == Response(200, body)
+    assert [seen.connection for seen in secure.requests] == [1, 2, 2]
+    await connection.aclose()
+
+
+async def test_an_engine_may_close_the_connection_after_its_answer(secure: Service) -> None:
+    secure.respond = lambda _seen: Sent(200, ANSWER.body, headers=(("connection", "close"),))
+    connection = HttpConnection(tls_context())
+    for _ in range(2):
+        assert await ask(connection, secure.url) == Response(200, ANSWER.body)
+    assert [seen.connection for seen in secure.requests] == [1, 2]
+    await connection.aclose()
+
+
+@dataclass(eq=False)
+class CutOff(trio.abc.Instrument):
+    """Cancels the scope when the task is about to go on with what it has waited for."""
+
+    task: trio.lowlevel.Task
+    scope: trio.CancelScope
+    armed: bool = False
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        if self.armed and task is self.task:
+            self.scope.cancel()
+
+
+async def test_an_exchange_that_was_cut_off_at_its_last_byte_leaves_nothing_behind(
+    service: Service, connection: HttpConnection
+) -> None:
+    """httpcore holds a connection whose answer was read and not closed for one in use, for ever."""
+    cut_off = CutOff(trio.lowlevel.current_task(), trio.CancelScope())
+
+    def respond(_: Seen) -> Sent:
+        cut_off.armed = True
+        return ANSWER
+
+    service.respond, service.latency = respond, steady(0.01)
+    trio.lowlevel.add_instrument(cut_off)
+    with cut_off.scope:
+        await ask(connection, service.url)
+    trio.lowlevel.remove_instrument(cut_off)
+    assert cut_off.scope.cancelled_caught
+    assert (await ask(connection, service.url)).status == 200
+    assert service.traffic.connections == 2
+
+
 async def test_the_limit_itself_is_allowed(service: Service, connection: HttpConnection) -> None:
     service.script.append(Fault(when.always, broken.huge(ANSWER_LIMIT)))
     assert len((await ask(connection, service.url)).body) == ANSWER_LIMIT
+
+
+async def test_an_answer_in_many_pieces_is_put_together_while_others_have_their_turn(
+    service: Service, connection: HttpConnection
+) -> None:
+    steps = Steps(trio.lowlevel.current_task())
+    count = 20_000
+    service.script.append(Fault(when.always, broken.pieces(count)))
+    trio.lowlevel.add_instrument(steps)
+    body = (await ask(connection, service.url)).body
+    trio.lowlevel.remove_instrument(steps)
+    assert body == ANSWER.body + b"  " * count
+    assert steps.count > count / PIECES_AT_ONCE
+
+
+@dataclass(eq=False)
+class Steps(trio.abc.Instrument):
+    """Counts how often a task goes on."""
+
+    task: trio.lowlevel.Task
+    count: int = 0
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self.count += task is self.task
 
 
 @pytest.mark.parametrize(
@@ -144,6 +280,22 @@ async def test_a_certificate_is_checked(
     assert service.requests == []
     await connection.aclose()
     await service.stop()
+
+
+async def test_the_limit_of_open_files_is_not_told_as_the_engines_fault(
+    service: Service, connection: HttpConnection
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        with pytest.raises(ProcessLimitError) as error:
+            await ask(connection, service.url)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert str(error.value) == "too many open files in this process: Too many open files"
+    assert (await ask(connection, service.url)).status == 200
 
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import json
+import re
+import textwrap
+from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -14,6 +17,7 @@ from tests.simulators.engines import steady
 from tests.simulators.metadata import by_audience
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
+from tests.support.places import objects
 from tests.support.runs import QUICK, SMALL, asked_cards, assert_clean, data_requests, run
 
 if TYPE_CHECKING:
@@ -148,6 +152,32 @@ async def test_what_is_no_token_is_a_failure_like_any_other(world: World, body: 
     assert outcome.finished["outcome"] == "data_engine_failed"
 
 
+OPAQUE = "opaque-Zm9yIHRoaXMgdG9rZW4gbm9ib2R5IGhhcyBhbnkgdXNlLCBub3QgZXZlbiB1cw"
+ONE_ATTEMPT = {f"{name}_ENGINE_ATTEMPTS": "1" for name in ("FINANCIAL", "TRADING", "NEWS")}
+
+
+@pytest.mark.parametrize(
+    ("key_file", "answer"),
+    [
+        (False, OPAQUE.encode()),
+        (False, f"{OPAQUE}.{OPAQUE}.{OPAQUE}".encode()),
+        (True, json.dumps({"id_token": OPAQUE}).encode()),
+        (True, json.dumps({"access_token": OPAQUE, "token_type": "Bearer"}).encode()),
+    ],
+    ids=["opaque", "three parts", "opaque of a key file", "no ID token of a key file"],
+)
+async def test_what_is_no_id_token_is_not_quoted(world: World, key_file: bool, answer: bytes) -> None:
+    env = world.key_file() if key_file else {}
+    identity = when.path("/token" if key_file else "/computeMetadata/v1/instance/service-accounts/default/identity")
+    (world.oauth if key_file else world.metadata).script.append(Fault(identity, do.raw_body(answer)))
+    outcome = await run(world, 1, env | ONE_ATTEMPT)
+    assert re.search(
+        r"no token for http://127\.0\.0\.1:\d+: the token server's answer is not a token", outcome.finished["message"]
+    )
+    assert OPAQUE[:10] not in outcome.stdout
+    assert data_requests(world) == []
+
+
 async def test_a_redirect_takes_no_token_along(world: World) -> None:
     world.qa.script.append(Fault(when.ticker("AAPL"), do.redirect(world.elsewhere.url + "/card", 307)))
     outcome = await run(world, 3)
@@ -157,8 +187,27 @@ async def test_a_redirect_takes_no_token_along(world: World) -> None:
     ]
 
 
-async def test_a_token_that_an_engine_echoes_is_not_shown(world: World) -> None:
-    world.qa.script.append(Fault(when.always, do.echo_token(400)))
-    outcome = await run(world, 3)
-    assert "[token]" in outcome.finished["failures"][0]
-    assert_clean(world, outcome)
+async def test_a_token_that_an_engine_echoes_is_not_shown(nursery: trio.Nursery) -> None:
+    config = {"ticker_list.json": ["AAPL"], "card_types.json": ["plain", *ECHOES], "engine_control.json": OFF}
+    async with open_world(nursery, config, latency=QUICK) as world:
+        for name, echo in ECHOES.items():
+            world.qa.script.append(Fault(when.card(name), do.echo_token(400, echo)))
+        world.qa.script.append(Fault(when.always, do.echo_token(400)))
+        outcome = await run(world, 3, RUNS_URI=world.runs_uri, RUN_ID="night")
+        assert len(outcome.finished["failures"]) == 1 + len(ECHOES)
+        assert all("[token]" in line for line in outcome.finished["failures"])
+        assert_clean(world, outcome)
+        tokens = [request.token for request in world.qa.requests if request.token]
+        recorded = [content.decode() for content in (await objects(world)).values()]
+        assert len(recorded) > 3
+        for text in (outcome.stdout, *recorded):
+            assert not any(token[at : at + 20] in text for token in tokens for at in range(len(token) - 19))
+
+
+ECHOES: dict[str, Callable[[str], str]] = {
+    "wrapped": lambda token: textwrap.fill(token, 64, break_on_hyphens=False),
+    "escaped": lambda token: token.replace(".", "%2E"),
+    "tagged": lambda token: f"{token[:50]}<wbr>{token[50:]}",
+    "quoted": lambda token: '" + "'.join(textwrap.wrap(token, 30, break_on_hyphens=False)),
+}
+"""How careless services show a token."""

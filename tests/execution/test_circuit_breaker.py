@@ -17,6 +17,7 @@ DOWN = [status(code) for code in (401, 403, 429, 500, 502, 503, 504, 599)]
 DOWN += [Failure(cause, message("")) for cause in (Cause.TRANSPORT, Cause.TIMEOUT, Cause.IDENTITY)]
 READ = [Failure(cause, message(""), 200) for cause in (Cause.DENIED, Cause.UNREADABLE)]
 READ += [status(code) for code in (302, 400, 404, 422)]
+READ += [Failure(Cause.PROCESS_LIMIT, message(""))]
 
 
 @pytest.mark.parametrize("failure", DOWN)
@@ -26,7 +27,7 @@ def test_twenty_in_a_row(failure: Failure) -> None:
 
 
 @pytest.mark.parametrize("failure", READ)
-def test_an_answer_that_was_read_does_not_count(failure: Failure) -> None:
+def test_an_answer_that_was_read_does_not_count_nor_does_a_limit_of_the_job(failure: Failure) -> None:
     breaker = CircuitBreaker()
     assert not any(breaker.record(failure) for _ in range(1000))
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
 import pytest
 import trio
 
+from job.engines.answers import LARGE_ANSWER, Verdict, judge
+from job.engines.calls import Call
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause
-from job.engines.transport import Response, TokenError, TransportError
+from job.engines.transport import ProcessLimitError, Response, TokenError, TransportError
 from job.execution.events import AttemptEnded, CallFinished
 from job.execution.phases import EngineFailedError
 from job.execution.shutdown import ShutdownReason
@@ -61,6 +65,7 @@ def the_end(made: Stage) -> CallFinished:
     [
         *(reply({}, status) for status in (500, 502, 503, 504)),
         TransportError(message("connection reset")),
+        ProcessLimitError(message("too many open files")),
         TokenError(message("no token")),
         Response(200, b"<html>"),
         reply("a string"),
@@ -364,3 +369,80 @@ async def test_what_nobody_foresaw_is_a_bug_and_gets_out(autojump_clock: trio.te
     with pytest.RaisesGroup(ZeroDivisionError):
         await made.play()
     assert made.world.open_connections == 0
+
+
+async def test_a_limit_of_the_job_itself_has_a_cause_of_its_own(autojump_clock: trio.testing.MockClock) -> None:
+    failure = the_end(await one_card(ProcessLimitError(message("too many open files")))).failure
+    assert failure is not None
+    assert (failure.cause, str(failure.reason)) == (Cause.PROCESS_LIMIT, "too many open files")
+
+
+async def test_a_warning_is_of_the_answer_that_was_a_success(autojump_clock: trio.testing.MockClock) -> None:
+    warned = reply({"status": "success", "error": "quota"})
+    assert str(the_end(await one_card(DENIED, warned)).warning).endswith("has the error: quota")
+    assert the_end(await one_card(DENIED, None)).warning is None
+    targets = [target("A", (), ("trading",)), target("B", (), ("trading",))]
+    half = {"A": {"status": "success", "error": "late"}, "B": {"status": "failed"}}
+    for attempts in (1, 2):
+        script = in_turn("trading", reply({"results": half}), None)
+        made = stage(targets, script, {"trading": {"attempts": attempts}})
+        with suppress(EngineFailedError):
+            await made.play()
+        warnings = {event.call.targets: event.warning for event in made.world.finished if event.call.engine != "qa"}
+        assert str(warnings["A",]).endswith("has the error: A: late")
+        assert warnings["B",] is None
+
+
+class Judging:
+    """Stands in for `judge`, as slow as the test wants, and notes in which thread it was called for which call."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.threads: list[tuple[EngineName, int]] = []
+        self.at_once = 0
+        self.most_at_once = 0
+        self.go_on = threading.Event()
+
+    def __call__(self, call: Call, response: Response, token: str) -> Verdict:
+        self.threads.append((call.engine, threading.get_ident()))
+        self.at_once += 1
+        self.most_at_once = max(self.most_at_once, self.at_once)
+        if threading.get_ident() != threading.main_thread().ident:
+            self.go_on.wait(self.seconds)
+        self.at_once -= 1
+        return judge(call, response, token)
+
+
+LARGE = Response(200, b'{"status": "success"}'.ljust(LARGE_ANSWER))
+
+
+async def test_large_answers_are_judged_in_a_thread_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    judging = Judging(0.02)
+    monkeypatch.setattr("job.execution.executor.judge", judging)
+    made = stage([target(f"T{number}", engines=("news",)) for number in range(5)], in_turn("news", LARGE))
+    await made.play()
+    main = threading.main_thread().ident
+    assert {engine: thread == main for engine, thread in judging.threads} == {"news": False, "qa": True}
+    assert judging.most_at_once == 1
+    made.assert_nothing_lost()
+
+
+async def test_an_engines_failure_does_not_wait_for_answers_that_are_being_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    judging = Judging(10)
+    monkeypatch.setattr("job.execution.executor.judge", judging)
+
+    async def script(asked: Asked) -> Response:
+        if asked.engine == "news":
+            return LARGE
+        while not any(engine == "news" for engine, _ in judging.threads):  # noqa: ASYNC110  a thread tells nobody
+            await trio.sleep(0.001)
+        return reply({}, 400)
+
+    made = stage([target("A", engines=("news", "financial"))], script)
+    with trio.fail_after(5), pytest.raises(EngineFailedError, match="the financial engine failed for A"):
+        await made.play()
+    assert not judging.go_on.is_set()
+    made.assert_nothing_lost()
+    judging.go_on.set()

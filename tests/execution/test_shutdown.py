@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 import trio
@@ -14,7 +16,16 @@ from trio.testing import MockClock
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
 from job.engines.transport import Response
 from job.execution import shutdown
-from job.execution.shutdown import GRACE_SECONDS, Expiry, ShutdownReason
+from job.execution.shutdown import (
+    GRACE_SECONDS,
+    OVER_SECONDS,
+    SIGNALS,
+    Ending,
+    Expiry,
+    Shutdown,
+    ShutdownReason,
+    on_signals,
+)
 from tests.support.clocks import MachineClock, machine_clock
 from tests.support.fakes import FOREVER, Asked, Script, Stage, reply, stage, target, well
 
@@ -122,12 +133,12 @@ async def test_no_call_starts_after_a_sleep_that_outlasted_the_lease(
     ("monotonic", "boottime", "passed"), [(9.0, 9.0, False), (10.0, 9.0, True), (9.0, 20.0, True), (10.0, 20.0, True)]
 )
 async def test_what_expires_has_expired_as_soon_as_one_clock_says_so(
-    monotonic: float, boottime: float, passed: bool, mock_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    monotonic: float, boottime: float, passed: bool, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = shutdown.boottime()
     monkeypatch.setattr(shutdown, "boottime", lambda: begun)
     expiry = Expiry.after(10.0)
-    mock_clock.jump(monotonic)
+    await trio.sleep(monotonic)
     monkeypatch.setattr(shutdown, "boottime", lambda: begun + boottime)
     assert expiry.has_passed() is passed
 
@@ -144,3 +155,56 @@ def test_where_there_is_none_the_monotonic_clock_is_read() -> None:
         "assert time.monotonic() - 60 < boottime() <= time.monotonic()"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+@pytest.fixture
+def _signal_handlers() -> Iterator[None]:
+    """Brings back those of the tests' own process."""
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("_signal_handlers")
+async def test_a_signal_that_comes_just_before_signals_are_handled_is_not_lost(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutdown, ending, receiver = Shutdown(), Ending(), trio.open_signal_receiver
+
+    def late_receiver(*numbers: int) -> object:
+        signal.raise_signal(signal.SIGTERM)
+        return receiver(*numbers)
+
+    monkeypatch.setattr(trio, "open_signal_receiver", late_receiver)
+    await nursery.start(on_signals, shutdown, ending)
+    await trio.testing.wait_all_tasks_blocked()
+    assert shutdown.reason is ShutdownReason.SIGTERM
+    assert 0 < ending.over_by - trio.current_time() <= OVER_SECONDS
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.usefixtures("_signal_handlers")
+async def test_once_the_outcome_stands_signals_change_nothing_for_the_rest_of_the_process() -> None:
+    """Also one that comes while they are no longer handled; either would end the tests' own process."""
+    shutdown, ending = Shutdown(), Ending()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(on_signals, shutdown, ending)
+        ending.outcome_stands = True
+        for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
+            signal.raise_signal(number)
+            await trio.testing.wait_all_tasks_blocked()
+        signal.raise_signal(signal.SIGTERM)
+        nursery.cancel_scope.cancel()
+    signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGINT)
+    assert shutdown.reason is None
+
+
+async def test_what_follows_the_outcome_shares_what_is_left_after_a_signal(autojump_clock: MockClock) -> None:
+    ending = Ending()
+    assert ending.seconds(1.0) == 1.0
+    ending.over_by = trio.current_time() + 0.5
+    assert ending.seconds(1.0) == 0.5
+    await trio.sleep(2.0)
+    assert ending.seconds(1.0) == 0.1, "a moment for a reader that is not behind"

@@ -18,6 +18,7 @@ from jinja2 import UndefinedError
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.failures import Cause, remedy
 from job.execution.progress import CardTotals
+from job.messages import message
 from job.page.charts import BINS, flight_chart
 from job.page.render import TEMPLATES, render_page
 from job.page.summary import headline, severity
@@ -364,6 +365,19 @@ def test_remedies_name_what_to_turn() -> None:
 )
 def test_durations_are_those_of_people(seconds: float, words: str) -> None:
     assert duration(seconds) == words
+
+
+def test_a_call_that_is_done_with_a_warning_is_shown() -> None:
+    night = Night(NAMES, ["news_card"])
+    report, _ = night.told()
+    timeline = Timeline(night.plan())
+    for number, result in enumerate(night.results()):
+        warning = message("it is <odd>: {number}", number=number) if number == 3 else None
+        timeline.add(result.model_copy(update={"warning": warning}))
+    shown = page(report, timeline).text
+    assert "Done, with a warning" in shown
+    assert "it is <odd>: 3" in shown
+    assert "with a warning" not in page(*night.told()).text
 
 
 def test_a_run_that_called_nobody_has_a_page() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pytest
@@ -43,6 +43,7 @@ INPUTS = RunInputs(
     objects={"ticker_list.json": ConfigObject(generation="7", content='["A", "美联储"]')},
     version="1",
 )
+BARRIER_NAME = f"run/barrier-{PLAN.digest()[:16]}.json"
 DATA = [financial(["A", "B"]), financial(["C"]), trading(["A", "B"]), trading(["C"])]
 DATA += [news(name, "equity", name, None) for name in ("A", "B", "C")]
 
@@ -52,7 +53,7 @@ def finished(call: Call, failure: Failure | None = None) -> CallFinished:
 
 
 def record_of(store: Memory, owner: str = "one") -> Record:
-    return Record(store, PLAN, "run", owner, lambda _text: None)
+    return Record(store, PLAN, INPUTS, owner, lambda _text: None)
 
 
 async def attempt(store: Memory, *events: CallFinished, owner: str = "one", cross: bool = False) -> Record:
@@ -97,6 +98,19 @@ async def test_what_succeeded_is_done_and_nothing_else(memory: Memory, autojump_
     assert [call.targets for call in PLAN.calls("trading", done["trading"])] == [("A",), ("C",)]
 
 
+async def test_warnings_are_recorded_and_the_first_of_them_kept(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    monkeypatch.setattr("job.records.timeline.WARNINGS_KEPT", 2)
+    warned = [replace(finished(call), warning=message("odd: {error}", error="x")) for call in DATA[:3]]
+    await attempt(memory, *warned, *map(finished, DATA[3:]))
+    again = record_of(memory, "two")
+    await again.load()
+    assert [call.warning for call in again.timeline.warnings] == [message("odd: {error}", error="x")] * 2
+    assert [call.targets for call in again.timeline.warnings] == [call.targets for call in DATA[:2]]
+    assert again.timeline.failures == []
+
+
 async def test_attempts_add_up(memory: Memory, autojump_clock: MockClock) -> None:
     await attempt(memory, *map(finished, DATA), finished(card("A", "news_card", None, []), NEVER), cross=True)
     await attempt(memory, finished(card("A", "news_card", None, [])), owner="two")
@@ -107,11 +121,11 @@ async def test_attempts_add_up(memory: Memory, autojump_clock: MockClock) -> Non
 
 
 async def test_the_crossing_is_written_after_all_data_and_once(memory: Memory, autojump_clock: MockClock) -> None:
-    memory.lose = lambda _verb, name: name.endswith("barrier.json") and trio.current_time() < 3
+    memory.lose = lambda _verb, name: "/barrier-" in name and trio.current_time() < 3
     await attempt(memory, *map(finished, DATA), cross=True)
     order = [name for verb, name in memory.asked if verb == "create"]
     assert order[1] == "run/results/one-000000.jsonl"
-    assert set(order[2:]) == {"run/barrier.json"}
+    assert set(order[2:]) == {BARRIER_NAME}
     again = record_of(memory, "two")
     await again.load()
     asked = len(memory.asked)
@@ -121,13 +135,13 @@ async def test_the_crossing_is_written_after_all_data_and_once(memory: Memory, a
 
 async def test_a_crossing_waits_for_storage(memory: Memory, autojump_clock: MockClock) -> None:
     troubles: list[Message | None] = []
-    record = Record(memory, PLAN, "run", "one", troubles.append)
+    record = Record(memory, PLAN, INPUTS, "one", troubles.append)
     memory.refuse = lambda verb, _name: verb == "create" and trio.current_time() < 20
     for call in DATA:
         record.on_event(finished(call))
     await record.mark_barrier()
     assert trio.current_time() >= 20
-    assert "run/barrier.json" in memory.objects
+    assert BARRIER_NAME in memory.objects
     assert troubles[-1] is None
 
 
@@ -263,6 +277,7 @@ BARRIERS: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "is not what a run writes"),
     "format": (sealed({"format": 3, "run_id": "run"}), "has format 3"),
     "another's": (sealed({"format": FORMAT, "run_id": "other"}), "belongs to run other"),
+    "another plan's": (sealed({"format": FORMAT, "run_id": "run", "plan": "x"}), "belongs to another plan"),
 }
 
 
@@ -272,8 +287,8 @@ async def test_a_crossing_that_was_tampered_with_is_refused(
 ) -> None:
     await attempt(memory, *map(finished, DATA), cross=True)
     content, words = BARRIERS[how]
-    memory.objects["run/barrier.json"] = StoredObject(content, "x", 0)
-    with pytest.raises(RecordError, match=f"^run/barrier.json {words}"):
+    memory.objects[BARRIER_NAME] = StoredObject(content, "x", 0)
+    with pytest.raises(RecordError, match=f"^{BARRIER_NAME} {words}"):
         await record_of(memory, "two").load()
 
 

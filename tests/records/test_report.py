@@ -35,7 +35,7 @@ def failed(targets: int, words: str) -> CallFinished:
 @pytest.mark.parametrize(
     ("count", "targets", "words"), [(1, 1000, "没有数据" * 50), (5000, 1, "x" * 200), (300, 9, "😀" * 99)]
 )
-def test_the_closing_line_is_within_an_entry(
+async def test_the_closing_line_is_within_an_entry(
     capfd: pytest.CaptureFixture[str], count: int, targets: int, words: str
 ) -> None:
     progress = RunProgress(plan_of([target("AAPL")], settings_of()), {})
@@ -44,9 +44,24 @@ def test_the_closing_line_is_within_an_entry(
     log = CloudLogReporter(RunIdentity("r"), None)
     log.on_finish(outcome_of(progress, None, error), progress)
     log.on_event(progress.failures[0])
+    await log.drain(5.0)
     for line in capfd.readouterr().out.splitlines():
         assert len(line.encode()) < ENTRY
         assert json.loads(line)["severity"] == "ERROR"
+
+
+async def test_a_warning_is_in_the_log_of_the_call(capfd: pytest.CaptureFixture[str]) -> None:
+    call = trading(["AAPL"])
+    log = CloudLogReporter(RunIdentity("r"), None)
+    log.on_event(CallFinished(call, None, 1, 0.0, 1.0, 200, "00-a-b-01", 4, warning=message("it is odd")))
+    log.on_event(CallFinished(call, None, 1, 0.0, 1.0, 200, "00-a-b-01", 4))
+    await log.drain(5.0)
+    warned, plain = map(json.loads, capfd.readouterr().out.splitlines())
+    assert warned["severity"] == "WARNING"
+    assert warned["message"] == "trading AAPL: done in 1.00 s; it is odd"
+    assert (warned["warning"], warned["outcome"]) == ("it is odd", "done")
+    assert plain["severity"] == "INFO"
+    assert "warning" not in plain
 
 
 def test_failures_that_are_not_listed_are_counted() -> None:

@@ -50,7 +50,7 @@ class Held:
         async with trio.open_nursery() as helpers:
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(self.say))
             try:
-                session = await open_session(lease, PLAN, INPUTS, self.say, fresh=fresh)
+                session = await open_session(lease, PLAN, INPUTS, self.say, new=fresh)
             finally:
                 helpers.cancel_scope.cancel()
         session.record.on_event(finished(card("A", "news_card", None, [])))

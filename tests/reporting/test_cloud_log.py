@@ -1,29 +1,73 @@
-"""Every line of the log is whole and none is lost, whatever standard output is."""
+"""The log is whole for every reader that keeps up, and tells one that does not how much it lacks."""
 
 from __future__ import annotations
 
+import json
 import os
 import threading
+from typing import Any
 
 import pytest
 
+from job.config.faults import Fault
+from job.config.schema import LlmConfig
+from job.engines.failures import Cause, Failure
+from job.execution.events import AttemptEnded, CallFinished
+from job.execution.outcome import outcome_of
+from job.execution.progress import RunProgress
+from job.identity import RunIdentity
+from job.messages import message
+from job.planning.plan import Plan
+from job.planning.targets import Target
 from job.reporting import stdout
+from job.reporting.cloud_log import CloudLogReporter
+
+PLAN = Plan((Target("A", "equity", "A", None, (), ("c",)),), LlmConfig(), None, {})
+CALL = next(PLAN.calls("qa"))
+TRACEPARENT = RunIdentity("r").traceparent()
+FAILURE = Failure(Cause.STATUS, message("no" * 3_000), 503)
+RETRIED = AttemptEnded(CALL, 0.0, 1.0, FAILURE, 1.0, 4, TRACEPARENT)
+FINISHED = CallFinished(CALL, FAILURE, 4, 0.0, 1.0, 503, TRACEPARENT, 4)
 
 
-def test_a_full_pipe_that_does_not_block_loses_no_line(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_lines_about_calls_are_dropped_and_only_while_8_mib_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
-    os.set_blocking(writing, False)
     monkeypatch.setattr(stdout, "STDOUT", writing)
-    lines = [b"%04d" % number + b"x" * 5_000 for number in range(100)]  # more than a pipe holds, each more than a page
+    progress = RunProgress(PLAN, {})
+    log = CloudLogReporter(RunIdentity("r"), None)
+    log.on_start(None, progress)
+    for _ in range(2_000):
+        log.on_event(RETRIED)
+        log.on_event(FINISHED)
+    log.on_faults([Fault("a.json", "is wrong", "correct it")])
+    log.on_notices([message("look")])
+    log.on_storage(message("storage: down"), True)
+    log.on_barrier(progress)
+    log.on_finish(outcome_of(progress, None, None), progress)
+    lines: list[dict[str, Any]] = []
 
-    def write() -> None:
-        for line in lines:
-            stdout.write_line(line)
-        os.close(writing)
+    def read() -> None:
+        with os.fdopen(reading, "rb") as pipe:
+            lines.extend(map(json.loads, pipe))
 
-    writer = threading.Thread(target=write)
-    writer.start()
-    writer.join(0.1)  # the pipe is full by then
-    with os.fdopen(reading, "rb") as pipe:
-        assert pipe.read().splitlines() == lines
-    writer.join()
+    reader = threading.Thread(target=read)
+    reader.start()
+    await log.drain(30.0)
+    os.close(writing)
+    reader.join()
+    events = [line["event"] for line in lines]
+    assert events[0] == "run.started"
+    assert events[-5:] == ["config.faulty", "config.noticed", "storage.failed", "barrier.crossed", "run.finished"]
+    about_calls = events[1:-5]
+    assert about_calls == (["call.retried", "call.finished"] * 2_000)[: len(about_calls)], "the first ones, in order"
+    assert 0 < lines[-1]["lines_dropped"] == 4_000 - len(about_calls)
+    assert 8 * 2**20 <= sum(len(json.dumps(line)) for line in lines) < 9 * 2**20
+
+
+async def test_half_a_character_is_no_bug(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    log = CloudLogReporter(RunIdentity("r"), None)
+    log.on_notices([message("{file} is odd", file="\udcff.json")])
+    log.verified("run \ud800", done=False)
+    await log.drain(5.0)
+    shown = sorted(json.loads(line)["message"] for line in capfdbinary.readouterr().out.splitlines())
+    assert shown == ["?.json is odd", "run ?"]

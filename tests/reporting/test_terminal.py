@@ -1,4 +1,4 @@
-"""The terminal shows ids and answers as they are, whatever they hold."""
+"""The terminal shows ids and answers as they are, obeys none of them, and never holds up the run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from job.cli.runs import report_command
 from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
 from job.config.schema import LlmConfig
-from job.execution.events import AttemptEnded, AttemptStarted
+from job.engines.calls import news
+from job.engines.failures import Cause, Failure
+from job.execution.events import AttemptEnded, AttemptStarted, CallFinished
+from job.execution.outcome import ExitCode, Outcome
 from job.execution.progress import RunProgress
 from job.identity import RunIdentity
 from job.messages import message
@@ -26,23 +29,84 @@ from job.records.history import RecordedRun
 from job.records.report import build_report
 from job.records.timeline import Timeline
 from job.reporting import stdout
-from job.reporting.terminal import TerminalReporter, _bars
+from job.reporting.stdout import OutputQueue
+from job.reporting.terminal import TerminalReporter, _Bars, _bars
 from tests.records.test_record import INPUTS, PLAN
+from tests.reporting.test_stdout import DANGEROUS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
 
+PLAN_OF_ONE = Plan((Target("A", "equity", "A", None, (), ("c",)),), LlmConfig(), None, {})
 
-def test_what_looks_like_markup_is_text(capsys: pytest.CaptureFixture[str]) -> None:
+
+def failed(reason: str) -> CallFinished:
+    """The failure of the one card, in these words."""
+    failure = Failure(Cause.STATUS, message("{reason}", reason=reason), 422)
+    traceparent = RunIdentity("r").traceparent()
+    return CallFinished(next(PLAN_OF_ONE.calls("qa")), failure, 1, 0.0, 1.0, 422, traceparent, 4)
+
+
+async def test_what_looks_like_markup_is_text(capfd: pytest.CaptureFixture[str]) -> None:
     terminal = TerminalReporter(RunIdentity("r"))
     terminal.on_faults([Fault("a.json: [0]", '"x:100:y" [red]is not[/] \\', "correct :warning:")])
     terminal.on_notices([message("{item} is there 2 times", item="[bold]:a:[/]")])
-    assert capsys.readouterr().out.splitlines() == [
+    await terminal.drain(5.0)
+    assert capfd.readouterr().out.splitlines() == [
         '✗ a.json: [0]: "x:100:y" [red]is not[/] \\; correct :warning:',
         "! [bold]:a:[/] is there 2 times",
     ]
+
+
+async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pytest.CaptureFixture[str]) -> None:
+    progress = RunProgress(PLAN_OF_ONE, {})
+    terminal = TerminalReporter(RunIdentity(f"r{DANGEROUS}"))
+    terminal.on_faults([Fault(DANGEROUS, DANGEROUS, DANGEROUS)])
+    terminal.on_notices([message("{item}", item=DANGEROUS)])
+    terminal.on_storage(message("{error}", error=DANGEROUS), True)
+    terminal.on_start(DANGEROUS, progress)
+    terminal.on_event(failed(DANGEROUS))
+    progress.on_event(failed(DANGEROUS))
+    terminal.on_finish(Outcome("x", ExitCode.CARDS_MISSING, message("{text}", text=DANGEROUS)), progress)
+    await terminal.drain(5.0)
+    shown = capfd.readouterr().out
+    assert shown.replace("\n", "").isprintable()
+    assert shown.count("]0;owned") >= 8
+
+
+async def test_failures_that_a_stopped_terminal_does_not_take_are_counted(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OutputQueue, "is_full", True)
+    terminal = TerminalReporter(RunIdentity("r"))
+    terminal.on_event(failed("no"))
+    terminal.on_event(failed("no"))
+    terminal.on_notices([message("this is shown")])
+    terminal.on_finish(Outcome("x", ExitCode.CARDS_MISSING, message("Cards are missing.")), None)
+    await terminal.drain(5.0)
+    assert capfd.readouterr().out.splitlines() == [
+        "! this is shown",
+        "! 2 failed calls were not shown when they failed: the terminal had stopped",
+        "Cards are missing. (exit code 3)",
+    ]
+
+
+def test_bars_are_not_drawn_while_the_terminal_is_behind_but_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OutputQueue, "is_behind", True)
+    console = Console(width=120, file=StringIO(), force_terminal=True, _environ={"TERM": "xterm"})
+    shown: StringIO = console.file  # type: ignore[assignment]
+    bars = _Bars(RunProgress(PLAN_OF_ONE, {}), console, OutputQueue())
+    bars.start()
+    bars.refresh()
+    assert "0/1 done" not in shown.getvalue()
+    monkeypatch.setattr(OutputQueue, "is_behind", False)
+    bars.refresh()
+    assert shown.getvalue().count("0/1 done") == 1
+    monkeypatch.setattr(OutputQueue, "is_behind", True)
+    bars.stop()
+    assert shown.getvalue().count("0/1 done") == 2
 
 
 def test_what_looks_like_markup_is_text_in_a_report_too(
@@ -53,13 +117,21 @@ def test_what_looks_like_markup_is_text_in_a_report_too(
     assert b"the engine failed for x:100:y: [red]no[/]" in capfdbinary.readouterr().out
 
 
+async def test_a_warning_is_shown_with_its_call(capfd: pytest.CaptureFixture[str]) -> None:
+    call = news("A", "equity", "A", None)
+    event = CallFinished(call, None, 1, 0.0, 1.0, 200, "00-a-b-01", 4, warning=message("it is [red]odd"))
+    terminal = TerminalReporter(RunIdentity("r"))
+    terminal.on_event(event)
+    await terminal.drain(5.0)
+    assert capfd.readouterr().out == "! news A: it is [red]odd\n"
+
+
 def test_an_engine_that_has_no_call_in_flight_has_no_limit_to_show() -> None:
-    plan = Plan((Target("A", "equity", "A", None, (), ("c",)),), LlmConfig(), None, {})
-    progress, console = RunProgress(plan, {}), Console(width=120, file=StringIO())
+    progress, console = RunProgress(PLAN_OF_ONE, {}), Console(width=120, file=StringIO())
     console.print(_bars(progress))
-    progress.engines["qa"].on_event(AttemptStarted(next(plan.calls("qa")), 16))
+    progress.engines["qa"].on_event(AttemptStarted(next(PLAN_OF_ONE.calls("qa")), 16))
     console.print(_bars(progress))
-    progress.engines["qa"].on_event(AttemptEnded(next(plan.calls("qa")), 0.0, 1.0, None, None, 16, ""))
+    progress.engines["qa"].on_event(AttemptEnded(next(PLAN_OF_ONE.calls("qa")), 0.0, 1.0, None, None, 16, ""))
     console.print(_bars(progress))
     before, during, after = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert during.rstrip().endswith("1 of 16 in flight")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 import trio
 
+from job.engines.answers import VALUES_LIMIT
 from tests.simulators import broken, do, when
 from tests.simulators.service import Do, Fault
 from tests.simulators.world import World, open_world
@@ -95,6 +96,16 @@ async def test_news_that_has_nothing_to_say_is_no_failure(small: World) -> None:
     assert outcome.finished["cards"]["generated"] == len(asked_cards(small)) > 0
 
 
+async def test_a_second_answer_is_not_taken_for_that_of_the_next_batch(small: World) -> None:
+    """It says success, and the batch is refused: no card may be requested."""
+    second = broken.answer(b'{"message": "Batch processing initiated for 1 tickers."}')
+    small.financial.script.append(Fault(when.nth(1), broken.surplus(second)))
+    small.financial.script.append(Fault(when.nth(2), do.status(400, after=0.3)))
+    outcome = await run(small, 1, FINANCIAL_ENGINE_CONCURRENCY="1", FINANCIAL_ENGINE_BATCH_SIZE="1")
+    assert "the financial engine failed for MSFT after 1 attempt: HTTP 400" in outcome.finished["message"]
+    assert small.qa.requests == []
+
+
 LATER = 0.4
 """Seconds after which an engine fails: the others are waiting by then."""
 
@@ -165,6 +176,27 @@ async def test_an_engines_failure_ends_the_process_at_once(small: World, waiting
     if waiting_for in {"answer", "body"}:
         await until(lambda: all(request.ended for request in data_requests(small)))
         assert all(request.cut_off for request in small.trading.requests)
+
+
+@pytest.mark.parametrize(
+    "values", [8 * 2**20 // 3, VALUES_LIMIT // 2 - 1], ids=["8 MiB", "as many values as are allowed"]
+)
+async def test_large_answers_hold_up_no_failure(nursery: trio.Nursery, values: int) -> None:
+    """Eight answers take seconds to parse, if they are parsed at all; another engine's failure comes among them."""
+    config = {"ticker_list.json": [f"T{number}" for number in range(8)], "card_types.json": ["a"]}
+    async with open_world(nursery, config, latency=QUICK) as world:
+        all_there = trio.Event()
+        world.news.script.append(Fault(when.always, do.raw_body(b"[" + b"[]," * (values - 1) + b"[]]")))
+        world.financial.script.append(Fault(when.always, do.status(400, once=all_there)))
+        job = await world.start_job(env={"FINANCIAL_ENGINE_BATCH_SIZE": "8"})
+        await world.news.until(lambda requests: sum(request.ended is not None for request in requests) >= 8)
+        await trio.sleep(0.1)
+        all_there.set()
+        outcome, gone = await ended(world, job, 1)
+        (answered,) = (request.answered for request in world.financial.requests)
+        assert answered is not None
+        assert gone - answered < at_once(job)
+        assert "the financial engine failed for T0" in outcome.finished["message"]
 
 
 @pytest.mark.slow

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -13,7 +16,12 @@ from tests.simulators import do, when
 from tests.simulators.service import Fault
 from tests.simulators.storage import emulator_binary
 from tests.simulators.world import CONFIG_BUCKET, World, open_world
+from tests.support.altered import altered
 from tests.support.runs import QUICK, SMALL, asked_cards, run
+
+if TYPE_CHECKING:
+    from tests.simulators.seen import Seen
+    from tests.simulators.service import Do
 
 BINARY = emulator_binary()
 pytestmark = pytest.mark.skipif(BINARY is None, reason="needs fake-gcs-server on PATH or in STORAGE_EMULATOR")
@@ -30,7 +38,10 @@ async def test_a_run_reads_each_object_once_and_no_other(world: World) -> None:
     await run(world, 0)
     assert asked_cards(world) == {("AAPL", "news_card"): 1, ("MSFT", "news_card"): 1}
     assert world.storage is not None
-    assert sorted(request.path.rpartition("/")[2] for request in world.storage.requests) == sorted(OBJECTS)
+    read = Counter(request.path.rpartition("/")[2] for request in world.storage.requests)
+    assert read == dict.fromkeys(OBJECTS, 1) | {"ticker_list.json": 2, "card_types.json": 2}, (
+        "the content of what is there"
+    )
     assert {request.method for request in world.storage.requests} == {"GET"}
 
 
@@ -92,3 +103,87 @@ async def test_an_object_that_is_far_too_large_is_not_read_to_its_end(world: Wor
     outcome = await run(world, 2)
     (fault,) = outcome.events("config.faulty")
     assert fault["message"] == "llm_config.json: is larger than 16 MiB; write the object that is meant"
+
+
+async def test_a_plan_of_a_place_in_a_bucket(world: World) -> None:
+    assert world.storage is not None
+    unset: dict[str, str | None] = {**dict.fromkeys(world.environment()), "STORAGE_EMULATOR_HOST": world.storage.url}
+    place = f"gs://{CONFIG_BUCKET}/config/"
+    planned = await world.run_job(("plan", place), env=unset)
+    assert (planned.exit_code, planned.stderr) == (0, "")
+    assert planned.stdout.splitlines()[-1] == "  MSFT (equity): news_card"
+
+    await world.configure("tickers.json", [])
+    faulty = await world.run_job(("plan", place), env=unset)
+    what = "tickers.json: is no object that the job reads; correct its name or remove it\n"
+    assert (faulty.exit_code, faulty.stdout, faulty.stderr) == (2, "", what)
+
+    missing = await world.run_job(("plan", "gs://no-such-bucket/config"), env=unset)
+    what = f"gs://no-such-bucket/config: gs://no-such-bucket: there is no such bucket; {REMEDY}\n"
+    assert (missing.exit_code, missing.stdout, missing.stderr) == (75, "", what)
+
+
+def _with_credentials(world: World) -> dict[str, str | None]:
+    """The bucket is at the emulator's address, and has to be asked with a token as Google's own."""
+    assert world.storage is not None
+    return {"STORAGE_EMULATOR_HOST": None, "API_ENDPOINT_OVERRIDE": world.storage.url}
+
+
+async def test_all_requests_to_a_bucket_share_one_token(world: World) -> None:
+    await run(world, 0, _with_credentials(world), RUNS_URI=world.runs_uri)
+    assert world.storage is not None
+    assert {request.headers["authorization"] for request in world.storage.requests} == {"Bearer simulated"}
+    tokens = [request for request in world.metadata.requests if request.path.endswith("/default/token")]
+    assert len(tokens) == 2, "one for the bucket of the config, one for that of the records"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hangs", ["", "/token"])
+async def test_a_metadata_server_that_hangs_is_waited_for_once_and_not_for_long(world: World, hangs: str) -> None:
+    """Five objects are read at once; each would wait for minutes in its turn."""
+    world.metadata.script.append(Fault(lambda seen: seen.path.endswith(hangs), do.hang()))
+    quick = altered(world.directory, "from job.storage import gcs\ngcs.ACCESS_SECONDS = 4.0")
+    outcome = await run(world, 2, {**_with_credentials(world), **quick, "GCE_METADATA_TIMEOUT": "1"})
+    (fault,) = outcome.events("config.faulty")
+    assert fault["where"] == "CONFIG_URI"
+    assert fault["message"] == (
+        f"CONFIG_URI: gs://{CONFIG_BUCKET}: no credentials for Cloud Storage within 4 s; "
+        "see why the metadata server does not answer"
+    )
+    assert outcome.seconds < 7
+
+
+@pytest.mark.parametrize("odd", [do.status(404), do.raw_body(b"[]", "application/json")])
+async def test_no_credentials_are_one_fault(world: World, odd: Do) -> None:
+    world.metadata.script.append(Fault(lambda seen: seen.path.endswith("/default/token"), odd))
+    outcome = await run(world, 2, _with_credentials(world))
+    (fault,) = outcome.events("config.faulty")
+    assert fault["what"].startswith(f"gs://{CONFIG_BUCKET}: no credentials for Cloud Storage: ")
+
+
+async def test_a_config_that_is_saved_during_the_read_is_read_again(world: World) -> None:
+    """Were the object taken for absent, every ticker would get every card."""
+    await world.configure("card_types.json", ["news_card", "price_card"])
+    targets = [{ticker: [card] for ticker in ("AAPL", "MSFT")} for card in ("news_card", "price_card")]
+    await world.configure("card_targets.json", targets[0])
+    assert world.storage is not None
+    change = do.meanwhile(partial(world.configure, "card_targets.json", targets[1]))
+    world.storage.script.append(Fault(_asks_targets, do.in_turn(change, do.nothing())))
+    await run(world, 0)
+    assert asked_cards(world) == {("AAPL", "price_card"): 1, ("MSFT", "price_card"): 1}
+
+
+def _asks_targets(seen: Seen) -> bool:
+    return seen.path.endswith("card_targets.json") and ("alt", "media") in seen.query
+
+
+async def test_a_config_that_is_saved_again_and_again_is_one_fault(world: World) -> None:
+    await world.configure("card_targets.json", {"AAPL": ["news_card"]})
+    assert world.storage is not None
+    world.storage.script.append(Fault(_asks_targets, do.status(412)))
+    outcome = await run(world, 2)
+    (fault,) = outcome.events("config.faulty")
+    assert fault["message"] == (
+        "CONFIG_URI: gs://simulated-config/config/card_targets.json was changed or removed while it was read, "
+        "4 times in a row; try again once whoever changes it is done"
+    )

@@ -118,7 +118,7 @@ def resealed(**changes: object) -> Callable[[bytes], bytes]:
 TAMPERED: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
     "format": ("inputs.json", resealed(format=2), "has format 2; this version of the job knows 1"),
     "config": ("inputs.json", lambda data: data.replace(b"BRK.B", b"BRK.A"), "was changed after it was written"),
-    "barrier": ("barrier.json", lambda _data: b"{}", "is not what a run writes"),
+    "barrier": ("barrier-*.json", lambda _data: b"{}", "is not what a run writes"),
     "result": ("results/", lambda data: data.replace(b"AAPL", b"MSFT"), "was changed after it was written"),
     "run": ("inputs.json", resealed(run_id="other"), "belongs to run other"),
 }
@@ -132,10 +132,10 @@ async def test_a_record_that_was_tampered_with_is_refused(world: World, how: str
     record = world.directory / "runs" / "night"
     if how == "results gone":
         shutil.rmtree(record / "results")
-        words = "lacks data that were there when the barrier was crossed"
+        words = "lacks data that was there when the barrier was crossed"
     else:
         name, tamper, words = TAMPERED[how]
-        path = next((record / name).iterdir()) if name.endswith("/") else record / name
+        path = next((record / name).iterdir()) if name.endswith("/") else next(record.glob(name))
         path.write_bytes(tamper(path.read_bytes()))
     before = len(world.seen)
     outcome = await play(world, 2)

@@ -269,6 +269,26 @@ async def test_what_nobody_foresaw_ends_with_70_and_one_traceback(small: World) 
     assert small.qa.requests == []
 
 
+@pytest.mark.parametrize("code", [0, 70])
+async def test_the_last_line_follows_the_closed_record_and_the_lease_that_was_given_back(
+    small: World, code: int
+) -> None:
+    """Also after a bug."""
+    env: dict[str, str | None] = {"RUN_ID": "night", "RUNS_URI": small.runs_uri}
+    if code:
+        (small.directory / "broken").mkdir()
+        (small.directory / "broken" / "sitecustomize.py").write_text(BROKEN)
+        env["PYTHONPATH"] = str(small.directory / "broken")
+    job = await small.start_job(env=env)
+    last = await job.seen("run.finished")
+    assert (small.directory / "runs" / "night" / "report.json").exists()
+    assert not (small.directory / "runs" / "_lease.json").exists()
+    outcome = await job.outcome()
+    assert outcome.lines[-1] == last
+    assert outcome.exit_code == last["exit_code"] == code
+    assert ("ZeroDivisionError: unforeseen" in outcome.stderr) == bool(code)
+
+
 async def test_a_bare_checkout_is_enough(small: World, tmp_path: Path) -> None:
     with pytest.raises(importlib.metadata.PackageNotFoundError):
         importlib.metadata.version("batch-orchestrator")

@@ -146,6 +146,20 @@ async def test_a_signal_that_comes_too_late_changes_nothing(cards: World) -> Non
     assert outcome.finished["cards"]["generated"] == 20
 
 
+@pytest.mark.parametrize(("code", "date"), [(0, "2026-11-24"), (2, "never")])
+async def test_a_signal_after_the_last_line_changes_nothing(cards: World, code: int, date: str) -> None:
+    """The process is signalled again and again, from when the line is seen until the process is gone."""
+    cards.qa.latency = QUICK
+    for signal in (SIGTERM, SIGINT):
+        job = await cards.start_job(env={"RUN_DATE": date, "RUNS_URI": cards.runs_uri})
+        last = await job.seen("run.finished")
+        while job.process.returncode is None:
+            job.send_signal(signal)
+            await trio.sleep(0.001)
+        outcome = await job.outcome()
+        assert (outcome.exit_code, last["exit_code"], outcome.stderr) == (code, code, "")
+
+
 async def test_a_hanging_token_does_not_hold_up_the_end(cards: World) -> None:
     cards.metadata.script.append(Fault(lambda seen: seen.path.endswith("/identity"), do.hang()))
     job = await cards.start_job()

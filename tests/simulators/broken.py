@@ -52,6 +52,26 @@ async def _send_half(visit: Visit) -> None:
     await visit.exchange.send_raw(head + reply.body[: len(reply.body) // 2])
 
 
+def answer(body: bytes) -> bytes:
+    """A whole answer of 200, as the bytes that are sent."""
+    return _HEAD + b"content-length: %d\r\n\r\n" % len(body) + body
+
+
+def surplus(data: bytes, after: float | None = None) -> Do:
+    """A true answer with more bytes behind it, in one segment or this much later; the connection stays open."""
+
+    async def act(visit: Visit) -> None:
+        reply = await visit.work()
+        if after is None:
+            await visit.exchange.send(reply, data)
+            return
+        await visit.exchange.send(reply)
+        await visit.exchange.wait(after)
+        await visit.exchange.send_surplus(data)
+
+    return act
+
+
 def trickle(pause: float) -> Do:
     """Does the work, then sends a true answer byte by byte with this pause before each."""
 
@@ -82,6 +102,21 @@ def huge(size: int = 100_000_000) -> Do:
     return act
 
 
+def pieces(count: int, piece: bytes = b"  ") -> Do:
+    """Does the work, then sends a true answer and so many more chunks of a few bytes."""
+
+    async def act(visit: Visit) -> None:
+        reply = await visit.work()
+        await visit.exchange.send_raw(_HEAD + b"transfer-encoding: chunked\r\n\r\n")
+        await visit.exchange.send_raw(_chunk(reply.body) + _chunk(piece) * count + _chunk(b""))
+
+    return act
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
 def endless_body(pause: float = 0.0) -> Do:
     """Does the work, then sends chunks of a body that never ends, with this pause before each."""
 
@@ -90,7 +125,7 @@ def endless_body(pause: float = 0.0) -> Do:
         await visit.exchange.send_raw(_HEAD + b"transfer-encoding: chunked\r\n\r\n")
         while True:
             await visit.exchange.wait(pause)
-            await visit.exchange.send_raw(b"10000\r\n" + b" " * 0x10000 + b"\r\n")
+            await visit.exchange.send_raw(_chunk(b" " * 0x10000))
 
     return act
 

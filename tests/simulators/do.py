@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tests.simulators.wire import Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     import trio
 
@@ -27,11 +27,23 @@ def nothing() -> Do:
     return act
 
 
-def status(code: int, body: object = None, *, retry_after: str | None = None, after: float = 0.0) -> Do:
-    """Answers with this status without any work: in HTML as the front end does, or with this body as JSON."""
+def status(
+    code: int,
+    body: object = None,
+    *,
+    retry_after: str | None = None,
+    after: float = 0.0,
+    once: trio.Event | None = None,
+) -> Do:
+    """Answers with this status without any work: in HTML as the front end does, or with this body as JSON.
+
+    It does so this much later, or once the test sets the event.
+    """
 
     async def act(visit: Visit) -> None:
         await visit.exchange.wait(after)
+        if once is not None:
+            await visit.exchange.wait_for(once)
         headers = () if retry_after is None else (("retry-after", retry_after),)
         if body is None:
             await visit.exchange.send(
@@ -80,6 +92,27 @@ def edited(edit: Callable[[Any], object]) -> Do:
         reply = await visit.work()
         changed = json.dumps(edit(json.loads(reply.body))).encode()
         await visit.exchange.send(Reply(reply.status, changed, reply.content_type, reply.headers))
+
+    return act
+
+
+def damaged() -> Do:
+    """Does the work, then sends its answer with the first byte of the body changed on the way."""
+
+    async def act(visit: Visit) -> None:
+        reply = await visit.work()
+        body = bytes([reply.body[0] ^ 1]) + reply.body[1:]
+        await visit.exchange.send(Reply(reply.status, body, reply.content_type, reply.headers))
+
+    return act
+
+
+def meanwhile(action: Callable[[], Awaitable[object]]) -> Do:
+    """Somebody does this between the arrival of the request and the work, which is then done as usual."""
+
+    async def act(visit: Visit) -> None:
+        await action()
+        await visit.exchange.send(await visit.work())
 
     return act
 
@@ -150,11 +183,12 @@ def redirect(url: str, code: int = 302) -> Do:
     return act
 
 
-def echo_token(code: int = 500) -> Do:
-    """Fails with the bearer token in the body of the error, as careless services do."""
+def echo_token(code: int = 500, echo: Callable[[str], str] = str) -> Do:
+    """Fails with the bearer token in the body of the error, as careless services do; `echo` may change its look."""
 
     async def act(visit: Visit) -> None:
-        detail = f"request failed, headers: {visit.seen.headers}"
+        headers = visit.seen.headers | {"authorization": f"Bearer {echo(visit.seen.token or '')}"}
+        detail = f"request failed, headers: {headers}"
         await visit.exchange.send(Reply(code, json.dumps({"detail": detail}).encode()))
 
     return act

@@ -95,8 +95,10 @@ class Job:
         out, err = (data.decode(errors="replace") for data in (self._stdout, self._stderr))
         return Outcome(code, self.lines, out, err, self._seconds)
 
-    async def _read(self, stream: trio.abc.ReceiveStream, into: bytearray) -> None:
+    async def _read(self, stream: trio.abc.ReceiveStream, into: bytearray, start: trio.Event | None = None) -> None:
         async with stream:
+            if start is not None:
+                await start.wait()
             with contextlib.suppress(trio.BrokenResourceError):  # a pseudo-terminal ends with an error
                 async for data in stream:
                     into += data
@@ -106,19 +108,21 @@ class Job:
         self._changed.set()
         self._changed = trio.Event()
 
-    async def _attend(self, terminal: trio.abc.ReceiveStream | None) -> None:
-        """Collects all output; kills the process where it is itself cancelled."""
+    async def _attend(self, terminal: trio.abc.ReceiveStream | None, reading: trio.Event | None) -> None:
+        """Collects all output; kills the process if it is itself cancelled."""
         try:
             async with trio.open_nursery() as nursery:
                 if terminal:
-                    nursery.start_soon(self._read, terminal, self._stdout)
+                    nursery.start_soon(self._read, terminal, self._stdout, reading)
                 else:
                     assert self.process.stdout is not None
                     assert self.process.stderr is not None
-                    nursery.start_soon(self._read, self.process.stdout, self._stdout)
+                    nursery.start_soon(self._read, self.process.stdout, self._stdout, reading)
                     nursery.start_soon(self._read, self.process.stderr, self._stderr)
                 await self.process.wait()
                 self._seconds = time.monotonic() - self.started
+                if reading is not None:
+                    reading.set()
         finally:
             if self.process.returncode is None:
                 self.process.kill()
@@ -137,11 +141,17 @@ def _object(line: bytes) -> dict[str, Any] | None:
 
 
 async def start_job(
-    nursery: trio.Nursery, arguments: Sequence[str], environment: Mapping[str, str], *, terminal: bool = False
+    nursery: trio.Nursery,
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    *,
+    terminal: bool = False,
+    reading: trio.Event | None = None,
 ) -> Job:
-    """Starts `python -m job …` with this environment and nothing else; it is killed where the nursery is cancelled.
+    """Starts `python -m job …` with this environment and nothing else; it is killed if the nursery is cancelled.
 
-    With `terminal` its output is a pseudo-terminal of 120 columns and 40 rows.
+    With `terminal` its output is a pseudo-terminal of 120 columns and 40 rows. With `reading`, nobody reads its output
+    before that event or its own end, and a pipe is as small as the system makes them.
     """
     command = [sys.executable, "-m", "job", *arguments]
     started = time.monotonic()
@@ -154,8 +164,11 @@ async def start_job(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        if reading is not None and hasattr(fcntl, "F_SETPIPE_SZ"):
+            assert isinstance(process.stdout, trio.lowlevel.FdStream)
+            fcntl.fcntl(process.stdout.fileno(), fcntl.F_SETPIPE_SZ, 4096)
         job = Job(process, started)
-        nursery.start_soon(job._attend, None)
+        nursery.start_soon(job._attend, None, reading)
         return job
     ours, theirs = pty.openpty()
     try:
@@ -170,5 +183,5 @@ async def start_job(
     finally:
         os.close(theirs)
     job = Job(process, started)
-    nursery.start_soon(job._attend, trio.lowlevel.FdStream(ours))
+    nursery.start_soon(job._attend, trio.lowlevel.FdStream(ours), reading)
     return job

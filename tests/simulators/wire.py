@@ -58,17 +58,21 @@ class Exchange:
     status: int | None = field(default=None, init=False)
     """The status that was sent, if any."""
 
-    async def send(self, reply: Reply) -> None:
-        """Sends a whole, well-formed answer; the connection can be used again."""
+    async def send(self, reply: Reply, surplus: bytes = b"") -> None:
+        """Sends a whole, well-formed answer; the connection can be used again. `surplus` leaves with its last byte."""
         headers = [("content-type", reply.content_type), ("content-length", str(len(reply.body))), *reply.headers]
         head = h11.Response(status_code=reply.status, reason=_REASONS.get(reply.status, b""), headers=headers)
         parts = (head, h11.Data(data=reply.body), h11.EndOfMessage())
         self.status = reply.status
-        await self._write(b"".join(self._protocol.send(part) or b"" for part in parts))
+        await self._write(b"".join(self._protocol.send(part) or b"" for part in parts) + surplus)
 
     async def send_raw(self, data: bytes) -> None:
         """Sends bytes as they are; the connection is closed once its handler returns."""
         self._protocol.send_failed()
+        await self._write(data)
+
+    async def send_surplus(self, data: bytes) -> None:
+        """Sends bytes that nobody asked for, behind a whole answer; the connection can be used again."""
         await self._write(data)
 
     async def _write(self, data: bytes) -> None:

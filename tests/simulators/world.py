@@ -150,10 +150,15 @@ class World:
         return {name: value for name, value in variables.items() if value is not None}
 
     async def start_job(
-        self, *arguments: str, env: Mapping[str, str | None] | None = None, terminal: bool = False
+        self,
+        *arguments: str,
+        env: Mapping[str, str | None] | None = None,
+        terminal: bool = False,
+        reading: trio.Event | None = None,
     ) -> Job:
-        """Starts the real job in this world's environment, changed by `env`."""
-        job = await start_job(self.nursery, arguments, self.environment(**(env or {})), terminal=terminal)
+        """Starts the real job in this world's environment, changed by `env`; `start_job` says what the rest does."""
+        environment = self.environment(**(env or {}))
+        job = await start_job(self.nursery, arguments, environment, terminal=terminal, reading=reading)
         self.jobs.append(job)
         return job
 

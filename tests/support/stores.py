@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -102,14 +102,19 @@ class Memory:
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
-    """A store in memory whose requests take virtual time instead of threads, which would make the clock run wild."""
+    """A store in memory whose requests take virtual time instead of threads, which would make the clock run wild.
+
+    As many requests run at a time as there are threads; the others queue for the same limiter. Urgent ones do not: a
+    test plays several processes, each of which has a thread of its own for them.
+    """
     made = Memory()
 
-    async def in_thread(function: Callable[[], T]) -> T:
-        await trio.sleep(made.seconds / 2)
-        done = outcome.capture(function)
-        await trio.sleep(made.seconds / 2)
-        return done.unwrap()
+    async def in_thread(function: Callable[[], T], *, urgent: bool = False) -> T:
+        async with nullcontext() if urgent else store_module._limiter(urgent=False):
+            await trio.sleep(made.seconds / 2)
+            done = outcome.capture(function)
+            await trio.sleep(made.seconds / 2)
+            return done.unwrap()
 
     for module in (session, history, journal, lease, record, store_module):
         if hasattr(module, "in_thread"):

@@ -24,7 +24,7 @@ from tests.simulators.world import World, open_world
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-SAMPLE = ROOT / "terraform" / "config"
+SAMPLE = Path(os.environ.get("RUN_LOCAL_CONFIG") or ROOT / "terraform" / "config")
 RUNS = Path(os.environ.get("RUN_LOCAL_RUNS") or ROOT / ".runs")
 """Where its runs are recorded, pages and all."""
 
@@ -83,9 +83,13 @@ def main(arguments: list[str]) -> int:
     return trio.run(_run, TROUBLES[fault] if fault else None)
 
 
+def _sample() -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(SAMPLE.glob("*.json"))}
+
+
 async def _run(trouble: Trouble | None) -> int:
     binary = emulator_binary()
-    config = {path.name: path.read_bytes() for path in sorted(SAMPLE.glob("*.json"))}
+    config = _sample()
     async with trio.open_nursery() as nursery, open_world(nursery, config, emulator=binary) as world:
         for service in (world.financial, world.trading):
             service.latency = varied(0.3, per_ticker=0.15)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import re
@@ -22,10 +23,17 @@ if TYPE_CHECKING:
 COMMAND = [sys.executable, "-m", "tests.tools.run_local"]
 
 
+TICKERS = ["AAPL", "MSFT", "NVDA", "TSLA", "BRK.B", "0700.HK", "9988.HK", "600519.SS", "300750.SZ"]
+CARD_TYPES = ["news_card", "earnings_card", "price_card", "valuation_card", "outlook_card"]
+
+
 @pytest.fixture(autouse=True)
-def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside the developer's own runs."""
-    monkeypatch.setenv("RUN_LOCAL_RUNS", str(tmp_path))
+def of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the developer's own runs, and whatever a user has made of the sample config."""
+    for name, content in (("ticker_list.json", TICKERS), ("card_types.json", CARD_TYPES)):
+        (tmp_path / name).write_text(json.dumps(content))
+    monkeypatch.setenv("RUN_LOCAL_CONFIG", str(tmp_path))
+    monkeypatch.setenv("RUN_LOCAL_RUNS", str(tmp_path / "runs"))
 
 
 def play(*arguments: str) -> subprocess.CompletedProcess[str]:

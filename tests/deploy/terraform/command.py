@@ -12,6 +12,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
+from tests.deploy.terraform.sample import CONFIG
+
 PROJECT = Path(__file__).parents[3]
 ROOT = PROJECT / "terraform"
 EMBEDDED = (sys.executable, "-m", "tests.deploy.terraform.embedded")
@@ -65,8 +67,12 @@ class Terraform:
         return done.stdout
 
     def copy(self, directory: Path) -> Path:
-        """A copy of the root in `directory`, initialised, its state a file beside it."""
+        """A copy of the root in `directory` with the sample's config, initialised, its state a file beside it."""
         shutil.copytree(ROOT, directory, ignore=_not_ours)
+        shutil.rmtree(directory / "config")
+        (directory / "config").mkdir()
+        for name, content in CONFIG.items():
+            (directory / "config" / name).write_text(content)
         (directory / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
         self.ask(directory, "init", "-no-color")
         return directory

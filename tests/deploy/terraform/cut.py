@@ -1,4 +1,6 @@
-"""Renews schema.json, after `make init`: `terraform providers schema -json | python -m tests.terraform.cut VERSION`.
+"""Renews schema.json from the real provider, after `make init`:
+
+    terraform -chdir=terraform providers schema -json | python -m tests.deploy.terraform.cut VERSION
 
 Of the provider's schema it keeps the resources, the data sources and the provider's own arguments that the root uses.
 """

@@ -1,4 +1,4 @@
-"""`python -m tests.terraform.embedded ARGUMENT…`: the Terraform that comes as a library, as if it were installed."""
+"""The Terraform that comes as a library, as if it were installed: `python -m tests.deploy.terraform.embedded …`."""
 
 import sys
 

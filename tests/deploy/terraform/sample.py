@@ -1,5 +1,6 @@
 """What a user might write into terraform.tfvars: little, and everything."""
 
+import json
 from typing import Any
 
 OPERATORS = "group:cards@example.com"
@@ -38,6 +39,17 @@ EVERYTHING: dict[str, Any] = LITTLE | {
     "network": {"network": "vpc", "subnetwork": "jobs"},
     "operators": [OPERATORS],
 }
+
+
+CONFIG: dict[str, str] = {
+    name: json.dumps(value) + "\n"
+    for name, value in {
+        "ticker_list.json": ["AAPL", "BRK.B", "0700.HK"],
+        "card_types.json": ["news_card", "earnings_card"],
+        "card_targets.json": [{"id": "Rate vs Inflation"}, {"id": "AAPL", "card_types": ["news_card"]}],
+    }.items()
+}
+"""The config of every copy of the root: a user's own may be faulty, where operators own it."""
 
 
 def resources(plan: dict[str, Any], *types: str) -> dict[str, dict[str, Any]]:

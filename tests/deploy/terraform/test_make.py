@@ -70,6 +70,74 @@ def checkout(terraform: Terraform, tmp_path: Path) -> Checkout:
     return Checkout(directory, terraform)
 
 
+FAULT = "ticker_list.json: [0]: is not a string; write a string"
+
+
+def spoil(checkout: Checkout) -> None:
+    (checkout.directory / "terraform" / "config" / "ticker_list.json").write_text("[7]")
+
+
+@pytest.mark.parametrize(
+    ("told", "goes_on"),
+    [
+        ("CONFIG_OWNERSHIP=terraform", False),
+        ("CONFIG_OWNERSHIP=operators", True),
+        ("CONFIG_OWNERSHIP=", False),  # a trigger that does not know it yet
+        ("CONFIG_FAULTS=warn", True),
+    ],
+)
+def test_a_fault_of_the_config_stops_only_where_terraform_owns_it(checkout: Checkout, told: str, goes_on: bool) -> None:
+    assert checkout.make("config-check", told).stderr == ""
+    spoil(checkout)
+    done = checkout.make("config-check", told)
+    assert (done.returncode == 0) is goes_on
+    assert done.stderr.splitlines()[:2] == [
+        FAULT,
+        ("Warning" if goes_on else "Stopped")
+        + ": terraform/config/ has not passed this check."
+        + (" Going on all the same." if goes_on else ""),
+    ]
+
+
+@pytest.mark.parametrize("target", ["plan", "apply"])
+def test_a_fault_of_the_config_stops_before_terraform_is_asked(checkout: Checkout, target: str) -> None:
+    """Before the first apply nobody knows who owns it."""
+    spoil(checkout)
+    done = checkout.make(target, "BOOTSTRAP=1", "APPROVE=1")
+    assert done.returncode != 0
+    assert FAULT in done.stderr
+    assert "Terraform" not in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_a_rollback_goes_on_with_a_faulty_config_and_an_apply_does_not(checkout: Checkout) -> None:
+    assert checkout.make("apply", "BOOTSTRAP=1", "APPROVE=1").returncode == 0
+    assert checkout.make("apply", f"IMAGE={NEXT_IMAGE}", "APPROVE=1").returncode == 0
+    for content in ("[7]", '["AAPL",]'):
+        (checkout.directory / "terraform" / "config" / "ticker_list.json").write_text(content)
+        stopped = checkout.make("apply", f"IMAGE={IMAGE}", "APPROVE=1", "OVERWRITE=1")
+        assert stopped.returncode != 0
+        assert "Stopped: terraform/config/" in stopped.stderr
+        assert checkout.deployed == NEXT_IMAGE
+
+    done = checkout.make("rollback", f"IMAGE={IMAGE}", "APPROVE=1", "OVERWRITE=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Warning: terraform/config/" in done.stderr
+    assert checkout.deployed == IMAGE
+
+
+@pytest.mark.slow
+def test_a_faulty_config_stops_nothing_that_operators_own(checkout: Checkout) -> None:
+    variables = {name: value for name, value in LITTLE.items() if name != "image"} | {"config_ownership": "operators"}
+    checkout.terraform.variables(checkout.directory / "terraform", variables)
+    assert checkout.make("apply", "BOOTSTRAP=1", "APPROVE=1").returncode == 0
+    spoil(checkout)
+    done = checkout.make("apply", f"IMAGE={IMAGE}", "APPROVE=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert FAULT in done.stderr
+    assert checkout.deployed == IMAGE
+
+
 @pytest.mark.slow
 def test_from_nothing_to_a_rollback(checkout: Checkout) -> None:
     forgotten = checkout.make("apply", "APPROVE=1")

@@ -1,5 +1,6 @@
 """What a plan makes: its grants against a table, the job's environment against the job's settings."""
 
+import json
 import re
 import tomllib
 from datetime import UTC, datetime
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from job.config.environment import VARIABLES, read_settings
+from job.config.objects import OBJECTS, read_config
 from job.engines.catalog import ALL_ENGINES
 from tests.deploy.terraform.command import ROOT, Terraform
 from tests.deploy.terraform.sample import EVERYTHING, OPERATORS, environment, resources
@@ -161,6 +163,14 @@ def test_the_defaults_that_terraform_reckons_with_are_the_jobs() -> None:
         name: {"timeout_seconds": engine.timeout, "attempts": engine.attempts}
         for name, engine in read_settings({}, datetime.now(UTC))[0].engines.items()
     }
+
+
+def test_the_config_objects_that_terraform_knows_are_those_that_the_job_reads() -> None:
+    written = re.findall(r"config_(?:required|optional) = (\[.*\])", (ROOT / "config_documents.tf").read_text())
+    required, optional = map(json.loads, written)
+    assert (*required, *optional) == OBJECTS
+    _, faults, _ = read_config({})
+    assert [fault.where for fault in faults] == required
 
 
 def test_the_verification_looks_at_the_same(everything: dict[str, Any]) -> None:

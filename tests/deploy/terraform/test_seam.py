@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from tests.deploy.terraform.command import ROOT
-from tests.deploy.terraform.sample import LITTLE, environment, resources
+from tests.deploy.terraform.sample import CONFIG, LITTLE, environment, resources
 from tests.simulators.storage import emulator_binary
 from tests.simulators.world import open_world
 from tests.support.runs import QUICK, assert_clean
@@ -17,13 +16,12 @@ if TYPE_CHECKING:
 
     from tests.deploy.terraform.command import Terraform
 
-CONFIG = {path.name: path.read_bytes() for path in (ROOT / "config").glob("*.json")}
-
 
 async def test_the_job_runs_in_the_planned_environment(
     nursery: trio.Nursery, terraform: Terraform, own_root: Path
 ) -> None:
-    async with open_world(nursery, CONFIG, latency=QUICK, emulator=emulator_binary()) as world:
+    config = {name: content.encode() for name, content in CONFIG.items()}
+    async with open_world(nursery, config, latency=QUICK, emulator=emulator_binary()) as world:
         variables = LITTLE | {
             "alerts": {"notification_channels": ["projects/p/notificationChannels/1"], "success_by": "09:00"},
             "engines": {name: {"url": engine.url} for name, engine in world.engines.items()},

@@ -1,4 +1,4 @@
-"""`python -m tests.terraform.variables` prints the README's table of the root's variables, from variables.tf."""
+"""The table of variables of terraform/README.md, from variables.tf: `python -m tests.deploy.terraform.variables`."""
 
 import re
 

@@ -60,6 +60,18 @@ ROWS = (
         ),
     ),
     Row(
+        "no token",
+        "the token server answers with something that is no ID token",
+        "the call is repeated, up to the attempts; the error does not quote the answer, which may be a secret",
+        "look at what answers as the metadata server, or at the key file",
+        (
+            succeeded("once", _tokens(when.nth(1), do.raw_body(b"ya29-opaque", "text/plain"))),
+            data_failed(
+                "for good", _tokens(when.always, do.raw_body(b"ya29-opaque", "text/plain")), "answer is not a token"
+            ),
+        ),
+    ),
+    Row(
         "foreign token",
         "the token is expired, or for another service",
         "401, one more attempt with a fresh token, 401: the call has failed",

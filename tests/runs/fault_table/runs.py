@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import trio
 
 from job.records.lease import LEASE, Holder, machine
-from tests.runs.fault_table.row import PLANNED, Case, Env, Play, Row, succeeded
+from tests.runs.fault_table.row import CARDS, PLANNED, Case, Env, Play, Row, succeeded
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
 from tests.support.altered import EAGER_LEASE, MAD_CLOCK, SHORT_LEASE, SUSPENDED, altered
+from tests.support.places import objects
 from tests.support.runs import until
 
 if TYPE_CHECKING:
@@ -252,6 +253,37 @@ async def deadline_in_a_wait(world: World, env: Env) -> Outcome:
     return outcome
 
 
+async def unread(world: World, env: Env) -> Outcome:
+    """Nobody reads what the run prints until all of its cards but one are there."""
+    gate, reading = trio.Event(), trio.Event()
+    world.qa.script.append(Fault(when.both(when.ticker("T0"), when.card("news_card")), do.held(gate)))
+    job = await world.start_job(env={**env, "QA_ENGINE_TIMEOUT": "20"}, reading=reading)
+    await until(lambda: sum(request.status == 200 for request in world.qa.requests) == PLANNED - 1)
+    reading.set()
+    gate.set()
+    outcome = await job.outcome()
+    assert len(outcome.events("call.finished")) == 2 * 5 + 10 + PLANNED
+    assert "lines_dropped" not in outcome.finished
+    return outcome
+
+
+def _unread_until_signalled(number: signal.Signals) -> Play:
+    """Nobody reads what the run prints until its record is closed after a signal."""
+
+    async def play(world: World, env: Env) -> Outcome:
+        reading = trio.Event()
+        world.qa.script.append(Fault(when.ticker("T9"), do.hang()))
+        job = await world.start_job(env={**env, "QA_ENGINE_TIMEOUT": "20"}, reading=reading)
+        await until(lambda: sum(request.status == 200 for request in world.qa.requests) == PLANNED - len(CARDS))
+        job.send_signal(number)
+        while "night/report.json" not in await objects(world):
+            pass
+        reading.set()
+        return await job.outcome()
+
+    return play
+
+
 def _late(name: str, play: Play, cards: tuple[int, int, int, int] | None, **more: object) -> Case:
     return Case(name, "deadline", 4, cards=cards, play=play, says="deadline passed", **more)  # type: ignore[arg-type]
 
@@ -375,6 +407,17 @@ ROWS = (
             _late("cards", _deadline("qa", 3.5), None),
             _late("cards that hang", _deadline("qa", 50.0), (0, 0, 16, 14)),
             _late("in a wait", deadline_in_a_wait, None),
+        ),
+    ),
+    Row(
+        "no reader",
+        "nobody reads what the run prints: Ctrl-S, a pager that waits, a stuck log collector",
+        "the run goes on, and so do signals and the deadline; 8 MiB of lines wait, then lines about single calls are"
+        " dropped and counted (`lines_dropped`); at its end the run waits 1 s for the reader",
+        "`python -m job report RUN_ID` shows what the log lacks",
+        (
+            succeeded("for a while", play=unread, fast=True),
+            Case("and SIGINT", "interrupted", 130, cards=(27, 0, 3, 0), play=_unread_until_signalled(signal.SIGINT)),
         ),
     ),
 )

@@ -52,7 +52,7 @@ ROWS = (
         "400 422",
         "400 or 422: the engine does not accept the request",
         "the call is not repeated; a data engine's failure ends the run, a card is missing",
-        "correct dates, ids or `extra_params` in the config, then start a new run: a resume keeps the recorded config",
+        "correct dates, ids or `extra_params` in the config, then `python -m job resume RUN_ID --new-config`",
         (*_final(400), *_final(422)),
     ),
     Row(

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
-from tests.runs.fault_table.row import PLANNED, Arrange, Case, Env, Row, data_failed, succeeded
+from tests.runs.fault_table.row import (
+    CARDS,
+    CONFIG,
+    PLANNED,
+    TICKERS,
+    Arrange,
+    Case,
+    Env,
+    Play,
+    Row,
+    data_failed,
+    nothing,
+    succeeded,
+)
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
@@ -13,11 +29,15 @@ from tests.support.altered import FULL_DISK, SHORT_LEASE, SHORT_PATIENCE, SMALL_
 from tests.support.runs import until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from tests.simulators.job import Outcome
     from tests.simulators.service import Do
     from tests.simulators.when import When
     from tests.simulators.world import World
 
+ONE_CARD_EACH = dict.fromkeys(TICKERS, CARDS[:1])
 WRITES = when.method("POST", "PUT", "DELETE")
 
 
@@ -50,6 +70,41 @@ def _elsewhere(world: World) -> Env:
 
 def _unreadable(world: World) -> Env:
     return {"CONFIG_URI": str(world.directory / "nowhere")}
+
+
+def content_of(name: str) -> When:
+    """The requests for what an object holds; those for its metadata come before."""
+    return lambda seen: "/download/" in seen.path and seen.path.endswith(name)
+
+
+def _saved(saved: Do) -> Play:
+    """One card for each ticker is asked for; the object that says so is being saved when it is read."""
+
+    async def play(world: World, env: Env) -> Outcome:
+        assert world.storage
+        await world.configure("card_targets.json", ONE_CARD_EACH)
+        world.storage.script.append(Fault(content_of("card_targets.json"), saved))
+        return await world.run_job(env=env)
+
+    return play
+
+
+async def saved_once(world: World, env: Env) -> Outcome:
+    """The same is saved again between the request for the metadata and that for the content."""
+    save = partial(world.configure, "card_targets.json", ONE_CARD_EACH)
+    return await _saved(do.in_turn(do.meanwhile(save), do.nothing()))(world, env)
+
+
+def _no_file(make: Callable[[Path], object]) -> Arrange:
+    def arrange(world: World) -> Env:
+        place = world.directory / "odd-config"
+        place.mkdir()
+        for name, content in CONFIG.items():
+            (place / name).write_text(json.dumps(content))
+        make(place / "card_targets.json")
+        return {"CONFIG_URI": str(place)}
+
+    return arrange
 
 
 async def change_the_config(world: World, env: Env) -> Outcome:
@@ -158,9 +213,37 @@ ROWS = (
         ),
     ),
     Row(
+        "config is no file",
+        "a config object in a directory is no file: a dangling link, a FIFO, a directory",
+        "one error that names it, never taken for absent; nothing was called",
+        "replace it with a file or remove it",
+        (
+            _bad_config(
+                "dangling link", _no_file(lambda path: path.symlink_to("nowhere")), "does not exist", fast=True
+            ),
+            _bad_config("FIFO", _no_file(os.mkfifo), "card_targets.json is a FIFO", fast=True),
+            _bad_config("directory", _no_file(lambda path: path.mkdir()), "card_targets.json is a directory"),
+        ),
+    ),
+    Row(
+        "config saved",
+        "a config object is saved while it is read",
+        "nothing: it is read again; an error that names it if that happens four times in a row",
+        "nothing; after an error, start the run again once nobody saves",
+        (
+            Case("once", "succeeded", 0, play=saved_once, cards=(len(TICKERS), 0, 0, 0), bucket=True, fast=True),
+            _bad_config(
+                "always: 412", nothing, "while it was read, 4 times in a row", play=_saved(do.status(412)), bucket=True
+            ),
+            _bad_config(
+                "always: 404", nothing, "while it was read, 4 times in a row", play=_saved(do.status(404)), bucket=True
+            ),
+        ),
+    ),
+    Row(
         "config changed",
         "the config is changed in mid-run",
-        "nothing: the config is read once at the start; a resume keeps the recorded one",
+        "nothing: the config is read once, at the start; a resume keeps the recorded one",
         "nothing; the next run sees the change",
         (succeeded("while data are prepared", play=change_the_config),),
     ),
@@ -175,8 +258,24 @@ ROWS = (
             succeeded("lease lost", _lost(b"_lease.json"), bucket=True, fast=True),
             succeeded("inputs lost", _lost(b"inputs.json"), bucket=True),
             succeeded("results lost", _lost(b"results/"), bucket=True),
-            succeeded("barrier lost", _lost(b"barrier.json"), bucket=True),
+            succeeded("barrier lost", _lost(b"barrier-"), bucket=True),
             succeeded("report lost", _lost(b"report.json"), bucket=True),
+        ),
+    ),
+    Row(
+        "odd answers of storage",
+        "an answer of storage is damaged, or is not Cloud Storage's",
+        "nothing: the request is repeated, and a write is looked up; an error that names the object if it lasts",
+        "nothing, unless it lasts: then look at the proxy or whatever else stands before storage",
+        (
+            succeeded(
+                "damaged once", _front(when.both(content_of(".json"), when.attempt(1)), do.damaged()), bucket=True
+            ),
+            succeeded("odd once", _front(when.both(when.method("GET"), when.attempt(1)), do.body([])), bucket=True),
+            succeeded("odd answers to all writes", _front(WRITES, do.body({})), bucket=True, fast=True),
+            _bad_config("damaged always", _front(content_of(".json"), do.damaged()), "is damaged", bucket=True),
+            _bad_config("odd always", _front(config, do.body([])), "is not Cloud Storage's", bucket=True),
+            _no_lease("odd lease", _front(writes_of(b"_lease.json"), do.status(200, {})), "_lease.json: ", bucket=True),
         ),
     ),
     Row(

@@ -18,8 +18,10 @@ from tests.runs.fault_table.row import (
 )
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
+from tests.support.runs import asked_cards
 
 if TYPE_CHECKING:
+    from tests.simulators.job import Outcome
     from tests.simulators.service import Do
     from tests.simulators.world import World
 
@@ -42,6 +44,31 @@ def _stopped(engine: str) -> Arrange:
         return {f"{engine.upper()}_ENGINE_URL": "http://127.0.0.1:1"}
 
     return arrange
+
+
+def _answered_twice(world: World) -> None:
+    for engine in ("financial", "trading", "news", "qa"):
+        strike(engine, when.always, broken.surplus(broken.answer(b'{"status": "failed", "error": "of another"}')))(
+            world
+        )
+
+
+def _each_card_once(world: World, _: Outcome) -> None:
+    assert len(world.qa.requests) == PLANNED
+    assert set(asked_cards(world).values()) == {1}
+
+
+TWICE = b'{"status": "failed", "status": "success"}'
+LISTS = b"[" + b"[]," * 2**18 + b"[]]"
+WARNED = {"status": "success", "error": "quota exceeded, no card"}
+
+
+def _warned_of(_: World, outcome: Outcome) -> None:
+    cards = [line for line in outcome.events("call.finished") if line["engine"] == "qa"]
+    assert len(cards) == PLANNED
+    for line in cards:
+        assert line["severity"] == "WARNING"
+        assert line["warning"] == "the answer says success, and has the error: quota exceeded, no card"
 
 
 def _wrong(name: str, value: object, says: str) -> tuple[Case, ...]:
@@ -90,6 +117,27 @@ ROWS = (
         ),
     ),
     Row(
+        "surplus",
+        "an engine, or a proxy before it, sends more than its answer: a second one, an empty line too many",
+        "nothing: the connection is closed, so that the rest answers no other call, and the next call opens another",
+        "nothing",
+        (
+            succeeded(
+                "a second answer: every engine",
+                _answered_twice,
+                check=_each_card_once,
+                env={f"{name}_ENGINE_CONCURRENCY": "1" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")},
+            ),
+            succeeded(
+                "an empty line: qa",
+                strike("qa", when.always, broken.surplus(b"\r\n")),
+                check=_each_card_once,
+                env={"QA_ENGINE_CONCURRENCY": "1"},
+                fast=True,
+            ),
+        ),
+    ),
+    Row(
         "no",
         "an answer of 200 that reports a failure: `null`, `failed`, `results` without a ticker",
         "the call is repeated, a card only once as it costs tokens; a data engine's failure ends the run",
@@ -105,6 +153,25 @@ ROWS = (
         ),
     ),
     Row(
+        "twice",
+        "an answer in which a key is there twice, or that holds more than 262,144 values",
+        "the call is repeated: nobody knows which of the two counts, and so many values are not even read",
+        "read the engine's answer in the error, and the engine's own log",
+        (
+            *(succeeded(f"{engine}, once", strike(engine, FIRST, do.raw_body(TWICE))) for engine in ("news", "qa")),
+            data_failed("news, for good", strike("news", when.ticker("T3"), do.raw_body(TWICE)), "is there twice"),
+            missing("qa, for good", strike("qa", when.ticker("T3"), do.raw_body(TWICE)), 3, "is there twice"),
+            missing("empty lists", strike("qa", when.ticker("T3"), do.raw_body(LISTS)), 3, "more than 262,144 values"),
+        ),
+    ),
+    Row(
+        "success with an error",
+        "an answer of 200 that says `success`, and has an `error`",
+        "the work is done, as the engine says; a warning in the log and on the page names the error",
+        "look at what was made; read the engine's own log",
+        (succeeded("qa, always", strike("qa", when.always, do.body(WARNED)), check=_warned_of, fast=True),),
+    ),
+    Row(
         "skipped",
         "the news engine found nothing for the day",
         "no failure: the cards are made",
@@ -115,7 +182,7 @@ ROWS = (
         "poison",
         "one ticker makes the engine fail for its whole batch",
         "the batch is repeated in halves, and the error names that ticker alone",
-        "correct or remove the ticker, then start a new run: a resume keeps the recorded config",
+        "correct or remove the ticker, then `python -m job resume RUN_ID --new-config`",
         (
             data_failed(
                 "500",
@@ -152,7 +219,7 @@ ROWS = (
             missing("a trickle", strike("qa", when.ticker("T3"), broken.trickle(0.4)), 3, "no answer within 1.5 s"),
             missing("an endless body", strike("qa", when.ticker("T3"), broken.endless_body()), 3, "larger than 8 MiB"),
             missing("100 MB", strike("qa", when.ticker("T3"), broken.huge()), 3, "larger than 8 MiB"),
-            missing("an endless header", strike("qa", when.ticker("T3"), broken.endless_header()), 3, "no HTTP"),
+            missing("an endless header", strike("qa", when.ticker("T3"), broken.endless_header()), 3, "not HTTP"),
         ),
     ),
     Row(

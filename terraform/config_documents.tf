@@ -1,0 +1,23 @@
+# The config objects in config/. Whether a run can use them only the job itself can tell: `python -m job plan`, which the
+# make targets and the builds run before Terraform. Here is only what the job would refuse in every case.
+locals {
+  config_documents = {
+    for name in fileset("${path.module}/config", "*.json") : name => file("${path.module}/config/${name}")
+  }
+  config_required = ["ticker_list.json", "card_types.json"]
+  config_optional = ["card_targets.json", "engine_control.json", "llm_config.json"]
+
+  config_faults = concat(
+    [for name, text in local.config_documents : "config/${name} is not JSON; correct it." if !can(jsondecode(trimprefix(text, "\ufeff")))],
+    [for name in local.config_required : "config/${name} does not exist; the job needs it." if !contains(keys(local.config_documents), name)],
+    [for name in keys(local.config_documents) : "config/${name} is no object that the job reads; correct its name or remove it." if !contains(concat(local.config_required, local.config_optional), name)],
+  )
+}
+
+# A warning, no error: a rollback has to go through, and where operators own the config these files no longer count.
+check "config" {
+  assert {
+    condition     = length(local.config_faults) == 0
+    error_message = join("\n", local.config_faults)
+  }
+}

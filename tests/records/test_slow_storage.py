@@ -1,0 +1,60 @@
+"""However slow storage is, a record can be read: the lease is renewed meanwhile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+import trio.testing
+
+from job.execution.shutdown import Shutdown
+from job.records.journal import Journal, read_journal
+from job.records.lease import RENEW_SECONDS, TRUSTED_SECONDS, acquire
+from job.storage.store import read_many
+from tests.records.test_journal import numbered
+from tests.records.test_lease import holder, unheard
+from tests.support.stores import Memory, memory
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+__all__ = ["memory"]
+
+
+async def test_a_lease_is_acquired_renewed_and_released_ahead_of_all_that_queues(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    memory.seconds, shutdown = 15.0, Shutdown()
+    async with trio.open_nursery() as nursery:
+        for _ in range(4):
+            nursery.start_soon(read_many, memory, [f"n{number}" for number in range(64)])
+        await trio.testing.wait_all_tasks_blocked()
+        lease = await acquire(memory, holder(), unheard)
+        assert trio.current_time() == memory.seconds
+        nursery.start_soon(lease.renew_forever, shutdown, lambda _trouble: None)
+        await trio.sleep(5 * TRUSTED_SECONDS)
+        assert lease.is_held()
+        assert shutdown.reason is None
+        with trio.fail_after(2 * memory.seconds + 1):  # maybe after a renewal
+            await lease.release()
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_long_record_is_read_under_a_lease_that_is_renewed_in_time(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    journal = Journal(memory, "run", "owner", lambda _trouble: None)
+    for number in range(129):
+        journal.append(numbered(number))
+        await journal.flush()
+    lease, shutdown, read = await acquire(memory, holder(), unheard), Shutdown(), list[str]()
+    memory.seconds = 6.4  # two requests of 3.2 s each, as a bucket needs them for an object
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lease.renew_forever, shutdown, lambda _trouble: None)
+        await read_journal(memory, "run", lambda result: read.append(result.targets[0]))
+        nursery.cancel_scope.cancel()
+    assert read == [str(number) for number in range(129)]
+    assert shutdown.reason is None
+    assert trio.current_time() - began > 2 * TRUSTED_SECONDS, "or nothing was proven"
+    assert lease.trusted_until > trio.current_time() + TRUSTED_SECONDS - RENEW_SECONDS - 2 * memory.seconds

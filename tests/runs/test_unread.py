@@ -1,0 +1,161 @@
+"""Nobody has to read what a run prints: calls, signals, deadline and record go on without a reader."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+from datetime import datetime
+from signal import SIGINT, SIGTERM, Signals
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from job.execution.shutdown import OVER_SECONDS
+from job.orchestrator import LAST_LINE_SECONDS
+from tests.simulators import do, when
+from tests.simulators.service import Fault
+from tests.simulators.storage import emulator_binary
+from tests.simulators.world import World, open_world
+from tests.support.places import objects
+from tests.support.runs import QUICK, at_once, until
+
+if TYPE_CHECKING:
+    from tests.simulators.job import Job
+
+TICKERS = [f"T{number}" for number in range(16)]
+CONFIG: dict[str, object] = {"ticker_list.json": TICKERS, "card_types.json": ["good", "bad"]}
+ENV = {"RUN_ID": "night", "FINANCIAL_ENGINE_BATCH_SIZE": "1", "TRADING_ENGINE_BATCH_SIZE": "1"}
+
+
+@pytest.fixture
+async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
+    """Half of the cards fail, so that a terminal, too, has more to show than it takes unread."""
+    async with open_world(nursery, CONFIG, latency=QUICK) as world:
+        world.qa.script.append(Fault(when.card("bad"), do.status(422)))
+        yield world
+
+
+async def start(world: World, terminal: bool = False, **env: str) -> Job:
+    """A run whose output nobody reads before its end."""
+    return await world.start_job(
+        env={**ENV, "RUNS_URI": world.runs_uri, **env}, terminal=terminal, reading=trio.Event()
+    )
+
+
+async def gone(job: Job, seconds: float) -> tuple[int, float]:
+    """The exit code of the run, and when it ended."""
+    with trio.fail_after(seconds):
+        outcome = await job.outcome()
+    return outcome.exit_code, job.started + outcome.seconds
+
+
+async def report(world: World) -> dict[str, Any]:
+    """What the closed record says; the lease is given back."""
+    recorded = await objects(world)
+    assert "_lease.json" not in recorded
+    found: dict[str, Any] = json.loads(recorded["night/report.json"])
+    return found
+
+
+@pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
+async def test_the_run_does_all_its_work(world: World, terminal: bool) -> None:
+    job = await start(world, terminal)
+    code, _ = await gone(job, 20)
+    assert code == 3
+    assert len(world.qa.requests) == 2 * len(TICKERS)
+    assert (await report(world))["outcome"] == "cards_missing"
+
+
+@pytest.mark.parametrize(
+    ("terminal", "signal", "code"),
+    [(False, SIGTERM, 143), (False, SIGINT, 130), (True, SIGINT, 130)],
+    ids=["pipe SIGTERM", "pipe SIGINT", "terminal SIGINT"],
+)
+async def test_a_signal_ends_the_run_in_its_time(world: World, terminal: bool, signal: Signals, code: int) -> None:
+    """All data calls but those of the news are done, and told to nobody; or all cards that fail."""
+    if signal == SIGINT:
+        world.qa.script.append(Fault(when.card("good"), do.hang()))
+        job = await start(world, terminal, QA_ENGINE_CONCURRENCY="32")
+        await until(lambda: len(world.qa.requests) == 2 * len(TICKERS))
+    else:
+        world.news.script.append(Fault(when.always, do.hang()))
+        job = await start(world, terminal)
+        await until(lambda: len(world.financial.requests) + len(world.trading.requests) == 2 * len(TICKERS))
+    await trio.sleep(0.5)  # all of that is answered, and more than a pipe or a terminal takes is to be printed
+    sent = time.monotonic()
+    job.send_signal(signal)
+    ended, moment = await gone(job, 10)
+    assert ended == code
+    assert moment - sent < LAST_LINE_SECONDS + (2.0 if terminal else at_once(job))
+    assert (await report(world))["exit_code"] == code
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(emulator_binary() is None, reason="needs fake-gcs-server")
+async def test_whatever_else_hangs_sigterm_ends_the_process_within_nine_seconds(nursery: trio.Nursery) -> None:
+    """The cards hang for their whole grace, then storage does, then the reader."""
+    async with open_world(nursery, CONFIG, latency=QUICK, emulator=emulator_binary()) as world:
+        world.qa.script.append(Fault(when.always, do.hang()))
+        job = await start(world)
+        await until(lambda: len(world.qa.requests) == 16)
+        assert world.storage is not None
+        world.storage.script.append(Fault(when.always, do.hang()))
+        sent = time.monotonic()
+        job.send_signal(SIGTERM)
+        code, moment = await gone(job, 20)
+    assert code == 143
+    assert 8.0 < moment - sent < OVER_SECONDS + at_once(job)
+
+
+async def test_a_second_signal_ends_the_process_as_it_stands(world: World) -> None:
+    world.qa.script.append(Fault(when.card("good"), do.hang()))
+    job = await start(world, QA_ENGINE_CONCURRENCY="32")
+    await until(lambda: len(world.qa.requests) == 2 * len(TICKERS))
+    job.send_signal(SIGTERM)
+    await trio.sleep(0.3)
+    sent = time.monotonic()
+    job.send_signal(SIGTERM)
+    code, moment = await gone(job, 10)
+    assert code == 143
+    assert moment - sent < at_once(job)
+
+
+async def test_signals_while_the_last_line_waits_for_a_reader_change_nothing(world: World) -> None:
+    job = await start(world)
+    report_file, lease = (world.directory / "runs" / name for name in ("night/report.json", "_lease.json"))
+    await until(lambda: report_file.exists() and not lease.exists())
+    job.send_signal(SIGTERM)
+    await trio.sleep(0.2)
+    job.send_signal(SIGTERM)
+    code, _ = await gone(job, 10)
+    assert code == 3
+    assert (await report(world))["exit_code"] == 3
+
+
+async def test_the_deadline_ends_the_run_in_its_time(world: World) -> None:
+    world.news.script.append(Fault(when.always, do.hang()))
+    job = await start(world, RUN_DEADLINE_SECONDS="3")
+    code, moment = await gone(job, 15)
+    assert code == 4
+    first = datetime.fromisoformat(job.lines[0]["time"]).timestamp() - (time.time() - time.monotonic())
+    assert moment - first < 3.0 + LAST_LINE_SECONDS + at_once(job)
+    assert (await report(world))["outcome"] == "deadline"
+
+
+async def test_a_reader_who_comes_late_has_every_line_in_order(world: World) -> None:
+    gate, reading = trio.Event(), trio.Event()
+    world.qa.script.append(Fault(when.both(when.card("good"), when.ticker("T3")), do.held(gate)))
+    job = await world.start_job(env=ENV, reading=reading)
+    await until(lambda: len(world.qa.requests) == 2 * len(TICKERS))
+    await trio.sleep(0.3)
+    reading.set()
+    gate.set()
+    outcome = await job.outcome()
+    assert outcome.exit_code == 3
+    assert outcome.lines[-1] is outcome.finished
+    assert "lines_dropped" not in outcome.finished
+    assert len(outcome.events("call.finished")) == 5 * len(TICKERS)
+    moments = [line["time"] for line in outcome.lines]
+    assert moments == sorted(moments)

@@ -1,0 +1,324 @@
+"""Whatever Cloud Storage, or what stands in its place, answers: it is used, asked for again, or a `StorageError`."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from job.storage import gcs
+from job.storage import store as module
+from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread
+from job.storage.uri import open_store
+from tests.simulators import broken, do, when
+from tests.simulators.do import in_turn
+from tests.simulators.service import Fault
+from tests.simulators.world import RUNS_BUCKET, World, open_world
+from tests.support.stores import EMULATOR
+
+if TYPE_CHECKING:
+    from tests.simulators.seen import Seen
+    from tests.simulators.service import Do
+
+pytestmark = pytest.mark.skipif(EMULATOR is None, reason="needs fake-gcs-server")
+
+NOT_GOOGLE = r": the answer is not Cloud Storage's"
+
+
+def asks_content(seen: Seen) -> bool:
+    return ("alt", "media") in seen.query
+
+
+def asks_metadata(seen: Seen) -> bool:
+    return seen.method == "GET" and "/o/" in seen.path and not asks_content(seen)
+
+
+def asks_names(seen: Seen) -> bool:
+    return seen.method == "GET" and seen.path.endswith("/o")
+
+
+def uploads(seen: Seen) -> bool:
+    return seen.method == "POST"
+
+
+@asynccontextmanager
+async def bucket(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[ObjectStore, World]]:
+    """A bucket that is read again at once, not after a pause."""
+    monkeypatch.setattr(gcs, "READ_PAUSES", (0.0,) * len(gcs.READ_PAUSES))
+    async with open_world(nursery, {}, emulator=EMULATOR) as world:
+        assert world.storage
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", world.storage.url)
+        yield open_store(world.runs_uri), world
+
+
+def script(world: World, *faults: Fault) -> None:
+    assert world.storage
+    world.storage.script[:] = faults
+    world.forget()
+
+
+def asked(world: World) -> int:
+    assert world.storage
+    return len(world.storage.requests)
+
+
+async def put(world: World, data: bytes) -> None:
+    assert world.emulator
+    await world.emulator.put(RUNS_BUCKET, "runs/a", data)
+
+
+async def remove(world: World) -> None:
+    assert world.emulator
+    await world.emulator.delete(RUNS_BUCKET, "runs/a")
+
+
+async def content(store: ObjectStore, name: str = "a") -> bytes | None:
+    stored = await in_thread(lambda: store.read(name))
+    return None if stored is None else stored.data
+
+
+async def test_an_object_that_is_saved_while_it_is_read_is_read_again(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bucket(nursery, monkeypatch) as (store, world):
+        await put(world, b"old")
+        for change in (do.meanwhile(partial(put, world, b"new")), do.status(404), do.status(412)):
+            script(world, Fault(asks_content, in_turn(change, do.nothing())))
+            assert await content(store) == b"new"
+            assert asked(world) == 4, "metadata and content, twice"
+
+
+async def test_an_object_that_is_removed_while_it_is_read_is_not_taken_for_absent(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bucket(nursery, monkeypatch) as (store, world):
+        await put(world, b"old")
+        script(world, Fault(asks_content, do.meanwhile(partial(remove, world))))
+        with pytest.raises(ConflictError, match=r"^gs://simulated-runs/runs/a was changed or removed while ") as error:
+            await content(store)
+        assert error.value.remedy
+        assert asked(world) == 2 + len(gcs.READ_PAUSES)
+        assert await content(store) is None, "now it is absent"
+
+
+async def test_an_object_that_is_saved_whenever_it_is_read_is_a_fault(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bucket(nursery, monkeypatch) as (store, world):
+        await put(world, b"old")
+        script(world, Fault(asks_content, do.meanwhile(partial(put, world, b"new"))))
+        with pytest.raises(ConflictError, match="was changed or removed while it was read, 4 times in a row"):
+            await content(store)
+
+
+async def test_a_damaged_download_is_asked_for_again(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bucket(nursery, monkeypatch) as (store, world):
+        await put(world, b"data")
+        script(world, Fault(asks_content, in_turn(do.damaged(), do.nothing())))
+        assert await content(store) == b"data"
+        script(world, Fault(asks_content, do.damaged()))
+        with pytest.raises(StorageError, match=r"runs/a: the download is damaged: .*checksum"):
+            await content(store)
+
+
+async def test_a_download_is_asked_of_no_other_host(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library would send the token to wherever the metadata say that the content is."""
+    async with bucket(nursery, monkeypatch) as (store, world):
+        await put(world, b"data")
+        elsewhere = f"{world.elsewhere.url}/download?alt=media"
+        script(world, Fault(asks_metadata, do.edited(lambda answer: answer | {"mediaLink": elsewhere})))
+        assert await content(store) == b"data"
+        assert world.elsewhere.requests == []
+
+
+BRACKETS = do.raw_body(b"[" * 100_000)
+ODD_ANSWERS: dict[str, Do] = {
+    "array": do.body([]),
+    "null": do.body(None),
+    "text": do.body("a"),
+    "no field": do.body({}),
+    "foreign": do.body({"status": "success"}),
+    "no size": do.edited(lambda answer: {k: v for k, v in answer.items() if k != "size"}),
+    "odd size": do.edited(lambda answer: answer | {"size": [1]}),
+    "size without end": do.raw_body(b'{"size": 1e999, "generation": "1", "updated": "2026-01-01T00:00:00Z"}'),
+    "odd generation": do.edited(lambda answer: answer | {"generation": "x"}),
+    "no time": do.edited(lambda answer: answer | {"updated": None}),
+    "odd time": do.edited(lambda answer: answer | {"updated": 5}),
+    "html": do.html(),
+    "empty": do.raw_body(b""),
+    "brackets": BRACKETS,
+}
+
+
+async def test_metadata_that_cannot_be_used_are_asked_for_again(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bucket(nursery, monkeypatch) as (store, world):
+        await put(world, b"data")
+        for name, odd in ODD_ANSWERS.items():
+            script(world, Fault(asks_metadata, in_turn(odd, do.nothing())))
+            assert await content(store) == b"data", name
+            script(world, Fault(asks_metadata, in_turn(do.status(200, []), do.nothing())))
+            assert await content(store, "absent") is None
+            script(world, Fault(asks_metadata, odd))
+            with pytest.raises(StorageError, match=r"^gs://simulated-runs/runs/a" + NOT_GOOGLE):
+                await content(store)
+
+
+async def test_content_that_is_not_the_objects_is_asked_for_again(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stands before storage gives no checksum with an answer of its own."""
+    async with bucket(nursery, monkeypatch) as (store, world):
+        await put(world, b"data")
+        for odd in (do.body([]), do.raw_body(b""), do.html()):
+            script(world, Fault(asks_content, in_turn(odd, do.nothing())))
+            assert await content(store) == b"data"
+            script(world, Fault(asks_content, odd))
+            with pytest.raises(StorageError, match=NOT_GOOGLE):
+                await content(store)
+            part = in_thread(lambda: store.read("a", 3))
+            with pytest.raises(StorageError, match=NOT_GOOGLE):
+                await part
+
+
+async def test_a_list_that_cannot_be_used_is_asked_for_again_and_never_empty(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No names would mean that nothing has been done."""
+    odd_lists = {
+        **{name: odd for name, odd in ODD_ANSWERS.items() if "size" not in name and "time" not in name},
+        "items": do.edited(lambda answer: answer | {"items": 5}),
+        "items in items": do.edited(lambda answer: answer | {"items": [[]]}),
+        "no names": do.edited(lambda answer: answer | {"items": [{}]}),
+        "odd names": do.edited(lambda answer: answer | {"items": [{"name": 5}]}),
+    }
+    del odd_lists["odd generation"]
+    async with bucket(nursery, monkeypatch) as (store, world):
+        await put(world, b"data")
+        for name, odd in odd_lists.items():
+            script(world, Fault(asks_names, in_turn(odd, do.nothing())))
+            assert await in_thread(lambda: store.names("a")) == ["a"], name
+            script(world, Fault(asks_names, odd))
+            with pytest.raises(StorageError, match=NOT_GOOGLE):
+                await in_thread(lambda: store.names("a"))
+        script(world)
+        assert await in_thread(lambda: store.names("b")) == []
+
+
+@pytest.mark.parametrize("verb", ["create", "replace"])
+async def test_a_write_whose_answer_cannot_be_used_is_looked_up(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    async with bucket(nursery, monkeypatch) as (store, world):
+        for name, odd in ODD_ANSWERS.items():
+            script(world)
+            first = "" if verb == "create" else (await in_thread(partial(store.create, name, b"same"))).generation
+
+            def write(data: bytes, name: str = name, first: str = first) -> StoredObject:
+                """Not other data, maybe: the renewals of a lease are all the same."""
+                return store.create(name, data) if verb == "create" else store.replace(name, data, first)
+
+            script(world, Fault(uploads, do.status(200, {})))
+            with pytest.raises(StorageError, match=NOT_GOOGLE) as error:
+                await in_thread(partial(write, b"same"))
+            assert not isinstance(error.value, ConflictError), "it was not written, and may be tried again"
+            script(world, Fault(uploads, odd))
+            made = await in_thread(partial(write, b"same"))
+            assert made.generation != first
+            script(world, Fault(uploads, do.status(200, {})))
+            assert await in_thread(partial(store.read, name)) == made
+            with pytest.raises(ConflictError):
+                await in_thread(partial(write, b"other"))
+
+
+async def test_a_removal_whose_answer_cannot_be_used_is_made_again(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bucket(nursery, monkeypatch) as (store, world):
+        for odd in (do.html(), do.body([]), BRACKETS):
+            script(world)
+            made = await in_thread(lambda: store.create("a", b"1"))
+            script(world, Fault(when.method("DELETE"), in_turn(odd, do.nothing())))
+            await in_thread(lambda: store.delete("a", made.generation))  # noqa: B023  awaited in its turn
+            script(world)
+            assert await content(store) is None
+
+
+@dataclass
+class Credentials:
+    """Those of a client whose token has expired, until the token server answers."""
+
+    gate: threading.Event = field(default_factory=threading.Event)
+    valid: bool = False
+    asked: int = 0
+
+    def refresh(self, _request: object) -> None:
+        self.asked += 1
+        self.gate.wait()
+        self.valid = True
+
+
+class Client:
+    def __init__(self, credentials: Credentials) -> None:
+        self._credentials = credentials
+
+    def bucket(self, name: str) -> str:
+        return f"the bucket {name}"
+
+
+async def test_a_token_is_renewed_once_for_all_threads_that_wait_and_not_for_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gcs, "ACCESS_SECONDS", 0.3)
+    credentials = Credentials()
+    monkeypatch.setattr("google.cloud.storage.Client", lambda **_: Client(credentials))
+    store = gcs.GcsStore("b", "")
+    errors: list[str] = []
+
+    async def want() -> None:
+        with pytest.raises(StorageError, match=r"no credentials for Cloud Storage within 0\.3 s") as error:
+            await in_thread(store._bucket)
+        errors.append(str(error.value))
+
+    for expiry in (1, 2):
+        with trio.fail_after(2):
+            async with trio.open_nursery() as nursery:
+                for _ in range(5):
+                    nursery.start_soon(want)
+        assert credentials.asked == expiry
+        credentials.gate.set()
+        assert await in_thread(store._bucket) == "the bucket b"
+        assert await in_thread(store._bucket) == "the bucket b"
+        assert credentials.asked == expiry, "while the token is good nobody asks"
+        credentials.gate.clear()
+        credentials.valid = False
+    assert len(errors) == 10
+
+
+async def test_an_answer_that_trickles_is_not_waited_for_to_its_end(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library limits the time between two bytes only."""
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.5)
+    async with bucket(nursery, monkeypatch) as (store, world):
+        script(world, Fault(when.always, broken.trickle(0.1)))
+        with trio.fail_after(3), pytest.raises(StorageError, match="did not answer"):
+            await content(store)
+
+
+async def test_half_an_answer_is_asked_for_again(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with bucket(nursery, monkeypatch) as (store, world):
+        await put(world, json.dumps(list(range(1000))).encode())
+        for half in (broken.truncated(), broken.reset_in_body()):
+            script(world, Fault(when.method("GET"), in_turn(half, do.nothing())))
+            data = await content(store)
+            assert data is not None
+            assert json.loads(data) == list(range(1000))

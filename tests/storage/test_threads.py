@@ -1,0 +1,56 @@
+"""Blocking requests run in a few threads; what is urgent, or came later, does not wait for all that came before."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+import trio
+
+from job.storage import store
+from job.storage.store import THREADS, StorageError, in_thread, read_many
+from tests.support.stores import Memory
+
+
+async def test_an_urgent_request_does_not_queue_behind_others() -> None:
+    gate = threading.Event()
+    async with trio.open_nursery() as nursery:
+        for _ in range(2 * THREADS):
+            nursery.start_soon(in_thread, gate.wait)
+        await trio.testing.wait_all_tasks_blocked()
+        try:
+            with trio.fail_after(2):
+                assert await in_thread(lambda: "done", urgent=True) == "done"
+        finally:
+            gate.set()
+
+
+async def test_a_request_that_does_not_end_is_given_up_and_keeps_nobody_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(store, "ANSWER_SECONDS", 0.2)
+    gate = threading.Event()
+    try:
+        for _ in range(2):  # the second is not behind the first
+            with pytest.raises(StorageError, match=r"^storage did not answer within 0\.2 s$"), trio.fail_after(1):
+                await in_thread(gate.wait, urgent=True)
+    finally:
+        gate.set()
+
+
+async def test_a_request_waits_for_few_of_many_reads() -> None:
+    """A long record is read while other requests are made: each of them gets a thread at its turn."""
+    slow, done = Memory(clock=time.time), 0
+
+    def read(_name: str, _limit: int | None = None) -> None:
+        nonlocal done
+        time.sleep(0.01)
+        done += 1
+
+    slow.read = read  # type: ignore[method-assign,assignment]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(read_many, slow, [f"n{number}" for number in range(20 * THREADS)])
+        await trio.testing.wait_all_tasks_blocked()
+        await in_thread(lambda: None)
+        assert done <= 4 * THREADS

@@ -1,0 +1,96 @@
+"""A token that was sent is in no text that is shown, however its reader echoes it."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import textwrap
+from collections.abc import Callable
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from job.text import EXCERPT_LIMIT, SECRET_RUN, excerpt, masked
+from tests.simulators.tokens import Mint
+
+JWT = Mint().token("https://qa.example", 3600)
+OPAQUE = "9k2Lr0-Vq_7TzX4mB1nY8cW3dF6gH5jK0pQ2sU"
+
+ECHOES: dict[str, Callable[[str], str]] = {
+    "as it is": str,
+    "in quotes": lambda token: f'"{token}"',
+    "between angle brackets": lambda token: f"<{token}>",
+    "wrapped": lambda token: "\n".join(textwrap.wrap(token, 25, break_on_hyphens=False)),
+    "wrapped in JSON": lambda token: json.dumps("\r\n\t".join(textwrap.wrap(token, 25, break_on_hyphens=False))),
+    "wrapped in JSON in JSON": lambda token: json.dumps(json.dumps("\n".join(textwrap.wrap(token, 25)))),
+    "put together": lambda token: "' + '".join(textwrap.wrap(token, 25, break_on_hyphens=False)),
+    "spaced out": " ".join,
+    "with escaped dots": lambda token: token.replace(".", "%2E"),
+    "escaped in a URL": lambda token: "".join(f"%{ord(char):02x}" for char in token),
+    "escaped in a program": lambda token: token.replace(".", r"\x2e").replace("-", r"\u002d"),
+    "escaped in HTML": lambda token: "".join(f"&#{ord(char)};" if char in "-_." else char for char in token),
+    "with a tag inside": lambda token: f"{token[:15]}<wbr/>{token[15:]}",
+    "in a page": lambda token: f"<p>{'<b>'.join(textwrap.wrap(token, 9, break_on_hyphens=False))}</p>",
+    "without its end": lambda token: token[: 2 * SECRET_RUN - 3],
+    "without its beginning": lambda token: token[7:],
+}
+
+
+def letters(text: str) -> str:
+    """What is left of a text when all is taken away that a token cannot have."""
+    return re.sub(r"[^A-Za-z0-9_-]", "", text)
+
+
+def is_shown(token: str, text: str) -> bool:
+    secret = letters(token)
+    return any(secret[at : at + SECRET_RUN] in letters(text) for at in range(len(secret) - SECRET_RUN + 1))
+
+
+@pytest.mark.parametrize("token", [JWT, OPAQUE], ids=["JWT", "opaque"])
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=ECHOES)
+def test_a_token_is_masked_however_it_is_echoed(token: str, echo: Callable[[str], str]) -> None:
+    for before in ("not allowed: ", ""):
+        shown = excerpt(f"{before}{echo(token)} was sent".encode(), token)
+        plain = html.unescape(re.sub("<[^>]*>", "", shown))
+        assert not is_shown(token, shown)
+        assert not is_shown(token, plain)
+        assert "[token]" in shown or not before
+        assert shown.startswith(before[:-1])
+        assert "was sent" in shown
+
+
+def test_what_stands_around_a_token_is_shown() -> None:
+    assert excerpt(f"a Bearer {OPAQUE}, b".encode(), OPAQUE) == "a Bearer [token], b"
+    assert excerpt(f"{OPAQUE} and {OPAQUE}".encode(), OPAQUE) == "[token] and [token]"
+    assert excerpt(f"a {OPAQUE[:30]}\n{OPAQUE[30:]} b".encode(), OPAQUE) == "a [token] b"
+    assert excerpt(f"a {OPAQUE[: SECRET_RUN - 1]} b".encode(), OPAQUE) == f"a {OPAQUE[: SECRET_RUN - 1]} b"
+
+
+def test_other_tokens_are_known_by_their_looks() -> None:
+    assert excerpt(f"for {Mint().token('https://other', 1)}!".encode(), OPAQUE) == "for [token]!"
+    assert excerpt(b"for ya29.c0ASRK0Gb-x_y.z!") == "for [token]!"
+
+
+@given(st.text(max_size=300) | st.text("<>%\\&#;ux0123 abn\"'", max_size=300))
+def test_a_text_without_the_token_stays_as_it_is(text: str) -> None:
+    assert masked(text, OPAQUE) == text
+    assert masked(text, "") == text
+
+
+@given(
+    st.sampled_from([JWT, OPAQUE]),
+    st.sampled_from([" ", ".", '"', "\n", "\\n", "%0A", "%20", "<i>", "</span>", "&#10;", "\\u000a", "…", "\u200b"]),
+    st.sets(st.integers(1, 60), max_size=60),
+)
+def test_nothing_that_stands_between_its_characters_saves_a_token(token: str, between: str, places: set[int]) -> None:
+    echo = "".join(between * (at in places) + char for at, char in enumerate(token))
+    assert not is_shown(token, re.sub(re.escape(between), "", excerpt(f"x {echo} y".encode(), token)))
+
+
+def test_hostile_text_takes_no_time() -> None:
+    """Patterns that look back would take minutes for these."""
+    for text in ("<", "<a", "&#", "%", "\\u00", "eyJ.", JWT, OPAQUE[:19], quote(JWT, safe="")):
+        assert len(excerpt(text.encode() * 100_000, JWT)) <= EXCERPT_LIMIT
