@@ -13,6 +13,7 @@ from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
+from tests.support.altered import altered
 from tests.support.runs import QUICK, at_once, ended, until
 
 CODES = {SIGTERM: 143, SIGINT: 130}
@@ -168,4 +169,33 @@ async def test_a_hanging_token_does_not_hold_up_the_end(cards: World) -> None:
     job.send_signal(SIGTERM)
     outcome, gone = await ended(cards, job, 143)
     assert gone - sent < at_once(job)
+    assert outcome.finished["cards"]["not_attempted"] == 20
+
+
+NO_BARRIER = """
+from job.storage import directory
+from job.storage.store import StorageError
+true_create = directory.DirectoryStore.create
+def create(self, name, data):
+    if "/{part}" in name:
+        raise StorageError("nothing can be written there")
+    return true_create(self, name, data)
+directory.DirectoryStore.create = create
+"""
+
+
+@pytest.mark.parametrize("part", ["barrier-", "results/"])
+async def test_no_card_before_the_data_and_the_crossing_are_durable(data: World, part: str) -> None:
+    """However well the engines answered: a kill would leave a record in which cards stand before their data."""
+    for engine in (data.financial, data.trading, data.news):
+        engine.script.clear()
+    env = {"RUNS_URI": data.runs_uri, "RUN_ID": "night", **altered(data.directory, NO_BARRIER.format(part=part))}
+    job = await data.start_job(env=env)
+    await job.seen("storage.failed")
+    await until(lambda: sum(line["event"] == "call.finished" for line in job.lines) == 28)
+    await trio.sleep(0.3)
+    job.send_signal(SIGTERM)
+    outcome, _ = await ended(data, job, 143)
+    assert data.qa.requests == []
+    assert "barrier.crossed" not in {line["event"] for line in outcome.lines}
     assert outcome.finished["cards"]["not_attempted"] == 20
