@@ -9,7 +9,7 @@ VARIABLES := APPROVE ARGS BOOTSTRAP CONFIG_FAULTS CONFIG_OWNERSHIP CONFIG_URI FA
 UNKNOWN := $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 plain = $(shell echo '$(1)' | tr '[:lower:]' '[:upper:]' | sed 's/[-_]//g; s/S$$//')
 $(foreach name,$(UNKNOWN),$(foreach known,$(VARIABLES),$(if $(filter $(call plain,$(name)),$(call plain,$(known))),\
-	$(error $(name): is not a variable of this Makefile; did you mean $(known)?))))
+	$(error $(name) is not a variable of this Makefile, but $(known) is))))
 
 # --- the virtual environment: made once, and again when the lock changes ---
 .venv/ready: .locks/dev.txt
