@@ -90,7 +90,7 @@ class Plan:
 
 
 def _parameters(model: tuple[tuple[str, str], ...], own: tuple[tuple[str, str], ...]) -> Iterable[tuple[str, str]]:
-    """The parameters of a card: the target's own override the model's, and a model does not cross to another backend."""
+    """The parameters of a card: the target's own override the model's. No model crosses to another backend."""
     parameters, given = dict(model), dict(own)
     if given.get("preferred_llm_backend") not in {None, parameters.get("preferred_llm_backend")}:
         parameters.pop("model_name", None)
