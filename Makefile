@@ -3,6 +3,14 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
+# make ignores variables that nobody reads: run-local would not fail at fault=news, and apply would not deploy image=….
+# So a variable that differs from one of these only in case, dashes or a plural is refused. Foreign ones may be a caller's.
+VARIABLES := APPROVE ARGS BOOTSTRAP CONFIG_FAULTS CONFIG_OWNERSHIP CONFIG_URI FAULT IMAGE IMAGE_NAME OVERWRITE PLAN PYTHON QUICK RESUME RUN_DATE
+UNKNOWN := $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
+plain = $(shell echo '$(1)' | tr '[:lower:]' '[:upper:]' | sed 's/[-_]//g; s/S$$//')
+$(foreach name,$(UNKNOWN),$(foreach known,$(VARIABLES),$(if $(filter $(call plain,$(name)),$(call plain,$(known))),\
+	$(error $(name) is not a variable of this Makefile, but $(known) is))))
+
 # --- the virtual environment: made once, and again when the lock changes ---
 .venv/ready: .locks/dev.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; try make PYTHON=python3.12") if sys.version_info < (3, 11) else 0'
@@ -32,8 +40,8 @@ test-all: .venv/ready ## run all tests, the slow ones too
 	$(BIN)/python -m pytest -q
 
 .PHONY: run-local
-run-local: .venv/ready ## play the whole system on this machine, engines simulated; FAULT=news makes one of them fail
-	@$(BIN)/python -m tests.tools.run_local $(FAULT)
+run-local: .venv/ready ## play the whole system on this machine, engines simulated: [FAULT=news] [RUN_DATE=…] [RESUME=RUN_ID]
+	@$(BIN)/python -m tests.tools.run_local $(if $(FAULT),'$(FAULT)') $(if $(RUN_DATE),--date='$(RUN_DATE)') $(if $(RESUME),--resume='$(RESUME)')
 
 .PHONY: bench
 bench: .venv/ready ## measure what a call costs, beside the script used before; QUICK=1 takes half a minute
@@ -71,6 +79,15 @@ PLAN_VARIABLES = $(if $(BOOTSTRAP),-var=bootstrap=true) $(IMAGE:%='-var=image=%'
 init: ## connect Terraform to its state, and fetch the provider
 	terraform -chdir=terraform init -backend-config=backend.hcl
 
+# Say in one line what has to come first, instead of a page of Terraform's.
+.PHONY: initialised applied
+initialised:
+	@cd terraform && [ -d "$${TF_DATA_DIR:-.terraform}" ] || { echo 'Stopped: run `make init` first.' >&2; exit 2; }
+
+applied: initialised
+	@outputs=$$(terraform -chdir=terraform output -json) || exit 2; [ "$$outputs" != '{}' ] || \
+	{ echo 'Stopped: Terraform has no outputs yet; run `make apply` first.' >&2; exit 2; }
+
 # A fault in terraform/config/ stops make, with two exceptions: a rollback has to go through (CONFIG_FAULTS=warn), and if
 # operators own the config, the bucket's objects count. Before the first apply the owner is not known: a fault stops.
 CONFIG_OWNERSHIP ?= $$(terraform -chdir=terraform output -raw config_ownership 2>/dev/null)
@@ -84,7 +101,7 @@ config-check: .venv/ready ## look for faults in terraform/config/, as the job wo
 	fi
 
 .PHONY: plan
-plan: config-check ## show what an apply would change
+plan: initialised config-check ## show what an apply would change
 	terraform -chdir=terraform plan $(PLAN_VARIABLES) -out='$(abspath $(PLAN))'
 
 .PHONY: apply
@@ -94,7 +111,7 @@ apply: plan ## change it, after showing it and asking: make apply [IMAGE=…@sha
 	terraform -chdir=terraform apply '$(abspath $(PLAN))'
 
 .PHONY: rollback
-rollback: ## deploy an earlier image: make rollback IMAGE=…@sha256:… (without IMAGE: list them)
+rollback: applied ## deploy an earlier image: make rollback IMAGE=…@sha256:… (without IMAGE: list them)
 ifeq ($(origin IMAGE),command line)
 	@$(MAKE) --no-print-directory apply CONFIG_FAULTS=warn
 else
@@ -102,11 +119,11 @@ else
 endif
 
 .PHONY: execute
-execute: ## start the job now and wait for its end: make execute [ARGS=resume,RUN_ID]
+execute: applied ## start the job now and wait for its end: make execute [ARGS=resume,RUN_ID]
 	$$(terraform -chdir=terraform output -raw execute_command) $(if $(ARGS),--args='$(ARGS)')
 
 .PHONY: logs
-logs: ## follow the job's log
+logs: applied ## follow the job's log
 	$$(terraform -chdir=terraform output -raw logs_command)
 
 # --- Google's security rules, by checkov, whose hundred dependencies have an environment of their own ---
@@ -125,7 +142,7 @@ VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' job/__init__.py)
 COMMIT = $(shell git describe --always --dirty --abbrev=40 --exclude='*')
 
 .PHONY: image
-image: ## build the image with Docker
+image: $(if $(filter file,$(origin IMAGE_NAME)),applied) ## build the image with Docker
 	docker build --platform linux/amd64 --tag $(IMAGE_NAME):deployed-$(COMMIT) --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) .
 
 .PHONY: push
@@ -137,11 +154,11 @@ push: image ## build and push the image, and print the command that deploys it
 CONFIG_URI ?= $(shell terraform -chdir=terraform output -raw config_uri)
 
 .PHONY: config-pull
-config-pull: .venv/ready ## copy the bucket's config into terraform/config/
+config-pull: $(if $(filter file,$(origin CONFIG_URI)),applied) .venv/ready ## copy the bucket's config into terraform/config/
 	$(BIN)/python -m terraform.tools.config_objects pull '$(CONFIG_URI)'
 
 .PHONY: config-diff
-config-diff: .venv/ready ## show what an apply would overwrite in the bucket
+config-diff: $(if $(filter file,$(origin CONFIG_URI)),applied) .venv/ready ## show what an apply would overwrite in the bucket
 	$(BIN)/python -m terraform.tools.config_objects diff '$(CONFIG_URI)'
 
 .PHONY: config-guard

@@ -13,7 +13,15 @@ while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
     os.set_inheritable(descriptor, True)
 os.close(descriptor)
 
-from job.cli.main import main  # noqa: E402
+try:
+    from job.cli.main import main
+except ModuleNotFoundError as error:  # in a checkout whose environment is not activated
+    missing = (error.name or "").partition(".")[0]
+    if missing in {"", "job", *sys.stdlib_module_names}:
+        raise
+    remedy = "activate the environment: make .venv/ready && . .venv/bin/activate"
+    print(f"{missing} is not installed for {sys.executable}; {remedy}", file=sys.stderr)
+    sys.exit(2)
 
 code = main(sys.argv[1:])
 # The exit code stands. When Python shuts down it would bring back the default action, which ends with another code.

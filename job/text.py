@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Sequence
 
 NAMED = 10
-"""Targets of a batch that are told by name."""
+"""Targets of a batch that are named."""
 
 
 def listed(targets: Sequence[str]) -> str:

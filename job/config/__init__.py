@@ -1,1 +1,1 @@
-"""What is asked for: environment and config objects, validated, every fault reported at once."""
+"""What is requested: environment and config objects, validated, every fault reported at once."""

@@ -1,7 +1,7 @@
 """The environment: every variable of the job, declared once and read once at the start."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Annotated, Any
@@ -131,7 +131,8 @@ def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, 
         faulty = {fault.where for fault in faults}
         sound = {name: text for name, text in given.items() if name not in faulty}
         settings = Settings.model_validate(_values(sound, notices), context=now)
-    return settings, faults
+    notices += _same_urls(settings.engines.values())
+    return settings.model_copy(update={"notices": tuple(notices)}), faults
 
 
 def _values(given: Mapping[str, str], notices: Sequence[Message]) -> dict[str, object]:
@@ -169,6 +170,20 @@ def _notices(environ: Mapping[str, str]) -> list[Message]:
             notices.append(message(text, name=name, meant=ours[near[0]]))
         elif kind.endswith("_ENGINE_"):
             notices.append(message("{name}: is not a variable of the job, which ignores it", name=name))
+    return notices
+
+
+def _same_urls(engines: Iterable[EngineSettings]) -> list[Message]:
+    """Names each variable that gives an engine the URL of an earlier one. `/health` cannot tell: all answer it alike.
+
+    It is no fault, since one service may be several engines.
+    """
+    notices, first = [], dict[str, str]()
+    for engine in engines:
+        name = _engine_variable(engine.name, "url")
+        if engine.url and (earlier := first.setdefault(engine.url, name)) != name:
+            text = template("{name}: is the same as {earlier}; one of the two is probably wrong")
+            notices.append(message(text, name=name, earlier=earlier))
     return notices
 
 

@@ -122,12 +122,12 @@ def _trading(call: Call, answer: object, token: str) -> Verdict:
 def _by_ticker(reasons: Mapping[str, Message | str]) -> Message:
     """The reason of each ticker, of the first ten if there are more."""
     shown = [message("{ticker}: {reason}", ticker=ticker, reason=why) for ticker, why in list(reasons.items())[:NAMED]]
-    told = shown[0]
+    listing = shown[0]
     for one in shown[1:]:
-        told = message("{first}; {next}", first=told, next=one)
+        listing = message("{first}; {next}", first=listing, next=one)
     if len(reasons) > NAMED:
-        told = message("{first}; and {count} more", first=told, count=len(reasons) - NAMED)
-    return told
+        listing = message("{first}; and {count} more", first=listing, count=len(reasons) - NAMED)
+    return listing
 
 
 def _news(_: Call, answer: object, token: str) -> Verdict:

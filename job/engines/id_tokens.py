@@ -65,7 +65,7 @@ class _Source:
         return credentials.token if credentials is not None and credentials.valid else None
 
     async def renewed(self, nursery: trio.Nursery) -> str:
-        """The token of the renewal that is under way, or of a new one."""
+        """The token of the renewal in progress, or of a new one."""
         if self._renewal is None:
             self._renewal = _Renewal()
             nursery.start_soon(self._renew, self._renewal, name=f"token for {self._audience}")

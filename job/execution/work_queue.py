@@ -1,4 +1,4 @@
-"""The work of one engine, as its workers take it."""
+"""A work queue whose items may be split while they are worked on."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -11,45 +11,45 @@ T = TypeVar("T")
 
 
 class WorkQueue(Generic[T]):
-    """Work that may come back in parts while it is under way; it is over when nothing is left and nothing under way."""
+    """The work of one engine. An item may come back in parts; the queue ends when it is empty and nobody works."""
 
     def __init__(self, fresh: Iterator[T], max_in_flight: Callable[[], float] = lambda: inf) -> None:
-        """No fresh piece is given out while as many as `max_in_flight` are under way; one may be at any time."""
+        """No fresh item is handed out while `max_in_flight()` items are worked on; one always may be."""
         self._fresh = fresh
         self._max_in_flight = max_in_flight
         self._held_back = False
         self._parts: deque[T] = deque()
-        self._under_way = 0
+        self._in_progress = 0
         self._idle = trio.lowlevel.ParkingLot()
 
     async def get(self) -> T | None:
-        """A piece of work, parts before what is fresh; `None` once all is over. It is under way until `task_done`."""
-        while (piece := self._next()) is None and self._under_way:
+        """Returns an item, parts before fresh ones, or `None` once the queue has ended. Call `task_done` after it."""
+        while (item := self._next()) is None and self._in_progress:
             await self._idle.park()
-        if piece is not None:
-            self._under_way += 1
-        return piece  # noqa: ASYNC910  every call takes this path, and awaits right after it
+        if item is not None:
+            self._in_progress += 1
+        return item  # noqa: ASYNC910  every call takes this path, and awaits right after it
 
     def task_done(self) -> None:
-        """A piece that was taken is worked on no longer."""
-        self._under_way -= 1
-        if not self._under_way or self._held_back:
+        """Ends the work on an item."""
+        self._in_progress -= 1
+        if not self._in_progress or self._held_back:
             self._held_back = False
             self._idle.unpark_all()
 
     def put(self, *parts: T) -> None:
-        """Parts of what is under way, for any worker."""
+        """Puts parts of an item back, for any worker."""
         self._parts.extend(parts)
         self._idle.unpark(count=len(parts))
 
     def remaining(self) -> list[T]:
-        """The parts that nobody has taken."""
+        """The parts that no worker has got."""
         return list(self._parts)
 
     def _next(self) -> T | None:
         if self._parts:
             return self._parts.popleft()
-        if self._under_way and self._under_way >= self._max_in_flight():
+        if self._in_progress and self._in_progress >= self._max_in_flight():
             self._held_back = True
             return None
         return next(self._fresh, None)

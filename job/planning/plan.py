@@ -13,12 +13,12 @@ from job.planning.targets import Target, llm_parameters
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run will do. Calls are made up when they are asked for: 100,000 of them would fill the memory."""
+    """What a run will do. Calls are made when they are needed: 100,000 of them would fill the memory."""
 
     targets: tuple[Target, ...]
     models: LlmConfig
     date: str | None
-    """The day of every target that has none of its own; `None` leaves it to the engines."""
+    """The date of every target that has none of its own; with `None` each engine uses its own current date."""
     batch_sizes: Mapping[EngineName, int]
 
     def count(self, engine: EngineName) -> int:
@@ -90,7 +90,7 @@ class Plan:
 
 
 def _parameters(model: tuple[tuple[str, str], ...], own: tuple[tuple[str, str], ...]) -> Iterable[tuple[str, str]]:
-    """Those of a card: its target's own beat those of the model, which does not cross to another backend."""
+    """The parameters of a card: the target's own override the model's. No model crosses to another backend."""
     parameters, given = dict(model), dict(own)
     if given.get("preferred_llm_backend") not in {None, parameters.get("preferred_llm_backend")}:
         parameters.pop("model_name", None)

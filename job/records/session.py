@@ -56,7 +56,7 @@ class StorageAlarm:
 
 @dataclass(frozen=True, slots=True)
 class RecordSession:
-    """The lease and the record of a run under way."""
+    """The lease and the record of a run in progress."""
 
     lease: Lease
     record: Record

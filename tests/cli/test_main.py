@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +20,7 @@ from job.cli.main import main
 from job.execution.outcome import ExitCode
 from job.execution.shutdown import SIGNALS
 from job.reporting import stdout
+from tests.simulators.job import ROOT
 
 NOTICE = "CONFIG_URL: is not a variable of the job, which ignores it; did you mean CONFIG_URI?"
 
@@ -100,3 +105,31 @@ def test_a_traceback_that_nobody_reads_holds_up_the_process_for_a_second(monkeyp
     assert time.monotonic() - started < 5.0
     os.close(reading)  # the thread that writes ends
     os.close(writing)
+
+
+def python(*arguments: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    """Runs Python in this directory, without the caller's variables."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=directory,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_where_the_dependencies_are_missing_one_line_says_how_to_activate_the_environment() -> None:
+    done = python("-S", "-m", "job", "runs", directory=ROOT)  # -S: without the installed packages
+    assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
+    (line,) = done.stderr.splitlines()
+    assert " is not installed for " in line
+    assert line.endswith("; activate the environment: make .venv/ready && . .venv/bin/activate")
+
+
+def test_a_module_of_the_job_that_is_missing_is_a_bug(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "job", tmp_path / "job")
+    (tmp_path / "job" / "text.py").unlink()
+    done = python("-m", "job", "runs", directory=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.endswith("ModuleNotFoundError: No module named 'job.text'\n")

@@ -312,3 +312,19 @@ def test_a_run_date_that_is_faulty_contradicts_no_record() -> None:
 
 def test_the_name_of_a_field_is_no_variable() -> None:
     assert read(engines="x", notices="x", run_date_is_explicit="x", config_uri="x", name="x") == read()
+
+
+def test_engines_with_the_same_url_are_noticed() -> None:
+    assert read().notices == ()
+    same = GOOD["FINANCIAL_ENGINE_URL"].rstrip("/")
+    assert [str(notice) for notice in read(TRADING_ENGINE_URL=same, QA_ENGINE_URL=f"{same}//").notices] == [
+        "TRADING_ENGINE_URL: is the same as FINANCIAL_ENGINE_URL; one of the two is probably wrong",
+        "QA_ENGINE_URL: is the same as FINANCIAL_ENGINE_URL; one of the two is probably wrong",
+    ]
+    assert read(TRADING_ENGINE_URL=f"{same}/trading").notices == ()
+
+
+def test_urls_that_are_missing_or_faulty_are_not_the_same() -> None:
+    assert read(TRADING_ENGINE_URL="", QA_ENGINE_URL="").notices == ()
+    settings, found = read_settings(GOOD | {"TRADING_ENGINE_URL": "nowhere", "QA_ENGINE_URL": "nowhere"}, NOW)
+    assert (len(found), settings.notices) == (2, ())

@@ -20,7 +20,7 @@ from tests.simulators.job import Outcome
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
 from tests.support.parsed import Parsed
-from tests.support.runs import CONFIG, QUICK, run, until
+from tests.support.runs import CONFIG, QUICK, of_all_attempts, run, until
 
 REFUSED = Fault(
     when.both(when.ticker("AAPL"), when.card("news_card")), do.body({"status": "failed", "error": "no <b>&"})
@@ -51,9 +51,9 @@ def assert_told(world: World, finished: dict[str, Any]) -> dict[str, Any]:
     for name in ("outcome", "exit_code"):
         assert report[name] == finished[name], name
     # The log's last line tells of this attempt, the report and the page of all attempts.
-    assert cards == whole(finished["cards"], "generated")
+    assert cards == of_all_attempts(finished["cards"], "generated")
     for engine, totals in report["engines"].items():
-        told = whole(finished["engines"][engine], "done")
+        told = of_all_attempts(finished["engines"][engine], "done")
         if not finished["engines"][engine]["skipped"]:
             assert totals == told | {
                 name: pytest.approx(told[name], abs=0.003) for name in ("p50_seconds", "p95_seconds")
@@ -72,11 +72,6 @@ def assert_told(world: World, finished: dict[str, Any]) -> dict[str, Any]:
         assert failure["reason"] in shown.text
     read_report("report.json", data)
     return report
-
-
-def whole(totals: dict[str, Any], done: str) -> dict[str, Any]:
-    """The totals of all attempts, of what one attempt says: what it skipped is done."""
-    return totals | {done: totals[done] + totals["skipped"], "skipped": 0}
 
 
 def errors(outcome: Outcome) -> list[dict[str, Any]]:

@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from job.config.fields import is_run_id
 from job.identity import new_run_id
+from job.records.format import INPUTS
+from job.text import quoted
 from tests.simulators import broken, do, when
 from tests.simulators.engines import varied
 from tests.simulators.job import ROOT
@@ -24,9 +27,11 @@ from tests.simulators.world import World, open_world
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-SAMPLE = Path(os.environ.get("RUN_LOCAL_CONFIG") or ROOT / "terraform" / "config")
-RUNS = Path(os.environ.get("RUN_LOCAL_RUNS") or ROOT / ".runs")
+SAMPLE = Path(os.environ.get("RUN_LOCAL_CONFIG") or ROOT / "terraform" / "config").resolve()
+RUNS = Path(os.environ.get("RUN_LOCAL_RUNS") or ROOT / ".runs").resolve()
 """Where its runs are recorded, pages and all."""
+CUT_OFF_SECONDS = 30.0
+"""How long financial and trading take if news is to fail before them: longer than all its attempts."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,12 @@ class Trouble:
 def _flaky(world: World) -> None:
     for engine in world.engines.values():
         engine.script.append(Fault(when.both(when.attempt(1), when.chance(0.1)), do.status(503)))
+
+
+def _news_fails_first(world: World) -> None:
+    world.news.script.append(Fault(when.ticker("AAPL"), do.body(None)))
+    for service in (world.financial, world.trading):
+        service.script.append(Fault(when.always, do.slow(CUT_OFF_SECONDS)))
 
 
 def _foreign_tokens(world: World) -> None:
@@ -56,8 +67,8 @@ TROUBLES: Mapping[str, Trouble] = {
         lambda world: world.trading.script.append(Fault(when.ticker("MSFT"), do.failing("MSFT"))),
     ),
     "news": Trouble(
-        "the news engine crashes at AAPL (it answers null)",
-        lambda world: world.news.script.append(Fault(when.ticker("AAPL"), do.body(None))),
+        "the news engine crashes at AAPL (it answers null) while the other data engines are still at work",
+        _news_fails_first,
     ),
     "qa": Trouble(
         "the QA engine resets every connection",
@@ -75,19 +86,32 @@ TROUBLES: Mapping[str, Trouble] = {
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the job once and returns its exit code; 2 where the arguments are wrong."""
-    parser = argparse.ArgumentParser(prog="make run-local", usage="make run-local [FAULT=…]")
+    """Runs the job once, or resumes a run, and returns the job's exit code; 2 if the arguments are wrong."""
+    parser = argparse.ArgumentParser(
+        prog="make run-local", usage="make run-local [FAULT=…] [RUN_DATE=…] [RESUME=RUN_ID]", allow_abbrev=False
+    )
     faults = "; ".join(f"{name}: {trouble.what}" for name, trouble in TROUBLES.items())
     parser.add_argument("fault", nargs="?", metavar="FAULT", choices=TROUBLES, help=faults)
-    fault = parser.parse_args(arguments).fault
-    return trio.run(_run, TROUBLES[fault] if fault else None)
+    parser.add_argument("--date", metavar="RUN_DATE")
+    parser.add_argument("--resume", metavar="RESUME", type=_resume_arguments)
+    options = parser.parse_args(arguments)
+    return trio.run(_run, TROUBLES.get(options.fault), options.date, options.resume)
+
+
+def _resume_arguments(text: str) -> list[str]:
+    """The arguments of the job's `resume`."""
+    run_id, *rest = text.split() or [""]
+    if not is_run_id(run_id) or rest not in ([], ["--new-config"]):
+        what = f"{quoted(text)} is neither RUN_ID nor 'RUN_ID --new-config'"
+        raise argparse.ArgumentTypeError(f"{what}; the runs are in {RUNS}")
+    return [run_id, *rest]
 
 
 def _sample() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(SAMPLE.glob("*.json"))}
 
 
-async def _run(trouble: Trouble | None) -> int:
+async def _run(trouble: Trouble | None, date: str | None, resume: list[str] | None) -> int:
     binary = emulator_binary()
     config = _sample()
     async with trio.open_nursery() as nursery, open_world(nursery, config, emulator=binary) as world:
@@ -97,19 +121,24 @@ async def _run(trouble: Trouble | None) -> int:
         world.qa.latency = varied(1.2)
         if trouble:
             trouble.cause(world)
-        run_id = new_run_id(datetime.now(UTC))
-        environment = world.environment(RUNS_URI=str(RUNS), RUN_ID=run_id, TERM=os.environ.get("TERM"))
-        _introduce(world, binary, trouble, environment)
-        code = await _play(environment)
-        page = RUNS / run_id / "report.html"
-        if page.exists():
-            print(f"{'page':17} {page}", file=sys.stderr)
-        for violation in world.violations:
-            print(f"FORBIDDEN: {violation}", file=sys.stderr)
+        run_id = resume[0] if resume else new_run_id(datetime.now(UTC))
+        command = ["resume", *resume] if resume else ["run"]
+        environment = world.environment(
+            CONFIG_URI=world.config_uri if binary else str(SAMPLE),  # still there if the run is resumed
+            RUNS_URI=str(RUNS),
+            RUN_ID=None if resume else run_id,
+            RUN_DATE=date,
+            TERM=os.environ.get("TERM"),
+        )
+        _introduce(world, binary, trouble, command, environment)
+        code = await _play(command, environment)
+        _conclude(world, run_id, code)
     return code
 
 
-def _introduce(world: World, binary: Path | None, trouble: Trouble | None, environment: Mapping[str, str]) -> None:
+def _introduce(
+    world: World, binary: Path | None, trouble: Trouble | None, command: list[str], environment: Mapping[str, str]
+) -> None:
     services = {"metadata server": world.metadata, **{f"{name} engine": world.engines[name] for name in world.engines}}
     for name, service in services.items():
         print(f"{name:17} {service.url}")
@@ -118,20 +147,32 @@ def _introduce(world: World, binary: Path | None, trouble: Trouble | None, envir
     else:
         print(f"{'storage':17} a local directory (fake-gcs-server is optional and was not found)")
     print(f"{'fault':17} {trouble.what if trouble else 'none'}")
-    print("\nThe job, `python -m job run`, sees these variables and no other:")
+    print(f"\nThe job, `python -m job {' '.join(command)}`, sees these variables and no other:")
     for name, value in sorted(environment.items()):
         print(f"  {name}={value}")
     print(flush=True)
 
 
-async def _play(environment: Mapping[str, str]) -> int:
+def _conclude(world: World, run_id: str, code: int) -> None:
+    """Says where the page is, and how to resume the run if it failed: its engines are gone by then."""
+    page, inputs = RUNS / run_id / "report.html", RUNS / run_id / INPUTS
+    if page.exists():
+        print(f"{'page':17} {page}", file=sys.stderr)
+    if code and inputs.exists():
+        print(f"{'to resume it':17} make run-local RESUME={run_id}", file=sys.stderr)
+        print(f"{'with a new config':17} make run-local RESUME='{run_id} --new-config'", file=sys.stderr)
+    for violation in world.violations:
+        print(f"FORBIDDEN: {violation}", file=sys.stderr)
+
+
+async def _play(command: list[str], environment: Mapping[str, str]) -> int:
     """The job on our own standard streams; signals reach it, and we stay until it is gone."""
     # On a terminal Ctrl-C goes to both of us: the job is in the same process group, and passing it on would make it
     # the second one. Anywhere else it is in a group of its own, and hears of every signal through us alone.
     terminal = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals:
         process = await trio.lowlevel.open_process(
-            [sys.executable, "-m", "job", "run"], env=environment, cwd=ROOT, start_new_session=not terminal
+            [sys.executable, "-m", "job", *command], env=environment, cwd=ROOT, start_new_session=not terminal
         )
 
         async def pass_on() -> None:

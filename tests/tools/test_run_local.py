@@ -6,12 +6,13 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -48,10 +49,65 @@ def play(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_an_unknown_fault_is_an_error_that_lists_the_known_ones() -> None:
-    done = play("nonsense")
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs make with the tests' own environment instead of `.venv`."""
+    return subprocess.run(
+        ["make", "--old-file=.venv/ready", f"BIN={Path(sys.executable).parent}", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.mark.parametrize("fault", ["nonsense", "News", "news qa"])
+def test_an_unknown_fault_is_an_error_that_lists_the_known_ones(fault: str) -> None:
+    done = make("run-local", f"FAULT={fault}")
     assert done.returncode == 2
+    assert done.stdout == ""
     assert all(name in done.stderr for name in ("financial", "trading", "news", "qa", "cards", "flaky", "token"))
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("fault=news", "FAULT"),
+        ("Fault=news", "FAULT"),
+        ("FAULTS=news", "FAULT"),
+        ("resume=20261124T223000Z-abcdef", "RESUME"),
+        ("RUNDATE=today", "RUN_DATE"),
+        ("image=registry/job@sha256:0", "IMAGE"),
+        ("ARG=resume,RUN_ID", "ARGS"),
+    ],
+)
+def test_make_refuses_a_variable_that_looks_like_one_of_its_own(given: str, meant: str) -> None:
+    done = make("--dry-run", "run-local", given)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    name = given.partition("=")[0]
+    assert f" {name} is not a variable of this Makefile, but {meant} is." in done.stderr
+
+
+@pytest.mark.parametrize("given", ["ARGS=resume fault=news", "SOMETHING=else", "QUICK=1", "COMMIT=abc"])
+def test_make_takes_its_own_variables_and_leaves_foreign_ones_alone(given: str) -> None:
+    assert make("--dry-run", "run-local", given).returncode == 0
+
+
+@pytest.mark.parametrize("run_id", ["../runs", "a b", "--new-config", "night --again"])
+def test_what_is_no_run_id_cannot_be_resumed(run_id: str) -> None:
+    done = make("run-local", f"RESUME={run_id}")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "RESUME" in done.stderr
+
+
+def test_an_unknown_run_cannot_be_resumed_and_no_command_says_so() -> None:
+    done = play("--resume=night-1")
+    assert done.returncode == 2
+    assert "has no record of run night-1" in done.stdout
+    assert "RESUME=" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -60,7 +116,6 @@ def test_an_unknown_fault_is_an_error_that_lists_the_known_ones() -> None:
         pytest.param(None, 0, "succeeded", marks=pytest.mark.slow),
         pytest.param("financial", 1, "data_engine_failed", marks=pytest.mark.slow),
         pytest.param("trading", 1, "data_engine_failed", marks=pytest.mark.slow),
-        pytest.param("news", 1, "data_engine_failed", marks=pytest.mark.slow),
         pytest.param("qa", 3, "qa_engine_down", marks=pytest.mark.slow),
         pytest.param("cards", 3, "cards_missing", marks=pytest.mark.slow),
         pytest.param("flaky", 0, "succeeded", marks=pytest.mark.slow),
@@ -69,6 +124,61 @@ def test_an_unknown_fault_is_an_error_that_lists_the_known_ones() -> None:
 )
 def test_it_exits_as_the_job_does(fault: str | None, code: int, outcome: str) -> None:
     done = play(*([fault] if fault else []))
+    _has_exited(done, code, outcome)
+
+
+@pytest.mark.slow
+def test_a_failing_news_engine_cuts_off_the_others() -> None:
+    done = play("news")
+    _has_exited(done, 1, "data_engine_failed")
+    ends = [json.loads(line) for line in done.stdout.splitlines() if '"call.finished"' in line]
+    others = [end for end in ends if end["engine"] != "news"]
+    assert {end["engine"] for end in others} == {"financial", "trading"}
+    assert all(end["message"].endswith(": interrupted") for end in others)
+
+
+@pytest.mark.slow
+def test_a_failed_rehearsal_is_resumed_with_the_command_that_it_prints() -> None:
+    failed = make("run-local", "FAULT=token", "RUN_DATE=2026-11-20")
+    assert failed.returncode == 2  # make's own
+    assert "  RUN_DATE=2026-11-20\n" in failed.stdout
+    resumed = make(*_resuming(failed))
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert "RESUME=" not in resumed.stderr
+    report = _report(resumed)
+    assert (report["date"], report["outcome"], len(report["attempts"])) == ("2026-11-20", "succeeded", 2)
+
+
+@pytest.mark.slow
+def test_a_rehearsal_goes_on_with_a_corrected_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Without a storage emulator the config is read from its own directory.
+    monkeypatch.setenv("PATH", os.defpath)
+    monkeypatch.delenv("STORAGE_EMULATOR", raising=False)
+    failed = make("run-local", "FAULT=trading")
+    (tmp_path / "ticker_list.json").write_text(json.dumps([ticker for ticker in TICKERS if ticker != "MSFT"]))
+    again = make(*_resuming(failed), "FAULT=trading")
+    assert again.returncode == 2
+    assert "has changed since" in again.stdout
+    resumed = make(*_resuming(again, new_config=True), "FAULT=trading")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert _report(resumed)["outcome"] == "succeeded"
+
+
+def _resuming(done: subprocess.CompletedProcess[str], *, new_config: bool = False) -> list[str]:
+    """The arguments of the command that a failed rehearsal prints."""
+    commands = re.findall(r"(?<= )make (run-local RESUME=.*)$", done.stderr, re.MULTILINE)
+    assert len(commands) == 2, done.stderr
+    return shlex.split(commands[new_config])
+
+
+def _report(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    page = re.search(r"^page +(.*)$", done.stderr, re.MULTILINE)
+    assert page
+    report: dict[str, Any] = json.loads(Path(page[1]).with_name("report.json").read_text())
+    return report
+
+
+def _has_exited(done: subprocess.CompletedProcess[str], code: int, outcome: str) -> None:
     assert done.returncode == code, done.stdout + done.stderr
     assert "FORBIDDEN" not in done.stderr
     introduction, _, output = done.stdout.partition("\n\n{")

@@ -109,6 +109,37 @@ def test_a_fault_of_the_config_stops_before_terraform_is_asked(checkout: Checkou
     assert "Terraform" not in done.stdout + done.stderr
 
 
+OF_A_DEPLOYED_JOB = ["image", "push", "execute", "logs", "rollback", "config-diff", "config-pull"]
+
+
+def test_before_init_and_before_the_first_apply_one_line_says_what_comes_first(checkout: Checkout) -> None:
+    for target in OF_A_DEPLOYED_JOB:
+        assert stopped(checkout, target) == "Stopped: Terraform has no outputs yet; run `make apply` first."
+    shutil.rmtree(checkout.directory / "terraform" / ".terraform")
+    for target in ["plan", "apply", *OF_A_DEPLOYED_JOB]:
+        assert stopped(checkout, target) == "Stopped: run `make init` first."
+    for needs_no_terraform in (["config-check"], ["config-diff", "CONFIG_URI=terraform/config"]):
+        assert checkout.make(*needs_no_terraform).returncode == 0
+
+
+def stopped(checkout: Checkout, target: str) -> str:
+    """The line that says why this target stopped; make's own lines follow it, and nothing else does."""
+    done = checkout.make(target)
+    assert (done.returncode, done.stdout) == (2, "")
+    first, *rest = done.stderr.splitlines()
+    assert all(line.startswith("make") for line in rest)
+    return first
+
+
+def test_what_keeps_terraform_from_reading_its_state_is_not_hidden(checkout: Checkout) -> None:
+    (checkout.directory / "terraform" / "terraform.tfstate").write_text("no state")
+    done = checkout.make("push")
+    assert done.returncode == 2
+    assert "Error" in done.stderr
+    assert "Stopped" not in done.stderr
+    assert "docker" not in done.stdout
+
+
 @pytest.mark.slow
 def test_a_rollback_goes_on_with_a_faulty_config_and_an_apply_does_not(checkout: Checkout) -> None:
     assert checkout.make("apply", "BOOTSTRAP=1", "APPROVE=1").returncode == 0
