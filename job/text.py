@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 NAMED = 10
 """Targets of a batch that are named."""
@@ -56,15 +56,15 @@ SECRET_RUN = 20
 
 
 _BETWEEN = re.compile(r"[^A-Za-z0-9_-]+")
+"""What no part of a token has."""
 
 
-_PLAIN = re.compile(r"[A-Za-z0-9_-]")
-
-
-_ESCAPED = re.compile(
-    rf"<[^<>]*>|\\[nrtbf]|(?:%|\\x|\\u00|&#x)(?P<hex>[0-9A-Fa-f]{{2}});?|&#(?P<decimal>\d{{2,3}});|{_PLAIN.pattern}"
-)
+_ESCAPE = re.compile(r"<[^<>]*>|\\[nrtbf]|(?:%|\\x|\\u00|&#x)([0-9A-Fa-f]{2});?|&#(\d{2,3});")
 """Tags and escapes, in HTML, in URLs and in programs."""
+
+
+_ESCAPED = re.compile(f"{_ESCAPE.pattern}|[A-Za-z0-9_-]")
+_PLAIN = re.compile(r"[A-Za-z0-9_-]")
 
 
 def masked(text: str, token: str) -> str:
@@ -73,36 +73,40 @@ def masked(text: str, token: str) -> str:
     What stands between them does not matter: white space, dots, quotes, tags; nor do escapes in place of characters.
     """
     secret = _BETWEEN.sub("", token)
-    runs = {secret[at : at + SECRET_RUN] for at in range(len(secret) - SECRET_RUN + 1)}
+    if not _may_hold(text, secret) and not _may_hold(_ESCAPE.sub(_character, text), secret):
+        return text
     # The token may stand where a tag or an escape would: between < and >, after a backslash.
     for pattern in (_ESCAPED, _PLAIN):
-        text = _masked(text, runs, pattern)
+        text = _masked(text, secret, pattern)
     return text
 
 
-def _masked(text: str, runs: Collection[str], pattern: re.Pattern[str]) -> str:
-    found = [(char, match) for match in pattern.finditer(text) if (char := _character(match))]
-    chars = "".join(char for char, _ in found)
-    shown, end = [], 0
-    for at in range(len(chars) - SECRET_RUN + 1):
-        if chars[at : at + SECRET_RUN] in runs:
+def _may_hold(text: str, secret: str) -> bool:
+    """Whether a part of the secret may be in the text: a run of it would have one of these halves whole."""
+    half, letters = SECRET_RUN // 2, _BETWEEN.sub("", text)
+    return any(letters[at : at + half] in secret for at in range(0, len(letters) - half + 1, half))
+
+
+def _masked(text: str, secret: str, pattern: re.Pattern[str]) -> str:
+    found = [(char, match) for match in pattern.finditer(text) if _PLAIN.match(char := _character(match))]
+    letters = "".join(char for char, _ in found)
+    shown, end = "", 0
+    for at in range(len(letters) - SECRET_RUN + 1):
+        if letters[at : at + SECRET_RUN] in secret:
             start = found[at][1].start()
             if start >= end:
-                shown.append(text[end:start] + "[token]")
+                shown += f"{text[end:start]}[token]"
             end = found[at + SECRET_RUN - 1][1].end()
-    return "".join(shown) + text[end:]
+    return shown + text[end:]
 
 
 def _character(match: re.Match[str]) -> str:
-    """The character of a token that is meant, or nothing."""
-    code = match.groupdict()
-    if code.get("hex"):
-        text = chr(int(code["hex"], 16))
-    elif code.get("decimal"):
-        text = chr(int(code["decimal"]))
-    else:
-        text = match[0]
-    return text if _PLAIN.fullmatch(text) else ""
+    """The character that is written; nothing for a tag."""
+    text = match[0]
+    if len(text) == 1:
+        return text
+    code = match[1] or match[2]
+    return chr(int(code, 16 if match[1] else 10)) if code else ""
 
 
 def shortened(value: str, limit: int) -> str:
