@@ -25,5 +25,7 @@ def run_command(
     on_terminal = os.isatty(STDOUT)
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal that cannot show a character must not stop the run
-    reporter: Reporter = TerminalReporter(identity) if on_terminal else CloudLogReporter(identity, settings.project)
+    reporter: Reporter = (
+        TerminalReporter(identity, settings.runs_uri) if on_terminal else CloudLogReporter(identity, settings.project)
+    )
     return trio.run(run, RunRequest(settings, faults, identity, now, started, resume, new_config), reporter)
