@@ -51,8 +51,8 @@ def how_to_go_on(outcome: str, then: Then, cards: int) -> Message:
     """The sentence before the command that goes on with a run; `cards` is how many it planned."""
     if then == "new_config":
         return plural(
-            "Once the config is corrected, this requests only what is missing (a new run makes its 1 card again):",
-            "Once the config is corrected, this requests only what is missing (a new run makes all {count} cards again):",
+            "Once the config is corrected, this requests what is missing; a new run makes its 1 card again:",
+            "Once the config is corrected, this requests what is missing; a new run makes all {count} cards again:",
             count=cards,
         )
     return message(_WHEN.get(outcome, _ONCE_PUT_RIGHT))

@@ -201,7 +201,7 @@ def _bars(progress: RunProgress) -> Table:
 
 
 def _table(engines: Mapping[EngineName, EngineTotals]) -> Table:
-    table = Table(box=None, padding=(0, 1), collapse_padding=True, header_style="bold")
+    table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
     table.add_column(str(message("engine")), no_wrap=True)
     is_cut_off = any(engine.cut_off for engine in engines.values())
     headings = (
