@@ -52,7 +52,7 @@ ROWS = (
         "400 422",
         "400 or 422: the engine does not take the request",
         "the call is not repeated; from a data engine it ends the run, a card is missing",
-        "compare the config with what the engine takes: dates, ids, `extra_params`",
+        "correct dates, ids or `extra_params` in the config; then `python -m job resume RUN_ID --new-config`",
         (*_final(400), *_final(422)),
     ),
     Row(

@@ -115,7 +115,7 @@ ROWS = (
         "poison",
         "one ticker breaks the engine for the batch that it is in",
         "the batch is asked again in halves, and the error names that ticker alone",
-        "correct or remove the ticker",
+        "correct or remove the ticker in the config; then `python -m job resume RUN_ID --new-config`",
         (
             data_failed(
                 "500",
