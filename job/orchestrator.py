@@ -24,6 +24,7 @@ from job.messages import Message, message, template
 from job.page.render import render_page
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, prepare
+from job.records.commands import resume_command
 from job.records.format import RecordError
 from job.records.inputs import RunInputs, has_changed
 from job.records.lease import BusyError, acquire
@@ -44,6 +45,7 @@ class Reporter(Protocol):
     def on_faults(self, faults: Iterable[Fault]) -> None: ...
     def on_notices(self, notices: Iterable[Message]) -> None: ...
     def on_storage(self, text: Message, is_fault: bool) -> None: ...
+    def on_record(self, inputs: RunInputs) -> None: ...
     def on_start(self, date: str | None, progress: RunProgress) -> None: ...
     def on_barrier(self, progress: RunProgress) -> None: ...
     def on_event(self, event: Event) -> None: ...
@@ -152,6 +154,7 @@ class _Orchestration:
         except RecordError as error:
             remedy = "remove that record, or start a run of another RUN_ID"
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
+        self._reporter.on_record(inputs)
         if recorded is not None:
             self._reporter.on_notices([await _resuming(recorded, inputs)])
         return prepared.plan, session
@@ -254,7 +257,8 @@ async def _resuming(recorded: RunInputs, inputs: RunInputs) -> Message:
     if await has_changed(recorded):
         return message(
             "resuming run {run} of {day} with its recorded config; the config at {uri} has changed since, and "
-            "`python -m job resume {run} --new-config` takes it",
+            "`{command}` takes it",
+            command=resume_command(inputs, "new_config"),
             **values,
         )
     return message("resuming run {run} of {day} with its recorded config; later changes do not apply", **values)

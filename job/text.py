@@ -11,7 +11,7 @@ NAMED = 10
 def listed(targets: Sequence[str]) -> str:
     """Some targets in a line, the first ten of them by name: a batch can have a thousand, a log entry 256 KiB."""
     more = len(targets) - NAMED
-    return ", ".join(targets[:NAMED]) + (f" and {more} more" if more > 0 else "")
+    return ", ".join(targets[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
 
 
 EXCERPT_LIMIT = 200

@@ -1,7 +1,7 @@
 """The `plan` command: what a run would call, or every fault of its configuration."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import trio
 
@@ -12,6 +12,7 @@ from job.engines.calls import METHOD, Call
 from job.execution.outcome import ExitCode
 from job.planning.plan import Plan
 from job.planning.prepare import make_plan, read_objects, unreadable
+from job.planning.targets import Target, llm_parameters
 from job.reporting.stdout import say, say_error, write_line
 from job.storage.store import StorageError, in_thread
 from job.storage.uri import open_store
@@ -95,10 +96,35 @@ def _say_calls(plan: Plan, calls: Sequence[Call]) -> None:
     items = counted(plan.count(engine), "card" if engine == "qa" else "target")
     say(f"{engine}: {items}, {counted(len(calls), 'call')}")
     if engine == "qa":
+        _say_models(plan)
         for target in plan.targets:
             if target.card_types:
-                of_its_own = f", date {target.date}" if target.date else ""
-                say(f"  {target.id} ({target.kind}{of_its_own}): {', '.join(target.card_types)}")
+                say(f"  {target.id} ({', '.join(_about(target))}): {', '.join(target.card_types)}")
     else:
         for call in calls:
             say(f"  {', '.join(call.targets)}")
+
+
+def _say_models(plan: Plan) -> None:
+    """Each model once, with the card types that it makes; nothing of those whose model is left to the engine."""
+    types = dict.fromkeys(card_type for target in plan.targets for card_type in target.card_types)
+    by_model: dict[str, list[str]] = {}
+    for card_type in types:
+        given = dict(llm_parameters(plan.models, card_type))
+        names = {"model": given.get("model_name"), "backend": given.get("preferred_llm_backend")}
+        model = ", ".join(f"{name} {value}" for name, value in names.items() if value is not None)
+        by_model.setdefault(model, []).append(card_type)
+    for model, made in by_model.items():
+        if model:
+            say(f"  {model}: {', '.join(made)}")
+
+
+def _about(target: Target) -> Iterator[str]:
+    """What a target is, and what the config says of it alone."""
+    yield target.kind
+    if target.kind != "equity" and target.key != target.id:
+        yield f"key {target.key}"
+    if target.date:
+        yield f"date {target.date}"
+    for name, value in target.parameters:
+        yield f"{name}={value}"

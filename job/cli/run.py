@@ -21,5 +21,7 @@ def run_command(
     """Does a run, reported on the terminal if there is one, else as log lines."""
     identity = RunIdentity(settings.run_id or new_run_id(now))
     on_terminal = os.isatty(STDOUT)
-    reporter: Reporter = TerminalReporter(identity) if on_terminal else CloudLogReporter(identity, settings.project)
+    reporter: Reporter = (
+        TerminalReporter(identity, settings.runs_uri) if on_terminal else CloudLogReporter(identity, settings.project)
+    )
     return trio.run(run, RunRequest(settings, faults, identity, now, started, resume, new_config), reporter)

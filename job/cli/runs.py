@@ -5,6 +5,7 @@ import os
 import tempfile
 import webbrowser
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 
 import trio
@@ -14,13 +15,17 @@ from job.config.faults import Fault
 from job.execution.outcome import ExitCode
 from job.identity import RunIdentity
 from job.page.render import render_page
+from job.records.commands import page_address
 from job.records.format import RecordError
-from job.records.history import LATEST, latest, read_run, verify
+from job.records.history import LATEST, RecordedRun, latest, read_run, verify
 from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.stdout import STDOUT, say, say_error, write_line
 from job.reporting.terminal import as_text
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
+
+LINES_AT_ONCE = 1000
+"""Missing cards that are written at once."""
 
 
 def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
@@ -41,7 +46,7 @@ def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
 
 
 def report_command(settings: Settings, faults: list[Fault], options: argparse.Namespace) -> ExitCode:
-    """Prints a recorded run; writes its page if one is requested, and opens it."""
+    """Prints a recorded run, or only the names of its missing cards; writes its page if requested, and opens it."""
     store = _records(settings, faults)
     if store is None:
         return ExitCode.USAGE
@@ -65,11 +70,29 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         except OSError as error:
             say_error(f"{path}: {error.strerror or error}")
             return ExitCode.USAGE
-    # Not printed by rich, which would end the process with 1 if the reader has left.
-    write_line(as_text(recorded, None if path is None else str(path)).encode())
+    if options.missing:
+        _write_missing(recorded)
+    else:
+        page = str(path) if path is not None else _page_of(settings, recorded)
+        # Not printed by rich, which would end the process with 1 if the reader has left.
+        write_line(as_text(recorded, page).encode())
     if options.open and path:
         webbrowser.open(path.absolute().as_uri())
     return ExitCode.DONE
+
+
+def _write_missing(recorded: RecordedRun) -> None:
+    """Writes target and card type of every card that is not there, a line each, separated by a tab."""
+    missing = recorded.timeline.items["qa"].missing()
+    while lines := [f"{item.target}\t{item.card_type}" for item in islice(missing, LINES_AT_ONCE)]:
+        say("\n".join(lines))
+
+
+def _page_of(settings: Settings, recorded: RecordedRun) -> str | None:
+    """Where the run's own page is; a run that has not closed has none, or that of an earlier attempt."""
+    if settings.runs_uri is None or recorded.report.ended is None:
+        return None
+    return page_address(settings.runs_uri, recorded.report.run_id)
 
 
 def verify_command(settings: Settings, faults: list[Fault], now: datetime) -> ExitCode:

@@ -78,6 +78,8 @@ class Settings(BaseModel):
     task_attempt: Annotated[int, whole_number(0, 1000)] = Field(0, validation_alias="CLOUD_RUN_TASK_ATTEMPT")
     impersonate: ServiceAccount | None = Field(None, validation_alias="IMPERSONATE_SERVICE_ACCOUNT")
     project: str | None = Field(None, validation_alias="GOOGLE_CLOUD_PROJECT")
+    region: str | None = Field(None, validation_alias="GOOGLE_CLOUD_REGION")
+    job: str | None = Field(None, validation_alias="CLOUD_RUN_JOB")
     notices: tuple[Message, ...]
     """Not a variable: what the user may not have meant."""
 

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Literal
 
+from job.engines.calls import BATCHES
 from job.engines.catalog import EngineName
 from job.engines.transport import ANSWER_TOO_LARGE, TOO_MANY_PIECES
 from job.messages import Message, message, template
@@ -48,6 +50,8 @@ class Failure:
     """Seconds, if the engine asks for a pause."""
     targets: tuple[str, ...] = ()
     """The targets of a batch that failed while others succeeded; empty if all failed."""
+    after: Cause | None = None
+    """Of an interruption: why the attempt before it failed, if there was one. `status` is that attempt's then."""
 
     @property
     def is_interruption(self) -> bool:
@@ -94,7 +98,22 @@ class Failure:
 
 CUT_OFF = Failure(Cause.INTERRUPTED, message("cut off"))
 
+Then = Literal["resume", "new_config"]
+"""How to go on with a run once it is put right: a plain resume, or one that takes the corrected config."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """What a person should do about a failed call."""
+
+    what: Message
+    """What to put right."""
+    then: Then
+
+
+_NOT_ACCEPTED = template("The engine does not accept the request. Correct the target and its parameters in the config.")
 _BY_STATUS = {
+    400: _NOT_ACCEPTED,
     401: template("The engine refuses the token. Set {variable}_AUDIENCE to the service's run.app URL."),
     403: template(
         "The job may not call this engine. Grant roles/run.invoker on the service to the job's service account."
@@ -102,31 +121,24 @@ _BY_STATUS = {
     404: template("Nothing answers there. Check {variable}_URL, and that the service's ingress allows the job."),
     405: template("Something else answers there. Check {variable}_URL."),
     413: template("The request is too large for the engine. Lower {variable}_BATCH_SIZE."),
-    422: template("The engine does not accept the request. Check the target and its parameters in the config."),
+    422: _NOT_ACCEPTED,
     429: template(
         "The engine had no room for as long as its timeout. Raise the service's maximum of instances, or lower "
         "{variable}_CONCURRENCY."
     ),
-    500: template(
-        "The engine returned an error for this request. Look into the {engine} engine's log by the trace, then resume "
-        "the run."
-    ),
-    502: template(
-        "The engine went away while it worked. Look into the {engine} engine's log by the trace, then resume the run."
-    ),
-    503: template("The engine was not available. Look for crashes and memory limits in its log, then resume the run."),
+    500: template("The engine returned an error for this request. Look into the {engine} engine's log by the trace."),
+    502: template("The engine went away while it worked. Look into the {engine} engine's log by the trace."),
+    503: template("The engine was not available. Look for crashes and memory limits in its log."),
     504: template(
         "The engine took longer than its own request timeout. Raise the service's timeout, or lower the batch size."
     ),
 }
 _BY_CAUSE = {
-    Cause.TRANSPORT: template(
-        "No whole answer came. Check that the service is up and that {variable}_URL is right, then resume the run."
-    ),
     Cause.PROCESS_LIMIT: template(
         "The job may not open as many connections as it has calls. Raise its limit of open files (ulimit -n), or lower "
         "{variable}_CONCURRENCY."
     ),
+    Cause.TRANSPORT: template("No whole answer came. Check that the service is up and that {variable}_URL is right."),
     Cause.IDENTITY: template(
         "Could not get a token. Check the job's service account, and IMPERSONATE_SERVICE_ACCOUNT if it is set."
     ),
@@ -134,17 +146,19 @@ _BY_CAUSE = {
         "This is not an answer of the engine. Look into its log by the trace; if every call fails like this, check "
         "{variable}_URL."
     ),
-    Cause.INTERRUPTED: template("The run ended before the answer came. Resume the run: it makes this call again."),
+    Cause.INTERRUPTED: template("The run ended before the answer came. A resume makes this call again."),
 }
+_NOT_DONE = template(
+    "The engine could not do this ticker. Correct or remove it in the config if it is at fault, else look into the "
+    "{engine} engine's log by the trace."
+)
+_BREAKING = {500, 502}
+"""What the engine answers to a ticker that breaks it."""
 _BY_DENIAL: dict[EngineName, str] = {
     "financial": template("The engine reports that it failed. Look into the financial engine's log by the trace."),
-    "trading": template(
-        "The engine could not do this ticker. Check ticker_list.json, and the engine's log by the trace."
-    ),
+    "trading": _NOT_DONE,
     "news": template("The engine could not crawl or digest this target. Look into the news engine's log by the trace."),
-    "qa": template(
-        "The engine did not make the card. Look into the QA engine's log by the trace, then resume the run."
-    ),
+    "qa": template("The engine did not make the card. Look into the QA engine's log by the trace."),
 }
 _SLOW = template("No answer in time. Look for what is slow in the engine's log, or raise {variable}_TIMEOUT.")
 _SLOW_BATCH = template(
@@ -155,12 +169,30 @@ _TOO_LARGE = template("No engine answers at such length. Check what answers at {
 _TOO_LARGE_IDS = {ANSWER_TOO_LARGE.id, TOO_MANY_PIECES.id}
 _REDIRECT = template("The address redirects, which is not followed. Set {variable}_URL to where it leads.")
 _OTHERWISE = template("Look into the {engine} engine's log by the trace.")
+_IN_CONFIG = {_NOT_ACCEPTED, _NOT_DONE}
+"""Remedies that put the config right."""
 
 
-def remedy(engine: EngineName, cause: str | None, status: int | None, reason: Message | None, *, batch: int) -> Message:
-    """What a person should do about a failed call. `batch` is the number of its targets."""
+def remedy(
+    engine: EngineName,
+    cause: str | None,
+    status: int | None,
+    reason: Message | None,
+    *,
+    batch: int,
+    after: str | None = None,
+) -> Remedy:
+    """What a person should do about a failed call.
+
+    `batch` is the number of its targets. If it was cut off, `after` is why the attempt before failed: that is what to
+    put right, since the next attempt would have failed as well.
+    """
+    if cause == Cause.INTERRUPTED and after is not None and status != 429:
+        inner = reason.values.get("reason") if reason is not None else None
+        cause, reason = after, inner if isinstance(inner, Message) else None
     text = _remedy(engine, cause, status, reason, batch)
-    return message(text, engine="QA" if engine == "qa" else engine, variable=f"{engine.upper()}_ENGINE")
+    what = message(text, engine="QA" if engine == "qa" else engine, variable=f"{engine.upper()}_ENGINE")
+    return Remedy(what, "new_config" if text in _IN_CONFIG else "resume")
 
 
 def _remedy(engine: EngineName, cause: str | None, status: int | None, reason: Message | None, batch: int) -> str:
@@ -171,5 +203,7 @@ def _remedy(engine: EngineName, cause: str | None, status: int | None, reason: M
     if cause == Cause.TRANSPORT and reason is not None and reason.id in _TOO_LARGE_IDS:
         return _TOO_LARGE
     if cause == Cause.STATUS and status is not None:
+        if status in _BREAKING and engine in BATCHES and batch == 1:
+            return _NOT_DONE
         return _REDIRECT if 300 <= status <= 399 else _BY_STATUS.get(status, _OTHERWISE)
     return next((text for known, text in _BY_CAUSE.items() if known == cause), _OTHERWISE)

@@ -268,10 +268,13 @@ class Executor:
         """Finishes a call that was requested and will not be again. One that never was stays not attempted."""
         if not pending.attempts:
             return
-        reason, last = message("interrupted"), pending.last
-        if last is not None:
-            reason = message("interrupted, after: {reason}", reason=last.reason)
-        self._finish(pending, Failure(Cause.INTERRUPTED, reason, last.status if last else None))
+        last = pending.last
+        if last is None:
+            self._finish(pending, Failure(Cause.INTERRUPTED, message("interrupted")))
+            return
+        pending.status = last.status
+        reason = message("interrupted, after: {reason}", reason=last.reason)
+        self._finish(pending, Failure(Cause.INTERRUPTED, reason, last.status, after=last.cause))
 
     def _ended(self, pending: PendingCall, failure: Failure | None, wait: float | None) -> AttemptEnded:
         return AttemptEnded(

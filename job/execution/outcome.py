@@ -85,6 +85,11 @@ _STOPS: Mapping[ShutdownReason, _Stop] = {
     ),
 }
 
+QA_REFUSES = template(
+    "The QA engine refuses the job's calls: the run stopped requesting cards; {made} of {planned} cards are there."
+)
+"""The sentence of `qa_engine_down` if the engine is up, and says no to all."""
+
 UNFORESEEN = Outcome(
     "unforeseen", ExitCode.UNFORESEEN, message("The job has a bug: its traceback is on standard error.")
 )
@@ -108,6 +113,8 @@ def outcome_of(progress: RunProgress | None, reason: ShutdownReason | None, erro
         return Outcome("succeeded", ExitCode.DONE, sentence)
     if reason is not None:
         stop = _STOPS[reason]
+        if reason is ShutdownReason.QA_DOWN and {call.status for call in progress.failures} <= {401, 403}:
+            return Outcome(stop.word, stop.exit, message(QA_REFUSES, made=made, planned=planned))
         return Outcome(stop.word, stop.exit, message(stop.at_work, made=made, planned=planned))
     sentence = message(
         "Cards are missing: {made} of {planned} cards are there, {failed} failed.",

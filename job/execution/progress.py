@@ -37,7 +37,10 @@ class EngineTotals(Part):
     skipped: int
     """Done by an earlier attempt at the run."""
     failed: int
+    """Those that were cut off are among them."""
     not_attempted: int
+    cut_off: int = 0
+    """How many of `failed` the end of the run interrupted."""
     calls: int
     """Calls that finished, either way; the parts of a batch that ended apart count each."""
     retries: int
@@ -64,6 +67,7 @@ class EngineProgress:
     done: int = 0
     skipped: int = 0
     failed: int = 0
+    cut_off: int = 0
     calls: int = 0
     retries: int = 0
     in_flight: int = 0
@@ -95,6 +99,7 @@ class EngineProgress:
                     self.done += len(call.targets)
                 else:
                     self.failed += len(call.targets)
+                    self.cut_off += len(call.targets) if failure.is_interruption else 0
 
     def totals(self) -> EngineTotals:
         """The totals as they are now."""
@@ -104,6 +109,7 @@ class EngineProgress:
             skipped=self.skipped,
             failed=self.failed,
             not_attempted=self.not_attempted,
+            cut_off=self.cut_off,
             calls=self.calls,
             retries=self.retries,
             p50_seconds=percentile(self.latencies, 50) if self.latencies else None,

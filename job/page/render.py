@@ -12,9 +12,11 @@ from job.engines.catalog import TITLES
 from job.page.charts import flight_chart, latency_chart
 from job.page.lanes import lane_chart
 from job.page.links import execution_link, log_link, trace_link
-from job.page.summary import RESUMABLE, headline, period, severity
-from job.page.tables import before, failure_groups, name, worth_a_look
+from job.page.summary import headline, period, severity
+from job.page.tables import FAILURES_SHOWN, MISSING_SHOWN, STATES, before, is_open, name, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
+from job.records.commands import how_to_go_on, missing_command
+from job.records.groups import failure_groups
 from job.records.report import UNFINISHED, RunReport
 from job.records.results import DONE
 from job.records.timeline import Timeline
@@ -56,6 +58,7 @@ TEMPLATES = Environment(
 )
 TEMPLATES.filters |= {
     "before": before,
+    "is_open": is_open,
     "counted": counted,
     "duration": duration,
     "moment": _moment,
@@ -67,7 +70,7 @@ TEMPLATES.filters |= {
 }
 TEMPLATES.globals |= {
     "DONE": DONE,
-    "RESUMABLE": RESUMABLE,
+    "STATES": STATES,
     "UNFINISHED": UNFINISHED,
     "titles": TITLES,
     "execution_link": execution_link,
@@ -80,7 +83,7 @@ def render_page(report: RunReport, timeline: Timeline) -> bytes:
     """The page. `timeline` has every result of the run's journal."""
     scale = _time_scale(report, timeline)
     lanes = {engine: lane for engine, lane in timeline.lanes.items() if len(lane)}
-    failures = failure_groups(timeline)
+    failures = failure_groups(timeline.failures[:FAILURES_SHOWN])
     failed = sum(engine.failed for engine in report.engines.values())
     is_every_call, calls = worth_a_look(timeline)
     page = TEMPLATES.get_template("page.html.j2").render(
@@ -88,9 +91,13 @@ def render_page(report: RunReport, timeline: Timeline) -> bytes:
         severity=severity(report),
         headline=headline(report),
         period=period(report),
+        how_to_go_on=how_to_go_on(report.outcome, report.then, report.cards.planned),
         failures=failures,
         warnings=timeline.warnings,
         failures_not_shown=failed - sum(group.items for group in failures),
+        missing=report.missing[:MISSING_SHOWN],
+        missing_not_shown=len(report.missing[MISSING_SHOWN:]) + report.missing_not_listed,
+        missing_command=missing_command(report.run_id),
         scale=scale,
         barrier=timeline.prepared if "qa" in lanes else None,
         lanes={engine: lane_chart(lane, scale) for engine, lane in lanes.items()},

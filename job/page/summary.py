@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Literal
 
 from job.engines.failures import Cause
+from job.execution.outcome import QA_REFUSES
 from job.execution.progress import CardTotals
 from job.records.report import UNFINISHED, RunReport
 from job.text import counted
@@ -43,6 +44,8 @@ def headline(report: RunReport) -> str:
     if report.outcome == "data_engine_failed" and gap == cards.planned:
         return "No card was made: a data engine failed"
     lead = f"{_LEADS[report.outcome]}: " if report.outcome in _LEADS else ""
+    if report.sentence_message is not None and report.sentence_message.id == QA_REFUSES:
+        lead = "The QA engine refuses the job's calls: "
     if not gap:
         return f"{lead}not everything is done"
     return f"{lead}{gap:,} of {counted(cards.planned, 'card')} {'is' if gap == 1 else 'are'} missing"

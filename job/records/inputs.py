@@ -54,6 +54,10 @@ class RunInputs(BaseModel):
     """0 for the config that the run began with; later ones count from 1."""
     execution: str | None = None
     """The execution that brought a later config: its retries go on with it."""
+    job: str | None = None
+    """The Cloud Run job that the run began as, if it began on Cloud Run. So are `region` and `project` that job's."""
+    region: str | None = None
+    project: str | None = None
 
     @classmethod
     def of(cls, settings: Settings, run_id: str, prepared: Prepared, now: datetime) -> "RunInputs":
@@ -68,6 +72,9 @@ class RunInputs(BaseModel):
             config_uri=settings.config_uri,
             objects=_recorded(prepared.objects),
             version=VERSION,
+            job=settings.job,
+            region=settings.region,
+            project=settings.project,
         )
 
     def with_config(self, prepared: Prepared, settings: Settings) -> "RunInputs":

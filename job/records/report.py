@@ -2,21 +2,28 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import islice
 
 from pydantic import Field, ValidationError
 
 from job.engines.catalog import EngineName
+from job.engines.failures import Then
 from job.execution.outcome import Outcome
 from job.execution.progress import CardTotals, EngineTotals, Part, percentile
 from job.identity import COMMIT, VERSION, RunIdentity
 from job.messages import Message, message
+from job.planning.items import MissingItem, MissingState
 from job.planning.plan import Plan
+from job.records.commands import resume_command
 from job.records.format import FORMAT, RecordError
+from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
 from job.records.timeline import Timeline
 
 UNFINISHED = "unfinished"
+MISSING_LISTED = 10_000
+"""Missing cards that the report lists; the rest is counted."""
 _UNFINISHED = message("The run has not closed its record: it is at work, or it was killed.")
 
 
@@ -35,7 +42,10 @@ class FailedCall(Part):
     attempts: int
     traceparent: str
     remedy: str
+    """What to put right."""
     remedy_message: Message | None = None
+    then: Then = "resume"
+    """How to go on with the run once that is put right: `resume`, or `new_config` if it is the config."""
 
     @classmethod
     def of(cls, result: CallResult) -> "FailedCall":
@@ -52,7 +62,18 @@ class FailedCall(Part):
             traceparent=result.traceparent,
             remedy=str(result.remedy),
             remedy_message=result.remedy,
+            then=result.then,
         )
+
+
+class MissingCard(Part):
+    """A card that was planned and is not there."""
+
+    target: str
+    card_type: str
+    state: MissingState
+    cause: str | None
+    """As of a failed call; `None` if the card was not attempted."""
 
 
 class AttemptSummary(Part):
@@ -104,6 +125,9 @@ class RunReport(Part):
     failures: tuple[FailedCall, ...] = ()
     failures_not_listed: int = 0
     """Failed items that no listed call is for."""
+    missing: tuple[MissingCard, ...] = ()
+    """The cards that are not there, whatever the reason, in the plan's order."""
+    missing_not_listed: int = 0
     attempts: tuple[AttemptSummary, ...] = ()
     """The attempts that came to their ends, the latest last. A killed one leaves no report."""
     left_plan: int = 0
@@ -117,7 +141,16 @@ class RunReport(Part):
     commit: str | None = None
     trace_id: str
     project: str | None = None
+    region: str | None = None
+    job: str | None = None
     execution: str | None = None
+    resume_command: str | None = None
+    """What goes on with the run, to paste into a shell; `None` if it did all its work."""
+
+    @property
+    def then(self) -> Then:
+        """How to go on with the run."""
+        return "new_config" if any(call.then == "new_config" for call in self.failures) else "resume"
 
     @property
     def continued(self) -> bool:
@@ -145,6 +178,8 @@ def build_report(
     engines = _engines(plan, timeline)
     failures = timeline.failures
     listed = sum(len(call.targets) for call in failures)
+    cards = timeline.items["qa"]
+    missing = tuple(_missing(item) for item in islice(cards.missing(), MISSING_LISTED))
     return RunReport(
         run_id=inputs.run_id,
         day=inputs.day,
@@ -160,14 +195,23 @@ def build_report(
         engines=engines,
         failures=tuple(FailedCall.of(call) for call in failures),
         failures_not_listed=sum(engine.failed for engine in engines.values()) - listed,
+        missing=missing,
+        missing_not_listed=cards.planned - len(cards) - len(missing),
         attempts=tuple(attempts),
         left_plan=timeline.left_plan,
         outdated_cards=timeline.outdated_cards,
         config_uri=inputs.config_uri,
         config_generations={name: kept.generation for name, kept in sorted(inputs.objects.items())},
         trace_id=RunIdentity(inputs.run_id).trace_id,
-        **{"version": VERSION, "commit": COMMIT, **place},
+        region=inputs.region,
+        job=inputs.job,
+        resume_command=None if last and last.exit_code == 0 else resume_command(inputs, then_of(failures)),
+        **{"version": VERSION, "commit": COMMIT, **place, "project": place.get("project") or inputs.project},
     )
+
+
+def _missing(item: MissingItem) -> MissingCard:
+    return MissingCard(target=item.target, card_type=item.card_type or "", state=item.state, cause=item.cause)
 
 
 def _engines(plan: Plan, timeline: Timeline) -> dict[EngineName, EngineTotals]:
@@ -181,6 +225,7 @@ def _engines(plan: Plan, timeline: Timeline) -> dict[EngineName, EngineTotals]:
             skipped=0,
             failed=items.failed,
             not_attempted=items.planned - done - items.failed,
+            cut_off=items.cut_off,
             calls=len(lane),
             retries=lane.retries,
             p50_seconds=percentile(seconds, 50) if seconds else None,

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from job.engines.calls import WorkItem
 from job.engines.catalog import EngineName
-from job.engines.failures import Cause, remedy
+from job.engines.failures import Cause, Remedy, Then, remedy
 from job.execution.events import CallFinished
 from job.messages import Message
 from job.records.format import RecordError
@@ -44,6 +44,8 @@ class CallResult(BaseModel):
     traceparent: str
     limit: int
     """The engine's concurrency limit when the call ended."""
+    interrupted_after: str | None = None
+    """Of a call that was cut off: why its attempt before failed, a `Cause`."""
     request: str = ""
     """What was requested, as `Call.request` tells it."""
 
@@ -74,6 +76,7 @@ class CallResult(BaseModel):
             ),
             traceparent=event.traceparent,
             limit=event.limit,
+            interrupted_after=failure.after if failure else None,
             request=call.request,
         )
 
@@ -106,7 +109,23 @@ class CallResult(BaseModel):
         """What the call accounts for."""
         return [(target, self.card_type) for target in self.targets]
 
-    @cached_property
+    @property
     def remedy(self) -> Message:
-        """What to do about it, if it failed."""
-        return remedy(self.engine, self.cause, self.status, self.reason_message, batch=len(self.targets))
+        """What to put right, if it failed."""
+        return self._remedy.what
+
+    @property
+    def then(self) -> Then:
+        """How to go on with the run once that is put right."""
+        return self._remedy.then
+
+    @cached_property
+    def _remedy(self) -> Remedy:
+        return remedy(
+            self.engine,
+            self.cause,
+            self.status,
+            self.reason_message,
+            batch=len(self.targets),
+            after=self.interrupted_after,
+        )

@@ -115,7 +115,7 @@ class Timeline:
                 kept = tuple(target for target in call.targets if (target, call.card_type) not in left)
                 call = call.model_copy(update={"targets": kept})
         for item in call.items:
-            items.mark(item, done=call.done)
+            items.mark(item, cause=None if call.done else call.cause or "", ended=call.ended)
         self.lanes[call.engine].add(call)
         if not call.done and len(self._failed) < FAILURES_KEPT:
             self._failed.append(call)

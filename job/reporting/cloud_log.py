@@ -13,6 +13,11 @@ from job.execution.outcome import ExitCode, Outcome
 from job.execution.progress import EngineProgress, RunProgress
 from job.identity import COMMIT, VERSION, RunIdentity
 from job.messages import Message
+from job.records.commands import resume_command
+from job.records.groups import then_of
+from job.records.inputs import RunInputs
+from job.records.results import CallResult
+from job.records.timeline import FAILURES_KEPT
 from job.reporting.stdout import OutputQueue, write_line
 from job.text import shortened
 
@@ -39,6 +44,7 @@ class CloudLogReporter:
         self._run = run
         self._output = OutputQueue()
         self._dropped = 0
+        self._inputs: RunInputs | None = None
         self._trace = f"projects/{project}/traces/{run.trace_id}" if project else run.trace_id
 
     def on_faults(self, faults: Iterable[Fault]) -> None:
@@ -50,6 +56,10 @@ class CloudLogReporter:
         """What the user may not have meant, though it can be done."""
         for notice in notices:
             self._write("NOTICE", str(notice), "config.noticed")
+
+    def on_record(self, inputs: RunInputs) -> None:
+        """The run has a record, and these are its inputs."""
+        self._inputs = inputs
 
     def on_start(self, date: str | None, progress: RunProgress) -> None:
         """The run is about to call the data engines."""
@@ -84,6 +94,10 @@ class CloudLogReporter:
         fields = {**summary_of(outcome, progress), **error_report(outcome)}
         if self._dropped:
             fields["lines_dropped"] = self._dropped
+        if self._inputs is not None and outcome.exit != ExitCode.DONE:
+            failures = progress.failures[:FAILURES_KEPT] if progress else []
+            then = then_of(CallResult.of(event, 0.0) for event in failures)
+            fields["resume_command"] = resume_command(self._inputs, then)
         self._write(severity, str(outcome.sentence), "run.finished", **fields)
 
     async def drain(self, seconds: float) -> None:

@@ -1,6 +1,6 @@
 """The terminal reporter: a bar for each engine of a run that somebody watches, then a table. Also for recorded runs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import IO
 
 from rich.console import Console
@@ -13,17 +13,23 @@ from job.config.faults import Fault
 from job.engines.catalog import EngineName
 from job.execution.events import CallFinished, Event
 from job.execution.outcome import Outcome
-from job.execution.progress import EngineTotals, RunProgress
+from job.execution.progress import EngineProgress, EngineTotals, RunProgress
 from job.identity import RunIdentity
 from job.messages import Message, message, plural
+from job.records.commands import page_address, resume_command
+from job.records.groups import FailureGroup, failure_groups, then_of
 from job.records.history import RecordedRun
+from job.records.inputs import RunInputs
 from job.records.report import UNFINISHED, RunReport
+from job.records.results import CallResult
+from job.records.timeline import FAILURES_KEPT
+from job.reporting.ending import Mark, WayBack, failure_lines, way_back_lines
 from job.reporting.stdout import OutputQueue, queued_text
-from job.text import duration, listed, printable, shortened
+from job.text import duration, printable
 
-FAILURES_SHOWN = 50
-"""Failures at the end; the rest is counted."""
-REASON_LIMIT = 500
+LIVE_FAILURES = 20
+"""Failed calls that are printed as they fail; the rest is counted by the bars, and told by cause at the end."""
+_COLOURS: Mapping[Mark, str] = {"✗": "red", "!": "yellow", " ": "default"}
 
 
 class TerminalReporter:
@@ -33,8 +39,11 @@ class TerminalReporter:
     8 MiB wait for it, the failures of single calls are not printed but counted.
     """
 
-    def __init__(self, run: RunIdentity) -> None:
+    def __init__(self, run: RunIdentity, runs_uri: str | None = None) -> None:
         self._run = run
+        self._runs_uri = runs_uri
+        self._inputs: RunInputs | None = None
+        self._failed = 0
         self._output = OutputQueue()
         self._dropped = 0
         self._console = _console(queued_text(self._output))
@@ -49,6 +58,10 @@ class TerminalReporter:
         """What the user may not have meant, though it can be done."""
         for notice in notices:
             self._print("[yellow]![/]", notice)
+
+    def on_record(self, inputs: RunInputs) -> None:
+        """The run has a record, and these are its inputs."""
+        self._inputs = inputs
 
     def on_start(self, date: str | None, progress: RunProgress) -> None:
         """The run is about to call the data engines."""
@@ -75,26 +88,32 @@ class TerminalReporter:
         self._console.print(str(message("all data is ready; generating cards")))
 
     def on_event(self, event: Event) -> None:
-        """Prints the calls that failed for good, and those with a warning."""
+        """Prints the calls that failed for good, the first of them, and those with a warning."""
         if isinstance(event, CallFinished) and event.warning is not None:
             self._print("[yellow]![/]", f"{event.call.label}: {event.warning}")
         if isinstance(event, CallFinished) and event.failure is not None:
             if self._output.is_full:
                 self._dropped += 1
                 return
-            mark = "[yellow]![/]" if event.failure.is_interruption else "[red]✗[/]"
-            self._print(mark, f"{event.call.label}: {event.failure.reason}")
+            self._failed += 1
+            if self._failed <= LIVE_FAILURES:
+                mark = "[yellow]![/]" if event.failure.is_interruption else "[red]✗[/]"
+                self._print(mark, f"{event.call.label}: {event.failure.reason}")
+            elif self._failed == LIVE_FAILURES + 1:
+                self._print(
+                    "[red]✗[/]", message("further failures are counted in the bars, and listed by cause at the end")
+                )
 
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
-        """The table, what failed, and the outcome."""
+        """The table, what failed by cause, how to go on, and the outcome."""
         if self._live is not None:
             self._live.stop()
+        groups: Sequence[FailureGroup] = ()
         if progress is not None:
             self._console.print(_table({name: engine.totals() for name, engine in progress.engines.items()}))
-            for failure in progress.failures[:FAILURES_SHOWN]:
-                self._print("[red]✗[/]", failure.summary)
-            if len(progress.failures) > FAILURES_SHOWN:
-                self._console.print(str(_more(len(progress.failures) - FAILURES_SHOWN)))
+            calls = [CallResult.of(event, 0.0) for event in progress.failures[:FAILURES_KEPT]]
+            groups = failure_groups(calls)
+            _print_failures(self._console, groups, max(0, len(progress.failures) - FAILURES_KEPT))
         if self._dropped:
             text = plural(
                 "1 failed call was not shown when it failed: the terminal had stopped",
@@ -102,12 +121,24 @@ class TerminalReporter:
                 count=self._dropped,
             )
             self._print("[yellow]![/]", text)
+        if outcome.exit != 0 and (progress is not None or self._inputs is not None):
+            _print_way_back(self._console, groups, self._way_back(outcome, progress, groups))
         colour = "green" if outcome.exit == 0 else "red"
         self._console.print(_ending(str(outcome.sentence), int(outcome.exit), colour), soft_wrap=True)
 
     async def drain(self, seconds: float) -> None:
         """Waits until the terminal has taken everything, for so many seconds at most."""
         await self._output.drain(seconds)
+
+    def _way_back(self, outcome: Outcome, progress: RunProgress | None, groups: Sequence[FailureGroup]) -> WayBack:
+        cards = progress.cards if progress is not None else EngineProgress(0)
+        page, command = None, None
+        if self._inputs is not None:
+            command = resume_command(self._inputs, then_of(groups))
+            if progress is not None and self._runs_uri is not None:
+                page = page_address(self._runs_uri, self._run.id)
+        missing = cards.planned - cards.done - cards.skipped
+        return WayBack(self._run.id, outcome.word, cards.planned, missing, self._run.trace_id, page, command)
 
     def _print(self, mark: str, text: object) -> None:
         self._console.print(f"{mark} {_shown(text)}", soft_wrap=True)
@@ -130,34 +161,34 @@ class _Bars(Live):
 
 
 def as_text(recorded: RecordedRun, page: str | None) -> str:
-    """A recorded run as its own terminal showed it, with what to do about each failure, and where its page is."""
+    """A recorded run as its own terminal showed it: what failed, what to do, and how to go on. `page` is its page."""
     console = _console()
     with console.capture() as captured:
-        _print_run(recorded, console)
-        if page is not None:
-            console.print(_shown(message("its page is {path}", path=page)), soft_wrap=True)
+        _print_run(recorded, console, page)
     return captured.get().rstrip("\n")
 
 
-def _print_run(recorded: RecordedRun, console: Console) -> None:
+def _print_run(recorded: RecordedRun, console: Console, page: str | None) -> None:
     report = recorded.report
     console.print(f"[bold]{_shown(_head(report))}[/]", soft_wrap=True)
     if report.engines:
         console.print(_table(report.engines))
-    calls = recorded.timeline.failures
-    for call in calls[:FAILURES_SHOWN]:
-        card = f" {call.card_type}" if call.card_type else ""
-        line = plural(
-            "{call}: {reason} (1 attempt). {remedy}",
-            "{call}: {reason} ({count} attempts). {remedy}",
-            count=call.attempts,
-            call=f"{call.engine} {listed(call.targets)}{card}",
-            reason=shortened(call.reason or "", REASON_LIMIT),
-            remedy=call.remedy,
+    groups = failure_groups(recorded.timeline.failures)
+    _print_failures(console, groups, report.failures_not_listed)
+    if report.resume_command is None:
+        if page is not None:
+            console.print(_shown(message("page: {page}", page=page)), soft_wrap=True)
+    else:
+        way = WayBack(
+            run_id=report.run_id,
+            outcome=report.outcome,
+            cards=report.cards.planned,
+            missing=report.cards.planned - report.cards.generated,
+            trace_id=report.trace_id,
+            page=page,
+            command=report.resume_command,
         )
-        console.print(f"[red]✗[/] {_shown(line)}", soft_wrap=True)
-    if len(calls) > FAILURES_SHOWN:
-        console.print(str(_more(len(calls) - FAILURES_SHOWN)))
+        _print_way_back(console, groups, way)
     colour = "green" if report.outcome == "succeeded" else "yellow" if report.outcome == UNFINISHED else "red"
     console.print(_ending(report.sentence, report.exit_code, colour), soft_wrap=True)
 
@@ -170,6 +201,16 @@ def _console(file: IO[str] | None = None) -> Console:
 def _shown(text: object) -> str:
     """Text from anywhere as it may be printed: neither the terminal nor rich finds anything in it to obey."""
     return escape(printable(text))
+
+
+def _print_failures(console: Console, groups: Sequence[FailureGroup], not_listed: int) -> None:
+    for mark, line in failure_lines(groups, not_listed):
+        console.print(f"[{_COLOURS[mark]}]{mark}[/] {_shown(line)}", soft_wrap=True)
+
+
+def _print_way_back(console: Console, groups: Sequence[FailureGroup], way: WayBack) -> None:
+    for line in way_back_lines(groups, way):
+        console.print(_shown(line), soft_wrap=True)
 
 
 def _head(report: RunReport) -> Message:
@@ -187,10 +228,6 @@ def _ending(sentence: str, code: int | None, colour: str) -> str:
     return text if code is None else f"{text} ({message('exit code {code}', code=code)})"
 
 
-def _more(count: int) -> Message:
-    return message("and {count} more", count=count)
-
-
 def _bars(progress: RunProgress) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, engine in progress.engines.items():
@@ -202,7 +239,7 @@ def _bars(progress: RunProgress) -> Table:
             name,
             ProgressBar(total=planned, completed=done + engine.failed, width=30),
             str(message("{done}/{planned} done", done=done, planned=planned)),
-            _coloured(message("{count} failed", count=engine.failed), "red"),
+            _coloured(message("{count} failed", count=engine.failed - engine.cut_off), "red"),
             _coloured(message("{count} retried", count=engine.retries), "yellow"),
             str(in_flight),
         )
@@ -210,15 +247,27 @@ def _bars(progress: RunProgress) -> Table:
 
 
 def _table(engines: Mapping[EngineName, EngineTotals]) -> Table:
-    table = Table(box=None, padding=(0, 1), header_style="bold")
+    table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
     table.add_column(str(message("engine")), no_wrap=True)
-    headings = ("calls", "retries", "done", "failed", "not attempted", "p50", "p95")
+    is_cut_off = any(engine.cut_off for engine in engines.values())
+    headings = (
+        "calls",
+        "retries",
+        "done",
+        "failed",
+        *(["cut off"] if is_cut_off else []),
+        "not attempted",
+        "p50",
+        "p95",
+    )
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, engine in engines.items():
-        numbers = (engine.calls, engine.retries, engine.done + engine.skipped, engine.failed, engine.not_attempted)
+        failed = [engine.failed - engine.cut_off, *([engine.cut_off] if is_cut_off else [])]
+        numbers = (engine.calls, engine.retries, engine.done + engine.skipped, *failed, engine.not_attempted)
         seconds = (engine.p50_seconds, engine.p95_seconds)
-        table.add_row(name, *map(str, numbers), *("-" if value is None else f"{value:.2f} s" for value in seconds))
+        times = ("-" if value is None else f"{value:,.2f} s" for value in seconds)
+        table.add_row(name, *(f"{number:,}" for number in numbers), *times)
     return table
 
 

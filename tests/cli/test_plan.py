@@ -90,7 +90,28 @@ def test_one_of_something_is_no_plural(
 
 def test_a_target_with_a_date_of_its_own_shows_it(capfd: pytest.CaptureFixture[str], place: Path) -> None:
     write(place, {"card_targets.json": [{"id": "Rates", "date": "2026-11-20"}]})
-    assert "  Rates (topic, date 2026-11-20): news_card" in plan(capfd, place)[1]
+    assert "  Rates (topic, key rates, date 2026-11-20): news_card" in plan(capfd, place)[1]
+
+
+def test_the_text_shows_keys_parameters_and_each_model_once(capfd: pytest.CaptureFixture[str], place: Path) -> None:
+    write(place, {"card_types.json": ["news_card", "price_card", "outlook_card"]})
+    write(place, {"llm_config.json": {"default": {"backend": "gemini", "model_name": "small"}, "tasks": {
+        "outlook_card": {"model_name": "large"}}}})  # fmt: skip
+    fed = {
+        "id": "美联储",
+        "topic_key": "fed",
+        "card_types": ["news_card"],
+        "extra_params": {"tone": "dry", "long": True},
+    }
+    write(place, {"card_targets.json": [fed]})
+    lines = plan(capfd, place)[1]
+    assert lines[lines.index("qa: 4 cards, 4 calls") :] == [
+        "qa: 4 cards, 4 calls",
+        "  model small, backend gemini: news_card, price_card",
+        "  model large, backend gemini: outlook_card",
+        "  AAPL (equity): news_card, price_card, outlook_card",
+        "  美联储 (topic, key fed, tone=dry, long=true): news_card",
+    ]
 
 
 @pytest.mark.parametrize("url", ["https://engine.example/v1", None])

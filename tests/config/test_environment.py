@@ -219,6 +219,8 @@ NAMES = [
     "CLOUD_RUN_TASK_COUNT",
     "IMPERSONATE_SERVICE_ACCOUNT",
     "GOOGLE_CLOUD_PROJECT",
+    "GOOGLE_CLOUD_REGION",
+    "CLOUD_RUN_JOB",
 ]
 VALUES = st.one_of(
     st.text(st.characters(exclude_characters="\0")),
@@ -274,7 +276,7 @@ def test_a_variable_that_begins_like_ours_is_noticed(name: str, meant: str | Non
 
 
 def test_variables_of_others_are_not_noticed() -> None:
-    names = ["CLOUD_RUN_JOB", "CLOUD_RUN_TASK_INDEX", "RUNNER_OS", "RUN_AS_ROOT", "RUN_LOCAL_RUNS", "RUNS_BUCKET"]
+    names = ["CLOUD_RUN_TASK_INDEX", "GOOGLE_CLOUD_ZONE", "RUNNER_OS", "RUN_AS_ROOT", "RUN_LOCAL_RUNS", "RUNS_BUCKET"]
     names += ["CONFIG_SITE", "CONFIG_BUCKET", "CONFIG_SHELL", "ENGINE_URL", "MY_QA_ENGINE_URL", "QA_ENGINE_", "RUN"]
     names += ["QA_ENGINE_\x1b", "QA_ENGINE_\N{BLACK STAR}", f"QA_ENGINE_{'A' * 1000}"]
     assert read(**dict.fromkeys(names, "1")).notices == ()

@@ -261,7 +261,17 @@ async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted(
     assert failure is not None
     assert failure.cause is Cause.INTERRUPTED
     assert str(failure.reason) == 'interrupted, after: HTTP 500: {"detail": "x"}'
+    assert (failure.status, failure.after, the_end(made).status) == (500, Cause.STATUS, 500)
     assert the_end(made).attempts == 1
+
+
+async def test_an_interrupt_of_a_later_attempt_tells_the_answer_before(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    made = await halted_after(1.0, reply({}, 503), FOREVER)
+    failure = the_end(made).failure
+    assert failure is not None
+    assert (failure.cause, failure.after, the_end(made).status) == (Cause.INTERRUPTED, Cause.STATUS, 503)
 
 
 async def test_a_card_in_flight_has_its_grace_to_answer(autojump_clock: trio.testing.MockClock) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from job.engines.failures import Cause, Failure
+from job.execution.events import CallFinished
 from job.execution.outcome import outcome_of
 from job.execution.progress import RunProgress
 from job.execution.shutdown import ShutdownReason
+from job.messages import message
 from tests.support.fakes import plan_of, settings_of, target
 
 
@@ -21,3 +24,24 @@ def test_large_numbers_have_their_thousands_apart(reason: ShutdownReason | None,
     progress = RunProgress(plan_of([target("AAPL")], settings_of()), {})
     progress.cards.planned, progress.cards.done, progress.cards.failed = 12_000, 1_200, 10_800
     assert str(outcome_of(progress, reason, None).sentence) == sentence
+
+
+@pytest.mark.parametrize(
+    ("statuses", "sentence"),
+    [
+        ([403, 403], "The QA engine refuses the job's calls: "),
+        ([401, 403], "The QA engine refuses the job's calls: "),
+        ([503, 403], "The QA engine is down: "),
+        ([None], "The QA engine is down: "),
+    ],
+)
+def test_an_engine_that_refuses_every_call_is_not_down(statuses: list[int | None], sentence: str) -> None:
+    plan = plan_of([target("AAPL")], settings_of())
+    progress = RunProgress(plan, {})
+    for status in statuses:
+        failure = Failure(Cause.STATUS, message("no"), status)
+        call = next(plan.calls("qa"))
+        progress.failures.append(CallFinished(call, failure, 1, 0.0, 1.0, status, "", 1))
+    outcome = outcome_of(progress, ShutdownReason.QA_DOWN, None)
+    assert str(outcome.sentence).startswith(f"{sentence}the run stopped requesting cards; ")
+    assert (outcome.word, int(outcome.exit)) == ("qa_engine_down", 3)

@@ -17,6 +17,8 @@ from jinja2 import UndefinedError
 
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.failures import Cause, remedy
+from job.engines.transport import ANSWER_TOO_LARGE
+from job.execution.outcome import QA_REFUSES
 from job.execution.progress import CardTotals
 from job.messages import message
 from job.page.charts import BINS, flight_chart
@@ -24,10 +26,11 @@ from job.page.render import TEMPLATES, render_page
 from job.page.summary import headline, severity
 from job.page.time_scale import WIDTH, time_scale_of
 from job.records.history import RecordedRun
-from job.records.report import UNFINISHED, FailedCall, RunReport
+from job.records.report import UNFINISHED, FailedCall, RunReport, build_report
 from job.records.timeline import CALLS_KEPT, Timeline
 from job.reporting.terminal import as_text
 from job.text import duration
+from tests.records.test_record import INPUTS
 from tests.simulators.job import ROOT
 from tests.support.nights import Night
 from tests.support.parsed import Parsed
@@ -254,6 +257,57 @@ def test_what_has_only_to_be_resumed_asks_for_no_repair(outcome: str, words: str
     assert words in page(report, timeline).text
 
 
+def test_an_engine_that_refuses_every_call_is_not_called_down() -> None:
+    refused: dict[str, Any] = {"outcome": "qa_engine_down", "sentence_message": message(QA_REFUSES, made=0, planned=8)}
+    report, _ = told(**refused)
+    assert headline(report) == "The QA engine refuses the job's calls: 2 of 8 cards are missing"
+
+
+def config_refused(engine: EngineName, number: int) -> Any:
+    return ([], "status", "HTTP 422", 422) if engine == "qa" else ([], None, None, 200)
+
+
+def test_a_fault_of_the_config_is_gone_on_from_with_the_corrected_config() -> None:
+    shown = page(*told(config_refused)).text
+    assert "Once the config is corrected, this requests what is missing" in shown
+    assert "; a new run makes all 8 cards again: python -m job resume cards-nightly-x7k2p --new-config" in shown
+    assert "in the config. A plain resume keeps the recorded config: resume with --new-config." in shown
+    plain = page(*told()).text
+    assert "Once that is put right, this requests only what is missing: python -m job resume cards-nightly-x7" in plain
+    assert "--new-config" not in plain
+
+
+def test_a_run_that_did_everything_has_nothing_to_go_on_with() -> None:
+    shown = page(*Night(NAMES, ["a"]).told()).text
+    assert "resume" not in shown
+    assert "Missing cards" not in shown
+
+
+def test_every_missing_card_is_named_on_the_page() -> None:
+    report, timeline = told()
+    shown = page(report, timeline)
+    listed = shown.text.partition("Missing cards")[2]
+    assert listed.startswith(" 2 cards Target Card What became of it AAPL price_card failed 美联储 news_card failed")
+    assert "--missing" not in shown.text
+
+
+def test_of_many_missing_cards_300_are_on_the_page_and_a_command_names_the_rest() -> None:
+    night = Night([f"T{n:04}" for n in range(4_500)], ["a"])
+    timeline = Timeline(night.plan())
+    for result in night.results():
+        if result.engine != "qa":
+            timeline.add(result)
+    report = build_report(INPUTS, night.plan(), timeline)
+    shown = page(report, timeline)
+    listed = shown.text.partition("Missing cards")[2]
+    assert listed.startswith(" 4,500 cards ")
+    assert "T0299 a not attempted" in listed
+    assert "T0300" not in listed
+    assert "And 4,200 more: python -m job report run --missing" in listed
+    details = next(attributes for tag, attributes in shown.tags if attributes.get("id") == "missing")
+    assert "open" not in details
+
+
 @pytest.mark.parametrize(("cause", "colour"), [(Cause.INTERRUPTED, "warn"), (Cause.STATUS, "bad")])
 def test_cards_that_were_cut_off_are_no_failure_of_the_night(cause: Cause, colour: str) -> None:
     report, _ = told(outcome="deadline", cards=CardTotals(planned=8, generated=7, failed=1))
@@ -309,6 +363,46 @@ def test_a_terminal_of_eighty_columns_shows_the_whole_table() -> None:
     recorded = RecordedRun(report.model_copy(update={"engines": {"financial": engine, "qa": engine}}), timeline)
     shown = as_text(recorded, None)
     assert all(word in shown for word in ("financial", "not attempted", "112.50 s", "298.25 s"))
+    assert "cut off" not in shown
+
+
+def test_the_table_counts_what_was_cut_off_apart_and_fits_eighty_columns_with_100_000_cards() -> None:
+    report, timeline = told()
+    large = {"planned": 100_000, "done": 100_000, "calls": 100_000, "retries": 12_345, "failed": 2_500, "cut_off": 500}
+    engine = report.engines["qa"].model_copy(update={**large, "p50_seconds": 112.5, "p95_seconds": 298.25})
+    recorded = RecordedRun(report.model_copy(update={"engines": {"financial": engine, "qa": engine}}), timeline)
+    lines = as_text(recorded, None).splitlines()
+    assert lines[1].split("  ")[0].strip().startswith("engine")
+    assert lines[1].index("failed") < lines[1].index("cut off") < lines[1].index("not attempted")
+    assert lines[2].split() == [
+        "financial",
+        "100,000",
+        "12,345",
+        "100,000",
+        "2,000",
+        "500",
+        "0",
+        "112.50",
+        "s",
+        "298.25",
+        "s",
+    ]
+    assert all(len(line.rstrip()) <= 80 for line in lines[1:4])
+
+
+def test_a_recorded_run_is_told_with_each_cause_once_and_how_to_go_on() -> None:
+    recorded = RecordedRun(*Night([f"T{n:03}" for n in range(300)], ["a"], fate=refusing).told("cards_missing", 3, "x"))
+    lines = as_text(recorded, "/runs/report.html").splitlines()
+    assert sum("What to do" in line or "what to do" in line for line in lines) == 1
+    assert sum("QA engine: 300 cards failed: a: T000, T001" in line for line in lines) == 1
+    assert lines[-6:] == [
+        "300 cards are missing; their names: python -m job report cards-nightly-x7k2p --missing",
+        f"trace id: {recorded.report.trace_id}",
+        "page: /runs/report.html",
+        "Once that is put right, this requests only what is missing:",
+        "  python -m job resume cards-nightly-x7k2p",
+        "x (exit code 3)",
+    ]
 
 
 @given(
@@ -345,19 +439,75 @@ def test_the_time_zone_is_said_once(offset: str, zone: str, outcome: str) -> Non
 
 def test_there_is_something_to_do_about_everything() -> None:
     causes = [*Cause, "of another version", None]
-    statuses = [None, 200, 302, 401, 403, 404, 429, 500, 503, 504, 418]
-    for engine, cause, status in product(ALL_ENGINES, causes, statuses):
-        said = str(remedy(engine, cause, status, None, batch=5))
+    statuses = [None, 200, 302, 400, 401, 403, 404, 422, 429, 500, 502, 503, 504, 418]
+    for engine, cause, status, batch, after in product(ALL_ENGINES, causes, statuses, (1, 5), [None, *Cause]):
+        found = remedy(engine, cause, status, None, batch=batch, after=after)
+        said = str(found.what)
         assert said.endswith(".")
         assert not set("{}") & set(said)
+        assert "resume the run" not in said.lower(), "how to go on is said beside it"
+        assert found.then == "resume" or "config" in said
 
 
 def test_remedies_name_what_to_turn() -> None:
-    assert "roles/run.invoker" in str(remedy("news", "status", 403, None, batch=1))
-    assert "NEWS_ENGINE_AUDIENCE" in str(remedy("news", "status", 401, None, batch=1))
-    assert "FINANCIAL_ENGINE_BATCH_SIZE" in str(remedy("financial", "timeout", None, None, batch=5))
-    assert "BATCH_SIZE" not in str(remedy("qa", "timeout", None, None, batch=1))
-    assert "QA engine's log by the trace" in str(remedy("qa", "denied", 200, None, batch=1))
+    assert "roles/run.invoker" in str(remedy("news", "status", 403, None, batch=1).what)
+    assert "NEWS_ENGINE_AUDIENCE" in str(remedy("news", "status", 401, None, batch=1).what)
+    assert "FINANCIAL_ENGINE_BATCH_SIZE" in str(remedy("financial", "timeout", None, None, batch=5).what)
+    assert "BATCH_SIZE" not in str(remedy("qa", "timeout", None, None, batch=1).what)
+    assert "QA engine's log by the trace" in str(remedy("qa", "denied", 200, None, batch=1).what)
+
+
+@pytest.mark.parametrize(
+    ("engine", "cause", "status", "batch"),
+    [
+        ("news", "status", 422, 1),
+        ("qa", "status", 400, 1),
+        ("trading", "denied", 200, 2),
+        ("financial", "status", 500, 1),
+        ("trading", "status", 502, 1),
+    ],
+)
+def test_what_is_wrong_with_the_config_is_gone_on_from_with_the_corrected_one(
+    engine: EngineName, cause: str, status: int, batch: int
+) -> None:
+    assert remedy(engine, cause, status, None, batch=batch).then == "new_config"
+
+
+@pytest.mark.parametrize(
+    ("engine", "cause", "status", "batch"),
+    [
+        ("financial", "status", 500, 5),
+        ("news", "status", 500, 1),
+        ("trading", "status", 503, 1),
+        ("qa", "status", 401, 1),
+        ("qa", "denied", 200, 1),
+        ("news", "transport", None, 1),
+        ("news", "interrupted", None, 1),
+    ],
+)
+def test_what_is_wrong_with_an_engine_needs_a_plain_resume(
+    engine: EngineName, cause: str, status: int | None, batch: int
+) -> None:
+    assert remedy(engine, cause, status, None, batch=batch).then == "resume"
+
+
+@pytest.mark.parametrize("engine", ALL_ENGINES)
+@pytest.mark.parametrize("status", [401, 403, 404, 503])
+def test_a_call_cut_off_after_an_answer_has_the_remedy_of_that_answer(engine: EngineName, status: int) -> None:
+    reason = message("interrupted, after: {reason}", reason=message("HTTP {status}", status=status))
+    cut_off = remedy(engine, Cause.INTERRUPTED, status, reason, batch=1, after=Cause.STATUS)
+    assert cut_off == remedy(engine, Cause.STATUS, status, None, batch=1)
+
+
+def test_a_call_cut_off_after_too_long_an_answer_has_its_remedy() -> None:
+    reason = message("interrupted, after: {reason}", reason=ANSWER_TOO_LARGE)
+    cut_off = remedy("qa", Cause.INTERRUPTED, None, reason, batch=1, after=Cause.TRANSPORT)
+    assert cut_off == remedy("qa", Cause.TRANSPORT, None, ANSWER_TOO_LARGE, batch=1)
+
+
+def test_a_call_that_waited_for_room_has_nothing_to_be_put_right() -> None:
+    cut_off = remedy("qa", Cause.INTERRUPTED, 429, None, batch=1, after=Cause.STATUS)
+    assert cut_off == remedy("qa", Cause.INTERRUPTED, None, None, batch=1)
 
 
 @pytest.mark.parametrize(

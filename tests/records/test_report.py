@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+from itertools import permutations
+from typing import Any
 
 import pytest
 
 from job.engines.calls import trading
+from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
 from job.execution.events import CallFinished
 from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, outcome_of
 from job.execution.phases import EngineFailedError
 from job.execution.progress import RunProgress
+from job.execution.shutdown import ShutdownReason
 from job.identity import RunIdentity
 from job.messages import message
 from job.records.format import RecordError
-from job.records.report import RunReport, read_report
+from job.records.report import RunReport, build_report, read_report
+from job.records.timeline import Timeline
 from job.reporting.cloud_log import LISTED, CloudLogReporter, error_report, summary_of
+from tests.records.test_record import INPUTS
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.nights import Night
 
@@ -106,3 +112,70 @@ def test_a_report_of_another_format_is_refused(change: dict[str, object]) -> Non
 def test_every_field_of_the_report_is_in_its_schema() -> None:
     schema = RunReport.model_json_schema()
     assert schema["properties"].keys() >= {"format", "run_id", "cards", "engines", "failures", "config_generations"}
+
+
+def half_fail(engine: EngineName, number: int) -> Any:
+    return ([], "denied", "no", 200) if engine == "qa" and number % 2 else ([], None, None, 200)
+
+
+def test_every_missing_card_is_in_the_report_with_its_state_and_cause() -> None:
+    report, timeline = Night(["A", "B"], ["a", "b"], fate=half_fail).told("cards_missing", 3, "x")
+    assert [card.model_dump() for card in report.missing] == [
+        {"target": "A", "card_type": "b", "state": "failed", "cause": "denied"},
+        {"target": "B", "card_type": "b", "state": "failed", "cause": "denied"},
+    ]
+    assert report.missing_not_listed == 0
+    assert len(list(timeline.items["qa"].missing())) == 2
+
+
+def test_of_many_missing_cards_10_000_are_listed_and_the_rest_is_counted() -> None:
+    night = Night([f"T{n}" for n in range(6_000)], ["a", "b", "c"])
+    timeline = Timeline(night.plan())
+    report = build_report(INPUTS, night.plan(), timeline)
+    assert (len(report.missing), report.missing_not_listed) == (10_000, 8_000)
+    assert {(card.state, card.cause) for card in report.missing} == {("not_attempted", None)}
+    assert report.missing[0].target == "T0"
+    assert report.cards.planned == 18_000
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_the_state_of_a_missing_card_is_that_of_its_listed_failure(order: tuple[int, ...]) -> None:
+    """Whatever the order in which the attempts' results are read."""
+    night = Night(["A"], ["a"], fate=lambda engine, _: ([], "denied" if engine == "qa" else None, "no", 200))
+    timeline = Timeline(night.plan())
+    *data, card = night.results()
+    attempts = [
+        card.model_copy(update={"cause": cause, "ended": card.ended + later})
+        for later, cause in enumerate(["denied", "status", "interrupted"])
+    ]
+    for result in [*data, *(attempts[place] for place in order)]:
+        timeline.add(result)
+    report = build_report(INPUTS, night.plan(), timeline)
+    assert [failure.cause for failure in report.failures] == ["interrupted"]
+    assert [(card.state, card.cause) for card in report.missing] == [("cut_off", "interrupted")]
+    assert (report.engines["qa"].failed, report.engines["qa"].cut_off) == (1, 1)
+
+
+async def test_the_last_line_has_the_command_that_goes_on_if_there_is_a_record(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async def last(
+        progress: RunProgress | None, *, recorded: bool = True, outcome: Outcome | None = None
+    ) -> dict[str, Any]:
+        log = CloudLogReporter(RunIdentity("r"), None)
+        if recorded:
+            log.on_record(INPUTS.model_copy(update={"job": "nightly", "region": "r1", "project": "p"}))
+        log.on_finish(outcome or outcome_of(progress, ShutdownReason.DEADLINE, None), progress)
+        await log.drain(5.0)
+        line: dict[str, Any] = json.loads(capfd.readouterr().out)
+        return line
+
+    command = "gcloud run jobs execute nightly --region=r1 --project=p --args=resume,run"
+    plan = plan_of([target("AAPL")], settings_of())
+    assert (await last(RunProgress(plan, {})))["resume_command"] == command
+    refused = RunProgress(plan, {})
+    refused.failures = [failed(1, "no")]
+    assert (await last(refused))["resume_command"] == f"{command},--new-config", "the trading engine cannot do a ticker"
+    assert (await last(None))["resume_command"] == command, "shut down before it had a plan"
+    assert "resume_command" not in await last(RunProgress(plan, {}), recorded=False)
+    assert "resume_command" not in await last(None, outcome=Outcome("succeeded", ExitCode.DONE, message("")))

@@ -196,7 +196,9 @@ async def test_the_report_is_told_again_from_the_record(world: World) -> None:
     told = await report(world, "night", "--page", str(file))
     assert told.exit_code == 0, told.stderr
     assert outcome.finished["message"] in told.stdout
-    assert "qa AAPL news_card: failed: no <b>& (2 attempts). The engine did not make the card." in told.stdout
+    assert "✗ QA engine: 1 card failed: AAPL news_card" in told.stdout
+    assert "last answer: failed: no <b>&" in told.stdout
+    assert "what to do: The engine did not make the card." in told.stdout
     assert file.read_bytes() == (Path(world.runs_uri) / "night" / "report.html").read_bytes()
 
 

@@ -248,7 +248,7 @@ async def test_a_qa_engine_that_is_down_is_given_up(nursery: trio.Nursery) -> No
         world.qa.script.append(Fault(when.always, do.status(403)))
         outcome = await run(world, 3, QA_ENGINE_CONCURRENCY="4")
         assert outcome.finished["outcome"] == "qa_engine_down"
-        assert "The QA engine is down" in outcome.finished["message"]
+        assert "The QA engine refuses the job's calls" in outcome.finished["message"]
         cards = outcome.finished["cards"]
         assert 20 <= cards["failed"] <= 24
         assert cards["not_attempted"] == 200 - cards["failed"]

@@ -244,7 +244,7 @@ ROWS = (
         "config changed",
         "the config is changed in mid-run",
         "nothing: the config is read once, at the start; a resume keeps the recorded one",
-        "nothing; the next run sees the change",
+        "nothing; the next run sees the change, and so does `python -m job resume RUN_ID --new-config`",
         (succeeded("while data are prepared", play=change_the_config),),
     ),
     Row(

@@ -1,0 +1,67 @@
+"""Commands for people: what to type to go on with a recorded run, and where its page is. Each pastes into a shell."""
+
+import shlex
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from job.engines.failures import Then
+from job.messages import Message, message, plural, template
+from job.records.format import PAGE, name_of
+from job.records.inputs import RunInputs
+
+
+def resume_command(inputs: RunInputs, then: Then = "resume") -> str:
+    """The command that goes on with a run: on Cloud Run if it began there, else on a laptop.
+
+    `then` tells whether with its recorded config or with the config as it is now.
+    """
+    arguments = ["resume", inputs.run_id, *(["--new-config"] if then == "new_config" else [])]
+    if inputs.job is None:
+        return shlex.join(["python", "-m", "job", *arguments])
+    place = {"region": inputs.region, "project": inputs.project}
+    options = [f"--{name}={value}" for name, value in place.items() if value is not None]
+    return shlex.join(["gcloud", "run", "jobs", "execute", inputs.job, *options, f"--args={','.join(arguments)}"])
+
+
+def missing_command(run_id: str) -> str:
+    """The command that lists every card of a run that is not there."""
+    return shlex.join(["python", "-m", "job", "report", run_id, "--missing"])
+
+
+def page_address(runs_uri: str, run_id: str) -> str:
+    """Where to open the page of a run: an address for a browser in which a reader is signed in to Google, or a path."""
+    name = name_of(run_id, PAGE)
+    if not runs_uri.startswith("gs://"):
+        return f"{runs_uri.rstrip('/')}/{name}"
+    place = runs_uri.removeprefix("gs://").rstrip("/")
+    return f"https://storage.cloud.google.com/{quote(f'{place}/{name}')}"
+
+
+_ONCE_PUT_RIGHT = template("Once that is put right, this requests only what is missing:")
+_WHEN: Mapping[str, str] = {
+    "deadline": template("Go on with what is missing:"),
+    "interrupted": template("Go on with what is missing:"),
+    "lease_lost": template("Once no other run is at work, this requests only what is missing:"),
+    "unfinished": template("If the run is not at work any more, this requests only what is missing:"),
+}
+"""What introduces the command, by the outcome of a run in which nothing is to be put right first."""
+
+
+def how_to_go_on(outcome: str, then: Then, cards: int) -> Message:
+    """The sentence before the command that goes on with a run; `cards` is how many it planned."""
+    if then == "new_config":
+        return plural(
+            "Once the config is corrected, this requests what is missing; a new run makes its 1 card again:",
+            "Once the config is corrected, this requests what is missing; a new run makes all {count} cards again:",
+            count=cards,
+        )
+    return message(_WHEN.get(outcome, _ONCE_PUT_RIGHT))
+
+
+def start_anew(cards: int) -> Message:
+    """What is said instead if there is no record to go on from."""
+    return plural(
+        "This run is not recorded, so nothing goes on with it: a new run makes its 1 card again.",
+        "This run is not recorded, so nothing goes on with it: a new run makes all {count} cards again.",
+        count=cards,
+    )

@@ -1,0 +1,78 @@
+"""The failures of a run in groups: those of one engine that have the same remedy."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from job.engines.catalog import EngineName
+from job.engines.failures import Then
+from job.messages import Message, message
+from job.records.results import CUT_OFF, CallResult
+
+_NEW_CONFIG = message("A plain resume keeps the recorded config: resume with --new-config.")
+
+
+@dataclass(frozen=True, slots=True)
+class FailureGroup:
+    """The calls of one engine that failed, or that were cut off, and that have the same remedy."""
+
+    engine: EngineName
+    remedy: Message
+    then: Then
+    calls: Sequence[CallResult]
+
+    @property
+    def items(self) -> int:
+        """How many targets or cards failed."""
+        return sum(len(call.targets) for call in self.calls)
+
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether the end of the run interrupted these calls."""
+        return self.calls[0].state == CUT_OFF
+
+    @property
+    def go_on(self) -> Message | None:
+        """How to go on once the remedy is applied, if a plain resume would not help."""
+        return _NEW_CONFIG if self.then == "new_config" else None
+
+    @property
+    def card_type(self) -> str | None:
+        """The card type of all these calls, if it is one and there are several calls."""
+        types = {call.card_type for call in self.calls}
+        return types.pop() if len(types) == 1 and len(self.calls) > 1 else None
+
+    @property
+    def names(self) -> list[str]:
+        """The targets, each with its card type unless that is the same for all."""
+        is_shared = self.card_type is not None
+        return [
+            f"{target} {call.card_type}" if call.card_type and not is_shared else target
+            for call in self.calls
+            for target in call.targets
+        ]
+
+    @property
+    def answers(self) -> Sequence[tuple[object, int]]:
+        """The last answers, each with its targets or cards, the most frequent first."""
+        reasons: dict[str, object] = {}
+        counts: Counter[str] = Counter()
+        for call in self.calls:
+            if call.reason:
+                reasons.setdefault(str(call.reason), call.reason)
+                counts[str(call.reason)] += len(call.targets)
+        return [(reasons[text], count) for text, count in counts.most_common()]
+
+
+def failure_groups(calls: Sequence[CallResult]) -> list[FailureGroup]:
+    """Every failed call under its remedy. The remedy that helps most is first, calls that were cut off are last."""
+    groups: dict[tuple[EngineName, bool, str], list[CallResult]] = {}
+    for call in calls:
+        groups.setdefault((call.engine, call.state == CUT_OFF, str(call.remedy)), []).append(call)
+    found = [FailureGroup(engine, calls[0].remedy, calls[0].then, calls) for (engine, _, _), calls in groups.items()]
+    return sorted(found, key=lambda group: (group.is_cut_off, -group.items))
+
+
+def then_of(failures: Iterable[CallResult | FailureGroup]) -> Then:
+    """How to go on with a run that has these failures: with the corrected config if one of them needs it."""
+    return "new_config" if any(failure.then == "new_config" for failure in failures) else "resume"

@@ -1,0 +1,106 @@
+"""The end of a run in words, for a terminal: what failed, by cause, and how to go on. Of a run or a recorded one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from job.engines.catalog import ENGINES, EngineName
+from job.messages import Message, message, plural
+from job.records.commands import how_to_go_on, missing_command, start_anew
+from job.records.groups import FailureGroup, then_of
+from job.text import NAMED, listed, shortened
+
+ANSWERS_SHOWN = 3
+"""Last answers of a group; the rest is counted."""
+ANSWER_LIMIT = 500
+Mark = Literal["✗", "!", " "]
+
+
+@dataclass(frozen=True, slots=True)
+class WayBack:
+    """What a reader of the end needs to look further and to go on. `None` for what there is not."""
+
+    run_id: str
+    outcome: str
+    cards: int
+    """Planned."""
+    missing: int
+    """Cards that are not there."""
+    trace_id: str
+    page: str | None
+    """Where the run's page is."""
+    command: str | None
+    """What goes on with the run; `None` if it is not recorded."""
+
+
+def failure_lines(groups: Sequence[FailureGroup], not_listed: int = 0) -> Iterator[tuple[Mark, Message]]:
+    """Each group once: what failed, the last answers, what to do. `not_listed` is the number of further failures."""
+    for group in groups:
+        yield "!" if group.is_cut_off else "✗", _heading(group)
+        answers = group.answers
+        for answer, count in answers[:ANSWERS_SHOWN]:
+            text = shortened(str(answer), ANSWER_LIMIT)
+            if len(answers) == 1:
+                yield " ", message("last answer: {answer}", answer=text)
+            else:
+                yield " ", message("last answer for {count}: {answer}", count=count, answer=text)
+        if len(answers) > ANSWERS_SHOWN:
+            yield " ", message("other last answers: {count}", count=len(answers) - ANSWERS_SHOWN)
+        if group.go_on is None:
+            yield " ", message("what to do: {remedy}", remedy=group.remedy)
+        else:
+            yield " ", message("what to do: {remedy} {go_on}", remedy=group.remedy, go_on=group.go_on)
+    if not_listed:
+        yield "✗", plural("1 more failed", "{count} more failed", count=not_listed)
+
+
+def way_back_lines(groups: Sequence[FailureGroup], way: WayBack) -> Iterator[Message]:
+    """Where to look further, and how to go on with a run that did not do all its work."""
+    named = sum(min(group.items, NAMED) for group in groups if group.engine == "qa")
+    if way.command is not None and way.missing > named:
+        yield plural(
+            "1 card is missing; its name: {command}",
+            "{count} cards are missing; their names: {command}",
+            count=way.missing,
+            command=missing_command(way.run_id),
+        )
+    if groups:
+        yield message("trace id: {trace}", trace=way.trace_id)
+    if way.page is not None:
+        yield message("page: {page}", page=way.page)
+    if way.command is None:
+        yield start_anew(way.cards)
+        return
+    yield how_to_go_on(way.outcome, then_of(groups), way.cards)
+    yield message("  {command}", command=way.command)
+
+
+def _heading(group: FailureGroup) -> Message:
+    names = listed(group.names)
+    card_type = group.card_type
+    if card_type is not None:
+        names = f"{card_type}: {names}"
+    values = {"engine": ENGINES[group.engine].title, "names": names}
+    return _counted(group.engine, group.items, values, is_cut_off=group.is_cut_off)
+
+
+def _counted(engine: EngineName, count: int, values: dict[str, str], *, is_cut_off: bool) -> Message:
+    match engine == "qa", is_cut_off:
+        case True, True:
+            return plural(
+                "{engine}: 1 card cut off: {names}", "{engine}: {count} cards cut off: {names}", count=count, **values
+            )
+        case True, False:
+            return plural(
+                "{engine}: 1 card failed: {names}", "{engine}: {count} cards failed: {names}", count=count, **values
+            )
+        case False, True:
+            return plural(
+                "{engine}: 1 target cut off: {names}",
+                "{engine}: {count} targets cut off: {names}",
+                count=count,
+                **values,
+            )
+    return plural(
+        "{engine}: 1 target failed: {names}", "{engine}: {count} targets failed: {names}", count=count, **values
+    )

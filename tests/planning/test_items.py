@@ -1,0 +1,66 @@
+"""What is not done is told by name, with why; what is done stays done, in whatever order it is learnt."""
+
+from __future__ import annotations
+
+from itertools import islice, permutations
+
+import pytest
+
+from job.engines.failures import Cause
+from job.planning.items import EngineItems, MissingItem
+from tests.support.fakes import plan_of, settings_of, target
+
+PLAN = plan_of([target(name, ("news_card", "price_card")) for name in ("B", "A")], settings_of())
+ITEM = ("A", "news_card")
+
+
+def items() -> EngineItems:
+    return EngineItems(PLAN, "qa")
+
+
+def test_what_is_not_done_is_missing_in_the_order_of_the_plan_with_its_state_and_cause() -> None:
+    found = items()
+    found.mark(("A", "price_card"), cause=Cause.STATUS, ended=1.0)
+    found.mark(("A", "news_card"), cause=Cause.INTERRUPTED, ended=1.0)
+    found.mark(("B", "price_card"), cause=None, ended=1.0)
+    assert list(found.missing()) == [
+        MissingItem("B", "news_card", "not_attempted", None),
+        MissingItem("A", "news_card", "cut_off", Cause.INTERRUPTED),
+        MissingItem("A", "price_card", "failed", Cause.STATUS),
+    ]
+    assert (found.planned, len(found), found.failed, found.cut_off) == (4, 1, 2, 1)
+
+
+def test_what_is_done_stays_done_whatever_the_order() -> None:
+    for order in permutations([(Cause.STATUS, 1.0), (None, 2.0), (Cause.INTERRUPTED, 3.0)]):
+        found = items()
+        for cause, ended in order:
+            found.mark(ITEM, cause=cause, ended=ended)
+        assert ITEM in found
+        assert (found.failed, found.cut_off) == (0, 0)
+
+
+def test_the_latest_failure_counts_whatever_the_order() -> None:
+    for order in permutations([(Cause.STATUS, 1.0), (Cause.DENIED, 2.0), (Cause.INTERRUPTED, 3.0)]):
+        found = items()
+        for cause, ended in order:
+            found.mark(ITEM, cause=cause, ended=ended)
+        assert next(item for item in found.missing() if item.state != "not_attempted").cause == "interrupted"
+
+
+def test_a_cause_that_is_not_known_is_a_failure() -> None:
+    found = items()
+    found.mark(ITEM, cause="of another version", ended=1.0)
+    assert MissingItem(*ITEM, "failed", None) in list(found.missing())
+    assert found.has_failed(ITEM)
+
+
+def test_what_is_not_planned_cannot_be_marked() -> None:
+    with pytest.raises(LookupError):
+        items().mark(("A", "other_card"), cause=None, ended=1.0)
+
+
+def test_a_million_items_are_not_listed_to_name_the_first() -> None:
+    found = EngineItems(plan_of([target(f"T{n}", ("a", "b")) for n in range(5_000)], settings_of()), "qa")
+    assert [item.target for item in islice(found.missing(), 3)] == ["T0", "T0", "T1"]
+    assert not isinstance(found.missing(), list)

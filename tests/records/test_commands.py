@@ -1,0 +1,79 @@
+"""What goes on with a run pastes into a shell, names the place where the run began, and comes out as it went in."""
+
+from __future__ import annotations
+
+import shlex
+from datetime import UTC, datetime
+
+import pytest
+
+from job.config.environment import read_settings
+from job.planning.prepare import Prepared
+from job.records.commands import how_to_go_on, missing_command, page_address, resume_command
+from job.records.inputs import RunInputs, pack, unpack
+from tests.records.test_record import INPUTS, PLAN
+
+CLOUD = {"CLOUD_RUN_JOB": "cards-nightly", "GOOGLE_CLOUD_REGION": "asia-east1", "GOOGLE_CLOUD_PROJECT": "my-project"}
+
+
+def inputs_of(**variables: str) -> RunInputs:
+    """The inputs of a run with these variables, as its record gives them back."""
+    settings, _ = read_settings({"CONFIG_URI": "gs://b/c", **variables}, datetime.now(UTC))
+    begun = RunInputs.of(settings, "night", Prepared(PLAN, {}, ()), datetime.now(UTC))
+    return unpack("inputs.json", pack(begun), "night")
+
+
+def test_on_a_laptop_a_run_is_resumed_by_the_job_itself() -> None:
+    assert resume_command(inputs_of()) == "python -m job resume night"
+    assert resume_command(inputs_of(), "new_config") == "python -m job resume night --new-config"
+    elsewhere = inputs_of(GOOGLE_CLOUD_PROJECT="my-project", GOOGLE_CLOUD_REGION="asia-east1")
+    assert resume_command(elsewhere) == "python -m job resume night", "no Cloud Run job"
+
+
+def test_in_the_cloud_a_run_is_resumed_from_any_shell() -> None:
+    place = "--region=asia-east1 --project=my-project"
+    command = f"gcloud run jobs execute cards-nightly {place} --args=resume,night"
+    assert resume_command(inputs_of(**CLOUD)) == command
+    assert resume_command(inputs_of(**CLOUD), "new_config") == f"{command},--new-config"
+
+
+def test_what_is_not_known_is_left_to_the_shell_that_the_command_is_pasted_into() -> None:
+    assert resume_command(inputs_of(CLOUD_RUN_JOB="j")) == "gcloud run jobs execute j --args=resume,night"
+
+
+def test_a_record_without_a_place_is_that_of_a_laptop() -> None:
+    assert resume_command(INPUTS) == "python -m job resume run"
+
+
+@pytest.mark.parametrize(
+    "value", ["$(touch x)", "`id`", "a b", "a;b", "'", '"', "a|b>c", "美联储", "~", "*", "-h", "a\\"]
+)
+def test_a_shell_takes_each_part_as_it_is(value: str) -> None:
+    inputs = INPUTS.model_copy(update={"job": value, "region": value, "project": value, "run_id": value})
+    assert shlex.split(resume_command(inputs)) == [
+        *("gcloud", "run", "jobs", "execute", value),
+        *(f"--region={value}", f"--project={value}", f"--args=resume,{value}"),
+    ]
+    laptop = INPUTS.model_copy(update={"run_id": value})
+    assert shlex.split(resume_command(laptop)) == ["python", "-m", "job", "resume", value]
+    assert shlex.split(missing_command(value)) == ["python", "-m", "job", "report", value, "--missing"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        ("gs://cards-runs/runs", "https://storage.cloud.google.com/cards-runs/runs/night/report.html"),
+        ("gs://cards-runs/", "https://storage.cloud.google.com/cards-runs/night/report.html"),
+        ("gs://cards-runs/a b#c", "https://storage.cloud.google.com/cards-runs/a%20b%23c/night/report.html"),
+        (".runs", ".runs/night/report.html"),
+        ("/srv/runs/", "/srv/runs/night/report.html"),
+    ],
+)
+def test_the_page_opens_in_a_browser_or_as_a_file(uri: str, address: str) -> None:
+    assert page_address(uri, "night") == address
+
+
+def test_a_new_run_is_said_to_cost_every_card_again() -> None:
+    assert "a new run makes all 1,500 cards again" in str(how_to_go_on("cards_missing", "new_config", 1500))
+    assert "a new run makes its 1 card again" in str(how_to_go_on("deadline", "new_config", 1))
+    assert "again" not in str(how_to_go_on("cards_missing", "resume", 1500))

@@ -1,0 +1,269 @@
+"""Whatever ends a run, every card that is not there is told by name, and so is the command that goes on."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from tests.simulators import broken, do, when
+from tests.simulators.engines import steady
+from tests.simulators.job import Outcome
+from tests.simulators.service import Fault
+from tests.simulators.world import World, open_world
+from tests.support.parsed import Parsed
+from tests.support.runs import QUICK, asked_cards, assert_clean, run, until
+
+TICKERS = [f"T{number:02}" for number in range(30)]
+CONFIG: dict[str, object] = {
+    "ticker_list.json": [*TICKERS, "美联储 利率"],
+    "card_types.json": ["news_card", "price_card"],
+}
+PLANNED = [(target, card) for target in [*TICKERS, "美联储 利率"] for card in ("news_card", "price_card")]
+CLOUD = {
+    "CLOUD_RUN_JOB": "cards-nightly",
+    "CLOUD_RUN_EXECUTION": "cards-nightly-x7k2p",
+    "GOOGLE_CLOUD_REGION": "asia-east1",
+    "GOOGLE_CLOUD_PROJECT": "my-project",
+}
+PASTED = "gcloud run jobs execute cards-nightly --region=asia-east1 --project=my-project --args=resume,night"
+
+
+@pytest.fixture
+async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
+    async with open_world(nursery, CONFIG, latency=QUICK) as opened:
+        yield opened
+
+
+def variables(world: World, **more: str) -> dict[str, str | None]:
+    return {"RUNS_URI": world.runs_uri, "RUN_ID": "night", "QA_ENGINE_CONCURRENCY": "4", **more}
+
+
+def recorded(world: World) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((Path(world.runs_uri) / "night" / "report.json").read_bytes())
+    return found
+
+
+def page(world: World) -> str:
+    return Parsed((Path(world.runs_uri) / "night" / "report.html").read_text()).text
+
+
+async def reader(world: World, *arguments: str) -> Outcome:
+    """The record as somebody reads it on a laptop: nothing is set but where it is."""
+    bare = dict.fromkeys(world.environment())
+    outcome = await world.run_job(("report", "night", *arguments), env={**bare, "RUNS_URI": world.runs_uri})
+    assert (outcome.exit_code, outcome.stderr) == (0, "")
+    return outcome
+
+
+async def missing(world: World) -> list[tuple[str, str]]:
+    """The cards that `report --missing` names."""
+    lines = (await reader(world, "--missing")).stdout.splitlines()
+    return [(target, card) for line in lines for target, card in [line.split("\t")]]
+
+
+def made(world: World) -> set[tuple[str, str]]:
+    return {
+        (request.tickers[0], request.card or "") for request in world.qa.requests if request.status == 200
+    }  # fmt: skip
+
+
+async def deadline(world: World) -> Outcome:
+    world.qa.latency = steady(0.5)
+    return await run(world, 4, variables(world, RUN_DEADLINE_SECONDS="2"))
+
+
+async def data_failed(world: World) -> Outcome:
+    world.news.script.append(Fault(when.ticker("T07"), do.status(422)))
+    return await run(world, 1, variables(world))
+
+
+async def qa_down(world: World) -> Outcome:
+    world.qa.script.append(Fault(when.nth(*range(9, 1000)), do.status(403)))
+    return await run(world, 3, variables(world))
+
+
+async def interrupted(world: World) -> Outcome:
+    world.qa.latency = steady(0.3)
+    job = await world.start_job("run", env=variables(world))
+    await until(lambda: len(world.qa.requests) >= 10)
+    job.send_signal(signal.SIGINT)
+    outcome = await job.outcome()
+    assert outcome.exit_code == 130
+    assert_clean(world, outcome)
+    return outcome
+
+
+ENDS = {"deadline": deadline, "data_engine_failed": data_failed, "qa_engine_down": qa_down, "interrupted": interrupted}
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        pytest.param("deadline", marks=pytest.mark.slow),
+        "data_engine_failed",
+        "qa_engine_down",
+        pytest.param("interrupted", marks=pytest.mark.slow),
+    ],
+)
+async def test_every_card_that_is_not_there_is_named(world: World, word: str) -> None:
+    outcome = await ENDS[word](world)
+    assert outcome.finished["outcome"] == word
+    report = recorded(world)
+    named = await missing(world)
+    assert named == [card for card in PLANNED if card in set(named)], "in the plan's order, each once"
+    assert len(named) == report["cards"]["planned"] - report["cards"]["generated"] > 0
+    if word != "interrupted":  # one whose answer was on its way may have been made, and is not known to be
+        assert set(named) == set(PLANNED) - made(world)
+    assert [(entry["target"], entry["card_type"]) for entry in report["missing"]] == named
+    assert report["missing_not_listed"] == 0
+    qa, states = report["engines"]["qa"], [entry["state"] for entry in report["missing"]]
+    assert states.count("not_attempted") == report["cards"]["not_attempted"] == qa["not_attempted"]
+    assert states.count("failed") == qa["failed"] - qa["cut_off"]
+    assert states.count("cut_off") == qa["cut_off"]
+    for target, card in named:
+        assert f"{target} {card} " in page(world).partition("Missing cards")[2]
+
+
+@pytest.mark.slow
+async def test_a_run_that_was_killed_names_what_its_journal_lacks(world: World) -> None:
+    world.qa.latency = steady(0.3)
+    job = await world.start_job("run", env=variables(world, **CLOUD))
+    await until(lambda: len(world.qa.requests) >= 10)
+    await trio.sleep(3.5)
+    await job.kill()
+    named = await missing(world)
+    assert 0 < len(named) < len(PLANNED)
+    assert set(named) >= set(PLANNED) - set(asked_cards(world)), "what was never requested is missing for certain"
+    told = (await reader(world)).stdout
+    assert "If the run is not at work any more, this requests only what is missing:" in told
+    assert f"\n  {PASTED}\n" in told, "the place was recorded before the run was killed"
+
+
+@pytest.mark.slow
+async def test_a_run_that_did_everything_misses_nothing(world: World) -> None:
+    await run(world, 0, variables(world))
+    assert await missing(world) == []
+    assert (recorded(world)["missing"], recorded(world)["resume_command"]) == ([], None)
+
+
+async def test_in_the_cloud_everything_says_the_same_command_and_it_works(world: World) -> None:
+    world.qa.script.append(Fault(when.ticker("T03"), do.body({"status": "failed", "error": "no"})))
+    outcome = await run(world, 3, variables(world, **CLOUD))
+    assert outcome.finished["resume_command"] == PASTED
+    assert recorded(world)["resume_command"] == PASTED
+    assert (recorded(world)["job"], recorded(world)["region"]) == ("cards-nightly", "asia-east1")
+    assert f"Once that is put right, this requests only what is missing: {PASTED}" in page(world)
+    told = (await reader(world)).stdout
+    assert f"\n  {PASTED}\n" in told, "on a laptop that only reads the record"
+    assert f"trace id: {recorded(world)['trace_id']}" in told
+    assert f"page: {world.runs_uri}/night/report.html" in told
+    world.qa.script.clear()
+    arguments = shlex.split(PASTED)[-1].removeprefix("--args=").split(",")
+    done = await world.run_job(arguments, env={"RUNS_URI": world.runs_uri, **CLOUD})
+    assert done.exit_code == 0, done.stdout
+    assert done.finished["cards"]["generated"] == 2
+    assert "resume_command" not in done.finished
+
+
+async def test_a_fault_of_the_config_has_the_command_that_takes_the_corrected_one(world: World) -> None:
+    """Following it word by word does what is missing, which a plain resume never would."""
+    outcome = await data_failed(world)
+    command = outcome.finished["resume_command"]
+    assert command == "python -m job resume night --new-config"
+    assert f"a new run makes all 62 cards again: {command}" in page(world)
+    (failure,) = (failure for failure in recorded(world)["failures"] if failure["cause"] == "status")
+    assert failure["then"] == "new_config"
+    await world.configure("ticker_list.json", [ticker for ticker in CONFIG["ticker_list.json"] if ticker != "T07"])  # type: ignore[attr-defined]
+    done = await world.run_job(shlex.split(command)[3:], env={"RUNS_URI": world.runs_uri})
+    assert done.exit_code == 0, done.stdout
+
+
+@pytest.mark.slow
+async def test_a_resume_of_a_changed_config_names_the_command_of_its_place(world: World) -> None:
+    await data_failed_in_the_cloud(world)
+    await world.configure("ticker_list.json", ["OTHER"])
+    outcome = await world.run_job(("resume", "night"), env={"RUNS_URI": world.runs_uri})
+    assert f"`{PASTED},--new-config` takes it" in outcome.events("config.noticed")[-1]["message"]
+
+
+async def data_failed_in_the_cloud(world: World) -> None:
+    world.news.script.append(Fault(when.ticker("T07"), do.status(503)))
+    await run(world, 1, variables(world, **CLOUD, NEWS_ENGINE_ATTEMPTS="1"))
+    world.news.script.clear()
+
+
+async def test_every_engine_that_said_what_is_wrong_has_that_remedy_also_if_it_was_cut_off(world: World) -> None:
+    """The trading engine is the first to fail for good; the others have answered once, and wait for another attempt."""
+    for engine in (world.financial, world.news):
+        engine.script.append(Fault(when.always, do.status(503, retry_after="20")))
+    world.trading.script.append(Fault(when.always, do.status(401, after=0.5)))
+    outcome = await run(world, 1, variables(world))
+    failures = recorded(world)["failures"]
+    assert {failure["engine"] for failure in failures} == {"financial", "trading", "news"}
+    for failure in failures:
+        if failure["engine"] != "trading":
+            assert (failure["cause"], failure["status"]) == ("interrupted", 503)
+            assert failure["remedy"].startswith("The engine was not available.")
+    engines = outcome.finished["engines"]
+    for name in ("financial", "news"):
+        assert engines[name]["cut_off"] == engines[name]["failed"] > 0
+
+
+def screen_of(outcome: Outcome) -> list[str]:
+    """The lines of a terminal, without colours, after the bars have gone."""
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", outcome.stdout).replace("\r", "")
+    lines = text.splitlines()
+    return lines[max(number for number, line in enumerate(lines) if line.lstrip().startswith("engine ")) :]
+
+
+async def test_the_end_on_a_terminal_tells_each_cause_once_and_how_to_go_on(world: World) -> None:
+    world.qa.script.append(Fault(when.always, broken.reset()))
+    env = variables(world, QA_ENGINE_ATTEMPTS="1", QA_ENGINE_CONCURRENCY="1")
+    outcome = await world.run_job(terminal=True, env=env)
+    assert outcome.exit_code == 3
+    lines = screen_of(outcome)
+    assert len(lines) < 20, lines
+    names = [f"{target} {card}" for target, card in PLANNED[:10]]
+    (failed,) = (line for line in lines if line.startswith("✗"))
+    assert failed == f"✗ QA engine: 20 cards failed: {', '.join(names)} and 10 more"
+    assert lines[-6:-1] == [
+        "62 cards are missing; their names: python -m job report night --missing",
+        f"trace id: {recorded(world)['trace_id']}",
+        f"page: {world.runs_uri}/night/report.html",
+        "Once that is put right, this requests only what is missing:",
+        "  python -m job resume night",
+    ]
+    assert lines[-1].endswith("(exit code 3)")
+    assert (Path(world.runs_uri) / "night" / "report.html").exists()
+
+
+async def test_control_c_on_a_terminal_ends_with_what_to_do(world: World) -> None:
+    world.qa.latency = steady(5)
+    job = await world.start_job("run", env=variables(world), terminal=True)
+    await until(lambda: len(world.qa.requests) >= 4)
+    job.send_signal(signal.SIGINT)
+    outcome = await job.outcome()
+    assert outcome.exit_code == 130
+    lines = screen_of(outcome)
+    assert any(line.startswith("! QA engine: 4 cards cut off: ") for line in lines)
+    assert not any(line.startswith("✗") for line in lines)
+    qa = next(line for line in lines if line.startswith("qa"))
+    assert qa.split()[3:7] == ["0", "0", "4", "58"], "done, failed, cut off, not attempted"
+    assert lines[-3:-1] == ["Go on with what is missing:", "  python -m job resume night"]
+
+
+async def test_without_a_record_the_end_says_that_a_new_run_makes_every_card_again(world: World) -> None:
+    world.news.script.append(Fault(when.ticker("T07"), do.status(422)))
+    outcome = await world.run_job(terminal=True)
+    assert outcome.exit_code == 1
+    lines = screen_of(outcome)
+    assert lines[-2] == "This run is not recorded, so nothing goes on with it: a new run makes all 62 cards again."
+    assert not any("job resume" in line or "page" in line for line in lines)
