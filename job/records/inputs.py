@@ -132,7 +132,7 @@ async def has_changed(inputs: RunInputs) -> bool:
     with trio.move_on_after(COMPARE_SECONDS), suppress(StorageError):
         found = await read_objects(open_store(inputs.config_uri))
         contents = {name: stored.data for name, stored in found.items()}
-    return contents is not None and contents != inputs.contents
+    return contents is not None and contents != inputs.contents  # noqa: ASYNC910  the config was awaited
 
 
 def _recorded(objects: Mapping[str, StoredObject]) -> dict[str, ConfigObject]:
