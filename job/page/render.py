@@ -15,7 +15,7 @@ from job.page.links import execution_link, log_link, trace_link
 from job.page.summary import RESUMABLE, headline, period, severity
 from job.page.tables import before, failure_groups, name, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
-from job.records.report import UNFINISHED, RunReport
+from job.records.report import REFUSED, UNFINISHED, RunReport
 from job.records.results import DONE
 from job.records.timeline import Timeline
 from job.text import counted, duration, shortened
@@ -73,6 +73,7 @@ TEMPLATES.filters |= {
 }
 TEMPLATES.globals |= {
     "DONE": DONE,
+    "REFUSED": REFUSED,
     "RESUMABLE": RESUMABLE,
     "UNFINISHED": UNFINISHED,
     "titles": TITLES,
