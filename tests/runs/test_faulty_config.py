@@ -186,3 +186,6 @@ async def test_a_run_at_work_says_so_to_itself(world: World) -> None:
     await job.kill()
     (line,) = (await play(world, 0, "runs")).stdout.splitlines()[1:2]
     assert " killed " in line, "the process is known to be gone"
+    before = await objects(world)
+    await play(world, 2, RUN_DATE="2026-11-20")
+    assert await objects(world) == before, "a run that began has no faults of a first attempt"
