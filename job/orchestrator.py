@@ -1,7 +1,7 @@
 """Orchestrator: one whole run. Config, lease, data phase, barrier, card phase, record, outcome."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -15,7 +15,7 @@ from job.engines.http_connection import HttpConnection, tls_context
 from job.engines.id_tokens import IdTokens
 from job.execution.events import Event
 from job.execution.executor import RunContext
-from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, outcome_of
+from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, no_record, outcome_of
 from job.execution.phases import EngineFailedError, Phases
 from job.execution.progress import RunProgress
 from job.execution.shutdown import Ending, Shutdown, at_deadline, on_signals
@@ -26,16 +26,20 @@ from job.planning.plan import Plan
 from job.planning.prepare import Prepared, prepare
 from job.records.commands import resume_command
 from job.records.format import RecordError
+from job.records.history import without_plan
 from job.records.inputs import RunInputs, has_changed
 from job.records.lease import BusyError, acquire
-from job.records.record import find_latest_inputs
-from job.records.report import AttemptSummary, build_report
+from job.records.record import find_latest_inputs, record_refusal
+from job.records.report import AttemptSummary, build_report, refused_report
 from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session
+from job.records.timeline import Timeline
 from job.storage.store import StorageError
 from job.storage.uri import open_store
 
 LAST_LINE_SECONDS = 1.0
 """For a reader that has fallen behind."""
+REFUSAL_SECONDS = 3.0
+"""For recording the faults of a configuration, whatever storage does."""
 UNRECORDED = message("RUNS_URI is not set: this run is not recorded, cannot be resumed, and does not see another one")
 
 
@@ -122,9 +126,14 @@ class _Orchestration:
                 opened = await self._open(helpers)
         except ConfigError as error:
             self._reporter.on_faults(error.faults)
-            return bad_config(len(error.faults))  # noqa: ASYNC910  the config was awaited
+            outcome = bad_config(len(error.faults))
+            await self._record_faults(error.faults, outcome)
+            return outcome
+        except _NoRecordError as error:
+            self._reporter.on_faults([error.fault])
+            return no_record(self._request.identity.id)  # noqa: ASYNC910  the record was awaited
         except BusyError as error:
-            return busy(error.holder, same_plan=error.is_twin)  # noqa: ASYNC910  the config was awaited
+            return busy(error.holder, same_plan=error.is_twin, same_run=error.is_same_run)  # noqa: ASYNC910  as above
         except StorageError as error:
             return no_lease(error)  # noqa: ASYNC910  the config was awaited
         if opened is None:
@@ -139,12 +148,17 @@ class _Orchestration:
         """The plan; and the lease and the record, if runs are recorded."""
         request, settings = self._request, self._request.settings
         if settings.runs_uri is None:
-            prepared = await prepare(settings, self._faults(resumable=False))
+            faults = list(request.faults)
+            if request.resume:
+                faults.append(Fault("RUNS_URI", "is not set", "set it to where the run is recorded"))
+            prepared = await prepare(settings, faults)
             self._reporter.on_notices([*prepared.notices, UNRECORDED])
             return prepared.plan, None
         store, notify = open_store(settings.runs_uri, make=True), self._reporter.on_storage
         try:
             recorded = await find_latest_inputs(store, request.identity.id)
+            if recorded is None and request.resume:
+                raise _NoRecordError(request.identity.id)
             prepared, inputs = await self._prepare(recorded)
             self._reporter.on_notices(prepared.notices)
             holder = lease_holder(settings, prepared.plan, inputs)
@@ -162,7 +176,7 @@ class _Orchestration:
     async def _prepare(self, recorded: RunInputs | None) -> tuple[Prepared, RunInputs]:
         """The plan and what it is made of: the config as it is now, or as it was recorded."""
         request, settings = self._request, self._request.settings
-        faults = self._faults(resumable=recorded is not None)
+        faults = request.faults
         if recorded is None:
             prepared = await prepare(settings, faults)
             return prepared, RunInputs.of(settings, request.identity.id, prepared, request.now)
@@ -174,15 +188,25 @@ class _Orchestration:
         prepared = await prepare(settings.model_copy(update={"run_date": recorded.date}), faults)
         return prepared, recorded.with_config(prepared, settings)
 
-    def _faults(self, *, resumable: bool) -> list[Fault]:
-        request = self._request
-        if not request.resume or resumable:
-            return request.faults
-        fault = Fault("RUNS_URI", "is not set", "set it to where the run is recorded")
-        if request.settings.runs_uri:
-            what = f"has no record of run {request.identity.id}"
-            fault = Fault("RUNS_URI", what, "`python -m job runs` lists what is recorded there")
-        return [*request.faults, fault]
+    async def _record_faults(self, faults: Sequence[Fault], outcome: Outcome) -> None:  # noqa: ASYNC910  best effort
+        """Leaves a report and a page if this was the first attempt at the run. A failure changes nothing of the run."""
+        request, settings = self._request, self._request.settings
+        is_of_record = any(fault.where in {"RUNS_URI", "RUN_ID"} for fault in faults)
+        if request.resume or settings.runs_uri is None or is_of_record:
+            return  # noqa: ASYNC910  the config was awaited
+        seconds = time.monotonic() - request.started
+        report = refused_report(settings, request.identity.id, faults, outcome, request.now, seconds)
+        problem = f"there was no answer within {REFUSAL_SECONDS:g} s"
+        with trio.move_on_after(REFUSAL_SECONDS):  # noqa: ASYNC912  storage is awaited
+            try:
+                page = render_page(report, Timeline(without_plan()))
+                await record_refusal(open_store(settings.runs_uri, make=True), report, page)
+            except Exception as error:  # noqa: BLE001  see above
+                problem = str(error)
+            else:
+                return
+        text = template("storage: the faults of the configuration are not recorded: {error}")
+        self._reporter.on_storage(message(text, error=problem), True)
 
     async def _call_recorded(
         self, plan: Plan, session: RecordSession, progress: RunProgress, helpers: trio.Nursery
@@ -235,7 +259,8 @@ class _Orchestration:
     async def _close(self, outcome: Outcome, plan: Plan, session: RecordSession, *, at_once: bool) -> None:
         request, inputs = self._request, session.inputs
         seconds = time.monotonic() - request.started
-        ended = AttemptSummary.of(outcome, inputs, request.now, seconds)
+        zone = datetime.fromisoformat(inputs.started).tzinfo
+        ended = AttemptSummary.of(outcome, zone, request.now, seconds)
         report = build_report(
             inputs,
             plan,
@@ -246,6 +271,15 @@ class _Orchestration:
             execution=request.settings.execution,
         )
         await session.close(report, partial(render_page, report), self.shutdown, at_once=at_once)
+
+
+class _NoRecordError(Exception):
+    """The run that was to be resumed has no record. Has the fault."""
+
+    def __init__(self, run_id: str) -> None:
+        what = f"has no record of run {run_id} from which it could be resumed"
+        self.fault = Fault("RUNS_URI", what, "`python -m job runs` lists what is recorded there")
+        super().__init__(str(self.fault))
 
 
 async def _resuming(recorded: RunInputs, inputs: RunInputs) -> Message:

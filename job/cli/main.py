@@ -17,7 +17,7 @@ from job.cli.plan import plan_command
 from job.cli.run import run_command
 from job.cli.runs import report_command, runs_command, verify_command
 from job.config.environment import read_settings
-from job.config.fields import is_run_id
+from job.config.fields import is_date, is_run_id
 from job.execution.outcome import ExitCode
 from job.identity import COMMIT, VERSION
 from job.reporting.stdout import say, say_error
@@ -57,7 +57,7 @@ def _command(arguments: Sequence[str]) -> ExitCode:
         "plan": lambda: plan_command(settings, faults, options.place, as_json=options.json),
         "runs": lambda: runs_command(settings, faults),
         "report": lambda: report_command(settings, faults, options),
-        "verify": lambda: verify_command(settings, faults, now),
+        "verify": lambda: verify_command(settings, faults, now, options.date),
         "check": lambda: trio.run(check, settings, faults, say),
     }[options.command]
     return command()
@@ -85,11 +85,12 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
     commands.add_parser("runs", help="list the latest recorded runs")
     report = commands.add_parser("report", help="show a recorded run, and what to do about what failed")
-    report.add_argument("run_id", type=_run_id)
+    report.add_argument("run_id", nargs="?", type=_run_id, help="without it, the run that started last")
     report.add_argument("--page", metavar="FILE", help="write the run's page there")
     report.add_argument("--missing", action="store_true", help="print only the cards that are not there, a line each")
     report.add_argument("--open", action="store_true", help="open the run's page in the browser")
-    commands.add_parser("verify", help="whether a run of today did all its work: exit code 0, else 1")
+    verify = commands.add_parser("verify", help="whether a run of a day did all its work: exit code 0, else 1")
+    verify.add_argument("--date", type=_date, metavar="YYYY-MM-DD", help="the day; without it RUN_DATE, else today")
     commands.add_parser("check", help="validate the config and ask each engine whether it is healthy")
     return parser
 
@@ -98,6 +99,12 @@ def _place(text: str) -> str:
     # unlike Path.is_dir, os.path.isdir is false for a name that is too long
     if not (re.match("gs://[^/]", text) or os.path.isdir(text)):  # noqa: PTH112
         raise argparse.ArgumentTypeError(f"{quoted(text)} is neither gs://BUCKET/PREFIX nor a directory")
+    return text
+
+
+def _date(text: str) -> str:
+    if not is_date(text):
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a date; write YYYY-MM-DD")
     return text
 
 

@@ -17,10 +17,11 @@ from job.identity import RunIdentity
 from job.page.render import render_page
 from job.records.commands import page_address
 from job.records.format import RecordError
-from job.records.history import LATEST, RecordedRun, latest, read_run, verify
+from job.records.history import LATEST, RecordedRun, latest, latest_id, read_run
+from job.records.verification import verify
 from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.stdout import STDOUT, say, say_error, write_line
-from job.reporting.terminal import as_text
+from job.reporting.terminal import as_text, runs_table
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
 
@@ -34,34 +35,26 @@ def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
     if store is None:
         return ExitCode.USAGE
     try:
-        runs = trio.run(latest, store, LATEST)
+        history = trio.run(latest, store, LATEST)
     except StorageError as error:
-        say_error(f"RUNS_URI: {error}")
-        return ExitCode.BUSY
-    if not runs:
+        return _refuse(error, ExitCode.BUSY)
+    if history.runs:
+        say(runs_table(history.runs))
+    else:
         say("no run is recorded")
-    for past in runs:
-        say(f"{past.run_id}  {past.started}  {past.outcome}  {past.sentence}".rstrip())
-    return ExitCode.DONE
+    for fault in history.unusable:
+        _refuse(fault, ExitCode.USAGE)
+    return ExitCode.USAGE if history.unusable else ExitCode.DONE
 
 
 def report_command(settings: Settings, faults: list[Fault], options: argparse.Namespace) -> ExitCode:
-    """Prints a recorded run, or only the names of its missing cards; writes its page if requested, and opens it."""
+    """Prints a recorded run, the latest unless one is named; writes its page if one is requested, and opens it."""
     store = _records(settings, faults)
-    if store is None:
+    if store is None or settings.runs_uri is None:
         return ExitCode.USAGE
-    run_id: str = options.run_id
-    try:
-        recorded = trio.run(read_run, store, run_id)
-    except RecordError as error:
-        say_error(f"RUNS_URI: {error}")
-        return ExitCode.USAGE
-    except StorageError as error:
-        say_error(f"RUNS_URI: {error}")
-        return ExitCode.BUSY
-    if recorded is None:
-        say_error(f"RUNS_URI: has no record of run {run_id}; `python -m job runs` lists what is there")
-        return ExitCode.USAGE
+    recorded = _find(store, options.run_id)
+    if isinstance(recorded, ExitCode):
+        return recorded
     path: Path | None = None
     if options.page is not None or options.open:
         path = Path(options.page) if options.page else Path(tempfile.mkdtemp(prefix="run-")) / "report.html"
@@ -73,12 +66,24 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
     if options.missing:
         _write_missing(recorded)
     else:
-        page = str(path) if path is not None else _page_of(settings, recorded)
-        # Not printed by rich, which would end the process with 1 if the reader has left.
-        write_line(as_text(recorded, page).encode())
+        own = page_address(settings.runs_uri, recorded.report.run_id) if recorded.has_page else None
+        _write_report(recorded, str(path) if path else own)
     if options.open and path:
         webbrowser.open(path.absolute().as_uri())
     return ExitCode.DONE
+
+
+def _write_report(recorded: RecordedRun, page: str | None) -> None:
+    """Writes the run as its terminal showed it, or the faults for which it called nothing."""
+    report = recorded.report
+    # Not printed by rich, which would end the process with 1 if the reader has left.
+    write_line(as_text(recorded, page).encode())
+    for fault in report.faults:
+        say(f"✗ {fault}")
+    if report.faults_not_listed:
+        say(f"and {report.faults_not_listed:,} more")
+    if report.resume_command is None:
+        say(f"trace id: {report.trace_id}")
 
 
 def _write_missing(recorded: RecordedRun) -> None:
@@ -88,21 +93,32 @@ def _write_missing(recorded: RecordedRun) -> None:
         say("\n".join(lines))
 
 
-def _page_of(settings: Settings, recorded: RecordedRun) -> str | None:
-    """Where the run's own page is; a run that has not closed has none, or that of an earlier attempt."""
-    if settings.runs_uri is None or recorded.report.ended is None:
-        return None
-    return page_address(settings.runs_uri, recorded.report.run_id)
+def _find(store: ObjectStore, run_id: str | None) -> RecordedRun | ExitCode:
+    """The run of this id, or the latest; the exit code, and the reason on standard error, if it cannot be read."""
+    try:
+        run_id = run_id or trio.run(latest_id, store)
+        if run_id is None:
+            return _refuse("has no record of any run", ExitCode.USAGE)
+        recorded = trio.run(read_run, store, run_id)
+    except RecordError as error:
+        return _refuse(error, ExitCode.USAGE)
+    except StorageError as error:
+        return _refuse(error, ExitCode.BUSY)
+    if recorded is None:
+        what = f"has no record of run {run_id}; `python -m job runs` lists what is there"
+        return _refuse(what, ExitCode.USAGE)
+    return recorded
 
 
-def verify_command(settings: Settings, faults: list[Fault], now: datetime) -> ExitCode:
-    """Tells whether a run of today did all its work."""
-    store = _records(settings, faults)
+def verify_command(settings: Settings, faults: list[Fault], now: datetime, date: str | None) -> ExitCode:
+    """Tells whether a run of a day did all its work: of `date`, else of RUN_DATE, else of today."""
+    # Without CONFIG_URI the runs of every config count.
+    store = _records(settings, faults, "CONFIG_URI", *([] if date else ["RUN_DATE"]))
     if store is None:
         return ExitCode.USAGE
-    today = now.astimezone(settings.time_zone).date().isoformat()
+    day = date or settings.run_date or now.astimezone(settings.time_zone).date().isoformat()
     try:
-        done, known = trio.run(verify, store, today)
+        done, known = trio.run(verify, store, day, settings.config_uri)
     except StorageError as error:
         done, known = False, f"RUNS_URI: {error}"
     if os.isatty(STDOUT):
@@ -112,9 +128,18 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime) -> Ex
     return ExitCode.DONE if done else ExitCode.ENGINE_FAILED
 
 
-def _records(settings: Settings, faults: list[Fault]) -> ObjectStore | None:
-    """Where runs are recorded; `None`, and the reason on standard error, if the environment does not tell."""
+def _refuse(problem: object, code: ExitCode) -> ExitCode:
+    say_error(f"RUNS_URI: {problem}")
+    return code
+
+
+def _records(settings: Settings, faults: list[Fault], *others: str) -> ObjectStore | None:
+    """Where runs are recorded; `None`, and the reason on standard error, if the environment does not tell.
+
+    `others` are further variables that must not be faulty; to be unset is no fault.
+    """
     wrong = [fault for fault in faults if fault.where in {"RUNS_URI", "RUN_TIME_ZONE"}]
+    wrong += [fault for fault in faults if fault.where in others and fault.what != "is not set"]
     if settings.runs_uri is None and not wrong:
         wrong = [Fault("RUNS_URI", "is not set", "set it to where runs are recorded")]
     for fault in wrong:

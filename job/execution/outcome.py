@@ -135,8 +135,22 @@ def bad_config(faults: int) -> Outcome:
     return Outcome("bad_config", ExitCode.USAGE, sentence)
 
 
-def busy(holder: Message, *, same_plan: bool) -> Outcome:
-    """Another run is alive. One with the same plan does this run's work."""
+def no_record(run_id: str) -> Outcome:
+    """There is no run of this id that could be resumed."""
+    sentence = message("Run {run} cannot be resumed: it has no record. Nothing was called.", run=run_id)
+    return Outcome("bad_config", ExitCode.USAGE, sentence)
+
+
+def busy(holder: Message, *, same_plan: bool, same_run: bool) -> Outcome:
+    """Another run is alive, or this one in another process. One with the same plan does this run's work."""
+    if same_run and same_plan:
+        sentence = message("This run is at work already: {holder}. Nothing was called.", holder=holder)
+        return Outcome("superseded", ExitCode.DONE, sentence)
+    if same_run:
+        sentence = message(
+            "This run is at work already: {holder}. Nothing was called; try again when it has ended.", holder=holder
+        )
+        return Outcome("busy", ExitCode.BUSY, sentence)
     if same_plan:
         sentence = message(
             "This run stands back: another with the same plan is at work, {holder}. Nothing was called.", holder=holder

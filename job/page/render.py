@@ -17,7 +17,7 @@ from job.page.tables import FAILURES_SHOWN, MISSING_SHOWN, STATES, before, is_op
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
 from job.records.commands import how_to_go_on, missing_command
 from job.records.groups import failure_groups
-from job.records.report import UNFINISHED, RunReport
+from job.records.report import REFUSED, UNFINISHED, RunReport
 from job.records.results import DONE
 from job.records.timeline import Timeline
 from job.text import counted, duration, printable, shortened
@@ -71,6 +71,7 @@ TEMPLATES.filters |= {
 TEMPLATES.globals |= {
     "DONE": DONE,
     "STATES": STATES,
+    "REFUSED": REFUSED,
     "UNFINISHED": UNFINISHED,
     "titles": TITLES,
     "execution_link": execution_link,

@@ -7,7 +7,7 @@ from typing import Literal
 from job.engines.failures import Cause
 from job.execution.outcome import QA_REFUSES
 from job.execution.progress import CardTotals
-from job.records.report import UNFINISHED, RunReport
+from job.records.report import REFUSED, UNFINISHED, RunReport
 from job.text import counted
 
 Severity = Literal["good", "warn", "bad"]
@@ -36,6 +36,8 @@ def severity(report: RunReport) -> Severity:
 def headline(report: RunReport) -> str:
     """The outcome in a few words."""
     cards = report.cards
+    if report.outcome == REFUSED:
+        return report.sentence.removesuffix(".")
     if report.outcome == "succeeded":
         if not cards.planned:
             return "All data is ready"

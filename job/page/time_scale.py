@@ -12,7 +12,7 @@ from itertools import pairwise
 WIDTH = 1000.0
 
 GAP = 24.0
-"""The width that is left of a time that was cut out."""
+"""The width that is left of a time that was cut out. All of them together take half of the scale at the most."""
 
 TICKS = 7
 
@@ -56,7 +56,8 @@ class TimeScale:
     def ticks(self) -> Iterator[tuple[float, str]]:
         """Round moments: places and labels."""
         busy = sum(part.ended - part.began for part in self.segments)
-        step = next((step for step in _STEPS if busy / step <= TICKS), _STEPS[-1])
+        days = -(-busy // (TICKS * _STEPS[-1]))
+        step = next((step for step in _STEPS if busy / step <= TICKS), days * _STEPS[-1])
         pattern = "%H:%M" if step >= 60 else "%H:%M:%S"
         for part in self.segments:
             offset = (self.zone.utcoffset(datetime.fromtimestamp(part.began, self.zone)) or timedelta()).total_seconds()
@@ -104,8 +105,9 @@ def _merged(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
 
 def _placed(stretches: Sequence[tuple[float, float]]) -> Iterator[Segment]:
     lengths = array("d", (max(ended - began, 0.05) for began, ended in stretches))
-    scale = (WIDTH - GAP * (len(stretches) - 1)) / sum(lengths)
+    gap = min(GAP, WIDTH / 2 / len(stretches))
+    scale = (WIDTH - gap * (len(stretches) - 1)) / sum(lengths)
     left = 0.0
     for (began, _), length in zip(stretches, lengths, strict=True):
         yield Segment(began, began + length, left, left + length * scale)
-        left += length * scale + GAP
+        left += length * scale + gap

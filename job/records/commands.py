@@ -2,12 +2,12 @@
 
 import shlex
 from collections.abc import Mapping
-from urllib.parse import quote
 
 from job.engines.failures import Then
 from job.messages import Message, message, plural, template
 from job.records.format import PAGE, name_of
 from job.records.inputs import RunInputs
+from job.storage.uri import address_of
 
 
 def resume_command(inputs: RunInputs, then: Then = "resume") -> str:
@@ -30,11 +30,7 @@ def missing_command(run_id: str) -> str:
 
 def page_address(runs_uri: str, run_id: str) -> str:
     """Where to open the page of a run: an address for a browser in which a reader is signed in to Google, or a path."""
-    name = name_of(run_id, PAGE)
-    if not runs_uri.startswith("gs://"):
-        return f"{runs_uri.rstrip('/')}/{name}"
-    place = runs_uri.removeprefix("gs://").rstrip("/")
-    return f"https://storage.cloud.google.com/{quote(f'{place}/{name}')}"
+    return address_of(runs_uri, name_of(run_id, PAGE))
 
 
 _ONCE_PUT_RIGHT = template("Once that is put right, this requests only what is missing:")

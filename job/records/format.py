@@ -1,8 +1,15 @@
-"""Format of a run's record: its objects' names, its version, and the checksum that shows a change by another."""
+"""The format of a run's record: its version, its objects' names, the types of its values, and their checksum."""
 
 import hashlib
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from job.config.fields import is_run_id
+from job.text import quoted
 
 FORMAT = 1
 """Of the whole record. A record of another format is refused, not guessed at."""
@@ -18,13 +25,55 @@ STARTED = "_started/"
 """Names every run by the time of its start, so that the latest are found without reading any."""
 
 
+def _check_stamp(text: str) -> str:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None or not 1970 <= moment.year < 9000:
+        raise ValueError("no time of a run")
+    return text
+
+
+Stamp = Annotated[str, AfterValidator(_check_stamp)]
+"""ISO 8601 with its offset, and far enough from the ends of the calendar to be calculated with."""
+Moment = Annotated[float, Field(ge=0, le=2e11, allow_inf_nan=False)]
+"""Seconds since 1970: as above."""
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+"""How long something took."""
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+Word = Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
+"""An outcome, for machines."""
+
+
 class RecordError(Exception):
     """A record cannot be used: of another format, incomplete, or changed by somebody. Says which object and why."""
+
+    def __init__(self, text: str) -> None:
+        # An object may have a name that is not UTF-8, or that a terminal would obey.
+        super().__init__("".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text))
 
 
 def name_of(run_id: str, name: str) -> str:
     """The name of an object of a run's record."""
     return f"{run_id}/{name}"
+
+
+def entry_of(run_id: str, started: str) -> str:
+    """The name that lists a run under `STARTED`; `started` is ISO 8601."""
+    return f"{STARTED}{datetime.fromisoformat(started).astimezone(UTC):{_ENTRY_STAMP}}_{run_id}"
+
+
+def parse_entry(name: str) -> tuple[datetime, str]:
+    """When the run that an object under `STARTED` lists began, and its id. Raises `RecordError`."""
+    stamp, _, run_id = name.removeprefix(STARTED).partition("_")
+    try:
+        started = datetime.strptime(stamp, _ENTRY_STAMP).replace(tzinfo=UTC)
+    except ValueError:
+        started = None
+    if started is None or not is_run_id(run_id):
+        raise RecordError(f"{quoted(name)} is not what a run writes; remove it")
+    return started, run_id
+
+
+_ENTRY_STAMP = "%Y%m%dT%H%M%SZ"
 
 
 def sealed(value: Mapping[str, object]) -> bytes:
@@ -51,8 +100,11 @@ def unsealed(name: str, data: bytes) -> dict[str, object]:
 
 def check_format(name: str, value: Mapping[str, object]) -> None:
     """Raises `RecordError` if an object of this name is of another format."""
-    if value.get("format") != FORMAT:
-        raise RecordError(f"{name} has format {value.get('format')!r}; this version of the job knows {FORMAT}")
+    found = value.get("format")
+    if found is not None and not isinstance(found, int):
+        raise RecordError(f"{name} is not what a run writes")
+    if found != FORMAT:
+        raise RecordError(f"{name} has format {found}; this version of the job knows {FORMAT}")
 
 
 def _checksum(text: str) -> str:

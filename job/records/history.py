@@ -1,25 +1,27 @@
-"""Past runs, read from their records: the latest, today's, and one in full."""
+"""Past runs, read from their records: the latest as a list, and one in full."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 import trio
 
-from job.records.format import REPORT, STARTED, RecordError, name_of
-from job.records.record import find_inputs, find_latest_inputs, read_results
-from job.records.report import UNFINISHED, RunReport, build_report, read_report
+from job.config.schema import LlmConfig
+from job.planning.plan import Plan
+from job.records import lease
+from job.records.format import INPUTS, PAGE, REPORT, STARTED, RecordError, name_of, parse_entry
+from job.records.inputs import RunInputs
+from job.records.lease import SeenLease
+from job.records.record import find_latest_inputs, read_results
+from job.records.report import REFUSED, RunReport, build_report, read_report
 from job.records.timeline import Timeline
 from job.storage.store import ObjectStore, StorageError, in_thread
 
 LATEST = 20
-
-
-LOOKED_AT = 50
-"""Runs among which those of a day are looked for."""
-
-
-UNREAD = "?"
-"""The day of a run whose record cannot be read."""
+AT_WORK, KILLED, UNREADABLE = "at work", "killed", "unreadable"
+"""What is said of a run instead of an outcome: the first two if its latest attempt has not closed its record."""
+FAULTS_NAMED = 10
+"""Entries without a run that are named; the rest is counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,65 +29,143 @@ class PastRun:
     """One recorded run."""
 
     run_id: str
-    started: str
-    day: str
+    started: datetime
+    """In the run's time zone; in UTC if its record cannot be read."""
+    day: str | None
+    """The day that the run is for; `None` if its record cannot be read."""
     outcome: str
-    """`unfinished` if there is no report: the run is at work, or was killed."""
-    sentence: str
+    """A report's, `at work`, `killed` or `unreadable`. The lease tells the second from the third, as far as it can."""
+    sentence: str = ""
+    """The report's, or what is wrong with the record."""
+    seconds: float | None = None
+    """How long the latest attempt took; `None` if it has not closed."""
+    attempts: int | None = None
+    """As far as they left a trace; `None` if it has not closed."""
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether its latest attempt has closed its record."""
+        return self.outcome not in {AT_WORK, KILLED, UNREADABLE}
 
 
-async def latest(store: ObjectStore, count: int) -> list[PastRun]:
-    """The latest runs, the newest first. Raises `StorageError`."""
-    names = await in_thread(lambda: store.names(STARTED))
-    ids = [name.removeprefix(STARTED).partition("_")[2] for name in reversed(names)]
+@dataclass(frozen=True, slots=True)
+class History:
+    """The runs that were looked at, and what could not be used."""
+
+    runs: Sequence[PastRun]
+    """The newest first, each once."""
+    faults: Sequence[str]
+    """Of the list of runs: each names an object."""
+    is_whole: bool
+    """Whether all recorded runs were looked at."""
+
+    @property
+    def unusable(self) -> Sequence[str]:
+        """A sentence about each object that cannot be used."""
+        return [*self.faults, *(past.sentence for past in self.runs if past.outcome == UNREADABLE)]
+
+
+async def latest(store: ObjectStore, count: int, day: str | None = None) -> History:
+    """The latest runs, and those that started about this day. Raises `StorageError`."""
+    started, faults = await _entries(store)
+    about = date.fromisoformat(day) if day else None
+    ids = [
+        run_id
+        for number, (run_id, moment) in enumerate(started.items())
+        if number < count or (about is not None and abs((moment.date() - about).days) <= 1)
+    ]
+    seen = await lease.look(store) if ids else None
     found: dict[str, PastRun] = {}
     errors: list[StorageError] = []
 
-    async def look(run_id: str) -> None:  # noqa: ASYNC910  storage was awaited
+    async def read(run_id: str) -> None:  # noqa: ASYNC910  storage was awaited
         try:
-            found[run_id] = await _past(store, run_id)
+            found[run_id] = await _past(store, run_id, started[run_id], seen)
         except StorageError as error:
             errors.append(error)
 
     async with trio.open_nursery() as nursery:
-        for run_id in ids[:count]:
-            nursery.start_soon(look, run_id)
+        for run_id in ids:
+            nursery.start_soon(read, run_id)
     if errors:
         raise errors[0]
-    return [found[run_id] for run_id in ids[:count]]
+    return History([found[run_id] for run_id in ids], faults, is_whole=len(ids) == len(started))
 
 
-async def verify(store: ObjectStore, today: str) -> tuple[bool, str]:
-    """Whether a run of this day did all its work, and what is known. Raises `StorageError`."""
-    recorded = await latest(store, LOOKED_AT)
-    runs = [past for past in recorded if past.day == today]
-    for past in runs:
-        if past.outcome == "succeeded":
-            return True, f"run {past.run_id} of {today} did all its work"
-    what = "did all its work" if runs else "is recorded"
-    runs += [past for past in recorded if past.day == UNREAD]  # it may be today's
-    known = "; ".join(f"run {past.run_id}: {past.outcome}. {past.sentence}".rstrip(". ") for past in runs)
-    return False, f"no run of {today} {what}" + (f": {known}" if known else "")
+async def latest_id(store: ObjectStore) -> str | None:
+    """The id of the run that started last; `None` if none is recorded. Raises `StorageError`."""
+    started, _ = await _entries(store)
+    return next(iter(started), None)
 
 
-async def _past(store: ObjectStore, run_id: str) -> PastRun:
+async def _entries(store: ObjectStore) -> tuple[dict[str, datetime], list[str]]:
+    """Every recorded run and when it started, the newest first; and the faults of this list."""
+    names = await in_thread(lambda: store.names(STARTED))
+    started: dict[str, datetime] = {}
+    faults = []
+    for name in reversed(names):
+        try:
+            moment, run_id = parse_entry(name)
+        except RecordError as error:
+            faults.append(str(error))
+        else:
+            started.setdefault(run_id, moment)
+    if len(faults) > FAULTS_NAMED:
+        faults[FAULTS_NAMED:] = [f"and {len(faults) - FAULTS_NAMED:,} more under {STARTED}"]
+    return started, faults
+
+
+async def _past(store: ObjectStore, run_id: str, started: datetime, seen: SeenLease | None) -> PastRun:
+    day = None
     try:
-        inputs = await find_inputs(store, run_id)
+        inputs = await find_latest_inputs(store, run_id)
+        if inputs is not None:
+            day, started = inputs.day, datetime.fromisoformat(inputs.started)
+        report = await _read_report(store, run_id, inputs)
     except RecordError as error:
-        return PastRun(run_id, UNREAD, UNREAD, "unreadable", str(error))  # noqa: ASYNC910  storage was awaited
+        return PastRun(run_id, started, day, UNREADABLE, str(error))  # noqa: ASYNC910  storage was awaited
     if inputs is None:
-        return PastRun(run_id, UNREAD, UNREAD, "unreadable", "its record has no inputs")
+        if report is None:
+            return PastRun(run_id, started, day, UNREADABLE, f"{name_of(run_id, INPUTS)} is missing")
+        day, started = report.day, datetime.fromisoformat(report.started)
+    elif seen is not None and seen.holder.run_id == run_id and not _is_after(report, seen.holder.since):
+        return PastRun(run_id, started, day, AT_WORK if seen.seems_alive else KILLED)
+    elif report is None or not _is_of(report, inputs):
+        return PastRun(run_id, started, day, KILLED)
+    attempts = len(report.attempts) + (report.continued and len(report.attempts) == 1)
+    return PastRun(run_id, started, day, report.outcome, report.sentence, report.seconds, attempts)
+
+
+def _is_after(report: RunReport | None, since: str) -> bool:
+    """Whether a run closed its record after its latest attempt had got the lease."""
+    if report is None or report.ended is None:
+        return False
+    try:
+        return datetime.fromisoformat(report.ended) >= datetime.fromisoformat(since)
+    except (ValueError, TypeError):  # the lease was altered
+        return True
+
+
+async def _read_report(store: ObjectStore, run_id: str, inputs: RunInputs | None) -> RunReport | None:
+    """The report of a run; `None` if there is none, or only that of an attempt before it had a plan.
+
+    Raises `RecordError`, also if a report lacks its inputs, and `StorageError`.
+    """
     name = name_of(run_id, REPORT)
     stored = await in_thread(lambda: store.read(name))
-    outcome, sentence = UNFINISHED, ""
-    if stored is not None:
-        try:
-            report = read_report(name, stored.data)
-            outcome, sentence = report.outcome, report.sentence
-        except RecordError:
-            outcome, sentence = "unreadable", "its report is not what a run writes"
-    started = datetime.fromisoformat(inputs.started).isoformat(sep=" ", timespec="seconds")
-    return PastRun(run_id, started, inputs.day, outcome, sentence)
+    if stored is None:
+        return None
+    report = read_report(name, stored.data)
+    if report.run_id != run_id:
+        raise RecordError(f"{name} belongs to run {report.run_id}")
+    if inputs is None and report.outcome != REFUSED:
+        raise RecordError(f"{name_of(run_id, INPUTS)} is missing")
+    return None if inputs is not None and report.outcome == REFUSED else report
+
+
+def _is_of(report: RunReport, inputs: RunInputs) -> bool:
+    """Whether the report is of an attempt with this config: a later one has not closed."""
+    return report.config_generations == {name: kept.generation for name, kept in inputs.objects.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,26 +174,42 @@ class RecordedRun:
 
     report: RunReport
     timeline: Timeline
+    has_page: bool = False
+    """Whether its page is in the record."""
 
 
 async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
     """The run, also one that has not closed; `None` if none is recorded. Raises `RecordError`, `StorageError`."""
     inputs = await find_latest_inputs(store, run_id)
+    written = await _read_report(store, run_id, inputs)
     if inputs is None:
-        return None
+        if written is None:
+            return None
+        return RecordedRun(written, Timeline(without_plan()), await _has_page(store, run_id))
     plan = inputs.plan()
     timeline = Timeline(plan, is_replanned=inputs.number > 0)
     await read_results(store, run_id, timeline)
-    name = name_of(run_id, REPORT)
-    stored = await in_thread(lambda: store.read(name))
-    if stored is None:
-        return RecordedRun(build_report(inputs, plan, timeline), timeline)
-    written = read_report(name, stored.data)
-    # Results that are later than the report are those of an attempt that has not closed.
-    closed = written.ended is not None and timeline.last_ended <= _seconds(written.ended) + 2
-    place = {key: getattr(written, key) for key in ("version", "commit", "project", "execution")}
-    report = build_report(inputs, plan, timeline, written.attempts, closed=closed, **place)
-    return RecordedRun(report, timeline)
+    if written is None:
+        report = build_report(inputs, plan, timeline)
+    else:
+        # Results that are later than the report are those of an attempt that has not closed.
+        closed = written.ended is not None and timeline.last_ended <= _seconds(written.ended) + 2
+        closed = closed and bool(written.attempts) and _is_of(written, inputs)
+        place = {key: getattr(written, key) for key in ("version", "commit", "project", "execution")}
+        report = build_report(inputs, plan, timeline, written.attempts, closed=closed, **place)
+    return RecordedRun(report, timeline, await _has_page(store, run_id))
+
+
+def without_plan() -> Plan:
+    """The plan of a run whose configuration could not be used."""
+    return Plan((), LlmConfig(), None, {})
+
+
+async def _has_page(store: ObjectStore, run_id: str) -> bool:
+    try:
+        return await in_thread(lambda: store.read(name_of(run_id, PAGE), 1)) is not None
+    except StorageError:  # it is for people, and the record is whole without it
+        return False  # noqa: ASYNC910  storage was awaited
 
 
 def _seconds(moment: str) -> float:

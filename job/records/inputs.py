@@ -3,19 +3,20 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from typing import Annotated
 
 import trio
-from pydantic import BaseModel, ConfigDict, PositiveInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from job.config.environment import Settings
 from job.config.faults import Fault
-from job.config.fields import is_date
+from job.config.fields import Date, RunId, is_date, must_be_printable
 from job.engines.calls import BATCHES
 from job.engines.catalog import EngineName
 from job.identity import VERSION
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, make_plan, prepare_from, read_objects
-from job.records.format import FORMAT, RecordError, sealed, unsealed
+from job.records.format import FORMAT, Count, RecordError, Stamp, sealed, unsealed
 from job.storage.store import StorageError, StoredObject
 from job.storage.uri import open_store
 from job.text import quoted
@@ -39,18 +40,18 @@ class RunInputs(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     format: int = FORMAT
-    run_id: str
-    started: str
-    """When the first attempt began, ISO 8601 with its offset."""
-    day: str
+    run_id: RunId
+    started: Stamp
+    """When the first attempt began."""
+    day: Date
     """The day that the run is for: its date, or the day of its start in its time zone."""
     date: str | None
     """The date that the plan has; `None` left it to the engines."""
-    batch_sizes: dict[EngineName, PositiveInt]
-    config_uri: str
+    batch_sizes: dict[EngineName, Annotated[int, Field(ge=1, le=1000)]]
+    config_uri: Annotated[str, BeforeValidator(must_be_printable)]
     objects: dict[str, ConfigObject]
     version: str
-    number: int = 0
+    number: Count = 0
     """0 for the config that the run began with; later ones count from 1."""
     execution: str | None = None
     """The execution that brought a later config: its retries go on with it."""
@@ -152,7 +153,6 @@ def unpack(name: str, data: bytes, run_id: str) -> RunInputs:
     value = unsealed(name, data)
     try:
         inputs = RunInputs.model_validate(value)
-        datetime.fromisoformat(inputs.started)
     except ValueError as error:
         raise RecordError(f"{name} is not what a run writes") from error
     if not inputs.batch_sizes.keys() >= BATCHES.keys():

@@ -121,7 +121,7 @@ async def read_journal(store: ObjectStore, run_id: str, take: Callable[[CallResu
     for start in range(0, len(names), _READ_AT_ONCE):
         for name, stored in (await read_many(store, names[start : start + _READ_AT_ONCE])).items():
             header, results = _opened(name, stored.data)
-            owner = str(header.get("owner"))
+            owner = str(header["owner"])
             expected = (run_id, sequences[owner], _object_name(run_id, owner, sequences[owner]))
             if (header.get("run_id"), header.get("sequence"), name) != expected:
                 raise RecordError(f"{name} is not the object that follows the one before it")
@@ -140,7 +140,7 @@ def _opened(name: str, data: bytes) -> tuple[dict[str, object], Iterator[CallRes
         header = json.loads(head)
     except (ValueError, RecursionError) as error:
         raise RecordError(f"{name} is not what a run writes") from error
-    if not isinstance(header, dict):
+    if not isinstance(header, dict) or not isinstance(header.get("owner"), str):
         raise RecordError(f"{name} is not what a run writes")
     check_format(name, header)
     body = body.removesuffix(b"\n")

@@ -8,6 +8,7 @@ watched the lease without seeing it renewed.
 import os
 import random
 import socket
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -73,6 +74,8 @@ class BusyError(Exception):
     def __init__(self, holder: Holder | None, me: Holder) -> None:
         self.holder, self.is_twin = message("its lease cannot be read"), False
         """Whether it does the same work: the same plan for the same day, with the same engines."""
+        self.is_same_run = holder is not None and holder.run_id == me.run_id
+        """Whether it is this run, in another process."""
         if holder is not None:
             values = {"run": holder.run_id, "day": holder.day, "since": holder.since}
             self.holder = message("run {run} of {day}, since {since}", **values)
@@ -194,6 +197,28 @@ def _claim(store: ObjectStore, me: Holder, watched: StoredObject | None, *, is_s
         if not is_stale:
             raise _UnprovenError(there)
     return store.replace(LEASE, data, there.generation)
+
+
+@dataclass(frozen=True, slots=True)
+class SeenLease:
+    """The lease at one look."""
+
+    holder: Holder
+    seems_alive: bool
+    """Whether the holder has renewed it lately, by the clocks of storage and of this machine: these may disagree."""
+
+
+async def look(store: ObjectStore) -> SeenLease | None:
+    """Who holds the lease, for people to read; `None` if nobody does or it cannot be read. Raises `StorageError`.
+
+    To take a lease over, one look is not enough: see `acquire`.
+    """
+    stored = await in_thread(lambda: store.read(LEASE))
+    holder = None if stored is None else _read(stored)
+    if stored is None or holder is None:
+        return None
+    is_gone = holder.execution is None and holder.machine == machine() and _has_ended(holder.pid)
+    return SeenLease(holder, seems_alive=not is_gone and time.time() - stored.updated < LASTS_SECONDS)
 
 
 def _notice(holder: Holder | None) -> Message:

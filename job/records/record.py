@@ -4,10 +4,11 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 
 import trio
+from pydantic import BaseModel, ValidationError
 
+from job.config.fields import RunId
 from job.engines.catalog import DATA_ENGINES
 from job.execution.events import CallFinished, Event
 from job.messages import Message, message
@@ -20,8 +21,8 @@ from job.records.format import (
     PAGE,
     REPORT,
     RESULTS,
-    STARTED,
     RecordError,
+    entry_of,
     name_of,
     sealed,
     unsealed,
@@ -34,6 +35,15 @@ from job.records.timeline import Timeline
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread
 
 RETRY_SECONDS = 1.0
+_ENTRY = b"{}\n"
+"""What an object holds that only has a name."""
+
+
+class _Barrier(BaseModel):
+    """The crossing of a barrier: the run, and the digest of its plan."""
+
+    run_id: RunId
+    plan: str = ""
 
 
 class Record:
@@ -66,8 +76,7 @@ class Record:
 
     async def announce(self, inputs: RunInputs) -> None:
         """Lists the run among the latest runs. Raises `StorageError`."""
-        stamp = f"{datetime.fromisoformat(inputs.started).astimezone(UTC):%Y%m%dT%H%M%SZ}"
-        await in_thread(lambda: self._store.create(f"{STARTED}{stamp}_{self._run_id}", b"{}\n"))
+        await in_thread(lambda: self._store.create(entry_of(self._run_id, inputs.started), _ENTRY))
 
     async def load(self) -> None:
         """Reads what earlier attempts have done. Raises `StorageError`, and `RecordError` if that does not fit."""
@@ -76,10 +85,10 @@ class Record:
         barrier = await in_thread(lambda: self._store.read(name))
         self._report = await in_thread(lambda: self._store.read(self._name(REPORT)))
         if barrier is not None:
-            content = unsealed(name, barrier.data)
-            if content.get("run_id") != self._run_id:
-                raise RecordError(f"{name} belongs to run {content.get('run_id')}")
-            if content.get("plan") != self._plan_digest:
+            crossing = _read_barrier(name, barrier.data)
+            if crossing.run_id != self._run_id:
+                raise RecordError(f"{name} belongs to run {crossing.run_id}")
+            if crossing.plan != self._plan_digest:
                 raise RecordError(f"{name} belongs to another plan")
             items = self.timeline.items
             if any(len(items[engine]) < items[engine].planned for engine in DATA_ENGINES):
@@ -114,7 +123,7 @@ class Record:
         later attempt as it is. Whoever has the lease overwrites what such an attempt has left meanwhile.
         """
         await self.journal.flush()
-        data = json.dumps(report.model_dump(mode="json"), ensure_ascii=False, indent=1).encode()
+        data = _written(report)
         while True:  # noqa: ASYNC913  storage is awaited in every turn
             try:
                 await in_thread(lambda: self._write(REPORT, data, self._report))
@@ -163,6 +172,34 @@ class Record:
 
     def _name(self, name: str) -> str:
         return name_of(self._run_id, name)
+
+
+def _read_barrier(name: str, data: bytes) -> _Barrier:
+    value = unsealed(name, data)
+    try:
+        return _Barrier.model_validate(value)
+    except ValidationError as error:
+        raise RecordError(f"{name} is not what a run writes") from error
+
+
+async def record_refusal(store: ObjectStore, report: RunReport, page: bytes) -> None:  # noqa: ASYNC910  storage was awaited
+    """Records a run whose configuration cannot be used, unless its id has a record already. Raises `StorageError`.
+
+    The run has no lease, as it calls nothing. It gets no inputs, so a later attempt under its id starts afresh.
+    """
+
+    def write() -> None:
+        if store.read(name_of(report.run_id, INPUTS), 1) is None:
+            store.create(name_of(report.run_id, REPORT), _written(report))
+            store.create(entry_of(report.run_id, report.started), _ENTRY)
+            store.create(name_of(report.run_id, PAGE), page)
+
+    with suppress(ConflictError):  # an earlier attempt has left a report
+        await in_thread(write)
+
+
+def _written(report: RunReport) -> bytes:
+    return json.dumps(report.model_dump(mode="json"), ensure_ascii=False, indent=1).encode()
 
 
 async def find_inputs(store: ObjectStore, run_id: str) -> RunInputs | None:

@@ -1,11 +1,14 @@
 """The report of a run, `report.json`: how it ended, for machines and for the page. A function of the record alone."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from itertools import islice
 
 from pydantic import Field, ValidationError
 
+from job.config.environment import Settings
+from job.config.faults import Fault
+from job.config.fields import Date, RunId
 from job.engines.catalog import EngineName
 from job.engines.failures import Then
 from job.execution.outcome import Outcome
@@ -15,16 +18,41 @@ from job.messages import Message, message
 from job.planning.items import MissingItem, MissingState
 from job.planning.plan import Plan
 from job.records.commands import resume_command
-from job.records.format import FORMAT, RecordError
+from job.records.format import FORMAT, RecordError, Seconds, Stamp, Word
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
 from job.records.timeline import Timeline
+from job.text import shortened
 
+REFUSED = "bad_config"
+"""The outcome of a run that had no plan: its record has a report and no inputs."""
 UNFINISHED = "unfinished"
 MISSING_LISTED = 10_000
 """Missing cards that the report lists; the rest is counted."""
 _UNFINISHED = message("The run has not closed its record: it is at work, or it was killed.")
+
+
+FAULTS_LISTED = 1000
+FAULT_LIMIT = 1000
+"""Characters of each text of a fault."""
+
+
+class ReportedFault(Part):
+    """A fault of the configuration: where it is, what it is, and what to do about it."""
+
+    where: str
+    what: str
+    remedy: str
+
+    @classmethod
+    def of(cls, fault: Fault) -> "ReportedFault":
+        """What the report says of a fault."""
+        where, what, remedy = (shortened(text, FAULT_LIMIT) for text in (fault.where, fault.what, fault.remedy))
+        return cls(where=where, what=what, remedy=remedy)
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}; {self.remedy}"
 
 
 class FailedCall(Part):
@@ -77,20 +105,19 @@ class MissingCard(Part):
 
 
 class AttemptSummary(Part):
-    """One attempt at the run that came to its end. Times are ISO 8601."""
+    """One attempt at the run that came to its end."""
 
-    started: str
-    ended: str
-    seconds: float
-    outcome: str
+    started: Stamp
+    ended: Stamp
+    seconds: Seconds
+    outcome: Word
     exit_code: int
     sentence: str = ""
     sentence_message: Message | None = None
 
     @classmethod
-    def of(cls, outcome: Outcome, inputs: RunInputs, started: datetime, seconds: float) -> "AttemptSummary":
-        """The summary of an attempt that ends now and took so many seconds, in the time zone of the run."""
-        zone = datetime.fromisoformat(inputs.started).tzinfo
+    def of(cls, outcome: Outcome, zone: tzinfo | None, started: datetime, seconds: float) -> "AttemptSummary":
+        """The summary of an attempt that ends now and took so many seconds; `zone` is the time zone of the run."""
         moments = (started, started + timedelta(seconds=seconds))
         began, ended = (moment.astimezone(zone).isoformat(timespec="seconds") for moment in moments)
         return cls(
@@ -108,15 +135,15 @@ class RunReport(Part):
     """The whole of `report.json`. Its totals and failures are those of all attempts at the run together."""
 
     format: int = FORMAT
-    run_id: str
-    day: str
-    date: str | None
-    started: str
-    """When the first attempt at the run began, ISO 8601 in the run's time zone."""
-    ended: str | None
-    seconds: float | None
+    run_id: RunId
+    day: Date
+    date: Date | None
+    started: Stamp
+    """When the first attempt at the run began, in the run's time zone."""
+    ended: Stamp | None
+    seconds: Seconds | None
     """How long the latest attempt took."""
-    outcome: str
+    outcome: Word
     exit_code: int | None
     sentence: str
     sentence_message: Message | None = None
@@ -128,6 +155,9 @@ class RunReport(Part):
     missing: tuple[MissingCard, ...] = ()
     """The cards that are not there, whatever the reason, in the plan's order."""
     missing_not_listed: int = 0
+    faults: tuple[ReportedFault, ...] = ()
+    """Why nothing was called, if the configuration could not be used."""
+    faults_not_listed: int = 0
     attempts: tuple[AttemptSummary, ...] = ()
     """The attempts that came to their ends, the latest last. A killed one leaves no report."""
     left_plan: int = 0
@@ -214,6 +244,34 @@ def _missing(item: MissingItem) -> MissingCard:
     return MissingCard(target=item.target, card_type=item.card_type or "", state=item.state, cause=item.cause)
 
 
+def refused_report(
+    settings: Settings, run_id: str, faults: Sequence[Fault], outcome: Outcome, started: datetime, seconds: float
+) -> RunReport:
+    """The report of a run whose configuration cannot be used, so that nothing was called."""
+    ended = AttemptSummary.of(outcome, settings.time_zone, started, seconds)
+    return RunReport(
+        run_id=run_id,
+        day=settings.run_date or started.astimezone(settings.time_zone).date().isoformat(),
+        date=settings.run_date,
+        started=ended.started,
+        ended=ended.ended,
+        seconds=ended.seconds,
+        outcome=ended.outcome,
+        exit_code=ended.exit_code,
+        sentence=ended.sentence,
+        sentence_message=ended.sentence_message,
+        faults=tuple(ReportedFault.of(fault) for fault in faults[:FAULTS_LISTED]),
+        faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
+        attempts=(ended,),
+        config_uri=settings.config_uri,
+        version=VERSION,
+        commit=COMMIT,
+        trace_id=RunIdentity(run_id).trace_id,
+        project=settings.project,
+        execution=settings.execution,
+    )
+
+
 def _engines(plan: Plan, timeline: Timeline) -> dict[EngineName, EngineTotals]:
     found: dict[EngineName, EngineTotals] = {}
     for engine in plan.engines():
@@ -246,10 +304,11 @@ def read_report(name: str, data: bytes) -> RunReport:
 
 
 def earlier_attempts(data: bytes | None) -> Sequence[AttemptSummary]:
-    """The attempts that the report which is there tells of; none if it cannot be read."""
+    """The attempts that the report which is there tells of: none if it cannot be read, or if they had no plan."""
     if data is None:
         return ()
     try:
-        return read_report("", data).attempts
+        report = read_report("", data)
     except RecordError:
         return ()
+    return () if report.outcome == REFUSED else report.attempts

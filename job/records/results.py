@@ -1,15 +1,16 @@
 """Results: what became of each call, as a line of the journal and as everything that reads it takes it."""
 
 from functools import cached_property
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from job.engines.calls import WorkItem
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Remedy, Then, remedy
 from job.execution.events import CallFinished
 from job.messages import Message
-from job.records.format import RecordError
+from job.records.format import Count, Moment, RecordError
 
 DONE, FAILED, CUT_OFF = 0, 1, 2
 """What became of a call; `CUT_OFF` is one that the end of the run interrupted."""
@@ -21,16 +22,16 @@ class CallResult(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
     engine: EngineName
-    targets: tuple[str, ...]
+    targets: Annotated[tuple[str, ...], Field(min_length=1)]
     card_type: str | None
     done: bool
-    attempts: int
-    retries: int = 0
+    attempts: Count
+    retries: Count = 0
     """Attempts that were followed by another, and that no other result has counted: halves of a batch share some."""
-    started: float
+    started: Moment
     """When its last attempt began, as `ended` is when that ended."""
-    ended: float
-    status: int | None
+    ended: Moment
+    status: Count | None
     """Of the last answer, if there was one."""
     cause: str | None
     """Why it failed, a `Cause`; `None` if it is done."""
@@ -39,15 +40,22 @@ class CallResult(BaseModel):
     reason_message: Message | None = None
     warning: Message | None = None
     """What is odd about the answer, if it is done."""
-    failed_attempts: tuple[tuple[float, float, str], ...]
+    failed_attempts: tuple[tuple[Moment, Moment, str], ...]
     """When the attempts before the last began and ended, and their reasons: the latest few of them."""
     traceparent: str
-    limit: int
+    limit: Count
     """The engine's concurrency limit when the call ended."""
     interrupted_after: str | None = None
     """Of a call that was cut off: why its attempt before failed, a `Cause`."""
     request: str = ""
     """What was requested, as `Call.request` tells it."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        spans = [(self.started, self.ended), *((began, ended) for began, ended, _ in self.failed_attempts)]
+        if any(began > ended for began, ended in spans):
+            raise ValueError("an attempt ends before it begins")
+        return self
 
     @classmethod
     def of(cls, event: CallFinished, epoch: float) -> "CallResult":

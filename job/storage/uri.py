@@ -1,4 +1,7 @@
-"""The storage URI: which object store it names."""
+"""The storage URI: which object store it names, and where a person finds an object of it."""
+
+from pathlib import Path
+from urllib.parse import quote
 
 from job.storage.directory import DirectoryStore
 from job.storage.store import ObjectStore, StorageError
@@ -19,3 +22,11 @@ def open_store(uri: str, *, make: bool = False) -> ObjectStore:
     if not name:
         raise StorageError(f"{uri} names no bucket")
     return GcsStore(name, prefix.strip("/"))
+
+
+def address_of(uri: str, name: str) -> str:
+    """Where a person opens an object: an address for the browser if it is in a bucket, else its path."""
+    if not uri.startswith("gs://"):
+        return str(Path(uri, name))
+    place = uri.removeprefix("gs://").strip("/")
+    return f"https://storage.cloud.google.com/{quote(f'{place}/{name}')}"

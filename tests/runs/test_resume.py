@@ -162,11 +162,14 @@ async def test_runs_are_listed_and_verified(world: World) -> None:
     await play(world, 0, RUN_ID="third")
     verified = await play(world, 0, "verify")
     assert verified.events("run.verified")[0]["done"] is True
-    listed = (await play(world, 0, "runs")).stdout.splitlines()
-    assert {(line.split("  ")[0], line.split("  ")[2]) for line in listed} == {
+    heading, *listed = (await play(world, 0, "runs")).stdout.splitlines()
+    outcome = slice(heading.index("outcome"), heading.index("took"))
+    assert {(line.split()[-1], line[outcome].split()[0]) for line in listed} == {
         ("first", "cards_missing"), ("second", "succeeded"), ("third", "succeeded"),
     }  # fmt: skip
     assert len(listed) == 3
+    assert any(line.startswith("2026-01-01 ") and line.endswith(" second") for line in listed), "the date it is for"
+    assert (await play(world, 0, "verify", "--date", "2026-01-01")).events("run.verified")[0]["done"] is True
 
 
 @pytest.mark.slow
@@ -178,12 +181,12 @@ async def test_a_record_that_nobody_can_read_is_not_passed_over(world: World) ->
 
 
 @pytest.mark.slow
-async def test_a_run_that_was_killed_is_listed_as_unfinished_and_not_verified(world: World) -> None:
+async def test_a_run_that_was_killed_is_listed_as_killed_and_not_verified(world: World) -> None:
     world.news.script.append(Fault(when.always, do.hang()))
     job = await world.start_job(env={"RUN_ID": "night", "RUNS_URI": world.runs_uri})
     await world.news.until(bool)
     await job.kill()
-    assert "  unfinished" in (await play(world, 0, "runs")).stdout
+    assert " killed " in (await play(world, 0, "runs")).stdout
     await play(world, 1, "verify")
 
 

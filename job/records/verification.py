@@ -1,0 +1,110 @@
+"""The verification of a day: whether a run of that day did all the work that the config asks for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import trio
+
+from job.planning.prepare import read_objects
+from job.records.format import RecordError
+from job.records.history import History, PastRun, latest
+from job.records.inputs import COMPARE_SECONDS, RunInputs
+from job.records.record import find_latest_inputs
+from job.storage.store import ObjectStore, StorageError
+from job.storage.uri import open_store
+from job.text import counted
+
+LOOKED_AT = 50
+"""Runs among which those of a day are looked for, beside those that started about that day."""
+
+
+@dataclass(frozen=True, slots=True)
+class _PlannedRun:
+    """A run of the day that had a plan."""
+
+    past: PastRun
+    inputs: RunInputs
+    planned: int
+    """Cards, and targets of each data engine."""
+
+    def __str__(self) -> str:
+        return f"run {self.past.run_id}"
+
+
+async def verify(store: ObjectStore, day: str, config_uri: str) -> tuple[bool, str]:
+    """Whether a run of this day did all its work, and what is known. Raises `StorageError`.
+
+    Only runs of the config at `config_uri` count, unless it is empty. A run counts if no other run of the day planned
+    more; or, as that may have been corrected, if its config is the one at `config_uri` now. If this cannot be read,
+    nobody knows, and the answer is no.
+    """
+    history = await latest(store, LOOKED_AT, day)
+    runs = [past for past in history.runs if past.day == day]
+    planned = [one for past in runs if (one := await _planned(store, past)) is not None]
+    ours = [one for one in planned if not config_uri or _is_same(one.inputs.config_uri, config_uri)]
+    reasons = {
+        one.past.run_id: f"{one} did all its work, but with the config of {one.inputs.config_uri}"
+        for one in planned
+        if one.past.outcome == "succeeded" and one not in ours
+    }
+    exceeded = []
+    for one in ours:
+        if one.past.outcome == "succeeded":
+            largest = max(ours, key=lambda other: other.planned)
+            if largest.planned <= one.planned:
+                return True, f"{one} of {day} did all its work"
+            exceeded.append((one, largest))
+    if exceeded:
+        contents, problem = await _contents_now(config_uri)
+        for one, largest in exceeded:
+            if contents == one.inputs.contents:
+                return True, f"{one} of {day} did all its work, which is what {config_uri} asks for now"
+            reasons[one.past.run_id] = (
+                f"{one} did all its work, but {largest} planned more ({counted(largest.planned, 'item')}, not "
+                f"{one.planned:,}), and {problem}"
+            )
+    return False, _known(history, runs, day, reasons)
+
+
+async def _planned(store: ObjectStore, past: PastRun) -> _PlannedRun | None:
+    try:
+        inputs = await find_latest_inputs(store, past.run_id)
+    except RecordError:  # `past` says what is wrong with it
+        return None  # noqa: ASYNC910  storage was awaited
+    if inputs is None:  # its configuration could not be used
+        return None
+    plan = inputs.plan()
+    return _PlannedRun(past, inputs, sum(plan.count(engine) for engine in plan.engines()))
+
+
+async def _contents_now(config_uri: str) -> tuple[dict[str, bytes] | None, str]:
+    """What the config objects hold now, and what to say if that is not what a run had."""
+    if not config_uri:
+        return None, "CONFIG_URI, which would tell what counts, is not set"  # noqa: ASYNC910  nothing to read
+    problem = f"there was no answer within {COMPARE_SECONDS:g} s"
+    with trio.move_on_after(COMPARE_SECONDS):  # noqa: ASYNC912  storage is awaited
+        try:
+            objects = await read_objects(open_store(config_uri))
+        except StorageError as error:
+            problem = str(error)
+        else:
+            contents = {name: stored.data for name, stored in objects.items()}
+            return contents, f"the config at {config_uri} is another by now"
+    return None, f"CONFIG_URI cannot be read: {problem}"  # noqa: ASYNC910  as above
+
+
+def _is_same(one: str, other: str) -> bool:
+    return one.rstrip("/") == other.rstrip("/")
+
+
+def _known(history: History, runs: Sequence[PastRun], day: str, reasons: dict[str, str]) -> str:
+    parts = [
+        reasons.get(past.run_id) or f"run {past.run_id}: {past.outcome}. {past.sentence}".rstrip(". ") for past in runs
+    ]
+    # A run whose record cannot be read may be of this day.
+    parts += [f"run {past.run_id}: {past.outcome}. {past.sentence}" for past in history.runs if past.day is None]
+    parts += history.faults
+    text = f"no run of {day} {'did all its work' if runs else 'is recorded'}"
+    if not history.is_whole and not runs:
+        text += f" among the latest {LOOKED_AT} runs and those that started about then"
+    return text + (f": {'; '.join(parts)}" if parts else "")

@@ -1,0 +1,274 @@
+"""`runs`, `report` and `verify` tell what the records hold, whoever reads them and wherever they are."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from job.cli.main import main
+from job.config.environment import read_settings
+from job.config.faults import Fault
+from job.execution.outcome import ExitCode, bad_config
+from job.identity import RunIdentity
+from job.records.format import REPORT, entry_of, name_of
+from job.records.report import FAULT_LIMIT, FAULTS_LISTED, refused_report
+from job.storage.uri import address_of
+from tests.support.records import Recorded, write
+
+VARIABLES = ("CONFIG_URI", "RUN_DATE", "RUN_ID", "CLOUD_RUN_EXECUTION", "RUN_TIME_ZONE", "GOOGLE_CLOUD_PROJECT")
+DAY = "2026-11-24"
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where runs are recorded."""
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RUNS_URI", str(tmp_path / "runs"))
+    (tmp_path / "runs").mkdir()
+    return tmp_path / "runs"
+
+
+def told(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[str], str]:
+    """The exit code, the lines of standard output, and standard error."""
+    code = main(arguments)
+    out, err = capfd.readouterr()
+    return code, out.splitlines(), err
+
+
+def refused(place: Path, run_id: str, faults: list[Fault], started: datetime) -> None:
+    """A run whose configuration had these faults."""
+    settings, _ = read_settings({"CONFIG_URI": "gs://cards/config", "RUN_DATE": DAY}, started)
+    report = refused_report(settings, run_id, faults, bad_config(len(faults)), started, 0.4)
+    entry = entry_of(run_id, report.started)
+    write(place, **{name_of(run_id, REPORT): report.model_dump_json().encode(), entry: b"{}\n"})
+
+
+# --- runs ---
+
+EARLY = datetime(2026, 11, 23, 17, 0, tzinfo=UTC)
+
+
+def test_runs_are_a_table_within_80_columns_newest_first(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write(
+        place,
+        Recorded("cards-nightly-x7k2p", attempts=2),
+        Recorded("20261123T180000Z-a1b2c3", outcome="data_engine_failed", started="2026-11-25T09:14:00+08:00"),
+        Recorded("small", seconds=41.2, started="2026-11-24T01:00:00+08:00"),
+    )
+    refused(place, "before", [Fault("a.json", "is not JSON", "correct it")], EARLY)
+    code, lines, err = told(capfd, "runs")
+    assert (code, err) == (0, "")
+    assert lines == [
+        "date       started     outcome              took attempt run",
+        "2026-11-24 11-25 09:14 data_engine_failed 25 min       1 20261123T180000Z-a1b2c3",
+        "2026-11-24 02:00       succeeded          25 min       2 cards-nightly-x7k2p",
+        "2026-11-24 01:00       succeeded            41 s       1 small",
+        "2026-11-24 11-23 17:00 bad_config            0 s       1 before",
+    ]
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_a_long_id_is_not_cut_and_pushes_nothing_aside(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write(place, Recorded("x" * 128), Recorded("y", started="2026-11-24T03:00:00+08:00"))
+    _, lines, _ = told(capfd, "runs")
+    assert lines[1].endswith(" y")
+    assert lines[2].endswith(" " + "x" * 128)
+
+
+def dead_pid() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize(
+    ("pid", "execution", "age", "outcome"),
+    [
+        (os.getpid(), None, 0, "at work"),
+        (1, "night", 30, "at work"),
+        (1, "night", -3600, "at work"),
+        (1, "night", 61, "killed"),
+        (None, None, 0, "killed"),
+    ],
+)
+def test_the_lease_tells_a_run_at_work_from_one_that_was_killed(
+    place: Path, capfd: pytest.CaptureFixture[str], pid: int | None, execution: str | None, age: int, outcome: str
+) -> None:
+    night = Recorded("night", outcome=None)
+    write(place, night, Recorded("other", outcome=None), lease=night.lease(pid=pid or dead_pid(), execution=execution))
+    renewed = datetime.now(UTC).timestamp() - age
+    os.utime(place / "_lease.json", (renewed, renewed))
+    code, lines, _ = told(capfd, "runs")
+    assert code == 0
+    assert {re.sub(" +", " ", line) for line in lines[1:3]} == {
+        f"2026-11-24 02:00 {outcome} night",
+        "2026-11-24 02:00 killed other",
+    }
+    assert lines[3] == "at work, killed: as far as the lease tells, which a run at work renews every few seconds"
+
+
+@pytest.mark.parametrize(("since", "outcome"), [("01", "succeeded"), ("05", "at work")])
+def test_a_run_that_was_resumed_since_its_report_is_at_work(
+    place: Path, capfd: pytest.CaptureFixture[str], since: str, outcome: str
+) -> None:
+    """The lease of a run that has closed may still be there: what counts is which of the two is later."""
+    night = Recorded("night")
+    write(place, night, lease=night.lease(since=f"2026-11-24T{since}:00:00+08:00"))
+    _, lines, _ = told(capfd, "runs")
+    assert f" {outcome} " in lines[1]
+
+
+def test_a_run_whose_later_config_was_not_finished_is_not_told_by_its_earlier_report(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    night = Recorded("night", config_uri="gs://c")
+    later = Recorded("night", config_uri="gs://c", tickers=("AAPL", "MSFT", "NVDA"), generation="8", number=1)
+    write(place, night, **{"night/inputs-000001.json": later.objects()["night/inputs.json"]})
+    _, lines, _ = told(capfd, "runs")
+    assert " killed " in lines[1]
+    _, lines, _ = told(capfd, "report", "night")
+    assert "The run has not closed its record" in "\n".join(lines)
+
+
+def test_a_run_that_began_again_after_its_faults_is_listed_once(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    refused(place, "night", [Fault("a.json", "is not JSON", "correct it")], EARLY)
+    assert " bad_config " in told(capfd, "runs")[1][1]
+    write(place, Recorded("night", outcome=None))
+    (place / "night/report.json").unlink()
+    refused(place, "night", [Fault("a.json", "is not JSON", "correct it")], EARLY)
+    _, lines, _ = told(capfd, "runs")
+    assert len([line for line in lines if line.endswith("night")]) == 1
+    assert " killed " in lines[1], "the report is of an attempt before the run had a plan"
+    code, lines, _ = told(capfd, "report", "night")
+    assert (code, "The run has not closed its record" in "\n".join(lines)) == (0, True)
+    write(place, Recorded("night"))
+    _, lines, _ = told(capfd, "runs")
+    assert [" succeeded " in line for line in lines[1:]] == [True]
+
+
+def test_no_run_is_no_table(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert told(capfd, "runs") == (0, ["no run is recorded"], "")
+
+
+# --- report ---
+
+
+def test_the_report_without_an_id_is_that_of_the_latest_run(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write(place, Recorded("zzz"), Recorded("aaa", started="2026-11-24T03:00:00+08:00"))
+    assert told(capfd, "report") == told(capfd, "report", "aaa")
+    assert told(capfd, "report")[1][0].startswith("run aaa for 2026-11-24, started 2026-11-24T03:00:00+08:00")
+
+
+def test_the_report_without_an_id_needs_a_run(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert told(capfd, "report") == (ExitCode.USAGE, [], "RUNS_URI: has no record of any run\n")
+
+
+def test_the_report_ends_with_the_page_and_the_trace(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write(place, Recorded("night"))
+    _, lines, _ = told(capfd, "report", "night")
+    trace = f"trace id: {RunIdentity('night').trace_id}"
+    assert f"page: {place}/night/report.html" in lines
+    assert lines[-1] == trace
+    (place / "night/report.html").unlink()
+    _, lines, _ = told(capfd, "report", "night")
+    assert lines[-1] == trace
+    assert not any(line.startswith("page: ") for line in lines), "there is none"
+
+
+@pytest.mark.parametrize("page", ["/a b/page.html", "page.html"])
+def test_a_page_that_is_written_is_the_one_that_is_told(
+    place: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path, page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = f"{tmp_path}{page}" if page.startswith("/") else page
+    Path(path).parent.mkdir(exist_ok=True)
+    write(place, Recorded("night"))
+    assert f"page: {path}" in told(capfd, "report", "night", "--page", path)[1]
+
+
+@pytest.mark.parametrize(
+    ("uri", "address"),
+    [
+        ("gs://my-runs/runs", "https://storage.cloud.google.com/my-runs/runs/night/report.html"),
+        ("gs://my-runs/", "https://storage.cloud.google.com/my-runs/night/report.html"),
+        ("gs://my-runs/a b/#", "https://storage.cloud.google.com/my-runs/a%20b/%23/night/report.html"),
+        ("runs", "runs/night/report.html"),
+        ("/srv/runs/", "/srv/runs/night/report.html"),
+    ],
+)
+def test_a_page_has_an_address_that_opens_it(uri: str, address: str) -> None:
+    assert address_of(uri, "night/report.html") == address
+
+
+def test_the_report_of_a_faulty_configuration_lists_its_faults(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    refused(
+        place, "night", [Fault("a.json: [0]", "is blank", "write an id"), Fault("B", "is not set", "set it")], EARLY
+    )
+    code, lines, _ = told(capfd, "report", "night")
+    assert code == 0
+    assert lines[1:-1] == [
+        "The configuration has 2 faults: nothing was called. (exit code 2)",
+        "✗ a.json: [0]: is blank; write an id",
+        "✗ B: is not set; set it",
+    ]
+
+
+def test_the_faults_of_a_report_are_bounded_and_counted(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    refused(place, "night", [Fault("x" * 10**5, "y" * 10**5, "z" * 10**5)] * (FAULTS_LISTED + 7), EARLY)
+    assert (place / "night/report.json").stat().st_size < FAULTS_LISTED * (3 * FAULT_LIMIT + 100)
+    _, lines, _ = told(capfd, "report", "night")
+    assert lines[-2] == "and 7 more"
+
+
+# --- verify ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "date", "code"),
+    [
+        (["--date", DAY], None, 0),
+        (["--date", DAY], "2026-11-20", 0),
+        (["--date", "2026-11-20"], DAY, 1),
+        ([], DAY, 0),
+        ([], "2026-11-20", 1),
+        ([], None, 1),
+        (["--date", DAY], "yesterday", 0),
+        ([], "yesterday", 2),
+    ],
+)
+def test_verify_looks_for_the_date_that_is_asked_for(
+    place: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    date: str | None,
+    code: int,
+) -> None:
+    write(place, Recorded("night"))
+    if date:
+        monkeypatch.setenv("RUN_DATE", date)
+    assert told(capfd, "verify", *arguments)[0] == code
+
+
+def test_a_day_that_is_none_is_a_usage_error(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", "--date", "24.11.2026"])
+    assert ended.value.code == ExitCode.USAGE
+    assert "is not a date; write YYYY-MM-DD" in capfd.readouterr().err
+
+
+def test_a_day_long_ago_is_found_behind_many_later_runs(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write(place, Recorded("night"))
+    for number in range(60):
+        started = datetime(2026, 12, 1, tzinfo=UTC) + timedelta(days=number)
+        (place / entry_of(f"later-{number}", started.isoformat())).touch()
+    assert told(capfd, "verify", "--date", DAY)[0] == 0
+    code, (line,), _ = told(capfd, "verify", "--date", "2026-01-01")
+    assert code == 1
+    assert "no run of 2026-01-01 is recorded among the latest 50 runs and those that started about then" in line

@@ -1,0 +1,64 @@
+"""The page of a run whose configuration cannot be used: its faults, and nothing of a run that never was."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from job.config.environment import read_settings
+from job.config.faults import Fault
+from job.execution.outcome import bad_config
+from job.page.render import render_page
+from job.records.history import without_plan
+from job.records.report import FAULTS_LISTED, refused_report
+from job.records.timeline import Timeline
+from tests.page.test_render import HOSTILE, KNOWN_TAGS
+from tests.support.parsed import Parsed
+
+NOW = datetime(2026, 11, 23, 18, 0, 3, tzinfo=UTC)
+FAULT = Fault('ticker_list.json: [1] ("700")', "is not a string", 'write "0700.HK" in quotes')
+
+
+def page(faults: list[Fault], **environment: str) -> Parsed:
+    settings, _ = read_settings({"RUN_TIME_ZONE": "Asia/Shanghai"} | environment, NOW)
+    report = refused_report(settings, "night", faults, bad_config(len(faults)), NOW, 0.4)
+    return Parsed(render_page(report, Timeline(without_plan())).decode())
+
+
+@pytest.mark.parametrize(("count", "words"), [(1, "1 fault"), (2, "2 faults")])
+def test_the_headline_counts_the_faults(count: int, words: str) -> None:
+    shown = page([FAULT] * count)
+    assert shown.text.count(f"The configuration has {words}: nothing was called") == 2, (
+        "in the title and as the headline"
+    )
+    assert "✗ The configuration has" in shown.text
+
+
+def test_says_where_each_fault_is_what_it_is_and_what_to_do() -> None:
+    other = Fault("RUN_DATE", '"soon" is not a date', "write YYYY-MM-DD, or today")
+    shown = page([FAULT, other], CONFIG_URI="gs://cards/config")
+    for fault in (FAULT, other):
+        assert f"{fault.where} {fault.what} What to do: {fault.remedy}" in " ".join(shown.text.split())
+    for words in ("For 2026-11-24", "2026-11-24 02:00:03", "gs://cards/config", "exit code 2", "python -m job plan"):
+        assert words in shown.text
+
+
+def test_says_nothing_of_calls_and_cards() -> None:
+    shown = page([FAULT])
+    assert shown.tiles == {}
+    for words in ("Timeline", "Engines", "planned", "resume", "0 objects"):
+        assert words not in shown.text
+    assert "CONFIG_URI is not set" in shown.text
+
+
+def test_faults_without_end_are_counted() -> None:
+    shown = page([FAULT] * (FAULTS_LISTED + 1234))
+    assert shown.text.count("What to do:") == FAULTS_LISTED
+    assert "And 1,234 more, each with a line in the log." in shown.text
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_whatever_a_fault_quotes_is_text(text: str) -> None:
+    shown = page([Fault(text, text, text)], CONFIG_URI=text if text.isprintable() else "x")
+    assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS

@@ -1,0 +1,158 @@
+"""A day is verified by a run that did what the config asks for: no trial, no run of another config, a corrected one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from job.config.faults import Fault
+from job.records import verification
+from job.records.verification import verify
+from job.storage.uri import open_store
+from tests.cli.test_runs import EARLY, refused
+from tests.support.records import Recorded, write
+
+DAY = "2026-11-24"
+TICKERS = ("AAPL", "MSFT", "NVDA")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Where the config is, as the run of the night had it."""
+    place = tmp_path / "config"
+    change(place, TICKERS)
+    return place
+
+
+def change(config: Path, tickers: tuple[str, ...]) -> None:
+    """Changes the config."""
+    write(config, **{name: text.encode() for name, text in Recorded(tickers=tickers).contents.items()})
+
+
+def run(config: Path, run_id: str, hour: int, tickers: tuple[str, ...] = TICKERS, **more: Any) -> Recorded:
+    started = f"2026-11-24T{hour:02}:00:00+08:00"
+    return Recorded(run_id, tickers, started=started, config_uri=str(config), **more)
+
+
+def judged(tmp_path: Path, config: Path | str, *runs: Recorded) -> tuple[bool, str]:
+    write(tmp_path / "runs", *runs)
+    return trio.run(verify, open_store(str(tmp_path / "runs")), DAY, str(config))
+
+
+def test_a_run_that_did_all_its_work_counts(tmp_path: Path, config: Path) -> None:
+    change(config, ("edited", "for", "the", "next", "day"))
+    assert judged(tmp_path, config, run(config, "night", 2)) == (True, "run night of 2026-11-24 did all its work")
+
+
+def test_the_place_of_the_config_may_end_with_a_slash(tmp_path: Path, config: Path) -> None:
+    assert judged(tmp_path, f"{config}/", run(config, "night", 2))[0]
+
+
+@pytest.mark.parametrize("outcome", ["cards_missing", "interrupted", None])
+def test_a_run_that_did_not_do_all_its_work_does_not_count(tmp_path: Path, config: Path, outcome: str | None) -> None:
+    done, known = judged(tmp_path, config, run(config, "night", 2, outcome=outcome))
+    assert not done
+    assert known.startswith(f"no run of 2026-11-24 did all its work: run night: {outcome or 'killed'}")
+
+
+def test_a_trial_with_another_config_counts_for_nobody(tmp_path: Path, config: Path) -> None:
+    trial = run(tmp_path / "trial", "trial", 9, ("AAPL",))
+    done, known = judged(tmp_path, config, run(config, "night", 2, outcome="cards_missing"), trial)
+    assert not done
+    assert f"run trial did all its work, but with the config of {tmp_path}/trial" in known
+    assert "run night: cards_missing. How it ended" in known
+
+
+@pytest.mark.parametrize("hour", [1, 9])
+@pytest.mark.parametrize("outcome", ["cards_missing", None])
+def test_a_trial_with_the_same_place_counts_for_nobody_once_the_config_is_back(
+    tmp_path: Path, config: Path, hour: int, outcome: str | None
+) -> None:
+    """Whether it came before the run of the night or after it."""
+    trial = run(config, "trial", hour, ("AAPL",))
+    done, known = judged(tmp_path, config, run(config, "night", 2, outcome=outcome), trial)
+    assert not done
+    assert "run trial did all its work, but run night planned more (12 items, not 4)" in known
+    assert f"the config at {config} is another by now" in known
+
+
+def test_a_run_of_a_corrected_config_counts_though_it_planned_less(tmp_path: Path, config: Path) -> None:
+    change(config, TICKERS[:2])
+    corrected = run(config, "corrected", 9, TICKERS[:2])
+    done, known = judged(tmp_path, config, run(config, "night", 2, outcome="cards_missing"), corrected)
+    assert (done, known) == (
+        True, f"run corrected of 2026-11-24 did all its work, which is what {config} asks for now",
+    )  # fmt: skip
+
+
+def test_a_run_of_the_config_as_it_was_does_not_count_if_a_later_one_planned_more(tmp_path: Path, config: Path) -> None:
+    more = (*TICKERS, "0700.HK")
+    change(config, more)
+    done, known = judged(tmp_path, config, run(config, "night", 2), run(config, "more", 5, more, outcome=None))
+    assert not done
+    assert "run night did all its work, but run more planned more (16 items, not 12)" in known
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ("gone", "CONFIG_URI cannot be read: {config} is not a directory"),
+        ("no URI", "CONFIG_URI, which would tell what counts, is not set"),
+        ("slow", "CONFIG_URI cannot be read: there was no answer within 0.1 s"),
+    ],
+)
+def test_success_is_not_claimed_if_the_config_cannot_be_read(
+    tmp_path: Path, config: Path, how: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = (run(config, "night", 2, outcome="cards_missing"), run(config, "corrected", 9, TICKERS[:2]))
+    change(config, TICKERS[:2])
+    uri = str(config)
+    if how == "gone":
+        config.rename(tmp_path / "elsewhere")
+    elif how == "no URI":
+        uri = ""
+    else:
+
+        async def read(_: object) -> dict[str, object]:
+            await trio.sleep_forever()
+            return {}
+
+        monkeypatch.setattr(verification, "COMPARE_SECONDS", 0.1)
+        monkeypatch.setattr(verification, "read_objects", read)
+    done, known = judged(tmp_path, uri, *runs)
+    assert not done
+    assert f"but run night planned more (12 items, not 8), and {words.format(config=config)}" in known
+
+
+def test_without_a_place_a_trial_from_anywhere_counts_for_nobody(tmp_path: Path, config: Path) -> None:
+    trial = run(tmp_path / "trial", "trial", 9, ("AAPL",))
+    assert not judged(tmp_path, "", run(config, "night", 2, outcome="cards_missing"), trial)[0]
+    assert judged(tmp_path, "", run(config, "night", 2))[0]
+
+
+def test_a_night_with_a_faulty_config_is_known_and_stands_in_nobodys_way(tmp_path: Path, config: Path) -> None:
+    refused(tmp_path / "runs", "broken", [Fault("a.json", "is not JSON", "correct it")], EARLY)
+    done, known = judged(tmp_path, config)
+    assert not done
+    assert known.endswith("run broken: bad_config. The configuration has 1 fault: nothing was called")
+    assert judged(tmp_path, config, run(config, "night", 2))[0]
+
+
+def test_a_record_that_nobody_can_read_is_named(tmp_path: Path, config: Path) -> None:
+    write(tmp_path / "runs", run(config, "night", 2))
+    write(tmp_path / "runs", **{"night/inputs.json": b"{}"})
+    done, known = judged(tmp_path, config)
+    assert not done
+    assert "is recorded: run night: unreadable. night/inputs.json is not what a run writes" in known
+
+
+def test_a_run_whose_later_config_is_not_done_does_not_count(tmp_path: Path, config: Path) -> None:
+    """It succeeded, was resumed with a config that asks for more, and was killed."""
+    later = run(config, "night", 2, (*TICKERS, "0700.HK"), generation="8", number=1)
+    write(tmp_path / "runs", **{"night/inputs-000001.json": later.objects()["night/inputs.json"]})
+    done, known = judged(tmp_path, config, run(config, "night", 2))
+    assert not done
+    assert "run night: killed" in known

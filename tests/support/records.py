@@ -1,0 +1,144 @@
+"""Records as runs leave them, made up: for what reads them, without a run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from job.engines.failures import Cause, Failure
+from job.execution.events import CallFinished
+from job.execution.outcome import ExitCode, Outcome
+from job.identity import RunIdentity
+from job.messages import message
+from job.page.render import render_page
+from job.records.format import BARRIER, FORMAT, INPUTS, PAGE, REPORT, STARTED, name_of, sealed
+from job.records.inputs import ConfigObject, RunInputs, pack
+from job.records.journal import Journal
+from job.records.lease import LEASE, Holder, machine
+from job.records.report import AttemptSummary, build_report
+from job.records.results import CallResult
+from job.records.timeline import Timeline
+from tests.support.stores import Memory
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+ZONE = "+08:00"
+CODES = {"succeeded": ExitCode.DONE, "cards_missing": ExitCode.CARDS_MISSING}
+
+
+@dataclass
+class Recorded:
+    """A run that is recorded: what it was made of, and how it ended; `None` if it has not closed its record."""
+
+    run_id: str = "night"
+    tickers: Sequence[str] = ("AAPL", "MSFT")
+    outcome: str | None = "succeeded"
+    day: str = "2026-11-24"
+    started: str = f"2026-11-24T02:00:03{ZONE}"
+    seconds: float = 1500.0
+    attempts: int = 1
+    config_uri: str = "gs://cards/config"
+    generation: str = "7"
+    """Of every config object."""
+    number: int = 0
+    more: Mapping[str, str] = field(default_factory=dict)
+    """Further config objects."""
+
+    @property
+    def contents(self) -> dict[str, str]:
+        """What its config objects hold."""
+        return {
+            "ticker_list.json": json.dumps(list(self.tickers)),
+            "card_types.json": '["news_card"]',
+            **self.more,
+        }
+
+    @property
+    def inputs(self) -> RunInputs:
+        return RunInputs(
+            run_id=self.run_id,
+            started=self.started,
+            day=self.day,
+            date=self.day,
+            batch_sizes={"financial": 2, "trading": 2},
+            config_uri=self.config_uri,
+            objects={
+                name: ConfigObject(generation=self.generation, content=text) for name, text in self.contents.items()
+            },
+            version="1",
+            number=self.number,
+        )
+
+    def results(self) -> list[CallResult]:
+        """A result for each call. The first card fails unless the run succeeded; the others took two attempts."""
+        inputs, at = self.inputs, datetime.fromisoformat(self.started).timestamp()
+        plan, identity = inputs.plan(), RunIdentity(self.run_id)
+        found: list[CallResult] = []
+        for engine in plan.engines():
+            for call in plan.calls(engine):
+                fails = engine == "qa" and self.outcome != "succeeded" and not any(one.engine == "qa" for one in found)
+                failure = Failure(Cause.STATUS, message("HTTP 500"), 500) if fails else None
+                event = CallFinished(call, failure, 2, 10.0, 12.0, 200, identity.traceparent(), 4)
+                result = CallResult.of(event, at)
+                found.append(result.model_copy(update={"failed_attempts": ((at + 1.0, at + 2.0, "HTTP 503"),)}))
+                at += 3.0
+        return found
+
+    def objects(self) -> dict[str, bytes]:
+        """The objects of its record, as the job writes them."""
+        inputs = self.inputs
+        plan, results = inputs.plan(), self.results()
+        timeline = Timeline(plan)
+        journal = Journal(Memory(), self.run_id, "owner", lambda _: None)
+        for result in results:
+            timeline.add(result)
+            journal.append(result)
+        chunk = journal._next_chunk()
+        begun = datetime.fromisoformat(self.started)
+        found = {
+            f"{STARTED}{begun.astimezone(UTC):%Y%m%dT%H%M%SZ}_{self.run_id}": b"{}\n",
+            name_of(self.run_id, INPUTS): pack(inputs),
+            chunk.name: chunk.data,
+            name_of(self.run_id, f"{BARRIER}{plan.digest()[:16]}.json"): sealed(
+                {"format": FORMAT, "run_id": self.run_id, "plan": plan.digest()}
+            ),
+        }
+        if self.outcome is not None:
+            ended = begun + timedelta(seconds=self.seconds)
+            outcome = Outcome(self.outcome, CODES.get(self.outcome, ExitCode.ENGINE_FAILED), message("How it ended."))
+            attempt = AttemptSummary.of(outcome, begun.tzinfo, begun, self.seconds)
+            report = build_report(inputs, plan, timeline, [attempt] * self.attempts, closed=True)
+            assert report.ended == ended.isoformat(timespec="seconds")
+            found[name_of(self.run_id, REPORT)] = report.model_dump_json().encode()
+            found[name_of(self.run_id, PAGE)] = render_page(report, timeline)
+        return found
+
+    def lease(self, since: str | None = None, pid: int = 1, execution: str | None = "night") -> bytes:
+        """A lease that this run holds."""
+        holder = Holder(
+            owner="owner",
+            run_id=self.run_id,
+            plan="",
+            day=self.day,
+            since=since or self.started,
+            machine=machine(),
+            pid=pid,
+            execution=execution,
+            task_attempt=0,
+        )
+        return holder.model_dump_json().encode()
+
+
+def write(place: Path, *runs: Recorded, **objects: bytes) -> None:
+    """Writes records where runs are recorded; `objects` are others, by name."""
+    found = {name: data for run in runs for name, data in run.objects().items()} | objects
+    if "lease" in found:
+        found[LEASE] = found.pop("lease")
+    for name, data in found.items():
+        path = place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
