@@ -2,17 +2,6 @@
 
 import json
 import re
-from collections.abc import Sequence
-
-NAMED = 10
-"""Targets of a batch that are named."""
-
-
-def listed(targets: Sequence[str]) -> str:
-    """Some targets in a line, the first ten of them by name: a batch can have a thousand, a log entry 256 KiB."""
-    more = len(targets) - NAMED
-    return ", ".join(targets[:NAMED]) + (f" and {more:,} more" if more > 0 else "")
-
 
 EXCERPT_LIMIT = 200
 
@@ -112,19 +101,6 @@ def _character(match: re.Match[str]) -> str:
 def shortened(value: str, limit: int) -> str:
     """The beginning of a long text."""
     return value if len(value) <= limit else f"{value[: limit - 1]}…"
-
-
-def duration(seconds: float) -> str:
-    """Some seconds, as exactly as a person wants to know."""
-    if seconds < 10:
-        return f"{seconds:.2f} s"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
 
 
 def counted(count: int, word: str) -> str:
