@@ -76,9 +76,7 @@ def translator(language: Language) -> Translator:
     """The translator into a language."""
     tag = LANGUAGES[language]
     is_english = language == "en"
-    return Translator(
-        tag, NullTranslations() if is_english else translation(DOMAIN, CATALOGS, [tag.replace("-", "_")])
-    )
+    return Translator(tag, NullTranslations() if is_english else translation(DOMAIN, CATALOGS, [tag.replace("-", "_")]))
 
 
 ENGLISH = translator("en")
@@ -113,10 +111,14 @@ def duration(seconds: float) -> Message:
             else message("{minutes} min", minutes=minutes)
         )
     hours, minutes = divmod(minutes, 60)
-    return message("{hours} h {minutes} min", hours=hours, minutes=minutes) if minutes else message("{hours} h", hours=hours)
+    return (
+        message("{hours} h {minutes} min", hours=hours, minutes=minutes)
+        if minutes
+        else message("{hours} h", hours=hours)
+    )
 
 
-def listed(names: Sequence[str]) -> Value:
-    """Some names in a line, the first ten of them: a batch can have a thousand, a log entry 256 KiB."""
-    shown, more = ", ".join(names[:NAMED]), len(names) - NAMED
+def listed(names: Sequence[str], limit: int = NAMED) -> Value:
+    """Some names in a line, the first `limit` of them: a batch can have a thousand, a log entry 256 KiB."""
+    shown, more = ", ".join(names[:limit]), len(names) - limit
     return message("{names} and {count} more", names=shown, count=more) if more > 0 else shown

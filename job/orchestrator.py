@@ -20,7 +20,7 @@ from job.execution.phases import EngineFailedError, Phases
 from job.execution.progress import RunProgress
 from job.execution.shutdown import Ending, Shutdown, at_deadline, on_signals
 from job.identity import RunIdentity
-from job.messages import Message, message, template
+from job.messages import Message, message, template, translator
 from job.page.render import render_page
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, prepare
@@ -199,7 +199,7 @@ class _Orchestration:
         problem = f"there was no answer within {REFUSAL_SECONDS:g} s"
         with trio.move_on_after(REFUSAL_SECONDS):  # noqa: ASYNC912  storage is awaited
             try:
-                page = render_page(report, Timeline(without_plan()))
+                page = render_page(report, Timeline(without_plan()), translator(settings.language))
                 await record_refusal(open_store(settings.runs_uri, make=True), report, page)
             except Exception as error:  # noqa: BLE001  see above
                 problem = str(error)
@@ -270,7 +270,8 @@ class _Orchestration:
             project=request.settings.project,
             execution=request.settings.execution,
         )
-        await session.close(report, partial(render_page, report), self.shutdown, at_once=at_once)
+        page = partial(render_page, report, translator=translator(request.settings.language))
+        await session.close(report, page, self.shutdown, at_once=at_once)
 
 
 class _NoRecordError(Exception):

@@ -9,6 +9,7 @@ from job.config.environment import Settings
 from job.config.faults import Fault
 from job.execution.outcome import ExitCode
 from job.identity import RunIdentity, new_run_id
+from job.messages import translator
 from job.orchestrator import Reporter, RunRequest, run
 from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.stdout import STDOUT
@@ -20,8 +21,9 @@ def run_command(
 ) -> ExitCode:
     """Does a run, reported on the terminal if there is one, else as log lines."""
     identity = RunIdentity(settings.run_id or new_run_id(now))
-    on_terminal = os.isatty(STDOUT)
     reporter: Reporter = (
-        TerminalReporter(identity, settings.runs_uri) if on_terminal else CloudLogReporter(identity, settings.project)
+        TerminalReporter(identity, settings.runs_uri, translator(settings.language))
+        if os.isatty(STDOUT)
+        else CloudLogReporter(identity, settings.project)
     )
     return trio.run(run, RunRequest(settings, faults, identity, now, started, resume, new_config), reporter)

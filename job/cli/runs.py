@@ -14,6 +14,7 @@ from job.config.environment import Settings
 from job.config.faults import Fault
 from job.execution.outcome import ExitCode
 from job.identity import RunIdentity
+from job.messages import Translator, message, translator
 from job.page.render import render_page
 from job.records.commands import page_address
 from job.records.format import RecordError
@@ -39,9 +40,9 @@ def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
     except StorageError as error:
         return _refuse(error, ExitCode.BUSY)
     if history.runs:
-        say(runs_table(history.runs))
+        say(runs_table(history.runs, translator(settings.language)))
     else:
-        say("no run is recorded")
+        say(translator(settings.language).text(message("no run is recorded")))
     for fault in history.unusable:
         _refuse(fault, ExitCode.USAGE)
     return ExitCode.USAGE if history.unusable else ExitCode.DONE
@@ -59,7 +60,7 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
     if options.page is not None or options.open:
         path = Path(options.page) if options.page else Path(tempfile.mkdtemp(prefix="run-")) / "report.html"
         try:
-            path.write_bytes(render_page(recorded.report, recorded.timeline))
+            path.write_bytes(render_page(recorded.report, recorded.timeline, translator(settings.language)))
         except OSError as error:
             say_error(f"{path}: {error.strerror or error}")
             return ExitCode.USAGE
@@ -67,23 +68,23 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         _write_missing(recorded)
     else:
         own = page_address(settings.runs_uri, recorded.report.run_id) if recorded.has_page else None
-        _write_report(recorded, str(path) if path else own)
+        _write_report(recorded, str(path) if path else own, translator(settings.language))
     if options.open and path:
         webbrowser.open(path.absolute().as_uri())
     return ExitCode.DONE
 
 
-def _write_report(recorded: RecordedRun, page: str | None) -> None:
+def _write_report(recorded: RecordedRun, page: str | None, to: Translator) -> None:
     """Writes the run as its terminal showed it, or the faults for which it called nothing."""
     report = recorded.report
     # Not printed by rich, which would end the process with 1 if the reader has left.
-    write_line(as_text(recorded, page).encode())
+    write_line(as_text(recorded, page, to).encode())
     for fault in report.faults:
         say(f"✗ {fault}")
     if report.faults_not_listed:
-        say(f"and {report.faults_not_listed:,} more")
+        say(to.text(message("and {count} more", count=report.faults_not_listed)))
     if report.resume_command is None:
-        say(f"trace id: {report.trace_id}")
+        say(to.text(message("trace id: {trace}", trace=report.trace_id)))
 
 
 def _write_missing(recorded: RecordedRun) -> None:

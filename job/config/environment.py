@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationIn
 from job.config.faults import Fault, faults_of
 from job.config.fields import (
     EngineUrl,
+    ReportLanguage,
     RunDate,
     RunId,
     RunsUri,
@@ -80,6 +81,8 @@ class Settings(BaseModel):
     project: str | None = Field(None, validation_alias="GOOGLE_CLOUD_PROJECT")
     region: str | None = Field(None, validation_alias="GOOGLE_CLOUD_REGION")
     job: str | None = Field(None, validation_alias="CLOUD_RUN_JOB")
+    language: ReportLanguage = Field("en", validation_alias="REPORT_LANGUAGE")
+    """Of what people read of a run; logs, records and faults are in English."""
     notices: tuple[Message, ...]
     """Not a variable: what the user may not have meant."""
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator
 
 from job.config.faults import invalid
+from job.messages import LANGUAGES, Language
 from job.text import quoted
 
 # --- variables: text without blanks around it ---
@@ -166,6 +167,17 @@ def _check_service_account(text: str) -> str:
 
 
 ServiceAccount = Annotated[str, AfterValidator(_check_service_account)]
+
+
+def _check_language(text: str) -> str:
+    if text not in LANGUAGES:
+        raise invalid(
+            f"{quoted(text)} is not a language of the job", f"set it to {' or '.join(LANGUAGES)}, or unset it"
+        )
+    return text
+
+
+ReportLanguage = Annotated[Language, BeforeValidator(_check_language)]
 
 
 def _parse_task_count(text: str) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from job.engines.catalog import EngineName, Kind
-from job.text import listed
+from job.messages import Message, listed, message
 
 METHOD = "POST"
 """Of every call."""
@@ -56,9 +56,12 @@ class Call:
         return hashlib.sha256(b"\0".join((self.path.encode(), self.body or b""))).hexdigest()[:16]
 
     @property
-    def label(self) -> str:
+    def label(self) -> Message:
         """The call in a line that people read: `trading AAPL, MSFT` or `qa AAPL news_card`."""
-        return f"{self.engine} {listed(self.targets)}{f' {self.card_type}' if self.card_type else ''}"
+        targets = listed(self.targets)
+        if self.card_type is None:
+            return message("{engine} {targets}", engine=self.engine, targets=targets)
+        return message("{engine} {targets} {card_type}", engine=self.engine, targets=targets, card_type=self.card_type)
 
 
 def financial(tickers: Sequence[str]) -> Call:

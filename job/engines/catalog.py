@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from job.messages import Message, message
+
 EngineName = Literal["financial", "trading", "news", "qa"]
 DataEngineName = Literal["financial", "trading", "news"]
 Kind = Literal["equity", "topic", "person"]
@@ -14,7 +16,7 @@ Kind = Literal["equity", "topic", "person"]
 class EngineSpec:
     """What the job knows of one engine without being told."""
 
-    title: str
+    title: Message
     unit: str
     """What the engine makes, in the singular: target or card."""
     timeout: float
@@ -28,11 +30,11 @@ class EngineSpec:
 
 
 ENGINES: Mapping[EngineName, EngineSpec] = {
-    "financial": EngineSpec("Financial engine", "target", timeout=900, concurrency=4, batch_size=5),
-    "trading": EngineSpec("Trading engine", "target", timeout=900, concurrency=4, batch_size=5),
-    "news": EngineSpec("News engine", "target", timeout=300, concurrency=8),
-    "qa": EngineSpec("QA engine", "card", timeout=300, concurrency=16, is_costly=True),
+    "financial": EngineSpec(message("Financial engine"), "target", timeout=900, concurrency=4, batch_size=5),
+    "trading": EngineSpec(message("Trading engine"), "target", timeout=900, concurrency=4, batch_size=5),
+    "news": EngineSpec(message("News engine"), "target", timeout=300, concurrency=8),
+    "qa": EngineSpec(message("QA engine"), "card", timeout=300, concurrency=16, is_costly=True),
 }
 DATA_ENGINES: tuple[DataEngineName, ...] = ("financial", "trading", "news")
 ALL_ENGINES: tuple[EngineName, ...] = tuple(ENGINES)
-TITLES: Mapping[str, str] = {name: engine.title for name, engine in ENGINES.items()}
+TITLES: Mapping[EngineName, Message] = {name: engine.title for name, engine in ENGINES.items()}

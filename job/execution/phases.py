@@ -14,9 +14,8 @@ from job.execution.events import CallFinished
 from job.execution.executor import Executor, RunContext
 from job.execution.progress import RunProgress
 from job.execution.shutdown import ShutdownReason
-from job.messages import plural
+from job.messages import listed, plural
 from job.planning.plan import Plan
-from job.text import listed
 
 
 class EngineFailedError(Exception):

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from job.execution.progress import percentile
+from job.messages import Message, message
 from job.page.time_scale import WIDTH, TimeScale
 from job.records.timeline import Lane
 
@@ -50,7 +51,7 @@ class LatencyChart:
     """Of each that is not empty: its left edge, its height, and its attempts."""
     lines: tuple[float, float]
     """Where `p50` and `p95` are."""
-    ticks: Sequence[tuple[float, str]]
+    ticks: Sequence[tuple[float, Message]]
     column_width: float = WIDTH / _COLUMNS - 3
 
 
@@ -149,5 +150,7 @@ def _round(low: float, high: float) -> Iterator[float]:
                 yield step * 10.0**power
 
 
-def _short(seconds: float) -> str:
-    return f"{seconds * 1000:g} ms" if seconds < 0.1 else f"{seconds:g} s"
+def _short(seconds: float) -> Message:
+    if seconds < 0.1:
+        return message("{count} ms", count=f"{seconds * 1000:g}")
+    return message("{seconds} s", seconds=f"{seconds:g}")

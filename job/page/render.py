@@ -4,11 +4,13 @@ Python measures, the templates draw. This is the one module that knows Jinja2.
 """
 
 from datetime import UTC, datetime
+from functools import lru_cache, partial
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from job.engines.catalog import TITLES
+from job.messages import ENGLISH, Message, Translator, Value, duration, listed, message, plural
 from job.page.charts import flight_chart, latency_chart
 from job.page.lanes import lane_chart
 from job.page.links import execution_link, log_link, trace_link
@@ -20,11 +22,7 @@ from job.records.groups import failure_groups
 from job.records.report import REFUSED, UNFINISHED, RunReport
 from job.records.results import DONE
 from job.records.timeline import Timeline
-from job.text import counted, duration, printable, shortened
-
-
-def _finalize(value: object) -> str:
-    return value if isinstance(value, Markup) else printable(value)
+from job.text import printable, shortened
 
 
 def _number(value: int) -> str:
@@ -44,68 +42,91 @@ def _moment(stamp: str) -> str:
     return f"{datetime.fromisoformat(stamp):%Y-%m-%d %H:%M:%S}"
 
 
-def _beginning(value: object, limit: int) -> str:
-    return shortened(str(value), limit)
+@lru_cache(maxsize=4)
+def environment(translator: Translator) -> Environment:
+    """The templates in a language. `_` and `ngettext` make messages, which are told when they are written.
+
+    So a value is escaped and cleaned in a sentence as it is by itself. Jinja2's own i18n extension, which only collects
+    the sentences here, fills in values after `finalize`.
+    """
+
+    def shown(value: Value) -> Markup:
+        return value if isinstance(value, Markup) else escape(printable(translator.text(value)))
+
+    def finalized(value: object) -> str:
+        if isinstance(value, Message):
+            return Markup(value.filled(escape(translator.template(value)), shown))  # noqa: S704  both are escaped
+        return value if isinstance(value, Markup) else printable(value)
+
+    def beginning(value: object, limit: int) -> str:
+        return shortened(translator.text(value), limit)
+
+    made = Environment(
+        loader=PackageLoader("job.page"),
+        autoescape=True,
+        finalize=finalized,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "before": partial(before, translator=translator),
+        "is_open": is_open,
+        "listed": listed,
+        "duration": duration,
+        "moment": _moment,
+        "name": name,
+        "number": _number,
+        "percent": _percent,
+        "shortened": beginning,
+        "xy": _xy,
+    }
+    made.globals |= {
+        "_": message,
+        "ngettext": plural,
+        "language": translator.tag,
+        "DONE": DONE,
+        "STATES": STATES,
+        "REFUSED": REFUSED,
+        "UNFINISHED": UNFINISHED,
+        "titles": TITLES,
+        "execution_link": execution_link,
+        "log_link": log_link,
+        "trace_link": trace_link,
+    }
+    return made
 
 
-TEMPLATES = Environment(
-    loader=PackageLoader("job.page"),
-    autoescape=True,
-    finalize=_finalize,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-)
-TEMPLATES.filters |= {
-    "before": before,
-    "is_open": is_open,
-    "counted": counted,
-    "duration": duration,
-    "moment": _moment,
-    "name": name,
-    "number": _number,
-    "percent": _percent,
-    "shortened": _beginning,
-    "xy": _xy,
-}
-TEMPLATES.globals |= {
-    "DONE": DONE,
-    "STATES": STATES,
-    "REFUSED": REFUSED,
-    "UNFINISHED": UNFINISHED,
-    "titles": TITLES,
-    "execution_link": execution_link,
-    "log_link": log_link,
-    "trace_link": trace_link,
-}
-
-
-def render_page(report: RunReport, timeline: Timeline) -> bytes:
+def render_page(report: RunReport, timeline: Timeline, translator: Translator = ENGLISH) -> bytes:
     """The page. `timeline` has every result of the run's journal."""
     scale = _time_scale(report, timeline)
     lanes = {engine: lane for engine, lane in timeline.lanes.items() if len(lane)}
     failures = failure_groups(timeline.failures[:FAILURES_SHOWN])
     failed = sum(engine.failed for engine in report.engines.values())
     is_every_call, calls = worth_a_look(timeline)
-    page = TEMPLATES.get_template("page.html.j2").render(
-        report=report,
-        severity=severity(report),
-        headline=headline(report),
-        period=period(report),
-        how_to_go_on=how_to_go_on(report.outcome, report.then, report.cards.planned),
-        failures=failures,
-        warnings=timeline.warnings,
-        failures_not_shown=failed - sum(group.items for group in failures),
-        missing=report.missing[:MISSING_SHOWN],
-        missing_not_shown=len(report.missing[MISSING_SHOWN:]) + report.missing_not_listed,
-        missing_command=missing_command(report.run_id),
-        scale=scale,
-        barrier=timeline.prepared if "qa" in lanes else None,
-        lanes={engine: lane_chart(lane, scale) for engine, lane in lanes.items()},
-        flights={engine: flight_chart(lane, scale) for engine, lane in lanes.items()},
-        latencies={engine: latency_chart(lane) for engine, lane in lanes.items()},
-        calls=calls,
-        is_every_call=is_every_call,
+    page = (
+        environment(translator)
+        .get_template("page.html.j2")
+        .render(
+            report=report,
+            severity=severity(report),
+            headline=headline(report),
+            period=period(report),
+            how_to_go_on=how_to_go_on(report.outcome, report.then, report.cards.planned),
+            failures=failures,
+            warnings=timeline.warnings,
+            failures_not_shown=failed - sum(group.items for group in failures),
+            missing=report.missing[:MISSING_SHOWN],
+            missing_not_shown=len(report.missing[MISSING_SHOWN:]) + report.missing_not_listed,
+            missing_command=missing_command(report.run_id),
+            scale=scale,
+            barrier=timeline.prepared if "qa" in lanes else None,
+            lanes={engine: lane_chart(lane, scale) for engine, lane in lanes.items()},
+            flights={engine: flight_chart(lane, scale) for engine, lane in lanes.items()},
+            latencies={engine: latency_chart(lane) for engine, lane in lanes.items()},
+            calls=calls,
+            is_every_call=is_every_call,
+        )
     )
     return page.encode()
 

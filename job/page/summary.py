@@ -7,19 +7,20 @@ from typing import Literal
 from job.engines.failures import Cause
 from job.execution.outcome import QA_REFUSES
 from job.execution.progress import CardTotals
+from job.messages import Message, message, plural, template
 from job.records.report import REFUSED, UNFINISHED, RunReport
-from job.text import counted
 
 Severity = Literal["good", "warn", "bad"]
 
-_LEADS = {
-    "deadline": "The deadline passed",
-    "interrupted": "Interrupted",
-    "lease_lost": "Stopped: the lease was lost",
-    "qa_engine_down": "The QA engine is down",
-    "unforeseen": "The job has a bug",
-    UNFINISHED: "Not finished (running or killed)",
+_BY_OUTCOME = {
+    "deadline": template("The deadline passed: {missing}"),
+    "interrupted": template("Interrupted: {missing}"),
+    "lease_lost": template("Stopped: the lease was lost: {missing}"),
+    "qa_engine_down": template("The QA engine is down: {missing}"),
+    "unforeseen": template("The job has a bug: {missing}"),
+    UNFINISHED: template("Not finished (running or killed): {missing}"),
 }
+_REFUSES = template("The QA engine refuses the job's calls: {missing}")
 
 RESUMABLE = {"interrupted", UNFINISHED, "deadline", "lease_lost"}
 """Outcomes of a run that only has to be resumed: nothing is to be repaired first."""
@@ -33,24 +34,36 @@ def severity(report: RunReport) -> Severity:
     return "warn" if report.outcome in RESUMABLE and report.cards.failed == cut_off else "bad"
 
 
-def headline(report: RunReport) -> str:
+def headline(report: RunReport) -> Message:
     """The outcome in a few words."""
     cards = report.cards
     if report.outcome == REFUSED:
-        return report.sentence.removesuffix(".")
+        return plural(
+            "The configuration has 1 fault: nothing was called",
+            "The configuration has {count} faults: nothing was called",
+            count=len(report.faults) + report.faults_not_listed,
+        )
     if report.outcome == "succeeded":
         if not cards.planned:
-            return "All data is ready"
-        return "The card is there" if cards.planned == 1 else f"All {cards.planned:,} cards are there"
-    gap = missing(cards)
-    if report.outcome == "data_engine_failed" and gap == cards.planned:
-        return "No card was made: a data engine failed"
-    lead = f"{_LEADS[report.outcome]}: " if report.outcome in _LEADS else ""
+            return message("All data is ready")
+        return plural("The card is there", "All {count} cards are there", count=cards.planned)
+    if report.outcome == "data_engine_failed" and missing(cards) == cards.planned:
+        return message("No card was made: a data engine failed")
     if report.sentence_message is not None and report.sentence_message.id == QA_REFUSES:
-        lead = "The QA engine refuses the job's calls: "
+        return message(_REFUSES, missing=_what_is_missing(cards))
+    text = _BY_OUTCOME.get(report.outcome)
+    return _what_is_missing(cards) if text is None else message(text, missing=_what_is_missing(cards))
+
+
+def _what_is_missing(cards: CardTotals) -> Message:
+    gap = missing(cards)
     if not gap:
-        return f"{lead}not everything is done"
-    return f"{lead}{gap:,} of {counted(cards.planned, 'card')} {'is' if gap == 1 else 'are'} missing"
+        return message("not everything is done")
+    if cards.planned == 1:
+        return message("1 of 1 card is missing")
+    return plural(
+        "1 of {planned} cards is missing", "{count} of {planned} cards are missing", count=gap, planned=cards.planned
+    )
 
 
 def missing(cards: CardTotals) -> int:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from job.messages import Message, Translator, message
 from job.planning.items import MissingState
 from job.records.groups import FailureGroup
 from job.records.results import CallResult
@@ -16,7 +17,11 @@ FAILURES_SHOWN = 1000
 """Failed calls that are shown; the rest is counted."""
 MISSING_SHOWN = 300
 """Missing cards that are listed; the rest is counted."""
-STATES: Mapping[MissingState, str] = {"failed": "failed", "cut_off": "cut off", "not_attempted": "not attempted"}
+STATES: Mapping[MissingState, Message] = {
+    "failed": message("failed"),
+    "cut_off": message("cut off"),
+    "not_attempted": message("not attempted"),
+}
 """What became of a missing card, in words."""
 ALL_CALLS = 400
 """A run with at most so many calls has all of them in a table."""
@@ -33,10 +38,10 @@ def name(call: CallResult) -> str:
     return f"{targets} {call.card_type}" if call.card_type else targets
 
 
-def before(call: CallResult) -> Sequence[tuple[str, int]]:
+def before(call: CallResult, translator: Translator) -> Sequence[tuple[str, int]]:
     """The answers before the last, each with how often it came; nothing if all were the same as the last."""
-    answers = Counter(shortened(str(reason), 120) for _, _, reason in call.failed_attempts)
-    if len(answers) == 1 and shortened(str(call.reason or ""), 120) in answers:
+    answers = Counter(shortened(translator.text(answer), 120) for answer in call.answers_before)
+    if len(answers) == 1 and shortened(translator.text(call.last_answer or ""), 120) in answers:
         return ()
     return list(answers.items())
 

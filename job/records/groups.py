@@ -54,13 +54,14 @@ class FailureGroup:
 
     @property
     def answers(self) -> Sequence[tuple[object, int]]:
-        """The last answers, each with its targets or cards, the most frequent first."""
+        """The last answers, messages or text, each with its targets or cards, the most frequent first."""
         reasons: dict[str, object] = {}
         counts: Counter[str] = Counter()
         for call in self.calls:
-            if call.reason:
-                reasons.setdefault(str(call.reason), call.reason)
-                counts[str(call.reason)] += len(call.targets)
+            if call.last_answer:
+                text = str(call.last_answer)
+                reasons.setdefault(text, call.last_answer)
+                counts[text] += len(call.targets)
         return [(reasons[text], count) for text, count in counts.most_common()]
 
 

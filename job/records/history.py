@@ -7,6 +7,7 @@ from datetime import date, datetime
 import trio
 
 from job.config.schema import LlmConfig
+from job.messages import template
 from job.planning.plan import Plan
 from job.records import lease
 from job.records.format import INPUTS, PAGE, REPORT, STARTED, RecordError, name_of, parse_entry
@@ -20,6 +21,22 @@ from job.storage.store import ObjectStore, StorageError, in_thread
 LATEST = 20
 AT_WORK, KILLED, UNREADABLE = "at work", "killed", "unreadable"
 """What is said of a run instead of an outcome: the first two if its latest attempt has not closed its record."""
+OUTCOMES = (
+    template("succeeded"),
+    template("cards_missing"),
+    template("data_engine_failed"),
+    template("qa_engine_down"),
+    template("deadline"),
+    template("interrupted"),
+    template("lease_lost"),
+    template("unforeseen"),
+    template("bad_config"),
+    template("unfinished"),
+    template("at work"),
+    template("killed"),
+    template("unreadable"),
+)
+"""What may be said of a run: a message has its words for people."""
 FAULTS_NAMED = 10
 """Entries without a run that are named; the rest is counted."""
 

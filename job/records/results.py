@@ -1,5 +1,6 @@
 """Results: what became of each call, as a line of the journal and as everything that reads it takes it."""
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Annotated, Self
 
@@ -42,6 +43,8 @@ class CallResult(BaseModel):
     """What is odd about the answer, if it is done."""
     failed_attempts: tuple[tuple[Moment, Moment, str], ...]
     """When the attempts before the last began and ended, and their reasons: the latest few of them."""
+    failed_messages: tuple[Message, ...] = ()
+    """The same reasons, in the same order."""
     traceparent: str
     limit: Count
     """The engine's concurrency limit when the call ended."""
@@ -82,6 +85,7 @@ class CallResult(BaseModel):
             failed_attempts=tuple(
                 (stamp(one.started), stamp(one.ended), str(one.reason)) for one in event.failed_attempts
             ),
+            failed_messages=tuple(one.reason for one in event.failed_attempts),
             traceparent=event.traceparent,
             limit=event.limit,
             interrupted_after=failure.after if failure else None,
@@ -106,6 +110,18 @@ class CallResult(BaseModel):
         if self.done:
             return DONE
         return CUT_OFF if self.cause == Cause.INTERRUPTED else FAILED
+
+    @property
+    def last_answer(self) -> Message | str | None:
+        """The last answer, or why there was none, in its reader's language if it was recorded so."""
+        return self.reason_message or self.reason
+
+    @property
+    def answers_before(self) -> Sequence[Message | str]:
+        """The answers before the last, likewise."""
+        if len(self.failed_messages) == len(self.failed_attempts):
+            return self.failed_messages
+        return [reason for _, _, reason in self.failed_attempts]
 
     @property
     def seconds(self) -> float:

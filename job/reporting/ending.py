@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from job.engines.catalog import ENGINES, EngineName
-from job.messages import Message, message, plural
+from job.messages import ENGLISH, NAMED, Message, Translator, Value, listed, message, plural
 from job.records.commands import how_to_go_on, missing_command, start_anew
 from job.records.groups import FailureGroup, then_of
-from job.text import NAMED, listed, shortened
+from job.text import shortened
 
 ANSWERS_SHOWN = 3
 """Last answers of a group; the rest is counted."""
@@ -33,13 +33,18 @@ class WayBack:
     """What goes on with the run; `None` if it is not recorded."""
 
 
-def failure_lines(groups: Sequence[FailureGroup], not_listed: int = 0) -> Iterator[tuple[Mark, Message]]:
-    """Each group once: what failed, the last answers, what to do. `not_listed` is the number of further failures."""
+def failure_lines(
+    groups: Sequence[FailureGroup], not_listed: int = 0, translator: Translator = ENGLISH
+) -> Iterator[tuple[Mark, Message]]:
+    """Each group once: what failed, the last answers, what to do. `not_listed` is the number of further failures.
+
+    Answers are cut as they are long in the translator's language.
+    """
     for group in groups:
         yield "!" if group.is_cut_off else "✗", _heading(group)
         answers = group.answers
         for answer, count in answers[:ANSWERS_SHOWN]:
-            text = shortened(str(answer), ANSWER_LIMIT)
+            text = shortened(translator.text(answer), ANSWER_LIMIT)
             if len(answers) == 1:
                 yield " ", message("last answer: {answer}", answer=text)
             else:
@@ -79,12 +84,12 @@ def _heading(group: FailureGroup) -> Message:
     names = listed(group.names)
     card_type = group.card_type
     if card_type is not None:
-        names = f"{card_type}: {names}"
-    values = {"engine": ENGINES[group.engine].title, "names": names}
+        names = message("{card_type}: {names}", card_type=card_type, names=names)
+    values: dict[str, Value] = {"engine": ENGINES[group.engine].title, "names": names}
     return _counted(group.engine, group.items, values, is_cut_off=group.is_cut_off)
 
 
-def _counted(engine: EngineName, count: int, values: dict[str, str], *, is_cut_off: bool) -> Message:
+def _counted(engine: EngineName, count: int, values: dict[str, Value], *, is_cut_off: bool) -> Message:
     match engine == "qa", is_cut_off:
         case True, True:
             return plural(

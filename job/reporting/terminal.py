@@ -15,7 +15,7 @@ from job.execution.events import CallFinished, Event
 from job.execution.outcome import Outcome
 from job.execution.progress import EngineProgress, EngineTotals, RunProgress
 from job.identity import RunIdentity
-from job.messages import Message, message, plural
+from job.messages import ENGLISH, Message, Translator, duration, message, plural
 from job.records.commands import page_address, resume_command
 from job.records.groups import FailureGroup, failure_groups, then_of
 from job.records.history import AT_WORK, KILLED, PastRun, RecordedRun
@@ -25,7 +25,7 @@ from job.records.results import CallResult
 from job.records.timeline import FAILURES_KEPT
 from job.reporting.ending import Mark, WayBack, failure_lines, way_back_lines
 from job.reporting.stdout import OutputQueue, queued_text
-from job.text import duration, printable
+from job.text import printable
 
 LIVE_FAILURES = 20
 """Failed calls that are printed as they fail; the rest is counted by the bars, and told by cause at the end."""
@@ -39,8 +39,9 @@ class TerminalReporter:
     8 MiB wait for it, the failures of single calls are not printed but counted.
     """
 
-    def __init__(self, run: RunIdentity, runs_uri: str | None = None) -> None:
+    def __init__(self, run: RunIdentity, runs_uri: str | None = None, translator: Translator = ENGLISH) -> None:
         self._run = run
+        self._translator = translator
         self._runs_uri = runs_uri
         self._inputs: RunInputs | None = None
         self._failed = 0
@@ -75,22 +76,22 @@ class TerminalReporter:
                 run=self._run.id,
                 date=date,
             )
-        self._console.print(f"[bold]{_shown(head)}[/]", soft_wrap=True)
-        self._live = _Bars(progress, self._console, self._output)
+        self._console.print(f"[bold]{self._shown(head)}[/]", soft_wrap=True)
+        self._live = _Bars(progress, self._console, self._output, self._translator)
         self._live.start()
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
         """Storage fails, or works again."""
-        self._console.print(f"[{'red' if is_fault else 'green'}]{_shown(text)}[/]", soft_wrap=True)
+        self._console.print(f"[{'red' if is_fault else 'green'}]{self._shown(text)}[/]", soft_wrap=True)
 
     def on_barrier(self, _: RunProgress) -> None:
         """All data is ready; the cards follow."""
-        self._console.print(str(message("all data is ready; generating cards")))
+        self._console.print(self._shown(message("all data is ready; generating cards")))
 
     def on_event(self, event: Event) -> None:
         """Prints the calls that failed for good, the first of them, and those with a warning."""
         if isinstance(event, CallFinished) and event.warning is not None:
-            self._print("[yellow]![/]", f"{event.call.label}: {event.warning}")
+            self._print("[yellow]![/]", message("{call}: {reason}", call=event.call.label, reason=event.warning))
         if isinstance(event, CallFinished) and event.failure is not None:
             if self._output.is_full:
                 self._dropped += 1
@@ -98,7 +99,7 @@ class TerminalReporter:
             self._failed += 1
             if self._failed <= LIVE_FAILURES:
                 mark = "[yellow]![/]" if event.failure.is_interruption else "[red]✗[/]"
-                self._print(mark, f"{event.call.label}: {event.failure.reason}")
+                self._print(mark, message("{call}: {reason}", call=event.call.label, reason=event.failure.reason))
             elif self._failed == LIVE_FAILURES + 1:
                 self._print(
                     "[red]✗[/]", message("further failures are counted in the bars, and listed by cause at the end")
@@ -110,10 +111,12 @@ class TerminalReporter:
             self._live.stop()
         groups: Sequence[FailureGroup] = ()
         if progress is not None:
-            self._console.print(_table({name: engine.totals() for name, engine in progress.engines.items()}))
+            totals = {name: engine.totals() for name, engine in progress.engines.items()}
+            self._console.print(_table(totals, self._translator))
             calls = [CallResult.of(event, 0.0) for event in progress.failures[:FAILURES_KEPT]]
             groups = failure_groups(calls)
-            _print_failures(self._console, groups, max(0, len(progress.failures) - FAILURES_KEPT))
+            not_listed = max(0, len(progress.failures) - FAILURES_KEPT)
+            _print_failures(self._console, self._translator, groups, not_listed)
         if self._dropped:
             text = plural(
                 "1 failed call was not shown when it failed: the terminal had stopped",
@@ -122,9 +125,11 @@ class TerminalReporter:
             )
             self._print("[yellow]![/]", text)
         if outcome.exit != 0 and (progress is not None or self._inputs is not None):
-            _print_way_back(self._console, groups, self._way_back(outcome, progress, groups))
+            way = self._way_back(outcome, progress, groups)
+            _print_way_back(self._console, self._translator, groups, way)
         colour = "green" if outcome.exit == 0 else "red"
-        self._console.print(_ending(str(outcome.sentence), int(outcome.exit), colour), soft_wrap=True)
+        ending = _ending(outcome.sentence, int(outcome.exit), colour, self._translator)
+        self._console.print(ending, soft_wrap=True)
 
     async def drain(self, seconds: float) -> None:
         """Waits until the terminal has taken everything, for so many seconds at most."""
@@ -141,17 +146,23 @@ class TerminalReporter:
         return WayBack(self._run.id, outcome.word, cards.planned, missing, self._run.trace_id, page, command)
 
     def _print(self, mark: str, text: object) -> None:
-        self._console.print(f"{mark} {_shown(text)}", soft_wrap=True)
+        self._console.print(f"{mark} {self._shown(text)}", soft_wrap=True)
+
+    def _shown(self, text: object) -> str:
+        return _shown(text, self._translator)
 
 
 class _Bars(Live):
     """The bars. A terminal that is behind is not drawn on: it would show the past."""
 
-    def __init__(self, progress: RunProgress, console: Console, output: OutputQueue) -> None:
+    def __init__(self, progress: RunProgress, console: Console, output: OutputQueue, translator: Translator) -> None:
         self._output = output
         # It never redirects standard output: nothing else is written there.
         super().__init__(
-            get_renderable=lambda: _bars(progress), console=console, refresh_per_second=8, redirect_stdout=False
+            get_renderable=lambda: _bars(progress, translator),
+            console=console,
+            refresh_per_second=8,
+            redirect_stdout=False,
         )
 
     def refresh(self) -> None:
@@ -160,33 +171,33 @@ class _Bars(Live):
             super().refresh()
 
 
-def as_text(recorded: RecordedRun, page: str | None) -> str:
+def as_text(recorded: RecordedRun, page: str | None, translator: Translator = ENGLISH) -> str:
     """A recorded run as its own terminal showed it: what failed, what to do, and how to go on. `page` is its page."""
     console = _console()
     with console.capture() as captured:
-        _print_run(recorded, console, page)
+        _print_run(recorded, console, page, translator)
     return captured.get().rstrip("\n")
 
 
-def runs_table(runs: Sequence[PastRun]) -> str:
+def runs_table(runs: Sequence[PastRun], translator: Translator = ENGLISH) -> str:
     """Recorded runs, a line each. Ids are last and whole: they are what is copied."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
-    for heading in ("date", "started", "outcome"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("took", "attempt"):
-        table.add_column(heading, no_wrap=True, justify="right")
-    table.add_column("run", no_wrap=True)
+    for heading in (message("date"), message("started"), message("outcome")):
+        table.add_column(_shown(heading, translator), no_wrap=True)
+    for heading in (message("took"), message("attempt")):
+        table.add_column(_shown(heading, translator), no_wrap=True, justify="right")
+    table.add_column(_shown(message("run"), translator), no_wrap=True)
     for past in runs:
-        took = "" if past.seconds is None else _roughly(past.seconds)
+        took = "" if past.seconds is None else _shown(_roughly(past.seconds), translator)
         colour = {"succeeded": "green", AT_WORK: "yellow"}.get(past.outcome, "red")
-        outcome = f"[{colour}]{past.outcome}[/]"
+        outcome = f"[{colour}]{_shown(message(past.outcome), translator)}[/]"
         table.add_row(past.day or "?", _started(past), outcome, took, str(past.attempts or ""), past.run_id)
     console = Console(highlight=False, emoji=False, width=1000)  # a longer line is for the terminal to wrap
     with console.capture() as captured:
         console.print(table)
         if any(past.outcome in {AT_WORK, KILLED} for past in runs):
             note = message("at work, killed: as far as the lease tells, which a run at work renews every few seconds")
-            console.print(str(note))
+            console.print(_shown(note, translator))
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
@@ -196,20 +207,22 @@ def _started(past: PastRun) -> str:
     return f"{past.started:{pattern}}"
 
 
-def _roughly(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
+def _roughly(seconds: float) -> Message:
+    if seconds < 60:
+        return message("{seconds} s", seconds=f"{seconds:.0f}")
+    return message("{minutes} min", minutes=f"{seconds / 60:.0f}")
 
 
-def _print_run(recorded: RecordedRun, console: Console, page: str | None) -> None:
+def _print_run(recorded: RecordedRun, console: Console, page: str | None, translator: Translator) -> None:
     report = recorded.report
-    console.print(f"[bold]{_shown(_head(report))}[/]", soft_wrap=True)
+    console.print(f"[bold]{_shown(_head(report), translator)}[/]", soft_wrap=True)
     if report.engines:
-        console.print(_table(report.engines))
+        console.print(_table(report.engines, translator))
     groups = failure_groups(recorded.timeline.failures)
-    _print_failures(console, groups, report.failures_not_listed)
+    _print_failures(console, translator, groups, report.failures_not_listed)
     if report.resume_command is None:
         if page is not None:
-            console.print(_shown(message("page: {page}", page=page)), soft_wrap=True)
+            console.print(_shown(message("page: {page}", page=page), translator), soft_wrap=True)
     else:
         way = WayBack(
             run_id=report.run_id,
@@ -220,9 +233,10 @@ def _print_run(recorded: RecordedRun, console: Console, page: str | None) -> Non
             page=page,
             command=report.resume_command,
         )
-        _print_way_back(console, groups, way)
+        _print_way_back(console, translator, groups, way)
     colour = "green" if report.outcome == "succeeded" else "yellow" if report.outcome == UNFINISHED else "red"
-    console.print(_ending(report.sentence, report.exit_code, colour), soft_wrap=True)
+    sentence = report.sentence_message or report.sentence
+    console.print(_ending(sentence, report.exit_code, colour, translator), soft_wrap=True)
 
 
 def _console(file: IO[str] | None = None) -> Console:
@@ -230,19 +244,19 @@ def _console(file: IO[str] | None = None) -> Console:
     return Console(file=file, highlight=False, emoji=False)
 
 
-def _shown(text: object) -> str:
+def _shown(text: object, translator: Translator) -> str:
     """Text from anywhere as it may be printed: neither the terminal nor rich finds anything in it to obey."""
-    return escape(printable(text))
+    return escape(printable(translator.text(text)))
 
 
-def _print_failures(console: Console, groups: Sequence[FailureGroup], not_listed: int) -> None:
-    for mark, line in failure_lines(groups, not_listed):
-        console.print(f"[{_COLOURS[mark]}]{mark}[/] {_shown(line)}", soft_wrap=True)
+def _print_failures(console: Console, translator: Translator, groups: Sequence[FailureGroup], not_listed: int) -> None:
+    for mark, line in failure_lines(groups, not_listed, translator):
+        console.print(f"[{_COLOURS[mark]}]{mark}[/] {_shown(line, translator)}", soft_wrap=True)
 
 
-def _print_way_back(console: Console, groups: Sequence[FailureGroup], way: WayBack) -> None:
+def _print_way_back(console: Console, translator: Translator, groups: Sequence[FailureGroup], way: WayBack) -> None:
     for line in way_back_lines(groups, way):
-        console.print(_shown(line), soft_wrap=True)
+        console.print(_shown(line, translator), soft_wrap=True)
 
 
 def _head(report: RunReport) -> Message:
@@ -255,12 +269,12 @@ def _head(report: RunReport) -> Message:
     return message("run {run} for {day}, started {started}, took {took}", took=took, **values)
 
 
-def _ending(sentence: str, code: int | None, colour: str) -> str:
-    text = f"[{colour}]{_shown(sentence)}[/]"
-    return text if code is None else f"{text} ({message('exit code {code}', code=code)})"
+def _ending(sentence: Message | str, code: int | None, colour: str, translator: Translator) -> str:
+    text = f"[{colour}]{_shown(sentence, translator)}[/]"
+    return text if code is None else f"{text} {_shown(message('(exit code {code})', code=code), translator)}"
 
 
-def _bars(progress: RunProgress) -> Table:
+def _bars(progress: RunProgress, translator: Translator) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, engine in progress.engines.items():
         done, planned = engine.done + engine.skipped, engine.planned
@@ -270,38 +284,43 @@ def _bars(progress: RunProgress) -> Table:
         table.add_row(
             name,
             ProgressBar(total=planned, completed=done + engine.failed, width=30),
-            str(message("{done}/{planned} done", done=done, planned=planned)),
-            _coloured(message("{count} failed", count=engine.failed - engine.cut_off), "red"),
-            _coloured(message("{count} retried", count=engine.retries), "yellow"),
-            str(in_flight),
+            _shown(message("{done}/{planned} done", done=done, planned=planned), translator),
+            _coloured(message("{count} failed", count=engine.failed - engine.cut_off), "red", translator),
+            _coloured(message("{count} retried", count=engine.retries), "yellow", translator),
+            _shown(in_flight, translator),
         )
     return table
 
 
-def _table(engines: Mapping[EngineName, EngineTotals]) -> Table:
+def _table(engines: Mapping[EngineName, EngineTotals], translator: Translator) -> Table:
     table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
-    table.add_column(str(message("engine")), no_wrap=True)
+    table.add_column(_shown(message("engine"), translator), no_wrap=True)
     is_cut_off = any(engine.cut_off for engine in engines.values())
     headings = (
-        "calls",
-        "retries",
-        "done",
-        "failed",
-        *(["cut off"] if is_cut_off else []),
-        "not attempted",
+        message("calls"),
+        message("retries"),
+        message("done"),
+        message("failed"),
+        *([message("cut off")] if is_cut_off else []),
+        message("not attempted"),
         "p50",
         "p95",
     )
     for heading in headings:
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(_shown(heading, translator), justify="right", no_wrap=True)
     for name, engine in engines.items():
         failed = [engine.failed - engine.cut_off, *([engine.cut_off] if is_cut_off else [])]
         numbers = (engine.calls, engine.retries, engine.done + engine.skipped, *failed, engine.not_attempted)
         seconds = (engine.p50_seconds, engine.p95_seconds)
-        times = ("-" if value is None else f"{value:,.2f} s" for value in seconds)
+        times = ("-" if value is None else _shown(_exactly(value), translator) for value in seconds)
         table.add_row(name, *(f"{number:,}" for number in numbers), *times)
     return table
 
 
-def _coloured(text: Message, colour: str) -> str:
-    return f"[{colour}]{text}[/]" if text.values.get("count") else str(text)
+def _exactly(seconds: float) -> Message:
+    return message("{seconds} s", seconds=f"{seconds:,.2f}")
+
+
+def _coloured(text: Message, colour: str, translator: Translator) -> str:
+    shown = _shown(text, translator)
+    return f"[{colour}]{shown}[/]" if text.values.get("count") else shown

@@ -20,16 +20,15 @@ from job.engines.failures import Cause, remedy
 from job.engines.transport import ANSWER_TOO_LARGE
 from job.execution.outcome import QA_REFUSES
 from job.execution.progress import CardTotals
-from job.messages import message
+from job.messages import ENGLISH, duration, message
 from job.page.charts import BINS, flight_chart
-from job.page.render import TEMPLATES, render_page
+from job.page.render import environment, render_page
 from job.page.summary import headline, severity
 from job.page.time_scale import WIDTH, time_scale_of
 from job.records.history import RecordedRun
 from job.records.report import UNFINISHED, FailedCall, RunReport, build_report
 from job.records.timeline import CALLS_KEPT, Timeline
 from job.reporting.terminal import as_text
-from job.text import duration
 from tests.records.test_record import INPUTS
 from tests.simulators.job import ROOT
 from tests.support.nights import Night
@@ -200,7 +199,7 @@ def test_what_comes_from_outside_stays_text(hostile: str) -> None:
 
 @given(st.text(max_size=60))
 def test_text_is_text_anywhere(value: str) -> None:
-    shown = Parsed(TEMPLATES.from_string('<p title="{{ value }}">{{ value }}</p>').render(value=value))
+    shown = Parsed(environment(ENGLISH).from_string('<p title="{{ value }}">{{ value }}</p>').render(value=value))
     assert [tag for tag, _ in shown.tags] == ["p"]
     assert list(shown.tags[0][1]) == ["title"]
 
@@ -209,7 +208,7 @@ def test_text_is_text_anywhere(value: str) -> None:
 def test_a_name_that_does_not_exist_is_an_error(mistaken: str) -> None:
     report, _ = told()
     with pytest.raises(UndefinedError, match="nothing"):
-        TEMPLATES.from_string(mistaken).render(report=report)
+        environment(ENGLISH).from_string(mistaken).render(report=report)
 
 
 @pytest.mark.parametrize(
@@ -239,7 +238,7 @@ def test_a_name_that_does_not_exist_is_an_error(mistaken: str) -> None:
 )
 def test_the_headline_says_what_is_missing(outcome: str, cards: CardTotals, words: str, colour: str) -> None:
     report, _ = told(outcome=outcome, cards=cards)
-    assert headline(report).startswith(words)
+    assert str(headline(report)).startswith(words)
     assert severity(report) == colour
 
 
@@ -260,7 +259,7 @@ def test_what_has_only_to_be_resumed_asks_for_no_repair(outcome: str, words: str
 def test_an_engine_that_refuses_every_call_is_not_called_down() -> None:
     refused: dict[str, Any] = {"outcome": "qa_engine_down", "sentence_message": message(QA_REFUSES, made=0, planned=8)}
     report, _ = told(**refused)
-    assert headline(report) == "The QA engine refuses the job's calls: 2 of 8 cards are missing"
+    assert str(headline(report)) == "The QA engine refuses the job's calls: 2 of 8 cards are missing"
 
 
 def config_refused(engine: EngineName, number: int) -> Any:
@@ -514,7 +513,7 @@ def test_a_call_that_waited_for_room_has_nothing_to_be_put_right() -> None:
     ("seconds", "words"), [(0.123, "0.12 s"), (12.34, "12.3 s"), (60, "1 min"), (247, "4 min 7 s"), (7260, "2 h 1 min")]
 )
 def test_durations_are_those_of_people(seconds: float, words: str) -> None:
-    assert duration(seconds) == words
+    assert str(duration(seconds)) == words
 
 
 def test_a_call_that_is_done_with_a_warning_is_shown() -> None:
@@ -554,7 +553,7 @@ LARGE = """
 import json, re, sys, time
 from job.page.render import render_page
 from job.page.charts import BINS, flight_chart
-from job.page.render import TEMPLATES, render_page
+from job.page.render import render_page
 from tests.support.nights import Night
 night = Night([f"{n:06}.SS" for n in range(20000)], list("abcde"),
               fate=lambda e, n: (["HTTP 503"] * (n % 50 == 3), "denied" if n % 2000 == 7 else None, "no", 200),
