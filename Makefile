@@ -47,6 +47,10 @@ run-local: .venv/ready ## play the whole system on this machine, engines simulat
 bench: .venv/ready ## measure what a call costs, beside the script used before; QUICK=1 takes half a minute
 	$(BIN)/python -m tests.tools.bench $(if $(QUICK),--quick)
 
+.PHONY: messages
+messages: .venv/ready ## collect the sentences for people into job/locale/, and compile their translations
+	@$(BIN)/python -m tests.tools.messages
+
 .PHONY: picture
 picture: .venv/ready ## make the README's picture of a run's page again (needs Chromium)
 	@$(BIN)/python -m tests.tools.picture

@@ -23,7 +23,7 @@ from job.execution.events import AttemptEnded, AttemptStarted, CallFinished
 from job.execution.outcome import ExitCode, Outcome, outcome_of
 from job.execution.progress import RunProgress
 from job.identity import RunIdentity
-from job.messages import message
+from job.messages import ENGLISH, message
 from job.planning.plan import Plan
 from job.planning.targets import Target
 from job.records.history import RecordedRun
@@ -98,7 +98,7 @@ def test_bars_are_not_drawn_while_the_terminal_is_behind_but_at_the_end(monkeypa
     monkeypatch.setattr(OutputQueue, "is_behind", True)
     console = Console(width=120, file=StringIO(), force_terminal=True, _environ={"TERM": "xterm"})
     shown: StringIO = console.file  # type: ignore[assignment]
-    bars = _Bars(RunProgress(PLAN_OF_ONE, {}), console, OutputQueue())
+    bars = _Bars(RunProgress(PLAN_OF_ONE, {}), console, OutputQueue(), ENGLISH)
     bars.start()
     bars.refresh()
     assert "0/1 done" not in shown.getvalue()
@@ -129,11 +129,11 @@ async def test_a_warning_is_shown_with_its_call(capfd: pytest.CaptureFixture[str
 
 def test_an_engine_that_has_no_call_in_flight_has_no_limit_to_show() -> None:
     progress, console = RunProgress(PLAN_OF_ONE, {}), Console(width=120, file=StringIO())
-    console.print(_bars(progress))
+    console.print(_bars(progress, ENGLISH))
     progress.engines["qa"].on_event(AttemptStarted(next(PLAN_OF_ONE.calls("qa")), 16))
-    console.print(_bars(progress))
+    console.print(_bars(progress, ENGLISH))
     progress.engines["qa"].on_event(AttemptEnded(next(PLAN_OF_ONE.calls("qa")), 0.0, 1.0, None, None, 16, ""))
-    console.print(_bars(progress))
+    console.print(_bars(progress, ENGLISH))
     before, during, after = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert during.rstrip().endswith("1 of 16 in flight")
     assert all(line.rstrip().endswith("none in flight") for line in (before, after))
@@ -186,7 +186,7 @@ def test_the_bars_count_in_the_same_format_and_not_what_was_cut_off() -> None:
     for event in [cut_off, *events[1:]]:
         progress.on_event(event)
     console = Console(width=120, file=StringIO())
-    console.print(_bars(progress))
+    console.print(_bars(progress, ENGLISH))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "0/1,500 done" in shown
     assert "1,499 failed" in shown
@@ -209,7 +209,7 @@ def settings_of(runs: Path) -> Settings:
 def told(monkeypatch: pytest.MonkeyPatch) -> None:
     """Has any run be read as one that failed."""
     report = build_report(INPUTS, PLAN, Timeline(PLAN)).model_copy(
-        update={"sentence": "the engine failed for x:100:y: [red]no[/]"}
+        update={"sentence_message": message("the engine failed for x:100:y: [red]no[/]")}
     )
 
     async def read(*_: object) -> RecordedRun:

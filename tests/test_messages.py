@@ -1,0 +1,101 @@
+"""The catalogs of what people read: current, whole, and true to the places of the sentences."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from gettext import GNUTranslations, NullTranslations
+from pathlib import Path
+
+import pytest
+from babel.messages import Catalog, Message
+from babel.messages.pofile import read_po
+
+from job.messages import CATALOGS, DOMAIN, LANGUAGES, Translator, message, plural, translator
+from tests.tools.messages import bring_up_to_date
+
+FILES = sorted(CATALOGS.glob(f"*/LC_MESSAGES/{DOMAIN}.po"))
+
+
+def catalog(file: Path) -> Catalog:
+    with file.open("rb") as opened:
+        return read_po(opened)
+
+
+def sentences() -> Iterator[Message]:
+    for file in FILES:
+        yield from (one for one in catalog(file) if one.id)
+
+
+def places(text: str) -> set[str]:
+    return set(re.findall(r"\{\w+\}", text))
+
+
+def forms(one: Message) -> tuple[list[str], list[str]]:
+    """The forms of a sentence in English, and in the language."""
+    return tuple([text] if isinstance(text, str) else list(text) for text in (one.id, one.string))  # type: ignore[return-value]
+
+
+def test_each_language_but_english_has_a_catalog() -> None:
+    assert [file.parts[-3] for file in FILES] == sorted(
+        tag.replace("-", "_") for tag in LANGUAGES.values() if tag != "en"
+    )
+
+
+def test_the_catalogs_are_what_make_messages_makes_of_the_sources(tmp_path: Path) -> None:
+    shutil.copytree(CATALOGS, tmp_path, dirs_exist_ok=True)
+    bring_up_to_date(tmp_path)
+    for file in FILES:
+        fresh = tmp_path / file.relative_to(CATALOGS)
+        for ending in (".po", ".mo"):
+            old, new = file.with_suffix(ending), fresh.with_suffix(ending)
+            assert old.read_bytes() == new.read_bytes(), f"{old.name} is not current: run `make messages`"
+
+
+def test_nothing_is_left_untranslated() -> None:
+    assert [one.id for one in sentences() if one.fuzzy or not all(forms(one)[1])] == []
+
+
+def test_a_translation_has_the_places_of_its_sentence() -> None:
+    for one in sentences():
+        english, translated = forms(one)
+        for text in translated:
+            # `1 card` has no place for its number, but one form for all numbers has.
+            assert places(text) == places(english[-1]), one.id
+
+
+class Marking(NullTranslations):
+    """Marks every sentence that it is asked for."""
+
+    def gettext(self, message: str) -> str:
+        return f"⟦{message}⟧"
+
+    def ngettext(self, msgid1: str, msgid2: str, n: int) -> str:
+        return self.gettext(msgid1 if n == 1 else msgid2)
+
+
+def test_a_message_is_translated_with_the_messages_among_its_values() -> None:
+    inner = plural("1 card", "{count} cards", count=1200)
+    marked = Translator("xx", Marking())
+    assert marked.text(message("{what} in {place}", what=inner, place="here")) == "⟦⟦1,200 cards⟧ in here⟧"
+    assert marked.text(plural("1 card", "{count} cards", count=1)) == "⟦1 card⟧"
+    assert marked.text("as it is") == "as it is"
+
+
+def test_what_the_catalog_lacks_is_told_in_english() -> None:
+    chinese = translator("zh")
+    assert chinese.text(message("of {a} newer version", a=1)) == "of 1 newer version"
+    assert chinese.text(plural("1 new thing", "{count} new things", count=2)) == "2 new things"
+
+
+@pytest.mark.parametrize("count", ["many", 1.5, True])
+def test_a_recorded_message_may_hold_any_count(count: object) -> None:
+    altered = plural("1 card", "{count} cards", count=count)  # type: ignore[arg-type]
+    assert str(altered)
+    assert translator("zh").text(altered)
+
+
+def test_an_empty_message_is_not_the_header_of_the_catalog() -> None:
+    assert translator("zh").text(message("")) == ""
+    assert isinstance(translator("zh")._catalog, GNUTranslations)
