@@ -166,7 +166,8 @@ def as_told(names: list[str]) -> str:
             return words
     values = [defaults()[name] for name in names]
     told = [
-        f"`{value}`" if isinstance(value, ZoneInfo) else "none" if value is None else f"{value:g}" for value in values
+        f"`{value}`" if isinstance(value, ZoneInfo | str) else "none" if value is None else f"{value:g}"
+        for value in values
     ]
     return told[0] if len(set(told)) == 1 else ", ".join(told)
 
