@@ -33,7 +33,7 @@ LINES_AT_ONCE = 1000
 
 def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
     """Lists the latest recorded runs."""
-    store = _records(settings, faults)
+    store = _records(settings, faults, "REPORT_LANGUAGE")
     if store is None:
         return ExitCode.USAGE
     try:
@@ -51,7 +51,7 @@ def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
 
 def report_command(settings: Settings, faults: list[Fault], options: argparse.Namespace) -> ExitCode:
     """Prints a recorded run, the latest unless one is named; writes its page if one is requested, and opens it."""
-    store = _records(settings, faults)
+    store = _records(settings, faults, "REPORT_LANGUAGE")
     if store is None or settings.runs_uri is None:
         return ExitCode.USAGE
     recorded = _find(store, options.run_id)

@@ -27,7 +27,7 @@ def alter(runs: Path) -> None:
     report.write_text(text.replace('"Cards are missing', f'"{json.dumps(COMMANDS)[1:-1]}Cards are missing'), "utf-8")
     for journal in (runs / "night" / "results").iterdir():
         head, _, body = journal.read_bytes().partition(b"\n")
-        altered = body.replace(b"HTTP 422", json.dumps(COMMANDS)[1:-1].encode() + b"HTTP 422").removesuffix(b"\n")
+        altered = body.replace(b"HTTP ", json.dumps(COMMANDS)[1:-1].encode() + b"HTTP ").removesuffix(b"\n")
         header = json.loads(head) | {"sha256": hashlib.sha256(altered).hexdigest()}
         journal.write_bytes(json.dumps(header).encode() + b"\n" + altered + b"\n")
     inputs = json.loads((runs / "night" / "inputs.json").read_bytes())["body"]
