@@ -162,14 +162,15 @@ class Executor:
             failure = await self._answer(pending, connection)
             pending.ended = trio.current_time()
             self._limiter.update(failure, pending.started)
-        except (ShutdownError, trio.Cancelled, _ConnectionExpiredError) as error:
+        except _ConnectionExpiredError:
+            pending.attempts, pending.wait = pending.attempts - 1, 0.0
+            self._context.emit(self._ended(pending, CUT_OFF, None))
+            return CUT_OFF
+        except (ShutdownError, trio.Cancelled):
             if not pending.sent:
                 pending.attempts -= 1  # it had no token yet: the request never left
             pending.ended = trio.current_time()
             self._context.emit(self._ended(pending, CUT_OFF, None))
-            if isinstance(error, _ConnectionExpiredError):
-                pending.wait = 0.0
-                return CUT_OFF
             self._interrupted(pending)
             raise
         finally:

@@ -90,14 +90,17 @@ def missing_urls(plan: Plan, settings: Settings) -> list[Fault]:
 
 def too_few_files(plan: Plan, settings: Settings, limit: float) -> list[Fault]:
     """Returns a fault for each phase that has more calls in flight than the process may have files open."""
-    faults = []
-    for phase in (DATA_ENGINES, ("qa",)):
-        calls = {engine: min(settings.engines[engine].concurrency, plan.count(engine)) for engine in phase}
-        needed = sum(calls.values()) + open_files.SPARE
-        if needed > limit:
-            where = ", ".join(ENGINE_VARIABLES[engine]["concurrency"] for engine, count in calls.items() if count)
-            what = f"needs {needed:,} open files, and this process may have {limit:,}"
-            room = int(limit) - open_files.SPARE
-            lower = f", or lower {'the sum' if ',' in where else 'it'} to {room:,}" if room > 0 else ""
-            faults.append(Fault(where, what, f"raise the hard limit (ulimit -Hn){lower}"))
-    return faults
+    phases: tuple[tuple[EngineName, ...], ...] = (DATA_ENGINES, ("qa",))
+    return [fault for phase in phases if (fault := _too_few_files(phase, plan, settings, limit))]
+
+
+def _too_few_files(phase: tuple[EngineName, ...], plan: Plan, settings: Settings, limit: float) -> Fault | None:
+    most = {engine: min(settings.engines[engine].concurrency, plan.count(engine)) for engine in phase}
+    variables = [ENGINE_VARIABLES[engine]["concurrency"] for engine, calls in most.items() if calls]
+    needed = sum(most.values()) + open_files.SPARE
+    if not variables or needed <= limit:
+        return None
+    room = int(limit) - open_files.SPARE
+    lower = f", or lower {'their sum' if len(variables) > 1 else 'it'} to {room:,}" if room > 0 else ""
+    what = f"needs {needed:,} open files, and this process may have {limit:,}"
+    return Fault(", ".join(variables), what, f"raise the hard limit (ulimit -Hn){lower}")

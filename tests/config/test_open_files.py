@@ -50,7 +50,7 @@ def test_the_data_engines_need_theirs_at_the_same_time() -> None:
     assert found(364, 200, **sizes) == []
     (fault,) = found(363, 200, **sizes)
     assert fault.startswith(f"{', '.join(sizes)}: needs 364 open files")
-    assert fault.endswith("or lower the sum to 299")
+    assert fault.endswith("or lower their sum to 299")
 
 
 def test_what_the_plan_does_not_need_is_no_fault() -> None:
