@@ -66,7 +66,7 @@ async def read_nights(
         nonlocal kept, failed
         for run_id in rest:
             if failed >= FAILED_READS:
-                return
+                return  # noqa: ASYNC910  as above
             try:
                 summary = await in_thread(partial(_read, store, run_id), background=True)
             except StorageError as error:
@@ -140,7 +140,7 @@ async def find_night_before(
         plan = None if inputs is None else await in_thread(inputs.plan, background=True)
     except RecordError:  # what it planned is not known then
         plan = None
-    return NightBefore.of(summary, plan)
+    return NightBefore.of(summary, plan)  # noqa: ASYNC910  storage was awaited
 
 
 @dataclass(slots=True)
@@ -159,5 +159,5 @@ class PastNights:
             self.before = await find_night_before(store, self.nights, inputs.config_uri, inputs.day)
         except Exception as error:  # noqa: BLE001  whatever it is, it is no matter of the run
             text = template("past nights cannot be read, so this one is not compared with them: {error}")
-            return [message(text, error=str(error))]
+            return [message(text, error=str(error))]  # noqa: ASYNC910  storage was awaited
         return []
