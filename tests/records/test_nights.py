@@ -26,6 +26,7 @@ from job.records.nights import (
     typical_card_seconds,
 )
 from job.records.summary import MissingGroup, RunSummary, pack_summary
+from job.storage import store as store_module
 from job.storage.uri import open_store
 from tests.records.test_record import INPUTS
 from tests.support.stores import EMULATOR, Memory, memory, open_bucket
@@ -134,7 +135,7 @@ async def test_60_nights_are_read_from_a_bucket(nursery: trio.Nursery, monkeypat
 
 
 async def _create(store: ObjectStore, name: str, data: bytes) -> None:
-    await nights_module.in_thread(lambda: store.create(name, data))
+    await store_module.in_thread(lambda: store.create(name, data))
 
 
 async def test_only_so_many_are_read_and_what_is_known_is_not_read_again() -> None:
@@ -166,7 +167,7 @@ async def test_storage_that_fails_is_not_asked_for_every_night() -> None:
     store.refuse = lambda _, name: name.endswith(SUMMARY)
     nights = await read_nights(store)
     assert nights.summaries == []
-    assert FAILED_READS <= store.count("read") <= FAILED_READS + nights_module.BACKGROUND_THREADS
+    assert FAILED_READS <= store.count("read") <= FAILED_READS + store_module.BACKGROUND_THREADS
 
 
 async def test_a_run_is_told_why_past_nights_cannot_be_read_and_goes_on() -> None:
@@ -184,7 +185,7 @@ async def test_reading_holds_up_no_other_request(memory: Memory, autojump_clock:
         nursery.start_soon(PastNights().read, memory, INPUTS)
         await trio.sleep(150)  # all its threads are busy
         began = trio.current_time()
-        await nights_module.in_thread(lambda: None)
+        await store_module.in_thread(lambda: None)
         assert trio.current_time() - began == pytest.approx(100.0)
         nursery.cancel_scope.cancel()
 
