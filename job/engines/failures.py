@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Literal
 
 from job.engines.calls import BATCHES
-from job.engines.catalog import EngineName
+from job.engines.catalog import ENGINES, EngineName
 from job.engines.transport import ANSWER_TOO_LARGE, TOO_MANY_PIECES
 from job.messages import Message, message, template
 
@@ -191,7 +191,7 @@ def remedy(
         inner = reason.values.get("reason") if reason is not None else None
         cause, reason = after, inner if isinstance(inner, Message) else None
     text = _remedy(engine, cause, status, reason, batch)
-    what = message(text, engine="QA" if engine == "qa" else engine, variable=f"{engine.upper()}_ENGINE")
+    what = message(text, engine=ENGINES[engine].word, variable=f"{engine.upper()}_ENGINE")
     return Remedy(what, "new_config" if text in _IN_CONFIG else "resume")
 
 

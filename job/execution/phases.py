@@ -8,7 +8,7 @@ import trio
 
 from job.config.environment import EngineSettings
 from job.engines.calls import WorkItem
-from job.engines.catalog import DATA_ENGINES, EngineName
+from job.engines.catalog import DATA_ENGINES, ENGINES, EngineName
 from job.execution.circuit_breaker import CircuitBreaker
 from job.execution.events import CallFinished
 from job.execution.executor import Executor, RunContext
@@ -26,7 +26,7 @@ class EngineFailedError(Exception):
             "the {engine} engine failed for {targets} after 1 attempt: {reason}",
             "the {engine} engine failed for {targets} after {count} attempts: {reason}",
             count=finished.attempts,
-            engine=finished.call.engine,
+            engine=ENGINES[finished.call.engine].word,
             targets=listed(finished.call.targets),
             reason=finished.failure.reason if finished.failure else "",
         )

@@ -15,7 +15,7 @@ from job.config.objects import (
     UnreadableEntry,
 )
 from job.config.schema import LlmConfig, RunEngines, TargetEntry
-from job.engines.catalog import DATA_ENGINES, DataEngineName, Kind
+from job.engines.catalog import DATA_ENGINES, ENGINES, DataEngineName, Kind
 from job.messages import Message, message, template
 from job.text import quoted
 
@@ -149,7 +149,7 @@ class _Resolver:
         for engine, on in self.switches.items():
             if not on:
                 text = template("{object}: the {engine} engine is switched off")
-                self.notices.append(message(text, object=ENGINE_CONTROL, engine=engine))
+                self.notices.append(message(text, object=ENGINE_CONTROL, engine=ENGINES[engine].word))
 
     def _firsts(self, entries: Sequence[TargetEntry | UnreadableEntry]) -> dict[str, tuple[int, TargetEntry]]:
         """The first entry of every id that can be read, and where it is."""
