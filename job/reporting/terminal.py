@@ -271,7 +271,10 @@ def _head(report: RunReport) -> Message:
 
 def _ending(sentence: Message | str, code: int | None, colour: str, translator: Translator) -> str:
     text = f"[{colour}]{_shown(sentence, translator)}[/]"
-    return text if code is None else f"{text} {_shown(message('(exit code {code})', code=code), translator)}"
+    if code is None:
+        return text
+    words = message("(exit code {code})", code=code)
+    return f"{text} {_shown(words, translator)}"
 
 
 def _bars(progress: RunProgress, translator: Translator) -> Table:
