@@ -122,6 +122,9 @@ def outcome_of(progress: RunProgress | None, reason: ShutdownReason | None, erro
         planned=planned,
         failed=cards.failed,
     )
+    if cards.not_attempted:
+        text = template("Cards are missing: {made} of {planned} cards are there, {failed} failed, {left} not requested.")
+        sentence = message(text, made=made, planned=planned, failed=cards.failed, left=cards.not_attempted)
     return Outcome("cards_missing", ExitCode.CARDS_MISSING, sentence)
 
 
