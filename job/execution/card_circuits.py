@@ -18,9 +18,9 @@ TRIED = 5
 class CardCircuits(Iterator[Call]):
     """The cards in their order, but for those of card types that were set aside.
 
-    A type whose circuit opens is set aside: its rest is not requested. The cards of all types together have a circuit
-    too. If that one opens, or a type's before any card has succeeded, then one card of each other type is tried next,
-    five at most, and nothing else starts. The engine is down if all of these and what is in flight fail as well.
+    A type whose circuit opens is set aside: its rest is not requested. The engine has a circuit too, for the cards of
+    all types together: it opens with that of a type unless a card of another was answered meanwhile. Then one card of
+    each other type is tried next, five at most, and nothing else starts. The engine is down if all these fail as well.
     """
 
     def __init__(self, order: CardOrder, emit: EventHandler) -> None:
@@ -31,7 +31,6 @@ class CardCircuits(Iterator[Call]):
         self._engine = CircuitBreaker()
         self._tries: deque[Call] = deque()
         self._is_trying = False
-        self._has_success = False
         self._in_flight = 0
 
     def __next__(self) -> Call:
@@ -49,7 +48,6 @@ class CardCircuits(Iterator[Call]):
         """Counts a card that is made or has failed for good. Returns whether the engine is down."""
         failure, card_type = finished.failure, finished.call.card_type or ""
         self._in_flight -= 1
-        self._has_success |= failure is None
         opens = self._types[card_type].record(failure) and card_type in self._order.card_types
         is_open = self._engine.record(failure)
         if opens and failure is not None:
@@ -57,13 +55,12 @@ class CardCircuits(Iterator[Call]):
         if failure is None or not failure.is_outage:
             if self._is_trying:
                 self._start_anew()
-        elif not self._is_trying and (is_open or (opens and not self._has_success)):
+        elif is_open and not self._is_trying:
             self._try_others(card_type)
         return self._is_trying and not self._tries and not self._in_flight
 
     def _set_aside(self, card_type: str, failure: Failure) -> None:
         self._order.leave_out(card_type)
-        self._tries = deque(call for call in self._tries if call.card_type != card_type)
         circuit = self._types[card_type]
         reason = message(
             "Card type {card_type} is set aside, since {failed} of {finished} cards failed: the rest of them is not "

@@ -128,6 +128,24 @@ async def test_one_other_type_that_is_answered_is_enough_to_go_on(
     assert sorted(set_aside(made)) == list("abcde")
 
 
+async def test_those_types_are_tried_that_have_failed_least(autojump_clock: trio.testing.MockClock) -> None:
+    made, outcome = await night(
+        always(dict.fromkeys("abcdefg", reply({}, 500)), {}), "abcdefgh", 8, medians={"a": 3.0, "b": 2.0, "c": 1.0}
+    )
+    assert outcome.word == "cards_missing"
+    assert cards(made)["h"] == (8, 0)
+
+
+async def test_an_engine_that_answered_when_others_were_tried_is_not_doubted_at_each_further_failure(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    """Three in four cards fail: that is over half of the first 50, though no type has 20 in a row yet."""
+    made, outcome = await night(always(dict.fromkeys("bcd", reply({}, 500)), {"a": 5.0}), "abcd", 60, attempts=1)
+    assert (outcome.word, sorted(set_aside(made))) == ("cards_missing", list("bcd"))
+    assert cards(made)["a"] == (60, 0)
+    assert trio.current_time() < 40, "most of the time 16 were in flight"
+
+
 async def test_while_other_types_are_tried_nothing_else_starts(autojump_clock: trio.testing.MockClock) -> None:
     script = always({"a": reply({}, 500)}, {"b": 60.0, "c": 90.0})
     made, _ = await night(script, "abc", medians={"a": 9.0, "b": 2.0}, attempts=1)
