@@ -32,6 +32,7 @@ from job.records.lease import BusyError, acquire
 from job.records.record import find_latest_inputs, record_refusal
 from job.records.report import AttemptSummary, build_report, refused_report
 from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session
+from job.records.set_aside import set_aside_types
 from job.records.timeline import Timeline
 from job.storage.store import StorageError
 from job.storage.uri import open_store
@@ -260,7 +261,8 @@ class _Orchestration:
         request, inputs = self._request, session.inputs
         seconds = time.monotonic() - request.started
         zone = datetime.fromisoformat(inputs.started).tzinfo
-        ended = AttemptSummary.of(outcome, zone, request.now, seconds)
+        set_aside = set_aside_types(self.progress.set_aside if self.progress else ())
+        ended = AttemptSummary.of(outcome, zone, request.now, seconds, set_aside)
         report = build_report(
             inputs,
             plan,

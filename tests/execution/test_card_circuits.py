@@ -7,15 +7,22 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
+from math import inf
 
 import pytest
 import trio
 
+from job.engines.calls import Call
+from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
-from job.execution.events import CardTypeSetAside
+from job.execution.card_circuits import CardCircuits
+from job.execution.events import CallFinished, CardTypeSetAside
 from job.execution.outcome import Outcome, outcome_of
 from job.execution.shutdown import ShutdownReason
-from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
+from job.messages import message
+from job.planning.card_order import CardOrder
+from tests.support.fakes import Asked, Script, Stage, plan_of, reply, settings_of, stage, target, well
 
 
 def type_of(asked: Asked) -> str:
@@ -78,7 +85,7 @@ async def test_the_slowest_type_always_fails_and_all_others_are_made(
     left = 40 - found["c"][1]
     assert made.progress.cards.not_attempted == left
     assert str(outcome.sentence) == (
-        f"Cards are missing: 80 of 120 cards are there, {40 - left} failed, {left} not requested."
+        f"Cards are missing: 80 of 120 cards are there, {40 - left} failed, {left} were not attempted."
     )
 
 
@@ -136,14 +143,23 @@ async def test_those_types_are_tried_that_have_failed_least(autojump_clock: trio
     assert cards(made)["h"] == (8, 0)
 
 
-async def test_an_engine_that_answered_when_others_were_tried_is_not_doubted_at_each_further_failure(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    """Three in four cards fail: that is over half of the first 50, though no type has 20 in a row yet."""
-    made, outcome = await night(always(dict.fromkeys("bcd", reply({}, 500)), {"a": 5.0}), "abcd", 60, attempts=1)
-    assert (outcome.word, sorted(set_aside(made))) == ("cards_missing", list("bcd"))
-    assert cards(made)["a"] == (60, 0)
-    assert trio.current_time() < 40, "most of the time 16 were in flight"
+def test_an_engine_that_answered_when_others_were_tried_is_doubted_anew_only_after_as_many_failures() -> None:
+    plan = plan_of([target(f"T{number}", "abcdefgh") for number in range(30)], settings_of())
+    circuits = CardCircuits(CardOrder(plan, frozenset(), {}), lambda _: None)
+
+    def ends(call: Call, failure: Failure | None) -> float:
+        """How many may be in flight after this card has ended."""
+        assert not circuits.record(CallFinished(call, failure, 1, 0.0, 1.0, None, "", 1))
+        return circuits.max_in_flight()
+
+    down = Failure(Cause.STATUS, message(""), 500)
+    # Three in four fail, never twenty in a row.
+    limits = [ends(call, None if call.card_type in {"a", "d"} else down) for call in islice(circuits, 50)]
+    assert limits[-1] == inf, "others are tried"
+    tried = list(islice(circuits, 5))
+    assert circuits.max_in_flight() == 0
+    assert ends(tried[0], None) == inf
+    assert [ends(call, down) for call in tried[1:]] == [19, 18, 17, 16]
 
 
 async def test_while_other_types_are_tried_nothing_else_starts(autojump_clock: trio.testing.MockClock) -> None:

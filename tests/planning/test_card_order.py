@@ -69,7 +69,8 @@ def test_each_card_starts_exactly_once_whenever_medians_come_and_whatever_is_tak
         planned = list(plan.items("qa"))
         done = set(chance.sample(planned, chance.randint(0, len(planned))))
         medians: dict[str, float] = {}
-        found, seen = CardOrder(plan, done, medians), []
+        found = CardOrder(plan, done, medians)
+        seen: list[tuple[str, str | None]] = []
         known_from, out_of_turn = chance.randint(0, 20), chance.random() / 2
         while True:
             if len(seen) >= known_from:
