@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from job.config.faults import Fault, Problem
-from job.messages import Message, Value, message, plural
+from job.config.fields import spelling
+from job.messages import Message, Value, message, plural, template
 from job.text import counted, quoted
 
 C = TypeVar("C")
@@ -40,7 +41,7 @@ class Place:
                 text += f".{step}" if text else step
             else:
                 text += f"[{quoted(step)}]"
-            if depth == 0 and isinstance(self.id, str):
+            if depth == 0 and isinstance(self.id, str) and not {"id", "name"}.intersection(self.path[1:2]):
                 text += f" ({quoted(self.id, 40)})"
         return text + (f" ({self.shown})" if self.shown and self.path else "")
 
@@ -91,6 +92,14 @@ class _Notice:
     values: tuple[tuple[str, Value], ...]
 
 
+TWIN = template("{where}: is there in another spelling too, and both count; keep one if they mean the same")
+
+
+def alike(item: str, twin: str) -> str:
+    """How a place shows an id that is there in another spelling too."""
+    return f"{quoted(item, 40)} ≈ {quoted(twin, 40)}"
+
+
 class Findings:
     """Gathers what there is to say about the config objects."""
 
@@ -112,9 +121,22 @@ class Findings:
         path = (*place.path, *problem.path)
         self.fault(Place(place.document, path, place.id, problem.shown), problem.what, problem.remedy)
 
-    def notice(self, place: Place, template: str, /, **values: Value) -> None:
-        """Adds a notice; its template has the place as `{where}`. Those of one object with the same words are one."""
-        self._notices.add(_Notice(template, tuple(values.items())), place)
+    def notice(self, place: Place, text: str, /, **values: Value) -> None:
+        """Adds a notice; the template `text` has the place as `{where}`. Those of one object with the same words are one."""
+        self._notices.add(_Notice(text, tuple(values.items())), place)
+
+    def unique(self, items: Sequence[str], place: Place) -> list[str]:
+        """The items of an array, each once, with notices of those that are there again, or in another spelling."""
+        known = dict[str, str]()
+        seen = set[str]()
+        for index, item in enumerate(items):
+            twin = known.setdefault(spelling(item), item)
+            if item in seen or twin != item:
+                shown = quoted(item, 40) if item in seen else alike(item, twin)
+                where = Place(place.document, [*place.path, index], place.id, shown)
+                self.notice(where, template("{where}: is there already; it counts once") if item in seen else TWIN)
+            seen.add(item)
+        return list(dict.fromkeys(items))
 
     def faults(self) -> list[Fault]:
         """All faults, those of one object together."""

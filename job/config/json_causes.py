@@ -14,60 +14,62 @@ _REACH = 1000
 
 def likely_cause(error: json.JSONDecodeError) -> tuple[str, str]:
     """What is wrong at the place where reading ended, and the remedy; the parser's own words if that is not known."""
-    text, place = error.doc, error.pos
-    before, after = text[max(0, place - _REACH) : place], text[place : place + _REACH]
-    next_char = after[:1]
-    if not text.strip():
+    start = error.doc.lstrip()[:1]
+    if not start:
         return "is empty", "write JSON there"
-    if error.msg.startswith(("Unterminated string", "Invalid control character")):
-        return _open_string(before + after)
-    if text.lstrip()[0] not in '[{"' + _QUOTES + "".join(_SIGNS):
-        return "is not JSON but a plain list, such as CSV", 'write an array, such as ["AAPL", "MSFT"]'
+    if start not in f'[{{"{_QUOTES}{"".join(_SIGNS)}':
+        return "is not JSON but plain text, such as CSV", 'write an array, such as ["AAPL", "MSFT"]'
+    before = error.doc[max(0, error.pos - _REACH) : error.pos]
+    after = error.doc[error.pos : error.pos + _REACH]
+    what, remedy = _cause(error.msg, before, after)
+    return f"is not JSON at line {error.lineno} column {error.colno}: {what}", remedy
+
+
+def _cause(words: str, before: str, after: str) -> tuple[str, str]:
+    if words.startswith(("Unterminated string", "Invalid control character")):
+        # nearly always the last quote is missing, or is another character
+        return _OTHER_QUOTE if re.search(f"[{_QUOTES}]", before + after) else _NO_QUOTE
     if not after.strip():
-        return "is not JSON: it ends before all brackets are closed", "close them"
-    if error.msg == "Extra data":
-        return "is not JSON: something follows its end", "remove what follows, or the bracket that ends it too early"
-    return _at(next_char, before, after) or _of_word(before, after) or (f"is not JSON ({error.msg})", "correct it")
+        return "it ends before all brackets are closed", "close them"
+    if words == "Extra data":
+        return "something follows its end", "remove what follows, or the bracket that ends it too early"
+    return _at(after[0], before, after) or _of_word(before, after) or (words, "correct it")
 
 
-def _open_string(text: str) -> tuple[str, str]:
-    """Of a string whose end was not found: nearly always its last quote is missing, or is another character."""
-    if any(char in text for char in "“”„‟＂"):
-        return "is not JSON: a string ends with another quote than it begins with", 'write straight quotes: "'
-    return "is not JSON: a string does not end on its line", 'add the missing "'
+_OTHER_QUOTE = ("a string ends with another quote than it begins with", 'write straight quotes: "')
+_NO_QUOTE = ("a string does not end on its line", 'add the missing "')
 
 
-def _at(next_char: str, before: str, after: str) -> tuple[str, str] | None:
-    """What the next character tells."""
-    comma_before, closing = re.search(r",\s*\Z", before), re.match(r",?\s*([\]}])", after)
-    if closing and (comma_before or next_char == ","):
-        return f"is not JSON: a comma stands before {closing[1]}", "remove that comma"
-    if next_char == ",":
-        return "is not JSON: a comma stands where a value is expected", "remove one comma"
-    if next_char == "'":
-        return "is not JSON: it has single quotes", 'write double quotes: "'
-    if next_char in _QUOTES:
-        return f"is not JSON: it has the quote {next_char}", 'write straight quotes: "'
-    if next_char in _SIGNS:
-        return f"is not JSON: it has the full-width {next_char}", f"write {_SIGNS[next_char]}"
+def _at(char: str, before: str, after: str) -> tuple[str, str] | None:
+    """What the next characters tell."""
+    closing = re.match(r",?\s*([\]}])", after)
+    if closing and (char == "," or before.rstrip().endswith(",")):
+        return f"a comma stands before {closing[1]}", "remove that comma"
+    if char == ",":
+        return "a comma stands too early", "remove it, or write what is missing before it"
+    if char == "'":
+        return "it has single quotes", 'write double quotes: "'
+    if char in _QUOTES:
+        return f"it has the quote {char}", 'write straight quotes: "'
+    if char in _SIGNS:
+        return f"it has the full-width {char}", f"write {_SIGNS[char]}"
     if after.startswith(("//", "/*", "#")):
-        return "is not JSON: it has a comment", "remove it"
-    if re.search(r'["“][^"“”\n]*”[^"\n]*"\Z', before):
-        return "is not JSON: a string ends with another quote than it begins with", 'write straight quotes: "'
-    if next_char in '"[{' and re.search(r'["\]}\w]\s*\Z', before):
-        return "is not JSON: a comma or a colon is missing", "add it"
+        return "it has a comment", "remove it"
+    if re.search(r'"[^"\n]*[“”„‟＂][^"\n]*"\Z', before):
+        return _OTHER_QUOTE
+    if char in '"[{' and re.search(r'["\]}\w]\s*\Z', before):
+        return "a comma, or a colon after a key, is missing", "add it"
     return None
 
 
 def _of_word(before: str, after: str) -> tuple[str, str] | None:
     """The word in which reading ended, if it is not in quotes."""
-    word = _WORD_END.search(before)[0] + _WORD_START.match(after)[0]  # type: ignore[index]  both match always
+    first, last = _WORD_END.search(before), _WORD_START.match(after)
+    word = (first[0] if first else "") + (last[0] if last else "")
     if word in _LITERALS:
-        return f"is not JSON: it has {word}", f"write {_LITERALS[word]}"
-    if word:
-        shown = quoted(word, 40)
-        return f"is not JSON: {shown[1:-1]} is not in quotes", f"write {shown}"
-    return None
+        return f"it has {word}", f"write {_LITERALS[word]}"
+    shown = quoted(word, 40)
+    return (f"{shown[1:-1]} is not in quotes", f"write {shown}") if word else None
 
 
 _WORD_START = re.compile(r"[\w.^=$&-]*")

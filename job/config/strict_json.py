@@ -5,7 +5,6 @@ import math
 import re
 from typing import NoReturn
 
-from job.config.faults import Fault
 from job.config.findings import Place
 from job.config.json_causes import likely_cause
 from job.text import quoted
@@ -29,9 +28,9 @@ MEANT = "write the object that is meant"
 class UnreadableError(Exception):
     """The document holds no usable value. Has the fault."""
 
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(str(fault))
-        self.fault = fault
+    def __init__(self, place: Place, what: str, remedy: str) -> None:
+        super().__init__(f"{place.document}: {what}; {remedy}")
+        self.place, self.what, self.remedy = place, what, remedy
 
 
 def parse(name: str, data: bytes) -> object:
@@ -40,14 +39,15 @@ def parse(name: str, data: bytes) -> object:
     Raises `UnreadableError` for what is not UTF-8, is not JSON (NaN and infinities are not), is nested too deep, is
     larger than the limits above, or has a key twice in one object, so that one of the two would be lost in silence.
     """
+    place = Place(name)
     if len(data) > SIZE_LIMIT:
-        raise UnreadableError(Fault(name, f"is larger than {SIZE_LIMIT >> 20} MiB", MEANT))
+        raise UnreadableError(place, f"is larger than {SIZE_LIMIT >> 20} MiB", MEANT)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UnreadableError(Fault(name, f"is not UTF-8 at byte {error.start}", "save it as UTF-8")) from None
+        raise UnreadableError(place, f"is not UTF-8 at byte {error.start}", "save it as UTF-8") from None
     if _values_at_most(data) > VALUES_LIMIT:
-        raise UnreadableError(Fault(name, f"has more than {VALUES_LIMIT:,} values", MEANT))
+        raise UnreadableError(place, f"has more than {VALUES_LIMIT:,} values", MEANT)
     text = text.removeprefix("\ufeff")
     try:
         value: object = json.loads(
@@ -58,12 +58,11 @@ def parse(name: str, data: bytes) -> object:
             parse_int=_int,
         )
     except RecursionError:
-        raise UnreadableError(Fault(name, "is nested too deep", MEANT)) from None
+        raise UnreadableError(place, "is nested too deep", MEANT) from None
     except json.JSONDecodeError as error:
-        where = f"{name}: line {error.lineno} column {error.colno}"
-        raise UnreadableError(Fault(where, *likely_cause(error))) from None
+        raise UnreadableError(place, *likely_cause(error)) from None
     except _NotJsonError as error:
-        raise UnreadableError(Fault(name, str(error), "correct it")) from None
+        raise UnreadableError(place, str(error), "correct it") from None
     _refuse_excess(name, value)
     return value
 
@@ -113,7 +112,7 @@ def _refuse_excess(name: str, value: object) -> None:
     if not isinstance(value, list | dict):
         return
     if len(value) > ENTRIES_LIMIT:
-        raise UnreadableError(Fault(name, f"has more than {ENTRIES_LIMIT:,} entries", MEANT))
+        raise UnreadableError(Place(name), f"has more than {ENTRIES_LIMIT:,} entries", MEANT)
     for step, entry in value.items() if isinstance(value, dict) else enumerate(value):
         count, rest = 0, [entry]
         while rest:
@@ -121,5 +120,4 @@ def _refuse_excess(name: str, value: object) -> None:
             item = rest.pop()
             rest += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
         if count > ENTRY_LIMIT:
-            where = f"{name}: {Place(name, [step])}"
-            raise UnreadableError(Fault(where, f"has more than {ENTRY_LIMIT:,} values", MEANT))
+            raise UnreadableError(Place(name, [step]), f"has more than {ENTRY_LIMIT:,} values", MEANT)
