@@ -1,4 +1,4 @@
-"""Findings: the faults and notices of the config objects, one for each cause. They stay few whatever the objects hold."""
+"""Findings: the faults and notices of the config objects, one for each cause: few, whatever the objects hold."""
 
 import re
 from collections import Counter
@@ -122,7 +122,7 @@ class Findings:
         self.fault(Place(place.document, path, place.id, problem.shown), problem.what, problem.remedy)
 
     def notice(self, place: Place, text: str, /, **values: Value) -> None:
-        """Adds a notice; the template `text` has the place as `{where}`. Those of one object with the same words are one."""
+        """Adds a notice: `text` is a template with `{where}`. Those of one object with the same words are one."""
         self._notices.add(_Notice(text, tuple(values.items())), place)
 
     def unique(self, items: Sequence[str], place: Place) -> list[str]:

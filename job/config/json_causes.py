@@ -33,6 +33,8 @@ def _cause(words: str, before: str, after: str) -> tuple[str, str]:
         return "it ends before all brackets are closed", "close them"
     if words == "Extra data":
         return "something follows its end", "remove what follows, or the bracket that ends it too early"
+    if words.startswith("Expecting ':'") and after[0] not in _SIGNS:
+        return "a colon is missing after a key", "add it"
     return _at(after[0], before, after) or _of_word(before, after) or (words, "correct it")
 
 
@@ -58,7 +60,7 @@ def _at(char: str, before: str, after: str) -> tuple[str, str] | None:
     if re.search(r'"[^"\n]*[“”„‟＂][^"\n]*"\Z', before):
         return _OTHER_QUOTE
     if char in '"[{' and re.search(r'["\]}\w]\s*\Z', before):
-        return "a comma, or a colon after a key, is missing", "add it"
+        return "a comma is missing", "add it"
     return None
 
 

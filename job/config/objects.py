@@ -88,26 +88,20 @@ class _Reader:
         self._objects = objects
 
     def tickers(self) -> tuple[str, ...] | None:
-        value = self._value(TICKER_LIST)
-        if value is _ABSENT:
-            return None
-        entries = self._entries(Place(TICKER_LIST), value, TICKER)
+        entries = self._entries(Place(TICKER_LIST), self._value(TICKER_LIST), TICKER)
         if entries == []:
             self.findings.fault(Place(TICKER_LIST), "is empty", "write the tickers there")
         tickers = None if entries is None else _whole(entries)
         return None if tickers is None else tuple(self.findings.unique(tickers, Place(TICKER_LIST)))
 
     def card_types(self) -> dict[str, bool] | None:
-        value = self._value(CARD_TYPE_LIST)
-        if value is _ABSENT:
-            return None
-        place = Place(CARD_TYPE_LIST)
-        entries: Sequence[CardTypeEntry | None] | None
+        value, place = self._value(CARD_TYPE_LIST), Place(CARD_TYPE_LIST)
+        entries: list[CardTypeEntry | None] | None
         if isinstance(value, list) and any(isinstance(item, dict) for item in value):
             entries = self._entries(place, value, CARD_TYPE)
         else:
             names = self._entries(place, value, CARD_TYPE_NAME)
-            entries = names and [None if name is None else CardTypeEntry(name=name) for name in names]
+            entries = None if names is None else [None if name is None else CardTypeEntry(name=name) for name in names]
         if entries is None:
             return None
         known: dict[str, bool] = {}
@@ -162,6 +156,8 @@ class _Reader:
 
         They are checked one by one: the faults of all at once would fill the memory.
         """
+        if value is _ABSENT:
+            return None
         if not isinstance(value, list):
             self.findings.fault(place, "is not an array", "write an array")
             return None

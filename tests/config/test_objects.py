@@ -48,13 +48,13 @@ ID_RULE = "cannot be an id; leave out slashes, backslashes and control character
 
 BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
     # not JSON, as the documents' own tests tell in full
-    ("ticker_list.json", b'["AAPL",]', ["line 1 column 9: is not JSON (Expecting value); correct it"]),
+    ("ticker_list.json", b'["AAPL",]', ["is not JSON at line 1 column 9: a comma stands before ]; remove that comma"]),
     ("ticker_list.json", b"[NaN]", ["is not JSON (NaN is not a number); correct it"]),
     ("card_types.json", b'["\xff"]', ["is not UTF-8 at byte 2; save it as UTF-8"]),
     (
         "llm_config.json",
         b"{" * 200_000,
-        ["line 1 column 2: is not JSON (Expecting property name enclosed in double quotes); correct it"],
+        ["is not JSON at line 1 column 2: Expecting property name enclosed in double quotes; correct it"],
     ),
     ("card_targets.json", b"[" * 200_000, ["is nested too deep; write the object that is meant"]),
     ("engine_control.json", b"?" * 20_000_000, ["is larger than 16 MiB; write the object that is meant"]),
@@ -71,83 +71,105 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
         "ticker_list.json",
         ["AAPL", 7, None, ["MSFT"]],
         [
-            "[1]: is not a string; write a string",
-            "[2]: is not a string; write a string",
-            "[3]: is not a string; write a string",
+            '[1] (7): is a number; write the whole ticker in quotes, such as "0700.HK"',
+            "[2] (null), [3] ([…]): is not a string; write a string",
         ],
     ),
-    ("ticker_list.json", ["\ud800"], ['[0]: "\\ud800" holds half a character; write whole characters']),
-    ("card_types.json", [{"name": "a"}, "b"], ["[1]: is not an object; write an object"]),
+    ("ticker_list.json", ["\ud800"], ['[0] ("\\ud800"): holds half a character; write whole characters']),
+    (
+        "card_types.json",
+        [{"name": "a"}, "b"],
+        ['[1] ("b"): is a name, though other entries are objects; write {"name": "…"}, as they do'],
+    ),
     ("card_types.json", [{"enabled": True}], ["[0].name: is missing; add it"]),
-    ("card_types.json", [{"name": "a", "enabled": "yes"}], ["[0].enabled: is not a boolean; write true or false"]),
-    ("card_types.json", [{"name": "a", "enabled": 1}], ["[0].enabled: is not a boolean; write true or false"]),
-    ("card_types.json", [{"name": "a", "on": True}], ["[0].on: is not a known key; correct its name or remove it"]),
+    (
+        "card_types.json",
+        [{"name": "a", "enabled": "yes"}],
+        ['[0] ("a").enabled ("yes"): is not a boolean; write true or false without quotes'],
+    ),
+    (
+        "card_types.json",
+        [{"name": "a", "enabled": 1}],
+        ['[0] ("a").enabled (1): is not a boolean; write true or false'],
+    ),
+    ("card_types.json", [{"name": "a", "on": True}], [f'[0] ("a").on: {NOT_KNOWN}']),
     ("engine_control.json", [], ["is not an object; write an object"]),
     (
         "engine_control.json",
         {"run_new_engine": True},
         ["run_new_engine: is not a known key; correct its name or remove it"],
     ),
-    ("engine_control.json", {"run_news_engine": None}, ["run_news_engine: is not a boolean; write true or false"]),
+    (
+        "engine_control.json",
+        {"run_news_engine": None},
+        ["run_news_engine (null): is not a boolean; write true or false"],
+    ),
     (
         "llm_config.json",
         {"tasks": {"news_card": {"backend": 1}}},
-        ["tasks.news_card.backend: is not a string; write a string"],
+        ["tasks.news_card.backend (1): is not a string; write it in quotes"],
     ),
     (
         "llm_config.json",
         {"tasks": {"news_card": {"model": "x"}}},
         ["tasks.news_card.model: is not a known key; correct its name or remove it"],
     ),
-    ("llm_config.json", {"default": {"model_name": " "}}, ["default.model_name: is blank; write a value or remove it"]),
-    ("card_targets.json", "AAPL", ["is not an object; write an object"]),
-    ("card_targets.json", {"AAPL": "news_card"}, ["AAPL: is not an array; write an array"]),
+    (
+        "llm_config.json",
+        {"default": {"model_name": " "}},
+        ['default.model_name (" "): is blank; write a value or remove it'],
+    ),
+    ("card_targets.json", "AAPL", ["is neither an object nor an array; write one of the two"]),
+    ("card_targets.json", {"AAPL": "news_card"}, [f'AAPL ("news_card"): {NO_ARRAY}']),
     ("card_targets.json", [{"card_types": ["news_card"]}], ["[0].id: is missing; add it"]),
-    ("card_targets.json", [{"id": "X", "cards": []}], ["[0].cards: is not a known key; correct its name or remove it"]),
+    ("card_targets.json", [{"id": "X", "cards": []}], [f'[0] ("X").cards: {NOT_KNOWN}']),
     (
         "card_targets.json",
         [{"id": "X", "target_type": "bond"}],
-        ["[0].target_type: is not one of 'equity', 'topic' or 'person'; write one of these"],
+        ["[0] (\"X\").target_type (\"bond\"): is not one of 'equity', 'topic' or 'person'; write one of these"],
     ),
     (
         "card_targets.json",
         [{"id": "X", "date": "24.11.2026"}],
-        ['[0].date: "24.11.2026" is not a date; write YYYY-MM-DD'],
+        ['[0] ("X").date ("24.11.2026"): is not a date; write "YYYY-MM-DD"'],
     ),
     (
         "card_targets.json",
         [{"id": "X", "run_engines": {"finance": True}}],
-        ["[0].run_engines.finance: is not a known key; correct its name or remove it"],
+        [f'[0] ("X").run_engines.finance: {NOT_KNOWN}'],
     ),
     (
         "card_targets.json",
         [{"id": "X", "extra_params": {"ticker": "Y"}}],
-        ['[0].extra_params.ticker: "ticker" is set by the job; remove it: the id of the entry is what is sent'],
+        ['[0] ("X").extra_params.ticker: is set by the job; remove it: the id of the entry is what is sent'],
     ),
     (
         "card_targets.json",
         [{"id": "X", "extra_params": {"date_str": "Y"}}],
-        [f"[0].extra_params.date_str: {DATED}"],
+        [
+            '[0] ("X").extra_params.date_str: is set by the job; remove it: the date of the entry, or '
+            "RUN_DATE, is what is sent"
+        ],
     ),
     (
         "card_targets.json",
         [{"id": "X", "extra_params": {"a": None, "b": [], "c": {}}}],
-        [f"[0].extra_params.{key}: is not a string, a number or a boolean; write one of these" for key in "abc"],
+        [
+            '[0] ("X").extra_params.a (null), [0] ("X").extra_params.b ([]), [0] ("X").extra_params.c ({}): '
+            "is not a string, a number or a boolean; write one of these"
+        ],
     ),
     (
         "llm_config.json",
         {"default": {"backend": "\ud800"}, "tasks": {"\udfff": {}}},
-        [
-            'default.backend: "\\ud800" holds half a character; write whole characters',
-            'tasks["���"]: "\\udfff" holds half a character; write whole characters',
-        ],
+        ['default.backend ("\\ud800"), tasks["���"]: holds half a character; write whole characters'],
     ),
     (
         "card_targets.json",
         [{"id": "X", "extra_params": {"\ud800": 1, "a": "\udc00"}}],
         [
-            '[0].extra_params["���"]: "\\ud800" holds half a character; write whole characters',
-            '[0].extra_params.a: "\\udc00" holds half a character; write whole characters',
+            '[0] ("X").extra_params["���"], [0] ("X").extra_params.a ("\\udc00"): holds half a character; '
+            "write whole characters"
         ],
     ),
     # empty, or switched off as a whole
@@ -167,32 +189,31 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
     (
         "card_targets.json",
         {"AAPL": []},
-        ["AAPL: is empty; name card types, or remove AAPL: it then gets every enabled one"],
+        ["AAPL: is empty; name card types, or remove the ticker: it then gets every enabled one"],
     ),
     # ids
-    ("ticker_list.json", ["", "  ", "\u3000"], [f"[{index}]: is blank; write an id" for index in range(3)]),
-    ("ticker_list.json", [".", ".."], [f'[0]: "." {ID_RULE}', f'[1]: ".." {ID_RULE}']),
+    ("ticker_list.json", ["", "  ", "\u3000"], ['[0] (""), [1] ("  "), [2] ("\\u3000"): is blank; write an id']),
+    ("ticker_list.json", [".", ".."], [f'[0] ("."), [1] (".."): {ID_RULE}']),
     (
         "ticker_list.json",
         ["a/b", "a\\b", "../x"],
-        [f'[0]: "a/b" {ID_RULE}', f'[1]: "a\\\\b" {ID_RULE}', f'[2]: "../x" {ID_RULE}'],
+        [f'[0] ("a/b"), [1] ("a\\\\b"), [2] ("../x"): {ID_RULE}'],
     ),
     (
         "ticker_list.json",
         ["a\nb", "a\0b", "a\x7fb", "a\x9fb"],
-        [
-            f'[0]: "a\\nb" {ID_RULE}',
-            f'[1]: "a\\u0000b" {ID_RULE}',
-            f'[2]: "a\\u007fb" {ID_RULE}',
-            f'[3]: "a\\u009fb" {ID_RULE}',
-        ],
+        [f'[0] ("a\\nb"), [1] ("a\\u0000b"), [2] ("a\\u007fb") and 1 more: {ID_RULE}'],
     ),
-    ("ticker_list.json", ["x" * 65], [f'[0]: "{"x" * 65}" is longer than 64 characters; shorten it']),
-    ("ticker_list.json", [" AAPL"], ['[0]: " AAPL" has spaces around it; remove them']),
-    ("card_types.json", ["a/b"], [f'[0]: "a/b" {ID_RULE}']),
-    ("card_targets.json", [{"id": ".."}], [f'[0].id: ".." {ID_RULE}']),
-    ("card_targets.json", {"a/b": ["news_card"]}, [f'["a/b"]: "a/b" {ID_RULE}']),
-    ("card_targets.json", [{"id": "X", "topic_key": "a/b"}], [f'[0].topic_key: "a/b" {ID_RULE}']),
+    (
+        "ticker_list.json",
+        ["x" * 65],
+        ['[0] ("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…): is longer than 64 characters; shorten it'],
+    ),
+    ("ticker_list.json", [" AAPL"], ['[0] (" AAPL"): has spaces around it; remove them']),
+    ("card_types.json", ["a/b"], [f'[0] ("a/b"): {ID_RULE}']),
+    ("card_targets.json", [{"id": ".."}], [f'[0].id (".."): {ID_RULE}']),
+    ("card_targets.json", {"a/b": ["news_card"]}, [f'["a/b"]: {ID_RULE}']),
+    ("card_targets.json", [{"id": "X", "topic_key": "a/b"}], [f'[0] ("X").topic_key ("a/b"): {ID_RULE}']),
     # what does not fit together
     (
         "card_targets.json",
@@ -212,32 +233,32 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
     (
         "card_targets.json",
         [{"id": "A"}, {"id": "B"}, {"id": "C"}, {"id": "D", "card_types": ["news_card", "x"]}],
-        ['[3].card_types[1]: "x" is not a card type of card_types.json; correct it or add it there'],
+        [f'[3] ("D").card_types[1]: "x" {UNKNOWN}'],
     ),
     (
         "card_targets.json",
         [{"id": "美联储"}],
-        ["[0]: the key of the topic 美联储 comes out empty; give it a topic_key"],
+        ['[0] ("美联储"): the key of the topic comes out empty; give it a topic_key'],
     ),
     (
         "card_targets.json",
         [{"id": "Rate 1"}, {"id": "rate_1"}],
-        ['[1]: the key "rate_1" of the topic rate_1 is also that of Rate 1; give one of them another topic_key'],
+        [f'[1] ("rate_1"): the key "rate_1" of the topic is also that of Rate 1; {ANOTHER}'],
     ),
     (
         "card_targets.json",
         [{"id": "X"}, {"id": "X", "date": "2026-01-01"}],
-        ["[1].id: X is there already, as [0], with other content; keep one of the two"],
+        ['[1] ("X"): is there already, as [0], with other content; keep one of the two'],
     ),
     (
         "card_targets.json",
         [{"id": "equities_default", "date": "2026-01-01", "topic_key": "x", "extra_params": {}}],
-        [f"[0].{key}: has no meaning for equities_default; remove it" for key in ("date", "topic_key", "extra_params")],
+        ["[0].date, [0].topic_key, [0].extra_params: has no meaning for equities_default; remove it"],
     ),
     (
         "card_types.json",
         [{"name": "a"}, {"name": "a", "enabled": False}],
-        ["[1]: a is both switched on and off; keep one of the two"],
+        ['[1] ("a"): is both switched on and off; keep one of the two'],
     ),
 ]
 
@@ -302,16 +323,20 @@ NO_ARRAY = "is not an array; write an array"
     [
         (
             {"card_targets.json": [{"id": "AAPL", "card_types": ["nope"]}, {"id": "B", "dat": "x"}]},
-            [f"card_targets.json: [1].dat: {NOT_KNOWN}", f'card_targets.json: [0].card_types[0]: "nope" {UNKNOWN}'],
+            [
+                f'card_targets.json: [1] ("B").dat: {NOT_KNOWN}',
+                f'card_targets.json: [0] ("AAPL").card_types[0]: "nope" {UNKNOWN}',
+            ],
         ),
         (
             {"card_targets.json": {"AAPL": ["nope"], "MSFT": "news_card", "TSLA": [], "a/b": ["nope"]}},
             [
-                f"card_targets.json: MSFT: {NO_ARRAY}",
-                f'card_targets.json: ["a/b"]: "a/b" {ID_RULE}',
+                f'card_targets.json: MSFT ("news_card"): {NO_ARRAY}',
+                f'card_targets.json: ["a/b"]: {ID_RULE}',
                 f"card_targets.json: TSLA: {LISTED}",
                 f'card_targets.json: AAPL[0]: "nope" {UNKNOWN}',
-                "card_targets.json: TSLA: is empty; name card types, or remove TSLA: it then gets every enabled one",
+                "card_targets.json: TSLA: is empty; name card types, or remove the ticker: it then gets every "
+                "enabled one",
             ],
         ),
         (
@@ -328,20 +353,20 @@ NO_ARRAY = "is not an array; write an array"
                 ]
             },
             [
-                f"card_targets.json: [0]: {NO_OBJECT}",
-                "card_targets.json: [2].date: is not a string; write a string",
-                "card_targets.json: [3].id: X is there already, as [1], with other content; keep one of the two",
+                f"card_targets.json: [0] (7): {NO_OBJECT}",
+                'card_targets.json: [2] ("X").date (1): is not a date; write "YYYY-MM-DD"',
+                'card_targets.json: [3] ("X"): is there already, as [1], with other content; keep one of the two',
                 "card_targets.json: [7].topic_key: has no meaning for equities_default; remove it",
-                f'card_targets.json: [5]: the key "rate_1" of the topic rate_1 is also that of Rate 1; {ANOTHER}',
-                "card_targets.json: [6]: the key of the topic 美联储 comes out empty; give it a topic_key",
+                f'card_targets.json: [5] ("rate_1"): the key "rate_1" of the topic is also that of Rate 1; {ANOTHER}',
+                'card_targets.json: [6] ("美联储"): the key of the topic comes out empty; give it a topic_key',
             ],
         ),
         (
             {"card_types.json": [7, {"name": "a"}, {"name": "b", "on": 1}, {"name": "a", "enabled": False}]},
             [
-                f"card_types.json: [0]: {NO_OBJECT}",
-                f"card_types.json: [2].on: {NOT_KNOWN}",
-                "card_types.json: [3]: a is both switched on and off; keep one of the two",
+                f"card_types.json: [0] (7): {NO_OBJECT}",
+                f'card_types.json: [2] ("b").on: {NOT_KNOWN}',
+                'card_types.json: [3] ("a"): is both switched on and off; keep one of the two',
             ],
         ),
     ],
@@ -360,20 +385,20 @@ OFF = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
         # what is not there, or not switched on, may be what the bad entry means
         (
             {"ticker_list.json": ["AAPL", " TSLA"], "card_targets.json": {"TSLA": ["news_card"]}},
-            'ticker_list.json: [1]: " TSLA" has spaces around it; remove them',
+            'ticker_list.json: [1] (" TSLA"): has spaces around it; remove them',
         ),
         (
             {"card_types.json": ["news_card", 1], "card_targets.json": {"AAPL": ["earnings_card"]}},
-            "card_types.json: [1]: is not a string; write a string",
+            "card_types.json: [1] (1): is not a string; write it in quotes",
         ),
         (
             {"card_types.json": [{"name": "a", "enabled": False}, {"name": "b", "enabled": "yes"}]},
-            "card_types.json: [1].enabled: is not a boolean; write true or false",
+            'card_types.json: [1] ("b").enabled ("yes"): is not a boolean; write true or false without quotes',
         ),
         # the bad entry may leave a card
         (
             {"card_types.json": OFF, "card_targets.json": {"AAPL": ["old_card"], "MSFT": "news_card"}},
-            f"card_targets.json: MSFT: {NO_ARRAY}",
+            f'card_targets.json: MSFT ("news_card"): {NO_ARRAY}',
         ),
         (
             {
@@ -381,7 +406,7 @@ OFF = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
                 "card_types.json": OFF,
                 "card_targets.json": [{"id": "AAPL", "card_types": ["old_card"]}, {"id": "X", "dat": "x"}],
             },
-            f"card_targets.json: [1].dat: {NOT_KNOWN}",
+            f'card_targets.json: [1] ("X").dat: {NOT_KNOWN}',
         ),
         (
             {
@@ -389,17 +414,17 @@ OFF = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
                 "card_types.json": OFF,
                 "card_targets.json": [{"id": "X", "target_type": "person", "card_types": ["old_card"]}],
             },
-            "ticker_list.json: [0]: is not a string; write a string",
+            'ticker_list.json: [0] (7): is a number; write the whole ticker in quotes, such as "0700.HK"',
         ),
         # an id that may be a ticker's is no topic's
         (
             {"ticker_list.json": [7], "card_targets.json": [{"id": "茅台"}, {"id": "0700 HK"}, {"id": "0700_HK"}]},
-            "ticker_list.json: [0]: is not a string; write a string",
+            'ticker_list.json: [0] (7): is a number; write the whole ticker in quotes, such as "0700.HK"',
         ),
         # the same id again beside one that cannot be compared
         (
             {"card_targets.json": [{"id": "X", "dat": 1}, {"id": "X", "date": "2026-01-01"}]},
-            f"card_targets.json: [0].dat: {NOT_KNOWN}",
+            f'card_targets.json: [0] ("X").dat: {NOT_KNOWN}',
         ),
     ],
 )
