@@ -3,7 +3,7 @@
 import json
 import re
 
-from job.text import quoted
+from job.text import quoted, shortened
 
 _QUOTES = "“”„‟‘’‚‛＂＇「」『』«»"
 _SIGNS = {"，": ",", "、": ",", "；": ",", "：": ":", "［": "[", "【": "[", "］": "]", "】": "]", "｛": "{", "｝": "}"}
@@ -70,8 +70,7 @@ def _of_word(before: str, after: str) -> tuple[str, str] | None:
     word = (first[0] if first else "") + (last[0] if last else "")
     if word in _LITERALS:
         return f"it has {word}", f"write {_LITERALS[word]}"
-    shown = quoted(word, 40)
-    return (f"{shown[1:-1]} is not in quotes", f"write {shown}") if word else None
+    return (f"{shortened(word, 40)} is not in quotes", f"write {quoted(word, 42)}") if word else None
 
 
 _WORD_START = re.compile(r"[\w.^=$&-]*")

@@ -5,6 +5,10 @@ from urllib.parse import quote
 
 from job.storage.directory import DirectoryStore
 from job.storage.store import ObjectStore, StorageError
+from job.text import shortened
+
+SHOWN = 200
+"""Characters of a URI that is no storage URI."""
 
 
 def open_store(uri: str, *, make: bool = False) -> ObjectStore:
@@ -14,13 +18,13 @@ def open_store(uri: str, *, make: bool = False) -> ObjectStore:
     """
     if not uri.startswith("gs://"):
         if "://" in uri:
-            raise StorageError(f"{uri} is neither gs://BUCKET/PREFIX nor a directory")
+            raise StorageError(f"{shortened(uri, SHOWN)} is neither gs://BUCKET/PREFIX nor a directory")
         return DirectoryStore(uri, make=make)
     from job.storage.gcs import GcsStore  # noqa: PLC0415  the library takes 0.15 s to import
 
     name, _, prefix = uri.removeprefix("gs://").partition("/")
     if not name:
-        raise StorageError(f"{uri} names no bucket")
+        raise StorageError(f"{shortened(uri, SHOWN)} names no bucket")
     return GcsStore(name, prefix.strip("/"))
 
 

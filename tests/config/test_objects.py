@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from job.config import findings
 from job.config.environment import read_settings
 from job.config.faults import ConfigError
 from job.config.objects import OBJECTS, read_config
@@ -43,7 +44,15 @@ LISTED = (
     "is not a ticker of ticker_list.json; "
     "correct it, add it to ticker_list.json, or use the full form for targets beside the tickers"
 )
-DATED = '"date_str" is set by the job; remove it: the date of the entry, or RUN_DATE, is what is sent'
+DATED = "is set by the job; remove it: the date of the entry, or RUN_DATE, is what is sent"
+UNKNOWN = "is not a card type of card_types.json; correct it or add it there"
+NOT_KNOWN = "is not a known key; correct its name or remove it"
+NO_OBJECT = "is not an object; write an object"
+ANOTHER = "give one of them another topic_key"
+NO_ARRAY = "is not an array; write an array"
+HALF = "holds half a character; write whole characters"
+NO_TYPES = "is empty; name card types, or remove the ticker: it then gets every enabled one"
+NO_VALUE = "is not a string, a number or a boolean; write one of these"
 ID_RULE = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
 
 BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
@@ -146,17 +155,16 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
     (
         "card_targets.json",
         [{"id": "X", "extra_params": {"date_str": "Y"}}],
-        [
-            '[0] ("X").extra_params.date_str: is set by the job; remove it: the date of the entry, or '
-            "RUN_DATE, is what is sent"
-        ],
+        [f'[0] ("X").extra_params.date_str: {DATED}'],
     ),
     (
         "card_targets.json",
         [{"id": "X", "extra_params": {"a": None, "b": [], "c": {}}}],
         [
-            '[0] ("X").extra_params.a (null), [0] ("X").extra_params.b ([]), [0] ("X").extra_params.c ({}): '
-            "is not a string, a number or a boolean; write one of these"
+            (
+                '[0] ("X").extra_params.a (null), [0] ("X").extra_params.b ([]), '
+                f'[0] ("X").extra_params.c ({{}}): {NO_VALUE}'
+            )
         ],
     ),
     (
@@ -167,10 +175,7 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
     (
         "card_targets.json",
         [{"id": "X", "extra_params": {"\ud800": 1, "a": "\udc00"}}],
-        [
-            '[0] ("X").extra_params["���"], [0] ("X").extra_params.a ("\\udc00"): holds half a character; '
-            "write whole characters"
-        ],
+        [f'[0] ("X").extra_params["���"], [0] ("X").extra_params.a ("\\udc00"): {HALF}'],
     ),
     # empty, or switched off as a whole
     ("ticker_list.json", [], ["is empty; write the tickers there"]),
@@ -189,7 +194,7 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
     (
         "card_targets.json",
         {"AAPL": []},
-        ["AAPL: is empty; name card types, or remove the ticker: it then gets every enabled one"],
+        [f"AAPL: {NO_TYPES}"],
     ),
     # ids
     ("ticker_list.json", ["", "  ", "\u3000"], ['[0] (""), [1] ("  "), [2] ("\\u3000"): is blank; write an id']),
@@ -292,11 +297,10 @@ def test_all_faults_of_all_objects_are_told_at_once() -> None:
         }
     )[0]
     assert [line.partition(": ")[0] for line in found] == [
-        "card_types.json",
         "ticker_list.json",
+        "card_types.json",
         "card_targets.json",
         "card_targets.json",
-        "engine_control.json",
         "engine_control.json",
         "llm_config.json",
     ]
@@ -309,13 +313,6 @@ def test_one_fault_does_not_make_others() -> None:
         len(judged({"card_types.json": ["news_card"], "ticker_list.json": b"?", "card_targets.json": simple})[0]) == 2
     )
     assert len(judged({"ticker_list.json": ["TSLA"], "card_types.json": b"?", "card_targets.json": simple})[0]) == 1
-
-
-UNKNOWN = "is not a card type of card_types.json; correct it or add it there"
-NOT_KNOWN = "is not a known key; correct its name or remove it"
-NO_OBJECT = "is not an object; write an object"
-ANOTHER = "give one of them another topic_key"
-NO_ARRAY = "is not an array; write an array"
 
 
 @pytest.mark.parametrize(
@@ -335,8 +332,7 @@ NO_ARRAY = "is not an array; write an array"
                 f'card_targets.json: ["a/b"]: {ID_RULE}',
                 f"card_targets.json: TSLA: {LISTED}",
                 f'card_targets.json: AAPL[0]: "nope" {UNKNOWN}',
-                "card_targets.json: TSLA: is empty; name card types, or remove the ticker: it then gets every "
-                "enabled one",
+                f"card_targets.json: TSLA: {NO_TYPES}",
             ],
         ),
         (
@@ -462,17 +458,25 @@ def failed_attempts(value: Any, numbers: set[int]) -> Any:
     return [7 if number in numbers else item for number, item in enumerate(value)]
 
 
+def spread(objects: Mapping[str, object]) -> set[str]:
+    """The faults of a config, one for each place."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(findings, "PLACES_NAMED", 100)
+        config, faults, _ = read_config({name: written(value) for name, value in objects.items()})
+        faults += resolve(config)[1]
+    split = [(fault, *fault.where.partition(": ")) for fault in faults]
+    return {f"{name}: {place}: {fault.what}" for fault, name, _, places in split for place in places.split(", ")}
+
+
 @given(st.fixed_dictionaries(SOUND), st.dictionaries(st.sampled_from(sorted(SOUND)), st.sets(st.integers(0, 4))))
 def test_with_entries_that_cannot_be_read_the_rest_is_judged_as_before(
     objects: dict[str, Any], numbers: dict[str, set[int]]
 ) -> None:
     """The places are compared: of three topics of one key, another is named where the first cannot be read."""
     bad = {name: failed_attempts(value, numbers.get(name, set())) for name, value in objects.items()}
-    own = [str(fault).partition(": is not a")[0] for fault in read_config({n: written(v) for n, v in bad.items()})[1]]
-    before, after = (
-        {line.rpartition("; ")[0] for line in judged(each)[0] if 'the key "' not in line} for each in (objects, bad)
-    )
-    told = {line for line in after if not line.startswith(tuple(f"{place}: is not a" for place in own))}
+    before, after = ({line for line in spread(each) if 'the key "' not in line} for each in (objects, bad))
+    own = [line.partition(" (7): is ")[0] for line in after if " (7): is " in line]
+    told = {line for line in after if " (7): is " not in line}
     assert told <= before
     if bad["ticker_list.json"] == objects["ticker_list.json"] and bad["card_types.json"] == objects["card_types.json"]:
         hidden = {line for line in before - after if "leaves no card" not in line}
@@ -492,9 +496,9 @@ MEANT = "write the object that is meant"
             b"[" + b"[1,2,3]," * 2_000 + b"[" + b"1," * 999_999 + b"1]]",
             "has more than 1,000,000 values",
         ),
-        ("card_targets.json", b'{"AAPL":[' + b"1," * 20_000 + b"1]}", "has 20,001 faults"),
+        ("card_targets.json", b'{"AAPL":[' + b"1," * 10_000 + b"1]}", "AAPL: has more than 10,000 values"),
     ],
-    ids=["entries", "values", "deep values", "faults"],
+    ids=["entries", "values", "deep values", "values of an entry"],
 )
 def test_junk_is_one_fault(name: str, data: bytes, what: str) -> None:
     assert faults_with(name, data) == [f"{name}: {what}; {MEANT}"]
@@ -518,10 +522,10 @@ def test_notices_tell_what_may_not_have_been_meant() -> None:
     )
     assert faults == []
     assert notices == [
-        "ticker_list.json: AAPL is there 2 times; it counts once",
-        "card_types.json: news_card is there 2 times; it counts once",
+        'ticker_list.json: [1] ("AAPL"): is there already; it counts once',
+        'card_types.json: [2] ("news_card"): is there already; it counts once',
         "card_targets.json: AAPL[0]: old_card is switched off in card_types.json; it is left out",
-        "card_targets.json: AAPL: news_card is there 2 times; it counts once",
+        'card_targets.json: AAPL[2] ("news_card"): is there already; it counts once',
         "llm_config.json: tasks.other_card: is not a card type of card_types.json; the job does not use it",
         "engine_control.json: the trading engine is switched off",
     ]
