@@ -52,7 +52,7 @@ def plan_command(settings: Settings, faults: list[Fault], place: str | None, *, 
 
 
 async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fault]]:
-    """The content of the config objects that exist, and a fault that names the JSON objects beside them if they are wanted."""
+    """The content of the config objects that exist, and if it is wanted a fault that names the JSON beside them."""
     store = open_store(uri)
     objects = await read_objects(store)
     names = await in_thread(lambda: store.names("")) if with_unknown else []

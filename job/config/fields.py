@@ -185,6 +185,8 @@ ID_LIMIT = 64
 
 def _check_id(text: str) -> str:
     """An id becomes a path segment or a parameter: what could be taken for more than that is refused."""
+    if len(text) > ID_LIMIT:
+        raise invalid(f"is longer than {ID_LIMIT} characters", "shorten it")
     _refuse_half_characters(text)
     if not text.strip():
         raise invalid("is blank", "write an id")
@@ -195,8 +197,6 @@ def _check_id(text: str) -> str:
         raise invalid("holds an invisible character", "write it again by hand", _with_twin(text, visible.strip()))
     if text != text.strip():
         raise invalid("has spaces around it", "remove them")
-    if len(text) > ID_LIMIT:
-        raise invalid(f"is longer than {ID_LIMIT} characters", "shorten it")
     plain = unicodedata.normalize("NFKC", text)
     if plain.isascii() and not text.isascii():
         raise invalid(

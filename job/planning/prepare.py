@@ -13,7 +13,6 @@ from job.planning.plan import Plan
 from job.planning.targets import resolve
 from job.storage.store import ObjectStore, StorageError, StoredObject, read_many
 from job.storage.uri import open_store
-from job.text import shortened
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +44,7 @@ async def read_objects(store: ObjectStore) -> dict[str, StoredObject]:
 def unreadable(where: str, error: StorageError) -> Fault:
     """The fault of a place, given by a variable or as an argument, whose objects could not be read."""
     remedy = error.remedy or "see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here"
-    return Fault(shortened(where, _SHOWN), shortened(error.what, 2 * _SHOWN), remedy)
-
-
-_SHOWN = 200
+    return Fault(where, error.what, remedy)
 
 
 def prepare_from(

@@ -7,24 +7,26 @@ from job.storage.directory import DirectoryStore
 from job.storage.store import ObjectStore, StorageError
 from job.text import shortened
 
-SHOWN = 200
-"""Characters of a URI that is no storage URI."""
+URI_LIMIT = 1024
+"""Characters of a storage URI: as many as an object's name may have. Errors quote it."""
 
 
 def open_store(uri: str, *, make: bool = False) -> ObjectStore:
     """Returns the store for `gs://BUCKET/PREFIX` or for a directory, which is created at its first use if `make`.
 
-    Makes no request yet. Raises `StorageError` if the URI names neither.
+    Makes no request yet. Raises `StorageError` if the URI names neither, or is too long.
     """
+    if len(uri) > URI_LIMIT:
+        raise StorageError(f"{shortened(uri, 100)} is longer than {URI_LIMIT:,} characters")
     if not uri.startswith("gs://"):
         if "://" in uri:
-            raise StorageError(f"{shortened(uri, SHOWN)} is neither gs://BUCKET/PREFIX nor a directory")
+            raise StorageError(f"{uri} is neither gs://BUCKET/PREFIX nor a directory")
         return DirectoryStore(uri, make=make)
     from job.storage.gcs import GcsStore  # noqa: PLC0415  the library takes 0.15 s to import
 
     name, _, prefix = uri.removeprefix("gs://").partition("/")
     if not name:
-        raise StorageError(f"{shortened(uri, SHOWN)} names no bucket")
+        raise StorageError(f"{uri} names no bucket")
     return GcsStore(name, prefix.strip("/"))
 
 
