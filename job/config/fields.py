@@ -215,7 +215,9 @@ _INVISIBLE = re.compile(
 
 
 def _with_twin(text: str, plain: str) -> str:
-    return f"{quoted(text, 40)} → {quoted(plain, 40)}"
+    """The text, with escapes for what cannot be seen, and how it is spelt in plain characters."""
+    shown = _INVISIBLE.sub(lambda char: f"\\u{ord(char[0]):04x}", quoted(text, 40))
+    return f"{shown} → {quoted(plain, 40)}"
 
 
 def spelling(text: str) -> str:

@@ -649,3 +649,76 @@ async def test_everything_is_read_once(directory: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "open", counted)
     await prepared(str(directory))
     assert sorted(opened) == ["card_types.json", "engine_control.json", "ticker_list.json"], "what is there"
+
+
+# --- what people type, paste and export ---
+
+INVISIBLE = "holds an invisible character; write it again by hand"
+WIDE = "holds full-width characters, or others that only look like plain ones; write plain ones"
+QUOTES_EACH = "holds a comma or a semicolon; write each ticker in quotes of its own"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        # the plain spelling is shown beside what is there
+        ("ticker_list.json", ["MSFT\u200b"], f'[0] ("MSFT\\u200b" → "MSFT"): {INVISIBLE}'),
+        (
+            "ticker_list.json",
+            ["\ufeffNVDA", "A\u00adB"],
+            f'[0] ("\\ufeffNVDA" → "NVDA"), [1] ("A\\u00adB" → "AB"): {INVISIBLE}',
+        ),
+        ("ticker_list.json", ["\u202eLPAA"], f'[0] ("\\u202eLPAA" → "LPAA"): {INVISIBLE}'),
+        ("ticker_list.json", ["\u3164"], f'[0] ("\\u3164" → ""): {INVISIBLE}'),
+        ("ticker_list.json", ["０７００.HK"], f'[0] ("０７００.HK" → "0700.HK"): {WIDE}'),
+        ("ticker_list.json", ["BRK．B"], f'[0] ("BRK．B" → "BRK.B"): {WIDE}'),
+        ("card_types.json", ["news\u00a0card"], f'[0] ("news\\u00a0card" → "news card"): {WIDE}'),
+        ("card_targets.json", [{"id": "ＡＡＰＬ"}], f'[0].id ("ＡＡＰＬ" → "AAPL"): {WIDE}'),
+        ("card_targets.json", {"ＡＡＰＬ": ["news_card"]}, f'["ＡＡＰＬ"] ("ＡＡＰＬ" → "AAPL"): {WIDE}'),
+        # several tickers in one, and numbers
+        ("ticker_list.json", ["AAPL,MSFT"], f'[0] ("AAPL,MSFT"): {QUOTES_EACH}'),
+        ("ticker_list.json", ["AAPL；MSFT、NVDA"], f'[0] ("AAPL；MSFT、NVDA"): {QUOTES_EACH}'),
+        (
+            "ticker_list.json",
+            ["6.00519E+05"],
+            '[0] ("6.00519E+05"): is a number as a spreadsheet writes it; write the whole ticker, such as "600519.SS"',
+        ),
+    ],
+)
+def test_what_only_looks_right_is_refused_with_its_plain_spelling(name: str, value: object, fault: str) -> None:
+    assert faults_with(name, value) == [f"{name}: {fault}"]
+
+
+@pytest.mark.parametrize("topic", ["美联储（Fed）", "Ａ股", "Zürich", "E=mc2", "1E5", "Rate vs. Inflation", "S&P, Dow"])
+def test_ids_in_every_script_are_no_faults(topic: str) -> None:
+    assert faults_with("card_targets.json", [{"id": topic, "topic_key": "k"}]) == []
+
+
+BOTH = "is there in another spelling too, and both count; keep one if they mean the same"
+
+
+def test_twins_in_another_spelling_are_noticed() -> None:
+    faults, notices = judged(
+        {
+            "ticker_list.json": ["aapl", "AAPL", "Msft", "AAPL"],
+            "card_types.json": ["news_card", "News_Card"],
+            "card_targets.json": [
+                {"id": "msft"},
+                {"id": "Fed Ａ", "topic_key": "a"},
+                {"id": "fed A", "topic_key": "b"},
+            ],
+        }
+    )
+    assert faults == []
+    assert notices == [
+        f'ticker_list.json: [1] ("AAPL" ≈ "aapl"): {BOTH}',
+        'ticker_list.json: [3] ("AAPL"): is there already; it counts once',
+        f'card_types.json: [1] ("News_Card" ≈ "news_card"): {BOTH}',
+        f'card_targets.json: [0] ("msft" ≈ "Msft"), [2] ("fed A" ≈ "Fed Ａ"): {BOTH}',
+    ]
+
+
+def test_a_ticker_of_the_simple_form_is_shown_as_the_list_spells_it() -> None:
+    assert faults_with("card_targets.json", {"aapl": ["news_card"]}) == [
+        f'card_targets.json: aapl (≈ "AAPL"): {LISTED}'
+    ]
