@@ -248,7 +248,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
         ],
     ),
     "ids that would break a line or a page": (
-        {"ticker_list.json": ["a\u2028b", "<&>/", "/" + "y" * 90, "é" * 64]},
+        {"ticker_list.json": ["a\u2028b", "<&>/", "/" + "y" * 60, "é" * 64]},
         [
             f'ticker_list.json: [0] ("a\\u2028b"), [1] ("<&>/"), [2] ("/{"y" * 37}…): {UNFIT_ID}',
         ],

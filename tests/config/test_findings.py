@@ -12,6 +12,7 @@ import pytest
 
 from job.config.findings import CAUSES_LISTED, PLACES_NAMED
 from job.config.objects import OBJECTS
+from job.engines.catalog import EngineName
 from job.planning.prepare import make_plan
 
 GOOD: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card"]}
@@ -25,7 +26,7 @@ def judged(objects: Mapping[str, object]) -> tuple[list[str], list[str]]:
     return [str(fault) for fault in faults], [str(notice) for notice in notices]
 
 
-SIZES = {"financial": 5, "trading": 5, "news": 1, "qa": 1}
+SIZES: dict[EngineName, int] = {"financial": 5, "trading": 5, "news": 1, "qa": 1}
 
 
 def test_one_removed_card_type_is_one_fault_with_the_first_places_and_the_count() -> None:
@@ -92,6 +93,7 @@ SCRIPT = """
 import re
 from pathlib import Path
 from job.config.objects import OBJECTS
+from job.engines.catalog import EngineName
 from job.planning.prepare import make_plan
 
 def array(item, count):

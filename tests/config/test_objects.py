@@ -704,8 +704,8 @@ def test_twins_in_another_spelling_are_noticed() -> None:
             "card_types.json": ["news_card", "News_Card"],
             "card_targets.json": [
                 {"id": "msft"},
-                {"id": "Fed Ａ", "topic_key": "a"},
-                {"id": "fed A", "topic_key": "b"},
+                {"id": "A股", "topic_key": "a"},
+                {"id": "Ａ股", "topic_key": "b"},
             ],
         }
     )
@@ -714,7 +714,7 @@ def test_twins_in_another_spelling_are_noticed() -> None:
         f'ticker_list.json: [1] ("AAPL" ≈ "aapl"): {BOTH}',
         'ticker_list.json: [3] ("AAPL"): is there already; it counts once',
         f'card_types.json: [1] ("News_Card" ≈ "news_card"): {BOTH}',
-        f'card_targets.json: [0] ("msft" ≈ "Msft"), [2] ("fed A" ≈ "Fed Ａ"): {BOTH}',
+        f'card_targets.json: [0] ("msft" ≈ "Msft"), [2] ("Ａ股" ≈ "A股"): {BOTH}',
     ]
 
 
