@@ -24,16 +24,18 @@ from job.messages import Message, message, template
 from job.page.render import render_page
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, prepare
-from job.records.commands import resume_command
-from job.records.format import RecordError
+from job.records.format import PAGE, SUMMARY, RecordError
 from job.records.history import without_plan
-from job.records.inputs import RunInputs, has_changed
+from job.records.inputs import RunInputs
 from job.records.lease import BusyError, acquire
-from job.records.record import find_latest_inputs, record_refusal
-from job.records.report import AttemptSummary, build_report, refused_report
-from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session
+from job.records.nights import PastNights
+from job.records.record import find_latest_inputs
+from job.records.refusal import record_refusal, refused_report
+from job.records.report import AttemptSummary, RunReport, build_report
+from job.records.session import Document, RecordSession, StorageAlarm, lease_holder, open_session, resuming
+from job.records.summary import build_summary, pack_summary
 from job.records.timeline import Timeline
-from job.storage.store import StorageError
+from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
 
 LAST_LINE_SECONDS = 1.0
@@ -104,6 +106,7 @@ class _Orchestration:
     def __init__(self, request: RunRequest, reporter: Reporter) -> None:
         self.shutdown = Shutdown()
         self.progress: RunProgress | None = None
+        self.past = PastNights()
         self._request = request
         self._reporter = reporter
 
@@ -161,6 +164,7 @@ class _Orchestration:
                 raise _NoRecordError(request.identity.id)
             prepared, inputs = await self._prepare(recorded)
             self._reporter.on_notices(prepared.notices)
+            helpers.start_soon(self._read_past_nights, store, inputs, name="past nights")
             holder = lease_holder(settings, prepared.plan, inputs)
             lease = await acquire(store, holder, lambda notice: self._reporter.on_notices([notice]))
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
@@ -170,7 +174,7 @@ class _Orchestration:
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
         self._reporter.on_record(inputs)
         if recorded is not None:
-            self._reporter.on_notices([await _resuming(recorded, inputs)])
+            self._reporter.on_notices([await resuming(recorded, inputs)])
         return prepared.plan, session
 
     async def _prepare(self, recorded: RunInputs | None) -> tuple[Prepared, RunInputs]:
@@ -188,6 +192,9 @@ class _Orchestration:
         prepared = await prepare(settings.model_copy(update={"run_date": recorded.date}), faults)
         return prepared, recorded.with_config(prepared, settings)
 
+    async def _read_past_nights(self, store: ObjectStore, inputs: RunInputs) -> None:
+        self._reporter.on_notices(await self.past.read(store, inputs))
+
     async def _record_faults(self, faults: Sequence[Fault], outcome: Outcome) -> None:  # noqa: ASYNC910  best effort
         """Leaves a report and a page if this was the first attempt at the run. A failure changes nothing of the run."""
         request, settings = self._request, self._request.settings
@@ -199,8 +206,10 @@ class _Orchestration:
         problem = f"there was no answer within {REFUSAL_SECONDS:g} s"
         with trio.move_on_after(REFUSAL_SECONDS):  # noqa: ASYNC912  storage is awaited
             try:
-                page = render_page(report, Timeline(without_plan()))
-                await record_refusal(open_store(settings.runs_uri, make=True), report, page)
+                timeline = Timeline(without_plan())
+                summary = pack_summary(build_summary(report, timeline, None))
+                page = render_page(report, timeline)
+                await record_refusal(open_store(settings.runs_uri, make=True), report, summary, page)
             except Exception as error:  # noqa: BLE001  see above
                 problem = str(error)
             else:
@@ -270,7 +279,19 @@ class _Orchestration:
             project=request.settings.project,
             execution=request.settings.execution,
         )
-        await session.close(report, partial(render_page, report), self.shutdown, at_once=at_once)
+        await session.close(report, self._documents(report), self.shutdown, at_once=at_once)
+
+    def _documents(self, report: RunReport) -> list[Document]:
+        """What is written after the report, in this order."""
+        before = self.past.before
+        return [
+            Document(
+                SUMMARY,
+                lambda timeline: pack_summary(build_summary(report, timeline, before)),
+                template("the summary of the run is not written: {error}"),
+            ),
+            Document(PAGE, partial(render_page, report), template("the page of the run is not written: {error}")),
+        ]
 
 
 class _NoRecordError(Exception):
@@ -280,19 +301,3 @@ class _NoRecordError(Exception):
         what = f"has no record of run {run_id} from which it could be resumed"
         self.fault = Fault("RUNS_URI", what, "`python -m job runs` lists what is recorded there")
         super().__init__(str(self.fault))
-
-
-async def _resuming(recorded: RunInputs, inputs: RunInputs) -> Message:
-    """What to say of the config that a resumed run goes on with."""
-    values = {"run": inputs.run_id, "day": inputs.day, "uri": inputs.config_uri}
-    if inputs is not recorded:
-        text = template("resuming run {run} of {day} with the config that is at {uri} now")
-        return message(text, **values)  # noqa: ASYNC910  the record was awaited
-    if await has_changed(recorded):
-        return message(
-            "resuming run {run} of {day} with its recorded config; the config at {uri} has changed since, and "
-            "`{command}` takes it",
-            command=resume_command(inputs, "new_config"),
-            **values,
-        )
-    return message("resuming run {run} of {day} with its recorded config; later changes do not apply", **values)

@@ -24,6 +24,7 @@ from job.reporting.stdout import STDOUT, say, say_error, write_line
 from job.reporting.terminal import as_text, runs_table
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
+from job.text import printable
 
 LINES_AT_ONCE = 1000
 """Missing cards that are written at once."""
@@ -89,8 +90,10 @@ def _write_report(recorded: RecordedRun, page: str | None) -> None:
 def _write_missing(recorded: RecordedRun) -> None:
     """Writes target and card type of every card that is not there, a line each, separated by a tab."""
     missing = recorded.timeline.items["qa"].missing()
-    while lines := [f"{item.target}\t{item.card_type}" for item in islice(missing, LINES_AT_ONCE)]:
-        say("\n".join(lines))
+    while lines := [
+        f"{printable(item.target)}\t{printable(item.card_type)}" for item in islice(missing, LINES_AT_ONCE)
+    ]:
+        write_line("\n".join(lines).encode())  # not by `say`, which would replace the tabs
 
 
 def _find(store: ObjectStore, run_id: str | None) -> RecordedRun | ExitCode:

@@ -78,7 +78,7 @@ async def test_the_faults_of_a_night_are_in_its_record(world: World) -> None:
     assert "run night: bad_config. The configuration has 2 faults" in verified["message"]
     told = await play(world, 0, "report")
     assert "✗ QA_ENGINE_TIMEOUT: " in told.stdout
-    assert f"its page is {world.runs_uri}/night/report.html" in told.stdout
+    assert f"page: {world.runs_uri}/night/report.html" in told.stdout
 
 
 @pytest.mark.slow

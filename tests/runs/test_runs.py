@@ -162,7 +162,7 @@ async def test_plan_for_people_counts_and_names(world: World) -> None:
     lines = planned.stdout.splitlines()
     assert "qa: 19 cards, 19 calls" in lines
     assert "financial: 6 targets, 2 calls" in lines
-    assert "  Elon_Musk (person, key elon_musk, tone=a&b=c, long=true): news_card, earnings_card" in lines
+    assert "  Elon_Musk (person, tone=a&b=c, long=true): news_card, earnings_card" in lines
     assert "  model small/1, backend local: news_card, earnings_card" in lines
     assert world.seen == []
 
