@@ -21,6 +21,7 @@ BARRIER = "barrier-"
 """How the name of a barrier begins; the first 16 digits of its plan's digest and `.json` follow."""
 REPORT = "report.json"
 PAGE = "report.html"
+CARDS = "cards.csv"
 STARTED = "_started/"
 """Names every run by the time of its start, so that the latest are found without reading any."""
 
