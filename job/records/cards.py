@@ -39,14 +39,16 @@ def card_lines(report: RunReport, timeline: Timeline) -> Iterator[bytes]:
 def _rows(report: RunReport, timeline: Timeline) -> Iterator[tuple[str, ...]]:
     zone = datetime.fromisoformat(report.started).tzinfo
     set_aside = {one.card_type for one in report.set_aside}
+    items, run_id = timeline.items["qa"], _cell(report.run_id)
     for target in timeline.plan.targets:
-        for card in timeline.items["qa"].of(target.id):
+        name = _cell(target.id)
+        for card in items.of(target.id):
             cause = card.cause or ""
             if card.state == "not_attempted" and card.card_type in set_aside:
                 cause = SET_ASIDE
             state = "made" if card.state == "done" else card.state
-            cells = (card.target, target.kind, card.card_type or "", state, cause)
-            yield *map(_cell, cells), str(card.attempts), _when(card, zone), _cell(report.run_id)
+            attempts, when = str(card.attempts), _when(card, zone)
+            yield name, target.kind, _cell(card.card_type or ""), state, cause, attempts, when, run_id
 
 
 def _when(card: ItemStatus, zone: tzinfo | None) -> str:
