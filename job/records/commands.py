@@ -33,6 +33,11 @@ def table_command(run_id: str) -> str:
     return shlex.join(["python", "-m", "job", "report", run_id, "--csv", CARDS])
 
 
+def table_link(runs_uri: str, run_id: str) -> str:
+    """What a run's page links the table of its cards by: in a bucket pages are shown from yet another address."""
+    return address_of(runs_uri, name_of(run_id, CARDS)) if runs_uri.startswith("gs://") else CARDS
+
+
 def page_address(runs_uri: str, run_id: str) -> str:
     """Where to open the page of a run: an address for a browser in which a reader is signed in to Google, or a path."""
     return address_of(runs_uri, name_of(run_id, PAGE))

@@ -6,7 +6,6 @@ from itertools import islice
 
 from pydantic import Field, ValidationError
 
-from job.config.environment import Settings
 from job.config.faults import Fault
 from job.config.fields import Date, RunId
 from job.engines.catalog import EngineName
@@ -34,7 +33,6 @@ MISSING_LISTED = 10_000
 _UNFINISHED = message("The run has not closed its record: it is at work, or it was killed.")
 
 
-FAULTS_LISTED = 1000
 FAULT_LIMIT = 1000
 """Characters of each text of a fault."""
 
@@ -257,34 +255,6 @@ def build_report(
 
 def _missing(item: MissingItem) -> MissingCard:
     return MissingCard(target=item.target, card_type=item.card_type or "", state=item.state, cause=item.cause)
-
-
-def refused_report(
-    settings: Settings, run_id: str, faults: Sequence[Fault], outcome: Outcome, started: datetime, seconds: float
-) -> RunReport:
-    """The report of a run whose configuration cannot be used, so that nothing was called."""
-    ended = AttemptSummary.of(outcome, settings.time_zone, started, seconds)
-    return RunReport(
-        run_id=run_id,
-        day=settings.run_date or started.astimezone(settings.time_zone).date().isoformat(),
-        date=settings.run_date,
-        started=ended.started,
-        ended=ended.ended,
-        seconds=ended.seconds,
-        outcome=ended.outcome,
-        exit_code=ended.exit_code,
-        sentence=ended.sentence,
-        sentence_message=ended.sentence_message,
-        faults=tuple(ReportedFault.of(fault) for fault in faults[:FAULTS_LISTED]),
-        faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
-        attempts=(ended,),
-        config_uri=settings.config_uri,
-        version=VERSION,
-        commit=COMMIT,
-        trace_id=RunIdentity(run_id).trace_id,
-        project=settings.project,
-        execution=settings.execution,
-    )
 
 
 def _engines(plan: Plan, timeline: Timeline) -> dict[EngineName, EngineTotals]:

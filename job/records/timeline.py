@@ -99,6 +99,8 @@ class Timeline:
         self.lanes: Mapping[EngineName, Lane] = {engine: Lane() for engine in ALL_ENGINES}
         self.items = items_of(plan)
         """Which items of the plan are done, and which failed and were not done by any attempt."""
+        self.card_seconds: dict[str, array[float]] = {}
+        """How long each card took that was made, by card type."""
         self.warnings: list[CallResult] = []
         """The first calls that were done, and whose answers are odd."""
         self._failed: list[CallResult] = []
@@ -118,6 +120,8 @@ class Timeline:
             cause = None if call.done else call.cause or ""
             items.mark(item, cause=cause, ended=call.ended, attempts=call.attempts)
         self.lanes[call.engine].add(call)
+        if call.done and call.card_type is not None:
+            self.card_seconds.setdefault(call.card_type, array("f")).append(call.seconds)
         if not call.done and len(self._failed) < FAILURES_KEPT:
             self._failed.append(call)
         if call.warning is not None and len(self.warnings) < WARNINGS_KEPT:

@@ -16,7 +16,8 @@ from job.config.faults import Fault
 from job.execution.outcome import ExitCode, bad_config
 from job.identity import RunIdentity
 from job.records.format import REPORT, entry_of, name_of
-from job.records.report import FAULT_LIMIT, FAULTS_LISTED, refused_report
+from job.records.refusal import FAULTS_LISTED, refused_report
+from job.records.report import FAULT_LIMIT
 from job.storage.uri import address_of
 from tests.support.records import Recorded, write
 
