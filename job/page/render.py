@@ -12,8 +12,18 @@ from job.engines.catalog import TITLES
 from job.page.charts import flight_chart, latency_chart
 from job.page.lanes import lane_chart
 from job.page.links import execution_link, log_link, trace_link
-from job.page.summary import headline, period, severity
-from job.page.tables import FAILURES_SHOWN, MISSING_SHOWN, STATES, before, is_open, name, worth_a_look
+from job.page.summary import headline, period, severity, since_lines
+from job.page.tables import (
+    CHANGES,
+    CHANGES_SHOWN,
+    FAILURES_SHOWN,
+    MISSING_SHOWN,
+    STATES,
+    before,
+    is_open,
+    name,
+    worth_a_look,
+)
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
 from job.records.commands import how_to_go_on, missing_command
 from job.records.groups import failure_groups
@@ -71,6 +81,8 @@ TEMPLATES.filters |= {
 TEMPLATES.globals |= {
     "DONE": DONE,
     "STATES": STATES,
+    "CHANGES": CHANGES,
+    "CHANGES_SHOWN": CHANGES_SHOWN,
     "REFUSED": REFUSED,
     "UNFINISHED": UNFINISHED,
     "titles": TITLES,
@@ -93,6 +105,7 @@ def render_page(report: RunReport, timeline: Timeline) -> bytes:
         headline=headline(report),
         period=period(report),
         how_to_go_on=how_to_go_on(report.outcome, report.then, report.cards.planned),
+        since=list(since_lines(report)),
         failures=failures,
         warnings=timeline.warnings,
         failures_not_shown=failed - sum(group.items for group in failures),

@@ -187,7 +187,8 @@ async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
         closed = written.ended is not None and timeline.last_ended <= _seconds(written.ended) + 2
         closed = closed and bool(written.attempts) and _is_of(written, inputs)
         place = {key: getattr(written, key) for key in ("version", "commit", "project", "execution")}
-        report = build_report(inputs, plan, timeline, written.attempts, closed=closed, **place)
+        since = written.since_last_night if closed else None
+        report = build_report(inputs, plan, timeline, written.attempts, closed=closed, since=since, **place)
     return RecordedRun(report, timeline, await _has_page(store, run_id))
 
 
