@@ -28,6 +28,8 @@ NIGHTS_READ = 60
 """Runs that are looked at, the latest."""
 ITEMS_KEPT = 200_000
 """Missing items of all nights together; older nights are kept without theirs."""
+READ_SECONDS = 10.0
+"""For a command that somebody waits for."""
 FAILED_READS = 3
 """After so many failed requests no other is made: storage is not well."""
 
@@ -146,6 +148,18 @@ async def find_night_before(
     except RecordError:  # what it planned is not known then
         plan = None
     return NightBefore.of(summary, plan)  # noqa: ASYNC910  storage was awaited
+
+
+async def read_plan_change(store: ObjectStore, plan: Plan, config_uri: str | None) -> list[Message]:  # noqa: ASYNC910  storage was awaited
+    """How a plan differs from that of the latest night of this config, in sentences; or why nobody knows."""
+    try:
+        with trio.fail_after(READ_SECONDS):
+            before = await find_night_before(store, await read_nights(store), config_uri, None)
+    except (StorageError, trio.TooSlowError) as error:
+        problem = str(error) or f"there was no answer within {READ_SECONDS:g} s"
+        return [message("the plan is not compared with that of the night before: {error}", error=problem)]  # noqa: ASYNC910  as above
+    change = plan_change(before.plan, plan) if before is not None and before.plan is not None else None
+    return list(plan_lines(change, before.summary.day)) if before is not None and change is not None else []
 
 
 @dataclass(slots=True)
