@@ -47,15 +47,13 @@ class Played:
             if until(result):
                 self.timeline.add(result.model_copy(update=told))
         report, _ = night.told("cards_missing", 3, "x", day=day)
-        self.report = report
-        self.day = day
         engines = {
             name: totals.model_copy(update={"done": len(self.timeline.items[name])})
             for name, totals in report.engines.items()
         }
-        self.report = report.model_copy(update={"engines": engines})
-        self.summary = build_summary(self.report, self.timeline, before.night if before else None).model_copy(update=changes)
-        self.before = before
+        report = report.model_copy(update={"engines": engines})
+        summary = build_summary(report, self.timeline, before.night if before else None)
+        self.day, self.summary, self.before = day, summary.model_copy(update=changes), before
 
     @property
     def night(self) -> NightBefore:
