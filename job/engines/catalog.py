@@ -34,10 +34,16 @@ class EngineSpec:
 
 
 ENGINES: Mapping[EngineName, EngineSpec] = {
-    "financial": EngineSpec(message("Financial engine"), message("financial"), "target", timeout=900, concurrency=4, batch_size=5),
-    "trading": EngineSpec(message("Trading engine"), message("trading"), "target", timeout=900, concurrency=4, batch_size=5),
+    "financial": EngineSpec(
+        message("Financial engine"), message("financial"), "target", timeout=900, concurrency=4, batch_size=5
+    ),
+    "trading": EngineSpec(
+        message("Trading engine"), message("trading"), "target", timeout=900, concurrency=4, batch_size=5
+    ),
     "news": EngineSpec(message("News engine"), message("news"), "target", timeout=300, concurrency=8),
-    "qa": EngineSpec(message("QA engine"), message("QA"), "card", timeout=300, concurrency=16, concurrency_limit=8192, is_costly=True),
+    "qa": EngineSpec(
+        message("QA engine"), message("QA"), "card", timeout=300, concurrency=16, concurrency_limit=8192, is_costly=True
+    ),
 }
 DATA_ENGINES: tuple[DataEngineName, ...] = ("financial", "trading", "news")
 ALL_ENGINES: tuple[EngineName, ...] = tuple(ENGINES)

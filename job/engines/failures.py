@@ -30,6 +30,18 @@ class Cause(StrEnum):
     """The run ended before the answer came."""
 
 
+CAUSES = (
+    template("transport"),
+    template("process_limit"),
+    template("timeout"),
+    template("identity"),
+    template("status"),
+    template("unreadable"),
+    template("denied"),
+    template("interrupted"),
+)
+"""The causes as messages for people: each is its own template."""
+
 _NO_ANSWER = {Cause.TRANSPORT, Cause.TIMEOUT}
 _TRANSIENT = {*_NO_ANSWER, Cause.PROCESS_LIMIT, Cause.IDENTITY, Cause.UNREADABLE, Cause.DENIED}
 _TRANSIENT_STATUS = {500, 502, 503, 504}

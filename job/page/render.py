@@ -11,13 +11,14 @@ from markupsafe import Markup, escape
 
 from job.engines.catalog import TITLES
 from job.messages import ENGLISH, Message, Translator, Value, duration, listed, message, plural
+from job.page.board import board
 from job.page.charts import flight_chart, latency_chart
 from job.page.lanes import lane_chart
 from job.page.links import execution_link, log_link, trace_link
-from job.page.summary import headline, period, severity
-from job.page.tables import FAILURES_SHOWN, MISSING_SHOWN, STATES, before, is_open, name, worth_a_look
+from job.page.summary import headline, period, severity, since_lines
+from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, name, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
-from job.records.commands import how_to_go_on, missing_command
+from job.records.commands import how_to_go_on, missing_command, table_command
 from job.records.groups import failure_groups
 from job.records.report import REFUSED, UNFINISHED, RunReport
 from job.records.results import DONE
@@ -86,7 +87,8 @@ def environment(translator: Translator) -> Environment:
         "ngettext": plural,
         "language": translator.tag,
         "DONE": DONE,
-        "STATES": STATES,
+        "CHANGES": CHANGES,
+        "CHANGES_SHOWN": CHANGES_SHOWN,
         "REFUSED": REFUSED,
         "UNFINISHED": UNFINISHED,
         "titles": TITLES,
@@ -97,8 +99,10 @@ def environment(translator: Translator) -> Environment:
     return made
 
 
-def render_page(report: RunReport, timeline: Timeline, translator: Translator = ENGLISH) -> bytes:
-    """The page. `timeline` has every result of the run's journal."""
+def render_page(
+    report: RunReport, timeline: Timeline, translator: Translator = ENGLISH, *, table: str | None = None
+) -> bytes:
+    """The page. `timeline` has every result of the run's journal; `table` is a link to the table of its cards."""
     scale = _time_scale(report, timeline)
     lanes = {engine: lane for engine, lane in timeline.lanes.items() if len(lane)}
     failures = failure_groups(timeline.failures[:FAILURES_SHOWN])
@@ -113,12 +117,14 @@ def render_page(report: RunReport, timeline: Timeline, translator: Translator = 
             headline=headline(report),
             period=period(report),
             how_to_go_on=how_to_go_on(report.outcome, report.then, report.cards.planned),
+            since=list(since_lines(report)),
             failures=failures,
             warnings=timeline.warnings,
             failures_not_shown=failed - sum(group.items for group in failures),
-            missing=report.missing[:MISSING_SHOWN],
-            missing_not_shown=len(report.missing[MISSING_SHOWN:]) + report.missing_not_listed,
+            board=board(report, timeline),
             missing_command=missing_command(report.run_id),
+            table=table,
+            table_command=table_command(report.run_id),
             scale=scale,
             barrier=timeline.prepared if "qa" in lanes else None,
             lanes={engine: lane_chart(lane, scale) for engine, lane in lanes.items()},

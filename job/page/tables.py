@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from job.messages import Message, Translator, message
-from job.planning.items import MissingState
 from job.records.groups import FailureGroup
 from job.records.results import CallResult
 from job.records.timeline import Timeline
@@ -15,14 +14,15 @@ OPEN_ROWS = 15
 
 FAILURES_SHOWN = 1000
 """Failed calls that are shown; the rest is counted."""
-MISSING_SHOWN = 300
-"""Missing cards that are listed; the rest is counted."""
-STATES: Mapping[MissingState, Message] = {
-    "failed": message("failed"),
-    "cut_off": message("cut off"),
-    "not_attempted": message("not attempted"),
+CHANGES: Mapping[str, Message] = {
+    "new": message("new"),
+    "added": message("new, not planned then"),
+    "still": message("still missing"),
+    "mended": message("mended"),
 }
-"""What became of a missing card, in words."""
+"""What became of an item since the night before, in words, in the order in which the items are shown."""
+CHANGES_SHOWN = 200
+"""Items of each kind that are shown; the rest is counted."""
 ALL_CALLS = 400
 """A run with at most so many calls has all of them in a table."""
 

@@ -8,12 +8,13 @@ from typing import Literal
 from pydantic_core import to_json
 
 from job.config.faults import Fault
-from job.execution.events import AttemptEnded, CallFinished, Event
+from job.execution.events import AttemptEnded, CallFinished, CardTypeSetAside, Event
 from job.execution.outcome import ExitCode, Outcome
 from job.execution.progress import EngineProgress, RunProgress
 from job.identity import COMMIT, VERSION, RunIdentity
 from job.messages import Message
 from job.records.commands import resume_command
+from job.records.comparison import Comparison, comparison_lines
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
@@ -45,6 +46,7 @@ class CloudLogReporter:
         self._output = OutputQueue()
         self._dropped = 0
         self._inputs: RunInputs | None = None
+        self._comparison: Comparison | None = None
         self._trace = f"projects/{project}/traces/{run.trace_id}" if project else run.trace_id
 
     def on_faults(self, faults: Iterable[Fault]) -> None:
@@ -72,12 +74,15 @@ class CloudLogReporter:
         self._write("INFO", "all data is ready; generating cards", "barrier.crossed", cards=progress.cards.planned)
 
     def on_event(self, event: Event) -> None:
-        """A line for each call that has finished, and for each retry."""
+        """A line for each call that has finished, for each retry, and for each card type that is set aside."""
         if isinstance(event, CallFinished):
             self._on_finished(event)
         elif isinstance(event, AttemptEnded) and event.wait is not None and event.failure is not None:
             text = f"{event.call.label}: {event.failure.reason}; again in {event.wait:.1f} s"
             self._write_call("WARNING", text, "call.retried", **_call(event), wait=round(event.wait, 3))
+        elif isinstance(event, CardTypeSetAside):
+            fields = {"card_type": event.card_type, "remedy": str(event.remedy)}
+            self._write("ERROR", str(event.reason), "card_type.set_aside", **fields)
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
         """Storage fails, or works again."""
@@ -88,10 +93,16 @@ class CloudLogReporter:
         """What is known of the runs of today. Waits for its reader."""
         write_line(self._line("INFO" if done else "ERROR", known, "run.verified", done=done))
 
+    def on_comparison(self, comparison: Comparison) -> None:
+        """The run is at its end, and was compared with the night before."""
+        self._comparison = comparison
+
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
         """The last line of the run."""
         severity: Severity = "INFO" if outcome.exit == 0 else "ERROR"
         fields = {**summary_of(outcome, progress), **error_report(outcome)}
+        if self._comparison is not None:
+            fields["since_last_night"] = since_last_night(self._comparison, outcome)
         if self._dropped:
             fields["lines_dropped"] = self._dropped
         if self._inputs is not None and outcome.exit != ExitCode.DONE:
@@ -164,6 +175,22 @@ def summary_of(outcome: Outcome, progress: RunProgress | None) -> Mapping[str, o
         "engines": {name: engine.model_dump() for name, engine in totals.items()},
         "failures": listed,
         "failures_not_listed": len(failures) - len(listed),
+        "set_aside": [event.card_type for event in progress.set_aside[:LISTED]] if progress else [],
+    }
+
+
+def since_last_night(comparison: Comparison, outcome: Outcome) -> Mapping[str, object]:
+    """How the run compares with the night before: in numbers, and in sentences."""
+    kinds = {name: getattr(comparison, name).count for name in ("new", "added", "still", "mended")}
+    lines = [shortened(str(line), LINE_LIMIT) for line in comparison_lines(comparison, outcome.sentence)]
+    return {
+        "run_id": comparison.run_id,
+        "day": comparison.day,
+        **kinds,
+        "not_attempted": comparison.not_attempted,
+        "not_compared": comparison.not_compared,
+        "gone": comparison.gone,
+        "text": lines,
     }
 
 

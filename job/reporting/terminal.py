@@ -1,35 +1,34 @@
 """The terminal reporter: a bar for each engine of a run that somebody watches, then a table. Also for recorded runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import IO
 
-from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from job.config.faults import Fault
 from job.engines.catalog import EngineName
-from job.execution.events import CallFinished, Event
+from job.execution.events import CallFinished, CardTypeSetAside, Event
 from job.execution.outcome import Outcome
 from job.execution.progress import EngineProgress, EngineTotals, RunProgress
 from job.identity import RunIdentity
 from job.messages import ENGLISH, Message, Translator, duration, message, plural
 from job.records.commands import page_address, resume_command
+from job.records.comparison import Comparison, comparison_lines
 from job.records.groups import FailureGroup, failure_groups, then_of
-from job.records.history import AT_WORK, KILLED, PastRun, RecordedRun
+from job.records.history import RecordedRun
 from job.records.inputs import RunInputs
+from job.records.plan_change import plan_lines
 from job.records.report import UNFINISHED, RunReport
 from job.records.results import CallResult
+from job.records.set_aside import SetAsideType, set_aside_types
 from job.records.timeline import FAILURES_KEPT
-from job.reporting.ending import Mark, WayBack, failure_lines, way_back_lines
+from job.reporting.ending import WayBack, failure_lines, way_back_lines
+from job.reporting.screen import Screen
 from job.reporting.stdout import OutputQueue, queued_text
-from job.text import printable
 
 LIVE_FAILURES = 20
 """Failed calls that are printed as they fail; the rest is counted by the bars, and told by cause at the end."""
-_COLOURS: Mapping[Mark, str] = {"✗": "red", "!": "yellow", " ": "default"}
 
 
 class TerminalReporter:
@@ -41,24 +40,24 @@ class TerminalReporter:
 
     def __init__(self, run: RunIdentity, runs_uri: str | None = None, translator: Translator = ENGLISH) -> None:
         self._run = run
-        self._translator = translator
         self._runs_uri = runs_uri
         self._inputs: RunInputs | None = None
+        self._comparison: Comparison | None = None
         self._failed = 0
         self._output = OutputQueue()
         self._dropped = 0
-        self._console = _console(queued_text(self._output))
+        self._screen = Screen(translator, queued_text(self._output))
         self._live: Live | None = None
 
     def on_faults(self, faults: Iterable[Fault]) -> None:
         """The configuration has faults; nothing will be called."""
         for fault in faults:
-            self._print("[red]✗[/]", fault)
+            self._screen.tell(fault, "✗")
 
     def on_notices(self, notices: Iterable[Message]) -> None:
         """What the user may not have meant, though it can be done."""
         for notice in notices:
-            self._print("[yellow]![/]", notice)
+            self._screen.tell(notice, "!")
 
     def on_record(self, inputs: RunInputs) -> None:
         """The run has a record, and these are its inputs."""
@@ -76,34 +75,39 @@ class TerminalReporter:
                 run=self._run.id,
                 date=date,
             )
-        self._console.print(f"[bold]{self._shown(head)}[/]", soft_wrap=True)
-        self._live = _Bars(progress, self._console, self._output, self._translator)
+        self._screen.tell(head, style="bold")
+        self._live = _Bars(progress, self._screen, self._output)
         self._live.start()
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
         """Storage fails, or works again."""
-        self._console.print(f"[{'red' if is_fault else 'green'}]{self._shown(text)}[/]", soft_wrap=True)
+        self._screen.tell(text, style="red" if is_fault else "green")
 
     def on_barrier(self, _: RunProgress) -> None:
         """All data is ready; the cards follow."""
-        self._console.print(self._shown(message("all data is ready; generating cards")))
+        self._screen.tell(message("all data is ready; generating cards"))
 
     def on_event(self, event: Event) -> None:
         """Prints the calls that failed for good, the first of them, and those with a warning."""
+        if isinstance(event, CardTypeSetAside):
+            self._screen.tell(event.reason, "✗")
         if isinstance(event, CallFinished) and event.warning is not None:
-            self._print("[yellow]![/]", message("{call}: {reason}", call=event.call.label, reason=event.warning))
+            self._screen.tell(message("{call}: {reason}", call=event.call.label, reason=event.warning), "!")
         if isinstance(event, CallFinished) and event.failure is not None:
             if self._output.is_full:
                 self._dropped += 1
                 return
             self._failed += 1
             if self._failed <= LIVE_FAILURES:
-                mark = "[yellow]![/]" if event.failure.is_interruption else "[red]✗[/]"
-                self._print(mark, message("{call}: {reason}", call=event.call.label, reason=event.failure.reason))
+                text = message("{call}: {reason}", call=event.call.label, reason=event.failure.reason)
+                self._screen.tell(text, "!" if event.failure.is_interruption else "✗")
             elif self._failed == LIVE_FAILURES + 1:
-                self._print(
-                    "[red]✗[/]", message("further failures are counted in the bars, and listed by cause at the end")
-                )
+                text = message("further failures are counted in the bars, and listed by cause at the end")
+                self._screen.tell(text, "✗")
+
+    def on_comparison(self, comparison: Comparison) -> None:
+        """The run is at its end, and was compared with the night before."""
+        self._comparison = comparison
 
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
         """The table, what failed by cause, how to go on, and the outcome."""
@@ -112,24 +116,23 @@ class TerminalReporter:
         groups: Sequence[FailureGroup] = ()
         if progress is not None:
             totals = {name: engine.totals() for name, engine in progress.engines.items()}
-            self._console.print(_table(totals, self._translator))
+            self._screen.print(_table(totals, self._screen))
             calls = [CallResult.of(event, 0.0) for event in progress.failures[:FAILURES_KEPT]]
             groups = failure_groups(calls)
-            not_listed = max(0, len(progress.failures) - FAILURES_KEPT)
-            _print_failures(self._console, self._translator, groups, not_listed)
+            more = len(progress.failures) - len(calls)
+            _print_failures(self._screen, groups, more, set_aside_types(progress.set_aside))
         if self._dropped:
             text = plural(
                 "1 failed call was not shown when it failed: the terminal had stopped",
                 "{count} failed calls were not shown when they failed: the terminal had stopped",
                 count=self._dropped,
             )
-            self._print("[yellow]![/]", text)
+            self._screen.tell(text, "!")
+        if self._comparison is not None:
+            _print_comparison(self._screen, self._comparison, outcome.sentence)
         if outcome.exit != 0 and (progress is not None or self._inputs is not None):
-            way = self._way_back(outcome, progress, groups)
-            _print_way_back(self._console, self._translator, groups, way)
-        colour = "green" if outcome.exit == 0 else "red"
-        ending = _ending(outcome.sentence, int(outcome.exit), colour, self._translator)
-        self._console.print(ending, soft_wrap=True)
+            _print_way_back(self._screen, groups, self._way_back(outcome, progress, groups))
+        _print_ending(self._screen, outcome.sentence, int(outcome.exit), "green" if outcome.exit == 0 else "red")
 
     async def drain(self, seconds: float) -> None:
         """Waits until the terminal has taken everything, for so many seconds at most."""
@@ -145,24 +148,15 @@ class TerminalReporter:
         missing = cards.planned - cards.done - cards.skipped
         return WayBack(self._run.id, outcome.word, cards.planned, missing, self._run.trace_id, page, command)
 
-    def _print(self, mark: str, text: object) -> None:
-        self._console.print(f"{mark} {self._shown(text)}", soft_wrap=True)
-
-    def _shown(self, text: object) -> str:
-        return _shown(text, self._translator)
-
 
 class _Bars(Live):
     """The bars. A terminal that is behind is not drawn on: it would show the past."""
 
-    def __init__(self, progress: RunProgress, console: Console, output: OutputQueue, translator: Translator) -> None:
+    def __init__(self, progress: RunProgress, screen: Screen, output: OutputQueue) -> None:
         self._output = output
         # It never redirects standard output: nothing else is written there.
         super().__init__(
-            get_renderable=lambda: _bars(progress, translator),
-            console=console,
-            refresh_per_second=8,
-            redirect_stdout=False,
+            get_renderable=lambda: _bars(progress, screen), console=screen, refresh_per_second=8, redirect_stdout=False
         )
 
     def refresh(self) -> None:
@@ -173,56 +167,24 @@ class _Bars(Live):
 
 def as_text(recorded: RecordedRun, page: str | None, translator: Translator = ENGLISH) -> str:
     """A recorded run as its own terminal showed it: what failed, what to do, and how to go on. `page` is its page."""
-    console = _console()
-    with console.capture() as captured:
-        _print_run(recorded, console, page, translator)
+    screen = Screen(translator)
+    with screen.capture() as captured:
+        _print_run(recorded, screen, page)
     return captured.get().rstrip("\n")
 
 
-def runs_table(runs: Sequence[PastRun], translator: Translator = ENGLISH) -> str:
-    """Recorded runs, a line each. Ids are last and whole: they are what is copied."""
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
-    for heading in (message("date"), message("started"), message("outcome")):
-        table.add_column(_shown(heading, translator), no_wrap=True)
-    for heading in (message("took"), message("attempt")):
-        table.add_column(_shown(heading, translator), no_wrap=True, justify="right")
-    table.add_column(_shown(message("run"), translator), no_wrap=True)
-    for past in runs:
-        took = "" if past.seconds is None else _shown(_roughly(past.seconds), translator)
-        colour = {"succeeded": "green", AT_WORK: "yellow"}.get(past.outcome, "red")
-        outcome = f"[{colour}]{_shown(message(past.outcome), translator)}[/]"
-        table.add_row(past.day or "?", _started(past), outcome, took, str(past.attempts or ""), past.run_id)
-    console = Console(highlight=False, emoji=False, width=1000)  # a longer line is for the terminal to wrap
-    with console.capture() as captured:
-        console.print(table)
-        if any(past.outcome in {AT_WORK, KILLED} for past in runs):
-            note = message("at work, killed: as far as the lease tells, which a run at work renews every few seconds")
-            console.print(_shown(note, translator))
-    return "\n".join(line.rstrip() for line in captured.get().splitlines())
-
-
-def _started(past: PastRun) -> str:
-    """When a run started: its time of day, and the date if that is not the one that the run is for."""
-    pattern = "%H:%M" if f"{past.started:%Y-%m-%d}" == past.day else "%m-%d %H:%M"
-    return f"{past.started:{pattern}}"
-
-
-def _roughly(seconds: float) -> Message:
-    if seconds < 60:
-        return message("{seconds} s", seconds=f"{seconds:.0f}")
-    return message("{minutes} min", minutes=f"{seconds / 60:.0f}")
-
-
-def _print_run(recorded: RecordedRun, console: Console, page: str | None, translator: Translator) -> None:
+def _print_run(recorded: RecordedRun, screen: Screen, page: str | None) -> None:
     report = recorded.report
-    console.print(f"[bold]{_shown(_head(report), translator)}[/]", soft_wrap=True)
+    screen.tell(_head(report), style="bold")
     if report.engines:
-        console.print(_table(report.engines, translator))
+        screen.print(_table(report.engines, screen))
     groups = failure_groups(recorded.timeline.failures)
-    _print_failures(console, translator, groups, report.failures_not_listed)
+    _print_failures(screen, groups, report.failures_not_listed, report.set_aside)
+    if report.since_last_night is not None:
+        _print_comparison(screen, report.since_last_night, report.sentence_message or report.sentence)
     if report.resume_command is None:
         if page is not None:
-            console.print(_shown(message("page: {page}", page=page), translator), soft_wrap=True)
+            screen.tell(message("page: {page}", page=page))
     else:
         way = WayBack(
             run_id=report.run_id,
@@ -233,30 +195,30 @@ def _print_run(recorded: RecordedRun, console: Console, page: str | None, transl
             page=page,
             command=report.resume_command,
         )
-        _print_way_back(console, translator, groups, way)
+        _print_way_back(screen, groups, way)
     colour = "green" if report.outcome == "succeeded" else "yellow" if report.outcome == UNFINISHED else "red"
-    sentence = report.sentence_message or report.sentence
-    console.print(_ending(sentence, report.exit_code, colour, translator), soft_wrap=True)
+    _print_ending(screen, report.sentence_message or report.sentence, report.exit_code, colour)
 
 
-def _console(file: IO[str] | None = None) -> Console:
-    # `:100:` in an id or an answer is no emoji.
-    return Console(file=file, highlight=False, emoji=False)
+def _print_failures(
+    screen: Screen, groups: Sequence[FailureGroup], not_listed: int, set_aside: Iterable[SetAsideType]
+) -> None:
+    for mark, line in failure_lines(groups, not_listed, set_aside, screen.translator):
+        screen.tell(line, mark)
 
 
-def _shown(text: object, translator: Translator) -> str:
-    """Text from anywhere as it may be printed: neither the terminal nor rich finds anything in it to obey."""
-    return escape(printable(translator.text(text)))
+def _print_comparison(screen: Screen, comparison: Comparison, reason: Message | str) -> None:
+    heading, *lines = comparison_lines(comparison, reason)
+    if comparison.plan is not None:
+        lines += plan_lines(comparison.plan, comparison.day)
+    screen.tell(heading)
+    for line in lines:
+        screen.tell(line, " ")
 
 
-def _print_failures(console: Console, translator: Translator, groups: Sequence[FailureGroup], not_listed: int) -> None:
-    for mark, line in failure_lines(groups, not_listed, translator):
-        console.print(f"[{_COLOURS[mark]}]{mark}[/] {_shown(line, translator)}", soft_wrap=True)
-
-
-def _print_way_back(console: Console, translator: Translator, groups: Sequence[FailureGroup], way: WayBack) -> None:
+def _print_way_back(screen: Screen, groups: Sequence[FailureGroup], way: WayBack) -> None:
     for line in way_back_lines(groups, way):
-        console.print(_shown(line, translator), soft_wrap=True)
+        screen.tell(line)
 
 
 def _head(report: RunReport) -> Message:
@@ -269,15 +231,15 @@ def _head(report: RunReport) -> Message:
     return message("run {run} for {day}, started {started}, took {took}", took=took, **values)
 
 
-def _ending(sentence: Message | str, code: int | None, colour: str, translator: Translator) -> str:
-    text = f"[{colour}]{_shown(sentence, translator)}[/]"
-    if code is None:
-        return text
-    words = message("(exit code {code})", code=code)
-    return f"{text} {_shown(words, translator)}"
+def _print_ending(screen: Screen, sentence: Message | str, code: int | None, colour: str) -> None:
+    shown = f"[{colour}]{screen.shown(sentence)}[/]"
+    if code is not None:
+        words = message("(exit code {code})", code=code)
+        shown += f" {screen.shown(words)}"
+    screen.print(shown, soft_wrap=True)
 
 
-def _bars(progress: RunProgress, translator: Translator) -> Table:
+def _bars(progress: RunProgress, screen: Screen) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, engine in progress.engines.items():
         done, planned = engine.done + engine.skipped, engine.planned
@@ -287,17 +249,17 @@ def _bars(progress: RunProgress, translator: Translator) -> Table:
         table.add_row(
             name,
             ProgressBar(total=planned, completed=done + engine.failed, width=30),
-            _shown(message("{done}/{planned} done", done=done, planned=planned), translator),
-            _coloured(message("{count} failed", count=engine.failed - engine.cut_off), "red", translator),
-            _coloured(message("{count} retried", count=engine.retries), "yellow", translator),
-            _shown(in_flight, translator),
+            screen.shown(message("{done}/{planned} done", done=done, planned=planned)),
+            _coloured(message("{count} failed", count=engine.failed - engine.cut_off), "red", screen),
+            _coloured(message("{count} retried", count=engine.retries), "yellow", screen),
+            screen.shown(in_flight),
         )
     return table
 
 
-def _table(engines: Mapping[EngineName, EngineTotals], translator: Translator) -> Table:
+def _table(engines: Mapping[EngineName, EngineTotals], screen: Screen) -> Table:
     table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
-    table.add_column(_shown(message("engine"), translator), no_wrap=True)
+    table.add_column(screen.shown(message("engine")), no_wrap=True)
     is_cut_off = any(engine.cut_off for engine in engines.values())
     headings = (
         message("calls"),
@@ -310,12 +272,12 @@ def _table(engines: Mapping[EngineName, EngineTotals], translator: Translator) -
         "p95",
     )
     for heading in headings:
-        table.add_column(_shown(heading, translator), justify="right", no_wrap=True)
+        table.add_column(screen.shown(heading), justify="right", no_wrap=True)
     for name, engine in engines.items():
         failed = [engine.failed - engine.cut_off, *([engine.cut_off] if is_cut_off else [])]
         numbers = (engine.calls, engine.retries, engine.done + engine.skipped, *failed, engine.not_attempted)
         seconds = (engine.p50_seconds, engine.p95_seconds)
-        times = ("-" if value is None else _shown(_exactly(value), translator) for value in seconds)
+        times = ("-" if value is None else screen.shown(_exactly(value)) for value in seconds)
         table.add_row(name, *(f"{number:,}" for number in numbers), *times)
     return table
 
@@ -324,6 +286,6 @@ def _exactly(seconds: float) -> Message:
     return message("{seconds} s", seconds=f"{seconds:,.2f}")
 
 
-def _coloured(text: Message, colour: str, translator: Translator) -> str:
-    shown = _shown(text, translator)
+def _coloured(text: Message, colour: str, screen: Screen) -> str:
+    shown = screen.shown(text)
     return f"[{colour}]{shown}[/]" if text.values.get("count") else shown

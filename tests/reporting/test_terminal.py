@@ -10,7 +10,6 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 import trio
-from rich.console import Console
 
 from job.cli import runs
 from job.cli.runs import report_command
@@ -30,6 +29,7 @@ from job.records.history import RecordedRun
 from job.records.report import build_report
 from job.records.timeline import Timeline
 from job.reporting import stdout
+from job.reporting.screen import Screen
 from job.reporting.stdout import OutputQueue
 from job.reporting.terminal import TerminalReporter, _Bars, _bars
 from tests.records.test_record import INPUTS, PLAN
@@ -96,9 +96,11 @@ async def test_failures_that_a_stopped_terminal_does_not_take_are_counted(
 
 def test_bars_are_not_drawn_while_the_terminal_is_behind_but_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(OutputQueue, "is_behind", True)
-    console = Console(width=120, file=StringIO(), force_terminal=True, _environ={"TERM": "xterm"})
-    shown: StringIO = console.file  # type: ignore[assignment]
-    bars = _Bars(RunProgress(PLAN_OF_ONE, {}), console, OutputQueue(), ENGLISH)
+    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, for rich
+    monkeypatch.setenv("TERM", "xterm")
+    shown = StringIO()
+    console = Screen(ENGLISH, shown, width=120)
+    bars = _Bars(RunProgress(PLAN_OF_ONE, {}), console, OutputQueue())
     bars.start()
     bars.refresh()
     assert "0/1 done" not in shown.getvalue()
@@ -114,7 +116,10 @@ def test_what_looks_like_markup_is_text_in_a_report_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     told(monkeypatch)
-    assert report_command(settings_of(tmp_path), [], Namespace(run_id="r", page=None, missing=False, open=False)) == 0
+    assert (
+        report_command(settings_of(tmp_path), [], Namespace(run_id="r", page=None, missing=False, csv=None, open=False))
+        == 0
+    )
     assert b"the engine failed for x:100:y: [red]no[/]" in capfdbinary.readouterr().out
 
 
@@ -128,12 +133,12 @@ async def test_a_warning_is_shown_with_its_call(capfd: pytest.CaptureFixture[str
 
 
 def test_an_engine_that_has_no_call_in_flight_has_no_limit_to_show() -> None:
-    progress, console = RunProgress(PLAN_OF_ONE, {}), Console(width=120, file=StringIO())
-    console.print(_bars(progress, ENGLISH))
+    progress, console = RunProgress(PLAN_OF_ONE, {}), Screen(ENGLISH, StringIO(), width=120)
+    console.print(_bars(progress, console))
     progress.engines["qa"].on_event(AttemptStarted(next(PLAN_OF_ONE.calls("qa")), 16))
-    console.print(_bars(progress, ENGLISH))
+    console.print(_bars(progress, console))
     progress.engines["qa"].on_event(AttemptEnded(next(PLAN_OF_ONE.calls("qa")), 0.0, 1.0, None, None, 16, ""))
-    console.print(_bars(progress, ENGLISH))
+    console.print(_bars(progress, console))
     before, during, after = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert during.rstrip().endswith("1 of 16 in flight")
     assert all(line.rstrip().endswith("none in flight") for line in (before, after))
@@ -146,7 +151,7 @@ def test_a_report_whose_reader_has_left_is_written_all_the_same(
     reading, writing = os.pipe()
     os.close(reading)
     monkeypatch.setattr(stdout, "STDOUT", writing)
-    options = Namespace(run_id="r", page=str(tmp_path / "page.html"), missing=False, open=False)
+    options = Namespace(run_id="r", page=str(tmp_path / "page.html"), missing=False, csv=None, open=False)
     assert report_command(settings_of(tmp_path), [], options) == 0
     assert (tmp_path / "page.html").read_bytes().startswith(b"<!doctype html>")
 
@@ -185,8 +190,8 @@ def test_the_bars_count_in_the_same_format_and_not_what_was_cut_off() -> None:
     cut_off = replace(events[0], failure=Failure(Cause.INTERRUPTED, message("interrupted")))
     for event in [cut_off, *events[1:]]:
         progress.on_event(event)
-    console = Console(width=120, file=StringIO())
-    console.print(_bars(progress, ENGLISH))
+    console = Screen(ENGLISH, StringIO(), width=120)
+    console.print(_bars(progress, console))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "0/1,500 done" in shown
     assert "1,499 failed" in shown
