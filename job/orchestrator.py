@@ -1,7 +1,7 @@
 """Orchestrator: one whole run. Config, lease, data phase, barrier, card phase, record, outcome."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -21,18 +21,20 @@ from job.execution.progress import RunProgress
 from job.execution.shutdown import Ending, Shutdown, at_deadline, on_signals
 from job.identity import RunIdentity
 from job.messages import Message, message, template
+from job.page.documents import documents
 from job.page.render import render_page
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, prepare
-from job.records.format import PAGE, SUMMARY, RecordError
+from job.records.format import RecordError
 from job.records.history import without_plan
 from job.records.inputs import RunInputs
 from job.records.lease import BusyError, acquire
-from job.records.nights import PastNights
+from job.records.nights import PastNights, typical_card_seconds
 from job.records.record import find_latest_inputs
 from job.records.refusal import record_refusal, refused_report
-from job.records.report import AttemptSummary, RunReport, build_report
-from job.records.session import Document, RecordSession, StorageAlarm, lease_holder, open_session, resuming
+from job.records.report import AttemptSummary, build_report
+from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session, resuming
+from job.records.set_aside import set_aside_types
 from job.records.summary import build_summary, pack_summary
 from job.records.timeline import Timeline
 from job.storage.store import ObjectStore, StorageError
@@ -251,7 +253,9 @@ class _Orchestration:
             shutdown=self.shutdown,
             emit=emit,
         )
-        phases = Phases(plan, session.done if session else {}, settings.engines, context, progress)
+        phases = Phases(
+            plan, session.done if session else {}, settings.engines, context, progress, partial(self._medians, session)
+        )
         self._reporter.on_start(plan.date, progress)
         try:
             await phases.run_data_phase()
@@ -265,11 +269,15 @@ class _Orchestration:
             await phases.run_card_phase()
         return outcome_of(progress, self.shutdown.reason, None)
 
+    def _medians(self, session: RecordSession | None) -> Mapping[str, float]:
+        return typical_card_seconds(self.past.nights, session.inputs.config_uri) if session else {}
+
     async def _close(self, outcome: Outcome, plan: Plan, session: RecordSession, *, at_once: bool) -> None:
         request, inputs = self._request, session.inputs
         seconds = time.monotonic() - request.started
         zone = datetime.fromisoformat(inputs.started).tzinfo
-        ended = AttemptSummary.of(outcome, zone, request.now, seconds)
+        set_aside = set_aside_types(self.progress.set_aside if self.progress else ())
+        ended = AttemptSummary.of(outcome, zone, request.now, seconds, set_aside)
         report = build_report(
             inputs,
             plan,
@@ -279,19 +287,8 @@ class _Orchestration:
             project=request.settings.project,
             execution=request.settings.execution,
         )
-        await session.close(report, self._documents(report), self.shutdown, at_once=at_once)
-
-    def _documents(self, report: RunReport) -> list[Document]:
-        """What is written after the report, in this order."""
-        before = self.past.before
-        return [
-            Document(
-                SUMMARY,
-                lambda timeline: pack_summary(build_summary(report, timeline, before)),
-                template("the summary of the run is not written: {error}"),
-            ),
-            Document(PAGE, partial(render_page, report), template("the page of the run is not written: {error}")),
-        ]
+        made = documents(report, self.past.before, request.settings.runs_uri or "")
+        await session.close(report, made, self.shutdown, at_once=at_once)
 
 
 class _NoRecordError(Exception):

@@ -22,6 +22,7 @@ BARRIER = "barrier-"
 REPORT = "report.json"
 SUMMARY = "summary.json"
 PAGE = "report.html"
+CARDS = "cards.csv"
 STARTED = "_started/"
 """Names every run by the time of its start, so that the latest are found without reading any."""
 
