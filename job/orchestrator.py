@@ -25,6 +25,8 @@ from job.page.documents import documents
 from job.page.render import render_page
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, prepare
+from job.records.closing import build_summary
+from job.records.comparison import Comparison
 from job.records.format import RecordError
 from job.records.history import without_plan
 from job.records.inputs import RunInputs
@@ -35,9 +37,9 @@ from job.records.refusal import record_refusal, refused_report
 from job.records.report import AttemptSummary, build_report
 from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session, resuming
 from job.records.set_aside import set_aside_types
-from job.records.summary import build_summary, pack_summary
+from job.records.summary import pack_summary
 from job.records.timeline import Timeline
-from job.storage.store import ObjectStore, StorageError
+from job.storage.store import StorageError
 from job.storage.uri import open_store
 
 LAST_LINE_SECONDS = 1.0
@@ -57,6 +59,7 @@ class Reporter(Protocol):
     def on_start(self, date: str | None, progress: RunProgress) -> None: ...
     def on_barrier(self, progress: RunProgress) -> None: ...
     def on_event(self, event: Event) -> None: ...
+    def on_comparison(self, comparison: Comparison) -> None: ...
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None: ...
     async def drain(self, seconds: float) -> None: ...
 
@@ -108,7 +111,7 @@ class _Orchestration:
     def __init__(self, request: RunRequest, reporter: Reporter) -> None:
         self.shutdown = Shutdown()
         self.progress: RunProgress | None = None
-        self.past = PastNights()
+        self.past = PastNights(reporter.on_notices)
         self._request = request
         self._reporter = reporter
 
@@ -166,7 +169,7 @@ class _Orchestration:
                 raise _NoRecordError(request.identity.id)
             prepared, inputs = await self._prepare(recorded)
             self._reporter.on_notices(prepared.notices)
-            helpers.start_soon(self._read_past_nights, store, inputs, name="past nights")
+            helpers.start_soon(self.past.read, store, inputs, prepared.plan, name="past nights")
             holder = lease_holder(settings, prepared.plan, inputs)
             lease = await acquire(store, holder, lambda notice: self._reporter.on_notices([notice]))
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
@@ -193,9 +196,6 @@ class _Orchestration:
         faults = [*faults, *recorded.contradictions(settings, place=True)]
         prepared = await prepare(settings.model_copy(update={"run_date": recorded.date}), faults)
         return prepared, recorded.with_config(prepared, settings)
-
-    async def _read_past_nights(self, store: ObjectStore, inputs: RunInputs) -> None:
-        self._reporter.on_notices(await self.past.read(store, inputs))
 
     async def _record_faults(self, faults: Sequence[Fault], outcome: Outcome) -> None:  # noqa: ASYNC910  best effort
         """Leaves a report and a page if this was the first attempt at the run. A failure changes nothing of the run."""
@@ -278,12 +278,16 @@ class _Orchestration:
         zone = datetime.fromisoformat(inputs.started).tzinfo
         set_aside = set_aside_types(self.progress.set_aside if self.progress else ())
         ended = AttemptSummary.of(outcome, zone, request.now, seconds, set_aside)
+        comparison = self.past.compare(inputs.day, session.done)
+        if comparison is not None:
+            self._reporter.on_comparison(comparison)
         report = build_report(
             inputs,
             plan,
             session.record.timeline,
             (*session.record.attempts, ended),
             closed=True,
+            since=comparison,
             project=request.settings.project,
             execution=request.settings.execution,
         )

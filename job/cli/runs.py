@@ -22,8 +22,9 @@ from job.records.format import RecordError
 from job.records.history import LATEST, RecordedRun, latest, latest_id, read_run
 from job.records.verification import verify
 from job.reporting.cloud_log import CloudLogReporter
+from job.reporting.recorded import runs_table
 from job.reporting.stdout import STDOUT, say, say_error, write_line
-from job.reporting.terminal import as_text, runs_table
+from job.reporting.terminal import as_text
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
 from job.text import printable

@@ -5,11 +5,12 @@ from functools import partial
 from job.messages import template
 from job.page.render import render_page
 from job.records.cards import CARDS_LIMIT, card_table
+from job.records.closing import build_summary
 from job.records.commands import table_link
 from job.records.format import CARDS, PAGE, SUMMARY
 from job.records.report import RunReport
 from job.records.session import Document
-from job.records.summary import NightBefore, build_summary, pack_summary
+from job.records.summary import NightBefore, pack_summary
 
 
 def documents(report: RunReport, before: NightBefore | None, runs_uri: str) -> list[Document]:

@@ -13,8 +13,8 @@ from job.page.board import board
 from job.page.charts import flight_chart, latency_chart
 from job.page.lanes import lane_chart
 from job.page.links import execution_link, log_link, trace_link
-from job.page.summary import headline, period, severity
-from job.page.tables import FAILURES_SHOWN, before, is_open, name, worth_a_look
+from job.page.summary import headline, period, severity, since_lines
+from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, name, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
 from job.records.commands import how_to_go_on, missing_command, table_command
 from job.records.groups import failure_groups
@@ -71,6 +71,8 @@ TEMPLATES.filters |= {
 }
 TEMPLATES.globals |= {
     "DONE": DONE,
+    "CHANGES": CHANGES,
+    "CHANGES_SHOWN": CHANGES_SHOWN,
     "REFUSED": REFUSED,
     "UNFINISHED": UNFINISHED,
     "titles": TITLES,
@@ -93,6 +95,7 @@ def render_page(report: RunReport, timeline: Timeline, *, table: str | None = No
         headline=headline(report),
         period=period(report),
         how_to_go_on=how_to_go_on(report.outcome, report.then, report.cards.planned),
+        since=list(since_lines(report)),
         failures=failures,
         warnings=timeline.warnings,
         failures_not_shown=failed - sum(group.items for group in failures),

@@ -1,7 +1,7 @@
 """The tables of a run's page: failed calls, and the calls that are worth a look."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from job.records.groups import FailureGroup
 from job.records.results import CallResult
@@ -13,6 +13,15 @@ OPEN_ROWS = 15
 
 FAILURES_SHOWN = 1000
 """Failed calls that are shown; the rest is counted."""
+CHANGES: Mapping[str, str] = {
+    "new": "new",
+    "added": "new, not planned then",
+    "still": "still missing",
+    "mended": "mended",
+}
+"""What became of an item since the night before, in words, in the order in which the items are shown."""
+CHANGES_SHOWN = 200
+"""Items of each kind that are shown; the rest is counted."""
 ALL_CALLS = 400
 """A run with at most so many calls has all of them in a table."""
 

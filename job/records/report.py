@@ -17,6 +17,7 @@ from job.messages import Message, message
 from job.planning.items import MissingItem, MissingState
 from job.planning.plan import Plan
 from job.records.commands import resume_command
+from job.records.comparison import Comparison
 from job.records.format import FORMAT, RecordError, Seconds, Stamp, Word
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
@@ -172,6 +173,8 @@ class RunReport(Part):
     """Items that earlier attempts did or tried under another config, and that this one does not ask for."""
     outdated_cards: int = 0
     """Generated cards whose model or parameters were those of another config."""
+    since_last_night: Comparison | None = None
+    """`None` if there is no earlier night to compare with, or if it was not read in time."""
     config_uri: str
     config_generations: dict[str, str] = Field(default_factory=dict)
     """The generation of each config object that was used."""
@@ -210,11 +213,13 @@ def build_report(
     attempts: Sequence[AttemptSummary] = (),
     *,
     closed: bool = False,
+    since: Comparison | None = None,
     **place: str | None,
 ) -> RunReport:
     """The report of a run from its record.
 
     `attempts` are those that came to their ends; `closed` tells whether the last of them is the end of the record.
+    `since` is how it compares with the night before.
     `place` is what the report says of where it was made: version, commit, project, execution.
     """
     last = attempts[-1] if closed else None
@@ -243,6 +248,7 @@ def build_report(
         attempts=tuple(attempts),
         left_plan=timeline.left_plan,
         outdated_cards=timeline.outdated_cards,
+        since_last_night=since,
         config_uri=inputs.config_uri,
         config_generations={name: kept.generation for name, kept in sorted(inputs.objects.items())},
         trace_id=RunIdentity(inputs.run_id).trace_id,

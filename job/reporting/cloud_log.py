@@ -14,6 +14,7 @@ from job.execution.progress import EngineProgress, RunProgress
 from job.identity import COMMIT, VERSION, RunIdentity
 from job.messages import Message
 from job.records.commands import resume_command
+from job.records.comparison import Comparison, comparison_lines
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
@@ -45,6 +46,7 @@ class CloudLogReporter:
         self._output = OutputQueue()
         self._dropped = 0
         self._inputs: RunInputs | None = None
+        self._comparison: Comparison | None = None
         self._trace = f"projects/{project}/traces/{run.trace_id}" if project else run.trace_id
 
     def on_faults(self, faults: Iterable[Fault]) -> None:
@@ -91,10 +93,16 @@ class CloudLogReporter:
         """What is known of the runs of today. Waits for its reader."""
         write_line(self._line("INFO" if done else "ERROR", known, "run.verified", done=done))
 
+    def on_comparison(self, comparison: Comparison) -> None:
+        """The run is at its end, and was compared with the night before."""
+        self._comparison = comparison
+
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
         """The last line of the run."""
         severity: Severity = "INFO" if outcome.exit == 0 else "ERROR"
         fields = {**summary_of(outcome, progress), **error_report(outcome)}
+        if self._comparison is not None:
+            fields["since_last_night"] = since_last_night(self._comparison, outcome)
         if self._dropped:
             fields["lines_dropped"] = self._dropped
         if self._inputs is not None and outcome.exit != ExitCode.DONE:
@@ -168,6 +176,21 @@ def summary_of(outcome: Outcome, progress: RunProgress | None) -> Mapping[str, o
         "failures": listed,
         "failures_not_listed": len(failures) - len(listed),
         "set_aside": [event.card_type for event in progress.set_aside[:LISTED]] if progress else [],
+    }
+
+
+def since_last_night(comparison: Comparison, outcome: Outcome) -> Mapping[str, object]:
+    """How the run compares with the night before: in numbers, and in sentences."""
+    kinds = {name: getattr(comparison, name).count for name in ("new", "added", "still", "mended")}
+    lines = [shortened(str(line), LINE_LIMIT) for line in comparison_lines(comparison, outcome.sentence)]
+    return {
+        "run_id": comparison.run_id,
+        "day": comparison.day,
+        **kinds,
+        "not_attempted": comparison.not_attempted,
+        "not_compared": comparison.not_compared,
+        "gone": comparison.gone,
+        "text": lines,
     }
 
 

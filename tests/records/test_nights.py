@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from job.messages import Message
 from job.records import nights as nights_module
 from job.records.format import STARTED, SUMMARY, name_of
 from job.records.inputs import pack
@@ -28,7 +29,7 @@ from job.records.nights import (
 from job.records.summary import MissingGroup, RunSummary, pack_summary
 from job.storage import store as store_module
 from job.storage.uri import open_store
-from tests.records.test_record import INPUTS
+from tests.records.test_record import INPUTS, PLAN
 from tests.support.stores import EMULATOR, Memory, memory, open_bucket
 
 if TYPE_CHECKING:
@@ -171,8 +172,10 @@ async def test_storage_that_fails_is_not_asked_for_every_night() -> None:
 
 
 async def test_a_run_is_told_why_past_nights_cannot_be_read_and_goes_on() -> None:
-    store, past = Memory(refuse=lambda verb, _: verb == "names"), PastNights()
-    (told,) = await past.read(store, INPUTS)
+    said: list[Message] = []
+    store, past = Memory(refuse=lambda verb, _: verb == "names"), PastNights(said.extend)
+    await past.read(store, INPUTS, PLAN)
+    (told,) = said
     assert str(told).startswith("past nights cannot be read, so this one is not compared with them: _started/")
     assert (past.nights, past.before) == (None, None)
 
@@ -182,7 +185,7 @@ async def test_reading_holds_up_no_other_request(memory: Memory, autojump_clock:
         memory.create(name, data)
     memory.seconds = 100.0
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(PastNights().read, memory, INPUTS)
+        nursery.start_soon(PastNights(lambda _: None).read, memory, INPUTS, PLAN)
         await trio.sleep(150)  # all its threads are busy
         began = trio.current_time()
         await store_module.in_thread(lambda: None)
