@@ -114,7 +114,10 @@ def test_what_looks_like_markup_is_text_in_a_report_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     told(monkeypatch)
-    assert report_command(settings_of(tmp_path), [], Namespace(run_id="r", page=None, missing=False, csv=None, open=False)) == 0
+    assert (
+        report_command(settings_of(tmp_path), [], Namespace(run_id="r", page=None, missing=False, csv=None, open=False))
+        == 0
+    )
     assert b"the engine failed for x:100:y: [red]no[/]" in capfdbinary.readouterr().out
 
 
