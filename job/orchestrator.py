@@ -1,7 +1,7 @@
 """Orchestrator: one whole run. Config, lease, data phase, barrier, card phase, record, outcome."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -21,19 +21,23 @@ from job.execution.progress import RunProgress
 from job.execution.shutdown import Ending, Shutdown, at_deadline, on_signals
 from job.identity import RunIdentity
 from job.messages import Message, message, template
+from job.page.documents import documents
 from job.page.render import render_page
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, prepare
-from job.records.commands import resume_command
 from job.records.format import RecordError
 from job.records.history import without_plan
-from job.records.inputs import RunInputs, has_changed
+from job.records.inputs import RunInputs
 from job.records.lease import BusyError, acquire
-from job.records.record import find_latest_inputs, record_refusal
-from job.records.report import AttemptSummary, build_report, refused_report
-from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session
+from job.records.nights import PastNights, typical_card_seconds
+from job.records.record import find_latest_inputs
+from job.records.refusal import record_refusal, refused_report
+from job.records.report import AttemptSummary, build_report
+from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session, resuming
+from job.records.set_aside import set_aside_types
+from job.records.summary import build_summary, pack_summary
 from job.records.timeline import Timeline
-from job.storage.store import StorageError
+from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
 
 LAST_LINE_SECONDS = 1.0
@@ -104,6 +108,7 @@ class _Orchestration:
     def __init__(self, request: RunRequest, reporter: Reporter) -> None:
         self.shutdown = Shutdown()
         self.progress: RunProgress | None = None
+        self.past = PastNights()
         self._request = request
         self._reporter = reporter
 
@@ -161,6 +166,7 @@ class _Orchestration:
                 raise _NoRecordError(request.identity.id)
             prepared, inputs = await self._prepare(recorded)
             self._reporter.on_notices(prepared.notices)
+            helpers.start_soon(self._read_past_nights, store, inputs, name="past nights")
             holder = lease_holder(settings, prepared.plan, inputs)
             lease = await acquire(store, holder, lambda notice: self._reporter.on_notices([notice]))
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
@@ -170,7 +176,7 @@ class _Orchestration:
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
         self._reporter.on_record(inputs)
         if recorded is not None:
-            self._reporter.on_notices([await _resuming(recorded, inputs)])
+            self._reporter.on_notices([await resuming(recorded, inputs)])
         return prepared.plan, session
 
     async def _prepare(self, recorded: RunInputs | None) -> tuple[Prepared, RunInputs]:
@@ -188,6 +194,9 @@ class _Orchestration:
         prepared = await prepare(settings.model_copy(update={"run_date": recorded.date}), faults)
         return prepared, recorded.with_config(prepared, settings)
 
+    async def _read_past_nights(self, store: ObjectStore, inputs: RunInputs) -> None:
+        self._reporter.on_notices(await self.past.read(store, inputs))
+
     async def _record_faults(self, faults: Sequence[Fault], outcome: Outcome) -> None:  # noqa: ASYNC910  best effort
         """Leaves a report and a page if this was the first attempt at the run. A failure changes nothing of the run."""
         request, settings = self._request, self._request.settings
@@ -199,8 +208,10 @@ class _Orchestration:
         problem = f"there was no answer within {REFUSAL_SECONDS:g} s"
         with trio.move_on_after(REFUSAL_SECONDS):  # noqa: ASYNC912  storage is awaited
             try:
-                page = render_page(report, Timeline(without_plan()))
-                await record_refusal(open_store(settings.runs_uri, make=True), report, page)
+                timeline = Timeline(without_plan())
+                summary = pack_summary(build_summary(report, timeline, None))
+                page = render_page(report, timeline)
+                await record_refusal(open_store(settings.runs_uri, make=True), report, summary, page)
             except Exception as error:  # noqa: BLE001  see above
                 problem = str(error)
             else:
@@ -242,7 +253,9 @@ class _Orchestration:
             shutdown=self.shutdown,
             emit=emit,
         )
-        phases = Phases(plan, session.done if session else {}, settings.engines, context, progress)
+        phases = Phases(
+            plan, session.done if session else {}, settings.engines, context, progress, partial(self._medians, session)
+        )
         self._reporter.on_start(plan.date, progress)
         try:
             await phases.run_data_phase()
@@ -256,11 +269,15 @@ class _Orchestration:
             await phases.run_card_phase()
         return outcome_of(progress, self.shutdown.reason, None)
 
+    def _medians(self, session: RecordSession | None) -> Mapping[str, float]:
+        return typical_card_seconds(self.past.nights, session.inputs.config_uri) if session else {}
+
     async def _close(self, outcome: Outcome, plan: Plan, session: RecordSession, *, at_once: bool) -> None:
         request, inputs = self._request, session.inputs
         seconds = time.monotonic() - request.started
         zone = datetime.fromisoformat(inputs.started).tzinfo
-        ended = AttemptSummary.of(outcome, zone, request.now, seconds)
+        set_aside = set_aside_types(self.progress.set_aside if self.progress else ())
+        ended = AttemptSummary.of(outcome, zone, request.now, seconds, set_aside)
         report = build_report(
             inputs,
             plan,
@@ -270,7 +287,8 @@ class _Orchestration:
             project=request.settings.project,
             execution=request.settings.execution,
         )
-        await session.close(report, partial(render_page, report), self.shutdown, at_once=at_once)
+        made = documents(report, self.past.before, request.settings.runs_uri or "")
+        await session.close(report, made, self.shutdown, at_once=at_once)
 
 
 class _NoRecordError(Exception):
@@ -280,19 +298,3 @@ class _NoRecordError(Exception):
         what = f"has no record of run {run_id} from which it could be resumed"
         self.fault = Fault("RUNS_URI", what, "`python -m job runs` lists what is recorded there")
         super().__init__(str(self.fault))
-
-
-async def _resuming(recorded: RunInputs, inputs: RunInputs) -> Message:
-    """What to say of the config that a resumed run goes on with."""
-    values = {"run": inputs.run_id, "day": inputs.day, "uri": inputs.config_uri}
-    if inputs is not recorded:
-        text = template("resuming run {run} of {day} with the config that is at {uri} now")
-        return message(text, **values)  # noqa: ASYNC910  the record was awaited
-    if await has_changed(recorded):
-        return message(
-            "resuming run {run} of {day} with its recorded config; the config at {uri} has changed since, and "
-            "`{command}` takes it",
-            command=resume_command(inputs, "new_config"),
-            **values,
-        )
-    return message("resuming run {run} of {day} with its recorded config; later changes do not apply", **values)

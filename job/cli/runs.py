@@ -4,6 +4,7 @@ import argparse
 import os
 import tempfile
 import webbrowser
+from collections.abc import Iterable
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from job.config.faults import Fault
 from job.execution.outcome import ExitCode
 from job.identity import RunIdentity
 from job.page.render import render_page
+from job.records.cards import card_lines
 from job.records.commands import page_address
 from job.records.format import RecordError
 from job.records.history import LATEST, RecordedRun, latest, latest_id, read_run
@@ -24,6 +26,7 @@ from job.reporting.stdout import STDOUT, say, say_error, write_line
 from job.reporting.terminal import as_text, runs_table
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
+from job.text import printable
 
 LINES_AT_ONCE = 1000
 """Missing cards that are written at once."""
@@ -48,20 +51,19 @@ def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
 
 
 def report_command(settings: Settings, faults: list[Fault], options: argparse.Namespace) -> ExitCode:
-    """Prints a recorded run, the latest unless one is named; writes its page if one is requested, and opens it."""
+    """Prints a recorded run, the latest unless one is named; writes its page or table if one is requested."""
     store = _records(settings, faults)
     if store is None or settings.runs_uri is None:
         return ExitCode.USAGE
     recorded = _find(store, options.run_id)
     if isinstance(recorded, ExitCode):
         return recorded
+    if options.csv is not None and not _write(Path(options.csv), card_lines(recorded.report, recorded.timeline)):
+        return ExitCode.USAGE
     path: Path | None = None
     if options.page is not None or options.open:
         path = Path(options.page) if options.page else Path(tempfile.mkdtemp(prefix="run-")) / "report.html"
-        try:
-            path.write_bytes(render_page(recorded.report, recorded.timeline))
-        except OSError as error:
-            say_error(f"{path}: {error.strerror or error}")
+        if not _write(path, [render_page(recorded.report, recorded.timeline)]):
             return ExitCode.USAGE
     if options.missing:
         _write_missing(recorded)
@@ -71,6 +73,17 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
     if options.open and path:
         webbrowser.open(path.absolute().as_uri())
     return ExitCode.DONE
+
+
+def _write(path: Path, parts: Iterable[bytes]) -> bool:
+    """Writes a file. Returns whether that could be done; if not, the reason is on standard error."""
+    try:
+        with path.open("wb") as file:
+            file.writelines(parts)
+    except OSError as error:
+        say_error(f"{path}: {error.strerror or error}")
+        return False
+    return True
 
 
 def _write_report(recorded: RecordedRun, page: str | None) -> None:
@@ -89,8 +102,10 @@ def _write_report(recorded: RecordedRun, page: str | None) -> None:
 def _write_missing(recorded: RecordedRun) -> None:
     """Writes target and card type of every card that is not there, a line each, separated by a tab."""
     missing = recorded.timeline.items["qa"].missing()
-    while lines := [f"{item.target}\t{item.card_type}" for item in islice(missing, LINES_AT_ONCE)]:
-        say("\n".join(lines))
+    while lines := [
+        f"{printable(item.target)}\t{printable(item.card_type)}" for item in islice(missing, LINES_AT_ONCE)
+    ]:
+        write_line("\n".join(lines).encode())  # not by `say`, which would replace the tabs
 
 
 def _find(store: ObjectStore, run_id: str | None) -> RecordedRun | ExitCode:

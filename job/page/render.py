@@ -10,13 +10,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from job.engines.catalog import TITLES
+from job.page.board import board
 from job.page.charts import flight_chart, latency_chart
 from job.page.lanes import lane_chart
 from job.page.links import execution_link, log_link, trace_link
 from job.page.summary import headline, period, severity
-from job.page.tables import FAILURES_SHOWN, MISSING_SHOWN, STATES, before, is_open, name, worth_a_look
+from job.page.tables import FAILURES_SHOWN, before, is_open, name, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
-from job.records.commands import how_to_go_on, missing_command
+from job.records.commands import how_to_go_on, missing_command, table_command
 from job.records.groups import failure_groups
 from job.records.report import REFUSED, UNFINISHED, RunReport
 from job.records.results import DONE
@@ -71,7 +72,6 @@ TEMPLATES.filters |= {
 }
 TEMPLATES.globals |= {
     "DONE": DONE,
-    "STATES": STATES,
     "REFUSED": REFUSED,
     "UNFINISHED": UNFINISHED,
     "titles": TITLES,
@@ -81,8 +81,8 @@ TEMPLATES.globals |= {
 }
 
 
-def render_page(report: RunReport, timeline: Timeline) -> bytes:
-    """The page. `timeline` has every result of the run's journal."""
+def render_page(report: RunReport, timeline: Timeline, *, table: str | None = None) -> bytes:
+    """The page. `timeline` has every result of the run's journal; `table` is a link to the table of its cards."""
     scale = _time_scale(report, timeline)
     lanes = {engine: lane for engine, lane in timeline.lanes.items() if len(lane)}
     failures = failure_groups(timeline.failures[:FAILURES_SHOWN])
@@ -97,9 +97,10 @@ def render_page(report: RunReport, timeline: Timeline) -> bytes:
         failures=failures,
         warnings=timeline.warnings,
         failures_not_shown=failed - sum(group.items for group in failures),
-        missing=report.missing[:MISSING_SHOWN],
-        missing_not_shown=len(report.missing[MISSING_SHOWN:]) + report.missing_not_listed,
+        board=board(report, timeline),
         missing_command=missing_command(report.run_id),
+        table=table,
+        table_command=table_command(report.run_id),
         scale=scale,
         barrier=timeline.prepared if "qa" in lanes else None,
         lanes={engine: lane_chart(lane, scale) for engine, lane in lanes.items()},

@@ -1,9 +1,8 @@
 """The tables of a run's page: failed calls, and the calls that are worth a look."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from job.planning.items import MissingState
 from job.records.groups import FailureGroup
 from job.records.results import CallResult
 from job.records.timeline import Timeline
@@ -14,10 +13,6 @@ OPEN_ROWS = 15
 
 FAILURES_SHOWN = 1000
 """Failed calls that are shown; the rest is counted."""
-MISSING_SHOWN = 300
-"""Missing cards that are listed; the rest is counted."""
-STATES: Mapping[MissingState, str] = {"failed": "failed", "cut_off": "cut off", "not_attempted": "not attempted"}
-"""What became of a missing card, in words."""
 ALL_CALLS = 400
 """A run with at most so many calls has all of them in a table."""
 

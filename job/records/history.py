@@ -9,7 +9,7 @@ import trio
 from job.config.schema import LlmConfig
 from job.planning.plan import Plan
 from job.records import lease
-from job.records.format import INPUTS, PAGE, REPORT, STARTED, RecordError, name_of, parse_entry
+from job.records.format import INPUTS, PAGE, REPORT, STARTED, RecordError, name_of, started_runs
 from job.records.inputs import RunInputs
 from job.records.lease import SeenLease
 from job.records.record import find_latest_inputs, read_results
@@ -100,16 +100,7 @@ async def latest_id(store: ObjectStore) -> str | None:
 
 async def _entries(store: ObjectStore) -> tuple[dict[str, datetime], list[str]]:
     """Every recorded run and when it started, the newest first; and the faults of this list."""
-    names = await in_thread(lambda: store.names(STARTED))
-    started: dict[str, datetime] = {}
-    faults = []
-    for name in reversed(names):
-        try:
-            moment, run_id = parse_entry(name)
-        except RecordError as error:
-            faults.append(str(error))
-        else:
-            started.setdefault(run_id, moment)
+    started, faults = started_runs(await in_thread(lambda: store.names(STARTED)))
     if len(faults) > FAULTS_NAMED:
         faults[FAULTS_NAMED:] = [f"and {len(faults) - FAULTS_NAMED:,} more under {STARTED}"]
     return started, faults

@@ -6,7 +6,6 @@ from itertools import islice
 
 from pydantic import Field, ValidationError
 
-from job.config.environment import Settings
 from job.config.faults import Fault
 from job.config.fields import Date, RunId
 from job.engines.catalog import EngineName
@@ -22,6 +21,7 @@ from job.records.format import FORMAT, RecordError, Seconds, Stamp, Word
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
+from job.records.set_aside import SetAsideType
 from job.records.timeline import Timeline
 from job.text import shortened
 
@@ -33,7 +33,6 @@ MISSING_LISTED = 10_000
 _UNFINISHED = message("The run has not closed its record: it is at work, or it was killed.")
 
 
-FAULTS_LISTED = 1000
 FAULT_LIMIT = 1000
 """Characters of each text of a fault."""
 
@@ -114,9 +113,17 @@ class AttemptSummary(Part):
     exit_code: int
     sentence: str = ""
     sentence_message: Message | None = None
+    set_aside: tuple[SetAsideType, ...] = ()
 
     @classmethod
-    def of(cls, outcome: Outcome, zone: tzinfo | None, started: datetime, seconds: float) -> "AttemptSummary":
+    def of(
+        cls,
+        outcome: Outcome,
+        zone: tzinfo | None,
+        started: datetime,
+        seconds: float,
+        set_aside: tuple[SetAsideType, ...] = (),
+    ) -> "AttemptSummary":
         """The summary of an attempt that ends now and took so many seconds; `zone` is the time zone of the run."""
         moments = (started, started + timedelta(seconds=seconds))
         began, ended = (moment.astimezone(zone).isoformat(timespec="seconds") for moment in moments)
@@ -128,6 +135,7 @@ class AttemptSummary(Part):
             exit_code=int(outcome.exit),
             sentence=str(outcome.sentence),
             sentence_message=outcome.sentence,
+            set_aside=set_aside,
         )
 
 
@@ -181,6 +189,11 @@ class RunReport(Part):
     def then(self) -> Then:
         """How to go on with the run."""
         return "new_config" if any(call.then == "new_config" for call in self.failures) else "resume"
+
+    @property
+    def set_aside(self) -> tuple[SetAsideType, ...]:
+        """The card types that the latest attempt set aside, if it has closed."""
+        return self.attempts[-1].set_aside if self.attempts and self.ended is not None else ()
 
     @property
     def continued(self) -> bool:
@@ -242,34 +255,6 @@ def build_report(
 
 def _missing(item: MissingItem) -> MissingCard:
     return MissingCard(target=item.target, card_type=item.card_type or "", state=item.state, cause=item.cause)
-
-
-def refused_report(
-    settings: Settings, run_id: str, faults: Sequence[Fault], outcome: Outcome, started: datetime, seconds: float
-) -> RunReport:
-    """The report of a run whose configuration cannot be used, so that nothing was called."""
-    ended = AttemptSummary.of(outcome, settings.time_zone, started, seconds)
-    return RunReport(
-        run_id=run_id,
-        day=settings.run_date or started.astimezone(settings.time_zone).date().isoformat(),
-        date=settings.run_date,
-        started=ended.started,
-        ended=ended.ended,
-        seconds=ended.seconds,
-        outcome=ended.outcome,
-        exit_code=ended.exit_code,
-        sentence=ended.sentence,
-        sentence_message=ended.sentence_message,
-        faults=tuple(ReportedFault.of(fault) for fault in faults[:FAULTS_LISTED]),
-        faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
-        attempts=(ended,),
-        config_uri=settings.config_uri,
-        version=VERSION,
-        commit=COMMIT,
-        trace_id=RunIdentity(run_id).trace_id,
-        project=settings.project,
-        execution=settings.execution,
-    )
 
 
 def _engines(plan: Plan, timeline: Timeline) -> dict[EngineName, EngineTotals]:

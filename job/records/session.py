@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,8 @@ from job.execution.shutdown import Shutdown, ShutdownError
 from job.messages import Message, message, template
 from job.planning.items import EngineItems
 from job.planning.plan import Plan
-from job.records.inputs import RunInputs
+from job.records.commands import resume_command
+from job.records.inputs import RunInputs, has_changed
 from job.records.lease import Holder, Lease, machine
 from job.records.record import Record
 from job.records.report import RunReport
@@ -30,12 +31,21 @@ CLOSING_SECONDS = 3.0
 
 
 RELEASE_SECONDS = 0.5
-"""Of these, left by the page for giving the lease back."""
+"""Of these, left by the documents for giving the lease back."""
 
 
 Notify = Callable[[Message, bool], None]
 """Takes what to report of storage, and whether it is a fault."""
-Page = Callable[[Timeline], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An object of the record that is made when the run has ended. To have it is good, but the run is whole without."""
+
+    name: str
+    make: Callable[[Timeline], bytes]
+    problem: str
+    """The template of what is said if it is not written, with a place for the `error`."""
 
 
 @dataclass(slots=True)
@@ -68,31 +78,29 @@ class RecordSession:
         """The items that are done, by any attempt at the run."""
         return self.record.timeline.items
 
-    async def close(self, report: RunReport, page: Page, shutdown: Shutdown, *, at_once: bool) -> None:  # noqa: ASYNC910  both branches await storage
-        """Writes what is unwritten, the report and its page, and gives the lease back. Reports what it cannot do.
+    async def close(  # noqa: ASYNC910  both branches await storage
+        self, report: RunReport, documents: Sequence[Document], shutdown: Shutdown, *, at_once: bool
+    ) -> None:
+        """Writes what is unwritten, the report and the documents, and gives the lease back. Reports what it cannot do.
 
         It may take as long as the lease holds; or 3 s, from now if `at_once`, else from when the run shuts down.
         """
-        # If the record is a later attempt's by now, so is its page: there is nothing left to show.
-        closed, shown = False, False
+        closed, left = False, list(documents)
         if not at_once:
             try:
                 with shutdown.interruptible(), trio.move_on_at(self.lease.trusted_until):
-                    shown = not await self.record.write_report(report, self.lease.is_held)
+                    left = await self._close(report, left)
                     closed = True
-                    if not shown:
-                        await self._show(page)
-                        shown = True
+                    await self._write(left)
             except ShutdownError:
                 pass
         with trio.move_on_after(CLOSING_SECONDS) as closing:  # noqa: ASYNC912  storage is awaited in every branch
             try:
                 if not closed:
-                    shown = not await self.record.write_report(report, self.lease.is_held)
+                    left = await self._close(report, left)
                     closed = True
-                if not shown:
-                    with trio.move_on_at(closing.deadline - RELEASE_SECONDS):
-                        await self._show(page)
+                with trio.move_on_at(closing.deadline - RELEASE_SECONDS):
+                    await self._write(left)
                 await self.lease.release()
             except StorageError as error:
                 text = template("storage: the lease is not given back, it grows stale in a minute: {error}")
@@ -101,12 +109,18 @@ class RecordSession:
             text = template("storage: the record is not complete: {count} results and the report are not written")
             self.notify(message(text, count=self.record.journal.unwritten), True)
 
-    async def _show(self, page: Page) -> None:  # noqa: ASYNC910  storage was awaited
-        """Writes the page. It is for people, after the fact: a failure changes nothing of the run."""
-        try:
-            await self.record.write_page(page)
-        except Exception as error:  # noqa: BLE001  see above
-            self.notify(message("the page of the run is not written: {error}", error=str(error)), True)
+    async def _close(self, report: RunReport, documents: list[Document]) -> list[Document]:
+        """Writes the report. Returns the documents to write: if the record is a later attempt's by now, so are they."""
+        return documents if await self.record.write_report(report, self.lease.is_held) else []
+
+    async def _write(self, left: list[Document]) -> None:  # noqa: ASYNC910  there may be none left
+        """Writes documents, and takes each from the list once that is over. A failure changes nothing of the run."""
+        while left:
+            try:
+                await self.record.write_document(left[0].name, left[0].make)
+            except Exception as error:  # noqa: BLE001  see above
+                self.notify(message(left[0].problem, error=str(error)), True)
+            left.pop(0)
 
 
 def lease_holder(settings: Settings, plan: Plan, inputs: RunInputs) -> Holder:
@@ -149,3 +163,19 @@ async def open_session(lease: Lease, plan: Plan, inputs: RunInputs, notify: Noti
             await lease.release()
         raise
     return RecordSession(lease, record, inputs, notify)
+
+
+async def resuming(recorded: RunInputs, inputs: RunInputs) -> Message:
+    """What to say of the config that a resumed run goes on with."""
+    values = {"run": inputs.run_id, "day": inputs.day, "uri": inputs.config_uri}
+    if inputs is not recorded:
+        text = template("resuming run {run} of {day} with the config that is at {uri} now")
+        return message(text, **values)  # noqa: ASYNC910  the record was awaited
+    if await has_changed(recorded):
+        return message(
+            "resuming run {run} of {day} with its recorded config; the config at {uri} has changed since, and "
+            "`{command}` takes it",
+            command=resume_command(inputs, "new_config"),
+            **values,
+        )
+    return message("resuming run {run} of {day} with its recorded config; later changes do not apply", **values)

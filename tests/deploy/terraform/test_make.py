@@ -27,7 +27,7 @@ class Checkout:
         """Runs make there, nobody at the keyboard."""
         environment = self.terraform.environment | {f"TF_CLI_ARGS_{name}": "-no-color" for name in ("plan", "apply")}
         return subprocess.run(
-            ["make", f"BIN={Path(sys.executable).parent}", *arguments],
+            ["make", "--no-print-directory", f"BIN={Path(sys.executable).parent}", *arguments],
             cwd=self.directory,
             env=environment | {"PATH": f"{self.directory}/commands:{environment['PATH']}"},
             stdin=subprocess.DEVNULL,
