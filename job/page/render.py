@@ -4,6 +4,7 @@ Python measures, the templates draw. This is the one module that knows Jinja2.
 """
 
 from datetime import UTC, datetime
+from itertools import chain
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -116,6 +117,6 @@ def render_page(report: RunReport, timeline: Timeline, *, table: str | None = No
 
 def _time_scale(report: RunReport, timeline: Timeline) -> TimeScale:
     lanes = timeline.lanes.values()
-    spans = [span for lane in lanes for span in zip(lane.started, lane.ended, strict=True)]
-    spans += [span for lane in lanes for span in zip(lane.failed_started, lane.failed_ended, strict=True)]
-    return time_scale_of(spans, datetime.fromisoformat(report.started).tzinfo or UTC)
+    calls = (span for lane in lanes for span in zip(lane.started, lane.ended, strict=True))
+    failed = (span for lane in lanes for span in zip(lane.failed_started, lane.failed_ended, strict=True))
+    return time_scale_of(chain(calls, failed), datetime.fromisoformat(report.started).tzinfo or UTC)
