@@ -5,6 +5,7 @@ Python measures, the templates draw. This is the one module that knows Jinja2.
 
 from datetime import UTC, datetime
 from functools import lru_cache, partial
+from itertools import chain
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -139,6 +140,6 @@ def render_page(
 
 def _time_scale(report: RunReport, timeline: Timeline) -> TimeScale:
     lanes = timeline.lanes.values()
-    spans = [span for lane in lanes for span in zip(lane.started, lane.ended, strict=True)]
-    spans += [span for lane in lanes for span in zip(lane.failed_started, lane.failed_ended, strict=True)]
-    return time_scale_of(spans, datetime.fromisoformat(report.started).tzinfo or UTC)
+    calls = (span for lane in lanes for span in zip(lane.started, lane.ended, strict=True))
+    failed = (span for lane in lanes for span in zip(lane.failed_started, lane.failed_ended, strict=True))
+    return time_scale_of(chain(calls, failed), datetime.fromisoformat(report.started).tzinfo or UTC)
