@@ -7,6 +7,7 @@ locals {
       CONFIG_URI           = "gs://${google_storage_bucket.config.name}/${local.config_prefix}"
       GOOGLE_CLOUD_PROJECT = var.project_id
       GOOGLE_CLOUD_REGION  = var.region
+      REPORT_LANGUAGE      = var.language
       RUN_DATE             = "today"
       RUN_DEADLINE_SECONDS = tostring(local.deadline_seconds)
       RUN_TIME_ZONE        = var.schedule.time_zone

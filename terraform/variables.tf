@@ -246,6 +246,18 @@ variable "labels" {
   }
 }
 
+variable "language" {
+  description = "The language of a run's page: `en`, or `zh` for Chinese. Logs, alerts and the record stay English."
+  type        = string
+  default     = "en"
+  nullable    = false
+
+  validation {
+    condition     = contains(["en", "zh"], var.language)
+    error_message = "language: is neither \"en\" nor \"zh\"."
+  }
+}
+
 variable "name" {
   description = "The name of the job. The names of everything else start with it."
   type        = string

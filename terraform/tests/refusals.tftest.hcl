@@ -30,6 +30,8 @@ run "refused_1" {
     image = null
     # a label with capitals
     labels = { Team = "cards" }
+    # a language that the job does not have
+    language = "zh_CN"
     # a network for some traffic
     network = { network = "vpc", subnetwork = "jobs", egress = "SOME" }
     # everybody as operator
@@ -40,7 +42,7 @@ run "refused_1" {
     schedule = merge(var.schedule, { cron = "30 6 * *" })
   }
 
-  expect_failures = [var.build, var.config_ownership, var.engines, var.image, var.labels, var.network, var.operators, var.runs_retention_days, var.schedule]
+  expect_failures = [var.build, var.config_ownership, var.engines, var.image, var.labels, var.language, var.network, var.operators, var.runs_retention_days, var.schedule]
 }
 
 run "refused_2" {

@@ -88,14 +88,15 @@ TROUBLES: Mapping[str, Trouble] = {
 def main(arguments: list[str]) -> int:
     """Runs the job once, or resumes a run, and returns the job's exit code; 2 if the arguments are wrong."""
     parser = argparse.ArgumentParser(
-        prog="make run-local", usage="make run-local [FAULT=…] [RUN_DATE=…] [RESUME=RUN_ID]", allow_abbrev=False
+        prog="make run-local", usage="make run-local [FAULT=…] [RUN_DATE=…] [RESUME=RUN_ID] [REPORT_LANGUAGE=…]", allow_abbrev=False
     )
     faults = "; ".join(f"{name}: {trouble.what}" for name, trouble in TROUBLES.items())
     parser.add_argument("fault", nargs="?", metavar="FAULT", choices=TROUBLES, help=faults)
     parser.add_argument("--date", metavar="RUN_DATE")
     parser.add_argument("--resume", metavar="RESUME", type=_resume_arguments)
+    parser.add_argument("--language", metavar="REPORT_LANGUAGE")
     options = parser.parse_args(arguments)
-    return trio.run(_run, TROUBLES.get(options.fault), options.date, options.resume)
+    return trio.run(_run, TROUBLES.get(options.fault), options.date, options.resume, options.language)
 
 
 def _resume_arguments(text: str) -> list[str]:
@@ -111,7 +112,7 @@ def _sample() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(SAMPLE.glob("*.json"))}
 
 
-async def _run(trouble: Trouble | None, date: str | None, resume: list[str] | None) -> int:
+async def _run(trouble: Trouble | None, date: str | None, resume: list[str] | None, language: str | None) -> int:
     binary = emulator_binary()
     config = _sample()
     async with trio.open_nursery() as nursery, open_world(nursery, config, emulator=binary) as world:
@@ -128,6 +129,7 @@ async def _run(trouble: Trouble | None, date: str | None, resume: list[str] | No
             RUNS_URI=str(RUNS),
             RUN_ID=None if resume else run_id,
             RUN_DATE=date,
+            REPORT_LANGUAGE=language,
             TERM=os.environ.get("TERM"),
         )
         _introduce(world, binary, trouble, command, environment)
