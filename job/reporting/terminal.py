@@ -232,11 +232,9 @@ def _head(report: RunReport) -> Message:
 
 
 def _print_ending(screen: Screen, sentence: Message | str, code: int | None, colour: str) -> None:
-    shown = f"[{colour}]{screen.shown(sentence)}[/]"
     if code is not None:
-        words = message("(exit code {code})", code=code)
-        shown += f" {screen.shown(words)}"
-    screen.print(shown, soft_wrap=True)
+        sentence = message("{sentence} (exit code {code})", sentence=sentence, code=code)
+    screen.tell(sentence, style=colour)
 
 
 def _bars(progress: RunProgress, screen: Screen) -> Table:

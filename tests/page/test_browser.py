@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from job.engines.catalog import ALL_ENGINES, EngineName
+from job.messages import translator
 from job.page.render import render_page
 from job.records.timeline import Timeline
 from tests.page.test_render import HOSTILE, some_fail
@@ -66,6 +67,29 @@ def test_opens_from_disk_without_a_complaint(
     assert browser.value("document.scripts.length") == 0
     assert browser.complaints == []
     assert browser.requests == [pages[name].as_uri()]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_page_in_chinese_fits_as_well(browser: Browser, tmp_path: Path, width: int, dark: bool) -> None:
+    file = tmp_path / "chinese.html"
+    file.write_bytes(render_page(*NIGHTS["failed"].told("cards_missing", 3, "x"), translator("zh"), table="cards.csv"))
+    browser.complaints.clear()
+    browser.open(file, width, dark=dark)
+    assert browser.value("document.documentElement.lang") == "zh-CN"
+    text = browser.value("document.body.innerText")
+    for words in (
+        "缺 2 张图卡（共 8 张）",
+        "未请求",
+        "处理办法：",
+        "时间线",
+        "财务引擎",
+        "并发请求数及其上限",
+        "本次运行",
+    ):
+        assert words in text
+    assert browser.value("document.documentElement.scrollWidth") <= width, "something sticks out"
+    assert browser.complaints == []
 
 
 def _brightness(browser: Browser, selector: str, what: str) -> float:

@@ -88,7 +88,9 @@ TROUBLES: Mapping[str, Trouble] = {
 def main(arguments: list[str]) -> int:
     """Runs the job once, or resumes a run, and returns the job's exit code; 2 if the arguments are wrong."""
     parser = argparse.ArgumentParser(
-        prog="make run-local", usage="make run-local [FAULT=…] [RUN_DATE=…] [RESUME=RUN_ID] [REPORT_LANGUAGE=…]", allow_abbrev=False
+        prog="make run-local",
+        usage="make run-local [FAULT=…] [RUN_DATE=…] [RESUME=RUN_ID] [REPORT_LANGUAGE=…]",
+        allow_abbrev=False,
     )
     faults = "; ".join(f"{name}: {trouble.what}" for name, trouble in TROUBLES.items())
     parser.add_argument("fault", nargs="?", metavar="FAULT", choices=TROUBLES, help=faults)
