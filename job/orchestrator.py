@@ -35,6 +35,7 @@ from job.records.record import find_latest_inputs
 from job.records.refusal import record_refusal, refused_report
 from job.records.report import AttemptSummary, RunReport, build_report
 from job.records.session import Document, RecordSession, StorageAlarm, lease_holder, open_session, resuming
+from job.records.set_aside import set_aside_types
 from job.records.summary import pack_summary
 from job.records.timeline import Timeline
 from job.storage.store import StorageError
@@ -269,7 +270,8 @@ class _Orchestration:
         request, inputs = self._request, session.inputs
         seconds = time.monotonic() - request.started
         zone = datetime.fromisoformat(inputs.started).tzinfo
-        ended = AttemptSummary.of(outcome, zone, request.now, seconds)
+        set_aside = set_aside_types(self.progress.set_aside if self.progress else ())
+        ended = AttemptSummary.of(outcome, zone, request.now, seconds, set_aside)
         comparison = self.past.compare(inputs.day, session.done)
         if comparison is not None:
             self._reporter.on_comparison(comparison)

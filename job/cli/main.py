@@ -16,6 +16,7 @@ from job.cli.check import check
 from job.cli.plan import plan_command
 from job.cli.run import run_command
 from job.cli.runs import report_command, runs_command, verify_command
+from job.config import open_files
 from job.config.environment import read_settings
 from job.config.fields import is_date, is_run_id
 from job.execution.outcome import ExitCode
@@ -42,6 +43,7 @@ def _command(arguments: Sequence[str]) -> ExitCode:
     options = _parser().parse_args(arguments)
     for library in ("google", "httpx", "httpcore", "urllib3"):  # they log what the job reports in its own words
         logging.getLogger(library).setLevel(logging.ERROR)
+    open_files.raise_limit()
     started, now = time.monotonic(), datetime.now(UTC)
     settings, faults = read_settings(os.environ, now)
     command: Callable[[], ExitCode] = {

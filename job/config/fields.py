@@ -29,13 +29,14 @@ def _without_secrets(url: str) -> str:
     return quoted(re.sub(r".*@", "…@", url, flags=re.DOTALL))
 
 
-def whole_number(least: int, most: int) -> BeforeValidator:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"[+-]?[0-9]{1,9}", text) or not least <= int(text) <= most:
-            raise invalid(f"{quoted(text)} is not a whole number from {least} to {most}", "correct it or unset it")
-        return int(text)
+def parse_whole_number(text: str, least: int, most: int) -> int:
+    if not re.fullmatch(r"[+-]?[0-9]{1,9}", text) or not least <= int(text) <= most:
+        raise invalid(f"{quoted(text)} is not a whole number from {least} to {most}", "correct it or unset it")
+    return int(text)
 
-    return BeforeValidator(parse)
+
+def whole_number(least: int, most: int) -> BeforeValidator:
+    return BeforeValidator(lambda text: parse_whole_number(text, least, most))
 
 
 def seconds(least: int, most: int) -> BeforeValidator:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel, ConfigDict
 
 from job.engines.catalog import EngineName
-from job.execution.events import AttemptEnded, AttemptStarted, CallFinished, Event
+from job.execution.events import AttemptEnded, AttemptStarted, CallFinished, CardTypeSetAside, Event
 from job.planning.plan import Plan
 
 
@@ -118,7 +118,7 @@ class EngineProgress:
 
 
 class RunProgress:
-    """The progress of all engines of a plan, and the calls that failed for good."""
+    """The progress of all engines of a plan, the calls that failed for good, and the card types that were set aside."""
 
     def __init__(self, plan: Plan, done: Mapping[EngineName, Sized]) -> None:
         """`done` is what earlier attempts at the run have done."""
@@ -126,9 +126,13 @@ class RunProgress:
             engine: EngineProgress(plan.count(engine), skipped=len(done.get(engine, ()))) for engine in plan.engines()
         }
         self.failures: list[CallFinished] = []
+        self.set_aside: list[CardTypeSetAside] = []
 
     def on_event(self, event: Event) -> None:
         """Counts an event."""
+        if isinstance(event, CardTypeSetAside):
+            self.set_aside.append(event)
+            return
         self.engines[event.call.engine].on_event(event)
         if isinstance(event, CallFinished) and event.failure is not None:
             self.failures.append(event)

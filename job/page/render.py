@@ -9,21 +9,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from job.engines.catalog import TITLES
+from job.page.board import board
 from job.page.charts import flight_chart, latency_chart
 from job.page.lanes import lane_chart
 from job.page.links import execution_link, log_link, trace_link
 from job.page.summary import headline, period, severity, since_lines
-from job.page.tables import (
-    CHANGES,
-    CHANGES_SHOWN,
-    FAILURES_SHOWN,
-    MISSING_SHOWN,
-    STATES,
-    before,
-    is_open,
-    name,
-    worth_a_look,
-)
+from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, name, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
 from job.records.commands import how_to_go_on, missing_command
 from job.records.groups import failure_groups
@@ -80,7 +71,6 @@ TEMPLATES.filters |= {
 }
 TEMPLATES.globals |= {
     "DONE": DONE,
-    "STATES": STATES,
     "CHANGES": CHANGES,
     "CHANGES_SHOWN": CHANGES_SHOWN,
     "REFUSED": REFUSED,
@@ -109,8 +99,7 @@ def render_page(report: RunReport, timeline: Timeline) -> bytes:
         failures=failures,
         warnings=timeline.warnings,
         failures_not_shown=failed - sum(group.items for group in failures),
-        missing=report.missing[:MISSING_SHOWN],
-        missing_not_shown=len(report.missing[MISSING_SHOWN:]) + report.missing_not_listed,
+        board=board(report, timeline),
         missing_command=missing_command(report.run_id),
         scale=scale,
         barrier=timeline.prepared if "qa" in lanes else None,

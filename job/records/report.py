@@ -22,6 +22,7 @@ from job.records.format import FORMAT, RecordError, Seconds, Stamp, Word
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
+from job.records.set_aside import SetAsideType
 from job.records.timeline import Timeline
 from job.text import shortened
 
@@ -113,9 +114,17 @@ class AttemptSummary(Part):
     exit_code: int
     sentence: str = ""
     sentence_message: Message | None = None
+    set_aside: tuple[SetAsideType, ...] = ()
 
     @classmethod
-    def of(cls, outcome: Outcome, zone: tzinfo | None, started: datetime, seconds: float) -> "AttemptSummary":
+    def of(
+        cls,
+        outcome: Outcome,
+        zone: tzinfo | None,
+        started: datetime,
+        seconds: float,
+        set_aside: tuple[SetAsideType, ...] = (),
+    ) -> "AttemptSummary":
         """The summary of an attempt that ends now and took so many seconds; `zone` is the time zone of the run."""
         moments = (started, started + timedelta(seconds=seconds))
         began, ended = (moment.astimezone(zone).isoformat(timespec="seconds") for moment in moments)
@@ -127,6 +136,7 @@ class AttemptSummary(Part):
             exit_code=int(outcome.exit),
             sentence=str(outcome.sentence),
             sentence_message=outcome.sentence,
+            set_aside=set_aside,
         )
 
 
@@ -182,6 +192,11 @@ class RunReport(Part):
     def then(self) -> Then:
         """How to go on with the run."""
         return "new_config" if any(call.then == "new_config" for call in self.failures) else "resume"
+
+    @property
+    def set_aside(self) -> tuple[SetAsideType, ...]:
+        """The card types that the latest attempt set aside, if it has closed."""
+        return self.attempts[-1].set_aside if self.attempts and self.ended is not None else ()
 
     @property
     def continued(self) -> bool:

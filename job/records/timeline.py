@@ -90,7 +90,7 @@ class Timeline:
 
     def __init__(self, plan: Plan, *, is_replanned: bool = False) -> None:
         """`is_replanned` tells whether earlier attempts had another plan: then some results may not be of this one."""
-        self._plan = plan
+        self.plan = plan
         self._targets = {target.id: target for target in plan.targets} if is_replanned else None
         self.left_plan = 0
         """Items of results that are not of this plan. No other number has them."""
@@ -117,7 +117,8 @@ class Timeline:
                 kept = tuple(target for target in call.targets if (target, call.card_type) not in left)
                 call = call.model_copy(update={"targets": kept})
         for item in call.items:
-            items.mark(item, cause=None if call.done else call.cause or "", ended=call.ended)
+            cause = None if call.done else call.cause or ""
+            items.mark(item, cause=cause, ended=call.ended, attempts=call.attempts)
         self.lanes[call.engine].add(call)
         if call.done and call.card_type is not None:
             self.card_seconds.setdefault(call.card_type, array("f")).append(call.seconds)
@@ -132,9 +133,9 @@ class Timeline:
         if target is None or not self.items[call.engine].has(item):
             return False
         if call.engine == "news":
-            return call.request == self._plan.news_call(target).request
+            return call.request == self.plan.news_call(target).request
         if call.card_type is not None and call.done:
-            self.outdated_cards += call.request != self._plan.card_call(target, call.card_type).request
+            self.outdated_cards += call.request != self.plan.card_call(target, call.card_type).request
         return True
 
     @property

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic_core import to_json
 
 from job.config.faults import Fault
-from job.execution.events import AttemptEnded, CallFinished, Event
+from job.execution.events import AttemptEnded, CallFinished, CardTypeSetAside, Event
 from job.execution.outcome import ExitCode, Outcome
 from job.execution.progress import EngineProgress, RunProgress
 from job.identity import COMMIT, VERSION, RunIdentity
@@ -74,12 +74,15 @@ class CloudLogReporter:
         self._write("INFO", "all data is ready; generating cards", "barrier.crossed", cards=progress.cards.planned)
 
     def on_event(self, event: Event) -> None:
-        """A line for each call that has finished, and for each retry."""
+        """A line for each call that has finished, for each retry, and for each card type that is set aside."""
         if isinstance(event, CallFinished):
             self._on_finished(event)
         elif isinstance(event, AttemptEnded) and event.wait is not None and event.failure is not None:
             text = f"{event.call.label}: {event.failure.reason}; again in {event.wait:.1f} s"
             self._write_call("WARNING", text, "call.retried", **_call(event), wait=round(event.wait, 3))
+        elif isinstance(event, CardTypeSetAside):
+            fields = {"card_type": event.card_type, "remedy": str(event.remedy)}
+            self._write("ERROR", str(event.reason), "card_type.set_aside", **fields)
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
         """Storage fails, or works again."""
@@ -172,6 +175,7 @@ def summary_of(outcome: Outcome, progress: RunProgress | None) -> Mapping[str, o
         "engines": {name: engine.model_dump() for name, engine in totals.items()},
         "failures": listed,
         "failures_not_listed": len(failures) - len(listed),
+        "set_aside": [event.card_type for event in progress.set_aside[:LISTED]] if progress else [],
     }
 
 

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from job.config.faults import Fault
 from job.engines.catalog import EngineName
-from job.execution.events import CallFinished, Event
+from job.execution.events import CallFinished, CardTypeSetAside, Event
 from job.execution.outcome import Outcome
 from job.execution.progress import EngineProgress, EngineTotals, RunProgress
 from job.identity import RunIdentity
@@ -24,6 +24,7 @@ from job.records.inputs import RunInputs
 from job.records.plan_change import plan_lines
 from job.records.report import UNFINISHED, RunReport
 from job.records.results import CallResult
+from job.records.set_aside import set_aside_types
 from job.records.timeline import FAILURES_KEPT
 from job.reporting.ending import Mark, WayBack, failure_lines, way_back_lines
 from job.reporting.stdout import OutputQueue, queued_text
@@ -92,6 +93,8 @@ class TerminalReporter:
 
     def on_event(self, event: Event) -> None:
         """Prints the calls that failed for good, the first of them, and those with a warning."""
+        if isinstance(event, CardTypeSetAside):
+            self._print("[red]✗[/]", event.reason)
         if isinstance(event, CallFinished) and event.warning is not None:
             self._print("[yellow]![/]", f"{event.call.label}: {event.warning}")
         if isinstance(event, CallFinished) and event.failure is not None:
@@ -120,7 +123,8 @@ class TerminalReporter:
             self._console.print(_table({name: engine.totals() for name, engine in progress.engines.items()}))
             calls = [CallResult.of(event, 0.0) for event in progress.failures[:FAILURES_KEPT]]
             groups = failure_groups(calls)
-            _print_failures(self._console, groups, max(0, len(progress.failures) - FAILURES_KEPT))
+            more = len(progress.failures) - len(calls)
+            _print_failures(self._console, failure_lines(groups, more, set_aside_types(progress.set_aside)))
         if self._dropped:
             text = plural(
                 "1 failed call was not shown when it failed: the terminal had stopped",
@@ -183,7 +187,7 @@ def _print_run(recorded: RecordedRun, console: Console, page: str | None) -> Non
     if report.engines:
         console.print(_table(report.engines))
     groups = failure_groups(recorded.timeline.failures)
-    _print_failures(console, groups, report.failures_not_listed)
+    _print_failures(console, failure_lines(groups, report.failures_not_listed, report.set_aside))
     if report.since_last_night is not None:
         _print_comparison(console, report.since_last_night, report.sentence_message or report.sentence)
     if report.resume_command is None:
@@ -214,8 +218,8 @@ def _shown(text: object) -> str:
     return escape(printable(text))
 
 
-def _print_failures(console: Console, groups: Sequence[FailureGroup], not_listed: int) -> None:
-    for mark, line in failure_lines(groups, not_listed):
+def _print_failures(console: Console, lines: Iterable[tuple[Mark, Message]]) -> None:
+    for mark, line in lines:
         console.print(f"[{_COLOURS[mark]}]{mark}[/] {_shown(line)}", soft_wrap=True)
 
 

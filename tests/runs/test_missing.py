@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -128,8 +129,9 @@ async def test_every_card_that_is_not_there_is_named(world: World, word: str) ->
     assert states.count("not_attempted") == report["cards"]["not_attempted"] == qa["not_attempted"]
     assert states.count("failed") == qa["failed"] - qa["cut_off"]
     assert states.count("cut_off") == qa["cut_off"]
-    for target, card in named:
-        assert f"{target} {card} " in page(world).partition("Missing cards")[2]
+    lacking = Counter(target for target, _ in named)
+    for target, count in lacking.items():
+        assert f" {target} {2 - count} of 2 " in page(world).partition("Target Made ")[2]
 
 
 @pytest.mark.slow
@@ -233,7 +235,7 @@ async def test_the_end_on_a_terminal_tells_each_cause_once_and_how_to_go_on(worl
     assert len(lines) < 20, lines
     names = [f"{target} {card}" for target, card in PLANNED[:10]]
     (failed,) = (line for line in lines if line.startswith("✗"))
-    assert failed == f"✗ QA engine: 20 cards failed: {', '.join(names)} and 10 more"
+    assert failed == f"✗ QA engine: 22 cards failed: {', '.join(names)} and 12 more"
     assert lines[-6:-1] == [
         "62 cards are missing; their names: python -m job report night --missing",
         f"trace id: {recorded(world)['trace_id']}",
@@ -267,3 +269,33 @@ async def test_without_a_record_the_end_says_that_a_new_run_makes_every_card_aga
     lines = screen_of(outcome)
     assert lines[-2] == "This run is not recorded, so nothing goes on with it: a new run makes all 62 cards again."
     assert not any("job resume" in line or "page" in line for line in lines)
+
+
+@pytest.mark.slow
+async def test_a_card_type_that_always_fails_is_set_aside_and_all_others_are_made(nursery: trio.Nursery) -> None:
+    tickers = [f"T{number:02}" for number in range(60)]
+    async with open_world(nursery, {"ticker_list.json": tickers, "card_types.json": ["risk_card", "新闻"]}) as world:
+        world.qa.script.append(Fault(when.card("新闻"), do.status(500)))
+        outcome = await run(world, 3, variables(world, QA_ENGINE_ATTEMPTS="1", QA_ENGINE_CONCURRENCY="4"))
+        left = outcome.finished["cards"]["not_attempted"]
+        assert outcome.finished["outcome"] == "cards_missing"
+        assert outcome.finished["cards"]["generated"] == 60
+        assert 60 - 24 <= left <= 60 - 20
+        assert outcome.finished["message"].endswith(f"{60 - left} failed, {left} were not attempted.")
+        assert outcome.finished["set_aside"] == ["新闻"]
+        (line,) = outcome.events("card_type.set_aside")
+        reason = "Card type 新闻 is set aside, since 20 of 20 cards failed: the rest of them is not requested. "
+        assert (line["severity"], line["card_type"]) == ("ERROR", "新闻")
+        assert line["message"].startswith(f"{reason}Last answer: HTTP 500")
+        assert line["remedy"].endswith("Then a resume requests the cards of this type that are missing.")
+        (attempt,) = recorded(world)["attempts"]
+        (one,) = attempt["set_aside"]
+        assert (one["card_type"], one["reason"], one["remedy"]) == ("新闻", line["message"], line["remedy"])
+        told = (await reader(world)).stdout
+        for shown in (page(world), told):
+            assert one["reason"] in shown
+            assert f"What to do: {one['remedy']}" in shown or f"what to do: {one['remedy']}" in shown
+        world.qa.script.clear()
+        done = await world.run_job(("resume", "night"), env={"RUNS_URI": world.runs_uri})
+        assert (done.exit_code, done.finished["cards"]["generated"]) == (0, 60)
+        assert "is set aside" not in page(world)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import trio
 
-from job.execution.executor import FAILED_ATTEMPTS_KEPT
+from job.execution.pending_call import FAILED_ATTEMPTS_KEPT
 from job.records.report import read_report
 from tests.simulators import do, when
 from tests.simulators.engines import steady
