@@ -4,7 +4,6 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Protocol
 
 import trio
@@ -21,24 +20,20 @@ from job.execution.progress import RunProgress
 from job.execution.shutdown import Ending, Shutdown, at_deadline, on_signals
 from job.identity import RunIdentity
 from job.messages import Message, message, template
-from job.page.render import render_page
+from job.page.writing import documents_of, leave_nights, leave_refusal
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, prepare
-from job.records.closing import build_summary
 from job.records.comparison import Comparison
-from job.records.format import PAGE, SUMMARY, RecordError
-from job.records.history import without_plan
+from job.records.format import RecordError
 from job.records.inputs import RunInputs
 from job.records.lease import BusyError, acquire
 from job.records.nights import PastNights
 from job.records.record import find_latest_inputs
-from job.records.refusal import record_refusal, refused_report
-from job.records.report import AttemptSummary, RunReport, build_report
-from job.records.session import Document, RecordSession, StorageAlarm, lease_holder, open_session, resuming
+from job.records.refusal import refused_report
+from job.records.report import AttemptSummary, build_report
+from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session, resuming
 from job.records.set_aside import set_aside_types
-from job.records.summary import pack_summary
-from job.records.timeline import Timeline
-from job.storage.store import StorageError
+from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
 
 LAST_LINE_SECONDS = 1.0
@@ -205,15 +200,15 @@ class _Orchestration:
         seconds = time.monotonic() - request.started
         report = refused_report(settings, request.identity.id, faults, outcome, request.now, seconds)
         problem = f"there was no answer within {REFUSAL_SECONDS:g} s"
-        with trio.move_on_after(REFUSAL_SECONDS):  # noqa: ASYNC912  storage is awaited
+        with trio.move_on_after(REFUSAL_SECONDS) as scope:  # noqa: ASYNC912  storage is awaited
             try:
-                timeline = Timeline(without_plan())
-                summary = pack_summary(build_summary(report, timeline, None))
-                page = render_page(report, timeline)
-                await record_refusal(open_store(settings.runs_uri, make=True), report, summary, page)
+                store = open_store(settings.runs_uri, make=True)
+                is_recorded = await leave_refusal(store, report, settings.runs_uri)
             except Exception as error:  # noqa: BLE001  see above
                 problem = str(error)
             else:
+                if is_recorded:
+                    await self._leave_nights(store, scope.deadline)
                 return
         text = template("storage: the faults of the configuration are not recorded: {error}")
         self._reporter.on_storage(message(text, error=problem), True)
@@ -285,19 +280,18 @@ class _Orchestration:
             project=request.settings.project,
             execution=request.settings.execution,
         )
-        await session.close(report, self._documents(report), self.shutdown, at_once=at_once)
+        runs_uri = request.settings.runs_uri or ""
+        documents = documents_of(report, self.past.before, runs_uri)
+        until = await session.close(report, documents, self.shutdown, at_once=at_once)
+        if until is not None:
+            await self._leave_nights(session.lease.store, until)
 
-    def _documents(self, report: RunReport) -> list[Document]:
-        """What is written after the report, in this order."""
-        before = self.past.before
-        return [
-            Document(
-                SUMMARY,
-                lambda timeline: pack_summary(build_summary(report, timeline, before)),
-                template("the summary of the run is not written: {error}"),
-            ),
-            Document(PAGE, partial(render_page, report), template("the page of the run is not written: {error}")),
-        ]
+    async def _leave_nights(self, store: ObjectStore, until: float) -> None:
+        request = self._request
+        uri = request.settings.runs_uri or ""
+        problem = await leave_nights(store, self.past.nights, request.identity.id, uri, until)
+        if problem is not None:
+            self._reporter.on_notices([problem])
 
 
 class _NoRecordError(Exception):

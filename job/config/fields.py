@@ -145,15 +145,25 @@ def _check_run_date(text: str) -> str:
 RunDate = Annotated[str, AfterValidator(_check_run_date)]
 
 
+RESERVED = {"index.html"}
+"""What lies beside the runs, in lower case: to some file systems case makes no difference."""
+
+
 def is_run_id(text: str) -> bool:
     """Whether it can name a run: it becomes a part of names in storage."""
+    return _is_name(text) and text.lower() not in RESERVED
+
+
+def _is_name(text: str) -> bool:
     return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", text) is not None
 
 
 def _check_run_id(text: str) -> str:
-    if not is_run_id(text):
+    if not _is_name(text):
         remedy = "use up to 128 letters, digits, dots, dashes and underscores"
         raise invalid(f"{quoted(text)} is not a run id", remedy)
+    if text.lower() in RESERVED:
+        raise invalid(f"{quoted(text)} is the name of the page of the nights, beside the runs", "use another id")
     return text
 
 
