@@ -60,6 +60,8 @@ class Trend:
     line: float
     """Where the median is, from the top."""
     last: float
+    days: tuple[str, str]
+    """The first and the last."""
 
 
 def rows_by_day(nights: Nights, link: Callable[[str], str]) -> Sequence[tuple[str, Sequence[Row]]]:
@@ -114,7 +116,7 @@ def trend_of(nights: Nights, phase: Phase) -> Trend | None:
         for place, (summary, one) in enumerate(zip(summaries, seconds, strict=True))
         if one is not None
     ]
-    return Trend(phase, bars, step * 0.8, median, TALL - median / highest * TALL, known[-1])
+    return Trend(phase, bars, step * 0.8, median, TALL - median / highest * TALL, known[-1], _ends(summaries))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +129,11 @@ class CardBar:
     says: Message
 
 
-def card_bars(nights: Nights) -> tuple[Sequence[CardBar], float]:
-    """The cards of each run that planned some, the oldest first; and the width of a bar."""
+def card_bars(nights: Nights) -> tuple[Sequence[CardBar], float, tuple[str, str]]:
+    """The cards of each run that planned some, the oldest first; the width of a bar, the first and the last day."""
     summaries = [summary for summary in reversed(nights.summaries) if summary.cards.planned > 0]
     if not summaries:
-        return [], 0.0
+        return [], 0.0, ("", "")
     step, most = WIDTH / len(summaries), max(summary.cards.planned for summary in summaries) * 1.05
     bars = [
         CardBar(
@@ -147,4 +149,8 @@ def card_bars(nights: Nights) -> tuple[Sequence[CardBar], float]:
         )
         for place, summary in enumerate(summaries)
     ]
-    return bars, step * 0.8
+    return bars, step * 0.8, _ends(summaries)
+
+
+def _ends(summaries: Sequence[RunSummary]) -> tuple[str, str]:
+    return summaries[0].day, summaries[-1].day

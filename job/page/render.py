@@ -119,7 +119,7 @@ def render_page(report: RunReport, timeline: Timeline, nights: str | None = None
 
 def render_nights(nights: Nights, runs_uri: str, *, beside: bool) -> bytes:
     """The page of the nights; `beside` tells whether it lies beside the runs."""
-    bars, bar_width = card_bars(nights)
+    bars, bar_width, bar_days = card_bars(nights)
     page = TEMPLATES.get_template("nights.html.j2").render(
         period=period_line(nights),
         done=done_line(nights),
@@ -127,6 +127,7 @@ def render_nights(nights: Nights, runs_uri: str, *, beside: bool) -> bytes:
         has_several_configs=len({one.config_uri for one in nights.summaries}) > 1,
         bars=bars,
         bar_width=bar_width,
+        bar_days=bar_days,
         trends=[trend for phase in PHASE_TITLES if (trend := trend_of(nights, phase)) is not None],
         often=most_often(nights.summaries),
     )
