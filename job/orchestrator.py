@@ -1,9 +1,10 @@
 """Orchestrator: one whole run. Config, lease, data phase, barrier, card phase, record, outcome."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Protocol
 
 import trio
@@ -20,14 +21,14 @@ from job.execution.progress import RunProgress
 from job.execution.shutdown import Ending, Shutdown, at_deadline, on_signals
 from job.identity import RunIdentity
 from job.messages import Message, message, template
-from job.page.writing import documents_of, leave_nights, leave_refusal
+from job.page.documents import documents, leave_nights, leave_refusal
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, prepare
 from job.records.comparison import Comparison
 from job.records.format import RecordError
 from job.records.inputs import RunInputs
 from job.records.lease import BusyError, acquire
-from job.records.nights import PastNights
+from job.records.nights import PastNights, typical_card_seconds
 from job.records.record import find_latest_inputs
 from job.records.refusal import refused_report
 from job.records.report import AttemptSummary, build_report
@@ -247,7 +248,9 @@ class _Orchestration:
             shutdown=self.shutdown,
             emit=emit,
         )
-        phases = Phases(plan, session.done if session else {}, settings.engines, context, progress)
+        phases = Phases(
+            plan, session.done if session else {}, settings.engines, context, progress, partial(self._medians, session)
+        )
         self._reporter.on_start(plan.date, progress)
         try:
             await phases.run_data_phase()
@@ -260,6 +263,9 @@ class _Orchestration:
             self._reporter.on_barrier(progress)
             await phases.run_card_phase()
         return outcome_of(progress, self.shutdown.reason, None)
+
+    def _medians(self, session: RecordSession | None) -> Mapping[str, float]:
+        return typical_card_seconds(self.past.nights, session.inputs.config_uri) if session else {}
 
     async def _close(self, outcome: Outcome, plan: Plan, session: RecordSession, *, at_once: bool) -> None:
         request, inputs = self._request, session.inputs
@@ -280,9 +286,8 @@ class _Orchestration:
             project=request.settings.project,
             execution=request.settings.execution,
         )
-        runs_uri = request.settings.runs_uri or ""
-        documents = documents_of(report, self.past.before, runs_uri)
-        until = await session.close(report, documents, self.shutdown, at_once=at_once)
+        made = documents(report, self.past.before, request.settings.runs_uri or "")
+        until = await session.close(report, made, self.shutdown, at_once=at_once)
         if until is not None:
             await self._leave_nights(session.lease.store, until)
 

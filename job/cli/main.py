@@ -100,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     report = commands.add_parser("report", help="show a recorded run, and what to do about what failed")
     report.add_argument("run_id", nargs="?", type=_run_id, help="without it, the run that started last")
     report.add_argument("--page", metavar="FILE", help="write the run's page there")
+    report.add_argument("--csv", metavar="FILE", help="write a table of all its cards there")
     report.add_argument("--missing", action="store_true", help="print only the cards that are not there, a line each")
     report.add_argument("--open", action="store_true", help="open the run's page in the browser")
     verify = commands.add_parser("verify", help="whether a run of a day did all its work: exit code 0, else 1")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import trio
 
-from job.cli.runs import records_of, refuse, write_page
+from job.cli.runs import records_of, refuse, write_file
 from job.config.environment import Settings
 from job.config.faults import Fault
 from job.execution.outcome import ExitCode
@@ -34,7 +34,7 @@ def nights_command(settings: Settings, faults: list[Fault], options: argparse.Na
         say("no run is recorded")
     if options.page is not None or options.open:
         path = Path(options.page) if options.page else Path(tempfile.mkdtemp(prefix="nights-")) / "index.html"
-        if not write_page(path, render_nights(nights, settings.runs_uri, beside=False)):
+        if not write_file(path, [render_nights(nights, settings.runs_uri, beside=False)]):
             return ExitCode.USAGE
         say(message("page: {page}", page=str(path)))
         if options.open:

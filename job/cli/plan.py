@@ -18,7 +18,7 @@ from job.records.nights import read_plan_change
 from job.reporting.stdout import say, say_error, write_line
 from job.storage.store import StorageError, in_thread
 from job.storage.uri import open_store
-from job.text import counted
+from job.text import counted, listed
 
 
 def plan_command(settings: Settings, faults: list[Fault], place: str | None, *, as_json: bool) -> ExitCode:
@@ -59,16 +59,13 @@ def plan_command(settings: Settings, faults: list[Fault], place: str | None, *, 
 
 
 async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fault]]:
-    """The content of the config objects that exist, and a fault for each JSON object beside them if they are wanted."""
+    """The content of the config objects that exist, and if it is wanted a fault that names the JSON beside them."""
     store = open_store(uri)
     objects = await read_objects(store)
     names = await in_thread(lambda: store.names("")) if with_unknown else []
-    unknown = [
-        Fault(name, "is no object that the job reads", "correct its name or remove it")
-        for name in names
-        if name.endswith(".json") and "/" not in name and name not in OBJECTS
-    ]
-    return {name: one.data for name, one in objects.items()}, unknown
+    unknown = [name for name in names if name.endswith(".json") and "/" not in name and name not in OBJECTS]
+    fault = Fault(listed(unknown), "is no object that the job reads", "correct its name or remove it")
+    return {name: one.data for name, one in objects.items()}, [fault] if unknown else []
 
 
 def _changes(settings: Settings, plan: Plan) -> Sequence[Message]:

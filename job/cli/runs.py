@@ -4,6 +4,7 @@ import argparse
 import os
 import tempfile
 import webbrowser
+from collections.abc import Iterable
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -15,6 +16,7 @@ from job.config.faults import Fault
 from job.execution.outcome import ExitCode
 from job.identity import RunIdentity
 from job.page.render import render_page
+from job.records.cards import card_lines
 from job.records.commands import nights_link, page_address
 from job.records.format import RecordError
 from job.records.history import LATEST, RecordedRun, latest, latest_id, read_run
@@ -50,18 +52,20 @@ def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
 
 
 def report_command(settings: Settings, faults: list[Fault], options: argparse.Namespace) -> ExitCode:
-    """Prints a recorded run, the latest unless one is named; writes its page if one is requested, and opens it."""
+    """Prints a recorded run, the latest unless one is named; writes its page or table if one is requested."""
     store = records_of(settings, faults)
     if store is None or settings.runs_uri is None:
         return ExitCode.USAGE
     recorded = _find(store, options.run_id)
     if isinstance(recorded, ExitCode):
         return recorded
+    if options.csv is not None and not write_file(Path(options.csv), card_lines(recorded.report, recorded.timeline)):
+        return ExitCode.USAGE
     path: Path | None = None
     if options.page is not None or options.open:
         path = Path(options.page) if options.page else Path(tempfile.mkdtemp(prefix="run-")) / "report.html"
         link = nights_link(settings.runs_uri, beside=False)
-        if not write_page(path, render_page(recorded.report, recorded.timeline, link)):
+        if not write_file(path, [render_page(recorded.report, recorded.timeline, link)]):
             return ExitCode.USAGE
     if options.missing:
         _write_missing(recorded)
@@ -71,6 +75,17 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
     if options.open and path:
         webbrowser.open(path.absolute().as_uri())
     return ExitCode.DONE
+
+
+def write_file(path: Path, parts: Iterable[bytes]) -> bool:
+    """Writes a file. Returns whether that could be done; if not, the reason is on standard error."""
+    try:
+        with path.open("wb") as file:
+            file.writelines(parts)
+    except OSError as error:
+        say_error(f"{path}: {error.strerror or error}")
+        return False
+    return True
 
 
 def _write_report(recorded: RecordedRun, page: str | None) -> None:
@@ -128,16 +143,6 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
     else:
         CloudLogReporter(RunIdentity(settings.run_id or "verify"), settings.project).verified(known, done=done)
     return ExitCode.DONE if done else ExitCode.ENGINE_FAILED
-
-
-def write_page(path: Path, page: bytes) -> bool:
-    """Writes a page. Returns whether it could be written, and says on standard error if not."""
-    try:
-        path.write_bytes(page)
-    except OSError as error:
-        say_error(f"{path}: {error.strerror or error}")
-        return False
-    return True
 
 
 def refuse(problem: object, code: ExitCode) -> ExitCode:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from job.config.faults import Fault, faults_of
+from job.config.faults import Fault, problems
 from job.config.fields import (
     EngineUrl,
     RunDate,
@@ -134,7 +134,7 @@ def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, 
     try:
         settings = Settings.model_validate(_values(given, notices), context=now)
     except ValidationError as error:
-        faults += faults_of(error, _variable)
+        faults += [Fault(_variable(one.path), one.what, one.remedy) for one in problems(error)]
         faulty = {fault.where for fault in faults}
         sound = {name: text for name, text in given.items() if name not in faulty}
         settings = Settings.model_validate(_values(sound, notices), context=now)

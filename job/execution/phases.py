@@ -1,7 +1,7 @@
 """The two phases of a run and the barrier between them: no card is requested before all data is there."""
 
 from collections.abc import Callable, Container, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from math import inf
 
 import trio
@@ -46,8 +46,8 @@ class Phases:
     engines: Mapping[EngineName, EngineSettings]
     context: RunContext
     progress: RunProgress
-    medians: Mapping[str, float] = field(default_factory=dict)
-    """Seconds of each card type in an earlier run. What is added while the run goes on counts from then on."""
+    medians: Callable[[], Mapping[str, float]] = dict
+    """The seconds of each card type in an earlier run, as far as they are known by now."""
 
     async def run_data_phase(self) -> None:
         """The data phase: all data engines at the same time. Raises `EngineFailedError` once one has failed.

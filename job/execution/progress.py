@@ -1,6 +1,5 @@
 """Progress: the accounts of a run. What was planned is done, skipped, failed or not attempted, always."""
 
-import statistics
 from array import array
 from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, field
@@ -103,6 +102,7 @@ class EngineProgress:
 
     def totals(self) -> EngineTotals:
         """The totals as they are now."""
+        seconds = sorted(self.latencies)
         return EngineTotals(
             planned=self.planned,
             done=self.done,
@@ -112,8 +112,8 @@ class EngineProgress:
             cut_off=self.cut_off,
             calls=self.calls,
             retries=self.retries,
-            p50_seconds=percentile(self.latencies, 50) if self.latencies else None,
-            p95_seconds=percentile(self.latencies, 95) if self.latencies else None,
+            p50_seconds=percentile(seconds, 50) if seconds else None,
+            p95_seconds=percentile(seconds, 95) if seconds else None,
         )
 
 
@@ -147,6 +147,8 @@ class RunProgress:
         return all(engine.done + engine.skipped == engine.planned for engine in self.engines.values())
 
 
-def percentile(values: Sequence[float], percent: int) -> float:
-    """What `percent` of a hundred values do not exceed, interpolated. There must be a value."""
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]
+def percentile(ordered: Sequence[float], percent: int) -> float:
+    """What `percent` of a hundred values do not exceed, interpolated. They are sorted, and there is one at least."""
+    place, part = divmod(percent * (len(ordered) - 1), 100)
+    following = ordered[min(place + 1, len(ordered) - 1)]
+    return (ordered[place] * (100 - part) + following * part) / 100

@@ -4,6 +4,7 @@ Python measures, the templates draw. This is the one module that knows Jinja2.
 """
 
 from datetime import UTC, datetime
+from itertools import chain
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -17,7 +18,7 @@ from job.page.nights import PHASE_TITLES, card_bars, rows_by_day, trend_of
 from job.page.summary import headline, period, severity, since_lines
 from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, name, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
-from job.records.commands import how_to_go_on, missing_command, page_link
+from job.records.commands import how_to_go_on, missing_command, page_link, table_command
 from job.records.groups import failure_groups
 from job.records.nights import Nights
 from job.records.overview import done_line, most_often, period_line
@@ -86,8 +87,11 @@ TEMPLATES.globals |= {
 }
 
 
-def render_page(report: RunReport, timeline: Timeline, nights: str | None = None) -> bytes:
-    """The page. `timeline` has every result of the run's journal; `nights` leads to the page of the nights."""
+def render_page(report: RunReport, timeline: Timeline, nights: str | None = None, *, table: str | None = None) -> bytes:
+    """The page. `timeline` has every result of the run's journal.
+
+    `nights` is a link to the page of the nights, `table` one to the table of the run's cards.
+    """
     scale = _time_scale(report, timeline)
     lanes = {engine: lane for engine, lane in timeline.lanes.items() if len(lane)}
     failures = failure_groups(timeline.failures[:FAILURES_SHOWN])
@@ -106,6 +110,8 @@ def render_page(report: RunReport, timeline: Timeline, nights: str | None = None
         failures_not_shown=failed - sum(group.items for group in failures),
         board=board(report, timeline),
         missing_command=missing_command(report.run_id),
+        table=table,
+        table_command=table_command(report.run_id),
         scale=scale,
         barrier=timeline.prepared if "qa" in lanes else None,
         lanes={engine: lane_chart(lane, scale) for engine, lane in lanes.items()},
@@ -136,6 +142,6 @@ def render_nights(nights: Nights, runs_uri: str, *, beside: bool) -> bytes:
 
 def _time_scale(report: RunReport, timeline: Timeline) -> TimeScale:
     lanes = timeline.lanes.values()
-    spans = [span for lane in lanes for span in zip(lane.started, lane.ended, strict=True)]
-    spans += [span for lane in lanes for span in zip(lane.failed_started, lane.failed_ended, strict=True)]
-    return time_scale_of(spans, datetime.fromisoformat(report.started).tzinfo or UTC)
+    calls = (span for lane in lanes for span in zip(lane.started, lane.ended, strict=True))
+    failed = (span for lane in lanes for span in zip(lane.failed_started, lane.failed_ended, strict=True))
+    return time_scale_of(chain(calls, failed), datetime.fromisoformat(report.started).tzinfo or UTC)

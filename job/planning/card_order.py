@@ -1,6 +1,6 @@
 """The order of the cards: which card of a plan starts next. It is no part of the plan."""
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
 from job.engines.calls import Call, WorkItem
 from job.planning.plan import Plan
@@ -18,8 +18,8 @@ class CardOrder(Iterator[Call]):
     all others waiting. Then the rest, as the config has it: target by target. So it is all along without any median.
     """
 
-    def __init__(self, plan: Plan, done: Container[WorkItem], medians: Mapping[str, float]) -> None:
-        """`medians` are the seconds of each card type in an earlier run; they count from when they are there."""
+    def __init__(self, plan: Plan, done: Container[WorkItem], medians: Callable[[], Mapping[str, float]]) -> None:
+        """`medians` gives the seconds of each card type in an earlier run; they count from when they are there."""
         self._plan = plan
         self._done = done
         self._medians = medians
@@ -34,8 +34,8 @@ class CardOrder(Iterator[Call]):
         return list(self._rows)
 
     def __next__(self) -> Call:
-        if self._medians and not self._slowest:
-            self._slowest = slowest_first(self._rows, self._medians)
+        if not self._slowest:
+            self._slowest = slowest_first(self._rows, self._medians())
         for card_type in self._slowest:
             if (call := self.next_of(card_type)) is not None:
                 return call

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from job.engines.failures import Then
 from job.messages import Message, message, plural, template
-from job.records.format import NIGHTS_PAGE, PAGE, name_of
+from job.records.format import CARDS, NIGHTS_PAGE, PAGE, name_of
 from job.records.inputs import RunInputs
 from job.storage.uri import address_of
 
@@ -27,6 +27,16 @@ def resume_command(inputs: RunInputs, then: Then = "resume") -> str:
 def missing_command(run_id: str) -> str:
     """The command that lists every card of a run that is not there."""
     return shlex.join(["python", "-m", "job", "report", run_id, "--missing"])
+
+
+def table_command(run_id: str) -> str:
+    """The command that writes every card of a run into a table."""
+    return shlex.join(["python", "-m", "job", "report", run_id, "--csv", CARDS])
+
+
+def table_link(runs_uri: str, run_id: str) -> str:
+    """What a run's page links the table of its cards by: in a bucket pages are shown from yet another address."""
+    return address_of(runs_uri, name_of(run_id, CARDS)) if runs_uri.startswith("gs://") else CARDS
 
 
 def page_address(runs_uri: str, run_id: str) -> str:

@@ -82,7 +82,7 @@ class CloudLogReporter:
             self._write_call("WARNING", text, "call.retried", **_call(event), wait=round(event.wait, 3))
         elif isinstance(event, CardTypeSetAside):
             fields = {"card_type": event.card_type, "remedy": str(event.remedy)}
-            self._write("ERROR", str(event.reason), "card_type.set_aside", **fields)
+            self._write("ERROR", str(event.reason), "circuit.opened", **fields)
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
         """Storage fails, or works again."""

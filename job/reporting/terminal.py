@@ -106,9 +106,8 @@ class TerminalReporter:
                 mark = "[yellow]![/]" if event.failure.is_interruption else "[red]✗[/]"
                 self._print(mark, f"{event.call.label}: {event.failure.reason}")
             elif self._failed == LIVE_FAILURES + 1:
-                self._print(
-                    "[red]✗[/]", message("further failures are counted in the bars, and listed by cause at the end")
-                )
+                text = message("further failures are counted in the bars, and listed by cause at the end")
+                self._print("[red]✗[/]", text)
 
     def on_comparison(self, comparison: Comparison) -> None:
         """The run is at its end, and was compared with the night before."""

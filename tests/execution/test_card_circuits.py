@@ -50,7 +50,7 @@ async def night(
     """A card phase of so many tickers, of which each has every card type, and its outcome."""
     targets = [target(f"T{number}", card_types, ()) for number in range(tickers)]
     made = stage(targets, script, {"qa": {"concurrency": concurrency, "attempts": attempts}}, random.Random(1).random)
-    made.phases = replace(made.phases, medians=medians or {})
+    made.phases = replace(made.phases, medians=lambda: medians or {})
     await made.play()
     made.assert_nothing_lost()
     return made, outcome_of(made.progress, made.shutdown.reason, None)
@@ -145,7 +145,7 @@ async def test_those_types_are_tried_that_have_failed_least(autojump_clock: trio
 
 def test_an_engine_that_answered_when_others_were_tried_is_doubted_anew_only_after_as_many_failures() -> None:
     plan = plan_of([target(f"T{number}", "abcdefgh") for number in range(30)], settings_of())
-    circuits = CardCircuits(CardOrder(plan, frozenset(), {}), lambda _: None)
+    circuits = CardCircuits(CardOrder(plan, frozenset(), dict), lambda _: None)
 
     def ends(call: Call, failure: Failure | None) -> float:
         """How many may be in flight after this card has ended."""

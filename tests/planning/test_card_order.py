@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
 
 from job.planning.card_order import CardOrder, slowest_first
@@ -17,8 +17,12 @@ def started(order: CardOrder, count: int | None = None) -> list[str]:
     return [f"{call.targets[0]} {call.card_type}" for call in islice(order, count)]
 
 
+def given(medians: Mapping[str, float]) -> Callable[[], Mapping[str, float]]:
+    return lambda: medians
+
+
 def order(medians: Mapping[str, float], done: frozenset[tuple[str, str | None]] = frozenset()) -> CardOrder:
-    return CardOrder(PLAN, done, medians)
+    return CardOrder(PLAN, done, given(medians))
 
 
 def test_without_medians_the_order_is_the_configs() -> None:
@@ -69,7 +73,7 @@ def test_each_card_starts_exactly_once_whenever_medians_come_and_whatever_is_tak
         planned = list(plan.items("qa"))
         done = set(chance.sample(planned, chance.randint(0, len(planned))))
         medians: dict[str, float] = {}
-        found = CardOrder(plan, done, medians)
+        found = CardOrder(plan, done, given(medians))
         seen: list[tuple[str, str | None]] = []
         known_from, out_of_turn = chance.randint(0, 20), chance.random() / 2
         while True:

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from job.messages import Message
-from job.page.writing import leave_nights
+from job.page.documents import leave_nights
 from job.records import nights as nights_module
 from job.records.format import NIGHTS_PAGE, STARTED, SUMMARY, name_of
 from job.records.inputs import pack

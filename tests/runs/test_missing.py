@@ -156,6 +156,7 @@ async def test_a_run_that_did_everything_misses_nothing(world: World) -> None:
     assert (recorded(world)["missing"], recorded(world)["resume_command"]) == ([], None)
 
 
+@pytest.mark.slow
 async def test_in_the_cloud_everything_says_the_same_command_and_it_works(world: World) -> None:
     world.qa.script.append(Fault(when.ticker("T03"), do.body({"status": "failed", "error": "no"})))
     outcome = await run(world, 3, variables(world, **CLOUD))
@@ -175,6 +176,7 @@ async def test_in_the_cloud_everything_says_the_same_command_and_it_works(world:
     assert "resume_command" not in done.finished
 
 
+@pytest.mark.slow
 async def test_a_fault_of_the_config_has_the_command_that_takes_the_corrected_one(world: World) -> None:
     """Following it word by word does what is missing, which a plain resume never would."""
     outcome = await data_failed(world)
@@ -202,6 +204,7 @@ async def data_failed_in_the_cloud(world: World) -> None:
     world.news.script.clear()
 
 
+@pytest.mark.slow
 async def test_every_engine_that_said_what_is_wrong_has_that_remedy_also_if_it_was_cut_off(world: World) -> None:
     """The trading engine is the first to fail for good; the others have answered once, and wait for another attempt."""
     for engine in (world.financial, world.news):
@@ -247,6 +250,7 @@ async def test_the_end_on_a_terminal_tells_each_cause_once_and_how_to_go_on(worl
     assert (Path(world.runs_uri) / "night" / "report.html").exists()
 
 
+@pytest.mark.slow
 async def test_control_c_on_a_terminal_ends_with_what_to_do(world: World) -> None:
     world.qa.latency = steady(5)
     job = await world.start_job("run", env=variables(world), terminal=True)
@@ -283,7 +287,7 @@ async def test_a_card_type_that_always_fails_is_set_aside_and_all_others_are_mad
         assert 60 - 24 <= left <= 60 - 20
         assert outcome.finished["message"].endswith(f"{60 - left} failed, {left} were not attempted.")
         assert outcome.finished["set_aside"] == ["新闻"]
-        (line,) = outcome.events("card_type.set_aside")
+        (line,) = outcome.events("circuit.opened")
         reason = "Card type 新闻 is set aside, since 20 of 20 cards failed: the rest of them is not requested. "
         assert (line["severity"], line["card_type"]) == ("ERROR", "新闻")
         assert line["message"].startswith(f"{reason}Last answer: HTTP 500")

@@ -181,7 +181,7 @@ async def test_a_page_of_the_nights_that_cannot_be_written_changes_nothing(world
 async def test_a_run_may_not_be_called_as_the_page_of_the_nights(world: World, run_id: str) -> None:
     outcome = await world.run_job(env=of(world, run_id, "2026-11-23"))
     assert outcome.exit_code == 2
-    assert "is the name of the page of the nights, beside the runs" in outcome.stdout
+    assert "index.html is the page of the nights" in outcome.stdout
 
 
 @pytest.mark.slow
