@@ -152,7 +152,9 @@ def is_run_id(text: str) -> bool:
 
 def _check_run_id(text: str) -> str:
     if not is_run_id(text):
-        remedy = "use up to 128 letters, digits, dots, dashes and underscores; index.html is the page of the nights"
+        remedy = "use up to 128 letters, digits, dots, dashes and underscores"
+        if text.lower() == "index.html":
+            remedy = "use another: index.html is the page of the nights"
         raise invalid(f"{quoted(text)} is not a run id", remedy)
     return text
 
