@@ -161,7 +161,7 @@ def test_a_headline_is_translated_whatever_the_outcome() -> None:
 def test_a_page_of_many_calls_does_so_too() -> None:
     night = Night([f"T{n}" for n in range(900)], ["c1"], run_id="night-1", concurrency=dict.fromkeys(ENGINES, 64))
     report, timeline = night.told(sentence_message=message("cut off"))
-    assert narrow(written(render_page(report, timeline, WIDE))) == []
+    assert narrow(written(render_page(report, timeline, translator=WIDE))) == []
 
 
 def test_a_recorded_run_on_a_terminal_does_so_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,11 +16,14 @@ from job.page.board import board
 from job.page.charts import flight_chart, latency_chart
 from job.page.lanes import lane_chart
 from job.page.links import execution_link, log_link, trace_link
+from job.page.nights import PHASE_TITLES, card_bars, rows_by_day, trend_of
 from job.page.summary import headline, period, severity, since_lines
 from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, name, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
-from job.records.commands import how_to_go_on, missing_command, table_command
+from job.records.commands import how_to_go_on, missing_command, page_link, table_command
 from job.records.groups import failure_groups
+from job.records.nights import Nights
+from job.records.overview import done_line, most_often, period_line
 from job.records.report import REFUSED, UNFINISHED, RunReport
 from job.records.results import DONE
 from job.records.timeline import Timeline
@@ -90,6 +93,7 @@ def environment(translator: Translator) -> Environment:
         "DONE": DONE,
         "CHANGES": CHANGES,
         "CHANGES_SHOWN": CHANGES_SHOWN,
+        "PHASES": PHASE_TITLES,
         "REFUSED": REFUSED,
         "UNFINISHED": UNFINISHED,
         "titles": TITLES,
@@ -101,9 +105,17 @@ def environment(translator: Translator) -> Environment:
 
 
 def render_page(
-    report: RunReport, timeline: Timeline, translator: Translator = ENGLISH, *, table: str | None = None
+    report: RunReport,
+    timeline: Timeline,
+    nights: str | None = None,
+    *,
+    table: str | None = None,
+    translator: Translator = ENGLISH,
 ) -> bytes:
-    """The page. `timeline` has every result of the run's journal; `table` is a link to the table of its cards."""
+    """The page. `timeline` has every result of the run's journal.
+
+    `nights` is a link to the page of the nights, `table` one to the table of the run's cards.
+    """
     scale = _time_scale(report, timeline)
     lanes = {engine: lane for engine, lane in timeline.lanes.items() if len(lane)}
     failures = failure_groups(timeline.failures[:FAILURES_SHOWN])
@@ -114,6 +126,7 @@ def render_page(
         .get_template("page.html.j2")
         .render(
             report=report,
+            nights=nights,
             severity=severity(report),
             headline=headline(report),
             period=period(report),
@@ -133,6 +146,27 @@ def render_page(
             latencies={engine: latency_chart(lane) for engine, lane in lanes.items()},
             calls=calls,
             is_every_call=is_every_call,
+        )
+    )
+    return page.encode()
+
+
+def render_nights(nights: Nights, runs_uri: str, *, beside: bool, translator: Translator = ENGLISH) -> bytes:
+    """The page of the nights; `beside` tells whether it lies beside the runs."""
+    bars, bar_width, bar_days = card_bars(nights)
+    page = (
+        environment(translator)
+        .get_template("nights.html.j2")
+        .render(
+            period=period_line(nights),
+            done=done_line(nights),
+            days=rows_by_day(nights, lambda run_id: page_link(runs_uri, run_id, beside=beside)),
+            has_several_configs=len({one.config_uri for one in nights.summaries}) > 1,
+            bars=bars,
+            bar_width=bar_width,
+            bar_days=bar_days,
+            trends=[trend for phase in PHASE_TITLES if (trend := trend_of(nights, phase)) is not None],
+            often=most_often(nights.summaries),
         )
     )
     return page.encode()

@@ -1,18 +1,23 @@
 """Recorded runs on a terminal, a line each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from rich.table import Table
 
-from job.messages import ENGLISH, Message, Translator, message
+from job.engines.catalog import ALL_ENGINES
+from job.messages import ENGLISH, Message, Translator, message, plural
 from job.records.history import AT_WORK, KILLED, PastRun
+from job.records.nights import Night, Nights
+from job.records.overview import MARKS, EngineState, by_day, done_line, most_often, period_line, state_of
+from job.records.summary import PHASES
 from job.reporting.screen import Screen
 
 
 def runs_table(runs: Sequence[PastRun], translator: Translator = ENGLISH) -> str:
     """Recorded runs, a line each. Ids are last and whole: they are what is copied."""
-    screen = Screen(translator, width=1000)  # a longer line is for the terminal to wrap
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
+    screen = Screen(translator, width=1000)  # a longer line is for the terminal to wrap
     for heading in (message("date"), message("started"), message("outcome")):
         table.add_column(screen.shown(heading), no_wrap=True)
     for heading in (message("took"), message("attempt")):
@@ -42,3 +47,52 @@ def _roughly(seconds: float) -> Message:
     if seconds < 60:
         return message("{seconds} s", seconds=f"{seconds:.0f}")
     return message("{minutes} min", minutes=f"{seconds / 60:.0f}")
+
+
+_COLOURS: Mapping[EngineState, str] = {"good": "green", "warn": "yellow", "bad": "red", "none": "default"}
+
+
+def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
+    """The latest runs, a line each and those of a date together; then what failed most often."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
+    screen = Screen(translator, width=1000)
+    for heading in (message("date"), message("started"), message("outcome"), *ALL_ENGINES):
+        table.add_column(screen.shown(heading), no_wrap=True)
+    for heading in (message("cards"), message("data phase"), message("card phase")):
+        table.add_column(screen.shown(heading), no_wrap=True, justify="right")
+    table.add_column(screen.shown(message("run")), no_wrap=True)
+    for day, some in by_day(nights):
+        for place, night in enumerate(some):
+            table.add_row("" if place else day, *_night(night, screen))
+    with screen.capture() as captured:
+        screen.print(table)
+        screen.tell(message("{period}; {done}", period=period_line(nights), done=done_line(nights)))
+        for item in most_often(nights.summaries):
+            text = plural(
+                "{item}: failed on 1 night, on {last}",
+                "{item}: failed on {count} nights, the last on {last}",
+                count=item.nights,
+                item=item.name,
+                last=item.last,
+            )
+            screen.tell(text)
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def _night(night: Night, screen: Screen) -> list[str]:
+    summary = night.summary
+    if summary is None:
+        words = screen.shown(message("not closed"))
+        return [f"{night.started:%H:%M} UTC", words, *[""] * (len(ALL_ENGINES) + 3), night.run_id]
+    colour, outcome = "green" if summary.outcome == "succeeded" else "red", message(summary.outcome)
+    states = [state_of(summary.engines.get(engine)) for engine in ALL_ENGINES]
+    cards = f"{summary.cards.generated:,}/{summary.cards.planned:,}" if summary.cards.planned else ""
+    phases = [summary.phases.get(phase) for phase in PHASES]
+    return [
+        f"{datetime.fromisoformat(summary.started):%H:%M}",
+        f"[{colour}]{screen.shown(outcome)}[/]",
+        *(f"[{_COLOURS[state]}]{MARKS[state]}[/]" for state in states),
+        cards,
+        *("" if seconds is None else screen.shown(_roughly(seconds)) for seconds in phases),
+        summary.run_id,
+    ]

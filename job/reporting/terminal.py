@@ -1,7 +1,10 @@
 """The terminal reporter: a bar for each engine of a run that somebody watches, then a table. Also for recorded runs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import trio
+from rich.console import Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -25,6 +28,7 @@ from job.records.set_aside import SetAsideType, set_aside_types
 from job.records.timeline import FAILURES_KEPT
 from job.reporting.ending import WayBack, failure_lines, way_back_lines
 from job.reporting.screen import Screen
+from job.reporting.status import run_heading, time_status
 from job.reporting.stdout import OutputQueue, queued_text
 
 LIVE_FAILURES = 20
@@ -65,18 +69,9 @@ class TerminalReporter:
 
     def on_start(self, date: str | None, progress: RunProgress) -> None:
         """The run is about to call the data engines."""
-        cards = progress.cards.planned
-        head = plural("run {run}: 1 card", "run {run}: {count} cards", count=cards, run=self._run.id)
-        if date:
-            head = plural(
-                "run {run} for {date}: 1 card",
-                "run {run} for {date}: {count} cards",
-                count=cards,
-                run=self._run.id,
-                date=date,
-            )
-        self._screen.tell(head, style="bold")
-        self._live = _Bars(progress, self._screen, self._output)
+        self._screen.tell(run_heading(self._run.id, date, progress.cards.planned), style="bold")
+        offset = trio.current_time() - time.monotonic()
+        self._live = _Bars(progress, self._screen, self._output, lambda: time.monotonic() + offset)
         self._live.start()
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
@@ -86,6 +81,9 @@ class TerminalReporter:
     def on_barrier(self, _: RunProgress) -> None:
         """All data is ready; the cards follow."""
         self._screen.tell(message("all data is ready; generating cards"))
+
+    def on_progress(self, progress: RunProgress, now: float) -> None:
+        """Nothing: the bars show it."""
 
     def on_event(self, event: Event) -> None:
         """Prints the calls that failed for good, the first of them, and those with a warning."""
@@ -152,11 +150,15 @@ class TerminalReporter:
 class _Bars(Live):
     """The bars. A terminal that is behind is not drawn on: it would show the past."""
 
-    def __init__(self, progress: RunProgress, screen: Screen, output: OutputQueue) -> None:
+    def __init__(self, progress: RunProgress, screen: Screen, output: OutputQueue, clock: Callable[[], float]) -> None:
+        """`clock` tells trio's time in any thread."""
         self._output = output
         # It never redirects standard output: nothing else is written there.
         super().__init__(
-            get_renderable=lambda: _bars(progress, screen), console=screen, refresh_per_second=8, redirect_stdout=False
+            get_renderable=lambda: Group(_bars(progress, screen), screen.shown(time_status(progress, clock()))),
+            console=screen,
+            refresh_per_second=8,
+            redirect_stdout=False,
         )
 
     def refresh(self) -> None:
@@ -259,17 +261,10 @@ def _table(engines: Mapping[EngineName, EngineTotals], screen: Screen) -> Table:
     table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
     table.add_column(screen.shown(message("engine")), no_wrap=True)
     is_cut_off = any(engine.cut_off for engine in engines.values())
-    headings = (
-        message("calls"),
-        message("retries"),
-        message("done"),
-        message("failed"),
-        *([message("cut off")] if is_cut_off else []),
-        message("not attempted"),
-        "p50",
-        "p95",
-    )
-    for heading in headings:
+    headings = [message("calls"), message("retries"), message("done"), message("failed"), message("not attempted")]
+    if is_cut_off:
+        headings.insert(-1, message("cut off"))
+    for heading in (*headings, "p50", "p95"):
         table.add_column(screen.shown(heading), justify="right", no_wrap=True)
     for name, engine in engines.items():
         failed = [engine.failed - engine.cut_off, *([engine.cut_off] if is_cut_off else [])]

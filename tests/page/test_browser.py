@@ -73,7 +73,9 @@ def test_opens_from_disk_without_a_complaint(
 @pytest.mark.parametrize("dark", [False, True])
 def test_a_page_in_chinese_fits_as_well(browser: Browser, tmp_path: Path, width: int, dark: bool) -> None:
     file = tmp_path / "chinese.html"
-    file.write_bytes(render_page(*NIGHTS["failed"].told("cards_missing", 3, "x"), translator("zh"), table="cards.csv"))
+    file.write_bytes(
+        render_page(*NIGHTS["failed"].told("cards_missing", 3, "x"), translator=translator("zh"), table="cards.csv")
+    )
     browser.complaints.clear()
     browser.open(file, width, dark=dark)
     assert browser.value("document.documentElement.lang") == "zh-CN"
