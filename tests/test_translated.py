@@ -22,20 +22,23 @@ from job.execution.progress import CardTotals, RunProgress
 from job.execution.shutdown import ShutdownReason
 from job.identity import RunIdentity
 from job.messages import Translator, message
-from job.page.render import render_page
+from job.page.render import render_nights, render_page
 from job.page.summary import headline
 from job.records.commands import how_to_go_on
 from job.records.comparison import ComparedItem, ComparedItems, Comparison
 from job.records.history import OUTCOMES, PastRun, RecordedRun
+from job.records.nights import Nights
+from job.records.overview import period_line
 from job.records.plan_change import Names, PlanChange
 from job.records.report import RunReport
 from job.records.set_aside import set_aside_types
 from job.records.timeline import Timeline
-from job.reporting.recorded import runs_table
+from job.reporting.recorded import nights_table, runs_table
 from job.reporting.terminal import TerminalReporter, as_text
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.nights import Night
 from tests.support.parsed import Parsed
+from tests.support.past import NAMES, TYPES, made_up
 from tests.test_messages import FILES, catalog, forms
 
 SENTENCES = {forms(one.id)[0] for one in catalog(FILES[0]) if one.id}
@@ -62,8 +65,8 @@ class Widening(NullTranslations):
 WIDE = Translator("xx", Widening())
 DATA = re.compile(
     r"`?(python -m job|gcloud run)[\w .=,-]*|https?://\S+|gs://\S+|/runs/\S+|[\w.]+\.(json|csv)\b"
-    r"|\bUTC\b|[A-Z]+_ENGINE_|\b(financial|trading|news|qa|p50|p95)\b|\bnight-\w+|\b(T|c)\d+\b|\b[0-9a-f]{12,}\b"
-    r"|\bT\d\d:|(failed: )?said by the engine"
+    r"|\bUTC\b|[A-Z]+_ENGINE_|\b(financial|trading|news|qa|p50|p95)\b|(cards-nightly|night)-\w+|\b(T|c)\d+\b|\b[0-9a-f]{12,}\b"
+    r"|\bT\d\d:|(failed: )?said by the engine|" + "|".join(map(re.escape, [*NAMES, *TYPES]))
 )
 """What is no sentence: commands, addresses, names of objects, variables and engines, ids, an engine's answer."""
 
@@ -210,3 +213,10 @@ async def test_a_run_on_a_terminal_does_so_too(
     shown = capfd.readouterr().out
     assert wide("further failures") in shown
     assert narrow(shown) == []
+
+
+def test_the_page_and_the_list_of_the_nights_do_so_too() -> None:
+    nights = made_up(60)
+    assert narrow(written(render_nights(nights, "gs://runs/x", beside=True, translator=WIDE))) == []
+    assert narrow(nights_table(nights, WIDE)) == []
+    assert narrow(WIDE.text(period_line(Nights([])))) == []
