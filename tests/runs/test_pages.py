@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -268,3 +269,34 @@ async def test_a_rejected_call_tells_of_its_latest_attempts(world: World) -> Non
     outcome = await run(world, 0, variables(world))
     assert_told(world, outcome.finished)
     assert outcome.finished["engines"]["qa"]["retries"] >= 2
+
+
+CHINESE = re.compile("图卡|引擎|运行|应答")
+
+
+@pytest.mark.slow
+async def test_what_people_read_is_in_their_language_and_what_machines_read_in_english(world: World) -> None:
+    world.qa.script += [Fault(when.both(when.ticker("AAPL"), when.attempt(1)), do.status(503)), REFUSED]
+    outcome = await world.run_job(env=variables(world, REPORT_LANGUAGE="zh"))
+    finished = outcome.finished
+    assert finished["message"].startswith("Cards are missing: ")
+    assert not CHINESE.search(outcome.stdout)
+    folder = Path(world.runs_uri) / "night"
+    report = (folder / "report.json").read_text()
+    assert not CHINESE.search(report)
+    assert not any(CHINESE.search(journal.read_text()) for journal in (folder / "results").iterdir())
+    shown = page(world)
+    assert '<html lang="zh-CN">' in shown.source
+    for words in ("图卡有缺：", "处理办法：引擎没有生成图卡。", "最后的应答：failed：no <b>&", "之前：HTTP 503"):
+        assert words in shown.text
+    assert "历次运行" in (folder.parent / "index.html").read_text()
+    for arguments, words in (
+        (("report", "night"), "图卡有缺："),
+        (("runs",), "图卡有缺"),
+        (("nights",), "其中 0 次全部完成"),
+    ):
+        told = await world.run_job(arguments, env=variables(world, REPORT_LANGUAGE="zh"))
+        assert told.exit_code == 0
+        assert words in told.stdout
+        told = await world.run_job(arguments, env=variables(world))
+        assert not CHINESE.search(told.stdout)
