@@ -40,9 +40,19 @@ class Message:
         return ENGLISH.text(self)
 
     def filled(self, template: str, shown: Callable[[Value], str]) -> str:
-        """A template with the values in its places."""
+        """A template with the values in its places; a message that is among them is told once."""
+        told = set[str]()
+
+        def fill(place: re.Match[str]) -> str:
+            value = self.values.get(place[1], place[0])
+            if isinstance(value, Message):  # from a record, one within another could be told without end
+                if place[1] in told:
+                    return place[0]
+                told.add(place[1])
+            return shown(value)
+
         # Not str.format: a template from a record must not reach into its values.
-        return _PLACE.sub(lambda place: shown(self.values.get(place[1], place[0])), template)
+        return _PLACE.sub(fill, template)
 
 
 class Translator:

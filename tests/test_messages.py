@@ -95,6 +95,13 @@ def test_a_recorded_message_may_hold_any_count(count: object) -> None:
     assert translator("zh").text(altered)
 
 
+def test_messages_within_messages_cannot_be_told_without_end() -> None:
+    laughter = message("ha")
+    for _ in range(90):
+        laughter = message("{more}{more}", more=laughter)
+    assert translator("zh").text(laughter) == "ha" + "{more}" * 90
+
+
 def test_an_empty_message_is_not_the_header_of_the_catalog() -> None:
     assert translator("zh").text(message("")) == ""
     assert isinstance(translator("zh")._catalog, GNUTranslations)
