@@ -20,7 +20,7 @@ from job.execution.phases import EngineFailedError, Phases
 from job.execution.progress import RunProgress, report_each_minute
 from job.execution.shutdown import Ending, Shutdown, at_deadline, on_signals
 from job.identity import RunIdentity
-from job.messages import Message, message, template, translator
+from job.messages import Message, Value, message, template, translator
 from job.page.documents import documents, leave_nights, leave_refusal
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, prepare
@@ -34,7 +34,7 @@ from job.records.refusal import refused_report
 from job.records.report import AttemptSummary, build_report
 from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session, resuming
 from job.records.set_aside import set_aside_types
-from job.storage.store import ObjectStore, StorageError
+from job.storage.store import ObjectStore, StorageError, words_of
 from job.storage.uri import open_store
 
 LAST_LINE_SECONDS = 1.0
@@ -204,13 +204,13 @@ class _Orchestration:
             return  # noqa: ASYNC910  the config was awaited
         seconds = time.monotonic() - request.started
         report = refused_report(settings, request.identity.id, faults, outcome, request.now, seconds)
-        problem = f"there was no answer within {REFUSAL_SECONDS:g} s"
+        problem: Value = message("there was no answer within {seconds} s", seconds=REFUSAL_SECONDS)
         with trio.move_on_after(REFUSAL_SECONDS) as scope:  # noqa: ASYNC912  storage is awaited
             try:
                 store = open_store(settings.runs_uri, make=True)
                 is_recorded = await leave_refusal(store, report, settings.runs_uri, self._translator)
             except Exception as error:  # noqa: BLE001  see above
-                problem = str(error)
+                problem = words_of(error)
             else:
                 if is_recorded:
                     await self._leave_nights(store, scope.deadline)

@@ -8,6 +8,7 @@ from job.execution.phases import EngineFailedError
 from job.execution.progress import RunProgress
 from job.execution.shutdown import ShutdownReason
 from job.messages import Message, message, plural, template
+from job.storage.store import words_of
 
 
 class ExitCode(IntEnum):
@@ -164,5 +165,5 @@ def busy(holder: Message, *, same_plan: bool, same_run: bool) -> Outcome:
 
 def no_lease(error: Exception) -> Outcome:
     """Nobody can tell whether another run is alive."""
-    sentence = message("Could not get the lease: RUNS_URI: {error}. Nothing was called.", error=str(error))
+    sentence = message("Could not get the lease: RUNS_URI: {error}. Nothing was called.", error=words_of(error))
     return Outcome("no_lease", ExitCode.BUSY, sentence)

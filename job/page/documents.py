@@ -4,7 +4,7 @@ from functools import partial
 
 import trio
 
-from job.messages import Message, Translator, message, template
+from job.messages import Message, Translator, Value, message, template
 from job.page.render import render_nights, render_page
 from job.records.cards import CARDS_LIMIT, card_table
 from job.records.closing import build_summary
@@ -17,7 +17,7 @@ from job.records.report import RunReport
 from job.records.session import Document
 from job.records.summary import NightBefore, pack_summary
 from job.records.timeline import Timeline
-from job.storage.store import ObjectStore
+from job.storage.store import ObjectStore, words_of
 
 
 def documents(report: RunReport, before: NightBefore | None, runs_uri: str, translator: Translator) -> list[Document]:
@@ -56,13 +56,13 @@ async def leave_nights(
 ) -> Message | None:
     """Writes the page of the nights anew, by then at the latest. Returns why it is not written; raises nothing."""
     render = partial(render_nights, runs_uri=runs_uri, beside=True, translator=translator)
-    problem: str | None = "storage took too long"
+    problem: Value | None = message("storage took too long")
     with trio.move_on_at(until):  # noqa: ASYNC912  storage is awaited
         try:
             await write_nights_page(store, known, run_id, render)
             problem = None
         except Exception as error:  # noqa: BLE001  it is for people, and all that it shows is in the records
-            problem = str(error)
+            problem = words_of(error)
     if problem is None:
         return None
     return message("the page of the nights is not written: {error}", error=problem)

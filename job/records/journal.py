@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from job.messages import Message, message
 from job.records.format import FORMAT, RESULTS, RecordError, check_format, name_of
 from job.records.results import CallResult
-from job.storage.store import ObjectStore, StorageError, in_thread, read_many
+from job.storage.store import ObjectStore, StorageError, in_thread, read_many, words_of
 
 WRITE_SECONDS = 3.0
 """The longest that a result waits before it is written; with the write itself, under 5 s."""
@@ -88,7 +88,7 @@ class Journal:
             await in_thread(lambda: self._store.create(chunk.name, chunk.data))
         except StorageError as error:
             self._on_outage(
-                message("{count} results are not written yet: {error}", count=self.unwritten, error=str(error))
+                message("{count} results are not written yet: {error}", count=self.unwritten, error=words_of(error))
             )
             return False  # noqa: ASYNC910  the write was awaited
         self._chunk = None

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from job.execution.shutdown import GRACE_SECONDS, Expiry, Shutdown, ShutdownReason
 from job.messages import Message, message, template
-from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread
+from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, words_of
 
 LEASE = "_lease.json"
 
@@ -120,7 +120,7 @@ class Lease:
                 break
             except StorageError as error:
                 pause = RETRY_SECONDS
-                on_outage(message("the lease is not renewed: {error}", error=str(error)))
+                on_outage(message("the lease is not renewed: {error}", error=words_of(error)))
         shutdown.request(ShutdownReason.LEASE_LOST, GRACE_SECONDS)
 
     @property
@@ -168,7 +168,8 @@ async def acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], No
             await trio.sleep(RETRY_SECONDS * random.random())  # noqa: S311  not for secrets
         else:
             return Lease(store, me, stored, expiry)
-    raise StorageError(f"{LEASE} was changed by others {MAX_CONFLICTS} times in a row")
+    text = template("{object} was changed by others {count} times in a row")
+    raise StorageError(message(text, object=LEASE, count=MAX_CONFLICTS))
 
 
 class _UnprovenError(Exception):
@@ -189,7 +190,7 @@ def _claim(store: ObjectStore, me: Holder, watched: StoredObject | None, *, is_s
     if there is None:
         if watched is not None:  # released while we watched: its holder was alive
             raise BusyError(_read(watched), me)
-        raise ConflictError("the lease was released")
+        raise ConflictError(message("the lease was released"))
     holder = _read(there)
     if holder is None or not _is_gone(holder, me):
         if watched is not None and watched.generation != there.generation:  # written while we watched

@@ -22,7 +22,7 @@ from job.records.plan_change import PlanChange, plan_change, plan_lines
 from job.records.record import find_latest_inputs
 from job.records.report import REFUSED
 from job.records.summary import SUMMARY_LIMIT, NightBefore, RunSummary, read_summary
-from job.storage.store import BACKGROUND_THREADS, ObjectStore, StorageError, in_thread
+from job.storage.store import BACKGROUND_THREADS, ObjectStore, StorageError, in_thread, words_of
 
 NIGHTS_READ = 60
 """Runs that are looked at, the latest."""
@@ -156,7 +156,7 @@ async def read_plan_change(store: ObjectStore, plan: Plan, config_uri: str | Non
         with trio.fail_after(READ_SECONDS):
             before = await find_night_before(store, await read_nights(store), config_uri, None)
     except (StorageError, trio.TooSlowError) as error:
-        problem = str(error) or f"there was no answer within {READ_SECONDS:g} s"
+        problem = words_of(error) or message("there was no answer within {seconds} s", seconds=READ_SECONDS)
         return [message("the plan is not compared with that of the night before: {error}", error=problem)]  # noqa: ASYNC910  as above
     change = plan_change(before.plan, plan) if before is not None and before.plan is not None else None
     return list(plan_lines(change, before.summary.day)) if before is not None and change is not None else []
@@ -206,7 +206,7 @@ class PastNights:
             self.before = before
         except Exception as error:  # noqa: BLE001  whatever it is, it is no matter of the run
             text = template("past nights cannot be read, so this one is not compared with them: {error}")
-            self.notify([message(text, error=str(error))])
+            self.notify([message(text, error=words_of(error))])
         if self.before is not None and self.change is not None:
             self.notify(list(plan_lines(self.change, self.before.summary.day)))
 
@@ -215,5 +215,5 @@ class PastNights:
         try:
             return None if self.before is None else compare(day, items, self.before, self.change)
         except Exception as error:  # noqa: BLE001  as above
-            self.notify([message("the run is not compared with the night before: {error}", error=str(error))])
+            self.notify([message("the run is not compared with the night before: {error}", error=words_of(error))])
             return None

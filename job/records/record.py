@@ -32,7 +32,7 @@ from job.records.journal import Journal, read_journal
 from job.records.report import AttemptSummary, RunReport, earlier_attempts
 from job.records.results import CallResult
 from job.records.timeline import Timeline
-from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread
+from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, words_of
 
 RETRY_SECONDS = 1.0
 BACKGROUND_LIMIT = 8 * 2**20
@@ -112,7 +112,9 @@ class Record:
             try:
                 await in_thread(lambda: self._store.create(self._barrier_name(), barrier))
             except StorageError as error:
-                self._on_outage(message("the crossing of the barrier is not written yet: {error}", error=str(error)))
+                self._on_outage(
+                    message("the crossing of the barrier is not written yet: {error}", error=words_of(error))
+                )
                 await trio.sleep(RETRY_SECONDS)
             else:
                 self._on_outage(None)
@@ -134,7 +136,7 @@ class Record:
                     return False
                 await self._look_again()
             except StorageError as error:
-                self._on_outage(message("the report is not written yet: {error}", error=str(error)))
+                self._on_outage(message("the report is not written yet: {error}", error=words_of(error)))
                 await trio.sleep(RETRY_SECONDS)
             else:
                 return True
@@ -145,7 +147,7 @@ class Record:
         try:
             self._report = await in_thread(lambda: self._store.read(self._name(REPORT)))
         except StorageError as error:
-            self._on_outage(message("the report is not written yet: {error}", error=str(error)))
+            self._on_outage(message("the report is not written yet: {error}", error=words_of(error)))
 
     async def write_document(self, name: str, make: Callable[[Timeline], bytes]) -> None:  # noqa: ASYNC910  storage was awaited
         """Writes what is made of the results, in a thread. Raises `StorageError`, and what `make` raises."""

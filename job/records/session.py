@@ -24,7 +24,7 @@ from job.records.lease import Holder, Lease, machine
 from job.records.record import Record
 from job.records.report import RunReport
 from job.records.timeline import Timeline
-from job.storage.store import StorageError
+from job.storage.store import StorageError, words_of
 
 CLOSING_SECONDS = 3.0
 """For closing the record of a run that was cut short, whatever storage does: Cloud Run kills 10 s after SIGTERM."""
@@ -111,7 +111,7 @@ class RecordSession:
                 await self.lease.release()
             except StorageError as error:
                 text = template("storage: the lease is not given back, it grows stale in a minute: {error}")
-                self.notify(message(text, error=str(error)), True)
+                self.notify(message(text, error=words_of(error)), True)
         if not closed:
             text = template("storage: the record is not complete: {count} results and the report are not written")
             self.notify(message(text, count=self.record.journal.unwritten), True)
@@ -131,7 +131,7 @@ class RecordSession:
             try:
                 await self.record.write_document(left[0].name, left[0].make)
             except Exception as error:  # noqa: BLE001  see above
-                self.notify(message(left[0].problem, error=str(error)), True)
+                self.notify(message(left[0].problem, error=words_of(error)), True)
             left.pop(0)
 
 

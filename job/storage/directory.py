@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredObject
+from job.messages import message, template
+from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredObject, changed
 
 LOCK_SECONDS = 5.0
 """How long a write waits for the directory's lock. Other runs hold it for milliseconds."""
@@ -38,8 +39,9 @@ class DirectoryStore:
             except FileNotFoundError:
                 if not target.is_symlink():
                     return None
-                what = f"{target} is a link to {target.readlink()}, which does not exist"
-                raise StorageError(what, "correct the link or remove it") from None
+                text = template("{object} is a link to {target}, which does not exist")
+                what = message(text, object=str(target), target=str(target.readlink()))
+                raise StorageError(what, message("correct the link or remove it")) from None
             try:
                 # Without O_NONBLOCK a FIFO that has just taken the file's place would be waited for, maybe forever.
                 with os.fdopen(os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
@@ -47,7 +49,8 @@ class DirectoryStore:
                     _check_file(target, status)
                     return StoredObject(file.read(-1 if limit is None else limit), _generation(status), status.st_mtime)
             except FileNotFoundError:
-                raise ConflictError(f"{target} was removed while it was read", SAVED_FIRST) from None
+                what = message("{object} was removed while it was read", object=str(target))
+                raise ConflictError(what, SAVED_FIRST) from None
 
     def create(self, name: str, data: bytes) -> StoredObject:
         """See `ObjectStore`."""
@@ -58,7 +61,7 @@ class DirectoryStore:
             except FileExistsError:
                 there = self.read(name)
                 if there is None or there.data != data:
-                    raise ConflictError(f"{target} exists already") from None
+                    raise ConflictError(message("{object} exists already", object=str(target))) from None
                 return there
             return stored
 
@@ -91,13 +94,13 @@ class DirectoryStore:
                 return
         except FileNotFoundError:
             pass
-        raise ConflictError(f"{target} was changed by another")
+        raise ConflictError(changed(str(target)))
 
     def _ensure(self) -> None:
         if self._make:
             self._path.mkdir(parents=True, exist_ok=True)
         elif not self._path.is_dir():
-            raise StorageError(f"{self._path} is not a directory")
+            raise StorageError(message("{path} is not a directory", path=str(self._path)))
 
     @contextmanager
     def _written(self, target: Path, data: bytes) -> Iterator[tuple[Path, StoredObject]]:
@@ -127,8 +130,10 @@ class DirectoryStore:
                     break
                 except BlockingIOError:
                     if time.monotonic() >= give_up:
-                        what = f"{path} has been held by another process for {LOCK_SECONDS:g} s"
-                        raise StorageError(what, f"`fuser {path}` tells which; end it") from None
+                        text = template("{path} has been held by another process for {seconds} s")
+                        what = message(text, path=str(path), seconds=LOCK_SECONDS)
+                        remedy = message("`fuser {path}` tells which; end it", path=str(path))
+                        raise StorageError(what, remedy) from None
                     time.sleep(_LOCK_PAUSE)
             yield
         finally:
@@ -139,17 +144,19 @@ class DirectoryStore:
         try:
             yield
         except OSError as error:
-            raise StorageError(f"{self._path / name}: {error.strerror or error}") from error
+            what = message("{object}: {error}", object=str(self._path / name), error=error.strerror or str(error))
+            raise StorageError(what) from error
 
 
-_KINDS = {stat.S_IFDIR: "directory", stat.S_IFIFO: "FIFO", stat.S_IFSOCK: "socket"}
+_KINDS = {stat.S_IFDIR: message("directory"), stat.S_IFIFO: message("FIFO"), stat.S_IFSOCK: message("socket")}
 
 
 def _check_file(path: Path, status: os.stat_result) -> None:
     """Raises `StorageError` for what is not a regular file: reading it may never end."""
     if not stat.S_ISREG(status.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode), "device")
-        raise StorageError(f"{path} is a {kind}, not a file", "replace it with a file or remove it")
+        kind = _KINDS.get(stat.S_IFMT(status.st_mode), message("device"))
+        what = message("{object} is a {kind}, not a file", object=str(path), kind=kind)
+        raise StorageError(what, message("replace it with a file or remove it"))
 
 
 def _entries(start: Path) -> Iterator[Path]:

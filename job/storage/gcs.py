@@ -17,7 +17,8 @@ from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredObject
+from job.messages import Value, message, template
+from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredObject, changed
 from job.text import excerpt
 
 # The library would ask for the bucket's metadata, for traces that nobody reads and with a permission the job lacks.
@@ -95,7 +96,7 @@ class GcsStore:
             except NotFound:
                 return  # removed by an earlier try, whose answer was lost
             except PreconditionFailed as error:
-                raise ConflictError(f"{self._uri(name)} was changed by another") from error
+                raise ConflictError(changed(self._uri(name))) from error
 
     def names(self, prefix: str) -> list[str]:
         """See `ObjectStore`."""
@@ -146,7 +147,7 @@ class GcsStore:
                 # The library repeats uploads: an earlier try may have written it, whose answer was lost.
                 there = self.read(name)
                 if there is None or there.data != data:
-                    raise ConflictError(f"{self._uri(name)} was changed by another") from error
+                    raise ConflictError(changed(self._uri(name))) from error
                 return there
             except Exception as error:
                 if not _is_odd(error):
@@ -155,7 +156,7 @@ class GcsStore:
                 if there is None or there.generation == str(generation):
                     raise  # it was not written
                 if there.data != data:
-                    raise ConflictError(f"{self._uri(name)} was changed by another") from error
+                    raise ConflictError(changed(self._uri(name))) from error
                 return there
 
     def _blob(self, name: str) -> storage.Blob:
@@ -170,8 +171,9 @@ class GcsStore:
         try:
             return access.result(ACCESS_SECONDS).bucket(self._name)
         except TimeoutError:
-            what = f"gs://{self._name}: no credentials for Cloud Storage within {ACCESS_SECONDS:g} s"
-            raise StorageError(what, "see why the metadata server does not answer") from None
+            text = template("gs://{bucket}: no credentials for Cloud Storage within {seconds} s")
+            what = message(text, bucket=self._name, seconds=ACCESS_SECONDS)
+            raise StorageError(what, message("see why the metadata server does not answer")) from None
 
     def _authorized(self) -> storage.Client:
         """A client whose token is fresh. It may take minutes if the metadata server does not answer."""
@@ -183,7 +185,8 @@ class GcsStore:
                 credentials.refresh(partial(Request(), timeout=REQUEST_SECONDS))
         except Exception as error:
             # google-auth meets odd answers with KeyError, TypeError and others.
-            raise StorageError(f"gs://{self._name}: no credentials for Cloud Storage: {_named(error)}") from error
+            text = template("gs://{bucket}: no credentials for Cloud Storage: {error}")
+            raise StorageError(message(text, bucket=self._name, error=_named(error))) from error
         return self._client
 
     def _uri(self, name: str) -> str:
@@ -197,12 +200,13 @@ class GcsStore:
         except StorageError:
             raise
         except _ChangedError as error:
-            what = f"{self._uri(name)} was changed or removed while it was read, {len(READ_PAUSES) + 1} times in a row"
+            text = template("{object} was changed or removed while it was read, {count} times in a row")
+            what = message(text, object=self._uri(name), count=len(READ_PAUSES) + 1)
             raise ConflictError(what, SAVED_FIRST) from error
         except NotFound as error:
-            raise StorageError(f"gs://{self._name}: there is no such bucket") from error
+            raise StorageError(message("gs://{bucket}: there is no such bucket", bucket=self._name)) from error
         except Exception as error:
-            raise StorageError(f"{self._uri(name)}: {_words(error)}") from error
+            raise StorageError(message("{object}: {error}", object=self._uri(name), error=_words(error))) from error
 
 
 class _ChangedError(Exception):
@@ -235,18 +239,19 @@ def _is_odd(error: Exception) -> bool:
     return isinstance(error, requests.JSONDecodeError) or not isinstance(error, _FAILURES)
 
 
-def _words(error: BaseException) -> str:
+def _words(error: BaseException) -> Value:
     match error:
         case RetryError(cause=BaseException() as cause):
-            return f"{_words(cause)} (tried for {RETRY_SECONDS:.0f} s)"
+            return message("{error} (tried for {seconds} s)", error=_words(cause), seconds=RETRY_SECONDS)
         case InvalidResponse():
-            return f"HTTP {error.response.status_code}"
+            return message("HTTP {status}", status=str(error.response.status_code))
         case Forbidden():
-            return f"access is denied ({excerpt(str(error.message).encode(errors='replace'))})"
+            said = excerpt(str(error.message).encode(errors="replace"))
+            return message("access is denied ({error})", error=said)
         case DataCorruption():
-            return "the download is damaged: its checksum does not match"
+            return message("the download is damaged: its checksum does not match")
         case Exception() if _is_odd(error):
-            return "the answer is not Cloud Storage's"
+            return message("the answer is not Cloud Storage's")
         case _:
             return _named(error)
 

@@ -7,6 +7,8 @@ from typing import Protocol, TypeVar
 
 import trio
 
+from job.messages import Message, Value, message
+
 T = TypeVar("T")
 
 
@@ -36,18 +38,30 @@ class StoredObject:
 class StorageError(Exception):
     """A store did not do what it was asked to do. The same request may succeed later."""
 
-    def __init__(self, what: str, remedy: str | None = None) -> None:
+    def __init__(self, what: Value, remedy: Message | None = None) -> None:
         """`what` names the object or the place and says why; `remedy`, if any, says what its owner has to do."""
-        super().__init__(what if remedy is None else f"{what}; {remedy}")
-        self.what = what
-        self.remedy = remedy
+        self.words: Value = what if remedy is None else message("{what}; {remedy}", what=what, remedy=remedy)
+        """For people, in their language."""
+        super().__init__(str(self.words))
+        self.what = str(what)
+        self.remedy = None if remedy is None else str(remedy)
+
+
+def words_of(error: Exception) -> Value:
+    """What an error says to people: in their language if it is a store's."""
+    return error.words if isinstance(error, StorageError) else str(error)
 
 
 class ConflictError(StorageError):
     """Somebody else has written or removed the object: it is not what the caller takes it for."""
 
 
-SAVED_FIRST = "try again once whoever changes it is done"
+def changed(name: str) -> Message:
+    """What a store says of an object that another has changed or removed."""
+    return message("{object} was changed by another", object=name)
+
+
+SAVED_FIRST = message("try again once whoever changes it is done")
 """The remedy for an object that is changed while it is read."""
 
 
@@ -95,7 +109,7 @@ async def in_thread(function: Callable[[], T], *, urgent: bool = False, backgrou
             with trio.fail_after(ANSWER_SECONDS):
                 return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
         except trio.TooSlowError:
-            raise StorageError(f"storage did not answer within {ANSWER_SECONDS:g} s") from None
+            raise StorageError(message("storage did not answer within {seconds} s", seconds=ANSWER_SECONDS)) from None
 
 
 async def read_many(store: ObjectStore, names: Sequence[str], limit: int | None = None) -> dict[str, StoredObject]:

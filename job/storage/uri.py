@@ -3,6 +3,7 @@
 from pathlib import Path
 from urllib.parse import quote
 
+from job.messages import message
 from job.storage.directory import DirectoryStore
 from job.storage.store import ObjectStore, StorageError
 from job.text import shortened
@@ -17,16 +18,17 @@ def open_store(uri: str, *, make: bool = False) -> ObjectStore:
     Makes no request yet. Raises `StorageError` if the URI names neither, or is too long.
     """
     if len(uri) > URI_LIMIT:
-        raise StorageError(f"{shortened(uri, 100)} is longer than {URI_LIMIT:,} characters")
+        what = message("{uri} is longer than {limit} characters", uri=shortened(uri, 100), limit=URI_LIMIT)
+        raise StorageError(what)
     if not uri.startswith("gs://"):
         if "://" in uri:
-            raise StorageError(f"{uri} is neither gs://BUCKET/PREFIX nor a directory")
+            raise StorageError(message("{uri} is neither gs://BUCKET/PREFIX nor a directory", uri=uri))
         return DirectoryStore(uri, make=make)
     from job.storage.gcs import GcsStore  # noqa: PLC0415  the library takes 0.15 s to import
 
     name, _, prefix = uri.removeprefix("gs://").partition("/")
     if not name:
-        raise StorageError(f"{uri} names no bucket")
+        raise StorageError(message("{uri} names no bucket", uri=uri))
     return GcsStore(name, prefix.strip("/"))
 
 
