@@ -17,7 +17,7 @@ from job.execution.events import Event
 from job.execution.executor import RunContext
 from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, no_record, outcome_of
 from job.execution.phases import EngineFailedError, Phases
-from job.execution.progress import RunProgress
+from job.execution.progress import RunProgress, report_each_minute
 from job.execution.shutdown import Ending, Shutdown, at_deadline, on_signals
 from job.identity import RunIdentity
 from job.messages import Message, message, template
@@ -53,6 +53,7 @@ class Reporter(Protocol):
     def on_record(self, inputs: RunInputs) -> None: ...
     def on_start(self, date: str | None, progress: RunProgress) -> None: ...
     def on_barrier(self, progress: RunProgress) -> None: ...
+    def on_progress(self, progress: RunProgress, now: float) -> None: ...
     def on_event(self, event: Event) -> None: ...
     def on_comparison(self, comparison: Comparison) -> None: ...
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None: ...
@@ -142,7 +143,9 @@ class _Orchestration:
         if opened is None:
             return outcome_of(None, self.shutdown.reason, None)
         plan, session = opened
-        self.progress = RunProgress(plan, session.done if session else {})
+        began = trio.current_time() - (time.monotonic() - self._request.started)
+        self.progress = RunProgress(plan, session.done if session else {}, began)
+        helpers.start_soon(report_each_minute, self.progress, self._reporter.on_progress, name="progress")
         if session is None:
             return await self._call(plan, None, self.progress, helpers)
         return await self._call_recorded(plan, session, self.progress, helpers)
