@@ -19,7 +19,7 @@ from job.planning.items import MissingItem, MissingState
 from job.planning.plan import Plan
 from job.records.format import FORMAT, Count, RecordError, Seconds, Stamp, Word
 from job.records.report import RunReport
-from job.records.timeline import Timeline
+from job.records.timeline import Timeline, busy_stretches
 from job.text import shortened
 
 SUMMARY_LIMIT = 256 * 1024
@@ -187,12 +187,5 @@ def _phases(timeline: Timeline) -> dict[Phase, float]:
 
 def _busy(timeline: Timeline, engines: Sequence[EngineName]) -> float:
     """For how many seconds a call of these engines was in flight: the time between two attempts does not count."""
-    lanes = [timeline.lanes[engine] for engine in engines]
-    spans = [span for lane in lanes for span in zip(lane.started, lane.ended, strict=True)]
-    spans += [span for lane in lanes for span in zip(lane.failed_started, lane.failed_ended, strict=True)]
-    seconds, until = 0.0, 0.0
-    for started, ended in sorted(spans):
-        if ended > until:
-            seconds += ended - max(started, until)
-            until = ended
-    return seconds
+    spans = chain.from_iterable(timeline.lanes[engine].spans() for engine in engines)
+    return sum(ended - began for began, ended in busy_stretches(spans))
