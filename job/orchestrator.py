@@ -252,9 +252,8 @@ class _Orchestration:
             shutdown=self.shutdown,
             emit=emit,
         )
-        phases = Phases(
-            plan, session.done if session else {}, settings.engines, context, progress, partial(self._medians, session)
-        )
+        done, medians = session.done if session else {}, partial(self._medians, session)
+        phases = Phases(plan, done, settings.engines, context, progress, medians)
         self._reporter.on_start(plan.date, progress)
         try:
             await phases.run_data_phase()

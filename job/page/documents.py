@@ -27,7 +27,7 @@ def documents(report: RunReport, before: NightBefore | None, runs_uri: str, tran
     language of `translator`.
     """
     has_table = 0 < report.cards.planned <= CARDS_LIMIT
-    table = table_link(runs_uri, report.run_id) if has_table else None
+    table = table_link(runs_uri, report.run_id, beside=True) if has_table else None
     nights = nights_link(runs_uri, beside=True)
     page = partial(render_page, report, nights=nights, table=table, translator=translator)
     found = [

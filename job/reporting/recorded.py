@@ -6,7 +6,7 @@ from datetime import datetime
 from rich.table import Table
 
 from job.engines.catalog import ALL_ENGINES
-from job.messages import ENGLISH, Message, Translator, message, plural
+from job.messages import ENGLISH, Message, Translator, duration, message, plural
 from job.records.history import AT_WORK, KILLED, PastRun
 from job.records.nights import Night, Nights
 from job.records.overview import MARKS, EngineState, by_day, done_line, most_often, period_line, state_of
@@ -93,6 +93,6 @@ def _night(night: Night, screen: Screen) -> list[str]:
         f"[{colour}]{screen.shown(outcome)}[/]",
         *(f"[{_COLOURS[state]}]{MARKS[state]}[/]" for state in states),
         cards,
-        *("" if seconds is None else screen.shown(_roughly(seconds)) for seconds in phases),
+        *("" if seconds is None else screen.shown(duration(seconds)) for seconds in phases),
         summary.run_id,
     ]
