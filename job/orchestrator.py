@@ -295,9 +295,8 @@ class _Orchestration:
             await self._leave_nights(session.lease.store, until)
 
     async def _leave_nights(self, store: ObjectStore, until: float) -> None:
-        request = self._request
-        uri = request.settings.runs_uri or ""
-        problem = await leave_nights(store, self.past.nights, request.identity.id, uri, until)
+        uri = self._request.settings.runs_uri or ""
+        problem = await leave_nights(store, self.past.nights, self._request.identity.id, uri, until)
         if problem is not None:
             self._reporter.on_notices([problem])
 
