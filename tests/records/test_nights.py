@@ -34,6 +34,7 @@ from job.storage import store as store_module
 from job.storage.store import ConflictError
 from job.storage.uri import open_store
 from tests.records.test_record import INPUTS, PLAN
+from tests.support.runs import until
 from tests.support.stores import EMULATOR, Memory, memory, open_bucket
 
 if TYPE_CHECKING:
@@ -194,8 +195,7 @@ async def test_reading_holds_up_no_other_request() -> None:
         for _ in range(store_module.THREADS):
             nursery.start_soon(PastNights(lambda _: None).read, store, INPUTS, PLAN)
         with trio.fail_after(10):
-            while store.count("read") < store_module.BACKGROUND_THREADS:
-                await trio.sleep(0.01)
+            await until(lambda: store.count("read") >= store_module.BACKGROUND_THREADS)
             await store_module.in_thread(lambda: None)
         answers.set()
         nursery.cancel_scope.cancel()
