@@ -17,29 +17,24 @@ from job.execution.events import Event
 from job.execution.executor import RunContext
 from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, outcome_of
 from job.execution.phases import EngineFailedError, Phases
-from job.execution.progress import RunProgress
+from job.execution.progress import RunProgress, report_each_minute
 from job.execution.shutdown import Ending, Shutdown, at_deadline, on_signals
 from job.identity import RunIdentity
 from job.messages import Message, message, template
-from job.page.documents import documents
-from job.page.render import render_page
+from job.page.documents import documents, leave_nights, leave_refusal
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, prepare
-from job.records.closing import build_summary
 from job.records.comparison import Comparison
 from job.records.format import RecordError
-from job.records.history import without_plan
 from job.records.inputs import RunInputs
 from job.records.lease import BusyError, acquire
 from job.records.nights import PastNights, typical_card_seconds
 from job.records.record import find_latest_inputs
-from job.records.refusal import NotResumableError, not_resumable, record_refusal, refused_report
+from job.records.refusal import NotResumableError, not_resumable, refused_report
 from job.records.report import AttemptSummary, build_report
 from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session, resuming
 from job.records.set_aside import set_aside_types
-from job.records.summary import pack_summary
-from job.records.timeline import Timeline
-from job.storage.store import StorageError
+from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
 
 LAST_LINE_SECONDS = 1.0
@@ -58,6 +53,7 @@ class Reporter(Protocol):
     def on_record(self, inputs: RunInputs) -> None: ...
     def on_start(self, date: str | None, progress: RunProgress) -> None: ...
     def on_barrier(self, progress: RunProgress) -> None: ...
+    def on_progress(self, progress: RunProgress, now: float) -> None: ...
     def on_event(self, event: Event) -> None: ...
     def on_comparison(self, comparison: Comparison) -> None: ...
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None: ...
@@ -147,7 +143,9 @@ class _Orchestration:
         if opened is None:
             return outcome_of(None, self.shutdown.reason, None)
         plan, session = opened
-        self.progress = RunProgress(plan, session.done if session else {})
+        began = trio.current_time() - (time.monotonic() - self._request.started)
+        self.progress = RunProgress(plan, session.done if session else {}, began)
+        helpers.start_soon(report_each_minute, self.progress, self._reporter.on_progress, name="progress")
         if session is None:
             return await self._call(plan, None, self.progress, helpers)
         return await self._call_recorded(plan, session, self.progress, helpers)
@@ -207,15 +205,15 @@ class _Orchestration:
         seconds = time.monotonic() - request.started
         report = refused_report(settings, request.identity.id, faults, outcome, request.now, seconds)
         problem = f"there was no answer within {REFUSAL_SECONDS:g} s"
-        with trio.move_on_after(REFUSAL_SECONDS):  # noqa: ASYNC912  storage is awaited
+        with trio.move_on_after(REFUSAL_SECONDS) as scope:  # noqa: ASYNC912  storage is awaited
             try:
-                timeline = Timeline(without_plan())
-                summary = pack_summary(build_summary(report, timeline, None))
-                page = render_page(report, timeline)
-                await record_refusal(open_store(settings.runs_uri, make=True), report, summary, page)
+                store = open_store(settings.runs_uri, make=True)
+                is_recorded = await leave_refusal(store, report, settings.runs_uri)
             except Exception as error:  # noqa: BLE001  see above
                 problem = str(error)
             else:
+                if is_recorded:
+                    await self._leave_nights(store, scope.deadline)
                 return
         text = template("storage: the faults of the configuration are not recorded: {error}")
         self._reporter.on_storage(message(text, error=problem), True)
@@ -293,4 +291,13 @@ class _Orchestration:
             execution=request.settings.execution,
         )
         made = documents(report, self.past.before, request.settings.runs_uri or "")
-        await session.close(report, made, self.shutdown, at_once=at_once)
+        until = await session.close(report, made, self.shutdown, at_once=at_once)
+        if until is not None:
+            await self._leave_nights(session.lease.store, until)
+
+    async def _leave_nights(self, store: ObjectStore, until: float) -> None:
+        request = self._request
+        uri = request.settings.runs_uri or ""
+        problem = await leave_nights(store, self.past.nights, request.identity.id, uri, until)
+        if problem is not None:
+            self._reporter.on_notices([problem])

@@ -146,13 +146,15 @@ RunDate = Annotated[str, AfterValidator(_check_run_date)]
 
 
 def is_run_id(text: str) -> bool:
-    """Whether it can name a run: it becomes a part of names in storage."""
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", text) is not None
+    """Whether it can name a run: it becomes a part of names in storage, beside `index.html`, whatever its case."""
+    return re.fullmatch(r"(?!(?i:index\.html)\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,127}", text) is not None
 
 
 def _check_run_id(text: str) -> str:
     if not is_run_id(text):
         remedy = "use up to 128 letters, digits, dots, dashes and underscores"
+        if text.lower() == "index.html":
+            remedy = "use another: index.html is the page of the nights"
         raise invalid(f"{quoted(text)} is not a run id", remedy)
     return text
 

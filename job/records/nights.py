@@ -16,7 +16,7 @@ from job.messages import Message, message, template
 from job.planning.items import EngineItems
 from job.planning.plan import Plan
 from job.records.comparison import Comparison, compare
-from job.records.format import STARTED, SUMMARY, RecordError, name_of, started_runs
+from job.records.format import NIGHTS_PAGE, STARTED, SUMMARY, RecordError, name_of, started_runs
 from job.records.inputs import RunInputs
 from job.records.plan_change import PlanChange, plan_change, plan_lines
 from job.records.record import find_latest_inputs
@@ -160,6 +160,27 @@ async def read_plan_change(store: ObjectStore, plan: Plan, config_uri: str | Non
         return [message("the plan is not compared with that of the night before: {error}", error=problem)]  # noqa: ASYNC910  as above
     change = plan_change(before.plan, plan) if before is not None and before.plan is not None else None
     return list(plan_lines(change, before.summary.day)) if before is not None and change is not None else []
+
+
+async def write_nights_page(  # noqa: ASYNC910  storage was awaited
+    store: ObjectStore, known: Nights | None, run_id: str, render: Callable[[Nights], bytes]
+) -> None:
+    """Writes the page of the nights anew, when this run has left its summary; `known` is what was read at its start.
+
+    Raises `ConflictError` if another run has written it meanwhile, `StorageError`, and what `render` raises.
+    """
+    there = await in_thread(lambda: store.read(NIGHTS_PAGE, 1), background=True)  # before anything that it shows
+    summaries = {one.run_id: one for one in known.summaries if one.run_id != run_id} if known else {}
+    nights = await read_nights(store, known=summaries)
+
+    def write() -> None:
+        data = render(nights)
+        if there is None:
+            store.create(NIGHTS_PAGE, data)
+        else:
+            store.replace(NIGHTS_PAGE, data, there.generation)
+
+    await in_thread(write, background=True)
 
 
 @dataclass(slots=True)

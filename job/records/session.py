@@ -34,6 +34,10 @@ RELEASE_SECONDS = 0.5
 """Of these, left by the documents for giving the lease back."""
 
 
+AFTERWARDS_SECONDS = 5.0
+"""For what is written when the lease is given back: nobody has to wait for a reader's convenience."""
+
+
 Notify = Callable[[Message, bool], None]
 """Takes what to report of storage, and whether it is a fault."""
 
@@ -64,7 +68,7 @@ class StorageAlarm:
         self.is_on = problem is not None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RecordSession:
     """The lease and the record of a run in progress."""
 
@@ -72,6 +76,8 @@ class RecordSession:
     record: Record
     inputs: RunInputs
     notify: Notify
+    _is_ours: bool = False
+    """Whether the record is closed, and by this attempt."""
 
     @property
     def done(self) -> Mapping[EngineName, EngineItems]:
@@ -80,10 +86,11 @@ class RecordSession:
 
     async def close(  # noqa: ASYNC910  both branches await storage
         self, report: RunReport, documents: Sequence[Document], shutdown: Shutdown, *, at_once: bool
-    ) -> None:
+    ) -> float | None:
         """Writes what is unwritten, the report and the documents, and gives the lease back. Reports what it cannot do.
 
         It may take as long as the lease holds; or 3 s, from now if `at_once`, else from when the run shuts down.
+        Returns until when more may be written, by trio's clock; `None` if the record is not closed, or not ours.
         """
         closed, left = False, list(documents)
         if not at_once:
@@ -108,10 +115,15 @@ class RecordSession:
         if not closed:
             text = template("storage: the record is not complete: {count} results and the report are not written")
             self.notify(message(text, count=self.record.journal.unwritten), True)
+        if not self._is_ours:
+            return None
+        is_cut_short = at_once or shutdown.reason is not None
+        return closing.deadline if is_cut_short else trio.current_time() + AFTERWARDS_SECONDS
 
     async def _close(self, report: RunReport, documents: list[Document]) -> list[Document]:
         """Writes the report. Returns the documents to write: if the record is a later attempt's by now, so are they."""
-        return documents if await self.record.write_report(report, self.lease.is_held) else []
+        self._is_ours = await self.record.write_report(report, self.lease.is_held)
+        return documents if self._is_ours else []
 
     async def _write(self, left: list[Document]) -> None:  # noqa: ASYNC910  there may be none left
         """Writes documents, and takes each from the list once that is over. A failure changes nothing of the run."""

@@ -17,6 +17,7 @@ SUMMARY_LIMIT = 256 * 1024
 """Bytes."""
 
 Phase = Literal["data", "cards"]
+PHASES: tuple[Phase, ...] = ("data", "cards")
 ItemKey = tuple[EngineName, str, str | None]
 """Engine, target, and card type if it is a card."""
 

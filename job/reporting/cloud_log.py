@@ -12,13 +12,14 @@ from job.execution.events import AttemptEnded, CallFinished, CardTypeSetAside, E
 from job.execution.outcome import ExitCode, Outcome
 from job.execution.progress import EngineProgress, RunProgress
 from job.identity import COMMIT, VERSION, RunIdentity
-from job.messages import Message
+from job.messages import Message, message
 from job.records.commands import resume_command
 from job.records.comparison import Comparison, comparison_lines
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
 from job.records.timeline import FAILURES_KEPT
+from job.reporting.status import time_status
 from job.reporting.stdout import OutputQueue, write_line
 from job.text import shortened
 
@@ -73,6 +74,24 @@ class CloudLogReporter:
         """All data is ready; the cards follow."""
         self._write("INFO", "all data is ready; generating cards", "barrier.crossed", cards=progress.cards.planned)
 
+    def on_progress(self, progress: RunProgress, now: float) -> None:
+        """Once a minute: how far the run is."""
+        cards, seconds = progress.cards, progress.cards.seconds_left(now)
+        text = message(
+            "cards: {done} of {planned} done, {failed} failed; {time}",
+            done=cards.done + cards.skipped,
+            planned=cards.planned,
+            failed=cards.failed,
+            time=time_status(progress, now),
+        )
+        engines = {
+            name: {"planned": one.planned, "done": one.done, "skipped": one.skipped, "failed": one.failed}
+            for name, one in progress.engines.items()
+        }
+        left = None if seconds is None else round(seconds)
+        elapsed = round(now - progress.began)
+        self._write("INFO", str(text), "run.progress", engines=engines, elapsed_seconds=elapsed, seconds_left=left)
+
     def on_event(self, event: Event) -> None:
         """A line for each call that has finished, for each retry, and for each card type that is set aside."""
         if isinstance(event, CallFinished):
@@ -82,7 +101,7 @@ class CloudLogReporter:
             self._write_call("WARNING", text, "call.retried", **_call(event), wait=round(event.wait, 3))
         elif isinstance(event, CardTypeSetAside):
             fields = {"card_type": event.card_type, "remedy": str(event.remedy)}
-            self._write("ERROR", str(event.reason), "card_type.set_aside", **fields)
+            self._write("ERROR", str(event.reason), "circuit.opened", **fields)
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
         """Storage fails, or works again."""

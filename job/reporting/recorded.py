@@ -1,12 +1,19 @@
 """Recorded runs on a terminal, a line each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
-from job.messages import message
+from job.engines.catalog import ALL_ENGINES
+from job.messages import message, plural
 from job.records.history import AT_WORK, KILLED, PastRun
+from job.records.nights import Night, Nights
+from job.records.overview import MARKS, EngineState, by_day, done_line, most_often, period_line, state_of
+from job.records.summary import PHASES
+from job.text import printable
 
 
 def runs_table(runs: Sequence[PastRun]) -> str:
@@ -39,3 +46,51 @@ def _started(past: PastRun) -> str:
 
 def _roughly(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
+
+
+_COLOURS: Mapping[EngineState, str] = {"good": "green", "warn": "yellow", "bad": "red", "none": "default"}
+
+
+def nights_table(nights: Nights) -> str:
+    """The latest runs, a line each and those of a date together; then what failed most often."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
+    for heading in ("date", "started", "outcome", *ALL_ENGINES):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("cards", "data phase", "card phase"):
+        table.add_column(heading, no_wrap=True, justify="right")
+    table.add_column("run", no_wrap=True)
+    for day, some in by_day(nights):
+        for place, night in enumerate(some):
+            table.add_row("" if place else day, *_night(night))
+    console = Console(highlight=False, emoji=False, width=1000)
+    with console.capture() as captured:
+        console.print(table)
+        console.print(f"{period_line(nights)}; {done_line(nights)}")
+        for item in most_often(nights.summaries):
+            text = plural(
+                "{item}: failed on 1 night, on {last}",
+                "{item}: failed on {count} nights, the last on {last}",
+                count=item.nights,
+                item=item.name,
+                last=item.last,
+            )
+            console.print(escape(printable(text)))
+    return "\n".join(line.rstrip() for line in captured.get().splitlines())
+
+
+def _night(night: Night) -> list[str]:
+    summary = night.summary
+    if summary is None:
+        return [f"{night.started:%H:%M} UTC", "not closed", *[""] * (len(ALL_ENGINES) + 3), night.run_id]
+    colour = "green" if summary.outcome == "succeeded" else "red"
+    states = [state_of(summary.engines.get(engine)) for engine in ALL_ENGINES]
+    cards = f"{summary.cards.generated:,}/{summary.cards.planned:,}" if summary.cards.planned else ""
+    phases = [summary.phases.get(phase) for phase in PHASES]
+    return [
+        f"{datetime.fromisoformat(summary.started):%H:%M}",
+        f"[{colour}]{summary.outcome}[/]",
+        *(f"[{_COLOURS[state]}]{MARKS[state]}[/]" for state in states),
+        cards,
+        *("" if seconds is None else _roughly(seconds) for seconds in phases),
+        summary.run_id,
+    ]

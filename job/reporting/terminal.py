@@ -1,9 +1,11 @@
 """The terminal reporter: a bar for each engine of a run that somebody watches, then a table. Also for recorded runs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import IO
 
-from rich.console import Console
+import trio
+from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
@@ -27,6 +29,7 @@ from job.records.results import CallResult
 from job.records.set_aside import set_aside_types
 from job.records.timeline import FAILURES_KEPT
 from job.reporting.ending import Mark, WayBack, failure_lines, way_back_lines
+from job.reporting.status import run_heading, time_status
 from job.reporting.stdout import OutputQueue, queued_text
 from job.text import duration, printable
 
@@ -69,18 +72,10 @@ class TerminalReporter:
 
     def on_start(self, date: str | None, progress: RunProgress) -> None:
         """The run is about to call the data engines."""
-        cards = progress.cards.planned
-        head = plural("run {run}: 1 card", "run {run}: {count} cards", count=cards, run=self._run.id)
-        if date:
-            head = plural(
-                "run {run} for {date}: 1 card",
-                "run {run} for {date}: {count} cards",
-                count=cards,
-                run=self._run.id,
-                date=date,
-            )
+        head = run_heading(self._run.id, date, progress.cards.planned)
         self._console.print(f"[bold]{_shown(head)}[/]", soft_wrap=True)
-        self._live = _Bars(progress, self._console, self._output)
+        offset = trio.current_time() - time.monotonic()
+        self._live = _Bars(progress, self._console, self._output, lambda: time.monotonic() + offset)
         self._live.start()
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
@@ -90,6 +85,9 @@ class TerminalReporter:
     def on_barrier(self, _: RunProgress) -> None:
         """All data is ready; the cards follow."""
         self._console.print(str(message("all data is ready; generating cards")))
+
+    def on_progress(self, progress: RunProgress, now: float) -> None:
+        """Nothing: the bars show it."""
 
     def on_event(self, event: Event) -> None:
         """Prints the calls that failed for good, the first of them, and those with a warning."""
@@ -159,11 +157,17 @@ class TerminalReporter:
 class _Bars(Live):
     """The bars. A terminal that is behind is not drawn on: it would show the past."""
 
-    def __init__(self, progress: RunProgress, console: Console, output: OutputQueue) -> None:
+    def __init__(
+        self, progress: RunProgress, console: Console, output: OutputQueue, clock: Callable[[], float]
+    ) -> None:
+        """`clock` tells trio's time in any thread."""
         self._output = output
         # It never redirects standard output: nothing else is written there.
         super().__init__(
-            get_renderable=lambda: _bars(progress), console=console, refresh_per_second=8, redirect_stdout=False
+            get_renderable=lambda: Group(_bars(progress), str(time_status(progress, clock()))),
+            console=console,
+            refresh_per_second=8,
+            redirect_stdout=False,
         )
 
     def refresh(self) -> None:
@@ -273,17 +277,8 @@ def _table(engines: Mapping[EngineName, EngineTotals]) -> Table:
     table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
     table.add_column(str(message("engine")), no_wrap=True)
     is_cut_off = any(engine.cut_off for engine in engines.values())
-    headings = (
-        "calls",
-        "retries",
-        "done",
-        "failed",
-        *(["cut off"] if is_cut_off else []),
-        "not attempted",
-        "p50",
-        "p95",
-    )
-    for heading in headings:
+    cut_off = ["cut off"] if is_cut_off else []
+    for heading in ("calls", "retries", "done", "failed", *cut_off, "not attempted", "p50", "p95"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, engine in engines.items():
         failed = [engine.failed - engine.cut_off, *([engine.cut_off] if is_cut_off else [])]

@@ -130,6 +130,7 @@ URL = "set it to the engine's https URL"
         ("RUN_TIME_ZONE", "Mars/Base", '"Mars/Base" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
         ("RUN_TIME_ZONE", "../etc", '"../etc" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
         ("RUN_ID", "a b", '"a b" is not a run id; use up to 128 letters, digits, dots, dashes and underscores'),
+        ("RUN_ID", "Index.html", '"Index.html" is not a run id; use another: index.html is the page of the nights'),
         ("RUN_ID", "../a", '"../a" is not a run id; use up to 128 letters, digits, dots, dashes and underscores'),
         ("IMPERSONATE_SERVICE_ACCOUNT", "me", '"me" is not a service account; set it to the account\'s e-mail address'),
         ("CLOUD_RUN_TASK_COUNT", "2", 'is "2"; run the job with one task: the barrier holds only inside one process'),

@@ -13,8 +13,9 @@ import pytest
 import trio
 
 from job.messages import Message
+from job.page.documents import leave_nights
 from job.records import nights as nights_module
-from job.records.format import STARTED, SUMMARY, name_of
+from job.records.format import NIGHTS_PAGE, STARTED, SUMMARY, name_of
 from job.records.inputs import pack
 from job.records.nights import (
     FAILED_READS,
@@ -25,9 +26,11 @@ from job.records.nights import (
     read_nights,
     summary_before,
     typical_card_seconds,
+    write_nights_page,
 )
 from job.records.summary import MissingGroup, RunSummary, pack_summary
 from job.storage import store as store_module
+from job.storage.store import ConflictError
 from job.storage.uri import open_store
 from tests.records.test_record import INPUTS, PLAN
 from tests.support.stores import EMULATOR, Memory, memory, open_bucket
@@ -245,3 +248,51 @@ def test_typical_seconds_are_those_of_the_latest_run_that_made_cards() -> None:
 
 def test_a_summary_of_the_simplest_kind_can_be_read() -> None:
     assert json.loads(pack_summary(summary("a")))["format"] == 1
+
+
+async def test_the_page_of_the_nights_is_written_from_what_is_there_now_and_what_was_known() -> None:
+    store, shown = Memory(clock=time.time), []
+
+    def render(nights: Nights) -> bytes:
+        shown.append([one.run_id for one in nights.summaries])
+        return b"page %d" % len(shown)
+
+    for name, data in objects(3).items():
+        store.create(name, data)
+    known = await read_nights(store)
+    for name, data in objects(4).items():
+        store.create(name, data)
+    store.asked.clear()
+    await write_nights_page(store, known, "nightly-0003", render)
+    assert shown == [["nightly-0003", "nightly-0002", "nightly-0001", "nightly-0000"]]
+    assert store.count("read", SUMMARY) == 1
+    await write_nights_page(store, None, "nightly-0003", render)
+    assert store.objects[NIGHTS_PAGE].data == b"page 2"
+
+
+async def test_a_page_of_the_nights_that_another_run_has_written_meanwhile_is_left_to_it() -> None:
+    store = Memory(clock=time.time)
+    store.create(NIGHTS_PAGE, b"older")
+
+    def render(_: Nights) -> bytes:
+        store.replace(NIGHTS_PAGE, b"another's", store.objects[NIGHTS_PAGE].generation)
+        return b"ours"
+
+    with pytest.raises(ConflictError):
+        await write_nights_page(store, None, "night", render)
+    assert store.objects[NIGHTS_PAGE].data == b"another's"
+    problem = await leave_nights(store, None, "night", "runs", trio.current_time() + 5)
+    assert problem is None
+
+
+async def test_a_page_of_the_nights_that_cannot_be_written_is_a_notice(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    memory.refuse = lambda verb, name: name == NIGHTS_PAGE and verb == "create"
+    problem = await leave_nights(memory, None, "night", "runs", trio.current_time() + 5)
+    assert str(problem) == "the page of the nights is not written: index.html: 503 from the fake"
+    memory.seconds = 100.0
+    began = trio.current_time()
+    problem = await leave_nights(memory, None, "night", "runs", began + 5)
+    assert str(problem) == "the page of the nights is not written: storage took too long"
+    assert trio.current_time() == began + 5

@@ -30,7 +30,7 @@ def test_a_run_whose_config_was_faulty_is_not_told_to_have_no_record(tmp_path: P
 
 def test_an_altered_report_is_named_to_whoever_resumes(tmp_path: Path) -> None:
     write(tmp_path, **{"night/report.json": b"{}"})
-    with pytest.raises(RecordError, match="night/report.json is not what a run writes"):
+    with pytest.raises(RecordError, match=r"night/report\.json is not what a run writes"):
         trio.run(not_resumable, open_store(str(tmp_path)), "night")
 
 

@@ -287,7 +287,7 @@ async def test_a_card_type_that_always_fails_is_set_aside_and_all_others_are_mad
         assert 60 - 24 <= left <= 60 - 20
         assert outcome.finished["message"].endswith(f"{60 - left} failed, {left} were not attempted.")
         assert outcome.finished["set_aside"] == ["新闻"]
-        (line,) = outcome.events("card_type.set_aside")
+        (line,) = outcome.events("circuit.opened")
         reason = "Card type 新闻 is set aside, since 20 of 20 cards failed: the rest of them is not requested. "
         assert (line["severity"], line["card_type"]) == ("ERROR", "新闻")
         assert line["message"].startswith(f"{reason}Last answer: HTTP 500")

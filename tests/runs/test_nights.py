@@ -132,3 +132,70 @@ async def test_a_night_that_cannot_be_used_changes_nothing(world: World, how: st
     second = await run(world, 3, of(world, "second", "2026-11-24"))
     assert "since_last_night" not in second.finished
     assert not second.events("config.noticed")
+
+
+async def test_the_page_of_the_nights_is_there_and_the_command_shows_the_same(world: World) -> None:
+    await run(world, 0, of(world, "first", "2026-11-23"))
+    fails(world, "AAPL")
+    await run(world, 3, of(world, "second", "2026-11-24"))
+    page = (Path(world.runs_uri) / "index.html").read_text()
+    assert page.index('href="second/report.html"') < page.index('href="first/report.html"')
+    assert 'href="../index.html"' in (Path(world.runs_uri) / "second" / "report.html").read_text()
+    told = await world.run_job(["nights"], env={"RUNS_URI": world.runs_uri})
+    assert told.exit_code == 0, told.stderr
+    lines = told.stdout.splitlines()
+    assert lines[1].split()[:7] == ["2026-11-24", lines[1].split()[1], "cards_missing", "✓", "✓", "✓", "✗"]
+    assert "2/3" in lines[1]
+    assert lines[1].endswith(" second")
+    assert lines[3:] == [
+        "2 runs, from 2026-11-23 to 2026-11-24; 1 of them did all its work",
+        "AAPL news_card: failed on 1 night, on 2026-11-24",
+    ]
+
+
+@pytest.mark.slow
+async def test_a_run_whose_config_is_faulty_is_among_the_nights(world: World) -> None:
+    await run(world, 0, of(world, "first", "2026-11-23"))
+    configure(world, ticker_list="spoilt")
+    outcome = await world.run_job(env=of(world, "second", "2026-11-24"))
+    assert outcome.exit_code == 2
+    page = (Path(world.runs_uri) / "index.html").read_text()
+    assert 'href="second/report.html"' in page
+    assert "bad_config" in page
+    configure(world, ticker_list=["AAPL"])
+    third = await run(world, 0, of(world, "third", "2026-11-25"))
+    assert third.finished["since_last_night"]["run_id"] == "first"
+
+
+@pytest.mark.slow
+async def test_a_page_of_the_nights_that_cannot_be_written_changes_nothing(world: World) -> None:
+    (Path(world.runs_uri) / "index.html").mkdir(parents=True)
+    outcome = await run(world, 0, of(world, "first", "2026-11-23"))
+    (said,) = outcome.events("config.noticed")
+    assert said["message"].startswith("the page of the nights is not written: ")
+    assert not (Path(world.runs_uri) / "_lease.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("run_id", ["index.html", "INDEX.html"])
+async def test_a_run_may_not_be_called_as_the_page_of_the_nights(world: World, run_id: str) -> None:
+    outcome = await world.run_job(env=of(world, run_id, "2026-11-23"))
+    assert outcome.exit_code == 2
+    assert "index.html is the page of the nights" in outcome.stdout
+
+
+@pytest.mark.slow
+async def test_the_nights_are_written_as_a_page_wherever_it_is_wanted(world: World) -> None:
+    await run(world, 0, of(world, "first", "2026-11-23"))
+    file = world.directory / "page.html"
+    env = {"RUNS_URI": world.runs_uri}
+    told = await world.run_job(["nights", "--count", "1", "--page", str(file)], env=env)
+    assert told.exit_code == 0, told.stderr
+    assert (Path(world.runs_uri) / "first" / "report.html").absolute().as_uri() in file.read_text()
+    assert (await world.run_job(["nights", "--count", "0"], env=env)).exit_code == 2
+    assert (await world.run_job(["nights"], env={"RUNS_URI": None})).exit_code == 2
+    (Path(world.runs_uri) / "first" / "summary.json").write_text("spoilt")
+    told = await world.run_job(["nights"], env=env)
+    assert told.exit_code == 2
+    assert "not closed" in told.stdout
+    assert "first/summary.json is not what a run writes" in told.stderr
