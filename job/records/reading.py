@@ -8,6 +8,7 @@ from job.execution.outcome import ExitCode
 from job.execution.progress import CardTotals
 from job.records.format import FORMAT, RESULTS, RecordError, name_of
 from job.records.report import REFUSED, AttemptSummary, RunReport
+from job.text import counted
 
 _NO_FAILURE = {"succeeded", "superseded"}
 """The outcomes of exit code 0."""
@@ -18,7 +19,7 @@ def read_report(name: str, data: bytes) -> RunReport:
     try:
         report = RunReport.model_validate_json(data)
     except ValidationError as error:
-        raise RecordError(f"{name} is not what a run writes ({error.error_count()} faults)") from error
+        raise RecordError(f"{name} is not what a run writes ({counted(error.error_count(), 'fault')})") from error
     if report.format != FORMAT:
         raise RecordError(f"{name} has format {report.format}; this version of the job knows {FORMAT}")
     if (problem := _contradiction(report)) is not None:
