@@ -20,6 +20,7 @@ from job.records.cards import card_lines
 from job.records.commands import nights_link, page_address, table_link
 from job.records.format import CARDS, PAGE, RecordError
 from job.records.history import LATEST, RecordedRun, latest, latest_id, read_run
+from job.records.report import REFUSED
 from job.records.verification import verify
 from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.recorded import runs_table
@@ -70,6 +71,9 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         if not write_file(path, [render_page(recorded.report, recorded.timeline, nights, table=table)]):
             return ExitCode.USAGE
     if options.missing:
+        if recorded.report.outcome == REFUSED:
+            say_error(f"run {recorded.report.run_id} had no plan, so nobody knows which cards are missing")
+            return ExitCode.USAGE
         _write_missing(recorded)
     else:
         own = page_address(settings.runs_uri, recorded.report.run_id) if PAGE in recorded.documents else None

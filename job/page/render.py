@@ -16,7 +16,7 @@ from job.page.lanes import lane_chart
 from job.page.links import execution_link, log_link, trace_link
 from job.page.nights import PHASE_TITLES, card_bars, rows_by_day, trend_of
 from job.page.summary import headline, period, severity, since_lines
-from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, name, worth_a_look
+from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, names, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
 from job.records.commands import how_to_go_on, missing_command, page_link, table_command
 from job.records.groups import failure_groups
@@ -67,7 +67,7 @@ TEMPLATES.filters |= {
     "counted": counted,
     "duration": duration,
     "moment": _moment,
-    "name": name,
+    "names": names,
     "number": _number,
     "percent": _percent,
     "shortened": _beginning,

@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from job.execution.pending_call import FAILED_ATTEMPTS_KEPT
-from job.records.report import read_report
+from job.records.reading import read_report
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import Outcome
