@@ -85,6 +85,8 @@ class Settings(BaseModel):
     project: str | None = Field(None, validation_alias="GOOGLE_CLOUD_PROJECT")
     region: str | None = Field(None, validation_alias="GOOGLE_CLOUD_REGION")
     job: str | None = Field(None, validation_alias="CLOUD_RUN_JOB")
+    resume_with: str | None = Field(None, validation_alias="RESUME_WITH")
+    """What begins the command that resumes a run, as `make run-local` has one of its own; its arguments follow."""
     notices: tuple[Message, ...]
     """Not a variable: what the user may not have meant."""
 

@@ -185,6 +185,8 @@ class RunReport(Part):
     region: str | None = None
     job: str | None = None
     execution: str | None = None
+    runs_uri: str | None = None
+    """Where the run is recorded, if it began on a laptop."""
     resume_command: str | None = None
     """What goes on with the run, to paste into a shell; `None` if it did all its work."""
 
@@ -254,6 +256,7 @@ def build_report(
         trace_id=RunIdentity(inputs.run_id).trace_id,
         region=inputs.region,
         job=inputs.job,
+        runs_uri=inputs.runs_uri,
         resume_command=None if last and last.exit_code == 0 else resume_command(inputs, then_of(failures)),
         **{"version": VERSION, "commit": COMMIT, **place, "project": place.get("project") or inputs.project},
     )

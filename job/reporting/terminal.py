@@ -142,13 +142,13 @@ class TerminalReporter:
 
     def _way_back(self, outcome: Outcome, progress: RunProgress | None, groups: Sequence[FailureGroup]) -> WayBack:
         cards = progress.cards if progress is not None else EngineProgress(0)
-        page, command = None, None
+        page, command, runs_uri = None, None, None
         if self._inputs is not None:
-            command = resume_command(self._inputs, then_of(groups))
+            command, runs_uri = resume_command(self._inputs, then_of(groups)), self._inputs.runs_uri
             if progress is not None and self._runs_uri is not None:
                 page = page_address(self._runs_uri, self._run.id)
         missing = cards.planned - cards.done - cards.skipped
-        return WayBack(self._run.id, outcome.word, cards.planned, missing, self._run.trace_id, page, command)
+        return WayBack(self._run.id, outcome.word, cards.planned, missing, self._run.trace_id, page, command, runs_uri)
 
     def _print(self, mark: str, text: object) -> None:
         self._console.print(f"{mark} {_shown(text)}", soft_wrap=True)
@@ -205,6 +205,7 @@ def _print_run(recorded: RecordedRun, console: Console, page: str | None) -> Non
             trace_id=report.trace_id,
             page=page,
             command=report.resume_command,
+            runs_uri=report.runs_uri,
         )
         _print_way_back(console, groups, way)
     colour = "green" if report.outcome == "succeeded" else "yellow" if report.outcome == UNFINISHED else "red"

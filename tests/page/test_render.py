@@ -276,7 +276,7 @@ def test_the_headline_says_what_is_missing(outcome: str, cards: CardTotals, word
         ("deadline", "Go on with"),
         ("interrupted", "Go on with"),
         ("lease_lost", "Once no other run is at work"),
-        ("cards_missing", "Once that is put right"),
+        ("cards_missing", "Once the cause is put right"),
     ],
 )
 def test_what_has_only_to_be_resumed_asks_for_no_repair(outcome: str, words: str) -> None:
@@ -296,11 +296,14 @@ def config_refused(engine: EngineName, number: int) -> Any:
 
 def test_a_fault_of_the_config_is_gone_on_from_with_the_corrected_config() -> None:
     shown = page(*told(config_refused)).text
-    assert "Once the config is corrected, this requests what is missing" in shown
-    assert "; a new run makes all 8 cards again: python -m job resume cards-nightly-x7k2p --new-config" in shown
+    command = "python -m job resume cards-nightly-x7k2p --new-config"
+    assert f"Once the config is corrected, this requests only what is missing: {command}" in shown
     assert "in the config. A plain resume keeps the recorded config: resume with --new-config." in shown
     plain = page(*told()).text
-    assert "Once that is put right, this requests only what is missing: python -m job resume cards-nightly-x7" in plain
+    assert (
+        "Once the cause is put right, this requests only what is missing: python -m job resume cards-nightly-x7"
+        in plain
+    )
     assert "--new-config" not in plain
 
 
@@ -401,7 +404,7 @@ def test_a_recorded_run_is_told_with_each_cause_once_and_how_to_go_on() -> None:
         "300 cards are missing; their names: python -m job report cards-nightly-x7k2p --missing",
         f"trace id: {recorded.report.trace_id}",
         "page: /runs/report.html",
-        "Once that is put right, this requests only what is missing:",
+        "Once the cause is put right, this requests only what is missing:",
         "  python -m job resume cards-nightly-x7k2p",
         "x (exit code 3)",
     ]
@@ -456,7 +459,7 @@ def test_remedies_name_what_to_turn() -> None:
     assert "NEWS_ENGINE_AUDIENCE" in str(remedy("news", "status", 401, None, batch=1).what)
     assert "FINANCIAL_ENGINE_BATCH_SIZE" in str(remedy("financial", "timeout", None, None, batch=5).what)
     assert "BATCH_SIZE" not in str(remedy("qa", "timeout", None, None, batch=1).what)
-    assert "QA engine's log by the trace" in str(remedy("qa", "denied", 200, None, batch=1).what)
+    assert "Search the QA engine's log for the run's trace id" in str(remedy("qa", "denied", 200, None, batch=1).what)
 
 
 @pytest.mark.parametrize(

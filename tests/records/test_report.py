@@ -47,7 +47,7 @@ async def test_the_closing_line_is_within_an_entry(
 ) -> None:
     progress = RunProgress(plan_of([target("AAPL")], settings_of()), {})
     progress.failures = [failed(targets, words)] * count
-    error = EngineFailedError(progress.failures[0])
+    error = EngineFailedError(progress.failures[0], 4, None)
     log = CloudLogReporter(RunIdentity("r"), None)
     log.on_finish(outcome_of(progress, None, error), progress)
     log.on_event(progress.failures[0])
