@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from job.execution.phases import EngineFailedError
-from job.execution.progress import RunProgress
+from job.execution.progress import EngineProgress, RunProgress
 from job.execution.shutdown import ShutdownReason
 from job.messages import Message, message, plural, template
 
@@ -123,6 +123,18 @@ def outcome_of(progress: RunProgress | None, reason: ShutdownReason | None, erro
         failed=cards.failed,
     )
     return Outcome("cards_missing", ExitCode.CARDS_MISSING, sentence)
+
+
+def totals_of(outcome: Outcome, progress: RunProgress | None) -> Mapping[str, object]:
+    """How this attempt at the run ended, and its totals, for machines."""
+    totals = {name: engine.totals() for name, engine in progress.engines.items()} if progress else {}
+    cards = totals["qa"] if "qa" in totals else EngineProgress(0).totals()
+    return {
+        "outcome": outcome.word,
+        "exit_code": int(outcome.exit),
+        "cards": cards.cards().model_dump(),
+        "engines": {name: engine.model_dump() for name, engine in totals.items()},
+    }
 
 
 def bad_config(faults: int) -> Outcome:

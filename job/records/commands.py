@@ -1,8 +1,9 @@
 """Commands for people: what to type to go on with a recorded run, and where its page is. Each pastes into a shell."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from job.config.environment import Settings
 from job.engines.failures import Then
 from job.messages import Message, message, plural, template
 from job.records.format import PAGE, name_of
@@ -15,12 +16,22 @@ def resume_command(inputs: RunInputs, then: Then = "resume") -> str:
 
     `then` tells whether with its recorded config or with the config as it is now.
     """
-    arguments = ["resume", inputs.run_id, *(["--new-config"] if then == "new_config" else [])]
-    if inputs.job is None:
+    return _command(inputs, ["resume", inputs.run_id, *(["--new-config"] if then == "new_config" else [])])
+
+
+def again_command(settings: Settings, arguments: Sequence[str]) -> str:
+    """The command that starts the job again with the same arguments, where these settings are its own."""
+    return _command(settings, arguments)
+
+
+def _command(place: RunInputs | Settings, arguments: Sequence[str]) -> str:
+    if place.job is None:
         return shlex.join(["python", "-m", "job", *arguments])
-    place = {"region": inputs.region, "project": inputs.project}
-    options = [f"--{name}={value}" for name, value in place.items() if value is not None]
-    return shlex.join(["gcloud", "run", "jobs", "execute", inputs.job, *options, f"--args={','.join(arguments)}"])
+    where = {"region": place.region, "project": place.project}
+    options = [f"--{name}={value}" for name, value in where.items() if value is not None]
+    if arguments:
+        options.append(f"--args={','.join(arguments)}")
+    return shlex.join(["gcloud", "run", "jobs", "execute", place.job, *options])
 
 
 def missing_command(run_id: str) -> str:

@@ -126,6 +126,10 @@ class TerminalReporter:
         colour = "green" if outcome.exit == 0 else "red"
         self._console.print(_ending(str(outcome.sentence), int(outcome.exit), colour), soft_wrap=True)
 
+    def on_notification_failed(self, text: Message) -> None:
+        """The message about the run was not taken."""
+        self._print("[red]✗[/]", text)
+
     async def drain(self, seconds: float) -> None:
         """Waits until the terminal has taken everything, for so many seconds at most."""
         await self._output.drain(seconds)
@@ -282,16 +286,7 @@ def _table(engines: Mapping[EngineName, EngineTotals]) -> Table:
     table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
     table.add_column(str(message("engine")), no_wrap=True)
     is_cut_off = any(engine.cut_off for engine in engines.values())
-    headings = (
-        "calls",
-        "retries",
-        "done",
-        "failed",
-        *(["cut off"] if is_cut_off else []),
-        "not attempted",
-        "p50",
-        "p95",
-    )
+    headings = ("calls", "retries", "done", "failed", *(["cut off"] if is_cut_off else []), "not attempted", "p50", "p95")
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, engine in engines.items():
