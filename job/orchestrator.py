@@ -18,26 +18,27 @@ from job.execution.executor import RunContext
 from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, no_record, outcome_of
 from job.execution.phases import EngineFailedError, Phases
 from job.execution.progress import RunProgress
-from job.execution.shutdown import Ending, Shutdown, at_deadline, on_signals
+from job.execution.shutdown import LAST_SECONDS, Ending, Shutdown, at_deadline, on_signals
 from job.identity import RunIdentity
 from job.messages import Message, message, template
+from job.notification.text import RunEnd
 from job.page.render import render_page
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, prepare
-from job.records.commands import resume_command
 from job.records.format import RecordError
 from job.records.history import without_plan
-from job.records.inputs import RunInputs, has_changed
+from job.records.inputs import RunInputs
 from job.records.lease import BusyError, acquire
-from job.records.record import find_latest_inputs, record_refusal
-from job.records.report import AttemptSummary, build_report, refused_report
-from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session
+from job.records.record import NoRecordError, find_latest_inputs, record_refusal
+from job.records.report import AttemptSummary, RunReport, build_report, refused_report
+from job.records.results import CallResult
+from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session, resuming
 from job.records.timeline import Timeline
 from job.storage.store import StorageError
 from job.storage.uri import open_store
 
-LAST_LINE_SECONDS = 1.0
-"""For a reader that has fallen behind."""
+FAILURE_SECONDS = 0.5
+"""For the line that says that the message was not taken."""
 REFUSAL_SECONDS = 3.0
 """For recording the faults of a configuration, whatever storage does."""
 UNRECORDED = message("RUNS_URI is not set: this run is not recorded, cannot be resumed, and does not see another one")
@@ -54,7 +55,14 @@ class Reporter(Protocol):
     def on_barrier(self, progress: RunProgress) -> None: ...
     def on_event(self, event: Event) -> None: ...
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None: ...
+    def on_notification_failed(self, text: Message) -> None: ...
     async def drain(self, seconds: float) -> None: ...
+
+
+class Notifier(Protocol):
+    """Sends a message when the run is over. Says why if it was not taken."""
+
+    async def tell(self, end: RunEnd, ending: Ending) -> Message | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +82,11 @@ class RunRequest:
     """Whether the run goes on with the config as it is now, not as it was recorded."""
 
 
-async def run(request: RunRequest, reporter: Reporter) -> ExitCode:
+async def run(request: RunRequest, reporter: Reporter, notifier: Notifier) -> ExitCode:
     """Does the run, and reports its outcome once. Raises only for a bug.
 
-    It ends in this order, also after a bug: the record is closed, the lease is given back, the last line is printed.
-    From when the outcome stands, before that line, no signal changes it or the exit code.
+    It ends in this order, also after a bug: the record is closed, the lease is given back, the last line is printed,
+    the message is sent. From when the outcome stands, before that line, no signal changes it or the exit code.
     """
     orchestration = _Orchestration(request, reporter)
     bug: Exception | None = None
@@ -89,9 +97,12 @@ async def run(request: RunRequest, reporter: Reporter) -> ExitCode:
             outcome = await orchestration.run()
         except Exception as error:  # noqa: BLE001  it is raised again when the run has ended in order
             outcome, bug = UNFORESEEN, error
-        ending.outcome_stands = True
+        ending.stand()
         reporter.on_finish(outcome, orchestration.progress)
-        await reporter.drain(ending.seconds(LAST_LINE_SECONDS))
+        await reporter.drain(ending.seconds(LAST_SECONDS))
+        if problem := await notifier.tell(orchestration.end(outcome), ending):
+            reporter.on_notification_failed(problem)
+            await reporter.drain(max(0.1, ending.seconds(FAILURE_SECONDS)))
         listener.cancel_scope.cancel()
     if bug is not None:
         raise bug
@@ -106,6 +117,17 @@ class _Orchestration:
         self.progress: RunProgress | None = None
         self._request = request
         self._reporter = reporter
+        self._report: RunReport | None = None
+        self._failures: Sequence[CallResult] = ()
+        self._faults: Sequence[Fault] = ()
+
+    def end(self, outcome: Outcome) -> RunEnd:
+        """How the run ended, for the message."""
+        request, arguments = self._request, []
+        if request.resume:
+            arguments = ["resume", request.identity.id, *(["--new-config"] if request.new_config else [])]
+        failed = (self.progress, self._report, self._failures, self._faults)
+        return RunEnd(request.settings, request.identity.id, arguments, outcome, *failed)
 
     async def run(self) -> Outcome:
         """The whole run, up to its closed record and the lease given back."""
@@ -125,11 +147,12 @@ class _Orchestration:
             with self.shutdown.phase(graceful=False):
                 opened = await self._open(helpers)
         except ConfigError as error:
+            self._faults = error.faults
             self._reporter.on_faults(error.faults)
             outcome = bad_config(len(error.faults))
             await self._record_faults(error.faults, outcome)
             return outcome
-        except _NoRecordError as error:
+        except NoRecordError as error:
             self._reporter.on_faults([error.fault])
             return no_record(self._request.identity.id)  # noqa: ASYNC910  the record was awaited
         except BusyError as error:
@@ -158,7 +181,7 @@ class _Orchestration:
         try:
             recorded = await find_latest_inputs(store, request.identity.id)
             if recorded is None and request.resume:
-                raise _NoRecordError(request.identity.id)
+                raise NoRecordError(request.identity.id)
             prepared, inputs = await self._prepare(recorded)
             self._reporter.on_notices(prepared.notices)
             holder = lease_holder(settings, prepared.plan, inputs)
@@ -170,7 +193,7 @@ class _Orchestration:
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
         self._reporter.on_record(inputs)
         if recorded is not None:
-            self._reporter.on_notices([await _resuming(recorded, inputs)])
+            self._reporter.on_notices([await resuming(recorded, inputs)])
         return prepared.plan, session
 
     async def _prepare(self, recorded: RunInputs | None) -> tuple[Prepared, RunInputs]:
@@ -195,7 +218,7 @@ class _Orchestration:
         if request.resume or settings.runs_uri is None or is_of_record:
             return  # noqa: ASYNC910  the config was awaited
         seconds = time.monotonic() - request.started
-        report = refused_report(settings, request.identity.id, faults, outcome, request.now, seconds)
+        self._report = report = refused_report(settings, request.identity.id, faults, outcome, request.now, seconds)
         problem = f"there was no answer within {REFUSAL_SECONDS:g} s"
         with trio.move_on_after(REFUSAL_SECONDS):  # noqa: ASYNC912  storage is awaited
             try:
@@ -261,7 +284,8 @@ class _Orchestration:
         seconds = time.monotonic() - request.started
         zone = datetime.fromisoformat(inputs.started).tzinfo
         ended = AttemptSummary.of(outcome, zone, request.now, seconds)
-        report = build_report(
+        self._failures = session.record.timeline.failures
+        self._report = report = build_report(
             inputs,
             plan,
             session.record.timeline,
@@ -271,28 +295,3 @@ class _Orchestration:
             execution=request.settings.execution,
         )
         await session.close(report, partial(render_page, report), self.shutdown, at_once=at_once)
-
-
-class _NoRecordError(Exception):
-    """The run that was to be resumed has no record. Has the fault."""
-
-    def __init__(self, run_id: str) -> None:
-        what = f"has no record of run {run_id} from which it could be resumed"
-        self.fault = Fault("RUNS_URI", what, "`python -m job runs` lists what is recorded there")
-        super().__init__(str(self.fault))
-
-
-async def _resuming(recorded: RunInputs, inputs: RunInputs) -> Message:
-    """What to say of the config that a resumed run goes on with."""
-    values = {"run": inputs.run_id, "day": inputs.day, "uri": inputs.config_uri}
-    if inputs is not recorded:
-        text = template("resuming run {run} of {day} with the config that is at {uri} now")
-        return message(text, **values)  # noqa: ASYNC910  the record was awaited
-    if await has_changed(recorded):
-        return message(
-            "resuming run {run} of {day} with its recorded config; the config at {uri} has changed since, and "
-            "`{command}` takes it",
-            command=resume_command(inputs, "new_config"),
-            **values,
-        )
-    return message("resuming run {run} of {day} with its recorded config; later changes do not apply", **values)

@@ -9,6 +9,7 @@ from job.config.environment import Settings
 from job.config.faults import Fault
 from job.execution.outcome import ExitCode
 from job.identity import RunIdentity, new_run_id
+from job.notification.sender import Notifier
 from job.orchestrator import Reporter, RunRequest, run
 from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.stdout import STDOUT
@@ -24,4 +25,5 @@ def run_command(
     reporter: Reporter = (
         TerminalReporter(identity, settings.runs_uri) if on_terminal else CloudLogReporter(identity, settings.project)
     )
-    return trio.run(run, RunRequest(settings, faults, identity, now, started, resume, new_config), reporter)
+    request = RunRequest(settings, faults, identity, now, started, resume, new_config)
+    return trio.run(run, request, reporter, Notifier(settings))

@@ -90,6 +90,8 @@ QA_REFUSES = template(
 )
 """The sentence of `qa_engine_down` if the engine is up, and says no to all."""
 
+SUPERSEDED = "superseded"
+"""The word of a run that stands back before its twin."""
 UNFORESEEN = Outcome(
     "unforeseen", ExitCode.UNFORESEEN, message("The job has a bug: its traceback is on standard error.")
 )
@@ -157,7 +159,7 @@ def busy(holder: Message, *, same_plan: bool, same_run: bool) -> Outcome:
     """Another run is alive, or this one in another process. One with the same plan does this run's work."""
     if same_run and same_plan:
         sentence = message("This run is at work already: {holder}. Nothing was called.", holder=holder)
-        return Outcome("superseded", ExitCode.DONE, sentence)
+        return Outcome(SUPERSEDED, ExitCode.DONE, sentence)
     if same_run:
         sentence = message(
             "This run is at work already: {holder}. Nothing was called; try again when it has ended.", holder=holder
@@ -167,7 +169,7 @@ def busy(holder: Message, *, same_plan: bool, same_run: bool) -> Outcome:
         sentence = message(
             "This run stands back: another with the same plan is at work, {holder}. Nothing was called.", holder=holder
         )
-        return Outcome("superseded", ExitCode.DONE, sentence)
+        return Outcome(SUPERSEDED, ExitCode.DONE, sentence)
     sentence = message("Another run is at work: {holder}. Nothing was called; try again later.", holder=holder)
     return Outcome("busy", ExitCode.BUSY, sentence)
 

@@ -169,7 +169,9 @@ def judge(hook: Hook, status: int, content: bytes) -> Problem | None:
     if is_success and code is None:
         return Problem(message("what answered is not {channel}", channel=channel.title), is_passing=False)
     if not code:
-        return Problem(message("{channel} answered HTTP {status}", channel=channel.title, status=str(status)), is_passing)
+        return Problem(
+            message("{channel} answered HTTP {status}", channel=channel.title, status=str(status)), is_passing
+        )
     said = next((value for name in channel.explanations if isinstance(value := answer.get(name), str)), "")
     reason = message(
         "{channel} refused it with code {code}: {answer}",

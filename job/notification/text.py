@@ -67,7 +67,9 @@ class RunEnd:
 
 
 _WITHOUT_ANSWERS: Mapping[str, str] = {
-    "data_engine_failed": template("No card was requested, as a data engine failed; {made} of {planned} cards are there."),
+    "data_engine_failed": template(
+        "No card was requested, as a data engine failed; {made} of {planned} cards are there."
+    ),
     "no_lease": template("Storage does not tell whether another run is at work. Nothing was called."),
 }
 """The sentences of the outcomes whose own sentence quotes what an engine or storage has answered."""
@@ -137,8 +139,9 @@ def late_lines(settings: Settings, day: str, now: datetime, latest: RecordedRun 
     yield Line(message(text, job=_job(settings, report), day=day, time=time), is_kept=True)
     if latest is not None and report is not None and report.day == day:
         cards = report.cards
-        values = {"run": report.run_id, "made": cards.generated, "planned": cards.planned}
-        yield Line(message("Run {run} has made {made} of {planned} cards.", **values), is_kept=True)
+        sentence = template("Run {run} has made {made} of {planned} cards.")
+        values: dict[str, str | int] = {"run": report.run_id, "made": cards.generated, "planned": cards.planned}
+        yield Line(message(sentence, **values), is_kept=True)
         groups = failure_groups(latest.timeline.failures)
         yield from _cause_lines(groups, report)
         if report.resume_command is not None:
@@ -150,9 +153,7 @@ def late_lines(settings: Settings, day: str, now: datetime, latest: RecordedRun 
         yield Line(message("No run of that day is recorded."), is_kept=True)
         if report is not None and report.job is not None:
             yield Line(message(_START_AGAIN), is_kept=True)
-            place = settings.model_copy(
-                update={"job": report.job, "region": report.region, "project": report.project}
-            )
+            place = settings.model_copy(update={"job": report.job, "region": report.region, "project": report.project})
             yield Line(message("{command}", command=again_command(place, ())), is_kept=True)
     yield from _again_lines(settings, ExitCode.ENGINE_FAILED)
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 import trio
 from pydantic import BaseModel, ValidationError
 
+from job.config.faults import Fault
 from job.config.fields import RunId
 from job.engines.catalog import DATA_ENGINES
 from job.execution.events import CallFinished, Event
@@ -37,6 +38,15 @@ from job.storage.store import ConflictError, ObjectStore, StorageError, StoredOb
 RETRY_SECONDS = 1.0
 _ENTRY = b"{}\n"
 """What an object holds that only has a name."""
+
+
+class NoRecordError(Exception):
+    """The run that was to be resumed has no record. Has the fault."""
+
+    def __init__(self, run_id: str) -> None:
+        what = f"has no record of run {run_id} from which it could be resumed"
+        self.fault = Fault("RUNS_URI", what, "`python -m job runs` lists what is recorded there")
+        super().__init__(str(self.fault))
 
 
 class _Barrier(BaseModel):

@@ -18,7 +18,8 @@ from job.execution.shutdown import Shutdown, ShutdownError
 from job.messages import Message, message, template
 from job.planning.items import EngineItems
 from job.planning.plan import Plan
-from job.records.inputs import RunInputs
+from job.records.commands import resume_command
+from job.records.inputs import RunInputs, has_changed
 from job.records.lease import Holder, Lease, machine
 from job.records.record import Record
 from job.records.report import RunReport
@@ -149,3 +150,19 @@ async def open_session(lease: Lease, plan: Plan, inputs: RunInputs, notify: Noti
             await lease.release()
         raise
     return RecordSession(lease, record, inputs, notify)
+
+
+async def resuming(recorded: RunInputs, inputs: RunInputs) -> Message:
+    """What to say of the config that a resumed run goes on with."""
+    values = {"run": inputs.run_id, "day": inputs.day, "uri": inputs.config_uri}
+    if inputs is not recorded:
+        text = template("resuming run {run} of {day} with the config that is at {uri} now")
+        return message(text, **values)  # noqa: ASYNC910  the record was awaited
+    if await has_changed(recorded):
+        return message(
+            "resuming run {run} of {day} with its recorded config; the config at {uri} has changed since, and "
+            "`{command}` takes it",
+            command=resume_command(inputs, "new_config"),
+            **values,
+        )
+    return message("resuming run {run} of {day} with its recorded config; later changes do not apply", **values)

@@ -286,7 +286,16 @@ def _table(engines: Mapping[EngineName, EngineTotals]) -> Table:
     table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
     table.add_column(str(message("engine")), no_wrap=True)
     is_cut_off = any(engine.cut_off for engine in engines.values())
-    headings = ("calls", "retries", "done", "failed", *(["cut off"] if is_cut_off else []), "not attempted", "p50", "p95")
+    headings = (
+        "calls",
+        "retries",
+        "done",
+        "failed",
+        *(["cut off"] if is_cut_off else []),
+        "not attempted",
+        "p50",
+        "p95",
+    )
     for heading in headings:
         table.add_column(heading, justify="right", no_wrap=True)
     for name, engine in engines.items():
