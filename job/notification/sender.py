@@ -1,5 +1,6 @@
 """The sender: one message to an incoming webhook, within some seconds. The second module that knows httpx."""
 
+import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -64,9 +65,9 @@ async def send(hook: Hook, lines: Iterable[Line], fields: Fields, seconds: float
     reason = message("there was no answer within {seconds} s", seconds=round(seconds, 1))
     with trio.move_on_after(seconds):  # noqa: ASYNC912  the request is awaited
         try:
-            text, more = cut(list(lines), hook.channel.limit), fields()
+            text, more, tls = cut(list(lines), hook.channel.limit), fields(), tls_context()
             for wait in chain(WAITS, repeat(WAITS[-1])):
-                problem = await _try(hook, text, more)
+                problem = await _try(hook, text, more, tls)
                 if problem is None:
                     return None  # noqa: ASYNC910  the request was awaited
                 reason = problem.reason
@@ -78,7 +79,7 @@ async def send(hook: Hook, lines: Iterable[Line], fields: Fields, seconds: float
     return message(NOT_SENT, reason=reason)  # noqa: ASYNC910  as above
 
 
-async def _try(hook: Hook, text: str, fields: Mapping[str, object]) -> Problem | None:
+async def _try(hook: Hook, text: str, fields: Mapping[str, object], tls: ssl.SSLContext) -> Problem | None:
     url, body = hook.request(text, fields, time.time())
     headers = {
         "Content-Type": "application/json; charset=utf-8",
@@ -88,7 +89,7 @@ async def _try(hook: Hook, text: str, fields: Mapping[str, object]) -> Problem |
     content = bytearray()
     try:
         async with (
-            httpx.AsyncClient(verify=tls_context(), timeout=TIMEOUT, trust_env=False) as client,
+            httpx.AsyncClient(verify=tls, timeout=TIMEOUT, trust_env=False) as client,
             client.stream("POST", url, content=body, headers=headers) as response,
         ):
             async for piece in response.aiter_raw():

@@ -168,17 +168,20 @@ def cut(lines: Sequence[Line], limit: int) -> str:
 
     If there are too many, those that may go do, the last first, and a line in their place counts them.
     """
-    shown = [(_shown(line.text), line.is_kept) for line in lines]
-    left_out = 0
-    while True:
-        text = "\n".join(line for line, _ in shown)
-        last = next((at for at in range(len(shown) - 1, -1, -1) if not shown[at][1]), None)
-        if len(as_json(text)) - 2 <= limit or last is None:
-            return text
-        is_first = left_out == 0
-        left_out += 1
-        note = (_shown(plural("… and 1 more line", "… and {count} more lines", count=left_out)), True)
-        shown[last : last + 1 if is_first else last + 2] = [note]
+    may_go = [at for at, line in enumerate(lines) if not line.is_kept]
+    for left_out in range(len(may_go) + 1):
+        text = "\n".join(_without(lines, may_go[len(may_go) - left_out :]))
+        if len(as_json(text)) - 2 <= limit:
+            break
+    return text
+
+
+def _without(lines: Sequence[Line], left_out: Sequence[int]) -> Iterator[str]:
+    for at, line in enumerate(lines):
+        if at not in left_out:
+            yield _shown(line.text)
+        elif at == left_out[0]:
+            yield _shown(plural("… and 1 more line", "… and {count} more lines", count=len(left_out)))
 
 
 def _shown(text: Message) -> str:
