@@ -523,6 +523,28 @@ run "refused_39" {
   expect_failures = [var.engines]
 }
 
+run "refused_40" {
+  command = plan
+
+  variables {
+    # a secret by its path
+    notify = { secret = "projects/p/secrets/hook" }
+  }
+
+  expect_failures = [var.notify]
+}
+
+run "refused_41" {
+  command = plan
+
+  variables {
+    # one secret for both
+    notify = { secret = "hook", signing_secret = "hook" }
+  }
+
+  expect_failures = [var.notify]
+}
+
 # --- what lies just inside the limits is not refused ---
 
 run "the_narrowest_deadline" {
