@@ -62,6 +62,8 @@ async def send(hook: Hook, lines: Iterable[Line], fields: Fields, seconds: float
     What may pass is tried again within the time: 429, 5xx, what the channel calls busy, and a connection that could not
     be made. A request whose answer is lost is not: the message may be there, and nobody wants it twice.
     """
+    if seconds <= 0:
+        return message(NOT_SENT, reason=message("no time was left for it"))  # noqa: ASYNC910  nothing to await
     reason = message("there was no answer within {seconds} s", seconds=round(seconds, 1))
     with trio.move_on_after(seconds):  # noqa: ASYNC912  the request is awaited
         try:
