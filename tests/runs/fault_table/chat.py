@@ -46,7 +46,7 @@ ROWS = (
     Row(
         "chat",
         "the chat takes no message: it hangs, cannot be reached, refuses it, or answers 200 with an error",
-        "an error `notification.failed` after the last line, at most 10 s later; all else is as it would have been. With"
+        "an error `notification.failed` after the last line, in 10 s at most; all else is as it would have been. With"
         " `alerts` in Terraform a mail comes",
         "correct `NOTIFY_URL` and `NOTIFY_SECRET`, in the cloud as a new version of the secret; then `python -m job"
         " notify --test`",
