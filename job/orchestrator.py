@@ -1,15 +1,13 @@
 """Orchestrator: one whole run. Config, lease, data phase, barrier, card phase, record, outcome."""
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Protocol
 
 import trio
 
-from job.config.environment import Settings
 from job.config.faults import ConfigError, Fault
 from job.engines.http_connection import HttpConnection, tls_context
 from job.engines.id_tokens import IdTokens
@@ -17,24 +15,25 @@ from job.execution.events import Event
 from job.execution.executor import RunContext
 from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, no_record, outcome_of
 from job.execution.phases import EngineFailedError, Phases
-from job.execution.progress import RunProgress
+from job.execution.progress import RunProgress, report_each_minute
+from job.execution.request import RunRequest
 from job.execution.shutdown import LAST_SECONDS, Ending, Shutdown, at_deadline, on_signals
-from job.identity import RunIdentity
 from job.messages import Message, message, template
 from job.notification.text import RunEnd
-from job.page.render import render_page
+from job.page.documents import documents, leave_nights, leave_refusal
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, prepare
+from job.records.comparison import Comparison
 from job.records.format import RecordError
-from job.records.history import without_plan
 from job.records.inputs import RunInputs
 from job.records.lease import BusyError, acquire
-from job.records.record import NoRecordError, find_latest_inputs, record_refusal
-from job.records.report import AttemptSummary, RunReport, build_report, refused_report
-from job.records.results import CallResult
+from job.records.nights import PastNights, typical_card_seconds
+from job.records.record import NoRecordError, find_latest_inputs
+from job.records.refusal import refused_report
+from job.records.report import AttemptSummary, build_report
 from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session, resuming
-from job.records.timeline import Timeline
-from job.storage.store import StorageError
+from job.records.set_aside import set_aside_types
+from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
 
 FAILURE_SECONDS = 0.5
@@ -53,7 +52,9 @@ class Reporter(Protocol):
     def on_record(self, inputs: RunInputs) -> None: ...
     def on_start(self, date: str | None, progress: RunProgress) -> None: ...
     def on_barrier(self, progress: RunProgress) -> None: ...
+    def on_progress(self, progress: RunProgress, now: float) -> None: ...
     def on_event(self, event: Event) -> None: ...
+    def on_comparison(self, comparison: Comparison) -> None: ...
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None: ...
     def on_notification_failed(self, text: Message) -> None: ...
     async def drain(self, seconds: float) -> None: ...
@@ -63,23 +64,6 @@ class Notifier(Protocol):
     """Sends a message when the run is over. Says why if it was not taken."""
 
     async def tell(self, end: RunEnd, ending: Ending) -> Message | None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What is requested: a run with these settings. A run that has a record goes on from it."""
-
-    settings: Settings
-    faults: list[Fault]
-    """Of the settings."""
-    identity: RunIdentity
-    now: datetime
-    started: float
-    """When the process started, by `time.monotonic`."""
-    resume: bool = False
-    """Whether the run must have a record."""
-    new_config: bool = False
-    """Whether the run goes on with the config as it is now, not as it was recorded."""
 
 
 async def run(request: RunRequest, reporter: Reporter, notifier: Notifier) -> ExitCode:
@@ -97,10 +81,11 @@ async def run(request: RunRequest, reporter: Reporter, notifier: Notifier) -> Ex
             outcome = await orchestration.run()
         except Exception as error:  # noqa: BLE001  it is raised again when the run has ended in order
             outcome, bug = UNFORESEEN, error
+        orchestration.end.outcome, orchestration.end.progress = outcome, orchestration.progress
         ending.stand()
         reporter.on_finish(outcome, orchestration.progress)
         await reporter.drain(ending.seconds(LAST_SECONDS))
-        if problem := await notifier.tell(orchestration.end(outcome), ending):
+        if problem := await notifier.tell(orchestration.end, ending):
             reporter.on_notification_failed(problem)
             await reporter.drain(max(0.1, ending.seconds(FAILURE_SECONDS)))
         listener.cancel_scope.cancel()
@@ -115,19 +100,10 @@ class _Orchestration:
     def __init__(self, request: RunRequest, reporter: Reporter) -> None:
         self.shutdown = Shutdown()
         self.progress: RunProgress | None = None
+        self.past = PastNights(reporter.on_notices)
+        self.end = RunEnd(request)
         self._request = request
         self._reporter = reporter
-        self._report: RunReport | None = None
-        self._failures: Sequence[CallResult] = ()
-        self._faults: Sequence[Fault] = ()
-
-    def end(self, outcome: Outcome) -> RunEnd:
-        """How the run ended, for the message."""
-        request, arguments = self._request, []
-        if request.resume:
-            arguments = ["resume", request.identity.id, *(["--new-config"] if request.new_config else [])]
-        failed = (self.progress, self._report, self._failures, self._faults)
-        return RunEnd(request.settings, request.identity.id, arguments, outcome, *failed)
 
     async def run(self) -> Outcome:
         """The whole run, up to its closed record and the lease given back."""
@@ -147,7 +123,7 @@ class _Orchestration:
             with self.shutdown.phase(graceful=False):
                 opened = await self._open(helpers)
         except ConfigError as error:
-            self._faults = error.faults
+            self.end.faults = error.faults
             self._reporter.on_faults(error.faults)
             outcome = bad_config(len(error.faults))
             await self._record_faults(error.faults, outcome)
@@ -162,7 +138,9 @@ class _Orchestration:
         if opened is None:
             return outcome_of(None, self.shutdown.reason, None)
         plan, session = opened
-        self.progress = RunProgress(plan, session.done if session else {})
+        began = trio.current_time() - (time.monotonic() - self._request.started)
+        self.progress = RunProgress(plan, session.done if session else {}, began)
+        helpers.start_soon(report_each_minute, self.progress, self._reporter.on_progress, name="progress")
         if session is None:
             return await self._call(plan, None, self.progress, helpers)
         return await self._call_recorded(plan, session, self.progress, helpers)
@@ -184,6 +162,7 @@ class _Orchestration:
                 raise NoRecordError(request.identity.id)
             prepared, inputs = await self._prepare(recorded)
             self._reporter.on_notices(prepared.notices)
+            helpers.start_soon(self.past.read, store, inputs, prepared.plan, name="past nights")
             holder = lease_holder(settings, prepared.plan, inputs)
             lease = await acquire(store, holder, lambda notice: self._reporter.on_notices([notice]))
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
@@ -218,15 +197,17 @@ class _Orchestration:
         if request.resume or settings.runs_uri is None or is_of_record:
             return  # noqa: ASYNC910  the config was awaited
         seconds = time.monotonic() - request.started
-        self._report = report = refused_report(settings, request.identity.id, faults, outcome, request.now, seconds)
+        self.end.report = report = refused_report(settings, request.identity.id, faults, outcome, request.now, seconds)
         problem = f"there was no answer within {REFUSAL_SECONDS:g} s"
-        with trio.move_on_after(REFUSAL_SECONDS):  # noqa: ASYNC912  storage is awaited
+        with trio.move_on_after(REFUSAL_SECONDS) as scope:  # noqa: ASYNC912  storage is awaited
             try:
-                page = render_page(report, Timeline(without_plan()))
-                await record_refusal(open_store(settings.runs_uri, make=True), report, page)
+                store = open_store(settings.runs_uri, make=True)
+                is_recorded = await leave_refusal(store, report, settings.runs_uri)
             except Exception as error:  # noqa: BLE001  see above
                 problem = str(error)
             else:
+                if is_recorded:
+                    await self._leave_nights(store, scope.deadline)
                 return
         text = template("storage: the faults of the configuration are not recorded: {error}")
         self._reporter.on_storage(message(text, error=problem), True)
@@ -265,7 +246,9 @@ class _Orchestration:
             shutdown=self.shutdown,
             emit=emit,
         )
-        phases = Phases(plan, session.done if session else {}, settings.engines, context, progress)
+        phases = Phases(
+            plan, session.done if session else {}, settings.engines, context, progress, partial(self._medians, session)
+        )
         self._reporter.on_start(plan.date, progress)
         try:
             await phases.run_data_phase()
@@ -279,19 +262,37 @@ class _Orchestration:
             await phases.run_card_phase()
         return outcome_of(progress, self.shutdown.reason, None)
 
+    def _medians(self, session: RecordSession | None) -> Mapping[str, float]:
+        return typical_card_seconds(self.past.nights, session.inputs.config_uri) if session else {}
+
     async def _close(self, outcome: Outcome, plan: Plan, session: RecordSession, *, at_once: bool) -> None:
         request, inputs = self._request, session.inputs
         seconds = time.monotonic() - request.started
         zone = datetime.fromisoformat(inputs.started).tzinfo
-        ended = AttemptSummary.of(outcome, zone, request.now, seconds)
-        self._failures = session.record.timeline.failures
-        self._report = report = build_report(
+        set_aside = set_aside_types(self.progress.set_aside if self.progress else ())
+        ended = AttemptSummary.of(outcome, zone, request.now, seconds, set_aside)
+        self.end.comparison = comparison = self.past.compare(inputs.day, session.done)
+        if comparison is not None:
+            self._reporter.on_comparison(comparison)
+        self.end.recorded = session.record.timeline.failures
+        self.end.report = report = build_report(
             inputs,
             plan,
             session.record.timeline,
             (*session.record.attempts, ended),
             closed=True,
+            since=comparison,
             project=request.settings.project,
             execution=request.settings.execution,
         )
-        await session.close(report, partial(render_page, report), self.shutdown, at_once=at_once)
+        made = documents(report, self.past.before, request.settings.runs_uri or "")
+        until = await session.close(report, made, self.shutdown, at_once=at_once)
+        if until is not None:
+            await self._leave_nights(session.lease.store, until)
+
+    async def _leave_nights(self, store: ObjectStore, until: float) -> None:
+        request = self._request
+        uri = request.settings.runs_uri or ""
+        problem = await leave_nights(store, self.past.nights, request.identity.id, uri, until)
+        if problem is not None:
+            self._reporter.on_notices([problem])

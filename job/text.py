@@ -134,6 +134,8 @@ def counted(count: int, word: str) -> str:
 
 def quoted(value: object, limit: int = 80) -> str:
     """A value from a configuration as it may be shown: as JSON, without control characters, cut to `limit`."""
+    if isinstance(value, str):
+        value = value[: limit + 1]  # what is cut off anyway may be megabytes
     text = json.dumps(value, ensure_ascii=False, default=str)
     text = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

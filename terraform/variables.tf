@@ -129,8 +129,8 @@ variable "engines" {
     error_message = "engines: a timeout_seconds is not a number of seconds from 1 to 3600; correct it or leave it out."
   }
   validation {
-    condition     = alltrue([for engine in var.engines : engine.concurrency == null || try(contains(range(1, 1025), engine.concurrency), false)])
-    error_message = "engines: a concurrency is not a whole number from 1 to 1024; correct it or leave it out."
+    condition     = alltrue([for name, engine in var.engines : engine.concurrency == null || try(engine.concurrency == floor(engine.concurrency) && engine.concurrency >= 1 && engine.concurrency <= (name == "qa" ? 8192 : 1024), false)])
+    error_message = "engines: a concurrency is not a whole number from 1 to 1024, or to 8192 for qa; correct it or leave it out."
   }
   validation {
     condition     = alltrue([for engine in var.engines : engine.attempts == null || try(contains(range(1, 21), engine.attempts), false)])
@@ -203,6 +203,11 @@ variable "job" {
       var.job.memory_mib >= mib[0] && var.job.memory_mib <= mib[1] if tostring(var.job.cpu) == cpu
     ])
     error_message = "job.memory_mib: does not go with job.cpu; 1 takes up to 4096, 2 up to 8192, 4 from 2048 to 16384, 6 from 4096 to 24576, 8 from 4096 to 32768."
+  }
+  validation {
+    # 4096 calls in flight over TLS take 340 MiB, 8192 take 500.
+    condition     = var.job.memory_mib >= 1024 || try(coalesce(var.engines.qa.concurrency, 1) < 4096, true)
+    error_message = "job.memory_mib: is less than 1024, which the qa engine's concurrency needs from 4096 on; raise the one or lower the other."
   }
   validation {
     condition     = contains(range(0, 11), var.job.max_retries)

@@ -4,6 +4,7 @@ import argparse
 import os
 import tempfile
 import webbrowser
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from itertools import islice
@@ -19,15 +20,18 @@ from job.messages import Message
 from job.notification.sender import SECONDS, Notifier
 from job.notification.text import late_lines
 from job.page.render import render_page
-from job.records.commands import page_address
+from job.records.cards import card_lines
+from job.records.commands import nights_link, page_address
 from job.records.format import RecordError
 from job.records.history import LATEST, RecordedRun, latest, latest_id, read_run
 from job.records.verification import verify
 from job.reporting.cloud_log import CloudLogReporter
+from job.reporting.recorded import runs_table
 from job.reporting.stdout import STDOUT, say, say_error, write_line
-from job.reporting.terminal import as_text, runs_table
+from job.reporting.terminal import as_text
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
+from job.text import printable
 
 DRAIN_SECONDS = 1.0
 LINES_AT_ONCE = 1000
@@ -36,37 +40,37 @@ LINES_AT_ONCE = 1000
 
 def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
     """Lists the latest recorded runs."""
-    store = _records(settings, faults)
+    store = records_of(settings, faults)
     if store is None:
         return ExitCode.USAGE
     try:
         history = trio.run(latest, store, LATEST)
     except StorageError as error:
-        return _refuse(error, ExitCode.BUSY)
+        return refuse(error, ExitCode.BUSY)
     if history.runs:
         say(runs_table(history.runs))
     else:
         say("no run is recorded")
     for fault in history.unusable:
-        _refuse(fault, ExitCode.USAGE)
+        refuse(fault, ExitCode.USAGE)
     return ExitCode.USAGE if history.unusable else ExitCode.DONE
 
 
 def report_command(settings: Settings, faults: list[Fault], options: argparse.Namespace) -> ExitCode:
-    """Prints a recorded run, the latest unless one is named; writes its page if one is requested, and opens it."""
-    store = _records(settings, faults)
+    """Prints a recorded run, the latest unless one is named; writes its page or table if one is requested."""
+    store = records_of(settings, faults)
     if store is None or settings.runs_uri is None:
         return ExitCode.USAGE
     recorded = _find(store, options.run_id)
     if isinstance(recorded, ExitCode):
         return recorded
+    if options.csv is not None and not write_file(Path(options.csv), card_lines(recorded.report, recorded.timeline)):
+        return ExitCode.USAGE
     path: Path | None = None
     if options.page is not None or options.open:
         path = Path(options.page) if options.page else Path(tempfile.mkdtemp(prefix="run-")) / "report.html"
-        try:
-            path.write_bytes(render_page(recorded.report, recorded.timeline))
-        except OSError as error:
-            say_error(f"{path}: {error.strerror or error}")
+        link = nights_link(settings.runs_uri, beside=False)
+        if not write_file(path, [render_page(recorded.report, recorded.timeline, link)]):
             return ExitCode.USAGE
     if options.missing:
         _write_missing(recorded)
@@ -76,6 +80,17 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
     if options.open and path:
         webbrowser.open(path.absolute().as_uri())
     return ExitCode.DONE
+
+
+def write_file(path: Path, parts: Iterable[bytes]) -> bool:
+    """Writes a file. Returns whether that could be done; if not, the reason is on standard error."""
+    try:
+        with path.open("wb") as file:
+            file.writelines(parts)
+    except OSError as error:
+        say_error(f"{path}: {error.strerror or error}")
+        return False
+    return True
 
 
 def _write_report(recorded: RecordedRun, page: str | None) -> None:
@@ -94,8 +109,10 @@ def _write_report(recorded: RecordedRun, page: str | None) -> None:
 def _write_missing(recorded: RecordedRun) -> None:
     """Writes target and card type of every card that is not there, a line each, separated by a tab."""
     missing = recorded.timeline.items["qa"].missing()
-    while lines := [f"{item.target}\t{item.card_type}" for item in islice(missing, LINES_AT_ONCE)]:
-        say("\n".join(lines))
+    while lines := [
+        f"{printable(item.target)}\t{printable(item.card_type)}" for item in islice(missing, LINES_AT_ONCE)
+    ]:
+        write_line("\n".join(lines).encode())  # not by `say`, which would replace the tabs
 
 
 def _find(store: ObjectStore, run_id: str | None) -> RecordedRun | ExitCode:
@@ -103,22 +120,22 @@ def _find(store: ObjectStore, run_id: str | None) -> RecordedRun | ExitCode:
     try:
         run_id = run_id or trio.run(latest_id, store)
         if run_id is None:
-            return _refuse("has no record of any run", ExitCode.USAGE)
+            return refuse("has no record of any run", ExitCode.USAGE)
         recorded = trio.run(read_run, store, run_id)
     except RecordError as error:
-        return _refuse(error, ExitCode.USAGE)
+        return refuse(error, ExitCode.USAGE)
     except StorageError as error:
-        return _refuse(error, ExitCode.BUSY)
+        return refuse(error, ExitCode.BUSY)
     if recorded is None:
         what = f"has no record of run {run_id}; `python -m job runs` lists what is there"
-        return _refuse(what, ExitCode.USAGE)
+        return refuse(what, ExitCode.USAGE)
     return recorded
 
 
 def verify_command(settings: Settings, faults: list[Fault], now: datetime, date: str | None) -> ExitCode:
     """Tells whether a run of a day did all its work: of `date`, else of RUN_DATE, else of today."""
     # Without CONFIG_URI the runs of every config count.
-    store = _records(settings, faults, "CONFIG_URI", *([] if date else ["RUN_DATE"]))
+    store = records_of(settings, faults, "CONFIG_URI", *([] if date else ["RUN_DATE"]))
     if store is None:
         return ExitCode.USAGE
     day = date or settings.run_date or now.astimezone(settings.time_zone).date().isoformat()
@@ -152,12 +169,13 @@ async def _tell_late(store: ObjectStore, settings: Settings, day: str, now: date
     return await notifier.send(lines, lambda: {"event": "run.verified", "done": False}, SECONDS)
 
 
-def _refuse(problem: object, code: ExitCode) -> ExitCode:
+def refuse(problem: object, code: ExitCode) -> ExitCode:
+    """Says on standard error what is wrong with the records, and returns this exit code."""
     say_error(f"RUNS_URI: {problem}")
     return code
 
 
-def _records(settings: Settings, faults: list[Fault], *others: str) -> ObjectStore | None:
+def records_of(settings: Settings, faults: list[Fault], *others: str) -> ObjectStore | None:
     """Where runs are recorded; `None`, and the reason on standard error, if the environment does not tell.
 
     `others` are further variables that must not be faulty; to be unset is no fault.

@@ -7,9 +7,9 @@ from difflib import get_close_matches
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from job.config.faults import Fault, faults_of
+from job.config.faults import Fault, problems
 from job.config.fields import (
     EngineUrl,
     HookSecret,
@@ -22,12 +22,17 @@ from job.config.fields import (
     TimeZone,
     must_be_printable,
     origin_of,
+    parse_whole_number,
     seconds,
     whole_number,
 )
 from job.engines.calls import BATCHES
 from job.engines.catalog import ALL_ENGINES, ENGINES, EngineName, EngineSpec
 from job.messages import Message, message, template
+
+
+def _parse_concurrency(text: str, info: ValidationInfo) -> int:
+    return parse_whole_number(text, 1, _spec(info.data).concurrency_limit)
 
 
 class EngineSettings(BaseModel):
@@ -43,7 +48,7 @@ class EngineSettings(BaseModel):
     """Of the engine's ID tokens."""
     timeout: Annotated[float, seconds(1, 3600)] = Field(default_factory=lambda earlier: _spec(earlier).timeout)
     """Seconds for one attempt, its token included. Cloud Run ends every request after 60 minutes."""
-    concurrency: Annotated[int, whole_number(1, 1024)] = Field(
+    concurrency: Annotated[int, BeforeValidator(_parse_concurrency)] = Field(
         default_factory=lambda earlier: _spec(earlier).concurrency
     )
     """Calls in flight at the most."""
@@ -146,7 +151,7 @@ def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, 
     try:
         settings = Settings.model_validate(_values(given, notices), context=now)
     except ValidationError as error:
-        faults += faults_of(error, _variable)
+        faults += [Fault(_variable(one.path), one.what, one.remedy) for one in problems(error)]
         faulty = {fault.where for fault in faults}
         sound = {name: text for name, text in given.items() if name not in faulty}
         settings = Settings.model_validate(_values(sound, notices), context=now)

@@ -1,7 +1,6 @@
 """Faults: what is wrong with the configuration, in the words that its user reads."""
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from job.text import quoted
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: where it is (an object and the place in it, or a variable), what it is, and what to do about it."""
+    """One fault: where it is (an object and the places in it, or a variable), what it is, and what to do about it."""
 
     where: str
     what: str
@@ -31,55 +30,67 @@ class ConfigError(Exception):
         super().__init__("\n".join(map(str, self.faults)))
 
 
-def within(document: str, path: Sequence[str | int] = ()) -> str:
-    """Where a fault is: `card_targets.json: [3].card_types[1]`, or the document alone."""
-    return f"{document}: {_place(path)}" if path else document
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What a validator found, before it is known which object or variable the path belongs to."""
+
+    path: tuple[str | int, ...]
+    what: str
+    remedy: str
+    shown: str | None
+    """The value, as a fault may show it; `None` if the path says it already."""
 
 
-def _place(path: Sequence[str | int]) -> str:
-    """A place in a JSON document: `[3].card_types[1]`, `tasks.news_card`, `["BRK.B"][0]`."""
-    text = ""
-    for step in path:
-        if isinstance(step, int):
-            text += f"[{step}]"
-        elif _PLAIN_KEY.match(step):
-            text += f".{step}" if text else step
-        else:
-            text += f"[{quoted(step)}]"
-    return text
+def invalid(what: str, remedy: str, shown: str | None = None) -> PydanticCustomError:
+    """The error that a validator raises, in our own words; pydantic adds the place.
 
-
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
-
-
-def invalid(what: str, remedy: str) -> PydanticCustomError:
-    """The error that a validator raises, in our own words; pydantic adds the place."""
+    `shown` is shown in place of the value.
+    """
     # as a value of the template: braces in `what` would be taken for the template's own
-    return PydanticCustomError("invalid", "{what}", {"what": what, "remedy": remedy})
+    return PydanticCustomError("invalid", "{what}", {"what": what, "remedy": remedy, "shown": shown})
 
 
-def faults_of(error: ValidationError, where: Callable[[Sequence[str | int]], str]) -> list[Fault]:
-    """Pydantic's errors in our own words; `where` names the place that a path leads to."""
-    faults = []
-    for detail in error.errors(include_url=False, include_input=False):
-        if detail["type"] == "default_factory_not_called":  # follows from another error of the same object
+def problems(error: ValidationError) -> Iterator[Problem]:
+    """Pydantic's errors in our own words."""
+    for detail in error.errors(include_url=False):
+        kind, loc = detail["type"], detail["loc"]
+        if kind == "default_factory_not_called":  # follows from another error of the same object
             continue
-        path = [step for step in detail["loc"] if step != "[key]"]  # pydantic's mark of an object's key
-        words = _WORDS.get(detail["type"])
-        what, remedy = words(detail.get("ctx", {})) if words else (detail["msg"], "correct it")
-        faults.append(Fault(where(path), what, remedy))
-    return faults
+        words, ctx = _WORDS.get(kind), detail.get("ctx", {})
+        what, remedy = words(ctx, detail["input"]) if words else (detail["msg"], "correct it")
+        of_key = kind in {"missing", "extra_forbidden"} or "[key]" in loc  # pydantic's mark of an object's key
+        shown = None if of_key else brief(detail["input"])
+        path = tuple(step for step in loc if step != "[key]")
+        yield Problem(path, what, remedy, ctx.get("shown") or shown)
 
 
-_WORDS: Mapping[str, Callable[[dict[str, Any]], tuple[str, str]]] = {
-    "invalid": lambda ctx: (ctx["what"], ctx["remedy"]),
-    "missing": lambda _: ("is missing", "add it"),
-    "extra_forbidden": lambda _: ("is not a known key", "correct its name or remove it"),
-    "string_unicode": lambda _: ("holds half a character", "write whole characters"),
-    "string_type": lambda _: ("is not a string", "write a string"),
-    "bool_type": lambda _: ("is not a boolean", "write true or false"),
-    "list_type": lambda _: ("is not an array", "write an array"),
-    "dict_type": lambda _: ("is not an object", "write an object"),
-    "model_type": lambda _: ("is not an object", "write an object"),
-    "literal_error": lambda ctx: (f"is not one of {ctx['expected']}", "write one of these"),
+def brief(value: object) -> str:
+    """A value of JSON in a few characters."""
+    if isinstance(value, list):
+        return "[…]" if value else "[]"
+    if isinstance(value, dict):
+        return "{…}" if value else "{}"
+    return quoted(value, 40)
+
+
+def _is_no_string(_: dict[str, Any], value: object) -> tuple[str, str]:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return "is not a string", "write it in quotes" if is_number else "write a string"
+
+
+def _is_no_boolean(_: dict[str, Any], value: object) -> tuple[str, str]:
+    return "is not a boolean", "write true or false" + (" without quotes" if isinstance(value, str) else "")
+
+
+_WORDS: Mapping[str, Callable[[dict[str, Any], object], tuple[str, str]]] = {
+    "invalid": lambda ctx, _: (ctx["what"], ctx["remedy"]),
+    "missing": lambda *_: ("is missing", "add it"),
+    "extra_forbidden": lambda *_: ("is not a known key", "correct its name or remove it"),
+    "string_unicode": lambda *_: ("holds half a character", "write whole characters"),
+    "string_type": _is_no_string,
+    "bool_type": _is_no_boolean,
+    "list_type": lambda *_: ("is not an array", "write an array"),
+    "dict_type": lambda *_: ("is not an object", "write an object"),
+    "model_type": lambda *_: ("is not an object", "write an object"),
+    "literal_error": lambda ctx, _: (f"is not one of {ctx['expected']}", "write one of these"),
 }

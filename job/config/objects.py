@@ -1,31 +1,30 @@
 """The config objects: which ones there are, and what each says by itself."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from job.config.faults import Fault, faults_of, within
+from job.config.faults import Fault, problems
+from job.config.findings import Findings, Place
 from job.config.schema import (
-    CARD_TYPES,
+    CARD_TYPE,
+    CARD_TYPE_NAME,
     ENGINE_CONTROL_MODEL,
-    FULL_TARGETS,
-    IDS,
+    FULL_TARGET,
     LLM_CONFIG_MODEL,
     SIMPLE_TARGETS,
+    TICKER,
     CardTypeEntry,
     EngineControl,
     LlmConfig,
     TargetEntry,
 )
 from job.config.strict_json import UnreadableError, parse
-from job.messages import Message, message, template
+from job.messages import Message
 
 T = TypeVar("T")
-D = TypeVar("D")
 
 TICKER_LIST = "ticker_list.json"
 CARD_TYPE_LIST = "card_types.json"
@@ -40,8 +39,7 @@ _NEEDED = {
     CARD_TYPE_LIST: 'write an array of card types, such as ["news_card"], there',
 }
 
-FAULTS_LIMIT = 10_000
-"""Faults of one object that are reported one by one."""
+_ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,113 +77,116 @@ def read_config(objects: Mapping[str, bytes]) -> tuple[Config, list[Fault], list
         switches=reader.read(ENGINE_CONTROL, ENGINE_CONTROL_MODEL, EngineControl()),
         models=reader.read(LLM_CONFIG, LLM_CONFIG_MODEL, LlmConfig()),
     )
-    return config, reader.faults, reader.notices
+    return config, reader.findings.faults(), reader.findings.notices()
 
 
 class _Reader:
     """Reads one object after the other and gathers faults and notices."""
 
     def __init__(self, objects: Mapping[str, bytes]) -> None:
-        self.faults: list[Fault] = []
-        self.notices: list[Message] = []
-        self._values: dict[str, object] = {}
-        for name in OBJECTS:
-            if name in objects:
-                try:
-                    self._values[name] = parse(name, objects[name])
-                except UnreadableError as error:
-                    self.faults.append(error.fault)
-            elif name in _NEEDED:
-                self.faults.append(Fault(name, "does not exist", _NEEDED[name]))
+        self.findings = Findings()
+        self._objects = objects
 
     def tickers(self) -> tuple[str, ...] | None:
-        tickers = self.read(TICKER_LIST, IDS, None)
-        if tickers == []:
-            self.faults.append(Fault(TICKER_LIST, "is empty", "write the tickers there"))
-        return None if tickers is None else tuple(self._unique(TICKER_LIST, tickers))
+        entries = self._entries(Place(TICKER_LIST), self._value(TICKER_LIST), TICKER)
+        if entries == []:
+            self.findings.fault(Place(TICKER_LIST), "is empty", "write the tickers there")
+        tickers = None if entries is None else _whole(entries)
+        return None if tickers is None else tuple(self.findings.unique(tickers, Place(TICKER_LIST)))
 
     def card_types(self) -> dict[str, bool] | None:
-        value = self._values.get(CARD_TYPE_LIST)
-        entries: Sequence[CardTypeEntry | None] | None
+        value, place = self._value(CARD_TYPE_LIST), Place(CARD_TYPE_LIST)
+        entries: list[CardTypeEntry | None] | None
         if isinstance(value, list) and any(isinstance(item, dict) for item in value):
-            entries = self._entries(CARD_TYPE_LIST, CARD_TYPES)
+            entries = self._entries(place, value, CARD_TYPE)
         else:
-            names = self.read(CARD_TYPE_LIST, IDS, None)
-            entries = None if names is None else [CardTypeEntry(name=name) for name in names]
+            names = self._entries(place, value, CARD_TYPE_NAME)
+            entries = None if names is None else [None if name is None else CardTypeEntry(name=name) for name in names]
         if entries is None:
             return None
         known: dict[str, bool] = {}
         for index, entry in enumerate(entries):
             if entry is not None and known.setdefault(entry.name, entry.enabled) != entry.enabled:
-                where = within(CARD_TYPE_LIST, [index])
-                self.faults.append(Fault(where, f"{entry.name} is both switched on and off", "keep one of the two"))
-        sound = [entry for entry in entries if entry is not None]
-        if len(sound) < len(entries):
+                where = Place(CARD_TYPE_LIST, [index], entry.name)
+                self.findings.fault(where, "is both switched on and off", "keep one of the two")
+        sound = _whole(entries)
+        if sound is None:
             return None  # a card type that seems unknown or switched off may be one that could not be read
         if not sound:
-            self.faults.append(Fault(CARD_TYPE_LIST, "is empty", "write the card types there"))
+            self.findings.fault(place, "is empty", "write the card types there")
         elif not any(entry.enabled for entry in sound):
-            self.faults.append(Fault(CARD_TYPE_LIST, "has every card type switched off", "enable one"))
-        self._unique(CARD_TYPE_LIST, [entry.name for entry in sound])
+            self.findings.fault(place, "has every card type switched off", "enable one")
+        self.findings.unique([entry.name for entry in sound], place)
         return known
 
     def targets(self) -> Mapping[str, list[str] | None] | Sequence[TargetEntry | UnreadableEntry] | None:
-        value = self._values.get(CARD_TARGETS)
+        value, place = self._value(CARD_TARGETS), Place(CARD_TARGETS)
         if isinstance(value, list | dict) and not value:
             remedy = "write targets there, or remove the object: every ticker then gets every enabled card type"
-            self.faults.append(Fault(CARD_TARGETS, "is empty", remedy))
+            self.findings.fault(place, "is empty", remedy)
         if isinstance(value, list):
-            entries = self._entries(CARD_TARGETS, FULL_TARGETS)
-            if entries is None:
-                return None
-            return [entry or _unreadable(item) for entry, item in zip(entries, value, strict=True)]
-        targets = self.read(CARD_TARGETS, SIMPLE_TARGETS, None)
-        value = self._values.get(CARD_TARGETS)
-        if targets is not None or not isinstance(value, dict):
-            return targets
-        alone = {ticker: _part(SIMPLE_TARGETS, {ticker: names}) for ticker, names in value.items()}
-        return {ticker: None if target is None else target[ticker] for ticker, target in alone.items()}
-
-    def read(self, name: str, schema: TypeAdapter[T], default: D) -> T | D:
-        """The value of an object as its schema has it; `default` if it does not exist or has a fault."""
-        if name not in self._values:
-            return default
-        try:
-            return schema.validate_python(self._values[name])
-        except ValidationError as error:
-            count = error.error_count()
-            if count <= FAULTS_LIMIT:
-                self.faults += faults_of(error, partial(within, name))
-            else:
-                self.faults.append(Fault(name, f"has {count:,} faults", "write the object that is meant"))
-                del self._values[name]  # so that its entries are not read one by one
-            return default
-
-    def _entries(self, name: str, schema: TypeAdapter[list[T]]) -> Sequence[T | None] | None:
-        """The entries of an array, with `None` for each that has a fault; `None` if the object is not usable."""
-        entries = self.read(name, schema, None)
-        value = self._values.get(name)
-        if entries is not None or not isinstance(value, list):
-            return entries
-        alone = (_part(schema, [item]) for item in value)
-        return [None if entry is None else entry[0] for entry in alone]
-
-    def _unique(self, where: str, items: list[str]) -> list[str]:
-        """Each item once, with a notice for those that are there more often."""
-        counts = Counter(items)
-        text = template("{where}: {item} is there {count} times; it counts once")
-        self.notices += [message(text, where=where, item=item, count=n) for item, n in counts.items() if n > 1]
-        return list(counts)
-
-
-def _part(schema: TypeAdapter[T], part: object) -> T | None:
-    """A part of an object by itself; `None` if it has a fault, which is among those of the whole object."""
-    try:
-        return schema.validate_python(part)
-    except ValidationError:
+            entries = self._entries(place, value, FULL_TARGET)
+            return [entry or _unreadable(item) for entry, item in zip(entries or (), value, strict=True)]
+        if isinstance(value, dict):
+            alone = {key: self._checked(place, {key: names}, SIMPLE_TARGETS) for key, names in value.items()}
+            return {key: None if target is None else target[key] for key, target in alone.items()}
+        if value is not _ABSENT:
+            self.findings.fault(place, "is neither an object nor an array", "write one of the two")
         return None
+
+    def read(self, name: str, schema: TypeAdapter[T], default: T) -> T:
+        """The value of an object as its schema has it; `default` if it does not exist or has a fault."""
+        value = self._value(name)
+        checked = None if value is _ABSENT else self._checked(Place(name), value, schema)
+        return default if checked is None else checked
+
+    def _value(self, name: str) -> object:
+        """What the object holds; `_ABSENT` if it does not exist or cannot be read."""
+        if name in self._objects:
+            try:
+                return parse(name, self._objects[name])
+            except UnreadableError as error:
+                self.findings.fault(error.place, error.what, error.remedy)
+        elif name in _NEEDED:
+            self.findings.fault(Place(name), "does not exist", _NEEDED[name])
+        return _ABSENT
+
+    def _entries(self, place: Place, value: object, schema: TypeAdapter[T]) -> list[T | None] | None:
+        """The entries of an array, with `None` for each that has a fault; `None` if there is no array.
+
+        They are checked one by one: the faults of all at once would fill the memory.
+        """
+        if value is _ABSENT:
+            return None
+        if not isinstance(value, list):
+            self.findings.fault(place, "is not an array", "write an array")
+            return None
+        return [
+            self._checked(Place(place.document, [index], _id_of(item)), item, schema)
+            for index, item in enumerate(value)
+        ]
+
+    def _checked(self, place: Place, value: object, schema: TypeAdapter[T]) -> T | None:
+        try:
+            return schema.validate_python(value)
+        except ValidationError as error:
+            for problem in problems(error):
+                self.findings.problem(place, problem)
+            return None
+
+
+def _whole(entries: Sequence[T | None]) -> list[T] | None:
+    """The entries if all could be read."""
+    sound = [entry for entry in entries if entry is not None]
+    return sound if len(sound) == len(entries) else None
+
+
+def _id_of(item: object) -> object:
+    return item.get("id", item.get("name")) if isinstance(item, dict) else None
 
 
 def _unreadable(item: object) -> UnreadableEntry:
-    ids = _part(IDS, [item.get("id")]) if isinstance(item, dict) else None
-    return UnreadableEntry(ids[0] if ids else None)
+    try:
+        return UnreadableEntry(CARD_TYPE_NAME.validate_python(_id_of(item)))
+    except ValidationError:
+        return UnreadableEntry(None)

@@ -1,8 +1,10 @@
 """The schema of the config objects, each by itself, in the forms of the system that the engines serve."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from job.config.fields import Date, Id, Parameter, Scalar, Text
+from job.config.fields import Date, Id, NotName, Parameter, Scalar, Text, Ticker
 from job.engines.catalog import Kind
 
 
@@ -62,9 +64,11 @@ class LlmConfig(StrictModel):
     tasks: dict[Text, LlmChoice] = {}
 
 
-IDS = TypeAdapter(list[Id], config=ConfigDict(strict=True))
-CARD_TYPES = TypeAdapter(list[CardTypeEntry], config=ConfigDict(strict=True))
-SIMPLE_TARGETS = TypeAdapter(dict[Id, list[Id]], config=ConfigDict(strict=True))
-FULL_TARGETS = TypeAdapter(list[TargetEntry], config=ConfigDict(strict=True))
+_STRICT = ConfigDict(strict=True)
+TICKER = TypeAdapter[str](Ticker, config=_STRICT)
+CARD_TYPE_NAME = TypeAdapter[str](Id, config=_STRICT)
+CARD_TYPE = TypeAdapter[CardTypeEntry](Annotated[CardTypeEntry, NotName])
+SIMPLE_TARGETS = TypeAdapter(dict[Id, list[Id]], config=_STRICT)
+FULL_TARGET = TypeAdapter(TargetEntry)
 ENGINE_CONTROL_MODEL = TypeAdapter(EngineControl)
 LLM_CONFIG_MODEL = TypeAdapter(LlmConfig)

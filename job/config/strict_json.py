@@ -2,9 +2,11 @@
 
 import json
 import math
+import re
 from typing import NoReturn
 
-from job.config.faults import Fault
+from job.config.findings import Place
+from job.config.json_causes import likely_cause
 from job.text import quoted
 
 SIZE_LIMIT = 16 * 2**20
@@ -14,15 +16,21 @@ ENTRIES_LIMIT = 100_000
 """Entries of one config object."""
 
 VALUES_LIMIT = 1_000_000
-"""Values of one config object at any depth: as many faults would take some 400 MiB to find."""
+"""Values of one config object at any depth: 5,300,000 empty arrays of 3 bytes each would take some 400 MiB."""
+
+ENTRY_LIMIT = 10_000
+"""Values of one entry at any depth: as many faults are found at once."""
+
+
+MEANT = "write the object that is meant"
 
 
 class UnreadableError(Exception):
     """The document holds no usable value. Has the fault."""
 
-    def __init__(self, fault: Fault) -> None:
-        super().__init__(str(fault))
-        self.fault = fault
+    def __init__(self, place: Place, what: str, remedy: str) -> None:
+        super().__init__(f"{place.document}: {what}; {remedy}")
+        self.place, self.what, self.remedy = place, what, remedy
 
 
 def parse(name: str, data: bytes) -> object:
@@ -31,29 +39,31 @@ def parse(name: str, data: bytes) -> object:
     Raises `UnreadableError` for what is not UTF-8, is not JSON (NaN and infinities are not), is nested too deep, is
     larger than the limits above, or has a key twice in one object, so that one of the two would be lost in silence.
     """
+    place = Place(name)
     if len(data) > SIZE_LIMIT:
-        raise UnreadableError(Fault(name, f"is larger than {SIZE_LIMIT >> 20} MiB", "write the object that is meant"))
+        raise UnreadableError(place, f"is larger than {SIZE_LIMIT >> 20} MiB", MEANT)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UnreadableError(Fault(name, f"is not UTF-8 at byte {error.start}", "save it as UTF-8")) from None
+        raise UnreadableError(place, f"is not UTF-8 at byte {error.start}", "save it as UTF-8") from None
+    if _values_at_most(data) > VALUES_LIMIT:
+        raise UnreadableError(place, f"has more than {VALUES_LIMIT:,} values", MEANT)
+    text = text.removeprefix("\ufeff")
     try:
         value: object = json.loads(
-            text.removeprefix("\ufeff"),
+            text,
             object_pairs_hook=_object,
             parse_constant=_constant,
             parse_float=_float,
             parse_int=_int,
         )
     except RecursionError:
-        raise UnreadableError(Fault(name, "is nested too deep", "write the object that is meant")) from None
+        raise UnreadableError(place, "is nested too deep", MEANT) from None
     except json.JSONDecodeError as error:
-        where = f"{name}: line {error.lineno} column {error.colno}"
-        raise UnreadableError(Fault(where, f"is not JSON ({error.msg})", "correct it")) from None
+        raise UnreadableError(place, *likely_cause(error)) from None
     except _NotJsonError as error:
-        raise UnreadableError(Fault(name, str(error), "correct it")) from None
-    if excess := _excess(value):
-        raise UnreadableError(Fault(name, excess, "write the object that is meant"))
+        raise UnreadableError(place, str(error), "correct it") from None
+    _refuse_excess(name, value)
     return value
 
 
@@ -87,15 +97,27 @@ def _int(text: str) -> int:
     return int(text)
 
 
-def _excess(value: object) -> str | None:
-    """Which limit the value exceeds."""
-    if isinstance(value, list | dict) and len(value) > ENTRIES_LIMIT:
-        return f"has more than {ENTRIES_LIMIT:,} entries"
-    count, rest = 0, [value]
-    while rest:
-        count += 1
-        item = rest.pop()
-        rest += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
-        if count + len(rest) > VALUES_LIMIT:
-            return f"has more than {VALUES_LIMIT:,} values"
-    return None
+def _values_at_most(data: bytes) -> int:
+    """How many values a document can hold, told before it is parsed."""
+    if len(data) > VALUES_LIMIT and sum(map(data.count, _BEFORE_VALUES)) > VALUES_LIMIT:
+        data = _STRING.sub(b"", data)
+    return 1 + sum(map(data.count, _BEFORE_VALUES))
+
+
+_BEFORE_VALUES = (b",", b"[", b"{")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
+
+
+def _refuse_excess(name: str, value: object) -> None:
+    if not isinstance(value, list | dict):
+        return
+    if len(value) > ENTRIES_LIMIT:
+        raise UnreadableError(Place(name), f"has more than {ENTRIES_LIMIT:,} entries", MEANT)
+    for step, entry in value.items() if isinstance(value, dict) else enumerate(value):
+        count, rest = 0, [entry]
+        while rest:
+            count += 1
+            item = rest.pop()
+            rest += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        if count > ENTRY_LIMIT:
+            raise UnreadableError(Place(name, [step]), f"has more than {ENTRY_LIMIT:,} values", MEANT)

@@ -20,7 +20,9 @@ class EngineSpec:
     timeout: float
     """Seconds for one attempt."""
     concurrency: int
-    """Calls in flight at the most."""
+    """Calls in flight at the most, unless the variable says otherwise."""
+    concurrency_limit: int = 1024
+    """What the variable may say at the most."""
     batch_size: int = 1
     """Tickers a call; 1 if the engine takes no batches."""
     is_costly: bool = False
@@ -31,7 +33,7 @@ ENGINES: Mapping[EngineName, EngineSpec] = {
     "financial": EngineSpec("Financial engine", "target", timeout=900, concurrency=4, batch_size=5),
     "trading": EngineSpec("Trading engine", "target", timeout=900, concurrency=4, batch_size=5),
     "news": EngineSpec("News engine", "target", timeout=300, concurrency=8),
-    "qa": EngineSpec("QA engine", "card", timeout=300, concurrency=16, is_costly=True),
+    "qa": EngineSpec("QA engine", "card", timeout=300, concurrency=16, concurrency_limit=8192, is_costly=True),
 }
 DATA_ENGINES: tuple[DataEngineName, ...] = ("financial", "trading", "news")
 ALL_ENGINES: tuple[EngineName, ...] = tuple(ENGINES)

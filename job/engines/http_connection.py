@@ -68,6 +68,10 @@ class HttpConnection:
                 await self.aclose()
         return reply
 
+    def is_open(self) -> bool:
+        """Whether the next request needs no new connection. One that the engine has closed, or used, is replaced."""
+        return self._http is not None and not (self._http.is_closed() or self._http.has_expired())
+
     async def aclose(self) -> None:  # noqa: ASYNC910  closing what was never opened takes no time
         """Closes the connection; the next exchange opens another."""
         http, self._http = self._http, None
@@ -79,9 +83,8 @@ class HttpConnection:
 
     async def _usable(self, origin: "Origin") -> httpcore.AsyncHTTPConnection:
         """The connection at hand, or another if the engine has closed that one, or sent something more over it."""
-        if self._http is not None and (self._http.is_closed() or self._http.has_expired()):
+        if self._http is None or not self.is_open():
             await self.aclose()
-        if self._http is None:
             self._http = httpcore.AsyncHTTPConnection(origin.core, ssl_context=self._tls, keepalive_expiry=IDLE_SECONDS)
         return self._http  # noqa: ASYNC910  every call takes this path, and awaits the answer right after it
 
@@ -185,10 +188,15 @@ _FOREIGN = (
 
 def _failure(error: Exception) -> TransportError:
     causes = _causes(error)
-    for cause in causes:
-        if isinstance(cause, OSError) and cause.errno in (errno.EMFILE, errno.ENFILE):
+    system = [cause for cause in causes if isinstance(cause, OSError) and cause.errno is not None]
+    for cause in system:
+        if cause.errno in (errno.EMFILE, errno.ENFILE):
             said = cause.strerror or str(cause)
             return ProcessLimitError(message("too many open files in this process: {error}", error=said))
+    # Of several addresses of a host, one may be of a kind that this machine does not have: that is no limit.
+    if system and all(cause.errno == errno.EADDRNOTAVAIL for cause in system):
+        said = system[0].strerror or str(system[0])
+        return ProcessLimitError(message("no local port is free for another connection: {error}", error=said))
     return TransportError(_reason(error, causes))
 
 

@@ -48,7 +48,11 @@ class Connection(Protocol):
     """A connection to one engine, for one request at a time."""
 
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
-        """The answer to a request. Raises `TransportError`."""
+        """The answer to a request. Opens the connection if it is not open. Raises `TransportError`."""
+        ...
+
+    def is_open(self) -> bool:
+        """Whether the next request needs no new connection."""
         ...
 
     async def aclose(self) -> None: ...

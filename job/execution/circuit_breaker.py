@@ -1,4 +1,4 @@
-"""Circuit breaker: when to stop asking an engine that is down."""
+"""Circuit breaker: when to stop asking an engine that is down, or for cards of one type."""
 
 from dataclasses import dataclass
 from math import inf
@@ -13,12 +13,17 @@ AT_LEAST = 50
 class CircuitBreaker:
     """Counts calls that failed because the engine could not be reached. It opens once, and never closes again.
 
-    An answer that was read does not count, so one broken card type stops nothing.
+    An answer that was read does not count.
     """
 
     finished: int = 0
     failed: int = 0
     in_a_row: int = 0
+
+    @property
+    def was_reached(self) -> bool:
+        """Whether the engine gave any answer that was read."""
+        return self.finished > self.failed
 
     def max_in_flight(self) -> float:
         """How many calls may be in flight: after failures in a row, only as many as are needed to decide."""

@@ -78,5 +78,14 @@ class CallFinished:
         )
 
 
-Event = AttemptStarted | AttemptEnded | CallFinished
+@dataclass(frozen=True, slots=True)
+class CardTypeSetAside:
+    """The rest of the cards of a type is not requested, since too many of them failed."""
+
+    card_type: str
+    reason: Message
+    remedy: Message
+
+
+Event = AttemptStarted | AttemptEnded | CallFinished | CardTypeSetAside
 EventHandler = Callable[[Event], None]

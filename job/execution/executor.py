@@ -22,11 +22,13 @@ from job.engines.transport import (
 )
 from job.execution.events import AttemptEnded, AttemptStarted, CallFinished, EventHandler, FailedAttempt
 from job.execution.limiter import ConcurrencyLimiter
+from job.execution.pending_call import FAILED_ATTEMPTS_KEPT, PendingCall
+from job.execution.rate_limiter import RateLimiter
 from job.execution.retry import RetryPolicy, RetryState
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import WorkQueue
 from job.identity import USER_AGENT, RunIdentity
-from job.messages import Message, message
+from job.messages import message
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,38 +41,13 @@ class RunContext:
     shutdown: Shutdown
     emit: EventHandler
     jitter: Callable[[], float] = random.random
+    new_connections: RateLimiter = field(default_factory=RateLimiter)
     parsing: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(1))
     """Of large answers, one at a time: the parser holds the interpreter's lock, so that all others wait for it."""
 
 
-FAILED_ATTEMPTS_KEPT = 10
-"""Failed attempts that a result lists: a rejected call may have hundreds."""
-
-
-@dataclass(slots=True)
-class PendingCall:
-    """A call in progress: its retries, its timing, its last failure."""
-
-    call: Call
-    retry: RetryState
-    traceparent: str
-    attempts: int = 0
-    """How often its targets were requested, in larger batches too."""
-    retries: int = 0
-    """As in `CallFinished`."""
-    sent: bool = False
-    """Whether the latest attempt had its token, so that a request may have left."""
-    started: float = 0.0
-    ended: float = 0.0
-    status: int | None = None
-    wait: float = 0.0
-    """Seconds before the next attempt."""
-    rejected: str | None = None
-    """The token that the engine refused."""
-    last: Failure | None = None
-    warning: Message | None = None
-    """As in `CallFinished`."""
-    failed_attempts: tuple[FailedAttempt, ...] = ()
+class _ConnectionExpiredError(Exception):
+    """The connection of an attempt went while its token was waited for: it begins again, and may then open another."""
 
 
 class Executor:
@@ -131,6 +108,8 @@ class Executor:
                 queue.put(*self._split_in_halves(pending))
                 return  # noqa: ASYNC910  an attempt was awaited
             failure = await self._attempt(pending, connection)
+            if failure is CUT_OFF:
+                continue
             if failure is None:
                 self._finish(pending, None)
                 return
@@ -166,12 +145,12 @@ class Executor:
         return pending.retry.next_delay(failure, pending.started, pending.ended, self._context.jitter)
 
     async def _attempt(self, pending: PendingCall, connection: Connection) -> Failure | None:
-        """One attempt, after its wait and with a slot of the concurrency limit."""
+        """One attempt, after its wait and with a slot of the concurrency limit. `CUT_OFF` if it has to begin again."""
         try:
             if pending.wait:
                 with self._context.shutdown.interruptible():
                     await trio.sleep(pending.wait)
-            await self._limiter.acquire(self._context.shutdown)
+            await self._acquire(pending, connection)
         except (ShutdownError, trio.Cancelled):
             self._interrupted(pending)
             raise
@@ -183,6 +162,10 @@ class Executor:
             failure = await self._answer(pending, connection)
             pending.ended = trio.current_time()
             self._limiter.update(failure, pending.started)
+        except _ConnectionExpiredError:
+            pending.attempts, pending.wait = pending.attempts - 1, 0.0
+            self._context.emit(self._ended(pending, CUT_OFF, None))
+            return CUT_OFF
         except (ShutdownError, trio.Cancelled):
             if not pending.sent:
                 pending.attempts -= 1  # it had no token yet: the request never left
@@ -196,6 +179,20 @@ class Executor:
             self._context.emit(self._ended(pending, None, None))
         return failure
 
+    async def _acquire(self, pending: PendingCall, connection: Connection) -> None:
+        """Waits for a slot, and first for the turn of a new connection if one is needed.
+
+        That turn counts to no limit: it is waited for without a slot. So it counts to no attempt or timeout either.
+        """
+        shutdown = self._context.shutdown
+        await self._limiter.acquire(shutdown)
+        pending.may_connect = not connection.is_open()
+        if pending.may_connect and (turn := self._context.new_connections.reserve()) > trio.current_time():
+            self._limiter.release()
+            with shutdown.interruptible():
+                await trio.sleep_until(turn)
+            await self._limiter.acquire(shutdown)
+
     async def _answer(self, pending: PendingCall, connection: Connection) -> Failure | None:
         """What the engine says to one request: `None` if all is done."""
         call, context, timeout = pending.call, self._context, self._settings.timeout
@@ -205,6 +202,8 @@ class Executor:
                 if token is None:
                     with context.shutdown.interruptible():  # a request that has not left yet is not in flight
                         token = await context.tokens.get(self._audience, pending.rejected)
+                    if not (pending.may_connect or connection.is_open()):
+                        raise _ConnectionExpiredError
                 pending.sent = True
                 response = await connection.request(
                     METHOD, self._url + call.path, self._headers(pending, token), call.body

@@ -90,6 +90,12 @@ QA_REFUSES = template(
 )
 """The sentence of `qa_engine_down` if the engine is up, and says no to all."""
 
+_MISSING = template("Cards are missing: {made} of {planned} cards are there, {failed} failed.")
+_MISSING_AND_LEFT = template(
+    "Cards are missing: {made} of {planned} cards are there, {failed} failed, {left} were not attempted."
+)
+"""The sentence if card types were set aside."""
+
 SUPERSEDED = "superseded"
 """The word of a run that stands back before its twin."""
 UNFORESEEN = Outcome(
@@ -118,12 +124,8 @@ def outcome_of(progress: RunProgress | None, reason: ShutdownReason | None, erro
         if reason is ShutdownReason.QA_DOWN and {call.status for call in progress.failures} <= {401, 403}:
             return Outcome(stop.word, stop.exit, message(QA_REFUSES, made=made, planned=planned))
         return Outcome(stop.word, stop.exit, message(stop.at_work, made=made, planned=planned))
-    sentence = message(
-        "Cards are missing: {made} of {planned} cards are there, {failed} failed.",
-        made=made,
-        planned=planned,
-        failed=cards.failed,
-    )
+    text = _MISSING_AND_LEFT if cards.not_attempted else _MISSING
+    sentence = message(text, made=made, planned=planned, failed=cards.failed, left=cards.not_attempted)
     return Outcome("cards_missing", ExitCode.CARDS_MISSING, sentence)
 
 

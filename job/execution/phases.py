@@ -1,20 +1,21 @@
 """The two phases of a run and the barrier between them: no card is requested before all data is there."""
 
-from collections.abc import Callable, Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
 from math import inf
 
 import trio
 
 from job.config.environment import EngineSettings
-from job.engines.calls import WorkItem
+from job.engines.calls import Call, WorkItem
 from job.engines.catalog import DATA_ENGINES, EngineName
-from job.execution.circuit_breaker import CircuitBreaker
+from job.execution.card_circuits import CardCircuits
 from job.execution.events import CallFinished
 from job.execution.executor import Executor, RunContext
 from job.execution.progress import RunProgress
 from job.execution.shutdown import ShutdownReason
 from job.messages import plural
+from job.planning.card_order import CardOrder
 from job.planning.plan import Plan
 from job.text import listed
 
@@ -45,6 +46,8 @@ class Phases:
     engines: Mapping[EngineName, EngineSettings]
     context: RunContext
     progress: RunProgress
+    medians: Callable[[], Mapping[str, float]] = dict
+    """The seconds of each card type in an earlier run, as far as they are known by now."""
 
     async def run_data_phase(self) -> None:
         """The data phase: all data engines at the same time. Raises `EngineFailedError` once one has failed.
@@ -55,7 +58,8 @@ class Phases:
             with self.context.shutdown.phase(graceful=False):
                 async with trio.open_nursery() as nursery:
                     for engine in self._data_engines():
-                        nursery.start_soon(self._run, engine, _fail, name=engine)
+                        calls = self.plan.calls(engine, self.done.get(engine, frozenset()))
+                        nursery.start_soon(self._run, engine, calls, _fail, name=engine)
         except BaseExceptionGroup as group:
             failed, other = group.split(EngineFailedError)
             if failed is None or other is not None:
@@ -68,17 +72,18 @@ class Phases:
         return all(engine.done + engine.skipped == engine.planned for engine in engines)
 
     async def run_card_phase(self) -> None:
-        """The card phase: every card. One that fails stops no other, unless the engine itself is down."""
+        """The card phase: every card. One that fails stops no other, unless its type keeps failing, or the engine."""
         if not self.barrier_is_open():
             raise AssertionError("the barrier is closed")
-        breaker = CircuitBreaker()
+        order = CardOrder(self.plan, self.done.get("qa", frozenset()), self.medians)
+        circuits = CardCircuits(order, self.context.emit)
 
         def on_finished(finished: CallFinished) -> None:
-            if not _is_interrupted(finished) and breaker.record(finished.failure):
+            if not _is_interrupted(finished) and circuits.record(finished):
                 self.context.shutdown.request(ShutdownReason.QA_DOWN, grace_seconds=float("inf"))
 
         with self.context.shutdown.phase(graceful=True):
-            await self._run("qa", on_finished, breaker.max_in_flight)
+            await self._run("qa", circuits, on_finished, circuits.max_in_flight)
 
     def _data_engines(self) -> list[EngineName]:
         return [engine for engine in DATA_ENGINES if engine in self.progress.engines]
@@ -86,12 +91,11 @@ class Phases:
     async def _run(
         self,
         engine: EngineName,
+        calls: Iterable[Call],
         on_finished: Callable[[CallFinished], None],
         max_in_flight: Callable[[], float] = lambda: inf,
     ) -> None:
-        await Executor(self.engines[engine], self.context, on_finished, max_in_flight).run(
-            self.plan.calls(engine, self.done.get(engine, frozenset()))
-        )
+        await Executor(self.engines[engine], self.context, on_finished, max_in_flight).run(calls)
 
 
 def _fail(finished: CallFinished) -> None:

@@ -1,15 +1,18 @@
 """Progress: the accounts of a run. What was planned is done, skipped, failed or not attempted, always."""
 
-import statistics
 from array import array
-from collections.abc import Mapping, Sequence, Sized
+from collections.abc import Callable, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 
+import trio
 from pydantic import BaseModel, ConfigDict
 
 from job.engines.catalog import EngineName
-from job.execution.events import AttemptEnded, AttemptStarted, CallFinished, Event
+from job.execution.events import AttemptEnded, AttemptStarted, CallFinished, CardTypeSetAside, Event
+from job.execution.pace import Pace
 from job.planning.plan import Plan
+
+REPORT_SECONDS = 60.0
 
 
 class Part(BaseModel):
@@ -73,6 +76,7 @@ class EngineProgress:
     in_flight: int = 0
     limit: int = 0
     """The concurrency limit as it is now."""
+    pace: Pace = field(default_factory=Pace)
     latencies: "array[float]" = field(default_factory=lambda: array("f"))
     """Seconds of each attempt that was not cut off."""
 
@@ -90,19 +94,27 @@ class EngineProgress:
             case AttemptEnded(started=started, ended=ended, failure=failure, wait=wait, limit=limit):
                 self.in_flight -= 1
                 self.limit = limit
+                self.pace.start(started)
                 self.retries += wait is not None
                 if failure is None or not failure.is_interruption:
                     self.latencies.append(ended - started)
-            case CallFinished(call=call, failure=failure):
+            case CallFinished(call=call, ended=ended, failure=failure):
                 self.calls += 1
                 if failure is None:
                     self.done += len(call.targets)
                 else:
                     self.failed += len(call.targets)
                     self.cut_off += len(call.targets) if failure.is_interruption else 0
+                self.pace.update(ended, self.done + self.failed)
+
+    def seconds_left(self, now: float) -> float | None:
+        """How long the rest takes at the present pace; `None` if all is done, or not even one round of calls yet."""
+        finished, left = self.done + self.failed, self.not_attempted
+        return self.pace.seconds(left, now, finished) if left and finished >= self.in_flight else None
 
     def totals(self) -> EngineTotals:
         """The totals as they are now."""
+        seconds = sorted(self.latencies)
         return EngineTotals(
             planned=self.planned,
             done=self.done,
@@ -112,23 +124,28 @@ class EngineProgress:
             cut_off=self.cut_off,
             calls=self.calls,
             retries=self.retries,
-            p50_seconds=percentile(self.latencies, 50) if self.latencies else None,
-            p95_seconds=percentile(self.latencies, 95) if self.latencies else None,
+            p50_seconds=percentile(seconds, 50) if seconds else None,
+            p95_seconds=percentile(seconds, 95) if seconds else None,
         )
 
 
 class RunProgress:
-    """The progress of all engines of a plan, and the calls that failed for good."""
+    """The progress of all engines of a plan, the calls that failed for good, and the card types that were set aside."""
 
-    def __init__(self, plan: Plan, done: Mapping[EngineName, Sized]) -> None:
-        """`done` is what earlier attempts at the run have done."""
+    def __init__(self, plan: Plan, done: Mapping[EngineName, Sized], began: float = 0.0) -> None:
+        """`done` is what earlier attempts at the run have done; `began` is when this one did, by trio's clock."""
+        self.began = began
         self.engines: Mapping[EngineName, EngineProgress] = {
             engine: EngineProgress(plan.count(engine), skipped=len(done.get(engine, ()))) for engine in plan.engines()
         }
         self.failures: list[CallFinished] = []
+        self.set_aside: list[CardTypeSetAside] = []
 
     def on_event(self, event: Event) -> None:
         """Counts an event."""
+        if isinstance(event, CardTypeSetAside):
+            self.set_aside.append(event)
+            return
         self.engines[event.call.engine].on_event(event)
         if isinstance(event, CallFinished) and event.failure is not None:
             self.failures.append(event)
@@ -143,6 +160,15 @@ class RunProgress:
         return all(engine.done + engine.skipped == engine.planned for engine in self.engines.values())
 
 
-def percentile(values: Sequence[float], percent: int) -> float:
-    """What `percent` of a hundred values do not exceed, interpolated. There must be a value."""
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1] if len(values) > 1 else values[0]
+def percentile(ordered: Sequence[float], percent: int) -> float:
+    """What `percent` of a hundred values do not exceed, interpolated. They are sorted, and there is one at least."""
+    place, part = divmod(percent * (len(ordered) - 1), 100)
+    following = ordered[min(place + 1, len(ordered) - 1)]
+    return (ordered[place] * (100 - part) + following * part) / 100
+
+
+async def report_each_minute(progress: RunProgress, report: Callable[[RunProgress, float], None]) -> None:
+    """Reports the progress once a minute, with the time by trio's clock, until it is cancelled."""
+    while True:
+        await trio.sleep(REPORT_SECONDS)
+        report(progress, trio.current_time())

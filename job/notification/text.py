@@ -6,13 +6,16 @@ from datetime import UTC, datetime
 
 from job.config.environment import Settings
 from job.config.faults import Fault
-from job.execution.outcome import ExitCode, Outcome, totals_of
+from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, totals_of
 from job.execution.progress import RunProgress
+from job.execution.request import RunRequest
 from job.messages import Message, message, plural, template
 from job.notification.channels import as_json
 from job.records.commands import again_command, how_to_go_on, page_address, start_anew
+from job.records.comparison import Comparison, comparison_lines
 from job.records.groups import FailureGroup, failure_groups, then_of
 from job.records.history import RecordedRun
+from job.records.plan_change import plan_lines
 from job.records.report import RunReport
 from job.records.results import CallResult
 from job.records.timeline import FAILURES_KEPT
@@ -35,20 +38,19 @@ class Line:
     """Whether it stays if the channel does not take the whole text."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunEnd:
     """How an attempt at a run ended, with all that the message says of it."""
 
-    settings: Settings
-    run_id: str
-    arguments: Sequence[str]
-    """What the attempt was started with."""
-    outcome: Outcome
-    progress: RunProgress | None
-    report: RunReport | None
+    request: RunRequest
+    outcome: Outcome = UNFORESEEN
+    progress: RunProgress | None = None
+    report: RunReport | None = None
     """Of all attempts; `None` if the run is not recorded, or this attempt did not get so far."""
     recorded: Sequence[CallResult] = ()
     """The failures of all attempts, if the run is recorded."""
+    comparison: Comparison | None = None
+    """With the night before; `None` if there was none."""
     faults: Sequence[Fault] = ()
     """Of the configuration."""
 
@@ -63,7 +65,7 @@ class RunEnd:
     def command(self) -> str:
         """What goes on with the run, or starts it again if there is nothing to go on from."""
         going_on = self.report.resume_command if self.report else None
-        return going_on or again_command(self.settings, self.arguments)
+        return going_on or again_command(self.request.settings, self.request.arguments)
 
 
 _WITHOUT_ANSWERS: Mapping[str, str] = {
@@ -73,6 +75,9 @@ _WITHOUT_ANSWERS: Mapping[str, str] = {
     "no_lease": template("Storage does not tell whether another run is at work. Nothing was called."),
 }
 """The sentences of the outcomes whose own sentence quotes what an engine or storage has answered."""
+_SET_ASIDE = template(
+    "• Card type {card_type} was set aside, as too many of its cards failed: the rest was not requested. {remedy}"
+)
 _BEFORE_THE_COMMAND: Mapping[str, str] = {
     "bad_config": template("Once that is corrected, this starts it again:"),
     "busy": template("Once the other run has ended, this starts it again:"),
@@ -84,7 +89,8 @@ _START_AGAIN = template("This starts it again:")
 
 def run_lines(end: RunEnd) -> Iterator[Line]:
     """The message about a run."""
-    settings, outcome, report = end.settings, end.outcome, end.report
+    settings, run_id = end.request.settings, end.request.identity.id
+    outcome, report = end.outcome, end.report
     day = report.day if report else settings.run_date or _today(settings)
     text = template("✓ {job}, {day}") if outcome.exit == ExitCode.DONE else template("✗ {job}, {day}")
     yield Line(message(text, job=_job(settings, report), day=day), is_kept=True)
@@ -95,9 +101,11 @@ def run_lines(end: RunEnd) -> Iterator[Line]:
         yield Line(outcome.sentence, is_kept=True)
     if outcome.exit == ExitCode.UNFORESEEN and planned:
         yield Line(message("{made} of {planned} cards are there.", made=made, planned=planned), is_kept=True)
-    # Here is the place for what is new, still missing and mended since the night before, and for a plan that changed.
+    yield from _since_lines(end.comparison)
     groups = failure_groups(end.failures)
     yield from _cause_lines(groups, report)
+    for one in end.progress.set_aside if end.progress else ():
+        yield Line(message(_SET_ASIDE, card_type=one.card_type, remedy=one.remedy))
     if waiting:
         yield Line(plural("• 1 card was not attempted.", "• {count} cards were not attempted.", count=waiting))
     yield from _fault_lines(end.faults)
@@ -114,8 +122,8 @@ def run_lines(end: RunEnd) -> Iterator[Line]:
         yield Line(_introduction(end, groups, planned), is_kept=True)
         yield Line(message("{command}", command=end.command), is_kept=True)
     if report is not None and settings.runs_uri is not None:
-        yield Line(message("Page: {page}", page=page_address(settings.runs_uri, end.run_id)), is_kept=True)
-    yield Line(message("Run {run}, exit code {code}", run=end.run_id, code=int(outcome.exit)))
+        yield Line(message("Page: {page}", page=page_address(settings.runs_uri, run_id)), is_kept=True)
+    yield Line(message("Run {run}, exit code {code}", run=run_id, code=int(outcome.exit)))
 
 
 def run_fields(end: RunEnd) -> Mapping[str, object]:
@@ -125,7 +133,7 @@ def run_fields(end: RunEnd) -> Mapping[str, object]:
         "severity": "INFO" if outcome.exit == ExitCode.DONE else "ERROR",
         "event": "run.finished",
         "time": datetime.now(UTC).isoformat(),
-        "run": end.run_id,
+        "run": end.request.identity.id,
         **totals_of(outcome, end.progress),
         "resume_command": None if outcome.exit == ExitCode.DONE else end.command,
     }
@@ -169,10 +177,11 @@ def cut(lines: Sequence[Line], limit: int) -> str:
     If there are too many, those that may go do, the last first, and a line in their place counts them.
     """
     may_go = [at for at, line in enumerate(lines) if not line.is_kept]
-    for left_out in range(len(may_go) + 1):
-        text = "\n".join(_without(lines, may_go[len(may_go) - left_out :]))
-        if len(as_json(text)) - 2 <= limit:
-            break
+    first = len(may_go)
+    text = "\n".join(_without(lines, ()))
+    while len(as_json(text)) - 2 > limit and first > 0:
+        first -= 1
+        text = "\n".join(_without(lines, may_go[first:]))
     return text
 
 
@@ -207,6 +216,18 @@ def _cards(end: RunEnd) -> tuple[int, int, int, int]:
         return 0, 0, 0, 0
     progress = end.progress.cards
     return progress.done + before, progress.planned, progress.not_attempted, before
+
+
+def _since_lines(comparison: Comparison | None) -> Iterator[Line]:
+    """What is new, still missing and mended since the night before, and how the plan has changed."""
+    if comparison is None:
+        return
+    # Why cards were not attempted is told already: the reason would quote an answer.
+    for line in comparison_lines(comparison.model_copy(update={"not_attempted": 0}), ""):
+        yield Line(line)
+    if comparison.plan is not None:
+        for line in plan_lines(comparison.plan, comparison.day):
+            yield Line(line)
 
 
 def _cause_lines(groups: Sequence[FailureGroup], report: RunReport | None) -> Iterator[Line]:

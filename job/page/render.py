@@ -4,19 +4,24 @@ Python measures, the templates draw. This is the one module that knows Jinja2.
 """
 
 from datetime import UTC, datetime
+from itertools import chain
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from job.engines.catalog import TITLES
+from job.page.board import board
 from job.page.charts import flight_chart, latency_chart
 from job.page.lanes import lane_chart
 from job.page.links import execution_link, log_link, trace_link
-from job.page.summary import headline, period, severity
-from job.page.tables import FAILURES_SHOWN, MISSING_SHOWN, STATES, before, is_open, name, worth_a_look
+from job.page.nights import PHASE_TITLES, card_bars, rows_by_day, trend_of
+from job.page.summary import headline, period, severity, since_lines
+from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, name, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
-from job.records.commands import how_to_go_on, missing_command
+from job.records.commands import how_to_go_on, missing_command, page_link, table_command
 from job.records.groups import failure_groups
+from job.records.nights import Nights
+from job.records.overview import done_line, most_often, period_line
 from job.records.report import REFUSED, UNFINISHED, RunReport
 from job.records.results import DONE
 from job.records.timeline import Timeline
@@ -70,7 +75,9 @@ TEMPLATES.filters |= {
 }
 TEMPLATES.globals |= {
     "DONE": DONE,
-    "STATES": STATES,
+    "CHANGES": CHANGES,
+    "CHANGES_SHOWN": CHANGES_SHOWN,
+    "PHASES": PHASE_TITLES,
     "REFUSED": REFUSED,
     "UNFINISHED": UNFINISHED,
     "titles": TITLES,
@@ -80,8 +87,11 @@ TEMPLATES.globals |= {
 }
 
 
-def render_page(report: RunReport, timeline: Timeline) -> bytes:
-    """The page. `timeline` has every result of the run's journal."""
+def render_page(report: RunReport, timeline: Timeline, nights: str | None = None, *, table: str | None = None) -> bytes:
+    """The page. `timeline` has every result of the run's journal.
+
+    `nights` is a link to the page of the nights, `table` one to the table of the run's cards.
+    """
     scale = _time_scale(report, timeline)
     lanes = {engine: lane for engine, lane in timeline.lanes.items() if len(lane)}
     failures = failure_groups(timeline.failures[:FAILURES_SHOWN])
@@ -89,16 +99,19 @@ def render_page(report: RunReport, timeline: Timeline) -> bytes:
     is_every_call, calls = worth_a_look(timeline)
     page = TEMPLATES.get_template("page.html.j2").render(
         report=report,
+        nights=nights,
         severity=severity(report),
         headline=headline(report),
         period=period(report),
         how_to_go_on=how_to_go_on(report.outcome, report.then, report.cards.planned),
+        since=list(since_lines(report)),
         failures=failures,
         warnings=timeline.warnings,
         failures_not_shown=failed - sum(group.items for group in failures),
-        missing=report.missing[:MISSING_SHOWN],
-        missing_not_shown=len(report.missing[MISSING_SHOWN:]) + report.missing_not_listed,
+        board=board(report, timeline),
         missing_command=missing_command(report.run_id),
+        table=table,
+        table_command=table_command(report.run_id),
         scale=scale,
         barrier=timeline.prepared if "qa" in lanes else None,
         lanes={engine: lane_chart(lane, scale) for engine, lane in lanes.items()},
@@ -110,8 +123,25 @@ def render_page(report: RunReport, timeline: Timeline) -> bytes:
     return page.encode()
 
 
+def render_nights(nights: Nights, runs_uri: str, *, beside: bool) -> bytes:
+    """The page of the nights; `beside` tells whether it lies beside the runs."""
+    bars, bar_width, bar_days = card_bars(nights)
+    page = TEMPLATES.get_template("nights.html.j2").render(
+        period=period_line(nights),
+        done=done_line(nights),
+        days=rows_by_day(nights, lambda run_id: page_link(runs_uri, run_id, beside=beside)),
+        has_several_configs=len({one.config_uri for one in nights.summaries}) > 1,
+        bars=bars,
+        bar_width=bar_width,
+        bar_days=bar_days,
+        trends=[trend for phase in PHASE_TITLES if (trend := trend_of(nights, phase)) is not None],
+        often=most_often(nights.summaries),
+    )
+    return page.encode()
+
+
 def _time_scale(report: RunReport, timeline: Timeline) -> TimeScale:
     lanes = timeline.lanes.values()
-    spans = [span for lane in lanes for span in zip(lane.started, lane.ended, strict=True)]
-    spans += [span for lane in lanes for span in zip(lane.failed_started, lane.failed_ended, strict=True)]
-    return time_scale_of(spans, datetime.fromisoformat(report.started).tzinfo or UTC)
+    calls = (span for lane in lanes for span in zip(lane.started, lane.ended, strict=True))
+    failed = (span for lane in lanes for span in zip(lane.failed_started, lane.failed_ended, strict=True))
+    return time_scale_of(chain(calls, failed), datetime.fromisoformat(report.started).tzinfo or UTC)

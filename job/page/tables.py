@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from job.planning.items import MissingState
 from job.records.groups import FailureGroup
 from job.records.results import CallResult
 from job.records.timeline import Timeline
@@ -14,10 +13,15 @@ OPEN_ROWS = 15
 
 FAILURES_SHOWN = 1000
 """Failed calls that are shown; the rest is counted."""
-MISSING_SHOWN = 300
-"""Missing cards that are listed; the rest is counted."""
-STATES: Mapping[MissingState, str] = {"failed": "failed", "cut_off": "cut off", "not_attempted": "not attempted"}
-"""What became of a missing card, in words."""
+CHANGES: Mapping[str, str] = {
+    "new": "new",
+    "added": "new, not planned then",
+    "still": "still missing",
+    "mended": "mended",
+}
+"""What became of an item since the night before, in words, in the order in which the items are shown."""
+CHANGES_SHOWN = 200
+"""Items of each kind that are shown; the rest is counted."""
 ALL_CALLS = 400
 """A run with at most so many calls has all of them in a table."""
 

@@ -76,7 +76,7 @@ class TimeScale:
 
 def time_scale_of(spans: Iterable[tuple[float, float]], zone: tzinfo = UTC) -> TimeScale:
     """The scale on which all of these fit; spans are beginnings and ends."""
-    stretches = _merged(sorted(spans))
+    stretches = _merged(spans)
     busy = sum(ended - began for began, ended in stretches)
     cut = max(60.0, busy / 4)
     kept = [stretches[0]]
@@ -88,18 +88,22 @@ def time_scale_of(spans: Iterable[tuple[float, float]], zone: tzinfo = UTC) -> T
     return TimeScale(tuple(_placed(kept)), zone)
 
 
-def _merged(spans: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    if not spans:
+def _merged(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    starts, ends = array("d"), array("d")  # a million tuples would take 110 MiB
+    for began, ended in spans:
+        starts.append(began)
+        ends.append(ended)
+    if not starts:
         return [(0.0, 1.0)]
+    starts, ends = array("d", sorted(starts)), array("d", sorted(ends))
     stretches: list[tuple[float, float]] = []
-    began, last = spans[0]
-    for start, end in spans:
+    first = starts[0]
+    for start, last in zip(starts[1:], ends, strict=False):
+        # As many spans have ended by `last` as have begun before `start`: if it is earlier, they are the same.
         if start > last + 30.0:
-            stretches.append((began, last))
-            began, last = start, end
-        else:
-            last = max(last, end)
-    stretches.append((began, last))
+            stretches.append((first, last))
+            first = start
+    stretches.append((first, ends[-1]))
     return stretches
 
 

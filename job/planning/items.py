@@ -1,6 +1,7 @@
-"""Items: what a plan accounts for, and which of it is done, failed or cut off, in one byte an item."""
+"""Items: what a plan accounts for, and which of it is done, failed or cut off, in a few bytes an item."""
 
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,7 @@ from job.engines.failures import Cause
 from job.planning.plan import Plan
 
 MissingState = Literal["failed", "cut_off", "not_attempted"]
+ItemState = Literal["done"] | MissingState
 
 _OPEN, _FAILED, _DONE = 0, 1, 255
 _CODES: Mapping[str, int] = {cause: code for code, cause in enumerate(Cause, _FAILED + 1)}
@@ -28,10 +30,25 @@ class MissingItem:
     """Why it failed, if that is known."""
 
 
+@dataclass(frozen=True, slots=True)
+class ItemStatus:
+    """What became of an item."""
+
+    target: str
+    card_type: str | None
+    state: ItemState
+    cause: Cause | None
+    """As of a `MissingItem`."""
+    attempts: int
+    """Of the call that did it, or that was the last to fail; 0 if there was none. So is `ended`."""
+    ended: float
+    """When the last of these ended, in seconds since 1970."""
+
+
 class EngineItems:
     """The items of one engine: each is open, failed or done. What is done stays done, in whatever order this is learnt.
 
-    Contains the items that are done, and has their number as its length: a million items take a megabyte, not a set.
+    Contains the items that are done, and has their number as its length: a million items take 11 megabytes, not a set.
     """
 
     def __init__(self, plan: Plan, engine: EngineName) -> None:
@@ -41,8 +58,9 @@ class EngineItems:
             self._places[target] = (size, names)
             size += len(names)
         self._states = bytearray(size)
-        self._failed_at: dict[int, float] = {}
-        """When each item that failed did so for the last time, by its place."""
+        self._ended = array("d", bytes(8 * size))
+        """When each item was done, or failed for the last time. The attempts that this took are beside it."""
+        self._attempts = array("H", bytes(2 * size))
 
     def __contains__(self, item: object) -> bool:
         place = self._place(item)
@@ -83,7 +101,17 @@ class EngineItems:
                 if code != _DONE:
                     yield _missing(target, name, code)
 
-    def mark(self, item: WorkItem, *, cause: str | None, ended: float) -> None:
+    def done_of(self, target: str) -> int:
+        """How many items of a target are done."""
+        start, names = self._places.get(target, (0, ()))
+        return self._states.count(_DONE, start, start + len(names))
+
+    def of(self, target: str) -> Sequence[ItemStatus]:
+        """What became of each item of a target, in the order of the plan."""
+        start, names = self._places.get(target, (0, ()))
+        return [self._status(target, name, place) for place, name in enumerate(names, start)]
+
+    def mark(self, item: WorkItem, *, cause: str | None, ended: float, attempts: int = 1) -> None:
         """Notes a result of an item: why it failed, `None` if it is done. Of several failures the latest counts.
 
         Raises `LookupError` if the plan does not have the item.
@@ -91,12 +119,18 @@ class EngineItems:
         place = self._place(item)
         if place is None:
             raise LookupError(item)
-        if cause is None:
-            self._states[place] = _DONE
-            self._failed_at.pop(place, None)
-        elif self._states[place] != _DONE and ended >= self._failed_at.get(place, ended):
-            self._states[place] = _CODES.get(cause, _FAILED)
-            self._failed_at[place] = ended
+        was_done, is_done = self._states[place] == _DONE, cause is None
+        if (is_done and not was_done) or (is_done == was_done and ended >= self._ended[place]):
+            self._states[place] = _DONE if cause is None else _CODES.get(cause, _FAILED)
+            self._ended[place] = ended
+            self._attempts[place] = min(attempts, 0xFFFF)
+
+    def _status(self, target: str, name: str | None, place: int) -> ItemStatus:
+        code, attempts, ended = self._states[place], self._attempts[place], self._ended[place]
+        if code == _DONE:
+            return ItemStatus(target, name, "done", None, attempts, ended)
+        item = _missing(target, name, code)
+        return ItemStatus(target, name, item.state, item.cause, attempts, ended)
 
     def _place(self, item: object) -> int | None:
         target, card_type = item if isinstance(item, tuple) else (None, None)

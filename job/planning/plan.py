@@ -3,7 +3,8 @@
 import hashlib
 import json
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 
 from job.config.schema import LlmConfig
 from job.engines.calls import BATCHES, Call, WorkItem, card, news
@@ -57,8 +58,11 @@ class Plan:
 
     def digest(self) -> str:
         """The same for plans that would make the same cards of the same day."""
-        text = json.dumps([self.date, [astuple(target) for target in self.targets], self.models.model_dump()])
-        return hashlib.sha256(text.encode()).hexdigest()
+        digest = hashlib.sha256(f"[{json.dumps(self.date)}, [".encode())
+        for number, target in enumerate(self.targets):  # one by one: all of them as one text would take 100 MiB
+            digest.update(f"{', ' if number else ''}{json.dumps(_values(target))}".encode())
+        digest.update(f"], {json.dumps(self.models.model_dump())}]".encode())
+        return digest.hexdigest()
 
     def _batches(self, engine: EngineName, done: Container[WorkItem]) -> Iterator[Call]:
         ids = [target for target, _ in self.items(engine)]
@@ -87,6 +91,9 @@ class Plan:
             for card_type in target.card_types:
                 if (target.id, card_type) not in done:
                     yield self.card_call(target, card_type)
+
+
+_values = attrgetter(*(field.name for field in fields(Target)))
 
 
 def _parameters(model: tuple[tuple[str, str], ...], own: tuple[tuple[str, str], ...]) -> Iterable[tuple[str, str]]:

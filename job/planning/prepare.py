@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from job.config.environment import Settings
+from job.config import open_files
+from job.config.environment import ENGINE_VARIABLES, Settings
 from job.config.faults import ConfigError, Fault
 from job.config.objects import OBJECTS, read_config
 from job.config.strict_json import SIZE_LIMIT
-from job.engines.catalog import EngineName
+from job.engines.catalog import DATA_ENGINES, EngineName
 from job.messages import Message
 from job.planning.plan import Plan
 from job.planning.targets import resolve
@@ -59,6 +60,7 @@ def prepare_from(
     found = [*faults, *config_faults]
     known = {fault.where for fault in found}
     found += [fault for fault in missing_urls(plan, settings) if fault.where not in known]
+    found += too_few_files(plan, settings, open_files.limit())
     if found:
         raise ConfigError(found)
     return Prepared(plan, objects, tuple(notices))
@@ -84,3 +86,21 @@ def missing_urls(plan: Plan, settings: Settings) -> list[Fault]:
         for engine in plan.engines()
         if settings.engines[engine].url is None
     ]
+
+
+def too_few_files(plan: Plan, settings: Settings, limit: float) -> list[Fault]:
+    """Returns a fault for each phase that has more calls in flight than the process may have files open."""
+    phases: tuple[tuple[EngineName, ...], ...] = (DATA_ENGINES, ("qa",))
+    return [fault for phase in phases if (fault := _too_few_files(phase, plan, settings, limit))]
+
+
+def _too_few_files(phase: tuple[EngineName, ...], plan: Plan, settings: Settings, limit: float) -> Fault | None:
+    most = {engine: min(settings.engines[engine].concurrency, plan.count(engine)) for engine in phase}
+    variables = [ENGINE_VARIABLES[engine]["concurrency"] for engine, calls in most.items() if calls]
+    needed = sum(most.values()) + open_files.SPARE
+    if not variables or needed <= limit:
+        return None
+    room = int(limit) - open_files.SPARE
+    lower = f", or lower {'their sum' if len(variables) > 1 else 'it'} to {room:,}" if room > 0 else ""
+    what = f"needs {needed:,} open files, and this process may have {limit:,}"
+    return Fault(", ".join(variables), what, f"raise the hard limit (ulimit -Hn){lower}")

@@ -1,10 +1,13 @@
 """Who gets what: the config objects together, resolved to one list of targets."""
 
-from collections import Counter
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
-from job.config.faults import Fault, within
+from job.config.faults import Fault
+from job.config.fields import spelling
+from job.config.findings import TWIN, Findings, Place, alike
 from job.config.objects import (
     CARD_TARGETS,
     CARD_TYPE_LIST,
@@ -16,13 +19,15 @@ from job.config.objects import (
 )
 from job.config.schema import LlmConfig, RunEngines, TargetEntry
 from job.engines.catalog import DATA_ENGINES, DataEngineName, Kind
-from job.messages import Message, message, template
+from job.messages import Message, template
 from job.text import quoted
 
 EQUITIES_DEFAULT = "equities_default"
 
 
 _PERSONS = {"celebrity", "person", "people"}
+_TICKER = re.compile(r"[$^]?[A-Z0-9]{1,10}([.=:-][A-Z0-9]{1,5})?")
+"""What looks like a ticker: `APPL`, `700.HK`, `^GSPC`, `BTC-USD`, `GC=F`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +54,17 @@ def resolve(config: Config) -> tuple[tuple[Target, ...], list[Fault], list[Messa
     given = config.targets or {}
     targets = resolver.simple(given) if isinstance(given, Mapping) else resolver.full(given)
     resolver.check_as_a_whole(targets)
-    return tuple(targets), resolver.faults, resolver.notices
+    return tuple(targets), resolver.findings.faults(), resolver.findings.notices()
 
 
 class _Resolver:
     """Resolves targets one by one and gathers what there is to say."""
 
     def __init__(self, config: Config) -> None:
-        self.faults: list[Fault] = []
-        self.notices: list[Message] = []
+        self.findings = Findings()
         self.tickers = config.tickers or ()
         self.known_tickers = None if config.tickers is None else frozenset(config.tickers)
+        self.spellings = {spelling(ticker): ticker for ticker in self.tickers}
         given = config.targets or {}
         entries = list(given.values()) if isinstance(given, Mapping) else given
         unread = any(entry is None or isinstance(entry, UnreadableEntry) for entry in entries)
@@ -79,14 +84,16 @@ class _Resolver:
         for ticker in sound:
             if self.known_tickers is not None and ticker not in self.known_tickers:
                 remedy = f"correct it, add it to {TICKER_LIST}, or use the full form for targets beside the tickers"
-                self.faults.append(Fault(within(CARD_TARGETS, [ticker]), f"is not a ticker of {TICKER_LIST}", remedy))
+                twin = self.spellings.get(spelling(ticker))
+                place = Place(CARD_TARGETS, [ticker], shown=twin and f"≈ {quoted(twin)}")
+                self.findings.fault(place, f"is not a ticker of {TICKER_LIST}", remedy)
         engines = self._engines("equity", None, None)
         chosen: dict[str, list[str]] = {}
         for ticker, names in sound.items():
             if not names:
-                remedy = f"name card types, or remove {ticker}: it then gets every enabled one"
-                self.faults.append(Fault(within(CARD_TARGETS, [ticker]), "is empty", remedy))
-            chosen[ticker] = self._chosen(names, [ticker])
+                remedy = "name card types, or remove the ticker: it then gets every enabled one"
+                self.findings.fault(Place(CARD_TARGETS, [ticker]), "is empty", remedy)
+            chosen[ticker] = self._chosen(names, Place(CARD_TARGETS, [ticker]))
         return [
             Target(ticker, "equity", ticker, None, engines, tuple(chosen.get(ticker, self.enabled)))
             for ticker in self.tickers
@@ -101,7 +108,7 @@ class _Resolver:
             self._check_default(index, entry)
             default_switches = entry.run_engines
             if entry.card_types:
-                default_types = self._chosen(entry.card_types, [index, "card_types"])
+                default_types = self._chosen(entry.card_types, Place(CARD_TARGETS, [index, "card_types"], entry.id))
         unread = {entry.id for entry in entries if isinstance(entry, UnreadableEntry)}
         unsure = not unread.isdisjoint({None, EQUITIES_DEFAULT})
         targets = {
@@ -114,14 +121,17 @@ class _Resolver:
         keys: dict[str, str] = {}
         for index, entry in first.values():
             listed = entry.id in (self.known_tickers or ())
+            twin = self.spellings.setdefault(spelling(entry.id), entry.id)
+            if not listed and twin != entry.id:
+                self.findings.notice(Place(CARD_TARGETS, [index], shown=alike(entry.id, twin)), TWIN)
             kind = self._kind(index, entry, listed=listed)
             key = self._topic_key(index, entry, keys) if kind == "topic" else entry.id
             if entry.topic_key is not None and kind != "topic":
-                where = within(CARD_TARGETS, [index, "topic_key"])
-                self.notices.append(message("{where}: {id} is no topic; it is not used", where=where, id=entry.id))
+                place = Place(CARD_TARGETS, [index, "topic_key"], entry.id)
+                self.findings.notice(place, template("{where}: is not used, since the entry is no topic"))
             inherits = listed and kind == "equity"
             if entry.card_types:
-                card_types = self._chosen(entry.card_types, [index, "card_types"])
+                card_types = self._chosen(entry.card_types, Place(CARD_TARGETS, [index, "card_types"], entry.id))
             else:
                 card_types = default_types if inherits else self.enabled
             if inherits and unsure:
@@ -138,18 +148,18 @@ class _Resolver:
         return list(targets.values())
 
     def check_as_a_whole(self, targets: Sequence[Target]) -> None:
-        known = self.whole and not self.faults
+        known = self.whole and not self.findings.has_faults
         if known and targets and self.enabled and not any(target.card_types for target in targets):
-            self.faults.append(Fault(CARD_TARGETS, "leaves no card to make", "enable a card type that it names"))
+            remedy = "enable a card type that it names"
+            self.findings.fault(Place(CARD_TARGETS), "leaves no card to make", remedy)
         for task in self.models.tasks:
             if self.card_types is not None and task not in self.card_types:
-                where = within(LLM_CONFIG, ["tasks", task])
                 text = template("{where}: is not a card type of {list}; the job does not use it")
-                self.notices.append(message(text, where=where, list=CARD_TYPE_LIST))
+                self.findings.notice(Place(LLM_CONFIG, ["tasks", task]), text, list=CARD_TYPE_LIST)
         for engine, on in self.switches.items():
             if not on:
-                text = template("{object}: the {engine} engine is switched off")
-                self.notices.append(message(text, object=ENGINE_CONTROL, engine=engine))
+                text = template("{where}: the {engine} engine is switched off")
+                self.findings.notice(Place(ENGINE_CONTROL), text, engine=engine)
 
     def _firsts(self, entries: Sequence[TargetEntry | UnreadableEntry]) -> dict[str, tuple[int, TargetEntry]]:
         """The first entry of every id that can be read, and where it is."""
@@ -160,44 +170,43 @@ class _Resolver:
             earlier = first.setdefault(entry.id, (index, entry))
             if earlier[0] == index:
                 continue
+            place = Place(CARD_TARGETS, [index], entry.id)
             if earlier[1] == entry:
-                where = within(CARD_TARGETS, [index])
-                self.notices.append(message("{where}: {id} is there already; it counts once", where=where, id=entry.id))
+                self.findings.notice(place, template("{where}: is there already; it counts once"))
             else:
-                what = f"{entry.id} is there already, as [{earlier[0]}], with other content"
-                self.faults.append(Fault(within(CARD_TARGETS, [index, "id"]), what, "keep one of the two"))
+                what = f"is there already, as [{earlier[0]}], with other content"
+                self.findings.fault(place, what, "keep one of the two")
         return first
 
     def _check_default(self, index: int, entry: TargetEntry) -> None:
         for key in ("date", "topic_key", "extra_params"):
             if getattr(entry, key) is not None:
-                where = within(CARD_TARGETS, [index, key])
-                self.faults.append(Fault(where, f"has no meaning for {EQUITIES_DEFAULT}", "remove it"))
+                place = Place(CARD_TARGETS, [index, key])
+                self.findings.fault(place, f"has no meaning for {EQUITIES_DEFAULT}", "remove it")
 
-    def _chosen(self, names: Sequence[str], path: Sequence[str | int]) -> list[str]:
+    def _chosen(self, names: Sequence[str], place: Place) -> list[str]:
         """Those of the named card types that are switched on."""
         if self.card_types is None:
             return []
         for index, name in enumerate(names):
-            where = within(CARD_TARGETS, [*path, index])
-            if name not in self.card_types:
-                what = f"{quoted(name)} is not a card type of {CARD_TYPE_LIST}"
-                self.faults.append(Fault(where, what, "correct it or add it there"))
-            elif not self.card_types[name]:
+            if self.card_types.get(name):
+                continue
+            at = Place(place.document, [*place.path, index], place.id)
+            if name in self.card_types:
                 text = template("{where}: {name} is switched off in {list}; it is left out")
-                self.notices.append(message(text, where=where, name=name, list=CARD_TYPE_LIST))
-        for name, times in Counter(names).items():
-            if times > 1:
-                text = template("{where}: {item} is there {count} times; it counts once")
-                where = within(CARD_TARGETS, path)
-                self.notices.append(message(text, where=where, item=name, count=times))
-        return [name for name in dict.fromkeys(names) if self.card_types.get(name)]
+                self.findings.notice(at, text, name=name, list=CARD_TYPE_LIST)
+            else:
+                what = f"{quoted(name)} is not a card type of {CARD_TYPE_LIST}"
+                self.findings.fault(at, what, "correct it or add it there")
+        return [name for name in self.findings.unique(names, place) if self.card_types.get(name)]
 
     def _kind(self, index: int, entry: TargetEntry, *, listed: bool) -> Kind:
         if entry.target_type:
             return entry.target_type
         if entry.category is None:
             # An override of a ticker stays a ticker: only what says nothing and is no ticker is a topic.
+            if not listed:
+                self._notice_doubtful_topic(index, entry.id)
             return "equity" if listed else "topic"
         category = entry.category.strip().casefold()
         if category in _PERSONS:
@@ -205,23 +214,40 @@ class _Resolver:
         if category == "equity":
             return "equity"
         if listed:
-            where = within(CARD_TARGETS, [index, "category"])
             text = template(
-                "{where}: makes {id} a topic, though it is a ticker of {list}; add target_type equity if it is one"
+                "{where}: makes the entry a topic, though its id is a ticker of {list}; "
+                "add target_type equity if it is one"
             )
-            self.notices.append(message(text, where=where, id=entry.id, list=TICKER_LIST))
+            self.findings.notice(Place(CARD_TARGETS, [index, "category"], entry.id), text, list=TICKER_LIST)
         return "topic"
+
+    def _notice_doubtful_topic(self, index: int, topic: str) -> None:
+        """Names an entry that may be meant for a ticker, or for all of them."""
+        if self.known_tickers is None:
+            return
+        if "default" in topic.casefold() and get_close_matches(topic.casefold(), [EQUITIES_DEFAULT], cutoff=0.8):
+            text = template(
+                "{where}: becomes a topic; write {default} if the defaults of all tickers are meant, "
+                "else add target_type topic"
+            )
+            self.findings.notice(Place(CARD_TARGETS, [index], topic), text, default=EQUITIES_DEFAULT)
+        elif self.spellings[spelling(topic)] == topic and _TICKER.fullmatch(topic):
+            text = template(
+                "{where}: looks like a ticker, but becomes a topic since {list} does not have it; "
+                "correct it, add it there, or add target_type topic"
+            )
+            self.findings.notice(Place(CARD_TARGETS, [index], topic), text, list=TICKER_LIST)
 
     def _topic_key(self, index: int, entry: TargetEntry, keys: dict[str, str]) -> str:
         key = entry.topic_key or topic_key(entry.id)
         if self.known_tickers is None and entry.target_type is None and entry.category is None:
             return key  # it may be a ticker
-        where = within(CARD_TARGETS, [index])
+        place = Place(CARD_TARGETS, [index], entry.id)
         if not key:
-            self.faults.append(Fault(where, f"the key of the topic {entry.id} comes out empty", "give it a topic_key"))
+            self.findings.fault(place, "the key of the topic comes out empty", "give it a topic_key")
         elif keys.setdefault(key, entry.id) != entry.id:
-            what = f"the key {quoted(key)} of the topic {entry.id} is also that of {keys[key]}"
-            self.faults.append(Fault(where, what, "give one of them another topic_key"))
+            what = f"the key {quoted(key)} of the topic is also that of {keys[key]}"
+            self.findings.fault(place, what, "give one of them another topic_key")
         return key
 
     def _engines(self, kind: Kind, own: RunEngines | None, inherited: RunEngines | None) -> tuple[DataEngineName, ...]:

@@ -2,11 +2,12 @@
 
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from job.config.environment import Settings
 from job.engines.failures import Then
 from job.messages import Message, message, plural, template
-from job.records.format import PAGE, name_of
+from job.records.format import CARDS, NIGHTS_PAGE, PAGE, name_of
 from job.records.inputs import RunInputs
 from job.storage.uri import address_of
 
@@ -39,9 +40,39 @@ def missing_command(run_id: str) -> str:
     return shlex.join(["python", "-m", "job", "report", run_id, "--missing"])
 
 
+def table_command(run_id: str) -> str:
+    """The command that writes every card of a run into a table."""
+    return shlex.join(["python", "-m", "job", "report", run_id, "--csv", CARDS])
+
+
+def table_link(runs_uri: str, run_id: str) -> str:
+    """What a run's page links the table of its cards by: in a bucket pages are shown from yet another address."""
+    return address_of(runs_uri, name_of(run_id, CARDS)) if runs_uri.startswith("gs://") else CARDS
+
+
 def page_address(runs_uri: str, run_id: str) -> str:
     """Where to open the page of a run: an address for a browser in which a reader is signed in to Google, or a path."""
     return address_of(runs_uri, name_of(run_id, PAGE))
+
+
+def page_link(runs_uri: str, run_id: str, *, beside: bool) -> str:
+    """What leads from the page of the nights to that of a run; `beside` tells whether it lies beside the runs.
+
+    In a bucket it is absolute: the browser is sent on to another address, where a relative one would lead nowhere.
+    """
+    return _link(runs_uri, name_of(run_id, PAGE), name_of(run_id, PAGE) if beside else None)
+
+
+def nights_link(runs_uri: str, *, beside: bool) -> str:
+    """What leads from the page of a run to that of the nights; `beside` tells whether it lies in the run's record."""
+    return _link(runs_uri, NIGHTS_PAGE, f"../{NIGHTS_PAGE}" if beside else None)
+
+
+def _link(runs_uri: str, name: str, relative: str | None) -> str:
+    address = address_of(runs_uri, name)
+    if runs_uri.startswith("gs://"):
+        return address
+    return relative or Path(address).absolute().as_uri()
 
 
 _ONCE_PUT_RIGHT = template("Once that is put right, this requests only what is missing:")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -20,7 +20,11 @@ RESULTS = "results/"
 BARRIER = "barrier-"
 """How the name of a barrier begins; the first 16 digits of its plan's digest and `.json` follow."""
 REPORT = "report.json"
+SUMMARY = "summary.json"
 PAGE = "report.html"
+CARDS = "cards.csv"
+NIGHTS_PAGE = "index.html"
+"""Beside the runs, so that no run may be called so."""
 STARTED = "_started/"
 """Names every run by the time of its start, so that the latest are found without reading any."""
 
@@ -71,6 +75,20 @@ def parse_entry(name: str) -> tuple[datetime, str]:
     if started is None or not is_run_id(run_id):
         raise RecordError(f"{quoted(name)} is not what a run writes; remove it")
     return started, run_id
+
+
+def started_runs(names: Iterable[str]) -> tuple[dict[str, datetime], list[str]]:
+    """The runs that objects under `STARTED` list and when each began, the newest first; and what is wrong there."""
+    started: dict[str, datetime] = {}
+    faults = []
+    for name in sorted(names, reverse=True):
+        try:
+            moment, run_id = parse_entry(name)
+        except RecordError as error:
+            faults.append(str(error))
+        else:
+            started.setdefault(run_id, moment)
+    return started, faults
 
 
 _ENTRY_STAMP = "%Y%m%dT%H%M%SZ"

@@ -9,9 +9,11 @@ import trio
 from job.config.schema import LlmConfig
 from job.planning.plan import Plan
 from job.records import lease
-from job.records.format import INPUTS, PAGE, REPORT, STARTED, RecordError, name_of, parse_entry
+from job.records.comparison import Comparison
+from job.records.format import INPUTS, PAGE, REPORT, STARTED, RecordError, name_of, started_runs
 from job.records.inputs import RunInputs
 from job.records.lease import SeenLease
+from job.records.nights import READ_SECONDS, PastNights
 from job.records.record import find_latest_inputs, read_results
 from job.records.report import REFUSED, RunReport, build_report, read_report
 from job.records.timeline import Timeline
@@ -100,16 +102,7 @@ async def latest_id(store: ObjectStore) -> str | None:
 
 async def _entries(store: ObjectStore) -> tuple[dict[str, datetime], list[str]]:
     """Every recorded run and when it started, the newest first; and the faults of this list."""
-    names = await in_thread(lambda: store.names(STARTED))
-    started: dict[str, datetime] = {}
-    faults = []
-    for name in reversed(names):
-        try:
-            moment, run_id = parse_entry(name)
-        except RecordError as error:
-            faults.append(str(error))
-        else:
-            started.setdefault(run_id, moment)
+    started, faults = started_runs(await in_thread(lambda: store.names(STARTED)))
     if len(faults) > FAULTS_NAMED:
         faults[FAULTS_NAMED:] = [f"and {len(faults) - FAULTS_NAMED:,} more under {STARTED}"]
     return started, faults
@@ -191,13 +184,26 @@ async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
     await read_results(store, run_id, timeline)
     if written is None:
         report = build_report(inputs, plan, timeline)
+        since = None
     else:
         # Results that are later than the report are those of an attempt that has not closed.
         closed = written.ended is not None and timeline.last_ended <= _seconds(written.ended) + 2
         closed = closed and bool(written.attempts) and _is_of(written, inputs)
         place = {key: getattr(written, key) for key in ("version", "commit", "project", "execution")}
+        since = written.since_last_night if closed else None
         report = build_report(inputs, plan, timeline, written.attempts, closed=closed, **place)
+    if since is None:
+        since = await _compared(store, inputs, plan, timeline)
+    report = report.model_copy(update={"since_last_night": since})
     return RecordedRun(report, timeline, await _has_page(store, run_id))
+
+
+async def _compared(store: ObjectStore, inputs: RunInputs, plan: Plan, timeline: Timeline) -> Comparison | None:
+    """The run compared with the night before, if it was not when it ended."""
+    past = PastNights(lambda _: None)
+    with trio.move_on_after(READ_SECONDS):
+        await past.read(store, inputs, plan)
+    return past.compare(inputs.day, timeline.items)
 
 
 def without_plan() -> Plan:

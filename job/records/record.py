@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 
 import trio
 from pydantic import BaseModel, ValidationError
@@ -19,7 +20,6 @@ from job.records.format import (
     FORMAT,
     INPUTS,
     LATER_INPUTS,
-    PAGE,
     REPORT,
     RESULTS,
     RecordError,
@@ -36,7 +36,9 @@ from job.records.timeline import Timeline
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread
 
 RETRY_SECONDS = 1.0
-_ENTRY = b"{}\n"
+BACKGROUND_LIMIT = 8 * 2**20
+"""Bytes of another run's inputs that are read beside a run at work; larger ones cannot be used."""
+ENTRY = b"{}\n"
 """What an object holds that only has a name."""
 
 
@@ -86,7 +88,7 @@ class Record:
 
     async def announce(self, inputs: RunInputs) -> None:
         """Lists the run among the latest runs. Raises `StorageError`."""
-        await in_thread(lambda: self._store.create(entry_of(self._run_id, inputs.started), _ENTRY))
+        await in_thread(lambda: self._store.create(entry_of(self._run_id, inputs.started), ENTRY))
 
     async def load(self) -> None:
         """Reads what earlier attempts have done. Raises `StorageError`, and `RecordError` if that does not fit."""
@@ -133,7 +135,7 @@ class Record:
         later attempt as it is. Whoever has the lease overwrites what such an attempt has left meanwhile.
         """
         await self.journal.flush()
-        data = _written(report)
+        data = pack_report(report)
         while True:  # noqa: ASYNC913  storage is awaited in every turn
             try:
                 await in_thread(lambda: self._write(REPORT, data, self._report))
@@ -155,15 +157,15 @@ class Record:
         except StorageError as error:
             self._on_outage(message("the report is not written yet: {error}", error=str(error)))
 
-    async def write_page(self, page: Callable[[Timeline], bytes]) -> None:  # noqa: ASYNC910  storage was awaited
-        """Writes the page of the run, rendered in a thread. Raises `StorageError`, and what `page` raises."""
+    async def write_document(self, name: str, make: Callable[[Timeline], bytes]) -> None:  # noqa: ASYNC910  storage was awaited
+        """Writes what is made of the results, in a thread. Raises `StorageError`, and what `make` raises."""
 
-        def make() -> None:
-            data = page(self.timeline)
-            self._write(PAGE, data, self._store.read(self._name(PAGE), 1))
+        def write() -> None:
+            data = make(self.timeline)
+            self._write(name, data, self._store.read(self._name(name), 1))
 
         with suppress(ConflictError):  # a later attempt at the run has written its own
-            await in_thread(make)
+            await in_thread(write)
 
     @property
     def attempts(self) -> Sequence[AttemptSummary]:
@@ -192,40 +194,30 @@ def _read_barrier(name: str, data: bytes) -> _Barrier:
         raise RecordError(f"{name} is not what a run writes") from error
 
 
-async def record_refusal(store: ObjectStore, report: RunReport, page: bytes) -> None:  # noqa: ASYNC910  storage was awaited
-    """Records a run whose configuration cannot be used, unless its id has a record already. Raises `StorageError`.
-
-    The run has no lease, as it calls nothing. It gets no inputs, so a later attempt under its id starts afresh.
-    """
-
-    def write() -> None:
-        if store.read(name_of(report.run_id, INPUTS), 1) is None:
-            store.create(name_of(report.run_id, REPORT), _written(report))
-            store.create(entry_of(report.run_id, report.started), _ENTRY)
-            store.create(name_of(report.run_id, PAGE), page)
-
-    with suppress(ConflictError):  # an earlier attempt has left a report
-        await in_thread(write)
-
-
-def _written(report: RunReport) -> bytes:
+def pack_report(report: RunReport) -> bytes:
+    """The object that holds it."""
     return json.dumps(report.model_dump(mode="json"), ensure_ascii=False, indent=1).encode()
 
 
-async def find_inputs(store: ObjectStore, run_id: str) -> RunInputs | None:
+def _read_inputs(store: ObjectStore, name: str, *, background: bool) -> StoredObject | None:
+    """Reads an object of inputs; in the background only what is not too large for it."""
+    return store.read(name, BACKGROUND_LIMIT if background else None)
+
+
+async def find_inputs(store: ObjectStore, run_id: str, *, background: bool = False) -> RunInputs | None:
     """The inputs that a run began with; `None` if it has no record. Raises `RecordError` and `StorageError`."""
     name = name_of(run_id, INPUTS)
-    stored = await in_thread(lambda: store.read(name))
+    stored = await in_thread(partial(_read_inputs, store, name, background=background), background=background)
     return None if stored is None else unpack(name, stored.data, run_id)
 
 
-async def find_latest_inputs(store: ObjectStore, run_id: str) -> RunInputs | None:
+async def find_latest_inputs(store: ObjectStore, run_id: str, *, background: bool = False) -> RunInputs | None:
     """The inputs that a run goes on with: those of its latest config. Raises `RecordError` and `StorageError`."""
-    later = await in_thread(lambda: store.names(name_of(run_id, LATER_INPUTS)))
+    later = await in_thread(lambda: store.names(name_of(run_id, LATER_INPUTS)), background=background)
     if not later:
-        return await find_inputs(store, run_id)
+        return await find_inputs(store, run_id, background=background)
     name = later[-1]
-    stored = await in_thread(lambda: store.read(name))
+    stored = await in_thread(partial(_read_inputs, store, name, background=background), background=background)
     if stored is None:
         raise RecordError(f"{name} was removed while it was read")
     inputs = unpack(name, stored.data, run_id)

@@ -6,7 +6,6 @@ from itertools import islice
 
 from pydantic import Field, ValidationError
 
-from job.config.environment import Settings
 from job.config.faults import Fault
 from job.config.fields import Date, RunId
 from job.engines.catalog import EngineName
@@ -18,10 +17,12 @@ from job.messages import Message, message
 from job.planning.items import MissingItem, MissingState
 from job.planning.plan import Plan
 from job.records.commands import resume_command
+from job.records.comparison import Comparison
 from job.records.format import FORMAT, RecordError, Seconds, Stamp, Word
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
+from job.records.set_aside import SetAsideType
 from job.records.timeline import Timeline
 from job.text import shortened
 
@@ -33,7 +34,6 @@ MISSING_LISTED = 10_000
 _UNFINISHED = message("The run has not closed its record: it is at work, or it was killed.")
 
 
-FAULTS_LISTED = 1000
 FAULT_LIMIT = 1000
 """Characters of each text of a fault."""
 
@@ -114,9 +114,17 @@ class AttemptSummary(Part):
     exit_code: int
     sentence: str = ""
     sentence_message: Message | None = None
+    set_aside: tuple[SetAsideType, ...] = ()
 
     @classmethod
-    def of(cls, outcome: Outcome, zone: tzinfo | None, started: datetime, seconds: float) -> "AttemptSummary":
+    def of(
+        cls,
+        outcome: Outcome,
+        zone: tzinfo | None,
+        started: datetime,
+        seconds: float,
+        set_aside: tuple[SetAsideType, ...] = (),
+    ) -> "AttemptSummary":
         """The summary of an attempt that ends now and took so many seconds; `zone` is the time zone of the run."""
         moments = (started, started + timedelta(seconds=seconds))
         began, ended = (moment.astimezone(zone).isoformat(timespec="seconds") for moment in moments)
@@ -128,6 +136,7 @@ class AttemptSummary(Part):
             exit_code=int(outcome.exit),
             sentence=str(outcome.sentence),
             sentence_message=outcome.sentence,
+            set_aside=set_aside,
         )
 
 
@@ -164,6 +173,8 @@ class RunReport(Part):
     """Items that earlier attempts did or tried under another config, and that this one does not ask for."""
     outdated_cards: int = 0
     """Generated cards whose model or parameters were those of another config."""
+    since_last_night: Comparison | None = None
+    """`None` if there is no earlier night to compare with, or if it was not read in time."""
     config_uri: str
     config_generations: dict[str, str] = Field(default_factory=dict)
     """The generation of each config object that was used."""
@@ -183,6 +194,11 @@ class RunReport(Part):
         return "new_config" if any(call.then == "new_config" for call in self.failures) else "resume"
 
     @property
+    def set_aside(self) -> tuple[SetAsideType, ...]:
+        """The card types that the latest attempt set aside, if it has closed."""
+        return self.attempts[-1].set_aside if self.attempts and self.ended is not None else ()
+
+    @property
     def continued(self) -> bool:
         """Whether the latest attempt that closed was not the first: a killed one left only the run's start."""
         if len(self.attempts) != 1:
@@ -197,11 +213,13 @@ def build_report(
     attempts: Sequence[AttemptSummary] = (),
     *,
     closed: bool = False,
+    since: Comparison | None = None,
     **place: str | None,
 ) -> RunReport:
     """The report of a run from its record.
 
     `attempts` are those that came to their ends; `closed` tells whether the last of them is the end of the record.
+    `since` is how it compares with the night before.
     `place` is what the report says of where it was made: version, commit, project, execution.
     """
     last = attempts[-1] if closed else None
@@ -230,6 +248,7 @@ def build_report(
         attempts=tuple(attempts),
         left_plan=timeline.left_plan,
         outdated_cards=timeline.outdated_cards,
+        since_last_night=since,
         config_uri=inputs.config_uri,
         config_generations={name: kept.generation for name, kept in sorted(inputs.objects.items())},
         trace_id=RunIdentity(inputs.run_id).trace_id,
@@ -242,34 +261,6 @@ def build_report(
 
 def _missing(item: MissingItem) -> MissingCard:
     return MissingCard(target=item.target, card_type=item.card_type or "", state=item.state, cause=item.cause)
-
-
-def refused_report(
-    settings: Settings, run_id: str, faults: Sequence[Fault], outcome: Outcome, started: datetime, seconds: float
-) -> RunReport:
-    """The report of a run whose configuration cannot be used, so that nothing was called."""
-    ended = AttemptSummary.of(outcome, settings.time_zone, started, seconds)
-    return RunReport(
-        run_id=run_id,
-        day=settings.run_date or started.astimezone(settings.time_zone).date().isoformat(),
-        date=settings.run_date,
-        started=ended.started,
-        ended=ended.ended,
-        seconds=ended.seconds,
-        outcome=ended.outcome,
-        exit_code=ended.exit_code,
-        sentence=ended.sentence,
-        sentence_message=ended.sentence_message,
-        faults=tuple(ReportedFault.of(fault) for fault in faults[:FAULTS_LISTED]),
-        faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
-        attempts=(ended,),
-        config_uri=settings.config_uri,
-        version=VERSION,
-        commit=COMMIT,
-        trace_id=RunIdentity(run_id).trace_id,
-        project=settings.project,
-        execution=settings.execution,
-    )
 
 
 def _engines(plan: Plan, timeline: Timeline) -> dict[EngineName, EngineTotals]:

@@ -52,8 +52,7 @@ class CallResult(BaseModel):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        spans = [(self.started, self.ended), *((began, ended) for began, ended, _ in self.failed_attempts)]
-        if any(began > ended for began, ended in spans):
+        if self.started > self.ended or any(began > ended for began, ended, _ in self.failed_attempts):
             raise ValueError("an attempt ends before it begins")
         return self
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,12 +31,25 @@ CLOSING_SECONDS = 3.0
 
 
 RELEASE_SECONDS = 0.5
-"""Of these, left by the page for giving the lease back."""
+"""Of these, left by the documents for giving the lease back."""
+
+
+AFTERWARDS_SECONDS = 5.0
+"""For what is written when the lease is given back: nobody has to wait for a reader's convenience."""
 
 
 Notify = Callable[[Message, bool], None]
 """Takes what to report of storage, and whether it is a fault."""
-Page = Callable[[Timeline], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An object of the record that is made when the run has ended. To have it is good, but the run is whole without."""
+
+    name: str
+    make: Callable[[Timeline], bytes]
+    problem: str
+    """The template of what is said if it is not written, with a place for the `error`."""
 
 
 @dataclass(slots=True)
@@ -55,7 +68,7 @@ class StorageAlarm:
         self.is_on = problem is not None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RecordSession:
     """The lease and the record of a run in progress."""
 
@@ -63,37 +76,38 @@ class RecordSession:
     record: Record
     inputs: RunInputs
     notify: Notify
+    _is_ours: bool = False
+    """Whether the record is closed, and by this attempt."""
 
     @property
     def done(self) -> Mapping[EngineName, EngineItems]:
         """The items that are done, by any attempt at the run."""
         return self.record.timeline.items
 
-    async def close(self, report: RunReport, page: Page, shutdown: Shutdown, *, at_once: bool) -> None:  # noqa: ASYNC910  both branches await storage
-        """Writes what is unwritten, the report and its page, and gives the lease back. Reports what it cannot do.
+    async def close(  # noqa: ASYNC910  both branches await storage
+        self, report: RunReport, documents: Sequence[Document], shutdown: Shutdown, *, at_once: bool
+    ) -> float | None:
+        """Writes what is unwritten, the report and the documents, and gives the lease back. Reports what it cannot do.
 
         It may take as long as the lease holds; or 3 s, from now if `at_once`, else from when the run shuts down.
+        Returns until when more may be written, by trio's clock; `None` if the record is not closed, or not ours.
         """
-        # If the record is a later attempt's by now, so is its page: there is nothing left to show.
-        closed, shown = False, False
+        closed, left = False, list(documents)
         if not at_once:
             try:
                 with shutdown.interruptible(), trio.move_on_at(self.lease.trusted_until):
-                    shown = not await self.record.write_report(report, self.lease.is_held)
+                    left = await self._close(report, left)
                     closed = True
-                    if not shown:
-                        await self._show(page)
-                        shown = True
+                    await self._write(left)
             except ShutdownError:
                 pass
         with trio.move_on_after(CLOSING_SECONDS) as closing:  # noqa: ASYNC912  storage is awaited in every branch
             try:
                 if not closed:
-                    shown = not await self.record.write_report(report, self.lease.is_held)
+                    left = await self._close(report, left)
                     closed = True
-                if not shown:
-                    with trio.move_on_at(closing.deadline - RELEASE_SECONDS):
-                        await self._show(page)
+                with trio.move_on_at(closing.deadline - RELEASE_SECONDS):
+                    await self._write(left)
                 await self.lease.release()
             except StorageError as error:
                 text = template("storage: the lease is not given back, it grows stale in a minute: {error}")
@@ -101,13 +115,24 @@ class RecordSession:
         if not closed:
             text = template("storage: the record is not complete: {count} results and the report are not written")
             self.notify(message(text, count=self.record.journal.unwritten), True)
+        if not self._is_ours:
+            return None
+        is_cut_short = at_once or shutdown.reason is not None
+        return closing.deadline if is_cut_short else trio.current_time() + AFTERWARDS_SECONDS
 
-    async def _show(self, page: Page) -> None:  # noqa: ASYNC910  storage was awaited
-        """Writes the page. It is for people, after the fact: a failure changes nothing of the run."""
-        try:
-            await self.record.write_page(page)
-        except Exception as error:  # noqa: BLE001  see above
-            self.notify(message("the page of the run is not written: {error}", error=str(error)), True)
+    async def _close(self, report: RunReport, documents: list[Document]) -> list[Document]:
+        """Writes the report. Returns the documents to write: if the record is a later attempt's by now, so are they."""
+        self._is_ours = await self.record.write_report(report, self.lease.is_held)
+        return documents if self._is_ours else []
+
+    async def _write(self, left: list[Document]) -> None:  # noqa: ASYNC910  there may be none left
+        """Writes documents, and takes each from the list once that is over. A failure changes nothing of the run."""
+        while left:
+            try:
+                await self.record.write_document(left[0].name, left[0].make)
+            except Exception as error:  # noqa: BLE001  see above
+                self.notify(message(left[0].problem, error=str(error)), True)
+            left.pop(0)
 
 
 def lease_holder(settings: Settings, plan: Plan, inputs: RunInputs) -> Holder:

@@ -49,12 +49,14 @@ class Lane:
         """Whether every call is kept whole."""
         return len(self.kept) == len(self)
 
-    def seconds(self) -> list[float]:
+    def seconds(self) -> "array[float]":
         """How long each attempt took that was not cut off, sorted."""
         calls = zip(self.started, self.ended, self.states, strict=True)
         failed = zip(self.failed_started, self.failed_ended, strict=True)
         took = [ended - started for started, ended, state in calls if state != CUT_OFF]
-        return sorted([*took, *(ended - started for started, ended in failed)])
+        took += [ended - started for started, ended in failed]
+        took.sort()
+        return array("d", took)
 
     def add(self, call: CallResult) -> None:
         """Adds a call."""
@@ -90,7 +92,7 @@ class Timeline:
 
     def __init__(self, plan: Plan, *, is_replanned: bool = False) -> None:
         """`is_replanned` tells whether earlier attempts had another plan: then some results may not be of this one."""
-        self._plan = plan
+        self.plan = plan
         self._targets = {target.id: target for target in plan.targets} if is_replanned else None
         self.left_plan = 0
         """Items of results that are not of this plan. No other number has them."""
@@ -99,6 +101,8 @@ class Timeline:
         self.lanes: Mapping[EngineName, Lane] = {engine: Lane() for engine in ALL_ENGINES}
         self.items = items_of(plan)
         """Which items of the plan are done, and which failed and were not done by any attempt."""
+        self.card_seconds: dict[str, array[float]] = {}
+        """How long each card took that was made, by card type."""
         self.warnings: list[CallResult] = []
         """The first calls that were done, and whose answers are odd."""
         self._failed: list[CallResult] = []
@@ -115,8 +119,11 @@ class Timeline:
                 kept = tuple(target for target in call.targets if (target, call.card_type) not in left)
                 call = call.model_copy(update={"targets": kept})
         for item in call.items:
-            items.mark(item, cause=None if call.done else call.cause or "", ended=call.ended)
+            cause = None if call.done else call.cause or ""
+            items.mark(item, cause=cause, ended=call.ended, attempts=call.attempts)
         self.lanes[call.engine].add(call)
+        if call.done and call.card_type is not None:
+            self.card_seconds.setdefault(call.card_type, array("f")).append(call.seconds)
         if not call.done and len(self._failed) < FAILURES_KEPT:
             self._failed.append(call)
         if call.warning is not None and len(self.warnings) < WARNINGS_KEPT:
@@ -128,9 +135,9 @@ class Timeline:
         if target is None or not self.items[call.engine].has(item):
             return False
         if call.engine == "news":
-            return call.request == self._plan.news_call(target).request
+            return call.request == self.plan.news_call(target).request
         if call.card_type is not None and call.done:
-            self.outdated_cards += call.request != self._plan.card_call(target, call.card_type).request
+            self.outdated_cards += call.request != self.plan.card_call(target, call.card_type).request
         return True
 
     @property

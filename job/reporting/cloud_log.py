@@ -8,16 +8,18 @@ from typing import Literal
 from pydantic_core import to_json
 
 from job.config.faults import Fault
-from job.execution.events import AttemptEnded, CallFinished, Event
+from job.execution.events import AttemptEnded, CallFinished, CardTypeSetAside, Event
 from job.execution.outcome import ExitCode, Outcome, totals_of
 from job.execution.progress import RunProgress
 from job.identity import COMMIT, VERSION, RunIdentity
-from job.messages import Message
+from job.messages import Message, message
 from job.records.commands import resume_command
+from job.records.comparison import Comparison, comparison_lines
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
 from job.records.timeline import FAILURES_KEPT
+from job.reporting.status import time_status
 from job.reporting.stdout import OutputQueue, write_line
 from job.text import shortened
 
@@ -45,6 +47,7 @@ class CloudLogReporter:
         self._output = OutputQueue()
         self._dropped = 0
         self._inputs: RunInputs | None = None
+        self._comparison: Comparison | None = None
         self._trace = f"projects/{project}/traces/{run.trace_id}" if project else run.trace_id
 
     def on_faults(self, faults: Iterable[Fault]) -> None:
@@ -71,13 +74,34 @@ class CloudLogReporter:
         """All data is ready; the cards follow."""
         self._write("INFO", "all data is ready; generating cards", "barrier.crossed", cards=progress.cards.planned)
 
+    def on_progress(self, progress: RunProgress, now: float) -> None:
+        """Once a minute: how far the run is."""
+        cards, seconds = progress.cards, progress.cards.seconds_left(now)
+        text = message(
+            "cards: {done} of {planned} done, {failed} failed; {time}",
+            done=cards.done + cards.skipped,
+            planned=cards.planned,
+            failed=cards.failed,
+            time=time_status(progress, now),
+        )
+        engines = {
+            name: {"planned": one.planned, "done": one.done, "skipped": one.skipped, "failed": one.failed}
+            for name, one in progress.engines.items()
+        }
+        left = None if seconds is None else round(seconds)
+        elapsed = round(now - progress.began)
+        self._write("INFO", str(text), "run.progress", engines=engines, elapsed_seconds=elapsed, seconds_left=left)
+
     def on_event(self, event: Event) -> None:
-        """A line for each call that has finished, and for each retry."""
+        """A line for each call that has finished, for each retry, and for each card type that is set aside."""
         if isinstance(event, CallFinished):
             self._on_finished(event)
         elif isinstance(event, AttemptEnded) and event.wait is not None and event.failure is not None:
             text = f"{event.call.label}: {event.failure.reason}; again in {event.wait:.1f} s"
             self._write_call("WARNING", text, "call.retried", **_call(event), wait=round(event.wait, 3))
+        elif isinstance(event, CardTypeSetAside):
+            fields = {"card_type": event.card_type, "remedy": str(event.remedy)}
+            self._write("ERROR", str(event.reason), "circuit.opened", **fields)
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
         """Storage fails, or works again."""
@@ -88,10 +112,16 @@ class CloudLogReporter:
         """What is known of the runs of today. Waits for its reader."""
         write_line(self._line("INFO" if done else "ERROR", known, "run.verified", done=done))
 
+    def on_comparison(self, comparison: Comparison) -> None:
+        """The run is at its end, and was compared with the night before."""
+        self._comparison = comparison
+
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
         """The last line of the run."""
         severity: Severity = "INFO" if outcome.exit == 0 else "ERROR"
         fields = {**summary_of(outcome, progress), **error_report(outcome)}
+        if self._comparison is not None:
+            fields["since_last_night"] = since_last_night(self._comparison, outcome)
         if self._dropped:
             fields["lines_dropped"] = self._dropped
         if self._inputs is not None and outcome.exit != ExitCode.DONE:
@@ -159,7 +189,27 @@ def summary_of(outcome: Outcome, progress: RunProgress | None) -> Mapping[str, o
     """How this attempt at the run ended, and its totals."""
     failures = progress.failures if progress else []
     listed = _listed(failures)
-    return {**totals_of(outcome, progress), "failures": listed, "failures_not_listed": len(failures) - len(listed)}
+    return {
+        **totals_of(outcome, progress),
+        "failures": listed,
+        "failures_not_listed": len(failures) - len(listed),
+        "set_aside": [event.card_type for event in progress.set_aside[:LISTED]] if progress else [],
+    }
+
+
+def since_last_night(comparison: Comparison, outcome: Outcome) -> Mapping[str, object]:
+    """How the run compares with the night before: in numbers, and in sentences."""
+    kinds = {name: getattr(comparison, name).count for name in ("new", "added", "still", "mended")}
+    lines = [shortened(str(line), LINE_LIMIT) for line in comparison_lines(comparison, outcome.sentence)]
+    return {
+        "run_id": comparison.run_id,
+        "day": comparison.day,
+        **kinds,
+        "not_attempted": comparison.not_attempted,
+        "not_compared": comparison.not_compared,
+        "gone": comparison.gone,
+        "text": lines,
+    }
 
 
 def error_report(outcome: Outcome) -> Mapping[str, object]:

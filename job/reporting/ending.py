@@ -1,12 +1,13 @@
 """The end of a run in words, for a terminal: what failed, by cause, and how to go on. Of a run or a recorded one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from job.messages import Message, message, plural
 from job.records.commands import how_to_go_on, missing_command, start_anew
 from job.records.groups import FailureGroup, then_of
+from job.records.set_aside import SetAsideType
 from job.text import NAMED, shortened
 
 ANSWERS_SHOWN = 3
@@ -32,8 +33,13 @@ class WayBack:
     """What goes on with the run; `None` if it is not recorded."""
 
 
-def failure_lines(groups: Sequence[FailureGroup], not_listed: int = 0) -> Iterator[tuple[Mark, Message]]:
-    """Each group once: what failed, the last answers, what to do. `not_listed` is the number of further failures."""
+def failure_lines(
+    groups: Sequence[FailureGroup], not_listed: int = 0, set_aside: Iterable[SetAsideType] = ()
+) -> Iterator[tuple[Mark, Message]]:
+    """Each group once: what failed, the last answers, what to do. `not_listed` is the number of further failures.
+
+    Then each card type that was set aside.
+    """
     for group in groups:
         yield "!" if group.is_cut_off else "✗", group.heading
         answers = group.answers
@@ -51,6 +57,9 @@ def failure_lines(groups: Sequence[FailureGroup], not_listed: int = 0) -> Iterat
             yield " ", message("what to do: {remedy} {go_on}", remedy=group.remedy, go_on=group.go_on)
     if not_listed:
         yield "✗", plural("1 more failed", "{count} more failed", count=not_listed)
+    for one in set_aside:
+        yield "✗", one.reason_message
+        yield " ", message("what to do: {remedy}", remedy=one.remedy_message)
 
 
 def way_back_lines(groups: Sequence[FailureGroup], way: WayBack) -> Iterator[Message]:

@@ -1,9 +1,11 @@
 """The terminal reporter: a bar for each engine of a run that somebody watches, then a table. Also for recorded runs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import IO
 
-from rich.console import Console
+import trio
+from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
@@ -11,19 +13,23 @@ from rich.table import Table
 
 from job.config.faults import Fault
 from job.engines.catalog import EngineName
-from job.execution.events import CallFinished, Event
+from job.execution.events import CallFinished, CardTypeSetAside, Event
 from job.execution.outcome import Outcome
 from job.execution.progress import EngineProgress, EngineTotals, RunProgress
 from job.identity import RunIdentity
 from job.messages import Message, message, plural
 from job.records.commands import page_address, resume_command
+from job.records.comparison import Comparison, comparison_lines
 from job.records.groups import FailureGroup, failure_groups, then_of
-from job.records.history import AT_WORK, KILLED, PastRun, RecordedRun
+from job.records.history import RecordedRun
 from job.records.inputs import RunInputs
+from job.records.plan_change import plan_lines
 from job.records.report import UNFINISHED, RunReport
 from job.records.results import CallResult
+from job.records.set_aside import set_aside_types
 from job.records.timeline import FAILURES_KEPT
 from job.reporting.ending import Mark, WayBack, failure_lines, way_back_lines
+from job.reporting.status import run_heading, time_status
 from job.reporting.stdout import OutputQueue, queued_text
 from job.text import duration, printable
 
@@ -43,6 +49,7 @@ class TerminalReporter:
         self._run = run
         self._runs_uri = runs_uri
         self._inputs: RunInputs | None = None
+        self._comparison: Comparison | None = None
         self._failed = 0
         self._output = OutputQueue()
         self._dropped = 0
@@ -65,18 +72,10 @@ class TerminalReporter:
 
     def on_start(self, date: str | None, progress: RunProgress) -> None:
         """The run is about to call the data engines."""
-        cards = progress.cards.planned
-        head = plural("run {run}: 1 card", "run {run}: {count} cards", count=cards, run=self._run.id)
-        if date:
-            head = plural(
-                "run {run} for {date}: 1 card",
-                "run {run} for {date}: {count} cards",
-                count=cards,
-                run=self._run.id,
-                date=date,
-            )
+        head = run_heading(self._run.id, date, progress.cards.planned)
         self._console.print(f"[bold]{_shown(head)}[/]", soft_wrap=True)
-        self._live = _Bars(progress, self._console, self._output)
+        offset = trio.current_time() - time.monotonic()
+        self._live = _Bars(progress, self._console, self._output, lambda: time.monotonic() + offset)
         self._live.start()
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
@@ -87,8 +86,13 @@ class TerminalReporter:
         """All data is ready; the cards follow."""
         self._console.print(str(message("all data is ready; generating cards")))
 
+    def on_progress(self, progress: RunProgress, now: float) -> None:
+        """Nothing: the bars show it."""
+
     def on_event(self, event: Event) -> None:
         """Prints the calls that failed for good, the first of them, and those with a warning."""
+        if isinstance(event, CardTypeSetAside):
+            self._print("[red]✗[/]", event.reason)
         if isinstance(event, CallFinished) and event.warning is not None:
             self._print("[yellow]![/]", f"{event.call.label}: {event.warning}")
         if isinstance(event, CallFinished) and event.failure is not None:
@@ -100,9 +104,12 @@ class TerminalReporter:
                 mark = "[yellow]![/]" if event.failure.is_interruption else "[red]✗[/]"
                 self._print(mark, f"{event.call.label}: {event.failure.reason}")
             elif self._failed == LIVE_FAILURES + 1:
-                self._print(
-                    "[red]✗[/]", message("further failures are counted in the bars, and listed by cause at the end")
-                )
+                text = message("further failures are counted in the bars, and listed by cause at the end")
+                self._print("[red]✗[/]", text)
+
+    def on_comparison(self, comparison: Comparison) -> None:
+        """The run is at its end, and was compared with the night before."""
+        self._comparison = comparison
 
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
         """The table, what failed by cause, how to go on, and the outcome."""
@@ -113,7 +120,8 @@ class TerminalReporter:
             self._console.print(_table({name: engine.totals() for name, engine in progress.engines.items()}))
             calls = [CallResult.of(event, 0.0) for event in progress.failures[:FAILURES_KEPT]]
             groups = failure_groups(calls)
-            _print_failures(self._console, groups, max(0, len(progress.failures) - FAILURES_KEPT))
+            more = len(progress.failures) - len(calls)
+            _print_failures(self._console, failure_lines(groups, more, set_aside_types(progress.set_aside)))
         if self._dropped:
             text = plural(
                 "1 failed call was not shown when it failed: the terminal had stopped",
@@ -121,6 +129,8 @@ class TerminalReporter:
                 count=self._dropped,
             )
             self._print("[yellow]![/]", text)
+        if self._comparison is not None:
+            _print_comparison(self._console, self._comparison, outcome.sentence)
         if outcome.exit != 0 and (progress is not None or self._inputs is not None):
             _print_way_back(self._console, groups, self._way_back(outcome, progress, groups))
         colour = "green" if outcome.exit == 0 else "red"
@@ -151,11 +161,17 @@ class TerminalReporter:
 class _Bars(Live):
     """The bars. A terminal that is behind is not drawn on: it would show the past."""
 
-    def __init__(self, progress: RunProgress, console: Console, output: OutputQueue) -> None:
+    def __init__(
+        self, progress: RunProgress, console: Console, output: OutputQueue, clock: Callable[[], float]
+    ) -> None:
+        """`clock` tells trio's time in any thread."""
         self._output = output
         # It never redirects standard output: nothing else is written there.
         super().__init__(
-            get_renderable=lambda: _bars(progress), console=console, refresh_per_second=8, redirect_stdout=False
+            get_renderable=lambda: Group(_bars(progress), str(time_status(progress, clock()))),
+            console=console,
+            refresh_per_second=8,
+            redirect_stdout=False,
         )
 
     def refresh(self) -> None:
@@ -172,45 +188,15 @@ def as_text(recorded: RecordedRun, page: str | None) -> str:
     return captured.get().rstrip("\n")
 
 
-def runs_table(runs: Sequence[PastRun]) -> str:
-    """Recorded runs, a line each. Ids are last and whole: they are what is copied."""
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
-    for heading in ("date", "started", "outcome"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("took", "attempt"):
-        table.add_column(heading, no_wrap=True, justify="right")
-    table.add_column("run", no_wrap=True)
-    for past in runs:
-        took = "" if past.seconds is None else _roughly(past.seconds)
-        colour = {"succeeded": "green", AT_WORK: "yellow"}.get(past.outcome, "red")
-        outcome = f"[{colour}]{past.outcome}[/]"
-        table.add_row(past.day or "?", _started(past), outcome, took, str(past.attempts or ""), past.run_id)
-    console = Console(highlight=False, emoji=False, width=1000)  # a longer line is for the terminal to wrap
-    with console.capture() as captured:
-        console.print(table)
-        if any(past.outcome in {AT_WORK, KILLED} for past in runs):
-            note = message("at work, killed: as far as the lease tells, which a run at work renews every few seconds")
-            console.print(str(note))
-    return "\n".join(line.rstrip() for line in captured.get().splitlines())
-
-
-def _started(past: PastRun) -> str:
-    """When a run started: its time of day, and the date if that is not the one that the run is for."""
-    pattern = "%H:%M" if f"{past.started:%Y-%m-%d}" == past.day else "%m-%d %H:%M"
-    return f"{past.started:{pattern}}"
-
-
-def _roughly(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
-
-
 def _print_run(recorded: RecordedRun, console: Console, page: str | None) -> None:
     report = recorded.report
     console.print(f"[bold]{_shown(_head(report))}[/]", soft_wrap=True)
     if report.engines:
         console.print(_table(report.engines))
     groups = failure_groups(recorded.timeline.failures)
-    _print_failures(console, groups, report.failures_not_listed)
+    _print_failures(console, failure_lines(groups, report.failures_not_listed, report.set_aside))
+    if report.since_last_night is not None:
+        _print_comparison(console, report.since_last_night, report.sentence_message or report.sentence)
     if report.resume_command is None:
         if page is not None:
             console.print(_shown(message("page: {page}", page=page)), soft_wrap=True)
@@ -239,9 +225,18 @@ def _shown(text: object) -> str:
     return escape(printable(text))
 
 
-def _print_failures(console: Console, groups: Sequence[FailureGroup], not_listed: int) -> None:
-    for mark, line in failure_lines(groups, not_listed):
+def _print_failures(console: Console, lines: Iterable[tuple[Mark, Message]]) -> None:
+    for mark, line in lines:
         console.print(f"[{_COLOURS[mark]}]{mark}[/] {_shown(line)}", soft_wrap=True)
+
+
+def _print_comparison(console: Console, comparison: Comparison, reason: Message | str) -> None:
+    heading, *lines = comparison_lines(comparison, reason)
+    if comparison.plan is not None:
+        lines += plan_lines(comparison.plan, comparison.day)
+    console.print(_shown(heading), soft_wrap=True)
+    for line in lines:
+        console.print(f"  {_shown(line)}", soft_wrap=True)
 
 
 def _print_way_back(console: Console, groups: Sequence[FailureGroup], way: WayBack) -> None:
@@ -286,17 +281,8 @@ def _table(engines: Mapping[EngineName, EngineTotals]) -> Table:
     table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
     table.add_column(str(message("engine")), no_wrap=True)
     is_cut_off = any(engine.cut_off for engine in engines.values())
-    headings = (
-        "calls",
-        "retries",
-        "done",
-        "failed",
-        *(["cut off"] if is_cut_off else []),
-        "not attempted",
-        "p50",
-        "p95",
-    )
-    for heading in headings:
+    cut_off = ["cut off"] if is_cut_off else []
+    for heading in ("calls", "retries", "done", "failed", *cut_off, "not attempted", "p50", "p95"):
         table.add_column(heading, justify="right", no_wrap=True)
     for name, engine in engines.items():
         failed = [engine.failed - engine.cut_off, *([engine.cut_off] if is_cut_off else [])]

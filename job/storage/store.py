@@ -1,6 +1,6 @@
 """The object store: what every store promises, and how async code uses it. Configs and records live in stores."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeVar
@@ -12,6 +12,10 @@ T = TypeVar("T")
 
 THREADS = 8
 """For requests that are not urgent. The Cloud Storage library keeps 10 connections."""
+
+
+BACKGROUND_THREADS = 4
+"""For requests that nobody waits for: however long they take, they hold up no other."""
 
 
 ANSWER_SECONDS = 120.0
@@ -78,14 +82,15 @@ class ObjectStore(Protocol):
         ...
 
 
-async def in_thread(function: Callable[[], T], *, urgent: bool = False) -> T:
+async def in_thread(function: Callable[[], T], *, urgent: bool = False, background: bool = False) -> T:
     """Runs a blocking request in a thread and returns what it returns. Raises `StorageError` if it takes too long.
 
     An urgent one does not queue behind others: there is a thread for it. Only one urgent request runs at a time.
+    Those in the background have threads of their own, so that no other queues behind them.
     If a request takes too long or its caller is cancelled, nobody waits for its thread. Whether it takes effect later
     cannot be known, which is why every write has a condition.
     """
-    async with _limiter(urgent=urgent):
+    async with _limiter("urgent" if urgent else "background" if background else "usual"):
         try:
             with trio.fail_after(ANSWER_SECONDS):
                 return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
@@ -117,13 +122,14 @@ async def read_many(store: ObjectStore, names: Sequence[str], limit: int | None 
     return {name: stored for name, stored in found.items() if stored is not None}
 
 
-_limiters: trio.lowlevel.RunVar[dict[bool, trio.CapacityLimiter]] = trio.lowlevel.RunVar("storage threads")
+_THREADS: Mapping[str, int] = {"urgent": 1, "usual": THREADS, "background": BACKGROUND_THREADS}
+_limiters: trio.lowlevel.RunVar[dict[str, trio.CapacityLimiter]] = trio.lowlevel.RunVar("storage threads")
 
 
-def _limiter(*, urgent: bool) -> trio.CapacityLimiter:
+def _limiter(kind: str) -> trio.CapacityLimiter:
     try:
         limiters = _limiters.get()
     except LookupError:
-        limiters = {True: trio.CapacityLimiter(1), False: trio.CapacityLimiter(THREADS)}
+        limiters = {kind: trio.CapacityLimiter(count) for kind, count in _THREADS.items()}
         _limiters.set(limiters)
-    return limiters[urgent]
+    return limiters[kind]

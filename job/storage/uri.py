@@ -5,13 +5,19 @@ from urllib.parse import quote
 
 from job.storage.directory import DirectoryStore
 from job.storage.store import ObjectStore, StorageError
+from job.text import shortened
+
+URI_LIMIT = 1024
+"""Characters of a storage URI: as many as an object's name may have. Errors quote it."""
 
 
 def open_store(uri: str, *, make: bool = False) -> ObjectStore:
     """Returns the store for `gs://BUCKET/PREFIX` or for a directory, which is created at its first use if `make`.
 
-    Makes no request yet. Raises `StorageError` if the URI names neither.
+    Makes no request yet. Raises `StorageError` if the URI names neither, or is too long.
     """
+    if len(uri) > URI_LIMIT:
+        raise StorageError(f"{shortened(uri, 100)} is longer than {URI_LIMIT:,} characters")
     if not uri.startswith("gs://"):
         if "://" in uri:
             raise StorageError(f"{uri} is neither gs://BUCKET/PREFIX nor a directory")

@@ -258,8 +258,8 @@ run "refused_17" {
   command = plan
 
   variables {
-    # a concurrency of 1025
-    engines = merge(var.engines, { qa = { url = "https://q", concurrency = 1025 } })
+    # a concurrency of 8193
+    engines = merge(var.engines, { qa = { url = "https://q", concurrency = 8193 } })
     # half a doubling
     schedule = merge(var.schedule, { retry = { max_doublings = 0.5 } })
   }
@@ -527,6 +527,40 @@ run "refused_40" {
   command = plan
 
   variables {
+    # a data engine with as many calls in flight as only qa may have
+    engines = merge(var.engines, { news = { url = "https://n", concurrency = 1025 } })
+  }
+
+  expect_failures = [var.engines]
+}
+
+run "refused_41" {
+  command = plan
+
+  variables {
+    # half a call in flight
+    engines = merge(var.engines, { qa = { url = "https://q", concurrency = 4095.5 } })
+  }
+
+  expect_failures = [var.engines]
+}
+
+run "refused_42" {
+  command = plan
+
+  variables {
+    # too little memory for so many calls in flight
+    engines = merge(var.engines, { qa = { url = "https://q", concurrency = 4096 } })
+    job     = { memory_mib = 1023 }
+  }
+
+  expect_failures = [var.job]
+}
+
+run "refused_43" {
+  command = plan
+
+  variables {
     # a secret by its path
     notify = { secret = "projects/p/secrets/hook" }
   }
@@ -534,7 +568,7 @@ run "refused_40" {
   expect_failures = [var.notify]
 }
 
-run "refused_41" {
+run "refused_44" {
   command = plan
 
   variables {
@@ -546,6 +580,23 @@ run "refused_41" {
 }
 
 # --- what lies just inside the limits is not refused ---
+
+run "the_most_calls_in_flight" {
+  command = plan
+
+  variables {
+    engines = merge(var.engines, {
+      news = { url = "https://n", concurrency = 1024 }
+      qa   = { url = "https://q", concurrency = 8192 }
+    })
+    job = { memory_mib = 1024 }
+  }
+
+  assert {
+    condition     = local.environment.QA_ENGINE_CONCURRENCY == "8192" && local.environment.NEWS_ENGINE_CONCURRENCY == "1024"
+    error_message = "The job gets something else."
+  }
+}
 
 run "the_narrowest_deadline" {
   command = plan
@@ -582,7 +633,7 @@ run "engines_and_schedule_at_their_limits" {
   variables {
     engines = merge(var.engines, {
       trading = { url = "https://t", batch_size = 1000, concurrency = 1 }
-      qa      = { url = "https://q/v1", attempts = 1, audience = "a", concurrency = 1024, timeout_seconds = 3600 }
+      qa      = { url = "https://q/v1", attempts = 1, audience = "a", concurrency = 4095, timeout_seconds = 3600 }
     })
     schedule = merge(var.schedule, { cron = "*/5 0,23 31 1-12 7", attempt_deadline_seconds = 1800, retry = { count = 5, max_doublings = 0 } })
   }

@@ -16,7 +16,8 @@ from job.config.faults import Fault
 from job.execution.outcome import ExitCode, bad_config
 from job.identity import RunIdentity
 from job.records.format import REPORT, entry_of, name_of
-from job.records.report import FAULT_LIMIT, FAULTS_LISTED, refused_report
+from job.records.refusal import FAULTS_LISTED, refused_report
+from job.records.report import FAULT_LIMIT
 from job.storage.uri import address_of
 from tests.support.records import Recorded, write
 
@@ -190,6 +191,24 @@ def test_a_page_that_is_written_is_the_one_that_is_told(
     Path(path).parent.mkdir(exist_ok=True)
     write(place, Recorded("night"))
     assert f"page: {path}" in told(capfd, "report", "night", "--page", path)[1]
+
+
+def test_the_table_of_a_run_is_written_whatever_else_its_record_has(
+    place: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write(place, Recorded("night", outcome="cards_missing"))
+    assert told(capfd, "report", "night", "--csv", str(tmp_path / "cards.csv"))[0] == 0
+    lines = (tmp_path / "cards.csv").read_bytes().decode("utf-8-sig").split("\r\n")
+    assert [line.split(",")[0:5] for line in lines[1:-1]] == [
+        ["AAPL", "equity", "news_card", "failed", "status"],
+        ["MSFT", "equity", "news_card", "made", ""],
+    ]
+
+
+def test_a_table_that_cannot_be_written_is_an_error(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    write(place, Recorded("night"))
+    file = place / "no" / "cards.csv"
+    assert told(capfd, "report", "night", "--csv", str(file)) == (2, [], f"{file}: No such file or directory\n")
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from job.config.environment import Settings, read_settings
+from job.engines.catalog import ENGINES
 
 NOW = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
 GOOD = {
@@ -62,8 +63,9 @@ URL = "set it to the engine's https URL"
 @pytest.mark.parametrize(
     ("name", "value", "fault"),
     [
-        ("QA_ENGINE_CONCURRENCY", "0", f'"0" {WHOLE} 1 to 1024; correct it or unset it'),
-        ("QA_ENGINE_CONCURRENCY", "1025", f'"1025" {WHOLE} 1 to 1024; correct it or unset it'),
+        ("QA_ENGINE_CONCURRENCY", "0", f'"0" {WHOLE} 1 to 8192; correct it or unset it'),
+        ("QA_ENGINE_CONCURRENCY", "8193", f'"8193" {WHOLE} 1 to 8192; correct it or unset it'),
+        ("TRADING_ENGINE_CONCURRENCY", "1025", f'"1025" {WHOLE} 1 to 1024; correct it or unset it'),
         ("NEWS_ENGINE_CONCURRENCY", "4.0", f'"4.0" {WHOLE} 1 to 1024; correct it or unset it'),
         ("NEWS_ENGINE_CONCURRENCY", "١", f'"١" {WHOLE} 1 to 1024; correct it or unset it'),
         ("NEWS_ENGINE_CONCURRENCY", "1_0", f'"1_0" {WHOLE} 1 to 1024; correct it or unset it'),
@@ -128,6 +130,7 @@ URL = "set it to the engine's https URL"
         ("RUN_TIME_ZONE", "Mars/Base", '"Mars/Base" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
         ("RUN_TIME_ZONE", "../etc", '"../etc" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
         ("RUN_ID", "a b", '"a b" is not a run id; use up to 128 letters, digits, dots, dashes and underscores'),
+        ("RUN_ID", "Index.html", '"Index.html" is not a run id; use another: index.html is the page of the nights'),
         ("RUN_ID", "../a", '"../a" is not a run id; use up to 128 letters, digits, dots, dashes and underscores'),
         ("IMPERSONATE_SERVICE_ACCOUNT", "me", '"me" is not a service account; set it to the account\'s e-mail address'),
         ("CLOUD_RUN_TASK_COUNT", "2", 'is "2"; run the job with one task: the barrier holds only inside one process'),
@@ -237,7 +240,7 @@ def test_no_environment_raises_and_every_fault_names_a_variable(variables: dict[
         assert fault.where in NAMES
         assert str(fault).isprintable()
     for name, engine in settings.engines.items():
-        assert 1 <= engine.concurrency <= 1024, name
+        assert 1 <= engine.concurrency <= ENGINES[name].concurrency_limit, name
         assert 1 <= engine.timeout <= 3600, name
         for url in (engine.url, engine.audience):
             assert url is None or url.isprintable()

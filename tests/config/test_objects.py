@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from job.config import findings
 from job.config.environment import read_settings
 from job.config.faults import ConfigError
 from job.config.objects import OBJECTS, read_config
@@ -43,18 +44,26 @@ LISTED = (
     "is not a ticker of ticker_list.json; "
     "correct it, add it to ticker_list.json, or use the full form for targets beside the tickers"
 )
-DATED = '"date_str" is set by the job; remove it: the date of the entry, or RUN_DATE, is what is sent'
+DATED = "is set by the job; remove it: the date of the entry, or RUN_DATE, is what is sent"
+UNKNOWN = "is not a card type of card_types.json; correct it or add it there"
+NOT_KNOWN = "is not a known key; correct its name or remove it"
+NO_OBJECT = "is not an object; write an object"
+ANOTHER = "give one of them another topic_key"
+NO_ARRAY = "is not an array; write an array"
+HALF = "holds half a character; write whole characters"
+NO_TYPES = "is empty; name card types, or remove the ticker: it then gets every enabled one"
+NO_VALUE = "is not a string, a number or a boolean; write one of these"
 ID_RULE = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
 
 BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
     # not JSON, as the documents' own tests tell in full
-    ("ticker_list.json", b'["AAPL",]', ["line 1 column 9: is not JSON (Expecting value); correct it"]),
+    ("ticker_list.json", b'["AAPL",]', ["is not JSON at line 1 column 9: a comma stands before ]; remove that comma"]),
     ("ticker_list.json", b"[NaN]", ["is not JSON (NaN is not a number); correct it"]),
     ("card_types.json", b'["\xff"]', ["is not UTF-8 at byte 2; save it as UTF-8"]),
     (
         "llm_config.json",
         b"{" * 200_000,
-        ["line 1 column 2: is not JSON (Expecting property name enclosed in double quotes); correct it"],
+        ["is not JSON at line 1 column 2: Expecting property name enclosed in double quotes; correct it"],
     ),
     ("card_targets.json", b"[" * 200_000, ["is nested too deep; write the object that is meant"]),
     ("engine_control.json", b"?" * 20_000_000, ["is larger than 16 MiB; write the object that is meant"]),
@@ -71,84 +80,102 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
         "ticker_list.json",
         ["AAPL", 7, None, ["MSFT"]],
         [
-            "[1]: is not a string; write a string",
-            "[2]: is not a string; write a string",
-            "[3]: is not a string; write a string",
+            '[1] (7): is a number; write the whole ticker in quotes, such as "0700.HK"',
+            "[2] (null), [3] ([…]): is not a string; write a string",
         ],
     ),
-    ("ticker_list.json", ["\ud800"], ['[0]: "\\ud800" holds half a character; write whole characters']),
-    ("card_types.json", [{"name": "a"}, "b"], ["[1]: is not an object; write an object"]),
+    ("ticker_list.json", ["\ud800"], ['[0] ("\\ud800"): holds half a character; write whole characters']),
+    (
+        "card_types.json",
+        [{"name": "a"}, "b"],
+        ['[1] ("b"): is a name, though other entries are objects; write {"name": "…"}, as they do'],
+    ),
     ("card_types.json", [{"enabled": True}], ["[0].name: is missing; add it"]),
-    ("card_types.json", [{"name": "a", "enabled": "yes"}], ["[0].enabled: is not a boolean; write true or false"]),
-    ("card_types.json", [{"name": "a", "enabled": 1}], ["[0].enabled: is not a boolean; write true or false"]),
-    ("card_types.json", [{"name": "a", "on": True}], ["[0].on: is not a known key; correct its name or remove it"]),
+    (
+        "card_types.json",
+        [{"name": "a", "enabled": "yes"}],
+        ['[0] ("a").enabled ("yes"): is not a boolean; write true or false without quotes'],
+    ),
+    (
+        "card_types.json",
+        [{"name": "a", "enabled": 1}],
+        ['[0] ("a").enabled (1): is not a boolean; write true or false'],
+    ),
+    ("card_types.json", [{"name": "a", "on": True}], [f'[0] ("a").on: {NOT_KNOWN}']),
     ("engine_control.json", [], ["is not an object; write an object"]),
     (
         "engine_control.json",
         {"run_new_engine": True},
         ["run_new_engine: is not a known key; correct its name or remove it"],
     ),
-    ("engine_control.json", {"run_news_engine": None}, ["run_news_engine: is not a boolean; write true or false"]),
+    (
+        "engine_control.json",
+        {"run_news_engine": None},
+        ["run_news_engine (null): is not a boolean; write true or false"],
+    ),
     (
         "llm_config.json",
         {"tasks": {"news_card": {"backend": 1}}},
-        ["tasks.news_card.backend: is not a string; write a string"],
+        ["tasks.news_card.backend (1): is not a string; write it in quotes"],
     ),
     (
         "llm_config.json",
         {"tasks": {"news_card": {"model": "x"}}},
         ["tasks.news_card.model: is not a known key; correct its name or remove it"],
     ),
-    ("llm_config.json", {"default": {"model_name": " "}}, ["default.model_name: is blank; write a value or remove it"]),
-    ("card_targets.json", "AAPL", ["is not an object; write an object"]),
-    ("card_targets.json", {"AAPL": "news_card"}, ["AAPL: is not an array; write an array"]),
+    (
+        "llm_config.json",
+        {"default": {"model_name": " "}},
+        ['default.model_name (" "): is blank; write a value or remove it'],
+    ),
+    ("card_targets.json", "AAPL", ["is neither an object nor an array; write one of the two"]),
+    ("card_targets.json", {"AAPL": "news_card"}, [f'AAPL ("news_card"): {NO_ARRAY}']),
     ("card_targets.json", [{"card_types": ["news_card"]}], ["[0].id: is missing; add it"]),
-    ("card_targets.json", [{"id": "X", "cards": []}], ["[0].cards: is not a known key; correct its name or remove it"]),
+    ("card_targets.json", [{"id": "X", "cards": []}], [f'[0] ("X").cards: {NOT_KNOWN}']),
     (
         "card_targets.json",
         [{"id": "X", "target_type": "bond"}],
-        ["[0].target_type: is not one of 'equity', 'topic' or 'person'; write one of these"],
+        ["[0] (\"X\").target_type (\"bond\"): is not one of 'equity', 'topic' or 'person'; write one of these"],
     ),
     (
         "card_targets.json",
         [{"id": "X", "date": "24.11.2026"}],
-        ['[0].date: "24.11.2026" is not a date; write YYYY-MM-DD'],
+        ['[0] ("X").date ("24.11.2026"): is not a date; write "YYYY-MM-DD"'],
     ),
     (
         "card_targets.json",
         [{"id": "X", "run_engines": {"finance": True}}],
-        ["[0].run_engines.finance: is not a known key; correct its name or remove it"],
+        [f'[0] ("X").run_engines.finance: {NOT_KNOWN}'],
     ),
     (
         "card_targets.json",
         [{"id": "X", "extra_params": {"ticker": "Y"}}],
-        ['[0].extra_params.ticker: "ticker" is set by the job; remove it: the id of the entry is what is sent'],
+        ['[0] ("X").extra_params.ticker: is set by the job; remove it: the id of the entry is what is sent'],
     ),
     (
         "card_targets.json",
         [{"id": "X", "extra_params": {"date_str": "Y"}}],
-        [f"[0].extra_params.date_str: {DATED}"],
+        [f'[0] ("X").extra_params.date_str: {DATED}'],
     ),
     (
         "card_targets.json",
         [{"id": "X", "extra_params": {"a": None, "b": [], "c": {}}}],
-        [f"[0].extra_params.{key}: is not a string, a number or a boolean; write one of these" for key in "abc"],
+        [
+            (
+                '[0] ("X").extra_params.a (null), [0] ("X").extra_params.b ([]), '
+                f'[0] ("X").extra_params.c ({{}}): {NO_VALUE}'
+            )
+        ],
     ),
     (
         "llm_config.json",
         {"default": {"backend": "\ud800"}, "tasks": {"\udfff": {}}},
-        [
-            'default.backend: "\\ud800" holds half a character; write whole characters',
-            'tasks["���"]: "\\udfff" holds half a character; write whole characters',
-        ],
+        ['default.backend ("\\ud800"), tasks["���"]: holds half a character; write whole characters'],
     ),
     (
         "card_targets.json",
         [{"id": "X", "extra_params": {"\ud800": 1, "a": "\udc00"}}],
-        [
-            '[0].extra_params["���"]: "\\ud800" holds half a character; write whole characters',
-            '[0].extra_params.a: "\\udc00" holds half a character; write whole characters',
-        ],
+        [f'[0] ("X").extra_params["���"], [0] ("X").extra_params.a ("\\udc00"): {HALF}'],
     ),
     # empty, or switched off as a whole
     ("ticker_list.json", [], ["is empty; write the tickers there"]),
@@ -167,32 +194,31 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
     (
         "card_targets.json",
         {"AAPL": []},
-        ["AAPL: is empty; name card types, or remove AAPL: it then gets every enabled one"],
+        [f"AAPL: {NO_TYPES}"],
     ),
     # ids
-    ("ticker_list.json", ["", "  ", "\u3000"], [f"[{index}]: is blank; write an id" for index in range(3)]),
-    ("ticker_list.json", [".", ".."], [f'[0]: "." {ID_RULE}', f'[1]: ".." {ID_RULE}']),
+    ("ticker_list.json", ["", "  ", "\u3000"], ['[0] (""), [1] ("  "), [2] ("\\u3000"): is blank; write an id']),
+    ("ticker_list.json", [".", ".."], [f'[0] ("."), [1] (".."): {ID_RULE}']),
     (
         "ticker_list.json",
         ["a/b", "a\\b", "../x"],
-        [f'[0]: "a/b" {ID_RULE}', f'[1]: "a\\\\b" {ID_RULE}', f'[2]: "../x" {ID_RULE}'],
+        [f'[0] ("a/b"), [1] ("a\\\\b"), [2] ("../x"): {ID_RULE}'],
     ),
     (
         "ticker_list.json",
         ["a\nb", "a\0b", "a\x7fb", "a\x9fb"],
-        [
-            f'[0]: "a\\nb" {ID_RULE}',
-            f'[1]: "a\\u0000b" {ID_RULE}',
-            f'[2]: "a\\u007fb" {ID_RULE}',
-            f'[3]: "a\\u009fb" {ID_RULE}',
-        ],
+        [f'[0] ("a\\nb"), [1] ("a\\u0000b"), [2] ("a\\u007fb") and 1 more: {ID_RULE}'],
     ),
-    ("ticker_list.json", ["x" * 65], [f'[0]: "{"x" * 65}" is longer than 64 characters; shorten it']),
-    ("ticker_list.json", [" AAPL"], ['[0]: " AAPL" has spaces around it; remove them']),
-    ("card_types.json", ["a/b"], [f'[0]: "a/b" {ID_RULE}']),
-    ("card_targets.json", [{"id": ".."}], [f'[0].id: ".." {ID_RULE}']),
-    ("card_targets.json", {"a/b": ["news_card"]}, [f'["a/b"]: "a/b" {ID_RULE}']),
-    ("card_targets.json", [{"id": "X", "topic_key": "a/b"}], [f'[0].topic_key: "a/b" {ID_RULE}']),
+    (
+        "ticker_list.json",
+        ["x" * 65],
+        ['[0] ("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…): is longer than 64 characters; shorten it'],
+    ),
+    ("ticker_list.json", [" AAPL"], ['[0] (" AAPL"): has spaces around it; remove them']),
+    ("card_types.json", ["a/b"], [f'[0] ("a/b"): {ID_RULE}']),
+    ("card_targets.json", [{"id": ".."}], [f'[0].id (".."): {ID_RULE}']),
+    ("card_targets.json", {"a/b": ["news_card"]}, [f'["a/b"]: {ID_RULE}']),
+    ("card_targets.json", [{"id": "X", "topic_key": "a/b"}], [f'[0] ("X").topic_key ("a/b"): {ID_RULE}']),
     # what does not fit together
     (
         "card_targets.json",
@@ -212,32 +238,32 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
     (
         "card_targets.json",
         [{"id": "A"}, {"id": "B"}, {"id": "C"}, {"id": "D", "card_types": ["news_card", "x"]}],
-        ['[3].card_types[1]: "x" is not a card type of card_types.json; correct it or add it there'],
+        [f'[3] ("D").card_types[1]: "x" {UNKNOWN}'],
     ),
     (
         "card_targets.json",
         [{"id": "美联储"}],
-        ["[0]: the key of the topic 美联储 comes out empty; give it a topic_key"],
+        ['[0] ("美联储"): the key of the topic comes out empty; give it a topic_key'],
     ),
     (
         "card_targets.json",
         [{"id": "Rate 1"}, {"id": "rate_1"}],
-        ['[1]: the key "rate_1" of the topic rate_1 is also that of Rate 1; give one of them another topic_key'],
+        [f'[1] ("rate_1"): the key "rate_1" of the topic is also that of Rate 1; {ANOTHER}'],
     ),
     (
         "card_targets.json",
         [{"id": "X"}, {"id": "X", "date": "2026-01-01"}],
-        ["[1].id: X is there already, as [0], with other content; keep one of the two"],
+        ['[1] ("X"): is there already, as [0], with other content; keep one of the two'],
     ),
     (
         "card_targets.json",
         [{"id": "equities_default", "date": "2026-01-01", "topic_key": "x", "extra_params": {}}],
-        [f"[0].{key}: has no meaning for equities_default; remove it" for key in ("date", "topic_key", "extra_params")],
+        ["[0].date, [0].topic_key, [0].extra_params: has no meaning for equities_default; remove it"],
     ),
     (
         "card_types.json",
         [{"name": "a"}, {"name": "a", "enabled": False}],
-        ["[1]: a is both switched on and off; keep one of the two"],
+        ['[1] ("a"): is both switched on and off; keep one of the two'],
     ),
 ]
 
@@ -271,11 +297,10 @@ def test_all_faults_of_all_objects_are_told_at_once() -> None:
         }
     )[0]
     assert [line.partition(": ")[0] for line in found] == [
-        "card_types.json",
         "ticker_list.json",
+        "card_types.json",
         "card_targets.json",
         "card_targets.json",
-        "engine_control.json",
         "engine_control.json",
         "llm_config.json",
     ]
@@ -290,28 +315,24 @@ def test_one_fault_does_not_make_others() -> None:
     assert len(judged({"ticker_list.json": ["TSLA"], "card_types.json": b"?", "card_targets.json": simple})[0]) == 1
 
 
-UNKNOWN = "is not a card type of card_types.json; correct it or add it there"
-NOT_KNOWN = "is not a known key; correct its name or remove it"
-NO_OBJECT = "is not an object; write an object"
-ANOTHER = "give one of them another topic_key"
-NO_ARRAY = "is not an array; write an array"
-
-
 @pytest.mark.parametrize(
     ("objects", "faults"),
     [
         (
             {"card_targets.json": [{"id": "AAPL", "card_types": ["nope"]}, {"id": "B", "dat": "x"}]},
-            [f"card_targets.json: [1].dat: {NOT_KNOWN}", f'card_targets.json: [0].card_types[0]: "nope" {UNKNOWN}'],
+            [
+                f'card_targets.json: [1] ("B").dat: {NOT_KNOWN}',
+                f'card_targets.json: [0] ("AAPL").card_types[0]: "nope" {UNKNOWN}',
+            ],
         ),
         (
             {"card_targets.json": {"AAPL": ["nope"], "MSFT": "news_card", "TSLA": [], "a/b": ["nope"]}},
             [
-                f"card_targets.json: MSFT: {NO_ARRAY}",
-                f'card_targets.json: ["a/b"]: "a/b" {ID_RULE}',
+                f'card_targets.json: MSFT ("news_card"): {NO_ARRAY}',
+                f'card_targets.json: ["a/b"]: {ID_RULE}',
                 f"card_targets.json: TSLA: {LISTED}",
                 f'card_targets.json: AAPL[0]: "nope" {UNKNOWN}',
-                "card_targets.json: TSLA: is empty; name card types, or remove TSLA: it then gets every enabled one",
+                f"card_targets.json: TSLA: {NO_TYPES}",
             ],
         ),
         (
@@ -328,20 +349,20 @@ NO_ARRAY = "is not an array; write an array"
                 ]
             },
             [
-                f"card_targets.json: [0]: {NO_OBJECT}",
-                "card_targets.json: [2].date: is not a string; write a string",
-                "card_targets.json: [3].id: X is there already, as [1], with other content; keep one of the two",
+                f"card_targets.json: [0] (7): {NO_OBJECT}",
+                'card_targets.json: [2] ("X").date (1): is not a date; write "YYYY-MM-DD"',
+                'card_targets.json: [3] ("X"): is there already, as [1], with other content; keep one of the two',
                 "card_targets.json: [7].topic_key: has no meaning for equities_default; remove it",
-                f'card_targets.json: [5]: the key "rate_1" of the topic rate_1 is also that of Rate 1; {ANOTHER}',
-                "card_targets.json: [6]: the key of the topic 美联储 comes out empty; give it a topic_key",
+                f'card_targets.json: [5] ("rate_1"): the key "rate_1" of the topic is also that of Rate 1; {ANOTHER}',
+                'card_targets.json: [6] ("美联储"): the key of the topic comes out empty; give it a topic_key',
             ],
         ),
         (
             {"card_types.json": [7, {"name": "a"}, {"name": "b", "on": 1}, {"name": "a", "enabled": False}]},
             [
-                f"card_types.json: [0]: {NO_OBJECT}",
-                f"card_types.json: [2].on: {NOT_KNOWN}",
-                "card_types.json: [3]: a is both switched on and off; keep one of the two",
+                f"card_types.json: [0] (7): {NO_OBJECT}",
+                f'card_types.json: [2] ("b").on: {NOT_KNOWN}',
+                'card_types.json: [3] ("a"): is both switched on and off; keep one of the two',
             ],
         ),
     ],
@@ -360,20 +381,20 @@ OFF = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
         # what is not there, or not switched on, may be what the bad entry means
         (
             {"ticker_list.json": ["AAPL", " TSLA"], "card_targets.json": {"TSLA": ["news_card"]}},
-            'ticker_list.json: [1]: " TSLA" has spaces around it; remove them',
+            'ticker_list.json: [1] (" TSLA"): has spaces around it; remove them',
         ),
         (
             {"card_types.json": ["news_card", 1], "card_targets.json": {"AAPL": ["earnings_card"]}},
-            "card_types.json: [1]: is not a string; write a string",
+            "card_types.json: [1] (1): is not a string; write it in quotes",
         ),
         (
             {"card_types.json": [{"name": "a", "enabled": False}, {"name": "b", "enabled": "yes"}]},
-            "card_types.json: [1].enabled: is not a boolean; write true or false",
+            'card_types.json: [1] ("b").enabled ("yes"): is not a boolean; write true or false without quotes',
         ),
         # the bad entry may leave a card
         (
             {"card_types.json": OFF, "card_targets.json": {"AAPL": ["old_card"], "MSFT": "news_card"}},
-            f"card_targets.json: MSFT: {NO_ARRAY}",
+            f'card_targets.json: MSFT ("news_card"): {NO_ARRAY}',
         ),
         (
             {
@@ -381,7 +402,7 @@ OFF = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
                 "card_types.json": OFF,
                 "card_targets.json": [{"id": "AAPL", "card_types": ["old_card"]}, {"id": "X", "dat": "x"}],
             },
-            f"card_targets.json: [1].dat: {NOT_KNOWN}",
+            f'card_targets.json: [1] ("X").dat: {NOT_KNOWN}',
         ),
         (
             {
@@ -389,17 +410,17 @@ OFF = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
                 "card_types.json": OFF,
                 "card_targets.json": [{"id": "X", "target_type": "person", "card_types": ["old_card"]}],
             },
-            "ticker_list.json: [0]: is not a string; write a string",
+            'ticker_list.json: [0] (7): is a number; write the whole ticker in quotes, such as "0700.HK"',
         ),
         # an id that may be a ticker's is no topic's
         (
             {"ticker_list.json": [7], "card_targets.json": [{"id": "茅台"}, {"id": "0700 HK"}, {"id": "0700_HK"}]},
-            "ticker_list.json: [0]: is not a string; write a string",
+            'ticker_list.json: [0] (7): is a number; write the whole ticker in quotes, such as "0700.HK"',
         ),
         # the same id again beside one that cannot be compared
         (
             {"card_targets.json": [{"id": "X", "dat": 1}, {"id": "X", "date": "2026-01-01"}]},
-            f"card_targets.json: [0].dat: {NOT_KNOWN}",
+            f'card_targets.json: [0] ("X").dat: {NOT_KNOWN}',
         ),
     ],
 )
@@ -437,17 +458,25 @@ def failed_attempts(value: Any, numbers: set[int]) -> Any:
     return [7 if number in numbers else item for number, item in enumerate(value)]
 
 
+def spread(objects: Mapping[str, object]) -> set[str]:
+    """The faults of a config, one for each place."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(findings, "PLACES_NAMED", 100)
+        config, faults, _ = read_config({name: written(value) for name, value in objects.items()})
+        faults += resolve(config)[1]
+    split = [(fault, *fault.where.partition(": ")) for fault in faults]
+    return {f"{name}: {place}: {fault.what}" for fault, name, _, places in split for place in places.split(", ")}
+
+
 @given(st.fixed_dictionaries(SOUND), st.dictionaries(st.sampled_from(sorted(SOUND)), st.sets(st.integers(0, 4))))
 def test_with_entries_that_cannot_be_read_the_rest_is_judged_as_before(
     objects: dict[str, Any], numbers: dict[str, set[int]]
 ) -> None:
     """The places are compared: of three topics of one key, another is named where the first cannot be read."""
     bad = {name: failed_attempts(value, numbers.get(name, set())) for name, value in objects.items()}
-    own = [str(fault).partition(": is not a")[0] for fault in read_config({n: written(v) for n, v in bad.items()})[1]]
-    before, after = (
-        {line.rpartition("; ")[0] for line in judged(each)[0] if 'the key "' not in line} for each in (objects, bad)
-    )
-    told = {line for line in after if not line.startswith(tuple(f"{place}: is not a" for place in own))}
+    before, after = ({line for line in spread(each) if 'the key "' not in line} for each in (objects, bad))
+    own = [line.partition(" (7): is ")[0] for line in after if " (7): is " in line]
+    told = {line for line in after if " (7): is " not in line}
     assert told <= before
     if bad["ticker_list.json"] == objects["ticker_list.json"] and bad["card_types.json"] == objects["card_types.json"]:
         hidden = {line for line in before - after if "leaves no card" not in line}
@@ -467,9 +496,9 @@ MEANT = "write the object that is meant"
             b"[" + b"[1,2,3]," * 2_000 + b"[" + b"1," * 999_999 + b"1]]",
             "has more than 1,000,000 values",
         ),
-        ("card_targets.json", b'{"AAPL":[' + b"1," * 20_000 + b"1]}", "has 20,001 faults"),
+        ("card_targets.json", b'{"AAPL":[' + b"1," * 10_000 + b"1]}", "AAPL: has more than 10,000 values"),
     ],
-    ids=["entries", "values", "deep values", "faults"],
+    ids=["entries", "values", "deep values", "values of an entry"],
 )
 def test_junk_is_one_fault(name: str, data: bytes, what: str) -> None:
     assert faults_with(name, data) == [f"{name}: {what}; {MEANT}"]
@@ -493,10 +522,10 @@ def test_notices_tell_what_may_not_have_been_meant() -> None:
     )
     assert faults == []
     assert notices == [
-        "ticker_list.json: AAPL is there 2 times; it counts once",
-        "card_types.json: news_card is there 2 times; it counts once",
+        'ticker_list.json: [1] ("AAPL"): is there already; it counts once',
+        'card_types.json: [2] ("news_card"): is there already; it counts once',
         "card_targets.json: AAPL[0]: old_card is switched off in card_types.json; it is left out",
-        "card_targets.json: AAPL: news_card is there 2 times; it counts once",
+        'card_targets.json: AAPL[2] ("news_card"): is there already; it counts once',
         "llm_config.json: tasks.other_card: is not a card type of card_types.json; the job does not use it",
         "engine_control.json: the trading engine is switched off",
     ]
@@ -560,8 +589,12 @@ async def test_a_config_uri_that_cannot_be_read(directory: Path) -> None:
         assert await refused(uri) == [f"CONFIG_URI: {uri} is neither gs://BUCKET/PREFIX nor a directory; {READABLE}"]
     for uri in ("gs://", "gs:///config"):
         assert await refused(uri) == [f"CONFIG_URI: {uri} names no bucket; {READABLE}"]
-    (found,) = await refused("/" + "a" * 5000)
-    assert "File name too long" in found
+
+
+@pytest.mark.parametrize("start", ["/", "gs://", "s3://"])
+async def test_a_long_config_uri_is_not_quoted_in_full(start: str) -> None:
+    shown = f"{start + 'a' * (99 - len(start))}…"
+    assert await refused(start + "a" * 100_000) == [f"CONFIG_URI: {shown} is longer than 1,024 characters; {READABLE}"]
 
 
 async def test_an_object_that_is_a_directory(directory: Path) -> None:
@@ -616,3 +649,76 @@ async def test_everything_is_read_once(directory: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "open", counted)
     await prepared(str(directory))
     assert sorted(opened) == ["card_types.json", "engine_control.json", "ticker_list.json"], "what is there"
+
+
+# --- what people type, paste and export ---
+
+INVISIBLE = "holds an invisible character; write it again by hand"
+WIDE = "holds full-width characters, or others that only look like plain ones; write plain ones"
+QUOTES_EACH = "holds a comma or a semicolon; write each ticker in quotes of its own"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        # the plain spelling is shown beside what is there
+        ("ticker_list.json", ["MSFT\u200b"], f'[0] ("MSFT\\u200b" → "MSFT"): {INVISIBLE}'),
+        (
+            "ticker_list.json",
+            ["\ufeffNVDA", "A\u00adB"],
+            f'[0] ("\\ufeffNVDA" → "NVDA"), [1] ("A\\u00adB" → "AB"): {INVISIBLE}',
+        ),
+        ("ticker_list.json", ["\u202eLPAA"], f'[0] ("\\u202eLPAA" → "LPAA"): {INVISIBLE}'),
+        ("ticker_list.json", ["\u3164"], f'[0] ("\\u3164" → ""): {INVISIBLE}'),
+        ("ticker_list.json", ["０７００.HK"], f'[0] ("０７００.HK" → "0700.HK"): {WIDE}'),
+        ("ticker_list.json", ["BRK．B"], f'[0] ("BRK．B" → "BRK.B"): {WIDE}'),
+        ("card_types.json", ["news\u00a0card"], f'[0] ("news\\u00a0card" → "news card"): {WIDE}'),
+        ("card_targets.json", [{"id": "ＡＡＰＬ"}], f'[0].id ("ＡＡＰＬ" → "AAPL"): {WIDE}'),
+        ("card_targets.json", {"ＡＡＰＬ": ["news_card"]}, f'["ＡＡＰＬ"] ("ＡＡＰＬ" → "AAPL"): {WIDE}'),
+        # several tickers in one, and numbers
+        ("ticker_list.json", ["AAPL,MSFT"], f'[0] ("AAPL,MSFT"): {QUOTES_EACH}'),
+        ("ticker_list.json", ["AAPL；MSFT、NVDA"], f'[0] ("AAPL；MSFT、NVDA"): {QUOTES_EACH}'),
+        (
+            "ticker_list.json",
+            ["6.00519E+05"],
+            '[0] ("6.00519E+05"): is a number as a spreadsheet writes it; write the whole ticker, such as "600519.SS"',
+        ),
+    ],
+)
+def test_what_only_looks_right_is_refused_with_its_plain_spelling(name: str, value: object, fault: str) -> None:
+    assert faults_with(name, value) == [f"{name}: {fault}"]
+
+
+@pytest.mark.parametrize("topic", ["美联储（Fed）", "Ａ股", "Zürich", "E=mc2", "1E5", "Rate vs. Inflation", "S&P, Dow"])
+def test_ids_in_every_script_are_no_faults(topic: str) -> None:
+    assert faults_with("card_targets.json", [{"id": topic, "topic_key": "k"}]) == []
+
+
+BOTH = "is there in another spelling too, and both count; keep one if they mean the same"
+
+
+def test_twins_in_another_spelling_are_noticed() -> None:
+    faults, notices = judged(
+        {
+            "ticker_list.json": ["aapl", "AAPL", "Msft", "AAPL"],
+            "card_types.json": ["news_card", "News_Card"],
+            "card_targets.json": [
+                {"id": "msft"},
+                {"id": "A股", "topic_key": "a"},
+                {"id": "Ａ股", "topic_key": "b"},
+            ],
+        }
+    )
+    assert faults == []
+    assert notices == [
+        f'ticker_list.json: [1] ("AAPL" ≈ "aapl"): {BOTH}',
+        'ticker_list.json: [3] ("AAPL"): is there already; it counts once',
+        f'card_types.json: [1] ("News_Card" ≈ "news_card"): {BOTH}',
+        f'card_targets.json: [0] ("msft" ≈ "Msft"), [2] ("Ａ股" ≈ "A股"): {BOTH}',
+    ]
+
+
+def test_a_ticker_of_the_simple_form_is_shown_as_the_list_spells_it() -> None:
+    assert faults_with("card_targets.json", {"aapl": ["news_card"]}) == [
+        f'card_targets.json: aapl (≈ "AAPL"): {LISTED}'
+    ]

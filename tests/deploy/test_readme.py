@@ -98,7 +98,7 @@ async def test_every_command_of_the_job_runs(nursery: trio.Nursery, tmp_path: ob
             arguments = [places.get(word, word) for word in words]
             if "--open" in arguments:
                 continue  # it opens a browser; tests/runs/test_pages.py sees that it asks for one
-            if "--page" in arguments:
+            if {"--page", "--csv"} & set(arguments):
                 arguments[-1] = f"{tmp_path}/{arguments[-1]}"
             if arguments == ["plan", "PLACE"]:
                 arguments = ["plan", world.config_uri]

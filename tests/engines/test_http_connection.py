@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import ssl
@@ -13,7 +14,7 @@ import pytest
 import trio
 import trustme
 
-from job.engines.http_connection import PIECES_AT_ONCE, HttpConnection, tls_context
+from job.engines.http_connection import PIECES_AT_ONCE, HttpConnection, _failure, tls_context
 from job.engines.transport import ANSWER_LIMIT, PIECES_LIMIT, ProcessLimitError, Response, TransportError
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
@@ -309,3 +310,15 @@ async def test_a_header_that_cannot_be_sent_is_a_failure_that_shows_no_token(
         await ask(connection, service.url, Authorization=f"Bearer {token}")
     assert "eyJ" not in str(error.value)
     assert service.requests == []
+
+
+def test_the_lack_of_a_local_port_is_not_told_as_the_engines_fault() -> None:
+    connecting = OSError("all attempts to connect failed")
+    connecting.__cause__ = ExceptionGroup("", [OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")])
+    failure = _failure(connecting)
+    assert isinstance(failure, ProcessLimitError)
+    assert str(failure) == "no local port is free for another connection: Cannot assign requested address"
+    refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+    no_ipv6 = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
+    connecting.__cause__ = ExceptionGroup("", [no_ipv6, refused])
+    assert (type(_failure(connecting)), str(_failure(connecting))) == (TransportError, "connection refused")

@@ -255,4 +255,4 @@ async def test_the_bound_is_shown(autojump_clock: MockClock) -> None:
     await made.play()
     shown = Counter(event.limit for event in made.world.finished)
     assert min(shown) < 8
-    assert made.progress.cards.limit == made.world.events[-1].limit
+    assert made.progress.cards.limit == made.world.finished[-1].limit

@@ -230,6 +230,7 @@ async def test_what_follows_the_outcome_is_over_in_time_but_has_always_a_moment(
 async def test_without_a_signal_what_follows_the_outcome_has_its_time(autojump_clock: MockClock) -> None:
     ending = Ending()
     ending.stand()
+    await trio.sleep(20.0)
     assert ending.seconds(10.0) == 10.0
     ending.on_signal()
     assert ending.seconds(10.0) == LAST_SECONDS, "a signal that comes before the message"

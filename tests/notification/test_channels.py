@@ -86,7 +86,7 @@ def test_dingtalk_is_signed_in_the_url() -> None:
 def said(url: str, status: int, answer: object, secret: str | None = None) -> tuple[str, bool] | None:
     content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
     problem = judge(Hook(url, secret), status, content)
-    return problem and (str(problem.reason), problem.is_passing)
+    return (str(problem.reason), problem.is_passing) if problem else None
 
 
 @pytest.mark.parametrize(

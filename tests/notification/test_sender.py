@@ -11,14 +11,16 @@ import trio
 
 from job.config.environment import Settings, read_settings
 from job.execution.outcome import Outcome, busy
+from job.execution.request import RunRequest
 from job.execution.shutdown import Ending
+from job.identity import RunIdentity
 from job.messages import message
 from job.notification import sender
 from job.notification.sender import Notifier, send
 from job.notification.text import Line, RunEnd
 from tests.simulators import broken, do, when
 from tests.simulators.chat import Chat
-from tests.simulators.service import Fault
+from tests.simulators.service import Do, Fault
 
 LINES = [Line(message("✓ cards"), is_kept=True)]
 BUSY = do.body({"code": 11232, "msg": "frequency limited"})
@@ -41,7 +43,7 @@ async def tried(chat: Chat, seconds: float = 5.0, **more: str) -> str | None:
     hook = Notifier(settings(**chat.env("feishu", **more))).hook
     assert hook is not None
     problem = await send(hook, LINES, dict, seconds)
-    return problem and str(problem)
+    return str(problem) if problem else None
 
 
 async def test_it_is_sent_signed(chat: Chat) -> None:
@@ -57,7 +59,7 @@ async def test_it_is_sent_signed(chat: Chat) -> None:
 
 
 @pytest.mark.parametrize("act", [BUSY, do.status(429), do.status(500), do.status(503)])
-async def test_what_passes_is_tried_again(chat: Chat, act: do.Do) -> None:
+async def test_what_passes_is_tried_again(chat: Chat, act: Do) -> None:
     chat.service.script.append(Fault(when.first(3), act))
     assert await tried(chat) is None
     assert len(chat.service.requests) == 4
@@ -86,7 +88,7 @@ async def test_a_connection_that_is_refused_is_tried_again(chat: Chat, nursery: 
 @pytest.mark.parametrize(
     "act", [broken.reset_after_work(), broken.truncated(), broken.reset_in_body(), do.status(400), do.status(302)]
 )
-async def test_what_may_have_arrived_or_never_will_is_not_sent_again(chat: Chat, act: do.Do) -> None:
+async def test_what_may_have_arrived_or_never_will_is_not_sent_again(chat: Chat, act: Do) -> None:
     chat.service.script.append(Fault(when.always, act))
     reason = await tried(chat)
     assert reason is not None
@@ -94,7 +96,7 @@ async def test_what_may_have_arrived_or_never_will_is_not_sent_again(chat: Chat,
 
 
 @pytest.mark.parametrize("act", [do.hang(), broken.endless_body(), broken.endless_header()])
-async def test_nothing_outlasts_the_time(chat: Chat, act: do.Do) -> None:
+async def test_nothing_outlasts_the_time(chat: Chat, act: Do) -> None:
     chat.service.script.append(Fault(when.always, act))
     begun = time.monotonic()
     reason = await tried(chat, 0.2)
@@ -113,7 +115,7 @@ async def test_a_bug_in_the_message_is_no_bug_of_the_run(chat: Chat) -> None:
 
 
 def end(outcome: Outcome, **variables: str) -> RunEnd:
-    return RunEnd(settings(**variables), "night", (), outcome, None, None)
+    return RunEnd(RunRequest(settings(**variables), [], RunIdentity("night"), datetime.now(UTC), 0.0), outcome)
 
 
 async def test_nobody_is_told_unless_somebody_asked_for_it() -> None:

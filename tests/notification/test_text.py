@@ -13,7 +13,7 @@ from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
 from job.engines.calls import card
 from job.engines.failures import Cause, Failure
-from job.execution.events import CallFinished
+from job.execution.events import CallFinished, CardTypeSetAside
 from job.execution.outcome import (
     UNFORESEEN,
     ExitCode,
@@ -24,10 +24,14 @@ from job.execution.outcome import (
     outcome_of,
 )
 from job.execution.progress import RunProgress
+from job.execution.request import RunRequest
 from job.execution.shutdown import ShutdownReason
+from job.identity import RunIdentity
 from job.messages import message
 from job.notification.channels import CHANNELS, as_json
 from job.notification.text import Line, RunEnd, cut, run_fields, run_lines, trial_lines
+from job.records.comparison import ComparedItem, ComparedItems, Comparison
+from job.records.plan_change import Names, PlanChange
 from tests.support.records import Recorded
 
 if TYPE_CHECKING:
@@ -54,9 +58,9 @@ def settings(**changes: str) -> Settings:
     return read_settings(CLOUD | changes, NOW)[0]
 
 
-def end(outcome: Outcome, **more: Any) -> RunEnd:
-    given = {"settings": settings(), "run_id": "cards-x7k2p", "arguments": (), "progress": None, "report": None}
-    return RunEnd(outcome=outcome, **(given | more))
+def end(outcome: Outcome, given: Settings | None = None, *, new_config: bool = False, **more: Any) -> RunEnd:
+    resume, identity = new_config, RunIdentity("night" if new_config else "cards-x7k2p")
+    return RunEnd(RunRequest(given or settings(), [], identity, NOW, 0.0, resume, new_config), outcome, **more)
 
 
 def lines(told: RunEnd) -> list[str]:
@@ -76,7 +80,7 @@ def failed_progress(count: int = 12) -> RunProgress:
 def test_a_run_without_a_record() -> None:
     progress = failed_progress()
     remedy = "The engine did not make the card. Look into the QA engine's log by the trace."
-    told = end(outcome_of(progress, ShutdownReason.DEADLINE, None), progress=progress, settings=settings(RUNS_URI=""))
+    told = end(outcome_of(progress, ShutdownReason.DEADLINE, None), settings(RUNS_URI=""), progress=progress)
     assert lines(told) == [
         "✗ cards, 2026-11-24",
         "The run's deadline passed; 1 of 20 cards are there.",
@@ -106,7 +110,7 @@ def test_a_run_without_a_record() -> None:
         ),
         (
             busy(message("run other"), same_plan=False, same_run=False),
-            {"arguments": ("resume", "night", "--new-config")},
+            {"new_config": True},
             [
                 "Another run is at work: run other. Nothing was called; try again later.",
                 AGAIN,
@@ -142,8 +146,8 @@ def test_a_run_without_a_record() -> None:
     ],
 )
 def test_a_run_that_called_nothing(outcome: Outcome, more: dict[str, Any], told: Sequence[str]) -> None:
-    code = int(outcome.exit)
-    assert lines(end(outcome, **more)) == ["✗ cards, 2026-11-24", *told, f"Run cards-x7k2p, exit code {code}"]
+    code, run_id = int(outcome.exit), "night" if more.get("new_config") else "cards-x7k2p"
+    assert lines(end(outcome, **more)) == ["✗ cards, 2026-11-24", *told, f"Run {run_id}, exit code {code}"]
 
 
 def test_no_answer_of_an_engine_is_told() -> None:
@@ -169,16 +173,42 @@ def test_no_answer_of_an_engine_is_told() -> None:
     ],
 )
 def test_whether_cloud_run_starts_it_again(changes: dict[str, str], says: str | None) -> None:
-    told = [line for line in lines(end(bad_config(1), settings=settings(**changes))) if line.startswith("Cloud Run ")]
+    told = [line for line in lines(end(bad_config(1), settings(**changes))) if line.startswith("Cloud Run ")]
     assert told == ([says] if says else [])
 
 
 def test_on_a_laptop_the_command_is_one_for_a_laptop() -> None:
     local = settings(CLOUD_RUN_JOB="", RUN_DATE="", RUN_TIME_ZONE="Asia/Shanghai")
-    told = lines(end(bad_config(1), settings=local))
+    told = lines(end(bad_config(1), local))
     assert told[0].startswith("✗ batch-orchestrator, 20")
     assert "python -m job" in told
     assert str(next(trial_lines(local)).text).startswith("batch-orchestrator: this is a trial.")
+
+
+def test_the_night_before_and_a_changed_plan_stand_before_the_causes() -> None:
+    plan = PlanChange(cards_then=20, cards_now=18, targets_left=Names(count=2, names=("OLD", "GONE")))
+    new = ComparedItems(count=1, items=(ComparedItem(engine="qa", target="T00", card_type="c", since="2026-11-24"),))
+    comparison = Comparison(run_id="before", day="2026-11-23", new=new, not_attempted=7, plan=plan)
+    progress = failed_progress()
+    told = lines(end(outcome_of(progress, None, None), progress=progress, comparison=comparison))
+    assert told[2:7] == [
+        "Compared with 2026-11-23 (run before):",
+        "1 new failure: T00 c",
+        "The plan has changed since 2026-11-23: 20 cards then, 18 now.",
+        "2 targets left: OLD, GONE",
+        told[6],
+    ]
+    assert told[6].startswith("• QA engine: 12 cards failed")
+    assert sum("not attempted" in line for line in told[2:]) == 1
+
+
+def test_a_card_type_that_was_set_aside_is_told_without_its_last_answer() -> None:
+    progress = failed_progress()
+    reason, remedy = message("Last answer: {answer}", answer=SECRET_ANSWER), message("Do this.")
+    progress.on_event(CardTypeSetAside("news_card", reason, remedy))
+    told = "\n".join(lines(end(outcome_of(progress, None, None), progress=progress)))
+    assert "• Card type news_card was set aside, as too many of its cards failed: the rest was not requested. " in told
+    assert SECRET_ANSWER not in told
 
 
 def test_the_fields_are_those_of_the_last_line_without_the_failures() -> None:

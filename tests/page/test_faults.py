@@ -11,7 +11,7 @@ from job.config.faults import Fault
 from job.execution.outcome import bad_config
 from job.page.render import render_page
 from job.records.history import without_plan
-from job.records.report import FAULTS_LISTED, refused_report
+from job.records.refusal import FAULTS_LISTED, refused_report
 from job.records.timeline import Timeline
 from tests.page.test_render import HOSTILE, KNOWN_TAGS
 from tests.support.parsed import Parsed

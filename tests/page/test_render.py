@@ -26,11 +26,10 @@ from job.page.render import TEMPLATES, render_page
 from job.page.summary import headline, severity
 from job.page.time_scale import WIDTH, time_scale_of
 from job.records.history import RecordedRun
-from job.records.report import UNFINISHED, FailedCall, RunReport, build_report
+from job.records.report import UNFINISHED, FailedCall, RunReport
 from job.records.timeline import CALLS_KEPT, Timeline
 from job.reporting.terminal import as_text
 from job.text import duration
-from tests.records.test_record import INPUTS
 from tests.simulators.job import ROOT
 from tests.support.nights import Night
 from tests.support.parsed import Parsed
@@ -131,7 +130,7 @@ def test_links_to_the_console_where_the_project_is_known() -> None:
     assert any("execution_name" in link and "cards-x" in link for link in links)
     assert any("AAPL" in link for link in links), "the log of a failed target"
     plain = page(*told())
-    assert [attributes["href"] for tag, attributes in plain.tags if tag == "a"] == ["#time"]
+    assert [attributes["href"] for tag, attributes in plain.tags if tag == "a"] == ["#time", "#board"]
 
 
 def refusing(engine: EngineName, number: int) -> Any:
@@ -280,32 +279,7 @@ def test_a_fault_of_the_config_is_gone_on_from_with_the_corrected_config() -> No
 def test_a_run_that_did_everything_has_nothing_to_go_on_with() -> None:
     shown = page(*Night(NAMES, ["a"]).told()).text
     assert "resume" not in shown
-    assert "Missing cards" not in shown
-
-
-def test_every_missing_card_is_named_on_the_page() -> None:
-    report, timeline = told()
-    shown = page(report, timeline)
-    listed = shown.text.partition("Missing cards")[2]
-    assert listed.startswith(" 2 cards Target Card What became of it AAPL price_card failed 美联储 news_card failed")
-    assert "--missing" not in shown.text
-
-
-def test_of_many_missing_cards_300_are_on_the_page_and_a_command_names_the_rest() -> None:
-    night = Night([f"T{n:04}" for n in range(4_500)], ["a"])
-    timeline = Timeline(night.plan())
-    for result in night.results():
-        if result.engine != "qa":
-            timeline.add(result)
-    report = build_report(INPUTS, night.plan(), timeline)
-    shown = page(report, timeline)
-    listed = shown.text.partition("Missing cards")[2]
-    assert listed.startswith(" 4,500 cards ")
-    assert "T0299 a not attempted" in listed
-    assert "T0300" not in listed
-    assert "And 4,200 more: python -m job report run --missing" in listed
-    details = next(attributes for tag, attributes in shown.tags if attributes.get("id") == "missing")
-    assert "open" not in details
+    assert "not attempted" not in shown.partition("Complete: 4 of 4 stocks")[2].partition("made, ✗")[0]
 
 
 @pytest.mark.parametrize(("cause", "colour"), [(Cause.INTERRUPTED, "warn"), (Cause.STATUS, "bad")])

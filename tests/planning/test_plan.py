@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from job.config.fields import ID_LIMIT
-from job.config.schema import IDS, LlmConfig
+from job.config.schema import CARD_TYPE_NAME, LlmConfig
 from job.engines.calls import Call, card, financial, news, trading
 from job.engines.catalog import EngineName, Kind
 from job.engines.http_connection import Origin
@@ -121,7 +121,7 @@ def parameters(call: Call) -> dict[str, str]:
 
 def is_id(text: str) -> bool:
     try:
-        IDS.validate_python([text])
+        CARD_TYPE_NAME.validate_python(text)
     except ValueError:
         return False
     return True

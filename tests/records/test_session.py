@@ -16,9 +16,10 @@ from job.execution.shutdown import Shutdown, ShutdownReason
 from job.messages import Message
 from job.page.render import render_page
 from job.planning.plan import Plan
+from job.records.format import PAGE
 from job.records.lease import LASTS_SECONDS, LEASE, TRUSTED_SECONDS, acquire
 from job.records.report import build_report
-from job.records.session import CLOSING_SECONDS, RecordSession, StorageAlarm, lease_holder, open_session
+from job.records.session import CLOSING_SECONDS, Document, RecordSession, StorageAlarm, lease_holder, open_session
 from job.records.timeline import Timeline
 from job.storage.store import StorageError
 from tests.records.test_record import INPUTS, PLAN, finished
@@ -64,7 +65,8 @@ class Held:
             helpers.start_soon(session.record.journal.run)
             await trio.testing.wait_all_tasks_blocked()
             report = build_report(INPUTS, PLAN, Timeline(PLAN))
-            await session.close(report, partial(render_page, report), self.shutdown, at_once=at_once)
+            page = Document(PAGE, partial(render_page, report), "{error}")
+            await session.close(report, [page], self.shutdown, at_once=at_once)
             helpers.cancel_scope.cancel()
         return trio.current_time() - begun
 

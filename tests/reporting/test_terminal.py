@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from argparse import Namespace
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -98,7 +99,7 @@ def test_bars_are_not_drawn_while_the_terminal_is_behind_but_at_the_end(monkeypa
     monkeypatch.setattr(OutputQueue, "is_behind", True)
     console = Console(width=120, file=StringIO(), force_terminal=True, _environ={"TERM": "xterm"})
     shown: StringIO = console.file  # type: ignore[assignment]
-    bars = _Bars(RunProgress(PLAN_OF_ONE, {}), console, OutputQueue())
+    bars = _Bars(RunProgress(PLAN_OF_ONE, {}), console, OutputQueue(), time.monotonic)
     bars.start()
     bars.refresh()
     assert "0/1 done" not in shown.getvalue()
@@ -114,7 +115,10 @@ def test_what_looks_like_markup_is_text_in_a_report_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     told(monkeypatch)
-    assert report_command(settings_of(tmp_path), [], Namespace(run_id="r", page=None, missing=False, open=False)) == 0
+    assert (
+        report_command(settings_of(tmp_path), [], Namespace(run_id="r", page=None, missing=False, csv=None, open=False))
+        == 0
+    )
     assert b"the engine failed for x:100:y: [red]no[/]" in capfdbinary.readouterr().out
 
 
@@ -146,7 +150,7 @@ def test_a_report_whose_reader_has_left_is_written_all_the_same(
     reading, writing = os.pipe()
     os.close(reading)
     monkeypatch.setattr(stdout, "STDOUT", writing)
-    options = Namespace(run_id="r", page=str(tmp_path / "page.html"), missing=False, open=False)
+    options = Namespace(run_id="r", page=str(tmp_path / "page.html"), missing=False, csv=None, open=False)
     assert report_command(settings_of(tmp_path), [], options) == 0
     assert (tmp_path / "page.html").read_bytes().startswith(b"<!doctype html>")
 

@@ -43,15 +43,16 @@ async def test_nothing_in_a_record_is_a_command_to_the_terminal(nursery: trio.Nu
         env = {"RUNS_URI": world.runs_uri}
         assert (await world.run_job(env={**env, "RUN_ID": "night"})).exit_code == 3
         alter(Path(world.runs_uri))
-        for arguments, code, parts in (
-            (("runs",), 0, ("Cards are missing", "belongs to run")),
-            (("report", "night"), 0, ("Cards are missing", "HTTP 422")),
-            (("report", "other"), 2, ("belongs to run",)),
+        refused = "other/inputs.json is not what a run writes"
+        for arguments, code, parts, commands in (
+            (("runs",), 2, ("cards_missing", refused), 0),
+            (("report", "night"), 0, ("Cards are missing", "HTTP 422"), 2),
+            (("report", "other"), 2, (refused,), 0),
         ):
             outcome = await world.run_job(arguments, env=env, terminal=terminal)
             assert outcome.exit_code == code
             shown = outcome.stdout + outcome.stderr
             assert all(part in shown for part in parts)
-            assert shown.count("]0;owned\N{REPLACEMENT CHARACTER}") == len(parts)
+            assert shown.count("]0;owned\N{REPLACEMENT CHARACTER}") == commands
             for command in ("\x1b]", "\x07", "\x1b[2J", "\x9b", "\u202e", "\u2066"):
                 assert command not in shown

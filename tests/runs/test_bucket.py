@@ -45,6 +45,7 @@ async def test_a_run_reads_each_object_once_and_no_other(world: World) -> None:
     assert {request.method for request in world.storage.requests} == {"GET"}
 
 
+@pytest.mark.slow
 async def test_what_is_not_cloud_storage_is_one_fault(world: World) -> None:
     """A proxy's page, a service on the wrong port: JSON, but of nobody's objects."""
     assert world.storage is not None
@@ -67,6 +68,7 @@ async def test_a_bucket_that_does_not_exist(world: World, uri: str, what: str) -
     assert [line["message"] for line in outcome.events("config.faulty")] == [f"CONFIG_URI: {what}; {REMEDY}"]
 
 
+@pytest.mark.slow
 async def test_a_prefix_under_which_nothing_is(world: World) -> None:
     outcome = await run(world, 2, CONFIG_URI=f"gs://{CONFIG_BUCKET}/other/")
     assert [line["where"] for line in outcome.events("config.faulty")] == ["ticker_list.json", "card_types.json"]
@@ -105,6 +107,7 @@ async def test_an_object_that_is_far_too_large_is_not_read_to_its_end(world: Wor
     assert fault["message"] == "llm_config.json: is larger than 16 MiB; write the object that is meant"
 
 
+@pytest.mark.slow
 async def test_a_plan_of_a_place_in_a_bucket(world: World) -> None:
     assert world.storage is not None
     unset: dict[str, str | None] = {**dict.fromkeys(world.environment()), "STORAGE_EMULATOR_HOST": world.storage.url}
@@ -129,6 +132,7 @@ def _with_credentials(world: World) -> dict[str, str | None]:
     return {"STORAGE_EMULATOR_HOST": None, "API_ENDPOINT_OVERRIDE": world.storage.url}
 
 
+@pytest.mark.slow
 async def test_all_requests_to_a_bucket_share_one_token(world: World) -> None:
     await run(world, 0, _with_credentials(world), RUNS_URI=world.runs_uri)
     assert world.storage is not None
@@ -153,6 +157,7 @@ async def test_a_metadata_server_that_hangs_is_waited_for_once_and_not_for_long(
     assert outcome.seconds < 7
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", [do.status(404), do.raw_body(b"[]", "application/json")])
 async def test_no_credentials_are_one_fault(world: World, odd: Do) -> None:
     world.metadata.script.append(Fault(lambda seen: seen.path.endswith("/default/token"), odd))
@@ -177,6 +182,7 @@ def _asks_targets(seen: Seen) -> bool:
     return seen.path.endswith("card_targets.json") and ("alt", "media") in seen.query
 
 
+@pytest.mark.slow
 async def test_a_config_that_is_saved_again_and_again_is_one_fault(world: World) -> None:
     await world.configure("card_targets.json", {"AAPL": ["news_card"]})
     assert world.storage is not None

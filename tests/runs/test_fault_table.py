@@ -8,7 +8,7 @@ import pytest
 import trio
 
 from tests.runs.fault_table import LIKELIEST, MARKS, PAGES, ROWS, markdown
-from tests.runs.fault_table.row import CONFIG, PLANNED, TICKERS, Case, Row
+from tests.runs.fault_table.row import CONFIG, PLANNED, Case, Row
 from tests.simulators.job import ROOT
 from tests.simulators.storage import emulator_binary
 from tests.simulators.world import World, open_world
@@ -40,7 +40,8 @@ def cases() -> list[Any]:
 async def test_a_fault_ends_as_the_table_says(nursery: trio.Nursery, row: Row, case: Case) -> None:
     if case.bucket and EMULATOR is None:
         pytest.skip("needs fake-gcs-server")
-    async with open_world(nursery, CONFIG, latency=QUICK, emulator=EMULATOR, tls=case.tls) as world:
+    config = CONFIG | {"ticker_list.json": case.tickers}
+    async with open_world(nursery, config, latency=QUICK, emulator=EMULATOR, tls=case.tls) as world:
         env = {**ENV, "RUNS_URI": world.runs_uri, **case.env, **(case.arrange(world) or {})}
         with trio.fail_after(case.seconds):
             outcome = await case.play(world, env)
@@ -52,7 +53,7 @@ async def test_a_fault_ends_as_the_table_says(nursery: trio.Nursery, row: Row, c
         assert outcome.stderr == ""
         assert_cards(case, finished["cards"])
         assert_every_engine_adds_up(finished)
-        assert_the_barrier_held(world)
+        assert_the_barrier_held(world, case)
         await assert_the_record_says_the_same(world, case, outcome)
         case.check(world, outcome)
 
@@ -74,7 +75,7 @@ def assert_every_engine_adds_up(finished: dict[str, Any]) -> None:
         assert engine["planned"] == sum(parts)
 
 
-def assert_the_barrier_held(world: World) -> None:
+def assert_the_barrier_held(world: World, case: Case) -> None:
     """Every data call of the plan had succeeded when the first card was asked for; no run asks for data after cards."""
     if not world.qa.requests:
         return
@@ -82,7 +83,7 @@ def assert_the_barrier_held(world: World) -> None:
     for engine in (world.financial, world.trading, world.news):
         before = [request for request in engine.requests if request.answered is not None and request.answered <= first]
         done = {ticker for request in before if request.status == 200 for ticker in request.tickers}
-        assert done == set(TICKERS), engine.name
+        assert done == set(case.tickers), engine.name
     cards_of = {trace_of(request) for request in world.qa.requests}
     for trace in cards_of:
         begun = min(request.arrived for request in world.qa.requests if trace_of(request) == trace)

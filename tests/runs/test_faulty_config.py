@@ -48,9 +48,8 @@ async def assert_recorded(world: World) -> None:
     await world.configure("ticker_list.json", BROKEN)
     outcome = await play(world, 2, QA_ENGINE_TIMEOUT="0")
     recorded = await objects(world)
-    assert sorted(name for name in recorded if not name.startswith("_started/")) == [
-        "night/report.html", "night/report.json",
-    ]  # fmt: skip
+    own = sorted(name for name in recorded if not name.startswith("_started/"))
+    assert own == ["night/report.html", "night/report.json", "night/summary.json"]
     (entry,) = (name for name in recorded if name.startswith("_started/"))
     assert entry.endswith("Z_night")
     told = json.loads(recorded["night/report.json"])
@@ -78,7 +77,7 @@ async def test_the_faults_of_a_night_are_in_its_record(world: World) -> None:
     assert "run night: bad_config. The configuration has 2 faults" in verified["message"]
     told = await play(world, 0, "report")
     assert "✗ QA_ENGINE_TIMEOUT: " in told.stdout
-    assert f"its page is {world.runs_uri}/night/report.html" in told.stdout
+    assert f"page: {world.runs_uri}/night/report.html" in told.stdout
 
 
 @pytest.mark.slow
@@ -88,6 +87,7 @@ async def test_the_faults_of_a_night_are_in_its_bucket(nursery: trio.Nursery) ->
         await assert_recorded(world)
 
 
+@pytest.mark.slow
 async def test_a_corrected_run_of_the_same_id_starts_afresh(world: World) -> None:
     await world.configure("ticker_list.json", BROKEN)
     await play(world, 2)
@@ -113,6 +113,7 @@ async def test_a_record_that_is_there_is_left_as_it_is(world: World) -> None:
     assert await objects(world) == before, "of the first faults"
 
 
+@pytest.mark.slow
 async def test_a_run_that_began_keeps_its_report(world: World) -> None:
     world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
     await play(world, 3)
@@ -144,6 +145,7 @@ async def test_a_full_disk_changes_nothing_of_the_outcome(world: World) -> None:
     assert "No space left on device" in said["message"]
 
 
+@pytest.mark.slow
 async def test_a_disk_that_hangs_delays_the_outcome_by_seconds(world: World) -> None:
     await world.configure("ticker_list.json", BROKEN)
     hangs = "import os, time\nos.fsync = lambda descriptor: time.sleep(300)"
@@ -157,6 +159,7 @@ async def test_a_disk_that_hangs_delays_the_outcome_by_seconds(world: World) -> 
 # --- what cannot be resumed ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("has_faults", [False, True])
 async def test_a_run_without_a_record_cannot_be_resumed_and_is_named(world: World, has_faults: bool) -> None:
     if has_faults:
@@ -173,6 +176,7 @@ async def test_a_run_without_a_record_cannot_be_resumed_and_is_named(world: Worl
     assert await objects(world) == before
 
 
+@pytest.mark.slow
 async def test_a_run_at_work_says_so_to_itself(world: World) -> None:
     env = altered(world.directory, EAGER_LEASE)
     world.news.script.append(Fault(when.always, do.hang()))

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import signal
+from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -128,8 +129,9 @@ async def test_every_card_that_is_not_there_is_named(world: World, word: str) ->
     assert states.count("not_attempted") == report["cards"]["not_attempted"] == qa["not_attempted"]
     assert states.count("failed") == qa["failed"] - qa["cut_off"]
     assert states.count("cut_off") == qa["cut_off"]
-    for target, card in named:
-        assert f"{target} {card} " in page(world).partition("Missing cards")[2]
+    lacking = Counter(target for target, _ in named)
+    for target, count in lacking.items():
+        assert f" {target} {2 - count} of 2 " in page(world).partition("Target Made ")[2]
 
 
 @pytest.mark.slow
@@ -154,6 +156,7 @@ async def test_a_run_that_did_everything_misses_nothing(world: World) -> None:
     assert (recorded(world)["missing"], recorded(world)["resume_command"]) == ([], None)
 
 
+@pytest.mark.slow
 async def test_in_the_cloud_everything_says_the_same_command_and_it_works(world: World) -> None:
     world.qa.script.append(Fault(when.ticker("T03"), do.body({"status": "failed", "error": "no"})))
     outcome = await run(world, 3, variables(world, **CLOUD))
@@ -173,6 +176,7 @@ async def test_in_the_cloud_everything_says_the_same_command_and_it_works(world:
     assert "resume_command" not in done.finished
 
 
+@pytest.mark.slow
 async def test_a_fault_of_the_config_has_the_command_that_takes_the_corrected_one(world: World) -> None:
     """Following it word by word does what is missing, which a plain resume never would."""
     outcome = await data_failed(world)
@@ -200,6 +204,7 @@ async def data_failed_in_the_cloud(world: World) -> None:
     world.news.script.clear()
 
 
+@pytest.mark.slow
 async def test_every_engine_that_said_what_is_wrong_has_that_remedy_also_if_it_was_cut_off(world: World) -> None:
     """The trading engine is the first to fail for good; the others have answered once, and wait for another attempt."""
     for engine in (world.financial, world.news):
@@ -233,7 +238,7 @@ async def test_the_end_on_a_terminal_tells_each_cause_once_and_how_to_go_on(worl
     assert len(lines) < 20, lines
     names = [f"{target} {card}" for target, card in PLANNED[:10]]
     (failed,) = (line for line in lines if line.startswith("✗"))
-    assert failed == f"✗ QA engine: 20 cards failed: {', '.join(names)} and 10 more"
+    assert failed == f"✗ QA engine: 22 cards failed: {', '.join(names)} and 12 more"
     assert lines[-6:-1] == [
         "62 cards are missing; their names: python -m job report night --missing",
         f"trace id: {recorded(world)['trace_id']}",
@@ -245,6 +250,7 @@ async def test_the_end_on_a_terminal_tells_each_cause_once_and_how_to_go_on(worl
     assert (Path(world.runs_uri) / "night" / "report.html").exists()
 
 
+@pytest.mark.slow
 async def test_control_c_on_a_terminal_ends_with_what_to_do(world: World) -> None:
     world.qa.latency = steady(5)
     job = await world.start_job("run", env=variables(world), terminal=True)
@@ -267,3 +273,33 @@ async def test_without_a_record_the_end_says_that_a_new_run_makes_every_card_aga
     lines = screen_of(outcome)
     assert lines[-2] == "This run is not recorded, so nothing goes on with it: a new run makes all 62 cards again."
     assert not any("job resume" in line or "page" in line for line in lines)
+
+
+@pytest.mark.slow
+async def test_a_card_type_that_always_fails_is_set_aside_and_all_others_are_made(nursery: trio.Nursery) -> None:
+    tickers = [f"T{number:02}" for number in range(60)]
+    async with open_world(nursery, {"ticker_list.json": tickers, "card_types.json": ["risk_card", "新闻"]}) as world:
+        world.qa.script.append(Fault(when.card("新闻"), do.status(500)))
+        outcome = await run(world, 3, variables(world, QA_ENGINE_ATTEMPTS="1", QA_ENGINE_CONCURRENCY="4"))
+        left = outcome.finished["cards"]["not_attempted"]
+        assert outcome.finished["outcome"] == "cards_missing"
+        assert outcome.finished["cards"]["generated"] == 60
+        assert 60 - 24 <= left <= 60 - 20
+        assert outcome.finished["message"].endswith(f"{60 - left} failed, {left} were not attempted.")
+        assert outcome.finished["set_aside"] == ["新闻"]
+        (line,) = outcome.events("circuit.opened")
+        reason = "Card type 新闻 is set aside, since 20 of 20 cards failed: the rest of them is not requested. "
+        assert (line["severity"], line["card_type"]) == ("ERROR", "新闻")
+        assert line["message"].startswith(f"{reason}Last answer: HTTP 500")
+        assert line["remedy"].endswith("Then a resume requests the cards of this type that are missing.")
+        (attempt,) = recorded(world)["attempts"]
+        (one,) = attempt["set_aside"]
+        assert (one["card_type"], one["reason"], one["remedy"]) == ("新闻", line["message"], line["remedy"])
+        told = (await reader(world)).stdout
+        for shown in (page(world), told):
+            assert one["reason"] in shown
+            assert f"What to do: {one['remedy']}" in shown or f"what to do: {one['remedy']}" in shown
+        world.qa.script.clear()
+        done = await world.run_job(("resume", "night"), env={"RUNS_URI": world.runs_uri})
+        assert (done.exit_code, done.finished["cards"]["generated"]) == (0, 60)
+        assert "is set aside" not in page(world)

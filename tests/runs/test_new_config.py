@@ -49,6 +49,7 @@ async def failed_for_msft(world: World) -> None:
     await play(world, 1)
 
 
+@pytest.mark.slow
 async def test_a_ticker_that_was_taken_out_no_longer_fails_the_run(world: World) -> None:
     await failed_for_msft(world)
     assert (await play(world, 1, *RESUME)).finished["outcome"] == "data_engine_failed", "the recorded config"
@@ -83,6 +84,7 @@ async def test_no_card_before_the_data_of_a_ticker_that_was_added_after_the_barr
     assert len(list(record(world, "").glob("barrier-*.json"))) == 2
 
 
+@pytest.mark.slow
 async def test_a_plain_resume_says_that_the_config_has_changed(world: World) -> None:
     await failed_for_msft(world)
     world.news.script.clear()
@@ -104,6 +106,7 @@ async def test_a_plain_resume_goes_on_with_the_newest_recorded_config(world: Wor
     assert {name for name, _ in asked_cards(world)} == {"AAPL"}
 
 
+@pytest.mark.slow
 async def test_news_that_were_requested_otherwise_are_requested_again_and_a_card_stays_made(world: World) -> None:
     await world.configure("card_targets.json", [{"id": "Fed", "topic_key": "wrong"}])
     world.qa.script.append(Fault(when.card("price_card"), do.status(422)))
@@ -120,6 +123,7 @@ async def test_news_that_were_requested_otherwise_are_requested_again_and_a_card
     assert told["cards"]["generated"] == 6
 
 
+@pytest.mark.slow
 async def test_a_retry_of_the_execution_appends_no_config_again(world: World) -> None:
     await failed_for_msft(world)
     await world.configure("ticker_list.json", ["AAPL"])
@@ -132,6 +136,7 @@ async def test_a_retry_of_the_execution_appends_no_config_again(world: World) ->
     assert [path.name for path in record(world, "").glob("inputs-*")] == ["inputs-000001.json"]
 
 
+@pytest.mark.slow
 async def test_a_config_that_is_the_same_is_not_recorded_again(world: World) -> None:
     await failed_for_msft(world)
     world.news.script.clear()
@@ -144,8 +149,8 @@ async def test_a_config_that_is_the_same_is_not_recorded_again(world: World) -> 
     ("env", "config", "where"),
     [
         ({"CONFIG_URI": "/elsewhere"}, None, "CONFIG_URI"),
-        ({"CONFIG_URI": None}, None, "CONFIG_URI"),
-        ({"RUN_DATE": "2026-11-20"}, None, "RUN_DATE"),
+        pytest.param({"CONFIG_URI": None}, None, "CONFIG_URI", marks=pytest.mark.slow),
+        pytest.param({"RUN_DATE": "2026-11-20"}, None, "RUN_DATE", marks=pytest.mark.slow),
         ({}, b"not even JSON", "ticker_list.json"),
     ],
 )
@@ -163,6 +168,7 @@ async def test_what_contradicts_the_record_is_refused_and_nothing_is_written(
     assert {path: path.read_bytes() for path in record(world, "").rglob("*") if path.is_file()} == there
 
 
+@pytest.mark.slow
 async def test_a_plain_resume_needs_no_place_of_the_config(world: World) -> None:
     await failed_for_msft(world)
     world.news.script.clear()

@@ -117,7 +117,7 @@ async def test_a_data_engine_that_fails(world: World) -> None:
 @pytest.mark.slow
 async def test_a_run_that_is_not_recorded(world: World) -> None:
     world.qa.script.append(Fault(when.card("risk_card"), do.status(404)))
-    await run(world, 3, RUN_DATE="2026-11-24", **world.chat.env("feishu"))
+    await run(world, 3, world.chat.env("feishu"), RUN_DATE="2026-11-24")
     lines = world.chat.texts[0].splitlines()
     assert lines[0] == "✗ batch-orchestrator, 2026-11-24"
     assert lines[3:5] == [

@@ -80,6 +80,7 @@ async def test_a_run_that_is_whole_does_nothing_again(world: World) -> None:
     assert outcome.finished["outcome"] == "succeeded"
 
 
+@pytest.mark.slow
 async def test_another_date_is_refused_and_the_same_is_not(world: World) -> None:
     await one_card_missing(world)
     before = len(world.seen)
@@ -210,6 +211,7 @@ async def test_no_secret_and_no_token_is_recorded(world: World) -> None:
     assert all(kept["generation"] for kept in inputs["objects"].values())
 
 
+@pytest.mark.slow
 async def test_a_full_disk_under_standard_output_stops_nothing(world: World) -> None:
     env = world.environment(RUN_ID="night", RUNS_URI=world.runs_uri)
     full = os.open("/dev/full", os.O_WRONLY)

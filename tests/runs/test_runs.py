@@ -115,6 +115,7 @@ def assert_one_connection_a_worker(world: World, concurrency: dict[str, int]) ->
         assert service.traffic.peak_in_flight <= concurrency[name], name
 
 
+@pytest.mark.slow
 async def test_a_worker_keeps_its_connection_over_many_calls(nursery: trio.Nursery) -> None:
     tickers = [f"T{number}" for number in range(60)]
     config = {"ticker_list.json": tickers, "card_types.json": ["a", "b"]}
@@ -126,6 +127,7 @@ async def test_a_worker_keeps_its_connection_over_many_calls(nursery: trio.Nurse
             assert (traffic.connections, traffic.peak_in_flight) == (bound, bound), name
 
 
+@pytest.mark.slow
 async def test_the_same_run_has_the_same_keys_and_another_has_others(small: World) -> None:
     def keys(requests: list[Seen]) -> dict[str, str]:
         return {request.target: request.headers["idempotency-key"] for request in requests}
@@ -162,7 +164,7 @@ async def test_plan_for_people_counts_and_names(world: World) -> None:
     lines = planned.stdout.splitlines()
     assert "qa: 19 cards, 19 calls" in lines
     assert "financial: 6 targets, 2 calls" in lines
-    assert "  Elon_Musk (person, key elon_musk, tone=a&b=c, long=true): news_card, earnings_card" in lines
+    assert "  Elon_Musk (person, tone=a&b=c, long=true): news_card, earnings_card" in lines
     assert "  model small/1, backend local: news_card, earnings_card" in lines
     assert world.seen == []
 
@@ -194,12 +196,14 @@ async def test_a_bad_config_ends_with_2_and_all_its_faults(nursery: trio.Nursery
         assert {line["where"] for line in outcome.events("config.faulty")} >= {"RUN_DATE", "ticker_list.json: [1]"}
 
 
+@pytest.mark.slow
 async def test_more_than_one_task_is_refused(small: World) -> None:
     outcome = await run(small, 2, CLOUD_RUN_TASK_COUNT="2")
     assert outcome.events("config.faulty")[0]["where"] == "CLOUD_RUN_TASK_COUNT"
     assert small.seen == []
 
 
+@pytest.mark.slow
 async def test_today_is_one_day_of_the_zone_for_the_whole_run(small: World) -> None:
     """The two zones are 25 hours apart, so at any time at least one of them has a day that is not the tests'."""
     for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):
@@ -220,6 +224,7 @@ async def test_without_a_date_the_engines_use_their_own(small: World) -> None:
     assert all("date_str" not in dict(request.query) for request in small.qa.requests)
 
 
+@pytest.mark.slow
 async def test_engines_that_are_switched_off_are_not_called_and_need_no_url(small: World) -> None:
     await small.configure("engine_control.json", {"run_financials_engine": False, "run_trading_engine": False})
     await run(small, 0, FINANCIAL_ENGINE_URL=None, TRADING_ENGINE_URL=None)

@@ -83,6 +83,7 @@ async def test_cards_that_do_not_answer_are_cut_off_after_the_grace(cards: World
     assert sorted(outcome.finished["failures"]) == [f"qa T{n} a: interrupted (1 attempt)" for n in range(3)]
 
 
+@pytest.mark.slow
 async def test_sigint_cuts_off_cards_as_well(cards: World) -> None:
     cards.qa.script.append(Fault(when.always, do.hang()))
     job = await cards.start_job()
@@ -94,6 +95,7 @@ async def test_sigint_cuts_off_cards_as_well(cards: World) -> None:
     assert outcome.finished["cards"]["failed"] == 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), [(SIGTERM, SIGTERM), (SIGTERM, SIGINT)])
 async def test_a_second_signal_ends_the_process_as_it_stands(cards: World, first: Signals, second: Signals) -> None:
     cards.qa.script.append(Fault(when.always, do.hang()))

@@ -121,6 +121,7 @@ async def test_a_second_signal_ends_the_process_as_it_stands(world: World) -> No
     assert moment - sent < at_once(job)
 
 
+@pytest.mark.slow
 async def test_signals_while_the_last_line_waits_for_a_reader_change_nothing(world: World) -> None:
     job = await start(world)
     report_file, lease = (world.directory / "runs" / name for name in ("night/report.json", "_lease.json"))
@@ -133,6 +134,7 @@ async def test_signals_while_the_last_line_waits_for_a_reader_change_nothing(wor
     assert (await report(world))["exit_code"] == 3
 
 
+@pytest.mark.slow
 async def test_the_deadline_ends_the_run_in_its_time(world: World) -> None:
     world.news.script.append(Fault(when.always, do.hang()))
     job = await start(world, RUN_DEADLINE_SECONDS="3")

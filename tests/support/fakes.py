@@ -80,6 +80,8 @@ class World:
     open_connections: int = 0
     tokens_given: list[tuple[str, str | None]] = field(default_factory=list)
     token: Callable[[str, str | None], Awaitable[str]] | None = None
+    idle_seconds: float = 1e9
+    """For how long a connection stays open that is not used."""
 
     def cached(self, audience: str, rejected: str | None = None) -> str | None:  # noqa: ARG002
         """The fake of the run's tokens, which asks for each anew."""
@@ -111,6 +113,8 @@ class Connection:
     world: World
     busy: bool = False
     closed: bool = False
+    used_at: float = -math.inf
+    """When its last answer came."""
 
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
         assert not self.busy, "two requests on one connection"
@@ -136,9 +140,12 @@ class Connection:
             asked.cut_off = True
             raise
         finally:
-            asked.ended = trio.current_time()
+            asked.ended = self.used_at = trio.current_time()
             world.in_flight[asked.engine] -= 1
             self.busy = False
+
+    def is_open(self) -> bool:
+        return trio.current_time() - self.used_at <= self.world.idle_seconds
 
     async def aclose(self) -> None:
         if not self.closed:

@@ -12,7 +12,7 @@ import outcome
 import pytest
 import trio
 
-from job.records import history, journal, lease, record, session
+from job.records import history, journal, lease, nights, record, session
 from job.storage import store as store_module
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject
 from job.storage.uri import open_store
@@ -109,14 +109,15 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     """
     made = Memory()
 
-    async def in_thread(function: Callable[[], T], *, urgent: bool = False) -> T:
-        async with nullcontext() if urgent else store_module._limiter(urgent=False):
+    async def in_thread(function: Callable[[], T], *, urgent: bool = False, background: bool = False) -> T:
+        kind = "background" if background else "usual"
+        async with nullcontext() if urgent else store_module._limiter(kind):
             await trio.sleep(made.seconds / 2)
             done = outcome.capture(function)
             await trio.sleep(made.seconds / 2)
             return done.unwrap()
 
-    for module in (session, history, journal, lease, record, store_module):
+    for module in (session, history, journal, lease, nights, record, store_module):
         if hasattr(module, "in_thread"):
             monkeypatch.setattr(module, "in_thread", in_thread)
     return made

@@ -52,7 +52,7 @@ def play(*arguments: str) -> subprocess.CompletedProcess[str]:
 def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs make with the tests' own environment instead of `.venv`."""
     return subprocess.run(
-        ["make", "--old-file=.venv/ready", f"BIN={Path(sys.executable).parent}", *arguments],
+        ["make", "--no-print-directory", "--old-file=.venv/ready", f"BIN={Path(sys.executable).parent}", *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,

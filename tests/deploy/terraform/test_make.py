@@ -27,7 +27,7 @@ class Checkout:
         """Runs make there, nobody at the keyboard."""
         environment = self.terraform.environment | {f"TF_CLI_ARGS_{name}": "-no-color" for name in ("plan", "apply")}
         return subprocess.run(
-            ["make", f"BIN={Path(sys.executable).parent}", *arguments],
+            ["make", "--no-print-directory", f"BIN={Path(sys.executable).parent}", *arguments],
             cwd=self.directory,
             env=environment | {"PATH": f"{self.directory}/commands:{environment['PATH']}"},
             stdin=subprocess.DEVNULL,
@@ -70,7 +70,7 @@ def checkout(terraform: Terraform, tmp_path: Path) -> Checkout:
     return Checkout(directory, terraform)
 
 
-FAULT = "ticker_list.json: [0]: is not a string; write a string"
+FAULT = 'ticker_list.json: [0] (7): is a number; write the whole ticker in quotes, such as "0700.HK"'
 
 
 def spoil(checkout: Checkout) -> None:

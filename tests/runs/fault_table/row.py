@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -55,6 +55,7 @@ class Case:
     play: Play = one_run
     check: Check = no_check
     env: Env = field(default_factory=dict)
+    tickers: Sequence[str] = tuple(TICKERS)
     seconds: float = 30.0
     """The process is gone by then."""
     fast: bool = False

@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
-from tests.runs.fault_table.row import PLANNED, Case, Row, data_failed, missing, qa_down, strike, succeeded
-from tests.simulators import do, when
+from typing import TYPE_CHECKING
+
+from tests.runs.fault_table.row import (
+    CARDS,
+    PLANNED,
+    Arrange,
+    Case,
+    Row,
+    data_failed,
+    missing,
+    qa_down,
+    strike,
+    succeeded,
+)
+from tests.simulators import broken, do, when
+
+if TYPE_CHECKING:
+    from tests.simulators.job import Outcome
+    from tests.simulators.world import World
 
 FIRST, MIDDLE = when.nth(1), when.nth(4)
+MANY = tuple(f"T{number}" for number in range(50))
 
 
 def _passing(status: int, *, fast: bool = False) -> tuple[Case, ...]:
@@ -45,6 +63,19 @@ def _unknown_token(*, fast: bool = False) -> tuple[Case, ...]:
         data_failed(f"{status}: trading, for good", strike("trading", when.always, act), "HTTP 401"),
         qa_down(f"{status}: qa, for good", strike("qa", when.always, act), "HTTP 401"),
     )
+
+
+def _set_aside(name: object, arrange: Arrange) -> Case:
+    return Case(
+        f"{name}", "cards_missing", 3, arrange, says="Card type risk_card is set aside", tickers=MANY, check=_made
+    )
+
+
+def _made(_: World, outcome: Outcome) -> None:
+    cards = outcome.finished["cards"]
+    assert cards["generated"] == len(MANY) * (len(CARDS) - 1)
+    assert 20 <= cards["failed"] <= 20 + 16, "those in flight are awaited"
+    assert outcome.finished["set_aside"] == ["risk_card"]
 
 
 ROWS = (
@@ -105,9 +136,20 @@ ROWS = (
     Row(
         "503",
         "503: the engine is overloaded, out of memory or not there",
-        "as for 500, with half as many calls in flight; after 20 failed cards in a row the run stops requesting cards",
+        "as for 500, with half as many calls in flight; after 20 failed cards in a row, and one more of each card type,"
+        " the run stops requesting cards",
         "look at the service; then `python -m job resume RUN_ID`",
         _passing(503, fast=True),
+    ),
+    Row(
+        "card type",
+        "the QA engine always fails for one card type",
+        "after 20 failed cards of that type in a row its rest is not requested; all other cards are made",
+        "read the QA engine's own log, then `python -m job resume RUN_ID`",
+        (
+            *(_set_aside(status, strike("qa", when.card("risk_card"), do.status(status))) for status in (500, 403)),
+            _set_aside("reset", strike("qa", when.card("risk_card"), broken.reset())),
+        ),
     ),
     Row(
         "504",

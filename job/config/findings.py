@@ -1,0 +1,166 @@
+"""Findings: the faults and notices of the config objects, one for each cause: few, whatever the objects hold."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from job.config.faults import Fault, Problem
+from job.config.fields import spelling
+from job.messages import Message, Value, message, plural, template
+from job.text import counted, quoted
+
+C = TypeVar("C")
+
+CAUSES_LISTED = 100
+"""Faults of one object that are listed, and as many notices; the rest is counted."""
+
+PLACES_NAMED = 3
+"""Places of one fault or notice that are named; the rest is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a config object."""
+
+    document: str
+    path: Sequence[str | int] = ()
+    id: object = None
+    """What the first step of the path leads to, if that is an entry with a name."""
+    shown: str | None = None
+    """What is found there."""
+
+    def __str__(self) -> str:
+        """`[3] ("GC=F").card_types[1]`, `tasks.news_card`, `["BRK.B"][0]`, `[2] (700)`."""
+        text = ""
+        for depth, step in enumerate(self.path):
+            if isinstance(step, int):
+                text += f"[{step}]"
+            elif _PLAIN_KEY.fullmatch(step):
+                text += f".{step}" if text else step
+            else:
+                text += f"[{quoted(step)}]"
+            if depth == 0 and isinstance(self.id, str) and not {"id", "name"}.intersection(self.path[1:2]):
+                text += f" ({quoted(self.id, 40)})"
+        return text + (f" ({self.shown})" if self.shown and self.path else "")
+
+
+_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+
+
+@dataclass(slots=True)
+class _Places:
+    named: list[str] = field(default_factory=list)
+    count: int = 0
+
+
+class _ByCause(Generic[C]):
+    """The first causes of each object with their first places."""
+
+    def __init__(self) -> None:
+        self._causes: dict[str, dict[C, _Places]] = {}
+        self.more: Counter[str] = Counter()
+        """How much of each object belongs to no cause that is listed."""
+
+    def __bool__(self) -> bool:
+        return bool(self._causes)
+
+    def add(self, cause: C, place: Place) -> None:
+        causes = self._causes.setdefault(place.document, {})
+        if cause not in causes and len(causes) == CAUSES_LISTED:
+            self.more[place.document] += 1
+            return
+        places = causes.setdefault(cause, _Places())
+        places.count += 1
+        if len(places.named) < PLACES_NAMED:
+            places.named.append(str(place))
+
+    def __iter__(self) -> Iterator[tuple[str, C, str, int]]:
+        """Object, cause, the first places in a line, and how many more there are."""
+        for document, causes in self._causes.items():
+            for cause, places in causes.items():
+                named = ", ".join(filter(None, places.named))
+                yield document, cause, f"{document}: {named}" if named else document, places.count - len(places.named)
+
+
+@dataclass(frozen=True, slots=True)
+class _Notice:
+    """A template and all its values but the place."""
+
+    template: str
+    values: tuple[tuple[str, Value], ...]
+
+
+TWIN = template("{where}: is there in another spelling too, and both count; keep one if they mean the same")
+
+
+def alike(item: str, twin: str) -> str:
+    """How a place shows an id that is there in another spelling too."""
+    return f"{quoted(item, 40)} ≈ {quoted(twin, 40)}"
+
+
+class Findings:
+    """Gathers what there is to say about the config objects."""
+
+    def __init__(self) -> None:
+        self._faults = _ByCause[tuple[str, str]]()
+        self._notices = _ByCause[_Notice]()
+
+    @property
+    def has_faults(self) -> bool:
+        """Whether any fault was found."""
+        return bool(self._faults)
+
+    def fault(self, place: Place, what: str, remedy: str) -> None:
+        """Adds a fault. Those of one object with the same words are one."""
+        self._faults.add((what, remedy), place)
+
+    def problem(self, place: Place, problem: Problem) -> None:
+        """Adds a fault that a validator found at `place`, or below it."""
+        path = (*place.path, *problem.path)
+        self.fault(Place(place.document, path, place.id, problem.shown), problem.what, problem.remedy)
+
+    def notice(self, place: Place, text: str, /, **values: Value) -> None:
+        """Adds a notice: `text` is a template with `{where}`. Those of one object with the same words are one."""
+        self._notices.add(_Notice(text, tuple(values.items())), place)
+
+    def unique(self, items: Sequence[str], place: Place) -> list[str]:
+        """The items of an array, each once, with notices of those that are there again, or in another spelling."""
+        known = dict[str, str]()
+        seen = set[str]()
+        for index, item in enumerate(items):
+            twin = known.setdefault(spelling(item), item)
+            if item in seen or twin != item:
+                shown = quoted(item, 40) if item in seen else alike(item, twin)
+                where = Place(place.document, [*place.path, index], place.id, shown)
+                self.notice(where, template("{where}: is there already; it counts once") if item in seen else TWIN)
+            seen.add(item)
+        return list(dict.fromkeys(items))
+
+    def faults(self) -> list[Fault]:
+        """All faults, those of one object together."""
+        faults = [
+            Fault(f"{where} and {more:,} more" if more else where, what, remedy)
+            for _, (what, remedy), where, more in self._faults
+        ]
+        for document, count in self._faults.more.items():
+            faults.append(Fault(document, f"has {counted(count, 'more fault')}", "correct those that are listed first"))
+        return faults
+
+    def notices(self) -> list[Message]:
+        """All notices, those of one object together."""
+        notices: list[Message] = []
+        for _, notice, places, more in self._notices:
+            where = message("{places} and {count} more", places=places, count=more) if more else places
+            notices.append(Message(notice.template, {"where": where, **dict(notice.values)}))
+        for document, count in self._notices.more.items():
+            notices.append(
+                plural(
+                    "{object}: 1 more notice is not listed",
+                    "{object}: {count} more notices are not listed",
+                    count,
+                    object=document,
+                )
+            )
+        return notices

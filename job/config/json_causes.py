@@ -1,0 +1,77 @@
+"""What is likely wrong with a text that is meant to be JSON, and what to do about it."""
+
+import json
+import re
+
+from job.text import quoted, shortened
+
+_QUOTES = "“”„‟‘’‚‛＂＇「」『』«»"
+_SIGNS = {"，": ",", "、": ",", "；": ",", "：": ":", "［": "[", "【": "[", "］": "]", "】": "]", "｛": "{", "｝": "}"}
+_LITERALS = {"True": "true", "False": "false", "None": "null", "TRUE": "true", "FALSE": "false", "NULL": "null"}
+_REACH = 1000
+"""Characters before and after the place that are looked at."""
+
+
+def likely_cause(error: json.JSONDecodeError) -> tuple[str, str]:
+    """What is wrong at the place where reading ended, and the remedy; the parser's own words if that is not known."""
+    start = error.doc.lstrip()[:1]
+    if not start:
+        return "is empty", "write JSON there"
+    if start not in f'[{{"{_QUOTES}{"".join(_SIGNS)}':
+        return "is not JSON but plain text, such as CSV", 'write an array, such as ["AAPL", "MSFT"]'
+    before = error.doc[max(0, error.pos - _REACH) : error.pos]
+    after = error.doc[error.pos : error.pos + _REACH]
+    what, remedy = _cause(error.msg, before, after)
+    return f"is not JSON at line {error.lineno} column {error.colno}: {what}", remedy
+
+
+def _cause(words: str, before: str, after: str) -> tuple[str, str]:
+    if words.startswith(("Unterminated string", "Invalid control character")):
+        # nearly always the last quote is missing, or is another character
+        return _OTHER_QUOTE if re.search(f"[{_QUOTES}]", before + after) else _NO_QUOTE
+    if not after.strip():
+        return "it ends before all brackets are closed", "close them"
+    if words == "Extra data":
+        return "something follows its end", "remove what follows, or the bracket that ends it too early"
+    if words.startswith("Expecting ':'") and after[0] not in _SIGNS:
+        return "a colon is missing after a key", "add it"
+    return _at(after[0], before, after) or _of_word(before, after) or (words, "correct it")
+
+
+_OTHER_QUOTE = ("a string ends with another quote than it begins with", 'write straight quotes: "')
+_NO_QUOTE = ("a string does not end on its line", 'add the missing "')
+
+
+def _at(char: str, before: str, after: str) -> tuple[str, str] | None:
+    """What the next characters tell."""
+    closing = re.match(r",?\s*([\]}])", after)
+    if closing and (char == "," or before.rstrip().endswith(",")):
+        return f"a comma stands before {closing[1]}", "remove that comma"
+    if char == ",":
+        return "a comma stands too early", "remove it, or write what is missing before it"
+    if char == "'":
+        return "it has single quotes", 'write double quotes: "'
+    if char in _QUOTES:
+        return f"it has the quote {char}", 'write straight quotes: "'
+    if char in _SIGNS:
+        return f"it has the full-width {char}", f"write {_SIGNS[char]}"
+    if after.startswith(("//", "/*", "#")):
+        return "it has a comment", "remove it"
+    if re.search(r'"[^"\n]*[“”„‟＂][^"\n]*"\Z', before):
+        return _OTHER_QUOTE
+    if char in '"[{' and re.search(r'["\]}\w]\s*\Z', before):
+        return "a comma is missing", "add it"
+    return None
+
+
+def _of_word(before: str, after: str) -> tuple[str, str] | None:
+    """The word in which reading ended, if it is not in quotes."""
+    first, last = _WORD_END.search(before), _WORD_START.match(after)
+    word = (first[0] if first else "") + (last[0] if last else "")
+    if word in _LITERALS:
+        return f"it has {word}", f"write {_LITERALS[word]}"
+    return (f"{shortened(word, 40)} is not in quotes", f"write {quoted(word, 42)}") if word else None
+
+
+_WORD_START = re.compile(r"[\w.^=$&-]*")
+_WORD_END = re.compile(r"[\w.^=$&-]*\Z")

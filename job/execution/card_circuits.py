@@ -1,0 +1,91 @@
+"""The circuits of the card types: which cards are still requested when some of them keep failing."""
+
+from collections import deque
+from collections.abc import Iterator
+from math import inf
+
+from job.engines.calls import Call
+from job.engines.failures import Failure, remedy
+from job.execution.circuit_breaker import CircuitBreaker
+from job.execution.events import CallFinished, CardTypeSetAside, EventHandler
+from job.messages import message
+from job.planning.card_order import CardOrder
+
+TRIED = 5
+"""Card types of which one more card is tried before the engine is taken for down."""
+
+
+class CardCircuits(Iterator[Call]):
+    """The cards in their order, but for those of card types that were set aside.
+
+    A type whose circuit opens is set aside: its rest is not requested. The engine has a circuit too, for the cards of
+    all types together: it opens with that of a type unless a card of another was answered meanwhile. Then one card of
+    each other type is tried next, five at most, and nothing else starts. The engine is down if all these fail as well.
+    """
+
+    def __init__(self, order: CardOrder, emit: EventHandler) -> None:
+        """`emit` gets a `CardTypeSetAside` of each type that is set aside."""
+        self._order = order
+        self._emit = emit
+        self._types = {name: CircuitBreaker() for name in order.card_types}
+        self._engine = CircuitBreaker()
+        self._tries: deque[Call] = deque()
+        self._is_trying = False
+        self._in_flight = 0
+
+    def __next__(self) -> Call:
+        call = self._tries.popleft() if self._tries else next(self._order)
+        self._in_flight += 1
+        return call
+
+    def max_in_flight(self) -> float:
+        """How many cards may be in flight before the next one starts."""
+        if self._is_trying:
+            return inf if self._tries else 0
+        return self._engine.max_in_flight()
+
+    def record(self, finished: CallFinished) -> bool:
+        """Counts a card that is made or has failed for good. Returns whether the engine is down."""
+        failure, card_type = finished.failure, finished.call.card_type or ""
+        self._in_flight -= 1
+        opens = self._types[card_type].record(failure) and card_type in self._order.card_types
+        is_open = self._engine.record(failure)
+        if opens and failure is not None:
+            self._set_aside(card_type, failure)
+        if failure is None or not failure.is_outage:
+            if self._is_trying:
+                self._start_anew()
+        elif is_open and not self._is_trying:
+            self._try_others(card_type)
+        return self._is_trying and not self._tries and not self._in_flight
+
+    def _set_aside(self, card_type: str, failure: Failure) -> None:
+        self._order.leave_out(card_type)
+        circuit = self._types[card_type]
+        reason = message(
+            "Card type {card_type} is set aside, since {failed} of {finished} cards failed: the rest of them is not "
+            "requested. Last answer: {answer}",
+            card_type=card_type,
+            failed=circuit.failed,
+            finished=circuit.finished,
+            answer=failure.reason,
+        )
+        cure = remedy("qa", failure.cause, failure.status, failure.reason, batch=1)
+        what = message("{remedy} Then a resume requests the cards of this type that are missing.", remedy=cure.what)
+        self._emit(CardTypeSetAside(card_type, reason, what))
+
+    def _try_others(self, card_type: str) -> None:
+        """Tries a card of each other type, those first that have failed least."""
+        for name in sorted(self._order.card_types, key=lambda name: self._types[name].failed):
+            if len(self._tries) < TRIED and (call := self._order.next_of(name)) is not None:
+                self._tries.append(call)
+        was_reached = any(self._types[name].was_reached for name in self._types if name != card_type)
+        if self._tries or not was_reached:
+            self._is_trying = True
+        else:  # nothing is left to try, and another type was answered: this one is at fault
+            self._start_anew()
+
+    def _start_anew(self) -> None:
+        """The engine answers: what failed before counts against card types alone."""
+        self._is_trying = False
+        self._engine = CircuitBreaker()

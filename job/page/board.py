@@ -1,0 +1,119 @@
+"""The board of a run's page: every target and its cards, made or missing and why; those that lack a card come first."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from job.engines.failures import Cause
+from job.messages import Message, message, plural, template
+from job.planning.items import EngineItems, ItemStatus
+from job.planning.targets import Target
+from job.records.report import RunReport
+from job.records.timeline import Timeline
+
+ROWS = 300
+"""Targets that have a row; the rest is counted."""
+OPEN_ROWS = 40
+"""A board of more rows than this is closed at first, and so is one on which nothing is missing."""
+COLUMNS = 24
+"""Card types that have a column; the rest is counted."""
+
+_WHY: Mapping[Cause, str] = {
+    Cause.TRANSPORT: template("no whole answer"),
+    Cause.PROCESS_LIMIT: template("too many open files"),
+    Cause.TIMEOUT: template("no answer in time"),
+    Cause.IDENTITY: template("no token"),
+    Cause.STATUS: template("HTTP error"),
+    Cause.UNREADABLE: template("answer not understood"),
+    Cause.DENIED: template("engine did not make it"),
+    Cause.INTERRUPTED: template("cut off"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A target that has cards."""
+
+    target: str
+    done: int
+    planned: int
+    cards: Sequence[ItemStatus | None]
+    """Under each column; `None` if that card is not planned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The targets that have cards, as many as have room."""
+
+    headline: Message
+    """How many of all targets are complete."""
+    card_types: Sequence[str]
+    """The columns: card types of which cards are missing first, if there are more than have room."""
+    card_types_not_shown: int
+    rows: Sequence[Row]
+    complete_not_shown: int
+    incomplete_not_shown: int
+    set_aside: frozenset[str]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it is shown at first."""
+        return len(self.rows) <= OPEN_ROWS and any(row.done < row.planned for row in self.rows)
+
+    def why(self, card: ItemStatus) -> Message:
+        """Why a card is missing, in a few words."""
+        if card.state == "not_attempted":
+            return message("type set aside" if card.card_type in self.set_aside else "not attempted")
+        return message(_WHY[card.cause] if card.cause else "failed")
+
+
+def board(report: RunReport, timeline: Timeline) -> Board | None:
+    """The board of a run; `None` if it planned no card."""
+    items = timeline.items["qa"]
+    targets = [target for target in timeline.plan.targets if target.card_types]
+    if not targets:
+        return None
+    lacking = [target for target in targets if items.done_of(target.id) < len(target.card_types)]
+    rest = (target for target in targets if items.done_of(target.id) == len(target.card_types))
+    shown = [*lacking[:ROWS], *islice(rest, max(0, ROWS - len(lacking)))]
+    columns, hidden = _columns(targets, items)
+    rows = [
+        Row(target.id, items.done_of(target.id), len(target.card_types), _cells(items.of(target.id), columns))
+        for target in shown
+    ]
+    complete = len(targets) - len(lacking)
+    return Board(
+        headline=_headline(complete, targets),
+        card_types=columns,
+        card_types_not_shown=hidden,
+        rows=rows,
+        complete_not_shown=complete - max(0, len(rows) - len(lacking)),
+        incomplete_not_shown=max(0, len(lacking) - ROWS),
+        set_aside=frozenset(one.card_type for one in report.set_aside),
+    )
+
+
+def _columns(targets: Sequence[Target], items: EngineItems) -> tuple[list[str], int]:
+    """Card types in the order of the plan, and how many more there are."""
+    types = list(dict.fromkeys(name for target in targets for name in target.card_types))
+    if len(types) <= COLUMNS:
+        return types, 0
+    missing = Counter(item.card_type for item in items.missing())
+    kept = set(sorted(types, key=lambda name: -missing[name])[:COLUMNS])
+    return [name for name in types if name in kept], len(types) - COLUMNS
+
+
+def _cells(cards: Sequence[ItemStatus], columns: Sequence[str]) -> list[ItemStatus | None]:
+    by_type = {card.card_type: card for card in cards}
+    return [by_type.get(name) for name in columns]
+
+
+def _headline(complete: int, targets: Sequence[Target]) -> Message:
+    if all(target.kind == "equity" for target in targets):
+        return plural(
+            "Complete: {complete} of 1 stock", "Complete: {complete} of {count} stocks", len(targets), complete=complete
+        )
+    return plural(
+        "Complete: {complete} of 1 target", "Complete: {complete} of {count} targets", len(targets), complete=complete
+    )

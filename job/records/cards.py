@@ -1,0 +1,66 @@
+"""The cards of a run as a table, `cards.csv`: a row for each card, for spreadsheets and for the publisher's own tools.
+
+RFC 4180 in UTF-8, with a byte order mark, without which Excel takes Chinese for something else.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator
+from datetime import datetime, tzinfo
+from io import StringIO
+from itertools import islice
+
+from job.planning.items import ItemStatus
+from job.records.report import RunReport
+from job.records.timeline import Timeline
+
+CARDS_LIMIT = 100_000
+"""A run of more cards leaves no table: `report --csv` writes one."""
+COLUMNS = ("target", "kind", "card_type", "state", "cause", "attempts", "when", "run_id")
+SET_ASIDE = "set_aside"
+"""The cause of a card that was not attempted because its type was set aside."""
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+"""What a cell begins with that a spreadsheet takes for a formula; the last four in East Asian ones."""
+_ROWS_AT_ONCE = 1000
+
+
+def card_table(report: RunReport, timeline: Timeline) -> bytes:
+    """The whole table."""
+    return b"".join(card_lines(report, timeline))
+
+
+def card_lines(report: RunReport, timeline: Timeline) -> Iterator[bytes]:
+    """The table, some rows at a time: it may be larger than the memory."""
+    yield b"\xef\xbb\xbf" + _packed([COLUMNS])
+    rows = _rows(report, timeline)
+    while part := list(islice(rows, _ROWS_AT_ONCE)):
+        yield _packed(part)
+
+
+def _rows(report: RunReport, timeline: Timeline) -> Iterator[tuple[str, ...]]:
+    zone = datetime.fromisoformat(report.started).tzinfo
+    set_aside = {one.card_type for one in report.set_aside}
+    items, run_id = timeline.items["qa"], _cell(report.run_id)
+    for target in timeline.plan.targets:
+        name = _cell(target.id)
+        for card in items.of(target.id):
+            cause = card.cause or ""
+            if card.state == "not_attempted" and card.card_type in set_aside:
+                cause = SET_ASIDE
+            state = "made" if card.state == "done" else card.state
+            attempts, when = str(card.attempts), _when(card, zone)
+            yield name, target.kind, _cell(card.card_type or ""), state, cause, attempts, when, run_id
+
+
+def _when(card: ItemStatus, zone: tzinfo | None) -> str:
+    return datetime.fromtimestamp(card.ended, zone).isoformat(timespec="seconds") if card.ended else ""
+
+
+def _cell(text: str) -> str:
+    """Text that no spreadsheet calculates, whatever it begins with."""
+    return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
+
+
+def _packed(rows: Iterable[tuple[str, ...]]) -> bytes:
+    text = StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode("utf-8", "replace")

@@ -1,0 +1,219 @@
+"""Past nights, as later ones see them: the summaries of the latest runs.
+
+They are read in the background and with threads of their own, a bounded number of bounded objects. What cannot be used
+is left out: nothing of this may ever end a run or hold one up.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
+import trio
+
+from job.engines.catalog import EngineName
+from job.messages import Message, message, template
+from job.planning.items import EngineItems
+from job.planning.plan import Plan
+from job.records.comparison import Comparison, compare
+from job.records.format import NIGHTS_PAGE, STARTED, SUMMARY, RecordError, name_of, started_runs
+from job.records.inputs import RunInputs
+from job.records.plan_change import PlanChange, plan_change, plan_lines
+from job.records.record import find_latest_inputs
+from job.records.report import REFUSED
+from job.records.summary import SUMMARY_LIMIT, NightBefore, RunSummary, read_summary
+from job.storage.store import BACKGROUND_THREADS, ObjectStore, StorageError, in_thread
+
+NIGHTS_READ = 60
+"""Runs that are looked at, the latest."""
+ITEMS_KEPT = 200_000
+"""Missing items of all nights together; older nights are kept without theirs."""
+READ_SECONDS = 10.0
+"""For a command that somebody waits for."""
+FAILED_READS = 3
+"""After so many failed requests no other is made: storage is not well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """One recorded run."""
+
+    run_id: str
+    started: datetime
+    summary: RunSummary | None
+    """`None` if it has none that can be used: the run has not closed its record, or somebody has changed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nights:
+    """The latest runs, the newest first."""
+
+    runs: Sequence[Night] = ()
+    problems: Sequence[str] = ()
+    """What could not be used, and why."""
+
+    @property
+    def summaries(self) -> list[RunSummary]:
+        """Those that can be used."""
+        return [night.summary for night in self.runs if night.summary is not None]
+
+
+async def read_nights(
+    store: ObjectStore, count: int = NIGHTS_READ, known: Mapping[str, RunSummary] | None = None
+) -> Nights:
+    """The latest runs; summaries that are `known` are not read. Raises `StorageError` if runs cannot be listed."""
+    names = await in_thread(lambda: store.names(STARTED), background=True)
+    started, problems = started_runs(names)
+    latest = dict(list(started.items())[:count])
+    found = {run_id: summary for run_id, summary in (known or {}).items() if run_id in latest}
+    rest = iter([run_id for run_id in latest if run_id not in found])
+    kept = failed = 0
+
+    async def read() -> None:  # noqa: ASYNC910  there may be nothing to read
+        nonlocal kept, failed
+        for run_id in rest:
+            if failed >= FAILED_READS:
+                return  # noqa: ASYNC910  as above
+            try:
+                summary = await in_thread(partial(_read, store, run_id), background=True)
+            except StorageError as error:
+                failed += 1
+                problems.append(str(error))
+            except RecordError as error:
+                problems.append(str(error))
+            else:
+                if summary is not None:
+                    kept += sum(len(group.targets) for group in summary.missing)
+                    found[run_id] = summary if kept <= ITEMS_KEPT else _without_items(summary)
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(BACKGROUND_THREADS):
+            nursery.start_soon(read)
+    return Nights([Night(run_id, moment, found.get(run_id)) for run_id, moment in latest.items()], problems)
+
+
+def _read(store: ObjectStore, run_id: str) -> RunSummary | None:
+    name = name_of(run_id, SUMMARY)
+    stored = store.read(name, SUMMARY_LIMIT + 1)
+    return None if stored is None else read_summary(name, stored.data, run_id)
+
+
+def _without_items(summary: RunSummary) -> RunSummary:
+    listed = sum(len(group.targets) for group in summary.missing)
+    return summary.model_copy(update={"missing": (), "missing_not_listed": summary.missing_not_listed + listed})
+
+
+def typical_card_seconds(nights: Nights | None, config_uri: str) -> Mapping[str, float]:
+    """The median seconds of each card type, of the latest run of this config that made cards, the slowest type first.
+
+    Empty if there is no such run, or if past nights are not read yet.
+    """
+    summaries = nights.summaries if nights else ()
+    made = (one.card_seconds for one in summaries if one.card_seconds and is_of_config(one, config_uri))
+    return next(made, {})
+
+
+def is_of_config(summary: RunSummary, config_uri: str) -> bool:
+    """Whether it is a run of the config at this place."""
+    return summary.config_uri.rstrip("/") == config_uri.rstrip("/")
+
+
+def summary_before(nights: Nights, config_uri: str | None, day: str | None) -> RunSummary | None:
+    """The run to compare with: of the latest day before `day`, the one of this config that planned most.
+
+    `None` in place of the config or of the day: any.
+    """
+    fitting = [
+        summary
+        for summary in nights.summaries
+        if summary.outcome != REFUSED
+        and (config_uri is None or is_of_config(summary, config_uri))
+        and (day is None or summary.day < day)
+    ]
+    latest = max((summary.day for summary in fitting), default=None)
+    # The newest are first, and of several that planned as much max() takes the first.
+    return max((one for one in fitting if one.day == latest), key=lambda one: one.planned, default=None)
+
+
+async def find_night_before(
+    store: ObjectStore, nights: Nights, config_uri: str | None, day: str | None
+) -> NightBefore | None:
+    """The night to compare with, and its plan, made again from its recorded config. Raises `StorageError`."""
+    summary = summary_before(nights, config_uri, day)
+    if summary is None:
+        return None  # noqa: ASYNC910  the nights were read
+    try:
+        inputs: RunInputs | None = await find_latest_inputs(store, summary.run_id, background=True)
+        plan = None if inputs is None else await in_thread(inputs.plan, background=True)
+    except RecordError:  # what it planned is not known then
+        plan = None
+    return NightBefore.of(summary, plan)  # noqa: ASYNC910  storage was awaited
+
+
+async def read_plan_change(store: ObjectStore, plan: Plan, config_uri: str | None) -> list[Message]:  # noqa: ASYNC910  storage was awaited
+    """How a plan differs from that of the latest night of this config, in sentences; or why nobody knows."""
+    try:
+        with trio.fail_after(READ_SECONDS):
+            before = await find_night_before(store, await read_nights(store), config_uri, None)
+    except (StorageError, trio.TooSlowError) as error:
+        problem = str(error) or f"there was no answer within {READ_SECONDS:g} s"
+        return [message("the plan is not compared with that of the night before: {error}", error=problem)]  # noqa: ASYNC910  as above
+    change = plan_change(before.plan, plan) if before is not None and before.plan is not None else None
+    return list(plan_lines(change, before.summary.day)) if before is not None and change is not None else []
+
+
+async def write_nights_page(  # noqa: ASYNC910  storage was awaited
+    store: ObjectStore, known: Nights | None, run_id: str, render: Callable[[Nights], bytes]
+) -> None:
+    """Writes the page of the nights anew, when this run has left its summary; `known` is what was read at its start.
+
+    Raises `ConflictError` if another run has written it meanwhile, `StorageError`, and what `render` raises.
+    """
+    there = await in_thread(lambda: store.read(NIGHTS_PAGE, 1), background=True)  # before anything that it shows
+    summaries = {one.run_id: one for one in known.summaries if one.run_id != run_id} if known else {}
+    nights = await read_nights(store, known=summaries)
+
+    def write() -> None:
+        data = render(nights)
+        if there is None:
+            store.create(NIGHTS_PAGE, data)
+        else:
+            store.replace(NIGHTS_PAGE, data, there.generation)
+
+    await in_thread(write, background=True)
+
+
+@dataclass(slots=True)
+class PastNights:
+    """Past nights as a run learns of them while it is at work: nothing waits for them."""
+
+    notify: Callable[[list[Message]], None]
+    """Takes what to tell the user."""
+    nights: Nights | None = None
+    """`None` until they are read."""
+    before: NightBefore | None = None
+    """The night to compare with; `None` if there is none, or if it is not read yet."""
+    change: PlanChange | None = None
+    """How the plan has changed since then."""
+
+    async def read(self, store: ObjectStore, inputs: RunInputs, plan: Plan) -> None:  # noqa: ASYNC910  storage was awaited
+        """Reads them, for a run of this plan. Raises nothing."""
+        try:
+            self.nights = await read_nights(store)
+            before = await find_night_before(store, self.nights, inputs.config_uri, inputs.day)
+            if before is not None and before.plan is not None:
+                self.change = await in_thread(partial(plan_change, before.plan, plan), background=True)
+            self.before = before
+        except Exception as error:  # noqa: BLE001  whatever it is, it is no matter of the run
+            text = template("past nights cannot be read, so this one is not compared with them: {error}")
+            self.notify([message(text, error=str(error))])
+        if self.before is not None and self.change is not None:
+            self.notify(list(plan_lines(self.change, self.before.summary.day)))
+
+    def compare(self, day: str, items: Mapping[EngineName, EngineItems]) -> Comparison | None:
+        """The run of this day with these items, compared; `None` if there is nothing to compare it with, or no way."""
+        try:
+            return None if self.before is None else compare(day, items, self.before, self.change)
+        except Exception as error:  # noqa: BLE001  as above
+            self.notify([message("the run is not compared with the night before: {error}", error=str(error))])
+            return None

@@ -1,0 +1,65 @@
+"""What is left of a run whose configuration cannot be used: its faults, for whoever looks for it in the morning."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from job.config.environment import Settings
+from job.config.faults import Fault
+from job.execution.outcome import Outcome
+from job.identity import COMMIT, VERSION, RunIdentity
+from job.records.format import INPUTS, PAGE, REPORT, SUMMARY, entry_of, name_of
+from job.records.record import ENTRY, pack_report
+from job.records.report import AttemptSummary, ReportedFault, RunReport
+from job.storage.store import ConflictError, ObjectStore, in_thread
+
+FAULTS_LISTED = 1000
+
+
+def refused_report(
+    settings: Settings, run_id: str, faults: Sequence[Fault], outcome: Outcome, started: datetime, seconds: float
+) -> RunReport:
+    """The report of a run whose configuration cannot be used, so that nothing was called."""
+    ended = AttemptSummary.of(outcome, settings.time_zone, started, seconds)
+    return RunReport(
+        run_id=run_id,
+        day=settings.run_date or started.astimezone(settings.time_zone).date().isoformat(),
+        date=settings.run_date,
+        started=ended.started,
+        ended=ended.ended,
+        seconds=ended.seconds,
+        outcome=ended.outcome,
+        exit_code=ended.exit_code,
+        sentence=ended.sentence,
+        sentence_message=ended.sentence_message,
+        faults=tuple(ReportedFault.of(fault) for fault in faults[:FAULTS_LISTED]),
+        faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
+        attempts=(ended,),
+        config_uri=settings.config_uri,
+        version=VERSION,
+        commit=COMMIT,
+        trace_id=RunIdentity(run_id).trace_id,
+        project=settings.project,
+        execution=settings.execution,
+    )
+
+
+async def record_refusal(store: ObjectStore, report: RunReport, summary: bytes, page: bytes) -> bool:  # noqa: ASYNC910  storage was awaited
+    """Records a run whose configuration cannot be used, unless its id has a record already. Raises `StorageError`.
+
+    Returns whether it is recorded. The run has no lease, as it calls nothing. It gets no inputs, so a later attempt
+    under its id starts afresh.
+    """
+
+    def write() -> bool:
+        if store.read(name_of(report.run_id, INPUTS), 1) is not None:
+            return False
+        store.create(name_of(report.run_id, REPORT), pack_report(report))
+        store.create(entry_of(report.run_id, report.started), ENTRY)
+        store.create(name_of(report.run_id, SUMMARY), summary)
+        store.create(name_of(report.run_id, PAGE), page)
+        return True
+
+    try:
+        return await in_thread(write)
+    except ConflictError:  # an earlier attempt has left a report
+        return False  # noqa: ASYNC910  storage was awaited

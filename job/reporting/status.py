@@ -1,0 +1,31 @@
+"""What a run says of itself while it goes on, the same on a terminal and in the log."""
+
+from job.execution.progress import RunProgress
+from job.messages import Message, message, plural
+from job.text import duration
+
+
+def run_heading(run_id: str, date: str | None, cards: int) -> Message:
+    """What the run is."""
+    if date:
+        return plural(
+            "run {run} for {date}: 1 card", "run {run} for {date}: {count} cards", count=cards, run=run_id, date=date
+        )
+    return plural("run {run}: 1 card", "run {run}: {count} cards", count=cards, run=run_id)
+
+
+def time_status(progress: RunProgress, now: float) -> Message:
+    """How long the run has taken, and when the cards will be done at the present pace, if that can be known."""
+    elapsed = _whole(now - progress.began)
+    left = progress.cards.seconds_left(now)
+    if left is None:
+        return message("{elapsed} elapsed", elapsed=elapsed)
+    return message(
+        "{elapsed} elapsed; at the present pace the cards are done in {left}", elapsed=elapsed, left=_whole(left)
+    )
+
+
+def _whole(seconds: float) -> str:
+    """A duration without fractions of a second: it changes while it is read."""
+    whole = max(0, round(seconds))
+    return f"{whole} s" if whole < 60 else duration(whole)

@@ -1,0 +1,123 @@
+"""However many faults a config has, a person gets a few lines: one a cause, with its first places and a count."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Mapping
+
+import pytest
+
+from job.config.findings import CAUSES_LISTED, PLACES_NAMED
+from job.config.objects import OBJECTS
+from job.engines.catalog import EngineName
+from job.planning.prepare import make_plan
+
+GOOD: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card"]}
+UNKNOWN = "is not a card type of card_types.json; correct it or add it there"
+LONGEST = 600
+"""Characters of a line, at most."""
+
+
+def judged(objects: Mapping[str, object]) -> tuple[list[str], list[str]]:
+    _, faults, notices = make_plan({name: json.dumps(value).encode() for name, value in objects.items()}, None, SIZES)
+    return [str(fault) for fault in faults], [str(notice) for notice in notices]
+
+
+SIZES: dict[EngineName, int] = {"financial": 5, "trading": 5, "news": 1, "qa": 1}
+
+
+def test_one_removed_card_type_is_one_fault_with_the_first_places_and_the_count() -> None:
+    entries = [{"id": f"T {number}", "card_types": ["news_card", "old_card"]} for number in range(900)]
+    places = ", ".join(f'[{number}] ("T {number}").card_types[1]' for number in range(PLACES_NAMED))
+    assert judged(GOOD | {"card_targets.json": entries})[0] == [
+        f'card_targets.json: {places} and 897 more: "old_card" {UNKNOWN}'
+    ]
+
+
+def test_one_switched_off_card_type_is_one_notice() -> None:
+    types = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
+    entries = [{"id": f"T {number}", "card_types": ["news_card", "old_card"]} for number in range(1904)]
+    places = ", ".join(f'[{number}] ("T {number}").card_types[1]' for number in range(PLACES_NAMED))
+    assert judged(GOOD | {"card_types.json": types, "card_targets.json": entries})[1] == [
+        f"card_targets.json: {places} and 1,901 more: old_card is switched off in card_types.json; it is left out"
+    ]
+
+
+def test_of_many_causes_the_first_are_listed_and_the_rest_is_counted() -> None:
+    entries = {"AAPL": [f"a{number}" for number in range(1500)], "MSFT": ["b"]}
+    faults = judged(GOOD | {"card_targets.json": entries})[0]
+    assert faults[:CAUSES_LISTED] == [
+        f'card_targets.json: AAPL[{number}]: "a{number}" {UNKNOWN}' for number in range(CAUSES_LISTED)
+    ]
+    assert faults[CAUSES_LISTED:] == ["card_targets.json: has 1,401 more faults; correct those that are listed first"]
+
+
+def test_of_many_notices_the_first_are_listed_and_the_rest_is_counted() -> None:
+    types = [{"name": "news_card"}, *({"name": f"a{number}", "enabled": False} for number in range(102))]
+    entries = {"AAPL": ["news_card", *(f"a{number}" for number in range(102))]}
+    notices = judged(GOOD | {"card_types.json": types, "card_targets.json": entries})[1]
+    assert len(notices) == CAUSES_LISTED + 1
+    assert notices[-1] == "card_targets.json: 2 more notices are not listed"
+    entries["AAPL"].pop()
+    notices = judged(GOOD | {"card_types.json": types, "card_targets.json": entries})[1]
+    assert notices[-1] == "card_targets.json: 1 more notice is not listed"
+
+
+BAD_ENTRY = {"id": "x/" * 30, "card_types": [7, "a/b", "n" * 9999], "target_type": "p" * 9999, "k" * 9999: 1}
+
+
+@pytest.mark.parametrize("value", [BAD_ENTRY, {"a/" * 9999: 1}, "v" * 9999, ["w"], 10**39, None])
+def test_each_object_full_of_faults_makes_few_and_short_lines(value: object) -> None:
+    faults, notices = judged({name: [value] * 100 for name in OBJECTS})
+    assert 0 < len(faults) <= len(OBJECTS) * 12
+    assert all(len(line) <= LONGEST and line.isprintable() for line in (*faults, *notices))
+    faults, notices = judged({name: {f"{number}": value for number in range(100)} for name in OBJECTS})
+    assert 0 < len(faults) <= len(OBJECTS) * 12
+    assert all(len(line) <= LONGEST and line.isprintable() for line in (*faults, *notices))
+
+
+# --- memory ---
+
+CONFIGS = {
+    "990,000 unknown card types": """{"card_targets.json": array(target(b'"u"'), 99)}""",
+    "990,000 numbers for card types": """{"card_targets.json": array(target(b"1"), 99)}""",
+    "each object full of bad entries": """dict.fromkeys(OBJECTS, array(b'{"a":1,"b":2,"c":[3]}', 99_000))""",
+    "each object full of other keys": """dict.fromkeys(OBJECTS, b"{" + b",".join(keys) + b"}")""",
+    "each object full of empty arrays": """dict.fromkeys(OBJECTS, array(b"[]", 5_000_000))""",
+    "each object one long value": """dict.fromkeys(OBJECTS, b'["' + b"x" * 16_000_000 + b'"]')""",
+}
+SCRIPT = """
+import re
+from pathlib import Path
+from job.config.objects import OBJECTS
+from job.engines.catalog import EngineName
+from job.planning.prepare import make_plan
+
+def array(item, count):
+    return b"[" + (item + b",") * (count - 1) + item + b"]"
+
+def target(card_type):
+    return b'{"id":"A","card_types":' + array(card_type, 9990) + b"}"
+
+keys = (b'"k%d":{}' % number for number in range(90_000))
+good = {"ticker_list.json": b'["A"]', "card_types.json": b'["c"]'}
+objects = good | CONFIG
+_, faults, notices = make_plan(objects, None, {"financial": 5, "trading": 5, "news": 1, "qa": 1})
+peak = re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]
+print(peak, sum(len(str(line)) + 1 for line in (*faults, *notices)))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="measured from Linux's account of the process")
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_whatever_the_config_holds_memory_and_lines_stay_small(config: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", re.sub("CONFIG", lambda _: config, SCRIPT)], capture_output=True, text=True, check=True
+    )
+    peak, characters = map(int, ended.stdout.split())
+    assert peak <= 256 * 1024, "half of the memory that a task has by default"
+    assert 0 < characters <= 20_000

@@ -1,0 +1,81 @@
+"""The limit of open files is raised as far as it may be, and too low a one is a fault before anything is called."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from job.config.environment import read_settings
+from job.planning.prepare import too_few_files
+from tests.simulators.job import ROOT
+from tests.support.fakes import plan_of, settings_of, target
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+
+LIMITS = """
+import resource
+from job.config import open_files
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 1000))
+open_files.raise_limit()
+print(resource.getrlimit(resource.RLIMIT_NOFILE), open_files.limit())
+"""
+
+
+def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
+    done = subprocess.run([sys.executable, "-c", LIMITS], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "(1000, 1000) 1000\n"
+
+
+def found(limit: float, cards: int, **variables: str) -> list[str]:
+    given, faults = read_settings({"CONFIG_URI": "config", **variables}, NOW)
+    assert faults == []
+    plan = plan_of([target(str(number)) for number in range(cards)], settings_of())
+    return [str(fault) for fault in too_few_files(plan, given, limit)]
+
+
+def test_the_fault_names_the_variable_what_it_needs_and_what_is_allowed() -> None:
+    (fault,) = found(1024, 2000, QA_ENGINE_CONCURRENCY="1000")
+    assert fault == (
+        "QA_ENGINE_CONCURRENCY: needs 1,064 open files, and this process may have 1,024; "
+        "raise the hard limit (ulimit -Hn), or lower it to 960"
+    )
+    assert found(1064, 2000, QA_ENGINE_CONCURRENCY="1000") == []
+
+
+def test_the_data_engines_need_theirs_at_the_same_time() -> None:
+    sizes = {f"{engine}_ENGINE_CONCURRENCY": "100" for engine in ("FINANCIAL", "TRADING", "NEWS")}
+    assert found(364, 200, **sizes) == []
+    (fault,) = found(363, 200, **sizes)
+    assert fault.startswith(f"{', '.join(sizes)}: needs 364 open files")
+    assert fault.endswith("or lower their sum to 299")
+
+
+def test_what_the_plan_does_not_need_is_no_fault() -> None:
+    assert found(256, 20, QA_ENGINE_CONCURRENCY="8192") == []
+
+
+def test_a_run_under_a_hard_limit_calls_nobody(tmp_path: Path) -> None:
+    (tmp_path / "ticker_list.json").write_text('["A"]')
+    (tmp_path / "card_types.json").write_text('["news_card"]')
+    program = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60)); "
+        "from job.cli.main import main; sys.exit(main(['run']))"
+    )
+    switches = ("run_financials_engine", "run_trading_engine", "run_news_engine")
+    (tmp_path / "engine_control.json").write_text(json.dumps(dict.fromkeys(switches, False)))
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env={"CONFIG_URI": str(tmp_path), "PATH": "", "QA_ENGINE_URL": "http://127.0.0.1:1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    (fault,) = (json.loads(line) for line in done.stdout.splitlines() if "config.faulty" in line)
+    assert fault["message"] == (
+        "QA_ENGINE_CONCURRENCY: needs 65 open files, and this process may have 60; raise the hard limit (ulimit -Hn)"
+    )

@@ -1,0 +1,175 @@
+"""New connections come no faster than the token bucket allows, and to wait for one counts to nothing."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from job.engines.transport import Response
+from job.execution.events import AttemptStarted
+from job.execution.rate_limiter import BURST, PER_SECOND, RateLimiter
+from job.execution.shutdown import Expiry, ShutdownReason
+from tests.support.clocks import MachineClock, machine_clock
+from tests.support.fakes import Asked, Stage, reply, stage, target, well
+
+__all__ = ["machine_clock"]
+
+CARDS = 1000
+
+
+def crowd(seconds: float = 60.0, cards: int = CARDS, in_flight: int = CARDS, **settings: float) -> Stage:
+    """So many cards at once, each of which takes so long."""
+
+    async def answer(asked: Asked) -> Response:
+        await trio.sleep(seconds)
+        return well(asked)
+
+    names = [target(str(number), engines=()) for number in range(cards)]
+    return stage(names, answer, {"qa": {"concurrency": in_flight, **settings}})
+
+
+async def test_a_full_bucket_is_handed_out_at_once_then_so_many_a_second(autojump_clock: MockClock) -> None:
+    bucket, now = RateLimiter(3, 10.0), trio.current_time()
+    turns = [bucket.reserve() - now for _ in range(6)]
+    assert [max(0.0, round(turn, 9)) for turn in turns] == [0, 0, 0, 0.1, 0.2, 0.3]
+    await trio.sleep(0.5)  # two came back: the others are owed
+    assert [round(bucket.reserve() - trio.current_time(), 9) > 0 for _ in range(3)] == [False, False, True]
+    await trio.sleep(1000)  # it holds no more than it may
+    assert [round(bucket.reserve() - trio.current_time(), 9) > 0 for _ in range(4)] == [False, False, False, True]
+
+
+async def test_connections_are_opened_at_the_rate_of_the_bucket(autojump_clock: MockClock) -> None:
+    began = trio.current_time()
+    made = crowd()
+    await made.play()
+    made.assert_nothing_lost()
+    times = [asked.time - began for asked in made.world.asked]
+    assert times == sorted(times)
+    assert sum(time < 1e-6 for time in times) == BURST
+    for number, time in enumerate(times[BURST:], 1):
+        assert time == pytest.approx(number / PER_SECOND, abs=1e-6)
+
+
+async def test_a_default_run_never_waits(autojump_clock: MockClock) -> None:
+    made = crowd(seconds=0.0, cards=2000, in_flight=16)
+    began = trio.current_time()
+    await made.play()
+    assert trio.current_time() == began
+    assert made.progress.cards.done == 2000
+
+
+async def test_connections_that_have_to_be_opened_again_wait_as_well(autojump_clock: MockClock) -> None:
+    made = crowd(seconds=0.0, cards=2 * BURST, in_flight=1)
+    made.world.idle_seconds = -1.0
+    began = trio.current_time()
+    await made.play()
+    assert trio.current_time() - began == pytest.approx(BURST / PER_SECOND, abs=1e-6)
+
+
+async def test_waiting_counts_to_no_attempt_timeout_or_limit(autojump_clock: MockClock) -> None:
+    """The last card waits for 1.6 s, with a timeout of one second, and an engine that is full tells the truth."""
+    made = crowd(seconds=0.9, timeout=1.0)
+    await made.play()
+    assert made.progress.cards.done == CARDS
+    assert {(one.attempts, one.retries) for one in made.world.finished} == {(1, 0)}
+    assert max(one.ended - one.started for one in made.world.finished) == pytest.approx(0.9)
+    assert max(made.world.peak.values()) < CARDS
+    started = [event for event in made.world.events if isinstance(event, AttemptStarted)]
+    assert len(started) == CARDS
+
+
+async def test_a_full_engine_is_told_from_calls_that_wait_for_their_connections(autojump_clock: MockClock) -> None:
+    """A 429 says that the engine has room for what it holds: those that are not there yet do not count."""
+
+    async def answer(asked: Asked) -> Response:
+        if made.world.in_flight["qa"] > 100:
+            await trio.sleep(0.001)
+            return reply({}, 429)
+        await trio.sleep(10)
+        return well(asked)
+
+    made = stage([target(str(number), engines=()) for number in range(CARDS)], answer, {"qa": {"concurrency": CARDS}})
+    with trio.move_on_after(1):
+        await made.play()
+    assert made.progress.cards.limit <= 101
+
+
+@pytest.mark.parametrize("reason", [ShutdownReason.SIGTERM, ShutdownReason.DEADLINE, ShutdownReason.QA_DOWN])
+async def test_a_shutdown_ends_the_wait_at_once(reason: ShutdownReason, autojump_clock: MockClock) -> None:
+    made = crowd()
+    began = trio.current_time()
+
+    async def stop() -> None:
+        await trio.sleep(1.0)
+        made.shutdown.request(reason, 5.0)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stop)
+        await made.play()
+    made.assert_nothing_lost()
+    assert trio.current_time() - began == pytest.approx(6.0)
+    opened = BURST + int(PER_SECOND)
+    assert len(made.world.asked) == pytest.approx(opened, abs=1)
+    assert made.progress.cards.not_attempted == CARDS - len(made.world.asked)
+    assert made.progress.cards.cut_off == len(made.world.asked)
+
+
+async def test_calls_that_wait_do_not_outlast_those_in_flight(autojump_clock: MockClock) -> None:
+    made = crowd(seconds=0.2)
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def stop() -> None:
+            await trio.sleep(0.1)
+            made.shutdown.request(ShutdownReason.SIGTERM, 5.0)
+
+        await made.play()
+    made.assert_nothing_lost()
+    assert trio.current_time() - began == pytest.approx(0.3, abs=0.01)
+    assert made.progress.cards.done == len(made.world.asked) < CARDS
+
+
+async def test_no_connection_is_opened_once_the_lease_has_expired(
+    autojump_clock: MockClock, machine_clock: MachineClock
+) -> None:
+    """The machine slept while calls waited for their turns: nobody has requested a stop, and still none starts."""
+    made = crowd(seconds=0.3)
+    made.shutdown.no_start_after = Expiry.after(50)
+
+    async def sleep() -> None:
+        await trio.sleep(0.5)
+        machine_clock.slept = 60.0
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sleep)
+        await made.play()
+    made.assert_nothing_lost()
+    assert made.shutdown.reason is ShutdownReason.LEASE_LOST
+    assert len(made.world.asked) == pytest.approx(BURST + 0.5 * PER_SECOND, abs=1)
+    assert made.progress.cards.done == len(made.world.asked)
+
+
+async def test_connections_that_went_while_a_token_was_waited_for_do_not_come_back_all_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    """A token server that is stuck for a minute: every idle connection has gone by then, and no attempt was made."""
+    made = crowd(seconds=30.0, cards=2 * CARDS)
+    made.world.idle_seconds = 5.0
+    began = trio.current_time()
+
+    async def token(_audience: str, _rejected: str | None) -> str:
+        if trio.current_time() - began >= 30:
+            await trio.sleep_until(began + 90)
+        return "token"
+
+    made.world.token = token
+    await made.play()
+    made.assert_nothing_lost()
+    assert made.progress.cards.done == 2 * CARDS
+    assert {(one.attempts, one.retries) for one in made.world.finished} == {(1, 0)}
+    second_round = [asked.time - began - 90 for asked in made.world.asked[CARDS:]]
+    assert min(second_round) >= 0
+    assert sum(time < 0.001 for time in second_round) <= BURST
+    assert max(second_round) == pytest.approx((CARDS - BURST) / PER_SECOND, abs=0.01)

@@ -1,0 +1,62 @@
+"""A run in progress says how long it has taken, and when its cards will be done if that can be known."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from job.execution.events import AttemptEnded, AttemptStarted, CallFinished
+from job.execution.progress import RunProgress
+from job.identity import RunIdentity
+from job.reporting.cloud_log import CloudLogReporter
+from job.reporting.status import time_status
+from job.reporting.stdout import OutputQueue
+from job.reporting.terminal import _Bars
+from tests.support.fakes import plan_of, settings_of, target
+
+PLAN = plan_of([target(str(number), engines=()) for number in range(100)], settings_of())
+
+
+def after(finished: int, seconds: float) -> RunProgress:
+    """A run that began 3 s before its first call, and has finished so many cards, one after the other."""
+    progress = RunProgress(PLAN, {}, began=997.0)
+    for number, call in enumerate(list(PLAN.calls("qa"))[:finished]):
+        began, ended = (1000 + (number + more) * seconds / finished for more in (0, 1))
+        progress.on_event(AttemptStarted(call, 1))
+        progress.on_event(AttemptEnded(call, began, ended, None, None, 1, ""))
+        progress.on_event(CallFinished(call, None, 1, began, ended, 200, "", 1))
+    return progress
+
+
+def test_the_pace_is_told_in_words() -> None:
+    assert str(time_status(after(0, 0), 1002.4)) == "5 s elapsed"
+    assert str(time_status(after(25, 90), 1090)) == (
+        "1 min 33 s elapsed; at the present pace the cards are done in 4 min 30 s"
+    )
+    assert str(time_status(after(100, 90), 1090)) == "1 min 33 s elapsed"
+
+
+def test_a_terminal_shows_it_below_the_bars() -> None:
+    console = Console(width=120, file=StringIO(), highlight=False, force_terminal=True, _environ={"TERM": "xterm"})
+    bars = _Bars(after(25, 90), console, OutputQueue(), lambda: 1090.0)
+    bars.start()
+    bars.stop()
+    assert "1 min 33 s elapsed; at the present pace" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+async def test_the_log_has_a_line_of_it(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    log = CloudLogReporter(RunIdentity("r"), None)
+    log.on_progress(after(25, 90), 1090.0)
+    log.on_progress(after(0, 0), 1000.0)
+    await log.drain(5.0)
+    known, unknown = (json.loads(line) for line in capfdbinary.readouterr().out.splitlines())
+    assert known["event"] == "run.progress"
+    assert known["message"] == (
+        "cards: 25 of 100 done, 0 failed; 1 min 33 s elapsed; at the present pace the cards are done in 4 min 30 s"
+    )
+    assert (known["elapsed_seconds"], known["seconds_left"]) == (93, 270)
+    assert known["engines"] == {"qa": {"planned": 100, "done": 25, "skipped": 0, "failed": 0}}
+    assert unknown["seconds_left"] is None
