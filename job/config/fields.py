@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from job.config.faults import invalid
 from job.text import quoted
@@ -69,7 +69,7 @@ def _check_engine_url(text: str) -> str:
         raise invalid(f"{shown} has a query or a fragment", remedy)
     if re.search(r"/\.{1,2}(/|\Z)", url.path):  # they would be resolved, and the plan would not show what is sent
         raise invalid(f"{shown} has dots for a path segment", remedy)
-    if url.scheme == "http" and not _is_loopback(host):
+    if url.scheme == "http" and not is_loopback(host):
         raise invalid(f"{shown} would send tokens in the clear", f"{remedy}; http goes to loopback only")
     return (url.scheme + text[len(url.scheme) :]).rstrip("/")  # the scheme in lower case, as a connection compares it
 
@@ -86,7 +86,8 @@ def _is_host(host: str) -> bool:
     return True
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -95,6 +96,38 @@ def _is_loopback(host: str) -> bool:
 
 EngineUrl = Annotated[str, AfterValidator(_check_engine_url)]
 """https, or http to loopback; without user, query, fragment, and a slash at its end."""
+
+
+def _check_hook_url(secret: SecretStr) -> SecretStr:
+    """Nothing of the URL is quoted: whoever knows it can write to the chat."""
+    text, remedy = secret.get_secret_value(), "set it to the https URL of an incoming webhook"
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname, url.port
+    except ValueError:
+        raise invalid("is not a URL", remedy) from None
+    if not host or not text.isascii() or not text.isprintable() or re.search(r"[\s\\]", text):
+        raise invalid("is not a URL", remedy)
+    if url.scheme not in {"https", "http"} or (url.scheme == "http" and not is_loopback(host)):
+        raise invalid("is not an https URL", f"{remedy}; http goes to loopback only")
+    if not _is_host(host) or port == 0:
+        raise invalid("names no host that can be", remedy)
+    if url.username is not None or "#" in text:
+        raise invalid("has a user name or a fragment", remedy)
+    return secret
+
+
+HookUrl = Annotated[SecretStr, AfterValidator(_check_hook_url)]
+"""https, or http to loopback."""
+
+
+def _check_hook_secret(secret: SecretStr) -> SecretStr:
+    if not secret.get_secret_value().isprintable():
+        raise invalid("holds what cannot be printed", "copy the secret of the bot again")
+    return secret
+
+
+HookSecret = Annotated[SecretStr, AfterValidator(_check_hook_secret)]
 
 
 def origin_of(url: str) -> str:

@@ -18,6 +18,7 @@ from job.engines.transport import Response
 from job.execution import shutdown
 from job.execution.shutdown import (
     GRACE_SECONDS,
+    LAST_SECONDS,
     OVER_SECONDS,
     SIGNALS,
     Ending,
@@ -190,7 +191,7 @@ async def test_once_the_outcome_stands_signals_change_nothing_for_the_rest_of_th
     shutdown, ending = Shutdown(), Ending()
     async with trio.open_nursery() as nursery:
         await nursery.start(on_signals, shutdown, ending)
-        ending.outcome_stands = True
+        ending.stand()
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
             signal.raise_signal(number)
             await trio.testing.wait_all_tasks_blocked()
@@ -201,10 +202,45 @@ async def test_once_the_outcome_stands_signals_change_nothing_for_the_rest_of_th
     assert shutdown.reason is None
 
 
-async def test_what_follows_the_outcome_shares_what_is_left_after_a_signal(autojump_clock: MockClock) -> None:
+async def test_what_follows_the_outcome_shares_a_second_after_a_signal(autojump_clock: MockClock) -> None:
     ending = Ending()
-    assert ending.seconds(1.0) == 1.0
-    ending.over_by = trio.current_time() + 0.5
-    assert ending.seconds(1.0) == 0.5
+    ending.on_signal()
     await trio.sleep(2.0)
-    assert ending.seconds(1.0) == 0.1, "a moment for a reader that is not behind"
+    ending.stand()
+    assert (ending.seconds(0.5), ending.seconds(10.0)) == (0.5, LAST_SECONDS)
+    await trio.sleep(0.75)
+    assert ending.seconds(10.0) == 0.25
+    await trio.sleep(1.0)
+    assert ending.seconds(10.0) == 0.0
+
+
+async def test_what_follows_the_outcome_is_over_in_time_but_has_always_a_moment(autojump_clock: MockClock) -> None:
+    ending = Ending()
+    ending.on_signal()
+    await trio.sleep(OVER_SECONDS - 0.5)
+    ending.stand()
+    assert ending.seconds(10.0) == 0.5
+    late = Ending()
+    late.on_signal()
+    await trio.sleep(OVER_SECONDS + 1.0)
+    late.stand()
+    assert late.seconds(10.0) == pytest.approx(0.1), "for a reader that is not behind"
+
+
+async def test_without_a_signal_what_follows_the_outcome_has_its_time(autojump_clock: MockClock) -> None:
+    ending = Ending()
+    ending.stand()
+    await trio.sleep(20.0)
+    assert ending.seconds(10.0) == 10.0
+    ending.on_signal()
+    assert ending.seconds(10.0) == LAST_SECONDS, "a signal that comes before the message"
+
+
+async def test_a_signal_ends_the_sending_and_nothing_else(autojump_clock: MockClock) -> None:
+    ending = Ending()
+    ending.stand()
+    with trio.CancelScope() as ending.sending:
+        ending.on_signal()
+        await trio.sleep(1.0)
+    assert ending.sending.cancelled_caught
+    assert ending.seconds(0.5) == 0.5
