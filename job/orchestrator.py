@@ -11,6 +11,7 @@ import trio
 
 from job.config.environment import Settings
 from job.config.faults import ConfigError, Fault
+from job.engines.catalog import ENGINES
 from job.engines.http_connection import HttpConnection, tls_context
 from job.engines.id_tokens import IdTokens
 from job.execution.events import Event
@@ -247,7 +248,7 @@ class _Orchestration:
         context = RunContext(
             run=self._request.identity,
             tokens=IdTokens(helpers, settings.impersonate),
-            connect=lambda: HttpConnection(tls),
+            connect=lambda engine: HttpConnection(tls, kept=ENGINES[engine].keeps_connections),
             shutdown=self.shutdown,
             emit=emit,
         )
