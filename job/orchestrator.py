@@ -28,12 +28,12 @@ from job.planning.prepare import Prepared, prepare
 from job.records.comparison import Comparison
 from job.records.format import RecordError
 from job.records.inputs import RunInputs
-from job.records.lease import BusyError, acquire
+from job.records.lease import BusyError, Lease
 from job.records.nights import PastNights, typical_card_seconds
 from job.records.record import find_latest_inputs
 from job.records.refusal import refused_report
 from job.records.report import AttemptSummary, build_report
-from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session, resuming
+from job.records.session import RecordSession, StorageAlarm, acquire_for, lease_holder, open_session, resuming
 from job.records.set_aside import set_aside_types
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
@@ -163,14 +163,16 @@ class _Orchestration:
             return prepared.plan, None
         store, notify = open_store(settings.runs_uri, make=True), self._reporter.on_storage
         try:
-            recorded = await find_latest_inputs(store, request.identity.id)
-            if recorded is None and request.resume:
-                raise _NoRecordError(request.identity.id)
-            prepared, inputs = await self._prepare(recorded)
+            lease: Lease | None = None
+            while lease is None:
+                recorded = await find_latest_inputs(store, request.identity.id)
+                if recorded is None and request.resume:
+                    raise _NoRecordError(request.identity.id)
+                prepared, inputs = await self._prepare(recorded)
+                holder = lease_holder(settings, prepared.plan, inputs)
+                lease = await acquire_for(recorded, store, holder, lambda notice: self._reporter.on_notices([notice]))
             self._reporter.on_notices(prepared.notices)
             helpers.start_soon(self.past.read, store, inputs, prepared.plan, name="past nights")
-            holder = lease_holder(settings, prepared.plan, inputs)
-            lease = await acquire(store, holder, lambda notice: self._reporter.on_notices([notice]))
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
             session = await open_session(lease, prepared.plan, inputs, notify, new=inputs is not recorded)
         except RecordError as error:
