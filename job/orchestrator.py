@@ -16,7 +16,7 @@ from job.engines.http_connection import HttpConnection, tls_context
 from job.engines.id_tokens import IdTokens
 from job.execution.events import Event
 from job.execution.executor import RunContext
-from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, no_record, outcome_of
+from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, outcome_of
 from job.execution.phases import EngineFailedError, Phases
 from job.execution.progress import RunProgress, report_each_minute
 from job.execution.shutdown import Ending, Shutdown, at_deadline, on_signals
@@ -28,10 +28,10 @@ from job.planning.prepare import Prepared, prepare
 from job.records.comparison import Comparison
 from job.records.format import RecordError
 from job.records.inputs import RunInputs
-from job.records.lease import BusyError, Lease
+from job.records.lease import BusyError
 from job.records.nights import PastNights, typical_card_seconds
 from job.records.record import find_latest_inputs
-from job.records.refusal import refused_report
+from job.records.refusal import NotResumableError, not_resumable, refused_report
 from job.records.report import AttemptSummary, build_report
 from job.records.session import RecordSession, StorageAlarm, acquire_for, lease_holder, open_session, resuming
 from job.records.set_aside import set_aside_types
@@ -134,9 +134,9 @@ class _Orchestration:
             outcome = bad_config(len(error.faults))
             await self._record_faults(error.faults, outcome)
             return outcome
-        except _NoRecordError as error:
+        except NotResumableError as error:
             self._reporter.on_faults([error.fault])
-            return no_record(self._request.identity.id)  # noqa: ASYNC910  the record was awaited
+            return error.outcome  # noqa: ASYNC910  the record was awaited
         except BusyError as error:
             return busy(error.holder, same_plan=error.is_twin, same_run=error.is_same_run)  # noqa: ASYNC910  as above
         except StorageError as error:
@@ -163,14 +163,15 @@ class _Orchestration:
             return prepared.plan, None
         store, notify = open_store(settings.runs_uri, make=True), self._reporter.on_storage
         try:
-            lease: Lease | None = None
-            while lease is None:
+            while True:  # once, unless another attempt brings another config before this one holds the lease
                 recorded = await find_latest_inputs(store, request.identity.id)
                 if recorded is None and request.resume:
-                    raise _NoRecordError(request.identity.id)
+                    raise await not_resumable(store, request.identity.id)
                 prepared, inputs = await self._prepare(recorded)
                 holder = lease_holder(settings, prepared.plan, inputs)
                 lease = await acquire_for(recorded, store, holder, lambda notice: self._reporter.on_notices([notice]))
+                if lease is not None:
+                    break
             self._reporter.on_notices(prepared.notices)
             helpers.start_soon(self.past.read, store, inputs, prepared.plan, name="past nights")
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
@@ -180,7 +181,8 @@ class _Orchestration:
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
         self._reporter.on_record(inputs)
         if recorded is not None:
-            self._reporter.on_notices([await resuming(recorded, inputs)])
+            asked = request.new_config and not recorded.is_brought_by(settings.execution)
+            self._reporter.on_notices([await resuming(recorded, inputs, new_config=asked)])
         return prepared.plan, session
 
     async def _prepare(self, recorded: RunInputs | None) -> tuple[Prepared, RunInputs]:
@@ -254,9 +256,8 @@ class _Orchestration:
             shutdown=self.shutdown,
             emit=emit,
         )
-        phases = Phases(
-            plan, session.done if session else {}, settings.engines, context, progress, partial(self._medians, session)
-        )
+        done, medians = session.done if session else {}, partial(self._medians, session)
+        phases = Phases(plan, done, settings.engines, context, progress, medians)
         self._reporter.on_start(plan.date, progress)
         try:
             await phases.run_data_phase()
@@ -303,12 +304,3 @@ class _Orchestration:
         problem = await leave_nights(store, self.past.nights, request.identity.id, uri, until)
         if problem is not None:
             self._reporter.on_notices([problem])
-
-
-class _NoRecordError(Exception):
-    """The run that was to be resumed has no record. Has the fault."""
-
-    def __init__(self, run_id: str) -> None:
-        what = f"has no record of run {run_id} from which it could be resumed"
-        self.fault = Fault("RUNS_URI", what, "`python -m job runs` lists what is recorded there")
-        super().__init__(str(self.fault))

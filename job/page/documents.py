@@ -26,7 +26,7 @@ def documents(report: RunReport, before: NightBefore | None, runs_uri: str) -> l
     `before` is the night to compare with, `runs_uri` is where runs are recorded.
     """
     has_table = 0 < report.cards.planned <= CARDS_LIMIT
-    table = table_link(runs_uri, report.run_id) if has_table else None
+    table = table_link(runs_uri, report.run_id, beside=True) if has_table else None
     page = partial(render_page, report, nights=nights_link(runs_uri, beside=True), table=table)
     found = [
         Document(

@@ -16,7 +16,7 @@ from job.page.lanes import lane_chart
 from job.page.links import execution_link, log_link, trace_link
 from job.page.nights import PHASE_TITLES, card_bars, rows_by_day, trend_of
 from job.page.summary import headline, period, severity, since_lines
-from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, name, worth_a_look
+from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, names, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
 from job.records.commands import how_to_go_on, missing_command, page_link, table_command
 from job.records.groups import failure_groups
@@ -67,7 +67,7 @@ TEMPLATES.filters |= {
     "counted": counted,
     "duration": duration,
     "moment": _moment,
-    "name": name,
+    "names": names,
     "number": _number,
     "percent": _percent,
     "shortened": _beginning,
@@ -141,7 +141,5 @@ def render_nights(nights: Nights, runs_uri: str, *, beside: bool) -> bytes:
 
 
 def _time_scale(report: RunReport, timeline: Timeline) -> TimeScale:
-    lanes = timeline.lanes.values()
-    calls = (span for lane in lanes for span in zip(lane.started, lane.ended, strict=True))
-    failed = (span for lane in lanes for span in zip(lane.failed_started, lane.failed_ended, strict=True))
-    return time_scale_of(chain(calls, failed), datetime.fromisoformat(report.started).tzinfo or UTC)
+    spans = chain.from_iterable(lane.spans() for lane in timeline.lanes.values())
+    return time_scale_of(spans, datetime.fromisoformat(report.started).tzinfo or UTC)

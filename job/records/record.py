@@ -29,7 +29,8 @@ from job.records.format import (
 )
 from job.records.inputs import RunInputs, pack, unpack
 from job.records.journal import Journal, read_journal
-from job.records.report import AttemptSummary, RunReport, check_report_format, earlier_attempts
+from job.records.reading import check_report_format, earlier_attempts
+from job.records.report import AttemptSummary, RunReport
 from job.records.results import CallResult
 from job.records.timeline import Timeline
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread

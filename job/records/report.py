@@ -1,11 +1,10 @@
 """The report of a run, `report.json`: how it ended, for machines and for the page. A function of the record alone."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
 from itertools import islice
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from job.config.faults import Fault
 from job.config.fields import Date, RunId
@@ -19,7 +18,7 @@ from job.planning.items import MissingItem, MissingState
 from job.planning.plan import Plan
 from job.records.commands import resume_command
 from job.records.comparison import Comparison
-from job.records.format import FORMAT, RecordError, Seconds, Stamp, Word, check_format
+from job.records.format import FORMAT, Seconds, Stamp, Word
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
@@ -139,12 +138,6 @@ class AttemptSummary(Part):
             sentence_message=outcome.sentence,
             set_aside=set_aside,
         )
-
-
-class _Format(Part):
-    """What the reports of all formats have."""
-
-    format: int
 
 
 class RunReport(Part):
@@ -288,29 +281,3 @@ def _engines(plan: Plan, timeline: Timeline) -> dict[EngineName, EngineTotals]:
             p95_seconds=percentile(seconds, 95) if seconds else None,
         )
     return found
-
-
-def read_report(name: str, data: bytes) -> RunReport:
-    """The report that an object of this name holds. Raises `RecordError`."""
-    check_report_format(name, data)
-    try:
-        return RunReport.model_validate_json(data)
-    except ValidationError as error:
-        raise RecordError(f"{name} is not what a run writes ({error.error_count()} faults)") from error
-
-
-def check_report_format(name: str, data: bytes) -> None:
-    """Raises `RecordError` for a report of another format, whatever else it holds; not for what is no report."""
-    with suppress(ValidationError):
-        check_format(name, {"format": _Format.model_validate_json(data).format})
-
-
-def earlier_attempts(data: bytes | None) -> Sequence[AttemptSummary]:
-    """The attempts that the report which is there tells of: none if it cannot be read, or if they had no plan."""
-    if data is None:
-        return ()
-    try:
-        report = read_report("", data)
-    except RecordError:
-        return ()
-    return () if report.outcome == REFUSED else report.attempts

@@ -154,8 +154,8 @@ def lease_holder(settings: Settings, plan: Plan, inputs: RunInputs) -> Holder:
 
 def _engines_digest(settings: Settings, plan: Plan) -> str:
     """The same for runs that would call the same engines: the URL of each one that the plan uses, however written."""
-    urls = {engine: settings.engines[engine].url or "" for engine in plan.engines()}
-    places = {engine: (origin_of(url), urlsplit(url).path) for engine, url in urls.items()}
+    urls = {engine: settings.engines[engine].url for engine in plan.engines()}
+    places = {engine: url and (origin_of(url), urlsplit(url).path) for engine, url in urls.items()}
     return hashlib.sha256(json.dumps(places, sort_keys=True).encode()).hexdigest()
 
 
@@ -200,16 +200,19 @@ async def open_session(lease: Lease, plan: Plan, inputs: RunInputs, notify: Noti
     return RecordSession(lease, record, inputs, notify)
 
 
-async def resuming(recorded: RunInputs, inputs: RunInputs) -> Message:
-    """What to say of the config that a resumed run goes on with."""
+async def resuming(recorded: RunInputs, inputs: RunInputs, *, new_config: bool) -> Message:
+    """What to say of the config that a resumed run goes on with; `new_config` tells whether it was asked for."""
     values = {"run": inputs.run_id, "day": inputs.day, "uri": inputs.config_uri}
     if inputs is not recorded:
         text = template("resuming run {run} of {day} with the config that is at {uri} now")
         return message(text, **values)  # noqa: ASYNC910  the record was awaited
+    if new_config:
+        text = template("resuming run {run} of {day}: the config at {uri} is the same as the recorded one")
+        return message(text, **values)  # noqa: ASYNC910  as above
     if await has_changed(recorded):
         return message(
-            "resuming run {run} of {day} with its recorded config; the config at {uri} has changed since, and "
-            "`{command}` takes it",
+            "resuming run {run} of {day} with its recorded config; the config at {uri} has changed since. To resume "
+            "with the config as it is now: {command}",
             command=resume_command(inputs, "new_config"),
             **values,
         )

@@ -29,7 +29,7 @@ from job.records.results import CallResult
 from job.records.set_aside import set_aside_types
 from job.records.timeline import FAILURES_KEPT
 from job.reporting.ending import Mark, WayBack, failure_lines, way_back_lines
-from job.reporting.status import run_heading, time_status
+from job.reporting.status import barrier_message, run_heading, time_status
 from job.reporting.stdout import OutputQueue, queued_text
 from job.text import duration, printable
 
@@ -82,9 +82,9 @@ class TerminalReporter:
         """Storage fails, or works again."""
         self._console.print(f"[{'red' if is_fault else 'green'}]{_shown(text)}[/]", soft_wrap=True)
 
-    def on_barrier(self, _: RunProgress) -> None:
+    def on_barrier(self, progress: RunProgress) -> None:
         """All data is ready; the cards follow."""
-        self._console.print(str(message("all data is ready; generating cards")))
+        self._console.print(str(barrier_message(progress)))
 
     def on_progress(self, progress: RunProgress, now: float) -> None:
         """Nothing: the bars show it."""

@@ -164,9 +164,37 @@ def test_of_many_last_answers_the_most_frequent_are_shown() -> None:
 
 def test_a_card_type_that_all_failures_share_is_said_once() -> None:
     night = Night([f"T{number}" for number in range(40)], ["outlook_card"], fate=refusing)
-    assert "outlook_card: T0, T1, T2 and 37 more" in page(*night.told("cards_missing", 3, "x")).text
+    first = ", ".join(f"T{number}" for number in range(10))
+    assert f"outlook_card: {first} and 30 more" in page(*night.told("cards_missing", 3, "x")).text
     night.card_types = ["a", "b"]
-    assert "T0 a, T0 b, T1 a and 77 more" in page(*night.told("cards_missing", 3, "x")).text
+    assert "T4 a, T4 b and 70 more" in page(*night.told("cards_missing", 3, "x")).text
+
+
+def test_the_names_under_a_failure_are_those_that_its_heading_counts() -> None:
+    """Of targets, however many a call has."""
+
+    def fate(engine: EngineName, number: int) -> Any:
+        failed = engine == "financial"
+        return ([], "status", "HTTP 503", 503) if failed else ([], None, None, 200)
+
+    night = Night([f"T{number}" for number in range(12)], ["a"], fate=fate, batch=4)
+    shown = page(*night.told("data_engine_failed", 1, "x"))
+    assert "Financial engine: 12 targets failed T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 2 more" in shown.text
+
+
+def test_what_was_cut_off_is_counted_apart_as_on_the_terminal() -> None:
+    def fate(engine: EngineName, number: int) -> Any:
+        if engine != "qa" or number > 4:
+            return [], None, None, 200
+        return ([], "interrupted", "cut off", None) if number else ([], "status", "HTTP 422", 422)
+
+    report, timeline = Night(["A", "B", "C"], ["a", "b"], fate=fate).told("interrupted", 130, "x")
+    shown = page(report, timeline)
+    assert {name: shown.tiles[name] for name in ("planned", "generated", "failed", "cut off", "not attempted")} == {
+        "planned": 6, "generated": 1, "failed": 1, "cut off": 4, "not attempted": 0,
+    }  # fmt: skip
+    assert "cards planned 6 done 1 failed 1 cut off 4 not attempted 0" in shown.text
+    assert re.search(r"qa +5 +0 +1 +1 +4 +0 ".replace("5", "6"), as_text(RecordedRun(report, timeline), None))
 
 
 HOSTILE = [

@@ -19,7 +19,8 @@ from job.execution.shutdown import ShutdownReason
 from job.identity import RunIdentity
 from job.messages import message
 from job.records.format import RecordError
-from job.records.report import RunReport, build_report, read_report
+from job.records.reading import read_report
+from job.records.report import RunReport, build_report
 from job.records.timeline import Timeline
 from job.reporting.cloud_log import LISTED, CloudLogReporter, error_report, summary_of
 from tests.records.test_record import INPUTS

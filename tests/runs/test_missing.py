@@ -195,7 +195,7 @@ async def test_a_resume_of_a_changed_config_names_the_command_of_its_place(world
     await data_failed_in_the_cloud(world)
     await world.configure("ticker_list.json", ["OTHER"])
     outcome = await world.run_job(("resume", "night"), env={"RUNS_URI": world.runs_uri})
-    assert f"`{PASTED},--new-config` takes it" in outcome.events("config.noticed")[-1]["message"]
+    assert f"with the config as it is now: {PASTED},--new-config" in outcome.events("config.noticed")[-1]["message"]
 
 
 async def data_failed_in_the_cloud(world: World) -> None:

@@ -130,9 +130,9 @@ ROWS = (
     Row(
         "surplus",
         "an engine, or a proxy before it, sends more than its answer: a second one, an empty line too many",
-        "nothing: the connection is closed, so that the rest answers no other call, and the next call opens another. Over "
-        "a data engine's connection goes one call only, so that a late second answer answers no other call either; one of "
-        "the QA engine that comes when the next request has left is taken for the answer to that",
+        "nothing: the connection is closed, so that the rest answers no other call, and the next call opens another. "
+        "A data engine's connection serves one call only, so that a late second answer answers no other call either; "
+        "one of the QA engine that comes when the next request has left is taken for the answer to that",
         "nothing",
         (
             succeeded(
