@@ -9,6 +9,7 @@ from typing import Protocol
 import trio
 
 from job.config.faults import ConfigError, Fault
+from job.engines.catalog import ENGINES
 from job.engines.http_connection import HttpConnection, tls_context
 from job.engines.id_tokens import IdTokens
 from job.execution.events import Event
@@ -26,12 +27,12 @@ from job.planning.prepare import Prepared, prepare
 from job.records.comparison import Comparison
 from job.records.format import RecordError
 from job.records.inputs import RunInputs
-from job.records.lease import BusyError, acquire
+from job.records.lease import BusyError
 from job.records.nights import PastNights, typical_card_seconds
 from job.records.record import find_latest_inputs
 from job.records.refusal import NotResumableError, not_resumable, refused_report
 from job.records.report import AttemptSummary, build_report
-from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session, resuming
+from job.records.session import RecordSession, StorageAlarm, acquire_for, lease_holder, open_session, resuming
 from job.records.set_aside import set_aside_types
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
@@ -157,14 +158,17 @@ class _Orchestration:
             return prepared.plan, None
         store, notify = open_store(settings.runs_uri, make=True), self._reporter.on_storage
         try:
-            recorded = await find_latest_inputs(store, request.identity.id)
-            if recorded is None and request.resume:
-                raise await not_resumable(store, request.identity.id)
-            prepared, inputs = await self._prepare(recorded)
+            while True:  # once, unless another attempt brings another config before this one holds the lease
+                recorded = await find_latest_inputs(store, request.identity.id)
+                if recorded is None and request.resume:
+                    raise await not_resumable(store, request.identity.id)
+                prepared, inputs = await self._prepare(recorded)
+                holder = lease_holder(settings, prepared.plan, inputs)
+                lease = await acquire_for(recorded, store, holder, lambda notice: self._reporter.on_notices([notice]))
+                if lease is not None:
+                    break
             self._reporter.on_notices(prepared.notices)
             helpers.start_soon(self.past.read, store, inputs, prepared.plan, name="past nights")
-            holder = lease_holder(settings, prepared.plan, inputs)
-            lease = await acquire(store, holder, lambda notice: self._reporter.on_notices([notice]))
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
             session = await open_session(lease, prepared.plan, inputs, notify, new=inputs is not recorded)
         except RecordError as error:
@@ -243,7 +247,7 @@ class _Orchestration:
         context = RunContext(
             run=self._request.identity,
             tokens=IdTokens(helpers, settings.impersonate),
-            connect=lambda: HttpConnection(tls),
+            connect=lambda engine: HttpConnection(tls, kept=ENGINES[engine].keeps_connections),
             shutdown=self.shutdown,
             emit=emit,
         )

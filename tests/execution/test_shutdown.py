@@ -81,6 +81,37 @@ async def test_cards_that_do_not_answer_are_cut_off_after_the_grace(autojump_clo
     assert (made.progress.cards.failed, made.progress.cards.not_attempted) == (4, 4)
 
 
+@pytest.mark.parametrize("engine", ALL_ENGINES)
+async def test_no_request_leaves_over_a_connection_that_is_still_being_opened(
+    engine: EngineName, autojump_clock: MockClock
+) -> None:
+    """The engine's accept queue is full. Nothing is in flight, so nothing has a grace period."""
+    made = stage([target(name) for name in "ABCDEFGH"])
+    made.world.connect_seconds[engine] = DEADLINE + 2.0
+    assert await until_the_deadline(made) == pytest.approx(0, abs=0.01)
+    assert made.world.of(engine) == []
+    assert made.progress.engines[engine].not_attempted == 8
+
+
+async def test_no_request_leaves_if_the_lease_expired_while_the_connection_was_opened(
+    machine_clock: MachineClock, autojump_clock: MockClock
+) -> None:
+    made = stage([target(name) for name in "ABCDEFGH"])
+    made.world.connect_seconds["qa"] = 2.0
+    made.shutdown.no_start_after = Expiry.after(1e6)
+
+    async def suspend() -> None:
+        await trio.sleep(1.0)
+        machine_clock.slept += 1e6
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(suspend)
+        await made.play()
+    made.assert_nothing_lost()
+    assert made.world.of("qa") == []
+    assert made.shutdown.reason is ShutdownReason.LEASE_LOST
+
+
 @pytest.mark.parametrize("engine", [*DATA_ENGINES, "qa"])
 @pytest.mark.parametrize("status", [429, 503])
 async def test_no_wait_reaches_past_it(engine: EngineName, status: int, autojump_clock: MockClock) -> None:
