@@ -133,7 +133,7 @@ async def test_a_faulty_config(world: World) -> None:
     (text,) = world.chat.texts
     lines = text.splitlines()
     assert lines[1] == "The configuration has 1 fault: nothing was called."
-    assert lines[2].startswith('• ticker_list.json: [0]: "a/1" cannot be an id;')
+    assert lines[2].startswith('• ticker_list.json: [0] ("a/1"): cannot be an id;')
     assert lines[3:-1] == [
         "Cloud Run starts it again by itself: wait for its next message.",
         "Once that is corrected, this starts it again:",
