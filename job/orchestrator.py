@@ -13,7 +13,7 @@ from job.engines.http_connection import HttpConnection, tls_context
 from job.engines.id_tokens import IdTokens
 from job.execution.events import Event
 from job.execution.executor import RunContext
-from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, no_record, outcome_of
+from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, outcome_of
 from job.execution.phases import EngineFailedError, Phases
 from job.execution.progress import RunProgress, report_each_minute
 from job.execution.request import RunRequest
@@ -28,8 +28,8 @@ from job.records.format import RecordError
 from job.records.inputs import RunInputs
 from job.records.lease import BusyError, acquire
 from job.records.nights import PastNights, typical_card_seconds
-from job.records.record import NoRecordError, find_latest_inputs
-from job.records.refusal import refused_report
+from job.records.record import find_latest_inputs
+from job.records.refusal import NotResumableError, not_resumable, refused_report
 from job.records.report import AttemptSummary, build_report
 from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session, resuming
 from job.records.set_aside import set_aside_types
@@ -128,9 +128,9 @@ class _Orchestration:
             outcome = bad_config(len(error.faults))
             await self._record_faults(error.faults, outcome)
             return outcome
-        except NoRecordError as error:
+        except NotResumableError as error:
             self._reporter.on_faults([error.fault])
-            return no_record(self._request.identity.id)  # noqa: ASYNC910  the record was awaited
+            return error.outcome  # noqa: ASYNC910  the record was awaited
         except BusyError as error:
             return busy(error.holder, same_plan=error.is_twin, same_run=error.is_same_run)  # noqa: ASYNC910  as above
         except StorageError as error:
@@ -159,7 +159,7 @@ class _Orchestration:
         try:
             recorded = await find_latest_inputs(store, request.identity.id)
             if recorded is None and request.resume:
-                raise NoRecordError(request.identity.id)
+                raise await not_resumable(store, request.identity.id)
             prepared, inputs = await self._prepare(recorded)
             self._reporter.on_notices(prepared.notices)
             helpers.start_soon(self.past.read, store, inputs, prepared.plan, name="past nights")
@@ -172,7 +172,8 @@ class _Orchestration:
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
         self._reporter.on_record(inputs)
         if recorded is not None:
-            self._reporter.on_notices([await resuming(recorded, inputs)])
+            asked = request.new_config and not recorded.is_brought_by(settings.execution)
+            self._reporter.on_notices([await resuming(recorded, inputs, new_config=asked)])
         return prepared.plan, session
 
     async def _prepare(self, recorded: RunInputs | None) -> tuple[Prepared, RunInputs]:
@@ -246,9 +247,8 @@ class _Orchestration:
             shutdown=self.shutdown,
             emit=emit,
         )
-        phases = Phases(
-            plan, session.done if session else {}, settings.engines, context, progress, partial(self._medians, session)
-        )
+        done, medians = session.done if session else {}, partial(self._medians, session)
+        phases = Phases(plan, done, settings.engines, context, progress, medians)
         self._reporter.on_start(plan.date, progress)
         try:
             await phases.run_data_phase()
@@ -291,8 +291,7 @@ class _Orchestration:
             await self._leave_nights(session.lease.store, until)
 
     async def _leave_nights(self, store: ObjectStore, until: float) -> None:
-        request = self._request
-        uri = request.settings.runs_uri or ""
-        problem = await leave_nights(store, self.past.nights, request.identity.id, uri, until)
+        uri = self._request.settings.runs_uri or ""
+        problem = await leave_nights(store, self.past.nights, self._request.identity.id, uri, until)
         if problem is not None:
             self._reporter.on_notices([problem])

@@ -87,6 +87,8 @@ class Settings(BaseModel):
     project: str | None = Field(None, validation_alias="GOOGLE_CLOUD_PROJECT")
     region: str | None = Field(None, validation_alias="GOOGLE_CLOUD_REGION")
     job: str | None = Field(None, validation_alias="CLOUD_RUN_JOB")
+    resume_with: str | None = Field(None, validation_alias="RESUME_WITH")
+    """What begins the command that resumes a run, as `make run-local` has one of its own; its arguments follow."""
     notify_url: HookUrl | None = Field(None, validation_alias="NOTIFY_URL")
     notify_secret: HookSecret | None = Field(None, validation_alias="NOTIFY_SECRET")
     max_retries: Annotated[int, whole_number(0, 10)] | None = Field(None, validation_alias="TASK_MAX_RETRIES")

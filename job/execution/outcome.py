@@ -157,6 +157,14 @@ def no_record(run_id: str) -> Outcome:
     return Outcome("bad_config", ExitCode.USAGE, sentence)
 
 
+def never_began(run_id: str) -> Outcome:
+    """The run that was to be resumed ended as `bad_config`."""
+    sentence = message(
+        "Run {run} cannot be resumed: its config was faulty, so it called nothing. Start a new run.", run=run_id
+    )
+    return Outcome("bad_config", ExitCode.USAGE, sentence)
+
+
 def busy(holder: Message, *, same_plan: bool, same_run: bool) -> Outcome:
     """Another run is alive, or this one in another process. One with the same plan does this run's work."""
     if same_run and same_plan:

@@ -13,6 +13,7 @@ from job.messages import Message, message, plural, template
 from job.notification.channels import as_json
 from job.records.commands import again_command, how_to_go_on, page_address, start_anew
 from job.records.comparison import Comparison, comparison_lines
+from job.records.format import PAGE
 from job.records.groups import FailureGroup, failure_groups, then_of
 from job.records.history import RecordedRun
 from job.records.plan_change import plan_lines
@@ -119,7 +120,8 @@ def run_lines(end: RunEnd) -> Iterator[Line]:
         )
     if outcome.exit != ExitCode.DONE:
         yield from _again_lines(settings, outcome.exit)
-        yield Line(_introduction(end, groups, planned), is_kept=True)
+        for line in _introduction(end, groups, planned, made):
+            yield Line(line, is_kept=True)
         yield Line(message("{command}", command=end.command), is_kept=True)
     if report is not None and settings.runs_uri is not None:
         yield Line(message("Page: {page}", page=page_address(settings.runs_uri, run_id)), is_kept=True)
@@ -153,9 +155,9 @@ def late_lines(settings: Settings, day: str, now: datetime, latest: RecordedRun 
         groups = failure_groups(latest.timeline.failures)
         yield from _cause_lines(groups, report)
         if report.resume_command is not None:
-            yield Line(how_to_go_on(report.outcome, then_of(groups), cards.planned), is_kept=True)
+            yield Line(how_to_go_on(report.outcome, then_of(groups), cards.generated), is_kept=True)
             yield Line(message("{command}", command=report.resume_command), is_kept=True)
-        if latest.has_page and settings.runs_uri is not None:
+        if PAGE in latest.documents and settings.runs_uri is not None:
             yield Line(message("Page: {page}", page=page_address(settings.runs_uri, report.run_id)), is_kept=True)
     else:
         yield Line(message("No run of that day is recorded."), is_kept=True)
@@ -257,9 +259,11 @@ def _again_lines(settings: Settings, code: ExitCode) -> Iterator[Line]:
         yield Line(message("Cloud Run starts it again by itself: wait for its next message."), is_kept=True)
 
 
-def _introduction(end: RunEnd, groups: Sequence[FailureGroup], cards: int) -> Message:
+def _introduction(end: RunEnd, groups: Sequence[FailureGroup], planned: int, made: int) -> Iterator[Message]:
+    """What stands before the command."""
     if end.report is not None and end.report.resume_command is not None:
-        return how_to_go_on(end.outcome.word, then_of(groups), cards)
-    if end.progress is not None:
-        return start_anew(cards)
-    return message(_BEFORE_THE_COMMAND.get(end.outcome.word, _START_AGAIN))
+        yield how_to_go_on(end.outcome.word, then_of(groups), made)
+    elif end.progress is not None:
+        yield from start_anew(planned - made, made)
+    else:
+        yield message(_BEFORE_THE_COMMAND.get(end.outcome.word, _START_AGAIN))

@@ -16,7 +16,7 @@ from job.page.lanes import lane_chart
 from job.page.links import execution_link, log_link, trace_link
 from job.page.nights import PHASE_TITLES, card_bars, rows_by_day, trend_of
 from job.page.summary import headline, period, severity, since_lines
-from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, name, worth_a_look
+from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, names, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
 from job.records.commands import how_to_go_on, missing_command, page_link, table_command
 from job.records.groups import failure_groups
@@ -67,7 +67,7 @@ TEMPLATES.filters |= {
     "counted": counted,
     "duration": duration,
     "moment": _moment,
-    "name": name,
+    "names": names,
     "number": _number,
     "percent": _percent,
     "shortened": _beginning,
@@ -103,15 +103,15 @@ def render_page(report: RunReport, timeline: Timeline, nights: str | None = None
         severity=severity(report),
         headline=headline(report),
         period=period(report),
-        how_to_go_on=how_to_go_on(report.outcome, report.then, report.cards.planned),
+        how_to_go_on=how_to_go_on(report.outcome, report.then, report.cards.generated),
         since=list(since_lines(report)),
         failures=failures,
         warnings=timeline.warnings,
         failures_not_shown=failed - sum(group.items for group in failures),
         board=board(report, timeline),
-        missing_command=missing_command(report.run_id),
+        missing_command=missing_command(report.run_id, report.runs_uri),
         table=table,
-        table_command=table_command(report.run_id),
+        table_command=table_command(report.run_id, report.runs_uri),
         scale=scale,
         barrier=timeline.prepared if "qa" in lanes else None,
         lanes={engine: lane_chart(lane, scale) for engine, lane in lanes.items()},
@@ -141,7 +141,5 @@ def render_nights(nights: Nights, runs_uri: str, *, beside: bool) -> bytes:
 
 
 def _time_scale(report: RunReport, timeline: Timeline) -> TimeScale:
-    lanes = timeline.lanes.values()
-    calls = (span for lane in lanes for span in zip(lane.started, lane.ended, strict=True))
-    failed = (span for lane in lanes for span in zip(lane.failed_started, lane.failed_ended, strict=True))
-    return time_scale_of(chain(calls, failed), datetime.fromisoformat(report.started).tzinfo or UTC)
+    spans = chain.from_iterable(lane.spans() for lane in timeline.lanes.values())
+    return time_scale_of(spans, datetime.fromisoformat(report.started).tzinfo or UTC)

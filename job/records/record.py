@@ -9,7 +9,6 @@ from functools import partial
 import trio
 from pydantic import BaseModel, ValidationError
 
-from job.config.faults import Fault
 from job.config.fields import RunId
 from job.engines.catalog import DATA_ENGINES
 from job.execution.events import CallFinished, Event
@@ -30,7 +29,8 @@ from job.records.format import (
 )
 from job.records.inputs import RunInputs, pack, unpack
 from job.records.journal import Journal, read_journal
-from job.records.report import AttemptSummary, RunReport, earlier_attempts
+from job.records.reading import earlier_attempts
+from job.records.report import AttemptSummary, RunReport
 from job.records.results import CallResult
 from job.records.timeline import Timeline
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread
@@ -40,15 +40,6 @@ BACKGROUND_LIMIT = 8 * 2**20
 """Bytes of another run's inputs that are read beside a run at work; larger ones cannot be used."""
 ENTRY = b"{}\n"
 """What an object holds that only has a name."""
-
-
-class NoRecordError(Exception):
-    """The run that was to be resumed has no record. Has the fault."""
-
-    def __init__(self, run_id: str) -> None:
-        what = f"has no record of run {run_id} from which it could be resumed"
-        self.fault = Fault("RUNS_URI", what, "`python -m job runs` lists what is recorded there")
-        super().__init__(str(self.fault))
 
 
 class _Barrier(BaseModel):

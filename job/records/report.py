@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
 from itertools import islice
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from job.config.faults import Fault
 from job.config.fields import Date, RunId
@@ -18,7 +18,7 @@ from job.planning.items import MissingItem, MissingState
 from job.planning.plan import Plan
 from job.records.commands import resume_command
 from job.records.comparison import Comparison
-from job.records.format import FORMAT, RecordError, Seconds, Stamp, Word
+from job.records.format import FORMAT, Seconds, Stamp, Word
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
@@ -185,6 +185,8 @@ class RunReport(Part):
     region: str | None = None
     job: str | None = None
     execution: str | None = None
+    runs_uri: str | None = None
+    """Where the run is recorded, if it began on a laptop."""
     resume_command: str | None = None
     """What goes on with the run, to paste into a shell; `None` if it did all its work."""
 
@@ -254,6 +256,7 @@ def build_report(
         trace_id=RunIdentity(inputs.run_id).trace_id,
         region=inputs.region,
         job=inputs.job,
+        runs_uri=inputs.runs_uri,
         resume_command=None if last and last.exit_code == 0 else resume_command(inputs, then_of(failures)),
         **{"version": VERSION, "commit": COMMIT, **place, "project": place.get("project") or inputs.project},
     )
@@ -281,25 +284,3 @@ def _engines(plan: Plan, timeline: Timeline) -> dict[EngineName, EngineTotals]:
             p95_seconds=percentile(seconds, 95) if seconds else None,
         )
     return found
-
-
-def read_report(name: str, data: bytes) -> RunReport:
-    """The report that an object of this name holds. Raises `RecordError`."""
-    try:
-        report = RunReport.model_validate_json(data)
-    except ValidationError as error:
-        raise RecordError(f"{name} is not what a run writes ({error.error_count()} faults)") from error
-    if report.format != FORMAT:
-        raise RecordError(f"{name} has format {report.format}; this version of the job knows {FORMAT}")
-    return report
-
-
-def earlier_attempts(data: bytes | None) -> Sequence[AttemptSummary]:
-    """The attempts that the report which is there tells of: none if it cannot be read, or if they had no plan."""
-    if data is None:
-        return ()
-    try:
-        report = read_report("", data)
-    except RecordError:
-        return ()
-    return () if report.outcome == REFUSED else report.attempts

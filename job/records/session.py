@@ -115,10 +115,9 @@ class RecordSession:
         if not closed:
             text = template("storage: the record is not complete: {count} results and the report are not written")
             self.notify(message(text, count=self.record.journal.unwritten), True)
-        if not self._is_ours:
-            return None
         is_cut_short = at_once or shutdown.reason is not None
-        return closing.deadline if is_cut_short else trio.current_time() + AFTERWARDS_SECONDS
+        until = closing.deadline if is_cut_short else trio.current_time() + AFTERWARDS_SECONDS
+        return until if self._is_ours else None  # noqa: ASYNC910  storage was awaited
 
     async def _close(self, report: RunReport, documents: list[Document]) -> list[Document]:
         """Writes the report. Returns the documents to write: if the record is a later attempt's by now, so are they."""
@@ -177,16 +176,19 @@ async def open_session(lease: Lease, plan: Plan, inputs: RunInputs, notify: Noti
     return RecordSession(lease, record, inputs, notify)
 
 
-async def resuming(recorded: RunInputs, inputs: RunInputs) -> Message:
-    """What to say of the config that a resumed run goes on with."""
+async def resuming(recorded: RunInputs, inputs: RunInputs, *, new_config: bool) -> Message:
+    """What to say of the config that a resumed run goes on with; `new_config` tells whether it was asked for."""
     values = {"run": inputs.run_id, "day": inputs.day, "uri": inputs.config_uri}
     if inputs is not recorded:
         text = template("resuming run {run} of {day} with the config that is at {uri} now")
         return message(text, **values)  # noqa: ASYNC910  the record was awaited
+    if new_config:
+        text = template("resuming run {run} of {day}: the config at {uri} is the same as the recorded one")
+        return message(text, **values)  # noqa: ASYNC910  as above
     if await has_changed(recorded):
         return message(
-            "resuming run {run} of {day} with its recorded config; the config at {uri} has changed since, and "
-            "`{command}` takes it",
+            "resuming run {run} of {day} with its recorded config; the config at {uri} has changed since. To resume "
+            "with the config as it is now: {command}",
             command=resume_command(inputs, "new_config"),
             **values,
         )

@@ -19,7 +19,7 @@ from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
 from job.records.timeline import FAILURES_KEPT
-from job.reporting.status import time_status
+from job.reporting.status import barrier_message, time_status
 from job.reporting.stdout import OutputQueue, write_line
 from job.text import shortened
 
@@ -72,7 +72,7 @@ class CloudLogReporter:
 
     def on_barrier(self, progress: RunProgress) -> None:
         """All data is ready; the cards follow."""
-        self._write("INFO", "all data is ready; generating cards", "barrier.crossed", cards=progress.cards.planned)
+        self._write("INFO", str(barrier_message(progress)), "barrier.crossed", cards=progress.cards.planned)
 
     def on_progress(self, progress: RunProgress, now: float) -> None:
         """Once a minute: how far the run is."""

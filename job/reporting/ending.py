@@ -31,6 +31,8 @@ class WayBack:
     """Where the run's page is."""
     command: str | None
     """What goes on with the run; `None` if it is not recorded."""
+    runs_uri: str | None = None
+    """As in `RunInputs`."""
 
 
 def failure_lines(
@@ -70,14 +72,14 @@ def way_back_lines(groups: Sequence[FailureGroup], way: WayBack) -> Iterator[Mes
             "1 card is missing; its name: {command}",
             "{count} cards are missing; their names: {command}",
             count=way.missing,
-            command=missing_command(way.run_id),
+            command=missing_command(way.run_id, way.runs_uri),
         )
     if groups:
         yield message("trace id: {trace}", trace=way.trace_id)
     if way.page is not None:
         yield message("page: {page}", page=way.page)
     if way.command is None:
-        yield start_anew(way.cards)
+        yield from start_anew(way.missing if way.missing > named else 0, way.cards - way.missing)
         return
-    yield how_to_go_on(way.outcome, then_of(groups), way.cards)
+    yield how_to_go_on(way.outcome, then_of(groups), way.cards - way.missing)
     yield message("  {command}", command=way.command)

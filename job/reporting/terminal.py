@@ -29,7 +29,7 @@ from job.records.results import CallResult
 from job.records.set_aside import set_aside_types
 from job.records.timeline import FAILURES_KEPT
 from job.reporting.ending import Mark, WayBack, failure_lines, way_back_lines
-from job.reporting.status import run_heading, time_status
+from job.reporting.status import barrier_message, run_heading, time_status
 from job.reporting.stdout import OutputQueue, queued_text
 from job.text import duration, printable
 
@@ -82,9 +82,9 @@ class TerminalReporter:
         """Storage fails, or works again."""
         self._console.print(f"[{'red' if is_fault else 'green'}]{_shown(text)}[/]", soft_wrap=True)
 
-    def on_barrier(self, _: RunProgress) -> None:
+    def on_barrier(self, progress: RunProgress) -> None:
         """All data is ready; the cards follow."""
-        self._console.print(str(message("all data is ready; generating cards")))
+        self._console.print(str(barrier_message(progress)))
 
     def on_progress(self, progress: RunProgress, now: float) -> None:
         """Nothing: the bars show it."""
@@ -146,13 +146,13 @@ class TerminalReporter:
 
     def _way_back(self, outcome: Outcome, progress: RunProgress | None, groups: Sequence[FailureGroup]) -> WayBack:
         cards = progress.cards if progress is not None else EngineProgress(0)
-        page, command = None, None
+        page, command, runs_uri = None, None, None
         if self._inputs is not None:
-            command = resume_command(self._inputs, then_of(groups))
+            command, runs_uri = resume_command(self._inputs, then_of(groups)), self._inputs.runs_uri
             if progress is not None and self._runs_uri is not None:
                 page = page_address(self._runs_uri, self._run.id)
         missing = cards.planned - cards.done - cards.skipped
-        return WayBack(self._run.id, outcome.word, cards.planned, missing, self._run.trace_id, page, command)
+        return WayBack(self._run.id, outcome.word, cards.planned, missing, self._run.trace_id, page, command, runs_uri)
 
     def _print(self, mark: str, text: object) -> None:
         self._console.print(f"{mark} {_shown(text)}", soft_wrap=True)
@@ -209,6 +209,7 @@ def _print_run(recorded: RecordedRun, console: Console, page: str | None) -> Non
             trace_id=report.trace_id,
             page=page,
             command=report.resume_command,
+            runs_uri=report.runs_uri,
         )
         _print_way_back(console, groups, way)
     colour = "green" if report.outcome == "succeeded" else "yellow" if report.outcome == UNFINISHED else "red"
