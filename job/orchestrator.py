@@ -34,7 +34,7 @@ from job.records.refusal import NotResumableError, not_resumable, refused_report
 from job.records.report import AttemptSummary, build_report
 from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session, resuming
 from job.records.set_aside import set_aside_types
-from job.storage.store import ObjectStore, StorageError
+from job.storage.store import ObjectStore, StorageError, UnusableError
 from job.storage.uri import open_store
 
 LAST_LINE_SECONDS = 1.0
@@ -175,6 +175,11 @@ class _Orchestration:
         except RecordError as error:
             remedy = "remove that record, or start a run of another RUN_ID"
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
+        except UnusableError as error:
+            faults = [*request.faults, Fault("RUNS_URI", error.what, error.remedy or "correct it")]
+            if not request.resume:
+                await prepare(settings, faults)  # raises, with the faults of the config beside these
+            raise ConfigError(faults) from error
         self._reporter.on_record(inputs)
         if recorded is not None:
             asked = request.new_config and not recorded.is_brought_by(settings.execution)
