@@ -257,9 +257,8 @@ class _Orchestration:
             shutdown=self.shutdown,
             emit=emit,
         )
-        phases = Phases(
-            plan, session.done if session else {}, settings.engines, context, progress, partial(self._medians, session)
-        )
+        done, medians = session.done if session else {}, partial(self._medians, session)
+        phases = Phases(plan, done, settings.engines, context, progress, medians)
         self._reporter.on_start(plan.date, progress)
         try:
             await phases.run_data_phase()
@@ -301,8 +300,7 @@ class _Orchestration:
             await self._leave_nights(session.lease.store, until)
 
     async def _leave_nights(self, store: ObjectStore, until: float) -> None:
-        request = self._request
-        uri = request.settings.runs_uri or ""
-        problem = await leave_nights(store, self.past.nights, request.identity.id, uri, until)
+        uri = self._request.settings.runs_uri or ""
+        problem = await leave_nights(store, self.past.nights, self._request.identity.id, uri, until)
         if problem is not None:
             self._reporter.on_notices([problem])

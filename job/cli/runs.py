@@ -17,8 +17,8 @@ from job.execution.outcome import ExitCode
 from job.identity import RunIdentity
 from job.page.render import render_page
 from job.records.cards import card_lines
-from job.records.commands import nights_link, page_address
-from job.records.format import RecordError
+from job.records.commands import nights_link, page_address, table_link
+from job.records.format import CARDS, PAGE, RecordError
 from job.records.history import LATEST, RecordedRun, latest, latest_id, read_run
 from job.records.report import REFUSED
 from job.records.verification import verify
@@ -65,8 +65,10 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
     path: Path | None = None
     if options.page is not None or options.open:
         path = Path(options.page) if options.page else Path(tempfile.mkdtemp(prefix="run-")) / "report.html"
-        link = nights_link(settings.runs_uri, beside=False)
-        if not write_file(path, [render_page(recorded.report, recorded.timeline, link)]):
+        nights = nights_link(settings.runs_uri, beside=False)
+        has_table = CARDS in recorded.documents
+        table = table_link(settings.runs_uri, recorded.report.run_id, beside=False) if has_table else None
+        if not write_file(path, [render_page(recorded.report, recorded.timeline, nights, table=table)]):
             return ExitCode.USAGE
     if options.missing:
         if recorded.report.outcome == REFUSED:
@@ -74,7 +76,7 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
             return ExitCode.USAGE
         _write_missing(recorded)
     else:
-        own = page_address(settings.runs_uri, recorded.report.run_id) if recorded.has_page else None
+        own = page_address(settings.runs_uri, recorded.report.run_id) if PAGE in recorded.documents else None
         _write_report(recorded, str(path) if path else own)
     if options.open and path:
         webbrowser.open(path.absolute().as_uri())

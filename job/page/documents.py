@@ -26,7 +26,7 @@ def documents(report: RunReport, before: NightBefore | None, runs_uri: str) -> l
     `before` is the night to compare with, `runs_uri` is where runs are recorded.
     """
     has_table = 0 < report.cards.planned <= CARDS_LIMIT
-    table = table_link(runs_uri, report.run_id) if has_table else None
+    table = table_link(runs_uri, report.run_id, beside=True) if has_table else None
     page = partial(render_page, report, nights=nights_link(runs_uri, beside=True), table=table)
     found = [
         Document(
@@ -61,5 +61,5 @@ async def leave_nights(
         except Exception as error:  # noqa: BLE001  it is for people, and all that it shows is in the records
             problem = str(error)
     if problem is None:
-        return None
-    return message("the page of the nights is not written: {error}", error=problem)
+        return None  # noqa: ASYNC910  storage was awaited
+    return message("the page of the nights is not written: {error}", error=problem)  # noqa: ASYNC910  as above

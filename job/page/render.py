@@ -141,7 +141,5 @@ def render_nights(nights: Nights, runs_uri: str, *, beside: bool) -> bytes:
 
 
 def _time_scale(report: RunReport, timeline: Timeline) -> TimeScale:
-    lanes = timeline.lanes.values()
-    calls = (span for lane in lanes for span in zip(lane.started, lane.ended, strict=True))
-    failed = (span for lane in lanes for span in zip(lane.failed_started, lane.failed_ended, strict=True))
-    return time_scale_of(chain(calls, failed), datetime.fromisoformat(report.started).tzinfo or UTC)
+    spans = chain.from_iterable(lane.spans() for lane in timeline.lanes.values())
+    return time_scale_of(spans, datetime.fromisoformat(report.started).tzinfo or UTC)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 
+from job.records.timeline import busy_stretches
+
 WIDTH = 1000.0
 
 GAP = 24.0
@@ -76,7 +78,7 @@ class TimeScale:
 
 def time_scale_of(spans: Iterable[tuple[float, float]], zone: tzinfo = UTC) -> TimeScale:
     """The scale on which all of these fit; spans are beginnings and ends."""
-    stretches = _merged(spans)
+    stretches = busy_stretches(spans, gap=30.0) or [(0.0, 1.0)]
     busy = sum(ended - began for began, ended in stretches)
     cut = max(60.0, busy / 4)
     kept = [stretches[0]]
@@ -86,25 +88,6 @@ def time_scale_of(spans: Iterable[tuple[float, float]], zone: tzinfo = UTC) -> T
         else:
             kept[-1] = (kept[-1][0], ended)
     return TimeScale(tuple(_placed(kept)), zone)
-
-
-def _merged(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    starts, ends = array("d"), array("d")  # a million tuples would take 110 MiB
-    for began, ended in spans:
-        starts.append(began)
-        ends.append(ended)
-    if not starts:
-        return [(0.0, 1.0)]
-    starts, ends = array("d", sorted(starts)), array("d", sorted(ends))
-    stretches: list[tuple[float, float]] = []
-    first = starts[0]
-    for start, last in zip(starts[1:], ends, strict=False):
-        # As many spans have ended by `last` as have begun before `start`: if it is earlier, they are the same.
-        if start > last + 30.0:
-            stretches.append((first, last))
-            first = start
-    stretches.append((first, ends[-1]))
-    return stretches
 
 
 def _placed(stretches: Sequence[tuple[float, float]]) -> Iterator[Segment]:

@@ -13,7 +13,7 @@ from job.engines.catalog import DATA_ENGINES, EngineName
 from job.planning.items import MissingItem
 from job.records.report import RunReport
 from job.records.summary import SUMMARY_LIMIT, MissingGroup, NightBefore, Phase, RunSummary, pack_summary
-from job.records.timeline import Timeline
+from job.records.timeline import Timeline, busy_stretches
 from job.text import shortened
 
 CARD_TYPES_LISTED = 500
@@ -94,12 +94,5 @@ def _phases(timeline: Timeline) -> dict[Phase, float]:
 
 def _busy(timeline: Timeline, engines: Sequence[EngineName]) -> float:
     """For how many seconds a call of these engines was in flight: the time between two attempts does not count."""
-    lanes = [timeline.lanes[engine] for engine in engines]
-    spans = [span for lane in lanes for span in zip(lane.started, lane.ended, strict=True)]
-    spans += [span for lane in lanes for span in zip(lane.failed_started, lane.failed_ended, strict=True)]
-    seconds, until = 0.0, 0.0
-    for started, ended in sorted(spans):
-        if ended > until:
-            seconds += ended - max(started, until)
-            until = ended
-    return seconds
+    spans = chain.from_iterable(timeline.lanes[engine].spans() for engine in engines)
+    return sum(ended - began for began, ended in busy_stretches(spans))

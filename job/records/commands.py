@@ -42,11 +42,6 @@ def _on_a_laptop(runs_uri: str | None, *arguments: str) -> str:
     return command if runs_uri is None else f"RUNS_URI={shlex.quote(runs_uri)} {command}"
 
 
-def table_link(runs_uri: str, run_id: str) -> str:
-    """What a run's page links the table of its cards by: in a bucket pages are shown from yet another address."""
-    return address_of(runs_uri, name_of(run_id, CARDS)) if runs_uri.startswith("gs://") else CARDS
-
-
 def page_address(runs_uri: str, run_id: str) -> str:
     """Where to open the page of a run: an address for a browser in which a reader is signed in to Google, or a path."""
     return address_of(runs_uri, name_of(run_id, PAGE))
@@ -63,6 +58,11 @@ def page_link(runs_uri: str, run_id: str, *, beside: bool) -> str:
 def nights_link(runs_uri: str, *, beside: bool) -> str:
     """What leads from the page of a run to that of the nights; `beside` tells whether it lies in the run's record."""
     return _link(runs_uri, NIGHTS_PAGE, f"../{NIGHTS_PAGE}" if beside else None)
+
+
+def table_link(runs_uri: str, run_id: str, *, beside: bool) -> str:
+    """What leads from the page of a run to the table of its cards; `beside` as above."""
+    return _link(runs_uri, name_of(run_id, CARDS), CARDS if beside else None)
 
 
 def _link(runs_uri: str, name: str, relative: str | None) -> str:

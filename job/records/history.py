@@ -10,7 +10,7 @@ from job.config.schema import LlmConfig
 from job.planning.plan import Plan
 from job.records import lease
 from job.records.comparison import Comparison
-from job.records.format import INPUTS, PAGE, REPORT, STARTED, RecordError, name_of, started_runs
+from job.records.format import CARDS, INPUTS, PAGE, REPORT, STARTED, RecordError, name_of, started_runs
 from job.records.inputs import RunInputs
 from job.records.lease import SeenLease
 from job.records.nights import READ_SECONDS, PastNights
@@ -18,7 +18,7 @@ from job.records.reading import check_results, read_report
 from job.records.record import find_latest_inputs, read_results
 from job.records.report import REFUSED, RunReport, build_report
 from job.records.timeline import Timeline
-from job.storage.store import ObjectStore, StorageError, in_thread
+from job.storage.store import ObjectStore, StorageError, in_thread, read_many
 
 LATEST = 20
 AT_WORK, KILLED, UNREADABLE = "at work", "killed", "unreadable"
@@ -168,8 +168,8 @@ class RecordedRun:
 
     report: RunReport
     timeline: Timeline
-    has_page: bool = False
-    """Whether its page is in the record."""
+    documents: frozenset[str] = frozenset()
+    """Which of its page and the table of its cards are in the record."""
 
 
 async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
@@ -179,13 +179,13 @@ async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
     if inputs is None:
         if written is None:
             return None
-        return RecordedRun(written, Timeline(without_plan()), await _has_page(store, run_id))
+        return RecordedRun(written, Timeline(without_plan()), await _documents(store, run_id))
     report, timeline = await _read_whole(store, inputs, written)
     since = written.since_last_night if written is not None and report.ended is not None else None
     if since is None:
         since = await _compared(store, inputs, timeline.plan, timeline)
     report = report.model_copy(update={"since_last_night": since})
-    return RecordedRun(report, timeline, await _has_page(store, run_id))
+    return RecordedRun(report, timeline, await _documents(store, run_id))
 
 
 async def check_run(store: ObjectStore, inputs: RunInputs) -> None:
@@ -223,11 +223,12 @@ def without_plan() -> Plan:
     return Plan((), LlmConfig(), None, {})
 
 
-async def _has_page(store: ObjectStore, run_id: str) -> bool:
+async def _documents(store: ObjectStore, run_id: str) -> frozenset[str]:
     try:
-        return await in_thread(lambda: store.read(name_of(run_id, PAGE), 1)) is not None
-    except StorageError:  # it is for people, and the record is whole without it
-        return False  # noqa: ASYNC910  storage was awaited
+        there = await read_many(store, [name_of(run_id, name) for name in (PAGE, CARDS)], 1)
+    except StorageError:  # they are for people, and the record is whole without them
+        return frozenset()  # noqa: ASYNC910  storage was awaited
+    return frozenset(name.removeprefix(f"{run_id}/") for name in there)
 
 
 def _seconds(moment: str) -> float:

@@ -115,10 +115,9 @@ class RecordSession:
         if not closed:
             text = template("storage: the record is not complete: {count} results and the report are not written")
             self.notify(message(text, count=self.record.journal.unwritten), True)
-        if not self._is_ours:
-            return None
         is_cut_short = at_once or shutdown.reason is not None
-        return closing.deadline if is_cut_short else trio.current_time() + AFTERWARDS_SECONDS
+        until = closing.deadline if is_cut_short else trio.current_time() + AFTERWARDS_SECONDS
+        return until if self._is_ours else None  # noqa: ASYNC910  storage was awaited
 
     async def _close(self, report: RunReport, documents: list[Document]) -> list[Document]:
         """Writes the report. Returns the documents to write: if the record is a later attempt's by now, so are they."""

@@ -2,7 +2,7 @@
 
 import heapq
 from array import array
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from job.engines.calls import BATCHES, WorkItem
@@ -48,6 +48,11 @@ class Lane:
     def whole(self) -> bool:
         """Whether every call is kept whole."""
         return len(self.kept) == len(self)
+
+    def spans(self) -> Iterator[tuple[float, float]]:
+        """When each attempt began and ended."""
+        yield from zip(self.started, self.ended, strict=True)
+        yield from zip(self.failed_started, self.failed_ended, strict=True)
 
     def seconds(self) -> "array[float]":
         """How long each attempt took that was not cut off, sorted."""
@@ -171,3 +176,22 @@ class Timeline:
         """When the last data call was done: the barrier was crossed then, if it was."""
         ends = [max(lane.ended) for engine, lane in self.lanes.items() if engine != "qa" and len(lane)]
         return max(ends, default=None)
+
+
+def busy_stretches(spans: Iterable[tuple[float, float]], gap: float = 0.0) -> list[tuple[float, float]]:
+    """The stretches of time in which there is a span all along, or for no longer than `gap` seconds none."""
+    starts, ends = array("d"), array("d")  # a million tuples would take 110 MiB
+    for began, ended in spans:
+        starts.append(began)
+        ends.append(ended)
+    starts, ends = array("d", sorted(starts)), array("d", sorted(ends))
+    stretches: list[tuple[float, float]] = []
+    first = starts[0] if starts else 0.0
+    for start, last in zip(starts[1:], ends, strict=False):
+        # As many spans have begun before `start` as have ended by `last`: if that is earlier, they are the same.
+        if start > last + gap:
+            stretches.append((first, last))
+            first = start
+    if starts:
+        stretches.append((first, ends[-1]))
+    return stretches

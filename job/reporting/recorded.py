@@ -13,7 +13,7 @@ from job.records.history import AT_WORK, KILLED, PastRun
 from job.records.nights import Night, Nights
 from job.records.overview import MARKS, EngineState, by_day, done_line, most_often, period_line, state_of
 from job.records.summary import PHASES
-from job.text import printable
+from job.text import duration, printable
 
 
 def runs_table(runs: Sequence[PastRun]) -> str:
@@ -91,6 +91,6 @@ def _night(night: Night) -> list[str]:
         f"[{colour}]{summary.outcome}[/]",
         *(f"[{_COLOURS[state]}]{MARKS[state]}[/]" for state in states),
         cards,
-        *("" if seconds is None else _roughly(seconds) for seconds in phases),
+        *("" if seconds is None else duration(seconds) for seconds in phases),
         summary.run_id,
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -16,10 +17,18 @@ from job.execution.shutdown import Shutdown, ShutdownReason
 from job.messages import Message
 from job.page.render import render_page
 from job.planning.plan import Plan
-from job.records.format import PAGE
+from job.records.format import PAGE, SUMMARY
 from job.records.lease import LASTS_SECONDS, LEASE, TRUSTED_SECONDS, acquire
 from job.records.report import build_report
-from job.records.session import CLOSING_SECONDS, Document, RecordSession, StorageAlarm, lease_holder, open_session
+from job.records.session import (
+    AFTERWARDS_SECONDS,
+    CLOSING_SECONDS,
+    Document,
+    RecordSession,
+    StorageAlarm,
+    lease_holder,
+    open_session,
+)
 from job.records.timeline import Timeline
 from job.storage.store import StorageError
 from tests.records.test_record import INPUTS, PLAN, finished
@@ -40,6 +49,7 @@ class Held:
     store: Memory
     said: list[str] = field(default_factory=list)
     shutdown: Shutdown = field(default_factory=Shutdown)
+    until: float | None = None
 
     def say(self, text: Message, _is_fault: bool) -> None:
         self.said.append(str(text))
@@ -57,8 +67,8 @@ class Held:
         session.record.on_event(finished(card("A", "news_card", None, [])))
         return session
 
-    async def close(self, session: RecordSession, *, at_once: bool) -> float:
-        """How long it took."""
+    async def close(self, session: RecordSession, *, at_once: bool, documents: Sequence[Document] = ()) -> float:
+        """How long it took; `until` is when more may be written."""
         begun = trio.current_time()
         async with trio.open_nursery() as helpers:
             helpers.start_soon(session.lease.renew_forever, self.shutdown, StorageAlarm(self.say))
@@ -66,7 +76,7 @@ class Held:
             await trio.testing.wait_all_tasks_blocked()
             report = build_report(INPUTS, PLAN, Timeline(PLAN))
             page = Document(PAGE, partial(render_page, report), "{error}")
-            await session.close(report, [page], self.shutdown, at_once=at_once)
+            self.until = await session.close(report, [*documents, page], self.shutdown, at_once=at_once)
             helpers.cancel_scope.cancel()
         return trio.current_time() - begun
 
@@ -120,6 +130,38 @@ async def test_all_is_written_and_the_lease_given_back(held: Held, at_once: bool
     assert LEASE not in held.store.objects
     assert {"run/report.json", "run/report.html"} <= held.store.objects.keys()
     assert sum(name.startswith("run/results/") for name in held.store.objects) == 1
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_more_may_be_written_for_a_bounded_time_when_the_lease_is_given_back(
+    held: Held, at_once: bool, autojump_clock: MockClock
+) -> None:
+    held.store.seconds = 0.1
+    session = await held.open_session()
+    began = trio.current_time()
+    took = await held.close(session, at_once=at_once)
+    assert held.until is not None
+    assert held.until - began == pytest.approx(CLOSING_SECONDS if at_once else took + AFTERWARDS_SECONDS)
+
+
+async def test_nothing_more_is_written_if_the_record_is_not_closed(held: Held, autojump_clock: MockClock) -> None:
+    session = await held.open_session()
+    held.store.refuse = lambda _verb, _name: True
+    await held.close(session, at_once=True)
+    assert held.until is None
+
+
+async def test_a_document_that_cannot_be_made_keeps_no_other_from_being_written(
+    held: Held, autojump_clock: MockClock
+) -> None:
+    def no_summary(_: Timeline) -> bytes:
+        raise ValueError("odd")
+
+    broken = Document(SUMMARY, no_summary, "the summary of the run is not written: {error}")
+    await held.close(await held.open_session(), at_once=False, documents=[broken])
+    assert held.said == ["the summary of the run is not written: odd"]
+    assert "run/report.html" in held.store.objects
+    assert LEASE not in held.store.objects
 
 
 @pytest.mark.parametrize("how", ["hangs", "refuses"])

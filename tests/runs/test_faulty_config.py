@@ -49,7 +49,7 @@ async def assert_recorded(world: World) -> None:
     outcome = await play(world, 2, QA_ENGINE_TIMEOUT="0")
     recorded = await objects(world)
     own = sorted(name for name in recorded if not name.startswith("_started/"))
-    assert own == ["night/report.html", "night/report.json", "night/summary.json"]
+    assert own == ["index.html", "night/report.html", "night/report.json", "night/summary.json"]
     (entry,) = (name for name in recorded if name.startswith("_started/"))
     assert entry.endswith("Z_night")
     told = json.loads(recorded["night/report.json"])

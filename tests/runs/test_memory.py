@@ -1,16 +1,28 @@
-"""A run of 100,000 cards, and the reading of its record, fit into half of the memory that a task has by default."""
+"""A run of 100,000 cards fits into half of the memory that a task has by default, and so does what reads a million."""
 
 from __future__ import annotations
 
 import json
 import re
 import sys
+from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 import pytest
+import trio
+from pydantic_core import to_json
 
+from job.config.environment import read_settings
+from job.execution.events import CallFinished
+from job.planning.prepare import prepare
+from job.records.format import entry_of
+from job.records.inputs import RunInputs, pack
+from job.records.journal import Journal
+from job.records.results import CallResult
 from tests.support.altered import ACCOUNT, altered
-from tests.tools.bench.measure import Load, _engine, _environment, _run
+from tests.support.stores import Memory
+from tests.tools.bench.measure import Load, _engine, _run
 
 LIMIT = 256
 """MiB."""
@@ -23,10 +35,8 @@ def test_100_000_cards_and_their_record_fit_into_256_mib(tmp_path: Path) -> None
     load = Load(10_000, 10, 64, 0.005)
     load.configure(tmp_path)
     account, output = tmp_path / "account", tmp_path / "output"
-    with _engine(load.latency) as engine:
-        assert engine.stdout is not None
-        environment = _environment(load, tmp_path, int(engine.stdout.readline())) | {"RUN_ID": "night"}
-        environment |= altered(tmp_path, ACCOUNT.format(file=str(account)))
+    with _engine(load, tmp_path) as (_, environment):
+        environment |= altered(tmp_path, ACCOUNT.format(file=str(account))) | {"RUN_ID": "night"}
         for generated in (load.calls, 0):
             account.unlink(missing_ok=True)
             code, _ = _run(("job", "run"), environment, output)
@@ -35,6 +45,58 @@ def test_100_000_cards_and_their_record_fit_into_256_mib(tmp_path: Path) -> None
             assert last["cards"]["generated"] == generated
             assert last["cards"]["skipped"] == load.calls - generated
             assert _peak(account.read_text()) <= LIMIT
+
+
+MILLION = Load(50_000, 20, 64, 0.005)
+LEFT = 3
+"""Cards that the killed run has not recorded."""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.skipif(sys.platform != "linux", reason="measured from Linux's account of the process")
+def test_a_million_recorded_cards_are_resumed_and_reported_within_300_mib(tmp_path: Path) -> None:
+    MILLION.configure(tmp_path)
+    account, output = tmp_path / "account", tmp_path / "output"
+    _killed_run(tmp_path)
+    with _engine(MILLION, tmp_path) as (_, environment):
+        environment |= altered(tmp_path, ACCOUNT.format(file=str(account)))
+        for command in ("resume", "report"):
+            account.unlink(missing_ok=True)
+            code, usage = _run(("job", command, "night"), environment, output)
+            assert code == 0, output.read_bytes()[-2000:]
+            assert _peak(account.read_text()) <= 300, command
+            assert usage.ru_utime + usage.ru_stime <= 20, command
+            if command == "resume":
+                last = json.loads(output.read_bytes().splitlines()[-1])
+                assert (last["cards"]["generated"], last["cards"]["skipped"]) == (LEFT, MILLION.calls - LEFT)
+    assert b"Everything was done: 1,000,000 of 1,000,000 cards are there." in output.read_bytes()
+
+
+def _killed_run(directory: Path) -> None:
+    """The record of a run that was killed shortly before its end, as fast runs write it: 1,100 results an object."""
+    variables = {"CONFIG_URI": str(directory), "QA_ENGINE_URL": "http://127.0.0.1:1"}
+    now = datetime.now(UTC) - timedelta(minutes=10)
+    settings, _ = read_settings(variables, now)
+    prepared = trio.run(prepare, settings, [])
+    inputs = RunInputs.of(settings, "night", prepared, now)
+    runs = directory / "runs"
+    first = CallFinished(next(prepared.plan.calls("qa")), None, 1, 0.0, 0.02, 200, "0" * 55, 64)
+    common = json.loads(CallResult.of(first, 0.0).line())
+    journal = Journal(Memory(), "night", "killed", lambda _: None)
+    objects = {"night/inputs.json": pack(inputs), entry_of("night", inputs.started): b"{}\n"}
+    for number, (target, card_type) in enumerate(islice(prepared.plan.items("qa"), MILLION.calls - LEFT)):
+        ended = now.timestamp() + number / 2600
+        own = {"targets": [target], "card_type": card_type, "started": ended - 0.02, "ended": ended}
+        journal._pending.append(to_json(common | own))
+        if number % 1100 == 1099:
+            chunk = journal._next_chunk()
+            objects[chunk.name] = chunk.data
+    chunk = journal._next_chunk()
+    objects[chunk.name] = chunk.data
+    for name, data in objects.items():
+        (runs / name).parent.mkdir(parents=True, exist_ok=True)
+        (runs / name).write_bytes(data)
 
 
 def _peak(account: str) -> float:

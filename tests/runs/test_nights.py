@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
+from job.records.session import AFTERWARDS_SECONDS
+from job.storage.store import in_thread
+from job.storage.uri import open_store
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
 from tests.support.parsed import Parsed
 from tests.support.runs import QUICK, run
+from tests.support.stores import EMULATOR
+
+if TYPE_CHECKING:
+    from tests.simulators.seen import Seen
 
 CONFIG: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT", "美联储"], "card_types.json": ["news_card"]}
 REFUSED = {"status": "failed", "error": "no"}
@@ -199,3 +206,45 @@ async def test_the_nights_are_written_as_a_page_wherever_it_is_wanted(world: Wor
     assert told.exit_code == 2
     assert "not closed" in told.stdout
     assert "first/summary.json is not what a run writes" in told.stderr
+
+
+def _of_past_nights(seen: Seen) -> bool:
+    """Whether a request to storage is about other nights: their list, the first one's summary, the page of them all."""
+    return dict(seen.query).get("prefix", "").endswith("_started/") or seen.path.endswith(
+        ("first/summary.json", "index.html")
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(EMULATOR is None, reason="there is no emulator of Cloud Storage")
+@pytest.mark.parametrize("how", ["answers 403", "answers 503", "hangs", "is slow"])
+@pytest.mark.parametrize("fails_too", [False, True])
+async def test_a_bucket_that_fails_for_past_nights_changes_neither_outcome_nor_lease(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, how: str, fails_too: bool
+) -> None:
+    async with open_world(nursery, CONFIG, latency=QUICK, emulator=EMULATOR) as world:
+        assert world.storage
+        await run(world, 0, of(world, "first", "2026-11-23"))
+        acts = {
+            "answers 403": do.status(403),
+            "answers 503": do.status(503),
+            "hangs": do.hang(),
+            "is slow": do.slow(2.0),
+        }
+        world.storage.script.append(Fault(_of_past_nights, acts[how]))
+        if fails_too:
+            fails(world, "AAPL")
+        began = trio.current_time()
+        second = await run(world, 3 if fails_too else 0, of(world, "second", "2026-11-24"))
+        took = trio.current_time() - began
+        world.storage.script.clear()
+        assert second.finished["outcome"] == ("cards_missing" if fails_too else "succeeded")
+        assert "since_last_night" not in second.finished
+        assert took < AFTERWARDS_SECONDS + 15
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", world.storage.url)
+        store = open_store(world.runs_uri)
+        names = await in_thread(lambda: store.names(""))
+        assert "_lease.json" not in names
+        assert {"second/report.json", "second/summary.json", "second/report.html"} <= set(names)
+        said = [line["message"] for line in second.events("config.noticed")]
+        assert any(text.startswith("the page of the nights is not written: ") for text in said)

@@ -201,7 +201,9 @@ async def test_the_report_is_told_again_from_the_record(world: World) -> None:
     assert "what to do: The engine did not make the card." in told.stdout
     nights = (Path(world.runs_uri) / "index.html").absolute().as_uri()
     written = (Path(world.runs_uri) / "night" / "report.html").read_text()
-    assert file.read_text() == written.replace("../index.html", nights)
+    table = (Path(world.runs_uri) / "night" / "cards.csv").absolute().as_uri()
+    assert file.read_text() == written.replace("../index.html", nights).replace('href="cards.csv"', f'href="{table}"')
+    assert table in file.read_text()
 
 
 @pytest.mark.slow

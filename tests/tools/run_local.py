@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ import trio
 
 from job.config.fields import is_run_id
 from job.identity import new_run_id
-from job.records.format import REPORT
+from job.records.format import NIGHTS_PAGE, REPORT
 from job.text import quoted
 from tests.simulators import broken, do, when
 from tests.simulators.engines import varied
@@ -26,7 +26,7 @@ from tests.simulators.storage import emulator_binary
 from tests.simulators.world import World, open_world
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 SAMPLE = Path(os.environ.get("RUN_LOCAL_CONFIG") or ROOT / "terraform" / "config").resolve()
 RUNS = Path(os.environ.get("RUN_LOCAL_RUNS") or ROOT / ".runs").resolve()
@@ -86,17 +86,41 @@ TROUBLES: Mapping[str, Trouble] = {
 }
 
 
+NIGHTS: Sequence[tuple[str, str | None, float]] = (
+    ("the whole config", None, 1.0),
+    ("the news engine fails", "news", 1.0),
+    ("a plan of half the tickers", None, 0.5),
+    ("cards are missing", "cards", 1.0),
+    ("everything is mended", None, 1.0),
+)
+"""What is played in turn by `NIGHTS=…`: what it is, the name of its trouble, and the part of the tickers."""
+NIGHTS_LIMIT = 30
+
+
 def main(arguments: list[str]) -> int:
-    """Runs the job once, or resumes a run, and returns the job's exit code; 2 if the arguments are wrong."""
+    """Runs the job once, on several nights, or resumes a run. Returns its last exit code; 2 for wrong arguments."""
     parser = argparse.ArgumentParser(
-        prog="make run-local", usage="make run-local [FAULT=…] [RUN_DATE=…] [RESUME=RUN_ID]", allow_abbrev=False
+        prog="make run-local",
+        usage="make run-local [FAULT=…] [RUN_DATE=…] [RESUME=RUN_ID] [NIGHTS=5]",
+        allow_abbrev=False,
     )
     faults = "; ".join(f"{name}: {trouble.what}" for name, trouble in TROUBLES.items())
     parser.add_argument("fault", nargs="?", metavar="FAULT", choices=TROUBLES, help=faults)
     parser.add_argument("--date", metavar="RUN_DATE")
     parser.add_argument("--resume", metavar="RESUME", type=_resume_arguments)
+    parser.add_argument("--nights", metavar="NIGHTS", type=_night_count)
     options = parser.parse_args(arguments)
+    if options.nights is not None:
+        if options.fault or options.date or options.resume:
+            parser.error("NIGHTS goes without FAULT, RUN_DATE and RESUME")
+        return trio.run(_run_nights, options.nights)
     return trio.run(_run, TROUBLES.get(options.fault), options.date, options.resume)
+
+
+def _night_count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= NIGHTS_LIMIT:
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a number of nights from 1 to {NIGHTS_LIMIT}")
+    return int(text)
 
 
 def _resume_arguments(text: str) -> list[str]:
@@ -135,6 +159,36 @@ async def _run(trouble: Trouble | None, date: str | None, resume: list[str] | No
         _introduce(world, binary, trouble, command, environment)
         code = await _play(command, environment)
         _conclude(world, run_id, code)
+    return code
+
+
+async def _run_nights(count: int) -> int:
+    """Plays that many nights in a row, up to the one of today, and returns the exit code of the last."""
+    config, code, today = _sample(), 0, datetime.now(UTC).date()
+    tickers = json.loads(config["ticker_list.json"])
+    async with trio.open_nursery() as nursery, open_world(nursery, config) as world:
+        for number in range(count):
+            what, trouble, part = NIGHTS[number % len(NIGHTS)]
+            for service in world.services:
+                service.script.clear()
+            for service, seconds in ((world.financial, 0.2), (world.trading, 0.2), (world.news, 0.1), (world.qa, 0.3)):
+                service.latency = varied(seconds)
+            if trouble:
+                TROUBLES[trouble].cause(world)
+            await world.configure("ticker_list.json", tickers[: max(1, round(len(tickers) * part))])
+            date = (today - timedelta(days=count - 1 - number)).isoformat()
+            print(f"\nnight {number + 1} of {count}, {date}: {what}", flush=True)
+            environment = world.environment(
+                CONFIG_URI=world.config_uri,
+                RUNS_URI=str(RUNS),
+                RUN_ID=new_run_id(datetime.now(UTC)),
+                RUN_DATE=date,
+                TERM=os.environ.get("TERM"),
+            )
+            code = await _play(["run"], environment)
+            if code >= 128:  # stopped by a signal
+                break
+    print(f"{'all nights':17} {RUNS / NIGHTS_PAGE}", file=sys.stderr)
     return code
 
 

@@ -257,3 +257,29 @@ def test_off_a_terminal_signals_are_passed_on(number: signal.Signals, code: int)
         assert process.wait(20) == code
     assert '"run.finished"' in shown.splitlines()[-1]
     _nothing_is_left(shown)
+
+
+@pytest.mark.slow
+def test_several_nights_are_played_in_under_a_minute_and_lead_to_their_page(tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = make("run-local", "NIGHTS=5")
+    assert time.monotonic() - began < 60
+    assert done.returncode == 0, done.stderr
+    ends = [json.loads(line) for line in done.stdout.splitlines() if '"run.finished"' in line]
+    assert [end["outcome"] for end in ends] == [
+        "succeeded", "data_engine_failed", "succeeded", "cards_missing", "succeeded"
+    ]  # fmt: skip
+    assert ends[3]["since_last_night"]["new"] + ends[3]["since_last_night"]["added"] == len(CARD_TYPES)
+    assert ends[4]["since_last_night"]["mended"] == len(CARD_TYPES)
+    assert done.stdout.count("The plan has changed since") == 2
+    page = (tmp_path / "runs" / "index.html").read_text()
+    assert page.count("/report.html") == 5
+    assert str(tmp_path / "runs" / "index.html") in done.stderr
+
+
+@pytest.mark.parametrize("nights", [["NIGHTS=0"], ["NIGHTS=many"], ["NIGHTS=5", "FAULT=news"]])
+def test_nights_that_cannot_be_played_are_an_error(nights: list[str]) -> None:
+    done = make("run-local", *nights)
+    assert done.returncode == 2
+    assert "NIGHTS" in done.stderr
+    assert done.stdout == ""
