@@ -178,7 +178,7 @@ class _Orchestration:
         except UnusableError as error:
             faults = [*request.faults, Fault("RUNS_URI", error.what, error.remedy or "correct it")]
             if not request.resume:
-                await prepare(settings, faults)  # raises, with the faults of the config beside these
+                await prepare(settings, faults)  # noqa: ASYNC120  raises, with the faults of the config beside these
             raise ConfigError(faults) from error
         self._reporter.on_record(inputs)
         if recorded is not None:

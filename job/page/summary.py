@@ -11,7 +11,7 @@ from job.execution.progress import CardTotals
 from job.messages import Message, plural
 from job.records.comparison import comparison_lines
 from job.records.plan_change import plan_lines
-from job.records.report import REFUSED, UNFINISHED, RunReport
+from job.records.report import KILLED, REFUSED, RUNNING, UNFINISHED, RunReport
 from job.text import counted
 
 Severity = Literal["good", "warn", "bad"]
@@ -25,6 +25,7 @@ _LEADS = {
     UNFINISHED: "Not finished (running or killed)",
 }
 
+_LEADS_BY_SENTENCE = {RUNNING: "At work: ", KILLED: "Killed: "}
 RESUMABLE = {"interrupted", UNFINISHED, "deadline", "lease_lost"}
 """Outcomes of a run that only has to be resumed: nothing is to be repaired first."""
 
@@ -52,6 +53,8 @@ def headline(report: RunReport) -> str:
     lead = f"{_LEADS[report.outcome]}: " if report.outcome in _LEADS else ""
     if report.sentence_message is not None and report.sentence_message.id == QA_REFUSES:
         lead = "The QA engine refuses the job's calls: "
+    if report.sentence_message is not None:
+        lead = _LEADS_BY_SENTENCE.get(report.sentence_message.id, lead)
     if not gap:
         return f"{lead}not everything is done"
     return f"{lead}{gap:,} of {counted(cards.planned, 'card')} {'is' if gap == 1 else 'are'} missing"
