@@ -137,7 +137,8 @@ class _Orchestration:
             self._reporter.on_faults([error.fault])
             return error.outcome  # noqa: ASYNC910  the record was awaited
         except BusyError as error:
-            return busy(error.holder, same_plan=error.is_twin, same_run=error.is_same_run)  # noqa: ASYNC910  as above
+            same = {"same_plan": error.is_twin, "same_run": error.is_same_run}
+            return busy(error.holder, **same, has_ended=error.has_ended)  # noqa: ASYNC910  as above
         except StorageError as error:
             return no_lease(error)  # noqa: ASYNC910  the config was awaited
         if opened is None:
