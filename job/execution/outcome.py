@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from job.execution.phases import EngineFailedError
-from job.execution.progress import RunProgress
+from job.execution.progress import EngineProgress, RunProgress
 from job.execution.shutdown import ShutdownReason
 from job.messages import Message, message, plural, template
 
@@ -96,6 +96,8 @@ _MISSING_AND_LEFT = template(
 )
 """The sentence if card types were set aside."""
 
+SUPERSEDED = "superseded"
+"""The word of a run that stands back before its twin."""
 UNFORESEEN = Outcome(
     "unforeseen", ExitCode.UNFORESEEN, message("The job has a bug: its traceback is on standard error.")
 )
@@ -125,6 +127,18 @@ def outcome_of(progress: RunProgress | None, reason: ShutdownReason | None, erro
     text = _MISSING_AND_LEFT if cards.not_attempted else _MISSING
     sentence = message(text, made=made, planned=planned, failed=cards.failed, left=cards.not_attempted)
     return Outcome("cards_missing", ExitCode.CARDS_MISSING, sentence)
+
+
+def totals_of(outcome: Outcome, progress: RunProgress | None) -> Mapping[str, object]:
+    """How this attempt at the run ended, and its totals, for machines."""
+    totals = {name: engine.totals() for name, engine in progress.engines.items()} if progress else {}
+    cards = totals["qa"] if "qa" in totals else EngineProgress(0).totals()
+    return {
+        "outcome": outcome.word,
+        "exit_code": int(outcome.exit),
+        "cards": cards.cards().model_dump(),
+        "engines": {name: engine.model_dump() for name, engine in totals.items()},
+    }
 
 
 def bad_config(faults: int) -> Outcome:
@@ -157,7 +171,7 @@ def busy(holder: Message, *, same_plan: bool, same_run: bool, has_ended: bool = 
         sentence = message(
             "A run with the same plan was at work until just now: {holder}. Nothing was called.", holder=holder
         )
-        return Outcome("superseded", ExitCode.DONE, sentence)
+        return Outcome(SUPERSEDED, ExitCode.DONE, sentence)
     if has_ended:
         sentence = message(
             "A run was at work until just now: {holder}. Nothing was called; start this run again.", holder=holder
@@ -165,7 +179,7 @@ def busy(holder: Message, *, same_plan: bool, same_run: bool, has_ended: bool = 
         return Outcome("busy", ExitCode.BUSY, sentence)
     if same_run and same_plan:
         sentence = message("This run is at work already: {holder}. Nothing was called.", holder=holder)
-        return Outcome("superseded", ExitCode.DONE, sentence)
+        return Outcome(SUPERSEDED, ExitCode.DONE, sentence)
     if same_run:
         sentence = message(
             "This run is at work already: {holder}. Nothing was called; try again when it has ended.", holder=holder
@@ -173,7 +187,7 @@ def busy(holder: Message, *, same_plan: bool, same_run: bool, has_ended: bool = 
         return Outcome("busy", ExitCode.BUSY, sentence)
     if same_plan:
         sentence = message("Another run with the same plan is at work: {holder}. Nothing was called.", holder=holder)
-        return Outcome("superseded", ExitCode.DONE, sentence)
+        return Outcome(SUPERSEDED, ExitCode.DONE, sentence)
     sentence = message("Another run is at work: {holder}. Nothing was called; try again later.", holder=holder)
     return Outcome("busy", ExitCode.BUSY, sentence)
 

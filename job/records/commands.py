@@ -1,9 +1,10 @@
 """Commands for people: what to type to go on with a recorded run, and where its page is. Each pastes into a shell."""
 
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from job.config.environment import Settings
 from job.engines.failures import Then
 from job.messages import Message, message, plural, template
 from job.records.format import CARDS, NIGHTS_PAGE, PAGE, name_of
@@ -19,12 +20,22 @@ def resume_command(inputs: RunInputs, then: Then = "resume") -> str:
     arguments = [inputs.run_id, *(["--new-config"] if then == "new_config" else [])]
     if inputs.resume_with is not None:
         return f"{inputs.resume_with}{shlex.quote(' '.join(arguments))}"
-    if inputs.job is None:
-        return _on_a_laptop(inputs.runs_uri, "resume", *arguments)
-    place = {"region": inputs.region, "project": inputs.project}
-    options = [f"--{name}={value}" for name, value in place.items() if value is not None]
-    listed = ",".join(["resume", *arguments])
-    return shlex.join(["gcloud", "run", "jobs", "execute", inputs.job, *options, f"--args={listed}"])
+    return _command(inputs, ["resume", *arguments])
+
+
+def again_command(settings: Settings, arguments: Sequence[str]) -> str:
+    """The command that starts the job again with the same arguments, where these settings are its own."""
+    return _command(settings, arguments)
+
+
+def _command(place: RunInputs | Settings, arguments: Sequence[str]) -> str:
+    if place.job is None:
+        return _on_a_laptop(place.runs_uri, *arguments)
+    where = {"region": place.region, "project": place.project}
+    options = [f"--{name}={value}" for name, value in where.items() if value is not None]
+    if arguments:
+        options.append(f"--args={','.join(arguments)}")
+    return shlex.join(["gcloud", "run", "jobs", "execute", place.job, *options])
 
 
 def missing_command(run_id: str, runs_uri: str | None) -> str:

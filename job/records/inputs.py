@@ -9,9 +9,10 @@ from typing import Annotated
 import trio
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from job.config.entries import Date
 from job.config.environment import Settings
 from job.config.faults import Fault
-from job.config.fields import Date, RunId, is_date, must_be_printable
+from job.config.fields import RunId, is_date, must_be_printable
 from job.engines.calls import BATCHES
 from job.engines.catalog import EngineName
 from job.identity import VERSION

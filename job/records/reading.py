@@ -1,12 +1,13 @@
 """The report of a run as it is read back. One that no run can have written is refused: somebody has altered it."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from pydantic import ValidationError
 
 from job.execution.outcome import ExitCode
-from job.execution.progress import CardTotals
-from job.records.format import FORMAT, RESULTS, RecordError, name_of
+from job.execution.progress import CardTotals, Part
+from job.records.format import RESULTS, RecordError, check_format, name_of
 from job.records.report import REFUSED, AttemptSummary, RunReport
 from job.text import counted
 
@@ -16,15 +17,26 @@ _NO_FAILURE = {"succeeded", "superseded"}
 
 def read_report(name: str, data: bytes) -> RunReport:
     """The report that an object of this name holds. Raises `RecordError`, also if it contradicts itself."""
+    check_report_format(name, data)
     try:
         report = RunReport.model_validate_json(data)
     except ValidationError as error:
         raise RecordError(f"{name} is not what a run writes ({counted(error.error_count(), 'fault')})") from error
-    if report.format != FORMAT:
-        raise RecordError(f"{name} has format {report.format}; this version of the job knows {FORMAT}")
     if (problem := _contradiction(report)) is not None:
         raise RecordError(f"{name} is not what a run writes: {problem}")
     return report
+
+
+class _Format(Part):
+    """What reports of all formats have."""
+
+    format: int
+
+
+def check_report_format(name: str, data: bytes) -> None:
+    """Raises `RecordError` for a report of another format, whatever else it holds; not for what is no report at all."""
+    with suppress(ValidationError):
+        check_format(name, {"format": _Format.model_validate_json(data).format})
 
 
 def earlier_attempts(data: bytes | None) -> Sequence[AttemptSummary]:

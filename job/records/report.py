@@ -6,8 +6,9 @@ from itertools import islice
 
 from pydantic import Field
 
+from job.config.entries import Date
 from job.config.faults import Fault
-from job.config.fields import Date, RunId
+from job.config.fields import RunId
 from job.engines.catalog import EngineName
 from job.engines.failures import Then
 from job.execution.outcome import Outcome

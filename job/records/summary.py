@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from job.config.fields import Date, RunId
+from job.config.entries import Date
+from job.config.fields import RunId
 from job.engines.catalog import EngineName
 from job.execution.progress import CardTotals, EngineTotals, Part
 from job.planning.items import MissingState

@@ -136,6 +136,10 @@ class TerminalReporter:
         colour = "green" if outcome.exit == 0 else "red"
         self._console.print(_ending(str(outcome.sentence), int(outcome.exit), colour), soft_wrap=True)
 
+    def on_notification_failed(self, text: Message) -> None:
+        """The message about the run was not taken."""
+        self._print("[red]✗[/]", text)
+
     async def drain(self, seconds: float) -> None:
         """Waits until the terminal has taken everything, for so many seconds at most."""
         await self._output.drain(seconds)

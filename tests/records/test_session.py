@@ -18,6 +18,7 @@ from job.messages import Message
 from job.page.render import render_page
 from job.planning.plan import Plan
 from job.records.format import PAGE, SUMMARY
+from job.records.inputs import RunInputs, pack
 from job.records.lease import LASTS_SECONDS, LEASE, TRUSTED_SECONDS, acquire
 from job.records.report import build_report
 from job.records.session import (
@@ -26,6 +27,7 @@ from job.records.session import (
     Document,
     RecordSession,
     StorageAlarm,
+    acquire_for,
     lease_holder,
     open_session,
 )
@@ -93,17 +95,18 @@ def held(memory: Memory) -> Held:
 URLS = {f"{name}_ENGINE_URL": f"https://{name.lower()}.example/base" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
 
 
-def origins_of(variables: dict[str, str], plan: Plan = PLAN) -> str | None:
+def engines_of(variables: dict[str, str], plan: Plan = PLAN) -> str | None:
     made, faults = read_settings({"CONFIG_URI": "/config", **URLS, **variables}, datetime.now(UTC))
     assert faults == []
-    return lease_holder(made, plan, INPUTS).origins
+    return lease_holder(made, plan, INPUTS).engines
 
 
 @pytest.mark.parametrize(
     ("variables", "same"),
     [
-        ({"QA_ENGINE_URL": "https://qa.example/v2"}, True),
-        ({"QA_ENGINE_URL": "https://QA.example:443/"}, True),
+        ({"QA_ENGINE_URL": "https://QA.example:443/base/"}, True),
+        ({"QA_ENGINE_URL": "https://qa.example/staging"}, False),
+        ({"QA_ENGINE_URL": "https://qa.example/"}, False),
         ({"QA_ENGINE_AUDIENCE": "https://other.example"}, True),
         ({"TRADING_ENGINE_BATCH_SIZE": "3", "NEWS_ENGINE_CONCURRENCY": "3"}, True),
         ({"QA_ENGINE_URL": "https://staging.example/base"}, False),
@@ -112,14 +115,14 @@ def origins_of(variables: dict[str, str], plan: Plan = PLAN) -> str | None:
         ({"NEWS_ENGINE_URL": URLS["QA_ENGINE_URL"], "QA_ENGINE_URL": URLS["NEWS_ENGINE_URL"]}, False),
     ],
 )
-def test_runs_have_the_same_engines_if_their_origins_are_the_same(variables: dict[str, str], same: bool) -> None:
-    assert (origins_of(variables) == origins_of({})) is same
+def test_runs_have_the_same_engines_if_their_urls_are_the_same(variables: dict[str, str], same: bool) -> None:
+    assert (engines_of(variables) == engines_of({})) is same
 
 
 def test_an_engine_that_the_plan_does_not_use_makes_no_difference() -> None:
     plan = plan_of([target("A", ("a",), ("news",))], settings_of())
-    assert origins_of({"TRADING_ENGINE_URL": "https://staging.example"}, plan) == origins_of({}, plan)
-    assert origins_of({"NEWS_ENGINE_URL": "https://staging.example"}, plan) != origins_of({}, plan)
+    assert engines_of({"TRADING_ENGINE_URL": "https://staging.example"}, plan) == engines_of({}, plan)
+    assert engines_of({"NEWS_ENGINE_URL": "https://staging.example"}, plan) != engines_of({}, plan)
 
 
 @pytest.mark.parametrize("at_once", [False, True])
@@ -232,6 +235,38 @@ async def test_a_run_that_lost_its_lease_leaves_report_and_page_of_the_one_that_
     assert held.shutdown.reason is ShutdownReason.LEASE_LOST
     assert held.store.objects["run/report.json"].data == b"another's"
     assert held.store.objects["run/report.html"].data == b"another's"
+
+
+ANOTHER = INPUTS.model_copy(update={"number": 1})
+
+
+async def acquired(held: Held, recorded: RunInputs | None) -> bool:
+    holder = lease_holder(settings(), PLAN, INPUTS)
+    lease = await acquire_for(recorded, held.store, holder, lambda _notice: None)
+    assert (lease is not None) is (LEASE in held.store.objects)
+    return lease is not None
+
+
+async def test_a_lease_is_acquired_for_the_inputs_that_the_run_has_once_it_is_held(
+    held: Held, autojump_clock: MockClock
+) -> None:
+    """Between the first look and the lease another attempt may have recorded another config and done its work."""
+    assert await acquired(held, None)
+    del held.store.objects[LEASE]
+    held.store.create("run/inputs.json", pack(INPUTS))
+    assert not await acquired(held, None)
+    assert await acquired(held, INPUTS)
+    del held.store.objects[LEASE]
+    held.store.create("run/inputs-000001.json", pack(ANOTHER))
+    assert not await acquired(held, INPUTS)
+    assert await acquired(held, ANOTHER)
+
+
+async def test_the_lease_is_given_back_if_the_inputs_cannot_be_read(held: Held, autojump_clock: MockClock) -> None:
+    held.store.refuse = lambda verb, name: verb == "names" and name.startswith("run/")
+    with pytest.raises(StorageError):
+        await acquired(held, None)
+    assert LEASE not in held.store.objects
 
 
 async def test_trouble_is_said_when_it_begins_and_when_it_is_over(held: Held, autojump_clock: MockClock) -> None:
