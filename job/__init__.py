@@ -1,6 +1,6 @@
 """The job: prepares the data of every target with three engines, then has the QA engine generate every card.
 
-The way through the package, from the command to the page; a room imports only from the rooms below it:
+The way through the package, from the command to the page; a package imports only from those below it:
 
 - `cli`: the command line, a module for what the user types.
 - `orchestrator`: one whole run, from its config to its outcome.

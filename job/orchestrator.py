@@ -34,7 +34,7 @@ from job.records.refusal import NotResumableError, not_resumable, refused_report
 from job.records.report import AttemptSummary, build_report
 from job.records.session import RecordSession, StorageAlarm, acquire_for, lease_holder, open_session, resuming
 from job.records.set_aside import set_aside_types
-from job.storage.store import ObjectStore, StorageError
+from job.storage.store import ObjectStore, StorageError, UnusableError
 from job.storage.uri import open_store
 
 FAILURE_SECONDS = 0.5
@@ -133,7 +133,8 @@ class _Orchestration:
             self._reporter.on_faults([error.fault])
             return error.outcome  # noqa: ASYNC910  the record was awaited
         except BusyError as error:
-            return busy(error.holder, same_plan=error.is_twin, same_run=error.is_same_run)  # noqa: ASYNC910  as above
+            same = {"same_plan": error.is_twin, "same_run": error.is_same_run}
+            return busy(error.holder, **same, has_ended=error.has_ended)  # noqa: ASYNC910  as above
         except StorageError as error:
             return no_lease(error)  # noqa: ASYNC910  the config was awaited
         if opened is None:
@@ -174,6 +175,11 @@ class _Orchestration:
         except RecordError as error:
             remedy = "remove that record, or start a run of another RUN_ID"
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
+        except UnusableError as error:
+            faults = [*request.faults, Fault("RUNS_URI", error.what, error.remedy or "correct it")]
+            if not request.resume:
+                await prepare(settings, faults)  # noqa: ASYNC120  raises, with the faults of the config beside these
+            raise ConfigError(faults) from error
         self._reporter.on_record(inputs)
         if recorded is not None:
             asked = request.new_config and not recorded.is_brought_by(settings.execution)

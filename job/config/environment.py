@@ -182,20 +182,23 @@ def _variable(path: Sequence[str | int]) -> str:
 
 
 def _notices(environ: Mapping[str, str]) -> list[Message]:
-    """Names each variable that begins like one of ours and is none: it may be misspelt.
+    """Names each variable that begins like one of ours and is none, or that is much like one: it may be misspelt.
 
     Other programs use `RUN_` and `CONFIG_` as well, so after these the rest of the name must be close to ours too.
     """
     notices = []
     for name in sorted(environ.keys() - set(VARIABLES) - {"NOTIFY_SOCKET"}):  # systemd's
         kind, ending = _split(name)
-        if not kind or not environ[name].strip():
+        if not environ[name].strip():
+            continue
+        if not kind:
+            meant = () if name.startswith(_OF_OTHERS) else get_close_matches(name, _OURS, n=1, cutoff=_ALIKE)
+            notices += [message(_MISSPELT, name=name, meant=one) for one in meant]
             continue
         ours = {end: variable for variable in VARIABLES for start, end in [_split(variable)] if start == kind}
         near = get_close_matches(ending, ours, n=1)
         if near:
-            text = template("{name}: is not a variable of the job, which ignores it; did you mean {meant}?")
-            notices.append(message(text, name=name, meant=ours[near[0]]))
+            notices.append(message(_MISSPELT, name=name, meant=ours[near[0]]))
         elif kind.endswith("_ENGINE_"):
             notices.append(message("{name}: is not a variable of the job, which ignores it", name=name))
     return notices
@@ -215,6 +218,11 @@ def _same_urls(engines: Iterable[EngineSettings]) -> list[Message]:
     return notices
 
 
+_MISSPELT = template("{name}: is not a variable of the job, which ignores it; did you mean {meant}?")
+_OF_OTHERS = ("CLOUD_RUN_", "GOOGLE_CLOUD_")
+"""What names begin with of which Google gives more than the job reads."""
+_OURS = [name for name in VARIABLES if not name.startswith(_OF_OTHERS)]
+_ALIKE = 0.92
 _START = re.compile(rf"((?:{'|'.join(ALL_ENGINES).upper()})_ENGINE_|RUNS?_|CONFIG_|NOTIFY_)([A-Za-z0-9_]{{1,64}})")
 
 

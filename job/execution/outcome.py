@@ -165,8 +165,18 @@ def never_began(run_id: str) -> Outcome:
     return Outcome("bad_config", ExitCode.USAGE, sentence)
 
 
-def busy(holder: Message, *, same_plan: bool, same_run: bool) -> Outcome:
+def busy(holder: Message, *, same_plan: bool, same_run: bool, has_ended: bool = False) -> Outcome:
     """Another run is alive, or this one in another process. One with the same plan does this run's work."""
+    if has_ended and same_plan:
+        sentence = message(
+            "A run with the same plan was at work until just now: {holder}. Nothing was called.", holder=holder
+        )
+        return Outcome(SUPERSEDED, ExitCode.DONE, sentence)
+    if has_ended:
+        sentence = message(
+            "A run was at work until just now: {holder}. Nothing was called; start this run again.", holder=holder
+        )
+        return Outcome("busy", ExitCode.BUSY, sentence)
     if same_run and same_plan:
         sentence = message("This run is at work already: {holder}. Nothing was called.", holder=holder)
         return Outcome(SUPERSEDED, ExitCode.DONE, sentence)
@@ -176,9 +186,7 @@ def busy(holder: Message, *, same_plan: bool, same_run: bool) -> Outcome:
         )
         return Outcome("busy", ExitCode.BUSY, sentence)
     if same_plan:
-        sentence = message(
-            "This run stands back: another with the same plan is at work, {holder}. Nothing was called.", holder=holder
-        )
+        sentence = message("Another run with the same plan is at work: {holder}. Nothing was called.", holder=holder)
         return Outcome(SUPERSEDED, ExitCode.DONE, sentence)
     sentence = message("Another run is at work: {holder}. Nothing was called; try again later.", holder=holder)
     return Outcome("busy", ExitCode.BUSY, sentence)

@@ -15,7 +15,7 @@ from job.page.charts import flight_chart, latency_chart
 from job.page.lanes import lane_chart
 from job.page.links import execution_link, log_link, trace_link
 from job.page.nights import PHASE_TITLES, card_bars, rows_by_day, trend_of
-from job.page.summary import headline, period, severity, since_lines
+from job.page.summary import headline, period, plan_notes, severity, since_lines
 from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, names, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
 from job.records.commands import how_to_go_on, missing_command, page_link, table_command
@@ -105,6 +105,7 @@ def render_page(report: RunReport, timeline: Timeline, nights: str | None = None
         period=period(report),
         how_to_go_on=how_to_go_on(report.outcome, report.then, report.cards.generated),
         since=list(since_lines(report)),
+        plan_notes=list(plan_notes(report)),
         failures=failures,
         warnings=timeline.warnings,
         failures_not_shown=failed - sum(group.items for group in failures),
@@ -113,7 +114,7 @@ def render_page(report: RunReport, timeline: Timeline, nights: str | None = None
         table=table,
         table_command=table_command(report.run_id, report.runs_uri),
         scale=scale,
-        barrier=timeline.prepared if "qa" in lanes else None,
+        barrier=timeline.barrier,
         lanes={engine: lane_chart(lane, scale) for engine, lane in lanes.items()},
         flights={engine: flight_chart(lane, scale) for engine, lane in lanes.items()},
         latencies={engine: latency_chart(lane) for engine, lane in lanes.items()},

@@ -8,10 +8,10 @@ from typing import Literal
 from job.engines.failures import Cause
 from job.execution.outcome import QA_REFUSES
 from job.execution.progress import CardTotals
-from job.messages import Message
+from job.messages import Message, plural
 from job.records.comparison import comparison_lines
 from job.records.plan_change import plan_lines
-from job.records.report import REFUSED, UNFINISHED, RunReport
+from job.records.report import KILLED, REFUSED, RUNNING, UNFINISHED, RunReport
 from job.text import counted
 
 Severity = Literal["good", "warn", "bad"]
@@ -25,6 +25,7 @@ _LEADS = {
     UNFINISHED: "Not finished (running or killed)",
 }
 
+_LEADS_BY_SENTENCE = {RUNNING: "At work: ", KILLED: "Killed: "}
 RESUMABLE = {"interrupted", UNFINISHED, "deadline", "lease_lost"}
 """Outcomes of a run that only has to be resumed: nothing is to be repaired first."""
 
@@ -52,6 +53,8 @@ def headline(report: RunReport) -> str:
     lead = f"{_LEADS[report.outcome]}: " if report.outcome in _LEADS else ""
     if report.sentence_message is not None and report.sentence_message.id == QA_REFUSES:
         lead = "The QA engine refuses the job's calls: "
+    if report.sentence_message is not None:
+        lead = _LEADS_BY_SENTENCE.get(report.sentence_message.id, lead)
     if not gap:
         return f"{lead}not everything is done"
     return f"{lead}{gap:,} of {counted(cards.planned, 'card')} {'is' if gap == 1 else 'are'} missing"
@@ -91,3 +94,21 @@ def since_lines(report: RunReport) -> Iterator[Message]:
         yield from comparison_lines(comparison, report.sentence_message or report.sentence)
         if comparison.plan is not None:
             yield from plan_lines(comparison.plan, comparison.day)
+
+
+def plan_notes(report: RunReport) -> Iterator[Message]:
+    """What a change of the config in the middle of the run has left behind, in sentences."""
+    if report.left_plan:
+        yield plural(
+            "The config was changed: 1 item that was done or tried before is no longer planned. Its calls are in the "
+            "timeline, and count as calls and retries.",
+            "The config was changed: {count} items that were done or tried before are no longer planned. Their calls "
+            "are in the timeline, and count as calls and retries.",
+            count=report.left_plan,
+        )
+    if report.outdated_cards:
+        yield plural(
+            "1 card was made with a model or parameters that the config has no longer. It stays as it is.",
+            "{count} cards were made with a model or parameters that the config has no longer. They stay as they are.",
+            count=report.outdated_cards,
+        )

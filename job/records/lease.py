@@ -71,7 +71,9 @@ class Holder(BaseModel):
 class BusyError(Exception):
     """Another run is alive: it was seen to renew the lease or to give it back. Says which run it is."""
 
-    def __init__(self, holder: Holder | None, me: Holder) -> None:
+    def __init__(self, holder: Holder | None, me: Holder, *, has_ended: bool = False) -> None:
+        self.has_ended = has_ended
+        """Whether it gave its lease back while we watched."""
         self.holder, self.is_twin = message("its lease cannot be read"), False
         """Whether it does the same work: the same plan for the same day, with the same engines."""
         self.is_same_run = holder is not None and holder.run_id == me.run_id
@@ -188,7 +190,7 @@ def _claim(store: ObjectStore, me: Holder, watched: StoredObject | None, *, is_s
     there = store.read(LEASE)
     if there is None:
         if watched is not None:  # released while we watched: its holder was alive
-            raise BusyError(_read(watched), me)
+            raise BusyError(_read(watched), me, has_ended=True)
         raise ConflictError("the lease was released")
     holder = _read(there)
     if holder is None or not _is_gone(holder, me):

@@ -14,7 +14,7 @@ from job.engines.failures import Then
 from job.execution.outcome import Outcome
 from job.execution.progress import CardTotals, EngineTotals, Part, percentile
 from job.identity import COMMIT, VERSION, RunIdentity
-from job.messages import Message, message
+from job.messages import Message, message, template
 from job.planning.items import MissingItem, MissingState
 from job.planning.plan import Plan
 from job.records.commands import resume_command
@@ -33,6 +33,8 @@ UNFINISHED = "unfinished"
 MISSING_LISTED = 10_000
 """Missing cards that the report lists; the rest is counted."""
 _UNFINISHED = message("The run has not closed its record: it is at work, or it was killed.")
+RUNNING = template("The run is at work; {made} of {planned} cards are there.")
+KILLED = template("The run was killed: it has not closed its record; {made} of {planned} cards are there.")
 
 
 FAULT_LIMIT = 1000

@@ -12,10 +12,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from job.config.faults import Fault
-from job.engines.catalog import EngineName
 from job.execution.events import CallFinished, CardTypeSetAside, Event
 from job.execution.outcome import Outcome
-from job.execution.progress import EngineProgress, EngineTotals, RunProgress
+from job.execution.progress import EngineProgress, RunProgress
 from job.identity import RunIdentity
 from job.messages import Message, message, plural
 from job.records.commands import page_address, resume_command
@@ -29,6 +28,7 @@ from job.records.results import CallResult
 from job.records.set_aside import set_aside_types
 from job.records.timeline import FAILURES_KEPT
 from job.reporting.ending import Mark, WayBack, failure_lines, way_back_lines
+from job.reporting.engine_table import print_table
 from job.reporting.status import barrier_message, run_heading, time_status
 from job.reporting.stdout import OutputQueue, queued_text
 from job.text import duration, printable
@@ -117,7 +117,7 @@ class TerminalReporter:
             self._live.stop()
         groups: Sequence[FailureGroup] = ()
         if progress is not None:
-            self._console.print(_table({name: engine.totals() for name, engine in progress.engines.items()}))
+            print_table(self._console, {name: engine.totals() for name, engine in progress.engines.items()})
             calls = [CallResult.of(event, 0.0) for event in progress.failures[:FAILURES_KEPT]]
             groups = failure_groups(calls)
             more = len(progress.failures) - len(calls)
@@ -192,7 +192,7 @@ def _print_run(recorded: RecordedRun, console: Console, page: str | None) -> Non
     report = recorded.report
     console.print(f"[bold]{_shown(_head(report))}[/]", soft_wrap=True)
     if report.engines:
-        console.print(_table(report.engines))
+        print_table(console, report.engines)
     groups = failure_groups(recorded.timeline.failures)
     _print_failures(console, failure_lines(groups, report.failures_not_listed, report.set_aside))
     if report.since_last_night is not None:
@@ -275,22 +275,6 @@ def _bars(progress: RunProgress) -> Table:
             _coloured(message("{count} retried", count=engine.retries), "yellow"),
             str(in_flight),
         )
-    return table
-
-
-def _table(engines: Mapping[EngineName, EngineTotals]) -> Table:
-    table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
-    table.add_column(str(message("engine")), no_wrap=True)
-    is_cut_off = any(engine.cut_off for engine in engines.values())
-    cut_off = ["cut off"] if is_cut_off else []
-    for heading in ("calls", "retries", "done", "failed", *cut_off, "not attempted", "p50", "p95"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for name, engine in engines.items():
-        failed = [engine.failed - engine.cut_off, *([engine.cut_off] if is_cut_off else [])]
-        numbers = (engine.calls, engine.retries, engine.done + engine.skipped, *failed, engine.not_attempted)
-        seconds = (engine.p50_seconds, engine.p95_seconds)
-        times = ("-" if value is None else f"{value:,.2f} s" for value in seconds)
-        table.add_row(name, *(f"{number:,}" for number in numbers), *times)
     return table
 
 

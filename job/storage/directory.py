@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredObject
+from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredObject, UnusableError
 
 LOCK_SECONDS = 5.0
 """How long a write waits for the directory's lock. Other runs hold it for milliseconds."""
@@ -19,6 +19,7 @@ _LOCK_PAUSE = 0.01
 
 
 _PARTIAL = ".partial-"
+_ANOTHER = "name a directory that can be written"
 
 
 class DirectoryStore:
@@ -39,7 +40,7 @@ class DirectoryStore:
                 if not target.is_symlink():
                     return None
                 what = f"{target} is a link to {target.readlink()}, which does not exist"
-                raise StorageError(what, "correct the link or remove it") from None
+                raise UnusableError(what, "correct the link or remove it") from None
             try:
                 # Without O_NONBLOCK a FIFO that has just taken the file's place would be waited for, maybe forever.
                 with os.fdopen(os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
@@ -95,9 +96,19 @@ class DirectoryStore:
 
     def _ensure(self) -> None:
         if self._make:
-            self._path.mkdir(parents=True, exist_ok=True)
+            self._make_usable()
         elif not self._path.is_dir():
             raise StorageError(f"{self._path} is not a directory")
+
+    def _make_usable(self) -> None:
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise UnusableError(f"{self._path} is not a directory", _ANOTHER) from None
+        except (PermissionError, FileNotFoundError):  # the latter is what /proc says
+            raise UnusableError(f"{self._path} cannot be created", _ANOTHER) from None
+        if not os.access(self._path, os.W_OK | os.X_OK):
+            raise UnusableError(f"{self._path} is a directory in which this user may not write", _ANOTHER)
 
     @contextmanager
     def _written(self, target: Path, data: bytes) -> Iterator[tuple[Path, StoredObject]]:
@@ -149,7 +160,7 @@ def _check_file(path: Path, status: os.stat_result) -> None:
     """Raises `StorageError` for what is not a regular file: reading it may never end."""
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), "device")
-        raise StorageError(f"{path} is a {kind}, not a file", "replace it with a file or remove it")
+        raise UnusableError(f"{path} is a {kind}, not a file", "replace it with a file or remove it")
 
 
 def _entries(start: Path) -> Iterator[Path]:

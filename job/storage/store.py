@@ -43,6 +43,10 @@ class StorageError(Exception):
         self.remedy = remedy
 
 
+class UnusableError(StorageError):
+    """What is there is of no use, and no later request will change that: a person has to put it right."""
+
+
 class ConflictError(StorageError):
     """Somebody else has written or removed the object: it is not what the caller takes it for."""
 

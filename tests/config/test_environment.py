@@ -270,6 +270,10 @@ def test_hypothesis_reaches_what_is_good() -> None:
         ("RUNS_URL", "RUNS_URI"),
         ("RUN_URI", "RUNS_URI"),
         ("CONFIG_URL", "CONFIG_URI"),
+        ("CONFG_URI", "CONFIG_URI"),
+        ("NEWS_ENGIN_URL", "NEWS_ENGINE_URL"),
+        ("NEWS_ENGIN_TIMEOUT", "NEWS_ENGINE_TIMEOUT"),
+        ("IMPERSONATE_SERVICE_ACOUNT", "IMPERSONATE_SERVICE_ACCOUNT"),
     ],
 )
 def test_a_variable_that_begins_like_ours_is_noticed(name: str, meant: str | None) -> None:
@@ -279,7 +283,16 @@ def test_a_variable_that_begins_like_ours_is_noticed(name: str, meant: str | Non
 
 
 def test_variables_of_others_are_not_noticed() -> None:
-    names = ["CLOUD_RUN_TASK_INDEX", "GOOGLE_CLOUD_ZONE", "RUNNER_OS", "RUN_AS_ROOT", "RUN_LOCAL_RUNS", "RUNS_BUCKET"]
+    names = [
+        "GOOGLE_CLOUD_PROJECT_ID",
+        "CLOUD_RUN_TASK_COUNTS",
+        "CLOUD_RUN_TASK_INDEX",
+        "GOOGLE_CLOUD_ZONE",
+        "RUNNER_OS",
+        "RUN_AS_ROOT",
+        "RUN_LOCAL_RUNS",
+        "RUNS_BUCKET",
+    ]
     names += ["CONFIG_SITE", "CONFIG_BUCKET", "CONFIG_SHELL", "ENGINE_URL", "MY_QA_ENGINE_URL", "QA_ENGINE_", "RUN"]
     names += ["QA_ENGINE_\x1b", "QA_ENGINE_\N{BLACK STAR}", f"QA_ENGINE_{'A' * 1000}"]
     assert read(**dict.fromkeys(names, "1")).notices == ()

@@ -100,6 +100,8 @@ async def test_every_command_of_the_job_runs(nursery: trio.Nursery, tmp_path: ob
                 continue  # it opens a browser; tests/runs/test_pages.py sees that it asks for one
             if {"--page", "--csv"} & set(arguments):
                 arguments[-1] = f"{tmp_path}/{arguments[-1]}"
+            if "--date" in arguments:
+                arguments[-1] = datetime.now(ZoneInfo("Asia/Shanghai")).date().isoformat()
             if arguments == ["plan", "PLACE"]:
                 arguments = ["plan", world.config_uri]
             outcome = await world.run_job(arguments, env=env)

@@ -395,6 +395,32 @@ def test_the_table_counts_what_was_cut_off_apart_and_fits_eighty_columns_with_10
     assert all(len(line.rstrip()) <= 80 for line in lines[1:4])
 
 
+@pytest.mark.parametrize(
+    ("columns", "headings"),
+    [
+        (80, ["engine", "calls", "retries", "done", "failed", "not", "attempted", "p50", "p95"]),
+        (60, ["engine", "calls", "retries", "done", "failed", "not", "attempted"]),
+        (48, ["engine", "calls", "done", "failed", "not", "attempted"]),
+        (40, ["engine", "done", "failed", "not", "attempted"]),
+    ],
+)
+def test_a_narrow_terminal_gets_fewer_columns_and_no_number_is_cut(
+    monkeypatch: pytest.MonkeyPatch, columns: int, headings: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    recorded = RecordedRun(*Night([f"T{n:03}" for n in range(300)], ["a"]).told())
+    lines = as_text(recorded, None).splitlines()
+    assert lines[1].split() == headings
+    assert all(len(line.rstrip()) <= columns and "…" not in line for line in lines[1:6])
+
+
+def test_a_terminal_too_narrow_for_a_table_gets_a_line_for_each_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "30")
+    recorded = RecordedRun(*Night([f"T{n:03}" for n in range(300)], ["a"]).told())
+    lines = as_text(recorded, None).splitlines()
+    assert lines[1] == "financial: 300 done, 0 failed, 0 cut off, 0 not attempted"
+
+
 def test_a_recorded_run_is_told_with_each_cause_once_and_how_to_go_on() -> None:
     recorded = RecordedRun(*Night([f"T{n:03}" for n in range(300)], ["a"], fate=refusing).told("cards_missing", 3, "x"))
     lines = as_text(recorded, "/runs/report.html").splitlines()

@@ -269,6 +269,7 @@ async def test_a_holder_elsewhere_was_alive_where_it_gives_the_lease_back(
         with pytest.raises(BusyError) as error:
             await acquire(memory, holder("two"), unheard)
     assert error.value.is_twin
+    assert error.value.has_ended
     assert LEASE not in memory.objects
     await acquire(memory, holder("three"), unheard)
 
@@ -364,7 +365,7 @@ async def test_a_process_is_no_zombie_because_of_its_name(
 async def test_a_holder_that_dies_while_it_is_watched_is_followed_at_the_next_look(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
-    """Although it was seen to renew its lease: a run stands back only before one that is alive."""
+    """Although it was seen to renew its lease: a run gives way only to one that is alive."""
     with child("sleep", "60") as process:
         first = await acquire(memory, holder(pid=process.pid), unheard)
         async with trio.open_nursery() as nursery:

@@ -217,7 +217,7 @@ async def test_a_run_that_was_killed_is_told_from_its_journal(world: World) -> N
     file = world.directory / "again.html"
     told = await report(world, "night", "--page", str(file))
     assert told.exit_code == 0, told.stderr
-    assert "The run has not closed its record" in told.stdout
+    assert "has not closed its record" in told.stdout
     shown = Parsed(file.read_text())
     cards = shown.tiles
     assert cards["planned"] == 19

@@ -286,13 +286,17 @@ ROWS = (
     ),
     Row(
         "no lease",
-        "runs cannot be recorded: no access, no such place",
+        "runs cannot be recorded: no access to the bucket, or no such bucket",
         "the lease cannot be had; nothing was called",
         "correct `RUNS_URI`, or give the account `roles/storage.objectUser` on that bucket",
-        (
-            _no_lease("403", _front(WRITES, do.status(403)), "access is denied", bucket=True),
-            _no_lease("a file", _elsewhere, "Could not get the lease", fast=True),
-        ),
+        (_no_lease("403", _front(WRITES, do.status(403)), "access is denied", bucket=True),),
+    ),
+    Row(
+        "no directory",
+        "`RUNS_URI` names a file, or a directory that cannot be created or written",
+        "an error that says so, beside those of the config; nothing was called",
+        "name a directory that can be written",
+        (_bad_config("a file", _elsewhere, "is not a directory", fast=True),),
     ),
     Row(
         "past nights",
