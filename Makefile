@@ -40,7 +40,7 @@ test-all: .venv/ready ## run all tests, the slow ones too
 	$(BIN)/python -m pytest -q
 
 .PHONY: run-local
-run-local: .venv/ready ## play the whole system on this machine, engines simulated: [FAULT=news] [RUN_DATE=…] [RESUME=RUN_ID] [NIGHTS=5] [REPORT_LANGUAGE=zh]
+run-local: .venv/ready ## run the whole system on this machine, with simulated engines: [FAULT=news] [RUN_DATE=…] [RESUME=RUN_ID] [NIGHTS=5] [REPORT_LANGUAGE=zh]
 	@REPORT_LANGUAGE='$(REPORT_LANGUAGE)' $(BIN)/python -m tests.tools.run_local $(if $(FAULT),'$(FAULT)') $(if $(RUN_DATE),--date='$(RUN_DATE)') $(if $(RESUME),--resume='$(RESUME)') $(if $(NIGHTS),--nights='$(NIGHTS)')
 
 .PHONY: bench

@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 
 from job import __version__
@@ -28,6 +29,10 @@ def new_run_id(now: datetime) -> str:
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
+# From a random start, so that no other process of the run has the same: randomness for each call would cost 5 µs.
+_SPANS = count(secrets.randbits(63) | 1)
+
+
 @dataclass(frozen=True)
 class RunIdentity:
     """A run as others see it. The trace follows from the id, so that all attempts at one run share it."""
@@ -41,7 +46,7 @@ class RunIdentity:
 
     def traceparent(self) -> str:
         """A header value with a span of its own: one a call, the same for all its attempts."""
-        return f"00-{self.trace_id}-{secrets.token_hex(8)}-01"
+        return f"00-{self.trace_id}-{next(_SPANS):016x}-01"
 
     def idempotency_key(self, *call: bytes) -> str:
         """The key of a call: the same for all its attempts in this run, in any process; another for any other call.

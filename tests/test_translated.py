@@ -204,7 +204,7 @@ async def test_a_run_on_a_terminal_does_so_too(
     report, _ = told()
     assert report.since_last_night is not None
     terminal.on_comparison(report.since_last_night)
-    error = EngineFailedError(replace(finished[0], call=next(plan.calls("news"))))
+    error = EngineFailedError(replace(finished[0], call=next(plan.calls("news"))), 4, 9)
     for outcome in (*(outcome_of(progress, reason, None) for reason in [None, *ShutdownReason]),
                     *(outcome_of(None, reason, None) for reason in ShutdownReason),
                     outcome_of(progress, None, error)):  # fmt: skip

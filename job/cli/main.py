@@ -14,6 +14,7 @@ import trio
 
 from job.cli.check import check
 from job.cli.nights import nights_command
+from job.cli.notify import notify_command
 from job.cli.plan import plan_command
 from job.cli.run import run_command
 from job.cli.runs import report_command, runs_command, verify_command
@@ -66,6 +67,7 @@ def _command(arguments: Sequence[str]) -> ExitCode:
         "report": lambda: report_command(settings, faults, options),
         "verify": lambda: verify_command(settings, faults, now, options.date),
         "check": lambda: trio.run(check, settings, faults, say),
+        "notify": lambda: notify_command(settings),
     }[options.command]
     return command()
 
@@ -106,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="whether a run of a day did all its work: exit code 0, else 1")
     verify.add_argument("--date", type=_date, metavar="YYYY-MM-DD", help="the day; without it RUN_DATE, else today")
     commands.add_parser("check", help="validate the config and ask each engine whether it is healthy")
+    notify = commands.add_parser("notify", help="send a trial to where messages about runs go")
+    notify.add_argument("--test", action="store_true", required=True, help="what is sent: nothing but a trial")
     return parser
 
 

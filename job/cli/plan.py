@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import trio
 
@@ -16,7 +17,7 @@ from job.planning.prepare import make_plan, read_objects, unreadable
 from job.planning.targets import Target, llm_parameters
 from job.records.nights import read_plan_change
 from job.reporting.stdout import say, say_error, write_line
-from job.storage.store import StorageError, in_thread
+from job.storage.store import StorageError, UnusableError, in_thread
 from job.storage.uri import open_store
 from job.text import counted
 
@@ -37,9 +38,7 @@ def plan_command(settings: Settings, faults: list[Fault], place: str | None, *, 
     try:
         objects, unknown = trio.run(_read, uri, place is not None)
     except StorageError as error:
-        found = [*faults, unreadable(place or "CONFIG_URI", error)]
-        # 2 says that the config is faulty. A run whose CONFIG_URI cannot be read ends so; a place may be sound.
-        return _refuse(found, ExitCode.USAGE if faults or place is None else ExitCode.BUSY)
+        return _refuse_place(place, error, faults)
     sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
     plan, config_faults, notices = make_plan(objects, settings.run_date, sizes)
     if found := [*faults, *config_faults, *unknown]:
@@ -56,6 +55,15 @@ def plan_command(settings: Settings, faults: list[Fault], place: str | None, *, 
         for change in changes:
             say(str(change))
     return ExitCode.DONE
+
+
+def _refuse_place(place: str | None, error: StorageError, faults: Sequence[Fault]) -> ExitCode:
+    fault = unreadable(place or "CONFIG_URI", error)
+    if place is not None:  # and not twice
+        fault = replace(fault, what=fault.what.removeprefix(f"{place.rstrip('/')}/"))
+    # 2 says that the config is faulty. A run whose CONFIG_URI cannot be read ends so; a place may be sound.
+    is_faulty = faults or place is None or isinstance(error, UnusableError)
+    return _refuse([*faults, fault], ExitCode.USAGE if is_faulty else ExitCode.BUSY)
 
 
 async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fault]]:

@@ -8,9 +8,11 @@ import trio
 from job.config.environment import Settings
 from job.config.faults import Fault
 from job.execution.outcome import ExitCode
+from job.execution.request import RunRequest
 from job.identity import RunIdentity, new_run_id
 from job.messages import translator
-from job.orchestrator import Reporter, RunRequest, run
+from job.notification.sender import Notifier
+from job.orchestrator import Reporter, run
 from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.stdout import STDOUT
 from job.reporting.terminal import TerminalReporter
@@ -26,4 +28,5 @@ def run_command(
         if os.isatty(STDOUT)
         else CloudLogReporter(identity, settings.project)
     )
-    return trio.run(run, RunRequest(settings, faults, identity, now, started, resume, new_config), reporter)
+    request = RunRequest(settings, faults, identity, now, started, resume, new_config)
+    return trio.run(run, request, reporter, Notifier(settings))

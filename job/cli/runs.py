@@ -5,6 +5,7 @@ import os
 import tempfile
 import webbrowser
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -15,12 +16,15 @@ from job.config.environment import Settings
 from job.config.faults import Fault
 from job.execution.outcome import ExitCode
 from job.identity import RunIdentity
-from job.messages import Translator, message, translator
+from job.messages import Message, Translator, message, translator
+from job.notification.sender import SECONDS, Notifier
+from job.notification.text import late_lines
 from job.page.render import render_page
 from job.records.cards import card_lines
 from job.records.commands import nights_link, page_address, table_link
 from job.records.format import CARDS, PAGE, RecordError
 from job.records.history import LATEST, RecordedRun, latest, latest_id, read_run
+from job.records.report import REFUSED
 from job.records.verification import verify
 from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.recorded import runs_table
@@ -30,6 +34,7 @@ from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
 from job.text import printable
 
+DRAIN_SECONDS = 1.0
 LINES_AT_ONCE = 1000
 """Missing cards that are written at once."""
 
@@ -72,6 +77,9 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         if not write_file(path, [render_page(recorded.report, recorded.timeline, nights, table=table, translator=to)]):
             return ExitCode.USAGE
     if options.missing:
+        if recorded.report.outcome == REFUSED:
+            say_error(f"run {recorded.report.run_id} had no plan, so nobody knows which cards are missing")
+            return ExitCode.USAGE
         _write_missing(recorded)
     else:
         own = page_address(settings.runs_uri, recorded.report.run_id) if PAGE in recorded.documents else None
@@ -142,11 +150,30 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
         done, known = trio.run(verify, store, day, settings.config_uri)
     except StorageError as error:
         done, known = False, f"RUNS_URI: {error}"
-    if os.isatty(STDOUT):
+    on_terminal = os.isatty(STDOUT)
+    reporter = CloudLogReporter(RunIdentity(settings.run_id or "verify"), settings.project)
+    if on_terminal:
         say(known)
     else:
-        CloudLogReporter(RunIdentity(settings.run_id or "verify"), settings.project).verified(known, done=done)
+        reporter.verified(known, done=done)
+    problem = None if done else trio.run(_tell_late, store, settings, day, now)
+    if problem is not None and on_terminal:
+        say_error(problem)
+    elif problem is not None:
+        reporter.on_notification_failed(problem)
+        trio.run(reporter.drain, DRAIN_SECONDS)
     return ExitCode.DONE if done else ExitCode.ENGINE_FAILED
+
+
+async def _tell_late(store: ObjectStore, settings: Settings, day: str, now: datetime) -> Message | None:
+    """Sends the message that the day has no success, if one is asked for; says why if it was not taken."""
+    notifier, run = Notifier(settings), None
+    if notifier.hook is not None:
+        with suppress(RecordError, StorageError):  # then the message does without it
+            run_id = await latest_id(store)
+            run = run_id and await read_run(store, run_id)
+    lines = late_lines(settings, day, now, run or None)
+    return await notifier.send(lines, lambda: {"event": "run.verified", "done": False}, SECONDS)
 
 
 def refuse(problem: object, code: ExitCode) -> ExitCode:

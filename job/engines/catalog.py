@@ -31,6 +31,9 @@ class EngineSpec:
     """Tickers a call; 1 if the engine takes no batches."""
     is_costly: bool = False
     """Whether each success costs money, so that the second answer that denies success is believed."""
+    keeps_connections: bool = False
+    """Whether a connection serves many calls. A data engine's serves one: a second answer to that call, which may come
+    late, would be read as the answer to the next, and cards would be made without its data."""
 
 
 ENGINES: Mapping[EngineName, EngineSpec] = {
@@ -42,7 +45,14 @@ ENGINES: Mapping[EngineName, EngineSpec] = {
     ),
     "news": EngineSpec(message("News engine"), message("news"), "target", timeout=300, concurrency=8),
     "qa": EngineSpec(
-        message("QA engine"), message("QA"), "card", timeout=300, concurrency=16, concurrency_limit=8192, is_costly=True
+        message("QA engine"),
+        message("QA"),
+        "card",
+        timeout=300,
+        concurrency=16,
+        concurrency_limit=8192,
+        is_costly=True,
+        keeps_connections=True,
     ),
 }
 DATA_ENGINES: tuple[DataEngineName, ...] = ("financial", "trading", "news")

@@ -64,5 +64,5 @@ async def leave_nights(
         except Exception as error:  # noqa: BLE001  it is for people, and all that it shows is in the records
             problem = words_of(error)
     if problem is None:
-        return None
-    return message("the page of the nights is not written: {error}", error=problem)
+        return None  # noqa: ASYNC910  storage was awaited
+    return message("the page of the nights is not written: {error}", error=problem)  # noqa: ASYNC910  as above

@@ -17,8 +17,8 @@ from job.page.charts import flight_chart, latency_chart
 from job.page.lanes import lane_chart
 from job.page.links import execution_link, log_link, trace_link
 from job.page.nights import PHASE_TITLES, card_bars, rows_by_day, trend_of
-from job.page.summary import headline, period, severity, since_lines
-from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, name, worth_a_look
+from job.page.summary import headline, period, plan_notes, severity, since_lines
+from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, names, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
 from job.records.commands import how_to_go_on, missing_command, page_link, table_command
 from job.records.groups import failure_groups
@@ -80,7 +80,7 @@ def environment(translator: Translator) -> Environment:
         "listed": listed,
         "duration": duration,
         "moment": _moment,
-        "name": name,
+        "names": names,
         "number": _number,
         "percent": _percent,
         "shortened": beginning,
@@ -130,17 +130,18 @@ def render_page(
             severity=severity(report),
             headline=headline(report),
             period=period(report),
-            how_to_go_on=how_to_go_on(report.outcome, report.then, report.cards.planned),
+            how_to_go_on=how_to_go_on(report.outcome, report.then, report.cards.generated),
             since=list(since_lines(report)),
+            plan_notes=list(plan_notes(report)),
             failures=failures,
             warnings=timeline.warnings,
             failures_not_shown=failed - sum(group.items for group in failures),
             board=board(report, timeline),
-            missing_command=missing_command(report.run_id),
+            missing_command=missing_command(report.run_id, report.runs_uri),
             table=table,
-            table_command=table_command(report.run_id),
+            table_command=table_command(report.run_id, report.runs_uri),
             scale=scale,
-            barrier=timeline.prepared if "qa" in lanes else None,
+            barrier=timeline.barrier,
             lanes={engine: lane_chart(lane, scale) for engine, lane in lanes.items()},
             flights={engine: flight_chart(lane, scale) for engine, lane in lanes.items()},
             latencies={engine: latency_chart(lane) for engine, lane in lanes.items()},

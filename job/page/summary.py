@@ -11,7 +11,7 @@ from job.execution.progress import CardTotals
 from job.messages import Message, message, plural, template
 from job.records.comparison import comparison_lines
 from job.records.plan_change import plan_lines
-from job.records.report import REFUSED, UNFINISHED, RunReport
+from job.records.report import KILLED, REFUSED, RUNNING, UNFINISHED, RunReport
 
 Severity = Literal["good", "warn", "bad"]
 
@@ -25,6 +25,7 @@ _BY_OUTCOME = {
 }
 _REFUSES = template("The QA engine refuses the job's calls: {missing}")
 
+_BY_SENTENCE = {RUNNING: template("At work: {missing}"), KILLED: template("Killed: {missing}")}
 RESUMABLE = {"interrupted", UNFINISHED, "deadline", "lease_lost"}
 """Outcomes of a run that only has to be resumed: nothing is to be repaired first."""
 
@@ -53,8 +54,11 @@ def headline(report: RunReport) -> Message:
     if report.outcome == "data_engine_failed" and missing(cards) == cards.planned:
         return message("No card was made: a data engine failed")
     if report.sentence_message is not None and report.sentence_message.id == QA_REFUSES:
-        return message(_REFUSES, missing=_what_is_missing(cards))
-    text = _BY_OUTCOME.get(report.outcome)
+        text: str | None = _REFUSES
+    elif report.sentence_message is not None and report.sentence_message.id in _BY_SENTENCE:
+        text = _BY_SENTENCE[report.sentence_message.id]
+    else:
+        text = _BY_OUTCOME.get(report.outcome)
     return _what_is_missing(cards) if text is None else message(text, missing=_what_is_missing(cards))
 
 
@@ -103,3 +107,21 @@ def since_lines(report: RunReport) -> Iterator[Message]:
         yield from comparison_lines(comparison, report.sentence_message or report.sentence)
         if comparison.plan is not None:
             yield from plan_lines(comparison.plan, comparison.day)
+
+
+def plan_notes(report: RunReport) -> Iterator[Message]:
+    """What a change of the config in the middle of the run has left behind, in sentences."""
+    if report.left_plan:
+        yield plural(
+            "The config was changed: 1 item that was done or tried before is no longer planned. Its calls are in the "
+            "timeline, and count as calls and retries.",
+            "The config was changed: {count} items that were done or tried before are no longer planned. Their calls "
+            "are in the timeline, and count as calls and retries.",
+            count=report.left_plan,
+        )
+    if report.outdated_cards:
+        yield plural(
+            "1 card was made with a model or parameters that the config has no longer. It stays as it is.",
+            "{count} cards were made with a model or parameters that the config has no longer. They stay as they are.",
+            count=report.outdated_cards,
+        )

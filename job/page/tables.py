@@ -3,12 +3,13 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from job.messages import Message, Translator, message
+from job.messages import Message, Translator, Value, listed, message
 from job.records.groups import FailureGroup
 from job.records.results import CallResult
 from job.records.timeline import Timeline
 from job.text import shortened
 
+NAME_LIMIT = 60
 OPEN_ROWS = 15
 """A group of more failures than this is closed at first."""
 
@@ -32,10 +33,9 @@ def is_open(group: FailureGroup) -> bool:
     return len(group.calls) <= OPEN_ROWS and not group.is_cut_off
 
 
-def name(call: CallResult) -> str:
-    """What a call asks for."""
-    targets = ", ".join(call.targets)
-    return f"{targets} {call.card_type}" if call.card_type else targets
+def names(group: FailureGroup) -> Value:
+    """The targets or cards of a group, as its heading counts them: the first of them, and how many more."""
+    return listed([shortened(name, NAME_LIMIT) for name in group.names])
 
 
 def before(call: CallResult, translator: Translator) -> Sequence[tuple[str, int]]:

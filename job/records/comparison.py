@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from job.config.fields import Date, RunId
+from job.config.entries import Date
+from job.config.fields import RunId
 from job.engines.catalog import EngineName
 from job.execution.progress import Part
 from job.messages import NAMED, Message, message, plural

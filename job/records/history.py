@@ -7,7 +7,7 @@ from datetime import date, datetime
 import trio
 
 from job.config.schema import LlmConfig
-from job.messages import template
+from job.messages import message, template
 from job.planning.plan import Plan
 from job.records import lease
 from job.records.comparison import Comparison
@@ -15,8 +15,10 @@ from job.records.format import CARDS, INPUTS, PAGE, REPORT, STARTED, RecordError
 from job.records.inputs import RunInputs
 from job.records.lease import SeenLease
 from job.records.nights import READ_SECONDS, PastNights
+from job.records.reading import check_results, read_report
 from job.records.record import find_latest_inputs, read_results
-from job.records.report import REFUSED, RunReport, build_report, read_report
+from job.records.report import KILLED as KILLED_RUN
+from job.records.report import REFUSED, RUNNING, RunReport, build_report
 from job.records.timeline import Timeline
 from job.storage.store import ObjectStore, StorageError, in_thread, read_many
 
@@ -196,23 +198,53 @@ async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
         if written is None:
             return None
         return RecordedRun(written, Timeline(without_plan()), await _documents(store, run_id))
-    plan = inputs.plan()
-    timeline = Timeline(plan, is_replanned=inputs.number > 0)
-    await read_results(store, run_id, timeline)
-    if written is None:
-        report = build_report(inputs, plan, timeline)
-        since = None
-    else:
-        # Results that are later than the report are those of an attempt that has not closed.
-        closed = written.ended is not None and timeline.last_ended <= _seconds(written.ended) + 2
-        closed = closed and bool(written.attempts) and _is_of(written, inputs)
-        place = {key: getattr(written, key) for key in ("version", "commit", "project", "execution")}
-        since = written.since_last_night if closed else None
-        report = build_report(inputs, plan, timeline, written.attempts, closed=closed, **place)
+    seen = await lease.look(store)
+    holds = seen is not None and seen.holder.run_id == run_id and not _is_after(written, seen.holder.since)
+    report, timeline = await _read_whole(store, inputs, written, has_closed=not holds)
+    if report.ended is None:
+        report = _unfinished(report, at_work=holds and seen is not None and seen.seems_alive)
+    since = written.since_last_night if written is not None and report.ended is not None else None
     if since is None:
-        since = await _compared(store, inputs, plan, timeline)
+        since = await _compared(store, inputs, timeline.plan, timeline)
     report = report.model_copy(update={"since_last_night": since})
     return RecordedRun(report, timeline, await _documents(store, run_id))
+
+
+def _unfinished(report: RunReport, *, at_work: bool) -> RunReport:
+    """The report of a run that has not closed its record, as far as the lease tells; one at work is not resumed."""
+    template = RUNNING if at_work else KILLED_RUN
+    sentence = message(template, made=report.cards.generated, planned=report.cards.planned)
+    command = None if at_work else report.resume_command
+    return report.model_copy(
+        update={"sentence": str(sentence), "sentence_message": sentence, "resume_command": command}
+    )
+
+
+async def check_run(store: ObjectStore, inputs: RunInputs) -> None:
+    """Raises `RecordError` if the results of a run are not those that its report counts; and `StorageError`."""
+    await _read_whole(store, inputs, await _read_report(store, inputs.run_id, inputs))
+
+
+async def _read_whole(
+    store: ObjectStore, inputs: RunInputs, written: RunReport | None, *, has_closed: bool = True
+) -> tuple[RunReport, Timeline]:
+    """The report made again from the results, and these; `written` is the report that is there.
+
+    `has_closed` tells whether that report may be of the latest attempt.
+    """
+    plan = inputs.plan()
+    timeline = Timeline(plan, is_replanned=inputs.number > 0)
+    await read_results(store, inputs.run_id, timeline)
+    if written is None:
+        return build_report(inputs, plan, timeline), timeline
+    # Results that are later than the report are those of an attempt that has not closed.
+    closed = written.ended is not None and timeline.last_ended <= _seconds(written.ended) + 2
+    closed = closed and has_closed and _is_of(written, inputs)
+    place = {key: getattr(written, key) for key in ("version", "commit", "project", "execution")}
+    report = build_report(inputs, plan, timeline, written.attempts, closed=closed, **place)
+    if closed:
+        check_results(written, report)
+    return report, timeline
 
 
 async def _compared(store: ObjectStore, inputs: RunInputs, plan: Plan, timeline: Timeline) -> Comparison | None:

@@ -58,8 +58,8 @@ class Holder(BaseModel):
     run_id: str
     plan: str
     """The digest of its plan, date included."""
-    origins: str | None = None
-    """The digest of the origins of the engines that its plan uses. A lease without it has no twin."""
+    engines: str | None = None
+    """The digest of the URLs of the engines that its plan uses. A lease without it has no twin."""
     day: str
     since: str
     machine: str
@@ -71,7 +71,9 @@ class Holder(BaseModel):
 class BusyError(Exception):
     """Another run is alive: it was seen to renew the lease or to give it back. Says which run it is."""
 
-    def __init__(self, holder: Holder | None, me: Holder) -> None:
+    def __init__(self, holder: Holder | None, me: Holder, *, has_ended: bool = False) -> None:
+        self.has_ended = has_ended
+        """Whether it gave its lease back while we watched."""
         self.holder, self.is_twin = message("its lease cannot be read"), False
         """Whether it does the same work: the same plan for the same day, with the same engines."""
         self.is_same_run = holder is not None and holder.run_id == me.run_id
@@ -79,8 +81,8 @@ class BusyError(Exception):
         if holder is not None:
             values = {"run": holder.run_id, "day": holder.day, "since": holder.since}
             self.holder = message("run {run} of {day}, since {since}", **values)
-            if (holder.plan, holder.day) == (me.plan, me.day) and holder.origins is not None:
-                self.is_twin = holder.origins == me.origins
+            if (holder.plan, holder.day) == (me.plan, me.day) and holder.engines is not None:
+                self.is_twin = holder.engines == me.engines
                 if not self.is_twin:
                     text = template("run {run} of {day}, since {since}, with the same plan for other engines")
                     self.holder = message(text, **values)
@@ -189,7 +191,7 @@ def _claim(store: ObjectStore, me: Holder, watched: StoredObject | None, *, is_s
     there = store.read(LEASE)
     if there is None:
         if watched is not None:  # released while we watched: its holder was alive
-            raise BusyError(_read(watched), me)
+            raise BusyError(_read(watched), me, has_ended=True)
         raise ConflictError(message("the lease was released"))
     holder = _read(there)
     if holder is None or not _is_gone(holder, me):

@@ -4,21 +4,22 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
 from itertools import islice
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from job.config.entries import Date
 from job.config.faults import Fault
-from job.config.fields import Date, RunId
+from job.config.fields import RunId
 from job.engines.catalog import EngineName
 from job.engines.failures import Then
 from job.execution.outcome import Outcome
 from job.execution.progress import CardTotals, EngineTotals, Part, percentile
 from job.identity import COMMIT, VERSION, RunIdentity
-from job.messages import Message, message
+from job.messages import Message, message, template
 from job.planning.items import MissingItem, MissingState
 from job.planning.plan import Plan
 from job.records.commands import resume_command
 from job.records.comparison import Comparison
-from job.records.format import FORMAT, RecordError, Seconds, Stamp, Word
+from job.records.format import FORMAT, Seconds, Stamp, Word
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
@@ -32,6 +33,8 @@ UNFINISHED = "unfinished"
 MISSING_LISTED = 10_000
 """Missing cards that the report lists; the rest is counted."""
 _UNFINISHED = message("The run has not closed its record: it is at work, or it was killed.")
+RUNNING = template("The run is at work; {made} of {planned} cards are there.")
+KILLED = template("The run was killed: it has not closed its record; {made} of {planned} cards are there.")
 
 
 FAULT_LIMIT = 1000
@@ -185,6 +188,8 @@ class RunReport(Part):
     region: str | None = None
     job: str | None = None
     execution: str | None = None
+    runs_uri: str | None = None
+    """Where the run is recorded, if it began on a laptop."""
     resume_command: str | None = None
     """What goes on with the run, to paste into a shell; `None` if it did all its work."""
 
@@ -254,6 +259,7 @@ def build_report(
         trace_id=RunIdentity(inputs.run_id).trace_id,
         region=inputs.region,
         job=inputs.job,
+        runs_uri=inputs.runs_uri,
         resume_command=None if last and last.exit_code == 0 else resume_command(inputs, then_of(failures)),
         **{"version": VERSION, "commit": COMMIT, **place, "project": place.get("project") or inputs.project},
     )
@@ -281,25 +287,3 @@ def _engines(plan: Plan, timeline: Timeline) -> dict[EngineName, EngineTotals]:
             p95_seconds=percentile(seconds, 95) if seconds else None,
         )
     return found
-
-
-def read_report(name: str, data: bytes) -> RunReport:
-    """The report that an object of this name holds. Raises `RecordError`."""
-    try:
-        report = RunReport.model_validate_json(data)
-    except ValidationError as error:
-        raise RecordError(f"{name} is not what a run writes ({error.error_count()} faults)") from error
-    if report.format != FORMAT:
-        raise RecordError(f"{name} has format {report.format}; this version of the job knows {FORMAT}")
-    return report
-
-
-def earlier_attempts(data: bytes | None) -> Sequence[AttemptSummary]:
-    """The attempts that the report which is there tells of: none if it cannot be read, or if they had no plan."""
-    if data is None:
-        return ()
-    try:
-        report = read_report("", data)
-    except RecordError:
-        return ()
-    return () if report.outcome == REFUSED else report.attempts

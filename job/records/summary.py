@@ -6,12 +6,14 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from job.config.fields import Date, RunId
+from job.config.entries import Date
+from job.config.fields import RunId
 from job.engines.catalog import EngineName
 from job.execution.progress import CardTotals, EngineTotals, Part
 from job.planning.items import MissingState
 from job.planning.plan import Plan
 from job.records.format import FORMAT, Count, RecordError, Seconds, Stamp, Word
+from job.text import counted
 
 SUMMARY_LIMIT = 256 * 1024
 """Bytes."""
@@ -95,7 +97,7 @@ def read_summary(name: str, data: bytes, run_id: str) -> RunSummary:
     try:
         summary = RunSummary.model_validate_json(data)
     except ValidationError as error:
-        raise RecordError(f"{name} is not what a run writes ({error.error_count()} faults)") from error
+        raise RecordError(f"{name} is not what a run writes ({counted(error.error_count(), 'fault')})") from error
     if summary.format != FORMAT:
         raise RecordError(f"{name} has format {summary.format}; this version of the job knows {FORMAT}")
     if summary.run_id != run_id:

@@ -4,6 +4,8 @@ import heapq
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
+from math import inf
 
 from job.engines.calls import BATCHES, WorkItem
 from job.engines.catalog import ALL_ENGINES, EngineName
@@ -18,6 +20,8 @@ RETRIED_KEPT = 200
 SLOWEST_KEPT = 20
 FAILURES_KEPT = 10_000
 """Failed calls that are kept whole: each may take a KB."""
+STAMP_SECONDS = 0.002
+"""Times are rounded to milliseconds."""
 WARNINGS_KEPT = 1_000
 """Calls with a warning that are kept whole."""
 
@@ -99,11 +103,11 @@ class Timeline:
         """`is_replanned` tells whether earlier attempts had another plan: then some results may not be of this one."""
         self.plan = plan
         self._targets = {target.id: target for target in plan.targets} if is_replanned else None
-        self.left_plan = 0
-        """Items of results that are not of this plan. No other number has them."""
+        self._left: set[tuple[EngineName, WorkItem]] = set()
         self.outdated_cards = 0
         """Cards that were made with other parameters than those of this plan. They stay made."""
         self.lanes: Mapping[EngineName, Lane] = {engine: Lane() for engine in ALL_ENGINES}
+        """Every call, also of an earlier plan: they are what happened. All else is of this plan alone."""
         self.items = items_of(plan)
         """Which items of the plan are done, and which failed and were not done by any attempt."""
         self.card_seconds: dict[str, array[float]] = {}
@@ -114,11 +118,12 @@ class Timeline:
 
     def add(self, call: CallResult) -> None:
         """Adds a result. Raises `LookupError` if it is not of the plan, and the run never had another."""
-        items = self.items[call.engine]
+        items, whole = self.items[call.engine], call
         if self._targets is not None:
             left = [item for item in call.items if not self._is_planned(call, item, self._targets)]
-            self.left_plan += len(left)
+            self._left.update((call.engine, item) for item in left)
             if len(left) == len(call.targets):
+                self.lanes[call.engine].add(call)
                 return
             if left:
                 kept = tuple(target for target in call.targets if (target, call.card_type) not in left)
@@ -126,7 +131,7 @@ class Timeline:
         for item in call.items:
             cause = None if call.done else call.cause or ""
             items.mark(item, cause=cause, ended=call.ended, attempts=call.attempts)
-        self.lanes[call.engine].add(call)
+        self.lanes[call.engine].add(whole)
         if call.done and call.card_type is not None:
             self.card_seconds.setdefault(call.card_type, array("f")).append(call.seconds)
         if not call.done and len(self._failed) < FAILURES_KEPT:
@@ -167,15 +172,25 @@ class Timeline:
         ]
 
     @property
+    def left_plan(self) -> int:
+        """Items that were done or tried, and that are not of this plan, or are requested otherwise by it."""
+        return len(self._left)
+
+    @property
     def last_ended(self) -> float:
         """When the last call ended, in seconds since 1970; 0 if there was none."""
         return max((max(lane.ended) for lane in self.lanes.values() if len(lane)), default=0.0)
 
     @property
-    def prepared(self) -> float | None:
-        """When the last data call was done: the barrier was crossed then, if it was."""
+    def barrier(self) -> float | None:
+        """When the barrier was crossed, as far as calls tell: the first card after all data; `None` if there is none.
+
+        A resume has no data call if all data was there, and a barrier of its own if its plan is another.
+        """
         ends = [max(lane.ended) for engine, lane in self.lanes.items() if engine != "qa" and len(lane)]
-        return max(ends, default=None)
+        cards = self.lanes["qa"]
+        ready = max(ends, default=inf) - STAMP_SECONDS
+        return min((began for began in chain(cards.started, cards.failed_started) if began >= ready), default=None)
 
 
 def busy_stretches(spans: Iterable[tuple[float, float]], gap: float = 0.0) -> list[tuple[float, float]]:

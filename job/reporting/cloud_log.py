@@ -9,8 +9,8 @@ from pydantic_core import to_json
 
 from job.config.faults import Fault
 from job.execution.events import AttemptEnded, CallFinished, CardTypeSetAside, Event
-from job.execution.outcome import ExitCode, Outcome
-from job.execution.progress import EngineProgress, RunProgress
+from job.execution.outcome import ExitCode, Outcome, totals_of
+from job.execution.progress import RunProgress
 from job.identity import COMMIT, VERSION, RunIdentity
 from job.messages import Message, message
 from job.records.commands import resume_command
@@ -19,7 +19,7 @@ from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
 from job.records.timeline import FAILURES_KEPT
-from job.reporting.status import time_status
+from job.reporting.status import barrier_message, time_status
 from job.reporting.stdout import OutputQueue, write_line
 from job.text import shortened
 
@@ -72,7 +72,7 @@ class CloudLogReporter:
 
     def on_barrier(self, progress: RunProgress) -> None:
         """All data is ready; the cards follow."""
-        self._write("INFO", "all data is ready; generating cards", "barrier.crossed", cards=progress.cards.planned)
+        self._write("INFO", str(barrier_message(progress)), "barrier.crossed", cards=progress.cards.planned)
 
     def on_progress(self, progress: RunProgress, now: float) -> None:
         """Once a minute: how far the run is."""
@@ -130,6 +130,10 @@ class CloudLogReporter:
             fields["resume_command"] = resume_command(self._inputs, then)
         self._write(severity, str(outcome.sentence), "run.finished", **fields)
 
+    def on_notification_failed(self, text: Message) -> None:
+        """The message about the run was not taken. The only line that may follow the last one."""
+        self._write("ERROR", str(text), "notification.failed")
+
     async def drain(self, seconds: float) -> None:
         """Waits until all lines are written, for so many seconds at most."""
         await self._output.drain(seconds)
@@ -185,13 +189,8 @@ def summary_of(outcome: Outcome, progress: RunProgress | None) -> Mapping[str, o
     """How this attempt at the run ended, and its totals."""
     failures = progress.failures if progress else []
     listed = _listed(failures)
-    totals = {name: engine.totals() for name, engine in progress.engines.items()} if progress else {}
-    cards = totals["qa"] if "qa" in totals else EngineProgress(0).totals()
     return {
-        "outcome": outcome.word,
-        "exit_code": int(outcome.exit),
-        "cards": cards.cards().model_dump(),
-        "engines": {name: engine.model_dump() for name, engine in totals.items()},
+        **totals_of(outcome, progress),
         "failures": listed,
         "failures_not_listed": len(failures) - len(listed),
         "set_aside": [event.card_type for event in progress.set_aside[:LISTED]] if progress else [],

@@ -16,7 +16,7 @@ STDOUT = 1
 STDERR = 2
 QUEUE_BYTES = 8 * 2**20
 BATCH_BYTES = 64 * 2**10
-PAUSE_SECONDS = 0.005
+PAUSE_SECONDS = 0.02
 """Between two writes, to gather lines: every write takes the interpreter from the event loop for a moment."""
 
 

@@ -1,7 +1,7 @@
 """The terminal reporter: a bar for each engine of a run that somebody watches, then a table. Also for recorded runs."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import trio
 from rich.console import Group
@@ -10,10 +10,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from job.config.faults import Fault
-from job.engines.catalog import EngineName
 from job.execution.events import CallFinished, CardTypeSetAside, Event
 from job.execution.outcome import Outcome
-from job.execution.progress import EngineProgress, EngineTotals, RunProgress
+from job.execution.progress import EngineProgress, RunProgress
 from job.identity import RunIdentity
 from job.messages import ENGLISH, Message, Translator, duration, message, plural
 from job.records.commands import page_address, resume_command
@@ -27,8 +26,9 @@ from job.records.results import CallResult
 from job.records.set_aside import SetAsideType, set_aside_types
 from job.records.timeline import FAILURES_KEPT
 from job.reporting.ending import WayBack, failure_lines, way_back_lines
+from job.reporting.engine_table import print_table
 from job.reporting.screen import Screen
-from job.reporting.status import run_heading, time_status
+from job.reporting.status import barrier_message, run_heading, time_status
 from job.reporting.stdout import OutputQueue, queued_text
 
 LIVE_FAILURES = 20
@@ -78,9 +78,9 @@ class TerminalReporter:
         """Storage fails, or works again."""
         self._screen.tell(text, style="red" if is_fault else "green")
 
-    def on_barrier(self, _: RunProgress) -> None:
+    def on_barrier(self, progress: RunProgress) -> None:
         """All data is ready; the cards follow."""
-        self._screen.tell(message("all data is ready; generating cards"))
+        self._screen.tell(barrier_message(progress))
 
     def on_progress(self, progress: RunProgress, now: float) -> None:
         """Nothing: the bars show it."""
@@ -113,8 +113,7 @@ class TerminalReporter:
             self._live.stop()
         groups: Sequence[FailureGroup] = ()
         if progress is not None:
-            totals = {name: engine.totals() for name, engine in progress.engines.items()}
-            self._screen.print(_table(totals, self._screen))
+            print_table(self._screen, {name: engine.totals() for name, engine in progress.engines.items()})
             calls = [CallResult.of(event, 0.0) for event in progress.failures[:FAILURES_KEPT]]
             groups = failure_groups(calls)
             more = len(progress.failures) - len(calls)
@@ -132,19 +131,23 @@ class TerminalReporter:
             _print_way_back(self._screen, groups, self._way_back(outcome, progress, groups))
         _print_ending(self._screen, outcome.sentence, int(outcome.exit), "green" if outcome.exit == 0 else "red")
 
+    def on_notification_failed(self, text: Message) -> None:
+        """The message about the run was not taken."""
+        self._screen.tell(text, "✗")
+
     async def drain(self, seconds: float) -> None:
         """Waits until the terminal has taken everything, for so many seconds at most."""
         await self._output.drain(seconds)
 
     def _way_back(self, outcome: Outcome, progress: RunProgress | None, groups: Sequence[FailureGroup]) -> WayBack:
         cards = progress.cards if progress is not None else EngineProgress(0)
-        page, command = None, None
+        page, command, runs_uri = None, None, None
         if self._inputs is not None:
-            command = resume_command(self._inputs, then_of(groups))
+            command, runs_uri = resume_command(self._inputs, then_of(groups)), self._inputs.runs_uri
             if progress is not None and self._runs_uri is not None:
                 page = page_address(self._runs_uri, self._run.id)
         missing = cards.planned - cards.done - cards.skipped
-        return WayBack(self._run.id, outcome.word, cards.planned, missing, self._run.trace_id, page, command)
+        return WayBack(self._run.id, outcome.word, cards.planned, missing, self._run.trace_id, page, command, runs_uri)
 
 
 class _Bars(Live):
@@ -179,7 +182,7 @@ def _print_run(recorded: RecordedRun, screen: Screen, page: str | None) -> None:
     report = recorded.report
     screen.tell(_head(report), style="bold")
     if report.engines:
-        screen.print(_table(report.engines, screen))
+        print_table(screen, report.engines)
     groups = failure_groups(recorded.timeline.failures)
     _print_failures(screen, groups, report.failures_not_listed, report.set_aside)
     if report.since_last_night is not None:
@@ -196,6 +199,7 @@ def _print_run(recorded: RecordedRun, screen: Screen, page: str | None) -> None:
             trace_id=report.trace_id,
             page=page,
             command=report.resume_command,
+            runs_uri=report.runs_uri,
         )
         _print_way_back(screen, groups, way)
     colour = "green" if report.outcome == "succeeded" else "yellow" if report.outcome == UNFINISHED else "red"
@@ -255,28 +259,6 @@ def _bars(progress: RunProgress, screen: Screen) -> Table:
             screen.shown(in_flight),
         )
     return table
-
-
-def _table(engines: Mapping[EngineName, EngineTotals], screen: Screen) -> Table:
-    table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
-    table.add_column(screen.shown(message("engine")), no_wrap=True)
-    is_cut_off = any(engine.cut_off for engine in engines.values())
-    headings = [message("calls"), message("retries"), message("done"), message("failed"), message("not attempted")]
-    if is_cut_off:
-        headings.insert(-1, message("cut off"))
-    for heading in (*headings, "p50", "p95"):
-        table.add_column(screen.shown(heading), justify="right", no_wrap=True)
-    for name, engine in engines.items():
-        failed = [engine.failed - engine.cut_off, *([engine.cut_off] if is_cut_off else [])]
-        numbers = (engine.calls, engine.retries, engine.done + engine.skipped, *failed, engine.not_attempted)
-        seconds = (engine.p50_seconds, engine.p95_seconds)
-        times = ("-" if value is None else screen.shown(_exactly(value)) for value in seconds)
-        table.add_row(name, *(f"{number:,}" for number in numbers), *times)
-    return table
-
-
-def _exactly(seconds: float) -> Message:
-    return message("{seconds} s", seconds=f"{seconds:,.2f}")
 
 
 def _coloured(text: Message, colour: str, screen: Screen) -> str:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from job.messages import message, template
-from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredObject, changed
+from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredObject, UnusableError, changed
 
 LOCK_SECONDS = 5.0
 """How long a write waits for the directory's lock. Other runs hold it for milliseconds."""
@@ -20,6 +20,7 @@ _LOCK_PAUSE = 0.01
 
 
 _PARTIAL = ".partial-"
+_ANOTHER = message("name a directory that can be written")
 
 
 class DirectoryStore:
@@ -41,7 +42,7 @@ class DirectoryStore:
                     return None
                 text = template("{object} is a link to {target}, which does not exist")
                 what = message(text, object=str(target), target=str(target.readlink()))
-                raise StorageError(what, message("correct the link or remove it")) from None
+                raise UnusableError(what, message("correct the link or remove it")) from None
             try:
                 # Without O_NONBLOCK a FIFO that has just taken the file's place would be waited for, maybe forever.
                 with os.fdopen(os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
@@ -98,9 +99,20 @@ class DirectoryStore:
 
     def _ensure(self) -> None:
         if self._make:
-            self._path.mkdir(parents=True, exist_ok=True)
+            self._make_usable()
         elif not self._path.is_dir():
             raise StorageError(message("{path} is not a directory", path=str(self._path)))
+
+    def _make_usable(self) -> None:
+        try:
+            self._path.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            raise UnusableError(message("{path} is not a directory", path=str(self._path)), _ANOTHER) from None
+        except (PermissionError, FileNotFoundError):  # the latter is what /proc says
+            raise UnusableError(message("{path} cannot be created", path=str(self._path)), _ANOTHER) from None
+        if not os.access(self._path, os.W_OK | os.X_OK):
+            text = template("{path} is a directory in which this user may not write")
+            raise UnusableError(message(text, path=str(self._path)), _ANOTHER)
 
     @contextmanager
     def _written(self, target: Path, data: bytes) -> Iterator[tuple[Path, StoredObject]]:
@@ -156,7 +168,7 @@ def _check_file(path: Path, status: os.stat_result) -> None:
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), message("device"))
         what = message("{object} is a {kind}, not a file", object=str(path), kind=kind)
-        raise StorageError(what, message("replace it with a file or remove it"))
+        raise UnusableError(what, message("replace it with a file or remove it"))
 
 
 def _entries(start: Path) -> Iterator[Path]:

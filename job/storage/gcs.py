@@ -257,7 +257,7 @@ def _words(error: BaseException) -> Value:
 
 
 def _named(error: BaseException) -> str:
-    return excerpt(f"{type(error).__name__}: {error}".encode(errors="replace"))
+    return excerpt(f"{type(error).__name__}: {error}".encode(errors="replace")).rstrip(". ")  # a remedy may follow
 
 
 def _in_background(function: Callable[[], T]) -> "Future[T]":

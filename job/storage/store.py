@@ -52,6 +52,10 @@ def words_of(error: Exception) -> Value:
     return error.words if isinstance(error, StorageError) else str(error)
 
 
+class UnusableError(StorageError):
+    """What is there is of no use, and no later request will change that: a person has to put it right."""
+
+
 class ConflictError(StorageError):
     """Somebody else has written or removed the object: it is not what the caller takes it for."""
 

@@ -11,6 +11,8 @@ import pytest
 
 from job.cli.main import main
 from job.execution.outcome import ExitCode
+from job.storage.directory import DirectoryStore
+from job.storage.store import StorageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -207,16 +209,34 @@ def test_what_is_no_json_object_of_the_place_itself_is_none_of_its_business(
     assert plan(capfd, place)[0] == ExitCode.DONE
 
 
-def test_a_place_that_cannot_be_read_is_not_called_faulty(
-    capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize("is_link", [False, True])
+def test_an_object_that_is_no_file_is_a_fault_as_in_a_run(
+    capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch, is_link: bool, slash: str
 ) -> None:
-    (place / "llm_config.json").mkdir()
-    what = f"{place}/llm_config.json is a directory, not a file; replace it with a file or remove it"
-    code, out, err = plan(capfd, place)
-    assert (code, out, err) == (ExitCode.BUSY, [], [f"{place}: {what}"])
+    if is_link:
+        (place / "llm_config.json").symlink_to("nowhere")
+        what = "llm_config.json is a link to nowhere, which does not exist; correct the link or remove it"
+    else:
+        (place / "llm_config.json").mkdir()
+        what = "llm_config.json is a directory, not a file; replace it with a file or remove it"
+    code, out, err = plan(capfd, f"{place}{slash}")
+    assert (code, out, err) == (ExitCode.USAGE, [], [f"{place}{slash}: {what}"])
     monkeypatch.setenv("RUN_DATE", "tomorrow")
     code, _, err = plan(capfd, place)
     assert (code, len(err)) == (ExitCode.USAGE, 2)
+
+
+def test_a_place_that_cannot_be_read_now_is_not_called_faulty(
+    capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise StorageError("storage does not answer")
+
+    monkeypatch.setattr(DirectoryStore, "read", fails)
+    code, out, err = plan(capfd, place)
+    assert (code, out, len(err)) == (ExitCode.BUSY, [], 1)
+    assert ": storage does not answer; see that it names" in err[0]
 
 
 def test_a_config_uri_that_cannot_be_read_ends_as_a_run_would(

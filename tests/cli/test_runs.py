@@ -114,6 +114,26 @@ def test_the_lease_tells_a_run_at_work_from_one_that_was_killed(
     assert lines[3] == "at work, killed: as far as the lease tells, which a run at work renews every few seconds"
 
 
+@pytest.mark.parametrize("closed", [None, "cards_missing"])
+def test_a_report_of_a_run_at_work_says_so_and_gives_no_command(
+    place: Path, capfd: pytest.CaptureFixture[str], closed: str | None
+) -> None:
+    """Also if an earlier attempt has closed its record."""
+    night = Recorded("night", outcome=closed)
+    lease = night.lease(pid=os.getpid(), execution=None, since="2026-11-24T05:00:00+08:00")
+    write(place, night, lease=lease)
+    code, lines, _ = told(capfd, "report", "night", "--page", str(place / "page.html"))
+    assert code == 0
+    assert "The run is at work; " in lines[-2]
+    assert lines[-1].startswith("trace id: ")
+    assert not any("python -m job" in line for line in lines)
+    assert "<h1>At work: " in (place / "page.html").read_text()
+    write(place, lease=night.lease(pid=dead_pid(), execution=None, since="2026-11-24T05:00:00+08:00"))
+    _, lines, _ = told(capfd, "report", "night")
+    assert lines[-1].startswith("The run was killed: it has not closed its record; ")
+    assert lines[-2].endswith("python -m job resume night")
+
+
 @pytest.mark.parametrize(("since", "outcome"), [("01", "succeeded"), ("05", "at work")])
 def test_a_run_that_was_resumed_since_its_report_is_at_work(
     place: Path, capfd: pytest.CaptureFixture[str], since: str, outcome: str
@@ -134,7 +154,7 @@ def test_a_run_whose_later_config_was_not_finished_is_not_told_by_its_earlier_re
     _, lines, _ = told(capfd, "runs")
     assert " killed " in lines[1]
     _, lines, _ = told(capfd, "report", "night")
-    assert "The run has not closed its record" in "\n".join(lines)
+    assert "The run was killed: it has not closed its record" in "\n".join(lines)
 
 
 def test_a_run_that_began_again_after_its_faults_is_listed_once(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -147,7 +167,7 @@ def test_a_run_that_began_again_after_its_faults_is_listed_once(place: Path, cap
     assert len([line for line in lines if line.endswith("night")]) == 1
     assert " killed " in lines[1], "the report is of an attempt before the run had a plan"
     code, lines, _ = told(capfd, "report", "night")
-    assert (code, "The run has not closed its record" in "\n".join(lines)) == (0, True)
+    assert (code, "The run was killed: it has not closed its record" in "\n".join(lines)) == (0, True)
     write(place, Recorded("night"))
     _, lines, _ = told(capfd, "runs")
     assert [" succeeded " in line for line in lines[1:]] == [True]
@@ -243,6 +263,12 @@ def test_the_faults_of_a_report_are_bounded_and_counted(place: Path, capfd: pyte
     assert (place / "night/report.json").stat().st_size < FAULTS_LISTED * (3 * FAULT_LIMIT + 100)
     _, lines, _ = told(capfd, "report", "night")
     assert lines[-2] == "and 7 more"
+
+
+def test_nobody_knows_the_missing_cards_of_a_run_without_a_plan(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    refused(place, "night", [Fault("a.json", "is not JSON", "correct it")], EARLY)
+    said = "run night had no plan, so nobody knows which cards are missing\n"
+    assert told(capfd, "report", "night", "--missing") == (ExitCode.USAGE, [], said)
 
 
 # --- verify ---

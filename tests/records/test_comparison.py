@@ -161,6 +161,13 @@ def test_where_the_list_of_the_night_before_was_cut_off_it_is_not_compared() -> 
     assert "2 failures are not compared: the list of that night was cut off" in lines(found)
 
 
+def test_after_a_night_without_any_card_each_was_missing_listed_or_not() -> None:
+    down = Played("2026-11-23", {}, until=lambda call: call.engine != "qa", missing=(), missing_not_listed=6)
+    found = Played("2026-11-24", {("A", "a"): "status"}, down).comparison
+    assert told(found.still) == [("A a", "status", None, 2, "2026-11-23")]
+    assert found.not_compared == 0
+
+
 def test_a_night_whose_plan_is_not_known_is_compared_by_its_missing_items() -> None:
     before = NightBefore.of(FIRST.summary, None)
     found = compare("2026-11-23", SECOND.timeline.items, before, None)

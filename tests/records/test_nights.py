@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import threading
 import time
 import tracemalloc
 from datetime import UTC, datetime, timedelta
@@ -33,6 +34,7 @@ from job.storage import store as store_module
 from job.storage.store import ConflictError
 from job.storage.uri import open_store
 from tests.records.test_record import INPUTS, PLAN
+from tests.support.runs import until
 from tests.support.stores import EMULATOR, Memory, memory, open_bucket
 
 if TYPE_CHECKING:
@@ -183,16 +185,19 @@ async def test_a_run_is_told_why_past_nights_cannot_be_read_and_goes_on() -> Non
     assert (past.nights, past.before) == (None, None)
 
 
-async def test_reading_holds_up_no_other_request(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_reading_holds_up_no_other_request() -> None:
+    """With real threads: storage answers nothing about past nights, and more of them wait than it has threads."""
+    store, answers = Memory(clock=time.time), threading.Event()
     for name, data in objects(60).items():
-        memory.create(name, data)
-    memory.seconds = 100.0
+        store.create(name, data)
+    store.refuse = lambda verb, name: name.endswith(SUMMARY) and verb == "read" and answers.wait(30)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(PastNights(lambda _: None).read, memory, INPUTS, PLAN)
-        await trio.sleep(150)  # all its threads are busy
-        began = trio.current_time()
-        await store_module.in_thread(lambda: None)
-        assert trio.current_time() - began == pytest.approx(100.0)
+        for _ in range(store_module.THREADS):
+            nursery.start_soon(PastNights(lambda _: None).read, store, INPUTS, PLAN)
+        with trio.fail_after(10):
+            await until(lambda: store.count("read") >= store_module.BACKGROUND_THREADS)
+            await store_module.in_thread(lambda: None)
+        answers.set()
         nursery.cancel_scope.cancel()
 
 

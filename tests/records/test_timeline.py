@@ -1,32 +1,81 @@
-"""A timeline keeps a million calls small, and says of them what it would say if it kept them whole."""
+"""The timeline of a run whose config was changed: what happened stays told, and counts for nothing that is planned."""
 
 from __future__ import annotations
 
-import statistics
+from collections.abc import Iterator
+from typing import Any
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from job.page.summary import plan_notes
+from job.records.results import CallResult
+from job.records.timeline import Timeline
+from tests.support.nights import START, Night
 
-from job.execution.progress import percentile
-from job.records.timeline import busy_stretches
-
-SPANS = st.lists(st.tuples(st.integers(0, 200), st.integers(0, 20)).map(lambda span: (span[0], span[0] + span[1])))
-
-
-@given(SPANS, st.integers(0, 10))
-def test_stretches_are_the_spans_merged(spans: list[tuple[int, int]], gap: int) -> None:
-    merged: list[tuple[float, float]] = []
-    for began, ended in sorted(spans):
-        if merged and began <= merged[-1][1] + gap:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], ended))
-        else:
-            merged.append((began, ended))
-    assert busy_stretches(spans, gap) == merged
+NOW = START.timestamp()
 
 
-@given(st.lists(st.floats(0, 1e6), min_size=2), st.integers(1, 99))
-def test_a_percentile_is_that_of_the_statistics_module(values: list[float], percent: int) -> None:
-    known = statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
-    assert percentile(sorted(values), percent) == pytest.approx(known)
-    assert percentile(values[:1], percent) == pytest.approx(values[0])
+def news_fail(engine: str, number: int) -> Any:
+    failed = engine == "news" and number == 1
+    return (["HTTP 503"], "status", "HTTP 422", 422) if failed else ([], None, None, 200)
+
+
+BOTH, ONE = Night(["AAPL", "MSFT"], ["a", "b"], fate=news_fail, batch=1), Night(["AAPL"], ["a", "b"], batch=1)
+
+
+def results() -> Iterator[CallResult]:
+    """Two attempts in which the news of MSFT failed, and after an hour one without it, with only the cards left."""
+    news = {"AAPL": "", "MSFT": ""} | {call.targets[0]: call.request for call in BOTH.plan().calls("news")}
+    for result in BOTH.results():
+        if result.engine == "qa":
+            continue
+        told = result.model_copy(update={"request": news[result.targets[0]]}) if result.engine == "news" else result
+        yield told
+        if not told.done:
+            yield told.model_copy(update={"started": told.started + 900, "ended": told.ended + 900})
+    for result in ONE.results():
+        if result.engine == "qa":
+            yield result.model_copy(update={"started": result.started + 3600, "ended": result.ended + 3600})
+
+
+def timeline() -> Timeline:
+    found = Timeline(ONE.plan(), is_replanned=True)
+    for result in results():
+        found.add(result)
+    return found
+
+
+def test_what_left_the_plan_counts_once_for_each_item() -> None:
+    assert timeline().left_plan == 3, "of each data engine, however often it was tried"
+
+
+def test_calls_and_retries_of_what_left_the_plan_are_history() -> None:
+    found = timeline()
+    assert [len(found.lanes[engine]) for engine in ("financial", "trading", "news", "qa")] == [2, 2, 3, 2]
+    assert found.lanes["news"].retries == 2
+    assert [call.done for call in found.lanes["news"].kept].count(False) == 2
+    assert found.failures == [], "and nothing has failed that is planned"
+    assert {engine: (items.planned, len(items), items.failed) for engine, items in found.items.items()} == {
+        "financial": (1, 1, 0), "trading": (1, 1, 0), "news": (1, 1, 0), "qa": (2, 2, 0),
+    }  # fmt: skip
+
+
+def test_the_barrier_is_that_of_the_newest_plan() -> None:
+    found = timeline()
+    assert found.barrier == min(found.lanes["qa"].started) > NOW + 3600
+
+
+def test_cards_of_an_earlier_plan_are_no_sign_of_a_barrier() -> None:
+    """New data is not there yet: it was called after the last card."""
+    found = Timeline(BOTH.plan())
+    for result in BOTH.results():
+        later = 3600 if result.engine == "news" and result.targets == ("MSFT",) else 0
+        times = {"started": result.started + later, "ended": result.ended + later, "failed_attempts": ()}
+        found.add(result.model_copy(update=times))
+    assert found.barrier is None
+
+
+def test_the_page_says_what_is_no_longer_planned() -> None:
+    report, _ = ONE.told()
+    assert list(plan_notes(report)) == []
+    (left, outdated) = plan_notes(report.model_copy(update={"left_plan": 3, "outdated_cards": 1}))
+    assert str(left).startswith("The config was changed: 3 items that were done or tried before are no longer planned.")
+    assert str(outdated).startswith("1 card was made with a model or parameters that the config has no longer.")

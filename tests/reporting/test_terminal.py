@@ -31,6 +31,7 @@ from job.records.report import build_report
 from job.records.timeline import Timeline
 from job.reporting import stdout
 from job.reporting.screen import Screen
+from job.reporting.status import barrier_message
 from job.reporting.stdout import OutputQueue
 from job.reporting.terminal import TerminalReporter, _Bars, _bars
 from tests.records.test_record import INPUTS, PLAN
@@ -196,6 +197,12 @@ def test_the_bars_count_in_the_same_format_and_not_what_was_cut_off() -> None:
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "0/1,500 done" in shown
     assert "1,499 failed" in shown
+
+
+def test_a_resume_that_has_no_card_left_does_not_say_that_it_generates_cards() -> None:
+    assert str(barrier_message(RunProgress(PLAN_OF_ONE, {}))) == "all data is ready; generating cards"
+    done = RunProgress(PLAN_OF_ONE, {"qa": {("A", "c")}})
+    assert str(barrier_message(done)) == "all data is ready; no card is left to generate"
 
 
 def test_a_run_that_did_everything_ends_without_advice(capsys: pytest.CaptureFixture[str]) -> None:

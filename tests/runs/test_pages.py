@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from job.execution.pending_call import FAILED_ATTEMPTS_KEPT
-from job.records.report import read_report
+from job.records.reading import read_report
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import Outcome
@@ -218,7 +218,7 @@ async def test_a_run_that_was_killed_is_told_from_its_journal(world: World) -> N
     file = world.directory / "again.html"
     told = await report(world, "night", "--page", str(file))
     assert told.exit_code == 0, told.stderr
-    assert "The run has not closed its record" in told.stdout
+    assert "has not closed its record" in told.stdout
     shown = Parsed(file.read_text())
     cards = shown.tiles
     assert cards["planned"] == 19

@@ -14,7 +14,7 @@ import pytest
 import trio
 
 from job.storage import directory
-from job.storage.store import StorageError, in_thread
+from job.storage.store import StorageError, UnusableError, in_thread
 from job.storage.uri import open_store
 
 
@@ -131,3 +131,21 @@ async def test_a_lock_that_is_no_file_makes_nobody_wait(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / ".lock")
     with trio.fail_after(2):
         await in_thread(lambda: store.replace("a", b"2", first.generation))
+
+
+def test_a_place_for_records_that_can_never_be_used_says_so_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    for place, what in (
+        (tmp_path / "file", "is not a directory"),
+        (tmp_path / "file" / "runs", "is not a directory"),
+        (Path("/proc/runs"), "cannot be created"),
+    ):
+        with pytest.raises(UnusableError) as error:
+            open_store(str(place), make=True).read("a")
+        assert str(error.value) == f"{place} {what}; name a directory that can be written"
+    monkeypatch.setattr(os, "access", lambda *_: False)  # the superuser may write anywhere
+    with pytest.raises(UnusableError, match="is a directory in which this user may not write"):
+        open_store(str(tmp_path), make=True).names("")
+    assert open_store(str(tmp_path)).names("") == ["file"], "to read it is enough to be able to read"

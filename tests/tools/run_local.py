@@ -16,7 +16,7 @@ import trio
 
 from job.config.fields import is_run_id
 from job.identity import new_run_id
-from job.records.format import INPUTS, NIGHTS_PAGE
+from job.records.format import NIGHTS_PAGE, REPORT
 from job.text import quoted
 from tests.simulators import broken, do, when
 from tests.simulators.engines import varied
@@ -155,6 +155,7 @@ async def _run(trouble: Trouble | None, date: str | None, resume: list[str] | No
             RUN_ID=None if resume else run_id,
             RUN_DATE=date,
             REPORT_LANGUAGE=LANGUAGE,
+            RESUME_WITH="make run-local RESUME=",
             TERM=os.environ.get("TERM"),
         )
         _introduce(world, binary, trouble, command, environment)
@@ -212,13 +213,13 @@ def _introduce(
 
 
 def _conclude(world: World, run_id: str, code: int) -> None:
-    """Says where the page is, and how to resume the run if it failed: its engines are gone by then."""
-    page, inputs = RUNS / run_id / "report.html", RUNS / run_id / INPUTS
+    """Says where the page is, and how to resume the run if it failed, unless the job has said so on a terminal."""
+    page, report = RUNS / run_id / "report.html", RUNS / run_id / REPORT
     if page.exists():
         print(f"{'page':17} {page}", file=sys.stderr)
-    if code and inputs.exists():
-        print(f"{'to resume it':17} make run-local RESUME={run_id}", file=sys.stderr)
-        print(f"{'with a new config':17} make run-local RESUME='{run_id} --new-config'", file=sys.stderr)
+    command = json.loads(report.read_bytes())["resume_command"] if code and report.exists() else None
+    if command and not os.isatty(1):
+        print(f"{'to resume it':17} {command}", file=sys.stderr)
     for violation in world.violations:
         print(f"FORBIDDEN: {violation}", file=sys.stderr)
 

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from tests.simulators.job import ROOT
+from tests.tools.bench.measure import Load, measure
 
 BOUNDS = {
     "speed": (4.0, None),
@@ -14,6 +15,9 @@ BOUNDS = {
     "cpu-256": (None, 1.1),
     "cpu-1024": (None, 1.1),
     "makespan": (None, 1.5),
+    "tail": (None, 2.0),
+    "floor": (None, 6.0),
+    "memory-small": (None, 90),
     "memory": (None, 120),
     "start": (None, 5.0),
     "connections": (1, 1),
@@ -31,3 +35,12 @@ def test_quick_bench_keeps_within_generous_bounds() -> None:
     for name, (least, most) in BOUNDS.items():
         assert least is None or reached[name] >= least, (name, reached)
         assert most is None or reached[name] <= most, (name, reached)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_4096_calls_are_in_flight_over_tls_without_a_retry() -> None:
+    """Each at its first attempt and over one connection a worker, or `measure` fails."""
+    measured = measure("job", Load(2048, 6, 4096, 8.0, tls=True))
+    assert measured.connections == 4096
+    assert measured.peak <= 400 * 2**20

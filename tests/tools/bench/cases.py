@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.tools.bench.measure import Load, Measured, best, measure
+from tests.tools.bench.measure import Load, Measured, best, measure, measure_nights, measure_resume
 from tests.tools.bench.targets import Target
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ class Size:
     """What the makespan is measured at: the ideal would be a whole number of rounds."""
     long: Load | None
     """Whose memory is measured."""
+    wide: Load | None
+    """As many calls in flight as the default memory allows, over TLS."""
 
 
 FULL = Size(
@@ -36,6 +38,7 @@ FULL = Size(
     crowds=(Load(1000, 6, 64, 0.02), Load(2500, 6, 256, 0.02), Load(4000, 6, 1024, 0.02)),
     slow=Load(320, 6, 64, 0.2),
     long=Load(10_000, 10, 64, 0.02),
+    wide=Load(2048, 6, 4096, 8.0, tls=True),
 )
 QUICK = Size(
     repeats=1,
@@ -43,7 +46,11 @@ QUICK = Size(
     crowds=(Load(1000, 6, 64, 0.02), Load(1000, 6, 256, 0.02), Load(2000, 6, 1024, 0.02)),
     slow=Load(160, 6, 64, 0.2),
     long=None,
+    wide=None,
 )
+NIGHT = Load(12, 5, 16, 0.0, latencies=(0.25, 0.4, 0.4, 0.4, 1.0))
+"""A small night: the slowest card must not start last."""
+MILLION = Load(50_000, 20, 1024, 0.02)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,7 @@ def run(size: Size, show: Callable[[Row], None]) -> list[Target]:
     crowds = [job(load) for load in size.crowds]
     slow = job(size.slow)
 
+    _, night = (row(measured) for measured in measure_nights("job", NIGHT, 2))
     few = crowds[0]
     return [
         Target("speed", "calls/s, as a multiple of the script's", ratios["job"].against or 0.0, least=8),
@@ -90,9 +98,22 @@ def run(size: Size, show: Callable[[Row], None]) -> list[Target]:
             for made in crowds
         ),
         Target("makespan", f"time as a multiple of the ideal, {_busy(slow)}", slow.measured.makespan, most=1.03),
+        Target(
+            "tail",
+            "a small night, as a multiple of the ideal, the second time",
+            night.measured.makespan,
+            most=1.25,
+        ),
+        Target(
+            "floor",
+            "CPU a call as a multiple of the floor's, 64 in flight",
+            ratios["job"].cpu / ratios["floor"].cpu,
+            most=2.5,
+        ),
         Target("memory", f"peak MiB, {few.measured.load.calls:,} cards", _mib(few), most=120),
-        *_long(size, row),
-        Target("start", "seconds from process start to the first call", few.measured.ready, most=1.5),
+        *_large(size, row),
+        Target("memory-small", "peak MiB, one card", alone["job"].peak / 2**20, most=75),
+        Target("start", "seconds from process start to the first call", alone["job"].ready, most=0.45),
         Target(
             "connections",
             "connections a worker",
@@ -102,11 +123,30 @@ def run(size: Size, show: Callable[[Row], None]) -> list[Target]:
     ]
 
 
-def _long(size: Size, row: Callable[[Measured], Row]) -> list[Target]:
-    if size.long is None:
-        return []
-    made = row(measure("job", size.long))
-    return [Target("memory-long", f"peak MiB, {size.long.calls:,} cards", _mib(made), most=150)]
+def _large(size: Size, row: Callable[[Measured], Row]) -> list[Target]:
+    bounds = ((size.long, "memory-long", "cards", 150), (size.wide, "memory-wide", "cards over TLS", 400))
+    return [
+        Target(
+            name,
+            f"peak MiB, {load.calls:,} {what}, {load.in_flight:,} in flight",
+            _mib(row(measure("job", load))),
+            most=most,
+        )
+        for load, name, what, most in bounds
+        if load is not None
+    ]
+
+
+def run_million(show: Callable[[Row], None]) -> list[Target]:
+    """A million cards, which takes seven minutes on an idle machine, and their resume."""
+    resumed = measure_resume(MILLION)
+    run = resumed.run
+    show(Row(run, run.cpu / run.load.calls * 1000, None))
+    return [
+        Target("million", "peak MiB, a million cards", run.peak / 2**20, most=300),
+        Target("million-resumed", "peak MiB of their resume", resumed.peak / 2**20, most=300),
+        Target("million-seconds", "seconds of their resume, from a directory", resumed.seconds, most=20),
+    ]
 
 
 def _busy(made: Row) -> str:

@@ -1,25 +1,31 @@
-"""An engine that is never the bottleneck: one process, no framework, every card answered after the same latency.
+"""An engine that is never the bottleneck: one process, no framework, every card answered after its type's latency.
 
 It plays the metadata server as well and refuses whoever comes without its token, so that the job takes the way it takes
-in production. It prints its port, serves until its standard input ends, then prints its account.
+in production. It prints its ports, that of the metadata server first, serves until its standard input ends, then prints
+its account. Its arguments are the latencies of the card types in turn, in seconds and as JSON, and a certificate with
+its key if it is to speak TLS.
 """
 
 from __future__ import annotations
 
+import heapq
 import json
 import re
 import select
 import selectors
 import socket
+import ssl
 import sys
 import time
-from collections import deque
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
+from job.config import open_files
 from tests.simulators.metadata import TokenSource
 from tests.simulators.seen import Seen
 from tests.simulators.tokens import Mint
 
+_CARD_TYPE = re.compile(rb"/card/card_type_([0-9]+)")
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 _CARD = json.dumps({"status": "success", "card_type": "news_card", "ticker": "AAPL", "card_id": 271828}).encode()
 _HEADERS = b"content-type: application/json\r\ndate: Tue, 24 Nov 2026 02:00:00 GMT\r\nserver: Google Frontend\r\n"
@@ -52,28 +58,39 @@ class Account:
 class _Client:
     """A connection, and what of a request has arrived on it."""
 
-    __slots__ = ("called", "received", "socket")
+    __slots__ = ("called", "is_shaking_hands", "received", "socket")
 
     def __init__(self, accepted: socket.socket) -> None:
         self.socket = accepted
         self.received = b""
         self.called = False
+        self.is_shaking_hands = isinstance(accepted, ssl.SSLSocket)
 
 
 class _Engine:
-    """Requests in, answers out, in the order in which they are due: with one latency for all, that of arrival."""
+    """Requests in, answers out, in the order in which they are due."""
 
-    def __init__(self, latency: float) -> None:
+    def __init__(self, latencies: Sequence[float], certificate: str | None) -> None:
         self.account = Account()
-        self._latency = latency
+        self._latencies = latencies
         self._tokens = TokenSource(Mint())
         self._bearer = b""
-        self._due: deque[tuple[float, _Client]] = deque()
+        self._due: list[tuple[float, int, _Client]] = []
         self._selector = selectors.DefaultSelector()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
-        self._listener.setblocking(False)
-        self._selector.register(self._listener, selectors.EVENT_READ)
-        self.port: int = self._listener.getsockname()[1]
+        self._tls: ssl.SSLContext | None = None
+        self._plain = self._listen()
+        self._secure = None
+        if certificate is not None:
+            self._tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+            self._tls.load_cert_chain(certificate)
+            self._secure = self._listen()
+        self.ports: list[int] = [one.getsockname()[1] for one in (self._plain, self._secure or self._plain)]
+
+    def _listen(self) -> socket.socket:
+        listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+        listener.setblocking(False)
+        self._selector.register(listener, selectors.EVENT_READ)
+        return listener
 
     def serve(self, until: int) -> None:
         """Serves until the file descriptor can be read."""
@@ -85,21 +102,30 @@ class _Engine:
             for key, _ in self._selector.select(0):
                 if key.fd == until:
                     return
-                if key.fileobj is self._listener:
-                    self._accept()
+                if key.data is None:
+                    assert isinstance(key.fileobj, socket.socket)
+                    self._accept(key.fileobj)
                 else:
                     self._read(key.data)
             self._send_due()
 
-    def _accept(self) -> None:
-        accepted, _ = self._listener.accept()
+    def _accept(self, listener: socket.socket) -> None:
+        accepted, _ = listener.accept()
         accepted.setblocking(False)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self._tls is not None and listener is self._secure:
+            accepted = self._tls.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
         self._selector.register(accepted, selectors.EVENT_READ, _Client(accepted))
 
     def _read(self, client: _Client) -> None:
         try:
+            if client.is_shaking_hands:
+                assert isinstance(client.socket, ssl.SSLSocket)
+                client.socket.do_handshake()
+                client.is_shaking_hands = False
             data = client.socket.recv(65536)
+        except ssl.SSLWantReadError:
+            return
         except OSError:
             data = b""
         if not data:
@@ -129,13 +155,15 @@ class _Engine:
         account.first = account.first or now
         account.connections += not client.called
         client.called = True
-        self._due.append((now + self._latency, client))
+        found = _CARD_TYPE.search(head)
+        latency = self._latencies[int(found[1]) % len(self._latencies)] if found else 0.0
+        heapq.heappush(self._due, (now + latency, account.calls, client))
         account.peak_in_flight = max(account.peak_in_flight, len(self._due))
 
     def _send_due(self) -> None:
         due, now = self._due, time.monotonic()
         while due and due[0][0] <= now:
-            client = due.popleft()[1]
+            client = heapq.heappop(due)[2]
             if client.socket.fileno() >= 0:
                 client.socket.send(_DONE)
             self.account.last = now
@@ -155,7 +183,8 @@ class _Engine:
 
 
 if __name__ == "__main__":
-    engine = _Engine(float(sys.argv[1]))
-    print(engine.port, flush=True)
+    open_files.raise_limit()
+    engine = _Engine(json.loads(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)
+    print(*engine.ports, flush=True)
     engine.serve(sys.stdin.fileno())
     print(json.dumps(asdict(engine.account)), flush=True)

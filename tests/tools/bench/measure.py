@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import trustme
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from resource import struct_rusage
@@ -25,7 +27,7 @@ CLIENTS = {
     "script, default pool": ("tests.tools.bench.script", "--default-pool"),
     "floor": ("tests.tools.bench.floor",),
 }
-LIMIT_SECONDS = 300.0
+LIMIT_SECONDS = 3600.0
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
@@ -38,6 +40,9 @@ class Load:
     in_flight: int
     latency: float
     """Seconds."""
+    latencies: tuple[float, ...] = ()
+    """Of the card types in turn, if they are not all the same."""
+    tls: bool = False
 
     @property
     def calls(self) -> int:
@@ -46,7 +51,9 @@ class Load:
 
     @property
     def ideal(self) -> float:
-        """Seconds that it takes a client that costs nothing."""
+        """Seconds that it takes a client that costs nothing, and that knows how long each card takes."""
+        if self.latencies:
+            return max(sum(self.latencies) * self.tickers / self.in_flight, *self.latencies)
         return -(-self.calls // self.in_flight) * self.latency
 
     def configure(self, directory: Path) -> None:
@@ -103,17 +110,28 @@ def best(runs: Iterable[Measured]) -> Measured:
 
 def measure(client: str, load: Load) -> Measured:
     """Runs the client once; fails where it does not succeed with each call at its first attempt, within its bound."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as name, _engine(load.latency) as engine:
+    (measured,) = measure_nights(client, load, 1)
+    return measured
+
+
+def measure_nights(client: str, load: Load, nights: int) -> list[Measured]:
+    """Runs the client several times in a row, each time against a fresh engine. Later ones find its records."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
         directory = Path(name)
         load.configure(directory)
-        assert engine.stdout is not None
-        port = int(engine.stdout.readline())
+        return [_measure(client, load, directory) for _ in range(nights)]
+
+
+def _measure(client: str, load: Load, directory: Path) -> Measured:
+    output = directory / "output"
+    with _engine(load, directory) as (engine, environment):
         started = time.monotonic()
-        code, usage = _run(CLIENTS[client], _environment(load, directory, port), directory / "output")
+        code, usage = _run(CLIENTS[client], environment, output)
         account = json.loads(engine.communicate()[0])
-        complete = account["calls"] == load.calls and not account["refused"]
-        if code != 0 or not complete or account["peak_in_flight"] > load.in_flight:
-            raise AssertionError(f"{client}, {load}: exit code {code}, {account}, {_tail(directory / 'output')}")
+    complete = account["calls"] == load.calls and not account["refused"]
+    is_within = account["peak_in_flight"] <= load.in_flight
+    if code != 0 or not complete or not is_within or (client == "job" and _retries(output)):
+        raise AssertionError(f"{client}, {load}: exit code {code}, {account}, {_tail(output)}")
     return Measured(
         client=client,
         load=load,
@@ -125,12 +143,55 @@ def measure(client: str, load: Load) -> Measured:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What it took to resume a run that has done everything: its record is read, and nobody is called."""
+
+    run: Measured
+    seconds: float
+    cpu: float
+    peak: int
+    """Bytes."""
+
+
+def measure_resume(load: Load) -> Resumed:
+    """A run of the job, and then its resume."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        directory = Path(name)
+        load.configure(directory)
+        run = _measure("job", load, directory)
+        (run_id,) = (path.parent.name for path in (directory / "runs").glob("*/inputs.json"))
+        with _engine(load, directory) as (_, environment):
+            started = time.monotonic()
+            code, usage = _run(("job", "resume", run_id), environment, directory / "output")
+            seconds = time.monotonic() - started
+        if code != 0:
+            raise AssertionError(f"resume, {load}: exit code {code}, {_tail(directory / 'output')}")
+    return Resumed(run, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _MAXRSS_UNIT)
+
+
 @contextmanager
-def _engine(latency: float) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-m", "tests.tools.bench.engine", str(latency)]
+def _engine(load: Load, directory: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+    """A fresh engine, and the environment of a client that calls it."""
+    latencies = load.latencies or (load.latency,)
+    command = [sys.executable, "-m", "tests.tools.bench.engine", json.dumps(latencies)]
+    authority = trustme.CA()
+    if load.tls:
+        certificate = directory / "engine.pem"
+        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
+        command.append(str(certificate))
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as engine:
         try:
-            yield engine
+            assert engine.stdout is not None
+            metadata, port = map(int, engine.stdout.readline().split())
+            environment = _environment(load, directory, metadata)
+            if load.tls:
+                authority.cert_pem.write_to_path(directory / "ca.pem")
+                environment |= {
+                    "SSL_CERT_FILE": str(directory / "ca.pem"),
+                    "QA_ENGINE_URL": f"https://127.0.0.1:{port}",
+                }
+            yield engine, environment
         finally:
             engine.kill()
 
@@ -148,6 +209,12 @@ def _environment(load: Load, directory: Path, port: int) -> dict[str, str]:
         "QA_ENGINE_URL": f"http://{host}",
         "QA_ENGINE_CONCURRENCY": str(load.in_flight),
     }
+
+
+def _retries(output: Path) -> int:
+    """How often the job repeated a call, as its last line says."""
+    last = json.loads(output.read_bytes().splitlines()[-1])
+    return int(last["engines"]["qa"]["retries"])
 
 
 def _run(module: tuple[str, ...], environment: dict[str, str], output: Path) -> tuple[int, struct_rusage]:
