@@ -180,7 +180,7 @@ def cut(lines: Sequence[Line], limit: int, translator: Translator = ENGLISH) -> 
     """
     may_go = [at for at, line in enumerate(lines) if not line.is_kept]
     first = len(may_go)
-    text = "\n".join(_without(lines, (, translator)))
+    text = "\n".join(_without(lines, (), translator))
     while len(as_json(text)) - 2 > limit and first > 0:
         first -= 1
         text = "\n".join(_without(lines, may_go[first:], translator))
