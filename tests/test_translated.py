@@ -16,12 +16,13 @@ from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
 from job.execution.events import CallFinished, CardTypeSetAside, Event, FailedAttempt
-from job.execution.outcome import outcome_of
+from job.execution.outcome import UNFORESEEN, no_lease, outcome_of
 from job.execution.phases import EngineFailedError
 from job.execution.progress import CardTotals, RunProgress
 from job.execution.shutdown import ShutdownReason
 from job.identity import RunIdentity
 from job.messages import Translator, message
+from job.notification.text import cut, late_lines, run_lines, trial_lines
 from job.page.render import render_nights, render_page
 from job.page.summary import headline
 from job.records.commands import how_to_go_on
@@ -35,6 +36,7 @@ from job.records.set_aside import set_aside_types
 from job.records.timeline import Timeline
 from job.reporting.recorded import nights_table, runs_table
 from job.reporting.terminal import TerminalReporter, as_text
+from tests.notification.test_text import NOW, end, failed_progress, settings
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.nights import Night
 from tests.support.parsed import Parsed
@@ -65,7 +67,7 @@ class Widening(NullTranslations):
 WIDE = Translator("xx", Widening())
 DATA = re.compile(
     r"`?(python -m job|gcloud run)[\w .=,-]*|https?://\S+|gs://\S+|/runs/\S+|[\w.]+\.(json|csv)\b"
-    r"|\bUTC\b|[A-Z]+_ENGINE_|\b(financial|trading|news|qa|p50|p95)\b|(cards-nightly|night)-\w+|\b(T|c)\d+\b|\b[0-9a-f]{12,}\b"
+    r"|\bUTC\b|[A-Z]+_ENGINE_|\b(financial|trading|news|qa|p50|p95)\b|(cards-nightly-\w+|night(-\w+)?)\b|\b(T|c)\d+\b|\b[0-9a-f]{12,}\b"
     r"|\bT\d\d:|(failed: )?said by the engine|" + "|".join(map(re.escape, [*NAMES, *TYPES]))
 )
 """What is no sentence: commands, addresses, names of objects, variables and engines, ids, an engine's answer."""
@@ -132,8 +134,8 @@ def told(**changes: Any) -> tuple[RunReport, Timeline]:
     aside = set_aside_types([CardTypeSetAside("c1", message("cut off"), message("cut off"))])
     sentence = message("No card was requested: {reason}", reason=failures[0].reason)
     changed = {"sentence_message": sentence, "since_last_night": since, "set_aside": aside, "failures_not_listed": 2}
-    attempts = report.attempts * 2
-    return report.model_copy(update={**changed, "attempts": attempts, "date": None, **changes}), timeline
+    report = report.model_copy(update={"attempts": report.attempts * 2, "date": None, **changed})
+    return report.model_copy(update={"left_plan": 2, "outdated_cards": 2, **changes}), timeline
 
 
 def written(page: bytes) -> str:
@@ -220,3 +222,20 @@ def test_the_page_and_the_list_of_the_nights_do_so_too() -> None:
     assert narrow(written(render_nights(nights, "gs://runs/x", beside=True, translator=WIDE))) == []
     assert narrow(nights_table(nights, WIDE)) == []
     assert narrow(WIDE.text(period_line(Nights([])))) == []
+
+
+def test_the_message_about_a_run_does_so_too() -> None:
+    given, (report, timeline), progress = settings(CLOUD_RUN_JOB="night-job"), told(), failed_progress()
+    recorded = RecordedRun(report, timeline)
+    lines = [*trial_lines(given), *late_lines(given, "2026-11-24", NOW, None)]
+    for late in (report, report.model_copy(update={"day": "2026-11-24"})):
+        lines += late_lines(given, "2026-11-24", NOW, replace(recorded, report=late))
+    error = EngineFailedError(next(iter(progress.failures)), 4, 9)
+    outcomes = [outcome_of(progress, reason, None) for reason in [None, *ShutdownReason]]
+    for outcome in [*outcomes, outcome_of(progress, None, error), UNFORESEEN, no_lease(OSError("T1"))]:
+        lines += run_lines(end(outcome, given, new_config=True, progress=progress))
+        lines += run_lines(
+            end(outcome, given, new_config=True, progress=progress, report=report, recorded=timeline.failures)
+        )
+    for line in lines:
+        assert narrow(cut([line], 10_000, WIDE)) == []
