@@ -19,6 +19,7 @@ from tests.simulators.engines import steady
 from tests.simulators.job import Outcome
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
+from tests.support.altered import FULL_DISK, altered
 from tests.support.parsed import Parsed
 from tests.support.runs import CONFIG, QUICK, of_all_attempts, run, until
 
@@ -130,7 +131,8 @@ async def test_a_data_engine_that_failed_is_one_error(world: World) -> None:
 
 @pytest.mark.parametrize(("uri", "code"), [("nowhere", 2), ("runs", 75)])
 async def test_what_ends_before_it_begins_is_one_error_as_well(world: World, uri: str, code: int) -> None:
-    changes = {"CONFIG_URI": str(world.directory / uri)} if code == 2 else {"RUNS_URI": "/dev/null/runs"}
+    full = altered(world.directory, FULL_DISK.format(flag=str(world.directory)))
+    changes = {"CONFIG_URI": str(world.directory / uri)} if code == 2 else full
     outcome = await world.run_job(env={**variables(world), **changes})
     assert outcome.exit_code == code, outcome.stdout
     (error,) = errors(outcome)
