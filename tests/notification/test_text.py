@@ -79,7 +79,7 @@ def failed_progress(count: int = 12) -> RunProgress:
 
 def test_a_run_without_a_record() -> None:
     progress = failed_progress()
-    remedy = "The engine did not make the card. Look into the QA engine's log by the trace."
+    remedy = "The engine did not make the card. Search the QA engine's log for the run's trace id."
     told = end(outcome_of(progress, ShutdownReason.DEADLINE, None), settings(RUNS_URI=""), progress=progress)
     assert lines(told) == [
         "✗ cards, 2026-11-24",
@@ -88,7 +88,8 @@ def test_a_run_without_a_record() -> None:
         "• 7 cards were not attempted.",
         "1 of the cards is from an earlier attempt at this run.",
         AGAIN,
-        "This run is not recorded, so nothing goes on with it: a new run makes all 20 cards again.",
+        "19 cards are missing. Only a recorded run lists its missing cards: set RUNS_URI.",
+        "This run is not recorded and cannot be resumed: a new run makes the 1 card that is there again.",
         START,
         "Run cards-x7k2p, exit code 4",
     ]
@@ -181,7 +182,7 @@ def test_on_a_laptop_the_command_is_one_for_a_laptop() -> None:
     local = settings(CLOUD_RUN_JOB="", RUN_DATE="", RUN_TIME_ZONE="Asia/Shanghai")
     told = lines(end(bad_config(1), local))
     assert told[0].startswith("✗ batch-orchestrator, 20")
-    assert "python -m job" in told
+    assert "RUNS_URI=gs://cards/runs python -m job" in told
     assert str(next(trial_lines(local)).text).startswith("batch-orchestrator: this is a trial.")
 
 

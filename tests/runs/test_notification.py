@@ -36,6 +36,10 @@ CLOUD = {
 }
 RESUME = "gcloud run jobs execute cards --region=asia-east1 --project=p --args=resume,cards-x7k2p"
 NOT_ACCEPTED = "The engine does not accept the request. Correct the target and its parameters in the config."
+GO_ON = (
+    "A new run would make the 2 cards that are there again. Once the config is corrected, this requests only what is "
+    "missing:"
+)
 TIME_OF_ALL = 10.0
 
 
@@ -84,7 +88,7 @@ async def test_a_failed_night_and_the_attempt_that_resumes_it(world: World, chan
         "Cards are missing: 2 of 4 cards are there, 2 failed.",
         f"• QA engine: 2 cards failed: risk_card: AAPL, MSFT. {NOT_ACCEPTED}",
         "Cloud Run starts it again by itself: wait for its next message.",
-        "Once the config is corrected, this requests what is missing; a new run makes all 4 cards again:",
+        GO_ON,
         f"{RESUME},--new-config",
         f"Page: {world.runs_uri}/cards-x7k2p/report.html",
         "Run cards-x7k2p, exit code 3",
@@ -120,10 +124,8 @@ async def test_a_run_that_is_not_recorded(world: World) -> None:
     await run(world, 3, world.chat.env("feishu"), RUN_DATE="2026-11-24")
     lines = world.chat.texts[0].splitlines()
     assert lines[0] == "✗ batch-orchestrator, 2026-11-24"
-    assert lines[3:5] == [
-        "This run is not recorded, so nothing goes on with it: a new run makes all 4 cards again.",
-        "python -m job",
-    ]
+    assert lines[3].startswith("2 cards are missing. Only a recorded run lists its missing cards")
+    assert lines[5] == "python -m job"
 
 
 @pytest.mark.slow
@@ -133,7 +135,7 @@ async def test_a_faulty_config(world: World) -> None:
     (text,) = world.chat.texts
     lines = text.splitlines()
     assert lines[1] == "The configuration has 1 fault: nothing was called."
-    assert lines[2].startswith('• ticker_list.json: [0]: "a/1" cannot be an id;')
+    assert lines[2].startswith('• ticker_list.json: [0] ("a/1"): cannot be an id;')
     assert lines[3:-1] == [
         "Cloud Run starts it again by itself: wait for its next message.",
         "Once that is corrected, this starts it again:",

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.simulators.job import Outcome
+    from tests.simulators.seen import Seen
     from tests.simulators.service import Do
     from tests.simulators.when import When
     from tests.simulators.world import World
@@ -49,6 +50,11 @@ def config(seen: object) -> bool:
 def writes_of(part: bytes) -> When:
     """The writes of objects with this in their names: an upload names its object in its body."""
     return lambda seen: WRITES(seen) and (part in seen.body or part.decode() in seen.path)
+
+
+def listed(seen: Seen) -> bool:
+    """A request for the list of all runs."""
+    return dict(seen.query).get("prefix", "").endswith("_started/")
 
 
 def _front(condition: When, act: Do) -> Arrange:
@@ -291,6 +297,21 @@ ROWS = (
         "an error that says so, beside those of the config; nothing was called",
         "name a directory that can be written",
         (_bad_config("a file", _elsewhere, "is not a directory", fast=True),),
+    ),
+    Row(
+        "past nights",
+        "past nights cannot be read, or the page of the nights cannot be written",
+        "a notice; the run is not compared with the night before, or is not on that page, and goes on",
+        "nothing, unless it lasts: then look at what the notice names",
+        (
+            succeeded("no list", _front(listed, do.status(403)), bucket=True, says="past nights cannot be read"),
+            succeeded(
+                "no page",
+                _front(writes_of(b"index.html"), do.status(403)),
+                bucket=True,
+                says="the page of the nights is not written",
+            ),
+        ),
     ),
     Row(
         "storage outage",
