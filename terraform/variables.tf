@@ -247,7 +247,7 @@ variable "labels" {
 }
 
 variable "language" {
-  description = "The language of a run's page: `en`, or `zh` for Chinese. Logs, alerts and the record stay English."
+  description = "The language of the pages and of the messages about runs: `en`, or `zh` for Chinese. Logs, alerts and the record stay English."
   type        = string
   default     = "en"
   nullable    = false

@@ -25,6 +25,8 @@ _BY_OUTCOME = {
 }
 _REFUSES = template("The QA engine refuses the job's calls: {missing}")
 
+_TOLD_BY_HEADLINE = {REFUSED, "succeeded", "cards_missing", "deadline", "interrupted", "qa_engine_down"}
+"""Outcomes of which the headline tells all that the job's sentence tells."""
 _BY_SENTENCE = {RUNNING: template("At work: {missing}"), KILLED: template("Killed: {missing}")}
 RESUMABLE = {"interrupted", UNFINISHED, "deadline", "lease_lost"}
 """Outcomes of a run that only has to be resumed: nothing is to be repaired first."""
@@ -71,6 +73,16 @@ def _what_is_missing(cards: CardTotals) -> Message:
     return plural(
         "1 of {planned} cards is missing", "{count} of {planned} cards are missing", count=gap, planned=cards.planned
     )
+
+
+def explanation(report: RunReport) -> Message | str | None:
+    """What the job's sentence adds to the headline; `None` if that is nothing."""
+    sentence = report.sentence_message
+    if report.outcome in _TOLD_BY_HEADLINE and (report.outcome in {REFUSED, "succeeded"} or missing(report.cards)):
+        return None
+    if report.outcome == "data_engine_failed" and sentence is not None and "reason" in sentence.values:
+        return message("Reason: {reason}", reason=sentence.values["reason"])
+    return sentence or report.sentence
 
 
 def missing(cards: CardTotals) -> int:

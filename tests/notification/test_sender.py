@@ -17,7 +17,7 @@ from job.identity import RunIdentity
 from job.messages import message
 from job.notification import sender
 from job.notification.sender import Notifier, send
-from job.notification.text import Line, RunEnd
+from job.notification.text import Line, RunEnd, trial_lines
 from tests.simulators import broken, do, when
 from tests.simulators.chat import Chat
 from tests.simulators.service import Do, Fault
@@ -56,6 +56,12 @@ async def test_it_is_sent_signed(chat: Chat) -> None:
     (request, _) = chat.service.requests
     assert request.headers["content-type"] == "application/json; charset=utf-8"
     assert request.headers["user-agent"].startswith("batch-orchestrator/")
+
+
+async def test_it_is_in_the_language_of_its_readers(chat: Chat) -> None:
+    chinese = settings(**chat.env("feishu"), REPORT_LANGUAGE="zh", CLOUD_RUN_JOB="cards")
+    assert await Notifier(chinese).send(trial_lines(chinese), dict, 5.0) is None
+    assert chat.texts == ["cards：这是一条测试消息。运行结束时会发送这样的消息。"]
 
 
 @pytest.mark.parametrize("act", [BUSY, do.status(429), do.status(500), do.status(503)])
