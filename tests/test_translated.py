@@ -134,7 +134,8 @@ def told(**changes: Any) -> tuple[RunReport, Timeline]:
     aside = set_aside_types([CardTypeSetAside("c1", message("cut off"), message("cut off"))])
     sentence = message("No card was requested: {reason}", reason=failures[0].reason)
     changed = {"sentence_message": sentence, "since_last_night": since, "set_aside": aside, "failures_not_listed": 2}
-    report = report.model_copy(update={"attempts": report.attempts * 2, "date": None, **changed})
+    attempts = tuple(one.model_copy(update={"sentence_message": sentence}) for one in report.attempts * 2)
+    report = report.model_copy(update={"attempts": attempts, "date": None, **changed})
     return report.model_copy(update={"left_plan": 2, "outdated_cards": 2, **changes}), timeline
 
 
@@ -165,7 +166,7 @@ def test_a_headline_is_translated_whatever_the_outcome() -> None:
 
 def test_a_page_of_many_calls_does_so_too() -> None:
     night = Night([f"T{n}" for n in range(900)], ["c1"], run_id="night-1", concurrency=dict.fromkeys(ENGINES, 64))
-    report, timeline = night.told(sentence_message=message("cut off"))
+    report, timeline = night.told(sentence_message=message("cut off"), attempts=())
     assert narrow(written(render_page(report, timeline, translator=WIDE))) == []
 
 
