@@ -115,7 +115,8 @@ async def test_cards_that_are_missing(world: World) -> None:
     assert failure["reason_message"] == {
         "id": "{status}: {answer}", "values": {"status": "failed", "answer": "no <b>&"}, "plural": None
     }  # fmt: skip
-    assert failure["remedy_message"]["values"] == {"engine": "QA", "variable": "QA_ENGINE"}
+    qa = {"id": "QA", "values": {}, "plural": None}
+    assert failure["remedy_message"]["values"] == {"engine": qa, "variable": "QA_ENGINE"}
 
 
 async def test_a_data_engine_that_failed_is_one_error(world: World) -> None:
