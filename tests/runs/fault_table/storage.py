@@ -316,8 +316,10 @@ ROWS = (
     Row(
         "storage outage",
         "storage is down in mid-run, or the disk is full",
-        "an error says so; results are kept and written later; the run goes on for as long as its lease holds",
-        "nothing if storage comes back; otherwise repair it, then `python -m job resume RUN_ID`",
+        "an error says so; results are kept and written later; the run goes on for as long as its lease holds. If they "
+        "cannot be written, the last line says how many the record lacks (`unrecorded`), a WARNING if all cards are made",
+        "nothing if storage comes back; otherwise repair it, then `python -m job resume RUN_ID`, which requests again what "
+        "is not recorded",
         (
             succeeded("down and back", play=outage, check=recovered, bucket=True, seconds=60.0),
             succeeded("full and not", play=full_disk, check=recovered, record=False),
@@ -334,7 +336,7 @@ ROWS = (
             succeeded(
                 "down to the end",
                 play=outage_to_the_end,
-                says="the record is not complete",
+                says="a resume would request them again",
                 record=False,
                 bucket=True,
                 seconds=40.0,
