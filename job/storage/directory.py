@@ -60,7 +60,8 @@ class DirectoryStore:
                 there = self.read(name)
                 if there is None or there.data != data:
                     raise ConflictError(f"{target} exists already") from None
-                stored = there
+                _flush_directory(target.parent)
+                return there
             _flush_directory(target.parent)
             return stored
 

@@ -338,10 +338,11 @@ def test_a_run_that_left_the_date_to_the_engines_is_not_resumed_on_another_day(
     found = [str(fault) for fault in inputs.contradictions(settings, moment)]
     said = [str(notice) for notice in over_midnight(inputs, moment)]
     if refused:
-        assert found == [
-            "RUN_DATE: run run has no date of its own: it was started on 2026-11-24, and the engines would use today's, "
-            "2026-11-25; start a new run; with RUN_DATE set, it can be resumed on a later day"
-        ]
+        (fault,) = found
+        assert fault.startswith(
+            "RUN_DATE: run run has no date of its own: it was started on 2026-11-24, and the engines "
+        )
+        assert fault.endswith(", 2026-11-25; start a new run; with RUN_DATE set, it can be resumed on a later day")
     else:
         assert found == []
         is_over = bool(variables)

@@ -55,7 +55,7 @@ async def test_what_is_there_and_is_no_file_is_a_fault(tmp_path: Path, kind: str
 
 def test_the_name_of_what_was_written_is_on_the_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: list[str] = []
-    monkeypatch.setattr(os, "fsync", lambda number: flushed.append(os.readlink(f"/proc/self/fd/{number}")))
+    monkeypatch.setattr(os, "fsync", lambda number: flushed.append(str(Path(f"/proc/self/fd/{number}").readlink())))
     store = open_store(str(tmp_path), make=True)
     stored = store.create("run/results/a", b"1")
     assert flushed[-1] == str(tmp_path / "run" / "results")
