@@ -8,7 +8,7 @@ from typing import Literal
 from job.engines.failures import Cause
 from job.execution.outcome import QA_REFUSES
 from job.execution.progress import CardTotals
-from job.messages import Message, plural
+from job.messages import Message, message, plural
 from job.records.comparison import comparison_lines
 from job.records.plan_change import plan_lines
 from job.records.report import KILLED, REFUSED, RUNNING, UNFINISHED, RunReport
@@ -25,6 +25,8 @@ _LEADS = {
     UNFINISHED: "Not finished (running or killed)",
 }
 
+_TOLD_BY_HEADLINE = {REFUSED, "succeeded", "cards_missing", "deadline", "interrupted", "qa_engine_down"}
+"""Outcomes of which the headline tells all that the job's sentence tells."""
 _LEADS_BY_SENTENCE = {RUNNING: "At work: ", KILLED: "Killed: "}
 RESUMABLE = {"interrupted", UNFINISHED, "deadline", "lease_lost"}
 """Outcomes of a run that only has to be resumed: nothing is to be repaired first."""
@@ -58,6 +60,16 @@ def headline(report: RunReport) -> str:
     if not gap:
         return f"{lead}not everything is done"
     return f"{lead}{gap:,} of {counted(cards.planned, 'card')} {'is' if gap == 1 else 'are'} missing"
+
+
+def explanation(report: RunReport) -> Message | str | None:
+    """What the job's sentence adds to the headline; `None` if that is nothing."""
+    sentence = report.sentence_message
+    if report.outcome in _TOLD_BY_HEADLINE and (report.outcome in {REFUSED, "succeeded"} or missing(report.cards)):
+        return None
+    if report.outcome == "data_engine_failed" and sentence is not None and "reason" in sentence.values:
+        return message("Reason: {reason}", reason=sentence.values["reason"])
+    return sentence or report.sentence
 
 
 def missing(cards: CardTotals) -> int:

@@ -284,6 +284,18 @@ def test_what_has_only_to_be_resumed_asks_for_no_repair(outcome: str, words: str
     assert words in page(report, timeline).text
 
 
+def test_the_outcome_is_not_said_twice() -> None:
+    assert page(*told()).text.count("CardTotals are missing.") == 1, "beside the attempt: the headline has said it"
+    reason = message("the news engine failed for A after 4 attempts: {reason}", reason="HTTP 500")
+    report, timeline = told(
+        outcome="data_engine_failed", sentence_message=message("No card was requested: {reason}", reason=reason)
+    )
+    assert "Reason: the news engine failed for A after 4 attempts: HTTP 500" in page(report, timeline).text
+    assert "No card was requested" not in page(report, timeline).text
+    lost, _ = told(outcome="lease_lost", sentence="The run lost its lease.")
+    assert "The run lost its lease." in page(lost, timeline).text
+
+
 def test_an_engine_that_refuses_every_call_is_not_called_down() -> None:
     refused: dict[str, Any] = {"outcome": "qa_engine_down", "sentence_message": message(QA_REFUSES, made=0, planned=8)}
     report, _ = told(**refused)
