@@ -192,7 +192,7 @@ async def full_disk(world: World, env: Env) -> Outcome:
 
 
 def _small_files(world: World) -> Env:
-    changed = altered(world.directory, SMALL_FILES.format(size=700))
+    changed = altered(world.directory, SMALL_FILES.format(size=1000))
     return {**changed, "RUNS_URI": str(world.directory / "disk")}
 
 
