@@ -133,7 +133,8 @@ class TerminalReporter:
             _print_comparison(self._console, self._comparison, outcome.sentence)
         if outcome.exit != 0 and (progress is not None or self._inputs is not None):
             _print_way_back(self._console, groups, self._way_back(outcome, progress, groups))
-        colour = "green" if outcome.exit == 0 else "red"
+        done = "green" if outcome.unrecorded is None else "yellow"
+        colour = done if outcome.exit == 0 else "red"
         self._console.print(_ending(str(outcome.sentence), int(outcome.exit), colour), soft_wrap=True)
 
     def on_notification_failed(self, text: Message) -> None:
