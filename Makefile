@@ -14,6 +14,7 @@ $(foreach name,$(UNKNOWN),$(foreach known,$(VARIABLES),$(if $(filter $(call plai
 # --- the virtual environment: made once, and again when the lock changes ---
 .venv/ready: .locks/dev.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; try make PYTHON=python3.12") if sys.version_info < (3, 11) else 0'
+	@[ ! -L .venv ] || { echo 'Stopped: .venv is a link, and what it leads to would be emptied; remove the link first.' >&2; exit 2; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .locks/dev.txt
 	@touch $@

@@ -14,7 +14,7 @@ from job.engines.http_connection import HttpConnection, tls_context
 from job.engines.id_tokens import IdTokens
 from job.execution.events import Event
 from job.execution.executor import RunContext
-from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, outcome_of
+from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, outcome_of, with_record
 from job.execution.phases import EngineFailedError, Phases
 from job.execution.progress import RunProgress, report_each_minute
 from job.execution.request import RunRequest
@@ -32,7 +32,15 @@ from job.records.nights import PastNights, typical_card_seconds
 from job.records.record import find_latest_inputs
 from job.records.refusal import NotResumableError, not_resumable, refused_report
 from job.records.report import AttemptSummary, build_report
-from job.records.session import RecordSession, StorageAlarm, acquire_for, lease_holder, open_session, resuming
+from job.records.session import (
+    RecordSession,
+    StorageAlarm,
+    acquire_for,
+    lease_holder,
+    open_session,
+    over_midnight,
+    resuming,
+)
 from job.records.set_aside import set_aside_types
 from job.storage.store import ObjectStore, StorageError, UnusableError, words_of
 from job.storage.uri import open_store
@@ -185,6 +193,7 @@ class _Orchestration:
         if recorded is not None:
             asked = request.new_config and not recorded.is_brought_by(settings.execution)
             self._reporter.on_notices([await resuming(recorded, inputs, new_config=asked)])
+            self._reporter.on_notices(over_midnight(recorded, request.now))
         return prepared.plan, session
 
     async def _prepare(self, recorded: RunInputs | None) -> tuple[Prepared, RunInputs]:
@@ -197,8 +206,8 @@ class _Orchestration:
         if not request.new_config or recorded.is_brought_by(settings.execution):
             # The recorded config needs no place to be read from.
             faults = [fault for fault in faults if fault.where != "CONFIG_URI"]
-            return recorded.prepare(settings, faults), recorded  # noqa: ASYNC910  the record was awaited
-        faults = [*faults, *recorded.contradictions(settings, place=True)]
+            return recorded.prepare(settings, faults, request.now), recorded  # noqa: ASYNC910  the record was awaited
+        faults = [*faults, *recorded.contradictions(settings, request.now, place=True)]
         prepared = await prepare(settings.model_copy(update={"run_date": recorded.date}), faults)
         return prepared, recorded.with_config(prepared, settings)
 
@@ -237,7 +246,7 @@ class _Orchestration:
             raise
         cut_short = self.shutdown.reason is not None or outcome.exit is ExitCode.ENGINE_FAILED
         await self._close(outcome, plan, session, at_once=cut_short)
-        return outcome
+        return with_record(outcome, session.unrecorded)
 
     async def _call(
         self, plan: Plan, session: RecordSession | None, progress: RunProgress, helpers: trio.Nursery

@@ -10,13 +10,23 @@ _TOKEN = re.compile(r"eyJ[\w-]{2,}(\.[\w-]*)*|ya29\.[\w.-]+")
 """JWTs, and Google's access tokens."""
 
 
+_RUN = re.compile(r"[A-Za-z0-9+/_=%-]{32,}+")
+_RANDOM = re.compile(r"[A-Za-z0-9]{16,}+")
+_DUMP = re.compile(
+    r"[0-9A-Fa-f]{65,}+|(?<![A-Za-z0-9])(?:(?:[^A-Za-z0-9]|amp;){0,12}+(?:0?[xuU]\{?)?"
+    r"(?:(?<=[xuU#{])0{1,6}(?=[0-9A-Fa-f]{2})|(?<=%)25)?[0-9A-Fa-f]{2,3}(?![0-9A-Za-z])){20,}+"
+)
+"""A text as numbers: more hexadecimal digits than a digest has, or each character, in any base, however marked."""
+
+
 _TAG = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 
 
 def excerpt(data: bytes, token: str = "") -> str:
     """The beginning of a text from outside as it may be shown: a line, without markup, control characters or tokens.
 
-    `token` is one that whoever wrote the text has seen: it is masked however it is echoed.
+    `token` is one that whoever wrote the text has seen, or several: it is masked however it is echoed. What else looks
+    like a secret is masked too; digests, trace ids and paths are not.
     """
     text = data[: EXCERPT_LIMIT * 50].decode("utf-8", "replace")
     if text.lstrip().startswith("<"):
@@ -24,8 +34,16 @@ def excerpt(data: bytes, token: str = "") -> str:
     text = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     if token:
         text = masked(text[: EXCERPT_LIMIT * 10], token)
-    text = _TOKEN.sub("[token]", text)
+    text = _TOKEN.sub("[token]", text[: EXCERPT_LIMIT * 10])
+    text = _DUMP.sub(" [token]", _RUN.sub(_unless_secret, text)).lstrip()
     return text if len(text) <= EXCERPT_LIMIT else f"{text[: EXCERPT_LIMIT - 1]}…"
+
+
+def _unless_secret(match: re.Match[str]) -> str:
+    """The text, unless a part of it mixes capitals, small letters and digits as no word does."""
+    kinds = (str.isupper, str.islower, str.isdigit)
+    is_secret = any(all(any(map(kind, part)) for kind in kinds) for part in _RANDOM.findall(match[0]))
+    return "[token]" if is_secret else match[0]
 
 
 def printable(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import re
@@ -74,6 +75,47 @@ def test_other_tokens_are_known_by_their_looks() -> None:
     assert excerpt(b"for ya29.c0ASRK0Gb-x_y.z!") == "for [token]!"
 
 
+SIGNATURE = JWT.rpartition(".")[2]
+DUMPS: dict[str, Callable[[str], str]] = {
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "hex": lambda text: text.encode().hex(),
+    "hex dump": lambda text: text.encode().hex(" "),
+    "0x": lambda text: "".join(f"0x{ord(char):02X}," for char in text),
+    "escaped twice in a URL": lambda text: "".join(f"%25{ord(char):02X}" for char in text),
+    "padded in HTML": lambda text: "".join(f"&#x00{ord(char):02x};" for char in text),
+    "padded, decimal": lambda text: "".join(f"&#0{ord(char):03d};" for char in text),
+    "HTML in HTML": lambda text: "".join(f"&amp;#x{ord(char):02x};" for char in text),
+    "octal": lambda text: "".join(f"\\{ord(char):03o}" for char in text),
+    "braces": lambda text: "".join(f"\\u{{{ord(char):x}}}" for char in text),
+    "eight digits": lambda text: "".join(f"\\U{ord(char):08x}" for char in text),
+    "quoted-printable": lambda text: "".join(f"={ord(char):02X}" for char in text),
+    "numbers": lambda text: str([ord(char) for char in text]),
+    "turned around": lambda text: text[::-1],
+    "of somebody else": str,
+}
+
+
+@pytest.mark.parametrize("dump", DUMPS.values(), ids=DUMPS)
+def test_what_looks_like_a_secret_is_masked(dump: Callable[[str], str]) -> None:
+    shown = excerpt(f"refused: {dump(SIGNATURE)} was sent".encode(), OPAQUE)
+    assert re.fullmatch(r"refused:? +\[token\][\]};,]* was sent", shown)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "trace 4bf92f3577b34da6a3ce929d0e0e4736 of 550e8400-e29b-41d4-a716-446655440000",
+        "traceparent 00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+        f"image sha256:{'0f' * 32} at {'a1' * 20}",
+        "projects/Acme-Prod-1/locations/us-central1/services/QaEngine/revisions/qa-engine-00042-xyz is denied",
+        "at 2026-11-25T10:57:41.123456+00:00, 2026-11-25 10:57:42, 2026-11-25 10:57:43",
+        "600519, 000651, 002415, 300750, 601318, 600036, 000858, 002594, 688981, 600900, 000333, 601012",
+    ],
+)
+def test_what_tells_where_a_failure_came_from_is_shown(text: str) -> None:
+    assert excerpt(text.encode(), OPAQUE) == text
+
+
 @given(st.text(max_size=300) | st.text("<>%\\&#;ux0123 abn\"'", max_size=300))
 def test_a_text_without_the_token_stays_as_it_is(text: str) -> None:
     assert masked(text, OPAQUE) == text
@@ -92,5 +134,5 @@ def test_nothing_that_stands_between_its_characters_saves_a_token(token: str, be
 
 def test_hostile_text_takes_no_time() -> None:
     """Patterns that look back would take minutes for these."""
-    for text in ("<", "<a", "&#", "%", "\\u00", "eyJ.", JWT, OPAQUE[:19], quote(JWT, safe="")):
+    for text in ("<", "<a", "&#", "%", "\\u00", "eyJ.", "69 ", "&#x00", "0x", JWT, OPAQUE[:19], quote(JWT, safe="")):
         assert len(excerpt(text.encode() * 100_000, JWT)) <= EXCERPT_LIMIT

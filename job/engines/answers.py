@@ -36,7 +36,7 @@ _DONE = Verdict()
 
 
 def judge(call: Call, response: Response, token: str) -> Verdict:
-    """Whether the work of the call was done. `token` is the one that was sent: no message quotes it."""
+    """Whether the work of the call was done. `token` is what was sent, now and before: no message quotes it."""
     if not 200 <= response.status <= 299:
         reason = _status_reason(response, token)
         return Verdict(Failure(Cause.STATUS, reason, response.status, response.retry_after))

@@ -217,18 +217,19 @@ class Executor:
                 cause = Cause.PROCESS_LIMIT if isinstance(error, ProcessLimitError) else Cause.TRANSPORT
                 return Failure(cause, error.reason)  # noqa: ASYNC910  both phases were awaited
             pending.status = response.status
+            seen = token if pending.rejected is None else f"{token} {pending.rejected}"
             if response.status == 401:
                 pending.rejected = token
-            verdict = await self._verdict(call, response, token)
+            verdict = await self._verdict(call, response, seen)
             pending.warning = verdict.warning
             return verdict.failure
         return Failure(Cause.TIMEOUT, message("no answer within {seconds} s", seconds=timeout))
 
-    async def _verdict(self, call: Call, response: Response, token: str) -> Verdict:
+    async def _verdict(self, call: Call, response: Response, tokens: str) -> Verdict:
         if len(response.body) < LARGE_ANSWER:
-            return judge(call, response, token)  # noqa: ASYNC910  the answer was awaited
+            return judge(call, response, tokens)  # noqa: ASYNC910  the answer was awaited
         return await trio.to_thread.run_sync(
-            judge, call, response, token, abandon_on_cancel=True, limiter=self._context.parsing
+            judge, call, response, tokens, abandon_on_cancel=True, limiter=self._context.parsing
         )
 
     def _headers(self, pending: PendingCall, token: str) -> dict[str, str]:

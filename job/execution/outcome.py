@@ -1,7 +1,7 @@
 """Outcome: how a run ended, as one word for machines, one sentence for people, and an exit code."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from job.execution.phases import EngineFailedError
@@ -37,6 +37,8 @@ class Outcome:
     word: str
     exit: ExitCode
     sentence: Message
+    unrecorded: int | None = None
+    """How many results the record lacks, beside the report; `None` if it is complete, or if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,24 @@ def totals_of(outcome: Outcome, progress: RunProgress | None) -> Mapping[str, ob
         "cards": cards.cards().model_dump(),
         "engines": {name: engine.model_dump() for name, engine in totals.items()},
     }
+
+
+def with_record(outcome: Outcome, unrecorded: int | None) -> Outcome:
+    """The outcome of a run whose record was to be closed: it says what the record lacks, if it lacks something.
+
+    The exit code stays. If all cards were made, another would have Cloud Run try again, and pay for them twice.
+    """
+    if unrecorded is None:
+        return outcome
+    sentence = message("{outcome} Its report could not be written.", outcome=outcome.sentence)
+    if unrecorded:
+        sentence = plural(
+            "{outcome} The record lacks 1 result: a resume would request it again.",
+            "{outcome} The record lacks {count} results: a resume would request them again.",
+            count=unrecorded,
+            outcome=outcome.sentence,
+        )
+    return replace(outcome, sentence=sentence, unrecorded=unrecorded)
 
 
 def bad_config(faults: int) -> Outcome:

@@ -104,12 +104,12 @@ class RunInputs(BaseModel):
         """What each config object holds, by name."""
         return {name: kept.content.encode() for name, kept in self.objects.items()}
 
-    def prepare(self, settings: Settings, faults: list[Fault]) -> Prepared:
+    def prepare(self, settings: Settings, faults: list[Fault], now: datetime) -> Prepared:
         """Makes the recorded plan again, whatever the config says now. Raises `ConfigError`."""
         objects = {
             name: StoredObject(kept.content.encode(), kept.generation, 0.0) for name, kept in self.objects.items()
         }
-        found = [*faults, *self.contradictions(settings)]
+        found = [*faults, *self.contradictions(settings, now)]
         return prepare_from(objects, self.date, self.batch_sizes, settings, found)
 
     def plan(self) -> Plan:
@@ -117,10 +117,22 @@ class RunInputs(BaseModel):
         plan, _, _ = make_plan(self.contents, self.date, self.batch_sizes)
         return plan
 
-    def contradictions(self, settings: Settings, *, place: bool = False) -> list[Fault]:
-        """The variables that ask for another run than the recorded one; `place` asks for its `CONFIG_URI` as well."""
+    def contradictions(self, settings: Settings, now: datetime, *, place: bool = False) -> list[Fault]:
+        """The variables that ask for another run than the recorded one; `place` asks for its `CONFIG_URI` as well.
+
+        Also a resume by a person on another day, if the run left the date to the engines.
+        """
         found = []
-        if settings.run_date_is_explicit and settings.run_date != self.date:
+        execution = settings.execution
+        is_retry = execution is not None and (settings.task_attempt > 0 or execution == self.run_id)
+        if not is_retry and (today := self.other_day(now)) is not None:
+            what = (
+                f"run {self.run_id} has no date of its own: it was started on {self.day}, "
+                f"and the engines would use today's, {today}"
+            )
+            remedy = "start a new run; with RUN_DATE set, it can be resumed on a later day"
+            found.append(Fault("RUN_DATE", what, remedy))
+        elif settings.run_date_is_explicit and settings.run_date != self.date:
             what = f"{settings.run_date} is not the date of run {self.run_id}, which is {self.date}"
             if self.date is None:
                 what = f"run {self.run_id} was started without RUN_DATE"
@@ -129,6 +141,11 @@ class RunInputs(BaseModel):
             what = f"{quoted(settings.config_uri)} is not where run {self.run_id} has its config from"
             found.append(Fault("CONFIG_URI", what, f"set it to {self.config_uri}, or start a new run"))
         return found
+
+    def other_day(self, now: datetime) -> str | None:
+        """The day that it is now, if the run left the date to the engines and they had another one for its data."""
+        today = now.astimezone(datetime.fromisoformat(self.started).tzinfo).date().isoformat()
+        return today if self.date is None and today != self.day else None
 
     def is_brought_by(self, execution: str | None) -> bool:
         """Whether this execution brought this config: then it is being retried, and goes on with it."""

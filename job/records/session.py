@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -79,6 +79,12 @@ class RecordSession:
     notify: Notify
     _is_ours: bool = False
     """Whether the record is closed, and by this attempt."""
+    _is_closed: bool = False
+
+    @property
+    def unrecorded(self) -> int | None:
+        """How many results are not known to be written; `None` once the record is closed."""
+        return None if self._is_closed else self.record.journal.unwritten
 
     @property
     def done(self) -> Mapping[EngineName, EngineItems]:
@@ -93,27 +99,29 @@ class RecordSession:
         It may take as long as the lease holds; or 3 s, from now if `at_once`, else from when the run shuts down.
         Returns until when more may be written, by trio's clock; `None` if the record is not closed, or not ours.
         """
-        closed, left = False, list(documents)
+        left, is_released = list(documents), False
         if not at_once:
             try:
                 with shutdown.interruptible(), trio.move_on_at(self.lease.trusted_until):
                     left = await self._close(report, left)
-                    closed = True
                     await self._write(left)
             except ShutdownError:
                 pass
         with trio.move_on_after(CLOSING_SECONDS) as closing:  # noqa: ASYNC912  storage is awaited in every branch
             try:
-                if not closed:
+                if not self._is_closed:
                     left = await self._close(report, left)
-                    closed = True
                 with trio.move_on_at(closing.deadline - RELEASE_SECONDS):
                     await self._write(left)
                 await self.lease.release()
+                is_released = True
             except StorageError as error:
+                is_released = True
                 text = template("storage: the lease is not given back, it grows stale in a minute: {error}")
                 self.notify(message(text, error=words_of(error)), True)
-        if not closed:
+        if not is_released:
+            self.notify(message("storage: the lease is not given back in time; it grows stale in a minute"), True)
+        if not self._is_closed:
             text = template("storage: the record is not complete: {count} results and the report are not written")
             self.notify(message(text, count=self.record.journal.unwritten), True)
         is_cut_short = at_once or shutdown.reason is not None
@@ -123,6 +131,7 @@ class RecordSession:
     async def _close(self, report: RunReport, documents: list[Document]) -> list[Document]:
         """Writes the report. Returns the documents to write: if the record is a later attempt's by now, so are they."""
         self._is_ours = await self.record.write_report(report, self.lease.is_held)
+        self._is_closed = True
         return documents if self._is_ours else []
 
     async def _write(self, left: list[Document]) -> None:  # noqa: ASYNC910  there may be none left
@@ -216,3 +225,10 @@ async def resuming(recorded: RunInputs, inputs: RunInputs, *, new_config: bool) 
             **values,
         )
     return message("resuming run {run} of {day} with its recorded config; later changes do not apply", **values)
+
+
+def over_midnight(inputs: RunInputs, now: datetime) -> Iterator[Message]:
+    """What to say of an automatic retry that left the date to the engines and goes on when they have another one."""
+    if (today := inputs.other_day(now)) is not None:
+        text = template("run {run} of {day} has no date of its own: from here on the engines use today's, {today}")
+        yield message(text, run=inputs.run_id, day=inputs.day, today=today)

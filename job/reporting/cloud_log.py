@@ -118,8 +118,11 @@ class CloudLogReporter:
 
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
         """The last line of the run."""
-        severity: Severity = "INFO" if outcome.exit == 0 else "ERROR"
+        done: Severity = "INFO" if outcome.unrecorded is None else "WARNING"
+        severity: Severity = done if outcome.exit == 0 else "ERROR"
         fields = {**summary_of(outcome, progress), **error_report(outcome)}
+        if outcome.unrecorded is not None:
+            fields["unrecorded"] = outcome.unrecorded
         if self._comparison is not None:
             fields["since_last_night"] = since_last_night(self._comparison, outcome)
         if self._dropped:

@@ -129,7 +129,8 @@ class TerminalReporter:
             _print_comparison(self._screen, self._comparison, outcome.sentence)
         if outcome.exit != 0 and (progress is not None or self._inputs is not None):
             _print_way_back(self._screen, groups, self._way_back(outcome, progress, groups))
-        _print_ending(self._screen, outcome.sentence, int(outcome.exit), "green" if outcome.exit == 0 else "red")
+        done = "green" if outcome.unrecorded is None else "yellow"
+        _print_ending(self._screen, outcome.sentence, int(outcome.exit), done if outcome.exit == 0 else "red")
 
     def on_notification_failed(self, text: Message) -> None:
         """The message about the run was not taken."""

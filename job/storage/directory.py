@@ -63,7 +63,9 @@ class DirectoryStore:
                 there = self.read(name)
                 if there is None or there.data != data:
                     raise ConflictError(message("{object} exists already", object=str(target))) from None
+                _flush_directory(target.parent)
                 return there
+            _flush_directory(target.parent)
             return stored
 
     def replace(self, name: str, data: bytes, generation: str) -> StoredObject:
@@ -72,6 +74,7 @@ class DirectoryStore:
         with self._in_words(name), self._written(target, data) as (partial, stored), self._locked():
             self._check(target, generation)
             partial.replace(target)
+            _flush_directory(target.parent)
             return stored
 
     def delete(self, name: str, generation: str) -> None:
@@ -117,7 +120,9 @@ class DirectoryStore:
     @contextmanager
     def _written(self, target: Path, data: bytes) -> Iterator[tuple[Path, StoredObject]]:
         """Writes the data to a temporary file beside the target, from where it gets there in one step."""
-        target.parent.mkdir(parents=True, exist_ok=True)
+        if not target.parent.is_dir():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _flush_directory(target.parent.parent)
         partial = target.with_name(f"{_PARTIAL}{secrets.token_hex(8)}")
         try:
             with partial.open("xb") as file:
@@ -158,6 +163,15 @@ class DirectoryStore:
         except OSError as error:
             what = message("{object}: {error}", object=str(self._path / name), error=error.strerror or str(error))
             raise StorageError(what) from error
+
+
+def _flush_directory(path: Path) -> None:
+    """Has the names in a directory on the disk: a file that is there without its name is lost when the power fails."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 _KINDS = {stat.S_IFDIR: message("directory"), stat.S_IFIFO: message("FIFO"), stat.S_IFSOCK: message("socket")}

@@ -6,7 +6,7 @@ import pytest
 
 from job.engines.failures import Cause, Failure
 from job.execution.events import CallFinished
-from job.execution.outcome import busy, outcome_of
+from job.execution.outcome import busy, outcome_of, with_record
 from job.execution.progress import RunProgress
 from job.execution.shutdown import ShutdownReason
 from job.messages import message
@@ -60,3 +60,22 @@ def test_a_run_that_has_ended_while_another_waited_is_not_said_to_be_at_work(
     outcome = busy(message("run a"), same_plan=same_plan, same_run=False, has_ended=True)
     assert (outcome.word, str(outcome.sentence)) == (word, says)
     assert " is at work: run a" in str(busy(message("run a"), same_plan=same_plan, same_run=False).sentence)
+
+
+@pytest.mark.parametrize(
+    ("unrecorded", "more"),
+    [
+        (None, ""),
+        (0, " Its report could not be written."),
+        (1, " The record lacks 1 result: a resume would request it again."),
+        (1200, " The record lacks 1,200 results: a resume would request them again."),
+    ],
+)
+def test_a_run_whose_record_lacks_something_says_so_and_keeps_its_exit_code(unrecorded: int | None, more: str) -> None:
+    """Another code would have Cloud Run try again, and pay for the cards twice."""
+    progress = RunProgress(plan_of([target("AAPL")], settings_of()), {})
+    for engine in progress.engines.values():
+        engine.done = engine.planned
+    outcome = with_record(outcome_of(progress, None, None), unrecorded)
+    assert str(outcome.sentence) == f"Everything was done: 1 of 1 cards are there.{more}"
+    assert (outcome.word, int(outcome.exit), outcome.unrecorded) == ("succeeded", 0, unrecorded)

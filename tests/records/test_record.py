@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any, cast
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from trio.testing import MockClock
 
+from job.config.environment import read_settings
 from job.engines.calls import Call, card, financial, news, trading
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
@@ -25,6 +27,7 @@ from job.records.inputs import ConfigObject, RunInputs, pack, unpack
 from job.records.record import Record, find_inputs
 from job.records.report import RunReport, build_report
 from job.records.results import CallResult
+from job.records.session import over_midnight
 from job.records.timeline import Timeline
 from job.storage.store import StorageError, StoredObject
 from tests.support.fakes import plan_of, settings_of, target
@@ -311,6 +314,41 @@ async def test_a_report_that_nobody_can_read_stops_no_attempt(
     assert list(record.attempts) == []
     await record.write_report(report("succeeded"), lambda: True)
     assert json.loads(memory.objects["run/report.json"].data)["outcome"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("now", "date", "variables", "refused"),
+    [
+        ("2026-11-24T23:30:00+01:00", None, {}, False),
+        ("2026-11-24T23:30:00+00:00", None, {}, True),
+        ("2026-11-25T08:00:00+01:00", None, {}, True),
+        ("2026-11-25T08:00:00+01:00", None, {"CLOUD_RUN_EXECUTION": "other"}, True),
+        ("2026-11-25T08:00:00+01:00", None, {"CLOUD_RUN_EXECUTION": "run"}, False),
+        ("2026-11-25T08:00:00+01:00", None, {"CLOUD_RUN_EXECUTION": "other", "CLOUD_RUN_TASK_ATTEMPT": "1"}, False),
+        ("2026-11-25T08:00:00+01:00", "2026-11-24", {}, False),
+    ],
+)
+def test_a_run_that_left_the_date_to_the_engines_is_not_resumed_on_another_day(
+    now: str, date: str | None, variables: dict[str, str], refused: bool
+) -> None:
+    """Its cards would be made from data of another day. An automatic retry over midnight goes on, and says so."""
+    moment = datetime.fromisoformat(now)
+    settings, _ = read_settings({"CONFIG_URI": "/config", **variables}, moment)
+    inputs = INPUTS.model_copy(update={"date": date})
+    found = [str(fault) for fault in inputs.contradictions(settings, moment)]
+    said = [str(notice) for notice in over_midnight(inputs, moment)]
+    if refused:
+        (fault,) = found
+        assert fault.startswith(
+            "RUN_DATE: run run has no date of its own: it was started on 2026-11-24, and the engines "
+        )
+        assert fault.endswith(", 2026-11-25; start a new run; with RUN_DATE set, it can be resumed on a later day")
+    else:
+        assert found == []
+        is_over = bool(variables)
+        assert said == is_over * [
+            "run run of 2026-11-24 has no date of its own: from here on the engines use today's, 2026-11-25"
+        ]
 
 
 @pytest.mark.parametrize("change", [{"format": 2}, {"format": 2, "cards": "of a later shape"}])

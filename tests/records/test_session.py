@@ -127,9 +127,12 @@ def test_an_engine_that_the_plan_does_not_use_makes_no_difference() -> None:
 
 @pytest.mark.parametrize("at_once", [False, True])
 async def test_all_is_written_and_the_lease_given_back(held: Held, at_once: bool, autojump_clock: MockClock) -> None:
-    took = await held.close(await held.open_session(), at_once=at_once)
+    session = await held.open_session()
+    assert session.unrecorded == 1
+    took = await held.close(session, at_once=at_once)
     assert took < 0.1
     assert held.said == []
+    assert session.unrecorded is None
     assert LEASE not in held.store.objects
     assert {"run/report.json", "run/report.html"} <= held.store.objects.keys()
     assert sum(name.startswith("run/results/") for name in held.store.objects) == 1
@@ -178,6 +181,8 @@ async def test_a_run_that_was_cut_short_waits_three_seconds_at_most(
         held.store.refuse = lambda _verb, _name: True
     assert await held.close(session, at_once=True) <= CLOSING_SECONDS + 0.1
     assert held.incomplete
+    assert session.unrecorded == 1
+    assert sum("the lease is not given back" in text for text in held.said) == 1
 
 
 async def test_a_run_to_its_end_waits_for_storage(held: Held, autojump_clock: MockClock) -> None:
@@ -267,6 +272,20 @@ async def test_the_lease_is_given_back_if_the_inputs_cannot_be_read(held: Held, 
     with pytest.raises(StorageError):
         await acquired(held, None)
     assert LEASE not in held.store.objects
+
+
+async def test_a_lease_whose_release_takes_too_long_is_told(held: Held, autojump_clock: MockClock) -> None:
+    session = await held.open_session()
+
+    def hang(verb: str, name: str) -> bool:
+        if (verb, name) == ("delete", LEASE):
+            held.store.seconds = 1e6
+        return False
+
+    held.store.refuse = hang
+    assert await held.close(session, at_once=False) <= CLOSING_SECONDS + 0.1
+    assert held.said == ["storage: the lease is not given back in time; it grows stale in a minute"]
+    assert session.unrecorded is None
 
 
 async def test_trouble_is_said_when_it_begins_and_when_it_is_over(held: Held, autojump_clock: MockClock) -> None:

@@ -115,7 +115,7 @@ async def test_cards_that_are_missing(world: World) -> None:
     assert failure["reason_message"] == {
         "id": "{status}: {answer}", "values": {"status": "failed", "answer": "no <b>&"}, "plural": None
     }  # fmt: skip
-    qa = {"id": "QA", "values": {}, "plural": None}
+    qa: dict[str, object] = {"id": "QA", "values": {}, "plural": None}
     assert failure["remedy_message"]["values"] == {"engine": qa, "variable": "QA_ENGINE"}
 
 

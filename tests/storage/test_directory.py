@@ -53,6 +53,18 @@ async def test_what_is_there_and_is_no_file_is_a_fault(tmp_path: Path, kind: str
         assert str(error.value).endswith(f"; {error.value.remedy}")
 
 
+def test_the_name_of_what_was_written_is_on_the_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[str] = []
+    monkeypatch.setattr(os, "fsync", lambda number: flushed.append(str(Path(f"/proc/self/fd/{number}").readlink())))
+    store = open_store(str(tmp_path), make=True)
+    stored = store.create("run/results/a", b"1")
+    assert flushed[-1] == str(tmp_path / "run" / "results")
+    assert str(tmp_path / "run") in flushed, "the folder was new"
+    flushed.clear()
+    store.replace("run/results/a", b"2", stored.generation)
+    assert flushed[1:] == [str(tmp_path / "run" / "results")]
+
+
 @pytest.mark.parametrize("change", ["removed", "replaced with a FIFO"])
 async def test_a_file_that_is_removed_while_it_is_read_is_a_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str

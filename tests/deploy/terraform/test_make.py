@@ -246,3 +246,15 @@ def test_an_image_is_built_for_the_machines_that_run_it() -> None:
     words = ["make", "--dry-run", "image", "IMAGE_NAME=an/image"]
     printed = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     assert "docker build --platform linux/amd64 --tag an/image:deployed-" in printed
+
+
+def test_an_environment_that_is_a_link_is_not_emptied(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    for name in (".locks/dev.txt", "elsewhere/bin"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    (tmp_path / ".venv").symlink_to("elsewhere")
+    command = ["make", "PYTHON=true", ".venv/ready"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Stopped: .venv is a link")

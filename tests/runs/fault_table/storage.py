@@ -144,6 +144,14 @@ async def outage_to_the_end(world: World, env: Env) -> Outcome:
     return await job.outcome()
 
 
+def _unrecorded(_: World, outcome: Outcome) -> None:
+    finished = outcome.finished
+    assert finished["severity"] == "WARNING"
+    assert finished["unrecorded"] > 0
+    assert finished["message"].endswith("results: a resume would request them again.")
+    assert any("the record is not complete" in line["message"] for line in outcome.events("storage.failed"))
+
+
 async def outage_beyond_the_lease(world: World, env: Env) -> Outcome:
     """The lease runs out while cards are still to be made: another run may begin, so this one stops."""
     assert world.storage
@@ -184,7 +192,7 @@ async def full_disk(world: World, env: Env) -> Outcome:
 
 
 def _small_files(world: World) -> Env:
-    changed = altered(world.directory, SMALL_FILES.format(size=700))
+    changed = altered(world.directory, SMALL_FILES.format(size=1000))
     return {**changed, "RUNS_URI": str(world.directory / "disk")}
 
 
@@ -316,8 +324,11 @@ ROWS = (
     Row(
         "storage outage",
         "storage is down in mid-run, or the disk is full",
-        "an error says so; results are kept and written later; the run goes on for as long as its lease holds",
-        "nothing if storage comes back; otherwise repair it, then `python -m job resume RUN_ID`",
+        "an error says so; results are kept and written later; the run goes on for as long as its lease holds. If they "
+        "cannot be written, the last line says how many the record lacks (`unrecorded`); it is a warning if all cards "
+        "are made",
+        "nothing if storage comes back; otherwise repair it, then `python -m job resume RUN_ID`, which requests again "
+        "what is not recorded",
         (
             succeeded("down and back", play=outage, check=recovered, bucket=True, seconds=60.0),
             succeeded("full and not", play=full_disk, check=recovered, record=False),
@@ -334,7 +345,7 @@ ROWS = (
             succeeded(
                 "down to the end",
                 play=outage_to_the_end,
-                says="the record is not complete",
+                check=_unrecorded,
                 record=False,
                 bucket=True,
                 seconds=40.0,
