@@ -124,7 +124,7 @@ def test_a_report_of_a_run_at_work_says_so_and_gives_no_command(
     write(place, night, lease=lease)
     code, lines, _ = told(capfd, "report", "night", "--page", str(place / "page.html"))
     assert code == 0
-    assert "The run is at work; " in lines[-2]
+    assert "The run is at work, as far as its lease tells; " in lines[-2]
     assert lines[-1].startswith("trace id: ")
     assert not any("python -m job" in line for line in lines)
     assert "<h1>At work: " in (place / "page.html").read_text()

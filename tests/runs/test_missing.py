@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import signal
@@ -144,7 +145,10 @@ async def test_a_run_that_was_killed_names_what_its_journal_lacks(world: World) 
     named = await missing(world)
     assert 0 < len(named) < len(PLANNED)
     assert set(named) >= set(PLANNED) - set(asked_cards(world)), "what was never requested is missing for certain"
+    assert PASTED not in (await reader(world)).stdout, "its lease was renewed less than a minute ago"
+    os.utime(Path(world.runs_uri) / "_lease.json", (0, 0))
     told = (await reader(world)).stdout
+    assert "The run was killed: " in told
     assert "If the run is not at work any more, this requests only what is missing:" in told
     assert f"\n  {PASTED}\n" in told, "the place was recorded before the run was killed"
 
