@@ -76,7 +76,7 @@ class HttpConnection:
                 headers = {**headers, "Connection": "close"}
             response = await http.handle_async_request(origin.request(method, url, headers, body))
             reply = Response(response.status, await _content(response), _retry_after(response.headers))
-            reusable = self._kept and not _has_surplus(http, response)
+            reusable = not _has_surplus(http, response)
         except (*_FOREIGN, UnicodeError, OSError) as error:
             raise _failure(error) from error
         finally:

@@ -99,7 +99,7 @@ class RecordSession:
         It may take as long as the lease holds; or 3 s, from now if `at_once`, else from when the run shuts down.
         Returns until when more may be written, by trio's clock; `None` if the record is not closed, or not ours.
         """
-        left, is_released = list(documents), False
+        left, is_settled = list(documents), False
         if not at_once:
             try:
                 with shutdown.interruptible(), trio.move_on_at(self.lease.trusted_until):
@@ -114,12 +114,12 @@ class RecordSession:
                 with trio.move_on_at(closing.deadline - RELEASE_SECONDS):
                     await self._write(left)
                 await self.lease.release()
-                is_released = True
+                is_settled = True
             except StorageError as error:
-                is_released = True
+                is_settled = True
                 text = template("storage: the lease is not given back, it grows stale in a minute: {error}")
                 self.notify(message(text, error=words_of(error)), True)
-        if not is_released:
+        if not is_settled:
             self.notify(message("storage: the lease is not given back in time; it grows stale in a minute"), True)
         if not self._is_closed:
             text = template("storage: the record is not complete: {count} results and the report are not written")

@@ -14,7 +14,8 @@ from tests.simulators import do, when
 from tests.simulators.job import Outcome
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
-from tests.support.runs import QUICK, asked_cards, assert_clean
+from tests.support.altered import altered
+from tests.support.runs import QUICK, asked_cards, assert_clean, data_requests, until
 
 CONFIG: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card", "price_card"]}
 RESUME = ("resume", "night")
@@ -173,3 +174,40 @@ async def test_a_plain_resume_needs_no_place_of_the_config(world: World) -> None
     await failed_for_msft(world)
     world.news.script.clear()
     await play(world, 0, *RESUME, CONFIG_URI=None)
+
+
+LATE_LEASE = """
+import trio
+from pathlib import Path
+from job.records import session
+acquire = session.acquire
+async def late(*arguments):
+    Path("{reached}").touch()
+    while not Path("{go}").exists():
+        await trio.sleep(0.01)
+    return await acquire(*arguments)
+session.acquire = late
+"""
+
+
+@pytest.mark.slow
+async def test_a_resume_that_gets_the_lease_after_another_config_was_brought_goes_on_with_that(
+    world: World, tmp_path: Path
+) -> None:
+    """It has made a plan of what was recorded before, and must not write its report over that of the later config."""
+    await failed_for_msft(world)
+    reached, go = tmp_path / "reached", tmp_path / "go"
+    late = altered(tmp_path, LATE_LEASE.format(reached=reached, go=go))
+    job = await world.start_job(*RESUME, env={"RUNS_URI": world.runs_uri, "RUN_DATE": "2026-11-24", **late})
+    await until(reached.exists)
+    await world.configure("ticker_list.json", ["AAPL"])
+    await play(world, 0, *NEW)
+    asked = len(data_requests(world))
+    go.touch()
+    outcome = await job.outcome()
+    assert outcome.exit_code == 0, outcome.stdout
+    assert_clean(world, outcome)
+    assert len(data_requests(world)) == asked
+    assert report(world)["cards"]["planned"] == 2
+    assert set(asked_cards(world)) == {("AAPL", "news_card"), ("AAPL", "price_card")}
+    assert outcome.finished["cards"]["skipped"] == 2

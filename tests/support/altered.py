@@ -69,7 +69,8 @@ os.fsync = fsync
 
 # No file can be larger than so many bytes: the kernel itself refuses.
 SMALL_FILES = """
-import resource
+import resource, sys
+sys.dont_write_bytecode = True  # Python would leave half a module's bytecode, for all later processes
 resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))
 """
 
