@@ -1,7 +1,7 @@
 """Orchestrator: one whole run. Config, lease, data phase, barrier, card phase, record, outcome."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Protocol
@@ -28,7 +28,7 @@ from job.records.comparison import Comparison
 from job.records.format import RecordError
 from job.records.inputs import RunInputs
 from job.records.lease import BusyError
-from job.records.nights import PastNights, typical_card_seconds
+from job.records.nights import PastNights
 from job.records.record import find_latest_inputs
 from job.records.refusal import NotResumableError, not_resumable, refused_report
 from job.records.report import AttemptSummary, build_report
@@ -214,8 +214,7 @@ class _Orchestration:
     async def _record_faults(self, faults: Sequence[Fault], outcome: Outcome) -> None:  # noqa: ASYNC910  best effort
         """Leaves a report and a page if this was the first attempt at the run. A failure changes nothing of the run."""
         request, settings = self._request, self._request.settings
-        is_of_record = any(fault.where in {"RUNS_URI", "RUN_ID"} for fault in faults)
-        if request.resume or settings.runs_uri is None or is_of_record:
+        if request.resume or settings.runs_uri is None or {"RUNS_URI", "RUN_ID"} & {fault.where for fault in faults}:
             return  # noqa: ASYNC910  the config was awaited
         seconds = time.monotonic() - request.started
         self.end.report = report = refused_report(settings, request.identity.id, faults, outcome, request.now, seconds)
@@ -258,8 +257,7 @@ class _Orchestration:
             for handler in handlers:
                 handler(event)
 
-        tls = tls_context()
-        settings = self._request.settings
+        tls, settings = tls_context(), self._request.settings
         context = RunContext(
             run=self._request.identity,
             tokens=IdTokens(helpers, settings.impersonate),
@@ -267,8 +265,8 @@ class _Orchestration:
             shutdown=self.shutdown,
             emit=emit,
         )
-        done, medians = session.done if session else {}, partial(self._medians, session)
-        phases = Phases(plan, done, settings.engines, context, progress, medians)
+        medians = partial(self.past.typical_card_seconds, session.inputs.config_uri if session else "")
+        phases = Phases(plan, session.done if session else {}, settings.engines, context, progress, medians)
         self._reporter.on_start(plan.date, progress)
         try:
             await phases.run_data_phase()
@@ -281,9 +279,6 @@ class _Orchestration:
             self._reporter.on_barrier(progress)
             await phases.run_card_phase()
         return outcome_of(progress, self.shutdown.reason, None)
-
-    def _medians(self, session: RecordSession | None) -> Mapping[str, float]:
-        return typical_card_seconds(self.past.nights, session.inputs.config_uri) if session else {}
 
     async def _close(self, outcome: Outcome, plan: Plan, session: RecordSession, *, at_once: bool) -> None:
         request, inputs = self._request, session.inputs
@@ -306,12 +301,10 @@ class _Orchestration:
             execution=request.settings.execution,
         )
         made = documents(report, self.past.before, request.settings.runs_uri or "", self._translator)
-        until = await session.close(report, made, self.shutdown, at_once=at_once)
-        if until is not None:
+        if (until := await session.close(report, made, self.shutdown, at_once=at_once)) is not None:
             await self._leave_nights(session.lease.store, until)
 
     async def _leave_nights(self, store: ObjectStore, until: float) -> None:
         uri, run_id = self._request.settings.runs_uri or "", self._request.identity.id
-        problem = await leave_nights(store, self.past.nights, run_id, uri, until, self._translator)
-        if problem is not None:
+        if problem := await leave_nights(store, self.past.nights, run_id, uri, until, self._translator):
             self._reporter.on_notices([problem])

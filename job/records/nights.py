@@ -103,16 +103,6 @@ def _without_items(summary: RunSummary) -> RunSummary:
     return summary.model_copy(update={"missing": (), "missing_not_listed": summary.missing_not_listed + listed})
 
 
-def typical_card_seconds(nights: Nights | None, config_uri: str) -> Mapping[str, float]:
-    """The median seconds of each card type, of the latest run of this config that made cards, the slowest type first.
-
-    Empty if there is no such run, or if past nights are not read yet.
-    """
-    summaries = nights.summaries if nights else ()
-    made = (one.card_seconds for one in summaries if one.card_seconds and is_of_config(one, config_uri))
-    return next(made, {})
-
-
 def is_of_config(summary: RunSummary, config_uri: str) -> bool:
     """Whether it is a run of the config at this place."""
     return summary.config_uri.rstrip("/") == config_uri.rstrip("/")
@@ -209,6 +199,15 @@ class PastNights:
             self.notify([message(text, error=words_of(error))])
         if self.before is not None and self.change is not None:
             self.notify(list(plan_lines(self.change, self.before.summary.day)))
+
+    def typical_card_seconds(self, config_uri: str) -> Mapping[str, float]:
+        """The median seconds of each card type in the latest run of this config that made cards, the slowest first.
+
+        Empty if there is no such run, or if past nights are not read yet.
+        """
+        summaries = self.nights.summaries if self.nights else ()
+        made = (one.card_seconds for one in summaries if one.card_seconds and is_of_config(one, config_uri))
+        return next(made, {})
 
     def compare(self, day: str, items: Mapping[EngineName, EngineItems]) -> Comparison | None:
         """The run of this day with these items, compared; `None` if there is nothing to compare it with, or no way."""

@@ -26,7 +26,6 @@ from job.records.nights import (
     find_night_before,
     read_nights,
     summary_before,
-    typical_card_seconds,
     write_nights_page,
 )
 from job.records.summary import MissingGroup, RunSummary, pack_summary
@@ -246,9 +245,9 @@ def test_typical_seconds_are_those_of_the_latest_run_that_made_cards() -> None:
         summary("newer", card_seconds={"a": 3.0, "b": 2.0}),
         summary("older", card_seconds={"a": 1.0}),
     )
-    assert typical_card_seconds(nights, URI) == {"a": 3.0, "b": 2.0}
-    assert typical_card_seconds(nights, "gs://new/config") == {}
-    assert typical_card_seconds(None, URI) == {}
+    assert PastNights(print, nights).typical_card_seconds(URI) == {"a": 3.0, "b": 2.0}
+    assert PastNights(print, nights).typical_card_seconds("gs://new/config") == {}
+    assert PastNights(print).typical_card_seconds(URI) == {}
 
 
 def test_a_summary_of_the_simplest_kind_can_be_read() -> None:
