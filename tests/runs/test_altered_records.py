@@ -36,7 +36,8 @@ def alter(runs: Path) -> None:
     (runs / "_started" / "20260101T000000Z_other").write_bytes(b"{}\n")
 
 
-@pytest.mark.parametrize("terminal", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["pipe", "terminal"])
+@pytest.mark.slow
+@pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
 async def test_nothing_in_a_record_is_a_command_to_the_terminal(nursery: trio.Nursery, terminal: bool) -> None:
     async with open_world(nursery, SMALL, latency=QUICK) as world:
         world.qa.script.append(Fault(when.ticker("MSFT"), do.status(422)))

@@ -138,7 +138,17 @@ def mute() -> Iterator[str]:
         yield f"https://{host}:{port}"
 
 
-@pytest.mark.parametrize("waiting_for", ["answer", "body", "token", "connection", "tls", "backoff"])
+@pytest.mark.parametrize(
+    "waiting_for",
+    [
+        "answer",
+        pytest.param("body", marks=pytest.mark.slow),
+        pytest.param("token", marks=pytest.mark.slow),
+        "connection",
+        pytest.param("tls", marks=pytest.mark.slow),
+        pytest.param("backoff", marks=pytest.mark.slow),
+    ],
+)
 async def test_an_engines_failure_ends_the_process_at_once(small: World, waiting_for: str) -> None:
     """Whatever the siblings wait for, the process is gone half a second after the answer that failed."""
     env: dict[str, str | None] = {}

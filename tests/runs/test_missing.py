@@ -111,7 +111,7 @@ ENDS = {"deadline": deadline, "data_engine_failed": data_failed, "qa_engine_down
     [
         pytest.param("deadline", marks=pytest.mark.slow),
         "data_engine_failed",
-        "qa_engine_down",
+        pytest.param("qa_engine_down", marks=pytest.mark.slow),
         pytest.param("interrupted", marks=pytest.mark.slow),
     ],
 )

@@ -51,6 +51,7 @@ def configure(world: World, **objects: object) -> None:
         (Path(world.config_uri) / f"{name}.json").write_text(json.dumps(value))
 
 
+@pytest.mark.slow
 async def test_a_run_says_what_is_new_since_the_night_before_and_how_the_plan_has_changed(world: World) -> None:
     fails(world, "AAPL", "MSFT")
     first = await run(world, 3, of(world, "first", "2026-11-23"))

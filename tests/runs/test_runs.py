@@ -176,7 +176,9 @@ BAD_CONFIG: dict[str, object] = {
 }
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "check"])
+@pytest.mark.parametrize(
+    "command", ["run", pytest.param("plan", marks=pytest.mark.slow), pytest.param("check", marks=pytest.mark.slow)]
+)
 async def test_a_bad_config_ends_with_2_and_all_its_faults(nursery: trio.Nursery, command: str) -> None:
     async with open_world(nursery, BAD_CONFIG) as world:
         outcome = await world.run_job((command,), env={"RUN_DATE": "tomorrow", "CLOUD_RUN_TASK_COUNT": "2"})

@@ -58,7 +58,7 @@ async def report(world: World) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("terminal", [False, True], ids=["pipe", "terminal"])
+@pytest.mark.parametrize("terminal", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["pipe", "terminal"])
 async def test_the_run_does_all_its_work(world: World, terminal: bool) -> None:
     job = await start(world, terminal)
     code, _ = await gone(job, 20)
@@ -69,7 +69,11 @@ async def test_the_run_does_all_its_work(world: World, terminal: bool) -> None:
 
 @pytest.mark.parametrize(
     ("terminal", "signal", "code"),
-    [(False, SIGTERM, 143), (False, SIGINT, 130), (True, SIGINT, 130)],
+    [
+        (False, SIGTERM, 143),
+        pytest.param(False, SIGINT, 130, marks=pytest.mark.slow),
+        pytest.param(True, SIGINT, 130, marks=pytest.mark.slow),
+    ],
     ids=["pipe SIGTERM", "pipe SIGINT", "terminal SIGINT"],
 )
 async def test_a_signal_ends_the_run_in_its_time(world: World, terminal: bool, signal: Signals, code: int) -> None:

@@ -62,7 +62,9 @@ def make(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("fault", ["nonsense", "News", "news qa"])
+@pytest.mark.parametrize(
+    "fault", ["News", pytest.param("nonsense", marks=pytest.mark.slow), pytest.param("news qa", marks=pytest.mark.slow)]
+)
 def test_an_unknown_fault_is_an_error_that_lists_the_known_ones(fault: str) -> None:
     done = make("run-local", f"FAULT={fault}")
     assert done.returncode == 2
@@ -95,7 +97,15 @@ def test_make_takes_its_own_variables_and_leaves_foreign_ones_alone(given: str) 
     assert make("--dry-run", "run-local", given).returncode == 0
 
 
-@pytest.mark.parametrize("run_id", ["../runs", "a b", "--new-config", "night --again"])
+@pytest.mark.parametrize(
+    "run_id",
+    [
+        "night --again",
+        pytest.param("../runs", marks=pytest.mark.slow),
+        pytest.param("a b", marks=pytest.mark.slow),
+        pytest.param("--new-config", marks=pytest.mark.slow),
+    ],
+)
 def test_what_is_no_run_id_cannot_be_resumed(run_id: str) -> None:
     done = make("run-local", f"RESUME={run_id}")
     assert done.returncode == 2
@@ -245,7 +255,9 @@ def test_control_c_reaches_the_job_once(on_terminal: Callable[[], tuple[int, int
     _nothing_is_left(shown)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
+)
 def test_off_a_terminal_signals_are_passed_on(number: signal.Signals, code: int) -> None:
     with subprocess.Popen(COMMAND, cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
         assert process.stdout
@@ -277,7 +289,14 @@ def test_several_nights_are_played_in_under_a_minute_and_lead_to_their_page(tmp_
     assert str(tmp_path / "runs" / "index.html") in done.stderr
 
 
-@pytest.mark.parametrize("nights", [["NIGHTS=0"], ["NIGHTS=many"], ["NIGHTS=5", "FAULT=news"]])
+@pytest.mark.parametrize(
+    "nights",
+    [
+        ["NIGHTS=0"],
+        pytest.param(["NIGHTS=many"], marks=pytest.mark.slow),
+        pytest.param(["NIGHTS=5", "FAULT=news"], marks=pytest.mark.slow),
+    ],
+)
 def test_nights_that_cannot_be_played_are_an_error(nights: list[str]) -> None:
     done = make("run-local", *nights)
     assert done.returncode == 2

@@ -80,10 +80,10 @@ def spoil(checkout: Checkout) -> None:
 @pytest.mark.parametrize(
     ("told", "goes_on"),
     [
-        ("CONFIG_OWNERSHIP=terraform", False),
+        pytest.param("CONFIG_OWNERSHIP=terraform", False, marks=pytest.mark.slow),
         ("CONFIG_OWNERSHIP=operators", True),
         ("CONFIG_OWNERSHIP=", False),  # a trigger that does not know it yet
-        ("CONFIG_FAULTS=warn", True),
+        pytest.param("CONFIG_FAULTS=warn", True, marks=pytest.mark.slow),
     ],
 )
 def test_a_fault_of_the_config_stops_only_where_terraform_owns_it(checkout: Checkout, told: str, goes_on: bool) -> None:

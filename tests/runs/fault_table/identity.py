@@ -77,7 +77,7 @@ ROWS = (
         "401, one more attempt with a fresh token, 401: the call has failed",
         "compare `…_ENGINE_AUDIENCE` with the service; look at the machine's clock",
         (
-            data_failed("foreign", _foreign, "HTTP 401", fast=True),
+            data_failed("foreign", _foreign, "HTTP 401"),
             data_failed("expired", _expired, "HTTP 401"),
         ),
     ),

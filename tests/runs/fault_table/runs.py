@@ -366,7 +366,7 @@ ROWS = (
         "a run was killed, and its parent process has not noticed yet (a zombie)",
         "nothing: it counts as gone, and `resume` goes on at once",
         "nothing",
-        (succeeded_again("resumed", zombie, fast=True),),
+        (succeeded_again("resumed", zombie),),
     ),
     Row(
         "lease left behind",
@@ -417,7 +417,7 @@ ROWS = (
         " dropped and counted (`lines_dropped`); at its end the run waits 1 s for the reader",
         "`python -m job report RUN_ID` shows what the log lacks",
         (
-            succeeded("for a while", play=unread, fast=True),
+            succeeded("for a while", play=unread),
             Case("and SIGINT", "interrupted", 130, cards=(27, 0, 3, 0), play=_unread_until_signalled(signal.SIGINT)),
         ),
     ),

@@ -232,10 +232,8 @@ ROWS = (
         "one error that names it, never taken for absent; nothing was called",
         "replace it with a file or remove it",
         (
-            _bad_config(
-                "dangling link", _no_file(lambda path: path.symlink_to("nowhere")), "does not exist", fast=True
-            ),
-            _bad_config("FIFO", _no_file(os.mkfifo), "card_targets.json is a FIFO", fast=True),
+            _bad_config("dangling link", _no_file(lambda path: path.symlink_to("nowhere")), "does not exist"),
+            _bad_config("FIFO", _no_file(os.mkfifo), "card_targets.json is a FIFO"),
             _bad_config("directory", _no_file(lambda path: path.mkdir()), "card_targets.json is a directory"),
         ),
     ),
@@ -245,7 +243,7 @@ ROWS = (
         "nothing: it is read again; an error that names it if that happens four times in a row",
         "nothing; after an error, start the run again once nobody saves",
         (
-            Case("once", "succeeded", 0, play=saved_once, cards=(len(TICKERS), 0, 0, 0), bucket=True, fast=True),
+            Case("once", "succeeded", 0, play=saved_once, cards=(len(TICKERS), 0, 0, 0), bucket=True),
             _bad_config(
                 "always: 412", nothing, "while it was read, 4 times in a row", play=_saved(do.status(412)), bucket=True
             ),
@@ -286,7 +284,7 @@ ROWS = (
                 "damaged once", _front(when.both(content_of(".json"), when.attempt(1)), do.damaged()), bucket=True
             ),
             succeeded("odd once", _front(when.both(when.method("GET"), when.attempt(1)), do.body([])), bucket=True),
-            succeeded("odd answers to all writes", _front(WRITES, do.body({})), bucket=True, fast=True),
+            succeeded("odd answers to all writes", _front(WRITES, do.body({})), bucket=True),
             _bad_config("damaged always", _front(content_of(".json"), do.damaged()), "is damaged", bucket=True),
             _bad_config("odd always", _front(config, do.body([])), "is not Cloud Storage's", bucket=True),
             _no_lease("odd lease", _front(writes_of(b"_lease.json"), do.status(200, {})), "_lease.json: ", bucket=True),
