@@ -165,8 +165,8 @@ async def test_a_run_that_may_not_begin_is_told_and_a_twin_is_silent(world: Worl
 
 @pytest.mark.slow
 async def test_storage_that_gives_no_lease(world: World) -> None:
-    (world.directory / "file").touch()
-    await run(world, 75, env(world) | {"RUNS_URI": str(world.directory / "file")})
+    await trio.Path(world.runs_uri, "cards-x7k2p").write_bytes(b"a file, so that nothing can be written under its name")
+    await run(world, 75, env(world))
     assert world.chat.texts[0].splitlines()[1] == (
         "Storage does not tell whether another run is at work. Nothing was called."
     )
