@@ -184,7 +184,7 @@ class _Engine:
 
 if __name__ == "__main__":
     open_files.raise_limit()
-    engine = _Engine(json.loads(sys.argv[1]), *(sys.argv[2:] or [None]))
+    engine = _Engine(json.loads(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)
     print(*engine.ports, flush=True)
     engine.serve(sys.stdin.fileno())
     print(json.dumps(asdict(engine.account)), flush=True)
