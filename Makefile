@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 # make ignores variables that nobody reads: run-local would not fail at fault=news, and apply would not deploy image=….
 # So a variable that differs from one of these only in case, dashes or a plural is refused. Foreign ones may be a caller's.
-VARIABLES := APPROVE ARGS BOOTSTRAP CONFIG_FAULTS CONFIG_OWNERSHIP CONFIG_URI FAULT IMAGE IMAGE_NAME MILLION OVERWRITE PLAN PYTHON QUICK RESUME RUN_DATE
+VARIABLES := APPROVE ARGS BOOTSTRAP CONFIG_FAULTS CONFIG_OWNERSHIP CONFIG_URI FAULT IMAGE IMAGE_NAME MILLION NIGHTS OVERWRITE PLAN PYTHON QUICK RESUME RUN_DATE
 UNKNOWN := $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 plain = $(shell echo '$(1)' | tr '[:lower:]' '[:upper:]' | sed 's/[-_]//g; s/S$$//')
 $(foreach name,$(UNKNOWN),$(foreach known,$(VARIABLES),$(if $(filter $(call plain,$(name)),$(call plain,$(known))),\
@@ -40,8 +40,8 @@ test-all: .venv/ready ## run all tests, the slow ones too
 	$(BIN)/python -m pytest -q
 
 .PHONY: run-local
-run-local: .venv/ready ## play the whole system on this machine, engines simulated: [FAULT=news] [RUN_DATE=…] [RESUME=RUN_ID]
-	@$(BIN)/python -m tests.tools.run_local $(if $(FAULT),'$(FAULT)') $(if $(RUN_DATE),--date='$(RUN_DATE)') $(if $(RESUME),--resume='$(RESUME)')
+run-local: .venv/ready ## play the whole system on this machine, engines simulated: [FAULT=news] [RUN_DATE=…] [RESUME=RUN_ID] [NIGHTS=5]
+	@$(BIN)/python -m tests.tools.run_local $(if $(FAULT),'$(FAULT)') $(if $(RUN_DATE),--date='$(RUN_DATE)') $(if $(RESUME),--resume='$(RESUME)') $(if $(NIGHTS),--nights='$(NIGHTS)')
 
 .PHONY: bench
 bench: .venv/ready ## measure what a call costs, beside the script used before: [QUICK=1] [MILLION=1]

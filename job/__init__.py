@@ -4,7 +4,8 @@ The way through the package, from the command to the page; a room imports only f
 
 - `cli`: the command line, a module for what the user types.
 - `orchestrator`: one whole run, from its config to its outcome.
-- `page`: the page of a run, one HTML file. `reporting`: how a run is reported while it happens.
+- `page`: the page of a run, one HTML file. `reporting`: how a run is reported while it happens. `notification`: the
+  message to a chat when it is over.
 - `records`: what a run leaves in storage, and how a later attempt goes on from it.
 - `execution`: how the calls are made: attempts, retries, limits, phases, shutdown.
 - `planning`: who gets what, and the calls that follow.

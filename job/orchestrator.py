@@ -2,46 +2,43 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Protocol
 
 import trio
 
-from job.config.environment import Settings
 from job.config.faults import ConfigError, Fault
+from job.engines.catalog import ENGINES
 from job.engines.http_connection import HttpConnection, tls_context
 from job.engines.id_tokens import IdTokens
 from job.execution.events import Event
 from job.execution.executor import RunContext
-from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, no_record, outcome_of
+from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, outcome_of
 from job.execution.phases import EngineFailedError, Phases
 from job.execution.progress import RunProgress, report_each_minute
-from job.execution.shutdown import Ending, Shutdown, at_deadline, on_signals
-from job.identity import RunIdentity
+from job.execution.request import RunRequest
+from job.execution.shutdown import LAST_SECONDS, Ending, Shutdown, at_deadline, on_signals
 from job.messages import Message, message, template
-from job.page.documents import documents
-from job.page.render import render_page
+from job.notification.text import RunEnd
+from job.page.documents import documents, leave_nights, leave_refusal
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, prepare
+from job.records.comparison import Comparison
 from job.records.format import RecordError
-from job.records.history import without_plan
 from job.records.inputs import RunInputs
-from job.records.lease import BusyError, acquire
+from job.records.lease import BusyError
 from job.records.nights import PastNights, typical_card_seconds
 from job.records.record import find_latest_inputs
-from job.records.refusal import record_refusal, refused_report
+from job.records.refusal import NotResumableError, not_resumable, refused_report
 from job.records.report import AttemptSummary, build_report
-from job.records.session import RecordSession, StorageAlarm, lease_holder, open_session, resuming
+from job.records.session import RecordSession, StorageAlarm, acquire_for, lease_holder, open_session, resuming
 from job.records.set_aside import set_aside_types
-from job.records.summary import build_summary, pack_summary
-from job.records.timeline import Timeline
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
 
-LAST_LINE_SECONDS = 1.0
-"""For a reader that has fallen behind."""
+FAILURE_SECONDS = 0.5
+"""For the line that says that the message was not taken."""
 REFUSAL_SECONDS = 3.0
 """For recording the faults of a configuration, whatever storage does."""
 UNRECORDED = message("RUNS_URI is not set: this run is not recorded, cannot be resumed, and does not see another one")
@@ -58,32 +55,23 @@ class Reporter(Protocol):
     def on_barrier(self, progress: RunProgress) -> None: ...
     def on_progress(self, progress: RunProgress, now: float) -> None: ...
     def on_event(self, event: Event) -> None: ...
+    def on_comparison(self, comparison: Comparison) -> None: ...
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None: ...
+    def on_notification_failed(self, text: Message) -> None: ...
     async def drain(self, seconds: float) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class RunRequest:
-    """What is requested: a run with these settings. A run that has a record goes on from it."""
+class Notifier(Protocol):
+    """Sends a message when the run is over. Says why if it was not taken."""
 
-    settings: Settings
-    faults: list[Fault]
-    """Of the settings."""
-    identity: RunIdentity
-    now: datetime
-    started: float
-    """When the process started, by `time.monotonic`."""
-    resume: bool = False
-    """Whether the run must have a record."""
-    new_config: bool = False
-    """Whether the run goes on with the config as it is now, not as it was recorded."""
+    async def tell(self, end: RunEnd, ending: Ending) -> Message | None: ...
 
 
-async def run(request: RunRequest, reporter: Reporter) -> ExitCode:
+async def run(request: RunRequest, reporter: Reporter, notifier: Notifier) -> ExitCode:
     """Does the run, and reports its outcome once. Raises only for a bug.
 
-    It ends in this order, also after a bug: the record is closed, the lease is given back, the last line is printed.
-    From when the outcome stands, before that line, no signal changes it or the exit code.
+    It ends in this order, also after a bug: the record is closed, the lease is given back, the last line is printed,
+    the message is sent. From when the outcome stands, before that line, no signal changes it or the exit code.
     """
     orchestration = _Orchestration(request, reporter)
     bug: Exception | None = None
@@ -94,9 +82,13 @@ async def run(request: RunRequest, reporter: Reporter) -> ExitCode:
             outcome = await orchestration.run()
         except Exception as error:  # noqa: BLE001  it is raised again when the run has ended in order
             outcome, bug = UNFORESEEN, error
-        ending.outcome_stands = True
+        orchestration.end.outcome, orchestration.end.progress = outcome, orchestration.progress
+        ending.stand()
         reporter.on_finish(outcome, orchestration.progress)
-        await reporter.drain(ending.seconds(LAST_LINE_SECONDS))
+        await reporter.drain(ending.seconds(LAST_SECONDS))
+        if problem := await notifier.tell(orchestration.end, ending):
+            reporter.on_notification_failed(problem)
+            await reporter.drain(max(0.1, ending.seconds(FAILURE_SECONDS)))
         listener.cancel_scope.cancel()
     if bug is not None:
         raise bug
@@ -109,7 +101,8 @@ class _Orchestration:
     def __init__(self, request: RunRequest, reporter: Reporter) -> None:
         self.shutdown = Shutdown()
         self.progress: RunProgress | None = None
-        self.past = PastNights()
+        self.past = PastNights(reporter.on_notices)
+        self.end = RunEnd(request)
         self._request = request
         self._reporter = reporter
 
@@ -131,13 +124,14 @@ class _Orchestration:
             with self.shutdown.phase(graceful=False):
                 opened = await self._open(helpers)
         except ConfigError as error:
+            self.end.faults = error.faults
             self._reporter.on_faults(error.faults)
             outcome = bad_config(len(error.faults))
             await self._record_faults(error.faults, outcome)
             return outcome
-        except _NoRecordError as error:
+        except NotResumableError as error:
             self._reporter.on_faults([error.fault])
-            return no_record(self._request.identity.id)  # noqa: ASYNC910  the record was awaited
+            return error.outcome  # noqa: ASYNC910  the record was awaited
         except BusyError as error:
             return busy(error.holder, same_plan=error.is_twin, same_run=error.is_same_run)  # noqa: ASYNC910  as above
         except StorageError as error:
@@ -164,14 +158,17 @@ class _Orchestration:
             return prepared.plan, None
         store, notify = open_store(settings.runs_uri, make=True), self._reporter.on_storage
         try:
-            recorded = await find_latest_inputs(store, request.identity.id)
-            if recorded is None and request.resume:
-                raise _NoRecordError(request.identity.id)
-            prepared, inputs = await self._prepare(recorded)
+            while True:  # once, unless another attempt brings another config before this one holds the lease
+                recorded = await find_latest_inputs(store, request.identity.id)
+                if recorded is None and request.resume:
+                    raise await not_resumable(store, request.identity.id)
+                prepared, inputs = await self._prepare(recorded)
+                holder = lease_holder(settings, prepared.plan, inputs)
+                lease = await acquire_for(recorded, store, holder, lambda notice: self._reporter.on_notices([notice]))
+                if lease is not None:
+                    break
             self._reporter.on_notices(prepared.notices)
-            helpers.start_soon(self._read_past_nights, store, inputs, name="past nights")
-            holder = lease_holder(settings, prepared.plan, inputs)
-            lease = await acquire(store, holder, lambda notice: self._reporter.on_notices([notice]))
+            helpers.start_soon(self.past.read, store, inputs, prepared.plan, name="past nights")
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
             session = await open_session(lease, prepared.plan, inputs, notify, new=inputs is not recorded)
         except RecordError as error:
@@ -179,7 +176,8 @@ class _Orchestration:
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
         self._reporter.on_record(inputs)
         if recorded is not None:
-            self._reporter.on_notices([await resuming(recorded, inputs)])
+            asked = request.new_config and not recorded.is_brought_by(settings.execution)
+            self._reporter.on_notices([await resuming(recorded, inputs, new_config=asked)])
         return prepared.plan, session
 
     async def _prepare(self, recorded: RunInputs | None) -> tuple[Prepared, RunInputs]:
@@ -197,9 +195,6 @@ class _Orchestration:
         prepared = await prepare(settings.model_copy(update={"run_date": recorded.date}), faults)
         return prepared, recorded.with_config(prepared, settings)
 
-    async def _read_past_nights(self, store: ObjectStore, inputs: RunInputs) -> None:
-        self._reporter.on_notices(await self.past.read(store, inputs))
-
     async def _record_faults(self, faults: Sequence[Fault], outcome: Outcome) -> None:  # noqa: ASYNC910  best effort
         """Leaves a report and a page if this was the first attempt at the run. A failure changes nothing of the run."""
         request, settings = self._request, self._request.settings
@@ -207,17 +202,17 @@ class _Orchestration:
         if request.resume or settings.runs_uri is None or is_of_record:
             return  # noqa: ASYNC910  the config was awaited
         seconds = time.monotonic() - request.started
-        report = refused_report(settings, request.identity.id, faults, outcome, request.now, seconds)
+        self.end.report = report = refused_report(settings, request.identity.id, faults, outcome, request.now, seconds)
         problem = f"there was no answer within {REFUSAL_SECONDS:g} s"
-        with trio.move_on_after(REFUSAL_SECONDS):  # noqa: ASYNC912  storage is awaited
+        with trio.move_on_after(REFUSAL_SECONDS) as scope:  # noqa: ASYNC912  storage is awaited
             try:
-                timeline = Timeline(without_plan())
-                summary = pack_summary(build_summary(report, timeline, None))
-                page = render_page(report, timeline)
-                await record_refusal(open_store(settings.runs_uri, make=True), report, summary, page)
+                store = open_store(settings.runs_uri, make=True)
+                is_recorded = await leave_refusal(store, report, settings.runs_uri)
             except Exception as error:  # noqa: BLE001  see above
                 problem = str(error)
             else:
+                if is_recorded:
+                    await self._leave_nights(store, scope.deadline)
                 return
         text = template("storage: the faults of the configuration are not recorded: {error}")
         self._reporter.on_storage(message(text, error=problem), True)
@@ -252,13 +247,12 @@ class _Orchestration:
         context = RunContext(
             run=self._request.identity,
             tokens=IdTokens(helpers, settings.impersonate),
-            connect=lambda: HttpConnection(tls),
+            connect=lambda engine: HttpConnection(tls, kept=ENGINES[engine].keeps_connections),
             shutdown=self.shutdown,
             emit=emit,
         )
-        phases = Phases(
-            plan, session.done if session else {}, settings.engines, context, progress, partial(self._medians, session)
-        )
+        done, medians = session.done if session else {}, partial(self._medians, session)
+        phases = Phases(plan, done, settings.engines, context, progress, medians)
         self._reporter.on_start(plan.date, progress)
         try:
             await phases.run_data_phase()
@@ -281,23 +275,27 @@ class _Orchestration:
         zone = datetime.fromisoformat(inputs.started).tzinfo
         set_aside = set_aside_types(self.progress.set_aside if self.progress else ())
         ended = AttemptSummary.of(outcome, zone, request.now, seconds, set_aside)
-        report = build_report(
+        self.end.comparison = comparison = self.past.compare(inputs.day, session.done)
+        if comparison is not None:
+            self._reporter.on_comparison(comparison)
+        self.end.recorded = session.record.timeline.failures
+        self.end.report = report = build_report(
             inputs,
             plan,
             session.record.timeline,
             (*session.record.attempts, ended),
             closed=True,
+            since=comparison,
             project=request.settings.project,
             execution=request.settings.execution,
         )
         made = documents(report, self.past.before, request.settings.runs_uri or "")
-        await session.close(report, made, self.shutdown, at_once=at_once)
+        until = await session.close(report, made, self.shutdown, at_once=at_once)
+        if until is not None:
+            await self._leave_nights(session.lease.store, until)
 
-
-class _NoRecordError(Exception):
-    """The run that was to be resumed has no record. Has the fault."""
-
-    def __init__(self, run_id: str) -> None:
-        what = f"has no record of run {run_id} from which it could be resumed"
-        self.fault = Fault("RUNS_URI", what, "`python -m job runs` lists what is recorded there")
-        super().__init__(str(self.fault))
+    async def _leave_nights(self, store: ObjectStore, until: float) -> None:
+        uri = self._request.settings.runs_uri or ""
+        problem = await leave_nights(store, self.past.nights, self._request.identity.id, uri, until)
+        if problem is not None:
+            self._reporter.on_notices([problem])

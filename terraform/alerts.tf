@@ -97,3 +97,40 @@ resource "google_monitoring_alert_policy" "scheduler" {
 
   depends_on = [google_project_service.main]
 }
+
+# A message that is not taken changes nothing of its run. So nobody would know that no more messages come.
+resource "google_monitoring_alert_policy" "notification" {
+  count = var.alerts == null || var.notify == null ? 0 : 1
+
+  project               = var.project_id
+  display_name          = "${var.name}: the message about a run was not sent"
+  combiner              = "OR"
+  severity              = "WARNING"
+  notification_channels = var.alerts.notification_channels
+  user_labels           = var.labels
+
+  conditions {
+    display_name = "The job's log says so"
+    condition_matched_log {
+      filter = join(" AND ", [
+        "resource.type = \"cloud_run_job\"",
+        "resource.labels.job_name = (\"${local.run.name}\" OR \"${local.verify.name}\")",
+        "jsonPayload.event = \"notification.failed\"",
+      ])
+    }
+  }
+
+  alert_strategy {
+    auto_close = "1800s"
+    notification_rate_limit {
+      period = "3600s"
+    }
+  }
+
+  documentation {
+    content   = "The line `notification.failed` in the execution's log says why. To send a trial: `make execute ARGS=notify,--test`.\n\n[Executions and logs](${local.logs_url})"
+    mime_type = "text/markdown"
+  }
+
+  depends_on = [google_project_service.main]
+}

@@ -14,6 +14,7 @@ locals {
       "cloudbuild.googleapis.com",
       "containeranalysis.googleapis.com", # holds the provenance of images
     ],
+    var.notify == null ? [] : ["secretmanager.googleapis.com"],
   )
 }
 

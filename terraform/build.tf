@@ -85,6 +85,7 @@ resource "google_project_iam_custom_role" "refresh" {
     "run.jobs.get",
     "run.jobs.getIamPolicy",
     "run.operations.get", # to wait for an update's end
+    "secretmanager.secrets.getIamPolicy",
     "serviceusage.services.get",
     "serviceusage.services.list",
     "storage.buckets.get",

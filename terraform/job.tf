@@ -72,10 +72,23 @@ resource "google_cloud_run_v2_job" "main" {
         }
 
         dynamic "env" {
-          for_each = local.environment
+          for_each = merge(local.environment, { TASK_MAX_RETRIES = tostring(each.value.max_retries) })
           content {
             name  = env.key
             value = env.value
+          }
+        }
+
+        dynamic "env" {
+          for_each = local.secrets
+          content {
+            name = env.key
+            value_source {
+              secret_key_ref {
+                secret  = env.value
+                version = "latest"
+              }
+            }
           }
         }
       }
@@ -103,6 +116,7 @@ resource "google_cloud_run_v2_job" "main" {
     google_artifact_registry_repository.main,
     google_cloud_run_v2_service_iam_member.engine,
     google_project_service.main,
+    google_secret_manager_secret_iam_member.job,
     google_storage_bucket_iam_member.config_job,
     google_storage_bucket_iam_member.runs_job,
     google_storage_bucket_object.owned,

@@ -274,6 +274,24 @@ variable "network" {
   }
 }
 
+variable "notify" {
+  description = "Where the job sends a message when a run is over: `secret` is the name of a Secret Manager secret of this project that holds the URL of an incoming webhook (Feishu, Lark, DingTalk, WeCom, Slack and the like), `signing_secret` that of one that holds the secret with which the bot is signed. A person makes and fills both before the apply: a secret without an enabled version keeps the job from starting."
+  type = object({
+    secret         = string
+    signing_secret = optional(string)
+  })
+  default = null
+
+  validation {
+    condition     = var.notify == null || alltrue([for name in [try(var.notify.secret, ""), coalesce(try(var.notify.signing_secret, null), "none")] : can(regex("^[0-9A-Za-z_-]{1,255}$", name))])
+    error_message = "notify: has what is not the name of a secret; write the name alone, as `gcloud secrets list` prints it."
+  }
+  validation {
+    condition     = try(var.notify.secret != var.notify.signing_secret, true)
+    error_message = "notify: secret and signing_secret are the same; the URL and the secret with which it is signed are two secrets."
+  }
+}
+
 variable "operators" {
   description = "The members, usually one group, who may start the job with overrides, read the records of its runs, and edit the config if operators own it."
   type        = set(string)

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 import trio
 
 from job.cli.check import check
+from job.cli.nights import nights_command
+from job.cli.notify import notify_command
 from job.cli.plan import plan_command
 from job.cli.run import run_command
 from job.cli.runs import report_command, runs_command, verify_command
@@ -21,10 +23,13 @@ from job.config.environment import read_settings
 from job.config.fields import is_date, is_run_id
 from job.execution.outcome import ExitCode
 from job.identity import COMMIT, VERSION
+from job.records.nights import NIGHTS_READ
 from job.reporting.stdout import say, say_error
 from job.text import quoted
 
 TRACEBACK_SECONDS = 1.0
+COUNT_LIMIT = 1000
+"""Nights that may be shown at once."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -58,9 +63,11 @@ def _command(arguments: Sequence[str]) -> ExitCode:
         ),
         "plan": lambda: plan_command(settings, faults, options.place, as_json=options.json),
         "runs": lambda: runs_command(settings, faults),
+        "nights": lambda: nights_command(settings, faults, options),
         "report": lambda: report_command(settings, faults, options),
         "verify": lambda: verify_command(settings, faults, now, options.date),
         "check": lambda: trio.run(check, settings, faults, say),
+        "notify": lambda: notify_command(settings),
     }[options.command]
     return command()
 
@@ -86,6 +93,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     plan.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
     commands.add_parser("runs", help="list the latest recorded runs")
+    nights = commands.add_parser("nights", help="show the latest runs at a glance, and what fails most often")
+    nights.add_argument(
+        "--count", type=_count, default=NIGHTS_READ, metavar="N", help=f"runs; {NIGHTS_READ} without it"
+    )
+    nights.add_argument("--page", metavar="FILE", help="write them as a page there")
+    nights.add_argument("--open", action="store_true", help="open that page in the browser")
     report = commands.add_parser("report", help="show a recorded run, and what to do about what failed")
     report.add_argument("run_id", nargs="?", type=_run_id, help="without it, the run that started last")
     report.add_argument("--page", metavar="FILE", help="write the run's page there")
@@ -95,6 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="whether a run of a day did all its work: exit code 0, else 1")
     verify.add_argument("--date", type=_date, metavar="YYYY-MM-DD", help="the day; without it RUN_DATE, else today")
     commands.add_parser("check", help="validate the config and ask each engine whether it is healthy")
+    notify = commands.add_parser("notify", help="send a trial to where messages about runs go")
+    notify.add_argument("--test", action="store_true", required=True, help="what is sent: nothing but a trial")
     return parser
 
 
@@ -103,6 +118,12 @@ def _place(text: str) -> str:
     if not (re.match("gs://[^/]", text) or os.path.isdir(text)):  # noqa: PTH112
         raise argparse.ArgumentTypeError(f"{quoted(text)} is neither gs://BUCKET/PREFIX nor a directory")
     return text
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,6}", text) or not 1 <= int(text) <= COUNT_LIMIT:
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a whole number from 1 to {COUNT_LIMIT:,}")
+    return int(text)
 
 
 def _date(text: str) -> str:

@@ -10,9 +10,11 @@ from job.config.faults import Fault
 from job.config.objects import OBJECTS
 from job.engines.calls import METHOD, Call
 from job.execution.outcome import ExitCode
+from job.messages import Message
 from job.planning.plan import Plan
 from job.planning.prepare import make_plan, read_objects, unreadable
 from job.planning.targets import Target, llm_parameters
+from job.records.nights import read_plan_change
 from job.reporting.stdout import say, say_error, write_line
 from job.storage.store import StorageError, in_thread
 from job.storage.uri import open_store
@@ -44,10 +46,15 @@ def plan_command(settings: Settings, faults: list[Fault], place: str | None, *, 
         return _refuse(found, ExitCode.USAGE)
     for notice in notices:
         say_error(notice)
+    changes = _changes(settings, plan)
     if as_json:
+        for change in changes:
+            say_error(change)
         _write_lines(plan, settings)
     else:
         _say_plan(plan)
+        for change in changes:
+            say(str(change))
     return ExitCode.DONE
 
 
@@ -59,6 +66,15 @@ async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fa
     unknown = [name for name in names if name.endswith(".json") and "/" not in name and name not in OBJECTS]
     fault = Fault(listed(unknown), "is no object that the job reads", "correct its name or remove it")
     return {name: one.data for name, one in objects.items()}, [fault] if unknown else []
+
+
+def _changes(settings: Settings, plan: Plan) -> Sequence[Message]:
+    """How the plan differs from that of the night before, if RUNS_URI tells where that is recorded."""
+    if settings.runs_uri is None:
+        return ()
+    store = open_store(settings.runs_uri)
+    # A place is compared with the config that it may be a copy of; if that is not known, with whatever ran last.
+    return trio.run(read_plan_change, store, plan, settings.config_uri or None)
 
 
 def _refuse(faults: Sequence[Fault], code: ExitCode) -> ExitCode:

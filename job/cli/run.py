@@ -8,8 +8,10 @@ import trio
 from job.config.environment import Settings
 from job.config.faults import Fault
 from job.execution.outcome import ExitCode
+from job.execution.request import RunRequest
 from job.identity import RunIdentity, new_run_id
-from job.orchestrator import Reporter, RunRequest, run
+from job.notification.sender import Notifier
+from job.orchestrator import Reporter, run
 from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.stdout import STDOUT
 from job.reporting.terminal import TerminalReporter
@@ -24,4 +26,5 @@ def run_command(
     reporter: Reporter = (
         TerminalReporter(identity, settings.runs_uri) if on_terminal else CloudLogReporter(identity, settings.project)
     )
-    return trio.run(run, RunRequest(settings, faults, identity, now, started, resume, new_config), reporter)
+    request = RunRequest(settings, faults, identity, now, started, resume, new_config)
+    return trio.run(run, request, reporter, Notifier(settings))

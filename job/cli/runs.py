@@ -5,6 +5,7 @@ import os
 import tempfile
 import webbrowser
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -15,67 +16,79 @@ from job.config.environment import Settings
 from job.config.faults import Fault
 from job.execution.outcome import ExitCode
 from job.identity import RunIdentity
+from job.messages import Message
+from job.notification.sender import SECONDS, Notifier
+from job.notification.text import late_lines
 from job.page.render import render_page
 from job.records.cards import card_lines
-from job.records.commands import page_address
-from job.records.format import RecordError
+from job.records.commands import nights_link, page_address, table_link
+from job.records.format import CARDS, PAGE, RecordError
 from job.records.history import LATEST, RecordedRun, latest, latest_id, read_run
+from job.records.report import REFUSED
 from job.records.verification import verify
 from job.reporting.cloud_log import CloudLogReporter
+from job.reporting.recorded import runs_table
 from job.reporting.stdout import STDOUT, say, say_error, write_line
-from job.reporting.terminal import as_text, runs_table
+from job.reporting.terminal import as_text
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
 from job.text import printable
 
+DRAIN_SECONDS = 1.0
 LINES_AT_ONCE = 1000
 """Missing cards that are written at once."""
 
 
 def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
     """Lists the latest recorded runs."""
-    store = _records(settings, faults)
+    store = records_of(settings, faults)
     if store is None:
         return ExitCode.USAGE
     try:
         history = trio.run(latest, store, LATEST)
     except StorageError as error:
-        return _refuse(error, ExitCode.BUSY)
+        return refuse(error, ExitCode.BUSY)
     if history.runs:
         say(runs_table(history.runs))
     else:
         say("no run is recorded")
     for fault in history.unusable:
-        _refuse(fault, ExitCode.USAGE)
+        refuse(fault, ExitCode.USAGE)
     return ExitCode.USAGE if history.unusable else ExitCode.DONE
 
 
 def report_command(settings: Settings, faults: list[Fault], options: argparse.Namespace) -> ExitCode:
     """Prints a recorded run, the latest unless one is named; writes its page or table if one is requested."""
-    store = _records(settings, faults)
+    store = records_of(settings, faults)
     if store is None or settings.runs_uri is None:
         return ExitCode.USAGE
     recorded = _find(store, options.run_id)
     if isinstance(recorded, ExitCode):
         return recorded
-    if options.csv is not None and not _write(Path(options.csv), card_lines(recorded.report, recorded.timeline)):
+    if options.csv is not None and not write_file(Path(options.csv), card_lines(recorded.report, recorded.timeline)):
         return ExitCode.USAGE
     path: Path | None = None
     if options.page is not None or options.open:
         path = Path(options.page) if options.page else Path(tempfile.mkdtemp(prefix="run-")) / "report.html"
-        if not _write(path, [render_page(recorded.report, recorded.timeline)]):
+        nights = nights_link(settings.runs_uri, beside=False)
+        has_table = CARDS in recorded.documents
+        table = table_link(settings.runs_uri, recorded.report.run_id, beside=False) if has_table else None
+        if not write_file(path, [render_page(recorded.report, recorded.timeline, nights, table=table)]):
             return ExitCode.USAGE
     if options.missing:
+        if recorded.report.outcome == REFUSED:
+            say_error(f"run {recorded.report.run_id} had no plan, so nobody knows which cards are missing")
+            return ExitCode.USAGE
         _write_missing(recorded)
     else:
-        own = page_address(settings.runs_uri, recorded.report.run_id) if recorded.has_page else None
+        own = page_address(settings.runs_uri, recorded.report.run_id) if PAGE in recorded.documents else None
         _write_report(recorded, str(path) if path else own)
     if options.open and path:
         webbrowser.open(path.absolute().as_uri())
     return ExitCode.DONE
 
 
-def _write(path: Path, parts: Iterable[bytes]) -> bool:
+def write_file(path: Path, parts: Iterable[bytes]) -> bool:
     """Writes a file. Returns whether that could be done; if not, the reason is on standard error."""
     try:
         with path.open("wb") as file:
@@ -113,22 +126,22 @@ def _find(store: ObjectStore, run_id: str | None) -> RecordedRun | ExitCode:
     try:
         run_id = run_id or trio.run(latest_id, store)
         if run_id is None:
-            return _refuse("has no record of any run", ExitCode.USAGE)
+            return refuse("has no record of any run", ExitCode.USAGE)
         recorded = trio.run(read_run, store, run_id)
     except RecordError as error:
-        return _refuse(error, ExitCode.USAGE)
+        return refuse(error, ExitCode.USAGE)
     except StorageError as error:
-        return _refuse(error, ExitCode.BUSY)
+        return refuse(error, ExitCode.BUSY)
     if recorded is None:
         what = f"has no record of run {run_id}; `python -m job runs` lists what is there"
-        return _refuse(what, ExitCode.USAGE)
+        return refuse(what, ExitCode.USAGE)
     return recorded
 
 
 def verify_command(settings: Settings, faults: list[Fault], now: datetime, date: str | None) -> ExitCode:
     """Tells whether a run of a day did all its work: of `date`, else of RUN_DATE, else of today."""
     # Without CONFIG_URI the runs of every config count.
-    store = _records(settings, faults, "CONFIG_URI", *([] if date else ["RUN_DATE"]))
+    store = records_of(settings, faults, "CONFIG_URI", *([] if date else ["RUN_DATE"]))
     if store is None:
         return ExitCode.USAGE
     day = date or settings.run_date or now.astimezone(settings.time_zone).date().isoformat()
@@ -136,19 +149,39 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
         done, known = trio.run(verify, store, day, settings.config_uri)
     except StorageError as error:
         done, known = False, f"RUNS_URI: {error}"
-    if os.isatty(STDOUT):
+    on_terminal = os.isatty(STDOUT)
+    reporter = CloudLogReporter(RunIdentity(settings.run_id or "verify"), settings.project)
+    if on_terminal:
         say(known)
     else:
-        CloudLogReporter(RunIdentity(settings.run_id or "verify"), settings.project).verified(known, done=done)
+        reporter.verified(known, done=done)
+    problem = None if done else trio.run(_tell_late, store, settings, day, now)
+    if problem is not None and on_terminal:
+        say_error(problem)
+    elif problem is not None:
+        reporter.on_notification_failed(problem)
+        trio.run(reporter.drain, DRAIN_SECONDS)
     return ExitCode.DONE if done else ExitCode.ENGINE_FAILED
 
 
-def _refuse(problem: object, code: ExitCode) -> ExitCode:
+async def _tell_late(store: ObjectStore, settings: Settings, day: str, now: datetime) -> Message | None:
+    """Sends the message that the day has no success, if one is asked for; says why if it was not taken."""
+    notifier, run = Notifier(settings), None
+    if notifier.hook is not None:
+        with suppress(RecordError, StorageError):  # then the message does without it
+            run_id = await latest_id(store)
+            run = run_id and await read_run(store, run_id)
+    lines = late_lines(settings, day, now, run or None)
+    return await notifier.send(lines, lambda: {"event": "run.verified", "done": False}, SECONDS)
+
+
+def refuse(problem: object, code: ExitCode) -> ExitCode:
+    """Says on standard error what is wrong with the records, and returns this exit code."""
     say_error(f"RUNS_URI: {problem}")
     return code
 
 
-def _records(settings: Settings, faults: list[Fault], *others: str) -> ObjectStore | None:
+def records_of(settings: Settings, faults: list[Fault], *others: str) -> ObjectStore | None:
     """Where runs are recorded; `None`, and the reason on standard error, if the environment does not tell.
 
     `others` are further variables that must not be faulty; to be unset is no fault.

@@ -12,6 +12,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from job.config.faults import Fault, problems
 from job.config.fields import (
     EngineUrl,
+    HookSecret,
+    HookUrl,
     RunDate,
     RunId,
     RunsUri,
@@ -85,10 +87,22 @@ class Settings(BaseModel):
     project: str | None = Field(None, validation_alias="GOOGLE_CLOUD_PROJECT")
     region: str | None = Field(None, validation_alias="GOOGLE_CLOUD_REGION")
     job: str | None = Field(None, validation_alias="CLOUD_RUN_JOB")
+    resume_with: str | None = Field(None, validation_alias="RESUME_WITH")
+    """What begins the command that resumes a run, as `make run-local` has one of its own; its arguments follow."""
+    notify_url: HookUrl | None = Field(None, validation_alias="NOTIFY_URL")
+    notify_secret: HookSecret | None = Field(None, validation_alias="NOTIFY_SECRET")
+    max_retries: Annotated[int, whole_number(0, 10)] | None = Field(None, validation_alias="TASK_MAX_RETRIES")
+    """How often Cloud Run starts a task again that failed."""
+    notify_fault: Message | None = None
+    """Not a variable: why no message can be sent, though one is asked for."""
     notices: tuple[Message, ...]
     """Not a variable: what the user may not have meant."""
 
-    _printable = field_validator("*", mode="before")(must_be_printable)
+    @field_validator("*", mode="before")
+    @classmethod
+    def _printable(cls, value: object, info: ValidationInfo[datetime]) -> object:
+        # What cannot be printed would be quoted, and these are secrets.
+        return value if info.field_name in {"notify_url", "notify_secret"} else must_be_printable(value)
 
     @field_validator("run_date")
     @classmethod
@@ -119,11 +133,15 @@ VARIABLES = (
 )
 """The names of all variables."""
 
+NOTIFIER = {"NOTIFY_URL", "NOTIFY_SECRET", "TASK_MAX_RETRIES"}
+"""Those that matter to the message about a run alone."""
+
 
 def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, list[Fault]]:
     """The settings, and their faults: if there are any, the settings serve to look for further faults, not to run.
 
-    A blank variable counts as unset, and so does a faulty one. `now` is an aware time, for `RUN_DATE=today`. Only the
+    A blank variable counts as unset, and so does a faulty one. What is wrong with the message about a run alone is a
+    notice: the run goes on. `now` is an aware time, for `RUN_DATE=today`. Only the
     plan can tell whether an engine's URL is missing.
     """
     given = {name: text for name in VARIABLES if (text := environ.get(name, "").strip())}
@@ -131,6 +149,7 @@ def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, 
     faults = []
     if "CONFIG_URI" not in given:
         faults.append(Fault("CONFIG_URI", "is not set", "set it to gs://BUCKET/PREFIX or to a directory"))
+    spared: dict[str, Message] = {}
     try:
         settings = Settings.model_validate(_values(given, notices), context=now)
     except ValidationError as error:
@@ -138,8 +157,10 @@ def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, 
         faulty = {fault.where for fault in faults}
         sound = {name: text for name, text in given.items() if name not in faulty}
         settings = Settings.model_validate(_values(sound, notices), context=now)
-    notices += _same_urls(settings.engines.values())
-    return settings.model_copy(update={"notices": tuple(notices)}), faults
+        spared = {fault.where: message("{fault}", fault=str(fault)) for fault in faults if fault.where in NOTIFIER}
+    notices += [*spared.values(), *_same_urls(settings.engines.values())]
+    update = {"notices": tuple(notices), "notify_fault": spared.get("NOTIFY_URL")}
+    return settings.model_copy(update=update), [fault for fault in faults if fault.where not in NOTIFIER]
 
 
 def _values(given: Mapping[str, str], notices: Sequence[Message]) -> dict[str, object]:
@@ -166,7 +187,7 @@ def _notices(environ: Mapping[str, str]) -> list[Message]:
     Other programs use `RUN_` and `CONFIG_` as well, so after these the rest of the name must be close to ours too.
     """
     notices = []
-    for name in sorted(environ.keys() - set(VARIABLES)):
+    for name in sorted(environ.keys() - set(VARIABLES) - {"NOTIFY_SOCKET"}):  # systemd's
         kind, ending = _split(name)
         if not kind or not environ[name].strip():
             continue
@@ -194,7 +215,7 @@ def _same_urls(engines: Iterable[EngineSettings]) -> list[Message]:
     return notices
 
 
-_START = re.compile(rf"((?:{'|'.join(ALL_ENGINES).upper()})_ENGINE_|RUNS?_|CONFIG_)([A-Za-z0-9_]{{1,64}})")
+_START = re.compile(rf"((?:{'|'.join(ALL_ENGINES).upper()})_ENGINE_|RUNS?_|CONFIG_|NOTIFY_)([A-Za-z0-9_]{{1,64}})")
 
 
 def _split(name: str) -> tuple[str, str]:

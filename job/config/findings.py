@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from job.config.entries import spelling
 from job.config.faults import Fault, Problem
-from job.config.fields import spelling
 from job.messages import Message, Value, message, plural, template
 from job.text import counted, quoted
 

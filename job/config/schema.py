@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from job.config.fields import Date, Id, NotName, Parameter, Scalar, Text, Ticker
+from job.config.entries import Date, Id, NotName, Parameter, Scalar, Text, Ticker
 from job.engines.catalog import Kind
 
 

@@ -27,13 +27,18 @@ class EngineSpec:
     """Tickers a call; 1 if the engine takes no batches."""
     is_costly: bool = False
     """Whether each success costs money, so that the second answer that denies success is believed."""
+    keeps_connections: bool = False
+    """Whether a connection serves many calls. A data engine's serves one: a second answer to that call, which may come
+    late, would be read as the answer to the next, and cards would be made without its data."""
 
 
 ENGINES: Mapping[EngineName, EngineSpec] = {
     "financial": EngineSpec("Financial engine", "target", timeout=900, concurrency=4, batch_size=5),
     "trading": EngineSpec("Trading engine", "target", timeout=900, concurrency=4, batch_size=5),
     "news": EngineSpec("News engine", "target", timeout=300, concurrency=8),
-    "qa": EngineSpec("QA engine", "card", timeout=300, concurrency=16, concurrency_limit=8192, is_costly=True),
+    "qa": EngineSpec(
+        "QA engine", "card", timeout=300, concurrency=16, concurrency_limit=8192, is_costly=True, keeps_connections=True
+    ),
 }
 DATA_ENGINES: tuple[DataEngineName, ...] = ("financial", "trading", "news")
 ALL_ENGINES: tuple[EngineName, ...] = tuple(ENGINES)

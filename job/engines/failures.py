@@ -126,8 +126,10 @@ _BY_STATUS = {
         "The engine had no room for as long as its timeout. Raise the service's maximum of instances, or lower "
         "{variable}_CONCURRENCY."
     ),
-    500: template("The engine returned an error for this request. Look into the {engine} engine's log by the trace."),
-    502: template("The engine went away while it worked. Look into the {engine} engine's log by the trace."),
+    500: template(
+        "The engine returned an error for this request. Search the {engine} engine's log for the run's trace id."
+    ),
+    502: template("The engine went away while it worked. Search the {engine} engine's log for the run's trace id."),
     503: template("The engine was not available. Look for crashes and memory limits in its log."),
     504: template(
         "The engine took longer than its own request timeout. Raise the service's timeout, or lower the batch size."
@@ -143,22 +145,26 @@ _BY_CAUSE = {
         "Could not get a token. Check the job's service account, and IMPERSONATE_SERVICE_ACCOUNT if it is set."
     ),
     Cause.UNREADABLE: template(
-        "This is not an answer of the engine. Look into its log by the trace; if every call fails like this, check "
-        "{variable}_URL."
+        "This is not an answer of the engine. Search its log for the run's trace id; if every call fails like this, "
+        "check {variable}_URL."
     ),
-    Cause.INTERRUPTED: template("The run ended before the answer came. A resume makes this call again."),
+    Cause.INTERRUPTED: template("The run ended before the answer came: there is nothing to put right."),
 }
 _NOT_DONE = template(
-    "The engine could not do this ticker. Correct or remove it in the config if it is at fault, else look into the "
-    "{engine} engine's log by the trace."
+    "The engine could not do this ticker. Correct or remove it in the config if it is at fault, else search the "
+    "{engine} engine's log for the run's trace id."
 )
 _BREAKING = {500, 502}
 """What the engine answers to a ticker that breaks it."""
 _BY_DENIAL: dict[EngineName, str] = {
-    "financial": template("The engine reports that it failed. Look into the financial engine's log by the trace."),
+    "financial": template(
+        "The engine reports that it failed. Search the financial engine's log for the run's trace id."
+    ),
     "trading": _NOT_DONE,
-    "news": template("The engine could not crawl or digest this target. Look into the news engine's log by the trace."),
-    "qa": template("The engine did not make the card. Look into the QA engine's log by the trace."),
+    "news": template(
+        "The engine could not crawl or digest this target. Search the news engine's log for the run's trace id."
+    ),
+    "qa": template("The engine did not make the card. Search the QA engine's log for the run's trace id."),
 }
 _SLOW = template("No answer in time. Look for what is slow in the engine's log, or raise {variable}_TIMEOUT.")
 _SLOW_BATCH = template(
@@ -168,7 +174,7 @@ _SLOW_BATCH = template(
 _TOO_LARGE = template("No engine answers at such length. Check what answers at {variable}_URL.")
 _TOO_LARGE_IDS = {ANSWER_TOO_LARGE.id, TOO_MANY_PIECES.id}
 _REDIRECT = template("The address redirects, which is not followed. Set {variable}_URL to where it leads.")
-_OTHERWISE = template("Look into the {engine} engine's log by the trace.")
+_OTHERWISE = template("Search the {engine} engine's log for the run's trace id.")
 _IN_CONFIG = {_NOT_ACCEPTED, _NOT_DONE}
 """Remedies that put the config right."""
 

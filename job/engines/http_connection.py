@@ -1,7 +1,8 @@
 """A worker's own connection to an engine. The one module that knows httpx, and httpcore, which httpx is made of.
 
 There is no pool: httpx's is rescanned at every request and loses slots to requests that were cut off while connecting.
-So a worker holds the very connection that a pool would hold, which spares a third of the CPU of each call.
+So a worker holds the very connection that a pool would hold, which spares a third of the CPU of each call. A pool would
+also open it and send over it in one step, so that a run could not stop in between.
 """
 
 import errno
@@ -9,7 +10,6 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
 from urllib.parse import urlsplit
 
 import httpcore
@@ -37,30 +37,46 @@ PIECES_AT_ONCE = 200
 
 def tls_context() -> ssl.SSLContext:
     """The TLS settings, for all connections of a run to share: each context of its own costs 6.5 ms and 0.8 MB."""
-    return httpx.create_ssl_context()
+    tls = httpx.create_ssl_context()
+    tls.set_alpn_protocols(["http/1.1"])
+    return tls
 
 
 class HttpConnection:
-    """One HTTP/1.1 connection: opened at its first use, kept alive, replaced after anything but one whole answer.
+    """One HTTP/1.1 connection: kept alive, closed after anything but one whole answer, opened again for the next.
 
+    Unless `kept`: then it is closed after every answer, so that what comes late is not read as the next one.
     Follows no redirect, takes no proxy or credentials from the machine, repeats nothing. Its user bounds the time.
     """
 
-    def __init__(self, tls: ssl.SSLContext) -> None:
+    def __init__(self, tls: ssl.SSLContext, *, kept: bool = True) -> None:
         self._tls = tls
+        self._kept = kept
         self._origin: Origin | None = None
-        self._http: httpcore.AsyncHTTPConnection | None = None
+        self._http: httpcore.AsyncHTTP11Connection | None = None
+
+    async def open(self, url: str) -> None:
+        """Opens the connection, or another in its place; every URL has one origin. Raises `TransportError`."""
+        await self.aclose()
+        try:
+            origin = self._origin = self._origin or Origin.of(url)
+            stream = await self._stream(origin)
+        except (*_FOREIGN, UnicodeError, OSError) as error:
+            raise _failure(error) from error
+        self._http = httpcore.AsyncHTTP11Connection(origin.core, stream, keepalive_expiry=IDLE_SECONDS)
 
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
-        """The answer to one request; all requests go to the origin of the first. Raises `TransportError`."""
-        origin = self._origin = self._origin or Origin.of(url)
+        """The answer to one request over the open connection. Raises `TransportError`."""
+        origin, http = self._origin, self._http
+        if origin is None or http is None:
+            raise AssertionError("the connection is not open")
         reusable = False
         try:
-            request = origin.request(method, url, headers, body)
-            http = await self._usable(origin)
-            response = await http.handle_async_request(request)
+            if not self._kept:
+                headers = {**headers, "Connection": "close"}
+            response = await http.handle_async_request(origin.request(method, url, headers, body))
             reply = Response(response.status, await _content(response), _retry_after(response.headers))
-            reusable = not _has_surplus(http, response)
+            reusable = self._kept and not _has_surplus(http, response)
         except (*_FOREIGN, UnicodeError, OSError) as error:
             raise _failure(error) from error
         finally:
@@ -69,24 +85,32 @@ class HttpConnection:
         return reply
 
     def is_open(self) -> bool:
-        """Whether the next request needs no new connection. One that the engine has closed, or used, is replaced."""
+        """Whether a request can be sent over it. Not if the engine has closed it, or has sent something unasked."""
         return self._http is not None and not (self._http.is_closed() or self._http.has_expired())
 
     async def aclose(self) -> None:  # noqa: ASYNC910  closing what was never opened takes no time
-        """Closes the connection; the next exchange opens another."""
+        """Closes the connection; it can be opened again."""
         http, self._http = self._http, None
         if http is not None:
-            # Closing an idle socket takes no time; one that was cut off must not wait for its peer's farewell.
-            with trio.CancelScope(shield=True) as scope:
-                scope.cancel()
-                await http.aclose()
+            await _close_at_once(http)
 
-    async def _usable(self, origin: "Origin") -> httpcore.AsyncHTTPConnection:
-        """The connection at hand, or another if the engine has closed that one, or sent something more over it."""
-        if self._http is None or not self.is_open():
-            await self.aclose()
-            self._http = httpcore.AsyncHTTPConnection(origin.core, ssl_context=self._tls, keepalive_expiry=IDLE_SECONDS)
-        return self._http  # noqa: ASYNC910  every call takes this path, and awaits the answer right after it
+    async def _stream(self, origin: "Origin") -> httpcore.AsyncNetworkStream:
+        host, port = origin.core.host.decode(), origin.core.port
+        stream = await httpcore.TrioBackend().connect_tcp(host, port, timeout=CONNECT_SECONDS)
+        if origin.core.scheme != b"https":
+            return stream
+        try:
+            return await stream.start_tls(self._tls, host, CONNECT_SECONDS)
+        except BaseException:
+            await _close_at_once(stream)  # noqa: ASYNC102  it is shielded there
+            raise
+
+
+async def _close_at_once(opened: httpcore.AsyncHTTP11Connection | httpcore.AsyncNetworkStream) -> None:
+    """Closing an idle socket takes no time; one that was cut off must not wait for its peer's farewell."""
+    with trio.CancelScope(shield=True) as scope:
+        scope.cancel()
+        await opened.aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +139,16 @@ class Origin:
         fields = [(b"Host", self.host), (b"Content-Length", str(len(body or b"")).encode())]
         fields += [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
         core = httpcore.URL(scheme=self.core.scheme, host=self.core.host, port=self.core.port, target=target)
-        return httpcore.Request(
-            method, core, headers=fields, content=body, extensions={"timeout": {"connect": CONNECT_SECONDS}}
-        )
+        return httpcore.Request(method, core, headers=fields, content=body)
 
 
-def _has_surplus(http: httpcore.AsyncHTTPConnection, response: httpcore.Response) -> bool:
+def _has_surplus(http: httpcore.AsyncHTTP11Connection, response: httpcore.Response) -> bool:
     """Whether more than the answer has been read: it would be taken for the beginning of the next answer.
 
     What has not been read yet makes the socket readable, and the connection expired.
     """
     # httpcore shows the rest of what it has read nowhere else.
-    http11 = cast(httpcore.AsyncHTTP11Connection, http._connection)  # noqa: SLF001
-    rest, _ = http11._h11_state.trailing_data  # noqa: SLF001
+    rest, _ = http._h11_state.trailing_data  # noqa: SLF001
     return bool(rest) or _has_record(response.extensions["network_stream"].get_extra_info("ssl_object"))
 
 

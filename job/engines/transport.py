@@ -47,12 +47,16 @@ class TokenError(Exception):
 class Connection(Protocol):
     """A connection to one engine, for one request at a time."""
 
+    async def open(self, url: str) -> None:
+        """Opens the connection, or another in its place. Sends nothing. Raises `TransportError`."""
+        ...
+
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
-        """The answer to a request. Opens the connection if it is not open. Raises `TransportError`."""
+        """The answer to a request over the open connection. Raises `TransportError`."""
         ...
 
     def is_open(self) -> bool:
-        """Whether the next request needs no new connection."""
+        """Whether a request can be sent without opening it again."""
         ...
 
     async def aclose(self) -> None: ...

@@ -10,7 +10,7 @@ import trio
 from job.config.environment import EngineSettings
 from job.engines.answers import LARGE_ANSWER, Verdict, judge
 from job.engines.calls import BATCHES, METHOD, Call
-from job.engines.catalog import ENGINES
+from job.engines.catalog import ENGINES, EngineName
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.engines.transport import (
     Connection,
@@ -37,7 +37,7 @@ class RunContext:
 
     run: RunIdentity
     tokens: TokenProvider
-    connect: Callable[[], Connection]
+    connect: Callable[[EngineName], Connection]
     shutdown: Shutdown
     emit: EventHandler
     jitter: Callable[[], float] = random.random
@@ -89,7 +89,7 @@ class Executor:
         return PendingCall(call, RetryState(policy), self._context.run.traceparent())
 
     async def _work(self, queue: WorkQueue[PendingCall]) -> None:
-        connection = self._context.connect()
+        connection = self._context.connect(self._settings.name)
         try:
             while (pending := await queue.get()) is not None:
                 try:
@@ -168,7 +168,7 @@ class Executor:
             return CUT_OFF
         except (ShutdownError, trio.Cancelled):
             if not pending.sent:
-                pending.attempts -= 1  # it had no token yet: the request never left
+                pending.attempts -= 1  # the request never left
             pending.ended = trio.current_time()
             self._context.emit(self._ended(pending, CUT_OFF, None))
             self._interrupted(pending)
@@ -202,8 +202,11 @@ class Executor:
                 if token is None:
                     with context.shutdown.interruptible():  # a request that has not left yet is not in flight
                         token = await context.tokens.get(self._audience, pending.rejected)
-                    if not (pending.may_connect or connection.is_open()):
+                if not connection.is_open():
+                    if not pending.may_connect:
                         raise _ConnectionExpiredError
+                    with context.shutdown.interruptible():
+                        await connection.open(self._url)
                 pending.sent = True
                 response = await connection.request(
                     METHOD, self._url + call.path, self._headers(pending, token), call.body

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from job.execution.phases import EngineFailedError
-from job.execution.progress import RunProgress
+from job.execution.progress import EngineProgress, RunProgress
 from job.execution.shutdown import ShutdownReason
 from job.messages import Message, message, plural, template
 
@@ -96,6 +96,8 @@ _MISSING_AND_LEFT = template(
 )
 """The sentence if card types were set aside."""
 
+SUPERSEDED = "superseded"
+"""The word of a run that stands back before its twin."""
 UNFORESEEN = Outcome(
     "unforeseen", ExitCode.UNFORESEEN, message("The job has a bug: its traceback is on standard error.")
 )
@@ -127,6 +129,18 @@ def outcome_of(progress: RunProgress | None, reason: ShutdownReason | None, erro
     return Outcome("cards_missing", ExitCode.CARDS_MISSING, sentence)
 
 
+def totals_of(outcome: Outcome, progress: RunProgress | None) -> Mapping[str, object]:
+    """How this attempt at the run ended, and its totals, for machines."""
+    totals = {name: engine.totals() for name, engine in progress.engines.items()} if progress else {}
+    cards = totals["qa"] if "qa" in totals else EngineProgress(0).totals()
+    return {
+        "outcome": outcome.word,
+        "exit_code": int(outcome.exit),
+        "cards": cards.cards().model_dump(),
+        "engines": {name: engine.model_dump() for name, engine in totals.items()},
+    }
+
+
 def bad_config(faults: int) -> Outcome:
     """The configuration cannot be used."""
     sentence = plural(
@@ -143,11 +157,19 @@ def no_record(run_id: str) -> Outcome:
     return Outcome("bad_config", ExitCode.USAGE, sentence)
 
 
+def never_began(run_id: str) -> Outcome:
+    """The run that was to be resumed ended as `bad_config`."""
+    sentence = message(
+        "Run {run} cannot be resumed: its config was faulty, so it called nothing. Start a new run.", run=run_id
+    )
+    return Outcome("bad_config", ExitCode.USAGE, sentence)
+
+
 def busy(holder: Message, *, same_plan: bool, same_run: bool) -> Outcome:
     """Another run is alive, or this one in another process. One with the same plan does this run's work."""
     if same_run and same_plan:
         sentence = message("This run is at work already: {holder}. Nothing was called.", holder=holder)
-        return Outcome("superseded", ExitCode.DONE, sentence)
+        return Outcome(SUPERSEDED, ExitCode.DONE, sentence)
     if same_run:
         sentence = message(
             "This run is at work already: {holder}. Nothing was called; try again when it has ended.", holder=holder
@@ -157,7 +179,7 @@ def busy(holder: Message, *, same_plan: bool, same_run: bool) -> Outcome:
         sentence = message(
             "This run stands back: another with the same plan is at work, {holder}. Nothing was called.", holder=holder
         )
-        return Outcome("superseded", ExitCode.DONE, sentence)
+        return Outcome(SUPERSEDED, ExitCode.DONE, sentence)
     sentence = message("Another run is at work: {holder}. Nothing was called; try again later.", holder=holder)
     return Outcome("busy", ExitCode.BUSY, sentence)
 

@@ -26,7 +26,7 @@ class PendingCall:
     may_connect: bool = False
     """Whether the latest attempt may open a connection."""
     sent: bool = False
-    """Whether the latest attempt had its token, so that a request may have left."""
+    """Whether the latest attempt had its token and its connection, so that a request may have left."""
     started: float = 0.0
     ended: float = 0.0
     status: int | None = None

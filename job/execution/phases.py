@@ -14,7 +14,7 @@ from job.execution.events import CallFinished
 from job.execution.executor import Executor, RunContext
 from job.execution.progress import RunProgress
 from job.execution.shutdown import ShutdownReason
-from job.messages import plural
+from job.messages import Message, Value, message, plural, template
 from job.planning.card_order import CardOrder
 from job.planning.plan import Plan
 from job.text import listed
@@ -23,17 +23,34 @@ from job.text import listed
 class EngineFailedError(Exception):
     """A data engine has failed: one of its calls did, for good. Has the reason, with the call."""
 
-    def __init__(self, finished: CallFinished) -> None:
-        self.reason = plural(
-            "the {engine} engine failed for {targets} after 1 attempt: {reason}",
-            "the {engine} engine failed for {targets} after {count} attempts: {reason}",
-            count=finished.attempts,
-            engine=finished.call.engine,
-            targets=listed(finished.call.targets),
-            reason=finished.failure.reason if finished.failure else "",
-        )
+    def __init__(self, finished: CallFinished, limit: int, ended: int | None) -> None:
+        """`limit` is how often a call may fail, `ended` how many attempts the engine failed if it has done nothing."""
+        self.reason = _reason(finished, limit, ended)
         super().__init__(str(self.reason))
         self.finished = finished
+
+
+def _reason(finished: CallFinished, limit: int, ended: int | None) -> Message:
+    values: dict[str, Value] = {
+        "engine": finished.call.engine,
+        "targets": listed(finished.call.targets),
+        "reason": finished.failure.reason if finished.failure else "",
+    }
+    if ended is not None and ended > finished.attempts:
+        text = template("the {engine} engine failed every one of {count} attempts, the last for {targets}: {reason}")
+        return message(text, count=ended, **values)
+    if finished.attempts > limit:
+        text = template(
+            "the {engine} engine failed for {targets} after {count} attempts ({limit} that count; the others were in "
+            "larger batches, or answered with 429 or 401): {reason}"
+        )
+        return message(text, count=finished.attempts, limit=limit, **values)
+    return plural(
+        "the {engine} engine failed for {targets} after 1 attempt: {reason}",
+        "the {engine} engine failed for {targets} after {count} attempts: {reason}",
+        count=finished.attempts,
+        **values,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +76,7 @@ class Phases:
                 async with trio.open_nursery() as nursery:
                     for engine in self._data_engines():
                         calls = self.plan.calls(engine, self.done.get(engine, frozenset()))
-                        nursery.start_soon(self._run, engine, calls, _fail, name=engine)
+                        nursery.start_soon(self._run, engine, calls, self._fail, name=engine)
         except BaseExceptionGroup as group:
             failed, other = group.split(EngineFailedError)
             if failed is None or other is not None:
@@ -88,6 +105,16 @@ class Phases:
     def _data_engines(self) -> list[EngineName]:
         return [engine for engine in DATA_ENGINES if engine in self.progress.engines]
 
+    def _fail(self, finished: CallFinished) -> None:
+        failure = finished.failure
+        if failure is not None and not failure.is_interruption:
+            engine = finished.call.engine
+            progress = self.progress.engines[engine]
+            # What is refused or denied may be a fault of the target, whatever became of others.
+            is_of_engine = failure.is_transient and not failure.is_denial and not progress.done
+            ended = len(progress.latencies) if is_of_engine else None
+            raise EngineFailedError(finished, self.engines[engine].attempts, ended)
+
     async def _run(
         self,
         engine: EngineName,
@@ -96,11 +123,6 @@ class Phases:
         max_in_flight: Callable[[], float] = lambda: inf,
     ) -> None:
         await Executor(self.engines[engine], self.context, on_finished, max_in_flight).run(calls)
-
-
-def _fail(finished: CallFinished) -> None:
-    if finished.failure is not None and not _is_interrupted(finished):
-        raise EngineFailedError(finished)
 
 
 def _is_interrupted(finished: CallFinished) -> bool:

@@ -13,7 +13,9 @@ import trio
 GRACE_SECONDS = 5.0
 """For cards in flight: one that is cut off is paid for twice, and Cloud Run kills 10 s after SIGTERM."""
 OVER_SECONDS = 8.5
-"""After a signal, the record and the last line included; the process itself then takes a moment to end."""
+"""After a signal, for all that follows it; the process itself then takes a moment to end."""
+LAST_SECONDS = 1.0
+"""Of these, for what follows the outcome: the last line, for a reader that has fallen behind, and the message."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -119,16 +121,33 @@ async def at_deadline(shutdown: Shutdown, seconds: float) -> None:
 
 @dataclass(slots=True)
 class Ending:
-    """The end of the run, as signals and what still follows the outcome see it."""
+    """The end of the run, as signals and what still follows the outcome see it: the last line, then the message."""
 
     outcome_stands: bool = False
     """Whether it can change no more."""
     over_by: float = float("inf")
     """When all has to be over because of a signal, by trio's clock."""
+    sending: trio.CancelScope | None = None
+    """The sending of the message, while it goes on: all that a signal ends then."""
+
+    def stand(self) -> None:
+        """The outcome stands from now on. After a signal, all that follows shares what is left, a second at most."""
+        self.outcome_stands = True
+        if self.over_by < float("inf"):
+            self.over_by = max(trio.current_time() + 0.1, min(self.over_by, trio.current_time() + LAST_SECONDS))
+
+    def on_signal(self) -> None:
+        """A signal has come. It ends the sending; if that has not begun, it has no more time than after any signal."""
+        if self.sending is not None:
+            self.sending.cancel()
+        elif self.outcome_stands:
+            self.over_by = min(self.over_by, trio.current_time() + LAST_SECONDS)
+        else:
+            self.over_by = trio.current_time() + OVER_SECONDS
 
     def seconds(self, most: float) -> float:
-        """How long what follows the outcome may take: so many seconds at most, but always a moment."""
-        return max(0.1, min(most, self.over_by - trio.current_time()))
+        """How long what follows the outcome may take: so many seconds at most."""
+        return max(0.0, min(most, self.over_by - trio.current_time()))
 
 
 async def on_signals(
@@ -136,8 +155,8 @@ async def on_signals(
 ) -> None:
     """Handles SIGTERM and SIGINT: the first one stops the run in order, a second one ends the process as it stands.
 
-    Once the outcome stands, a signal changes nothing. That remains so when this task has ended: for the rest of the
-    process both signals do nothing.
+    Once the outcome stands, a signal changes nothing; it only ends the sending of the message. That remains so when
+    this task has ended: for the rest of the process both signals do nothing.
     """
     missed: list[int] = []
     for handled in SIGNALS:  # these handlers are what the receiver restores when it closes
@@ -148,10 +167,11 @@ async def on_signals(
         task_status.started()
         async for number in received:
             if ending.outcome_stands:
+                ending.on_signal()
                 continue
             if shutdown.reason in {ShutdownReason.SIGTERM, ShutdownReason.SIGINT}:
                 os._exit(128 + number)  # the default action would not end a process that is PID 1
-            ending.over_by = trio.current_time() + OVER_SECONDS
+            ending.on_signal()
             if number == signal.SIGTERM:
                 shutdown.request(ShutdownReason.SIGTERM, GRACE_SECONDS)
             else:

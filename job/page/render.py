@@ -14,11 +14,14 @@ from job.page.board import board
 from job.page.charts import flight_chart, latency_chart
 from job.page.lanes import lane_chart
 from job.page.links import execution_link, log_link, trace_link
-from job.page.summary import headline, period, severity
-from job.page.tables import FAILURES_SHOWN, before, is_open, name, worth_a_look
+from job.page.nights import PHASE_TITLES, card_bars, rows_by_day, trend_of
+from job.page.summary import headline, period, severity, since_lines
+from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, names, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
-from job.records.commands import how_to_go_on, missing_command, table_command
+from job.records.commands import how_to_go_on, missing_command, page_link, table_command
 from job.records.groups import failure_groups
+from job.records.nights import Nights
+from job.records.overview import done_line, most_often, period_line
 from job.records.report import REFUSED, UNFINISHED, RunReport
 from job.records.results import DONE
 from job.records.timeline import Timeline
@@ -64,7 +67,7 @@ TEMPLATES.filters |= {
     "counted": counted,
     "duration": duration,
     "moment": _moment,
-    "name": name,
+    "names": names,
     "number": _number,
     "percent": _percent,
     "shortened": _beginning,
@@ -72,6 +75,9 @@ TEMPLATES.filters |= {
 }
 TEMPLATES.globals |= {
     "DONE": DONE,
+    "CHANGES": CHANGES,
+    "CHANGES_SHOWN": CHANGES_SHOWN,
+    "PHASES": PHASE_TITLES,
     "REFUSED": REFUSED,
     "UNFINISHED": UNFINISHED,
     "titles": TITLES,
@@ -81,8 +87,11 @@ TEMPLATES.globals |= {
 }
 
 
-def render_page(report: RunReport, timeline: Timeline, *, table: str | None = None) -> bytes:
-    """The page. `timeline` has every result of the run's journal; `table` is a link to the table of its cards."""
+def render_page(report: RunReport, timeline: Timeline, nights: str | None = None, *, table: str | None = None) -> bytes:
+    """The page. `timeline` has every result of the run's journal.
+
+    `nights` is a link to the page of the nights, `table` one to the table of the run's cards.
+    """
     scale = _time_scale(report, timeline)
     lanes = {engine: lane for engine, lane in timeline.lanes.items() if len(lane)}
     failures = failure_groups(timeline.failures[:FAILURES_SHOWN])
@@ -90,17 +99,19 @@ def render_page(report: RunReport, timeline: Timeline, *, table: str | None = No
     is_every_call, calls = worth_a_look(timeline)
     page = TEMPLATES.get_template("page.html.j2").render(
         report=report,
+        nights=nights,
         severity=severity(report),
         headline=headline(report),
         period=period(report),
-        how_to_go_on=how_to_go_on(report.outcome, report.then, report.cards.planned),
+        how_to_go_on=how_to_go_on(report.outcome, report.then, report.cards.generated),
+        since=list(since_lines(report)),
         failures=failures,
         warnings=timeline.warnings,
         failures_not_shown=failed - sum(group.items for group in failures),
         board=board(report, timeline),
-        missing_command=missing_command(report.run_id),
+        missing_command=missing_command(report.run_id, report.runs_uri),
         table=table,
-        table_command=table_command(report.run_id),
+        table_command=table_command(report.run_id, report.runs_uri),
         scale=scale,
         barrier=timeline.prepared if "qa" in lanes else None,
         lanes={engine: lane_chart(lane, scale) for engine, lane in lanes.items()},
@@ -108,6 +119,23 @@ def render_page(report: RunReport, timeline: Timeline, *, table: str | None = No
         latencies={engine: latency_chart(lane) for engine, lane in lanes.items()},
         calls=calls,
         is_every_call=is_every_call,
+    )
+    return page.encode()
+
+
+def render_nights(nights: Nights, runs_uri: str, *, beside: bool) -> bytes:
+    """The page of the nights; `beside` tells whether it lies beside the runs."""
+    bars, bar_width, bar_days = card_bars(nights)
+    page = TEMPLATES.get_template("nights.html.j2").render(
+        period=period_line(nights),
+        done=done_line(nights),
+        days=rows_by_day(nights, lambda run_id: page_link(runs_uri, run_id, beside=beside)),
+        has_several_configs=len({one.config_uri for one in nights.summaries}) > 1,
+        bars=bars,
+        bar_width=bar_width,
+        bar_days=bar_days,
+        trends=[trend for phase in PHASE_TITLES if (trend := trend_of(nights, phase)) is not None],
+        often=most_often(nights.summaries),
     )
     return page.encode()
 

@@ -1,5 +1,6 @@
 """The outcome of a run at a glance: how severe it is, the headline, and when the run was."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -7,6 +8,9 @@ from typing import Literal
 from job.engines.failures import Cause
 from job.execution.outcome import QA_REFUSES
 from job.execution.progress import CardTotals
+from job.messages import Message
+from job.records.comparison import comparison_lines
+from job.records.plan_change import plan_lines
 from job.records.report import REFUSED, UNFINISHED, RunReport
 from job.text import counted
 
@@ -78,3 +82,12 @@ def period(report: RunReport) -> Period:
     ended = datetime.fromisoformat(report.ended)
     pattern = "%H:%M:%S" if ended.date() == began.date() else "%Y-%m-%d %H:%M:%S"
     return Period(f"{began:%Y-%m-%d %H:%M:%S}", f"{ended:{pattern}}", zone)
+
+
+def since_lines(report: RunReport) -> Iterator[Message]:
+    """How the run compares with the night before, in sentences; nothing if there is none to compare it with."""
+    comparison = report.since_last_night
+    if comparison is not None:
+        yield from comparison_lines(comparison, report.sentence_message or report.sentence)
+        if comparison.plan is not None:
+            yield from plan_lines(comparison.plan, comparison.day)

@@ -1,18 +1,28 @@
 """The tables of a run's page: failed calls, and the calls that are worth a look."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from job.records.groups import FailureGroup
 from job.records.results import CallResult
 from job.records.timeline import Timeline
-from job.text import shortened
+from job.text import listed, shortened
 
+NAME_LIMIT = 60
 OPEN_ROWS = 15
 """A group of more failures than this is closed at first."""
 
 FAILURES_SHOWN = 1000
 """Failed calls that are shown; the rest is counted."""
+CHANGES: Mapping[str, str] = {
+    "new": "new",
+    "added": "new, not planned then",
+    "still": "still missing",
+    "mended": "mended",
+}
+"""What became of an item since the night before, in words, in the order in which the items are shown."""
+CHANGES_SHOWN = 200
+"""Items of each kind that are shown; the rest is counted."""
 ALL_CALLS = 400
 """A run with at most so many calls has all of them in a table."""
 
@@ -22,10 +32,9 @@ def is_open(group: FailureGroup) -> bool:
     return len(group.calls) <= OPEN_ROWS and not group.is_cut_off
 
 
-def name(call: CallResult) -> str:
-    """What a call asks for."""
-    targets = ", ".join(call.targets)
-    return f"{targets} {call.card_type}" if call.card_type else targets
+def names(group: FailureGroup) -> str:
+    """The targets or cards of a group, as its heading counts them: the first of them, and how many more."""
+    return listed([shortened(name, NAME_LIMIT) for name in group.names])
 
 
 def before(call: CallResult) -> Sequence[tuple[str, int]]:

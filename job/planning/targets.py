@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
+from job.config.entries import spelling
 from job.config.faults import Fault
-from job.config.fields import spelling
 from job.config.findings import TWIN, Findings, Place, alike
 from job.config.objects import (
     CARD_TARGETS,

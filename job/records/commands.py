@@ -1,11 +1,13 @@
 """Commands for people: what to type to go on with a recorded run, and where its page is. Each pastes into a shell."""
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
+from job.config.environment import Settings
 from job.engines.failures import Then
 from job.messages import Message, message, plural, template
-from job.records.format import CARDS, PAGE, name_of
+from job.records.format import CARDS, NIGHTS_PAGE, PAGE, name_of
 from job.records.inputs import RunInputs
 from job.storage.uri import address_of
 
@@ -15,27 +17,40 @@ def resume_command(inputs: RunInputs, then: Then = "resume") -> str:
 
     `then` tells whether with its recorded config or with the config as it is now.
     """
-    arguments = ["resume", inputs.run_id, *(["--new-config"] if then == "new_config" else [])]
-    if inputs.job is None:
-        return shlex.join(["python", "-m", "job", *arguments])
-    place = {"region": inputs.region, "project": inputs.project}
-    options = [f"--{name}={value}" for name, value in place.items() if value is not None]
-    return shlex.join(["gcloud", "run", "jobs", "execute", inputs.job, *options, f"--args={','.join(arguments)}"])
+    arguments = [inputs.run_id, *(["--new-config"] if then == "new_config" else [])]
+    if inputs.resume_with is not None:
+        return f"{inputs.resume_with}{shlex.quote(' '.join(arguments))}"
+    return _command(inputs, ["resume", *arguments])
 
 
-def missing_command(run_id: str) -> str:
-    """The command that lists every card of a run that is not there."""
-    return shlex.join(["python", "-m", "job", "report", run_id, "--missing"])
+def again_command(settings: Settings, arguments: Sequence[str]) -> str:
+    """The command that starts the job again with the same arguments, where these settings are its own."""
+    return _command(settings, arguments)
 
 
-def table_command(run_id: str) -> str:
-    """The command that writes every card of a run into a table."""
-    return shlex.join(["python", "-m", "job", "report", run_id, "--csv", CARDS])
+def _command(place: RunInputs | Settings, arguments: Sequence[str]) -> str:
+    if place.job is None:
+        return _on_a_laptop(place.runs_uri, *arguments)
+    where = {"region": place.region, "project": place.project}
+    options = [f"--{name}={value}" for name, value in where.items() if value is not None]
+    if arguments:
+        options.append(f"--args={','.join(arguments)}")
+    return shlex.join(["gcloud", "run", "jobs", "execute", place.job, *options])
 
 
-def table_link(runs_uri: str, run_id: str) -> str:
-    """What a run's page links the table of its cards by: in a bucket pages are shown from yet another address."""
-    return address_of(runs_uri, name_of(run_id, CARDS)) if runs_uri.startswith("gs://") else CARDS
+def missing_command(run_id: str, runs_uri: str | None) -> str:
+    """The command that lists every card of a run that is not there; `runs_uri` is as in `RunInputs`."""
+    return _on_a_laptop(runs_uri, "report", run_id, "--missing")
+
+
+def table_command(run_id: str, runs_uri: str | None) -> str:
+    """The command that writes every card of a run into a table; `runs_uri` is as in `RunInputs`."""
+    return _on_a_laptop(runs_uri, "report", run_id, "--csv", CARDS)
+
+
+def _on_a_laptop(runs_uri: str | None, *arguments: str) -> str:
+    command = shlex.join(["python", "-m", "job", *arguments])
+    return command if runs_uri is None else f"RUNS_URI={shlex.quote(runs_uri)} {command}"
 
 
 def page_address(runs_uri: str, run_id: str) -> str:
@@ -43,7 +58,32 @@ def page_address(runs_uri: str, run_id: str) -> str:
     return address_of(runs_uri, name_of(run_id, PAGE))
 
 
-_ONCE_PUT_RIGHT = template("Once that is put right, this requests only what is missing:")
+def page_link(runs_uri: str, run_id: str, *, beside: bool) -> str:
+    """What leads from the page of the nights to that of a run; `beside` tells whether it lies beside the runs.
+
+    In a bucket it is absolute: the browser is sent on to another address, where a relative one would lead nowhere.
+    """
+    return _link(runs_uri, name_of(run_id, PAGE), name_of(run_id, PAGE) if beside else None)
+
+
+def nights_link(runs_uri: str, *, beside: bool) -> str:
+    """What leads from the page of a run to that of the nights; `beside` tells whether it lies in the run's record."""
+    return _link(runs_uri, NIGHTS_PAGE, f"../{NIGHTS_PAGE}" if beside else None)
+
+
+def table_link(runs_uri: str, run_id: str, *, beside: bool) -> str:
+    """What leads from the page of a run to the table of its cards; `beside` as above."""
+    return _link(runs_uri, name_of(run_id, CARDS), CARDS if beside else None)
+
+
+def _link(runs_uri: str, name: str, relative: str | None) -> str:
+    address = address_of(runs_uri, name)
+    if runs_uri.startswith("gs://"):
+        return address
+    return relative or Path(address).absolute().as_uri()
+
+
+_ONCE_PUT_RIGHT = template("Once the cause is put right, this requests only what is missing:")
 _WHEN: Mapping[str, str] = {
     "deadline": template("Go on with what is missing:"),
     "interrupted": template("Go on with what is missing:"),
@@ -53,21 +93,34 @@ _WHEN: Mapping[str, str] = {
 """What introduces the command, by the outcome of a run in which nothing is to be put right first."""
 
 
-def how_to_go_on(outcome: str, then: Then, cards: int) -> Message:
-    """The sentence before the command that goes on with a run; `cards` is how many it planned."""
-    if then == "new_config":
-        return plural(
-            "Once the config is corrected, this requests what is missing; a new run makes its 1 card again:",
-            "Once the config is corrected, this requests what is missing; a new run makes all {count} cards again:",
-            count=cards,
-        )
-    return message(_WHEN.get(outcome, _ONCE_PUT_RIGHT))
-
-
-def start_anew(cards: int) -> Message:
-    """What is said instead if there is no record to go on from."""
+def how_to_go_on(outcome: str, then: Then, made: int) -> Message:
+    """The sentence before the command that goes on with a run; `made` is how many of its cards are there."""
+    if then != "new_config":
+        return message(_WHEN.get(outcome, _ONCE_PUT_RIGHT))
+    if not made:
+        return message("Once the config is corrected, this requests only what is missing:")
     return plural(
-        "This run is not recorded, so nothing goes on with it: a new run makes its 1 card again.",
-        "This run is not recorded, so nothing goes on with it: a new run makes all {count} cards again.",
-        count=cards,
+        "A new run would make the 1 card that is there again. Once the config is corrected, this requests only what is "
+        "missing:",
+        "A new run would make the {count} cards that are there again. Once the config is corrected, this requests only "
+        "what is missing:",
+        count=made,
     )
+
+
+def start_anew(missing: int, made: int) -> Iterator[Message]:
+    """What is said instead if there is no record to go on from: how many cards are missing, and how many are there."""
+    if missing:
+        yield plural(
+            "1 card is missing. Only a recorded run lists its missing cards: set RUNS_URI.",
+            "{count} cards are missing. Only a recorded run lists its missing cards: set RUNS_URI.",
+            count=missing,
+        )
+    if made:
+        yield plural(
+            "This run is not recorded and cannot be resumed: a new run makes the 1 card that is there again.",
+            "This run is not recorded and cannot be resumed: a new run makes the {count} cards that are there again.",
+            count=made,
+        )
+    else:
+        yield message("This run is not recorded and cannot be resumed: start a new run.")

@@ -23,6 +23,8 @@ REPORT = "report.json"
 SUMMARY = "summary.json"
 PAGE = "report.html"
 CARDS = "cards.csv"
+NIGHTS_PAGE = "index.html"
+"""Beside the runs, so that no run may be called so."""
 STARTED = "_started/"
 """Names every run by the time of its start, so that the latest are found without reading any."""
 

@@ -4,10 +4,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from job.engines.catalog import EngineName
+from job.engines.catalog import ENGINES, EngineName
 from job.engines.failures import Then
-from job.messages import Message, message
+from job.messages import Message, message, plural
 from job.records.results import CUT_OFF, CallResult
+from job.text import listed
 
 _NEW_CONFIG = message("A plain resume keeps the recorded config: resume with --new-config.")
 
@@ -53,6 +54,15 @@ class FailureGroup:
         ]
 
     @property
+    def heading(self) -> Message:
+        """What failed or was cut off: the engine, how much, the first names."""
+        names = listed(self.names)
+        if self.card_type is not None:
+            names = f"{self.card_type}: {names}"
+        values = {"engine": ENGINES[self.engine].title, "names": names}
+        return _counted(self.engine, self.items, values, is_cut_off=self.is_cut_off)
+
+    @property
     def answers(self) -> Sequence[tuple[object, int]]:
         """The last answers, each with its targets or cards, the most frequent first."""
         reasons: dict[str, object] = {}
@@ -76,3 +86,25 @@ def failure_groups(calls: Sequence[CallResult]) -> list[FailureGroup]:
 def then_of(failures: Iterable[CallResult | FailureGroup]) -> Then:
     """How to go on with a run that has these failures: with the corrected config if one of them needs it."""
     return "new_config" if any(failure.then == "new_config" for failure in failures) else "resume"
+
+
+def _counted(engine: EngineName, count: int, values: dict[str, str], *, is_cut_off: bool) -> Message:
+    match engine == "qa", is_cut_off:
+        case True, True:
+            return plural(
+                "{engine}: 1 card cut off: {names}", "{engine}: {count} cards cut off: {names}", count=count, **values
+            )
+        case True, False:
+            return plural(
+                "{engine}: 1 card failed: {names}", "{engine}: {count} cards failed: {names}", count=count, **values
+            )
+        case False, True:
+            return plural(
+                "{engine}: 1 target cut off: {names}",
+                "{engine}: {count} targets cut off: {names}",
+                count=count,
+                **values,
+            )
+    return plural(
+        "{engine}: 1 target failed: {names}", "{engine}: {count} targets failed: {names}", count=count, **values
+    )

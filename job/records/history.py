@@ -9,13 +9,16 @@ import trio
 from job.config.schema import LlmConfig
 from job.planning.plan import Plan
 from job.records import lease
-from job.records.format import INPUTS, PAGE, REPORT, STARTED, RecordError, name_of, started_runs
+from job.records.comparison import Comparison
+from job.records.format import CARDS, INPUTS, PAGE, REPORT, STARTED, RecordError, name_of, started_runs
 from job.records.inputs import RunInputs
 from job.records.lease import SeenLease
+from job.records.nights import READ_SECONDS, PastNights
+from job.records.reading import check_results, read_report
 from job.records.record import find_latest_inputs, read_results
-from job.records.report import REFUSED, RunReport, build_report, read_report
+from job.records.report import REFUSED, RunReport, build_report
 from job.records.timeline import Timeline
-from job.storage.store import ObjectStore, StorageError, in_thread
+from job.storage.store import ObjectStore, StorageError, in_thread, read_many
 
 LATEST = 20
 AT_WORK, KILLED, UNREADABLE = "at work", "killed", "unreadable"
@@ -165,8 +168,8 @@ class RecordedRun:
 
     report: RunReport
     timeline: Timeline
-    has_page: bool = False
-    """Whether its page is in the record."""
+    documents: frozenset[str] = frozenset()
+    """Which of its page and the table of its cards are in the record."""
 
 
 async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
@@ -176,19 +179,43 @@ async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
     if inputs is None:
         if written is None:
             return None
-        return RecordedRun(written, Timeline(without_plan()), await _has_page(store, run_id))
+        return RecordedRun(written, Timeline(without_plan()), await _documents(store, run_id))
+    report, timeline = await _read_whole(store, inputs, written)
+    since = written.since_last_night if written is not None and report.ended is not None else None
+    if since is None:
+        since = await _compared(store, inputs, timeline.plan, timeline)
+    report = report.model_copy(update={"since_last_night": since})
+    return RecordedRun(report, timeline, await _documents(store, run_id))
+
+
+async def check_run(store: ObjectStore, inputs: RunInputs) -> None:
+    """Raises `RecordError` if the results of a run are not those that its report counts; and `StorageError`."""
+    await _read_whole(store, inputs, await _read_report(store, inputs.run_id, inputs))
+
+
+async def _read_whole(store: ObjectStore, inputs: RunInputs, written: RunReport | None) -> tuple[RunReport, Timeline]:
+    """The report made again from the results, and these; `written` is the report that is there."""
     plan = inputs.plan()
     timeline = Timeline(plan, is_replanned=inputs.number > 0)
-    await read_results(store, run_id, timeline)
+    await read_results(store, inputs.run_id, timeline)
     if written is None:
-        report = build_report(inputs, plan, timeline)
-    else:
-        # Results that are later than the report are those of an attempt that has not closed.
-        closed = written.ended is not None and timeline.last_ended <= _seconds(written.ended) + 2
-        closed = closed and bool(written.attempts) and _is_of(written, inputs)
-        place = {key: getattr(written, key) for key in ("version", "commit", "project", "execution")}
-        report = build_report(inputs, plan, timeline, written.attempts, closed=closed, **place)
-    return RecordedRun(report, timeline, await _has_page(store, run_id))
+        return build_report(inputs, plan, timeline), timeline
+    # Results that are later than the report are those of an attempt that has not closed.
+    closed = written.ended is not None and timeline.last_ended <= _seconds(written.ended) + 2
+    closed = closed and _is_of(written, inputs)
+    place = {key: getattr(written, key) for key in ("version", "commit", "project", "execution")}
+    report = build_report(inputs, plan, timeline, written.attempts, closed=closed, **place)
+    if closed:
+        check_results(written, report)
+    return report, timeline
+
+
+async def _compared(store: ObjectStore, inputs: RunInputs, plan: Plan, timeline: Timeline) -> Comparison | None:
+    """The run compared with the night before, if it was not when it ended."""
+    past = PastNights(lambda _: None)
+    with trio.move_on_after(READ_SECONDS):
+        await past.read(store, inputs, plan)
+    return past.compare(inputs.day, timeline.items)
 
 
 def without_plan() -> Plan:
@@ -196,11 +223,12 @@ def without_plan() -> Plan:
     return Plan((), LlmConfig(), None, {})
 
 
-async def _has_page(store: ObjectStore, run_id: str) -> bool:
+async def _documents(store: ObjectStore, run_id: str) -> frozenset[str]:
     try:
-        return await in_thread(lambda: store.read(name_of(run_id, PAGE), 1)) is not None
-    except StorageError:  # it is for people, and the record is whole without it
-        return False  # noqa: ASYNC910  storage was awaited
+        there = await read_many(store, [name_of(run_id, name) for name in (PAGE, CARDS)], 1)
+    except StorageError:  # they are for people, and the record is whole without them
+        return frozenset()  # noqa: ASYNC910  storage was awaited
+    return frozenset(name.removeprefix(f"{run_id}/") for name in there)
 
 
 def _seconds(moment: str) -> float:

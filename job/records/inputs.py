@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import trio
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from job.config.entries import Date
 from job.config.environment import Settings
 from job.config.faults import Fault
-from job.config.fields import Date, RunId, is_date, must_be_printable
+from job.config.fields import RunId, is_date, must_be_printable
 from job.engines.calls import BATCHES
 from job.engines.catalog import EngineName
 from job.identity import VERSION
@@ -59,6 +61,10 @@ class RunInputs(BaseModel):
     """The Cloud Run job that the run began as, if it began on Cloud Run. So are `region` and `project` that job's."""
     region: str | None = None
     project: str | None = None
+    runs_uri: str | None = None
+    """Where the run is recorded, if it began on a laptop: part of the commands that read it. A path is absolute."""
+    resume_with: str | None = None
+    """What a command that resumes it begins with, if that is not the job's own."""
 
     @classmethod
     def of(cls, settings: Settings, run_id: str, prepared: Prepared, now: datetime) -> "RunInputs":
@@ -76,6 +82,8 @@ class RunInputs(BaseModel):
             job=settings.job,
             region=settings.region,
             project=settings.project,
+            runs_uri=None if settings.job else _absolute(settings.runs_uri),
+            resume_with=settings.resume_with,
         )
 
     def with_config(self, prepared: Prepared, settings: Settings) -> "RunInputs":
@@ -141,6 +149,10 @@ def _recorded(objects: Mapping[str, StoredObject]) -> dict[str, ConfigObject]:
         name: ConfigObject(generation=stored.generation, content=stored.data.decode())
         for name, stored in objects.items()
     }
+
+
+def _absolute(uri: str | None) -> str | None:
+    return uri if uri is None or uri.startswith("gs://") else str(Path(uri).absolute())
 
 
 def pack(inputs: RunInputs) -> bytes:

@@ -58,8 +58,8 @@ class Holder(BaseModel):
     run_id: str
     plan: str
     """The digest of its plan, date included."""
-    origins: str | None = None
-    """The digest of the origins of the engines that its plan uses. A lease without it has no twin."""
+    engines: str | None = None
+    """The digest of the URLs of the engines that its plan uses. A lease without it has no twin."""
     day: str
     since: str
     machine: str
@@ -79,8 +79,8 @@ class BusyError(Exception):
         if holder is not None:
             values = {"run": holder.run_id, "day": holder.day, "since": holder.since}
             self.holder = message("run {run} of {day}, since {since}", **values)
-            if (holder.plan, holder.day) == (me.plan, me.day) and holder.origins is not None:
-                self.is_twin = holder.origins == me.origins
+            if (holder.plan, holder.day) == (me.plan, me.day) and holder.engines is not None:
+                self.is_twin = holder.engines == me.engines
                 if not self.is_twin:
                     text = template("run {run} of {day}, since {since}, with the same plan for other engines")
                     self.holder = message(text, **values)

@@ -4,16 +4,21 @@ They are read in the background and with threads of their own, a bounded number 
 is left out: nothing of this may ever end a run or hold one up.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
 import trio
 
+from job.engines.catalog import EngineName
 from job.messages import Message, message, template
-from job.records.format import STARTED, SUMMARY, RecordError, name_of, started_runs
+from job.planning.items import EngineItems
+from job.planning.plan import Plan
+from job.records.comparison import Comparison, compare
+from job.records.format import NIGHTS_PAGE, STARTED, SUMMARY, RecordError, name_of, started_runs
 from job.records.inputs import RunInputs
+from job.records.plan_change import PlanChange, plan_change, plan_lines
 from job.records.record import find_latest_inputs
 from job.records.report import REFUSED
 from job.records.summary import SUMMARY_LIMIT, NightBefore, RunSummary, read_summary
@@ -23,6 +28,8 @@ NIGHTS_READ = 60
 """Runs that are looked at, the latest."""
 ITEMS_KEPT = 200_000
 """Missing items of all nights together; older nights are kept without theirs."""
+READ_SECONDS = 10.0
+"""For a command that somebody waits for."""
 FAILED_READS = 3
 """After so many failed requests no other is made: storage is not well."""
 
@@ -143,21 +150,70 @@ async def find_night_before(
     return NightBefore.of(summary, plan)  # noqa: ASYNC910  storage was awaited
 
 
+async def read_plan_change(store: ObjectStore, plan: Plan, config_uri: str | None) -> list[Message]:  # noqa: ASYNC910  storage was awaited
+    """How a plan differs from that of the latest night of this config, in sentences; or why nobody knows."""
+    try:
+        with trio.fail_after(READ_SECONDS):
+            before = await find_night_before(store, await read_nights(store), config_uri, None)
+    except (StorageError, trio.TooSlowError) as error:
+        problem = str(error) or f"there was no answer within {READ_SECONDS:g} s"
+        return [message("the plan is not compared with that of the night before: {error}", error=problem)]  # noqa: ASYNC910  as above
+    change = plan_change(before.plan, plan) if before is not None and before.plan is not None else None
+    return list(plan_lines(change, before.summary.day)) if before is not None and change is not None else []
+
+
+async def write_nights_page(  # noqa: ASYNC910  storage was awaited
+    store: ObjectStore, known: Nights | None, run_id: str, render: Callable[[Nights], bytes]
+) -> None:
+    """Writes the page of the nights anew, when this run has left its summary; `known` is what was read at its start.
+
+    Raises `ConflictError` if another run has written it meanwhile, `StorageError`, and what `render` raises.
+    """
+    there = await in_thread(lambda: store.read(NIGHTS_PAGE, 1), background=True)  # before anything that it shows
+    summaries = {one.run_id: one for one in known.summaries if one.run_id != run_id} if known else {}
+    nights = await read_nights(store, known=summaries)
+
+    def write() -> None:
+        data = render(nights)
+        if there is None:
+            store.create(NIGHTS_PAGE, data)
+        else:
+            store.replace(NIGHTS_PAGE, data, there.generation)
+
+    await in_thread(write, background=True)
+
+
 @dataclass(slots=True)
 class PastNights:
     """Past nights as a run learns of them while it is at work: nothing waits for them."""
 
+    notify: Callable[[list[Message]], None]
+    """Takes what to tell the user."""
     nights: Nights | None = None
     """`None` until they are read."""
     before: NightBefore | None = None
     """The night to compare with; `None` if there is none, or if it is not read yet."""
+    change: PlanChange | None = None
+    """How the plan has changed since then."""
 
-    async def read(self, store: ObjectStore, inputs: RunInputs) -> list[Message]:  # noqa: ASYNC910  storage was awaited
-        """Reads them, for a run with these inputs, and returns what to tell the user. Raises nothing."""
+    async def read(self, store: ObjectStore, inputs: RunInputs, plan: Plan) -> None:  # noqa: ASYNC910  storage was awaited
+        """Reads them, for a run of this plan. Raises nothing."""
         try:
             self.nights = await read_nights(store)
-            self.before = await find_night_before(store, self.nights, inputs.config_uri, inputs.day)
+            before = await find_night_before(store, self.nights, inputs.config_uri, inputs.day)
+            if before is not None and before.plan is not None:
+                self.change = await in_thread(partial(plan_change, before.plan, plan), background=True)
+            self.before = before
         except Exception as error:  # noqa: BLE001  whatever it is, it is no matter of the run
             text = template("past nights cannot be read, so this one is not compared with them: {error}")
-            return [message(text, error=str(error))]  # noqa: ASYNC910  storage was awaited
-        return []
+            self.notify([message(text, error=str(error))])
+        if self.before is not None and self.change is not None:
+            self.notify(list(plan_lines(self.change, self.before.summary.day)))
+
+    def compare(self, day: str, items: Mapping[EngineName, EngineItems]) -> Comparison | None:
+        """The run of this day with these items, compared; `None` if there is nothing to compare it with, or no way."""
+        try:
+            return None if self.before is None else compare(day, items, self.before, self.change)
+        except Exception as error:  # noqa: BLE001  as above
+            self.notify([message("the run is not compared with the night before: {error}", error=str(error))])
+            return None

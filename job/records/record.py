@@ -29,7 +29,8 @@ from job.records.format import (
 )
 from job.records.inputs import RunInputs, pack, unpack
 from job.records.journal import Journal, read_journal
-from job.records.report import AttemptSummary, RunReport, earlier_attempts
+from job.records.reading import check_report_format, earlier_attempts
+from job.records.report import AttemptSummary, RunReport
 from job.records.results import CallResult
 from job.records.timeline import Timeline
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread
@@ -86,6 +87,8 @@ class Record:
         name = self._barrier_name()
         barrier = await in_thread(lambda: self._store.read(name))
         self._report = await in_thread(lambda: self._store.read(self._name(REPORT)))
+        if self._report is not None:
+            check_report_format(self._name(REPORT), self._report.data)
         if barrier is not None:
             crossing = _read_barrier(name, barrier.data)
             if crossing.run_id != self._run_id:

@@ -5,11 +5,12 @@ from datetime import datetime
 
 from job.config.environment import Settings
 from job.config.faults import Fault
-from job.execution.outcome import Outcome
+from job.execution.outcome import Outcome, never_began, no_record
 from job.identity import COMMIT, VERSION, RunIdentity
 from job.records.format import INPUTS, PAGE, REPORT, SUMMARY, entry_of, name_of
+from job.records.reading import read_report
 from job.records.record import ENTRY, pack_report
-from job.records.report import AttemptSummary, ReportedFault, RunReport
+from job.records.report import REFUSED, AttemptSummary, ReportedFault, RunReport
 from job.storage.store import ConflictError, ObjectStore, in_thread
 
 FAULTS_LISTED = 1000
@@ -63,3 +64,25 @@ async def record_refusal(store: ObjectStore, report: RunReport, summary: bytes, 
         return await in_thread(write)
     except ConflictError:  # an earlier attempt has left a report
         return False  # noqa: ASYNC910  storage was awaited
+
+
+class NotResumableError(Exception):
+    """The run that was to be resumed never had a plan. Has the fault, and the outcome of the resume."""
+
+    def __init__(self, fault: Fault, outcome: Outcome) -> None:
+        self.fault, self.outcome = fault, outcome
+        super().__init__(str(fault))
+
+
+async def not_resumable(store: ObjectStore, run_id: str) -> NotResumableError:
+    """Why a run without inputs cannot be resumed. Raises `RecordError` and `StorageError`."""
+    name = name_of(run_id, REPORT)
+    stored = await in_thread(lambda: store.read(name))
+    if stored is not None and read_report(name, stored.data).outcome == REFUSED:
+        what = f"has nothing of run {run_id} but the faults of its config, for which nothing was called"
+        fault = Fault("RUNS_URI", what, f"`python -m job report {run_id}` lists them; correct them and start a new run")
+        return NotResumableError(fault, never_began(run_id))
+    what = f"has no record of run {run_id} from which it could be resumed"
+    return NotResumableError(
+        Fault("RUNS_URI", what, "`python -m job runs` lists what is recorded there"), no_record(run_id)
+    )

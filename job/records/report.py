@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
 from itertools import islice
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from job.config.entries import Date
 from job.config.faults import Fault
-from job.config.fields import Date, RunId
+from job.config.fields import RunId
 from job.engines.catalog import EngineName
 from job.engines.failures import Then
 from job.execution.outcome import Outcome
@@ -17,7 +18,8 @@ from job.messages import Message, message
 from job.planning.items import MissingItem, MissingState
 from job.planning.plan import Plan
 from job.records.commands import resume_command
-from job.records.format import FORMAT, RecordError, Seconds, Stamp, Word
+from job.records.comparison import Comparison
+from job.records.format import FORMAT, Seconds, Stamp, Word
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
@@ -172,6 +174,8 @@ class RunReport(Part):
     """Items that earlier attempts did or tried under another config, and that this one does not ask for."""
     outdated_cards: int = 0
     """Generated cards whose model or parameters were those of another config."""
+    since_last_night: Comparison | None = None
+    """`None` if there is no earlier night to compare with, or if it was not read in time."""
     config_uri: str
     config_generations: dict[str, str] = Field(default_factory=dict)
     """The generation of each config object that was used."""
@@ -182,6 +186,8 @@ class RunReport(Part):
     region: str | None = None
     job: str | None = None
     execution: str | None = None
+    runs_uri: str | None = None
+    """Where the run is recorded, if it began on a laptop."""
     resume_command: str | None = None
     """What goes on with the run, to paste into a shell; `None` if it did all its work."""
 
@@ -210,11 +216,13 @@ def build_report(
     attempts: Sequence[AttemptSummary] = (),
     *,
     closed: bool = False,
+    since: Comparison | None = None,
     **place: str | None,
 ) -> RunReport:
     """The report of a run from its record.
 
     `attempts` are those that came to their ends; `closed` tells whether the last of them is the end of the record.
+    `since` is how it compares with the night before.
     `place` is what the report says of where it was made: version, commit, project, execution.
     """
     last = attempts[-1] if closed else None
@@ -243,11 +251,13 @@ def build_report(
         attempts=tuple(attempts),
         left_plan=timeline.left_plan,
         outdated_cards=timeline.outdated_cards,
+        since_last_night=since,
         config_uri=inputs.config_uri,
         config_generations={name: kept.generation for name, kept in sorted(inputs.objects.items())},
         trace_id=RunIdentity(inputs.run_id).trace_id,
         region=inputs.region,
         job=inputs.job,
+        runs_uri=inputs.runs_uri,
         resume_command=None if last and last.exit_code == 0 else resume_command(inputs, then_of(failures)),
         **{"version": VERSION, "commit": COMMIT, **place, "project": place.get("project") or inputs.project},
     )
@@ -275,25 +285,3 @@ def _engines(plan: Plan, timeline: Timeline) -> dict[EngineName, EngineTotals]:
             p95_seconds=percentile(seconds, 95) if seconds else None,
         )
     return found
-
-
-def read_report(name: str, data: bytes) -> RunReport:
-    """The report that an object of this name holds. Raises `RecordError`."""
-    try:
-        report = RunReport.model_validate_json(data)
-    except ValidationError as error:
-        raise RecordError(f"{name} is not what a run writes ({error.error_count()} faults)") from error
-    if report.format != FORMAT:
-        raise RecordError(f"{name} has format {report.format}; this version of the job knows {FORMAT}")
-    return report
-
-
-def earlier_attempts(data: bytes | None) -> Sequence[AttemptSummary]:
-    """The attempts that the report which is there tells of: none if it cannot be read, or if they had no plan."""
-    if data is None:
-        return ()
-    try:
-        report = read_report("", data)
-    except RecordError:
-        return ()
-    return () if report.outcome == REFUSED else report.attempts

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import urlsplit
 
 import trio
 
@@ -20,11 +21,11 @@ from job.planning.items import EngineItems
 from job.planning.plan import Plan
 from job.records.commands import resume_command
 from job.records.inputs import RunInputs, has_changed
-from job.records.lease import Holder, Lease, machine
-from job.records.record import Record
+from job.records.lease import Holder, Lease, acquire, machine
+from job.records.record import Record, find_latest_inputs
 from job.records.report import RunReport
 from job.records.timeline import Timeline
-from job.storage.store import StorageError
+from job.storage.store import ObjectStore, StorageError
 
 CLOSING_SECONDS = 3.0
 """For closing the record of a run that was cut short, whatever storage does: Cloud Run kills 10 s after SIGTERM."""
@@ -32,6 +33,10 @@ CLOSING_SECONDS = 3.0
 
 RELEASE_SECONDS = 0.5
 """Of these, left by the documents for giving the lease back."""
+
+
+AFTERWARDS_SECONDS = 5.0
+"""For what is written when the lease is given back: nobody has to wait for a reader's convenience."""
 
 
 Notify = Callable[[Message, bool], None]
@@ -64,7 +69,7 @@ class StorageAlarm:
         self.is_on = problem is not None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RecordSession:
     """The lease and the record of a run in progress."""
 
@@ -72,6 +77,8 @@ class RecordSession:
     record: Record
     inputs: RunInputs
     notify: Notify
+    _is_ours: bool = False
+    """Whether the record is closed, and by this attempt."""
 
     @property
     def done(self) -> Mapping[EngineName, EngineItems]:
@@ -80,10 +87,11 @@ class RecordSession:
 
     async def close(  # noqa: ASYNC910  both branches await storage
         self, report: RunReport, documents: Sequence[Document], shutdown: Shutdown, *, at_once: bool
-    ) -> None:
+    ) -> float | None:
         """Writes what is unwritten, the report and the documents, and gives the lease back. Reports what it cannot do.
 
         It may take as long as the lease holds; or 3 s, from now if `at_once`, else from when the run shuts down.
+        Returns until when more may be written, by trio's clock; `None` if the record is not closed, or not ours.
         """
         closed, left = False, list(documents)
         if not at_once:
@@ -108,10 +116,14 @@ class RecordSession:
         if not closed:
             text = template("storage: the record is not complete: {count} results and the report are not written")
             self.notify(message(text, count=self.record.journal.unwritten), True)
+        is_cut_short = at_once or shutdown.reason is not None
+        until = closing.deadline if is_cut_short else trio.current_time() + AFTERWARDS_SECONDS
+        return until if self._is_ours else None  # noqa: ASYNC910  storage was awaited
 
     async def _close(self, report: RunReport, documents: list[Document]) -> list[Document]:
         """Writes the report. Returns the documents to write: if the record is a later attempt's by now, so are they."""
-        return documents if await self.record.write_report(report, self.lease.is_held) else []
+        self._is_ours = await self.record.write_report(report, self.lease.is_held)
+        return documents if self._is_ours else []
 
     async def _write(self, left: list[Document]) -> None:  # noqa: ASYNC910  there may be none left
         """Writes documents, and takes each from the list once that is over. A failure changes nothing of the run."""
@@ -129,7 +141,7 @@ def lease_holder(settings: Settings, plan: Plan, inputs: RunInputs) -> Holder:
         owner=secrets.token_hex(8),
         run_id=inputs.run_id,
         plan=plan.digest(),
-        origins=_origins_digest(settings, plan),
+        engines=_engines_digest(settings, plan),
         day=inputs.day,
         since=datetime.now(settings.time_zone).isoformat(timespec="seconds"),
         machine=machine(),
@@ -139,11 +151,34 @@ def lease_holder(settings: Settings, plan: Plan, inputs: RunInputs) -> Holder:
     )
 
 
-def _origins_digest(settings: Settings, plan: Plan) -> str:
-    """The same for runs that would call the same engines: scheme, host and port of each one that the plan uses."""
+def _engines_digest(settings: Settings, plan: Plan) -> str:
+    """The same for runs that would call the same engines: the URL of each one that the plan uses, however written."""
     urls = {engine: settings.engines[engine].url for engine in plan.engines()}
-    origins = {engine: url and origin_of(url) for engine, url in urls.items()}
-    return hashlib.sha256(json.dumps(origins, sort_keys=True).encode()).hexdigest()
+    places = {engine: url and (origin_of(url), urlsplit(url).path) for engine, url in urls.items()}
+    return hashlib.sha256(json.dumps(places, sort_keys=True).encode()).hexdigest()
+
+
+async def acquire_for(
+    recorded: RunInputs | None, store: ObjectStore, holder: Holder, notify: Callable[[Message], None]
+) -> Lease | None:
+    """Acquires the lease for a plan that was made of these inputs; `None` if the run has others by now.
+
+    Another attempt may have been at work with another config until it gave the lease back. Raises as `acquire` does.
+    """
+    lease = await acquire(store, holder, notify)
+    is_latest = False
+    try:
+        is_latest = await find_latest_inputs(store, holder.run_id) == recorded
+    finally:
+        if not is_latest:
+            await _give_back(lease)  # noqa: ASYNC102  shielded there
+    return lease if is_latest else None
+
+
+async def _give_back(lease: Lease) -> None:  # noqa: ASYNC910  storage is awaited
+    """Gives the lease back before anything was done; it grows stale if that fails."""
+    with trio.move_on_after(CLOSING_SECONDS, shield=True), suppress(StorageError):
+        await lease.release()
 
 
 async def open_session(lease: Lease, plan: Plan, inputs: RunInputs, notify: Notify, *, new: bool) -> RecordSession:
@@ -159,22 +194,24 @@ async def open_session(lease: Lease, plan: Plan, inputs: RunInputs, notify: Noti
         await record.announce(inputs)
         await record.load()
     except BaseException:
-        with trio.move_on_after(CLOSING_SECONDS, shield=True), suppress(StorageError):  # it grows stale
-            await lease.release()
+        await _give_back(lease)  # noqa: ASYNC102  shielded there
         raise
     return RecordSession(lease, record, inputs, notify)
 
 
-async def resuming(recorded: RunInputs, inputs: RunInputs) -> Message:
-    """What to say of the config that a resumed run goes on with."""
+async def resuming(recorded: RunInputs, inputs: RunInputs, *, new_config: bool) -> Message:
+    """What to say of the config that a resumed run goes on with; `new_config` tells whether it was asked for."""
     values = {"run": inputs.run_id, "day": inputs.day, "uri": inputs.config_uri}
     if inputs is not recorded:
         text = template("resuming run {run} of {day} with the config that is at {uri} now")
         return message(text, **values)  # noqa: ASYNC910  the record was awaited
+    if new_config:
+        text = template("resuming run {run} of {day}: the config at {uri} is the same as the recorded one")
+        return message(text, **values)  # noqa: ASYNC910  as above
     if await has_changed(recorded):
         return message(
-            "resuming run {run} of {day} with its recorded config; the config at {uri} has changed since, and "
-            "`{command}` takes it",
+            "resuming run {run} of {day} with its recorded config; the config at {uri} has changed since. To resume "
+            "with the config as it is now: {command}",
             command=resume_command(inputs, "new_config"),
             **values,
         )

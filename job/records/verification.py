@@ -7,7 +7,7 @@ import trio
 
 from job.planning.prepare import read_objects
 from job.records.format import RecordError
-from job.records.history import History, PastRun, latest
+from job.records.history import UNREADABLE, History, PastRun, check_run, latest
 from job.records.inputs import COMPARE_SECONDS, RunInputs
 from job.records.record import find_latest_inputs
 from job.storage.store import ObjectStore, StorageError
@@ -51,18 +51,20 @@ async def verify(store: ObjectStore, day: str, config_uri: str) -> tuple[bool, s
     for one in ours:
         if one.past.outcome == "succeeded":
             largest = max(ours, key=lambda other: other.planned)
-            if largest.planned <= one.planned:
+            if largest.planned > one.planned:
+                exceeded.append((one, largest))
+            elif await _is_whole(store, one, reasons):
                 return True, f"{one} of {day} did all its work"
-            exceeded.append((one, largest))
     if exceeded:
         contents, problem = await _contents_now(config_uri)
         for one, largest in exceeded:
-            if contents == one.inputs.contents:
+            if contents != one.inputs.contents:
+                reasons[one.past.run_id] = (
+                    f"{one} did all its work, but {largest} planned more ({counted(largest.planned, 'item')}, not "
+                    f"{one.planned:,}), and {problem}"
+                )
+            elif await _is_whole(store, one, reasons):
                 return True, f"{one} of {day} did all its work, which is what {config_uri} asks for now"
-            reasons[one.past.run_id] = (
-                f"{one} did all its work, but {largest} planned more ({counted(largest.planned, 'item')}, not "
-                f"{one.planned:,}), and {problem}"
-            )
     return False, _known(history, runs, day, reasons)
 
 
@@ -75,6 +77,16 @@ async def _planned(store: ObjectStore, past: PastRun) -> _PlannedRun | None:
         return None
     plan = inputs.plan()
     return _PlannedRun(past, inputs, sum(plan.count(engine) for engine in plan.engines()))
+
+
+async def _is_whole(store: ObjectStore, one: _PlannedRun, reasons: dict[str, str]) -> bool:
+    """Whether the results that the run's report counts are there; if not, `reasons` gets why."""
+    try:
+        await check_run(store, one.inputs)
+    except RecordError as error:
+        reasons[one.past.run_id] = f"{one}: {UNREADABLE}. {error}"
+        return False  # noqa: ASYNC910  storage was awaited
+    return True
 
 
 async def _contents_now(config_uri: str) -> tuple[dict[str, bytes] | None, str]:

@@ -9,16 +9,17 @@ from pydantic_core import to_json
 
 from job.config.faults import Fault
 from job.execution.events import AttemptEnded, CallFinished, CardTypeSetAside, Event
-from job.execution.outcome import ExitCode, Outcome
-from job.execution.progress import EngineProgress, RunProgress
+from job.execution.outcome import ExitCode, Outcome, totals_of
+from job.execution.progress import RunProgress
 from job.identity import COMMIT, VERSION, RunIdentity
 from job.messages import Message, message
 from job.records.commands import resume_command
+from job.records.comparison import Comparison, comparison_lines
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
 from job.records.timeline import FAILURES_KEPT
-from job.reporting.status import time_status
+from job.reporting.status import barrier_message, time_status
 from job.reporting.stdout import OutputQueue, write_line
 from job.text import shortened
 
@@ -46,6 +47,7 @@ class CloudLogReporter:
         self._output = OutputQueue()
         self._dropped = 0
         self._inputs: RunInputs | None = None
+        self._comparison: Comparison | None = None
         self._trace = f"projects/{project}/traces/{run.trace_id}" if project else run.trace_id
 
     def on_faults(self, faults: Iterable[Fault]) -> None:
@@ -70,7 +72,7 @@ class CloudLogReporter:
 
     def on_barrier(self, progress: RunProgress) -> None:
         """All data is ready; the cards follow."""
-        self._write("INFO", "all data is ready; generating cards", "barrier.crossed", cards=progress.cards.planned)
+        self._write("INFO", str(barrier_message(progress)), "barrier.crossed", cards=progress.cards.planned)
 
     def on_progress(self, progress: RunProgress, now: float) -> None:
         """Once a minute: how far the run is."""
@@ -99,7 +101,7 @@ class CloudLogReporter:
             self._write_call("WARNING", text, "call.retried", **_call(event), wait=round(event.wait, 3))
         elif isinstance(event, CardTypeSetAside):
             fields = {"card_type": event.card_type, "remedy": str(event.remedy)}
-            self._write("ERROR", str(event.reason), "card_type.set_aside", **fields)
+            self._write("ERROR", str(event.reason), "circuit.opened", **fields)
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
         """Storage fails, or works again."""
@@ -110,10 +112,16 @@ class CloudLogReporter:
         """What is known of the runs of today. Waits for its reader."""
         write_line(self._line("INFO" if done else "ERROR", known, "run.verified", done=done))
 
+    def on_comparison(self, comparison: Comparison) -> None:
+        """The run is at its end, and was compared with the night before."""
+        self._comparison = comparison
+
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
         """The last line of the run."""
         severity: Severity = "INFO" if outcome.exit == 0 else "ERROR"
         fields = {**summary_of(outcome, progress), **error_report(outcome)}
+        if self._comparison is not None:
+            fields["since_last_night"] = since_last_night(self._comparison, outcome)
         if self._dropped:
             fields["lines_dropped"] = self._dropped
         if self._inputs is not None and outcome.exit != ExitCode.DONE:
@@ -121,6 +129,10 @@ class CloudLogReporter:
             then = then_of(CallResult.of(event, 0.0) for event in failures)
             fields["resume_command"] = resume_command(self._inputs, then)
         self._write(severity, str(outcome.sentence), "run.finished", **fields)
+
+    def on_notification_failed(self, text: Message) -> None:
+        """The message about the run was not taken. The only line that may follow the last one."""
+        self._write("ERROR", str(text), "notification.failed")
 
     async def drain(self, seconds: float) -> None:
         """Waits until all lines are written, for so many seconds at most."""
@@ -177,16 +189,26 @@ def summary_of(outcome: Outcome, progress: RunProgress | None) -> Mapping[str, o
     """How this attempt at the run ended, and its totals."""
     failures = progress.failures if progress else []
     listed = _listed(failures)
-    totals = {name: engine.totals() for name, engine in progress.engines.items()} if progress else {}
-    cards = totals["qa"] if "qa" in totals else EngineProgress(0).totals()
     return {
-        "outcome": outcome.word,
-        "exit_code": int(outcome.exit),
-        "cards": cards.cards().model_dump(),
-        "engines": {name: engine.model_dump() for name, engine in totals.items()},
+        **totals_of(outcome, progress),
         "failures": listed,
         "failures_not_listed": len(failures) - len(listed),
         "set_aside": [event.card_type for event in progress.set_aside[:LISTED]] if progress else [],
+    }
+
+
+def since_last_night(comparison: Comparison, outcome: Outcome) -> Mapping[str, object]:
+    """How the run compares with the night before: in numbers, and in sentences."""
+    kinds = {name: getattr(comparison, name).count for name in ("new", "added", "still", "mended")}
+    lines = [shortened(str(line), LINE_LIMIT) for line in comparison_lines(comparison, outcome.sentence)]
+    return {
+        "run_id": comparison.run_id,
+        "day": comparison.day,
+        **kinds,
+        "not_attempted": comparison.not_attempted,
+        "not_compared": comparison.not_compared,
+        "gone": comparison.gone,
+        "text": lines,
     }
 
 

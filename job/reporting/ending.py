@@ -4,12 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from job.engines.catalog import ENGINES, EngineName
 from job.messages import Message, message, plural
 from job.records.commands import how_to_go_on, missing_command, start_anew
 from job.records.groups import FailureGroup, then_of
 from job.records.set_aside import SetAsideType
-from job.text import NAMED, listed, shortened
+from job.text import NAMED, shortened
 
 ANSWERS_SHOWN = 3
 """Last answers of a group; the rest is counted."""
@@ -32,6 +31,8 @@ class WayBack:
     """Where the run's page is."""
     command: str | None
     """What goes on with the run; `None` if it is not recorded."""
+    runs_uri: str | None = None
+    """As in `RunInputs`."""
 
 
 def failure_lines(
@@ -42,7 +43,7 @@ def failure_lines(
     Then each card type that was set aside.
     """
     for group in groups:
-        yield "!" if group.is_cut_off else "✗", _heading(group)
+        yield "!" if group.is_cut_off else "✗", group.heading
         answers = group.answers
         for answer, count in answers[:ANSWERS_SHOWN]:
             text = shortened(str(answer), ANSWER_LIMIT)
@@ -71,45 +72,14 @@ def way_back_lines(groups: Sequence[FailureGroup], way: WayBack) -> Iterator[Mes
             "1 card is missing; its name: {command}",
             "{count} cards are missing; their names: {command}",
             count=way.missing,
-            command=missing_command(way.run_id),
+            command=missing_command(way.run_id, way.runs_uri),
         )
     if groups:
         yield message("trace id: {trace}", trace=way.trace_id)
     if way.page is not None:
         yield message("page: {page}", page=way.page)
     if way.command is None:
-        yield start_anew(way.cards)
+        yield from start_anew(way.missing if way.missing > named else 0, way.cards - way.missing)
         return
-    yield how_to_go_on(way.outcome, then_of(groups), way.cards)
+    yield how_to_go_on(way.outcome, then_of(groups), way.cards - way.missing)
     yield message("  {command}", command=way.command)
-
-
-def _heading(group: FailureGroup) -> Message:
-    names = listed(group.names)
-    card_type = group.card_type
-    if card_type is not None:
-        names = f"{card_type}: {names}"
-    values = {"engine": ENGINES[group.engine].title, "names": names}
-    return _counted(group.engine, group.items, values, is_cut_off=group.is_cut_off)
-
-
-def _counted(engine: EngineName, count: int, values: dict[str, str], *, is_cut_off: bool) -> Message:
-    match engine == "qa", is_cut_off:
-        case True, True:
-            return plural(
-                "{engine}: 1 card cut off: {names}", "{engine}: {count} cards cut off: {names}", count=count, **values
-            )
-        case True, False:
-            return plural(
-                "{engine}: 1 card failed: {names}", "{engine}: {count} cards failed: {names}", count=count, **values
-            )
-        case False, True:
-            return plural(
-                "{engine}: 1 target cut off: {names}",
-                "{engine}: {count} targets cut off: {names}",
-                count=count,
-                **values,
-            )
-    return plural(
-        "{engine}: 1 target failed: {names}", "{engine}: {count} targets failed: {names}", count=count, **values
-    )

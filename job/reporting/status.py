@@ -25,6 +25,13 @@ def time_status(progress: RunProgress, now: float) -> Message:
     )
 
 
+def barrier_message(progress: RunProgress) -> Message:
+    """The data phase is over; a resume may have no card left."""
+    if progress.cards.not_attempted:
+        return message("all data is ready; generating cards")
+    return message("all data is ready; no card is left to generate")
+
+
 def _whole(seconds: float) -> str:
     """A duration without fractions of a second: it changes while it is read."""
     whole = max(0, round(seconds))

@@ -19,15 +19,17 @@ from job.execution.progress import EngineProgress, EngineTotals, RunProgress
 from job.identity import RunIdentity
 from job.messages import Message, message, plural
 from job.records.commands import page_address, resume_command
+from job.records.comparison import Comparison, comparison_lines
 from job.records.groups import FailureGroup, failure_groups, then_of
-from job.records.history import AT_WORK, KILLED, PastRun, RecordedRun
+from job.records.history import RecordedRun
 from job.records.inputs import RunInputs
+from job.records.plan_change import plan_lines
 from job.records.report import UNFINISHED, RunReport
 from job.records.results import CallResult
 from job.records.set_aside import set_aside_types
 from job.records.timeline import FAILURES_KEPT
 from job.reporting.ending import Mark, WayBack, failure_lines, way_back_lines
-from job.reporting.status import run_heading, time_status
+from job.reporting.status import barrier_message, run_heading, time_status
 from job.reporting.stdout import OutputQueue, queued_text
 from job.text import duration, printable
 
@@ -47,6 +49,7 @@ class TerminalReporter:
         self._run = run
         self._runs_uri = runs_uri
         self._inputs: RunInputs | None = None
+        self._comparison: Comparison | None = None
         self._failed = 0
         self._output = OutputQueue()
         self._dropped = 0
@@ -79,9 +82,9 @@ class TerminalReporter:
         """Storage fails, or works again."""
         self._console.print(f"[{'red' if is_fault else 'green'}]{_shown(text)}[/]", soft_wrap=True)
 
-    def on_barrier(self, _: RunProgress) -> None:
+    def on_barrier(self, progress: RunProgress) -> None:
         """All data is ready; the cards follow."""
-        self._console.print(str(message("all data is ready; generating cards")))
+        self._console.print(str(barrier_message(progress)))
 
     def on_progress(self, progress: RunProgress, now: float) -> None:
         """Nothing: the bars show it."""
@@ -104,6 +107,10 @@ class TerminalReporter:
                 text = message("further failures are counted in the bars, and listed by cause at the end")
                 self._print("[red]✗[/]", text)
 
+    def on_comparison(self, comparison: Comparison) -> None:
+        """The run is at its end, and was compared with the night before."""
+        self._comparison = comparison
+
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
         """The table, what failed by cause, how to go on, and the outcome."""
         if self._live is not None:
@@ -122,10 +129,16 @@ class TerminalReporter:
                 count=self._dropped,
             )
             self._print("[yellow]![/]", text)
+        if self._comparison is not None:
+            _print_comparison(self._console, self._comparison, outcome.sentence)
         if outcome.exit != 0 and (progress is not None or self._inputs is not None):
             _print_way_back(self._console, groups, self._way_back(outcome, progress, groups))
         colour = "green" if outcome.exit == 0 else "red"
         self._console.print(_ending(str(outcome.sentence), int(outcome.exit), colour), soft_wrap=True)
+
+    def on_notification_failed(self, text: Message) -> None:
+        """The message about the run was not taken."""
+        self._print("[red]✗[/]", text)
 
     async def drain(self, seconds: float) -> None:
         """Waits until the terminal has taken everything, for so many seconds at most."""
@@ -133,13 +146,13 @@ class TerminalReporter:
 
     def _way_back(self, outcome: Outcome, progress: RunProgress | None, groups: Sequence[FailureGroup]) -> WayBack:
         cards = progress.cards if progress is not None else EngineProgress(0)
-        page, command = None, None
+        page, command, runs_uri = None, None, None
         if self._inputs is not None:
-            command = resume_command(self._inputs, then_of(groups))
+            command, runs_uri = resume_command(self._inputs, then_of(groups)), self._inputs.runs_uri
             if progress is not None and self._runs_uri is not None:
                 page = page_address(self._runs_uri, self._run.id)
         missing = cards.planned - cards.done - cards.skipped
-        return WayBack(self._run.id, outcome.word, cards.planned, missing, self._run.trace_id, page, command)
+        return WayBack(self._run.id, outcome.word, cards.planned, missing, self._run.trace_id, page, command, runs_uri)
 
     def _print(self, mark: str, text: object) -> None:
         self._console.print(f"{mark} {_shown(text)}", soft_wrap=True)
@@ -175,38 +188,6 @@ def as_text(recorded: RecordedRun, page: str | None) -> str:
     return captured.get().rstrip("\n")
 
 
-def runs_table(runs: Sequence[PastRun]) -> str:
-    """Recorded runs, a line each. Ids are last and whole: they are what is copied."""
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
-    for heading in ("date", "started", "outcome"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("took", "attempt"):
-        table.add_column(heading, no_wrap=True, justify="right")
-    table.add_column("run", no_wrap=True)
-    for past in runs:
-        took = "" if past.seconds is None else _roughly(past.seconds)
-        colour = {"succeeded": "green", AT_WORK: "yellow"}.get(past.outcome, "red")
-        outcome = f"[{colour}]{past.outcome}[/]"
-        table.add_row(past.day or "?", _started(past), outcome, took, str(past.attempts or ""), past.run_id)
-    console = Console(highlight=False, emoji=False, width=1000)  # a longer line is for the terminal to wrap
-    with console.capture() as captured:
-        console.print(table)
-        if any(past.outcome in {AT_WORK, KILLED} for past in runs):
-            note = message("at work, killed: as far as the lease tells, which a run at work renews every few seconds")
-            console.print(str(note))
-    return "\n".join(line.rstrip() for line in captured.get().splitlines())
-
-
-def _started(past: PastRun) -> str:
-    """When a run started: its time of day, and the date if that is not the one that the run is for."""
-    pattern = "%H:%M" if f"{past.started:%Y-%m-%d}" == past.day else "%m-%d %H:%M"
-    return f"{past.started:{pattern}}"
-
-
-def _roughly(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
-
-
 def _print_run(recorded: RecordedRun, console: Console, page: str | None) -> None:
     report = recorded.report
     console.print(f"[bold]{_shown(_head(report))}[/]", soft_wrap=True)
@@ -214,6 +195,8 @@ def _print_run(recorded: RecordedRun, console: Console, page: str | None) -> Non
         console.print(_table(report.engines))
     groups = failure_groups(recorded.timeline.failures)
     _print_failures(console, failure_lines(groups, report.failures_not_listed, report.set_aside))
+    if report.since_last_night is not None:
+        _print_comparison(console, report.since_last_night, report.sentence_message or report.sentence)
     if report.resume_command is None:
         if page is not None:
             console.print(_shown(message("page: {page}", page=page)), soft_wrap=True)
@@ -226,6 +209,7 @@ def _print_run(recorded: RecordedRun, console: Console, page: str | None) -> Non
             trace_id=report.trace_id,
             page=page,
             command=report.resume_command,
+            runs_uri=report.runs_uri,
         )
         _print_way_back(console, groups, way)
     colour = "green" if report.outcome == "succeeded" else "yellow" if report.outcome == UNFINISHED else "red"
@@ -245,6 +229,15 @@ def _shown(text: object) -> str:
 def _print_failures(console: Console, lines: Iterable[tuple[Mark, Message]]) -> None:
     for mark, line in lines:
         console.print(f"[{_COLOURS[mark]}]{mark}[/] {_shown(line)}", soft_wrap=True)
+
+
+def _print_comparison(console: Console, comparison: Comparison, reason: Message | str) -> None:
+    heading, *lines = comparison_lines(comparison, reason)
+    if comparison.plan is not None:
+        lines += plan_lines(comparison.plan, comparison.day)
+    console.print(_shown(heading), soft_wrap=True)
+    for line in lines:
+        console.print(f"  {_shown(line)}", soft_wrap=True)
 
 
 def _print_way_back(console: Console, groups: Sequence[FailureGroup], way: WayBack) -> None:

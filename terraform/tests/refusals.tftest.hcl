@@ -557,6 +557,28 @@ run "refused_42" {
   expect_failures = [var.job]
 }
 
+run "refused_43" {
+  command = plan
+
+  variables {
+    # a secret by its path
+    notify = { secret = "projects/p/secrets/hook" }
+  }
+
+  expect_failures = [var.notify]
+}
+
+run "refused_44" {
+  command = plan
+
+  variables {
+    # one secret for both
+    notify = { secret = "hook", signing_secret = "hook" }
+  }
+
+  expect_failures = [var.notify]
+}
+
 # --- what lies just inside the limits is not refused ---
 
 run "the_most_calls_in_flight" {

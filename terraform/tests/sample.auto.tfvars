@@ -16,6 +16,7 @@ job                 = {}
 labels              = {}
 name                = "batch-orchestrator"
 network             = null
+notify              = null
 operators           = ["group:cards@example.com"]
 project_id          = "my-project"
 region              = "asia-east1"

@@ -72,6 +72,7 @@ annotations, which follow from the configuration. A test compares this list with
 
 CONTAINERS = "template.template.containers"
 IMAGE = f"{CONTAINERS}.image"
+VARIABLES = f"{CONTAINERS}.env"
 IMAGE_NAME = "job"
 REGISTRY = "google_artifact_registry_repository.main"
 
@@ -208,7 +209,10 @@ def _differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
     Null, false, zero and empty are the same: each is how some provider says "not set".
     """
     kinds = {type(value) for value in (before, after) if value}
-    if kinds == {dict}:
+    if kinds == {list} and path == VARIABLES and (pairs := _by_name(before or [], after or [])) is not None:
+        for old, new in pairs:
+            yield from _differences(old, new, path)
+    elif kinds == {dict}:
         old, new = before or {}, after or {}
         for name in old.keys() | new.keys():
             yield from _differences(old.get(name), new.get(name), f"{path}.{name}".lstrip("."))
@@ -217,6 +221,17 @@ def _differences(before: Any, after: Any, path: str = "") -> Iterator[str]:
             yield from _differences(old, new, path)
     elif before != after and kinds:
         yield path
+
+
+def _by_name(before: list[Any], after: list[Any]) -> list[tuple[Any, Any]] | None:
+    """Pairs the variables of a job, which are a set: one more or less must not set all others beside a wrong one.
+
+    None if a name is there twice, or is not known.
+    """
+    old, new = ({one.get("name"): one for one in variables} for variables in (before, after))
+    if len(old) < len(before) or len(new) < len(after) or None in old.keys() | new.keys():
+        return None
+    return [(old.get(name), new.get(name)) for name in old.keys() | new.keys()]
 
 
 def main(arguments: list[str]) -> int:

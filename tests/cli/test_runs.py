@@ -245,6 +245,12 @@ def test_the_faults_of_a_report_are_bounded_and_counted(place: Path, capfd: pyte
     assert lines[-2] == "and 7 more"
 
 
+def test_nobody_knows_the_missing_cards_of_a_run_without_a_plan(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    refused(place, "night", [Fault("a.json", "is not JSON", "correct it")], EARLY)
+    said = "run night had no plan, so nobody knows which cards are missing\n"
+    assert told(capfd, "report", "night", "--missing") == (ExitCode.USAGE, [], said)
+
+
 # --- verify ---
 
 

@@ -130,6 +130,7 @@ URL = "set it to the engine's https URL"
         ("RUN_TIME_ZONE", "Mars/Base", '"Mars/Base" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
         ("RUN_TIME_ZONE", "../etc", '"../etc" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
         ("RUN_ID", "a b", '"a b" is not a run id; use up to 128 letters, digits, dots, dashes and underscores'),
+        ("RUN_ID", "Index.html", '"Index.html" is not a run id; use another: index.html is the page of the nights'),
         ("RUN_ID", "../a", '"../a" is not a run id; use up to 128 letters, digits, dots, dashes and underscores'),
         ("IMPERSONATE_SERVICE_ACCOUNT", "me", '"me" is not a service account; set it to the account\'s e-mail address'),
         ("CLOUD_RUN_TASK_COUNT", "2", 'is "2"; run the job with one task: the barrier holds only inside one process'),
@@ -332,3 +333,74 @@ def test_urls_that_are_missing_or_faulty_are_not_the_same() -> None:
     assert read(TRADING_ENGINE_URL="", QA_ENGINE_URL="").notices == ()
     settings, found = read_settings(GOOD | {"TRADING_ENGINE_URL": "nowhere", "QA_ENGINE_URL": "nowhere"}, NOW)
     assert (len(found), settings.notices) == (2, ())
+
+
+HOOK = "https://open.feishu.cn/open-apis/bot/v2/hook/secret-of-the-bot"
+
+
+def test_where_messages_go_is_a_secret() -> None:
+    settings = read(NOTIFY_URL=f" {HOOK}\n", NOTIFY_SECRET="SECabc", TASK_MAX_RETRIES="0")
+    assert settings.notify_url is not None
+    assert settings.notify_secret is not None
+    assert settings.notify_url.get_secret_value() == HOOK
+    assert settings.notify_secret.get_secret_value() == "SECabc"
+    assert (settings.max_retries, settings.notify_fault, settings.notices) == (0, None, ())
+    assert "secret-of" not in repr(settings) + str(settings)
+    assert "SECabc" not in repr(settings) + settings.model_dump_json()
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("http://open.feishu.cn/secret-of-the-bot", "is not an https URL"),
+        ("http://127.0.0.1.example/secret-of-the-bot", "is not an https URL"),
+        ("ftp://127.0.0.1/secret-of-the-bot", "is not an https URL"),
+        ("secret-of-the-bot", "is not a URL"),
+        ("https:///secret-of-the-bot", "is not a URL"),
+        ("https://h:port/secret-of-the-bot", "is not a URL"),
+        ("https://h/secret-of-the-bot x", "is not a URL"),
+        ("https://h/secret-of-the-bot\x00", "is not a URL"),
+        ("https://h/图secret-of-the-bot", "is not a URL"),
+        ("https://[::1/secret-of-the-bot", "is not a URL"),
+        ("https://-h-/secret-of-the-bot", "names no host that can be"),
+        ("https://h:0/secret-of-the-bot", "names no host that can be"),
+        ("https://me:secret-of-the-bot@h/", "has a user name or a fragment"),
+        ("https://h/#secret-of-the-bot", "has a user name or a fragment"),
+    ],
+)
+def test_a_malformed_url_for_messages_is_a_notice_that_does_not_quote_it(url: str, what: str) -> None:
+    settings, faults = read_settings(GOOD | {"NOTIFY_URL": url}, NOW)
+    assert faults == []
+    (notice,) = settings.notices
+    assert settings.notify_fault == notice
+    assert str(notice).startswith(f"NOTIFY_URL: {what}; set it to the https URL of an incoming webhook")
+    assert "secret-of" not in str(notice)
+    assert settings.notify_url is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "what"),
+    [
+        ("NOTIFY_SECRET", "SEC\x00abc", "holds what cannot be printed; copy the secret of the bot again"),
+        ("TASK_MAX_RETRIES", "11", '"11" is not a whole number from 0 to 10; correct it or unset it'),
+    ],
+)
+def test_what_else_is_wrong_with_messages_is_a_notice_too(name: str, value: str, what: str) -> None:
+    settings, faults = read_settings(GOOD | {"NOTIFY_URL": HOOK, name: value}, NOW)
+    assert faults == []
+    assert [str(notice) for notice in settings.notices] == [f"{name}: {what}"]
+    assert settings.notify_url is not None
+    assert (settings.notify_secret, settings.max_retries, settings.notify_fault) == (None, None, None)
+
+
+def test_a_fault_of_the_notifier_hides_no_other() -> None:
+    settings, faults = read_settings(GOOD | {"NOTIFY_URL": "x", "RUN_DATE": "never"}, NOW)
+    assert [fault.where for fault in faults] == ["RUN_DATE"]
+    assert len(settings.notices) == 1
+
+
+def test_systemds_socket_is_no_misspelling() -> None:
+    assert read(NOTIFY_SOCKET="/run/x").notices == ()
+    assert [str(notice) for notice in read(NOTIFY_ULR="x").notices] == [
+        "NOTIFY_ULR: is not a variable of the job, which ignores it; did you mean NOTIFY_URL?"
+    ]

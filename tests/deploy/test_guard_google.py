@@ -169,6 +169,49 @@ def test_a_merge_may_not_change_what_a_job_may(change: Callable[[Edit], object],
     assert "image" not in found
 
 
+HOOK = {"name": "NOTIFY_URL", "value": "", "value_source": [{"secret_key_ref": [{"secret": "hook", "version": "1"}]}]}
+
+
+def with_hook() -> Edit:
+    """A job that reads a secret."""
+    job: Edit = copy.deepcopy(JOB)
+    container(job)["env"].insert(0, copy.deepcopy(HOOK))
+    return job
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda env: env.insert(0, VARIABLE), id="a variable before it"),
+        pytest.param(lambda env: env.reverse(), id="another order"),
+        pytest.param(lambda env: env.pop(), id="a variable less"),
+    ],
+)
+def test_a_secret_that_stays_as_it_is_is_no_change(change: Callable[[list[Edit]], object]) -> None:
+    """Variables are a set, which a plan shows in an order of its own."""
+    plan = update(guard.JOB, with_hook(), lambda job: change(container(job)["env"]), ANSWERS)
+    assert guard.refusals(plan) == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda env: env[0].update(name="RUN_ID"), id="into another variable"),
+        pytest.param(
+            lambda env: env[0]["value_source"][0]["secret_key_ref"][0].update(secret="x"), id="another secret"
+        ),
+        pytest.param(lambda env: env[0].update(value="https://evil.example", value_source=[]), id="a plain value"),
+        pytest.param(lambda env: env.pop(0), id="none"),
+        pytest.param(lambda env: env.insert(0, env[0] | {"value_source": [], "value": "x"}), id="two of a name"),
+        pytest.param(lambda env: env.insert(0, SECRET), id="one more"),
+    ],
+)
+def test_a_merge_changes_no_secret_of_a_job(change: Callable[[list[Edit]], object]) -> None:
+    (found,) = guard.refusals(update(guard.JOB, with_hook(), lambda job: change(container(job)["env"]), ANSWERS))
+    assert found.startswith(f"{ADDRESSES[guard.JOB]}: template.template.containers.env.value_source")
+    assert " would change. " in found
+
+
 # --- what is unknown until the apply ---
 
 

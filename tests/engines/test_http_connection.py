@@ -8,6 +8,7 @@ import resource
 import ssl
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,8 @@ async def secure(nursery: trio.Nursery, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 async def ask(connection: HttpConnection, url: str, **headers: str) -> Response:
+    if not connection.is_open():
+        await connection.open(url)
     return await connection.request("POST", url + PATH, headers, None)
 
 
@@ -169,6 +172,49 @@ async def test_an_engine_may_close_the_connection_after_its_answer(secure: Servi
         assert await ask(connection, secure.url) == Response(200, ANSWER.body)
     assert [seen.connection for seen in secure.requests] == [1, 2]
     await connection.aclose()
+
+
+async def test_a_second_answer_that_comes_late_is_not_the_next_one_if_connections_are_not_kept(
+    service: Service,
+) -> None:
+    """Nobody can tell it from the answer to the next request once that has left."""
+    service.script.append(Fault(when.nth(1), broken.surplus(broken.answer(b'{"status": "of another"}'), after=0.05)))
+    service.latency = steady(0.1)
+    connection = HttpConnection(tls_context(), kept=False)
+    for _ in range(3):
+        assert await ask(connection, service.url) == Response(200, ANSWER.body)
+        assert not connection.is_open()
+    assert [seen.connection for seen in service.requests] == [1, 2, 3]
+    assert [seen.headers["connection"] for seen in service.requests] == ["close"] * 3
+
+
+async def test_a_connection_that_is_open_has_sent_nothing(service: Service, connection: HttpConnection) -> None:
+    await connection.open(service.url)
+    assert connection.is_open()
+    assert service.requests == []
+    assert (await ask(connection, service.url)).status == 200
+    assert service.traffic.connections == 1
+
+
+async def test_a_connection_that_was_cut_off_while_it_was_opened_leaves_nothing_behind(
+    nursery: trio.Nursery, connection: HttpConnection
+) -> None:
+    """In the middle of the TLS handshake: the socket is closed, not left to the collector."""
+    ended = trio.Event()
+
+    async def silent(stream: trio.SocketStream) -> None:
+        async for _ in stream:
+            scope.cancel()
+        ended.set()
+
+    listeners = await nursery.start(partial(trio.serve_tcp, silent, 0, host="127.0.0.1"))
+    with trio.fail_after(5):
+        with trio.CancelScope() as scope:
+            await connection.open(f"https://127.0.0.1:{listeners[0].socket.getsockname()[1]}")
+        assert scope.cancelled_caught
+        assert not connection.is_open()
+        await ended.wait()
+    nursery.cancel_scope.cancel()
 
 
 @dataclass(eq=False)

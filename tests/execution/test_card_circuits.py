@@ -97,7 +97,7 @@ async def test_a_type_that_is_set_aside_says_why_and_what_to_do(autojump_clock: 
         'Last answer: HTTP 500: {"detail": "x"}'
     )
     assert str(event.remedy) == (
-        "The engine returned an error for this request. Look into the QA engine's log by the trace. "
+        "The engine returned an error for this request. Search the QA engine's log for the run's trace id. "
         "Then a resume requests the cards of this type that are missing."
     )
 

@@ -137,6 +137,36 @@ def test_nothing_is_lost_wherever_a_stop_comes(reason: ShutdownReason, grace: fl
     assert phases_met == {True, False}, "the stops do not meet both phases"
 
 
+async def test_an_engine_that_does_nothing_at_all_is_not_told_as_the_fault_of_one_ticker(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def script(asked: Asked) -> Response:
+        await trio.sleep(1)
+        return reply({}, 503) if asked.engine == "financial" else well(asked)
+
+    made = stage([target(f"T{number}") for number in range(20)], script)
+    with pytest.raises(
+        EngineFailedError, match=r"^the financial engine failed every one of \d\d attempts, the last for T"
+    ):
+        await made.play()
+
+
+async def test_one_ticker_that_fails_is_named_with_the_attempts_that_count(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    async def script(asked: Asked) -> Response:
+        await trio.sleep(1)
+        return reply({}, 500) if asked.engine == "trading" and "T0" in asked.tickers else well(asked)
+
+    made = stage([target(f"T{number}") for number in range(4)], script)
+    with pytest.raises(EngineFailedError) as error:
+        await made.play()
+    assert str(error.value).startswith(
+        "the trading engine failed for T0 after 5 attempts (4 that count; the others were in larger batches, or "
+        "answered with 429 or 401): HTTP 500"
+    )
+
+
 @pytest.mark.parametrize("failing", DATA_ENGINES)
 @pytest.mark.parametrize("waiting_for", ["answer", "token", "backoff"])
 async def test_a_data_engines_failure_cuts_off_all_others_at_once(

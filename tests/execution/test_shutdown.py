@@ -18,6 +18,7 @@ from job.engines.transport import Response
 from job.execution import shutdown
 from job.execution.shutdown import (
     GRACE_SECONDS,
+    LAST_SECONDS,
     OVER_SECONDS,
     SIGNALS,
     Ending,
@@ -78,6 +79,37 @@ async def test_cards_that_do_not_answer_are_cut_off_after_the_grace(autojump_clo
     made = stage([target(name) for name in "ABCDEFGH"], slow("qa", FOREVER))
     assert await until_the_deadline(made) == pytest.approx(GRACE_SECONDS, abs=0.01)
     assert (made.progress.cards.failed, made.progress.cards.not_attempted) == (4, 4)
+
+
+@pytest.mark.parametrize("engine", ALL_ENGINES)
+async def test_no_request_leaves_over_a_connection_that_is_still_being_opened(
+    engine: EngineName, autojump_clock: MockClock
+) -> None:
+    """The engine's accept queue is full. Nothing is in flight, so nothing has a grace period."""
+    made = stage([target(name) for name in "ABCDEFGH"])
+    made.world.connect_seconds[engine] = DEADLINE + 2.0
+    assert await until_the_deadline(made) == pytest.approx(0, abs=0.01)
+    assert made.world.of(engine) == []
+    assert made.progress.engines[engine].not_attempted == 8
+
+
+async def test_no_request_leaves_if_the_lease_expired_while_the_connection_was_opened(
+    machine_clock: MachineClock, autojump_clock: MockClock
+) -> None:
+    made = stage([target(name) for name in "ABCDEFGH"])
+    made.world.connect_seconds["qa"] = 2.0
+    made.shutdown.no_start_after = Expiry.after(1e6)
+
+    async def suspend() -> None:
+        await trio.sleep(1.0)
+        machine_clock.slept += 1e6
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(suspend)
+        await made.play()
+    made.assert_nothing_lost()
+    assert made.world.of("qa") == []
+    assert made.shutdown.reason is ShutdownReason.LEASE_LOST
 
 
 @pytest.mark.parametrize("engine", [*DATA_ENGINES, "qa"])
@@ -190,7 +222,7 @@ async def test_once_the_outcome_stands_signals_change_nothing_for_the_rest_of_th
     shutdown, ending = Shutdown(), Ending()
     async with trio.open_nursery() as nursery:
         await nursery.start(on_signals, shutdown, ending)
-        ending.outcome_stands = True
+        ending.stand()
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
             signal.raise_signal(number)
             await trio.testing.wait_all_tasks_blocked()
@@ -201,10 +233,45 @@ async def test_once_the_outcome_stands_signals_change_nothing_for_the_rest_of_th
     assert shutdown.reason is None
 
 
-async def test_what_follows_the_outcome_shares_what_is_left_after_a_signal(autojump_clock: MockClock) -> None:
+async def test_what_follows_the_outcome_shares_a_second_after_a_signal(autojump_clock: MockClock) -> None:
     ending = Ending()
-    assert ending.seconds(1.0) == 1.0
-    ending.over_by = trio.current_time() + 0.5
-    assert ending.seconds(1.0) == 0.5
+    ending.on_signal()
     await trio.sleep(2.0)
-    assert ending.seconds(1.0) == 0.1, "a moment for a reader that is not behind"
+    ending.stand()
+    assert (ending.seconds(0.5), ending.seconds(10.0)) == (0.5, LAST_SECONDS)
+    await trio.sleep(0.75)
+    assert ending.seconds(10.0) == 0.25
+    await trio.sleep(1.0)
+    assert ending.seconds(10.0) == 0.0
+
+
+async def test_what_follows_the_outcome_is_over_in_time_but_has_always_a_moment(autojump_clock: MockClock) -> None:
+    ending = Ending()
+    ending.on_signal()
+    await trio.sleep(OVER_SECONDS - 0.5)
+    ending.stand()
+    assert ending.seconds(10.0) == 0.5
+    late = Ending()
+    late.on_signal()
+    await trio.sleep(OVER_SECONDS + 1.0)
+    late.stand()
+    assert late.seconds(10.0) == pytest.approx(0.1), "for a reader that is not behind"
+
+
+async def test_without_a_signal_what_follows_the_outcome_has_its_time(autojump_clock: MockClock) -> None:
+    ending = Ending()
+    ending.stand()
+    await trio.sleep(20.0)
+    assert ending.seconds(10.0) == 10.0
+    ending.on_signal()
+    assert ending.seconds(10.0) == LAST_SECONDS, "a signal that comes before the message"
+
+
+async def test_a_signal_ends_the_sending_and_nothing_else(autojump_clock: MockClock) -> None:
+    ending = Ending()
+    ending.stand()
+    with trio.CancelScope() as ending.sending:
+        ending.on_signal()
+        await trio.sleep(1.0)
+    assert ending.sending.cancelled_caught
+    assert ending.seconds(0.5) == 0.5

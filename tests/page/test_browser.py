@@ -13,6 +13,7 @@ from job.page.render import render_page
 from job.records.timeline import Timeline
 from tests.page.test_render import HOSTILE, some_fail
 from tests.support.browser import CHROMIUM, Browser, open_browser
+from tests.support.cards import run
 from tests.support.nights import Night
 
 pytestmark = [
@@ -66,6 +67,31 @@ def test_opens_from_disk_without_a_complaint(
     assert browser.value("document.scripts.length") == 0
     assert browser.complaints == []
     assert browser.requests == [pages[name].as_uri()]
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_board_shows_all_cards_and_on_a_phone_only_what_is_missing(
+    browser: Browser, tmp_path: Path, dark: bool
+) -> None:
+    types = "".join(chr(ord("一") + number) for number in range(24))
+    file = tmp_path / "board.html"
+    file.write_bytes(render_page(*run([("美联储", "topic", types)], {("美联储", types[0]): None}, set_aside=types[1])))
+    shown = "document.querySelector('.board tbody').innerText"
+    browser.open(file, 1280, dark=dark)
+    assert "✓" in browser.value(shown)
+    assert browser.value("document.documentElement.scrollWidth") <= 1280, "it scrolls by itself"
+    browser.open(file, 390, dark=dark)
+    assert "✓" not in browser.value(shown)
+    label = f"getComputedStyle(document.querySelector('.board td[data-is={types[1]}]'), '::before').content"
+    assert browser.value(label) == f'"{types[1]} "'
+    assert "– type set aside" in browser.value(shown)
+    assert browser.value("document.documentElement.scrollWidth") <= 390
+    for kind in ("id", "open", "num"):
+        text, panel = (
+            _brightness(browser, f".board .{kind}", "color"),
+            _brightness(browser, "#board", "backgroundColor"),
+        )
+        assert (max(text, panel) + 0.05) / (min(text, panel) + 0.05) >= 4.5, kind
 
 
 def _brightness(browser: Browser, selector: str, what: str) -> float:

@@ -47,7 +47,7 @@ def test_says_where_each_fault_is_what_it_is_and_what_to_do() -> None:
 def test_says_nothing_of_calls_and_cards() -> None:
     shown = page([FAULT])
     assert shown.tiles == {}
-    for words in ("Timeline", "Engines", "planned", "resume", "0 objects"):
+    for words in ("RUN_DATE not set", "Timeline", "Engines", "planned", "resume", "0 objects"):
         assert words not in shown.text
     assert "CONFIG_URI is not set" in shown.text
 

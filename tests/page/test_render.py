@@ -164,9 +164,37 @@ def test_of_many_last_answers_the_most_frequent_are_shown() -> None:
 
 def test_a_card_type_that_all_failures_share_is_said_once() -> None:
     night = Night([f"T{number}" for number in range(40)], ["outlook_card"], fate=refusing)
-    assert "outlook_card: T0, T1, T2 and 37 more" in page(*night.told("cards_missing", 3, "x")).text
+    first = ", ".join(f"T{number}" for number in range(10))
+    assert f"outlook_card: {first} and 30 more" in page(*night.told("cards_missing", 3, "x")).text
     night.card_types = ["a", "b"]
-    assert "T0 a, T0 b, T1 a and 77 more" in page(*night.told("cards_missing", 3, "x")).text
+    assert "T4 a, T4 b and 70 more" in page(*night.told("cards_missing", 3, "x")).text
+
+
+def test_the_names_under_a_failure_are_those_that_its_heading_counts() -> None:
+    """Of targets, however many a call has."""
+
+    def fate(engine: EngineName, number: int) -> Any:
+        failed = engine == "financial"
+        return ([], "status", "HTTP 503", 503) if failed else ([], None, None, 200)
+
+    night = Night([f"T{number}" for number in range(12)], ["a"], fate=fate, batch=4)
+    shown = page(*night.told("data_engine_failed", 1, "x"))
+    assert "Financial engine: 12 targets failed T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 2 more" in shown.text
+
+
+def test_what_was_cut_off_is_counted_apart_as_on_the_terminal() -> None:
+    def fate(engine: EngineName, number: int) -> Any:
+        if engine != "qa" or number > 4:
+            return [], None, None, 200
+        return ([], "interrupted", "cut off", None) if number else ([], "status", "HTTP 422", 422)
+
+    report, timeline = Night(["A", "B", "C"], ["a", "b"], fate=fate).told("interrupted", 130, "x")
+    shown = page(report, timeline)
+    assert {name: shown.tiles[name] for name in ("planned", "generated", "failed", "cut off", "not attempted")} == {
+        "planned": 6, "generated": 1, "failed": 1, "cut off": 4, "not attempted": 0,
+    }  # fmt: skip
+    assert "cards planned 6 done 1 failed 1 cut off 4 not attempted 0" in shown.text
+    assert re.search(r"qa +5 +0 +1 +1 +4 +0 ".replace("5", "6"), as_text(RecordedRun(report, timeline), None))
 
 
 HOSTILE = [
@@ -248,7 +276,7 @@ def test_the_headline_says_what_is_missing(outcome: str, cards: CardTotals, word
         ("deadline", "Go on with"),
         ("interrupted", "Go on with"),
         ("lease_lost", "Once no other run is at work"),
-        ("cards_missing", "Once that is put right"),
+        ("cards_missing", "Once the cause is put right"),
     ],
 )
 def test_what_has_only_to_be_resumed_asks_for_no_repair(outcome: str, words: str) -> None:
@@ -268,11 +296,14 @@ def config_refused(engine: EngineName, number: int) -> Any:
 
 def test_a_fault_of_the_config_is_gone_on_from_with_the_corrected_config() -> None:
     shown = page(*told(config_refused)).text
-    assert "Once the config is corrected, this requests what is missing" in shown
-    assert "; a new run makes all 8 cards again: python -m job resume cards-nightly-x7k2p --new-config" in shown
+    command = "python -m job resume cards-nightly-x7k2p --new-config"
+    assert f"Once the config is corrected, this requests only what is missing: {command}" in shown
     assert "in the config. A plain resume keeps the recorded config: resume with --new-config." in shown
     plain = page(*told()).text
-    assert "Once that is put right, this requests only what is missing: python -m job resume cards-nightly-x7" in plain
+    assert (
+        "Once the cause is put right, this requests only what is missing: python -m job resume cards-nightly-x7"
+        in plain
+    )
     assert "--new-config" not in plain
 
 
@@ -373,7 +404,7 @@ def test_a_recorded_run_is_told_with_each_cause_once_and_how_to_go_on() -> None:
         "300 cards are missing; their names: python -m job report cards-nightly-x7k2p --missing",
         f"trace id: {recorded.report.trace_id}",
         "page: /runs/report.html",
-        "Once that is put right, this requests only what is missing:",
+        "Once the cause is put right, this requests only what is missing:",
         "  python -m job resume cards-nightly-x7k2p",
         "x (exit code 3)",
     ]
@@ -428,7 +459,7 @@ def test_remedies_name_what_to_turn() -> None:
     assert "NEWS_ENGINE_AUDIENCE" in str(remedy("news", "status", 401, None, batch=1).what)
     assert "FINANCIAL_ENGINE_BATCH_SIZE" in str(remedy("financial", "timeout", None, None, batch=5).what)
     assert "BATCH_SIZE" not in str(remedy("qa", "timeout", None, None, batch=1).what)
-    assert "QA engine's log by the trace" in str(remedy("qa", "denied", 200, None, batch=1).what)
+    assert "Search the QA engine's log for the run's trace id" in str(remedy("qa", "denied", 200, None, batch=1).what)
 
 
 @pytest.mark.parametrize(

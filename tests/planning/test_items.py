@@ -7,7 +7,7 @@ from itertools import islice, permutations
 import pytest
 
 from job.engines.failures import Cause
-from job.planning.items import EngineItems, MissingItem
+from job.planning.items import EngineItems, ItemStatus, MissingItem
 from tests.support.fakes import plan_of, settings_of, target
 
 PLAN = plan_of([target(name, ("news_card", "price_card")) for name in ("B", "A")], settings_of())
@@ -46,6 +46,19 @@ def test_the_latest_failure_counts_whatever_the_order() -> None:
         for cause, ended in order:
             found.mark(ITEM, cause=cause, ended=ended)
         assert next(item for item in found.missing() if item.state != "not_attempted").cause == "interrupted"
+
+
+@pytest.mark.parametrize(("attempts", "kept"), [(3, 3), (70_000, 65_535)])
+def test_an_item_knows_the_attempts_that_it_took_and_when_they_ended(attempts: int, kept: int) -> None:
+    found = items()
+    found.mark(ITEM, cause=Cause.STATUS, ended=1.5)
+    found.mark(ITEM, cause=None, ended=1.0, attempts=attempts)
+    found.mark(ITEM, cause=Cause.DENIED, ended=9.0)
+    assert found.of("A") == [
+        ItemStatus("A", "news_card", "done", None, kept, 1.0),
+        ItemStatus("A", "price_card", "not_attempted", None, 0, 0.0),
+    ]
+    assert (found.done_of("A"), found.done_of("B"), found.done_of("none"), found.of("none")) == (1, 0, 0, [])
 
 
 def test_a_cause_that_is_not_known_is_a_failure() -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.config.fields import ID_LIMIT
+from job.config.entries import ID_LIMIT
 from job.config.schema import CARD_TYPE_NAME, LlmConfig
 from job.engines.calls import Call, card, financial, news, trading
 from job.engines.catalog import EngineName, Kind

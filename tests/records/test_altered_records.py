@@ -191,6 +191,17 @@ def report(**changes: Any) -> Callable[[], bytes]:
     return lambda: closed(REPORT, [opened(REPORT)[0] | changes])
 
 
+def ended(**changes: Any) -> Callable[[], bytes]:
+    """The report and its last attempt with another end."""
+    *attempts, last = opened(REPORT)[0]["attempts"]
+    return report(**changes, attempts=[*attempts, last | changes])
+
+
+def total(**changes: Any) -> Callable[[], bytes]:
+    engines = opened(REPORT)[0]["engines"]
+    return report(engines=engines | {"trading": engines["trading"] | changes})
+
+
 def inputs(**changes: Any) -> Callable[[], bytes]:
     return lambda: closed(INPUTS, [opened(INPUTS)[0] | changes])
 
@@ -215,6 +226,16 @@ SEEN: dict[str, tuple[str, Callable[[], bytes]]] = {
     "an endless duration": (REPORT, report(seconds=float("inf"))),
     "another's report": (REPORT, report(run_id="other")),
     "an outcome that a terminal obeys": (REPORT, report(outcome="\x1b[2J")),
+    "a success that its last attempt was not": (REPORT, report(outcome="succeeded", exit_code=0)),
+    "a sentence that its last attempt has not": (REPORT, report(sentence="Everything was done.")),
+    "no attempt": (REPORT, report(attempts=[])),
+    "a success with another's exit code": (REPORT, ended(outcome="succeeded", exit_code=3)),
+    "a failure with the exit code of a success": (REPORT, ended(exit_code=0)),
+    "a success that lacks a card": (REPORT, ended(outcome="succeeded", exit_code=0)),
+    "totals that do not add up": (REPORT, total(done=1)),
+    "less than nothing failed": (REPORT, total(failed=-1, done=3)),
+    "more cut off than failed": (REPORT, total(cut_off=1)),
+    "cards that no engine made": (REPORT, report(cards={"planned": 2, "generated": 2})),
     "brackets": (REPORT, lambda: b"[" * 100_000),
     "not UTF-8": (REPORT, lambda: b"\xff\xfe\x00"),
     "inputs of brackets": (INPUTS, lambda: b"[" * 100_000),
@@ -250,6 +271,13 @@ def test_a_report_whose_inputs_are_gone_is_refused(place: Path, capfd: pytest.Ca
     found = assert_refused_or_read(place, capfd)
     for command in ("runs", "report night"):
         assert found[command] == (ExitCode.USAGE, f"RUNS_URI: {INPUTS} is missing\n")
+
+
+def test_a_report_whose_results_are_gone_is_refused(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (place / JOURNAL).unlink()
+    code, err = assert_refused_or_read(place, capfd)["report night"]
+    problem = "lacks results: the report counts 1 of financial, 0 are there"
+    assert (code, err) == (ExitCode.USAGE, f"RUNS_URI: night/results/ {problem}\n")
 
 
 ENTRIES = {

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shlex
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
 from job.config.environment import read_settings
+from job.engines.failures import Then
 from job.planning.prepare import Prepared
 from job.records.commands import how_to_go_on, missing_command, page_address, resume_command
 from job.records.inputs import RunInputs, pack, unpack
@@ -28,6 +30,23 @@ def test_on_a_laptop_a_run_is_resumed_by_the_job_itself() -> None:
     assert resume_command(inputs_of(), "new_config") == "python -m job resume night --new-config"
     elsewhere = inputs_of(GOOGLE_CLOUD_PROJECT="my-project", GOOGLE_CLOUD_REGION="asia-east1")
     assert resume_command(elsewhere) == "python -m job resume night", "no Cloud Run job"
+
+
+def test_on_a_laptop_a_command_has_the_place_of_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it pastes into any shell, in any directory."""
+    monkeypatch.chdir(tmp_path)
+    inputs = inputs_of(RUNS_URI="my runs")
+    place = f"RUNS_URI={shlex.quote(str(tmp_path / 'my runs'))}"
+    assert resume_command(inputs) == f"{place} python -m job resume night"
+    assert missing_command("night", inputs.runs_uri) == f"{place} python -m job report night --missing"
+    assert resume_command(inputs_of(RUNS_URI="gs://b/r")) == "RUNS_URI=gs://b/r python -m job resume night"
+    assert inputs_of(RUNS_URI="gs://b/r", **CLOUD).runs_uri is None
+
+
+def test_a_rehearsal_is_resumed_as_it_was_started() -> None:
+    inputs = inputs_of(RUNS_URI="/runs", RESUME_WITH="make run-local RESUME=")
+    assert resume_command(inputs) == "make run-local RESUME=night"
+    assert resume_command(inputs, "new_config") == "make run-local RESUME='night --new-config'"
 
 
 def test_in_the_cloud_a_run_is_resumed_from_any_shell() -> None:
@@ -56,7 +75,7 @@ def test_a_shell_takes_each_part_as_it_is(value: str) -> None:
     ]
     laptop = INPUTS.model_copy(update={"run_id": value})
     assert shlex.split(resume_command(laptop)) == ["python", "-m", "job", "resume", value]
-    assert shlex.split(missing_command(value)) == ["python", "-m", "job", "report", value, "--missing"]
+    assert shlex.split(missing_command(value, None)) == ["python", "-m", "job", "report", value, "--missing"]
 
 
 @pytest.mark.parametrize(
@@ -74,6 +93,13 @@ def test_the_page_opens_in_a_browser_or_as_a_file(uri: str, address: str) -> Non
 
 
 def test_a_new_run_is_said_to_cost_every_card_again() -> None:
-    assert "a new run makes all 1,500 cards again" in str(how_to_go_on("cards_missing", "new_config", 1500))
-    assert "a new run makes its 1 card again" in str(how_to_go_on("deadline", "new_config", 1))
+    assert "would make the 1,500 cards that are there again" in str(how_to_go_on("cards_missing", "new_config", 1500))
+    assert "would make the 1 card that is there again" in str(how_to_go_on("deadline", "new_config", 1))
+    assert "again" not in str(how_to_go_on("data_engine_failed", "new_config", 0)), "none is there"
     assert "again" not in str(how_to_go_on("cards_missing", "resume", 1500))
+
+
+@pytest.mark.parametrize("then", ["resume", "new_config"])
+def test_the_command_comes_right_after_what_it_does(then: Then) -> None:
+    for made in (0, 1, 2):
+        assert str(how_to_go_on("cards_missing", then, made)).endswith("this requests only what is missing:")

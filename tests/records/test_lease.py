@@ -45,7 +45,7 @@ def holder(owner: str = "one", **changes: Any) -> Holder:
         "owner": owner,
         "run_id": f"run-{owner}",
         "plan": "the plan",
-        "origins": "the engines",
+        "engines": "the engines",
         "day": "2026-11-24",
         "since": "9999-12-31T23:59:59+00:00",  # a holder's clock is not trusted
         "machine": machine(),
@@ -118,9 +118,9 @@ async def test_who_comes_second_learns_who_holds_it(store: ObjectStore, nursery:
         ({}, {"run_id": "run-one"}, True),
         ({}, {"plan": "another"}, False),
         ({}, {"day": "2026-11-25"}, False),
-        ({}, {"origins": "others"}, False),
-        ({"origins": None}, {}, False),
-        ({"origins": None}, {"origins": None}, False),
+        ({}, {"engines": "others"}, False),
+        ({"engines": None}, {}, False),
+        ({"engines": None}, {"engines": None}, False),
     ],
 )
 async def test_a_twin_does_the_same_work_with_the_same_engines(
@@ -133,7 +133,7 @@ async def test_a_twin_does_the_same_work_with_the_same_engines(
             await acquire(memory, holder("two", **two), unheard)
         assert error.value.is_twin is is_twin
         assert ("with the same plan for other engines" in str(error.value)) is (
-            "origins" in two and "origins" not in one
+            "engines" in two and "engines" not in one
         )
         nursery.cancel_scope.cancel()
 

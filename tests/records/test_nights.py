@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import threading
 import time
 import tracemalloc
 from datetime import UTC, datetime, timedelta
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
+from job.messages import Message
+from job.page.documents import leave_nights
 from job.records import nights as nights_module
-from job.records.format import STARTED, SUMMARY, name_of
+from job.records.format import NIGHTS_PAGE, STARTED, SUMMARY, name_of
 from job.records.inputs import pack
 from job.records.nights import (
     FAILED_READS,
@@ -24,11 +27,14 @@ from job.records.nights import (
     read_nights,
     summary_before,
     typical_card_seconds,
+    write_nights_page,
 )
 from job.records.summary import MissingGroup, RunSummary, pack_summary
 from job.storage import store as store_module
+from job.storage.store import ConflictError
 from job.storage.uri import open_store
-from tests.records.test_record import INPUTS
+from tests.records.test_record import INPUTS, PLAN
+from tests.support.runs import until
 from tests.support.stores import EMULATOR, Memory, memory, open_bucket
 
 if TYPE_CHECKING:
@@ -171,22 +177,27 @@ async def test_storage_that_fails_is_not_asked_for_every_night() -> None:
 
 
 async def test_a_run_is_told_why_past_nights_cannot_be_read_and_goes_on() -> None:
-    store, past = Memory(refuse=lambda verb, _: verb == "names"), PastNights()
-    (told,) = await past.read(store, INPUTS)
+    said: list[Message] = []
+    store, past = Memory(refuse=lambda verb, _: verb == "names"), PastNights(said.extend)
+    await past.read(store, INPUTS, PLAN)
+    (told,) = said
     assert str(told).startswith("past nights cannot be read, so this one is not compared with them: _started/")
     assert (past.nights, past.before) == (None, None)
 
 
-async def test_reading_holds_up_no_other_request(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_reading_holds_up_no_other_request() -> None:
+    """With real threads: storage answers nothing about past nights, and more of them wait than it has threads."""
+    store, answers = Memory(clock=time.time), threading.Event()
     for name, data in objects(60).items():
-        memory.create(name, data)
-    memory.seconds = 100.0
+        store.create(name, data)
+    store.refuse = lambda verb, name: name.endswith(SUMMARY) and verb == "read" and answers.wait(30)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(PastNights().read, memory, INPUTS)
-        await trio.sleep(150)  # all its threads are busy
-        began = trio.current_time()
-        await store_module.in_thread(lambda: None)
-        assert trio.current_time() - began == pytest.approx(100.0)
+        for _ in range(store_module.THREADS):
+            nursery.start_soon(PastNights(lambda _: None).read, store, INPUTS, PLAN)
+        with trio.fail_after(10):
+            await until(lambda: store.count("read") >= store_module.BACKGROUND_THREADS)
+            await store_module.in_thread(lambda: None)
+        answers.set()
         nursery.cancel_scope.cancel()
 
 
@@ -242,3 +253,51 @@ def test_typical_seconds_are_those_of_the_latest_run_that_made_cards() -> None:
 
 def test_a_summary_of_the_simplest_kind_can_be_read() -> None:
     assert json.loads(pack_summary(summary("a")))["format"] == 1
+
+
+async def test_the_page_of_the_nights_is_written_from_what_is_there_now_and_what_was_known() -> None:
+    store, shown = Memory(clock=time.time), []
+
+    def render(nights: Nights) -> bytes:
+        shown.append([one.run_id for one in nights.summaries])
+        return b"page %d" % len(shown)
+
+    for name, data in objects(3).items():
+        store.create(name, data)
+    known = await read_nights(store)
+    for name, data in objects(4).items():
+        store.create(name, data)
+    store.asked.clear()
+    await write_nights_page(store, known, "nightly-0003", render)
+    assert shown == [["nightly-0003", "nightly-0002", "nightly-0001", "nightly-0000"]]
+    assert store.count("read", SUMMARY) == 1
+    await write_nights_page(store, None, "nightly-0003", render)
+    assert store.objects[NIGHTS_PAGE].data == b"page 2"
+
+
+async def test_a_page_of_the_nights_that_another_run_has_written_meanwhile_is_left_to_it() -> None:
+    store = Memory(clock=time.time)
+    store.create(NIGHTS_PAGE, b"older")
+
+    def render(_: Nights) -> bytes:
+        store.replace(NIGHTS_PAGE, b"another's", store.objects[NIGHTS_PAGE].generation)
+        return b"ours"
+
+    with pytest.raises(ConflictError):
+        await write_nights_page(store, None, "night", render)
+    assert store.objects[NIGHTS_PAGE].data == b"another's"
+    problem = await leave_nights(store, None, "night", "runs", trio.current_time() + 5)
+    assert problem is None
+
+
+async def test_a_page_of_the_nights_that_cannot_be_written_is_a_notice(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    memory.refuse = lambda verb, name: name == NIGHTS_PAGE and verb == "create"
+    problem = await leave_nights(memory, None, "night", "runs", trio.current_time() + 5)
+    assert str(problem) == "the page of the nights is not written: index.html: 503 from the fake"
+    memory.seconds = 100.0
+    began = trio.current_time()
+    problem = await leave_nights(memory, None, "night", "runs", began + 5)
+    assert str(problem) == "the page of the nights is not written: storage took too long"
+    assert trio.current_time() == began + 5

@@ -313,6 +313,17 @@ async def test_a_report_that_nobody_can_read_stops_no_attempt(
     assert json.loads(memory.objects["run/report.json"].data)["outcome"] == "succeeded"
 
 
+@pytest.mark.parametrize("change", [{"format": 2}, {"format": 2, "cards": "of a later shape"}])
+async def test_a_report_of_another_format_is_refused_not_written_anew(
+    memory: Memory, change: dict[str, object], autojump_clock: MockClock
+) -> None:
+    await attempt(memory)
+    content = json.dumps({**json.loads(report("succeeded").model_dump_json()), **change}).encode()
+    memory.objects["run/report.json"] = StoredObject(content, "9", 0)
+    with pytest.raises(RecordError, match=r"^run/report\.json has format 2; this version of the job knows 1"):
+        await record_of(memory, "two").load()
+
+
 def test_the_plan_of_these_tests_has_something_of_everything() -> None:
     assert isinstance(PLAN, Plan)
     assert PLAN.engines() == ("financial", "trading", "news", "qa")

@@ -19,7 +19,8 @@ from job.execution.shutdown import ShutdownReason
 from job.identity import RunIdentity
 from job.messages import message
 from job.records.format import RecordError
-from job.records.report import RunReport, build_report, read_report
+from job.records.reading import read_report
+from job.records.report import RunReport, build_report
 from job.records.timeline import Timeline
 from job.reporting.cloud_log import LISTED, CloudLogReporter, error_report, summary_of
 from tests.records.test_record import INPUTS
@@ -46,7 +47,7 @@ async def test_the_closing_line_is_within_an_entry(
 ) -> None:
     progress = RunProgress(plan_of([target("AAPL")], settings_of()), {})
     progress.failures = [failed(targets, words)] * count
-    error = EngineFailedError(progress.failures[0])
+    error = EngineFailedError(progress.failures[0], 4, None)
     log = CloudLogReporter(RunIdentity("r"), None)
     log.on_finish(outcome_of(progress, None, error), progress)
     log.on_event(progress.failures[0])

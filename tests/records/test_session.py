@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -16,10 +17,20 @@ from job.execution.shutdown import Shutdown, ShutdownReason
 from job.messages import Message
 from job.page.render import render_page
 from job.planning.plan import Plan
-from job.records.format import PAGE
+from job.records.format import PAGE, SUMMARY
+from job.records.inputs import RunInputs, pack
 from job.records.lease import LASTS_SECONDS, LEASE, TRUSTED_SECONDS, acquire
 from job.records.report import build_report
-from job.records.session import CLOSING_SECONDS, Document, RecordSession, StorageAlarm, lease_holder, open_session
+from job.records.session import (
+    AFTERWARDS_SECONDS,
+    CLOSING_SECONDS,
+    Document,
+    RecordSession,
+    StorageAlarm,
+    acquire_for,
+    lease_holder,
+    open_session,
+)
 from job.records.timeline import Timeline
 from job.storage.store import StorageError
 from tests.records.test_record import INPUTS, PLAN, finished
@@ -40,6 +51,7 @@ class Held:
     store: Memory
     said: list[str] = field(default_factory=list)
     shutdown: Shutdown = field(default_factory=Shutdown)
+    until: float | None = None
 
     def say(self, text: Message, _is_fault: bool) -> None:
         self.said.append(str(text))
@@ -57,8 +69,8 @@ class Held:
         session.record.on_event(finished(card("A", "news_card", None, [])))
         return session
 
-    async def close(self, session: RecordSession, *, at_once: bool) -> float:
-        """How long it took."""
+    async def close(self, session: RecordSession, *, at_once: bool, documents: Sequence[Document] = ()) -> float:
+        """How long it took; `until` is when more may be written."""
         begun = trio.current_time()
         async with trio.open_nursery() as helpers:
             helpers.start_soon(session.lease.renew_forever, self.shutdown, StorageAlarm(self.say))
@@ -66,7 +78,7 @@ class Held:
             await trio.testing.wait_all_tasks_blocked()
             report = build_report(INPUTS, PLAN, Timeline(PLAN))
             page = Document(PAGE, partial(render_page, report), "{error}")
-            await session.close(report, [page], self.shutdown, at_once=at_once)
+            self.until = await session.close(report, [*documents, page], self.shutdown, at_once=at_once)
             helpers.cancel_scope.cancel()
         return trio.current_time() - begun
 
@@ -83,17 +95,18 @@ def held(memory: Memory) -> Held:
 URLS = {f"{name}_ENGINE_URL": f"https://{name.lower()}.example/base" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
 
 
-def origins_of(variables: dict[str, str], plan: Plan = PLAN) -> str | None:
+def engines_of(variables: dict[str, str], plan: Plan = PLAN) -> str | None:
     made, faults = read_settings({"CONFIG_URI": "/config", **URLS, **variables}, datetime.now(UTC))
     assert faults == []
-    return lease_holder(made, plan, INPUTS).origins
+    return lease_holder(made, plan, INPUTS).engines
 
 
 @pytest.mark.parametrize(
     ("variables", "same"),
     [
-        ({"QA_ENGINE_URL": "https://qa.example/v2"}, True),
-        ({"QA_ENGINE_URL": "https://QA.example:443/"}, True),
+        ({"QA_ENGINE_URL": "https://QA.example:443/base/"}, True),
+        ({"QA_ENGINE_URL": "https://qa.example/staging"}, False),
+        ({"QA_ENGINE_URL": "https://qa.example/"}, False),
         ({"QA_ENGINE_AUDIENCE": "https://other.example"}, True),
         ({"TRADING_ENGINE_BATCH_SIZE": "3", "NEWS_ENGINE_CONCURRENCY": "3"}, True),
         ({"QA_ENGINE_URL": "https://staging.example/base"}, False),
@@ -102,14 +115,14 @@ def origins_of(variables: dict[str, str], plan: Plan = PLAN) -> str | None:
         ({"NEWS_ENGINE_URL": URLS["QA_ENGINE_URL"], "QA_ENGINE_URL": URLS["NEWS_ENGINE_URL"]}, False),
     ],
 )
-def test_runs_have_the_same_engines_if_their_origins_are_the_same(variables: dict[str, str], same: bool) -> None:
-    assert (origins_of(variables) == origins_of({})) is same
+def test_runs_have_the_same_engines_if_their_urls_are_the_same(variables: dict[str, str], same: bool) -> None:
+    assert (engines_of(variables) == engines_of({})) is same
 
 
 def test_an_engine_that_the_plan_does_not_use_makes_no_difference() -> None:
     plan = plan_of([target("A", ("a",), ("news",))], settings_of())
-    assert origins_of({"TRADING_ENGINE_URL": "https://staging.example"}, plan) == origins_of({}, plan)
-    assert origins_of({"NEWS_ENGINE_URL": "https://staging.example"}, plan) != origins_of({}, plan)
+    assert engines_of({"TRADING_ENGINE_URL": "https://staging.example"}, plan) == engines_of({}, plan)
+    assert engines_of({"NEWS_ENGINE_URL": "https://staging.example"}, plan) != engines_of({}, plan)
 
 
 @pytest.mark.parametrize("at_once", [False, True])
@@ -120,6 +133,38 @@ async def test_all_is_written_and_the_lease_given_back(held: Held, at_once: bool
     assert LEASE not in held.store.objects
     assert {"run/report.json", "run/report.html"} <= held.store.objects.keys()
     assert sum(name.startswith("run/results/") for name in held.store.objects) == 1
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_more_may_be_written_for_a_bounded_time_when_the_lease_is_given_back(
+    held: Held, at_once: bool, autojump_clock: MockClock
+) -> None:
+    held.store.seconds = 0.1
+    session = await held.open_session()
+    began = trio.current_time()
+    took = await held.close(session, at_once=at_once)
+    assert held.until is not None
+    assert held.until - began == pytest.approx(CLOSING_SECONDS if at_once else took + AFTERWARDS_SECONDS)
+
+
+async def test_nothing_more_is_written_if_the_record_is_not_closed(held: Held, autojump_clock: MockClock) -> None:
+    session = await held.open_session()
+    held.store.refuse = lambda _verb, _name: True
+    await held.close(session, at_once=True)
+    assert held.until is None
+
+
+async def test_a_document_that_cannot_be_made_keeps_no_other_from_being_written(
+    held: Held, autojump_clock: MockClock
+) -> None:
+    def no_summary(_: Timeline) -> bytes:
+        raise ValueError("odd")
+
+    broken = Document(SUMMARY, no_summary, "the summary of the run is not written: {error}")
+    await held.close(await held.open_session(), at_once=False, documents=[broken])
+    assert held.said == ["the summary of the run is not written: odd"]
+    assert "run/report.html" in held.store.objects
+    assert LEASE not in held.store.objects
 
 
 @pytest.mark.parametrize("how", ["hangs", "refuses"])
@@ -190,6 +235,38 @@ async def test_a_run_that_lost_its_lease_leaves_report_and_page_of_the_one_that_
     assert held.shutdown.reason is ShutdownReason.LEASE_LOST
     assert held.store.objects["run/report.json"].data == b"another's"
     assert held.store.objects["run/report.html"].data == b"another's"
+
+
+ANOTHER = INPUTS.model_copy(update={"number": 1})
+
+
+async def acquired(held: Held, recorded: RunInputs | None) -> bool:
+    holder = lease_holder(settings(), PLAN, INPUTS)
+    lease = await acquire_for(recorded, held.store, holder, lambda _notice: None)
+    assert (lease is not None) is (LEASE in held.store.objects)
+    return lease is not None
+
+
+async def test_a_lease_is_acquired_for_the_inputs_that_the_run_has_once_it_is_held(
+    held: Held, autojump_clock: MockClock
+) -> None:
+    """Between the first look and the lease another attempt may have recorded another config and done its work."""
+    assert await acquired(held, None)
+    del held.store.objects[LEASE]
+    held.store.create("run/inputs.json", pack(INPUTS))
+    assert not await acquired(held, None)
+    assert await acquired(held, INPUTS)
+    del held.store.objects[LEASE]
+    held.store.create("run/inputs-000001.json", pack(ANOTHER))
+    assert not await acquired(held, INPUTS)
+    assert await acquired(held, ANOTHER)
+
+
+async def test_the_lease_is_given_back_if_the_inputs_cannot_be_read(held: Held, autojump_clock: MockClock) -> None:
+    held.store.refuse = lambda verb, name: verb == "names" and name.startswith("run/")
+    with pytest.raises(StorageError):
+        await acquired(held, None)
+    assert LEASE not in held.store.objects
 
 
 async def test_trouble_is_said_when_it_begins_and_when_it_is_over(held: Held, autojump_clock: MockClock) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from job.engines.catalog import EngineName
+from job.records.closing import build_summary
 from job.records.format import RecordError
-from job.records.summary import SUMMARY_LIMIT, NightBefore, RunSummary, build_summary, pack_summary, read_summary
+from job.records.summary import SUMMARY_LIMIT, NightBefore, RunSummary, pack_summary, read_summary
 from job.records.timeline import Timeline
 from tests.support.nights import Night
 

@@ -156,3 +156,20 @@ def test_a_run_whose_later_config_is_not_done_does_not_count(tmp_path: Path, con
     done, known = judged(tmp_path, config, run(config, "night", 2))
     assert not done
     assert "run night: killed" in known
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_a_run_whose_results_are_gone_does_not_count(tmp_path: Path, config: Path, corrected: bool) -> None:
+    """Neither at first sight nor because the config has been corrected."""
+    night = run(config, "night", 2, TICKERS[:2] if corrected else TICKERS)
+    write(tmp_path / "runs", night, *([run(config, "mistaken", 1)] if corrected else []))
+    change(config, tuple(night.tickers))
+    assert judged(tmp_path, config)[0]
+    for journal in (tmp_path / "runs/night/results").iterdir():
+        journal.unlink()
+    if corrected:
+        for journal in (tmp_path / "runs/mistaken/results").iterdir():
+            journal.unlink()
+    done, known = judged(tmp_path, config)
+    assert not done
+    assert "run night: unreadable. night/results/ lacks results: the report counts" in known

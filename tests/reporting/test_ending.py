@@ -40,7 +40,7 @@ def test_a_cause_is_told_once_with_its_remedy_and_the_first_names() -> None:
     assert lines(groups(*REFUSED)) == [
         "✗ QA engine: 12 cards failed: outlook_card: T00, T01, T02, T03, T04, T05, T06, T07, T08, T09 and 2 more",
         "  last answer: the model refused",
-        "  what to do: The engine did not make the card. Look into the QA engine's log by the trace.",
+        "  what to do: The engine did not make the card. Search the QA engine's log for the run's trace id.",
     ]
 
 
@@ -91,7 +91,7 @@ def test_the_end_says_where_to_look_and_ends_with_the_command_on_a_line_of_its_o
     assert back(groups(*REFUSED[:5])) == [
         f"trace id: {'f' * 32}",
         "page: /runs/night/report.html",
-        "Once that is put right, this requests only what is missing:",
+        "Once the cause is put right, this requests only what is missing:",
         "  python -m job resume night",
     ]
 
@@ -105,7 +105,12 @@ def test_cards_that_no_group_names_are_counted_with_the_command_that_names_them(
 
 def test_what_is_not_recorded_says_what_a_new_run_costs() -> None:
     found = back(groups(*REFUSED), command=None, page=None, missing=12)
-    assert found[-1] == "This run is not recorded, so nothing goes on with it: a new run makes all 57 cards again."
+    again = "a new run makes the 45 cards that are there again."
+    assert found[-1] == f"This run is not recorded and cannot be resumed: {again}"
+    assert back([], command=None, page=None, missing=57) == [
+        "57 cards are missing. Only a recorded run lists its missing cards: set RUNS_URI.",
+        "This run is not recorded and cannot be resumed: start a new run.",
+    ]
     assert not any("job re" in line for line in found), "no command of a record that is not there"
 
 

@@ -31,6 +31,7 @@ from job.records.history import RecordedRun
 from job.records.report import build_report
 from job.records.timeline import Timeline
 from job.reporting import stdout
+from job.reporting.status import barrier_message
 from job.reporting.stdout import OutputQueue
 from job.reporting.terminal import TerminalReporter, _Bars, _bars
 from tests.records.test_record import INPUTS, PLAN
@@ -115,7 +116,10 @@ def test_what_looks_like_markup_is_text_in_a_report_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     told(monkeypatch)
-    assert report_command(settings_of(tmp_path), [], Namespace(run_id="r", page=None, missing=False, open=False)) == 0
+    assert (
+        report_command(settings_of(tmp_path), [], Namespace(run_id="r", page=None, missing=False, csv=None, open=False))
+        == 0
+    )
     assert b"the engine failed for x:100:y: [red]no[/]" in capfdbinary.readouterr().out
 
 
@@ -147,7 +151,7 @@ def test_a_report_whose_reader_has_left_is_written_all_the_same(
     reading, writing = os.pipe()
     os.close(reading)
     monkeypatch.setattr(stdout, "STDOUT", writing)
-    options = Namespace(run_id="r", page=str(tmp_path / "page.html"), missing=False, open=False)
+    options = Namespace(run_id="r", page=str(tmp_path / "page.html"), missing=False, csv=None, open=False)
     assert report_command(settings_of(tmp_path), [], options) == 0
     assert (tmp_path / "page.html").read_bytes().startswith(b"<!doctype html>")
 
@@ -191,6 +195,12 @@ def test_the_bars_count_in_the_same_format_and_not_what_was_cut_off() -> None:
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "0/1,500 done" in shown
     assert "1,499 failed" in shown
+
+
+def test_a_resume_that_has_no_card_left_does_not_say_that_it_generates_cards() -> None:
+    assert str(barrier_message(RunProgress(PLAN_OF_ONE, {}))) == "all data is ready; generating cards"
+    done = RunProgress(PLAN_OF_ONE, {"qa": {("A", "c")}})
+    assert str(barrier_message(done)) == "all data is ready; no card is left to generate"
 
 
 def test_a_run_that_did_everything_ends_without_advice(capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,9 +48,8 @@ async def assert_recorded(world: World) -> None:
     await world.configure("ticker_list.json", BROKEN)
     outcome = await play(world, 2, QA_ENGINE_TIMEOUT="0")
     recorded = await objects(world)
-    assert sorted(name for name in recorded if not name.startswith("_started/")) == [
-        "night/report.html", "night/report.json",
-    ]  # fmt: skip
+    own = sorted(name for name in recorded if not name.startswith("_started/"))
+    assert own == ["index.html", "night/report.html", "night/report.json", "night/summary.json"]
     (entry,) = (name for name in recorded if name.startswith("_started/"))
     assert entry.endswith("Z_night")
     told = json.loads(recorded["night/report.json"])
@@ -172,8 +171,13 @@ async def test_a_run_without_a_record_cannot_be_resumed_and_is_named(world: Worl
         outcome = await play(world, 2, *arguments, QA_ENGINE_URL=None, CONFIG_URI=None)
         (fault,) = outcome.events("config.faulty")
         assert fault["where"] == "RUNS_URI"
-        assert fault["what"] == "has no record of run night from which it could be resumed"
-        assert outcome.finished["message"] == "Run night cannot be resumed: it has no record. Nothing was called."
+        what = "has no record of run night from which it could be resumed"
+        sentence = "it has no record. Nothing was called."
+        if has_faults:
+            what = "has nothing of run night but the faults of its config, for which nothing was called"
+            sentence = "its config was faulty, so it called nothing. Start a new run."
+        assert fault["what"] == what
+        assert outcome.finished["message"] == f"Run night cannot be resumed: {sentence}"
     assert await objects(world) == before
 
 

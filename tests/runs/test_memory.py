@@ -35,8 +35,8 @@ def test_100_000_cards_and_their_record_fit_into_256_mib(tmp_path: Path) -> None
     load = Load(10_000, 10, 64, 0.005)
     load.configure(tmp_path)
     account, output = tmp_path / "account", tmp_path / "output"
-    with _engine(load, tmp_path) as (_, variables):
-        environment = variables | altered(tmp_path, ACCOUNT.format(file=str(account))) | {"RUN_ID": "night"}
+    with _engine(load, tmp_path) as (_, own):
+        environment = own | altered(tmp_path, ACCOUNT.format(file=str(account))) | {"RUN_ID": "night"}
         for generated in (load.calls, 0):
             account.unlink(missing_ok=True)
             code, _ = _run(("job", "run"), environment, output)
@@ -59,8 +59,8 @@ def test_a_million_recorded_cards_are_resumed_and_reported_within_300_mib(tmp_pa
     MILLION.configure(tmp_path)
     account, output = tmp_path / "account", tmp_path / "output"
     _killed_run(tmp_path)
-    with _engine(MILLION, tmp_path) as (_, variables):
-        environment = variables | altered(tmp_path, ACCOUNT.format(file=str(account)))
+    with _engine(MILLION, tmp_path) as (_, own):
+        environment = own | altered(tmp_path, ACCOUNT.format(file=str(account)))
         for command in ("resume", "report"):
             account.unlink(missing_ok=True)
             code, usage = _run(("job", command, "night"), environment, output)

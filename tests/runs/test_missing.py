@@ -163,7 +163,7 @@ async def test_in_the_cloud_everything_says_the_same_command_and_it_works(world:
     assert outcome.finished["resume_command"] == PASTED
     assert recorded(world)["resume_command"] == PASTED
     assert (recorded(world)["job"], recorded(world)["region"]) == ("cards-nightly", "asia-east1")
-    assert f"Once that is put right, this requests only what is missing: {PASTED}" in page(world)
+    assert f"Once the cause is put right, this requests only what is missing: {PASTED}" in page(world)
     told = (await reader(world)).stdout
     assert f"\n  {PASTED}\n" in told, "on a laptop that only reads the record"
     assert f"trace id: {recorded(world)['trace_id']}" in told
@@ -181,12 +181,12 @@ async def test_a_fault_of_the_config_has_the_command_that_takes_the_corrected_on
     """Following it word by word does what is missing, which a plain resume never would."""
     outcome = await data_failed(world)
     command = outcome.finished["resume_command"]
-    assert command == "python -m job resume night --new-config"
-    assert f"a new run makes all 62 cards again: {command}" in page(world)
+    assert command == f"RUNS_URI={world.runs_uri} python -m job resume night --new-config"
+    assert f"Once the config is corrected, this requests only what is missing: {command}" in page(world)
     (failure,) = (failure for failure in recorded(world)["failures"] if failure["cause"] == "status")
     assert failure["then"] == "new_config"
     await world.configure("ticker_list.json", [ticker for ticker in CONFIG["ticker_list.json"] if ticker != "T07"])  # type: ignore[attr-defined]
-    done = await world.run_job(shlex.split(command)[3:], env={"RUNS_URI": world.runs_uri})
+    done = await world.run_job(shlex.split(command)[4:], env={"RUNS_URI": world.runs_uri})
     assert done.exit_code == 0, done.stdout
 
 
@@ -195,7 +195,7 @@ async def test_a_resume_of_a_changed_config_names_the_command_of_its_place(world
     await data_failed_in_the_cloud(world)
     await world.configure("ticker_list.json", ["OTHER"])
     outcome = await world.run_job(("resume", "night"), env={"RUNS_URI": world.runs_uri})
-    assert f"`{PASTED},--new-config` takes it" in outcome.events("config.noticed")[-1]["message"]
+    assert f"with the config as it is now: {PASTED},--new-config" in outcome.events("config.noticed")[-1]["message"]
 
 
 async def data_failed_in_the_cloud(world: World) -> None:
@@ -240,11 +240,11 @@ async def test_the_end_on_a_terminal_tells_each_cause_once_and_how_to_go_on(worl
     (failed,) = (line for line in lines if line.startswith("✗"))
     assert failed == f"✗ QA engine: 22 cards failed: {', '.join(names)} and 12 more"
     assert lines[-6:-1] == [
-        "62 cards are missing; their names: python -m job report night --missing",
+        f"62 cards are missing; their names: RUNS_URI={world.runs_uri} python -m job report night --missing",
         f"trace id: {recorded(world)['trace_id']}",
         f"page: {world.runs_uri}/night/report.html",
-        "Once that is put right, this requests only what is missing:",
-        "  python -m job resume night",
+        "Once the cause is put right, this requests only what is missing:",
+        f"  RUNS_URI={world.runs_uri} python -m job resume night",
     ]
     assert lines[-1].endswith("(exit code 3)")
     assert (Path(world.runs_uri) / "night" / "report.html").exists()
@@ -263,15 +263,18 @@ async def test_control_c_on_a_terminal_ends_with_what_to_do(world: World) -> Non
     assert not any(line.startswith("✗") for line in lines)
     qa = next(line for line in lines if line.startswith("qa"))
     assert qa.split()[3:7] == ["0", "0", "4", "58"], "done, failed, cut off, not attempted"
-    assert lines[-3:-1] == ["Go on with what is missing:", "  python -m job resume night"]
+    assert lines[-3:-1] == ["Go on with what is missing:", f"  RUNS_URI={world.runs_uri} python -m job resume night"]
 
 
-async def test_without_a_record_the_end_says_that_a_new_run_makes_every_card_again(world: World) -> None:
+async def test_without_a_record_the_end_says_how_to_have_the_missing_cards_listed(world: World) -> None:
     world.news.script.append(Fault(when.ticker("T07"), do.status(422)))
     outcome = await world.run_job(terminal=True)
     assert outcome.exit_code == 1
     lines = screen_of(outcome)
-    assert lines[-2] == "This run is not recorded, so nothing goes on with it: a new run makes all 62 cards again."
+    assert lines[-3:-1] == [
+        "62 cards are missing. Only a recorded run lists its missing cards: set RUNS_URI.",
+        "This run is not recorded and cannot be resumed: start a new run.",
+    ]
     assert not any("job resume" in line or "page" in line for line in lines)
 
 
@@ -287,7 +290,7 @@ async def test_a_card_type_that_always_fails_is_set_aside_and_all_others_are_mad
         assert 60 - 24 <= left <= 60 - 20
         assert outcome.finished["message"].endswith(f"{60 - left} failed, {left} were not attempted.")
         assert outcome.finished["set_aside"] == ["新闻"]
-        (line,) = outcome.events("card_type.set_aside")
+        (line,) = outcome.events("circuit.opened")
         reason = "Card type 新闻 is set aside, since 20 of 20 cards failed: the rest of them is not requested. "
         assert (line["severity"], line["card_type"]) == ("ERROR", "新闻")
         assert line["message"].startswith(f"{reason}Last answer: HTTP 500")

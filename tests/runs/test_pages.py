@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from job.execution.pending_call import FAILED_ATTEMPTS_KEPT
-from job.records.report import read_report
+from job.records.reading import read_report
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import Outcome
@@ -199,7 +199,11 @@ async def test_the_report_is_told_again_from_the_record(world: World) -> None:
     assert "✗ QA engine: 1 card failed: AAPL news_card" in told.stdout
     assert "last answer: failed: no <b>&" in told.stdout
     assert "what to do: The engine did not make the card." in told.stdout
-    assert file.read_bytes() == (Path(world.runs_uri) / "night" / "report.html").read_bytes()
+    nights = (Path(world.runs_uri) / "index.html").absolute().as_uri()
+    written = (Path(world.runs_uri) / "night" / "report.html").read_text()
+    table = (Path(world.runs_uri) / "night" / "cards.csv").absolute().as_uri()
+    assert file.read_text() == written.replace("../index.html", nights).replace('href="cards.csv"', f'href="{table}"')
+    assert table in file.read_text()
 
 
 @pytest.mark.slow

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from job.execution.shutdown import OVER_SECONDS
-from job.orchestrator import LAST_LINE_SECONDS
+from job.execution.shutdown import LAST_SECONDS, OVER_SECONDS
 from tests.simulators import do, when
 from tests.simulators.service import Fault
 from tests.simulators.storage import emulator_binary
@@ -88,7 +87,7 @@ async def test_a_signal_ends_the_run_in_its_time(world: World, terminal: bool, s
     job.send_signal(signal)
     ended, moment = await gone(job, 10)
     assert ended == code
-    assert moment - sent < LAST_LINE_SECONDS + (2.0 if terminal else at_once(job))
+    assert moment - sent < LAST_SECONDS + (2.0 if terminal else at_once(job))
     assert (await report(world))["exit_code"] == code
 
 
@@ -142,7 +141,7 @@ async def test_the_deadline_ends_the_run_in_its_time(world: World) -> None:
     code, moment = await gone(job, 15)
     assert code == 4
     first = datetime.fromisoformat(job.lines[0]["time"]).timestamp() - (time.time() - time.monotonic())
-    assert moment - first < 3.0 + LAST_LINE_SECONDS + at_once(job)
+    assert moment - first < 3.0 + LAST_SECONDS + at_once(job)
     assert (await report(world))["outcome"] == "deadline"
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import trio
 import trustme
 
+from tests.simulators.chat import Chat
 from tests.simulators.contract import CONTRACTS
 from tests.simulators.engines import engine, violations
 from tests.simulators.job import Job, Outcome, start_job
@@ -50,6 +51,8 @@ class World:
     oauth: Service
     """The token endpoint of key files, and the services behind Google's own names."""
     accounts: Accounts
+    chat: Chat
+    """Where messages about runs go, if a test says so."""
     proxy: Listener
     """Where Google's own names are reached: see `tunnel`."""
     storage: Service | None
@@ -61,7 +64,7 @@ class World:
     @property
     def services(self) -> list[Service]:
         """All of them."""
-        known = [self.metadata, self.oauth, self.elsewhere, *self.engines.values()]
+        known = [self.metadata, self.oauth, self.elsewhere, self.chat.service, *self.engines.values()]
         return [*known, self.storage] if self.storage else known
 
     @property
@@ -229,6 +232,7 @@ def _world(nursery: trio.Nursery, directory: Path, emulator: Emulator | None, *,
         elsewhere=Service("elsewhere", lambda _seen: Reply(200, b'{"status": "success"}'), seen=seen),
         oauth=oauth,
         accounts=accounts,
+        chat=Chat(seen),
         proxy=Listener(Tunnel(oauth, authority).serve),
         storage=Service("storage", StorageFront(emulator.client).reply, seen=seen) if emulator else None,
         emulator=emulator,

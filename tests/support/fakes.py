@@ -82,6 +82,8 @@ class World:
     token: Callable[[str, str | None], Awaitable[str]] | None = None
     idle_seconds: float = 1e9
     """For how long a connection stays open that is not used."""
+    connect_seconds: dict[EngineName, float] = field(default_factory=dict)
+    """How long a connection to an engine takes."""
 
     def cached(self, audience: str, rejected: str | None = None) -> str | None:  # noqa: ARG002
         """The fake of the run's tokens, which asks for each anew."""
@@ -94,9 +96,9 @@ class World:
             return await self.token(audience, rejected)
         return f"token {rejected}" if rejected else "token"
 
-    def connect(self) -> Connection:
+    def connect(self, engine: EngineName) -> Connection:
         self.open_connections += 1
-        return Connection(self)
+        return Connection(self, engine)
 
     @property
     def finished(self) -> list[CallFinished]:
@@ -111,14 +113,21 @@ class Connection:
     """The fake of a worker's connection: one request at a time, none after it was closed."""
 
     world: World
+    engine: EngineName
     busy: bool = False
     closed: bool = False
     used_at: float = -math.inf
     """When its last answer came."""
 
+    async def open(self, url: str) -> None:
+        assert url.startswith("https://")
+        await trio.sleep(self.world.connect_seconds.get(self.engine, 0.0))
+        self.used_at = trio.current_time()
+
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
         assert not self.busy, "two requests on one connection"
         assert not self.closed, "a request on a connection that its worker has closed"
+        assert math.isfinite(self.used_at), "a request on a connection that was not opened"
         assert method == "POST"
         world, parts = self.world, urlsplit(url)
         asked = Asked(

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import trio
 
 from job.config.fields import is_run_id
 from job.identity import new_run_id
-from job.records.format import INPUTS
+from job.records.format import NIGHTS_PAGE, REPORT
 from job.text import quoted
 from tests.simulators import broken, do, when
 from tests.simulators.engines import varied
@@ -25,7 +26,7 @@ from tests.simulators.storage import emulator_binary
 from tests.simulators.world import World, open_world
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 SAMPLE = Path(os.environ.get("RUN_LOCAL_CONFIG") or ROOT / "terraform" / "config").resolve()
 RUNS = Path(os.environ.get("RUN_LOCAL_RUNS") or ROOT / ".runs").resolve()
@@ -85,17 +86,41 @@ TROUBLES: Mapping[str, Trouble] = {
 }
 
 
+NIGHTS: Sequence[tuple[str, str | None, float]] = (
+    ("the whole config", None, 1.0),
+    ("the news engine fails", "news", 1.0),
+    ("a plan of half the tickers", None, 0.5),
+    ("cards are missing", "cards", 1.0),
+    ("everything is mended", None, 1.0),
+)
+"""What is played in turn by `NIGHTS=…`: what it is, the name of its trouble, and the part of the tickers."""
+NIGHTS_LIMIT = 30
+
+
 def main(arguments: list[str]) -> int:
-    """Runs the job once, or resumes a run, and returns the job's exit code; 2 if the arguments are wrong."""
+    """Runs the job once, on several nights, or resumes a run. Returns its last exit code; 2 for wrong arguments."""
     parser = argparse.ArgumentParser(
-        prog="make run-local", usage="make run-local [FAULT=…] [RUN_DATE=…] [RESUME=RUN_ID]", allow_abbrev=False
+        prog="make run-local",
+        usage="make run-local [FAULT=…] [RUN_DATE=…] [RESUME=RUN_ID] [NIGHTS=5]",
+        allow_abbrev=False,
     )
     faults = "; ".join(f"{name}: {trouble.what}" for name, trouble in TROUBLES.items())
     parser.add_argument("fault", nargs="?", metavar="FAULT", choices=TROUBLES, help=faults)
     parser.add_argument("--date", metavar="RUN_DATE")
     parser.add_argument("--resume", metavar="RESUME", type=_resume_arguments)
+    parser.add_argument("--nights", metavar="NIGHTS", type=_night_count)
     options = parser.parse_args(arguments)
+    if options.nights is not None:
+        if options.fault or options.date or options.resume:
+            parser.error("NIGHTS goes without FAULT, RUN_DATE and RESUME")
+        return trio.run(_run_nights, options.nights)
     return trio.run(_run, TROUBLES.get(options.fault), options.date, options.resume)
+
+
+def _night_count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= NIGHTS_LIMIT:
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a number of nights from 1 to {NIGHTS_LIMIT}")
+    return int(text)
 
 
 def _resume_arguments(text: str) -> list[str]:
@@ -128,11 +153,42 @@ async def _run(trouble: Trouble | None, date: str | None, resume: list[str] | No
             RUNS_URI=str(RUNS),
             RUN_ID=None if resume else run_id,
             RUN_DATE=date,
+            RESUME_WITH="make run-local RESUME=",
             TERM=os.environ.get("TERM"),
         )
         _introduce(world, binary, trouble, command, environment)
         code = await _play(command, environment)
         _conclude(world, run_id, code)
+    return code
+
+
+async def _run_nights(count: int) -> int:
+    """Plays that many nights in a row, up to the one of today, and returns the exit code of the last."""
+    config, code, today = _sample(), 0, datetime.now(UTC).date()
+    tickers = json.loads(config["ticker_list.json"])
+    async with trio.open_nursery() as nursery, open_world(nursery, config) as world:
+        for number in range(count):
+            what, trouble, part = NIGHTS[number % len(NIGHTS)]
+            for service in world.services:
+                service.script.clear()
+            for service, seconds in ((world.financial, 0.2), (world.trading, 0.2), (world.news, 0.1), (world.qa, 0.3)):
+                service.latency = varied(seconds)
+            if trouble:
+                TROUBLES[trouble].cause(world)
+            await world.configure("ticker_list.json", tickers[: max(1, round(len(tickers) * part))])
+            date = (today - timedelta(days=count - 1 - number)).isoformat()
+            print(f"\nnight {number + 1} of {count}, {date}: {what}", flush=True)
+            environment = world.environment(
+                CONFIG_URI=world.config_uri,
+                RUNS_URI=str(RUNS),
+                RUN_ID=new_run_id(datetime.now(UTC)),
+                RUN_DATE=date,
+                TERM=os.environ.get("TERM"),
+            )
+            code = await _play(["run"], environment)
+            if code >= 128:  # stopped by a signal
+                break
+    print(f"{'all nights':17} {RUNS / NIGHTS_PAGE}", file=sys.stderr)
     return code
 
 
@@ -154,13 +210,13 @@ def _introduce(
 
 
 def _conclude(world: World, run_id: str, code: int) -> None:
-    """Says where the page is, and how to resume the run if it failed: its engines are gone by then."""
-    page, inputs = RUNS / run_id / "report.html", RUNS / run_id / INPUTS
+    """Says where the page is, and how to resume the run if it failed, unless the job has said so on a terminal."""
+    page, report = RUNS / run_id / "report.html", RUNS / run_id / REPORT
     if page.exists():
         print(f"{'page':17} {page}", file=sys.stderr)
-    if code and inputs.exists():
-        print(f"{'to resume it':17} make run-local RESUME={run_id}", file=sys.stderr)
-        print(f"{'with a new config':17} make run-local RESUME='{run_id} --new-config'", file=sys.stderr)
+    command = json.loads(report.read_bytes())["resume_command"] if code and report.exists() else None
+    if command and not os.isatty(1):
+        print(f"{'to resume it':17} {command}", file=sys.stderr)
     for violation in world.violations:
         print(f"FORBIDDEN: {violation}", file=sys.stderr)
 

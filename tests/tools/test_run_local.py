@@ -155,20 +155,18 @@ def test_a_rehearsal_goes_on_with_a_corrected_config(tmp_path: Path, monkeypatch
     monkeypatch.setenv("PATH", os.defpath)
     monkeypatch.delenv("STORAGE_EMULATOR", raising=False)
     failed = make("run-local", "FAULT=trading")
+    assert _resuming(failed)[-1].endswith(" --new-config")
     (tmp_path / "ticker_list.json").write_text(json.dumps([ticker for ticker in TICKERS if ticker != "MSFT"]))
-    again = make(*_resuming(failed), "FAULT=trading")
-    assert again.returncode == 2
-    assert "has changed since" in again.stdout
-    resumed = make(*_resuming(again, new_config=True), "FAULT=trading")
+    resumed = make(*_resuming(failed), "FAULT=trading")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert _report(resumed)["outcome"] == "succeeded"
 
 
-def _resuming(done: subprocess.CompletedProcess[str], *, new_config: bool = False) -> list[str]:
-    """The arguments of the command that a failed rehearsal prints."""
+def _resuming(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """The arguments of the one command that a failed rehearsal prints."""
     commands = re.findall(r"(?<= )make (run-local RESUME=.*)$", done.stderr, re.MULTILINE)
-    assert len(commands) == 2, done.stderr
-    return shlex.split(commands[new_config])
+    assert len(commands) == 1, done.stderr
+    return shlex.split(commands[0])
 
 
 def _report(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -259,3 +257,29 @@ def test_off_a_terminal_signals_are_passed_on(number: signal.Signals, code: int)
         assert process.wait(20) == code
     assert '"run.finished"' in shown.splitlines()[-1]
     _nothing_is_left(shown)
+
+
+@pytest.mark.slow
+def test_several_nights_are_played_in_under_a_minute_and_lead_to_their_page(tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = make("run-local", "NIGHTS=5")
+    assert time.monotonic() - began < 60
+    assert done.returncode == 0, done.stderr
+    ends = [json.loads(line) for line in done.stdout.splitlines() if '"run.finished"' in line]
+    assert [end["outcome"] for end in ends] == [
+        "succeeded", "data_engine_failed", "succeeded", "cards_missing", "succeeded"
+    ]  # fmt: skip
+    assert ends[3]["since_last_night"]["new"] + ends[3]["since_last_night"]["added"] == len(CARD_TYPES)
+    assert ends[4]["since_last_night"]["mended"] == len(CARD_TYPES)
+    assert done.stdout.count("The plan has changed since") == 2
+    page = (tmp_path / "runs" / "index.html").read_text()
+    assert page.count("/report.html") == 5
+    assert str(tmp_path / "runs" / "index.html") in done.stderr
+
+
+@pytest.mark.parametrize("nights", [["NIGHTS=0"], ["NIGHTS=many"], ["NIGHTS=5", "FAULT=news"]])
+def test_nights_that_cannot_be_played_are_an_error(nights: list[str]) -> None:
+    done = make("run-local", *nights)
+    assert done.returncode == 2
+    assert "NIGHTS" in done.stderr
+    assert done.stdout == ""

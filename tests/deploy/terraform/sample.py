@@ -37,6 +37,7 @@ EVERYTHING: dict[str, Any] = LITTLE | {
     "job": {"cpu": 2, "memory_mib": 1024, "max_retries": 2, "task_timeout_seconds": 7200, "deadline_seconds": 7000},
     "labels": {"team": "cards"},
     "network": {"network": "vpc", "subnetwork": "jobs"},
+    "notify": {"secret": "cards-hook", "signing_secret": "cards-hook-key"},
     "operators": [OPERATORS],
 }
 
@@ -63,7 +64,18 @@ def resources(plan: dict[str, Any], *types: str) -> dict[str, dict[str, Any]]:
 
 
 def environment(plan: dict[str, Any], job: str = "run") -> dict[str, str]:
-    """The environment that the planned job would get."""
+    """The environment that the planned job would get, without its secrets."""
+    return {one["name"]: one["value"] for one in _variables(plan, job) if not one["value_source"]}
+
+
+def secrets(plan: dict[str, Any], job: str = "run") -> dict[str, str]:
+    """The variables of the planned job that are secrets, by the names of these."""
+    sources = {one["name"]: one["value_source"] for one in _variables(plan, job) if one["value_source"]}
+    return {name: source[0]["secret_key_ref"][0]["secret"] for name, source in sources.items()}
+
+
+def _variables(plan: dict[str, Any], job: str) -> list[dict[str, Any]]:
     values = resources(plan, "google_cloud_run_v2_job")[f'google_cloud_run_v2_job.main["{job}"]']
     (container,) = values["template"][0]["template"][0]["containers"]
-    return {variable["name"]: variable["value"] for variable in container["env"]}
+    found: list[dict[str, Any]] = container["env"]
+    return found

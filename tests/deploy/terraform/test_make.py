@@ -70,7 +70,7 @@ def checkout(terraform: Terraform, tmp_path: Path) -> Checkout:
     return Checkout(directory, terraform)
 
 
-FAULT = "ticker_list.json: [0]: is not a string; write a string"
+FAULT = 'ticker_list.json: [0] (7): is a number; write the whole ticker in quotes, such as "0700.HK"'
 
 
 def spoil(checkout: Checkout) -> None:

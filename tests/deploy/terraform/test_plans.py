@@ -11,7 +11,7 @@ from job.config.environment import VARIABLES, read_settings
 from job.config.objects import OBJECTS, read_config
 from job.engines.catalog import ALL_ENGINES
 from tests.deploy.terraform.command import ROOT, Terraform
-from tests.deploy.terraform.sample import EVERYTHING, OPERATORS, environment, resources
+from tests.deploy.terraform.sample import EVERYTHING, OPERATORS, environment, resources, secrets
 
 JOB, SCHEDULER, BUILD, REVIEW = (
     f"serviceAccount:batch-orchestrator-{name}@my-project.iam.gserviceaccount.com"
@@ -23,6 +23,8 @@ GRANTS = {
     *((JOB, "roles/run.invoker", f"{name}-project/{name}-engine") for name in ALL_ENGINES),
     (JOB, "roles/storage.objectViewer", CONFIG),
     (JOB, "roles/storage.objectUser", RUNS),
+    (JOB, "roles/secretmanager.secretAccessor", "my-project/cards-hook"),
+    (JOB, "roles/secretmanager.secretAccessor", "my-project/cards-hook-key"),
     (SCHEDULER, "roles/run.invoker", "my-project/batch-orchestrator"),
     (SCHEDULER, "roles/run.invoker", "my-project/batch-orchestrator-verify"),
     (OPERATORS, "roles/run.jobsExecutorWithOverrides", "my-project/batch-orchestrator"),
@@ -63,13 +65,14 @@ REFRESHED = {
     "run.jobs.get",
     "run.jobs.getIamPolicy",
     "run.operations.get",
+    "secretmanager.secrets.getIamPolicy",
     "serviceusage.services.get",
     "serviceusage.services.list",
     "storage.buckets.get",
     "storage.buckets.getIamPolicy",
 }
 
-BY_HAND = {"RUN_ID", "IMPERSONATE_SERVICE_ACCOUNT"}
+BY_HAND = {"RUN_ID", "IMPERSONATE_SERVICE_ACCOUNT", "RESUME_WITH"}
 PLATFORM = {"CLOUD_RUN_EXECUTION", "CLOUD_RUN_JOB", "CLOUD_RUN_TASK_ATTEMPT", "CLOUD_RUN_TASK_COUNT"}
 LIBRARIES = {"DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"}
 
@@ -85,7 +88,7 @@ def grants(plan: dict[str, Any]) -> set[tuple[str, str, str]]:
             assert "_iam_member." in address, f"{address} would take others' grants away"
             assert not values.get("condition"), f"{address} has a condition that this table does not show"
             on = values.get("bucket") or values.get("service_account_id") or values["project"]
-            name = values.get("name") or values.get("repository")
+            name = values.get("name") or values.get("repository") or values.get("secret_id")
             found.add((values["member"], values["role"], f"{on}/{name}" if name else on))
     return found
 
@@ -128,12 +131,20 @@ def test_only_that_gives_rights(everything: dict[str, Any]) -> None:
 
 
 def test_the_job_reads_what_terraform_sets(everything: dict[str, Any]) -> None:
-    given = environment(everything)
+    given = environment(everything) | dict.fromkeys(secrets(everything), "https://hook.example/")
     settings, faults = read_settings(given, datetime.now(UTC))
     assert faults == []
     assert settings.notices == ()
+    assert settings.max_retries == 2
     assert set(VARIABLES) - BY_HAND - PLATFORM == given.keys() - LIBRARIES
     assert set(VARIABLES) >= BY_HAND | PLATFORM, "they are read no more"
+
+
+def test_secrets_are_in_no_plan(everything: dict[str, Any]) -> None:
+    """Only their names are: the job gets their values from Secret Manager."""
+    assert secrets(everything) == {"NOTIFY_URL": "cards-hook", "NOTIFY_SECRET": "cards-hook-key"}
+    assert secrets(everything, "verify") == secrets(everything)
+    assert "google_secret_manager_secret_version" not in str(everything)
 
 
 def test_the_job_understands_it(everything: dict[str, Any]) -> None:
@@ -174,7 +185,8 @@ def test_the_config_objects_that_terraform_knows_are_those_that_the_job_reads() 
 
 
 def test_the_verification_looks_at_the_same(everything: dict[str, Any]) -> None:
-    assert environment(everything, "verify") == environment(everything)
+    own = {"TASK_MAX_RETRIES": "1"}
+    assert environment(everything, "verify") == environment(everything) | own
 
 
 # --- what waits for what ---
@@ -201,5 +213,5 @@ def test_the_apis_stay_on_when_this_goes(everything: dict[str, Any]) -> None:
     apis = resources(everything, "google_project_service").values()
     assert {api["service"].removesuffix(".googleapis.com") for api in apis if api["disable_on_destroy"] is False} == {
         *("artifactregistry", "cloudbuild", "cloudresourcemanager", "cloudscheduler", "containeranalysis", "iam"),
-        *("logging", "monitoring", "run", "storage"),
+        *("logging", "monitoring", "run", "secretmanager", "storage"),
     }

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from tests.runs.fault_table import identity, runs, statuses, storage, wire
+from tests.runs.fault_table import chat, identity, runs, statuses, storage, wire
 from tests.runs.fault_table.row import Row
 
-ROWS: tuple[Row, ...] = (*statuses.ROWS, *wire.ROWS, *identity.ROWS, *storage.ROWS, *runs.ROWS)
+ROWS: tuple[Row, ...] = (*statuses.ROWS, *wire.ROWS, *identity.ROWS, *storage.ROWS, *runs.ROWS, *chat.ROWS)
 LIKELIEST = ("config", "no", "poison", "500", "503", "429", "hang", "403", "deadline", "another run")
 """The keys of the rows that the first page shows."""
 PAGES: dict[str, tuple[Row, ...]] = {

@@ -303,7 +303,8 @@ ROWS = (
     Row(
         "SIGTERM",
         "SIGTERM: the task's timeout, a cancelled execution",
-        "no new call; data calls are cut off, cards in flight get 5 s; record and report are closed within 3 s",
+        "no new call, not over a connection that is just being opened either; data calls are cut off, cards in flight "
+        "get 5 s; record and report are closed within 3 s",
         "`python -m job resume RUN_ID`; on Cloud Run the task's retry does so by itself",
         (
             Case("data", "interrupted", 143, cards=NONE, play=_signalled(signal.SIGTERM, "news"), fast=True),

@@ -18,7 +18,7 @@ from tests.runs.fault_table.row import (
 )
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
-from tests.support.runs import asked_cards
+from tests.support.runs import asked_cards, data_requests
 
 if TYPE_CHECKING:
     from tests.simulators.job import Outcome
@@ -51,6 +51,17 @@ def _answered_twice(world: World) -> None:
         strike(engine, when.always, broken.surplus(broken.answer(b'{"status": "failed", "error": "of another"}')))(
             world
         )
+
+
+def _answered_late(world: World) -> None:
+    late = broken.surplus(broken.answer(b'{"status": "failed", "error": "of another"}'), after=0.02)
+    for engine in ("financial", "trading", "news"):
+        strike(engine, when.always, late)(world)
+
+
+def _a_connection_for_each(world: World, _: Outcome) -> None:
+    requests = data_requests(world)
+    assert len({(seen.service, seen.connection) for seen in requests}) == len(requests)
 
 
 def _each_card_once(world: World, _: Outcome) -> None:
@@ -119,7 +130,9 @@ ROWS = (
     Row(
         "surplus",
         "an engine, or a proxy before it, sends more than its answer: a second one, an empty line too many",
-        "nothing: the connection is closed, so that the rest answers no other call, and the next call opens another",
+        "nothing: the connection is closed, so that the rest answers no other call, and the next call opens another. "
+        "A data engine's connection serves one call only, so that a late second answer answers no other call either; "
+        "one of the QA engine that comes when the next request has left is taken for the answer to that",
         "nothing",
         (
             succeeded(
@@ -127,6 +140,13 @@ ROWS = (
                 _answered_twice,
                 check=_each_card_once,
                 env={f"{name}_ENGINE_CONCURRENCY": "1" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")},
+            ),
+            succeeded(
+                "a second answer, late: the data engines",
+                _answered_late,
+                check=_a_connection_for_each,
+                env={f"{name}_ENGINE_CONCURRENCY": "1" for name in ("FINANCIAL", "TRADING", "NEWS")},
+                fast=True,
             ),
             succeeded(
                 "an empty line: qa",

@@ -1,0 +1,22 @@
+"""The command `notify`."""
+
+import trio
+
+from job.config.environment import Settings
+from job.config.faults import Fault
+from job.execution.outcome import ExitCode
+from job.notification.sender import SECONDS, Notifier
+from job.notification.text import trial_lines
+from job.reporting.stdout import say, say_error
+
+
+def notify_command(settings: Settings) -> ExitCode:
+    """Sends a trial to where messages about runs go, and says in a line whether it was taken."""
+    notifier = Notifier(settings)
+    if notifier.hook is None:
+        unset = Fault("NOTIFY_URL", "is not set", "set it to the https URL of an incoming webhook")
+        say_error(settings.notify_fault or unset)
+        return ExitCode.USAGE
+    problem = trio.run(notifier.send, trial_lines(settings), dict, SECONDS)
+    say(f"✗ {problem}" if problem else f"✓ {notifier.hook.channel.title} has taken the message")
+    return ExitCode.ENGINE_FAILED if problem else ExitCode.DONE

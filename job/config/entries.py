@@ -1,0 +1,136 @@
+"""The types of single values in config objects: strings of JSON, and whatever else it can hold."""
+
+import re
+import unicodedata
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BeforeValidator
+
+from job.config.faults import invalid
+from job.config.fields import is_date
+from job.text import quoted
+
+ID_LIMIT = 64
+"""Characters of an id."""
+
+
+def _check_id(text: str) -> str:
+    """An id becomes a path segment or a parameter: what could be taken for more than that is refused."""
+    if len(text) > ID_LIMIT:
+        raise invalid(f"is longer than {ID_LIMIT} characters", "shorten it")
+    _refuse_half_characters(text)
+    if not text.strip():
+        raise invalid("is blank", "write an id")
+    if text in {".", ".."} or any(char in "/\\" or unicodedata.category(char) in {"Cc", "Zl", "Zp"} for char in text):
+        raise invalid("cannot be an id", "leave out slashes, backslashes and control characters; no . or ..")
+    visible = _INVISIBLE.sub("", text)
+    if visible != text:
+        raise invalid("holds an invisible character", "write it again by hand", _with_twin(text, visible.strip()))
+    if text != text.strip():
+        raise invalid("has spaces around it", "remove them")
+    plain = unicodedata.normalize("NFKC", text)
+    if plain.isascii() and not text.isascii():
+        raise invalid(
+            "holds full-width characters, or others that only look like plain ones",
+            "write plain ones",
+            _with_twin(text, plain),
+        )
+    return text
+
+
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+    "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+"""What Unicode says to show nothing for (Default_Ignorable_Code_Point), and the marks of annotations."""
+
+
+def _with_twin(text: str, plain: str) -> str:
+    """The text, with escapes for what cannot be seen, and how it is spelt in plain characters."""
+    shown = _INVISIBLE.sub(lambda char: f"\\u{ord(char[0]):04x}", quoted(text, 40))
+    return f"{shown} → {quoted(plain, 40)}"
+
+
+def spelling(text: str) -> str:
+    """The same for ids that a person may take for the same: whatever their case and the width of their characters."""
+    return unicodedata.normalize("NFKC", text).casefold()
+
+
+def _refuse_half_characters(text: str) -> None:
+    """JSON can escape one half of a surrogate pair, which no request can carry."""
+    if any(unicodedata.category(char) == "Cs" for char in text):
+        raise invalid("holds half a character", "write whole characters")
+
+
+Id = Annotated[str, AfterValidator(_check_id)]
+"""Of a target, a card type or a topic."""
+
+
+def _refuse_number(value: object) -> object:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise invalid("is a number", 'write the whole ticker in quotes, such as "0700.HK"')
+    return value
+
+
+def _check_ticker(text: str) -> str:
+    if re.search("[,;，；、]", text):
+        raise invalid("holds a comma or a semicolon", "write each ticker in quotes of its own")
+    if re.fullmatch(r"[0-9]+(\.[0-9]+)?[Ee]\+?[0-9]+", text) and ("." in text or "+" in text):
+        raise invalid("is a number as a spreadsheet writes it", 'write the whole ticker, such as "600519.SS"')
+    return text
+
+
+Ticker = Annotated[Id, BeforeValidator(_refuse_number), AfterValidator(_check_ticker)]
+
+
+def _check_text(text: str) -> str:
+    _refuse_half_characters(text)
+    if not text.strip():
+        raise invalid("is blank", "write a value or remove it")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_check_text)]
+
+
+def _check_date(value: object) -> str:
+    if not isinstance(value, str) or not is_date(value):
+        raise invalid("is not a date", 'write "YYYY-MM-DD"')
+    return value
+
+
+Date = Annotated[str, BeforeValidator(_check_date)]
+
+
+def _check_parameter(name: str) -> str:
+    sent = {"ticker": "the id of the entry", "date_str": "the date of the entry, or RUN_DATE,"}
+    if name in sent:
+        raise invalid("is set by the job", f"remove it: {sent[name]} is what is sent")
+    return _check_text(name)
+
+
+Parameter = Annotated[str, AfterValidator(_check_parameter)]
+"""The name of a query parameter that an entry adds to its cards."""
+
+
+def _check_scalar(value: object) -> object:
+    """Checked by hand, as a union's errors would name each of its members."""
+    if not isinstance(value, str | int | float):  # a bool is an int
+        raise invalid("is not a string, a number or a boolean", "write one of these")
+    if isinstance(value, str):
+        _refuse_half_characters(value)
+    return value
+
+
+Scalar = Annotated[Any, BeforeValidator(_check_scalar)]
+"""A query parameter's value."""
+
+
+def _refuse_name(value: object) -> object:
+    if isinstance(value, str):
+        raise invalid("is a name, though other entries are objects", 'write {"name": "…"}, as they do')
+    return value
+
+
+NotName = BeforeValidator(_refuse_name)
+"""For an object that could have been written as a name, if no other were an object."""

@@ -1,0 +1,195 @@
+"""The channels: what each expects of an incoming webhook, how it is signed, and what its answer means.
+
+By the vendors' own documents: Feishu and Lark, "Custom bot usage guide"; DingTalk, "Custom robot access" and
+"Custom robot security settings"; WeCom, "Group robot configuration".
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import urlencode, urlsplit
+
+from job.config.fields import is_loopback
+from job.messages import Message, message
+from job.text import excerpt, masked
+
+Body = dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One kind of incoming webhook."""
+
+    title: str
+    hosts: tuple[str, ...]
+    path: str
+    """How the path begins: on loopback, where each channel can be simulated, it tells which one is meant."""
+    limit: int
+    """Bytes of the text, as JSON writes it, at the most."""
+    body: Callable[[str], Body]
+    """What is sent, of a text."""
+    sign: Callable[[str, Body, str, float], str] | None = None
+    """Signs a request: of its URL, its body (which it may change), the secret and the time since 1970; gives the URL.
+
+    `None` if the channel knows no signature.
+    """
+    codes: tuple[str, ...] = ()
+    """Where the answer has its code, 0 for success. Without any, a status of 2xx is success."""
+    explanations: tuple[str, ...] = ()
+    """Where the answer says what was wrong."""
+    busy: frozenset[int] = frozenset()
+    """Codes after which the same request may succeed soon."""
+
+
+def _signature(key: str, text: str) -> str:
+    return base64.b64encode(hmac.digest(key.encode(), text.encode(), hashlib.sha256)).decode()
+
+
+def _sign_feishu(url: str, body: Body, secret: str, now: float) -> str:
+    timestamp = str(int(now))
+    body |= {"timestamp": timestamp, "sign": _signature(f"{timestamp}\n{secret}", "")}
+    return url
+
+
+def _sign_dingtalk(url: str, _: Body, secret: str, now: float) -> str:
+    timestamp = str(int(now * 1000))
+    signature = {"timestamp": timestamp, "sign": _signature(secret, f"{timestamp}\n{secret}")}
+    return f"{url}{'&' if '?' in url else '?'}{urlencode(signature)}"
+
+
+FEISHU = Channel(
+    title="Feishu",
+    hosts=("open.feishu.cn", "open.larksuite.com"),
+    path="/open-apis/bot/",
+    limit=19_000,  # 20 KB for the whole body
+    body=lambda text: {"msg_type": "text", "content": {"text": text}},
+    sign=_sign_feishu,
+    codes=("code", "StatusCode"),  # the latter alone in answers of older bots
+    explanations=("msg", "StatusMessage"),
+    busy=frozenset({11232}),  # too many messages in the whole of Feishu, at full and half hours
+)
+DINGTALK = Channel(
+    title="DingTalk",
+    hosts=("oapi.dingtalk.com",),
+    path="/robot/send",
+    limit=19_000,  # 20,000 bytes for the whole body
+    # No Markdown: it would change what a command looks like, and needs two line feeds for one.
+    body=lambda text: {"msgtype": "text", "text": {"content": text}},
+    sign=_sign_dingtalk,
+    codes=("errcode",),
+    explanations=("errmsg",),
+    busy=frozenset({-1}),  # the system is busy
+)
+WECOM = Channel(
+    title="WeCom",
+    hosts=("qyapi.weixin.qq.com",),
+    path="/cgi-bin/webhook/send",
+    limit=4_096,
+    # Markdown, of which WeCom knows headings, bold, links, code and quotes: a plain text may have only half as much.
+    body=lambda text: {"msgtype": "markdown", "markdown": {"content": text}},
+    codes=("errcode",),
+    explanations=("errmsg",),
+    busy=frozenset({-1}),  # as above
+)
+CHANNELS = (FEISHU, DINGTALK, WECOM)
+
+
+def _other(host: str) -> Channel:
+    """Slack, Mattermost, and whatever else takes a `text`. Mattermost cuts a message at 16,383 characters."""
+    return Channel(title=host, hosts=(host,), path="/", limit=16_000, body=lambda text: {"text": text})
+
+
+def channel_of(url: str) -> Channel:
+    """The channel that a URL belongs to, by its host; on loopback by its path."""
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower()
+    for channel in CHANNELS:
+        if host in channel.hosts or (is_loopback(host) and parts.path.startswith(channel.path)):
+            return channel
+    return _other(host)
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """An incoming webhook: where to, and the secret to sign with. Both are secrets, and in no text that it makes."""
+
+    url: str
+    secret: str | None
+
+    @property
+    def channel(self) -> Channel:
+        """What takes the message."""
+        return channel_of(self.url)
+
+    def request(self, text: str, fields: Mapping[str, object], now: float) -> tuple[str, bytes]:
+        """The URL and the body of a request that says `text`. A channel without a form of its own gets the fields too.
+
+        Signed anew for each request: a signature is good for an hour.
+        """
+        channel = self.channel
+        body = channel.body(text)
+        if not channel.codes:
+            body |= {name: value for name, value in fields.items() if name not in body}
+        url = self.url
+        if self.secret is not None and channel.sign is not None:
+            url = channel.sign(url, body, self.secret, now)
+        return url, as_json(body)
+
+    def without_secrets(self, answer: str) -> str:
+        """An excerpt of what the channel says, without what may be an echo of the request."""
+        text = excerpt(answer.encode(errors="replace"))
+        parts = urlsplit(self.url)
+        for secret in (self.url, f"{parts.path}?{parts.query}", parts.query, parts.path, self.secret or ""):
+            if len(secret) > 1:
+                text = masked(text.replace(secret, "[secret]"), secret)
+        return text
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a message was not taken."""
+
+    reason: Message
+    is_passing: bool
+    """Whether the same request may succeed soon."""
+
+
+def judge(hook: Hook, status: int, content: bytes) -> Problem | None:
+    """What an answer means: `None` if the message was taken."""
+    channel = hook.channel
+    answer = _object(content) if channel.codes else {}
+    code = next((value for name in channel.codes if type(value := answer.get(name)) is int), None)
+    is_success = 200 <= status <= 299
+    is_passing = status == 429 or status >= 500 or code in channel.busy
+    if is_success and (code == 0 or not channel.codes):
+        return None
+    if is_success and code is None:
+        return Problem(message("what answered is not {channel}", channel=channel.title), is_passing=False)
+    if not code:
+        return Problem(
+            message("{channel} answered HTTP {status}", channel=channel.title, status=str(status)), is_passing
+        )
+    said = next((value for name in channel.explanations if isinstance(value := answer.get(name), str)), "")
+    reason = message(
+        "{channel} refused it with code {code}: {answer}",
+        channel=channel.title,
+        code=str(code),
+        answer=hook.without_secrets(said),
+    )
+    return Problem(reason, is_passing)
+
+
+def as_json(value: object) -> bytes:
+    """Compact JSON in UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+
+
+def _object(content: bytes) -> Mapping[str, object]:
+    try:
+        value = json.loads(content)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}

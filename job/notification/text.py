@@ -1,0 +1,269 @@
+"""The text of a message: it stands by itself, as its readers may not reach Google. No answer of an engine is in it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from job.config.environment import Settings
+from job.config.faults import Fault
+from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, totals_of
+from job.execution.progress import RunProgress
+from job.execution.request import RunRequest
+from job.messages import Message, message, plural, template
+from job.notification.channels import as_json
+from job.records.commands import again_command, how_to_go_on, page_address, start_anew
+from job.records.comparison import Comparison, comparison_lines
+from job.records.format import PAGE
+from job.records.groups import FailureGroup, failure_groups, then_of
+from job.records.history import RecordedRun
+from job.records.plan_change import plan_lines
+from job.records.report import RunReport
+from job.records.results import CallResult
+from job.records.timeline import FAILURES_KEPT
+from job.text import printable, shortened
+
+NAME = "batch-orchestrator"
+"""Of the job if it does not run on Cloud Run."""
+FAULTS_TOLD = 5
+"""Faults of a configuration; the rest is counted."""
+FAULT_LIMIT = 300
+"""Characters of one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the text."""
+
+    text: Message
+    is_kept: bool = False
+    """Whether it stays if the channel does not take the whole text."""
+
+
+@dataclass(slots=True)
+class RunEnd:
+    """How an attempt at a run ended, with all that the message says of it."""
+
+    request: RunRequest
+    outcome: Outcome = UNFORESEEN
+    progress: RunProgress | None = None
+    report: RunReport | None = None
+    """Of all attempts; `None` if the run is not recorded, or this attempt did not get so far."""
+    recorded: Sequence[CallResult] = ()
+    """The failures of all attempts, if the run is recorded."""
+    comparison: Comparison | None = None
+    """With the night before; `None` if there was none."""
+    faults: Sequence[Fault] = ()
+    """Of the configuration."""
+
+    @property
+    def failures(self) -> Sequence[CallResult]:
+        """The calls that failed: of all attempts if they are recorded, else of this one."""
+        if self.report is not None or self.progress is None:
+            return self.recorded
+        return [CallResult.of(event, 0.0) for event in self.progress.failures[:FAILURES_KEPT]]
+
+    @property
+    def command(self) -> str:
+        """What goes on with the run, or starts it again if there is nothing to go on from."""
+        going_on = self.report.resume_command if self.report else None
+        return going_on or again_command(self.request.settings, self.request.arguments)
+
+
+_WITHOUT_ANSWERS: Mapping[str, str] = {
+    "data_engine_failed": template(
+        "No card was requested, as a data engine failed; {made} of {planned} cards are there."
+    ),
+    "no_lease": template("Storage does not tell whether another run is at work. Nothing was called."),
+}
+"""The sentences of the outcomes whose own sentence quotes what an engine or storage has answered."""
+_SET_ASIDE = template(
+    "• Card type {card_type} was set aside, as too many of its cards failed: the rest was not requested. {remedy}"
+)
+_BEFORE_THE_COMMAND: Mapping[str, str] = {
+    "bad_config": template("Once that is corrected, this starts it again:"),
+    "busy": template("Once the other run has ended, this starts it again:"),
+    "no_lease": template("Once storage can be reached, this starts it again:"),
+}
+"""What introduces the command of a run that called nothing, by its outcome."""
+_START_AGAIN = template("This starts it again:")
+
+
+def run_lines(end: RunEnd) -> Iterator[Line]:
+    """The message about a run."""
+    settings, run_id = end.request.settings, end.request.identity.id
+    outcome, report = end.outcome, end.report
+    day = report.day if report else settings.run_date or _today(settings)
+    text = template("✓ {job}, {day}") if outcome.exit == ExitCode.DONE else template("✗ {job}, {day}")
+    yield Line(message(text, job=_job(settings, report), day=day), is_kept=True)
+    made, planned, waiting, before = _cards(end)
+    if outcome.word in _WITHOUT_ANSWERS:
+        yield Line(message(_WITHOUT_ANSWERS[outcome.word], made=made, planned=planned), is_kept=True)
+    else:
+        yield Line(outcome.sentence, is_kept=True)
+    if outcome.exit == ExitCode.UNFORESEEN and planned:
+        yield Line(message("{made} of {planned} cards are there.", made=made, planned=planned), is_kept=True)
+    yield from _since_lines(end.comparison)
+    groups = failure_groups(end.failures)
+    yield from _cause_lines(groups, report)
+    for one in end.progress.set_aside if end.progress else ():
+        yield Line(message(_SET_ASIDE, card_type=one.card_type, remedy=one.remedy))
+    if waiting:
+        yield Line(plural("• 1 card was not attempted.", "• {count} cards were not attempted.", count=waiting))
+    yield from _fault_lines(end.faults)
+    if before:
+        yield Line(
+            plural(
+                "1 of the cards is from an earlier attempt at this run.",
+                "{count} of the cards are from earlier attempts at this run.",
+                count=before,
+            )
+        )
+    if outcome.exit != ExitCode.DONE:
+        yield from _again_lines(settings, outcome.exit)
+        for line in _introduction(end, groups, planned, made):
+            yield Line(line, is_kept=True)
+        yield Line(message("{command}", command=end.command), is_kept=True)
+    if report is not None and settings.runs_uri is not None:
+        yield Line(message("Page: {page}", page=page_address(settings.runs_uri, run_id)), is_kept=True)
+    yield Line(message("Run {run}, exit code {code}", run=run_id, code=int(outcome.exit)))
+
+
+def run_fields(end: RunEnd) -> Mapping[str, object]:
+    """What a program wants to know: the fields of the last line of the log that quote no answer."""
+    outcome = end.outcome
+    return {
+        "severity": "INFO" if outcome.exit == ExitCode.DONE else "ERROR",
+        "event": "run.finished",
+        "time": datetime.now(UTC).isoformat(),
+        "run": end.request.identity.id,
+        **totals_of(outcome, end.progress),
+        "resume_command": None if outcome.exit == ExitCode.DONE else end.command,
+    }
+
+
+def late_lines(settings: Settings, day: str, now: datetime, latest: RecordedRun | None) -> Iterator[Line]:
+    """The message about a day without success by now. `latest` is the run that started last, of whichever day."""
+    report = latest.report if latest else None
+    time = f"{now.astimezone(settings.time_zone):%H:%M}"
+    text = template("✗ {job}, {day}: no success by {time}")
+    yield Line(message(text, job=_job(settings, report), day=day, time=time), is_kept=True)
+    if latest is not None and report is not None and report.day == day:
+        cards = report.cards
+        sentence = template("Run {run} has made {made} of {planned} cards.")
+        values: dict[str, str | int] = {"run": report.run_id, "made": cards.generated, "planned": cards.planned}
+        yield Line(message(sentence, **values), is_kept=True)
+        groups = failure_groups(latest.timeline.failures)
+        yield from _cause_lines(groups, report)
+        if report.resume_command is not None:
+            yield Line(how_to_go_on(report.outcome, then_of(groups), cards.generated), is_kept=True)
+            yield Line(message("{command}", command=report.resume_command), is_kept=True)
+        if PAGE in latest.documents and settings.runs_uri is not None:
+            yield Line(message("Page: {page}", page=page_address(settings.runs_uri, report.run_id)), is_kept=True)
+    else:
+        yield Line(message("No run of that day is recorded."), is_kept=True)
+        if report is not None and report.job is not None:
+            yield Line(message(_START_AGAIN), is_kept=True)
+            place = settings.model_copy(update={"job": report.job, "region": report.region, "project": report.project})
+            yield Line(message("{command}", command=again_command(place, ())), is_kept=True)
+    yield from _again_lines(settings, ExitCode.ENGINE_FAILED)
+
+
+def trial_lines(settings: Settings) -> Iterator[Line]:
+    """The message of `notify --test`."""
+    yield Line(message("{job}: this is a trial. A message like this comes when a run is over.", job=_job(settings)))
+
+
+def cut(lines: Sequence[Line], limit: int) -> str:
+    """The lines as one text of so many bytes at the most, as JSON writes it.
+
+    If there are too many, those that may go do, the last first, and a line in their place counts them.
+    """
+    may_go = [at for at, line in enumerate(lines) if not line.is_kept]
+    first = len(may_go)
+    text = "\n".join(_without(lines, ()))
+    while len(as_json(text)) - 2 > limit and first > 0:
+        first -= 1
+        text = "\n".join(_without(lines, may_go[first:]))
+    return text
+
+
+def _without(lines: Sequence[Line], left_out: Sequence[int]) -> Iterator[str]:
+    for at, line in enumerate(lines):
+        if at not in left_out:
+            yield _shown(line.text)
+        elif at == left_out[0]:
+            yield _shown(plural("… and 1 more line", "… and {count} more lines", count=len(left_out)))
+
+
+def _shown(text: Message) -> str:
+    """One line in which no channel finds anything to obey: a mention, a tag."""
+    return printable(text).replace("\n", " ").translate({ord("<"): "＜", ord(">"): "＞"})
+
+
+def _job(settings: Settings, report: RunReport | None = None) -> str:
+    return (report.job if report else None) or settings.job or NAME
+
+
+def _today(settings: Settings) -> str:
+    return datetime.now(settings.time_zone).date().isoformat()
+
+
+def _cards(end: RunEnd) -> tuple[int, int, int, int]:
+    """The cards that are there, that were planned, that were not attempted, and that an earlier attempt had made."""
+    before = end.progress.cards.skipped if end.progress else 0
+    if end.report is not None:
+        cards = end.report.cards
+        return cards.generated, cards.planned, cards.not_attempted, before
+    if end.progress is None:
+        return 0, 0, 0, 0
+    progress = end.progress.cards
+    return progress.done + before, progress.planned, progress.not_attempted, before
+
+
+def _since_lines(comparison: Comparison | None) -> Iterator[Line]:
+    """What is new, still missing and mended since the night before, and how the plan has changed."""
+    if comparison is None:
+        return
+    # Why cards were not attempted is told already: the reason would quote an answer.
+    for line in comparison_lines(comparison.model_copy(update={"not_attempted": 0}), ""):
+        yield Line(line)
+    if comparison.plan is not None:
+        for line in plan_lines(comparison.plan, comparison.day):
+            yield Line(line)
+
+
+def _cause_lines(groups: Sequence[FailureGroup], report: RunReport | None) -> Iterator[Line]:
+    for group in groups:
+        yield Line(message("• {failure}. {remedy}", failure=group.heading, remedy=group.remedy))
+    if report is not None and report.failures_not_listed:
+        yield Line(plural("• 1 more failed.", "• {count} more failed.", count=report.failures_not_listed))
+
+
+def _fault_lines(faults: Sequence[Fault]) -> Iterator[Line]:
+    for fault in faults[:FAULTS_TOLD]:
+        yield Line(message("• {fault}", fault=shortened(str(fault), FAULT_LIMIT)))
+    more = len(faults) - FAULTS_TOLD
+    if more > 0:
+        yield Line(plural("• 1 more fault", "• {count} more faults", count=more))
+
+
+def _again_lines(settings: Settings, code: ExitCode) -> Iterator[Line]:
+    """Whether Cloud Run tries again, if it is known how often it does."""
+    if settings.max_retries is None or settings.execution is None:
+        return
+    if settings.task_attempt >= settings.max_retries:
+        yield Line(message("Cloud Run does not start it again."), is_kept=True)
+    elif code == ExitCode.SIGTERM:
+        yield Line(message("Cloud Run starts it again by itself, unless somebody cancelled it."), is_kept=True)
+    else:
+        yield Line(message("Cloud Run starts it again by itself: wait for its next message."), is_kept=True)
+
+
+def _introduction(end: RunEnd, groups: Sequence[FailureGroup], planned: int, made: int) -> Iterator[Message]:
+    """What stands before the command."""
+    if end.report is not None and end.report.resume_command is not None:
+        yield how_to_go_on(end.outcome.word, then_of(groups), made)
+    elif end.progress is not None:
+        yield from start_anew(planned - made, made)
+    else:
+        yield message(_BEFORE_THE_COMMAND.get(end.outcome.word, _START_AGAIN))

@@ -1,0 +1,206 @@
+"""A run compared with the night before: what is new, still missing or mended, and for how long. Pure."""
+
+from collections.abc import Iterator, Mapping
+
+from job.config.entries import Date
+from job.config.fields import RunId
+from job.engines.catalog import EngineName
+from job.execution.progress import Part
+from job.messages import Message, message, plural
+from job.planning.items import EngineItems, MissingItem, items_of
+from job.records.format import Count
+from job.records.plan_change import PlanChange, in_line
+from job.records.summary import NightBefore
+from job.text import NAMED
+
+LISTED = 1000
+"""Items of each kind that are listed; the rest is counted."""
+
+
+class ComparedItem(Part):
+    """A target of a data engine, or a card."""
+
+    engine: EngineName
+    target: str
+    card_type: str | None
+    cause: str | None = None
+    """Why it failed; `None` if it is there now."""
+    cause_then: str | None = None
+    """Why it had failed; `None` if it had not, or was not attempted."""
+    since: Date
+    """The first of the nights in a row on which it was missing."""
+    nights: Count = 1
+
+    def __str__(self) -> str:
+        return f"{self.engine}: {self.target}" if self.card_type is None else f"{self.target} {self.card_type}"
+
+
+class ComparedItems(Part):
+    """Items of which the same is to be said."""
+
+    count: Count = 0
+    items: tuple[ComparedItem, ...] = ()
+
+
+class Comparison(Part):
+    """A run compared with the night before."""
+
+    run_id: RunId
+    day: Date
+    new: ComparedItems = ComparedItems()
+    """Done then, failed now."""
+    added: ComparedItems = ComparedItems()
+    """Not planned then, failed now."""
+    still: ComparedItems = ComparedItems()
+    """Missing then, failed now; the longest first."""
+    mended: ComparedItems = ComparedItems()
+    """Failed then, done now."""
+    not_attempted: Count = 0
+    """Cards that were not attempted, or cut off."""
+    not_compared: Count = 0
+    """Failed now; the list of that night was cut off, so nobody knows about then."""
+    gone: Count = 0
+    """Failed then, not planned now."""
+    plan: PlanChange | None = None
+    """`None` if the plan has not changed, or if that night's is not known."""
+
+
+def compare(
+    day: str, items: Mapping[EngineName, EngineItems], before: NightBefore, change: PlanChange | None
+) -> Comparison:
+    """The run of this day, with these items, compared with the night before; `change` is how the plan has changed."""
+    planned = None if before.plan is None else items_of(before.plan)
+    found: dict[str, list[ComparedItem]] = {"new": [], "added": [], "still": [], "mended": []}
+    not_compared = 0
+    for engine, item in _failed(items):
+        key = (item.target, item.card_type)
+        then = before.listed.get((engine, *key))
+        if then is not None:
+            found["still"].append(_compared(engine, item, (then.since, then.nights + 1), then.cause))
+        elif planned is not None and not planned[engine].has(key):
+            found["added"].append(_compared(engine, item, (day, 1), None))
+        elif _made_nothing(before, engine):
+            found["still"].append(_compared(engine, item, (before.summary.day, 2), None))
+        elif before.summary.missing_not_listed:
+            not_compared += 1
+        else:
+            found["new"].append(_compared(engine, item, (day, 1), None))
+    found["still"].sort(key=lambda item: -item.nights)
+    gone = 0
+    for (engine, target, card_type), group in before.listed.items():
+        if group.cause is None:
+            continue
+        if (target, card_type) in items[engine]:
+            found["mended"].append(
+                ComparedItem(
+                    engine=engine,
+                    target=target,
+                    card_type=card_type,
+                    cause_then=group.cause,
+                    since=group.since,
+                    nights=group.nights,
+                )
+            )
+        elif not items[engine].has((target, card_type)):
+            gone += 1
+    cards = items["qa"]
+    return Comparison(
+        run_id=before.summary.run_id,
+        day=before.summary.day,
+        not_attempted=cards.planned - len(cards) - cards.failed + cards.cut_off,
+        not_compared=not_compared,
+        gone=gone,
+        plan=change,
+        **{kind: ComparedItems(count=len(some), items=tuple(some[:LISTED])) for kind, some in found.items()},
+    )
+
+
+def _failed(items: Mapping[EngineName, EngineItems]) -> Iterator[tuple[EngineName, MissingItem]]:
+    for engine, some in items.items():
+        if some.failed > some.cut_off:
+            yield from ((engine, item) for item in some.missing() if item.state == "failed")
+
+
+def _made_nothing(before: NightBefore, engine: EngineName) -> bool:
+    """Whether nothing of this engine was there: then each of its items was missing, listed or not."""
+    totals = before.summary.engines.get(engine)
+    return totals is not None and totals.done + totals.skipped == 0
+
+
+def _compared(engine: EngineName, item: MissingItem, since: tuple[str, int], cause_then: str | None) -> ComparedItem:
+    return ComparedItem(
+        engine=engine,
+        target=item.target,
+        card_type=item.card_type,
+        cause=item.cause or "",
+        cause_then=cause_then,
+        since=since[0],
+        nights=since[1],
+    )
+
+
+def comparison_lines(comparison: Comparison, reason: Message | str) -> Iterator[Message]:
+    """The comparison in sentences; `reason` is why the run did not attempt what it did not attempt."""
+    yield message("Compared with {day} (run {run}):", day=comparison.day, run=comparison.run_id)
+    if comparison.new.count:
+        yield plural(
+            "1 new failure: {names}",
+            "{count} new failures: {names}",
+            count=comparison.new.count,
+            names=_names_of(comparison.new),
+        )
+    else:
+        yield message("no new failure")
+    if comparison.added.count:
+        yield plural(
+            "1 failure of what was not planned then: {names}",
+            "{count} failures of what was not planned then: {names}",
+            count=comparison.added.count,
+            names=_names_of(comparison.added),
+        )
+    if comparison.still.count:
+        yield plural(
+            "1 still missing, for {nights} nights: {names}",
+            "{count} still missing, the longest for {nights} nights: {names}",
+            nights=comparison.still.items[0].nights,
+            count=comparison.still.count,
+            names=_names_of(comparison.still),
+        )
+        others = [item for item in comparison.still.items if item.cause_then not in {None, item.cause}]
+        if others:
+            yield plural(
+                "1 of these now fails for another cause: {names}",
+                "{count} of these now fail for another cause: {names}",
+                count=len(others),
+                names=in_line([str(item) for item in others], len(others)),
+            )
+    if comparison.mended.count:
+        yield plural(
+            "1 mended: {names}",
+            "{count} mended: {names}",
+            count=comparison.mended.count,
+            names=_names_of(comparison.mended),
+        )
+    if comparison.not_attempted:
+        yield plural(
+            "1 card was not attempted: {reason}",
+            "{count} cards were not attempted: {reason}",
+            count=comparison.not_attempted,
+            reason=reason,
+        )
+    if comparison.not_compared:
+        yield plural(
+            "1 failure is not compared: the list of that night was cut off",
+            "{count} failures are not compared: the list of that night was cut off",
+            count=comparison.not_compared,
+        )
+    if comparison.gone:
+        yield plural(
+            "1 that failed then is not planned any more",
+            "{count} that failed then are not planned any more",
+            count=comparison.gone,
+        )
+
+
+def _names_of(some: ComparedItems) -> Message | str:
+    return in_line([str(item) for item in some.items[:NAMED]], some.count)

@@ -1,0 +1,134 @@
+"""How the plan of a run differs from that of the night before: what came, what left, what is switched off. Pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from job.engines.catalog import DATA_ENGINES, TITLES, EngineName
+from job.execution.progress import Part
+from job.messages import Message, message, plural
+from job.planning.plan import Plan
+from job.records.format import Count
+from job.text import NAMED
+
+NAMES_LISTED = 100
+"""Targets and card types that a plan has gained or lost."""
+
+
+class Names(Part):
+    """Names that one plan has and the other has not."""
+
+    count: Count = 0
+    names: tuple[str, ...] = ()
+
+    @property
+    def in_line(self) -> Message | str:
+        """The first ten of them."""
+        return in_line(self.names, self.count)
+
+
+class PlanChange(Part):
+    """How the plan differs from that of the night before."""
+
+    cards_then: Count
+    cards_now: Count
+    targets_left: Names = Names()
+    targets_came: Names = Names()
+    card_types_left: Names = Names()
+    card_types_came: Names = Names()
+    switched_off: tuple[EngineName, ...] = ()
+    """Data engines that were called then, and for which nothing is planned now."""
+    switched_on: tuple[EngineName, ...] = ()
+    other_cards_left: Count = 0
+    """Cards whose target and card type are in both plans."""
+    other_cards_came: Count = 0
+
+
+def plan_change(then: Plan, now: Plan) -> PlanChange | None:
+    """How a plan differs from another in what is called and made; `None` if it does not."""
+    before = {target.id: target.card_types for target in then.targets}
+    after = {target.id: target.card_types for target in now.targets}
+    types_then, types_now = (dict.fromkeys(one for types in some.values() for one in types) for some in (before, after))
+    left = came = 0
+    for target, types in after.items():
+        if before.get(target, types) != types:
+            left += sum(one not in types and one in types_now for one in before[target])
+            came += sum(one not in before[target] and one in types_then for one in types)
+    change = PlanChange(
+        cards_then=then.count("qa"),
+        cards_now=now.count("qa"),
+        targets_left=_names(before, after),
+        targets_came=_names(after, before),
+        card_types_left=_names(types_then, types_now),
+        card_types_came=_names(types_now, types_then),
+        switched_off=tuple(engine for engine in DATA_ENGINES if then.count(engine) and not now.count(engine)),
+        switched_on=tuple(engine for engine in DATA_ENGINES if now.count(engine) and not then.count(engine)),
+        other_cards_left=left,
+        other_cards_came=came,
+    )
+    same = PlanChange(cards_then=change.cards_now, cards_now=change.cards_now)
+    return None if change == same else change
+
+
+def _names(some: Mapping[str, object], others: Mapping[str, object]) -> Names:
+    """The names that the others lack."""
+    names = [name for name in some if name not in others]
+    return Names(count=len(names), names=tuple(names[:NAMES_LISTED]))
+
+
+def in_line(names: Sequence[str], count: int) -> Message | str:
+    """The first ten of so many names."""
+    first = ", ".join(names[:NAMED])
+    return first if count <= NAMED else message("{names} and {more} more", names=first, more=count - NAMED)
+
+
+def plan_lines(change: PlanChange, day: str) -> Iterator[Message]:
+    """How the plan has changed, in sentences."""
+    yield message(
+        "The plan has changed since {day}: {then} cards then, {now} now.",
+        day=day,
+        then=change.cards_then,
+        now=change.cards_now,
+    )
+    if change.targets_left.count:
+        yield plural(
+            "1 target left: {names}",
+            "{count} targets left: {names}",
+            count=change.targets_left.count,
+            names=change.targets_left.in_line,
+        )
+    if change.targets_came.count:
+        yield plural(
+            "1 target came: {names}",
+            "{count} targets came: {names}",
+            count=change.targets_came.count,
+            names=change.targets_came.in_line,
+        )
+    if change.card_types_left.count:
+        yield plural(
+            "1 card type left: {names}",
+            "{count} card types left: {names}",
+            count=change.card_types_left.count,
+            names=change.card_types_left.in_line,
+        )
+    if change.card_types_came.count:
+        yield plural(
+            "1 card type came: {names}",
+            "{count} card types came: {names}",
+            count=change.card_types_came.count,
+            names=change.card_types_came.in_line,
+        )
+    for engine in change.switched_off:
+        yield message("{engine}: switched off", engine=TITLES[engine])
+    for engine in change.switched_on:
+        yield message("{engine}: switched on", engine=TITLES[engine])
+    if change.other_cards_left:
+        yield plural(
+            "1 card left whose target and card type are in both plans",
+            "{count} cards left whose targets and card types are in both plans",
+            count=change.other_cards_left,
+        )
+    if change.other_cards_came:
+        yield plural(
+            "1 card came whose target and card type are in both plans",
+            "{count} cards came whose targets and card types are in both plans",
+            count=change.other_cards_came,
+        )

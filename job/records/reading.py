@@ -1,0 +1,80 @@
+"""The report of a run as it is read back. One that no run can have written is refused: somebody has altered it."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from pydantic import ValidationError
+
+from job.execution.outcome import ExitCode
+from job.execution.progress import CardTotals, Part
+from job.records.format import RESULTS, RecordError, check_format, name_of
+from job.records.report import REFUSED, AttemptSummary, RunReport
+from job.text import counted
+
+_NO_FAILURE = {"succeeded", "superseded"}
+"""The outcomes of exit code 0."""
+
+
+def read_report(name: str, data: bytes) -> RunReport:
+    """The report that an object of this name holds. Raises `RecordError`, also if it contradicts itself."""
+    check_report_format(name, data)
+    try:
+        report = RunReport.model_validate_json(data)
+    except ValidationError as error:
+        raise RecordError(f"{name} is not what a run writes ({counted(error.error_count(), 'fault')})") from error
+    if (problem := _contradiction(report)) is not None:
+        raise RecordError(f"{name} is not what a run writes: {problem}")
+    return report
+
+
+class _Format(Part):
+    """What reports of all formats have."""
+
+    format: int
+
+
+def check_report_format(name: str, data: bytes) -> None:
+    """Raises `RecordError` for a report of another format, whatever else it holds; not for what is no report at all."""
+    with suppress(ValidationError):
+        check_format(name, {"format": _Format.model_validate_json(data).format})
+
+
+def earlier_attempts(data: bytes | None) -> Sequence[AttemptSummary]:
+    """The attempts that the report which is there tells of: none if it cannot be read, or if they had no plan."""
+    if data is None:
+        return ()
+    try:
+        report = read_report("", data)
+    except RecordError:
+        return ()
+    return () if report.outcome == REFUSED else report.attempts
+
+
+def check_results(written: RunReport, found: RunReport) -> None:
+    """Raises `RecordError` if `found`, made of the results that are there, has fewer calls than the closed report."""
+    for engine, totals in written.engines.items():
+        there = found.engines[engine].calls if engine in found.engines else 0
+        if there < totals.calls:
+            where = name_of(written.run_id, RESULTS)
+            raise RecordError(
+                f"{where} lacks results: the report counts {totals.calls:,} of {engine}, {there:,} are there"
+            )
+
+
+def _contradiction(report: RunReport) -> str | None:
+    """What cannot be together in one report; `None` if there is nothing."""
+    last = report.attempts[-1] if report.attempts else None
+    if last is None or (last.outcome, last.exit_code) != (report.outcome, report.exit_code):
+        return "its outcome is not that of its last attempt"
+    if last.sentence not in {"", report.sentence}:  # a report of an earlier version has none
+        return "its sentence is not that of its last attempt"
+    if (report.outcome in _NO_FAILURE) is not (report.exit_code == ExitCode.DONE):
+        return "its exit code is not that of its outcome"
+    for name, engine in report.engines.items():
+        parts = (engine.done, engine.skipped, engine.failed, engine.not_attempted)
+        if min(parts) < 0 or sum(parts) != engine.planned or engine.cut_off > engine.failed:
+            return f"the totals of {name} do not add up"
+        if report.outcome == "succeeded" and engine.done + engine.skipped < engine.planned:
+            return f"it succeeded, and {name} did not do everything"
+    cards = report.engines["qa"].cards() if "qa" in report.engines else CardTotals()
+    return None if report.cards == cards else "the totals of the cards are not those of qa"

@@ -1,0 +1,157 @@
+"""A message is sent within its time, again if that may help, and never twice if it may have arrived."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+import pytest
+import trio
+
+from job.config.environment import Settings, read_settings
+from job.execution.outcome import Outcome, busy
+from job.execution.request import RunRequest
+from job.execution.shutdown import Ending
+from job.identity import RunIdentity
+from job.messages import message
+from job.notification import sender
+from job.notification.sender import Notifier, send
+from job.notification.text import Line, RunEnd
+from tests.simulators import broken, do, when
+from tests.simulators.chat import Chat
+from tests.simulators.service import Do, Fault
+
+LINES = [Line(message("✓ cards"), is_kept=True)]
+BUSY = do.body({"code": 11232, "msg": "frequency limited"})
+
+
+@pytest.fixture
+async def chat(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Chat]:
+    monkeypatch.setattr(sender, "WAITS", (0.01, 0.02))
+    chat = Chat([])
+    await chat.service.start(nursery)
+    yield chat
+    await chat.service.stop()
+
+
+def settings(**variables: str) -> Settings:
+    return read_settings({"CONFIG_URI": "x", **variables}, datetime.now(UTC))[0]
+
+
+async def tried(chat: Chat, seconds: float = 5.0, **more: str) -> str | None:
+    hook = Notifier(settings(**chat.env("feishu", **more))).hook
+    assert hook is not None
+    problem = await send(hook, LINES, dict, seconds)
+    return str(problem) if problem else None
+
+
+async def test_it_is_sent_signed(chat: Chat) -> None:
+    chat.secret = "SEC0"
+    assert await tried(chat, NOTIFY_SECRET="SEC0") is None
+    assert chat.texts == ["✓ cards"]
+    reason = await tried(chat, NOTIFY_SECRET="SEC1")
+    assert reason is not None
+    assert reason.startswith("the message was not sent: Feishu refused it with code 19021: sign match fail")
+    (request, _) = chat.service.requests
+    assert request.headers["content-type"] == "application/json; charset=utf-8"
+    assert request.headers["user-agent"].startswith("batch-orchestrator/")
+
+
+@pytest.mark.parametrize("act", [BUSY, do.status(429), do.status(500), do.status(503)])
+async def test_what_passes_is_tried_again(chat: Chat, act: Do) -> None:
+    chat.service.script.append(Fault(when.first(3), act))
+    assert await tried(chat) is None
+    assert len(chat.service.requests) == 4
+
+
+async def test_what_does_not_pass_is_told_when_the_time_is_over(chat: Chat) -> None:
+    chat.service.script.append(Fault(when.always, do.status(502)))
+    begun = time.monotonic()
+    assert await tried(chat, 0.3) == "the message was not sent: Feishu answered HTTP 502"
+    assert 0.25 < time.monotonic() - begun < 1.0
+    assert len(chat.service.requests) > 3
+
+
+async def test_a_connection_that_is_refused_is_tried_again(chat: Chat, nursery: trio.Nursery) -> None:
+    await chat.service.stop()
+
+    async def come_back() -> None:
+        await trio.sleep(0.1)
+        await chat.service.start(nursery)
+
+    nursery.start_soon(come_back)
+    assert await tried(chat) is None
+    assert chat.texts == ["✓ cards"]
+
+
+@pytest.mark.parametrize(
+    "act", [broken.reset_after_work(), broken.truncated(), broken.reset_in_body(), do.status(400), do.status(302)]
+)
+async def test_what_may_have_arrived_or_never_will_is_not_sent_again(chat: Chat, act: Do) -> None:
+    chat.service.script.append(Fault(when.always, act))
+    reason = await tried(chat)
+    assert reason is not None
+    assert len(chat.service.requests) == 1
+
+
+@pytest.mark.parametrize("act", [do.hang(), broken.endless_body(), broken.endless_header()])
+async def test_nothing_outlasts_the_time(chat: Chat, act: Do) -> None:
+    chat.service.script.append(Fault(when.always, act))
+    begun = time.monotonic()
+    reason = await tried(chat, 0.2)
+    assert reason is not None
+    assert time.monotonic() - begun < 0.7
+
+
+async def test_a_bug_in_the_message_is_no_bug_of_the_run(chat: Chat) -> None:
+    hook = Notifier(settings(**chat.env("feishu"))).hook
+    assert hook is not None
+
+    def fields() -> dict[str, object]:
+        raise KeyError("secret-of-the-feishu-bot")
+
+    assert str(await send(hook, LINES, fields, 1.0)) == "the message was not sent: KeyError in the job"
+
+
+def end(outcome: Outcome, **variables: str) -> RunEnd:
+    return RunEnd(RunRequest(settings(**variables), [], RunIdentity("night"), datetime.now(UTC), 0.0), outcome)
+
+
+async def test_nobody_is_told_unless_somebody_asked_for_it() -> None:
+    outcome = busy(message("x"), same_plan=False, same_run=False)
+    assert await Notifier(settings()).tell(end(outcome), Ending()) is None
+
+
+async def test_the_twin_that_stands_back_is_silent(chat: Chat) -> None:
+    twin = busy(message("x"), same_plan=True, same_run=False)
+    notifier = Notifier(settings(**chat.env("feishu")))
+    assert await notifier.tell(end(twin), Ending()) is None
+    assert chat.service.requests == []
+    other = busy(message("x"), same_plan=False, same_run=False)
+    assert await notifier.tell(end(other), Ending()) is None
+    assert len(chat.texts) == 1
+
+
+async def test_a_signal_ends_the_sending(chat: Chat, nursery: trio.Nursery) -> None:
+    chat.service.script.append(Fault(when.always, do.hang()))
+    ending = Ending()
+    ending.stand()
+
+    async def signal() -> None:
+        await chat.service.until(lambda requests: len(requests) == 1)
+        ending.on_signal()
+
+    nursery.start_soon(signal)
+    outcome = busy(message("x"), same_plan=False, same_run=False)
+    problem = await Notifier(settings(**chat.env("feishu"))).tell(end(outcome), ending)
+    assert str(problem) == "the message was not sent: a signal ended the sending"
+
+
+async def test_a_url_that_cannot_be_used_is_told_again_at_the_end() -> None:
+    wrong = settings(NOTIFY_URL="http://example.com/secret-of-the-feishu-bot")
+    outcome = busy(message("x"), same_plan=False, same_run=False)
+    assert str(await Notifier(wrong).tell(end(outcome), Ending())) == (
+        "the message was not sent: NOTIFY_URL: is not an https URL; set it to the https URL of an incoming webhook; "
+        "http goes to loopback only"
+    )

@@ -1,0 +1,274 @@
+"""The text stands by itself, and however long it would be, outcome and command are in what is sent."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from job.config.environment import Settings, read_settings
+from job.config.faults import Fault
+from job.engines.calls import card
+from job.engines.failures import Cause, Failure
+from job.execution.events import CallFinished, CardTypeSetAside
+from job.execution.outcome import (
+    UNFORESEEN,
+    ExitCode,
+    Outcome,
+    bad_config,
+    busy,
+    no_lease,
+    outcome_of,
+)
+from job.execution.progress import RunProgress
+from job.execution.request import RunRequest
+from job.execution.shutdown import ShutdownReason
+from job.identity import RunIdentity
+from job.messages import message
+from job.notification.channels import CHANNELS, as_json
+from job.notification.text import Line, RunEnd, cut, run_fields, run_lines, trial_lines
+from job.records.comparison import ComparedItem, ComparedItems, Comparison
+from job.records.plan_change import Names, PlanChange
+from tests.support.records import Recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NOW = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
+CLOUD = {
+    "CONFIG_URI": "gs://cards/config",
+    "RUNS_URI": "gs://cards/runs",
+    "RUN_DATE": "2026-11-24",
+    "CLOUD_RUN_JOB": "cards",
+    "CLOUD_RUN_EXECUTION": "cards-x7k2p",
+    "GOOGLE_CLOUD_PROJECT": "p",
+    "GOOGLE_CLOUD_REGION": "asia-east1",
+    "TASK_MAX_RETRIES": "2",
+}
+START = "gcloud run jobs execute cards --region=asia-east1 --project=p"
+AGAIN = "Cloud Run starts it again by itself: wait for its next message."
+FIRST_TEN = "T00, T01, T02, T03, T04, T05, T06, T07, T08, T09"
+SECRET_ANSWER = "what an engine answered"
+
+
+def settings(**changes: str) -> Settings:
+    return read_settings(CLOUD | changes, NOW)[0]
+
+
+def end(outcome: Outcome, given: Settings | None = None, *, new_config: bool = False, **more: Any) -> RunEnd:
+    resume, identity = new_config, RunIdentity("night" if new_config else "cards-x7k2p")
+    return RunEnd(RunRequest(given or settings(), [], identity, NOW, 0.0, resume, new_config), outcome, **more)
+
+
+def lines(told: RunEnd) -> list[str]:
+    return [str(line.text) for line in run_lines(told)]
+
+
+def failed_progress(count: int = 12) -> RunProgress:
+    plan = Recorded(tickers=[f"T{number:02}" for number in range(20)]).inputs.plan()
+    progress = RunProgress(plan, {"qa": ["T19"]})
+    failure = Failure(Cause.DENIED, message(SECRET_ANSWER), 200)
+    for number in range(count):
+        call = card(f"T{number:02}", "news_card", None, [])
+        progress.on_event(CallFinished(call, failure, 2, 1.0, 2.0, 200, "00-a-b-01", 4))
+    return progress
+
+
+def test_a_run_without_a_record() -> None:
+    progress = failed_progress()
+    remedy = "The engine did not make the card. Look into the QA engine's log by the trace."
+    told = end(outcome_of(progress, ShutdownReason.DEADLINE, None), settings(RUNS_URI=""), progress=progress)
+    assert lines(told) == [
+        "✗ cards, 2026-11-24",
+        "The run's deadline passed; 1 of 20 cards are there.",
+        f"• QA engine: 12 cards failed: news_card: {FIRST_TEN} and 2 more. {remedy}",
+        "• 7 cards were not attempted.",
+        "1 of the cards is from an earlier attempt at this run.",
+        AGAIN,
+        "This run is not recorded, so nothing goes on with it: a new run makes all 20 cards again.",
+        START,
+        "Run cards-x7k2p, exit code 4",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "more", "told"),
+    [
+        (
+            bad_config(1),
+            {"faults": [Fault("RUN_DATE", "is wrong", "correct it")]},
+            [
+                "The configuration has 1 fault: nothing was called.",
+                "• RUN_DATE: is wrong; correct it",
+                AGAIN,
+                "Once that is corrected, this starts it again:",
+                START,
+            ],
+        ),
+        (
+            busy(message("run other"), same_plan=False, same_run=False),
+            {"new_config": True},
+            [
+                "Another run is at work: run other. Nothing was called; try again later.",
+                AGAIN,
+                "Once the other run has ended, this starts it again:",
+                f"{START} --args=resume,night,--new-config",
+            ],
+        ),
+        (
+            no_lease(ValueError(SECRET_ANSWER)),
+            {},
+            [
+                "Storage does not tell whether another run is at work. Nothing was called.",
+                AGAIN,
+                "Once storage can be reached, this starts it again:",
+                START,
+            ],
+        ),
+        (
+            UNFORESEEN,
+            {},
+            ["The job has a bug: its traceback is on standard error.", AGAIN, "This starts it again:", START],
+        ),
+        (
+            outcome_of(None, ShutdownReason.SIGTERM, None),
+            {},
+            [
+                "The run was interrupted by SIGTERM; nothing was called.",
+                "Cloud Run starts it again by itself, unless somebody cancelled it.",
+                "This starts it again:",
+                START,
+            ],
+        ),
+    ],
+)
+def test_a_run_that_called_nothing(outcome: Outcome, more: dict[str, Any], told: Sequence[str]) -> None:
+    code, run_id = int(outcome.exit), "night" if more.get("new_config") else "cards-x7k2p"
+    assert lines(end(outcome, **more)) == ["✗ cards, 2026-11-24", *told, f"Run {run_id}, exit code {code}"]
+
+
+def test_no_answer_of_an_engine_is_told() -> None:
+    progress = failed_progress()
+    for outcome in (
+        outcome_of(progress, None, None),
+        Outcome("data_engine_failed", ExitCode.ENGINE_FAILED, message("No card: {reason}", reason=SECRET_ANSWER)),
+        no_lease(ValueError(SECRET_ANSWER)),
+    ):
+        told = end(outcome, progress=progress)
+        assert SECRET_ANSWER not in "\n".join(lines(told)) + str(run_fields(told))
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({}, AGAIN),
+        ({"CLOUD_RUN_TASK_ATTEMPT": "1"}, AGAIN),
+        ({"CLOUD_RUN_TASK_ATTEMPT": "2"}, "Cloud Run does not start it again."),
+        ({"TASK_MAX_RETRIES": "0"}, "Cloud Run does not start it again."),
+        ({"TASK_MAX_RETRIES": ""}, None),
+        ({"CLOUD_RUN_EXECUTION": ""}, None),
+    ],
+)
+def test_whether_cloud_run_starts_it_again(changes: dict[str, str], says: str | None) -> None:
+    told = [line for line in lines(end(bad_config(1), settings(**changes))) if line.startswith("Cloud Run ")]
+    assert told == ([says] if says else [])
+
+
+def test_on_a_laptop_the_command_is_one_for_a_laptop() -> None:
+    local = settings(CLOUD_RUN_JOB="", RUN_DATE="", RUN_TIME_ZONE="Asia/Shanghai")
+    told = lines(end(bad_config(1), local))
+    assert told[0].startswith("✗ batch-orchestrator, 20")
+    assert "python -m job" in told
+    assert str(next(trial_lines(local)).text).startswith("batch-orchestrator: this is a trial.")
+
+
+def test_the_night_before_and_a_changed_plan_stand_before_the_causes() -> None:
+    plan = PlanChange(cards_then=20, cards_now=18, targets_left=Names(count=2, names=("OLD", "GONE")))
+    new = ComparedItems(count=1, items=(ComparedItem(engine="qa", target="T00", card_type="c", since="2026-11-24"),))
+    comparison = Comparison(run_id="before", day="2026-11-23", new=new, not_attempted=7, plan=plan)
+    progress = failed_progress()
+    told = lines(end(outcome_of(progress, None, None), progress=progress, comparison=comparison))
+    assert told[2:7] == [
+        "Compared with 2026-11-23 (run before):",
+        "1 new failure: T00 c",
+        "The plan has changed since 2026-11-23: 20 cards then, 18 now.",
+        "2 targets left: OLD, GONE",
+        told[6],
+    ]
+    assert told[6].startswith("• QA engine: 12 cards failed")
+    assert sum("not attempted" in line for line in told[2:]) == 1
+
+
+def test_a_card_type_that_was_set_aside_is_told_without_its_last_answer() -> None:
+    progress = failed_progress()
+    reason, remedy = message("Last answer: {answer}", answer=SECRET_ANSWER), message("Do this.")
+    progress.on_event(CardTypeSetAside("news_card", reason, remedy))
+    told = "\n".join(lines(end(outcome_of(progress, None, None), progress=progress)))
+    assert "• Card type news_card was set aside, as too many of its cards failed: the rest was not requested. " in told
+    assert SECRET_ANSWER not in told
+
+
+def test_the_fields_are_those_of_the_last_line_without_the_failures() -> None:
+    progress = failed_progress()
+    fields = run_fields(end(outcome_of(progress, None, None), progress=progress))
+    assert fields.keys() == {
+        *("severity", "event", "time", "run", "outcome", "exit_code", "cards", "engines", "resume_command")
+    }
+    assert fields["cards"] == {"planned": 20, "generated": 0, "skipped": 1, "failed": 12, "not_attempted": 7}
+
+
+KEPT = [Line(message("✗ cards"), is_kept=True), Line(message("{command}", command="resume night"), is_kept=True)]
+
+
+def test_a_text_that_fits_is_whole() -> None:
+    assert cut([KEPT[0], Line(message("• a")), KEPT[1]], 1000) == "✗ cards\n• a\nresume night"
+
+
+def test_whole_lines_go_the_last_first_and_are_counted() -> None:
+    causes = [Line(message("• cause {number}", number=number)) for number in range(30)]
+    text = cut([KEPT[0], *causes, KEPT[1], Line(message("the end"))], 100)
+    assert len(as_json(text)) - 2 <= 100
+    assert text.splitlines() == [
+        "✗ cards",
+        "• cause 0",
+        "• cause 1",
+        "• cause 2",
+        "• cause 3",
+        "… and 27 more lines",
+        "resume night",
+    ]
+
+
+def test_one_line_too_many_is_no_plural() -> None:
+    assert cut([KEPT[0], Line(message("x" * 100)), KEPT[1]], 60) == "✗ cards\n… and 1 more line\nresume night"
+
+
+@given(st.lists(st.booleans(), max_size=12), st.integers(20, 120))
+def test_what_is_kept_is_never_cut(kept: list[bool], limit: int) -> None:
+    text = cut([Line(message(f"line {at}"), is_kept) for at, is_kept in enumerate(kept)], limit)
+    shown = text.splitlines()
+    assert [line for line in shown if line in {f"line {at}" for at, is_kept in enumerate(kept) if is_kept}] == [
+        f"line {at}" for at, is_kept in enumerate(kept) if is_kept
+    ]
+    left_out = len(kept) - sum(line.startswith("line ") for line in shown)
+    assert [line for line in shown if not line.startswith("line ")] == (
+        [f"… and {left_out} more line{'' if left_out == 1 else 's'}"] if left_out else []
+    )
+    assert len(as_json(text)) - 2 <= limit or left_out == kept.count(False)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_the_longest_text_of_a_run_fits_every_channel(channel: Any) -> None:
+    faults = [Fault("card_targets.json: [3]", "图" * 300, "改" * 300)] * 50
+    text = cut(list(run_lines(end(bad_config(50), faults=faults))), channel.limit)
+    assert len(as_json(text)) - 2 <= channel.limit
+    assert text.splitlines()[1] == "The configuration has 50 faults: nothing was called."
+    assert START in text.splitlines()
+
+
+def test_nothing_in_an_id_is_obeyed() -> None:
+    line = Line(message("• {name}", name='<at user_id="all">all</at>\n<!channel> \u202e'), is_kept=True)
+    assert cut([line], 1000) == '• ＜at user_id="all"＞all＜/at＞ ＜!channel＞ \ufffd'

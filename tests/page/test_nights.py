@@ -1,0 +1,142 @@
+"""The page of the nights: a row for each run, those of a date together, links that lead there, and nothing to obey."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any
+
+import pytest
+
+from job.page.nights import trend_of
+from job.page.render import render_nights, render_page
+from job.records.nights import Night, Nights
+from job.records.overview import by_day, done_line, most_often, period_line, state_of
+from job.records.summary import RunSummary
+from tests.page.test_render import HOSTILE
+from tests.support.nights import Night as PlayedNight
+from tests.support.parsed import Parsed
+from tests.support.past import made_up, totals
+
+BUCKET = "gs://cards-runs/runs"
+NIGHTS = made_up(60)
+
+
+def html(nights: Nights, uri: str = BUCKET, *, beside: bool = True) -> str:
+    return render_nights(nights, uri, beside=beside).decode()
+
+
+def summary(run_id: str, day: str, *missing: dict[str, Any], **changes: Any) -> RunSummary:
+    given = {
+        "run_id": run_id, "day": day, "date": day, "config_uri": "gs://c/c", "started": f"{day}T02:00:00+08:00",
+        "ended": None, "outcome": "succeeded", "exit_code": 0, "missing": missing,
+    }  # fmt: skip
+    return RunSummary.model_validate(given | changes)
+
+
+def group(*targets: str, card_type: str | None = "a", engine: str = "qa", **changes: Any) -> dict[str, Any]:
+    given = {"engine": engine, "card_type": card_type, "state": "failed", "cause": "status", "since": "2026-11-01"}
+    return given | {"targets": targets} | changes
+
+
+def nights_of(*summaries: RunSummary) -> Nights:
+    return Nights([Night(one.run_id, datetime.fromisoformat(one.started), one) for one in summaries])
+
+
+def test_every_run_has_a_row_with_a_square_for_each_engine_and_leads_to_its_page() -> None:
+    page = html(NIGHTS)
+    assert page.count('class="square ') == 60 * 4 + 4
+    links = re.findall(r'href="(https://[^"]+)"', page)
+    assert links == [
+        f"https://storage.cloud.google.com/cards-runs/runs/{one.run_id}/report.html"
+        for _, some in by_day(NIGHTS)
+        for one in some
+        if one.summary
+    ]
+    assert f"{period_line(NIGHTS)}; {done_line(NIGHTS)}" in Parsed(page).text
+    assert "not closed: at work, killed, or without a summary" in page
+
+
+def test_links_are_relative_beside_the_runs_in_a_directory_and_absolute_elsewhere() -> None:
+    nights = nights_of(summary("night-1", "2026-11-24"))
+    assert 'href="night-1/report.html"' in html(nights, "some/runs")
+    assert re.search(r'href="file:///.*/some/runs/night-1/report\.html"', html(nights, "some/runs", beside=False))
+    report, timeline = PlayedNight(["A"], ["a"]).told()
+    assert '<nav><a href="../index.html">' in render_page(report, timeline, "../index.html").decode()
+    assert "<nav>" not in render_page(report, timeline).decode()
+
+
+def test_runs_of_a_date_are_together() -> None:
+    days = [day for day, _ in by_day(NIGHTS)]
+    assert len(days) == len(set(days)) < 60
+    assert days == sorted(days, reverse=True)
+    page = html(nights_of(summary("b", "2026-11-24"), summary("c", "2026-11-25"), summary("a", "2026-11-24")))
+    assert page.count("<tbody>") == 2
+    assert 'rowspan="2">2026-11-24<' in page
+    assert page.index(">c</a>") < page.index(">b</a>") < page.index(">a</a>")
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, "good"), ({"failed": 1}, "bad"), ({"failed": 2, "cut_off": 2}, "warn"), ({"open_": 1}, "warn"),
+        ({"failed": 2, "cut_off": 1, "open_": 3}, "bad"),
+    ],
+)  # fmt: skip
+def test_the_state_of_an_engine(changes: dict[str, int], state: str) -> None:
+    from job.execution.progress import EngineTotals
+
+    assert state_of(EngineTotals.model_validate(totals(10, **changes))) == state
+    assert state_of(None) == "none"
+
+
+def test_what_failed_on_most_nights_is_first_and_counts_once_a_date() -> None:
+    found = most_often(
+        [
+            summary("e", "2026-11-25", group("A", "B")),
+            summary("d", "2026-11-25", group("A")),
+            summary("c", "2026-11-24", group("B", "C", cause="denied"), group("D", state="not_attempted")),
+            summary("b", "2026-11-23", group("B", engine="news", card_type=None), group("C")),
+            summary("a", "2026-11-22", group("C")),
+        ]
+    )
+    assert [(one.name, one.nights, one.last, one.cause) for one in found] == [
+        ("C a", 3, "2026-11-24", "denied"),
+        ("B a", 2, "2026-11-25", "status"),
+        ("A a", 1, "2026-11-25", "status"),
+        ("news: B", 1, "2026-11-23", "status"),
+    ]
+    many = summary("m", "2026-11-25", group(*(f"T{n}" for n in range(50))))
+    assert len(most_often([many])) == 20
+
+
+def test_a_trend_has_a_bar_for_each_run_that_had_the_phase_and_its_median() -> None:
+    runs = [summary(f"r{n}", f"2026-11-{n:02}", phases=phases, engines={"qa": totals(1)}) for n, phases in
+            [(4, {"data": 8.0}), (3, {}), (2, {"data": 2.0}), (1, {"data": 4.0, "cards": 1.0})]]  # fmt: skip
+    trend = trend_of(nights_of(*runs), "data")
+    assert trend
+    assert (trend.median, trend.last, len(trend.bars)) == (4.0, 8.0, 3)
+    assert [left for left, _, _ in trend.bars] == pytest.approx([0.0, 250.0, 750.0])
+    assert trend.bars[2][1] == pytest.approx(2 * trend.bars[0][1])
+    assert trend_of(nights_of(*runs[:3]), "cards") is None
+
+
+def test_nothing_that_a_summary_holds_is_obeyed() -> None:
+    runs = [
+        summary(
+            "r", "2026-11-24", group(*HOSTILE, cause="<b>&"), config_uri="gs://<script>", outcome="succeeded",
+            cards={"planned": 1, "generated": 10**9}, engines={"qa": totals(1) | {"done": -5}},
+        ),
+        summary("s", "2026-11-24", config_uri="gs://other"),
+    ]  # fmt: skip
+    page = html(nights_of(*runs))
+    assert "<script" not in page
+    assert "<b>&<" not in page
+    shown = Parsed(page).text
+    assert "gs://<script>" in shown
+    for width in re.findall(r'height="([^"]+)"', page):
+        assert 0 <= float(width) <= 100
+
+
+def test_there_may_be_no_run_at_all() -> None:
+    assert "no run is recorded" in html(Nights())

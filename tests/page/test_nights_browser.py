@@ -1,0 +1,117 @@
+"""The page of the nights, and what is new on the page of a run, in a real browser: by day, by night, on a phone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from job.page.render import render_nights, render_page
+from tests.page.test_browser import _brightness
+from tests.records.test_comparison import SECOND, Played
+from tests.support.browser import CHROMIUM, Browser, open_browser
+from tests.support.nights import Night
+from tests.support.past import made_up
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium"),
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with open_browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Path:
+    file = tmp_path / "index.html"
+    file.write_bytes(render_nights(made_up(60), str(tmp_path), beside=True))
+    return file
+
+
+@pytest.fixture
+def pages(index: Path, compared: Path) -> dict[str, Path]:
+    return {"index": index, "compared": compared}
+
+
+@pytest.fixture
+def compared(tmp_path: Path) -> Path:
+    """The page of a run with much to tell since the night before."""
+    later = Played("2026-11-24", {("A", "b"): "denied", ("D", "a"): "status", ("B", "b"): "timeout"}, SECOND, "ABD")
+    report, timeline = Night(["AAPL", "美联储"], ["news_card"]).told()
+    file = tmp_path / "night" / "report.html"
+    file.parent.mkdir()
+    report = report.model_copy(update={"since_last_night": later.comparison})
+    file.write_bytes(render_page(report, timeline, "../index.html"))
+    return file
+
+
+@pytest.mark.parametrize("name", ["index", "compared"])
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("dark", [False, True])
+def test_opens_from_disk_without_a_complaint(
+    browser: Browser, pages: dict[str, Path], name: str, width: int, dark: bool
+) -> None:
+    browser.complaints.clear()
+    browser.requests.clear()
+    page = pages[name]
+    browser.open(page, width, dark=dark)
+    assert browser.value("document.documentElement.scrollWidth") <= width, "something sticks out"
+    assert browser.value("document.scripts.length") == 0
+    assert browser.complaints == []
+    assert browser.requests == [page.as_uri()]
+    browser.screenshot(page.with_suffix(".png"))
+    text = browser.value("document.body.innerText")
+    expected = ["2026-11-24", "Card phase", "What failed most often", "Runs"]
+    if name == "compared":
+        expected = ["Compared with 2026-11-23", "new failure", "1 target left: C", "1 target came: D", "mended"]
+    for words in expected:
+        assert words in text
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_can_be_read_by_day_and_by_night(browser: Browser, index: Path, dark: bool) -> None:
+    browser.open(index, dark=dark)
+    assert (_brightness(browser, "body", "backgroundColor") < 0.1) == dark
+    for front, back in [
+        ("h1", "body"), (".chart header", ".panel"), (".outcome.good", ".nights"), (".outcome.bad", ".nights"),
+        (".square.good", ".square.good"), (".square.bad", ".square.bad"), (".nights a", ".nights"), (".note", "body"),
+    ]:  # fmt: skip
+        bright = sorted((_brightness(browser, front, "color"), _brightness(browser, back, "backgroundColor")))
+        assert (bright[1] + 0.05) / (bright[0] + 0.05) >= 4.5, front
+
+
+def test_every_run_can_be_reached_by_keyboard(browser: Browser, index: Path) -> None:
+    browser.open(index)
+    reached = []
+    for _ in range(80):
+        browser.press("Tab", 9)
+        here = browser.value("document.activeElement.tagName + ' ' + document.activeElement.innerText.slice(0, 40)")
+        if here.startswith("BODY"):
+            break
+        assert browser.value("getComputedStyle(document.activeElement).outlineStyle") != "none"
+        reached.append(here)
+    assert reached[0] == "A To the runs"
+    assert reached[1] == "SUMMARY What failed most often"
+    runs = sum(night.summary is not None for night in made_up(60).runs)
+    assert sum(place.startswith("A cards-nightly-") for place in reached) == runs
+
+
+def test_on_paper_everything_is_there(browser: Browser, index: Path) -> None:
+    browser.open(index, dark=True, media="print")
+    assert browser.value("document.querySelector('#often').getBoundingClientRect().height") > 200
+    assert _brightness(browser, "body", "backgroundColor") > 0.9
+    assert 1 <= browser.printed().count(b"/Type /Page\n") < 8
+
+
+def test_a_click_leads_from_the_nights_to_a_run_and_back(browser: Browser, index: Path, compared: Path) -> None:
+    browser.open(compared)
+    assert browser.value("document.querySelector('nav a').href") == index.as_uri()
+    browser.open(index)
+    link = browser.value("document.querySelector('.nights a').href")
+    assert link.startswith(index.parent.as_uri() + "/cards-nightly-")
+    assert link.endswith("/report.html")

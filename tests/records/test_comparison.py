@@ -1,0 +1,235 @@
+"""A run compared with the night before: what is new, still missing, mended, gone or not known, and how plans differ."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from job.engines.catalog import DATA_ENGINES, EngineName
+from job.messages import message
+from job.planning.plan import Plan
+from job.records.closing import build_summary
+from job.records.comparison import LISTED, ComparedItems, Comparison, compare, comparison_lines
+from job.records.plan_change import PlanChange, plan_change, plan_lines
+from job.records.summary import NightBefore, RunSummary
+from job.records.timeline import Timeline
+from tests.support.fakes import plan_of, settings_of, target
+from tests.support.nights import Night
+
+if TYPE_CHECKING:
+    from job.records.results import CallResult
+
+Fates = Mapping[tuple[str, str | None], str]
+"""The items that fail, as target and card type (`None`: the news of the target), and their causes."""
+
+
+class Played:
+    """A night on which these items fail; `until` says which calls are made at all."""
+
+    def __init__(
+        self,
+        day: str,
+        fates: Fates,
+        before: Played | None = None,
+        targets: Sequence[str] = "ABC",
+        card_types: Sequence[str] = "ab",
+        until: Callable[[CallResult], bool] = lambda _: True,
+        **changes: Any,
+    ) -> None:
+        night = Night(list(targets), list(card_types), run_id=f"night-{day}")
+        self.plan = night.plan()
+        self.timeline = Timeline(self.plan)
+        for result in night.results():
+            cause = fates.get((result.targets[0], result.card_type)) if result.engine in {"news", "qa"} else None
+            told = {"done": False, "cause": cause} if cause else {}
+            if until(result):
+                self.timeline.add(result.model_copy(update=told))
+        report, _ = night.told("cards_missing", 3, "x", day=day)
+        engines = {
+            name: totals.model_copy(update={"done": len(self.timeline.items[name])})
+            for name, totals in report.engines.items()
+        }
+        report = report.model_copy(update={"engines": engines})
+        summary = build_summary(report, self.timeline, before.night if before else None)
+        self.day, self.summary, self.before = day, summary.model_copy(update=changes), before
+
+    @property
+    def night(self) -> NightBefore:
+        return NightBefore.of(self.summary, self.plan)
+
+    @property
+    def comparison(self) -> Comparison:
+        assert self.before
+        return compare(self.day, self.timeline.items, self.before.night, plan_change(self.before.plan, self.plan))
+
+
+def told(items: ComparedItems) -> list[tuple[str, str | None, str | None, int, str]]:
+    assert items.count == len(items.items)
+    return [(str(item), item.cause, item.cause_then, item.nights, item.since) for item in items.items]
+
+
+def lines(comparison: Comparison) -> list[str]:
+    return [str(line) for line in comparison_lines(comparison, message("because"))]
+
+
+FIRST = Played("2026-11-22", {("A", "a"): "status", ("B", "a"): "denied", ("C", "b"): "timeout"})
+SECOND = Played("2026-11-23", {("A", "a"): "status", ("B", "a"): "timeout", ("A", "b"): "denied"}, FIRST)
+
+
+def test_what_is_new_what_is_still_missing_and_what_is_mended() -> None:
+    found = SECOND.comparison
+    assert (found.run_id, found.day) == ("night-2026-11-22", "2026-11-22")
+    assert told(found.new) == [("A b", "denied", None, 1, "2026-11-23")]
+    assert told(found.still) == [
+        ("A a", "status", "status", 2, "2026-11-22"),
+        ("B a", "timeout", "denied", 2, "2026-11-22"),
+    ]
+    assert told(found.mended) == [("C b", None, "timeout", 1, "2026-11-22")]
+    assert (found.added.count, found.not_attempted, found.not_compared, found.gone) == (0, 0, 0, 0)
+    assert found.plan is None
+    assert lines(found) == [
+        "Compared with 2026-11-22 (run night-2026-11-22):",
+        "1 new failure: A b",
+        "2 still missing, the longest for 2 nights: A a, B a",
+        "1 of these now fails for another cause: B a",
+        "1 mended: C b",
+    ]
+
+
+def test_nights_in_a_row_are_counted_the_longest_first() -> None:
+    third = Played("2026-11-25", {("A", "b"): "denied", ("B", "a"): "timeout", ("C", "b"): "timeout"}, SECOND)
+    assert told(third.comparison.still) == [
+        ("B a", "timeout", "timeout", 3, "2026-11-22"),
+        ("A b", "denied", "denied", 2, "2026-11-23"),
+    ]
+    assert told(third.comparison.new) == [("C b", "timeout", None, 1, "2026-11-25")], "it was mended in between"
+
+
+def test_that_nothing_is_new_is_said() -> None:
+    assert lines(Played("2026-11-24", {}, Played("2026-11-23", {})).comparison)[1:] == ["no new failure"]
+
+
+def test_targets_of_data_engines_are_compared_as_well() -> None:
+    fails = Played("2026-11-23", {("B", None): "status"}, FIRST, until=lambda call: call.engine != "qa")
+    assert told(fails.comparison.new) == [("news: B", "status", None, 1, "2026-11-23")]
+    assert fails.comparison.still.count == fails.comparison.mended.count == 0
+    assert fails.comparison.not_attempted == 6
+    assert lines(fails.comparison)[1:] == ["1 new failure: news: B", "6 cards were not attempted: because"]
+
+
+def test_after_a_night_without_cards_what_fails_is_still_missing_and_what_was_made_is_not_mended() -> None:
+    down = Played("2026-11-23", {("B", None): "status"}, FIRST, until=lambda call: call.engine != "qa")
+    after = Played("2026-11-24", {("A", "a"): "status", ("A", "b"): "denied"}, down)
+    assert told(after.comparison.still) == [
+        ("A a", "status", "status", 3, "2026-11-22"),
+        ("A b", "denied", None, 2, "2026-11-23"),
+    ]
+    assert [str(item) for item in after.comparison.mended.items] == ["news: B", "B a", "C b"]
+    assert after.comparison.new.count == 0
+
+
+def test_what_was_cut_off_was_not_attempted() -> None:
+    cut = Played("2026-11-23", {("A", "a"): "interrupted", ("B", "a"): "interrupted", ("C", "a"): "status"}, FIRST)
+    assert cut.comparison.not_attempted == 2
+    assert told(cut.comparison.new) == [("C a", "status", None, 1, "2026-11-23")]
+    assert cut.comparison.still.count == 0
+    after = Played("2026-11-24", {("A", "a"): "status"}, cut)
+    assert told(after.comparison.still) == [("A a", "status", "status", 3, "2026-11-22")]
+
+
+def test_what_left_the_plan_is_gone_and_what_came_is_not_said_to_have_been_done() -> None:
+    later = Played("2026-11-23", {("D", "a"): "status"}, FIRST, targets="ABD")
+    assert told(later.comparison.added) == [("D a", "status", None, 1, "2026-11-23")]
+    assert later.comparison.new.count == 0
+    assert later.comparison.gone == 1
+    assert [str(item) for item in later.comparison.mended.items] == ["A a", "B a"]
+    assert lines(later.comparison)[1:] == [
+        "no new failure",
+        "1 failure of what was not planned then: D a",
+        "2 mended: A a, B a",
+        "1 that failed then is not planned any more",
+    ]
+
+
+def test_where_the_list_of_the_night_before_was_cut_off_it_is_not_compared() -> None:
+    cut = Played("2026-11-22", {("A", "a"): "status"}, missing=(), missing_not_listed=1)
+    found = Played("2026-11-23", {("A", "a"): "status", ("B", "a"): "status"}, cut).comparison
+    assert found.not_compared == 2
+    assert found.new.count == found.still.count == 0
+    assert "2 failures are not compared: the list of that night was cut off" in lines(found)
+
+
+def test_after_a_night_without_any_card_each_was_missing_listed_or_not() -> None:
+    down = Played("2026-11-23", {}, until=lambda call: call.engine != "qa", missing=(), missing_not_listed=6)
+    found = Played("2026-11-24", {("A", "a"): "status"}, down).comparison
+    assert told(found.still) == [("A a", "status", None, 2, "2026-11-23")]
+    assert found.not_compared == 0
+
+
+def test_a_night_whose_plan_is_not_known_is_compared_by_its_missing_items() -> None:
+    before = NightBefore.of(FIRST.summary, None)
+    found = compare("2026-11-23", SECOND.timeline.items, before, None)
+    assert found == SECOND.comparison
+
+
+def test_many_are_counted_and_some_of_them_are_listed() -> None:
+    names = [f"T{n}" for n in range(LISTED + 500)]
+    calm = Played("2026-11-22", {}, targets=names, card_types="a")
+    found = Played("2026-11-23", {(name, "a"): "status" for name in names}, calm, targets=names, card_types="a")
+    assert found.comparison.new.count == LISTED + 500
+    assert len(found.comparison.new.items) == LISTED
+    assert lines(found.comparison)[1].startswith("1,500 new failures: T0 a, T1 a, ")
+    assert lines(found.comparison)[1].endswith(" and 1,490 more")
+
+
+def planned(*targets: tuple[str, str], engines: Sequence[Any] = DATA_ENGINES) -> Plan:
+    return plan_of([target(name, tuple(types), engines) for name, types in targets], settings_of())
+
+
+THEN = planned(("A", "ab"), ("B", "ab"), ("C", "b"))
+
+
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        (THEN, []),
+        (planned(("C", "b"), ("B", "ba"), ("A", "ab")), []),
+        (planned(("A", "ab"), ("B", "ab")), ["5 cards then, 4 now", "1 target left: C"]),
+        (
+            planned(("A", "ab"), ("D", "ab"), ("C", "b")),
+            ["5 cards then, 5 now", "1 target left: B", "1 target came: D"],
+        ),
+        (
+            planned(("A", "b"), ("B", "bc"), ("C", "b")),
+            ["5 cards then, 4 now", "1 card type left: a", "1 card type came: c"],
+        ),
+        (
+            planned(("A", "a"), ("B", "ab"), ("C", "ab")),
+            ["5 cards then, 5 now", "1 card left whose target", "1 card came whose target"],
+        ),
+        (
+            planned(("A", "ab"), ("B", "ab"), ("C", "b"), engines=["news"]),
+            ["5 cards then, 5 now", "Financial engine: switched off", "Trading engine: switched off"],
+        ),
+    ],
+)
+def test_how_a_plan_has_changed(now: Plan, said: list[str]) -> None:
+    change = plan_change(THEN, now)
+    found = [str(line) for line in plan_lines(change, "2026-11-22")] if change else []
+    assert len(found) == len(said)
+    assert all(part in line for part, line in zip(said, found, strict=True)), found
+    assert (change is None) == (not said)
+
+
+def test_an_engine_that_is_called_again_is_switched_on() -> None:
+    engines: list[EngineName] = ["news"]
+    change = plan_change(planned(("A", "a"), engines=engines), planned(("A", "a")))
+    assert change == PlanChange(cards_then=1, cards_now=1, switched_on=("financial", "trading"))
+
+
+def test_a_summary_without_anything_missing_can_be_compared_with() -> None:
+    calm = RunSummary.model_validate(FIRST.summary.model_dump() | {"missing": [], "missing_not_listed": 0})
+    found = compare("2026-11-23", SECOND.timeline.items, NightBefore.of(calm, FIRST.plan), None)
+    assert found.new.count == 3

@@ -1,0 +1,79 @@
+"""What can happen to the message that is sent when a run is over."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.runs.fault_table.row import Arrange, Env, Row, missing, succeeded
+from tests.simulators import do, when
+from tests.simulators.service import Fault
+
+if TYPE_CHECKING:
+    from tests.simulators.job import Outcome
+    from tests.simulators.service import Do
+    from tests.simulators.world import World
+
+
+def _meets(act: Do, *, cards_fail: bool = False) -> Arrange:
+    """Messages go to a chat that does this with them."""
+
+    def arrange(world: World) -> Env:
+        world.chat.service.script.append(Fault(when.always, act))
+        if cards_fail:
+            world.qa.script.append(Fault(when.card("risk_card"), do.status(422)))
+        return world.chat.env("feishu")
+
+    return arrange
+
+
+def _elsewhere(url: str) -> Arrange:
+    return lambda _world: {"NOTIFY_URL": url}
+
+
+def _told(_: World, outcome: Outcome) -> None:
+    """That no message was sent is what the run says last."""
+    assert outcome.lines[-1]["event"] == "notification.failed"
+
+
+def _sent_again(world: World, _: Outcome) -> None:
+    assert len(world.chat.service.requests) == 2
+    assert world.chat.texts[-1].startswith("✓ ")
+
+
+BUSY = do.body({"code": 11232, "msg": "frequency limited"})
+
+ROWS = (
+    Row(
+        "chat",
+        "the chat takes no message: it hangs, cannot be reached, refuses it, or answers 200 with an error",
+        "an error `notification.failed` after the last line, in 10 s at most; all else is as it would have been. With"
+        " `alerts` in Terraform a mail comes",
+        "correct `NOTIFY_URL` and `NOTIFY_SECRET`, in the cloud as a new version of the secret; then `python -m job"
+        " notify --test`",
+        (
+            succeeded("hangs", _meets(do.hang()), check=_told, says="there was no answer"),
+            missing("hangs after a failed run", _meets(do.hang(), cards_fail=True), 10, "notification.failed"),
+            succeeded("not there", _elsewhere("http://127.0.0.1:9/robot/send"), check=_told, says="could not connect"),
+            succeeded("refuses", _meets(do.status(403)), check=_told, says="Feishu answered HTTP 403"),
+            succeeded("an error", _meets(do.body({"code": 19024, "msg": "Key Words"})), check=_told, says="code 19024"),
+        ),
+    ),
+    Row(
+        "busy chat",
+        "the chat has no room: 429, 5xx, Feishu's 11232 at full and half hours",
+        "nothing: the message is sent again, for 10 s at most",
+        "nothing",
+        (succeeded("once", _meets(do.in_turn(BUSY, do.nothing())), check=_sent_again),),
+    ),
+    Row(
+        "hook",
+        "`NOTIFY_URL` is malformed",
+        "a notice at the start, which does not quote it, and `notification.failed` at the end; the run does its work",
+        "correct it; then `python -m job notify --test`",
+        (
+            succeeded(
+                "http", _elsewhere("http://open.feishu.cn/secret-of-the-bot"), check=_told, says="is not an https"
+            ),
+        ),
+    ),
+)
