@@ -17,7 +17,7 @@ from job.storage.store import ObjectStore, StorageError, in_thread, read_many, w
 WRITE_SECONDS = 3.0
 """The longest that a result waits before it is written; with the write itself, under 5 s."""
 WRITE_RESULTS = 100
-"""So many results are written at once; as many again may come during the write, under 200 in all."""
+"""So many results are written at once. While fewer than 40 calls a second finish, fewer come during the write."""
 RETRY_SECONDS = 1.0
 _READ_AT_ONCE = 64
 
