@@ -504,6 +504,7 @@ def test_junk_is_one_fault(name: str, data: bytes, what: str) -> None:
     assert faults_with(name, data) == [f"{name}: {what}; {MEANT}"]
 
 
+@pytest.mark.slow
 def test_a_large_config_is_no_junk() -> None:
     entry = {"card_types": ["news_card"], "target_type": "person", "extra_params": {"a": 1}, "run_engines": {}}
     entries = [{"id": f"P{number}", **entry} for number in range(20_000)]

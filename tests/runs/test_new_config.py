@@ -95,6 +95,7 @@ async def test_a_plain_resume_says_that_the_config_has_changed(world: World) -> 
     assert report(world)["cards"]["generated"] == 4, "as it was recorded"
 
 
+@pytest.mark.slow
 async def test_a_plain_resume_goes_on_with_the_newest_recorded_config(world: World) -> None:
     await failed_for_msft(world)
     await world.configure("ticker_list.json", ["AAPL"])

@@ -181,6 +181,7 @@ async def test_without_a_record_there_is_no_page(world: World) -> None:
     assert not list(world.directory.rglob("report.*"))
 
 
+@pytest.mark.slow
 async def test_a_page_that_cannot_be_written_changes_nothing(world: World) -> None:
     (Path(world.runs_uri) / "night" / "report.html").mkdir(parents=True)
     outcome = await world.run_job(env=variables(world))

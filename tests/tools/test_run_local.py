@@ -113,6 +113,7 @@ def test_what_is_no_run_id_cannot_be_resumed(run_id: str) -> None:
     assert "RESUME" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_unknown_run_cannot_be_resumed_and_no_command_says_so() -> None:
     done = play("--resume=night-1")
     assert done.returncode == 2
