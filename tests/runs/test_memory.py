@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -20,12 +19,11 @@ from job.records.format import entry_of
 from job.records.inputs import RunInputs, pack
 from job.records.journal import Journal
 from job.records.results import CallResult
-from tests.support.altered import ACCOUNT, altered
 from tests.support.stores import Memory
-from tests.tools.bench.measure import Load, _engine, _run
+from tests.tools.bench.measure import Load, engine_of, run_process
 
-LIMIT = 256
-"""MiB."""
+LIMIT = 256 * 2**20
+"""Bytes."""
 
 
 @pytest.mark.slow
@@ -34,17 +32,16 @@ LIMIT = 256
 def test_100_000_cards_and_their_record_fit_into_256_mib(tmp_path: Path) -> None:
     load = Load(10_000, 10, 64, 0.005)
     load.configure(tmp_path)
-    account, output = tmp_path / "account", tmp_path / "output"
-    with _engine(load, tmp_path) as (_, own):
-        environment = own | altered(tmp_path, ACCOUNT.format(file=str(account))) | {"RUN_ID": "night"}
+    output = tmp_path / "output"
+    with engine_of(load, tmp_path) as (_, own):
+        environment = own | {"RUN_ID": "night"}
         for generated in (load.calls, 0):
-            account.unlink(missing_ok=True)
-            code, _ = _run(("job", "run"), environment, output)
+            ended = run_process(("job", "run"), environment, output)
             last = json.loads(output.read_bytes().splitlines()[-1])
-            assert (code, last["outcome"]) == (0, "succeeded")
+            assert (ended.code, last["outcome"]) == (0, "succeeded")
             assert last["cards"]["generated"] == generated
             assert last["cards"]["skipped"] == load.calls - generated
-            assert _peak(account.read_text()) <= LIMIT
+            assert ended.peak <= LIMIT
 
 
 MILLION = Load(50_000, 20, 64, 0.005)
@@ -57,16 +54,14 @@ LEFT = 3
 @pytest.mark.skipif(sys.platform != "linux", reason="measured from Linux's account of the process")
 def test_a_million_recorded_cards_are_resumed_and_reported_within_300_mib(tmp_path: Path) -> None:
     MILLION.configure(tmp_path)
-    account, output = tmp_path / "account", tmp_path / "output"
+    output = tmp_path / "output"
     _killed_run(tmp_path)
-    with _engine(MILLION, tmp_path) as (_, own):
-        environment = own | altered(tmp_path, ACCOUNT.format(file=str(account)))
+    with engine_of(MILLION, tmp_path) as (_, environment):
         for command in ("resume", "report"):
-            account.unlink(missing_ok=True)
-            code, usage = _run(("job", command, "night"), environment, output)
-            assert code == 0, output.read_bytes()[-2000:]
-            assert _peak(account.read_text()) <= 300, command
-            assert usage.ru_utime + usage.ru_stime <= 20, command
+            ended = run_process(("job", command, "night"), environment, output)
+            assert ended.code == 0, output.read_bytes()[-2000:]
+            assert ended.peak <= 300 * 2**20, command
+            assert ended.cpu <= 20, command
             if command == "resume":
                 last = json.loads(output.read_bytes().splitlines()[-1])
                 assert (last["cards"]["generated"], last["cards"]["skipped"]) == (LEFT, MILLION.calls - LEFT)
@@ -97,9 +92,3 @@ def _killed_run(directory: Path) -> None:
     for name, data in objects.items():
         (runs / name).parent.mkdir(parents=True, exist_ok=True)
         (runs / name).write_bytes(data)
-
-
-def _peak(account: str) -> float:
-    found = re.search(r"^VmHWM:\s+(\d+) kB$", account, re.MULTILINE)
-    assert found is not None
-    return int(found[1]) / 1024

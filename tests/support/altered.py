@@ -77,8 +77,12 @@ resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))
 # Linux's account of the process, its peak of memory (`VmHWM`) among the rest, is in a file when it has ended.
 # `ru_maxrss` would not do: a process that was just started has that of its parent.
 ACCOUNT = """
-import atexit, pathlib
-atexit.register(lambda: pathlib.Path({file!r}).write_text(pathlib.Path("/proc/self/status").read_text()))
+import atexit, os
+def account():
+    if os.path.exists("/proc/self/status"):
+        with open("/proc/self/status") as status, open({file!r}, "w") as file:
+            file.write(status.read())
+atexit.register(account)
 """
 
 

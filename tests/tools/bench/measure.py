@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,9 +17,10 @@ from typing import TYPE_CHECKING
 
 import trustme
 
+from tests.support.altered import ACCOUNT, altered
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from resource import struct_rusage
 
 ROOT = Path(__file__).resolve().parents[3]
 CLIENTS = {
@@ -82,7 +84,7 @@ class Measured:
     cpu: float
     """Seconds, user and system, of the whole process."""
     peak: int
-    """Bytes of resident memory at their peak; on Linux never less than the (small) measuring process's."""
+    """Bytes of the process's resident memory at their peak."""
     connections: int
 
     @property
@@ -124,21 +126,21 @@ def measure_nights(client: str, load: Load, nights: int) -> list[Measured]:
 
 def _measure(client: str, load: Load, directory: Path) -> Measured:
     output = directory / "output"
-    with _engine(load, directory) as (engine, environment):
+    with engine_of(load, directory) as (engine, environment):
         started = time.monotonic()
-        code, usage = _run(CLIENTS[client], environment, output)
+        ended = run_process(CLIENTS[client], environment, output)
         account = json.loads(engine.communicate()[0])
     complete = account["calls"] == load.calls and not account["refused"]
     is_within = account["peak_in_flight"] <= load.in_flight
-    if code != 0 or not complete or not is_within or (client == "job" and _retries(output)):
-        raise AssertionError(f"{client}, {load}: exit code {code}, {account}, {_tail(output)}")
+    if ended.code != 0 or not complete or not is_within or (client == "job" and _retries(output)):
+        raise AssertionError(f"{client}, {load}: exit code {ended.code}, {account}, {_tail(output)}")
     return Measured(
         client=client,
         load=load,
         ready=account["first"] - started,
         span=account["last"] - account["first"],
-        cpu=usage.ru_utime + usage.ru_stime,
-        peak=usage.ru_maxrss * _MAXRSS_UNIT,
+        cpu=ended.cpu,
+        peak=ended.peak,
         connections=account["connections"],
     )
 
@@ -161,17 +163,17 @@ def measure_resume(load: Load) -> Resumed:
         load.configure(directory)
         run = _measure("job", load, directory)
         (run_id,) = (path.parent.name for path in (directory / "runs").glob("*/inputs.json"))
-        with _engine(load, directory) as (_, environment):
+        with engine_of(load, directory) as (_, environment):
             started = time.monotonic()
-            code, usage = _run(("job", "resume", run_id), environment, directory / "output")
+            ended = run_process(("job", "resume", run_id), environment, directory / "output")
             seconds = time.monotonic() - started
-        if code != 0:
-            raise AssertionError(f"resume, {load}: exit code {code}, {_tail(directory / 'output')}")
-    return Resumed(run, seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * _MAXRSS_UNIT)
+        if ended.code != 0:
+            raise AssertionError(f"resume, {load}: exit code {ended.code}, {_tail(directory / 'output')}")
+    return Resumed(run, seconds, ended.cpu, ended.peak)
 
 
 @contextmanager
-def _engine(load: Load, directory: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
+def engine_of(load: Load, directory: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """A fresh engine, and the environment of a client that calls it."""
     latencies = load.latencies or (load.latency,)
     command = [sys.executable, "-m", "tests.tools.bench.engine", json.dumps(latencies)]
@@ -217,12 +219,26 @@ def _retries(output: Path) -> int:
     return int(last["engines"]["qa"]["retries"])
 
 
-def _run(module: tuple[str, ...], environment: dict[str, str], output: Path) -> tuple[int, struct_rusage]:
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a process ended, and what it took."""
+
+    code: int
+    cpu: float
+    """Seconds, user and system."""
+    peak: int
+    """Bytes."""
+
+
+def run_process(module: tuple[str, ...], environment: dict[str, str], output: Path) -> Ended:
+    """Runs a Python module to its end; what it prints is in `output`, beside which it may leave files."""
+    account = output.with_name("account")
+    account.unlink(missing_ok=True)
     with output.open("wb") as file:
         process = subprocess.Popen(
             [sys.executable, "-m", *module],
             cwd=ROOT,
-            env=environment,
+            env=environment | altered(output.parent, ACCOUNT.format(file=str(account))),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=subprocess.STDOUT,
@@ -234,7 +250,15 @@ def _run(module: tuple[str, ...], environment: dict[str, str], output: Path) -> 
     finally:
         alarm.cancel()
     process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, usage
+    peak = _peak(account.read_text()) if account.exists() else usage.ru_maxrss * _MAXRSS_UNIT
+    return Ended(process.returncode, usage.ru_utime + usage.ru_stime, peak)
+
+
+def _peak(account: str) -> int:
+    """Bytes, of Linux's account of a process."""
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", account, re.MULTILINE)
+    assert found is not None
+    return int(found[1]) * 1024
 
 
 def _tail(output: Path) -> str:
