@@ -49,7 +49,7 @@ bench: .venv/ready ## measure what a call costs, beside the script used before: 
 	$(BIN)/python -m tests.tools.bench $(if $(QUICK),--quick) $(if $(MILLION),--million)
 
 .PHONY: messages
-messages: .venv/ready ## collect the sentences for people into job/locale/, and compile their translations
+messages: .venv/ready ## collect the sentences for people into job/text/locale/, and compile their translations
 	@$(BIN)/python -m tests.tools.messages
 
 .PHONY: picture

@@ -11,7 +11,7 @@ The way through the package, from the command to the page; a package imports onl
 - `planning`: who gets what, and the calls that follow.
 - `config`: what is requested, in environment and config objects, validated.
 - `engines`: how to talk to the four engines. `storage`: objects in a bucket or a directory.
-- `identity`, `messages`, `text`: what names a run, sentences for people, text as people may see it.
+- `text`: messages for people and their translations, and text as people may see it.
 """
 
 __version__ = "0.1.0"

@@ -19,18 +19,17 @@ from job.execution.phases import EngineFailedError, Phases
 from job.execution.progress import RunProgress, report_each_minute
 from job.execution.request import RunRequest
 from job.execution.shutdown import LAST_SECONDS, Ending, Shutdown, at_deadline, on_signals
-from job.messages import Message, Value, message, template, translator
 from job.notification.text import RunEnd
-from job.page.documents import documents, leave_nights, leave_refusal
+from job.page.documents import documents, nights_page
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, prepare
 from job.records.comparison import Comparison
 from job.records.format import RecordError
 from job.records.inputs import RunInputs
 from job.records.lease import BusyError
-from job.records.nights import PastNights
+from job.records.nights import PastNights, write_nights_page
 from job.records.record import find_latest_inputs
-from job.records.refusal import NotResumableError, not_resumable, refused_report
+from job.records.refusal import NotResumableError, not_resumable, record_refusal, refused_report
 from job.records.report import AttemptSummary, build_report
 from job.records.session import (
     RecordSession,
@@ -44,6 +43,7 @@ from job.records.session import (
 from job.records.set_aside import set_aside_types
 from job.storage.store import ObjectStore, StorageError, UnusableError, words_of
 from job.storage.uri import open_store
+from job.text.messages import Message, message, template, translator
 
 FAILURE_SECONDS = 0.5
 """For the line that says that the message was not taken."""
@@ -145,7 +145,7 @@ class _Orchestration:
             same = {"same_plan": error.is_twin, "same_run": error.is_same_run}
             return busy(error.holder, **same, has_ended=error.has_ended)  # noqa: ASYNC910  as above
         except StorageError as error:
-            return no_lease(error)  # noqa: ASYNC910  the config was awaited
+            return no_lease(words_of(error))  # noqa: ASYNC910  the config was awaited
         if opened is None:
             return outcome_of(None, self.shutdown.reason, None)
         plan, session = opened
@@ -218,19 +218,18 @@ class _Orchestration:
             return  # noqa: ASYNC910  the config was awaited
         seconds = time.monotonic() - request.started
         self.end.report = report = refused_report(settings, request.identity.id, faults, outcome, request.now, seconds)
-        problem: Value = message("there was no answer within {seconds} s", seconds=REFUSAL_SECONDS)
-        with trio.move_on_after(REFUSAL_SECONDS) as scope:  # noqa: ASYNC912  storage is awaited
-            try:
+        try:
+            with trio.fail_after(REFUSAL_SECONDS) as scope:
                 store = open_store(settings.runs_uri, make=True)
-                is_recorded = await leave_refusal(store, report, settings.runs_uri, self._translator)
-            except Exception as error:  # noqa: BLE001  see above
-                problem = words_of(error)
-            else:
-                if is_recorded:
-                    await self._leave_nights(store, scope.deadline)
-                return
-        text = template("storage: the faults of the configuration are not recorded: {error}")
-        self._reporter.on_storage(message(text, error=problem), True)
+                made = documents(report, None, settings.runs_uri, self._translator)
+                is_recorded = await record_refusal(store, report, made)
+        except Exception as error:  # noqa: BLE001  see above
+            problem = words_of(error) or message("there was no answer within {seconds} s", seconds=REFUSAL_SECONDS)
+            text = template("storage: the faults of the configuration are not recorded: {error}")
+            self._reporter.on_storage(message(text, error=problem), True)
+            return  # noqa: ASYNC910  storage was awaited
+        if is_recorded:
+            await self._leave_nights(store, scope.deadline)
 
     async def _call_recorded(
         self, plan: Plan, session: RecordSession, progress: RunProgress, helpers: trio.Nursery
@@ -305,6 +304,7 @@ class _Orchestration:
             await self._leave_nights(session.lease.store, until)
 
     async def _leave_nights(self, store: ObjectStore, until: float) -> None:
-        uri, run_id = self._request.settings.runs_uri or "", self._request.identity.id
-        if problem := await leave_nights(store, self.past.nights, run_id, uri, until, self._translator):
+        request, known = self._request, self.past.nights
+        render = nights_page(request.settings.runs_uri or "", self._translator)
+        if problem := await write_nights_page(store, known, request.identity.id, render, until):
             self._reporter.on_notices([problem])

@@ -12,7 +12,7 @@ from job.engines.http_connection import HttpConnection, tls_context
 from job.engines.id_tokens import IdTokens
 from job.execution.outcome import ExitCode
 from job.planning.prepare import prepare
-from job.text import counted
+from job.text.display import counted
 
 
 async def check(settings: Settings, faults: list[Fault], say: Callable[[str], None]) -> ExitCode:

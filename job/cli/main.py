@@ -21,11 +21,11 @@ from job.cli.runs import report_command, runs_command, verify_command
 from job.config import open_files
 from job.config.environment import read_settings
 from job.config.fields import is_date, is_run_id
+from job.engines.identity import COMMIT, VERSION
 from job.execution.outcome import ExitCode
-from job.identity import COMMIT, VERSION
 from job.records.nights import NIGHTS_READ
 from job.reporting.stdout import say, say_error
-from job.text import quoted
+from job.text.display import quoted
 
 TRACEBACK_SECONDS = 1.0
 COUNT_LIMIT = 1000

@@ -11,12 +11,12 @@ from job.cli.runs import records_of, refuse, write_file
 from job.config.environment import Settings
 from job.config.faults import Fault
 from job.execution.outcome import ExitCode
-from job.messages import message, translator
 from job.page.render import render_nights
 from job.records.nights import read_nights
 from job.reporting.recorded import nights_table
 from job.reporting.stdout import say, write_line
 from job.storage.store import StorageError
+from job.text.messages import message, translator
 
 
 def nights_command(settings: Settings, faults: list[Fault], options: argparse.Namespace) -> ExitCode:

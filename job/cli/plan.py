@@ -11,7 +11,6 @@ from job.config.faults import Fault
 from job.config.objects import OBJECTS
 from job.engines.calls import METHOD, Call
 from job.execution.outcome import ExitCode
-from job.messages import Message, listed
 from job.planning.plan import Plan
 from job.planning.prepare import make_plan, read_objects, unreadable
 from job.planning.targets import Target, llm_parameters
@@ -19,7 +18,8 @@ from job.records.nights import read_plan_change
 from job.reporting.stdout import say, say_error, write_line
 from job.storage.store import StorageError, UnusableError, in_thread
 from job.storage.uri import open_store
-from job.text import counted
+from job.text.display import counted
+from job.text.messages import Message, listed
 
 
 def plan_command(settings: Settings, faults: list[Fault], place: str | None, *, as_json: bool) -> ExitCode:

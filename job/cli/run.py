@@ -7,15 +7,15 @@ import trio
 
 from job.config.environment import Settings
 from job.config.faults import Fault
+from job.engines.identity import RunIdentity, new_run_id
 from job.execution.outcome import ExitCode
 from job.execution.request import RunRequest
-from job.identity import RunIdentity, new_run_id
-from job.messages import translator
 from job.notification.sender import Notifier
 from job.orchestrator import Reporter, run
 from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.stdout import STDOUT
 from job.reporting.terminal import TerminalReporter
+from job.text.messages import translator
 
 
 def run_command(

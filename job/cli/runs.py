@@ -14,9 +14,8 @@ import trio
 
 from job.config.environment import Settings
 from job.config.faults import Fault
+from job.engines.identity import RunIdentity
 from job.execution.outcome import ExitCode
-from job.identity import RunIdentity
-from job.messages import Message, Translator, message, translator
 from job.notification.sender import SECONDS, Notifier
 from job.notification.text import late_lines
 from job.page.render import render_page
@@ -32,7 +31,8 @@ from job.reporting.stdout import STDOUT, say, say_error, write_line
 from job.reporting.terminal import as_text
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
-from job.text import printable
+from job.text.display import printable
+from job.text.messages import Message, Translator, message, translator
 
 DRAIN_SECONDS = 1.0
 LINES_AT_ONCE = 1000

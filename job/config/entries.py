@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from job.config.faults import invalid
 from job.config.fields import is_date
-from job.text import quoted
+from job.text.display import quoted
 
 ID_LIMIT = 64
 """Characters of an id."""

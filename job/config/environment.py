@@ -29,7 +29,7 @@ from job.config.fields import (
 )
 from job.engines.calls import BATCHES
 from job.engines.catalog import ALL_ENGINES, ENGINES, EngineName, EngineSpec
-from job.messages import Message, message, template
+from job.text.messages import Message, message, template
 
 
 def _parse_concurrency(text: str, info: ValidationInfo) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
-from job.text import quoted
+from job.text.display import quoted
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from job.config.faults import invalid
-from job.messages import LANGUAGES, Language
-from job.text import quoted
+from job.text.display import quoted
+from job.text.messages import LANGUAGES, Language
 
 
 def must_be_printable(value: object) -> object:

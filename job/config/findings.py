@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 from job.config.entries import spelling
 from job.config.faults import Fault, Problem
-from job.messages import Message, Value, message, plural, template
-from job.text import counted, quoted
+from job.text.display import counted, quoted
+from job.text.messages import Message, Value, message, plural, template
 
 C = TypeVar("C")
 

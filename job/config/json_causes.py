@@ -3,7 +3,7 @@
 import json
 import re
 
-from job.text import quoted, shortened
+from job.text.display import quoted, shortened
 
 _QUOTES = "“”„‟‘’‚‛＂＇「」『』«»"
 _SIGNS = {"，": ",", "、": ",", "；": ",", "：": ":", "［": "[", "【": "[", "］": "]", "】": "]", "｛": "{", "｝": "}"}

@@ -22,7 +22,7 @@ from job.config.schema import (
     TargetEntry,
 )
 from job.config.strict_json import UnreadableError, parse
-from job.messages import Message
+from job.text.messages import Message
 
 T = TypeVar("T")
 

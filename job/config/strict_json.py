@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from job.config.findings import Place
 from job.config.json_causes import likely_cause
-from job.text import quoted
+from job.text.display import quoted
 
 SIZE_LIMIT = 16 * 2**20
 """Bytes of one config object: some 50,000 targets of the full form."""

@@ -11,8 +11,8 @@ from job.engines.calls import Call
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
-from job.messages import NAMED, Message, message
-from job.text import EXCERPT_LIMIT, excerpt
+from job.text.masking import EXCERPT_LIMIT, excerpt
+from job.text.messages import NAMED, Message, message
 
 LARGE_ANSWER = 64 * 1024
 """Bytes from which on an answer is judged in a thread."""

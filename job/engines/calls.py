@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import quote, urlencode
 
 from job.engines.catalog import EngineName, Kind
-from job.messages import Message, listed, message
+from job.text.messages import Message, listed, message
 
 METHOD = "POST"
 """Of every call."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from job.messages import Message, message
+from job.text.messages import Message, message
 
 EngineName = Literal["financial", "trading", "news", "qa"]
 DataEngineName = Literal["financial", "trading", "news"]

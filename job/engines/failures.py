@@ -7,7 +7,7 @@ from typing import Literal
 from job.engines.calls import BATCHES
 from job.engines.catalog import ENGINES, EngineName
 from job.engines.transport import ANSWER_TOO_LARGE, TOO_MANY_PIECES
-from job.messages import Message, message, template
+from job.text.messages import Message, message, template
 
 
 class Cause(StrEnum):

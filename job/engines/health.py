@@ -3,9 +3,9 @@
 import trio
 
 from job.engines.answers import parse
+from job.engines.identity import USER_AGENT
 from job.engines.transport import Connection, Response, TokenError, TokenProvider, TransportError
-from job.identity import USER_AGENT
-from job.text import excerpt
+from job.text.masking import excerpt
 
 PATIENCE_SECONDS = 30.0
 """For one engine: a cold start is among what `/health` may have to wait for."""

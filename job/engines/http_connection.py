@@ -25,8 +25,8 @@ from job.engines.transport import (
     Response,
     TransportError,
 )
-from job.messages import Message, message
-from job.text import excerpt
+from job.text.masking import excerpt
+from job.text.messages import Message, message
 
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 5.0

@@ -17,8 +17,8 @@ from google.auth.transport.requests import Request
 from google.oauth2.id_token import fetch_id_token_credentials
 
 from job.engines.transport import TokenError
-from job.messages import Message, message
-from job.text import excerpt
+from job.text.masking import excerpt
+from job.text.messages import Message, message
 
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 

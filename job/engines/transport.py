@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from job.messages import Message, message
+from job.text.messages import Message, message
 
 ANSWER_LIMIT = 8 * 2**20
 """Bytes of one answer: the largest real one, of a batch, has some 100 KiB."""

@@ -8,8 +8,8 @@ from job.engines.calls import Call
 from job.engines.failures import Failure, remedy
 from job.execution.circuit_breaker import CircuitBreaker
 from job.execution.events import CallFinished, CardTypeSetAside, EventHandler
-from job.messages import message
 from job.planning.card_order import CardOrder
+from job.text.messages import message
 
 TRIED = 5
 """Card types of which one more card is tried before the engine is taken for down."""

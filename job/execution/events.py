@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from job.engines.calls import Call
 from job.engines.failures import Failure
-from job.messages import Message, message, plural
+from job.text.messages import Message, message, plural
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from job.engines.answers import LARGE_ANSWER, Verdict, judge
 from job.engines.calls import BATCHES, METHOD, Call
 from job.engines.catalog import ENGINES, EngineName
 from job.engines.failures import CUT_OFF, Cause, Failure
+from job.engines.identity import USER_AGENT, RunIdentity
 from job.engines.transport import (
     Connection,
     ProcessLimitError,
@@ -27,8 +28,7 @@ from job.execution.rate_limiter import RateLimiter
 from job.execution.retry import RetryPolicy, RetryState
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import WorkQueue
-from job.identity import USER_AGENT, RunIdentity
-from job.messages import message
+from job.text.messages import message
 
 
 @dataclass(frozen=True, slots=True)

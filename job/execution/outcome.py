@@ -7,8 +7,7 @@ from enum import IntEnum
 from job.execution.phases import EngineFailedError
 from job.execution.progress import EngineProgress, RunProgress
 from job.execution.shutdown import ShutdownReason
-from job.messages import Message, message, plural, template
-from job.storage.store import words_of
+from job.text.messages import Message, Value, message, plural, template
 
 
 class ExitCode(IntEnum):
@@ -213,7 +212,7 @@ def busy(holder: Message, *, same_plan: bool, same_run: bool, has_ended: bool = 
     return Outcome("busy", ExitCode.BUSY, sentence)
 
 
-def no_lease(error: Exception) -> Outcome:
+def no_lease(problem: Value) -> Outcome:
     """Nobody can tell whether another run is alive."""
-    sentence = message("Could not get the lease: RUNS_URI: {error}. Nothing was called.", error=words_of(error))
+    sentence = message("Could not get the lease: RUNS_URI: {error}. Nothing was called.", error=problem)
     return Outcome("no_lease", ExitCode.BUSY, sentence)

@@ -6,7 +6,7 @@ from job.engines.calls import Call
 from job.engines.failures import Failure
 from job.execution.events import FailedAttempt
 from job.execution.retry import RetryState
-from job.messages import Message
+from job.text.messages import Message
 
 FAILED_ATTEMPTS_KEPT = 10
 """Failed attempts that a result lists: a rejected call may have hundreds."""

@@ -14,9 +14,9 @@ from job.execution.events import CallFinished
 from job.execution.executor import Executor, RunContext
 from job.execution.progress import RunProgress
 from job.execution.shutdown import ShutdownReason
-from job.messages import Message, Value, listed, message, plural, template
 from job.planning.card_order import CardOrder
 from job.planning.plan import Plan
+from job.text.messages import Message, Value, listed, message, plural, template
 
 
 class EngineFailedError(Exception):

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from job.config.environment import Settings
 from job.config.faults import Fault
-from job.identity import RunIdentity
+from job.engines.identity import RunIdentity
 
 
 @dataclass(frozen=True, slots=True)

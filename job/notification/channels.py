@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
 from job.config.fields import is_loopback
-from job.messages import Message, message
-from job.text import excerpt, masked
+from job.text.masking import excerpt, masked
+from job.text.messages import Message, message
 
 Body = dict[str, object]
 

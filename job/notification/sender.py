@@ -11,12 +11,12 @@ import trio
 
 from job.config.environment import Settings
 from job.engines.http_connection import tls_context
+from job.engines.identity import USER_AGENT
 from job.execution.outcome import SUPERSEDED
 from job.execution.shutdown import Ending
-from job.identity import USER_AGENT
-from job.messages import ENGLISH, Message, Translator, message, template, translator
 from job.notification.channels import Hook, Problem, judge
 from job.notification.text import Line, RunEnd, cut, run_fields, run_lines
+from job.text.messages import ENGLISH, Message, Translator, message, template, translator
 
 SECONDS = 9.5
 """For the message; within half a second more the process says that it was not taken."""

@@ -9,7 +9,6 @@ from job.config.faults import Fault
 from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, totals_of
 from job.execution.progress import RunProgress
 from job.execution.request import RunRequest
-from job.messages import ENGLISH, Message, Translator, message, plural, template
 from job.notification.channels import as_json
 from job.records.commands import again_command, how_to_go_on, page_address, start_anew
 from job.records.comparison import Comparison, comparison_lines
@@ -20,7 +19,8 @@ from job.records.plan_change import plan_lines
 from job.records.report import RunReport
 from job.records.results import CallResult
 from job.records.timeline import FAILURES_KEPT
-from job.text import printable, shortened
+from job.text.display import printable, shortened
+from job.text.messages import ENGLISH, Message, Translator, message, plural, template
 
 NAME = "batch-orchestrator"
 """Of the job if it does not run on Cloud Run."""

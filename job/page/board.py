@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 from job.engines.failures import Cause
-from job.messages import Message, message, plural, template
 from job.planning.items import EngineItems, ItemStatus
 from job.planning.targets import Target
 from job.records.report import RunReport
 from job.records.timeline import Timeline
+from job.text.messages import Message, message, plural, template
 
 ROWS = 300
 """Targets that have a row; the rest is counted."""

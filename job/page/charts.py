@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from job.execution.progress import percentile
-from job.messages import Message, message
 from job.page.time_scale import WIDTH, TimeScale
 from job.records.timeline import Lane
+from job.text.messages import Message, message
 
 BINS = 200
 """Moments of a chart of calls in flight."""

@@ -1,23 +1,18 @@
 """What a run leaves for people and for later nights: summary, page, table of its cards, and the page of the nights."""
 
+from collections.abc import Callable
 from functools import partial
 
-import trio
-
-from job.messages import Message, Translator, Value, message, template
 from job.page.render import render_nights, render_page
 from job.records.cards import CARDS_LIMIT, card_table
 from job.records.closing import build_summary
 from job.records.commands import nights_link, table_link
 from job.records.format import CARDS, PAGE, SUMMARY
-from job.records.history import without_plan
-from job.records.nights import Nights, write_nights_page
-from job.records.refusal import record_refusal
+from job.records.nights import Nights
 from job.records.report import RunReport
 from job.records.session import Document
 from job.records.summary import NightBefore, pack_summary
-from job.records.timeline import Timeline
-from job.storage.store import ObjectStore, words_of
+from job.text.messages import Translator, template
 
 
 def documents(report: RunReport, before: NightBefore | None, runs_uri: str, translator: Translator) -> list[Document]:
@@ -44,25 +39,6 @@ def documents(report: RunReport, before: NightBefore | None, runs_uri: str, tran
     return found
 
 
-async def leave_refusal(store: ObjectStore, report: RunReport, runs_uri: str, translator: Translator) -> bool:
-    """Records a run whose configuration cannot be used; returns whether it is recorded. Raises `StorageError`."""
-    timeline = Timeline(without_plan())
-    summary, page = (document.make(timeline) for document in documents(report, None, runs_uri, translator))
-    return await record_refusal(store, report, summary, page)
-
-
-async def leave_nights(
-    store: ObjectStore, known: Nights | None, run_id: str, runs_uri: str, until: float, translator: Translator
-) -> Message | None:
-    """Writes the page of the nights anew, by then at the latest. Returns why it is not written; raises nothing."""
-    render = partial(render_nights, runs_uri=runs_uri, beside=True, translator=translator)
-    problem: Value | None = message("storage took too long")
-    with trio.move_on_at(until):  # noqa: ASYNC912  storage is awaited
-        try:
-            await write_nights_page(store, known, run_id, render)
-            problem = None
-        except Exception as error:  # noqa: BLE001  it is for people, and all that it shows is in the records
-            problem = words_of(error)
-    if problem is None:
-        return None  # noqa: ASYNC910  storage was awaited
-    return message("the page of the nights is not written: {error}", error=problem)  # noqa: ASYNC910  as above
+def nights_page(runs_uri: str, translator: Translator) -> Callable[[Nights], bytes]:
+    """The page of the nights beside the runs, to be made when they have been read."""
+    return partial(render_nights, runs_uri=runs_uri, beside=True, translator=translator)

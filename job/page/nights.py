@@ -8,12 +8,12 @@ from typing import Literal
 
 from job.engines.catalog import ALL_ENGINES, TITLES, EngineName
 from job.execution.progress import EngineTotals
-from job.messages import Message, message
 from job.page.summary import RESUMABLE, Severity
 from job.page.time_scale import WIDTH
 from job.records.nights import Night, Nights
 from job.records.overview import MARKS, EngineState, by_day, state_of
 from job.records.summary import Phase, RunSummary
+from job.text.messages import Message, message
 
 PHASE_TITLES: Mapping[Phase, Message] = {"data": message("Data phase"), "cards": message("Card phase")}
 TALL = 100.0

@@ -11,7 +11,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from job.engines.catalog import TITLES
-from job.messages import ENGLISH, Message, Translator, Value, duration, listed, message, plural
 from job.page.board import board
 from job.page.charts import flight_chart, latency_chart
 from job.page.lanes import lane_chart
@@ -27,7 +26,8 @@ from job.records.overview import done_line, most_often, period_line
 from job.records.report import REFUSED, UNFINISHED, RunReport
 from job.records.results import DONE
 from job.records.timeline import Timeline
-from job.text import printable, shortened
+from job.text.display import printable, shortened
+from job.text.messages import ENGLISH, Message, Translator, Value, duration, listed, message, plural
 
 
 def _number(value: int) -> str:

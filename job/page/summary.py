@@ -8,10 +8,10 @@ from typing import Literal
 from job.engines.failures import Cause
 from job.execution.outcome import QA_REFUSES
 from job.execution.progress import CardTotals
-from job.messages import Message, message, plural, template
 from job.records.comparison import comparison_lines
 from job.records.plan_change import plan_lines
 from job.records.report import KILLED, REFUSED, RUNNING, UNFINISHED, RunReport
+from job.text.messages import Message, message, plural, template
 
 Severity = Literal["good", "warn", "bad"]
 

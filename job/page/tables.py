@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from job.messages import Message, Translator, Value, listed, message
 from job.records.groups import FailureGroup
 from job.records.results import CallResult
 from job.records.timeline import Timeline
-from job.text import shortened
+from job.text.display import shortened
+from job.text.messages import Message, Translator, Value, listed, message
 
 NAME_LIMIT = 60
 OPEN_ROWS = 15

@@ -9,11 +9,11 @@ from job.config.faults import ConfigError, Fault
 from job.config.objects import OBJECTS, read_config
 from job.config.strict_json import SIZE_LIMIT
 from job.engines.catalog import DATA_ENGINES, EngineName
-from job.messages import Message
 from job.planning.plan import Plan
 from job.planning.targets import resolve
 from job.storage.store import ObjectStore, StorageError, StoredObject, read_many
 from job.storage.uri import open_store
+from job.text.messages import Message
 
 
 @dataclass(frozen=True, slots=True)

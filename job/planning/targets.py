@@ -19,8 +19,8 @@ from job.config.objects import (
 )
 from job.config.schema import LlmConfig, RunEngines, TargetEntry
 from job.engines.catalog import DATA_ENGINES, DataEngineName, Kind
-from job.messages import Message, template
-from job.text import quoted
+from job.text.display import quoted
+from job.text.messages import Message, template
 
 EQUITIES_DEFAULT = "equities_default"
 

@@ -14,7 +14,7 @@ from job.planning.items import MissingItem
 from job.records.report import RunReport
 from job.records.summary import SUMMARY_LIMIT, MissingGroup, NightBefore, Phase, RunSummary, pack_summary
 from job.records.timeline import Timeline, busy_stretches
-from job.text import shortened
+from job.text.display import shortened
 
 CARD_TYPES_LISTED = 500
 """Card types whose median is kept, the slowest."""

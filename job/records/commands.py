@@ -6,10 +6,10 @@ from pathlib import Path
 
 from job.config.environment import Settings
 from job.engines.failures import Then
-from job.messages import Message, message, plural, template
 from job.records.format import CARDS, NIGHTS_PAGE, PAGE, name_of
 from job.records.inputs import RunInputs
 from job.storage.uri import address_of
+from job.text.messages import Message, message, plural, template
 
 
 def resume_command(inputs: RunInputs, then: Then = "resume") -> str:

@@ -6,11 +6,11 @@ from job.config.entries import Date
 from job.config.fields import RunId
 from job.engines.catalog import EngineName
 from job.execution.progress import Part
-from job.messages import NAMED, Message, message, plural
 from job.planning.items import EngineItems, MissingItem, items_of
 from job.records.format import Count
 from job.records.plan_change import PlanChange, in_line
 from job.records.summary import NightBefore
+from job.text.messages import NAMED, Message, message, plural
 
 LISTED = 1000
 """Items of each kind that are listed; the rest is counted."""

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from job.config.fields import is_run_id
-from job.text import quoted
+from job.text.display import quoted
 
 FORMAT = 1
 """Of the whole record. A record of another format is refused, not guessed at."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from job.engines.catalog import ENGINES, EngineName
 from job.engines.failures import Then
-from job.messages import Message, Value, listed, message, plural
 from job.records.results import CUT_OFF, CallResult
+from job.text.messages import Message, Value, listed, message, plural
 
 _NEW_CONFIG = message("A plain resume keeps the recorded config: resume with --new-config.")
 

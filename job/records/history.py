@@ -7,7 +7,6 @@ from datetime import date, datetime
 import trio
 
 from job.config.schema import LlmConfig
-from job.messages import message, template
 from job.planning.plan import Plan
 from job.records import lease
 from job.records.comparison import Comparison
@@ -21,6 +20,7 @@ from job.records.report import KILLED as KILLED_RUN
 from job.records.report import REFUSED, RUNNING, RunReport, build_report
 from job.records.timeline import Timeline
 from job.storage.store import ObjectStore, StorageError, in_thread, read_many
+from job.text.messages import message, template
 
 LATEST = 20
 AT_WORK, KILLED, UNREADABLE = "at work", "killed", "unreadable"

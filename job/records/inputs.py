@@ -15,13 +15,13 @@ from job.config.faults import Fault
 from job.config.fields import RunId, is_date, must_be_printable
 from job.engines.calls import BATCHES
 from job.engines.catalog import EngineName
-from job.identity import VERSION
+from job.engines.identity import VERSION
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, make_plan, prepare_from, read_objects
 from job.records.format import FORMAT, Count, RecordError, Stamp, sealed, unsealed
 from job.storage.store import StorageError, StoredObject
 from job.storage.uri import open_store
-from job.text import quoted
+from job.text.display import quoted
 
 COMPARE_SECONDS = 10.0
 """For reading the config of a resumed run, to say whether it has changed."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 import trio
 from pydantic_core import to_json
 
-from job.messages import Message, message
 from job.records.format import FORMAT, RESULTS, RecordError, check_format, name_of
 from job.records.results import CallResult
 from job.storage.store import ObjectStore, StorageError, in_thread, read_many, words_of
+from job.text.messages import Message, message
 
 WRITE_SECONDS = 3.0
 """The longest that a result waits before it is written; with the write itself, under 5 s."""

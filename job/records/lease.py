@@ -21,8 +21,8 @@ import trio
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from job.execution.shutdown import GRACE_SECONDS, Expiry, Shutdown, ShutdownReason
-from job.messages import Message, message, template
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, words_of
+from job.text.messages import Message, message, template
 
 LEASE = "_lease.json"
 

@@ -12,7 +12,6 @@ from functools import partial
 import trio
 
 from job.engines.catalog import EngineName
-from job.messages import Message, message, template
 from job.planning.items import EngineItems
 from job.planning.plan import Plan
 from job.records.comparison import Comparison, compare
@@ -23,6 +22,7 @@ from job.records.record import find_latest_inputs
 from job.records.report import REFUSED
 from job.records.summary import SUMMARY_LIMIT, NightBefore, RunSummary, read_summary
 from job.storage.store import BACKGROUND_THREADS, ObjectStore, StorageError, in_thread, words_of
+from job.text.messages import Message, Value, message, template
 
 NIGHTS_READ = 60
 """Runs that are looked at, the latest."""
@@ -152,13 +152,29 @@ async def read_plan_change(store: ObjectStore, plan: Plan, config_uri: str | Non
     return list(plan_lines(change, before.summary.day)) if before is not None and change is not None else []
 
 
-async def write_nights_page(  # noqa: ASYNC910  storage was awaited
+async def write_nights_page(
+    store: ObjectStore, known: Nights | None, run_id: str, render: Callable[[Nights], bytes], until: float
+) -> Message | None:
+    """Writes the page of the nights anew, when this run has left its summary; by `until`, trio's time, at the latest.
+
+    `known` is what was read when the run started. Returns why it is not written, such as another run that has written
+    it meanwhile; raises nothing.
+    """
+    problem: Value | None = message("storage took too long")
+    with trio.move_on_at(until):  # noqa: ASYNC912  storage is awaited
+        try:
+            await _write_nights_page(store, known, run_id, render)
+            problem = None
+        except Exception as error:  # noqa: BLE001  it is for people, and all that it shows is in the records
+            problem = words_of(error)
+    if problem is None:
+        return None  # noqa: ASYNC910  storage was awaited
+    return message("the page of the nights is not written: {error}", error=problem)  # noqa: ASYNC910  as above
+
+
+async def _write_nights_page(  # noqa: ASYNC910  storage was awaited
     store: ObjectStore, known: Nights | None, run_id: str, render: Callable[[Nights], bytes]
 ) -> None:
-    """Writes the page of the nights anew, when this run has left its summary; `known` is what was read at its start.
-
-    Raises `ConflictError` if another run has written it meanwhile, `StorageError`, and what `render` raises.
-    """
     there = await in_thread(lambda: store.read(NIGHTS_PAGE, 1), background=True)  # before anything that it shows
     summaries = {one.run_id: one for one in known.summaries if one.run_id != run_id} if known else {}
     nights = await read_nights(store, known=summaries)

@@ -8,9 +8,9 @@ from typing import Literal
 
 from job.engines.catalog import EngineName
 from job.execution.progress import EngineTotals
-from job.messages import Message, message, plural
 from job.records.nights import Night, Nights
 from job.records.summary import ItemKey, RunSummary
+from job.text.messages import Message, message, plural
 
 OFTEN_SHOWN = 20
 EngineState = Literal["good", "warn", "bad", "none"]

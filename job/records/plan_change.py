@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from job.engines.catalog import DATA_ENGINES, TITLES, EngineName
 from job.execution.progress import Part
-from job.messages import NAMED, Message, message, plural
 from job.planning.plan import Plan
 from job.records.format import Count
+from job.text.messages import NAMED, Message, message, plural
 
 NAMES_LISTED = 100
 """Targets and card types that a plan has gained or lost."""

@@ -9,7 +9,7 @@ from job.execution.outcome import ExitCode
 from job.execution.progress import CardTotals, Part
 from job.records.format import RESULTS, RecordError, check_format, name_of
 from job.records.report import REFUSED, AttemptSummary, RunReport
-from job.text import counted
+from job.text.display import counted
 
 _NO_FAILURE = {"succeeded", "superseded"}
 """The outcomes of exit code 0."""

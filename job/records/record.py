@@ -12,7 +12,6 @@ from pydantic import BaseModel, ValidationError
 from job.config.fields import RunId
 from job.engines.catalog import DATA_ENGINES
 from job.execution.events import CallFinished, Event
-from job.messages import Message, message
 from job.planning.plan import Plan
 from job.records.format import (
     BARRIER,
@@ -34,6 +33,7 @@ from job.records.report import AttemptSummary, RunReport
 from job.records.results import CallResult
 from job.records.timeline import Timeline
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, words_of
+from job.text.messages import Message, message
 
 RETRY_SECONDS = 1.0
 BACKGROUND_LIMIT = 8 * 2**20

@@ -5,12 +5,15 @@ from datetime import datetime
 
 from job.config.environment import Settings
 from job.config.faults import Fault
+from job.engines.identity import COMMIT, VERSION, RunIdentity
 from job.execution.outcome import Outcome, never_began, no_record
-from job.identity import COMMIT, VERSION, RunIdentity
-from job.records.format import INPUTS, PAGE, REPORT, SUMMARY, entry_of, name_of
+from job.records.format import INPUTS, REPORT, entry_of, name_of
+from job.records.history import without_plan
 from job.records.reading import read_report
 from job.records.record import ENTRY, pack_report
 from job.records.report import REFUSED, AttemptSummary, ReportedFault, RunReport
+from job.records.session import Document
+from job.records.timeline import Timeline
 from job.storage.store import ConflictError, ObjectStore, in_thread
 
 FAULTS_LISTED = 1000
@@ -44,7 +47,7 @@ def refused_report(
     )
 
 
-async def record_refusal(store: ObjectStore, report: RunReport, summary: bytes, page: bytes) -> bool:  # noqa: ASYNC910  storage was awaited
+async def record_refusal(store: ObjectStore, report: RunReport, documents: Sequence[Document]) -> bool:  # noqa: ASYNC910  storage was awaited
     """Records a run whose configuration cannot be used, unless its id has a record already. Raises `StorageError`.
 
     Returns whether it is recorded. The run has no lease, as it calls nothing. It gets no inputs, so a later attempt
@@ -56,8 +59,8 @@ async def record_refusal(store: ObjectStore, report: RunReport, summary: bytes, 
             return False
         store.create(name_of(report.run_id, REPORT), pack_report(report))
         store.create(entry_of(report.run_id, report.started), ENTRY)
-        store.create(name_of(report.run_id, SUMMARY), summary)
-        store.create(name_of(report.run_id, PAGE), page)
+        for document in documents:
+            store.create(name_of(report.run_id, document.name), document.make(Timeline(without_plan())))
         return True
 
     try:

@@ -11,10 +11,9 @@ from job.config.faults import Fault
 from job.config.fields import RunId
 from job.engines.catalog import EngineName
 from job.engines.failures import Then
+from job.engines.identity import COMMIT, VERSION, RunIdentity
 from job.execution.outcome import Outcome
 from job.execution.progress import CardTotals, EngineTotals, Part, percentile
-from job.identity import COMMIT, VERSION, RunIdentity
-from job.messages import Message, message, template
 from job.planning.items import MissingItem, MissingState
 from job.planning.plan import Plan
 from job.records.commands import resume_command
@@ -25,7 +24,8 @@ from job.records.inputs import RunInputs
 from job.records.results import CallResult
 from job.records.set_aside import SetAsideType
 from job.records.timeline import Timeline
-from job.text import shortened
+from job.text.display import shortened
+from job.text.messages import Message, message, template
 
 REFUSED = "bad_config"
 """The outcome of a run that had no plan: its record has a report and no inputs."""

@@ -16,7 +16,6 @@ from job.config.environment import Settings
 from job.config.fields import origin_of
 from job.engines.catalog import EngineName
 from job.execution.shutdown import Shutdown, ShutdownError
-from job.messages import Message, message, template
 from job.planning.items import EngineItems
 from job.planning.plan import Plan
 from job.records.commands import resume_command
@@ -26,6 +25,7 @@ from job.records.record import Record, find_latest_inputs
 from job.records.report import RunReport
 from job.records.timeline import Timeline
 from job.storage.store import ObjectStore, StorageError, words_of
+from job.text.messages import Message, message, template
 
 CLOSING_SECONDS = 3.0
 """For closing the record of a run that was cut short, whatever storage does: Cloud Run kills 10 s after SIGTERM."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from job.execution.events import CardTypeSetAside
 from job.execution.progress import Part
-from job.messages import Message
+from job.text.messages import Message
 
 
 class SetAsideType(Part):

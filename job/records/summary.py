@@ -13,7 +13,7 @@ from job.execution.progress import CardTotals, EngineTotals, Part
 from job.planning.items import MissingState
 from job.planning.plan import Plan
 from job.records.format import FORMAT, Count, RecordError, Seconds, Stamp, Word
-from job.text import counted
+from job.text.display import counted
 
 SUMMARY_LIMIT = 256 * 1024
 """Bytes."""

@@ -12,7 +12,7 @@ from job.records.inputs import COMPARE_SECONDS, RunInputs
 from job.records.record import find_latest_inputs
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
-from job.text import counted
+from job.text.display import counted
 
 LOOKED_AT = 50
 """Runs among which those of a day are looked for, beside those that started about that day."""

@@ -8,11 +8,10 @@ from typing import Literal
 from pydantic_core import to_json
 
 from job.config.faults import Fault
+from job.engines.identity import COMMIT, VERSION, RunIdentity
 from job.execution.events import AttemptEnded, CallFinished, CardTypeSetAside, Event
 from job.execution.outcome import ExitCode, Outcome, totals_of
 from job.execution.progress import RunProgress
-from job.identity import COMMIT, VERSION, RunIdentity
-from job.messages import Message, message
 from job.records.commands import resume_command
 from job.records.comparison import Comparison, comparison_lines
 from job.records.groups import then_of
@@ -21,7 +20,8 @@ from job.records.results import CallResult
 from job.records.timeline import FAILURES_KEPT
 from job.reporting.status import barrier_message, time_status
 from job.reporting.stdout import OutputQueue, write_line
-from job.text import shortened
+from job.text.display import shortened
+from job.text.messages import Message, message
 
 Severity = Literal["INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL"]
 TEXT_LIMIT = 8_000

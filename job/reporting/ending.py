@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from job.messages import ENGLISH, NAMED, Message, Translator, message, plural
 from job.records.commands import how_to_go_on, missing_command, start_anew
 from job.records.groups import FailureGroup, then_of
 from job.records.set_aside import SetAsideType
-from job.text import shortened
+from job.text.display import shortened
+from job.text.messages import ENGLISH, NAMED, Message, Translator, message, plural
 
 ANSWERS_SHOWN = 3
 """Last answers of a group; the rest is counted."""

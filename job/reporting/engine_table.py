@@ -7,8 +7,8 @@ from rich.table import Table
 
 from job.engines.catalog import EngineName
 from job.execution.progress import EngineTotals
-from job.messages import Message, message
 from job.reporting.screen import Screen
+from job.text.messages import Message, message
 
 _WIDEST = 1000
 _DROPPED = ((), ("p50", "p95"), ("p50", "p95", "retries"), ("p50", "p95", "retries", "calls"))

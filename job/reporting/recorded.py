@@ -6,12 +6,12 @@ from datetime import datetime
 from rich.table import Table
 
 from job.engines.catalog import ALL_ENGINES
-from job.messages import ENGLISH, Message, Translator, duration, message, plural
 from job.records.history import AT_WORK, KILLED, PastRun
 from job.records.nights import Night, Nights
 from job.records.overview import MARKS, EngineState, by_day, done_line, most_often, period_line, state_of
 from job.records.summary import PHASES
 from job.reporting.screen import Screen
+from job.text.messages import ENGLISH, Message, Translator, duration, message, plural
 
 
 def runs_table(runs: Sequence[PastRun], translator: Translator = ENGLISH) -> str:

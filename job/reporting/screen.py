@@ -6,9 +6,9 @@ from typing import IO
 from rich.console import Console
 from rich.markup import escape
 
-from job.messages import Translator
 from job.reporting.ending import Mark
-from job.text import printable
+from job.text.display import printable
+from job.text.messages import Translator
 
 _COLOURS: Mapping[Mark, str] = {"✗": "red", "!": "yellow", " ": "default"}
 

@@ -1,7 +1,7 @@
 """What a run says of itself while it goes on, the same on a terminal and in the log."""
 
 from job.execution.progress import RunProgress
-from job.messages import Message, duration, message, plural
+from job.text.messages import Message, duration, message, plural
 
 
 def run_heading(run_id: str, date: str | None, cards: int) -> Message:

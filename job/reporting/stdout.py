@@ -10,7 +10,7 @@ from queue import SimpleQueue
 
 import trio
 
-from job.text import printable
+from job.text.display import printable
 
 STDOUT = 1
 STDERR = 2

@@ -10,11 +10,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from job.config.faults import Fault
+from job.engines.identity import RunIdentity
 from job.execution.events import CallFinished, CardTypeSetAside, Event
 from job.execution.outcome import Outcome
 from job.execution.progress import EngineProgress, RunProgress
-from job.identity import RunIdentity
-from job.messages import ENGLISH, Message, Translator, duration, message, plural
 from job.records.commands import page_address, resume_command
 from job.records.comparison import Comparison, comparison_lines
 from job.records.groups import FailureGroup, failure_groups, then_of
@@ -30,6 +29,7 @@ from job.reporting.engine_table import print_table
 from job.reporting.screen import Screen
 from job.reporting.status import barrier_message, run_heading, time_status
 from job.reporting.stdout import OutputQueue, queued_text
+from job.text.messages import ENGLISH, Message, Translator, duration, message, plural
 
 LIVE_FAILURES = 20
 """Failed calls that are printed as they fail; the rest is counted by the bars, and told by cause at the end."""

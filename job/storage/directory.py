@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from job.messages import message, template
 from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredObject, UnusableError, changed
+from job.text.messages import message, template
 
 LOCK_SECONDS = 5.0
 """How long a write waits for the directory's lock. Other runs hold it for milliseconds."""

@@ -17,9 +17,9 @@ from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from job.messages import Value, message, template
 from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredObject, changed
-from job.text import excerpt
+from job.text.masking import excerpt
+from job.text.messages import Value, message, template
 
 # The library would ask for the bucket's metadata, for traces that nobody reads and with a permission the job lacks.
 os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")

@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 import trio
 
-from job.messages import Message, Value, message
+from job.text.messages import Message, Value, message
 
 T = TypeVar("T")
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 from urllib.parse import quote
 
-from job.messages import message
 from job.storage.directory import DirectoryStore
 from job.storage.store import ObjectStore, StorageError
-from job.text import shortened
+from job.text.display import shortened
+from job.text.messages import message
 
 URI_LIMIT = 1024
 """Characters of a storage URI: as many as an object's name may have. Errors quote it."""

@@ -129,7 +129,7 @@ def test_where_the_dependencies_are_missing_one_line_says_how_to_activate_the_en
 
 def test_a_module_of_the_job_that_is_missing_is_a_bug(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "job", tmp_path / "job")
-    (tmp_path / "job" / "text.py").unlink()
+    (tmp_path / "job" / "engines" / "identity.py").unlink()
     done = python("-m", "job", "runs", directory=tmp_path)
     assert done.returncode == 1
-    assert done.stderr.endswith("ModuleNotFoundError: No module named 'job.text'\n")
+    assert done.stderr.endswith("ModuleNotFoundError: No module named 'job.engines.identity'\n")

@@ -13,8 +13,8 @@ import pytest
 from job.cli.main import main
 from job.config.environment import read_settings
 from job.config.faults import Fault
+from job.engines.identity import RunIdentity
 from job.execution.outcome import ExitCode, bad_config
-from job.identity import RunIdentity
 from job.records.format import REPORT, entry_of, name_of
 from job.records.refusal import FAULTS_LISTED, refused_report
 from job.records.report import FAULT_LIMIT

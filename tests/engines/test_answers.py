@@ -14,7 +14,7 @@ from job.engines.answers import VALUES_LIMIT, Verdict, _shown, judge
 from job.engines.calls import Call, card, financial, news, trading
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
-from job.text import EXCERPT_LIMIT, excerpt
+from job.text.masking import EXCERPT_LIMIT, excerpt
 
 FINANCIAL = financial(["AAPL", "MSFT"])
 TRADING = trading(["AAPL", "msft"])

@@ -20,8 +20,8 @@ from job.execution.card_circuits import CardCircuits
 from job.execution.events import CallFinished, CardTypeSetAside
 from job.execution.outcome import Outcome, outcome_of
 from job.execution.shutdown import ShutdownReason
-from job.messages import message
 from job.planning.card_order import CardOrder
+from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, plan_of, reply, settings_of, stage, target, well
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from job.engines.failures import Cause, Failure
 from job.execution.circuit_breaker import CircuitBreaker
-from job.messages import message
+from job.text.messages import message
 
 
 def status(code: int) -> Failure:

@@ -19,7 +19,7 @@ from job.engines.transport import ProcessLimitError, Response, TokenError, Trans
 from job.execution.events import AttemptEnded, CallFinished
 from job.execution.phases import EngineFailedError
 from job.execution.shutdown import ShutdownReason
-from job.messages import message
+from job.text.messages import message
 from tests.support.fakes import FOREVER, Asked, Script, Stage, at_once, reply, stage, target, well
 
 DENIED = reply({"status": "failed", "message": "no"})

@@ -18,7 +18,7 @@ from job.engines.transport import Response, TransportError
 from job.execution.limiter import ConcurrencyLimiter
 from job.execution.phases import EngineFailedError
 from job.execution.shutdown import Shutdown, ShutdownReason
-from job.messages import message
+from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
 
 ANSWER = 0.5

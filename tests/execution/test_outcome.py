@@ -9,7 +9,7 @@ from job.execution.events import CallFinished
 from job.execution.outcome import busy, outcome_of, with_record
 from job.execution.progress import RunProgress
 from job.execution.shutdown import ShutdownReason
-from job.messages import message
+from job.text.messages import message
 from tests.support.fakes import plan_of, settings_of, target
 
 

@@ -15,7 +15,7 @@ from job.engines.failures import Cause
 from job.engines.transport import Response, TransportError
 from job.execution.phases import EngineFailedError
 from job.execution.shutdown import ShutdownReason
-from job.messages import message
+from job.text.messages import message
 from tests.support.fakes import FOREVER, Asked, Stage, at_once, reply, stage, target, well
 
 SCHEDULES = 150

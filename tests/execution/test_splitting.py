@@ -13,7 +13,7 @@ from job.engines.catalog import EngineName
 from job.engines.transport import Response, TransportError
 from job.execution.phases import EngineFailedError
 from job.execution.shutdown import ShutdownReason
-from job.messages import message
+from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
 
 NAMES = [f"T{number}" for number in range(16)]

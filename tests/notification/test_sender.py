@@ -10,14 +10,14 @@ import pytest
 import trio
 
 from job.config.environment import Settings, read_settings
+from job.engines.identity import RunIdentity
 from job.execution.outcome import Outcome, busy
 from job.execution.request import RunRequest
 from job.execution.shutdown import Ending
-from job.identity import RunIdentity
-from job.messages import message
 from job.notification import sender
 from job.notification.sender import Notifier, send
 from job.notification.text import Line, RunEnd, trial_lines
+from job.text.messages import message
 from tests.simulators import broken, do, when
 from tests.simulators.chat import Chat
 from tests.simulators.service import Do, Fault

@@ -13,6 +13,7 @@ from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
 from job.engines.calls import card
 from job.engines.failures import Cause, Failure
+from job.engines.identity import RunIdentity
 from job.execution.events import CallFinished, CardTypeSetAside
 from job.execution.outcome import (
     UNFORESEEN,
@@ -26,12 +27,11 @@ from job.execution.outcome import (
 from job.execution.progress import RunProgress
 from job.execution.request import RunRequest
 from job.execution.shutdown import ShutdownReason
-from job.identity import RunIdentity
-from job.messages import message
 from job.notification.channels import CHANNELS, as_json
 from job.notification.text import Line, RunEnd, cut, run_fields, run_lines, trial_lines
 from job.records.comparison import ComparedItem, ComparedItems, Comparison
 from job.records.plan_change import Names, PlanChange
+from job.text.messages import message
 from tests.support.records import Recorded
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def test_a_run_without_a_record() -> None:
             ],
         ),
         (
-            no_lease(ValueError(SECRET_ANSWER)),
+            no_lease(SECRET_ANSWER),
             {},
             [
                 "Storage does not tell whether another run is at work. Nothing was called.",
@@ -156,7 +156,7 @@ def test_no_answer_of_an_engine_is_told() -> None:
     for outcome in (
         outcome_of(progress, None, None),
         Outcome("data_engine_failed", ExitCode.ENGINE_FAILED, message("No card: {reason}", reason=SECRET_ANSWER)),
-        no_lease(ValueError(SECRET_ANSWER)),
+        no_lease(SECRET_ANSWER),
     ):
         told = end(outcome, progress=progress)
         assert SECRET_ANSWER not in "\n".join(lines(told)) + str(run_fields(told))

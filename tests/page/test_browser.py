@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from job.engines.catalog import ALL_ENGINES, EngineName
-from job.messages import translator
 from job.page.render import render_page
 from job.records.timeline import Timeline
+from job.text.messages import translator
 from tests.page.test_render import HOSTILE, some_fail
 from tests.support.browser import CHROMIUM, Browser, open_browser
 from tests.support.cards import run

@@ -6,7 +6,6 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from job.messages import ENGLISH
 from job.page.documents import documents
 from job.records.cards import CARDS_LIMIT
 from job.records.format import CARDS, PAGE, SUMMARY
@@ -14,6 +13,7 @@ from job.records.lease import LEASE
 from job.records.report import RunReport, build_report
 from job.records.session import CLOSING_SECONDS
 from job.records.timeline import Timeline
+from job.text.messages import ENGLISH
 from tests.records.test_record import INPUTS, PLAN
 from tests.records.test_session import Held, held, memory
 from tests.support.cards import run

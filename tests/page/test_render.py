@@ -20,7 +20,6 @@ from job.engines.failures import Cause, remedy
 from job.engines.transport import ANSWER_TOO_LARGE
 from job.execution.outcome import QA_REFUSES
 from job.execution.progress import CardTotals
-from job.messages import ENGLISH, duration, message
 from job.page.charts import BINS, flight_chart
 from job.page.render import environment, render_page
 from job.page.summary import headline, severity
@@ -29,6 +28,7 @@ from job.records.history import RecordedRun
 from job.records.report import UNFINISHED, FailedCall, RunReport
 from job.records.timeline import CALLS_KEPT, Timeline
 from job.reporting.terminal import as_text
+from job.text.messages import ENGLISH, duration, message
 from tests.simulators.job import ROOT
 from tests.support.nights import Night
 from tests.support.parsed import Parsed

@@ -16,7 +16,7 @@ from job.config.schema import CARD_TYPE_NAME, LlmConfig
 from job.engines.calls import Call, card, financial, news, trading
 from job.engines.catalog import EngineName, Kind
 from job.engines.http_connection import Origin
-from job.identity import RunIdentity
+from job.engines.identity import RunIdentity
 from job.planning.plan import Plan
 from job.planning.targets import Target
 from tests.support.fakes import plan_of, settings_of, target

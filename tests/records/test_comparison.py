@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from job.engines.catalog import DATA_ENGINES, EngineName
-from job.messages import message
 from job.planning.plan import Plan
 from job.records.closing import build_summary
 from job.records.comparison import LISTED, ComparedItems, Comparison, compare, comparison_lines
 from job.records.plan_change import PlanChange, plan_change, plan_lines
 from job.records.summary import NightBefore, RunSummary
 from job.records.timeline import Timeline
+from job.text.messages import message
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.nights import Night
 

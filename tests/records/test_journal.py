@@ -9,11 +9,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from job.messages import Message
 from job.records.format import RecordError
 from job.records.journal import Journal, read_journal
 from job.records.results import CallResult
 from job.storage.store import StorageError, StoredObject
+from job.text.messages import Message
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]

@@ -15,7 +15,6 @@ import trio
 from trio.testing import MockClock
 
 from job.execution.shutdown import GRACE_SECONDS, Shutdown, ShutdownError, ShutdownReason
-from job.messages import Message
 from job.records import lease as module
 from job.records.lease import (
     LASTS_SECONDS,
@@ -30,6 +29,7 @@ from job.records.lease import (
     machine,
 )
 from job.storage.store import ConflictError, ObjectStore, StorageError, in_thread
+from job.text.messages import Message
 from tests.support.clocks import MachineClock, machine_clock
 from tests.support.stores import Memory, memory, store
 

@@ -8,13 +8,12 @@ import threading
 import time
 import tracemalloc
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
-from job.messages import ENGLISH, Message
-from job.page.documents import leave_nights
 from job.records import nights as nights_module
 from job.records.format import NIGHTS_PAGE, STARTED, SUMMARY, name_of
 from job.records.inputs import pack
@@ -30,8 +29,8 @@ from job.records.nights import (
 )
 from job.records.summary import MissingGroup, RunSummary, pack_summary
 from job.storage import store as store_module
-from job.storage.store import ConflictError
 from job.storage.uri import open_store
+from job.text.messages import Message
 from tests.records.test_record import INPUTS, PLAN
 from tests.support.runs import until
 from tests.support.stores import EMULATOR, Memory, memory, open_bucket
@@ -267,10 +266,10 @@ async def test_the_page_of_the_nights_is_written_from_what_is_there_now_and_what
     for name, data in objects(4).items():
         store.create(name, data)
     store.asked.clear()
-    await write_nights_page(store, known, "nightly-0003", render)
+    await write_nights_page(store, known, "nightly-0003", render, inf)
     assert shown == [["nightly-0003", "nightly-0002", "nightly-0001", "nightly-0000"]]
     assert store.count("read", SUMMARY) == 1
-    await write_nights_page(store, None, "nightly-0003", render)
+    await write_nights_page(store, None, "nightly-0003", render, inf)
     assert store.objects[NIGHTS_PAGE].data == b"page 2"
 
 
@@ -282,21 +281,19 @@ async def test_a_page_of_the_nights_that_another_run_has_written_meanwhile_is_le
         store.replace(NIGHTS_PAGE, b"another's", store.objects[NIGHTS_PAGE].generation)
         return b"ours"
 
-    with pytest.raises(ConflictError):
-        await write_nights_page(store, None, "night", render)
+    problem = await write_nights_page(store, None, "night", render, trio.current_time() + 5)
+    assert "the page of the nights is not written: " in str(problem)
     assert store.objects[NIGHTS_PAGE].data == b"another's"
-    problem = await leave_nights(store, None, "night", "runs", trio.current_time() + 5, ENGLISH)
-    assert problem is None
 
 
 async def test_a_page_of_the_nights_that_cannot_be_written_is_a_notice(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
     memory.refuse = lambda verb, name: name == NIGHTS_PAGE and verb == "create"
-    problem = await leave_nights(memory, None, "night", "runs", trio.current_time() + 5, ENGLISH)
+    problem = await write_nights_page(memory, None, "night", lambda _: b"", trio.current_time() + 5)
     assert str(problem) == "the page of the nights is not written: index.html: 503 from the fake"
     memory.seconds = 100.0
     began = trio.current_time()
-    problem = await leave_nights(memory, None, "night", "runs", began + 5, ENGLISH)
+    problem = await write_nights_page(memory, None, "night", lambda _: b"", began + 5)
     assert str(problem) == "the page of the nights is not written: storage took too long"
     assert trio.current_time() == began + 5

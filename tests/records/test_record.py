@@ -19,7 +19,6 @@ from job.engines.calls import Call, card, financial, news, trading
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
 from job.execution.events import CallFinished
-from job.messages import Message, message
 from job.planning.items import EngineItems
 from job.planning.plan import Plan
 from job.records.format import FORMAT, RecordError, sealed, unsealed
@@ -30,6 +29,7 @@ from job.records.results import CallResult
 from job.records.session import over_midnight
 from job.records.timeline import Timeline
 from job.storage.store import StorageError, StoredObject
+from job.text.messages import Message, message
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.stores import Memory, memory
 

@@ -11,18 +11,18 @@ import pytest
 from job.engines.calls import trading
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
+from job.engines.identity import RunIdentity
 from job.execution.events import CallFinished
 from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, outcome_of
 from job.execution.phases import EngineFailedError
 from job.execution.progress import RunProgress
 from job.execution.shutdown import ShutdownReason
-from job.identity import RunIdentity
-from job.messages import message
 from job.records.format import RecordError
 from job.records.reading import read_report
 from job.records.report import RunReport, build_report
 from job.records.timeline import Timeline
 from job.reporting.cloud_log import LISTED, CloudLogReporter, error_report, summary_of
+from job.text.messages import message
 from tests.records.test_record import INPUTS
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.nights import Night

@@ -14,7 +14,6 @@ from trio.testing import MockClock
 from job.config.environment import Settings, read_settings
 from job.engines.calls import card
 from job.execution.shutdown import Shutdown, ShutdownReason
-from job.messages import Message
 from job.page.render import render_page
 from job.planning.plan import Plan
 from job.records.format import PAGE, SUMMARY
@@ -33,6 +32,7 @@ from job.records.session import (
 )
 from job.records.timeline import Timeline
 from job.storage.store import StorageError
+from job.text.messages import Message
 from tests.records.test_record import INPUTS, PLAN, finished
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.stores import Memory, memory

@@ -12,15 +12,15 @@ import pytest
 from job.config.faults import Fault
 from job.config.schema import LlmConfig
 from job.engines.failures import Cause, Failure
+from job.engines.identity import RunIdentity
 from job.execution.events import AttemptEnded, CallFinished
 from job.execution.outcome import outcome_of
 from job.execution.progress import RunProgress
-from job.identity import RunIdentity
-from job.messages import message
 from job.planning.plan import Plan
 from job.planning.targets import Target
 from job.reporting import stdout
 from job.reporting.cloud_log import CloudLogReporter
+from job.text.messages import message
 
 PLAN = Plan((Target("A", "equity", "A", None, (), ("c",)),), LlmConfig(), None, {})
 CALL = next(PLAN.calls("qa"))

@@ -8,10 +8,10 @@ from job.engines.calls import card, news
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
 from job.execution.events import CallFinished
-from job.messages import message
 from job.records.groups import FailureGroup, failure_groups
 from job.records.results import CallResult
 from job.reporting.ending import WayBack, failure_lines, way_back_lines
+from job.text.messages import message
 from tests.support.nights import Night
 
 WAY = WayBack("night", "cards_missing", 57, 5, "f" * 32, "/runs/night/report.html", "python -m job resume night")

@@ -7,15 +7,15 @@ from io import StringIO
 
 import pytest
 
+from job.engines.identity import RunIdentity
 from job.execution.events import AttemptEnded, AttemptStarted, CallFinished
 from job.execution.progress import RunProgress
-from job.identity import RunIdentity
-from job.messages import ENGLISH
 from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.screen import Screen
 from job.reporting.status import time_status
 from job.reporting.stdout import OutputQueue
 from job.reporting.terminal import _Bars
+from job.text.messages import ENGLISH
 from tests.support.fakes import plan_of, settings_of, target
 
 PLAN = plan_of([target(str(number), engines=()) for number in range(100)], settings_of())

@@ -19,11 +19,10 @@ from job.config.faults import Fault
 from job.config.schema import LlmConfig
 from job.engines.calls import news
 from job.engines.failures import Cause, Failure
+from job.engines.identity import RunIdentity
 from job.execution.events import AttemptEnded, AttemptStarted, CallFinished
 from job.execution.outcome import ExitCode, Outcome, outcome_of
 from job.execution.progress import RunProgress
-from job.identity import RunIdentity
-from job.messages import ENGLISH, message
 from job.planning.plan import Plan
 from job.planning.targets import Target
 from job.records.history import RecordedRun
@@ -34,6 +33,7 @@ from job.reporting.screen import Screen
 from job.reporting.status import barrier_message
 from job.reporting.stdout import OutputQueue
 from job.reporting.terminal import TerminalReporter, _Bars, _bars
+from job.text.messages import ENGLISH, message
 from tests.records.test_record import INPUTS, PLAN
 from tests.reporting.test_stdout import DANGEROUS
 

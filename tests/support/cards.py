@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from job.config.schema import LlmConfig
 from job.execution.events import CardTypeSetAside
-from job.messages import message
 from job.planning.plan import Plan
 from job.planning.targets import Target
 from job.records.report import AttemptSummary, RunReport, build_report
 from job.records.results import CallResult
 from job.records.set_aside import set_aside_types
 from job.records.timeline import Timeline
+from job.text.messages import message
 from tests.records.test_record import INPUTS
 
 Fate = Mapping[tuple[str, str], str | None]

@@ -14,13 +14,13 @@ import trio
 from job.config.environment import EngineSettings
 from job.config.schema import LlmConfig
 from job.engines.catalog import DATA_ENGINES, DataEngineName, EngineName
+from job.engines.identity import RunIdentity
 from job.engines.transport import Response
 from job.execution.events import CallFinished, Event
 from job.execution.executor import RunContext
 from job.execution.phases import Phases
 from job.execution.progress import RunProgress
 from job.execution.shutdown import Shutdown
-from job.identity import RunIdentity
 from job.planning.plan import Plan
 from job.planning.targets import Target
 

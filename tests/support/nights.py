@@ -11,7 +11,7 @@ from typing import Any
 
 from job.config.schema import LlmConfig
 from job.engines.catalog import ALL_ENGINES, EngineName
-from job.identity import RunIdentity
+from job.engines.identity import RunIdentity
 from job.planning.plan import Plan
 from job.records.inputs import ConfigObject, RunInputs
 from job.records.report import AttemptSummary, RunReport, build_report

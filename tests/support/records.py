@@ -8,10 +8,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from job.engines.failures import Cause, Failure
+from job.engines.identity import RunIdentity
 from job.execution.events import CallFinished
 from job.execution.outcome import ExitCode, Outcome
-from job.identity import RunIdentity
-from job.messages import message
 from job.page.render import render_page
 from job.records.format import BARRIER, FORMAT, INPUTS, PAGE, REPORT, STARTED, name_of, sealed
 from job.records.inputs import ConfigObject, RunInputs, pack
@@ -20,6 +19,7 @@ from job.records.lease import LEASE, Holder, machine
 from job.records.report import AttemptSummary, build_report
 from job.records.results import CallResult
 from job.records.timeline import Timeline
+from job.text.messages import message
 from tests.support.stores import Memory
 
 if TYPE_CHECKING:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from babel.messages.frontend import CommandLineInterface
 
-from job.messages import CATALOGS, DOMAIN
+from job.text.messages import CATALOGS, DOMAIN
 from tests.simulators.job import ROOT
 
 KEYWORDS = "message template plural:1,2 _ ngettext:1,2"
-"""The functions of `job.messages` that take sentences, two of them by the names that templates know them by."""
+"""The functions of `job.text.messages` that take sentences, two of them by the names that templates know them by."""
 
 
 def bring_up_to_date(catalogs: Path) -> None:

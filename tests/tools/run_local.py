@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import trio
 
 from job.config.fields import is_run_id
-from job.identity import new_run_id
+from job.engines.identity import new_run_id
 from job.records.format import NIGHTS_PAGE, REPORT
-from job.text import quoted
+from job.text.display import quoted
 from tests.simulators import broken, do, when
 from tests.simulators.engines import varied
 from tests.simulators.job import ROOT

@@ -1,6 +1,5 @@
-"""Text as people read it: counted, shortened, quoted, and cleaned of what came with it."""
+"""Masking: text from outside as it may be shown, short and without secrets."""
 
-import json
 import re
 
 EXCERPT_LIMIT = 200
@@ -44,18 +43,6 @@ def _unless_secret(match: re.Match[str]) -> str:
     kinds = (str.isupper, str.islower, str.isdigit)
     is_secret = any(all(any(map(kind, part)) for kind in kinds) for part in _RANDOM.findall(match[0]))
     return "[token]" if is_secret else match[0]
-
-
-def printable(value: object) -> str:
-    """A value as text that a terminal or a browser only shows: every character that cannot be printed is replaced.
-
-    Among these are escapes and other control characters but the line feed, changes of direction, and halves of
-    surrogate pairs: what is left can be encoded.
-    """
-    text = str(value)
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
 
 
 SECRET_RUN = 20
@@ -114,22 +101,3 @@ def _character(match: re.Match[str]) -> str:
         return text
     code = match[1] or match[2]
     return chr(int(code, 16 if match[1] else 10)) if code else ""
-
-
-def shortened(value: str, limit: int) -> str:
-    """The beginning of a long text."""
-    return value if len(value) <= limit else f"{value[: limit - 1]}…"
-
-
-def counted(count: int, word: str) -> str:
-    """`1 card`, `2 cards`."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
-def quoted(value: object, limit: int = 80) -> str:
-    """A value from a configuration as it may be shown: as JSON, without control characters, cut to `limit`."""
-    if isinstance(value, str):
-        value = value[: limit + 1]  # what is cut off anyway may be megabytes
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    text = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"

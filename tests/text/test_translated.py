@@ -14,14 +14,13 @@ import pytest
 from job.engines.answers import judge
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
+from job.engines.identity import RunIdentity
 from job.engines.transport import Response
 from job.execution.events import CallFinished, CardTypeSetAside, Event, FailedAttempt
 from job.execution.outcome import UNFORESEEN, no_lease, outcome_of
 from job.execution.phases import EngineFailedError
 from job.execution.progress import CardTotals, RunProgress
 from job.execution.shutdown import ShutdownReason
-from job.identity import RunIdentity
-from job.messages import Translator, message
 from job.notification.text import cut, late_lines, run_lines, trial_lines
 from job.page.render import render_nights, render_page
 from job.page.summary import headline
@@ -36,12 +35,13 @@ from job.records.set_aside import set_aside_types
 from job.records.timeline import Timeline
 from job.reporting.recorded import nights_table, runs_table
 from job.reporting.terminal import TerminalReporter, as_text
+from job.text.messages import Translator, message
 from tests.notification.test_text import NOW, end, failed_progress, settings
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.nights import Night
 from tests.support.parsed import Parsed
 from tests.support.past import NAMES, TYPES, made_up
-from tests.test_messages import FILES, catalog, forms
+from tests.text.test_messages import FILES, catalog, forms
 
 SENTENCES = {forms(one.id)[0] for one in catalog(FILES[0]) if one.id}
 """Those that have a translation."""
@@ -233,7 +233,7 @@ def test_the_message_about_a_run_does_so_too() -> None:
         lines += late_lines(given, "2026-11-24", NOW, replace(recorded, report=late))
     error = EngineFailedError(next(iter(progress.failures)), 4, 9)
     outcomes = [outcome_of(progress, reason, None) for reason in [None, *ShutdownReason]]
-    for outcome in [*outcomes, outcome_of(progress, None, error), UNFORESEEN, no_lease(OSError("T1"))]:
+    for outcome in [*outcomes, outcome_of(progress, None, error), UNFORESEEN, no_lease("T1")]:
         lines += run_lines(end(outcome, given, new_config=True, progress=progress))
         lines += run_lines(
             end(outcome, given, new_config=True, progress=progress, report=report, recorded=timeline.failures)

@@ -12,7 +12,7 @@ import pytest
 from babel.messages import Catalog, Message
 from babel.messages.pofile import read_po
 
-from job.messages import CATALOGS, DOMAIN, LANGUAGES, Translator, message, plural, translator
+from job.text.messages import CATALOGS, DOMAIN, LANGUAGES, Translator, message, plural, translator
 from tests.tools.messages import bring_up_to_date
 
 FILES = sorted(CATALOGS.glob(f"*/LC_MESSAGES/{DOMAIN}.po"))

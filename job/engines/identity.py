@@ -1,4 +1,4 @@
-"""Which code this is."""
+"""Identity: what a request says of the run and of the code that makes it."""
 
 import hashlib
 import secrets
@@ -16,7 +16,7 @@ VERSION = __version__
 def _commit() -> str | None:
     """The commit that the image was built from; its build writes the file."""
     try:
-        return Path(__file__).with_name("COMMIT").read_text(encoding="ascii").strip() or None
+        return Path(__file__).parents[1].joinpath("COMMIT").read_text(encoding="ascii").strip() or None
     except OSError:
         return None
 

@@ -1,0 +1,34 @@
+"""Display: values as text for a terminal, a page or a sentence, printable and short."""
+
+import json
+
+
+def printable(value: object) -> str:
+    """A value as text that a terminal or a browser only shows: every character that cannot be printed is replaced.
+
+    Among these are escapes and other control characters but the line feed, changes of direction, and halves of
+    surrogate pairs: what is left can be encoded.
+    """
+    text = str(value)
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def shortened(value: str, limit: int) -> str:
+    """The beginning of a long text."""
+    return value if len(value) <= limit else f"{value[: limit - 1]}…"
+
+
+def counted(count: int, word: str) -> str:
+    """`1 card`, `2 cards`."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
+def quoted(value: object, limit: int = 80) -> str:
+    """A value from a configuration as it may be shown: as JSON, without control characters, cut to `limit`."""
+    if isinstance(value, str):
+        value = value[: limit + 1]  # what is cut off anyway may be megabytes
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
