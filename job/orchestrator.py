@@ -91,7 +91,7 @@ async def run(request: RunRequest, reporter: Reporter, notifier: Notifier) -> Ex
         except Exception as error:  # noqa: BLE001  it is raised again once the run has ended in this order
             outcome, bug = UNFORESEEN, error
         orchestration.end.outcome, orchestration.end.progress = outcome, orchestration.progress
-        ending.stand()
+        ending.make_final()
         reporter.on_finish(outcome, orchestration.progress)
         await reporter.drain(ending.seconds(LAST_SECONDS))
         if problem := await notifier.send(orchestration.end, ending):

@@ -29,7 +29,7 @@ def new_run_id(now: datetime) -> str:
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-# Starts at a random number, so that processes of one run have different spans. Randomness for each call would cost 5 µs.
+# Starts at a random number, so that processes of one run have different spans. A random span per call would cost 5 µs.
 _SPANS = count(secrets.randbits(63) | 1)
 
 

@@ -134,7 +134,7 @@ class Executor:
             )
 
     def _wait_after(self, pending: PendingCall, failure: Failure) -> float | None:
-        """Seconds before the next attempt, `None` if there is none. Lowers the batch size if the batch was too large."""
+        """Seconds before the next attempt, `None` if there is none. Lowers the batch size after a batch failed."""
         size = len(pending.call.targets)
         if size > 1 and failure.breaks_batches:
             self._batch_size = min(self._batch_size, (size + 1) // 2)

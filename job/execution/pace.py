@@ -9,7 +9,7 @@ SAMPLE_SECONDS = 5.0
 
 @dataclass(slots=True)
 class Pace:
-    """Counts the items that finished in the last two and a half minutes, or during the last 30 calls if that is longer."""
+    """Counts the items that finished in the last two and a half minutes, or in the last 30 calls if that is longer."""
 
     _samples: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=SAMPLES))
 

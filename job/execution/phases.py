@@ -1,4 +1,4 @@
-"""Phases: the data phase, the card phase, and the barrier between them. No card is requested before all data is ready."""
+"""Phases: data phase, barrier, card phase. No card is requested before all data is ready."""
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass

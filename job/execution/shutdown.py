@@ -95,7 +95,7 @@ class Shutdown:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """The scope of a wait that a shutdown interrupts. Raises `ShutdownError` then, or if one was requested before."""
+        """The scope of a wait that a shutdown interrupts. Raises `ShutdownError` once a shutdown is requested."""
         self.raise_if_requested()
         with trio.CancelScope() as scope:
             self._waits.add(scope)
@@ -123,16 +123,16 @@ async def at_deadline(shutdown: Shutdown, seconds: float) -> None:
 class Ending:
     """The end of a run: how much time is left after a signal for the last line and the message."""
 
-    outcome_stands: bool = False
+    is_final: bool = False
     """Whether the outcome is final."""
     over_by: float = float("inf")
     """When the run must have ended because of a signal, by trio's clock."""
     sending: trio.CancelScope | None = None
-    """The scope in which the message is sent, if it is being sent. Once the outcome is final, a signal cancels only it."""
+    """The scope in which the message is being sent. Once the outcome is final, a signal cancels only this."""
 
-    def stand(self) -> None:
+    def make_final(self) -> None:
         """Makes the outcome final. After a signal, the last line and the message have one second at most together."""
-        self.outcome_stands = True
+        self.is_final = True
         if self.over_by < float("inf"):
             self.over_by = max(trio.current_time() + 0.1, min(self.over_by, trio.current_time() + LAST_SECONDS))
 
@@ -140,7 +140,7 @@ class Ending:
         """Handles a signal: cancels the sending of the message; if that has not begun, limits the time that is left."""
         if self.sending is not None:
             self.sending.cancel()
-        elif self.outcome_stands:
+        elif self.is_final:
             self.over_by = min(self.over_by, trio.current_time() + LAST_SECONDS)
         else:
             self.over_by = trio.current_time() + OVER_SECONDS
@@ -166,7 +166,7 @@ async def on_signals(
             signal.raise_signal(number)
         task_status.started()
         async for number in received:
-            if ending.outcome_stands:
+            if ending.is_final:
                 ending.on_signal()
                 continue
             if shutdown.reason in {ShutdownReason.SIGTERM, ShutdownReason.SIGINT}:

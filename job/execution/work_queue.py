@@ -11,7 +11,10 @@ T = TypeVar("T")
 
 
 class WorkQueue(Generic[T]):
-    """The work of one engine. A worker may put an item back in parts. It ends when it is empty and no item is in progress."""
+    """The work of one engine. A worker may put an item back in parts.
+
+    The queue ends when it is empty and no item is in progress.
+    """
 
     def __init__(self, fresh: Iterator[T], max_in_flight: Callable[[], float] = lambda: inf) -> None:
         """No fresh item is returned while `max_in_flight()` items are in progress; one item always may be."""
@@ -23,7 +26,7 @@ class WorkQueue(Generic[T]):
         self._idle = trio.lowlevel.ParkingLot()
 
     async def get(self) -> T | None:
-        """Returns an item, parts before fresh ones; `None` once the queue has ended. Call `task_done` after each item."""
+        """Returns an item, parts before fresh ones; `None` once the queue has ended. Call `task_done` for each item."""
         while (item := self._next()) is None and self._in_progress:
             await self._idle.park()
         if item is not None:

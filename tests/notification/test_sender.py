@@ -142,7 +142,7 @@ async def test_the_twin_that_stands_back_is_silent(chat: Chat) -> None:
 async def test_a_signal_ends_the_sending(chat: Chat, nursery: trio.Nursery) -> None:
     chat.service.script.append(Fault(when.always, do.hang()))
     ending = Ending()
-    ending.stand()
+    ending.make_final()
 
     async def signal() -> None:
         await chat.service.until(lambda requests: len(requests) == 1)
