@@ -108,8 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="whether a run of a day did all its work: exit code 0, else 1")
     verify.add_argument("--date", type=_date, metavar="YYYY-MM-DD", help="the day; without it RUN_DATE, else today")
     commands.add_parser("check", help="validate the config and ask each engine whether it is healthy")
-    notify = commands.add_parser("notify", help="send a trial to where messages about runs go")
-    notify.add_argument("--test", action="store_true", required=True, help="what is sent: nothing but a trial")
+    notify = commands.add_parser("notify", help="send a test message to NOTIFY_URL")
+    notify.add_argument("--test", action="store_true", required=True, help="required: only a test message can be sent")
     return parser
 
 

@@ -78,7 +78,7 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
             return ExitCode.USAGE
     if options.missing:
         if recorded.report.outcome == REFUSED:
-            say_error(f"run {recorded.report.run_id} had no plan, so nobody knows which cards are missing")
+            say_error(f"run {recorded.report.run_id} had no plan, so it is not known which cards are missing")
             return ExitCode.USAGE
         _write_missing(recorded)
     else:

@@ -18,7 +18,7 @@ from job.text.messages import LANGUAGES, Language
 def must_be_printable(value: object) -> object:
     """Refuses text with unprintable characters or invalid UTF-8: it would break log lines."""
     if isinstance(value, str) and not value.isprintable():
-        raise invalid(f"{_without_secrets(value)} holds what cannot be printed", "correct it or unset it")
+        raise invalid(f"{_without_secrets(value)} holds unprintable characters", "correct it or unset it")
     return value
 
 
@@ -62,7 +62,7 @@ def _check_engine_url(text: str) -> str:
     if url.scheme not in {"https", "http"} or not host or not text.isascii() or re.search(r"[\s\\]", text):
         raise invalid(f"{shown} is not an https URL", remedy)
     if not _is_host(host) or url.port == 0:
-        raise invalid(f"{shown} names no host that can be", remedy)
+        raise invalid(f"{shown} does not name a valid host", remedy)
     if url.query or url.fragment or "?" in text or "#" in text:
         raise invalid(f"{shown} has a query or a fragment", remedy)
     if re.search(r"/\.{1,2}(/|\Z)", url.path):  # they would be resolved, and the plan would not show what is sent
@@ -109,7 +109,7 @@ def _check_hook_url(secret: SecretStr) -> SecretStr:
     if url.scheme not in {"https", "http"} or (url.scheme == "http" and not is_loopback(host)):
         raise invalid("is not an https URL", f"{remedy}; http goes to loopback only")
     if not _is_host(host) or port == 0:
-        raise invalid("names no host that can be", remedy)
+        raise invalid("does not name a valid host", remedy)
     if url.username is not None or "#" in text:
         raise invalid("has a user name or a fragment", remedy)
     return secret
@@ -121,7 +121,7 @@ HookUrl = Annotated[SecretStr, AfterValidator(_check_hook_url)]
 
 def _check_hook_secret(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().isprintable():
-        raise invalid("holds what cannot be printed", "copy the secret of the bot again")
+        raise invalid("holds unprintable characters", "copy the secret of the bot again")
     return secret
 
 

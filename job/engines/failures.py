@@ -183,7 +183,7 @@ _SLOW_BATCH = template(
     "No answer in time. Look for what is slow in the engine's log, raise {variable}_TIMEOUT, or lower "
     "{variable}_BATCH_SIZE."
 )
-_TOO_LARGE = template("No engine answers at such length. Check what answers at {variable}_URL.")
+_TOO_LARGE = template("No engine sends an answer this large. Check what answers at {variable}_URL.")
 _TOO_LARGE_IDS = {ANSWER_TOO_LARGE.id, TOO_MANY_PIECES.id}
 _REDIRECT = template("The address redirects, which is not followed. Set {variable}_URL to where it leads.")
 _OTHERWISE = template("Search the {engine} engine's log for the run's trace id.")

@@ -166,7 +166,7 @@ def judge(hook: Hook, status: int, content: bytes) -> Problem | None:
     if is_success and (code == 0 or not channel.codes):
         return None
     if is_success and code is None:
-        return Problem(message("what answered is not {channel}", channel=channel.title), is_passing=False)
+        return Problem(message("the answer is not from {channel}", channel=channel.title), is_passing=False)
     if not code:
         return Problem(
             message("{channel} answered HTTP {status}", channel=channel.title, status=str(status)), is_passing

@@ -83,7 +83,7 @@ async def send(
                     break
                 await trio.sleep(wait)
         except Exception as error:  # noqa: BLE001  a message that cannot be sent must not affect the run
-            reason = message("{error} in the job", error=type(error).__name__)
+            reason = message("an error in the job: {error}", error=type(error).__name__)
     return message(NOT_SENT, reason=reason)  # noqa: ASYNC910  as above
 
 

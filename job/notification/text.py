@@ -73,7 +73,7 @@ _WITHOUT_ANSWERS: Mapping[str, str] = {
     "data_engine_failed": template(
         "No card was requested, as a data engine failed; {made} of {planned} cards are there."
     ),
-    "no_lease": template("Storage does not tell whether another run is at work. Nothing was called."),
+    "no_lease": template("Storage failed, so another run may be at work. Nothing was called."),
 }
 """The sentences of the outcomes whose own sentence quotes what an engine or storage has answered."""
 _SET_ASIDE = template(

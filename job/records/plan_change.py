@@ -89,29 +89,29 @@ def plan_lines(change: PlanChange, day: str) -> Iterator[Message]:
     )
     if change.targets_left.count:
         yield plural(
-            "1 target left: {names}",
-            "{count} targets left: {names}",
+            "1 target removed: {names}",
+            "{count} targets removed: {names}",
             count=change.targets_left.count,
             names=change.targets_left.in_line,
         )
     if change.targets_came.count:
         yield plural(
-            "1 target came: {names}",
-            "{count} targets came: {names}",
+            "1 target added: {names}",
+            "{count} targets added: {names}",
             count=change.targets_came.count,
             names=change.targets_came.in_line,
         )
     if change.card_types_left.count:
         yield plural(
-            "1 card type left: {names}",
-            "{count} card types left: {names}",
+            "1 card type removed: {names}",
+            "{count} card types removed: {names}",
             count=change.card_types_left.count,
             names=change.card_types_left.in_line,
         )
     if change.card_types_came.count:
         yield plural(
-            "1 card type came: {names}",
-            "{count} card types came: {names}",
+            "1 card type added: {names}",
+            "{count} card types added: {names}",
             count=change.card_types_came.count,
             names=change.card_types_came.in_line,
         )
@@ -121,13 +121,13 @@ def plan_lines(change: PlanChange, day: str) -> Iterator[Message]:
         yield message("{engine}: switched on", engine=TITLES[engine])
     if change.other_cards_left:
         yield plural(
-            "1 card left whose target and card type are in both plans",
-            "{count} cards left whose targets and card types are in both plans",
+            "1 card removed whose target and card type are in both plans",
+            "{count} cards removed whose targets and card types are in both plans",
             count=change.other_cards_left,
         )
     if change.other_cards_came:
         yield plural(
-            "1 card came whose target and card type are in both plans",
-            "{count} cards came whose targets and card types are in both plans",
+            "1 card added whose target and card type are in both plans",
+            "{count} cards added whose targets and card types are in both plans",
             count=change.other_cards_came,
         )

@@ -153,7 +153,7 @@ class Record:
             self._on_outage(message("the report is not written yet: {error}", error=words_of(error)))
 
     async def write_document(self, name: str, make: Callable[[Timeline], bytes]) -> None:  # noqa: ASYNC910  storage was awaited
-        """Makes a document from the results and writes it, in a thread. Raises `StorageError`, or what `make` raises."""
+        """Makes a document from the results and writes it in a thread. Raises `StorageError` and what `make` raises."""
 
         def write() -> None:
             data = make(self.timeline)

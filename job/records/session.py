@@ -117,10 +117,11 @@ class RecordSession:
                 is_settled = True
             except StorageError as error:
                 is_settled = True
-                text = template("storage: the lease is not given back, it grows stale in a minute: {error}")
+                text = template("storage: the lease is not released; other runs have to wait for a minute: {error}")
                 self.notify(message(text, error=words_of(error)), True)
         if not is_settled:
-            self.notify(message("storage: the lease is not given back in time; it grows stale in a minute"), True)
+            text = template("storage: the lease is not released in time; other runs have to wait for a minute")
+            self.notify(message(text), True)
         if not self._is_closed:
             text = template("storage: the record is not complete: {count} results and the report are not written")
             self.notify(message(text, count=self.record.journal.unwritten), True)

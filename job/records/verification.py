@@ -92,7 +92,7 @@ async def _is_whole(store: ObjectStore, one: _PlannedRun, reasons: dict[str, str
 async def _contents_now(config_uri: str) -> tuple[dict[str, bytes] | None, str]:
     """The present content of the config objects, and why a run with another config does not count."""
     if not config_uri:
-        return None, "CONFIG_URI, which would tell what counts, is not set"  # noqa: ASYNC910  nothing to read
+        return None, "CONFIG_URI is not set, so it is not known which plan counts"  # noqa: ASYNC910  nothing to read
     problem = f"there was no answer within {COMPARE_SECONDS:g} s"
     with trio.move_on_after(COMPARE_SECONDS):  # noqa: ASYNC912  storage is awaited
         try:

@@ -180,7 +180,7 @@ class GcsStore:
         try:
             if self._client is None:
                 self._client = storage.Client(project=None)
-            credentials = self._client._credentials  # noqa: SLF001  there is no other way to those it finds itself
+            credentials = self._client._credentials  # noqa: SLF001  they are not public
             if not credentials.valid:
                 credentials.refresh(partial(Request(), timeout=REQUEST_SECONDS))
         except Exception as error:

@@ -15,7 +15,7 @@ _DUMP = re.compile(
     r"[0-9A-Fa-f]{65,}+|(?<![A-Za-z0-9])(?:(?:[^A-Za-z0-9]|amp;){0,12}+(?:0?[xuU]\{?)?"
     r"(?:(?<=[xuU#{])0{1,6}(?=[0-9A-Fa-f]{2})|(?<=%)25)?[0-9A-Fa-f]{2,3}(?![0-9A-Za-z])){20,}+"
 )
-"""Text encoded as numbers: more hexadecimal digits than a digest has, or a number for each character, in any notation."""
+"""Text written as numbers: more hexadecimal digits than a digest has, or a number for each character."""
 
 
 _TAG = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)

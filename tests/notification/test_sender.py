@@ -117,7 +117,7 @@ async def test_a_bug_in_the_message_is_no_bug_of_the_run(chat: Chat) -> None:
     def fields() -> dict[str, object]:
         raise KeyError("secret-of-the-feishu-bot")
 
-    assert str(await send(hook, LINES, fields, 1.0)) == "the message was not sent: KeyError in the job"
+    assert str(await send(hook, LINES, fields, 1.0)) == "the message was not sent: an error in the job: KeyError"
 
 
 def end(outcome: Outcome, **variables: str) -> RunEnd:

@@ -123,7 +123,7 @@ def test_a_run_without_a_record() -> None:
             no_lease(SECRET_ANSWER),
             {},
             [
-                "Storage does not tell whether another run is at work. Nothing was called.",
+                "Storage failed, so another run may be at work. Nothing was called.",
                 AGAIN,
                 "Once storage can be reached, this starts it again:",
                 START,
@@ -196,7 +196,7 @@ def test_the_night_before_and_a_changed_plan_stand_before_the_causes() -> None:
         "Compared with 2026-11-23 (run before):",
         "1 new failure: T00 c",
         "The plan has changed since 2026-11-23: 20 cards then, 18 now.",
-        "2 targets left: OLD, GONE",
+        "2 targets removed: OLD, GONE",
         told[6],
     ]
     assert told[6].startswith("• QA engine: 12 cards failed")

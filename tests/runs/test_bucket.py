@@ -191,5 +191,5 @@ async def test_a_config_that_is_saved_again_and_again_is_one_fault(world: World)
     (fault,) = outcome.events("config.faulty")
     assert fault["message"] == (
         "CONFIG_URI: gs://simulated-config/config/card_targets.json was changed or removed while it was read, "
-        "4 times in a row; try again once whoever changes it is done"
+        "4 times in a row; try again when nobody is changing it"
     )
