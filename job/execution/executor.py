@@ -166,7 +166,7 @@ class Executor:
             pending.attempts, pending.wait = pending.attempts - 1, 0.0
             self._context.emit(self._ended(pending, CUT_OFF, None))
             return CUT_OFF
-        except (ShutdownError, trio.Cancelled):
+        except BaseException:  # a cancellation while it connects arrives in a group
             if not pending.sent:
                 pending.attempts -= 1  # the request never left
             pending.ended = trio.current_time()
@@ -186,8 +186,8 @@ class Executor:
         """
         shutdown = self._context.shutdown
         await self._limiter.acquire(shutdown)
-        pending.may_connect = not connection.is_open()
-        if pending.may_connect and (turn := self._context.new_connections.reserve()) > trio.current_time():
+        pending.must_connect = not connection.is_open()
+        if pending.must_connect and (turn := self._context.new_connections.reserve()) > trio.current_time():
             self._limiter.release()
             with shutdown.interruptible():
                 await trio.sleep_until(turn)
@@ -202,9 +202,9 @@ class Executor:
                 if token is None:
                     with context.shutdown.interruptible():  # the request is not in flight until it is sent
                         token = await context.tokens.get(self._audience, pending.rejected)
-                if not connection.is_open():
-                    if not pending.may_connect:
+                    if not (pending.must_connect or connection.is_open()):
                         raise _ConnectionExpiredError
+                if pending.must_connect:
                     with context.shutdown.interruptible():
                         await connection.open(self._url)
                 pending.sent = True

@@ -23,8 +23,8 @@ class PendingCall:
     """How often its targets were requested, also as part of larger batches."""
     retries: int = 0
     """As in `CallFinished`."""
-    may_connect: bool = False
-    """Whether the latest attempt may open a connection."""
+    must_connect: bool = False
+    """Whether the latest attempt opens a connection."""
     sent: bool = False
     """Whether the latest attempt had its token and its connection, so that the request may have been sent."""
     started: float = 0.0

@@ -277,8 +277,8 @@ ROWS = (
     Row(
         "odd answers of storage",
         "an answer of storage is damaged, or is not Cloud Storage's",
-        "nothing: the request is repeated; after a write, the object is read to check it. If the answers stay damaged, an "
-        "error names the object",
+        "nothing: the request is repeated; after a write, the object is read to check it. If the answers stay damaged, "
+        "an error names the object",
         "nothing, unless it lasts: then check a proxy or other service between the job and storage",
         (
             succeeded(
