@@ -44,7 +44,7 @@ class EngineSettings(BaseModel):
     name: EngineName
     """Not a variable."""
     url: EngineUrl | None = None
-    """Without a slash at its end; `None` if the variable is not set."""
+    """The URL without a trailing slash; `None` if the variable is not set."""
     audience: str | None = Field(default_factory=lambda earlier: earlier["url"] and origin_of(earlier["url"]))
     """The audience of the engine's ID tokens."""
     timeout: Annotated[float, seconds(1, 3600)] = Field(default_factory=lambda earlier: _spec(earlier).timeout)

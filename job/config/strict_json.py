@@ -22,7 +22,7 @@ ENTRY_LIMIT = 10_000
 """Values of one entry at any depth. It limits the number of faults that are found at once."""
 
 
-MEANT = "write the object that is meant"
+WRONG_OBJECT = "check that this is the right object"
 
 
 class UnreadableError(Exception):
@@ -41,13 +41,13 @@ def parse(name: str, data: bytes) -> object:
     """
     place = Place(name)
     if len(data) > SIZE_LIMIT:
-        raise UnreadableError(place, f"is larger than {SIZE_LIMIT >> 20} MiB", MEANT)
+        raise UnreadableError(place, f"is larger than {SIZE_LIMIT >> 20} MiB", WRONG_OBJECT)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UnreadableError(place, f"is not UTF-8 at byte {error.start}", "save it as UTF-8") from None
     if _values_at_most(data) > VALUES_LIMIT:
-        raise UnreadableError(place, f"has more than {VALUES_LIMIT:,} values", MEANT)
+        raise UnreadableError(place, f"has more than {VALUES_LIMIT:,} values", WRONG_OBJECT)
     text = text.removeprefix("\ufeff")
     try:
         value: object = json.loads(
@@ -58,7 +58,7 @@ def parse(name: str, data: bytes) -> object:
             parse_int=_int,
         )
     except RecursionError:
-        raise UnreadableError(place, "is nested too deep", MEANT) from None
+        raise UnreadableError(place, "is nested too deep", WRONG_OBJECT) from None
     except json.JSONDecodeError as error:
         raise UnreadableError(place, *likely_cause(error)) from None
     except _NotJsonError as error:
@@ -112,7 +112,7 @@ def _refuse_excess(name: str, value: object) -> None:
     if not isinstance(value, list | dict):
         return
     if len(value) > ENTRIES_LIMIT:
-        raise UnreadableError(Place(name), f"has more than {ENTRIES_LIMIT:,} entries", MEANT)
+        raise UnreadableError(Place(name), f"has more than {ENTRIES_LIMIT:,} entries", WRONG_OBJECT)
     for step, entry in value.items() if isinstance(value, dict) else enumerate(value):
         count, rest = 0, [entry]
         while rest:
@@ -120,4 +120,4 @@ def _refuse_excess(name: str, value: object) -> None:
             item = rest.pop()
             rest += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
         if count > ENTRY_LIMIT:
-            raise UnreadableError(Place(name, [step]), f"has more than {ENTRY_LIMIT:,} values", MEANT)
+            raise UnreadableError(Place(name, [step]), f"has more than {ENTRY_LIMIT:,} values", WRONG_OBJECT)

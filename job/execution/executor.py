@@ -212,10 +212,10 @@ class Executor:
                     METHOD, self._url + call.path, self._headers(pending, token), call.body
                 )
             except TokenError as error:
-                return Failure(Cause.IDENTITY, error.reason)  # noqa: ASYNC910  both phases were awaited
+                return Failure(Cause.IDENTITY, error.reason)  # noqa: ASYNC910  the token or the request was awaited
             except TransportError as error:
                 cause = Cause.PROCESS_LIMIT if isinstance(error, ProcessLimitError) else Cause.TRANSPORT
-                return Failure(cause, error.reason)  # noqa: ASYNC910  both phases were awaited
+                return Failure(cause, error.reason)  # noqa: ASYNC910  the token or the request was awaited
             pending.status = response.status
             seen = token if pending.rejected is None else f"{token} {pending.rejected}"
             if response.status == 401:

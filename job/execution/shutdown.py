@@ -54,7 +54,7 @@ class Expiry:
 
     @classmethod
     def after(cls, seconds: float) -> "Expiry":
-        """So many seconds from now."""
+        """An expiry `seconds` from now."""
         return cls(trio.current_time() + seconds, boottime() + seconds)
 
     def has_passed(self) -> bool:

@@ -170,7 +170,7 @@ def late_lines(settings: Settings, day: str, now: datetime, latest: RecordedRun 
 
 def trial_lines(settings: Settings) -> Iterator[Line]:
     """The message of `notify --test`."""
-    yield Line(message("{job}: this is a trial. A message like this comes when a run is over.", job=_job(settings)))
+    yield Line(message("{job}: this is a test. A message like this comes when a run has ended.", job=_job(settings)))
 
 
 def cut(lines: Sequence[Line], limit: int, translator: Translator = ENGLISH) -> str:

@@ -96,7 +96,7 @@ class Period:
 
     began: str
     ended: str | None
-    """With the date only if it differs from that of the start; `None` if the run has not ended."""
+    """The end, with a date only if it differs from that of the start; `None` if the run has not ended."""
     zone: str
     """The time zone of all times of the run."""
 

@@ -183,7 +183,7 @@ def test_on_a_laptop_the_command_is_one_for_a_laptop() -> None:
     told = lines(end(bad_config(1), local))
     assert told[0].startswith("✗ batch-orchestrator, 20")
     assert "RUNS_URI=gs://cards/runs python -m job" in told
-    assert str(next(trial_lines(local)).text).startswith("batch-orchestrator: this is a trial.")
+    assert str(next(trial_lines(local)).text).startswith("batch-orchestrator: this is a test.")
 
 
 def test_the_night_before_and_a_changed_plan_stand_before_the_causes() -> None:

@@ -381,7 +381,7 @@ async def test_a_trial(world: World) -> None:
     given = world.chat.env("dingtalk")
     taken = await world.run_job(["notify", "--test"], env=given)
     assert (taken.exit_code, taken.stdout) == (0, "✓ DingTalk has taken the message\n")
-    assert world.chat.texts == ["batch-orchestrator: this is a trial. A message like this comes when a run is over."]
+    assert world.chat.texts == ["batch-orchestrator: this is a test. A message like this comes when a run has ended."]
     world.chat.secret = "SEC0"
     refused = await world.run_job(["notify", "--test"], env={**given, "NOTIFY_SECRET": "SEC1"})
     assert refused.exit_code == 1

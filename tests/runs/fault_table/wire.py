@@ -132,8 +132,8 @@ ROWS = (
         "an engine, or a proxy before it, sends more than one answer: a second one, or an extra empty line",
         "nothing: the connection is closed, so that the surplus is not read as the answer to another call; the next "
         "call opens a new one. A data engine's connection serves only one call, so that a late second answer does no "
-        "harm either. From the QA engine, a second answer that arrives after the next request was sent is taken for the "
-        "answer to that request",
+        "harm either. From the QA engine, a second answer that arrives after the next request was sent is taken for "
+        "the answer to that request",
         "nothing",
         (
             succeeded(
