@@ -39,7 +39,19 @@ def run(config: Path, run_id: str, hour: int, tickers: tuple[str, ...] = TICKERS
 
 def judged(tmp_path: Path, config: Path | str, *runs: Recorded) -> tuple[bool, str]:
     write(tmp_path / "runs", *runs)
-    return trio.run(verify, open_store(str(tmp_path / "runs")), DAY, str(config))
+    verified = trio.run(verify, open_store(str(tmp_path / "runs")), DAY, str(config))
+    return verified.done, verified.known
+
+
+def test_the_latest_run_of_the_day_is_named_whatever_started_after_it(tmp_path: Path, config: Path) -> None:
+    failed = [run(config, name, hour, outcome="cards_missing") for name, hour in (("first", 1), ("second", 2))]
+    of_the_day_before = run(config, "by-hand", 9, outcome="cards_missing", day="2026-11-23")
+    elsewhere = Recorded("trial", TICKERS, started="2026-11-24T08:00:00+08:00", config_uri="gs://other/config")
+    write(tmp_path / "runs", *failed, of_the_day_before, elsewhere)
+    store = open_store(str(tmp_path / "runs"))
+    assert trio.run(verify, store, DAY, str(config)).run_id == "second"
+    assert trio.run(verify, store, DAY, "").run_id == "trial"
+    assert trio.run(verify, store, "2026-11-22", str(config)).run_id is None
 
 
 def test_a_run_that_did_all_its_work_counts(tmp_path: Path, config: Path) -> None:

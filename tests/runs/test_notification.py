@@ -341,10 +341,7 @@ async def test_a_day_without_success(world: World) -> None:
     assert outcome.exit_code == 1
     head, *more = world.chat.texts.pop().splitlines()
     assert re.fullmatch(r"✗ cards-verify, 2026-11-24: no success by \d\d:\d\d", head)
-    assert more == [
-        "No run of that day is recorded.",
-        "Cloud Run starts it again by itself: wait for its next message.",
-    ]
+    assert more == ["No run of that day is recorded."]
 
     world.qa.script.append(Fault(when.card("risk_card"), do.status(422, {"detail": "what the engine says"})))
     await run(world, 3, env(world, "wecom"))
@@ -353,13 +350,18 @@ async def test_a_day_without_success(world: World) -> None:
     assert outcome.exit_code == 1
     head, *more = world.chat.texts.pop().splitlines()
     assert re.fullmatch(r"✗ cards, 2026-11-24: no success by \d\d:\d\d", head)
-    assert more[0] == "Run cards-x7k2p has made 2 of 4 cards."
+    assert more[0] == "Run cards-x7k2p: Cards are missing: 2 of 4 cards are there, 2 failed."
     assert f"{RESUME},--new-config" in more
     assert "what the engine says" not in "".join(more)
 
     later = await world.run_job(["verify", "--date", "2026-11-25"], env=given)
     assert later.exit_code == 1
     assert "gcloud run jobs execute cards --region=asia-east1 --project=p" in world.chat.texts.pop().splitlines()
+
+    await run(world, 3, {**env(world, "wecom"), "CLOUD_RUN_EXECUTION": "cards-by-hand", "RUN_DATE": "2026-11-23"})
+    world.chat.texts.clear()
+    await world.run_job(["verify"], env=given)
+    assert "Run cards-x7k2p: " in world.chat.texts.pop(), "not the run that started last, which is of another day"
 
     world.chat.service.script.append(Fault(when.always, do.status(403)))
     outcome = await world.run_job(["verify"], env=given)

@@ -229,6 +229,7 @@ def test_the_message_about_a_run_does_so_too() -> None:
     given, (report, timeline), progress = settings(CLOUD_RUN_JOB="night-job"), told(), failed_progress()
     recorded = RecordedRun(report, timeline)
     lines = [*trial_lines(given), *late_lines(given, "2026-11-24", NOW, None)]
+    lines += late_lines(given, "2026-11-24", NOW, None, is_known=False)
     for late in (report, report.model_copy(update={"day": "2026-11-24"})):
         lines += late_lines(given, "2026-11-24", NOW, replace(recorded, report=late))
     error = EngineFailedError(next(iter(progress.failures)), 4, 9)
