@@ -101,7 +101,7 @@ run "what_watches_the_run" {
       && [
         for env in google_cloud_run_v2_job.main["verify"].template[0].template[0].containers[0].env : env
         if env.name != "TASK_MAX_RETRIES"
-      ] == [
+        ] == [
         for env in google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].env : env
         if env.name != "TASK_MAX_RETRIES"
       ]
