@@ -75,7 +75,7 @@ def test_runs_are_a_table_within_80_columns_newest_first(place: Path, capfd: pyt
     assert all(len(line) <= 80 for line in lines)
 
 
-def test_a_long_id_is_not_cut_and_pushes_nothing_aside(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_long_id_is_shown_whole_and_shifts_no_column(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write(place, Recorded("x" * 128), Recorded("y", started="2026-11-24T03:00:00+08:00"))
     _, lines, _ = told(capfd, "runs")
     assert lines[1].endswith(" y")
@@ -98,7 +98,7 @@ def dead_pid() -> int:
         (None, None, 0, "killed"),
     ],
 )
-def test_the_lease_tells_a_run_at_work_from_one_that_was_killed(
+def test_the_lease_distinguishes_a_run_at_work_from_one_that_was_killed(
     place: Path, capfd: pytest.CaptureFixture[str], pid: int | None, execution: str | None, age: int, outcome: str
 ) -> None:
     night = Recorded("night", outcome=None)
@@ -145,7 +145,7 @@ def test_a_run_that_was_resumed_since_its_report_is_at_work(
     assert f" {outcome} " in lines[1]
 
 
-def test_a_run_whose_later_config_was_not_finished_is_not_told_by_its_earlier_report(
+def test_an_earlier_report_is_not_shown_if_a_later_config_was_not_finished(
     place: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     night = Recorded("night", config_uri="gs://c")
@@ -173,7 +173,7 @@ def test_a_run_that_began_again_after_its_faults_is_listed_once(place: Path, cap
     assert [" succeeded " in line for line in lines[1:]] == [True]
 
 
-def test_no_run_is_no_table(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_without_a_recorded_run_no_table_is_printed(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert told(capfd, "runs") == (0, ["no run is recorded"], "")
 
 
@@ -186,7 +186,9 @@ def test_the_report_without_an_id_is_that_of_the_latest_run(place: Path, capfd: 
     assert told(capfd, "report")[1][0].startswith("run aaa for 2026-11-24, started 2026-11-24T03:00:00+08:00")
 
 
-def test_the_report_without_an_id_needs_a_run(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_report_without_an_id_is_an_error_if_no_run_is_recorded(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     assert told(capfd, "report") == (ExitCode.USAGE, [], "RUNS_URI: has no record of any run\n")
 
 
@@ -203,7 +205,7 @@ def test_the_report_ends_with_the_page_and_the_trace(place: Path, capfd: pytest.
 
 
 @pytest.mark.parametrize("page", ["/a b/page.html", "page.html"])
-def test_a_page_that_is_written_is_the_one_that_is_told(
+def test_the_path_of_the_page_that_is_written_is_printed(
     place: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path, page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -241,7 +243,7 @@ def test_a_table_that_cannot_be_written_is_an_error(place: Path, capfd: pytest.C
         ("/srv/runs/", "/srv/runs/night/report.html"),
     ],
 )
-def test_a_page_has_an_address_that_opens_it(uri: str, address: str) -> None:
+def test_the_address_that_opens_a_page(uri: str, address: str) -> None:
     assert address_of(uri, "night/report.html") == address
 
 
@@ -265,7 +267,7 @@ def test_the_faults_of_a_report_are_bounded_and_counted(place: Path, capfd: pyte
     assert lines[-2] == "and 7 more"
 
 
-def test_nobody_knows_the_missing_cards_of_a_run_without_a_plan(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_missing_cards_of_a_run_without_a_plan_are_an_error(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     refused(place, "night", [Fault("a.json", "is not JSON", "correct it")], EARLY)
     said = "run night had no plan, so nobody knows which cards are missing\n"
     assert told(capfd, "report", "night", "--missing") == (ExitCode.USAGE, [], said)
@@ -301,7 +303,7 @@ def test_verify_looks_for_the_date_that_is_asked_for(
     assert told(capfd, "verify", *arguments)[0] == code
 
 
-def test_a_day_that_is_none_is_a_usage_error(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_date_is_a_usage_error(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["verify", "--date", "24.11.2026"])
     assert ended.value.code == ExitCode.USAGE

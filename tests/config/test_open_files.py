@@ -53,7 +53,7 @@ def test_the_data_engines_need_theirs_at_the_same_time() -> None:
     assert fault.endswith("or lower their sum to 299")
 
 
-def test_what_the_plan_does_not_need_is_no_fault() -> None:
+def test_a_limit_that_is_enough_for_the_plan_is_no_fault() -> None:
     assert found(256, 20, QA_ENGINE_CONCURRENCY="8192") == []
 
 

@@ -126,7 +126,7 @@ def test_an_allowed_plan_exits_with_0(tmp_path: Path) -> None:
         '{"format_version": "2.0", "resource_changes": []}',
     ],
 )
-def test_what_is_no_plan_is_never_allowed(tmp_path: Path, content: str) -> None:
+def test_an_invalid_plan_is_never_allowed(tmp_path: Path, content: str) -> None:
     file = tmp_path / "plan.json"
     file.write_text(content)
     assert guard.main([str(file)]) == 2

@@ -158,7 +158,7 @@ def test_a_merge_may_change_what_a_job_runs(change: Callable[[Edit], object]) ->
         (lambda job: task(job).pop("service_account"), "template.template.service_account"),
     ],
 )
-def test_a_merge_may_not_change_what_a_job_may(change: Callable[[Edit], object], beyond: str) -> None:
+def test_a_merge_may_not_change_the_rights_of_a_job(change: Callable[[Edit], object], beyond: str) -> None:
     def both(job: Edit) -> None:
         change(job)
         container(job).update(image=NEXT)
@@ -275,7 +275,7 @@ SCHEMA = json.loads((ROOT / "tests/deploy/terraform/schema.json").read_text(enco
 
 
 @pytest.mark.parametrize("kind", guard.ANSWERS)
-def test_what_may_be_unknown_is_what_the_provider_alone_answers(kind: str) -> None:
+def test_only_values_that_the_provider_alone_sets_may_be_unknown(kind: str) -> None:
     """A provider that answers more fails this test, so that somebody thinks about it before it passes the guard."""
     attributes = SCHEMA[kind]["block"]["attributes"]
     computed = {name for name, one in attributes.items() if one.get("computed") and not one.get("optional")}
@@ -284,7 +284,7 @@ def test_what_may_be_unknown_is_what_the_provider_alone_answers(kind: str) -> No
 
 
 @pytest.mark.parametrize(("kind", "path"), [(kind, path) for kind, paths in guard.MAY_CHANGE.items() for path in paths])
-def test_what_may_change_is_what_the_provider_has(kind: str, path: str) -> None:
+def test_every_attribute_that_may_change_exists_in_the_provider(kind: str, path: str) -> None:
     block = SCHEMA[kind]["block"]
     *blocks, last = path.split(".")
     for name in blocks:
@@ -477,7 +477,7 @@ def test_another_object_than_a_config_object_is_refused(address: str) -> None:
     assert found.startswith(f"{address}: update. ")
 
 
-def test_what_drifted_by_itself_is_nothing_to_apply() -> None:
+def test_drift_alone_is_nothing_to_apply() -> None:
     plan = new_image()
     drift = {"actions": ["update"], "before": JOB, "after": JOB | {"etag": "new"}}
     plan["resource_drift"] = [{"address": "x", "type": "google_project_iam_member", "change": drift}]

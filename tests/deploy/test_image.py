@@ -107,7 +107,9 @@ def test_is_started_without_a_shell_by_a_user_without_a_name(image: Built) -> No
 
 
 @pytest.mark.parametrize(("version", "commit"), [("9.9.9", COMMIT), (__version__, "")])
-def test_a_wrong_stamp_builds_nothing(tool: Docker | Named, image: Built, version: str, commit: str) -> None:
+def test_an_invalid_version_or_commit_fails_the_build(
+    tool: Docker | Named, image: Built, version: str, commit: str
+) -> None:
     stamp = ["--build-arg", f"VERSION={version}", "--build-arg", f"COMMIT={commit}"]
     with pytest.raises(subprocess.CalledProcessError):
         tool.build(ROOT, "batch-orchestrator:wrong", *stamp)

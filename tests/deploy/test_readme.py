@@ -60,13 +60,13 @@ def test_every_make_target_exists() -> None:
     assert named <= known
 
 
-def test_every_target_that_make_helps_with_is_told() -> None:
+def test_every_target_that_make_help_lists_is_documented() -> None:
     helped = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     targets = set(re.findall(r"^ +make ([a-z-]+)", helped, re.MULTILINE))
     assert {target for target in targets if f"make {target}" not in EVERYTHING} <= {"help", "format", "image"}
 
 
-def test_every_fault_of_a_local_run_is_told() -> None:
+def test_every_fault_of_a_local_run_is_documented() -> None:
     others = FIRST.partition("Other values of `FAULT` are ")[2].partition(".")[0]
     assert {"news", *coded(others)} == set(TROUBLES)
 
@@ -77,7 +77,7 @@ def test_every_module_that_python_is_to_run_exists() -> None:
     assert all(importlib.util.find_spec(module) for module in modules)
 
 
-def test_every_command_of_the_job_is_told() -> None:
+def test_every_command_of_the_job_is_documented() -> None:
     told = subprocess.run([sys.executable, "-m", "job", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
     names = re.findall(r"^    ([a-z]+) ", told.stdout, re.MULTILINE)
     assert len(names) >= 7
@@ -109,7 +109,7 @@ async def test_every_command_of_the_job_runs(nursery: trio.Nursery, tmp_path: ob
 
 
 @pytest.mark.slow
-async def test_each_command_needs_no_more_than_is_told(nursery: trio.Nursery) -> None:
+async def test_each_command_needs_no_more_than_is_documented(nursery: trio.Nursery) -> None:
     async with open_world(nursery, CONFIG) as world:
         unset = dict.fromkeys(world.environment())
         planned = await world.run_job(["plan"], env={**unset, "CONFIG_URI": world.config_uri})
@@ -208,19 +208,19 @@ def test_the_table_of_the_report_has_every_field() -> None:
         assert part.model_fields.keys() <= meanings[field], field
 
 
-def test_every_cause_of_a_failure_is_told() -> None:
+def test_every_cause_of_a_failure_is_documented() -> None:
     sentence = JOB.partition("\n`cause` is one of ")[2].partition(".")[0]
     assert set(coded(sentence)) == set(Cause)
 
 
-def test_every_event_of_the_log_is_told() -> None:
+def test_every_event_of_the_log_is_documented() -> None:
     source = (ROOT / "job" / "reporting" / "cloud_log.py").read_text(encoding="utf-8")
     section = JOB.partition("\n## The log\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
     assert {name for row in rows for name in coded(row)} == set(re.findall(r'"([a-z]+\.[a-z]+)"', source))
 
 
-def test_every_exit_code_is_told_in_both_languages() -> None:
+def test_every_exit_code_is_documented_in_both_languages() -> None:
     section = JOB.partition("\n## Exit codes\n")[2].partition("\n## ")[0]
     english = {int(code) for cell in re.findall(r"^\| ([\d, ]+) \|", section, re.MULTILINE) for code in cell.split(",")}
     chinese = {int(code) for code in re.findall(r"`(\d+)`", CHINESE)}
@@ -237,7 +237,7 @@ def test_the_first_page_is_short() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_link_leads_somewhere(page: str) -> None:
+def test_the_target_of_every_link_exists(page: str) -> None:
     links = re.findall(r"\]\((?!https:)([^)#]*)#?([^)]*)\)", PAGES[page])
     assert links
     for path, heading in links:
@@ -254,7 +254,7 @@ def headings(page: str) -> set[str]:
     }
 
 
-def test_every_output_of_terraform_is_one() -> None:
+def test_every_output_of_terraform_that_is_named_exists() -> None:
     outputs = set(re.findall(r'^output "(\w+)"', (ROOT / "terraform/outputs.tf").read_text(), re.MULTILINE))
     named = set(re.findall(r"terraform -chdir=terraform output (?:-raw )?(\w+)", FIRST + DEPLOYING))
     assert named

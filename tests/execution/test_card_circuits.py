@@ -135,7 +135,7 @@ async def test_one_other_type_that_is_answered_is_enough_to_go_on(
     assert sorted(set_aside(made)) == list("abcde")
 
 
-async def test_those_types_are_tried_that_have_failed_least(autojump_clock: trio.testing.MockClock) -> None:
+async def test_the_types_with_the_fewest_failures_are_tried(autojump_clock: trio.testing.MockClock) -> None:
     made, outcome = await night(
         always(dict.fromkeys("abcdefg", reply({}, 500)), {}), "abcdefgh", 8, medians={"a": 3.0, "b": 2.0, "c": 1.0}
     )
@@ -143,7 +143,7 @@ async def test_those_types_are_tried_that_have_failed_least(autojump_clock: trio
     assert cards(made)["h"] == (8, 0)
 
 
-def test_an_engine_that_answered_when_others_were_tried_is_doubted_anew_only_after_as_many_failures() -> None:
+def test_after_another_type_was_answered_as_many_failures_again_are_needed_to_try_others() -> None:
     plan = plan_of([target(f"T{number}", "abcdefgh") for number in range(30)], settings_of())
     circuits = CardCircuits(CardOrder(plan, frozenset(), dict), lambda _: None)
 
@@ -190,7 +190,9 @@ async def test_a_type_that_fails_last_is_set_aside_since_the_others_were_answere
     assert set_aside(made) == ["a"]
 
 
-async def test_other_types_of_which_nothing_is_left_are_awaited(autojump_clock: trio.testing.MockClock) -> None:
+async def test_cards_in_flight_of_other_types_are_awaited_if_none_is_left_to_start(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     """The only card of the other type is in flight when the circuit of the first opens."""
     targets = [target("B", "b", ()), *(target(f"T{number}", "a", ()) for number in range(40))]
     made = stage(targets, always({"a": reply({}, 500)}, {"b": 500.0}), {"qa": {"concurrency": 16, "timeout": 900.0}})
@@ -201,7 +203,7 @@ async def test_other_types_of_which_nothing_is_left_are_awaited(autojump_clock: 
 
 
 @pytest.mark.parametrize("failure", [reply({"status": "failed"}), Response(200, b"<html>"), reply({}, 422)])
-async def test_answers_that_were_read_set_nothing_aside(
+async def test_failures_that_the_engine_itself_answered_set_no_type_aside(
     failure: Response, autojump_clock: trio.testing.MockClock
 ) -> None:
     made, outcome = await night(always({"a": failure}, {}), "ab", medians={"a": 9.0})

@@ -21,19 +21,19 @@ READ += [Failure(Cause.PROCESS_LIMIT, message(""))]
 
 
 @pytest.mark.parametrize("failure", DOWN)
-def test_twenty_in_a_row(failure: Failure) -> None:
+def test_twenty_failures_in_a_row_open_the_circuit(failure: Failure) -> None:
     breaker = CircuitBreaker()
     assert [breaker.record(failure) for _ in range(20)] == [False] * 19 + [True]
 
 
 @pytest.mark.parametrize("failure", READ)
-def test_an_answer_that_was_read_does_not_count_nor_does_a_limit_of_the_job(failure: Failure) -> None:
+def test_neither_an_answer_of_the_engine_nor_a_limit_of_the_job_counts_as_a_failure(failure: Failure) -> None:
     breaker = CircuitBreaker()
     assert not any(breaker.record(failure) for _ in range(1000))
 
 
 @pytest.mark.parametrize("between", [None, *READ])
-def test_a_row_ends_with_any_answer_that_was_read(between: Failure | None) -> None:
+def test_any_answer_of_the_engine_resets_the_failures_in_a_row(between: Failure | None) -> None:
     breaker = CircuitBreaker()
     down = DOWN[0]
     assert not any(breaker.record(down) for _ in range(19))
@@ -41,13 +41,13 @@ def test_a_row_ends_with_any_answer_that_was_read(between: Failure | None) -> No
     assert [breaker.record(down) for _ in range(20)][:19] == [False] * 19
 
 
-def test_over_half_of_at_least_fifty() -> None:
+def test_over_half_of_at_least_fifty_open_the_circuit() -> None:
     breaker = CircuitBreaker()
     pattern = [DOWN[0], DOWN[1], None]  # two thirds, never three in a row
     told = [breaker.record(pattern[number % 3]) for number in range(60)]
     assert told.index(True) == 49
 
 
-def test_exactly_half_is_not_over_half() -> None:
+def test_exactly_half_does_not_open_the_circuit() -> None:
     breaker = CircuitBreaker()
     assert not any(breaker.record(DOWN[0] if number % 2 else None) for number in range(1000))

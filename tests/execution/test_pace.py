@@ -33,23 +33,25 @@ async def watched(made: Stage, after: float) -> float | None:
 
 
 @pytest.mark.parametrize(("after", "left"), [(605.0, 395.0), (901.0, 99.0)])
-async def test_it_is_right_for_an_even_pace(after: float, left: float, autojump_clock: MockClock) -> None:
+async def test_the_estimate_is_right_for_a_constant_pace(after: float, left: float, autojump_clock: MockClock) -> None:
     assert await watched(cards(400, 10.0), after) == pytest.approx(left, rel=0.05)
 
 
-async def test_nothing_is_said_before_one_round_of_calls_is_done(autojump_clock: MockClock) -> None:
+async def test_there_is_no_estimate_before_one_round_of_calls_is_done(autojump_clock: MockClock) -> None:
     assert await watched(cards(400, 10.0), 9.9) is None
     assert await watched(cards(400, 10.0), 10.1) is not None
     assert await watched(cards(3, 10.0), 5.0) is None
 
 
-async def test_nothing_is_said_when_all_is_done(autojump_clock: MockClock) -> None:
+async def test_there_is_no_estimate_when_all_is_done(autojump_clock: MockClock) -> None:
     made = cards(8, 10.0)
     await made.play()
     assert made.progress.cards.seconds_left(trio.current_time()) is None
 
 
-async def test_the_pace_of_late_counts_and_an_engine_that_hangs_puts_the_end_off(autojump_clock: MockClock) -> None:
+async def test_the_recent_pace_counts_and_an_engine_that_hangs_delays_the_estimated_end(
+    autojump_clock: MockClock,
+) -> None:
     slow_from, began = 1000.0, trio.current_time()
 
     async def answer(asked: Asked) -> Response:
@@ -66,7 +68,7 @@ async def test_the_pace_of_late_counts_and_an_engine_that_hangs_puts_the_end_off
     assert slow == pytest.approx(6500, rel=0.05)
 
 
-async def test_it_is_reported_once_a_minute(autojump_clock: MockClock) -> None:
+async def test_the_estimate_is_reported_once_a_minute(autojump_clock: MockClock) -> None:
     made, seen = cards(400, 10.0), list[float]()
     began = trio.current_time()
 

@@ -116,7 +116,7 @@ HALTS = [(ShutdownReason.SIGTERM, 5.0), (ShutdownReason.SIGINT, 0.0), (ShutdownR
 
 
 @pytest.mark.parametrize(("reason", "grace"), HALTS)
-def test_nothing_is_lost_wherever_a_stop_comes(reason: ShutdownReason, grace: float) -> None:
+def test_every_call_is_accounted_for_whenever_the_run_is_stopped(reason: ShutdownReason, grace: float) -> None:
     phases_met = set()
     for seed in range(SCHEDULES):
         made = random_stage(seed, 0.15)
@@ -137,7 +137,7 @@ def test_nothing_is_lost_wherever_a_stop_comes(reason: ShutdownReason, grace: fl
     assert phases_met == {True, False}, "the stops do not meet both phases"
 
 
-async def test_an_engine_that_does_nothing_at_all_is_not_told_as_the_fault_of_one_ticker(
+async def test_an_engine_that_fails_every_call_is_not_reported_as_the_fault_of_one_ticker(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async def script(asked: Asked) -> Response:
@@ -259,7 +259,7 @@ DOWN: list[Response | Exception] = [
 
 
 @pytest.mark.parametrize("failure", DOWN)
-async def test_twenty_cards_in_a_row_stop_the_asking(
+async def test_twenty_failed_cards_in_a_row_stop_the_requests(
     failure: Response | Exception, autojump_clock: trio.testing.MockClock
 ) -> None:
     made = await cards(dict.fromkeys(range(50, 200), failure))
@@ -267,14 +267,16 @@ async def test_twenty_cards_in_a_row_stop_the_asking(
     assert (made.progress.cards.done, made.progress.cards.failed, made.progress.cards.not_attempted) == (50, 20, 130)
 
 
-async def test_cards_in_flight_are_awaited_when_the_asking_stops(autojump_clock: trio.testing.MockClock) -> None:
+async def test_cards_in_flight_are_awaited_when_the_requests_stop(autojump_clock: trio.testing.MockClock) -> None:
     made = await cards(dict.fromkeys(range(200), DOWN[0]), concurrency=8)
     assert made.shutdown.reason is ShutdownReason.QA_DOWN
     assert not any(asked.cut_off for asked in made.world.asked)
     assert 20 <= len(made.world.asked) <= 28
 
 
-async def test_over_half_of_at_least_fifty_stop_the_asking(autojump_clock: trio.testing.MockClock) -> None:
+async def test_over_half_of_at_least_fifty_cards_failed_stop_the_requests(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     made = await cards({number: DOWN[number % 2] for number in range(200) if number % 3})
     assert made.shutdown.reason is ShutdownReason.QA_DOWN
     assert len(made.world.asked) == 50
@@ -283,13 +285,17 @@ async def test_over_half_of_at_least_fifty_stop_the_asking(autojump_clock: trio.
 @pytest.mark.parametrize(
     "failure", [reply({"status": "failed"}), Response(200, b"<html>"), reply({}, 422), reply({}, 404)]
 )
-async def test_answers_that_were_read_stop_nothing(failure: Response, autojump_clock: trio.testing.MockClock) -> None:
+async def test_failures_that_the_engine_itself_answered_do_not_stop_the_requests(
+    failure: Response, autojump_clock: trio.testing.MockClock
+) -> None:
     made = await cards(dict.fromkeys(range(200), failure))
     assert made.shutdown.reason is None
     assert made.progress.cards.failed == 200
 
 
-async def test_one_broken_card_type_stops_nothing(autojump_clock: trio.testing.MockClock) -> None:
+async def test_one_card_type_that_always_fails_does_not_stop_the_requests(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     async def script(asked: Asked) -> Response:
         await trio.sleep(1)
         return reply({"status": "failed"}) if asked.path == "/card/broken" else well(asked)

@@ -151,7 +151,7 @@ def test_a_run_that_called_nothing(outcome: Outcome, more: dict[str, Any], told:
     assert lines(end(outcome, **more)) == ["✗ cards, 2026-11-24", *told, f"Run {run_id}, exit code {code}"]
 
 
-def test_no_answer_of_an_engine_is_told() -> None:
+def test_the_text_contains_no_answer_of_an_engine() -> None:
     progress = failed_progress()
     for outcome in (
         outcome_of(progress, None, None),
@@ -203,7 +203,7 @@ def test_the_night_before_and_a_changed_plan_stand_before_the_causes() -> None:
     assert sum("not attempted" in line for line in told[2:]) == 1
 
 
-def test_a_card_type_that_was_set_aside_is_told_without_its_last_answer() -> None:
+def test_a_card_type_that_was_set_aside_is_named_without_its_last_answer() -> None:
     progress = failed_progress()
     reason, remedy = message("Last answer: {answer}", answer=SECRET_ANSWER), message("Do this.")
     progress.on_event(CardTypeSetAside("news_card", reason, remedy))
@@ -228,7 +228,7 @@ def test_a_text_that_fits_is_whole() -> None:
     assert cut([KEPT[0], Line(message("• a")), KEPT[1]], 1000) == "✗ cards\n• a\nresume night"
 
 
-def test_whole_lines_go_the_last_first_and_are_counted() -> None:
+def test_whole_lines_are_left_out_from_the_end_and_counted() -> None:
     causes = [Line(message("• cause {number}", number=number)) for number in range(30)]
     text = cut([KEPT[0], *causes, KEPT[1], Line(message("the end"))], 100)
     assert len(as_json(text)) - 2 <= 100
@@ -243,7 +243,7 @@ def test_whole_lines_go_the_last_first_and_are_counted() -> None:
     ]
 
 
-def test_one_line_too_many_is_no_plural() -> None:
+def test_one_line_left_out_is_singular() -> None:
     assert cut([KEPT[0], Line(message("x" * 100)), KEPT[1]], 60) == "✗ cards\n… and 1 more line\nresume night"
 
 
@@ -270,6 +270,6 @@ def test_the_longest_text_of_a_run_fits_every_channel(channel: Any) -> None:
     assert START in text.splitlines()
 
 
-def test_nothing_in_an_id_is_obeyed() -> None:
+def test_markup_in_an_id_is_shown_as_text() -> None:
     line = Line(message("• {name}", name='<at user_id="all">all</at>\n<!channel> \u202e'), is_kept=True)
     assert cut([line], 1000) == '• ＜at user_id="all"＞all＜/at＞ ＜!channel＞ \ufffd'

@@ -58,7 +58,7 @@ def test_the_incomplete_are_first_and_every_card_says_what_became_of_it() -> Non
     ]
 
 
-def test_topics_and_persons_are_no_stocks() -> None:
+def test_topics_and_persons_are_not_counted_as_stocks() -> None:
     told = run([("美联储", "topic", "a"), ("Elon_Musk", "person", "a")], {("美联储", "a"): None})
     assert str(shown(*told).headline) == "Complete: 1 of 2 targets"
     assert Table(render_page(*told)).rows[2] == ["美联储", "1 of 1", "✓"]

@@ -51,7 +51,7 @@ def pages(tmp_path: Path) -> dict[str, Path]:
 @pytest.mark.parametrize("name", NIGHTS)
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("dark", [False, True])
-def test_opens_from_disk_without_a_complaint(
+def test_opens_from_disk_without_console_errors(
     browser: Browser, pages: dict[str, Path], name: str, width: int, dark: bool
 ) -> None:
     browser.complaints.clear()
@@ -233,7 +233,7 @@ def test_paper_shows_also_what_is_folded_on_the_screen(browser: Browser, pages: 
     assert browser.printed().count(b"/Type /Page\n") < 40
 
 
-def test_a_picture_shows_something(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
+def test_a_screenshot_is_not_blank(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
     browser.open(pages["large"])
     browser.screenshot(tmp_path / "large.png")
     data = (tmp_path / "large.png").read_bytes()

@@ -121,7 +121,7 @@ def test_a_trend_has_a_bar_for_each_run_that_had_the_phase_and_its_median() -> N
     assert trend_of(nights_of(*runs[:3]), "cards") is None
 
 
-def test_nothing_that_a_summary_holds_is_obeyed() -> None:
+def test_markup_in_a_summary_is_shown_as_text() -> None:
     runs = [
         summary(
             "r", "2026-11-24", group(*HOSTILE, cause="<b>&"), config_uri="gs://<script>", outcome="succeeded",
@@ -138,5 +138,5 @@ def test_nothing_that_a_summary_holds_is_obeyed() -> None:
         assert 0 <= float(width) <= 100
 
 
-def test_there_may_be_no_run_at_all() -> None:
+def test_a_page_without_any_run() -> None:
     assert "no run is recorded" in html(Nights())

@@ -53,7 +53,7 @@ def compared(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", ["index", "compared"])
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("dark", [False, True])
-def test_opens_from_disk_without_a_complaint(
+def test_opens_from_disk_without_console_errors(
     browser: Browser, pages: dict[str, Path], name: str, width: int, dark: bool
 ) -> None:
     browser.complaints.clear()

@@ -108,7 +108,7 @@ def test_says_if_the_engines_chose_the_date(date: str | None, words: str) -> Non
     assert words in page(report, timeline).text
 
 
-def test_needs_nothing_but_itself() -> None:
+def test_the_page_loads_nothing_from_elsewhere() -> None:
     shown = page(*told(project="p"))
     for tag, attributes in shown.tags:
         assert tag in KNOWN_TAGS
@@ -122,7 +122,7 @@ def test_needs_nothing_but_itself() -> None:
     assert "url(" not in shown.source
 
 
-def test_links_to_the_console_where_the_project_is_known() -> None:
+def test_links_to_the_console_if_the_project_is_known() -> None:
     linked = page(*told(project="my-project", execution="cards-x"))
     links = [str(attributes["href"]) for tag, attributes in linked.tags if tag == "a"]
     assert any("tid=" in link and "project=my-project" in link for link in links)
@@ -181,7 +181,7 @@ def test_the_names_under_a_failure_are_those_that_its_heading_counts() -> None:
     assert "Financial engine: 12 targets failed T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 2 more" in shown.text
 
 
-def test_what_was_cut_off_is_counted_apart_as_on_the_terminal() -> None:
+def test_calls_that_were_cut_off_are_counted_separately_as_on_the_terminal() -> None:
     def fate(engine: EngineName, number: int) -> Any:
         if engine != "qa" or number > 4:
             return [], None, None, 200
@@ -203,7 +203,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_what_comes_from_outside_stays_text(hostile: str) -> None:
+def test_markup_from_outside_is_shown_as_text(hostile: str) -> None:
     def fate(engine: EngineName, number: int) -> Any:
         return ([hostile], "denied", hostile, 200) if number % 2 else ([hostile], None, None, 200)
 
@@ -225,14 +225,14 @@ def test_what_comes_from_outside_stays_text(hostile: str) -> None:
 
 
 @given(st.text(max_size=60))
-def test_text_is_text_anywhere(value: str) -> None:
+def test_markup_in_any_value_is_shown_as_text(value: str) -> None:
     shown = Parsed(environment(ENGLISH).from_string('<p title="{{ value }}">{{ value }}</p>').render(value=value))
     assert [tag for tag, _ in shown.tags] == ["p"]
     assert list(shown.tags[0][1]) == ["title"]
 
 
 @pytest.mark.parametrize("mistaken", ["{{ nothing }}", "{{ report.nothing }}", "{% if report.nothing %}{% endif %}"])
-def test_a_name_that_does_not_exist_is_an_error(mistaken: str) -> None:
+def test_an_undefined_name_in_a_template_is_an_error(mistaken: str) -> None:
     report, _ = told()
     with pytest.raises(UndefinedError, match="nothing"):
         environment(ENGLISH).from_string(mistaken).render(report=report)
@@ -278,7 +278,7 @@ def test_the_headline_says_what_is_missing(outcome: str, cards: CardTotals, word
         ("cards_missing", "Once the cause is put right"),
     ],
 )
-def test_what_has_only_to_be_resumed_asks_for_no_repair(outcome: str, words: str) -> None:
+def test_a_run_that_only_has_to_be_resumed_suggests_no_repair(outcome: str, words: str) -> None:
     report, timeline = told(outcome=outcome)
     assert words in page(report, timeline).text
 
@@ -305,7 +305,7 @@ def config_refused(engine: EngineName, number: int) -> Any:
     return ([], "status", "HTTP 422", 422) if engine == "qa" else ([], None, None, 200)
 
 
-def test_a_fault_of_the_config_is_gone_on_from_with_the_corrected_config() -> None:
+def test_a_run_with_a_fault_of_the_config_is_resumed_with_the_corrected_config() -> None:
     shown = page(*told(config_refused)).text
     command = "python -m job resume cards-nightly-x7k2p --new-config"
     assert f"Once the config is corrected, this requests only what is missing: {command}" in shown
@@ -318,14 +318,14 @@ def test_a_fault_of_the_config_is_gone_on_from_with_the_corrected_config() -> No
     assert "--new-config" not in plain
 
 
-def test_a_run_that_did_everything_has_nothing_to_go_on_with() -> None:
+def test_a_complete_run_shows_no_command_to_resume() -> None:
     shown = page(*Night(NAMES, ["a"]).told()).text
     assert "resume" not in shown
     assert "not attempted" not in shown.partition("Complete: 4 of 4 stocks")[2].partition("made, ✗")[0]
 
 
 @pytest.mark.parametrize(("cause", "colour"), [(Cause.INTERRUPTED, "warn"), (Cause.STATUS, "bad")])
-def test_cards_that_were_cut_off_are_no_failure_of_the_night(cause: Cause, colour: str) -> None:
+def test_cards_that_were_cut_off_are_not_shown_as_failed(cause: Cause, colour: str) -> None:
     report, _ = told(outcome="deadline", cards=CardTotals(planned=8, generated=7, failed=1))
     failed = FailedCall(
         engine="qa",
@@ -341,7 +341,7 @@ def test_cards_that_were_cut_off_are_no_failure_of_the_night(cause: Cause, colou
     assert severity(report.model_copy(update={"failures": (failed,)})) == colour
 
 
-def test_what_a_later_attempt_did_has_not_failed() -> None:
+def test_a_call_that_a_later_attempt_did_is_not_shown_as_failed() -> None:
     night = Night(NAMES, ["news_card"], fate=some_fail)
     timeline, results = Timeline(night.plan()), list(night.results())
     for result in results:
@@ -382,7 +382,7 @@ def test_a_terminal_of_eighty_columns_shows_the_whole_table() -> None:
     assert "cut off" not in shown
 
 
-def test_the_table_counts_what_was_cut_off_apart_and_fits_eighty_columns_with_100_000_cards() -> None:
+def test_the_table_counts_cut_off_calls_separately_and_fits_eighty_columns_with_100_000_cards() -> None:
     report, timeline = told()
     large = {"planned": 100_000, "done": 100_000, "calls": 100_000, "retries": 12_345, "failed": 2_500, "cut_off": 500}
     engine = report.engines["qa"].model_copy(update={**large, "p50_seconds": 112.5, "p95_seconds": 298.25})
@@ -432,7 +432,7 @@ def test_a_terminal_too_narrow_for_a_table_gets_a_line_for_each_engine(monkeypat
     assert lines[1] == "financial: 300 done, 0 failed, 0 cut off, 0 not attempted"
 
 
-def test_a_recorded_run_is_told_with_each_cause_once_and_how_to_go_on() -> None:
+def test_a_recorded_run_is_printed_with_each_cause_once_and_how_to_resume() -> None:
     recorded = RecordedRun(*Night([f"T{n:03}" for n in range(300)], ["a"], fate=refusing).told("cards_missing", 3, "x"))
     lines = as_text(recorded, "/runs/report.html").splitlines()
     assert sum("What to do" in line or "what to do" in line for line in lines) == 1
@@ -479,7 +479,7 @@ def test_the_time_zone_is_said_once(offset: str, zone: str, outcome: str) -> Non
     assert f"(all times {zone})" in shown
 
 
-def test_there_is_something_to_do_about_everything() -> None:
+def test_every_cause_has_a_remedy() -> None:
     causes = [*Cause, "of another version", None]
     statuses = [None, 200, 302, 400, 401, 403, 404, 422, 429, 500, 502, 503, 504, 418]
     for engine, cause, status, batch, after in product(ALL_ENGINES, causes, statuses, (1, 5), [None, *Cause]):
@@ -491,7 +491,7 @@ def test_there_is_something_to_do_about_everything() -> None:
         assert found.then == "resume" or "config" in said
 
 
-def test_remedies_name_what_to_turn() -> None:
+def test_remedies_name_the_setting_to_change() -> None:
     assert "roles/run.invoker" in str(remedy("news", "status", 403, None, batch=1).what)
     assert "NEWS_ENGINE_AUDIENCE" in str(remedy("news", "status", 401, None, batch=1).what)
     assert "FINANCIAL_ENGINE_BATCH_SIZE" in str(remedy("financial", "timeout", None, None, batch=5).what)
@@ -509,7 +509,7 @@ def test_remedies_name_what_to_turn() -> None:
         ("trading", "status", 502, 1),
     ],
 )
-def test_what_is_wrong_with_the_config_is_gone_on_from_with_the_corrected_one(
+def test_causes_in_the_config_are_resumed_with_the_corrected_config(
     engine: EngineName, cause: str, status: int, batch: int
 ) -> None:
     assert remedy(engine, cause, status, None, batch=batch).then == "new_config"
@@ -527,7 +527,7 @@ def test_what_is_wrong_with_the_config_is_gone_on_from_with_the_corrected_one(
         ("news", "interrupted", None, 1),
     ],
 )
-def test_what_is_wrong_with_an_engine_needs_a_plain_resume(
+def test_causes_in_an_engine_need_a_plain_resume(
     engine: EngineName, cause: str, status: int | None, batch: int
 ) -> None:
     assert remedy(engine, cause, status, None, batch=batch).then == "resume"
@@ -547,7 +547,7 @@ def test_a_call_cut_off_after_too_long_an_answer_has_its_remedy() -> None:
     assert cut_off == remedy("qa", Cause.TRANSPORT, None, ANSWER_TOO_LARGE, batch=1)
 
 
-def test_a_call_that_waited_for_room_has_nothing_to_be_put_right() -> None:
+def test_a_call_that_waited_for_capacity_has_no_remedy() -> None:
     cut_off = remedy("qa", Cause.INTERRUPTED, 429, None, batch=1, after=Cause.STATUS)
     assert cut_off == remedy("qa", Cause.INTERRUPTED, None, None, batch=1)
 
@@ -555,7 +555,7 @@ def test_a_call_that_waited_for_room_has_nothing_to_be_put_right() -> None:
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0.123, "0.12 s"), (12.34, "12.3 s"), (60, "1 min"), (247, "4 min 7 s"), (7260, "2 h 1 min")]
 )
-def test_durations_are_those_of_people(seconds: float, words: str) -> None:
+def test_durations_are_written_as_people_write_them(seconds: float, words: str) -> None:
     assert str(duration(seconds)) == words
 
 
@@ -572,7 +572,7 @@ def test_a_call_that_is_done_with_a_warning_is_shown() -> None:
     assert "with a warning" not in page(*night.told()).text
 
 
-def test_a_run_that_called_nobody_has_a_page() -> None:
+def test_a_run_that_made_no_call_has_a_page() -> None:
     report, timeline = Night([], []).told("unforeseen", 70, "The job has a bug.")
     shown = page(report, timeline)
     assert "Nothing was called." in shown.text
@@ -619,7 +619,7 @@ print(json.dumps({"kept": kept, "seconds": seconds, "grown": grown * 1024, "rss"
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="measured from Linux's account of the process")
-def test_a_hundred_thousand_cards_make_a_small_page_soon() -> None:
+def test_the_page_of_a_hundred_thousand_cards_is_small_and_made_quickly() -> None:
     done = subprocess.run([sys.executable, "-c", LARGE], cwd=ROOT, capture_output=True, check=True, timeout=100)
     measured = json.loads(done.stderr)
     assert measured["seconds"] < 5

@@ -118,7 +118,7 @@ def test_absent_or_empty_card_types_mean_all_enabled_ones(empty: dict[str, Any])
         ({}, {"financials": False, "trading": False, "news": False}, ()),
     ],
 )
-def test_run_engines_of_a_target_beats_engine_control(
+def test_run_engines_of_a_target_overrides_engine_control(
     control: dict[str, bool], own: dict[str, bool], engines: tuple[str, ...]
 ) -> None:
     targets, _ = resolved(engine_control=control, card_targets=[{"id": "AAPL", "run_engines": own}])
@@ -169,7 +169,7 @@ def test_parameters_are_written_as_the_engine_reads_them() -> None:
         ({}, {"preferred_llm_backend": "openai", "model_name": "small"}),
     ],
 )
-def test_a_model_never_crosses_to_another_backend(task: dict[str, str] | None, chosen: dict[str, str]) -> None:
+def test_a_model_is_never_combined_with_another_backend(task: dict[str, str] | None, chosen: dict[str, str]) -> None:
     value = {"default": {"backend": "openai", "model_name": "small"}, "tasks": {} if task is None else {"c": task}}
     assert dict(llm_parameters(LlmConfig.model_validate(value), "c")) == chosen
     assert llm_parameters(LlmConfig(), "c") == ()
@@ -258,7 +258,7 @@ def test_a_mistyped_ticker_that_becomes_a_topic_is_noticed(topic: str) -> None:
     assert notices == [f'card_targets.json: [1] ("{topic}"): {DOUBTFUL}']
 
 
-def test_many_of_them_are_one_notice() -> None:
+def test_many_mistyped_tickers_are_one_notice() -> None:
     _, notices = resolved(card_targets=[{"id": f"A{number}"} for number in range(50)])
     assert notices == [f'card_targets.json: [0] ("A0"), [1] ("A1"), [2] ("A2") and 47 more: {DOUBTFUL}']
 
@@ -282,5 +282,5 @@ def test_misspelt_defaults_that_become_a_topic_are_noticed(topic: str) -> None:
         {"id": "macro"},
     ],
 )
-def test_a_target_that_is_surely_meant_is_not_noticed(given_entry: dict[str, str]) -> None:
+def test_an_unambiguous_target_is_not_noticed(given_entry: dict[str, str]) -> None:
     assert resolved(card_targets=[given_entry])[1] == []

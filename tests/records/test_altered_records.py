@@ -304,7 +304,7 @@ def test_a_journal_object_whose_name_is_not_utf_8_is_named(place: Path, capfd: p
     assert "RUNS_URI: night/results/\\udcff.jsonl is not what a run writes" in capfd.readouterr().err
 
 
-def test_entries_without_end_are_counted(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_entries_beyond_the_limit_are_counted(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for number in range(300):
         (place / "_started" / f"zzz-{number}").touch()
     assert main(["runs"]) == ExitCode.USAGE

@@ -50,11 +50,11 @@ def test_no_cell_begins_as_a_formula_does(prefix: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["^GSPC", "BRK.B", "EURUSD=X", "BTC-USD", "Rate vs Inflation", "0700.HK", "'x"])
-def test_other_ids_are_as_they_are(name: str) -> None:
+def test_other_ids_are_written_unchanged(name: str) -> None:
     assert rows(card_table(*run([(name, "topic", "a")], {})))[1][0] == name
 
 
-def test_an_id_with_half_a_character_does_no_harm() -> None:
+def test_an_id_with_a_lone_surrogate_can_be_written() -> None:
     assert rows(card_table(*run([("\ud800", "topic", "a")], {})))[1][0] == "?"
 
 

@@ -107,7 +107,7 @@ def test_nights_in_a_row_are_counted_the_longest_first() -> None:
     assert told(third.comparison.new) == [("C b", "timeout", None, 1, "2026-11-25")], "it was mended in between"
 
 
-def test_that_nothing_is_new_is_said() -> None:
+def test_the_comparison_says_if_nothing_is_new() -> None:
     assert lines(Played("2026-11-24", {}, Played("2026-11-23", {})).comparison)[1:] == ["no new failure"]
 
 

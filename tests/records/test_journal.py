@@ -116,7 +116,7 @@ async def test_everything_is_read_back_in_its_order(memory: Memory, autojump_clo
     assert notes.journal.unwritten == 1
 
 
-async def test_attempts_at_a_run_do_not_get_in_each_others_way(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_attempts_at_a_run_do_not_overwrite_each_other(memory: Memory, autojump_clock: MockClock) -> None:
     for owner in ("b", "a", "c"):
         notes = Notes(memory, owner)
         for _ in range(3):
@@ -173,7 +173,7 @@ async def test_what_cannot_be_written_is_kept_and_written_later(memory: Memory, 
     assert notes.troubles[-1] is None
 
 
-async def test_a_closing_that_is_cut_off_can_be_taken_up_again(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_closing_can_be_repeated_after_it_was_cut_off(memory: Memory, autojump_clock: MockClock) -> None:
     memory.seconds = 2.0
     notes = Notes(memory)
     notes.note(5)
@@ -229,16 +229,14 @@ async def test_a_journal_that_was_tampered_with_is_refused(memory: Memory, how: 
         await read(memory)
 
 
-async def test_an_object_with_a_false_name_is_refused(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_an_object_with_a_wrong_name_is_refused(memory: Memory, autojump_clock: MockClock) -> None:
     names = await filled(memory)
     memory.objects[f"{FOLDER}a-000003.jsonl"] = memory.objects[names[2]]
     with pytest.raises(RecordError, match="is not the object that follows"):
         await read(memory)
 
 
-async def test_a_checksum_that_was_corrected_does_not_make_rubbish_pass(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
+async def test_invalid_content_with_a_correct_checksum_is_refused(memory: Memory, autojump_clock: MockClock) -> None:
     import hashlib
 
     names = await filled(memory)
@@ -249,7 +247,7 @@ async def test_a_checksum_that_was_corrected_does_not_make_rubbish_pass(
             await read(memory)
 
 
-async def test_storage_that_fails_is_no_tampering(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_failure_of_storage_is_not_reported_as_tampering(memory: Memory, autojump_clock: MockClock) -> None:
     await filled(memory)
     memory.refuse = lambda verb, _name: verb == "read"
     with pytest.raises(StorageError):

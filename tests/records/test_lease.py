@@ -101,7 +101,9 @@ def eager(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "WATCH_SECONDS", 0.1)
 
 
-async def test_who_comes_second_learns_who_holds_it(store: ObjectStore, nursery: trio.Nursery, eager: None) -> None:
+async def test_the_second_run_learns_who_holds_the_lease(
+    store: ObjectStore, nursery: trio.Nursery, eager: None
+) -> None:
     nursery.start_soon(Kept(await acquire(store, holder(), unheard)).keep)
     for plan, same in (("the plan", True), ("another", False)):
         with pytest.raises(BusyError, match=r"^run run-one of 2026-11-24, since 9999-[^ ]*$") as error:
@@ -191,7 +193,7 @@ async def contest(store: ObjectStore) -> None:
 
 
 @pytest.mark.parametrize("state", ["free", "left"])
-async def test_of_many_who_want_it_one_gets_it(
+async def test_of_many_runs_exactly_one_acquires_the_lease(
     store: ObjectStore, eager: None, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     if state == "left":
@@ -200,7 +202,9 @@ async def test_of_many_who_want_it_one_gets_it(
     await contest(store)
 
 
-async def test_of_many_who_watch_it_until_it_is_stale_one_gets_it(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_of_many_runs_that_wait_until_the_lease_is_stale_exactly_one_acquires_it(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
     await acquire(memory, holder(machine="elsewhere"), unheard)
     memory.seconds = 1.0
     await contest(memory)
@@ -227,7 +231,9 @@ RETRY = {"run_id": "exec", "execution": "exec", "machine": "old"}
         ({"run_id": "r", "machine": "m"}, {"run_id": "s", "machine": "m"}, True),
     ],
 )
-async def test_who_may_enter_again(store: ObjectStore, old: dict[str, Any], new: dict[str, Any], enters: bool) -> None:
+async def test_which_run_may_take_over_the_lease_of_an_ended_process_at_once(
+    store: ObjectStore, old: dict[str, Any], new: dict[str, Any], enters: bool
+) -> None:
     """Whoever can know that the holder has ended, as its process number is free; others have to watch the lease."""
     await acquire(store, holder("old", pid=dead_pid(), **old), unheard)
     if enters:
@@ -244,7 +250,7 @@ async def test_a_process_is_not_its_own_twin(store: ObjectStore) -> None:
     assert await there(store) == holder("two")
 
 
-async def test_a_holder_elsewhere_is_alive_once_it_renews(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_holder_on_another_machine_is_alive_once_it_renews(memory: Memory, autojump_clock: MockClock) -> None:
     kept = Kept(await acquire(memory, holder(machine="elsewhere"), unheard))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)
@@ -254,7 +260,7 @@ async def test_a_holder_elsewhere_is_alive_once_it_renews(memory: Memory, autoju
         nursery.cancel_scope.cancel()
 
 
-async def test_a_holder_elsewhere_was_alive_where_it_gives_the_lease_back(
+async def test_a_holder_on_another_machine_was_alive_if_it_releases_the_lease(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
     """Twins of one tick, of a run shorter than a renewal takes to come: the second must not do it all again."""
@@ -275,7 +281,7 @@ async def test_a_holder_elsewhere_was_alive_where_it_gives_the_lease_back(
 
 
 @pytest.mark.parametrize("clock", [trio.current_time, lambda: trio.current_time() + 1e9, lambda: 0.0])
-async def test_a_holder_elsewhere_that_never_renews_is_followed_whatever_the_stamps_say(
+async def test_a_holder_on_another_machine_that_never_renews_is_replaced_whatever_the_timestamps_say(
     memory: Memory, clock: Callable[[], float], autojump_clock: MockClock
 ) -> None:
     await acquire(memory, holder(machine="elsewhere"), unheard)
@@ -300,7 +306,7 @@ async def test_a_holder_that_renews_keeps_its_lease_though_the_clock_of_storage_
     assert await there(memory) == holder(machine=machine_)
 
 
-async def test_a_watch_begins_when_the_first_look_has_ended(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_watching_a_lease_begins_when_its_first_read_has_ended(memory: Memory, autojump_clock: MockClock) -> None:
     """What a slow look sees may have been written while it lasted."""
     kept = Kept(await acquire(memory, holder(machine="elsewhere"), unheard))
     async with trio.open_nursery() as nursery:
@@ -319,7 +325,7 @@ async def test_a_watch_begins_when_the_first_look_has_ended(memory: Memory, auto
 
 
 @pytest.mark.parametrize("signal_", [None, signal.SIGSTOP])
-async def test_a_process_number_proves_no_life(
+async def test_an_existing_process_id_does_not_prove_that_the_holder_is_alive(
     memory: Memory, signal_: signal.Signals | None, autojump_clock: MockClock
 ) -> None:
     """It may be another program's by now, or its process may be stopped."""
@@ -331,7 +337,7 @@ async def test_a_process_number_proves_no_life(
         assert LASTS_SECONDS <= trio.current_time() < LASTS_SECONDS + 5
 
 
-async def test_a_zombie_is_followed_at_once(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_zombie_process_is_replaced_at_once(memory: Memory, autojump_clock: MockClock) -> None:
     with child("true") as process:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222  it ends by itself
         os.kill(process.pid, 0)  # its number is in use
@@ -340,7 +346,7 @@ async def test_a_zombie_is_followed_at_once(memory: Memory, autojump_clock: Mock
     assert trio.current_time() == 0
 
 
-async def test_without_proc_a_zombie_is_watched(
+async def test_without_proc_the_lease_of_a_zombie_process_is_watched(
     memory: Memory, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     monkeypatch.setattr(module, "Path", lambda path: Path(f"/nowhere{path}"))
@@ -351,7 +357,7 @@ async def test_without_proc_a_zombie_is_watched(
     assert trio.current_time() >= LASTS_SECONDS
 
 
-async def test_a_process_is_no_zombie_because_of_its_name(
+async def test_the_name_of_a_process_does_not_make_it_a_zombie(
     memory: Memory, tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     name = tmp_path / "a) Z 1"
@@ -362,7 +368,7 @@ async def test_a_process_is_no_zombie_because_of_its_name(
     assert trio.current_time() >= LASTS_SECONDS
 
 
-async def test_a_holder_that_dies_while_it_is_watched_is_followed_at_the_next_look(
+async def test_a_holder_that_dies_while_it_is_watched_is_replaced_at_the_next_read(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
     """Although it was seen to renew its lease: a run gives way only to one that is alive."""
@@ -378,7 +384,7 @@ async def test_a_holder_that_dies_while_it_is_watched_is_followed_at_the_next_lo
     assert trio.current_time() <= WATCH_SECONDS
 
 
-async def test_one_who_watches_says_so_once(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_run_that_watches_a_lease_says_so_once(memory: Memory, autojump_clock: MockClock) -> None:
     said: list[Message] = []
     await acquire(memory, holder(machine="elsewhere"), said.append)
     assert said == []
@@ -390,7 +396,9 @@ async def test_one_who_watches_says_so_once(memory: Memory, autojump_clock: Mock
     )
 
 
-async def test_a_living_twin_of_the_same_run_keeps_it(store: ObjectStore, nursery: trio.Nursery, eager: None) -> None:
+async def test_a_living_twin_of_the_same_run_keeps_the_lease(
+    store: ObjectStore, nursery: trio.Nursery, eager: None
+) -> None:
     mine = {"run_id": "r", "machine": machine()}
     nursery.start_soon(Kept(await acquire(store, holder("old", pid=os.getpid(), **mine), unheard)).keep)
     with pytest.raises(BusyError) as error:
@@ -401,7 +409,7 @@ async def test_a_living_twin_of_the_same_run_keeps_it(store: ObjectStore, nurser
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b"\xff", b"[1]", holder().model_dump_json().replace(str(os.getppid()), "1" * 30).encode()]
 )
-async def test_a_lease_that_nobody_can_read_holds_until_it_is_stale(
+async def test_an_unreadable_lease_is_held_until_it_is_stale(
     memory: Memory, content: bytes, autojump_clock: MockClock
 ) -> None:
     memory.create(LEASE, content)
@@ -413,7 +421,7 @@ async def test_a_lease_that_nobody_can_read_holds_until_it_is_stale(
     ]
 
 
-async def test_a_lease_that_nobody_can_read_is_no_twins(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_an_unreadable_lease_is_not_taken_for_a_twins(memory: Memory, autojump_clock: MockClock) -> None:
     stored = memory.create(LEASE, b"odd")
 
     def renewed(_notice: Message) -> None:
@@ -424,13 +432,15 @@ async def test_a_lease_that_nobody_can_read_is_no_twins(memory: Memory, autojump
     assert not error.value.is_twin
 
 
-async def test_a_lease_that_storage_refuses_is_not_had(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_lease_that_storage_refuses_to_write_is_not_acquired(memory: Memory, autojump_clock: MockClock) -> None:
     memory.refuse = lambda verb, _name: verb == "create"
     with pytest.raises(StorageError):
         await acquire(memory, holder(), unheard)
 
 
-async def test_a_release_in_between_is_no_obstacle(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_lease_that_is_released_before_it_is_read_is_acquired(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
     first = await acquire(memory, holder(), unheard)
     read = memory.read
 
@@ -471,7 +481,7 @@ async def test_a_lease_is_fresh_to_others_for_as_long_as_it_is_trusted(
     assert kept.lease.trusted_until + GRACE_SECONDS < LASTS_SECONDS <= trio.current_time()
 
 
-async def test_an_outage_that_ends_in_time_is_survived(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_an_outage_that_ends_in_time_does_not_stop_the_run(memory: Memory, autojump_clock: MockClock) -> None:
     kept = Kept(await acquire(memory, holder(), unheard))
     memory.refuse = lambda _verb, _name: 14 < trio.current_time() < 48
     with trio.move_on_after(100):
@@ -481,7 +491,9 @@ async def test_an_outage_that_ends_in_time_is_survived(memory: Memory, autojump_
     assert kept.troubles[-1] is None
 
 
-async def test_a_renewal_whose_answer_was_lost_is_no_loss(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_renewal_whose_answer_was_lost_does_not_lose_the_lease(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
     kept = Kept(await acquire(memory, holder(), unheard))
     memory.lose = lambda verb, _name: verb == "replace" and trio.current_time() < 20
     with trio.move_on_after(100):
@@ -502,7 +514,7 @@ async def test_an_outage_that_lasts_stops_the_run_in_time(memory: Memory, how: s
     assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
 
 
-async def test_a_lease_that_another_has_stops_the_run_at_the_next_renewal(
+async def test_a_lease_that_another_run_has_taken_stops_the_run_at_the_next_renewal(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
     kept = Kept(await acquire(memory, holder(), unheard))
@@ -513,7 +525,7 @@ async def test_a_lease_that_another_has_stops_the_run_at_the_next_renewal(
     assert not kept.lease.is_held()
 
 
-async def test_after_a_long_pause_no_call_starts_before_the_lease_is_looked_at(memory: Memory) -> None:
+async def test_after_a_long_pause_no_call_starts_before_the_lease_is_checked(memory: Memory) -> None:
     """The first task that wakes up may be a worker: it must not ask for a card."""
     clock = trio.lowlevel.current_clock()
     assert not isinstance(clock, MockClock)
@@ -551,7 +563,7 @@ async def test_the_time_for_which_the_machine_sleeps_counts(
     assert memory.count("replace", LEASE) == is_held, "a run that must stop does not renew its lease"
 
 
-async def test_a_lease_that_is_renewed_after_a_sleep_is_trusted_anew(
+async def test_a_lease_that_is_renewed_after_a_sleep_is_trusted_again(
     memory: Memory, machine_clock: MachineClock, autojump_clock: MockClock
 ) -> None:
     kept = Kept(await acquire(memory, holder(), unheard))

@@ -142,7 +142,7 @@ async def _create(store: ObjectStore, name: str, data: bytes) -> None:
     await store_module.in_thread(lambda: store.create(name, data))
 
 
-async def test_only_so_many_are_read_and_what_is_known_is_not_read_again() -> None:
+async def test_a_limited_number_is_read_and_known_nights_are_not_read_again() -> None:
     store = Memory()
     for name, data in objects(10).items():
         store.create(name, data)
@@ -174,7 +174,7 @@ async def test_storage_that_fails_is_not_asked_for_every_night() -> None:
     assert FAILED_READS <= store.count("read") <= FAILED_READS + store_module.BACKGROUND_THREADS
 
 
-async def test_a_run_is_told_why_past_nights_cannot_be_read_and_goes_on() -> None:
+async def test_the_reason_why_past_nights_cannot_be_read_is_reported_and_the_run_goes_on() -> None:
     said: list[Message] = []
     store, past = Memory(refuse=lambda verb, _: verb == "names"), PastNights(said.extend)
     await past.read(store, INPUTS, PLAN)

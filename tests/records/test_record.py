@@ -158,7 +158,7 @@ async def test_the_report_is_replaced_by_a_later_attempts_own(memory: Memory, au
     assert json.loads(memory.objects["run/report.json"].data)["outcome"] == "succeeded"
 
 
-async def test_who_has_the_lease_has_the_last_word(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_the_report_of_the_run_that_holds_the_lease_is_kept(memory: Memory, autojump_clock: MockClock) -> None:
     paused = await attempt(memory)
     second = await attempt(memory, owner="two")  # it has taken over, and finds no report
     assert await paused.write_report(report("lease_lost"), lambda: False)
@@ -188,7 +188,7 @@ def test_inputs_come_back_as_they_were(content: str, sizes: dict[str, int]) -> N
 
 
 @given(st.integers(0, 10_000), st.binary(min_size=1, max_size=4))
-def test_no_damage_of_the_inputs_goes_unseen(place: int, damage: bytes) -> None:
+def test_any_damage_of_the_inputs_is_detected(place: int, damage: bytes) -> None:
     data = pack(INPUTS)
     place %= len(data)
     damaged = data[:place] + damage + data[place + len(damage) :]
@@ -303,7 +303,7 @@ async def test_a_crossing_whose_data_are_gone_is_refused(memory: Memory, autojum
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"attempts": 1}', b"\xff", b"[" * 100_000])
-async def test_a_report_that_nobody_can_read_stops_no_attempt(
+async def test_an_unreadable_report_does_not_stop_an_attempt(
     memory: Memory, content: bytes, autojump_clock: MockClock
 ) -> None:
     """Nothing depends on it: it is for people, and written anew."""
@@ -352,7 +352,7 @@ def test_a_run_that_left_the_date_to_the_engines_is_not_resumed_on_another_day(
 
 
 @pytest.mark.parametrize("change", [{"format": 2}, {"format": 2, "cards": "of a later shape"}])
-async def test_a_report_of_another_format_is_refused_not_written_anew(
+async def test_a_report_of_another_format_is_refused_and_not_overwritten(
     memory: Memory, change: dict[str, object], autojump_clock: MockClock
 ) -> None:
     await attempt(memory)
@@ -362,6 +362,6 @@ async def test_a_report_of_another_format_is_refused_not_written_anew(
         await record_of(memory, "two").load()
 
 
-def test_the_plan_of_these_tests_has_something_of_everything() -> None:
+def test_the_plan_of_these_tests_has_calls_of_every_kind() -> None:
     assert isinstance(PLAN, Plan)
     assert PLAN.engines() == ("financial", "trading", "news", "qa")

@@ -17,7 +17,7 @@ from tests.cli.test_runs import refused
 from tests.support.records import Recorded, write
 
 
-def test_a_run_whose_config_was_faulty_is_not_told_to_have_no_record(tmp_path: Path) -> None:
+def test_a_run_whose_config_was_faulty_is_not_reported_as_unrecorded(tmp_path: Path) -> None:
     refused(tmp_path, "night", [Fault("a.json", "is not JSON", "correct it")], datetime.now(UTC))
     error = trio.run(not_resumable, open_store(str(tmp_path)), "night")
     assert str(error.fault) == (

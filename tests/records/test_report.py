@@ -91,7 +91,7 @@ def test_the_error_of_a_failed_run_is_grouped_by_its_outcome_and_has_no_stack() 
     "outcome",
     [UNFORESEEN, Outcome("succeeded", ExitCode.DONE, message("")), Outcome("superseded", ExitCode.DONE, message(""))],
 )
-def test_what_is_no_error_or_is_out_already_is_none(outcome: Outcome) -> None:
+def test_an_outcome_without_an_error_or_with_one_already_logged_has_no_error_report(outcome: Outcome) -> None:
     assert error_report(outcome) == {}
 
 

@@ -28,7 +28,7 @@ def summary_of(night: Night, before: RunSummary | None = None, **changes: Any) -
     return build_summary(report, timeline, NightBefore.of(before, night.plan()) if before else None)
 
 
-def test_a_summary_is_read_as_it_was_written_and_tells_what_the_report_tells() -> None:
+def test_a_summary_is_read_as_it_was_written_and_agrees_with_the_report() -> None:
     night = Night(["AAPL", "美联储"], ["a", "b"], fate=half_fail)
     report, timeline = night.told("cards_missing", 3, "Cards are missing.")
     summary = build_summary(report, timeline, None)
@@ -68,7 +68,7 @@ def test_the_seconds_of_a_phase_are_those_in_which_its_calls_were_in_flight() ->
     assert build_summary(report, timeline, None).phases == {"data": 23.0, "cards": 4.0}
 
 
-def test_it_tells_since_when_an_item_is_missing() -> None:
+def test_a_summary_says_since_when_an_item_is_missing() -> None:
     first = summary_of(Night(["A", "B"], ["a", "b"], fate=half_fail), day="2026-11-22")
     second = summary_of(Night(["A", "B"], ["a", "b"], fate=no_news), first, day="2026-11-23")
     data, cards = [group for group in second.missing if group.engine == "news"], second.missing
@@ -97,7 +97,7 @@ def test_what_was_not_attempted_in_between_keeps_its_cause_and_its_beginning() -
 
 
 @pytest.mark.parametrize("letter", ["x", "图", '"'])
-def test_it_is_never_too_large_and_counts_what_it_does_not_list(letter: str) -> None:
+def test_a_summary_is_never_too_large_and_counts_what_it_does_not_list(letter: str) -> None:
     night = Night([f"{number:06}{letter * 50}" for number in range(6000)], [f"{n}{letter * 60}" for n in range(3)])
     report, _ = night.told()
     summary = build_summary(report, Timeline(night.plan()), None)

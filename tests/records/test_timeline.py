@@ -47,7 +47,7 @@ def test_what_left_the_plan_counts_once_for_each_item() -> None:
     assert timeline().left_plan == 3, "of each data engine, however often it was tried"
 
 
-def test_calls_and_retries_of_what_left_the_plan_are_history() -> None:
+def test_calls_of_items_that_left_the_plan_are_drawn_but_not_counted() -> None:
     found = timeline()
     assert [len(found.lanes[engine]) for engine in ("financial", "trading", "news", "qa")] == [2, 2, 3, 2]
     assert found.lanes["news"].retries == 2
@@ -63,7 +63,7 @@ def test_the_barrier_is_that_of_the_newest_plan() -> None:
     assert found.barrier == min(found.lanes["qa"].started) > NOW + 3600
 
 
-def test_cards_of_an_earlier_plan_are_no_sign_of_a_barrier() -> None:
+def test_cards_of_an_earlier_plan_do_not_show_that_the_barrier_was_passed() -> None:
     """New data is not there yet: it was called after the last card."""
     found = Timeline(BOTH.plan())
     for result in BOTH.results():

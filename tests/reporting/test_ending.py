@@ -36,7 +36,7 @@ REFUSED = [
 ]
 
 
-def test_a_cause_is_told_once_with_its_remedy_and_the_first_names() -> None:
+def test_a_cause_is_printed_once_with_its_remedy_and_the_first_names() -> None:
     assert lines(groups(*REFUSED)) == [
         "✗ QA engine: 12 cards failed: outlook_card: T00, T01, T02, T03, T04, T05, T06, T07, T08, T09 and 2 more",
         "  last answer: the model refused",
@@ -44,7 +44,7 @@ def test_a_cause_is_told_once_with_its_remedy_and_the_first_names() -> None:
     ]
 
 
-def test_one_target_is_no_plural_and_a_fault_of_the_config_says_how_to_go_on() -> None:
+def test_one_target_is_singular_and_a_fault_of_the_config_says_how_to_resume() -> None:
     assert lines(groups(result(news("AAPL", "equity", "AAPL", None), Cause.STATUS, "HTTP 422", 422))) == [
         "✗ News engine: 1 target failed: AAPL",
         "  last answer: HTTP 422",
@@ -52,7 +52,7 @@ def test_one_target_is_no_plural_and_a_fault_of_the_config_says_how_to_go_on() -
     ]
 
 
-def test_what_was_cut_off_has_not_failed_and_comes_last() -> None:
+def test_calls_that_were_cut_off_are_not_failed_and_come_last() -> None:
     cut_off = [result(news(f"T{n}", "equity", "T", None), Cause.INTERRUPTED, "interrupted") for n in range(20)]
     found = lines(groups(*cut_off, *REFUSED[:1]))
     assert found[0].startswith("✗ QA engine: 1 card failed: T00 outlook_card")

@@ -66,7 +66,7 @@ async def test_the_queue_takes_more_than_its_reader_and_loses_nothing(monkeypatc
         assert not output.is_behind
 
 
-async def test_a_line_is_with_its_reader_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_line_reaches_its_reader_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with pipe(monkeypatch) as reading:
         output = OutputQueue()
         with trio.fail_after(5.0):
@@ -127,7 +127,7 @@ def test_a_text_file_writes_to_the_queue_what_its_encoding_can_show(monkeypatch:
 DANGEROUS = "\x1b]0;owned\x07\x1b[2J \x9b2J \u202e\u2066\u200e\u200f\u061c \ud800 \r\x00"
 
 
-def test_nothing_that_is_said_can_be_obeyed(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_control_characters_are_printed_as_text(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     say(f"a{DANGEROUS}b")
     say_error(ValueError(DANGEROUS))
     for shown in capfdbinary.readouterr():

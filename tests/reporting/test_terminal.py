@@ -134,7 +134,7 @@ async def test_a_warning_is_shown_with_its_call(capfd: pytest.CaptureFixture[str
     assert capfd.readouterr().out == "! news A: it is [red]odd\n"
 
 
-def test_an_engine_that_has_no_call_in_flight_has_no_limit_to_show() -> None:
+def test_an_engine_without_a_call_in_flight_shows_no_limit() -> None:
     progress, console = RunProgress(PLAN_OF_ONE, {}), Screen(ENGLISH, StringIO(), width=120)
     console.print(_bars(progress, console))
     progress.engines["qa"].on_event(AttemptStarted(next(PLAN_OF_ONE.calls("qa")), 16))

@@ -191,7 +191,7 @@ async def test_an_engines_failure_ends_the_process_at_once(small: World, waiting
 @pytest.mark.parametrize(
     "values", [8 * 2**20 // 3, VALUES_LIMIT // 2 - 1], ids=["8 MiB", "as many values as are allowed"]
 )
-async def test_large_answers_hold_up_no_failure(nursery: trio.Nursery, values: int) -> None:
+async def test_large_answers_do_not_delay_a_failure(nursery: trio.Nursery, values: int) -> None:
     """Eight answers take seconds to parse, if they are parsed at all; another engine's failure comes among them."""
     config = {"ticker_list.json": [f"T{number}" for number in range(8)], "card_types.json": ["a"]}
     async with open_world(nursery, config, latency=QUICK) as world:
@@ -230,7 +230,7 @@ async def test_a_ticker_that_fails_for_good_stops_the_run(small: World) -> None:
 
 
 @pytest.mark.slow
-async def test_an_engine_that_nobody_runs_is_named(small: World) -> None:
+async def test_an_engine_that_refuses_connections_is_named(small: World) -> None:
     await small.trading.stop()
     outcome = await run(small, 1, TRADING_ENGINE_ATTEMPTS="2")
     assert "the trading engine failed every one of " in outcome.finished["message"]
@@ -243,7 +243,7 @@ async def test_a_host_that_does_not_exist_is_named(small: World) -> None:
     assert "the host is not known" in outcome.finished["message"]
 
 
-async def test_an_answer_that_is_too_large_is_not_swallowed(small: World) -> None:
+async def test_an_answer_that_is_too_large_is_not_read_to_its_end(small: World) -> None:
     small.qa.script.append(Fault(when.ticker("AAPL"), broken.huge()))
     outcome = await run(small, 3, QA_ENGINE_ATTEMPTS="1")
     assert outcome.finished["failures"] == ["qa AAPL news_card: the answer is larger than 8 MiB (1 attempt)"]

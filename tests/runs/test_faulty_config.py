@@ -88,7 +88,7 @@ async def test_the_faults_of_a_night_are_in_its_bucket(nursery: trio.Nursery) ->
 
 
 @pytest.mark.slow
-async def test_a_corrected_run_of_the_same_id_starts_afresh(world: World) -> None:
+async def test_a_corrected_run_of_the_same_id_starts_from_the_beginning(world: World) -> None:
     await world.configure("ticker_list.json", BROKEN)
     await play(world, 2)
     await world.configure("ticker_list.json", ["AAPL"])
@@ -128,13 +128,15 @@ async def test_a_run_that_began_keeps_its_report(world: World) -> None:
 @pytest.mark.parametrize(
     "env", [{"RUN_ID": "no/id"}, {"RUNS_URI": "ftp://x"}, {"RUNS_URI": None}], ids=["RUN_ID", "RUNS_URI", "no RUNS_URI"]
 )
-async def test_faults_of_what_names_the_record_leave_none(world: World, env: dict[str, str | None]) -> None:
+async def test_faults_of_the_variables_that_name_the_record_leave_no_record(
+    world: World, env: dict[str, str | None]
+) -> None:
     await world.configure("ticker_list.json", BROKEN)
     await play(world, 2, **env)
     assert await objects(world) == {}
 
 
-async def test_a_full_disk_changes_nothing_of_the_outcome(world: World) -> None:
+async def test_a_full_disk_does_not_change_the_outcome(world: World) -> None:
     await world.configure("ticker_list.json", BROKEN)
     flag = world.directory / "full"
     flag.touch()
@@ -182,7 +184,7 @@ async def test_a_run_without_a_record_cannot_be_resumed_and_is_named(world: Worl
 
 
 @pytest.mark.slow
-async def test_a_run_at_work_says_so_to_itself(world: World) -> None:
+async def test_a_resume_of_a_run_that_is_at_work_is_refused(world: World) -> None:
     env = altered(world.directory, EAGER_LEASE)
     world.news.script.append(Fault(when.always, do.hang()))
     job = await world.start_job("run", env={"RUN_ID": "night", "RUNS_URI": world.runs_uri, **env})

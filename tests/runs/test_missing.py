@@ -115,7 +115,7 @@ ENDS = {"deadline": deadline, "data_engine_failed": data_failed, "qa_engine_down
         pytest.param("interrupted", marks=pytest.mark.slow),
     ],
 )
-async def test_every_card_that_is_not_there_is_named(world: World, word: str) -> None:
+async def test_every_missing_card_is_named(world: World, word: str) -> None:
     outcome = await ENDS[word](world)
     assert outcome.finished["outcome"] == word
     report = recorded(world)
@@ -154,7 +154,7 @@ async def test_a_run_that_was_killed_names_what_its_journal_lacks(world: World) 
 
 
 @pytest.mark.slow
-async def test_a_run_that_did_everything_misses_nothing(world: World) -> None:
+async def test_a_complete_run_lists_no_missing_card(world: World) -> None:
     await run(world, 0, variables(world))
     assert await missing(world) == []
     assert (recorded(world)["missing"], recorded(world)["resume_command"]) == ([], None)
@@ -209,7 +209,7 @@ async def data_failed_in_the_cloud(world: World) -> None:
 
 
 @pytest.mark.slow
-async def test_every_engine_that_said_what_is_wrong_has_that_remedy_also_if_it_was_cut_off(world: World) -> None:
+async def test_the_remedy_of_an_engines_answer_is_shown_even_if_its_next_attempt_was_cut_off(world: World) -> None:
     """The trading engine is the first to fail for good; the others have answered once, and wait for another attempt."""
     for engine in (world.financial, world.news):
         engine.script.append(Fault(when.always, do.status(503, retry_after="20")))
@@ -233,7 +233,7 @@ def screen_of(outcome: Outcome) -> list[str]:
     return lines[max(number for number, line in enumerate(lines) if line.lstrip().startswith("engine ")) :]
 
 
-async def test_the_end_on_a_terminal_tells_each_cause_once_and_how_to_go_on(world: World) -> None:
+async def test_the_end_on_a_terminal_shows_each_cause_once_and_how_to_resume(world: World) -> None:
     world.qa.script.append(Fault(when.always, broken.reset()))
     env = variables(world, QA_ENGINE_ATTEMPTS="1", QA_ENGINE_CONCURRENCY="1")
     outcome = await world.run_job(terminal=True, env=env)

@@ -186,7 +186,7 @@ async def test_a_page_of_the_nights_that_cannot_be_written_changes_nothing(world
 
 @pytest.mark.slow
 @pytest.mark.parametrize("run_id", ["index.html", "INDEX.html"])
-async def test_a_run_may_not_be_called_as_the_page_of_the_nights(world: World, run_id: str) -> None:
+async def test_a_run_id_may_not_be_the_name_of_the_page_of_the_nights(world: World, run_id: str) -> None:
     outcome = await world.run_job(env=of(world, run_id, "2026-11-23"))
     assert outcome.exit_code == 2
     assert "index.html is the page of the nights" in outcome.stdout

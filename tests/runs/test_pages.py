@@ -81,7 +81,7 @@ def errors(outcome: Outcome) -> list[dict[str, Any]]:
     return [line for line in outcome.lines if "@type" in line]
 
 
-async def test_a_night_that_went_well(world: World) -> None:
+async def test_a_successful_run_has_a_page_and_a_report(world: World) -> None:
     project = {"GOOGLE_CLOUD_PROJECT": "cards", "CLOUD_RUN_EXECUTION": "night"}
     outcome = await run(world, 0, variables(world, **project))
     report = assert_told(world, outcome.finished)
@@ -97,7 +97,7 @@ async def test_a_night_that_went_well(world: World) -> None:
     assert errors(outcome) == []
 
 
-async def test_cards_that_are_missing(world: World) -> None:
+async def test_missing_cards_are_on_the_page_and_in_the_report(world: World) -> None:
     world.qa.script.append(REFUSED)
     world.news.script.append(Fault(when.nth(2), do.status(503)))
     outcome = await run(world, 3, variables(world))
@@ -133,7 +133,7 @@ async def test_a_data_engine_that_failed_is_one_error(world: World) -> None:
 
 
 @pytest.mark.parametrize("word", ["bad_config", "no_lease"])
-async def test_what_ends_before_it_begins_is_one_error_as_well(world: World, word: str) -> None:
+async def test_a_run_that_cannot_begin_is_one_error_as_well(world: World, word: str) -> None:
     if word == "bad_config":
         outcome = await run(world, 2, {**variables(world), "CONFIG_URI": str(world.directory / "nowhere")})
     else:
@@ -196,7 +196,7 @@ async def report(world: World, *arguments: str, **env: str | None) -> Outcome:
 
 
 @pytest.mark.slow
-async def test_the_report_is_told_again_from_the_record(world: World) -> None:
+async def test_the_report_is_printed_again_from_the_record(world: World) -> None:
     world.qa.script.append(REFUSED)
     outcome = await run(world, 3, variables(world))
     file = world.directory / "again.html"
@@ -214,7 +214,7 @@ async def test_the_report_is_told_again_from_the_record(world: World) -> None:
 
 
 @pytest.mark.slow
-async def test_a_run_that_was_killed_is_told_from_its_journal(world: World) -> None:
+async def test_the_report_of_a_killed_run_is_made_from_its_journal(world: World) -> None:
     world.qa.latency = steady(0.3)
     job = await world.start_job("run", env=variables(world, QA_ENGINE_CONCURRENCY="1"))
     await job.seen("barrier.crossed")
@@ -241,7 +241,7 @@ async def test_the_report_of_an_unknown_run_is_an_error(world: World, env: dict[
 
 
 @pytest.mark.slow
-async def test_a_page_that_has_no_place_is_an_error(world: World) -> None:
+async def test_a_page_whose_directory_does_not_exist_is_an_error(world: World) -> None:
     await run(world, 0, variables(world))
     told = await report(world, "night", "--page", str(world.directory / "no" / "where.html"))
     assert told.exit_code == 2
@@ -271,7 +271,7 @@ async def test_a_record_that_was_changed_is_refused(world: World) -> None:
 
 
 @pytest.mark.slow
-async def test_a_rejected_call_tells_of_its_latest_attempts(world: World) -> None:
+async def test_a_rejected_call_shows_its_latest_attempts(world: World) -> None:
     assert FAILED_ATTEMPTS_KEPT == 10
     world.qa.script.append(Fault(when.both(when.ticker("AAPL"), when.attempt(1, 2)), do.status(429)))
     outcome = await run(world, 0, variables(world))

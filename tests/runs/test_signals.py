@@ -97,7 +97,7 @@ async def test_sigint_cuts_off_cards_as_well(cards: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), [(SIGTERM, SIGTERM), (SIGTERM, SIGINT)])
-async def test_a_second_signal_ends_the_process_as_it_stands(cards: World, first: Signals, second: Signals) -> None:
+async def test_a_second_signal_ends_the_process_at_once(cards: World, first: Signals, second: Signals) -> None:
     cards.qa.script.append(Fault(when.always, do.hang()))
     job = await cards.start_job(env={"QA_ENGINE_CONCURRENCY": "1"})
     await until(lambda: len(cards.qa.requests) == 1)
@@ -111,7 +111,7 @@ async def test_a_second_signal_ends_the_process_as_it_stands(cards: World, first
     assert outcome.exit_code == CODES[second]
 
 
-async def test_a_card_between_two_attempts_is_not_asked_for_again(cards: World) -> None:
+async def test_a_card_between_two_attempts_is_not_requested_again(cards: World) -> None:
     cards.qa.script.append(Fault(when.always, do.status(503, retry_after="20")))
     job = await cards.start_job(env={"QA_ENGINE_CONCURRENCY": "1"})
     await job.seen("call.retried")
@@ -124,7 +124,7 @@ async def test_a_card_between_two_attempts_is_not_asked_for_again(cards: World) 
 
 
 @pytest.mark.parametrize("signal", [SIGTERM, SIGINT])
-async def test_a_signal_while_the_config_is_read(cards: World, signal: Signals) -> None:
+async def test_a_signal_while_the_config_is_read_ends_the_run(cards: World, signal: Signals) -> None:
     """A service that never answers plays the storage."""
     cards.oauth.script.append(Fault(when.always, do.hang()))
     env = {"CONFIG_URI": "gs://bucket/config", "STORAGE_EMULATOR_HOST": cards.oauth.url}

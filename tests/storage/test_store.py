@@ -59,7 +59,7 @@ async def test_of_two_who_create_one_wins(store: ObjectStore) -> None:
     assert won == [there.data]
 
 
-async def test_an_object_is_replaced_where_nobody_has_changed_it(store: ObjectStore) -> None:
+async def test_an_object_is_replaced_only_if_nobody_has_changed_it(store: ObjectStore) -> None:
     first = await in_thread(lambda: store.create("a", b"1"))
     second = await in_thread(lambda: store.replace("a", b"2", first.generation))
     assert second.generation != first.generation
@@ -71,7 +71,7 @@ async def test_an_object_is_replaced_where_nobody_has_changed_it(store: ObjectSt
     assert await in_thread(lambda: store.read("a")) == second
 
 
-async def test_a_generation_is_new_even_where_the_content_is_not(store: ObjectStore) -> None:
+async def test_a_generation_is_new_even_if_the_content_is_not(store: ObjectStore) -> None:
     stored = await in_thread(lambda: store.create("a", b"1"))
     known = {stored.generation}
     for _ in range(5):
@@ -99,7 +99,7 @@ async def test_of_two_who_replace_one_wins(store: ObjectStore) -> None:
     assert won == [there.data]
 
 
-async def test_an_object_is_removed_where_nobody_has_changed_it(store: ObjectStore) -> None:
+async def test_an_object_is_removed_only_if_nobody_has_changed_it(store: ObjectStore) -> None:
     first = await in_thread(lambda: store.create("a", b"1"))
     second = await in_thread(lambda: store.replace("a", b"2", first.generation))
     with pytest.raises(ConflictError):

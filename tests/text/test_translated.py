@@ -151,7 +151,7 @@ OPEN: dict[str, Any] = {"outcome": "unfinished", "ended": None, "seconds": None,
 
 
 @pytest.mark.parametrize("changes", [{}, OPEN, {"outcome": "bad_config"}], ids=["ended", "open", "refused"])
-def test_a_page_tells_nothing_but_translated_sentences(changes: dict[str, Any]) -> None:
+def test_a_page_contains_only_translated_sentences(changes: dict[str, Any]) -> None:
     assert narrow(written(render_page(*told(**changes), translator=WIDE, table="https://x/cards.csv"))) == []
 
 
@@ -164,13 +164,13 @@ def test_a_headline_is_translated_whatever_the_outcome() -> None:
             assert narrow(WIDE.text(how_to_go_on(outcome, report.then, 9))) == []
 
 
-def test_a_page_of_many_calls_does_so_too() -> None:
+def test_a_page_of_many_calls_contains_only_translated_sentences() -> None:
     night = Night([f"T{n}" for n in range(900)], ["c1"], run_id="night-1", concurrency=dict.fromkeys(ENGINES, 64))
     report, timeline = night.told(sentence_message=message("cut off"), attempts=())
     assert narrow(written(render_page(report, timeline, translator=WIDE))) == []
 
 
-def test_a_recorded_run_on_a_terminal_does_so_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_of_a_run_on_a_terminal_is_translated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     report, timeline = told()
     for changes in ({}, {"resume_command": None}, {"seconds": None, "ended": None}, {"attempts": report.attempts[:1]}):
@@ -178,7 +178,7 @@ def test_a_recorded_run_on_a_terminal_does_so_too(monkeypatch: pytest.MonkeyPatc
         assert narrow(shown) == []
 
 
-def test_the_list_of_runs_does_so_too() -> None:
+def test_the_list_of_runs_is_translated() -> None:
     started = datetime(2026, 11, 24, tzinfo=UTC)
     past = [
         PastRun("night-1", started, "2026-11-24", outcome, seconds=3.0 * n**4) for n, outcome in enumerate(OUTCOMES)
@@ -186,7 +186,7 @@ def test_the_list_of_runs_does_so_too() -> None:
     assert narrow(runs_table(past, WIDE)) == []
 
 
-async def test_a_run_on_a_terminal_does_so_too(
+async def test_a_run_on_a_terminal_is_translated(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
@@ -218,14 +218,14 @@ async def test_a_run_on_a_terminal_does_so_too(
     assert narrow(shown) == []
 
 
-def test_the_page_and_the_list_of_the_nights_do_so_too() -> None:
+def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
     nights = made_up(60)
     assert narrow(written(render_nights(nights, "gs://runs/x", beside=True, translator=WIDE))) == []
     assert narrow(nights_table(nights, WIDE)) == []
     assert narrow(WIDE.text(period_line(Nights([])))) == []
 
 
-def test_the_message_about_a_run_does_so_too() -> None:
+def test_the_message_about_a_run_is_translated() -> None:
     given, (report, timeline), progress = settings(CLOUD_RUN_JOB="night-job"), told(), failed_progress()
     recorded = RecordedRun(report, timeline)
     lines = [*trial_lines(given), *late_lines(given, "2026-11-24", NOW, None)]

@@ -106,7 +106,7 @@ def test_make_takes_its_own_variables_and_leaves_foreign_ones_alone(given: str) 
         pytest.param("--new-config", marks=pytest.mark.slow),
     ],
 )
-def test_what_is_no_run_id_cannot_be_resumed(run_id: str) -> None:
+def test_an_invalid_run_id_cannot_be_resumed(run_id: str) -> None:
     done = make("run-local", f"RESUME={run_id}")
     assert done.returncode == 2
     assert done.stdout == ""

@@ -141,7 +141,7 @@ def test_a_late_bootstrap_destroys_nothing(terraform: Terraform, standing: Path)
 
 
 @pytest.mark.slow
-def test_away_in_two_applies(terraform: Terraform, standing: Path) -> None:
+def test_an_apply_without_protection_then_a_destroy_remove_everything(terraform: Terraform, standing: Path) -> None:
     assert terraform.run(standing, "destroy", "-no-color", "-auto-approve").returncode == 1, "it is protected"
     released = applied(terraform, standing, EVERYTHING | {"deletion_protection": False})
     assert set(map(tuple, released.values())) <= {("update",), ("create",)}

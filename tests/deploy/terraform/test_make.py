@@ -86,7 +86,9 @@ def spoil(checkout: Checkout) -> None:
         pytest.param("CONFIG_FAULTS=warn", True, marks=pytest.mark.slow),
     ],
 )
-def test_a_fault_of_the_config_stops_only_where_terraform_owns_it(checkout: Checkout, told: str, goes_on: bool) -> None:
+def test_a_fault_of_the_config_stops_make_only_if_terraform_owns_the_config(
+    checkout: Checkout, told: str, goes_on: bool
+) -> None:
     assert checkout.make("config-check", told).stderr == ""
     spoil(checkout)
     done = checkout.make("config-check", told)
@@ -100,7 +102,7 @@ def test_a_fault_of_the_config_stops_only_where_terraform_owns_it(checkout: Chec
 
 
 @pytest.mark.parametrize("target", ["plan", "apply"])
-def test_a_fault_of_the_config_stops_before_terraform_is_asked(checkout: Checkout, target: str) -> None:
+def test_a_fault_of_the_config_stops_make_before_terraform_starts(checkout: Checkout, target: str) -> None:
     """Before the first apply nobody knows who owns it."""
     spoil(checkout)
     done = checkout.make(target, "BOOTSTRAP=1", "APPROVE=1")
@@ -131,7 +133,7 @@ def stopped(checkout: Checkout, target: str) -> str:
     return first
 
 
-def test_what_keeps_terraform_from_reading_its_state_is_not_hidden(checkout: Checkout) -> None:
+def test_the_reason_why_terraform_cannot_read_its_state_is_shown(checkout: Checkout) -> None:
     (checkout.directory / "terraform" / "terraform.tfstate").write_text("no state")
     done = checkout.make("push")
     assert done.returncode == 2
@@ -170,7 +172,7 @@ def test_a_faulty_config_stops_nothing_that_operators_own(checkout: Checkout) ->
 
 
 @pytest.mark.slow
-def test_from_nothing_to_a_rollback(checkout: Checkout) -> None:
+def test_a_first_apply_an_update_and_a_rollback(checkout: Checkout) -> None:
     forgotten = checkout.make("apply", "APPROVE=1")
     assert forgotten.returncode != 0
     assert "make apply BOOTSTRAP=1" in sentences(forgotten.stderr)
@@ -209,7 +211,7 @@ def test_from_nothing_to_a_rollback(checkout: Checkout) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_googles_rules_of_checkov() -> None:
+def test_the_root_passes_googles_rules_of_checkov() -> None:
     done = subprocess.run(["make", "check-terraform"], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"Passed checks: [1-9]\d*, Failed checks: 0, Skipped checks: 4\n", done.stdout)
@@ -236,7 +238,7 @@ def test_checkov_finds_what_is_wrong(own_root: Path) -> None:
     assert "CKV_GCP_114" in done.stdout
 
 
-def test_apply_asks_the_guard_of_the_config_between_plan_and_apply() -> None:
+def test_make_apply_runs_the_guard_of_the_config_between_plan_and_apply() -> None:
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\napply: plan ")[2].partition("\n\n")[0]
     assert 0 < recipe.index("config-guard") < recipe.index("terraform -chdir=terraform apply")
 
@@ -248,7 +250,7 @@ def test_an_image_is_built_for_the_machines_that_run_it() -> None:
     assert "docker build --platform linux/amd64 --tag an/image:deployed-" in printed
 
 
-def test_an_environment_that_is_a_link_is_not_emptied(tmp_path: Path) -> None:
+def test_a_virtual_environment_that_is_a_link_is_not_emptied(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     for name in (".locks/dev.txt", "elsewhere/bin"):
         (tmp_path / name).parent.mkdir()

@@ -71,7 +71,7 @@ def test_every_validation_is_refused_in_a_test() -> None:
         ),
     ],
 )
-def test_what_the_provider_does_not_know_fails(
+def test_an_attribute_or_value_that_the_provider_does_not_know_fails(
     terraform: Terraform, own_root: Path, file: str, right: str, wrong: str, complaint: str
 ) -> None:
     text = (own_root / file).read_text()
@@ -82,7 +82,7 @@ def test_what_the_provider_does_not_know_fails(
     assert complaint in done.stdout + done.stderr
 
 
-def test_a_false_pin_fails(terraform: Terraform, own_root: Path) -> None:
+def test_a_wrong_expectation_in_terraforms_own_tests_fails(terraform: Terraform, own_root: Path) -> None:
     pins = own_root / "tests" / "job.tftest.hcl"
     pins.write_text(pins.read_text().replace('"today"', '"tomorrow"'))
     done = terraform.run(own_root, "test", "-no-color", "-filter=tests/job.tftest.hcl")
