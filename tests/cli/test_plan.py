@@ -1,4 +1,4 @@
-"""`plan` says every fault of the config in the job's words, or what a run would call; it calls nobody itself."""
+"""`plan` prints every fault of the config, or what a run would call; it sends no request itself."""
 
 from __future__ import annotations
 

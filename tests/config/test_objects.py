@@ -56,7 +56,7 @@ NO_VALUE = "is not a string, a number or a boolean; write one of these"
 ID_RULE = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
 
 BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
-    # not JSON, as the documents' own tests tell in full
+    # not JSON, the tests of the documents have all cases
     ("ticker_list.json", b'["AAPL",]', ["is not JSON at line 1 column 9: a comma stands before ]; remove that comma"]),
     ("ticker_list.json", b"[NaN]", ["is not JSON (NaN is not a number); correct it"]),
     ("card_types.json", b'["\xff"]', ["is not UTF-8 at byte 2; save it as UTF-8"]),
@@ -378,7 +378,7 @@ OFF = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
 @pytest.mark.parametrize(
     ("objects", "fault"),
     [
-        # what is not there, or not switched on, may be what the bad entry means
+        # what is not there, or not switched on, may be what the bad entry refers to
         (
             {"ticker_list.json": ["AAPL", " TSLA"], "card_targets.json": {"TSLA": ["news_card"]}},
             'ticker_list.json: [1] (" TSLA"): has spaces around it; remove them',
@@ -451,7 +451,7 @@ SOUND: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def failed_attempts(value: Any, numbers: set[int]) -> Any:
+def with_unreadable_entries(value: Any, numbers: set[int]) -> Any:
     """The value without what its entries of these numbers say."""
     if isinstance(value, dict):
         return {key: 7 if number in numbers else item for number, (key, item) in enumerate(value.items())}
@@ -473,11 +473,11 @@ def test_with_entries_that_cannot_be_read_the_rest_is_judged_as_before(
     objects: dict[str, Any], numbers: dict[str, set[int]]
 ) -> None:
     """The places are compared: of three topics of one key, another is named where the first cannot be read."""
-    bad = {name: failed_attempts(value, numbers.get(name, set())) for name, value in objects.items()}
+    bad = {name: with_unreadable_entries(value, numbers.get(name, set())) for name, value in objects.items()}
     before, after = ({line for line in spread(each) if 'the key "' not in line} for each in (objects, bad))
     own = [line.partition(" (7): is ")[0] for line in after if " (7): is " in line]
-    told = {line for line in after if " (7): is " not in line}
-    assert told <= before
+    others = {line for line in after if " (7): is " not in line}
+    assert others <= before
     if bad["ticker_list.json"] == objects["ticker_list.json"] and bad["card_types.json"] == objects["card_types.json"]:
         hidden = {line for line in before - after if "leaves no card" not in line}
         assert all(line.startswith(tuple(own)) for line in hidden)

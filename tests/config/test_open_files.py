@@ -1,4 +1,4 @@
-"""The limit of open files is raised as far as it may be, and too low a one is a fault before anything is called."""
+"""The limit of open files is raised as far as is allowed; one that is too low is a fault before anything is called."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A document is read in the one way in which everybody reads it, or it is refused: nothing else is ever raised."""
+"""A document that all JSON parsers read in the same way is accepted, any other is a fault; nothing else is raised."""
 
 from __future__ import annotations
 

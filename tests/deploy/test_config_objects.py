@@ -1,4 +1,4 @@
-"""The config in the bucket and in the repository: no edit is lost in silence."""
+"""No edit of the config is lost silently, whether it was made in the bucket or in the repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The merge guard on plans of the real Terraform with its built-in resource, and what it prints."""
+"""The merge guard allows only plans that are safe to apply; these plans are made by the real Terraform."""
 
 from __future__ import annotations
 

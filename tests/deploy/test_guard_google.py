@@ -1,4 +1,4 @@
-"""The merge guard on plans that update Google's resources, written as Terraform documents the format."""
+"""The merge guard allows only safe updates of Google's resources; these plans follow Terraform's documented format."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The image as a user gets it: built from this checkout, then run, read-only and by nobody in particular.
+"""The image, built from this checkout, holds the job and nothing else, and runs read-only under any user id.
 
 With Docker where there is one; else with the commands that IMAGE_BUILD (`CONTEXT TAG [option]…`) and IMAGE_RUN
 (`TAG [option]… [-- argument…]`) name, whose options are Docker's.

@@ -1,4 +1,4 @@
-"""The READMEs tell the truth: what they have people run exists and works; their tables are those of the code."""
+"""The READMEs are correct: every command in them exists and works, and their tables agree with the code."""
 
 from __future__ import annotations
 
@@ -78,8 +78,10 @@ def test_every_module_that_python_is_to_run_exists() -> None:
 
 
 def test_every_command_of_the_job_is_documented() -> None:
-    told = subprocess.run([sys.executable, "-m", "job", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    names = re.findall(r"^    ([a-z]+) ", told.stdout, re.MULTILINE)
+    shown = subprocess.run(
+        [sys.executable, "-m", "job", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    names = re.findall(r"^    ([a-z]+) ", shown.stdout, re.MULTILINE)
     assert len(names) >= 7
     section = JOB.partition("\n## Commands\n")[2].partition("\n## ")[0]
     assert sorted(re.findall(r"^\| `(\w+)", section, re.MULTILINE)) == sorted(names)
@@ -118,8 +120,8 @@ async def test_each_command_needs_no_more_than_is_documented(nursery: trio.Nurse
         resumed = await world.run_job(["resume", "night"], env={"CONFIG_URI": None, "RUNS_URI": world.runs_uri})
         assert resumed.exit_code == 0, resumed.stdout
         for arguments in (["runs"], ["report", "night"], ["verify"]):
-            told = await world.run_job(arguments, env={**unset, "RUNS_URI": world.runs_uri})
-            assert told.exit_code == 0, told.stderr
+            ended = await world.run_job(arguments, env={**unset, "RUNS_URI": world.runs_uri})
+            assert ended.exit_code == 0, ended.stderr
 
 
 def test_every_other_command_is_of_a_tool_that_the_steps_ask_for() -> None:
@@ -162,17 +164,17 @@ def defaults() -> dict[str, object]:
     return found
 
 
-def as_told(names: list[str]) -> str:
-    """The default of these variables as the table tells it."""
+def default_in_words(names: list[str]) -> str:
+    """The default of these variables as the table has it."""
     for part, words in DEFAULTS_IN_WORDS.items():
         if all(part in name for name in names):
             return words
     values = [defaults()[name] for name in names]
-    told = [
+    shown = [
         f"`{value}`" if isinstance(value, ZoneInfo | str) else "none" if value is None else f"{value:g}"
         for value in values
     ]
-    return told[0] if len(set(told)) == 1 else ", ".join(told)
+    return shown[0] if len(set(shown)) == 1 else ", ".join(shown)
 
 
 def table(mark: str) -> list[list[str]]:
@@ -192,7 +194,7 @@ def test_the_table_of_variables_is_that_of_the_job() -> None:
     assert sorted(name for names, _ in rows for name in names) == sorted(defaults()), "each once"
     assert sorted(defaults()) == sorted(VARIABLES)
     for names, default in rows:
-        assert default == as_told(names), names
+        assert default == default_in_words(names), names
 
 
 def test_the_table_of_the_report_has_every_field() -> None:

@@ -1,4 +1,4 @@
-"""An answer counts as a success only where the engine's own code means one; no bytes whatever raise."""
+"""An answer counts as a success only if the engine's own code says so; no bytes whatever raise an exception."""
 
 from __future__ import annotations
 

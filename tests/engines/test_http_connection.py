@@ -1,4 +1,4 @@
-"""A connection gives whole answers or says why not; it is used again after the one and replaced after the other."""
+"""A connection returns a complete answer or a failure; it is used again after an answer, replaced after a failure."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ async def test_an_exchange_that_was_cut_off_leaves_nothing_behind(service: Servi
     assert scope.cancelled_caught
     assert (await ask(connection, service.url)).status == 200
     with trio.fail_after(5):
-        while service.requests[0].ended is None:  # noqa: ASYNC110  the simulator tells nobody
+        while service.requests[0].ended is None:  # noqa: ASYNC110  the simulator has no event to wait for
             await trio.sleep(0.005)
     assert service.requests[0].cut_off
     assert service.traffic.connections == 2
@@ -177,7 +177,7 @@ async def test_an_engine_may_close_the_connection_after_its_answer(secure: Servi
 async def test_without_keep_alive_a_late_second_answer_is_not_read_as_the_next_answer(
     service: Service,
 ) -> None:
-    """Nobody can tell it from the answer to the next request once that has left."""
+    """Once the next request has been sent, nothing distinguishes it from the answer to that."""
     service.script.append(Fault(when.nth(1), broken.surplus(broken.answer(b'{"status": "of another"}'), after=0.05)))
     service.latency = steady(0.1)
     connection = HttpConnection(tls_context(), kept=False)

@@ -1,4 +1,4 @@
-"""Every engine gets a good token of its own audience, wherever it comes from; what hands them out is asked seldom."""
+"""Every call has a valid token for its engine, whatever the source of tokens is, and tokens are fetched seldom."""
 
 from __future__ import annotations
 

@@ -203,7 +203,7 @@ async def test_cards_in_flight_of_other_types_are_awaited_if_none_is_left_to_sta
 
 
 @pytest.mark.parametrize("failure", [reply({"status": "failed"}), Response(200, b"<html>"), reply({}, 422)])
-async def test_failures_that_the_engine_itself_answered_set_no_type_aside(
+async def test_failure_answers_of_a_working_engine_set_no_type_aside(
     failure: Response, autojump_clock: trio.testing.MockClock
 ) -> None:
     made, outcome = await night(always({"a": failure}, {}), "ab", medians={"a": 9.0})

@@ -1,4 +1,4 @@
-"""One call is asked for as often as its failures deserve and no oftener, and what became of it is told exactly once."""
+"""A call is retried as often as its failures allow and no more, and its result is reported exactly once."""
 
 from __future__ import annotations
 
@@ -242,7 +242,7 @@ async def at(seconds: float, action: Callable[[], None]) -> None:
     action()
 
 
-async def halted_after(
+async def stopped_after(
     seconds: float, *steps: Step, reason: ShutdownReason = ShutdownReason.SIGTERM, grace: float = 5.0
 ) -> Stage:
     made = stage([target("A", engines=())], in_turn("qa", *steps))
@@ -257,7 +257,7 @@ async def halted_after(
 async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    made = await halted_after(0.25, reply({"detail": "x"}, 500), None)
+    made = await stopped_after(0.25, reply({"detail": "x"}, 500), None)
     assert trio.current_time() == 0.25
     failure = the_end(made).failure
     assert failure is not None
@@ -270,21 +270,21 @@ async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted(
 async def test_an_interrupted_later_attempt_shows_the_previous_answer(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    made = await halted_after(1.0, reply({}, 503), FOREVER)
+    made = await stopped_after(1.0, reply({}, 503), FOREVER)
     failure = the_end(made).failure
     assert failure is not None
     assert (failure.cause, failure.after, the_end(made).status) == (Cause.INTERRUPTED, Cause.STATUS, 503)
 
 
 async def test_a_card_in_flight_has_its_grace_to_answer(autojump_clock: trio.testing.MockClock) -> None:
-    assert (await halted_after(1.0, 5.9)).progress.cards.done == 1
+    assert (await stopped_after(1.0, 5.9)).progress.cards.done == 1
     assert trio.current_time() == pytest.approx(5.9)
 
 
 async def test_a_card_that_does_not_answer_within_the_grace_is_interrupted(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    made = await halted_after(1.0, FOREVER)
+    made = await stopped_after(1.0, FOREVER)
     assert trio.current_time() == pytest.approx(6.0)
     failure = the_end(made).failure
     assert failure is not None
@@ -293,7 +293,7 @@ async def test_a_card_that_does_not_answer_within_the_grace_is_interrupted(
 
 
 async def test_sigint_has_no_grace(autojump_clock: trio.testing.MockClock) -> None:
-    made = await halted_after(1.0, 2.0, reason=ShutdownReason.SIGINT, grace=0.0)
+    made = await stopped_after(1.0, 2.0, reason=ShutdownReason.SIGINT, grace=0.0)
     assert trio.current_time() == pytest.approx(1.0)
     assert made.progress.cards.failed == 1
 
@@ -450,7 +450,7 @@ async def test_an_engines_failure_does_not_wait_for_answers_that_are_being_judge
     async def script(asked: Asked) -> Response:
         if asked.engine == "news":
             return LARGE
-        while not any(engine == "news" for engine, _ in judging.threads):  # noqa: ASYNC110  a thread tells nobody
+        while not any(engine == "news" for engine, _ in judging.threads):  # noqa: ASYNC110  a thread has no event to wait for
             await trio.sleep(0.001)
         return reply({}, 400)
 

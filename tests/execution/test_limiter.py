@@ -1,4 +1,4 @@
-"""An engine gets as many calls at a time as it shows room for: few are turned away, little time is lost, no card is."""
+"""An engine gets as many calls at a time as it has capacity for; few are rejected, and no card is lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sentence that says how a run ended."""
+"""The sentence at the end of a run says correctly how the run ended."""
 
 from __future__ import annotations
 

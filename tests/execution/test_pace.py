@@ -1,4 +1,4 @@
-"""When the cards will be done is told from the pace of late, and not at all while it cannot be known."""
+"""The time at which all cards will be done is estimated from the recent pace, or not given if it cannot be known."""
 
 from __future__ import annotations
 

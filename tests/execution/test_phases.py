@@ -1,4 +1,4 @@
-"""No card is asked for before all data are there, and nothing that was planned is ever lost from the accounts."""
+"""No card is requested before all data calls have succeeded, and every planned call is accounted for."""
 
 from __future__ import annotations
 
@@ -94,14 +94,14 @@ def test_no_card_is_asked_for_before_the_last_data_call_has_succeeded(share: flo
     assert failed or not share, "the schedules are too easy to show anything"
 
 
-async def _play_and_halt(made: Stage, moment: float, reason: ShutdownReason, grace: float) -> tuple[float, float]:
-    """When the run was halted (if it was), and when it ended."""
-    halted_at = FOREVER
+async def _play_and_stop(made: Stage, moment: float, reason: ShutdownReason, grace: float) -> tuple[float, float]:
+    """When the run was stopped (if it was), and when it ended."""
+    stopped_at = FOREVER
 
     async def shutdown() -> None:
-        nonlocal halted_at
+        nonlocal stopped_at
         await trio.sleep(moment)
-        halted_at = trio.current_time()
+        stopped_at = trio.current_time()
         made.shutdown.request(reason, grace)
 
     async with trio.open_nursery() as nursery:
@@ -109,27 +109,27 @@ async def _play_and_halt(made: Stage, moment: float, reason: ShutdownReason, gra
         with contextlib.suppress(EngineFailedError):
             await made.play()
         nursery.cancel_scope.cancel()
-    return halted_at, trio.current_time()
+    return stopped_at, trio.current_time()
 
 
-HALTS = [(ShutdownReason.SIGTERM, 5.0), (ShutdownReason.SIGINT, 0.0), (ShutdownReason.QA_DOWN, FOREVER)]
+STOPS = [(ShutdownReason.SIGTERM, 5.0), (ShutdownReason.SIGINT, 0.0), (ShutdownReason.QA_DOWN, FOREVER)]
 
 
-@pytest.mark.parametrize(("reason", "grace"), HALTS)
+@pytest.mark.parametrize(("reason", "grace"), STOPS)
 def test_every_call_is_accounted_for_whenever_the_run_is_stopped(reason: ShutdownReason, grace: float) -> None:
     phases_met = set()
     for seed in range(SCHEDULES):
         made = random_stage(seed, 0.15)
-        moment = random.Random(f"halt {seed}").random() * 200
+        moment = random.Random(f"stop {seed}").random() * 200
 
         clock = trio.testing.MockClock(autojump_threshold=0)
-        halted_at, ended_at = trio.run(_play_and_halt, made, moment, reason, grace, clock=clock)
-        assert ended_at <= halted_at + min(grace, 40.0) + 1e-6, f"seed {seed}: {ended_at - halted_at} s too long"
+        stopped_at, ended_at = trio.run(_play_and_stop, made, moment, reason, grace, clock=clock)
+        assert ended_at <= stopped_at + min(grace, 40.0) + 1e-6, f"seed {seed}: {ended_at - stopped_at} s too long"
         made.assert_nothing_lost()
-        assert all(asked.time <= halted_at for asked in made.world.asked), f"seed {seed}: a call after the stop"
-        data_at_halt = [asked for asked in made.world.asked if asked.engine != "qa" and asked.cut_off]
-        assert all((asked.ended or 0) <= halted_at for asked in data_at_halt if halted_at < FOREVER)
-        if halted_at < FOREVER:
+        assert all(asked.time <= stopped_at for asked in made.world.asked), f"seed {seed}: a call after the stop"
+        data_at_stop = [asked for asked in made.world.asked if asked.engine != "qa" and asked.cut_off]
+        assert all((asked.ended or 0) <= stopped_at for asked in data_at_stop if stopped_at < FOREVER)
+        if stopped_at < FOREVER:
             phases_met.add(bool(made.world.of("qa")))
         for event in made.world.finished:
             if event.failure is not None and event.failure.cause is Cause.INTERRUPTED:
@@ -274,7 +274,7 @@ async def test_cards_in_flight_are_awaited_when_the_requests_stop(autojump_clock
     assert 20 <= len(made.world.asked) <= 28
 
 
-async def test_over_half_of_at_least_fifty_cards_failed_stop_the_requests(
+async def test_failures_of_over_half_of_at_least_fifty_cards_stop_the_requests(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     made = await cards({number: DOWN[number % 2] for number in range(200) if number % 3})
@@ -285,7 +285,7 @@ async def test_over_half_of_at_least_fifty_cards_failed_stop_the_requests(
 @pytest.mark.parametrize(
     "failure", [reply({"status": "failed"}), Response(200, b"<html>"), reply({}, 422), reply({}, 404)]
 )
-async def test_failures_that_the_engine_itself_answered_do_not_stop_the_requests(
+async def test_failure_answers_of_a_working_engine_do_not_stop_the_requests(
     failure: Response, autojump_clock: trio.testing.MockClock
 ) -> None:
     made = await cards(dict.fromkeys(range(200), failure))

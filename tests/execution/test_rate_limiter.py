@@ -1,4 +1,4 @@
-"""New connections come no faster than the token bucket allows, and to wait for one counts to nothing."""
+"""Connections are opened no faster than the token bucket allows; waiting for one counts towards no other limit."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_connections_that_have_to_be_opened_again_wait_as_well(autojump_cl
 
 
 async def test_waiting_does_not_count_towards_attempt_timeout_or_limit(autojump_clock: MockClock) -> None:
-    """The last card waits for 1.6 s, with a timeout of one second, and an engine that is full tells the truth."""
+    """The last card waits for 1.6 s, longer than its timeout of one second."""
     made = crowd(seconds=0.9, timeout=1.0)
     await made.play()
     assert made.progress.cards.done == CARDS

@@ -1,4 +1,4 @@
-"""After a shutdown no call starts, no wait goes on, and what is in flight is treated by its price."""
+"""After a shutdown no call starts and no wait goes on; data calls are cut off, cards have a grace period."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A batch that breaks its engine is asked again in halves: one ticker is named, too large a size heals itself."""
+"""A batch that fails as a whole is retried in halves: the ticker or the batch size that breaks it is found."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each piece of work is given out once, parts before what is fresh, until nothing is left nor under way."""
+"""Each piece of work is given out once, parts before new pieces, until nothing is left or in progress."""
 
 from __future__ import annotations
 

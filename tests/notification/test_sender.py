@@ -1,4 +1,4 @@
-"""A message is sent within its time, again if that may help, and never twice if it may have arrived."""
+"""A message is sent within its time; a failure is retried if that can help, but not if the message may have arrived."""
 
 from __future__ import annotations
 

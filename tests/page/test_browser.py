@@ -1,4 +1,4 @@
-"""The page of a run in a real browser: by day, by night, on a phone, on paper, by keyboard, without a network."""
+"""The page of a run works in a real browser: light, dark, on a phone, on paper, by keyboard, without a network."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ def pages(tmp_path: Path) -> dict[str, Path]:
     files = {name: tmp_path / f"{name}.html" for name in [*NIGHTS, "stopped"]}
     for name, night in NIGHTS.items():
         good = name == "good"
-        told = night.told(*(() if good else ("cards_missing", 3, "Cards are missing.")), project="cards")
-        files[name].write_bytes(render_page(*told))
-    files["stopped"].write_bytes(render_page(*NIGHTS["good"].told("deadline", 4, "The run's deadline passed.")))
+        recorded = night.build(*(() if good else ("cards_missing", 3, "Cards are missing.")), project="cards")
+        files[name].write_bytes(render_page(*recorded))
+    files["stopped"].write_bytes(render_page(*NIGHTS["good"].build("deadline", 4, "The run's deadline passed.")))
     return files
 
 
@@ -75,7 +75,7 @@ def test_opens_from_disk_without_console_errors(
 def test_a_page_in_chinese_fits_as_well(browser: Browser, tmp_path: Path, width: int, dark: bool) -> None:
     file = tmp_path / "chinese.html"
     file.write_bytes(
-        render_page(*NIGHTS["failed"].told("cards_missing", 3, "x"), translator=translator("zh"), table="cards.csv")
+        render_page(*NIGHTS["failed"].build("cards_missing", 3, "x"), translator=translator("zh"), table="cards.csv")
     )
     browser.complaints.clear()
     browser.open(file, width, dark=dark)
@@ -149,7 +149,7 @@ def one_short(targets: int) -> Timeline:
 def test_the_shortest_failure_is_seen_in_the_timeline(
     browser: Browser, tmp_path: Path, targets: int, width: int, dark: bool
 ) -> None:
-    report, _ = NIGHTS["failed"].told("cards_missing", 3, "Cards are missing.")
+    report, _ = NIGHTS["failed"].build("cards_missing", 3, "Cards are missing.")
     file = tmp_path / "short.html"
     file.write_bytes(render_page(report, one_short(targets)))
     browser.open(file, width, dark=dark)

@@ -1,4 +1,4 @@
-"""The page of a run whose configuration cannot be used: its faults, and nothing of a run that never was."""
+"""The page of a run whose configuration cannot be used shows its faults, and nothing about calls and cards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of the nights: a row for each run, those of a date together, links that lead there, and nothing to obey."""
+"""The page of the nights has a row for each run, grouped by date, with correct links, and shows all data as text."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_links_are_relative_beside_the_runs_in_a_directory_and_absolute_elsewher
     nights = nights_of(summary("night-1", "2026-11-24"))
     assert 'href="night-1/report.html"' in html(nights, "some/runs")
     assert re.search(r'href="file:///.*/some/runs/night-1/report\.html"', html(nights, "some/runs", beside=False))
-    report, timeline = PlayedNight(["A"], ["a"]).told()
+    report, timeline = PlayedNight(["A"], ["a"]).build()
     assert '<nav><a href="../index.html">' in render_page(report, timeline, "../index.html").decode()
     assert "<nav>" not in render_page(report, timeline).decode()
 

@@ -1,4 +1,4 @@
-"""The page of the nights, and what is new on the page of a run, in a real browser: by day, by night, on a phone."""
+"""The page of the nights and the comparison on a run's page work in a real browser: light, dark, on a phone."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ def pages(index: Path, compared: Path) -> dict[str, Path]:
 
 @pytest.fixture
 def compared(tmp_path: Path) -> Path:
-    """The page of a run with much to tell since the night before."""
+    """The page of a run with many differences from the night before."""
     later = Played("2026-11-24", {("A", "b"): "denied", ("D", "a"): "status", ("B", "b"): "timeout"}, SECOND, "ABD")
-    report, timeline = Night(["AAPL", "美联储"], ["news_card"]).told()
+    report, timeline = Night(["AAPL", "美联储"], ["news_card"]).build()
     file = tmp_path / "night" / "report.html"
     file.parent.mkdir()
     report = report.model_copy(update={"since_last_night": later.comparison})

@@ -1,4 +1,4 @@
-"""The page of a run tells the truth about it, whatever the ids and answers are, and stays readable at any size."""
+"""The page of a run shows correctly what happened, whatever ids and answers are, and is readable at any size."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def some_fail(engine: EngineName, number: int) -> Any:
     return [], None, None, 200
 
 
-def told(fate: Any = some_fail, **changes: Any) -> tuple[RunReport, Timeline]:
-    report, timeline = Night(NAMES, ["news_card", "price_card"], fate=fate).told(
+def build_run(fate: Any = some_fail, **changes: Any) -> tuple[RunReport, Timeline]:
+    report, timeline = Night(NAMES, ["news_card", "price_card"], fate=fate).build(
         "cards_missing", 3, "CardTotals are missing."
     )
     return report.model_copy(update=changes), timeline
@@ -78,7 +78,7 @@ def page(report: RunReport, timeline: Timeline) -> Parsed:
 
 
 def test_shows_the_outcome_the_cards_and_every_failure_with_what_to_do() -> None:
-    report, timeline = told()
+    report, timeline = build_run()
     shown = page(report, timeline)
     assert {name: shown.tiles[name] for name in ("planned", "generated", "failed", "not attempted")} == {
         "planned": 8, "generated": 6, "failed": 2, "not attempted": 0,
@@ -104,12 +104,12 @@ def test_shows_the_outcome_the_cards_and_every_failure_with_what_to_do() -> None
     ],
 )
 def test_says_if_the_engines_chose_the_date(date: str | None, words: str) -> None:
-    report, timeline = told(date=date)
+    report, timeline = build_run(date=date)
     assert words in page(report, timeline).text
 
 
 def test_the_page_loads_nothing_from_elsewhere() -> None:
-    shown = page(*told(project="p"))
+    shown = page(*build_run(project="p"))
     for tag, attributes in shown.tags:
         assert tag in KNOWN_TAGS
         for name, value in attributes.items():
@@ -123,12 +123,12 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
 
 
 def test_links_to_the_console_if_the_project_is_known() -> None:
-    linked = page(*told(project="my-project", execution="cards-x"))
+    linked = page(*build_run(project="my-project", execution="cards-x"))
     links = [str(attributes["href"]) for tag, attributes in linked.tags if tag == "a"]
     assert any("tid=" in link and "project=my-project" in link for link in links)
     assert any("execution_name" in link and "cards-x" in link for link in links)
     assert any("AAPL" in link for link in links), "the log of a failed target"
-    plain = page(*told())
+    plain = page(*build_run())
     assert [attributes["href"] for tag, attributes in plain.tags if tag == "a"] == ["#time", "#board"]
 
 
@@ -139,7 +139,7 @@ def refusing(engine: EngineName, number: int) -> Any:
 
 def test_a_group_says_the_last_answers_most_frequent_first() -> None:
     night = Night([f"T{number:03}" for number in range(1200)], ["outlook_card"], fate=refusing)
-    shown = page(*night.told("cards_missing", 3, "Cards are missing."))
+    shown = page(*night.build("cards_missing", 3, "Cards are missing."))
     said = shown.text.partition("What failed, and what to do")[2].partition("Attempts and last answers")[0]
     assert "Last answer for 900 cards: failed: the quota is used up" in said, "of the 1,000 that are kept"
     assert "Last answer for 100 cards: failed: declined" in said
@@ -147,7 +147,7 @@ def test_a_group_says_the_last_answers_most_frequent_first() -> None:
 
 
 def test_a_single_last_answer_needs_no_count() -> None:
-    shown = page(*told())
+    shown = page(*build_run())
     assert "AAPL price_card Last answer: failed: no What to do:" in shown.text
 
 
@@ -155,7 +155,7 @@ def test_of_many_last_answers_the_most_frequent_are_shown() -> None:
     def fate(engine: EngineName, number: int) -> Any:
         return ([], "denied", f"no {number % 9}", 200) if engine == "qa" else ([], None, None, 200)
 
-    shown = page(*Night([f"T{number}" for number in range(37)], ["a"], fate=fate).told("cards_missing", 3, "x"))
+    shown = page(*Night([f"T{number}" for number in range(37)], ["a"], fate=fate).build("cards_missing", 3, "x"))
     answers = re.findall(r"Last answer for (\d+) cards: no \d", shown.text)
     assert answers == ["5", "4", "4", "4", "4"]
     assert "Other last answers, listed below: 4" in shown.text
@@ -164,9 +164,9 @@ def test_of_many_last_answers_the_most_frequent_are_shown() -> None:
 def test_a_card_type_that_all_failures_share_is_said_once() -> None:
     night = Night([f"T{number}" for number in range(40)], ["outlook_card"], fate=refusing)
     first = ", ".join(f"T{number}" for number in range(10))
-    assert f"outlook_card: {first} and 30 more" in page(*night.told("cards_missing", 3, "x")).text
+    assert f"outlook_card: {first} and 30 more" in page(*night.build("cards_missing", 3, "x")).text
     night.card_types = ["a", "b"]
-    assert "T4 a, T4 b and 70 more" in page(*night.told("cards_missing", 3, "x")).text
+    assert "T4 a, T4 b and 70 more" in page(*night.build("cards_missing", 3, "x")).text
 
 
 def test_the_names_under_a_failure_are_those_that_its_heading_counts() -> None:
@@ -177,7 +177,7 @@ def test_the_names_under_a_failure_are_those_that_its_heading_counts() -> None:
         return ([], "status", "HTTP 503", 503) if failed else ([], None, None, 200)
 
     night = Night([f"T{number}" for number in range(12)], ["a"], fate=fate, batch=4)
-    shown = page(*night.told("data_engine_failed", 1, "x"))
+    shown = page(*night.build("data_engine_failed", 1, "x"))
     assert "Financial engine: 12 targets failed T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 2 more" in shown.text
 
 
@@ -187,7 +187,7 @@ def test_calls_that_were_cut_off_are_counted_separately_as_on_the_terminal() -> 
             return [], None, None, 200
         return ([], "interrupted", "cut off", None) if number else ([], "status", "HTTP 422", 422)
 
-    report, timeline = Night(["A", "B", "C"], ["a", "b"], fate=fate).told("interrupted", 130, "x")
+    report, timeline = Night(["A", "B", "C"], ["a", "b"], fate=fate).build("interrupted", 130, "x")
     shown = page(report, timeline)
     assert {name: shown.tiles[name] for name in ("planned", "generated", "failed", "cut off", "not attempted")} == {
         "planned": 6, "generated": 1, "failed": 1, "cut off": 4, "not attempted": 0,
@@ -208,7 +208,7 @@ def test_markup_from_outside_is_shown_as_text(hostile: str) -> None:
         return ([hostile], "denied", hostile, 200) if number % 2 else ([hostile], None, None, 200)
 
     night = Night([hostile, f"{hostile}2"], [hostile], fate=fate)
-    report, timeline = night.told("cards_missing", 3, hostile)
+    report, timeline = night.build("cards_missing", 3, hostile)
     outside: dict[str, Any] = {
         "run_id": hostile,
         "day": hostile,
@@ -217,7 +217,7 @@ def test_markup_from_outside_is_shown_as_text(hostile: str) -> None:
         "config_uri": hostile,
     }
     outside |= {"config_generations": {hostile: hostile}, "project": hostile, "execution": hostile}
-    shown, plain = page(report.model_copy(update=outside), timeline), page(*told())
+    shown, plain = page(report.model_copy(update=outside), timeline), page(*build_run())
     assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
     known = {name for _, attributes in plain.tags for name in attributes} | {"open", "title"}
     assert {name for _, attributes in shown.tags for name in attributes} <= known
@@ -233,7 +233,7 @@ def test_markup_in_any_value_is_shown_as_text(value: str) -> None:
 
 @pytest.mark.parametrize("mistaken", ["{{ nothing }}", "{{ report.nothing }}", "{% if report.nothing %}{% endif %}"])
 def test_an_undefined_name_in_a_template_is_an_error(mistaken: str) -> None:
-    report, _ = told()
+    report, _ = build_run()
     with pytest.raises(UndefinedError, match="nothing"):
         environment(ENGLISH).from_string(mistaken).render(report=report)
 
@@ -264,7 +264,7 @@ def test_an_undefined_name_in_a_template_is_an_error(mistaken: str) -> None:
     ],
 )
 def test_the_headline_says_what_is_missing(outcome: str, cards: CardTotals, words: str, colour: str) -> None:
-    report, _ = told(outcome=outcome, cards=cards)
+    report, _ = build_run(outcome=outcome, cards=cards)
     assert str(headline(report)).startswith(words)
     assert severity(report) == colour
 
@@ -279,25 +279,25 @@ def test_the_headline_says_what_is_missing(outcome: str, cards: CardTotals, word
     ],
 )
 def test_a_run_that_only_has_to_be_resumed_suggests_no_repair(outcome: str, words: str) -> None:
-    report, timeline = told(outcome=outcome)
+    report, timeline = build_run(outcome=outcome)
     assert words in page(report, timeline).text
 
 
 def test_the_outcome_is_not_said_twice() -> None:
-    assert page(*told()).text.count("CardTotals are missing.") == 1, "beside the attempt: the headline has said it"
+    assert page(*build_run()).text.count("CardTotals are missing.") == 1, "beside the attempt: the headline has said it"
     reason = message("the news engine failed for A after 4 attempts: {reason}", reason="HTTP 500")
-    report, timeline = told(
+    report, timeline = build_run(
         outcome="data_engine_failed", sentence_message=message("No card was requested: {reason}", reason=reason)
     )
     assert "Reason: the news engine failed for A after 4 attempts: HTTP 500" in page(report, timeline).text
     assert "No card was requested" not in page(report, timeline).text
-    lost, _ = told(outcome="lease_lost", sentence="The run lost its lease.")
+    lost, _ = build_run(outcome="lease_lost", sentence="The run lost its lease.")
     assert "The run lost its lease." in page(lost, timeline).text
 
 
 def test_an_engine_that_refuses_every_call_is_not_called_down() -> None:
     refused: dict[str, Any] = {"outcome": "qa_engine_down", "sentence_message": message(QA_REFUSES, made=0, planned=8)}
-    report, _ = told(**refused)
+    report, _ = build_run(**refused)
     assert str(headline(report)) == "The QA engine refuses the job's calls: 2 of 8 cards are missing"
 
 
@@ -306,11 +306,11 @@ def config_refused(engine: EngineName, number: int) -> Any:
 
 
 def test_a_run_with_a_fault_of_the_config_is_resumed_with_the_corrected_config() -> None:
-    shown = page(*told(config_refused)).text
+    shown = page(*build_run(config_refused)).text
     command = "python -m job resume cards-nightly-x7k2p --new-config"
     assert f"Once the config is corrected, this requests only what is missing: {command}" in shown
     assert "in the config. A plain resume keeps the recorded config: resume with --new-config." in shown
-    plain = page(*told()).text
+    plain = page(*build_run()).text
     assert (
         "Once the cause is put right, this requests only what is missing: python -m job resume cards-nightly-x7"
         in plain
@@ -319,14 +319,14 @@ def test_a_run_with_a_fault_of_the_config_is_resumed_with_the_corrected_config()
 
 
 def test_a_complete_run_shows_no_command_to_resume() -> None:
-    shown = page(*Night(NAMES, ["a"]).told()).text
+    shown = page(*Night(NAMES, ["a"]).build()).text
     assert "resume" not in shown
     assert "not attempted" not in shown.partition("Complete: 4 of 4 stocks")[2].partition("made, ✗")[0]
 
 
 @pytest.mark.parametrize(("cause", "colour"), [(Cause.INTERRUPTED, "warn"), (Cause.STATUS, "bad")])
 def test_cards_that_were_cut_off_are_not_shown_as_failed(cause: Cause, colour: str) -> None:
-    report, _ = told(outcome="deadline", cards=CardTotals(planned=8, generated=7, failed=1))
+    report, _ = build_run(outcome="deadline", cards=CardTotals(planned=8, generated=7, failed=1))
     failed = FailedCall(
         engine="qa",
         targets=("A",),
@@ -353,7 +353,7 @@ def test_a_call_that_a_later_attempt_did_is_not_shown_as_failed() -> None:
 
 
 def test_a_resumed_run_shows_both_attempts_and_cuts_out_the_time_between() -> None:
-    report, timeline = told()
+    report, timeline = build_run()
     for result in list(Night(NAMES, ["news_card"]).results())[-2:]:
         later = {"started": result.started + 90_000, "ended": result.ended + 90_000}
         timeline.add(result.model_copy(update=later))
@@ -364,7 +364,7 @@ def test_a_resumed_run_shows_both_attempts_and_cuts_out_the_time_between() -> No
 
 
 def test_an_attempt_after_a_killed_one_is_not_taken_for_the_whole_run() -> None:
-    report, timeline = told()
+    report, timeline = build_run()
     (attempt,) = report.attempts
     assert "the last attempt took" not in page(report, timeline).text
     later = datetime.fromisoformat(report.started) + timedelta(minutes=9)
@@ -374,7 +374,7 @@ def test_an_attempt_after_a_killed_one_is_not_taken_for_the_whole_run() -> None:
 
 
 def test_a_terminal_of_eighty_columns_shows_the_whole_table() -> None:
-    report, timeline = told()
+    report, timeline = build_run()
     engine = report.engines["qa"].model_copy(update={"p50_seconds": 112.5, "p95_seconds": 298.25, "calls": 1234})
     recorded = RecordedRun(report.model_copy(update={"engines": {"financial": engine, "qa": engine}}), timeline)
     shown = as_text(recorded, None)
@@ -383,7 +383,7 @@ def test_a_terminal_of_eighty_columns_shows_the_whole_table() -> None:
 
 
 def test_the_table_counts_cut_off_calls_separately_and_fits_eighty_columns_with_100_000_cards() -> None:
-    report, timeline = told()
+    report, timeline = build_run()
     large = {"planned": 100_000, "done": 100_000, "calls": 100_000, "retries": 12_345, "failed": 2_500, "cut_off": 500}
     engine = report.engines["qa"].model_copy(update={**large, "p50_seconds": 112.5, "p95_seconds": 298.25})
     recorded = RecordedRun(report.model_copy(update={"engines": {"financial": engine, "qa": engine}}), timeline)
@@ -419,7 +419,7 @@ def test_a_narrow_terminal_gets_fewer_columns_and_no_number_is_cut(
     monkeypatch: pytest.MonkeyPatch, columns: int, headings: list[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    recorded = RecordedRun(*Night([f"T{n:03}" for n in range(300)], ["a"]).told())
+    recorded = RecordedRun(*Night([f"T{n:03}" for n in range(300)], ["a"]).build())
     lines = as_text(recorded, None).splitlines()
     assert lines[1].split() == headings
     assert all(len(line.rstrip()) <= columns and "…" not in line for line in lines[1:6])
@@ -427,13 +427,15 @@ def test_a_narrow_terminal_gets_fewer_columns_and_no_number_is_cut(
 
 def test_a_terminal_too_narrow_for_a_table_gets_a_line_for_each_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "30")
-    recorded = RecordedRun(*Night([f"T{n:03}" for n in range(300)], ["a"]).told())
+    recorded = RecordedRun(*Night([f"T{n:03}" for n in range(300)], ["a"]).build())
     lines = as_text(recorded, None).splitlines()
     assert lines[1] == "financial: 300 done, 0 failed, 0 cut off, 0 not attempted"
 
 
 def test_a_recorded_run_is_printed_with_each_cause_once_and_how_to_resume() -> None:
-    recorded = RecordedRun(*Night([f"T{n:03}" for n in range(300)], ["a"], fate=refusing).told("cards_missing", 3, "x"))
+    recorded = RecordedRun(
+        *Night([f"T{n:03}" for n in range(300)], ["a"], fate=refusing).build("cards_missing", 3, "x")
+    )
     lines = as_text(recorded, "/runs/report.html").splitlines()
     assert sum("What to do" in line or "what to do" in line for line in lines) == 1
     assert sum("QA engine: 300 cards failed: a: T000, T001" in line for line in lines) == 1
@@ -473,7 +475,7 @@ def test_clock_times_are_those_of_the_runs_zone() -> None:
 @pytest.mark.parametrize("outcome", ["cards_missing", UNFINISHED])
 def test_the_time_zone_is_said_once(offset: str, zone: str, outcome: str) -> None:
     open_end: dict[str, Any] = {"ended": None, "seconds": None} if outcome == UNFINISHED else {}
-    report, timeline = told(started=f"2026-11-24T02:00:03{offset}", outcome=outcome, **open_end)
+    report, timeline = build_run(started=f"2026-11-24T02:00:03{offset}", outcome=outcome, **open_end)
     shown = page(report, timeline).text
     assert shown.count("UTC") == 1
     assert f"(all times {zone})" in shown
@@ -561,7 +563,7 @@ def test_durations_are_written_as_people_write_them(seconds: float, words: str) 
 
 def test_a_call_that_is_done_with_a_warning_is_shown() -> None:
     night = Night(NAMES, ["news_card"])
-    report, _ = night.told()
+    report, _ = night.build()
     timeline = Timeline(night.plan())
     for number, result in enumerate(night.results()):
         warning = message("it is <odd>: {number}", number=number) if number == 3 else None
@@ -569,11 +571,11 @@ def test_a_call_that_is_done_with_a_warning_is_shown() -> None:
     shown = page(report, timeline).text
     assert "Done, with a warning" in shown
     assert "it is <odd>: 3" in shown
-    assert "with a warning" not in page(*night.told()).text
+    assert "with a warning" not in page(*night.build()).text
 
 
 def test_a_run_that_made_no_call_has_a_page() -> None:
-    report, timeline = Night([], []).told("unforeseen", 70, "The job has a bug.")
+    report, timeline = Night([], []).build("unforeseen", 70, "The job has a bug.")
     shown = page(report, timeline)
     assert "Nothing was called." in shown.text
 
@@ -584,7 +586,7 @@ def test_of_many_failures_as_many_are_kept_as_a_page_can_show() -> None:
         ["a"],
         fate=lambda engine, _: ([], "denied", "x" * 3000, 200) if engine == "qa" else ([], None, None, 200),
     )
-    report, timeline = night.told("cards_missing", 3, "x")
+    report, timeline = night.build("cards_missing", 3, "x")
     assert len(timeline.failures) == 3000
     assert timeline.items["qa"].failed == 3000
     data = render_page(report, timeline)
@@ -601,7 +603,7 @@ from tests.support.nights import Night
 night = Night([f"{n:06}.SS" for n in range(20000)], list("abcde"),
               fate=lambda e, n: (["HTTP 503"] * (n % 50 == 3), "denied" if n % 2000 == 7 else None, "no", 200),
               concurrency={"financial": 4, "trading": 4, "news": 64, "qa": 256})
-report, timeline = night.told("cards_missing", 3, "Cards are missing.")
+report, timeline = night.build("cards_missing", 3, "Cards are missing.")
 def peak():  # `ru_maxrss` starts from the memory of the process that started this one
     with open("/proc/self/status") as account:
         return int(re.search(r"VmHWM:\\s+(\\d+) kB", account.read())[1])
@@ -646,7 +648,7 @@ def narrowed(limit: int) -> Timeline:
 
 
 def test_the_limit_that_a_run_began_with_is_shown() -> None:
-    report, _ = told()
+    report, _ = build_run()
     timeline = narrowed(1)
     assert "16 in flight at most limit 1 to 16" in page(report, timeline).text
     lane = timeline.lanes["qa"]
@@ -658,9 +660,9 @@ def test_the_limit_that_a_run_began_with_is_shown() -> None:
 
 
 def test_a_limit_that_stayed_the_same_is_one_number() -> None:
-    shown = page(*told(lambda *_: ([], None, None, 200))).text
+    shown = page(*build_run(lambda *_: ([], None, None, 200))).text
     assert "4 in flight at most limit 8" in shown
-    assert not re.search(r"limit (\d+) to \1\b", page(told()[0], narrowed(2)).text)
+    assert not re.search(r"limit (\d+) to \1\b", page(build_run()[0], narrowed(2)).text)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 16])
@@ -686,6 +688,6 @@ def test_calls_that_began_before_the_limit_fell_do_not_raise_it() -> None:
 
 
 def test_a_lane_with_few_calls_shows_each_of_them() -> None:
-    report, timeline = told()
+    report, timeline = build_run()
     bars = sum(tag == "g" for tag, _ in page(report, timeline).tags)
     assert bars >= sum(map(len, timeline.lanes.values())) < CALLS_KEPT

@@ -1,4 +1,4 @@
-"""Whatever the order, each card that is not done starts once; the order is no part of the plan."""
+"""Whatever the order, each card that is not done starts exactly once; the order is not part of the plan."""
 
 from __future__ import annotations
 

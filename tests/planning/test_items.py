@@ -1,4 +1,4 @@
-"""What is not done is told by name, with why; what is done stays done, in whatever order it is learnt."""
+"""Every item that is not done is listed with its cause; one that is done stays done, whatever the order of results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of the cards has a row for each planned card, and no spreadsheet finds anything in it to calculate."""
+"""The table of the cards has a row for each planned card, and no cell that a spreadsheet takes for a formula."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def test_made_failed_and_not_attempted_add_up() -> None:
 
 
 def test_a_large_table_is_made_some_rows_at_a_time() -> None:
-    told = run([(f"T{number}", "equity", "abcdefghij") for number in range(3000)], {})
+    recorded = run([(f"T{number}", "equity", "abcdefghij") for number in range(3000)], {})
     tracemalloc.start()
-    size = sum(map(len, card_lines(*told)))
+    size = sum(map(len, card_lines(*recorded)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert size > 1_000_000

@@ -1,4 +1,4 @@
-"""What goes on with a run pastes into a shell, names the place where the run began, and comes out as it went in."""
+"""The command that resumes a run can be pasted into a shell, names the place of the record, and changes no value."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What has finished is written soon, in few requests, once; what was written is read back whole or not at all."""
+"""Each result is written soon, once, and in few requests; what was written is read back complete or refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""At any time one run holds the lease; one that cannot be sure of it stops before another may begin."""
+"""At any time at most one run holds the lease; a run that may have lost it stops before another may begin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Past nights: read in bounds, whatever is wrong with some of them, and never in the way of a run."""
+"""Past nights are read within limits, whatever is wrong with some of them, and never delay or stop a run."""
 
 from __future__ import annotations
 
@@ -178,8 +178,8 @@ async def test_the_reason_why_past_nights_cannot_be_read_is_reported_and_the_run
     said: list[Message] = []
     store, past = Memory(refuse=lambda verb, _: verb == "names"), PastNights(said.extend)
     await past.read(store, INPUTS, PLAN)
-    (told,) = said
-    assert str(told).startswith("past nights cannot be read, so this one is not compared with them: _started/")
+    (notice,) = said
+    assert str(notice).startswith("past nights cannot be read, so this one is not compared with them: _started/")
     assert (past.nights, past.before) == (None, None)
 
 
@@ -231,7 +231,7 @@ async def test_the_plan_of_the_night_before_is_made_again_from_its_recorded_conf
     assert before
     assert before.plan == INPUTS.plan()
     store.objects.clear()
-    store.create(name_of("run", "inputs.json"), b"spoilt")
+    store.create(name_of("run", "inputs.json"), b"corrupt")
     before = await find_night_before(store, nights_of(summary("run")), URI, "2026-11-25")
     assert before
     assert before.plan is None

@@ -1,4 +1,4 @@
-"""A later attempt at a run finds what was done, all of it and nothing else, or refuses the record in clear words."""
+"""A later attempt at a run finds exactly what was done, or refuses the record with a clear error."""
 
 from __future__ import annotations
 
@@ -306,7 +306,7 @@ async def test_a_crossing_whose_data_are_gone_is_refused(memory: Memory, autojum
 async def test_an_unreadable_report_does_not_stop_an_attempt(
     memory: Memory, content: bytes, autojump_clock: MockClock
 ) -> None:
-    """Nothing depends on it: it is for people, and written anew."""
+    """Nothing depends on it: it is for people, and written again."""
     await attempt(memory)
     memory.objects["run/report.json"] = StoredObject(content, "9", 0)
     record = record_of(memory, "two")

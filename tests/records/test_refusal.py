@@ -1,4 +1,4 @@
-"""What a run leaves whose configuration cannot be used, and what is said to whoever wants to resume it."""
+"""A run whose configuration cannot be used leaves a report, and whoever resumes it gets a clear answer."""
 
 from __future__ import annotations
 

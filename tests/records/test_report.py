@@ -1,4 +1,4 @@
-"""What the closing says: for the log within what an entry may hold, for machines in a documented shape."""
+"""The closing line fits into a log entry, and the report has the documented fields."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_an_outcome_without_an_error_or_with_one_already_logged_has_no_error_rep
 
 
 def test_a_report_is_read_as_it_was_written() -> None:
-    report, _ = Night(["AAPL"], ["news_card"]).told()
+    report, _ = Night(["AAPL"], ["news_card"]).build()
     assert read_report("report.json", report.model_dump_json().encode()) == report
     newer = {**json.loads(report.model_dump_json()), "more": 1}
     assert read_report("report.json", json.dumps(newer).encode()) == report
@@ -104,7 +104,7 @@ def test_a_report_is_read_as_it_was_written() -> None:
 
 @pytest.mark.parametrize("change", [{"format": 2}, {"cards": []}, {"run_id": None}])
 def test_a_report_of_another_format_is_refused(change: dict[str, object]) -> None:
-    report, _ = Night(["AAPL"], ["news_card"]).told()
+    report, _ = Night(["AAPL"], ["news_card"]).build()
     data = json.dumps({**json.loads(report.model_dump_json()), **change}).encode()
     with pytest.raises(RecordError, match=r"report\.json"):
         read_report("report.json", data)
@@ -120,7 +120,7 @@ def half_fail(engine: EngineName, number: int) -> Any:
 
 
 def test_every_missing_card_is_in_the_report_with_its_state_and_cause() -> None:
-    report, timeline = Night(["A", "B"], ["a", "b"], fate=half_fail).told("cards_missing", 3, "x")
+    report, timeline = Night(["A", "B"], ["a", "b"], fate=half_fail).build("cards_missing", 3, "x")
     assert [card.model_dump() for card in report.missing] == [
         {"target": "A", "card_type": "b", "state": "failed", "cause": "denied"},
         {"target": "B", "card_type": "b", "state": "failed", "cause": "denied"},

@@ -1,4 +1,4 @@
-"""A record is closed and the lease given back in bounded time, whatever storage does; what was not done is said."""
+"""A record is closed and its lease released in bounded time, whatever storage does; what was not done is reported."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def settings() -> Settings:
 
 @dataclass
 class Held:
-    """A run in custody, and what is said of it."""
+    """A run that holds its lease, and what is reported of it."""
 
     store: Memory
     said: list[str] = field(default_factory=list)

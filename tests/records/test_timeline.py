@@ -1,4 +1,4 @@
-"""The timeline of a run whose config was changed: what happened stays told, and counts for nothing that is planned."""
+"""After a change of the config the timeline keeps all that happened, but counts only what is still planned."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def results() -> Iterator[CallResult]:
     for result in BOTH.results():
         if result.engine == "qa":
             continue
-        told = result.model_copy(update={"request": news[result.targets[0]]}) if result.engine == "news" else result
-        yield told
-        if not told.done:
-            yield told.model_copy(update={"started": told.started + 900, "ended": told.ended + 900})
+        changed = result.model_copy(update={"request": news[result.targets[0]]}) if result.engine == "news" else result
+        yield changed
+        if not changed.done:
+            yield changed.model_copy(update={"started": changed.started + 900, "ended": changed.ended + 900})
     for result in ONE.results():
         if result.engine == "qa":
             yield result.model_copy(update={"started": result.started + 3600, "ended": result.ended + 3600})
@@ -74,7 +74,7 @@ def test_cards_of_an_earlier_plan_do_not_show_that_the_barrier_was_passed() -> N
 
 
 def test_the_page_says_what_is_no_longer_planned() -> None:
-    report, _ = ONE.told()
+    report, _ = ONE.build()
     assert list(plan_notes(report)) == []
     (left, outdated) = plan_notes(report.model_copy(update={"left_plan": 3, "outdated_cards": 1}))
     assert str(left).startswith("The config was changed: 3 items that were done or tried before are no longer planned.")

@@ -1,4 +1,4 @@
-"""A day is verified by a run that did what the config asks for: no trial, no run of another config, a corrected one."""
+"""A day is verified only by a run that did what the config asks for, not by a trial or a run of another config."""
 
 from __future__ import annotations
 

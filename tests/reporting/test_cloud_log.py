@@ -1,4 +1,4 @@
-"""The log is whole for every reader that keeps up, and tells one that does not how much it lacks."""
+"""The log is complete for every reader that keeps up; one that does not keep up sees how many lines are missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end of a failed run tells each cause once, what to do about it, and the command that goes on."""
+"""The end of a failed run shows each cause once, what to do about it, and the command that resumes the run."""
 
 from __future__ import annotations
 
@@ -125,8 +125,8 @@ def fate(engine: EngineName, number: int) -> Any:
 
 
 def test_the_report_of_a_night_has_the_command_that_its_failures_need() -> None:
-    report, _ = Night(["A", "B"], ["a"], fate=fate).told("cards_missing", 3, "x")
+    report, _ = Night(["A", "B"], ["a"], fate=fate).build("cards_missing", 3, "x")
     assert report.resume_command == "python -m job resume cards-nightly-x7k2p --new-config"
     assert [failure.then for failure in report.failures] == ["new_config"]
-    whole, _ = Night(["A", "B"], ["a"]).told()
+    whole, _ = Night(["A", "B"], ["a"]).build()
     assert (whole.resume_command, whole.missing) == (None, ())

@@ -1,4 +1,4 @@
-"""What is printed is whole, in order and harmless; a run's lines wait for their reader without anybody waiting."""
+"""What is printed is complete, in order and free of control characters; nothing else waits for a slow reader."""
 
 from __future__ import annotations
 

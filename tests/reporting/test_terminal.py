@@ -1,4 +1,4 @@
-"""The terminal shows ids and answers as they are, obeys none of them, and never holds up the run."""
+"""The terminal shows ids and answers as text, never as commands, and never delays the run."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_bars_are_not_drawn_while_the_terminal_is_behind_but_at_the_end(monkeypa
 def test_what_looks_like_markup_is_text_in_a_report_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    told(monkeypatch)
+    read_failed_run(monkeypatch)
     assert (
         report_command(settings_of(tmp_path), [], Namespace(run_id="r", page=None, missing=False, csv=None, open=False))
         == 0
@@ -149,7 +149,7 @@ def test_an_engine_without_a_call_in_flight_shows_no_limit() -> None:
 def test_a_report_whose_reader_has_left_is_written_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told(monkeypatch)
+    read_failed_run(monkeypatch)
     reading, writing = os.pipe()
     os.close(reading)
     monkeypatch.setattr(stdout, "STDOUT", writing)
@@ -219,8 +219,8 @@ def settings_of(runs: Path) -> Settings:
     return read_settings({"RUNS_URI": str(runs)}, datetime.now(UTC))[0]
 
 
-def told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has any run be read as one that failed."""
+def read_failed_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes `read_run` return a failed run, whatever is asked for."""
     report = build_report(INPUTS, PLAN, Timeline(PLAN)).model_copy(
         update={"sentence_message": message("the engine failed for x:100:y: [red]no[/]")}
     )

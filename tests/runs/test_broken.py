@@ -1,4 +1,4 @@
-"""Every fault is met once by a run that still ends well, or ends the run at once and in the right words."""
+"""A fault that happens once does not fail the run; one that lasts ends it at once with the right error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A config in a bucket is read as one in a directory is; what keeps it from being read is said in one fault."""
+"""A config in a bucket is read like one in a directory; whatever prevents that is one fault."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever goes wrong, the run ends as the fault table says, in time, with sums that add up and no secret in sight."""
+"""Whatever goes wrong, the run ends as the fault table says, in time, with correct totals and without any secret."""
 
 from __future__ import annotations
 

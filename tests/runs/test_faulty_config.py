@@ -1,4 +1,4 @@
-"""A first attempt whose configuration cannot be used leaves a report and a page, and is in nobody's way afterwards."""
+"""A first attempt whose configuration cannot be used leaves a report and a page, and hinders no later attempt."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ async def assert_recorded(world: World) -> None:
     assert own == ["index.html", "night/report.html", "night/report.json", "night/summary.json"]
     (entry,) = (name for name in recorded if name.startswith("_started/"))
     assert entry.endswith("Z_night")
-    told = json.loads(recorded["night/report.json"])
-    assert told["faults"] == [
+    written = json.loads(recorded["night/report.json"])
+    assert written["faults"] == [
         {name: line[name] for name in ("where", "what", "remedy")} for line in outcome.events("config.faulty")
     ]
-    assert len(told["faults"]) == 2
-    assert told["faults_not_listed"] == 0
-    assert (told["outcome"], told["exit_code"], told["day"]) == ("bad_config", 2, "2026-11-24")
-    assert set(told["cards"].values()) == {0}
-    assert told["config_uri"] == world.config_uri
-    assert told["sentence"] == outcome.finished["message"] == "The configuration has 2 faults: nothing was called."
+    assert len(written["faults"]) == 2
+    assert written["faults_not_listed"] == 0
+    assert (written["outcome"], written["exit_code"], written["day"]) == ("bad_config", 2, "2026-11-24")
+    assert set(written["cards"].values()) == {0}
+    assert written["config_uri"] == world.config_uri
+    assert written["sentence"] == outcome.finished["message"] == "The configuration has 2 faults: nothing was called."
     page = Parsed(recorded["night/report.html"].decode())
     assert "The configuration has 2 faults: nothing was called" in page.text
-    for fault in told["faults"]:
+    for fault in written["faults"]:
         assert all(text in page.text for text in fault.values())
     assert world.config_uri in page.text
     assert world.seen == [] or all(request.service == "storage" for request in world.seen)
@@ -75,9 +75,9 @@ async def test_the_faults_of_a_night_are_in_its_record(world: World) -> None:
     assert " bad_config " in (await play(world, 0, "runs")).stdout
     (verified,) = (await play(world, 1, "verify")).events("run.verified")
     assert "run night: bad_config. The configuration has 2 faults" in verified["message"]
-    told = await play(world, 0, "report")
-    assert "✗ QA_ENGINE_TIMEOUT: " in told.stdout
-    assert f"page: {world.runs_uri}/night/report.html" in told.stdout
+    printed = await play(world, 0, "report")
+    assert "✗ QA_ENGINE_TIMEOUT: " in printed.stdout
+    assert f"page: {world.runs_uri}/night/report.html" in printed.stdout
 
 
 @pytest.mark.slow
@@ -94,9 +94,9 @@ async def test_a_corrected_run_of_the_same_id_starts_from_the_beginning(world: W
     await world.configure("ticker_list.json", ["AAPL"])
     await play(world, 0)
     assert asked_cards(world) == {("AAPL", "news_card"): 1}
-    told = await report(world)
-    assert [attempt["outcome"] for attempt in told["attempts"]] == ["succeeded"]
-    assert (told["outcome"], told["faults"]) == ("succeeded", [])
+    written = await report(world)
+    assert [attempt["outcome"] for attempt in written["attempts"]] == ["succeeded"]
+    assert (written["outcome"], written["faults"]) == ("succeeded", [])
     page = Parsed((await objects(world))["night/report.html"].decode())
     assert "The card is there" in page.text
     assert "The configuration has" not in page.text

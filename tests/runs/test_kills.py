@@ -76,7 +76,7 @@ async def killed(world: World, rng: random.Random) -> None:
 
 
 def assert_same_keys(world: World) -> None:
-    """What is asked for again has the key of before, so that an engine can tell."""
+    """A request that is sent again has the same key, so that an engine can recognise it."""
     keys: dict[str, set[str]] = {}
     for request in world.qa.requests:
         keys.setdefault(request.target, set()).add(request.headers["idempotency-key"])

@@ -1,4 +1,4 @@
-"""Whatever ends a run, every card that is not there is told by name, and so is the command that goes on."""
+"""However a run ends, every missing card is listed by name, and so is the command that resumes the run."""
 
 from __future__ import annotations
 
@@ -147,10 +147,10 @@ async def test_a_run_that_was_killed_names_what_its_journal_lacks(world: World) 
     assert set(named) >= set(PLANNED) - set(asked_cards(world)), "what was never requested is missing for certain"
     assert PASTED not in (await reader(world)).stdout, "its lease was renewed less than a minute ago"
     os.utime(Path(world.runs_uri) / "_lease.json", (0, 0))
-    told = (await reader(world)).stdout
-    assert "The run was killed: " in told
-    assert "If the run is not at work any more, this requests only what is missing:" in told
-    assert f"\n  {PASTED}\n" in told, "the place was recorded before the run was killed"
+    printed = (await reader(world)).stdout
+    assert "The run was killed: " in printed
+    assert "If the run is not at work any more, this requests only what is missing:" in printed
+    assert f"\n  {PASTED}\n" in printed, "the place was recorded before the run was killed"
 
 
 @pytest.mark.slow
@@ -168,10 +168,10 @@ async def test_in_the_cloud_everything_says_the_same_command_and_it_works(world:
     assert recorded(world)["resume_command"] == PASTED
     assert (recorded(world)["job"], recorded(world)["region"]) == ("cards-nightly", "asia-east1")
     assert f"Once the cause is put right, this requests only what is missing: {PASTED}" in page(world)
-    told = (await reader(world)).stdout
-    assert f"\n  {PASTED}\n" in told, "on a laptop that only reads the record"
-    assert f"trace id: {recorded(world)['trace_id']}" in told
-    assert f"page: {world.runs_uri}/night/report.html" in told
+    printed = (await reader(world)).stdout
+    assert f"\n  {PASTED}\n" in printed, "on a laptop that only reads the record"
+    assert f"trace id: {recorded(world)['trace_id']}" in printed
+    assert f"page: {world.runs_uri}/night/report.html" in printed
     world.qa.script.clear()
     arguments = shlex.split(PASTED)[-1].removeprefix("--args=").split(",")
     done = await world.run_job(arguments, env={"RUNS_URI": world.runs_uri, **CLOUD})
@@ -302,8 +302,8 @@ async def test_a_card_type_that_always_fails_is_set_aside_and_all_others_are_mad
         (attempt,) = recorded(world)["attempts"]
         (one,) = attempt["set_aside"]
         assert (one["card_type"], one["reason"], one["remedy"]) == ("新闻", line["message"], line["remedy"])
-        told = (await reader(world)).stdout
-        for shown in (page(world), told):
+        printed = (await reader(world)).stdout
+        for shown in (page(world), printed):
             assert one["reason"] in shown
             assert f"What to do: {one['remedy']}" in shown or f"what to do: {one['remedy']}" in shown
         world.qa.script.clear()

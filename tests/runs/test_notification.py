@@ -69,8 +69,8 @@ async def test_a_success_is_reported_once(world: World, channel: str) -> None:
     assert outcome.lines[-1] is outcome.finished
     if channel == "slack":
         body = world.chat.service.requests[0].json
-        told = {name: body[name] for name in ("run", "outcome", "exit_code", "cards", "engines")}
-        assert told == {name: outcome.finished[name] for name in told}
+        shared = {name: body[name] for name in ("run", "outcome", "exit_code", "cards", "engines")}
+        assert shared == {name: outcome.finished[name] for name in shared}
         assert "failures" not in body
 
 
@@ -337,7 +337,7 @@ async def test_whatever_hangs_sigterm_ends_the_process_within_nine_seconds(nurse
 
 @pytest.mark.slow
 async def test_a_day_without_success_is_reported(world: World) -> None:
-    """`verify` tells the chat only what is wrong; with the run that is there, or with none."""
+    """`verify` sends a message only if the day is not verified, with or without a run of that day."""
     given = {**env(world, "wecom"), "CLOUD_RUN_JOB": "cards-verify", "CLOUD_RUN_EXECUTION": "cards-verify-1"}
     outcome = await world.run_job(["verify"], env=given)
     assert outcome.exit_code == 1

@@ -317,7 +317,7 @@ async def test_a_bare_checkout_is_enough(small: World, tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert len(asked_cards(small)) == 2
-    assert os.listdir(tmp_path) == ["job"]  # noqa: PTH208  pathlib would be told to be async
+    assert os.listdir(tmp_path) == ["job"]  # noqa: PTH208  ruff would ask for an async pathlib
 
 
 Redirect = dict[str, Any]

@@ -1,4 +1,4 @@
-"""A signal ends the run in order: no call starts after it, what is in flight is treated by its price."""
+"""A signal ends the run in order: no call starts after it, data calls are cut off, cards have a grace period."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ async def test_a_run_without_a_reader_does_all_its_work(world: World, terminal: 
     ids=["pipe SIGTERM", "pipe SIGINT", "terminal SIGINT"],
 )
 async def test_a_signal_ends_the_run_in_its_time(world: World, terminal: bool, signal: Signals, code: int) -> None:
-    """All data calls but those of the news are done, and told to nobody; or all cards that fail."""
+    """All data calls but those of the news are done, and nobody has read of them; or all cards that fail."""
     if signal == SIGINT:
         world.qa.script.append(Fault(when.card("good"), do.hang()))
         job = await start(world, terminal, QA_ENGINE_CONCURRENCY="32")

@@ -103,7 +103,7 @@ class World:
         return f"gs://{RUNS_BUCKET}/runs" if self.storage else str(self.directory / "runs")
 
     def forget(self) -> None:
-        """Begins the record of requests anew, for another run in the same world."""
+        """Clears the record of requests, for another run in the same world."""
         for service in self.services:
             service.requests.clear()
         self.seen.clear()

@@ -1,4 +1,4 @@
-"""A file of a directory is whole, absent or a fault; nothing in a directory makes a request wait without a limit."""
+"""A file of a directory is complete, absent or a fault; no request to a directory waits without a limit."""
 
 from __future__ import annotations
 

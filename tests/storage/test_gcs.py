@@ -1,4 +1,4 @@
-"""Whatever Cloud Storage, or what stands in its place, answers: it is used, asked for again, or a `StorageError`."""
+"""Whatever Cloud Storage, or another server in its place, answers is used, requested again, or a `StorageError`."""
 
 from __future__ import annotations
 

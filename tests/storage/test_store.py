@@ -1,4 +1,4 @@
-"""Whatever keeps the objects keeps the same promises: a condition holds, and a lost write is not another's."""
+"""Every object store keeps the same promises: conditions hold, and a write whose answer was lost is recognised."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def test_a_place_is_a_bucket_or_a_directory(tmp_path: Path) -> None:
 async def test_a_write_whose_answer_was_lost_is_done(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, verb: str, lost: str
 ) -> None:
-    """The library repeats it and is told 412 or 404: by its own first try."""
+    """The library repeats it and gets 412 or 404, because its own first request succeeded."""
     fault = broken.reset_after_work() if lost == "reset" else do.late_status(503)
     async with open_bucket(nursery, monkeypatch) as (store, front):
         first = await in_thread(lambda: store.create("other", b"1"))

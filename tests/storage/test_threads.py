@@ -1,4 +1,4 @@
-"""Blocking requests run in a few threads; what is urgent, or came later, does not wait for all that came before."""
+"""Blocking requests run in a few threads; urgent and later requests do not wait for all earlier ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chromium, headless, spoken to over a pair of pipes: a page as a person with a keyboard would use it."""
+"""Chromium, headless, controlled over a pair of pipes: a page as a person with a keyboard would use it."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ class Browser:
     def press(self, key: str, code: int, text: str = "") -> None:
         """A key, down and up."""
         for kind in ("keyDown", "keyUp"):
-            told = {"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code}
-            self.ask("Input.dispatchKeyEvent", **told, **({"text": text} if text and kind == "keyDown" else {}))
+            fields = {"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code}
+            self.ask("Input.dispatchKeyEvent", **fields, **({"text": text} if text and kind == "keyDown" else {}))
 
     def screenshot(self, file: Path) -> None:
         """What the window shows, as PNG."""
@@ -134,13 +134,13 @@ class Browser:
         return value
 
     def _heard(self, event: dict[str, Any]) -> None:
-        method, told = event.get("method"), event.get("params", {})
+        method, parameters = event.get("method"), event.get("params", {})
         if method == "Page.loadEventFired":
             self._loaded = True
         elif method in {"Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"}:
-            self.complaints.append(json.dumps(told))
+            self.complaints.append(json.dumps(parameters))
         elif method == "Network.requestWillBeSent":
-            self.requests.append(told["request"]["url"])
+            self.requests.append(parameters["request"]["url"])
 
 
 @contextmanager

@@ -86,7 +86,7 @@ class World:
     """How long a connection to an engine takes."""
 
     def cached(self, audience: str, rejected: str | None = None) -> str | None:  # noqa: ARG002
-        """The fake of the run's tokens, which asks for each anew."""
+        """The fake of the run's tokens, which fetches a new one for each call."""
         return None
 
     async def get(self, audience: str, rejected: str | None = None) -> str:

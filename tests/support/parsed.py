@@ -1,4 +1,4 @@
-"""A page as its reader gets it: parsed, so that a test sees what is told and not how it is written."""
+"""A page as its reader gets it: parsed, so that a test sees what it shows and not how it is written."""
 
 from __future__ import annotations
 

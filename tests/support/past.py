@@ -1,4 +1,4 @@
-"""Past nights as their summaries would tell of them, made up from a seed: for the page of the nights."""
+"""Summaries of past nights, built from a seed: for the page of the nights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogs of what people read: current, whole, and true to the places of the sentences."""
+"""The catalogs are current and complete, and every translation has the placeholders of its sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A token that was sent is in no text that is shown, however its reader echoes it."""
+"""A token that was sent is in no text that is shown, however an engine echoes it."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ class Terraform:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The caller's, but for what Terraform is told there."""
+        """The caller's, without the variables that Terraform itself reads."""
         settings = self.home / "terraform.rc"
         settings.touch()
         return {name: value for name, value in os.environ.items() if not name.startswith("TF_")} | {

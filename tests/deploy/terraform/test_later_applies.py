@@ -1,4 +1,4 @@
-"""What comes after the first apply: updates, merges, another owner of the config, a late bootstrap, the end."""
+"""Every apply after the first changes only what it should: updates, merges, a new owner of the config, a destroy."""
 
 import re
 from pathlib import Path
@@ -76,8 +76,8 @@ def test_a_merge_ships_no_image_of_another_registry(terraform: Terraform, standi
     replace(standing / "variables.tf", 'startswith(coalesce(var.image, "-"), "${local.repository}/")', "true")
     replace(standing / "outputs.tf", "= local.image_name", '= split("@", var.image)[0]')
     plan = terraform.plan(standing, EVERYTHING | {"image": elsewhere})
-    told = plan["prior_state"]["values"]["outputs"]["image_name"]["value"]
-    assert told == elsewhere.partition("@")[0], "else the outputs of the state could be trusted after all"
+    image_name = plan["prior_state"]["values"]["outputs"]["image_name"]["value"]
+    assert image_name == elsewhere.partition("@")[0], "else the outputs of the state could be trusted after all"
     assert refusals(plan) == [
         f'google_cloud_run_v2_job.main["{name}"]: template.template.containers.image would be {elsewhere!r}. '
         f"Deploy an image of this root by its digest: {NEXT_IMAGE.partition('@')[0]}@sha256:…"

@@ -1,4 +1,4 @@
-"""The make targets that work on Google Cloud, with the stand-in in place of Google."""
+"""The make targets that work on Google Cloud do what they promise; a stand-in takes the place of Google."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ def checkout(terraform: Terraform, tmp_path: Path) -> Checkout:
 FAULT = 'ticker_list.json: [0] (7): is a number; write the whole ticker in quotes, such as "0700.HK"'
 
 
-def spoil(checkout: Checkout) -> None:
+def corrupt_config(checkout: Checkout) -> None:
     (checkout.directory / "terraform" / "config" / "ticker_list.json").write_text("[7]")
 
 
 @pytest.mark.parametrize(
-    ("told", "goes_on"),
+    ("variable", "goes_on"),
     [
         pytest.param("CONFIG_OWNERSHIP=terraform", False, marks=pytest.mark.slow),
         ("CONFIG_OWNERSHIP=operators", True),
@@ -87,11 +87,11 @@ def spoil(checkout: Checkout) -> None:
     ],
 )
 def test_a_fault_of_the_config_stops_make_only_if_terraform_owns_the_config(
-    checkout: Checkout, told: str, goes_on: bool
+    checkout: Checkout, variable: str, goes_on: bool
 ) -> None:
-    assert checkout.make("config-check", told).stderr == ""
-    spoil(checkout)
-    done = checkout.make("config-check", told)
+    assert checkout.make("config-check", variable).stderr == ""
+    corrupt_config(checkout)
+    done = checkout.make("config-check", variable)
     assert (done.returncode == 0) is goes_on
     assert done.stderr.splitlines()[:2] == [
         FAULT,
@@ -104,7 +104,7 @@ def test_a_fault_of_the_config_stops_make_only_if_terraform_owns_the_config(
 @pytest.mark.parametrize("target", ["plan", "apply"])
 def test_a_fault_of_the_config_stops_make_before_terraform_starts(checkout: Checkout, target: str) -> None:
     """Before the first apply nobody knows who owns it."""
-    spoil(checkout)
+    corrupt_config(checkout)
     done = checkout.make(target, "BOOTSTRAP=1", "APPROVE=1")
     assert done.returncode != 0
     assert FAULT in done.stderr
@@ -164,7 +164,7 @@ def test_a_faulty_config_stops_nothing_that_operators_own(checkout: Checkout) ->
     variables = {name: value for name, value in LITTLE.items() if name != "image"} | {"config_ownership": "operators"}
     checkout.terraform.variables(checkout.directory / "terraform", variables)
     assert checkout.make("apply", "BOOTSTRAP=1", "APPROVE=1").returncode == 0
-    spoil(checkout)
+    corrupt_config(checkout)
     done = checkout.make("apply", f"IMAGE={IMAGE}", "APPROVE=1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert FAULT in done.stderr

@@ -1,4 +1,4 @@
-"""What a plan makes: its grants against a table, the job's environment against the job's settings."""
+"""A plan grants exactly what a table lists, and sets the job's environment to the job's own settings."""
 
 import json
 import re

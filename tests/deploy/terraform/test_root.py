@@ -1,4 +1,4 @@
-"""The real Terraform over the root: formatted, valid, its own tests pass; and this can fail."""
+"""The real Terraform finds the root formatted and valid, and its own tests pass; a mistake in the root is found."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a row of the fault table is, and how it is played."""
+"""What a row of the fault table is, and how its cases are run."""
 
 from __future__ import annotations
 

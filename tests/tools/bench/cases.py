@@ -23,7 +23,7 @@ class Size:
     compared: Load
     """What each client does, in turn."""
     crowds: tuple[Load, ...]
-    """What the CPU of a call is measured at; the first one tells the memory as well."""
+    """What the CPU of a call is measured at; the memory is that of the first one."""
     slow: Load
     """What the makespan is measured at: the ideal would be a whole number of rounds."""
     long: Load | None
