@@ -33,7 +33,7 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _signal_handlers() -> Iterator[None]:
-    """A run leaves its own handlers to the rest of its process; here they are those of the tests again."""
+    """Restores the signal handlers of the tests, as a run leaves its own in place."""
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in handlers.items():

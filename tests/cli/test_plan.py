@@ -256,7 +256,7 @@ def test_an_invalid_place_is_a_usage_error(capfd: pytest.CaptureFixture[str], pl
     assert "is neither gs://BUCKET/PREFIX nor a directory" in capfd.readouterr().err
 
 
-# Each object beside GOOD, `None` takes one away. What tests/config/test_objects.py has is not here again.
+# Each object beside GOOD, `None` removes one. Cases of tests/config/test_objects.py are not repeated here.
 CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no object at all": (
         {"ticker_list.json": None, "card_types.json": None},

@@ -138,7 +138,7 @@ def test_a_report_of_a_run_at_work_says_so_and_gives_no_command(
 def test_a_run_that_was_resumed_since_its_report_is_at_work(
     place: Path, capfd: pytest.CaptureFixture[str], since: str, outcome: str
 ) -> None:
-    """The lease of a run that has closed may still be there: what counts is which of the two is later."""
+    """The lease of a closed run may still be there: the later of lease and report counts."""
     night = Recorded("night")
     write(place, night, lease=night.lease(since=f"2026-11-24T{since}:00:00+08:00"))
     _, lines, _ = run_command(capfd, "runs")

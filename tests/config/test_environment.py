@@ -248,7 +248,7 @@ def test_no_environment_raises_and_every_fault_names_a_variable(variables: dict[
 
 
 def test_hypothesis_also_generates_valid_environments() -> None:
-    """The property above would hold for a parser that refuses everything."""
+    """Otherwise a parser that refuses everything would pass the test above."""
     variables: dict[str, Any] = {
         "QA_ENGINE_TIMEOUT": "2.5",
         "QA_ENGINE_CONCURRENCY": "7",

@@ -307,7 +307,7 @@ def test_all_faults_of_all_objects_are_reported_at_once() -> None:
 
 
 def test_one_fault_does_not_cause_others() -> None:
-    """With an unreadable list nothing is held against those that refer to it."""
+    """If a list is unreadable, entries that refer to it are not faults."""
     simple = {"TSLA": ["nws_card"]}
     assert (
         len(judged({"card_types.json": ["news_card"], "ticker_list.json": b"?", "card_targets.json": simple})[0]) == 2
@@ -452,7 +452,7 @@ SOUND: dict[str, st.SearchStrategy[Any]] = {
 
 
 def with_unreadable_entries(value: Any, numbers: set[int]) -> Any:
-    """The value without what its entries of these numbers say."""
+    """The value, with its entries of these numbers replaced by one that cannot be read."""
     if isinstance(value, dict):
         return {key: 7 if number in numbers else item for number, (key, item) in enumerate(value.items())}
     return [7 if number in numbers else item for number, item in enumerate(value)]
@@ -472,7 +472,7 @@ def spread(objects: Mapping[str, object]) -> set[str]:
 def test_with_entries_that_cannot_be_read_the_rest_is_judged_as_before(
     objects: dict[str, Any], numbers: dict[str, set[int]]
 ) -> None:
-    """The places are compared: of three topics of one key, another is named where the first cannot be read."""
+    """The places are compared, as one fault may name another place if an entry cannot be read."""
     bad = {name: with_unreadable_entries(value, numbers.get(name, set())) for name, value in objects.items()}
     before, after = ({line for line in spread(each) if 'the key "' not in line} for each in (objects, bad))
     own = [line.partition(" (7): is ")[0] for line in after if " (7): is " in line]

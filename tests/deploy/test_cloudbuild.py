@@ -142,7 +142,7 @@ def environment(step: dict[str, Any], substitutions: dict[str, str]) -> dict[str
 
 @dataclass
 class Build:
-    """A Cloud Build in a folder: each script runs for real, the commands in it take notes of how they were called."""
+    """A Cloud Build in a folder: each script really runs, and the commands in it only record their arguments."""
 
     workspace: Path
     fails: str = ""

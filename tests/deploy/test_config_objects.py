@@ -107,7 +107,7 @@ def test_what_cannot_be_done_exits_with_2(arguments: list[str], capsys: pytest.C
 
 @pytest.mark.parametrize("what", ["pull", "diff"])
 def test_before_the_first_apply_there_is_no_bucket(what: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """No output names a bucket yet, so make passes none; the current directory must not stand in for it."""
+    """No output names a bucket yet, so make passes none; the current directory must not be used instead."""
     assert config_objects.main([what, ""]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -188,7 +188,7 @@ for plan in json.load(sys.stdin):
 
 
 async def python(*arguments: str, stdin: object = None, **variables: str) -> subprocess.CompletedProcess[bytes]:
-    """Runs another Python in the repository: the storage library closes its connections only when its process ends."""
+    """Runs Python in a process of its own, as the storage library closes its connections only when its process ends."""
     environment = {**os.environ, "GOOGLE_CLOUD_PROJECT": "p", **variables}
     run = partial(trio.run_process, cwd=ROOT, env=environment, check=False, capture_stdout=True, capture_stderr=True)
     return await run([sys.executable, *arguments], stdin=json.dumps(stdin).encode())

@@ -38,7 +38,7 @@ def planned(directory: Path, *roots: str) -> Plan:
 
 @pytest.fixture(autouse=True)
 def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keeps away the settings of the developer's own Terraform."""
+    """Removes the settings of the developer's own Terraform."""
     (tmp_path / "empty.rc").touch()
     monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(tmp_path / "empty.rc"))
 

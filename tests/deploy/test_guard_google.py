@@ -229,7 +229,7 @@ def test_a_merge_changes_no_secret_of_a_job(change: Callable[[list[Edit]], objec
     ],
 )
 def test_an_unknown_attribute_of_a_job_is_refused(name: str) -> None:
-    """Labels and the like may change, but to values that a plan shows."""
+    """Labels and similar attributes may change, but only to values that the plan shows."""
     plan = update(guard.JOB, JOB, lambda job: job, ANSWERS | {name: True})
     (found,) = guard.refusals(plan)
     assert found.startswith(f"{ADDRESSES[guard.JOB]}: {name} would be known only after the apply. ")
@@ -276,7 +276,7 @@ SCHEMA = json.loads((ROOT / "tests/deploy/terraform/schema.json").read_text(enco
 
 @pytest.mark.parametrize("kind", guard.ANSWERS)
 def test_only_values_that_the_provider_alone_sets_may_be_unknown(kind: str) -> None:
-    """A provider that answers more fails this test, so that somebody thinks about it before it passes the guard."""
+    """If a provider sets more values, this test fails, so that somebody decides whether the guard may allow them."""
     attributes = SCHEMA[kind]["block"]["attributes"]
     computed = {name for name, one in attributes.items() if one.get("computed") and not one.get("optional")}
     from_the_configuration = {"effective_annotations", "effective_labels", "terraform_labels"}
@@ -363,7 +363,7 @@ def test_an_image_that_is_not_this_roots_own_is_refused(image: str | None) -> No
 
 
 def test_an_image_is_compared_with_the_registry_of_the_state_alone() -> None:
-    """Variables, outputs and planned values are the merge's own, as are the outputs of the prior state."""
+    """A merge can change variables, outputs, planned values and the outputs of the prior state."""
     elsewhere = NEXT.replace("/p/", "/q/")
     registry = REGISTRY | {"values": REGISTRY["values"] | {"project": "q"}}  # type: ignore[operator]
     outputs = {"image_name": {"value": elsewhere.partition("@")[0]}}

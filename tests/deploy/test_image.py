@@ -38,7 +38,7 @@ CONFIG = {"ticker_list.json": ["600519", "000001"], "card_types.json": ["news_ca
 
 @dataclass(frozen=True)
 class Built:
-    """An image, as the tool that built it describes it."""
+    """An image and its metadata, as reported by the tool that built it."""
 
     tag: str
     megabytes: float
@@ -63,7 +63,7 @@ class Docker:
 
 
 class Named:
-    """What the environment names in its place."""
+    """The commands that the environment names instead of Docker."""
 
     def build(self, context: Path, tag: str, *options: str) -> Built:
         command = [os.environ["IMAGE_BUILD"], str(context), tag, *options]

@@ -178,14 +178,14 @@ def default_in_words(names: list[str]) -> str:
 
 
 def table(mark: str) -> list[list[str]]:
-    """The rows of the job's page between two marks, without those that have no code in their first cell."""
+    """The rows of the table between two marks of the job's README that have code in their first cell."""
     text = JOB.partition(f"<!-- {mark} -->")[2].partition(f"<!-- /{mark} -->")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.strip().splitlines()]
     return [row for row in rows if "`" in row[0]]
 
 
 def coded(text: str) -> list[str]:
-    """What stands in backticks."""
+    """All text in backticks."""
     return re.findall(r"`([^`]+)`", text)
 
 

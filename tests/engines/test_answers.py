@@ -288,7 +288,7 @@ LIKELY = st.fixed_dictionaries(
 
 
 def is_success(engine: str, answer: Any) -> bool:
-    """The contract again, in the plainest way."""
+    """The contract, written a second time as simply as possible."""
     if not isinstance(answer, dict):
         return False
     if engine == "financial":
@@ -344,6 +344,6 @@ def test_excerpts_are_printable(data: bytes) -> None:
 
 
 def test_hostile_markup_is_judged_quickly() -> None:
-    """A pattern that looks back would take minutes for these."""
+    """A pattern with backtracking would take minutes for these."""
     for page in (b"<" * 100_000, b"<style" * 100_000, b"<script>" * 100_000, b"eyJ." * 100_000):
         assert len(excerpt(page)) <= EXCERPT_LIMIT

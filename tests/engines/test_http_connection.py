@@ -131,7 +131,7 @@ SURPLUS = [
 async def test_bytes_that_arrive_with_an_answer_are_not_read_as_the_next_answer(
     service: Service, connection: HttpConnection, surplus: bytes
 ) -> None:
-    """httpcore keeps what came with the end of an answer, and would take it for the beginning of the next."""
+    """httpcore keeps bytes that arrive with the end of an answer, and would read them as the start of the next."""
     service.script.append(Fault(when.nth(1, 2), broken.surplus(surplus)))
     for _ in range(4):
         assert await ask(connection, service.url) == Response(200, ANSWER.body)
@@ -154,7 +154,7 @@ async def test_bytes_that_arrive_after_an_answer_are_not_read_as_the_next_answer
 async def test_over_tls_bytes_that_arrive_with_an_answer_are_not_read_as_the_next_answer(
     secure: Service, surplus: bytes, size: int
 ) -> None:
-    """A record is decrypted when it is read. The next waits where neither the socket nor httpcore shows it."""
+    """A second TLS record may be buffered where neither the socket nor httpcore shows it."""
     body = ANSWER.body.ljust(size)
     secure.respond = lambda _seen: Sent(200, body)
     secure.script.append(Fault(when.nth(1), broken.surplus(surplus)))
@@ -199,7 +199,7 @@ async def test_opening_a_connection_sends_no_request(service: Service, connectio
 async def test_a_connection_that_was_cut_off_while_it_was_opened_leaves_nothing_behind(
     nursery: trio.Nursery, connection: HttpConnection
 ) -> None:
-    """In the middle of the TLS handshake: the socket is closed, not left to the collector."""
+    """It is cancelled during the TLS handshake; the socket is closed at once, not by the garbage collector."""
     ended = trio.Event()
 
     async def silent(stream: trio.SocketStream) -> None:
@@ -219,7 +219,7 @@ async def test_a_connection_that_was_cut_off_while_it_was_opened_leaves_nothing_
 
 @dataclass(eq=False)
 class CutOff(trio.abc.Instrument):
-    """Cancels the scope when the task is about to go on with what it has waited for."""
+    """Cancels the scope just before the task is resumed with the result of its wait."""
 
     task: trio.lowlevel.Task
     scope: trio.CancelScope
@@ -233,7 +233,7 @@ class CutOff(trio.abc.Instrument):
 async def test_an_exchange_that_was_cut_off_at_its_last_byte_leaves_nothing_behind(
     service: Service, connection: HttpConnection
 ) -> None:
-    """httpcore holds a connection whose answer was read and not closed for one in use, for ever."""
+    """httpcore treats a connection as in use forever if its answer was read but not closed."""
     cut_off = CutOff(trio.lowlevel.current_task(), trio.CancelScope())
 
     def respond(_: Seen) -> Sent:
@@ -270,7 +270,7 @@ async def test_an_answer_in_many_pieces_is_put_together_while_others_have_their_
 
 @dataclass(eq=False)
 class Steps(trio.abc.Instrument):
-    """Counts how often a task goes on."""
+    """Counts how often a task is resumed."""
 
     task: trio.lowlevel.Task
     count: int = 0

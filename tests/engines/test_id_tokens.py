@@ -86,7 +86,7 @@ OFF = {"run_financials_engine": False, "run_trading_engine": False, "run_news_en
 
 @pytest.mark.slow
 async def test_a_token_is_renewed_before_it_expires_once_for_all_workers(busy: World) -> None:
-    """google-auth renews 225 s before the end: these tokens are good for two more seconds each."""
+    """google-auth renews a token 225 s before it expires: these are used for two seconds each."""
     busy.tokens.lifetime = 227.0
     await run(busy, 0, QA_ENGINE_CONCURRENCY="5")
     (asked,) = by_audience(busy.metadata.requests).values()
@@ -98,7 +98,7 @@ async def test_a_token_is_renewed_before_it_expires_once_for_all_workers(busy: W
 
 @pytest.mark.slow
 async def test_tokens_that_expire_in_mid_run_are_replaced(busy: World) -> None:
-    """These are expired in google-auth's eyes at once: every call fetches its own, none is refused."""
+    """google-auth treats these as expired at once: every call fetches its own, and none is refused."""
     busy.tokens.lifetime = 2.0
     await run(busy, 0, QA_ENGINE_CONCURRENCY="8")
     (asked,) = by_audience(busy.metadata.requests).values()

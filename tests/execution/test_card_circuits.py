@@ -30,7 +30,7 @@ def type_of(asked: Asked) -> str:
 
 
 def always(failing: Mapping[str, Response], seconds: Mapping[str, float]) -> Script:
-    """An engine that answers so for these card types, and makes all others."""
+    """An engine that gives these answers for these card types, and makes all others."""
 
     async def script(asked: Asked) -> Response:
         await trio.sleep(seconds.get(type_of(asked), 1.0))
@@ -57,7 +57,7 @@ async def night(
 
 
 def cards(made: Stage) -> dict[str, tuple[int, int]]:
-    """Of each card type that was requested: made and failed."""
+    """For each card type that was requested: the numbers of cards made and failed."""
     counts: dict[str, list[int]] = {}
     for event in made.world.finished:
         counts.setdefault(event.call.card_type or "", [0, 0])[event.failure is not None] += 1
@@ -148,7 +148,7 @@ def test_after_another_type_was_answered_as_many_failures_again_are_needed_to_tr
     circuits = CardCircuits(CardOrder(plan, frozenset(), dict), lambda _: None)
 
     def ends(call: Call, failure: Failure | None) -> float:
-        """How many may be in flight after this card has ended."""
+        """Records the end of this card; returns how many cards may be in flight afterwards."""
         assert not circuits.record(CallFinished(call, failure, 1, 0.0, 1.0, None, "", 1))
         return circuits.max_in_flight()
 
@@ -213,7 +213,7 @@ async def test_failure_answers_of_a_working_engine_set_no_type_aside(
 
 @pytest.mark.parametrize("seed", range(60))
 def test_nothing_is_lost_whatever_fails(seed: int) -> None:
-    """Each card is made, failed or not requested; what was not requested is of a type that was set aside, or all is."""
+    """Each card is made, failed or not requested; the latter only if its type was set aside or the engine is down."""
     chance = random.Random(seed)
     types = "abcdefgh"[: chance.randint(1, 8)]
     share = {name: chance.choice([0.0, 0.0, 0.1, 0.7, 1.0]) for name in types}

@@ -28,7 +28,7 @@ Step = Response | Exception | float | None
 
 
 def in_turn(engine: EngineName, *steps: Step) -> Script:
-    """The engine's attempts at any one call meet these steps one after the other, the last one for ever."""
+    """Attempts at a call meet these steps one after the other; the last step is repeated."""
 
     async def answer(asked: Asked) -> Response:
         if asked.engine != engine:
@@ -43,7 +43,7 @@ def in_turn(engine: EngineName, *steps: Step) -> Script:
 
 
 async def one_card(*steps: Step, jitter: float = 1.0, **settings: Any) -> Stage:
-    """A run of one card at a QA engine that behaves so."""
+    """A run of one card, whose attempts meet these steps."""
     made = stage([target("A", engines=())], in_turn("qa", *steps), {"qa": settings}, lambda: jitter)
     await made.play()
     made.assert_nothing_lost()

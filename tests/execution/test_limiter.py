@@ -30,7 +30,7 @@ def ramp(elapsed: float) -> int:
 
 
 def with_room(capacity: Callable[[float], int]) -> Script:
-    """An engine that turns away at once what it has no room for."""
+    """An engine that rejects at once every call beyond its capacity."""
     inside = 0
     begun: list[float] = []
 
@@ -51,7 +51,7 @@ def with_room(capacity: Callable[[float], int]) -> Script:
 
 
 def ideal(count: int, capacity: Callable[[float], int]) -> float:
-    """The time that a bound would take that knew the capacity at every moment."""
+    """The time that the calls would take if the limit were always equal to the capacity."""
     now = 0.0
     ends: list[float] = []
     while count:
@@ -104,7 +104,7 @@ async def test_the_limit_follows_a_shrinking_engine(autojump_clock: MockClock) -
 
 
 async def test_an_engine_without_capacity_for_a_while_loses_no_card(autojump_clock: MockClock) -> None:
-    """A 429 costs no attempt: not with 1 attempt, not for minutes."""
+    """A 429 does not count as an attempt, even with one attempt, even for minutes."""
     made = cards(20, with_room(lambda elapsed: 0 if elapsed < 200 else 4), seed=1, attempts=1, concurrency=16)
     await made.play()
     assert made.progress.cards.done == 20
@@ -161,7 +161,7 @@ FULL, BUSY = Failure(Cause.STATUS, message("HTTP 429"), 429), Failure(Cause.STAT
 
 
 class Calls:
-    """Calls that hold slots of a bound, each in a task of its own, as workers do."""
+    """Calls that hold slots of a limiter, each in a task of its own, as workers do."""
 
     def __init__(self, limiter: ConcurrencyLimiter, nursery: trio.Nursery) -> None:
         self.limiter = limiter

@@ -72,7 +72,7 @@ def test_a_run_that_has_ended_while_another_waited_is_not_said_to_be_at_work(
     ],
 )
 def test_a_run_whose_record_lacks_something_says_so_and_keeps_its_exit_code(unrecorded: int | None, more: str) -> None:
-    """Another code would have Cloud Run try again, and pay for the cards twice."""
+    """With another exit code Cloud Run would run it again, and the cards would be paid for twice."""
     progress = RunProgress(plan_of([target("AAPL")], settings_of()), {})
     for engine in progress.engines.values():
         engine.done = engine.planned

@@ -23,7 +23,7 @@ def cards(count: int, seconds: float, in_flight: int = 4) -> Stage:
 
 
 async def watched(made: Stage, after: float) -> float | None:
-    """What is said of the rest so long after the start."""
+    """The estimate, this long after the start."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(made.play)
         await trio.sleep(after)

@@ -23,7 +23,7 @@ SCHEDULES = 150
 
 
 def chance(seed: int, share: float, longest: float = 30.0) -> Any:
-    """Engines that take up to `longest` seconds, and fail this share of all attempts in every way there is."""
+    """Engines that take up to `longest` seconds and fail this share of all attempts, in every possible way."""
     jitter = random.Random(seed)
 
     async def script(asked: Asked) -> Response:
@@ -234,7 +234,7 @@ async def test_a_closed_barrier_is_not_passed(autojump_clock: trio.testing.MockC
 
 
 async def cards(failures: Mapping[int, Response | Exception], count: int = 200, concurrency: int = 1) -> Stage:
-    """A run of cards of which those at these places, in the order of asking, fail for good."""
+    """A run of cards; those at these positions, in the order of requests, fail on every attempt."""
 
     async def script(asked: Asked) -> Response:
         await trio.sleep(1)

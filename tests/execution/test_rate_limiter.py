@@ -19,7 +19,7 @@ CARDS = 1000
 
 
 def crowd(seconds: float = 60.0, cards: int = CARDS, in_flight: int = CARDS, **settings: float) -> Stage:
-    """So many cards at once, each of which takes so long."""
+    """A run of this many cards at once, each of which takes this long."""
 
     async def answer(asked: Asked) -> Response:
         await trio.sleep(seconds)
@@ -33,7 +33,7 @@ async def test_a_full_bucket_is_used_at_once_then_its_rate_applies(autojump_cloc
     bucket, now = RateLimiter(3, 10.0), trio.current_time()
     turns = [bucket.reserve() - now for _ in range(6)]
     assert [max(0.0, round(turn, 9)) for turn in turns] == [0, 0, 0, 0.1, 0.2, 0.3]
-    await trio.sleep(0.5)  # two came back: the others are owed
+    await trio.sleep(0.5)  # two came back: the others are still owed
     assert [round(bucket.reserve() - trio.current_time(), 9) > 0 for _ in range(3)] == [False, False, True]
     await trio.sleep(1000)  # it holds no more than it may
     assert [round(bucket.reserve() - trio.current_time(), 9) > 0 for _ in range(4)] == [False, False, False, True]
@@ -82,7 +82,7 @@ async def test_waiting_does_not_count_towards_attempt_timeout_or_limit(autojump_
 async def test_a_full_engine_is_distinguished_from_calls_that_wait_for_their_connections(
     autojump_clock: MockClock,
 ) -> None:
-    """A 429 says that the engine has room for what it holds: those that are not there yet do not count."""
+    """A 429 says that the engine has capacity for the calls it holds; calls that have not reached it do not count."""
 
     async def answer(asked: Asked) -> Response:
         if made.world.in_flight["qa"] > 100:
@@ -136,7 +136,7 @@ async def test_calls_that_wait_do_not_outlast_those_in_flight(autojump_clock: Mo
 async def test_no_connection_is_opened_once_the_lease_has_expired(
     autojump_clock: MockClock, machine_clock: MachineClock
 ) -> None:
-    """The machine slept while calls waited for their turns: nobody has requested a stop, and still none starts."""
+    """The machine slept while calls waited for their turns: no call starts although no shutdown was requested."""
     made = crowd(seconds=0.3)
     made.shutdown.no_start_after = Expiry.after(50)
 
@@ -156,7 +156,7 @@ async def test_no_connection_is_opened_once_the_lease_has_expired(
 async def test_connections_that_closed_during_a_wait_for_a_token_are_not_reopened_all_at_once(
     autojump_clock: MockClock,
 ) -> None:
-    """A token server that is stuck for a minute: every idle connection has gone by then, and no attempt was made."""
+    """A token server that is stuck for a minute: every idle connection is closed by then, and no attempt was made."""
     made = crowd(seconds=30.0, cards=2 * CARDS)
     made.world.idle_seconds = 5.0
     began = trio.current_time()

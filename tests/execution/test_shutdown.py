@@ -36,7 +36,7 @@ DEADLINE = 10.0
 
 
 async def until_the_deadline(made: Stage) -> float:
-    """Plays; how long after the deadline it was over."""
+    """Runs it; returns how long after the deadline it ended."""
 
     async def obey() -> None:
         await trio.sleep(DEADLINE)
@@ -115,7 +115,7 @@ async def test_no_request_leaves_if_the_lease_expired_while_the_connection_was_o
 @pytest.mark.parametrize("engine", [*DATA_ENGINES, "qa"])
 @pytest.mark.parametrize("status", [429, 503])
 async def test_no_wait_goes_on_after_a_shutdown(engine: EngineName, status: int, autojump_clock: MockClock) -> None:
-    """Whether a call waits for its next attempt, or the whole engine is given time to find some room."""
+    """A call may wait for its next attempt, or the whole engine for capacity."""
 
     async def answer(asked: Asked) -> Response:
         await trio.sleep(0.1)
@@ -191,7 +191,7 @@ def test_without_a_clock_that_counts_sleep_the_monotonic_clock_is_read() -> None
 
 @pytest.fixture
 def _signal_handlers() -> Iterator[None]:
-    """Brings back those of the tests' own process."""
+    """Restores the signal handlers of the tests' own process."""
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in handlers.items():
@@ -218,7 +218,7 @@ async def test_a_signal_that_comes_just_before_signals_are_handled_is_not_lost(
 
 @pytest.mark.usefixtures("_signal_handlers")
 async def test_after_the_outcome_is_decided_signals_have_no_effect() -> None:
-    """Also one that comes while they are no longer handled; either would end the tests' own process."""
+    """Also if the handlers are no longer in use; a signal with an effect would end the tests' own process."""
     shutdown, ending = Shutdown(), Ending()
     async with trio.open_nursery() as nursery:
         await nursery.start(on_signals, shutdown, ending)

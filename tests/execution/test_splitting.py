@@ -21,7 +21,7 @@ SECONDS_A_TICKER = 10.0
 
 
 def breaking(how: str, strikes: Callable[[Asked], bool]) -> Script:
-    """An engine that fails so for the batches that match."""
+    """An engine that fails in this way for the batches that match."""
 
     async def answer(asked: Asked) -> Response:
         await trio.sleep(SECONDS_A_TICKER * len(asked.tickers) if asked.engine != "qa" else 0)
@@ -66,7 +66,7 @@ async def test_the_ticker_that_breaks_its_batch_is_named_and_the_others_are_done
 async def test_a_batch_size_that_is_too_large_is_halved_for_the_rest_of_the_run(
     how: str, autojump_clock: MockClock
 ) -> None:
-    """Two batches of eight are on their way when it shows; nothing larger than what works is asked for afterwards."""
+    """Two batches of eight are in flight when the first one fails; no later batch is that large."""
     many = [target(f"T{number}", engines=("trading",)) for number in range(80)]
     settings = {"batch_size": 8, "concurrency": 2, "timeout": 1000.0}
     made = stage(many, breaking(how, lambda asked: len(asked.tickers) > 3), {"trading": settings})
@@ -84,7 +84,7 @@ async def test_a_batch_size_that_is_too_large_is_halved_for_the_rest_of_the_run(
 async def test_a_batch_that_takes_longer_than_its_timeout_is_halved_as_well(
     autojump_clock: MockClock,
 ) -> None:
-    """Five tickers take 50 s where a request may take 45: the calls are cut off by us, not answered."""
+    """Five tickers take 50 s, but a request may take only 45: the job cuts the calls off."""
     made = batches(breaking("500", lambda _asked: False), batch_size=5, timeout=45.0)
     await made.play()
     assert made.progress.engines["trading"].done == len(NAMES)

@@ -128,7 +128,7 @@ def _brightness(browser: Browser, selector: str, what: str) -> float:
 
 
 def one_short(targets: int) -> Timeline:
-    """Of a night in which one card fails for good at once, after it has failed before, and the next call follows."""
+    """The page of a night in which a card fails again, at once, right before the next call."""
     night = Night([f"T{n}" for n in range(targets)], ["a"], concurrency=ALONE)
     timeline, earlier = Timeline(night.plan()), 0.0
     for number, result in enumerate(night.results()):
@@ -160,7 +160,7 @@ def test_the_shortest_failure_is_seen_in_the_timeline(
 
 
 def _is_near(one: str, other: str) -> bool:
-    """Whether these are nearly the same colour: what is narrow is blended with what is beside it."""
+    """Whether two colours are nearly the same: a narrow shape is blended with its surroundings."""
     return all(abs(a - b) <= 30 for a, b in zip(_parts(one), _parts(other), strict=True))
 
 

@@ -170,7 +170,7 @@ def test_a_card_type_that_all_failures_share_is_said_once() -> None:
 
 
 def test_the_names_under_a_failure_are_those_that_its_heading_counts() -> None:
-    """Of targets, however many a call has."""
+    """The heading counts targets, not calls."""
 
     def fate(engine: EngineName, number: int) -> Any:
         failed = engine == "financial"
@@ -639,7 +639,7 @@ def all_refused(engine: EngineName, _number: int) -> Any:
 
 
 def narrowed(limit: int) -> Timeline:
-    """Of a night whose cards were all refused, so that at the end of each call the limit had fallen to this."""
+    """The timeline of a night whose cards were all rejected, so that the limit was this at the end of each call."""
     night = Night([f"T{n}" for n in range(40)], ["a"], fate=all_refused)
     timeline = Timeline(night.plan())
     for result in night.results():

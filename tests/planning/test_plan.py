@@ -135,7 +135,7 @@ ids = (
 
 
 def as_sent(call: Call, prefix: str = "") -> tuple[list[str], str]:
-    """The path's segments and the query as a server reads them, after the connection has had its way with the URL."""
+    """The path's segments and the query as a server reads them, after httpx has processed the URL."""
     url = f"https://engine.example{prefix}{call.path}"
     request = Origin.of(url).request("POST", url, {}, call.body)
     raw_path, _, query = request.url.target.decode("ascii").partition("?")

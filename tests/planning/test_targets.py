@@ -52,7 +52,7 @@ def test_simple_form_may_leave_a_ticker_without_cards_where_all_its_types_are_of
 
 
 def entry(**given_entry: Any) -> Target:
-    """The one entry beside the tickers, or over one."""
+    """The one entry of the config that is added to the tickers or overrides one."""
     targets, _ = resolved(card_targets=[given_entry])
     return targets[given_entry["id"]]
 
@@ -183,7 +183,7 @@ TYPE_NAMES = st.sampled_from(["a", "b", "c", "d"])
 
 @st.composite
 def configs(draw: st.DrawFn) -> dict[str, Any]:
-    """Good configs of either form, duplicates and all."""
+    """Valid configs of both forms, also with duplicates."""
     tickers = draw(st.lists(NAMES, min_size=1, max_size=6))
     switches = draw(st.dictionaries(TYPE_NAMES, st.booleans(), min_size=1))
     order = draw(st.lists(st.sampled_from(sorted(switches)), max_size=3)) + sorted(switches)
@@ -211,7 +211,7 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def expected(objects: dict[str, Any]) -> dict[str, tuple[list[str], list[str]]]:
-    """The rules again, in the plainest way: a target's card types and engines."""
+    """The rules, written a second time as simply as possible: a target's card types and engines."""
     enabled = list(dict.fromkeys(entry["name"] for entry in objects["card_types"] if entry["enabled"]))
     control = objects["engine_control"]
     base = {

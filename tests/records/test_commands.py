@@ -33,7 +33,7 @@ def test_on_a_laptop_a_run_is_resumed_by_the_job_itself() -> None:
 
 
 def test_on_a_laptop_a_command_has_the_place_of_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So it pastes into any shell, in any directory."""
+    """It can be pasted into any shell, in any directory."""
     monkeypatch.chdir(tmp_path)
     inputs = inputs_of(RUNS_URI="my runs")
     place = f"RUNS_URI={shlex.quote(str(tmp_path / 'my runs'))}"

@@ -28,7 +28,7 @@ def numbered(number: int) -> CallResult:
 
 
 class Notes:
-    """A journal, and what was noted in it when."""
+    """A journal, and the results that were added to it, with their times."""
 
     def __init__(self, store: Memory, owner: str = "a") -> None:
         self.troubles: list[Message | None] = []
@@ -139,7 +139,7 @@ async def test_a_flush_ends_though_more_is_noted_meanwhile(memory: Memory, autoj
 
 
 async def test_a_write_whose_answer_is_lost_is_sent_again_as_it_was(memory: Memory, autojump_clock: MockClock) -> None:
-    """New results that come meanwhile wait for the next object, or the one that is there would be another's."""
+    """New results wait for the next object: otherwise the one in storage would look like another run's."""
     left = [3]
 
     def lose(_verb: str, _name: str) -> bool:

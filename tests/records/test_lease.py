@@ -40,7 +40,7 @@ __all__ = ["machine_clock", "memory", "store"]
 
 
 def holder(owner: str = "one", **changes: Any) -> Holder:
-    """A run on this machine; the process that its number names is alive."""
+    """A run on this machine, whose process is alive."""
     known: dict[str, Any] = {
         "owner": owner,
         "run_id": f"run-{owner}",
@@ -57,7 +57,7 @@ def holder(owner: str = "one", **changes: Any) -> Holder:
 
 
 def unheard(_notice: Message) -> None:
-    """Takes the notices of a test that is not about them."""
+    """Ignores notices."""
 
 
 def dead_pid() -> int:
@@ -83,7 +83,7 @@ async def there(store: ObjectStore) -> Holder | None:
 
 
 class Kept:
-    """A lease that is kept, and what became of it."""
+    """A lease that is being renewed, and its end."""
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
@@ -96,7 +96,7 @@ class Kept:
 
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets every holder renew its lease all the time, and every other look at it as often."""
+    """Makes every holder renew its lease, and every other run read it, without a pause."""
     monkeypatch.setattr(module, "RENEW_SECONDS", 0.1)
     monkeypatch.setattr(module, "WATCH_SECONDS", 0.1)
 
@@ -234,7 +234,7 @@ RETRY = {"run_id": "exec", "execution": "exec", "machine": "old"}
 async def test_which_run_may_take_over_the_lease_of_an_ended_process_at_once(
     store: ObjectStore, old: dict[str, Any], new: dict[str, Any], enters: bool
 ) -> None:
-    """Whoever can know that the holder has ended, as its process number is free; others have to watch the lease."""
+    """A run may do so if it can see that the holder's process is gone; others have to watch the lease."""
     await acquire(store, holder("old", pid=dead_pid(), **old), unheard)
     if enters:
         await acquire(store, holder("new", **new), unheard)
@@ -244,7 +244,7 @@ async def test_which_run_may_take_over_the_lease_of_an_ended_process_at_once(
 
 
 async def test_a_process_is_not_its_own_twin(store: ObjectStore) -> None:
-    """A container that was started again may give the same number to the same process."""
+    """A restarted container may give the process the same id again."""
     await acquire(store, holder(pid=os.getpid()), unheard)
     await acquire(store, holder("two", pid=os.getpid()), unheard)
     assert await there(store) == holder("two")
@@ -263,7 +263,7 @@ async def test_a_holder_on_another_machine_is_alive_once_it_renews(memory: Memor
 async def test_a_holder_on_another_machine_was_alive_if_it_releases_the_lease(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
-    """Twins of one tick, of a run shorter than a renewal takes to come: the second must not do it all again."""
+    """Two runs start at the same time and one ends before its first renewal: the other must not repeat it."""
     first = await acquire(memory, holder(machine="elsewhere"), unheard)
 
     async def end() -> None:
@@ -307,7 +307,7 @@ async def test_a_holder_that_renews_keeps_its_lease_though_the_clock_of_storage_
 
 
 async def test_watching_a_lease_begins_when_its_first_read_has_ended(memory: Memory, autojump_clock: MockClock) -> None:
-    """What a slow look sees may have been written while it lasted."""
+    """A slow read may return what was written during the read."""
     kept = Kept(await acquire(memory, holder(machine="elsewhere"), unheard))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)
@@ -328,7 +328,7 @@ async def test_watching_a_lease_begins_when_its_first_read_has_ended(memory: Mem
 async def test_an_existing_process_id_does_not_prove_that_the_holder_is_alive(
     memory: Memory, signal_: signal.Signals | None, autojump_clock: MockClock
 ) -> None:
-    """It may be another program's by now, or its process may be stopped."""
+    """The id may belong to another program by now, or the process may be stopped."""
     with child("sleep", "60") as process:
         if signal_ is not None:
             process.send_signal(signal_)
@@ -371,7 +371,7 @@ async def test_the_name_of_a_process_does_not_make_it_a_zombie(
 async def test_a_holder_that_dies_while_it_is_watched_is_replaced_at_the_next_read(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
-    """Although it was seen to renew its lease: a run gives way only to one that is alive."""
+    """It was seen to renew its lease before, but a run stands back only before one that is alive."""
     with child("sleep", "60") as process:
         first = await acquire(memory, holder(pid=process.pid), unheard)
         async with trio.open_nursery() as nursery:
@@ -469,7 +469,7 @@ async def test_a_lease_is_renewed_whatever_the_clocks_say(
 async def test_a_lease_is_fresh_to_others_for_as_long_as_it_is_trusted(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
-    """And stale to them only when the last call of its holder has been cut off."""
+    """For others it is stale only when the last call of its holder has been cut off."""
     memory.seconds = 3.0
     kept = Kept(await acquire(memory, holder(), unheard))
     memory.refuse = lambda verb, _name: verb == "replace" and trio.current_time() < TRUSTED_SECONDS + GRACE_SECONDS
@@ -526,7 +526,7 @@ async def test_a_lease_that_another_run_has_taken_stops_the_run_at_the_next_rene
 
 
 async def test_after_a_long_pause_no_call_starts_before_the_lease_is_checked(memory: Memory) -> None:
-    """The first task that wakes up may be a worker: it must not ask for a card."""
+    """The first task that wakes up may be a worker, which must not request a card."""
     clock = trio.lowlevel.current_clock()
     assert not isinstance(clock, MockClock)
     kept = Kept(await acquire(memory, holder(), unheard))

@@ -91,7 +91,7 @@ def put(place: Path, found: dict[str, bytes]) -> None:
 
 
 def broken(place: Path) -> None:
-    """Spoils three of the nights: one holds no summary, one is endless, one is no file."""
+    """Corrupts three of the nights: one holds no summary, one is endless, one is not a file."""
     (place / "nightly-0398" / SUMMARY).write_bytes(b'{"run_id": "nightly-0398"')
     (place / "nightly-0300" / SUMMARY).write_bytes(b" " * 2**24)
     (place / "nightly-0010" / SUMMARY).unlink()

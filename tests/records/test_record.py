@@ -60,7 +60,7 @@ def record_of(store: Memory, owner: str = "one") -> Record:
 
 
 async def attempt(store: Memory, *events: CallFinished, owner: str = "one", cross: bool = False) -> Record:
-    """An attempt at the run that finishes these calls."""
+    """A new attempt at the run, which records these calls as finished."""
     record = record_of(store, owner)
     if owner == "one":
         await record.create(INPUTS)
@@ -72,7 +72,7 @@ async def attempt(store: Memory, *events: CallFinished, owner: str = "one", cros
 
 
 async def done_of(store: Memory, owner: str) -> Mapping[EngineName, EngineItems]:
-    """What another attempt at the run finds done."""
+    """The items that a further attempt at the run finds done."""
     record = record_of(store, owner)
     await record.load()
     return record.timeline.items
@@ -200,7 +200,7 @@ def test_any_damage_of_the_inputs_is_detected(place: int, damage: bytes) -> None
 
 
 def resealed(**changes: Any) -> Callable[[bytes], bytes]:
-    """Somebody who knows how to make a checksum."""
+    """The object, altered by somebody who also corrects the checksum."""
     return lambda data: sealed(unsealed("x", data) | changes)
 
 
@@ -331,7 +331,7 @@ async def test_an_unreadable_report_does_not_stop_an_attempt(
 def test_a_run_that_left_the_date_to_the_engines_is_not_resumed_on_another_day(
     now: str, date: str | None, variables: dict[str, str], refused: bool
 ) -> None:
-    """Its cards would be made from data of another day. An automatic retry over midnight goes on, and says so."""
+    """Its cards would be made from data of another day. An automatic retry after midnight goes on, with a notice."""
     moment = datetime.fromisoformat(now)
     settings, _ = read_settings({"CONFIG_URI": "/config", **variables}, moment)
     inputs = INPUTS.model_copy(update={"date": date})

@@ -70,7 +70,7 @@ class Held:
         return session
 
     async def close(self, session: RecordSession, *, at_once: bool, documents: Sequence[Document] = ()) -> float:
-        """How long it took; `until` is when more may be written."""
+        """Closes the session; returns how long that took. `until` is the time until which more may be written."""
         begun = trio.current_time()
         async with trio.open_nursery() as helpers:
             helpers.start_soon(session.lease.renew_forever, self.shutdown, StorageAlarm(self.say))
@@ -255,7 +255,7 @@ async def acquired(held: Held, recorded: RunInputs | None) -> bool:
 async def test_a_lease_is_acquired_for_the_inputs_that_the_run_has_once_it_is_held(
     held: Held, autojump_clock: MockClock
 ) -> None:
-    """Between the first look and the lease another attempt may have recorded another config and done its work."""
+    """Before it acquires the lease, another attempt may have recorded another config and done its work."""
     assert await acquired(held, None)
     del held.store.objects[LEASE]
     held.store.create("run/inputs.json", pack(INPUTS))

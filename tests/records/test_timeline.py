@@ -22,7 +22,7 @@ BOTH, ONE = Night(["AAPL", "MSFT"], ["a", "b"], fate=news_fail, batch=1), Night(
 
 
 def results() -> Iterator[CallResult]:
-    """Two attempts in which the news of MSFT failed, and after an hour one without it, with only the cards left."""
+    """Two attempts in which the news of MSFT failed; an hour later one without MSFT, with only the cards left."""
     news = {"AAPL": "", "MSFT": ""} | {call.targets[0]: call.request for call in BOTH.plan().calls("news")}
     for result in BOTH.results():
         if result.engine == "qa":
@@ -64,7 +64,7 @@ def test_the_barrier_is_that_of_the_newest_plan() -> None:
 
 
 def test_cards_of_an_earlier_plan_do_not_show_that_the_barrier_was_passed() -> None:
-    """New data is not there yet: it was called after the last card."""
+    """The data calls of the new plan came after the last card."""
     found = Timeline(BOTH.plan())
     for result in BOTH.results():
         later = 3600 if result.engine == "news" and result.targets == ("MSFT",) else 0

@@ -71,7 +71,7 @@ def test_a_trial_with_another_config_does_not_count(tmp_path: Path, config: Path
 def test_a_trial_with_the_same_place_does_not_count_once_the_config_is_restored(
     tmp_path: Path, config: Path, hour: int, outcome: str | None
 ) -> None:
-    """Whether it came before the run of the night or after it."""
+    """This holds whether the trial came before or after the run of the night."""
     trial = run(config, "trial", hour, ("AAPL",))
     done, known = judged(tmp_path, config, run(config, "night", 2, outcome=outcome), trial)
     assert not done
@@ -160,7 +160,7 @@ def test_a_run_whose_later_config_is_not_done_does_not_count(tmp_path: Path, con
 
 @pytest.mark.parametrize("corrected", [False, True])
 def test_a_run_whose_results_are_gone_does_not_count(tmp_path: Path, config: Path, corrected: bool) -> None:
-    """Neither at first sight nor because the config has been corrected."""
+    """It counts neither directly nor as a run of a corrected config."""
     night = run(config, "night", 2, TICKERS[:2] if corrected else TICKERS)
     write(tmp_path / "runs", night, *([run(config, "mistaken", 1)] if corrected else []))
     change(config, tuple(night.tickers))

@@ -32,7 +32,7 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 def received(reading: int, size: int) -> bytes:
-    """So many bytes from the pipe."""
+    """This many bytes from the pipe."""
     data = b""
     while len(data) < size:
         data += os.read(reading, size - len(data))
@@ -88,7 +88,7 @@ async def test_without_a_reader_the_queue_is_full_at_8_mib_and_drains_in_its_tim
         output.write(line)
         taken += len(line)
     assert taken - QUEUE_BYTES <= 2 * len(line)
-    output.write(line)  # what must not be dropped is taken all the same
+    output.write(line)  # lines that must not be dropped are accepted nevertheless
     started = time.monotonic()
     await output.drain(0.2)
     assert 0.2 <= time.monotonic() - started < 2.0

@@ -46,7 +46,7 @@ PLAN_OF_ONE = Plan((Target("A", "equity", "A", None, (), ("c",)),), LlmConfig(),
 
 
 def failed(reason: str) -> CallFinished:
-    """The failure of the one card, in these words."""
+    """The failure of the one card, with this text."""
     failure = Failure(Cause.STATUS, message("{reason}", reason=reason), 422)
     traceparent = RunIdentity("r").traceparent()
     return CallFinished(next(PLAN_OF_ONE.calls("qa")), failure, 1, 0.0, 1.0, 422, traceparent, 4)

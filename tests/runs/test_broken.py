@@ -97,7 +97,7 @@ async def test_news_that_has_nothing_to_say_is_no_failure(small: World) -> None:
 
 
 async def test_a_second_answer_is_not_taken_for_that_of_the_next_batch(small: World) -> None:
-    """It says success, and the batch is refused: no card may be requested."""
+    """The second answer says success, but the next batch is rejected: no card may be requested."""
     second = broken.answer(b'{"message": "Batch processing initiated for 1 tickers."}')
     small.financial.script.append(Fault(when.nth(1), broken.surplus(second)))
     small.financial.script.append(Fault(when.nth(2), do.status(400, after=0.3)))
@@ -112,7 +112,7 @@ LATER = 0.4
 
 @contextmanager
 def black_hole() -> Iterator[str]:
-    """The address of a port that answers no attempt to connect: its queue is full, and nobody takes from it."""
+    """The address of a port that answers no attempt to connect, as its accept queue is full."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -130,7 +130,7 @@ def black_hole() -> Iterator[str]:
 
 @contextmanager
 def mute() -> Iterator[str]:
-    """The address of a port that takes connections and never says a word, not even of TLS."""
+    """The address of a port that accepts connections and never sends a byte, not even of TLS."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(100)

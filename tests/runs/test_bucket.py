@@ -167,7 +167,7 @@ async def test_no_credentials_are_one_fault(world: World, odd: Do) -> None:
 
 
 async def test_a_config_that_is_saved_during_the_read_is_read_again(world: World) -> None:
-    """Were the object taken for absent, every ticker would get every card."""
+    """If the object were taken for absent, every ticker would get every card."""
     await world.configure("card_types.json", ["news_card", "price_card"])
     targets = [{ticker: [card] for ticker in ("AAPL", "MSFT")} for card in ("news_card", "price_card")]
     await world.configure("card_targets.json", targets[0])

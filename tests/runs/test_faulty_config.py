@@ -44,7 +44,7 @@ async def report(world: World) -> dict[str, Any]:
 
 
 async def assert_recorded(world: World) -> None:
-    """Of a night with two faults."""
+    """Checks the record of a night with two faults."""
     await world.configure("ticker_list.json", BROKEN)
     outcome = await play(world, 2, QA_ENGINE_TIMEOUT="0")
     recorded = await objects(world)
@@ -169,7 +169,7 @@ async def test_a_run_without_a_record_cannot_be_resumed_and_is_named(world: Worl
         await play(world, 2)
     before = await objects(world)
     for arguments in (["resume", "night"], ["resume", "night", "--new-config"]):
-        # What else the environment lacks is of no interest.
+        # Other missing variables are not reported.
         outcome = await play(world, 2, *arguments, QA_ENGINE_URL=None, CONFIG_URI=None)
         (fault,) = outcome.events("config.faulty")
         assert fault["where"] == "RUNS_URI"

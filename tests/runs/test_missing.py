@@ -122,7 +122,7 @@ async def test_every_missing_card_is_named(world: World, word: str) -> None:
     named = await missing(world)
     assert named == [card for card in PLANNED if card in set(named)], "in the plan's order, each once"
     assert len(named) == report["cards"]["planned"] - report["cards"]["generated"] > 0
-    if word != "interrupted":  # one whose answer was on its way may have been made, and is not known to be
+    if word != "interrupted":  # a card whose answer was in flight may have been made without being recorded
         assert set(named) == set(PLANNED) - made(world)
     assert [(entry["target"], entry["card_type"]) for entry in report["missing"]] == named
     assert report["missing_not_listed"] == 0
@@ -182,7 +182,7 @@ async def test_in_the_cloud_everything_says_the_same_command_and_it_works(world:
 
 @pytest.mark.slow
 async def test_a_fault_of_the_config_has_the_command_that_takes_the_corrected_one(world: World) -> None:
-    """Following it word by word does what is missing, which a plain resume never would."""
+    """The command does what is missing, which a plain resume cannot do."""
     outcome = await data_failed(world)
     command = outcome.finished["resume_command"]
     assert command == f"RUNS_URI={world.runs_uri} python -m job resume night --new-config"

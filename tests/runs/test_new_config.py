@@ -195,7 +195,7 @@ session.acquire = late
 async def test_a_resume_that_gets_the_lease_after_another_config_was_brought_goes_on_with_that(
     world: World, tmp_path: Path
 ) -> None:
-    """It has made a plan of what was recorded before, and must not write its report over that of the later config."""
+    """It has planned the config recorded before, and must not overwrite the report of the later config."""
     await failed_for_msft(world)
     reached, go = tmp_path / "reached", tmp_path / "go"
     late = altered(tmp_path, LATE_LEASE.format(reached=reached, go=go))

@@ -271,7 +271,7 @@ async def test_a_malformed_url_is_a_notice_and_a_message_that_was_not_sent(world
 
 
 async def hanging(world: World) -> Job:
-    """A run that is over, but for a message that nobody takes."""
+    """A run that has ended except for a message that is never accepted."""
     world.chat.service.script.append(Fault(when.always, do.hang()))
     job = await world.start_job(env=env(world))
     await until(lambda: world.chat.service.requests)

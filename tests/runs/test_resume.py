@@ -39,7 +39,7 @@ async def play(world: World, code: int, *arguments: str, **env: str | None) -> O
 
 
 async def one_card_missing(world: World) -> None:
-    """A run that all but one card were made in."""
+    """A run in which all cards but one were made."""
     world.qa.script.append(Fault(when.both(when.ticker("AAPL"), when.card("news_card")), do.status(422)))
     await play(world, 3, RUN_DATE="2026-11-23")
     world.qa.script.clear()
@@ -47,7 +47,7 @@ async def one_card_missing(world: World) -> None:
 
 @pytest.mark.parametrize("arguments", [pytest.param(("run",), marks=pytest.mark.slow), ("resume", "night")])
 async def test_only_what_is_missing_is_done_and_as_it_was_planned(world: World, arguments: tuple[str, ...]) -> None:
-    """Whatever the config says by now; concurrency, timeouts, attempts and deadline may differ."""
+    """The recorded config counts, not the current one; concurrency, timeouts, attempts and deadline may differ."""
     await one_card_missing(world)
     before = len(world.seen)
     await world.configure("ticker_list.json", ["OTHER"])

@@ -188,7 +188,7 @@ directory.DirectoryStore.create = create
 
 @pytest.mark.parametrize("part", ["barrier-", "results/"])
 async def test_no_card_before_the_data_and_the_crossing_are_durable(data: World, part: str) -> None:
-    """However well the engines answered: a kill would leave a record in which cards stand before their data."""
+    """Otherwise a kill could leave a record that has cards but lacks their data."""
     for engine in (data.financial, data.trading, data.news):
         engine.script.clear()
     env = {"RUNS_URI": data.runs_uri, "RUN_ID": "night", **altered(data.directory, NO_BARRIER.format(part=part))}

@@ -60,7 +60,7 @@ def _ticker_list(seen: Seen) -> list[str] | Reply:
 
 
 def financial(seen: Seen) -> Reply:
-    """`POST /batch_refresh`: initiated, and not a word on single tickers."""
+    """`POST /batch_refresh`: initiated, without a result for each ticker."""
     if reply := _routed(seen, seen.path == "/batch_refresh"):
         return reply
     tickers = _ticker_list(seen)
@@ -107,7 +107,7 @@ def qa(seen: Seen) -> Reply:
 
 
 def violation(seen: Seen) -> str | None:
-    """What an engine puts up with although nobody may ever send it; None where there is nothing to blame."""
+    """A request that an engine accepts although nobody may ever send it; None if there is none."""
     if seen.service in {"financial", "trading"} and isinstance(seen.json, dict) and seen.json.get("tickers") == []:
         return f"an empty list of tickers at {seen.target}: the engine refreshes its own default list"
     if seen.service == "qa" and seen.body:

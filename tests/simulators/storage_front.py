@@ -28,7 +28,7 @@ class StorageFront:
     _changing: trio.Lock = field(default_factory=trio.Lock)
 
     async def reply(self, seen: Seen) -> Reply:
-        """The emulator's answer; 412 where a precondition fails that it does not look at (version 1.56)."""
+        """The emulator's answer; 412 if a precondition fails that it does not check (version 1.56)."""
         if seen.method == "GET":
             return await self._checked(seen) if "/download/" in seen.path else await self._forward(seen)
         async with self._changing:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.simulators.when import When
 
 
-pytestmark = pytest.mark.slow  # what the simulators promise, the job's own tests rest on
+pytestmark = pytest.mark.slow  # the job's own tests depend on what the simulators promise
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
 # google-auth reads the address of the metadata server when it is imported: hence a process of its own.
-pytestmark = pytest.mark.slow  # what the simulators promise, the job's own tests rest on
+pytestmark = pytest.mark.slow  # the job's own tests depend on what the simulators promise
 
 FETCH = """
 import json, os, sys

@@ -131,7 +131,7 @@ async def test_a_damaged_download_is_requested_again(nursery: trio.Nursery, monk
 async def test_a_download_is_requested_from_no_other_host(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The library would send the token to wherever the metadata say that the content is."""
+    """The library would send the token to whatever host the metadata name."""
     async with bucket(nursery, monkeypatch) as (store, world):
         await put(world, b"data")
         elsewhere = f"{world.elsewhere.url}/download?alt=media"
@@ -175,7 +175,7 @@ async def test_unusable_metadata_are_requested_again(nursery: trio.Nursery, monk
 async def test_content_that_does_not_match_the_object_is_requested_again(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What stands before storage gives no checksum with an answer of its own."""
+    """A proxy in front of storage sends no checksum with an answer of its own."""
     async with bucket(nursery, monkeypatch) as (store, world):
         await put(world, b"data")
         for odd in (do.body([]), do.raw_body(b""), do.html()):
@@ -192,7 +192,7 @@ async def test_content_that_does_not_match_the_object_is_requested_again(
 async def test_an_unusable_list_is_requested_again_and_never_taken_for_empty(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No names would mean that nothing has been done."""
+    """An empty list would mean that nothing has been done."""
     odd_lists = {
         **{name: odd for name, odd in ODD_ANSWERS.items() if "size" not in name and "time" not in name},
         "items": do.edited(lambda answer: answer | {"items": 5}),

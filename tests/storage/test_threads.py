@@ -32,7 +32,7 @@ async def test_a_request_that_does_not_end_is_given_up_and_keeps_nobody_waiting(
     monkeypatch.setattr(store, "ANSWER_SECONDS", 0.2)
     gate = threading.Event()
     try:
-        for _ in range(2):  # the second is not behind the first
+        for _ in range(2):  # the second does not queue behind the first
             with pytest.raises(StorageError, match=r"^storage did not answer within 0\.2 s$"), trio.fail_after(1):
                 await in_thread(gate.wait, urgent=True)
     finally:

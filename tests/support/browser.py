@@ -50,7 +50,7 @@ _HIGH = 100
 
 @dataclass
 class Browser:
-    """One tab. Everything that it complains of or asks the network for is kept."""
+    """One tab. Its console errors and network requests are recorded."""
 
     _in: int
     _out: int
@@ -145,7 +145,7 @@ class Browser:
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """A browser with nothing in it, gone at the end."""
+    """An empty browser, closed at the end."""
     assert CHROMIUM is not None
     theirs_in, ours_in = os.pipe()
     ours_out, theirs_out = os.pipe()

@@ -51,7 +51,7 @@ Script = Callable[[Asked], Awaitable[Response]]
 
 
 def well(asked: Asked) -> Response:
-    """What the engine answers where nothing goes wrong."""
+    """What the engine answers if nothing goes wrong."""
     if asked.engine == "financial":
         return reply({"message": "Batch processing initiated"})
     if asked.engine == "trading":
@@ -208,7 +208,7 @@ class Stage:
             await self.phases.run_card_phase()
 
     def assert_nothing_lost(self) -> None:
-        """What was planned is done, skipped, failed or not attempted, and nothing is still under way."""
+        """What was planned is done, skipped, failed or not attempted, and nothing is still in progress."""
         for engine, account in self.progress.engines.items():
             assert account.in_flight == 0, engine
             assert min(account.done, account.skipped, account.failed, account.not_attempted) >= 0, engine

@@ -30,7 +30,7 @@ def well(_engine: EngineName, _number: int) -> tuple[list[str], None, None, int]
 
 @dataclass
 class Night:
-    """What is played: how many targets and cards, with how many calls at a time, and what goes wrong."""
+    """A night to build: its targets and card types, how many calls run at a time, and what fails."""
 
     targets: Sequence[str]
     card_types: Sequence[str]

@@ -10,7 +10,7 @@ VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 @dataclass
 class Parsed(HTMLParser):
-    """The texts, the tags and the numbers of a page. Fails where its tags do not close in their order."""
+    """The texts, the tags and the numbers of a page. Fails if its tags do not close in their order."""
 
     source: str
     tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)

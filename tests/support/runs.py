@@ -91,7 +91,7 @@ async def run(world: World, code: int, variables: Mapping[str, str | None] | Non
 
 
 async def ended(world: World, job: Job, code: int, seconds: float = 30.0) -> tuple[Outcome, float]:
-    """The end of a run that is under way, and when it came, by `time.monotonic`."""
+    """The end of a run in progress, and when it came, by `time.monotonic`."""
     with trio.move_on_after(seconds):
         outcome = await job.outcome()
         assert outcome.exit_code == code, f"{outcome.stdout}\n{outcome.stderr}"

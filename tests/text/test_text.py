@@ -41,7 +41,7 @@ ECHOES: dict[str, Callable[[str], str]] = {
 
 
 def letters(text: str) -> str:
-    """What is left of a text when all is taken away that a token cannot have."""
+    """The text without the characters that no token can have."""
     return re.sub(r"[^A-Za-z0-9_-]", "", text)
 
 
@@ -133,6 +133,6 @@ def test_a_token_is_masked_whatever_stands_between_its_characters(token: str, be
 
 
 def test_hostile_text_is_masked_quickly() -> None:
-    """Patterns that look back would take minutes for these."""
+    """Patterns with backtracking would take minutes for these."""
     for text in ("<", "<a", "&#", "%", "\\u00", "eyJ.", "69 ", "&#x00", "0x", JWT, OPAQUE[:19], quote(JWT, safe="")):
         assert len(excerpt(text.encode() * 100_000, JWT)) <= EXCERPT_LIMIT

@@ -49,7 +49,7 @@ ENGINES: list[EngineName] = ["financial", "trading", "news", "qa"]
 
 
 def wide(text: str) -> str:
-    """A text whose letters are wide, but for the names of its places."""
+    """The text in wide letters, except for the names of its placeholders."""
     return re.sub(r"\{\w+\}|[A-Za-z]", lambda found: found[0] if found[0][1:] else chr(ord(found[0]) + 0xFEE0), text)
 
 
@@ -74,7 +74,7 @@ DATA = re.compile(
 
 
 def narrow(text: str) -> list[str]:
-    """What is left in narrow letters, and is not data."""
+    """The words in narrow letters that are not data."""
     return re.findall(r"[A-Za-z]{2,}", DATA.sub("", text))
 
 
@@ -94,7 +94,7 @@ def reasons() -> Iterator[Failure]:
 
 
 def build_run(**changes: Any) -> tuple[RunReport, Timeline]:
-    """A run in which everything fails that can, and nothing is as it was."""
+    """A run with every kind of failure, warning and difference from the night before."""
     failures = list(reasons())
     night = Night(
         [f"T{n}" for n in range(40)],

@@ -24,7 +24,7 @@ class Checkout:
     terraform: Terraform
 
     def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs make there, nobody at the keyboard."""
+        """Runs make there, without a terminal."""
         environment = self.terraform.environment | {f"TF_CLI_ARGS_{name}": "-no-color" for name in ("plan", "apply")}
         return subprocess.run(
             ["make", "--no-print-directory", f"BIN={Path(sys.executable).parent}", *arguments],
@@ -47,7 +47,7 @@ class Checkout:
 
 
 def sentences(text: str) -> str:
-    """Without the line breaks and the frame that Terraform puts around what it has to say."""
+    """The text without the line breaks and the frame that Terraform adds."""
     return re.sub(r"[\s│]+", " ", text)
 
 
@@ -103,7 +103,7 @@ def test_a_fault_of_the_config_stops_make_only_if_terraform_owns_the_config(
 
 @pytest.mark.parametrize("target", ["plan", "apply"])
 def test_a_fault_of_the_config_stops_make_before_terraform_starts(checkout: Checkout, target: str) -> None:
-    """Before the first apply nobody knows who owns it."""
+    """Before the first apply it is not known who owns the config."""
     corrupt_config(checkout)
     done = checkout.make(target, "BOOTSTRAP=1", "APPROVE=1")
     assert done.returncode != 0
@@ -244,7 +244,7 @@ def test_make_apply_runs_the_guard_of_the_config_between_plan_and_apply() -> Non
 
 
 def test_an_image_is_built_for_the_machines_that_run_it() -> None:
-    """A Mac's own would be refused by Cloud Run, which runs amd64 alone."""
+    """Cloud Run runs only amd64, and would refuse an image for a Mac's own processor."""
     words = ["make", "--dry-run", "image", "IMAGE_NAME=an/image"]
     printed = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     assert "docker build --platform linux/amd64 --tag an/image:deployed-" in printed

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _meets(act: Do, *, cards_fail: bool = False) -> Arrange:
-    """Messages go to a chat that does this with them."""
+    """Sends messages to a chat that answers in this way."""
 
     def arrange(world: World) -> Env:
         world.chat.service.script.append(Fault(when.always, act))
@@ -31,7 +31,7 @@ def _elsewhere(url: str) -> Arrange:
 
 
 def _reported(_: World, outcome: Outcome) -> None:
-    """That no message was sent is what the run says last."""
+    """The last line of the run says that no message was sent."""
     assert outcome.lines[-1]["event"] == "notification.failed"
 
 
