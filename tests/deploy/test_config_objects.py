@@ -100,7 +100,7 @@ def test_diff_reports_differences_that_lines_do_not_show(
 @pytest.mark.parametrize(
     "arguments", [[], ["pull"], ["push", "x"], ["pull", "/nowhere/at/all"], ["diff", "s3://bucket"]]
 )
-def test_what_cannot_be_done_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_arguments_exit_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert config_objects.main(arguments) == 2
     assert capsys.readouterr().err
 

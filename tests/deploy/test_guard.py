@@ -88,7 +88,7 @@ def test_plans_of_the_real_terraform(tmp_path: Path, roots: list[str], refused: 
         ({"deferred_action_invocations": [{}]}, "an action: would be invoked."),
     ],
 )
-def test_what_is_more_than_changes_of_resources_is_refused(part: dict[str, Any], refusal: str) -> None:
+def test_a_plan_with_more_than_changes_of_resources_is_refused(part: dict[str, Any], refusal: str) -> None:
     (found,) = guard.refusals({"format_version": "1.2", "resource_changes": [], **part})
     assert found.startswith(f"{refusal} ")
 

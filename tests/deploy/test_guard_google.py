@@ -187,7 +187,7 @@ def with_hook() -> Edit:
         pytest.param(lambda env: env.pop(), id="a variable less"),
     ],
 )
-def test_a_secret_that_stays_as_it_is_is_no_change(change: Callable[[list[Edit]], object]) -> None:
+def test_an_unchanged_secret_is_not_a_change(change: Callable[[list[Edit]], object]) -> None:
     """Variables are a set, which a plan shows in an order of its own."""
     plan = update(guard.JOB, with_hook(), lambda job: change(container(job)["env"]), ANSWERS)
     assert guard.refusals(plan) == []
@@ -327,7 +327,7 @@ def test_a_schedule_at_another_address_is_refused(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", [*ADDRESSES.values(), 'google_cloud_run_v2_job.main["verify"]'])
-def test_what_does_not_change_is_not_refused(address: str) -> None:
+def test_an_unchanged_resource_is_not_refused(address: str) -> None:
     plan = addressed(new_image("elsewhere"), f"module.x.{address}")
     plan["resource_changes"][0]["change"]["actions"] = ["no-op"]
     assert guard.refusals(plan) == []

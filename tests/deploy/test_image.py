@@ -201,7 +201,7 @@ async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
 
 
 def running(tool: Docker | Named, image: Built, world: World) -> list[str]:
-    """The command that runs the image in this world: on buckets, or where there is no emulator on a folder's config."""
+    """The command that runs the image in this world: on buckets, or without an emulator on a folder's config."""
     if world.storage:
         places, mount = {"CONFIG_URI": world.config_uri, "RUNS_URI": world.runs_uri}, []
     else:

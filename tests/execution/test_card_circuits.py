@@ -212,7 +212,7 @@ async def test_failure_answers_of_a_working_engine_set_no_type_aside(
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_nothing_is_lost_whatever_fails(seed: int) -> None:
+def test_every_card_is_accounted_for_whatever_fails(seed: int) -> None:
     """Each card is made, failed or not requested; the latter only if its type was set aside or the engine is down."""
     chance = random.Random(seed)
     types = "abcdefgh"[: chance.randint(1, 8)]

@@ -70,7 +70,7 @@ def last_data_success(made: Stage) -> float:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.4])
-def test_no_card_is_asked_for_before_the_last_data_call_has_succeeded(share: float) -> None:
+def test_no_card_is_requested_before_the_last_data_call_has_succeeded(share: float) -> None:
     crossed = failed = 0
     for seed in range(SCHEDULES):
         made = random_stage(seed, share)

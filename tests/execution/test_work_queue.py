@@ -52,7 +52,7 @@ async def test_a_worker_that_finds_nothing_waits_for_parts_of_the_pieces_in_prog
     assert given[1][1] == given[2][1], "two workers at the same time"
 
 
-async def test_parts_that_nobody_took_are_left_over() -> None:
+async def test_parts_that_no_worker_took_are_left_over() -> None:
     queue = WorkQueue(iter(["batch"]))
     await queue.get()
     queue.put("first", "second")

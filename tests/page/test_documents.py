@@ -66,7 +66,7 @@ async def test_of_a_run_that_was_cut_short_the_table_is_written_only_if_time_is_
     assert LEASE not in held.store.objects
 
 
-async def test_a_table_that_cannot_be_written_is_said_and_costs_nothing_else(
+async def test_a_table_that_cannot_be_written_is_reported_and_nothing_else_is_lost(
     held: Held, autojump_clock: MockClock
 ) -> None:
     session = await held.open_session()

@@ -16,10 +16,10 @@ from job.records.summary import RunSummary
 from tests.page.test_render import HOSTILE
 from tests.support.nights import Night as PlayedNight
 from tests.support.parsed import Parsed
-from tests.support.past import made_up, totals
+from tests.support.past import past_summaries, totals
 
 BUCKET = "gs://cards-runs/runs"
-NIGHTS = made_up(60)
+NIGHTS = past_summaries(60)
 
 
 def html(nights: Nights, uri: str = BUCKET, *, beside: bool = True) -> str:

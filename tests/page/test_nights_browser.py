@@ -12,7 +12,7 @@ from tests.page.test_browser import _brightness
 from tests.records.test_comparison import SECOND, Played
 from tests.support.browser import CHROMIUM, Browser, open_browser
 from tests.support.nights import Night
-from tests.support.past import made_up
+from tests.support.past import past_summaries
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,7 +29,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
     file = tmp_path / "index.html"
-    file.write_bytes(render_nights(made_up(60), str(tmp_path), beside=True))
+    file.write_bytes(render_nights(past_summaries(60), str(tmp_path), beside=True))
     return file
 
 
@@ -97,7 +97,7 @@ def test_every_run_can_be_reached_by_keyboard(browser: Browser, index: Path) -> 
         reached.append(here)
     assert reached[0] == "A To the runs"
     assert reached[1] == "SUMMARY What failed most often"
-    runs = sum(night.summary is not None for night in made_up(60).runs)
+    runs = sum(night.summary is not None for night in past_summaries(60).runs)
     assert sum(place.startswith("A cards-nightly-") for place in reached) == runs
 
 

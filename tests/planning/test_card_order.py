@@ -35,7 +35,7 @@ def test_the_slowest_types_are_first_and_those_that_are_not_known_last_as_the_co
     assert slowest_first("abc", {"c": 1.0, "a": 1.0, "b": 2.0}) == ["b", "a", "c"], "of equal ones the first"
 
 
-def test_what_is_done_does_not_start() -> None:
+def test_a_card_that_is_done_does_not_start() -> None:
     done = frozenset({("A", "y"), ("美联储", "z")})
     assert started(order({}, done)) == ["A x", "A z", "美联储 y", "C x"]
     assert started(order({"z": 2.0, "y": 3.0}, done)) == ["美联储 y", "A z", "A x", "C x"]

@@ -44,7 +44,7 @@ def test_simple_form_names_exactly_what_a_ticker_gets() -> None:
     assert cards(targets) == {"AAPL": TYPES, "MSFT": ["old_card", "news_card"]}
 
 
-def test_simple_form_may_leave_a_ticker_without_cards_where_all_its_types_are_off() -> None:
+def test_simple_form_may_leave_a_ticker_without_cards_if_all_its_types_are_off() -> None:
     types = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
     targets, notices = resolved(card_types=types, card_targets={"MSFT": ["old_card"]})
     assert cards(targets) == {"AAPL": ["news_card"], "MSFT": []}
@@ -93,7 +93,7 @@ def test_an_entry_over_a_ticker_overrides_it_in_its_place() -> None:
     assert targets["MSFT"].card_types == tuple(TYPES)
 
 
-def test_equities_default_is_no_target_but_the_default_of_all_tickers() -> None:
+def test_equities_default_is_not_a_target_but_the_default_of_all_tickers() -> None:
     default = {"id": "equities_default", "card_types": ["news_card"], "run_engines": {"trading": False}}
     others = [{"id": "MSFT", "run_engines": {"news": False}}, {"id": "Topic"}, {"id": "Elon", "target_type": "person"}]
     targets, _ = resolved(card_targets=[others[0], default, *others[1:]])

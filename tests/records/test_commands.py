@@ -56,7 +56,7 @@ def test_in_the_cloud_a_run_is_resumed_from_any_shell() -> None:
     assert resume_command(inputs_of(**CLOUD), "new_config") == f"{command},--new-config"
 
 
-def test_what_is_not_known_is_left_to_the_shell_that_the_command_is_pasted_into() -> None:
+def test_options_whose_values_are_not_known_are_left_out_of_the_command() -> None:
     assert resume_command(inputs_of(CLOUD_RUN_JOB="j")) == "gcloud run jobs execute j --args=resume,night"
 
 

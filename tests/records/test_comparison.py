@@ -130,7 +130,7 @@ def test_after_a_night_without_cards_what_fails_is_still_missing_and_what_was_ma
     assert after.comparison.new.count == 0
 
 
-def test_what_was_cut_off_was_not_attempted() -> None:
+def test_calls_that_were_cut_off_are_compared_as_not_attempted() -> None:
     cut = Played("2026-11-23", {("A", "a"): "interrupted", ("B", "a"): "interrupted", ("C", "a"): "status"}, FIRST)
     assert cut.comparison.not_attempted == 2
     assert fields_of(cut.comparison.new) == [("C a", "status", None, 1, "2026-11-23")]
@@ -139,7 +139,7 @@ def test_what_was_cut_off_was_not_attempted() -> None:
     assert fields_of(after.comparison.still) == [("A a", "status", "status", 3, "2026-11-22")]
 
 
-def test_what_left_the_plan_is_gone_and_what_came_is_not_said_to_have_been_done() -> None:
+def test_items_removed_from_the_plan_are_gone_and_added_ones_are_not_new_failures() -> None:
     later = Played("2026-11-23", {("D", "a"): "status"}, FIRST, targets="ABD")
     assert fields_of(later.comparison.added) == [("D a", "status", None, 1, "2026-11-23")]
     assert later.comparison.new.count == 0
@@ -153,7 +153,7 @@ def test_what_left_the_plan_is_gone_and_what_came_is_not_said_to_have_been_done(
     ]
 
 
-def test_where_the_list_of_the_night_before_was_cut_off_it_is_not_compared() -> None:
+def test_a_truncated_list_of_the_night_before_is_not_compared() -> None:
     cut = Played("2026-11-22", {("A", "a"): "status"}, missing=(), missing_not_listed=1)
     found = Played("2026-11-23", {("A", "a"): "status", ("B", "a"): "status"}, cut).comparison
     assert found.not_compared == 2

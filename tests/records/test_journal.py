@@ -157,7 +157,9 @@ async def test_a_write_whose_answer_is_lost_is_sent_again_as_it_was(memory: Memo
     assert [trouble is None for trouble in notes.troubles][:2] == [False, True]
 
 
-async def test_what_cannot_be_written_is_kept_and_written_later(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_results_that_cannot_be_written_are_kept_and_written_later(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
     notes = Notes(memory)
     memory.refuse = lambda verb, _name: verb == "create" and 10 <= trio.current_time() < 40
     async with trio.open_nursery() as nursery:

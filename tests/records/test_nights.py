@@ -164,7 +164,7 @@ async def test_older_nights_are_kept_without_their_missing_items(monkeypatch: py
     assert [one.missing_not_listed for one in nights.summaries].count(200) == 3
 
 
-async def test_storage_that_fails_is_not_asked_for_every_night() -> None:
+async def test_reading_past_nights_stops_when_storage_fails() -> None:
     store = Memory()
     for name, data in objects(50).items():
         store.create(name, data)

@@ -70,7 +70,7 @@ class Held:
         return session
 
     async def close(self, session: RecordSession, *, at_once: bool, documents: Sequence[Document] = ()) -> float:
-        """Closes the session; returns how long that took. `until` is the time until which more may be written."""
+        """Closes the session; returns how long that took. Sets `until`, the time until which more may be written."""
         begun = trio.current_time()
         async with trio.open_nursery() as helpers:
             helpers.start_soon(session.lease.renew_forever, self.shutdown, StorageAlarm(self.say))

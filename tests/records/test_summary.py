@@ -82,7 +82,7 @@ def test_a_summary_says_since_when_an_item_is_missing() -> None:
     assert not [one for one in cards if one.engine == "qa"]
 
 
-def test_what_was_not_attempted_in_between_keeps_its_cause_and_its_beginning() -> None:
+def test_an_item_not_attempted_in_between_keeps_its_cause_and_its_beginning() -> None:
     night = Night(["A", "B"], ["a", "b"], fate=half_fail)
     first = summary_of(night, day="2026-11-22")
     report, _ = night.build(day="2026-11-23")

@@ -43,7 +43,7 @@ def timeline() -> Timeline:
     return found
 
 
-def test_what_left_the_plan_counts_once_for_each_item() -> None:
+def test_each_item_that_left_the_plan_counts_once() -> None:
     assert timeline().left_plan == 3, "of each data engine, however often it was tried"
 
 

@@ -103,7 +103,7 @@ def test_cards_that_no_group_names_are_counted_with_the_command_that_names_them(
     assert not any("--missing" in line for line in back(groups(*REFUSED[:5])))
 
 
-def test_what_is_not_recorded_says_what_a_new_run_costs() -> None:
+def test_without_a_record_the_end_says_what_a_new_run_costs() -> None:
     found = back(groups(*REFUSED), command=None, page=None, missing=12)
     again = "a new run makes the 45 cards that are there again."
     assert found[-1] == f"This run is not recorded and cannot be resumed: {again}"

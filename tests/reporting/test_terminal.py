@@ -52,7 +52,7 @@ def failed(reason: str) -> CallFinished:
     return CallFinished(next(PLAN_OF_ONE.calls("qa")), failure, 1, 0.0, 1.0, 422, traceparent, 4)
 
 
-async def test_what_looks_like_markup_is_text(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_markup_is_printed_as_text(capfd: pytest.CaptureFixture[str]) -> None:
     terminal = TerminalReporter(RunIdentity("r"))
     terminal.on_faults([Fault("a.json: [0]", '"x:100:y" [red]is not[/] \\', "correct :warning:")])
     terminal.on_notices([message("{item} is there 2 times", item="[bold]:a:[/]")])
@@ -114,7 +114,7 @@ def test_bars_are_not_drawn_while_the_terminal_is_behind_but_at_the_end(monkeypa
     assert shown.getvalue().count("0/1 done") == 2
 
 
-def test_what_looks_like_markup_is_text_in_a_report_too(
+def test_markup_in_a_report_is_printed_as_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     read_failed_run(monkeypatch)

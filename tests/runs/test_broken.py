@@ -44,7 +44,7 @@ PASSING: dict[str, Do] = {
 
 
 @pytest.mark.slow
-async def test_each_fault_costs_a_card_one_more_attempt_and_nothing_else(nursery: trio.Nursery) -> None:
+async def test_after_each_fault_a_card_needs_just_one_more_attempt(nursery: trio.Nursery) -> None:
     config = {"ticker_list.json": ["AAPL"], "card_types.json": [*PASSING, "fine"], "engine_control.json": OFF}
     async with open_world(nursery, config, latency=QUICK) as world:
         first = when.attempt(1)
@@ -60,7 +60,7 @@ OFF = {"run_financials_engine": False, "run_trading_engine": False, "run_news_en
 
 
 @pytest.mark.slow
-async def test_each_fault_costs_a_data_engine_one_more_attempt_and_nothing_else(nursery: trio.Nursery) -> None:
+async def test_after_each_fault_a_data_engine_needs_just_one_more_attempt(nursery: trio.Nursery) -> None:
     config = {"ticker_list.json": list(PASSING), "card_types.json": ["a"]}
     async with open_world(nursery, config, latency=QUICK) as world:
         for engine in (world.financial, world.trading, world.news):
@@ -90,7 +90,7 @@ async def small(nursery: trio.Nursery) -> AsyncIterator[World]:
         yield opened
 
 
-async def test_news_that_has_nothing_to_say_is_no_failure(small: World) -> None:
+async def test_a_news_engine_with_nothing_to_do_is_a_success(small: World) -> None:
     small.news.script.append(Fault(when.always, do.skipped()))
     outcome = await run(small, 0)
     assert outcome.finished["cards"]["generated"] == len(asked_cards(small)) > 0
@@ -129,7 +129,7 @@ def black_hole() -> Iterator[str]:
 
 
 @contextmanager
-def mute() -> Iterator[str]:
+def silent_port() -> Iterator[str]:
     """The address of a port that accepts connections and never sends a byte, not even of TLS."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -153,7 +153,7 @@ async def test_an_engines_failure_ends_the_process_at_once(small: World, waiting
     """Whatever the siblings wait for, the process is gone half a second after the answer that failed."""
     env: dict[str, str | None] = {}
     small.news.script.append(Fault(when.always, do.status(403, {"detail": "no"}, after=LATER)))
-    with black_hole() as hole, mute() as silence:
+    with black_hole() as hole, silent_port() as silent_url:
         match waiting_for:
             case "answer":
                 small.trading.script.append(Fault(when.always, do.hang()))
@@ -168,7 +168,7 @@ async def test_an_engines_failure_ends_the_process_at_once(small: World, waiting
             case "connection":
                 env["TRADING_ENGINE_URL"] = hole
             case "tls":
-                env |= {"TRADING_ENGINE_URL": silence, "FINANCIAL_ENGINE_URL": silence}
+                env |= {"TRADING_ENGINE_URL": silent_url, "FINANCIAL_ENGINE_URL": silent_url}
             case "backoff":
                 small.trading.script.append(Fault(when.always, do.status(503, retry_after="20")))
         job = await small.start_job(env=env)

@@ -46,7 +46,7 @@ async def test_a_run_reads_each_object_once_and_no_other(world: World) -> None:
 
 
 @pytest.mark.slow
-async def test_what_is_not_cloud_storage_is_one_fault(world: World) -> None:
+async def test_a_server_that_is_not_cloud_storage_is_one_fault(world: World) -> None:
     """A proxy's page, a service on the wrong port: JSON, but of nobody's objects."""
     assert world.storage is not None
     world.storage.script.append(Fault(when.always, do.body({"status": "success"})))

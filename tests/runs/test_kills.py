@@ -67,7 +67,7 @@ def env_of(world: World) -> dict[str, str]:
 
 
 async def killed(world: World, rng: random.Random) -> None:
-    """A run that is killed after this time, unless it has ended before."""
+    """A run that is killed after a random number of requests; it may have ended before."""
     before, moment = len(world.seen), rng.randrange(REQUESTS)
     job = await world.start_job(env=env_of(world))
     await until(lambda: len(world.seen) - before >= moment or job.process.returncode is not None, 30)

@@ -126,7 +126,7 @@ async def test_a_plan_says_how_it_differs_from_the_night_before(world: World) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["not a file", "not a summary", "another's"])
-async def test_a_night_that_cannot_be_used_changes_nothing(world: World, how: str) -> None:
+async def test_an_unreadable_past_night_does_not_change_the_run(world: World, how: str) -> None:
     await run(world, 0, of(world, "first", "2026-11-23"))
     path = Path(world.runs_uri) / "first" / "summary.json"
     if how == "not a file":
@@ -176,7 +176,7 @@ async def test_a_run_whose_config_is_faulty_is_among_the_nights(world: World) ->
 
 
 @pytest.mark.slow
-async def test_a_page_of_the_nights_that_cannot_be_written_changes_nothing(world: World) -> None:
+async def test_a_page_of_the_nights_that_cannot_be_written_does_not_change_the_run(world: World) -> None:
     (Path(world.runs_uri) / "index.html").mkdir(parents=True)
     outcome = await run(world, 0, of(world, "first", "2026-11-23"))
     (said,) = outcome.events("config.noticed")
@@ -193,7 +193,7 @@ async def test_a_run_id_may_not_be_the_name_of_the_page_of_the_nights(world: Wor
 
 
 @pytest.mark.slow
-async def test_the_nights_are_written_as_a_page_wherever_it_is_wanted(world: World) -> None:
+async def test_the_page_of_the_nights_is_written_to_any_given_path(world: World) -> None:
     await run(world, 0, of(world, "first", "2026-11-23"))
     file = world.directory / "page.html"
     env = {"RUNS_URI": world.runs_uri}

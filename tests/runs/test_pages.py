@@ -182,7 +182,7 @@ async def test_without_a_record_there_is_no_page(world: World) -> None:
 
 
 @pytest.mark.slow
-async def test_a_page_that_cannot_be_written_changes_nothing(world: World) -> None:
+async def test_a_page_that_cannot_be_written_does_not_change_the_outcome(world: World) -> None:
     (Path(world.runs_uri) / "night" / "report.html").mkdir(parents=True)
     outcome = await world.run_job(env=variables(world))
     assert outcome.exit_code == 0, outcome.stdout
@@ -283,7 +283,7 @@ CHINESE = re.compile("图卡|引擎|运行|应答")
 
 
 @pytest.mark.slow
-async def test_what_people_read_is_in_their_language_and_what_machines_read_in_english(world: World) -> None:
+async def test_text_for_people_is_in_their_language_and_text_for_machines_in_english(world: World) -> None:
     world.qa.script += [Fault(when.both(when.ticker("AAPL"), when.attempt(1)), do.status(503)), REFUSED]
     outcome = await world.run_job(env=variables(world, REPORT_LANGUAGE="zh"))
     finished = outcome.finished

@@ -140,7 +140,7 @@ async def test_a_signal_while_the_config_is_read_ends_the_run(cards: World, sign
 
 
 @pytest.mark.slow
-async def test_a_signal_that_comes_too_late_changes_nothing(cards: World) -> None:
+async def test_a_signal_after_the_last_request_does_not_change_the_outcome(cards: World) -> None:
     """All cards are in flight and answer within the grace: the work is whole, and so is the exit code."""
     job = await cards.start_job(env={"QA_ENGINE_CONCURRENCY": "20"})
     await until(lambda: len(cards.qa.requests) == 20)

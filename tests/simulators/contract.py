@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.simulators.seen import Seen
 
 DEFAULT_LIST = ["AAPL", "GOOGL", "MSFT"]
-"""What the financial engine refreshes where it is sent an empty list: nobody ever wants that."""
+"""What the financial engine refreshes if it is sent an empty list, which the job never wants."""
 
 _NEWS = re.compile(r"/batch/(?:process_ticker|process_(?:topic|person)/dynamic)/[^/]+")
 _CARD = re.compile(r"/card/([^/]+)")
@@ -107,7 +107,7 @@ def qa(seen: Seen) -> Reply:
 
 
 def violation(seen: Seen) -> str | None:
-    """A request that an engine accepts although nobody may ever send it; None if there is none."""
+    """What is wrong with a request that the engine accepts but that nobody may ever send; None if nothing is."""
     if seen.service in {"financial", "trading"} and isinstance(seen.json, dict) and seen.json.get("tickers") == []:
         return f"an empty list of tickers at {seen.target}: the engine refreshes its own default list"
     if seen.service == "qa" and seen.body:

@@ -102,7 +102,7 @@ async def test_answers_that_do_not_arrive(world: World, fault: Do, error: type[E
         await ask(world, patience=0.2 if error is httpx.ReadTimeout else 5)
 
 
-async def test_what_never_ends_is_never_idle(world: World) -> None:
+async def test_an_endless_answer_is_never_idle(world: World) -> None:
     """A timeout per read does not end these: only one for the whole call does, and then the service notices it."""
     faults = broken.trickle(0.05), broken.endless_body(0.02), broken.endless_header(0.02), broken.huge(10**12)
     caught = []

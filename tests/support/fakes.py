@@ -36,7 +36,7 @@ class Asked:
     headers: Mapping[str, str]
     time: float
     attempt: int
-    """1 where no request of the same path, query and body came before."""
+    """1 if no request of the same path, query and body came before."""
     ended: float | None = None
     cut_off: bool = False
 

@@ -31,7 +31,7 @@ def totals(planned: int, failed: int = 0, cut_off: int = 0, open_: int = 0) -> d
     }
 
 
-def made_up(count: int, seed: int = 1, uri: str = "gs://cards-config/config") -> Nights:
+def past_summaries(count: int, seed: int = 1, uri: str = "gs://cards-config/config") -> Nights:
     """This many runs, the newest first: some fail, some are resumed the same day, some are not closed."""
     nights: list[Night] = []
     rng, day = random.Random(seed), FIRST

@@ -37,7 +37,7 @@ QUICK = steady(0.02)
 AT_ONCE = 0.5
 """Seconds within which the process is gone once there is nothing left to do."""
 PROMPT = 0.6
-"""Seconds from the start of the process to its first line, where the machine has nothing else to do."""
+"""Seconds from the start of the process to its first line, if the machine has nothing else to do."""
 
 
 def at_once(job: Job) -> float:

@@ -63,7 +63,7 @@ def test_a_token_is_masked_however_it_is_echoed(token: str, echo: Callable[[str]
         assert "was sent" in shown
 
 
-def test_what_stands_around_a_token_is_shown() -> None:
+def test_the_text_around_a_token_is_shown() -> None:
     assert excerpt(f"a Bearer {OPAQUE}, b".encode(), OPAQUE) == "a Bearer [token], b"
     assert excerpt(f"{OPAQUE} and {OPAQUE}".encode(), OPAQUE) == "[token] and [token]"
     assert excerpt(f"a {OPAQUE[:30]}\n{OPAQUE[30:]} b".encode(), OPAQUE) == "a [token] b"
@@ -96,7 +96,7 @@ DUMPS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("dump", DUMPS.values(), ids=DUMPS)
-def test_what_looks_like_a_secret_is_masked(dump: Callable[[str], str]) -> None:
+def test_text_that_looks_like_a_secret_is_masked(dump: Callable[[str], str]) -> None:
     shown = excerpt(f"refused: {dump(SIGNATURE)} was sent".encode(), OPAQUE)
     assert re.fullmatch(r"refused:? +\[token\][\]};,]* was sent", shown)
 

@@ -40,7 +40,7 @@ from tests.notification.test_text import NOW, end, failed_progress, settings
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.nights import Night
 from tests.support.parsed import Parsed
-from tests.support.past import NAMES, TYPES, made_up
+from tests.support.past import NAMES, TYPES, past_summaries
 from tests.text.test_messages import FILES, catalog, forms
 
 SENTENCES = {forms(one.id)[0] for one in catalog(FILES[0]) if one.id}
@@ -219,7 +219,7 @@ async def test_a_run_on_a_terminal_is_translated(
 
 
 def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
-    nights = made_up(60)
+    nights = past_summaries(60)
     assert narrow(written(render_nights(nights, "gs://runs/x", beside=True, translator=WIDE))) == []
     assert narrow(nights_table(nights, WIDE)) == []
     assert narrow(WIDE.text(period_line(Nights([])))) == []

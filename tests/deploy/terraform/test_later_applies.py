@@ -122,7 +122,7 @@ def test_config_goes_from_one_owner_to_the_other_and_back(terraform: Terraform, 
 
 
 @pytest.mark.slow
-def test_what_operators_edit_is_left_alone(terraform: Terraform, own_root: Path) -> None:
+def test_edits_by_operators_are_kept(terraform: Terraform, own_root: Path) -> None:
     theirs = LITTLE | {"config_ownership": "operators"}
     applied(terraform, own_root, theirs)
     edit(own_root / "config")

@@ -160,7 +160,7 @@ def test_a_rollback_goes_on_with_a_faulty_config_and_an_apply_does_not(checkout:
 
 
 @pytest.mark.slow
-def test_a_faulty_config_stops_nothing_that_operators_own(checkout: Checkout) -> None:
+def test_a_faulty_config_stops_no_target_if_operators_own_the_config(checkout: Checkout) -> None:
     variables = {name: value for name, value in LITTLE.items() if name != "image"} | {"config_ownership": "operators"}
     checkout.terraform.variables(checkout.directory / "terraform", variables)
     assert checkout.make("apply", "BOOTSTRAP=1", "APPROVE=1").returncode == 0

@@ -61,7 +61,7 @@ class Row:
     cpu: float
     """Milliseconds a call, the client's start-up taken off but in the run of one card, which shows it."""
     against: float | None
-    """Calls a second as a multiple of the script's; `None` where the script did not do the same."""
+    """Calls a second as a multiple of the script's; `None` if the script did not do the same."""
 
 
 def run(size: Size, show: Callable[[Row], None]) -> list[Target]:
