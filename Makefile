@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 # make ignores variables that nobody reads: run-local would not fail at fault=news, and apply would not deploy image=….
 # So a variable that differs from one of these only in case, dashes or a plural is refused. Foreign ones may be a caller's.
-VARIABLES := APPROVE ARGS BOOTSTRAP CONFIG_FAULTS CONFIG_OWNERSHIP CONFIG_URI FAULT IMAGE IMAGE_NAME MILLION NIGHTS OVERWRITE PLAN PYTHON QUICK REPORT_LANGUAGE RESUME RUN_DATE
+VARIABLES := APPROVE ARGS BOOTSTRAP CONFIG_FAULTS CONFIG_OWNERSHIP CONFIG_URI FAULT IMAGE IMAGE_NAME LIMITS NIGHTS OVERWRITE PLAN PYTHON QUICK REPORT_LANGUAGE RESUME RUN_DATE
 UNKNOWN := $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 plain = $(shell echo '$(1)' | tr '[:lower:]' '[:upper:]' | sed 's/[-_]//g; s/S$$//')
 $(foreach name,$(UNKNOWN),$(foreach known,$(VARIABLES),$(if $(filter $(call plain,$(name)),$(call plain,$(known))),\
@@ -45,8 +45,8 @@ run-local: .venv/ready ## run the whole system on this machine, with simulated e
 	@REPORT_LANGUAGE='$(REPORT_LANGUAGE)' $(BIN)/python -m tests.tools.run_local $(if $(FAULT),'$(FAULT)') $(if $(RUN_DATE),--date='$(RUN_DATE)') $(if $(RESUME),--resume='$(RESUME)') $(if $(NIGHTS),--nights='$(NIGHTS)')
 
 .PHONY: bench
-bench: .venv/ready ## measure what a call costs, beside the script used before: [QUICK=1] [MILLION=1]
-	$(BIN)/python -m tests.tools.bench $(if $(QUICK),--quick) $(if $(MILLION),--million)
+bench: .venv/ready ## measure what a call costs, beside the script used before: [QUICK=1] [LIMITS=1]
+	$(BIN)/python -m tests.tools.bench $(if $(QUICK),--quick) $(if $(LIMITS),--limits)
 
 .PHONY: messages
 messages: .venv/ready ## collect the sentences for people into job/text/locale/, and compile their translations

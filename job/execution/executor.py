@@ -186,8 +186,8 @@ class Executor:
         """
         shutdown = self._context.shutdown
         await self._limiter.acquire(shutdown)
-        pending.may_connect = not connection.is_open()
-        if pending.may_connect and (turn := self._context.new_connections.reserve()) > trio.current_time():
+        pending.must_connect = not connection.is_open()
+        if pending.must_connect and (turn := self._context.new_connections.reserve()) > trio.current_time():
             self._limiter.release()
             with shutdown.interruptible():
                 await trio.sleep_until(turn)
@@ -202,9 +202,9 @@ class Executor:
                 if token is None:
                     with context.shutdown.interruptible():  # a request that has not left yet is not in flight
                         token = await context.tokens.get(self._audience, pending.rejected)
-                if not connection.is_open():
-                    if not pending.may_connect:
+                    if not (pending.must_connect or connection.is_open()):
                         raise _ConnectionExpiredError
+                if pending.must_connect:
                     with context.shutdown.interruptible():
                         await connection.open(self._url)
                 pending.sent = True

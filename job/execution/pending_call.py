@@ -23,8 +23,8 @@ class PendingCall:
     """How often its targets were requested, in larger batches too."""
     retries: int = 0
     """As in `CallFinished`."""
-    may_connect: bool = False
-    """Whether the latest attempt may open a connection."""
+    must_connect: bool = False
+    """Whether the latest attempt opens a connection."""
     sent: bool = False
     """Whether the latest attempt had its token and its connection, so that a request may have left."""
     started: float = 0.0

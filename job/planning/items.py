@@ -101,6 +101,11 @@ class EngineItems:
                 if code != _DONE:
                     yield _missing(target, name, code)
 
+    def failures(self) -> Iterator[MissingItem]:
+        """Every item that failed and was not cut off, in the order of the plan."""
+        if self.failed > self.cut_off:  # a million items that are done need no second look
+            yield from (item for item in self.missing() if item.state == "failed")
+
     def done_of(self, target: str) -> int:
         """How many items of a target are done."""
         start, names = self._places.get(target, (0, ()))

@@ -4,13 +4,12 @@ Like the report it is a function of the record, and of the night before, which t
 """
 
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain
 
 from pydantic_core import to_json
 
 from job.engines.catalog import DATA_ENGINES, EngineName
-from job.planning.items import MissingItem
 from job.records.report import RunReport
 from job.records.summary import SUMMARY_LIMIT, MissingGroup, NightBefore, Phase, RunSummary, pack_summary
 from job.records.timeline import Timeline, busy_stretches
@@ -52,7 +51,10 @@ def _missing(
     groups: dict[tuple[object, ...], list[str]] = {}
     total = sum(items.planned - len(items) for items in timeline.items.values())
     listed = 0
-    for engine, item in chain(_failed(timeline), _not_attempted(timeline)):
+    engines = timeline.items.items()
+    failed = ((engine, item) for engine, items in engines for item in items.failures())
+    others = ((engine, item) for engine, items in engines for item in items.missing() if item.state != "failed")
+    for engine, item in chain(failed, others):
         then = before.listed.get((engine, item.target, item.card_type)) if before else None
         cause = item.cause if item.state == "failed" else then.cause if then else None
         since, nights = (then.since, then.nights + 1) if then else (day, 1)
@@ -68,17 +70,6 @@ def _missing(
         for key, targets in groups.items()
     )
     return tuple(made), total - listed
-
-
-def _failed(timeline: Timeline) -> Iterator[tuple[EngineName, MissingItem]]:
-    for engine, items in timeline.items.items():
-        if items.failed > items.cut_off:
-            yield from ((engine, item) for item in items.missing() if item.state == "failed")
-
-
-def _not_attempted(timeline: Timeline) -> Iterator[tuple[EngineName, MissingItem]]:
-    for engine, items in timeline.items.items():
-        yield from ((engine, item) for item in items.missing() if item.state != "failed")
 
 
 def _medians(timeline: Timeline) -> dict[str, float]:

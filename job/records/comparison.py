@@ -71,7 +71,7 @@ def compare(
     planned = None if before.plan is None else items_of(before.plan)
     found: dict[str, list[ComparedItem]] = {"new": [], "added": [], "still": [], "mended": []}
     not_compared = 0
-    for engine, item in _failed(items):
+    for engine, item in ((engine, item) for engine, some in items.items() for item in some.failures()):
         key = (item.target, item.card_type)
         then = before.listed.get((engine, *key))
         if then is not None:
@@ -112,12 +112,6 @@ def compare(
         plan=change,
         **{kind: ComparedItems(count=len(some), items=tuple(some[:LISTED])) for kind, some in found.items()},
     )
-
-
-def _failed(items: Mapping[EngineName, EngineItems]) -> Iterator[tuple[EngineName, MissingItem]]:
-    for engine, some in items.items():
-        if some.failed > some.cut_off:
-            yield from ((engine, item) for item in some.missing() if item.state == "failed")
 
 
 def _made_nothing(before: NightBefore, engine: EngineName) -> bool:

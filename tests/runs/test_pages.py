@@ -295,12 +295,12 @@ async def test_text_for_people_is_in_their_language_and_text_for_machines_in_eng
     assert not any(CHINESE.search(journal.read_text()) for journal in (folder / "results").iterdir())
     shown = page(world)
     assert '<html lang="zh-CN">' in shown.source
-    for words in ("图卡有缺：", "引擎没有生成图卡。", "最后的应答：failed：no <b>&", "之前：HTTP 503"):
+    for words in ("缺少图卡：", "引擎没有生成图卡。", "最后的应答：failed：no <b>&", "之前：HTTP 503"):
         assert words in shown.text
     assert "历次运行" in (folder.parent / "index.html").read_text()
     for arguments, words in (
-        (("report", "night"), "图卡有缺："),
-        (("runs",), "图卡有缺"),
+        (("report", "night"), "缺少图卡："),
+        (("runs",), "缺少图卡"),
         (("nights",), "其中 0 次全部完成"),
     ):
         ended = await world.run_job(arguments, env=variables(world, REPORT_LANGUAGE="zh"))

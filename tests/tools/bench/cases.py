@@ -51,6 +51,8 @@ QUICK = Size(
 NIGHT = Load(12, 5, 16, 0.0, latencies=(0.25, 0.4, 0.4, 0.4, 1.0))
 """A small night: the slowest card must not start last."""
 MILLION = Load(50_000, 20, 1024, 0.02)
+WIDEST = Load(4096, 6, 8192, 8.0, tls=True)
+"""As many calls in flight as the variable allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +139,15 @@ def _large(size: Size, row: Callable[[Measured], Row]) -> list[Target]:
     ]
 
 
-def run_million(show: Callable[[Row], None]) -> list[Target]:
-    """A million cards, which takes seven minutes on an idle machine, and their resume."""
+def run_limits(show: Callable[[Row], None]) -> list[Target]:
+    """What takes long, eight minutes on an idle machine: the most calls in flight, a million cards, their resume."""
+    widest = measure("job", WIDEST)
+    show(Row(widest, widest.cpu / widest.load.calls * 1000, None))
     resumed = measure_resume(MILLION)
     run = resumed.run
     show(Row(run, run.cpu / run.load.calls * 1000, None))
     return [
+        Target("widest", f"peak MiB, {WIDEST.in_flight:,} in flight over TLS", widest.peak / 2**20, most=500),
         Target("million", "peak MiB, a million cards", run.peak / 2**20, most=300),
         Target("million-resumed", "peak MiB of their resume", resumed.peak / 2**20, most=300),
         Target("million-seconds", "seconds of their resume, from a directory", resumed.seconds, most=20),
