@@ -166,7 +166,7 @@ class Executor:
             pending.attempts, pending.wait = pending.attempts - 1, 0.0
             self._context.emit(self._ended(pending, CUT_OFF, None))
             return CUT_OFF
-        except (ShutdownError, trio.Cancelled):
+        except BaseException:  # a cancellation while it connects arrives in a group
             if not pending.sent:
                 pending.attempts -= 1  # the request never left
             pending.ended = trio.current_time()

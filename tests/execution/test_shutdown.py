@@ -93,6 +93,25 @@ async def test_no_request_leaves_over_a_connection_that_is_still_being_opened(
     assert made.progress.engines[engine].not_attempted == 8
 
 
+async def test_a_call_that_is_cut_off_while_its_connection_is_opened_again_has_failed(
+    autojump_clock: MockClock,
+) -> None:
+    async def answer(asked: Asked) -> Response:
+        if asked.engine != "news":
+            return well(asked)
+        made.world.connect_seconds["news"] = FOREVER
+        made.world.idle_seconds = -1.0
+        return reply({}, 500)
+
+    made = stage([target("A")], answer)
+    assert await until_the_deadline(made) == pytest.approx(0, abs=0.01)
+    news = made.progress.engines["news"]
+    assert (news.failed, news.cut_off, news.not_attempted) == (1, 1, 0)
+    (finished,) = [event for event in made.world.finished if event.call.engine == "news"]
+    assert finished.failure is not None
+    assert str(finished.failure.reason) == "interrupted, after: HTTP 500: {}"
+
+
 async def test_no_request_leaves_if_the_lease_expired_while_the_connection_was_opened(
     machine_clock: MachineClock, autojump_clock: MockClock
 ) -> None:

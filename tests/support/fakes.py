@@ -121,7 +121,8 @@ class Connection:
 
     async def open(self, url: str) -> None:
         assert url.startswith("https://")
-        await trio.sleep(self.world.connect_seconds.get(self.engine, 0.0))
+        async with trio.open_nursery() as attempts:  # as trio connects: a cancellation leaves it in a group
+            attempts.start_soon(trio.sleep, self.world.connect_seconds.get(self.engine, 0.0))
         self.used_at = trio.current_time()
 
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
