@@ -97,6 +97,7 @@ async def test_a_call_that_is_cut_off_while_its_connection_is_opened_again_has_f
     autojump_clock: MockClock,
 ) -> None:
     async def answer(asked: Asked) -> Response:
+        await trio.lowlevel.checkpoint()
         if asked.engine != "news":
             return well(asked)
         made.world.connect_seconds["news"] = FOREVER

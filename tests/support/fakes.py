@@ -121,7 +121,7 @@ class Connection:
 
     async def open(self, url: str) -> None:
         assert url.startswith("https://")
-        async with trio.open_nursery() as attempts:  # as trio connects: a cancellation leaves it in a group
+        async with trio.open_nursery() as attempts:  # noqa: ASYNC112  as trio connects: a cancellation arrives in a group
             attempts.start_soon(trio.sleep, self.world.connect_seconds.get(self.engine, 0.0))
         self.used_at = trio.current_time()
 
