@@ -5,7 +5,6 @@ import os
 import tempfile
 import webbrowser
 from collections.abc import Iterable
-from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -24,7 +23,7 @@ from job.records.commands import nights_link, page_address, table_link
 from job.records.format import CARDS, PAGE, RecordError
 from job.records.history import LATEST, RecordedRun, latest, latest_id, read_run
 from job.records.report import REFUSED
-from job.records.verification import verify
+from job.records.verification import Verification, verify
 from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.recorded import runs_table
 from job.reporting.stdout import STDOUT, say, say_error, write_line
@@ -146,8 +145,10 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
     if store is None:
         return ExitCode.USAGE
     day = date or settings.run_date or now.astimezone(settings.time_zone).date().isoformat()
+    verified: Verification | None = None
     try:
-        done, known = trio.run(verify, store, day, settings.config_uri)
+        verified = trio.run(verify, store, day, settings.config_uri)
+        done, known = verified.done, verified.known
     except StorageError as error:
         done, known = False, f"RUNS_URI: {error}"
     on_terminal = os.isatty(STDOUT)
@@ -156,7 +157,7 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
         say(known)
     else:
         reporter.verified(known, done=done)
-    problem = None if done else trio.run(_send_late, store, settings, day, now)
+    problem = None if done else trio.run(_send_late, store, verified, settings, day, now)
     if problem is not None and on_terminal:
         say_error(problem)
     elif problem is not None:
@@ -165,14 +166,19 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
     return ExitCode.DONE if done else ExitCode.ENGINE_FAILED
 
 
-async def _send_late(store: ObjectStore, settings: Settings, day: str, now: datetime) -> Message | None:
+async def _send_late(
+    store: ObjectStore, verified: Verification | None, settings: Settings, day: str, now: datetime
+) -> Message | None:
     """Sends the message that no run of the day succeeded, if messages are on. Returns why it was not sent, if so."""
-    notifier, run = Notifier(settings), None
-    if notifier.hook is not None:
-        with suppress(RecordError, StorageError):  # the message is sent without details of the run then
-            run_id = await latest_id(store)
-            run = run_id and await read_run(store, run_id)
-    lines = late_lines(settings, day, now, run or None)
+    notifier, run, is_known = Notifier(settings), None, verified is not None
+    if notifier.hook is not None and verified is not None:
+        try:
+            # If the day has no run, the latest run of any day has the name of the job.
+            run_id = verified.run_id or await latest_id(store)
+            run = await read_run(store, run_id) if run_id else None
+        except (RecordError, StorageError):
+            is_known = False
+    lines = late_lines(settings, day, now, run, is_known=is_known)
     return await notifier.send_lines(lines, lambda: {"event": "run.verified", "done": False}, SECONDS)
 
 

@@ -16,7 +16,7 @@ from job.records.format import PAGE
 from job.records.groups import FailureGroup, failure_groups, then_of
 from job.records.history import RecordedRun
 from job.records.plan_change import plan_lines
-from job.records.report import RunReport
+from job.records.report import ReportedFault, RunReport
 from job.records.results import CallResult
 from job.records.timeline import FAILURES_KEPT
 from job.text.display import printable, shortened
@@ -85,6 +85,7 @@ _BEFORE_THE_COMMAND: Mapping[str, str] = {
     "no_lease": template("Once storage can be reached, this starts it again:"),
 }
 """The sentence before the command of a run that called nothing, by its outcome."""
+_CARDS = template("{made} of {planned} cards are there.")
 _START_AGAIN = template("This starts it again:")
 
 
@@ -96,12 +97,9 @@ def run_lines(end: RunEnd) -> Iterator[Line]:
     text = template("✓ {job}, {day}") if outcome.exit == ExitCode.DONE else template("✗ {job}, {day}")
     yield Line(message(text, job=_job(settings, report), day=day), is_kept=True)
     made, planned, waiting, before = _cards(end)
-    if outcome.word in _WITHOUT_ANSWERS:
-        yield Line(message(_WITHOUT_ANSWERS[outcome.word], made=made, planned=planned), is_kept=True)
-    else:
-        yield Line(outcome.sentence, is_kept=True)
+    yield Line(_sentence(outcome.word, outcome.sentence, made, planned), is_kept=True)
     if outcome.exit == ExitCode.UNFORESEEN and planned:
-        yield Line(message("{made} of {planned} cards are there.", made=made, planned=planned), is_kept=True)
+        yield Line(message(_CARDS, made=made, planned=planned), is_kept=True)
     yield from _since_lines(end.comparison)
     groups = failure_groups(end.failures)
     yield from _cause_lines(groups, report)
@@ -141,31 +139,38 @@ def run_fields(end: RunEnd) -> Mapping[str, object]:
     }
 
 
-def late_lines(settings: Settings, day: str, now: datetime, latest: RecordedRun | None) -> Iterator[Line]:
-    """The message that no run of a day has succeeded yet. `latest` is the run that started last, for any day."""
+def late_lines(
+    settings: Settings, day: str, now: datetime, latest: RecordedRun | None, *, is_known: bool = True
+) -> Iterator[Line]:
+    """The message that no run of a day has succeeded yet.
+
+    `latest` is the latest run of the day; if there is none, the latest of any day. `is_known` is whether the records
+    could be read.
+    """
     report = latest.report if latest else None
     time = f"{now.astimezone(settings.time_zone):%H:%M}"
     text = template("✗ {job}, {day}: no success by {time}")
     yield Line(message(text, job=_job(settings, report), day=day, time=time), is_kept=True)
     if latest is not None and report is not None and report.day == day:
         cards = report.cards
-        sentence = template("Run {run} has made {made} of {planned} cards.")
-        values: dict[str, str | int] = {"run": report.run_id, "made": cards.generated, "planned": cards.planned}
-        yield Line(message(sentence, **values), is_kept=True)
+        sentence = _sentence(report.outcome, report.sentence_message, cards.generated, cards.planned)
+        yield Line(message("Run {run}: {sentence}", run=report.run_id, sentence=sentence), is_kept=True)
         groups = failure_groups(latest.timeline.failures)
         yield from _cause_lines(groups, report)
+        yield from _fault_lines(report.faults)
         if report.resume_command is not None:
             yield Line(how_to_go_on(report.outcome, then_of(groups), cards.generated), is_kept=True)
             yield Line(message("{command}", command=report.resume_command), is_kept=True)
         if PAGE in latest.documents and settings.runs_uri is not None:
             yield Line(message("Page: {page}", page=page_address(settings.runs_uri, report.run_id)), is_kept=True)
+    elif not is_known:
+        yield Line(message("The records cannot be read, so it is not known how that day's run ended."), is_kept=True)
     else:
         yield Line(message("No run of that day is recorded."), is_kept=True)
         if report is not None and report.job is not None:
             yield Line(message(_START_AGAIN), is_kept=True)
             place = settings.model_copy(update={"job": report.job, "region": report.region, "project": report.project})
             yield Line(message("{command}", command=again_command(place, ())), is_kept=True)
-    yield from _again_lines(settings, ExitCode.ENGINE_FAILED)
 
 
 def trial_lines(settings: Settings) -> Iterator[Line]:
@@ -198,6 +203,13 @@ def _without(lines: Sequence[Line], left_out: Sequence[int], translator: Transla
 def _shown(text: Message, translator: Translator) -> str:
     """The text in one line, without characters that a channel interprets, such as those of mentions and tags."""
     return printable(translator.text(text)).replace("\n", " ").translate({ord("<"): "＜", ord(">"): "＞"})
+
+
+def _sentence(outcome: str, sentence: Message | None, made: int, planned: int) -> Message:
+    """How a run ended, without what an engine or storage has answered."""
+    if outcome in _WITHOUT_ANSWERS:
+        return message(_WITHOUT_ANSWERS[outcome], made=made, planned=planned)
+    return sentence or message(_CARDS, made=made, planned=planned)
 
 
 def _job(settings: Settings, report: RunReport | None = None) -> str:
@@ -239,7 +251,7 @@ def _cause_lines(groups: Sequence[FailureGroup], report: RunReport | None) -> It
         yield Line(plural("• 1 more failed.", "• {count} more failed.", count=report.failures_not_listed))
 
 
-def _fault_lines(faults: Sequence[Fault]) -> Iterator[Line]:
+def _fault_lines(faults: Sequence[Fault | ReportedFault]) -> Iterator[Line]:
     for fault in faults[:FAULTS_LISTED]:
         yield Line(message("• {fault}", fault=shortened(str(fault), FAULT_LIMIT)))
     more = len(faults) - FAULTS_LISTED

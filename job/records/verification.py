@@ -31,8 +31,19 @@ class _PlannedRun:
         return f"run {self.past.run_id}"
 
 
-async def verify(store: ObjectStore, day: str, config_uri: str) -> tuple[bool, str]:
-    """Whether a run of this day did all its work, and a sentence about it. Raises `StorageError`.
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Whether a run of a day did all its work."""
+
+    done: bool
+    known: str
+    """A sentence about the runs of the day, in English."""
+    run_id: str | None = None
+    """The run of the day that started last, of this config if there is one; `None` if none is recorded."""
+
+
+async def verify(store: ObjectStore, day: str, config_uri: str) -> Verification:
+    """Verifies that a run of this day did all its work. Raises `StorageError`.
 
     Only runs of the config at `config_uri` count, unless it is empty. A run counts if no other run of the day planned
     more. It also counts if its config is the present one at `config_uri`, as a larger plan may have been corrected. If
@@ -54,7 +65,7 @@ async def verify(store: ObjectStore, day: str, config_uri: str) -> tuple[bool, s
             if largest.planned > one.planned:
                 exceeded.append((one, largest))
             elif await _is_whole(store, one, reasons):
-                return True, f"{one} of {day} did all its work"
+                return Verification(True, f"{one} of {day} did all its work", one.past.run_id)
     if exceeded:
         contents, problem = await _contents_now(config_uri)
         for one, largest in exceeded:
@@ -64,8 +75,10 @@ async def verify(store: ObjectStore, day: str, config_uri: str) -> tuple[bool, s
                     f"{one.planned:,}), and {problem}"
                 )
             elif await _is_whole(store, one, reasons):
-                return True, f"{one} of {day} did all its work, which is what {config_uri} asks for now"
-    return False, _known(history, runs, day, reasons)
+                known = f"{one} of {day} did all its work, which is what {config_uri} asks for now"
+                return Verification(True, known, one.past.run_id)
+    last = next((past.run_id for past in [*(one.past for one in ours), *runs]), None)
+    return Verification(False, _known(history, runs, day, reasons), last)
 
 
 async def _planned(store: ObjectStore, past: PastRun) -> _PlannedRun | None:

@@ -55,7 +55,7 @@ run "messages_to_a_bot_that_is_signed" {
       for key, job in google_cloud_run_v2_job.main : key => [
         for env in job.template[0].template[0].containers[0].env : env.value if env.name == "TASK_MAX_RETRIES"
       ]
-    } == { run = ["3"], verify = ["1"] }
+    } == { run = ["3"], verify = ["0"] }
     error_message = "A job takes the retries of another for its own."
   }
   assert {

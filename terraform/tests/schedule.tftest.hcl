@@ -97,7 +97,14 @@ run "what_watches_the_run" {
       && google_cloud_run_v2_job.main["verify"].template[0].template[0].timeout == "300s"
       && google_cloud_run_v2_job.main["verify"].template[0].template[0].containers[0].args == tolist(["verify"])
       && google_cloud_run_v2_job.main["verify"].template[0].template[0].containers[0].image == var.image
-      && google_cloud_run_v2_job.main["verify"].template[0].template[0].containers[0].env == google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].env
+      && google_cloud_run_v2_job.main["verify"].template[0].template[0].max_retries == 0
+      && [
+        for env in google_cloud_run_v2_job.main["verify"].template[0].template[0].containers[0].env : env
+        if env.name != "TASK_MAX_RETRIES"
+        ] == [
+        for env in google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].env : env
+        if env.name != "TASK_MAX_RETRIES"
+      ]
     )
     error_message = "The verification does not look where the run writes."
   }

@@ -33,7 +33,7 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _signal_handlers() -> Iterator[None]:
-    """A run leaves its own handlers to the rest of its process; here they are those of the tests again."""
+    """Restores the signal handlers of the tests, as a run leaves its own in place."""
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in handlers.items():
@@ -88,7 +88,7 @@ def test_help_and_version(capfd: pytest.CaptureFixture[str]) -> None:
         assert expected in capfd.readouterr().out
 
 
-def test_a_traceback_that_nobody_reads_holds_up_the_process_for_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_traceback_that_nobody_reads_delays_the_exit_by_seconds_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down(_: object) -> ExitCode:
         raise ZeroDivisionError("unforeseen")
 
@@ -119,7 +119,7 @@ def python(*arguments: str, directory: Path) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_where_the_dependencies_are_missing_one_line_says_how_to_activate_the_environment() -> None:
+def test_missing_dependencies_are_one_line_that_says_how_to_activate_the_environment() -> None:
     done = python("-S", "-m", "job", "runs", directory=ROOT)  # -S: without the installed packages
     assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
     (line,) = done.stderr.splitlines()

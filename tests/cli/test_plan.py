@@ -1,4 +1,4 @@
-"""`plan` says every fault of the config in the job's words, or what a run would call; it calls nobody itself."""
+"""`plan` prints every fault of the config, or what a run would call; it sends no request itself."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def plan(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, li
 # --- what a run would call ---
 
 
-def test_a_place_needs_no_variable(capfd: pytest.CaptureFixture[str], place: Path) -> None:
+def test_a_plan_of_a_given_place_needs_no_variable(capfd: pytest.CaptureFixture[str], place: Path) -> None:
     write(place, {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card", "old_card"]})
     code, out, err = plan(capfd, place)
     assert (code, err) == (ExitCode.DONE, [])
@@ -73,7 +73,7 @@ def test_a_place_needs_no_variable(capfd: pytest.CaptureFixture[str], place: Pat
     assert out[-1] == "  MSFT (equity): news_card, old_card"
 
 
-def test_one_of_something_is_no_plural(
+def test_a_count_of_one_is_singular(
     capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUN_DATE", "2026-11-24")
@@ -117,7 +117,7 @@ def test_the_text_shows_keys_parameters_and_each_model_once(capfd: pytest.Captur
 
 
 @pytest.mark.parametrize("url", ["https://engine.example/v1", None])
-def test_the_text_shows_no_url_and_json_the_whole_one_where_it_is_known(
+def test_the_text_shows_no_url_and_json_shows_the_whole_url_if_it_is_known(
     capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch, url: str | None
 ) -> None:
     if url:
@@ -157,7 +157,7 @@ def test_the_other_variables_apply(
     assert plan(capfd, place)[1][1:4] == ["financial: 3 targets, 2 calls", "  A, B", "  C"]
 
 
-def test_a_notice_stops_nothing(capfd: pytest.CaptureFixture[str], place: Path) -> None:
+def test_a_notice_does_not_stop_the_plan(capfd: pytest.CaptureFixture[str], place: Path) -> None:
     write(place, {"ticker_list.json": ["AAPL", "AAPL"]})
     code, _, err = plan(capfd, place)
     assert (code, err) == (ExitCode.DONE, ['ticker_list.json: [1] ("AAPL"): is there already; it counts once'])
@@ -201,9 +201,7 @@ def test_an_object_that_the_job_does_not_read_is_a_fault(
     )
 
 
-def test_what_is_no_json_object_of_the_place_itself_is_none_of_its_business(
-    capfd: pytest.CaptureFixture[str], place: Path
-) -> None:
+def test_only_json_files_directly_in_the_place_are_checked(capfd: pytest.CaptureFixture[str], place: Path) -> None:
     (place / "old").mkdir()
     write(place, {"README.md": b"?", "old/tickers.json": b"?"})
     assert plan(capfd, place)[0] == ExitCode.DONE
@@ -211,7 +209,7 @@ def test_what_is_no_json_object_of_the_place_itself_is_none_of_its_business(
 
 @pytest.mark.parametrize("slash", ["", "/"])
 @pytest.mark.parametrize("is_link", [False, True])
-def test_an_object_that_is_no_file_is_a_fault_as_in_a_run(
+def test_an_object_that_is_not_a_file_is_a_fault_as_in_a_run(
     capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch, is_link: bool, slash: str
 ) -> None:
     if is_link:
@@ -251,14 +249,14 @@ def test_a_config_uri_that_cannot_be_read_ends_as_a_run_would(
 @pytest.mark.parametrize(
     "place", ["", " ", "/nowhere", "/" + "a" * 5000, "gs://", "gs:///config", "s3://bucket", "a\0"]
 )
-def test_what_is_no_place_is_a_usage_error(capfd: pytest.CaptureFixture[str], place: str) -> None:
+def test_an_invalid_place_is_a_usage_error(capfd: pytest.CaptureFixture[str], place: str) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["plan", place])
     assert ended.value.code == ExitCode.USAGE
     assert "is neither gs://BUCKET/PREFIX nor a directory" in capfd.readouterr().err
 
 
-# Each object beside GOOD, `None` takes one away. What tests/config/test_objects.py has is not here again.
+# Each object beside GOOD, `None` removes one. Cases of tests/config/test_objects.py are not repeated here.
 CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "no object at all": (
         {"ticker_list.json": None, "card_types.json": None},
@@ -360,7 +358,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 
 @pytest.mark.parametrize(("objects", "faults"), CASES.values(), ids=CASES)
-def test_faulty_objects_in_the_exact_words(
+def test_the_exact_text_of_faulty_objects(
     capfd: pytest.CaptureFixture[str], place: Path, objects: dict[str, Any], faults: list[str]
 ) -> None:
     write(place, {name: value for name, value in objects.items() if value is not None})

@@ -1,4 +1,4 @@
-"""`runs`, `report` and `verify` tell what the records hold, whoever reads them and wherever they are."""
+"""`runs`, `report` and `verify` print what the records hold, wherever these are stored."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "runs"
 
 
-def told(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[str], str]:
+def run_command(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, list[str], str]:
     """The exit code, the lines of standard output, and standard error."""
     code = main(arguments)
     out, err = capfd.readouterr()
@@ -63,7 +63,7 @@ def test_runs_are_a_table_within_80_columns_newest_first(place: Path, capfd: pyt
         Recorded("small", seconds=41.2, started="2026-11-24T01:00:00+08:00"),
     )
     refused(place, "before", [Fault("a.json", "is not JSON", "correct it")], EARLY)
-    code, lines, err = told(capfd, "runs")
+    code, lines, err = run_command(capfd, "runs")
     assert (code, err) == (0, "")
     assert lines == [
         "date       started     outcome              took attempt run",
@@ -75,9 +75,9 @@ def test_runs_are_a_table_within_80_columns_newest_first(place: Path, capfd: pyt
     assert all(len(line) <= 80 for line in lines)
 
 
-def test_a_long_id_is_not_cut_and_pushes_nothing_aside(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_long_id_is_shown_whole_and_shifts_no_column(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write(place, Recorded("x" * 128), Recorded("y", started="2026-11-24T03:00:00+08:00"))
-    _, lines, _ = told(capfd, "runs")
+    _, lines, _ = run_command(capfd, "runs")
     assert lines[1].endswith(" y")
     assert lines[2].endswith(" " + "x" * 128)
 
@@ -98,14 +98,14 @@ def dead_pid() -> int:
         (None, None, 0, "killed"),
     ],
 )
-def test_the_lease_tells_a_run_at_work_from_one_that_was_killed(
+def test_the_lease_distinguishes_a_run_at_work_from_one_that_was_killed(
     place: Path, capfd: pytest.CaptureFixture[str], pid: int | None, execution: str | None, age: int, outcome: str
 ) -> None:
     night = Recorded("night", outcome=None)
     write(place, night, Recorded("other", outcome=None), lease=night.lease(pid=pid or dead_pid(), execution=execution))
     renewed = datetime.now(UTC).timestamp() - age
     os.utime(place / "_lease.json", (renewed, renewed))
-    code, lines, _ = told(capfd, "runs")
+    code, lines, _ = run_command(capfd, "runs")
     assert code == 0
     assert {re.sub(" +", " ", line) for line in lines[1:3]} == {
         f"2026-11-24 02:00 {outcome} night",
@@ -122,14 +122,14 @@ def test_a_report_of_a_run_at_work_says_so_and_gives_no_command(
     night = Recorded("night", outcome=closed)
     lease = night.lease(pid=os.getpid(), execution=None, since="2026-11-24T05:00:00+08:00")
     write(place, night, lease=lease)
-    code, lines, _ = told(capfd, "report", "night", "--page", str(place / "page.html"))
+    code, lines, _ = run_command(capfd, "report", "night", "--page", str(place / "page.html"))
     assert code == 0
     assert "According to its lease, the run is at work; " in lines[-2]
     assert lines[-1].startswith("trace id: ")
     assert not any("python -m job" in line for line in lines)
     assert "<h1>At work: " in (place / "page.html").read_text()
     write(place, lease=night.lease(pid=dead_pid(), execution=None, since="2026-11-24T05:00:00+08:00"))
-    _, lines, _ = told(capfd, "report", "night")
+    _, lines, _ = run_command(capfd, "report", "night")
     assert lines[-1].startswith("The run was killed: it has not closed its record; ")
     assert lines[-2].endswith("python -m job resume night")
 
@@ -138,43 +138,43 @@ def test_a_report_of_a_run_at_work_says_so_and_gives_no_command(
 def test_a_run_that_was_resumed_since_its_report_is_at_work(
     place: Path, capfd: pytest.CaptureFixture[str], since: str, outcome: str
 ) -> None:
-    """The lease of a run that has closed may still be there: what counts is which of the two is later."""
+    """The lease of a closed run may still be there: the later of lease and report counts."""
     night = Recorded("night")
     write(place, night, lease=night.lease(since=f"2026-11-24T{since}:00:00+08:00"))
-    _, lines, _ = told(capfd, "runs")
+    _, lines, _ = run_command(capfd, "runs")
     assert f" {outcome} " in lines[1]
 
 
-def test_a_run_whose_later_config_was_not_finished_is_not_told_by_its_earlier_report(
+def test_an_earlier_report_is_not_shown_if_a_later_config_was_not_finished(
     place: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     night = Recorded("night", config_uri="gs://c")
     later = Recorded("night", config_uri="gs://c", tickers=("AAPL", "MSFT", "NVDA"), generation="8", number=1)
     write(place, night, **{"night/inputs-000001.json": later.objects()["night/inputs.json"]})
-    _, lines, _ = told(capfd, "runs")
+    _, lines, _ = run_command(capfd, "runs")
     assert " killed " in lines[1]
-    _, lines, _ = told(capfd, "report", "night")
+    _, lines, _ = run_command(capfd, "report", "night")
     assert "The run was killed: it has not closed its record" in "\n".join(lines)
 
 
 def test_a_run_that_began_again_after_its_faults_is_listed_once(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     refused(place, "night", [Fault("a.json", "is not JSON", "correct it")], EARLY)
-    assert " bad_config " in told(capfd, "runs")[1][1]
+    assert " bad_config " in run_command(capfd, "runs")[1][1]
     write(place, Recorded("night", outcome=None))
     (place / "night/report.json").unlink()
     refused(place, "night", [Fault("a.json", "is not JSON", "correct it")], EARLY)
-    _, lines, _ = told(capfd, "runs")
+    _, lines, _ = run_command(capfd, "runs")
     assert len([line for line in lines if line.endswith("night")]) == 1
     assert " killed " in lines[1], "the report is of an attempt before the run had a plan"
-    code, lines, _ = told(capfd, "report", "night")
+    code, lines, _ = run_command(capfd, "report", "night")
     assert (code, "The run was killed: it has not closed its record" in "\n".join(lines)) == (0, True)
     write(place, Recorded("night"))
-    _, lines, _ = told(capfd, "runs")
+    _, lines, _ = run_command(capfd, "runs")
     assert [" succeeded " in line for line in lines[1:]] == [True]
 
 
-def test_no_run_is_no_table(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert told(capfd, "runs") == (0, ["no run is recorded"], "")
+def test_without_a_recorded_run_no_table_is_printed(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_command(capfd, "runs") == (0, ["no run is recorded"], "")
 
 
 # --- report ---
@@ -182,42 +182,44 @@ def test_no_run_is_no_table(place: Path, capfd: pytest.CaptureFixture[str]) -> N
 
 def test_the_report_without_an_id_is_that_of_the_latest_run(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write(place, Recorded("zzz"), Recorded("aaa", started="2026-11-24T03:00:00+08:00"))
-    assert told(capfd, "report") == told(capfd, "report", "aaa")
-    assert told(capfd, "report")[1][0].startswith("run aaa for 2026-11-24, started 2026-11-24T03:00:00+08:00")
+    assert run_command(capfd, "report") == run_command(capfd, "report", "aaa")
+    assert run_command(capfd, "report")[1][0].startswith("run aaa for 2026-11-24, started 2026-11-24T03:00:00+08:00")
 
 
-def test_the_report_without_an_id_needs_a_run(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert told(capfd, "report") == (ExitCode.USAGE, [], "RUNS_URI: has no record of any run\n")
+def test_the_report_without_an_id_is_an_error_if_no_run_is_recorded(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(capfd, "report") == (ExitCode.USAGE, [], "RUNS_URI: has no record of any run\n")
 
 
 def test_the_report_ends_with_the_page_and_the_trace(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write(place, Recorded("night"))
-    _, lines, _ = told(capfd, "report", "night")
+    _, lines, _ = run_command(capfd, "report", "night")
     trace = f"trace id: {RunIdentity('night').trace_id}"
     assert f"page: {place}/night/report.html" in lines
     assert lines[-1] == trace
     (place / "night/report.html").unlink()
-    _, lines, _ = told(capfd, "report", "night")
+    _, lines, _ = run_command(capfd, "report", "night")
     assert lines[-1] == trace
     assert not any(line.startswith("page: ") for line in lines), "there is none"
 
 
 @pytest.mark.parametrize("page", ["/a b/page.html", "page.html"])
-def test_a_page_that_is_written_is_the_one_that_is_told(
+def test_the_path_of_the_page_that_is_written_is_printed(
     place: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path, page: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     path = f"{tmp_path}{page}" if page.startswith("/") else page
     Path(path).parent.mkdir(exist_ok=True)
     write(place, Recorded("night"))
-    assert f"page: {path}" in told(capfd, "report", "night", "--page", path)[1]
+    assert f"page: {path}" in run_command(capfd, "report", "night", "--page", path)[1]
 
 
 def test_the_table_of_a_run_is_written_whatever_else_its_record_has(
     place: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     write(place, Recorded("night", outcome="cards_missing"))
-    assert told(capfd, "report", "night", "--csv", str(tmp_path / "cards.csv"))[0] == 0
+    assert run_command(capfd, "report", "night", "--csv", str(tmp_path / "cards.csv"))[0] == 0
     lines = (tmp_path / "cards.csv").read_bytes().decode("utf-8-sig").split("\r\n")
     assert [line.split(",")[0:5] for line in lines[1:-1]] == [
         ["AAPL", "equity", "news_card", "failed", "status"],
@@ -228,7 +230,7 @@ def test_the_table_of_a_run_is_written_whatever_else_its_record_has(
 def test_a_table_that_cannot_be_written_is_an_error(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write(place, Recorded("night"))
     file = place / "no" / "cards.csv"
-    assert told(capfd, "report", "night", "--csv", str(file)) == (2, [], f"{file}: No such file or directory\n")
+    assert run_command(capfd, "report", "night", "--csv", str(file)) == (2, [], f"{file}: No such file or directory\n")
 
 
 @pytest.mark.parametrize(
@@ -241,7 +243,7 @@ def test_a_table_that_cannot_be_written_is_an_error(place: Path, capfd: pytest.C
         ("/srv/runs/", "/srv/runs/night/report.html"),
     ],
 )
-def test_a_page_has_an_address_that_opens_it(uri: str, address: str) -> None:
+def test_the_address_that_opens_a_page(uri: str, address: str) -> None:
     assert address_of(uri, "night/report.html") == address
 
 
@@ -249,7 +251,7 @@ def test_the_report_of_a_faulty_configuration_lists_its_faults(place: Path, capf
     refused(
         place, "night", [Fault("a.json: [0]", "is blank", "write an id"), Fault("B", "is not set", "set it")], EARLY
     )
-    code, lines, _ = told(capfd, "report", "night")
+    code, lines, _ = run_command(capfd, "report", "night")
     assert code == 0
     assert lines[1:-1] == [
         "The configuration has 2 faults: nothing was called. (exit code 2)",
@@ -261,14 +263,14 @@ def test_the_report_of_a_faulty_configuration_lists_its_faults(place: Path, capf
 def test_the_faults_of_a_report_are_bounded_and_counted(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     refused(place, "night", [Fault("x" * 10**5, "y" * 10**5, "z" * 10**5)] * (FAULTS_LISTED + 7), EARLY)
     assert (place / "night/report.json").stat().st_size < FAULTS_LISTED * (3 * FAULT_LIMIT + 100)
-    _, lines, _ = told(capfd, "report", "night")
+    _, lines, _ = run_command(capfd, "report", "night")
     assert lines[-2] == "and 7 more"
 
 
-def test_nobody_knows_the_missing_cards_of_a_run_without_a_plan(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_missing_cards_of_a_run_without_a_plan_are_an_error(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     refused(place, "night", [Fault("a.json", "is not JSON", "correct it")], EARLY)
     said = "run night had no plan, so it is not known which cards are missing\n"
-    assert told(capfd, "report", "night", "--missing") == (ExitCode.USAGE, [], said)
+    assert run_command(capfd, "report", "night", "--missing") == (ExitCode.USAGE, [], said)
 
 
 # --- verify ---
@@ -298,10 +300,10 @@ def test_verify_looks_for_the_date_that_is_asked_for(
     write(place, Recorded("night"))
     if date:
         monkeypatch.setenv("RUN_DATE", date)
-    assert told(capfd, "verify", *arguments)[0] == code
+    assert run_command(capfd, "verify", *arguments)[0] == code
 
 
-def test_a_day_that_is_none_is_a_usage_error(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_date_is_a_usage_error(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["verify", "--date", "24.11.2026"])
     assert ended.value.code == ExitCode.USAGE
@@ -313,7 +315,7 @@ def test_a_day_long_ago_is_found_behind_many_later_runs(place: Path, capfd: pyte
     for number in range(60):
         started = datetime(2026, 12, 1, tzinfo=UTC) + timedelta(days=number)
         (place / entry_of(f"later-{number}", started.isoformat())).touch()
-    assert told(capfd, "verify", "--date", DAY)[0] == 0
-    code, (line,), _ = told(capfd, "verify", "--date", "2026-01-01")
+    assert run_command(capfd, "verify", "--date", DAY)[0] == 0
+    code, (line,), _ = run_command(capfd, "verify", "--date", "2026-01-01")
     assert code == 1
     assert "no run of 2026-01-01 is recorded among the latest 50 runs and those that started about then" in line

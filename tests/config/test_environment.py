@@ -160,7 +160,7 @@ def test_nothing_before_an_at_sign_is_shown(name: str, value: str) -> None:
     assert "secret" not in "".join(faults(**{name: value}))
 
 
-def test_all_faults_are_told_at_once() -> None:
+def test_all_faults_are_reported_at_once() -> None:
     bad = {"RUN_DATE": "x", "QA_ENGINE_TIMEOUT": "x", "NEWS_ENGINE_URL": "x", "CLOUD_RUN_TASK_COUNT": "3"}
     assert sorted(line.partition(":")[0] for line in faults(**bad)) == sorted(bad)
 
@@ -183,7 +183,7 @@ def test_the_run_id_is_the_users_then_the_platforms() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://localhost:1", "http://LOCALHOST", "http://127.9.9.9", "http://[::1]"])
-def test_http_is_for_loopback(url: str) -> None:
+def test_http_is_allowed_for_loopback_only(url: str) -> None:
     assert read(QA_ENGINE_URL=url).engines["qa"].url == url
 
 
@@ -247,8 +247,8 @@ def test_no_environment_raises_and_every_fault_names_a_variable(variables: dict[
             assert url is None or url.isprintable()
 
 
-def test_hypothesis_reaches_what_is_good() -> None:
-    """The property above would hold for a parser that refuses everything."""
+def test_hypothesis_also_generates_valid_environments() -> None:
+    """Otherwise a parser that refuses everything would pass the test above."""
     variables: dict[str, Any] = {
         "QA_ENGINE_TIMEOUT": "2.5",
         "QA_ENGINE_CONCURRENCY": "7",
@@ -299,13 +299,13 @@ def test_variables_of_others_are_not_noticed() -> None:
     assert read(**dict.fromkeys(names, "1")).notices == ()
 
 
-def test_what_is_misspelt_is_noticed_beside_the_faults() -> None:
+def test_a_misspelt_variable_is_noticed_beside_the_faults() -> None:
     settings, found = read_settings({"CONFIG_URL": "/config", "QA_ENGINE_URL": "x"}, NOW)
     assert [fault.where for fault in found] == ["CONFIG_URI", "QA_ENGINE_URL"]
     assert len(settings.notices) == 1
 
 
-def test_settings_that_are_faulty_are_those_of_what_is_sound() -> None:
+def test_settings_with_faults_hold_the_values_that_are_valid() -> None:
     settings, found = read_settings(
         {"RUN_TIME_ZONE": "x", "RUN_DATE": "today", "QA_ENGINE_TIMEOUT": "x"}
         | {
@@ -323,13 +323,13 @@ def test_settings_that_are_faulty_are_those_of_what_is_sound() -> None:
     assert (qa.url, qa.audience, qa.timeout, qa.concurrency) == ("http://localhost:1", "http://localhost:1", 300, 3)
 
 
-def test_a_run_date_that_is_faulty_contradicts_no_record() -> None:
+def test_an_invalid_run_date_is_not_an_explicit_one() -> None:
     assert read(RUN_DATE="2026-11-24").run_date_is_explicit
     assert not read(RUN_DATE="today").run_date_is_explicit
     assert not read_settings({"RUN_DATE": "x"}, NOW)[0].run_date_is_explicit
 
 
-def test_the_name_of_a_field_is_no_variable() -> None:
+def test_the_name_of_a_field_is_not_read_as_a_variable() -> None:
     assert read(engines="x", notices="x", run_date_is_explicit="x", config_uri="x", name="x") == read()
 
 
@@ -343,7 +343,7 @@ def test_engines_with_the_same_url_are_noticed() -> None:
     assert read(TRADING_ENGINE_URL=f"{same}/trading").notices == ()
 
 
-def test_urls_that_are_missing_or_faulty_are_not_the_same() -> None:
+def test_missing_or_faulty_urls_do_not_count_as_the_same_url() -> None:
     assert read(TRADING_ENGINE_URL="", QA_ENGINE_URL="").notices == ()
     settings, found = read_settings(GOOD | {"TRADING_ENGINE_URL": "nowhere", "QA_ENGINE_URL": "nowhere"}, NOW)
     assert (len(found), settings.notices) == (2, ())
@@ -352,7 +352,7 @@ def test_urls_that_are_missing_or_faulty_are_not_the_same() -> None:
 HOOK = "https://open.feishu.cn/open-apis/bot/v2/hook/secret-of-the-bot"
 
 
-def test_where_messages_go_is_a_secret() -> None:
+def test_the_url_for_messages_is_a_secret() -> None:
     settings = read(NOTIFY_URL=f" {HOOK}\n", NOTIFY_SECRET="SECabc", TASK_MAX_RETRIES="0")
     assert settings.notify_url is not None
     assert settings.notify_secret is not None
@@ -399,7 +399,7 @@ def test_a_malformed_url_for_messages_is_a_notice_that_does_not_quote_it(url: st
         ("TASK_MAX_RETRIES", "11", '"11" is not a whole number from 0 to 10; correct it or unset it'),
     ],
 )
-def test_what_else_is_wrong_with_messages_is_a_notice_too(name: str, value: str, what: str) -> None:
+def test_other_faults_of_the_notifier_are_notices_too(name: str, value: str, what: str) -> None:
     settings, faults = read_settings(GOOD | {"NOTIFY_URL": HOOK, name: value}, NOW)
     assert faults == []
     assert [str(notice) for notice in settings.notices] == [f"{name}: {what}"]
@@ -413,7 +413,7 @@ def test_a_fault_of_the_notifier_hides_no_other() -> None:
     assert len(settings.notices) == 1
 
 
-def test_systemds_socket_is_no_misspelling() -> None:
+def test_systemds_socket_is_not_noticed_as_misspelt() -> None:
     assert read(NOTIFY_SOCKET="/run/x").notices == ()
     assert [str(notice) for notice in read(NOTIFY_ULR="x").notices] == [
         "NOTIFY_ULR: is not a variable of the job, which ignores it; did you mean NOTIFY_URL?"

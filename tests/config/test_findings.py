@@ -1,4 +1,4 @@
-"""However many faults a config has, a person gets a few lines: one a cause, with its first places and a count."""
+"""However many faults a config has, only a few lines are printed: one per cause, with its first places and a count."""
 
 from __future__ import annotations
 

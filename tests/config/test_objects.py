@@ -56,7 +56,7 @@ NO_VALUE = "is not a string, a number or a boolean; write one of these"
 ID_RULE = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
 
 BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
-    # not JSON, as the documents' own tests tell in full
+    # not JSON, the tests of the documents have all cases
     ("ticker_list.json", b'["AAPL",]', ["is not JSON at line 1 column 9: a comma stands before ]; remove that comma"]),
     ("ticker_list.json", b"[NaN]", ["is not JSON (NaN is not a number); correct it"]),
     ("card_types.json", b'["\xff"]', ["is not UTF-8 at byte 2; save it as UTF-8"]),
@@ -269,11 +269,11 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
 
 
 @pytest.mark.parametrize(("name", "value", "faults"), BAD_OBJECTS)
-def test_bad_objects_in_the_exact_words(name: str, value: object, faults: list[str]) -> None:
+def test_the_exact_text_of_bad_objects(name: str, value: object, faults: list[str]) -> None:
     assert faults_with(name, value) == [f"{name}: {line}" for line in faults]
 
 
-def test_half_a_character_in_a_switch_is_told_in_our_own_words() -> None:
+def test_a_lone_surrogate_in_a_switch_has_a_fault_text_of_its_own() -> None:
     assert faults_with("engine_control.json", {"\ud800": True}) == [
         "engine_control.json: holds half a character; write whole characters"
     ]
@@ -286,7 +286,7 @@ def test_a_missing_object_is_named_with_what_belongs_there() -> None:
     ]
 
 
-def test_all_faults_of_all_objects_are_told_at_once() -> None:
+def test_all_faults_of_all_objects_are_reported_at_once() -> None:
     found = judged(
         {
             "ticker_list.json": ["AAPL", ""],
@@ -306,8 +306,8 @@ def test_all_faults_of_all_objects_are_told_at_once() -> None:
     ]
 
 
-def test_one_fault_does_not_make_others() -> None:
-    """With an unreadable list nothing is held against those that refer to it."""
+def test_one_fault_does_not_cause_others() -> None:
+    """If a list is unreadable, entries that refer to it are not faults."""
     simple = {"TSLA": ["nws_card"]}
     assert (
         len(judged({"card_types.json": ["news_card"], "ticker_list.json": b"?", "card_targets.json": simple})[0]) == 2
@@ -378,7 +378,7 @@ OFF = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
 @pytest.mark.parametrize(
     ("objects", "fault"),
     [
-        # what is not there, or not switched on, may be what the bad entry means
+        # what is not there, or not switched on, may be what the bad entry refers to
         (
             {"ticker_list.json": ["AAPL", " TSLA"], "card_targets.json": {"TSLA": ["news_card"]}},
             'ticker_list.json: [1] (" TSLA"): has spaces around it; remove them',
@@ -451,8 +451,8 @@ SOUND: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-def failed_attempts(value: Any, numbers: set[int]) -> Any:
-    """The value without what its entries of these numbers say."""
+def with_unreadable_entries(value: Any, numbers: set[int]) -> Any:
+    """The value, with its entries of these numbers replaced by one that cannot be read."""
     if isinstance(value, dict):
         return {key: 7 if number in numbers else item for number, (key, item) in enumerate(value.items())}
     return [7 if number in numbers else item for number, item in enumerate(value)]
@@ -472,12 +472,12 @@ def spread(objects: Mapping[str, object]) -> set[str]:
 def test_with_entries_that_cannot_be_read_the_rest_is_judged_as_before(
     objects: dict[str, Any], numbers: dict[str, set[int]]
 ) -> None:
-    """The places are compared: of three topics of one key, another is named where the first cannot be read."""
-    bad = {name: failed_attempts(value, numbers.get(name, set())) for name, value in objects.items()}
+    """The places are compared, as one fault may name another place if an entry cannot be read."""
+    bad = {name: with_unreadable_entries(value, numbers.get(name, set())) for name, value in objects.items()}
     before, after = ({line for line in spread(each) if 'the key "' not in line} for each in (objects, bad))
     own = [line.partition(" (7): is ")[0] for line in after if " (7): is " in line]
-    told = {line for line in after if " (7): is " not in line}
-    assert told <= before
+    others = {line for line in after if " (7): is " not in line}
+    assert others <= before
     if bad["ticker_list.json"] == objects["ticker_list.json"] and bad["card_types.json"] == objects["card_types.json"]:
         hidden = {line for line in before - after if "leaves no card" not in line}
         assert all(line.startswith(tuple(own)) for line in hidden)
@@ -505,13 +505,13 @@ def test_junk_is_one_fault(name: str, data: bytes, what: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_large_config_is_no_junk() -> None:
+def test_a_large_config_is_valid() -> None:
     entry = {"card_types": ["news_card"], "target_type": "person", "extra_params": {"a": 1}, "run_engines": {}}
     entries = [{"id": f"P{number}", **entry} for number in range(20_000)]
     assert faults_with("card_targets.json", entries) == []
 
 
-def test_notices_tell_what_may_not_have_been_meant() -> None:
+def test_notices_name_likely_mistakes() -> None:
     faults, notices = judged(
         {
             "ticker_list.json": ["AAPL", "AAPL", "MSFT"],
@@ -548,7 +548,7 @@ DOCUMENTS = st.binary() | (ANYTHING | NEARLY).map(lambda value: json.dumps(value
 
 
 @given(st.dictionaries(st.sampled_from(OBJECTS), DOCUMENTS))
-def test_no_bytes_raise_and_every_fault_names_its_object(objects: dict[str, bytes]) -> None:
+def test_no_bytes_raise_an_exception_and_every_fault_names_its_object(objects: dict[str, bytes]) -> None:
     config, faults, notices = read_config(objects)
     _, more_faults, more_notices = resolve(config)
     for fault in (*faults, *more_faults):
@@ -605,7 +605,7 @@ async def test_an_object_that_is_a_directory(directory: Path) -> None:
     assert found == f"CONFIG_URI: {odd}; replace it with a file or remove it"
 
 
-async def test_faults_of_the_environment_and_of_the_config_are_told_together(directory: Path) -> None:
+async def test_faults_of_the_environment_and_of_the_config_are_reported_together(directory: Path) -> None:
     (directory / "card_types.json").unlink()
     found = await refused(str(directory), RUN_DATE="x", QA_ENGINE_URL="", NEWS_ENGINE_URL="x")
     assert [line.partition(":")[0] for line in found] == ["NEWS_ENGINE_URL", "RUN_DATE", "card_types.json"]
@@ -621,7 +621,7 @@ async def test_faults_of_the_environment_and_of_the_config_are_told_together(dir
         ([7, {"id": "X", "target_type": "equity"}], True),
     ],
 )
-async def test_no_url_is_missed_for_what_an_entry_that_cannot_be_read_may_have_switched_off(
+async def test_no_url_is_required_for_an_engine_that_an_unreadable_entry_may_have_switched_off(
     directory: Path, targets: object, missing: bool
 ) -> None:
     (directory / "card_targets.json").write_bytes(written(targets))
@@ -686,19 +686,21 @@ QUOTES_EACH = "holds a comma or a semicolon; write each ticker in quotes of its 
         ),
     ],
 )
-def test_what_only_looks_right_is_refused_with_its_plain_spelling(name: str, value: object, fault: str) -> None:
+def test_characters_that_only_look_right_are_refused_with_the_plain_spelling(
+    name: str, value: object, fault: str
+) -> None:
     assert faults_with(name, value) == [f"{name}: {fault}"]
 
 
 @pytest.mark.parametrize("topic", ["美联储（Fed）", "Ａ股", "Zürich", "E=mc2", "1E5", "Rate vs. Inflation", "S&P, Dow"])
-def test_ids_in_every_script_are_no_faults(topic: str) -> None:
+def test_ids_in_any_script_are_accepted(topic: str) -> None:
     assert faults_with("card_targets.json", [{"id": topic, "topic_key": "k"}]) == []
 
 
 BOTH = "is there in another spelling too, and both count; keep one if they mean the same"
 
 
-def test_twins_in_another_spelling_are_noticed() -> None:
+def test_ids_that_differ_only_in_spelling_are_noticed() -> None:
     faults, notices = judged(
         {
             "ticker_list.json": ["aapl", "AAPL", "Msft", "AAPL"],

@@ -1,4 +1,4 @@
-"""The limit of open files is raised as far as it may be, and too low a one is a fault before anything is called."""
+"""The limit of open files is raised as far as is allowed; one that is too low is a fault before anything is called."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ def test_the_data_engines_need_theirs_at_the_same_time() -> None:
     assert fault.endswith("or lower their sum to 299")
 
 
-def test_what_the_plan_does_not_need_is_no_fault() -> None:
+def test_a_limit_that_is_enough_for_the_plan_is_accepted() -> None:
     assert found(256, 20, QA_ENGINE_CONCURRENCY="8192") == []
 
 
-def test_a_run_under_a_hard_limit_calls_nobody(tmp_path: Path) -> None:
+def test_a_run_under_a_hard_limit_that_is_too_low_makes_no_call(tmp_path: Path) -> None:
     (tmp_path / "ticker_list.json").write_text('["A"]')
     (tmp_path / "card_types.json").write_text('["news_card"]')
     program = (

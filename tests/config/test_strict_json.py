@@ -1,4 +1,4 @@
-"""A document is read in the one way in which everybody reads it, or it is refused: nothing else is ever raised."""
+"""A document that all JSON parsers read in the same way is accepted, any other is a fault; nothing else is raised."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ MEANT = "check that this is the right object"
         (b"[" + b"[1,1,1,1,1,1,1,1,1,1,1]," * 90_000 + b"1]", f"o.json: has more than 1,000,000 values; {MEANT}"),
     ],
 )
-def test_what_is_refused_and_in_which_words(data: bytes, fault: str) -> None:
+def test_the_exact_text_of_refused_documents(data: bytes, fault: str) -> None:
     with pytest.raises(UnreadableError) as refused:
         parse("o.json", data)
     assert str(refused.value) == fault
@@ -45,12 +45,12 @@ WRITE_ARRAY = 'write an array, such as ["AAPL", "MSFT"]'
 
 
 @pytest.mark.parametrize("text", ["", " \n", "\ufeff"])
-def test_an_empty_document_is_called_so(text: str) -> None:
+def test_an_empty_document_is_reported_as_empty(text: str) -> None:
     assert refusal(text) == "is empty; write JSON there"
 
 
 @pytest.mark.parametrize("text", ["AAPL,MSFT\n", "ticker\nAAPL\n", "AAPL", "700,\n0700", "-\n- AAPL"])
-def test_a_csv_is_called_so(text: str) -> None:
+def test_a_csv_file_is_reported_as_csv(text: str) -> None:
     assert refusal(text) == f"is not JSON but plain text, such as CSV; {WRITE_ARRAY}"
 
 
@@ -87,7 +87,7 @@ def test_a_csv_is_called_so(text: str) -> None:
         ("[`a`]", (1, 2), "Expecting value; correct it"),
     ],
 )
-def test_the_likely_cause_of_bad_json_is_told_with_its_remedy(text: str, at: tuple[int, int], cause: str) -> None:
+def test_the_likely_cause_of_bad_json_is_reported_with_its_remedy(text: str, at: tuple[int, int], cause: str) -> None:
     assert refusal(text) == f"is not JSON at line {at[0]} column {at[1]}: {cause}"
 
 
@@ -97,7 +97,7 @@ def refusal(text: str) -> str:
     return str(refused.value).removeprefix("o.json: ")
 
 
-def test_commas_and_brackets_in_strings_are_no_values() -> None:
+def test_commas_and_brackets_in_strings_do_not_count_as_values() -> None:
     assert parse("o.json", b'["' + b",[{" * 400_000 + b'"]') == [",[{" * 400_000]
 
 
@@ -107,7 +107,7 @@ def test_too_many_values_are_refused_before_they_are_read(monkeypatch: pytest.Mo
         parse("o.json", b"[" + b"[]," * 1_000_000 + b"1]")
 
 
-def test_a_byte_order_mark_is_forgiven() -> None:
+def test_a_byte_order_mark_is_accepted() -> None:
     assert parse("o.json", b'\xef\xbb\xbf["AAPL"]') == ["AAPL"]
 
 
@@ -127,7 +127,7 @@ def test_json_comes_back_as_it_was_written(value: object) -> None:
 
 
 @given(st.binary() | st.text('[]{}",:0123456789.eE+-truefalsn\\ud8 ').map(str.encode))
-def test_bytes_are_a_value_or_a_fault(data: bytes) -> None:
+def test_any_bytes_give_a_value_or_a_fault(data: bytes) -> None:
     fault = None
     try:
         parse("o.json", data)

@@ -142,7 +142,7 @@ def environment(step: dict[str, Any], substitutions: dict[str, str]) -> dict[str
 
 @dataclass
 class Build:
-    """A Cloud Build in a folder: each script runs for real, the commands in it take notes of how they were called."""
+    """A Cloud Build in a folder: each script really runs, and the commands in it only record their arguments."""
 
     workspace: Path
     fails: str = ""
@@ -211,7 +211,7 @@ def test_a_merge_ships_what_it_built_by_its_digest(tmp_path: Path) -> None:
 
 
 @both
-def test_the_config_is_looked_at_before_anything_else(tmp_path: Path, path: Path) -> None:
+def test_the_config_is_checked_before_anything_else(tmp_path: Path, path: Path) -> None:
     """`make config-check` knows what to do with a fault: see terraform/test_make.py."""
     assert Build(tmp_path).run(path)[1][0] == ["make", "config-check", "CONFIG_OWNERSHIP=operators"]
 
@@ -234,7 +234,7 @@ def test_what_the_guard_refuses_is_not_applied(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fails", "step", "commands"), [("make", "test", {"make"}), ("docker", "build", {"make", "docker"})]
 )
-def test_the_first_that_fails_is_the_last(tmp_path: Path, fails: str, step: str, commands: set[str]) -> None:
+def test_no_command_runs_after_one_that_failed(tmp_path: Path, fails: str, step: str, commands: set[str]) -> None:
     failed, calls = Build(tmp_path, fails=fails).run(MERGE)
     assert failed == step
     assert {call[0] for call in calls} == commands

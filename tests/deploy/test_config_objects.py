@@ -1,4 +1,4 @@
-"""The config in the bucket and in the repository: no edit is lost in silence."""
+"""No edit of the config is lost silently, whether it was made in the bucket or in the repository."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_diff_is_silent_if_both_are_the_same(
 
 
 @pytest.mark.parametrize("theirs", [OLD.rstrip("\n").encode(), OLD.replace("\n", "\r\n").encode()])
-def test_diff_tells_even_what_lines_do_not_show(
+def test_diff_reports_differences_that_lines_do_not_show(
     bucket: Path, repository: Path, capsys: pytest.CaptureFixture[str], theirs: bytes
 ) -> None:
     (bucket / "ticker_list.json").write_bytes(theirs)
@@ -100,14 +100,14 @@ def test_diff_tells_even_what_lines_do_not_show(
 @pytest.mark.parametrize(
     "arguments", [[], ["pull"], ["push", "x"], ["pull", "/nowhere/at/all"], ["diff", "s3://bucket"]]
 )
-def test_what_cannot_be_done_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_arguments_exit_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert config_objects.main(arguments) == 2
     assert capsys.readouterr().err
 
 
 @pytest.mark.parametrize("what", ["pull", "diff"])
 def test_before_the_first_apply_there_is_no_bucket(what: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """No output names a bucket yet, so make passes none; the current directory must not stand in for it."""
+    """No output names a bucket yet, so make passes none; the current directory must not be used instead."""
     assert config_objects.main([what, ""]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -188,7 +188,7 @@ for plan in json.load(sys.stdin):
 
 
 async def python(*arguments: str, stdin: object = None, **variables: str) -> subprocess.CompletedProcess[bytes]:
-    """Runs another Python in the repository: the storage library closes its connections only when its process ends."""
+    """Runs Python in a process of its own, as the storage library closes its connections only when its process ends."""
     environment = {**os.environ, "GOOGLE_CLOUD_PROJECT": "p", **variables}
     run = partial(trio.run_process, cwd=ROOT, env=environment, check=False, capture_stdout=True, capture_stderr=True)
     return await run([sys.executable, *arguments], stdin=json.dumps(stdin).encode())
@@ -212,7 +212,7 @@ async def test_guard_says_which_edit_would_be_lost(emulator: Emulator) -> None:
 
 
 @pytest.mark.parametrize(("overwrite", "code"), [("", 1), ("0", 1), ("1", 0)])
-async def test_overwrite_has_to_be_said(emulator: Emulator, overwrite: str, code: int) -> None:
+async def test_overwriting_needs_an_explicit_option(emulator: Emulator, overwrite: str, code: int) -> None:
     await emulator.put("cards", "config/ticker_list.json", EDIT.encode())
     edited = plan(change(["update"], OLD, NEW))
     done = await python("-m", "terraform.tools.config_objects", "guard", stdin=edited, OVERWRITE=overwrite)
@@ -231,7 +231,7 @@ async def test_pull_from_a_bucket(emulator: Emulator, repository: Path) -> None:
     assert not (repository / "llm_config.json").exists()
 
 
-def test_a_bucket_that_is_yet_to_come_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_that_does_not_exist_yet_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", "http://127.0.0.1:9")  # nobody answers there
     fresh = plan(change(["create"], None, NEW))
     fresh["resource_changes"].append(BUCKET_TO_COME)
@@ -239,7 +239,7 @@ def test_a_bucket_that_is_yet_to_come_is_not_asked(monkeypatch: pytest.MonkeyPat
     assert config_objects.main(["guard"]) == 0
 
 
-def test_what_is_no_plan_is_never_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_plan_is_never_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     for text in ("", "{}", '{"resource_changes": [{}]}', '{"resource_changes": 1}'):
         monkeypatch.setattr(sys, "stdin", io.StringIO(text))
         assert config_objects.main(["guard"]) == 2

@@ -1,4 +1,4 @@
-"""The merge guard on plans of the real Terraform with its built-in resource, and what it prints."""
+"""The merge guard allows only plans that are safe to apply; these plans are made by the real Terraform."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def planned(directory: Path, *roots: str) -> Plan:
 
 @pytest.fixture(autouse=True)
 def no_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keeps away the settings of the developer's own Terraform."""
+    """Removes the settings of the developer's own Terraform."""
     (tmp_path / "empty.rc").touch()
     monkeypatch.setenv("TF_CLI_CONFIG_FILE", str(tmp_path / "empty.rc"))
 
@@ -88,7 +88,7 @@ def test_plans_of_the_real_terraform(tmp_path: Path, roots: list[str], refused: 
         ({"deferred_action_invocations": [{}]}, "an action: would be invoked."),
     ],
 )
-def test_what_is_more_than_changes_of_resources_is_refused(part: dict[str, Any], refusal: str) -> None:
+def test_a_plan_with_more_than_changes_of_resources_is_refused(part: dict[str, Any], refusal: str) -> None:
     (found,) = guard.refusals({"format_version": "1.2", "resource_changes": [], **part})
     assert found.startswith(f"{refusal} ")
 
@@ -126,7 +126,7 @@ def test_an_allowed_plan_exits_with_0(tmp_path: Path) -> None:
         '{"format_version": "2.0", "resource_changes": []}',
     ],
 )
-def test_what_is_no_plan_is_never_allowed(tmp_path: Path, content: str) -> None:
+def test_an_invalid_plan_is_never_allowed(tmp_path: Path, content: str) -> None:
     file = tmp_path / "plan.json"
     file.write_text(content)
     assert guard.main([str(file)]) == 2

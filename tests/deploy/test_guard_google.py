@@ -1,4 +1,4 @@
-"""The merge guard on plans that update Google's resources, written as Terraform documents the format."""
+"""The merge guard allows only safe updates of Google's resources; these plans follow Terraform's documented format."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def test_a_merge_may_change_what_a_job_runs(change: Callable[[Edit], object]) ->
         (lambda job: task(job).pop("service_account"), "template.template.service_account"),
     ],
 )
-def test_a_merge_may_not_change_what_a_job_may(change: Callable[[Edit], object], beyond: str) -> None:
+def test_a_merge_may_not_change_the_rights_of_a_job(change: Callable[[Edit], object], beyond: str) -> None:
     def both(job: Edit) -> None:
         change(job)
         container(job).update(image=NEXT)
@@ -187,7 +187,7 @@ def with_hook() -> Edit:
         pytest.param(lambda env: env.pop(), id="a variable less"),
     ],
 )
-def test_a_secret_that_stays_as_it_is_is_no_change(change: Callable[[list[Edit]], object]) -> None:
+def test_an_unchanged_secret_is_not_a_change(change: Callable[[list[Edit]], object]) -> None:
     """Variables are a set, which a plan shows in an order of its own."""
     plan = update(guard.JOB, with_hook(), lambda job: change(container(job)["env"]), ANSWERS)
     assert guard.refusals(plan) == []
@@ -229,7 +229,7 @@ def test_a_merge_changes_no_secret_of_a_job(change: Callable[[list[Edit]], objec
     ],
 )
 def test_an_unknown_attribute_of_a_job_is_refused(name: str) -> None:
-    """Labels and the like may change, but to values that a plan shows."""
+    """Labels and similar attributes may change, but only to values that the plan shows."""
     plan = update(guard.JOB, JOB, lambda job: job, ANSWERS | {name: True})
     (found,) = guard.refusals(plan)
     assert found.startswith(f"{ADDRESSES[guard.JOB]}: {name} would be known only after the apply. ")
@@ -275,8 +275,8 @@ SCHEMA = json.loads((ROOT / "tests/deploy/terraform/schema.json").read_text(enco
 
 
 @pytest.mark.parametrize("kind", guard.ANSWERS)
-def test_what_may_be_unknown_is_what_the_provider_alone_answers(kind: str) -> None:
-    """A provider that answers more fails this test, so that somebody thinks about it before it passes the guard."""
+def test_only_values_that_the_provider_alone_sets_may_be_unknown(kind: str) -> None:
+    """If a provider sets more values, this test fails, so that somebody decides whether the guard may allow them."""
     attributes = SCHEMA[kind]["block"]["attributes"]
     computed = {name for name, one in attributes.items() if one.get("computed") and not one.get("optional")}
     from_the_configuration = {"effective_annotations", "effective_labels", "terraform_labels"}
@@ -284,7 +284,7 @@ def test_what_may_be_unknown_is_what_the_provider_alone_answers(kind: str) -> No
 
 
 @pytest.mark.parametrize(("kind", "path"), [(kind, path) for kind, paths in guard.MAY_CHANGE.items() for path in paths])
-def test_what_may_change_is_what_the_provider_has(kind: str, path: str) -> None:
+def test_every_attribute_that_may_change_exists_in_the_provider(kind: str, path: str) -> None:
     block = SCHEMA[kind]["block"]
     *blocks, last = path.split(".")
     for name in blocks:
@@ -327,7 +327,7 @@ def test_a_schedule_at_another_address_is_refused(address: str) -> None:
 
 
 @pytest.mark.parametrize("address", [*ADDRESSES.values(), 'google_cloud_run_v2_job.main["verify"]'])
-def test_what_does_not_change_is_not_refused(address: str) -> None:
+def test_an_unchanged_resource_is_not_refused(address: str) -> None:
     plan = addressed(new_image("elsewhere"), f"module.x.{address}")
     plan["resource_changes"][0]["change"]["actions"] = ["no-op"]
     assert guard.refusals(plan) == []
@@ -363,7 +363,7 @@ def test_an_image_that_is_not_this_roots_own_is_refused(image: str | None) -> No
 
 
 def test_an_image_is_compared_with_the_registry_of_the_state_alone() -> None:
-    """Variables, outputs and planned values are the merge's own, as are the outputs of the prior state."""
+    """A merge can change variables, outputs, planned values and the outputs of the prior state."""
     elsewhere = NEXT.replace("/p/", "/q/")
     registry = REGISTRY | {"values": REGISTRY["values"] | {"project": "q"}}  # type: ignore[operator]
     outputs = {"image_name": {"value": elsewhere.partition("@")[0]}}
@@ -477,7 +477,7 @@ def test_another_object_than_a_config_object_is_refused(address: str) -> None:
     assert found.startswith(f"{address}: update. ")
 
 
-def test_what_drifted_by_itself_is_nothing_to_apply() -> None:
+def test_drift_alone_is_nothing_to_apply() -> None:
     plan = new_image()
     drift = {"actions": ["update"], "before": JOB, "after": JOB | {"etag": "new"}}
     plan["resource_drift"] = [{"address": "x", "type": "google_project_iam_member", "change": drift}]

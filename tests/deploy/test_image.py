@@ -1,4 +1,4 @@
-"""The image as a user gets it: built from this checkout, then run, read-only and by nobody in particular.
+"""The image, built from this checkout, holds the job and nothing else, and runs read-only under any user id.
 
 With Docker where there is one; else with the commands that IMAGE_BUILD (`CONTEXT TAG [option]…`) and IMAGE_RUN
 (`TAG [option]… [-- argument…]`) name, whose options are Docker's.
@@ -38,7 +38,7 @@ CONFIG = {"ticker_list.json": ["600519", "000001"], "card_types.json": ["news_ca
 
 @dataclass(frozen=True)
 class Built:
-    """An image, as the tool that built it describes it."""
+    """An image and its metadata, as reported by the tool that built it."""
 
     tag: str
     megabytes: float
@@ -63,7 +63,7 @@ class Docker:
 
 
 class Named:
-    """What the environment names in its place."""
+    """The commands that the environment names instead of Docker."""
 
     def build(self, context: Path, tag: str, *options: str) -> Built:
         command = [os.environ["IMAGE_BUILD"], str(context), tag, *options]
@@ -107,7 +107,9 @@ def test_is_started_without_a_shell_by_a_user_without_a_name(image: Built) -> No
 
 
 @pytest.mark.parametrize(("version", "commit"), [("9.9.9", COMMIT), (__version__, "")])
-def test_a_wrong_stamp_builds_nothing(tool: Docker | Named, image: Built, version: str, commit: str) -> None:
+def test_an_invalid_version_or_commit_fails_the_build(
+    tool: Docker | Named, image: Built, version: str, commit: str
+) -> None:
     stamp = ["--build-arg", f"VERSION={version}", "--build-arg", f"COMMIT={commit}"]
     with pytest.raises(subprocess.CalledProcessError):
         tool.build(ROOT, "batch-orchestrator:wrong", *stamp)
@@ -199,7 +201,7 @@ async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
 
 
 def running(tool: Docker | Named, image: Built, world: World) -> list[str]:
-    """The command that runs the image in this world: on buckets, or where there is no emulator on a folder's config."""
+    """The command that runs the image in this world: on buckets, or without an emulator on a folder's config."""
     if world.storage:
         places, mount = {"CONFIG_URI": world.config_uri, "RUNS_URI": world.runs_uri}, []
     else:

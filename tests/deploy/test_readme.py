@@ -1,4 +1,4 @@
-"""The READMEs tell the truth: what they have people run exists and works; their tables are those of the code."""
+"""The READMEs are correct: every command in them exists and works, and their tables agree with the code."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ def test_every_make_target_exists() -> None:
     assert named <= known
 
 
-def test_every_target_that_make_helps_with_is_told() -> None:
+def test_every_target_that_make_help_lists_is_documented() -> None:
     helped = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     targets = set(re.findall(r"^ +make ([a-z-]+)", helped, re.MULTILINE))
     assert {target for target in targets if f"make {target}" not in EVERYTHING} <= {"help", "format", "image"}
 
 
-def test_every_fault_of_a_local_run_is_told() -> None:
+def test_every_fault_of_a_local_run_is_documented() -> None:
     others = FIRST.partition("Other values of `FAULT` are ")[2].partition(".")[0]
     assert {"news", *coded(others)} == set(TROUBLES)
 
@@ -77,9 +77,11 @@ def test_every_module_that_python_is_to_run_exists() -> None:
     assert all(importlib.util.find_spec(module) for module in modules)
 
 
-def test_every_command_of_the_job_is_told() -> None:
-    told = subprocess.run([sys.executable, "-m", "job", "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    names = re.findall(r"^    ([a-z]+) ", told.stdout, re.MULTILINE)
+def test_every_command_of_the_job_is_documented() -> None:
+    shown = subprocess.run(
+        [sys.executable, "-m", "job", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    names = re.findall(r"^    ([a-z]+) ", shown.stdout, re.MULTILINE)
     assert len(names) >= 7
     section = JOB.partition("\n## Commands\n")[2].partition("\n## ")[0]
     assert sorted(re.findall(r"^\| `(\w+)", section, re.MULTILINE)) == sorted(names)
@@ -109,7 +111,7 @@ async def test_every_command_of_the_job_runs(nursery: trio.Nursery, tmp_path: ob
 
 
 @pytest.mark.slow
-async def test_each_command_needs_no_more_than_is_told(nursery: trio.Nursery) -> None:
+async def test_each_command_needs_no_more_than_is_documented(nursery: trio.Nursery) -> None:
     async with open_world(nursery, CONFIG) as world:
         unset = dict.fromkeys(world.environment())
         planned = await world.run_job(["plan"], env={**unset, "CONFIG_URI": world.config_uri})
@@ -118,8 +120,8 @@ async def test_each_command_needs_no_more_than_is_told(nursery: trio.Nursery) ->
         resumed = await world.run_job(["resume", "night"], env={"CONFIG_URI": None, "RUNS_URI": world.runs_uri})
         assert resumed.exit_code == 0, resumed.stdout
         for arguments in (["runs"], ["report", "night"], ["verify"]):
-            told = await world.run_job(arguments, env={**unset, "RUNS_URI": world.runs_uri})
-            assert told.exit_code == 0, told.stderr
+            ended = await world.run_job(arguments, env={**unset, "RUNS_URI": world.runs_uri})
+            assert ended.exit_code == 0, ended.stderr
 
 
 def test_every_other_command_is_of_a_tool_that_the_steps_ask_for() -> None:
@@ -162,28 +164,28 @@ def defaults() -> dict[str, object]:
     return found
 
 
-def as_told(names: list[str]) -> str:
-    """The default of these variables as the table tells it."""
+def default_in_words(names: list[str]) -> str:
+    """The default of these variables as the table has it."""
     for part, words in DEFAULTS_IN_WORDS.items():
         if all(part in name for name in names):
             return words
     values = [defaults()[name] for name in names]
-    told = [
+    shown = [
         f"`{value}`" if isinstance(value, ZoneInfo | str) else "none" if value is None else f"{value:g}"
         for value in values
     ]
-    return told[0] if len(set(told)) == 1 else ", ".join(told)
+    return shown[0] if len(set(shown)) == 1 else ", ".join(shown)
 
 
 def table(mark: str) -> list[list[str]]:
-    """The rows of the job's page between two marks, without those that have no code in their first cell."""
+    """The rows of the table between two marks of the job's README that have code in their first cell."""
     text = JOB.partition(f"<!-- {mark} -->")[2].partition(f"<!-- /{mark} -->")[0]
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.strip().splitlines()]
     return [row for row in rows if "`" in row[0]]
 
 
 def coded(text: str) -> list[str]:
-    """What stands in backticks."""
+    """All text in backticks."""
     return re.findall(r"`([^`]+)`", text)
 
 
@@ -192,7 +194,7 @@ def test_the_table_of_variables_is_that_of_the_job() -> None:
     assert sorted(name for names, _ in rows for name in names) == sorted(defaults()), "each once"
     assert sorted(defaults()) == sorted(VARIABLES)
     for names, default in rows:
-        assert default == as_told(names), names
+        assert default == default_in_words(names), names
 
 
 def test_the_table_of_the_report_has_every_field() -> None:
@@ -208,19 +210,19 @@ def test_the_table_of_the_report_has_every_field() -> None:
         assert part.model_fields.keys() <= meanings[field], field
 
 
-def test_every_cause_of_a_failure_is_told() -> None:
+def test_every_cause_of_a_failure_is_documented() -> None:
     sentence = JOB.partition("\n`cause` is one of ")[2].partition(".")[0]
     assert set(coded(sentence)) == set(Cause)
 
 
-def test_every_event_of_the_log_is_told() -> None:
+def test_every_event_of_the_log_is_documented() -> None:
     source = (ROOT / "job" / "reporting" / "cloud_log.py").read_text(encoding="utf-8")
     section = JOB.partition("\n## The log\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
     assert {name for row in rows for name in coded(row)} == set(re.findall(r'"([a-z]+\.[a-z]+)"', source))
 
 
-def test_every_exit_code_is_told_in_both_languages() -> None:
+def test_every_exit_code_is_documented_in_both_languages() -> None:
     section = JOB.partition("\n## Exit codes\n")[2].partition("\n## ")[0]
     english = {int(code) for cell in re.findall(r"^\| ([\d, ]+) \|", section, re.MULTILINE) for code in cell.split(",")}
     chinese = {int(code) for code in re.findall(r"`(\d+)`", CHINESE)}
@@ -237,7 +239,7 @@ def test_the_first_page_is_short() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_link_leads_somewhere(page: str) -> None:
+def test_the_target_of_every_link_exists(page: str) -> None:
     links = re.findall(r"\]\((?!https:)([^)#]*)#?([^)]*)\)", PAGES[page])
     assert links
     for path, heading in links:
@@ -254,7 +256,7 @@ def headings(page: str) -> set[str]:
     }
 
 
-def test_every_output_of_terraform_is_one() -> None:
+def test_every_output_of_terraform_that_is_named_exists() -> None:
     outputs = set(re.findall(r'^output "(\w+)"', (ROOT / "terraform/outputs.tf").read_text(), re.MULTILINE))
     named = set(re.findall(r"terraform -chdir=terraform output (?:-raw )?(\w+)", FIRST + DEPLOYING))
     assert named

@@ -1,4 +1,4 @@
-"""An answer counts as a success only where the engine's own code means one; no bytes whatever raise."""
+"""An answer counts as a success only if the engine's own code says so; no bytes whatever raise an exception."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_failures_that_come_with_status_200(call: Call, answer: object, cause: C
         (b"[" * 100_000, "no JSON: " + "[" * (EXCERPT_LIMIT - 1) + "…"),
     ],
 )
-def test_what_is_no_json_is_a_failure_of_every_engine(call: Call, body: bytes, text: str) -> None:
+def test_an_answer_that_is_not_json_is_a_failure_for_every_engine(call: Call, body: bytes, text: str) -> None:
     failure = judged(call, body)
     assert failure is not None
     assert (failure.cause, str(failure.reason), failure.status) == (Cause.UNREADABLE, text, 200)
@@ -124,14 +124,14 @@ WARNED = {"status": "success", "error": "quota exceeded"}
         (TRADING, {"results": {"AAPL": GOOD, "MSFT": WARNED}, "error": "late"}, "msft: quota exceeded"),
     ],
 )
-def test_a_success_with_an_error_is_one_with_a_warning(call: Call, answer: object, said: str) -> None:
+def test_a_success_with_an_error_text_is_a_success_with_a_warning(call: Call, answer: object, said: str) -> None:
     found = verdict(call, answer)
     assert found.failure is None
     assert str(found.warning) == f"the answer says success, and has the error: {said}"
 
 
 @pytest.mark.parametrize("nothing", [None, "", [], {}, False, 0])
-def test_an_empty_error_is_nothing_to_warn_of(nothing: object) -> None:
+def test_an_empty_error_text_gives_no_warning(nothing: object) -> None:
     for call, answer in ((QA, GOOD), (NEWS, GOOD), (TRADING, {"results": {"AAPL": GOOD, "MSFT": GOOD}})):
         assert verdict(call, answer | {"error": nothing}) == Verdict()
     assert verdict(TRADING, {"results": {"AAPL": GOOD | {"error": nothing}, "MSFT": GOOD}}) == Verdict()
@@ -154,7 +154,7 @@ def test_tickers_that_are_done_are_warned_of_though_others_failed() -> None:
         ('{"status": "success", "美联储\\n": 1, "美联储\\n": 1}'.encode(), '"美联储\\n"'),
     ],
 )
-def test_a_key_that_is_there_twice_is_refused(call: Call, body: bytes, key: str) -> None:
+def test_a_duplicate_key_is_refused(call: Call, body: bytes, key: str) -> None:
     failure = judged(call, body)
     assert failure is not None
     reason = f"unexpected answer: the key {key} is there twice"
@@ -163,14 +163,14 @@ def test_a_key_that_is_there_twice_is_refused(call: Call, body: bytes, key: str)
 
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.engine)
 @pytest.mark.parametrize("value", [b"[]", b"{}", b"0", b"[[[[[[[[]]]]]]]]"])
-def test_more_values_than_anybody_means_are_not_even_parsed(call: Call, value: bytes) -> None:
+def test_an_answer_of_too_many_values_is_not_parsed(call: Call, value: bytes) -> None:
     failure = judged(call, b"[" + value + (b"," + value) * VALUES_LIMIT + b"]")
     assert failure is not None
     reason = "unexpected answer: it holds more than 262,144 values"
     assert (failure.cause, str(failure.reason)) == (Cause.UNREADABLE, reason)
 
 
-def test_a_long_text_is_an_answer_like_any_other() -> None:
+def test_an_answer_with_a_long_text_is_judged_as_any_other() -> None:
     assert verdict(QA, {"status": "success", "text": "one, two, three, or a [link] {here}. " * 50_000}) == Verdict()
 
 
@@ -226,7 +226,7 @@ def test_only_the_tickers_that_failed_are_named() -> None:
     assert str(failure.reason) == "B: failed: no data; C: not in the answer"
 
 
-def test_a_large_batch_is_told_in_a_short_line() -> None:
+def test_the_failure_of_a_large_batch_is_a_short_line() -> None:
     many = trading([f"T{number:03}" for number in range(1000)])
     failure = judged(many, {"results": {name: {"status": "failed", "error": "x" * 300} for name in many.targets}})
     assert failure is not None
@@ -244,7 +244,7 @@ def test_a_redirect_is_not_followed(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [100, 400, 401, 403, 404, 422, 429, 500, 502, 503, 504, 599])
-def test_no_body_makes_a_success_of_an_error(status: int) -> None:
+def test_no_body_turns_an_error_status_into_a_success(status: int) -> None:
     for call in CALLS:
         failure = judged(call, GOOD | {"message": "", "results": {"AAPL": GOOD, "MSFT": GOOD}}, status)
         assert failure is not None
@@ -288,7 +288,7 @@ LIKELY = st.fixed_dictionaries(
 
 
 def is_success(engine: str, answer: Any) -> bool:
-    """The contract again, in the plainest way."""
+    """The contract, written a second time as simply as possible."""
     if not isinstance(answer, dict):
         return False
     if engine == "financial":
@@ -319,7 +319,7 @@ def test_success_is_what_the_contract_says_and_nothing_else(answer: object, call
     st.sampled_from(CALLS),
     st.integers(100, 599),
 )
-def test_no_bytes_raise_and_every_failure_can_be_shown(body: bytes, call: Call, status: int) -> None:
+def test_no_bytes_raise_an_exception_and_every_failure_can_be_shown(body: bytes, call: Call, status: int) -> None:
     failure = judge(call, Response(status, body), "").failure
     if failure is not None:
         assert str(failure.reason).isprintable()
@@ -330,7 +330,7 @@ def test_no_bytes_raise_and_every_failure_can_be_shown(body: bytes, call: Call, 
 
 @pytest.mark.parametrize("digits", [20, 4_299, 4_300, 4_301, 50_000])
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.engine)
-def test_endless_numbers_are_answers_like_any_other(call: Call, digits: int) -> None:
+def test_a_number_of_many_digits_is_a_failure_and_raises_nothing(call: Call, digits: int) -> None:
     number = b"1" * digits
     for body in (number, b"-" + number, b'{"status": %b}' % number, b'{"results": {"AAPL": {"status": %b}}}' % number):
         assert judged(call, body) is not None
@@ -343,7 +343,7 @@ def test_excerpts_are_printable(data: bytes) -> None:
     assert len(text) <= EXCERPT_LIMIT
 
 
-def test_a_page_of_hostile_markup_takes_no_time() -> None:
-    """A pattern that looks back would take minutes for these."""
+def test_hostile_markup_is_judged_quickly() -> None:
+    """A pattern with backtracking would take minutes for these."""
     for page in (b"<" * 100_000, b"<style" * 100_000, b"<script>" * 100_000, b"eyJ." * 100_000):
         assert len(excerpt(page)) <= EXCERPT_LIMIT

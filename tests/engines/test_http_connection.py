@@ -1,4 +1,4 @@
-"""A connection gives whole answers or says why not; it is used again after the one and replaced after the other."""
+"""A connection returns a complete answer or a failure; it is used again after an answer, replaced after a failure."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def test_an_error_that_was_read_keeps_the_connection(
     ],
     ids=["reset", "reset-in-body", "truncated", "huge", "endless-body", "pieces", "endless-header"],
 )
-async def test_what_is_no_whole_answer_is_told_and_the_connection_replaced(
+async def test_an_incomplete_answer_is_an_error_and_the_connection_is_replaced(
     service: Service, connection: HttpConnection, fault: Do, words: str
 ) -> None:
     service.script.append(Fault(when.nth(1), fault))
@@ -113,7 +113,7 @@ async def test_an_exchange_that_was_cut_off_leaves_nothing_behind(service: Servi
     assert scope.cancelled_caught
     assert (await ask(connection, service.url)).status == 200
     with trio.fail_after(5):
-        while service.requests[0].ended is None:  # noqa: ASYNC110  the simulator tells nobody
+        while service.requests[0].ended is None:  # noqa: ASYNC110  the simulator has no event to wait for
             await trio.sleep(0.005)
     assert service.requests[0].cut_off
     assert service.traffic.connections == 2
@@ -128,10 +128,10 @@ SURPLUS = [
 
 
 @pytest.mark.parametrize("surplus", SURPLUS)
-async def test_what_comes_with_an_answer_is_not_the_next_one(
+async def test_bytes_that_arrive_with_an_answer_are_not_read_as_the_next_answer(
     service: Service, connection: HttpConnection, surplus: bytes
 ) -> None:
-    """httpcore keeps what came with the end of an answer, and would take it for the beginning of the next."""
+    """httpcore keeps bytes that arrive with the end of an answer, and would read them as the start of the next."""
     service.script.append(Fault(when.nth(1, 2), broken.surplus(surplus)))
     for _ in range(4):
         assert await ask(connection, service.url) == Response(200, ANSWER.body)
@@ -139,7 +139,7 @@ async def test_what_comes_with_an_answer_is_not_the_next_one(
 
 
 @pytest.mark.parametrize("surplus", SURPLUS)
-async def test_what_comes_after_an_answer_is_not_the_next_one(
+async def test_bytes_that_arrive_after_an_answer_are_not_read_as_the_next_answer(
     service: Service, connection: HttpConnection, surplus: bytes
 ) -> None:
     service.script.append(Fault(when.nth(1), broken.surplus(surplus, after=0.01)))
@@ -151,10 +151,10 @@ async def test_what_comes_after_an_answer_is_not_the_next_one(
 
 @pytest.mark.parametrize("surplus", SURPLUS)
 @pytest.mark.parametrize("size", [len(ANSWER.body), TLS_RECORD - HEAD], ids=["in one TLS record", "in the next"])
-async def test_over_tls_too_what_comes_with_an_answer_is_not_the_next_one(
+async def test_over_tls_bytes_that_arrive_with_an_answer_are_not_read_as_the_next_answer(
     secure: Service, surplus: bytes, size: int
 ) -> None:
-    """A record is decrypted when it is read. The next waits where neither the socket nor httpcore shows it."""
+    """A second TLS record may be buffered where neither the socket nor httpcore shows it."""
     body = ANSWER.body.ljust(size)
     secure.respond = lambda _seen: Sent(200, body)
     secure.script.append(Fault(when.nth(1), broken.surplus(surplus)))
@@ -174,10 +174,10 @@ async def test_an_engine_may_close_the_connection_after_its_answer(secure: Servi
     await connection.aclose()
 
 
-async def test_a_second_answer_that_comes_late_is_not_the_next_one_if_connections_are_not_kept(
+async def test_without_keep_alive_a_late_second_answer_is_not_read_as_the_next_answer(
     service: Service,
 ) -> None:
-    """Nobody can tell it from the answer to the next request once that has left."""
+    """Once the next request has been sent, nothing distinguishes it from the answer to that."""
     service.script.append(Fault(when.nth(1), broken.surplus(broken.answer(b'{"status": "of another"}'), after=0.05)))
     service.latency = steady(0.1)
     connection = HttpConnection(tls_context(), kept=False)
@@ -188,7 +188,7 @@ async def test_a_second_answer_that_comes_late_is_not_the_next_one_if_connection
     assert [seen.headers["connection"] for seen in service.requests] == ["close"] * 3
 
 
-async def test_a_connection_that_is_open_has_sent_nothing(service: Service, connection: HttpConnection) -> None:
+async def test_opening_a_connection_sends_no_request(service: Service, connection: HttpConnection) -> None:
     await connection.open(service.url)
     assert connection.is_open()
     assert service.requests == []
@@ -199,7 +199,7 @@ async def test_a_connection_that_is_open_has_sent_nothing(service: Service, conn
 async def test_a_connection_that_was_cut_off_while_it_was_opened_leaves_nothing_behind(
     nursery: trio.Nursery, connection: HttpConnection
 ) -> None:
-    """In the middle of the TLS handshake: the socket is closed, not left to the collector."""
+    """It is cancelled during the TLS handshake; the socket is closed at once, not by the garbage collector."""
     ended = trio.Event()
 
     async def silent(stream: trio.SocketStream) -> None:
@@ -219,7 +219,7 @@ async def test_a_connection_that_was_cut_off_while_it_was_opened_leaves_nothing_
 
 @dataclass(eq=False)
 class CutOff(trio.abc.Instrument):
-    """Cancels the scope when the task is about to go on with what it has waited for."""
+    """Cancels the scope just before the task is resumed with the result of its wait."""
 
     task: trio.lowlevel.Task
     scope: trio.CancelScope
@@ -233,7 +233,7 @@ class CutOff(trio.abc.Instrument):
 async def test_an_exchange_that_was_cut_off_at_its_last_byte_leaves_nothing_behind(
     service: Service, connection: HttpConnection
 ) -> None:
-    """httpcore holds a connection whose answer was read and not closed for one in use, for ever."""
+    """httpcore treats a connection as in use forever if its answer was read but not closed."""
     cut_off = CutOff(trio.lowlevel.current_task(), trio.CancelScope())
 
     def respond(_: Seen) -> Sent:
@@ -250,7 +250,7 @@ async def test_an_exchange_that_was_cut_off_at_its_last_byte_leaves_nothing_behi
     assert service.traffic.connections == 2
 
 
-async def test_the_limit_itself_is_allowed(service: Service, connection: HttpConnection) -> None:
+async def test_an_answer_of_exactly_the_maximum_size_is_accepted(service: Service, connection: HttpConnection) -> None:
     service.script.append(Fault(when.always, broken.huge(ANSWER_LIMIT)))
     assert len((await ask(connection, service.url)).body) == ANSWER_LIMIT
 
@@ -270,7 +270,7 @@ async def test_an_answer_in_many_pieces_is_put_together_while_others_have_their_
 
 @dataclass(eq=False)
 class Steps(trio.abc.Instrument):
-    """Counts how often a task goes on."""
+    """Counts how often a task is resumed."""
 
     task: trio.lowlevel.Task
     count: int = 0
@@ -291,7 +291,7 @@ async def test_retry_after_is_read_in_seconds(
     assert (await ask(connection, service.url)).retry_after == seconds
 
 
-async def test_nobody_there(service: Service, connection: HttpConnection) -> None:
+async def test_a_refused_connection_is_an_error(service: Service, connection: HttpConnection) -> None:
     await service.stop()
     with pytest.raises(TransportError) as error:
         await ask(connection, service.url)
@@ -329,7 +329,7 @@ async def test_a_certificate_is_checked(
     await service.stop()
 
 
-async def test_the_limit_of_open_files_is_not_told_as_the_engines_fault(
+async def test_too_many_open_files_are_not_reported_as_the_engines_fault(
     service: Service, connection: HttpConnection
 ) -> None:
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -358,7 +358,7 @@ async def test_a_header_that_cannot_be_sent_is_a_failure_that_shows_no_token(
     assert service.requests == []
 
 
-def test_the_lack_of_a_local_port_is_not_told_as_the_engines_fault() -> None:
+def test_the_lack_of_a_local_port_is_not_reported_as_the_engines_fault() -> None:
     connecting = OSError("all attempts to connect failed")
     connecting.__cause__ = ExceptionGroup("", [OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")])
     failure = _failure(connecting)

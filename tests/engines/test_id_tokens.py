@@ -1,4 +1,4 @@
-"""Every engine gets a good token of its own audience, wherever it comes from; what hands them out is asked seldom."""
+"""Every call has a valid token for its engine, whatever the source of tokens is, and tokens are fetched seldom."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def overlapping(requests: list[Seen]) -> bool:
     return any(later[0] < earlier[1] for earlier, later in pairwise(moments))
 
 
-async def test_a_key_file_serves_instead_of_the_metadata_server(world: World) -> None:
+async def test_a_key_file_replaces_the_metadata_server(world: World) -> None:
     await run(world, 0, world.key_file())
     assert asked_cards(world) == DONE
     assert world.metadata.requests == []
     assert len(world.oauth.requests) == 4
 
 
-async def test_impersonation_serves_a_laptop(world: World) -> None:
+async def test_impersonation_works_on_a_laptop(world: World) -> None:
     account = "orchestrator@simulated-project.iam.gserviceaccount.com"
     await run(world, 0, world.user_file() | world.impersonating(account))
     assert asked_cards(world) == DONE
@@ -86,7 +86,7 @@ OFF = {"run_financials_engine": False, "run_trading_engine": False, "run_news_en
 
 @pytest.mark.slow
 async def test_a_token_is_renewed_before_it_expires_once_for_all_workers(busy: World) -> None:
-    """google-auth renews 225 s before the end: these tokens are good for two more seconds each."""
+    """google-auth renews a token 225 s before it expires: these are used for two seconds each."""
     busy.tokens.lifetime = 227.0
     await run(busy, 0, QA_ENGINE_CONCURRENCY="5")
     (asked,) = by_audience(busy.metadata.requests).values()
@@ -98,7 +98,7 @@ async def test_a_token_is_renewed_before_it_expires_once_for_all_workers(busy: W
 
 @pytest.mark.slow
 async def test_tokens_that_expire_in_mid_run_are_replaced(busy: World) -> None:
-    """These are expired in google-auth's eyes at once: every call fetches its own, none is refused."""
+    """google-auth treats these as expired at once: every call fetches its own, and none is refused."""
     busy.tokens.lifetime = 2.0
     await run(busy, 0, QA_ENGINE_CONCURRENCY="8")
     (asked,) = by_audience(busy.metadata.requests).values()
@@ -126,7 +126,7 @@ async def test_tokens_for_another_audience_are_refused_and_that_is_final(world: 
 
 
 @pytest.mark.slow
-async def test_a_token_server_that_recovers_costs_nothing(world: World) -> None:
+async def test_a_token_server_that_recovers_fails_no_call(world: World) -> None:
     identity = when.path("/computeMetadata/v1/instance/service-accounts/default/identity")
     world.metadata.script.append(Fault(when.both(identity, when.attempt(1)), do.status(503)))
     await run(world, 0)
@@ -144,7 +144,7 @@ async def test_a_token_server_that_is_down_is_named(world: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("body", [b"", b"<html>sorry</html>", b"a.b.c", b"eyJ0.eyJ9.x\n", b"\xff" * 9])
-async def test_what_is_no_token_is_a_failure_like_any_other(world: World, body: bytes) -> None:
+async def test_an_invalid_answer_of_the_token_server_fails_the_run(world: World, body: bytes) -> None:
     identity = when.path("/computeMetadata/v1/instance/service-accounts/default/identity")
     world.metadata.script.append(Fault(identity, do.raw_body(body, "text/html")))
     outcome = await run(world, 1, FINANCIAL_ENGINE_ATTEMPTS="1", TRADING_ENGINE_ATTEMPTS="1", NEWS_ENGINE_ATTEMPTS="1")
@@ -166,7 +166,7 @@ ONE_ATTEMPT = {f"{name}_ENGINE_ATTEMPTS": "1" for name in ("FINANCIAL", "TRADING
     ],
     ids=["opaque", "three parts", "opaque of a key file", "no ID token of a key file"],
 )
-async def test_what_is_no_id_token_is_not_quoted(world: World, key_file: bool, answer: bytes) -> None:
+async def test_an_invalid_id_token_is_not_quoted(world: World, key_file: bool, answer: bytes) -> None:
     env = world.key_file() if key_file else {}
     identity = when.path("/token" if key_file else "/computeMetadata/v1/instance/service-accounts/default/identity")
     (world.oauth if key_file else world.metadata).script.append(Fault(identity, do.raw_body(answer)))
@@ -178,7 +178,7 @@ async def test_what_is_no_id_token_is_not_quoted(world: World, key_file: bool, a
     assert data_requests(world) == []
 
 
-async def test_a_redirect_takes_no_token_along(world: World) -> None:
+async def test_a_redirect_does_not_receive_the_token(world: World) -> None:
     world.qa.script.append(Fault(when.ticker("AAPL"), do.redirect(world.elsewhere.url + "/card", 307)))
     outcome = await run(world, 3)
     assert world.elsewhere.requests == []

@@ -30,7 +30,7 @@ def type_of(asked: Asked) -> str:
 
 
 def always(failing: Mapping[str, Response], seconds: Mapping[str, float]) -> Script:
-    """An engine that answers so for these card types, and makes all others."""
+    """An engine that gives these answers for these card types, and makes all others."""
 
     async def script(asked: Asked) -> Response:
         await trio.sleep(seconds.get(type_of(asked), 1.0))
@@ -57,7 +57,7 @@ async def night(
 
 
 def cards(made: Stage) -> dict[str, tuple[int, int]]:
-    """Of each card type that was requested: made and failed."""
+    """For each card type that was requested: the numbers of cards made and failed."""
     counts: dict[str, list[int]] = {}
     for event in made.world.finished:
         counts.setdefault(event.call.card_type or "", [0, 0])[event.failure is not None] += 1
@@ -135,7 +135,7 @@ async def test_one_other_type_that_is_answered_is_enough_to_go_on(
     assert sorted(set_aside(made)) == list("abcde")
 
 
-async def test_those_types_are_tried_that_have_failed_least(autojump_clock: trio.testing.MockClock) -> None:
+async def test_the_types_with_the_fewest_failures_are_tried(autojump_clock: trio.testing.MockClock) -> None:
     made, outcome = await night(
         always(dict.fromkeys("abcdefg", reply({}, 500)), {}), "abcdefgh", 8, medians={"a": 3.0, "b": 2.0, "c": 1.0}
     )
@@ -143,12 +143,12 @@ async def test_those_types_are_tried_that_have_failed_least(autojump_clock: trio
     assert cards(made)["h"] == (8, 0)
 
 
-def test_an_engine_that_answered_when_others_were_tried_is_doubted_anew_only_after_as_many_failures() -> None:
+def test_after_another_type_was_answered_as_many_failures_again_are_needed_to_try_others() -> None:
     plan = plan_of([target(f"T{number}", "abcdefgh") for number in range(30)], settings_of())
     circuits = CardCircuits(CardOrder(plan, frozenset(), dict), lambda _: None)
 
     def ends(call: Call, failure: Failure | None) -> float:
-        """How many may be in flight after this card has ended."""
+        """Records the end of this card; returns how many cards may be in flight afterwards."""
         assert not circuits.record(CallFinished(call, failure, 1, 0.0, 1.0, None, "", 1))
         return circuits.max_in_flight()
 
@@ -190,7 +190,9 @@ async def test_a_type_that_fails_last_is_set_aside_since_the_others_were_answere
     assert set_aside(made) == ["a"]
 
 
-async def test_other_types_of_which_nothing_is_left_are_awaited(autojump_clock: trio.testing.MockClock) -> None:
+async def test_cards_in_flight_of_other_types_are_awaited_if_none_is_left_to_start(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     """The only card of the other type is in flight when the circuit of the first opens."""
     targets = [target("B", "b", ()), *(target(f"T{number}", "a", ()) for number in range(40))]
     made = stage(targets, always({"a": reply({}, 500)}, {"b": 500.0}), {"qa": {"concurrency": 16, "timeout": 900.0}})
@@ -201,7 +203,7 @@ async def test_other_types_of_which_nothing_is_left_are_awaited(autojump_clock: 
 
 
 @pytest.mark.parametrize("failure", [reply({"status": "failed"}), Response(200, b"<html>"), reply({}, 422)])
-async def test_answers_that_were_read_set_nothing_aside(
+async def test_failure_answers_of_a_working_engine_set_no_type_aside(
     failure: Response, autojump_clock: trio.testing.MockClock
 ) -> None:
     made, outcome = await night(always({"a": failure}, {}), "ab", medians={"a": 9.0})
@@ -210,8 +212,8 @@ async def test_answers_that_were_read_set_nothing_aside(
 
 
 @pytest.mark.parametrize("seed", range(60))
-def test_nothing_is_lost_whatever_fails(seed: int) -> None:
-    """Each card is made, failed or not requested; what was not requested is of a type that was set aside, or all is."""
+def test_every_card_is_accounted_for_whatever_fails(seed: int) -> None:
+    """Each card is made, failed or not requested; the latter only if its type was set aside or the engine is down."""
     chance = random.Random(seed)
     types = "abcdefgh"[: chance.randint(1, 8)]
     share = {name: chance.choice([0.0, 0.0, 0.1, 0.7, 1.0]) for name in types}

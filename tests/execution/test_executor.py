@@ -1,4 +1,4 @@
-"""One call is asked for as often as its failures deserve and no oftener, and what became of it is told exactly once."""
+"""A call is retried as often as its failures allow and no more, and its result is reported exactly once."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Step = Response | Exception | float | None
 
 
 def in_turn(engine: EngineName, *steps: Step) -> Script:
-    """The engine's attempts at any one call meet these steps one after the other, the last one for ever."""
+    """Attempts at a call meet these steps one after the other; the last step is repeated."""
 
     async def answer(asked: Asked) -> Response:
         if asked.engine != engine:
@@ -43,7 +43,7 @@ def in_turn(engine: EngineName, *steps: Step) -> Script:
 
 
 async def one_card(*steps: Step, jitter: float = 1.0, **settings: Any) -> Stage:
-    """A run of one card at a QA engine that behaves so."""
+    """A run of one card, whose attempts meet these steps."""
     made = stage([target("A", engines=())], in_turn("qa", *steps), {"qa": settings}, lambda: jitter)
     await made.play()
     made.assert_nothing_lost()
@@ -71,7 +71,9 @@ def the_end(made: Stage) -> CallFinished:
         reply("a string"),
     ],
 )
-async def test_what_passes_is_asked_for_up_to_the_attempts(step: Step, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_transient_failure_is_retried_up_to_the_maximum_of_attempts(
+    step: Step, autojump_clock: trio.testing.MockClock
+) -> None:
     for attempts in (1, 3):
         made = await one_card(step, attempts=attempts)
         assert len(made.world.asked) == attempts
@@ -81,7 +83,7 @@ async def test_what_passes_is_asked_for_up_to_the_attempts(step: Step, autojump_
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 400, 403, 404, 405, 409, 422])
-async def test_what_does_not_pass_is_asked_for_once(status: int, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_permanent_failure_is_not_retried(status: int, autojump_clock: trio.testing.MockClock) -> None:
     made = await one_card(reply({}, status))
     assert len(made.world.asked) == 1
     failure = the_end(made).failure
@@ -89,7 +91,7 @@ async def test_what_does_not_pass_is_asked_for_once(status: int, autojump_clock:
     assert failure.status == status
 
 
-async def test_a_timeout_is_of_the_attempt_and_is_tried_again(autojump_clock: trio.testing.MockClock) -> None:
+async def test_the_timeout_applies_to_each_attempt_and_is_retried(autojump_clock: trio.testing.MockClock) -> None:
     made = await one_card(100.0, 100.0, 9.0, timeout=10.0, jitter=0.0)
     assert starts(made) == [0.0, 10.0, 20.0]
     assert made.progress.cards.done == 1
@@ -119,7 +121,7 @@ async def test_retry_after_is_honoured_up_to_the_cap(
     assert starts(await one_card(reply({}, 503, retry_after=asked_for), None)) == [0.0, waited]
 
 
-async def test_429_is_asked_again(autojump_clock: trio.testing.MockClock) -> None:
+async def test_429_is_retried(autojump_clock: trio.testing.MockClock) -> None:
     made = await one_card(reply({}, 429), reply({}, 429), None)
     assert made.progress.cards.done == 1
     assert len(made.world.asked) == 3
@@ -141,13 +143,13 @@ async def test_401_gets_one_fresh_token_and_one_more_try(autojump_clock: trio.te
     assert (await one_card(reply({}, 401), None)).progress.cards.done == 1
 
 
-async def test_401_takes_no_attempt_from_the_others(autojump_clock: trio.testing.MockClock) -> None:
+async def test_401_does_not_count_as_an_attempt(autojump_clock: trio.testing.MockClock) -> None:
     made = await one_card(reply({}, 500), reply({}, 401), reply({}, 500), reply({}, 500), reply({}, 401), attempts=4)
     assert len(made.world.asked) == 5
     assert the_end(made).attempts == 5
 
 
-async def test_a_denied_card_is_asked_for_once_more_at_most(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_denied_card_is_retried_at_most_once(autojump_clock: trio.testing.MockClock) -> None:
     assert len((await one_card(DENIED)).world.asked) == 2
     assert len((await one_card(DENIED, reply({}, 500), DENIED, None, attempts=9)).world.asked) == 3
     assert (await one_card(DENIED, None)).progress.cards.done == 1
@@ -155,7 +157,7 @@ async def test_a_denied_card_is_asked_for_once_more_at_most(autojump_clock: trio
 
 
 @pytest.mark.parametrize("engine", ["financial", "trading", "news"])
-async def test_a_data_engine_that_says_failed_is_asked_up_to_the_attempts(
+async def test_a_data_engine_that_answers_failed_is_retried_up_to_the_maximum_of_attempts(
     engine: EngineName, autojump_clock: trio.testing.MockClock
 ) -> None:
     made = stage([target("A")], in_turn(engine, DENIED))
@@ -167,7 +169,7 @@ async def test_a_data_engine_that_says_failed_is_asked_up_to_the_attempts(
     made.assert_nothing_lost()
 
 
-async def test_only_the_failed_tickers_of_a_batch_are_asked_again(autojump_clock: trio.testing.MockClock) -> None:
+async def test_only_the_failed_tickers_of_a_batch_are_requested_again(autojump_clock: trio.testing.MockClock) -> None:
     async def script(asked: Asked) -> Response:
         await trio.lowlevel.checkpoint()
         if asked.engine != "trading":
@@ -184,7 +186,7 @@ async def test_only_the_failed_tickers_of_a_batch_are_asked_again(autojump_clock
     made.assert_nothing_lost()
 
 
-async def test_all_attempts_at_a_call_look_alike_but_for_the_token(autojump_clock: trio.testing.MockClock) -> None:
+async def test_all_attempts_at_a_call_are_equal_except_for_the_token(autojump_clock: trio.testing.MockClock) -> None:
     made = await one_card(reply({}, 500), reply({}, 401), None)
     first, *others = [dict(asked.headers) for asked in made.world.asked]
     for other in others:
@@ -206,7 +208,7 @@ async def test_another_call_has_another_key_and_span_but_the_same_trace(
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, 40])
-async def test_the_bound_is_reached_and_never_exceeded(
+async def test_the_concurrency_limit_is_reached_and_never_exceeded(
     concurrency: int, autojump_clock: trio.testing.MockClock
 ) -> None:
     async def script(asked: Asked) -> Response:
@@ -219,7 +221,7 @@ async def test_the_bound_is_reached_and_never_exceeded(
     assert trio.current_time() == pytest.approx(-(-30 // min(concurrency, 30)))
 
 
-async def test_each_engine_has_its_own_bound(autojump_clock: trio.testing.MockClock) -> None:
+async def test_each_engine_has_its_own_concurrency_limit(autojump_clock: trio.testing.MockClock) -> None:
     async def script(asked: Asked) -> Response:
         await trio.sleep(1)
         return well(asked)
@@ -240,7 +242,7 @@ async def at(seconds: float, action: Callable[[], None]) -> None:
     action()
 
 
-async def halted_after(
+async def stopped_after(
     seconds: float, *steps: Step, reason: ShutdownReason = ShutdownReason.SIGTERM, grace: float = 5.0
 ) -> Stage:
     made = stage([target("A", engines=())], in_turn("qa", *steps))
@@ -255,7 +257,7 @@ async def halted_after(
 async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    made = await halted_after(0.25, reply({"detail": "x"}, 500), None)
+    made = await stopped_after(0.25, reply({"detail": "x"}, 500), None)
     assert trio.current_time() == 0.25
     failure = the_end(made).failure
     assert failure is not None
@@ -265,24 +267,24 @@ async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted(
     assert the_end(made).attempts == 1
 
 
-async def test_an_interrupt_of_a_later_attempt_tells_the_answer_before(
+async def test_an_interrupted_later_attempt_shows_the_previous_answer(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    made = await halted_after(1.0, reply({}, 503), FOREVER)
+    made = await stopped_after(1.0, reply({}, 503), FOREVER)
     failure = the_end(made).failure
     assert failure is not None
     assert (failure.cause, failure.after, the_end(made).status) == (Cause.INTERRUPTED, Cause.STATUS, 503)
 
 
 async def test_a_card_in_flight_has_its_grace_to_answer(autojump_clock: trio.testing.MockClock) -> None:
-    assert (await halted_after(1.0, 5.9)).progress.cards.done == 1
+    assert (await stopped_after(1.0, 5.9)).progress.cards.done == 1
     assert trio.current_time() == pytest.approx(5.9)
 
 
 async def test_a_card_that_does_not_answer_within_the_grace_is_interrupted(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    made = await halted_after(1.0, FOREVER)
+    made = await stopped_after(1.0, FOREVER)
     assert trio.current_time() == pytest.approx(6.0)
     failure = the_end(made).failure
     assert failure is not None
@@ -291,7 +293,7 @@ async def test_a_card_that_does_not_answer_within_the_grace_is_interrupted(
 
 
 async def test_sigint_has_no_grace(autojump_clock: trio.testing.MockClock) -> None:
-    made = await halted_after(1.0, 2.0, reason=ShutdownReason.SIGINT, grace=0.0)
+    made = await stopped_after(1.0, 2.0, reason=ShutdownReason.SIGINT, grace=0.0)
     assert trio.current_time() == pytest.approx(1.0)
     assert made.progress.cards.failed == 1
 
@@ -353,7 +355,9 @@ async def test_no_request_leaves_after_the_stop_though_its_token_arrives(
     made.assert_nothing_lost()
 
 
-async def test_a_token_takes_of_the_attempts_time(autojump_clock: trio.testing.MockClock) -> None:
+async def test_fetching_a_token_counts_towards_the_timeout_of_the_attempt(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     async def token(_audience: str, _rejected: str | None) -> str:
         await trio.sleep_forever()
         raise AssertionError
@@ -366,7 +370,7 @@ async def test_a_token_takes_of_the_attempts_time(autojump_clock: trio.testing.M
     made.assert_nothing_lost()
 
 
-async def test_retries_are_told_with_their_wait(autojump_clock: trio.testing.MockClock) -> None:
+async def test_retries_are_reported_with_their_wait(autojump_clock: trio.testing.MockClock) -> None:
     made = await one_card(reply({}, 500), reply({}, 500), None)
     ended = [event for event in made.world.events if isinstance(event, AttemptEnded)]
     assert [event.wait for event in ended] == [0.5, 1.0, None]
@@ -374,7 +378,7 @@ async def test_retries_are_told_with_their_wait(autojump_clock: trio.testing.Moc
     assert made.progress.cards.calls == 1
 
 
-async def test_what_nobody_foresaw_is_a_bug_and_gets_out(autojump_clock: trio.testing.MockClock) -> None:
+async def test_an_unexpected_exception_is_a_bug_and_propagates(autojump_clock: trio.testing.MockClock) -> None:
     made = stage([target("A", engines=())], in_turn("qa", ZeroDivisionError()))
     with pytest.RaisesGroup(ZeroDivisionError):
         await made.play()
@@ -387,7 +391,7 @@ async def test_a_limit_of_the_job_itself_has_a_cause_of_its_own(autojump_clock: 
     assert (failure.cause, str(failure.reason)) == (Cause.PROCESS_LIMIT, "too many open files")
 
 
-async def test_a_warning_is_of_the_answer_that_was_a_success(autojump_clock: trio.testing.MockClock) -> None:
+async def test_only_the_warning_of_the_successful_answer_is_kept(autojump_clock: trio.testing.MockClock) -> None:
     warned = reply({"status": "success", "error": "quota"})
     assert str(the_end(await one_card(DENIED, warned)).warning).endswith("has the error: quota")
     assert the_end(await one_card(DENIED, None)).warning is None
@@ -446,7 +450,7 @@ async def test_an_engines_failure_does_not_wait_for_answers_that_are_being_judge
     async def script(asked: Asked) -> Response:
         if asked.engine == "news":
             return LARGE
-        while not any(engine == "news" for engine, _ in judging.threads):  # noqa: ASYNC110  a thread tells nobody
+        while not any(engine == "news" for engine, _ in judging.threads):  # noqa: ASYNC110  a thread has no event to wait for
             await trio.sleep(0.001)
         return reply({}, 400)
 

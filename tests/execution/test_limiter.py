@@ -1,4 +1,4 @@
-"""An engine gets as many calls at a time as it shows room for: few are turned away, little time is lost, no card is."""
+"""An engine gets as many calls at a time as it has capacity for; few are rejected, and no card is lost."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ramp(elapsed: float) -> int:
 
 
 def with_room(capacity: Callable[[float], int]) -> Script:
-    """An engine that turns away at once what it has no room for."""
+    """An engine that rejects at once every call beyond its capacity."""
     inside = 0
     begun: list[float] = []
 
@@ -51,7 +51,7 @@ def with_room(capacity: Callable[[float], int]) -> Script:
 
 
 def ideal(count: int, capacity: Callable[[float], int]) -> float:
-    """The time that a bound would take that knew the capacity at every moment."""
+    """The time that the calls would take if the limit were always equal to the capacity."""
     now = 0.0
     ends: list[float] = []
     while count:
@@ -71,7 +71,7 @@ def cards(count: int, script: Script, seed: int | None = None, **settings: objec
 
 
 @pytest.mark.parametrize("seed", range(5))
-async def test_a_growing_engine_is_followed(seed: int, autojump_clock: MockClock) -> None:
+async def test_the_limit_follows_a_growing_engine(seed: int, autojump_clock: MockClock) -> None:
     made = cards(1200, with_room(ramp), seed)
     await made.play()
     rejections = len(made.world.asked) - 1200
@@ -82,7 +82,9 @@ async def test_a_growing_engine_is_followed(seed: int, autojump_clock: MockClock
 
 
 @pytest.mark.parametrize(("capacity", "most"), [(1, 400), (5, 150), (64, 0)])
-async def test_a_steady_engine_is_found_out(capacity: int, most: int, autojump_clock: MockClock) -> None:
+async def test_the_limit_finds_the_capacity_of_a_steady_engine(
+    capacity: int, most: int, autojump_clock: MockClock
+) -> None:
     made = cards(300, with_room(lambda _elapsed: capacity), seed=1)
     await made.play()
     assert made.progress.cards.done == 300
@@ -90,7 +92,7 @@ async def test_a_steady_engine_is_found_out(capacity: int, most: int, autojump_c
     assert trio.current_time() <= 1.25 * ideal(300, lambda _elapsed: capacity)
 
 
-async def test_a_shrinking_engine_is_followed(autojump_clock: MockClock) -> None:
+async def test_the_limit_follows_a_shrinking_engine(autojump_clock: MockClock) -> None:
     def capacity(elapsed: float) -> int:
         return 32 if elapsed < 3 else 4
 
@@ -101,8 +103,8 @@ async def test_a_shrinking_engine_is_followed(autojump_clock: MockClock) -> None
     assert trio.current_time() <= 1.25 * ideal(400, capacity)
 
 
-async def test_an_engine_without_room_for_a_while_loses_no_card(autojump_clock: MockClock) -> None:
-    """A 429 costs no attempt: not with 1 attempt, not for minutes."""
+async def test_an_engine_without_capacity_for_a_while_loses_no_card(autojump_clock: MockClock) -> None:
+    """A 429 does not count as an attempt, even with one attempt, even for minutes."""
     made = cards(20, with_room(lambda elapsed: 0 if elapsed < 200 else 4), seed=1, attempts=1, concurrency=16)
     await made.play()
     assert made.progress.cards.done == 20
@@ -159,7 +161,7 @@ FULL, BUSY = Failure(Cause.STATUS, message("HTTP 429"), 429), Failure(Cause.STAT
 
 
 class Calls:
-    """Calls that hold slots of a bound, each in a task of its own, as workers do."""
+    """Calls that hold slots of a limiter, each in a task of its own, as workers do."""
 
     def __init__(self, limiter: ConcurrencyLimiter, nursery: trio.Nursery) -> None:
         self.limiter = limiter
@@ -188,14 +190,14 @@ def calls(nursery: trio.Nursery) -> Calls:
     return Calls(ConcurrencyLimiter(16, 300), nursery)
 
 
-async def test_a_429_tells_the_room_that_there_is(calls: Calls) -> None:
+async def test_a_429_lowers_the_limit_to_the_calls_in_flight(calls: Calls) -> None:
     await calls.begin(16)
     for left in range(15, 9, -1):
         await calls.end(FULL)
         assert calls.limiter.limit == calls.limiter.in_flight == left
 
 
-async def test_a_503_halves_once_a_round_trip(calls: Calls) -> None:
+async def test_a_503_halves_the_limit_once_per_round_trip(calls: Calls) -> None:
     await calls.begin(16)
     await calls.end(BUSY, 9)
     assert calls.limiter.limit == 8
@@ -207,7 +209,7 @@ async def test_a_503_halves_once_a_round_trip(calls: Calls) -> None:
 
 
 @pytest.mark.parametrize("cause", [Cause.TIMEOUT, Cause.TRANSPORT])
-async def test_no_answer_halves_as_well(calls: Calls, cause: Cause) -> None:
+async def test_a_missing_answer_halves_the_limit_as_well(calls: Calls, cause: Cause) -> None:
     await calls.begin(16)
     await calls.end(Failure(cause, message("")))
     assert calls.limiter.limit == 8
@@ -221,13 +223,13 @@ async def test_no_answer_halves_as_well(calls: Calls, cause: Cause) -> None:
         Failure(Cause.STATUS, message(""), 404),
     ],
 )
-async def test_an_answer_that_says_nothing_of_room_changes_nothing(calls: Calls, failure: Failure) -> None:
+async def test_failures_unrelated_to_capacity_do_not_change_the_limit(calls: Calls, failure: Failure) -> None:
     await calls.begin(16)
     await calls.end(failure)
     assert calls.limiter.limit == 16
 
 
-async def test_it_rises_by_one_a_round_trip_up_to_its_maximum(calls: Calls) -> None:
+async def test_the_limit_rises_by_one_per_round_trip_up_to_its_maximum(calls: Calls) -> None:
     await calls.begin(16)
     await calls.end(BUSY, 16)
     limits = [calls.limiter.limit]
@@ -241,7 +243,7 @@ async def test_it_rises_by_one_a_round_trip_up_to_its_maximum(calls: Calls) -> N
     assert limits[-1] == 16
 
 
-async def test_it_does_not_rise_while_it_is_not_in_use(calls: Calls) -> None:
+async def test_the_limit_does_not_rise_while_it_is_not_reached(calls: Calls) -> None:
     await calls.begin(16)
     await calls.end(BUSY, 16)
     for _ in range(50):
@@ -250,7 +252,7 @@ async def test_it_does_not_rise_while_it_is_not_in_use(calls: Calls) -> None:
     assert calls.limiter.limit == 8
 
 
-async def test_the_bound_is_shown(autojump_clock: MockClock) -> None:
+async def test_the_limit_is_reported(autojump_clock: MockClock) -> None:
     made = cards(40, with_room(lambda _elapsed: 3), seed=1, concurrency=8)
     await made.play()
     shown = Counter(event.limit for event in made.world.finished)

@@ -1,4 +1,4 @@
-"""The sentence that says how a run ended."""
+"""The sentence at the end of a run says correctly how the run ended."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.fakes import plan_of, settings_of, target
         (ShutdownReason.DEADLINE, "The run's deadline passed; 1,200 of 12,000 cards are there."),
     ],
 )
-def test_large_numbers_have_their_thousands_apart(reason: ShutdownReason | None, sentence: str) -> None:
+def test_large_numbers_have_thousands_separators(reason: ShutdownReason | None, sentence: str) -> None:
     progress = RunProgress(plan_of([target("AAPL")], settings_of()), {})
     progress.cards.planned, progress.cards.done, progress.cards.failed = 12_000, 1_200, 10_800
     assert str(outcome_of(progress, reason, None).sentence) == sentence
@@ -72,7 +72,7 @@ def test_a_run_that_has_ended_while_another_waited_is_not_said_to_be_at_work(
     ],
 )
 def test_a_run_whose_record_lacks_something_says_so_and_keeps_its_exit_code(unrecorded: int | None, more: str) -> None:
-    """Another code would have Cloud Run try again, and pay for the cards twice."""
+    """With another exit code Cloud Run would run it again, and the cards would be paid for twice."""
     progress = RunProgress(plan_of([target("AAPL")], settings_of()), {})
     for engine in progress.engines.values():
         engine.done = engine.planned

@@ -1,4 +1,4 @@
-"""When the cards will be done is told from the pace of late, and not at all while it cannot be known."""
+"""The time at which all cards will be done is estimated from the recent pace, or not given if it cannot be known."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def cards(count: int, seconds: float, in_flight: int = 4) -> Stage:
     )
 
 
-async def watched(made: Stage, after: float) -> float | None:
-    """What is said of the rest so long after the start."""
+async def estimate_after(made: Stage, after: float) -> float | None:
+    """The estimate, this long after the start."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(made.play)
         await trio.sleep(after)
@@ -33,23 +33,25 @@ async def watched(made: Stage, after: float) -> float | None:
 
 
 @pytest.mark.parametrize(("after", "left"), [(605.0, 395.0), (901.0, 99.0)])
-async def test_it_is_right_for_an_even_pace(after: float, left: float, autojump_clock: MockClock) -> None:
-    assert await watched(cards(400, 10.0), after) == pytest.approx(left, rel=0.05)
+async def test_the_estimate_is_right_for_a_constant_pace(after: float, left: float, autojump_clock: MockClock) -> None:
+    assert await estimate_after(cards(400, 10.0), after) == pytest.approx(left, rel=0.05)
 
 
-async def test_nothing_is_said_before_one_round_of_calls_is_done(autojump_clock: MockClock) -> None:
-    assert await watched(cards(400, 10.0), 9.9) is None
-    assert await watched(cards(400, 10.0), 10.1) is not None
-    assert await watched(cards(3, 10.0), 5.0) is None
+async def test_there_is_no_estimate_before_one_round_of_calls_is_done(autojump_clock: MockClock) -> None:
+    assert await estimate_after(cards(400, 10.0), 9.9) is None
+    assert await estimate_after(cards(400, 10.0), 10.1) is not None
+    assert await estimate_after(cards(3, 10.0), 5.0) is None
 
 
-async def test_nothing_is_said_when_all_is_done(autojump_clock: MockClock) -> None:
+async def test_there_is_no_estimate_when_all_is_done(autojump_clock: MockClock) -> None:
     made = cards(8, 10.0)
     await made.play()
     assert made.progress.cards.seconds_left(trio.current_time()) is None
 
 
-async def test_the_pace_of_late_counts_and_an_engine_that_hangs_puts_the_end_off(autojump_clock: MockClock) -> None:
+async def test_the_recent_pace_counts_and_an_engine_that_hangs_delays_the_estimated_end(
+    autojump_clock: MockClock,
+) -> None:
     slow_from, began = 1000.0, trio.current_time()
 
     async def answer(asked: Asked) -> Response:
@@ -59,14 +61,14 @@ async def test_the_pace_of_late_counts_and_an_engine_that_hangs_puts_the_end_off
     def made() -> Stage:
         return stage([target(str(number), engines=()) for number in range(800)], answer, {"qa": {"concurrency": 4}})
 
-    quick = await watched(made(), 999.0)
+    quick = await estimate_after(made(), 999.0)
     began = trio.current_time()
-    slow = await watched(made(), 4501.0)
+    slow = await estimate_after(made(), 4501.0)
     assert quick == pytest.approx(1000, rel=0.05)
     assert slow == pytest.approx(6500, rel=0.05)
 
 
-async def test_it_is_reported_once_a_minute(autojump_clock: MockClock) -> None:
+async def test_the_estimate_is_reported_once_a_minute(autojump_clock: MockClock) -> None:
     made, seen = cards(400, 10.0), list[float]()
     began = trio.current_time()
 

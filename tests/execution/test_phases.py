@@ -1,4 +1,4 @@
-"""No card is asked for before all data are there, and nothing that was planned is ever lost from the accounts."""
+"""No card is requested before all data calls have succeeded, and every planned call is accounted for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SCHEDULES = 150
 
 
 def chance(seed: int, share: float, longest: float = 30.0) -> Any:
-    """Engines that take up to `longest` seconds, and fail this share of all attempts in every way there is."""
+    """Engines that take up to `longest` seconds and fail this share of all attempts, in every possible way."""
     jitter = random.Random(seed)
 
     async def script(asked: Asked) -> Response:
@@ -70,7 +70,7 @@ def last_data_success(made: Stage) -> float:
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.4])
-def test_no_card_is_asked_for_before_the_last_data_call_has_succeeded(share: float) -> None:
+def test_no_card_is_requested_before_the_last_data_call_has_succeeded(share: float) -> None:
     crossed = failed = 0
     for seed in range(SCHEDULES):
         made = random_stage(seed, share)
@@ -94,14 +94,14 @@ def test_no_card_is_asked_for_before_the_last_data_call_has_succeeded(share: flo
     assert failed or not share, "the schedules are too easy to show anything"
 
 
-async def _play_and_halt(made: Stage, moment: float, reason: ShutdownReason, grace: float) -> tuple[float, float]:
-    """When the run was halted (if it was), and when it ended."""
-    halted_at = FOREVER
+async def _play_and_stop(made: Stage, moment: float, reason: ShutdownReason, grace: float) -> tuple[float, float]:
+    """When the run was stopped (if it was), and when it ended."""
+    stopped_at = FOREVER
 
     async def shutdown() -> None:
-        nonlocal halted_at
+        nonlocal stopped_at
         await trio.sleep(moment)
-        halted_at = trio.current_time()
+        stopped_at = trio.current_time()
         made.shutdown.request(reason, grace)
 
     async with trio.open_nursery() as nursery:
@@ -109,27 +109,27 @@ async def _play_and_halt(made: Stage, moment: float, reason: ShutdownReason, gra
         with contextlib.suppress(EngineFailedError):
             await made.play()
         nursery.cancel_scope.cancel()
-    return halted_at, trio.current_time()
+    return stopped_at, trio.current_time()
 
 
-HALTS = [(ShutdownReason.SIGTERM, 5.0), (ShutdownReason.SIGINT, 0.0), (ShutdownReason.QA_DOWN, FOREVER)]
+STOPS = [(ShutdownReason.SIGTERM, 5.0), (ShutdownReason.SIGINT, 0.0), (ShutdownReason.QA_DOWN, FOREVER)]
 
 
-@pytest.mark.parametrize(("reason", "grace"), HALTS)
-def test_nothing_is_lost_wherever_a_stop_comes(reason: ShutdownReason, grace: float) -> None:
+@pytest.mark.parametrize(("reason", "grace"), STOPS)
+def test_every_call_is_accounted_for_whenever_the_run_is_stopped(reason: ShutdownReason, grace: float) -> None:
     phases_met = set()
     for seed in range(SCHEDULES):
         made = random_stage(seed, 0.15)
-        moment = random.Random(f"halt {seed}").random() * 200
+        moment = random.Random(f"stop {seed}").random() * 200
 
         clock = trio.testing.MockClock(autojump_threshold=0)
-        halted_at, ended_at = trio.run(_play_and_halt, made, moment, reason, grace, clock=clock)
-        assert ended_at <= halted_at + min(grace, 40.0) + 1e-6, f"seed {seed}: {ended_at - halted_at} s too long"
+        stopped_at, ended_at = trio.run(_play_and_stop, made, moment, reason, grace, clock=clock)
+        assert ended_at <= stopped_at + min(grace, 40.0) + 1e-6, f"seed {seed}: {ended_at - stopped_at} s too long"
         made.assert_nothing_lost()
-        assert all(asked.time <= halted_at for asked in made.world.asked), f"seed {seed}: a call after the stop"
-        data_at_halt = [asked for asked in made.world.asked if asked.engine != "qa" and asked.cut_off]
-        assert all((asked.ended or 0) <= halted_at for asked in data_at_halt if halted_at < FOREVER)
-        if halted_at < FOREVER:
+        assert all(asked.time <= stopped_at for asked in made.world.asked), f"seed {seed}: a call after the stop"
+        data_at_stop = [asked for asked in made.world.asked if asked.engine != "qa" and asked.cut_off]
+        assert all((asked.ended or 0) <= stopped_at for asked in data_at_stop if stopped_at < FOREVER)
+        if stopped_at < FOREVER:
             phases_met.add(bool(made.world.of("qa")))
         for event in made.world.finished:
             if event.failure is not None and event.failure.cause is Cause.INTERRUPTED:
@@ -137,7 +137,7 @@ def test_nothing_is_lost_wherever_a_stop_comes(reason: ShutdownReason, grace: fl
     assert phases_met == {True, False}, "the stops do not meet both phases"
 
 
-async def test_an_engine_that_does_nothing_at_all_is_not_told_as_the_fault_of_one_ticker(
+async def test_an_engine_that_fails_every_call_is_not_reported_as_the_fault_of_one_ticker(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     async def script(asked: Asked) -> Response:
@@ -234,7 +234,7 @@ async def test_a_closed_barrier_is_not_passed(autojump_clock: trio.testing.MockC
 
 
 async def cards(failures: Mapping[int, Response | Exception], count: int = 200, concurrency: int = 1) -> Stage:
-    """A run of cards of which those at these places, in the order of asking, fail for good."""
+    """A run of cards; those at these positions, in the order of requests, fail on every attempt."""
 
     async def script(asked: Asked) -> Response:
         await trio.sleep(1)
@@ -259,7 +259,7 @@ DOWN: list[Response | Exception] = [
 
 
 @pytest.mark.parametrize("failure", DOWN)
-async def test_twenty_cards_in_a_row_stop_the_asking(
+async def test_twenty_failed_cards_in_a_row_stop_the_requests(
     failure: Response | Exception, autojump_clock: trio.testing.MockClock
 ) -> None:
     made = await cards(dict.fromkeys(range(50, 200), failure))
@@ -267,14 +267,16 @@ async def test_twenty_cards_in_a_row_stop_the_asking(
     assert (made.progress.cards.done, made.progress.cards.failed, made.progress.cards.not_attempted) == (50, 20, 130)
 
 
-async def test_cards_in_flight_are_awaited_when_the_asking_stops(autojump_clock: trio.testing.MockClock) -> None:
+async def test_cards_in_flight_are_awaited_when_the_requests_stop(autojump_clock: trio.testing.MockClock) -> None:
     made = await cards(dict.fromkeys(range(200), DOWN[0]), concurrency=8)
     assert made.shutdown.reason is ShutdownReason.QA_DOWN
     assert not any(asked.cut_off for asked in made.world.asked)
     assert 20 <= len(made.world.asked) <= 28
 
 
-async def test_over_half_of_at_least_fifty_stop_the_asking(autojump_clock: trio.testing.MockClock) -> None:
+async def test_failures_of_over_half_of_at_least_fifty_cards_stop_the_requests(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     made = await cards({number: DOWN[number % 2] for number in range(200) if number % 3})
     assert made.shutdown.reason is ShutdownReason.QA_DOWN
     assert len(made.world.asked) == 50
@@ -283,13 +285,17 @@ async def test_over_half_of_at_least_fifty_stop_the_asking(autojump_clock: trio.
 @pytest.mark.parametrize(
     "failure", [reply({"status": "failed"}), Response(200, b"<html>"), reply({}, 422), reply({}, 404)]
 )
-async def test_answers_that_were_read_stop_nothing(failure: Response, autojump_clock: trio.testing.MockClock) -> None:
+async def test_failure_answers_of_a_working_engine_do_not_stop_the_requests(
+    failure: Response, autojump_clock: trio.testing.MockClock
+) -> None:
     made = await cards(dict.fromkeys(range(200), failure))
     assert made.shutdown.reason is None
     assert made.progress.cards.failed == 200
 
 
-async def test_one_broken_card_type_stops_nothing(autojump_clock: trio.testing.MockClock) -> None:
+async def test_one_card_type_that_always_fails_does_not_stop_the_requests(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
     async def script(asked: Asked) -> Response:
         await trio.sleep(1)
         return reply({"status": "failed"}) if asked.path == "/card/broken" else well(asked)

@@ -1,4 +1,4 @@
-"""New connections come no faster than the token bucket allows, and to wait for one counts to nothing."""
+"""Connections are opened no faster than the token bucket allows; waiting for one counts towards no other limit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CARDS = 1000
 
 
 def crowd(seconds: float = 60.0, cards: int = CARDS, in_flight: int = CARDS, **settings: float) -> Stage:
-    """So many cards at once, each of which takes so long."""
+    """A run of this many cards at once, each of which takes this long."""
 
     async def answer(asked: Asked) -> Response:
         await trio.sleep(seconds)
@@ -29,11 +29,11 @@ def crowd(seconds: float = 60.0, cards: int = CARDS, in_flight: int = CARDS, **s
     return stage(names, answer, {"qa": {"concurrency": in_flight, **settings}})
 
 
-async def test_a_full_bucket_is_handed_out_at_once_then_so_many_a_second(autojump_clock: MockClock) -> None:
+async def test_a_full_bucket_is_used_at_once_then_its_rate_applies(autojump_clock: MockClock) -> None:
     bucket, now = RateLimiter(3, 10.0), trio.current_time()
     turns = [bucket.reserve() - now for _ in range(6)]
     assert [max(0.0, round(turn, 9)) for turn in turns] == [0, 0, 0, 0.1, 0.2, 0.3]
-    await trio.sleep(0.5)  # two came back: the others are owed
+    await trio.sleep(0.5)  # two came back: the others are still owed
     assert [round(bucket.reserve() - trio.current_time(), 9) > 0 for _ in range(3)] == [False, False, True]
     await trio.sleep(1000)  # it holds no more than it may
     assert [round(bucket.reserve() - trio.current_time(), 9) > 0 for _ in range(4)] == [False, False, False, True]
@@ -67,8 +67,8 @@ async def test_connections_that_have_to_be_opened_again_wait_as_well(autojump_cl
     assert trio.current_time() - began == pytest.approx(BURST / PER_SECOND, abs=1e-6)
 
 
-async def test_waiting_counts_to_no_attempt_timeout_or_limit(autojump_clock: MockClock) -> None:
-    """The last card waits for 1.6 s, with a timeout of one second, and an engine that is full tells the truth."""
+async def test_waiting_does_not_count_towards_attempt_timeout_or_limit(autojump_clock: MockClock) -> None:
+    """The last card waits for 1.6 s, longer than its timeout of one second."""
     made = crowd(seconds=0.9, timeout=1.0)
     await made.play()
     assert made.progress.cards.done == CARDS
@@ -79,8 +79,10 @@ async def test_waiting_counts_to_no_attempt_timeout_or_limit(autojump_clock: Moc
     assert len(started) == CARDS
 
 
-async def test_a_full_engine_is_told_from_calls_that_wait_for_their_connections(autojump_clock: MockClock) -> None:
-    """A 429 says that the engine has room for what it holds: those that are not there yet do not count."""
+async def test_a_full_engine_is_distinguished_from_calls_that_wait_for_their_connections(
+    autojump_clock: MockClock,
+) -> None:
+    """A 429 says that the engine has capacity for the calls it holds; calls that have not reached it do not count."""
 
     async def answer(asked: Asked) -> Response:
         if made.world.in_flight["qa"] > 100:
@@ -134,7 +136,7 @@ async def test_calls_that_wait_do_not_outlast_those_in_flight(autojump_clock: Mo
 async def test_no_connection_is_opened_once_the_lease_has_expired(
     autojump_clock: MockClock, machine_clock: MachineClock
 ) -> None:
-    """The machine slept while calls waited for their turns: nobody has requested a stop, and still none starts."""
+    """The machine slept while calls waited for their turns: no call starts although no shutdown was requested."""
     made = crowd(seconds=0.3)
     made.shutdown.no_start_after = Expiry.after(50)
 
@@ -151,10 +153,10 @@ async def test_no_connection_is_opened_once_the_lease_has_expired(
     assert made.progress.cards.done == len(made.world.asked)
 
 
-async def test_connections_that_went_while_a_token_was_waited_for_do_not_come_back_all_at_once(
+async def test_connections_that_closed_during_a_wait_for_a_token_are_not_reopened_all_at_once(
     autojump_clock: MockClock,
 ) -> None:
-    """A token server that is stuck for a minute: every idle connection has gone by then, and no attempt was made."""
+    """A token server that is stuck for a minute: every idle connection is closed by then, and no attempt was made."""
     made = crowd(seconds=30.0, cards=2 * CARDS)
     made.world.idle_seconds = 5.0
     began = trio.current_time()

@@ -1,4 +1,4 @@
-"""After a shutdown no call starts, no wait goes on, and what is in flight is treated by its price."""
+"""After a shutdown no call starts and no wait goes on; data calls are cut off, cards have a grace period."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ DEADLINE = 10.0
 
 
 async def until_the_deadline(made: Stage) -> float:
-    """Plays; how long after the deadline it was over."""
+    """Runs it; returns how long after the deadline it ended."""
 
     async def obey() -> None:
         await trio.sleep(DEADLINE)
@@ -97,6 +97,7 @@ async def test_a_call_that_is_cut_off_while_its_connection_is_opened_again_has_f
     autojump_clock: MockClock,
 ) -> None:
     async def answer(asked: Asked) -> Response:
+        await trio.lowlevel.checkpoint()
         if asked.engine != "news":
             return well(asked)
         made.world.connect_seconds["news"] = FOREVER
@@ -133,8 +134,8 @@ async def test_no_request_leaves_if_the_lease_expired_while_the_connection_was_o
 
 @pytest.mark.parametrize("engine", [*DATA_ENGINES, "qa"])
 @pytest.mark.parametrize("status", [429, 503])
-async def test_no_wait_reaches_past_it(engine: EngineName, status: int, autojump_clock: MockClock) -> None:
-    """Whether a call waits for its next attempt, or the whole engine is given time to find some room."""
+async def test_no_wait_goes_on_after_a_shutdown(engine: EngineName, status: int, autojump_clock: MockClock) -> None:
+    """A call may wait for its next attempt, or the whole engine for capacity."""
 
     async def answer(asked: Asked) -> Response:
         await trio.sleep(0.1)
@@ -145,7 +146,7 @@ async def test_no_wait_reaches_past_it(engine: EngineName, status: int, autojump
 
 
 @pytest.mark.parametrize("seed", range(20))
-async def test_nothing_is_lost_whatever_is_going_on(seed: int, autojump_clock: MockClock) -> None:
+async def test_every_call_is_accounted_for_whatever_a_shutdown_interrupts(seed: int, autojump_clock: MockClock) -> None:
     jitter = random.Random(seed)
 
     async def answer(asked: Asked) -> Response:
@@ -183,7 +184,7 @@ async def test_no_call_starts_after_a_sleep_that_outlasted_the_lease(
 @pytest.mark.parametrize(
     ("monotonic", "boottime", "passed"), [(9.0, 9.0, False), (10.0, 9.0, True), (9.0, 20.0, True), (10.0, 20.0, True)]
 )
-async def test_what_expires_has_expired_as_soon_as_one_clock_says_so(
+async def test_an_expiry_has_passed_as_soon_as_one_of_two_clocks_has_reached_it(
     monotonic: float, boottime: float, passed: bool, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = shutdown.boottime()
@@ -194,12 +195,12 @@ async def test_what_expires_has_expired_as_soon_as_one_clock_says_so(
     assert expiry.has_passed() is passed
 
 
-def test_the_clock_that_counts_sleep_is_read_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_clock_that_counts_sleep_is_read_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "clock_gettime", lambda clock: {time.CLOCK_BOOTTIME: 7.0}[clock])
     assert shutdown.boottime() == 7.0
 
 
-def test_where_there_is_none_the_monotonic_clock_is_read() -> None:
+def test_without_a_clock_that_counts_sleep_the_monotonic_clock_is_read() -> None:
     code = (
         "import time; del time.CLOCK_BOOTTIME\n"
         "from job.execution.shutdown import boottime\n"
@@ -210,7 +211,7 @@ def test_where_there_is_none_the_monotonic_clock_is_read() -> None:
 
 @pytest.fixture
 def _signal_handlers() -> Iterator[None]:
-    """Brings back those of the tests' own process."""
+    """Restores the signal handlers of the tests' own process."""
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in handlers.items():
@@ -236,8 +237,8 @@ async def test_a_signal_that_comes_just_before_signals_are_handled_is_not_lost(
 
 
 @pytest.mark.usefixtures("_signal_handlers")
-async def test_once_the_outcome_stands_signals_change_nothing_for_the_rest_of_the_process() -> None:
-    """Also one that comes while they are no longer handled; either would end the tests' own process."""
+async def test_after_the_outcome_is_decided_signals_have_no_effect() -> None:
+    """Also if the handlers are no longer in use; a signal with an effect would end the tests' own process."""
     shutdown, ending = Shutdown(), Ending()
     async with trio.open_nursery() as nursery:
         await nursery.start(on_signals, shutdown, ending)
@@ -252,7 +253,7 @@ async def test_once_the_outcome_stands_signals_change_nothing_for_the_rest_of_th
     assert shutdown.reason is None
 
 
-async def test_what_follows_the_outcome_shares_a_second_after_a_signal(autojump_clock: MockClock) -> None:
+async def test_after_a_signal_the_steps_after_the_outcome_share_one_second(autojump_clock: MockClock) -> None:
     ending = Ending()
     ending.on_signal()
     await trio.sleep(2.0)
@@ -264,7 +265,7 @@ async def test_what_follows_the_outcome_shares_a_second_after_a_signal(autojump_
     assert ending.seconds(10.0) == 0.0
 
 
-async def test_what_follows_the_outcome_is_over_in_time_but_has_always_a_moment(autojump_clock: MockClock) -> None:
+async def test_the_steps_after_the_outcome_end_in_time_but_always_get_a_moment(autojump_clock: MockClock) -> None:
     ending = Ending()
     ending.on_signal()
     await trio.sleep(OVER_SECONDS - 0.5)
@@ -277,7 +278,7 @@ async def test_what_follows_the_outcome_is_over_in_time_but_has_always_a_moment(
     assert late.seconds(10.0) == pytest.approx(0.1), "for a reader that is not behind"
 
 
-async def test_without_a_signal_what_follows_the_outcome_has_its_time(autojump_clock: MockClock) -> None:
+async def test_without_a_signal_the_steps_after_the_outcome_have_their_full_time(autojump_clock: MockClock) -> None:
     ending = Ending()
     ending.make_final()
     await trio.sleep(20.0)

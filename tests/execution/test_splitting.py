@@ -1,4 +1,4 @@
-"""A batch that breaks its engine is asked again in halves: one ticker is named, too large a size heals itself."""
+"""A batch that fails as a whole is retried in halves: the ticker or the batch size that breaks it is found."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SECONDS_A_TICKER = 10.0
 
 
 def breaking(how: str, strikes: Callable[[Asked], bool]) -> Script:
-    """An engine that fails so for the batches that match."""
+    """An engine that fails in this way for the batches that match."""
 
     async def answer(asked: Asked) -> Response:
         await trio.sleep(SECONDS_A_TICKER * len(asked.tickers) if asked.engine != "qa" else 0)
@@ -47,7 +47,7 @@ PASSING = ["500", "502", "503", "504", "reset", "timeout"]
 
 @pytest.mark.parametrize("how", PASSING)
 @pytest.mark.parametrize("engine", ["financial", "trading"])
-async def test_a_poisonous_ticker_is_named_instead_of_its_neighbours(
+async def test_the_ticker_that_breaks_its_batch_is_named_and_the_others_are_done(
     how: str, engine: EngineName, autojump_clock: MockClock
 ) -> None:
     made = batches(breaking(how, lambda asked: "T5" in asked.tickers), engine)
@@ -63,8 +63,10 @@ async def test_a_poisonous_ticker_is_named_instead_of_its_neighbours(
 
 
 @pytest.mark.parametrize("how", PASSING)
-async def test_a_batch_size_that_is_too_large_heals_itself_and_is_learnt(how: str, autojump_clock: MockClock) -> None:
-    """Two batches of eight are on their way when it shows; nothing larger than what works is asked for afterwards."""
+async def test_a_batch_size_that_is_too_large_is_halved_for_the_rest_of_the_run(
+    how: str, autojump_clock: MockClock
+) -> None:
+    """Two batches of eight are in flight when the first one fails; no later batch is that large."""
     many = [target(f"T{number}", engines=("trading",)) for number in range(80)]
     settings = {"batch_size": 8, "concurrency": 2, "timeout": 1000.0}
     made = stage(many, breaking(how, lambda asked: len(asked.tickers) > 3), {"trading": settings})
@@ -79,10 +81,10 @@ async def test_a_batch_size_that_is_too_large_heals_itself_and_is_learnt(how: st
     assert Counter(ticker for tickers in done for ticker in tickers) == {f"T{number}": 1 for number in range(80)}
 
 
-async def test_an_engine_whose_own_timeout_is_too_short_for_the_batch_heals_as_well(
+async def test_a_batch_that_takes_longer_than_its_timeout_is_halved_as_well(
     autojump_clock: MockClock,
 ) -> None:
-    """Five tickers take 50 s where a request may take 45: the calls are cut off by us, not answered."""
+    """Five tickers take 50 s, but a request may take only 45: the job cuts the calls off."""
     made = batches(breaking("500", lambda _asked: False), batch_size=5, timeout=45.0)
     await made.play()
     assert made.progress.engines["trading"].done == len(NAMES)
@@ -90,7 +92,7 @@ async def test_an_engine_whose_own_timeout_is_too_short_for_the_batch_heals_as_w
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 422])
-async def test_what_does_not_pass_is_not_halved(status: int, autojump_clock: MockClock) -> None:
+async def test_a_batch_with_a_permanent_failure_is_not_halved(status: int, autojump_clock: MockClock) -> None:
     made = batches(breaking(str(status), lambda _asked: True))
     with pytest.raises(EngineFailedError):
         await made.play()

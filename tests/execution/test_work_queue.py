@@ -1,4 +1,4 @@
-"""Each piece of work is given out once, parts before what is fresh, until nothing is left nor under way."""
+"""Each piece of work is given out once, parts before new pieces, until nothing is left or in progress."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from job.execution.work_queue import WorkQueue
 
 
-async def test_all_is_given_out_once_and_then_it_is_over(autojump_clock: MockClock) -> None:
+async def test_each_piece_is_given_out_once_and_then_the_queue_ends(autojump_clock: MockClock) -> None:
     queue, given = WorkQueue(iter(range(100))), []
 
     async def work() -> None:
@@ -26,7 +26,7 @@ async def test_all_is_given_out_once_and_then_it_is_over(autojump_clock: MockClo
     assert queue.remaining() == []
 
 
-async def test_parts_come_before_what_is_fresh(autojump_clock: MockClock) -> None:
+async def test_parts_come_before_new_pieces(autojump_clock: MockClock) -> None:
     queue = WorkQueue(iter("abc"))
     assert await queue.get() == "a"
     queue.put("a1", "a2")
@@ -34,7 +34,7 @@ async def test_parts_come_before_what_is_fresh(autojump_clock: MockClock) -> Non
     assert [await queue.get() for _ in range(4)] == ["a1", "a2", "b", "c"]
 
 
-async def test_who_finds_nothing_waits_for_parts_of_what_is_under_way(autojump_clock: MockClock) -> None:
+async def test_a_worker_that_finds_nothing_waits_for_parts_of_the_pieces_in_progress(autojump_clock: MockClock) -> None:
     queue, given = WorkQueue(iter(["batch"])), []
 
     async def work() -> None:
@@ -52,14 +52,14 @@ async def test_who_finds_nothing_waits_for_parts_of_what_is_under_way(autojump_c
     assert given[1][1] == given[2][1], "two workers at the same time"
 
 
-async def test_parts_that_nobody_took_are_left_over() -> None:
+async def test_parts_that_no_worker_took_are_left_over() -> None:
     queue = WorkQueue(iter(["batch"]))
     await queue.get()
     queue.put("first", "second")
     assert queue.remaining() == ["first", "second"]
 
 
-async def test_what_is_fresh_is_held_back_while_there_is_no_room(autojump_clock: MockClock) -> None:
+async def test_new_pieces_are_held_back_while_the_limit_is_reached(autojump_clock: MockClock) -> None:
     room, given = [inf], []
     queue = WorkQueue(iter(range(10)), lambda: room[0])
 
@@ -76,7 +76,7 @@ async def test_what_is_fresh_is_held_back_while_there_is_no_room(autojump_clock:
     assert [sum(time == moment for time, _ in given) for moment in range(5)] == [4, 2, 2, 2, 0]
 
 
-async def test_one_is_let_in_though_there_is_room_for_none() -> None:
+async def test_one_piece_is_given_out_even_if_the_limit_is_zero() -> None:
     queue = WorkQueue(iter("ab"), lambda: 0)
     assert await queue.get() == "a"
     async with trio.open_nursery() as nursery:

@@ -32,7 +32,7 @@ FIELDS = {"run": "night", "exit_code": 3, "text": "of a field"}
         ("http://[::1]:1/cgi-bin/webhook/send?key=x", WECOM),
     ],
 )
-def test_the_host_tells_the_channel_and_on_loopback_the_path(url: str, channel: Channel) -> None:
+def test_the_host_determines_the_channel_and_on_loopback_the_path(url: str, channel: Channel) -> None:
     assert channel_of(url) is channel
 
 
@@ -100,7 +100,7 @@ def said(url: str, status: int, answer: object, secret: str | None = None) -> tu
         (SLACK_URL, b""),
     ],
 )
-def test_what_is_taken(url: str, answer: object) -> None:
+def test_answers_that_accept_the_message(url: str, answer: object) -> None:
     assert said(url, 200, answer) is None
 
 
@@ -127,7 +127,9 @@ def test_what_is_taken(url: str, answer: object) -> None:
         (SLACK_URL, 503, b"", "hooks.slack.com answered HTTP 503", True),
     ],
 )  # fmt: skip
-def test_what_is_not_taken(url: str, status: int, answer: object, reason: str | None, is_passing: bool) -> None:
+def test_answers_that_refuse_the_message(
+    url: str, status: int, answer: object, reason: str | None, is_passing: bool
+) -> None:
     assert said(url, status, answer) == (reason and (reason, is_passing))
 
 
@@ -143,5 +145,5 @@ def test_an_answer_that_echoes_the_request_shows_no_secret(url: str) -> None:
 
 
 @given(st.binary(max_size=60), st.sampled_from([FEISHU_URL, DINGTALK_URL, WECOM_URL]))
-def test_no_garbage_is_taken(content: bytes, url: str) -> None:
+def test_a_random_answer_never_counts_as_accepted(content: bytes, url: str) -> None:
     assert judge(Hook(url, None), 200, content) is not None

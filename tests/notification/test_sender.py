@@ -1,4 +1,4 @@
-"""A message is sent within its time, again if that may help, and never twice if it may have arrived."""
+"""A message is sent within its time; a failure is retried if that can help, but not if the message may have arrived."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def tried(chat: Chat, seconds: float = 5.0, **more: str) -> str | None:
     return str(problem) if problem else None
 
 
-async def test_it_is_sent_signed(chat: Chat) -> None:
+async def test_a_message_is_sent_signed(chat: Chat) -> None:
     chat.secret = "SEC0"
     assert await tried(chat, NOTIFY_SECRET="SEC0") is None
     assert chat.texts == ["✓ cards"]
@@ -58,20 +58,20 @@ async def test_it_is_sent_signed(chat: Chat) -> None:
     assert request.headers["user-agent"].startswith("batch-orchestrator/")
 
 
-async def test_it_is_in_the_language_of_its_readers(chat: Chat) -> None:
+async def test_a_message_is_in_the_language_of_its_readers(chat: Chat) -> None:
     chinese = settings(**chat.env("feishu"), REPORT_LANGUAGE="zh", CLOUD_RUN_JOB="cards")
     assert await Notifier(chinese).send_lines(trial_lines(chinese), dict, 5.0) is None
     assert chat.texts == ["cards：这是一条测试消息。运行结束时会发送这样的消息。"]
 
 
 @pytest.mark.parametrize("act", [BUSY, do.status(429), do.status(500), do.status(503)])
-async def test_what_passes_is_tried_again(chat: Chat, act: Do) -> None:
+async def test_a_transient_failure_is_retried(chat: Chat, act: Do) -> None:
     chat.service.script.append(Fault(when.first(3), act))
     assert await tried(chat) is None
     assert len(chat.service.requests) == 4
 
 
-async def test_what_does_not_pass_is_told_when_the_time_is_over(chat: Chat) -> None:
+async def test_a_failure_that_lasts_is_reported_when_the_time_is_over(chat: Chat) -> None:
     chat.service.script.append(Fault(when.always, do.status(502)))
     begun = time.monotonic()
     assert await tried(chat, 0.3) == "the message was not sent: Feishu answered HTTP 502"
@@ -94,7 +94,7 @@ async def test_a_connection_that_is_refused_is_tried_again(chat: Chat, nursery: 
 @pytest.mark.parametrize(
     "act", [broken.reset_after_work(), broken.truncated(), broken.reset_in_body(), do.status(400), do.status(302)]
 )
-async def test_what_may_have_arrived_or_never_will_is_not_sent_again(chat: Chat, act: Do) -> None:
+async def test_a_message_that_may_have_arrived_or_never_can_is_not_sent_again(chat: Chat, act: Do) -> None:
     chat.service.script.append(Fault(when.always, act))
     reason = await tried(chat)
     assert reason is not None
@@ -102,7 +102,7 @@ async def test_what_may_have_arrived_or_never_will_is_not_sent_again(chat: Chat,
 
 
 @pytest.mark.parametrize("act", [do.hang(), broken.endless_body(), broken.endless_header()])
-async def test_nothing_outlasts_the_time(chat: Chat, act: Do) -> None:
+async def test_sending_never_takes_longer_than_its_time(chat: Chat, act: Do) -> None:
     chat.service.script.append(Fault(when.always, act))
     begun = time.monotonic()
     reason = await tried(chat, 0.2)
@@ -110,7 +110,7 @@ async def test_nothing_outlasts_the_time(chat: Chat, act: Do) -> None:
     assert time.monotonic() - begun < 0.7
 
 
-async def test_a_bug_in_the_message_is_no_bug_of_the_run(chat: Chat) -> None:
+async def test_a_bug_in_the_message_is_a_problem_of_the_message_only(chat: Chat) -> None:
     hook = Notifier(settings(**chat.env("feishu"))).hook
     assert hook is not None
 
@@ -124,12 +124,12 @@ def end(outcome: Outcome, **variables: str) -> RunEnd:
     return RunEnd(RunRequest(settings(**variables), [], RunIdentity("night"), datetime.now(UTC), 0.0), outcome)
 
 
-async def test_nobody_is_told_unless_somebody_asked_for_it() -> None:
+async def test_nothing_is_sent_without_a_configured_url() -> None:
     outcome = busy(message("x"), same_plan=False, same_run=False)
     assert await Notifier(settings()).send(end(outcome), Ending()) is None
 
 
-async def test_the_twin_that_stands_back_is_silent(chat: Chat) -> None:
+async def test_a_run_that_stands_back_before_its_twin_sends_nothing(chat: Chat) -> None:
     twin = busy(message("x"), same_plan=True, same_run=False)
     notifier = Notifier(settings(**chat.env("feishu")))
     assert await notifier.send(end(twin), Ending()) is None
@@ -154,7 +154,7 @@ async def test_a_signal_ends_the_sending(chat: Chat, nursery: trio.Nursery) -> N
     assert str(problem) == "the message was not sent: a signal ended the sending"
 
 
-async def test_a_url_that_cannot_be_used_is_told_again_at_the_end() -> None:
+async def test_a_url_that_cannot_be_used_is_reported_again_at_the_end() -> None:
     wrong = settings(NOTIFY_URL="http://example.com/secret-of-the-feishu-bot")
     outcome = busy(message("x"), same_plan=False, same_run=False)
     assert str(await Notifier(wrong).send(end(outcome), Ending())) == (

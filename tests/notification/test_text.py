@@ -1,4 +1,4 @@
-"""The text stands by itself, and however long it would be, outcome and command are in what is sent."""
+"""The text of a message is complete in itself; however long it would be, outcome and command are always sent."""
 
 from __future__ import annotations
 
@@ -63,8 +63,8 @@ def end(outcome: Outcome, given: Settings | None = None, *, new_config: bool = F
     return RunEnd(RunRequest(given or settings(), [], identity, NOW, 0.0, resume, new_config), outcome, **more)
 
 
-def lines(told: RunEnd) -> list[str]:
-    return [str(line.text) for line in run_lines(told)]
+def lines(run_end: RunEnd) -> list[str]:
+    return [str(line.text) for line in run_lines(run_end)]
 
 
 def failed_progress(count: int = 12) -> RunProgress:
@@ -80,8 +80,8 @@ def failed_progress(count: int = 12) -> RunProgress:
 def test_a_run_without_a_record() -> None:
     progress = failed_progress()
     remedy = "The engine did not make the card. Search the QA engine's log for the run's trace id."
-    told = end(outcome_of(progress, ShutdownReason.DEADLINE, None), settings(RUNS_URI=""), progress=progress)
-    assert lines(told) == [
+    run_end = end(outcome_of(progress, ShutdownReason.DEADLINE, None), settings(RUNS_URI=""), progress=progress)
+    assert lines(run_end) == [
         "✗ cards, 2026-11-24",
         "The run's deadline passed; 1 of 20 cards are there.",
         f"• QA engine: 12 cards failed: news_card: {FIRST_TEN} and 2 more. {remedy}",
@@ -96,7 +96,7 @@ def test_a_run_without_a_record() -> None:
 
 
 @pytest.mark.parametrize(
-    ("outcome", "more", "told"),
+    ("outcome", "more", "expected"),
     [
         (
             bad_config(1),
@@ -146,20 +146,20 @@ def test_a_run_without_a_record() -> None:
         ),
     ],
 )
-def test_a_run_that_called_nothing(outcome: Outcome, more: dict[str, Any], told: Sequence[str]) -> None:
+def test_a_run_that_called_nothing(outcome: Outcome, more: dict[str, Any], expected: Sequence[str]) -> None:
     code, run_id = int(outcome.exit), "night" if more.get("new_config") else "cards-x7k2p"
-    assert lines(end(outcome, **more)) == ["✗ cards, 2026-11-24", *told, f"Run {run_id}, exit code {code}"]
+    assert lines(end(outcome, **more)) == ["✗ cards, 2026-11-24", *expected, f"Run {run_id}, exit code {code}"]
 
 
-def test_no_answer_of_an_engine_is_told() -> None:
+def test_the_text_contains_no_answer_of_an_engine() -> None:
     progress = failed_progress()
     for outcome in (
         outcome_of(progress, None, None),
         Outcome("data_engine_failed", ExitCode.ENGINE_FAILED, message("No card: {reason}", reason=SECRET_ANSWER)),
         no_lease(SECRET_ANSWER),
     ):
-        told = end(outcome, progress=progress)
-        assert SECRET_ANSWER not in "\n".join(lines(told)) + str(run_fields(told))
+        run_end = end(outcome, progress=progress)
+        assert SECRET_ANSWER not in "\n".join(lines(run_end)) + str(run_fields(run_end))
 
 
 @pytest.mark.parametrize(
@@ -174,15 +174,15 @@ def test_no_answer_of_an_engine_is_told() -> None:
     ],
 )
 def test_whether_cloud_run_starts_it_again(changes: dict[str, str], says: str | None) -> None:
-    told = [line for line in lines(end(bad_config(1), settings(**changes))) if line.startswith("Cloud Run ")]
-    assert told == ([says] if says else [])
+    shown = [line for line in lines(end(bad_config(1), settings(**changes))) if line.startswith("Cloud Run ")]
+    assert shown == ([says] if says else [])
 
 
 def test_on_a_laptop_the_command_is_one_for_a_laptop() -> None:
     local = settings(CLOUD_RUN_JOB="", RUN_DATE="", RUN_TIME_ZONE="Asia/Shanghai")
-    told = lines(end(bad_config(1), local))
-    assert told[0].startswith("✗ batch-orchestrator, 20")
-    assert "RUNS_URI=gs://cards/runs python -m job" in told
+    text = lines(end(bad_config(1), local))
+    assert text[0].startswith("✗ batch-orchestrator, 20")
+    assert "RUNS_URI=gs://cards/runs python -m job" in text
     assert str(next(trial_lines(local)).text).startswith("batch-orchestrator: this is a test.")
 
 
@@ -191,25 +191,25 @@ def test_the_night_before_and_a_changed_plan_stand_before_the_causes() -> None:
     new = ComparedItems(count=1, items=(ComparedItem(engine="qa", target="T00", card_type="c", since="2026-11-24"),))
     comparison = Comparison(run_id="before", day="2026-11-23", new=new, not_attempted=7, plan=plan)
     progress = failed_progress()
-    told = lines(end(outcome_of(progress, None, None), progress=progress, comparison=comparison))
-    assert told[2:7] == [
+    text = lines(end(outcome_of(progress, None, None), progress=progress, comparison=comparison))
+    assert text[2:7] == [
         "Compared with 2026-11-23 (run before):",
         "1 new failure: T00 c",
         "The plan has changed since 2026-11-23: 20 cards then, 18 now.",
         "2 targets removed: OLD, GONE",
-        told[6],
+        text[6],
     ]
-    assert told[6].startswith("• QA engine: 12 cards failed")
-    assert sum("not attempted" in line for line in told[2:]) == 1
+    assert text[6].startswith("• QA engine: 12 cards failed")
+    assert sum("not attempted" in line for line in text[2:]) == 1
 
 
-def test_a_card_type_that_was_set_aside_is_told_without_its_last_answer() -> None:
+def test_a_card_type_that_was_set_aside_is_named_without_its_last_answer() -> None:
     progress = failed_progress()
     reason, remedy = message("Last answer: {answer}", answer=SECRET_ANSWER), message("Do this.")
     progress.on_event(CardTypeSetAside("news_card", reason, remedy))
-    told = "\n".join(lines(end(outcome_of(progress, None, None), progress=progress)))
-    assert "• Card type news_card was set aside, as too many of its cards failed: the rest was not requested. " in told
-    assert SECRET_ANSWER not in told
+    text = "\n".join(lines(end(outcome_of(progress, None, None), progress=progress)))
+    assert "• Card type news_card was set aside, as too many of its cards failed: the rest was not requested. " in text
+    assert SECRET_ANSWER not in text
 
 
 def test_the_fields_are_those_of_the_last_line_without_the_failures() -> None:
@@ -228,7 +228,7 @@ def test_a_text_that_fits_is_whole() -> None:
     assert cut([KEPT[0], Line(message("• a")), KEPT[1]], 1000) == "✗ cards\n• a\nresume night"
 
 
-def test_whole_lines_go_the_last_first_and_are_counted() -> None:
+def test_whole_lines_are_left_out_from_the_end_and_counted() -> None:
     causes = [Line(message("• cause {number}", number=number)) for number in range(30)]
     text = cut([KEPT[0], *causes, KEPT[1], Line(message("the end"))], 100)
     assert len(as_json(text)) - 2 <= 100
@@ -243,7 +243,7 @@ def test_whole_lines_go_the_last_first_and_are_counted() -> None:
     ]
 
 
-def test_one_line_too_many_is_no_plural() -> None:
+def test_one_line_left_out_is_singular() -> None:
     assert cut([KEPT[0], Line(message("x" * 100)), KEPT[1]], 60) == "✗ cards\n… and 1 more line\nresume night"
 
 
@@ -270,6 +270,6 @@ def test_the_longest_text_of_a_run_fits_every_channel(channel: Any) -> None:
     assert START in text.splitlines()
 
 
-def test_nothing_in_an_id_is_obeyed() -> None:
+def test_markup_in_an_id_is_shown_as_text() -> None:
     line = Line(message("• {name}", name='<at user_id="all">all</at>\n<!channel> \u202e'), is_kept=True)
     assert cut([line], 1000) == '• ＜at user_id="all"＞all＜/at＞ ＜!channel＞ \ufffd'

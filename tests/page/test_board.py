@@ -1,4 +1,4 @@
-"""The board shows every target and its cards: made, missing and why, or not asked for."""
+"""The board shows every target and its cards: made, missing and why, or not requested."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from job.page.render import render_page
 from tests.support.cards import run, some_runs
 
 
-def shown(*told: object) -> Board:
-    found = board(*told)  # type: ignore[arg-type]
+def shown(*recorded: object) -> Board:
+    found = board(*recorded)  # type: ignore[arg-type]
     assert found is not None
     return found
 
@@ -48,9 +48,9 @@ FATES = {("AAPL", "a"): None, ("AAPL", "b"): None, ("0700.HK", "a"): None, ("070
 
 
 def test_the_incomplete_are_first_and_every_card_says_what_became_of_it() -> None:
-    told = run(MIXED, {**FATES, ("^GSPC", "a"): "interrupted"}, set_aside="c")
-    assert str(shown(*told).headline) == "Complete: 1 of 3 stocks"
-    assert Table(render_page(*told)).rows == [
+    recorded = run(MIXED, {**FATES, ("^GSPC", "a"): "interrupted"}, set_aside="c")
+    assert str(shown(*recorded).headline) == "Complete: 1 of 3 stocks"
+    assert Table(render_page(*recorded)).rows == [
         ["Target", "Made", "a", "b", "c"],
         ["0700.HK", "1 of 3", "✓", "✗ no answer in time", "– type set aside"],
         ["^GSPC", "0 of 1", "– cut off", "·", "·"],
@@ -58,55 +58,55 @@ def test_the_incomplete_are_first_and_every_card_says_what_became_of_it() -> Non
     ]
 
 
-def test_topics_and_persons_are_no_stocks() -> None:
-    told = run([("美联储", "topic", "a"), ("Elon_Musk", "person", "a")], {("美联储", "a"): None})
-    assert str(shown(*told).headline) == "Complete: 1 of 2 targets"
-    assert Table(render_page(*told)).rows[2] == ["美联储", "1 of 1", "✓"]
+def test_topics_and_persons_are_not_counted_as_stocks() -> None:
+    recorded = run([("美联储", "topic", "a"), ("Elon_Musk", "person", "a")], {("美联储", "a"): None})
+    assert str(shown(*recorded).headline) == "Complete: 1 of 2 targets"
+    assert Table(render_page(*recorded)).rows[2] == ["美联储", "1 of 1", "✓"]
 
 
 def test_without_a_planned_card_there_is_no_board() -> None:
-    told = run([("AAPL", "equity", "")], {})
-    assert board(*told) is None
-    assert b'id="board"' not in render_page(*told)
+    recorded = run([("AAPL", "equity", "")], {})
+    assert board(*recorded) is None
+    assert b'id="board"' not in render_page(*recorded)
 
 
 def test_a_cause_of_another_version_is_a_failure() -> None:
-    told = run([("AAPL", "equity", "a")], {("AAPL", "a"): "of another version"})
-    assert Table(render_page(*told)).rows[1] == ["AAPL", "0 of 1", "✗ failed"]
+    recorded = run([("AAPL", "equity", "a")], {("AAPL", "a"): "of another version"})
+    assert Table(render_page(*recorded)).rows[1] == ["AAPL", "0 of 1", "✗ failed"]
 
 
 def test_of_many_targets_300_have_a_row_and_the_rest_is_counted() -> None:
     names = [f"T{number:04}" for number in range(1000)]
     fates = {(name, "a"): None for name in names[:800]}
-    told = run([(name, "equity", "a") for name in names], fates)
-    found = shown(*told)
+    recorded = run([(name, "equity", "a") for name in names], fates)
+    found = shown(*recorded)
     assert [row.target for row in found.rows] == [*names[800:], *names[:100]]
     assert (found.incomplete_not_shown, found.complete_not_shown) == (0, 700)
     assert not found.is_open
-    page = render_page(*told).decode()
+    page = render_page(*recorded).decode()
     assert "And 700 more that are complete." in page
     assert "more that lack a card" not in page
     assert "--missing" not in page
 
 
 def test_of_many_incomplete_targets_a_command_names_the_rest() -> None:
-    told = run([(f"T{number}", "equity", "a") for number in range(1000)], {("T5", "a"): None})
-    found = shown(*told)
+    recorded = run([(f"T{number}", "equity", "a") for number in range(1000)], {("T5", "a"): None})
+    found = shown(*recorded)
     assert (len(found.rows), found.incomplete_not_shown, found.complete_not_shown) == (ROWS, 699, 1)
-    page = " ".join(render_page(*told).decode().split())
+    page = " ".join(render_page(*recorded).decode().split())
     assert "And 699 more that lack a card. And 1 more that are complete." in page
     assert "Every missing card by name: <code>python -m job report run --missing</code>" in page
 
 
 def test_of_many_card_types_those_have_a_column_of_which_cards_are_missing() -> None:
     types = "".join(chr(ord("一") + number) for number in range(40))
-    told = run([("A", "equity", types), ("B", "equity", types[:2])], {("A", name): None for name in types[:-5]})
-    found = shown(*told)
+    recorded = run([("A", "equity", types), ("B", "equity", types[:2])], {("A", name): None for name in types[:-5]})
+    found = shown(*recorded)
     assert len(found.card_types) == COLUMNS
     assert set(types[-5:]) | set(types[:2]) <= set(found.card_types)
     assert found.card_types_not_shown == 16
     assert list(found.card_types) == sorted(found.card_types), "in the order of the plan"
-    assert "And 16 more card types." in render_page(*told).decode()
+    assert "And 16 more card types." in render_page(*recorded).decode()
 
 
 def test_it_is_open_if_something_is_missing_and_it_is_short() -> None:

@@ -1,4 +1,4 @@
-"""The page of a run in a real browser: by day, by night, on a phone, on paper, by keyboard, without a network."""
+"""The page of a run works in a real browser: light, dark, on a phone, on paper, by keyboard, without a network."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ def pages(tmp_path: Path) -> dict[str, Path]:
     files = {name: tmp_path / f"{name}.html" for name in [*NIGHTS, "stopped"]}
     for name, night in NIGHTS.items():
         good = name == "good"
-        told = night.told(*(() if good else ("cards_missing", 3, "Cards are missing.")), project="cards")
-        files[name].write_bytes(render_page(*told))
-    files["stopped"].write_bytes(render_page(*NIGHTS["good"].told("deadline", 4, "The run's deadline passed.")))
+        recorded = night.build(*(() if good else ("cards_missing", 3, "Cards are missing.")), project="cards")
+        files[name].write_bytes(render_page(*recorded))
+    files["stopped"].write_bytes(render_page(*NIGHTS["good"].build("deadline", 4, "The run's deadline passed.")))
     return files
 
 
 @pytest.mark.parametrize("name", NIGHTS)
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("dark", [False, True])
-def test_opens_from_disk_without_a_complaint(
+def test_opens_from_disk_without_console_errors(
     browser: Browser, pages: dict[str, Path], name: str, width: int, dark: bool
 ) -> None:
     browser.complaints.clear()
@@ -75,7 +75,7 @@ def test_opens_from_disk_without_a_complaint(
 def test_a_page_in_chinese_fits_as_well(browser: Browser, tmp_path: Path, width: int, dark: bool) -> None:
     file = tmp_path / "chinese.html"
     file.write_bytes(
-        render_page(*NIGHTS["failed"].told("cards_missing", 3, "x"), translator=translator("zh"), table="cards.csv")
+        render_page(*NIGHTS["failed"].build("cards_missing", 3, "x"), translator=translator("zh"), table="cards.csv")
     )
     browser.complaints.clear()
     browser.open(file, width, dark=dark)
@@ -128,7 +128,7 @@ def _brightness(browser: Browser, selector: str, what: str) -> float:
 
 
 def one_short(targets: int) -> Timeline:
-    """Of a night in which one card fails for good at once, after it has failed before, and the next call follows."""
+    """The page of a night in which a card fails again, at once, right before the next call."""
     night = Night([f"T{n}" for n in range(targets)], ["a"], concurrency=ALONE)
     timeline, earlier = Timeline(night.plan()), 0.0
     for number, result in enumerate(night.results()):
@@ -149,7 +149,7 @@ def one_short(targets: int) -> Timeline:
 def test_the_shortest_failure_is_seen_in_the_timeline(
     browser: Browser, tmp_path: Path, targets: int, width: int, dark: bool
 ) -> None:
-    report, _ = NIGHTS["failed"].told("cards_missing", 3, "Cards are missing.")
+    report, _ = NIGHTS["failed"].build("cards_missing", 3, "Cards are missing.")
     file = tmp_path / "short.html"
     file.write_bytes(render_page(report, one_short(targets)))
     browser.open(file, width, dark=dark)
@@ -160,7 +160,7 @@ def test_the_shortest_failure_is_seen_in_the_timeline(
 
 
 def _is_near(one: str, other: str) -> bool:
-    """Whether these are nearly the same colour: what is narrow is blended with what is beside it."""
+    """Whether two colours are nearly the same: a narrow shape is blended with its surroundings."""
     return all(abs(a - b) <= 30 for a, b in zip(_parts(one), _parts(other), strict=True))
 
 
@@ -233,7 +233,7 @@ def test_paper_shows_also_what_is_folded_on_the_screen(browser: Browser, pages: 
     assert browser.printed().count(b"/Type /Page\n") < 40
 
 
-def test_a_picture_shows_something(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
+def test_a_screenshot_is_not_blank(browser: Browser, pages: dict[str, Path], tmp_path: Path) -> None:
     browser.open(pages["large"])
     browser.screenshot(tmp_path / "large.png")
     data = (tmp_path / "large.png").read_bytes()

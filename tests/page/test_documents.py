@@ -1,4 +1,4 @@
-"""Beside the report a run leaves summary, page and table, in this order, and of a large run no table."""
+"""Besides the report a run writes summary, page and table, in this order; a large run writes no table."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ def test_a_run_has_a_table_unless_it_is_large_and_the_page_links_it(planned: int
 
 
 def test_in_a_bucket_the_link_is_absolute_and_in_a_directory_it_stays_right_wherever_that_is_moved() -> None:
-    told = run([("AAPL", "equity", "a")], {})
-    assert links(*told, "gs://my-runs/a b") == ["https://storage.cloud.google.com/my-runs/a%20b/run/cards.csv"]
-    assert links(*told, "/srv/runs") == ["cards.csv"]
-    page = next(document for document in documents(*told[:1], None, "/srv/runs", ENGLISH) if document.name == PAGE)
-    assert "python -m job report run --csv cards.csv" in Parsed(page.make(told[1]).decode()).text
+    recorded = run([("AAPL", "equity", "a")], {})
+    assert links(*recorded, "gs://my-runs/a b") == ["https://storage.cloud.google.com/my-runs/a%20b/run/cards.csv"]
+    assert links(*recorded, "/srv/runs") == ["cards.csv"]
+    page = next(document for document in documents(*recorded[:1], None, "/srv/runs", ENGLISH) if document.name == PAGE)
+    assert "python -m job report run --csv cards.csv" in Parsed(page.make(recorded[1]).decode()).text
 
 
 @pytest.mark.parametrize(("seconds", "has_table"), [(0.1, True), (0.6, False)])
@@ -66,7 +66,7 @@ async def test_of_a_run_that_was_cut_short_the_table_is_written_only_if_time_is_
     assert LEASE not in held.store.objects
 
 
-async def test_a_table_that_cannot_be_written_is_said_and_costs_nothing_else(
+async def test_a_table_that_cannot_be_written_is_reported_and_nothing_else_is_lost(
     held: Held, autojump_clock: MockClock
 ) -> None:
     session = await held.open_session()

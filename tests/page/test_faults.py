@@ -1,4 +1,4 @@
-"""The page of a run whose configuration cannot be used: its faults, and nothing of a run that never was."""
+"""The page of a run whose configuration cannot be used shows its faults, and nothing about calls and cards."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ def test_says_nothing_of_calls_and_cards() -> None:
     assert "CONFIG_URI is not set" in shown.text
 
 
-def test_faults_without_end_are_counted() -> None:
+def test_faults_beyond_the_limit_are_counted() -> None:
     shown = page([FAULT] * (FAULTS_LISTED + 1234))
     assert shown.text.count("What to do:") == FAULTS_LISTED
     assert "And 1,234 more, each with a line in the log." in shown.text
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_whatever_a_fault_quotes_is_text(text: str) -> None:
+def test_whatever_a_fault_quotes_is_shown_as_text(text: str) -> None:
     shown = page([Fault(text, text, text)], CONFIG_URI=text if text.isprintable() else "x")
     assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS

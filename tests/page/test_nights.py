@@ -1,4 +1,4 @@
-"""The page of the nights: a row for each run, those of a date together, links that lead there, and nothing to obey."""
+"""The page of the nights has a row for each run, grouped by date, with correct links, and shows all data as text."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from job.records.summary import RunSummary
 from tests.page.test_render import HOSTILE
 from tests.support.nights import Night as PlayedNight
 from tests.support.parsed import Parsed
-from tests.support.past import made_up, totals
+from tests.support.past import past_summaries, totals
 
 BUCKET = "gs://cards-runs/runs"
-NIGHTS = made_up(60)
+NIGHTS = past_summaries(60)
 
 
 def html(nights: Nights, uri: str = BUCKET, *, beside: bool = True) -> str:
@@ -61,7 +61,7 @@ def test_links_are_relative_beside_the_runs_in_a_directory_and_absolute_elsewher
     nights = nights_of(summary("night-1", "2026-11-24"))
     assert 'href="night-1/report.html"' in html(nights, "some/runs")
     assert re.search(r'href="file:///.*/some/runs/night-1/report\.html"', html(nights, "some/runs", beside=False))
-    report, timeline = PlayedNight(["A"], ["a"]).told()
+    report, timeline = PlayedNight(["A"], ["a"]).build()
     assert '<nav><a href="../index.html">' in render_page(report, timeline, "../index.html").decode()
     assert "<nav>" not in render_page(report, timeline).decode()
 
@@ -121,7 +121,7 @@ def test_a_trend_has_a_bar_for_each_run_that_had_the_phase_and_its_median() -> N
     assert trend_of(nights_of(*runs[:3]), "cards") is None
 
 
-def test_nothing_that_a_summary_holds_is_obeyed() -> None:
+def test_markup_in_a_summary_is_shown_as_text() -> None:
     runs = [
         summary(
             "r", "2026-11-24", group(*HOSTILE, cause="<b>&"), config_uri="gs://<script>", outcome="succeeded",
@@ -138,5 +138,5 @@ def test_nothing_that_a_summary_holds_is_obeyed() -> None:
         assert 0 <= float(width) <= 100
 
 
-def test_there_may_be_no_run_at_all() -> None:
+def test_a_page_without_any_run() -> None:
     assert "no run is recorded" in html(Nights())

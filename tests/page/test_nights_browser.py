@@ -1,4 +1,4 @@
-"""The page of the nights, and what is new on the page of a run, in a real browser: by day, by night, on a phone."""
+"""The page of the nights and the comparison on a run's page work in a real browser: light, dark, on a phone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.page.test_browser import _brightness
 from tests.records.test_comparison import SECOND, Played
 from tests.support.browser import CHROMIUM, Browser, open_browser
 from tests.support.nights import Night
-from tests.support.past import made_up
+from tests.support.past import past_summaries
 
 pytestmark = [
     pytest.mark.slow,
@@ -29,7 +29,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
     file = tmp_path / "index.html"
-    file.write_bytes(render_nights(made_up(60), str(tmp_path), beside=True))
+    file.write_bytes(render_nights(past_summaries(60), str(tmp_path), beside=True))
     return file
 
 
@@ -40,9 +40,9 @@ def pages(index: Path, compared: Path) -> dict[str, Path]:
 
 @pytest.fixture
 def compared(tmp_path: Path) -> Path:
-    """The page of a run with much to tell since the night before."""
+    """The page of a run with many differences from the night before."""
     later = Played("2026-11-24", {("A", "b"): "denied", ("D", "a"): "status", ("B", "b"): "timeout"}, SECOND, "ABD")
-    report, timeline = Night(["AAPL", "美联储"], ["news_card"]).told()
+    report, timeline = Night(["AAPL", "美联储"], ["news_card"]).build()
     file = tmp_path / "night" / "report.html"
     file.parent.mkdir()
     report = report.model_copy(update={"since_last_night": later.comparison})
@@ -53,7 +53,7 @@ def compared(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", ["index", "compared"])
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("dark", [False, True])
-def test_opens_from_disk_without_a_complaint(
+def test_opens_from_disk_without_console_errors(
     browser: Browser, pages: dict[str, Path], name: str, width: int, dark: bool
 ) -> None:
     browser.complaints.clear()
@@ -97,7 +97,7 @@ def test_every_run_can_be_reached_by_keyboard(browser: Browser, index: Path) -> 
         reached.append(here)
     assert reached[0] == "A To the runs"
     assert reached[1] == "SUMMARY What failed most often"
-    runs = sum(night.summary is not None for night in made_up(60).runs)
+    runs = sum(night.summary is not None for night in past_summaries(60).runs)
     assert sum(place.startswith("A cards-nightly-") for place in reached) == runs
 
 

@@ -1,4 +1,4 @@
-"""The page of a run tells the truth about it, whatever the ids and answers are, and stays readable at any size."""
+"""The page of a run shows correctly what happened, whatever ids and answers are, and is readable at any size."""
 
 from __future__ import annotations
 
@@ -66,8 +66,8 @@ def some_fail(engine: EngineName, number: int) -> Any:
     return [], None, None, 200
 
 
-def told(fate: Any = some_fail, **changes: Any) -> tuple[RunReport, Timeline]:
-    report, timeline = Night(NAMES, ["news_card", "price_card"], fate=fate).told(
+def build_run(fate: Any = some_fail, **changes: Any) -> tuple[RunReport, Timeline]:
+    report, timeline = Night(NAMES, ["news_card", "price_card"], fate=fate).build(
         "cards_missing", 3, "CardTotals are missing."
     )
     return report.model_copy(update=changes), timeline
@@ -78,7 +78,7 @@ def page(report: RunReport, timeline: Timeline) -> Parsed:
 
 
 def test_shows_the_outcome_the_cards_and_every_failure_with_what_to_do() -> None:
-    report, timeline = told()
+    report, timeline = build_run()
     shown = page(report, timeline)
     assert {name: shown.tiles[name] for name in ("planned", "generated", "failed", "not attempted")} == {
         "planned": 8, "generated": 6, "failed": 2, "not attempted": 0,
@@ -104,12 +104,12 @@ def test_shows_the_outcome_the_cards_and_every_failure_with_what_to_do() -> None
     ],
 )
 def test_says_if_the_engines_chose_the_date(date: str | None, words: str) -> None:
-    report, timeline = told(date=date)
+    report, timeline = build_run(date=date)
     assert words in page(report, timeline).text
 
 
-def test_needs_nothing_but_itself() -> None:
-    shown = page(*told(project="p"))
+def test_the_page_loads_nothing_from_elsewhere() -> None:
+    shown = page(*build_run(project="p"))
     for tag, attributes in shown.tags:
         assert tag in KNOWN_TAGS
         for name, value in attributes.items():
@@ -122,13 +122,13 @@ def test_needs_nothing_but_itself() -> None:
     assert "url(" not in shown.source
 
 
-def test_links_to_the_console_where_the_project_is_known() -> None:
-    linked = page(*told(project="my-project", execution="cards-x"))
+def test_links_to_the_console_if_the_project_is_known() -> None:
+    linked = page(*build_run(project="my-project", execution="cards-x"))
     links = [str(attributes["href"]) for tag, attributes in linked.tags if tag == "a"]
     assert any("tid=" in link and "project=my-project" in link for link in links)
     assert any("execution_name" in link and "cards-x" in link for link in links)
     assert any("AAPL" in link for link in links), "the log of a failed target"
-    plain = page(*told())
+    plain = page(*build_run())
     assert [attributes["href"] for tag, attributes in plain.tags if tag == "a"] == ["#time", "#board"]
 
 
@@ -139,7 +139,7 @@ def refusing(engine: EngineName, number: int) -> Any:
 
 def test_a_group_says_the_last_answers_most_frequent_first() -> None:
     night = Night([f"T{number:03}" for number in range(1200)], ["outlook_card"], fate=refusing)
-    shown = page(*night.told("cards_missing", 3, "Cards are missing."))
+    shown = page(*night.build("cards_missing", 3, "Cards are missing."))
     said = shown.text.partition("What failed, and what to do")[2].partition("Attempts and last answers")[0]
     assert "Last answer for 900 cards: failed: the quota is used up" in said, "of the 1,000 that are kept"
     assert "Last answer for 100 cards: failed: declined" in said
@@ -147,7 +147,7 @@ def test_a_group_says_the_last_answers_most_frequent_first() -> None:
 
 
 def test_a_single_last_answer_needs_no_count() -> None:
-    shown = page(*told())
+    shown = page(*build_run())
     assert "AAPL price_card Last answer: failed: no What to do:" in shown.text
 
 
@@ -155,7 +155,7 @@ def test_of_many_last_answers_the_most_frequent_are_shown() -> None:
     def fate(engine: EngineName, number: int) -> Any:
         return ([], "denied", f"no {number % 9}", 200) if engine == "qa" else ([], None, None, 200)
 
-    shown = page(*Night([f"T{number}" for number in range(37)], ["a"], fate=fate).told("cards_missing", 3, "x"))
+    shown = page(*Night([f"T{number}" for number in range(37)], ["a"], fate=fate).build("cards_missing", 3, "x"))
     answers = re.findall(r"Last answer for (\d+) cards: no \d", shown.text)
     assert answers == ["5", "4", "4", "4", "4"]
     assert "Other last answers, listed below: 4" in shown.text
@@ -164,30 +164,30 @@ def test_of_many_last_answers_the_most_frequent_are_shown() -> None:
 def test_a_card_type_that_all_failures_share_is_said_once() -> None:
     night = Night([f"T{number}" for number in range(40)], ["outlook_card"], fate=refusing)
     first = ", ".join(f"T{number}" for number in range(10))
-    assert f"outlook_card: {first} and 30 more" in page(*night.told("cards_missing", 3, "x")).text
+    assert f"outlook_card: {first} and 30 more" in page(*night.build("cards_missing", 3, "x")).text
     night.card_types = ["a", "b"]
-    assert "T4 a, T4 b and 70 more" in page(*night.told("cards_missing", 3, "x")).text
+    assert "T4 a, T4 b and 70 more" in page(*night.build("cards_missing", 3, "x")).text
 
 
 def test_the_names_under_a_failure_are_those_that_its_heading_counts() -> None:
-    """Of targets, however many a call has."""
+    """The heading counts targets, not calls."""
 
     def fate(engine: EngineName, number: int) -> Any:
         failed = engine == "financial"
         return ([], "status", "HTTP 503", 503) if failed else ([], None, None, 200)
 
     night = Night([f"T{number}" for number in range(12)], ["a"], fate=fate, batch=4)
-    shown = page(*night.told("data_engine_failed", 1, "x"))
+    shown = page(*night.build("data_engine_failed", 1, "x"))
     assert "Financial engine: 12 targets failed T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 2 more" in shown.text
 
 
-def test_what_was_cut_off_is_counted_apart_as_on_the_terminal() -> None:
+def test_calls_that_were_cut_off_are_counted_separately_as_on_the_terminal() -> None:
     def fate(engine: EngineName, number: int) -> Any:
         if engine != "qa" or number > 4:
             return [], None, None, 200
         return ([], "interrupted", "cut off", None) if number else ([], "status", "HTTP 422", 422)
 
-    report, timeline = Night(["A", "B", "C"], ["a", "b"], fate=fate).told("interrupted", 130, "x")
+    report, timeline = Night(["A", "B", "C"], ["a", "b"], fate=fate).build("interrupted", 130, "x")
     shown = page(report, timeline)
     assert {name: shown.tiles[name] for name in ("planned", "generated", "failed", "cut off", "not attempted")} == {
         "planned": 6, "generated": 1, "failed": 1, "cut off": 4, "not attempted": 0,
@@ -203,12 +203,12 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
-def test_what_comes_from_outside_stays_text(hostile: str) -> None:
+def test_markup_from_outside_is_shown_as_text(hostile: str) -> None:
     def fate(engine: EngineName, number: int) -> Any:
         return ([hostile], "denied", hostile, 200) if number % 2 else ([hostile], None, None, 200)
 
     night = Night([hostile, f"{hostile}2"], [hostile], fate=fate)
-    report, timeline = night.told("cards_missing", 3, hostile)
+    report, timeline = night.build("cards_missing", 3, hostile)
     outside: dict[str, Any] = {
         "run_id": hostile,
         "day": hostile,
@@ -217,7 +217,7 @@ def test_what_comes_from_outside_stays_text(hostile: str) -> None:
         "config_uri": hostile,
     }
     outside |= {"config_generations": {hostile: hostile}, "project": hostile, "execution": hostile}
-    shown, plain = page(report.model_copy(update=outside), timeline), page(*told())
+    shown, plain = page(report.model_copy(update=outside), timeline), page(*build_run())
     assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
     known = {name for _, attributes in plain.tags for name in attributes} | {"open", "title"}
     assert {name for _, attributes in shown.tags for name in attributes} <= known
@@ -225,15 +225,15 @@ def test_what_comes_from_outside_stays_text(hostile: str) -> None:
 
 
 @given(st.text(max_size=60))
-def test_text_is_text_anywhere(value: str) -> None:
+def test_markup_in_any_value_is_shown_as_text(value: str) -> None:
     shown = Parsed(environment(ENGLISH).from_string('<p title="{{ value }}">{{ value }}</p>').render(value=value))
     assert [tag for tag, _ in shown.tags] == ["p"]
     assert list(shown.tags[0][1]) == ["title"]
 
 
 @pytest.mark.parametrize("mistaken", ["{{ nothing }}", "{{ report.nothing }}", "{% if report.nothing %}{% endif %}"])
-def test_a_name_that_does_not_exist_is_an_error(mistaken: str) -> None:
-    report, _ = told()
+def test_an_undefined_name_in_a_template_is_an_error(mistaken: str) -> None:
+    report, _ = build_run()
     with pytest.raises(UndefinedError, match="nothing"):
         environment(ENGLISH).from_string(mistaken).render(report=report)
 
@@ -264,7 +264,7 @@ def test_a_name_that_does_not_exist_is_an_error(mistaken: str) -> None:
     ],
 )
 def test_the_headline_says_what_is_missing(outcome: str, cards: CardTotals, words: str, colour: str) -> None:
-    report, _ = told(outcome=outcome, cards=cards)
+    report, _ = build_run(outcome=outcome, cards=cards)
     assert str(headline(report)).startswith(words)
     assert severity(report) == colour
 
@@ -278,26 +278,26 @@ def test_the_headline_says_what_is_missing(outcome: str, cards: CardTotals, word
         ("cards_missing", "Once the cause is put right"),
     ],
 )
-def test_what_has_only_to_be_resumed_asks_for_no_repair(outcome: str, words: str) -> None:
-    report, timeline = told(outcome=outcome)
+def test_a_run_that_only_has_to_be_resumed_suggests_no_repair(outcome: str, words: str) -> None:
+    report, timeline = build_run(outcome=outcome)
     assert words in page(report, timeline).text
 
 
 def test_the_outcome_is_not_said_twice() -> None:
-    assert page(*told()).text.count("CardTotals are missing.") == 1, "beside the attempt: the headline has said it"
+    assert page(*build_run()).text.count("CardTotals are missing.") == 1, "beside the attempt: the headline has said it"
     reason = message("the news engine failed for A after 4 attempts: {reason}", reason="HTTP 500")
-    report, timeline = told(
+    report, timeline = build_run(
         outcome="data_engine_failed", sentence_message=message("No card was requested: {reason}", reason=reason)
     )
     assert "Reason: the news engine failed for A after 4 attempts: HTTP 500" in page(report, timeline).text
     assert "No card was requested" not in page(report, timeline).text
-    lost, _ = told(outcome="lease_lost", sentence="The run lost its lease.")
+    lost, _ = build_run(outcome="lease_lost", sentence="The run lost its lease.")
     assert "The run lost its lease." in page(lost, timeline).text
 
 
 def test_an_engine_that_refuses_every_call_is_not_called_down() -> None:
     refused: dict[str, Any] = {"outcome": "qa_engine_down", "sentence_message": message(QA_REFUSES, made=0, planned=8)}
-    report, _ = told(**refused)
+    report, _ = build_run(**refused)
     assert str(headline(report)) == "The QA engine refuses the job's calls: 2 of 8 cards are missing"
 
 
@@ -305,12 +305,12 @@ def config_refused(engine: EngineName, number: int) -> Any:
     return ([], "status", "HTTP 422", 422) if engine == "qa" else ([], None, None, 200)
 
 
-def test_a_fault_of_the_config_is_gone_on_from_with_the_corrected_config() -> None:
-    shown = page(*told(config_refused)).text
+def test_a_run_with_a_fault_of_the_config_is_resumed_with_the_corrected_config() -> None:
+    shown = page(*build_run(config_refused)).text
     command = "python -m job resume cards-nightly-x7k2p --new-config"
     assert f"Once the config is corrected, this requests only what is missing: {command}" in shown
     assert "in the config. A plain resume keeps the recorded config: resume with --new-config." in shown
-    plain = page(*told()).text
+    plain = page(*build_run()).text
     assert (
         "Once the cause is put right, this requests only what is missing: python -m job resume cards-nightly-x7"
         in plain
@@ -318,15 +318,15 @@ def test_a_fault_of_the_config_is_gone_on_from_with_the_corrected_config() -> No
     assert "--new-config" not in plain
 
 
-def test_a_run_that_did_everything_has_nothing_to_go_on_with() -> None:
-    shown = page(*Night(NAMES, ["a"]).told()).text
+def test_a_complete_run_shows_no_command_to_resume() -> None:
+    shown = page(*Night(NAMES, ["a"]).build()).text
     assert "resume" not in shown
     assert "not attempted" not in shown.partition("Complete: 4 of 4 stocks")[2].partition("made, ✗")[0]
 
 
 @pytest.mark.parametrize(("cause", "colour"), [(Cause.INTERRUPTED, "warn"), (Cause.STATUS, "bad")])
-def test_cards_that_were_cut_off_are_no_failure_of_the_night(cause: Cause, colour: str) -> None:
-    report, _ = told(outcome="deadline", cards=CardTotals(planned=8, generated=7, failed=1))
+def test_cards_that_were_cut_off_are_not_shown_as_failed(cause: Cause, colour: str) -> None:
+    report, _ = build_run(outcome="deadline", cards=CardTotals(planned=8, generated=7, failed=1))
     failed = FailedCall(
         engine="qa",
         targets=("A",),
@@ -341,7 +341,7 @@ def test_cards_that_were_cut_off_are_no_failure_of_the_night(cause: Cause, colou
     assert severity(report.model_copy(update={"failures": (failed,)})) == colour
 
 
-def test_what_a_later_attempt_did_has_not_failed() -> None:
+def test_a_call_that_a_later_attempt_did_is_not_shown_as_failed() -> None:
     night = Night(NAMES, ["news_card"], fate=some_fail)
     timeline, results = Timeline(night.plan()), list(night.results())
     for result in results:
@@ -353,7 +353,7 @@ def test_what_a_later_attempt_did_has_not_failed() -> None:
 
 
 def test_a_resumed_run_shows_both_attempts_and_cuts_out_the_time_between() -> None:
-    report, timeline = told()
+    report, timeline = build_run()
     for result in list(Night(NAMES, ["news_card"]).results())[-2:]:
         later = {"started": result.started + 90_000, "ended": result.ended + 90_000}
         timeline.add(result.model_copy(update=later))
@@ -364,7 +364,7 @@ def test_a_resumed_run_shows_both_attempts_and_cuts_out_the_time_between() -> No
 
 
 def test_an_attempt_after_a_killed_one_is_not_taken_for_the_whole_run() -> None:
-    report, timeline = told()
+    report, timeline = build_run()
     (attempt,) = report.attempts
     assert "the last attempt took" not in page(report, timeline).text
     later = datetime.fromisoformat(report.started) + timedelta(minutes=9)
@@ -374,7 +374,7 @@ def test_an_attempt_after_a_killed_one_is_not_taken_for_the_whole_run() -> None:
 
 
 def test_a_terminal_of_eighty_columns_shows_the_whole_table() -> None:
-    report, timeline = told()
+    report, timeline = build_run()
     engine = report.engines["qa"].model_copy(update={"p50_seconds": 112.5, "p95_seconds": 298.25, "calls": 1234})
     recorded = RecordedRun(report.model_copy(update={"engines": {"financial": engine, "qa": engine}}), timeline)
     shown = as_text(recorded, None)
@@ -382,8 +382,8 @@ def test_a_terminal_of_eighty_columns_shows_the_whole_table() -> None:
     assert "cut off" not in shown
 
 
-def test_the_table_counts_what_was_cut_off_apart_and_fits_eighty_columns_with_100_000_cards() -> None:
-    report, timeline = told()
+def test_the_table_counts_cut_off_calls_separately_and_fits_eighty_columns_with_100_000_cards() -> None:
+    report, timeline = build_run()
     large = {"planned": 100_000, "done": 100_000, "calls": 100_000, "retries": 12_345, "failed": 2_500, "cut_off": 500}
     engine = report.engines["qa"].model_copy(update={**large, "p50_seconds": 112.5, "p95_seconds": 298.25})
     recorded = RecordedRun(report.model_copy(update={"engines": {"financial": engine, "qa": engine}}), timeline)
@@ -419,7 +419,7 @@ def test_a_narrow_terminal_gets_fewer_columns_and_no_number_is_cut(
     monkeypatch: pytest.MonkeyPatch, columns: int, headings: list[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    recorded = RecordedRun(*Night([f"T{n:03}" for n in range(300)], ["a"]).told())
+    recorded = RecordedRun(*Night([f"T{n:03}" for n in range(300)], ["a"]).build())
     lines = as_text(recorded, None).splitlines()
     assert lines[1].split() == headings
     assert all(len(line.rstrip()) <= columns and "…" not in line for line in lines[1:6])
@@ -427,13 +427,15 @@ def test_a_narrow_terminal_gets_fewer_columns_and_no_number_is_cut(
 
 def test_a_terminal_too_narrow_for_a_table_gets_a_line_for_each_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "30")
-    recorded = RecordedRun(*Night([f"T{n:03}" for n in range(300)], ["a"]).told())
+    recorded = RecordedRun(*Night([f"T{n:03}" for n in range(300)], ["a"]).build())
     lines = as_text(recorded, None).splitlines()
     assert lines[1] == "financial: 300 done, 0 failed, 0 cut off, 0 not attempted"
 
 
-def test_a_recorded_run_is_told_with_each_cause_once_and_how_to_go_on() -> None:
-    recorded = RecordedRun(*Night([f"T{n:03}" for n in range(300)], ["a"], fate=refusing).told("cards_missing", 3, "x"))
+def test_a_recorded_run_is_printed_with_each_cause_once_and_how_to_resume() -> None:
+    recorded = RecordedRun(
+        *Night([f"T{n:03}" for n in range(300)], ["a"], fate=refusing).build("cards_missing", 3, "x")
+    )
     lines = as_text(recorded, "/runs/report.html").splitlines()
     assert sum("What to do" in line or "what to do" in line for line in lines) == 1
     assert sum("QA engine: 300 cards failed: a: T000, T001" in line for line in lines) == 1
@@ -473,13 +475,13 @@ def test_clock_times_are_those_of_the_runs_zone() -> None:
 @pytest.mark.parametrize("outcome", ["cards_missing", UNFINISHED])
 def test_the_time_zone_is_said_once(offset: str, zone: str, outcome: str) -> None:
     open_end: dict[str, Any] = {"ended": None, "seconds": None} if outcome == UNFINISHED else {}
-    report, timeline = told(started=f"2026-11-24T02:00:03{offset}", outcome=outcome, **open_end)
+    report, timeline = build_run(started=f"2026-11-24T02:00:03{offset}", outcome=outcome, **open_end)
     shown = page(report, timeline).text
     assert shown.count("UTC") == 1
     assert f"(all times {zone})" in shown
 
 
-def test_there_is_something_to_do_about_everything() -> None:
+def test_every_cause_has_a_remedy() -> None:
     causes = [*Cause, "of another version", None]
     statuses = [None, 200, 302, 400, 401, 403, 404, 422, 429, 500, 502, 503, 504, 418]
     for engine, cause, status, batch, after in product(ALL_ENGINES, causes, statuses, (1, 5), [None, *Cause]):
@@ -491,7 +493,7 @@ def test_there_is_something_to_do_about_everything() -> None:
         assert found.then == "resume" or "config" in said
 
 
-def test_remedies_name_what_to_turn() -> None:
+def test_remedies_name_the_setting_to_change() -> None:
     assert "roles/run.invoker" in str(remedy("news", "status", 403, None, batch=1).what)
     assert "NEWS_ENGINE_AUDIENCE" in str(remedy("news", "status", 401, None, batch=1).what)
     assert "FINANCIAL_ENGINE_BATCH_SIZE" in str(remedy("financial", "timeout", None, None, batch=5).what)
@@ -509,7 +511,7 @@ def test_remedies_name_what_to_turn() -> None:
         ("trading", "status", 502, 1),
     ],
 )
-def test_what_is_wrong_with_the_config_is_gone_on_from_with_the_corrected_one(
+def test_causes_in_the_config_are_resumed_with_the_corrected_config(
     engine: EngineName, cause: str, status: int, batch: int
 ) -> None:
     assert remedy(engine, cause, status, None, batch=batch).then == "new_config"
@@ -527,7 +529,7 @@ def test_what_is_wrong_with_the_config_is_gone_on_from_with_the_corrected_one(
         ("news", "interrupted", None, 1),
     ],
 )
-def test_what_is_wrong_with_an_engine_needs_a_plain_resume(
+def test_causes_in_an_engine_need_a_plain_resume(
     engine: EngineName, cause: str, status: int | None, batch: int
 ) -> None:
     assert remedy(engine, cause, status, None, batch=batch).then == "resume"
@@ -547,7 +549,7 @@ def test_a_call_cut_off_after_too_long_an_answer_has_its_remedy() -> None:
     assert cut_off == remedy("qa", Cause.TRANSPORT, None, ANSWER_TOO_LARGE, batch=1)
 
 
-def test_a_call_that_waited_for_room_has_nothing_to_be_put_right() -> None:
+def test_a_call_that_waited_for_capacity_has_no_remedy() -> None:
     cut_off = remedy("qa", Cause.INTERRUPTED, 429, None, batch=1, after=Cause.STATUS)
     assert cut_off == remedy("qa", Cause.INTERRUPTED, None, None, batch=1)
 
@@ -555,13 +557,13 @@ def test_a_call_that_waited_for_room_has_nothing_to_be_put_right() -> None:
 @pytest.mark.parametrize(
     ("seconds", "words"), [(0.123, "0.12 s"), (12.34, "12.3 s"), (60, "1 min"), (247, "4 min 7 s"), (7260, "2 h 1 min")]
 )
-def test_durations_are_those_of_people(seconds: float, words: str) -> None:
+def test_durations_are_written_as_people_write_them(seconds: float, words: str) -> None:
     assert str(duration(seconds)) == words
 
 
 def test_a_call_that_is_done_with_a_warning_is_shown() -> None:
     night = Night(NAMES, ["news_card"])
-    report, _ = night.told()
+    report, _ = night.build()
     timeline = Timeline(night.plan())
     for number, result in enumerate(night.results()):
         warning = message("it is <odd>: {number}", number=number) if number == 3 else None
@@ -569,11 +571,11 @@ def test_a_call_that_is_done_with_a_warning_is_shown() -> None:
     shown = page(report, timeline).text
     assert "Done, with a warning" in shown
     assert "it is <odd>: 3" in shown
-    assert "with a warning" not in page(*night.told()).text
+    assert "with a warning" not in page(*night.build()).text
 
 
-def test_a_run_that_called_nobody_has_a_page() -> None:
-    report, timeline = Night([], []).told("unforeseen", 70, "The job has a bug.")
+def test_a_run_that_made_no_call_has_a_page() -> None:
+    report, timeline = Night([], []).build("unforeseen", 70, "The job has a bug.")
     shown = page(report, timeline)
     assert "Nothing was called." in shown.text
 
@@ -584,7 +586,7 @@ def test_of_many_failures_as_many_are_kept_as_a_page_can_show() -> None:
         ["a"],
         fate=lambda engine, _: ([], "denied", "x" * 3000, 200) if engine == "qa" else ([], None, None, 200),
     )
-    report, timeline = night.told("cards_missing", 3, "x")
+    report, timeline = night.build("cards_missing", 3, "x")
     assert len(timeline.failures) == 3000
     assert timeline.items["qa"].failed == 3000
     data = render_page(report, timeline)
@@ -601,7 +603,7 @@ from tests.support.nights import Night
 night = Night([f"{n:06}.SS" for n in range(20000)], list("abcde"),
               fate=lambda e, n: (["HTTP 503"] * (n % 50 == 3), "denied" if n % 2000 == 7 else None, "no", 200),
               concurrency={"financial": 4, "trading": 4, "news": 64, "qa": 256})
-report, timeline = night.told("cards_missing", 3, "Cards are missing.")
+report, timeline = night.build("cards_missing", 3, "Cards are missing.")
 def peak():  # `ru_maxrss` starts from the memory of the process that started this one
     with open("/proc/self/status") as account:
         return int(re.search(r"VmHWM:\\s+(\\d+) kB", account.read())[1])
@@ -619,7 +621,7 @@ print(json.dumps({"kept": kept, "seconds": seconds, "grown": grown * 1024, "rss"
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="measured from Linux's account of the process")
-def test_a_hundred_thousand_cards_make_a_small_page_soon() -> None:
+def test_the_page_of_a_hundred_thousand_cards_is_small_and_made_quickly() -> None:
     done = subprocess.run([sys.executable, "-c", LARGE], cwd=ROOT, capture_output=True, check=True, timeout=100)
     measured = json.loads(done.stderr)
     assert measured["seconds"] < 5
@@ -637,7 +639,7 @@ def all_refused(engine: EngineName, _number: int) -> Any:
 
 
 def narrowed(limit: int) -> Timeline:
-    """Of a night whose cards were all refused, so that at the end of each call the limit had fallen to this."""
+    """The timeline of a night whose cards were all rejected, so that the limit was this at the end of each call."""
     night = Night([f"T{n}" for n in range(40)], ["a"], fate=all_refused)
     timeline = Timeline(night.plan())
     for result in night.results():
@@ -646,7 +648,7 @@ def narrowed(limit: int) -> Timeline:
 
 
 def test_the_limit_that_a_run_began_with_is_shown() -> None:
-    report, _ = told()
+    report, _ = build_run()
     timeline = narrowed(1)
     assert "16 in flight at most limit 1 to 16" in page(report, timeline).text
     lane = timeline.lanes["qa"]
@@ -658,9 +660,9 @@ def test_the_limit_that_a_run_began_with_is_shown() -> None:
 
 
 def test_a_limit_that_stayed_the_same_is_one_number() -> None:
-    shown = page(*told(lambda *_: ([], None, None, 200))).text
+    shown = page(*build_run(lambda *_: ([], None, None, 200))).text
     assert "4 in flight at most limit 8" in shown
-    assert not re.search(r"limit (\d+) to \1\b", page(told()[0], narrowed(2)).text)
+    assert not re.search(r"limit (\d+) to \1\b", page(build_run()[0], narrowed(2)).text)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 5, 16])
@@ -686,6 +688,6 @@ def test_calls_that_began_before_the_limit_fell_do_not_raise_it() -> None:
 
 
 def test_a_lane_with_few_calls_shows_each_of_them() -> None:
-    report, timeline = told()
+    report, timeline = build_run()
     bars = sum(tag == "g" for tag, _ in page(report, timeline).tags)
     assert bars >= sum(map(len, timeline.lanes.values())) < CALLS_KEPT

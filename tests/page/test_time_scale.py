@@ -1,4 +1,4 @@
-"""The time scale stays drawable, however long the run took and however often it was begun again."""
+"""The time scale can be drawn however long the run took and however often it was resumed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever the order, each card that is not done starts once; the order is no part of the plan."""
+"""Whatever the order, each card that is not done starts exactly once; the order is not part of the plan."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_slowest_types_are_first_and_those_that_are_not_known_last_as_the_co
     assert slowest_first("abc", {"c": 1.0, "a": 1.0, "b": 2.0}) == ["b", "a", "c"], "of equal ones the first"
 
 
-def test_what_is_done_does_not_start() -> None:
+def test_a_card_that_is_done_does_not_start() -> None:
     done = frozenset({("A", "y"), ("美联储", "z")})
     assert started(order({}, done)) == ["A x", "A z", "美联储 y", "C x"]
     assert started(order({"z": 2.0, "y": 3.0}, done)) == ["美联储 y", "A z", "A x", "C x"]
@@ -49,7 +49,7 @@ def test_medians_that_come_late_count_from_then_on() -> None:
     assert started(found) == ["A z", "美联储 z", "C x", "美联储 y"]
 
 
-def test_of_a_type_that_is_left_out_no_card_starts() -> None:
+def test_no_card_of_a_left_out_type_starts() -> None:
     found = order({"z": 20.0})
     assert started(found, 1) == ["A z"]
     found.leave_out("z")
@@ -87,7 +87,7 @@ def test_each_card_starts_exactly_once_whenever_medians_come_and_whatever_is_tak
         assert sorted(seen) == sorted(set(planned) - done), f"seed {seed}"
 
 
-def test_the_plan_knows_nothing_of_the_order() -> None:
+def test_the_order_is_not_part_of_the_plan() -> None:
     before = (PLAN.digest(), list(PLAN.calls("qa")))
     assert {call.fingerprint for call in order({"z": 9.0})} == {call.fingerprint for call in PLAN.calls("qa")}
     assert (PLAN.digest(), list(PLAN.calls("qa"))) == before

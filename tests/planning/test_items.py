@@ -1,4 +1,4 @@
-"""What is not done is told by name, with why; what is done stays done, in whatever order it is learnt."""
+"""Every item that is not done is listed with its cause; one that is done stays done, whatever the order of results."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_a_cause_that_is_not_known_is_a_failure() -> None:
     assert found.has_failed(ITEM)
 
 
-def test_what_is_not_planned_cannot_be_marked() -> None:
+def test_an_item_that_is_not_planned_cannot_be_marked() -> None:
     with pytest.raises(LookupError):
         items().mark(("A", "other_card"), cause=None, ended=1.0)
 

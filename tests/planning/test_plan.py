@@ -68,7 +68,7 @@ def test_an_empty_batch_cannot_be_made() -> None:
             make([])
 
 
-def test_the_entrys_date_beats_the_runs() -> None:
+def test_the_entrys_date_overrides_the_runs() -> None:
     dated = Target("B", "equity", "B", "2026-01-02", ("news",), ("c",))
     plan = plan_of([target("A"), dated], settings_of(), date="2026-11-24")
     assert [json.loads(call.body or b"") for call in plan.calls("news")] == [
@@ -85,7 +85,7 @@ def test_without_a_date_the_engines_use_their_own_today() -> None:
     assert [call.body for call in plan.calls("qa")] == [None]
 
 
-def test_an_entrys_parameters_beat_llm_config() -> None:
+def test_an_entrys_parameters_override_llm_config() -> None:
     models = {"default": {"backend": "b", "model_name": "m"}, "tasks": {"c": {"model_name": "n"}}}
     own = Target("A", "equity", "A", None, (), ("c", "d"), (("model_name", "mine"), ("x", "1")))
     plan = Plan((own, target("B", ["c"])), LlmConfig.model_validate(models), None, {})
@@ -107,7 +107,7 @@ def test_an_entrys_parameters_beat_llm_config() -> None:
         ),
     ],
 )
-def test_a_model_stays_with_its_backend(own: dict[str, str], sent: dict[str, str]) -> None:
+def test_a_model_is_sent_with_its_own_backend_only(own: dict[str, str], sent: dict[str, str]) -> None:
     models = LlmConfig.model_validate({"default": {"backend": "b", "model_name": "m"}})
     entry = Target("A", "equity", "A", None, (), ("c",), tuple(own.items()))
     assert [parameters(call) for call in Plan((entry,), models, None, {}).calls("qa")] == [{"ticker": "A", **sent}]
@@ -135,7 +135,7 @@ ids = (
 
 
 def as_sent(call: Call, prefix: str = "") -> tuple[list[str], str]:
-    """The path's segments and the query as a server reads them, after the connection has had its way with the URL."""
+    """The path's segments and the query as a server reads them, after httpx has processed the URL."""
     url = f"https://engine.example{prefix}{call.path}"
     request = Origin.of(url).request("POST", url, {}, call.body)
     raw_path, _, query = request.url.target.decode("ascii").partition("?")
@@ -183,12 +183,12 @@ def test_the_real_ids_work(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "..", ".", "a\\b", "a\nb", "", "x" * 65, "\ud800", "a\u2028b"])
-def test_what_could_reach_another_endpoint_is_no_id(name: str) -> None:
+def test_an_id_that_could_reach_another_endpoint_is_invalid(name: str) -> None:
     assert not is_id(name)
 
 
 @given(st.text(min_size=1), st.sampled_from(DATA))
-def test_keys_tell_calls_and_runs_apart(run_id: str, engine: EngineName) -> None:
+def test_keys_differ_between_calls_and_between_runs(run_id: str, engine: EngineName) -> None:
     one, other = financial(["A"]), trading(["A"])
     run = RunIdentity(run_id)
     assert run.idempotency_key(*one.fingerprint) == RunIdentity(run_id).idempotency_key(*financial(["A"]).fingerprint)

@@ -44,7 +44,7 @@ def test_simple_form_names_exactly_what_a_ticker_gets() -> None:
     assert cards(targets) == {"AAPL": TYPES, "MSFT": ["old_card", "news_card"]}
 
 
-def test_simple_form_may_leave_a_ticker_without_cards_where_all_its_types_are_off() -> None:
+def test_simple_form_may_leave_a_ticker_without_cards_if_all_its_types_are_off() -> None:
     types = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
     targets, notices = resolved(card_types=types, card_targets={"MSFT": ["old_card"]})
     assert cards(targets) == {"AAPL": ["news_card"], "MSFT": []}
@@ -52,7 +52,7 @@ def test_simple_form_may_leave_a_ticker_without_cards_where_all_its_types_are_of
 
 
 def entry(**given_entry: Any) -> Target:
-    """The one entry beside the tickers, or over one."""
+    """The one entry of the config that is added to the tickers or overrides one."""
     targets, _ = resolved(card_targets=[given_entry])
     return targets[given_entry["id"]]
 
@@ -93,7 +93,7 @@ def test_an_entry_over_a_ticker_overrides_it_in_its_place() -> None:
     assert targets["MSFT"].card_types == tuple(TYPES)
 
 
-def test_equities_default_is_no_target_but_the_default_of_all_tickers() -> None:
+def test_equities_default_is_not_a_target_but_the_default_of_all_tickers() -> None:
     default = {"id": "equities_default", "card_types": ["news_card"], "run_engines": {"trading": False}}
     others = [{"id": "MSFT", "run_engines": {"news": False}}, {"id": "Topic"}, {"id": "Elon", "target_type": "person"}]
     targets, _ = resolved(card_targets=[others[0], default, *others[1:]])
@@ -118,7 +118,7 @@ def test_absent_or_empty_card_types_mean_all_enabled_ones(empty: dict[str, Any])
         ({}, {"financials": False, "trading": False, "news": False}, ()),
     ],
 )
-def test_run_engines_of_a_target_beats_engine_control(
+def test_run_engines_of_a_target_overrides_engine_control(
     control: dict[str, bool], own: dict[str, bool], engines: tuple[str, ...]
 ) -> None:
     targets, _ = resolved(engine_control=control, card_targets=[{"id": "AAPL", "run_engines": own}])
@@ -169,7 +169,7 @@ def test_parameters_are_written_as_the_engine_reads_them() -> None:
         ({}, {"preferred_llm_backend": "openai", "model_name": "small"}),
     ],
 )
-def test_a_model_never_crosses_to_another_backend(task: dict[str, str] | None, chosen: dict[str, str]) -> None:
+def test_a_model_is_never_combined_with_another_backend(task: dict[str, str] | None, chosen: dict[str, str]) -> None:
     value = {"default": {"backend": "openai", "model_name": "small"}, "tasks": {} if task is None else {"c": task}}
     assert dict(llm_parameters(LlmConfig.model_validate(value), "c")) == chosen
     assert llm_parameters(LlmConfig(), "c") == ()
@@ -183,7 +183,7 @@ TYPE_NAMES = st.sampled_from(["a", "b", "c", "d"])
 
 @st.composite
 def configs(draw: st.DrawFn) -> dict[str, Any]:
-    """Good configs of either form, duplicates and all."""
+    """Valid configs of both forms, also with duplicates."""
     tickers = draw(st.lists(NAMES, min_size=1, max_size=6))
     switches = draw(st.dictionaries(TYPE_NAMES, st.booleans(), min_size=1))
     order = draw(st.lists(st.sampled_from(sorted(switches)), max_size=3)) + sorted(switches)
@@ -211,7 +211,7 @@ def configs(draw: st.DrawFn) -> dict[str, Any]:
 
 
 def expected(objects: dict[str, Any]) -> dict[str, tuple[list[str], list[str]]]:
-    """The rules again, in the plainest way: a target's card types and engines."""
+    """The rules, written a second time as simply as possible: a target's card types and engines."""
     enabled = list(dict.fromkeys(entry["name"] for entry in objects["card_types"] if entry["enabled"]))
     control = objects["engine_control"]
     base = {
@@ -258,7 +258,7 @@ def test_a_mistyped_ticker_that_becomes_a_topic_is_noticed(topic: str) -> None:
     assert notices == [f'card_targets.json: [1] ("{topic}"): {DOUBTFUL}']
 
 
-def test_many_of_them_are_one_notice() -> None:
+def test_many_mistyped_tickers_are_one_notice() -> None:
     _, notices = resolved(card_targets=[{"id": f"A{number}"} for number in range(50)])
     assert notices == [f'card_targets.json: [0] ("A0"), [1] ("A1"), [2] ("A2") and 47 more: {DOUBTFUL}']
 
@@ -282,5 +282,5 @@ def test_misspelt_defaults_that_become_a_topic_are_noticed(topic: str) -> None:
         {"id": "macro"},
     ],
 )
-def test_a_target_that_is_surely_meant_is_not_noticed(given_entry: dict[str, str]) -> None:
+def test_an_unambiguous_target_is_not_noticed(given_entry: dict[str, str]) -> None:
     assert resolved(card_targets=[given_entry])[1] == []

@@ -72,7 +72,7 @@ def assert_refused_or_read(place: Path, capfd: pytest.CaptureFixture[str]) -> di
 
 
 async def resume(place: Path) -> None:
-    """What a resumed run reads of its record, and what it makes of that at its end."""
+    """Reads the record as a resumed run does, and writes the report as at its end."""
     store = open_store(str(place))
     try:
         inputs = await find_latest_inputs(store, "night")
@@ -118,21 +118,21 @@ def changed(value: Any, path: tuple[Any, ...], odd: Any) -> Any:
 
 
 def sealed(body: Any) -> bytes:
-    """As the job seals an object, whatever it holds."""
+    """The object with a correct checksum, as the job writes it."""
     text = json.dumps(body, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     checksum = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
     return f'{{"sha256":"{checksum}","body":{text}}}\n'.encode("utf-8", "surrogatepass")
 
 
 def opened(name: str) -> list[Any]:
-    """The JSON values that an object is made of."""
+    """The JSON values that an object holds."""
     data = OBJECTS.get(name) or NIGHT.lease()
     values = [json.loads(line) for line in data.splitlines()]
     return [values[0]["body"]] if name in {INPUTS, BARRIER} else values
 
 
 def closed(name: str, values: list[Any]) -> bytes:
-    """The object that is made of these values, with every checksum right."""
+    """The object that holds these values, with every checksum correct."""
     if name in {INPUTS, BARRIER}:
         return sealed(values[0])
     lines = [json.dumps(value).encode() for value in values]
@@ -304,7 +304,7 @@ def test_a_journal_object_whose_name_is_not_utf_8_is_named(place: Path, capfd: p
     assert "RUNS_URI: night/results/\\udcff.jsonl is not what a run writes" in capfd.readouterr().err
 
 
-def test_entries_without_end_are_counted(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_unreadable_entries_beyond_the_limit_are_counted(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for number in range(300):
         (place / "_started" / f"zzz-{number}").touch()
     assert main(["runs"]) == ExitCode.USAGE

@@ -1,4 +1,4 @@
-"""The table of the cards has a row for each planned card, and no spreadsheet finds anything in it to calculate."""
+"""The table of the cards has a row for each planned card, and no cell that a spreadsheet takes for a formula."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ def test_no_cell_begins_as_a_formula_does(prefix: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["^GSPC", "BRK.B", "EURUSD=X", "BTC-USD", "Rate vs Inflation", "0700.HK", "'x"])
-def test_other_ids_are_as_they_are(name: str) -> None:
+def test_other_ids_are_written_unchanged(name: str) -> None:
     assert rows(card_table(*run([(name, "topic", "a")], {})))[1][0] == name
 
 
-def test_an_id_with_half_a_character_does_no_harm() -> None:
+def test_an_id_with_a_lone_surrogate_can_be_written() -> None:
     assert rows(card_table(*run([("\ud800", "topic", "a")], {})))[1][0] == "?"
 
 
@@ -73,9 +73,9 @@ def test_made_failed_and_not_attempted_add_up() -> None:
 
 
 def test_a_large_table_is_made_some_rows_at_a_time() -> None:
-    told = run([(f"T{number}", "equity", "abcdefghij") for number in range(3000)], {})
+    recorded = run([(f"T{number}", "equity", "abcdefghij") for number in range(3000)], {})
     tracemalloc.start()
-    size = sum(map(len, card_lines(*told)))
+    size = sum(map(len, card_lines(*recorded)))
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert size > 1_000_000

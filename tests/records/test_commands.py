@@ -1,4 +1,4 @@
-"""What goes on with a run pastes into a shell, names the place where the run began, and comes out as it went in."""
+"""The command that resumes a run can be pasted into a shell, names the place of the record, and changes no value."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_on_a_laptop_a_run_is_resumed_by_the_job_itself() -> None:
 
 
 def test_on_a_laptop_a_command_has_the_place_of_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So it pastes into any shell, in any directory."""
+    """It can be pasted into any shell, in any directory."""
     monkeypatch.chdir(tmp_path)
     inputs = inputs_of(RUNS_URI="my runs")
     place = f"RUNS_URI={shlex.quote(str(tmp_path / 'my runs'))}"
@@ -56,7 +56,7 @@ def test_in_the_cloud_a_run_is_resumed_from_any_shell() -> None:
     assert resume_command(inputs_of(**CLOUD), "new_config") == f"{command},--new-config"
 
 
-def test_what_is_not_known_is_left_to_the_shell_that_the_command_is_pasted_into() -> None:
+def test_options_whose_values_are_not_known_are_left_out_of_the_command() -> None:
     assert resume_command(inputs_of(CLOUD_RUN_JOB="j")) == "gcloud run jobs execute j --args=resume,night"
 
 

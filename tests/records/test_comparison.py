@@ -1,4 +1,4 @@
-"""A run compared with the night before: what is new, still missing, mended, gone or not known, and how plans differ."""
+"""A run is compared with the night before: what is new, still missing, mended, gone or unknown, and the plans."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class Played:
         self.timeline = Timeline(self.plan)
         for result in night.results():
             cause = fates.get((result.targets[0], result.card_type)) if result.engine in {"news", "qa"} else None
-            told = {"done": False, "cause": cause} if cause else {}
+            failed = {"done": False, "cause": cause} if cause else {}
             if until(result):
-                self.timeline.add(result.model_copy(update=told))
-        report, _ = night.told("cards_missing", 3, "x", day=day)
+                self.timeline.add(result.model_copy(update=failed))
+        report, _ = night.build("cards_missing", 3, "x", day=day)
         engines = {
             name: totals.model_copy(update={"done": len(self.timeline.items[name])})
             for name, totals in report.engines.items()
@@ -65,7 +65,7 @@ class Played:
         return compare(self.day, self.timeline.items, self.before.night, plan_change(self.before.plan, self.plan))
 
 
-def told(items: ComparedItems) -> list[tuple[str, str | None, str | None, int, str]]:
+def fields_of(items: ComparedItems) -> list[tuple[str, str | None, str | None, int, str]]:
     assert items.count == len(items.items)
     return [(str(item), item.cause, item.cause_then, item.nights, item.since) for item in items.items]
 
@@ -81,12 +81,12 @@ SECOND = Played("2026-11-23", {("A", "a"): "status", ("B", "a"): "timeout", ("A"
 def test_what_is_new_what_is_still_missing_and_what_is_mended() -> None:
     found = SECOND.comparison
     assert (found.run_id, found.day) == ("night-2026-11-22", "2026-11-22")
-    assert told(found.new) == [("A b", "denied", None, 1, "2026-11-23")]
-    assert told(found.still) == [
+    assert fields_of(found.new) == [("A b", "denied", None, 1, "2026-11-23")]
+    assert fields_of(found.still) == [
         ("A a", "status", "status", 2, "2026-11-22"),
         ("B a", "timeout", "denied", 2, "2026-11-22"),
     ]
-    assert told(found.mended) == [("C b", None, "timeout", 1, "2026-11-22")]
+    assert fields_of(found.mended) == [("C b", None, "timeout", 1, "2026-11-22")]
     assert (found.added.count, found.not_attempted, found.not_compared, found.gone) == (0, 0, 0, 0)
     assert found.plan is None
     assert lines(found) == [
@@ -100,20 +100,20 @@ def test_what_is_new_what_is_still_missing_and_what_is_mended() -> None:
 
 def test_nights_in_a_row_are_counted_the_longest_first() -> None:
     third = Played("2026-11-25", {("A", "b"): "denied", ("B", "a"): "timeout", ("C", "b"): "timeout"}, SECOND)
-    assert told(third.comparison.still) == [
+    assert fields_of(third.comparison.still) == [
         ("B a", "timeout", "timeout", 3, "2026-11-22"),
         ("A b", "denied", "denied", 2, "2026-11-23"),
     ]
-    assert told(third.comparison.new) == [("C b", "timeout", None, 1, "2026-11-25")], "it was mended in between"
+    assert fields_of(third.comparison.new) == [("C b", "timeout", None, 1, "2026-11-25")], "it was mended in between"
 
 
-def test_that_nothing_is_new_is_said() -> None:
+def test_the_comparison_says_if_nothing_is_new() -> None:
     assert lines(Played("2026-11-24", {}, Played("2026-11-23", {})).comparison)[1:] == ["no new failure"]
 
 
 def test_targets_of_data_engines_are_compared_as_well() -> None:
     fails = Played("2026-11-23", {("B", None): "status"}, FIRST, until=lambda call: call.engine != "qa")
-    assert told(fails.comparison.new) == [("news: B", "status", None, 1, "2026-11-23")]
+    assert fields_of(fails.comparison.new) == [("news: B", "status", None, 1, "2026-11-23")]
     assert fails.comparison.still.count == fails.comparison.mended.count == 0
     assert fails.comparison.not_attempted == 6
     assert lines(fails.comparison)[1:] == ["1 new failure: news: B", "6 cards were not attempted: because"]
@@ -122,7 +122,7 @@ def test_targets_of_data_engines_are_compared_as_well() -> None:
 def test_after_a_night_without_cards_what_fails_is_still_missing_and_what_was_made_is_not_mended() -> None:
     down = Played("2026-11-23", {("B", None): "status"}, FIRST, until=lambda call: call.engine != "qa")
     after = Played("2026-11-24", {("A", "a"): "status", ("A", "b"): "denied"}, down)
-    assert told(after.comparison.still) == [
+    assert fields_of(after.comparison.still) == [
         ("A a", "status", "status", 3, "2026-11-22"),
         ("A b", "denied", None, 2, "2026-11-23"),
     ]
@@ -130,18 +130,18 @@ def test_after_a_night_without_cards_what_fails_is_still_missing_and_what_was_ma
     assert after.comparison.new.count == 0
 
 
-def test_what_was_cut_off_was_not_attempted() -> None:
+def test_calls_that_were_cut_off_are_compared_as_not_attempted() -> None:
     cut = Played("2026-11-23", {("A", "a"): "interrupted", ("B", "a"): "interrupted", ("C", "a"): "status"}, FIRST)
     assert cut.comparison.not_attempted == 2
-    assert told(cut.comparison.new) == [("C a", "status", None, 1, "2026-11-23")]
+    assert fields_of(cut.comparison.new) == [("C a", "status", None, 1, "2026-11-23")]
     assert cut.comparison.still.count == 0
     after = Played("2026-11-24", {("A", "a"): "status"}, cut)
-    assert told(after.comparison.still) == [("A a", "status", "status", 3, "2026-11-22")]
+    assert fields_of(after.comparison.still) == [("A a", "status", "status", 3, "2026-11-22")]
 
 
-def test_what_left_the_plan_is_gone_and_what_came_is_not_said_to_have_been_done() -> None:
+def test_items_removed_from_the_plan_are_gone_and_added_ones_are_not_new_failures() -> None:
     later = Played("2026-11-23", {("D", "a"): "status"}, FIRST, targets="ABD")
-    assert told(later.comparison.added) == [("D a", "status", None, 1, "2026-11-23")]
+    assert fields_of(later.comparison.added) == [("D a", "status", None, 1, "2026-11-23")]
     assert later.comparison.new.count == 0
     assert later.comparison.gone == 1
     assert [str(item) for item in later.comparison.mended.items] == ["A a", "B a"]
@@ -153,7 +153,7 @@ def test_what_left_the_plan_is_gone_and_what_came_is_not_said_to_have_been_done(
     ]
 
 
-def test_where_the_list_of_the_night_before_was_cut_off_it_is_not_compared() -> None:
+def test_a_truncated_list_of_the_night_before_is_not_compared() -> None:
     cut = Played("2026-11-22", {("A", "a"): "status"}, missing=(), missing_not_listed=1)
     found = Played("2026-11-23", {("A", "a"): "status", ("B", "a"): "status"}, cut).comparison
     assert found.not_compared == 2
@@ -164,7 +164,7 @@ def test_where_the_list_of_the_night_before_was_cut_off_it_is_not_compared() -> 
 def test_after_a_night_without_any_card_each_was_missing_listed_or_not() -> None:
     down = Played("2026-11-23", {}, until=lambda call: call.engine != "qa", missing=(), missing_not_listed=6)
     found = Played("2026-11-24", {("A", "a"): "status"}, down).comparison
-    assert told(found.still) == [("A a", "status", None, 2, "2026-11-23")]
+    assert fields_of(found.still) == [("A a", "status", None, 2, "2026-11-23")]
     assert found.not_compared == 0
 
 

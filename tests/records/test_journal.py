@@ -1,4 +1,4 @@
-"""What has finished is written soon, in few requests, once; what was written is read back whole or not at all."""
+"""Each result is written soon, once, and in few requests; what was written is read back complete or refused."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def numbered(number: int) -> CallResult:
 
 
 class Notes:
-    """A journal, and what was noted in it when."""
+    """A journal, and the results that were added to it, with their times."""
 
     def __init__(self, store: Memory, owner: str = "a") -> None:
         self.troubles: list[Message | None] = []
@@ -116,7 +116,7 @@ async def test_everything_is_read_back_in_its_order(memory: Memory, autojump_clo
     assert notes.journal.unwritten == 1
 
 
-async def test_attempts_at_a_run_do_not_get_in_each_others_way(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_attempts_at_a_run_do_not_overwrite_each_other(memory: Memory, autojump_clock: MockClock) -> None:
     for owner in ("b", "a", "c"):
         notes = Notes(memory, owner)
         for _ in range(3):
@@ -139,7 +139,7 @@ async def test_a_flush_ends_though_more_is_noted_meanwhile(memory: Memory, autoj
 
 
 async def test_a_write_whose_answer_is_lost_is_sent_again_as_it_was(memory: Memory, autojump_clock: MockClock) -> None:
-    """New results that come meanwhile wait for the next object, or the one that is there would be another's."""
+    """New results wait for the next object: otherwise the one in storage would look like another run's."""
     left = [3]
 
     def lose(_verb: str, _name: str) -> bool:
@@ -157,7 +157,9 @@ async def test_a_write_whose_answer_is_lost_is_sent_again_as_it_was(memory: Memo
     assert [trouble is None for trouble in notes.troubles][:2] == [False, True]
 
 
-async def test_what_cannot_be_written_is_kept_and_written_later(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_results_that_cannot_be_written_are_kept_and_written_later(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
     notes = Notes(memory)
     memory.refuse = lambda verb, _name: verb == "create" and 10 <= trio.current_time() < 40
     async with trio.open_nursery() as nursery:
@@ -173,7 +175,7 @@ async def test_what_cannot_be_written_is_kept_and_written_later(memory: Memory, 
     assert notes.troubles[-1] is None
 
 
-async def test_a_closing_that_is_cut_off_can_be_taken_up_again(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_closing_can_be_repeated_after_it_was_cut_off(memory: Memory, autojump_clock: MockClock) -> None:
     memory.seconds = 2.0
     notes = Notes(memory)
     notes.note(5)
@@ -229,16 +231,14 @@ async def test_a_journal_that_was_tampered_with_is_refused(memory: Memory, how: 
         await read(memory)
 
 
-async def test_an_object_with_a_false_name_is_refused(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_an_object_with_a_wrong_name_is_refused(memory: Memory, autojump_clock: MockClock) -> None:
     names = await filled(memory)
     memory.objects[f"{FOLDER}a-000003.jsonl"] = memory.objects[names[2]]
     with pytest.raises(RecordError, match="is not the object that follows"):
         await read(memory)
 
 
-async def test_a_checksum_that_was_corrected_does_not_make_rubbish_pass(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
+async def test_invalid_content_with_a_correct_checksum_is_refused(memory: Memory, autojump_clock: MockClock) -> None:
     import hashlib
 
     names = await filled(memory)
@@ -249,7 +249,7 @@ async def test_a_checksum_that_was_corrected_does_not_make_rubbish_pass(
             await read(memory)
 
 
-async def test_storage_that_fails_is_no_tampering(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_failure_of_storage_is_not_reported_as_tampering(memory: Memory, autojump_clock: MockClock) -> None:
     await filled(memory)
     memory.refuse = lambda verb, _name: verb == "read"
     with pytest.raises(StorageError):

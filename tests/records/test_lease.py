@@ -1,4 +1,4 @@
-"""At any time one run holds the lease; one that cannot be sure of it stops before another may begin."""
+"""At any time at most one run holds the lease; a run that may have lost it stops before another may begin."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = ["machine_clock", "memory", "store"]
 
 
 def holder(owner: str = "one", **changes: Any) -> Holder:
-    """A run on this machine; the process that its number names is alive."""
+    """A run on this machine, whose process is alive."""
     known: dict[str, Any] = {
         "owner": owner,
         "run_id": f"run-{owner}",
@@ -56,8 +56,8 @@ def holder(owner: str = "one", **changes: Any) -> Holder:
     return Holder(**(known | changes))
 
 
-def unheard(_notice: Message) -> None:
-    """Takes the notices of a test that is not about them."""
+def ignore_notice(_notice: Message) -> None:
+    """Ignores notices."""
 
 
 def dead_pid() -> int:
@@ -83,7 +83,7 @@ async def there(store: ObjectStore) -> Holder | None:
 
 
 class Kept:
-    """A lease that is kept, and what became of it."""
+    """A lease that is being renewed, and its end."""
 
     def __init__(self, lease: Lease) -> None:
         self.lease = lease
@@ -96,16 +96,18 @@ class Kept:
 
 @pytest.fixture
 def eager(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lets every holder renew its lease all the time, and every other look at it as often."""
+    """Makes every holder renew its lease, and every other run read it, without a pause."""
     monkeypatch.setattr(module, "RENEW_SECONDS", 0.1)
     monkeypatch.setattr(module, "WATCH_SECONDS", 0.1)
 
 
-async def test_who_comes_second_learns_who_holds_it(store: ObjectStore, nursery: trio.Nursery, eager: None) -> None:
-    nursery.start_soon(Kept(await acquire(store, holder(), unheard)).keep)
+async def test_the_second_run_learns_who_holds_the_lease(
+    store: ObjectStore, nursery: trio.Nursery, eager: None
+) -> None:
+    nursery.start_soon(Kept(await acquire(store, holder(), ignore_notice)).keep)
     for plan, same in (("the plan", True), ("another", False)):
         with pytest.raises(BusyError, match=r"^run run-one of 2026-11-24, since 9999-[^ ]*$") as error:
-            await acquire(store, holder("two", plan=plan), unheard)
+            await acquire(store, holder("two", plan=plan), ignore_notice)
         assert error.value.is_twin is same
     assert await there(store) == holder()
     assert await in_thread(lambda: store.names("_")) == [LEASE]
@@ -126,11 +128,11 @@ async def test_who_comes_second_learns_who_holds_it(store: ObjectStore, nursery:
 async def test_a_twin_does_the_same_work_with_the_same_engines(
     memory: Memory, one: dict[str, Any], two: dict[str, Any], is_twin: bool, autojump_clock: MockClock
 ) -> None:
-    first = await acquire(memory, holder(**one), unheard)
+    first = await acquire(memory, holder(**one), ignore_notice)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(Kept(first).keep)
         with pytest.raises(BusyError) as error:
-            await acquire(memory, holder("two", **two), unheard)
+            await acquire(memory, holder("two", **two), ignore_notice)
         assert error.value.is_twin is is_twin
         assert ("with the same plan for other engines" in str(error.value)) is (
             "engines" in two and "engines" not in one
@@ -139,10 +141,10 @@ async def test_a_twin_does_the_same_work_with_the_same_engines(
 
 
 async def test_a_lease_that_was_given_back_is_free(store: ObjectStore) -> None:
-    first = await acquire(store, holder(), unheard)
+    first = await acquire(store, holder(), ignore_notice)
     await first.release()
     assert await there(store) is None
-    await acquire(store, holder("two"), unheard)
+    await acquire(store, holder("two"), ignore_notice)
     assert await there(store) == holder("two")
 
 
@@ -155,9 +157,9 @@ def stale(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 async def test_a_stale_lease_is_taken_over_and_its_holder_finds_out(
     store: ObjectStore, stale: Callable[[], None]
 ) -> None:
-    first = await acquire(store, holder(), unheard)
+    first = await acquire(store, holder(), ignore_notice)
     stale()
-    await acquire(store, holder("two"), unheard)
+    await acquire(store, holder("two"), ignore_notice)
     with pytest.raises(ConflictError):
         await in_thread(first._renewed)
     await first.release()
@@ -171,7 +173,7 @@ async def contest(store: ObjectStore) -> None:
 
     async def want(owner: str) -> None:
         try:
-            lease = await acquire(store, holder(owner, machine=owner), unheard)
+            lease = await acquire(store, holder(owner, machine=owner), ignore_notice)
         except BusyError as error:
             twins.append(error.is_twin)
         else:
@@ -191,17 +193,19 @@ async def contest(store: ObjectStore) -> None:
 
 
 @pytest.mark.parametrize("state", ["free", "left"])
-async def test_of_many_who_want_it_one_gets_it(
+async def test_of_many_runs_exactly_one_acquires_the_lease(
     store: ObjectStore, eager: None, monkeypatch: pytest.MonkeyPatch, state: str
 ) -> None:
     if state == "left":
-        await acquire(store, holder(), unheard)
+        await acquire(store, holder(), ignore_notice)
         monkeypatch.setattr(module, "_is_gone", lambda old, _me: old.owner == "one")
     await contest(store)
 
 
-async def test_of_many_who_watch_it_until_it_is_stale_one_gets_it(memory: Memory, autojump_clock: MockClock) -> None:
-    await acquire(memory, holder(machine="elsewhere"), unheard)
+async def test_of_many_runs_that_wait_until_the_lease_is_stale_exactly_one_acquires_it(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    await acquire(memory, holder(machine="elsewhere"), ignore_notice)
     memory.seconds = 1.0
     await contest(memory)
     assert trio.current_time() >= LASTS_SECONDS
@@ -227,38 +231,40 @@ RETRY = {"run_id": "exec", "execution": "exec", "machine": "old"}
         ({"run_id": "r", "machine": "m"}, {"run_id": "s", "machine": "m"}, True),
     ],
 )
-async def test_who_may_enter_again(store: ObjectStore, old: dict[str, Any], new: dict[str, Any], enters: bool) -> None:
-    """Whoever can know that the holder has ended, as its process number is free; others have to watch the lease."""
-    await acquire(store, holder("old", pid=dead_pid(), **old), unheard)
+async def test_which_run_may_take_over_the_lease_of_an_ended_process_at_once(
+    store: ObjectStore, old: dict[str, Any], new: dict[str, Any], enters: bool
+) -> None:
+    """A run may do so if it can see that the holder's process is gone; others have to watch the lease."""
+    await acquire(store, holder("old", pid=dead_pid(), **old), ignore_notice)
     if enters:
-        await acquire(store, holder("new", **new), unheard)
+        await acquire(store, holder("new", **new), ignore_notice)
     else:
         with pytest.raises(trio.TooSlowError), trio.fail_after(0.3):
-            await acquire(store, holder("new", **new), unheard)
+            await acquire(store, holder("new", **new), ignore_notice)
 
 
 async def test_a_process_is_not_its_own_twin(store: ObjectStore) -> None:
-    """A container that was started again may give the same number to the same process."""
-    await acquire(store, holder(pid=os.getpid()), unheard)
-    await acquire(store, holder("two", pid=os.getpid()), unheard)
+    """A restarted container may give the process the same id again."""
+    await acquire(store, holder(pid=os.getpid()), ignore_notice)
+    await acquire(store, holder("two", pid=os.getpid()), ignore_notice)
     assert await there(store) == holder("two")
 
 
-async def test_a_holder_elsewhere_is_alive_once_it_renews(memory: Memory, autojump_clock: MockClock) -> None:
-    kept = Kept(await acquire(memory, holder(machine="elsewhere"), unheard))
+async def test_a_holder_on_another_machine_is_alive_once_it_renews(memory: Memory, autojump_clock: MockClock) -> None:
+    kept = Kept(await acquire(memory, holder(machine="elsewhere"), ignore_notice))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)
         with pytest.raises(BusyError):
-            await acquire(memory, holder("two"), unheard)
+            await acquire(memory, holder("two"), ignore_notice)
         assert trio.current_time() < RENEW_SECONDS + 5
         nursery.cancel_scope.cancel()
 
 
-async def test_a_holder_elsewhere_was_alive_where_it_gives_the_lease_back(
+async def test_a_holder_on_another_machine_was_alive_if_it_releases_the_lease(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
-    """Twins of one tick, of a run shorter than a renewal takes to come: the second must not do it all again."""
-    first = await acquire(memory, holder(machine="elsewhere"), unheard)
+    """Two runs start at the same time and one ends before its first renewal: the other must not repeat it."""
+    first = await acquire(memory, holder(machine="elsewhere"), ignore_notice)
 
     async def end() -> None:
         await trio.sleep(RENEW_SECONDS / 2)
@@ -267,21 +273,21 @@ async def test_a_holder_elsewhere_was_alive_where_it_gives_the_lease_back(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(end)
         with pytest.raises(BusyError) as error:
-            await acquire(memory, holder("two"), unheard)
+            await acquire(memory, holder("two"), ignore_notice)
     assert error.value.is_twin
     assert error.value.has_ended
     assert LEASE not in memory.objects
-    await acquire(memory, holder("three"), unheard)
+    await acquire(memory, holder("three"), ignore_notice)
 
 
 @pytest.mark.parametrize("clock", [trio.current_time, lambda: trio.current_time() + 1e9, lambda: 0.0])
-async def test_a_holder_elsewhere_that_never_renews_is_followed_whatever_the_stamps_say(
+async def test_a_holder_on_another_machine_that_never_renews_is_replaced_whatever_the_timestamps_say(
     memory: Memory, clock: Callable[[], float], autojump_clock: MockClock
 ) -> None:
-    await acquire(memory, holder(machine="elsewhere"), unheard)
+    await acquire(memory, holder(machine="elsewhere"), ignore_notice)
     stored = memory.objects[LEASE]
     memory.objects[LEASE] = replace(stored, updated=clock())
-    await acquire(memory, holder("two"), unheard)
+    await acquire(memory, holder("two"), ignore_notice)
     assert LASTS_SECONDS <= trio.current_time() < LASTS_SECONDS + 5
 
 
@@ -290,25 +296,25 @@ async def test_a_holder_elsewhere_that_never_renews_is_followed_whatever_the_sta
 async def test_a_holder_that_renews_keeps_its_lease_though_the_clock_of_storage_jumps(
     memory: Memory, jump: float, machine_: str, autojump_clock: MockClock
 ) -> None:
-    kept = Kept(await acquire(memory, holder(machine=machine_), unheard))
+    kept = Kept(await acquire(memory, holder(machine=machine_), ignore_notice))
     memory.clock = lambda: trio.current_time() + jump
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)
         with pytest.raises(BusyError):
-            await acquire(memory, holder("two"), unheard)
+            await acquire(memory, holder("two"), ignore_notice)
         nursery.cancel_scope.cancel()
     assert await there(memory) == holder(machine=machine_)
 
 
-async def test_a_watch_begins_when_the_first_look_has_ended(memory: Memory, autojump_clock: MockClock) -> None:
-    """What a slow look sees may have been written while it lasted."""
-    kept = Kept(await acquire(memory, holder(machine="elsewhere"), unheard))
+async def test_watching_a_lease_begins_when_its_first_read_has_ended(memory: Memory, autojump_clock: MockClock) -> None:
+    """A slow read may return what was written during the read."""
+    kept = Kept(await acquire(memory, holder(machine="elsewhere"), ignore_notice))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)
         await trio.sleep(1)
         async with trio.open_nursery() as looking:
             memory.seconds = 2 * RENEW_SECONDS  # for the look that begins now: it sees the renewal
-            looking.start_soon(acquire, memory, holder("two"), unheard)
+            looking.start_soon(acquire, memory, holder("two"), ignore_notice)
             await trio.testing.wait_all_tasks_blocked()
             memory.seconds = 0
             await trio.sleep(RENEW_SECONDS)
@@ -319,57 +325,57 @@ async def test_a_watch_begins_when_the_first_look_has_ended(memory: Memory, auto
 
 
 @pytest.mark.parametrize("signal_", [None, signal.SIGSTOP])
-async def test_a_process_number_proves_no_life(
+async def test_an_existing_process_id_does_not_prove_that_the_holder_is_alive(
     memory: Memory, signal_: signal.Signals | None, autojump_clock: MockClock
 ) -> None:
-    """It may be another program's by now, or its process may be stopped."""
+    """The id may belong to another program by now, or the process may be stopped."""
     with child("sleep", "60") as process:
         if signal_ is not None:
             process.send_signal(signal_)
-        await acquire(memory, holder(pid=process.pid), unheard)
-        await acquire(memory, holder("two"), unheard)
+        await acquire(memory, holder(pid=process.pid), ignore_notice)
+        await acquire(memory, holder("two"), ignore_notice)
         assert LASTS_SECONDS <= trio.current_time() < LASTS_SECONDS + 5
 
 
-async def test_a_zombie_is_followed_at_once(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_zombie_process_is_replaced_at_once(memory: Memory, autojump_clock: MockClock) -> None:
     with child("true") as process:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222  it ends by itself
         os.kill(process.pid, 0)  # its number is in use
-        await acquire(memory, holder(pid=process.pid), unheard)
-        await acquire(memory, holder("two"), unheard)
+        await acquire(memory, holder(pid=process.pid), ignore_notice)
+        await acquire(memory, holder("two"), ignore_notice)
     assert trio.current_time() == 0
 
 
-async def test_without_proc_a_zombie_is_watched(
+async def test_without_proc_the_lease_of_a_zombie_process_is_watched(
     memory: Memory, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     monkeypatch.setattr(module, "Path", lambda path: Path(f"/nowhere{path}"))
     with child("true") as process:
         os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # noqa: ASYNC222  it ends by itself
-        await acquire(memory, holder(pid=process.pid), unheard)
-        await acquire(memory, holder("two"), unheard)
+        await acquire(memory, holder(pid=process.pid), ignore_notice)
+        await acquire(memory, holder("two"), ignore_notice)
     assert trio.current_time() >= LASTS_SECONDS
 
 
-async def test_a_process_is_no_zombie_because_of_its_name(
+async def test_the_name_of_a_process_does_not_make_it_a_zombie(
     memory: Memory, tmp_path: Path, autojump_clock: MockClock
 ) -> None:
     name = tmp_path / "a) Z 1"
     name.symlink_to("/bin/sleep")
     with child(str(name), "60") as process:
-        await acquire(memory, holder(pid=process.pid), unheard)
-        await acquire(memory, holder("two"), unheard)
+        await acquire(memory, holder(pid=process.pid), ignore_notice)
+        await acquire(memory, holder("two"), ignore_notice)
     assert trio.current_time() >= LASTS_SECONDS
 
 
-async def test_a_holder_that_dies_while_it_is_watched_is_followed_at_the_next_look(
+async def test_a_holder_that_dies_while_it_is_watched_is_replaced_at_the_next_read(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
-    """Although it was seen to renew its lease: a run gives way only to one that is alive."""
+    """It was seen to renew its lease before, but a run stands back only before one that is alive."""
     with child("sleep", "60") as process:
-        first = await acquire(memory, holder(pid=process.pid), unheard)
+        first = await acquire(memory, holder(pid=process.pid), ignore_notice)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(acquire, memory, holder("two"), unheard)
+            nursery.start_soon(acquire, memory, holder("two"), ignore_notice)
             await trio.sleep(0.5 * WATCH_SECONDS)
             first.stored = first._renewed()
             process.kill()
@@ -378,7 +384,7 @@ async def test_a_holder_that_dies_while_it_is_watched_is_followed_at_the_next_lo
     assert trio.current_time() <= WATCH_SECONDS
 
 
-async def test_one_who_watches_says_so_once(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_run_that_watches_a_lease_says_so_once(memory: Memory, autojump_clock: MockClock) -> None:
     said: list[Message] = []
     await acquire(memory, holder(machine="elsewhere"), said.append)
     assert said == []
@@ -390,18 +396,20 @@ async def test_one_who_watches_says_so_once(memory: Memory, autojump_clock: Mock
     )
 
 
-async def test_a_living_twin_of_the_same_run_keeps_it(store: ObjectStore, nursery: trio.Nursery, eager: None) -> None:
+async def test_a_living_twin_of_the_same_run_keeps_the_lease(
+    store: ObjectStore, nursery: trio.Nursery, eager: None
+) -> None:
     mine = {"run_id": "r", "machine": machine()}
-    nursery.start_soon(Kept(await acquire(store, holder("old", pid=os.getpid(), **mine), unheard)).keep)
+    nursery.start_soon(Kept(await acquire(store, holder("old", pid=os.getpid(), **mine), ignore_notice)).keep)
     with pytest.raises(BusyError) as error:
-        await acquire(store, holder("new", pid=os.getpid() + 1, **mine), unheard)
+        await acquire(store, holder("new", pid=os.getpid() + 1, **mine), ignore_notice)
     assert error.value.is_twin
 
 
 @pytest.mark.parametrize(
     "content", [b"", b"{}", b"\xff", b"[1]", holder().model_dump_json().replace(str(os.getppid()), "1" * 30).encode()]
 )
-async def test_a_lease_that_nobody_can_read_holds_until_it_is_stale(
+async def test_an_unreadable_lease_is_held_until_it_is_stale(
     memory: Memory, content: bytes, autojump_clock: MockClock
 ) -> None:
     memory.create(LEASE, content)
@@ -413,7 +421,7 @@ async def test_a_lease_that_nobody_can_read_holds_until_it_is_stale(
     ]
 
 
-async def test_a_lease_that_nobody_can_read_is_no_twins(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_an_unreadable_lease_is_not_taken_for_a_twins(memory: Memory, autojump_clock: MockClock) -> None:
     stored = memory.create(LEASE, b"odd")
 
     def renewed(_notice: Message) -> None:
@@ -424,14 +432,16 @@ async def test_a_lease_that_nobody_can_read_is_no_twins(memory: Memory, autojump
     assert not error.value.is_twin
 
 
-async def test_a_lease_that_storage_refuses_is_not_had(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_lease_that_storage_refuses_to_write_is_not_acquired(memory: Memory, autojump_clock: MockClock) -> None:
     memory.refuse = lambda verb, _name: verb == "create"
     with pytest.raises(StorageError):
-        await acquire(memory, holder(), unheard)
+        await acquire(memory, holder(), ignore_notice)
 
 
-async def test_a_release_in_between_is_no_obstacle(memory: Memory, autojump_clock: MockClock) -> None:
-    first = await acquire(memory, holder(), unheard)
+async def test_a_lease_that_is_released_before_it_is_read_is_acquired(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    first = await acquire(memory, holder(), ignore_notice)
     read = memory.read
 
     def released_first(name: str, limit: int | None = None) -> Any:
@@ -439,7 +449,7 @@ async def test_a_release_in_between_is_no_obstacle(memory: Memory, autojump_cloc
         return read(name, limit)
 
     memory.read = released_first  # type: ignore[method-assign]
-    await acquire(memory, holder("two"), unheard)
+    await acquire(memory, holder("two"), ignore_notice)
     assert first.holder.owner == "one"
 
 
@@ -448,7 +458,7 @@ async def test_a_lease_is_renewed_whatever_the_clocks_say(
     memory: Memory, clock: Callable[[], float], autojump_clock: MockClock
 ) -> None:
     memory.clock = clock
-    kept = Kept(await acquire(memory, holder(), unheard))
+    kept = Kept(await acquire(memory, holder(), ignore_notice))
     with trio.move_on_after(10 * RENEW_SECONDS + 1):
         await kept.keep()
     assert memory.count("replace", LEASE) == 10
@@ -459,20 +469,20 @@ async def test_a_lease_is_renewed_whatever_the_clocks_say(
 async def test_a_lease_is_fresh_to_others_for_as_long_as_it_is_trusted(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
-    """And stale to them only when the last call of its holder has been cut off."""
+    """For others it is stale only when the last call of its holder has been cut off."""
     memory.seconds = 3.0
-    kept = Kept(await acquire(memory, holder(), unheard))
+    kept = Kept(await acquire(memory, holder(), ignore_notice))
     memory.refuse = lambda verb, _name: verb == "replace" and trio.current_time() < TRUSTED_SECONDS + GRACE_SECONDS
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)
-        await acquire(memory, holder("two"), unheard)
+        await acquire(memory, holder("two"), ignore_notice)
         nursery.cancel_scope.cancel()
     assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
     assert kept.lease.trusted_until + GRACE_SECONDS < LASTS_SECONDS <= trio.current_time()
 
 
-async def test_an_outage_that_ends_in_time_is_survived(memory: Memory, autojump_clock: MockClock) -> None:
-    kept = Kept(await acquire(memory, holder(), unheard))
+async def test_an_outage_that_ends_in_time_does_not_stop_the_run(memory: Memory, autojump_clock: MockClock) -> None:
+    kept = Kept(await acquire(memory, holder(), ignore_notice))
     memory.refuse = lambda _verb, _name: 14 < trio.current_time() < 48
     with trio.move_on_after(100):
         await kept.keep()
@@ -481,8 +491,10 @@ async def test_an_outage_that_ends_in_time_is_survived(memory: Memory, autojump_
     assert kept.troubles[-1] is None
 
 
-async def test_a_renewal_whose_answer_was_lost_is_no_loss(memory: Memory, autojump_clock: MockClock) -> None:
-    kept = Kept(await acquire(memory, holder(), unheard))
+async def test_a_renewal_whose_answer_was_lost_does_not_lose_the_lease(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    kept = Kept(await acquire(memory, holder(), ignore_notice))
     memory.lose = lambda verb, _name: verb == "replace" and trio.current_time() < 20
     with trio.move_on_after(100):
         await kept.keep()
@@ -492,7 +504,7 @@ async def test_a_renewal_whose_answer_was_lost_is_no_loss(memory: Memory, autoju
 
 @pytest.mark.parametrize("how", ["refused", "hanging"])
 async def test_an_outage_that_lasts_stops_the_run_in_time(memory: Memory, how: str, autojump_clock: MockClock) -> None:
-    kept = Kept(await acquire(memory, holder(), unheard))
+    kept = Kept(await acquire(memory, holder(), ignore_notice))
     if how == "refused":
         memory.refuse = lambda _verb, _name: True
     else:
@@ -502,10 +514,10 @@ async def test_an_outage_that_lasts_stops_the_run_in_time(memory: Memory, how: s
     assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
 
 
-async def test_a_lease_that_another_has_stops_the_run_at_the_next_renewal(
+async def test_a_lease_that_another_run_has_taken_stops_the_run_at_the_next_renewal(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
-    kept = Kept(await acquire(memory, holder(), unheard))
+    kept = Kept(await acquire(memory, holder(), ignore_notice))
     memory.objects[LEASE] = memory._write("replace", LEASE, b"another's")
     await kept.keep()
     assert trio.current_time() == pytest.approx(RENEW_SECONDS)
@@ -513,11 +525,11 @@ async def test_a_lease_that_another_has_stops_the_run_at_the_next_renewal(
     assert not kept.lease.is_held()
 
 
-async def test_after_a_long_pause_no_call_starts_before_the_lease_is_looked_at(memory: Memory) -> None:
-    """The first task that wakes up may be a worker: it must not ask for a card."""
+async def test_after_a_long_pause_no_call_starts_before_the_lease_is_checked(memory: Memory) -> None:
+    """The first task that wakes up may be a worker, which must not request a card."""
     clock = trio.lowlevel.current_clock()
     assert not isinstance(clock, MockClock)
-    kept = Kept(await acquire(memory, holder(), unheard))
+    kept = Kept(await acquire(memory, holder(), ignore_notice))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)
         await trio.testing.wait_all_tasks_blocked()
@@ -537,7 +549,7 @@ async def test_after_a_long_pause_no_call_starts_before_the_lease_is_looked_at(m
 async def test_the_time_for_which_the_machine_sleeps_counts(
     memory: Memory, machine_clock: MachineClock, slept: float, is_held: bool, autojump_clock: MockClock
 ) -> None:
-    kept = Kept(await acquire(memory, holder(), unheard))
+    kept = Kept(await acquire(memory, holder(), ignore_notice))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)
         await trio.sleep(10)
@@ -551,10 +563,10 @@ async def test_the_time_for_which_the_machine_sleeps_counts(
     assert memory.count("replace", LEASE) == is_held, "a run that must stop does not renew its lease"
 
 
-async def test_a_lease_that_is_renewed_after_a_sleep_is_trusted_anew(
+async def test_a_lease_that_is_renewed_after_a_sleep_is_trusted_again(
     memory: Memory, machine_clock: MachineClock, autojump_clock: MockClock
 ) -> None:
-    kept = Kept(await acquire(memory, holder(), unheard))
+    kept = Kept(await acquire(memory, holder(), ignore_notice))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)
         for _ in range(10):
@@ -576,7 +588,7 @@ async def test_a_sleep_between_a_request_and_its_answer_counts(
         return False
 
     memory.refuse = sleep
-    kept = Kept(await acquire(memory, holder(), unheard))
+    kept = Kept(await acquire(memory, holder(), ignore_notice))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)
         await trio.sleep(RENEW_SECONDS + 1)
@@ -591,7 +603,7 @@ async def test_a_lease_is_given_back_though_it_is_being_renewed(
     memory: Memory, moment: float, autojump_clock: MockClock
 ) -> None:
     memory.seconds = 2.0
-    kept = Kept(await acquire(memory, holder(), unheard))
+    kept = Kept(await acquire(memory, holder(), ignore_notice))
     begun = trio.current_time()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)

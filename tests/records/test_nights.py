@@ -1,4 +1,4 @@
-"""Past nights: read in bounds, whatever is wrong with some of them, and never in the way of a run."""
+"""Past nights are read within limits, whatever is wrong with some of them, and never delay or stop a run."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def put(place: Path, found: dict[str, bytes]) -> None:
 
 
 def broken(place: Path) -> None:
-    """Spoils three of the nights: one holds no summary, one is endless, one is no file."""
+    """Corrupts three of the nights: one holds no summary, one is endless, one is not a file."""
     (place / "nightly-0398" / SUMMARY).write_bytes(b'{"run_id": "nightly-0398"')
     (place / "nightly-0300" / SUMMARY).write_bytes(b" " * 2**24)
     (place / "nightly-0010" / SUMMARY).unlink()
@@ -142,7 +142,7 @@ async def _create(store: ObjectStore, name: str, data: bytes) -> None:
     await store_module.in_thread(lambda: store.create(name, data))
 
 
-async def test_only_so_many_are_read_and_what_is_known_is_not_read_again() -> None:
+async def test_a_limited_number_is_read_and_known_nights_are_not_read_again() -> None:
     store = Memory()
     for name, data in objects(10).items():
         store.create(name, data)
@@ -164,7 +164,7 @@ async def test_older_nights_are_kept_without_their_missing_items(monkeypatch: py
     assert [one.missing_not_listed for one in nights.summaries].count(200) == 3
 
 
-async def test_storage_that_fails_is_not_asked_for_every_night() -> None:
+async def test_reading_past_nights_stops_when_storage_fails() -> None:
     store = Memory()
     for name, data in objects(50).items():
         store.create(name, data)
@@ -174,12 +174,12 @@ async def test_storage_that_fails_is_not_asked_for_every_night() -> None:
     assert FAILED_READS <= store.count("read") <= FAILED_READS + store_module.BACKGROUND_THREADS
 
 
-async def test_a_run_is_told_why_past_nights_cannot_be_read_and_goes_on() -> None:
+async def test_the_reason_why_past_nights_cannot_be_read_is_reported_and_the_run_goes_on() -> None:
     said: list[Message] = []
     store, past = Memory(refuse=lambda verb, _: verb == "names"), PastNights(said.extend)
     await past.read(store, INPUTS, PLAN)
-    (told,) = said
-    assert str(told).startswith("past nights cannot be read, so this one is not compared with them: _started/")
+    (notice,) = said
+    assert str(notice).startswith("past nights cannot be read, so this one is not compared with them: _started/")
     assert (past.nights, past.before) == (None, None)
 
 
@@ -231,7 +231,7 @@ async def test_the_plan_of_the_night_before_is_made_again_from_its_recorded_conf
     assert before
     assert before.plan == INPUTS.plan()
     store.objects.clear()
-    store.create(name_of("run", "inputs.json"), b"spoilt")
+    store.create(name_of("run", "inputs.json"), b"corrupt")
     before = await find_night_before(store, nights_of(summary("run")), URI, "2026-11-25")
     assert before
     assert before.plan is None

@@ -1,4 +1,4 @@
-"""A later attempt at a run finds what was done, all of it and nothing else, or refuses the record in clear words."""
+"""A later attempt at a run finds exactly what was done, or refuses the record with a clear error."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def record_of(store: Memory, owner: str = "one") -> Record:
 
 
 async def attempt(store: Memory, *events: CallFinished, owner: str = "one", cross: bool = False) -> Record:
-    """An attempt at the run that finishes these calls."""
+    """A new attempt at the run, which records these calls as finished."""
     record = record_of(store, owner)
     if owner == "one":
         await record.create(INPUTS)
@@ -72,7 +72,7 @@ async def attempt(store: Memory, *events: CallFinished, owner: str = "one", cros
 
 
 async def done_of(store: Memory, owner: str) -> Mapping[EngineName, EngineItems]:
-    """What another attempt at the run finds done."""
+    """The items that a further attempt at the run finds done."""
     record = record_of(store, owner)
     await record.load()
     return record.timeline.items
@@ -158,7 +158,7 @@ async def test_the_report_is_replaced_by_a_later_attempts_own(memory: Memory, au
     assert json.loads(memory.objects["run/report.json"].data)["outcome"] == "succeeded"
 
 
-async def test_who_has_the_lease_has_the_last_word(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_the_report_of_the_run_that_holds_the_lease_is_kept(memory: Memory, autojump_clock: MockClock) -> None:
     paused = await attempt(memory)
     second = await attempt(memory, owner="two")  # it has taken over, and finds no report
     assert await paused.write_report(report("lease_lost"), lambda: False)
@@ -188,7 +188,7 @@ def test_inputs_come_back_as_they_were(content: str, sizes: dict[str, int]) -> N
 
 
 @given(st.integers(0, 10_000), st.binary(min_size=1, max_size=4))
-def test_no_damage_of_the_inputs_goes_unseen(place: int, damage: bytes) -> None:
+def test_any_damage_of_the_inputs_is_detected(place: int, damage: bytes) -> None:
     data = pack(INPUTS)
     place %= len(data)
     damaged = data[:place] + damage + data[place + len(damage) :]
@@ -200,7 +200,7 @@ def test_no_damage_of_the_inputs_goes_unseen(place: int, damage: bytes) -> None:
 
 
 def resealed(**changes: Any) -> Callable[[bytes], bytes]:
-    """Somebody who knows how to make a checksum."""
+    """The object, altered by somebody who also corrects the checksum."""
     return lambda data: sealed(unsealed("x", data) | changes)
 
 
@@ -303,10 +303,10 @@ async def test_a_crossing_whose_data_are_gone_is_refused(memory: Memory, autojum
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"attempts": 1}', b"\xff", b"[" * 100_000])
-async def test_a_report_that_nobody_can_read_stops_no_attempt(
+async def test_an_unreadable_report_does_not_stop_an_attempt(
     memory: Memory, content: bytes, autojump_clock: MockClock
 ) -> None:
-    """Nothing depends on it: it is for people, and written anew."""
+    """Nothing depends on it: it is for people, and written again."""
     await attempt(memory)
     memory.objects["run/report.json"] = StoredObject(content, "9", 0)
     record = record_of(memory, "two")
@@ -331,7 +331,7 @@ async def test_a_report_that_nobody_can_read_stops_no_attempt(
 def test_a_run_that_left_the_date_to_the_engines_is_not_resumed_on_another_day(
     now: str, date: str | None, variables: dict[str, str], refused: bool
 ) -> None:
-    """Its cards would be made from data of another day. An automatic retry over midnight goes on, and says so."""
+    """Its cards would be made from data of another day. An automatic retry after midnight goes on, with a notice."""
     moment = datetime.fromisoformat(now)
     settings, _ = read_settings({"CONFIG_URI": "/config", **variables}, moment)
     inputs = INPUTS.model_copy(update={"date": date})
@@ -352,7 +352,7 @@ def test_a_run_that_left_the_date_to_the_engines_is_not_resumed_on_another_day(
 
 
 @pytest.mark.parametrize("change", [{"format": 2}, {"format": 2, "cards": "of a later shape"}])
-async def test_a_report_of_another_format_is_refused_not_written_anew(
+async def test_a_report_of_another_format_is_refused_and_not_overwritten(
     memory: Memory, change: dict[str, object], autojump_clock: MockClock
 ) -> None:
     await attempt(memory)
@@ -362,6 +362,6 @@ async def test_a_report_of_another_format_is_refused_not_written_anew(
         await record_of(memory, "two").load()
 
 
-def test_the_plan_of_these_tests_has_something_of_everything() -> None:
+def test_the_plan_of_these_tests_has_calls_of_every_kind() -> None:
     assert isinstance(PLAN, Plan)
     assert PLAN.engines() == ("financial", "trading", "news", "qa")

@@ -1,4 +1,4 @@
-"""What a run leaves whose configuration cannot be used, and what is said to whoever wants to resume it."""
+"""A run whose configuration cannot be used leaves a report, and whoever resumes it gets a clear answer."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.cli.test_runs import refused
 from tests.support.records import Recorded, write
 
 
-def test_a_run_whose_config_was_faulty_is_not_told_to_have_no_record(tmp_path: Path) -> None:
+def test_a_run_whose_config_was_faulty_is_not_reported_as_unrecorded(tmp_path: Path) -> None:
     refused(tmp_path, "night", [Fault("a.json", "is not JSON", "correct it")], datetime.now(UTC))
     error = trio.run(not_resumable, open_store(str(tmp_path)), "night")
     assert str(error.fault) == (

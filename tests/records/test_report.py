@@ -1,4 +1,4 @@
-"""What the closing says: for the log within what an entry may hold, for machines in a documented shape."""
+"""The closing line fits into a log entry, and the report has the documented fields."""
 
 from __future__ import annotations
 
@@ -91,12 +91,12 @@ def test_the_error_of_a_failed_run_is_grouped_by_its_outcome_and_has_no_stack() 
     "outcome",
     [UNFORESEEN, Outcome("succeeded", ExitCode.DONE, message("")), Outcome("superseded", ExitCode.DONE, message(""))],
 )
-def test_what_is_no_error_or_is_out_already_is_none(outcome: Outcome) -> None:
+def test_an_outcome_without_an_error_or_with_one_already_logged_has_no_error_report(outcome: Outcome) -> None:
     assert error_report(outcome) == {}
 
 
 def test_a_report_is_read_as_it_was_written() -> None:
-    report, _ = Night(["AAPL"], ["news_card"]).told()
+    report, _ = Night(["AAPL"], ["news_card"]).build()
     assert read_report("report.json", report.model_dump_json().encode()) == report
     newer = {**json.loads(report.model_dump_json()), "more": 1}
     assert read_report("report.json", json.dumps(newer).encode()) == report
@@ -104,7 +104,7 @@ def test_a_report_is_read_as_it_was_written() -> None:
 
 @pytest.mark.parametrize("change", [{"format": 2}, {"cards": []}, {"run_id": None}])
 def test_a_report_of_another_format_is_refused(change: dict[str, object]) -> None:
-    report, _ = Night(["AAPL"], ["news_card"]).told()
+    report, _ = Night(["AAPL"], ["news_card"]).build()
     data = json.dumps({**json.loads(report.model_dump_json()), **change}).encode()
     with pytest.raises(RecordError, match=r"report\.json"):
         read_report("report.json", data)
@@ -120,7 +120,7 @@ def half_fail(engine: EngineName, number: int) -> Any:
 
 
 def test_every_missing_card_is_in_the_report_with_its_state_and_cause() -> None:
-    report, timeline = Night(["A", "B"], ["a", "b"], fate=half_fail).told("cards_missing", 3, "x")
+    report, timeline = Night(["A", "B"], ["a", "b"], fate=half_fail).build("cards_missing", 3, "x")
     assert [card.model_dump() for card in report.missing] == [
         {"target": "A", "card_type": "b", "state": "failed", "cause": "denied"},
         {"target": "B", "card_type": "b", "state": "failed", "cause": "denied"},

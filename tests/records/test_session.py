@@ -1,4 +1,4 @@
-"""A record is closed and the lease given back in bounded time, whatever storage does; what was not done is said."""
+"""A record is closed and its lease released in bounded time, whatever storage does; what was not done is reported."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def settings() -> Settings:
 
 @dataclass
 class Held:
-    """A run in custody, and what is said of it."""
+    """A run that holds its lease, and what is reported of it."""
 
     store: Memory
     said: list[str] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Held:
         return session
 
     async def close(self, session: RecordSession, *, at_once: bool, documents: Sequence[Document] = ()) -> float:
-        """How long it took; `until` is when more may be written."""
+        """Closes the session; returns how long that took. Sets `until`, the time until which more may be written."""
         begun = trio.current_time()
         async with trio.open_nursery() as helpers:
             helpers.start_soon(session.lease.renew_forever, self.shutdown, StorageAlarm(self.say))
@@ -157,7 +157,7 @@ async def test_nothing_more_is_written_if_the_record_is_not_closed(held: Held, a
     assert held.until is None
 
 
-async def test_a_document_that_cannot_be_made_keeps_no_other_from_being_written(
+async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(
     held: Held, autojump_clock: MockClock
 ) -> None:
     def no_summary(_: Timeline) -> bytes:
@@ -185,7 +185,7 @@ async def test_a_run_that_was_cut_short_waits_three_seconds_at_most(
     assert sum("the lease is not released" in text for text in held.said) == 1
 
 
-async def test_a_run_to_its_end_waits_for_storage(held: Held, autojump_clock: MockClock) -> None:
+async def test_a_run_that_was_not_cut_short_waits_for_storage(held: Held, autojump_clock: MockClock) -> None:
     session = await held.open_session()
     held.store.refuse = lambda _verb, _name: trio.current_time() < 20
     assert 19 < await held.close(session, at_once=False) < 23
@@ -194,7 +194,7 @@ async def test_a_run_to_its_end_waits_for_storage(held: Held, autojump_clock: Mo
     assert not held.incomplete
 
 
-async def test_it_waits_no_longer_than_its_lease_holds(held: Held, autojump_clock: MockClock) -> None:
+async def test_closing_waits_no_longer_than_the_lease_is_valid(held: Held, autojump_clock: MockClock) -> None:
     session = await held.open_session()
     held.store.refuse = lambda _verb, _name: True
     took = await held.close(session, at_once=False)
@@ -203,7 +203,7 @@ async def test_it_waits_no_longer_than_its_lease_holds(held: Held, autojump_cloc
 
 
 @pytest.mark.parametrize("reason", [ShutdownReason.SIGTERM, ShutdownReason.DEADLINE])
-async def test_it_waits_three_seconds_from_when_the_run_is_halted(
+async def test_closing_waits_three_seconds_from_the_request_to_shut_down(
     held: Held, reason: ShutdownReason, autojump_clock: MockClock
 ) -> None:
     session = await held.open_session()
@@ -220,7 +220,7 @@ async def test_it_waits_three_seconds_from_when_the_run_is_halted(
     assert held.incomplete
 
 
-async def test_a_lease_that_another_has_is_left_to_it(held: Held, autojump_clock: MockClock) -> None:
+async def test_a_lease_that_another_run_has_taken_is_not_released(held: Held, autojump_clock: MockClock) -> None:
     session = await held.open_session()
     held.store.objects[LEASE] = held.store._write("replace", LEASE, b"another's")
     await held.close(session, at_once=True)
@@ -255,7 +255,7 @@ async def acquired(held: Held, recorded: RunInputs | None) -> bool:
 async def test_a_lease_is_acquired_for_the_inputs_that_the_run_has_once_it_is_held(
     held: Held, autojump_clock: MockClock
 ) -> None:
-    """Between the first look and the lease another attempt may have recorded another config and done its work."""
+    """Before it acquires the lease, another attempt may have recorded another config and done its work."""
     assert await acquired(held, None)
     del held.store.objects[LEASE]
     held.store.create("run/inputs.json", pack(INPUTS))
@@ -274,7 +274,7 @@ async def test_the_lease_is_given_back_if_the_inputs_cannot_be_read(held: Held, 
     assert LEASE not in held.store.objects
 
 
-async def test_a_lease_whose_release_takes_too_long_is_told(held: Held, autojump_clock: MockClock) -> None:
+async def test_a_lease_whose_release_takes_too_long_is_reported(held: Held, autojump_clock: MockClock) -> None:
     session = await held.open_session()
 
     def hang(verb: str, name: str) -> bool:
@@ -288,7 +288,9 @@ async def test_a_lease_whose_release_takes_too_long_is_told(held: Held, autojump
     assert session.unrecorded is None
 
 
-async def test_trouble_is_said_when_it_begins_and_when_it_is_over(held: Held, autojump_clock: MockClock) -> None:
+async def test_trouble_with_storage_is_reported_when_it_begins_and_when_it_ends(
+    held: Held, autojump_clock: MockClock
+) -> None:
     session = await held.open_session()
     held.store.refuse = lambda verb, _name: verb == "create" and trio.current_time() < 30
     with trio.move_on_after(60):

@@ -12,7 +12,7 @@ from job.records.journal import Journal, read_journal
 from job.records.lease import RENEW_SECONDS, TRUSTED_SECONDS, acquire
 from job.storage.store import read_many
 from tests.records.test_journal import numbered
-from tests.records.test_lease import holder, unheard
+from tests.records.test_lease import holder, ignore_notice
 from tests.support.stores import Memory, memory
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ async def test_a_lease_is_acquired_renewed_and_released_ahead_of_all_that_queues
         for _ in range(4):
             nursery.start_soon(read_many, memory, [f"n{number}" for number in range(64)])
         await trio.testing.wait_all_tasks_blocked()
-        lease = await acquire(memory, holder(), unheard)
+        lease = await acquire(memory, holder(), ignore_notice)
         assert trio.current_time() == memory.seconds
         nursery.start_soon(lease.renew_forever, shutdown, lambda _trouble: None)
         await trio.sleep(5 * TRUSTED_SECONDS)
@@ -47,7 +47,7 @@ async def test_a_long_record_is_read_under_a_lease_that_is_renewed_in_time(
     for number in range(129):
         journal.append(numbered(number))
         await journal.flush()
-    lease, shutdown, read = await acquire(memory, holder(), unheard), Shutdown(), list[str]()
+    lease, shutdown, read = await acquire(memory, holder(), ignore_notice), Shutdown(), list[str]()
     memory.seconds = 6.4  # two requests of 3.2 s each, as a bucket needs them for an object
     began = trio.current_time()
     async with trio.open_nursery() as nursery:

@@ -1,4 +1,4 @@
-"""The summary of a run: small whatever the run was, and it tells later nights what was missing, and since when."""
+"""The summary of a run is small whatever the run was, and says what was missing and since when."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def no_news(engine: EngineName, _number: int) -> Any:
 
 
 def summary_of(night: Night, before: RunSummary | None = None, **changes: Any) -> RunSummary:
-    report, timeline = night.told("cards_missing", 3, "Cards are missing.", **changes)
+    report, timeline = night.build("cards_missing", 3, "Cards are missing.", **changes)
     return build_summary(report, timeline, NightBefore.of(before, night.plan()) if before else None)
 
 
-def test_a_summary_is_read_as_it_was_written_and_tells_what_the_report_tells() -> None:
+def test_a_summary_is_read_as_it_was_written_and_agrees_with_the_report() -> None:
     night = Night(["AAPL", "美联储"], ["a", "b"], fate=half_fail)
-    report, timeline = night.told("cards_missing", 3, "Cards are missing.")
+    report, timeline = night.build("cards_missing", 3, "Cards are missing.")
     summary = build_summary(report, timeline, None)
     assert read_summary("summary.json", pack_summary(summary), night.run_id) == summary
     for name in ("run_id", "day", "date", "config_uri", "started", "ended", "outcome", "exit_code", "cards", "engines"):
@@ -51,7 +51,7 @@ def test_the_median_of_each_card_type_is_that_of_the_cards_that_were_made_the_sl
             failed = {"done": False, "cause": "denied"} if result.card_type == "never" else {}
             result = result.model_copy(update={"ended": result.started + seconds, **failed})
         timeline.add(result)
-    report, _ = night.told()
+    report, _ = night.build()
     medians = build_summary(report, timeline, None).card_seconds
     assert list(medians) == ["slow", "quick"]
     assert list(medians.values()) == pytest.approx([20.0, 2.0], abs=0.01)
@@ -64,11 +64,11 @@ def test_the_seconds_of_a_phase_are_those_in_which_its_calls_were_in_flight() ->
     for result in night.results():
         started, ended = spans[result.engine]
         timeline.add(result.model_copy(update={"started": float(started), "ended": float(ended)}))
-    report, _ = night.told()
+    report, _ = night.build()
     assert build_summary(report, timeline, None).phases == {"data": 23.0, "cards": 4.0}
 
 
-def test_it_tells_since_when_an_item_is_missing() -> None:
+def test_a_summary_says_since_when_an_item_is_missing() -> None:
     first = summary_of(Night(["A", "B"], ["a", "b"], fate=half_fail), day="2026-11-22")
     second = summary_of(Night(["A", "B"], ["a", "b"], fate=no_news), first, day="2026-11-23")
     data, cards = [group for group in second.missing if group.engine == "news"], second.missing
@@ -82,10 +82,10 @@ def test_it_tells_since_when_an_item_is_missing() -> None:
     assert not [one for one in cards if one.engine == "qa"]
 
 
-def test_what_was_not_attempted_in_between_keeps_its_cause_and_its_beginning() -> None:
+def test_an_item_not_attempted_in_between_keeps_its_cause_and_its_beginning() -> None:
     night = Night(["A", "B"], ["a", "b"], fate=half_fail)
     first = summary_of(night, day="2026-11-22")
-    report, _ = night.told(day="2026-11-23")
+    report, _ = night.build(day="2026-11-23")
     second = build_summary(report, Timeline(night.plan()), NightBefore.of(first, night.plan()))
     cards = {group.card_type: group for group in second.missing if group.engine == "qa"}
     assert (cards["a"].state, cards["a"].cause, cards["a"].since, cards["a"].nights) == (
@@ -97,9 +97,9 @@ def test_what_was_not_attempted_in_between_keeps_its_cause_and_its_beginning() -
 
 
 @pytest.mark.parametrize("letter", ["x", "图", '"'])
-def test_it_is_never_too_large_and_counts_what_it_does_not_list(letter: str) -> None:
+def test_a_summary_is_never_too_large_and_counts_what_it_does_not_list(letter: str) -> None:
     night = Night([f"{number:06}{letter * 50}" for number in range(6000)], [f"{n}{letter * 60}" for n in range(3)])
-    report, _ = night.told()
+    report, _ = night.build()
     summary = build_summary(report, Timeline(night.plan()), None)
     assert SUMMARY_LIMIT * 0.9 < len(pack_summary(summary)) <= SUMMARY_LIMIT
     listed = sum(len(group.targets) for group in summary.missing)

@@ -1,4 +1,4 @@
-"""The timeline of a run whose config was changed: what happened stays told, and counts for nothing that is planned."""
+"""After a change of the config the timeline keeps all that happened, but counts only what is still planned."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ BOTH, ONE = Night(["AAPL", "MSFT"], ["a", "b"], fate=news_fail, batch=1), Night(
 
 
 def results() -> Iterator[CallResult]:
-    """Two attempts in which the news of MSFT failed, and after an hour one without it, with only the cards left."""
+    """Two attempts in which the news of MSFT failed; an hour later one without MSFT, with only the cards left."""
     news = {"AAPL": "", "MSFT": ""} | {call.targets[0]: call.request for call in BOTH.plan().calls("news")}
     for result in BOTH.results():
         if result.engine == "qa":
             continue
-        told = result.model_copy(update={"request": news[result.targets[0]]}) if result.engine == "news" else result
-        yield told
-        if not told.done:
-            yield told.model_copy(update={"started": told.started + 900, "ended": told.ended + 900})
+        changed = result.model_copy(update={"request": news[result.targets[0]]}) if result.engine == "news" else result
+        yield changed
+        if not changed.done:
+            yield changed.model_copy(update={"started": changed.started + 900, "ended": changed.ended + 900})
     for result in ONE.results():
         if result.engine == "qa":
             yield result.model_copy(update={"started": result.started + 3600, "ended": result.ended + 3600})
@@ -43,11 +43,11 @@ def timeline() -> Timeline:
     return found
 
 
-def test_what_left_the_plan_counts_once_for_each_item() -> None:
+def test_each_item_that_left_the_plan_counts_once() -> None:
     assert timeline().left_plan == 3, "of each data engine, however often it was tried"
 
 
-def test_calls_and_retries_of_what_left_the_plan_are_history() -> None:
+def test_calls_of_items_that_left_the_plan_are_drawn_but_not_counted() -> None:
     found = timeline()
     assert [len(found.lanes[engine]) for engine in ("financial", "trading", "news", "qa")] == [2, 2, 3, 2]
     assert found.lanes["news"].retries == 2
@@ -63,8 +63,8 @@ def test_the_barrier_is_that_of_the_newest_plan() -> None:
     assert found.barrier == min(found.lanes["qa"].started) > NOW + 3600
 
 
-def test_cards_of_an_earlier_plan_are_no_sign_of_a_barrier() -> None:
-    """New data is not there yet: it was called after the last card."""
+def test_cards_of_an_earlier_plan_do_not_show_that_the_barrier_was_passed() -> None:
+    """The data calls of the new plan came after the last card."""
     found = Timeline(BOTH.plan())
     for result in BOTH.results():
         later = 3600 if result.engine == "news" and result.targets == ("MSFT",) else 0
@@ -74,7 +74,7 @@ def test_cards_of_an_earlier_plan_are_no_sign_of_a_barrier() -> None:
 
 
 def test_the_page_says_what_is_no_longer_planned() -> None:
-    report, _ = ONE.told()
+    report, _ = ONE.build()
     assert list(plan_notes(report)) == []
     (left, outdated) = plan_notes(report.model_copy(update={"left_plan": 3, "outdated_cards": 1}))
     assert str(left).startswith("The config was changed: 3 items that were done or tried before are no longer planned.")

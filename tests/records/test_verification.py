@@ -1,4 +1,4 @@
-"""A day is verified by a run that did what the config asks for: no trial, no run of another config, a corrected one."""
+"""A day is verified only by a run that did what the config asks for, not by a trial or a run of another config."""
 
 from __future__ import annotations
 
@@ -39,7 +39,19 @@ def run(config: Path, run_id: str, hour: int, tickers: tuple[str, ...] = TICKERS
 
 def judged(tmp_path: Path, config: Path | str, *runs: Recorded) -> tuple[bool, str]:
     write(tmp_path / "runs", *runs)
-    return trio.run(verify, open_store(str(tmp_path / "runs")), DAY, str(config))
+    verified = trio.run(verify, open_store(str(tmp_path / "runs")), DAY, str(config))
+    return verified.done, verified.known
+
+
+def test_the_latest_run_of_the_day_is_named_whatever_started_after_it(tmp_path: Path, config: Path) -> None:
+    failed = [run(config, name, hour, outcome="cards_missing") for name, hour in (("first", 1), ("second", 2))]
+    of_the_day_before = run(config, "by-hand", 9, outcome="cards_missing", day="2026-11-23")
+    elsewhere = Recorded("trial", TICKERS, started="2026-11-24T08:00:00+08:00", config_uri="gs://other/config")
+    write(tmp_path / "runs", *failed, of_the_day_before, elsewhere)
+    store = open_store(str(tmp_path / "runs"))
+    assert trio.run(verify, store, DAY, str(config)).run_id == "second"
+    assert trio.run(verify, store, DAY, "").run_id == "trial"
+    assert trio.run(verify, store, "2026-11-22", str(config)).run_id is None
 
 
 def test_a_run_that_did_all_its_work_counts(tmp_path: Path, config: Path) -> None:
@@ -58,7 +70,7 @@ def test_a_run_that_did_not_do_all_its_work_does_not_count(tmp_path: Path, confi
     assert known.startswith(f"no run of 2026-11-24 did all its work: run night: {outcome or 'killed'}")
 
 
-def test_a_trial_with_another_config_counts_for_nobody(tmp_path: Path, config: Path) -> None:
+def test_a_trial_with_another_config_does_not_count(tmp_path: Path, config: Path) -> None:
     trial = run(tmp_path / "trial", "trial", 9, ("AAPL",))
     done, known = judged(tmp_path, config, run(config, "night", 2, outcome="cards_missing"), trial)
     assert not done
@@ -68,10 +80,10 @@ def test_a_trial_with_another_config_counts_for_nobody(tmp_path: Path, config: P
 
 @pytest.mark.parametrize("hour", [1, 9])
 @pytest.mark.parametrize("outcome", ["cards_missing", None])
-def test_a_trial_with_the_same_place_counts_for_nobody_once_the_config_is_back(
+def test_a_trial_with_the_same_place_does_not_count_once_the_config_is_restored(
     tmp_path: Path, config: Path, hour: int, outcome: str | None
 ) -> None:
-    """Whether it came before the run of the night or after it."""
+    """This holds whether the trial came before or after the run of the night."""
     trial = run(config, "trial", hour, ("AAPL",))
     done, known = judged(tmp_path, config, run(config, "night", 2, outcome=outcome), trial)
     assert not done
@@ -127,13 +139,13 @@ def test_success_is_not_claimed_if_the_config_cannot_be_read(
     assert f"but run night planned more (12 items, not 8), and {words.format(config=config)}" in known
 
 
-def test_without_a_place_a_trial_from_anywhere_counts_for_nobody(tmp_path: Path, config: Path) -> None:
+def test_without_a_place_no_trial_counts_wherever_its_config_was(tmp_path: Path, config: Path) -> None:
     trial = run(tmp_path / "trial", "trial", 9, ("AAPL",))
     assert not judged(tmp_path, "", run(config, "night", 2, outcome="cards_missing"), trial)[0]
     assert judged(tmp_path, "", run(config, "night", 2))[0]
 
 
-def test_a_night_with_a_faulty_config_is_known_and_stands_in_nobodys_way(tmp_path: Path, config: Path) -> None:
+def test_a_run_with_a_faulty_config_is_listed_and_hides_no_other_run(tmp_path: Path, config: Path) -> None:
     refused(tmp_path / "runs", "broken", [Fault("a.json", "is not JSON", "correct it")], EARLY)
     done, known = judged(tmp_path, config)
     assert not done
@@ -141,7 +153,7 @@ def test_a_night_with_a_faulty_config_is_known_and_stands_in_nobodys_way(tmp_pat
     assert judged(tmp_path, config, run(config, "night", 2))[0]
 
 
-def test_a_record_that_nobody_can_read_is_named(tmp_path: Path, config: Path) -> None:
+def test_an_unreadable_record_is_named(tmp_path: Path, config: Path) -> None:
     write(tmp_path / "runs", run(config, "night", 2))
     write(tmp_path / "runs", **{"night/inputs.json": b"{}"})
     done, known = judged(tmp_path, config)
@@ -160,7 +172,7 @@ def test_a_run_whose_later_config_is_not_done_does_not_count(tmp_path: Path, con
 
 @pytest.mark.parametrize("corrected", [False, True])
 def test_a_run_whose_results_are_gone_does_not_count(tmp_path: Path, config: Path, corrected: bool) -> None:
-    """Neither at first sight nor because the config has been corrected."""
+    """It counts neither directly nor as a run of a corrected config."""
     night = run(config, "night", 2, TICKERS[:2] if corrected else TICKERS)
     write(tmp_path / "runs", night, *([run(config, "mistaken", 1)] if corrected else []))
     change(config, tuple(night.tickers))

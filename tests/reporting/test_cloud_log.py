@@ -1,4 +1,4 @@
-"""The log is whole for every reader that keeps up, and tells one that does not how much it lacks."""
+"""The log is complete for every reader that keeps up; one that does not keep up sees how many lines are missing."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def test_only_lines_about_calls_are_dropped_and_only_while_8_mib_wait(monk
     assert 8 * 2**20 <= sum(len(json.dumps(line)) for line in lines) < 9 * 2**20
 
 
-async def test_half_a_character_is_no_bug(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+async def test_a_lone_surrogate_is_not_a_bug(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     log = CloudLogReporter(RunIdentity("r"), None)
     log.on_notices([message("{file} is odd", file="\udcff.json")])
     log.verified("run \ud800", done=False)

@@ -1,4 +1,4 @@
-"""The end of a failed run tells each cause once, what to do about it, and the command that goes on."""
+"""The end of a failed run shows each cause once, what to do about it, and the command that resumes the run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ REFUSED = [
 ]
 
 
-def test_a_cause_is_told_once_with_its_remedy_and_the_first_names() -> None:
+def test_a_cause_is_printed_once_with_its_remedy_and_the_first_names() -> None:
     assert lines(groups(*REFUSED)) == [
         "✗ QA engine: 12 cards failed: outlook_card: T00, T01, T02, T03, T04, T05, T06, T07, T08, T09 and 2 more",
         "  last answer: the model refused",
@@ -44,7 +44,7 @@ def test_a_cause_is_told_once_with_its_remedy_and_the_first_names() -> None:
     ]
 
 
-def test_one_target_is_no_plural_and_a_fault_of_the_config_says_how_to_go_on() -> None:
+def test_one_target_is_singular_and_a_fault_of_the_config_says_how_to_resume() -> None:
     assert lines(groups(result(news("AAPL", "equity", "AAPL", None), Cause.STATUS, "HTTP 422", 422))) == [
         "✗ News engine: 1 target failed: AAPL",
         "  last answer: HTTP 422",
@@ -52,7 +52,7 @@ def test_one_target_is_no_plural_and_a_fault_of_the_config_says_how_to_go_on() -
     ]
 
 
-def test_what_was_cut_off_has_not_failed_and_comes_last() -> None:
+def test_calls_that_were_cut_off_are_not_failed_and_come_last() -> None:
     cut_off = [result(news(f"T{n}", "equity", "T", None), Cause.INTERRUPTED, "interrupted") for n in range(20)]
     found = lines(groups(*cut_off, *REFUSED[:1]))
     assert found[0].startswith("✗ QA engine: 1 card failed: T00 outlook_card")
@@ -103,7 +103,7 @@ def test_cards_that_no_group_names_are_counted_with_the_command_that_names_them(
     assert not any("--missing" in line for line in back(groups(*REFUSED[:5])))
 
 
-def test_what_is_not_recorded_says_what_a_new_run_costs() -> None:
+def test_without_a_record_the_end_says_what_a_new_run_costs() -> None:
     found = back(groups(*REFUSED), command=None, page=None, missing=12)
     again = "a new run makes the 45 cards that are there again."
     assert found[-1] == f"This run is not recorded and cannot be resumed: {again}"
@@ -125,8 +125,8 @@ def fate(engine: EngineName, number: int) -> Any:
 
 
 def test_the_report_of_a_night_has_the_command_that_its_failures_need() -> None:
-    report, _ = Night(["A", "B"], ["a"], fate=fate).told("cards_missing", 3, "x")
+    report, _ = Night(["A", "B"], ["a"], fate=fate).build("cards_missing", 3, "x")
     assert report.resume_command == "python -m job resume cards-nightly-x7k2p --new-config"
     assert [failure.then for failure in report.failures] == ["new_config"]
-    whole, _ = Night(["A", "B"], ["a"]).told()
+    whole, _ = Night(["A", "B"], ["a"]).build()
     assert (whole.resume_command, whole.missing) == (None, ())

@@ -32,7 +32,7 @@ def after(finished: int, seconds: float) -> RunProgress:
     return progress
 
 
-def test_the_pace_is_told_in_words() -> None:
+def test_the_text_of_the_pace() -> None:
     assert str(time_status(after(0, 0), 1002.4)) == "5 s elapsed"
     assert str(time_status(after(25, 90), 1090)) == (
         "1 min 33 s elapsed; at the present pace the cards are done in 4 min 30 s"
@@ -40,7 +40,7 @@ def test_the_pace_is_told_in_words() -> None:
     assert str(time_status(after(100, 90), 1090)) == "1 min 33 s elapsed"
 
 
-def test_a_terminal_shows_it_below_the_bars(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_shows_the_pace_below_the_bars(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, for rich
     monkeypatch.setenv("TERM", "xterm")
     console = Screen(ENGLISH, StringIO(), width=120)
@@ -50,7 +50,7 @@ def test_a_terminal_shows_it_below_the_bars(monkeypatch: pytest.MonkeyPatch) -> 
     assert "1 min 33 s elapsed; at the present pace" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
-async def test_the_log_has_a_line_of_it(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+async def test_the_log_has_a_line_with_the_pace(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     log = CloudLogReporter(RunIdentity("r"), None)
     log.on_progress(after(25, 90), 1090.0)
     log.on_progress(after(0, 0), 1000.0)

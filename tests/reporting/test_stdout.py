@@ -1,4 +1,4 @@
-"""What is printed is whole, in order and harmless; a run's lines wait for their reader without anybody waiting."""
+"""What is printed is complete, in order and free of control characters; nothing else waits for a slow reader."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def pipe(monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
 
 
 def received(reading: int, size: int) -> bytes:
-    """So many bytes from the pipe."""
+    """This many bytes from the pipe."""
     data = b""
     while len(data) < size:
         data += os.read(reading, size - len(data))
@@ -66,7 +66,7 @@ async def test_the_queue_takes_more_than_its_reader_and_loses_nothing(monkeypatc
         assert not output.is_behind
 
 
-async def test_a_line_is_with_its_reader_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_line_reaches_its_reader_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     with pipe(monkeypatch) as reading:
         output = OutputQueue()
         with trio.fail_after(5.0):
@@ -88,7 +88,7 @@ async def test_without_a_reader_the_queue_is_full_at_8_mib_and_drains_in_its_tim
         output.write(line)
         taken += len(line)
     assert taken - QUEUE_BYTES <= 2 * len(line)
-    output.write(line)  # what must not be dropped is taken all the same
+    output.write(line)  # lines that must not be dropped are accepted nevertheless
     started = time.monotonic()
     await output.drain(0.2)
     assert 0.2 <= time.monotonic() - started < 2.0
@@ -127,7 +127,7 @@ def test_a_text_file_writes_to_the_queue_what_its_encoding_can_show(monkeypatch:
 DANGEROUS = "\x1b]0;owned\x07\x1b[2J \x9b2J \u202e\u2066\u200e\u200f\u061c \ud800 \r\x00"
 
 
-def test_nothing_that_is_said_can_be_obeyed(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+def test_control_characters_are_printed_as_text(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     say(f"a{DANGEROUS}b")
     say_error(ValueError(DANGEROUS))
     for shown in capfdbinary.readouterr():

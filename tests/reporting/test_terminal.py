@@ -1,4 +1,4 @@
-"""The terminal shows ids and answers as they are, obeys none of them, and never holds up the run."""
+"""The terminal shows ids and answers as text, never as commands, and never delays the run."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ PLAN_OF_ONE = Plan((Target("A", "equity", "A", None, (), ("c",)),), LlmConfig(),
 
 
 def failed(reason: str) -> CallFinished:
-    """The failure of the one card, in these words."""
+    """The failure of the one card, with this text."""
     failure = Failure(Cause.STATUS, message("{reason}", reason=reason), 422)
     traceparent = RunIdentity("r").traceparent()
     return CallFinished(next(PLAN_OF_ONE.calls("qa")), failure, 1, 0.0, 1.0, 422, traceparent, 4)
 
 
-async def test_what_looks_like_markup_is_text(capfd: pytest.CaptureFixture[str]) -> None:
+async def test_markup_is_printed_as_text(capfd: pytest.CaptureFixture[str]) -> None:
     terminal = TerminalReporter(RunIdentity("r"))
     terminal.on_faults([Fault("a.json: [0]", '"x:100:y" [red]is not[/] \\', "correct :warning:")])
     terminal.on_notices([message("{item} is there 2 times", item="[bold]:a:[/]")])
@@ -114,10 +114,10 @@ def test_bars_are_not_drawn_while_the_terminal_is_behind_but_at_the_end(monkeypa
     assert shown.getvalue().count("0/1 done") == 2
 
 
-def test_what_looks_like_markup_is_text_in_a_report_too(
+def test_markup_in_a_report_is_printed_as_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
-    told(monkeypatch)
+    read_failed_run(monkeypatch)
     assert (
         report_command(settings_of(tmp_path), [], Namespace(run_id="r", page=None, missing=False, csv=None, open=False))
         == 0
@@ -134,7 +134,7 @@ async def test_a_warning_is_shown_with_its_call(capfd: pytest.CaptureFixture[str
     assert capfd.readouterr().out == "! news A: it is [red]odd\n"
 
 
-def test_an_engine_that_has_no_call_in_flight_has_no_limit_to_show() -> None:
+def test_an_engine_without_a_call_in_flight_shows_no_limit() -> None:
     progress, console = RunProgress(PLAN_OF_ONE, {}), Screen(ENGLISH, StringIO(), width=120)
     console.print(_bars(progress, console))
     progress.engines["qa"].on_event(AttemptStarted(next(PLAN_OF_ONE.calls("qa")), 16))
@@ -149,7 +149,7 @@ def test_an_engine_that_has_no_call_in_flight_has_no_limit_to_show() -> None:
 def test_a_report_whose_reader_has_left_is_written_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told(monkeypatch)
+    read_failed_run(monkeypatch)
     reading, writing = os.pipe()
     os.close(reading)
     monkeypatch.setattr(stdout, "STDOUT", writing)
@@ -219,8 +219,8 @@ def settings_of(runs: Path) -> Settings:
     return read_settings({"RUNS_URI": str(runs)}, datetime.now(UTC))[0]
 
 
-def told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Has any run be read as one that failed."""
+def read_failed_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Makes `read_run` return a failed run, whatever is asked for."""
     report = build_report(INPUTS, PLAN, Timeline(PLAN)).model_copy(
         update={"sentence_message": message("the engine failed for x:100:y: [red]no[/]")}
     )

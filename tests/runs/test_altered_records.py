@@ -1,4 +1,4 @@
-"""A record that somebody has altered shows its text on the terminal, and commands nothing."""
+"""An altered record is shown on the terminal as text, never as commands."""
 
 from __future__ import annotations
 

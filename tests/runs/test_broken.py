@@ -1,4 +1,4 @@
-"""Every fault is met once by a run that still ends well, or ends the run at once and in the right words."""
+"""A fault that happens once does not fail the run; one that lasts ends it at once with the right error."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PASSING: dict[str, Do] = {
 
 
 @pytest.mark.slow
-async def test_each_fault_costs_a_card_one_more_attempt_and_nothing_else(nursery: trio.Nursery) -> None:
+async def test_after_each_fault_a_card_needs_just_one_more_attempt(nursery: trio.Nursery) -> None:
     config = {"ticker_list.json": ["AAPL"], "card_types.json": [*PASSING, "fine"], "engine_control.json": OFF}
     async with open_world(nursery, config, latency=QUICK) as world:
         first = when.attempt(1)
@@ -60,7 +60,7 @@ OFF = {"run_financials_engine": False, "run_trading_engine": False, "run_news_en
 
 
 @pytest.mark.slow
-async def test_each_fault_costs_a_data_engine_one_more_attempt_and_nothing_else(nursery: trio.Nursery) -> None:
+async def test_after_each_fault_a_data_engine_needs_just_one_more_attempt(nursery: trio.Nursery) -> None:
     config = {"ticker_list.json": list(PASSING), "card_types.json": ["a"]}
     async with open_world(nursery, config, latency=QUICK) as world:
         for engine in (world.financial, world.trading, world.news):
@@ -90,14 +90,14 @@ async def small(nursery: trio.Nursery) -> AsyncIterator[World]:
         yield opened
 
 
-async def test_news_that_has_nothing_to_say_is_no_failure(small: World) -> None:
+async def test_a_news_engine_with_nothing_to_do_is_a_success(small: World) -> None:
     small.news.script.append(Fault(when.always, do.skipped()))
     outcome = await run(small, 0)
     assert outcome.finished["cards"]["generated"] == len(asked_cards(small)) > 0
 
 
 async def test_a_second_answer_is_not_taken_for_that_of_the_next_batch(small: World) -> None:
-    """It says success, and the batch is refused: no card may be requested."""
+    """The second answer says success, but the next batch is rejected: no card may be requested."""
     second = broken.answer(b'{"message": "Batch processing initiated for 1 tickers."}')
     small.financial.script.append(Fault(when.nth(1), broken.surplus(second)))
     small.financial.script.append(Fault(when.nth(2), do.status(400, after=0.3)))
@@ -112,7 +112,7 @@ LATER = 0.4
 
 @contextmanager
 def black_hole() -> Iterator[str]:
-    """The address of a port that answers no attempt to connect: its queue is full, and nobody takes from it."""
+    """The address of a port that answers no attempt to connect, as its accept queue is full."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -129,8 +129,8 @@ def black_hole() -> Iterator[str]:
 
 
 @contextmanager
-def mute() -> Iterator[str]:
-    """The address of a port that takes connections and never says a word, not even of TLS."""
+def silent_port() -> Iterator[str]:
+    """The address of a port that accepts connections and never sends a byte, not even of TLS."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(100)
@@ -153,7 +153,7 @@ async def test_an_engines_failure_ends_the_process_at_once(small: World, waiting
     """Whatever the siblings wait for, the process is gone half a second after the answer that failed."""
     env: dict[str, str | None] = {}
     small.news.script.append(Fault(when.always, do.status(403, {"detail": "no"}, after=LATER)))
-    with black_hole() as hole, mute() as silence:
+    with black_hole() as hole, silent_port() as silent_url:
         match waiting_for:
             case "answer":
                 small.trading.script.append(Fault(when.always, do.hang()))
@@ -168,7 +168,7 @@ async def test_an_engines_failure_ends_the_process_at_once(small: World, waiting
             case "connection":
                 env["TRADING_ENGINE_URL"] = hole
             case "tls":
-                env |= {"TRADING_ENGINE_URL": silence, "FINANCIAL_ENGINE_URL": silence}
+                env |= {"TRADING_ENGINE_URL": silent_url, "FINANCIAL_ENGINE_URL": silent_url}
             case "backoff":
                 small.trading.script.append(Fault(when.always, do.status(503, retry_after="20")))
         job = await small.start_job(env=env)
@@ -191,7 +191,7 @@ async def test_an_engines_failure_ends_the_process_at_once(small: World, waiting
 @pytest.mark.parametrize(
     "values", [8 * 2**20 // 3, VALUES_LIMIT // 2 - 1], ids=["8 MiB", "as many values as are allowed"]
 )
-async def test_large_answers_hold_up_no_failure(nursery: trio.Nursery, values: int) -> None:
+async def test_large_answers_do_not_delay_a_failure(nursery: trio.Nursery, values: int) -> None:
     """Eight answers take seconds to parse, if they are parsed at all; another engine's failure comes among them."""
     config = {"ticker_list.json": [f"T{number}" for number in range(8)], "card_types.json": ["a"]}
     async with open_world(nursery, config, latency=QUICK) as world:
@@ -230,7 +230,7 @@ async def test_a_ticker_that_fails_for_good_stops_the_run(small: World) -> None:
 
 
 @pytest.mark.slow
-async def test_an_engine_that_nobody_runs_is_named(small: World) -> None:
+async def test_an_engine_that_refuses_connections_is_named(small: World) -> None:
     await small.trading.stop()
     outcome = await run(small, 1, TRADING_ENGINE_ATTEMPTS="2")
     assert "the trading engine failed every one of " in outcome.finished["message"]
@@ -243,7 +243,7 @@ async def test_a_host_that_does_not_exist_is_named(small: World) -> None:
     assert "the host is not known" in outcome.finished["message"]
 
 
-async def test_an_answer_that_is_too_large_is_not_swallowed(small: World) -> None:
+async def test_an_answer_that_is_too_large_is_not_read_to_its_end(small: World) -> None:
     small.qa.script.append(Fault(when.ticker("AAPL"), broken.huge()))
     outcome = await run(small, 3, QA_ENGINE_ATTEMPTS="1")
     assert outcome.finished["failures"] == ["qa AAPL news_card: the answer is larger than 8 MiB (1 attempt)"]

@@ -1,4 +1,4 @@
-"""A config in a bucket is read as one in a directory is; what keeps it from being read is said in one fault."""
+"""A config in a bucket is read like one in a directory; whatever prevents that is one fault."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def test_a_run_reads_each_object_once_and_no_other(world: World) -> None:
 
 
 @pytest.mark.slow
-async def test_what_is_not_cloud_storage_is_one_fault(world: World) -> None:
+async def test_a_server_that_is_not_cloud_storage_is_one_fault(world: World) -> None:
     """A proxy's page, a service on the wrong port: JSON, but of nobody's objects."""
     assert world.storage is not None
     world.storage.script.append(Fault(when.always, do.body({"status": "success"})))
@@ -63,13 +63,13 @@ async def test_what_is_not_cloud_storage_is_one_fault(world: World) -> None:
         ("gs://no-such-bucket", "gs://no-such-bucket: there is no such bucket"),
     ],
 )
-async def test_a_bucket_that_does_not_exist(world: World, uri: str, what: str) -> None:
+async def test_a_bucket_that_does_not_exist_is_one_fault(world: World, uri: str, what: str) -> None:
     outcome = await run(world, 2, CONFIG_URI=uri)
     assert [line["message"] for line in outcome.events("config.faulty")] == [f"CONFIG_URI: {what}; {REMEDY}"]
 
 
 @pytest.mark.slow
-async def test_a_prefix_under_which_nothing_is(world: World) -> None:
+async def test_a_prefix_without_objects_is_one_fault(world: World) -> None:
     outcome = await run(world, 2, CONFIG_URI=f"gs://{CONFIG_BUCKET}/other/")
     assert [line["where"] for line in outcome.events("config.faulty")] == ["ticker_list.json", "card_types.json"]
 
@@ -81,7 +81,7 @@ async def test_slashes_at_the_end_of_the_prefix_do_not_matter(world: World, slas
     assert outcome.exit_code == 0, outcome.stderr
 
 
-async def test_a_bucket_that_the_job_may_not_read(world: World) -> None:
+async def test_a_bucket_that_the_job_may_not_read_is_one_fault(world: World) -> None:
     assert world.storage is not None
     denied = {"error": {"code": 403, "message": "job@x does not have storage.objects.get access"}}
     world.storage.script.append(Fault(when.always, do.status(403, denied)))
@@ -93,7 +93,7 @@ async def test_a_bucket_that_the_job_may_not_read(world: World) -> None:
 
 
 @pytest.mark.slow
-async def test_a_storage_that_recovers_costs_nothing(world: World) -> None:
+async def test_a_storage_that_recovers_does_not_fail_the_run(world: World) -> None:
     assert world.storage is not None
     world.storage.script.append(Fault(when.attempt(1), do.status(503)))
     await run(world, 0)
@@ -108,7 +108,7 @@ async def test_an_object_that_is_far_too_large_is_not_read_to_its_end(world: Wor
 
 
 @pytest.mark.slow
-async def test_a_plan_of_a_place_in_a_bucket(world: World) -> None:
+async def test_plan_reads_a_place_in_a_bucket(world: World) -> None:
     assert world.storage is not None
     unset: dict[str, str | None] = {**dict.fromkeys(world.environment()), "STORAGE_EMULATOR_HOST": world.storage.url}
     place = f"gs://{CONFIG_BUCKET}/config/"
@@ -167,7 +167,7 @@ async def test_no_credentials_are_one_fault(world: World, odd: Do) -> None:
 
 
 async def test_a_config_that_is_saved_during_the_read_is_read_again(world: World) -> None:
-    """Were the object taken for absent, every ticker would get every card."""
+    """If the object were taken for absent, every ticker would get every card."""
     await world.configure("card_types.json", ["news_card", "price_card"])
     targets = [{ticker: [card] for ticker in ("AAPL", "MSFT")} for card in ("news_card", "price_card")]
     await world.configure("card_targets.json", targets[0])

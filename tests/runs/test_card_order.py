@@ -71,8 +71,8 @@ async def test_the_table_of_the_cards_lies_beside_the_report_and_adds_up_with_it
         assert {row["kind"] for row in rows} == {"equity"}
         link = "https://storage.cloud.google.com/" if emulator else "cards.csv"
         assert f'href="{link}'.encode() in found["night/report.html"]
-        told = await world.run_job(
+        ended = await world.run_job(
             ("report", "night", "--csv", str(world.directory / "again.csv")), env={"RUNS_URI": world.runs_uri}
         )
-        assert told.exit_code == 0
+        assert ended.exit_code == 0
         assert (world.directory / "again.csv").read_bytes() == found["night/cards.csv"]

@@ -1,4 +1,4 @@
-"""Whatever goes wrong, the run ends as the fault table says, in time, with sums that add up and no secret in sight."""
+"""Whatever goes wrong, the run ends as the fault table says, in time, with correct totals and without any secret."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def assert_every_engine_adds_up(finished: dict[str, Any]) -> None:
 
 
 def assert_the_barrier_held(world: World, case: Case) -> None:
-    """Every data call of the plan had succeeded when the first card was asked for; no run asks for data after cards."""
+    """Every data call of the plan had succeeded when the first card was requested; no run requests data after cards."""
     if not world.qa.requests:
         return
     first = min(request.arrived for request in world.qa.requests)

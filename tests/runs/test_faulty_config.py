@@ -1,4 +1,4 @@
-"""A first attempt whose configuration cannot be used leaves a report and a page, and is in nobody's way afterwards."""
+"""A first attempt whose configuration cannot be used leaves a report and a page, and hinders no later attempt."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ async def report(world: World) -> dict[str, Any]:
 
 
 async def assert_recorded(world: World) -> None:
-    """Of a night with two faults."""
+    """Checks the record of a night with two faults."""
     await world.configure("ticker_list.json", BROKEN)
     outcome = await play(world, 2, QA_ENGINE_TIMEOUT="0")
     recorded = await objects(world)
@@ -52,19 +52,19 @@ async def assert_recorded(world: World) -> None:
     assert own == ["index.html", "night/report.html", "night/report.json", "night/summary.json"]
     (entry,) = (name for name in recorded if name.startswith("_started/"))
     assert entry.endswith("Z_night")
-    told = json.loads(recorded["night/report.json"])
-    assert told["faults"] == [
+    written = json.loads(recorded["night/report.json"])
+    assert written["faults"] == [
         {name: line[name] for name in ("where", "what", "remedy")} for line in outcome.events("config.faulty")
     ]
-    assert len(told["faults"]) == 2
-    assert told["faults_not_listed"] == 0
-    assert (told["outcome"], told["exit_code"], told["day"]) == ("bad_config", 2, "2026-11-24")
-    assert set(told["cards"].values()) == {0}
-    assert told["config_uri"] == world.config_uri
-    assert told["sentence"] == outcome.finished["message"] == "The configuration has 2 faults: nothing was called."
+    assert len(written["faults"]) == 2
+    assert written["faults_not_listed"] == 0
+    assert (written["outcome"], written["exit_code"], written["day"]) == ("bad_config", 2, "2026-11-24")
+    assert set(written["cards"].values()) == {0}
+    assert written["config_uri"] == world.config_uri
+    assert written["sentence"] == outcome.finished["message"] == "The configuration has 2 faults: nothing was called."
     page = Parsed(recorded["night/report.html"].decode())
     assert "The configuration has 2 faults: nothing was called" in page.text
-    for fault in told["faults"]:
+    for fault in written["faults"]:
         assert all(text in page.text for text in fault.values())
     assert world.config_uri in page.text
     assert world.seen == [] or all(request.service == "storage" for request in world.seen)
@@ -75,9 +75,9 @@ async def test_the_faults_of_a_night_are_in_its_record(world: World) -> None:
     assert " bad_config " in (await play(world, 0, "runs")).stdout
     (verified,) = (await play(world, 1, "verify")).events("run.verified")
     assert "run night: bad_config. The configuration has 2 faults" in verified["message"]
-    told = await play(world, 0, "report")
-    assert "✗ QA_ENGINE_TIMEOUT: " in told.stdout
-    assert f"page: {world.runs_uri}/night/report.html" in told.stdout
+    printed = await play(world, 0, "report")
+    assert "✗ QA_ENGINE_TIMEOUT: " in printed.stdout
+    assert f"page: {world.runs_uri}/night/report.html" in printed.stdout
 
 
 @pytest.mark.slow
@@ -88,15 +88,15 @@ async def test_the_faults_of_a_night_are_in_its_bucket(nursery: trio.Nursery) ->
 
 
 @pytest.mark.slow
-async def test_a_corrected_run_of_the_same_id_starts_afresh(world: World) -> None:
+async def test_a_corrected_run_of_the_same_id_starts_from_the_beginning(world: World) -> None:
     await world.configure("ticker_list.json", BROKEN)
     await play(world, 2)
     await world.configure("ticker_list.json", ["AAPL"])
     await play(world, 0)
     assert asked_cards(world) == {("AAPL", "news_card"): 1}
-    told = await report(world)
-    assert [attempt["outcome"] for attempt in told["attempts"]] == ["succeeded"]
-    assert (told["outcome"], told["faults"]) == ("succeeded", [])
+    written = await report(world)
+    assert [attempt["outcome"] for attempt in written["attempts"]] == ["succeeded"]
+    assert (written["outcome"], written["faults"]) == ("succeeded", [])
     page = Parsed((await objects(world))["night/report.html"].decode())
     assert "The card is there" in page.text
     assert "The configuration has" not in page.text
@@ -128,13 +128,15 @@ async def test_a_run_that_began_keeps_its_report(world: World) -> None:
 @pytest.mark.parametrize(
     "env", [{"RUN_ID": "no/id"}, {"RUNS_URI": "ftp://x"}, {"RUNS_URI": None}], ids=["RUN_ID", "RUNS_URI", "no RUNS_URI"]
 )
-async def test_faults_of_what_names_the_record_leave_none(world: World, env: dict[str, str | None]) -> None:
+async def test_faults_of_the_variables_that_name_the_record_leave_no_record(
+    world: World, env: dict[str, str | None]
+) -> None:
     await world.configure("ticker_list.json", BROKEN)
     await play(world, 2, **env)
     assert await objects(world) == {}
 
 
-async def test_a_full_disk_changes_nothing_of_the_outcome(world: World) -> None:
+async def test_a_full_disk_does_not_change_the_outcome(world: World) -> None:
     await world.configure("ticker_list.json", BROKEN)
     flag = world.directory / "full"
     flag.touch()
@@ -167,7 +169,7 @@ async def test_a_run_without_a_record_cannot_be_resumed_and_is_named(world: Worl
         await play(world, 2)
     before = await objects(world)
     for arguments in (["resume", "night"], ["resume", "night", "--new-config"]):
-        # What else the environment lacks is of no interest.
+        # Other missing variables are not reported.
         outcome = await play(world, 2, *arguments, QA_ENGINE_URL=None, CONFIG_URI=None)
         (fault,) = outcome.events("config.faulty")
         assert fault["where"] == "RUNS_URI"
@@ -182,7 +184,7 @@ async def test_a_run_without_a_record_cannot_be_resumed_and_is_named(world: Worl
 
 
 @pytest.mark.slow
-async def test_a_run_at_work_says_so_to_itself(world: World) -> None:
+async def test_a_resume_of_a_run_that_is_at_work_is_refused(world: World) -> None:
     env = altered(world.directory, EAGER_LEASE)
     world.news.script.append(Fault(when.always, do.hang()))
     job = await world.start_job("run", env={"RUN_ID": "night", "RUNS_URI": world.runs_uri, **env})

@@ -67,7 +67,7 @@ def env_of(world: World) -> dict[str, str]:
 
 
 async def killed(world: World, rng: random.Random) -> None:
-    """A run, killed at some moment; it may have ended before."""
+    """A run that is killed after a random number of requests; it may have ended before."""
     before, moment = len(world.seen), rng.randrange(REQUESTS)
     job = await world.start_job(env=env_of(world))
     await until(lambda: len(world.seen) - before >= moment or job.process.returncode is not None, 30)
@@ -76,7 +76,7 @@ async def killed(world: World, rng: random.Random) -> None:
 
 
 def assert_same_keys(world: World) -> None:
-    """What is asked for again has the key of before, so that an engine can tell."""
+    """A request that is sent again has the same key, so that an engine can recognise it."""
     keys: dict[str, set[str]] = {}
     for request in world.qa.requests:
         keys.setdefault(request.target, set()).add(request.headers["idempotency-key"])

@@ -1,4 +1,4 @@
-"""Whatever ends a run, every card that is not there is told by name, and so is the command that goes on."""
+"""However a run ends, every missing card is listed by name, and so is the command that resumes the run."""
 
 from __future__ import annotations
 
@@ -115,14 +115,14 @@ ENDS = {"deadline": deadline, "data_engine_failed": data_failed, "qa_engine_down
         pytest.param("interrupted", marks=pytest.mark.slow),
     ],
 )
-async def test_every_card_that_is_not_there_is_named(world: World, word: str) -> None:
+async def test_every_missing_card_is_named(world: World, word: str) -> None:
     outcome = await ENDS[word](world)
     assert outcome.finished["outcome"] == word
     report = recorded(world)
     named = await missing(world)
     assert named == [card for card in PLANNED if card in set(named)], "in the plan's order, each once"
     assert len(named) == report["cards"]["planned"] - report["cards"]["generated"] > 0
-    if word != "interrupted":  # one whose answer was on its way may have been made, and is not known to be
+    if word != "interrupted":  # a card whose answer was in flight may have been made without being recorded
         assert set(named) == set(PLANNED) - made(world)
     assert [(entry["target"], entry["card_type"]) for entry in report["missing"]] == named
     assert report["missing_not_listed"] == 0
@@ -147,14 +147,14 @@ async def test_a_run_that_was_killed_names_what_its_journal_lacks(world: World) 
     assert set(named) >= set(PLANNED) - set(asked_cards(world)), "what was never requested is missing for certain"
     assert PASTED not in (await reader(world)).stdout, "its lease was renewed less than a minute ago"
     os.utime(Path(world.runs_uri) / "_lease.json", (0, 0))
-    told = (await reader(world)).stdout
-    assert "The run was killed: " in told
-    assert "If the run is not at work any more, this requests only what is missing:" in told
-    assert f"\n  {PASTED}\n" in told, "the place was recorded before the run was killed"
+    printed = (await reader(world)).stdout
+    assert "The run was killed: " in printed
+    assert "If the run is not at work any more, this requests only what is missing:" in printed
+    assert f"\n  {PASTED}\n" in printed, "the place was recorded before the run was killed"
 
 
 @pytest.mark.slow
-async def test_a_run_that_did_everything_misses_nothing(world: World) -> None:
+async def test_a_complete_run_lists_no_missing_card(world: World) -> None:
     await run(world, 0, variables(world))
     assert await missing(world) == []
     assert (recorded(world)["missing"], recorded(world)["resume_command"]) == ([], None)
@@ -168,10 +168,10 @@ async def test_in_the_cloud_everything_says_the_same_command_and_it_works(world:
     assert recorded(world)["resume_command"] == PASTED
     assert (recorded(world)["job"], recorded(world)["region"]) == ("cards-nightly", "asia-east1")
     assert f"Once the cause is put right, this requests only what is missing: {PASTED}" in page(world)
-    told = (await reader(world)).stdout
-    assert f"\n  {PASTED}\n" in told, "on a laptop that only reads the record"
-    assert f"trace id: {recorded(world)['trace_id']}" in told
-    assert f"page: {world.runs_uri}/night/report.html" in told
+    printed = (await reader(world)).stdout
+    assert f"\n  {PASTED}\n" in printed, "on a laptop that only reads the record"
+    assert f"trace id: {recorded(world)['trace_id']}" in printed
+    assert f"page: {world.runs_uri}/night/report.html" in printed
     world.qa.script.clear()
     arguments = shlex.split(PASTED)[-1].removeprefix("--args=").split(",")
     done = await world.run_job(arguments, env={"RUNS_URI": world.runs_uri, **CLOUD})
@@ -182,7 +182,7 @@ async def test_in_the_cloud_everything_says_the_same_command_and_it_works(world:
 
 @pytest.mark.slow
 async def test_a_fault_of_the_config_has_the_command_that_takes_the_corrected_one(world: World) -> None:
-    """Following it word by word does what is missing, which a plain resume never would."""
+    """The command does what is missing, which a plain resume cannot do."""
     outcome = await data_failed(world)
     command = outcome.finished["resume_command"]
     assert command == f"RUNS_URI={world.runs_uri} python -m job resume night --new-config"
@@ -209,7 +209,7 @@ async def data_failed_in_the_cloud(world: World) -> None:
 
 
 @pytest.mark.slow
-async def test_every_engine_that_said_what_is_wrong_has_that_remedy_also_if_it_was_cut_off(world: World) -> None:
+async def test_the_remedy_of_an_engines_answer_is_shown_even_if_its_next_attempt_was_cut_off(world: World) -> None:
     """The trading engine is the first to fail for good; the others have answered once, and wait for another attempt."""
     for engine in (world.financial, world.news):
         engine.script.append(Fault(when.always, do.status(503, retry_after="20")))
@@ -233,7 +233,7 @@ def screen_of(outcome: Outcome) -> list[str]:
     return lines[max(number for number, line in enumerate(lines) if line.lstrip().startswith("engine ")) :]
 
 
-async def test_the_end_on_a_terminal_tells_each_cause_once_and_how_to_go_on(world: World) -> None:
+async def test_the_end_on_a_terminal_shows_each_cause_once_and_how_to_resume(world: World) -> None:
     world.qa.script.append(Fault(when.always, broken.reset()))
     env = variables(world, QA_ENGINE_ATTEMPTS="1", QA_ENGINE_CONCURRENCY="1")
     outcome = await world.run_job(terminal=True, env=env)
@@ -302,8 +302,8 @@ async def test_a_card_type_that_always_fails_is_set_aside_and_all_others_are_mad
         (attempt,) = recorded(world)["attempts"]
         (one,) = attempt["set_aside"]
         assert (one["card_type"], one["reason"], one["remedy"]) == ("新闻", line["message"], line["remedy"])
-        told = (await reader(world)).stdout
-        for shown in (page(world), told):
+        printed = (await reader(world)).stdout
+        for shown in (page(world), printed):
             assert one["reason"] in shown
             assert f"What to do: {one['remedy']}" in shown or f"what to do: {one['remedy']}" in shown
         world.qa.script.clear()

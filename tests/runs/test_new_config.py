@@ -59,10 +59,10 @@ async def test_a_ticker_that_was_taken_out_no_longer_fails_the_run(world: World)
     outcome = await play(world, 0, *NEW)
     assert asked_cards(world) == {("AAPL", "news_card"): 1, ("AAPL", "price_card"): 1}
     assert all("MSFT" not in request.tickers for request in world.seen[before:])
-    told = report(world)
-    assert told["cards"] == {"planned": 2, "generated": 2, "skipped": 0, "failed": 0, "not_attempted": 0}
-    assert told["left_plan"] > 0
-    assert told["failures"] == [], "what left the plan has not failed"
+    written = report(world)
+    assert written["cards"] == {"planned": 2, "generated": 2, "skipped": 0, "failed": 0, "not_attempted": 0}
+    assert written["left_plan"] > 0
+    assert written["failures"] == [], "what left the plan has not failed"
     assert "with the config that is at" in outcome.events("config.noticed")[-1]["message"]
 
 
@@ -120,9 +120,9 @@ async def test_news_that_were_requested_otherwise_are_requested_again_and_a_card
     news = [request.path for request in world.seen[before:] if request.service == "news"]
     assert news == ["/batch/process_topic/dynamic/fed"]
     assert asked_cards(world)["Fed", "news_card"] == 1, "it was made with other parameters, and stays made"
-    told = report(world)
-    assert told["outdated_cards"] == 1
-    assert told["cards"]["generated"] == 6
+    written = report(world)
+    assert written["outdated_cards"] == 1
+    assert written["cards"]["generated"] == 6
 
 
 @pytest.mark.slow
@@ -195,7 +195,7 @@ session.acquire = late
 async def test_a_resume_that_gets_the_lease_after_another_config_was_brought_goes_on_with_that(
     world: World, tmp_path: Path
 ) -> None:
-    """It has made a plan of what was recorded before, and must not write its report over that of the later config."""
+    """It has planned the config recorded before, and must not overwrite the report of the later config."""
     await failed_for_msft(world)
     reached, go = tmp_path / "reached", tmp_path / "go"
     late = altered(tmp_path, LATE_LEASE.format(reached=reached, go=go))

@@ -1,4 +1,4 @@
-"""From the second night on: every run is compared with the night before, and whatever past nights are, it goes on."""
+"""From the second night on, every run is compared with the night before, and goes on whatever is wrong with that."""
 
 from __future__ import annotations
 
@@ -84,10 +84,10 @@ async def test_a_run_says_what_is_new_since_the_night_before_and_how_the_plan_ha
     }  # fmt: skip
     assert report["plan"]["targets_left"] == {"count": 1, "names": ["美联储"]}
     shown = Parsed((Path(world.runs_uri) / "second" / "report.html").read_text()).text
-    told = await world.run_job(["report", "second"], env={"RUNS_URI": world.runs_uri})
+    ended = await world.run_job(["report", "second"], env={"RUNS_URI": world.runs_uri})
     for line in [*since["text"], *changes]:
         assert line in shown
-        assert line in told.stdout
+        assert line in ended.stdout
     summary = stored(world, "second/summary.json")
     assert {(group["targets"][0], group["nights"]) for group in summary["missing"]} == {("MSFT", 2), ("NVDA", 1)}
 
@@ -116,9 +116,9 @@ async def test_a_plan_says_how_it_differs_from_the_night_before(world: World) ->
         "2 targets removed: MSFT, 美联储",
         "News engine: switched off",
     ]
-    told = await world.run_job(["plan", "--json"], env=env)
-    assert "2 targets removed" in told.stderr
-    assert "2 targets removed" not in told.stdout
+    ended = await world.run_job(["plan", "--json"], env=env)
+    assert "2 targets removed" in ended.stderr
+    assert "2 targets removed" not in ended.stdout
     lost = await world.run_job(["plan"], env={"RUNS_URI": "/dev/null/runs"})
     assert lost.exit_code == 0
     assert "the plan is not compared with that of the night before: " in lost.stdout
@@ -126,7 +126,7 @@ async def test_a_plan_says_how_it_differs_from_the_night_before(world: World) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["not a file", "not a summary", "another's"])
-async def test_a_night_that_cannot_be_used_changes_nothing(world: World, how: str) -> None:
+async def test_an_unreadable_past_night_does_not_change_the_run(world: World, how: str) -> None:
     await run(world, 0, of(world, "first", "2026-11-23"))
     path = Path(world.runs_uri) / "first" / "summary.json"
     if how == "not a file":
@@ -149,9 +149,9 @@ async def test_the_page_of_the_nights_is_there_and_the_command_shows_the_same(wo
     page = (Path(world.runs_uri) / "index.html").read_text()
     assert page.index('href="second/report.html"') < page.index('href="first/report.html"')
     assert 'href="../index.html"' in (Path(world.runs_uri) / "second" / "report.html").read_text()
-    told = await world.run_job(["nights"], env={"RUNS_URI": world.runs_uri})
-    assert told.exit_code == 0, told.stderr
-    lines = told.stdout.splitlines()
+    ended = await world.run_job(["nights"], env={"RUNS_URI": world.runs_uri})
+    assert ended.exit_code == 0, ended.stderr
+    lines = ended.stdout.splitlines()
     assert lines[1].split()[:7] == ["2026-11-24", lines[1].split()[1], "cards_missing", "✓", "✓", "✓", "✗"]
     assert "2/3" in lines[1]
     assert lines[1].endswith(" second")
@@ -164,7 +164,7 @@ async def test_the_page_of_the_nights_is_there_and_the_command_shows_the_same(wo
 @pytest.mark.slow
 async def test_a_run_whose_config_is_faulty_is_among_the_nights(world: World) -> None:
     await run(world, 0, of(world, "first", "2026-11-23"))
-    configure(world, ticker_list="spoilt")
+    configure(world, ticker_list="corrupt")
     outcome = await world.run_job(env=of(world, "second", "2026-11-24"))
     assert outcome.exit_code == 2
     page = (Path(world.runs_uri) / "index.html").read_text()
@@ -176,7 +176,7 @@ async def test_a_run_whose_config_is_faulty_is_among_the_nights(world: World) ->
 
 
 @pytest.mark.slow
-async def test_a_page_of_the_nights_that_cannot_be_written_changes_nothing(world: World) -> None:
+async def test_a_page_of_the_nights_that_cannot_be_written_does_not_change_the_run(world: World) -> None:
     (Path(world.runs_uri) / "index.html").mkdir(parents=True)
     outcome = await run(world, 0, of(world, "first", "2026-11-23"))
     (said,) = outcome.events("config.noticed")
@@ -186,27 +186,27 @@ async def test_a_page_of_the_nights_that_cannot_be_written_changes_nothing(world
 
 @pytest.mark.slow
 @pytest.mark.parametrize("run_id", ["index.html", "INDEX.html"])
-async def test_a_run_may_not_be_called_as_the_page_of_the_nights(world: World, run_id: str) -> None:
+async def test_a_run_id_may_not_be_the_name_of_the_page_of_the_nights(world: World, run_id: str) -> None:
     outcome = await world.run_job(env=of(world, run_id, "2026-11-23"))
     assert outcome.exit_code == 2
     assert "index.html is the page of the nights" in outcome.stdout
 
 
 @pytest.mark.slow
-async def test_the_nights_are_written_as_a_page_wherever_it_is_wanted(world: World) -> None:
+async def test_the_page_of_the_nights_is_written_to_any_given_path(world: World) -> None:
     await run(world, 0, of(world, "first", "2026-11-23"))
     file = world.directory / "page.html"
     env = {"RUNS_URI": world.runs_uri}
-    told = await world.run_job(["nights", "--count", "1", "--page", str(file)], env=env)
-    assert told.exit_code == 0, told.stderr
+    ended = await world.run_job(["nights", "--count", "1", "--page", str(file)], env=env)
+    assert ended.exit_code == 0, ended.stderr
     assert (Path(world.runs_uri) / "first" / "report.html").absolute().as_uri() in file.read_text()
     assert (await world.run_job(["nights", "--count", "0"], env=env)).exit_code == 2
     assert (await world.run_job(["nights"], env={"RUNS_URI": None})).exit_code == 2
-    (Path(world.runs_uri) / "first" / "summary.json").write_text("spoilt")
-    told = await world.run_job(["nights"], env=env)
-    assert told.exit_code == 2
-    assert "not closed" in told.stdout
-    assert "first/summary.json is not what a run writes" in told.stderr
+    (Path(world.runs_uri) / "first" / "summary.json").write_text("corrupt")
+    ended = await world.run_job(["nights"], env=env)
+    assert ended.exit_code == 2
+    assert "not closed" in ended.stdout
+    assert "first/summary.json is not what a run writes" in ended.stderr
 
 
 def _of_past_nights(seen: Seen) -> bool:

@@ -55,7 +55,7 @@ def env(world: World, channel: str = "feishu", **more: str) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("channel", PLACES)
-async def test_a_success_is_told_once(world: World, channel: str) -> None:
+async def test_a_success_is_reported_once(world: World, channel: str) -> None:
     world.chat.secret = "SEC0123456789" if channel in {"feishu", "dingtalk"} else None
     secret = {"NOTIFY_SECRET": world.chat.secret} if world.chat.secret else {}
     outcome = await run(world, 0, env(world, channel, **secret))
@@ -69,14 +69,14 @@ async def test_a_success_is_told_once(world: World, channel: str) -> None:
     assert outcome.lines[-1] is outcome.finished
     if channel == "slack":
         body = world.chat.service.requests[0].json
-        told = {name: body[name] for name in ("run", "outcome", "exit_code", "cards", "engines")}
-        assert told == {name: outcome.finished[name] for name in told}
+        shared = {name: body[name] for name in ("run", "outcome", "exit_code", "cards", "engines")}
+        assert shared == {name: outcome.finished[name] for name in shared}
         assert "failures" not in body
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("channel", PLACES)
-async def test_a_failed_night_and_the_attempt_that_resumes_it(world: World, channel: str) -> None:
+async def test_a_failed_run_and_the_attempt_that_resumes_it_are_reported(world: World, channel: str) -> None:
     """The text names what is missing and the way on, in words that the engine cannot choose."""
     world.qa.script.append(Fault(when.card("risk_card"), do.status(422, {"detail": "what the engine says"})))
     await run(world, 3, env(world, channel), QA_ENGINE_CONCURRENCY="1")
@@ -103,7 +103,7 @@ async def test_a_failed_night_and_the_attempt_that_resumes_it(world: World, chan
 
 
 @pytest.mark.slow
-async def test_a_data_engine_that_fails(world: World) -> None:
+async def test_a_data_engine_that_fails_is_reported(world: World) -> None:
     await world.configure("engine_control.json", {"run_financials_engine": False, "run_trading_engine": False})
     world.news.script.append(Fault(when.ticker("MSFT"), do.echo_token(400)))
     await run(world, 1, env(world, CLOUD_RUN_TASK_ATTEMPT="1", NEWS_ENGINE_CONCURRENCY="1"))
@@ -119,7 +119,7 @@ async def test_a_data_engine_that_fails(world: World) -> None:
 
 
 @pytest.mark.slow
-async def test_a_run_that_is_not_recorded(world: World) -> None:
+async def test_a_run_that_is_not_recorded_is_reported(world: World) -> None:
     world.qa.script.append(Fault(when.card("risk_card"), do.status(404)))
     await run(world, 3, world.chat.env("feishu"), RUN_DATE="2026-11-24")
     lines = world.chat.texts[0].splitlines()
@@ -129,7 +129,7 @@ async def test_a_run_that_is_not_recorded(world: World) -> None:
 
 
 @pytest.mark.slow
-async def test_a_faulty_config(world: World) -> None:
+async def test_a_faulty_config_is_reported(world: World) -> None:
     await world.configure("ticker_list.json", ["a/1"])
     await run(world, 2, env(world))
     (text,) = world.chat.texts
@@ -145,7 +145,7 @@ async def test_a_faulty_config(world: World) -> None:
 
 
 @pytest.mark.slow
-async def test_a_run_that_may_not_begin_is_told_and_a_twin_is_silent(world: World) -> None:
+async def test_a_run_that_may_not_begin_is_reported_and_a_twin_sends_nothing(world: World) -> None:
     gate = trio.Event()
     world.news.script.append(Fault(when.always, do.held(gate)))
     given = {**env(world), **altered(world.directory, EAGER_LEASE)}
@@ -164,7 +164,7 @@ async def test_a_run_that_may_not_begin_is_told_and_a_twin_is_silent(world: Worl
 
 
 @pytest.mark.slow
-async def test_storage_that_gives_no_lease(world: World) -> None:
+async def test_a_lease_that_storage_refuses_is_reported(world: World) -> None:
     await trio.Path(world.runs_uri, "cards-x7k2p").write_bytes(b"a file, so that nothing can be written under its name")
     await run(world, 75, env(world))
     assert world.chat.texts[0].splitlines()[1] == ("Storage failed, so another run may be at work. Nothing was called.")
@@ -179,7 +179,7 @@ Phases.run_card_phase = run_card_phase
 
 
 @pytest.mark.slow
-async def test_a_bug(world: World) -> None:
+async def test_a_bug_is_reported(world: World) -> None:
     await run(world, 70, env(world) | altered(world.directory, BUG))
     lines = world.chat.texts[0].splitlines()
     assert lines[1:4] == [
@@ -204,7 +204,7 @@ NOT_TAKEN = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", NOT_TAKEN)
-async def test_a_message_that_is_not_taken_changes_nothing(world: World, how: str) -> None:
+async def test_a_message_that_is_not_accepted_does_not_change_the_outcome(world: World, how: str) -> None:
     """Record, lease and last line are there before it is sent; the process ends within its time, as it would have."""
     act, reason = NOT_TAKEN[how]
     if act is None:
@@ -230,7 +230,9 @@ async def test_a_message_that_is_not_taken_changes_nothing(world: World, how: st
 
 
 @pytest.mark.slow
-async def test_a_server_that_never_greets_is_left_in_time(world: World, nursery: trio.Nursery) -> None:
+async def test_a_server_that_never_answers_the_tls_handshake_is_given_up_in_time(
+    world: World, nursery: trio.Nursery
+) -> None:
     """It takes connections, and TLS gets no answer."""
 
     async def silent(_: trio.SocketStream) -> None:
@@ -248,7 +250,7 @@ async def test_a_server_that_never_greets_is_left_in_time(world: World, nursery:
 
 
 @pytest.mark.slow
-async def test_what_passes_is_tried_again(world: World) -> None:
+async def test_a_transient_failure_is_retried(world: World) -> None:
     busy = do.body({"code": 11232, "msg": "frequency limited"})
     world.chat.service.script.append(Fault(when.first(3), do.in_turn(busy, do.status(429), do.status(500))))
     await run(world, 0, env(world))
@@ -267,7 +269,7 @@ async def test_a_malformed_url_is_a_notice_and_a_message_that_was_not_sent(world
 
 
 async def hanging(world: World) -> Job:
-    """A run that is over, but for a message that nobody takes."""
+    """A run that has ended except for a message that is never accepted."""
     world.chat.service.script.append(Fault(when.always, do.hang()))
     job = await world.start_job(env=env(world))
     await until(lambda: world.chat.service.requests)
@@ -276,7 +278,7 @@ async def hanging(world: World) -> Job:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("signal", [SIGTERM, SIGINT])
-async def test_a_signal_ends_the_sending_alone(world: World, signal: Signals) -> None:
+async def test_a_signal_ends_the_sending_and_changes_no_outcome(world: World, signal: Signals) -> None:
     job = await hanging(world)
     sent = time.monotonic()
     job.send_signal(signal)
@@ -286,7 +288,7 @@ async def test_a_signal_ends_the_sending_alone(world: World, signal: Signals) ->
 
 
 @pytest.mark.slow
-async def test_after_sigterm_line_and_message_share_a_second(world: World) -> None:
+async def test_after_sigterm_the_last_line_and_the_message_share_one_second(world: World) -> None:
     world.chat.service.script.append(Fault(when.always, do.hang()))
     world.news.script.append(Fault(when.always, do.hang()))
     job = await world.start_job(env=env(world))
@@ -332,17 +334,14 @@ async def test_whatever_hangs_sigterm_ends_the_process_within_nine_seconds(nurse
 
 
 @pytest.mark.slow
-async def test_a_day_without_success(world: World) -> None:
-    """`verify` tells the chat only what is wrong; with the run that is there, or with none."""
+async def test_a_day_without_success_is_reported(world: World) -> None:
+    """`verify` sends a message only if the day is not verified, with or without a run of that day."""
     given = {**env(world, "wecom"), "CLOUD_RUN_JOB": "cards-verify", "CLOUD_RUN_EXECUTION": "cards-verify-1"}
     outcome = await world.run_job(["verify"], env=given)
     assert outcome.exit_code == 1
     head, *more = world.chat.texts.pop().splitlines()
     assert re.fullmatch(r"✗ cards-verify, 2026-11-24: no success by \d\d:\d\d", head)
-    assert more == [
-        "No run of that day is recorded.",
-        "Cloud Run starts it again by itself: wait for its next message.",
-    ]
+    assert more == ["No run of that day is recorded."]
 
     world.qa.script.append(Fault(when.card("risk_card"), do.status(422, {"detail": "what the engine says"})))
     await run(world, 3, env(world, "wecom"))
@@ -351,13 +350,18 @@ async def test_a_day_without_success(world: World) -> None:
     assert outcome.exit_code == 1
     head, *more = world.chat.texts.pop().splitlines()
     assert re.fullmatch(r"✗ cards, 2026-11-24: no success by \d\d:\d\d", head)
-    assert more[0] == "Run cards-x7k2p has made 2 of 4 cards."
+    assert more[0] == "Run cards-x7k2p: Cards are missing: 2 of 4 cards are there, 2 failed."
     assert f"{RESUME},--new-config" in more
     assert "what the engine says" not in "".join(more)
 
     later = await world.run_job(["verify", "--date", "2026-11-25"], env=given)
     assert later.exit_code == 1
     assert "gcloud run jobs execute cards --region=asia-east1 --project=p" in world.chat.texts.pop().splitlines()
+
+    await run(world, 3, {**env(world, "wecom"), "CLOUD_RUN_EXECUTION": "cards-by-hand", "RUN_DATE": "2026-11-23"})
+    world.chat.texts.clear()
+    await world.run_job(["verify"], env=given)
+    assert "Run cards-x7k2p: " in world.chat.texts.pop(), "not the run that started last, which is of another day"
 
     world.chat.service.script.append(Fault(when.always, do.status(403)))
     outcome = await world.run_job(["verify"], env=given)
@@ -372,7 +376,7 @@ async def test_a_day_without_success(world: World) -> None:
 
 
 @pytest.mark.slow
-async def test_a_trial(world: World) -> None:
+async def test_notify_test_sends_a_trial_message(world: World) -> None:
     unset = await world.run_job(["notify", "--test"])
     assert (unset.exit_code, unset.stdout) == (2, "")
     assert unset.stderr == "NOTIFY_URL: is not set; set it to the https URL of an incoming webhook\n"

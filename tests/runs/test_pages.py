@@ -43,23 +43,23 @@ def page(world: World) -> Parsed:
     return Parsed((Path(world.runs_uri) / "night" / "report.html").read_text())
 
 
-def assert_told(world: World, finished: dict[str, Any]) -> dict[str, Any]:
-    """The page, the report and the closing line are of one mind; gives the report."""
+def assert_consistent(world: World, finished: dict[str, Any]) -> dict[str, Any]:
+    """The page, the report and the closing line agree; returns the report."""
     data = (Path(world.runs_uri) / "night" / "report.json").read_bytes()
     report: dict[str, Any] = json.loads(data)
     shown, cards = page(world), report["cards"]
     assert report["format"] == 1
     for name in ("outcome", "exit_code"):
         assert report[name] == finished[name], name
-    # The log's last line tells of this attempt, the report and the page of all attempts.
+    # The log's last line counts this attempt, the report and the page all attempts.
     assert cards == of_all_attempts(finished["cards"], "generated")
     for engine, totals in report["engines"].items():
-        told = of_all_attempts(finished["engines"][engine], "done")
+        expected = of_all_attempts(finished["engines"][engine], "done")
         if not finished["engines"][engine]["skipped"]:
-            assert totals == told | {
-                name: pytest.approx(told[name], abs=0.003) for name in ("p50_seconds", "p95_seconds")
+            assert totals == expected | {
+                name: pytest.approx(expected[name], abs=0.003) for name in ("p50_seconds", "p95_seconds")
             }
-        assert all(totals[name] == told[name] for name in ("planned", "done", "skipped", "failed", "not_attempted"))
+        assert all(totals[name] == expected[name] for name in ("planned", "done", "skipped", "failed", "not_attempted"))
     assert report["sentence"] == finished["message"]
     assert report["sentence_message"]["id"]
     cut_off = report["engines"]["qa"]["cut_off"] if "qa" in report["engines"] else 0
@@ -81,10 +81,10 @@ def errors(outcome: Outcome) -> list[dict[str, Any]]:
     return [line for line in outcome.lines if "@type" in line]
 
 
-async def test_a_night_that_went_well(world: World) -> None:
+async def test_a_successful_run_has_a_page_and_a_report(world: World) -> None:
     project = {"GOOGLE_CLOUD_PROJECT": "cards", "CLOUD_RUN_EXECUTION": "night"}
     outcome = await run(world, 0, variables(world, **project))
-    report = assert_told(world, outcome.finished)
+    report = assert_consistent(world, outcome.finished)
     assert report["failures"] == []
     assert (report["day"], report["date"], report["project"]) == ("2026-11-24", "2026-11-24", "cards")
     assert report["config_generations"].keys() == CONFIG.keys()
@@ -97,11 +97,11 @@ async def test_a_night_that_went_well(world: World) -> None:
     assert errors(outcome) == []
 
 
-async def test_cards_that_are_missing(world: World) -> None:
+async def test_missing_cards_are_on_the_page_and_in_the_report(world: World) -> None:
     world.qa.script.append(REFUSED)
     world.news.script.append(Fault(when.nth(2), do.status(503)))
     outcome = await run(world, 3, variables(world))
-    report = assert_told(world, outcome.finished)
+    report = assert_consistent(world, outcome.finished)
     (failure,) = report["failures"]
     assert failure["engine"] == "qa"
     assert (failure["targets"], failure["card_type"], failure["cause"]) == (["AAPL"], "news_card", "denied")
@@ -124,7 +124,7 @@ async def test_cards_that_are_missing(world: World) -> None:
 async def test_a_data_engine_that_failed_is_one_error(world: World) -> None:
     world.trading.script.append(Fault(when.always, do.status(403)))
     outcome = await run(world, 1, variables(world))
-    report = assert_told(world, outcome.finished)
+    report = assert_consistent(world, outcome.finished)
     assert report["cards"]["not_attempted"] == 19
     assert "roles/run.invoker" in page(world).text
     assert "No card was made: a data engine failed" in page(world).text
@@ -133,7 +133,7 @@ async def test_a_data_engine_that_failed_is_one_error(world: World) -> None:
 
 
 @pytest.mark.parametrize("word", ["bad_config", "no_lease"])
-async def test_what_ends_before_it_begins_is_one_error_as_well(world: World, word: str) -> None:
+async def test_a_run_that_cannot_begin_is_one_error_as_well(world: World, word: str) -> None:
     if word == "bad_config":
         outcome = await run(world, 2, {**variables(world), "CONFIG_URI": str(world.directory / "nowhere")})
     else:
@@ -148,7 +148,7 @@ async def test_a_resumed_run_shows_what_all_attempts_did(world: World) -> None:
     first = await run(world, 3, variables(world))
     world.qa.script.clear()
     second = await run(world, 0, variables(world))
-    report = assert_told(world, second.finished)
+    report = assert_consistent(world, second.finished)
     assert [attempt["outcome"] for attempt in report["attempts"]] == ["cards_missing", "succeeded"]
     assert second.finished["cards"]["skipped"] == 18
     assert (report["cards"]["generated"], report["cards"]["skipped"]) == (19, 0)
@@ -170,7 +170,7 @@ async def test_a_signal_leaves_a_page_within_its_time(world: World) -> None:
     job.send_signal(signal.SIGINT)
     outcome = await job.outcome()
     assert outcome.exit_code == 130
-    assert_told(world, outcome.finished)
+    assert_consistent(world, outcome.finished)
     assert "Interrupted: 19 of 19 cards are missing" in page(world).text
     assert "cut off" in page(world).text
 
@@ -182,7 +182,7 @@ async def test_without_a_record_there_is_no_page(world: World) -> None:
 
 
 @pytest.mark.slow
-async def test_a_page_that_cannot_be_written_changes_nothing(world: World) -> None:
+async def test_a_page_that_cannot_be_written_does_not_change_the_outcome(world: World) -> None:
     (Path(world.runs_uri) / "night" / "report.html").mkdir(parents=True)
     outcome = await world.run_job(env=variables(world))
     assert outcome.exit_code == 0, outcome.stdout
@@ -196,16 +196,16 @@ async def report(world: World, *arguments: str, **env: str | None) -> Outcome:
 
 
 @pytest.mark.slow
-async def test_the_report_is_told_again_from_the_record(world: World) -> None:
+async def test_the_report_is_printed_again_from_the_record(world: World) -> None:
     world.qa.script.append(REFUSED)
     outcome = await run(world, 3, variables(world))
     file = world.directory / "again.html"
-    told = await report(world, "night", "--page", str(file))
-    assert told.exit_code == 0, told.stderr
-    assert outcome.finished["message"] in told.stdout
-    assert "✗ QA engine: 1 card failed: AAPL news_card" in told.stdout
-    assert "last answer: failed: no <b>&" in told.stdout
-    assert "what to do: The engine did not make the card." in told.stdout
+    ended = await report(world, "night", "--page", str(file))
+    assert ended.exit_code == 0, ended.stderr
+    assert outcome.finished["message"] in ended.stdout
+    assert "✗ QA engine: 1 card failed: AAPL news_card" in ended.stdout
+    assert "last answer: failed: no <b>&" in ended.stdout
+    assert "what to do: The engine did not make the card." in ended.stdout
     nights = (Path(world.runs_uri) / "index.html").absolute().as_uri()
     written = (Path(world.runs_uri) / "night" / "report.html").read_text()
     table = (Path(world.runs_uri) / "night" / "cards.csv").absolute().as_uri()
@@ -214,7 +214,7 @@ async def test_the_report_is_told_again_from_the_record(world: World) -> None:
 
 
 @pytest.mark.slow
-async def test_a_run_that_was_killed_is_told_from_its_journal(world: World) -> None:
+async def test_the_report_of_a_killed_run_is_made_from_its_journal(world: World) -> None:
     world.qa.latency = steady(0.3)
     job = await world.start_job("run", env=variables(world, QA_ENGINE_CONCURRENCY="1"))
     await job.seen("barrier.crossed")
@@ -222,9 +222,9 @@ async def test_a_run_that_was_killed_is_told_from_its_journal(world: World) -> N
     await trio.sleep(3.5)  # within 5 s a result is in the record
     await job.kill()
     file = world.directory / "again.html"
-    told = await report(world, "night", "--page", str(file))
-    assert told.exit_code == 0, told.stderr
-    assert "has not closed its record" in told.stdout
+    ended = await report(world, "night", "--page", str(file))
+    assert ended.exit_code == 0, ended.stderr
+    assert "has not closed its record" in ended.stdout
     shown = Parsed(file.read_text())
     cards = shown.tiles
     assert cards["planned"] == 19
@@ -234,18 +234,18 @@ async def test_a_run_that_was_killed_is_told_from_its_journal(world: World) -> N
 
 @pytest.mark.parametrize(("env", "said"), [({}, "has no record of run night"), ({"RUNS_URI": None}, "is not set")])
 async def test_the_report_of_an_unknown_run_is_an_error(world: World, env: dict[str, None], said: str) -> None:
-    told = await report(world, "night", **env)
-    assert told.exit_code == 2
-    assert said in told.stderr
-    assert told.stdout == ""
+    ended = await report(world, "night", **env)
+    assert ended.exit_code == 2
+    assert said in ended.stderr
+    assert ended.stdout == ""
 
 
 @pytest.mark.slow
-async def test_a_page_that_has_no_place_is_an_error(world: World) -> None:
+async def test_a_page_whose_directory_does_not_exist_is_an_error(world: World) -> None:
     await run(world, 0, variables(world))
-    told = await report(world, "night", "--page", str(world.directory / "no" / "where.html"))
-    assert told.exit_code == 2
-    assert "No such file or directory" in told.stderr
+    ended = await report(world, "night", "--page", str(world.directory / "no" / "where.html"))
+    assert ended.exit_code == 2
+    assert "No such file or directory" in ended.stderr
 
 
 @pytest.mark.slow
@@ -254,8 +254,8 @@ async def test_open_shows_the_page_in_the_browser(world: World) -> None:
     browser, seen = world.directory / "browser", world.directory / "opened"
     browser.write_text(f'#!/bin/sh\necho "$1" > {seen}\n')
     browser.chmod(0o755)
-    told = await report(world, "night", "--open", BROWSER=f"{browser} %s", PATH=os.environ["PATH"])
-    assert told.exit_code == 0, told.stderr
+    ended = await report(world, "night", "--open", BROWSER=f"{browser} %s", PATH=os.environ["PATH"])
+    assert ended.exit_code == 0, ended.stderr
     opened = Path(seen.read_text().strip().removeprefix("file://"))
     assert "All 19 cards are there" in opened.read_text()  # noqa: ASYNC240
 
@@ -265,17 +265,17 @@ async def test_a_record_that_was_changed_is_refused(world: World) -> None:
     await run(world, 0, variables(world))
     chunk = next((Path(world.runs_uri) / "night" / "results").iterdir())
     chunk.write_bytes(chunk.read_bytes().replace(b"AAPL", b"AAPX"))
-    told = await report(world, "night")
-    assert told.exit_code == 2
-    assert "was changed after it was written" in told.stderr
+    ended = await report(world, "night")
+    assert ended.exit_code == 2
+    assert "was changed after it was written" in ended.stderr
 
 
 @pytest.mark.slow
-async def test_a_rejected_call_tells_of_its_latest_attempts(world: World) -> None:
+async def test_a_rejected_call_shows_its_latest_attempts(world: World) -> None:
     assert FAILED_ATTEMPTS_KEPT == 10
     world.qa.script.append(Fault(when.both(when.ticker("AAPL"), when.attempt(1, 2)), do.status(429)))
     outcome = await run(world, 0, variables(world))
-    assert_told(world, outcome.finished)
+    assert_consistent(world, outcome.finished)
     assert outcome.finished["engines"]["qa"]["retries"] >= 2
 
 
@@ -283,7 +283,7 @@ CHINESE = re.compile("图卡|引擎|运行|应答")
 
 
 @pytest.mark.slow
-async def test_what_people_read_is_in_their_language_and_what_machines_read_in_english(world: World) -> None:
+async def test_text_for_people_is_in_their_language_and_text_for_machines_in_english(world: World) -> None:
     world.qa.script += [Fault(when.both(when.ticker("AAPL"), when.attempt(1)), do.status(503)), REFUSED]
     outcome = await world.run_job(env=variables(world, REPORT_LANGUAGE="zh"))
     finished = outcome.finished
@@ -303,8 +303,8 @@ async def test_what_people_read_is_in_their_language_and_what_machines_read_in_e
         (("runs",), "缺少图卡"),
         (("nights",), "其中 0 次全部完成"),
     ):
-        told = await world.run_job(arguments, env=variables(world, REPORT_LANGUAGE="zh"))
-        assert told.exit_code == 0
-        assert words in told.stdout
-        told = await world.run_job(arguments, env=variables(world))
-        assert not CHINESE.search(told.stdout)
+        ended = await world.run_job(arguments, env=variables(world, REPORT_LANGUAGE="zh"))
+        assert ended.exit_code == 0
+        assert words in ended.stdout
+        ended = await world.run_job(arguments, env=variables(world))
+        assert not CHINESE.search(ended.stdout)

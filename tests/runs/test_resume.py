@@ -39,7 +39,7 @@ async def play(world: World, code: int, *arguments: str, **env: str | None) -> O
 
 
 async def one_card_missing(world: World) -> None:
-    """A run that all but one card were made in."""
+    """A run in which all cards but one were made."""
     world.qa.script.append(Fault(when.both(when.ticker("AAPL"), when.card("news_card")), do.status(422)))
     await play(world, 3, RUN_DATE="2026-11-23")
     world.qa.script.clear()
@@ -47,7 +47,7 @@ async def one_card_missing(world: World) -> None:
 
 @pytest.mark.parametrize("arguments", [pytest.param(("run",), marks=pytest.mark.slow), ("resume", "night")])
 async def test_only_what_is_missing_is_done_and_as_it_was_planned(world: World, arguments: tuple[str, ...]) -> None:
-    """Whatever the config says by now; concurrency, timeouts, attempts and deadline may differ."""
+    """The recorded config counts, not the current one; concurrency, timeouts, attempts and deadline may differ."""
     await one_card_missing(world)
     before = len(world.seen)
     await world.configure("ticker_list.json", ["OTHER"])
@@ -71,7 +71,7 @@ async def test_only_what_is_missing_is_done_and_as_it_was_planned(world: World, 
 
 
 @pytest.mark.slow
-async def test_a_run_that_is_whole_does_nothing_again(world: World) -> None:
+async def test_a_complete_run_repeats_no_call(world: World) -> None:
     await play(world, 0)
     before = len(world.seen)
     outcome = await play(world, 0)
@@ -100,7 +100,7 @@ async def test_today_is_the_day_on_which_the_run_began(world: World) -> None:
 
 
 @pytest.mark.slow
-async def test_there_must_be_something_to_resume(world: World) -> None:
+async def test_a_run_without_a_record_cannot_be_resumed(world: World) -> None:
     for env, words in (
         ({}, "has no record of run other"),
         ({"RUNS_URI": None}, "is not set; set it to where the run is recorded"),
@@ -174,7 +174,7 @@ async def test_runs_are_listed_and_verified(world: World) -> None:
 
 
 @pytest.mark.slow
-async def test_a_record_that_nobody_can_read_is_not_passed_over(world: World) -> None:
+async def test_an_unreadable_record_is_reported(world: World) -> None:
     await play(world, 0, RUN_ID="night")
     (world.directory / "runs" / "night" / "inputs.json").write_text("{}")
     (verified,) = (await play(world, 1, "verify")).events("run.verified")
@@ -212,7 +212,7 @@ async def test_no_secret_and_no_token_is_recorded(world: World) -> None:
 
 
 @pytest.mark.slow
-async def test_a_full_disk_under_standard_output_stops_nothing(world: World) -> None:
+async def test_a_full_disk_under_standard_output_does_not_stop_the_run(world: World) -> None:
     env = world.environment(RUN_ID="night", RUNS_URI=world.runs_uri)
     full = os.open("/dev/full", os.O_WRONLY)
     try:

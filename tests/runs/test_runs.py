@@ -271,7 +271,7 @@ async def test_a_qa_engine_that_is_down_is_given_up(nursery: trio.Nursery) -> No
 BROKEN = "import httpcore\ndef broken(*_, **__): raise ZeroDivisionError('unforeseen')\nhttpcore.Request = broken\n"
 
 
-async def test_what_nobody_foresaw_ends_with_70_and_one_traceback(small: World) -> None:
+async def test_an_unexpected_exception_ends_with_70_and_one_traceback(small: World) -> None:
     (small.directory / "broken").mkdir()
     (small.directory / "broken" / "sitecustomize.py").write_text(BROKEN)
     await small.configure("engine_control.json", {"run_financials_engine": False, "run_trading_engine": False})
@@ -317,14 +317,14 @@ async def test_a_bare_checkout_is_enough(small: World, tmp_path: Path) -> None:
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert len(asked_cards(small)) == 2
-    assert os.listdir(tmp_path) == ["job"]  # noqa: PTH208  pathlib would be told to be async
+    assert os.listdir(tmp_path) == ["job"]  # noqa: PTH208  ruff would ask for an async pathlib
 
 
 Redirect = dict[str, Any]
 
 
 @pytest.mark.parametrize("kind", ["full", "closed", "broken"])
-async def test_an_output_that_takes_nothing_stops_no_run(small: World, kind: str) -> None:
+async def test_an_output_that_cannot_be_written_does_not_stop_the_run(small: World, kind: str) -> None:
     """A full disk, a closed descriptor, a pipe whose reader has gone."""
     command = [sys.executable, "-m", "job"]
     if kind == "closed":
@@ -374,7 +374,7 @@ async def test_check_says_what_is_wrong_with_each_engine(small: World) -> None:
     assert small.elsewhere.requests == []
 
 
-async def test_check_believes_no_answer_but_an_engines(small: World) -> None:
+async def test_check_accepts_no_answer_but_an_engines(small: World) -> None:
     small.financial.script.append(Fault(when.always, do.body({"status": "starting"})))
     small.trading.script.append(Fault(when.always, do.body(None)))
     small.news.script.append(Fault(when.always, do.html()))
@@ -395,7 +395,7 @@ async def test_check_names_a_wrong_audience(small: World) -> None:
     assert "the audience is wrong: set it to the service's own URL" in outcome.stdout
 
 
-async def test_somebody_who_watches_sees_bars_a_table_and_the_outcome(world: World) -> None:
+async def test_a_terminal_shows_bars_a_table_and_the_outcome(world: World) -> None:
     world.qa.latency = steady(0.3)
     world.qa.script.append(Fault(when.ticker("GC=F"), do.status(422)))
     outcome = await world.run_job(terminal=True, env={"RUN_ID": "seen"})
@@ -409,14 +409,14 @@ async def test_somebody_who_watches_sees_bars_a_table_and_the_outcome(world: Wor
     assert "eyJ" not in screen
 
 
-async def test_engines_may_speak_tls(nursery: trio.Nursery) -> None:
+async def test_engines_are_called_over_tls(nursery: trio.Nursery) -> None:
     async with open_world(nursery, SMALL, latency=QUICK, tls=True) as world:
         await run(world, 0)
         assert len(asked_cards(world)) == 2
 
 
 @pytest.mark.slow
-async def test_a_certificate_that_proves_nothing_is_refused(nursery: trio.Nursery) -> None:
+async def test_an_untrusted_certificate_is_refused(nursery: trio.Nursery) -> None:
     async with open_world(nursery, SMALL, latency=QUICK, tls=True) as world:
         env: dict[str, str | None] = {f"{name}_ENGINE_ATTEMPTS": "1" for name in ("FINANCIAL", "TRADING", "NEWS")}
         outcome = await run(world, 1, env, SSL_CERT_FILE=None)
@@ -455,7 +455,7 @@ async def test_log_lines_are_as_cloud_logging_reads_them(small: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "gbk"])
-async def test_a_terminal_of_another_encoding_stops_no_run(world: World, encoding: str) -> None:
+async def test_a_terminal_of_another_encoding_does_not_stop_the_run(world: World, encoding: str) -> None:
     world.qa.script.append(Fault(when.ticker("美联储"), do.status(422)))
     outcome = await world.run_job(terminal=True, env={"PYTHONIOENCODING": encoding})
     assert outcome.exit_code == 3, outcome.stdout

@@ -1,4 +1,4 @@
-"""A signal ends the run in order: no call starts after it, what is in flight is treated by its price."""
+"""A signal ends the run in order: no call starts after it, data calls are cut off, cards have a grace period."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ async def test_sigint_cuts_off_cards_as_well(cards: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), [(SIGTERM, SIGTERM), (SIGTERM, SIGINT)])
-async def test_a_second_signal_ends_the_process_as_it_stands(cards: World, first: Signals, second: Signals) -> None:
+async def test_a_second_signal_ends_the_process_at_once(cards: World, first: Signals, second: Signals) -> None:
     cards.qa.script.append(Fault(when.always, do.hang()))
     job = await cards.start_job(env={"QA_ENGINE_CONCURRENCY": "1"})
     await until(lambda: len(cards.qa.requests) == 1)
@@ -111,7 +111,7 @@ async def test_a_second_signal_ends_the_process_as_it_stands(cards: World, first
     assert outcome.exit_code == CODES[second]
 
 
-async def test_a_card_between_two_attempts_is_not_asked_for_again(cards: World) -> None:
+async def test_a_card_between_two_attempts_is_not_requested_again(cards: World) -> None:
     cards.qa.script.append(Fault(when.always, do.status(503, retry_after="20")))
     job = await cards.start_job(env={"QA_ENGINE_CONCURRENCY": "1"})
     await job.seen("call.retried")
@@ -124,7 +124,7 @@ async def test_a_card_between_two_attempts_is_not_asked_for_again(cards: World) 
 
 
 @pytest.mark.parametrize("signal", [SIGTERM, SIGINT])
-async def test_a_signal_while_the_config_is_read(cards: World, signal: Signals) -> None:
+async def test_a_signal_while_the_config_is_read_ends_the_run(cards: World, signal: Signals) -> None:
     """A service that never answers plays the storage."""
     cards.oauth.script.append(Fault(when.always, do.hang()))
     env = {"CONFIG_URI": "gs://bucket/config", "STORAGE_EMULATOR_HOST": cards.oauth.url}
@@ -140,7 +140,7 @@ async def test_a_signal_while_the_config_is_read(cards: World, signal: Signals) 
 
 
 @pytest.mark.slow
-async def test_a_signal_that_comes_too_late_changes_nothing(cards: World) -> None:
+async def test_a_signal_after_the_last_request_does_not_change_the_outcome(cards: World) -> None:
     """All cards are in flight and answer within the grace: the work is whole, and so is the exit code."""
     job = await cards.start_job(env={"QA_ENGINE_CONCURRENCY": "20"})
     await until(lambda: len(cards.qa.requests) == 20)
@@ -188,7 +188,7 @@ directory.DirectoryStore.create = create
 
 @pytest.mark.parametrize("part", ["barrier-", "results/"])
 async def test_no_card_before_the_data_and_the_crossing_are_durable(data: World, part: str) -> None:
-    """However well the engines answered: a kill would leave a record in which cards stand before their data."""
+    """Otherwise a kill could leave a record that has cards but lacks their data."""
     for engine in (data.financial, data.trading, data.news):
         engine.script.clear()
     env = {"RUNS_URI": data.runs_uri, "RUN_ID": "night", **altered(data.directory, NO_BARRIER.format(part=part))}

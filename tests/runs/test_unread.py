@@ -59,7 +59,7 @@ async def report(world: World) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("terminal", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["pipe", "terminal"])
-async def test_the_run_does_all_its_work(world: World, terminal: bool) -> None:
+async def test_a_run_without_a_reader_does_all_its_work(world: World, terminal: bool) -> None:
     job = await start(world, terminal)
     code, _ = await gone(job, 20)
     assert code == 3
@@ -77,7 +77,7 @@ async def test_the_run_does_all_its_work(world: World, terminal: bool) -> None:
     ids=["pipe SIGTERM", "pipe SIGINT", "terminal SIGINT"],
 )
 async def test_a_signal_ends_the_run_in_its_time(world: World, terminal: bool, signal: Signals, code: int) -> None:
-    """All data calls but those of the news are done, and told to nobody; or all cards that fail."""
+    """All data calls but those of the news are done, and nobody has read of them; or all cards that fail."""
     if signal == SIGINT:
         world.qa.script.append(Fault(when.card("good"), do.hang()))
         job = await start(world, terminal, QA_ENGINE_CONCURRENCY="32")
@@ -112,7 +112,7 @@ async def test_whatever_else_hangs_sigterm_ends_the_process_within_nine_seconds(
     assert 8.0 < moment - sent < OVER_SECONDS + at_once(job)
 
 
-async def test_a_second_signal_ends_the_process_as_it_stands(world: World) -> None:
+async def test_a_second_signal_ends_the_process_at_once(world: World) -> None:
     world.qa.script.append(Fault(when.card("good"), do.hang()))
     job = await start(world, QA_ENGINE_CONCURRENCY="32")
     await until(lambda: len(world.qa.requests) == 2 * len(TICKERS))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.simulators.seen import Seen
 
 DEFAULT_LIST = ["AAPL", "GOOGL", "MSFT"]
-"""What the financial engine refreshes where it is sent an empty list: nobody ever wants that."""
+"""What the financial engine refreshes if it is sent an empty list, which the job never wants."""
 
 _NEWS = re.compile(r"/batch/(?:process_ticker|process_(?:topic|person)/dynamic)/[^/]+")
 _CARD = re.compile(r"/card/([^/]+)")
@@ -60,7 +60,7 @@ def _ticker_list(seen: Seen) -> list[str] | Reply:
 
 
 def financial(seen: Seen) -> Reply:
-    """`POST /batch_refresh`: initiated, and not a word on single tickers."""
+    """`POST /batch_refresh`: initiated, without a result for each ticker."""
     if reply := _routed(seen, seen.path == "/batch_refresh"):
         return reply
     tickers = _ticker_list(seen)
@@ -107,7 +107,7 @@ def qa(seen: Seen) -> Reply:
 
 
 def violation(seen: Seen) -> str | None:
-    """What an engine puts up with although nobody may ever send it; None where there is nothing to blame."""
+    """What is wrong with a request that the engine accepts but that nobody may ever send; None if nothing is."""
     if seen.service in {"financial", "trading"} and isinstance(seen.json, dict) and seen.json.get("tickers") == []:
         return f"an empty list of tickers at {seen.target}: the engine refreshes its own default list"
     if seen.service == "qa" and seen.body:

@@ -19,7 +19,7 @@ _FRONT_END = "<html><head><title>{0}</title></head><body><h1>Error: {0}</h1><p>s
 
 
 def nothing() -> Do:
-    """All is well for once: put before a fault it makes an exception to it."""
+    """No fault: put before another fault, it makes an exception to it."""
 
     async def act(visit: Visit) -> None:
         await visit.exchange.send(await visit.work())

@@ -27,7 +27,7 @@ def steady(seconds: float, per_ticker: float = 0.0) -> Latency:
 
 
 def varied(median: float, sigma: float = 0.5, per_ticker: float = 0.0, seed: int = 0) -> Latency:
-    """Log-normal, as services are; it depends on what is asked, and the how manyeth time, not on who comes first."""
+    """Log-normal, as real services are; depends on the request and its attempt, not on the order of arrival."""
 
     def latency(seen: Seen) -> float:
         if seen.path == "/health":
@@ -44,7 +44,7 @@ def ramp(begin: int, end: int, seconds: float) -> Capacity:
 
 
 def engine(name: str, mint: Mint, seen: list[Seen], tls: ssl.SSLContext | None = None) -> Service:
-    """One of the four, not started yet: strict about who asks, silent about what it should never have been asked."""
+    """One of the four, not started yet: checks tokens strictly, and answers forbidden requests like the real one."""
     service = Service(name, CONTRACTS[name], tls=tls, seen=seen)
     service.guard = front_end(mint, lambda: service.url)
     return service

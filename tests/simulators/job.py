@@ -41,7 +41,7 @@ class Outcome:
 
     @property
     def finished(self) -> dict[str, Any]:
-        """The closing line, `run.finished`; fails where the job ended without one, or with more than one."""
+        """The closing line, `run.finished`; fails if the job ended without one, or with more than one."""
         found = self.events("run.finished")
         assert len(found) == 1, f"{len(found)} closing lines in:\n{self.stdout}\n{self.stderr}"
         return found[0]
@@ -53,7 +53,7 @@ class Outcome:
 
 @dataclass
 class Job:
-    """A run that is under way."""
+    """A run in progress."""
 
     process: trio.Process
     started: float
@@ -70,16 +70,16 @@ class Job:
         return [line for line in parsed if line is not None]
 
     def send_signal(self, number: signal.Signals) -> None:
-        """Signals the process itself; does nothing where it is over already."""
+        """Signals the process itself; does nothing if it is over already."""
         self.process.send_signal(number)
 
     async def kill(self) -> None:
-        """Kills it and waits until it is reaped; does nothing where it is over already."""
+        """Kills it and waits until it is reaped; does nothing if it is over already."""
         self.process.kill()
         await self._over.wait()
 
     async def seen(self, event: str) -> dict[str, Any]:
-        """Waits for the first line of this event; fails where the job ends without it."""
+        """Waits for the first line of this event; fails if the job ends without it."""
         while True:
             for line in self.lines:
                 if line.get("event") == event:

@@ -47,7 +47,7 @@ class TokenSource:
         self._cache.clear()
 
     def reply(self, seen: Seen) -> Reply:
-        """The answer to one request, all of them with the flavor that tells google-auth where it is."""
+        """The answer to one request, all of them with the flavor by which google-auth recognises the server."""
         if seen.path == "/":
             return _text("computeMetadata/")
         if seen.headers.get("metadata-flavor") != "Google":

@@ -17,7 +17,7 @@ class Seen:
     number: int
     """1 for the first request that this service ever saw."""
     attempt: int
-    """1 where no request of the same method, target and body came before."""
+    """1 if no request of the same method, target and body came before."""
     connection: int
     """1 for the first connection that this service accepted."""
     method: str
@@ -30,12 +30,12 @@ class Seen:
     elapsed: float
     """Seconds since the service's first request."""
     answered: float | None = field(default=None, init=False)
-    """When the whole answer was handed to the kernel; None until then, or where there was none."""
+    """When the whole answer was handed to the kernel; None until then, or if there was none."""
     ended: float | None = field(default=None, init=False)
     """When the service was done with it, answered or not."""
     status: int | None = field(default=None, init=False)
     claims: dict[str, Any] | None = field(default=None, init=False)
-    """What the bearer token says, where it was good."""
+    """The claims of the bearer token, if it was valid."""
     cut_off: bool = field(default=False, init=False)
     """The client hung up before it had its answer."""
 
@@ -51,7 +51,7 @@ class Seen:
 
     @property
     def json(self) -> Any:
-        """The body as JSON; None where it is none."""
+        """The body as JSON; None if it is none."""
         try:
             return json.loads(self.body)
         except ValueError:

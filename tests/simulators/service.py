@@ -58,7 +58,7 @@ class Service:
 
     name: str
     respond: Callable[[Seen], Reply | Awaitable[Reply]]
-    """The answer where nothing goes wrong."""
+    """The answer if nothing goes wrong."""
     guard: Callable[[Seen], Reply | None] = lambda _seen: None
     """May refuse a request before any fault of the script strikes."""
     latency: Latency = lambda _seen: 0.0

@@ -23,7 +23,7 @@ _START = 10.0
 
 
 def emulator_binary() -> Path | None:
-    """Where the emulator is: what STORAGE_EMULATOR names, else what PATH holds; None where there is none."""
+    """Where the emulator is: what STORAGE_EMULATOR names, else what PATH holds; None if there is none."""
     named = os.environ.get("STORAGE_EMULATOR") or shutil.which("fake-gcs-server")
     if not named:
         return None
@@ -45,13 +45,13 @@ class Emulator:
         (await self.client.post("/storage/v1/b", json={"name": bucket})).raise_for_status()
 
     async def put(self, bucket: str, name: str, content: bytes) -> int:
-        """Writes an object, over another where there is one; returns its generation."""
+        """Writes an object, over another if there is one; returns its generation."""
         query = {"uploadType": "media", "name": name}
         answer = await self.client.post(f"/upload/storage/v1/b/{bucket}/o", params=query, content=content)
         return int(answer.raise_for_status().json()["generation"])
 
     async def get(self, bucket: str, name: str) -> bytes:
-        """Reads an object; raises KeyError where there is none."""
+        """Reads an object; raises KeyError if there is none."""
         answer = await self.client.get(f"/storage/v1/b/{bucket}/o/{quote(name, safe='')}", params={"alt": "media"})
         if answer.status_code == 404:
             raise KeyError(f"gs://{bucket}/{name}")

@@ -28,7 +28,7 @@ class StorageFront:
     _changing: trio.Lock = field(default_factory=trio.Lock)
 
     async def reply(self, seen: Seen) -> Reply:
-        """The emulator's answer; 412 where a precondition fails that it does not look at (version 1.56)."""
+        """The emulator's answer; 412 if a precondition fails that it does not check (version 1.56)."""
         if seen.method == "GET":
             return await self._checked(seen) if "/download/" in seen.path else await self._forward(seen)
         async with self._changing:
@@ -55,7 +55,7 @@ class StorageFront:
         kept = {name: value.replace(theirs, ours) for name, value in answer.headers.items() if name not in _HOP_BY_HOP}
         kind = kept.pop("content-type", "text/plain")
         if answer.status_code == 404 and await self._lacks_bucket(seen.path):
-            # The emulator does not tell a missing bucket from a missing object; the real service does.
+            # The emulator does not distinguish a missing bucket from a missing object; the real service does.
             body = json.dumps({"error": {"code": 404, "message": "The specified bucket does not exist."}}).encode()
         return Reply(answer.status_code, body, kind, tuple(kept.items()))
 

@@ -145,7 +145,7 @@ async def test_one_connection_serves_many_calls(world: World, client: httpx.Asyn
         (lambda _world, _audience: "x", 401),
     ],
 )
-async def test_engines_let_in_only_good_tokens(
+async def test_engines_accept_only_valid_tokens(
     world: World, client: httpx.AsyncClient, token: Any, status: int
 ) -> None:
     value = token(world, world.qa.url)
@@ -157,7 +157,7 @@ async def test_engines_let_in_only_good_tokens(
         assert response.headers["content-type"].startswith("text/html")
 
 
-async def test_a_token_is_bad_from_the_moment_it_expires(
+async def test_a_token_is_invalid_from_the_moment_it_expires(
     world: World, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headers = {"authorization": f"Bearer {world.tokens.mint.token(world.qa.url, 60)}"}
@@ -210,7 +210,7 @@ def _behind(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-async def test_tls_holds_for_those_who_trust_the_authority(nursery: trio.Nursery) -> None:
+async def test_tls_works_for_clients_that_trust_the_authority(nursery: trio.Nursery) -> None:
     async with open_world(nursery, CONFIG, tls=True) as world:
         trusting = ssl.create_default_context(cafile=world.environment()["SSL_CERT_FILE"])
         async with httpx.AsyncClient(verify=trusting, trust_env=False) as client:
@@ -250,7 +250,7 @@ async def test_the_world_leaves_nothing_behind(nursery: trio.Nursery) -> None:
             await client.get(url)
 
 
-async def test_the_environment_of_the_job_holds_nothing_of_ours(
+async def test_the_job_inherits_no_variable_of_the_tests(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "ours.json")

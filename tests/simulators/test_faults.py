@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.simulators.when import When
 
 
-pytestmark = pytest.mark.slow  # what the simulators promise, the job's own tests rest on
+pytestmark = pytest.mark.slow  # the job's own tests depend on what the simulators promise
 
 
 @pytest.fixture
@@ -102,8 +102,8 @@ async def test_answers_that_do_not_arrive(world: World, fault: Do, error: type[E
         await ask(world, patience=0.2 if error is httpx.ReadTimeout else 5)
 
 
-async def test_what_never_ends_is_never_idle(world: World) -> None:
-    """A timeout per read does not end these: only one for the whole call does, and then the service is told."""
+async def test_an_endless_answer_is_never_idle(world: World) -> None:
+    """A timeout per read does not end these: only one for the whole call does, and then the service notices it."""
     faults = broken.trickle(0.05), broken.endless_body(0.02), broken.endless_header(0.02), broken.huge(10**12)
     caught = []
 
@@ -195,7 +195,7 @@ async def test_a_redirect_leads_to_where_a_leaked_token_would_be_seen(world: Wor
     assert world.elsewhere.requests[0].token == world.tokens.identity(world.qa.url)
 
 
-async def test_an_error_can_give_the_token_away(world: World) -> None:
+async def test_an_error_can_echo_the_token(world: World) -> None:
     world.qa.script.append(Fault(when.always, do.echo_token(500)))
     response = await ask(world)
     assert response.status_code == 500
@@ -260,7 +260,7 @@ def test_predicates_strike_what_they_name(predicate: When, strikes: list[Seen], 
     assert not any(predicate(seen) for seen in spares)
 
 
-def test_chance_strikes_its_share_whatever_the_order() -> None:
+def test_chance_picks_the_same_share_whatever_the_order() -> None:
     requests = [request(number, target=f"/card/a?ticker={number}") for number in range(1000)]
     struck = {seen.number for seen in requests if when.chance(0.25)(seen)}
     assert 200 < len(struck) < 300

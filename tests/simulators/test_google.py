@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
 # google-auth reads the address of the metadata server when it is imported: hence a process of its own.
-pytestmark = pytest.mark.slow  # what the simulators promise, the job's own tests rest on
+pytestmark = pytest.mark.slow  # the job's own tests depend on what the simulators promise
 
 FETCH = """
 import json, os, sys
@@ -99,7 +99,7 @@ async def test_tokens_can_be_expired_or_foreign(world: World) -> None:
         world.tokens.mint.check(foreign, "https://a")
 
 
-async def test_a_metadata_server_that_flaps_is_asked_again(world: World) -> None:
+async def test_a_metadata_server_that_fails_for_a_moment_is_asked_again(world: World) -> None:
     identity = when.path("/computeMetadata/v1/instance/service-accounts/default/identity")
     world.metadata.script.append(Fault(identity, do.in_turn(do.status(503), do.nothing())))
     ((token, _),) = await fetch(world, "https://a")
@@ -119,7 +119,7 @@ async def test_a_key_file_gets_tokens_without_metadata_server(world: World) -> N
     assert [seen.path for seen in world.seen] == ["/token"]
 
 
-async def test_a_key_of_somebody_else_gets_none(world: World) -> None:
+async def test_a_key_of_another_account_gets_no_token(world: World) -> None:
     variables = world.key_file()
     Accounts(world.tokens).write_key_file(world.directory / "key.json", f"{world.oauth.url}/token")
     ((error, words),) = await fetch(world, "https://a", env=variables)

@@ -15,7 +15,7 @@ from tests.simulators.world import World, open_world
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-pytestmark = pytest.mark.slow  # what the simulators promise, the job's own tests rest on
+pytestmark = pytest.mark.slow  # the job's own tests depend on what the simulators promise
 
 CONFIG = {"ticker_list.json": ["AAPL"], "card_types.json": ["news_card"]}
 

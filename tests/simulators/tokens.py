@@ -34,7 +34,7 @@ def encode_part(value: bytes | dict[str, Any]) -> str:
 
 
 def decode_part(part: str) -> bytes:
-    """The bytes behind one part of a JWT; raises ValueError where it is none."""
+    """The bytes behind one part of a JWT; raises ValueError if it is none."""
     return base64.b64decode(part + "=" * (-len(part) % 4), altchars=b"-_", validate=True)
 
 

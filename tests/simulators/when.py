@@ -76,10 +76,10 @@ def chance(share: float, seed: int = 0) -> When:
 
 
 def both(*conditions: When) -> When:
-    """Strikes where all of these do."""
+    """Strikes if all of these do."""
     return lambda seen: all(condition(seen) for condition in conditions)
 
 
 def no(condition: When) -> When:
-    """Strikes where this does not."""
+    """Strikes if this does not."""
     return lambda seen: not condition(seen)

@@ -103,13 +103,13 @@ class World:
         return f"gs://{RUNS_BUCKET}/runs" if self.storage else str(self.directory / "runs")
 
     def forget(self) -> None:
-        """Begins the record of requests anew, for another run in the same world."""
+        """Clears the record of requests, for another run in the same world."""
         for service in self.services:
             service.requests.clear()
         self.seen.clear()
 
     async def configure(self, name: str, content: object) -> None:
-        """Writes one object of the config, as JSON where it is not bytes; another of the same name is replaced."""
+        """Writes one object of the config, as JSON unless it is bytes; another of the same name is replaced."""
         data = content if isinstance(content, bytes) else json.dumps(content, ensure_ascii=False).encode()
         if self.emulator:
             await self.emulator.put(CONFIG_BUCKET, f"config/{name}", data)
@@ -173,7 +173,7 @@ class World:
         terminal: bool = False,
         seconds: float = 60.0,
     ) -> Outcome:
-        """Runs the real job to its end; fails where it takes longer than this."""
+        """Runs the real job to its end; fails if it takes longer than this."""
         job = await self.start_job(*args, env=env, terminal=terminal)
         with trio.move_on_after(seconds):
             return await job.outcome()

@@ -1,4 +1,4 @@
-"""A file of a directory is whole, absent or a fault; nothing in a directory makes a request wait without a limit."""
+"""A file of a directory is complete, absent or a fault; no request to a directory waits without a limit."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ ODD_ENTRIES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize("kind", ODD_ENTRIES)
-async def test_what_is_there_and_is_no_file_is_a_fault(tmp_path: Path, kind: str) -> None:
+async def test_an_entry_that_is_not_a_file_is_a_fault(tmp_path: Path, kind: str) -> None:
     make, words = ODD_ENTRIES[kind]
     make(tmp_path / "a")
     store = open_store(str(tmp_path))
@@ -53,7 +53,7 @@ async def test_what_is_there_and_is_no_file_is_a_fault(tmp_path: Path, kind: str
         assert str(error.value).endswith(f"; {error.value.remedy}")
 
 
-def test_the_name_of_what_was_written_is_on_the_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_name_of_a_written_file_is_synced_to_the_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: list[str] = []
     monkeypatch.setattr(os, "fsync", lambda number: flushed.append(str(Path(f"/proc/self/fd/{number}").readlink())))
     store = open_store(str(tmp_path), make=True)
@@ -86,7 +86,7 @@ async def test_a_file_that_is_removed_while_it_is_read_is_a_fault(
 
 
 @pytest.mark.parametrize("kind", [kind for kind in ODD_ENTRIES if kind != "directory"])
-def test_what_is_there_and_is_no_file_is_not_left_out_of_the_names(tmp_path: Path, kind: str) -> None:
+def test_an_entry_that_is_not_a_file_is_among_the_names(tmp_path: Path, kind: str) -> None:
     """A result that cannot be read must not count as one that was never made."""
     (tmp_path / "results").mkdir()
     ODD_ENTRIES[kind][0](tmp_path / "results" / "a")
@@ -137,7 +137,7 @@ def test_a_lock_that_another_holds_is_waited_for_and_then_a_fault(
     assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", *(["a"] if verb == "replace" else [])]
 
 
-async def test_a_lock_that_is_no_file_makes_nobody_wait(tmp_path: Path) -> None:
+async def test_a_lock_that_is_not_a_file_is_not_waited_for(tmp_path: Path) -> None:
     store = open_store(str(tmp_path), make=True)
     first = store.create("a", b"1")
     os.mkfifo(tmp_path / ".lock")

@@ -1,4 +1,4 @@
-"""Whatever Cloud Storage, or what stands in its place, answers: it is used, asked for again, or a `StorageError`."""
+"""Whatever Cloud Storage, or another server in its place, answers is used, requested again, or a `StorageError`."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ async def test_an_object_that_is_saved_whenever_it_is_read_is_a_fault(
             await content(store)
 
 
-async def test_a_damaged_download_is_asked_for_again(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_damaged_download_is_requested_again(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
     async with bucket(nursery, monkeypatch) as (store, world):
         await put(world, b"data")
         script(world, Fault(asks_content, in_turn(do.damaged(), do.nothing())))
@@ -128,8 +128,10 @@ async def test_a_damaged_download_is_asked_for_again(nursery: trio.Nursery, monk
             await content(store)
 
 
-async def test_a_download_is_asked_of_no_other_host(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The library would send the token to wherever the metadata say that the content is."""
+async def test_a_download_is_requested_from_no_other_host(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library would send the token to whatever host the metadata name."""
     async with bucket(nursery, monkeypatch) as (store, world):
         await put(world, b"data")
         elsewhere = f"{world.elsewhere.url}/download?alt=media"
@@ -157,9 +159,7 @@ ODD_ANSWERS: dict[str, Do] = {
 }
 
 
-async def test_metadata_that_cannot_be_used_are_asked_for_again(
-    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_unusable_metadata_are_requested_again(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
     async with bucket(nursery, monkeypatch) as (store, world):
         await put(world, b"data")
         for name, odd in ODD_ANSWERS.items():
@@ -172,10 +172,10 @@ async def test_metadata_that_cannot_be_used_are_asked_for_again(
                 await content(store)
 
 
-async def test_content_that_is_not_the_objects_is_asked_for_again(
+async def test_content_that_does_not_match_the_object_is_requested_again(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What stands before storage gives no checksum with an answer of its own."""
+    """A proxy in front of storage sends no checksum with an answer of its own."""
     async with bucket(nursery, monkeypatch) as (store, world):
         await put(world, b"data")
         for odd in (do.body([]), do.raw_body(b""), do.html()):
@@ -189,10 +189,10 @@ async def test_content_that_is_not_the_objects_is_asked_for_again(
                 await part
 
 
-async def test_a_list_that_cannot_be_used_is_asked_for_again_and_never_empty(
+async def test_an_unusable_list_is_requested_again_and_never_taken_for_empty(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No names would mean that nothing has been done."""
+    """An empty list would mean that nothing has been done."""
     odd_lists = {
         **{name: odd for name, odd in ODD_ANSWERS.items() if "size" not in name and "time" not in name},
         "items": do.edited(lambda answer: answer | {"items": 5}),
@@ -214,7 +214,7 @@ async def test_a_list_that_cannot_be_used_is_asked_for_again_and_never_empty(
 
 
 @pytest.mark.parametrize("verb", ["create", "replace"])
-async def test_a_write_whose_answer_cannot_be_used_is_looked_up(
+async def test_a_write_with_an_unusable_answer_is_checked_by_a_read(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, verb: str
 ) -> None:
     async with bucket(nursery, monkeypatch) as (store, world):
@@ -239,7 +239,7 @@ async def test_a_write_whose_answer_cannot_be_used_is_looked_up(
                 await in_thread(partial(write, b"other"))
 
 
-async def test_a_removal_whose_answer_cannot_be_used_is_made_again(
+async def test_a_removal_with_an_unusable_answer_is_repeated(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with bucket(nursery, monkeypatch) as (store, world):
@@ -314,7 +314,7 @@ async def test_an_answer_that_trickles_is_not_waited_for_to_its_end(
             await content(store)
 
 
-async def test_half_an_answer_is_asked_for_again(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_incomplete_answer_is_requested_again(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
     async with bucket(nursery, monkeypatch) as (store, world):
         await put(world, json.dumps(list(range(1000))).encode())
         for half in (broken.truncated(), broken.reset_in_body()):

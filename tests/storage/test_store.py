@@ -1,4 +1,4 @@
-"""Whatever keeps the objects keeps the same promises: a condition holds, and a lost write is not another's."""
+"""Every object store keeps the same promises: conditions hold, and a write whose answer was lost is recognised."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def test_of_two_who_create_one_wins(store: ObjectStore) -> None:
     assert won == [there.data]
 
 
-async def test_an_object_is_replaced_where_nobody_has_changed_it(store: ObjectStore) -> None:
+async def test_an_object_is_replaced_only_if_nobody_has_changed_it(store: ObjectStore) -> None:
     first = await in_thread(lambda: store.create("a", b"1"))
     second = await in_thread(lambda: store.replace("a", b"2", first.generation))
     assert second.generation != first.generation
@@ -71,7 +71,7 @@ async def test_an_object_is_replaced_where_nobody_has_changed_it(store: ObjectSt
     assert await in_thread(lambda: store.read("a")) == second
 
 
-async def test_a_generation_is_new_even_where_the_content_is_not(store: ObjectStore) -> None:
+async def test_a_generation_is_new_even_if_the_content_is_not(store: ObjectStore) -> None:
     stored = await in_thread(lambda: store.create("a", b"1"))
     known = {stored.generation}
     for _ in range(5):
@@ -99,7 +99,7 @@ async def test_of_two_who_replace_one_wins(store: ObjectStore) -> None:
     assert won == [there.data]
 
 
-async def test_an_object_is_removed_where_nobody_has_changed_it(store: ObjectStore) -> None:
+async def test_an_object_is_removed_only_if_nobody_has_changed_it(store: ObjectStore) -> None:
     first = await in_thread(lambda: store.create("a", b"1"))
     second = await in_thread(lambda: store.replace("a", b"2", first.generation))
     with pytest.raises(ConflictError):
@@ -164,7 +164,7 @@ def test_a_place_is_a_bucket_or_a_directory(tmp_path: Path) -> None:
 async def test_a_write_whose_answer_was_lost_is_done(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, verb: str, lost: str
 ) -> None:
-    """The library repeats it and is told 412 or 404: by its own first try."""
+    """The library repeats it and gets 412 or 404, because its own first request succeeded."""
     fault = broken.reset_after_work() if lost == "reset" else do.late_status(503)
     async with open_bucket(nursery, monkeypatch) as (store, front):
         first = await in_thread(lambda: store.create("other", b"1"))

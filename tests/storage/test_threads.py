@@ -1,4 +1,4 @@
-"""Blocking requests run in a few threads; what is urgent, or came later, does not wait for all that came before."""
+"""Blocking requests run in a few threads; urgent and later requests do not wait for all earlier ones."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ async def test_an_urgent_request_does_not_queue_behind_others() -> None:
             gate.set()
 
 
-async def test_a_request_that_does_not_end_is_given_up_and_keeps_nobody_waiting(
+async def test_a_request_that_does_not_end_is_given_up_and_delays_no_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(store, "ANSWER_SECONDS", 0.2)
     gate = threading.Event()
     try:
-        for _ in range(2):  # the second is not behind the first
+        for _ in range(2):  # the second does not queue behind the first
             with pytest.raises(StorageError, match=r"^storage did not answer within 0\.2 s$"), trio.fail_after(1):
                 await in_thread(gate.wait, urgent=True)
     finally:

@@ -1,4 +1,4 @@
-"""Chromium, headless, spoken to over a pair of pipes: a page as a person with a keyboard would use it."""
+"""Chromium, headless, controlled over a pair of pipes: a page as a person with a keyboard would use it."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ _HIGH = 100
 
 @dataclass
 class Browser:
-    """One tab. Everything that it complains of or asks the network for is kept."""
+    """One tab. Its console errors and network requests are recorded."""
 
     _in: int
     _out: int
@@ -86,8 +86,8 @@ class Browser:
     def press(self, key: str, code: int, text: str = "") -> None:
         """A key, down and up."""
         for kind in ("keyDown", "keyUp"):
-            told = {"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code}
-            self.ask("Input.dispatchKeyEvent", **told, **({"text": text} if text and kind == "keyDown" else {}))
+            fields = {"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code}
+            self.ask("Input.dispatchKeyEvent", **fields, **({"text": text} if text and kind == "keyDown" else {}))
 
     def screenshot(self, file: Path) -> None:
         """What the window shows, as PNG."""
@@ -134,18 +134,18 @@ class Browser:
         return value
 
     def _heard(self, event: dict[str, Any]) -> None:
-        method, told = event.get("method"), event.get("params", {})
+        method, parameters = event.get("method"), event.get("params", {})
         if method == "Page.loadEventFired":
             self._loaded = True
         elif method in {"Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"}:
-            self.complaints.append(json.dumps(told))
+            self.complaints.append(json.dumps(parameters))
         elif method == "Network.requestWillBeSent":
-            self.requests.append(told["request"]["url"])
+            self.requests.append(parameters["request"]["url"])
 
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """A browser with nothing in it, gone at the end."""
+    """An empty browser, closed at the end."""
     assert CHROMIUM is not None
     theirs_in, ours_in = os.pipe()
     ours_out, theirs_out = os.pipe()

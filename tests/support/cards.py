@@ -1,4 +1,4 @@
-"""Runs of cards as their records would tell of them, made up from what became of each card."""
+"""Recorded runs of cards, built from the result of each card, without a real run."""
 
 from __future__ import annotations
 

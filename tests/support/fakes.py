@@ -36,7 +36,7 @@ class Asked:
     headers: Mapping[str, str]
     time: float
     attempt: int
-    """1 where no request of the same path, query and body came before."""
+    """1 if no request of the same path, query and body came before."""
     ended: float | None = None
     cut_off: bool = False
 
@@ -51,7 +51,7 @@ Script = Callable[[Asked], Awaitable[Response]]
 
 
 def well(asked: Asked) -> Response:
-    """What the engine answers where nothing goes wrong."""
+    """What the engine answers if nothing goes wrong."""
     if asked.engine == "financial":
         return reply({"message": "Batch processing initiated"})
     if asked.engine == "trading":
@@ -86,7 +86,7 @@ class World:
     """How long a connection to an engine takes."""
 
     def cached(self, audience: str, rejected: str | None = None) -> str | None:  # noqa: ARG002
-        """The fake of the run's tokens, which asks for each anew."""
+        """The fake of the run's tokens, which fetches a new one for each call."""
         return None
 
     async def get(self, audience: str, rejected: str | None = None) -> str:
@@ -121,7 +121,7 @@ class Connection:
 
     async def open(self, url: str) -> None:
         assert url.startswith("https://")
-        async with trio.open_nursery() as attempts:  # as trio connects: a cancellation leaves it in a group
+        async with trio.open_nursery() as attempts:  # noqa: ASYNC112  as trio connects: a cancellation arrives in a group
             attempts.start_soon(trio.sleep, self.world.connect_seconds.get(self.engine, 0.0))
         self.used_at = trio.current_time()
 
@@ -209,7 +209,7 @@ class Stage:
             await self.phases.run_card_phase()
 
     def assert_nothing_lost(self) -> None:
-        """What was planned is done, skipped, failed or not attempted, and nothing is still under way."""
+        """What was planned is done, skipped, failed or not attempted, and nothing is still in progress."""
         for engine, account in self.progress.engines.items():
             assert account.in_flight == 0, engine
             assert min(account.done, account.skipped, account.failed, account.not_attempted) >= 0, engine

@@ -1,4 +1,4 @@
-"""Nights as their records would tell of them, made up from a seed: for pages that no run has to be made for."""
+"""Recorded nights, built from a seed: for pages of runs that never took place."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def well(_engine: EngineName, _number: int) -> tuple[list[str], None, None, int]
 
 @dataclass
 class Night:
-    """What is played: how many targets and cards, with how many calls at a time, and what goes wrong."""
+    """A night to build: its targets and card types, how many calls run at a time, and what fails."""
 
     targets: Sequence[str]
     card_types: Sequence[str]
@@ -81,9 +81,9 @@ class Night:
     ) -> CallResult:
         failed_attempts: list[tuple[float, float, str]] = []
         reasons, cause, reason, status = self.fate(engine, number)
-        for told in reasons:
+        for reason_before in reasons:
             ended = at + rng.uniform(0.1, 0.4) * self.seconds[engine]
-            failed_attempts.append((round(at, 3), round(ended, 3), told))
+            failed_attempts.append((round(at, 3), round(ended, 3), reason_before))
             at = ended + rng.uniform(0.02, 0.1) * self.seconds[engine]
         ended = round(at + rng.lognormvariate(0, 0.4) * self.seconds[engine], 3)
         return CallResult(
@@ -103,7 +103,7 @@ class Night:
             limit=max(1, self.concurrency[engine] - (2 * len(failed_attempts) if number % 3 else 0)),
         )
 
-    def told(
+    def build(
         self, outcome: str = "succeeded", code: int = 0, sentence: str = "", **changes: Any
     ) -> tuple[RunReport, Timeline]:
         """The report and the timeline of the night."""

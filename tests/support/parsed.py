@@ -1,4 +1,4 @@
-"""A page as its reader gets it: parsed, so that a test sees what is told and not how it is written."""
+"""A page as its reader gets it: parsed, so that a test sees what it shows and not how it is written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 @dataclass
 class Parsed(HTMLParser):
-    """The texts, the tags and the numbers of a page. Fails where its tags do not close in their order."""
+    """The texts, the tags and the numbers of a page. Fails if its tags do not close in their order."""
 
     source: str
     tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)

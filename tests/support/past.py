@@ -1,4 +1,4 @@
-"""Past nights as their summaries would tell of them, made up from a seed: for the page of the nights."""
+"""Summaries of past nights, built from a seed: for the page of the nights."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def totals(planned: int, failed: int = 0, cut_off: int = 0, open_: int = 0) -> d
     }
 
 
-def made_up(count: int, seed: int = 1, uri: str = "gs://cards-config/config") -> Nights:
-    """So many runs, the newest first: some fail, some are resumed the same day, some have not closed."""
+def past_summaries(count: int, seed: int = 1, uri: str = "gs://cards-config/config") -> Nights:
+    """This many runs, the newest first: some fail, some are resumed the same day, some are not closed."""
     nights: list[Night] = []
     rng, day = random.Random(seed), FIRST
     while len(nights) < count:

@@ -1,4 +1,4 @@
-"""Records as runs leave them, made up: for what reads them, without a run."""
+"""Records like those that runs leave, for tests of what reads them."""
 
 from __future__ import annotations
 

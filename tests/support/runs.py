@@ -37,7 +37,7 @@ QUICK = steady(0.02)
 AT_ONCE = 0.5
 """Seconds within which the process is gone once there is nothing left to do."""
 PROMPT = 0.6
-"""Seconds from the start of the process to its first line, where the machine has nothing else to do."""
+"""Seconds from the start of the process to its first line, if the machine has nothing else to do."""
 
 
 def at_once(job: Job) -> float:
@@ -91,7 +91,7 @@ async def run(world: World, code: int, variables: Mapping[str, str | None] | Non
 
 
 async def ended(world: World, job: Job, code: int, seconds: float = 30.0) -> tuple[Outcome, float]:
-    """The end of a run that is under way, and when it came, by `time.monotonic`."""
+    """The end of a run in progress, and when it came, by `time.monotonic`."""
     with trio.move_on_after(seconds):
         outcome = await job.outcome()
         assert outcome.exit_code == code, f"{outcome.stdout}\n{outcome.stderr}"

@@ -1,4 +1,4 @@
-"""A store in memory for runs in virtual time: it fails, dawdles, loses answers and has its own clock, as told."""
+"""A store in memory for virtual time that can fail, be slow, lose answers and have a clock of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The catalogs of what people read: current, whole, and true to the places of the sentences."""
+"""The catalogs are current and complete, and every translation has the placeholders of its sentence."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_a_message_is_translated_with_the_messages_among_its_values() -> None:
     assert marked.text("as it is") == "as it is"
 
 
-def test_what_the_catalog_lacks_is_told_in_english() -> None:
+def test_a_message_that_the_catalog_lacks_is_shown_in_english() -> None:
     chinese = translator("zh")
     assert chinese.text(message("of {a} newer version", a=1)) == "of 1 newer version"
     assert chinese.text(plural("1 new thing", "{count} new things", count=2)) == "2 new things"
@@ -95,11 +95,11 @@ def test_a_recorded_message_may_hold_any_count(count: object) -> None:
     assert translator("zh").text(altered)
 
 
-def test_messages_within_messages_cannot_be_told_without_end() -> None:
-    laughter = message("ha")
+def test_nested_messages_are_translated_to_a_limited_depth() -> None:
+    nested = message("ha")
     for _ in range(90):
-        laughter = message("{more}{more}", more=laughter)
-    assert translator("zh").text(laughter) == "ha" + "{more}" * 90
+        nested = message("{more}{more}", more=nested)
+    assert translator("zh").text(nested) == "ha" + "{more}" * 90
 
 
 def test_an_empty_message_is_not_the_header_of_the_catalog() -> None:

@@ -1,4 +1,4 @@
-"""A token that was sent is in no text that is shown, however its reader echoes it."""
+"""A token that was sent is in no text that is shown, however an engine echoes it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ECHOES: dict[str, Callable[[str], str]] = {
 
 
 def letters(text: str) -> str:
-    """What is left of a text when all is taken away that a token cannot have."""
+    """The text without the characters that no token can have."""
     return re.sub(r"[^A-Za-z0-9_-]", "", text)
 
 
@@ -63,14 +63,14 @@ def test_a_token_is_masked_however_it_is_echoed(token: str, echo: Callable[[str]
         assert "was sent" in shown
 
 
-def test_what_stands_around_a_token_is_shown() -> None:
+def test_the_text_around_a_token_is_shown() -> None:
     assert excerpt(f"a Bearer {OPAQUE}, b".encode(), OPAQUE) == "a Bearer [token], b"
     assert excerpt(f"{OPAQUE} and {OPAQUE}".encode(), OPAQUE) == "[token] and [token]"
     assert excerpt(f"a {OPAQUE[:30]}\n{OPAQUE[30:]} b".encode(), OPAQUE) == "a [token] b"
     assert excerpt(f"a {OPAQUE[: SECRET_RUN - 1]} b".encode(), OPAQUE) == f"a {OPAQUE[: SECRET_RUN - 1]} b"
 
 
-def test_other_tokens_are_known_by_their_looks() -> None:
+def test_other_tokens_are_recognised_by_their_form() -> None:
     assert excerpt(f"for {Mint().token('https://other', 1)}!".encode(), OPAQUE) == "for [token]!"
     assert excerpt(b"for ya29.c0ASRK0Gb-x_y.z!") == "for [token]!"
 
@@ -96,7 +96,7 @@ DUMPS: dict[str, Callable[[str], str]] = {
 
 
 @pytest.mark.parametrize("dump", DUMPS.values(), ids=DUMPS)
-def test_what_looks_like_a_secret_is_masked(dump: Callable[[str], str]) -> None:
+def test_text_that_looks_like_a_secret_is_masked(dump: Callable[[str], str]) -> None:
     shown = excerpt(f"refused: {dump(SIGNATURE)} was sent".encode(), OPAQUE)
     assert re.fullmatch(r"refused:? +\[token\][\]};,]* was sent", shown)
 
@@ -112,7 +112,7 @@ def test_what_looks_like_a_secret_is_masked(dump: Callable[[str], str]) -> None:
         "600519, 000651, 002415, 300750, 601318, 600036, 000858, 002594, 688981, 600900, 000333, 601012",
     ],
 )
-def test_what_tells_where_a_failure_came_from_is_shown(text: str) -> None:
+def test_text_that_shows_where_a_failure_came_from_is_kept(text: str) -> None:
     assert excerpt(text.encode(), OPAQUE) == text
 
 
@@ -127,12 +127,12 @@ def test_a_text_without_the_token_stays_as_it_is(text: str) -> None:
     st.sampled_from([" ", ".", '"', "\n", "\\n", "%0A", "%20", "<i>", "</span>", "&#10;", "\\u000a", "…", "\u200b"]),
     st.sets(st.integers(1, 60), max_size=60),
 )
-def test_nothing_that_stands_between_its_characters_saves_a_token(token: str, between: str, places: set[int]) -> None:
+def test_a_token_is_masked_whatever_stands_between_its_characters(token: str, between: str, places: set[int]) -> None:
     echo = "".join(between * (at in places) + char for at, char in enumerate(token))
     assert not is_shown(token, re.sub(re.escape(between), "", excerpt(f"x {echo} y".encode(), token)))
 
 
-def test_hostile_text_takes_no_time() -> None:
-    """Patterns that look back would take minutes for these."""
+def test_hostile_text_is_masked_quickly() -> None:
+    """Patterns with backtracking would take minutes for these."""
     for text in ("<", "<a", "&#", "%", "\\u00", "eyJ.", "69 ", "&#x00", "0x", JWT, OPAQUE[:19], quote(JWT, safe="")):
         assert len(excerpt(text.encode() * 100_000, JWT)) <= EXCERPT_LIMIT

@@ -1,4 +1,4 @@
-"""No sentence of the job reaches its readers but through the catalog: one that widens every letter shows the rest."""
+"""Every sentence that people read comes from the catalog: a catalog of widened letters shows those that do not."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tests.notification.test_text import NOW, end, failed_progress, settings
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.nights import Night
 from tests.support.parsed import Parsed
-from tests.support.past import NAMES, TYPES, made_up
+from tests.support.past import NAMES, TYPES, past_summaries
 from tests.text.test_messages import FILES, catalog, forms
 
 SENTENCES = {forms(one.id)[0] for one in catalog(FILES[0]) if one.id}
@@ -49,7 +49,7 @@ ENGINES: list[EngineName] = ["financial", "trading", "news", "qa"]
 
 
 def wide(text: str) -> str:
-    """A text whose letters are wide, but for the names of its places."""
+    """The text in wide letters, except for the names of its placeholders."""
     return re.sub(r"\{\w+\}|[A-Za-z]", lambda found: found[0] if found[0][1:] else chr(ord(found[0]) + 0xFEE0), text)
 
 
@@ -74,12 +74,12 @@ DATA = re.compile(
 
 
 def narrow(text: str) -> list[str]:
-    """What is left in narrow letters, and is not data."""
+    """The words in narrow letters that are not data."""
     return re.findall(r"[A-Za-z]{2,}", DATA.sub("", text))
 
 
 def reasons() -> Iterator[Failure]:
-    """A failure of every kind, with the words for it where the answers tell."""
+    """A failure of every kind, with its text if the answers have one."""
     call = next(plan_of([target("T1", ["c1"])], settings_of()).calls("qa"))
     for status in (400, 401, 403, 404, 405, 413, 422, 429, 500, 502, 503, 504, 302, 418):
         failure = judge(call, Response(status, b"said by the engine", None), "").failure
@@ -93,8 +93,8 @@ def reasons() -> Iterator[Failure]:
         yield Failure(cause, message("cut off"))
 
 
-def told(**changes: Any) -> tuple[RunReport, Timeline]:
-    """A run in which everything fails that can, and nothing is as it was."""
+def build_run(**changes: Any) -> tuple[RunReport, Timeline]:
+    """A run with every kind of failure, warning and difference from the night before."""
     failures = list(reasons())
     night = Night(
         [f"T{n}" for n in range(40)],
@@ -110,7 +110,7 @@ def told(**changes: Any) -> tuple[RunReport, Timeline]:
         lost = {"reason_message": failure.reason, "reason": str(failure.reason), "status": failure.status}
         again = {"failed_attempts": (earlier,) * 2, "failed_messages": (failures[number % 7].reason,) * 2}
         timeline.add(result.model_copy(update={**(done if number % 5 == 0 else lost), **again, "attempts": 3}))
-    report, _ = night.told("cards_missing", 3, project="night-project", execution="night-execution")
+    report, _ = night.build("cards_missing", 3, project="night-project", execution="night-execution")
     item = ComparedItem(
         engine="qa", target="T1", card_type="c1", cause="denied", cause_then="status", since="2026-11-24"
     )
@@ -140,7 +140,7 @@ def told(**changes: Any) -> tuple[RunReport, Timeline]:
 
 
 def written(page: bytes) -> str:
-    """All that a page tells: its text, and what its attributes say."""
+    """All text of a page: its content and its attributes."""
     parsed = Parsed(page.decode())
     names = {"title", "aria-label", "data-is"}
     said = [value for _, found in parsed.tags for name, value in found.items() if name in names and value]
@@ -151,34 +151,34 @@ OPEN: dict[str, Any] = {"outcome": "unfinished", "ended": None, "seconds": None,
 
 
 @pytest.mark.parametrize("changes", [{}, OPEN, {"outcome": "bad_config"}], ids=["ended", "open", "refused"])
-def test_a_page_tells_nothing_but_translated_sentences(changes: dict[str, Any]) -> None:
-    assert narrow(written(render_page(*told(**changes), translator=WIDE, table="https://x/cards.csv"))) == []
+def test_a_page_contains_only_translated_sentences(changes: dict[str, Any]) -> None:
+    assert narrow(written(render_page(*build_run(**changes), translator=WIDE, table="https://x/cards.csv"))) == []
 
 
 def test_a_headline_is_translated_whatever_the_outcome() -> None:
-    report, _ = told()
+    report, _ = build_run()
     for outcome in OUTCOMES:
         for cards in (CardTotals(), CardTotals(planned=1), CardTotals(planned=9), CardTotals(planned=9, generated=9)):
-            told_so = report.model_copy(update={"outcome": outcome, "cards": cards})
-            assert narrow(WIDE.text(headline(told_so))) == []
+            ended = report.model_copy(update={"outcome": outcome, "cards": cards})
+            assert narrow(WIDE.text(headline(ended))) == []
             assert narrow(WIDE.text(how_to_go_on(outcome, report.then, 9))) == []
 
 
-def test_a_page_of_many_calls_does_so_too() -> None:
+def test_a_page_of_many_calls_contains_only_translated_sentences() -> None:
     night = Night([f"T{n}" for n in range(900)], ["c1"], run_id="night-1", concurrency=dict.fromkeys(ENGINES, 64))
-    report, timeline = night.told(sentence_message=message("cut off"), attempts=())
+    report, timeline = night.build(sentence_message=message("cut off"), attempts=())
     assert narrow(written(render_page(report, timeline, translator=WIDE))) == []
 
 
-def test_a_recorded_run_on_a_terminal_does_so_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_of_a_run_on_a_terminal_is_translated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "300")
-    report, timeline = told()
+    report, timeline = build_run()
     for changes in ({}, {"resume_command": None}, {"seconds": None, "ended": None}, {"attempts": report.attempts[:1]}):
         shown = as_text(RecordedRun(report.model_copy(update=changes), timeline), "/runs/report.html", WIDE)
         assert narrow(shown) == []
 
 
-def test_the_list_of_runs_does_so_too() -> None:
+def test_the_list_of_runs_is_translated() -> None:
     started = datetime(2026, 11, 24, tzinfo=UTC)
     past = [
         PastRun("night-1", started, "2026-11-24", outcome, seconds=3.0 * n**4) for n, outcome in enumerate(OUTCOMES)
@@ -186,7 +186,7 @@ def test_the_list_of_runs_does_so_too() -> None:
     assert narrow(runs_table(past, WIDE)) == []
 
 
-async def test_a_run_on_a_terminal_does_so_too(
+async def test_a_run_on_a_terminal_is_translated(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
@@ -204,7 +204,7 @@ async def test_a_run_on_a_terminal_does_so_too(
     for event in events:
         progress.on_event(event)
         terminal.on_event(event)
-    report, _ = told()
+    report, _ = build_run()
     assert report.since_last_night is not None
     terminal.on_comparison(report.since_last_night)
     error = EngineFailedError(replace(finished[0], call=next(plan.calls("news"))), 4, 9)
@@ -218,17 +218,18 @@ async def test_a_run_on_a_terminal_does_so_too(
     assert narrow(shown) == []
 
 
-def test_the_page_and_the_list_of_the_nights_do_so_too() -> None:
-    nights = made_up(60)
+def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
+    nights = past_summaries(60)
     assert narrow(written(render_nights(nights, "gs://runs/x", beside=True, translator=WIDE))) == []
     assert narrow(nights_table(nights, WIDE)) == []
     assert narrow(WIDE.text(period_line(Nights([])))) == []
 
 
-def test_the_message_about_a_run_does_so_too() -> None:
-    given, (report, timeline), progress = settings(CLOUD_RUN_JOB="night-job"), told(), failed_progress()
+def test_the_message_about_a_run_is_translated() -> None:
+    given, (report, timeline), progress = settings(CLOUD_RUN_JOB="night-job"), build_run(), failed_progress()
     recorded = RecordedRun(report, timeline)
     lines = [*trial_lines(given), *late_lines(given, "2026-11-24", NOW, None)]
+    lines += late_lines(given, "2026-11-24", NOW, None, is_known=False)
     for late in (report, report.model_copy(update={"day": "2026-11-24"})):
         lines += late_lines(given, "2026-11-24", NOW, replace(recorded, report=late))
     error = EngineFailedError(next(iter(progress.failures)), 4, 9)

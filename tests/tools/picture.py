@@ -23,7 +23,7 @@ SIZE = (1200, 1400)
 
 
 def main() -> int:
-    """Makes the picture anew."""
+    """Makes the picture again."""
     if CHROMIUM is None:
         print("there is no chromium: apt-get install chromium", file=sys.stderr)
         return 2

@@ -30,7 +30,7 @@ CARD_TYPES = ["news_card", "earnings_card", "price_card", "valuation_card", "out
 
 @pytest.fixture(autouse=True)
 def of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Beside the developer's own runs, and whatever a user has made of the sample config."""
+    """Keeps the test apart from the developer's own runs and from changes of the sample config."""
     for name, content in (("ticker_list.json", TICKERS), ("card_types.json", CARD_TYPES)):
         (tmp_path / name).write_text(json.dumps(content))
     monkeypatch.setenv("RUN_LOCAL_CONFIG", str(tmp_path))
@@ -106,7 +106,7 @@ def test_make_takes_its_own_variables_and_leaves_foreign_ones_alone(given: str) 
         pytest.param("--new-config", marks=pytest.mark.slow),
     ],
 )
-def test_what_is_no_run_id_cannot_be_resumed(run_id: str) -> None:
+def test_an_invalid_run_id_cannot_be_resumed(run_id: str) -> None:
     done = make("run-local", f"RESUME={run_id}")
     assert done.returncode == 2
     assert done.stdout == ""

@@ -21,7 +21,7 @@ _LEAST = (1, 11)
 
 
 def installed() -> Sequence[str]:
-    """Terraform or OpenTofu from the PATH where it is new enough, else the one that comes as a library."""
+    """Terraform or OpenTofu from the PATH if it is new enough, else the one that comes as a library."""
     for name in ("terraform", "tofu"):
         if path := shutil.which(name):
             printed = subprocess.run([path, "version"], capture_output=True, text=True, check=True).stdout
@@ -42,7 +42,7 @@ class Terraform:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The caller's, but for what Terraform is told there."""
+        """The caller's, without the variables that Terraform itself reads."""
         settings = self.home / "terraform.rc"
         settings.touch()
         return {name: value for name, value in os.environ.items() if not name.startswith("TF_")} | {
@@ -61,7 +61,7 @@ class Terraform:
         return subprocess.run(words, cwd=directory, env=self.environment, capture_output=True, text=True, check=False)
 
     def ask(self, directory: Path, *arguments: str) -> str:
-        """What it printed on stdout. Fails the test where it failed."""
+        """What it printed on stdout. Fails the test if it failed."""
         done = self.run(directory, *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -78,7 +78,7 @@ class Terraform:
         return directory
 
     def variables(self, directory: Path, values: dict[str, Any]) -> None:
-        """Sets them for every later command there, those set before forgotten."""
+        """Sets these variables, and no others, for every later command there."""
         (directory / "test.auto.tfvars.json").write_text(json.dumps(values))
 
     def plan(self, directory: Path, variables: dict[str, Any]) -> dict[str, Any]:

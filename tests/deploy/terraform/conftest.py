@@ -20,13 +20,13 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
 
 @pytest.fixture(scope="session")
 def root(terraform: Terraform, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Only to be read."""
+    """A root that tests only read."""
     return terraform.copy(tmp_path_factory.mktemp("terraform") / "root")
 
 
 @pytest.fixture
 def own_root(root: Path, tmp_path: Path) -> Path:
-    """To be changed, planned and applied."""
+    """A root that a test may change, plan and apply."""
     return Path(shutil.copytree(root, tmp_path / "root"))
 
 
@@ -46,5 +46,5 @@ def everything(first: tuple[Path, dict[str, Any]]) -> dict[str, Any]:
 
 @pytest.fixture
 def standing(first: tuple[Path, dict[str, Any]], tmp_path: Path) -> Path:
-    """A root of which everything is there, to be changed."""
+    """A root that has been applied with every option, which a test may change."""
     return Path(shutil.copytree(first[0], tmp_path / "root"))

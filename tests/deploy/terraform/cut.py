@@ -27,7 +27,7 @@ def used() -> tuple[set[str], set[str], set[str]]:
 
 
 def cut(printed: dict[str, Any], version: str) -> dict[str, Any]:
-    """Raises `KeyError` where the root uses what the provider lacks."""
+    """Raises `KeyError` if the root uses what the provider lacks."""
     (schema,) = (schema for name, schema in printed["provider_schemas"].items() if name.endswith("/hashicorp/google"))
     resources, data_sources, arguments = used()
     attributes = schema["provider"]["block"]["attributes"]
@@ -40,7 +40,7 @@ def cut(printed: dict[str, Any], version: str) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Without the words for people."""
+    """Without the descriptions."""
     if isinstance(value, dict):
         return {
             key: _plain(item)

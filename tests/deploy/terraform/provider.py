@@ -134,7 +134,7 @@ def _read_data(request: Fields) -> bytes:
 
 
 def _foreseen(kind: str, state: dict[str, Any]) -> dict[str, Any]:
-    """What the real provider knows of a resource before it is made, as far as others are given it."""
+    """The values that the real provider knows before it makes a resource, as far as other resources use them."""
     if kind == "google_service_account":
         email = f"{state['account_id']}@{state['project']}.iam.gserviceaccount.com"
         return {
@@ -150,7 +150,7 @@ def _foreseen(kind: str, state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _computed(block: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
-    """The state with what the provider is to fill in left open."""
+    """The state, in which the values that the provider sets are unknown."""
     filled = dict(state)
     for name, attribute in block.get("attributes", {}).items():
         if attribute.get("computed") and filled[name] is None:
@@ -159,7 +159,7 @@ def _computed(block: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
 
 
 def _made(block: dict[str, Any], state: dict[str, Any], kind: str) -> dict[str, Any]:
-    """The state with something of the right type in place of what was open."""
+    """The state, in which unknown values are replaced by values of the right type."""
     made = dict(state)
     for name, attribute in block.get("attributes", {}).items():
         if made[name] == UNKNOWN:

@@ -1,4 +1,4 @@
-"""What a user might write into terraform.tfvars: little, and everything."""
+"""What a user might write into terraform.tfvars: the minimum, and everything."""
 
 import json
 from typing import Any

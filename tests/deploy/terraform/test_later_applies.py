@@ -1,4 +1,4 @@
-"""What comes after the first apply: updates, merges, another owner of the config, a late bootstrap, the end."""
+"""Every apply after the first changes only what it should: updates, merges, a new owner of the config, a destroy."""
 
 import re
 from pathlib import Path
@@ -76,8 +76,8 @@ def test_a_merge_ships_no_image_of_another_registry(terraform: Terraform, standi
     replace(standing / "variables.tf", 'startswith(coalesce(var.image, "-"), "${local.repository}/")', "true")
     replace(standing / "outputs.tf", "= local.image_name", '= split("@", var.image)[0]')
     plan = terraform.plan(standing, EVERYTHING | {"image": elsewhere})
-    told = plan["prior_state"]["values"]["outputs"]["image_name"]["value"]
-    assert told == elsewhere.partition("@")[0], "else the outputs of the state could be trusted after all"
+    image_name = plan["prior_state"]["values"]["outputs"]["image_name"]["value"]
+    assert image_name == elsewhere.partition("@")[0], "else the outputs of the state could be trusted after all"
     assert refusals(plan) == [
         f'google_cloud_run_v2_job.main["{name}"]: template.template.containers.image would be {elsewhere!r}. '
         f"Deploy an image of this root by its digest: {NEXT_IMAGE.partition('@')[0]}@sha256:…"
@@ -122,7 +122,7 @@ def test_config_goes_from_one_owner_to_the_other_and_back(terraform: Terraform, 
 
 
 @pytest.mark.slow
-def test_what_operators_edit_is_left_alone(terraform: Terraform, own_root: Path) -> None:
+def test_edits_by_operators_are_kept(terraform: Terraform, own_root: Path) -> None:
     theirs = LITTLE | {"config_ownership": "operators"}
     applied(terraform, own_root, theirs)
     edit(own_root / "config")
@@ -141,7 +141,7 @@ def test_a_late_bootstrap_destroys_nothing(terraform: Terraform, standing: Path)
 
 
 @pytest.mark.slow
-def test_away_in_two_applies(terraform: Terraform, standing: Path) -> None:
+def test_an_apply_without_protection_then_a_destroy_remove_everything(terraform: Terraform, standing: Path) -> None:
     assert terraform.run(standing, "destroy", "-no-color", "-auto-approve").returncode == 1, "it is protected"
     released = applied(terraform, standing, EVERYTHING | {"deletion_protection": False})
     assert set(map(tuple, released.values())) <= {("update",), ("create",)}

@@ -1,4 +1,4 @@
-"""The make targets that work on Google Cloud, with the stand-in in place of Google."""
+"""The make targets that work on Google Cloud do what they promise; a stand-in takes the place of Google."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Checkout:
     terraform: Terraform
 
     def make(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Runs make there, nobody at the keyboard."""
+        """Runs make there, without a terminal."""
         environment = self.terraform.environment | {f"TF_CLI_ARGS_{name}": "-no-color" for name in ("plan", "apply")}
         return subprocess.run(
             ["make", "--no-print-directory", f"BIN={Path(sys.executable).parent}", *arguments],
@@ -47,7 +47,7 @@ class Checkout:
 
 
 def sentences(text: str) -> str:
-    """Without the line breaks and the frame that Terraform puts around what it has to say."""
+    """The text without the line breaks and the frame that Terraform adds."""
     return re.sub(r"[\s│]+", " ", text)
 
 
@@ -73,12 +73,12 @@ def checkout(terraform: Terraform, tmp_path: Path) -> Checkout:
 FAULT = 'ticker_list.json: [0] (7): is a number; write the whole ticker in quotes, such as "0700.HK"'
 
 
-def spoil(checkout: Checkout) -> None:
+def corrupt_config(checkout: Checkout) -> None:
     (checkout.directory / "terraform" / "config" / "ticker_list.json").write_text("[7]")
 
 
 @pytest.mark.parametrize(
-    ("told", "goes_on"),
+    ("variable", "goes_on"),
     [
         pytest.param("CONFIG_OWNERSHIP=terraform", False, marks=pytest.mark.slow),
         ("CONFIG_OWNERSHIP=operators", True),
@@ -86,10 +86,12 @@ def spoil(checkout: Checkout) -> None:
         pytest.param("CONFIG_FAULTS=warn", True, marks=pytest.mark.slow),
     ],
 )
-def test_a_fault_of_the_config_stops_only_where_terraform_owns_it(checkout: Checkout, told: str, goes_on: bool) -> None:
-    assert checkout.make("config-check", told).stderr == ""
-    spoil(checkout)
-    done = checkout.make("config-check", told)
+def test_a_fault_of_the_config_stops_make_only_if_terraform_owns_the_config(
+    checkout: Checkout, variable: str, goes_on: bool
+) -> None:
+    assert checkout.make("config-check", variable).stderr == ""
+    corrupt_config(checkout)
+    done = checkout.make("config-check", variable)
     assert (done.returncode == 0) is goes_on
     assert done.stderr.splitlines()[:2] == [
         FAULT,
@@ -100,9 +102,9 @@ def test_a_fault_of_the_config_stops_only_where_terraform_owns_it(checkout: Chec
 
 
 @pytest.mark.parametrize("target", ["plan", "apply"])
-def test_a_fault_of_the_config_stops_before_terraform_is_asked(checkout: Checkout, target: str) -> None:
-    """Before the first apply nobody knows who owns it."""
-    spoil(checkout)
+def test_a_fault_of_the_config_stops_make_before_terraform_starts(checkout: Checkout, target: str) -> None:
+    """Before the first apply it is not known who owns the config."""
+    corrupt_config(checkout)
     done = checkout.make(target, "BOOTSTRAP=1", "APPROVE=1")
     assert done.returncode != 0
     assert FAULT in done.stderr
@@ -131,7 +133,7 @@ def stopped(checkout: Checkout, target: str) -> str:
     return first
 
 
-def test_what_keeps_terraform_from_reading_its_state_is_not_hidden(checkout: Checkout) -> None:
+def test_the_reason_why_terraform_cannot_read_its_state_is_shown(checkout: Checkout) -> None:
     (checkout.directory / "terraform" / "terraform.tfstate").write_text("no state")
     done = checkout.make("push")
     assert done.returncode == 2
@@ -158,11 +160,11 @@ def test_a_rollback_goes_on_with_a_faulty_config_and_an_apply_does_not(checkout:
 
 
 @pytest.mark.slow
-def test_a_faulty_config_stops_nothing_that_operators_own(checkout: Checkout) -> None:
+def test_a_faulty_config_stops_no_target_if_operators_own_the_config(checkout: Checkout) -> None:
     variables = {name: value for name, value in LITTLE.items() if name != "image"} | {"config_ownership": "operators"}
     checkout.terraform.variables(checkout.directory / "terraform", variables)
     assert checkout.make("apply", "BOOTSTRAP=1", "APPROVE=1").returncode == 0
-    spoil(checkout)
+    corrupt_config(checkout)
     done = checkout.make("apply", f"IMAGE={IMAGE}", "APPROVE=1")
     assert done.returncode == 0, done.stdout + done.stderr
     assert FAULT in done.stderr
@@ -170,7 +172,7 @@ def test_a_faulty_config_stops_nothing_that_operators_own(checkout: Checkout) ->
 
 
 @pytest.mark.slow
-def test_from_nothing_to_a_rollback(checkout: Checkout) -> None:
+def test_a_first_apply_an_update_and_a_rollback(checkout: Checkout) -> None:
     forgotten = checkout.make("apply", "APPROVE=1")
     assert forgotten.returncode != 0
     assert "make apply BOOTSTRAP=1" in sentences(forgotten.stderr)
@@ -209,7 +211,7 @@ def test_from_nothing_to_a_rollback(checkout: Checkout) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_googles_rules_of_checkov() -> None:
+def test_the_root_passes_googles_rules_of_checkov() -> None:
     done = subprocess.run(["make", "check-terraform"], cwd=PROJECT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"Passed checks: [1-9]\d*, Failed checks: 0, Skipped checks: 4\n", done.stdout)
@@ -236,19 +238,19 @@ def test_checkov_finds_what_is_wrong(own_root: Path) -> None:
     assert "CKV_GCP_114" in done.stdout
 
 
-def test_apply_asks_the_guard_of_the_config_between_plan_and_apply() -> None:
+def test_make_apply_runs_the_guard_of_the_config_between_plan_and_apply() -> None:
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\napply: plan ")[2].partition("\n\n")[0]
     assert 0 < recipe.index("config-guard") < recipe.index("terraform -chdir=terraform apply")
 
 
 def test_an_image_is_built_for_the_machines_that_run_it() -> None:
-    """A Mac's own would be refused by Cloud Run, which runs amd64 alone."""
+    """Cloud Run runs only amd64, and would refuse an image for a Mac's own processor."""
     words = ["make", "--dry-run", "image", "IMAGE_NAME=an/image"]
     printed = subprocess.run(words, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     assert "docker build --platform linux/amd64 --tag an/image:deployed-" in printed
 
 
-def test_an_environment_that_is_a_link_is_not_emptied(tmp_path: Path) -> None:
+def test_a_virtual_environment_that_is_a_link_is_not_emptied(tmp_path: Path) -> None:
     shutil.copy(ROOT / "Makefile", tmp_path)
     for name in (".locks/dev.txt", "elsewhere/bin"):
         (tmp_path / name).parent.mkdir()

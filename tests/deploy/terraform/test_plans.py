@@ -1,4 +1,4 @@
-"""What a plan makes: its grants against a table, the job's environment against the job's settings."""
+"""A plan grants exactly what a table lists, and sets the job's environment to the job's own settings."""
 
 import json
 import re
@@ -93,11 +93,11 @@ def grants(plan: dict[str, Any]) -> set[tuple[str, str, str]]:
     return found
 
 
-def test_the_grants_are_these_and_no_others(everything: dict[str, Any]) -> None:
+def test_the_grants_are_exactly_these(everything: dict[str, Any]) -> None:
     assert grants(everything) == GRANTS | BUILD_GRANTS
 
 
-def test_the_custom_roles_hold_this_and_no_more(everything: dict[str, Any]) -> None:
+def test_the_custom_roles_have_exactly_these_permissions(everything: dict[str, Any]) -> None:
     roles = resources(everything, "google_project_iam_custom_role").values()
     assert {role["role_id"]: set(role["permissions"]) for role in roles} == {
         "batch_orchestrator_jobs": {"run.jobs.get", "run.jobs.update"},
@@ -110,8 +110,8 @@ def test_the_grants_without_a_build(terraform: Terraform, own_root: Path) -> Non
     assert grants(terraform.plan(own_root, EVERYTHING | {"build": None})) == GRANTS
 
 
-def test_only_that_gives_rights(everything: dict[str, Any]) -> None:
-    """No other kind of resource than these, so that none comes in unseen that gives rights in a way of its own."""
+def test_no_other_kind_of_resource_is_planned(everything: dict[str, Any]) -> None:
+    """A new kind of resource may grant access in its own way, so it has to be added here."""
     kinds = {address.partition(".")[0] for address in resources(everything)}
     assert {kind for kind in kinds if not kind.endswith("_iam_member")} == {
         "google_artifact_registry_repository",
@@ -147,7 +147,7 @@ def test_secrets_are_in_no_plan(everything: dict[str, Any]) -> None:
     assert "google_secret_manager_secret_version" not in str(everything)
 
 
-def test_the_job_understands_it(everything: dict[str, Any]) -> None:
+def test_the_job_accepts_the_planned_environment(everything: dict[str, Any]) -> None:
     settings, _ = read_settings(environment(everything), datetime(2026, 1, 1, 17, tzinfo=UTC))
     assert settings.config_uri == f"gs://{CONFIG}/config"
     assert settings.runs_uri == f"gs://{RUNS}/runs"
@@ -166,7 +166,7 @@ def test_the_job_understands_it(everything: dict[str, Any]) -> None:
         assert engine.batch_size == given.get("batch_size", 1)
 
 
-def test_the_defaults_that_terraform_reckons_with_are_the_jobs() -> None:
+def test_the_defaults_that_terraform_assumes_are_the_jobs() -> None:
     written = re.search(r"engine_defaults = \{\n(.*?)\n  \}", (ROOT / "engines.tf").read_text(), re.DOTALL)
     assert written
     # Each line is TOML as it stands, spaces aside.
@@ -184,8 +184,8 @@ def test_the_config_objects_that_terraform_knows_are_those_that_the_job_reads() 
     assert [fault.where for fault in faults] == required
 
 
-def test_the_verification_looks_at_the_same(everything: dict[str, Any]) -> None:
-    own = {"TASK_MAX_RETRIES": "1"}
+def test_the_verification_job_has_the_same_environment(everything: dict[str, Any]) -> None:
+    own = {"TASK_MAX_RETRIES": "0"}
     assert environment(everything, "verify") == environment(everything) | own
 
 
@@ -193,7 +193,7 @@ def test_the_verification_looks_at_the_same(everything: dict[str, Any]) -> None:
 
 
 def test_every_resource_waits_for_its_api(everything: dict[str, Any]) -> None:
-    """By itself, or through what it is made from."""
+    """Directly, or through a resource that it depends on."""
     waits: dict[str, set[str]] = {}
     for one in everything["configuration"]["root_module"]["resources"]:
         if one["mode"] == "managed":
@@ -209,7 +209,7 @@ def test_every_resource_waits_for_its_api(everything: dict[str, Any]) -> None:
     assert set(waits) == ready
 
 
-def test_the_apis_stay_on_when_this_goes(everything: dict[str, Any]) -> None:
+def test_the_apis_stay_enabled_after_a_destroy(everything: dict[str, Any]) -> None:
     apis = resources(everything, "google_project_service").values()
     assert {api["service"].removesuffix(".googleapis.com") for api in apis if api["disable_on_destroy"] is False} == {
         *("artifactregistry", "cloudbuild", "cloudresourcemanager", "cloudscheduler", "containeranalysis", "iam"),

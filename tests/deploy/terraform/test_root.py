@@ -1,4 +1,4 @@
-"""The real Terraform over the root: formatted, valid, its own tests pass; and this can fail."""
+"""The real Terraform finds the root formatted and valid, and its own tests pass; a mistake in the root is found."""
 
 import re
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_its_own_tests_pass(terraform: Terraform, root: Path) -> None:
 
 
 def test_every_validation_is_refused_in_a_test() -> None:
-    """As many refusals of a variable as it has validations, at the least."""
+    """At least as many tests refuse a variable as it has validations."""
     refusals = (ROOT / "tests" / "refusals.tftest.hcl").read_text()
     variables = re.findall(
         r'^variable "(\w+)" \{\n(.*?)^\}', (ROOT / "variables.tf").read_text(), re.MULTILINE | re.DOTALL
@@ -71,7 +71,7 @@ def test_every_validation_is_refused_in_a_test() -> None:
         ),
     ],
 )
-def test_what_the_provider_does_not_know_fails(
+def test_an_attribute_or_value_that_the_provider_does_not_know_fails(
     terraform: Terraform, own_root: Path, file: str, right: str, wrong: str, complaint: str
 ) -> None:
     text = (own_root / file).read_text()
@@ -82,7 +82,7 @@ def test_what_the_provider_does_not_know_fails(
     assert complaint in done.stdout + done.stderr
 
 
-def test_a_false_pin_fails(terraform: Terraform, own_root: Path) -> None:
+def test_a_wrong_expectation_in_terraforms_own_tests_fails(terraform: Terraform, own_root: Path) -> None:
     pins = own_root / "tests" / "job.tftest.hcl"
     pins.write_text(pins.read_text().replace('"today"', '"tomorrow"'))
     done = terraform.run(own_root, "test", "-no-color", "-filter=tests/job.tftest.hcl")
@@ -92,7 +92,7 @@ def test_a_false_pin_fails(terraform: Terraform, own_root: Path) -> None:
 
 @pytest.mark.slow
 def test_without_an_installed_terraform(terraform: Terraform, tmp_path: Path) -> None:
-    """The one that comes from the package index does it all as well."""
+    """All of this works with the Terraform that comes as a library, too."""
     embedded = Terraform(EMBEDDED, terraform.providers, tmp_path)
     root = embedded.copy(tmp_path / "root")
     embedded.ask(root, "fmt", "-check", "-recursive")
@@ -102,7 +102,7 @@ def test_without_an_installed_terraform(terraform: Terraform, tmp_path: Path) ->
 
 
 def test_terraform_warns_of_a_config_that_every_job_would_refuse(terraform: Terraform, own_root: Path) -> None:
-    """And does no more than that: a rollback has to go through."""
+    """It is only a warning, as a rollback has to be possible."""
     (own_root / "config" / "ticker_list.json").write_text('["AAPL",]')
     (own_root / "config" / "card_types.json").rename(own_root / "config" / "card_type.json")
     terraform.variables(own_root, LITTLE)
@@ -119,7 +119,7 @@ def test_the_example_is_enough_for_a_plan(terraform: Terraform, own_root: Path) 
 
 
 def test_the_schema_is_that_of_what_the_root_uses() -> None:
-    """Neither more nor less: see cut.py for how it is renewed."""
+    """cut.py says how to update the schema."""
     resources, data_sources, arguments = cut.used()
     assert set(provider.SCHEMA["resources"]) == resources
     assert set(provider.SCHEMA["data_sources"]) == data_sources

@@ -1,4 +1,4 @@
-"""The seam: the real job, in the environment that Terraform plans for it, runs against the simulated engines."""
+"""The real job, in the environment that Terraform plans for it, runs against the simulated engines."""
 
 from __future__ import annotations
 

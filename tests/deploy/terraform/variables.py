@@ -24,7 +24,7 @@ def _row(name: str, body: str) -> str:
 
 
 def _attributes(body: str) -> list[str]:
-    """What an object holds: `cpu = 1`, `retry.count = 3`, and without a value what has to be given."""
+    """The attributes of an object: `cpu = 1`, `retry.count = 3`, and required ones without a value."""
     within: list[str] = []
     found = []
     for line in re.findall(r"^    .*$", body[: body.find("\n  validation")], re.MULTILINE):

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _meets(act: Do, *, cards_fail: bool = False) -> Arrange:
-    """Messages go to a chat that does this with them."""
+    """Sends messages to a chat that answers in this way."""
 
     def arrange(world: World) -> Env:
         world.chat.service.script.append(Fault(when.always, act))
@@ -30,8 +30,8 @@ def _elsewhere(url: str) -> Arrange:
     return lambda _world: {"NOTIFY_URL": url}
 
 
-def _told(_: World, outcome: Outcome) -> None:
-    """That no message was sent is what the run says last."""
+def _reported(_: World, outcome: Outcome) -> None:
+    """The last line of the run says that no message was sent."""
     assert outcome.lines[-1]["event"] == "notification.failed"
 
 
@@ -51,11 +51,15 @@ ROWS = (
         "correct `NOTIFY_URL` and `NOTIFY_SECRET`, in the cloud as a new version of the secret; then `python -m job"
         " notify --test`",
         (
-            succeeded("hangs", _meets(do.hang()), check=_told, says="there was no answer"),
+            succeeded("hangs", _meets(do.hang()), check=_reported, says="there was no answer"),
             missing("hangs after a failed run", _meets(do.hang(), cards_fail=True), 10, "notification.failed"),
-            succeeded("not there", _elsewhere("http://127.0.0.1:9/robot/send"), check=_told, says="could not connect"),
-            succeeded("refuses", _meets(do.status(403)), check=_told, says="Feishu answered HTTP 403"),
-            succeeded("an error", _meets(do.body({"code": 19024, "msg": "Key Words"})), check=_told, says="code 19024"),
+            succeeded(
+                "not there", _elsewhere("http://127.0.0.1:9/robot/send"), check=_reported, says="could not connect"
+            ),
+            succeeded("refuses", _meets(do.status(403)), check=_reported, says="Feishu answered HTTP 403"),
+            succeeded(
+                "an error", _meets(do.body({"code": 19024, "msg": "Key Words"})), check=_reported, says="code 19024"
+            ),
         ),
     ),
     Row(
@@ -72,7 +76,7 @@ ROWS = (
         "correct it; then `python -m job notify --test`",
         (
             succeeded(
-                "http", _elsewhere("http://open.feishu.cn/secret-of-the-bot"), check=_told, says="is not an https"
+                "http", _elsewhere("http://open.feishu.cn/secret-of-the-bot"), check=_reported, says="is not an https"
             ),
         ),
     ),

@@ -19,7 +19,7 @@ TWICE = {"TIMEOUT": "60", "ATTEMPTS": "2"}
 
 
 def _tokens(condition: When, act: Do) -> Arrange:
-    """A fault of the token server alone, not of its other answers."""
+    """A fault of the token server only, not of its other answers."""
 
     def arrange(world: World) -> None:
         world.metadata.script.append(Fault(lambda seen: seen.path.endswith("/identity") and condition(seen), act))

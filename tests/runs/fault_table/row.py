@@ -1,4 +1,4 @@
-"""What a row of the fault table is, and how it is played."""
+"""What a row of the fault table is, and how its cases are run."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ Check = Callable[["World", "Outcome"], None]
 
 
 async def one_run(world: World, env: Env) -> Outcome:
-    """The run, from start to end."""
+    """Plays one run from start to end."""
     return await world.run_job(env=env)
 
 
 def nothing(_world: World) -> None:
-    """Goes wrong."""
+    """Causes no fault."""
 
 
 def no_check(_world: World, _outcome: Outcome) -> None:
-    """Is to be seen beside what holds for every row."""
+    """Checks nothing beyond what holds for every row."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Case:
 
 @dataclass(frozen=True)
 class Row:
-    """A fault: in the words of the table, and as cases that prove them."""
+    """A fault: its texts in the table, and the cases that prove them."""
 
     key: str
     fault: str
@@ -94,7 +94,7 @@ def service(world: World, name: str) -> Service:
 
 
 def succeeded(name: str, arrange: Arrange = nothing, **more: object) -> Case:
-    """A case that costs nothing."""
+    """A case in which the run succeeds."""
     return Case(name, "succeeded", 0, arrange, cards=(PLANNED, 0, 0, 0), **more)  # type: ignore[arg-type]
 
 

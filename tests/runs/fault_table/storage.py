@@ -123,7 +123,7 @@ async def change_the_config(world: World, env: Env) -> Outcome:
 
 
 async def outage(world: World, env: Env) -> Outcome:
-    """Storage is gone from the first card on, for longer than Google's library tries, and comes back."""
+    """Storage is unavailable from the first card on, for longer than Google's library tries, and comes back."""
     assert world.storage
     world.qa.latency = steady(0.8)
     job = await world.start_job(env={**env, **altered(world.directory, SHORT_PATIENCE)})
@@ -135,7 +135,7 @@ async def outage(world: World, env: Env) -> Outcome:
 
 
 async def outage_to_the_end(world: World, env: Env) -> Outcome:
-    """Storage is gone from the first card on, and does not come back; the lease is still good when all are made."""
+    """Storage fails from the first card on for good; the lease is still good when all are made."""
     assert world.storage
     changes = (SHORT_PATIENCE, "from job.records import lease\nlease.TRUSTED_SECONDS = 6.0")
     job = await world.start_job(env={**env, **altered(world.directory, *changes)})

@@ -13,11 +13,11 @@ _NOTES = """\
 calls/s and x ideal: from the first call's arrival to the last one's answer, as the engine saw them.
 CPU ms/call: user and system of the whole process, less that of a run of one card. first call: after process start.
 script: asyncio, one httpx client with a connection a call in flight, a semaphore. With httpx's default pool it
-connects anew for nearly every call, which costs little on loopback without TLS. floor: h11 on a trio stream."""
+connects again for nearly every call, which costs little on loopback without TLS. floor: h11 on a trio stream."""
 
 
 def main() -> None:
-    """Measures, prints, and leaves the judgement to the reader: a busy machine misses targets too."""
+    """Measures and prints; always succeeds, as a busy machine misses targets too."""
     parser = argparse.ArgumentParser(prog="python -m tests.tools.bench", description="Measures what a call costs.")
     parser.add_argument("--quick", action="store_true", help="less of everything, once: half a minute")
     parser.add_argument("--limits", action="store_true", help="8,192 in flight, a million cards and their resume")

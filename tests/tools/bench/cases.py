@@ -23,7 +23,7 @@ class Size:
     compared: Load
     """What each client does, in turn."""
     crowds: tuple[Load, ...]
-    """What the CPU of a call is measured at; the first one tells the memory as well."""
+    """What the CPU of a call is measured at; the memory is that of the first one."""
     slow: Load
     """What the makespan is measured at: the ideal would be a whole number of rounds."""
     long: Load | None
@@ -63,7 +63,7 @@ class Row:
     cpu: float
     """Milliseconds a call, the client's start-up taken off but in the run of one card, which shows it."""
     against: float | None
-    """Calls a second as a multiple of the script's; `None` where the script did not do the same."""
+    """Calls a second as a multiple of the script's; `None` if the script did not do the same."""
 
 
 def run(size: Size, show: Callable[[Row], None]) -> list[Target]:

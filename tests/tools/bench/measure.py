@@ -53,7 +53,7 @@ class Load:
 
     @property
     def ideal(self) -> float:
-        """Seconds that it takes a client that costs nothing, and that knows how long each card takes."""
+        """The seconds that a client without any cost of its own would take, if it knew how long each card takes."""
         if self.latencies:
             return max(sum(self.latencies) * self.tickers / self.in_flight, *self.latencies)
         return -(-self.calls // self.in_flight) * self.latency
@@ -99,7 +99,7 @@ class Measured:
 
 
 def best(runs: Iterable[Measured]) -> Measured:
-    """Each time at its least: what else the machine was doing only ever adds to one. Memory at its most."""
+    """The least of each time, as other work of the machine only adds to it, and the most of memory."""
     runs = list(runs)
     return replace(
         runs[0],
@@ -111,7 +111,7 @@ def best(runs: Iterable[Measured]) -> Measured:
 
 
 def measure(client: str, load: Load) -> Measured:
-    """Runs the client once; fails where it does not succeed with each call at its first attempt, within its bound."""
+    """Runs the client once; fails if it does not succeed with each call at its first attempt, within its bound."""
     (measured,) = measure_nights(client, load, 1)
     return measured
 

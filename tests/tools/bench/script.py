@@ -2,7 +2,7 @@
 
 It reads the same config, from the directory `CONFIG_URI`, and takes the same variables. Its client may open as many
 connections as there may be calls in flight; with `--default-pool` it has httpx's own limits, under which it connects
-anew for nearly every call as soon as 20 are in flight: that is cheap on loopback and nowhere else.
+again for nearly every call as soon as 20 are in flight: that is cheap on loopback and nowhere else.
 """
 
 import asyncio

@@ -17,7 +17,7 @@ class Target:
 
     @property
     def reached(self) -> bool:
-        """Whether the number keeps within the bound."""
+        """Whether the number is within its bound."""
         return (self.least is None or self.value >= self.least) and (self.most is None or self.value <= self.most)
 
     def __str__(self) -> str:
