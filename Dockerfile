@@ -1,18 +1,18 @@
-# The base is named by tag, since a digest is right for one day only. To pin it: `docker buildx imagetools inspect python:3.13-slim`, then
+# The base is named by tag, since a digest is soon outdated. To pin it: `docker buildx imagetools inspect python:3.13-slim`, then
 # PYTHON=python:3.13-slim@sha256:…, here or as a build argument.
 ARG PYTHON=python:3.13-slim
 
-# --- what the job imports: changes with the lock alone, so the build keeps it as a cache ---
+# --- the job's dependencies: this stage changes only with the lock, so the build can cache it ---
 # hadolint ignore=DL3006
 FROM ${PYTHON} AS dependencies
 COPY .locks/runtime.txt /tmp/runtime.txt
 RUN python -m venv --without-pip /venv && \
     python -m pip --python /venv/bin/python install --no-cache-dir --no-compile --only-binary :all: --require-hashes -r /tmp/runtime.txt && \
     find /venv -type d '(' -name tests -o -name _tests ')' -prune -exec rm -r '{}' +
-# Unchecked: whoever unpacks the image may change the files' times, and a bytecode file checked by time would then be compiled at every start.
+# Unchecked: unpacking the image may change the files' times, and bytecode that is checked by time would then be compiled at every start.
 RUN python -m compileall -q -j 0 --invalidation-mode unchecked-hash /venv/lib
 
-# --- the job itself, stamped ---
+# --- the job itself, with its version and commit ---
 # hadolint ignore=DL3006
 FROM ${PYTHON} AS job
 WORKDIR /app
@@ -23,7 +23,7 @@ RUN test -n "${COMMIT}" && test "${VERSION}" = "$(python -B -c 'import job; prin
     echo "${COMMIT}" > job/COMMIT && \
     python -m compileall -q --invalidation-mode unchecked-hash job
 
-# --- what runs ---
+# --- the final image ---
 # hadolint ignore=DL3006
 FROM ${PYTHON}
 RUN python -m pip uninstall --quiet --yes --root-user-action ignore pip

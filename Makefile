@@ -3,8 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-# make ignores variables that nobody reads: run-local would not fail at fault=news, and apply would not deploy image=….
-# So a variable that differs from one of these only in case, dashes or a plural is refused. Foreign ones may be a caller's.
+# make ignores unknown variables: run-local would not fail at fault=news, and apply would not deploy image=…. So a variable
+# that differs from one of these only in case, dashes or a plural is refused. Other ones are allowed: a caller may set them.
 VARIABLES := APPROVE ARGS BOOTSTRAP CONFIG_FAULTS CONFIG_OWNERSHIP CONFIG_URI FAULT IMAGE IMAGE_NAME LIMITS NIGHTS OVERWRITE PLAN PYTHON QUICK REPORT_LANGUAGE RESUME RUN_DATE
 UNKNOWN := $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 plain = $(shell echo '$(1)' | tr '[:lower:]' '[:upper:]' | sed 's/[-_]//g; s/S$$//')
@@ -14,7 +14,7 @@ $(foreach name,$(UNKNOWN),$(foreach known,$(VARIABLES),$(if $(filter $(call plai
 # --- the virtual environment: made once, and again when the lock changes ---
 .venv/ready: .locks/dev.txt
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; try make PYTHON=python3.12") if sys.version_info < (3, 11) else 0'
-	@[ ! -L .venv ] || { echo 'Stopped: .venv is a link, and what it leads to would be emptied; remove the link first.' >&2; exit 2; }
+	@[ ! -L .venv ] || { echo 'Stopped: .venv is a link, and the directory behind it would be emptied; remove the link first.' >&2; exit 2; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .locks/dev.txt
 	@touch $@
@@ -56,8 +56,8 @@ messages: .venv/ready ## collect the sentences for people into job/text/locale/,
 picture: .venv/ready ## make the README's picture of a run's page again (needs Chromium)
 	@$(BIN)/python -m tests.tools.picture
 
-# ASYNC127 wants httpx replaced by a successor, but httpx is what this project is bound to. That every coroutine has a
-# checkpoint (ASYNC91x) matters where a run must stop at once: in the job.
+# ASYNC127 recommends another library than httpx, which this project has to use. A checkpoint in every coroutine (ASYNC91x)
+# is required only in the job, which must stop at once.
 ASYNC := $(BIN)/flake8-async --enable=ASYNC --startable-in-context-manager=on_signals
 .PHONY: lint
 lint: .venv/ready ## check style, types, async hazards and who imports whom
@@ -70,7 +70,7 @@ lint: .venv/ready ## check style, types, async hazards and who imports whom
 	$(BIN)/hadolint Dockerfile
 
 .PHONY: format
-format: .venv/ready ## fix what lint complains about, as far as a tool can
+format: .venv/ready ## fix style and format, as far as a tool can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
@@ -84,7 +84,7 @@ PLAN_VARIABLES = $(if $(BOOTSTRAP),-var=bootstrap=true) $(IMAGE:%='-var=image=%'
 init: ## connect Terraform to its state, and fetch the provider
 	terraform -chdir=terraform init -backend-config=backend.hcl
 
-# Say in one line what has to come first, instead of a page of Terraform's.
+# Say in one line what has to be done first, instead of a page of Terraform's errors.
 .PHONY: initialised applied
 initialised:
 	@cd terraform && [ -d "$${TF_DATA_DIR:-.terraform}" ] || { echo 'Stopped: run `make init` first.' >&2; exit 2; }
@@ -93,8 +93,8 @@ applied: initialised
 	@outputs=$$(terraform -chdir=terraform output -json) || exit 2; [ "$$outputs" != '{}' ] || \
 	{ echo 'Stopped: Terraform has no outputs yet; run `make apply` first.' >&2; exit 2; }
 
-# A fault in terraform/config/ stops make, with two exceptions: a rollback has to go through (CONFIG_FAULTS=warn), and if
-# operators own the config, the bucket's objects count. Before the first apply the owner is not known: a fault stops.
+# A fault in terraform/config/ stops make, with two exceptions: a rollback must not fail (CONFIG_FAULTS=warn), and if
+# operators own the config, these files are not used. Before the first apply the owner is not known, so a fault stops make.
 CONFIG_OWNERSHIP ?= $$(terraform -chdir=terraform output -raw config_ownership 2>/dev/null)
 .PHONY: config-check
 config-check: .venv/ready ## look for faults in terraform/config/, as the job would
@@ -131,7 +131,7 @@ execute: applied ## start the job now and wait for its end: make execute [ARGS=r
 logs: applied ## follow the job's log
 	$$(terraform -chdir=terraform output -raw logs_command)
 
-# --- Google's security rules, by checkov, whose hundred dependencies have an environment of their own ---
+# --- Google's security rules: checkov has its own environment, since it has a hundred dependencies ---
 .checkov/ready: .locks/checkov.txt
 	$(PYTHON) -m venv --clear .checkov
 	.checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .locks/checkov.txt
@@ -141,7 +141,7 @@ logs: applied ## follow the job's log
 check-terraform: .checkov/ready ## check terraform/ against Google's security rules (checkov)
 	.checkov/bin/checkov --directory terraform --framework terraform --skip-path tests --skip-download --compact --quiet
 
-# --- the image: Cloud Build builds it at every merge; by hand only the first one, and one that a person wants to try ---
+# --- the image: Cloud Build builds it at every merge; build by hand only the first image, or one to try out ---
 IMAGE_NAME ?= $(shell terraform -chdir=terraform output -raw image_name)
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' job/__init__.py)
 COMMIT = $(shell git describe --always --dirty --abbrev=40 --exclude='*')

@@ -1,17 +1,17 @@
 """The job: prepares the data of every target with three engines, then has the QA engine generate every card.
 
-The way through the package, from the command to the page; a package imports only from those below it:
+The packages, from the command line down; a package imports only from those below it:
 
-- `cli`: the command line, a module for what the user types.
+- `cli`: the command line.
 - `orchestrator`: one whole run, from its config to its outcome.
-- `page`: the page of a run, one HTML file. `reporting`: how a run is reported while it happens. `notification`: the
-  message to a chat when it is over.
-- `records`: what a run leaves in storage, and how a later attempt goes on from it.
+- `page`: the page of a run, one HTML file. `reporting`: how a run is reported while it is in progress.
+  `notification`: the message to a chat when it has ended.
+- `records`: what a run writes to storage, and how a later attempt resumes from it.
 - `execution`: how the calls are made: attempts, retries, limits, phases, shutdown.
-- `planning`: who gets what, and the calls that follow.
+- `planning`: which target gets which cards, and the calls that this requires.
 - `config`: what is requested, in environment and config objects, validated.
 - `engines`: how to talk to the four engines. `storage`: objects in a bucket or a directory.
-- `text`: messages for people and their translations, and text as people may see it.
+- `text`: messages for people and their translations; text made safe to show.
 """
 
 __version__ = "0.1.0"

@@ -1,14 +1,15 @@
-"""The process: `python -m job`. Signals before and after the run handles them, and standard streams that are closed."""
+"""Entry point: `python -m job`. Handles signals before and after the run does, and closed standard streams."""
 
 import os
 import signal
 import sys
 
-# As PID 1 of a container the process would ignore these until the run handles them; nothing is in progress before that.
+# As PID 1 of a container, the process would ignore these signals until the run handles them. It may exit at once here,
+# as nothing is in progress yet.
 signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
 signal.signal(signal.SIGINT, lambda *_: os._exit(130))
 
-# A closed standard stream would give its number to the next file or socket, and lines meant for people would go there.
+# If a standard stream is closed, the next file or socket gets its descriptor, and output would be written into that.
 while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
     os.set_inheritable(descriptor, True)
 os.close(descriptor)
@@ -24,7 +25,7 @@ except ModuleNotFoundError as error:  # in a checkout whose environment is not a
     sys.exit(2)
 
 code = main(sys.argv[1:])
-# The exit code stands. When Python shuts down it would bring back the default action, which ends with another code.
+# While Python shuts down it restores the default actions, with which a signal would change the exit code.
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 sys.exit(code)

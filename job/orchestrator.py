@@ -46,14 +46,14 @@ from job.storage.uri import open_store
 from job.text.messages import Message, message, template, translator
 
 FAILURE_SECONDS = 0.5
-"""For the line that says that the message was not taken."""
+"""For writing the line which says that the message was not sent."""
 REFUSAL_SECONDS = 3.0
-"""For recording the faults of a configuration, whatever storage does."""
+"""Time limit for recording the faults of a configuration."""
 UNRECORDED = message("RUNS_URI is not set: this run is not recorded, cannot be resumed, and does not see another one")
 
 
 class Reporter(Protocol):
-    """Reports a run to its user while it happens."""
+    """Reports a run to its user while it is in progress."""
 
     def on_faults(self, faults: Iterable[Fault]) -> None: ...
     def on_notices(self, notices: Iterable[Message]) -> None: ...
@@ -70,16 +70,16 @@ class Reporter(Protocol):
 
 
 class Notifier(Protocol):
-    """Sends a message when the run is over. Says why if it was not taken."""
+    """Sends a message when the run has ended. Returns why it was not sent, or `None`."""
 
-    async def tell(self, end: RunEnd, ending: Ending) -> Message | None: ...
+    async def send(self, end: RunEnd, ending: Ending) -> Message | None: ...
 
 
 async def run(request: RunRequest, reporter: Reporter, notifier: Notifier) -> ExitCode:
     """Does the run, and reports its outcome once. Raises only for a bug.
 
-    It ends in this order, also after a bug: the record is closed, the lease is given back, the last line is printed,
-    the message is sent. From when the outcome stands, before that line, no signal changes it or the exit code.
+    It ends in this order, also after a bug: the record is closed, the lease is released, the last line is printed, the
+    message is sent. The outcome is final before that line is printed: no later signal changes it or the exit code.
     """
     orchestration = _Orchestration(request, reporter)
     bug: Exception | None = None
@@ -88,13 +88,13 @@ async def run(request: RunRequest, reporter: Reporter, notifier: Notifier) -> Ex
         await listener.start(on_signals, orchestration.shutdown, ending)
         try:
             outcome = await orchestration.run()
-        except Exception as error:  # noqa: BLE001  it is raised again when the run has ended in order
+        except Exception as error:  # noqa: BLE001  it is raised again once the run has ended in this order
             outcome, bug = UNFORESEEN, error
         orchestration.end.outcome, orchestration.end.progress = outcome, orchestration.progress
-        ending.stand()
+        ending.make_final()
         reporter.on_finish(outcome, orchestration.progress)
         await reporter.drain(ending.seconds(LAST_SECONDS))
-        if problem := await notifier.tell(orchestration.end, ending):
+        if problem := await notifier.send(orchestration.end, ending):
             reporter.on_notification_failed(problem)
             await reporter.drain(max(0.1, ending.seconds(FAILURE_SECONDS)))
         listener.cancel_scope.cancel()
@@ -116,7 +116,7 @@ class _Orchestration:
         self._translator = translator(request.settings.language)
 
     async def run(self) -> Outcome:
-        """The whole run, up to its closed record and the lease given back."""
+        """The whole run, until its record is closed and the lease is released."""
         request = self._request
         async with trio.open_nursery() as helpers:
             if request.settings.deadline is not None:
@@ -157,7 +157,7 @@ class _Orchestration:
         return await self._call_recorded(plan, session, self.progress, helpers)
 
     async def _open(self, helpers: trio.Nursery) -> tuple[Plan, RecordSession | None]:
-        """The plan; and the lease and the record, if runs are recorded."""
+        """The plan; and if runs are recorded, the session that holds the lease and the record."""
         request, settings = self._request, self._request.settings
         if settings.runs_uri is None:
             faults = list(request.faults)
@@ -168,7 +168,7 @@ class _Orchestration:
             return prepared.plan, None
         store, notify = open_store(settings.runs_uri, make=True), self._reporter.on_storage
         try:
-            while True:  # once, unless another attempt brings another config before this one holds the lease
+            while True:  # once, unless another attempt records another config before this one has the lease
                 recorded = await find_latest_inputs(store, request.identity.id)
                 if recorded is None and request.resume:
                     raise await not_resumable(store, request.identity.id)
@@ -197,14 +197,14 @@ class _Orchestration:
         return prepared.plan, session
 
     async def _prepare(self, recorded: RunInputs | None) -> tuple[Prepared, RunInputs]:
-        """The plan and what it is made of: the config as it is now, or as it was recorded."""
+        """The plan and its inputs: from the current config, or from the recorded one."""
         request, settings = self._request, self._request.settings
         faults = request.faults
         if recorded is None:
             prepared = await prepare(settings, faults)
             return prepared, RunInputs.of(settings, request.identity.id, prepared, request.now)
         if not request.new_config or recorded.is_brought_by(settings.execution):
-            # The recorded config needs no place to be read from.
+            # The recorded config is used, so CONFIG_URI is not read.
             faults = [fault for fault in faults if fault.where != "CONFIG_URI"]
             return recorded.prepare(settings, faults, request.now), recorded  # noqa: ASYNC910  the record was awaited
         faults = [*faults, *recorded.contradictions(settings, request.now, place=True)]
@@ -212,7 +212,7 @@ class _Orchestration:
         return prepared, recorded.with_config(prepared, settings)
 
     async def _record_faults(self, faults: Sequence[Fault], outcome: Outcome) -> None:  # noqa: ASYNC910  best effort
-        """Leaves a report and a page if this was the first attempt at the run. A failure changes nothing of the run."""
+        """Records a report and a page if this is the first attempt at the run. A failure does not affect the run."""
         request, settings = self._request, self._request.settings
         if request.resume or settings.runs_uri is None or {"RUNS_URI", "RUN_ID"} & {fault.where for fault in faults}:
             return  # noqa: ASYNC910  the config was awaited
@@ -234,7 +234,7 @@ class _Orchestration:
     async def _call_recorded(
         self, plan: Plan, session: RecordSession, progress: RunProgress, helpers: trio.Nursery
     ) -> Outcome:
-        """Both phases; whatever happens, the record is closed after them."""
+        """Both phases, and then the closing of the record, whether or not they succeed."""
         helpers.start_soon(session.record.journal.run, name="journal")
         try:
             outcome = await self._call(plan, session, progress, helpers)

@@ -1,7 +1,7 @@
 locals {
   logs_url = "https://console.cloud.google.com/run/jobs?project=${var.project_id}"
 
-  # Both end as a failed execution of one of the two jobs.
+  # Both show as a failed execution of one of the two jobs.
   execution_alerts = {
     run = {
       job   = local.run.name
@@ -50,7 +50,7 @@ resource "google_monitoring_alert_policy" "execution" {
   }
 
   alert_strategy {
-    auto_close = "1800s" # or tomorrow's failure would be taken for today's, and told to nobody
+    auto_close = "1800s" # otherwise tomorrow's failure would join today's incident, and send no mail
   }
 
   documentation {
@@ -61,7 +61,7 @@ resource "google_monitoring_alert_policy" "execution" {
   depends_on = [google_project_service.main]
 }
 
-# Where the scheduler cannot start a job there is no execution that could fail.
+# If the scheduler cannot start a job, there is no execution that could fail.
 resource "google_monitoring_alert_policy" "scheduler" {
   count = var.alerts == null ? 0 : 1
 
@@ -98,7 +98,7 @@ resource "google_monitoring_alert_policy" "scheduler" {
   depends_on = [google_project_service.main]
 }
 
-# A message that is not taken changes nothing of its run. So nobody would know that no more messages come.
+# A message that is not sent does not fail its run. Without this alert, nobody would notice that messages have stopped.
 resource "google_monitoring_alert_policy" "notification" {
   count = var.alerts == null || var.notify == null ? 0 : 1
 
@@ -128,7 +128,7 @@ resource "google_monitoring_alert_policy" "notification" {
   }
 
   documentation {
-    content   = "The line `notification.failed` in the execution's log says why. To send a trial: `make execute ARGS=notify,--test`.\n\n[Executions and logs](${local.logs_url})"
+    content   = "The line `notification.failed` in the execution's log says why. To send a test message: `make execute ARGS=notify,--test`.\n\n[Executions and logs](${local.logs_url})"
     mime_type = "text/markdown"
   }
 

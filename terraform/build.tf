@@ -1,4 +1,4 @@
-# Two accounts: one for what a merge to the main branch may do, one for pull requests, whose code nobody has read yet.
+# Two accounts: one for builds of the main branch, one for pull requests, whose code was not reviewed yet.
 locals {
   builders = { for key, builder in {
     build = {
@@ -18,7 +18,7 @@ locals {
   # Cloud Build takes a regular expression (RE2), in which an unescaped dot would match any character.
   branch_pattern = try("^${replace(var.build.branch, "/[\\\\.+*?()|\\[\\]{}^$]/", "\\$0")}$", null)
 
-  # What both triggers tell their builds.
+  # The substitutions that both triggers pass to their builds.
   substitutions = {
     _CONFIG_OWNERSHIP = var.config_ownership
     _STATE_BUCKET     = try(var.build.state_bucket, null)
@@ -118,7 +118,7 @@ resource "google_cloud_run_v2_service_iam_member" "builder_refresh" {
   member   = google_service_account.builder[each.value.builder].member
 }
 
-# --- what only a merge may do: push images, update jobs and schedules in place, let these act as the two accounts ---
+# --- what only a merge may do: push images, update jobs and schedules in place, and attach the two accounts to them ---
 
 resource "google_artifact_registry_repository_iam_member" "build" {
   count = local.build_on ? 1 : 0

@@ -1,10 +1,10 @@
-# The bucket of the config objects, and what of config/ is written there (config_documents.tf).
+# The bucket of the config objects, and the objects of config/ that are written there (config_documents.tf).
 locals {
   config_prefix = "config"
 }
 
 resource "google_storage_bucket" "config" {
-  #checkov:skip=CKV_GCP_62:Who read or wrote an object the audit logs tell, where they are on; usage logs need a third bucket.
+  #checkov:skip=CKV_GCP_62:Audit logs, if on, show who read or wrote an object; usage logs would need a third bucket.
 
   project                     = var.project_id
   name                        = "${var.project_id}-${var.name}-config"

@@ -1,5 +1,5 @@
-# The config objects in config/. Whether a run can use them only the job itself can tell: `python -m job plan`, which the
-# make targets and the builds run before Terraform. Here is only what the job would refuse in every case.
+# The config objects in config/. The complete check is `python -m job plan`, which the make targets and the builds run
+# before Terraform. These conditions are only the ones that the job would refuse in every case.
 locals {
   config_documents = {
     for name in fileset("${path.module}/config", "*.json") : name => file("${path.module}/config/${name}")
@@ -14,7 +14,7 @@ locals {
   )
 }
 
-# A warning, no error: a rollback has to go through, and where operators own the config these files no longer count.
+# A warning, not an error: a rollback must not fail, and if operators own the config, these files are not used.
 check "config" {
   assert {
     condition     = length(local.config_faults) == 0

@@ -1,5 +1,5 @@
 locals {
-  # Every engine with the service that it is, in full, or null where only its URL is known.
+  # Every engine with its service, project and region; `service` is null if only its URL is known.
   engines = {
     for name, engine in var.engines : name => merge(engine, {
       project = coalesce(engine.project, var.project_id)
@@ -9,7 +9,7 @@ locals {
   }
   engine_services = { for name, engine in local.engines : name => engine if engine.service != null }
 
-  # What the job takes where a variable is not set; a test holds it against the job's own defaults.
+  # The job's defaults for variables that are not set; a test compares them with the job's own.
   engine_defaults = {
     financial = { timeout_seconds = 900, attempts = 4 }
     trading   = { timeout_seconds = 900, attempts = 4 }

@@ -1,7 +1,7 @@
 locals {
   deadline_seconds = coalesce(var.job.deadline_seconds, var.job.task_timeout_seconds - 60)
 
-  # Everything that the job reads from its environment, but for what the platform sets.
+  # The job's environment variables, except those that the platform sets.
   environment = merge(
     {
       CONFIG_URI           = "gs://${google_storage_bucket.config.name}/${local.config_prefix}"
@@ -13,7 +13,7 @@ locals {
       RUN_TIME_ZONE        = var.schedule.time_zone
       RUNS_URI             = "gs://${google_storage_bucket.runs.name}/runs"
 
-      # The storage library would read the bucket's own metadata, which the job may not.
+      # Otherwise the storage library would read the bucket's own metadata, for which the job has no permission.
       DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA = "true"
     },
     [
@@ -30,7 +30,7 @@ locals {
     ]...
   )
 
-  # The run, and what watches it (verify.tf). None where there is no image yet.
+  # The run, and the job that verifies it (verify.tf). Empty if there is no image yet.
   jobs = {
     for key, job in { run = local.run, verify = local.verify } : key => job
     if var.image != null && (key == "run" || var.alerts != null)
@@ -109,10 +109,10 @@ resource "google_cloud_run_v2_job" "main" {
   }
 
   lifecycle {
-    ignore_changes = [client, client_version] # the name of whoever looked at it last
+    ignore_changes = [client, client_version] # the tool that changed the job last
   }
 
-  # It must be able to read, write and call before it can be started.
+  # The job must have its permissions before it can be started.
   depends_on = [
     google_artifact_registry_repository.main,
     google_cloud_run_v2_service_iam_member.engine,

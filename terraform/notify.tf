@@ -1,4 +1,4 @@
-# Where the job sends its message when a run is over. A person fills the secrets: no value of theirs is in the state.
+# Where the job sends its message when a run has ended. A person fills the secrets, so the state has none of their values.
 locals {
   secrets = {
     for name, secret in {

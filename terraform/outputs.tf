@@ -3,7 +3,7 @@ locals {
 }
 
 output "config_ownership" {
-  description = "Who owns the config objects; tells the make targets whether a fault in config/ stops a plan"
+  description = "Who owns the config objects; decides in the make targets whether a fault in config/ stops a plan"
   value       = var.config_ownership
 }
 
@@ -24,7 +24,7 @@ output "console" {
 }
 
 output "engine_grants" {
-  description = "The commands that let the job call the engines of which only the URL is given; run each where the engine lives"
+  description = "The commands that allow the job to call the engines with only a URL; run each in the engine's project"
   value = {
     for name, engine in local.engines : name =>
     "gcloud run services add-iam-policy-binding SERVICE --project=PROJECT --region=REGION --role=roles/run.invoker --member=${google_service_account.job.member} # the service at ${engine.url}"
@@ -38,7 +38,7 @@ output "execute_command" {
 }
 
 output "image" {
-  description = "The image that is deployed; null where none is"
+  description = "The image that is deployed; null if there is none"
   value       = var.image
 }
 
@@ -55,7 +55,7 @@ output "logs_command" {
 output "next_steps" {
   description = "What to do now"
   value = var.image == null ? join("\n", [
-    "Everything is there but the job and its schedule: they need an image.",
+    "Everything is made except the job and its schedule, which need an image.",
     "1. gcloud auth configure-docker ${var.region}-docker.pkg.dev",
     "2. make push",
     "3. make apply IMAGE=${local.image_name}@sha256:…, as that prints it",

@@ -14,7 +14,7 @@ resource "google_artifact_registry_repository" "main" {
   labels                 = var.labels
   cleanup_policy_dry_run = false
 
-  # Keeping wins over deleting. Not immutable_tags: what has a tag could then never be cleaned up.
+  # KEEP overrides DELETE. Without immutable_tags, since a tagged image could never be cleaned up with it.
   cleanup_policies {
     id     = "keep-deployed"
     action = "KEEP"

@@ -1,5 +1,5 @@
 locals {
-  # The values that a field of a cron line can have: minute, hour, day of the month, month, day of the week.
+  # The values that each field of a cron line can have: minute, hour, day of the month, month, day of the week.
   cron_values = [
     "[0-5]?[0-9]",
     "(?:[01]?[0-9]|2[0-3])",
@@ -23,10 +23,10 @@ resource "google_cloud_scheduler_job" "main" {
   paused           = var.schedule.paused
   attempt_deadline = "${var.schedule.attempt_deadline_seconds}s"
 
-  # A later `bootstrap = true` fails here, and before anything else is taken away: it all is what the schedule depends on.
+  # A later `bootstrap = true` fails here before anything else is destroyed, since the schedule depends on all of it.
   deletion_policy = var.deletion_protection ? "PREVENT" : "DELETE"
 
-  # Every field, as the first apply drops the block otherwise.
+  # Sets every field, as the first apply would drop the block otherwise.
   retry_config {
     retry_count          = var.schedule.retry.count
     max_retry_duration   = "${var.schedule.retry.max_duration_seconds}s"

@@ -1,5 +1,5 @@
 variable "alerts" {
-  description = "Whom to tell (`notification_channels`, by their full names) when a run fails, cannot be started, or has not succeeded by `success_by` (HH:MM in the schedule's time zone, on the days of the run)."
+  description = "Who gets a mail (`notification_channels`, by their full names) when a run fails, cannot be started, or has not succeeded by `success_by` (HH:MM in the schedule's time zone, on the days of the run)."
   type = object({
     notification_channels = list(string)
     success_by            = string
@@ -19,7 +19,7 @@ variable "alerts" {
     error_message = "alerts.success_by: is not a time of day; write HH:MM."
   }
   validation {
-    # Only a run at one plain time of the day can be compared.
+    # It can be compared only if the schedule has a single hour and minute.
     condition = try(
       tonumber(split(":", var.alerts.success_by)[0]) * 60 + tonumber(split(":", var.alerts.success_by)[1])
       > tonumber(local.cron_fields[1]) * 60 + tonumber(local.cron_fields[0]),
@@ -30,7 +30,7 @@ variable "alerts" {
 }
 
 variable "bootstrap" {
-  description = "Makes everything but the job and its schedule: for the very first apply, when there is no image yet (`make apply BOOTSTRAP=1`)."
+  description = "Makes everything except the job and its schedule: for the very first apply, when there is no image yet (`make apply BOOTSTRAP=1`)."
   type        = bool
   default     = false
   nullable    = false
@@ -80,7 +80,7 @@ variable "deletion_protection" {
 }
 
 variable "engines" {
-  description = "The engines financial, trading, news and qa. `service` is the name of a Cloud Run service (in `project` and `region`, by default this root's): Terraform looks up its URL and lets the job call it. With `url` alone, Terraform neither looks up nor grants anything: the output engine_grants has the commands for it. What is left out is the job's own default: `audience` of the tokens, `timeout_seconds` of one attempt, `concurrency`, `attempts`, and `batch_size` (tickers per call, financial and trading only)."
+  description = "The engines financial, trading, news and qa. `service` is the name of a Cloud Run service (in `project` and `region`, by default this root's): Terraform looks up its URL and lets the job call it. With `url` alone, Terraform neither looks up nor grants anything: the output engine_grants has the commands for it. A field that is left out has the job's own default: `audience` of the tokens, `timeout_seconds` of one attempt, `concurrency`, `attempts`, and `batch_size` (tickers per call, financial and trading only)."
   type = map(object({
     attempts        = optional(number)
     audience        = optional(string)
@@ -197,7 +197,7 @@ variable "job" {
     error_message = "job.memory_mib: is not a whole number from 512 to 32768."
   }
   validation {
-    # Cloud Run's own table, which else only the apply would tell.
+    # Cloud Run's own limits; without this check only the apply would fail.
     condition = alltrue([
       for cpu, mib in { "1" = [512, 4096], "2" = [512, 8192], "4" = [2048, 16384], "6" = [4096, 24576], "8" = [4096, 32768] } :
       var.job.memory_mib >= mib[0] && var.job.memory_mib <= mib[1] if tostring(var.job.cpu) == cpu
@@ -287,7 +287,7 @@ variable "network" {
 }
 
 variable "notify" {
-  description = "Where the job sends a message when a run is over: `secret` is the name of a Secret Manager secret of this project that holds the URL of an incoming webhook (Feishu, Lark, DingTalk, WeCom, Slack and the like), `signing_secret` that of one that holds the secret with which the bot is signed. A person makes and fills both before the apply: a secret without an enabled version keeps the job from starting."
+  description = "Where the job sends a message when a run has ended: `secret` is the name of a Secret Manager secret of this project that holds the URL of an incoming webhook (Feishu, Lark, DingTalk, WeCom, Slack and the like), `signing_secret` that of one that holds the secret with which the bot is signed. A person makes and fills both before the apply: a secret without an enabled version keeps the job from starting."
   type = object({
     secret         = string
     signing_secret = optional(string)

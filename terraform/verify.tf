@@ -1,5 +1,5 @@
-# No metric tells that a daily run did not happen: its absence can be watched for 23.5 hours at the most. So a second job
-# looks for today's success at the hour by which it has to be there, on the days of the run, and fails where it is not.
+# No metric shows that a daily run did not happen: an alert on absence can wait for at most 23.5 hours. So a second job
+# looks for today's success at the hour of `success_by`, on the days of the run, and fails if there is none.
 locals {
   verify = {
     name            = "${var.name}-verify"

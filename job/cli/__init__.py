@@ -1,1 +1,1 @@
-"""The command line: a module for what the user types."""
+"""The command line: arguments, and one module for each group of commands."""

@@ -1,4 +1,4 @@
-"""The command `check`."""
+"""Command `check`: validates the config and asks each engine whether it is healthy."""
 
 from collections.abc import Callable
 
@@ -7,7 +7,7 @@ import trio
 from job.config.environment import Settings
 from job.config.faults import ConfigError, Fault
 from job.engines.catalog import EngineName
-from job.engines.health import what_is_wrong
+from job.engines.health import health_problem
 from job.engines.http_connection import HttpConnection, tls_context
 from job.engines.id_tokens import IdTokens
 from job.execution.outcome import ExitCode
@@ -16,7 +16,7 @@ from job.text.display import counted
 
 
 async def check(settings: Settings, faults: list[Fault], say: Callable[[str], None]) -> ExitCode:
-    """Prints what is in order and what is not, a line each."""
+    """Prints one line for each fault, notice and engine, with what is wrong if anything is."""
     for notice in settings.notices:
         say(f"! {notice}")
     try:
@@ -36,7 +36,7 @@ async def check(settings: Settings, faults: list[Fault], say: Callable[[str], No
 
         async def examine(name: EngineName) -> None:
             engine = settings.engines[name]
-            wrong[name] = await what_is_wrong(engine.url or "", engine.audience or "", HttpConnection(tls), tokens)
+            wrong[name] = await health_problem(engine.url or "", engine.audience or "", HttpConnection(tls), tokens)
 
         async with trio.open_nursery() as nursery:
             for name in plan.engines():

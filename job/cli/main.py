@@ -1,4 +1,4 @@
-"""The command line: from arguments to a command, and the exit code of a bug."""
+"""Command line: finds the command that the arguments name, and gives a bug its exit code."""
 
 import argparse
 import logging
@@ -29,15 +29,15 @@ from job.text.display import quoted
 
 TRACEBACK_SECONDS = 1.0
 COUNT_LIMIT = 1000
-"""Nights that may be shown at once."""
+"""The highest value of `nights --count`."""
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Runs the command that the arguments name and returns its exit code. A bug is a traceback and 70."""
+    """Runs the command that the arguments name and returns its exit code. A bug prints a traceback and returns 70."""
     try:
         return _command(arguments)
-    except Exception:  # noqa: BLE001  the edge of the program: whatever gets here is a bug
-        # In a thread, for a second: nobody has to read standard error for the process to end.
+    except Exception:  # noqa: BLE001  any exception that gets here is a bug
+        # In a thread, for one second: the process must end even if nobody reads standard error.
         printing = threading.Thread(target=say_error, args=[traceback.format_exc().rstrip()], daemon=True)
         printing.start()
         printing.join(TRACEBACK_SECONDS)
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _command(arguments: Sequence[str]) -> ExitCode:
     options = _parser().parse_args(arguments)
-    for library in ("google", "httpx", "httpcore", "urllib3"):  # they log what the job reports in its own words
+    for library in ("google", "httpx", "httpcore", "urllib3"):  # they log failures that the job reports itself
         logging.getLogger(library).setLevel(logging.ERROR)
     open_files.raise_limit()
     started, now = time.monotonic(), datetime.now(UTC)
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"{VERSION} ({COMMIT or 'no commit'})")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
-    parser.set_defaults(command="run", json=False)  # after the subparsers, which have a default of their own
+    parser.set_defaults(command="run", json=False)  # after add_subparsers, which sets a default of its own
     commands.add_parser("run", help="prepare the data, then generate every card (the default)")
     resume = commands.add_parser("resume", help="continue a run that has a record")
     resume.add_argument("run_id", type=_run_id)
@@ -108,8 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="whether a run of a day did all its work: exit code 0, else 1")
     verify.add_argument("--date", type=_date, metavar="YYYY-MM-DD", help="the day; without it RUN_DATE, else today")
     commands.add_parser("check", help="validate the config and ask each engine whether it is healthy")
-    notify = commands.add_parser("notify", help="send a trial to where messages about runs go")
-    notify.add_argument("--test", action="store_true", required=True, help="what is sent: nothing but a trial")
+    notify = commands.add_parser("notify", help="send a test message to NOTIFY_URL")
+    notify.add_argument("--test", action="store_true", required=True, help="required: only a test message can be sent")
     return parser
 
 

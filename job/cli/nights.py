@@ -1,4 +1,4 @@
-"""The command `nights`: the latest runs at a glance."""
+"""Command `nights`: an overview of the latest runs."""
 
 import argparse
 import tempfile

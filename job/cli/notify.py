@@ -1,4 +1,4 @@
-"""The command `notify`."""
+"""Command `notify`: sends a test message."""
 
 import trio
 
@@ -11,12 +11,12 @@ from job.reporting.stdout import say, say_error
 
 
 def notify_command(settings: Settings) -> ExitCode:
-    """Sends a trial to where messages about runs go, and says in a line whether it was taken."""
+    """Sends a test message to NOTIFY_URL, and prints in one line whether it was accepted."""
     notifier = Notifier(settings)
     if notifier.hook is None:
         unset = Fault("NOTIFY_URL", "is not set", "set it to the https URL of an incoming webhook")
         say_error(settings.notify_fault or unset)
         return ExitCode.USAGE
-    problem = trio.run(notifier.send, trial_lines(settings), dict, SECONDS)
+    problem = trio.run(notifier.send_lines, trial_lines(settings), dict, SECONDS)
     say(f"✗ {problem}" if problem else f"✓ {notifier.hook.channel.title} has taken the message")
     return ExitCode.ENGINE_FAILED if problem else ExitCode.DONE

@@ -1,4 +1,4 @@
-"""The `plan` command: what a run would call, or every fault of its configuration."""
+"""Command `plan`: what a run would call, or every fault of its configuration."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -23,10 +23,10 @@ from job.text.messages import Message, listed
 
 
 def plan_command(settings: Settings, faults: list[Fault], place: str | None, *, as_json: bool) -> ExitCode:
-    """Prints what a run would call, or every fault on standard error. Calls no engine and needs no engine's URL.
+    """Prints what a run would call, or all faults on standard error. Calls no engine and needs no engine's URL.
 
-    `place` is a directory or `gs://BUCKET/PREFIX` whose objects are read instead of those under CONFIG_URI; an object
-    there that the job would never read is a fault as well, since its name is probably mistyped.
+    `place` is a directory or `gs://BUCKET/PREFIX` whose objects are read instead of those under CONFIG_URI. A JSON
+    object there that the job never reads is a fault too, since its name is probably mistyped.
     """
     for notice in settings.notices:
         say_error(notice)
@@ -59,15 +59,15 @@ def plan_command(settings: Settings, faults: list[Fault], place: str | None, *, 
 
 def _refuse_place(place: str | None, error: StorageError, faults: Sequence[Fault]) -> ExitCode:
     fault = unreadable(place or "CONFIG_URI", error)
-    if place is not None:  # and not twice
+    if place is not None:  # the fault names the place already
         fault = replace(fault, what=fault.what.removeprefix(f"{place.rstrip('/')}/"))
-    # 2 says that the config is faulty. A run whose CONFIG_URI cannot be read ends so; a place may be sound.
+    # 2 says that the config is faulty, also if CONFIG_URI cannot be read. An unreadable place may hold a valid config.
     is_faulty = faults or place is None or isinstance(error, UnusableError)
     return _refuse([*faults, fault], ExitCode.USAGE if is_faulty else ExitCode.BUSY)
 
 
 async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fault]]:
-    """The content of the config objects that exist, and if it is wanted a fault that names the JSON beside them."""
+    """The content of the config objects that exist, and if `with_unknown` a fault that names all other JSON objects."""
     store = open_store(uri)
     objects = await read_objects(store)
     names = await in_thread(lambda: store.names("")) if with_unknown else []
@@ -77,11 +77,12 @@ async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fa
 
 
 def _changes(settings: Settings, plan: Plan) -> Sequence[Message]:
-    """How the plan differs from that of the night before, if RUNS_URI tells where that is recorded."""
+    """How the plan differs from that of the night before; empty if RUNS_URI is not set."""
     if settings.runs_uri is None:
         return ()
     store = open_store(settings.runs_uri)
-    # A place is compared with the config that it may be a copy of; if that is not known, with whatever ran last.
+    # The config at a place may be a copy of the one at CONFIG_URI, so the latest run of that config is compared. If
+    # CONFIG_URI is not set, it is the latest run of any config.
     return trio.run(read_plan_change, store, plan, settings.config_uri or None)
 
 
@@ -93,7 +94,7 @@ def _refuse(faults: Sequence[Fault], code: ExitCode) -> ExitCode:
 
 def _write_lines(plan: Plan, settings: Settings) -> None:
     for engine in plan.engines():
-        url = settings.engines[engine].url or ""  # without it a line has path and query alone
+        url = settings.engines[engine].url or ""  # if it is not set, the line has only path and query
         for call in plan.calls(engine):
             write_line(json.dumps(_as_json(call, url), ensure_ascii=False).encode())
 
@@ -127,7 +128,7 @@ def _say_calls(plan: Plan, calls: Sequence[Call]) -> None:
 
 
 def _say_models(plan: Plan) -> None:
-    """Each model once, with the card types that it makes; nothing of those whose model is left to the engine."""
+    """Prints each model with the card types that it makes. Leaves out types for which the config names no model."""
     types = dict.fromkeys(card_type for target in plan.targets for card_type in target.card_types)
     by_model: dict[str, list[str]] = {}
     for card_type in types:
@@ -141,7 +142,7 @@ def _say_models(plan: Plan) -> None:
 
 
 def _about(target: Target) -> Iterator[str]:
-    """What a target is, and what the config says of it alone."""
+    """The kind of a target, and the settings that the config gives it alone."""
     yield target.kind
     if target.kind != "equity" and target.key != target.id:
         yield f"key {target.key}"

@@ -35,7 +35,7 @@ from job.text.messages import Message, Translator, message, translator
 
 DRAIN_SECONDS = 1.0
 LINES_AT_ONCE = 1000
-"""Missing cards that are written at once."""
+"""Missing cards per write."""
 
 
 def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
@@ -57,7 +57,7 @@ def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
 
 
 def report_command(settings: Settings, faults: list[Fault], options: argparse.Namespace) -> ExitCode:
-    """Prints a recorded run, the latest unless one is named; writes its page or table if one is requested."""
+    """Prints a recorded run, by default the latest; writes its page or table if requested."""
     store = records_of(settings, faults, "REPORT_LANGUAGE")
     if store is None or settings.runs_uri is None:
         return ExitCode.USAGE
@@ -77,7 +77,7 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
             return ExitCode.USAGE
     if options.missing:
         if recorded.report.outcome == REFUSED:
-            say_error(f"run {recorded.report.run_id} had no plan, so nobody knows which cards are missing")
+            say_error(f"run {recorded.report.run_id} had no plan, so it is not known which cards are missing")
             return ExitCode.USAGE
         _write_missing(recorded)
     else:
@@ -89,7 +89,7 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
 
 
 def write_file(path: Path, parts: Iterable[bytes]) -> bool:
-    """Writes a file. Returns whether that could be done; if not, the reason is on standard error."""
+    """Writes a file. Returns whether it was written; if not, prints the reason on standard error."""
     try:
         with path.open("wb") as file:
             file.writelines(parts)
@@ -102,7 +102,7 @@ def write_file(path: Path, parts: Iterable[bytes]) -> bool:
 def _write_report(recorded: RecordedRun, page: str | None, to: Translator) -> None:
     """Writes the run as its terminal showed it, or the faults for which it called nothing."""
     report = recorded.report
-    # Not printed by rich, which would end the process with 1 if the reader has left.
+    # Not printed by rich, which would end the process with 1 if standard output is closed.
     write_line(as_text(recorded, page, to).encode())
     for fault in report.faults:
         say(f"✗ {fault}")
@@ -122,7 +122,7 @@ def _write_missing(recorded: RecordedRun) -> None:
 
 
 def _find(store: ObjectStore, run_id: str | None) -> RecordedRun | ExitCode:
-    """The run of this id, or the latest; the exit code, and the reason on standard error, if it cannot be read."""
+    """The run of this id, or the latest. If it cannot be read: the exit code; prints the reason on standard error."""
     try:
         run_id = run_id or trio.run(latest_id, store)
         if run_id is None:
@@ -139,7 +139,7 @@ def _find(store: ObjectStore, run_id: str | None) -> RecordedRun | ExitCode:
 
 
 def verify_command(settings: Settings, faults: list[Fault], now: datetime, date: str | None) -> ExitCode:
-    """Tells whether a run of a day did all its work: of `date`, else of RUN_DATE, else of today."""
+    """Reports whether a run of a day did all its work. The day is `date`, else RUN_DATE, else today."""
     # Without CONFIG_URI the runs of every config count.
     store = records_of(settings, faults, "CONFIG_URI", *([] if date else ["RUN_DATE"]))
     if store is None:
@@ -169,7 +169,7 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
 async def _send_late(
     store: ObjectStore, verified: Verification | None, settings: Settings, day: str, now: datetime
 ) -> Message | None:
-    """Sends the message that the day has no success, if one is asked for; says why if it was not taken."""
+    """Sends the message that no run of the day succeeded, if messages are on. Returns why it was not sent, if so."""
     notifier, run, is_known = Notifier(settings), None, verified is not None
     if notifier.hook is not None and verified is not None:
         try:
@@ -179,19 +179,19 @@ async def _send_late(
         except (RecordError, StorageError):
             is_known = False
     lines = late_lines(settings, day, now, run, is_known=is_known)
-    return await notifier.send(lines, lambda: {"event": "run.verified", "done": False}, SECONDS)
+    return await notifier.send_lines(lines, lambda: {"event": "run.verified", "done": False}, SECONDS)
 
 
 def refuse(problem: object, code: ExitCode) -> ExitCode:
-    """Says on standard error what is wrong with the records, and returns this exit code."""
+    """Prints on standard error what is wrong with RUNS_URI or the records there, and returns this exit code."""
     say_error(f"RUNS_URI: {problem}")
     return code
 
 
 def records_of(settings: Settings, faults: list[Fault], *others: str) -> ObjectStore | None:
-    """Where runs are recorded; `None`, and the reason on standard error, if the environment does not tell.
+    """The store at RUNS_URI. If a variable is faulty: `None`; prints the reason on standard error.
 
-    `others` are further variables that must not be faulty; to be unset is no fault.
+    `others` are further variables that must not be faulty; they may be unset.
     """
     wrong = [fault for fault in faults if fault.where in {"RUNS_URI", "RUN_TIME_ZONE"}]
     wrong += [fault for fault in faults if fault.where in others and fault.what != "is not set"]

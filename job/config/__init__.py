@@ -1,1 +1,1 @@
-"""What is requested: environment and config objects, validated, every fault reported at once."""
+"""Configuration: environment and config objects, validated; all faults are reported at once."""

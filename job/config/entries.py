@@ -1,4 +1,4 @@
-"""The types of single values in config objects: strings of JSON, and whatever else it can hold."""
+"""Entry types: the validated types of single values in config objects."""
 
 import re
 import unicodedata
@@ -11,11 +11,11 @@ from job.config.fields import is_date
 from job.text.display import quoted
 
 ID_LIMIT = 64
-"""Characters of an id."""
+"""Maximum number of characters of an id."""
 
 
 def _check_id(text: str) -> str:
-    """An id becomes a path segment or a parameter: what could be taken for more than that is refused."""
+    """Refuses an id that could change the path or the query of a request, or that looks like another id."""
     if len(text) > ID_LIMIT:
         raise invalid(f"is longer than {ID_LIMIT} characters", "shorten it")
     _refuse_half_characters(text)
@@ -42,28 +42,28 @@ _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
-"""What Unicode says to show nothing for (Default_Ignorable_Code_Point), and the marks of annotations."""
+"""Characters that Unicode defines as invisible (Default_Ignorable_Code_Point), and annotation marks."""
 
 
 def _with_twin(text: str, plain: str) -> str:
-    """The text, with escapes for what cannot be seen, and how it is spelt in plain characters."""
+    """The text with invisible characters escaped, and the text in plain characters."""
     shown = _INVISIBLE.sub(lambda char: f"\\u{ord(char[0]):04x}", quoted(text, 40))
     return f"{shown} → {quoted(plain, 40)}"
 
 
 def spelling(text: str) -> str:
-    """The same for ids that a person may take for the same: whatever their case and the width of their characters."""
+    """Equal for ids that differ only in case or in the width of their characters: a person may confuse them."""
     return unicodedata.normalize("NFKC", text).casefold()
 
 
 def _refuse_half_characters(text: str) -> None:
-    """JSON can escape one half of a surrogate pair, which no request can carry."""
+    """Refuses half of a surrogate pair: JSON can escape it, but it cannot be encoded in a request."""
     if any(unicodedata.category(char) == "Cs" for char in text):
         raise invalid("holds half a character", "write whole characters")
 
 
 Id = Annotated[str, AfterValidator(_check_id)]
-"""Of a target, a card type or a topic."""
+"""The id of a target, a card type or a topic."""
 
 
 def _refuse_number(value: object) -> object:
@@ -114,7 +114,7 @@ Parameter = Annotated[str, AfterValidator(_check_parameter)]
 
 
 def _check_scalar(value: object) -> object:
-    """Checked by hand, as a union's errors would name each of its members."""
+    """Accepts a string, a number or a boolean. Not a pydantic union, whose errors would name each of its members."""
     if not isinstance(value, str | int | float):  # a bool is an int
         raise invalid("is not a string, a number or a boolean", "write one of these")
     if isinstance(value, str):
@@ -133,4 +133,4 @@ def _refuse_name(value: object) -> object:
 
 
 NotName = BeforeValidator(_refuse_name)
-"""For an object that could have been written as a name, if no other were an object."""
+"""Refuses a name in an array in which other entries are objects."""

@@ -1,4 +1,4 @@
-"""The environment: every variable of the job, declared once and read once at the start."""
+"""Environment: every variable of the job, declared once and read once at the start."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,26 +37,26 @@ def _parse_concurrency(text: str, info: ValidationInfo) -> int:
 
 
 class EngineSettings(BaseModel):
-    """How to reach one engine, and how hard to try. `timeout` of the QA engine is the variable QA_ENGINE_TIMEOUT."""
+    """The settings of one engine. Its variables are named like QA_ENGINE_TIMEOUT, for `timeout` of the QA engine."""
 
     model_config = ConfigDict(frozen=True)
 
     name: EngineName
     """Not a variable."""
     url: EngineUrl | None = None
-    """Without a slash at its end; `None` if the variable is not set."""
+    """The URL without a trailing slash; `None` if the variable is not set."""
     audience: str | None = Field(default_factory=lambda earlier: earlier["url"] and origin_of(earlier["url"]))
-    """Of the engine's ID tokens."""
+    """The audience of the engine's ID tokens."""
     timeout: Annotated[float, seconds(1, 3600)] = Field(default_factory=lambda earlier: _spec(earlier).timeout)
     """Seconds for one attempt, its token included. Cloud Run ends every request after 60 minutes."""
     concurrency: Annotated[int, BeforeValidator(_parse_concurrency)] = Field(
         default_factory=lambda earlier: _spec(earlier).concurrency
     )
-    """Calls in flight at the most."""
+    """Maximum number of calls in flight."""
     attempts: Annotated[int, whole_number(1, 20)] = 4
-    """At one call."""
+    """Maximum number of failed attempts at one call."""
     batch_size: Annotated[int, whole_number(1, 1000)] = Field(default_factory=lambda earlier: _spec(earlier).batch_size)
-    """Tickers a call. A variable only of the engines that take batches."""
+    """Tickers per call. Only engines that take batches have this variable."""
 
     _printable = field_validator("*", mode="before")(must_be_printable)
 
@@ -89,22 +89,22 @@ class Settings(BaseModel):
     region: str | None = Field(None, validation_alias="GOOGLE_CLOUD_REGION")
     job: str | None = Field(None, validation_alias="CLOUD_RUN_JOB")
     language: ReportLanguage = Field("en", validation_alias="REPORT_LANGUAGE")
-    """Of what people read of a run; logs, records and faults are in English."""
+    """The language of pages, messages and terminal output; logs, records and faults are in English."""
     resume_with: str | None = Field(None, validation_alias="RESUME_WITH")
-    """What begins the command that resumes a run, as `make run-local` has one of its own; its arguments follow."""
+    """The beginning of the command that resumes a run, if it is not the job's own: `make run-local` sets it."""
     notify_url: HookUrl | None = Field(None, validation_alias="NOTIFY_URL")
     notify_secret: HookSecret | None = Field(None, validation_alias="NOTIFY_SECRET")
     max_retries: Annotated[int, whole_number(0, 10)] | None = Field(None, validation_alias="TASK_MAX_RETRIES")
-    """How often Cloud Run starts a task again that failed."""
+    """How often Cloud Run restarts a failed task."""
     notify_fault: Message | None = None
-    """Not a variable: why no message can be sent, though one is asked for."""
+    """Not a variable: why no message can be sent although NOTIFY_URL is set."""
     notices: tuple[Message, ...]
-    """Not a variable: what the user may not have meant."""
+    """Not a variable: warnings about likely mistakes."""
 
     @field_validator("*", mode="before")
     @classmethod
     def _printable(cls, value: object, info: ValidationInfo[datetime]) -> object:
-        # What cannot be printed would be quoted, and these are secrets.
+        # These two are secrets, and a fault would quote the value.
         return value if info.field_name in {"notify_url", "notify_secret"} else must_be_printable(value)
 
     @field_validator("run_date")
@@ -137,15 +137,15 @@ VARIABLES = (
 """The names of all variables."""
 
 NOTIFIER = {"NOTIFY_URL", "NOTIFY_SECRET", "TASK_MAX_RETRIES"}
-"""Those that matter to the message about a run alone."""
+"""Variables that affect only the message about a run."""
 
 
 def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, list[Fault]]:
-    """The settings, and their faults: if there are any, the settings serve to look for further faults, not to run.
+    """The settings and their faults. Settings with faults may be used only to look for further faults, not to run.
 
-    A blank variable counts as unset, and so does a faulty one. What is wrong with the message about a run alone is a
-    notice: the run goes on. `now` is an aware time, for `RUN_DATE=today`. Only the
-    plan can tell whether an engine's URL is missing.
+    A blank or faulty variable counts as unset. A fault in one of `NOTIFIER` is only a notice, as it does not stop the
+    run. `now` is an aware time, for `RUN_DATE=today`. Missing engine URLs are not reported here, since only the plan
+    shows which engines are needed.
     """
     given = {name: text for name in VARIABLES if (text := environ.get(name, "").strip())}
     notices = _notices(environ)
@@ -177,7 +177,7 @@ def _values(given: Mapping[str, str], notices: Sequence[Message]) -> dict[str, o
 
 
 def _variable(path: Sequence[str | int]) -> str:
-    """The variable that a path within `Settings` stands for."""
+    """The name of the variable at a path within `Settings`."""
     match path:
         case ["engines", engine, field]:
             return _engine_variable(engine, field)
@@ -185,9 +185,10 @@ def _variable(path: Sequence[str | int]) -> str:
 
 
 def _notices(environ: Mapping[str, str]) -> list[Message]:
-    """Names each variable that begins like one of ours and is none, or that is much like one: it may be misspelt.
+    """A notice for each unknown variable that may be a misspelling of a known one.
 
-    Other programs use `RUN_` and `CONFIG_` as well, so after these the rest of the name must be close to ours too.
+    It starts like a known one, or is very similar to one. Other programs use `RUN_` and `CONFIG_` too, so after these
+    prefixes the rest of the name must be similar as well.
     """
     notices = []
     for name in sorted(environ.keys() - set(VARIABLES) - {"NOTIFY_SOCKET"}):  # systemd's
@@ -208,9 +209,10 @@ def _notices(environ: Mapping[str, str]) -> list[Message]:
 
 
 def _same_urls(engines: Iterable[EngineSettings]) -> list[Message]:
-    """Names each variable that gives an engine the URL of an earlier one. `/health` cannot tell: all answer it alike.
+    """A notice for each variable that gives an engine the URL of an earlier engine.
 
-    It is no fault, since one service may be several engines.
+    `check` cannot find this mistake, since all engines answer `/health` alike. It is not a fault, since one service may
+    serve as several engines.
     """
     notices, first = [], dict[str, str]()
     for engine in engines:
@@ -223,13 +225,13 @@ def _same_urls(engines: Iterable[EngineSettings]) -> list[Message]:
 
 _MISSPELT = template("{name}: is not a variable of the job, which ignores it; did you mean {meant}?")
 _OF_OTHERS = ("CLOUD_RUN_", "GOOGLE_CLOUD_")
-"""What names begin with of which Google gives more than the job reads."""
+"""Prefixes for which Google sets more variables than the job reads."""
 _OURS = [name for name in VARIABLES if not name.startswith(_OF_OTHERS)]
 _ALIKE = 0.92
 _START = re.compile(rf"((?:{'|'.join(ALL_ENGINES).upper()})_ENGINE_|RUNS?_|CONFIG_|NOTIFY_)([A-Za-z0-9_]{{1,64}})")
 
 
 def _split(name: str) -> tuple[str, str]:
-    """How the name begins, if it begins like one of ours, and the rest. `RUNS_` counts as `RUN_`."""
+    """The known prefix of a name, and the rest; two empty strings if it has none. `RUNS_` counts as `RUN_`."""
     found = _START.fullmatch(name)
     return (found[1].replace("RUNS_", "RUN_"), found[2]) if found else ("", "")

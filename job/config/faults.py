@@ -1,4 +1,4 @@
-"""Faults: what is wrong with the configuration, in the words that its user reads."""
+"""Faults: what is wrong with the configuration, worded for its user."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Fault:
 
 
 class ConfigError(Exception):
-    """The configuration cannot be used. Holds every fault that was found, at least one; nothing was called."""
+    """The configuration cannot be used, and nothing was called. Has all faults that were found, at least one."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:
         self.faults = tuple(faults)
@@ -32,13 +32,13 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What a validator found, before it is known which object or variable the path belongs to."""
+    """An error of a validator, before it is known which object or variable the path belongs to."""
 
     path: tuple[str | int, ...]
     what: str
     remedy: str
     shown: str | None
-    """The value, as a fault may show it; `None` if the path says it already."""
+    """The value as a fault may show it; `None` if the path shows it already."""
 
 
 def invalid(what: str, remedy: str, shown: str | None = None) -> PydanticCustomError:
@@ -46,7 +46,7 @@ def invalid(what: str, remedy: str, shown: str | None = None) -> PydanticCustomE
 
     `shown` is shown in place of the value.
     """
-    # as a value of the template: braces in `what` would be taken for the template's own
+    # `what` is a value of the template, not the template: it may contain braces
     return PydanticCustomError("invalid", "{what}", {"what": what, "remedy": remedy, "shown": shown})
 
 
@@ -65,7 +65,7 @@ def problems(error: ValidationError) -> Iterator[Problem]:
 
 
 def brief(value: object) -> str:
-    """A value of JSON in a few characters."""
+    """A JSON value, shortened for a fault."""
     if isinstance(value, list):
         return "[…]" if value else "[]"
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The types of variables: text without blanks around it."""
+"""Field types: the validated types of variables. Their input has no blanks around it."""
 
 import ipaddress
 import math
@@ -16,14 +16,14 @@ from job.text.messages import LANGUAGES, Language
 
 
 def must_be_printable(value: object) -> object:
-    """Refuses text that cannot be printed, bytes that are not UTF-8 included: it would break the log's lines."""
+    """Refuses text with unprintable characters or invalid UTF-8: it would break log lines."""
     if isinstance(value, str) and not value.isprintable():
-        raise invalid(f"{_without_secrets(value)} holds what cannot be printed", "correct it or unset it")
+        raise invalid(f"{_without_secrets(value)} holds unprintable characters", "correct it or unset it")
     return value
 
 
 def _without_secrets(url: str) -> str:
-    """A URL as a fault may quote it: whatever stands before an @ may be a user name and a password."""
+    """A URL as a fault may quote it, without the part before an @, which may hold a user name and a password."""
     return quoted(re.sub(r".*@", "…@", url, flags=re.DOTALL))
 
 
@@ -39,7 +39,7 @@ def whole_number(least: int, most: int) -> BeforeValidator:
 
 def seconds(least: int, most: int) -> BeforeValidator:
     def parse(text: str) -> float:
-        # float() alone takes 1_0 and the digits of every script as well
+        # float() alone would accept 1_0 and the digits of other scripts
         number = float(text) if re.fullmatch(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", text) else math.nan
         if not least <= number <= most:
             what = f"{quoted(text)} is not a number of seconds from {least} to {most}"
@@ -62,7 +62,7 @@ def _check_engine_url(text: str) -> str:
     if url.scheme not in {"https", "http"} or not host or not text.isascii() or re.search(r"[\s\\]", text):
         raise invalid(f"{shown} is not an https URL", remedy)
     if not _is_host(host) or url.port == 0:
-        raise invalid(f"{shown} names no host that can be", remedy)
+        raise invalid(f"{shown} does not name a valid host", remedy)
     if url.query or url.fragment or "?" in text or "#" in text:
         raise invalid(f"{shown} has a query or a fragment", remedy)
     if re.search(r"/\.{1,2}(/|\Z)", url.path):  # they would be resolved, and the plan would not show what is sent
@@ -73,7 +73,7 @@ def _check_engine_url(text: str) -> str:
 
 
 def _is_host(host: str) -> bool:
-    """Whether it is an address or a name in DNS, where underscores are no rarity."""
+    """Whether it is an IP address or a DNS name; underscores are allowed, as they are common."""
     if len(host) > 253:
         return False
     try:
@@ -93,11 +93,11 @@ def is_loopback(host: str) -> bool:
 
 
 EngineUrl = Annotated[str, AfterValidator(_check_engine_url)]
-"""https, or http to loopback; without user, query, fragment, and a slash at its end."""
+"""https, or http to loopback; without user, query, fragment and trailing slash."""
 
 
 def _check_hook_url(secret: SecretStr) -> SecretStr:
-    """Nothing of the URL is quoted: whoever knows it can write to the chat."""
+    """Quotes no part of the URL, since anyone who knows it can write to the chat."""
     text, remedy = secret.get_secret_value(), "set it to the https URL of an incoming webhook"
     try:
         url = urlsplit(text)
@@ -109,7 +109,7 @@ def _check_hook_url(secret: SecretStr) -> SecretStr:
     if url.scheme not in {"https", "http"} or (url.scheme == "http" and not is_loopback(host)):
         raise invalid("is not an https URL", f"{remedy}; http goes to loopback only")
     if not _is_host(host) or port == 0:
-        raise invalid("names no host that can be", remedy)
+        raise invalid("does not name a valid host", remedy)
     if url.username is not None or "#" in text:
         raise invalid("has a user name or a fragment", remedy)
     return secret
@@ -121,7 +121,7 @@ HookUrl = Annotated[SecretStr, AfterValidator(_check_hook_url)]
 
 def _check_hook_secret(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().isprintable():
-        raise invalid("holds what cannot be printed", "copy the secret of the bot again")
+        raise invalid("holds unprintable characters", "copy the secret of the bot again")
     return secret
 
 
@@ -157,7 +157,7 @@ TimeZone = Annotated[ZoneInfo, BeforeValidator(_parse_time_zone)]
 
 
 def is_date(text: str) -> bool:
-    """Whether it is a day of the calendar, written YYYY-MM-DD (`date.fromisoformat` alone takes other forms too)."""
+    """Whether it is a valid date, written YYYY-MM-DD (`date.fromisoformat` alone accepts other forms too)."""
     if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
         return False
     try:
@@ -177,7 +177,7 @@ RunDate = Annotated[str, AfterValidator(_check_run_date)]
 
 
 def is_run_id(text: str) -> bool:
-    """Whether it can name a run: it becomes a part of names in storage, beside `index.html`, whatever its case."""
+    """Whether it can name a run. It becomes part of object names, so it must differ from `index.html`, in any case."""
     return re.fullmatch(r"(?!(?i:index\.html)\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,127}", text) is not None
 
 

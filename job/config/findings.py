@@ -1,4 +1,4 @@
-"""Findings: the faults and notices of the config objects, one for each cause: few, whatever the objects hold."""
+"""Findings: the faults and notices of the config objects, grouped by cause and limited in number."""
 
 import re
 from collections import Counter
@@ -14,10 +14,10 @@ from job.text.messages import Message, Value, message, plural, template
 C = TypeVar("C")
 
 CAUSES_LISTED = 100
-"""Faults of one object that are listed, and as many notices; the rest is counted."""
+"""Faults of one object that are listed, and notices as well; further ones are only counted."""
 
 PLACES_NAMED = 3
-"""Places of one fault or notice that are named; the rest is counted."""
+"""Places of one fault or notice that are named; further ones are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +27,9 @@ class Place:
     document: str
     path: Sequence[str | int] = ()
     id: object = None
-    """What the first step of the path leads to, if that is an entry with a name."""
+    """The id of the entry at the first step of the path, if it has one."""
     shown: str | None = None
-    """What is found there."""
+    """The value at this place, as a fault shows it."""
 
     def __str__(self) -> str:
         """`[3] ("GC=F").card_types[1]`, `tasks.news_card`, `["BRK.B"][0]`, `[2] (700)`."""
@@ -56,12 +56,12 @@ class _Places:
 
 
 class _ByCause(Generic[C]):
-    """The first causes of each object with their first places."""
+    """The first causes in each object, each with its first places."""
 
     def __init__(self) -> None:
         self._causes: dict[str, dict[C, _Places]] = {}
         self.more: Counter[str] = Counter()
-        """How much of each object belongs to no cause that is listed."""
+        """For each object, how many findings have a cause that is not listed."""
 
     def __bool__(self) -> bool:
         return bool(self._causes)
@@ -77,7 +77,7 @@ class _ByCause(Generic[C]):
             places.named.append(str(place))
 
     def __iter__(self) -> Iterator[tuple[str, C, str, int]]:
-        """Object, cause, the first places in a line, and how many more there are."""
+        """Object, cause, the first places in one line, and the number of further places."""
         for document, causes in self._causes.items():
             for cause, places in causes.items():
                 named = ", ".join(filter(None, places.named))
@@ -86,7 +86,7 @@ class _ByCause(Generic[C]):
 
 @dataclass(frozen=True, slots=True)
 class _Notice:
-    """A template and all its values but the place."""
+    """A template, and all its values except the place."""
 
     template: str
     values: tuple[tuple[str, Value], ...]
@@ -96,12 +96,12 @@ TWIN = template("{where}: is there in another spelling too, and both count; keep
 
 
 def alike(item: str, twin: str) -> str:
-    """How a place shows an id that is there in another spelling too."""
+    """How a place shows an id that also occurs in another spelling."""
     return f"{quoted(item, 40)} ≈ {quoted(twin, 40)}"
 
 
 class Findings:
-    """Gathers what there is to say about the config objects."""
+    """Collects the faults and notices of the config objects."""
 
     def __init__(self) -> None:
         self._faults = _ByCause[tuple[str, str]]()
@@ -113,7 +113,7 @@ class Findings:
         return bool(self._faults)
 
     def fault(self, place: Place, what: str, remedy: str) -> None:
-        """Adds a fault. Those of one object with the same words are one."""
+        """Adds a fault. Faults of one object with the same wording are combined."""
         self._faults.add((what, remedy), place)
 
     def problem(self, place: Place, problem: Problem) -> None:
@@ -122,11 +122,11 @@ class Findings:
         self.fault(Place(place.document, path, place.id, problem.shown), problem.what, problem.remedy)
 
     def notice(self, place: Place, text: str, /, **values: Value) -> None:
-        """Adds a notice: `text` is a template with `{where}`. Those of one object with the same words are one."""
+        """Adds a notice; `text` is a template with `{where}`. Equal notices of one object are combined."""
         self._notices.add(_Notice(text, tuple(values.items())), place)
 
     def unique(self, items: Sequence[str], place: Place) -> list[str]:
-        """The items of an array, each once, with notices of those that are there again, or in another spelling."""
+        """The items of an array without duplicates. Adds a notice for each duplicate, and for another spelling."""
         known = dict[str, str]()
         seen = set[str]()
         for index, item in enumerate(items):
@@ -139,7 +139,7 @@ class Findings:
         return list(dict.fromkeys(items))
 
     def faults(self) -> list[Fault]:
-        """All faults, those of one object together."""
+        """All faults, grouped by object."""
         faults = [
             Fault(f"{where} and {more:,} more" if more else where, what, remedy)
             for _, (what, remedy), where, more in self._faults
@@ -149,7 +149,7 @@ class Findings:
         return faults
 
     def notices(self) -> list[Message]:
-        """All notices, those of one object together."""
+        """All notices, grouped by object."""
         notices: list[Message] = []
         for _, notice, places, more in self._notices:
             where = message("{places} and {count} more", places=places, count=more) if more else places

@@ -1,4 +1,4 @@
-"""What is likely wrong with a text that is meant to be JSON, and what to do about it."""
+"""JSON causes: the likely mistake in text that is not valid JSON, and its remedy."""
 
 import json
 import re
@@ -9,11 +9,11 @@ _QUOTES = "“”„‟‘’‚‛＂＇「」『』«»"
 _SIGNS = {"，": ",", "、": ",", "；": ",", "：": ":", "［": "[", "【": "[", "］": "]", "】": "]", "｛": "{", "｝": "}"}
 _LITERALS = {"True": "true", "False": "false", "None": "null", "TRUE": "true", "FALSE": "false", "NULL": "null"}
 _REACH = 1000
-"""Characters before and after the place that are looked at."""
+"""Characters before and after the error that are examined."""
 
 
 def likely_cause(error: json.JSONDecodeError) -> tuple[str, str]:
-    """What is wrong at the place where reading ended, and the remedy; the parser's own words if that is not known."""
+    """The mistake at which the parser stopped, and the remedy; the parser's own message if the mistake is not known."""
     start = error.doc.lstrip()[:1]
     if not start:
         return "is empty", "write JSON there"
@@ -27,7 +27,7 @@ def likely_cause(error: json.JSONDecodeError) -> tuple[str, str]:
 
 def _cause(words: str, before: str, after: str) -> tuple[str, str]:
     if words.startswith(("Unterminated string", "Invalid control character")):
-        # nearly always the last quote is missing, or is another character
+        # almost always the closing quote is missing, or is another character
         return _OTHER_QUOTE if re.search(f"[{_QUOTES}]", before + after) else _NO_QUOTE
     if not after.strip():
         return "it ends before all brackets are closed", "close them"
@@ -43,7 +43,7 @@ _NO_QUOTE = ("a string does not end on its line", 'add the missing "')
 
 
 def _at(char: str, before: str, after: str) -> tuple[str, str] | None:
-    """What the next characters tell."""
+    """The mistake that the next characters show, if it is a known one."""
     closing = re.match(r",?\s*([\]}])", after)
     if closing and (char == "," or before.rstrip().endswith(",")):
         return f"a comma stands before {closing[1]}", "remove that comma"
@@ -65,7 +65,7 @@ def _at(char: str, before: str, after: str) -> tuple[str, str] | None:
 
 
 def _of_word(before: str, after: str) -> tuple[str, str] | None:
-    """The word in which reading ended, if it is not in quotes."""
+    """The mistake if the parser stopped in a word without quotes."""
     first, last = _WORD_END.search(before), _WORD_START.match(after)
     word = (first[0] if first else "") + (last[0] if last else "")
     if word in _LITERALS:

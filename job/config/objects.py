@@ -1,4 +1,4 @@
-"""The config objects: which ones there are, and what each says by itself."""
+"""Config objects: their names, and the content of each, validated on its own."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -47,15 +47,15 @@ class UnreadableEntry:
     """An entry of the full form that has a fault of its own."""
 
     id: str | None
-    """The target that it is meant for; `None` if that cannot be read either, so that it may be any."""
+    """The target that the entry is for; `None` if its id cannot be read either, so that it may be any target."""
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Every config object, well-formed. Whether they fit together is for `planning.targets` to judge."""
+    """Every config object, validated on its own. `planning.targets` checks whether they fit together."""
 
     tickers: tuple[str, ...] | None
-    """`None` if the object is not usable, so that no other object is judged by it."""
+    """`None` if the object is not usable; other objects are not checked against it then."""
     card_types: Mapping[str, bool] | None
     """Every known card type in the order of the object, and whether it is switched on; `None` as above."""
     targets: Mapping[str, list[str] | None] | Sequence[TargetEntry | UnreadableEntry] | None
@@ -65,7 +65,7 @@ class Config:
 
 
 def read_config(objects: Mapping[str, bytes]) -> tuple[Config, list[Fault], list[Message]]:
-    """The config, its faults and its notices: if there are faults, the config serves to look for further ones.
+    """The config, its faults and its notices. A config with faults may be used only to look for further faults.
 
     `objects` holds the content of the objects that exist, by name.
     """
@@ -81,7 +81,7 @@ def read_config(objects: Mapping[str, bytes]) -> tuple[Config, list[Fault], list
 
 
 class _Reader:
-    """Reads one object after the other and gathers faults and notices."""
+    """Reads the objects one by one and collects their faults and notices."""
 
     def __init__(self, objects: Mapping[str, bytes]) -> None:
         self.findings = Findings()
@@ -135,13 +135,13 @@ class _Reader:
         return None
 
     def read(self, name: str, schema: TypeAdapter[T], default: T) -> T:
-        """The value of an object as its schema has it; `default` if it does not exist or has a fault."""
+        """The validated value of an object; `default` if it does not exist or has a fault."""
         value = self._value(name)
         checked = None if value is _ABSENT else self._checked(Place(name), value, schema)
         return default if checked is None else checked
 
     def _value(self, name: str) -> object:
-        """What the object holds; `_ABSENT` if it does not exist or cannot be read."""
+        """The JSON value of an object; `_ABSENT` if it does not exist or cannot be read."""
         if name in self._objects:
             try:
                 return parse(name, self._objects[name])
@@ -154,7 +154,7 @@ class _Reader:
     def _entries(self, place: Place, value: object, schema: TypeAdapter[T]) -> list[T | None] | None:
         """The entries of an array, with `None` for each that has a fault; `None` if there is no array.
 
-        They are checked one by one: the faults of all at once would fill the memory.
+        They are checked one by one, since the faults of all entries at once could exhaust the memory.
         """
         if value is _ABSENT:
             return None
@@ -176,7 +176,7 @@ class _Reader:
 
 
 def _whole(entries: Sequence[T | None]) -> list[T] | None:
-    """The entries if all could be read."""
+    """The entries, or `None` if one of them could not be read."""
     sound = [entry for entry in entries if entry is not None]
     return sound if len(sound) == len(entries) else None
 

@@ -1,17 +1,17 @@
-"""Open files: how many this process may have, since every call in flight needs one."""
+"""Open files: the process's limit of open files. Every call in flight needs one."""
 
 import resource
 from contextlib import suppress
 from math import inf
 
 SPARE = 64
-"""Files of the process that are no calls in flight: standard streams, storage, tokens, the event loop's own."""
+"""Open files that are not calls in flight: standard streams, storage, tokens, the event loop's own."""
 
 
 def raise_limit() -> None:
-    """Raises the limit of open files as far as a process may by itself."""
+    """Raises the soft limit of open files to the hard limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with suppress(ValueError, OSError):  # macOS has a lower limit than the one that it reports
+    with suppress(ValueError, OSError):  # macOS allows less than the hard limit that it reports
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 

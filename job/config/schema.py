@@ -1,4 +1,4 @@
-"""The schema of the config objects, each by itself, in the forms of the system that the engines serve."""
+"""Schema of the config objects, each on its own. Their forms are those of the engines' own system."""
 
 from typing import Annotated
 
@@ -9,7 +9,7 @@ from job.engines.catalog import Kind
 
 
 class StrictModel(BaseModel):
-    """An object of exactly these keys."""
+    """An object that may have no other keys than these."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -58,7 +58,7 @@ class LlmChoice(StrictModel):
 
 
 class LlmConfig(StrictModel):
-    """llm_config.json: the LLM of every card type, and of those in `tasks` another one."""
+    """llm_config.json: the default LLM, and in `tasks` the LLM of single card types."""
 
     default: LlmChoice = LlmChoice()
     tasks: dict[Text, LlmChoice] = {}

@@ -1,4 +1,4 @@
-"""JSON from outside, read strictly: what another reader could take differently is a fault."""
+"""Strict JSON: a parser for config objects that refuses ambiguous JSON."""
 
 import json
 import math
@@ -19,14 +19,14 @@ VALUES_LIMIT = 1_000_000
 """Values of one config object at any depth: 5,300,000 empty arrays of 3 bytes each would take some 400 MiB."""
 
 ENTRY_LIMIT = 10_000
-"""Values of one entry at any depth: as many faults are found at once."""
+"""Values of one entry at any depth. It limits the number of faults that are found at once."""
 
 
-MEANT = "write the object that is meant"
+WRONG_OBJECT = "check that this is the right object"
 
 
 class UnreadableError(Exception):
-    """The document holds no usable value. Has the fault."""
+    """The document holds no usable value. Has the parts of the fault: place, what and remedy."""
 
     def __init__(self, place: Place, what: str, remedy: str) -> None:
         super().__init__(f"{place.document}: {what}; {remedy}")
@@ -36,18 +36,18 @@ class UnreadableError(Exception):
 def parse(name: str, data: bytes) -> object:
     """The value that the document holds.
 
-    Raises `UnreadableError` for what is not UTF-8, is not JSON (NaN and infinities are not), is nested too deep, is
-    larger than the limits above, or has a key twice in one object, so that one of the two would be lost in silence.
+    Raises `UnreadableError` if it is not UTF-8, is not JSON (NaN and infinities are not), is nested too deep, exceeds
+    one of the limits above, or has a key twice in one object: json would silently drop one of the two values.
     """
     place = Place(name)
     if len(data) > SIZE_LIMIT:
-        raise UnreadableError(place, f"is larger than {SIZE_LIMIT >> 20} MiB", MEANT)
+        raise UnreadableError(place, f"is larger than {SIZE_LIMIT >> 20} MiB", WRONG_OBJECT)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UnreadableError(place, f"is not UTF-8 at byte {error.start}", "save it as UTF-8") from None
     if _values_at_most(data) > VALUES_LIMIT:
-        raise UnreadableError(place, f"has more than {VALUES_LIMIT:,} values", MEANT)
+        raise UnreadableError(place, f"has more than {VALUES_LIMIT:,} values", WRONG_OBJECT)
     text = text.removeprefix("\ufeff")
     try:
         value: object = json.loads(
@@ -58,7 +58,7 @@ def parse(name: str, data: bytes) -> object:
             parse_int=_int,
         )
     except RecursionError:
-        raise UnreadableError(place, "is nested too deep", MEANT) from None
+        raise UnreadableError(place, "is nested too deep", WRONG_OBJECT) from None
     except json.JSONDecodeError as error:
         raise UnreadableError(place, *likely_cause(error)) from None
     except _NotJsonError as error:
@@ -92,13 +92,13 @@ def _float(text: str) -> float:
 
 
 def _int(text: str) -> int:
-    if len(text) > 40:  # int() takes quadratic time, and refuses above 4,300 digits in words of its own
+    if len(text) > 40:  # int() takes quadratic time, and raises another error above 4,300 digits
         raise _NotJsonError(f"has a number out of range ({quoted(text, 40)})")
     return int(text)
 
 
 def _values_at_most(data: bytes) -> int:
-    """How many values a document can hold, told before it is parsed."""
+    """An upper bound of the number of values in a document, without parsing it."""
     if len(data) > VALUES_LIMIT and sum(map(data.count, _BEFORE_VALUES)) > VALUES_LIMIT:
         data = _STRING.sub(b"", data)
     return 1 + sum(map(data.count, _BEFORE_VALUES))
@@ -112,7 +112,7 @@ def _refuse_excess(name: str, value: object) -> None:
     if not isinstance(value, list | dict):
         return
     if len(value) > ENTRIES_LIMIT:
-        raise UnreadableError(Place(name), f"has more than {ENTRIES_LIMIT:,} entries", MEANT)
+        raise UnreadableError(Place(name), f"has more than {ENTRIES_LIMIT:,} entries", WRONG_OBJECT)
     for step, entry in value.items() if isinstance(value, dict) else enumerate(value):
         count, rest = 0, [entry]
         while rest:
@@ -120,4 +120,4 @@ def _refuse_excess(name: str, value: object) -> None:
             item = rest.pop()
             rest += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
         if count > ENTRY_LIMIT:
-            raise UnreadableError(Place(name, [step]), f"has more than {ENTRY_LIMIT:,} values", MEANT)
+            raise UnreadableError(Place(name, [step]), f"has more than {ENTRY_LIMIT:,} values", WRONG_OBJECT)

@@ -1,1 +1,1 @@
-"""How to talk to the four engines."""
+"""Engines: the requests to the four engines, and what their answers mean."""

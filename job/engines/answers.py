@@ -1,4 +1,4 @@
-"""Answers: what they mean. A 2xx is not a success: the engines report most of their failures with one."""
+"""Answers: judges whether the work was done. A 2xx is not enough: the engines report most failures with one."""
 
 import json
 import re
@@ -15,28 +15,28 @@ from job.text.masking import EXCERPT_LIMIT, excerpt
 from job.text.messages import NAMED, Message, message
 
 LARGE_ANSWER = 64 * 1024
-"""Bytes from which on an answer is judged in a thread."""
+"""Bytes. An answer of this size or larger is judged in a thread."""
 VALUES_LIMIT = 2**18
-"""Values in one answer: the largest real one, of a batch, has some 10,000.
+"""Maximum number of values in one answer. The largest real one, of a batch, has about 10,000.
 
-So many take 0.1 s, for which nothing else goes on: the parser holds the interpreter's lock, in a thread too.
+Parsing this many takes 0.1 s, in which no other task runs: the parser holds the GIL, also in a thread.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an answer means: all of the work was done if there is no failure."""
+    """The judgement of an answer: without a failure, all of the work was done."""
 
     failure: Failure | None = None
     warning: Message | None = None
-    """What is odd about work that was done."""
+    """What is odd about an answer which says that the work was done."""
 
 
 _DONE = Verdict()
 
 
 def judge(call: Call, response: Response, token: str) -> Verdict:
-    """Whether the work of the call was done. `token` is what was sent, now and before: no message quotes it."""
+    """Whether the work of the call was done. `token` holds the tokens that were sent; it is masked in all messages."""
     if not 200 <= response.status <= 299:
         reason = _status_reason(response, token)
         return Verdict(Failure(Cause.STATUS, reason, response.status, response.retry_after))
@@ -61,10 +61,10 @@ class UnexpectedAnswerError(ValueError):
 
 
 def parse(body: bytes, token: str) -> object:
-    """The value that an answer holds; NaN and infinities are numbers, as Python's json writes them.
+    """The JSON value of an answer. NaN and infinities are allowed, as Python's json module writes them.
 
-    Raises `ValueError` for what is no JSON; `UnexpectedAnswerError` for too many values, and for a key that is twice in
-    one object: nobody knows which of the two counts.
+    Raises `ValueError` if it is not JSON; `UnexpectedAnswerError` for too many values, and for a duplicate key in an
+    object, since it is unknown which of the two values is right.
     """
     if len(body) > VALUES_LIMIT and sum(map(body.count, (b",", b"[", b"{"))) > VALUES_LIMIT:
         raise UnexpectedAnswerError(message("it holds more than {limit} values", limit=VALUES_LIMIT))
@@ -120,7 +120,7 @@ def _trading(call: Call, answer: object, token: str) -> Verdict:
 
 
 def _by_ticker(reasons: Mapping[str, Message | str]) -> Message:
-    """The reason of each ticker, of the first ten if there are more."""
+    """The reason for each ticker, at most for the first ten."""
     shown = [message("{ticker}: {reason}", ticker=ticker, reason=why) for ticker, why in list(reasons.items())[:NAMED]]
     listing = shown[0]
     for one in shown[1:]:
@@ -157,7 +157,7 @@ def _says_failed(answer: dict[str, object]) -> bool:
 
 
 def _done(answer: dict[str, object], token: str) -> Verdict:
-    """The work is done, whatever the answer says besides: that is how the engines' own code means it."""
+    """The work is done, even if the answer also has an error: the engines' own code defines it so."""
     error = answer.get("error")
     return Verdict(None, _has_error(_said(error, token))) if error else _DONE
 
@@ -175,7 +175,7 @@ def _misshapen(answer: object, token: str) -> Verdict:
 
 
 def _reason(result: object, token: str) -> Message:
-    """The engine's own words, if it has some."""
+    """The engine's own error message if the answer has one, else the answer itself."""
     if result is None:
         return message("the answer is null")
     if isinstance(result, dict):
@@ -198,7 +198,7 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 def _shown(value: object, token: str) -> str:
-    """The beginning of a value as JSON: an answer may be a thousand times as large."""
+    """The beginning of a value as JSON. It is not encoded whole, since an answer may be very large."""
     text = ""
     for part in _ENCODER.iterencode(value):
         text += part

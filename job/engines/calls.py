@@ -1,4 +1,4 @@
-"""The four engines as data: how targets become requests, with the paths and parameters of the engines' own code."""
+"""Calls: the requests for targets and cards, with the paths and parameters of the engines' own code."""
 
 import hashlib
 import json
@@ -10,7 +10,7 @@ from job.engines.catalog import EngineName, Kind
 from job.text.messages import Message, listed, message
 
 METHOD = "POST"
-"""Of every call."""
+"""The HTTP method of every call."""
 
 
 _NEWS_PATHS: dict[Kind, str] = {
@@ -21,15 +21,15 @@ _NEWS_PATHS: dict[Kind, str] = {
 
 
 WorkItem = tuple[str, str | None]
-"""What is accounted for: a target, and for the QA engine the card type."""
+"""The unit of all totals: a target, with a card type for the QA engine and `None` for the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request that the run will make, whole but for the engine's URL, the token and what names the run.
+    """One request of the run, without the engine's URL, the token and the headers that identify the run.
 
-    `targets` are the ids that it is for: several only in a batch; `card_type` is set for the QA engine alone.
-    `path` is escaped and has the query; `body` is what is sent, `None` where nothing is.
+    `targets` are the ids that it is for, several only in a batch. `card_type` is set only for the QA engine.
+    `path` is escaped and includes the query. `body` is `None` if the request has none.
     """
 
     engine: EngineName
@@ -40,24 +40,24 @@ class Call:
 
     @property
     def items(self) -> list[WorkItem]:
-        """What the call accounts for."""
+        """The items that the call does."""
         return [(target, self.card_type) for target in self.targets]
 
     @property
     def fingerprint(self) -> tuple[bytes, ...]:
-        """What tells this request from any other of the run."""
+        """Identifies this request among all requests of the run."""
         return (METHOD.encode(), self.engine.encode(), self.path.encode(), self.body or b"")
 
     @property
     def request(self) -> str:
-        """What was requested, in 16 digits: another if path or body differ. Empty for a batch: its tickers say all."""
+        """A digest of path and body, in 16 hexadecimal digits. Empty for a batch, which its tickers define."""
         if self.engine in BATCHES:
             return ""
         return hashlib.sha256(b"\0".join((self.path.encode(), self.body or b""))).hexdigest()[:16]
 
     @property
     def label(self) -> Message:
-        """The call in a line that people read: `trading AAPL, MSFT` or `qa AAPL news_card`."""
+        """The call for people: `trading AAPL, MSFT` or `qa AAPL news_card`."""
         targets = listed(self.targets)
         if self.card_type is None:
             return message("{engine} {targets}", engine=self.engine, targets=targets)
@@ -65,12 +65,12 @@ class Call:
 
 
 def financial(tickers: Sequence[str]) -> Call:
-    """Refreshes the financial statements of some tickers."""
+    """The call that refreshes the financial statements of some tickers."""
     return Call("financial", tuple(tickers), None, "/batch_refresh", _tickers(tickers))
 
 
 def trading(tickers: Sequence[str]) -> Call:
-    """Refreshes price history and features of some tickers."""
+    """The call that refreshes price history and features of some tickers."""
     return Call("trading", tuple(tickers), None, "/trading_data/batch_refresh", _tickers(tickers))
 
 
@@ -79,12 +79,13 @@ BATCHES: dict[EngineName, Callable[[Sequence[str]], Call]] = {"financial": finan
 
 
 def news(target: str, kind: Kind, key: str, date: str | None) -> Call:
-    """Crawls and digests one target, known to the engine as `key`; without a date, the engine's own today."""
+    """The call that crawls and digests one target; `key` is its name in the engine. Without a date, the engine uses its
+    own current date."""
     return Call("news", (target,), None, _NEWS_PATHS[kind] + _segment(key), _body({"date": date}))
 
 
 def card(target: str, card_type: str, date: str | None, parameters: Iterable[tuple[str, str]]) -> Call:
-    """Generates one card; without a date, for the engine's own today."""
+    """The call that generates one card. Without a date, the engine uses its own current date."""
     query = [("ticker", target), *([("date_str", date)] if date else []), *parameters]
     encoded = urlencode(query, safe="", quote_via=quote)
     return Call("qa", (target,), card_type, f"/card/{_segment(card_type)}?{encoded}", None)

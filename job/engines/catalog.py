@@ -1,4 +1,4 @@
-"""The four engines as data: what they are called, what they make, and the defaults of their variables."""
+"""Catalog of the four engines: their names, the unit of their work, and the defaults of their variables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,31 +9,31 @@ from job.text.messages import Message, message
 EngineName = Literal["financial", "trading", "news", "qa"]
 DataEngineName = Literal["financial", "trading", "news"]
 Kind = Literal["equity", "topic", "person"]
-"""What a target is."""
+"""The kind of a target."""
 
 
 @dataclass(frozen=True, slots=True)
 class EngineSpec:
-    """What the job knows of one engine without being told."""
+    """The fixed properties of one engine."""
 
     title: Message
     word: Message
-    """What it is called within a sentence: the `word` engine."""
+    """Its name within a sentence: the `word` engine."""
     unit: str
-    """What the engine makes, in the singular: target or card."""
+    """The unit of its work, in the singular: target or card."""
     timeout: float
     """Seconds for one attempt."""
     concurrency: int
-    """Calls in flight at the most, unless the variable says otherwise."""
+    """Default of the variable: the maximum number of calls in flight."""
     concurrency_limit: int = 1024
-    """What the variable may say at the most."""
+    """The highest value of that variable."""
     batch_size: int = 1
-    """Tickers a call; 1 if the engine takes no batches."""
+    """Tickers per call; 1 if the engine takes no batches."""
     is_costly: bool = False
-    """Whether each success costs money, so that the second answer that denies success is believed."""
+    """Whether each success costs money, so that the second answer which reports a failure is final."""
     keeps_connections: bool = False
-    """Whether a connection serves many calls. A data engine's serves one: a second answer to that call, which may come
-    late, would be read as the answer to the next, and cards would be made without its data."""
+    """Whether a connection serves many calls. A data engine's connection serves one: a late second answer to that call
+    would be read as the answer to the next call, and cards would be made without its data."""
 
 
 ENGINES: Mapping[EngineName, EngineSpec] = {

@@ -1,4 +1,4 @@
-"""Failures: what can go wrong with a call, what that means for retries and limits, and the remedy for people."""
+"""Failures: what can go wrong with a call, how it affects retries and limits, and the remedy for people."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,9 +14,9 @@ class Cause(StrEnum):
     """The kind of a failure."""
 
     TRANSPORT = "transport"
-    """No whole answer came: refused, reset, cut short, no such host, no TLS."""
+    """No complete answer arrived: refused, reset, cut short, no such host, no TLS."""
     PROCESS_LIMIT = "process_limit"
-    """Nothing was sent: this process has reached a limit of its own."""
+    """Nothing was sent, since this process has reached one of its own limits."""
     TIMEOUT = "timeout"
     IDENTITY = "identity"
     """No token was available, so nothing was sent."""
@@ -40,7 +40,7 @@ CAUSES = (
     template("denied"),
     template("interrupted"),
 )
-"""The causes as messages for people: each is its own template."""
+"""The causes as messages for people. Each cause is its own template."""
 
 _NO_ANSWER = {Cause.TRANSPORT, Cause.TIMEOUT}
 _TRANSIENT = {*_NO_ANSWER, Cause.PROCESS_LIMIT, Cause.IDENTITY, Cause.UNREADABLE, Cause.DENIED}
@@ -63,16 +63,16 @@ class Failure:
     targets: tuple[str, ...] = ()
     """The targets of a batch that failed while others succeeded; empty if all failed."""
     after: Cause | None = None
-    """Of an interruption: why the attempt before it failed, if there was one. `status` is that attempt's then."""
+    """For an interruption: why the attempt before it failed, if there was one; `status` is then of that attempt."""
 
     @property
     def is_interruption(self) -> bool:
-        """Whether the end of the run cut the attempt off: nobody's fault."""
+        """Whether the end of the run cut the attempt off."""
         return self.cause is Cause.INTERRUPTED
 
     @property
     def is_rejection(self) -> bool:
-        """Whether the engine had no room, and the request never reached it."""
+        """Whether no instance of the engine was free, so that the request never reached it."""
         return self.status == 429
 
     @property
@@ -92,17 +92,17 @@ class Failure:
 
     @property
     def breaks_batches(self) -> bool:
-        """Whether to retry a batch in halves: it may be too large, or hold a ticker that breaks the engine."""
+        """Whether to retry a batch in halves: it may be too large, or one of its tickers may break the engine."""
         return self.status in _TRANSIENT_STATUS if self.cause is Cause.STATUS else self.cause in _NO_ANSWER
 
     @property
     def is_overload(self) -> bool:
-        """Whether the engine, or this process, cannot cope with as many calls as there are."""
+        """Whether the engine, or this process, cannot handle the present number of calls."""
         return self.status in _OVERLOAD_STATUS if self.cause is Cause.STATUS else self.cause in _OVERLOAD
 
     @property
     def is_outage(self) -> bool:
-        """Whether the engine could not be reached. An answer that was read is no outage."""
+        """Whether the engine could not be reached. An answer that could be read is not an outage."""
         if self.cause is Cause.STATUS:
             return self.status in _OUTAGE_STATUS or (self.status or 0) >= 500
         return self.cause in _OUTAGE
@@ -111,7 +111,7 @@ class Failure:
 CUT_OFF = Failure(Cause.INTERRUPTED, message("cut off"))
 
 Then = Literal["resume", "new_config"]
-"""How to go on with a run once it is put right: a plain resume, or one that takes the corrected config."""
+"""How to resume the run once the cause is fixed: with the recorded config, or with the corrected one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Remedy:
     """What a person should do about a failed call."""
 
     what: Message
-    """What to put right."""
+    """What to correct."""
     then: Then
 
 
@@ -135,8 +135,8 @@ _BY_STATUS = {
     413: template("The request is too large for the engine. Lower {variable}_BATCH_SIZE."),
     422: _NOT_ACCEPTED,
     429: template(
-        "The engine had no room for as long as its timeout. Raise the service's maximum of instances, or lower "
-        "{variable}_CONCURRENCY."
+        "The engine had no free instance for as long as its timeout. Raise the service's maximum of instances, or "
+        "lower {variable}_CONCURRENCY."
     ),
     500: template(
         "The engine returned an error for this request. Search the {engine} engine's log for the run's trace id."
@@ -167,7 +167,7 @@ _NOT_DONE = template(
     "{engine} engine's log for the run's trace id."
 )
 _BREAKING = {500, 502}
-"""What the engine answers to a ticker that breaks it."""
+"""The statuses that the engine returns for a ticker that breaks it."""
 _BY_DENIAL: dict[EngineName, str] = {
     "financial": template(
         "The engine reports that it failed. Search the financial engine's log for the run's trace id."
@@ -183,12 +183,12 @@ _SLOW_BATCH = template(
     "No answer in time. Look for what is slow in the engine's log, raise {variable}_TIMEOUT, or lower "
     "{variable}_BATCH_SIZE."
 )
-_TOO_LARGE = template("No engine answers at such length. Check what answers at {variable}_URL.")
+_TOO_LARGE = template("No engine sends an answer this large. Check what answers at {variable}_URL.")
 _TOO_LARGE_IDS = {ANSWER_TOO_LARGE.id, TOO_MANY_PIECES.id}
 _REDIRECT = template("The address redirects, which is not followed. Set {variable}_URL to where it leads.")
 _OTHERWISE = template("Search the {engine} engine's log for the run's trace id.")
 _IN_CONFIG = {_NOT_ACCEPTED, _NOT_DONE}
-"""Remedies that put the config right."""
+"""Remedies that correct the config."""
 
 
 def remedy(
@@ -202,8 +202,8 @@ def remedy(
 ) -> Remedy:
     """What a person should do about a failed call.
 
-    `batch` is the number of its targets. If it was cut off, `after` is why the attempt before failed: that is what to
-    put right, since the next attempt would have failed as well.
+    `batch` is the number of its targets. If it was cut off, `after` is the cause of the failed attempt before. The
+    remedy is for that cause, since the next attempt would probably have failed as well.
     """
     if cause == Cause.INTERRUPTED and after is not None and status != 429:
         inner = reason.values.get("reason") if reason is not None else None

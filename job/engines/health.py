@@ -1,4 +1,4 @@
-"""Health: whether an engine is there and answers as one does."""
+"""Health: checks that an engine can be reached and is healthy."""
 
 import trio
 
@@ -8,10 +8,10 @@ from job.engines.transport import Connection, Response, TokenError, TokenProvide
 from job.text.masking import excerpt
 
 PATIENCE_SECONDS = 30.0
-"""For one engine: a cold start is among what `/health` may have to wait for."""
+"""Time limit for one engine. It allows for a cold start."""
 
 
-async def what_is_wrong(url: str, audience: str, connection: Connection, tokens: TokenProvider) -> str | None:
+async def health_problem(url: str, audience: str, connection: Connection, tokens: TokenProvider) -> str | None:
     """Why the engine at `url` cannot be used, with the remedy; `None` if it is healthy. Closes the connection."""
     wrong: str | None = f"{url}: no answer within {PATIENCE_SECONDS:.0f} s"
     with trio.move_on_after(PATIENCE_SECONDS):  # noqa: ASYNC912  both branches await the network
@@ -39,7 +39,7 @@ _REMEDIES = {
 
 def _unhealthy(response: Response, token: str, url: str) -> str | None:
     if response.status == 200:
-        # Whatever answers at a wrong URL may do so with 200: a login page, another service.
+        # At a wrong URL something else may answer 200: a login page, another service.
         shown = excerpt(response.body, token)
         return None if _says_ok(response.body, token) else f"{url}/health: not the answer of an engine: {shown}"
     remedy = _REMEDIES.get(response.status)

@@ -1,8 +1,8 @@
-"""A worker's own connection to an engine. The one module that knows httpx, and httpcore, which httpx is made of.
+"""HTTP connection: a worker's own connection to an engine. Together with `notification.sender` the only user of httpx.
 
-There is no pool: httpx's is rescanned at every request and loses slots to requests that were cut off while connecting.
-So a worker holds the very connection that a pool would hold, which spares a third of the CPU of each call. A pool would
-also open it and send over it in one step, so that a run could not stop in between.
+It does not use httpx's pool, which scans all connections at every request, and loses slots to requests that were
+cancelled while connecting. Instead each worker owns one connection, which saves a third of the CPU time of each call.
+A pool also connects and sends in one step, so a run could not stop in between.
 """
 
 import errno
@@ -30,23 +30,24 @@ from job.text.messages import Message, message
 
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 5.0
-"""A connection that was idle for longer is replaced: the other end may be about to close it."""
+"""A connection that was idle for longer is replaced, since the engine may be about to close it."""
 PIECES_AT_ONCE = 200
-"""Pieces of an answer after which other tasks have their turn: one read may bring thousands, at 10 µs each."""
+"""Pieces of an answer between two checkpoints: one read may return thousands, at 10 µs each."""
 
 
 def tls_context() -> ssl.SSLContext:
-    """The TLS settings, for all connections of a run to share: each context of its own costs 6.5 ms and 0.8 MB."""
+    """The TLS context that all connections of a run share. One per connection would cost 6.5 ms and 0.8 MB each."""
     tls = httpx.create_ssl_context()
     tls.set_alpn_protocols(["http/1.1"])
     return tls
 
 
 class HttpConnection:
-    """One HTTP/1.1 connection: kept alive, closed after anything but one whole answer, opened again for the next.
+    """One HTTP/1.1 connection, kept alive and used for one request at a time.
 
-    Unless `kept`: then it is closed after every answer, so that what comes late is not read as the next one.
-    Follows no redirect, takes no proxy or credentials from the machine, repeats nothing. Its user bounds the time.
+    It is closed after anything but one complete answer, and can be opened again. If not `kept`, it is closed after
+    every answer, so that a late second answer is not read as the answer to the next request. It follows no redirect,
+    uses no proxy or credentials of the machine, repeats nothing, and sets no time limit for an answer: its caller does.
     """
 
     def __init__(self, tls: ssl.SSLContext, *, kept: bool = True) -> None:
@@ -56,7 +57,7 @@ class HttpConnection:
         self._http: httpcore.AsyncHTTP11Connection | None = None
 
     async def open(self, url: str) -> None:
-        """Opens the connection, or another in its place; every URL has one origin. Raises `TransportError`."""
+        """Opens the connection, or replaces it. All URLs must have the same origin. Raises `TransportError`."""
         await self.aclose()
         try:
             origin = self._origin = self._origin or Origin.of(url)
@@ -85,10 +86,10 @@ class HttpConnection:
         return reply
 
     def is_open(self) -> bool:
-        """Whether a request can be sent over it. Not if the engine has closed it, or has sent something unasked."""
+        """Whether a request can be sent over it: not if the engine has closed it or has sent unexpected data."""
         return self._http is not None and not (self._http.is_closed() or self._http.has_expired())
 
-    async def aclose(self) -> None:  # noqa: ASYNC910  closing what was never opened takes no time
+    async def aclose(self) -> None:  # noqa: ASYNC910  there is nothing to await if it was never opened
         """Closes the connection; it can be opened again."""
         http, self._http = self._http, None
         if http is not None:
@@ -107,7 +108,7 @@ class HttpConnection:
 
 
 async def _close_at_once(opened: httpcore.AsyncHTTP11Connection | httpcore.AsyncNetworkStream) -> None:
-    """Closing an idle socket takes no time; one that was cut off must not wait for its peer's farewell."""
+    """Closes without waiting: after a cancellation, the run must not wait for the peer to end the TLS session."""
     with trio.CancelScope(shield=True) as scope:
         scope.cancel()
         await opened.aclose()
@@ -115,10 +116,10 @@ async def _close_at_once(opened: httpcore.AsyncHTTP11Connection | httpcore.Async
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a connection leads: what is the same in all its requests, worked out once."""
+    """The origin of a connection: the parts that all its requests share, computed once."""
 
     text: str
-    """As URLs of this origin begin."""
+    """The beginning of every URL of this origin."""
     core: httpcore.Origin
     host: bytes
 
@@ -134,7 +135,7 @@ class Origin:
     def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> httpcore.Request:
         """A request for a URL of this origin."""
         if not url.startswith(f"{self.text}/"):
-            raise ValueError(f"the connection leads to {self.text}")
+            raise ValueError(f"the connection is to {self.text}")
         target = url[len(self.text) :].encode("ascii")
         fields = [(b"Host", self.host), (b"Content-Length", str(len(body or b"")).encode())]
         fields += [(name.encode("ascii"), value.encode("ascii")) for name, value in headers.items()]
@@ -143,17 +144,17 @@ class Origin:
 
 
 def _has_surplus(http: httpcore.AsyncHTTP11Connection, response: httpcore.Response) -> bool:
-    """Whether more than the answer has been read: it would be taken for the beginning of the next answer.
+    """Whether more than the answer has been read: the rest would be taken for the beginning of the next answer.
 
-    What has not been read yet makes the socket readable, and the connection expired.
+    Data that has not been read yet makes the socket readable, and then `has_expired` is true.
     """
-    # httpcore shows the rest of what it has read nowhere else.
+    # httpcore has no public access to the data that it has read and not used.
     rest, _ = http._h11_state.trailing_data  # noqa: SLF001
     return bool(rest) or _has_record(response.extensions["network_stream"].get_extra_info("ssl_object"))
 
 
 def _has_record(tls: ssl.SSLObject | None) -> bool:
-    """Whether TLS has read more than it has decrypted: it decrypts a record at a time."""
+    """Whether the TLS object holds data that has not been read yet: it decrypts one record at a time."""
     if tls is None:
         return False
     try:
@@ -179,7 +180,7 @@ async def _content(response: httpcore.Response) -> bytes:
             else:
                 content += piece
             if refusal is not None:
-                # Then the next read fails. To leave the loop would leave the library's generators to the collector.
+                # The next read fails then. `break` would leave the library's generators to the garbage collector.
                 await response.aclose()
             if pieces % PIECES_AT_ONCE == 0:
                 await trio.lowlevel.cancel_shielded_checkpoint()
@@ -194,7 +195,7 @@ async def _content(response: httpcore.Response) -> bytes:
 
 def _retry_after(headers: Sequence[tuple[bytes, bytes]]) -> float | None:
     for name, value in headers:
-        if name.lower() == b"retry-after" and value.isdigit():  # the form with a date is not worth a clock
+        if name.lower() == b"retry-after" and value.isdigit():  # the form with a date is ignored
             return float(value)
     return None
 
@@ -214,7 +215,7 @@ def _failure(error: Exception) -> TransportError:
         if cause.errno in (errno.EMFILE, errno.ENFILE):
             said = cause.strerror or str(cause)
             return ProcessLimitError(message("too many open files in this process: {error}", error=said))
-    # Of several addresses of a host, one may be of a kind that this machine does not have: that is no limit.
+    # A host may have several addresses, some of a family that this machine does not have. That alone is not a limit.
     if system and all(cause.errno == errno.EADDRNOTAVAIL for cause in system):
         said = system[0].strerror or str(system[0])
         return ProcessLimitError(message("no local port is free for another connection: {error}", error=said))
@@ -222,7 +223,7 @@ def _failure(error: Exception) -> TransportError:
 
 
 def _reason(error: Exception, causes: Sequence[BaseException]) -> Message:
-    """What happened, from the first cause that says it: httpx's own message is often empty."""
+    """What happened, from the first known cause in the chain: httpcore's own message is often empty."""
     for cause in causes:
         if isinstance(cause, socket.gaierror):
             return message("the host is not known ({error})", error=cause.strerror or str(cause))
@@ -244,7 +245,7 @@ _UNFIT = message("the request cannot be sent as it is")
 
 
 _WORDS: dict[type[Exception], Message] = {
-    # Their own words quote the headers, the token among them.
+    # The messages of these two quote the headers, which include the token.
     httpcore.LocalProtocolError: _UNFIT,
     UnicodeError: _UNFIT,
     httpcore.ConnectTimeout: message("no connection within {seconds} s", seconds=CONNECT_SECONDS),
@@ -255,7 +256,7 @@ _WORDS: dict[type[Exception], Message] = {
 
 
 def _causes(error: BaseException) -> Sequence[BaseException]:
-    """The error and all that it came from, breadth first."""
+    """The error, its causes and its contexts, breadth first."""
     found: list[BaseException] = [error]
     for cause in found:
         members = cause.exceptions if isinstance(cause, BaseExceptionGroup) else ()

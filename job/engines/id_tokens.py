@@ -1,7 +1,7 @@
-"""ID tokens for the engines. The one module that knows google-auth.
+"""ID tokens for the engines. The only module that uses google-auth for them.
 
-The token comes from the metadata server on Google Cloud, from a service account's key file
-(`GOOGLE_APPLICATION_CREDENTIALS`), or through impersonation: the same code everywhere, and no way around it.
+A token comes from the metadata server on Google Cloud, from a service account's key file
+(`GOOGLE_APPLICATION_CREDENTIALS`), or through impersonation. No setting turns tokens off.
 """
 
 import os
@@ -26,7 +26,7 @@ _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 class IdTokens:
     """The run's ID tokens, one for each audience, renewed 3 min 45 s before they expire (google-auth's own threshold).
 
-    Renewals run in `nursery`, so that a caller whose time is up leaves a renewal to the others that wait for it.
+    Renewals run in `nursery`: if one caller is cancelled, the renewal goes on for the others that wait for it.
     """
 
     def __init__(self, nursery: trio.Nursery, impersonate: str | None) -> None:
@@ -35,7 +35,7 @@ class IdTokens:
         self._sources: dict[str, _Source] = {}
 
     def cached(self, audience: str, rejected: str | None = None) -> str | None:
-        """A token that `get` would give without asking anybody, if there is one."""
+        """A token that `get` would return without a request, if there is one."""
         source = self._sources.get(audience)
         token = source.token if source is not None else None
         return token if token != rejected else None
@@ -44,13 +44,13 @@ class IdTokens:
         """A token for the audience; not `rejected`, unless the token server has no other. Raises `TokenError`."""
         token = self.cached(audience, rejected)
         if token is not None:
-            return token  # noqa: ASYNC910  whoever gets it awaits the engine right after it
+            return token  # noqa: ASYNC910  the caller awaits the engine right after this
         source = self._sources.setdefault(audience, _Source(audience, self._impersonate))
         return await source.renewed(self._nursery)
 
 
 class _Source:
-    """The credentials of one audience. google-auth's must not be refreshed by two threads at a time."""
+    """The credentials for one audience. Only one thread at a time may refresh credentials of google-auth."""
 
     def __init__(self, audience: str, impersonate: str | None) -> None:
         self._audience = audience
@@ -60,7 +60,7 @@ class _Source:
 
     @property
     def token(self) -> str | None:
-        """The token in hand, if it is good for a while yet."""
+        """The present token, if it does not expire soon."""
         credentials = self._credentials
         return credentials.token if credentials is not None and credentials.valid else None
 
@@ -80,7 +80,7 @@ class _Source:
             renewal.token = await trio.to_thread.run_sync(self._refresh, abandon_on_cancel=True)
         except _NotATokenError:
             renewal.error = message("the token server's answer is not a token")
-        except Exception as error:  # noqa: BLE001  google-auth lets some of the errors of what it uses through
+        except Exception as error:  # noqa: BLE001  google-auth does not wrap all errors of the libraries it uses
             renewal.error = excerpt(f"{type(error).__name__}: {error}".encode(errors="replace"))
         finally:
             self._renewal = None
@@ -88,8 +88,8 @@ class _Source:
 
     def _refresh(self) -> str:
         with requests.Session() as session:
-            session.trust_env = False  # a .netrc would replace the credentials, a proxy would get the metadata server's
-            if self._impersonate is not None:  # from a laptop, which may reach Google through a proxy only
+            session.trust_env = False  # a .netrc would replace the credentials; no proxy reaches the metadata server
+            if self._impersonate is not None:  # on a laptop, which may need a proxy to reach Google
                 session.proxies = {"https": getproxies().get("https", "")}
                 session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
             request = Request(session)
@@ -115,25 +115,25 @@ class _NotATokenError(Exception):
 
 
 def _refresh(credentials: Credentials, request: Request) -> None:
-    """Has google-auth fetch a token. What it says of an answer that it cannot read may quote it, a secret included."""
+    """Fetches a token. Replaces google-auth's error for an unreadable answer, which may quote a secret in it."""
     try:
         credentials.refresh(request)
     except Exception as error:
         origin: BaseException | None = error
         while isinstance(origin, GoogleAuthError) and not isinstance(origin, MalformedError):
             origin = origin.__cause__
-        if isinstance(origin, _UNREADABLE) and not isinstance(origin, OSError):  # requests has a URL that is both
+        if isinstance(origin, _UNREADABLE) and not isinstance(origin, OSError):  # an error of requests may be both
             raise _NotATokenError from None
         raise
 
 
 _UNREADABLE = (LookupError, TypeError, ValueError, OverflowError)
-"""What google-auth, or Python, raises for an answer that is not what was expected; `MalformedError` is among these."""
+"""What google-auth or Python raises for an unexpected answer; `MalformedError` is a `ValueError`."""
 
 
 @dataclass(slots=True)
 class _Renewal:
-    """One renewal, and how it ended."""
+    """One renewal and its result."""
 
     done: trio.Event = field(default_factory=trio.Event)
     token: str | None = None

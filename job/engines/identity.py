@@ -1,4 +1,4 @@
-"""Identity: what a request says of the run and of the code that makes it."""
+"""Identity: the values by which a request identifies the run and the version of the job."""
 
 import hashlib
 import secrets
@@ -14,7 +14,7 @@ VERSION = __version__
 
 
 def _commit() -> str | None:
-    """The commit that the image was built from; its build writes the file."""
+    """The commit that the image was built from, from a file that the build writes; `None` without one."""
     try:
         return Path(__file__).parents[1].joinpath("COMMIT").read_text(encoding="ascii").strip() or None
     except OSError:
@@ -25,17 +25,17 @@ COMMIT = _commit()
 
 
 def new_run_id(now: datetime) -> str:
-    """An id for a run that was given none: it sorts by time."""
+    """An id for a run without RUN_ID. Ids sort by time."""
     return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
 
 
-# From a random start, so that no other process of the run has the same: randomness for each call would cost 5 µs.
+# Starts at a random number, so that processes of one run have different spans. A random span per call would cost 5 µs.
 _SPANS = count(secrets.randbits(63) | 1)
 
 
 @dataclass(frozen=True)
 class RunIdentity:
-    """A run as others see it. The trace follows from the id, so that all attempts at one run share it."""
+    """A run as the engines see it. The trace id is derived from the run id, so that all attempts at a run share it."""
 
     id: str
 
@@ -45,13 +45,13 @@ class RunIdentity:
         return hashlib.sha256(f"trace {self.id}".encode()).hexdigest()[:32]
 
     def traceparent(self) -> str:
-        """A header value with a span of its own: one a call, the same for all its attempts."""
+        """A header value with a new span. Each call has one, for all its attempts."""
         return f"00-{self.trace_id}-{next(_SPANS):016x}-01"
 
     def idempotency_key(self, *call: bytes) -> str:
-        """The key of a call: the same for all its attempts in this run, in any process; another for any other call.
+        """The key of a call: the same for all its attempts in this run, in any process; different for any other call.
 
-        `call` is what tells one call of a run from another.
+        `call` is the call's fingerprint, which identifies it in the run.
         """
         return hashlib.sha256(b"\0".join((self.id.encode(), *call))).hexdigest()[:32]
 

@@ -1,4 +1,4 @@
-"""Transport: what a caller needs of a connection and of a token provider, whoever provides them."""
+"""Transport: the interfaces of a connection and of a token provider, and their errors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,16 +7,16 @@ from typing import Protocol
 from job.text.messages import Message, message
 
 ANSWER_LIMIT = 8 * 2**20
-"""Bytes of one answer: the largest real one, of a batch, has some 100 KiB."""
+"""Maximum bytes of one answer. The largest real one, of a batch, has about 100 KiB."""
 ANSWER_TOO_LARGE = message("the answer is larger than {limit} MiB", limit=ANSWER_LIMIT >> 20)
 PIECES_LIMIT = 100_000
-"""Pieces that an answer may come in. Each takes 10 µs, however few bytes it has."""
+"""Maximum number of pieces in which an answer may arrive. Each takes 10 µs, however small it is."""
 TOO_MANY_PIECES = message("the answer comes in more than {limit} pieces", limit=PIECES_LIMIT)
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What came back for one attempt: any status, the whole body."""
+    """The answer to one attempt: any status, the whole body."""
 
     status: int
     body: bytes
@@ -25,7 +25,7 @@ class Response:
 
 
 class TransportError(Exception):
-    """No whole answer came. Has the reason, which names no secret."""
+    """No complete answer arrived. Has the reason, which contains no secret."""
 
     def __init__(self, reason: Message) -> None:
         super().__init__(str(reason))
@@ -33,11 +33,11 @@ class TransportError(Exception):
 
 
 class ProcessLimitError(TransportError):
-    """This process has reached a limit of its own, so that nothing was sent."""
+    """Nothing was sent, since this process has reached one of its own limits."""
 
 
 class TokenError(Exception):
-    """No token is available for an audience. Has the reason, which holds no token."""
+    """No token is available for an audience. Has the reason, which contains no token."""
 
     def __init__(self, reason: Message) -> None:
         super().__init__(str(reason))
@@ -48,7 +48,7 @@ class Connection(Protocol):
     """A connection to one engine, for one request at a time."""
 
     async def open(self, url: str) -> None:
-        """Opens the connection, or another in its place. Sends nothing. Raises `TransportError`."""
+        """Opens the connection, or replaces it. Sends no request. Raises `TransportError`."""
         ...
 
     async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:

@@ -1,1 +1,1 @@
-"""How the calls are made: attempts, retries, limits, phases, shutdown."""
+"""Execution of the calls: attempts, retries, limits, phases, shutdown."""

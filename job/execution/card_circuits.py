@@ -1,4 +1,4 @@
-"""The circuits of the card types: which cards are still requested when some of them keep failing."""
+"""Card circuits: a circuit breaker for each card type, and one for the QA engine."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -12,19 +12,20 @@ from job.planning.card_order import CardOrder
 from job.text.messages import message
 
 TRIED = 5
-"""Card types of which one more card is tried before the engine is taken for down."""
+"""Maximum number of card types of which one more card is tried before the engine counts as down."""
 
 
 class CardCircuits(Iterator[Call]):
-    """The cards in their order, but for those of card types that were set aside.
+    """The cards in their order, without those of card types that were set aside.
 
-    A type whose circuit opens is set aside: its rest is not requested. The engine has a circuit too, for the cards of
-    all types together: it opens with that of a type unless a card of another was answered meanwhile. Then one card of
-    each other type is tried next, five at most, and nothing else starts. The engine is down if all these fail as well.
+    A type whose circuit opens is set aside: the rest of its cards is not requested. The engine has a circuit too, for
+    the cards of all types together; an answered card of any type resets its count of failures in a row. When it opens,
+    one card of each other type is tried next, five at most, and nothing else starts. If all these fail as well, the
+    engine is down.
     """
 
     def __init__(self, order: CardOrder, emit: EventHandler) -> None:
-        """`emit` gets a `CardTypeSetAside` of each type that is set aside."""
+        """`emit` gets a `CardTypeSetAside` for each type that is set aside."""
         self._order = order
         self._emit = emit
         self._types = {name: CircuitBreaker() for name in order.card_types}
@@ -54,7 +55,7 @@ class CardCircuits(Iterator[Call]):
             self._set_aside(card_type, failure)
         if failure is None or not failure.is_outage:
             if self._is_trying:
-                self._start_anew()
+                self._reset_engine()
         elif is_open and not self._is_trying:
             self._try_others(card_type)
         return self._is_trying and not self._tries and not self._in_flight
@@ -75,17 +76,17 @@ class CardCircuits(Iterator[Call]):
         self._emit(CardTypeSetAside(card_type, reason, what))
 
     def _try_others(self, card_type: str) -> None:
-        """Tries a card of each other type, those first that have failed least."""
+        """Tries a card of each other type, first of the types with the fewest failures."""
         for name in sorted(self._order.card_types, key=lambda name: self._types[name].failed):
             if len(self._tries) < TRIED and (call := self._order.next_of(name)) is not None:
                 self._tries.append(call)
         was_reached = any(self._types[name].was_reached for name in self._types if name != card_type)
         if self._tries or not was_reached:
             self._is_trying = True
-        else:  # nothing is left to try, and another type was answered: this one is at fault
-            self._start_anew()
+        else:  # no card is left to try, and another type was answered: only this type fails
+            self._reset_engine()
 
-    def _start_anew(self) -> None:
-        """The engine answers: what failed before counts against card types alone."""
+    def _reset_engine(self) -> None:
+        """Closes the engine's circuit, since the engine answers. Earlier failures count only for their card types."""
         self._is_trying = False
         self._engine = CircuitBreaker()

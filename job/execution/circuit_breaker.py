@@ -1,4 +1,4 @@
-"""Circuit breaker: when to stop asking an engine that is down, or for cards of one type."""
+"""Circuit breaker: when to stop calling an engine that is down, or requesting cards of one type."""
 
 from dataclasses import dataclass
 from math import inf
@@ -26,11 +26,11 @@ class CircuitBreaker:
         return self.finished > self.failed
 
     def max_in_flight(self) -> float:
-        """How many calls may be in flight: after failures in a row, only as many as are needed to decide."""
+        """How many calls may be in flight: after failures in a row, only as many as are needed to open the circuit."""
         return IN_A_ROW - self.in_a_row if self.in_a_row else inf
 
     def record(self, failure: Failure | None) -> bool:
-        """Counts a call that finished. Returns whether the circuit is open: stop asking."""
+        """Counts a finished call. Returns whether the circuit is open, so that no further call should start."""
         self.finished += 1
         if failure is not None and failure.is_outage:
             self.failed += 1

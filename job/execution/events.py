@@ -1,4 +1,4 @@
-"""Events: what happens to the calls of a run, for everybody who handles them: progress, reporter, record."""
+"""Events: what happens to the calls of a run. Their handlers are the progress, the reporter and the record."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from job.text.messages import Message, message, plural
 
 @dataclass(frozen=True, slots=True)
 class AttemptStarted:
-    """A request is about to leave. `limit` is the engine's concurrency limit."""
+    """An attempt starts. `limit` is the engine's concurrency limit."""
 
     call: Call
     limit: int
@@ -45,29 +45,29 @@ class FailedAttempt:
 class CallFinished:
     """The targets of a call are done, or have failed for good. Times are trio's, in seconds.
 
-    A batch of which some targets were done finishes for these, and goes on with the others as another call.
+    If only some targets of a batch were done, it finishes for these, and the others go on as another call.
     """
 
     call: Call
     failure: Failure | None
     attempts: int
     started: float
-    """Of the last attempt, as is `ended`."""
+    """When the last attempt started; `ended` is when it ended."""
     ended: float
     status: int | None
-    """Of the last answer, if there was one."""
+    """The HTTP status of the last answer, if there was one."""
     traceparent: str
     limit: int
     retries: int = 0
-    """Attempts that were followed by another, and that no other result has counted: halves of a batch share some."""
+    """Attempts that were followed by another. Those that the halves of a batch share are counted in one half only."""
     failed_attempts: tuple[FailedAttempt, ...] = ()
-    """The attempts before the last, the latest few of them."""
+    """The latest attempts before the last."""
     warning: Message | None = None
-    """What is odd about an answer that is a success."""
+    """What is odd about a successful answer."""
 
     @property
     def summary(self) -> Message:
-        """A line on a call that failed: its targets, the last answer and the number of attempts."""
+        """The failed call in one line: its targets, the last answer and the number of attempts."""
         reason = self.failure.reason if self.failure else message("done")
         return plural(
             "{call}: {reason} (1 attempt)",
@@ -80,7 +80,7 @@ class CallFinished:
 
 @dataclass(frozen=True, slots=True)
 class CardTypeSetAside:
-    """The rest of the cards of a type is not requested, since too many of them failed."""
+    """The remaining cards of a type are not requested, since too many of its cards failed."""
 
     card_type: str
     reason: Message

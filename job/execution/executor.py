@@ -1,4 +1,4 @@
-"""The executor: makes every call of one engine, with the same code for all four."""
+"""Executor: makes every call of one engine, with the same code for all four."""
 
 import random
 from collections.abc import Callable, Iterable
@@ -43,18 +43,18 @@ class RunContext:
     jitter: Callable[[], float] = random.random
     new_connections: RateLimiter = field(default_factory=RateLimiter)
     parsing: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(1))
-    """Of large answers, one at a time: the parser holds the interpreter's lock, so that all others wait for it."""
+    """Limits the parsing of large answers to one at a time, since the parser holds the GIL."""
 
 
 class _ConnectionExpiredError(Exception):
-    """The connection of an attempt went while its token was waited for: it begins again, and may then open another."""
+    """The connection was closed while the attempt waited for its token. The attempt starts again with a new one."""
 
 
 class Executor:
     """Makes the calls of one engine with a fixed number of workers, each with a connection of its own.
 
-    `on_finished` gets every call that is done or has failed for good; what it raises ends the engine's work.
-    No further call starts while `max_in_flight()` calls are under way.
+    `on_finished` gets every call that is done or has failed for good; an exception from it ends `run`.
+    No further call starts while `max_in_flight()` calls are in flight.
     """
 
     def __init__(
@@ -102,9 +102,9 @@ class Executor:
             await connection.aclose()
 
     async def _run_call(self, pending: PendingCall, connection: Connection, queue: WorkQueue[PendingCall]) -> None:
-        """Brings a call to its end, or puts its halves back."""
+        """Makes attempts until the call has finished; or puts its halves back into the queue."""
         while True:
-            if len(pending.call.targets) > self._batch_size:  # a batch has shown that one of this size is too large
+            if len(pending.call.targets) > self._batch_size:  # another batch of this size was too large
                 queue.put(*self._split_in_halves(pending))
                 return  # noqa: ASYNC910  an attempt was awaited
             failure = await self._attempt(pending, connection)
@@ -134,18 +134,18 @@ class Executor:
             )
 
     def _wait_after(self, pending: PendingCall, failure: Failure) -> float | None:
-        """Seconds before the next attempt, `None` if there is none; learns which batches are too large."""
+        """Seconds before the next attempt, `None` if there is none. Lowers the batch size after a batch failed."""
         size = len(pending.call.targets)
         if size > 1 and failure.breaks_batches:
             self._batch_size = min(self._batch_size, (size + 1) // 2)
-            # A smaller batch is another request: this failure uses up none of its attempts.
+            # Its halves are different requests, so this failure does not use up one of their attempts.
             return pending.retry.backoff(failure, self._context.jitter)
         if failure.is_rejection and self._limiter.is_rejecting():
             return None
         return pending.retry.next_delay(failure, pending.started, pending.ended, self._context.jitter)
 
     async def _attempt(self, pending: PendingCall, connection: Connection) -> Failure | None:
-        """One attempt, after its wait and with a slot of the concurrency limit. `CUT_OFF` if it has to begin again."""
+        """One attempt, after its delay and with a slot of the limiter. Returns `CUT_OFF` if it has to start again."""
         try:
             if pending.wait:
                 with self._context.shutdown.interruptible():
@@ -180,9 +180,9 @@ class Executor:
         return failure
 
     async def _acquire(self, pending: PendingCall, connection: Connection) -> None:
-        """Waits for a slot, and first for the turn of a new connection if one is needed.
+        """Acquires a slot of the limiter, and first a token of the rate limiter if a new connection is needed.
 
-        That turn counts to no limit: it is waited for without a slot. So it counts to no attempt or timeout either.
+        The wait for that token takes no slot, and does not count as part of an attempt or its timeout.
         """
         shutdown = self._context.shutdown
         await self._limiter.acquire(shutdown)
@@ -194,13 +194,13 @@ class Executor:
             await self._limiter.acquire(shutdown)
 
     async def _answer(self, pending: PendingCall, connection: Connection) -> Failure | None:
-        """What the engine says to one request: `None` if all is done."""
+        """Sends the request and judges the answer: `None` if all work is done."""
         call, context, timeout = pending.call, self._context, self._settings.timeout
         with trio.move_on_after(timeout):  # noqa: ASYNC912  the token or the answer is awaited
             try:
                 token = context.tokens.cached(self._audience, pending.rejected)
                 if token is None:
-                    with context.shutdown.interruptible():  # a request that has not left yet is not in flight
+                    with context.shutdown.interruptible():  # the request is not in flight until it is sent
                         token = await context.tokens.get(self._audience, pending.rejected)
                     if not (pending.must_connect or connection.is_open()):
                         raise _ConnectionExpiredError
@@ -212,10 +212,10 @@ class Executor:
                     METHOD, self._url + call.path, self._headers(pending, token), call.body
                 )
             except TokenError as error:
-                return Failure(Cause.IDENTITY, error.reason)  # noqa: ASYNC910  both phases were awaited
+                return Failure(Cause.IDENTITY, error.reason)  # noqa: ASYNC910  the token or the request was awaited
             except TransportError as error:
                 cause = Cause.PROCESS_LIMIT if isinstance(error, ProcessLimitError) else Cause.TRANSPORT
-                return Failure(cause, error.reason)  # noqa: ASYNC910  both phases were awaited
+                return Failure(cause, error.reason)  # noqa: ASYNC910  the token or the request was awaited
             pending.status = response.status
             seen = token if pending.rejected is None else f"{token} {pending.rejected}"
             if response.status == 401:
@@ -258,7 +258,7 @@ class Executor:
         return first, second
 
     def _finish_done_targets(self, pending: PendingCall, failure: Failure) -> None:
-        """Finishes the targets of a batch that were done: they are not requested again."""
+        """Finishes the targets of a batch that were done, so that they are not requested again."""
         if not failure.targets or failure.targets == pending.call.targets:
             return
         batch = BATCHES[pending.call.engine]
@@ -268,7 +268,7 @@ class Executor:
         pending.call, pending.retries = batch(failure.targets), 0
 
     def _interrupted(self, pending: PendingCall) -> None:
-        """Finishes a call that was requested and will not be again. One that never was stays not attempted."""
+        """Finishes a call that was interrupted. A call without any attempt gets no result: it is not attempted."""
         if not pending.attempts:
             return
         last = pending.last

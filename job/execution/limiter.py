@@ -1,4 +1,4 @@
-"""Adaptive concurrency limit of one engine: additive increase, multiplicative decrease, and exact on 429."""
+"""Limiter: the adaptive concurrency limit of one engine; additive increase, multiplicative decrease, exact on 429."""
 
 import trio
 
@@ -8,18 +8,18 @@ from job.execution.shutdown import Shutdown
 
 
 class ConcurrencyLimiter:
-    """A limit on calls in flight that starts at its maximum and follows what the engine answers (AIMD).
+    """A limit on calls in flight that starts at its maximum and adapts to the engine's answers (AIMD).
 
-    - Increase: by one a round trip, while the limit is in use and attempts succeed.
-    - Decrease: by half, once a round trip, when the engine cannot cope (502, 503, 504, a timeout, no connection).
-    - A 429 is exact: the engine has room for what it still holds of ours, at least one call. Halving would be worse:
-      rejections come back at once and in swarms, so the slots left would fill and be rejected again.
+    - Increase: by one per round trip, while the limit is reached and attempts succeed.
+    - Decrease: by half, once per round trip, when the engine is overloaded (502, 503, 504, timeout, no connection).
+    - After a 429 the limit is the number of our calls that the engine still works on, at least one. Halving would be
+      worse: rejections come at once and many together, so the free slots would fill and be rejected again.
 
-    Unlike a rate limit (token bucket), it does not count calls a second.
+    Unlike a rate limit (token bucket), it does not count calls per second.
     """
 
     def __init__(self, maximum: int, rejection_timeout: float) -> None:
-        """An engine that rejects every call is asked less and less often, for `rejection_timeout` seconds."""
+        """An engine that rejects every call is called less and less often, for `rejection_timeout` seconds."""
         self._maximum = maximum
         self._rejection_timeout = rejection_timeout
         self._limit = float(maximum)
@@ -40,7 +40,7 @@ class ConcurrencyLimiter:
         return self._limiter.borrowed_tokens
 
     def is_rejecting(self) -> bool:
-        """Whether the engine has answered 429 and nothing else, to any call, for `rejection_timeout` seconds."""
+        """Whether the engine has answered only 429, to all calls, for `rejection_timeout` seconds."""
         return (
             self._rejecting_since is not None and trio.current_time() - self._rejecting_since >= self._rejection_timeout
         )
@@ -63,12 +63,12 @@ class ConcurrencyLimiter:
         self._limiter.release()
 
     def update(self, failure: Failure | None, started: float) -> None:
-        """Learns from an attempt that has just ended and still holds its slot; `started` is trio's time."""
+        """Adapts to an attempt that has just ended and still holds its slot. `started` is trio's time."""
         now = trio.current_time()
         if failure is not None and failure.is_rejection:
             if self._rejecting_since is None:
                 self._rejecting_since = started
-            if self.in_flight == 1 and not self.is_rejecting():  # the engine has no room at all
+            if self.in_flight == 1 and not self.is_rejecting():  # the engine accepts not even one call
                 self._closed_until = now + self._backoff
                 self._backoff = min(2 * self._backoff, MAX_SECONDS)
             self._set(min(self._limit, self.in_flight - 1))

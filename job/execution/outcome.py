@@ -1,4 +1,4 @@
-"""Outcome: how a run ended, as one word for machines, one sentence for people, and an exit code."""
+"""Outcome: how a run ended, as a word for machines, a sentence for people, and an exit code."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from job.text.messages import Message, Value, message, plural, template
 
 
 class ExitCode(IntEnum):
-    """The exit codes. They are a contract with schedulers and people: none is ever given another meaning."""
+    """The exit codes. They are a contract with schedulers and people: the meaning of a code never changes."""
 
     DONE = 0
     ENGINE_FAILED = 1
@@ -24,7 +24,7 @@ class ExitCode(IntEnum):
     UNFORESEEN = 70
     """A bug (`EX_SOFTWARE` of sysexits.h); its traceback is on standard error."""
     BUSY = 75
-    """Another run is alive, or the lease could not be had or was lost (`EX_TEMPFAIL`)."""
+    """Another run is alive, or the lease could not be acquired or was lost (`EX_TEMPFAIL`)."""
     SIGINT = 130
     SIGTERM = 143
 
@@ -37,7 +37,7 @@ class Outcome:
     exit: ExitCode
     sentence: Message
     unrecorded: int | None = None
-    """How many results the record lacks, beside the report; `None` if it is complete, or if there is none."""
+    """How many results the record lacks, if it could not be closed; `None` if it is complete or there is no record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ _STOPS: Mapping[ShutdownReason, _Stop] = {
 QA_REFUSES = template(
     "The QA engine refuses the job's calls: the run stopped requesting cards; {made} of {planned} cards are there."
 )
-"""The sentence of `qa_engine_down` if the engine is up, and says no to all."""
+"""The sentence of `qa_engine_down` if the engine answers, and refuses all calls."""
 
 _MISSING = template("Cards are missing: {made} of {planned} cards are there, {failed} failed.")
 _MISSING_AND_LEFT = template(
@@ -99,16 +99,16 @@ _MISSING_AND_LEFT = template(
 """The sentence if card types were set aside."""
 
 SUPERSEDED = "superseded"
-"""The word of a run that stands back before its twin."""
+"""The word of a run that calls nothing because another run with the same plan is at work."""
 UNFORESEEN = Outcome(
     "unforeseen", ExitCode.UNFORESEEN, message("The job has a bug: its traceback is on standard error.")
 )
 
 
 def outcome_of(progress: RunProgress | None, reason: ShutdownReason | None, error: EngineFailedError | None) -> Outcome:
-    """The outcome of a run. `error` is what failed in the data phase, `reason` why the run was shut down.
+    """The outcome of a run. `error` is the failure of the data phase, `reason` is why the run was shut down.
 
-    Without progress it was shut down before it had a plan.
+    `progress` is `None` if the run was shut down before it had a plan.
     """
     if progress is None:
         stop = _STOPS[reason or ShutdownReason.SIGTERM]
@@ -144,9 +144,10 @@ def totals_of(outcome: Outcome, progress: RunProgress | None) -> Mapping[str, ob
 
 
 def with_record(outcome: Outcome, unrecorded: int | None) -> Outcome:
-    """The outcome of a run whose record was to be closed: it says what the record lacks, if it lacks something.
+    """The outcome of a recorded run; `unrecorded` is how many results could not be recorded, `None` if it was closed.
 
-    The exit code stays. If all cards were made, another would have Cloud Run try again, and pay for them twice.
+    The sentence then says what the record lacks. The exit code stays the same: if all cards were made, a failure would
+    make Cloud Run try again, and the cards would be paid for twice.
     """
     if unrecorded is None:
         return outcome
@@ -178,7 +179,7 @@ def no_record(run_id: str) -> Outcome:
 
 
 def never_began(run_id: str) -> Outcome:
-    """The run that was to be resumed ended as `bad_config`."""
+    """The run to be resumed had ended as `bad_config`."""
     sentence = message(
         "Run {run} cannot be resumed: its config was faulty, so it called nothing. Start a new run.", run=run_id
     )
@@ -186,7 +187,7 @@ def never_began(run_id: str) -> Outcome:
 
 
 def busy(holder: Message, *, same_plan: bool, same_run: bool, has_ended: bool = False) -> Outcome:
-    """Another run is alive, or this one in another process. One with the same plan does this run's work."""
+    """Another run is alive, or this run in another process. If it has the same plan, it does this run's work."""
     if has_ended and same_plan:
         sentence = message(
             "A run with the same plan was at work until just now: {holder}. Nothing was called.", holder=holder
@@ -213,6 +214,6 @@ def busy(holder: Message, *, same_plan: bool, same_run: bool, has_ended: bool = 
 
 
 def no_lease(problem: Value) -> Outcome:
-    """Nobody can tell whether another run is alive."""
+    """The lease could not be acquired because storage failed: it is not known whether another run is alive."""
     sentence = message("Could not get the lease: RUNS_URI: {error}. Nothing was called.", error=problem)
     return Outcome("no_lease", ExitCode.BUSY, sentence)

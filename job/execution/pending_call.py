@@ -1,4 +1,4 @@
-"""A call in progress, as the executor keeps it from its first attempt to its end."""
+"""Pending call: the state of a call between its attempts."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from job.execution.retry import RetryState
 from job.text.messages import Message
 
 FAILED_ATTEMPTS_KEPT = 10
-"""Failed attempts that a result lists: a rejected call may have hundreds."""
+"""Maximum number of failed attempts that a result lists: a rejected call may have hundreds."""
 
 
 @dataclass(slots=True)
@@ -20,13 +20,13 @@ class PendingCall:
     retry: RetryState
     traceparent: str
     attempts: int = 0
-    """How often its targets were requested, in larger batches too."""
+    """How often its targets were requested, also as part of larger batches."""
     retries: int = 0
     """As in `CallFinished`."""
     must_connect: bool = False
     """Whether the latest attempt opens a connection."""
     sent: bool = False
-    """Whether the latest attempt had its token and its connection, so that a request may have left."""
+    """Whether the latest attempt had its token and its connection, so that the request may have been sent."""
     started: float = 0.0
     ended: float = 0.0
     status: int | None = None

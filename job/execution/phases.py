@@ -1,4 +1,4 @@
-"""The two phases of a run and the barrier between them: no card is requested before all data is there."""
+"""Phases: data phase, barrier, card phase. No card is requested before all data is ready."""
 
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ from job.text.messages import Message, Value, listed, message, plural, template
 
 
 class EngineFailedError(Exception):
-    """A data engine has failed: one of its calls did, for good. Has the reason, with the call."""
+    """A data engine has failed: one of its calls failed for good. Has the reason and the call."""
 
     def __init__(self, finished: CallFinished, limit: int, ended: int | None) -> None:
-        """`limit` is how often a call may fail, `ended` how many attempts the engine failed if it has done nothing."""
+        """`limit` is how often a call may fail; `ended` is the number of all attempts if the engine failed them all."""
         self.reason = _reason(finished, limit, ended)
         super().__init__(str(self.reason))
         self.finished = finished
@@ -58,17 +58,17 @@ class Phases:
 
     plan: Plan
     done: Mapping[EngineName, Container[WorkItem]]
-    """What earlier attempts at the run have done."""
+    """The items that earlier attempts at the run have done."""
     engines: Mapping[EngineName, EngineSettings]
     context: RunContext
     progress: RunProgress
     medians: Callable[[], Mapping[str, float]] = dict
-    """The seconds of each card type in an earlier run, as far as they are known by now."""
+    """Returns the median seconds of each card type in an earlier run; empty until they are known."""
 
     async def run_data_phase(self) -> None:
-        """The data phase: all data engines at the same time. Raises `EngineFailedError` once one has failed.
+        """Runs all data engines concurrently. Raises `EngineFailedError` as soon as one has failed.
 
-        Then, and when the run shuts down, the calls in flight are cut off at once.
+        The calls in flight are cut off then, and also when the run shuts down.
         """
         try:
             with self.context.shutdown.phase(graceful=False):
@@ -83,12 +83,15 @@ class Phases:
             raise _first(failed) from None
 
     def barrier_is_open(self) -> bool:
-        """Whether every data call of the plan has succeeded. The one way into the card phase."""
+        """Whether every data call of the plan has succeeded. The card phase cannot start otherwise."""
         engines = [self.progress.engines[engine] for engine in self._data_engines()]
         return all(engine.done + engine.skipped == engine.planned for engine in engines)
 
     async def run_card_phase(self) -> None:
-        """The card phase: every card. One that fails stops no other, unless its type keeps failing, or the engine."""
+        """Requests every card. A failed card stops no others, unless its card type or the engine keeps failing.
+
+        Raises `AssertionError` if the barrier is closed.
+        """
         if not self.barrier_is_open():
             raise AssertionError("the barrier is closed")
         order = CardOrder(self.plan, self.done.get("qa", frozenset()), self.medians)
@@ -109,7 +112,7 @@ class Phases:
         if failure is not None and not failure.is_interruption:
             engine = finished.call.engine
             progress = self.progress.engines[engine]
-            # What is refused or denied may be a fault of the target, whatever became of others.
+            # A refusal or a denial may be caused by the target, so it is not counted as a failure of the engine.
             is_of_engine = failure.is_transient and not failure.is_denial and not progress.done
             ended = len(progress.latencies) if is_of_engine else None
             raise EngineFailedError(finished, self.engines[engine].attempts, ended)
@@ -129,6 +132,6 @@ def _is_interrupted(finished: CallFinished) -> bool:
 
 
 def _first(group: BaseExceptionGroup[EngineFailedError]) -> EngineFailedError:
-    """Two engines can fail at the same moment; one of them is enough to tell."""
+    """The first error of a group: two engines can fail at the same moment, and one is reported."""
     error = group.exceptions[0]
     return _first(error) if isinstance(error, BaseExceptionGroup) else error

@@ -1,4 +1,4 @@
-"""Progress: the accounts of a run. What was planned is done, skipped, failed or not attempted, always."""
+"""Progress: the totals of a run. Every planned item is done, skipped, failed or not attempted, at any time."""
 
 from array import array
 from collections.abc import Callable, Mapping, Sequence, Sized
@@ -16,7 +16,7 @@ REPORT_SECONDS = 60.0
 
 
 class Part(BaseModel):
-    """A part of a report. Fields are only ever added: an older reader leaves out what it does not know."""
+    """A part of a report. Fields are only ever added, and a reader ignores fields that it does not know."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -40,19 +40,20 @@ class EngineTotals(Part):
     skipped: int
     """Done by an earlier attempt at the run."""
     failed: int
-    """Those that were cut off are among them."""
+    """Includes those that were cut off."""
     not_attempted: int
     cut_off: int = 0
-    """How many of `failed` the end of the run interrupted."""
+    """How many of `failed` were interrupted by the end of the run."""
     calls: int
-    """Calls that finished, either way; the parts of a batch that ended apart count each."""
+    """Calls that are done or failed. Parts of a batch that ended separately count separately."""
     retries: int
     p50_seconds: float | None
-    """Of the attempts that were not cut off; `None` if there was none. So is `p95_seconds`."""
+    """The median of all attempts that were not cut off; `None` without any."""
     p95_seconds: float | None
+    """The 95th percentile of the same attempts."""
 
     def cards(self) -> CardTotals:
-        """The same totals, of the QA engine, as those of the cards."""
+        """The totals of the QA engine as totals of the cards."""
         return CardTotals(
             planned=self.planned,
             generated=self.done,
@@ -82,7 +83,7 @@ class EngineProgress:
 
     @property
     def not_attempted(self) -> int:
-        """Items that were planned and never requested, or that are still in flight."""
+        """Planned items that were never requested, or that are still in flight."""
         return self.planned - self.done - self.skipped - self.failed
 
     def on_event(self, event: Event) -> None:
@@ -108,7 +109,7 @@ class EngineProgress:
                 self.pace.update(ended, self.done + self.failed)
 
     def seconds_left(self, now: float) -> float | None:
-        """How long the rest takes at the present pace; `None` if all is done, or not even one round of calls yet."""
+        """How long the rest takes at the present pace; `None` if all is done, or before one round of calls is done."""
         finished, left = self.done + self.failed, self.not_attempted
         return self.pace.seconds(left, now, finished) if left and finished >= self.in_flight else None
 
@@ -133,7 +134,7 @@ class RunProgress:
     """The progress of all engines of a plan, the calls that failed for good, and the card types that were set aside."""
 
     def __init__(self, plan: Plan, done: Mapping[EngineName, Sized], began: float = 0.0) -> None:
-        """`done` is what earlier attempts at the run have done; `began` is when this one did, by trio's clock."""
+        """`done` is what earlier attempts at the run have done; `began` is when this one began, by trio's clock."""
         self.began = began
         self.engines: Mapping[EngineName, EngineProgress] = {
             engine: EngineProgress(plan.count(engine), skipped=len(done.get(engine, ()))) for engine in plan.engines()
@@ -156,12 +157,12 @@ class RunProgress:
         return self.engines.get("qa", EngineProgress(0))
 
     def is_complete(self) -> bool:
-        """Whether all that was planned is done."""
+        """Whether every planned item is done."""
         return all(engine.done + engine.skipped == engine.planned for engine in self.engines.values())
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float:
-    """What `percent` of a hundred values do not exceed, interpolated. They are sorted, and there is one at least."""
+    """A percentile of sorted values, interpolated. There must be at least one value."""
     place, part = divmod(percent * (len(ordered) - 1), 100)
     following = ordered[min(place + 1, len(ordered) - 1)]
     return (ordered[place] * (100 - part) + following * part) / 100

@@ -1,4 +1,4 @@
-"""What the user requests of a run."""
+"""Run request: the settings and options of a run."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,11 +10,11 @@ from job.engines.identity import RunIdentity
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """What is requested: a run with these settings. A run that has a record goes on from it."""
+    """A run with these settings. If the run has a record, it is resumed."""
 
     settings: Settings
     faults: list[Fault]
-    """Of the settings."""
+    """The faults of the settings."""
     identity: RunIdentity
     now: datetime
     started: float
@@ -22,11 +22,11 @@ class RunRequest:
     resume: bool = False
     """Whether the run must have a record."""
     new_config: bool = False
-    """Whether the run goes on with the config as it is now, not as it was recorded."""
+    """Whether a resumed run takes the current config instead of the recorded one."""
 
     @property
     def arguments(self) -> list[str]:
-        """What the command line said, to say it again."""
+        """The arguments of the command line that requests the same run."""
         if not self.resume:
             return []
         return ["resume", self.identity.id, *(["--new-config"] if self.new_config else [])]

@@ -1,4 +1,4 @@
-"""The retry policy: how long to wait after a failed attempt, or give up. Pure; the jitter is passed in."""
+"""Retry policy: how long to wait after a failed attempt, or whether to give up. Pure; the jitter is passed in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ MAX_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How hard to try, the same for all calls of an engine."""
+    """When to give up, the same for all calls of an engine."""
 
     max_attempts: int
     """Attempts that may fail. Rejections (429) do not count: they never reached the engine."""
     rejection_timeout: float
-    """Seconds for which an engine may answer 429 and nothing else."""
+    """Seconds for which an engine may answer only 429."""
     is_costly: bool
-    """Whether each success costs money, so that the second answer which says no is final."""
+    """Whether each success costs money, so that the second answer which reports a failure is final."""
 
 
 @dataclass(slots=True)
 class RetryState:
-    """What one call has been through."""
+    """The failures of one call so far."""
 
     policy: RetryPolicy
     used: int = 0
@@ -54,7 +54,7 @@ class RetryState:
         return self.backoff(failure, jitter)
 
     def backoff(self, failure: Failure, jitter: Callable[[], float]) -> float:
-        """Seconds to wait before whatever comes next for this call: on average, twice as long each time."""
+        """Seconds to wait before the call is made again: on average, twice as long each time."""
         delay = jitter() * min(MAX_SECONDS, INITIAL_SECONDS * 2.0 ** min(self.backoffs, 10))
         self.backoffs += 1
         return max(delay, min(failure.retry_after or 0.0, MAX_SECONDS))

@@ -1,4 +1,4 @@
-"""Cooperative shutdown: a stop request that every worker sees."""
+"""Shutdown: a cooperative stop request that every worker sees."""
 
 import os
 import signal
@@ -11,11 +11,11 @@ from enum import IntEnum
 import trio
 
 GRACE_SECONDS = 5.0
-"""For cards in flight: one that is cut off is paid for twice, and Cloud Run kills 10 s after SIGTERM."""
+"""Time for cards in flight to end: one that is cut off is paid for twice. Cloud Run kills 10 s after SIGTERM."""
 OVER_SECONDS = 8.5
-"""After a signal, for all that follows it; the process itself then takes a moment to end."""
+"""Time from a signal until the run has ended; the process itself then takes a moment to exit."""
 LAST_SECONDS = 1.0
-"""Of these, for what follows the outcome: the last line, for a reader that has fallen behind, and the message."""
+"""The part of this that is left for what follows the outcome: writing the last lines and sending the message."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -30,7 +30,7 @@ class ShutdownReason(IntEnum):
 
 
 class ShutdownError(Exception):
-    """The run was asked to stop before this call's next attempt."""
+    """The run was requested to stop before this call's next attempt."""
 
 
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -43,9 +43,9 @@ def boottime() -> float:
 
 @dataclass(frozen=True, slots=True)
 class Expiry:
-    """When something expires, by two clocks: it has expired as soon as one of them says so.
+    """When something expires, by two clocks: it has expired once the time has passed on one of them.
 
-    The monotonic clock, which trio waits by, stands still while the machine is suspended. For others time goes on.
+    The monotonic clock, which trio uses, stops while the machine is suspended. Other machines' clocks do not.
     """
 
     monotonic: float
@@ -54,7 +54,7 @@ class Expiry:
 
     @classmethod
     def after(cls, seconds: float) -> "Expiry":
-        """So many seconds from now."""
+        """An expiry `seconds` from now."""
         return cls(trio.current_time() + seconds, boottime() + seconds)
 
     def has_passed(self) -> bool:
@@ -63,15 +63,15 @@ class Expiry:
 
 
 class Shutdown:
-    """A stop request that every worker sees: after it no attempt starts, and every wait ends at once.
+    """A stop request that every worker sees: after it no attempt starts, and every interruptible wait ends at once.
 
-    Calls in flight go on for the grace period of the request, in a phase that allows one.
+    In a phase that is `graceful`, calls in flight may go on for the grace period of the request.
     """
 
     def __init__(self) -> None:
         self.reason: ShutdownReason | None = None
         self.no_start_after: Expiry | None = None
-        """No attempt starts later: the process may have been paused, or the machine suspended, past it."""
+        """No attempt starts after this, not even if the process was paused or the machine suspended meanwhile."""
         self._waits: set[trio.CancelScope] = set()
         self._phase = trio.CancelScope()
         self._graceful = False
@@ -86,7 +86,7 @@ class Shutdown:
 
     @contextmanager
     def phase(self, *, graceful: bool) -> Iterator[None]:
-        """The scope of a phase: a shutdown cuts off what is in flight in it, after the grace period or at once."""
+        """The scope of a phase. A shutdown cancels it: at once, or after the grace period if it is `graceful`."""
         with trio.CancelScope() as self._phase:
             self._graceful = graceful
             if self.reason is not None:
@@ -95,7 +95,7 @@ class Shutdown:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Surrounds a wait that a shutdown ends. Raises `ShutdownError` if it does, or was requested before."""
+        """The scope of a wait that a shutdown interrupts. Raises `ShutdownError` once a shutdown is requested."""
         self.raise_if_requested()
         with trio.CancelScope() as scope:
             self._waits.add(scope)
@@ -114,49 +114,49 @@ class Shutdown:
 
 
 async def at_deadline(shutdown: Shutdown, seconds: float) -> None:
-    """Requests the shutdown when the run's time is up."""
+    """Requests the shutdown when the run's deadline passes."""
     await trio.sleep(max(0.0, seconds))
     shutdown.request(ShutdownReason.DEADLINE, GRACE_SECONDS)
 
 
 @dataclass(slots=True)
 class Ending:
-    """The end of the run, as signals and what still follows the outcome see it: the last line, then the message."""
+    """The end of a run: how much time is left after a signal for the last line and the message."""
 
-    outcome_stands: bool = False
-    """Whether it can change no more."""
+    is_final: bool = False
+    """Whether the outcome is final."""
     over_by: float = float("inf")
-    """When all has to be over because of a signal, by trio's clock."""
+    """When the run must have ended because of a signal, by trio's clock."""
     sending: trio.CancelScope | None = None
-    """The sending of the message, while it goes on: all that a signal ends then."""
+    """The scope in which the message is being sent. Once the outcome is final, a signal cancels only this."""
 
-    def stand(self) -> None:
-        """The outcome stands from now on. After a signal, all that follows shares what is left, a second at most."""
-        self.outcome_stands = True
+    def make_final(self) -> None:
+        """Makes the outcome final. After a signal, the last line and the message have one second at most together."""
+        self.is_final = True
         if self.over_by < float("inf"):
             self.over_by = max(trio.current_time() + 0.1, min(self.over_by, trio.current_time() + LAST_SECONDS))
 
     def on_signal(self) -> None:
-        """A signal has come. It ends the sending; if that has not begun, it has no more time than after any signal."""
+        """Handles a signal: cancels the sending of the message; if that has not begun, limits the time that is left."""
         if self.sending is not None:
             self.sending.cancel()
-        elif self.outcome_stands:
+        elif self.is_final:
             self.over_by = min(self.over_by, trio.current_time() + LAST_SECONDS)
         else:
             self.over_by = trio.current_time() + OVER_SECONDS
 
     def seconds(self, most: float) -> float:
-        """How long what follows the outcome may take: so many seconds at most."""
+        """How many seconds the next step after the outcome may take, at most `most`."""
         return max(0.0, min(most, self.over_by - trio.current_time()))
 
 
 async def on_signals(
     shutdown: Shutdown, ending: Ending, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
-    """Handles SIGTERM and SIGINT: the first one stops the run in order, a second one ends the process as it stands.
+    """Handles SIGTERM and SIGINT: the first one requests the shutdown, a second one ends the process at once.
 
-    Once the outcome stands, a signal changes nothing; it only ends the sending of the message. That remains so when
-    this task has ended: for the rest of the process both signals do nothing.
+    Once the outcome is final, a signal only cancels the sending of the message. After this task has ended, both signals
+    are ignored for the rest of the process.
     """
     missed: list[int] = []
     for handled in SIGNALS:  # these handlers are what the receiver restores when it closes
@@ -166,7 +166,7 @@ async def on_signals(
             signal.raise_signal(number)
         task_status.started()
         async for number in received:
-            if ending.outcome_stands:
+            if ending.is_final:
                 ending.on_signal()
                 continue
             if shutdown.reason in {ShutdownReason.SIGTERM, ShutdownReason.SIGINT}:

@@ -1,4 +1,4 @@
-"""A work queue whose items may be split while they are worked on."""
+"""Work queue: a queue whose items may be split while they are in progress."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -11,10 +11,13 @@ T = TypeVar("T")
 
 
 class WorkQueue(Generic[T]):
-    """The work of one engine. An item may come back in parts; the queue ends when it is empty and nobody works."""
+    """The work of one engine. A worker may put an item back in parts.
+
+    The queue ends when it is empty and no item is in progress.
+    """
 
     def __init__(self, fresh: Iterator[T], max_in_flight: Callable[[], float] = lambda: inf) -> None:
-        """No fresh item is handed out while `max_in_flight()` items are worked on; one always may be."""
+        """No fresh item is returned while `max_in_flight()` items are in progress; one item always may be."""
         self._fresh = fresh
         self._max_in_flight = max_in_flight
         self._held_back = False
@@ -23,7 +26,7 @@ class WorkQueue(Generic[T]):
         self._idle = trio.lowlevel.ParkingLot()
 
     async def get(self) -> T | None:
-        """Returns an item, parts before fresh ones, or `None` once the queue has ended. Call `task_done` after it."""
+        """Returns an item, parts before fresh ones; `None` once the queue has ended. Call `task_done` for each item."""
         while (item := self._next()) is None and self._in_progress:
             await self._idle.park()
         if item is not None:
@@ -43,7 +46,7 @@ class WorkQueue(Generic[T]):
         self._idle.unpark(count=len(parts))
 
     def remaining(self) -> list[T]:
-        """The parts that no worker has got."""
+        """The parts that no worker has taken."""
         return list(self._parts)
 
     def _next(self) -> T | None:

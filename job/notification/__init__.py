@@ -1,1 +1,1 @@
-"""One message to a chat when a run is over: its text, the channels that take it, and how it is sent."""
+"""Notification: one message to a chat when a run has ended; its text, the channels, and the sending."""

@@ -1,6 +1,6 @@
-"""The channels: what each expects of an incoming webhook, how it is signed, and what its answer means.
+"""Channels: the request that each kind of incoming webhook expects, its signature, and the meaning of its answer.
 
-By the vendors' own documents: Feishu and Lark, "Custom bot usage guide"; DingTalk, "Custom robot access" and
+Sources are the vendors' documents: Feishu and Lark, "Custom bot usage guide"; DingTalk, "Custom robot access" and
 "Custom robot security settings"; WeCom, "Group robot configuration".
 """
 
@@ -26,20 +26,19 @@ class Channel:
     title: str
     hosts: tuple[str, ...]
     path: str
-    """How the path begins: on loopback, where each channel can be simulated, it tells which one is meant."""
+    """The beginning of the path. On loopback, where channels are simulated, it identifies the channel."""
     limit: int
-    """Bytes of the text, as JSON writes it, at the most."""
+    """Maximum bytes of the text, encoded as JSON."""
     body: Callable[[str], Body]
-    """What is sent, of a text."""
+    """Makes the body of the request from the text."""
     sign: Callable[[str, Body, str, float], str] | None = None
-    """Signs a request: of its URL, its body (which it may change), the secret and the time since 1970; gives the URL.
-
-    `None` if the channel knows no signature.
+    """Signs a request, given its URL, its body, the secret and the seconds since 1970. Returns the URL; may change the
+    body. `None` if the channel has no signatures.
     """
     codes: tuple[str, ...] = ()
-    """Where the answer has its code, 0 for success. Without any, a status of 2xx is success."""
+    """Keys of the answer that may hold its code, 0 for success. If empty, a status of 2xx is success."""
     explanations: tuple[str, ...] = ()
-    """Where the answer says what was wrong."""
+    """Keys of the answer that may hold the error message."""
     busy: frozenset[int] = frozenset()
     """Codes after which the same request may succeed soon."""
 
@@ -76,7 +75,7 @@ DINGTALK = Channel(
     hosts=("oapi.dingtalk.com",),
     path="/robot/send",
     limit=19_000,  # 20,000 bytes for the whole body
-    # No Markdown: it would change what a command looks like, and needs two line feeds for one.
+    # No Markdown: it would change the look of commands, and needs two line feeds for a new line.
     body=lambda text: {"msgtype": "text", "text": {"content": text}},
     sign=_sign_dingtalk,
     codes=("errcode",),
@@ -88,7 +87,7 @@ WECOM = Channel(
     hosts=("qyapi.weixin.qq.com",),
     path="/cgi-bin/webhook/send",
     limit=4_096,
-    # Markdown, of which WeCom knows headings, bold, links, code and quotes: a plain text may have only half as much.
+    # Markdown (WeCom knows headings, bold, links, code and quotes), since the limit of plain text is half as large.
     body=lambda text: {"msgtype": "markdown", "markdown": {"content": text}},
     codes=("errcode",),
     explanations=("errmsg",),
@@ -98,7 +97,7 @@ CHANNELS = (FEISHU, DINGTALK, WECOM)
 
 
 def _other(host: str) -> Channel:
-    """Slack, Mattermost, and whatever else takes a `text`. Mattermost cuts a message at 16,383 characters."""
+    """The channel for Slack, Mattermost and others that accept a `text`. Mattermost's limit is 16,383 characters."""
     return Channel(title=host, hosts=(host,), path="/", limit=16_000, body=lambda text: {"text": text})
 
 
@@ -114,20 +113,20 @@ def channel_of(url: str) -> Channel:
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """An incoming webhook: where to, and the secret to sign with. Both are secrets, and in no text that it makes."""
+    """An incoming webhook: its URL, and the secret to sign with. Neither may appear in a message or an error."""
 
     url: str
     secret: str | None
 
     @property
     def channel(self) -> Channel:
-        """What takes the message."""
+        """The channel of this webhook."""
         return channel_of(self.url)
 
     def request(self, text: str, fields: Mapping[str, object], now: float) -> tuple[str, bytes]:
-        """The URL and the body of a request that says `text`. A channel without a form of its own gets the fields too.
+        """The URL and the body of a request with `text`. A channel that is not in `CHANNELS` gets `fields` as well.
 
-        Signed anew for each request: a signature is good for an hour.
+        Each request is signed again, as a signature expires after an hour.
         """
         channel = self.channel
         body = channel.body(text)
@@ -139,7 +138,7 @@ class Hook:
         return url, as_json(body)
 
     def without_secrets(self, answer: str) -> str:
-        """An excerpt of what the channel says, without what may be an echo of the request."""
+        """An excerpt of the channel's answer in which the URL and the secret are masked, in case it echoes them."""
         text = excerpt(answer.encode(errors="replace"))
         parts = urlsplit(self.url)
         for secret in (self.url, f"{parts.path}?{parts.query}", parts.query, parts.path, self.secret or ""):
@@ -150,7 +149,7 @@ class Hook:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a message was not taken."""
+    """Why a message was not accepted."""
 
     reason: Message
     is_passing: bool
@@ -158,7 +157,7 @@ class Problem:
 
 
 def judge(hook: Hook, status: int, content: bytes) -> Problem | None:
-    """What an answer means: `None` if the message was taken."""
+    """Judges an answer. Returns `None` if the message was accepted."""
     channel = hook.channel
     answer = _object(content) if channel.codes else {}
     code = next((value for name in channel.codes if type(value := answer.get(name)) is int), None)
@@ -167,7 +166,7 @@ def judge(hook: Hook, status: int, content: bytes) -> Problem | None:
     if is_success and (code == 0 or not channel.codes):
         return None
     if is_success and code is None:
-        return Problem(message("what answered is not {channel}", channel=channel.title), is_passing=False)
+        return Problem(message("the answer is not from {channel}", channel=channel.title), is_passing=False)
     if not code:
         return Problem(
             message("{channel} answered HTTP {status}", channel=channel.title, status=str(status)), is_passing

@@ -1,4 +1,4 @@
-"""The sender: one message to an incoming webhook, within some seconds. The second module that knows httpx."""
+"""Sender: sends one message to an incoming webhook, within some seconds."""
 
 import ssl
 import time
@@ -19,40 +19,43 @@ from job.notification.text import Line, RunEnd, cut, run_fields, run_lines
 from job.text.messages import ENGLISH, Message, Translator, message, template, translator
 
 SECONDS = 9.5
-"""For the message; within half a second more the process says that it was not taken."""
+"""Time limit for the message. If it was not sent, the process reports that within another half second."""
 TIMEOUT = httpx.Timeout(None, connect=3.0)
-"""Seconds. Whoever sends bounds the whole."""
+"""Seconds. `send` limits the time of the whole request."""
 Fields = Callable[[], Mapping[str, object]]
 ANSWER_LIMIT = 64 * 2**10
-"""Bytes of an answer that count: a channel says what it has to say in a few hundred."""
+"""Bytes of an answer that are read. A channel's own answer has a few hundred."""
 WAITS = (0.5, 1.0, 2.0)
-"""Seconds before the second request, the third and the fourth; the last one also before every later one."""
+"""Seconds before the second, third and fourth request; the last value applies to all later ones."""
 NOT_SENT = template("the message was not sent: {reason}")
 
 
 class Notifier:
-    """Sends the message about a run, to where the settings say. Changes nothing of the run."""
+    """Sends the message about a run to the webhook in the settings. A failure does not affect the run."""
 
     def __init__(self, settings: Settings) -> None:
         url, secret = settings.notify_url, settings.notify_secret
         self.hook = Hook(url.get_secret_value(), secret.get_secret_value() if secret else None) if url else None
-        """`None` if the settings ask for no message, or name no place that can be."""
+        """`None` if NOTIFY_URL is not set or faulty."""
         self._fault = settings.notify_fault
         self._translator = translator(settings.language)
 
-    async def tell(self, end: RunEnd, ending: Ending) -> Message | None:
-        """Sends it; says why if it was not taken. A run that stands back for its twin is told by the twin alone."""
+    async def send(self, end: RunEnd, ending: Ending) -> Message | None:
+        """Sends the message about a run, unless it ended as `superseded`: the other run sends one.
+
+        Returns why it was not sent, or `None`.
+        """
         if end.outcome.word == SUPERSEDED:
             return None  # noqa: ASYNC910  nothing to await
         ended_by_signal = message(NOT_SENT, reason=message("a signal ended the sending"))
         with trio.CancelScope() as ending.sending:  # noqa: ASYNC912  the sending is awaited, if there is one
-            return await self.send(run_lines(end), partial(run_fields, end), ending.seconds(SECONDS))
+            return await self.send_lines(run_lines(end), partial(run_fields, end), ending.seconds(SECONDS))
         return ended_by_signal
 
-    async def send(self, lines: Iterable[Line], fields: Fields, seconds: float) -> Message | None:
-        """Sends lines of any other message, if one is asked for; says why if it was not taken."""
+    async def send_lines(self, lines: Iterable[Line], fields: Fields, seconds: float) -> Message | None:
+        """Sends any message, if NOTIFY_URL is set. Returns why it was not sent, or `None`."""
         if self.hook is None:
-            # The notice at the start watches over nothing: nobody may look at a log for weeks.
+            # A faulty NOTIFY_URL is reported here again: alerts watch this error, not the notice at the start.
             return self._fault and message(NOT_SENT, reason=self._fault)  # noqa: ASYNC910  nothing to await
         return await send(self.hook, lines, fields, seconds, self._translator)
 
@@ -60,10 +63,10 @@ class Notifier:
 async def send(
     hook: Hook, lines: Iterable[Line], fields: Fields, seconds: float, translator: Translator = ENGLISH
 ) -> Message | None:
-    """Sends the lines, as many as the channel takes. If it takes none, says so and why. Raises nothing.
+    """Sends the lines, shortened to the channel's limit. Returns why the message was not sent, or `None`. Never raises.
 
-    What may pass is tried again within the time: 429, 5xx, what the channel calls busy, and a connection that could not
-    be made. A request whose answer is lost is not: the message may be there, and nobody wants it twice.
+    Temporary failures are retried within `seconds`: 429, 5xx, the channel's codes for busy, and a failure to connect. A
+    request whose answer was lost is not retried, since the message may have arrived.
     """
     if seconds <= 0:
         return message(NOT_SENT, reason=message("no time was left for it"))  # noqa: ASYNC910  nothing to await
@@ -79,8 +82,8 @@ async def send(
                 if not problem.is_passing:
                     break
                 await trio.sleep(wait)
-        except Exception as error:  # noqa: BLE001  a message that cannot be sent must change nothing of the run
-            reason = message("{error} in the job", error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001  a message that cannot be sent must not affect the run
+            reason = message("an error in the job: {error}", error=type(error).__name__)
     return message(NOT_SENT, reason=reason)  # noqa: ASYNC910  as above
 
 
@@ -98,7 +101,7 @@ async def _try(hook: Hook, text: str, fields: Mapping[str, object], tls: ssl.SSL
             client.stream("POST", url, content=body, headers=headers) as response,
         ):
             async for piece in response.aiter_raw():
-                if len(content) < ANSWER_LIMIT:  # to leave the loop would leave the generators to the collector
+                if len(content) < ANSWER_LIMIT:  # `break` would leave the generators to the garbage collector
                     content += piece
     except (httpx.ConnectError, httpx.ConnectTimeout):
         return Problem(message("could not connect"), is_passing=True)  # noqa: ASYNC910  the request was awaited

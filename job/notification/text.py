@@ -1,4 +1,4 @@
-"""The text of a message: it stands by itself, as its readers may not reach Google. No answer of an engine is in it."""
+"""Text of a message. It is complete in itself, since its readers may not reach Google. It quotes no engine's answer."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, totals_of
 from job.execution.progress import RunProgress
 from job.execution.request import RunRequest
 from job.notification.channels import as_json
-from job.records.commands import again_command, how_to_go_on, page_address, start_anew
+from job.records.commands import again_command, how_to_go_on, page_address, unrecorded_lines
 from job.records.comparison import Comparison, comparison_lines
 from job.records.format import PAGE
 from job.records.groups import FailureGroup, failure_groups, then_of
@@ -23,11 +23,11 @@ from job.text.display import printable, shortened
 from job.text.messages import ENGLISH, Message, Translator, message, plural, template
 
 NAME = "batch-orchestrator"
-"""Of the job if it does not run on Cloud Run."""
-FAULTS_TOLD = 5
-"""Faults of a configuration; the rest is counted."""
+"""The job's name if it does not run on Cloud Run."""
+FAULTS_LISTED = 5
+"""Faults of a configuration that are listed; further ones are only counted."""
 FAULT_LIMIT = 300
-"""Characters of one of them."""
+"""Maximum number of characters of a listed fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +36,24 @@ class Line:
 
     text: Message
     is_kept: bool = False
-    """Whether it stays if the channel does not take the whole text."""
+    """Whether the line stays when the text has to be shortened."""
 
 
 @dataclass(slots=True)
 class RunEnd:
-    """How an attempt at a run ended, with all that the message says of it."""
+    """How an attempt at a run ended, with everything that its message needs."""
 
     request: RunRequest
     outcome: Outcome = UNFORESEEN
     progress: RunProgress | None = None
     report: RunReport | None = None
-    """Of all attempts; `None` if the run is not recorded, or this attempt did not get so far."""
+    """The report of all attempts; `None` if the run is not recorded, or if it ended before there was one."""
     recorded: Sequence[CallResult] = ()
     """The failures of all attempts, if the run is recorded."""
     comparison: Comparison | None = None
-    """With the night before; `None` if there was none."""
+    """The comparison with the night before; `None` if there is none."""
     faults: Sequence[Fault] = ()
-    """Of the configuration."""
+    """The faults of the configuration."""
 
     @property
     def failures(self) -> Sequence[CallResult]:
@@ -64,7 +64,7 @@ class RunEnd:
 
     @property
     def command(self) -> str:
-        """What goes on with the run, or starts it again if there is nothing to go on from."""
+        """The command that resumes the run, or that starts it again if it cannot be resumed."""
         going_on = self.report.resume_command if self.report else None
         return going_on or again_command(self.request.settings, self.request.arguments)
 
@@ -73,7 +73,7 @@ _WITHOUT_ANSWERS: Mapping[str, str] = {
     "data_engine_failed": template(
         "No card was requested, as a data engine failed; {made} of {planned} cards are there."
     ),
-    "no_lease": template("Storage does not tell whether another run is at work. Nothing was called."),
+    "no_lease": template("Storage failed, so another run may be at work. Nothing was called."),
 }
 """The sentences of the outcomes whose own sentence quotes what an engine or storage has answered."""
 _SET_ASIDE = template(
@@ -84,7 +84,7 @@ _BEFORE_THE_COMMAND: Mapping[str, str] = {
     "busy": template("Once the other run has ended, this starts it again:"),
     "no_lease": template("Once storage can be reached, this starts it again:"),
 }
-"""What introduces the command of a run that called nothing, by its outcome."""
+"""The sentence before the command of a run that called nothing, by its outcome."""
 _CARDS = template("{made} of {planned} cards are there.")
 _START_AGAIN = template("This starts it again:")
 
@@ -127,7 +127,7 @@ def run_lines(end: RunEnd) -> Iterator[Line]:
 
 
 def run_fields(end: RunEnd) -> Mapping[str, object]:
-    """What a program wants to know: the fields of the last line of the log that quote no answer."""
+    """The fields for programs: those of the last line of the log, without the ones that quote answers."""
     outcome = end.outcome
     return {
         "severity": "INFO" if outcome.exit == ExitCode.DONE else "ERROR",
@@ -142,7 +142,7 @@ def run_fields(end: RunEnd) -> Mapping[str, object]:
 def late_lines(
     settings: Settings, day: str, now: datetime, latest: RecordedRun | None, *, is_known: bool = True
 ) -> Iterator[Line]:
-    """The message about a day without success by now.
+    """The message that no run of a day has succeeded yet.
 
     `latest` is the latest run of the day; if there is none, the latest of any day. `is_known` is whether the records
     could be read.
@@ -175,13 +175,13 @@ def late_lines(
 
 def trial_lines(settings: Settings) -> Iterator[Line]:
     """The message of `notify --test`."""
-    yield Line(message("{job}: this is a trial. A message like this comes when a run is over.", job=_job(settings)))
+    yield Line(message("{job}: this is a test. A message like this comes when a run has ended.", job=_job(settings)))
 
 
 def cut(lines: Sequence[Line], limit: int, translator: Translator = ENGLISH) -> str:
-    """The lines as one text of so many bytes at the most, as JSON writes it.
+    """The lines as one text of at most `limit` bytes, encoded as JSON.
 
-    If there are too many, those that may go do, the last first, and a line in their place counts them.
+    If it is too long, lines that are not `is_kept` are left out, the last first; one line in their place counts them.
     """
     may_go = [at for at, line in enumerate(lines) if not line.is_kept]
     first = len(may_go)
@@ -201,7 +201,7 @@ def _without(lines: Sequence[Line], left_out: Sequence[int], translator: Transla
 
 
 def _shown(text: Message, translator: Translator) -> str:
-    """One line in which no channel finds anything to obey: a mention, a tag."""
+    """The text in one line, without characters that a channel interprets, such as those of mentions and tags."""
     return printable(translator.text(text)).replace("\n", " ").translate({ord("<"): "＜", ord(">"): "＞"})
 
 
@@ -221,7 +221,7 @@ def _today(settings: Settings) -> str:
 
 
 def _cards(end: RunEnd) -> tuple[int, int, int, int]:
-    """The cards that are there, that were planned, that were not attempted, and that an earlier attempt had made."""
+    """Cards: made by any attempt, planned, not attempted, made by earlier attempts."""
     before = end.progress.cards.skipped if end.progress else 0
     if end.report is not None:
         cards = end.report.cards
@@ -233,10 +233,10 @@ def _cards(end: RunEnd) -> tuple[int, int, int, int]:
 
 
 def _since_lines(comparison: Comparison | None) -> Iterator[Line]:
-    """What is new, still missing and mended since the night before, and how the plan has changed."""
+    """The comparison with the night before, and how the plan has changed."""
     if comparison is None:
         return
-    # Why cards were not attempted is told already: the reason would quote an answer.
+    # Cards that were not attempted have a line of their own; the reason in this one could quote an answer.
     for line in comparison_lines(comparison.model_copy(update={"not_attempted": 0}), ""):
         yield Line(line)
     if comparison.plan is not None:
@@ -252,15 +252,15 @@ def _cause_lines(groups: Sequence[FailureGroup], report: RunReport | None) -> It
 
 
 def _fault_lines(faults: Sequence[Fault | ReportedFault]) -> Iterator[Line]:
-    for fault in faults[:FAULTS_TOLD]:
+    for fault in faults[:FAULTS_LISTED]:
         yield Line(message("• {fault}", fault=shortened(str(fault), FAULT_LIMIT)))
-    more = len(faults) - FAULTS_TOLD
+    more = len(faults) - FAULTS_LISTED
     if more > 0:
         yield Line(plural("• 1 more fault", "• {count} more faults", count=more))
 
 
 def _again_lines(settings: Settings, code: ExitCode) -> Iterator[Line]:
-    """Whether Cloud Run tries again, if it is known how often it does."""
+    """Whether Cloud Run starts the task again, if its number of retries is known."""
     if settings.max_retries is None or settings.execution is None:
         return
     if settings.task_attempt >= settings.max_retries:
@@ -272,10 +272,10 @@ def _again_lines(settings: Settings, code: ExitCode) -> Iterator[Line]:
 
 
 def _introduction(end: RunEnd, groups: Sequence[FailureGroup], planned: int, made: int) -> Iterator[Message]:
-    """What stands before the command."""
+    """The sentences before the command."""
     if end.report is not None and end.report.resume_command is not None:
         yield how_to_go_on(end.outcome.word, then_of(groups), made)
     elif end.progress is not None:
-        yield from start_anew(planned - made, made)
+        yield from unrecorded_lines(planned - made, made)
     else:
         yield message(_BEFORE_THE_COMMAND.get(end.outcome.word, _START_AGAIN))

@@ -1,1 +1,1 @@
-"""The run's page: one HTML file, a pure function of its record."""
+"""Page of a run: one HTML file, a pure function of the run's record."""

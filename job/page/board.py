@@ -1,4 +1,4 @@
-"""The board of a run's page: every target and its cards, made or missing and why; those that lack a card come first."""
+"""Board of a run's page: targets and their cards, made or missing and why; targets that lack a card come first."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ from job.records.timeline import Timeline
 from job.text.messages import Message, message, plural, template
 
 ROWS = 300
-"""Targets that have a row; the rest is counted."""
+"""Maximum number of rows; further targets are only counted."""
 OPEN_ROWS = 40
-"""A board of more rows than this is closed at first, and so is one on which nothing is missing."""
+"""A board with more rows is closed at first, and also one without missing cards."""
 COLUMNS = 24
-"""Card types that have a column; the rest is counted."""
+"""Maximum number of columns; further card types are only counted."""
 
 _WHY: Mapping[Cause, str] = {
     Cause.TRANSPORT: template("no whole answer"),
@@ -39,17 +39,17 @@ class Row:
     done: int
     planned: int
     cards: Sequence[ItemStatus | None]
-    """Under each column; `None` if that card is not planned."""
+    """One for each column; `None` if that card is not planned."""
 
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The targets that have cards, as many as have room."""
+    """The targets that have cards, limited to `ROWS` rows and `COLUMNS` columns."""
 
     headline: Message
     """How many of all targets are complete."""
     card_types: Sequence[str]
-    """The columns: card types of which cards are missing first, if there are more than have room."""
+    """The columns. If there are too many card types, those with the most missing cards."""
     card_types_not_shown: int
     rows: Sequence[Row]
     complete_not_shown: int
@@ -58,7 +58,7 @@ class Board:
 
     @property
     def is_open(self) -> bool:
-        """Whether it is shown at first."""
+        """Whether the board is open at first."""
         return len(self.rows) <= OPEN_ROWS and any(row.done < row.planned for row in self.rows)
 
     def why(self, card: ItemStatus) -> Message:
@@ -95,7 +95,7 @@ def board(report: RunReport, timeline: Timeline) -> Board | None:
 
 
 def _columns(targets: Sequence[Target], items: EngineItems) -> tuple[list[str], int]:
-    """Card types in the order of the plan, and how many more there are."""
+    """Card types in the order of the plan, and the number of further ones."""
     types = list(dict.fromkeys(name for target in targets for name in target.card_types))
     if len(types) <= COLUMNS:
         return types, 0

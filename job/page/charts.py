@@ -1,4 +1,4 @@
-"""The charts of one engine, as numbers: its calls in flight under their limit, and how long its answers took.
+"""Charts of one engine, as numbers: its calls in flight and their limit, and how long its answers took.
 
 Both are `WIDTH` units wide and `TALL` high. Templates draw them.
 """
@@ -16,7 +16,7 @@ from job.records.timeline import Lane
 from job.text.messages import Message, message
 
 BINS = 200
-"""Moments of a chart of calls in flight."""
+"""Number of moments in a chart of calls in flight."""
 
 TALL = 100.0
 
@@ -28,16 +28,17 @@ class FlightChart:
     """Calls in flight and their limit in each of `BINS` moments."""
 
     flight: Sequence[int]
-    """The most calls at a time."""
+    """For each moment, the maximum number of calls in flight."""
     limits: Sequence[tuple[int, int]]
-    """The lowest and the highest limit."""
+    """For each moment, the lowest and the highest limit."""
     lowest: int
+    """The lowest limit of all moments."""
     highest: int
-    """The lowest and the highest limit of all moments. There are never more calls in flight than `highest`."""
+    """The highest limit of all moments. There are never more calls in flight."""
     step: float = WIDTH / BINS
 
     def y(self, calls: int) -> float:
-        """Where so many calls are, from the top."""
+        """The vertical position of a number of calls, from the top."""
         return TALL - TALL * calls / (self.highest * 1.08)
 
 
@@ -49,9 +50,9 @@ class LatencyChart:
     p95: float
     slowest: float
     columns: Sequence[tuple[float, float, int]]
-    """Of each that is not empty: its left edge, its height, and its attempts."""
+    """For each column that is not empty: its left edge, its height, and its number of attempts."""
     lines: tuple[float, float]
-    """Where `p50` and `p95` are."""
+    """The horizontal positions of `p50` and `p95`."""
     ticks: Sequence[tuple[float, Message]]
     column_width: float = WIDTH / _COLUMNS - 3
 
@@ -59,21 +60,21 @@ class LatencyChart:
 def flight_chart(lane: Lane, scale: TimeScale) -> FlightChart:
     """The calls in flight of an engine that was called, and their limit.
 
-    A result has the limit as it stood when the call ended. Before the first call ended, the calls in flight tell it: a
-    call starts only within the limit, so the limit was no lower than the calls in flight then.
+    A result has the limit at the time when the call ended. Before the first call ended, the limit is taken from the
+    calls in flight: since a call starts only within the limit, it was at least that number.
     """
     starts, ends = _starts_and_ends(lane)
     limit = _first_limit(starts, ends)
     flight = [0] * BINS
     limits = [(limit, limit)] * BINS
     place = count = 0
-    for moment, now, told in _changes(starts, ends):
+    for moment, now, known in _changes(starts, ends):
         onward = scale.part(moment, BINS)
         for between in range(place + 1, onward + 1):  # nothing changed up to here
             flight[between] = count
             limits[between] = limit, limit
-        if told:
-            limit = told
+        if known:
+            limit = known
         elif now > count:
             limit = max(limit, now)
         place, count = onward, now
@@ -86,9 +87,9 @@ def flight_chart(lane: Lane, scale: TimeScale) -> FlightChart:
 
 
 def _starts_and_ends(lane: Lane) -> tuple["array[int]", "array[int]"]:
-    """When attempts start and end, in milliseconds, as the record has them, each sorted: eight bytes an attempt.
+    """The sorted starts and ends of all attempts, in milliseconds, in eight bytes each.
 
-    The lower 16 bits of an end are the limit then, 0 if it is not known.
+    The lower 16 bits of an end are the limit at that time, 0 if it is not known.
     """
     starts = (_milliseconds(started) for started in itertools.chain(lane.started, lane.failed_started))
     limits = itertools.chain(lane.limits, itertools.repeat(0))
@@ -102,7 +103,7 @@ def _milliseconds(moment: float) -> int:
 
 
 def _changes(starts: "array[int]", ends: "array[int]") -> Iterator[tuple[float, int, int]]:
-    """Moments at which an attempt starts or ends: calls in flight from then on, and the limit, 0 if it is not known."""
+    """For each start or end of an attempt: its time, the calls in flight after it, and the limit, 0 if not known."""
     count = next_end = 0
     for start in starts:
         while next_end < len(ends) and ends[next_end] >> 16 <= start:
@@ -157,7 +158,7 @@ def _range(seconds: Sequence[float]) -> tuple[float, float]:
 
 
 def _round(low: float, high: float) -> Iterator[float]:
-    """Round numbers between these, five at most or so."""
+    """About five round numbers between `low` and `high`."""
     decades = math.log10(high / low)
     steps = (1, 1.5, 2, 3, 4, 5, 7) if decades < 0.9 else (1, 2, 5) if decades < 1.8 else (1,)
     for power in range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1):

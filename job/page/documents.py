@@ -1,4 +1,4 @@
-"""What a run leaves for people and for later nights: summary, page, table of its cards, and the page of the nights."""
+"""Documents of a run that has ended: its summary, its page, the table of its cards, and the page of the nights."""
 
 from collections.abc import Callable
 from functools import partial
@@ -40,5 +40,5 @@ def documents(report: RunReport, before: NightBefore | None, runs_uri: str, tran
 
 
 def nights_page(runs_uri: str, translator: Translator) -> Callable[[Nights], bytes]:
-    """The page of the nights beside the runs, to be made when they have been read."""
+    """Returns a function that renders the page of the nights, once they have been read."""
     return partial(render_nights, runs_uri=runs_uri, beside=True, translator=translator)

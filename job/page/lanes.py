@@ -1,6 +1,6 @@
-"""The lanes of the timeline, as numbers: the calls of an engine over time.
+"""Lanes of the timeline, as numbers: the calls of an engine over time.
 
-Each call is a bar if calls can be told apart; else columns show how many ended when. Templates draw them.
+If there are few calls, each is a bar; otherwise columns show how many ended when. Templates draw them.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +12,7 @@ from job.records.results import CUT_OFF, DONE, FAILED, CallResult
 from job.records.timeline import Lane
 
 ROWS = 32
-"""With more calls at a time than this, a lane has columns instead of bars."""
+"""If more calls than this are in flight at a time, a lane has columns instead of bars."""
 
 COLUMNS = 250
 
@@ -20,7 +20,7 @@ Kind = Literal["done", "cut-off", "retried", "failed"]
 _KINDS: dict[int, Kind] = {DONE: "done", CUT_OFF: "cut-off", FAILED: "failed"}
 
 _LEAST: dict[Kind, float] = {"done": 1.2, "cut-off": 1.2, "retried": 6.0, "failed": 6.0}
-"""The width of the shortest: a failure is to be seen even if the engine refused at once."""
+"""Minimum widths: a failure must be visible even if the engine refused at once."""
 
 _UP, _DOWN = 60.0, 24.0
 """How far columns reach above and below their baseline."""
@@ -36,12 +36,12 @@ class Box:
     width: float
     height: float
     is_short: bool = False
-    """Whether it is wider than the time it stands for, only to be seen."""
+    """Whether it was widened to its minimum width."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A call: a box for each attempt, the last one last."""
+    """A call: a box for each attempt, in order."""
 
     call: CallResult
     boxes: Sequence[Box]
@@ -49,7 +49,7 @@ class Bar:
 
 @dataclass(slots=True)
 class Column:
-    """How many calls ended in a stretch of time, and how many attempts were to be repeated."""
+    """How many calls ended in a stretch of time, and how many attempts were followed by another."""
 
     done: int = 0
     cut_off: int = 0
@@ -60,7 +60,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class LaneChart:
-    """The calls of one engine over time: bars if they can be told apart, else columns."""
+    """The calls of one engine over time, as bars if they are few, else as columns."""
 
     calls: int
     height: float
@@ -69,9 +69,9 @@ class LaneChart:
     columns: Sequence[Column] = ()
     column_seconds: float = 0.0
     tallest: int = 0
-    """Calls of the tallest column."""
+    """Number of calls in the tallest column."""
     baseline: float = _UP
-    """Columns stand on it; what was retried or failed hangs below."""
+    """Done calls are above it, retried and failed ones below."""
 
 
 def lane_chart(lane: Lane, scale: TimeScale) -> LaneChart:
@@ -84,7 +84,7 @@ def lane_chart(lane: Lane, scale: TimeScale) -> LaneChart:
 
 
 def _rows(calls: Iterable[CallResult]) -> list[list[CallResult]]:
-    """The calls so that none covers another, in as few rows as there were calls at a time."""
+    """The calls in as few rows as possible, so that none covers another."""
     rows: list[list[CallResult]] = []
     ends: list[float] = []
     for call in sorted(calls, key=_began):
@@ -115,7 +115,7 @@ def _bar(call: CallResult, scale: TimeScale, top: float, tall: float) -> Bar:
     boxes = []
     left = 0.0
     for began, ended, _ in call.failed_attempts:
-        left = max(left, scale.x(began))  # beside the one before, however short both were
+        left = max(left, scale.x(began))  # beside the box before, even if that was widened
         boxes.append(_box("retried", left, scale.x(ended), top + tall / 5, tall * 0.6))
         left += boxes[-1].width
     boxes.append(_box(_KINDS[call.state], max(left, scale.x(call.started)), scale.x(call.ended), top, tall))
@@ -128,7 +128,7 @@ def _box(kind: Kind, left: float, right: float, top: float, tall: float) -> Box:
 
 
 def _columns(lane: Lane, scale: TimeScale) -> LaneChart:
-    """Upwards what was done in each of some hundred moments, downwards retries and failures, seen even if few."""
+    """Columns over time: upwards done calls, downwards retries and failures, on a scale of their own."""
     columns = [Column() for _ in range(COLUMNS)]
     for ended, state in zip(lane.ended, lane.states, strict=True):
         column = columns[scale.part(ended, COLUMNS)]

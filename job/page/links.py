@@ -1,4 +1,4 @@
-"""Links to Google's console: the log of a run and its trace. There are none if the project is not known."""
+"""Links to Google's console, for the log and the trace of a run. `None` if the project is not known."""
 
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
@@ -8,7 +8,7 @@ from job.records.report import RunReport
 _CONSOLE = "https://console.cloud.google.com"
 
 _MARGIN = timedelta(minutes=5)
-"""The log of an engine may go on after the run has ended."""
+"""Added on both sides: an engine may still log after the run has ended."""
 
 
 def log_link(report: RunReport, words: str | None = None) -> str | None:
@@ -22,7 +22,7 @@ def log_link(report: RunReport, words: str | None = None) -> str | None:
 
 
 def execution_link(report: RunReport) -> str | None:
-    """The log of the execution on Cloud Run, also of what the job cannot log itself: crashes, lack of memory."""
+    """The log of the execution on Cloud Run, which also has what the job cannot log itself, such as crashes."""
     if report.project is None or report.execution is None:
         return None
     label = 'labels."run.googleapis.com/execution_name"'

@@ -1,4 +1,4 @@
-"""The page of the nights, as numbers and words: a row for each run, and trends."""
+"""Page of the nights, as numbers and words: a row for each run, and trends."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +44,7 @@ class Row:
     squares: Sequence[Square]
     summary: RunSummary | None
     link: str | None
-    """Where its page is, if it has one."""
+    """The link to its page, if it has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,19 +53,19 @@ class Trend:
 
     phase: Phase
     bars: Sequence[tuple[float, float, str]]
-    """Left edge, height, and what it says."""
+    """For each bar: its left edge, its height, and its text."""
     width: float
-    """Of a bar."""
+    """Width of a bar."""
     median: float
     line: float
-    """Where the median is, from the top."""
+    """Vertical position of the median, from the top."""
     last: float
     days: tuple[str, str]
-    """The first and the last."""
+    """The first and the last day."""
 
 
 def rows_by_day(nights: Nights, link: Callable[[str], str]) -> Sequence[tuple[str, Sequence[Row]]]:
-    """The runs of each day together, the newest first; `link` leads from a run's id to its page."""
+    """The runs grouped by day, the newest first; `link` returns the link to the page of a run id."""
     return [(day, [_row(night, link) for night in some]) for day, some in by_day(nights)]
 
 
@@ -104,7 +104,7 @@ def _square(engine: EngineName, totals: EngineTotals | None) -> Square:
 
 
 def trend_of(nights: Nights, phase: Phase) -> Trend | None:
-    """How long a phase took; `None` if no run had it."""
+    """How long a phase took in each run; `None` if no run had it."""
     summaries = [summary for summary in reversed(nights.summaries) if summary.engines]
     seconds = [summary.phases.get(phase) for summary in summaries]
     known = [one for one in seconds if one is not None]
@@ -130,7 +130,7 @@ class CardBar:
 
 
 def card_bars(nights: Nights) -> tuple[Sequence[CardBar], float, tuple[str, str]]:
-    """The cards of each run that planned some, the oldest first; the width of a bar, the first and the last day."""
+    """A bar for each run that planned cards, the oldest first; the width of a bar; the first and the last day."""
     summaries = [summary for summary in reversed(nights.summaries) if summary.cards.planned > 0]
     if not summaries:
         return [], 0.0, ("", "")

@@ -1,6 +1,6 @@
-"""The page of a run: one HTML file without scripts or anything from the network. A pure function of the record.
+"""Rendering of the pages: HTML files without scripts, which load nothing from the network.
 
-Python measures, the templates draw. This is the one module that knows Jinja2.
+Python computes all numbers, the templates draw them. This is the only module that uses Jinja2.
 """
 
 from datetime import UTC, datetime
@@ -35,7 +35,7 @@ def _number(value: int) -> str:
 
 
 def _xy(value: float) -> str:
-    """A coordinate, short: a page may have tens of thousands."""
+    """A coordinate in few characters: a page may have tens of thousands."""
     return f"{value:.1f}".removesuffix(".0")
 
 
@@ -49,10 +49,10 @@ def _moment(stamp: str) -> str:
 
 @lru_cache(maxsize=4)
 def environment(translator: Translator) -> Environment:
-    """The templates in a language. `_` and `ngettext` make messages, which are told when they are written.
+    """The templates in a language. `_` and `ngettext` make messages, which `finalize` translates.
 
-    So a value is escaped and cleaned in a sentence as it is by itself. Jinja2's own i18n extension, which only collects
-    the sentences here, fills in values after `finalize`.
+    Thus a value within a sentence is escaped and cleaned like any other value. Jinja2's own i18n extension would fill
+    in values after `finalize`; it is used only to collect the sentences.
     """
 
     def shown(value: Value) -> Markup:
@@ -112,9 +112,9 @@ def render_page(
     table: str | None = None,
     translator: Translator = ENGLISH,
 ) -> bytes:
-    """The page. `timeline` has every result of the run's journal.
+    """The page of a run, a pure function of its record. `timeline` has every result of the journal.
 
-    `nights` is a link to the page of the nights, `table` one to the table of the run's cards.
+    `nights` is the link to the page of the nights, `table` the link to the table of the run's cards.
     """
     scale = _time_scale(report, timeline)
     lanes = {engine: lane for engine, lane in timeline.lanes.items() if len(lane)}
@@ -154,7 +154,7 @@ def render_page(
 
 
 def render_nights(nights: Nights, runs_uri: str, *, beside: bool, translator: Translator = ENGLISH) -> bytes:
-    """The page of the nights; `beside` tells whether it lies beside the runs."""
+    """The page of the nights; `beside` is whether it is stored with the runs."""
     bars, bar_width, bar_days = card_bars(nights)
     page = (
         environment(translator)

@@ -1,4 +1,4 @@
-"""The outcome of a run at a glance: how severe it is, the headline, and when the run was."""
+"""Summary at the top of a run's page: the headline, its severity, and when the run was."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,11 +25,11 @@ _BY_OUTCOME = {
 }
 _REFUSES = template("The QA engine refuses the job's calls: {missing}")
 
-_TOLD_BY_HEADLINE = {REFUSED, "succeeded", "cards_missing", "deadline", "interrupted", "qa_engine_down"}
-"""Outcomes of which the headline tells all that the job's sentence tells."""
+_COVERED_BY_HEADLINE = {REFUSED, "succeeded", "cards_missing", "deadline", "interrupted", "qa_engine_down"}
+"""Outcomes for which the job's sentence adds nothing to the headline."""
 _BY_SENTENCE = {RUNNING: template("At work: {missing}"), KILLED: template("Killed: {missing}")}
 RESUMABLE = {"interrupted", UNFINISHED, "deadline", "lease_lost"}
-"""Outcomes of a run that only has to be resumed: nothing is to be repaired first."""
+"""Outcomes of a run that only has to be resumed; nothing has to be repaired first."""
 
 
 def severity(report: RunReport) -> Severity:
@@ -76,9 +76,9 @@ def _what_is_missing(cards: CardTotals) -> Message:
 
 
 def explanation(report: RunReport) -> Message | str | None:
-    """What the job's sentence adds to the headline; `None` if that is nothing."""
+    """The job's sentence; `None` if it adds nothing to the headline."""
     sentence = report.sentence_message
-    if report.outcome in _TOLD_BY_HEADLINE and (report.outcome in {REFUSED, "succeeded"} or missing(report.cards)):
+    if report.outcome in _COVERED_BY_HEADLINE and (report.outcome in {REFUSED, "succeeded"} or missing(report.cards)):
         return None
     if report.outcome == "data_engine_failed" and sentence is not None and "reason" in sentence.values:
         return message("Reason: {reason}", reason=sentence.values["reason"])
@@ -86,17 +86,17 @@ def explanation(report: RunReport) -> Message | str | None:
 
 
 def missing(cards: CardTotals) -> int:
-    """Cards that were planned and are not there."""
+    """The number of planned cards that are not made."""
     return cards.planned - cards.generated
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """When a run was, as people write it."""
+    """Start and end of a run, formatted for people."""
 
     began: str
     ended: str | None
-    """With its day only if the run began on another; `None` if it has not ended."""
+    """The end, with a date only if it differs from that of the start; `None` if the run has not ended."""
     zone: str
     """The time zone of all times of the run."""
 
@@ -113,7 +113,7 @@ def period(report: RunReport) -> Period:
 
 
 def since_lines(report: RunReport) -> Iterator[Message]:
-    """How the run compares with the night before, in sentences; nothing if there is none to compare it with."""
+    """The comparison with the night before, in sentences; nothing without one."""
     comparison = report.since_last_night
     if comparison is not None:
         yield from comparison_lines(comparison, report.sentence_message or report.sentence)
@@ -122,7 +122,7 @@ def since_lines(report: RunReport) -> Iterator[Message]:
 
 
 def plan_notes(report: RunReport) -> Iterator[Message]:
-    """What a change of the config in the middle of the run has left behind, in sentences."""
+    """The effects of a config change between the attempts at the run, in sentences."""
     if report.left_plan:
         yield plural(
             "The config was changed: 1 item that was done or tried before is no longer planned. Its calls are in the "

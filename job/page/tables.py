@@ -1,4 +1,4 @@
-"""The tables of a run's page: failed calls, and the calls that are worth a look."""
+"""Tables of a run's page: failed calls, and all, retried or slow calls."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,35 +11,35 @@ from job.text.messages import Message, Translator, Value, listed, message
 
 NAME_LIMIT = 60
 OPEN_ROWS = 15
-"""A group of more failures than this is closed at first."""
+"""A group with more failures is closed at first."""
 
 FAILURES_SHOWN = 1000
-"""Failed calls that are shown; the rest is counted."""
+"""Failed calls that are shown; further ones are only counted."""
 CHANGES: Mapping[str, Message] = {
     "new": message("new"),
     "added": message("new, not planned then"),
     "still": message("still missing"),
     "mended": message("mended"),
 }
-"""What became of an item since the night before, in words, in the order in which the items are shown."""
+"""The names of the kinds of changes since the night before, in the order in which they are shown."""
 CHANGES_SHOWN = 200
-"""Items of each kind that are shown; the rest is counted."""
+"""Items of each kind that are shown; further ones are only counted."""
 ALL_CALLS = 400
-"""A run with at most so many calls has all of them in a table."""
+"""The table shows all calls of a run that has at most this many."""
 
 
 def is_open(group: FailureGroup) -> bool:
-    """Whether the calls of a group are shown at first."""
+    """Whether a group is open at first."""
     return len(group.calls) <= OPEN_ROWS and not group.is_cut_off
 
 
 def names(group: FailureGroup) -> Value:
-    """The targets or cards of a group, as its heading counts them: the first of them, and how many more."""
+    """The first targets or cards of a group, and the number of further ones."""
     return listed([shortened(name, NAME_LIMIT) for name in group.names])
 
 
 def before(call: CallResult, translator: Translator) -> Sequence[tuple[str, int]]:
-    """The answers before the last, each with how often it came; nothing if all were the same as the last."""
+    """The answers before the last one, each with its count; empty if all were the same as the last."""
     answers = Counter(shortened(translator.text(answer), 120) for answer in call.answers_before)
     if len(answers) == 1 and shortened(translator.text(call.last_answer or ""), 120) in answers:
         return ()
@@ -47,7 +47,7 @@ def before(call: CallResult, translator: Translator) -> Sequence[tuple[str, int]
 
 
 def worth_a_look(timeline: Timeline) -> tuple[bool, Sequence[CallResult]]:
-    """Whether these are all calls, as of a small run, and the calls; else those that were retried, and the slowest."""
+    """Whether the table has all calls, and its calls; if not all, these are the retried and the slowest calls."""
     lanes = timeline.lanes.values()
     if sum(map(len, lanes)) <= ALL_CALLS and all(lane.whole for lane in lanes):
         return True, sorted((call for lane in lanes for call in lane.kept), key=lambda call: call.started)

@@ -1,6 +1,6 @@
-"""The time scale: time from left to right, `WIDTH` units wide.
+"""Time scale: maps time to horizontal positions, `WIDTH` units wide.
 
-Long idle times are cut out, such as those between the attempts at a run.
+Long idle times are cut out, such as those between attempts at a run.
 """
 
 from array import array
@@ -14,7 +14,7 @@ from job.records.timeline import busy_stretches
 WIDTH = 1000.0
 
 GAP = 24.0
-"""The width that is left of a time that was cut out. All of them together take half of the scale at the most."""
+"""The width of a time that was cut out. All of them together take at most half of the scale."""
 
 TICKS = 7
 
@@ -23,7 +23,7 @@ _STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 900, 1800, 3600
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of time without a cut, and its place."""
+    """A stretch of time without a cut, and its position."""
 
     began: float
     ended: float
@@ -33,13 +33,13 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class TimeScale:
-    """The places of moments, which are seconds since 1970."""
+    """The positions of moments, which are in seconds since 1970."""
 
     segments: tuple[Segment, ...]
     zone: tzinfo
 
     def x(self, moment: float) -> float:
-        """From 0 to `WIDTH`; a moment that was cut out is at the end of the stretch before it."""
+        """The position of a moment, 0 to `WIDTH`. A moment that was cut out is at the end of the stretch before it."""
         for part in reversed(self.segments):
             if moment >= part.began:
                 if moment >= part.ended:
@@ -48,7 +48,7 @@ class TimeScale:
         return 0.0
 
     def part(self, moment: float, parts: int) -> int:
-        """In which of so many equal parts of the width a moment is, from 0."""
+        """The index of a moment if the width is divided into `parts` equal parts."""
         return min(parts - 1, int(self.x(moment) / WIDTH * parts))
 
     def clock(self, moment: float, pattern: str = "%H:%M:%S") -> str:
@@ -56,7 +56,7 @@ class TimeScale:
         return datetime.fromtimestamp(moment, self.zone).strftime(pattern)
 
     def ticks(self) -> Iterator[tuple[float, str]]:
-        """Round moments: places and labels."""
+        """Round times: their positions and labels."""
         busy = sum(part.ended - part.began for part in self.segments)
         days = -(-busy // (TICKS * _STEPS[-1]))
         step = next((step for step in _STEPS if busy / step <= TICKS), days * _STEPS[-1])
@@ -71,13 +71,13 @@ class TimeScale:
                 tick += step
 
     def cuts(self) -> Iterator[tuple[float, float]]:
-        """The places of the times that were cut out, and how many seconds they took."""
+        """The positions of the times that were cut out, and their seconds."""
         for before, after in pairwise(self.segments):
             yield (before.right + after.left) / 2, after.began - before.ended
 
 
 def time_scale_of(spans: Iterable[tuple[float, float]], zone: tzinfo = UTC) -> TimeScale:
-    """The scale on which all of these fit; spans are beginnings and ends."""
+    """The scale for these spans, which are pairs of start and end."""
     stretches = busy_stretches(spans, gap=30.0) or [(0.0, 1.0)]
     busy = sum(ended - began for began, ended in stretches)
     cut = max(60.0, busy / 4)

@@ -1,1 +1,1 @@
-"""Who gets what, and the calls that follow: pure, but for reading the objects."""
+"""Planning: which target gets which cards, and the calls for them. Pure, except for reading the config objects."""

@@ -1,4 +1,4 @@
-"""The order of the cards: which card of a plan starts next. It is no part of the plan."""
+"""Card order: which card of a plan starts next. The order is not part of the plan."""
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
@@ -7,26 +7,26 @@ from job.planning.plan import Plan
 
 
 def slowest_first(card_types: Iterable[str], medians: Mapping[str, float]) -> list[str]:
-    """The card types whose median is known, the slowest first; of equal ones the first stays first."""
+    """The card types whose median is known, the slowest first. The sort is stable."""
     return sorted((name for name in card_types if name in medians), key=lambda name: medians[name], reverse=True)
 
 
 class CardOrder(Iterator[Call]):
-    """The cards of a plan that are not done, each once, and made when it is needed: there may be a million.
+    """The cards of a plan that are not done, each once. Calls are made lazily, as there may be a million.
 
-    First come all cards of the types whose median is known, the slowest type first: a slow card that starts last keeps
-    all others waiting. Then the rest, as the config has it: target by target. So it is all along without any median.
+    First come all cards of the types whose median is known, the slowest type first: the run would have to wait for a
+    slow card that starts last. Then the rest in the order of the config, target by target.
     """
 
     def __init__(self, plan: Plan, done: Container[WorkItem], medians: Callable[[], Mapping[str, float]]) -> None:
-        """`medians` gives the seconds of each card type in an earlier run; they count from when they are there."""
+        """`medians` returns the median seconds of each card type in an earlier run; they are used once known."""
         self._plan = plan
         self._done = done
         self._medians = medians
         self._slowest: Sequence[str] = ()
         self._row = 0
         self._rows = dict.fromkeys((name for target in plan.targets for name in target.card_types), 0)
-        """Of each card type: the targets, from the first on, that need not be looked at again."""
+        """For each card type, the index of the first target that has not been examined for it."""
 
     @property
     def card_types(self) -> Sequence[str]:
@@ -59,5 +59,5 @@ class CardOrder(Iterator[Call]):
         return None
 
     def leave_out(self, card_type: str) -> None:
-        """No further card of this type comes."""
+        """Drops the remaining cards of this type."""
         self._rows.pop(card_type, None)

@@ -1,4 +1,4 @@
-"""Items: what a plan accounts for, and which of it is done, failed or cut off, in a few bytes an item."""
+"""Items: the state of every item of a plan (open, done, failed or cut off), in a few bytes per item."""
 
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ ItemState = Literal["done"] | MissingState
 
 _OPEN, _FAILED, _DONE = 0, 1, 255
 _CODES: Mapping[str, int] = {cause: code for code, cause in enumerate(Cause, _FAILED + 1)}
-"""The byte of an item that failed, by why; `_FAILED` if that is not known."""
+"""The byte for a failed item, by its cause; `_FAILED` if the cause is not known."""
 _CAUSES: Mapping[int, Cause] = {code: cause for cause, code in zip(Cause, _CODES.values(), strict=True)}
 
 
@@ -32,23 +32,23 @@ class MissingItem:
 
 @dataclass(frozen=True, slots=True)
 class ItemStatus:
-    """What became of an item."""
+    """The state of an item."""
 
     target: str
     card_type: str | None
     state: ItemState
     cause: Cause | None
-    """As of a `MissingItem`."""
+    """As in `MissingItem`."""
     attempts: int
-    """Of the call that did it, or that was the last to fail; 0 if there was none. So is `ended`."""
+    """Attempts of the call that did the item, or that failed last; 0 without one."""
     ended: float
-    """When the last of these ended, in seconds since 1970."""
+    """When the last of these attempts ended, in seconds since 1970; 0 without one."""
 
 
 class EngineItems:
-    """The items of one engine: each is open, failed or done. What is done stays done, in whatever order this is learnt.
+    """The items of one engine. An item that is done stays done, in whatever order its results are added.
 
-    Contains the items that are done, and has their number as its length: a million items take 11 megabytes, not a set.
+    As a container it holds the items that are done. A million items take 11 MB, much less than in a set.
     """
 
     def __init__(self, plan: Plan, engine: EngineName) -> None:
@@ -59,7 +59,7 @@ class EngineItems:
             size += len(names)
         self._states = bytearray(size)
         self._ended = array("d", bytes(8 * size))
-        """When each item was done, or failed for the last time. The attempts that this took are beside it."""
+        """When each item was done, or failed last; `_attempts` holds the attempts of that call."""
         self._attempts = array("H", bytes(2 * size))
 
     def __contains__(self, item: object) -> bool:
@@ -80,16 +80,16 @@ class EngineItems:
 
     @property
     def failed(self) -> int:
-        """The number of items that failed, or were cut off, and were not done by any attempt at the run."""
+        """The number of items that failed or were cut off, and that no attempt at the run has done."""
         return self.planned - len(self) - self._states.count(_OPEN)
 
     @property
     def cut_off(self) -> int:
-        """The number of these that the end of the run cut off."""
+        """How many of `failed` were cut off by the end of the run."""
         return self._states.count(_CODES[Cause.INTERRUPTED])
 
     def has_failed(self, item: WorkItem) -> bool:
-        """Whether the item failed, or was cut off, and was not done by any attempt at the run."""
+        """Whether the item failed or was cut off, and no attempt at the run has done it."""
         place = self._place(item)
         return place is not None and self._states[place] not in {_OPEN, _DONE}
 
@@ -103,7 +103,7 @@ class EngineItems:
 
     def failures(self) -> Iterator[MissingItem]:
         """Every item that failed and was not cut off, in the order of the plan."""
-        if self.failed > self.cut_off:  # a million items that are done need no second look
+        if self.failed > self.cut_off:  # skips the loop over all items if there are none
             yield from (item for item in self.missing() if item.state == "failed")
 
     def done_of(self, target: str) -> int:
@@ -112,12 +112,12 @@ class EngineItems:
         return self._states.count(_DONE, start, start + len(names))
 
     def of(self, target: str) -> Sequence[ItemStatus]:
-        """What became of each item of a target, in the order of the plan."""
+        """The state of each item of a target, in the order of the plan."""
         start, names = self._places.get(target, (0, ()))
         return [self._status(target, name, place) for place, name in enumerate(names, start)]
 
     def mark(self, item: WorkItem, *, cause: str | None, ended: float, attempts: int = 1) -> None:
-        """Notes a result of an item: why it failed, `None` if it is done. Of several failures the latest counts.
+        """Adds a result of an item; `cause` is `None` if it is done. Of several failures the latest counts.
 
         Raises `LookupError` if the plan does not have the item.
         """

@@ -1,4 +1,4 @@
-"""The plan: every call that a run will make, a pure function of config and settings."""
+"""Plan: every call of a run, a pure function of config and settings."""
 
 import hashlib
 import json
@@ -14,7 +14,7 @@ from job.planning.targets import Target, llm_parameters
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a run will do. Calls are made when they are needed: 100,000 of them would fill the memory."""
+    """The work of a run. `Call` objects are created lazily, since 100,000 of them could exhaust the memory."""
 
     targets: tuple[Target, ...]
     models: LlmConfig
@@ -33,7 +33,7 @@ class Plan:
         return tuple(engine for engine in ALL_ENGINES if self.count(engine))
 
     def items_by_target(self, engine: EngineName) -> Iterator[tuple[str, tuple[str | None, ...]]]:
-        """What is planned for an engine, in its order: targets with their card types, or with `None` alone."""
+        """What is planned for an engine, in order: each target with its card types, or with `None` for data engines."""
         for target in self.targets:
             if engine == "qa":
                 yield target.id, target.card_types
@@ -41,14 +41,14 @@ class Plan:
                 yield target.id, (None,)
 
     def items(self, engine: EngineName) -> Iterator[WorkItem]:
-        """What is planned for an engine, in the order in which it is to start."""
+        """The items that are planned for an engine, in order."""
         for target, card_types in self.items_by_target(engine):
             yield from ((target, card_type) for card_type in card_types)
 
     def calls(self, engine: EngineName, done: Container[WorkItem] = frozenset()) -> Iterator[Call]:
-        """The calls of one engine in their order, for all that is not done yet.
+        """The calls of one engine, in order, for all items that are not done yet.
 
-        A batch keeps its place whatever is done: what is left of it is the same call in every attempt at a run.
+        Batches are formed before done items are removed, so that every attempt at a run has the same batches.
         """
         if engine == "qa":
             return self._cards(done)
@@ -57,9 +57,9 @@ class Plan:
         return self._batches(engine, done)
 
     def digest(self) -> str:
-        """The same for plans that would make the same cards of the same day."""
+        """A digest that is equal for plans which make the same cards for the same day."""
         digest = hashlib.sha256(f"[{json.dumps(self.date)}, [".encode())
-        for number, target in enumerate(self.targets):  # one by one: all of them as one text would take 100 MiB
+        for number, target in enumerate(self.targets):  # one by one: all targets in one string would take 100 MiB
             digest.update(f"{', ' if number else ''}{json.dumps(_values(target))}".encode())
         digest.update(f"], {json.dumps(self.models.model_dump())}]".encode())
         return digest.hexdigest()
@@ -97,7 +97,7 @@ _values = attrgetter(*(field.name for field in fields(Target)))
 
 
 def _parameters(model: tuple[tuple[str, str], ...], own: tuple[tuple[str, str], ...]) -> Iterable[tuple[str, str]]:
-    """The parameters of a card: the target's own override the model's. No model crosses to another backend."""
+    """The parameters of a card: the target's own override the model's. A model is not used with another backend."""
     parameters, given = dict(model), dict(own)
     if given.get("preferred_llm_backend") not in {None, parameters.get("preferred_llm_backend")}:
         parameters.pop("model_name", None)

@@ -1,4 +1,4 @@
-"""The preparation of a run: from environment and config objects to the plan, before any engine is called."""
+"""Preparation of a run: reads the config objects and makes the plan, before any engine is called."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Prepared:
 
 
 async def prepare(settings: Settings, faults: list[Fault]) -> Prepared:
-    """Reads each config object once and makes the plan. Raises `ConfigError` with all faults, the settings' first."""
+    """Reads each config object once and makes the plan. Raises `ConfigError` with all faults, `faults` first."""
     if not settings.config_uri:
         raise ConfigError(faults)
     try:
@@ -43,7 +43,7 @@ async def read_objects(store: ObjectStore) -> dict[str, StoredObject]:
 
 
 def unreadable(where: str, error: StorageError) -> Fault:
-    """The fault of a place, given by a variable or as an argument, whose objects could not be read."""
+    """The fault for a place whose objects could not be read; `where` is the variable or argument that names it."""
     remedy = error.remedy or "see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here"
     return Fault(where, error.what, remedy)
 
@@ -69,9 +69,9 @@ def prepare_from(
 def make_plan(
     objects: Mapping[str, bytes], date: str | None, batch_sizes: Mapping[EngineName, int]
 ) -> tuple[Plan, list[Fault], list[Message]]:
-    """The plan that config objects ask for, their faults and the notices. Pure.
+    """The plan for config objects, their faults and the notices. Pure.
 
-    `objects` maps the names of the objects that exist to their content. A plan with faults must not run.
+    `objects` maps the names of the objects that exist to their content. If there are faults, the plan must not run.
     """
     config, config_faults, config_notices = read_config(objects)
     targets, target_faults, target_notices = resolve(config)
@@ -100,7 +100,7 @@ def _too_few_files(phase: tuple[EngineName, ...], plan: Plan, settings: Settings
     needed = sum(most.values()) + open_files.SPARE
     if not variables or needed <= limit:
         return None
-    room = int(limit) - open_files.SPARE
-    lower = f", or lower {'their sum' if len(variables) > 1 else 'it'} to {room:,}" if room > 0 else ""
+    free = int(limit) - open_files.SPARE
+    lower = f", or lower {'their sum' if len(variables) > 1 else 'it'} to {free:,}" if free > 0 else ""
     what = f"needs {needed:,} open files, and this process may have {limit:,}"
     return Fault(", ".join(variables), what, f"raise the hard limit (ulimit -Hn){lower}")

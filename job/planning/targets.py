@@ -1,4 +1,4 @@
-"""Who gets what: the config objects together, resolved to one list of targets."""
+"""Targets: combines the config objects into one list of targets, each with its engines and card types."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -27,17 +27,17 @@ EQUITIES_DEFAULT = "equities_default"
 
 _PERSONS = {"celebrity", "person", "people"}
 _TICKER = re.compile(r"[$^]?[A-Z0-9]{1,10}([.=:-][A-Z0-9]{1,5})?")
-"""What looks like a ticker: `APPL`, `700.HK`, `^GSPC`, `BTC-USD`, `GC=F`."""
+"""Ids that look like a ticker: `APPL`, `700.HK`, `^GSPC`, `BTC-USD`, `GC=F`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What is prepared by `engines` and then shown on cards of `card_types`."""
+    """A ticker, topic or person. `engines` prepare its data, and it gets a card of each of `card_types`."""
 
     id: str
     kind: Kind
     key: str
-    """How the news engine knows it."""
+    """Its name in the news engine."""
     date: str | None
     engines: tuple[DataEngineName, ...]
     card_types: tuple[str, ...]
@@ -46,9 +46,9 @@ class Target:
 
 
 def resolve(config: Config) -> tuple[tuple[Target, ...], list[Fault], list[Message]]:
-    """Every target in the order of the objects (tickers first), the faults between the objects, and the notices.
+    """All targets in the order of the objects (tickers first), the faults between the objects, and the notices.
 
-    Where an entry could not be read, those that it may be meant for are left out.
+    If an entry could not be read, the targets that it may be for are left out.
     """
     resolver = _Resolver(config)
     given = config.targets or {}
@@ -58,7 +58,7 @@ def resolve(config: Config) -> tuple[tuple[Target, ...], list[Fault], list[Messa
 
 
 class _Resolver:
-    """Resolves targets one by one and gathers what there is to say."""
+    """Resolves the targets one by one and collects faults and notices."""
 
     def __init__(self, config: Config) -> None:
         self.findings = Findings()
@@ -69,7 +69,7 @@ class _Resolver:
         entries = list(given.values()) if isinstance(given, Mapping) else given
         unread = any(entry is None or isinstance(entry, UnreadableEntry) for entry in entries)
         self.whole = config.tickers is not None and not unread
-        """Whether the targets are all that is meant; else what cannot be told without the rest is not told."""
+        """Whether the tickers and all entries could be read; if not, checks that need all targets are skipped."""
         self.card_types = config.card_types
         self.enabled = [name for name, enabled in (config.card_types or {}).items() if enabled]
         self.models = config.models
@@ -79,7 +79,7 @@ class _Resolver:
         )
 
     def simple(self, given: Mapping[str, list[str] | None]) -> list[Target]:
-        """A ticker that the object names gets exactly those card types, every other ticker all enabled ones."""
+        """Targets of the simple form: a named ticker gets exactly its card types, all others get every enabled one."""
         sound = {ticker: names for ticker, names in given.items() if names is not None}
         for ticker in sound:
             if self.known_tickers is not None and ticker not in self.known_tickers:
@@ -100,7 +100,7 @@ class _Resolver:
         ]
 
     def full(self, entries: Sequence[TargetEntry | UnreadableEntry]) -> list[Target]:
-        """Entries override the tickers of the same id; the others follow the tickers."""
+        """Targets of the full form: an entry overrides the ticker of the same id; other entries follow the tickers."""
         default_types, default_switches = self.enabled, None
         first = self._firsts(entries)
         if EQUITIES_DEFAULT in first:
@@ -135,7 +135,7 @@ class _Resolver:
             else:
                 card_types = default_types if inherits else self.enabled
             if inherits and unsure:
-                continue  # which engines and cards it has is not known
+                continue  # its engines and cards are not known
             targets[entry.id] = Target(
                 id=entry.id,
                 kind=kind,
@@ -162,7 +162,7 @@ class _Resolver:
                 self.findings.notice(Place(ENGINE_CONTROL), text, engine=engine)
 
     def _firsts(self, entries: Sequence[TargetEntry | UnreadableEntry]) -> dict[str, tuple[int, TargetEntry]]:
-        """The first entry of every id that can be read, and where it is."""
+        """For each id, the index and the value of its first readable entry."""
         first: dict[str, tuple[int, TargetEntry]] = {}
         for index, entry in enumerate(entries):
             if isinstance(entry, UnreadableEntry):
@@ -185,7 +185,7 @@ class _Resolver:
                 self.findings.fault(place, f"has no meaning for {EQUITIES_DEFAULT}", "remove it")
 
     def _chosen(self, names: Sequence[str], place: Place) -> list[str]:
-        """Those of the named card types that are switched on."""
+        """The named card types that are switched on."""
         if self.card_types is None:
             return []
         for index, name in enumerate(names):
@@ -204,7 +204,7 @@ class _Resolver:
         if entry.target_type:
             return entry.target_type
         if entry.category is None:
-            # An override of a ticker stays a ticker: only what says nothing and is no ticker is a topic.
+            # Without target_type and category, an entry that overrides a ticker is an equity, any other is a topic.
             if not listed:
                 self._notice_doubtful_topic(index, entry.id)
             return "equity" if listed else "topic"
@@ -222,7 +222,7 @@ class _Resolver:
         return "topic"
 
     def _notice_doubtful_topic(self, index: int, topic: str) -> None:
-        """Names an entry that may be meant for a ticker, or for all of them."""
+        """Adds a notice for a topic that may be a mistyped ticker, or a mistyped `equities_default`."""
         if self.known_tickers is None:
             return
         if "default" in topic.casefold() and get_close_matches(topic.casefold(), [EQUITIES_DEFAULT], cutoff=0.8):
@@ -251,10 +251,10 @@ class _Resolver:
         return key
 
     def _engines(self, kind: Kind, own: RunEngines | None, inherited: RunEngines | None) -> tuple[DataEngineName, ...]:
-        """What the target says itself, else what its kind inherits, else engine_control.json."""
+        """The target's own switches override inherited ones, and these override engine_control.json."""
         run: dict[DataEngineName, bool] = {}
         for engine in DATA_ENGINES:
-            # Financial and trading data are those of equities: the other kinds are sent there only on demand.
+            # Financial and trading data exist for equities. Other kinds get them only if `run_engines` says so.
             run[engine] = self.switches[engine] and (kind == "equity" or engine == "news")
             for switches in (inherited, own):
                 said = None if switches is None else getattr(switches, _SWITCH[engine])
@@ -266,14 +266,14 @@ _SWITCH: dict[DataEngineName, str] = {"financial": "financials", "trading": "tra
 
 
 def topic_key(topic: str) -> str:
-    """How the news engine derives a topic's key: lower case, `_` for spaces, nothing outside `[a-z0-9_]`."""
+    """A topic's key as the news engine derives it: lower case, `_` for spaces, no characters but `[a-z0-9_]`."""
     return "".join(char for char in topic.lower().replace(" ", "_") if char in "abcdefghijklmnopqrstuvwxyz0123456789_")
 
 
 def llm_parameters(models: LlmConfig, card_type: str) -> tuple[tuple[str, str], ...]:
     """The query parameters that choose a card's model.
 
-    A task's entry is completed from the default, but a `model_name` never crosses to another backend.
+    A task's entry is completed from the default, but the default's `model_name` is never used with another backend.
     """
     task = models.tasks.get(card_type)
     backend, model_name = models.default.backend, models.default.model_name

@@ -1,1 +1,1 @@
-"""What a run leaves in storage, and how a later attempt goes on from it."""
+"""Records: what a run writes to storage, and how a later attempt resumes from it."""

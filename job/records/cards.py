@@ -1,6 +1,6 @@
-"""The cards of a run as a table, `cards.csv`: a row for each card, for spreadsheets and for the publisher's own tools.
+"""Cards of a run as a table, `cards.csv`: a row for each card, for spreadsheets and for the publisher's own tools.
 
-RFC 4180 in UTF-8, with a byte order mark, without which Excel takes Chinese for something else.
+RFC 4180 in UTF-8, with a byte order mark, without which Excel shows Chinese wrongly.
 """
 
 import csv
@@ -14,12 +14,12 @@ from job.records.report import RunReport
 from job.records.timeline import Timeline
 
 CARDS_LIMIT = 100_000
-"""A run of more cards leaves no table: `report --csv` writes one."""
+"""A run with more cards records no table; `report --csv` can write one."""
 COLUMNS = ("target", "kind", "card_type", "state", "cause", "attempts", "when", "run_id")
 SET_ASIDE = "set_aside"
 """The cause of a card that was not attempted because its type was set aside."""
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
-"""What a cell begins with that a spreadsheet takes for a formula; the last four in East Asian ones."""
+"""Characters with which a formula starts in a spreadsheet; the last four only in East Asian ones."""
 _ROWS_AT_ONCE = 1000
 
 
@@ -56,7 +56,7 @@ def _when(card: ItemStatus, zone: tzinfo | None) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that no spreadsheet calculates, whatever it begins with."""
+    """The text, with a leading `'` if a spreadsheet would take it for a formula."""
     return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
 
 

@@ -1,6 +1,6 @@
-"""What a run that ends leaves for later nights: its summary.
+"""Closing: makes the summary of a run that ends.
 
-Like the report it is a function of the record, and of the night before, which tells since when an item is missing.
+Like the report it is a function of the record, and also of the night before: how long an item has been missing.
 """
 
 import statistics
@@ -16,10 +16,10 @@ from job.records.timeline import Timeline, busy_stretches
 from job.text.display import shortened
 
 CARD_TYPES_LISTED = 500
-"""Card types whose median is kept, the slowest."""
+"""Maximum number of card types whose median is kept; these are the slowest."""
 _SENTENCE_LIMIT = 1000
 _GROUP_BYTES = 500
-"""What a group takes beside its targets, at most."""
+"""Maximum bytes of a group without its targets."""
 
 
 def build_summary(report: RunReport, timeline: Timeline, before: NightBefore | None) -> RunSummary:
@@ -47,7 +47,7 @@ def build_summary(report: RunReport, timeline: Timeline, before: NightBefore | N
 def _missing(
     day: str, timeline: Timeline, before: NightBefore | None, left: int
 ) -> tuple[tuple[MissingGroup, ...], int]:
-    """The missing items in groups, as many as have room in so many bytes, and how many more there are."""
+    """The missing items in groups, as many as fit into `left` bytes, and the number of further ones."""
     groups: dict[tuple[object, ...], list[str]] = {}
     total = sum(items.planned - len(items) for items in timeline.items.values())
     listed = 0
@@ -84,6 +84,6 @@ def _phases(timeline: Timeline) -> dict[Phase, float]:
 
 
 def _busy(timeline: Timeline, engines: Sequence[EngineName]) -> float:
-    """For how many seconds a call of these engines was in flight: the time between two attempts does not count."""
+    """The seconds in which at least one call of these engines was in flight."""
     spans = chain.from_iterable(timeline.lanes[engine].spans() for engine in engines)
     return sum(ended - began for began, ended in busy_stretches(spans))

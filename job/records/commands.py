@@ -1,4 +1,4 @@
-"""Commands for people: what to type to go on with a recorded run, and where its page is. Each pastes into a shell."""
+"""Commands and links for people: how to resume a run, and where its page is. Commands are quoted for a shell."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +13,9 @@ from job.text.messages import Message, message, plural, template
 
 
 def resume_command(inputs: RunInputs, then: Then = "resume") -> str:
-    """The command that goes on with a run: on Cloud Run if it began there, else on a laptop.
+    """The command that resumes a run: on Cloud Run if it began there, else on a laptop.
 
-    `then` tells whether with its recorded config or with the config as it is now.
+    `then` selects its recorded config or the current one.
     """
     arguments = [inputs.run_id, *(["--new-config"] if then == "new_config" else [])]
     if inputs.resume_with is not None:
@@ -24,7 +24,7 @@ def resume_command(inputs: RunInputs, then: Then = "resume") -> str:
 
 
 def again_command(settings: Settings, arguments: Sequence[str]) -> str:
-    """The command that starts the job again with the same arguments, where these settings are its own."""
+    """The command that starts the job with these settings again, with the same arguments."""
     return _command(settings, arguments)
 
 
@@ -54,25 +54,25 @@ def _on_a_laptop(runs_uri: str | None, *arguments: str) -> str:
 
 
 def page_address(runs_uri: str, run_id: str) -> str:
-    """Where to open the page of a run: an address for a browser in which a reader is signed in to Google, or a path."""
+    """Where to open the page of a run: a path, or a URL for a browser that is signed in to Google."""
     return address_of(runs_uri, name_of(run_id, PAGE))
 
 
 def page_link(runs_uri: str, run_id: str, *, beside: bool) -> str:
-    """What leads from the page of the nights to that of a run; `beside` tells whether it lies beside the runs.
+    """The link from the page of the nights to that of a run. `beside`: the page of the nights is stored with the runs.
 
-    In a bucket it is absolute: the browser is sent on to another address, where a relative one would lead nowhere.
+    In a bucket it is absolute: the browser is redirected to another address, where a relative link would not work.
     """
     return _link(runs_uri, name_of(run_id, PAGE), name_of(run_id, PAGE) if beside else None)
 
 
 def nights_link(runs_uri: str, *, beside: bool) -> str:
-    """What leads from the page of a run to that of the nights; `beside` tells whether it lies in the run's record."""
+    """The link from the page of a run to that of the nights. `beside`: the run's page is stored in its record."""
     return _link(runs_uri, NIGHTS_PAGE, f"../{NIGHTS_PAGE}" if beside else None)
 
 
 def table_link(runs_uri: str, run_id: str, *, beside: bool) -> str:
-    """What leads from the page of a run to the table of its cards; `beside` as above."""
+    """The link from the page of a run to the table of its cards; `beside` as in `nights_link`."""
     return _link(runs_uri, name_of(run_id, CARDS), CARDS if beside else None)
 
 
@@ -90,11 +90,11 @@ _WHEN: Mapping[str, str] = {
     "lease_lost": template("Once no other run is at work, this requests only what is missing:"),
     "unfinished": template("If the run is not at work any more, this requests only what is missing:"),
 }
-"""What introduces the command, by the outcome of a run in which nothing is to be put right first."""
+"""The sentence before the command, by the outcome of a run in which nothing has to be corrected first."""
 
 
 def how_to_go_on(outcome: str, then: Then, made: int) -> Message:
-    """The sentence before the command that goes on with a run; `made` is how many of its cards are there."""
+    """The sentence before the command that resumes a run; `made` is how many of its cards are made."""
     if then != "new_config":
         return message(_WHEN.get(outcome, _ONCE_PUT_RIGHT))
     if not made:
@@ -108,8 +108,8 @@ def how_to_go_on(outcome: str, then: Then, made: int) -> Message:
     )
 
 
-def start_anew(missing: int, made: int) -> Iterator[Message]:
-    """What is said instead if there is no record to go on from: how many cards are missing, and how many are there."""
+def unrecorded_lines(missing: int, made: int) -> Iterator[Message]:
+    """The lines in place of a command if the run is not recorded: how many cards are missing, and how many are made."""
     if missing:
         yield plural(
             "1 card is missing. Only a recorded run lists its missing cards: set RUNS_URI.",

@@ -1,4 +1,4 @@
-"""A run compared with the night before: what is new, still missing or mended, and for how long. Pure."""
+"""Comparison of a run with the night before: which failures are new, still there or mended, and since when. Pure."""
 
 from collections.abc import Iterator, Mapping
 
@@ -13,7 +13,7 @@ from job.records.summary import NightBefore
 from job.text.messages import NAMED, Message, message, plural
 
 LISTED = 1000
-"""Items of each kind that are listed; the rest is counted."""
+"""Items of each kind that are listed; further ones are only counted."""
 
 
 class ComparedItem(Part):
@@ -23,11 +23,11 @@ class ComparedItem(Part):
     target: str
     card_type: str | None
     cause: str | None = None
-    """Why it failed; `None` if it is there now."""
+    """Why it failed now; `None` if it is done now."""
     cause_then: str | None = None
-    """Why it had failed; `None` if it had not, or was not attempted."""
+    """Why it failed on the night before; `None` if it did not fail, or was not attempted."""
     since: Date
-    """The first of the nights in a row on which it was missing."""
+    """The day since which it has been missing on every night."""
     nights: Count = 1
 
     def __str__(self) -> str:
@@ -35,7 +35,7 @@ class ComparedItem(Part):
 
 
 class ComparedItems(Part):
-    """Items of which the same is to be said."""
+    """The items of one kind, the first of them listed."""
 
     count: Count = 0
     items: tuple[ComparedItem, ...] = ()
@@ -47,27 +47,27 @@ class Comparison(Part):
     run_id: RunId
     day: Date
     new: ComparedItems = ComparedItems()
-    """Done then, failed now."""
+    """Done then (on the night before), failed now."""
     added: ComparedItems = ComparedItems()
     """Not planned then, failed now."""
     still: ComparedItems = ComparedItems()
-    """Missing then, failed now; the longest first."""
+    """Missing then, failed now; those that are missing longest first."""
     mended: ComparedItems = ComparedItems()
     """Failed then, done now."""
     not_attempted: Count = 0
-    """Cards that were not attempted, or cut off."""
+    """Cards that were not attempted now, or cut off."""
     not_compared: Count = 0
-    """Failed now; the list of that night was cut off, so nobody knows about then."""
+    """Failed now; not known for then, since the list of that night was cut off."""
     gone: Count = 0
     """Failed then, not planned now."""
     plan: PlanChange | None = None
-    """`None` if the plan has not changed, or if that night's is not known."""
+    """`None` if the plan has not changed, or if that night's plan is not known."""
 
 
 def compare(
     day: str, items: Mapping[EngineName, EngineItems], before: NightBefore, change: PlanChange | None
 ) -> Comparison:
-    """The run of this day, with these items, compared with the night before; `change` is how the plan has changed."""
+    """Compares the run of this day, with these items, with the night before. `change` is how the plan has changed."""
     planned = None if before.plan is None else items_of(before.plan)
     found: dict[str, list[ComparedItem]] = {"new": [], "added": [], "still": [], "mended": []}
     not_compared = 0
@@ -115,7 +115,7 @@ def compare(
 
 
 def _made_nothing(before: NightBefore, engine: EngineName) -> bool:
-    """Whether nothing of this engine was there: then each of its items was missing, listed or not."""
+    """Whether no item of this engine was done: each of them was missing then, listed or not."""
     totals = before.summary.engines.get(engine)
     return totals is not None and totals.done + totals.skipped == 0
 

@@ -1,4 +1,4 @@
-"""The format of a run's record: its version, its objects' names, the types of its values, and their checksum."""
+"""Format of a run's record: its version, the names of its objects, the types of its values, and the checksum."""
 
 import hashlib
 import json
@@ -12,21 +12,21 @@ from job.config.fields import is_run_id
 from job.text.display import quoted
 
 FORMAT = 1
-"""Of the whole record. A record of another format is refused, not guessed at."""
+"""The version of the whole record's format. A record of another format is refused."""
 INPUTS = "inputs.json"
 LATER_INPUTS = "inputs-"
-"""How the names of later configs begin; a number of six digits and `.json` follow."""
+"""The beginning of the names of later configs; a number of six digits and `.json` follow."""
 RESULTS = "results/"
 BARRIER = "barrier-"
-"""How the name of a barrier begins; the first 16 digits of its plan's digest and `.json` follow."""
+"""The beginning of a barrier's name; the first 16 digits of its plan's digest and `.json` follow."""
 REPORT = "report.json"
 SUMMARY = "summary.json"
 PAGE = "report.html"
 CARDS = "cards.csv"
 NIGHTS_PAGE = "index.html"
-"""Beside the runs, so that no run may be called so."""
+"""Stored beside the runs, so it cannot be the id of a run."""
 STARTED = "_started/"
-"""Names every run by the time of its start, so that the latest are found without reading any."""
+"""Holds an object for each run, named by the time of its start: the latest runs are found without reading any."""
 
 
 def _check_stamp(text: str) -> str:
@@ -37,21 +37,21 @@ def _check_stamp(text: str) -> str:
 
 
 Stamp = Annotated[str, AfterValidator(_check_stamp)]
-"""ISO 8601 with its offset, and far enough from the ends of the calendar to be calculated with."""
+"""ISO 8601 with an offset. The range of years allows calculations without overflow."""
 Moment = Annotated[float, Field(ge=0, le=2e11, allow_inf_nan=False)]
-"""Seconds since 1970: as above."""
+"""Seconds since 1970, in a similar range."""
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
-"""How long something took."""
+"""A duration."""
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 Word = Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
 """An outcome, for machines."""
 
 
 class RecordError(Exception):
-    """A record cannot be used: of another format, incomplete, or changed by somebody. Says which object and why."""
+    """A record cannot be used: it has another format, is incomplete, or was altered. Says which object and why."""
 
     def __init__(self, text: str) -> None:
-        # An object may have a name that is not UTF-8, or that a terminal would obey.
+        # The name of an object may not be UTF-8, or may contain control characters for a terminal.
         super().__init__("".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text))
 
 
@@ -78,7 +78,7 @@ def parse_entry(name: str) -> tuple[datetime, str]:
 
 
 def started_runs(names: Iterable[str]) -> tuple[dict[str, datetime], list[str]]:
-    """The runs that objects under `STARTED` list and when each began, the newest first; and what is wrong there."""
+    """The runs under `STARTED` and when each began, the newest first; and a fault for each other object there."""
     started: dict[str, datetime] = {}
     faults = []
     for name in sorted(names, reverse=True):
@@ -95,13 +95,13 @@ _ENTRY_STAMP = "%Y%m%dT%H%M%SZ"
 
 
 def sealed(value: Mapping[str, object]) -> bytes:
-    """A JSON object with the checksum of its own content, so that a change by another is seen."""
+    """A JSON object with a checksum of its content, by which later changes are detected."""
     body = json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     return f'{{"sha256":"{_checksum(body)}","body":{body}}}\n'.encode()
 
 
 def unsealed(name: str, data: bytes) -> dict[str, object]:
-    """What `sealed` was given. Raises `RecordError` if it is another's, of another format, or changed."""
+    """The value that was given to `sealed`. Raises `RecordError` if it is foreign, of another format, or changed."""
     try:
         value = json.loads(data)
         checksum, body = value["sha256"], value["body"]

@@ -1,4 +1,4 @@
-"""The failures of a run in groups: those of one engine that have the same remedy."""
+"""Groups of failures: the failed calls of one engine that have the same remedy."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -33,12 +33,12 @@ class FailureGroup:
 
     @property
     def go_on(self) -> Message | None:
-        """How to go on once the remedy is applied, if a plain resume would not help."""
+        """How to resume once the remedy is applied, if a plain resume would not help."""
         return _NEW_CONFIG if self.then == "new_config" else None
 
     @property
     def card_type(self) -> str | None:
-        """The card type of all these calls, if it is one and there are several calls."""
+        """The card type, if several calls have the same one."""
         types = {call.card_type for call in self.calls}
         return types.pop() if len(types) == 1 and len(self.calls) > 1 else None
 
@@ -54,7 +54,7 @@ class FailureGroup:
 
     @property
     def heading(self) -> Message:
-        """What failed or was cut off: the engine, how much, the first names."""
+        """What failed or was cut off: the engine, the number of items, the first names."""
         names = listed(self.names)
         if self.card_type is not None:
             names = message("{card_type}: {names}", card_type=self.card_type, names=names)
@@ -63,7 +63,7 @@ class FailureGroup:
 
     @property
     def answers(self) -> Sequence[tuple[object, int]]:
-        """The last answers, messages or text, each with its targets or cards, the most frequent first."""
+        """The last answers (messages or text), each with its number of targets or cards, the most frequent first."""
         reasons: dict[str, object] = {}
         counts: Counter[str] = Counter()
         for call in self.calls:
@@ -75,7 +75,7 @@ class FailureGroup:
 
 
 def failure_groups(calls: Sequence[CallResult]) -> list[FailureGroup]:
-    """Every failed call under its remedy. The remedy that helps most is first, calls that were cut off are last."""
+    """Groups the failed calls by remedy. The largest group is first; calls that were cut off are last."""
     groups: dict[tuple[EngineName, bool, str], list[CallResult]] = {}
     for call in calls:
         groups.setdefault((call.engine, call.state == CUT_OFF, str(call.remedy)), []).append(call)
@@ -84,7 +84,7 @@ def failure_groups(calls: Sequence[CallResult]) -> list[FailureGroup]:
 
 
 def then_of(failures: Iterable[CallResult | FailureGroup]) -> Then:
-    """How to go on with a run that has these failures: with the corrected config if one of them needs it."""
+    """How to resume a run with these failures: with the corrected config if one of them needs it."""
     return "new_config" if any(failure.then == "new_config" for failure in failures) else "resume"
 
 

@@ -1,4 +1,4 @@
-"""Past runs, read from their records: the latest as a list, and one in full."""
+"""History: past runs, read from their records; the latest as a list, or one in full."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from job.text.messages import message, template
 
 LATEST = 20
 AT_WORK, KILLED, UNREADABLE = "at work", "killed", "unreadable"
-"""What is said of a run instead of an outcome: the first two if its latest attempt has not closed its record."""
+"""States in place of an outcome. The first two are of a run whose latest attempt has not closed the record."""
 OUTCOMES = (
     template("succeeded"),
     template("cards_missing"),
@@ -40,9 +40,9 @@ OUTCOMES = (
     template("killed"),
     template("unreadable"),
 )
-"""What may be said of a run: a message has its words for people."""
+"""All outcomes and states, as messages for people."""
 FAULTS_NAMED = 10
-"""Entries without a run that are named; the rest is counted."""
+"""Faulty entries that are named; further ones are only counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +55,13 @@ class PastRun:
     day: str | None
     """The day that the run is for; `None` if its record cannot be read."""
     outcome: str
-    """A report's, `at work`, `killed` or `unreadable`. The lease tells the second from the third, as far as it can."""
+    """The report's outcome, or `at work`, `killed` or `unreadable`. The lease decides between the first two."""
     sentence: str = ""
-    """The report's, or what is wrong with the record."""
+    """The report's sentence, or what is wrong with the record."""
     seconds: float | None = None
-    """How long the latest attempt took; `None` if it has not closed."""
+    """How long the latest attempt took; `None` if it has not closed the record."""
     attempts: int | None = None
-    """As far as they left a trace; `None` if it has not closed."""
+    """The number of known attempts; `None` if the latest one has not closed the record."""
 
     @property
     def is_closed(self) -> bool:
@@ -71,14 +71,14 @@ class PastRun:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The runs that were looked at, and what could not be used."""
+    """The runs that were read, and the faults of the list."""
 
     runs: Sequence[PastRun]
     """The newest first, each once."""
     faults: Sequence[str]
-    """Of the list of runs: each names an object."""
+    """The faults of the list of runs. Each names an object."""
     is_whole: bool
-    """Whether all recorded runs were looked at."""
+    """Whether all recorded runs were read."""
 
     @property
     def unusable(self) -> Sequence[str]:
@@ -87,7 +87,7 @@ class History:
 
 
 async def latest(store: ObjectStore, count: int, day: str | None = None) -> History:
-    """The latest runs, and those that started about this day. Raises `StorageError`."""
+    """The latest runs, and those that started within a day of `day`. Raises `StorageError`."""
     started, faults = await _entries(store)
     about = date.fromisoformat(day) if day else None
     ids = [
@@ -149,7 +149,7 @@ async def _past(store: ObjectStore, run_id: str, started: datetime, seen: SeenLe
 
 
 def _is_after(report: RunReport | None, since: str) -> bool:
-    """Whether a run closed its record after its latest attempt had got the lease."""
+    """Whether the run closed its record after its latest attempt had acquired the lease."""
     if report is None or report.ended is None:
         return False
     try:
@@ -159,9 +159,9 @@ def _is_after(report: RunReport | None, since: str) -> bool:
 
 
 async def _read_report(store: ObjectStore, run_id: str, inputs: RunInputs | None) -> RunReport | None:
-    """The report of a run; `None` if there is none, or only that of an attempt before it had a plan.
+    """The report of a run; `None` if there is none, or only that of an earlier attempt without a plan.
 
-    Raises `RecordError`, also if a report lacks its inputs, and `StorageError`.
+    Raises `RecordError`, also if there is a report but no inputs, and `StorageError`.
     """
     name = name_of(run_id, REPORT)
     stored = await in_thread(lambda: store.read(name))
@@ -176,22 +176,22 @@ async def _read_report(store: ObjectStore, run_id: str, inputs: RunInputs | None
 
 
 def _is_of(report: RunReport, inputs: RunInputs) -> bool:
-    """Whether the report is of an attempt with this config: a later one has not closed."""
+    """Whether the report is of an attempt with this config. If not, a later attempt has not closed the record."""
     return report.config_generations == {name: kept.generation for name, kept in inputs.objects.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedRun:
-    """A run as its record tells of it."""
+    """A run, read from its record."""
 
     report: RunReport
     timeline: Timeline
     documents: frozenset[str] = frozenset()
-    """Which of its page and the table of its cards are in the record."""
+    """Which of `report.html` and `cards.csv` the record has."""
 
 
 async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
-    """The run, also one that has not closed; `None` if none is recorded. Raises `RecordError`, `StorageError`."""
+    """The run, also if it has not closed its record; `None` if it has none. Raises `RecordError` and `StorageError`."""
     inputs = await find_latest_inputs(store, run_id)
     written = await _read_report(store, run_id, inputs)
     if inputs is None:
@@ -211,7 +211,7 @@ async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
 
 
 def _unfinished(report: RunReport, *, at_work: bool) -> RunReport:
-    """The report of a run that has not closed its record, as far as the lease tells; one at work is not resumed."""
+    """The report of a run that has not closed its record. If the run is at work, it has no resume command."""
     template = RUNNING if at_work else KILLED_RUN
     sentence = message(template, made=report.cards.generated, planned=report.cards.planned)
     command = None if at_work else report.resume_command
@@ -221,23 +221,23 @@ def _unfinished(report: RunReport, *, at_work: bool) -> RunReport:
 
 
 async def check_run(store: ObjectStore, inputs: RunInputs) -> None:
-    """Raises `RecordError` if the results of a run are not those that its report counts; and `StorageError`."""
+    """Raises `RecordError` if results are missing that the run's report counts. Raises `StorageError`."""
     await _read_whole(store, inputs, await _read_report(store, inputs.run_id, inputs))
 
 
 async def _read_whole(
     store: ObjectStore, inputs: RunInputs, written: RunReport | None, *, has_closed: bool = True
 ) -> tuple[RunReport, Timeline]:
-    """The report made again from the results, and these; `written` is the report that is there.
+    """The report, made again from the results, and the results. `written` is the report in the record.
 
-    `has_closed` tells whether that report may be of the latest attempt.
+    `has_closed` is whether `written` may be of the latest attempt.
     """
     plan = inputs.plan()
     timeline = Timeline(plan, is_replanned=inputs.number > 0)
     await read_results(store, inputs.run_id, timeline)
     if written is None:
         return build_report(inputs, plan, timeline), timeline
-    # Results that are later than the report are those of an attempt that has not closed.
+    # Results that are later than the report are of an attempt that has not closed the record.
     closed = written.ended is not None and timeline.last_ended <= _seconds(written.ended) + 2
     closed = closed and has_closed and _is_of(written, inputs)
     place = {key: getattr(written, key) for key in ("version", "commit", "project", "execution")}
@@ -248,7 +248,7 @@ async def _read_whole(
 
 
 async def _compared(store: ObjectStore, inputs: RunInputs, plan: Plan, timeline: Timeline) -> Comparison | None:
-    """The run compared with the night before, if it was not when it ended."""
+    """The comparison with the night before, for a run that was not compared when it ended."""
     past = PastNights(lambda _: None)
     with trio.move_on_after(READ_SECONDS):
         await past.read(store, inputs, plan)
@@ -263,7 +263,7 @@ def without_plan() -> Plan:
 async def _documents(store: ObjectStore, run_id: str) -> frozenset[str]:
     try:
         there = await read_many(store, [name_of(run_id, name) for name in (PAGE, CARDS)], 1)
-    except StorageError:  # they are for people, and the record is whole without them
+    except StorageError:  # documents are not needed to read the run
         return frozenset()  # noqa: ASYNC910  storage was awaited
     return frozenset(name.removeprefix(f"{run_id}/") for name in there)
 

@@ -1,4 +1,4 @@
-"""What a run was made of, as its record keeps it: enough to make the same plan again."""
+"""Inputs of a run, as its record keeps them: enough to make the same plan again."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -24,7 +24,7 @@ from job.storage.uri import open_store
 from job.text.display import quoted
 
 COMPARE_SECONDS = 10.0
-"""For reading the config of a resumed run, to say whether it has changed."""
+"""Time limit for reading the present config of a recorded run, to compare it."""
 
 
 class ConfigObject(BaseModel):
@@ -48,23 +48,23 @@ class RunInputs(BaseModel):
     day: Date
     """The day that the run is for: its date, or the day of its start in its time zone."""
     date: str | None
-    """The date that the plan has; `None` left it to the engines."""
+    """The date of the plan; `None` if each engine uses its own current date."""
     batch_sizes: dict[EngineName, Annotated[int, Field(ge=1, le=1000)]]
     config_uri: Annotated[str, BeforeValidator(must_be_printable)]
     objects: dict[str, ConfigObject]
     version: str
     number: Count = 0
-    """0 for the config that the run began with; later ones count from 1."""
+    """0 for the config that the run began with; later configs are numbered from 1."""
     execution: str | None = None
-    """The execution that brought a later config: its retries go on with it."""
+    """The execution that recorded a later config; its retries use that config too."""
     job: str | None = None
-    """The Cloud Run job that the run began as, if it began on Cloud Run. So are `region` and `project` that job's."""
+    """The Cloud Run job, if the run began on Cloud Run; `region` and `project` are of that job."""
     region: str | None = None
     project: str | None = None
     runs_uri: str | None = None
-    """Where the run is recorded, if it began on a laptop: part of the commands that read it. A path is absolute."""
+    """Where the run is recorded, if it began on a laptop, for commands that read it. A path is absolute."""
     resume_with: str | None = None
-    """What a command that resumes it begins with, if that is not the job's own."""
+    """The beginning of the command that resumes it, if it is not the job's own."""
 
     @classmethod
     def of(cls, settings: Settings, run_id: str, prepared: Prepared, now: datetime) -> "RunInputs":
@@ -87,7 +87,7 @@ class RunInputs(BaseModel):
         )
 
     def with_config(self, prepared: Prepared, settings: Settings) -> "RunInputs":
-        """The inputs of this run with another config. Itself if its content is the same: generations do not count."""
+        """The inputs of this run with another config; `self` if the content is the same, whatever the generations."""
         later = self.model_copy(
             update={
                 "batch_sizes": dict(prepared.plan.batch_sizes),
@@ -105,7 +105,7 @@ class RunInputs(BaseModel):
         return {name: kept.content.encode() for name, kept in self.objects.items()}
 
     def prepare(self, settings: Settings, faults: list[Fault], now: datetime) -> Prepared:
-        """Makes the recorded plan again, whatever the config says now. Raises `ConfigError`."""
+        """Makes the recorded plan again, without reading the present config. Raises `ConfigError`."""
         objects = {
             name: StoredObject(kept.content.encode(), kept.generation, 0.0) for name, kept in self.objects.items()
         }
@@ -118,9 +118,9 @@ class RunInputs(BaseModel):
         return plan
 
     def contradictions(self, settings: Settings, now: datetime, *, place: bool = False) -> list[Fault]:
-        """The variables that ask for another run than the recorded one; `place` asks for its `CONFIG_URI` as well.
+        """A fault for each variable that contradicts the recorded run; with `place` also for `CONFIG_URI`.
 
-        Also a resume by a person on another day, if the run left the date to the engines.
+        A run without a date cannot be resumed by a person on another day: that is a fault too.
         """
         found = []
         execution = settings.execution
@@ -143,17 +143,17 @@ class RunInputs(BaseModel):
         return found
 
     def other_day(self, now: datetime) -> str | None:
-        """The day that it is now, if the run left the date to the engines and they had another one for its data."""
+        """Today, if the run has no date and today is not its day: the engines would use another date than before."""
         today = now.astimezone(datetime.fromisoformat(self.started).tzinfo).date().isoformat()
         return today if self.date is None and today != self.day else None
 
     def is_brought_by(self, execution: str | None) -> bool:
-        """Whether this execution brought this config: then it is being retried, and goes on with it."""
+        """Whether this execution recorded this config: it is a retry then, and uses the config again."""
         return self.number > 0 and execution is not None and self.execution == execution
 
 
 async def has_changed(inputs: RunInputs) -> bool:
-    """Whether the config is another by now, told by its content. `False` if it cannot be read: that hinders nobody."""
+    """Whether the content of the config has changed since it was recorded. `False` if it cannot be read now."""
     contents: Mapping[str, bytes] | None = None
     with trio.move_on_after(COMPARE_SECONDS), suppress(StorageError):
         found = await read_objects(open_store(inputs.config_uri))
@@ -173,12 +173,12 @@ def _absolute(uri: str | None) -> str | None:
 
 
 def pack(inputs: RunInputs) -> bytes:
-    """The object that holds them."""
+    """The bytes of the object that stores the inputs."""
     return sealed(inputs.model_dump(mode="json"))
 
 
 def unpack(name: str, data: bytes, run_id: str) -> RunInputs:
-    """The inputs that an object of this name holds. Raises `RecordError`."""
+    """The inputs in the object of this name. Raises `RecordError`."""
     value = unsealed(name, data)
     try:
         inputs = RunInputs.model_validate(value)

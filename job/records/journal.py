@@ -1,4 +1,4 @@
-"""The journal of a run: results written behind the run, in append-only objects of many results each."""
+"""Journal of a run: writes results in the background, many in each object. Objects are never changed."""
 
 import hashlib
 import json
@@ -15,16 +15,16 @@ from job.storage.store import ObjectStore, StorageError, in_thread, read_many, w
 from job.text.messages import Message, message
 
 WRITE_SECONDS = 3.0
-"""The longest that a result waits before it is written; with the write itself, under 5 s."""
+"""How long a result waits at most before it is written; with the write itself under 5 s."""
 WRITE_RESULTS = 100
-"""So many results are written at once. While fewer than 40 calls a second finish, fewer come during the write."""
+"""A write starts when this many results wait. At fewer than 40 calls per second, fewer arrive during one write."""
 RETRY_SECONDS = 1.0
 _READ_AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
 class _Chunk:
-    """An object on its way: kept as it is until it is known to be written, so that a lost answer does no harm."""
+    """An object that is being written. It is kept unchanged until it is written, so that the write can be repeated."""
 
     name: str
     data: bytes
@@ -37,7 +37,7 @@ class Journal:
     def __init__(
         self, store: ObjectStore, run_id: str, owner: str, on_outage: Callable[[Message | None], None]
     ) -> None:
-        """`owner` tells this process from others; `on_outage` gets why writing fails, and `None` once it works."""
+        """`owner` identifies this process. `on_outage` gets why writing fails, and `None` when it works again."""
         self._store = store
         self._run_id = run_id
         self._owner = owner
@@ -57,22 +57,22 @@ class Journal:
         return self._appended - self._written
 
     def append(self, result: CallResult) -> None:
-        """Takes a result; it is written within seconds."""
+        """Adds a result. It is written within seconds."""
         self._pending.append(result.line())
         self._appended += 1
         if len(self._pending) >= WRITE_RESULTS:
             self._full.set()
 
     async def run(self) -> None:
-        """Writes what was appended for as long as the run lasts, at most once in so many seconds or results."""
+        """Writes appended results until cancelled: every `WRITE_SECONDS`, or when `WRITE_RESULTS` wait."""
         while True:
-            # Counted from when the last write began: what came while it was in progress has waited already.
+            # Counted from the start of the last write: results that were appended during it have waited already.
             with trio.move_on_at(trio.current_time() + WRITE_SECONDS - self._writing_took):
                 await self._full.wait()
             await self.flush()
 
     async def flush(self) -> None:
-        """Returns when everything that was appended before is written, however long that takes."""
+        """Returns when all results appended so far are written, however long that takes."""
         appended = self._appended
         async with self._writing:
             began = trio.current_time()
@@ -112,7 +112,7 @@ class Journal:
 
 
 async def read_journal(store: ObjectStore, run_id: str, take: Callable[[CallResult], None]) -> None:
-    """Hands every written result, of all attempts at the run, to `take`: together they may be large.
+    """Calls `take` with every written result of all attempts at the run. They are not returned as one large list.
 
     Raises `RecordError` and `StorageError`.
     """

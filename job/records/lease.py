@@ -1,8 +1,8 @@
-"""The lease: one run at a time on the place where runs are recorded.
+"""Lease: lets only one run at a time work under one RUNS_URI.
 
-The scheduler delivers a tick at least once, and people press buttons. No stamp and no machine's time of day counts, as
-clocks are set: a holder counts its seconds since it last renewed the lease, and another run those for which it has
-watched the lease without seeing it renewed.
+Two runs may start at the same time, since the scheduler delivers at least once, and people start runs by hand. No
+timestamp or time of day is compared, as clocks may be wrong: the holder measures the seconds since its last renewal,
+and another run measures for how long it has watched the lease without a renewal.
 """
 
 import os
@@ -28,7 +28,7 @@ LEASE = "_lease.json"
 
 
 LASTS_SECONDS = 60.0
-"""A lease that another run has watched for so long without seeing it renewed is stale: the run may take it over."""
+"""A lease that was watched for this long without a renewal is stale: the run that watched it may take it over."""
 
 
 RENEW_SECONDS = 15.0
@@ -38,28 +38,31 @@ RETRY_SECONDS = 2.0
 
 
 WATCH_SECONDS = 3.0
-"""Between two looks at a lease that is watched."""
+"""Interval in which a watched lease is read."""
 
 
 MAX_CONFLICTS = 5
 
 
 TRUSTED_SECONDS = LASTS_SECONDS - GRACE_SECONDS - 5.0
-"""After its last renewal a holder stops so much earlier that what is in flight ends before another may take over."""
+"""How long a holder trusts its lease after a renewal. Its calls have ended before another run may take it over."""
 
 
 class Holder(BaseModel):
-    """Who holds the lease: what another run needs to tell whether this one is gone, and whether it is its twin."""
+    """The holder of the lease. Another run decides by this whether the holder has ended, and whether it is its twin.
+
+    A twin is another run with the same plan, day and engines.
+    """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     owner: str
-    """Of this process alone."""
+    """Unique to this process."""
     run_id: str
     plan: str
     """The digest of its plan, date included."""
     engines: str | None = None
-    """The digest of the URLs of the engines that its plan uses. A lease without it has no twin."""
+    """The digest of the URLs of the engines in its plan. A holder without it is no run's twin."""
     day: str
     since: str
     machine: str
@@ -69,15 +72,15 @@ class Holder(BaseModel):
 
 
 class BusyError(Exception):
-    """Another run is alive: it was seen to renew the lease or to give it back. Says which run it is."""
+    """Another run is alive: it renewed or released the lease while it was watched. Says which run it is."""
 
     def __init__(self, holder: Holder | None, me: Holder, *, has_ended: bool = False) -> None:
         self.has_ended = has_ended
-        """Whether it gave its lease back while we watched."""
+        """Whether it released the lease while this run watched."""
         self.holder, self.is_twin = message("its lease cannot be read"), False
         """Whether it does the same work: the same plan for the same day, with the same engines."""
         self.is_same_run = holder is not None and holder.run_id == me.run_id
-        """Whether it is this run, in another process."""
+        """Whether it has the same run id, in another process."""
         if holder is not None:
             values = {"run": holder.run_id, "day": holder.day, "since": holder.since}
             self.holder = message("run {run} of {day}, since {since}", **values)
@@ -97,9 +100,9 @@ class Lease:
     holder: Holder
     stored: StoredObject
     expiry: Expiry
-    """When its holder no longer trusts it, unless it is renewed."""
+    """When the holder stops trusting the lease, unless it renews it."""
     _changing: trio.Lock = field(default_factory=trio.Lock)
-    """The lease that is released must be the one that was renewed last."""
+    """Serializes renewal and release, so that the release has the generation of the last renewal."""
 
     async def renew_forever(self, shutdown: Shutdown, on_outage: Callable[[Message | None], None]) -> None:
         """Renews the lease until it is lost, and requests the shutdown then."""
@@ -127,29 +130,29 @@ class Lease:
 
     @property
     def trusted_until(self) -> float:
-        """By trio's clock, for waits; what matters is decided by `is_held`."""
+        """By trio's clock, for timeouts. Use `is_held` to decide whether the lease is held."""
         return self.expiry.monotonic
 
     def is_held(self) -> bool:
-        """Whether no other run may be at work."""
+        """Whether the lease is still held, so that no other run can be at work."""
         return not self.expiry.has_passed()
 
     def _renewed(self) -> StoredObject:
         return self.store.replace(LEASE, _written(self.holder), self.stored.generation)
 
     async def release(self) -> None:
-        """Gives the lease back, unless another run has it. Raises `StorageError`; the lease grows stale then."""
+        """Releases the lease, unless another run has it. If it raises `StorageError`, the lease becomes stale later."""
         async with self._changing:
             with suppress(ConflictError):
                 await in_thread(lambda: self.store.delete(LEASE, self.stored.generation), urgent=True)
 
 
 async def acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], None]) -> Lease:
-    """Acquires the lease. Raises `BusyError` if another run is alive, `StorageError` if nobody can tell.
+    """Acquires the lease. Raises `BusyError` if another run is alive, `StorageError` if that cannot be found out.
 
-    If the holder is known to be gone, its lease is taken over at once. Otherwise it is watched, and `notify` gets one
-    sentence about that: a living holder renews it or gives it back, and one that nobody has renewed in a minute of our
-    own monotonic clock is taken over.
+    If the holder has certainly ended, its lease is taken over at once. Otherwise the lease is watched, and `notify`
+    gets one sentence about that: a holder that is alive renews or releases it. It is taken over after a minute, by
+    this run's monotonic clock, without a renewal.
     """
     watched: StoredObject | None = None
     stale_at = inf
@@ -166,7 +169,7 @@ async def acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], No
             await trio.sleep_until(min(trio.current_time() + WATCH_SECONDS, stale_at))
         except ConflictError:
             conflicts += 1
-            # it changed hands in between: look again, not all at the same moment
+            # another run changed it in between: try again after a random delay
             await trio.sleep(RETRY_SECONDS * random.random())  # noqa: S311  not for secrets
         else:
             return Lease(store, me, stored, expiry)
@@ -175,7 +178,7 @@ async def acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], No
 
 
 class _UnprovenError(Exception):
-    """Nobody knows whether the holder is alive."""
+    """It is not known yet whether the holder is alive."""
 
     def __init__(self, there: StoredObject) -> None:
         super().__init__(there.generation)
@@ -183,19 +186,19 @@ class _UnprovenError(Exception):
 
 
 def _claim(store: ObjectStore, me: Holder, watched: StoredObject | None, *, is_stale: bool) -> StoredObject:
-    """Takes the lease; `watched` is what it was at the first look, `is_stale` whether that is long enough ago."""
+    """Takes the lease. `watched` is the lease at the first read; `is_stale` is whether that was long enough ago."""
     data = _written(me)
     if watched is None:
         with suppress(ConflictError):
             return store.create(LEASE, data)
     there = store.read(LEASE)
     if there is None:
-        if watched is not None:  # released while we watched: its holder was alive
+        if watched is not None:  # released while it was watched: its holder was alive
             raise BusyError(_read(watched), me, has_ended=True)
         raise ConflictError(message("the lease was released"))
     holder = _read(there)
     if holder is None or not _is_gone(holder, me):
-        if watched is not None and watched.generation != there.generation:  # written while we watched
+        if watched is not None and watched.generation != there.generation:  # renewed while it was watched
             raise BusyError(holder, me)
         if not is_stale:
             raise _UnprovenError(there)
@@ -204,17 +207,17 @@ def _claim(store: ObjectStore, me: Holder, watched: StoredObject | None, *, is_s
 
 @dataclass(frozen=True, slots=True)
 class SeenLease:
-    """The lease at one look."""
+    """The lease as it was read once."""
 
     holder: Holder
     seems_alive: bool
-    """Whether the holder has renewed it lately, by the clocks of storage and of this machine: these may disagree."""
+    """Whether it was renewed lately. This compares the clocks of storage and of this machine, which may differ."""
 
 
 async def look(store: ObjectStore) -> SeenLease | None:
-    """Who holds the lease, for people to read; `None` if nobody does or it cannot be read. Raises `StorageError`.
+    """Reads the lease, to show it to people; `None` if there is none or it is not valid. Raises `StorageError`.
 
-    To take a lease over, one look is not enough: see `acquire`.
+    One read is not enough to take a lease over: see `acquire`.
     """
     stored = await in_thread(lambda: store.read(LEASE))
     holder = None if stored is None else _read(stored)
@@ -242,19 +245,19 @@ def _notice(holder: Holder | None) -> Message:
 
 
 def _is_gone(holder: Holder, me: Holder) -> bool:
-    """Whether it is certain that the holder has ended. If not, it may have ended all the same."""
+    """Whether the holder has certainly ended. If this is false, it may still have ended."""
     if holder.execution is not None or me.execution is not None:
-        # Instances of Cloud Run may look alike from within. It starts a retry when the attempt before it is over.
+        # Instances of Cloud Run may have equal names and pids. A retry starts only after the earlier attempt has ended.
         retried = (holder.execution, holder.run_id) == (me.execution, me.run_id)
         return retried and holder.task_attempt < me.task_attempt
     if holder.machine != me.machine:
         return False
-    # A container that was started again may give the same number to the same process.
+    # After a restart, this process may have the same pid as the one before.
     return holder.pid == me.pid or _has_ended(holder.pid)
 
 
 def _has_ended(pid: int) -> bool:
-    """Whether there is no such process, or only a zombie: one that has ended and whose parent has not noticed."""
+    """Whether there is no such process, or only a zombie: a process that has ended but was not waited for."""
     try:
         with suppress(PermissionError):  # another user's
             os.kill(pid, 0)
@@ -267,7 +270,7 @@ def _has_ended(pid: int) -> bool:
 
 
 def machine() -> str:
-    """What tells this machine, and its space of process numbers, from others."""
+    """Identifies this machine and its PID namespace."""
     parts = [socket.gethostname()]
     for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
         try:

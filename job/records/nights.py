@@ -1,7 +1,7 @@
-"""Past nights, as later ones see them: the summaries of the latest runs.
+"""Nights: the summaries of the latest runs, for comparison and for the page of the nights.
 
-They are read in the background and with threads of their own, a bounded number of bounded objects. What cannot be used
-is left out: nothing of this may ever end a run or hold one up.
+They are read in the background, in threads of their own; their number and size are limited. A summary that cannot be
+used is left out: this must never fail or delay a run.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -25,13 +25,13 @@ from job.storage.store import BACKGROUND_THREADS, ObjectStore, StorageError, in_
 from job.text.messages import Message, Value, message, template
 
 NIGHTS_READ = 60
-"""Runs that are looked at, the latest."""
+"""How many of the latest runs are read."""
 ITEMS_KEPT = 200_000
-"""Missing items of all nights together; older nights are kept without theirs."""
+"""Maximum number of missing items of all nights together; older nights are kept without theirs."""
 READ_SECONDS = 10.0
-"""For a command that somebody waits for."""
+"""Time limit in a command for which a person waits."""
 FAILED_READS = 3
-"""After so many failed requests no other is made: storage is not well."""
+"""No further request is made after this many failed ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Night:
     run_id: str
     started: datetime
     summary: RunSummary | None
-    """`None` if it has none that can be used: the run has not closed its record, or somebody has changed it."""
+    """`None` if there is none or it is not valid: the run has not closed its record, or the summary was altered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,14 @@ class Nights:
 
     @property
     def summaries(self) -> list[RunSummary]:
-        """Those that can be used."""
+        """The summaries of the runs that have one."""
         return [night.summary for night in self.runs if night.summary is not None]
 
 
 async def read_nights(
     store: ObjectStore, count: int = NIGHTS_READ, known: Mapping[str, RunSummary] | None = None
 ) -> Nights:
-    """The latest runs; summaries that are `known` are not read. Raises `StorageError` if runs cannot be listed."""
+    """The latest runs. Summaries in `known` are not read again. Raises `StorageError` if runs cannot be listed."""
     names = await in_thread(lambda: store.names(STARTED), background=True)
     started, problems = started_runs(names)
     latest = dict(list(started.items())[:count])
@@ -104,14 +104,14 @@ def _without_items(summary: RunSummary) -> RunSummary:
 
 
 def is_of_config(summary: RunSummary, config_uri: str) -> bool:
-    """Whether it is a run of the config at this place."""
+    """Whether the run's config is the one at `config_uri`."""
     return summary.config_uri.rstrip("/") == config_uri.rstrip("/")
 
 
 def summary_before(nights: Nights, config_uri: str | None, day: str | None) -> RunSummary | None:
-    """The run to compare with: of the latest day before `day`, the one of this config that planned most.
+    """The run to compare with: on the latest day before `day`, the run of this config that planned most.
 
-    `None` in place of the config or of the day: any.
+    `config_uri=None` allows any config, `day=None` any day.
     """
     fitting = [
         summary
@@ -121,27 +121,27 @@ def summary_before(nights: Nights, config_uri: str | None, day: str | None) -> R
         and (day is None or summary.day < day)
     ]
     latest = max((summary.day for summary in fitting), default=None)
-    # The newest are first, and of several that planned as much max() takes the first.
+    # Runs are sorted from the newest, and max() returns the first of several equal ones.
     return max((one for one in fitting if one.day == latest), key=lambda one: one.planned, default=None)
 
 
 async def find_night_before(
     store: ObjectStore, nights: Nights, config_uri: str | None, day: str | None
 ) -> NightBefore | None:
-    """The night to compare with, and its plan, made again from its recorded config. Raises `StorageError`."""
+    """The night to compare with, and its plan, made again from the recorded config. Raises `StorageError`."""
     summary = summary_before(nights, config_uri, day)
     if summary is None:
         return None  # noqa: ASYNC910  the nights were read
     try:
         inputs: RunInputs | None = await find_latest_inputs(store, summary.run_id, background=True)
         plan = None if inputs is None else await in_thread(inputs.plan, background=True)
-    except RecordError:  # what it planned is not known then
+    except RecordError:  # its plan is not known then
         plan = None
     return NightBefore.of(summary, plan)  # noqa: ASYNC910  storage was awaited
 
 
 async def read_plan_change(store: ObjectStore, plan: Plan, config_uri: str | None) -> list[Message]:  # noqa: ASYNC910  storage was awaited
-    """How a plan differs from that of the latest night of this config, in sentences; or why nobody knows."""
+    """How a plan differs from that of the latest night of this config, in sentences; or why it is not compared."""
     try:
         with trio.fail_after(READ_SECONDS):
             before = await find_night_before(store, await read_nights(store), config_uri, None)
@@ -155,17 +155,17 @@ async def read_plan_change(store: ObjectStore, plan: Plan, config_uri: str | Non
 async def write_nights_page(
     store: ObjectStore, known: Nights | None, run_id: str, render: Callable[[Nights], bytes], until: float
 ) -> Message | None:
-    """Writes the page of the nights anew, when this run has left its summary; by `until`, trio's time, at the latest.
+    """Overwrites the page of the nights, after this run has written its summary, until trio's time `until`.
 
-    `known` is what was read when the run started. Returns why it is not written, such as another run that has written
-    it meanwhile; raises nothing.
+    `known` is what was read when the run started. Returns why the page is not written, for example because another run
+    has written it meanwhile, or `None`. Never raises.
     """
     problem: Value | None = message("storage took too long")
     with trio.move_on_at(until):  # noqa: ASYNC912  storage is awaited
         try:
             await _write_nights_page(store, known, run_id, render)
             problem = None
-        except Exception as error:  # noqa: BLE001  it is for people, and all that it shows is in the records
+        except Exception as error:  # noqa: BLE001  the run does not depend on this page
             problem = words_of(error)
     if problem is None:
         return None  # noqa: ASYNC910  storage was awaited
@@ -175,7 +175,7 @@ async def write_nights_page(
 async def _write_nights_page(  # noqa: ASYNC910  storage was awaited
     store: ObjectStore, known: Nights | None, run_id: str, render: Callable[[Nights], bytes]
 ) -> None:
-    there = await in_thread(lambda: store.read(NIGHTS_PAGE, 1), background=True)  # before anything that it shows
+    there = await in_thread(lambda: store.read(NIGHTS_PAGE, 1), background=True)  # before the summaries
     summaries = {one.run_id: one for one in known.summaries if one.run_id != run_id} if known else {}
     nights = await read_nights(store, known=summaries)
 
@@ -191,26 +191,26 @@ async def _write_nights_page(  # noqa: ASYNC910  storage was awaited
 
 @dataclass(slots=True)
 class PastNights:
-    """Past nights as a run learns of them while it is at work: nothing waits for them."""
+    """Past nights, read while a run is at work. The run does not wait for them."""
 
     notify: Callable[[list[Message]], None]
-    """Takes what to tell the user."""
+    """Gets notices for the user."""
     nights: Nights | None = None
     """`None` until they are read."""
     before: NightBefore | None = None
-    """The night to compare with; `None` if there is none, or if it is not read yet."""
+    """The night to compare with; `None` if there is none or it is not read yet."""
     change: PlanChange | None = None
     """How the plan has changed since then."""
 
     async def read(self, store: ObjectStore, inputs: RunInputs, plan: Plan) -> None:  # noqa: ASYNC910  storage was awaited
-        """Reads them, for a run of this plan. Raises nothing."""
+        """Reads the past nights, for a run with this plan. Never raises."""
         try:
             self.nights = await read_nights(store)
             before = await find_night_before(store, self.nights, inputs.config_uri, inputs.day)
             if before is not None and before.plan is not None:
                 self.change = await in_thread(partial(plan_change, before.plan, plan), background=True)
             self.before = before
-        except Exception as error:  # noqa: BLE001  whatever it is, it is no matter of the run
+        except Exception as error:  # noqa: BLE001  the run does not depend on past nights
             text = template("past nights cannot be read, so this one is not compared with them: {error}")
             self.notify([message(text, error=words_of(error))])
         if self.before is not None and self.change is not None:
@@ -226,7 +226,7 @@ class PastNights:
         return next(made, {})
 
     def compare(self, day: str, items: Mapping[EngineName, EngineItems]) -> Comparison | None:
-        """The run of this day with these items, compared; `None` if there is nothing to compare it with, or no way."""
+        """Compares the run of this day, with these items. `None` if there is no night before, or if that fails."""
         try:
             return None if self.before is None else compare(day, items, self.before, self.change)
         except Exception as error:  # noqa: BLE001  as above

@@ -1,4 +1,4 @@
-"""Past nights at a glance, for the terminal and for a page: by day, each engine's state, and what failed most often."""
+"""Overview of past nights, for the terminal and the page: runs by day, each engine's state, what failed most often."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ OFTEN_SHOWN = 20
 EngineState = Literal["good", "warn", "bad", "none"]
 """All done; not all attempted; some failed; nothing planned, or not known."""
 MARKS: Mapping[EngineState, str] = {"good": "✓", "warn": "–", "bad": "✗", "none": ""}
-"""So that nobody has to tell colours apart."""
+"""A mark for each state, for readers who cannot distinguish the colours."""
 
 
 def state_of(totals: EngineTotals | None) -> EngineState:
@@ -53,12 +53,12 @@ class Often:
 
     @property
     def name(self) -> str:
-        """What it is called in a line."""
+        """The item in one line."""
         return f"{self.engine}: {self.target}" if self.card_type is None else f"{self.target} {self.card_type}"
 
 
 def most_often(summaries: Iterable[RunSummary]) -> Sequence[Often]:
-    """The items that failed on most nights, of several as often the one that failed last; the newest run first."""
+    """The items that failed on most nights; of equal counts the one that failed last is first."""
     seen: set[tuple[ItemKey, str]] = set()
     counts: Counter[ItemKey] = Counter()
     latest: dict[ItemKey, tuple[str, str]] = {}
@@ -76,7 +76,7 @@ def most_often(summaries: Iterable[RunSummary]) -> Sequence[Often]:
 
 
 def period_line(nights: Nights) -> Message:
-    """From when until when the runs are."""
+    """The number of runs, and their first and last day."""
     days = sorted(day_of(night) for night in nights.runs)
     if not days:
         return message("no run is recorded")

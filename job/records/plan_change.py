@@ -1,4 +1,4 @@
-"""How the plan of a run differs from that of the night before: what came, what left, what is switched off. Pure."""
+"""Plan change: how a run's plan differs from that of the night before. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -9,11 +9,11 @@ from job.records.format import Count
 from job.text.messages import NAMED, Message, message, plural
 
 NAMES_LISTED = 100
-"""Targets and card types that a plan has gained or lost."""
+"""Maximum number of names in each list."""
 
 
 class Names(Part):
-    """Names that one plan has and the other has not."""
+    """Names that are in one plan and not in the other."""
 
     count: Count = 0
     names: tuple[str, ...] = ()
@@ -34,7 +34,7 @@ class PlanChange(Part):
     card_types_left: Names = Names()
     card_types_came: Names = Names()
     switched_off: tuple[EngineName, ...] = ()
-    """Data engines that were called then, and for which nothing is planned now."""
+    """Data engines that had planned items then and have none now."""
     switched_on: tuple[EngineName, ...] = ()
     other_cards_left: Count = 0
     """Cards whose target and card type are in both plans."""
@@ -42,7 +42,7 @@ class PlanChange(Part):
 
 
 def plan_change(then: Plan, now: Plan) -> PlanChange | None:
-    """How a plan differs from another in what is called and made; `None` if it does not."""
+    """How the plan `now` differs from the plan `then` in targets, cards and engines; `None` if it does not."""
     before = {target.id: target.card_types for target in then.targets}
     after = {target.id: target.card_types for target in now.targets}
     types_then, types_now = (dict.fromkeys(one for types in some.values() for one in types) for some in (before, after))
@@ -74,7 +74,7 @@ def _names(some: Mapping[str, object], others: Mapping[str, object]) -> Names:
 
 
 def in_line(names: Sequence[str], count: int) -> Message | str:
-    """The first ten of so many names."""
+    """The first ten of `count` names."""
     first = ", ".join(names[:NAMED])
     return first if count <= NAMED else message("{names} and {count} more", names=first, count=count - NAMED)
 
@@ -89,29 +89,29 @@ def plan_lines(change: PlanChange, day: str) -> Iterator[Message]:
     )
     if change.targets_left.count:
         yield plural(
-            "1 target left: {names}",
-            "{count} targets left: {names}",
+            "1 target removed: {names}",
+            "{count} targets removed: {names}",
             count=change.targets_left.count,
             names=change.targets_left.in_line,
         )
     if change.targets_came.count:
         yield plural(
-            "1 target came: {names}",
-            "{count} targets came: {names}",
+            "1 target added: {names}",
+            "{count} targets added: {names}",
             count=change.targets_came.count,
             names=change.targets_came.in_line,
         )
     if change.card_types_left.count:
         yield plural(
-            "1 card type left: {names}",
-            "{count} card types left: {names}",
+            "1 card type removed: {names}",
+            "{count} card types removed: {names}",
             count=change.card_types_left.count,
             names=change.card_types_left.in_line,
         )
     if change.card_types_came.count:
         yield plural(
-            "1 card type came: {names}",
-            "{count} card types came: {names}",
+            "1 card type added: {names}",
+            "{count} card types added: {names}",
             count=change.card_types_came.count,
             names=change.card_types_came.in_line,
         )
@@ -121,13 +121,13 @@ def plan_lines(change: PlanChange, day: str) -> Iterator[Message]:
         yield message("{engine}: switched on", engine=TITLES[engine])
     if change.other_cards_left:
         yield plural(
-            "1 card left whose target and card type are in both plans",
-            "{count} cards left whose targets and card types are in both plans",
+            "1 card removed whose target and card type are in both plans",
+            "{count} cards removed whose targets and card types are in both plans",
             count=change.other_cards_left,
         )
     if change.other_cards_came:
         yield plural(
-            "1 card came whose target and card type are in both plans",
-            "{count} cards came whose targets and card types are in both plans",
+            "1 card added whose target and card type are in both plans",
+            "{count} cards added whose targets and card types are in both plans",
             count=change.other_cards_came,
         )

@@ -1,4 +1,4 @@
-"""The report of a run as it is read back. One that no run can have written is refused: somebody has altered it."""
+"""Reading of reports. A report that no run can have written is refused, since it was altered."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -28,19 +28,19 @@ def read_report(name: str, data: bytes) -> RunReport:
 
 
 class _Format(Part):
-    """What reports of all formats have."""
+    """The field that reports of all formats have."""
 
     format: int
 
 
 def check_report_format(name: str, data: bytes) -> None:
-    """Raises `RecordError` for a report of another format, whatever else it holds; not for what is no report at all."""
+    """Raises `RecordError` for a report of another format. Ignores data that is not a report."""
     with suppress(ValidationError):
         check_format(name, {"format": _Format.model_validate_json(data).format})
 
 
 def earlier_attempts(data: bytes | None) -> Sequence[AttemptSummary]:
-    """The attempts that the report which is there tells of: none if it cannot be read, or if they had no plan."""
+    """The attempts in an earlier report: none if it cannot be read, or if the run had no plan."""
     if data is None:
         return ()
     try:
@@ -51,7 +51,7 @@ def earlier_attempts(data: bytes | None) -> Sequence[AttemptSummary]:
 
 
 def check_results(written: RunReport, found: RunReport) -> None:
-    """Raises `RecordError` if `found`, made of the results that are there, has fewer calls than the closed report."""
+    """Raises `RecordError` if `found`, made from the recorded results, has fewer calls than the closed report."""
     for engine, totals in written.engines.items():
         there = found.engines[engine].calls if engine in found.engines else 0
         if there < totals.calls:
@@ -62,7 +62,7 @@ def check_results(written: RunReport, found: RunReport) -> None:
 
 
 def _contradiction(report: RunReport) -> str | None:
-    """What cannot be together in one report; `None` if there is nothing."""
+    """A contradiction within the report; `None` if there is none."""
     last = report.attempts[-1] if report.attempts else None
     if last is None or (last.outcome, last.exit_code) != (report.outcome, report.exit_code):
         return "its outcome is not that of its last attempt"

@@ -1,4 +1,4 @@
-"""The record of a run: what it was to do, what finished, how it ended. A later attempt goes on from it."""
+"""Record of a run: its inputs, its results, and its report. A later attempt resumes from it."""
 
 import json
 import time
@@ -37,9 +37,9 @@ from job.text.messages import Message, message
 
 RETRY_SECONDS = 1.0
 BACKGROUND_LIMIT = 8 * 2**20
-"""Bytes of another run's inputs that are read beside a run at work; larger ones cannot be used."""
+"""Maximum bytes of another run's inputs that are read in the background; larger inputs cannot be used."""
 ENTRY = b"{}\n"
-"""What an object holds that only has a name."""
+"""The content of an object of which only the name matters."""
 
 
 class _Barrier(BaseModel):
@@ -60,7 +60,7 @@ class Record:
         owner: str,
         on_outage: Callable[[Message | None], None],
     ) -> None:
-        """`owner` tells this process from others; `on_outage` gets why writing fails, and `None` once it works."""
+        """`owner` identifies this process. `on_outage` gets why writing fails, and `None` when it works again."""
         self._store = store
         self._run_id = inputs.run_id
         self._plan_digest = plan.digest()
@@ -69,20 +69,20 @@ class Record:
         self._report: StoredObject | None = None
         self.timeline = Timeline(plan, is_replanned=inputs.number > 0)
         """The results of all attempts at the run."""
-        self._epoch = time.time() - trio.current_time()  # once: a clock that is set must not reorder the results
+        self._epoch = time.time() - trio.current_time()  # computed once: a clock change must not reorder the results
         self.journal = Journal(store, inputs.run_id, owner, on_outage)
 
     async def create(self, inputs: RunInputs) -> None:
-        """Makes inputs durable, the run's first or later ones. Raises `StorageError`, also if there are others."""
+        """Writes the run's first or later inputs. Raises `StorageError`, also if other inputs were written there."""
         name = INPUTS if inputs.number == 0 else f"{LATER_INPUTS}{inputs.number:06}.json"
         await in_thread(lambda: self._store.create(self._name(name), pack(inputs)))
 
     async def announce(self, inputs: RunInputs) -> None:
-        """Lists the run among the latest runs. Raises `StorageError`."""
+        """Adds the run to the list of runs. Raises `StorageError`."""
         await in_thread(lambda: self._store.create(entry_of(self._run_id, inputs.started), ENTRY))
 
     async def load(self) -> None:
-        """Reads what earlier attempts have done. Raises `StorageError`, and `RecordError` if that does not fit."""
+        """Reads the results of earlier attempts. Raises `StorageError`, and `RecordError` if they do not fit."""
         await read_results(self._store, self._run_id, self.timeline)
         name = self._barrier_name()
         barrier = await in_thread(lambda: self._store.read(name))
@@ -101,14 +101,14 @@ class Record:
             self._crossed = True
 
     def on_event(self, event: Event) -> None:
-        """Notes a call that has finished; it is written within seconds."""
+        """Adds the result of a finished call. It is written within seconds."""
         if isinstance(event, CallFinished):
             result = CallResult.of(event, self._epoch)
             self.journal.append(result)
             self.timeline.add(result)
 
     async def mark_barrier(self) -> None:
-        """Makes every result so far, and then the crossing of the barrier, durable, however long that takes."""
+        """Writes all results so far, and then the barrier. Returns when both are durable, however long that takes."""
         await self.journal.flush()
         barrier = sealed({"format": FORMAT, "run_id": self._run_id, "plan": self._plan_digest})
         while not self._crossed:
@@ -124,10 +124,10 @@ class Record:
                 self._crossed = True
 
     async def write_report(self, report: RunReport, has_lease: Callable[[], bool]) -> bool:
-        """Writes what is still unwritten, then the report, however long that takes.
+        """Writes the remaining results, then the report, however long that takes.
 
-        Returns whether the record is this attempt's: one that was paused and lost its lease leaves the report of a
-        later attempt as it is. Whoever has the lease overwrites what such an attempt has left meanwhile.
+        Returns whether the report was written. An attempt that was paused and has lost its lease does not overwrite the
+        report of a later attempt. An attempt that has the lease overwrites the report of one that has lost it.
         """
         await self.journal.flush()
         data = pack_report(report)
@@ -145,7 +145,7 @@ class Record:
                 return True
 
     async def _look_again(self) -> None:
-        """Reads the report that is there, after a pause: the next write may be refused as well."""
+        """Reads the present report after a pause, to get its generation for the next write."""
         await trio.sleep(RETRY_SECONDS)
         try:
             self._report = await in_thread(lambda: self._store.read(self._name(REPORT)))
@@ -153,18 +153,18 @@ class Record:
             self._on_outage(message("the report is not written yet: {error}", error=words_of(error)))
 
     async def write_document(self, name: str, make: Callable[[Timeline], bytes]) -> None:  # noqa: ASYNC910  storage was awaited
-        """Writes what is made of the results, in a thread. Raises `StorageError`, and what `make` raises."""
+        """Makes a document from the results and writes it in a thread. Raises `StorageError` and what `make` raises."""
 
         def write() -> None:
             data = make(self.timeline)
             self._write(name, data, self._store.read(self._name(name), 1))
 
-        with suppress(ConflictError):  # a later attempt at the run has written its own
+        with suppress(ConflictError):  # a later attempt at the run has written its own document
             await in_thread(write)
 
     @property
     def attempts(self) -> Sequence[AttemptSummary]:
-        """The attempts at the run that have closed before this one."""
+        """The earlier attempts at the run that have closed the record."""
         return earlier_attempts(self._report.data if self._report else None)
 
     def _write(self, name: str, data: bytes, there: StoredObject | None) -> None:
@@ -174,7 +174,7 @@ class Record:
             self._store.replace(self._name(name), data, there.generation)
 
     def _barrier_name(self) -> str:
-        """A barrier of its own for each plan: data of one plan opens no other's card phase."""
+        """The name of the barrier of this plan: each plan has its own, so that no other plan's data can open it."""
         return self._name(f"{BARRIER}{self._plan_digest[:16]}.json")
 
     def _name(self, name: str) -> str:
@@ -190,12 +190,12 @@ def _read_barrier(name: str, data: bytes) -> _Barrier:
 
 
 def pack_report(report: RunReport) -> bytes:
-    """The object that holds it."""
+    """The bytes of `report.json`."""
     return json.dumps(report.model_dump(mode="json"), ensure_ascii=False, indent=1).encode()
 
 
 def _read_inputs(store: ObjectStore, name: str, *, background: bool) -> StoredObject | None:
-    """Reads an object of inputs; in the background only what is not too large for it."""
+    """Reads an object of inputs; in the background at most `BACKGROUND_LIMIT` bytes of it."""
     return store.read(name, BACKGROUND_LIMIT if background else None)
 
 
@@ -207,7 +207,7 @@ async def find_inputs(store: ObjectStore, run_id: str, *, background: bool = Fal
 
 
 async def find_latest_inputs(store: ObjectStore, run_id: str, *, background: bool = False) -> RunInputs | None:
-    """The inputs that a run goes on with: those of its latest config. Raises `RecordError` and `StorageError`."""
+    """The inputs with the run's latest config, with which it is resumed. Raises `RecordError` and `StorageError`."""
     later = await in_thread(lambda: store.names(name_of(run_id, LATER_INPUTS)), background=background)
     if not later:
         return await find_inputs(store, run_id, background=background)

@@ -1,4 +1,4 @@
-"""What is left of a run whose configuration cannot be used: its faults, for whoever looks for it in the morning."""
+"""Refusal: the record of a run whose configuration cannot be used. It lists the faults."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -50,8 +50,8 @@ def refused_report(
 async def record_refusal(store: ObjectStore, report: RunReport, documents: Sequence[Document]) -> bool:  # noqa: ASYNC910  storage was awaited
     """Records a run whose configuration cannot be used, unless its id has a record already. Raises `StorageError`.
 
-    Returns whether it is recorded. The run has no lease, as it calls nothing. It gets no inputs, so a later attempt
-    under its id starts afresh.
+    Returns whether it was recorded. It needs no lease, as it calls nothing. It writes no inputs, so that a later
+    attempt with the same id starts a new run.
     """
 
     def write() -> bool:
@@ -65,12 +65,12 @@ async def record_refusal(store: ObjectStore, report: RunReport, documents: Seque
 
     try:
         return await in_thread(write)
-    except ConflictError:  # an earlier attempt has left a report
+    except ConflictError:  # there is a report of an earlier attempt
         return False  # noqa: ASYNC910  storage was awaited
 
 
 class NotResumableError(Exception):
-    """The run that was to be resumed never had a plan. Has the fault, and the outcome of the resume."""
+    """The run to be resumed never had a plan. Has the fault, and the outcome of the resume."""
 
     def __init__(self, fault: Fault, outcome: Outcome) -> None:
         self.fault, self.outcome = fault, outcome

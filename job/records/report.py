@@ -1,4 +1,4 @@
-"""The report of a run, `report.json`: how it ended, for machines and for the page. A function of the record alone."""
+"""Report of a run, `report.json`: how it ended, for machines and for the page. A function of the record alone."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
@@ -31,14 +31,14 @@ REFUSED = "bad_config"
 """The outcome of a run that had no plan: its record has a report and no inputs."""
 UNFINISHED = "unfinished"
 MISSING_LISTED = 10_000
-"""Missing cards that the report lists; the rest is counted."""
+"""Missing cards that the report lists; further ones are only counted."""
 _UNFINISHED = message("The run has not closed its record: it is at work, or it was killed.")
-RUNNING = template("The run is at work, as far as its lease tells; {made} of {planned} cards are there.")
+RUNNING = template("According to its lease, the run is at work; {made} of {planned} cards are there.")
 KILLED = template("The run was killed: it has not closed its record; {made} of {planned} cards are there.")
 
 
 FAULT_LIMIT = 1000
-"""Characters of each text of a fault."""
+"""Maximum number of characters of each text of a fault."""
 
 
 class ReportedFault(Part):
@@ -50,7 +50,7 @@ class ReportedFault(Part):
 
     @classmethod
     def of(cls, fault: Fault) -> "ReportedFault":
-        """What the report says of a fault."""
+        """A fault for the report, its texts shortened."""
         where, what, remedy = (shortened(text, FAULT_LIMIT) for text in (fault.where, fault.what, fault.remedy))
         return cls(where=where, what=what, remedy=remedy)
 
@@ -59,7 +59,7 @@ class ReportedFault(Part):
 
 
 class FailedCall(Part):
-    """A call that failed for good, with the targets that no attempt at the run has done since."""
+    """A call that failed for good, with those of its targets that no later attempt has done."""
 
     engine: EngineName
     targets: tuple[str, ...]
@@ -73,14 +73,14 @@ class FailedCall(Part):
     attempts: int
     traceparent: str
     remedy: str
-    """What to put right."""
+    """What to correct."""
     remedy_message: Message | None = None
     then: Then = "resume"
-    """How to go on with the run once that is put right: `resume`, or `new_config` if it is the config."""
+    """How to resume the run after that: `resume`, or `new_config` if the config was corrected."""
 
     @classmethod
     def of(cls, result: CallResult) -> "FailedCall":
-        """What the report says of a result."""
+        """A result for the report."""
         return cls(
             engine=result.engine,
             targets=result.targets,
@@ -98,17 +98,17 @@ class FailedCall(Part):
 
 
 class MissingCard(Part):
-    """A card that was planned and is not there."""
+    """A planned card that is not made."""
 
     target: str
     card_type: str
     state: MissingState
     cause: str | None
-    """As of a failed call; `None` if the card was not attempted."""
+    """As in `FailedCall`; `None` if the card was not attempted."""
 
 
 class AttemptSummary(Part):
-    """One attempt at the run that came to its end."""
+    """One attempt at the run that closed its record."""
 
     started: Stamp
     ended: Stamp
@@ -128,7 +128,7 @@ class AttemptSummary(Part):
         seconds: float,
         set_aside: tuple[SetAsideType, ...] = (),
     ) -> "AttemptSummary":
-        """The summary of an attempt that ends now and took so many seconds; `zone` is the time zone of the run."""
+        """The summary of an attempt that ends now; `seconds` is its duration, `zone` the time zone of the run."""
         moments = (started, started + timedelta(seconds=seconds))
         began, ended = (moment.astimezone(zone).isoformat(timespec="seconds") for moment in moments)
         return cls(
@@ -163,21 +163,21 @@ class RunReport(Part):
     engines: dict[EngineName, EngineTotals] = Field(default_factory=dict)
     failures: tuple[FailedCall, ...] = ()
     failures_not_listed: int = 0
-    """Failed items that no listed call is for."""
+    """Number of failed items whose calls are not listed."""
     missing: tuple[MissingCard, ...] = ()
-    """The cards that are not there, whatever the reason, in the plan's order."""
+    """The cards that are not made, for any reason, in the plan's order."""
     missing_not_listed: int = 0
     faults: tuple[ReportedFault, ...] = ()
     """Why nothing was called, if the configuration could not be used."""
     faults_not_listed: int = 0
     attempts: tuple[AttemptSummary, ...] = ()
-    """The attempts that came to their ends, the latest last. A killed one leaves no report."""
+    """The attempts that closed the record, the latest last. An attempt that was killed is not listed."""
     left_plan: int = 0
-    """Items that earlier attempts did or tried under another config, and that this one does not ask for."""
+    """Number of items that earlier attempts did or tried with another config, and that the present plan lacks."""
     outdated_cards: int = 0
-    """Generated cards whose model or parameters were those of another config."""
+    """Number of generated cards whose model or parameters were those of another config."""
     since_last_night: Comparison | None = None
-    """`None` if there is no earlier night to compare with, or if it was not read in time."""
+    """`None` if there is no night before, or if it was not read in time."""
     config_uri: str
     config_generations: dict[str, str] = Field(default_factory=dict)
     """The generation of each config object that was used."""
@@ -191,21 +191,21 @@ class RunReport(Part):
     runs_uri: str | None = None
     """Where the run is recorded, if it began on a laptop."""
     resume_command: str | None = None
-    """What goes on with the run, to paste into a shell; `None` if it did all its work."""
+    """The shell command that resumes the run; `None` if it did all its work."""
 
     @property
     def then(self) -> Then:
-        """How to go on with the run."""
+        """How to resume the run."""
         return "new_config" if any(call.then == "new_config" for call in self.failures) else "resume"
 
     @property
     def set_aside(self) -> tuple[SetAsideType, ...]:
-        """The card types that the latest attempt set aside, if it has closed."""
+        """The card types that the latest attempt set aside; empty if it has not closed the record."""
         return self.attempts[-1].set_aside if self.attempts and self.ended is not None else ()
 
     @property
     def continued(self) -> bool:
-        """Whether the latest attempt that closed was not the first: a killed one left only the run's start."""
+        """Whether the latest listed attempt was not the first. A killed first attempt leaves only the run's start."""
         if len(self.attempts) != 1:
             return len(self.attempts) > 1
         return datetime.fromisoformat(self.attempts[0].started) > datetime.fromisoformat(self.started)
@@ -223,9 +223,9 @@ def build_report(
 ) -> RunReport:
     """The report of a run from its record.
 
-    `attempts` are those that came to their ends; `closed` tells whether the last of them is the end of the record.
-    `since` is how it compares with the night before.
-    `place` is what the report says of where it was made: version, commit, project, execution.
+    `attempts` are those that closed the record; `closed` is whether the last of them is the latest attempt.
+    `since` is the comparison with the night before.
+    `place` has the fields version, commit, project and execution of the report.
     """
     last = attempts[-1] if closed else None
     engines = _engines(plan, timeline)

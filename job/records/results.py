@@ -1,4 +1,4 @@
-"""Results: what became of each call, as a line of the journal and as everything that reads it takes it."""
+"""Results: the result of each call, as a line of the journal."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -14,11 +14,11 @@ from job.records.format import Count, Moment, RecordError
 from job.text.messages import Message
 
 DONE, FAILED, CUT_OFF = 0, 1, 2
-"""What became of a call; `CUT_OFF` is one that the end of the run interrupted."""
+"""The states of a finished call; `CUT_OFF` if the end of the run interrupted it."""
 
 
 class CallResult(BaseModel):
-    """What became of one call. Times are seconds since 1970."""
+    """The result of one call. Times are seconds since 1970."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False)
 
@@ -28,12 +28,12 @@ class CallResult(BaseModel):
     done: bool
     attempts: Count
     retries: Count = 0
-    """Attempts that were followed by another, and that no other result has counted: halves of a batch share some."""
+    """As in `CallFinished`."""
     started: Moment
-    """When its last attempt began, as `ended` is when that ended."""
+    """When its last attempt began; `ended` is when it ended."""
     ended: Moment
     status: Count | None
-    """Of the last answer, if there was one."""
+    """The HTTP status of the last answer, if there was one."""
     cause: str | None
     """Why it failed, a `Cause`; `None` if it is done."""
     reason: str | None
@@ -42,16 +42,16 @@ class CallResult(BaseModel):
     warning: Message | None = None
     """What is odd about the answer, if it is done."""
     failed_attempts: tuple[tuple[Moment, Moment, str], ...]
-    """When the attempts before the last began and ended, and their reasons: the latest few of them."""
+    """The latest attempts before the last one: when each began and ended, and why it failed."""
     failed_messages: tuple[Message, ...] = ()
     """The same reasons, in the same order."""
     traceparent: str
     limit: Count
     """The engine's concurrency limit when the call ended."""
     interrupted_after: str | None = None
-    """Of a call that was cut off: why its attempt before failed, a `Cause`."""
+    """For a call that was cut off: why the attempt before failed, a `Cause`."""
     request: str = ""
-    """What was requested, as `Call.request` tells it."""
+    """As in `Call.request`."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -92,12 +92,12 @@ class CallResult(BaseModel):
         )
 
     def line(self) -> bytes:
-        """The line of the journal, without its end."""
+        """The line of the journal, without the line feed."""
         return self.model_dump_json(exclude_defaults=True).encode()
 
     @classmethod
     def parse(cls, name: str, line: bytes) -> "CallResult":
-        """The result that a line of the journal object of this name holds. Raises `RecordError`."""
+        """The result in a line of the journal object of this name. Raises `RecordError`."""
         try:
             return cls.model_validate_json(line)
         except ValidationError as error:
@@ -105,19 +105,19 @@ class CallResult(BaseModel):
 
     @property
     def state(self) -> int:
-        """What became of the call: `DONE`, `FAILED` or `CUT_OFF`."""
+        """The state of the call: `DONE`, `FAILED` or `CUT_OFF`."""
         if self.done:
             return DONE
         return CUT_OFF if self.cause == Cause.INTERRUPTED else FAILED
 
     @property
     def last_answer(self) -> Message | str | None:
-        """The last answer, or why there was none, in its reader's language if it was recorded so."""
+        """The last answer, or why there was none; as a message if it was recorded as one."""
         return self.reason_message or self.reason
 
     @property
     def answers_before(self) -> Sequence[Message | str]:
-        """The answers before the last, likewise."""
+        """The answers before the last one; as messages if they were recorded so."""
         if len(self.failed_messages) == len(self.failed_attempts):
             return self.failed_messages
         return [reason for _, _, reason in self.failed_attempts]
@@ -129,17 +129,17 @@ class CallResult(BaseModel):
 
     @property
     def items(self) -> list[WorkItem]:
-        """What the call accounts for."""
+        """The items of the call."""
         return [(target, self.card_type) for target in self.targets]
 
     @property
     def remedy(self) -> Message:
-        """What to put right, if it failed."""
+        """What to correct, if it failed."""
         return self._remedy.what
 
     @property
     def then(self) -> Then:
-        """How to go on with the run once that is put right."""
+        """How to resume the run after that."""
         return self._remedy.then
 
     @cached_property

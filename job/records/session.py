@@ -1,4 +1,4 @@
-"""One attempt's session on the run's record: the lease and the record, from opening to closing."""
+"""Session: one attempt's use of the lease and the record, from opening to closing."""
 
 import hashlib
 import json
@@ -28,29 +28,29 @@ from job.storage.store import ObjectStore, StorageError, words_of
 from job.text.messages import Message, message, template
 
 CLOSING_SECONDS = 3.0
-"""For closing the record of a run that was cut short, whatever storage does: Cloud Run kills 10 s after SIGTERM."""
+"""Time limit for closing the record of a run that was cut short: Cloud Run kills 10 s after SIGTERM."""
 
 
 RELEASE_SECONDS = 0.5
-"""Of these, left by the documents for giving the lease back."""
+"""The part of this that is reserved for releasing the lease."""
 
 
 AFTERWARDS_SECONDS = 5.0
-"""For what is written when the lease is given back: nobody has to wait for a reader's convenience."""
+"""Time limit for the page of the nights, which is written after the lease was released."""
 
 
 Notify = Callable[[Message, bool], None]
-"""Takes what to report of storage, and whether it is a fault."""
+"""Gets a text about storage, and whether it is a fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An object of the record that is made when the run has ended. To have it is good, but the run is whole without."""
+    """An optional object of the record that is made when the run has ended."""
 
     name: str
     make: Callable[[Timeline], bytes]
     problem: str
-    """The template of what is said if it is not written, with a place for the `error`."""
+    """The template of the report if it is not written, with a place for the `error`."""
 
 
 @dataclass(slots=True)
@@ -78,7 +78,7 @@ class RecordSession:
     inputs: RunInputs
     notify: Notify
     _is_ours: bool = False
-    """Whether the record is closed, and by this attempt."""
+    """Whether the report in the record is of this attempt."""
     _is_closed: bool = False
 
     @property
@@ -88,16 +88,16 @@ class RecordSession:
 
     @property
     def done(self) -> Mapping[EngineName, EngineItems]:
-        """The items that are done, by any attempt at the run."""
+        """The items; as containers they hold those that any attempt at the run has done."""
         return self.record.timeline.items
 
     async def close(  # noqa: ASYNC910  both branches await storage
         self, report: RunReport, documents: Sequence[Document], shutdown: Shutdown, *, at_once: bool
     ) -> float | None:
-        """Writes what is unwritten, the report and the documents, and gives the lease back. Reports what it cannot do.
+        """Writes the remaining results, the report and the documents, and releases the lease. Reports each failure.
 
-        It may take as long as the lease holds; or 3 s, from now if `at_once`, else from when the run shuts down.
-        Returns until when more may be written, by trio's clock; `None` if the record is not closed, or not ours.
+        It may take as long as the lease is valid. It has only 3 s if `at_once`, and after a shutdown is requested.
+        Returns until when more may be written, by trio's clock; `None` if the record has no report of this attempt.
         """
         left, is_settled = list(documents), False
         if not at_once:
@@ -117,10 +117,11 @@ class RecordSession:
                 is_settled = True
             except StorageError as error:
                 is_settled = True
-                text = template("storage: the lease is not given back, it grows stale in a minute: {error}")
+                text = template("storage: the lease is not released; other runs have to wait for a minute: {error}")
                 self.notify(message(text, error=words_of(error)), True)
         if not is_settled:
-            self.notify(message("storage: the lease is not given back in time; it grows stale in a minute"), True)
+            text = template("storage: the lease is not released in time; other runs have to wait for a minute")
+            self.notify(message(text), True)
         if not self._is_closed:
             text = template("storage: the record is not complete: {count} results and the report are not written")
             self.notify(message(text, count=self.record.journal.unwritten), True)
@@ -129,13 +130,13 @@ class RecordSession:
         return until if self._is_ours else None  # noqa: ASYNC910  storage was awaited
 
     async def _close(self, report: RunReport, documents: list[Document]) -> list[Document]:
-        """Writes the report. Returns the documents to write: if the record is a later attempt's by now, so are they."""
+        """Writes the report. Returns the documents to write: none if a later attempt has the record now."""
         self._is_ours = await self.record.write_report(report, self.lease.is_held)
         self._is_closed = True
         return documents if self._is_ours else []
 
     async def _write(self, left: list[Document]) -> None:  # noqa: ASYNC910  there may be none left
-        """Writes documents, and takes each from the list once that is over. A failure changes nothing of the run."""
+        """Writes documents, and removes each from the list after its try. A failure does not affect the run."""
         while left:
             try:
                 await self.record.write_document(left[0].name, left[0].make)
@@ -145,7 +146,7 @@ class RecordSession:
 
 
 def lease_holder(settings: Settings, plan: Plan, inputs: RunInputs) -> Holder:
-    """What another run that wants the lease learns of this one."""
+    """This run as a holder of the lease."""
     return Holder(
         owner=secrets.token_hex(8),
         run_id=inputs.run_id,
@@ -161,7 +162,7 @@ def lease_holder(settings: Settings, plan: Plan, inputs: RunInputs) -> Holder:
 
 
 def _engines_digest(settings: Settings, plan: Plan) -> str:
-    """The same for runs that would call the same engines: the URL of each one that the plan uses, however written."""
+    """A digest that is equal for runs which call the same engines, from the normalized URLs of the plan's engines."""
     urls = {engine: settings.engines[engine].url for engine in plan.engines()}
     places = {engine: url and (origin_of(url), urlsplit(url).path) for engine, url in urls.items()}
     return hashlib.sha256(json.dumps(places, sort_keys=True).encode()).hexdigest()
@@ -170,9 +171,9 @@ def _engines_digest(settings: Settings, plan: Plan) -> str:
 async def acquire_for(
     recorded: RunInputs | None, store: ObjectStore, holder: Holder, notify: Callable[[Message], None]
 ) -> Lease | None:
-    """Acquires the lease for a plan that was made of these inputs; `None` if the run has others by now.
+    """Acquires the lease for a plan made from the inputs `recorded`; `None` if the run has other inputs now.
 
-    Another attempt may have been at work with another config until it gave the lease back. Raises as `acquire` does.
+    Another attempt may have recorded another config before it released the lease. Raises what `acquire` raises.
     """
     lease = await acquire(store, holder, notify)
     is_latest = False
@@ -185,16 +186,16 @@ async def acquire_for(
 
 
 async def _give_back(lease: Lease) -> None:  # noqa: ASYNC910  storage is awaited
-    """Gives the lease back before anything was done; it grows stale if that fails."""
+    """Releases the lease before anything was done; if that fails, it becomes stale."""
     with trio.move_on_after(CLOSING_SECONDS, shield=True), suppress(StorageError):
         await lease.release()
 
 
 async def open_session(lease: Lease, plan: Plan, inputs: RunInputs, notify: Notify, *, new: bool) -> RecordSession:
-    """Reads the record of a run, after it has created the inputs if they are `new`: of a new run, or of a new config.
+    """Reads the record of a run. If the inputs are `new` (a new run or a new config), it writes them first.
 
-    That may take longer than a lease lasts: renew it meanwhile. Gives the lease back if it raises: `StorageError`, or
-    `RecordError` if the record cannot be used.
+    This may take longer than a lease lasts, so the lease must be renewed meanwhile. Raises `StorageError`, and
+    `RecordError` if the record cannot be used; it then releases the lease.
     """
     record = Record(lease.store, plan, inputs, lease.holder.owner, StorageAlarm(notify))
     try:
@@ -209,7 +210,7 @@ async def open_session(lease: Lease, plan: Plan, inputs: RunInputs, notify: Noti
 
 
 async def resuming(recorded: RunInputs, inputs: RunInputs, *, new_config: bool) -> Message:
-    """What to say of the config that a resumed run goes on with; `new_config` tells whether it was asked for."""
+    """A notice about the config with which a run is resumed; `new_config` is whether the user wants the present one."""
     values = {"run": inputs.run_id, "day": inputs.day, "uri": inputs.config_uri}
     if inputs is not recorded:
         text = template("resuming run {run} of {day} with the config that is at {uri} now")
@@ -228,7 +229,7 @@ async def resuming(recorded: RunInputs, inputs: RunInputs, *, new_config: bool) 
 
 
 def over_midnight(inputs: RunInputs, now: datetime) -> Iterator[Message]:
-    """What to say of an automatic retry that left the date to the engines and goes on when they have another one."""
+    """A notice for an automatic retry of a run without a date, if the engines' current date is now another one."""
     if (today := inputs.other_day(now)) is not None:
         text = template("run {run} of {day} has no date of its own: from here on the engines use today's, {today}")
         yield message(text, run=inputs.run_id, day=inputs.day, today=today)

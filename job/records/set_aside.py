@@ -1,4 +1,4 @@
-"""Card types that were set aside, as a record tells of them."""
+"""Card types that were set aside, as the report stores them."""
 
 from collections.abc import Iterable
 
@@ -8,7 +8,7 @@ from job.text.messages import Message
 
 
 class SetAsideType(Part):
-    """A card type of which an attempt did not request the rest."""
+    """A card type of which an attempt did not request the remaining cards."""
 
     card_type: str
     reason: str
@@ -18,7 +18,7 @@ class SetAsideType(Part):
 
 
 def set_aside_types(events: Iterable[CardTypeSetAside]) -> tuple[SetAsideType, ...]:
-    """What the report says of these events."""
+    """These events for the report."""
     return tuple(
         SetAsideType(
             card_type=event.card_type,

@@ -1,4 +1,4 @@
-"""The summary of a run, `summary.json`: what later nights need to know of it, in 256 KiB at most."""
+"""Summary of a run, `summary.json`: what later runs need to know of it, in 256 KiB at most."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,17 +25,17 @@ ItemKey = tuple[EngineName, str, str | None]
 
 
 class MissingGroup(Part):
-    """Items that are not done, and of which all the same is to be said."""
+    """Items that are not done and that have these values in common."""
 
     engine: EngineName
     card_type: str | None = None
     state: MissingState
     cause: str | None = None
-    """Why they failed the last time, which may have been an earlier night; `None` if they were only not attempted."""
+    """Why they failed last, this night or an earlier one; `None` if they never failed."""
     since: Date
-    """The day of the first night on which they were missing, without one between on which they were there."""
+    """The day since which they have been missing on every night."""
     nights: Count = 1
-    """How many nights that is, this one included."""
+    """The number of these nights, this one included."""
     targets: tuple[str, ...]
 
 
@@ -55,16 +55,16 @@ class RunSummary(Part):
     cards: CardTotals = CardTotals()
     engines: dict[EngineName, EngineTotals] = Field(default_factory=dict)
     phases: dict[Phase, Seconds] = Field(default_factory=dict)
-    """For how many seconds calls of the phase were in flight; a phase without calls is not there."""
+    """The seconds in which calls of the phase were in flight; without phases that had no call."""
     card_seconds: dict[str, Seconds] = Field(default_factory=dict)
-    """The median of each card type, of the cards that were made; the slowest types first."""
+    """For each card type, the median seconds of the cards that were made; the slowest types first."""
     missing: tuple[MissingGroup, ...] = ()
     """Failed items first."""
     missing_not_listed: Count = 0
 
     @property
     def planned(self) -> tuple[int, int]:
-        """How much was planned: cards, and everything."""
+        """The number of planned cards, and of all planned items."""
         return self.cards.planned, sum(engine.planned for engine in self.engines.values())
 
 
@@ -76,7 +76,7 @@ class NightBefore:
     plan: Plan | None
     """`None` if its inputs cannot be used."""
     listed: Mapping[ItemKey, MissingGroup]
-    """Its missing items, as far as they are listed."""
+    """The group of each missing item that its summary lists."""
 
     @classmethod
     def of(cls, summary: RunSummary, plan: Plan | None) -> "NightBefore":
@@ -86,12 +86,12 @@ class NightBefore:
 
 
 def pack_summary(summary: RunSummary) -> bytes:
-    """The object that holds it."""
+    """The bytes of `summary.json`."""
     return summary.model_dump_json().encode() + b"\n"
 
 
 def read_summary(name: str, data: bytes, run_id: str) -> RunSummary:
-    """The summary that an object of this name holds. Raises `RecordError`."""
+    """The summary in the object of this name. Raises `RecordError`."""
     if len(data) > SUMMARY_LIMIT:
         raise RecordError(f"{name} is larger than {SUMMARY_LIMIT >> 10} KiB")
     try:

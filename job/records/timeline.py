@@ -1,4 +1,4 @@
-"""The timeline of a run: all its results, kept small, for its accounts and its page. 100,000 calls take a few MB."""
+"""Timeline of a run: all its results in compact form, for totals and the page. 100,000 calls take a few MB."""
 
 import heapq
 from array import array
@@ -15,20 +15,20 @@ from job.planning.targets import Target
 from job.records.results import CUT_OFF, DONE, CallResult
 
 CALLS_KEPT = 300
-"""Calls of one engine that are kept whole: so many can be told apart in a picture."""
+"""Calls of one engine that are kept whole: as many as a chart can show one by one."""
 RETRIED_KEPT = 200
 SLOWEST_KEPT = 20
 FAILURES_KEPT = 10_000
-"""Failed calls that are kept whole: each may take a KB."""
+"""Failed calls that are kept whole. Each may take 1 KB."""
 STAMP_SECONDS = 0.002
-"""Times are rounded to milliseconds."""
+"""Tolerance in comparisons, as times are rounded to milliseconds."""
 WARNINGS_KEPT = 1_000
 """Calls with a warning that are kept whole."""
 
 
 @dataclass(slots=True)
 class Lane:
-    """The calls of one engine. One place of the arrays is one call."""
+    """The calls of one engine. Each index of the arrays `started` to `limits` is one call."""
 
     started: "array[float]" = field(default_factory=lambda: array("d"))
     ended: "array[float]" = field(default_factory=lambda: array("d"))
@@ -43,7 +43,7 @@ class Lane:
     slowest: list[tuple[float, int, CallResult]] = field(default_factory=list)
     """A heap."""
     _seen: set[tuple[float, float]] = field(default_factory=set)
-    """Failed attempts of batches: both halves of a batch list them."""
+    """Failed attempts of batches, to add each once: both halves of a batch list them."""
 
     def __len__(self) -> int:
         return len(self.started)
@@ -59,7 +59,7 @@ class Lane:
         yield from zip(self.failed_started, self.failed_ended, strict=True)
 
     def seconds(self) -> "array[float]":
-        """How long each attempt took that was not cut off, sorted."""
+        """The seconds of all attempts that were not cut off, sorted."""
         calls = zip(self.started, self.ended, self.states, strict=True)
         failed = zip(self.failed_started, self.failed_ended, strict=True)
         took = [ended - started for started, ended, state in calls if state != CUT_OFF]
@@ -97,27 +97,27 @@ class Lane:
 
 
 class Timeline:
-    """The results of a run, over all attempts at it, in whatever order they are read."""
+    """The results of all attempts at a run. They may be added in any order."""
 
     def __init__(self, plan: Plan, *, is_replanned: bool = False) -> None:
-        """`is_replanned` tells whether earlier attempts had another plan: then some results may not be of this one."""
+        """`is_replanned` is whether earlier attempts had another plan: some results may not belong to `plan` then."""
         self.plan = plan
         self._targets = {target.id: target for target in plan.targets} if is_replanned else None
         self._left: set[tuple[EngineName, WorkItem]] = set()
         self.outdated_cards = 0
-        """Cards that were made with other parameters than those of this plan. They stay made."""
+        """Number of cards that were made with other parameters than those of this plan. They count as made."""
         self.lanes: Mapping[EngineName, Lane] = {engine: Lane() for engine in ALL_ENGINES}
-        """Every call, also of an earlier plan: they are what happened. All else is of this plan alone."""
+        """Every call, also those of an earlier plan. Everything else here is of this plan only."""
         self.items = items_of(plan)
-        """Which items of the plan are done, and which failed and were not done by any attempt."""
+        """The state of each item of the plan."""
         self.card_seconds: dict[str, array[float]] = {}
-        """How long each card took that was made, by card type."""
+        """The seconds of each card that was made, by card type."""
         self.warnings: list[CallResult] = []
-        """The first calls that were done, and whose answers are odd."""
+        """The first calls with a warning."""
         self._failed: list[CallResult] = []
 
     def add(self, call: CallResult) -> None:
-        """Adds a result. Raises `LookupError` if it is not of the plan, and the run never had another."""
+        """Adds a result. Raises `LookupError` if the plan does not have its items and was the run's only plan."""
         items, whole = self.items[call.engine], call
         if self._targets is not None:
             left = [item for item in call.items if not self._is_planned(call, item, self._targets)]
@@ -140,7 +140,7 @@ class Timeline:
             self.warnings.append(call)
 
     def _is_planned(self, call: CallResult, item: WorkItem, targets: Mapping[str, Target]) -> bool:
-        """Whether the plan has the item; news count only if they were requested as the plan would."""
+        """Whether the plan has the item. News count only if their request is the one of the plan."""
         target = targets.get(item[0])
         if target is None or not self.items[call.engine].has(item):
             return False
@@ -152,9 +152,9 @@ class Timeline:
 
     @property
     def failures(self) -> list[CallResult]:
-        """The calls that failed, each with its targets that no attempt has done, as far as they are kept.
+        """The failed calls that are kept, each with those of its targets that no attempt has done.
 
-        An item that failed in several attempts at the run is listed for the latest.
+        An item that failed in several attempts at the run is listed for the latest one only.
         """
         latest = {
             (call.engine, item): call
@@ -173,7 +173,7 @@ class Timeline:
 
     @property
     def left_plan(self) -> int:
-        """Items that were done or tried, and that are not of this plan, or are requested otherwise by it."""
+        """Number of items that were done or tried, and that this plan lacks or requests differently."""
         return len(self._left)
 
     @property
@@ -183,9 +183,9 @@ class Timeline:
 
     @property
     def barrier(self) -> float | None:
-        """When the barrier was crossed, as far as calls tell: the first card after all data; `None` if there is none.
+        """When the barrier was crossed: the start of the first card after the last data call; `None` without one.
 
-        A resume has no data call if all data was there, and a barrier of its own if its plan is another.
+        A resume has no data call if all data was ready, and crosses a second barrier if it has another plan.
         """
         ends = [max(lane.ended) for engine, lane in self.lanes.items() if engine != "qa" and len(lane)]
         cards = self.lanes["qa"]
@@ -194,7 +194,7 @@ class Timeline:
 
 
 def busy_stretches(spans: Iterable[tuple[float, float]], gap: float = 0.0) -> list[tuple[float, float]]:
-    """The stretches of time in which there is a span all along, or for no longer than `gap` seconds none."""
+    """The stretches of time that are covered by spans, joined if no more than `gap` seconds apart."""
     starts, ends = array("d"), array("d")  # a million tuples would take 110 MiB
     for began, ended in spans:
         starts.append(began)
@@ -203,7 +203,7 @@ def busy_stretches(spans: Iterable[tuple[float, float]], gap: float = 0.0) -> li
     stretches: list[tuple[float, float]] = []
     first = starts[0] if starts else 0.0
     for start, last in zip(starts[1:], ends, strict=False):
-        # As many spans have begun before `start` as have ended by `last`: if that is earlier, they are the same.
+        # As many spans have begun before `start` as have ended by `last`. If `last` is earlier, none covers the gap.
         if start > last + gap:
             stretches.append((first, last))
             first = start

@@ -1,4 +1,4 @@
-"""The verification of a day: whether a run of that day did all the work that the config asks for."""
+"""Verification of a day: whether a run of that day did all the work of the config."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from job.storage.uri import open_store
 from job.text.display import counted
 
 LOOKED_AT = 50
-"""Runs among which those of a day are looked for, beside those that started about that day."""
+"""How many of the latest runs are read, besides those that started about the day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +43,11 @@ class Verification:
 
 
 async def verify(store: ObjectStore, day: str, config_uri: str) -> Verification:
-    """Whether a run of this day did all its work, and what is known. Raises `StorageError`.
+    """Whether a run of this day did all its work, and a sentence about it. Raises `StorageError`.
 
     Only runs of the config at `config_uri` count, unless it is empty. A run counts if no other run of the day planned
-    more; or, as that may have been corrected, if its config is the one at `config_uri` now. If this cannot be read,
-    nobody knows, and the answer is no.
+    more. It also counts if its config is the present one at `config_uri`, as a larger plan may have been corrected. If
+    that config cannot be read, such a run does not count.
     """
     history = await latest(store, LOOKED_AT, day)
     runs = [past for past in history.runs if past.day == day]
@@ -93,7 +93,7 @@ async def _planned(store: ObjectStore, past: PastRun) -> _PlannedRun | None:
 
 
 async def _is_whole(store: ObjectStore, one: _PlannedRun, reasons: dict[str, str]) -> bool:
-    """Whether the results that the run's report counts are there; if not, `reasons` gets why."""
+    """Whether the record has all results that the run's report counts; if not, adds the reason to `reasons`."""
     try:
         await check_run(store, one.inputs)
     except RecordError as error:
@@ -103,9 +103,9 @@ async def _is_whole(store: ObjectStore, one: _PlannedRun, reasons: dict[str, str
 
 
 async def _contents_now(config_uri: str) -> tuple[dict[str, bytes] | None, str]:
-    """What the config objects hold now, and what to say if that is not what a run had."""
+    """The present content of the config objects, and why a run with another config does not count."""
     if not config_uri:
-        return None, "CONFIG_URI, which would tell what counts, is not set"  # noqa: ASYNC910  nothing to read
+        return None, "CONFIG_URI is not set, so it is not known which plan counts"  # noqa: ASYNC910  nothing to read
     problem = f"there was no answer within {COMPARE_SECONDS:g} s"
     with trio.move_on_after(COMPARE_SECONDS):  # noqa: ASYNC912  storage is awaited
         try:

@@ -1,1 +1,1 @@
-"""How a run is reported while it happens."""
+"""Reporting: how a run is reported while it is in progress."""

@@ -1,4 +1,4 @@
-"""The Cloud Logging reporter: one JSON object a line on standard output, for runs that nobody watches."""
+"""Cloud Logging reporter: writes JSON lines to standard output, for runs without a terminal."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,21 +25,21 @@ from job.text.messages import Message, message
 
 Severity = Literal["INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL"]
 TEXT_LIMIT = 8_000
-"""Characters of a message: an entry of Cloud Logging has 256 KiB at the most, a batch may have a thousand answers."""
+"""Maximum characters of a message. A batch may have a thousand answers; Cloud Logging's limit is 256 KiB per entry."""
 LISTED = 200
-"""Failures that the last line lists one by one."""
+"""Maximum number of failures that the last line lists."""
 LISTED_BYTES = 150_000
-"""And no more than so many bytes of them."""
+"""Maximum bytes of these failures together."""
 LINE_LIMIT = 2_000
-"""Characters of one of them."""
+"""Maximum characters of one of them."""
 _ERROR = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.ReportedErrorEvent"
 
 
 class CloudLogReporter:
-    """Writes what happens. A line that cannot be written (a closed pipe, a full disk) never stops the run.
+    """Writes a line for each event. A line that cannot be written (closed pipe, full disk) does not stop the run.
 
-    Nor does a reader that falls behind: while 8 MiB of lines wait for it, lines about single calls are dropped, and the
-    last line says how many.
+    A slow reader does not delay the run: while 8 MiB of lines wait for it, lines about single calls are dropped, and
+    the last line has their number.
     """
 
     def __init__(self, run: RunIdentity, project: str | None) -> None:
@@ -56,7 +56,7 @@ class CloudLogReporter:
             self._write("ERROR", str(fault), "config.faulty", where=fault.where, what=fault.what, remedy=fault.remedy)
 
     def on_notices(self, notices: Iterable[Message]) -> None:
-        """What the user may not have meant, though it can be done."""
+        """Warnings about likely mistakes."""
         for notice in notices:
             self._write("NOTICE", str(notice), "config.noticed")
 
@@ -75,7 +75,7 @@ class CloudLogReporter:
         self._write("INFO", str(barrier_message(progress)), "barrier.crossed", cards=progress.cards.planned)
 
     def on_progress(self, progress: RunProgress, now: float) -> None:
-        """Once a minute: how far the run is."""
+        """Called once a minute: writes the progress."""
         cards, seconds = progress.cards, progress.cards.seconds_left(now)
         text = message(
             "cards: {done} of {planned} done, {failed} failed; {time}",
@@ -93,7 +93,7 @@ class CloudLogReporter:
         self._write("INFO", str(text), "run.progress", engines=engines, elapsed_seconds=elapsed, seconds_left=left)
 
     def on_event(self, event: Event) -> None:
-        """A line for each call that has finished, for each retry, and for each card type that is set aside."""
+        """Writes a line for each finished call, each retry, and each card type that is set aside."""
         if isinstance(event, CallFinished):
             self._on_finished(event)
         elif isinstance(event, AttemptEnded) and event.wait is not None and event.failure is not None:
@@ -104,16 +104,16 @@ class CloudLogReporter:
             self._write("ERROR", str(event.reason), "circuit.opened", **fields)
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
-        """Storage fails, or works again."""
+        """Storage fails or works again."""
         severity: Severity = "ERROR" if is_fault else "NOTICE"
         self._write(severity, str(text), "storage.failed" if is_fault else "storage.recovered")
 
     def verified(self, known: str, *, done: bool) -> None:
-        """What is known of the runs of today. Waits for its reader."""
+        """Writes the result of `verify`. Blocks until the line is written."""
         write_line(self._line("INFO" if done else "ERROR", known, "run.verified", done=done))
 
     def on_comparison(self, comparison: Comparison) -> None:
-        """The run is at its end, and was compared with the night before."""
+        """The run has ended and was compared with the night before."""
         self._comparison = comparison
 
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
@@ -134,11 +134,11 @@ class CloudLogReporter:
         self._write(severity, str(outcome.sentence), "run.finished", **fields)
 
     def on_notification_failed(self, text: Message) -> None:
-        """The message about the run was not taken. The only line that may follow the last one."""
+        """The message about the run was not sent. Only this line may follow `run.finished`."""
         self._write("ERROR", str(text), "notification.failed")
 
     async def drain(self, seconds: float) -> None:
-        """Waits until all lines are written, for so many seconds at most."""
+        """Waits until all lines are written, at most `seconds`."""
         await self._output.drain(seconds)
 
     def _on_finished(self, event: CallFinished) -> None:
@@ -201,7 +201,7 @@ def summary_of(outcome: Outcome, progress: RunProgress | None) -> Mapping[str, o
 
 
 def since_last_night(comparison: Comparison, outcome: Outcome) -> Mapping[str, object]:
-    """How the run compares with the night before: in numbers, and in sentences."""
+    """The comparison with the night before, in numbers and in sentences."""
     kinds = {name: getattr(comparison, name).count for name in ("new", "added", "still", "mended")}
     lines = [shortened(str(line), LINE_LIMIT) for line in comparison_lines(comparison, outcome.sentence)]
     return {
@@ -216,10 +216,10 @@ def since_last_night(comparison: Comparison, outcome: Outcome) -> Mapping[str, o
 
 
 def error_report(outcome: Outcome) -> Mapping[str, object]:
-    """The fields that make a log line an error for Error Reporting: once a run, never once a card.
+    """The fields that make the last line an entry of Error Reporting: one for each run, not for each card.
 
-    None if the run did its work, or for a bug, whose traceback is on standard error. There is no stack to show, so the
-    location groups the errors: by outcome.
+    Empty if the run succeeded, and for a bug, whose traceback is on standard error. Error Reporting groups the entries
+    by the report location, which holds the outcome since there is no stack.
     """
     if outcome.exit in {ExitCode.DONE, ExitCode.UNFORESEEN}:
         return {}

@@ -1,36 +1,36 @@
-"""The end of a run in words, for a terminal: what failed, by cause, and how to go on. Of a run or a recorded one."""
+"""Ending: the last lines of a run, or of a recorded run, on a terminal: what failed and how to resume."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from job.records.commands import how_to_go_on, missing_command, start_anew
+from job.records.commands import how_to_go_on, missing_command, unrecorded_lines
 from job.records.groups import FailureGroup, then_of
 from job.records.set_aside import SetAsideType
 from job.text.display import shortened
 from job.text.messages import ENGLISH, NAMED, Message, Translator, message, plural
 
 ANSWERS_SHOWN = 3
-"""Last answers of a group; the rest is counted."""
+"""Last answers that are shown of a group; further ones are only counted."""
 ANSWER_LIMIT = 500
 Mark = Literal["✗", "!", " "]
 
 
 @dataclass(frozen=True, slots=True)
-class WayBack:
-    """What a reader of the end needs to look further and to go on. `None` for what there is not."""
+class NextSteps:
+    """What a person needs to investigate and to resume a run. A field is `None` if it does not apply."""
 
     run_id: str
     outcome: str
     cards: int
-    """Planned."""
+    """Number of planned cards."""
     missing: int
-    """Cards that are not there."""
+    """Number of planned cards that are not made."""
     trace_id: str
     page: str | None
     """Where the run's page is."""
     command: str | None
-    """What goes on with the run; `None` if it is not recorded."""
+    """The command that resumes the run; `None` if it is not recorded."""
     runs_uri: str | None = None
     """As in `RunInputs`."""
 
@@ -41,9 +41,9 @@ def failure_lines(
     set_aside: Iterable[SetAsideType] = (),
     translator: Translator = ENGLISH,
 ) -> Iterator[tuple[Mark, Message]]:
-    """Each group once: what failed, the last answers, what to do. `not_listed` is the number of further failures.
+    """For each group: what failed, the last answers, what to do. `not_listed` is the number of further failures.
 
-    Then each card type that was set aside. Answers are cut as they are long in the translator's language.
+    Then each card type that was set aside. Answers are translated before they are shortened.
     """
     for group in groups:
         yield "!" if group.is_cut_off else "✗", group.heading
@@ -67,22 +67,22 @@ def failure_lines(
         yield " ", message("what to do: {remedy}", remedy=one.remedy_message)
 
 
-def way_back_lines(groups: Sequence[FailureGroup], way: WayBack) -> Iterator[Message]:
-    """Where to look further, and how to go on with a run that did not do all its work."""
+def next_step_lines(groups: Sequence[FailureGroup], steps: NextSteps) -> Iterator[Message]:
+    """Where to look further, and how to resume a run that did not do all its work."""
     named = sum(min(group.items, NAMED) for group in groups if group.engine == "qa")
-    if way.command is not None and way.missing > named:
+    if steps.command is not None and steps.missing > named:
         yield plural(
             "1 card is missing; its name: {command}",
             "{count} cards are missing; their names: {command}",
-            count=way.missing,
-            command=missing_command(way.run_id, way.runs_uri),
+            count=steps.missing,
+            command=missing_command(steps.run_id, steps.runs_uri),
         )
     if groups:
-        yield message("trace id: {trace}", trace=way.trace_id)
-    if way.page is not None:
-        yield message("page: {page}", page=way.page)
-    if way.command is None:
-        yield from start_anew(way.missing if way.missing > named else 0, way.cards - way.missing)
+        yield message("trace id: {trace}", trace=steps.trace_id)
+    if steps.page is not None:
+        yield message("page: {page}", page=steps.page)
+    if steps.command is None:
+        yield from unrecorded_lines(steps.missing if steps.missing > named else 0, steps.cards - steps.missing)
         return
-    yield how_to_go_on(way.outcome, then_of(groups), way.cards - way.missing)
-    yield message("  {command}", command=way.command)
+    yield how_to_go_on(steps.outcome, then_of(groups), steps.cards - steps.missing)
+    yield message("  {command}", command=steps.command)

@@ -1,4 +1,4 @@
-"""The table of the engines at the end of a run, of which no terminal is too narrow for a number."""
+"""Engine table: the totals of each engine at the end of a run. A narrow terminal cuts off no number."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,11 +12,11 @@ from job.text.messages import Message, message
 
 _WIDEST = 1000
 _DROPPED = ((), ("p50", "p95"), ("p50", "p95", "retries"), ("p50", "p95", "retries", "calls"))
-"""The columns that a table is without, so that a narrow terminal cuts no number."""
+"""The columns that are left out, step by step, until the table fits the terminal."""
 
 
 def print_table(screen: Screen, engines: Mapping[EngineName, EngineTotals]) -> None:
-    """Prints a row for each engine, with as many columns as have room; if the counts have none, a line for each."""
+    """Prints a row for each engine, with as many columns as fit; if not even the totals fit, a line for each engine."""
     for dropped in _DROPPED:
         table = _table(engines, dropped, screen)
         if Measurement.get(screen, screen.options.update(max_width=_WIDEST), table).maximum <= screen.width:
@@ -31,7 +31,7 @@ def print_table(screen: Screen, engines: Mapping[EngineName, EngineTotals]) -> N
             cut_off=engine.cut_off,
             not_attempted=engine.not_attempted,
         )
-        screen.tell(text)
+        screen.print_line(text)
 
 
 def _table(engines: Mapping[EngineName, EngineTotals], dropped: Sequence[str], screen: Screen) -> Table:

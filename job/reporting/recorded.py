@@ -1,4 +1,4 @@
-"""Recorded runs on a terminal, a line each."""
+"""Recorded runs as tables for a terminal."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -15,9 +15,9 @@ from job.text.messages import ENGLISH, Message, Translator, duration, message, p
 
 
 def runs_table(runs: Sequence[PastRun], translator: Translator = ENGLISH) -> str:
-    """Recorded runs, a line each. Ids are last and whole: they are what is copied."""
+    """A table of recorded runs. Ids are in the last column and never shortened, so that they can be copied."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
-    screen = Screen(translator, width=1000)  # a longer line is for the terminal to wrap
+    screen = Screen(translator, width=1000)  # the terminal wraps long lines
     for heading in (message("date"), message("started"), message("outcome")):
         table.add_column(screen.shown(heading), no_wrap=True)
     for heading in (message("took"), message("attempt")):
@@ -32,13 +32,13 @@ def runs_table(runs: Sequence[PastRun], translator: Translator = ENGLISH) -> str
     with screen.capture() as captured:
         screen.print(table)
         if any(past.outcome in {AT_WORK, KILLED} for past in runs):
-            note = message("at work, killed: as far as the lease tells, which a run at work renews every few seconds")
-            screen.tell(note)
+            note = message("at work or killed: judged by the lease, which a run at work renews every few seconds")
+            screen.print_line(note)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
 def _started(past: PastRun) -> str:
-    """When a run started: its time of day, and the date if that is not the one that the run is for."""
+    """When a run started: the time of day, with the date if that is not the day of the run."""
     pattern = "%H:%M" if f"{past.started:%Y-%m-%d}" == past.day else "%m-%d %H:%M"
     return f"{past.started:{pattern}}"
 
@@ -53,7 +53,7 @@ _COLOURS: Mapping[EngineState, str] = {"good": "green", "warn": "yellow", "bad":
 
 
 def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
-    """The latest runs, a line each and those of a date together; then what failed most often."""
+    """A table of the latest runs, grouped by date; then what failed most often."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold", pad_edge=False)
     screen = Screen(translator, width=1000)
     for heading in (message("date"), message("started"), message("outcome"), *ALL_ENGINES):
@@ -66,7 +66,7 @@ def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
             table.add_row("" if place else day, *_night(night, screen))
     with screen.capture() as captured:
         screen.print(table)
-        screen.tell(message("{period}; {done}", period=period_line(nights), done=done_line(nights)))
+        screen.print_line(message("{period}; {done}", period=period_line(nights), done=done_line(nights)))
         for item in most_often(nights.summaries):
             text = plural(
                 "{item}: failed on 1 night, on {last}",
@@ -75,7 +75,7 @@ def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
                 item=item.name,
                 last=item.last,
             )
-            screen.tell(text)
+            screen.print_line(text)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 

@@ -1,4 +1,4 @@
-"""The screen of a terminal: tells messages in one language, and obeys nothing that it shows."""
+"""Screen: a console that prints messages in one language, and interprets no markup or control characters in them."""
 
 from collections.abc import Mapping
 from typing import IO
@@ -17,15 +17,15 @@ class Screen(Console):
     """A console of rich for messages."""
 
     def __init__(self, translator: Translator, file: IO[str] | None = None, width: int | None = None) -> None:
-        # `:100:` in an id or an answer is no emoji.
+        # Without emoji, rich does not replace `:100:` in an id or an answer.
         super().__init__(file=file, width=width, highlight=False, emoji=False)
         self.translator = translator
 
     def shown(self, text: object) -> str:
-        """Text from anywhere as it may be printed: neither the terminal nor rich finds anything in it to obey."""
+        """The translated text with control characters and rich's markup escaped."""
         return escape(printable(self.translator.text(text)))
 
-    def tell(self, text: object, mark: Mark | None = None, style: str | None = None) -> None:
+    def print_line(self, text: object, mark: Mark | None = None, style: str | None = None) -> None:
         """Prints a line, after its mark if it has one."""
         before = "" if mark is None else f"[{_COLOURS[mark]}]{mark}[/] "
         self.print(before + self.shown(text), style=style, soft_wrap=True)

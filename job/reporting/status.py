@@ -1,11 +1,11 @@
-"""What a run says of itself while it goes on, the same on a terminal and in the log."""
+"""Status of a run in progress, with the same wording on a terminal and in the log."""
 
 from job.execution.progress import RunProgress
 from job.text.messages import Message, duration, message, plural
 
 
 def run_heading(run_id: str, date: str | None, cards: int) -> Message:
-    """What the run is."""
+    """The run's id, date and number of cards."""
     if date:
         return plural(
             "run {run} for {date}: 1 card", "run {run} for {date}: {count} cards", count=cards, run=run_id, date=date
@@ -14,7 +14,7 @@ def run_heading(run_id: str, date: str | None, cards: int) -> Message:
 
 
 def time_status(progress: RunProgress, now: float) -> Message:
-    """How long the run has taken, and when the cards will be done at the present pace, if that can be known."""
+    """How long the run has taken, and how long the cards still take at the present pace, if that can be estimated."""
     elapsed = _whole(now - progress.began)
     left = progress.cards.seconds_left(now)
     if left is None:
@@ -25,13 +25,13 @@ def time_status(progress: RunProgress, now: float) -> Message:
 
 
 def barrier_message(progress: RunProgress) -> Message:
-    """The data phase is over; a resume may have no card left."""
+    """All data is ready, and whether cards follow: a resume may have none left."""
     if progress.cards.not_attempted:
         return message("all data is ready; generating cards")
     return message("all data is ready; no card is left to generate")
 
 
 def _whole(seconds: float) -> Message:
-    """A duration without fractions of a second: it changes while it is read."""
+    """A duration in whole seconds, for display while it changes."""
     whole = max(0, round(seconds))
     return message("{seconds} s", seconds=whole) if whole < 60 else duration(whole)

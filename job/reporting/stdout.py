@@ -1,4 +1,4 @@
-"""Standard output and standard error: written at once by commands, and by a thread of its own for a run."""
+"""Standard output and standard error: commands write directly, a run through a thread."""
 
 import io
 import os
@@ -17,16 +17,16 @@ STDERR = 2
 QUEUE_BYTES = 8 * 2**20
 BATCH_BYTES = 64 * 2**10
 PAUSE_SECONDS = 0.02
-"""Between two writes, to gather lines: every write takes the interpreter from the event loop for a moment."""
+"""Pause between two writes, in which lines are collected: each write holds up the event loop for a moment."""
 
 
 def write_line(line: bytes) -> None:
-    """Writes a line whole, however long that takes. A reader that has left, or a full disk, is no error."""
+    """Writes a whole line; blocks as long as that takes. Ignores a closed pipe and a full disk."""
     _write(STDOUT, line + b"\n")
 
 
 def say(text: object) -> None:
-    """Writes a line for people to standard output. What a terminal could obey is replaced."""
+    """Writes a line for people to standard output. Replaces control characters."""
     write_line(printable(text).encode())
 
 
@@ -36,10 +36,10 @@ def say_error(text: object) -> None:
 
 
 class OutputQueue:
-    """Writes to standard output from a thread of its own, in order. Its caller never waits for a reader.
+    """Writes to standard output from a thread of its own, in order. `write` never blocks.
 
-    It takes everything, so look at `is_full` before you hand in what may be dropped. What may not be dropped has to be
-    little: nothing else limits it.
+    It accepts any amount of data: check `is_full` before writing lines that may be dropped. All other lines must be
+    few, since nothing limits them.
     """
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class OutputQueue:
 
     @property
     def is_behind(self) -> bool:
-        """Whether something waits to be written."""
+        """Whether data waits to be written."""
         return self._written < self._taken
 
     @property
@@ -60,20 +60,20 @@ class OutputQueue:
         return self._taken - self._written >= QUEUE_BYTES
 
     def write(self, data: bytes) -> None:
-        """Takes whole lines. A kill of the process loses only what is not written yet."""
+        """Adds whole lines. If the process is killed, only lines that are not written yet are lost."""
         self._taken += len(data)
         self._put(data)
 
     async def drain(self, seconds: float) -> None:
-        """Waits until all that was taken so far is written, or so many seconds have passed."""
+        """Waits until all data so far is written, at most `seconds`."""
         reached = threading.Event()
         self._put(reached)
         with trio.move_on_after(seconds):
             await trio.to_thread.run_sync(reached.wait, seconds, abandon_on_cancel=True)
 
     def _put(self, item: bytes | threading.Event) -> None:
-        if self._thread is None:  # only now: most commands do no run
-            # A daemon: one that waits for a reader must not keep the process from ending.
+        if self._thread is None:  # started at the first write, as most commands do not use it
+            # A daemon thread: if it blocks on a slow reader, it must not keep the process from exiting.
             self._thread = threading.Thread(target=self._work, name="output", daemon=True)
             self._thread.start()
         self._waiting.put(item)
@@ -95,8 +95,8 @@ class OutputQueue:
 
 
 def queued_text(output: OutputQueue) -> io.TextIOWrapper:
-    """Standard output as a text file whose writes go to the queue, in the encoding of the terminal."""
-    # A terminal that cannot show a character must not stop the run.
+    """Standard output as a text file that writes to the queue, in the encoding of the terminal."""
+    # A character that the encoding lacks is replaced, and does not stop the run.
     encoding = getattr(sys.stdout, "encoding", None)
     return io.TextIOWrapper(_QueuedFile(output), encoding, errors="replace", newline="")
 

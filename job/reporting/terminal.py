@@ -1,4 +1,4 @@
-"""The terminal reporter: a bar for each engine of a run that somebody watches, then a table. Also for recorded runs."""
+"""Terminal reporter: progress bars for a run on a terminal, then the totals. Also prints recorded runs."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +24,7 @@ from job.records.report import UNFINISHED, RunReport
 from job.records.results import CallResult
 from job.records.set_aside import SetAsideType, set_aside_types
 from job.records.timeline import FAILURES_KEPT
-from job.reporting.ending import WayBack, failure_lines, way_back_lines
+from job.reporting.ending import NextSteps, failure_lines, next_step_lines
 from job.reporting.engine_table import print_table
 from job.reporting.screen import Screen
 from job.reporting.status import barrier_message, run_heading, time_status
@@ -32,14 +32,14 @@ from job.reporting.stdout import OutputQueue, queued_text
 from job.text.messages import ENGLISH, Message, Translator, duration, message, plural
 
 LIVE_FAILURES = 20
-"""Failed calls that are printed as they fail; the rest is counted by the bars, and told by cause at the end."""
+"""Failed calls that are printed when they fail; the bars count further ones, and the end lists all by cause."""
 
 
 class TerminalReporter:
-    """Draws the progress a few times a second, and prints what fails as it fails.
+    """Draws the progress a few times a second, and prints failures when they happen.
 
-    A terminal that takes nothing (Ctrl-S) never stops the run: it is not drawn on until it has caught up, and while
-    8 MiB wait for it, the failures of single calls are not printed but counted.
+    A stopped terminal (Ctrl-S) does not delay the run: the bars are not drawn until it has caught up, and while 8 MiB
+    wait for it, failures of single calls are counted and not printed.
     """
 
     def __init__(self, run: RunIdentity, runs_uri: str | None = None, translator: Translator = ENGLISH) -> None:
@@ -56,12 +56,12 @@ class TerminalReporter:
     def on_faults(self, faults: Iterable[Fault]) -> None:
         """The configuration has faults; nothing will be called."""
         for fault in faults:
-            self._screen.tell(fault, "✗")
+            self._screen.print_line(fault, "✗")
 
     def on_notices(self, notices: Iterable[Message]) -> None:
-        """What the user may not have meant, though it can be done."""
+        """Warnings about likely mistakes."""
         for notice in notices:
-            self._screen.tell(notice, "!")
+            self._screen.print_line(notice, "!")
 
     def on_record(self, inputs: RunInputs) -> None:
         """The run has a record, and these are its inputs."""
@@ -69,28 +69,28 @@ class TerminalReporter:
 
     def on_start(self, date: str | None, progress: RunProgress) -> None:
         """The run is about to call the data engines."""
-        self._screen.tell(run_heading(self._run.id, date, progress.cards.planned), style="bold")
+        self._screen.print_line(run_heading(self._run.id, date, progress.cards.planned), style="bold")
         offset = trio.current_time() - time.monotonic()
         self._live = _Bars(progress, self._screen, self._output, lambda: time.monotonic() + offset)
         self._live.start()
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
-        """Storage fails, or works again."""
-        self._screen.tell(text, style="red" if is_fault else "green")
+        """Storage fails or works again."""
+        self._screen.print_line(text, style="red" if is_fault else "green")
 
     def on_barrier(self, progress: RunProgress) -> None:
         """All data is ready; the cards follow."""
-        self._screen.tell(barrier_message(progress))
+        self._screen.print_line(barrier_message(progress))
 
     def on_progress(self, progress: RunProgress, now: float) -> None:
-        """Nothing: the bars show it."""
+        """Does nothing, as the bars show the progress."""
 
     def on_event(self, event: Event) -> None:
-        """Prints the calls that failed for good, the first of them, and those with a warning."""
+        """Prints the first calls that failed for good, and calls with a warning."""
         if isinstance(event, CardTypeSetAside):
-            self._screen.tell(event.reason, "✗")
+            self._screen.print_line(event.reason, "✗")
         if isinstance(event, CallFinished) and event.warning is not None:
-            self._screen.tell(message("{call}: {reason}", call=event.call.label, reason=event.warning), "!")
+            self._screen.print_line(message("{call}: {reason}", call=event.call.label, reason=event.warning), "!")
         if isinstance(event, CallFinished) and event.failure is not None:
             if self._output.is_full:
                 self._dropped += 1
@@ -98,17 +98,17 @@ class TerminalReporter:
             self._failed += 1
             if self._failed <= LIVE_FAILURES:
                 text = message("{call}: {reason}", call=event.call.label, reason=event.failure.reason)
-                self._screen.tell(text, "!" if event.failure.is_interruption else "✗")
+                self._screen.print_line(text, "!" if event.failure.is_interruption else "✗")
             elif self._failed == LIVE_FAILURES + 1:
                 text = message("further failures are counted in the bars, and listed by cause at the end")
-                self._screen.tell(text, "✗")
+                self._screen.print_line(text, "✗")
 
     def on_comparison(self, comparison: Comparison) -> None:
-        """The run is at its end, and was compared with the night before."""
+        """The run has ended and was compared with the night before."""
         self._comparison = comparison
 
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
-        """The table, what failed by cause, how to go on, and the outcome."""
+        """Prints the table, the failures by cause, how to resume, and the outcome."""
         if self._live is not None:
             self._live.stop()
         groups: Sequence[FailureGroup] = ()
@@ -124,23 +124,23 @@ class TerminalReporter:
                 "{count} failed calls were not shown when they failed: the terminal had stopped",
                 count=self._dropped,
             )
-            self._screen.tell(text, "!")
+            self._screen.print_line(text, "!")
         if self._comparison is not None:
             _print_comparison(self._screen, self._comparison, outcome.sentence)
         if outcome.exit != 0 and (progress is not None or self._inputs is not None):
-            _print_way_back(self._screen, groups, self._way_back(outcome, progress, groups))
+            _print_next_steps(self._screen, groups, self._next_steps(outcome, progress, groups))
         done = "green" if outcome.unrecorded is None else "yellow"
         _print_ending(self._screen, outcome.sentence, int(outcome.exit), done if outcome.exit == 0 else "red")
 
     def on_notification_failed(self, text: Message) -> None:
-        """The message about the run was not taken."""
-        self._screen.tell(text, "✗")
+        """The message about the run was not sent."""
+        self._screen.print_line(text, "✗")
 
     async def drain(self, seconds: float) -> None:
-        """Waits until the terminal has taken everything, for so many seconds at most."""
+        """Waits until everything is written to the terminal, at most `seconds`."""
         await self._output.drain(seconds)
 
-    def _way_back(self, outcome: Outcome, progress: RunProgress | None, groups: Sequence[FailureGroup]) -> WayBack:
+    def _next_steps(self, outcome: Outcome, progress: RunProgress | None, groups: Sequence[FailureGroup]) -> NextSteps:
         cards = progress.cards if progress is not None else EngineProgress(0)
         page, command, runs_uri = None, None, None
         if self._inputs is not None:
@@ -148,16 +148,17 @@ class TerminalReporter:
             if progress is not None and self._runs_uri is not None:
                 page = page_address(self._runs_uri, self._run.id)
         missing = cards.planned - cards.done - cards.skipped
-        return WayBack(self._run.id, outcome.word, cards.planned, missing, self._run.trace_id, page, command, runs_uri)
+        trace_id = self._run.trace_id
+        return NextSteps(self._run.id, outcome.word, cards.planned, missing, trace_id, page, command, runs_uri)
 
 
 class _Bars(Live):
-    """The bars. A terminal that is behind is not drawn on: it would show the past."""
+    """The progress bars. They are not drawn while the terminal is behind, since it would show old states."""
 
     def __init__(self, progress: RunProgress, screen: Screen, output: OutputQueue, clock: Callable[[], float]) -> None:
-        """`clock` tells trio's time in any thread."""
+        """`clock` returns trio's time in any thread."""
         self._output = output
-        # It never redirects standard output: nothing else is written there.
+        # Standard output is not redirected, since nothing else writes to it.
         super().__init__(
             get_renderable=lambda: Group(_bars(progress, screen), screen.shown(time_status(progress, clock()))),
             console=screen,
@@ -166,13 +167,13 @@ class _Bars(Live):
         )
 
     def refresh(self) -> None:
-        # The last time, when they are stopped, they are drawn in any case.
+        # When they are stopped, they are drawn a last time in any case.
         if not (self.is_started and self._output.is_behind):
             super().refresh()
 
 
 def as_text(recorded: RecordedRun, page: str | None, translator: Translator = ENGLISH) -> str:
-    """A recorded run as its own terminal showed it: what failed, what to do, and how to go on. `page` is its page."""
+    """A recorded run as text: what failed, what to do, and how to resume. `page` is where its page is."""
     screen = Screen(translator)
     with screen.capture() as captured:
         _print_run(recorded, screen, page)
@@ -181,7 +182,7 @@ def as_text(recorded: RecordedRun, page: str | None, translator: Translator = EN
 
 def _print_run(recorded: RecordedRun, screen: Screen, page: str | None) -> None:
     report = recorded.report
-    screen.tell(_head(report), style="bold")
+    screen.print_line(_head(report), style="bold")
     if report.engines:
         print_table(screen, report.engines)
     groups = failure_groups(recorded.timeline.failures)
@@ -190,9 +191,9 @@ def _print_run(recorded: RecordedRun, screen: Screen, page: str | None) -> None:
         _print_comparison(screen, report.since_last_night, report.sentence_message or report.sentence)
     if report.resume_command is None:
         if page is not None:
-            screen.tell(message("page: {page}", page=page))
+            screen.print_line(message("page: {page}", page=page))
     else:
-        way = WayBack(
+        steps = NextSteps(
             run_id=report.run_id,
             outcome=report.outcome,
             cards=report.cards.planned,
@@ -202,7 +203,7 @@ def _print_run(recorded: RecordedRun, screen: Screen, page: str | None) -> None:
             command=report.resume_command,
             runs_uri=report.runs_uri,
         )
-        _print_way_back(screen, groups, way)
+        _print_next_steps(screen, groups, steps)
     colour = "green" if report.outcome == "succeeded" else "yellow" if report.outcome == UNFINISHED else "red"
     _print_ending(screen, report.sentence_message or report.sentence, report.exit_code, colour)
 
@@ -211,21 +212,21 @@ def _print_failures(
     screen: Screen, groups: Sequence[FailureGroup], not_listed: int, set_aside: Iterable[SetAsideType]
 ) -> None:
     for mark, line in failure_lines(groups, not_listed, set_aside, screen.translator):
-        screen.tell(line, mark)
+        screen.print_line(line, mark)
 
 
 def _print_comparison(screen: Screen, comparison: Comparison, reason: Message | str) -> None:
     heading, *lines = comparison_lines(comparison, reason)
     if comparison.plan is not None:
         lines += plan_lines(comparison.plan, comparison.day)
-    screen.tell(heading)
+    screen.print_line(heading)
     for line in lines:
-        screen.tell(line, " ")
+        screen.print_line(line, " ")
 
 
-def _print_way_back(screen: Screen, groups: Sequence[FailureGroup], way: WayBack) -> None:
-    for line in way_back_lines(groups, way):
-        screen.tell(line)
+def _print_next_steps(screen: Screen, groups: Sequence[FailureGroup], steps: NextSteps) -> None:
+    for line in next_step_lines(groups, steps):
+        screen.print_line(line)
 
 
 def _head(report: RunReport) -> Message:
@@ -241,7 +242,7 @@ def _head(report: RunReport) -> Message:
 def _print_ending(screen: Screen, sentence: Message | str, code: int | None, colour: str) -> None:
     if code is not None:
         sentence = message("{sentence} (exit code {code})", sentence=sentence, code=code)
-    screen.tell(sentence, style=colour)
+    screen.print_line(sentence, style=colour)
 
 
 def _bars(progress: RunProgress, screen: Screen) -> Table:

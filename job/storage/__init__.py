@@ -1,1 +1,1 @@
-"""Objects in a bucket or a directory, behind one interface."""
+"""Storage: objects in a bucket or a directory, behind one interface."""

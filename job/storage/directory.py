@@ -1,4 +1,4 @@
-"""A directory as an object store, for laptops and tests: each object is a file."""
+"""Directory store: a directory as an object store, for laptops and tests. Each object is a file."""
 
 import fcntl
 import os
@@ -13,7 +13,7 @@ from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredOb
 from job.text.messages import message, template
 
 LOCK_SECONDS = 5.0
-"""How long a write waits for the directory's lock. Other runs hold it for milliseconds."""
+"""How long a write waits for the directory's lock, which other processes usually hold for milliseconds."""
 
 
 _LOCK_PAUSE = 0.01
@@ -31,12 +31,12 @@ class DirectoryStore:
         self._make = make
 
     def read(self, name: str, limit: int | None = None) -> StoredObject | None:
-        """See `ObjectStore`. Raises `StorageError` for anything that is there and is not a readable file."""
+        """See `ObjectStore`. Raises `StorageError` if there is something else than a readable file."""
         target = self._path / name
         with self._in_words(name):
             self._ensure()
             try:
-                _check_file(target, target.stat())  # before it is opened: that alone makes some devices act
+                _check_file(target, target.stat())  # before it is opened, since opening has effects on some devices
             except FileNotFoundError:
                 if not target.is_symlink():
                     return None
@@ -44,7 +44,7 @@ class DirectoryStore:
                 what = message(text, object=str(target), target=str(target.readlink()))
                 raise UnusableError(what, message("correct the link or remove it")) from None
             try:
-                # Without O_NONBLOCK a FIFO that has just taken the file's place would be waited for, maybe forever.
+                # Without O_NONBLOCK, opening would block if a FIFO has just replaced the file.
                 with os.fdopen(os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
                     status = os.fstat(file.fileno())
                     _check_file(target, status)
@@ -111,7 +111,7 @@ class DirectoryStore:
             self._path.mkdir(parents=True, exist_ok=True)
         except (FileExistsError, NotADirectoryError):
             raise UnusableError(message("{path} is not a directory", path=str(self._path)), _ANOTHER) from None
-        except (PermissionError, FileNotFoundError):  # the latter is what /proc says
+        except (PermissionError, FileNotFoundError):  # /proc raises the latter
             raise UnusableError(message("{path} cannot be created", path=str(self._path)), _ANOTHER) from None
         if not os.access(self._path, os.W_OK | os.X_OK):
             text = template("{path} is a directory in which this user may not write")
@@ -119,7 +119,7 @@ class DirectoryStore:
 
     @contextmanager
     def _written(self, target: Path, data: bytes) -> Iterator[tuple[Path, StoredObject]]:
-        """Writes the data to a temporary file beside the target, from where it gets there in one step."""
+        """Writes the data to a temporary file beside the target, which can then be moved there atomically."""
         if not target.parent.is_dir():
             target.parent.mkdir(parents=True, exist_ok=True)
             _flush_directory(target.parent.parent)
@@ -136,7 +136,7 @@ class DirectoryStore:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Makes the check of a generation and the write after it one step for all processes that use the directory."""
+        """Makes the check of a generation and the following write atomic for all processes that use the directory."""
         path = self._path / ".lock"
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
         try:
@@ -149,7 +149,7 @@ class DirectoryStore:
                     if time.monotonic() >= give_up:
                         text = template("{path} has been held by another process for {seconds} s")
                         what = message(text, path=str(path), seconds=LOCK_SECONDS)
-                        remedy = message("`fuser {path}` tells which; end it", path=str(path))
+                        remedy = message("`fuser {path}` shows which process; end it", path=str(path))
                         raise StorageError(what, remedy) from None
                     time.sleep(_LOCK_PAUSE)
             yield
@@ -166,7 +166,7 @@ class DirectoryStore:
 
 
 def _flush_directory(path: Path) -> None:
-    """Has the names in a directory on the disk: a file that is there without its name is lost when the power fails."""
+    """Flushes a directory's entries to the disk. Otherwise a power failure could lose a new file with its entry."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -178,7 +178,7 @@ _KINDS = {stat.S_IFDIR: message("directory"), stat.S_IFIFO: message("FIFO"), sta
 
 
 def _check_file(path: Path, status: os.stat_result) -> None:
-    """Raises `StorageError` for what is not a regular file: reading it may never end."""
+    """Raises `StorageError` if it is not a regular file: reading it may never end."""
     if not stat.S_ISREG(status.st_mode):
         kind = _KINDS.get(stat.S_IFMT(status.st_mode), message("device"))
         what = message("{object} is a {kind}, not a file", object=str(path), kind=kind)
@@ -186,10 +186,10 @@ def _check_file(path: Path, status: os.stat_result) -> None:
 
 
 def _entries(start: Path) -> Iterator[Path]:
-    """Everything under a directory but directories and unfinished writes, whether or not it can be read."""
+    """All files under a directory except those of unfinished writes, whether or not they can be read."""
 
     def on_error(error: OSError) -> None:
-        if not isinstance(error, FileNotFoundError):  # the directory itself, or one that was removed just now
+        if not isinstance(error, FileNotFoundError):  # a directory that does not exist, or was removed meanwhile
             raise error
 
     for folder, _, names in os.walk(start, onerror=on_error):

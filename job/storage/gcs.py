@@ -1,4 +1,4 @@
-"""A bucket as an object store. The one module that knows google-cloud-storage."""
+"""GCS store: a bucket as an object store. The only module that uses google-cloud-storage."""
 
 import os
 import threading
@@ -21,7 +21,7 @@ from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredOb
 from job.text.masking import excerpt
 from job.text.messages import Value, message, template
 
-# The library would ask for the bucket's metadata, for traces that nobody reads and with a permission the job lacks.
+# Otherwise the library would request the bucket's metadata for its traces, with a permission that the job lacks.
 os.environ.setdefault("DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA", "true")
 
 T = TypeVar("T")
@@ -31,15 +31,15 @@ REQUEST_SECONDS = 10.0
 
 
 RETRY_SECONDS = 20.0
-"""For all tries of one request together."""
+"""Time limit for all tries of one request together."""
 
 
 ACCESS_SECONDS = 20.0
-"""For getting credentials, and for renewing their token."""
+"""Time limit for getting credentials and renewing their token."""
 
 
 READ_PAUSES = (0.1, 0.3, 1.0)
-"""Before an object is read again because what arrived cannot be used."""
+"""Pauses before an object is read again because the answer could not be used."""
 
 
 _RETRY = DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
@@ -104,7 +104,7 @@ class GcsStore:
             return sorted(name.removeprefix(self._prefix) for name in _asked_twice(lambda: self._listed(prefix)))
 
     def _found(self, name: str) -> storage.Blob | None:
-        """The object's metadata, if there is an object. Raises if they are not Cloud Storage's."""
+        """The object's metadata; `None` if there is no object. Raises if the answer is not Cloud Storage's."""
         blob = self._blob(name)
         try:
             blob.reload(**_BOUNDED)
@@ -118,7 +118,7 @@ class GcsStore:
     def _content(self, name: str, found: storage.Blob, limit: int | None) -> StoredObject:
         size = found.size if limit is None else min(found.size, limit)
         end = None if size == found.size else size - 1
-        blob = self._blob(name)  # a new one: that with the metadata would ask whichever host they name
+        blob = self._blob(name)  # a new one: `found` would send the request to the host that its metadata names
         try:
             data = blob.download_as_bytes(end=end, if_generation_match=found.generation, **_BOUNDED)
         except (NotFound, PreconditionFailed) as error:
@@ -131,7 +131,7 @@ class GcsStore:
         fields = "kind,items(name),nextPageToken"
         found: list[str] = []
         for page in self._bucket().list_blobs(prefix=f"{self._prefix}{prefix}", fields=fields, **_BOUNDED).pages:
-            if page.raw_page["kind"] != "storage#objects":  # without items, any object of JSON looks like an empty page
+            if page.raw_page["kind"] != "storage#objects":  # any JSON object without items looks like an empty page
                 raise ValueError(page.raw_page["kind"])
             found += [blob.name for blob in page]
         return found
@@ -144,7 +144,7 @@ class GcsStore:
                 blob.upload_from_string(data, content_type, if_generation_match=generation, **_BOUNDED)
                 return _stored(blob, data)
             except PreconditionFailed as error:
-                # The library repeats uploads: an earlier try may have written it, whose answer was lost.
+                # The library repeats uploads: an earlier try may have written the object, and its answer was lost.
                 there = self.read(name)
                 if there is None or there.data != data:
                     raise ConflictError(changed(self._uri(name))) from error
@@ -163,7 +163,7 @@ class GcsStore:
         return self._bucket().blob(f"{self._prefix}{name}")
 
     def _bucket(self) -> storage.Bucket:
-        """The bucket, with credentials that are good for minutes. All threads wait for the same attempt to get them."""
+        """The bucket, with valid credentials. All threads wait for the same attempt to get them."""
         with self._lock:
             if self._access is None or (self._access.done() and not _is_valid(self._access)):
                 self._access = _in_background(self._authorized)
@@ -176,15 +176,15 @@ class GcsStore:
             raise StorageError(what, message("see why the metadata server does not answer")) from None
 
     def _authorized(self) -> storage.Client:
-        """A client whose token is fresh. It may take minutes if the metadata server does not answer."""
+        """A client with a valid token. This may take minutes if the metadata server does not answer."""
         try:
             if self._client is None:
                 self._client = storage.Client(project=None)
-            credentials = self._client._credentials  # noqa: SLF001  there is no other way to those it finds itself
+            credentials = self._client._credentials  # noqa: SLF001  they are not public
             if not credentials.valid:
                 credentials.refresh(partial(Request(), timeout=REQUEST_SECONDS))
         except Exception as error:
-            # google-auth meets odd answers with KeyError, TypeError and others.
+            # For unexpected answers google-auth raises KeyError, TypeError and others.
             text = template("gs://{bucket}: no credentials for Cloud Storage: {error}")
             raise StorageError(message(text, bucket=self._name, error=_named(error))) from error
         return self._client
@@ -210,18 +210,18 @@ class GcsStore:
 
 
 class _ChangedError(Exception):
-    """The object of which the metadata were read is not there any more when its content is."""
+    """The object was changed or removed after its metadata was read and before its content was."""
 
 
 def _stored(blob: storage.Blob, data: bytes) -> StoredObject:
-    """The object as its metadata describe it. If they are not Cloud Storage's, this raises, or their properties do."""
+    """The object with its metadata. Raises if the metadata is not Cloud Storage's."""
     if blob.size is None or blob.generation is None or blob.updated is None:
         raise LookupError("the metadata lack size, generation or time")
     return StoredObject(data, str(blob.generation), blob.updated.timestamp())
 
 
 def _asked_twice(request: Callable[[], T]) -> T:
-    """Makes a request again if its answer cannot be used: the next answer may be Cloud Storage's own."""
+    """Makes a request, and once more if its answer cannot be used: the next one may be Cloud Storage's own."""
     try:
         return request()
     except Exception as error:
@@ -231,11 +231,11 @@ def _asked_twice(request: Callable[[], T]) -> T:
 
 
 _FAILURES = (StorageError, GoogleAPIError, GoogleAuthError, InvalidResponse, OSError)
-"""What the library raises for a request that failed. Odd answers make it raise AttributeError, KeyError and others."""
+"""What the library raises if a request fails. For unexpected answers it raises AttributeError, KeyError and others."""
 
 
 def _is_odd(error: Exception) -> bool:
-    """Whether an answer arrived that cannot be used, so that another one may be of use."""
+    """Whether the error means that the answer cannot be used, so that the request should be repeated."""
     return isinstance(error, requests.JSONDecodeError) or not isinstance(error, _FAILURES)
 
 
@@ -261,13 +261,13 @@ def _named(error: BaseException) -> str:
 
 
 def _in_background(function: Callable[[], T]) -> "Future[T]":
-    """Runs a function in a thread that nobody has to wait for, not even the interpreter when it ends."""
+    """Runs a function in a daemon thread, for which the interpreter does not wait when it exits."""
     future: Future[T] = Future()
 
     def work() -> None:
         try:
             future.set_result(function())
-        except Exception as error:  # noqa: BLE001  those who wait raise it
+        except Exception as error:  # noqa: BLE001  `result` raises it
             future.set_exception(error)
 
     threading.Thread(target=work, name="credentials", daemon=True).start()

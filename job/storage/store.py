@@ -1,4 +1,4 @@
-"""The object store: what every store promises, and how async code uses it. Configs and records live in stores."""
+"""Object store: the interface of every store, and how async code uses it. Stores hold configs and records."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ T = TypeVar("T")
 
 
 THREADS = 8
-"""For requests that are not urgent. The Cloud Storage library keeps 10 connections."""
+"""Threads for requests that are neither urgent nor in the background. The library keeps 10 connections."""
 
 
 BACKGROUND_THREADS = 4
-"""For requests that nobody waits for: however long they take, they hold up no other."""
+"""Threads for requests in the background, which delay no others."""
 
 
 ANSWER_SECONDS = 120.0
-"""The limit of any request. Most end much sooner, but not if an answer trickles or a disk hangs."""
+"""Time limit for any request. Most end much sooner, but not if an answer trickles or a disk hangs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,36 +36,36 @@ class StoredObject:
 
 
 class StorageError(Exception):
-    """A store did not do what it was asked to do. The same request may succeed later."""
+    """A store could not do a request. The same request may succeed later."""
 
     def __init__(self, what: Value, remedy: Message | None = None) -> None:
-        """`what` names the object or the place and says why; `remedy`, if any, says what its owner has to do."""
+        """`what` names the object or the place and the reason; `remedy` is what its owner has to do."""
         self.words: Value = what if remedy is None else message("{what}; {remedy}", what=what, remedy=remedy)
-        """For people, in their language."""
+        """The error as text or a message for people."""
         super().__init__(str(self.words))
         self.what = str(what)
         self.remedy = None if remedy is None else str(remedy)
 
 
 def words_of(error: Exception) -> Value:
-    """What an error says to people: in their language if it is a store's."""
+    """The text of an error; a message that can be translated if the error is a `StorageError`."""
     return error.words if isinstance(error, StorageError) else str(error)
 
 
 class UnusableError(StorageError):
-    """What is there is of no use, and no later request will change that: a person has to put it right."""
+    """The object or place cannot be used, and a later request will fail as well: a person has to correct it."""
 
 
 class ConflictError(StorageError):
-    """Somebody else has written or removed the object: it is not what the caller takes it for."""
+    """Another process has written or removed the object, so the condition of the request is not met."""
 
 
 def changed(name: str) -> Message:
-    """What a store says of an object that another has changed or removed."""
-    return message("{object} was changed by another", object=name)
+    """The reason of a `ConflictError`."""
+    return message("{object} was changed by another process or person", object=name)
 
 
-SAVED_FIRST = message("try again once whoever changes it is done")
+SAVED_FIRST = message("try again when nobody is changing it")
 """The remedy for an object that is changed while it is read."""
 
 
@@ -78,8 +78,8 @@ class ObjectStore(Protocol):
     def read(self, name: str, limit: int | None = None) -> StoredObject | None:
         """Returns the object, or its first `limit` bytes; `None` if there is none.
 
-        `None` means that the object was not there from the start. Raises `ConflictError` if it is changed or removed
-        again and again while it is read.
+        `None` means that there was no object when reading began. Raises `ConflictError` if the object is changed or
+        removed repeatedly while it is read.
         """
         ...
 
@@ -96,17 +96,17 @@ class ObjectStore(Protocol):
         ...
 
     def names(self, prefix: str) -> list[str]:
-        """Returns all names that start with `prefix`, sorted. Nothing is left out because it cannot be read."""
+        """Returns all names that start with `prefix`, sorted, also of objects that cannot be read."""
         ...
 
 
 async def in_thread(function: Callable[[], T], *, urgent: bool = False, background: bool = False) -> T:
     """Runs a blocking request in a thread and returns what it returns. Raises `StorageError` if it takes too long.
 
-    An urgent one does not queue behind others: there is a thread for it. Only one urgent request runs at a time.
-    Those in the background have threads of their own, so that no other queues behind them.
-    If a request takes too long or its caller is cancelled, nobody waits for its thread. Whether it takes effect later
-    cannot be known, which is why every write has a condition.
+    An urgent request has a thread of its own and does not queue behind others; only one runs at a time. Background
+    requests have threads of their own too, so that no other request queues behind them.
+    If a request takes too long or its caller is cancelled, its thread is abandoned. The request may still take effect
+    later, which is why every write has a condition.
     """
     async with _limiter("urgent" if urgent else "background" if background else "usual"):
         try:
@@ -119,7 +119,7 @@ async def in_thread(function: Callable[[], T], *, urgent: bool = False, backgrou
 async def read_many(store: ObjectStore, names: Sequence[str], limit: int | None = None) -> dict[str, StoredObject]:
     """Reads objects concurrently; returns those that exist, in the order of `names`. Raises `StorageError`.
 
-    No more reads queue than there are threads, so that any other request waits for one turn only.
+    It never queues more reads than there are threads, so that another request waits for at most one of them.
     """
     found: dict[str, StoredObject | None] = dict.fromkeys(names)
     errors: list[StorageError] = []

@@ -1,4 +1,4 @@
-"""The storage URI: which object store it names, and where a person finds an object of it."""
+"""Storage URI: opens the object store that it names, and gives the address of an object for people."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -9,11 +9,11 @@ from job.text.display import shortened
 from job.text.messages import message
 
 URI_LIMIT = 1024
-"""Characters of a storage URI: as many as an object's name may have. Errors quote it."""
+"""Maximum number of characters of a storage URI, the same as of an object's name. Errors quote the URI."""
 
 
 def open_store(uri: str, *, make: bool = False) -> ObjectStore:
-    """Returns the store for `gs://BUCKET/PREFIX` or for a directory, which is created at its first use if `make`.
+    """Returns the store for `gs://BUCKET/PREFIX`, or for a directory, which is created at its first use if `make`.
 
     Makes no request yet. Raises `StorageError` if the URI names neither, or is too long.
     """
@@ -33,7 +33,7 @@ def open_store(uri: str, *, make: bool = False) -> ObjectStore:
 
 
 def address_of(uri: str, name: str) -> str:
-    """Where a person opens an object: an address for the browser if it is in a bucket, else its path."""
+    """Where a person opens an object: a URL for the browser if it is in a bucket, else its path."""
     if not uri.startswith("gs://"):
         return str(Path(uri, name))
     place = uri.removeprefix("gs://").strip("/")

@@ -1,1 +1,1 @@
-"""Text for people: messages and their translations, values as they are shown, text from outside without secrets."""
+"""Text for people: messages and their translations, the display of values, the masking of secrets."""

@@ -1,13 +1,13 @@
-"""Display: values as text for a terminal, a page or a sentence, printable and short."""
+"""Display: values as printable and short text, for a terminal, a page or a sentence."""
 
 import json
 
 
 def printable(value: object) -> str:
-    """A value as text that a terminal or a browser only shows: every character that cannot be printed is replaced.
+    """A value as text that is safe to show: every unprintable character except the line feed is replaced.
 
-    Among these are escapes and other control characters but the line feed, changes of direction, and halves of
-    surrogate pairs: what is left can be encoded.
+    These are escapes and other control characters, changes of direction, and halves of surrogate pairs. The result can
+    be encoded.
     """
     text = str(value)
     if text.isprintable():
@@ -28,7 +28,7 @@ def counted(count: int, word: str) -> str:
 def quoted(value: object, limit: int = 80) -> str:
     """A value from a configuration as it may be shown: as JSON, without control characters, cut to `limit`."""
     if isinstance(value, str):
-        value = value[: limit + 1]  # what is cut off anyway may be megabytes
+        value = value[: limit + 1]  # before it is encoded, as it may have megabytes
     text = json.dumps(value, ensure_ascii=False, default=str)
     text = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
     return text if len(text) <= limit else f"{text[: limit - 1]}…"

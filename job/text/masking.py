@@ -1,4 +1,4 @@
-"""Masking: text from outside as it may be shown, short and without secrets."""
+"""Masking: shortens text from outside, and masks secrets in it."""
 
 import re
 
@@ -15,17 +15,17 @@ _DUMP = re.compile(
     r"[0-9A-Fa-f]{65,}+|(?<![A-Za-z0-9])(?:(?:[^A-Za-z0-9]|amp;){0,12}+(?:0?[xuU]\{?)?"
     r"(?:(?<=[xuU#{])0{1,6}(?=[0-9A-Fa-f]{2})|(?<=%)25)?[0-9A-Fa-f]{2,3}(?![0-9A-Za-z])){20,}+"
 )
-"""A text as numbers: more hexadecimal digits than a digest has, or each character, in any base, however marked."""
+"""Text written as numbers: more hexadecimal digits than a digest has, or a number for each character."""
 
 
 _TAG = re.compile(r"<(style|script)\b.*?</\1>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 
 
 def excerpt(data: bytes, token: str = "") -> str:
-    """The beginning of a text from outside as it may be shown: a line, without markup, control characters or tokens.
+    """The beginning of a text from outside, in one line, without markup, control characters and tokens.
 
-    `token` is one that whoever wrote the text has seen, or several: it is masked however it is echoed. What else looks
-    like a secret is masked too; digests, trace ids and paths are not.
+    `token` holds the tokens that the author of the text has seen; they are masked in whatever form they are echoed.
+    Other text that looks like a secret is masked too; digests, trace ids and paths are not.
     """
     text = data[: EXCERPT_LIMIT * 50].decode("utf-8", "replace")
     if text.lstrip().startswith("<"):
@@ -39,22 +39,22 @@ def excerpt(data: bytes, token: str = "") -> str:
 
 
 def _unless_secret(match: re.Match[str]) -> str:
-    """The text, unless a part of it mixes capitals, small letters and digits as no word does."""
+    """The text; or a mask, if part of it mixes capitals, small letters and digits as no word does."""
     kinds = (str.isupper, str.islower, str.isdigit)
     is_secret = any(all(any(map(kind, part)) for kind in kinds) for part in _RANDOM.findall(match[0]))
     return "[token]" if is_secret else match[0]
 
 
 SECRET_RUN = 20
-"""Characters of a token in a row that are not shown: fewer are of no use to anybody."""
+"""A sequence of this many characters of a token is never shown; a shorter one is of no use to an attacker."""
 
 
 _BETWEEN = re.compile(r"[^A-Za-z0-9_-]+")
-"""What no part of a token has."""
+"""Characters that no part of a token has."""
 
 
 _ESCAPE = re.compile(r"<[^<>]*>|\\[nrtbf]|(?:%|\\x|\\u00|&#x)([0-9A-Fa-f]{2});?|&#(\d{2,3});")
-"""Tags and escapes, in HTML, in URLs and in programs."""
+"""Tags and escapes in HTML, in URLs and in source code."""
 
 
 _ESCAPED = re.compile(f"{_ESCAPE.pattern}|[A-Za-z0-9_-]")
@@ -62,21 +62,21 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-]")
 
 
 def masked(text: str, token: str) -> str:
-    """The text without the token, of which no `SECRET_RUN` characters are left in a row.
+    """The text with the token masked: no sequence of `SECRET_RUN` of its characters is left.
 
-    What stands between them does not matter: white space, dots, quotes, tags; nor do escapes in place of characters.
+    The token is found even if other characters are inserted (white space, dots, quotes, tags) or if it is escaped.
     """
     secret = _BETWEEN.sub("", token)
     if not _may_hold(text, secret) and not _may_hold(_ESCAPE.sub(_character, text), secret):
         return text
-    # The token may stand where a tag or an escape would: between < and >, after a backslash.
+    # The token itself may look like a tag or an escape: between < and >, or after a backslash.
     for pattern in (_ESCAPED, _PLAIN):
         text = _masked(text, secret, pattern)
     return text
 
 
 def _may_hold(text: str, secret: str) -> bool:
-    """Whether a part of the secret may be in the text: a run of it would have one of these halves whole."""
+    """Whether part of the secret may be in the text: a sequence of `SECRET_RUN` would contain one of these halves."""
     half, letters = SECRET_RUN // 2, _BETWEEN.sub("", text)
     return any(letters[at : at + half] in secret for at in range(0, len(letters) - half + 1, half))
 
@@ -95,7 +95,7 @@ def _masked(text: str, secret: str, pattern: re.Pattern[str]) -> str:
 
 
 def _character(match: re.Match[str]) -> str:
-    """The character that is written; nothing for a tag."""
+    """The character of a match, unescaped; empty for a tag."""
     text = match[0]
     if len(text) == 1:
         return text

@@ -1,4 +1,4 @@
-"""Messages: sentences for people, kept as a template and its values until somebody reads them, in their language."""
+"""Messages: sentences for people, kept as template and values, and translated when they are shown."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -10,61 +10,61 @@ from typing import Literal, Union
 
 Language = Literal["en", "zh"]
 LANGUAGES: Mapping[Language, str] = {"en": "en", "zh": "zh-CN"}
-"""What people can read, each with its tag for HTML (BCP 47)."""
+"""The languages, each with its tag for HTML (BCP 47)."""
 CATALOGS = Path(__file__).parent / "locale"
-"""The gettext catalogs. `make messages` collects what they translate, and compiles them."""
+"""The gettext catalogs. `make messages` collects the templates and compiles the catalogs."""
 DOMAIN = "job"
 NAMED = 10
-"""Targets of a list that are named."""
+"""How many names of a list are shown."""
 
 Value = Union[str, int, float, "Message"]
-"""What a template may hold: text, a number, or another message, such as the reason of a failure."""
+"""A value in a template: text, a number, or another message, such as the reason of a failure."""
 
 _PLACE = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A sentence for people. `str()` gives it in English; a template is also the id that its translations are found by.
+    """A sentence for people. `str()` returns it in English.
 
-    Build it with `message` or `plural`, so that its template is found when templates are collected.
+    Build it with `message` or `plural`, by which `make messages` finds its template.
     """
 
     id: str
-    """The English template, with places such as `{count}` for the values."""
+    """The English template, with placeholders such as `{count}`. It is also the id of the translations."""
     values: Mapping[str, Value] = field(default_factory=dict)
     plural: str | None = None
-    """The template if the value `count` is not 1; `None` if there is no difference."""
+    """The template if the value `count` is not 1; `None` if there is no plural form."""
 
     def __str__(self) -> str:
         return ENGLISH.text(self)
 
     def filled(self, template: str, shown: Callable[[Value], str]) -> str:
-        """A template with the values in its places; a message that is among them is told once."""
-        told = set[str]()
+        """A template with its placeholders filled in; a value that is a message is filled in only once."""
+        filled = set[str]()
 
         def fill(place: re.Match[str]) -> str:
             value = self.values.get(place[1], place[0])
-            if isinstance(value, Message):  # from a record, one within another could be told without end
-                if place[1] in told:
+            if isinstance(value, Message):  # nested messages from an altered record could expand without limit
+                if place[1] in filled:
                     return place[0]
-                told.add(place[1])
+                filled.add(place[1])
             return shown(value)
 
-        # Not str.format: a template from a record must not reach into its values.
+        # Not str.format: a template from a record must not access attributes of the values.
         return _PLACE.sub(fill, template)
 
 
 class Translator:
-    """Tells messages in one language. What its catalog lacks is told in English."""
+    """Translates messages into one language. A message that its catalog lacks stays English."""
 
     def __init__(self, tag: str, catalog: NullTranslations) -> None:
         self.tag = tag
-        """The language, for HTML."""
+        """The tag of the language, for HTML."""
         self._catalog = catalog
 
     def text(self, value: object) -> str:
-        """A message in the language, with the messages among its values; numbers as people write them; else `str()`."""
+        """A message and the messages in its values, translated; a number, formatted; `str()` of anything else."""
         if isinstance(value, Message):
             return value.filled(self.template(value), self.text)
         if isinstance(value, int):
@@ -73,7 +73,7 @@ class Translator:
 
     def template(self, message: Message) -> str:
         """The template of a message in the language."""
-        if not message.id:  # a catalog has its header there
+        if not message.id:  # gettext would return the catalog's header
             return ""
         if message.plural is None:
             return self._catalog.gettext(message.id)
@@ -93,22 +93,22 @@ ENGLISH = translator("en")
 
 
 def message(template: str, /, **values: Value) -> Message:
-    """The message of a template."""
+    """A message with this template."""
     return Message(template, values)
 
 
 def plural(one: str, other: str, /, count: int, **values: Value) -> Message:
-    """The message of `one` if `count` is 1, else of `other`; both may use `{count}`."""
+    """A message with the template `one` if `count` is 1, else `other`; both may use `{count}`."""
     return Message(one, {"count": count, **values}, other)
 
 
 def template(text: str) -> str:
-    """Marks a template that a table holds until a message is made of it."""
+    """Marks a template, for `make messages`, that is made into a message later. Returns it unchanged."""
     return text
 
 
 def duration(seconds: float) -> Message:
-    """Some seconds, as exactly as a person wants to know."""
+    """A duration, rounded for people."""
     if seconds < 10:
         return message("{seconds} s", seconds=f"{seconds:.2f}")
     if seconds < 60:
@@ -129,6 +129,6 @@ def duration(seconds: float) -> Message:
 
 
 def listed(names: Sequence[str], limit: int = NAMED) -> Value:
-    """Some names in a line, the first `limit` of them: a batch can have a thousand, a log entry 256 KiB."""
+    """The first `limit` names in one line, and the number of further ones: a batch can have a thousand."""
     shown, more = ", ".join(names[:limit]), len(names) - limit
     return message("{names} and {count} more", names=shown, count=more) if more > 0 else shown

@@ -111,7 +111,7 @@ def test_the_lease_distinguishes_a_run_at_work_from_one_that_was_killed(
         f"2026-11-24 02:00 {outcome} night",
         "2026-11-24 02:00 killed other",
     }
-    assert lines[3] == "at work, killed: as far as the lease tells, which a run at work renews every few seconds"
+    assert lines[3] == "at work or killed: judged by the lease, which a run at work renews every few seconds"
 
 
 @pytest.mark.parametrize("closed", [None, "cards_missing"])
@@ -124,7 +124,7 @@ def test_a_report_of_a_run_at_work_says_so_and_gives_no_command(
     write(place, night, lease=lease)
     code, lines, _ = run_command(capfd, "report", "night", "--page", str(place / "page.html"))
     assert code == 0
-    assert "The run is at work, as far as its lease tells; " in lines[-2]
+    assert "According to its lease, the run is at work; " in lines[-2]
     assert lines[-1].startswith("trace id: ")
     assert not any("python -m job" in line for line in lines)
     assert "<h1>At work: " in (place / "page.html").read_text()
@@ -269,7 +269,7 @@ def test_the_faults_of_a_report_are_bounded_and_counted(place: Path, capfd: pyte
 
 def test_the_missing_cards_of_a_run_without_a_plan_are_an_error(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     refused(place, "night", [Fault("a.json", "is not JSON", "correct it")], EARLY)
-    said = "run night had no plan, so nobody knows which cards are missing\n"
+    said = "run night had no plan, so it is not known which cards are missing\n"
     assert run_command(capfd, "report", "night", "--missing") == (ExitCode.USAGE, [], said)
 
 

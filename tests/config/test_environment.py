@@ -93,14 +93,14 @@ URL = "set it to the engine's https URL"
         ("QA_ENGINE_URL", "https://a.example#", f'"https://a.example#" has a query or a fragment; {URL}'),
         ("QA_ENGINE_URL", "https://a.example/b/..", f'"https://a.example/b/.." has dots for a path segment; {URL}'),
         ("QA_ENGINE_URL", "https://a.example/./b", f'"https://a.example/./b" has dots for a path segment; {URL}'),
-        ("QA_ENGINE_URL", "https://qa..example", f'"https://qa..example" names no host that can be; {URL}'),
-        ("QA_ENGINE_URL", "https://<host>", f'"https://<host>" names no host that can be; {URL}'),
-        ("QA_ENGINE_URL", "https://-qa.example", f'"https://-qa.example" names no host that can be; {URL}'),
-        ("QA_ENGINE_URL", "https://qa.example:0", f'"https://qa.example:0" names no host that can be; {URL}'),
+        ("QA_ENGINE_URL", "https://qa..example", f'"https://qa..example" does not name a valid host; {URL}'),
+        ("QA_ENGINE_URL", "https://<host>", f'"https://<host>" does not name a valid host; {URL}'),
+        ("QA_ENGINE_URL", "https://-qa.example", f'"https://-qa.example" does not name a valid host; {URL}'),
+        ("QA_ENGINE_URL", "https://qa.example:0", f'"https://qa.example:0" does not name a valid host; {URL}'),
         (
             "QA_ENGINE_URL",
             f"https://{'a' * 64}.ex",
-            f'"https://{"a" * 64}.ex" names no host that can be; {URL}',
+            f'"https://{"a" * 64}.ex" does not name a valid host; {URL}',
         ),
         (
             "QA_ENGINE_URL",
@@ -135,9 +135,9 @@ URL = "set it to the engine's https URL"
         ("RUN_ID", "../a", '"../a" is not a run id; use up to 128 letters, digits, dots, dashes and underscores'),
         ("IMPERSONATE_SERVICE_ACCOUNT", "me", '"me" is not a service account; set it to the account\'s e-mail address'),
         ("CLOUD_RUN_TASK_COUNT", "2", 'is "2"; run the job with one task: the barrier holds only inside one process'),
-        ("CONFIG_URI", "/a\udcff", '"/a\\udcff" holds what cannot be printed; correct it or unset it'),
-        ("QA_ENGINE_AUDIENCE", "a\x1b", '"a\\u001b" holds what cannot be printed; correct it or unset it'),
-        ("RUN_ID", "a\x1b", '"a\\u001b" holds what cannot be printed; correct it or unset it'),
+        ("CONFIG_URI", "/a\udcff", '"/a\\udcff" holds unprintable characters; correct it or unset it'),
+        ("QA_ENGINE_AUDIENCE", "a\x1b", '"a\\u001b" holds unprintable characters; correct it or unset it'),
+        ("RUN_ID", "a\x1b", '"a\\u001b" holds unprintable characters; correct it or unset it'),
     ],
 )
 def test_each_bad_value_is_one_fault_that_names_its_variable(name: str, value: str, fault: str) -> None:
@@ -376,8 +376,8 @@ def test_the_url_for_messages_is_a_secret() -> None:
         ("https://h/secret-of-the-bot\x00", "is not a URL"),
         ("https://h/图secret-of-the-bot", "is not a URL"),
         ("https://[::1/secret-of-the-bot", "is not a URL"),
-        ("https://-h-/secret-of-the-bot", "names no host that can be"),
-        ("https://h:0/secret-of-the-bot", "names no host that can be"),
+        ("https://-h-/secret-of-the-bot", "does not name a valid host"),
+        ("https://h:0/secret-of-the-bot", "does not name a valid host"),
         ("https://me:secret-of-the-bot@h/", "has a user name or a fragment"),
         ("https://h/#secret-of-the-bot", "has a user name or a fragment"),
     ],
@@ -395,7 +395,7 @@ def test_a_malformed_url_for_messages_is_a_notice_that_does_not_quote_it(url: st
 @pytest.mark.parametrize(
     ("name", "value", "what"),
     [
-        ("NOTIFY_SECRET", "SEC\x00abc", "holds what cannot be printed; copy the secret of the bot again"),
+        ("NOTIFY_SECRET", "SEC\x00abc", "holds unprintable characters; copy the secret of the bot again"),
         ("TASK_MAX_RETRIES", "11", '"11" is not a whole number from 0 to 10; correct it or unset it'),
     ],
 )

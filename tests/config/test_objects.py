@@ -65,8 +65,8 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
         b"{" * 200_000,
         ["is not JSON at line 1 column 2: Expecting property name enclosed in double quotes; correct it"],
     ),
-    ("card_targets.json", b"[" * 200_000, ["is nested too deep; write the object that is meant"]),
-    ("engine_control.json", b"?" * 20_000_000, ["is larger than 16 MiB; write the object that is meant"]),
+    ("card_targets.json", b"[" * 200_000, ["is nested too deep; check that this is the right object"]),
+    ("engine_control.json", b"?" * 20_000_000, ["is larger than 16 MiB; check that this is the right object"]),
     (
         "engine_control.json",
         b'{"run_news_engine": true, "run_news_engine": false}',
@@ -483,7 +483,7 @@ def test_with_entries_that_cannot_be_read_the_rest_is_judged_as_before(
         assert all(line.startswith(tuple(own)) for line in hidden)
 
 
-MEANT = "write the object that is meant"
+MEANT = "check that this is the right object"
 
 
 @pytest.mark.parametrize(

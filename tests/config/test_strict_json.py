@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from job.config.strict_json import ENTRIES_LIMIT, SIZE_LIMIT, UnreadableError, parse
 
-MEANT = "write the object that is meant"
+MEANT = "check that this is the right object"
 
 
 @pytest.mark.parametrize(

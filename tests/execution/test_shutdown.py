@@ -242,7 +242,7 @@ async def test_after_the_outcome_is_decided_signals_have_no_effect() -> None:
     shutdown, ending = Shutdown(), Ending()
     async with trio.open_nursery() as nursery:
         await nursery.start(on_signals, shutdown, ending)
-        ending.stand()
+        ending.make_final()
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
             signal.raise_signal(number)
             await trio.testing.wait_all_tasks_blocked()
@@ -257,7 +257,7 @@ async def test_after_a_signal_the_steps_after_the_outcome_share_one_second(autoj
     ending = Ending()
     ending.on_signal()
     await trio.sleep(2.0)
-    ending.stand()
+    ending.make_final()
     assert (ending.seconds(0.5), ending.seconds(10.0)) == (0.5, LAST_SECONDS)
     await trio.sleep(0.75)
     assert ending.seconds(10.0) == 0.25
@@ -269,18 +269,18 @@ async def test_the_steps_after_the_outcome_end_in_time_but_always_get_a_moment(a
     ending = Ending()
     ending.on_signal()
     await trio.sleep(OVER_SECONDS - 0.5)
-    ending.stand()
+    ending.make_final()
     assert ending.seconds(10.0) == 0.5
     late = Ending()
     late.on_signal()
     await trio.sleep(OVER_SECONDS + 1.0)
-    late.stand()
+    late.make_final()
     assert late.seconds(10.0) == pytest.approx(0.1), "for a reader that is not behind"
 
 
 async def test_without_a_signal_the_steps_after_the_outcome_have_their_full_time(autojump_clock: MockClock) -> None:
     ending = Ending()
-    ending.stand()
+    ending.make_final()
     await trio.sleep(20.0)
     assert ending.seconds(10.0) == 10.0
     ending.on_signal()
@@ -289,7 +289,7 @@ async def test_without_a_signal_the_steps_after_the_outcome_have_their_full_time
 
 async def test_a_signal_ends_the_sending_and_nothing_else(autojump_clock: MockClock) -> None:
     ending = Ending()
-    ending.stand()
+    ending.make_final()
     with trio.CancelScope() as ending.sending:
         ending.on_signal()
         await trio.sleep(1.0)

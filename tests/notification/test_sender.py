@@ -60,7 +60,7 @@ async def test_a_message_is_sent_signed(chat: Chat) -> None:
 
 async def test_a_message_is_in_the_language_of_its_readers(chat: Chat) -> None:
     chinese = settings(**chat.env("feishu"), REPORT_LANGUAGE="zh", CLOUD_RUN_JOB="cards")
-    assert await Notifier(chinese).send(trial_lines(chinese), dict, 5.0) is None
+    assert await Notifier(chinese).send_lines(trial_lines(chinese), dict, 5.0) is None
     assert chat.texts == ["cards：这是一条测试消息。运行结束时会发送这样的消息。"]
 
 
@@ -117,7 +117,7 @@ async def test_a_bug_in_the_message_is_a_problem_of_the_message_only(chat: Chat)
     def fields() -> dict[str, object]:
         raise KeyError("secret-of-the-feishu-bot")
 
-    assert str(await send(hook, LINES, fields, 1.0)) == "the message was not sent: KeyError in the job"
+    assert str(await send(hook, LINES, fields, 1.0)) == "the message was not sent: an error in the job: KeyError"
 
 
 def end(outcome: Outcome, **variables: str) -> RunEnd:
@@ -126,23 +126,23 @@ def end(outcome: Outcome, **variables: str) -> RunEnd:
 
 async def test_nothing_is_sent_without_a_configured_url() -> None:
     outcome = busy(message("x"), same_plan=False, same_run=False)
-    assert await Notifier(settings()).tell(end(outcome), Ending()) is None
+    assert await Notifier(settings()).send(end(outcome), Ending()) is None
 
 
 async def test_a_run_that_stands_back_before_its_twin_sends_nothing(chat: Chat) -> None:
     twin = busy(message("x"), same_plan=True, same_run=False)
     notifier = Notifier(settings(**chat.env("feishu")))
-    assert await notifier.tell(end(twin), Ending()) is None
+    assert await notifier.send(end(twin), Ending()) is None
     assert chat.service.requests == []
     other = busy(message("x"), same_plan=False, same_run=False)
-    assert await notifier.tell(end(other), Ending()) is None
+    assert await notifier.send(end(other), Ending()) is None
     assert len(chat.texts) == 1
 
 
 async def test_a_signal_ends_the_sending(chat: Chat, nursery: trio.Nursery) -> None:
     chat.service.script.append(Fault(when.always, do.hang()))
     ending = Ending()
-    ending.stand()
+    ending.make_final()
 
     async def signal() -> None:
         await chat.service.until(lambda requests: len(requests) == 1)
@@ -150,14 +150,14 @@ async def test_a_signal_ends_the_sending(chat: Chat, nursery: trio.Nursery) -> N
 
     nursery.start_soon(signal)
     outcome = busy(message("x"), same_plan=False, same_run=False)
-    problem = await Notifier(settings(**chat.env("feishu"))).tell(end(outcome), ending)
+    problem = await Notifier(settings(**chat.env("feishu"))).send(end(outcome), ending)
     assert str(problem) == "the message was not sent: a signal ended the sending"
 
 
 async def test_a_url_that_cannot_be_used_is_reported_again_at_the_end() -> None:
     wrong = settings(NOTIFY_URL="http://example.com/secret-of-the-feishu-bot")
     outcome = busy(message("x"), same_plan=False, same_run=False)
-    assert str(await Notifier(wrong).tell(end(outcome), Ending())) == (
+    assert str(await Notifier(wrong).send(end(outcome), Ending())) == (
         "the message was not sent: NOTIFY_URL: is not an https URL; set it to the https URL of an incoming webhook; "
         "http goes to loopback only"
     )

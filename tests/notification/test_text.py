@@ -123,7 +123,7 @@ def test_a_run_without_a_record() -> None:
             no_lease(SECRET_ANSWER),
             {},
             [
-                "Storage does not tell whether another run is at work. Nothing was called.",
+                "Storage failed, so another run may be at work. Nothing was called.",
                 AGAIN,
                 "Once storage can be reached, this starts it again:",
                 START,
@@ -183,7 +183,7 @@ def test_on_a_laptop_the_command_is_one_for_a_laptop() -> None:
     text = lines(end(bad_config(1), local))
     assert text[0].startswith("✗ batch-orchestrator, 20")
     assert "RUNS_URI=gs://cards/runs python -m job" in text
-    assert str(next(trial_lines(local)).text).startswith("batch-orchestrator: this is a trial.")
+    assert str(next(trial_lines(local)).text).startswith("batch-orchestrator: this is a test.")
 
 
 def test_the_night_before_and_a_changed_plan_stand_before_the_causes() -> None:
@@ -196,7 +196,7 @@ def test_the_night_before_and_a_changed_plan_stand_before_the_causes() -> None:
         "Compared with 2026-11-23 (run before):",
         "1 new failure: T00 c",
         "The plan has changed since 2026-11-23: 20 cards then, 18 now.",
-        "2 targets left: OLD, GONE",
+        "2 targets removed: OLD, GONE",
         text[6],
     ]
     assert text[6].startswith("• QA engine: 12 cards failed")

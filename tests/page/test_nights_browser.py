@@ -68,7 +68,7 @@ def test_opens_from_disk_without_console_errors(
     text = browser.value("document.body.innerText")
     expected = ["2026-11-24", "Card phase", "What failed most often", "Runs"]
     if name == "compared":
-        expected = ["Compared with 2026-11-23", "new failure", "1 target left: C", "1 target came: D", "mended"]
+        expected = ["Compared with 2026-11-23", "new failure", "1 target removed: C", "1 target added: D", "mended"]
     for words in expected:
         assert words in text
 

@@ -196,18 +196,18 @@ THEN = planned(("A", "ab"), ("B", "ab"), ("C", "b"))
     [
         (THEN, []),
         (planned(("C", "b"), ("B", "ba"), ("A", "ab")), []),
-        (planned(("A", "ab"), ("B", "ab")), ["5 cards then, 4 now", "1 target left: C"]),
+        (planned(("A", "ab"), ("B", "ab")), ["5 cards then, 4 now", "1 target removed: C"]),
         (
             planned(("A", "ab"), ("D", "ab"), ("C", "b")),
-            ["5 cards then, 5 now", "1 target left: B", "1 target came: D"],
+            ["5 cards then, 5 now", "1 target removed: B", "1 target added: D"],
         ),
         (
             planned(("A", "b"), ("B", "bc"), ("C", "b")),
-            ["5 cards then, 4 now", "1 card type left: a", "1 card type came: c"],
+            ["5 cards then, 4 now", "1 card type removed: a", "1 card type added: c"],
         ),
         (
             planned(("A", "a"), ("B", "ab"), ("C", "ab")),
-            ["5 cards then, 5 now", "1 card left whose target", "1 card came whose target"],
+            ["5 cards then, 5 now", "1 card removed whose target", "1 card added whose target"],
         ),
         (
             planned(("A", "ab"), ("B", "ab"), ("C", "b"), engines=["news"]),

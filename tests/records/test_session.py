@@ -182,7 +182,7 @@ async def test_a_run_that_was_cut_short_waits_three_seconds_at_most(
     assert await held.close(session, at_once=True) <= CLOSING_SECONDS + 0.1
     assert held.incomplete
     assert session.unrecorded == 1
-    assert sum("the lease is not given back" in text for text in held.said) == 1
+    assert sum("the lease is not released" in text for text in held.said) == 1
 
 
 async def test_a_run_that_was_not_cut_short_waits_for_storage(held: Held, autojump_clock: MockClock) -> None:
@@ -284,7 +284,7 @@ async def test_a_lease_whose_release_takes_too_long_is_reported(held: Held, auto
 
     held.store.refuse = hang
     assert await held.close(session, at_once=False) <= CLOSING_SECONDS + 0.1
-    assert held.said == ["storage: the lease is not given back in time; it grows stale in a minute"]
+    assert held.said == ["storage: the lease is not released in time; other runs have to wait for a minute"]
     assert session.unrecorded is None
 
 

@@ -112,7 +112,7 @@ def test_a_run_of_the_config_as_it_was_does_not_count_if_a_later_one_planned_mor
     ("how", "words"),
     [
         ("gone", "CONFIG_URI cannot be read: {config} is not a directory"),
-        ("no URI", "CONFIG_URI, which would tell what counts, is not set"),
+        ("no URI", "CONFIG_URI is not set, so it is not known which plan counts"),
         ("slow", "CONFIG_URI cannot be read: there was no answer within 0.1 s"),
     ],
 )

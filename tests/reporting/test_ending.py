@@ -10,11 +10,11 @@ from job.engines.failures import Cause, Failure
 from job.execution.events import CallFinished
 from job.records.groups import FailureGroup, failure_groups
 from job.records.results import CallResult
-from job.reporting.ending import WayBack, failure_lines, way_back_lines
+from job.reporting.ending import NextSteps, failure_lines, next_step_lines
 from job.text.messages import message
 from tests.support.nights import Night
 
-WAY = WayBack("night", "cards_missing", 57, 5, "f" * 32, "/runs/night/report.html", "python -m job resume night")
+WAY = NextSteps("night", "cards_missing", 57, 5, "f" * 32, "/runs/night/report.html", "python -m job resume night")
 
 
 def result(call: Any, cause: Cause, reason: str, status: int | None = None) -> CallResult:
@@ -83,8 +83,8 @@ def test_failures_that_are_not_listed_are_counted() -> None:
 
 
 def back(found: list[FailureGroup], **changes: Any) -> list[str]:
-    values = {name: getattr(WAY, name) for name in WayBack.__slots__}
-    return [str(line) for line in way_back_lines(found, WayBack(**{**values, **changes}))]
+    values = {name: getattr(WAY, name) for name in NextSteps.__slots__}
+    return [str(line) for line in next_step_lines(found, NextSteps(**{**values, **changes}))]
 
 
 def test_the_end_says_where_to_look_and_ends_with_the_command_on_a_line_of_its_own() -> None:

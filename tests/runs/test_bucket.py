@@ -104,7 +104,7 @@ async def test_an_object_that_is_far_too_large_is_not_read_to_its_end(world: Wor
     await world.configure("llm_config.json", b"x" * 40_000_000)
     outcome = await run(world, 2)
     (fault,) = outcome.events("config.faulty")
-    assert fault["message"] == "llm_config.json: is larger than 16 MiB; write the object that is meant"
+    assert fault["message"] == "llm_config.json: is larger than 16 MiB; check that this is the right object"
 
 
 @pytest.mark.slow
@@ -191,5 +191,5 @@ async def test_a_config_that_is_saved_again_and_again_is_one_fault(world: World)
     (fault,) = outcome.events("config.faulty")
     assert fault["message"] == (
         "CONFIG_URI: gs://simulated-config/config/card_targets.json was changed or removed while it was read, "
-        "4 times in a row; try again once whoever changes it is done"
+        "4 times in a row; try again when nobody is changing it"
     )

@@ -74,8 +74,8 @@ async def test_a_run_says_what_is_new_since_the_night_before_and_how_the_plan_ha
     changes = [line["message"] for line in second.events("config.noticed")]
     assert changes == [
         "The plan has changed since 2026-11-23: 3 cards then, 3 now.",
-        "1 target left: 美联储",
-        "1 target came: NVDA",
+        "1 target removed: 美联储",
+        "1 target added: NVDA",
     ]
     report = stored(world, "second/report.json")["since_last_night"]
     assert report["still"]["items"][0] | {"since": ""} == {
@@ -113,12 +113,12 @@ async def test_a_plan_says_how_it_differs_from_the_night_before(world: World) ->
     assert changed.exit_code == 0
     assert changed.stdout.splitlines()[-3:] == [
         "The plan has changed since 2026-11-23: 3 cards then, 1 now.",
-        "2 targets left: MSFT, 美联储",
+        "2 targets removed: MSFT, 美联储",
         "News engine: switched off",
     ]
     ended = await world.run_job(["plan", "--json"], env=env)
-    assert "2 targets left" in ended.stderr
-    assert "2 targets left" not in ended.stdout
+    assert "2 targets removed" in ended.stderr
+    assert "2 targets removed" not in ended.stdout
     lost = await world.run_job(["plan"], env={"RUNS_URI": "/dev/null/runs"})
     assert lost.exit_code == 0
     assert "the plan is not compared with that of the night before: " in lost.stdout

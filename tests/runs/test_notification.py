@@ -167,9 +167,7 @@ async def test_a_run_that_may_not_begin_is_reported_and_a_twin_sends_nothing(wor
 async def test_a_lease_that_storage_refuses_is_reported(world: World) -> None:
     await trio.Path(world.runs_uri, "cards-x7k2p").write_bytes(b"a file, so that nothing can be written under its name")
     await run(world, 75, env(world))
-    assert world.chat.texts[0].splitlines()[1] == (
-        "Storage does not tell whether another run is at work. Nothing was called."
-    )
+    assert world.chat.texts[0].splitlines()[1] == ("Storage failed, so another run may be at work. Nothing was called.")
 
 
 BUG = """
@@ -198,7 +196,7 @@ NOT_TAKEN = {
     "code": (do.body({"code": 19024, "msg": "Key Words Not Found"}), "Feishu refused it with code 19024"),
     "error": (do.status(400), "Feishu answered HTTP 400"),
     "redirect": (do.redirect("https://open.feishu.cn/elsewhere"), "Feishu answered HTTP 302"),
-    "html": (do.html(), "what answered is not Feishu"),
+    "html": (do.html(), "the answer is not from Feishu"),
     "reset": (broken.reset(), "the connection ended before the answer did"),
     "endless": (broken.endless_body(0.01), "there was no answer within 9.5 s"),
 }
@@ -387,7 +385,7 @@ async def test_notify_test_sends_a_trial_message(world: World) -> None:
     given = world.chat.env("dingtalk")
     taken = await world.run_job(["notify", "--test"], env=given)
     assert (taken.exit_code, taken.stdout) == (0, "✓ DingTalk has taken the message\n")
-    assert world.chat.texts == ["batch-orchestrator: this is a trial. A message like this comes when a run is over."]
+    assert world.chat.texts == ["batch-orchestrator: this is a test. A message like this comes when a run has ended."]
     world.chat.secret = "SEC0"
     refused = await world.run_job(["notify", "--test"], env={**given, "NOTIFY_SECRET": "SEC1"})
     assert refused.exit_code == 1

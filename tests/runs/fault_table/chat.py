@@ -45,9 +45,9 @@ BUSY = do.body({"code": 11232, "msg": "frequency limited"})
 ROWS = (
     Row(
         "chat",
-        "the chat takes no message: it hangs, cannot be reached, refuses it, or answers 200 with an error",
-        "an error `notification.failed` after the last line, in 10 s at most; all else is as it would have been. With"
-        " `alerts` in Terraform a mail comes",
+        "the chat does not accept the message: it hangs, cannot be reached, refuses it, or answers 200 with an error",
+        "an error `notification.failed` after the last line, in 10 s at most; nothing else changes. With `alerts` in"
+        " Terraform you get a mail",
         "correct `NOTIFY_URL` and `NOTIFY_SECRET`, in the cloud as a new version of the secret; then `python -m job"
         " notify --test`",
         (
@@ -64,7 +64,7 @@ ROWS = (
     ),
     Row(
         "busy chat",
-        "the chat has no room: 429, 5xx, Feishu's 11232 at full and half hours",
+        "the chat is overloaded: 429, 5xx, Feishu's 11232 at full and half hours",
         "nothing: the message is sent again, for 10 s at most",
         "nothing",
         (succeeded("once", _meets(do.in_turn(BUSY, do.nothing())), check=_sent_again),),

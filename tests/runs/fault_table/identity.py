@@ -61,7 +61,7 @@ ROWS = (
     ),
     Row(
         "no token",
-        "the token server answers with something that is no ID token",
+        "the token server answers with something that is not an ID token",
         "the call is repeated, up to the attempts; the error does not quote the answer, which may be a secret",
         "look at what answers as the metadata server, or at the key file",
         (
@@ -84,7 +84,7 @@ ROWS = (
     Row(
         "expiring token",
         "tokens expire in mid-run",
-        "nothing: they are renewed before, and once more if an engine answers 401",
+        "nothing: they are renewed before they expire, and once more if an engine answers 401",
         "nothing",
         (succeeded("every second", _short),),
     ),

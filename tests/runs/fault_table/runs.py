@@ -336,7 +336,7 @@ ROWS = (
     Row(
         "another run",
         "another run is at work: a tick that was delivered twice, a second button",
-        "it calls nobody, and names the run that has the lease",
+        "it calls no engine, and names the run that has the lease",
         "nothing if it does the same work; otherwise start it again later",
         (
             _stood_back("the same plan", 0, "superseded", _twice(1, alike, 0, "superseded")),
@@ -349,7 +349,7 @@ ROWS = (
     Row(
         "other engines",
         "staging and production have one config and one `RUNS_URI`",
-        "the second one calls nobody, and says that the first calls other engines",
+        "the second run calls no engine, and says that the first calls other engines",
         "give each of them a `RUNS_URI` of its own",
         (
             _stood_back(
@@ -364,15 +364,15 @@ ROWS = (
     Row(
         "zombie",
         "a run was killed, and its parent process has not noticed yet (a zombie)",
-        "nothing: it counts as gone, and `resume` goes on at once",
+        "nothing: the process counts as ended, and `resume` starts at once",
         "nothing",
         (succeeded_again("resumed", zombie),),
     ),
     Row(
         "lease left behind",
-        "a run is gone, and its lease was left behind: from another machine, stamped in the future, or with a process "
-        "number that another program has by now",
-        "one notice names that run; if it gives no sign of life for a minute, the new run starts",
+        "a run has ended without releasing its lease: it was on another machine, the lease's time is in the future, or "
+        "another program has its process number now",
+        "one notice names that run; if the lease is not renewed for a minute, the new run starts",
         "nothing",
         (
             succeeded("stamped in the future", play=_left_behind("elsewhere", 3600.0), record=False),
@@ -393,7 +393,7 @@ ROWS = (
     Row(
         "clock",
         "the machine's clock jumps",
-        "nothing: only stamps show it",
+        "nothing: only the times in log and record are affected",
         "nothing",
         (succeeded("to and fro", play=clock_jumps),),
     ),

@@ -228,8 +228,8 @@ ROWS = (
     ),
     Row(
         "config is no file",
-        "a config object in a directory is no file: a dangling link, a FIFO, a directory",
-        "one error that names it, never taken for absent; nothing was called",
+        "a config object in a directory is not a file: a dangling link, a FIFO, a directory",
+        "one error that names it; it does not count as absent; nothing was called",
         "replace it with a file or remove it",
         (
             _bad_config("dangling link", _no_file(lambda path: path.symlink_to("nowhere")), "does not exist"),
@@ -241,7 +241,7 @@ ROWS = (
         "config saved",
         "a config object is saved while it is read",
         "nothing: it is read again; an error that names it if that happens four times in a row",
-        "nothing; after an error, start the run again once nobody saves",
+        "nothing; after an error, start the run again when nobody is saving the object",
         (
             Case("once", "succeeded", 0, play=saved_once, cards=(len(TICKERS), 0, 0, 0), bucket=True),
             _bad_config(
@@ -262,7 +262,7 @@ ROWS = (
     Row(
         "storage hiccups",
         "storage is slow, answers 503, or loses the answer to a write (412 at the second try)",
-        "nothing: Google's library asks again, and what is there is compared with what was sent",
+        "nothing: Google's library repeats the request; after a 412, the stored object is compared with what was sent",
         "nothing",
         (
             succeeded("slow", _front(when.always, do.slow(0.3)), bucket=True),
@@ -277,8 +277,9 @@ ROWS = (
     Row(
         "odd answers of storage",
         "an answer of storage is damaged, or is not Cloud Storage's",
-        "nothing: the request is repeated, and a write is looked up; an error that names the object if it lasts",
-        "nothing, unless it lasts: then look at the proxy or whatever else stands before storage",
+        "nothing: the request is repeated; after a write, the object is read to check it. If the answers stay damaged, "
+        "an error names the object",
+        "nothing, unless it lasts: then check a proxy or other service between the job and storage",
         (
             succeeded(
                 "damaged once", _front(when.both(content_of(".json"), when.attempt(1)), do.damaged()), bucket=True
@@ -293,7 +294,7 @@ ROWS = (
     Row(
         "no lease",
         "runs cannot be recorded: no access to the bucket, or no such bucket",
-        "the lease cannot be had; nothing was called",
+        "the lease cannot be acquired; nothing was called",
         "correct `RUNS_URI`, or give the account `roles/storage.objectUser` on that bucket",
         (_no_lease("403", _front(WRITES, do.status(403)), "access is denied", bucket=True),),
     ),
@@ -307,8 +308,8 @@ ROWS = (
     Row(
         "past nights",
         "past nights cannot be read, or the page of the nights cannot be written",
-        "a notice; the run is not compared with the night before, or is not on that page, and goes on",
-        "nothing, unless it lasts: then look at what the notice names",
+        "a notice; the run goes on, but is not compared with the night before, or is not on that page",
+        "nothing, unless it lasts: then check the object that the notice names",
         (
             succeeded("no list", _front(listed, do.status(403)), bucket=True, says="past nights cannot be read"),
             succeeded(

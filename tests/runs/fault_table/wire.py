@@ -129,10 +129,11 @@ ROWS = (
     ),
     Row(
         "surplus",
-        "an engine, or a proxy before it, sends more than its answer: a second one, an empty line too many",
-        "nothing: the connection is closed, so that the rest answers no other call, and the next call opens another. "
-        "A data engine's connection serves one call only, so that a late second answer answers no other call either; "
-        "one of the QA engine that comes when the next request has left is taken for the answer to that",
+        "an engine, or a proxy before it, sends more than one answer: a second one, or an extra empty line",
+        "nothing: the connection is closed, so that the surplus is not read as the answer to another call; the next "
+        "call opens a new one. A data engine's connection serves only one call, so that a late second answer does no "
+        "harm either. From the QA engine, a second answer that arrives after the next request was sent is taken for "
+        "the answer to that request",
         "nothing",
         (
             succeeded(
@@ -174,7 +175,7 @@ ROWS = (
     Row(
         "twice",
         "an answer in which a key is there twice, or that holds more than 262,144 values",
-        "the call is repeated: nobody knows which of the two counts, and so many values are not even read",
+        "the call is repeated: it is unknown which of the two values is right, and so many values are not parsed",
         "read the engine's answer in the error, and the engine's own log",
         (
             *(succeeded(f"{engine}, once", strike(engine, FIRST, do.raw_body(TWICE))) for engine in ("news", "qa")),
