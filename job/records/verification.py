@@ -43,7 +43,7 @@ class Verification:
 
 
 async def verify(store: ObjectStore, day: str, config_uri: str) -> Verification:
-    """Verifies that a run of this day did all its work. Raises `StorageError`.
+    """Checks whether a run of this day did all its work. Raises `StorageError`.
 
     Only runs of the config at `config_uri` count, unless it is empty. A run counts if no other run of the day planned
     more. It also counts if its config is the present one at `config_uri`, as a larger plan may have been corrected. If
