@@ -134,3 +134,14 @@ resource "google_cloud_run_v2_job_iam_member" "operators" {
   role     = "roles/run.jobsExecutorWithOverrides"
   member   = each.key
 }
+
+# gcloud waits for an execution that it starts, and lists executions: that role starts them, and reads none.
+resource "google_cloud_run_v2_job_iam_member" "operators_viewer" {
+  for_each = google_cloud_run_v2_job_iam_member.operators
+
+  project  = var.project_id
+  location = var.region
+  name     = each.value.name
+  role     = "roles/run.viewer"
+  member   = each.key
+}

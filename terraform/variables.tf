@@ -305,7 +305,7 @@ variable "notify" {
 }
 
 variable "operators" {
-  description = "The members, usually one group, who may start the job with overrides, read the records of its runs, and edit the config if operators own it."
+  description = "The members, usually one group, who may start the job with overrides, follow its executions, read the records of its runs, and edit the config if operators own it."
   type        = set(string)
   default     = []
   nullable    = false

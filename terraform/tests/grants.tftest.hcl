@@ -40,6 +40,8 @@ run "without_a_build" {
     condition = (
       { for key, grant in google_cloud_run_v2_job_iam_member.operators : key => "${grant.name} ${grant.role} ${grant.member}" }
       == { "group:cards@example.com" = "batch-orchestrator roles/run.jobsExecutorWithOverrides group:cards@example.com" }
+      && { for key, grant in google_cloud_run_v2_job_iam_member.operators_viewer : key => "${grant.name} ${grant.role} ${grant.member}" }
+      == { "group:cards@example.com" = "batch-orchestrator roles/run.viewer group:cards@example.com" }
       && { for key, grant in google_storage_bucket_iam_member.runs_operators : key => "${grant.bucket} ${grant.role} ${grant.member}" }
       == { "group:cards@example.com" = "my-project-batch-orchestrator-runs roles/storage.objectViewer group:cards@example.com" }
       && length(google_storage_bucket_iam_member.config_operators) == 0

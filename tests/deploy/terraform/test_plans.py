@@ -28,6 +28,7 @@ GRANTS = {
     (SCHEDULER, "roles/run.invoker", "my-project/batch-orchestrator"),
     (SCHEDULER, "roles/run.invoker", "my-project/batch-orchestrator-verify"),
     (OPERATORS, "roles/run.jobsExecutorWithOverrides", "my-project/batch-orchestrator"),
+    (OPERATORS, "roles/run.viewer", "my-project/batch-orchestrator"),
     (OPERATORS, "roles/storage.objectViewer", RUNS),
 }
 BUILD_GRANTS = {
