@@ -19,6 +19,7 @@ from job.execution.phases import EngineFailedError, Phases
 from job.execution.progress import RunProgress, report_each_minute
 from job.execution.request import RunRequest
 from job.execution.shutdown import LAST_SECONDS, Ending, Shutdown, at_deadline, on_signals
+from job.notification.sender import Notifier
 from job.notification.text import RunEnd
 from job.page.documents import documents, nights_page
 from job.planning.plan import Plan
@@ -69,13 +70,7 @@ class Reporter(Protocol):
     async def drain(self, seconds: float) -> None: ...
 
 
-class Notifier(Protocol):
-    """Sends a message when the run has ended. Returns why it was not sent, or `None`."""
-
-    async def send(self, end: RunEnd, ending: Ending) -> Message | None: ...
-
-
-async def run(request: RunRequest, reporter: Reporter, notifier: Notifier) -> ExitCode:
+async def run(request: RunRequest, reporter: Reporter) -> ExitCode:
     """Does the run, and reports its outcome once. Raises only for a bug.
 
     It ends in this order, also after a bug: the record is closed, the lease is released, the last line is printed, the
@@ -94,7 +89,7 @@ async def run(request: RunRequest, reporter: Reporter, notifier: Notifier) -> Ex
         ending.make_final()
         reporter.on_finish(outcome, orchestration.progress)
         await reporter.drain(ending.seconds(LAST_SECONDS))
-        if problem := await notifier.send(orchestration.end, ending):
+        if problem := await Notifier(request.settings).send(orchestration.end, ending):
             reporter.on_notification_failed(problem)
             await reporter.drain(max(0.1, ending.seconds(FAILURE_SECONDS)))
         listener.cancel_scope.cancel()

@@ -10,7 +10,6 @@ from job.config.faults import Fault
 from job.engines.identity import RunIdentity, new_run_id
 from job.execution.outcome import ExitCode
 from job.execution.request import RunRequest
-from job.notification.sender import Notifier
 from job.orchestrator import Reporter, run
 from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.stdout import STDOUT
@@ -29,4 +28,4 @@ def run_command(
         else CloudLogReporter(identity, settings.project)
     )
     request = RunRequest(settings, faults, identity, now, started, resume, new_config)
-    return trio.run(run, request, reporter, Notifier(settings))
+    return trio.run(run, request, reporter)
