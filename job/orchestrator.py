@@ -177,7 +177,7 @@ class _Orchestration:
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
             session = await open_session(lease, prepared.plan, inputs, notify, new=inputs is not recorded)
         except RecordError as error:
-            remedy = "remove that record, or start a run of another RUN_ID"
+            remedy = "restore it or remove that record, or start a run of another RUN_ID"
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
         except UnusableError as error:
             faults = [*request.faults, Fault("RUNS_URI", error.what, error.remedy or "correct it")]

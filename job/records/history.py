@@ -14,7 +14,8 @@ from job.records.format import CARDS, INPUTS, PAGE, REPORT, STARTED, RecordError
 from job.records.inputs import RunInputs
 from job.records.lease import SeenLease
 from job.records.nights import READ_SECONDS, PastNights
-from job.records.reading import check_results, read_report
+from job.records.journal import check_journal
+from job.records.reading import read_report
 from job.records.record import find_latest_inputs, read_results
 from job.records.report import KILLED as KILLED_RUN
 from job.records.report import REFUSED, RUNNING, RunReport, build_report
@@ -234,17 +235,15 @@ async def _read_whole(
     """
     plan = inputs.plan()
     timeline = Timeline(plan, is_replanned=inputs.number > 0)
-    await read_results(store, inputs.run_id, timeline)
+    found = await read_results(store, inputs.run_id, timeline)
     if written is None:
         return build_report(inputs, plan, timeline), timeline
+    check_journal(inputs.run_id, written.journal, found)
     # Results that are later than the report are of an attempt that has not closed the record.
     closed = written.ended is not None and timeline.last_ended <= _seconds(written.ended) + 2
     closed = closed and has_closed and _is_of(written, inputs)
     place = {key: getattr(written, key) for key in ("version", "commit", "project", "execution")}
-    report = build_report(inputs, plan, timeline, written.attempts, closed=closed, **place)
-    if closed:
-        check_results(written, report)
-    return report, timeline
+    return build_report(inputs, plan, timeline, written.attempts, closed=closed, **place), timeline
 
 
 async def _compared(store: ObjectStore, inputs: RunInputs, plan: Plan, timeline: Timeline) -> Comparison | None:

@@ -18,7 +18,7 @@ from job.planning.items import MissingItem, MissingState
 from job.planning.plan import Plan
 from job.records.commands import resume_command
 from job.records.comparison import Comparison
-from job.records.format import FORMAT, Seconds, Stamp, Word
+from job.records.format import FORMAT, Count, Seconds, Stamp, Word
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
@@ -172,6 +172,8 @@ class RunReport(Part):
     faults_not_listed: int = 0
     attempts: tuple[AttemptSummary, ...] = ()
     """The attempts that closed the record, the latest last. An attempt that was killed is not listed."""
+    journal: dict[str, Count] = Field(default_factory=dict)
+    """How many objects of results each attempt had written when the record was closed, by its owner."""
     left_plan: int = 0
     """Number of items that earlier attempts did or tried with another config, and that the present plan lacks."""
     outdated_cards: int = 0

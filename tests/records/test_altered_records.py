@@ -276,8 +276,7 @@ def test_a_report_whose_inputs_are_gone_is_refused(place: Path, capfd: pytest.Ca
 def test_a_report_whose_results_are_gone_is_refused(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (place / JOURNAL).unlink()
     code, err = assert_refused_or_read(place, capfd)["report night"]
-    problem = "lacks results: the report counts 1 of financial, 0 are there"
-    assert (code, err) == (ExitCode.USAGE, f"RUNS_URI: night/results/ {problem}\n")
+    assert (code, err) == (ExitCode.USAGE, f"RUNS_URI: {JOURNAL} is missing, but the report counts its results\n")
 
 
 ENTRIES = {

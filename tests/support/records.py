@@ -113,6 +113,7 @@ class Recorded:
             attempt = AttemptSummary.of(outcome, begun.tzinfo, begun, self.seconds)
             report = build_report(inputs, plan, timeline, [attempt] * self.attempts, closed=True)
             assert report.ended == ended.isoformat(timespec="seconds")
+            report = report.model_copy(update={"journal": {"owner": 1}})
             found[name_of(self.run_id, REPORT)] = report.model_dump_json().encode()
             found[name_of(self.run_id, PAGE)] = render_page(report, timeline)
         return found
