@@ -12,9 +12,9 @@ from job.records import lease
 from job.records.comparison import Comparison
 from job.records.format import CARDS, INPUTS, PAGE, REPORT, STARTED, RecordError, name_of, started_runs
 from job.records.inputs import RunInputs
+from job.records.journal import check_journal
 from job.records.lease import SeenLease
 from job.records.nights import READ_SECONDS, PastNights
-from job.records.journal import check_journal
 from job.records.reading import read_report
 from job.records.record import find_latest_inputs, read_results
 from job.records.report import KILLED as KILLED_RUN

@@ -137,7 +137,7 @@ async def test_a_record_that_was_tampered_with_is_refused(world: World, how: str
     elif how == "cards gone":
         *_, cards = sorted((record / "results").iterdir())
         cards.unlink()
-        words = f"night/results/{cards.name} is missing, but the report counts its results; restore it or remove that record, or "
+        words = f"night/results/{cards.name} is missing, but the report counts its results; restore it or "
     else:
         name, tamper, words = TAMPERED[how]
         path = next((record / name).iterdir()) if name.endswith("/") else next(record.glob(name))
