@@ -14,7 +14,7 @@ from job.engines.http_connection import HttpConnection, tls_context
 from job.engines.id_tokens import IdTokens
 from job.execution.events import Event
 from job.execution.executor import RunContext
-from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, outcome_of, with_record
+from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, no_lease, outcome_of, with_record
 from job.execution.phases import EngineFailedError, Phases
 from job.execution.progress import RunProgress, report_each_minute
 from job.execution.request import RunRequest
@@ -27,13 +27,13 @@ from job.planning.prepare import Prepared, prepare
 from job.records.comparison import Comparison
 from job.records.format import RecordError
 from job.records.inputs import RunInputs
-from job.records.lease import BusyError
 from job.records.nights import PastNights, write_nights_page
 from job.records.record import find_latest_inputs
 from job.records.refusal import NotResumableError, not_resumable, record_refusal, refused_report
 from job.records.report import AttemptSummary, build_report
 from job.records.session import (
     RecordSession,
+    StoodBackError,
     StorageAlarm,
     acquire_for,
     lease_holder,
@@ -136,9 +136,8 @@ class _Orchestration:
         except NotResumableError as error:
             self._reporter.on_faults([error.fault])
             return error.outcome  # noqa: ASYNC910  the record was awaited
-        except BusyError as error:
-            same = {"same_plan": error.is_twin, "same_run": error.is_same_run}
-            return busy(error.holder, **same, has_ended=error.has_ended)  # noqa: ASYNC910  as above
+        except StoodBackError as error:
+            return error.outcome  # noqa: ASYNC910  as above
         except StorageError as error:
             return no_lease(words_of(error))  # noqa: ASYNC910  the config was awaited
         if opened is None:

@@ -38,6 +38,8 @@ class Outcome:
     sentence: Message
     unrecorded: int | None = None
     """How many results the record lacks, if it could not be closed; `None` if it is complete or there is no record."""
+    instead: str | None = None
+    """The command that goes on with the work of a twin, if that is to be done in place of starting this run again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,18 +188,36 @@ def never_began(run_id: str) -> Outcome:
     return Outcome("bad_config", ExitCode.USAGE, sentence)
 
 
-def busy(holder: Message, *, same_plan: bool, same_run: bool, has_ended: bool = False) -> Outcome:
+def twin_succeeded(holder: Message) -> Outcome:
+    """Another run with the same plan released the lease, and has done this run's work."""
+    sentence = message(
+        "A run with the same plan has just done all its work: {holder}. Nothing was called.", holder=holder
+    )
+    return Outcome(SUPERSEDED, ExitCode.DONE, sentence)
+
+
+def twin_failed(holder: Message, outcome: str, command: str) -> Outcome:
+    """Another run with the same plan released the lease, and has not done all its work. The command resumes it."""
+    sentence = message(
+        "A run with the same plan has just ended as {outcome}: {holder}. Nothing was called. This goes on with that "
+        "run: {command}",
+        outcome=message(outcome),
+        holder=holder,
+        command=command,
+    )
+    return Outcome("busy", ExitCode.BUSY, sentence, instead=command)
+
+
+def busy_before(holder: Message) -> Outcome:
+    """Another run released the lease, and has not done this run's work."""
+    sentence = message(
+        "A run was at work until just now: {holder}. Nothing was called; start this run again.", holder=holder
+    )
+    return Outcome("busy", ExitCode.BUSY, sentence)
+
+
+def busy(holder: Message, *, same_plan: bool, same_run: bool) -> Outcome:
     """Another run is alive, or this run in another process. If it has the same plan, it does this run's work."""
-    if has_ended and same_plan:
-        sentence = message(
-            "A run with the same plan was at work until just now: {holder}. Nothing was called.", holder=holder
-        )
-        return Outcome(SUPERSEDED, ExitCode.DONE, sentence)
-    if has_ended:
-        sentence = message(
-            "A run was at work until just now: {holder}. Nothing was called; start this run again.", holder=holder
-        )
-        return Outcome("busy", ExitCode.BUSY, sentence)
     if same_run and same_plan:
         sentence = message("This run is at work already: {holder}. Nothing was called.", holder=holder)
         return Outcome(SUPERSEDED, ExitCode.DONE, sentence)

@@ -13,7 +13,7 @@ from job.records.comparison import Comparison
 from job.records.format import CARDS, INPUTS, PAGE, REPORT, STARTED, RecordError, name_of, started_runs
 from job.records.inputs import RunInputs
 from job.records.journal import check_journal
-from job.records.lease import SeenLease
+from job.records.lease import Holder, SeenLease
 from job.records.nights import READ_SECONDS, PastNights
 from job.records.reading import read_report
 from job.records.record import find_latest_inputs, read_results
@@ -174,6 +174,15 @@ async def _read_report(store: ObjectStore, run_id: str, inputs: RunInputs | None
     if inputs is None and report.outcome != REFUSED:
         raise RecordError(f"{name_of(run_id, INPUTS)} is missing")
     return None if inputs is not None and report.outcome == REFUSED else report
+
+
+async def read_closing(store: ObjectStore, inputs: RunInputs, holder: Holder) -> RunReport | None:
+    """The report with which a holder of the lease closed the record of its run; `None` if it has not closed it.
+
+    Raises `RecordError` and `StorageError`.
+    """
+    report = await _read_report(store, holder.run_id, inputs)
+    return report if report is not None and holder.owner in report.journal else None
 
 
 def _is_of(report: RunReport, inputs: RunInputs) -> bool:

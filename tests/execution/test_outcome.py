@@ -6,7 +6,7 @@ import pytest
 
 from job.engines.failures import Cause, Failure
 from job.execution.events import CallFinished
-from job.execution.outcome import busy, outcome_of, with_record
+from job.execution.outcome import outcome_of, with_record
 from job.execution.progress import RunProgress
 from job.execution.shutdown import ShutdownReason
 from job.text.messages import message
@@ -45,21 +45,6 @@ def test_an_engine_that_refuses_every_call_is_not_down(statuses: list[int | None
     outcome = outcome_of(progress, ShutdownReason.QA_DOWN, None)
     assert str(outcome.sentence).startswith(f"{sentence}the run stopped requesting cards; ")
     assert (outcome.word, int(outcome.exit)) == ("qa_engine_down", 3)
-
-
-@pytest.mark.parametrize(
-    ("same_plan", "word", "says"),
-    [
-        (True, "superseded", "A run with the same plan was at work until just now: run a. Nothing was called."),
-        (False, "busy", "A run was at work until just now: run a. Nothing was called; start this run again."),
-    ],
-)
-def test_a_run_that_has_ended_while_another_waited_is_not_said_to_be_at_work(
-    same_plan: bool, word: str, says: str
-) -> None:
-    outcome = busy(message("run a"), same_plan=same_plan, same_run=False, has_ended=True)
-    assert (outcome.word, str(outcome.sentence)) == (word, says)
-    assert " is at work: run a" in str(busy(message("run a"), same_plan=same_plan, same_run=False).sentence)
 
 
 @pytest.mark.parametrize(

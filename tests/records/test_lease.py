@@ -280,6 +280,23 @@ async def test_a_holder_on_another_machine_was_alive_if_it_releases_the_lease(
     await acquire(memory, holder("three"), ignore_notice)
 
 
+async def test_a_lease_that_an_earlier_attempt_at_the_same_run_releases_is_acquired(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    """It may have been interrupted: nobody else goes on with its work."""
+    first = await acquire(memory, holder(machine="elsewhere"), ignore_notice)
+
+    async def end() -> None:
+        await trio.sleep(RENEW_SECONDS / 2)
+        await first.release()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end)
+        await acquire(memory, holder("two", run_id="run-one"), ignore_notice)
+    assert await there(memory) == holder("two", run_id="run-one")
+    assert trio.current_time() < RENEW_SECONDS
+
+
 @pytest.mark.parametrize("clock", [trio.current_time, lambda: trio.current_time() + 1e9, lambda: 0.0])
 async def test_a_holder_on_another_machine_that_never_renews_is_replaced_whatever_the_timestamps_say(
     memory: Memory, clock: Callable[[], float], autojump_clock: MockClock
