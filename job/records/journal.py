@@ -116,6 +116,13 @@ class Journal:
         return _Chunk(name, to_json(header) + b"\n" + body + b"\n", len(lines))
 
 
+async def attempts_in_journal(store: ObjectStore, run_id: str) -> set[str]:
+    """The owners of all objects of a run's journal, by their names. Raises `StorageError`."""
+    prefix = name_of(run_id, RESULTS)
+    names = await in_thread(lambda: store.names(prefix))
+    return {name.removeprefix(prefix).rpartition("-")[0] for name in names}
+
+
 async def read_journal(store: ObjectStore, run_id: str, take: Callable[[CallResult], None]) -> Mapping[str, int]:
     """Calls `take` with every written result of all attempts at the run. They are not returned as one large list.
 
