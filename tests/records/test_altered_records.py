@@ -313,6 +313,13 @@ def test_unreadable_entries_beyond_the_limit_are_counted(place: Path, capfd: pyt
     assert err.endswith("RUNS_URI: and 290 more under _started/\n")
 
 
-def test_the_record_is_sound_before_it_is_altered(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", [None, ".DS_Store", ".report.json.swp", "._report.json", ".partial-1"])
+def test_the_record_is_sound_before_it_is_altered_and_with_hidden_files_of_other_programs(
+    place: Path, capfd: pytest.CaptureFixture[str], name: str | None
+) -> None:
+    for folder in (".", "_started", "night", "night/results"):
+        if name is not None:
+            (place / folder / name).write_bytes(b"\0")
     found = assert_refused_or_read(place, capfd)
     assert [code for code, _ in found.values()] == [0, 0, 1]
+    assert {err for _, err in found.values()} == {""}
