@@ -141,7 +141,7 @@ class _Orchestration:
         except StorageError as error:
             return no_lease(words_of(error))  # noqa: ASYNC910  the config was awaited
         if opened is None:
-            return outcome_of(None, self.shutdown.reason, None)
+            return self._outcome()
         plan, session = opened
         began = trio.current_time() - (time.monotonic() - self._request.started)
         self.progress = RunProgress(plan, session.done if session else {}, began)
@@ -264,14 +264,17 @@ class _Orchestration:
         try:
             await phases.run_data_phase()
         except EngineFailedError as error:
-            return outcome_of(progress, self.shutdown.reason, error)  # noqa: ASYNC910  both phases were awaited
+            return self._outcome(error)  # noqa: ASYNC910  both phases were awaited
         if self.shutdown.reason is None and session:
             with self.shutdown.phase(graceful=False):
                 await session.record.mark_barrier()
         if self.shutdown.reason is None:
             self._reporter.on_barrier(progress)
             await phases.run_card_phase()
-        return outcome_of(progress, self.shutdown.reason, None)
+        return self._outcome()
+
+    def _outcome(self, error: EngineFailedError | None = None) -> Outcome:
+        return outcome_of(self.progress, self.shutdown.reason, error, self.shutdown.not_renewed)
 
     async def _close(self, outcome: Outcome, plan: Plan, session: RecordSession, *, at_once: bool) -> None:
         request, inputs = self._request, session.inputs

@@ -89,6 +89,12 @@ _STOPS: Mapping[ShutdownReason, _Stop] = {
     ),
 }
 
+_NOT_RENEWED = replace(
+    _STOPS[ShutdownReason.LEASE_LOST],
+    at_work=template("The lease could not be renewed: {error}. The run stopped; {made} of {planned} cards are there."),
+    before=template("The lease could not be renewed: {error}. The run stopped; nothing was called."),
+)
+
 QA_REFUSES = template(
     "The QA engine refuses the job's calls: the run stopped requesting cards; {made} of {planned} cards are there."
 )
@@ -107,14 +113,21 @@ UNFORESEEN = Outcome(
 )
 
 
-def outcome_of(progress: RunProgress | None, reason: ShutdownReason | None, error: EngineFailedError | None) -> Outcome:
+def outcome_of(
+    progress: RunProgress | None,
+    reason: ShutdownReason | None,
+    error: EngineFailedError | None,
+    not_renewed: Value | None = None,
+) -> Outcome:
     """The outcome of a run. `error` is the failure of the data phase, `reason` is why the run was shut down.
 
-    `progress` is `None` if the run was shut down before it had a plan.
+    `progress` is `None` if the run was shut down before it had a plan. `not_renewed` is as in `Shutdown`.
     """
+    stop, why = _STOPS[reason or ShutdownReason.SIGTERM], {}
+    if reason is ShutdownReason.LEASE_LOST and not_renewed is not None:
+        stop, why = _NOT_RENEWED, {"error": not_renewed}
     if progress is None:
-        stop = _STOPS[reason or ShutdownReason.SIGTERM]
-        return Outcome(stop.word, stop.exit, message(stop.before))
+        return Outcome(stop.word, stop.exit, message(stop.before, **why))
     cards = progress.cards
     made, planned = cards.done + cards.skipped, cards.planned
     if error is not None:
@@ -124,10 +137,9 @@ def outcome_of(progress: RunProgress | None, reason: ShutdownReason | None, erro
         sentence = message("Everything was done: {made} of {planned} cards are there.", made=made, planned=planned)
         return Outcome("succeeded", ExitCode.DONE, sentence)
     if reason is not None:
-        stop = _STOPS[reason]
         if reason is ShutdownReason.QA_DOWN and {call.status for call in progress.failures} <= {401, 403}:
             return Outcome(stop.word, stop.exit, message(QA_REFUSES, made=made, planned=planned))
-        return Outcome(stop.word, stop.exit, message(stop.at_work, made=made, planned=planned))
+        return Outcome(stop.word, stop.exit, message(stop.at_work, made=made, planned=planned, **why))
     text = _MISSING_AND_LEFT if cards.not_attempted else _MISSING
     sentence = message(text, made=made, planned=planned, failed=cards.failed, left=cards.not_attempted)
     return Outcome("cards_missing", ExitCode.CARDS_MISSING, sentence)

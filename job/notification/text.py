@@ -73,6 +73,9 @@ _WITHOUT_ANSWERS: Mapping[str, str] = {
     "data_engine_failed": template(
         "No card was requested, as a data engine failed; {made} of {planned} cards are there."
     ),
+    "lease_lost": template(
+        "The run lost its lease, or could not renew it, and stopped; {made} of {planned} cards are there."
+    ),
     "no_lease": template("Storage failed, so another run may be at work. Nothing was called."),
 }
 """The sentences of the outcomes whose own sentence quotes what an engine or storage has answered."""

@@ -115,17 +115,22 @@ class Lease:
             if self.expiry.has_passed():
                 break
             try:
-                with trio.move_on_at(self.trusted_until):
+                with trio.move_on_at(self.trusted_until) as patience:
                     async with self._changing:
                         self.stored = await in_thread(self._renewed, urgent=True)
                     self.expiry = shutdown.no_start_after = renewed
                     pause = RENEW_SECONDS
+                    shutdown.not_renewed = None
                     on_outage(None)
+                if patience.cancelled_caught:
+                    shutdown.not_renewed = message("storage did not answer in time")
             except ConflictError:
+                shutdown.not_renewed = None
                 self.expiry = Expiry.after(0.0)
                 break
             except StorageError as error:
                 pause = RETRY_SECONDS
+                shutdown.not_renewed = words_of(error)
                 on_outage(message("the lease is not renewed: {error}", error=words_of(error)))
         shutdown.request(ShutdownReason.LEASE_LOST, GRACE_SECONDS)
 

@@ -6,7 +6,7 @@ import pytest
 
 from job.engines.failures import Cause, Failure
 from job.execution.events import CallFinished
-from job.execution.outcome import outcome_of, with_record
+from job.execution.outcome import ExitCode, outcome_of, with_record
 from job.execution.progress import RunProgress
 from job.execution.shutdown import ShutdownReason
 from job.text.messages import message
@@ -45,6 +45,19 @@ def test_an_engine_that_refuses_every_call_is_not_down(statuses: list[int | None
     outcome = outcome_of(progress, ShutdownReason.QA_DOWN, None)
     assert str(outcome.sentence).startswith(f"{sentence}the run stopped requesting cards; ")
     assert (outcome.word, int(outcome.exit)) == ("qa_engine_down", 3)
+
+
+@pytest.mark.parametrize("has_plan", [True, False])
+@pytest.mark.parametrize("not_renewed", ["_lease.json: No space left on device", None])
+def test_a_lease_that_could_not_be_renewed_is_not_said_to_be_anothers(not_renewed: str | None, has_plan: bool) -> None:
+    progress = RunProgress(plan_of([target("AAPL")], settings_of()), {}) if has_plan else None
+    outcome = outcome_of(progress, ShutdownReason.LEASE_LOST, None, not_renewed)
+    assert (outcome.word, outcome.exit) == ("lease_lost", ExitCode.BUSY)
+    why = "The run lost its lease and stopped: another run may be at work"
+    if not_renewed is not None:
+        why = f"The lease could not be renewed: {not_renewed}. The run stopped"
+    assert str(outcome.sentence) == f"{why}; {'0 of 1 cards are there' if has_plan else 'nothing was called'}."
+    assert "No space" not in str(outcome_of(progress, ShutdownReason.SIGTERM, None, not_renewed).sentence)
 
 
 @pytest.mark.parametrize(

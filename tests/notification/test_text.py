@@ -142,6 +142,16 @@ def test_a_run_without_a_record() -> None:
             ],
         ),
         (
+            outcome_of(None, ShutdownReason.LEASE_LOST, None, SECRET_ANSWER),
+            {},
+            [
+                "The run lost its lease, or could not renew it, and stopped; 0 of 0 cards are there.",
+                AGAIN,
+                "This starts it again:",
+                START,
+            ],
+        ),
+        (
             UNFORESEEN,
             {},
             ["The job has a bug: its traceback is on standard error.", AGAIN, "This starts it again:", START],

@@ -504,6 +504,7 @@ async def test_an_outage_that_ends_in_time_does_not_stop_the_run(memory: Memory,
     with trio.move_on_after(100):
         await kept.keep()
     assert kept.shutdown.reason is None
+    assert kept.shutdown.not_renewed is None
     assert "503 from the fake" in str(kept.troubles[0])
     assert kept.troubles[-1] is None
 
@@ -529,6 +530,8 @@ async def test_an_outage_that_lasts_stops_the_run_in_time(memory: Memory, how: s
     await kept.keep()
     assert trio.current_time() == pytest.approx(TRUSTED_SECONDS)
     assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
+    words = "_lease.json: 503 from the fake" if how == "refused" else "storage did not answer in time"
+    assert str(kept.shutdown.not_renewed) == words
 
 
 async def test_a_lease_that_another_run_has_taken_stops_the_run_at_the_next_renewal(
@@ -539,7 +542,20 @@ async def test_a_lease_that_another_run_has_taken_stops_the_run_at_the_next_rene
     await kept.keep()
     assert trio.current_time() == pytest.approx(RENEW_SECONDS)
     assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
+    assert kept.shutdown.not_renewed is None
     assert not kept.lease.is_held()
+
+
+async def test_a_lease_that_another_run_takes_in_an_outage_is_lost_to_that_run(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    kept = Kept(await acquire(memory, holder(), ignore_notice))
+    memory.refuse = lambda verb, _name: verb == "replace" and trio.current_time() < 20
+    memory.objects[LEASE] = memory._write("replace", LEASE, b"another's")
+    await kept.keep()
+    assert kept.troubles
+    assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
+    assert kept.shutdown.not_renewed is None
 
 
 async def test_after_a_long_pause_no_call_starts_before_the_lease_is_checked(memory: Memory) -> None:
