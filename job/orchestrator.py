@@ -14,7 +14,7 @@ from job.engines.http_connection import HttpConnection, tls_context
 from job.engines.id_tokens import IdTokens
 from job.execution.events import Event
 from job.execution.executor import RunContext
-from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, outcome_of, with_record
+from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, no_lease, outcome_of, with_record
 from job.execution.phases import EngineFailedError, Phases
 from job.execution.progress import RunProgress, report_each_minute
 from job.execution.request import RunRequest
@@ -27,13 +27,13 @@ from job.planning.prepare import Prepared, prepare
 from job.records.comparison import Comparison
 from job.records.format import RecordError
 from job.records.inputs import RunInputs
-from job.records.lease import BusyError
 from job.records.nights import PastNights, write_nights_page
 from job.records.record import find_latest_inputs
 from job.records.refusal import NotResumableError, not_resumable, record_refusal, refused_report
 from job.records.report import AttemptSummary, build_report
 from job.records.session import (
     RecordSession,
+    StoodBackError,
     StorageAlarm,
     acquire_for,
     lease_holder,
@@ -136,13 +136,12 @@ class _Orchestration:
         except NotResumableError as error:
             self._reporter.on_faults([error.fault])
             return error.outcome  # noqa: ASYNC910  the record was awaited
-        except BusyError as error:
-            same = {"same_plan": error.is_twin, "same_run": error.is_same_run}
-            return busy(error.holder, **same, has_ended=error.has_ended)  # noqa: ASYNC910  as above
+        except StoodBackError as error:
+            return error.outcome  # noqa: ASYNC910  as above
         except StorageError as error:
             return no_lease(words_of(error))  # noqa: ASYNC910  the config was awaited
         if opened is None:
-            return outcome_of(None, self.shutdown.reason, None)
+            return self._outcome()
         plan, session = opened
         began = trio.current_time() - (time.monotonic() - self._request.started)
         self.progress = RunProgress(plan, session.done if session else {}, began)
@@ -177,7 +176,7 @@ class _Orchestration:
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
             session = await open_session(lease, prepared.plan, inputs, notify, new=inputs is not recorded)
         except RecordError as error:
-            remedy = "remove that record, or start a run of another RUN_ID"
+            remedy = "restore it or remove that record, or start a run of another RUN_ID"
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
         except UnusableError as error:
             faults = [*request.faults, Fault("RUNS_URI", error.what, error.remedy or "correct it")]
@@ -265,14 +264,17 @@ class _Orchestration:
         try:
             await phases.run_data_phase()
         except EngineFailedError as error:
-            return outcome_of(progress, self.shutdown.reason, error)  # noqa: ASYNC910  both phases were awaited
+            return self._outcome(error)  # noqa: ASYNC910  both phases were awaited
         if self.shutdown.reason is None and session:
             with self.shutdown.phase(graceful=False):
                 await session.record.mark_barrier()
         if self.shutdown.reason is None:
             self._reporter.on_barrier(progress)
             await phases.run_card_phase()
-        return outcome_of(progress, self.shutdown.reason, None)
+        return self._outcome()
+
+    def _outcome(self, error: EngineFailedError | None = None) -> Outcome:
+        return outcome_of(self.progress, self.shutdown.reason, error, self.shutdown.not_renewed)
 
     async def _close(self, outcome: Outcome, plan: Plan, session: RecordSession, *, at_once: bool) -> None:
         request, inputs = self._request, session.inputs

@@ -10,6 +10,8 @@ from enum import IntEnum
 
 import trio
 
+from job.text.messages import Value
+
 GRACE_SECONDS = 5.0
 """Time for cards in flight to end: one that is cut off is paid for twice. Cloud Run kills 10 s after SIGTERM."""
 OVER_SECONDS = 8.5
@@ -72,6 +74,8 @@ class Shutdown:
         self.reason: ShutdownReason | None = None
         self.no_start_after: Expiry | None = None
         """No attempt starts after this, not even if the process was paused or the machine suspended meanwhile."""
+        self.not_renewed: Value | None = None
+        """Why storage did not renew the lease at the latest try; `None` if it did, or if another run has the lease."""
         self._waits: set[trio.CancelScope] = set()
         self._phase = trio.CancelScope()
         self._graceful = False

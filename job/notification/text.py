@@ -64,14 +64,17 @@ class RunEnd:
 
     @property
     def command(self) -> str:
-        """The command that resumes the run, or that starts it again if it cannot be resumed."""
-        going_on = self.report.resume_command if self.report else None
+        """The command that resumes the run or its twin, or that starts it again if there is nothing to resume."""
+        going_on = self.report.resume_command if self.report else self.outcome.instead
         return going_on or again_command(self.request.settings, self.request.arguments)
 
 
 _WITHOUT_ANSWERS: Mapping[str, str] = {
     "data_engine_failed": template(
         "No card was requested, as a data engine failed; {made} of {planned} cards are there."
+    ),
+    "lease_lost": template(
+        "The run lost its lease, or could not renew it, and stopped; {made} of {planned} cards are there."
     ),
     "no_lease": template("Storage failed, so another run may be at work. Nothing was called."),
 }
@@ -275,6 +278,8 @@ def _introduction(end: RunEnd, groups: Sequence[FailureGroup], planned: int, mad
     """The sentences before the command."""
     if end.report is not None and end.report.resume_command is not None:
         yield how_to_go_on(end.outcome.word, then_of(groups), made)
+    elif end.outcome.instead is not None:
+        yield message("This goes on with the other run:")
     elif end.progress is not None:
         yield from unrecorded_lines(planned - made, made)
     else:

@@ -87,7 +87,9 @@ _ONCE_PUT_RIGHT = template("Once the cause is put right, this requests only what
 _WHEN: Mapping[str, str] = {
     "deadline": template("Go on with what is missing:"),
     "interrupted": template("Go on with what is missing:"),
-    "lease_lost": template("Once no other run is at work, this requests only what is missing:"),
+    "lease_lost": template(
+        "Once no other run is at work and storage can be written, this requests only what is missing:"
+    ),
     "unfinished": template("If the run is not at work any more, this requests only what is missing:"),
 }
 """The sentence before the command, by the outcome of a run in which nothing has to be corrected first."""

@@ -1,6 +1,6 @@
 """Report of a run, `report.json`: how it ended, for machines and for the page. A function of the record alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from itertools import islice
 
@@ -18,7 +18,7 @@ from job.planning.items import MissingItem, MissingState
 from job.planning.plan import Plan
 from job.records.commands import resume_command
 from job.records.comparison import Comparison
-from job.records.format import FORMAT, Seconds, Stamp, Word
+from job.records.format import FORMAT, Count, Seconds, Stamp, Word
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
@@ -172,6 +172,11 @@ class RunReport(Part):
     faults_not_listed: int = 0
     attempts: tuple[AttemptSummary, ...] = ()
     """The attempts that closed the record, the latest last. An attempt that was killed is not listed."""
+    journal: dict[str, Count] = Field(default_factory=dict)
+    """How many objects of results each attempt had written when the record was closed, by its owner.
+
+    An attempt that is not listed is later. Empty in a report of an earlier version.
+    """
     left_plan: int = 0
     """Number of items that earlier attempts did or tried with another config, and that the present plan lacks."""
     outdated_cards: int = 0
@@ -192,6 +197,10 @@ class RunReport(Part):
     """Where the run is recorded, if it began on a laptop."""
     resume_command: str | None = None
     """The shell command that resumes the run; `None` if it did all its work."""
+
+    def is_after(self, attempts: Iterable[str]) -> bool:
+        """Whether it was written after the results of these attempts, so that none of them is later."""
+        return not self.journal or self.journal.keys() >= set(attempts)
 
     @property
     def then(self) -> Then:

@@ -177,11 +177,6 @@ class Timeline:
         return len(self._left)
 
     @property
-    def last_ended(self) -> float:
-        """When the last call ended, in seconds since 1970; 0 if there was none."""
-        return max((max(lane.ended) for lane in self.lanes.values() if len(lane)), default=0.0)
-
-    @property
     def barrier(self) -> float | None:
         """When the barrier was crossed: the start of the first card after the last data call; `None` without one.
 

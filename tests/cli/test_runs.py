@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -120,7 +121,7 @@ def test_a_report_of_a_run_at_work_says_so_and_gives_no_command(
 ) -> None:
     """Also if an earlier attempt has closed its record."""
     night = Recorded("night", outcome=closed)
-    lease = night.lease(pid=os.getpid(), execution=None, since="2026-11-24T05:00:00+08:00")
+    lease = night.lease("another", pid=os.getpid(), execution=None)
     write(place, night, lease=lease)
     code, lines, _ = run_command(capfd, "report", "night", "--page", str(place / "page.html"))
     assert code == 0
@@ -128,21 +129,55 @@ def test_a_report_of_a_run_at_work_says_so_and_gives_no_command(
     assert lines[-1].startswith("trace id: ")
     assert not any("python -m job" in line for line in lines)
     assert "<h1>At work: " in (place / "page.html").read_text()
-    write(place, lease=night.lease(pid=dead_pid(), execution=None, since="2026-11-24T05:00:00+08:00"))
+    write(place, lease=night.lease("another", pid=dead_pid(), execution=None))
     _, lines, _ = run_command(capfd, "report", "night")
     assert lines[-1].startswith("The run was killed: it has not closed its record; ")
     assert lines[-2].endswith("python -m job resume night")
 
 
-@pytest.mark.parametrize(("since", "outcome"), [("01", "succeeded"), ("05", "at work")])
-def test_a_run_that_was_resumed_since_its_report_is_at_work(
-    place: Path, capfd: pytest.CaptureFixture[str], since: str, outcome: str
+@pytest.mark.parametrize("since", ["01", "05"])
+@pytest.mark.parametrize(("owner", "outcome"), [("owner", "succeeded"), ("another", "at work")])
+def test_a_run_that_was_resumed_since_its_report_is_at_work_whatever_the_clocks_say(
+    place: Path, capfd: pytest.CaptureFixture[str], owner: str, outcome: str, since: str
 ) -> None:
-    """The lease of a closed run may still be there: the later of lease and report counts."""
-    night = Recorded("night")
-    write(place, night, lease=night.lease(since=f"2026-11-24T{since}:00:00+08:00"))
+    """The lease of a closed run may still be there: the report lists the attempts that it counts."""
+    night = Recorded("night", config_uri="gs://c")
+    write(place, night, lease=night.lease(owner, since=f"2026-11-24T{since}:00:00+08:00"))
     _, lines, _ = run_command(capfd, "runs")
     assert f" {outcome} " in lines[1]
+    _, lines, _ = run_command(capfd, "report", "night")
+    assert ("the run is at work" in "\n".join(lines)) is (outcome == "at work")
+    assert run_command(capfd, "verify", "--date", DAY)[0] == (0 if outcome == "succeeded" else 1)
+
+
+@pytest.mark.parametrize("hours", [-5, 0, 5])
+@pytest.mark.parametrize("is_counted", [False, True])
+def test_whether_an_attempt_closed_the_record_does_not_depend_on_its_clock(
+    place: Path, capfd: pytest.CaptureFixture[str], is_counted: bool, hours: int
+) -> None:
+    """It was killed, unless the report counts its results: then another attempt has closed the record after it."""
+    night = Recorded("night", config_uri="gs://c")
+    write(place, night, **night.journal("another", hours))
+    if is_counted:
+        report = json.loads((place / "night/report.json").read_bytes())
+        report["journal"]["another"] = 1
+        (place / "night/report.json").write_text(json.dumps(report))
+    outcome = "succeeded" if is_counted else "killed"
+    _, lines, _ = run_command(capfd, "runs")
+    assert f" {outcome} " in lines[1]
+    _, lines, _ = run_command(capfd, "report", "night")
+    assert ("The run was killed" in "\n".join(lines)) is (outcome == "killed")
+    assert run_command(capfd, "verify", "--date", DAY)[0] == (0 if outcome == "succeeded" else 1)
+
+
+def test_a_report_that_lists_no_attempts_counts_all_of_them(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It is of an earlier version."""
+    write(place, Recorded("night", config_uri="gs://c"))
+    report = json.loads((place / "night/report.json").read_bytes())
+    del report["journal"]
+    (place / "night/report.json").write_text(json.dumps(report))
+    assert " succeeded " in run_command(capfd, "runs")[1][1]
+    assert "How it ended." in "\n".join(run_command(capfd, "report", "night")[1])
 
 
 def test_an_earlier_report_is_not_shown_if_a_later_config_was_not_finished(

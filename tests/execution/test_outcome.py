@@ -6,7 +6,7 @@ import pytest
 
 from job.engines.failures import Cause, Failure
 from job.execution.events import CallFinished
-from job.execution.outcome import busy, outcome_of, with_record
+from job.execution.outcome import ExitCode, outcome_of, with_record
 from job.execution.progress import RunProgress
 from job.execution.shutdown import ShutdownReason
 from job.text.messages import message
@@ -47,19 +47,17 @@ def test_an_engine_that_refuses_every_call_is_not_down(statuses: list[int | None
     assert (outcome.word, int(outcome.exit)) == ("qa_engine_down", 3)
 
 
-@pytest.mark.parametrize(
-    ("same_plan", "word", "says"),
-    [
-        (True, "superseded", "A run with the same plan was at work until just now: run a. Nothing was called."),
-        (False, "busy", "A run was at work until just now: run a. Nothing was called; start this run again."),
-    ],
-)
-def test_a_run_that_has_ended_while_another_waited_is_not_said_to_be_at_work(
-    same_plan: bool, word: str, says: str
-) -> None:
-    outcome = busy(message("run a"), same_plan=same_plan, same_run=False, has_ended=True)
-    assert (outcome.word, str(outcome.sentence)) == (word, says)
-    assert " is at work: run a" in str(busy(message("run a"), same_plan=same_plan, same_run=False).sentence)
+@pytest.mark.parametrize("has_plan", [True, False])
+@pytest.mark.parametrize("not_renewed", ["_lease.json: No space left on device", None])
+def test_a_lease_that_could_not_be_renewed_is_not_said_to_be_anothers(not_renewed: str | None, has_plan: bool) -> None:
+    progress = RunProgress(plan_of([target("AAPL")], settings_of()), {}) if has_plan else None
+    outcome = outcome_of(progress, ShutdownReason.LEASE_LOST, None, not_renewed)
+    assert (outcome.word, outcome.exit) == ("lease_lost", ExitCode.BUSY)
+    why = "The run lost its lease and stopped: another run may be at work"
+    if not_renewed is not None:
+        why = f"The lease could not be renewed: {not_renewed}. The run stopped"
+    assert str(outcome.sentence) == f"{why}; {'0 of 1 cards are there' if has_plan else 'nothing was called'}."
+    assert "No space" not in str(outcome_of(progress, ShutdownReason.SIGTERM, None, not_renewed).sentence)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from job.execution.outcome import (
     busy,
     no_lease,
     outcome_of,
+    twin_failed,
 )
 from job.execution.progress import RunProgress
 from job.execution.request import RunRequest
@@ -49,6 +50,7 @@ CLOUD = {
     "TASK_MAX_RETRIES": "2",
 }
 START = "gcloud run jobs execute cards --region=asia-east1 --project=p"
+ON = "This goes on with"
 AGAIN = "Cloud Run starts it again by itself: wait for its next message."
 FIRST_TEN = "T00, T01, T02, T03, T04, T05, T06, T07, T08, T09"
 SECRET_ANSWER = "what an engine answered"
@@ -120,12 +122,32 @@ def test_a_run_without_a_record() -> None:
             ],
         ),
         (
+            twin_failed(message("other"), "interrupted", "x"),
+            {},
+            [
+                f"A run with the same plan has just ended as interrupted: other. Nothing was called. {ON} that run: x",
+                AGAIN,
+                f"{ON} the other run:",
+                "x",
+            ],
+        ),
+        (
             no_lease(SECRET_ANSWER),
             {},
             [
                 "Storage failed, so another run may be at work. Nothing was called.",
                 AGAIN,
                 "Once storage can be reached, this starts it again:",
+                START,
+            ],
+        ),
+        (
+            outcome_of(None, ShutdownReason.LEASE_LOST, None, SECRET_ANSWER),
+            {},
+            [
+                "The run lost its lease, or could not renew it, and stopped; 0 of 0 cards are there.",
+                AGAIN,
+                "This starts it again:",
                 START,
             ],
         ),

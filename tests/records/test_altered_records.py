@@ -276,8 +276,7 @@ def test_a_report_whose_inputs_are_gone_is_refused(place: Path, capfd: pytest.Ca
 def test_a_report_whose_results_are_gone_is_refused(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (place / JOURNAL).unlink()
     code, err = assert_refused_or_read(place, capfd)["report night"]
-    problem = "lacks results: the report counts 1 of financial, 0 are there"
-    assert (code, err) == (ExitCode.USAGE, f"RUNS_URI: night/results/ {problem}\n")
+    assert (code, err) == (ExitCode.USAGE, f"RUNS_URI: {JOURNAL} is missing, but the report counts its results\n")
 
 
 ENTRIES = {
@@ -314,6 +313,13 @@ def test_unreadable_entries_beyond_the_limit_are_counted(place: Path, capfd: pyt
     assert err.endswith("RUNS_URI: and 290 more under _started/\n")
 
 
-def test_the_record_is_sound_before_it_is_altered(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", [None, ".DS_Store", ".report.json.swp", "._report.json", ".partial-1"])
+def test_the_record_is_sound_before_it_is_altered_and_with_hidden_files_of_other_programs(
+    place: Path, capfd: pytest.CaptureFixture[str], name: str | None
+) -> None:
+    for folder in (".", "_started", "night", "night/results"):
+        if name is not None:
+            (place / folder / name).write_bytes(b"\0")
     found = assert_refused_or_read(place, capfd)
     assert [code for code, _ in found.values()] == [0, 0, 1]
+    assert {err for _, err in found.values()} == {""}

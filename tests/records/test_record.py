@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -19,12 +19,13 @@ from job.engines.calls import Call, card, financial, news, trading
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
 from job.execution.events import CallFinished
+from job.execution.outcome import UNFORESEEN
 from job.planning.items import EngineItems
 from job.planning.plan import Plan
 from job.records.format import FORMAT, RecordError, sealed, unsealed
 from job.records.inputs import ConfigObject, RunInputs, pack, unpack
 from job.records.record import Record, find_inputs
-from job.records.report import RunReport, build_report
+from job.records.report import AttemptSummary, RunReport, build_report
 from job.records.results import CallResult
 from job.records.session import over_midnight
 from job.records.timeline import Timeline
@@ -300,6 +301,25 @@ async def test_a_crossing_whose_data_are_gone_is_refused(memory: Memory, autojum
     del memory.objects["run/results/one-000000.jsonl"]
     with pytest.raises(RecordError, match=r"^run/results/ lacks data that was there when the barrier was crossed"):
         await record_of(memory, "two").load()
+
+
+@pytest.mark.parametrize("gone", ["one-000001", "two-000000"])
+async def test_results_that_a_closed_report_counts_are_not_requested_again_if_they_are_gone(
+    memory: Memory, gone: str, autojump_clock: MockClock
+) -> None:
+    """The first attempt was killed, the second one closed the record, the third one was killed."""
+    first = await attempt(memory, *map(finished, DATA), cross=True)
+    first.on_event(finished(card("A", "news_card", None, [])))
+    await first.journal.flush()
+    second = await attempt(memory, finished(card("B", "news_card", None, [])), owner="two")
+    ended = AttemptSummary.of(UNFORESEEN, None, datetime.now(UTC), 1.0)
+    closed = build_report(INPUTS, PLAN, second.timeline, [ended], closed=True)
+    assert await second.write_report(closed, lambda: True)
+    await attempt(memory, finished(card("C", "news_card", None, [])), owner="three")
+    assert len((await done_of(memory, "four"))["qa"]) == 3
+    del memory.objects[f"run/results/{gone}.jsonl"]
+    with pytest.raises(RecordError, match=f"^run/results/{gone}.jsonl is missing, but the report counts its results$"):
+        await done_of(memory, "four")
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"attempts": 1}', b"\xff", b"[" * 100_000])

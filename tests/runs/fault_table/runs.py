@@ -124,6 +124,28 @@ def _together(run_ids: list[str]) -> Play:
     return play
 
 
+def _watched(run_id: str, *, interrupted: bool) -> Play:
+    """A run with this id waits for the lease of `first`, which is interrupted or does all its work meanwhile."""
+
+    async def play(world: World, env: Env) -> Outcome:
+        gate = trio.Event()
+        world.news.script.append(Fault(when.always, do.held(gate)))
+        often = altered(world.directory, "from job.records import lease", "lease.WATCH_SECONDS = 0.2")
+        env = {**env, **often, "NEWS_ENGINE_TIMEOUT": "60"}
+        first = await world.start_job(env={**env, "RUN_ID": "first"})
+        await until(lambda: world.news.requests)
+        other = await world.start_job(env={**env, "RUN_ID": run_id})
+        await until(lambda: any(line.get("message", "").startswith("Waiting up to") for line in other.lines))
+        if interrupted:
+            first.send_signal(signal.SIGTERM)
+            await first.outcome()
+        gate.set()
+        assert (await first.outcome()).exit_code == (143 if interrupted else 0)
+        return await other.outcome()
+
+    return play
+
+
 async def deadline_at_the_config(world: World, env: Env) -> Outcome:
     """The config is still not read when the deadline comes."""
     assert world.storage
@@ -162,6 +184,11 @@ async def suspended(world: World, env: Env) -> Outcome:
     outcome = await job.outcome()
     assert len(world.qa.requests) <= asked + 1, "a card was asked for after the machine woke up"
     return outcome
+
+
+def _says_how_to_go_on(world: World, outcome: Outcome) -> None:
+    command = f"RUNS_URI={world.runs_uri} python -m job resume first"
+    assert outcome.finished["message"].endswith(f" This goes on with that run: {command}")
 
 
 def watches(outcome: Outcome) -> list[str]:
@@ -344,6 +371,34 @@ ROWS = (
             _stood_back("five at the same moment", 0, "superseded", _together(["a", "b", "c", "d", "e"])),
             _stood_back("twins", 0, "superseded", _together(["night", "night"])),
             _stood_back("another day", 75, "busy", _twice(1, another_day, 75, "busy")),
+        ),
+    ),
+    Row(
+        "another run ends",
+        "another run with the same plan is at work, and ends while this one waits",
+        "it calls no engine, and says how that run ended; it goes on with an earlier attempt at itself",
+        "nothing if that run did all its work; otherwise the command in the message",
+        (
+            _stood_back(
+                "done", 0, "superseded", _watched("other", interrupted=False), says="has just done all its work"
+            ),
+            _stood_back(
+                "interrupted",
+                75,
+                "busy",
+                _watched("other", interrupted=True),
+                says="has just ended as interrupted: run first of ",
+                check=_says_how_to_go_on,
+                fast=True,
+            ),
+            Case(
+                "itself",
+                "succeeded",
+                0,
+                cards=(PLANNED, 0, 0, 0),
+                play=_watched("first", interrupted=True),
+                record=False,
+            ),
         ),
     ),
     Row(
