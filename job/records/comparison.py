@@ -5,9 +5,8 @@ from collections.abc import Iterator, Mapping
 from job.config.entries import Date
 from job.config.fields import RunId
 from job.engines.catalog import EngineName
-from job.execution.progress import Part
+from job.execution.progress import Count, Part
 from job.planning.items import EngineItems, MissingItem, items_of
-from job.records.format import Count
 from job.records.plan_change import PlanChange, in_line
 from job.records.summary import NightBefore
 from job.text.messages import NAMED, Message, message, plural

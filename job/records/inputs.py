@@ -16,9 +16,10 @@ from job.config.fields import RunId, is_date, must_be_printable
 from job.engines.calls import BATCHES
 from job.engines.catalog import EngineName
 from job.engines.identity import VERSION
+from job.execution.progress import Count
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, make_plan, prepare_from, read_objects
-from job.records.format import FORMAT, Count, RecordError, Stamp, sealed, unsealed
+from job.records.format import FORMAT, RecordError, Stamp, sealed, unsealed
 from job.storage.store import StorageError, StoredObject
 from job.storage.uri import open_store
 from job.text.display import quoted

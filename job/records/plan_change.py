@@ -3,9 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from job.engines.catalog import DATA_ENGINES, TITLES, EngineName
-from job.execution.progress import Part
+from job.execution.progress import Count, Part
 from job.planning.plan import Plan
-from job.records.format import Count
 from job.text.messages import NAMED, Message, message, plural
 
 NAMES_LISTED = 100
