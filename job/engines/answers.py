@@ -62,7 +62,7 @@ class UnexpectedAnswerError(ValueError):
 
 
 def parse(body: bytes, token: str) -> object:
-    """The JSON value of an answer. Allows NaN and infinities, as Python's json module writes them, and a byte order mark.
+    """The JSON value of an answer, with or without a byte order mark; NaN and infinities, as Python writes them, too.
 
     Raises `ValueError` if it is not JSON; `UnexpectedAnswerError` for too many values, and for a duplicate key in an
     object, since it is unknown which of the two values is right.

@@ -14,6 +14,8 @@ from job.execution.pace import Pace
 from job.planning.plan import Plan
 
 REPORT_SECONDS = 60.0
+FAILURES_KEPT = 10_000
+"""Failed calls that are kept whole. Each may take 1 KB."""
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
 """A duration."""
@@ -135,7 +137,7 @@ class EngineProgress:
 
 
 class RunProgress:
-    """The progress of all engines of a plan, the calls that failed for good, and the card types that were set aside."""
+    """The progress of all engines of a plan, the first calls that failed for good, and the card types set aside."""
 
     def __init__(self, plan: Plan, done: Mapping[EngineName, Sized], began: float = 0.0) -> None:
         """`done` is what earlier attempts at the run have done; `began` is when this one began, by trio's clock."""
@@ -144,6 +146,10 @@ class RunProgress:
             engine: EngineProgress(plan.count(engine), skipped=len(done.get(engine, ()))) for engine in plan.engines()
         }
         self.failures: list[CallFinished] = []
+        """The first `FAILURES_KEPT` calls that failed for good."""
+        self.failed_calls = 0
+        """The number of all calls that failed for good; `failed_statuses` has the status of each."""
+        self.failed_statuses: set[int | None] = set()
         self.set_aside: list[CardTypeSetAside] = []
 
     def on_event(self, event: Event) -> None:
@@ -153,7 +159,10 @@ class RunProgress:
             return
         self.engines[event.call.engine].on_event(event)
         if isinstance(event, CallFinished) and event.failure is not None:
-            self.failures.append(event)
+            self.failed_calls += 1
+            self.failed_statuses.add(event.status)
+            if len(self.failures) < FAILURES_KEPT:
+                self.failures.append(event)
 
     @property
     def cards(self) -> EngineProgress:

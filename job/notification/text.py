@@ -18,7 +18,6 @@ from job.records.history import RecordedRun
 from job.records.plan_change import plan_lines
 from job.records.report import ReportedFault, RunReport
 from job.records.results import CallResult
-from job.records.timeline import FAILURES_KEPT
 from job.text.display import printable, shortened
 from job.text.messages import ENGLISH, Message, Translator, message, plural, template
 
@@ -60,7 +59,7 @@ class RunEnd:
         """The calls that failed: of all attempts if they are recorded, else of this one."""
         if self.report is not None or self.progress is None:
             return self.recorded
-        return [CallResult.of(event, 0.0) for event in self.progress.failures[:FAILURES_KEPT]]
+        return [CallResult.of(event, 0.0) for event in self.progress.failures]
 
     @property
     def command(self) -> str:

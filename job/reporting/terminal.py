@@ -23,7 +23,6 @@ from job.records.plan_change import plan_lines
 from job.records.report import UNFINISHED, RunReport
 from job.records.results import CallResult
 from job.records.set_aside import SetAsideType, set_aside_types
-from job.records.timeline import FAILURES_KEPT
 from job.reporting.ending import NextSteps, failure_lines, next_step_lines
 from job.reporting.engine_table import print_table
 from job.reporting.screen import Screen
@@ -114,9 +113,9 @@ class TerminalReporter:
         groups: Sequence[FailureGroup] = ()
         if progress is not None:
             print_table(self._screen, {name: engine.totals() for name, engine in progress.engines.items()})
-            calls = [CallResult.of(event, 0.0) for event in progress.failures[:FAILURES_KEPT]]
+            calls = [CallResult.of(event, 0.0) for event in progress.failures]
             groups = failure_groups(calls)
-            more = len(progress.failures) - len(calls)
+            more = progress.failed_calls - len(calls)
             _print_failures(self._screen, groups, more, set_aside_types(progress.set_aside))
         if self._dropped:
             text = plural(
