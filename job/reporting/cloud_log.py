@@ -151,7 +151,7 @@ class CloudLogReporter:
         if failure is None and event.warning is not None:
             fields["warning"] = shortened(str(event.warning), TEXT_LIMIT)
             text = f"{event.call.label}: done in {seconds:.2f} s; {event.warning}"
-            self._write("WARNING", text, "call.finished", **fields)
+            self._write_call("WARNING", text, "call.finished", **fields)
             return
         if failure is None:
             self._write_call("INFO", f"{event.call.label}: done in {seconds:.2f} s", "call.finished", **fields)
