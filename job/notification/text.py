@@ -86,6 +86,7 @@ _BEFORE_THE_COMMAND: Mapping[str, str] = {
 """The sentence before the command of a run that called nothing, by its outcome."""
 _CARDS = template("{made} of {planned} cards are there.")
 _START_AGAIN = template("This starts it again:")
+_TRIAL = template("{job}: this is a test. A message like this comes when a run has ended.")
 
 
 def run_lines(end: RunEnd) -> Iterator[Line]:
@@ -127,15 +128,8 @@ def run_lines(end: RunEnd) -> Iterator[Line]:
 
 def run_fields(end: RunEnd) -> Mapping[str, object]:
     """The fields for programs: those of the last line of the log, without the ones that quote answers."""
-    outcome = end.outcome
-    return {
-        "severity": "INFO" if outcome.exit == ExitCode.DONE else "ERROR",
-        "event": "run.finished",
-        "time": datetime.now(UTC).isoformat(),
-        "run": end.request.identity.id,
-        **totals_of(outcome, end.progress),
-        "resume_command": None if outcome.exit == ExitCode.DONE else end.command,
-    }
+    command = None if end.outcome.exit == ExitCode.DONE else end.command
+    return _fields("run.finished", end.request.identity.id, end.outcome, end.progress, command)
 
 
 def late_lines(
@@ -174,7 +168,26 @@ def late_lines(
 
 def trial_lines(settings: Settings) -> Iterator[Line]:
     """The message of `notify --test`."""
-    yield Line(message("{job}: this is a test. A message like this comes when a run has ended.", job=_job(settings)))
+    yield Line(message(_TRIAL, job=_job(settings)))
+
+
+def trial_fields(settings: Settings) -> Mapping[str, object]:
+    """The fields of `notify --test`: those of a run, with an event and an outcome that no run has."""
+    outcome = Outcome("test", ExitCode.DONE, message(_TRIAL, job=_job(settings)))
+    return _fields("notification.tested", "test", outcome, None, None)
+
+
+def _fields(
+    event: str, run: str, outcome: Outcome, progress: RunProgress | None, command: str | None
+) -> Mapping[str, object]:
+    return {
+        "severity": "INFO" if outcome.exit == ExitCode.DONE else "ERROR",
+        "event": event,
+        "time": datetime.now(UTC).isoformat(),
+        "run": run,
+        **totals_of(outcome, progress),
+        "resume_command": command,
+    }
 
 
 def cut(lines: Sequence[Line], limit: int, translator: Translator = ENGLISH) -> str:
