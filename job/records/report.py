@@ -65,7 +65,7 @@ class FailedCall(Part):
     targets: tuple[str, ...]
     card_type: str | None
     cause: str
-    """transport, timeout, identity, status, unreadable, denied or interrupted."""
+    """A `Cause`."""
     status: Count | None
     reason: str
     """The last answer, or why there was none."""
