@@ -137,7 +137,7 @@ def outcome_of(
         sentence = message("Everything was done: {made} of {planned} cards are there.", made=made, planned=planned)
         return Outcome("succeeded", ExitCode.DONE, sentence)
     if reason is not None:
-        if reason is ShutdownReason.QA_DOWN and {call.status for call in progress.failures} <= {401, 403}:
+        if reason is ShutdownReason.QA_DOWN and progress.failed_statuses <= {401, 403}:
             return Outcome(stop.word, stop.exit, message(QA_REFUSES, made=made, planned=planned))
         return Outcome(stop.word, stop.exit, message(stop.at_work, made=made, planned=planned, **why))
     text = _MISSING_AND_LEFT if cards.not_attempted else _MISSING

@@ -18,7 +18,6 @@ from job.records.history import RecordedRun
 from job.records.plan_change import plan_lines
 from job.records.report import ReportedFault, RunReport
 from job.records.results import CallResult
-from job.records.timeline import FAILURES_KEPT
 from job.text.display import printable, shortened
 from job.text.messages import ENGLISH, Message, Translator, message, plural, template
 
@@ -60,7 +59,7 @@ class RunEnd:
         """The calls that failed: of all attempts if they are recorded, else of this one."""
         if self.report is not None or self.progress is None:
             return self.recorded
-        return [CallResult.of(event, 0.0) for event in self.progress.failures[:FAILURES_KEPT]]
+        return [CallResult.of(event, 0.0) for event in self.progress.failures]
 
     @property
     def command(self) -> str:
@@ -90,6 +89,7 @@ _BEFORE_THE_COMMAND: Mapping[str, str] = {
 """The sentence before the command of a run that called nothing, by its outcome."""
 _CARDS = template("{made} of {planned} cards are there.")
 _START_AGAIN = template("This starts it again:")
+_TRIAL = template("{job}: this is a test. A message like this comes when a run has ended.")
 
 
 def run_lines(end: RunEnd) -> Iterator[Line]:
@@ -131,15 +131,8 @@ def run_lines(end: RunEnd) -> Iterator[Line]:
 
 def run_fields(end: RunEnd) -> Mapping[str, object]:
     """The fields for programs: those of the last line of the log, without the ones that quote answers."""
-    outcome = end.outcome
-    return {
-        "severity": "INFO" if outcome.exit == ExitCode.DONE else "ERROR",
-        "event": "run.finished",
-        "time": datetime.now(UTC).isoformat(),
-        "run": end.request.identity.id,
-        **totals_of(outcome, end.progress),
-        "resume_command": None if outcome.exit == ExitCode.DONE else end.command,
-    }
+    command = None if end.outcome.exit == ExitCode.DONE else end.command
+    return _fields("run.finished", end.request.identity.id, end.outcome, end.progress, command)
 
 
 def late_lines(
@@ -178,7 +171,26 @@ def late_lines(
 
 def trial_lines(settings: Settings) -> Iterator[Line]:
     """The message of `notify --test`."""
-    yield Line(message("{job}: this is a test. A message like this comes when a run has ended.", job=_job(settings)))
+    yield Line(message(_TRIAL, job=_job(settings)))
+
+
+def trial_fields(settings: Settings) -> Mapping[str, object]:
+    """The fields of `notify --test`: those of a run, with an event and an outcome that no run has."""
+    outcome = Outcome("test", ExitCode.DONE, message(_TRIAL, job=_job(settings)))
+    return _fields("notification.tested", "test", outcome, None, None)
+
+
+def _fields(
+    event: str, run: str, outcome: Outcome, progress: RunProgress | None, command: str | None
+) -> Mapping[str, object]:
+    return {
+        "severity": "INFO" if outcome.exit == ExitCode.DONE else "ERROR",
+        "event": event,
+        "time": datetime.now(UTC).isoformat(),
+        "run": run,
+        **totals_of(outcome, progress),
+        "resume_command": command,
+    }
 
 
 def cut(lines: Sequence[Line], limit: int, translator: Translator = ENGLISH) -> str:

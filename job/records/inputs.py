@@ -16,9 +16,10 @@ from job.config.fields import RunId, is_date, must_be_printable
 from job.engines.calls import BATCHES
 from job.engines.catalog import EngineName
 from job.engines.identity import VERSION
+from job.execution.progress import Count
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, make_plan, prepare_from, read_objects
-from job.records.format import FORMAT, Count, RecordError, Stamp, sealed, unsealed
+from job.records.format import FORMAT, RecordError, Stamp, sealed, unsealed
 from job.storage.store import StorageError, StoredObject
 from job.storage.uri import open_store
 from job.text.display import quoted
@@ -137,7 +138,7 @@ class RunInputs(BaseModel):
             if self.date is None:
                 what = f"run {self.run_id} was started without RUN_DATE"
             found.append(Fault("RUN_DATE", what, "unset it to resume that run, or start a run of another RUN_ID"))
-        if place and settings.config_uri and settings.config_uri.rstrip("/") != self.config_uri.rstrip("/"):
+        if place and settings.config_uri and not is_same_config(settings.config_uri, self.config_uri):
             what = f"{quoted(settings.config_uri)} is not where run {self.run_id} has its config from"
             found.append(Fault("CONFIG_URI", what, f"set it to {self.config_uri}, or start a new run"))
         return found
@@ -150,6 +151,11 @@ class RunInputs(BaseModel):
     def is_brought_by(self, execution: str | None) -> bool:
         """Whether this execution recorded this config: it is a retry then, and uses the config again."""
         return self.number > 0 and execution is not None and self.execution == execution
+
+
+def is_same_config(one: str, other: str) -> bool:
+    """Whether two values of CONFIG_URI name the same place."""
+    return one.rstrip("/") == other.rstrip("/")
 
 
 async def has_changed(inputs: RunInputs) -> bool:

@@ -13,12 +13,12 @@ from job.engines.catalog import EngineName
 from job.engines.failures import Then
 from job.engines.identity import COMMIT, VERSION, RunIdentity
 from job.execution.outcome import Outcome
-from job.execution.progress import CardTotals, EngineTotals, Part, percentile
+from job.execution.progress import CardTotals, Count, EngineTotals, Part, Seconds, percentile
 from job.planning.items import MissingItem, MissingState
 from job.planning.plan import Plan
 from job.records.commands import resume_command
 from job.records.comparison import Comparison
-from job.records.format import FORMAT, Count, Seconds, Stamp, Word
+from job.records.format import FORMAT, Stamp, Word
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
@@ -65,12 +65,12 @@ class FailedCall(Part):
     targets: tuple[str, ...]
     card_type: str | None
     cause: str
-    """transport, timeout, identity, status, unreadable, denied or interrupted."""
-    status: int | None
+    """A `Cause`."""
+    status: Count | None
     reason: str
     """The last answer, or why there was none."""
     reason_message: Message | None = None
-    attempts: int
+    attempts: Count
     traceparent: str
     remedy: str
     """What to correct."""
@@ -162,14 +162,14 @@ class RunReport(Part):
     cards: CardTotals = CardTotals()
     engines: dict[EngineName, EngineTotals] = Field(default_factory=dict)
     failures: tuple[FailedCall, ...] = ()
-    failures_not_listed: int = 0
+    failures_not_listed: Count = 0
     """Number of failed items whose calls are not listed."""
     missing: tuple[MissingCard, ...] = ()
     """The cards that are not made, for any reason, in the plan's order."""
-    missing_not_listed: int = 0
+    missing_not_listed: Count = 0
     faults: tuple[ReportedFault, ...] = ()
     """Why nothing was called, if the configuration could not be used."""
-    faults_not_listed: int = 0
+    faults_not_listed: Count = 0
     attempts: tuple[AttemptSummary, ...] = ()
     """The attempts that closed the record, the latest last. An attempt that was killed is not listed."""
     journal: dict[str, Count] = Field(default_factory=dict)
@@ -177,9 +177,9 @@ class RunReport(Part):
 
     An attempt that is not listed is later. Empty in a report of an earlier version.
     """
-    left_plan: int = 0
+    left_plan: Count = 0
     """Number of items that earlier attempts did or tried with another config, and that the present plan lacks."""
-    outdated_cards: int = 0
+    outdated_cards: Count = 0
     """Number of generated cards whose model or parameters were those of another config."""
     since_last_night: Comparison | None = None
     """`None` if there is no night before, or if it was not read in time."""

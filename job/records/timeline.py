@@ -9,6 +9,7 @@ from math import inf
 
 from job.engines.calls import BATCHES, WorkItem
 from job.engines.catalog import ALL_ENGINES, EngineName
+from job.execution.progress import FAILURES_KEPT
 from job.planning.items import items_of
 from job.planning.plan import Plan
 from job.planning.targets import Target
@@ -18,8 +19,6 @@ CALLS_KEPT = 300
 """Calls of one engine that are kept whole: as many as a chart can show one by one."""
 RETRIED_KEPT = 200
 SLOWEST_KEPT = 20
-FAILURES_KEPT = 10_000
-"""Failed calls that are kept whole. Each may take 1 KB."""
 STAMP_SECONDS = 0.002
 """Tolerance in comparisons, as times are rounded to milliseconds."""
 WARNINGS_KEPT = 1_000

@@ -17,7 +17,6 @@ from job.records.comparison import Comparison, comparison_lines
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
-from job.records.timeline import FAILURES_KEPT
 from job.reporting.status import barrier_message, time_status
 from job.reporting.stdout import OutputQueue, write_line
 from job.text.display import shortened
@@ -128,8 +127,7 @@ class CloudLogReporter:
         if self._dropped:
             fields["lines_dropped"] = self._dropped
         if self._inputs is not None and outcome.exit != ExitCode.DONE:
-            failures = progress.failures[:FAILURES_KEPT] if progress else []
-            then = then_of(CallResult.of(event, 0.0) for event in failures)
+            then = then_of(CallResult.of(event, 0.0) for event in (progress.failures if progress else ()))
             fields["resume_command"] = resume_command(self._inputs, then)
         self._write(severity, str(outcome.sentence), "run.finished", **fields)
 
@@ -153,7 +151,7 @@ class CloudLogReporter:
         if failure is None and event.warning is not None:
             fields["warning"] = shortened(str(event.warning), TEXT_LIMIT)
             text = f"{event.call.label}: done in {seconds:.2f} s; {event.warning}"
-            self._write("WARNING", text, "call.finished", **fields)
+            self._write_call("WARNING", text, "call.finished", **fields)
             return
         if failure is None:
             self._write_call("INFO", f"{event.call.label}: done in {seconds:.2f} s", "call.finished", **fields)
@@ -190,12 +188,11 @@ class CloudLogReporter:
 
 def summary_of(outcome: Outcome, progress: RunProgress | None) -> Mapping[str, object]:
     """How this attempt at the run ended, and its totals."""
-    failures = progress.failures if progress else []
-    listed = _listed(failures)
+    listed = _listed(progress.failures) if progress else []
     return {
         **totals_of(outcome, progress),
         "failures": listed,
-        "failures_not_listed": len(failures) - len(listed),
+        "failures_not_listed": progress.failed_calls - len(listed) if progress else 0,
         "set_aside": [event.card_type for event in progress.set_aside[:LISTED]] if progress else [],
     }
 

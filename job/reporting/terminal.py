@@ -23,7 +23,6 @@ from job.records.plan_change import plan_lines
 from job.records.report import UNFINISHED, RunReport
 from job.records.results import CallResult
 from job.records.set_aside import SetAsideType, set_aside_types
-from job.records.timeline import FAILURES_KEPT
 from job.reporting.ending import NextSteps, failure_lines, next_step_lines
 from job.reporting.engine_table import print_table
 from job.reporting.screen import Screen
@@ -39,7 +38,7 @@ class TerminalReporter:
     """Draws the progress a few times a second, and prints failures when they happen.
 
     A stopped terminal (Ctrl-S) does not delay the run: the bars are not drawn until it has caught up, and while 8 MiB
-    wait for it, failures of single calls are counted and not printed.
+    wait for it, failures and warnings of single calls are counted and not printed.
     """
 
     def __init__(self, run: RunIdentity, runs_uri: str | None = None, translator: Translator = ENGLISH) -> None:
@@ -89,12 +88,14 @@ class TerminalReporter:
         """Prints the first calls that failed for good, and calls with a warning."""
         if isinstance(event, CardTypeSetAside):
             self._screen.print_line(event.reason, "✗")
-        if isinstance(event, CallFinished) and event.warning is not None:
+        if not isinstance(event, CallFinished) or (event.failure is None and event.warning is None):
+            return
+        if self._output.is_full:
+            self._dropped += 1
+            return
+        if event.warning is not None:
             self._screen.print_line(message("{call}: {reason}", call=event.call.label, reason=event.warning), "!")
-        if isinstance(event, CallFinished) and event.failure is not None:
-            if self._output.is_full:
-                self._dropped += 1
-                return
+        if event.failure is not None:
             self._failed += 1
             if self._failed <= LIVE_FAILURES:
                 text = message("{call}: {reason}", call=event.call.label, reason=event.failure.reason)
@@ -114,14 +115,14 @@ class TerminalReporter:
         groups: Sequence[FailureGroup] = ()
         if progress is not None:
             print_table(self._screen, {name: engine.totals() for name, engine in progress.engines.items()})
-            calls = [CallResult.of(event, 0.0) for event in progress.failures[:FAILURES_KEPT]]
+            calls = [CallResult.of(event, 0.0) for event in progress.failures]
             groups = failure_groups(calls)
-            more = len(progress.failures) - len(calls)
+            more = progress.failed_calls - len(calls)
             _print_failures(self._screen, groups, more, set_aside_types(progress.set_aside))
         if self._dropped:
             text = plural(
-                "1 failed call was not shown when it failed: the terminal had stopped",
-                "{count} failed calls were not shown when they failed: the terminal had stopped",
+                "1 call that failed or has a warning was not shown when it ended: the terminal had stopped",
+                "{count} calls that failed or have a warning were not shown when they ended: the terminal had stopped",
                 count=self._dropped,
             )
             self._screen.print_line(text, "!")

@@ -7,7 +7,7 @@ import pytest
 from job.engines.failures import Cause, Failure
 from job.execution.events import CallFinished
 from job.execution.outcome import ExitCode, outcome_of, with_record
-from job.execution.progress import RunProgress
+from job.execution.progress import FAILURES_KEPT, RunProgress
 from job.execution.shutdown import ShutdownReason
 from job.text.messages import message
 from tests.support.fakes import plan_of, settings_of, target
@@ -32,16 +32,16 @@ def test_large_numbers_have_thousands_separators(reason: ShutdownReason | None, 
         ([403, 403], "The QA engine refuses the job's calls: "),
         ([401, 403], "The QA engine refuses the job's calls: "),
         ([503, 403], "The QA engine is down: "),
+        ([*[403] * FAILURES_KEPT, 503], "The QA engine is down: "),
         ([None], "The QA engine is down: "),
     ],
 )
 def test_an_engine_that_refuses_every_call_is_not_down(statuses: list[int | None], sentence: str) -> None:
-    plan = plan_of([target("AAPL")], settings_of())
+    plan = plan_of([target(f"T{number}") for number in range(len(statuses))], settings_of())
     progress = RunProgress(plan, {})
-    for status in statuses:
+    for status, call in zip(statuses, plan.calls("qa"), strict=True):
         failure = Failure(Cause.STATUS, message("no"), status)
-        call = next(plan.calls("qa"))
-        progress.failures.append(CallFinished(call, failure, 1, 0.0, 1.0, status, "", 1))
+        progress.on_event(CallFinished(call, failure, 1, 0.0, 1.0, status, "", 1))
     outcome = outcome_of(progress, ShutdownReason.QA_DOWN, None)
     assert str(outcome.sentence).startswith(f"{sentence}the run stopped requesting cards; ")
     assert (outcome.word, int(outcome.exit)) == ("qa_engine_down", 3)

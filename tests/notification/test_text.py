@@ -29,7 +29,7 @@ from job.execution.progress import RunProgress
 from job.execution.request import RunRequest
 from job.execution.shutdown import ShutdownReason
 from job.notification.channels import CHANNELS, as_json
-from job.notification.text import Line, RunEnd, cut, run_fields, run_lines, trial_lines
+from job.notification.text import Line, RunEnd, cut, run_fields, run_lines, trial_fields, trial_lines
 from job.records.comparison import ComparedItem, ComparedItems, Comparison
 from job.records.plan_change import Names, PlanChange
 from job.text.messages import message
@@ -241,6 +241,9 @@ def test_the_fields_are_those_of_the_last_line_without_the_failures() -> None:
         *("severity", "event", "time", "run", "outcome", "exit_code", "cards", "engines", "resume_command")
     }
     assert fields["cards"] == {"planned": 20, "generated": 0, "skipped": 1, "failed": 12, "not_attempted": 7}
+    trial = trial_fields(settings())
+    assert trial.keys() == fields.keys()
+    assert (trial["event"], trial["outcome"], trial["run"]) == ("notification.tested", "test", "test")
 
 
 KEPT = [Line(message("✗ cards"), is_kept=True), Line(message("{command}", command="resume night"), is_kept=True)]

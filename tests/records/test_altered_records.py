@@ -22,9 +22,12 @@ from job.config.environment import read_settings
 from job.config.faults import ConfigError
 from job.execution.outcome import ExitCode
 from job.page.render import render_page
+from job.records.closing import build_summary
 from job.records.format import RecordError
 from job.records.record import Record, find_latest_inputs
-from job.records.report import build_report
+from job.records.report import RunReport, build_report
+from job.records.summary import pack_summary
+from job.records.timeline import Timeline
 from job.storage.uri import open_store
 from tests.support.records import Recorded, write
 
@@ -264,6 +267,35 @@ def test_an_altered_object_is_named_and_hides_no_other_run(
         code, err = found["runs"]
         assert code == ExitCode.USAGE
         assert err.startswith(f"RUNS_URI: {name} "), err
+
+
+def test_a_number_that_no_run_can_count_is_refused_by_name(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    timeline = Timeline(NIGHT.inputs.plan())
+    for result in NIGHT.results():
+        timeline.add(result)
+    written = RunReport.model_validate_json(OBJECTS[REPORT])
+    for name, data, command in (
+        (REPORT, OBJECTS[REPORT], "report night"),
+        ("night/summary.json", pack_summary(build_summary(written, timeline, None)), f"nights --page {place / 'page'}"),
+    ):
+        value = json.loads(data)
+        for path in places(value):
+            if path[-1:] not in {("format",), ("exit_code",)} and type(read := at(value, path)) in {int, float}:
+                (place / name).write_text(json.dumps(changed(value, path, type(read)(1e300) * 10**8)))
+                code = main(command.split())
+                _, err = capfd.readouterr()
+                assert (code, err.count("\n")) == (ExitCode.USAGE, 1), f"{path}: {err}"
+                assert f"{name} is not what a run writes" in err, path
+        (place / name).write_bytes(data)
+        assert main(command.split()) == ExitCode.DONE
+        capfd.readouterr()
+
+
+def at(value: Any, path: tuple[Any, ...]) -> Any:
+    """The value at a path within a JSON value."""
+    for step in path:
+        value = value[step]
+    return value
 
 
 def test_a_report_whose_inputs_are_gone_is_refused(place: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -79,19 +79,20 @@ async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pyt
     assert shown.count("]0;owned") >= 8
 
 
-async def test_failures_that_a_stopped_terminal_does_not_take_are_counted(
+async def test_calls_that_a_stopped_terminal_does_not_take_are_counted(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(OutputQueue, "is_full", True)
     terminal = TerminalReporter(RunIdentity("r"))
     terminal.on_event(failed("no"))
-    terminal.on_event(failed("no"))
+    terminal.on_event(replace(failed("no"), failure=None, warning=message("it is odd")))
+    terminal.on_event(replace(failed("no"), failure=None))
     terminal.on_notices([message("this is shown")])
     terminal.on_finish(Outcome("x", ExitCode.CARDS_MISSING, message("Cards are missing.")), None)
     await terminal.drain(5.0)
     assert capfd.readouterr().out.splitlines() == [
         "! this is shown",
-        "! 2 failed calls were not shown when they failed: the terminal had stopped",
+        "! 2 calls that failed or have a warning were not shown when they ended: the terminal had stopped",
         "Cards are missing. (exit code 3)",
     ]
 

@@ -393,3 +393,13 @@ async def test_notify_test_sends_a_trial_message(world: World) -> None:
         "✗ the message was not sent: DingTalk refused it with code 310000: sign not match, more: "
         "[https://ding-doc.example]\n"
     )
+
+
+@pytest.mark.slow
+async def test_a_trial_message_has_the_shape_of_a_message_about_a_run(world: World) -> None:
+    given = world.chat.env("slack")
+    await run(world, 0, given)
+    assert (await world.run_job(["notify", "--test"], env=given)).exit_code == 0
+    real, trial = (request.json for request in world.chat.service.requests)
+    assert trial.keys() == real.keys()
+    assert (real["event"], trial["event"]) == ("run.finished", "notification.tested")
