@@ -91,8 +91,8 @@ class Record:
         self._report = await in_thread(lambda: self._store.read(self._name(REPORT)))
         if self._report is not None:
             check_report_format(self._name(REPORT), self._report.data)
-        if self._earlier is not None:
-            check_journal(self._run_id, self._earlier.journal, self._found)
+            if (earlier := earlier_report(self._report.data)) is not None:
+                check_journal(self._run_id, earlier.journal, self._found)
         if barrier is not None:
             crossing = _read_barrier(name, barrier.data)
             if crossing.run_id != self._run_id:
@@ -170,11 +170,8 @@ class Record:
     @property
     def attempts(self) -> Sequence[AttemptSummary]:
         """The earlier attempts at the run that have closed the record."""
-        return self._earlier.attempts if self._earlier else ()
-
-    @property
-    def _earlier(self) -> RunReport | None:
-        return earlier_report(self._report.data) if self._report else None
+        earlier = earlier_report(self._report.data) if self._report else None
+        return earlier.attempts if earlier else ()
 
     def _write(self, name: str, data: bytes, there: StoredObject | None) -> None:
         if there is None:
