@@ -85,14 +85,15 @@ class Record:
 
     async def load(self) -> None:
         """Reads the results of earlier attempts. Raises `StorageError`, and `RecordError` if they do not fit."""
-        self._found = await read_results(self._store, self._run_id, self.timeline)
-        name = self._barrier_name()
-        barrier = await in_thread(lambda: self._store.read(name))
+        # The report first: an attempt that has lost its lease may still write results, and then its report.
         self._report = await in_thread(lambda: self._store.read(self._name(REPORT)))
         if self._report is not None:
             check_report_format(self._name(REPORT), self._report.data)
-        if self._earlier is not None:
-            check_journal(self._run_id, self._earlier.journal, self._found)
+        self._found = await read_results(self._store, self._run_id, self.timeline)
+        if self._report is not None and (earlier := earlier_report(self._report.data)) is not None:
+            check_journal(self._run_id, earlier.journal, self._found)
+        name = self._barrier_name()
+        barrier = await in_thread(lambda: self._store.read(name))
         if barrier is not None:
             crossing = _read_barrier(name, barrier.data)
             if crossing.run_id != self._run_id:
@@ -170,11 +171,8 @@ class Record:
     @property
     def attempts(self) -> Sequence[AttemptSummary]:
         """The earlier attempts at the run that have closed the record."""
-        return self._earlier.attempts if self._earlier else ()
-
-    @property
-    def _earlier(self) -> RunReport | None:
-        return earlier_report(self._report.data) if self._report else None
+        earlier = earlier_report(self._report.data) if self._report else None
+        return earlier.attempts if earlier else ()
 
     def _write(self, name: str, data: bytes, there: StoredObject | None) -> None:
         if there is None:

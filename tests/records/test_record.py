@@ -322,6 +322,26 @@ async def test_results_that_a_closed_report_counts_are_not_requested_again_if_th
         await done_of(memory, "four")
 
 
+async def test_a_report_that_is_written_while_the_record_is_read_counts_no_result_that_is_gone(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    """A paused attempt that has lost its lease wakes up, and writes the rest of its results and its report."""
+    paused = await attempt(memory, *map(finished, DATA), cross=True)
+    before = dict(memory.objects)
+    paused.on_event(finished(card("A", "news_card", None, [])))
+    ended = AttemptSummary.of(UNFORESEEN, None, datetime.now(UTC), 1.0)
+    await paused.write_report(build_report(INPUTS, PLAN, paused.timeline, [ended], closed=True), lambda: False)
+    after, memory.objects = memory.objects, before
+
+    def wake_up(_verb: str, name: str) -> bool:
+        if name == "run/report.json":
+            memory.objects |= after
+        return False
+
+    memory.refuse = wake_up
+    assert len((await done_of(memory, "two"))["qa"]) == 1
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"attempts": 1}', b"\xff", b"[" * 100_000])
 async def test_an_unreadable_report_does_not_stop_an_attempt(
     memory: Memory, content: bytes, autojump_clock: MockClock
