@@ -93,7 +93,7 @@ def run_lines(end: RunEnd) -> Iterator[Line]:
     """The message about a run."""
     settings, run_id = end.request.settings, end.request.identity.id
     outcome, report = end.outcome, end.report
-    day = report.day if report else settings.run_date or _today(settings)
+    day = report.day if report else settings.run_date or _day_of(settings, end.request.now)
     text = template("✓ {job}, {day}") if outcome.exit == ExitCode.DONE else template("✗ {job}, {day}")
     yield Line(message(text, job=_job(settings, report), day=day), is_kept=True)
     made, planned, waiting, before = _cards(end)
@@ -169,7 +169,15 @@ def late_lines(
         yield Line(message("No run of that day is recorded."), is_kept=True)
         if report is not None and report.job is not None:
             yield Line(message(_START_AGAIN), is_kept=True)
-            place = settings.model_copy(update={"job": report.job, "region": report.region, "project": report.project})
+            is_of_today = settings.run_date is None and day == _day_of(settings, now)
+            place = settings.model_copy(
+                update={
+                    "job": report.job,
+                    "region": report.region,
+                    "project": report.project,
+                    "run_date": None if is_of_today else day,
+                }
+            )
             yield Line(message("{command}", command=again_command(place, ())), is_kept=True)
 
 
@@ -216,8 +224,8 @@ def _job(settings: Settings, report: RunReport | None = None) -> str:
     return (report.job if report else None) or settings.job or NAME
 
 
-def _today(settings: Settings) -> str:
-    return datetime.now(settings.time_zone).date().isoformat()
+def _day_of(settings: Settings, moment: datetime) -> str:
+    return moment.astimezone(settings.time_zone).date().isoformat()
 
 
 def _cards(end: RunEnd) -> tuple[int, int, int, int]:

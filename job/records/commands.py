@@ -24,15 +24,21 @@ def resume_command(inputs: RunInputs, then: Then = "resume") -> str:
 
 
 def again_command(settings: Settings, arguments: Sequence[str]) -> str:
-    """The command that starts the job with these settings again, with the same arguments."""
-    return _command(settings, arguments)
+    """The command that starts the job with these settings again, with the same arguments.
+
+    A new run is for the same date, if it had one. A resumed run takes its date from its record.
+    """
+    return _command(settings, arguments, None if arguments else settings.run_date)
 
 
-def _command(place: RunInputs | Settings, arguments: Sequence[str]) -> str:
+def _command(place: RunInputs | Settings, arguments: Sequence[str], date: str | None = None) -> str:
     if place.job is None:
-        return _on_a_laptop(place.runs_uri, *arguments)
+        command = _on_a_laptop(place.runs_uri, *arguments)
+        return command if date is None else f"RUN_DATE={date} {command}"
     where = {"region": place.region, "project": place.project}
     options = [f"--{name}={value}" for name, value in where.items() if value is not None]
+    if date is not None:
+        options.append(f"--update-env-vars=RUN_DATE={date}")
     if arguments:
         options.append(f"--args={','.join(arguments)}")
     return shlex.join(["gcloud", "run", "jobs", "execute", place.job, *options])

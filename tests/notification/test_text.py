@@ -48,7 +48,8 @@ CLOUD = {
     "GOOGLE_CLOUD_REGION": "asia-east1",
     "TASK_MAX_RETRIES": "2",
 }
-START = "gcloud run jobs execute cards --region=asia-east1 --project=p"
+EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
+START = f"{EXECUTE} --update-env-vars=RUN_DATE=2026-11-24"
 AGAIN = "Cloud Run starts it again by itself: wait for its next message."
 FIRST_TEN = "T00, T01, T02, T03, T04, T05, T06, T07, T08, T09"
 SECRET_ANSWER = "what an engine answered"
@@ -116,7 +117,7 @@ def test_a_run_without_a_record() -> None:
                 "Another run is at work: run other. Nothing was called; try again later.",
                 AGAIN,
                 "Once the other run has ended, this starts it again:",
-                f"{START} --args=resume,night,--new-config",
+                f"{EXECUTE} --args=resume,night,--new-config",
             ],
         ),
         (
@@ -181,8 +182,10 @@ def test_whether_cloud_run_starts_it_again(changes: dict[str, str], says: str | 
 def test_on_a_laptop_the_command_is_one_for_a_laptop() -> None:
     local = settings(CLOUD_RUN_JOB="", RUN_DATE="", RUN_TIME_ZONE="Asia/Shanghai")
     text = lines(end(bad_config(1), local))
-    assert text[0].startswith("✗ batch-orchestrator, 20")
+    assert text[0] == "✗ batch-orchestrator, 2026-11-25", "the day on which it started"
     assert "RUNS_URI=gs://cards/runs python -m job" in text
+    dated = settings(CLOUD_RUN_JOB="")
+    assert "RUN_DATE=2026-11-24 RUNS_URI=gs://cards/runs python -m job" in lines(end(bad_config(1), dated))
     assert str(next(trial_lines(local)).text).startswith("batch-orchestrator: this is a test.")
 
 

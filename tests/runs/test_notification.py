@@ -34,7 +34,8 @@ CLOUD = {
     "RUN_DATE": "2026-11-24",
     "TASK_MAX_RETRIES": "1",
 }
-RESUME = "gcloud run jobs execute cards --region=asia-east1 --project=p --args=resume,cards-x7k2p"
+EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
+RESUME = f"{EXECUTE} --args=resume,cards-x7k2p"
 NOT_ACCEPTED = "The engine does not accept the request. Correct the target and its parameters in the config."
 GO_ON = (
     "A new run would make the 2 cards that are there again. Once the config is corrected, this requests only what is "
@@ -125,7 +126,7 @@ async def test_a_run_that_is_not_recorded_is_reported(world: World) -> None:
     lines = world.chat.texts[0].splitlines()
     assert lines[0] == "✗ batch-orchestrator, 2026-11-24"
     assert lines[3].startswith("2 cards are missing. Only a recorded run lists its missing cards")
-    assert lines[5] == "python -m job"
+    assert lines[5] == "RUN_DATE=2026-11-24 python -m job"
 
 
 @pytest.mark.slow
@@ -139,7 +140,7 @@ async def test_a_faulty_config_is_reported(world: World) -> None:
     assert lines[3:-1] == [
         "Cloud Run starts it again by itself: wait for its next message.",
         "Once that is corrected, this starts it again:",
-        "gcloud run jobs execute cards --region=asia-east1 --project=p",
+        f"{EXECUTE} --update-env-vars=RUN_DATE=2026-11-24",
         f"Page: {world.runs_uri}/cards-x7k2p/report.html",
     ]
 
@@ -356,7 +357,7 @@ async def test_a_day_without_success_is_reported(world: World) -> None:
 
     later = await world.run_job(["verify", "--date", "2026-11-25"], env=given)
     assert later.exit_code == 1
-    assert "gcloud run jobs execute cards --region=asia-east1 --project=p" in world.chat.texts.pop().splitlines()
+    assert f"{EXECUTE} --update-env-vars=RUN_DATE=2026-11-25" in world.chat.texts.pop().splitlines()
 
     await run(world, 3, {**env(world, "wecom"), "CLOUD_RUN_EXECUTION": "cards-by-hand", "RUN_DATE": "2026-11-23"})
     world.chat.texts.clear()
