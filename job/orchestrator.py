@@ -30,7 +30,7 @@ from job.records.inputs import RunInputs
 from job.records.lease import BusyError
 from job.records.nights import PastNights, write_nights_page
 from job.records.record import find_latest_inputs
-from job.records.refusal import NotResumableError, not_resumable, record_refusal, refused_report
+from job.records.refusal import NotResumableError, contradictions, not_resumable, record_refusal, refused_report
 from job.records.report import AttemptSummary, build_report
 from job.records.session import (
     RecordSession,
@@ -165,8 +165,9 @@ class _Orchestration:
         try:
             while True:  # once, unless another attempt records another config before this one has the lease
                 recorded = await find_latest_inputs(store, request.identity.id)
+                self.end.inputs = recorded
                 if recorded is None and request.resume:
-                    raise await not_resumable(store, request.identity.id)
+                    raise await not_resumable(store, settings.runs_uri, request.identity.id)
                 prepared, inputs = await self._prepare(recorded)
                 holder = lease_holder(settings, prepared.plan, inputs)
                 lease = await acquire_for(recorded, store, holder, lambda notice: self._reporter.on_notices([notice]))
@@ -201,8 +202,9 @@ class _Orchestration:
         if not request.new_config or recorded.is_brought_by(settings.execution):
             # The recorded config is used, so CONFIG_URI is not read.
             faults = [fault for fault in faults if fault.where != "CONFIG_URI"]
-            return recorded.prepare(settings, faults, request.now), recorded  # noqa: ASYNC910  the record was awaited
-        faults = [*faults, *recorded.contradictions(settings, request.now, place=True)]
+            faults += contradictions(recorded, settings, request.now)
+            return recorded.prepare(settings, faults), recorded  # noqa: ASYNC910  the record was awaited
+        faults = [*faults, *contradictions(recorded, settings, request.now, place=True)]
         prepared = await prepare(settings.model_copy(update={"run_date": recorded.date}), faults)
         return prepared, recorded.with_config(prepared, settings)
 

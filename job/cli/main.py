@@ -23,6 +23,7 @@ from job.config.environment import read_settings
 from job.config.fields import is_date, is_run_id
 from job.engines.identity import COMMIT, VERSION
 from job.execution.outcome import ExitCode
+from job.records.commands import list_command
 from job.records.nights import NIGHTS_READ
 from job.reporting.stdout import say, say_error
 from job.text.display import quoted
@@ -64,7 +65,7 @@ def _command(arguments: Sequence[str]) -> ExitCode:
         "plan": lambda: plan_command(settings, faults, options.place, as_json=options.json),
         "runs": lambda: runs_command(settings, faults),
         "nights": lambda: nights_command(settings, faults, options),
-        "report": lambda: report_command(settings, faults, options),
+        "report": lambda: report_command(settings, faults, options, now),
         "verify": lambda: verify_command(settings, faults, now, options.date),
         "check": lambda: trio.run(check, settings, faults, say),
         "notify": lambda: notify_command(settings),
@@ -134,5 +135,6 @@ def _date(text: str) -> str:
 
 def _run_id(text: str) -> str:
     if not is_run_id(text):
-        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a run id; `python -m job runs` lists them")
+        listing = list_command(os.environ.get("RUNS_URI") or None)
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a run id; `{listing}` lists them")
     return text

@@ -12,7 +12,7 @@ from job.engines.identity import COMMIT, VERSION, RunIdentity
 from job.execution.events import AttemptEnded, CallFinished, CardTypeSetAside, Event
 from job.execution.outcome import ExitCode, Outcome, totals_of
 from job.execution.progress import RunProgress
-from job.records.commands import resume_command
+from job.records.commands import ways_on
 from job.records.comparison import Comparison, comparison_lines
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
@@ -130,7 +130,11 @@ class CloudLogReporter:
         if self._inputs is not None and outcome.exit != ExitCode.DONE:
             failures = progress.failures[:FAILURES_KEPT] if progress else []
             then = then_of(CallResult.of(event, 0.0) for event in failures)
-            fields["resume_command"] = resume_command(self._inputs, then)
+            resume, start = ways_on(self._inputs, then, datetime.now(UTC))
+            if resume is not None:
+                fields["resume_command"] = resume
+            if start is not None:
+                fields["start_command"] = start
         self._write(severity, str(outcome.sentence), "run.finished", **fields)
 
     def on_notification_failed(self, text: Message) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from job.records.commands import how_to_go_on, missing_command, unrecorded_lines
+from job.records.commands import how_to_go_on, missing_command, on_a_later_day, unrecorded_lines
 from job.records.groups import FailureGroup, then_of
 from job.records.set_aside import SetAsideType
 from job.text.display import shortened
@@ -30,7 +30,11 @@ class NextSteps:
     page: str | None
     """Where the run's page is."""
     command: str | None
-    """The command that resumes the run; `None` if it is not recorded."""
+    """The command that resumes the run; `None` if it is not recorded, or cannot be resumed any more."""
+    start: str | None = None
+    """The command that starts a new run for the day of one without a date."""
+    day: str = ""
+    """The day that the run is for."""
     runs_uri: str | None = None
     """As in `RunInputs`."""
 
@@ -70,7 +74,8 @@ def failure_lines(
 def next_step_lines(groups: Sequence[FailureGroup], steps: NextSteps) -> Iterator[Message]:
     """Where to look further, and how to resume a run that did not do all its work."""
     named = sum(min(group.items, NAMED) for group in groups if group.engine == "qa")
-    if steps.command is not None and steps.missing > named:
+    is_recorded = steps.command is not None or steps.start is not None
+    if is_recorded and steps.missing > named:
         yield plural(
             "1 card is missing; its name: {command}",
             "{count} cards are missing; their names: {command}",
@@ -81,8 +86,11 @@ def next_step_lines(groups: Sequence[FailureGroup], steps: NextSteps) -> Iterato
         yield message("trace id: {trace}", trace=steps.trace_id)
     if steps.page is not None:
         yield message("page: {page}", page=steps.page)
-    if steps.command is None:
+    if not is_recorded:
         yield from unrecorded_lines(steps.missing if steps.missing > named else 0, steps.cards - steps.missing)
-        return
-    yield how_to_go_on(steps.outcome, then_of(groups), steps.cards - steps.missing)
-    yield message("  {command}", command=steps.command)
+    if steps.command is not None:
+        yield how_to_go_on(steps.outcome, then_of(groups), steps.cards - steps.missing)
+        yield message("  {command}", command=steps.command)
+    if steps.start is not None:
+        yield on_a_later_day(steps.day)
+        yield message("  {command}", command=steps.start)

@@ -257,6 +257,8 @@ def test_the_report_of_a_faulty_configuration_lists_its_faults(place: Path, capf
         "The configuration has 2 faults: nothing was called. (exit code 2)",
         "✗ a.json: [0]: is blank; write an id",
         "✗ B: is not set; set it",
+        "Once that is corrected, this starts it again:",
+        "  RUN_DATE=2026-11-24 python -m job",
     ]
 
 
@@ -264,7 +266,23 @@ def test_the_faults_of_a_report_are_bounded_and_counted(place: Path, capfd: pyte
     refused(place, "night", [Fault("x" * 10**5, "y" * 10**5, "z" * 10**5)] * (FAULTS_LISTED + 7), EARLY)
     assert (place / "night/report.json").stat().st_size < FAULTS_LISTED * (3 * FAULT_LIMIT + 100)
     _, lines, _ = run_command(capfd, "report", "night")
-    assert lines[-2] == "and 7 more"
+    assert lines[-4] == "and 7 more"
+
+
+@pytest.mark.parametrize("closed", ["cards_missing", None])
+def test_the_report_of_a_run_without_a_date_offers_a_new_run_for_its_day_once_that_is_over(
+    place: Path, capfd: pytest.CaptureFixture[str], closed: str | None
+) -> None:
+    """A resume would be refused: the engines would use another date than for the run's data."""
+    write(place, Recorded("night", outcome=closed, has_date=False))
+    code, lines, _ = run_command(capfd, "report", "night", "--page", str(place / "page.html"))
+    assert code == 0
+    assert not any(" resume " in line for line in lines)
+    assert "".join(lines[-4:-2]).endswith("this starts a new run for 2026-11-24, which makes all its cards:")
+    assert lines[-2] == "  RUN_DATE=2026-11-24 python -m job"
+    page = (place / "page.html").read_text()
+    assert "<code>RUN_DATE=2026-11-24 python -m job</code>" in page
+    assert " resume " not in page
 
 
 def test_the_missing_cards_of_a_run_without_a_plan_are_an_error(place: Path, capfd: pytest.CaptureFixture[str]) -> None:

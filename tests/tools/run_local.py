@@ -153,7 +153,7 @@ async def _run(trouble: Trouble | None, date: str | None, resume: list[str] | No
             CONFIG_URI=world.config_uri if binary else str(SAMPLE),  # still there if the run is resumed
             RUNS_URI=str(RUNS),
             RUN_ID=None if resume else run_id,
-            RUN_DATE=date,
+            RUN_DATE=date or "today",  # as Terraform sets it
             REPORT_LANGUAGE=LANGUAGE,
             RESUME_WITH="make run-local RESUME=",
             TERM=os.environ.get("TERM"),
