@@ -4,7 +4,6 @@ import argparse
 import logging
 import os
 import re
-import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -25,7 +24,7 @@ from job.engines.identity import COMMIT, VERSION
 from job.execution.outcome import ExitCode
 from job.records.commands import list_command
 from job.records.nights import NIGHTS_READ
-from job.reporting.stdout import say, say_error
+from job.reporting.stdout import say, say_error_within
 from job.text.display import quoted
 
 TRACEBACK_SECONDS = 1.0
@@ -38,10 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return _command(arguments)
     except Exception:  # noqa: BLE001  any exception that gets here is a bug
-        # In a thread, for one second: the process must end even if nobody reads standard error.
-        printing = threading.Thread(target=say_error, args=[traceback.format_exc().rstrip()], daemon=True)
-        printing.start()
-        printing.join(TRACEBACK_SECONDS)
+        say_error_within(traceback.format_exc().rstrip(), TRACEBACK_SECONDS)
         return ExitCode.UNFORESEEN
 
 

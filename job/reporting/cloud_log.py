@@ -18,8 +18,9 @@ from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
 from job.records.timeline import FAILURES_KEPT
+from job.reporting.ending import LAST_WORDS_SECONDS, cut_short
 from job.reporting.status import barrier_message, time_status
-from job.reporting.stdout import OutputQueue, write_line
+from job.reporting.stdout import OutputQueue, say_error_within, write_line
 from job.text.display import shortened
 from job.text.messages import Message, message
 
@@ -115,6 +116,11 @@ class CloudLogReporter:
     def on_comparison(self, comparison: Comparison) -> None:
         """The run has ended and was compared with the night before."""
         self._comparison = comparison
+
+    def on_second_signal(self) -> None:
+        """The process is about to end at once: says on standard error how to go on with a recorded run."""
+        if self._inputs is not None:
+            say_error_within(cut_short(self._inputs), LAST_WORDS_SECONDS)
 
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
         """The last line of the run."""

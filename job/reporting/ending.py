@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
-from job.records.commands import how_to_go_on, missing_command, on_a_later_day, unrecorded_lines
+from job.records.commands import how_to_go_on, missing_command, on_a_later_day, unrecorded_lines, ways_on
 from job.records.groups import FailureGroup, then_of
+from job.records.inputs import RunInputs
 from job.records.set_aside import SetAsideType
 from job.text.display import shortened
 from job.text.messages import ENGLISH, NAMED, Message, Translator, message, plural
@@ -13,6 +15,8 @@ from job.text.messages import ENGLISH, NAMED, Message, Translator, message, plur
 ANSWERS_SHOWN = 3
 """Last answers that are shown of a group; further ones are only counted."""
 ANSWER_LIMIT = 500
+LAST_WORDS_SECONDS = 0.2
+"""For the line after a second signal, if nobody reads standard error."""
 Mark = Literal["✗", "!", " "]
 
 
@@ -69,6 +73,15 @@ def failure_lines(
     for one in set_aside:
         yield "✗", one.reason_message
         yield " ", message("what to do: {remedy}", remedy=one.remedy_message)
+
+
+def cut_short(inputs: RunInputs) -> Message:
+    """The last words of a recorded run that a second signal ends at once, without a report."""
+    resume, start = ways_on(inputs, "resume", datetime.now(UTC))
+    return message(
+        "The run was ended at once, without a report. What it has recorded is kept; to go on with it: {command}",
+        command=resume or start or "",
+    )
 
 
 def next_step_lines(groups: Sequence[FailureGroup], steps: NextSteps) -> Iterator[Message]:

@@ -25,11 +25,11 @@ from job.records.report import REFUSED, UNFINISHED, RunReport
 from job.records.results import CallResult
 from job.records.set_aside import SetAsideType, set_aside_types
 from job.records.timeline import FAILURES_KEPT
-from job.reporting.ending import NextSteps, failure_lines, next_step_lines
+from job.reporting.ending import LAST_WORDS_SECONDS, NextSteps, cut_short, failure_lines, next_step_lines
 from job.reporting.engine_table import print_table
 from job.reporting.screen import Screen
 from job.reporting.status import barrier_message, run_heading, time_status
-from job.reporting.stdout import OutputQueue, queued_text
+from job.reporting.stdout import OutputQueue, queued_text, say_error_within
 from job.text.messages import ENGLISH, Message, Translator, duration, message, plural
 
 LIVE_FAILURES = 20
@@ -107,6 +107,11 @@ class TerminalReporter:
     def on_comparison(self, comparison: Comparison) -> None:
         """The run has ended and was compared with the night before."""
         self._comparison = comparison
+
+    def on_second_signal(self) -> None:
+        """The process is about to end at once: says on standard error how to go on with a recorded run."""
+        if self._inputs is not None:
+            say_error_within(self._screen.translator.text(cut_short(self._inputs)), LAST_WORDS_SECONDS)
 
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
         """Prints the table, the failures by cause, how to resume, and the outcome."""
