@@ -240,7 +240,7 @@ class _Orchestration:
             with trio.CancelScope(shield=True):
                 await self._close(UNFORESEEN, plan, session, at_once=True)
             raise
-        cut_short = self.shutdown.reason is not None or outcome.exit is ExitCode.ENGINE_FAILED
+        cut_short = self.shutdown.reason is not None or outcome.exit is ExitCode.FAILED
         await self._close(outcome, plan, session, at_once=cut_short)
         return with_record(outcome, session.unrecorded)
 

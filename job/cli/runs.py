@@ -167,7 +167,7 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
     elif problem is not None:
         reporter.on_notification_failed(problem)
         trio.run(reporter.drain, DRAIN_SECONDS)
-    return ExitCode.DONE if done else ExitCode.ENGINE_FAILED
+    return ExitCode.DONE if done else ExitCode.FAILED
 
 
 async def _send_late(

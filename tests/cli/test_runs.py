@@ -192,6 +192,18 @@ def test_the_report_without_an_id_is_an_error_if_no_run_is_recorded(
     assert run_command(capfd, "report") == (ExitCode.USAGE, [], "RUNS_URI: has no record of any run\n")
 
 
+@pytest.mark.parametrize("run_id", ["other", "../other"])
+def test_a_run_id_that_is_not_there_leads_to_those_that_are(
+    place: Path, capfd: pytest.CaptureFixture[str], run_id: str
+) -> None:
+    try:
+        code = main(["report", run_id])
+    except SystemExit as error:
+        code = int(str(error.code))
+    assert code == ExitCode.USAGE
+    assert f"`RUNS_URI={place} python -m job runs` lists " in capfd.readouterr().err
+
+
 def test_the_report_ends_with_the_page_and_the_trace(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write(place, Recorded("night"))
     _, lines, _ = run_command(capfd, "report", "night")

@@ -168,7 +168,7 @@ def test_the_text_contains_no_answer_of_an_engine() -> None:
     progress = failed_progress()
     for outcome in (
         outcome_of(progress, None, None),
-        Outcome("data_engine_failed", ExitCode.ENGINE_FAILED, message("No card: {reason}", reason=SECRET_ANSWER)),
+        Outcome("data_engine_failed", ExitCode.FAILED, message("No card: {reason}", reason=SECRET_ANSWER)),
         no_lease(SECRET_ANSWER),
     ):
         run_end = end(outcome, progress=progress)

@@ -80,7 +80,7 @@ def test_failures_that_are_not_listed_are_counted() -> None:
 
 
 def test_the_error_of_a_failed_run_is_grouped_by_its_outcome_and_has_no_stack() -> None:
-    found = error_report(Outcome("data_engine_failed", ExitCode.ENGINE_FAILED, message("x")))
+    found = error_report(Outcome("data_engine_failed", ExitCode.FAILED, message("x")))
     assert found["context"] == {
         "reportLocation": {"filePath": "job/orchestrator.py", "lineNumber": 1, "functionName": "data_engine_failed"}
     }

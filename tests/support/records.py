@@ -111,7 +111,7 @@ class Recorded:
         }
         if self.outcome is not None:
             ended = begun + timedelta(seconds=self.seconds)
-            outcome = Outcome(self.outcome, CODES.get(self.outcome, ExitCode.ENGINE_FAILED), message("How it ended."))
+            outcome = Outcome(self.outcome, CODES.get(self.outcome, ExitCode.FAILED), message("How it ended."))
             attempt = AttemptSummary.of(outcome, begun.tzinfo, begun, self.seconds)
             report = build_report(inputs, plan, timeline, [attempt] * self.attempts, closed=True)
             assert report.ended == ended.isoformat(timespec="seconds")
