@@ -29,7 +29,7 @@ from job.records.format import RecordError
 from job.records.inputs import RunInputs
 from job.records.nights import PastNights, write_nights_page
 from job.records.record import find_latest_inputs
-from job.records.refusal import NotResumableError, not_resumable, record_refusal, refused_report
+from job.records.refusal import NotResumableError, contradictions, not_resumable, record_refusal, refused_report
 from job.records.report import AttemptSummary, build_report
 from job.records.session import (
     RecordSession,
@@ -65,6 +65,7 @@ class Reporter(Protocol):
     def on_progress(self, progress: RunProgress, now: float) -> None: ...
     def on_event(self, event: Event) -> None: ...
     def on_comparison(self, comparison: Comparison) -> None: ...
+    def on_second_signal(self) -> None: ...
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None: ...
     def on_notification_failed(self, text: Message) -> None: ...
     async def drain(self, seconds: float) -> None: ...
@@ -80,7 +81,7 @@ async def run(request: RunRequest, reporter: Reporter) -> ExitCode:
     bug: Exception | None = None
     ending = Ending()
     async with trio.open_nursery() as listener:
-        await listener.start(on_signals, orchestration.shutdown, ending)
+        await listener.start(on_signals, orchestration.shutdown, ending, reporter.on_second_signal)
         try:
             outcome = await orchestration.run()
         except Exception as error:  # noqa: BLE001  it is raised again once the run has ended in this order
@@ -164,8 +165,9 @@ class _Orchestration:
         try:
             while True:  # once, unless another attempt records another config before this one has the lease
                 recorded = await find_latest_inputs(store, request.identity.id)
+                self.end.inputs = recorded
                 if recorded is None and request.resume:
-                    raise await not_resumable(store, request.identity.id)
+                    raise await not_resumable(store, settings.runs_uri, request.identity.id)
                 prepared, inputs = await self._prepare(recorded)
                 holder = lease_holder(settings, prepared.plan, inputs)
                 lease = await acquire_for(recorded, store, holder, lambda notice: self._reporter.on_notices([notice]))
@@ -200,8 +202,9 @@ class _Orchestration:
         if not request.new_config or recorded.is_brought_by(settings.execution):
             # The recorded config is used, so CONFIG_URI is not read.
             faults = [fault for fault in faults if fault.where != "CONFIG_URI"]
-            return recorded.prepare(settings, faults, request.now), recorded  # noqa: ASYNC910  the record was awaited
-        faults = [*faults, *recorded.contradictions(settings, request.now, place=True)]
+            faults += contradictions(recorded, settings, request.now)
+            return recorded.prepare(settings, faults), recorded  # noqa: ASYNC910  the record was awaited
+        faults = [*faults, *contradictions(recorded, settings, request.now, place=True)]
         prepared = await prepare(settings.model_copy(update={"run_date": recorded.date}), faults)
         return prepared, recorded.with_config(prepared, settings)
 
@@ -236,7 +239,7 @@ class _Orchestration:
             with trio.CancelScope(shield=True):
                 await self._close(UNFORESEEN, plan, session, at_once=True)
             raise
-        cut_short = self.shutdown.reason is not None or outcome.exit is ExitCode.ENGINE_FAILED
+        cut_short = self.shutdown.reason is not None or outcome.exit is ExitCode.FAILED
         await self._close(outcome, plan, session, at_once=cut_short)
         return with_record(outcome, session.unrecorded)
 

@@ -21,4 +21,4 @@ def notify_command(settings: Settings) -> ExitCode:
         return ExitCode.USAGE
     problem = trio.run(notifier.send_lines, trial_lines(settings), partial(trial_fields, settings), SECONDS)
     say(f"✗ {problem}" if problem else f"✓ {notifier.hook.channel.title} has taken the message")
-    return ExitCode.ENGINE_FAILED if problem else ExitCode.DONE
+    return ExitCode.FAILED if problem else ExitCode.DONE

@@ -14,8 +14,8 @@ class ExitCode(IntEnum):
     """The exit codes. They are a contract with schedulers and people: the meaning of a code never changes."""
 
     DONE = 0
-    ENGINE_FAILED = 1
-    """A data engine failed: no card was requested."""
+    FAILED = 1
+    """A run: a data engine failed, so no card was requested. `check`, `verify` and `notify`: the answer is no."""
     USAGE = 2
     """Configuration or usage is wrong: nothing was called."""
     CARDS_MISSING = 3
@@ -132,7 +132,7 @@ def outcome_of(
     made, planned = cards.done + cards.skipped, cards.planned
     if error is not None:
         sentence = message("No card was requested: {reason}", reason=error.reason)
-        return Outcome("data_engine_failed", ExitCode.ENGINE_FAILED, sentence)
+        return Outcome("data_engine_failed", ExitCode.FAILED, sentence)
     if progress.is_complete():
         sentence = message("Everything was done: {made} of {planned} cards are there.", made=made, planned=planned)
         return Outcome("succeeded", ExitCode.DONE, sentence)

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
@@ -155,10 +155,14 @@ class Ending:
 
 
 async def on_signals(
-    shutdown: Shutdown, ending: Ending, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    shutdown: Shutdown,
+    ending: Ending,
+    before_exit: Callable[[], None],
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Handles SIGTERM and SIGINT: the first one requests the shutdown, a second one ends the process at once.
 
+    `before_exit` is called before the second one does that.
     Once the outcome is final, a signal only cancels the sending of the message. After this task has ended, both signals
     are ignored for the rest of the process.
     """
@@ -174,6 +178,7 @@ async def on_signals(
                 ending.on_signal()
                 continue
             if shutdown.reason in {ShutdownReason.SIGTERM, ShutdownReason.SIGINT}:
+                before_exit()
                 os._exit(128 + number)  # the default action would not end a process that is PID 1
             ending.on_signal()
             if number == signal.SIGTERM:

@@ -1,7 +1,7 @@
 """History: past runs, read from their records; the latest as a list, or one in full."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import trio
@@ -195,6 +195,10 @@ class RecordedRun:
     documents: frozenset[str] = frozenset()
     """Which of `report.html` and `cards.csv` the record has."""
 
+    def seen(self, moment: datetime) -> "RecordedRun":
+        """The run as a person sees it at this moment: as `RunReport.seen`."""
+        return replace(self, report=self.report.seen(moment))
+
 
 async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
     """The run, also if it has not closed its record; `None` if it has none. Raises `RecordError` and `StorageError`."""
@@ -217,13 +221,11 @@ async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
 
 
 def _unfinished(report: RunReport, *, at_work: bool) -> RunReport:
-    """The report of a run that has not closed its record. If the run is at work, it has no resume command."""
+    """The report of a run that has not closed its record. If the run is at work, it has no command to go on with it."""
     template = RUNNING if at_work else KILLED_RUN
     sentence = message(template, made=report.cards.generated, planned=report.cards.planned)
-    command = None if at_work else report.resume_command
-    return report.model_copy(
-        update={"sentence": str(sentence), "sentence_message": sentence, "resume_command": command}
-    )
+    commands = {"resume_command": None, "start_command": None} if at_work else {}
+    return report.model_copy(update={"sentence": str(sentence), "sentence_message": sentence, **commands})
 
 
 async def check_run(store: ObjectStore, inputs: RunInputs) -> None:

@@ -16,7 +16,7 @@ from job.execution.outcome import Outcome
 from job.execution.progress import CardTotals, Count, EngineTotals, Part, Seconds, percentile
 from job.planning.items import MissingItem, MissingState
 from job.planning.plan import Plan
-from job.records.commands import resume_command
+from job.records.commands import ways_on
 from job.records.comparison import Comparison
 from job.records.format import FORMAT, Stamp, Word
 from job.records.groups import then_of
@@ -196,7 +196,9 @@ class RunReport(Part):
     runs_uri: str | None = None
     """Where the run is recorded, if it began on a laptop."""
     resume_command: str | None = None
-    """The shell command that resumes the run; `None` if it did all its work."""
+    """The shell command that resumes the run; `None` if it did all its work, or cannot be resumed."""
+    start_command: str | None = None
+    """The shell command that starts a new run, if this one cannot be resumed, or only on its day."""
 
     def is_after(self, attempts: Iterable[str]) -> bool:
         """Whether it was written after the results of these attempts, so that none of them is later."""
@@ -206,6 +208,12 @@ class RunReport(Part):
     def then(self) -> Then:
         """How to resume the run."""
         return "new_config" if any(call.then == "new_config" for call in self.failures) else "resume"
+
+    def seen(self, moment: datetime) -> "RunReport":
+        """The report as a person sees it at this moment: without a command to resume the run if it would be refused."""
+        today = moment.astimezone(datetime.fromisoformat(self.started).tzinfo).date().isoformat()
+        is_over = self.date is None and today != self.day
+        return self.model_copy(update={"resume_command": None}) if is_over else self
 
     @property
     def set_aside(self) -> tuple[SetAsideType, ...]:
@@ -241,6 +249,9 @@ def build_report(
     failures = timeline.failures
     listed = sum(len(call.targets) for call in failures)
     cards = timeline.items["qa"]
+    resume, start = ways_on(inputs, then_of(failures), datetime.fromisoformat(last.ended if last else inputs.started))
+    if last and last.exit_code == 0:
+        resume, start = None, None
     missing = tuple(_missing(item) for item in islice(cards.missing(), MISSING_LISTED))
     return RunReport(
         run_id=inputs.run_id,
@@ -269,7 +280,8 @@ def build_report(
         region=inputs.region,
         job=inputs.job,
         runs_uri=inputs.runs_uri,
-        resume_command=None if last and last.exit_code == 0 else resume_command(inputs, then_of(failures)),
+        resume_command=resume,
+        start_command=start,
         **{"version": VERSION, "commit": COMMIT, **place, "project": place.get("project") or inputs.project},
     )
 

@@ -12,13 +12,14 @@ from job.engines.identity import COMMIT, VERSION, RunIdentity
 from job.execution.events import AttemptEnded, CallFinished, CardTypeSetAside, Event
 from job.execution.outcome import ExitCode, Outcome, totals_of
 from job.execution.progress import RunProgress
-from job.records.commands import resume_command
+from job.records.commands import ways_on
 from job.records.comparison import Comparison, comparison_lines
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
+from job.reporting.ending import LAST_WORDS_SECONDS, cut_short
 from job.reporting.status import barrier_message, time_status
-from job.reporting.stdout import OutputQueue, write_line
+from job.reporting.stdout import OutputQueue, say_error_within, write_line
 from job.text.display import shortened
 from job.text.messages import Message, message
 
@@ -115,6 +116,11 @@ class CloudLogReporter:
         """The run has ended and was compared with the night before."""
         self._comparison = comparison
 
+    def on_second_signal(self) -> None:
+        """The process is about to end at once: says on standard error how to go on with a recorded run."""
+        if self._inputs is not None:
+            say_error_within(cut_short(self._inputs), LAST_WORDS_SECONDS)
+
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
         """The last line of the run."""
         done: Severity = "INFO" if outcome.unrecorded is None else "WARNING"
@@ -128,7 +134,11 @@ class CloudLogReporter:
             fields["lines_dropped"] = self._dropped
         if self._inputs is not None and outcome.exit != ExitCode.DONE:
             then = then_of(CallResult.of(event, 0.0) for event in (progress.failures if progress else ()))
-            fields["resume_command"] = resume_command(self._inputs, then)
+            resume, start = ways_on(self._inputs, then, datetime.now(UTC))
+            if resume is not None:
+                fields["resume_command"] = resume
+            if start is not None:
+                fields["start_command"] = start
         self._write(severity, str(outcome.sentence), "run.finished", **fields)
 
     def on_notification_failed(self, text: Message) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 
 import trio
 from rich.console import Group
@@ -14,20 +15,20 @@ from job.engines.identity import RunIdentity
 from job.execution.events import CallFinished, CardTypeSetAside, Event
 from job.execution.outcome import Outcome
 from job.execution.progress import EngineProgress, RunProgress
-from job.records.commands import page_address, resume_command
+from job.records.commands import page_address, ways_on
 from job.records.comparison import Comparison, comparison_lines
 from job.records.groups import FailureGroup, failure_groups, then_of
 from job.records.history import RecordedRun
 from job.records.inputs import RunInputs
 from job.records.plan_change import plan_lines
-from job.records.report import UNFINISHED, RunReport
+from job.records.report import REFUSED, UNFINISHED, RunReport
 from job.records.results import CallResult
 from job.records.set_aside import SetAsideType, set_aside_types
-from job.reporting.ending import NextSteps, failure_lines, next_step_lines
+from job.reporting.ending import LAST_WORDS_SECONDS, NextSteps, cut_short, failure_lines, next_step_lines
 from job.reporting.engine_table import print_table
 from job.reporting.screen import Screen
 from job.reporting.status import barrier_message, run_heading, time_status
-from job.reporting.stdout import OutputQueue, queued_text
+from job.reporting.stdout import OutputQueue, queued_text, say_error_within
 from job.text.messages import ENGLISH, Message, Translator, duration, message, plural
 
 LIVE_FAILURES = 20
@@ -108,6 +109,11 @@ class TerminalReporter:
         """The run has ended and was compared with the night before."""
         self._comparison = comparison
 
+    def on_second_signal(self) -> None:
+        """The process is about to end at once: says on standard error how to go on with a recorded run."""
+        if self._inputs is not None:
+            say_error_within(self._screen.translator.text(cut_short(self._inputs)), LAST_WORDS_SECONDS)
+
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
         """Prints the table, the failures by cause, how to resume, and the outcome."""
         if self._live is not None:
@@ -143,14 +149,23 @@ class TerminalReporter:
 
     def _next_steps(self, outcome: Outcome, progress: RunProgress | None, groups: Sequence[FailureGroup]) -> NextSteps:
         cards = progress.cards if progress is not None else EngineProgress(0)
-        page, command, runs_uri = None, None, None
-        if self._inputs is not None:
-            command, runs_uri = resume_command(self._inputs, then_of(groups)), self._inputs.runs_uri
+        inputs, page, command, start = self._inputs, None, None, None
+        if inputs is not None:
+            command, start = ways_on(inputs, then_of(groups), datetime.now(UTC))
             if progress is not None and self._runs_uri is not None:
                 page = page_address(self._runs_uri, self._run.id)
-        missing = cards.planned - cards.done - cards.skipped
-        trace_id = self._run.trace_id
-        return NextSteps(self._run.id, outcome.word, cards.planned, missing, trace_id, page, command, runs_uri)
+        return NextSteps(
+            run_id=self._run.id,
+            outcome=outcome.word,
+            cards=cards.planned,
+            missing=cards.planned - cards.done - cards.skipped,
+            trace_id=self._run.trace_id,
+            page=page,
+            command=command,
+            start=start,
+            day=inputs.day if inputs is not None else "",
+            runs_uri=inputs.runs_uri if inputs is not None else None,
+        )
 
 
 class _Bars(Live):
@@ -190,7 +205,7 @@ def _print_run(recorded: RecordedRun, screen: Screen, page: str | None) -> None:
     _print_failures(screen, groups, report.failures_not_listed, report.set_aside)
     if report.since_last_night is not None:
         _print_comparison(screen, report.since_last_night, report.sentence_message or report.sentence)
-    if report.resume_command is None:
+    if report.outcome == REFUSED or (report.resume_command is None and report.start_command is None):
         if page is not None:
             screen.print_line(message("page: {page}", page=page))
     else:
@@ -202,6 +217,8 @@ def _print_run(recorded: RecordedRun, screen: Screen, page: str | None) -> None:
             trace_id=report.trace_id,
             page=page,
             command=report.resume_command,
+            start=report.start_command,
+            day=report.day,
             runs_uri=report.runs_uri,
         )
         _print_next_steps(screen, groups, steps)

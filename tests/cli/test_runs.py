@@ -227,6 +227,18 @@ def test_the_report_without_an_id_is_an_error_if_no_run_is_recorded(
     assert run_command(capfd, "report") == (ExitCode.USAGE, [], "RUNS_URI: has no record of any run\n")
 
 
+@pytest.mark.parametrize("run_id", ["other", "../other"])
+def test_a_run_id_that_is_not_there_leads_to_those_that_are(
+    place: Path, capfd: pytest.CaptureFixture[str], run_id: str
+) -> None:
+    try:
+        code = main(["report", run_id])
+    except SystemExit as error:
+        code = int(str(error.code))
+    assert code == ExitCode.USAGE
+    assert f"`RUNS_URI={place} python -m job runs` lists " in capfd.readouterr().err
+
+
 def test_the_report_ends_with_the_page_and_the_trace(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write(place, Recorded("night"))
     _, lines, _ = run_command(capfd, "report", "night")
@@ -292,6 +304,8 @@ def test_the_report_of_a_faulty_configuration_lists_its_faults(place: Path, capf
         "The configuration has 2 faults: nothing was called. (exit code 2)",
         "✗ a.json: [0]: is blank; write an id",
         "✗ B: is not set; set it",
+        "Once that is corrected, this starts it again:",
+        "  RUN_DATE=2026-11-24 python -m job",
     ]
 
 
@@ -299,7 +313,23 @@ def test_the_faults_of_a_report_are_bounded_and_counted(place: Path, capfd: pyte
     refused(place, "night", [Fault("x" * 10**5, "y" * 10**5, "z" * 10**5)] * (FAULTS_LISTED + 7), EARLY)
     assert (place / "night/report.json").stat().st_size < FAULTS_LISTED * (3 * FAULT_LIMIT + 100)
     _, lines, _ = run_command(capfd, "report", "night")
-    assert lines[-2] == "and 7 more"
+    assert lines[-4] == "and 7 more"
+
+
+@pytest.mark.parametrize("closed", ["cards_missing", None])
+def test_the_report_of_a_run_without_a_date_offers_a_new_run_for_its_day_once_that_is_over(
+    place: Path, capfd: pytest.CaptureFixture[str], closed: str | None
+) -> None:
+    """A resume would be refused: the engines would use another date than for the run's data."""
+    write(place, Recorded("night", outcome=closed, has_date=False))
+    code, lines, _ = run_command(capfd, "report", "night", "--page", str(place / "page.html"))
+    assert code == 0
+    assert not any(" resume " in line for line in lines)
+    assert "".join(lines[-4:-2]).endswith("this starts a new run for 2026-11-24, which makes all its cards:")
+    assert lines[-2] == "  RUN_DATE=2026-11-24 python -m job"
+    page = (place / "page.html").read_text()
+    assert "<code>RUN_DATE=2026-11-24 python -m job</code>" in page
+    assert " resume " not in page
 
 
 def test_the_missing_cards_of_a_run_without_a_plan_are_an_error(place: Path, capfd: pytest.CaptureFixture[str]) -> None:

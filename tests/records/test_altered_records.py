@@ -82,7 +82,7 @@ async def resume(place: Path) -> None:
         if inputs is None:
             return
         urls = {f"{name}_ENGINE_URL": "https://x" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
-        plan = inputs.prepare(read_settings(urls, now := datetime.now(UTC))[0], [], now).plan
+        plan = inputs.prepare(read_settings(urls, datetime.now(UTC))[0], []).plan
         record = Record(store, plan, inputs, "another", lambda _: None)
         await record.load()
     except (RecordError, ConfigError):

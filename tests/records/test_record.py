@@ -25,6 +25,7 @@ from job.planning.plan import Plan
 from job.records.format import FORMAT, RecordError, sealed, unsealed
 from job.records.inputs import ConfigObject, RunInputs, pack, unpack
 from job.records.record import Record, find_inputs
+from job.records.refusal import contradictions
 from job.records.report import AttemptSummary, RunReport, build_report
 from job.records.results import CallResult
 from job.records.session import over_midnight
@@ -375,14 +376,14 @@ def test_a_run_that_left_the_date_to_the_engines_is_not_resumed_on_another_day(
     moment = datetime.fromisoformat(now)
     settings, _ = read_settings({"CONFIG_URI": "/config", **variables}, moment)
     inputs = INPUTS.model_copy(update={"date": date})
-    found = [str(fault) for fault in inputs.contradictions(settings, moment)]
+    found = [str(fault) for fault in contradictions(inputs, settings, moment)]
     said = [str(notice) for notice in over_midnight(inputs, moment)]
     if refused:
         (fault,) = found
         assert fault.startswith(
             "RUN_DATE: run run has no date of its own: it was started on 2026-11-24, and the engines "
         )
-        assert fault.endswith(", 2026-11-25; start a new run; with RUN_DATE set, it can be resumed on a later day")
+        assert fault.endswith("2026-11-25; `RUN_DATE=2026-11-24 python -m job` starts a new run for 2026-11-24")
     else:
         assert found == []
         is_over = bool(variables)

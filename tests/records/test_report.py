@@ -90,7 +90,7 @@ def test_failures_that_are_not_listed_are_counted() -> None:
 
 
 def test_the_error_of_a_failed_run_is_grouped_by_its_outcome_and_has_no_stack() -> None:
-    found = error_report(Outcome("data_engine_failed", ExitCode.ENGINE_FAILED, message("x")))
+    found = error_report(Outcome("data_engine_failed", ExitCode.FAILED, message("x")))
     assert found["context"] == {
         "reportLocation": {"filePath": "job/orchestrator.py", "lineNumber": 1, "functionName": "data_engine_failed"}
     }
@@ -171,11 +171,15 @@ async def test_the_last_line_has_the_command_that_goes_on_if_there_is_a_record(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     async def last(
-        progress: RunProgress | None, *, recorded: bool = True, outcome: Outcome | None = None
+        progress: RunProgress | None,
+        *,
+        recorded: bool = True,
+        outcome: Outcome | None = None,
+        date: str | None = "2026-11-24",
     ) -> dict[str, Any]:
         log = CloudLogReporter(RunIdentity("r"), None)
         if recorded:
-            log.on_record(INPUTS.model_copy(update={"job": "nightly", "region": "r1", "project": "p"}))
+            log.on_record(INPUTS.model_copy(update={"job": "nightly", "region": "r1", "project": "p", "date": date}))
         log.on_finish(outcome or outcome_of(progress, ShutdownReason.DEADLINE, None), progress)
         await log.drain(5.0)
         line: dict[str, Any] = json.loads(capfd.readouterr().out)
@@ -184,6 +188,12 @@ async def test_the_last_line_has_the_command_that_goes_on_if_there_is_a_record(
     command = "gcloud run jobs execute nightly --region=r1 --project=p --args=resume,run"
     plan = plan_of([target("AAPL")], settings_of())
     assert (await last(RunProgress(plan, {})))["resume_command"] == command
+    assert "start_command" not in await last(RunProgress(plan, {}))
+    over = await last(RunProgress(plan, {}), date=None)
+    assert "resume_command" not in over, "a run of an earlier day that has no date of its own"
+    assert over["start_command"] == (
+        "gcloud run jobs execute nightly --region=r1 --project=p --update-env-vars=RUN_DATE=2026-11-24"
+    )
     refused = progress_with([failed(1, "no")])
     assert (await last(refused))["resume_command"] == f"{command},--new-config", "the trading engine cannot do a ticker"
     assert (await last(None))["resume_command"] == command, "shut down before it had a plan"

@@ -119,10 +119,8 @@ def test_markup_in_a_report_is_printed_as_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     read_failed_run(monkeypatch)
-    assert (
-        report_command(settings_of(tmp_path), [], Namespace(run_id="r", page=None, missing=False, csv=None, open=False))
-        == 0
-    )
+    options = Namespace(run_id="r", page=None, missing=False, csv=None, open=False)
+    assert report_command(settings_of(tmp_path), [], options, datetime.now(UTC)) == 0
     assert b"the engine failed for x:100:y: [red]no[/]" in capfdbinary.readouterr().out
 
 
@@ -155,7 +153,7 @@ def test_a_report_whose_reader_has_left_is_written_all_the_same(
     os.close(reading)
     monkeypatch.setattr(stdout, "STDOUT", writing)
     options = Namespace(run_id="r", page=str(tmp_path / "page.html"), missing=False, csv=None, open=False)
-    assert report_command(settings_of(tmp_path), [], options) == 0
+    assert report_command(settings_of(tmp_path), [], options, datetime.now(UTC)) == 0
     assert (tmp_path / "page.html").read_bytes().startswith(b"<!doctype html>")
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 import trio
@@ -17,6 +18,7 @@ from tests.simulators.job import ROOT, Outcome
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
 from tests.support.places import objects
+from tests.support.records import Recorded, write
 from tests.support.runs import QUICK, asked_cards, assert_clean
 
 TICKERS = ["AAPL", "BRK.B", "美联储"]
@@ -90,6 +92,21 @@ async def test_another_date_is_refused_and_the_same_is_not(world: World) -> None
     assert "2026-11-22 is not the date of run night, which is 2026-11-23" in fault["message"]
     assert world.seen[before:] == []
     await play(world, 0, RUN_DATE="2026-11-23")
+
+
+@pytest.mark.slow
+async def test_a_run_without_a_date_is_refused_on_a_later_day_with_the_command_that_starts_a_new_one(
+    world: World,
+) -> None:
+    write(Path(world.runs_uri), Recorded("night", outcome="cards_missing", has_date=False))
+    outcome = await play(world, 2, "resume", "night", **world.chat.env("feishu"))
+    (fault,) = outcome.events("config.faulty")
+    start = "RUN_DATE=2026-11-24 python -m job"
+    assert (fault["where"], fault["remedy"]) == ("RUN_DATE", f"`{start}` starts a new run for 2026-11-24")
+    (text,) = world.chat.texts
+    assert text.startswith("✗ batch-orchestrator, 2026-11-24\n"), "the day of the run, not that of the resume"
+    assert text.splitlines()[-2] == start
+    assert "job resume" not in text
 
 
 @pytest.mark.slow

@@ -38,6 +38,8 @@ class Recorded:
     tickers: Sequence[str] = ("AAPL", "MSFT")
     outcome: str | None = "succeeded"
     day: str = "2026-11-24"
+    has_date: bool = True
+    """Whether it was started with RUN_DATE."""
     started: str = f"2026-11-24T02:00:03{ZONE}"
     seconds: float = 1500.0
     attempts: int = 1
@@ -63,7 +65,7 @@ class Recorded:
             run_id=self.run_id,
             started=self.started,
             day=self.day,
-            date=self.day,
+            date=self.day if self.has_date else None,
             batch_sizes={"financial": 2, "trading": 2},
             config_uri=self.config_uri,
             objects={
@@ -106,7 +108,7 @@ class Recorded:
         }
         if self.outcome is not None:
             ended = begun + timedelta(seconds=self.seconds)
-            outcome = Outcome(self.outcome, CODES.get(self.outcome, ExitCode.ENGINE_FAILED), message("How it ended."))
+            outcome = Outcome(self.outcome, CODES.get(self.outcome, ExitCode.FAILED), message("How it ended."))
             attempt = AttemptSummary.of(outcome, begun.tzinfo, begun, self.seconds)
             report = build_report(inputs, plan, timeline, [attempt] * self.attempts, closed=True)
             assert report.ended == ended.isoformat(timespec="seconds")

@@ -21,7 +21,7 @@ from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
 from tests.support.altered import EAGER_LEASE, MAD_CLOCK, SHORT_LEASE, SUSPENDED, altered
 from tests.support.places import objects
-from tests.support.runs import until
+from tests.support.runs import QUICK, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,6 +55,22 @@ def _resumed(number: signal.Signals, service: str, *, hand: bool = False) -> Pla
         return await world.run_job(("resume", "night") if hand else ("run",), env=env)
 
     return play
+
+
+async def _resumed_after_two_signals(world: World, env: Env) -> Outcome:
+    """The second signal comes while cards that are in flight may still answer; the run is resumed by hand."""
+    world.qa.latency = steady(0.4)
+    job = await world.start_job(env=env)
+    await until(lambda: len(world.qa.requests) >= 5)
+    world.qa.latency = steady(3.0)
+    await until(lambda: len(world.qa.requests) >= 20)
+    job.send_signal(signal.SIGTERM)
+    await trio.sleep(0.3)
+    job.send_signal(signal.SIGINT)
+    ended = await job.outcome()
+    assert (ended.exit_code, ended.stderr.count("python -m job resume night")) == (130, 1)
+    world.qa.latency = QUICK
+    return await world.run_job(("resume", "night"), env=env)
 
 
 def whole(world: World, outcome: Outcome) -> None:
@@ -349,6 +365,15 @@ ROWS = (
             Case("cards", "interrupted", 130, play=_signalled(signal.SIGINT, "qa")),
             succeeded_again("and again by hand", _resumed(signal.SIGINT, "qa", hand=True)),
         ),
+    ),
+    Row(
+        "two signals",
+        "a second Ctrl-C or SIGTERM before the run has ended",
+        "the process ends at once, without its last line, report and message; one line on standard error has the "
+        "command that resumes the run. The record is kept; the results of the last 5 s are not in it: they are "
+        "requested again with the same key",
+        "`python -m job resume RUN_ID`",
+        (succeeded_again("and again by hand", _resumed_after_two_signals),),
     ),
     Row(
         "SIGKILL",
