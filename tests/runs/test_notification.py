@@ -37,10 +37,6 @@ CLOUD = {
 EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
 RESUME = f"{EXECUTE} --args=resume,cards-x7k2p"
 NOT_ACCEPTED = "The engine does not accept the request. Correct the target and its parameters in the config."
-GO_ON = (
-    "A new run would make the 2 cards that are there again. Once the config is corrected, this requests only what is "
-    "missing:"
-)
 TIME_OF_ALL = 10.0
 
 
