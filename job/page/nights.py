@@ -8,7 +8,7 @@ from typing import Literal
 
 from job.engines.catalog import ALL_ENGINES, TITLES, EngineName
 from job.execution.progress import EngineTotals
-from job.page.summary import RESUMABLE, Severity
+from job.page.headline import RESUMABLE, Severity
 from job.page.time_scale import WIDTH
 from job.records.nights import Night, Nights
 from job.records.overview import MARKS, EngineState, by_day, state_of

@@ -13,10 +13,10 @@ from markupsafe import Markup, escape
 from job.engines.catalog import TITLES
 from job.page.board import board
 from job.page.charts import flight_chart, latency_chart
+from job.page.headline import explanation, headline, period, plan_notes, severity, since_lines
 from job.page.lanes import lane_chart
 from job.page.links import execution_link, log_link, trace_link
 from job.page.nights import PHASE_TITLES, card_bars, rows_by_day, trend_of
-from job.page.summary import explanation, headline, period, plan_notes, severity, since_lines
 from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, names, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
 from job.records.commands import how_to_go_on, missing_command, page_link, table_command

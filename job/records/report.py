@@ -65,7 +65,7 @@ class FailedCall(Part):
     targets: tuple[str, ...]
     card_type: str | None
     cause: str
-    """transport, timeout, identity, status, unreadable, denied or interrupted."""
+    """transport, process_limit, timeout, identity, status, unreadable, denied or interrupted."""
     status: int | None
     reason: str
     """The last answer, or why there was none."""

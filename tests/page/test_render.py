@@ -21,8 +21,8 @@ from job.engines.transport import ANSWER_TOO_LARGE
 from job.execution.outcome import QA_REFUSES
 from job.execution.progress import CardTotals
 from job.page.charts import BINS, flight_chart
+from job.page.headline import headline, severity
 from job.page.render import environment, render_page
-from job.page.summary import headline, severity
 from job.page.time_scale import WIDTH, time_scale_of
 from job.records.history import RecordedRun
 from job.records.report import UNFINISHED, FailedCall, RunReport

@@ -22,8 +22,8 @@ from job.execution.phases import EngineFailedError
 from job.execution.progress import CardTotals, RunProgress
 from job.execution.shutdown import ShutdownReason
 from job.notification.text import cut, late_lines, run_lines, trial_lines
+from job.page.headline import headline
 from job.page.render import render_nights, render_page
-from job.page.summary import headline
 from job.records.commands import how_to_go_on
 from job.records.comparison import ComparedItem, ComparedItems, Comparison
 from job.records.history import OUTCOMES, PastRun, RecordedRun

@@ -1,4 +1,4 @@
-"""Summary at the top of a run's page: the headline, its severity, and when the run was."""
+"""Top of a run's page: the headline, its severity, and when the run was."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
