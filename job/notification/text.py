@@ -236,8 +236,8 @@ def _since_lines(comparison: Comparison | None) -> Iterator[Line]:
     """The comparison with the night before, and how the plan has changed."""
     if comparison is None:
         return
-    # Cards that were not attempted have a line of their own; the reason in this one could quote an answer.
-    for line in comparison_lines(comparison.model_copy(update={"not_attempted": 0}), ""):
+    # Cards that were cut off or not attempted have lines of their own; the reason in this one could quote an answer.
+    for line in comparison_lines(comparison.model_copy(update={"cut_off": 0, "not_attempted": 0}), ""):
         yield Line(line)
     if comparison.plan is not None:
         for line in plan_lines(comparison.plan, comparison.day):

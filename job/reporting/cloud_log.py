@@ -208,6 +208,7 @@ def since_last_night(comparison: Comparison, outcome: Outcome) -> Mapping[str, o
         "run_id": comparison.run_id,
         "day": comparison.day,
         **kinds,
+        "cut_off": comparison.cut_off,
         "not_attempted": comparison.not_attempted,
         "not_compared": comparison.not_compared,
         "gone": comparison.gone,
