@@ -65,6 +65,7 @@ class Reporter(Protocol):
     def on_progress(self, progress: RunProgress, now: float) -> None: ...
     def on_event(self, event: Event) -> None: ...
     def on_comparison(self, comparison: Comparison) -> None: ...
+    def on_page(self, *, is_written: bool) -> None: ...
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None: ...
     def on_notification_failed(self, text: Message) -> None: ...
     async def drain(self, seconds: float) -> None: ...
@@ -223,6 +224,7 @@ class _Orchestration:
             text = template("storage: the faults of the configuration are not recorded: {error}")
             self._reporter.on_storage(message(text, error=problem), True)
             return  # noqa: ASYNC910  storage was awaited
+        self.end.has_page = True  # that of this attempt, or of an earlier one
         if is_recorded:
             await self._leave_nights(store, scope.deadline)
 
@@ -295,7 +297,10 @@ class _Orchestration:
             execution=request.settings.execution,
         )
         made = documents(report, self.past.before, request.settings.runs_uri or "", self._translator)
-        if (until := await session.close(report, made, self.shutdown, at_once=at_once)) is not None:
+        until = await session.close(report, made, self.shutdown, at_once=at_once)
+        self.end.has_page = session.has_page
+        self._reporter.on_page(is_written=session.has_page)
+        if until is not None:
             await self._leave_nights(session.lease.store, until)
 
     async def _leave_nights(self, store: ObjectStore, until: float) -> None:

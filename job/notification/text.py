@@ -48,6 +48,8 @@ class RunEnd:
     progress: RunProgress | None = None
     report: RunReport | None = None
     """The report of all attempts; `None` if the run is not recorded, or if it ended before there was one."""
+    has_page: bool = False
+    """Whether the run's page is written."""
     recorded: Sequence[CallResult] = ()
     """The failures of all attempts, if the run is recorded."""
     comparison: Comparison | None = None
@@ -122,7 +124,8 @@ def run_lines(end: RunEnd) -> Iterator[Line]:
             yield Line(line, is_kept=True)
         yield Line(message("{command}", command=end.command), is_kept=True)
     if report is not None and settings.runs_uri is not None:
-        yield Line(message("Page: {page}", page=page_address(settings.runs_uri, run_id)), is_kept=True)
+        page = message("Page: {page}", page=page_address(settings.runs_uri, run_id))
+        yield Line(page if end.has_page else message("The page of the run could not be written."), is_kept=True)
     yield Line(message("Run {run}, exit code {code}", run=run_id, code=int(outcome.exit)))
 
 

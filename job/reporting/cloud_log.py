@@ -116,6 +116,9 @@ class CloudLogReporter:
         """The run has ended and was compared with the night before."""
         self._comparison = comparison
 
+    def on_page(self, *, is_written: bool) -> None:
+        """Does nothing, as the log has no link to the page."""
+
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
         """The last line of the run."""
         done: Severity = "INFO" if outcome.unrecorded is None else "WARNING"

@@ -47,6 +47,7 @@ class TerminalReporter:
         self._runs_uri = runs_uri
         self._inputs: RunInputs | None = None
         self._comparison: Comparison | None = None
+        self._has_page = False
         self._failed = 0
         self._output = OutputQueue()
         self._dropped = 0
@@ -107,6 +108,10 @@ class TerminalReporter:
         """The run has ended and was compared with the night before."""
         self._comparison = comparison
 
+    def on_page(self, *, is_written: bool) -> None:
+        """The run has ended; its page is written or not."""
+        self._has_page = is_written
+
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
         """Prints the table, the failures by cause, how to resume, and the outcome."""
         if self._live is not None:
@@ -145,7 +150,7 @@ class TerminalReporter:
         page, command, runs_uri = None, None, None
         if self._inputs is not None:
             command, runs_uri = resume_command(self._inputs, then_of(groups)), self._inputs.runs_uri
-            if progress is not None and self._runs_uri is not None:
+            if self._has_page and self._runs_uri is not None:
                 page = page_address(self._runs_uri, self._run.id)
         missing = cards.planned - cards.done - cards.skipped
         trace_id = self._run.trace_id
