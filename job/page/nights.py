@@ -49,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """The seconds of a phase in each run, the oldest first: a bar for each run that has the phase."""
+    """The seconds of a phase in each run, in the order of their days: a bar for each run that has the phase."""
 
     phase: Phase
     bars: Sequence[tuple[float, float, str]]
@@ -103,9 +103,14 @@ def _square(engine: EngineName, totals: EngineTotals | None) -> Square:
     return Square(engine, state_of(totals), says)
 
 
+def _in_order(nights: Nights) -> Sequence[RunSummary]:
+    """The summaries in the order of the days that the runs are for; those of one day in the order of their starts."""
+    return sorted(reversed(nights.summaries), key=lambda summary: summary.day)
+
+
 def trend_of(nights: Nights, phase: Phase) -> Trend | None:
     """How long a phase took in each run; `None` if no run had it."""
-    summaries = [summary for summary in reversed(nights.summaries) if summary.engines]
+    summaries = [summary for summary in _in_order(nights) if summary.engines]
     seconds = [summary.phases.get(phase) for summary in summaries]
     known = [one for one in seconds if one is not None]
     if not known:
@@ -130,8 +135,8 @@ class CardBar:
 
 
 def card_bars(nights: Nights) -> tuple[Sequence[CardBar], float, tuple[str, str]]:
-    """A bar for each run that planned cards, the oldest first; the width of a bar; the first and the last day."""
-    summaries = [summary for summary in reversed(nights.summaries) if summary.cards.planned > 0]
+    """A bar for each run that planned cards, in the order of their days; the width of a bar; the first and the last day."""
+    summaries = [summary for summary in _in_order(nights) if summary.cards.planned > 0]
     if not summaries:
         return [], 0.0, ("", "")
     step, most = WIDTH / len(summaries), max(summary.cards.planned for summary in summaries) * 1.05

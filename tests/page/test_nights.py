@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from job.page.nights import trend_of
+from job.page.nights import card_bars, trend_of
 from job.page.render import render_nights, render_page
 from job.records.nights import Night, Nights
 from job.records.overview import by_day, done_line, most_often, period_line, state_of
@@ -119,6 +119,22 @@ def test_a_trend_has_a_bar_for_each_run_that_had_the_phase_and_its_median() -> N
     assert [left for left, _, _ in trend.bars] == pytest.approx([0.0, 250.0, 750.0])
     assert trend.bars[2][1] == pytest.approx(2 * trend.bars[0][1])
     assert trend_of(nights_of(*runs[:3]), "cards") is None
+
+
+def test_a_trend_and_the_bars_are_in_the_order_of_the_days_that_the_runs_are_for() -> None:
+    """The runs of 24 November: one was made for the 20th, in the evening, and one for the 24th was repeated."""
+    runs = [
+        summary(name, day, started=f"2026-11-24T{hour:02}:00:00+08:00", phases={"data": seconds},
+                engines={"qa": totals(1)}, cards={"planned": 10, "generated": seconds, "failed": 10 - seconds})
+        for name, day, hour, seconds in [("late", "2026-11-20", 22, 1), ("again", "2026-11-24", 21, 3), ("first", "2026-11-24", 2, 2)]
+    ]  # fmt: skip
+    trend = trend_of(nights_of(*runs), "data")
+    assert trend
+    assert [says for _, _, says in trend.bars] == ["2026-11-20, late", "2026-11-24, first", "2026-11-24, again"]
+    assert (trend.last, trend.days) == (3, ("2026-11-20", "2026-11-24"))
+    bars, _, days = card_bars(nights_of(*runs))
+    assert [bar.made / bar.planned for bar in bars] == pytest.approx([0.1, 0.2, 0.3])
+    assert days == ("2026-11-20", "2026-11-24")
 
 
 def test_markup_in_a_summary_is_shown_as_text() -> None:
