@@ -19,7 +19,7 @@ from job.records.plan_change import plan_lines
 from job.records.report import ReportedFault, RunReport
 from job.records.results import CallResult
 from job.records.timeline import FAILURES_KEPT
-from job.text.display import printable, shortened
+from job.text.display import clock, printable, shortened
 from job.text.messages import ENGLISH, Message, Translator, message, plural, template
 
 NAME = "batch-orchestrator"
@@ -151,7 +151,7 @@ def late_lines(
     could be read.
     """
     report = latest.report if latest else None
-    time = f"{now.astimezone(settings.time_zone):%H:%M}"
+    time = clock(now.astimezone(settings.time_zone), day)
     text = template("✗ {job}, {day}: no success by {time}")
     yield Line(message(text, job=_job(settings, report), day=day, time=time), is_kept=True)
     if latest is not None and report is not None and report.day == day:

@@ -162,6 +162,7 @@ def render_nights(nights: Nights, runs_uri: str, *, beside: bool, translator: Tr
         .render(
             period=period_line(nights),
             done=done_line(nights),
+            zone=nights.zone,
             days=rows_by_day(nights, lambda run_id: page_link(runs_uri, run_id, beside=beside)),
             has_several_configs=len({one.config_uri for one in nights.summaries}) > 1,
             bars=bars,

@@ -179,6 +179,22 @@ def comparison_lines(comparison: Comparison, reason: Message | str) -> Iterator[
             count=comparison.mended.count,
             names=_names_of(comparison.mended),
         )
+    yield from _not_attempted_lines(comparison, reason)
+    if comparison.not_compared:
+        yield plural(
+            "1 failure is not compared: the list of that night was cut off",
+            "{count} failures are not compared: the list of that night was cut off",
+            count=comparison.not_compared,
+        )
+    if comparison.gone:
+        yield plural(
+            "1 that failed then is not planned any more",
+            "{count} that failed then are not planned any more",
+            count=comparison.gone,
+        )
+
+
+def _not_attempted_lines(comparison: Comparison, reason: Message | str) -> Iterator[Message]:
     if comparison.cut_off and comparison.not_attempted:
         yield plural(
             "1 card was cut off, {not_attempted} not attempted: {reason}",
@@ -200,18 +216,6 @@ def comparison_lines(comparison: Comparison, reason: Message | str) -> Iterator[
             "{count} cards were not attempted: {reason}",
             count=comparison.not_attempted,
             reason=reason,
-        )
-    if comparison.not_compared:
-        yield plural(
-            "1 failure is not compared: the list of that night was cut off",
-            "{count} failures are not compared: the list of that night was cut off",
-            count=comparison.not_compared,
-        )
-    if comparison.gone:
-        yield plural(
-            "1 that failed then is not planned any more",
-            "{count} that failed then are not planned any more",
-            count=comparison.gone,
         )
 
 

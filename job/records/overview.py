@@ -35,7 +35,7 @@ def by_day(nights: Nights) -> Sequence[tuple[str, Sequence[Night]]]:
 
 
 def day_of(night: Night) -> str:
-    """The day that a run is for; that of its start, in UTC, if it has no summary."""
+    """The day that a run is for; that of its start if it has no summary."""
     return night.summary.day if night.summary else night.started.date().isoformat()
 
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 
 import trio
 from rich.console import Group
@@ -29,6 +30,7 @@ from job.reporting.engine_table import print_table
 from job.reporting.screen import Screen
 from job.reporting.status import barrier_message, run_heading, time_status
 from job.reporting.stdout import OutputQueue, queued_text
+from job.text.display import clock
 from job.text.messages import ENGLISH, Message, Translator, duration, message, plural
 
 LIVE_FAILURES = 20
@@ -235,7 +237,8 @@ def _print_next_steps(screen: Screen, groups: Sequence[FailureGroup], steps: Nex
 
 
 def _head(report: RunReport) -> Message:
-    values = {"run": report.run_id, "day": report.day, "started": report.started}
+    started = clock(datetime.fromisoformat(report.started), report.day)
+    values = {"run": report.run_id, "day": report.day, "started": started}
     if report.seconds is None:
         return message("run {run} for {day}, started {started}", **values)
     took = duration(report.seconds)

@@ -10,9 +10,11 @@ import pytest
 
 from job.page.nights import card_bars, trend_of
 from job.page.render import render_nights, render_page
+from job.records.format import RunState
 from job.records.nights import Night, Nights
 from job.records.overview import by_day, done_line, most_often, period_line, state_of
 from job.records.summary import RunSummary
+from job.reporting.recorded import nights_table
 from tests.page.test_render import HOSTILE
 from tests.support.nights import Night as PlayedNight
 from tests.support.parsed import Parsed
@@ -53,8 +55,17 @@ def test_every_run_has_a_row_with_a_square_for_each_engine_and_leads_to_its_page
         for one in some
         if one.summary
     ]
-    assert f"{period_line(NIGHTS)}; {done_line(NIGHTS)}" in Parsed(page).text
-    assert "not closed: at work, killed, or without a summary" in page
+    assert f"{period_line(NIGHTS)}; {done_line(NIGHTS)} (all times UTC+08:00)" in Parsed(page).text
+
+
+def test_a_run_that_has_not_closed_its_record_has_the_same_word_as_in_the_list_of_runs() -> None:
+    began = datetime.fromisoformat("2026-11-24T02:00:00+08:00")
+    states: dict[RunState | None, tuple[str, str]]
+    states = {"at work": ("at work", "warn"), "killed": ("killed", "warn"), None: ("no summary", "soft")}
+    for state, (words, kind) in states.items():
+        nights = Nights([Night("night", began, None, state)])
+        assert f'<td class="outcome {kind}">{words}</td>' in html(nights)
+        assert re.search(f"^2026-11-24 02:00 +{words} +night$", nights_table(nights), re.MULTILINE)
 
 
 def test_links_are_relative_beside_the_runs_in_a_directory_and_absolute_elsewhere() -> None:
@@ -126,7 +137,8 @@ def test_a_trend_and_the_bars_are_in_the_order_of_the_days_that_the_runs_are_for
     runs = [
         summary(name, day, started=f"2026-11-24T{hour:02}:00:00+08:00", phases={"data": seconds},
                 engines={"qa": totals(1)}, cards={"planned": 10, "generated": seconds, "failed": 10 - seconds})
-        for name, day, hour, seconds in [("late", "2026-11-20", 22, 1), ("again", "2026-11-24", 21, 3), ("first", "2026-11-24", 2, 2)]
+        for name, day, hour, seconds in
+        [("late", "2026-11-20", 22, 1), ("again", "2026-11-24", 21, 3), ("first", "2026-11-24", 2, 2)]
     ]  # fmt: skip
     trend = trend_of(nights_of(*runs), "data")
     assert trend

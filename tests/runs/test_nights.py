@@ -205,7 +205,7 @@ async def test_the_page_of_the_nights_is_written_to_any_given_path(world: World)
     (Path(world.runs_uri) / "first" / "summary.json").write_text("corrupt")
     ended = await world.run_job(["nights"], env=env)
     assert ended.exit_code == 2
-    assert "not closed" in ended.stdout
+    assert "no summary" in ended.stdout
     assert "first/summary.json is not what a run writes" in ended.stderr
 
 

@@ -227,7 +227,7 @@ async def test_the_report_of_a_killed_run_is_made_from_its_journal(world: World)
     file = world.directory / "again.html"
     ended = await report(world, "night", "--page", str(file))
     assert ended.exit_code == 0, ended.stderr
-    assert "has not closed its record" in ended.stdout
+    assert "The run was killed: " in ended.stdout
     shown = Parsed(file.read_text())
     cards = shown.tiles
     assert cards["planned"] == 19
