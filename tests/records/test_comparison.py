@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -213,7 +214,7 @@ THEN = planned(("A", "ab"), ("B", "ab"), ("C", "b"))
         (planned(("A", "ab"), ("B", "ab")), ["5 cards then, 4 now", "1 target removed: C"]),
         (
             planned(("A", "ab"), ("D", "ab"), ("C", "b")),
-            ["5 cards then, 5 now", "1 target removed: B", "1 target added: D"],
+            ["it has as many cards as then, 5", "1 target removed: B", "1 target added: D"],
         ),
         (
             planned(("A", "b"), ("B", "bc"), ("C", "b")),
@@ -221,11 +222,15 @@ THEN = planned(("A", "ab"), ("B", "ab"), ("C", "b"))
         ),
         (
             planned(("A", "a"), ("B", "ab"), ("C", "ab")),
-            ["5 cards then, 5 now", "1 card removed whose target", "1 card added whose target"],
+            ["it has as many cards as then, 5", "1 card removed whose target", "1 card added whose target"],
         ),
         (
             planned(("A", "ab"), ("B", "ab"), ("C", "b"), engines=["news"]),
-            ["5 cards then, 5 now", "Financial engine: switched off", "Trading engine: switched off"],
+            ["it has as many cards as then, 5", "Financial engine: switched off", "Trading engine: switched off"],
+        ),
+        (
+            replace(THEN, targets=(*THEN.targets[:2], replace(THEN.targets[2], kind="topic"))),
+            ["it has as many cards as then, 5", "1 target is of another kind now: C"],
         ),
     ],
 )

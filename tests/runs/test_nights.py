@@ -73,7 +73,7 @@ async def test_a_run_says_what_is_new_since_the_night_before_and_how_the_plan_ha
     ]
     changes = [line["message"] for line in second.events("config.noticed")]
     assert changes == [
-        "The plan has changed since 2026-11-23: 3 cards then, 3 now.",
+        "The plan has changed since 2026-11-23; it has as many cards as then, 3.",
         "1 target removed: 美联储",
         "1 target added: NVDA",
     ]

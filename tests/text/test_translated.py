@@ -121,6 +121,7 @@ def build_run(**changes: Any) -> tuple[RunReport, Timeline]:
         cards_now=2,
         targets_left=names,
         targets_came=names,
+        targets_of_another_kind=names,
         card_types_left=names,
         card_types_came=names,
         switched_off=("news",),
