@@ -66,7 +66,7 @@ async def test_a_run_says_what_is_new_since_the_night_before_and_how_the_plan_ha
     assert (since["day"], since["new"], since["added"], since["still"], since["mended"]) == ("2026-11-23", 0, 1, 1, 1)
     assert since["text"] == [
         "Compared with 2026-11-23 (run first):",
-        "no new failure",
+        "no new failure of what was planned then",
         "1 failure of what was not planned then: NVDA news_card",
         "1 still missing, for 2 nights: MSFT news_card",
         "1 mended: AAPL news_card",
