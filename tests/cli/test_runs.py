@@ -268,10 +268,16 @@ def test_the_faults_of_a_report_are_bounded_and_counted(place: Path, capfd: pyte
     assert lines[-2] == "and 7 more"
 
 
-def test_the_missing_cards_of_a_run_without_a_plan_are_an_error(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("wanted", ["missing", "csv"])
+def test_the_cards_of_a_run_without_a_plan_are_an_error(
+    place: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path, wanted: str
+) -> None:
     refused(place, "night", [Fault("a.json", "is not JSON", "correct it")], EARLY)
-    said = "run night had no plan, so it is not known which cards are missing\n"
-    assert run_command(capfd, "report", "night", "--missing") == (ExitCode.USAGE, [], said)
+    file = tmp_path / "cards.csv"
+    arguments = ["--missing"] if wanted == "missing" else ["--csv", str(file)]
+    said = "run night had no plan, so there is no list of its cards\n"
+    assert run_command(capfd, "report", "night", *arguments) == (2, [], said)
+    assert not file.exists()
 
 
 # --- verify ---
