@@ -17,12 +17,12 @@ from job.page.headline import explanation, headline, period, plan_notes, severit
 from job.page.lanes import lane_chart
 from job.page.links import execution_link, log_link, trace_link
 from job.page.nights import PHASE_TITLES, card_bars, rows_by_day, trend_of
-from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, names, worth_a_look
+from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_cut, is_open, names, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
 from job.records.commands import how_to_go_on, missing_command, page_link, table_command
 from job.records.groups import failure_groups
 from job.records.nights import Nights
-from job.records.overview import done_line, most_often, period_line
+from job.records.overview import done_line, more_often_line, most_often, period_line
 from job.records.report import REFUSED, UNFINISHED, RunReport
 from job.records.results import DONE
 from job.records.timeline import Timeline
@@ -76,6 +76,7 @@ def environment(translator: Translator) -> Environment:
     )
     made.filters |= {
         "before": partial(before, translator=translator),
+        "is_cut": is_cut,
         "is_open": is_open,
         "listed": listed,
         "duration": duration,
@@ -156,6 +157,7 @@ def render_page(
 def render_nights(nights: Nights, runs_uri: str, *, beside: bool, translator: Translator = ENGLISH) -> bytes:
     """The page of the nights; `beside` is whether it is stored with the runs."""
     bars, bar_width, bar_days = card_bars(nights)
+    often, more = most_often(nights.summaries)
     page = (
         environment(translator)
         .get_template("nights.html.j2")
@@ -169,7 +171,8 @@ def render_nights(nights: Nights, runs_uri: str, *, beside: bool, translator: Tr
             bar_width=bar_width,
             bar_days=bar_days,
             trends=[trend for phase in PHASE_TITLES if (trend := trend_of(nights, phase)) is not None],
-            often=most_often(nights.summaries),
+            often=often,
+            more_often=more_often_line(more) if more else None,
         )
     )
     return page.encode()

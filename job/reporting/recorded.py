@@ -9,7 +9,17 @@ from job.engines.catalog import ALL_ENGINES
 from job.records.format import AT_WORK, KILLED
 from job.records.history import PastRun
 from job.records.nights import Night, Nights
-from job.records.overview import MARKS, EngineState, by_day, day_of, done_line, most_often, period_line, state_of
+from job.records.overview import (
+    MARKS,
+    EngineState,
+    by_day,
+    day_of,
+    done_line,
+    more_often_line,
+    most_often,
+    period_line,
+    state_of,
+)
 from job.records.summary import PHASES
 from job.reporting.screen import Screen
 from job.text.display import zone_of
@@ -73,7 +83,8 @@ def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
         screen.print(table)
         period, done = period_line(nights), done_line(nights)
         screen.print_line(message("{period}; {done} (all times {zone})", period=period, done=done, zone=nights.zone))
-        for item in most_often(nights.summaries):
+        often, more = most_often(nights.summaries)
+        for item in often:
             text = plural(
                 "{item}: failed on 1 night, on {last}",
                 "{item}: failed on {count} nights, the last on {last}",
@@ -82,6 +93,8 @@ def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
                 last=item.last,
             )
             screen.print_line(text)
+        if more:
+            screen.print_line(more_often_line(more))
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 

@@ -102,7 +102,7 @@ def test_the_state_of_an_engine(changes: dict[str, int], state: str) -> None:
 
 
 def test_what_failed_on_most_nights_is_first_and_counts_once_a_date() -> None:
-    found = most_often(
+    found, more = most_often(
         [
             summary("e", "2026-11-25", group("A", "B")),
             summary("d", "2026-11-25", group("A")),
@@ -117,8 +117,12 @@ def test_what_failed_on_most_nights_is_first_and_counts_once_a_date() -> None:
         ("A a", 1, "2026-11-25", "status"),
         ("news: B", 1, "2026-11-23", "status"),
     ]
+    assert more == 0
     many = summary("m", "2026-11-25", group(*(f"T{n}" for n in range(50))))
-    assert len(most_often([many])) == 20
+    shown, more = most_often([many])
+    assert (len(shown), more) == (20, 30)
+    assert "And 30 more: the page of each run names what failed." in html(nights_of(many))
+    assert "And 30 more: the page of each run names what failed." in nights_table(nights_of(many))
 
 
 def test_a_trend_has_a_bar_for_each_run_that_had_the_phase_and_its_median() -> None:
