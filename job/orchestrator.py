@@ -14,7 +14,7 @@ from job.engines.http_connection import HttpConnection, tls_context
 from job.engines.id_tokens import IdTokens
 from job.execution.events import Event
 from job.execution.executor import RunContext
-from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, busy, no_lease, outcome_of, with_record
+from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, no_lease, outcome_of, with_record
 from job.execution.phases import EngineFailedError, Phases
 from job.execution.progress import RunProgress, report_each_minute
 from job.execution.request import RunRequest
@@ -27,13 +27,13 @@ from job.planning.prepare import Prepared, prepare
 from job.records.comparison import Comparison
 from job.records.format import RecordError
 from job.records.inputs import RunInputs
-from job.records.lease import BusyError
 from job.records.nights import PastNights, write_nights_page
 from job.records.record import find_latest_inputs
-from job.records.refusal import NotResumableError, not_resumable, record_refusal, refused_report
+from job.records.refusal import NotResumableError, contradictions, not_resumable, record_refusal, refused_report
 from job.records.report import AttemptSummary, build_report
 from job.records.session import (
     RecordSession,
+    StoodBackError,
     StorageAlarm,
     acquire_for,
     lease_holder,
@@ -64,8 +64,8 @@ class Reporter(Protocol):
     def on_barrier(self, progress: RunProgress) -> None: ...
     def on_progress(self, progress: RunProgress, now: float) -> None: ...
     def on_event(self, event: Event) -> None: ...
-    def on_comparison(self, comparison: Comparison) -> None: ...
-    def on_page(self, *, is_written: bool) -> None: ...
+    def on_closed(self, comparison: Comparison | None, *, has_page: bool) -> None: ...
+    def on_second_signal(self) -> None: ...
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None: ...
     def on_notification_failed(self, text: Message) -> None: ...
     async def drain(self, seconds: float) -> None: ...
@@ -81,7 +81,7 @@ async def run(request: RunRequest, reporter: Reporter) -> ExitCode:
     bug: Exception | None = None
     ending = Ending()
     async with trio.open_nursery() as listener:
-        await listener.start(on_signals, orchestration.shutdown, ending)
+        await listener.start(on_signals, orchestration.shutdown, ending, reporter.on_second_signal)
         try:
             outcome = await orchestration.run()
         except Exception as error:  # noqa: BLE001  it is raised again once the run has ended in this order
@@ -137,13 +137,12 @@ class _Orchestration:
         except NotResumableError as error:
             self._reporter.on_faults([error.fault])
             return error.outcome  # noqa: ASYNC910  the record was awaited
-        except BusyError as error:
-            same = {"same_plan": error.is_twin, "same_run": error.is_same_run}
-            return busy(error.holder, **same, has_ended=error.has_ended)  # noqa: ASYNC910  as above
+        except StoodBackError as error:
+            return error.outcome  # noqa: ASYNC910  as above
         except StorageError as error:
             return no_lease(words_of(error))  # noqa: ASYNC910  the config was awaited
         if opened is None:
-            return outcome_of(None, self.shutdown.reason, None)
+            return self._outcome()
         plan, session = opened
         began = trio.current_time() - (time.monotonic() - self._request.started)
         self.progress = RunProgress(plan, session.done if session else {}, began)
@@ -166,8 +165,9 @@ class _Orchestration:
         try:
             while True:  # once, unless another attempt records another config before this one has the lease
                 recorded = await find_latest_inputs(store, request.identity.id)
+                self.end.inputs = recorded
                 if recorded is None and request.resume:
-                    raise await not_resumable(store, request.identity.id)
+                    raise await not_resumable(store, settings.runs_uri, request.identity.id)
                 prepared, inputs = await self._prepare(recorded)
                 holder = lease_holder(settings, prepared.plan, inputs)
                 lease = await acquire_for(recorded, store, holder, lambda notice: self._reporter.on_notices([notice]))
@@ -178,7 +178,7 @@ class _Orchestration:
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
             session = await open_session(lease, prepared.plan, inputs, notify, new=inputs is not recorded)
         except RecordError as error:
-            remedy = "remove that record, or start a run of another RUN_ID"
+            remedy = "restore it or remove that record, or start a run of another RUN_ID"
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
         except UnusableError as error:
             faults = [*request.faults, Fault("RUNS_URI", error.what, error.remedy or "correct it")]
@@ -202,8 +202,9 @@ class _Orchestration:
         if not request.new_config or recorded.is_brought_by(settings.execution):
             # The recorded config is used, so CONFIG_URI is not read.
             faults = [fault for fault in faults if fault.where != "CONFIG_URI"]
-            return recorded.prepare(settings, faults, request.now), recorded  # noqa: ASYNC910  the record was awaited
-        faults = [*faults, *recorded.contradictions(settings, request.now, place=True)]
+            faults += contradictions(recorded, settings, request.now)
+            return recorded.prepare(settings, faults), recorded  # noqa: ASYNC910  the record was awaited
+        faults = [*faults, *contradictions(recorded, settings, request.now, place=True)]
         prepared = await prepare(settings.model_copy(update={"run_date": recorded.date}), faults)
         return prepared, recorded.with_config(prepared, settings)
 
@@ -239,7 +240,7 @@ class _Orchestration:
             with trio.CancelScope(shield=True):
                 await self._close(UNFORESEEN, plan, session, at_once=True)
             raise
-        cut_short = self.shutdown.reason is not None or outcome.exit is ExitCode.ENGINE_FAILED
+        cut_short = self.shutdown.reason is not None or outcome.exit is ExitCode.FAILED
         await self._close(outcome, plan, session, at_once=cut_short)
         return with_record(outcome, session.unrecorded)
 
@@ -267,14 +268,17 @@ class _Orchestration:
         try:
             await phases.run_data_phase()
         except EngineFailedError as error:
-            return outcome_of(progress, self.shutdown.reason, error)  # noqa: ASYNC910  both phases were awaited
+            return self._outcome(error)  # noqa: ASYNC910  both phases were awaited
         if self.shutdown.reason is None and session:
             with self.shutdown.phase(graceful=False):
                 await session.record.mark_barrier()
         if self.shutdown.reason is None:
             self._reporter.on_barrier(progress)
             await phases.run_card_phase()
-        return outcome_of(progress, self.shutdown.reason, None)
+        return self._outcome()
+
+    def _outcome(self, error: EngineFailedError | None = None) -> Outcome:
+        return outcome_of(self.progress, self.shutdown.reason, error, self.shutdown.not_renewed)
 
     async def _close(self, outcome: Outcome, plan: Plan, session: RecordSession, *, at_once: bool) -> None:
         request, inputs = self._request, session.inputs
@@ -283,23 +287,16 @@ class _Orchestration:
         set_aside = set_aside_types(self.progress.set_aside if self.progress else ())
         ended = AttemptSummary.of(outcome, zone, request.now, seconds, set_aside)
         self.end.comparison = comparison = self.past.compare(inputs.day, session.done)
-        if comparison is not None:
-            self._reporter.on_comparison(comparison)
         self.end.recorded = session.record.timeline.failures
+        attempts = (*session.record.attempts, ended)
+        place = {"project": request.settings.project, "execution": request.settings.execution}
         self.end.report = report = build_report(
-            inputs,
-            plan,
-            session.record.timeline,
-            (*session.record.attempts, ended),
-            closed=True,
-            since=comparison,
-            project=request.settings.project,
-            execution=request.settings.execution,
+            inputs, plan, session.record.timeline, attempts, closed=True, since=comparison, **place
         )
         made = documents(report, self.past.before, request.settings.runs_uri or "", self._translator)
         until = await session.close(report, made, self.shutdown, at_once=at_once)
         self.end.has_page = session.has_page
-        self._reporter.on_page(is_written=session.has_page)
+        self._reporter.on_closed(comparison, has_page=session.has_page)
         if until is not None:
             await self._leave_nights(session.lease.store, until)
 

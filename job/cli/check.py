@@ -44,4 +44,4 @@ async def check(settings: Settings, faults: list[Fault], say: Callable[[str], No
         helpers.cancel_scope.cancel()
     for name in plan.engines():
         say(f"✗ {name}: {wrong[name]}" if wrong[name] else f"✓ {name}: {settings.engines[name].url} is healthy")
-    return ExitCode.ENGINE_FAILED if any(wrong.values()) else ExitCode.DONE
+    return ExitCode.FAILED if any(wrong.values()) else ExitCode.DONE

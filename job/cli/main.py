@@ -4,7 +4,6 @@ import argparse
 import logging
 import os
 import re
-import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -23,8 +22,9 @@ from job.config.environment import read_settings
 from job.config.fields import is_date, is_run_id
 from job.engines.identity import COMMIT, VERSION
 from job.execution.outcome import ExitCode
+from job.records.commands import list_command
 from job.records.nights import NIGHTS_READ
-from job.reporting.stdout import say, say_error
+from job.reporting.stdout import say, say_error_within
 from job.text.display import quoted
 
 TRACEBACK_SECONDS = 1.0
@@ -37,10 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         return _command(arguments)
     except Exception:  # noqa: BLE001  any exception that gets here is a bug
-        # In a thread, for one second: the process must end even if nobody reads standard error.
-        printing = threading.Thread(target=say_error, args=[traceback.format_exc().rstrip()], daemon=True)
-        printing.start()
-        printing.join(TRACEBACK_SECONDS)
+        say_error_within(traceback.format_exc().rstrip(), TRACEBACK_SECONDS)
         return ExitCode.UNFORESEEN
 
 
@@ -64,7 +61,7 @@ def _command(arguments: Sequence[str]) -> ExitCode:
         "plan": lambda: plan_command(settings, faults, options.place, as_json=options.json),
         "runs": lambda: runs_command(settings, faults),
         "nights": lambda: nights_command(settings, faults, options),
-        "report": lambda: report_command(settings, faults, options),
+        "report": lambda: report_command(settings, faults, options, now),
         "verify": lambda: verify_command(settings, faults, now, options.date),
         "check": lambda: trio.run(check, settings, faults, say),
         "notify": lambda: notify_command(settings),
@@ -134,5 +131,6 @@ def _date(text: str) -> str:
 
 def _run_id(text: str) -> str:
     if not is_run_id(text):
-        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a run id; `python -m job runs` lists them")
+        listing = list_command(os.environ.get("RUNS_URI") or None)
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not a run id; `{listing}` lists them")
     return text

@@ -19,7 +19,7 @@ from job.notification.sender import SECONDS, Notifier
 from job.notification.text import late_lines
 from job.page.render import render_page
 from job.records.cards import card_lines
-from job.records.commands import nights_link, page_address, table_link
+from job.records.commands import list_command, nights_link, page_address, table_link
 from job.records.format import CARDS, PAGE, RecordError
 from job.records.history import LATEST, RecordedRun, latest, latest_id, read_run
 from job.records.report import REFUSED
@@ -56,17 +56,18 @@ def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
     return ExitCode.USAGE if history.unusable else ExitCode.DONE
 
 
-def report_command(settings: Settings, faults: list[Fault], options: argparse.Namespace) -> ExitCode:
+def report_command(settings: Settings, faults: list[Fault], options: argparse.Namespace, now: datetime) -> ExitCode:
     """Prints a recorded run, by default the latest; writes its page or table if requested."""
     store = records_of(settings, faults, "REPORT_LANGUAGE")
     if store is None or settings.runs_uri is None:
         return ExitCode.USAGE
-    recorded = _find(store, options.run_id)
+    recorded = _find(store, settings.runs_uri, options.run_id)
     if isinstance(recorded, ExitCode):
         return recorded
     if recorded.report.outcome == REFUSED and (options.missing or options.csv is not None):
         say_error(f"run {recorded.report.run_id} had no plan, so there is no list of its cards")
         return ExitCode.USAGE
+    recorded = recorded.seen(now)
     if options.csv is not None and not write_file(Path(options.csv), card_lines(recorded.report, recorded.timeline)):
         return ExitCode.USAGE
     path: Path | None = None
@@ -108,7 +109,10 @@ def _write_report(recorded: RecordedRun, page: str | None, to: Translator) -> No
         say(f"✗ {fault}")
     if report.faults_not_listed:
         say(to.text(message("and {count} more", count=report.faults_not_listed)))
-    if report.resume_command is None:
+    if report.outcome == REFUSED and report.start_command is not None:
+        say(to.text(message("Once that is corrected, this starts it again:")))
+        say(f"  {report.start_command}")
+    if report.resume_command is None and (report.outcome == REFUSED or report.start_command is None):
         say(to.text(message("trace id: {trace}", trace=report.trace_id)))
 
 
@@ -121,7 +125,7 @@ def _write_missing(recorded: RecordedRun) -> None:
         write_line("\n".join(lines).encode())  # not by `say`, which would replace the tabs
 
 
-def _find(store: ObjectStore, run_id: str | None) -> RecordedRun | ExitCode:
+def _find(store: ObjectStore, runs_uri: str, run_id: str | None) -> RecordedRun | ExitCode:
     """The run of this id, or the latest. If it cannot be read: the exit code; prints the reason on standard error."""
     try:
         run_id = run_id or trio.run(latest_id, store)
@@ -133,7 +137,7 @@ def _find(store: ObjectStore, run_id: str | None) -> RecordedRun | ExitCode:
     except StorageError as error:
         return refuse(error, ExitCode.BUSY)
     if recorded is None:
-        what = f"has no record of run {run_id}; `python -m job runs` lists what is there"
+        what = f"has no record of run {run_id}; `{list_command(runs_uri)}` lists what is there"
         return refuse(what, ExitCode.USAGE)
     return recorded
 
@@ -163,7 +167,7 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
     elif problem is not None:
         reporter.on_notification_failed(problem)
         trio.run(reporter.drain, DRAIN_SECONDS)
-    return ExitCode.DONE if done else ExitCode.ENGINE_FAILED
+    return ExitCode.DONE if done else ExitCode.FAILED
 
 
 async def _send_late(
@@ -178,7 +182,7 @@ async def _send_late(
             run = await read_run(store, run_id) if run_id else None
         except (RecordError, StorageError):
             is_known = False
-    lines = late_lines(settings, day, now, run, is_known=is_known)
+    lines = late_lines(settings, day, now, run and run.seen(now), is_known=is_known)
     return await notifier.send_lines(lines, lambda: {"event": "run.verified", "done": False}, SECONDS)
 
 

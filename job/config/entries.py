@@ -3,15 +3,24 @@
 import re
 import unicodedata
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from pydantic import AfterValidator, BeforeValidator
 
 from job.config.faults import invalid
 from job.config.fields import is_date
+from job.engines.calls import query
 from job.text.display import quoted
 
 ID_LIMIT = 64
 """Maximum number of characters of an id."""
+
+PARAMETERS_LIMIT = 4096
+"""Maximum bytes of an entry's parameters in the URL. With them and the next limit, no URL is longer than 8 KiB: servers
+refuse longer ones."""
+
+CHOICE_LIMIT = 1024
+"""Maximum bytes of a backend or a model name in the URL."""
 
 
 def _check_id(text: str) -> str:
@@ -93,6 +102,20 @@ def _check_text(text: str) -> str:
 Text = Annotated[str, AfterValidator(_check_text)]
 
 
+def _check_length(encoded: str, limit: int) -> None:
+    if len(encoded) > limit:
+        raise invalid(f"takes more than {limit:,} bytes of a URL", "shorten it: servers refuse a long URL")
+
+
+def _check_choice(text: str) -> str:
+    _check_length(quote(text, safe=""), CHOICE_LIMIT)
+    return text
+
+
+Choice = Annotated[Text, AfterValidator(_check_choice)]
+"""The name of a backend or a model, which is sent in the URL."""
+
+
 def _check_date(value: object) -> str:
     if not isinstance(value, str) or not is_date(value):
         raise invalid("is not a date", 'write "YYYY-MM-DD"')
@@ -124,6 +147,15 @@ def _check_scalar(value: object) -> object:
 
 Scalar = Annotated[Any, BeforeValidator(_check_scalar)]
 """A query parameter's value."""
+
+
+def _check_parameters(parameters: dict[str, object]) -> dict[str, object]:
+    _check_length(query(parameters.items()), PARAMETERS_LIMIT)
+    return parameters
+
+
+Parameters = Annotated[dict[Parameter, Scalar], AfterValidator(_check_parameters)]
+"""The query parameters that an entry adds to its cards."""
 
 
 def _refuse_name(value: object) -> object:

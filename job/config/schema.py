@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from job.config.entries import Date, Id, NotName, Parameter, Scalar, Text, Ticker
+from job.config.entries import Choice, Date, Id, NotName, Parameters, Text, Ticker
 from job.engines.catalog import Kind
 
 
@@ -38,7 +38,7 @@ class TargetEntry(StrictModel):
     category: str | None = None
     date: Date | None = None
     topic_key: Id | None = None
-    extra_params: dict[Parameter, Scalar] | None = None
+    extra_params: Parameters | None = None
     run_engines: RunEngines | None = None
 
 
@@ -53,8 +53,8 @@ class EngineControl(StrictModel):
 class LlmChoice(StrictModel):
     """Which LLM makes a card."""
 
-    backend: Text | None = None
-    model_name: Text | None = None
+    backend: Choice | None = None
+    model_name: Choice | None = None
 
 
 class LlmConfig(StrictModel):

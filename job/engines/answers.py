@@ -2,6 +2,7 @@
 
 import json
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -61,7 +62,7 @@ class UnexpectedAnswerError(ValueError):
 
 
 def parse(body: bytes, token: str) -> object:
-    """The JSON value of an answer. NaN and infinities are allowed, as Python's json module writes them.
+    """The JSON value of an answer, with or without a byte order mark; NaN and infinities, as Python writes them, too.
 
     Raises `ValueError` if it is not JSON; `UnexpectedAnswerError` for too many values, and for a duplicate key in an
     object, since it is unknown which of the two values is right.
@@ -69,7 +70,7 @@ def parse(body: bytes, token: str) -> object:
     if len(body) > VALUES_LIMIT and sum(map(body.count, (b",", b"[", b"{"))) > VALUES_LIMIT:
         raise UnexpectedAnswerError(message("it holds more than {limit} values", limit=VALUES_LIMIT))
     try:
-        return from_json(body, catch_duplicate_keys=True)
+        return from_json(body.removeprefix(BOM_UTF8), catch_duplicate_keys=True)
     except ValueError as error:
         twice = _TWICE.match(str(error))
         if twice is None:

@@ -86,9 +86,13 @@ def news(target: str, kind: Kind, key: str, date: str | None) -> Call:
 
 def card(target: str, card_type: str, date: str | None, parameters: Iterable[tuple[str, str]]) -> Call:
     """The call that generates one card. Without a date, the engine uses its own current date."""
-    query = [("ticker", target), *([("date_str", date)] if date else []), *parameters]
-    encoded = urlencode(query, safe="", quote_via=quote)
-    return Call("qa", (target,), card_type, f"/card/{_segment(card_type)}?{encoded}", None)
+    sent = [("ticker", target), *([("date_str", date)] if date else []), *parameters]
+    return Call("qa", (target,), card_type, f"/card/{_segment(card_type)}?{query(sent)}", None)
+
+
+def query(parameters: Iterable[tuple[str, object]]) -> str:
+    """The parameters as the query of a URL has them, percent-encoded."""
+    return urlencode(list(parameters), safe="", quote_via=quote)
 
 
 def _segment(text: str) -> str:

@@ -30,7 +30,7 @@ class EngineSpec:
     batch_size: int = 1
     """Tickers per call; 1 if the engine takes no batches."""
     is_costly: bool = False
-    """Whether each success costs money, so that the second answer which reports a failure is final."""
+    """Whether each answer of 2xx may have cost money, so that the second one is final, whatever it says."""
     keeps_connections: bool = False
     """Whether a connection serves many calls. A data engine's connection serves one: a late second answer to that call
     would be read as the answer to the next call, and cards would be made without its data."""

@@ -86,6 +86,11 @@ class Failure:
         return self.cause is Cause.DENIED
 
     @property
+    def may_have_cost(self) -> bool:
+        """Whether the engine answered with a success, and so may have done work that costs money."""
+        return self.cause in {Cause.DENIED, Cause.UNREADABLE}
+
+    @property
     def is_transient(self) -> bool:
         """Whether another attempt may succeed."""
         return self.status in _TRANSIENT_STATUS if self.cause is Cause.STATUS else self.cause in _TRANSIENT

@@ -20,6 +20,11 @@ from job.engines.transport import TokenError
 from job.text.masking import excerpt
 from job.text.messages import Message, message
 
+RENEWAL_SECONDS = 30.0
+"""Time limit for a renewal. The libraries limit only the time between two bytes: a server that sends one now and then
+would delay the run forever."""
+THREADS = 4
+"""Maximum number of renewals for one audience that were given up and whose threads have not ended."""
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
@@ -50,13 +55,18 @@ class IdTokens:
 
 
 class _Source:
-    """The credentials for one audience. Only one thread at a time may refresh credentials of google-auth."""
+    """The credentials for one audience.
+
+    Only one thread at a time may refresh credentials of google-auth: after a renewal that was given up, the next one
+    makes new ones.
+    """
 
     def __init__(self, audience: str, impersonate: str | None) -> None:
         self._audience = audience
         self._impersonate = impersonate
         self._credentials: Credentials | None = None
         self._renewal: _Renewal | None = None
+        self._threads = trio.CapacityLimiter(THREADS)
 
     @property
     def token(self) -> str | None:
@@ -77,7 +87,13 @@ class _Source:
 
     async def _renew(self, renewal: "_Renewal") -> None:  # noqa: ASYNC910  the renewal was awaited
         try:
-            renewal.token = await trio.to_thread.run_sync(self._refresh, abandon_on_cancel=True)
+            with trio.fail_after(RENEWAL_SECONDS):
+                self._credentials, renewal.token = await trio.to_thread.run_sync(
+                    self._refresh, self._credentials, abandon_on_cancel=True, limiter=self._threads
+                )
+        except trio.TooSlowError:
+            self._credentials = None
+            renewal.error = message("the token server did not answer within {seconds} s", seconds=RENEWAL_SECONDS)
         except _NotATokenError:
             renewal.error = message("the token server's answer is not a token")
         except Exception as error:  # noqa: BLE001  google-auth does not wrap all errors of the libraries it uses
@@ -88,20 +104,20 @@ class _Source:
             self._renewal = None
             renewal.done.set()
 
-    def _refresh(self) -> str:
+    def _refresh(self, credentials: Credentials | None) -> tuple[Credentials, str]:
+        """Credentials with a new token: those that are given, unless there are none."""
         with requests.Session() as session:
             session.trust_env = False  # a .netrc would replace the credentials; no proxy reaches the metadata server
             if self._impersonate is not None:  # on a laptop, which may need a proxy to reach Google
                 session.proxies = {"https": getproxies().get("https", "")}
                 session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
             request = Request(session)
-            if self._credentials is None:
-                self._credentials = self._make(request)
-            _refresh(self._credentials, request)
-        token = self._credentials.token
+            credentials = credentials or self._make(request)
+            _refresh(credentials, request)
+        token = credentials.token
         if not isinstance(token, str) or not token:
             raise _NotATokenError
-        return token
+        return credentials, token
 
     def _make(self, request: Request) -> Credentials:
         if self._impersonate is None:

@@ -14,8 +14,8 @@ class ExitCode(IntEnum):
     """The exit codes. They are a contract with schedulers and people: the meaning of a code never changes."""
 
     DONE = 0
-    ENGINE_FAILED = 1
-    """A data engine failed: no card was requested."""
+    FAILED = 1
+    """A run: a data engine failed, so no card was requested. `check`, `verify` and `notify`: the answer is no."""
     USAGE = 2
     """Configuration or usage is wrong: nothing was called."""
     CARDS_MISSING = 3
@@ -38,6 +38,8 @@ class Outcome:
     sentence: Message
     unrecorded: int | None = None
     """How many results the record lacks, if it could not be closed; `None` if it is complete or there is no record."""
+    instead: str | None = None
+    """The command that goes on with the work of a twin, if that is to be done in place of starting this run again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,12 @@ _STOPS: Mapping[ShutdownReason, _Stop] = {
     ),
 }
 
+_NOT_RENEWED = replace(
+    _STOPS[ShutdownReason.LEASE_LOST],
+    at_work=template("The lease could not be renewed: {error}. The run stopped; {made} of {planned} cards are there."),
+    before=template("The lease could not be renewed: {error}. The run stopped; nothing was called."),
+)
+
 QA_REFUSES = template(
     "The QA engine refuses the job's calls: the run stopped requesting cards; {made} of {planned} cards are there."
 )
@@ -105,27 +113,33 @@ UNFORESEEN = Outcome(
 )
 
 
-def outcome_of(progress: RunProgress | None, reason: ShutdownReason | None, error: EngineFailedError | None) -> Outcome:
+def outcome_of(
+    progress: RunProgress | None,
+    reason: ShutdownReason | None,
+    error: EngineFailedError | None,
+    not_renewed: Value | None = None,
+) -> Outcome:
     """The outcome of a run. `error` is the failure of the data phase, `reason` is why the run was shut down.
 
-    `progress` is `None` if the run was shut down before it had a plan.
+    `progress` is `None` if the run was shut down before it had a plan. `not_renewed` is as in `Shutdown`.
     """
+    stop, why = _STOPS[reason or ShutdownReason.SIGTERM], {}
+    if reason is ShutdownReason.LEASE_LOST and not_renewed is not None:
+        stop, why = _NOT_RENEWED, {"error": not_renewed}
     if progress is None:
-        stop = _STOPS[reason or ShutdownReason.SIGTERM]
-        return Outcome(stop.word, stop.exit, message(stop.before))
+        return Outcome(stop.word, stop.exit, message(stop.before, **why))
     cards = progress.cards
     made, planned = cards.done + cards.skipped, cards.planned
     if error is not None:
         sentence = message("No card was requested: {reason}", reason=error.reason)
-        return Outcome("data_engine_failed", ExitCode.ENGINE_FAILED, sentence)
+        return Outcome("data_engine_failed", ExitCode.FAILED, sentence)
     if progress.is_complete():
         sentence = message("Everything was done: {made} of {planned} cards are there.", made=made, planned=planned)
         return Outcome("succeeded", ExitCode.DONE, sentence)
     if reason is not None:
-        stop = _STOPS[reason]
-        if reason is ShutdownReason.QA_DOWN and {call.status for call in progress.failures} <= {401, 403}:
+        if reason is ShutdownReason.QA_DOWN and progress.failed_statuses <= {401, 403}:
             return Outcome(stop.word, stop.exit, message(QA_REFUSES, made=made, planned=planned))
-        return Outcome(stop.word, stop.exit, message(stop.at_work, made=made, planned=planned))
+        return Outcome(stop.word, stop.exit, message(stop.at_work, made=made, planned=planned, **why))
     text = _MISSING_AND_LEFT if cards.not_attempted else _MISSING
     sentence = message(text, made=made, planned=planned, failed=cards.failed, left=cards.not_attempted)
     return Outcome("cards_missing", ExitCode.CARDS_MISSING, sentence)
@@ -186,18 +200,36 @@ def never_began(run_id: str) -> Outcome:
     return Outcome("bad_config", ExitCode.USAGE, sentence)
 
 
-def busy(holder: Message, *, same_plan: bool, same_run: bool, has_ended: bool = False) -> Outcome:
+def twin_succeeded(holder: Message) -> Outcome:
+    """Another run with the same plan released the lease, and has done this run's work."""
+    sentence = message(
+        "A run with the same plan has just done all its work: {holder}. Nothing was called.", holder=holder
+    )
+    return Outcome(SUPERSEDED, ExitCode.DONE, sentence)
+
+
+def twin_failed(holder: Message, outcome: str, command: str) -> Outcome:
+    """Another run with the same plan released the lease, and has not done all its work. The command resumes it."""
+    sentence = message(
+        "A run with the same plan has just ended as {outcome}: {holder}. Nothing was called. This goes on with that "
+        "run: {command}",
+        outcome=message(outcome),
+        holder=holder,
+        command=command,
+    )
+    return Outcome("busy", ExitCode.BUSY, sentence, instead=command)
+
+
+def busy_before(holder: Message) -> Outcome:
+    """Another run released the lease, and has not done this run's work."""
+    sentence = message(
+        "A run was at work until just now: {holder}. Nothing was called; start this run again.", holder=holder
+    )
+    return Outcome("busy", ExitCode.BUSY, sentence)
+
+
+def busy(holder: Message, *, same_plan: bool, same_run: bool) -> Outcome:
     """Another run is alive, or this run in another process. If it has the same plan, it does this run's work."""
-    if has_ended and same_plan:
-        sentence = message(
-            "A run with the same plan was at work until just now: {holder}. Nothing was called.", holder=holder
-        )
-        return Outcome(SUPERSEDED, ExitCode.DONE, sentence)
-    if has_ended:
-        sentence = message(
-            "A run was at work until just now: {holder}. Nothing was called; start this run again.", holder=holder
-        )
-        return Outcome("busy", ExitCode.BUSY, sentence)
     if same_run and same_plan:
         sentence = message("This run is at work already: {holder}. Nothing was called.", holder=holder)
         return Outcome(SUPERSEDED, ExitCode.DONE, sentence)

@@ -18,7 +18,7 @@ class RetryPolicy:
     rejection_timeout: float
     """Seconds for which an engine may answer only 429."""
     is_costly: bool
-    """Whether each success costs money, so that the second answer which reports a failure is final."""
+    """As in `EngineSpec`."""
 
 
 @dataclass(slots=True)
@@ -27,7 +27,8 @@ class RetryState:
 
     policy: RetryPolicy
     used: int = 0
-    denials: int = 0
+    costs: int = 0
+    """Failures that may have cost money."""
     backoffs: int = 0
     token_renewed: bool = False
     rejected_since: float | None = None
@@ -48,8 +49,8 @@ class RetryState:
             return None if left <= 0 else min(self.backoff(failure, jitter), left)
         self.rejected_since = None
         self.used += 1
-        self.denials += failure.is_denial
-        if not failure.is_transient or self.used >= policy.max_attempts or (policy.is_costly and self.denials > 1):
+        self.costs += failure.may_have_cost
+        if not failure.is_transient or self.used >= policy.max_attempts or (policy.is_costly and self.costs > 1):
             return None
         return self.backoff(failure, jitter)
 

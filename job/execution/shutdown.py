@@ -3,12 +3,14 @@
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import IntEnum
 
 import trio
+
+from job.text.messages import Value
 
 GRACE_SECONDS = 5.0
 """Time for cards in flight to end: one that is cut off is paid for twice. Cloud Run kills 10 s after SIGTERM."""
@@ -72,6 +74,8 @@ class Shutdown:
         self.reason: ShutdownReason | None = None
         self.no_start_after: Expiry | None = None
         """No attempt starts after this, not even if the process was paused or the machine suspended meanwhile."""
+        self.not_renewed: Value | None = None
+        """Why storage did not renew the lease at the latest try; `None` if it did, or if another run has the lease."""
         self._waits: set[trio.CancelScope] = set()
         self._phase = trio.CancelScope()
         self._graceful = False
@@ -151,10 +155,14 @@ class Ending:
 
 
 async def on_signals(
-    shutdown: Shutdown, ending: Ending, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    shutdown: Shutdown,
+    ending: Ending,
+    before_exit: Callable[[], None],
+    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     """Handles SIGTERM and SIGINT: the first one requests the shutdown, a second one ends the process at once.
 
+    `before_exit` is called before the second one does that.
     Once the outcome is final, a signal only cancels the sending of the message. After this task has ended, both signals
     are ignored for the rest of the process.
     """
@@ -170,6 +178,7 @@ async def on_signals(
                 ending.on_signal()
                 continue
             if shutdown.reason in {ShutdownReason.SIGTERM, ShutdownReason.SIGINT}:
+                before_exit()
                 os._exit(128 + number)  # the default action would not end a process that is PID 1
             ending.on_signal()
             if number == signal.SIGTERM:

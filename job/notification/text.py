@@ -10,15 +10,22 @@ from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, totals_of
 from job.execution.progress import RunProgress
 from job.execution.request import RunRequest
 from job.notification.channels import as_json
-from job.records.commands import again_command, how_to_go_on, page_address, unrecorded_lines
+from job.records.commands import (
+    again_command,
+    how_to_go_on,
+    on_a_later_day,
+    page_address,
+    start_command,
+    unrecorded_lines,
+)
 from job.records.comparison import Comparison, comparison_lines
 from job.records.format import PAGE
 from job.records.groups import FailureGroup, failure_groups, then_of
 from job.records.history import RecordedRun
+from job.records.inputs import RunInputs
 from job.records.plan_change import plan_lines
-from job.records.report import ReportedFault, RunReport
+from job.records.report import REFUSED, ReportedFault, RunReport
 from job.records.results import CallResult
-from job.records.timeline import FAILURES_KEPT
 from job.text.display import clock, printable, shortened
 from job.text.messages import ENGLISH, Message, Translator, message, plural, template
 
@@ -46,6 +53,8 @@ class RunEnd:
     request: RunRequest
     outcome: Outcome = UNFORESEEN
     progress: RunProgress | None = None
+    inputs: RunInputs | None = None
+    """The recorded inputs, if the run had a record before this attempt."""
     report: RunReport | None = None
     """The report of all attempts; `None` if the run is not recorded, or if it ended before there was one."""
     has_page: bool = False
@@ -62,18 +71,36 @@ class RunEnd:
         """The calls that failed: of all attempts if they are recorded, else of this one."""
         if self.report is not None or self.progress is None:
             return self.recorded
-        return [CallResult.of(event, 0.0) for event in self.progress.failures[:FAILURES_KEPT]]
+        return [CallResult.of(event, 0.0) for event in self.progress.failures]
+
+    @property
+    def day(self) -> str:
+        """The day that the run is for."""
+        settings, known = self.request.settings, self.report or self.inputs
+        return known.day if known else settings.run_date or _day_of(settings, self.request.now)
 
     @property
     def command(self) -> str:
-        """The command that resumes the run, or that starts it again if it cannot be resumed."""
-        going_on = self.report.resume_command if self.report else None
-        return going_on or again_command(self.request.settings, self.request.arguments)
+        """The command that resumes the run or its twin, or that starts it again if there is nothing to resume."""
+        resume = self.report.resume_command if self.report else self.outcome.instead
+        return resume or self.new_run or again_command(self.request.settings, self.request.arguments)
+
+    @property
+    def new_run(self) -> str | None:
+        """The command that starts a new run for the day of one that cannot be resumed, or only on that day."""
+        if self.report is not None:
+            return self.report.start_command
+        if self.inputs is not None and self.inputs.other_day(self.request.now) is not None:
+            return start_command(self.inputs)
+        return None
 
 
 _WITHOUT_ANSWERS: Mapping[str, str] = {
     "data_engine_failed": template(
         "No card was requested, as a data engine failed; {made} of {planned} cards are there."
+    ),
+    "lease_lost": template(
+        "The run lost its lease, or could not renew it, and stopped; {made} of {planned} cards are there."
     ),
     "no_lease": template("Storage failed, so another run may be at work. Nothing was called."),
 }
@@ -81,23 +108,33 @@ _WITHOUT_ANSWERS: Mapping[str, str] = {
 _SET_ASIDE = template(
     "• Card type {card_type} was set aside, as too many of its cards failed: the rest was not requested. {remedy}"
 )
+_ONCE_CORRECTED = template("Once that is corrected, this starts it again:")
 _BEFORE_THE_COMMAND: Mapping[str, str] = {
-    "bad_config": template("Once that is corrected, this starts it again:"),
+    "bad_config": _ONCE_CORRECTED,
     "busy": template("Once the other run has ended, this starts it again:"),
     "no_lease": template("Once storage can be reached, this starts it again:"),
 }
 """The sentence before the command of a run that called nothing, by its outcome."""
 _CARDS = template("{made} of {planned} cards are there.")
 _START_AGAIN = template("This starts it again:")
+_TRIAL = template("{job}: this is a test. A message like this comes when a run has ended.")
+_RETRIES: Mapping[str, str] = {
+    "bad_config": template("Cloud Run starts it again by itself, which fails too until that is corrected."),
+    "interrupted": template(
+        "Cloud Run starts it again by itself, unless somebody cancelled it: nothing has to be done before its next "
+        "message."
+    ),
+}
+"""What Cloud Run does next if it starts the task again, by the outcome."""
+_RETRY = template("Cloud Run starts it again by itself: nothing has to be done before its next message.")
 
 
 def run_lines(end: RunEnd) -> Iterator[Line]:
     """The message about a run."""
     settings, run_id = end.request.settings, end.request.identity.id
     outcome, report = end.outcome, end.report
-    day = report.day if report else settings.run_date or _today(settings)
     text = template("✓ {job}, {day}") if outcome.exit == ExitCode.DONE else template("✗ {job}, {day}")
-    yield Line(message(text, job=_job(settings, report), day=day), is_kept=True)
+    yield Line(message(text, job=_job(settings, report), day=end.day), is_kept=True)
     made, planned, waiting, before = _cards(end)
     yield Line(_sentence(outcome.word, outcome.sentence, made, planned), is_kept=True)
     if outcome.exit == ExitCode.UNFORESEEN and planned:
@@ -119,10 +156,8 @@ def run_lines(end: RunEnd) -> Iterator[Line]:
             )
         )
     if outcome.exit != ExitCode.DONE:
-        yield from _again_lines(settings, outcome.exit)
-        for line in _introduction(end, groups, planned, made):
+        for line in (*_retry_lines(settings, outcome), *_what_to_run(end, groups, planned, made)):
             yield Line(line, is_kept=True)
-        yield Line(message("{command}", command=end.command), is_kept=True)
     if report is not None and settings.runs_uri is not None:
         page = message("Page: {page}", page=page_address(settings.runs_uri, run_id))
         yield Line(page if end.has_page else message("The page of the run could not be written."), is_kept=True)
@@ -131,15 +166,8 @@ def run_lines(end: RunEnd) -> Iterator[Line]:
 
 def run_fields(end: RunEnd) -> Mapping[str, object]:
     """The fields for programs: those of the last line of the log, without the ones that quote answers."""
-    outcome = end.outcome
-    return {
-        "severity": "INFO" if outcome.exit == ExitCode.DONE else "ERROR",
-        "event": "run.finished",
-        "time": datetime.now(UTC).isoformat(),
-        "run": end.request.identity.id,
-        **totals_of(outcome, end.progress),
-        "resume_command": None if outcome.exit == ExitCode.DONE else end.command,
-    }
+    command = None if end.outcome.exit == ExitCode.DONE else end.command
+    return _fields("run.finished", end.request.identity.id, end.outcome, end.progress, command)
 
 
 def late_lines(
@@ -164,6 +192,10 @@ def late_lines(
         if report.resume_command is not None:
             yield Line(how_to_go_on(report.outcome, then_of(groups), cards.generated), is_kept=True)
             yield Line(message("{command}", command=report.resume_command), is_kept=True)
+        if report.start_command is not None:
+            is_refused = report.outcome == REFUSED
+            yield Line(message(_ONCE_CORRECTED) if is_refused else on_a_later_day(day), is_kept=True)
+            yield Line(message("{command}", command=report.start_command), is_kept=True)
         if PAGE in latest.documents and settings.runs_uri is not None:
             yield Line(message("Page: {page}", page=page_address(settings.runs_uri, report.run_id)), is_kept=True)
     elif not is_known:
@@ -171,14 +203,41 @@ def late_lines(
     else:
         yield Line(message("No run of that day is recorded."), is_kept=True)
         if report is not None and report.job is not None:
-            yield Line(message(_START_AGAIN), is_kept=True)
-            place = settings.model_copy(update={"job": report.job, "region": report.region, "project": report.project})
+            yield Line(message("This starts one:"), is_kept=True)
+            is_of_today = settings.run_date is None and day == _day_of(settings, now)
+            place = settings.model_copy(
+                update={
+                    "job": report.job,
+                    "region": report.region,
+                    "project": report.project,
+                    "run_date": None if is_of_today else day,
+                }
+            )
             yield Line(message("{command}", command=again_command(place, ())), is_kept=True)
 
 
 def trial_lines(settings: Settings) -> Iterator[Line]:
     """The message of `notify --test`."""
-    yield Line(message("{job}: this is a test. A message like this comes when a run has ended.", job=_job(settings)))
+    yield Line(message(_TRIAL, job=_job(settings)))
+
+
+def trial_fields(settings: Settings) -> Mapping[str, object]:
+    """The fields of `notify --test`: those of a run, with an event and an outcome that no run has."""
+    outcome = Outcome("test", ExitCode.DONE, message(_TRIAL, job=_job(settings)))
+    return _fields("notification.tested", "test", outcome, None, None)
+
+
+def _fields(
+    event: str, run: str, outcome: Outcome, progress: RunProgress | None, command: str | None
+) -> Mapping[str, object]:
+    return {
+        "severity": "INFO" if outcome.exit == ExitCode.DONE else "ERROR",
+        "event": event,
+        "time": datetime.now(UTC).isoformat(),
+        "run": run,
+        **totals_of(outcome, progress),
+        "resume_command": command,
+    }
 
 
 def cut(lines: Sequence[Line], limit: int, translator: Translator = ENGLISH) -> str:
@@ -219,8 +278,8 @@ def _job(settings: Settings, report: RunReport | None = None) -> str:
     return (report.job if report else None) or settings.job or NAME
 
 
-def _today(settings: Settings) -> str:
-    return datetime.now(settings.time_zone).date().isoformat()
+def _day_of(settings: Settings, moment: datetime) -> str:
+    return moment.astimezone(settings.time_zone).date().isoformat()
 
 
 def _cards(end: RunEnd) -> tuple[int, int, int, int]:
@@ -262,23 +321,44 @@ def _fault_lines(faults: Sequence[Fault | ReportedFault]) -> Iterator[Line]:
         yield Line(plural("• 1 more fault", "• {count} more faults", count=more))
 
 
-def _again_lines(settings: Settings, code: ExitCode) -> Iterator[Line]:
-    """Whether Cloud Run starts the task again, if its number of retries is known."""
+def _is_started_again(settings: Settings) -> bool | None:
+    """Whether Cloud Run starts the task again; `None` if its number of retries is not known."""
     if settings.max_retries is None or settings.execution is None:
-        return
-    if settings.task_attempt >= settings.max_retries:
-        yield Line(message("Cloud Run does not start it again."), is_kept=True)
-    elif code == ExitCode.SIGTERM:
-        yield Line(message("Cloud Run starts it again by itself, unless somebody cancelled it."), is_kept=True)
-    else:
-        yield Line(message("Cloud Run starts it again by itself: wait for its next message."), is_kept=True)
+        return None
+    return settings.task_attempt < settings.max_retries
 
 
-def _introduction(end: RunEnd, groups: Sequence[FailureGroup], planned: int, made: int) -> Iterator[Message]:
-    """The sentences before the command."""
-    if end.report is not None and end.report.resume_command is not None:
-        yield how_to_go_on(end.outcome.word, then_of(groups), made)
+def _retry_lines(settings: Settings, outcome: Outcome) -> Iterator[Message]:
+    is_started_again = _is_started_again(settings)
+    if is_started_again:
+        yield message(_RETRIES.get(outcome.word, _RETRY))
+    elif is_started_again is False:
+        yield message("Cloud Run does not start it again.")
+
+
+def _what_to_run(end: RunEnd, groups: Sequence[FailureGroup], planned: int, made: int) -> Iterator[Message]:
+    """Each command that goes on with the run, after the sentences that say what it does."""
+    word, report, new_run = end.outcome.word, end.report, end.new_run
+    is_last_resort = word != REFUSED and _is_started_again(end.request.settings)
+    can_be_resumed = report is not None and report.resume_command is not None
+    is_of_a_day = new_run is not None and (report is None or report.outcome != REFUSED)
+    if can_be_resumed and is_last_resort:
+        yield message("Only if none comes, this requests only what is missing:")
+    elif can_be_resumed:
+        yield how_to_go_on(word, then_of(groups), made)
+    elif end.outcome.instead is not None and is_last_resort:
+        yield message("Only if none comes, this goes on with the other run:")
+    elif end.outcome.instead is not None:
+        yield message("This goes on with the other run:")
+    elif is_of_a_day:
+        yield on_a_later_day(end.day)
+    elif is_last_resort:
+        yield message("Only if none comes, this starts it again:")
     elif end.progress is not None:
         yield from unrecorded_lines(planned - made, made)
     else:
-        yield message(_BEFORE_THE_COMMAND.get(end.outcome.word, _START_AGAIN))
+        yield message(_BEFORE_THE_COMMAND.get(word, _START_AGAIN))
+    yield message("{command}", command=end.command)
+    if can_be_resumed and new_run is not None:
+        yield on_a_later_day(end.day)
+        yield message("{command}", command=new_run)

@@ -19,7 +19,7 @@ from job.page.links import execution_link, log_link, trace_link
 from job.page.nights import PHASE_TITLES, card_bars, rows_by_day, trend_of
 from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_cut, is_open, names, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
-from job.records.commands import how_to_go_on, missing_command, page_link, table_command
+from job.records.commands import how_to_go_on, missing_command, on_a_later_day, page_link, plan_command, table_command
 from job.records.groups import failure_groups
 from job.records.nights import Nights
 from job.records.overview import done_line, more_often_line, most_often, period_line
@@ -133,6 +133,8 @@ def render_page(
             explanation=explanation(report),
             period=period(report),
             how_to_go_on=how_to_go_on(report.outcome, report.then, report.cards.generated),
+            plan_command=plan_command(report.config_uri),
+            on_a_later_day=on_a_later_day(report.day),
             since=list(since_lines(report)),
             plan_notes=list(plan_notes(report)),
             failures=failures,

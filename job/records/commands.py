@@ -2,13 +2,14 @@
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from job.config.environment import Settings
 from job.engines.failures import Then
 from job.records.format import CARDS, NIGHTS_PAGE, PAGE, name_of
 from job.records.inputs import RunInputs
-from job.storage.uri import address_of
+from job.storage.uri import absolute, address_of
 from job.text.messages import Message, message, plural, template
 
 
@@ -23,19 +24,54 @@ def resume_command(inputs: RunInputs, then: Then = "resume") -> str:
     return _command(inputs, ["resume", *arguments])
 
 
+def start_command(inputs: RunInputs) -> str:
+    """The command that starts a new run for the day of a recorded one."""
+    return _command(inputs, [], inputs.day)
+
+
+def ways_on(inputs: RunInputs, then: Then, moment: datetime) -> tuple[str | None, str | None]:
+    """The command that resumes a run at this moment, and the one that starts a new run for its day.
+
+    Only a run without a date needs the second one: it cannot be resumed on a later day, on which the first is `None`.
+    """
+    resume = resume_command(inputs, then) if inputs.other_day(moment) is None else None
+    return resume, start_command(inputs) if inputs.date is None else None
+
+
 def again_command(settings: Settings, arguments: Sequence[str]) -> str:
-    """The command that starts the job with these settings again, with the same arguments."""
-    return _command(settings, arguments)
+    """The command that starts the job with these settings again, with the same arguments.
+
+    A new run is for the same date, if it had one. A resumed run takes its date from its record.
+    """
+    return _command(settings, arguments, None if arguments else settings.run_date)
 
 
-def _command(place: RunInputs | Settings, arguments: Sequence[str]) -> str:
+def _command(place: RunInputs | Settings, arguments: Sequence[str], date: str | None = None) -> str:
     if place.job is None:
-        return _on_a_laptop(place.runs_uri, *arguments)
+        command = _on_a_laptop(place.runs_uri, *arguments)
+        return command if date is None else f"RUN_DATE={date} {command}"
     where = {"region": place.region, "project": place.project}
     options = [f"--{name}={value}" for name, value in where.items() if value is not None]
+    if date is not None:
+        options.append(f"--update-env-vars=RUN_DATE={date}")
     if arguments:
         options.append(f"--args={','.join(arguments)}")
     return shlex.join(["gcloud", "run", "jobs", "execute", place.job, *options])
+
+
+def list_command(runs_uri: str | None) -> str:
+    """The command that lists the latest runs."""
+    return _on_a_laptop(runs_uri, "runs")
+
+
+def show_command(run_id: str, runs_uri: str) -> str:
+    """The command that shows a run."""
+    return _on_a_laptop(runs_uri, "report", run_id)
+
+
+def plan_command(config_uri: str) -> str:
+    """The command that shows every fault of the config at this place, or what it makes a run call."""
+    return _on_a_laptop(None, "plan", config_uri)
 
 
 def missing_command(run_id: str, runs_uri: str | None) -> str:
@@ -50,7 +86,7 @@ def table_command(run_id: str, runs_uri: str | None) -> str:
 
 def _on_a_laptop(runs_uri: str | None, *arguments: str) -> str:
     command = shlex.join(["python", "-m", "job", *arguments])
-    return command if runs_uri is None else f"RUNS_URI={shlex.quote(runs_uri)} {command}"
+    return command if runs_uri is None else f"RUNS_URI={shlex.quote(absolute(runs_uri))} {command}"
 
 
 def page_address(runs_uri: str, run_id: str) -> str:
@@ -87,7 +123,9 @@ _ONCE_PUT_RIGHT = template("Once the cause is put right, this requests only what
 _WHEN: Mapping[str, str] = {
     "deadline": template("Go on with what is missing:"),
     "interrupted": template("Go on with what is missing:"),
-    "lease_lost": template("Once no other run is at work, this requests only what is missing:"),
+    "lease_lost": template(
+        "Once no other run is at work and storage can be written, this requests only what is missing:"
+    ),
     "unfinished": template("If the run is not at work any more, this requests only what is missing:"),
 }
 """The sentence before the command, by the outcome of a run in which nothing has to be corrected first."""
@@ -105,6 +143,15 @@ def how_to_go_on(outcome: str, then: Then, made: int) -> Message:
         "A new run would make the {count} cards that are there again. Once the config is corrected, this requests only "
         "what is missing:",
         count=made,
+    )
+
+
+def on_a_later_day(day: str) -> Message:
+    """The sentence before the command that starts a new run for the day of a run without a date."""
+    return message(
+        "The run has no date of its own, so it can be resumed only on {day}. On a later day, this starts a new run for "
+        "{day}, which makes all its cards:",
+        day=day,
     )
 
 

@@ -5,12 +5,11 @@ from collections.abc import Iterator, Mapping
 from job.config.entries import Date
 from job.config.fields import RunId
 from job.engines.catalog import EngineName
-from job.execution.progress import Part
+from job.execution.progress import Count, Part
 from job.planning.items import EngineItems, MissingItem, items_of
-from job.records.format import Count
-from job.records.plan_change import PlanChange, in_line
+from job.records.plan_change import PlanChange
 from job.records.summary import NightBefore
-from job.text.messages import NAMED, Message, message, plural
+from job.text.messages import NAMED, Message, Value, listed, message, plural
 
 LISTED = 1000
 """Items of each kind that are listed; further ones are only counted."""
@@ -170,7 +169,7 @@ def comparison_lines(comparison: Comparison, reason: Message | str) -> Iterator[
                 "1 of these now fails for another cause: {names}",
                 "{count} of these now fail for another cause: {names}",
                 count=len(others),
-                names=in_line([str(item) for item in others], len(others)),
+                names=listed([str(item) for item in others]),
             )
     if comparison.mended.count:
         yield plural(
@@ -219,5 +218,5 @@ def _not_attempted_lines(comparison: Comparison, reason: Message | str) -> Itera
         )
 
 
-def _names_of(some: ComparedItems) -> Message | str:
-    return in_line([str(item) for item in some.items[:NAMED]], some.count)
+def _names_of(some: ComparedItems) -> Value:
+    return listed([str(item) for item in some.items[:NAMED]], some.count)

@@ -44,9 +44,6 @@ Stamp = Annotated[str, AfterValidator(_check_stamp)]
 """ISO 8601 with an offset. The range of years allows calculations without overflow."""
 Moment = Annotated[float, Field(ge=0, le=2e11, allow_inf_nan=False)]
 """Seconds since 1970, in a similar range."""
-Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
-"""A duration."""
-Count = Annotated[int, Field(ge=0, lt=2**31)]
 Word = Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
 """An outcome, for machines."""
 

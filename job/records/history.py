@@ -1,7 +1,7 @@
 """History: past runs, read from their records; the latest as a list, or one in full."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 import trio
@@ -23,9 +23,10 @@ from job.records.format import (
     started_runs,
 )
 from job.records.inputs import RunInputs
-from job.records.lease import SeenLease
+from job.records.journal import attempts_in_journal, check_journal
+from job.records.lease import Holder, SeenLease
 from job.records.nights import READ_SECONDS, PastNights
-from job.records.reading import check_results, read_report
+from job.records.reading import read_report
 from job.records.record import find_latest_inputs, read_results
 from job.records.report import KILLED as KILLED_RUN
 from job.records.report import REFUSED, RUNNING, RunReport, build_report
@@ -151,22 +152,17 @@ async def _past(store: ObjectStore, run_id: str, started: datetime, seen: SeenLe
         if report is None:
             return PastRun(run_id, started, day, UNREADABLE, f"{name_of(run_id, INPUTS)} is missing")
         day, started = report.day, datetime.fromisoformat(report.started)
-    elif seen is not None and seen.holder.run_id == run_id and not _is_after(report, seen.holder.since):
+    elif seen is not None and _is_open(run_id, report, seen.holder):
         return PastRun(run_id, started, day, AT_WORK if seen.seems_alive else KILLED)
-    elif report is None or not _is_of(report, inputs):
+    elif report is None or not _is_latest(report, inputs, await attempts_in_journal(store, run_id)):
         return PastRun(run_id, started, day, KILLED)
     attempts = len(report.attempts) + (report.continued and len(report.attempts) == 1)
     return PastRun(run_id, started, day, report.outcome, report.sentence, report.seconds, attempts)
 
 
-def _is_after(report: RunReport | None, since: str) -> bool:
-    """Whether the run closed its record after its latest attempt had acquired the lease."""
-    if report is None or report.ended is None:
-        return False
-    try:
-        return datetime.fromisoformat(report.ended) >= datetime.fromisoformat(since)
-    except (ValueError, TypeError):  # the lease was altered
-        return True
+def _is_open(run_id: str, report: RunReport | None, holder: Holder) -> bool:
+    """Whether an attempt at this run has the lease and has not closed the record."""
+    return holder.run_id == run_id and (report is None or holder.owner not in report.journal)
 
 
 async def _read_report(store: ObjectStore, run_id: str, inputs: RunInputs | None) -> RunReport | None:
@@ -186,9 +182,19 @@ async def _read_report(store: ObjectStore, run_id: str, inputs: RunInputs | None
     return None if inputs is not None and report.outcome == REFUSED else report
 
 
-def _is_of(report: RunReport, inputs: RunInputs) -> bool:
-    """Whether the report is of an attempt with this config. If not, a later attempt has not closed the record."""
-    return report.config_generations == {name: kept.generation for name, kept in inputs.objects.items()}
+async def read_closing(store: ObjectStore, inputs: RunInputs, holder: Holder) -> RunReport | None:
+    """The report with which a holder of the lease closed the record of its run; `None` if it has not closed it.
+
+    Raises `RecordError` and `StorageError`.
+    """
+    report = await _read_report(store, holder.run_id, inputs)
+    return None if _is_open(inputs.run_id, report, holder) else report
+
+
+def _is_latest(report: RunReport, inputs: RunInputs, attempts: Iterable[str]) -> bool:
+    """Whether the report is of the latest attempt, by the config and by the attempts that have written results."""
+    generations = {name: kept.generation for name, kept in inputs.objects.items()}
+    return report.config_generations == generations and report.is_after(attempts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +206,10 @@ class RecordedRun:
     documents: frozenset[str] = frozenset()
     """Which of `report.html` and `cards.csv` the record has."""
 
+    def seen(self, moment: datetime) -> "RecordedRun":
+        """The run as a person sees it at this moment: as `RunReport.seen`."""
+        return replace(self, report=self.report.seen(moment))
+
 
 async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
     """The run, also if it has not closed its record; `None` if it has none. Raises `RecordError` and `StorageError`."""
@@ -210,10 +220,10 @@ async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
             return None
         return RecordedRun(written, Timeline(without_plan()), await _documents(store, run_id))
     seen = await lease.look(store)
-    holds = seen is not None and seen.holder.run_id == run_id and not _is_after(written, seen.holder.since)
-    report, timeline = await _read_whole(store, inputs, written, has_closed=not holds)
+    is_open = seen is not None and _is_open(run_id, written, seen.holder)
+    report, timeline = await _read_whole(store, inputs, written, has_closed=not is_open)
     if report.ended is None:
-        report = _unfinished(report, at_work=holds and seen is not None and seen.seems_alive)
+        report = _unfinished(report, at_work=is_open and seen is not None and seen.seems_alive)
     since = written.since_last_night if written is not None and report.ended is not None else None
     if since is None:
         since = await _compared(store, inputs, timeline.plan, timeline)
@@ -222,13 +232,11 @@ async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
 
 
 def _unfinished(report: RunReport, *, at_work: bool) -> RunReport:
-    """The report of a run that has not closed its record. If the run is at work, it has no resume command."""
+    """The report of a run that has not closed its record. If the run is at work, it has no command to go on with it."""
     template = RUNNING if at_work else KILLED_RUN
     sentence = message(template, made=report.cards.generated, planned=report.cards.planned)
-    command = None if at_work else report.resume_command
-    return report.model_copy(
-        update={"sentence": str(sentence), "sentence_message": sentence, "resume_command": command}
-    )
+    commands = {"resume_command": None, "start_command": None} if at_work else {}
+    return report.model_copy(update={"sentence": str(sentence), "sentence_message": sentence, **commands})
 
 
 async def check_run(store: ObjectStore, inputs: RunInputs) -> None:
@@ -245,17 +253,13 @@ async def _read_whole(
     """
     plan = inputs.plan()
     timeline = Timeline(plan, is_replanned=inputs.number > 0)
-    await read_results(store, inputs.run_id, timeline)
+    found = await read_results(store, inputs.run_id, timeline)
     if written is None:
         return build_report(inputs, plan, timeline), timeline
-    # Results that are later than the report are of an attempt that has not closed the record.
-    closed = written.ended is not None and timeline.last_ended <= _seconds(written.ended) + 2
-    closed = closed and has_closed and _is_of(written, inputs)
+    check_journal(inputs.run_id, written.journal, found)
+    closed = has_closed and _is_latest(written, inputs, found)
     place = {key: getattr(written, key) for key in ("version", "commit", "project", "execution")}
-    report = build_report(inputs, plan, timeline, written.attempts, closed=closed, **place)
-    if closed:
-        check_results(written, report)
-    return report, timeline
+    return build_report(inputs, plan, timeline, written.attempts, closed=closed, **place), timeline
 
 
 async def _compared(store: ObjectStore, inputs: RunInputs, plan: Plan, timeline: Timeline) -> Comparison | None:
@@ -277,7 +281,3 @@ async def _documents(store: ObjectStore, run_id: str) -> frozenset[str]:
     except StorageError:  # documents are not needed to read the run
         return frozenset()  # noqa: ASYNC910  storage was awaited
     return frozenset(name.removeprefix(f"{run_id}/") for name in there)
-
-
-def _seconds(moment: str) -> float:
-    return datetime.fromisoformat(moment).timestamp()

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Annotated
 
 import trio
@@ -16,12 +15,12 @@ from job.config.fields import RunId, is_date, must_be_printable
 from job.engines.calls import BATCHES
 from job.engines.catalog import EngineName
 from job.engines.identity import VERSION
+from job.execution.progress import Count
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, make_plan, prepare_from, read_objects
-from job.records.format import FORMAT, Count, RecordError, Stamp, sealed, unsealed
+from job.records.format import FORMAT, RecordError, Stamp, sealed, unsealed
 from job.storage.store import StorageError, StoredObject
-from job.storage.uri import open_store
-from job.text.display import quoted
+from job.storage.uri import absolute, open_store
 
 COMPARE_SECONDS = 10.0
 """Time limit for reading the present config of a recorded run, to compare it."""
@@ -82,7 +81,7 @@ class RunInputs(BaseModel):
             job=settings.job,
             region=settings.region,
             project=settings.project,
-            runs_uri=None if settings.job else _absolute(settings.runs_uri),
+            runs_uri=None if settings.job or settings.runs_uri is None else absolute(settings.runs_uri),
             resume_with=settings.resume_with,
         )
 
@@ -104,43 +103,17 @@ class RunInputs(BaseModel):
         """What each config object holds, by name."""
         return {name: kept.content.encode() for name, kept in self.objects.items()}
 
-    def prepare(self, settings: Settings, faults: list[Fault], now: datetime) -> Prepared:
+    def prepare(self, settings: Settings, faults: list[Fault]) -> Prepared:
         """Makes the recorded plan again, without reading the present config. Raises `ConfigError`."""
         objects = {
             name: StoredObject(kept.content.encode(), kept.generation, 0.0) for name, kept in self.objects.items()
         }
-        found = [*faults, *self.contradictions(settings, now)]
-        return prepare_from(objects, self.date, self.batch_sizes, settings, found)
+        return prepare_from(objects, self.date, self.batch_sizes, settings, faults)
 
     def plan(self) -> Plan:
         """The recorded plan, for a report: nothing is called."""
         plan, _, _ = make_plan(self.contents, self.date, self.batch_sizes)
         return plan
-
-    def contradictions(self, settings: Settings, now: datetime, *, place: bool = False) -> list[Fault]:
-        """A fault for each variable that contradicts the recorded run; with `place` also for `CONFIG_URI`.
-
-        A run without a date cannot be resumed by a person on another day: that is a fault too.
-        """
-        found = []
-        execution = settings.execution
-        is_retry = execution is not None and (settings.task_attempt > 0 or execution == self.run_id)
-        if not is_retry and (today := self.other_day(now)) is not None:
-            what = (
-                f"run {self.run_id} has no date of its own: it was started on {self.day}, "
-                f"and the engines would use today's, {today}"
-            )
-            remedy = "start a new run; with RUN_DATE set, it can be resumed on a later day"
-            found.append(Fault("RUN_DATE", what, remedy))
-        elif settings.run_date_is_explicit and settings.run_date != self.date:
-            what = f"{settings.run_date} is not the date of run {self.run_id}, which is {self.date}"
-            if self.date is None:
-                what = f"run {self.run_id} was started without RUN_DATE"
-            found.append(Fault("RUN_DATE", what, "unset it to resume that run, or start a run of another RUN_ID"))
-        if place and settings.config_uri and settings.config_uri.rstrip("/") != self.config_uri.rstrip("/"):
-            what = f"{quoted(settings.config_uri)} is not where run {self.run_id} has its config from"
-            found.append(Fault("CONFIG_URI", what, f"set it to {self.config_uri}, or start a new run"))
-        return found
 
     def other_day(self, now: datetime) -> str | None:
         """Today, if the run has no date and today is not its day: the engines would use another date than before."""
@@ -150,6 +123,11 @@ class RunInputs(BaseModel):
     def is_brought_by(self, execution: str | None) -> bool:
         """Whether this execution recorded this config: it is a retry then, and uses the config again."""
         return self.number > 0 and execution is not None and self.execution == execution
+
+
+def is_same_config(one: str, other: str) -> bool:
+    """Whether two values of CONFIG_URI name the same place."""
+    return one.rstrip("/") == other.rstrip("/")
 
 
 async def has_changed(inputs: RunInputs) -> bool:
@@ -166,10 +144,6 @@ def _recorded(objects: Mapping[str, StoredObject]) -> dict[str, ConfigObject]:
         name: ConfigObject(generation=stored.generation, content=stored.data.decode())
         for name, stored in objects.items()
     }
-
-
-def _absolute(uri: str | None) -> str | None:
-    return uri if uri is None or uri.startswith("gs://") else str(Path(uri).absolute())
 
 
 def pack(inputs: RunInputs) -> bytes:

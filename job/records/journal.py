@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import trio
@@ -50,6 +50,11 @@ class Journal:
         self._full = trio.Event()
         self._writing = trio.Lock()
         self._writing_took = 0.0
+
+    @property
+    def objects(self) -> int:
+        """How many objects were begun; once everything is flushed, all of them are written."""
+        return self._sequence
 
     @property
     def unwritten(self) -> int:
@@ -111,10 +116,17 @@ class Journal:
         return _Chunk(name, to_json(header) + b"\n" + body + b"\n", len(lines))
 
 
-async def read_journal(store: ObjectStore, run_id: str, take: Callable[[CallResult], None]) -> None:
+async def attempts_in_journal(store: ObjectStore, run_id: str) -> set[str]:
+    """The owners of all objects of a run's journal, by their names. Raises `StorageError`."""
+    prefix = name_of(run_id, RESULTS)
+    names = await in_thread(lambda: store.names(prefix))
+    return {name.removeprefix(prefix).rpartition("-")[0] for name in names}
+
+
+async def read_journal(store: ObjectStore, run_id: str, take: Callable[[CallResult], None]) -> Mapping[str, int]:
     """Calls `take` with every written result of all attempts at the run. They are not returned as one large list.
 
-    Raises `RecordError` and `StorageError`.
+    Returns how many objects each attempt has written, by its owner. Raises `RecordError` and `StorageError`.
     """
     names = await in_thread(lambda: store.names(name_of(run_id, RESULTS)))
     sequences: Counter[str] = Counter()
@@ -128,6 +140,14 @@ async def read_journal(store: ObjectStore, run_id: str, take: Callable[[CallResu
             sequences[owner] += 1
             for result in results:
                 take(result)
+    return sequences
+
+
+def check_journal(run_id: str, counted: Mapping[str, int], found: Mapping[str, int]) -> None:
+    """Raises `RecordError` if fewer objects were found than a report of the run counts, by their owners."""
+    for owner, count in counted.items():
+        if (there := found.get(owner, 0)) < count:
+            raise RecordError(f"{_object_name(run_id, owner, there)} is missing, but the report counts its results")
 
 
 def _object_name(run_id: str, owner: str, sequence: int) -> str:

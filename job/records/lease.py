@@ -72,11 +72,12 @@ class Holder(BaseModel):
 
 
 class BusyError(Exception):
-    """Another run is alive: it renewed or released the lease while it was watched. Says which run it is."""
+    """Another run renewed the lease while it was watched, so it is alive; or released it. Says which run it is."""
 
     def __init__(self, holder: Holder | None, me: Holder, *, has_ended: bool = False) -> None:
+        self.ended = holder if has_ended else None
+        """The holder, if it released the lease while this run watched; `None` also if its lease could not be read."""
         self.has_ended = has_ended
-        """Whether it released the lease while this run watched."""
         self.holder, self.is_twin = message("its lease cannot be read"), False
         """Whether it does the same work: the same plan for the same day, with the same engines."""
         self.is_same_run = holder is not None and holder.run_id == me.run_id
@@ -114,17 +115,22 @@ class Lease:
             if self.expiry.has_passed():
                 break
             try:
-                with trio.move_on_at(self.trusted_until):
+                with trio.move_on_at(self.trusted_until) as patience:
                     async with self._changing:
                         self.stored = await in_thread(self._renewed, urgent=True)
                     self.expiry = shutdown.no_start_after = renewed
                     pause = RENEW_SECONDS
+                    shutdown.not_renewed = None
                     on_outage(None)
+                if patience.cancelled_caught:
+                    shutdown.not_renewed = message("storage did not answer in time")
             except ConflictError:
+                shutdown.not_renewed = None
                 self.expiry = Expiry.after(0.0)
                 break
             except StorageError as error:
                 pause = RETRY_SECONDS
+                shutdown.not_renewed = words_of(error)
                 on_outage(message("the lease is not renewed: {error}", error=words_of(error)))
         shutdown.request(ShutdownReason.LEASE_LOST, GRACE_SECONDS)
 
@@ -148,11 +154,11 @@ class Lease:
 
 
 async def acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], None]) -> Lease:
-    """Acquires the lease. Raises `BusyError` if another run is alive, `StorageError` if that cannot be found out.
+    """Acquires the lease. Raises `BusyError` if another run has it, `StorageError` if that cannot be found out.
 
     If the holder has certainly ended, its lease is taken over at once. Otherwise the lease is watched, and `notify`
-    gets one sentence about that: a holder that is alive renews or releases it. It is taken over after a minute, by
-    this run's monotonic clock, without a renewal.
+    gets one sentence about that: a holder that is alive renews or releases it. If an attempt at this very run releases
+    it, it is acquired. It is taken over after a minute, by this run's monotonic clock, without a renewal.
     """
     watched: StoredObject | None = None
     stale_at = inf
@@ -193,9 +199,12 @@ def _claim(store: ObjectStore, me: Holder, watched: StoredObject | None, *, is_s
             return store.create(LEASE, data)
     there = store.read(LEASE)
     if there is None:
-        if watched is not None:  # released while it was watched: its holder was alive
-            raise BusyError(_read(watched), me, has_ended=True)
-        raise ConflictError(message("the lease was released"))
+        if watched is None:
+            raise ConflictError(message("the lease was released"))
+        ended = _read(watched)
+        if ended is None or ended.run_id != me.run_id:
+            raise BusyError(ended, me, has_ended=True)
+        return store.create(LEASE, data)
     holder = _read(there)
     if holder is None or not _is_gone(holder, me):
         if watched is not None and watched.generation != there.generation:  # renewed while it was watched

@@ -27,7 +27,7 @@ from job.records.format import (
     name_of,
     started_runs,
 )
-from job.records.inputs import RunInputs
+from job.records.inputs import RunInputs, is_same_config
 from job.records.lease import look
 from job.records.plan_change import PlanChange, plan_change, plan_lines
 from job.records.record import find_latest_inputs
@@ -150,11 +150,6 @@ def _without_items(summary: RunSummary) -> RunSummary:
     return summary.model_copy(update={"missing": (), "missing_not_listed": summary.missing_not_listed + listed})
 
 
-def is_of_config(summary: RunSummary, config_uri: str) -> bool:
-    """Whether the run's config is the one at `config_uri`."""
-    return summary.config_uri.rstrip("/") == config_uri.rstrip("/")
-
-
 def summary_before(nights: Nights, config_uri: str | None, day: str | None) -> RunSummary | None:
     """The run to compare with: on the latest day before `day`, the run of this config that planned most.
 
@@ -164,7 +159,7 @@ def summary_before(nights: Nights, config_uri: str | None, day: str | None) -> R
         summary
         for summary in nights.summaries
         if summary.outcome != REFUSED
-        and (config_uri is None or is_of_config(summary, config_uri))
+        and (config_uri is None or is_same_config(summary.config_uri, config_uri))
         and (day is None or summary.day < day)
     ]
     latest = max((summary.day for summary in fitting), default=None)
@@ -269,7 +264,9 @@ class PastNights:
         Empty if there is no such run, or if past nights are not read yet.
         """
         summaries = self.nights.summaries if self.nights else ()
-        made = (one.card_seconds for one in summaries if one.card_seconds and is_of_config(one, config_uri))
+        made = (
+            one.card_seconds for one in summaries if one.card_seconds and is_same_config(one.config_uri, config_uri)
+        )
         return next(made, {})
 
     def compare(self, day: str, items: Mapping[EngineName, EngineItems]) -> Comparison | None:

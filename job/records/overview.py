@@ -21,7 +21,7 @@ MARKS: Mapping[EngineState, str] = {"good": "✓", "warn": "–", "bad": "✗", 
 
 def state_of(totals: EngineTotals | None) -> EngineState:
     """The state of one engine in one run."""
-    if totals is None or totals.planned <= 0:
+    if totals is None or not totals.planned:
         return "none"
     if totals.done + totals.skipped >= totals.planned:
         return "good"

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from job.engines.catalog import DATA_ENGINES, TITLES, EngineName
-from job.execution.progress import Part
+from job.execution.progress import Count, Part
 from job.planning.plan import Plan
-from job.records.format import Count
-from job.text.messages import NAMED, Message, message, plural, template
+from job.text.messages import Message, Value, listed, message, plural, template
 
 NAMES_LISTED = 100
 """Maximum number of names in each list."""
@@ -19,9 +18,9 @@ class Names(Part):
     names: tuple[str, ...] = ()
 
     @property
-    def in_line(self) -> Message | str:
+    def in_line(self) -> Value:
         """The first ten of them."""
-        return in_line(self.names, self.count)
+        return listed(self.names, self.count)
 
 
 class PlanChange(Part):
@@ -77,12 +76,6 @@ def _names(some: Mapping[str, object], others: Mapping[str, object]) -> Names:
 
 def _listed(names: Sequence[str]) -> Names:
     return Names(count=len(names), names=tuple(names[:NAMES_LISTED]))
-
-
-def in_line(names: Sequence[str], count: int) -> Message | str:
-    """The first ten of `count` names."""
-    first = ", ".join(names[:NAMED])
-    return first if count <= NAMED else message("{names} and {count} more", names=first, count=count - NAMED)
 
 
 def plan_lines(change: PlanChange, day: str) -> Iterator[Message]:

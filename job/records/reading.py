@@ -1,14 +1,13 @@
 """Reading of reports. A report that no run can have written is refused, since it was altered."""
 
-from collections.abc import Sequence
 from contextlib import suppress
 
 from pydantic import ValidationError
 
 from job.execution.outcome import ExitCode
 from job.execution.progress import CardTotals, Part
-from job.records.format import RESULTS, RecordError, check_format, name_of
-from job.records.report import REFUSED, AttemptSummary, RunReport
+from job.records.format import RecordError, check_format
+from job.records.report import REFUSED, RunReport
 from job.text.display import counted
 
 _NO_FAILURE = {"succeeded", "superseded"}
@@ -39,26 +38,13 @@ def check_report_format(name: str, data: bytes) -> None:
         check_format(name, {"format": _Format.model_validate_json(data).format})
 
 
-def earlier_attempts(data: bytes | None) -> Sequence[AttemptSummary]:
-    """The attempts in an earlier report: none if it cannot be read, or if the run had no plan."""
-    if data is None:
-        return ()
+def earlier_report(data: bytes) -> RunReport | None:
+    """The report of an earlier attempt; `None` if it cannot be read, or if the run had no plan."""
     try:
         report = read_report("", data)
     except RecordError:
-        return ()
-    return () if report.outcome == REFUSED else report.attempts
-
-
-def check_results(written: RunReport, found: RunReport) -> None:
-    """Raises `RecordError` if `found`, made from the recorded results, has fewer calls than the closed report."""
-    for engine, totals in written.engines.items():
-        there = found.engines[engine].calls if engine in found.engines else 0
-        if there < totals.calls:
-            where = name_of(written.run_id, RESULTS)
-            raise RecordError(
-                f"{where} lacks results: the report counts {totals.calls:,} of {engine}, {there:,} are there"
-            )
+        return None
+    return None if report.outcome == REFUSED else report
 
 
 def _contradiction(report: RunReport) -> str | None:
@@ -72,7 +58,7 @@ def _contradiction(report: RunReport) -> str | None:
         return "its exit code is not that of its outcome"
     for name, engine in report.engines.items():
         parts = (engine.done, engine.skipped, engine.failed, engine.not_attempted)
-        if min(parts) < 0 or sum(parts) != engine.planned or engine.cut_off > engine.failed:
+        if sum(parts) != engine.planned or engine.cut_off > engine.failed:
             return f"the totals of {name} do not add up"
         if report.outcome == "succeeded" and engine.done + engine.skipped < engine.planned:
             return f"it succeeded, and {name} did not do everything"

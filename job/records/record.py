@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -27,8 +27,8 @@ from job.records.format import (
     unsealed,
 )
 from job.records.inputs import RunInputs, pack, unpack
-from job.records.journal import Journal, read_journal
-from job.records.reading import check_report_format, earlier_attempts
+from job.records.journal import Journal, check_journal, read_journal
+from job.records.reading import check_report_format, earlier_report
 from job.records.report import AttemptSummary, RunReport
 from job.records.results import CallResult
 from job.records.timeline import Timeline
@@ -63,10 +63,12 @@ class Record:
         """`owner` identifies this process. `on_outage` gets why writing fails, and `None` when it works again."""
         self._store = store
         self._run_id = inputs.run_id
+        self._owner = owner
         self._plan_digest = plan.digest()
         self._on_outage = on_outage
         self._crossed = False
         self._report: StoredObject | None = None
+        self._found: Mapping[str, int] = {}
         self.timeline = Timeline(plan, is_replanned=inputs.number > 0)
         """The results of all attempts at the run."""
         self._epoch = time.time() - trio.current_time()  # computed once: a clock change must not reorder the results
@@ -83,12 +85,15 @@ class Record:
 
     async def load(self) -> None:
         """Reads the results of earlier attempts. Raises `StorageError`, and `RecordError` if they do not fit."""
-        await read_results(self._store, self._run_id, self.timeline)
-        name = self._barrier_name()
-        barrier = await in_thread(lambda: self._store.read(name))
+        # The report first: an attempt that has lost its lease may still write results, and then its report.
         self._report = await in_thread(lambda: self._store.read(self._name(REPORT)))
         if self._report is not None:
             check_report_format(self._name(REPORT), self._report.data)
+        self._found = await read_results(self._store, self._run_id, self.timeline)
+        if self._report is not None and (earlier := earlier_report(self._report.data)) is not None:
+            check_journal(self._run_id, earlier.journal, self._found)
+        name = self._barrier_name()
+        barrier = await in_thread(lambda: self._store.read(name))
         if barrier is not None:
             crossing = _read_barrier(name, barrier.data)
             if crossing.run_id != self._run_id:
@@ -130,7 +135,8 @@ class Record:
         report of a later attempt. An attempt that has the lease overwrites the report of one that has lost it.
         """
         await self.journal.flush()
-        data = pack_report(report)
+        written = {**self._found, self._owner: self.journal.objects}
+        data = pack_report(report.model_copy(update={"journal": written}))
         while True:  # noqa: ASYNC913  storage is awaited in every turn
             try:
                 await in_thread(lambda: self._write(REPORT, data, self._report))
@@ -165,7 +171,8 @@ class Record:
     @property
     def attempts(self) -> Sequence[AttemptSummary]:
         """The earlier attempts at the run that have closed the record."""
-        return earlier_attempts(self._report.data if self._report else None)
+        earlier = earlier_report(self._report.data) if self._report else None
+        return earlier.attempts if earlier else ()
 
     def _write(self, name: str, data: bytes, there: StoredObject | None) -> None:
         if there is None:
@@ -221,9 +228,9 @@ async def find_latest_inputs(store: ObjectStore, run_id: str, *, background: boo
     return inputs
 
 
-async def read_results(store: ObjectStore, run_id: str, timeline: Timeline) -> None:
-    """Adds all recorded results of a run to its timeline. Raises `RecordError` and `StorageError`."""
+async def read_results(store: ObjectStore, run_id: str, timeline: Timeline) -> Mapping[str, int]:
+    """Adds all recorded results of a run to its timeline. Returns and raises what `read_journal` does."""
     try:
-        await read_journal(store, run_id, timeline.add)
+        return await read_journal(store, run_id, timeline.add)
     except LookupError as error:
         raise RecordError(f"{name_of(run_id, RESULTS)} has results that are not of this run's plan") from error

@@ -1,4 +1,4 @@
-"""Refusal: the record of a run whose configuration cannot be used. It lists the faults."""
+"""Refusal: why a run is not done: the record of one whose configuration cannot be used, and what bars a resume."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,14 +7,17 @@ from job.config.environment import Settings
 from job.config.faults import Fault
 from job.engines.identity import COMMIT, VERSION, RunIdentity
 from job.execution.outcome import Outcome, never_began, no_record
+from job.records.commands import again_command, list_command, show_command, start_command
 from job.records.format import INPUTS, REPORT, entry_of, name_of
 from job.records.history import without_plan
+from job.records.inputs import RunInputs, is_same_config
 from job.records.reading import read_report
 from job.records.record import ENTRY, pack_report
 from job.records.report import REFUSED, AttemptSummary, ReportedFault, RunReport
 from job.records.session import Document
 from job.records.timeline import Timeline
 from job.storage.store import ConflictError, ObjectStore, in_thread
+from job.text.display import quoted
 
 FAULTS_LISTED = 1000
 
@@ -43,7 +46,11 @@ def refused_report(
         commit=COMMIT,
         trace_id=RunIdentity(run_id).trace_id,
         project=settings.project,
+        region=settings.region,
+        job=settings.job,
         execution=settings.execution,
+        # A rehearsal cannot be started by the job's own command.
+        start_command=None if settings.resume_with else again_command(settings, []),
     )
 
 
@@ -77,15 +84,39 @@ class NotResumableError(Exception):
         super().__init__(str(fault))
 
 
-async def not_resumable(store: ObjectStore, run_id: str) -> NotResumableError:
+async def not_resumable(store: ObjectStore, runs_uri: str, run_id: str) -> NotResumableError:
     """Why a run without inputs cannot be resumed. Raises `RecordError` and `StorageError`."""
     name = name_of(run_id, REPORT)
     stored = await in_thread(lambda: store.read(name))
     if stored is not None and read_report(name, stored.data).outcome == REFUSED:
         what = f"has nothing of run {run_id} but the faults of its config, for which nothing was called"
-        fault = Fault("RUNS_URI", what, f"`python -m job report {run_id}` lists them; correct them and start a new run")
-        return NotResumableError(fault, never_began(run_id))
+        remedy = f"`{show_command(run_id, runs_uri)}` lists them; correct them and start a new run"
+        return NotResumableError(Fault("RUNS_URI", what, remedy), never_began(run_id))
     what = f"has no record of run {run_id} from which it could be resumed"
     return NotResumableError(
-        Fault("RUNS_URI", what, "`python -m job runs` lists what is recorded there"), no_record(run_id)
+        Fault("RUNS_URI", what, f"`{list_command(runs_uri)}` lists what is recorded there"), no_record(run_id)
     )
+
+
+def contradictions(recorded: RunInputs, settings: Settings, now: datetime, *, place: bool = False) -> list[Fault]:
+    """A fault for each variable that contradicts the recorded run; with `place` also for `CONFIG_URI`.
+
+    A run without a date cannot be resumed by a person on another day: that is a fault too.
+    """
+    run_id, execution, found = recorded.run_id, settings.execution, []
+    is_retry = execution is not None and (settings.task_attempt > 0 or execution == run_id)
+    if not is_retry and (today := recorded.other_day(now)) is not None:
+        what = (
+            f"run {run_id} has no date of its own: it was started on {recorded.day}, "
+            f"and the engines would use today's, {today}"
+        )
+        found.append(Fault("RUN_DATE", what, f"`{start_command(recorded)}` starts a new run for {recorded.day}"))
+    elif settings.run_date_is_explicit and settings.run_date != recorded.date:
+        what = f"{settings.run_date} is not the date of run {run_id}, which is {recorded.date}"
+        if recorded.date is None:
+            what = f"run {run_id} was started without RUN_DATE"
+        found.append(Fault("RUN_DATE", what, "unset it to resume that run, or start a run of another RUN_ID"))
+    if place and settings.config_uri and not is_same_config(settings.config_uri, recorded.config_uri):
+        what = f"{quoted(settings.config_uri)} is not where run {run_id} has its config from"
+        found.append(Fault("CONFIG_URI", what, f"set it to {recorded.config_uri}, or start a new run"))
+    return found

@@ -1,6 +1,6 @@
 """Report of a run, `report.json`: how it ended, for machines and for the page. A function of the record alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from itertools import islice
 
@@ -13,12 +13,12 @@ from job.engines.catalog import EngineName
 from job.engines.failures import Then
 from job.engines.identity import COMMIT, VERSION, RunIdentity
 from job.execution.outcome import Outcome
-from job.execution.progress import CardTotals, EngineTotals, Part, percentile
+from job.execution.progress import CardTotals, Count, EngineTotals, Part, Seconds, percentile
 from job.planning.items import MissingItem, MissingState
 from job.planning.plan import Plan
-from job.records.commands import resume_command
+from job.records.commands import ways_on
 from job.records.comparison import Comparison
-from job.records.format import FORMAT, Seconds, Stamp, Word
+from job.records.format import FORMAT, Stamp, Word
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
@@ -67,12 +67,12 @@ class FailedCall(Part):
     targets: tuple[str, ...]
     card_type: str | None
     cause: str
-    """transport, process_limit, timeout, identity, status, unreadable, denied or interrupted."""
-    status: int | None
+    """A `Cause`."""
+    status: Count | None
     reason: str
     """The last answer, or why there was none."""
     reason_message: Message | None = None
-    attempts: int
+    attempts: Count
     traceparent: str
     remedy: str
     """What to correct."""
@@ -164,19 +164,24 @@ class RunReport(Part):
     cards: CardTotals = CardTotals()
     engines: dict[EngineName, EngineTotals] = Field(default_factory=dict)
     failures: tuple[FailedCall, ...] = ()
-    failures_not_listed: int = 0
+    failures_not_listed: Count = 0
     """Number of failed items whose calls are not listed."""
     missing: tuple[MissingCard, ...] = ()
     """The cards that are not made, for any reason, in the plan's order."""
-    missing_not_listed: int = 0
+    missing_not_listed: Count = 0
     faults: tuple[ReportedFault, ...] = ()
     """Why nothing was called, if the configuration could not be used."""
-    faults_not_listed: int = 0
+    faults_not_listed: Count = 0
     attempts: tuple[AttemptSummary, ...] = ()
     """The attempts that closed the record, the latest last. An attempt that was killed is not listed."""
-    left_plan: int = 0
+    journal: dict[str, Count] = Field(default_factory=dict)
+    """How many objects of results each attempt had written when the record was closed, by its owner.
+
+    An attempt that is not listed is later. Empty in a report of an earlier version.
+    """
+    left_plan: Count = 0
     """Number of items that earlier attempts did or tried with another config, and that the present plan lacks."""
-    outdated_cards: int = 0
+    outdated_cards: Count = 0
     """Number of generated cards whose model or parameters were those of another config."""
     since_last_night: Comparison | None = None
     """`None` if there is no night before, or if it was not read in time."""
@@ -193,12 +198,24 @@ class RunReport(Part):
     runs_uri: str | None = None
     """Where the run is recorded, if it began on a laptop."""
     resume_command: str | None = None
-    """The shell command that resumes the run; `None` if it did all its work."""
+    """The shell command that resumes the run; `None` if it did all its work, or cannot be resumed."""
+    start_command: str | None = None
+    """The shell command that starts a new run, if this one cannot be resumed, or only on its day."""
+
+    def is_after(self, attempts: Iterable[str]) -> bool:
+        """Whether it was written after the results of these attempts, so that none of them is later."""
+        return not self.journal or self.journal.keys() >= set(attempts)
 
     @property
     def then(self) -> Then:
         """How to resume the run."""
         return "new_config" if any(call.then == "new_config" for call in self.failures) else "resume"
+
+    def seen(self, moment: datetime) -> "RunReport":
+        """The report as a person sees it at this moment: without a command to resume the run if it would be refused."""
+        today = moment.astimezone(datetime.fromisoformat(self.started).tzinfo).date().isoformat()
+        is_over = self.date is None and today != self.day
+        return self.model_copy(update={"resume_command": None}) if is_over else self
 
     @property
     def set_aside(self) -> tuple[SetAsideType, ...]:
@@ -234,6 +251,9 @@ def build_report(
     failures = timeline.failures
     listed = sum(len(call.targets) for call in failures)
     cards = timeline.items["qa"]
+    resume, start = ways_on(inputs, then_of(failures), datetime.fromisoformat(last.ended if last else inputs.started))
+    if last and last.exit_code == 0:
+        resume, start = None, None
     missing = tuple(_missing(item) for item in islice(cards.missing(), MISSING_LISTED))
     return RunReport(
         run_id=inputs.run_id,
@@ -262,7 +282,8 @@ def build_report(
         region=inputs.region,
         job=inputs.job,
         runs_uri=inputs.runs_uri,
-        resume_command=None if last and last.exit_code == 0 else resume_command(inputs, then_of(failures)),
+        resume_command=resume,
+        start_command=start,
         **{"version": VERSION, "commit": COMMIT, **place, "project": place.get("project") or inputs.project},
     )
 

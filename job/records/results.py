@@ -10,7 +10,8 @@ from job.engines.calls import WorkItem
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Remedy, Then, remedy
 from job.execution.events import CallFinished
-from job.records.format import Count, Moment, RecordError
+from job.execution.progress import Count
+from job.records.format import Moment, RecordError
 from job.text.messages import Message
 
 DONE, FAILED, CUT_OFF = 0, 1, 2

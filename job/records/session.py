@@ -15,15 +15,17 @@ import trio
 from job.config.environment import Settings
 from job.config.fields import origin_of
 from job.engines.catalog import EngineName
+from job.execution.outcome import Outcome, busy, busy_before, twin_failed, twin_succeeded
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.planning.items import EngineItems
 from job.planning.plan import Plan
 from job.records.commands import resume_command
 from job.records.format import PAGE
+from job.records.history import read_closing
 from job.records.inputs import RunInputs, has_changed
-from job.records.lease import Holder, Lease, acquire, machine
+from job.records.lease import BusyError, Holder, Lease, acquire, machine
 from job.records.record import Record, find_latest_inputs
-from job.records.report import RunReport
+from job.records.report import UNFINISHED, RunReport
 from job.records.timeline import Timeline
 from job.storage.store import ObjectStore, StorageError, words_of
 from job.text.messages import Message, message, template
@@ -174,14 +176,26 @@ def _engines_digest(settings: Settings, plan: Plan) -> str:
     return hashlib.sha256(json.dumps(places, sort_keys=True).encode()).hexdigest()
 
 
+class StoodBackError(Exception):
+    """This run calls nothing, since another run has the lease, or had it until just now. Has its outcome."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        super().__init__(str(outcome.sentence))
+
+
 async def acquire_for(
     recorded: RunInputs | None, store: ObjectStore, holder: Holder, notify: Callable[[Message], None]
 ) -> Lease | None:
     """Acquires the lease for a plan made from the inputs `recorded`; `None` if the run has other inputs now.
 
-    Another attempt may have recorded another config before it released the lease. Raises what `acquire` raises.
+    Another attempt may have recorded another config before it released the lease. Raises `StoodBackError` if another
+    run has the lease, or had it until just now, and `StorageError`; `RecordError` if that run's record cannot be used.
     """
-    lease = await acquire(store, holder, notify)
+    try:
+        lease = await acquire(store, holder, notify)
+    except BusyError as error:
+        raise StoodBackError(await _stand_back(store, error)) from error
     is_latest = False
     try:
         is_latest = await find_latest_inputs(store, holder.run_id) == recorded
@@ -189,6 +203,21 @@ async def acquire_for(
         if not is_latest:
             await _give_back(lease)  # noqa: ASYNC102  shielded there
     return lease if is_latest else None
+
+
+async def _stand_back(store: ObjectStore, error: BusyError) -> Outcome:  # noqa: ASYNC910  the lease was awaited
+    if not error.has_ended:
+        return busy(error.holder, same_plan=error.is_twin, same_run=error.is_same_run)  # noqa: ASYNC910  as above
+    twin = error.ended if error.is_twin else None
+    inputs = await find_latest_inputs(store, twin.run_id) if twin else None
+    if twin is None or inputs is None:
+        return busy_before(error.holder)  # noqa: ASYNC910  as above
+    report = await read_closing(store, inputs, twin)
+    if report is None:
+        return twin_failed(error.holder, UNFINISHED, resume_command(inputs))
+    if report.outcome == "succeeded":
+        return twin_succeeded(error.holder)
+    return twin_failed(error.holder, report.outcome, report.resume_command or resume_command(inputs))
 
 
 async def _give_back(lease: Lease) -> None:  # noqa: ASYNC910  storage is awaited

@@ -9,10 +9,10 @@ from pydantic import Field, ValidationError
 from job.config.entries import Date
 from job.config.fields import RunId
 from job.engines.catalog import EngineName
-from job.execution.progress import CardTotals, EngineTotals, Part
+from job.execution.progress import CardTotals, Count, EngineTotals, Part, Seconds
 from job.planning.items import MissingState
 from job.planning.plan import Plan
-from job.records.format import FORMAT, Count, RecordError, Seconds, Stamp, Word
+from job.records.format import FORMAT, RecordError, Stamp, Word
 from job.text.display import counted
 
 SUMMARY_LIMIT = 256 * 1024

@@ -9,6 +9,7 @@ from math import inf
 
 from job.engines.calls import BATCHES, WorkItem
 from job.engines.catalog import ALL_ENGINES, EngineName
+from job.execution.progress import FAILURES_KEPT
 from job.planning.items import items_of
 from job.planning.plan import Plan
 from job.planning.targets import Target
@@ -18,8 +19,6 @@ CALLS_KEPT = 300
 """Calls of one engine that are kept whole: as many as a chart can show one by one."""
 RETRIED_KEPT = 200
 SLOWEST_KEPT = 20
-FAILURES_KEPT = 10_000
-"""Failed calls that are kept whole. Each may take 1 KB."""
 STAMP_SECONDS = 0.002
 """Tolerance in comparisons, as times are rounded to milliseconds."""
 WARNINGS_KEPT = 1_000
@@ -175,11 +174,6 @@ class Timeline:
     def left_plan(self) -> int:
         """Number of items that were done or tried, and that this plan lacks or requests differently."""
         return len(self._left)
-
-    @property
-    def last_ended(self) -> float:
-        """When the last call ended, in seconds since 1970; 0 if there was none."""
-        return max((max(lane.ended) for lane in self.lanes.values() if len(lane)), default=0.0)
 
     @property
     def barrier(self) -> float | None:

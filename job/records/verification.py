@@ -8,7 +8,7 @@ import trio
 from job.planning.prepare import read_objects
 from job.records.format import RecordError
 from job.records.history import UNREADABLE, History, PastRun, check_run, latest
-from job.records.inputs import COMPARE_SECONDS, RunInputs
+from job.records.inputs import COMPARE_SECONDS, RunInputs, is_same_config
 from job.records.record import find_latest_inputs
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
@@ -52,7 +52,7 @@ async def verify(store: ObjectStore, day: str, config_uri: str) -> Verification:
     history = await latest(store, LOOKED_AT, day)
     runs = [past for past in history.runs if past.day == day]
     planned = [one for past in runs if (one := await _planned(store, past)) is not None]
-    ours = [one for one in planned if not config_uri or _is_same(one.inputs.config_uri, config_uri)]
+    ours = [one for one in planned if not config_uri or is_same_config(one.inputs.config_uri, config_uri)]
     reasons = {
         one.past.run_id: f"{one} did all its work, but with the config of {one.inputs.config_uri}"
         for one in planned
@@ -116,10 +116,6 @@ async def _contents_now(config_uri: str) -> tuple[dict[str, bytes] | None, str]:
             contents = {name: stored.data for name, stored in objects.items()}
             return contents, f"the config at {config_uri} is another by now"
     return None, f"CONFIG_URI cannot be read: {problem}"  # noqa: ASYNC910  as above
-
-
-def _is_same(one: str, other: str) -> bool:
-    return one.rstrip("/") == other.rstrip("/")
 
 
 def _known(history: History, runs: Sequence[PastRun], day: str, reasons: dict[str, str]) -> str:

@@ -12,14 +12,14 @@ from job.engines.identity import COMMIT, VERSION, RunIdentity
 from job.execution.events import AttemptEnded, CallFinished, CardTypeSetAside, Event
 from job.execution.outcome import ExitCode, Outcome, totals_of
 from job.execution.progress import RunProgress
-from job.records.commands import resume_command
+from job.records.commands import ways_on
 from job.records.comparison import Comparison, comparison_lines
 from job.records.groups import then_of
 from job.records.inputs import RunInputs
 from job.records.results import CallResult
-from job.records.timeline import FAILURES_KEPT
+from job.reporting.ending import LAST_WORDS_SECONDS, cut_short
 from job.reporting.status import barrier_message, time_status
-from job.reporting.stdout import OutputQueue, write_line
+from job.reporting.stdout import OutputQueue, say_error_within, write_line
 from job.text.display import shortened
 from job.text.messages import Message, message
 
@@ -112,12 +112,14 @@ class CloudLogReporter:
         """Writes the result of `verify`. Blocks until the line is written."""
         write_line(self._line("INFO" if done else "ERROR", known, "run.verified", done=done))
 
-    def on_comparison(self, comparison: Comparison) -> None:
-        """The run has ended and was compared with the night before."""
+    def on_closed(self, comparison: Comparison | None, *, has_page: bool) -> None:  # noqa: ARG002  the log has no link
+        """The run has ended, and its record is closed."""
         self._comparison = comparison
 
-    def on_page(self, *, is_written: bool) -> None:
-        """Does nothing, as the log has no link to the page."""
+    def on_second_signal(self) -> None:
+        """The process is about to end at once: says on standard error how to go on with a recorded run."""
+        if self._inputs is not None:
+            say_error_within(cut_short(self._inputs), LAST_WORDS_SECONDS)
 
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
         """The last line of the run."""
@@ -131,9 +133,12 @@ class CloudLogReporter:
         if self._dropped:
             fields["lines_dropped"] = self._dropped
         if self._inputs is not None and outcome.exit != ExitCode.DONE:
-            failures = progress.failures[:FAILURES_KEPT] if progress else []
-            then = then_of(CallResult.of(event, 0.0) for event in failures)
-            fields["resume_command"] = resume_command(self._inputs, then)
+            then = then_of(CallResult.of(event, 0.0) for event in (progress.failures if progress else ()))
+            resume, start = ways_on(self._inputs, then, datetime.now(UTC))
+            if resume is not None:
+                fields["resume_command"] = resume
+            if start is not None:
+                fields["start_command"] = start
         self._write(severity, str(outcome.sentence), "run.finished", **fields)
 
     def on_notification_failed(self, text: Message) -> None:
@@ -156,7 +161,7 @@ class CloudLogReporter:
         if failure is None and event.warning is not None:
             fields["warning"] = shortened(str(event.warning), TEXT_LIMIT)
             text = f"{event.call.label}: done in {seconds:.2f} s; {event.warning}"
-            self._write("WARNING", text, "call.finished", **fields)
+            self._write_call("WARNING", text, "call.finished", **fields)
             return
         if failure is None:
             self._write_call("INFO", f"{event.call.label}: done in {seconds:.2f} s", "call.finished", **fields)
@@ -193,12 +198,11 @@ class CloudLogReporter:
 
 def summary_of(outcome: Outcome, progress: RunProgress | None) -> Mapping[str, object]:
     """How this attempt at the run ended, and its totals."""
-    failures = progress.failures if progress else []
-    listed = _listed(failures)
+    listed = _listed(progress.failures) if progress else []
     return {
         **totals_of(outcome, progress),
         "failures": listed,
-        "failures_not_listed": len(failures) - len(listed),
+        "failures_not_listed": progress.failed_calls - len(listed) if progress else 0,
         "set_aside": [event.card_type for event in progress.set_aside[:LISTED]] if progress else [],
     }
 

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Literal
 
-from job.records.commands import how_to_go_on, missing_command, unrecorded_lines
+from job.records.commands import how_to_go_on, missing_command, on_a_later_day, unrecorded_lines, ways_on
 from job.records.groups import FailureGroup, then_of
+from job.records.inputs import RunInputs
 from job.records.set_aside import SetAsideType
 from job.text.display import shortened
 from job.text.messages import ENGLISH, NAMED, Message, Translator, message, plural
@@ -13,6 +15,8 @@ from job.text.messages import ENGLISH, NAMED, Message, Translator, message, plur
 ANSWERS_SHOWN = 3
 """Last answers that are shown of a group; further ones are only counted."""
 ANSWER_LIMIT = 500
+LAST_WORDS_SECONDS = 0.2
+"""For the line after a second signal, if nobody reads standard error."""
 Mark = Literal["✗", "!", " "]
 
 
@@ -30,7 +34,11 @@ class NextSteps:
     page: str | None
     """Where the run's page is."""
     command: str | None
-    """The command that resumes the run; `None` if it is not recorded."""
+    """The command that resumes the run; `None` if it is not recorded, or cannot be resumed any more."""
+    start: str | None = None
+    """The command that starts a new run for the day of one without a date."""
+    day: str = ""
+    """The day that the run is for."""
     runs_uri: str | None = None
     """As in `RunInputs`."""
 
@@ -67,10 +75,20 @@ def failure_lines(
         yield " ", message("what to do: {remedy}", remedy=one.remedy_message)
 
 
+def cut_short(inputs: RunInputs) -> Message:
+    """The last words of a recorded run that a second signal ends at once, without a report."""
+    resume, start = ways_on(inputs, "resume", datetime.now(UTC))
+    return message(
+        "The run was ended at once, without a report. What it has recorded is kept; to go on with it: {command}",
+        command=resume or start or "",
+    )
+
+
 def next_step_lines(groups: Sequence[FailureGroup], steps: NextSteps) -> Iterator[Message]:
     """Where to look further, and how to resume a run that did not do all its work."""
     named = sum(min(group.items, NAMED) for group in groups if group.engine == "qa")
-    if steps.command is not None and steps.missing > named:
+    is_recorded = steps.command is not None or steps.start is not None
+    if is_recorded and steps.missing > named:
         yield plural(
             "1 card is missing; its name: {command}",
             "{count} cards are missing; their names: {command}",
@@ -81,8 +99,11 @@ def next_step_lines(groups: Sequence[FailureGroup], steps: NextSteps) -> Iterato
         yield message("trace id: {trace}", trace=steps.trace_id)
     if steps.page is not None:
         yield message("page: {page}", page=steps.page)
-    if steps.command is None:
+    if not is_recorded:
         yield from unrecorded_lines(steps.missing if steps.missing > named else 0, steps.cards - steps.missing)
-        return
-    yield how_to_go_on(steps.outcome, then_of(groups), steps.cards - steps.missing)
-    yield message("  {command}", command=steps.command)
+    if steps.command is not None:
+        yield how_to_go_on(steps.outcome, then_of(groups), steps.cards - steps.missing)
+        yield message("  {command}", command=steps.command)
+    if steps.start is not None:
+        yield on_a_later_day(steps.day)
+        yield message("  {command}", command=steps.start)

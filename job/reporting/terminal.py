@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import trio
 from rich.console import Group
@@ -15,21 +15,20 @@ from job.engines.identity import RunIdentity
 from job.execution.events import CallFinished, CardTypeSetAside, Event
 from job.execution.outcome import Outcome
 from job.execution.progress import EngineProgress, RunProgress
-from job.records.commands import page_address, resume_command
+from job.records.commands import page_address, ways_on
 from job.records.comparison import Comparison, comparison_lines
 from job.records.groups import FailureGroup, failure_groups, then_of
 from job.records.history import RecordedRun
 from job.records.inputs import RunInputs
 from job.records.plan_change import plan_lines
-from job.records.report import UNFINISHED, RunReport
+from job.records.report import REFUSED, UNFINISHED, RunReport
 from job.records.results import CallResult
 from job.records.set_aside import SetAsideType, set_aside_types
-from job.records.timeline import FAILURES_KEPT
-from job.reporting.ending import NextSteps, failure_lines, next_step_lines
+from job.reporting.ending import LAST_WORDS_SECONDS, NextSteps, cut_short, failure_lines, next_step_lines
 from job.reporting.engine_table import print_table
 from job.reporting.screen import Screen
 from job.reporting.status import barrier_message, run_heading, time_status
-from job.reporting.stdout import OutputQueue, queued_text
+from job.reporting.stdout import OutputQueue, queued_text, say_error_within
 from job.text.display import clock
 from job.text.messages import ENGLISH, Message, Translator, duration, message, plural
 
@@ -41,7 +40,7 @@ class TerminalReporter:
     """Draws the progress a few times a second, and prints failures when they happen.
 
     A stopped terminal (Ctrl-S) does not delay the run: the bars are not drawn until it has caught up, and while 8 MiB
-    wait for it, failures of single calls are counted and not printed.
+    wait for it, failures and warnings of single calls are counted and not printed.
     """
 
     def __init__(self, run: RunIdentity, runs_uri: str | None = None, translator: Translator = ENGLISH) -> None:
@@ -92,12 +91,14 @@ class TerminalReporter:
         """Prints the first calls that failed for good, and calls with a warning."""
         if isinstance(event, CardTypeSetAside):
             self._screen.print_line(event.reason, "✗")
-        if isinstance(event, CallFinished) and event.warning is not None:
+        if not isinstance(event, CallFinished) or (event.failure is None and event.warning is None):
+            return
+        if self._output.is_full:
+            self._dropped += 1
+            return
+        if event.warning is not None:
             self._screen.print_line(message("{call}: {reason}", call=event.call.label, reason=event.warning), "!")
-        if isinstance(event, CallFinished) and event.failure is not None:
-            if self._output.is_full:
-                self._dropped += 1
-                return
+        if event.failure is not None:
             self._failed += 1
             if self._failed <= LIVE_FAILURES:
                 text = message("{call}: {reason}", call=event.call.label, reason=event.failure.reason)
@@ -106,13 +107,14 @@ class TerminalReporter:
                 text = message("further failures are counted in the bars, and listed by cause at the end")
                 self._screen.print_line(text, "✗")
 
-    def on_comparison(self, comparison: Comparison) -> None:
-        """The run has ended and was compared with the night before."""
-        self._comparison = comparison
+    def on_closed(self, comparison: Comparison | None, *, has_page: bool) -> None:
+        """The run has ended, was compared with the night before if there is one, and its record is closed."""
+        self._comparison, self._has_page = comparison, has_page
 
-    def on_page(self, *, is_written: bool) -> None:
-        """The run has ended; its page is written or not."""
-        self._has_page = is_written
+    def on_second_signal(self) -> None:
+        """The process is about to end at once: says on standard error how to go on with a recorded run."""
+        if self._inputs is not None:
+            say_error_within(self._screen.translator.text(cut_short(self._inputs)), LAST_WORDS_SECONDS)
 
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
         """Prints the table, the failures by cause, how to resume, and the outcome."""
@@ -121,14 +123,14 @@ class TerminalReporter:
         groups: Sequence[FailureGroup] = ()
         if progress is not None:
             print_table(self._screen, {name: engine.totals() for name, engine in progress.engines.items()})
-            calls = [CallResult.of(event, 0.0) for event in progress.failures[:FAILURES_KEPT]]
+            calls = [CallResult.of(event, 0.0) for event in progress.failures]
             groups = failure_groups(calls)
-            more = len(progress.failures) - len(calls)
+            more = progress.failed_calls - len(calls)
             _print_failures(self._screen, groups, more, set_aside_types(progress.set_aside))
         if self._dropped:
             text = plural(
-                "1 failed call was not shown when it failed: the terminal had stopped",
-                "{count} failed calls were not shown when they failed: the terminal had stopped",
+                "1 call that failed or has a warning was not shown when it ended: the terminal had stopped",
+                "{count} calls that failed or have a warning were not shown when they ended: the terminal had stopped",
                 count=self._dropped,
             )
             self._screen.print_line(text, "!")
@@ -149,14 +151,23 @@ class TerminalReporter:
 
     def _next_steps(self, outcome: Outcome, progress: RunProgress | None, groups: Sequence[FailureGroup]) -> NextSteps:
         cards = progress.cards if progress is not None else EngineProgress(0)
-        page, command, runs_uri = None, None, None
-        if self._inputs is not None:
-            command, runs_uri = resume_command(self._inputs, then_of(groups)), self._inputs.runs_uri
+        inputs, page, command, start = self._inputs, None, None, None
+        if inputs is not None:
+            command, start = ways_on(inputs, then_of(groups), datetime.now(UTC))
             if self._has_page and self._runs_uri is not None:
                 page = page_address(self._runs_uri, self._run.id)
-        missing = cards.planned - cards.done - cards.skipped
-        trace_id = self._run.trace_id
-        return NextSteps(self._run.id, outcome.word, cards.planned, missing, trace_id, page, command, runs_uri)
+        return NextSteps(
+            run_id=self._run.id,
+            outcome=outcome.word,
+            cards=cards.planned,
+            missing=cards.planned - cards.done - cards.skipped,
+            trace_id=self._run.trace_id,
+            page=page,
+            command=command,
+            start=start,
+            day=inputs.day if inputs is not None else "",
+            runs_uri=inputs.runs_uri if inputs is not None else None,
+        )
 
 
 class _Bars(Live):
@@ -196,7 +207,7 @@ def _print_run(recorded: RecordedRun, screen: Screen, page: str | None) -> None:
     _print_failures(screen, groups, report.failures_not_listed, report.set_aside)
     if report.since_last_night is not None:
         _print_comparison(screen, report.since_last_night, report.sentence_message or report.sentence)
-    if report.resume_command is None:
+    if report.outcome == REFUSED or (report.resume_command is None and report.start_command is None):
         if page is not None:
             screen.print_line(message("page: {page}", page=page))
     else:
@@ -208,6 +219,8 @@ def _print_run(recorded: RecordedRun, screen: Screen, page: str | None) -> None:
             trace_id=report.trace_id,
             page=page,
             command=report.resume_command,
+            start=report.start_command,
+            day=report.day,
             runs_uri=report.runs_uri,
         )
         _print_next_steps(screen, groups, steps)

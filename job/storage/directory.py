@@ -186,7 +186,10 @@ def _check_file(path: Path, status: os.stat_result) -> None:
 
 
 def _entries(start: Path) -> Iterator[Path]:
-    """All files under a directory except those of unfinished writes, whether or not they can be read."""
+    """All files under a directory except hidden ones, whether or not they can be read.
+
+    Hidden are the lock, the files of unfinished writes, and those of other programs, such as `.DS_Store`.
+    """
 
     def on_error(error: OSError) -> None:
         if not isinstance(error, FileNotFoundError):  # a directory that does not exist, or was removed meanwhile
@@ -194,7 +197,7 @@ def _entries(start: Path) -> Iterator[Path]:
 
     for folder, _, names in os.walk(start, onerror=on_error):
         for name in names:
-            if not name.startswith(_PARTIAL):
+            if not name.startswith("."):
                 yield Path(folder, name)
 
 

@@ -32,6 +32,11 @@ def open_store(uri: str, *, make: bool = False) -> ObjectStore:
     return GcsStore(name, prefix.strip("/"))
 
 
+def absolute(uri: str) -> str:
+    """The same URI, which names the same place in any directory."""
+    return uri if uri.startswith("gs://") else str(Path(uri).absolute())
+
+
 def address_of(uri: str, name: str) -> str:
     """Where a person opens an object: a URL for the browser if it is in a bucket, else its path."""
     if not uri.startswith("gs://"):

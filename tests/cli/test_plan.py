@@ -189,7 +189,7 @@ def test_faults_of_one_cause_are_one_line(capfd: pytest.CaptureFixture[str], pla
     ]
 
 
-@pytest.mark.parametrize("name", ["card_target.json", "ticker_lists.json", ".json"])
+@pytest.mark.parametrize("name", ["card_target.json", "ticker_lists.json"])
 def test_an_object_that_the_job_does_not_read_is_a_fault(
     capfd: pytest.CaptureFixture[str], place: Path, name: str
 ) -> None:

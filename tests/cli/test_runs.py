@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -121,7 +122,7 @@ def test_a_report_of_a_run_at_work_says_so_and_gives_no_command(
 ) -> None:
     """Also if an earlier attempt has closed its record."""
     night = Recorded("night", outcome=closed)
-    lease = night.lease(pid=os.getpid(), execution=None, since="2026-11-24T05:00:00+08:00")
+    lease = night.lease("another", pid=os.getpid(), execution=None)
     write(place, night, lease=lease)
     code, lines, _ = run_command(capfd, "report", "night", "--page", str(place / "page.html"))
     assert code == 0
@@ -129,21 +130,55 @@ def test_a_report_of_a_run_at_work_says_so_and_gives_no_command(
     assert lines[-1].startswith("trace id: ")
     assert not any("python -m job" in line for line in lines)
     assert "<h1>At work: " in (place / "page.html").read_text()
-    write(place, lease=night.lease(pid=dead_pid(), execution=None, since="2026-11-24T05:00:00+08:00"))
+    write(place, lease=night.lease("another", pid=dead_pid(), execution=None))
     _, lines, _ = run_command(capfd, "report", "night")
     assert lines[-1].startswith("The run was killed: 1 of 2 cards are recorded, but perhaps not those of its last ")
     assert lines[-2].endswith("python -m job resume night")
 
 
-@pytest.mark.parametrize(("since", "outcome"), [("01", "succeeded"), ("05", "at work")])
-def test_a_run_that_was_resumed_since_its_report_is_at_work(
-    place: Path, capfd: pytest.CaptureFixture[str], since: str, outcome: str
+@pytest.mark.parametrize("since", ["01", "05"])
+@pytest.mark.parametrize(("owner", "outcome"), [("owner", "succeeded"), ("another", "at work")])
+def test_a_run_that_was_resumed_since_its_report_is_at_work_whatever_the_clocks_say(
+    place: Path, capfd: pytest.CaptureFixture[str], owner: str, outcome: str, since: str
 ) -> None:
-    """The lease of a closed run may still be there: the later of lease and report counts."""
-    night = Recorded("night")
-    write(place, night, lease=night.lease(since=f"2026-11-24T{since}:00:00+08:00"))
+    """The lease of a closed run may still be there: the report lists the attempts that it counts."""
+    night = Recorded("night", config_uri="gs://c")
+    write(place, night, lease=night.lease(owner, since=f"2026-11-24T{since}:00:00+08:00"))
     _, lines, _ = run_command(capfd, "runs")
     assert f" {outcome} " in lines[1]
+    _, lines, _ = run_command(capfd, "report", "night")
+    assert ("the run is at work" in "\n".join(lines)) is (outcome == "at work")
+    assert run_command(capfd, "verify", "--date", DAY)[0] == (0 if outcome == "succeeded" else 1)
+
+
+@pytest.mark.parametrize("hours", [-5, 0, 5])
+@pytest.mark.parametrize("is_counted", [False, True])
+def test_whether_an_attempt_closed_the_record_does_not_depend_on_its_clock(
+    place: Path, capfd: pytest.CaptureFixture[str], is_counted: bool, hours: int
+) -> None:
+    """It was killed, unless the report counts its results: then another attempt has closed the record after it."""
+    night = Recorded("night", config_uri="gs://c")
+    write(place, night, **night.journal("another", hours))
+    if is_counted:
+        report = json.loads((place / "night/report.json").read_bytes())
+        report["journal"]["another"] = 1
+        (place / "night/report.json").write_text(json.dumps(report))
+    outcome = "succeeded" if is_counted else "killed"
+    _, lines, _ = run_command(capfd, "runs")
+    assert f" {outcome} " in lines[1]
+    _, lines, _ = run_command(capfd, "report", "night")
+    assert ("The run was killed" in "\n".join(lines)) is (outcome == "killed")
+    assert run_command(capfd, "verify", "--date", DAY)[0] == (0 if outcome == "succeeded" else 1)
+
+
+def test_a_report_that_lists_no_attempts_counts_all_of_them(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """It is of an earlier version."""
+    write(place, Recorded("night", config_uri="gs://c"))
+    report = json.loads((place / "night/report.json").read_bytes())
+    del report["journal"]
+    (place / "night/report.json").write_text(json.dumps(report))
+    assert " succeeded " in run_command(capfd, "runs")[1][1]
+    assert "How it ended." in "\n".join(run_command(capfd, "report", "night")[1])
 
 
 def test_an_earlier_report_is_not_shown_if_a_later_config_was_not_finished(
@@ -191,6 +226,18 @@ def test_the_report_without_an_id_is_an_error_if_no_run_is_recorded(
     place: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run_command(capfd, "report") == (ExitCode.USAGE, [], "RUNS_URI: has no record of any run\n")
+
+
+@pytest.mark.parametrize("run_id", ["other", "../other"])
+def test_a_run_id_that_is_not_there_leads_to_those_that_are(
+    place: Path, capfd: pytest.CaptureFixture[str], run_id: str
+) -> None:
+    try:
+        code = main(["report", run_id])
+    except SystemExit as error:
+        code = int(str(error.code))
+    assert code == ExitCode.USAGE
+    assert f"`RUNS_URI={place} python -m job runs` lists " in capfd.readouterr().err
 
 
 def test_the_report_ends_with_the_page_and_the_trace(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -258,6 +305,8 @@ def test_the_report_of_a_faulty_configuration_lists_its_faults(place: Path, capf
         "The configuration has 2 faults: nothing was called. (exit code 2)",
         "✗ a.json: [0]: is blank; write an id",
         "✗ B: is not set; set it",
+        "Once that is corrected, this starts it again:",
+        "  RUN_DATE=2026-11-24 python -m job",
     ]
 
 
@@ -265,7 +314,23 @@ def test_the_faults_of_a_report_are_bounded_and_counted(place: Path, capfd: pyte
     refused(place, "night", [Fault("x" * 10**5, "y" * 10**5, "z" * 10**5)] * (FAULTS_LISTED + 7), EARLY)
     assert (place / "night/report.json").stat().st_size < FAULTS_LISTED * (3 * FAULT_LIMIT + 100)
     _, lines, _ = run_command(capfd, "report", "night")
-    assert lines[-2] == "and 7 more"
+    assert lines[-4] == "and 7 more"
+
+
+@pytest.mark.parametrize("closed", ["cards_missing", None])
+def test_the_report_of_a_run_without_a_date_offers_a_new_run_for_its_day_once_that_is_over(
+    place: Path, capfd: pytest.CaptureFixture[str], closed: str | None
+) -> None:
+    """A resume would be refused: the engines would use another date than for the run's data."""
+    write(place, Recorded("night", outcome=closed, has_date=False))
+    code, lines, _ = run_command(capfd, "report", "night", "--page", str(place / "page.html"))
+    assert code == 0
+    assert not any(" resume " in line for line in lines)
+    assert "".join(lines[-4:-2]).endswith("this starts a new run for 2026-11-24, which makes all its cards:")
+    assert lines[-2] == "  RUN_DATE=2026-11-24 python -m job"
+    page = (place / "page.html").read_text()
+    assert "<code>RUN_DATE=2026-11-24 python -m job</code>" in page
+    assert " resume " not in page
 
 
 @pytest.mark.parametrize("wanted", ["missing", "csv"])

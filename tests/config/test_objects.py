@@ -52,6 +52,7 @@ ANOTHER = "give one of them another topic_key"
 NO_ARRAY = "is not an array; write an array"
 HALF = "holds half a character; write whole characters"
 NO_TYPES = "is empty; name card types, or remove the ticker: it then gets every enabled one"
+SHORTER = "shorten it: servers refuse a long URL"
 NO_VALUE = "is not a string, a number or a boolean; write one of these"
 ID_RULE = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
 
@@ -176,6 +177,21 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
         "card_targets.json",
         [{"id": "X", "extra_params": {"\ud800": 1, "a": "\udc00"}}],
         [f'[0] ("X").extra_params["���"], [0] ("X").extra_params.a ("\\udc00"): {HALF}'],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "X", "extra_params": {"a": "x" * 4094}}, {"id": "Y", "extra_params": {"a": "x" * 4095}}],
+        [f'[1] ("Y").extra_params ({{…}}): takes more than 4,096 bytes of a URL; {SHORTER}'],
+    ),
+    (
+        "card_targets.json",
+        [{"id": "X", "extra_params": {"a": "卡" * 300, "b": "片" * 200}}],
+        [f'[0] ("X").extra_params ({{…}}): takes more than 4,096 bytes of a URL; {SHORTER}'],
+    ),
+    (
+        "llm_config.json",
+        {"default": {"backend": "x" * 1024}, "tasks": {"news_card": {"model_name": "模" * 114}}},
+        [f'tasks.news_card.model_name ("{"模" * 38}…): takes more than 1,024 bytes of a URL; {SHORTER}'],
     ),
     # empty, or switched off as a whole
     ("ticker_list.json", [], ["is empty; write the tickers there"]),

@@ -110,6 +110,12 @@ def test_an_answer_that_is_not_json_is_a_failure_for_every_engine(call: Call, bo
     assert (failure.cause, str(failure.reason), failure.status) == (Cause.UNREADABLE, text, 200)
 
 
+@pytest.mark.parametrize(("answer", "done"), [(GOOD, True), (BAD, False)])
+def test_a_byte_order_mark_before_an_answer_is_skipped(answer: dict[str, str], done: bool) -> None:
+    failure = judged(QA, b"\xef\xbb\xbf" + json.dumps(answer).encode())
+    assert failure is None if done else failure is not None and failure.cause is Cause.DENIED
+
+
 WARNED = {"status": "success", "error": "quota exceeded"}
 
 

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import re
 import textwrap
+import threading
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from trio.testing import wait_all_tasks_blocked, wait_all_threads_completed
 
+from job.engines import id_tokens
+from job.engines.id_tokens import IdTokens
+from job.engines.transport import TokenError
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.metadata import by_audience
@@ -21,6 +26,8 @@ from tests.support.places import objects
 from tests.support.runs import QUICK, SMALL, asked_cards, assert_clean, data_requests, run
 
 if TYPE_CHECKING:
+    from trio.testing import MockClock
+
     from tests.simulators.seen import Seen
     from tests.simulators.service import Do
 
@@ -151,6 +158,74 @@ async def test_an_invalid_answer_of_the_token_server_fails_the_run(world: World,
     outcome = await run(world, 1, FINANCIAL_ENGINE_ATTEMPTS="1", TRADING_ENGINE_ATTEMPTS="1", NEWS_ENGINE_ATTEMPTS="1")
     assert data_requests(world) == []
     assert outcome.finished["outcome"] == "data_engine_failed"
+
+
+class Credentials:
+    """The credentials of google-auth, from a token server that answers once it may."""
+
+    token: str | None = None
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+        self.is_asked, self.may_answer = threading.Event(), threading.Event()
+
+    @property
+    def valid(self) -> bool:
+        return self.token is not None
+
+    def refresh(self, _: object) -> None:
+        self.is_asked.set()
+        self.may_answer.wait(60)
+        self.token = self._token
+
+
+async def test_a_token_server_that_never_comes_to_an_end_is_given_up(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, mock_clock: MockClock
+) -> None:
+    slow, quick = Credentials("late"), Credentials("early")
+    quick.may_answer.set()
+    made = [slow, quick]
+    monkeypatch.setattr(id_tokens, "fetch_id_token_credentials", lambda *_: made.pop(0))
+    tokens = IdTokens(nursery, None)
+    error = await error_after_the_limit(tokens, mock_clock, slow)
+    assert error == "no token for https://x: the token server did not answer within 30 s"
+    assert await tokens.get("https://x") == "early"
+    slow.may_answer.set()
+    await wait_all_threads_completed()
+    assert tokens.cached("https://x") == "early"
+
+
+async def test_threads_that_wait_for_a_token_server_do_not_become_more_and_more(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, mock_clock: MockClock
+) -> None:
+    asked = [Credentials("late") for _ in range(10)]
+    rest = iter(asked)
+    monkeypatch.setattr(id_tokens, "fetch_id_token_credentials", lambda *_: next(rest))
+    tokens = IdTokens(nursery, None)
+    for number, one in enumerate(asked):
+        await error_after_the_limit(tokens, mock_clock, one if number < id_tokens.THREADS else None)
+    for one in asked:
+        one.may_answer.set()
+    await wait_all_threads_completed()
+    assert [one.is_asked.is_set() for one in asked].count(True) == id_tokens.THREADS
+
+
+async def error_after_the_limit(tokens: IdTokens, clock: MockClock, asked: Credentials | None) -> str:
+    """The error if the time for a renewal passes after these credentials were asked, or before a thread is free."""
+    found = []
+
+    async def get() -> None:
+        with pytest.raises(TokenError) as caught:
+            await tokens.get("https://x")
+        found.append(str(caught.value))
+
+    async with trio.open_nursery() as getting:
+        getting.start_soon(get)
+        if asked is not None:
+            assert await trio.to_thread.run_sync(asked.is_asked.wait, 30)
+        await wait_all_tasks_blocked()
+        clock.jump(id_tokens.RENEWAL_SECONDS)
+    return found[0]
 
 
 OPAQUE = "opaque-Zm9yIHRoaXMgdG9rZW4gbm9ib2R5IGhhcyBhbnkgdXNlLCBub3QgZXZlbiB1cw"

@@ -67,8 +67,6 @@ def the_end(made: Stage) -> CallFinished:
         TransportError(message("connection reset")),
         ProcessLimitError(message("too many open files")),
         TokenError(message("no token")),
-        Response(200, b"<html>"),
-        reply("a string"),
     ],
 )
 async def test_a_transient_failure_is_retried_up_to_the_maximum_of_attempts(
@@ -156,15 +154,26 @@ async def test_a_denied_card_is_retried_at_most_once(autojump_clock: trio.testin
     assert len((await one_card(DENIED, attempts=1)).world.asked) == 1
 
 
-@pytest.mark.parametrize("engine", ["financial", "trading", "news"])
-async def test_a_data_engine_that_answers_failed_is_retried_up_to_the_maximum_of_attempts(
-    engine: EngineName, autojump_clock: trio.testing.MockClock
+@pytest.mark.parametrize("body", [b"", b"<html>", b'{"status": "succ', b"[]", b'{"status": 1, "status": 2}'])
+async def test_a_card_whose_answer_cannot_be_read_is_retried_at_most_once(
+    body: bytes, autojump_clock: trio.testing.MockClock
 ) -> None:
-    made = stage([target("A")], in_turn(engine, DENIED))
+    unreadable = Response(200, body)
+    assert len((await one_card(unreadable, attempts=9)).world.asked) == 2
+    assert len((await one_card(unreadable, reply({}, 500), DENIED, None, attempts=9)).world.asked) == 3
+    assert (await one_card(unreadable, None)).progress.cards.done == 1
+
+
+@pytest.mark.parametrize("engine", ["financial", "trading", "news"])
+@pytest.mark.parametrize(("answer", "says"), [(DENIED, "failed: no"), (Response(200, b"<html"), "no JSON: <html")])
+async def test_a_data_engines_answer_is_retried_up_to_the_maximum_of_attempts(
+    engine: EngineName, answer: Response, says: str, autojump_clock: trio.testing.MockClock
+) -> None:
+    made = stage([target("A")], in_turn(engine, answer))
     with pytest.raises(EngineFailedError) as error:
         await made.play()
     assert len(made.world.of(engine)) == 4
-    assert str(error.value) == f"the {engine} engine failed for A after 4 attempts: failed: no"
+    assert str(error.value) == f"the {engine} engine failed for A after 4 attempts: {says}"
     assert made.world.of("qa") == []
     made.assert_nothing_lost()
 

@@ -6,8 +6,8 @@ import pytest
 
 from job.engines.failures import Cause, Failure
 from job.execution.events import CallFinished
-from job.execution.outcome import busy, outcome_of, with_record
-from job.execution.progress import RunProgress
+from job.execution.outcome import ExitCode, outcome_of, with_record
+from job.execution.progress import FAILURES_KEPT, RunProgress
 from job.execution.shutdown import ShutdownReason
 from job.text.messages import message
 from tests.support.fakes import plan_of, settings_of, target
@@ -32,34 +32,32 @@ def test_large_numbers_have_thousands_separators(reason: ShutdownReason | None, 
         ([403, 403], "The QA engine refuses the job's calls: "),
         ([401, 403], "The QA engine refuses the job's calls: "),
         ([503, 403], "The QA engine is down: "),
+        ([*[403] * FAILURES_KEPT, 503], "The QA engine is down: "),
         ([None], "The QA engine is down: "),
     ],
 )
 def test_an_engine_that_refuses_every_call_is_not_down(statuses: list[int | None], sentence: str) -> None:
-    plan = plan_of([target("AAPL")], settings_of())
+    plan = plan_of([target(f"T{number}") for number in range(len(statuses))], settings_of())
     progress = RunProgress(plan, {})
-    for status in statuses:
+    for status, call in zip(statuses, plan.calls("qa"), strict=True):
         failure = Failure(Cause.STATUS, message("no"), status)
-        call = next(plan.calls("qa"))
-        progress.failures.append(CallFinished(call, failure, 1, 0.0, 1.0, status, "", 1))
+        progress.on_event(CallFinished(call, failure, 1, 0.0, 1.0, status, "", 1))
     outcome = outcome_of(progress, ShutdownReason.QA_DOWN, None)
     assert str(outcome.sentence).startswith(f"{sentence}the run stopped requesting cards; ")
     assert (outcome.word, int(outcome.exit)) == ("qa_engine_down", 3)
 
 
-@pytest.mark.parametrize(
-    ("same_plan", "word", "says"),
-    [
-        (True, "superseded", "A run with the same plan was at work until just now: run a. Nothing was called."),
-        (False, "busy", "A run was at work until just now: run a. Nothing was called; start this run again."),
-    ],
-)
-def test_a_run_that_has_ended_while_another_waited_is_not_said_to_be_at_work(
-    same_plan: bool, word: str, says: str
-) -> None:
-    outcome = busy(message("run a"), same_plan=same_plan, same_run=False, has_ended=True)
-    assert (outcome.word, str(outcome.sentence)) == (word, says)
-    assert " is at work: run a" in str(busy(message("run a"), same_plan=same_plan, same_run=False).sentence)
+@pytest.mark.parametrize("has_plan", [True, False])
+@pytest.mark.parametrize("not_renewed", ["_lease.json: No space left on device", None])
+def test_a_lease_that_could_not_be_renewed_is_not_said_to_be_anothers(not_renewed: str | None, has_plan: bool) -> None:
+    progress = RunProgress(plan_of([target("AAPL")], settings_of()), {}) if has_plan else None
+    outcome = outcome_of(progress, ShutdownReason.LEASE_LOST, None, not_renewed)
+    assert (outcome.word, outcome.exit) == ("lease_lost", ExitCode.BUSY)
+    why = "The run lost its lease and stopped: another run may be at work"
+    if not_renewed is not None:
+        why = f"The lease could not be renewed: {not_renewed}. The run stopped"
+    assert str(outcome.sentence) == f"{why}; {'0 of 1 cards are there' if has_plan else 'nothing was called'}."
+    assert "No space" not in str(outcome_of(progress, ShutdownReason.SIGTERM, None, not_renewed).sentence)
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,11 @@ def test_without_a_clock_that_counts_sleep_the_monotonic_clock_is_read() -> None
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
+def no_last_words() -> None:
+    """These tests let no second signal through, which would end their own process."""
+    raise AssertionError
+
+
 @pytest.fixture
 def _signal_handlers() -> Iterator[None]:
     """Restores the signal handlers of the tests' own process."""
@@ -229,7 +234,7 @@ async def test_a_signal_that_comes_just_before_signals_are_handled_is_not_lost(
         return receiver(*numbers)
 
     monkeypatch.setattr(trio, "open_signal_receiver", late_receiver)
-    await nursery.start(on_signals, shutdown, ending)
+    await nursery.start(on_signals, shutdown, ending, no_last_words)
     await trio.testing.wait_all_tasks_blocked()
     assert shutdown.reason is ShutdownReason.SIGTERM
     assert 0 < ending.over_by - trio.current_time() <= OVER_SECONDS
@@ -241,7 +246,7 @@ async def test_after_the_outcome_is_decided_signals_have_no_effect() -> None:
     """Also if the handlers are no longer in use; a signal with an effect would end the tests' own process."""
     shutdown, ending = Shutdown(), Ending()
     async with trio.open_nursery() as nursery:
-        await nursery.start(on_signals, shutdown, ending)
+        await nursery.start(on_signals, shutdown, ending, no_last_words)
         ending.make_final()
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
             signal.raise_signal(number)

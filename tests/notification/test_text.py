@@ -23,14 +23,18 @@ from job.execution.outcome import (
     busy,
     no_lease,
     outcome_of,
+    twin_failed,
 )
 from job.execution.progress import RunProgress
 from job.execution.request import RunRequest
 from job.execution.shutdown import ShutdownReason
 from job.notification.channels import CHANNELS, as_json
-from job.notification.text import Line, RunEnd, cut, run_fields, run_lines, trial_lines
+from job.notification.text import Line, RunEnd, cut, run_fields, run_lines, trial_fields, trial_lines
+from job.records.commands import on_a_later_day
 from job.records.comparison import ComparedItem, ComparedItems, Comparison
 from job.records.plan_change import Names, PlanChange
+from job.records.report import AttemptSummary, RunReport, build_report
+from job.records.timeline import Timeline
 from job.text.messages import message
 from tests.support.records import Recorded
 
@@ -48,8 +52,12 @@ CLOUD = {
     "GOOGLE_CLOUD_REGION": "asia-east1",
     "TASK_MAX_RETRIES": "2",
 }
-START = "gcloud run jobs execute cards --region=asia-east1 --project=p"
-AGAIN = "Cloud Run starts it again by itself: wait for its next message."
+EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
+START = f"{EXECUTE} --update-env-vars=RUN_DATE=2026-11-24"
+ON = "This goes on with"
+AGAIN = "Cloud Run starts it again by itself: nothing has to be done before its next message."
+IN_VAIN = "Cloud Run starts it again by itself, which fails too until that is corrected."
+ONLY_IF_NONE = "Only if none comes, this starts it again:"
 FIRST_TEN = "T00, T01, T02, T03, T04, T05, T06, T07, T08, T09"
 SECRET_ANSWER = "what an engine answered"
 
@@ -88,6 +96,13 @@ def test_a_run_without_a_record() -> None:
         "• 7 cards were not attempted.",
         "1 of the cards is from an earlier attempt at this run.",
         AGAIN,
+        ONLY_IF_NONE,
+        START,
+        "Run cards-x7k2p, exit code 4",
+    ]
+    last = settings(RUNS_URI="", CLOUD_RUN_TASK_ATTEMPT="2")
+    assert lines(end(outcome_of(progress, ShutdownReason.DEADLINE, None), last, progress=progress))[-5:] == [
+        "Cloud Run does not start it again.",
         "19 cards are missing. Only a recorded run lists its missing cards: set RUNS_URI.",
         "This run is not recorded and cannot be resumed: a new run makes the 1 card that is there again.",
         START,
@@ -104,7 +119,7 @@ def test_a_run_without_a_record() -> None:
             [
                 "The configuration has 1 fault: nothing was called.",
                 "• RUN_DATE: is wrong; correct it",
-                AGAIN,
+                IN_VAIN,
                 "Once that is corrected, this starts it again:",
                 START,
             ],
@@ -115,8 +130,18 @@ def test_a_run_without_a_record() -> None:
             [
                 "Another run is at work: run other. Nothing was called; try again later.",
                 AGAIN,
-                "Once the other run has ended, this starts it again:",
-                f"{START} --args=resume,night,--new-config",
+                ONLY_IF_NONE,
+                f"{EXECUTE} --args=resume,night,--new-config",
+            ],
+        ),
+        (
+            twin_failed(message("other"), "interrupted", "x"),
+            {},
+            [
+                f"A run with the same plan has just ended as interrupted: other. Nothing was called. {ON} that run: x",
+                AGAIN,
+                "Only if none comes, this goes on with the other run:",
+                "x",
             ],
         ),
         (
@@ -125,22 +150,32 @@ def test_a_run_without_a_record() -> None:
             [
                 "Storage failed, so another run may be at work. Nothing was called.",
                 AGAIN,
-                "Once storage can be reached, this starts it again:",
+                ONLY_IF_NONE,
+                START,
+            ],
+        ),
+        (
+            outcome_of(None, ShutdownReason.LEASE_LOST, None, SECRET_ANSWER),
+            {},
+            [
+                "The run lost its lease, or could not renew it, and stopped; 0 of 0 cards are there.",
+                AGAIN,
+                ONLY_IF_NONE,
                 START,
             ],
         ),
         (
             UNFORESEEN,
             {},
-            ["The job has a bug: its traceback is on standard error.", AGAIN, "This starts it again:", START],
+            ["The job has a bug: its traceback is on standard error.", AGAIN, ONLY_IF_NONE, START],
         ),
         (
             outcome_of(None, ShutdownReason.SIGTERM, None),
             {},
             [
                 "The run was interrupted by SIGTERM; nothing was called.",
-                "Cloud Run starts it again by itself, unless somebody cancelled it.",
-                "This starts it again:",
+                AGAIN.replace("itself:", "itself, unless somebody cancelled it:"),
+                ONLY_IF_NONE,
                 START,
             ],
         ),
@@ -155,7 +190,7 @@ def test_the_text_contains_no_answer_of_an_engine() -> None:
     progress = failed_progress()
     for outcome in (
         outcome_of(progress, None, None),
-        Outcome("data_engine_failed", ExitCode.ENGINE_FAILED, message("No card: {reason}", reason=SECRET_ANSWER)),
+        Outcome("data_engine_failed", ExitCode.FAILED, message("No card: {reason}", reason=SECRET_ANSWER)),
         no_lease(SECRET_ANSWER),
     ):
         run_end = end(outcome, progress=progress)
@@ -174,15 +209,80 @@ def test_the_text_contains_no_answer_of_an_engine() -> None:
     ],
 )
 def test_whether_cloud_run_starts_it_again(changes: dict[str, str], says: str | None) -> None:
-    shown = [line for line in lines(end(bad_config(1), settings(**changes))) if line.startswith("Cloud Run ")]
+    shown = [line for line in lines(end(UNFORESEEN, settings(**changes))) if line.startswith("Cloud Run ")]
     assert shown == ([says] if says else [])
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says"),
+    [
+        (bad_config(1), "Once that is corrected, this starts it again:"),
+        (
+            busy(message("run other"), same_plan=False, same_run=False),
+            "Once the other run has ended, this starts it again:",
+        ),
+        (no_lease("x"), "Once storage can be reached, this starts it again:"),
+        (outcome_of(None, ShutdownReason.SIGTERM, None), "This starts it again:"),
+    ],
+)
+def test_the_last_attempt_says_when_to_start_the_run_again(outcome: Outcome, says: str) -> None:
+    assert lines(end(outcome, settings(CLOUD_RUN_TASK_ATTEMPT="2")))[-4:-1] == [
+        "Cloud Run does not start it again.",
+        says,
+        START,
+    ]
+
+
+RESUME = f"{EXECUTE} --args=resume,night"
+
+
+def report_of(date: str | None, *, ended: str = "2026-11-24T03:00:00+08:00") -> RunReport:
+    """The report of a run that reached its deadline; it began on the 24th."""
+    place = {"job": "cards", "region": "asia-east1", "project": "p", "date": date}
+    inputs = Recorded(outcome="deadline").inputs.model_copy(update=place)
+    plan = inputs.plan()
+    attempt = AttemptSummary(
+        started=inputs.started, ended=ended, seconds=1.0, outcome="deadline", exit_code=4, sentence="x"
+    )
+    return build_report(inputs, plan, Timeline(plan), [attempt], closed=True)
+
+
+def test_a_run_that_cloud_run_resumes_by_itself_needs_no_hand() -> None:
+    run_end = end(Outcome("deadline", ExitCode.DEADLINE, message("x")), report=report_of("2026-11-24"))
+    text = lines(run_end)
+    assert text[text.index(AGAIN) :][:3] == [AGAIN, "Only if none comes, this requests only what is missing:", RESUME]
+    last = end(run_end.outcome, settings(CLOUD_RUN_TASK_ATTEMPT="2"), report=run_end.report)
+    assert lines(last)[3:6] == ["Cloud Run does not start it again.", "Go on with what is missing:", RESUME]
+
+
+LATER = str(on_a_later_day("2026-11-24"))
+
+
+def test_a_message_about_a_run_without_a_date_is_right_on_the_next_morning_too() -> None:
+    given = settings(RUN_DATE="", TASK_MAX_RETRIES="")
+    run_end = end(Outcome("deadline", ExitCode.DEADLINE, message("x")), given, report=report_of(None))
+    assert lines(run_end)[3:7] == ["Go on with what is missing:", RESUME, LATER, START]
+    over = end(run_end.outcome, given, report=report_of(None, ended="2026-11-25T00:10:00+08:00"))
+    assert lines(over)[3:5] == [LATER, START], "it ended after midnight"
+    assert run_fields(over)["resume_command"] == START
+
+
+def test_a_resume_that_is_refused_on_another_day_is_headed_with_the_day_of_the_run() -> None:
+    given = settings(RUN_DATE="", TASK_MAX_RETRIES="", RUN_TIME_ZONE="Asia/Shanghai")  # NOW is on the 25th there
+    place = {"job": "cards", "region": "asia-east1", "project": "p", "date": None}
+    inputs = Recorded().inputs.model_copy(update=place)
+    text = lines(end(bad_config(1), given, new_config=True, inputs=inputs))
+    assert text[0] == "✗ cards, 2026-11-24"
+    assert text[2:4] == [LATER, START]
 
 
 def test_on_a_laptop_the_command_is_one_for_a_laptop() -> None:
     local = settings(CLOUD_RUN_JOB="", RUN_DATE="", RUN_TIME_ZONE="Asia/Shanghai")
     text = lines(end(bad_config(1), local))
-    assert text[0].startswith("✗ batch-orchestrator, 20")
+    assert text[0] == "✗ batch-orchestrator, 2026-11-25", "the day on which it started"
     assert "RUNS_URI=gs://cards/runs python -m job" in text
+    dated = settings(CLOUD_RUN_JOB="")
+    assert "RUN_DATE=2026-11-24 RUNS_URI=gs://cards/runs python -m job" in lines(end(bad_config(1), dated))
     assert str(next(trial_lines(local)).text).startswith("batch-orchestrator: this is a test.")
 
 
@@ -219,6 +319,9 @@ def test_the_fields_are_those_of_the_last_line_without_the_failures() -> None:
         *("severity", "event", "time", "run", "outcome", "exit_code", "cards", "engines", "resume_command")
     }
     assert fields["cards"] == {"planned": 20, "generated": 0, "skipped": 1, "failed": 12, "not_attempted": 7}
+    trial = trial_fields(settings())
+    assert trial.keys() == fields.keys()
+    assert (trial["event"], trial["outcome"], trial["run"]) == ("notification.tested", "test", "test")
 
 
 KEPT = [Line(message("✗ cards"), is_kept=True), Line(message("{command}", command="resume night"), is_kept=True)]

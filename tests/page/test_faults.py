@@ -40,8 +40,17 @@ def test_says_where_each_fault_is_what_it_is_and_what_to_do() -> None:
     shown = page([FAULT, other], CONFIG_URI="gs://cards/config")
     for fault in (FAULT, other):
         assert f"{fault.where} {fault.what} What to do: {fault.remedy}" in " ".join(shown.text.split())
-    for words in ("For 2026-11-24", "2026-11-24 02:00:03", "gs://cards/config", "exit code 2", "python -m job plan"):
+    for words in ("For 2026-11-24", "2026-11-24 02:00:03", "gs://cards/config", "exit code 2"):
         assert words in shown.text
+
+
+def test_the_page_has_the_command_that_looks_for_further_faults_and_the_one_that_starts_the_run_again() -> None:
+    shown = page([FAULT], CONFIG_URI="gs://cards/config", RUN_DATE="2026-11-24", CLOUD_RUN_JOB="cards")
+    assert "python -m job plan gs://cards/config shows whether a fault is left" in shown.text
+    start = "gcloud run jobs execute cards --update-env-vars=RUN_DATE=2026-11-24"
+    assert f"Once that is corrected, this starts it again: {start}" in shown.text
+    assert "python -m job plan" not in page([FAULT]).text, "CONFIG_URI is not set"
+    assert "starts it again" not in page([FAULT], RESUME_WITH="make run-local RESUME=").text
 
 
 def test_says_nothing_of_calls_and_cards() -> None:

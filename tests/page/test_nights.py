@@ -157,7 +157,7 @@ def test_markup_in_a_summary_is_shown_as_text() -> None:
     runs = [
         summary(
             "r", "2026-11-24", group(*HOSTILE, cause="<b>&"), config_uri="gs://<script>", outcome="succeeded",
-            cards={"planned": 1, "generated": 10**9}, engines={"qa": totals(1) | {"done": -5}},
+            cards={"planned": 1, "generated": 10**9}, engines={"qa": totals(1) | {"done": 5}},
         ),
         summary("s", "2026-11-24", config_uri="gs://other"),
     ]  # fmt: skip

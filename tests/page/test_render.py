@@ -320,6 +320,15 @@ def test_a_run_with_a_fault_of_the_config_is_resumed_with_the_corrected_config()
     assert "--new-config" not in plain
 
 
+def test_a_run_without_a_date_says_on_its_page_what_to_do_on_a_later_day() -> None:
+    start = "RUN_DATE=2026-11-24 python -m job"
+    shown = page(*build_run(date=None, start_command=start)).text
+    later = "On a later day, this starts a new run for 2026-11-24, which makes all its cards: "
+    assert f"{later}{start}" in shown
+    assert shown.index("python -m job resume") < shown.index(later)
+    assert "later day" not in page(*build_run()).text
+
+
 def test_a_complete_run_shows_no_command_to_resume() -> None:
     shown = page(*Night(NAMES, ["a"]).build()).text
     assert "resume" not in shown

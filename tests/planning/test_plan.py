@@ -18,6 +18,7 @@ from job.engines.catalog import EngineName, Kind
 from job.engines.http_connection import Origin
 from job.engines.identity import RunIdentity
 from job.planning.plan import Plan
+from job.planning.prepare import make_plan
 from job.planning.targets import Target
 from tests.support.fakes import plan_of, settings_of, target
 
@@ -165,6 +166,21 @@ def test_a_cards_ids_never_leave_segment_or_parameter(name: str, card_type: str,
         ("ticker", name),
         *extra.items(),
     ]
+
+
+def test_no_config_makes_a_request_whose_url_a_server_refuses_for_its_length() -> None:
+    wide = "\U00020000" * ID_LIMIT
+    objects = {
+        "ticker_list": ["AAPL"],
+        "card_types": [wide],
+        "card_targets": [
+            {"id": wide, "topic_key": "x", "date": "2026-11-25", "extra_params": {"x": "y" * 4094}},
+        ],
+        "llm_config": {"default": {"backend": "x" * 1024, "model_name": "x" * 1024}},
+    }
+    plan, faults, _ = make_plan({f"{name}.json": json.dumps(one).encode() for name, one in objects.items()}, None, {})
+    assert faults == []
+    assert 7000 < max(len(call.path) for call in plan.calls("qa")) <= 8192
 
 
 @given(st.lists(ids, min_size=1, max_size=5))

@@ -22,9 +22,12 @@ from job.config.environment import read_settings
 from job.config.faults import ConfigError
 from job.execution.outcome import ExitCode
 from job.page.render import render_page
+from job.records.closing import build_summary
 from job.records.format import RecordError
 from job.records.record import Record, find_latest_inputs
-from job.records.report import build_report
+from job.records.report import RunReport, build_report
+from job.records.summary import pack_summary
+from job.records.timeline import Timeline
 from job.storage.uri import open_store
 from tests.support.records import Recorded, write
 
@@ -79,7 +82,7 @@ async def resume(place: Path) -> None:
         if inputs is None:
             return
         urls = {f"{name}_ENGINE_URL": "https://x" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
-        plan = inputs.prepare(read_settings(urls, now := datetime.now(UTC))[0], [], now).plan
+        plan = inputs.prepare(read_settings(urls, datetime.now(UTC))[0], []).plan
         record = Record(store, plan, inputs, "another", lambda _: None)
         await record.load()
     except (RecordError, ConfigError):
@@ -266,6 +269,35 @@ def test_an_altered_object_is_named_and_hides_no_other_run(
         assert err.startswith(f"RUNS_URI: {name} "), err
 
 
+def test_a_number_that_no_run_can_count_is_refused_by_name(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    timeline = Timeline(NIGHT.inputs.plan())
+    for result in NIGHT.results():
+        timeline.add(result)
+    written = RunReport.model_validate_json(OBJECTS[REPORT])
+    for name, data, command in (
+        (REPORT, OBJECTS[REPORT], "report night"),
+        ("night/summary.json", pack_summary(build_summary(written, timeline, None)), f"nights --page {place / 'page'}"),
+    ):
+        value = json.loads(data)
+        for path in places(value):
+            if path[-1:] not in {("format",), ("exit_code",)} and type(read := at(value, path)) in {int, float}:
+                (place / name).write_text(json.dumps(changed(value, path, type(read)(1e300) * 10**8)))
+                code = main(command.split())
+                _, err = capfd.readouterr()
+                assert (code, err.count("\n")) == (ExitCode.USAGE, 1), f"{path}: {err}"
+                assert f"{name} is not what a run writes" in err, path
+        (place / name).write_bytes(data)
+        assert main(command.split()) == ExitCode.DONE
+        capfd.readouterr()
+
+
+def at(value: Any, path: tuple[Any, ...]) -> Any:
+    """The value at a path within a JSON value."""
+    for step in path:
+        value = value[step]
+    return value
+
+
 def test_a_report_whose_inputs_are_gone_is_refused(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (place / INPUTS).unlink()
     found = assert_refused_or_read(place, capfd)
@@ -276,8 +308,7 @@ def test_a_report_whose_inputs_are_gone_is_refused(place: Path, capfd: pytest.Ca
 def test_a_report_whose_results_are_gone_is_refused(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (place / JOURNAL).unlink()
     code, err = assert_refused_or_read(place, capfd)["report night"]
-    problem = "lacks results: the report counts 1 of financial, 0 are there"
-    assert (code, err) == (ExitCode.USAGE, f"RUNS_URI: night/results/ {problem}\n")
+    assert (code, err) == (ExitCode.USAGE, f"RUNS_URI: {JOURNAL} is missing, but the report counts its results\n")
 
 
 ENTRIES = {
@@ -314,6 +345,13 @@ def test_unreadable_entries_beyond_the_limit_are_counted(place: Path, capfd: pyt
     assert err.endswith("RUNS_URI: and 290 more under _started/\n")
 
 
-def test_the_record_is_sound_before_it_is_altered(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("name", [None, ".DS_Store", ".report.json.swp", "._report.json", ".partial-1"])
+def test_the_record_is_sound_before_it_is_altered_and_with_hidden_files_of_other_programs(
+    place: Path, capfd: pytest.CaptureFixture[str], name: str | None
+) -> None:
+    for folder in (".", "_started", "night", "night/results"):
+        if name is not None:
+            (place / folder / name).write_bytes(b"\0")
     found = assert_refused_or_read(place, capfd)
     assert [code for code, _ in found.values()] == [0, 0, 1]
+    assert {err for _, err in found.values()} == {""}

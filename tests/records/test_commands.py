@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from job.config.environment import read_settings
 from job.engines.failures import Then
 from job.planning.prepare import Prepared
-from job.records.commands import how_to_go_on, missing_command, page_address, resume_command
+from job.records.commands import again_command, how_to_go_on, missing_command, page_address, resume_command, ways_on
 from job.records.inputs import RunInputs, pack, unpack
 from tests.records.test_record import INPUTS, PLAN
 
@@ -54,6 +54,40 @@ def test_in_the_cloud_a_run_is_resumed_from_any_shell() -> None:
     command = f"gcloud run jobs execute cards-nightly {place} --args=resume,night"
     assert resume_command(inputs_of(**CLOUD)) == command
     assert resume_command(inputs_of(**CLOUD), "new_config") == f"{command},--new-config"
+
+
+@pytest.mark.parametrize(
+    ("variables", "start"),
+    [
+        ({}, "python -m job"),
+        ({"RUN_DATE": "2026-11-25"}, "RUN_DATE=2026-11-25 python -m job"),
+        ({"RUN_DATE": "today"}, "RUN_DATE=2026-11-24 python -m job"),
+        (
+            {"RUN_DATE": "2026-11-25", "CLOUD_RUN_JOB": "j"},
+            "gcloud run jobs execute j --update-env-vars=RUN_DATE=2026-11-25",
+        ),
+    ],
+)
+def test_a_run_is_started_again_for_its_date(variables: dict[str, str], start: str) -> None:
+    """Also if it is pasted on the next morning, when `today` is another day."""
+    settings, _ = read_settings(variables, datetime(2026, 11, 24, tzinfo=UTC))
+    assert again_command(settings, []) == start
+
+
+def test_a_run_without_a_date_is_resumed_on_its_day_and_started_anew_on_a_later_one() -> None:
+    began = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
+    settings, _ = read_settings({"CONFIG_URI": "gs://b/c"}, began)
+    inputs = RunInputs.of(settings, "night", Prepared(PLAN, {}, ()), began)
+    start = "RUN_DATE=2026-11-24 python -m job"
+    assert ways_on(inputs, "resume", began) == ("python -m job resume night", start)
+    assert ways_on(inputs, "resume", began + timedelta(hours=1)) == (None, start)
+    dated = inputs.model_copy(update={"date": "2026-11-24"})
+    assert ways_on(dated, "resume", began + timedelta(days=9)) == ("python -m job resume night", None)
+
+
+def test_a_resume_that_is_repeated_takes_its_date_from_the_record() -> None:
+    settings, _ = read_settings({"RUN_DATE": "today"}, datetime.now(UTC))
+    assert again_command(settings, ["resume", "night"]) == "python -m job resume night"
 
 
 def test_options_whose_values_are_not_known_are_left_out_of_the_command() -> None:

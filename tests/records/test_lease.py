@@ -280,6 +280,23 @@ async def test_a_holder_on_another_machine_was_alive_if_it_releases_the_lease(
     await acquire(memory, holder("three"), ignore_notice)
 
 
+async def test_a_lease_that_an_earlier_attempt_at_the_same_run_releases_is_acquired(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    """It may have been interrupted: nobody else goes on with its work."""
+    first = await acquire(memory, holder(machine="elsewhere"), ignore_notice)
+
+    async def end() -> None:
+        await trio.sleep(RENEW_SECONDS / 2)
+        await first.release()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end)
+        await acquire(memory, holder("two", run_id="run-one"), ignore_notice)
+    assert await there(memory) == holder("two", run_id="run-one")
+    assert trio.current_time() < RENEW_SECONDS
+
+
 @pytest.mark.parametrize("clock", [trio.current_time, lambda: trio.current_time() + 1e9, lambda: 0.0])
 async def test_a_holder_on_another_machine_that_never_renews_is_replaced_whatever_the_timestamps_say(
     memory: Memory, clock: Callable[[], float], autojump_clock: MockClock
@@ -487,6 +504,7 @@ async def test_an_outage_that_ends_in_time_does_not_stop_the_run(memory: Memory,
     with trio.move_on_after(100):
         await kept.keep()
     assert kept.shutdown.reason is None
+    assert kept.shutdown.not_renewed is None
     assert "503 from the fake" in str(kept.troubles[0])
     assert kept.troubles[-1] is None
 
@@ -512,6 +530,8 @@ async def test_an_outage_that_lasts_stops_the_run_in_time(memory: Memory, how: s
     await kept.keep()
     assert trio.current_time() == pytest.approx(TRUSTED_SECONDS)
     assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
+    words = "_lease.json: 503 from the fake" if how == "refused" else "storage did not answer in time"
+    assert str(kept.shutdown.not_renewed) == words
 
 
 async def test_a_lease_that_another_run_has_taken_stops_the_run_at_the_next_renewal(
@@ -522,7 +542,20 @@ async def test_a_lease_that_another_run_has_taken_stops_the_run_at_the_next_rene
     await kept.keep()
     assert trio.current_time() == pytest.approx(RENEW_SECONDS)
     assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
+    assert kept.shutdown.not_renewed is None
     assert not kept.lease.is_held()
+
+
+async def test_a_lease_that_another_run_takes_in_an_outage_is_lost_to_that_run(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    kept = Kept(await acquire(memory, holder(), ignore_notice))
+    memory.refuse = lambda verb, _name: verb == "replace" and trio.current_time() < 20
+    memory.objects[LEASE] = memory._write("replace", LEASE, b"another's")
+    await kept.keep()
+    assert kept.troubles
+    assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
+    assert kept.shutdown.not_renewed is None
 
 
 async def test_after_a_long_pause_no_call_starts_before_the_lease_is_checked(memory: Memory) -> None:

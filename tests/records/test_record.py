@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -19,12 +19,14 @@ from job.engines.calls import Call, card, financial, news, trading
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
 from job.execution.events import CallFinished
+from job.execution.outcome import UNFORESEEN
 from job.planning.items import EngineItems
 from job.planning.plan import Plan
 from job.records.format import FORMAT, RecordError, sealed, unsealed
 from job.records.inputs import ConfigObject, RunInputs, pack, unpack
 from job.records.record import Record, find_inputs
-from job.records.report import RunReport, build_report
+from job.records.refusal import contradictions
+from job.records.report import AttemptSummary, RunReport, build_report
 from job.records.results import CallResult
 from job.records.session import over_midnight
 from job.records.timeline import Timeline
@@ -302,6 +304,45 @@ async def test_a_crossing_whose_data_are_gone_is_refused(memory: Memory, autojum
         await record_of(memory, "two").load()
 
 
+@pytest.mark.parametrize("gone", ["one-000001", "two-000000"])
+async def test_results_that_a_closed_report_counts_are_not_requested_again_if_they_are_gone(
+    memory: Memory, gone: str, autojump_clock: MockClock
+) -> None:
+    """The first attempt was killed, the second one closed the record, the third one was killed."""
+    first = await attempt(memory, *map(finished, DATA), cross=True)
+    first.on_event(finished(card("A", "news_card", None, [])))
+    await first.journal.flush()
+    second = await attempt(memory, finished(card("B", "news_card", None, [])), owner="two")
+    ended = AttemptSummary.of(UNFORESEEN, None, datetime.now(UTC), 1.0)
+    closed = build_report(INPUTS, PLAN, second.timeline, [ended], closed=True)
+    assert await second.write_report(closed, lambda: True)
+    await attempt(memory, finished(card("C", "news_card", None, [])), owner="three")
+    assert len((await done_of(memory, "four"))["qa"]) == 3
+    del memory.objects[f"run/results/{gone}.jsonl"]
+    with pytest.raises(RecordError, match=f"^run/results/{gone}.jsonl is missing, but the report counts its results$"):
+        await done_of(memory, "four")
+
+
+async def test_a_report_that_is_written_while_the_record_is_read_counts_no_result_that_is_gone(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    """A paused attempt that has lost its lease wakes up, and writes the rest of its results and its report."""
+    paused = await attempt(memory, *map(finished, DATA), cross=True)
+    before = dict(memory.objects)
+    paused.on_event(finished(card("A", "news_card", None, [])))
+    ended = AttemptSummary.of(UNFORESEEN, None, datetime.now(UTC), 1.0)
+    await paused.write_report(build_report(INPUTS, PLAN, paused.timeline, [ended], closed=True), lambda: False)
+    after, memory.objects = memory.objects, before
+
+    def wake_up(_verb: str, name: str) -> bool:
+        if name == "run/report.json":
+            memory.objects |= after
+        return False
+
+    memory.refuse = wake_up
+    assert len((await done_of(memory, "two"))["qa"]) == 1
+
+
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"attempts": 1}', b"\xff", b"[" * 100_000])
 async def test_an_unreadable_report_does_not_stop_an_attempt(
     memory: Memory, content: bytes, autojump_clock: MockClock
@@ -335,14 +376,14 @@ def test_a_run_that_left_the_date_to_the_engines_is_not_resumed_on_another_day(
     moment = datetime.fromisoformat(now)
     settings, _ = read_settings({"CONFIG_URI": "/config", **variables}, moment)
     inputs = INPUTS.model_copy(update={"date": date})
-    found = [str(fault) for fault in inputs.contradictions(settings, moment)]
+    found = [str(fault) for fault in contradictions(inputs, settings, moment)]
     said = [str(notice) for notice in over_midnight(inputs, moment)]
     if refused:
         (fault,) = found
         assert fault.startswith(
             "RUN_DATE: run run has no date of its own: it was started on 2026-11-24, and the engines "
         )
-        assert fault.endswith(", 2026-11-25; start a new run; with RUN_DATE set, it can be resumed on a later day")
+        assert fault.endswith("2026-11-25; `RUN_DATE=2026-11-24 python -m job` starts a new run for 2026-11-24")
     else:
         assert found == []
         is_over = bool(variables)

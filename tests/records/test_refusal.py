@@ -19,19 +19,21 @@ from tests.support.records import Recorded, write
 
 def test_a_run_whose_config_was_faulty_is_not_reported_as_unrecorded(tmp_path: Path) -> None:
     refused(tmp_path, "night", [Fault("a.json", "is not JSON", "correct it")], datetime.now(UTC))
-    error = trio.run(not_resumable, open_store(str(tmp_path)), "night")
+    error = trio.run(not_resumable, open_store(str(tmp_path)), str(tmp_path), "night")
     assert str(error.fault) == (
         "RUNS_URI: has nothing of run night but the faults of its config, for which nothing was called; "
-        "`python -m job report night` lists them; correct them and start a new run"
+        f"`RUNS_URI={tmp_path} python -m job report night` lists them; correct them and start a new run"
     )
     assert str(error.outcome.sentence).endswith("its config was faulty, so it called nothing. Start a new run.")
-    assert "it has no record" in str(trio.run(not_resumable, open_store(str(tmp_path)), "other").outcome.sentence)
+    error = trio.run(not_resumable, open_store(str(tmp_path)), str(tmp_path), "other")
+    assert error.fault.remedy == f"`RUNS_URI={tmp_path} python -m job runs` lists what is recorded there"
+    assert "it has no record" in str(error.outcome.sentence)
 
 
 def test_an_altered_report_is_named_to_whoever_resumes(tmp_path: Path) -> None:
     write(tmp_path, **{"night/report.json": b"{}"})
     with pytest.raises(RecordError, match=r"night/report\.json is not what a run writes"):
-        trio.run(not_resumable, open_store(str(tmp_path)), "night")
+        trio.run(not_resumable, open_store(str(tmp_path)), str(tmp_path), "night")
 
 
 def test_a_new_config_that_is_the_recorded_one_is_said_to_be_the_same(tmp_path: Path) -> None:

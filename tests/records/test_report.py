@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from itertools import permutations
 from typing import Any
 
@@ -15,7 +16,7 @@ from job.engines.identity import RunIdentity
 from job.execution.events import CallFinished
 from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, outcome_of
 from job.execution.phases import EngineFailedError
-from job.execution.progress import RunProgress
+from job.execution.progress import FAILURES_KEPT, RunProgress
 from job.execution.shutdown import ShutdownReason
 from job.records.format import RecordError
 from job.records.reading import read_report
@@ -39,14 +40,22 @@ def failed(targets: int, words: str) -> CallFinished:
     )
 
 
+def progress_with(failures: Sequence[CallFinished]) -> RunProgress:
+    """The progress of a run in which these calls have failed."""
+    planned = sum(len(event.call.targets) for event in failures)
+    progress = RunProgress(plan_of([target(f"T{number}") for number in range(planned)], settings_of()), {})
+    for event in failures:
+        progress.on_event(event)
+    return progress
+
+
 @pytest.mark.parametrize(
     ("count", "targets", "words"), [(1, 1000, "没有数据" * 50), (5000, 1, "x" * 200), (300, 9, "😀" * 99)]
 )
 async def test_the_closing_line_is_within_an_entry(
     capfd: pytest.CaptureFixture[str], count: int, targets: int, words: str
 ) -> None:
-    progress = RunProgress(plan_of([target("AAPL")], settings_of()), {})
-    progress.failures = [failed(targets, words)] * count
+    progress = progress_with([failed(targets, words)] * count)
     error = EngineFailedError(progress.failures[0], 4, None)
     log = CloudLogReporter(RunIdentity("r"), None)
     log.on_finish(outcome_of(progress, None, error), progress)
@@ -72,15 +81,16 @@ async def test_a_warning_is_in_the_log_of_the_call(capfd: pytest.CaptureFixture[
 
 
 def test_failures_that_are_not_listed_are_counted() -> None:
-    progress = RunProgress(plan_of([target("AAPL")], settings_of()), {})
-    progress.failures = [failed(1, "no")] * 1000
-    summary = summary_of(outcome_of(progress, None, None), progress)
-    assert len(summary["failures"]) == LISTED  # type: ignore[arg-type]
-    assert summary["failures_not_listed"] == 1000 - LISTED
+    for count in (1000, FAILURES_KEPT + 1000):
+        progress = progress_with([failed(1, "no")] * count)
+        summary = summary_of(outcome_of(progress, None, None), progress)
+        assert len(summary["failures"]) == LISTED  # type: ignore[arg-type]
+        assert summary["failures_not_listed"] == count - LISTED
+        assert len(progress.failures) <= FAILURES_KEPT
 
 
 def test_the_error_of_a_failed_run_is_grouped_by_its_outcome_and_has_no_stack() -> None:
-    found = error_report(Outcome("data_engine_failed", ExitCode.ENGINE_FAILED, message("x")))
+    found = error_report(Outcome("data_engine_failed", ExitCode.FAILED, message("x")))
     assert found["context"] == {
         "reportLocation": {"filePath": "job/orchestrator.py", "lineNumber": 1, "functionName": "data_engine_failed"}
     }
@@ -161,11 +171,15 @@ async def test_the_last_line_has_the_command_that_goes_on_if_there_is_a_record(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     async def last(
-        progress: RunProgress | None, *, recorded: bool = True, outcome: Outcome | None = None
+        progress: RunProgress | None,
+        *,
+        recorded: bool = True,
+        outcome: Outcome | None = None,
+        date: str | None = "2026-11-24",
     ) -> dict[str, Any]:
         log = CloudLogReporter(RunIdentity("r"), None)
         if recorded:
-            log.on_record(INPUTS.model_copy(update={"job": "nightly", "region": "r1", "project": "p"}))
+            log.on_record(INPUTS.model_copy(update={"job": "nightly", "region": "r1", "project": "p", "date": date}))
         log.on_finish(outcome or outcome_of(progress, ShutdownReason.DEADLINE, None), progress)
         await log.drain(5.0)
         line: dict[str, Any] = json.loads(capfd.readouterr().out)
@@ -174,8 +188,13 @@ async def test_the_last_line_has_the_command_that_goes_on_if_there_is_a_record(
     command = "gcloud run jobs execute nightly --region=r1 --project=p --args=resume,run"
     plan = plan_of([target("AAPL")], settings_of())
     assert (await last(RunProgress(plan, {})))["resume_command"] == command
-    refused = RunProgress(plan, {})
-    refused.failures = [failed(1, "no")]
+    assert "start_command" not in await last(RunProgress(plan, {}))
+    over = await last(RunProgress(plan, {}), date=None)
+    assert "resume_command" not in over, "a run of an earlier day that has no date of its own"
+    assert over["start_command"] == (
+        "gcloud run jobs execute nightly --region=r1 --project=p --update-env-vars=RUN_DATE=2026-11-24"
+    )
+    refused = progress_with([failed(1, "no")])
     assert (await last(refused))["resume_command"] == f"{command},--new-config", "the trading engine cannot do a ticker"
     assert (await last(None))["resume_command"] == command, "shut down before it had a plan"
     assert "resume_command" not in await last(RunProgress(plan, {}), recorded=False)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 import pytest
 import trio
@@ -13,18 +15,20 @@ from trio.testing import MockClock
 
 from job.config.environment import Settings, read_settings
 from job.engines.calls import card
+from job.execution.outcome import ExitCode, Outcome
 from job.execution.shutdown import Shutdown, ShutdownReason
 from job.page.render import render_page
 from job.planning.plan import Plan
 from job.records.format import PAGE, SUMMARY
 from job.records.inputs import RunInputs, pack
-from job.records.lease import LASTS_SECONDS, LEASE, TRUSTED_SECONDS, acquire
-from job.records.report import build_report
+from job.records.lease import LASTS_SECONDS, LEASE, TRUSTED_SECONDS, WATCH_SECONDS, acquire
+from job.records.report import AttemptSummary, build_report
 from job.records.session import (
     AFTERWARDS_SECONDS,
     CLOSING_SECONDS,
     Document,
     RecordSession,
+    StoodBackError,
     StorageAlarm,
     acquire_for,
     lease_holder,
@@ -32,8 +36,8 @@ from job.records.session import (
 )
 from job.records.timeline import Timeline
 from job.storage.store import StorageError
-from job.text.messages import Message
-from tests.records.test_record import INPUTS, PLAN, finished
+from job.text.messages import Message, message
+from tests.records.test_record import DATA, INPUTS, PLAN, finished
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.stores import Memory, memory
 
@@ -279,6 +283,100 @@ async def test_a_lease_is_acquired_for_the_inputs_that_the_run_has_once_it_is_he
     held.store.create("run/inputs-000001.json", pack(ANOTHER))
     assert not await acquired(held, INPUTS)
     assert await acquired(held, ANOTHER)
+
+
+OTHER = INPUTS.model_copy(update={"run_id": "other"})
+NEW_CONFIG = OTHER.model_copy(update={"number": 1})
+
+
+async def outcome_after(
+    held: Held, write: Callable[[RecordSession], Awaitable[None]] | None, **changes: Any
+) -> Outcome:
+    """How a run ends that waits for run `other`, which has the same plan, writes this and releases its lease."""
+    twin = lease_holder(settings(), PLAN, OTHER).model_copy(update={"machine": "elsewhere", **changes})
+    lease = await acquire(held.store, twin, lambda _: None)
+
+    async def end() -> None:
+        await trio.sleep(WATCH_SECONDS / 2)
+        if write is not None:
+            await write(await open_session(lease, PLAN, OTHER, held.say, new=True))
+        await lease.release()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(end)
+        with pytest.raises(StoodBackError) as error:
+            await acquire_for(None, held.store, lease_holder(settings(), PLAN, INPUTS), lambda _: None)
+    assert LEASE not in held.store.objects
+    return error.value.outcome
+
+
+def closing(word: str, code: ExitCode) -> Callable[[RecordSession], Awaitable[None]]:
+    """Closes the record with this outcome."""
+
+    async def write(session: RecordSession) -> None:
+        ended = AttemptSummary.of(Outcome(word, code, message("x")), UTC, datetime.now(UTC), 1.0)
+        if word == "succeeded":
+            for call in [*DATA, *PLAN.calls("qa")]:
+                session.record.on_event(finished(call))
+        report = build_report(OTHER, PLAN, session.record.timeline, (*session.record.attempts, ended), closed=True)
+        assert await session.record.write_report(report, lambda: True)
+
+    return write
+
+
+async def test_a_run_stands_back_for_good_if_its_twin_has_done_all_its_work(
+    held: Held, autojump_clock: MockClock
+) -> None:
+    outcome = await outcome_after(held, closing("succeeded", ExitCode.DONE))
+    assert (outcome.word, outcome.exit) == ("superseded", ExitCode.DONE)
+    assert re.fullmatch(
+        r"A run with the same plan has just done all its work: run other of [-\d]+, since \S+. Nothing was called\.",
+        str(outcome.sentence),
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "code"),
+    [("interrupted", ExitCode.SIGTERM), ("cards_missing", ExitCode.CARDS_MISSING), ("unfinished", None)],
+)
+async def test_a_run_whose_twin_has_not_done_all_its_work_fails_and_says_how_to_go_on_with_it(
+    held: Held, word: str, code: ExitCode | None, autojump_clock: MockClock
+) -> None:
+    async def leave(_: RecordSession) -> None:
+        """It is stopped before its first call: it has no report."""
+
+    outcome = await outcome_after(held, closing(word, code) if code else leave)
+    assert (outcome.word, outcome.exit) == ("busy", ExitCode.BUSY)
+    assert re.fullmatch(
+        rf"A run with the same plan has just ended as {word}: run other of [-\d]+, since \S+. Nothing was called. "
+        r"This goes on with that run: python -m job resume other",
+        str(outcome.sentence),
+    )
+    assert outcome.instead == "python -m job resume other"
+
+
+async def test_a_success_of_an_earlier_attempt_at_the_twin_is_none_of_the_one_that_has_just_ended(
+    held: Held, autojump_clock: MockClock
+) -> None:
+    """The later one had another config: with that one there is more to do."""
+    await outcome_after(held, closing("succeeded", ExitCode.DONE))
+
+    async def leave(session: RecordSession) -> None:
+        await session.record.create(NEW_CONFIG)
+
+    outcome = await outcome_after(held, leave)
+    assert (outcome.word, outcome.exit) == ("busy", ExitCode.BUSY)
+    assert "has just ended as unfinished" in str(outcome.sentence)
+
+
+@pytest.mark.parametrize("changes", [{}, {"plan": "another"}])
+async def test_a_run_that_ended_without_a_record_or_with_another_plan_leaves_all_to_a_new_start(
+    held: Held, changes: dict[str, str], autojump_clock: MockClock
+) -> None:
+    outcome = await outcome_after(held, closing("succeeded", ExitCode.DONE) if changes else None, **changes)
+    assert (outcome.word, outcome.exit) == ("busy", ExitCode.BUSY)
+    assert str(outcome.sentence).startswith("A run was at work until just now: run other of ")
+    assert str(outcome.sentence).endswith(". Nothing was called; start this run again.")
 
 
 async def test_the_lease_is_given_back_if_the_inputs_cannot_be_read(held: Held, autojump_clock: MockClock) -> None:

@@ -184,4 +184,4 @@ def test_a_run_whose_results_are_gone_does_not_count(tmp_path: Path, config: Pat
             journal.unlink()
     done, known = judged(tmp_path, config)
     assert not done
-    assert "run night: unreadable. night/results/ lacks results: the report counts" in known
+    assert "run night: unreadable. night/results/owner-000000.jsonl is missing, but the report counts" in known

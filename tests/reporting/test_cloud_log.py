@@ -28,6 +28,7 @@ TRACEPARENT = RunIdentity("r").traceparent()
 FAILURE = Failure(Cause.STATUS, message("no" * 3_000), 503)
 RETRIED = AttemptEnded(CALL, 0.0, 1.0, FAILURE, 1.0, 4, TRACEPARENT)
 FINISHED = CallFinished(CALL, FAILURE, 4, 0.0, 1.0, 503, TRACEPARENT, 4)
+WARNED = CallFinished(CALL, None, 1, 0.0, 1.0, 200, TRACEPARENT, 4, warning=message("it is odd"))
 
 
 async def test_only_lines_about_calls_are_dropped_and_only_while_8_mib_wait(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,6 +40,7 @@ async def test_only_lines_about_calls_are_dropped_and_only_while_8_mib_wait(monk
     for _ in range(2_000):
         log.on_event(RETRIED)
         log.on_event(FINISHED)
+        log.on_event(WARNED)
     log.on_faults([Fault("a.json", "is wrong", "correct it")])
     log.on_notices([message("look")])
     log.on_storage(message("storage: down"), True)
@@ -59,8 +61,10 @@ async def test_only_lines_about_calls_are_dropped_and_only_while_8_mib_wait(monk
     assert events[0] == "run.started"
     assert events[-5:] == ["config.faulty", "config.noticed", "storage.failed", "barrier.crossed", "run.finished"]
     about_calls = events[1:-5]
-    assert about_calls == (["call.retried", "call.finished"] * 2_000)[: len(about_calls)], "the first ones, in order"
-    assert 0 < lines[-1]["lines_dropped"] == 4_000 - len(about_calls)
+    assert about_calls == (["call.retried", "call.finished", "call.finished"] * 2_000)[: len(about_calls)], (
+        "the first ones, in order"
+    )
+    assert 0 < lines[-1]["lines_dropped"] == 6_000 - len(about_calls)
     assert 8 * 2**20 <= sum(len(json.dumps(line)) for line in lines) < 9 * 2**20
 
 

@@ -79,19 +79,20 @@ async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pyt
     assert shown.count("]0;owned") >= 8
 
 
-async def test_failures_that_a_stopped_terminal_does_not_take_are_counted(
+async def test_calls_that_a_stopped_terminal_does_not_take_are_counted(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(OutputQueue, "is_full", True)
     terminal = TerminalReporter(RunIdentity("r"))
     terminal.on_event(failed("no"))
-    terminal.on_event(failed("no"))
+    terminal.on_event(replace(failed("no"), failure=None, warning=message("it is odd")))
+    terminal.on_event(replace(failed("no"), failure=None))
     terminal.on_notices([message("this is shown")])
     terminal.on_finish(Outcome("x", ExitCode.CARDS_MISSING, message("Cards are missing.")), None)
     await terminal.drain(5.0)
     assert capfd.readouterr().out.splitlines() == [
         "! this is shown",
-        "! 2 failed calls were not shown when they failed: the terminal had stopped",
+        "! 2 calls that failed or have a warning were not shown when they ended: the terminal had stopped",
         "Cards are missing. (exit code 3)",
     ]
 
@@ -118,10 +119,8 @@ def test_markup_in_a_report_is_printed_as_text(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
 ) -> None:
     read_failed_run(monkeypatch)
-    assert (
-        report_command(settings_of(tmp_path), [], Namespace(run_id="r", page=None, missing=False, csv=None, open=False))
-        == 0
-    )
+    options = Namespace(run_id="r", page=None, missing=False, csv=None, open=False)
+    assert report_command(settings_of(tmp_path), [], options, datetime.now(UTC)) == 0
     assert b"the engine failed for x:100:y: [red]no[/]" in capfdbinary.readouterr().out
 
 
@@ -154,7 +153,7 @@ def test_a_report_whose_reader_has_left_is_written_all_the_same(
     os.close(reading)
     monkeypatch.setattr(stdout, "STDOUT", writing)
     options = Namespace(run_id="r", page=str(tmp_path / "page.html"), missing=False, csv=None, open=False)
-    assert report_command(settings_of(tmp_path), [], options) == 0
+    assert report_command(settings_of(tmp_path), [], options, datetime.now(UTC)) == 0
     assert (tmp_path / "page.html").read_bytes().startswith(b"<!doctype html>")
 
 
@@ -220,7 +219,7 @@ async def test_only_a_page_that_is_written_is_named(capfd: pytest.CaptureFixture
     terminal = TerminalReporter(RunIdentity("run"), "/runs")
     terminal.on_record(INPUTS)
     progress, _ = failing(1)
-    terminal.on_page(is_written=is_written)
+    terminal.on_closed(None, has_page=is_written)
     terminal.on_finish(outcome_of(progress, ShutdownReason.SIGINT, None), progress)
     await terminal.drain(5.0)
     assert ("page: /runs/run/report.html" in capfd.readouterr().out) == is_written

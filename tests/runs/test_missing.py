@@ -235,7 +235,7 @@ def screen_of(outcome: Outcome) -> list[str]:
 
 async def test_the_end_on_a_terminal_shows_each_cause_once_and_how_to_resume(world: World) -> None:
     world.qa.script.append(Fault(when.always, broken.reset()))
-    env = variables(world, QA_ENGINE_ATTEMPTS="1", QA_ENGINE_CONCURRENCY="1")
+    env = variables(world, QA_ENGINE_ATTEMPTS="1", QA_ENGINE_CONCURRENCY="1", RUN_DATE="today")
     outcome = await world.run_job(terminal=True, env=env)
     assert outcome.exit_code == 3
     lines = screen_of(outcome)
@@ -267,7 +267,10 @@ async def test_control_c_on_a_terminal_ends_with_what_to_do(world: World) -> Non
     assert not any(line.startswith("✗") for line in lines)
     qa = next(line for line in lines if line.startswith("qa"))
     assert qa.split()[3:7] == ["0", "0", "4", "58"], "done, failed, cut off, not attempted"
-    assert lines[-3:-1] == ["Go on with what is missing:", f"  RUNS_URI={world.runs_uri} python -m job resume night"]
+    start = lines.index("Go on with what is missing:")
+    assert lines[start + 1] == f"  RUNS_URI={world.runs_uri} python -m job resume night"
+    assert "On a later day, this starts a new run" in " ".join(lines[start + 2 : -2]), "it has no date"
+    assert lines[-2] == f"  RUN_DATE={recorded(world)['day']} RUNS_URI={world.runs_uri} python -m job"
 
 
 async def test_without_a_record_the_end_says_how_to_have_the_missing_cards_listed(world: World) -> None:

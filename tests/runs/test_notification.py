@@ -34,7 +34,8 @@ CLOUD = {
     "RUN_DATE": "2026-11-24",
     "TASK_MAX_RETRIES": "1",
 }
-RESUME = "gcloud run jobs execute cards --region=asia-east1 --project=p --args=resume,cards-x7k2p"
+EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
+RESUME = f"{EXECUTE} --args=resume,cards-x7k2p"
 NOT_ACCEPTED = "The engine does not accept the request. Correct the target and its parameters in the config."
 GO_ON = (
     "A new run would make the 2 cards that are there again. Once the config is corrected, this requests only what is "
@@ -87,8 +88,8 @@ async def test_a_failed_run_and_the_attempt_that_resumes_it_are_reported(world: 
         "✗ cards, 2026-11-24",
         "Cards are missing: 2 of 4 cards are there, 2 failed.",
         f"• QA engine: 2 cards failed: risk_card: AAPL, MSFT. {NOT_ACCEPTED}",
-        "Cloud Run starts it again by itself: wait for its next message.",
-        GO_ON,
+        "Cloud Run starts it again by itself: nothing has to be done before its next message.",
+        "Only if none comes, this requests only what is missing:",
         f"{RESUME},--new-config",
         f"Page: {world.runs_uri}/cards-x7k2p/report.html",
         "Run cards-x7k2p, exit code 3",
@@ -125,7 +126,7 @@ async def test_a_run_that_is_not_recorded_is_reported(world: World) -> None:
     lines = world.chat.texts[0].splitlines()
     assert lines[0] == "✗ batch-orchestrator, 2026-11-24"
     assert lines[3].startswith("2 cards are missing. Only a recorded run lists its missing cards")
-    assert lines[5] == "python -m job"
+    assert lines[5] == "RUN_DATE=2026-11-24 python -m job"
 
 
 @pytest.mark.slow
@@ -137,9 +138,9 @@ async def test_a_faulty_config_is_reported(world: World) -> None:
     assert lines[1] == "The configuration has 1 fault: nothing was called."
     assert lines[2].startswith('• ticker_list.json: [0] ("a/1"): cannot be an id;')
     assert lines[3:-1] == [
-        "Cloud Run starts it again by itself: wait for its next message.",
+        "Cloud Run starts it again by itself, which fails too until that is corrected.",
         "Once that is corrected, this starts it again:",
-        "gcloud run jobs execute cards --region=asia-east1 --project=p",
+        f"{EXECUTE} --update-env-vars=RUN_DATE=2026-11-24",
         f"Page: {world.runs_uri}/cards-x7k2p/report.html",
     ]
 
@@ -157,7 +158,7 @@ async def test_a_run_that_may_not_begin_is_reported_and_a_twin_sends_nothing(wor
     assert (other.exit_code, other.finished["outcome"]) == (75, "busy")
     (text,) = world.chat.texts
     assert text.splitlines()[1] == other.finished["message"]
-    assert "\nOnce the other run has ended, this starts it again:\ngcloud run jobs execute cards " in text
+    assert "\nOnly if none comes, this starts it again:\ngcloud run jobs execute cards " in text
     gate.set()
     await ended(world, first, 0)
     assert len(world.chat.texts) == 2
@@ -311,7 +312,7 @@ async def test_after_sigterm_the_message_is_sent(world: World) -> None:
     outcome, _ = await ended(world, job, 143)
     (text,) = world.chat.texts
     assert text.splitlines()[1] == outcome.finished["message"]
-    assert "\nCloud Run starts it again by itself, unless somebody cancelled it.\n" in text
+    assert "\nCloud Run starts it again by itself, unless somebody cancelled it: nothing has to be done before " in text
 
 
 @pytest.mark.slow
@@ -356,7 +357,7 @@ async def test_a_day_without_success_is_reported(world: World) -> None:
 
     later = await world.run_job(["verify", "--date", "2026-11-25"], env=given)
     assert later.exit_code == 1
-    assert "gcloud run jobs execute cards --region=asia-east1 --project=p" in world.chat.texts.pop().splitlines()
+    assert f"{EXECUTE} --update-env-vars=RUN_DATE=2026-11-25" in world.chat.texts.pop().splitlines()
 
     await run(world, 3, {**env(world, "wecom"), "CLOUD_RUN_EXECUTION": "cards-by-hand", "RUN_DATE": "2026-11-23"})
     world.chat.texts.clear()
@@ -393,3 +394,13 @@ async def test_notify_test_sends_a_trial_message(world: World) -> None:
         "✗ the message was not sent: DingTalk refused it with code 310000: sign not match, more: "
         "[https://ding-doc.example]\n"
     )
+
+
+@pytest.mark.slow
+async def test_a_trial_message_has_the_shape_of_a_message_about_a_run(world: World) -> None:
+    given = world.chat.env("slack")
+    await run(world, 0, given)
+    assert (await world.run_job(["notify", "--test"], env=given)).exit_code == 0
+    real, trial = (request.json for request in world.chat.service.requests)
+    assert trial.keys() == real.keys()
+    assert (real["event"], trial["event"]) == ("run.finished", "notification.tested")

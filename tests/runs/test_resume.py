@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 import trio
@@ -17,6 +18,7 @@ from tests.simulators.job import ROOT, Outcome
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
 from tests.support.places import objects
+from tests.support.records import Recorded, write
 from tests.support.runs import QUICK, asked_cards, assert_clean
 
 TICKERS = ["AAPL", "BRK.B", "美联储"]
@@ -93,6 +95,21 @@ async def test_another_date_is_refused_and_the_same_is_not(world: World) -> None
 
 
 @pytest.mark.slow
+async def test_a_run_without_a_date_is_refused_on_a_later_day_with_the_command_that_starts_a_new_one(
+    world: World,
+) -> None:
+    write(Path(world.runs_uri), Recorded("night", outcome="cards_missing", has_date=False))
+    outcome = await play(world, 2, "resume", "night", **world.chat.env("feishu"))
+    (fault,) = outcome.events("config.faulty")
+    start = "RUN_DATE=2026-11-24 python -m job"
+    assert (fault["where"], fault["remedy"]) == ("RUN_DATE", f"`{start}` starts a new run for 2026-11-24")
+    (text,) = world.chat.texts
+    assert text.startswith("✗ batch-orchestrator, 2026-11-24\n"), "the day of the run, not that of the resume"
+    assert text.splitlines()[-2] == start
+    assert "job resume" not in text
+
+
+@pytest.mark.slow
 async def test_today_is_the_day_on_which_the_run_began(world: World) -> None:
     await one_card_missing(world)
     await play(world, 0, RUN_DATE="today")
@@ -126,14 +143,18 @@ TAMPERED: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
 
 
 @pytest.mark.parametrize(
-    "how", ["format", *(pytest.param(how, marks=pytest.mark.slow) for how in [*TAMPERED, "results gone"][1:])]
+    "how", ["cards gone", *(pytest.param(how, marks=pytest.mark.slow) for how in [*TAMPERED, "results gone"])]
 )
 async def test_a_record_that_was_tampered_with_is_refused(world: World, how: str) -> None:
     await one_card_missing(world)
     record = world.directory / "runs" / "night"
     if how == "results gone":
         shutil.rmtree(record / "results")
-        words = "lacks data that was there when the barrier was crossed"
+        words = "-000000.jsonl is missing, but the report counts its results; restore it or remove that record"
+    elif how == "cards gone":
+        *_, cards = sorted((record / "results").iterdir())
+        cards.unlink()
+        words = f"night/results/{cards.name} is missing, but the report counts its results; restore it or "
     else:
         name, tamper, words = TAMPERED[how]
         path = next((record / name).iterdir()) if name.endswith("/") else next(record.glob(name))

@@ -97,9 +97,13 @@ async def test_sigint_cuts_off_cards_as_well(cards: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), [(SIGTERM, SIGTERM), (SIGTERM, SIGINT)])
-async def test_a_second_signal_ends_the_process_at_once(cards: World, first: Signals, second: Signals) -> None:
+@pytest.mark.parametrize("is_recorded", [True, False])
+async def test_a_second_signal_ends_the_process_at_once(
+    cards: World, first: Signals, second: Signals, is_recorded: bool
+) -> None:
     cards.qa.script.append(Fault(when.always, do.hang()))
-    job = await cards.start_job(env={"QA_ENGINE_CONCURRENCY": "1"})
+    env = {"QA_ENGINE_CONCURRENCY": "1", "RUN_ID": "night", "RUN_DATE": "today"}
+    job = await cards.start_job(env=env | ({"RUNS_URI": cards.runs_uri} if is_recorded else {}))
     await until(lambda: len(cards.qa.requests) == 1)
     job.send_signal(first)
     await trio.sleep(0.3)  # the first one has been taken: two at the same time are one to the kernel
@@ -109,6 +113,9 @@ async def test_a_second_signal_ends_the_process_at_once(cards: World, first: Sig
         outcome = await job.outcome()
     assert job.started + outcome.seconds - sent < at_once(job)
     assert outcome.exit_code == CODES[second]
+    kept = "The run was ended at once, without a report. What it has recorded is kept; to go on with it: "
+    resume = f"RUNS_URI={cards.runs_uri} python -m job resume night"
+    assert outcome.stderr == (f"{kept}{resume}\n" if is_recorded else "")
 
 
 async def test_a_card_between_two_attempts_is_not_requested_again(cards: World) -> None:

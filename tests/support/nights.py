@@ -111,7 +111,7 @@ class Night:
         timeline = Timeline(plan)
         for result in self.results():
             timeline.add(result)
-        last = timeline.last_ended
+        last = max((max(lane.ended) for lane in timeline.lanes.values() if len(lane)), default=0.0)
         ended = datetime.fromtimestamp(last, UTC) if last else START + timedelta(seconds=2)
         planned = len(self.targets) * len(self.card_types)
         attempt = AttemptSummary(

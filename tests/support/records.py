@@ -38,6 +38,8 @@ class Recorded:
     tickers: Sequence[str] = ("AAPL", "MSFT")
     outcome: str | None = "succeeded"
     day: str = "2026-11-24"
+    has_date: bool = True
+    """Whether it was started with RUN_DATE."""
     started: str = f"2026-11-24T02:00:03{ZONE}"
     seconds: float = 1500.0
     attempts: int = 1
@@ -63,7 +65,7 @@ class Recorded:
             run_id=self.run_id,
             started=self.started,
             day=self.day,
-            date=self.day,
+            date=self.day if self.has_date else None,
             batch_sizes={"financial": 2, "trading": 2},
             config_uri=self.config_uri,
             objects={
@@ -91,36 +93,45 @@ class Recorded:
     def objects(self) -> dict[str, bytes]:
         """The objects of its record, as the job writes them."""
         inputs = self.inputs
-        plan, results = inputs.plan(), self.results()
+        plan = inputs.plan()
         timeline = Timeline(plan)
-        journal = Journal(Memory(), self.run_id, "owner", lambda _: None)
-        for result in results:
+        for result in self.results():
             timeline.add(result)
-            journal.append(result)
-        chunk = journal._next_chunk()
         begun = datetime.fromisoformat(self.started)
         found = {
             f"{STARTED}{begun.astimezone(UTC):%Y%m%dT%H%M%SZ}_{self.run_id}": b"{}\n",
             name_of(self.run_id, INPUTS): pack(inputs),
-            chunk.name: chunk.data,
+            **self.journal("owner"),
             name_of(self.run_id, f"{BARRIER}{plan.digest()[:16]}.json"): sealed(
                 {"format": FORMAT, "run_id": self.run_id, "plan": plan.digest()}
             ),
         }
         if self.outcome is not None:
             ended = begun + timedelta(seconds=self.seconds)
-            outcome = Outcome(self.outcome, CODES.get(self.outcome, ExitCode.ENGINE_FAILED), message("How it ended."))
+            outcome = Outcome(self.outcome, CODES.get(self.outcome, ExitCode.FAILED), message("How it ended."))
             attempt = AttemptSummary.of(outcome, begun.tzinfo, begun, self.seconds)
             report = build_report(inputs, plan, timeline, [attempt] * self.attempts, closed=True)
             assert report.ended == ended.isoformat(timespec="seconds")
+            report = report.model_copy(update={"journal": {"owner": 1}})
             found[name_of(self.run_id, REPORT)] = report.model_dump_json().encode()
             found[name_of(self.run_id, PAGE)] = render_page(report, timeline)
         return found
 
-    def lease(self, since: str | None = None, pid: int = 1, execution: str | None = "night") -> bytes:
+    def journal(self, owner: str, hours: int = 0) -> dict[str, bytes]:
+        """The results as an object of this attempt, whose machine's clock is so many hours ahead."""
+        journal = Journal(Memory(), self.run_id, owner, lambda _: None)
+        for one in self.results():
+            started, ended = (moment + hours * 3600 for moment in (one.started, one.ended))
+            journal.append(one.model_copy(update={"started": started, "ended": ended}))
+        chunk = journal._next_chunk()
+        return {chunk.name: chunk.data}
+
+    def lease(
+        self, owner: str = "owner", since: str | None = None, pid: int = 1, execution: str | None = "night"
+    ) -> bytes:
         """A lease that this run holds."""
         holder = Holder(
-            owner="owner",
+            owner=owner,
             run_id=self.run_id,
             plan="",
             day=self.day,

@@ -17,7 +17,7 @@ from job.engines.failures import Cause, Failure
 from job.engines.identity import RunIdentity
 from job.engines.transport import Response
 from job.execution.events import CallFinished, CardTypeSetAside, Event, FailedAttempt
-from job.execution.outcome import UNFORESEEN, no_lease, outcome_of
+from job.execution.outcome import UNFORESEEN, bad_config, no_lease, outcome_of
 from job.execution.phases import EngineFailedError
 from job.execution.progress import CardTotals, RunProgress
 from job.execution.shutdown import ShutdownReason
@@ -66,8 +66,8 @@ class Widening(NullTranslations):
 
 WIDE = Translator("xx", Widening())
 DATA = re.compile(
-    r"`?(python -m job|gcloud run)[\w .=,-]*|https?://\S+|gs://\S+|/runs/\S+|[\w.]+\.(json|csv)\b"
-    r"|\bUTC\b|[A-Z]+_ENGINE_|\b(financial|trading|news|qa|p50|p95)\b|(cards-nightly-\w+|night(-\w+)?)\b|\b(T|c)\d+\b|\b[0-9a-f]{12,}\b"
+    r"`?(RUN_DATE=\S+ )?(python -m job|gcloud run)[\w .=,:/-]*|https?://\S+|gs://\S+|/runs/\S+|[\w.]+\.(json|csv)\b"
+    r"|\bUTC\b|[A-Z]+_ENGINE_|\b(financial|trading|news|qa|p50|p95)\b|(cards-(nightly-)?\w+|night(-\w+)?)\b|\b(T|c)\d+\b|\b[0-9a-f]{12,}\b"
     r"|\bT\d\d:|(failed: )?said by the engine|" + "|".join(map(re.escape, [*NAMES, *TYPES]))
 )
 """What is no sentence: commands, addresses, names of objects, variables and engines, ids, an engine's answer."""
@@ -136,7 +136,8 @@ def build_run(**changes: Any) -> tuple[RunReport, Timeline]:
     sentence = message("No card was requested: {reason}", reason=failures[0].reason)
     changed = {"sentence_message": sentence, "since_last_night": since, "set_aside": aside, "failures_not_listed": 2}
     attempts = tuple(one.model_copy(update={"sentence_message": sentence}) for one in report.attempts * 2)
-    report = report.model_copy(update={"attempts": attempts, "date": None, **changed})
+    undated = {"date": None, "start_command": "RUN_DATE=2026-11-24 python -m job"}
+    report = report.model_copy(update={"attempts": attempts, **undated, **changed})
     return report.model_copy(update={"left_plan": 2, "outdated_cards": 2, **changes}), timeline
 
 
@@ -207,7 +208,7 @@ async def test_a_run_on_a_terminal_is_translated(
         terminal.on_event(event)
     report, _ = build_run()
     assert report.since_last_night is not None
-    terminal.on_comparison(report.since_last_night)
+    terminal.on_closed(report.since_last_night, has_page=True)
     error = EngineFailedError(replace(finished[0], call=next(plan.calls("news"))), 4, 9)
     for outcome in (*(outcome_of(progress, reason, None) for reason in [None, *ShutdownReason]),
                     *(outcome_of(None, reason, None) for reason in ShutdownReason),
@@ -235,10 +236,13 @@ def test_the_message_about_a_run_is_translated() -> None:
         lines += late_lines(given, "2026-11-24", NOW, replace(recorded, report=late))
     error = EngineFailedError(next(iter(progress.failures)), 4, 9)
     outcomes = [outcome_of(progress, reason, None) for reason in [None, *ShutdownReason]]
-    for outcome in [*outcomes, outcome_of(progress, None, error), UNFORESEEN, no_lease("T1")]:
-        lines += run_lines(end(outcome, given, new_config=True, progress=progress))
-        lines += run_lines(
-            end(outcome, given, new_config=True, progress=progress, report=report, recorded=timeline.failures)
-        )
+    last = given.model_copy(update={"task_attempt": given.max_retries})
+    for outcome in [*outcomes, outcome_of(progress, None, error), UNFORESEEN, no_lease("T1"), bad_config(2)]:
+        for one in (given, last):
+            lines += run_lines(end(outcome, one))
+            lines += run_lines(end(outcome, one, new_config=True, progress=progress))
+            lines += run_lines(
+                end(outcome, one, new_config=True, progress=progress, report=report, recorded=timeline.failures)
+            )
     for line in lines:
         assert narrow(cut([line], 10_000, WIDE)) == []

@@ -153,7 +153,7 @@ async def _run(trouble: Trouble | None, date: str | None, resume: list[str] | No
             CONFIG_URI=world.config_uri if binary else str(SAMPLE),  # still there if the run is resumed
             RUNS_URI=str(RUNS),
             RUN_ID=None if resume else run_id,
-            RUN_DATE=date,
+            RUN_DATE=date or "today",  # as Terraform sets it
             REPORT_LANGUAGE=LANGUAGE,
             RESUME_WITH="make run-local RESUME=",
             TERM=os.environ.get("TERM"),
@@ -166,7 +166,7 @@ async def _run(trouble: Trouble | None, date: str | None, resume: list[str] | No
 
 async def _run_nights(count: int) -> int:
     """Plays that many nights in a row, up to the one of today, and returns the exit code of the last."""
-    config, code, today = _sample(), 0, datetime.now(UTC).date()
+    config, code, today, to_resume = _sample(), 0, datetime.now(UTC).date(), dict[str, str]()
     tickers = json.loads(config["ticker_list.json"])
     async with trio.open_nursery() as nursery, open_world(nursery, config) as world:
         for number in range(count):
@@ -179,19 +179,25 @@ async def _run_nights(count: int) -> int:
                 TROUBLES[trouble].cause(world)
             await world.configure("ticker_list.json", tickers[: max(1, round(len(tickers) * part))])
             date = (today - timedelta(days=count - 1 - number)).isoformat()
+            run_id = new_run_id(datetime.now(UTC))
             print(f"\nnight {number + 1} of {count}, {date}: {what}", flush=True)
             environment = world.environment(
                 CONFIG_URI=world.config_uri,
                 RUNS_URI=str(RUNS),
-                RUN_ID=new_run_id(datetime.now(UTC)),
+                RUN_ID=run_id,
                 RUN_DATE=date,
                 REPORT_LANGUAGE=LANGUAGE,
+                RESUME_WITH="make run-local RESUME=",
                 TERM=os.environ.get("TERM"),
             )
             code = await _play(["run"], environment)
+            if command := _resume_command(run_id, code):
+                to_resume[date] = command
             if code >= 128:  # stopped by a signal
                 break
-    print(f"{'all nights':17} {RUNS / NIGHTS_PAGE}", file=sys.stderr)
+    print(f"{'all nights':20} {RUNS / NIGHTS_PAGE}", file=sys.stderr)
+    for date, command in to_resume.items():
+        print(f"to resume {date} {command}", file=sys.stderr)
     return code
 
 
@@ -212,13 +218,19 @@ def _introduce(
     print(flush=True)
 
 
+def _resume_command(run_id: str, code: int) -> str | None:
+    """What resumes a run that ended with this code; `None` if there is nothing to resume."""
+    report = RUNS / run_id / REPORT
+    command: str | None = json.loads(report.read_bytes())["resume_command"] if code and report.exists() else None
+    return command
+
+
 def _conclude(world: World, run_id: str, code: int) -> None:
     """Says where the page is, and how to resume the run if it failed, unless the job has said so on a terminal."""
-    page, report = RUNS / run_id / "report.html", RUNS / run_id / REPORT
+    page = RUNS / run_id / "report.html"
     if page.exists():
         print(f"{'page':17} {page}", file=sys.stderr)
-    command = json.loads(report.read_bytes())["resume_command"] if code and report.exists() else None
-    if command and not os.isatty(1):
+    if (command := _resume_command(run_id, code)) and not os.isatty(1):
         print(f"{'to resume it':17} {command}", file=sys.stderr)
     for violation in world.violations:
         print(f"FORBIDDEN: {violation}", file=sys.stderr)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -288,6 +289,12 @@ def test_several_nights_are_played_in_under_a_minute_and_lead_to_their_page(tmp_
     page = (tmp_path / "runs" / "index.html").read_text()
     assert page.count("/report.html") == 5
     assert str(tmp_path / "runs" / "index.html") in done.stderr
+    commands = re.findall(r"^to resume (\S+) +make (run-local RESUME=.*)$", done.stderr, re.MULTILINE)
+    today = datetime.now(UTC).date()
+    assert [date for date, _ in commands] == [str(today - timedelta(days=3)), str(today - timedelta(days=1))]
+    resumed = make(*shlex.split(commands[1][1]))
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert _report(resumed)["date"] == commands[1][0]
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
 from tests.support.altered import EAGER_LEASE, MAD_CLOCK, SHORT_LEASE, SUSPENDED, altered
 from tests.support.places import objects
-from tests.support.runs import until
+from tests.support.runs import QUICK, until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,6 +55,22 @@ def _resumed(number: signal.Signals, service: str, *, hand: bool = False) -> Pla
         return await world.run_job(("resume", "night") if hand else ("run",), env=env)
 
     return play
+
+
+async def _resumed_after_two_signals(world: World, env: Env) -> Outcome:
+    """The second signal comes while cards that are in flight may still answer; the run is resumed by hand."""
+    world.qa.latency = steady(0.4)
+    job = await world.start_job(env=env)
+    await until(lambda: len(world.qa.requests) >= 5)
+    world.qa.latency = steady(3.0)
+    await until(lambda: len(world.qa.requests) >= 20)
+    job.send_signal(signal.SIGTERM)
+    await trio.sleep(0.3)
+    job.send_signal(signal.SIGINT)
+    ended = await job.outcome()
+    assert (ended.exit_code, ended.stderr.count("python -m job resume night")) == (130, 1)
+    world.qa.latency = QUICK
+    return await world.run_job(("resume", "night"), env=env)
 
 
 def whole(world: World, outcome: Outcome) -> None:
@@ -124,6 +140,28 @@ def _together(run_ids: list[str]) -> Play:
     return play
 
 
+def _watched(run_id: str, *, interrupted: bool) -> Play:
+    """A run with this id waits for the lease of `first`, which is interrupted or does all its work meanwhile."""
+
+    async def play(world: World, env: Env) -> Outcome:
+        gate = trio.Event()
+        world.news.script.append(Fault(when.always, do.held(gate)))
+        often = altered(world.directory, "from job.records import lease", "lease.WATCH_SECONDS = 0.2")
+        env = {**env, **often, "NEWS_ENGINE_TIMEOUT": "60"}
+        first = await world.start_job(env={**env, "RUN_ID": "first"})
+        await until(lambda: world.news.requests)
+        other = await world.start_job(env={**env, "RUN_ID": run_id})
+        await until(lambda: any(line.get("message", "").startswith("Waiting up to") for line in other.lines))
+        if interrupted:
+            first.send_signal(signal.SIGTERM)
+            await first.outcome()
+        gate.set()
+        assert (await first.outcome()).exit_code == (143 if interrupted else 0)
+        return await other.outcome()
+
+    return play
+
+
 async def deadline_at_the_config(world: World, env: Env) -> Outcome:
     """The config is still not read when the deadline comes."""
     assert world.storage
@@ -162,6 +200,11 @@ async def suspended(world: World, env: Env) -> Outcome:
     outcome = await job.outcome()
     assert len(world.qa.requests) <= asked + 1, "a card was asked for after the machine woke up"
     return outcome
+
+
+def _says_how_to_go_on(world: World, outcome: Outcome) -> None:
+    command = f"RUNS_URI={world.runs_uri} python -m job resume first"
+    assert outcome.finished["message"].endswith(f" This goes on with that run: {command}")
 
 
 def watches(outcome: Outcome) -> list[str]:
@@ -324,6 +367,15 @@ ROWS = (
         ),
     ),
     Row(
+        "two signals",
+        "a second Ctrl-C or SIGTERM before the run has ended",
+        "the process ends at once, without its last line, report and message; one line on standard error has the "
+        "command that resumes the run. The record is kept; the results of the last 5 s are not in it: they are "
+        "requested again with the same key",
+        "`python -m job resume RUN_ID`",
+        (succeeded_again("and again by hand", _resumed_after_two_signals),),
+    ),
+    Row(
         "SIGKILL",
         "SIGKILL: out of memory, a machine that is gone",
         "nothing; the results of the last 5 s are not recorded: they are requested again with the same key",
@@ -344,6 +396,34 @@ ROWS = (
             _stood_back("five at the same moment", 0, "superseded", _together(["a", "b", "c", "d", "e"])),
             _stood_back("twins", 0, "superseded", _together(["night", "night"])),
             _stood_back("another day", 75, "busy", _twice(1, another_day, 75, "busy")),
+        ),
+    ),
+    Row(
+        "another run ends",
+        "another run with the same plan is at work, and ends while this one waits",
+        "it calls no engine, and says how that run ended; it goes on with an earlier attempt at itself",
+        "nothing if that run did all its work; otherwise the command in the message",
+        (
+            _stood_back(
+                "done", 0, "superseded", _watched("other", interrupted=False), says="has just done all its work"
+            ),
+            _stood_back(
+                "interrupted",
+                75,
+                "busy",
+                _watched("other", interrupted=True),
+                says="has just ended as interrupted: run first of ",
+                check=_says_how_to_go_on,
+                fast=True,
+            ),
+            Case(
+                "itself",
+                "succeeded",
+                0,
+                cards=(PLANNED, 0, 0, 0),
+                play=_watched("first", interrupted=True),
+                record=False,
+            ),
         ),
     ),
     Row(

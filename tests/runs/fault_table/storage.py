@@ -191,6 +191,20 @@ async def full_disk(world: World, env: Env) -> Outcome:
     return await job.outcome()
 
 
+async def full_beyond_the_lease(world: World, env: Env) -> Outcome:
+    """There is no room from the first card on; no other run is at work."""
+    flag = world.directory / "full"
+    world.qa.latency = steady(0.5)
+    changed = altered(world.directory, SHORT_LEASE, FULL_DISK.format(flag=str(flag)))
+    env = {**env, **changed, "RUNS_URI": str(world.directory / "disk"), "QA_ENGINE_CONCURRENCY": "1"}
+    job = await world.start_job(env=env)
+    await until(lambda: world.qa.requests)
+    flag.touch()
+    outcome = await job.outcome()
+    assert "another run" not in outcome.finished["message"]
+    return outcome
+
+
 def _small_files(world: World) -> Env:
     changed = altered(world.directory, SMALL_FILES.format(size=1000))
     return {**changed, "RUNS_URI": str(world.directory / "disk")}
@@ -364,7 +378,15 @@ ROWS = (
                 play=outage_beyond_the_lease,
                 record=False,
                 bucket=True,
-                says="The run lost its lease",
+                says="The lease could not be renewed: ",
+            ),
+            Case(
+                "full beyond the lease",
+                "lease_lost",
+                75,
+                play=full_beyond_the_lease,
+                record=False,
+                says="/_lease.json: No space left on device. The run stopped; ",
             ),
         ),
     ),

@@ -118,7 +118,7 @@ ROWS = (
     Row(
         "half",
         "half an answer, or none",
-        "the call is repeated",
+        "the call is repeated, a card only once after a complete answer of 2xx, as it may have cost tokens",
         "read the engine's own log",
         (
             *_broken("cut short", broken.truncated(), "the connection ended"),
@@ -175,7 +175,8 @@ ROWS = (
     Row(
         "twice",
         "an answer in which a key is there twice, or that holds more than 262,144 values",
-        "the call is repeated: it is unknown which of the two values is right, and so many values are not parsed",
+        "the call is repeated, a card only once: it is unknown which of the two values is right, and so many values "
+        "are not parsed",
         "read the engine's answer in the error, and the engine's own log",
         (
             *(succeeded(f"{engine}, once", strike(engine, FIRST, do.raw_body(TWICE))) for engine in ("news", "qa")),
