@@ -64,7 +64,7 @@ class Reporter(Protocol):
     def on_barrier(self, progress: RunProgress) -> None: ...
     def on_progress(self, progress: RunProgress, now: float) -> None: ...
     def on_event(self, event: Event) -> None: ...
-    def on_comparison(self, comparison: Comparison) -> None: ...
+    def on_closed(self, comparison: Comparison | None, *, has_page: bool) -> None: ...
     def on_second_signal(self) -> None: ...
     def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None: ...
     def on_notification_failed(self, text: Message) -> None: ...
@@ -225,6 +225,7 @@ class _Orchestration:
             text = template("storage: the faults of the configuration are not recorded: {error}")
             self._reporter.on_storage(message(text, error=problem), True)
             return  # noqa: ASYNC910  storage was awaited
+        self.end.has_page = True  # that of this attempt, or of an earlier one
         if is_recorded:
             await self._leave_nights(store, scope.deadline)
 
@@ -286,21 +287,17 @@ class _Orchestration:
         set_aside = set_aside_types(self.progress.set_aside if self.progress else ())
         ended = AttemptSummary.of(outcome, zone, request.now, seconds, set_aside)
         self.end.comparison = comparison = self.past.compare(inputs.day, session.done)
-        if comparison is not None:
-            self._reporter.on_comparison(comparison)
         self.end.recorded = session.record.timeline.failures
+        attempts = (*session.record.attempts, ended)
+        place = {"project": request.settings.project, "execution": request.settings.execution}
         self.end.report = report = build_report(
-            inputs,
-            plan,
-            session.record.timeline,
-            (*session.record.attempts, ended),
-            closed=True,
-            since=comparison,
-            project=request.settings.project,
-            execution=request.settings.execution,
+            inputs, plan, session.record.timeline, attempts, closed=True, since=comparison, **place
         )
         made = documents(report, self.past.before, request.settings.runs_uri or "", self._translator)
-        if (until := await session.close(report, made, self.shutdown, at_once=at_once)) is not None:
+        until = await session.close(report, made, self.shutdown, at_once=at_once)
+        self.end.has_page = session.has_page
+        self._reporter.on_closed(comparison, has_page=session.has_page)
+        if until is not None:
             await self._leave_nights(session.lease.store, until)
 
     async def _leave_nights(self, store: ObjectStore, until: float) -> None:

@@ -64,6 +64,9 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
     recorded = _find(store, settings.runs_uri, options.run_id)
     if isinstance(recorded, ExitCode):
         return recorded
+    if recorded.report.outcome == REFUSED and (options.missing or options.csv is not None):
+        say_error(f"run {recorded.report.run_id} had no plan, so there is no list of its cards")
+        return ExitCode.USAGE
     recorded = recorded.seen(now)
     if options.csv is not None and not write_file(Path(options.csv), card_lines(recorded.report, recorded.timeline)):
         return ExitCode.USAGE
@@ -77,9 +80,6 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         if not write_file(path, [render_page(recorded.report, recorded.timeline, nights, table=table, translator=to)]):
             return ExitCode.USAGE
     if options.missing:
-        if recorded.report.outcome == REFUSED:
-            say_error(f"run {recorded.report.run_id} had no plan, so it is not known which cards are missing")
-            return ExitCode.USAGE
         _write_missing(recorded)
     else:
         own = page_address(settings.runs_uri, recorded.report.run_id) if PAGE in recorded.documents else None

@@ -6,7 +6,7 @@ import re
 from typing import NoReturn
 
 from job.config.findings import Place
-from job.config.json_causes import likely_cause
+from job.config.json_causes import likely_cause, other_file
 from job.text.display import quoted
 
 SIZE_LIMIT = 16 * 2**20
@@ -42,6 +42,8 @@ def parse(name: str, data: bytes) -> object:
     place = Place(name)
     if len(data) > SIZE_LIMIT:
         raise UnreadableError(place, f"is larger than {SIZE_LIMIT >> 20} MiB", WRONG_OBJECT)
+    if (cause := other_file(data)) is not None:
+        raise UnreadableError(place, *cause)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:

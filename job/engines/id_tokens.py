@@ -12,7 +12,7 @@ import requests
 import trio
 from google.auth import default, impersonated_credentials
 from google.auth.credentials import Credentials
-from google.auth.exceptions import GoogleAuthError, MalformedError
+from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 from google.oauth2.id_token import fetch_id_token_credentials
 
@@ -98,6 +98,8 @@ class _Source:
             renewal.error = message("the token server's answer is not a token")
         except Exception as error:  # noqa: BLE001  google-auth does not wrap all errors of the libraries it uses
             renewal.error = excerpt(f"{type(error).__name__}: {error}".encode(errors="replace"))
+            if str(error).lstrip().lower().startswith(("<html", "<!doctype")):
+                renewal.error = message("the token server answered with a web page, not with a token")
         finally:
             self._renewal = None
             renewal.done.set()
@@ -136,15 +138,18 @@ def _refresh(credentials: Credentials, request: Request) -> None:
         credentials.refresh(request)
     except Exception as error:
         origin: BaseException | None = error
-        while isinstance(origin, GoogleAuthError) and not isinstance(origin, MalformedError):
+        while isinstance(origin, GoogleAuthError) and not isinstance(origin, ValueError):
             origin = origin.__cause__
-        if isinstance(origin, _UNREADABLE) and not isinstance(origin, OSError):  # an error of requests may be both
+        # Other errors of requests may be an OSError and one of these.
+        if isinstance(origin, requests.JSONDecodeError) or (
+            isinstance(origin, _UNREADABLE) and not isinstance(origin, OSError)
+        ):
             raise _NotATokenError from None
         raise
 
 
 _UNREADABLE = (LookupError, TypeError, ValueError, OverflowError)
-"""What google-auth or Python raises for an unexpected answer; `MalformedError` is a `ValueError`."""
+"""What google-auth or Python raises for an unexpected answer; several errors of google-auth are a `ValueError` too."""
 
 
 @dataclass(slots=True)

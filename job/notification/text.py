@@ -26,7 +26,7 @@ from job.records.inputs import RunInputs
 from job.records.plan_change import plan_lines
 from job.records.report import REFUSED, ReportedFault, RunReport
 from job.records.results import CallResult
-from job.text.display import printable, shortened
+from job.text.display import clock, printable, shortened
 from job.text.messages import ENGLISH, Message, Translator, message, plural, template
 
 NAME = "batch-orchestrator"
@@ -57,6 +57,8 @@ class RunEnd:
     """The recorded inputs, if the run had a record before this attempt."""
     report: RunReport | None = None
     """The report of all attempts; `None` if the run is not recorded, or if it ended before there was one."""
+    has_page: bool = False
+    """Whether the run's page is written."""
     recorded: Sequence[CallResult] = ()
     """The failures of all attempts, if the run is recorded."""
     comparison: Comparison | None = None
@@ -157,7 +159,8 @@ def run_lines(end: RunEnd) -> Iterator[Line]:
         for line in (*_retry_lines(settings, outcome), *_what_to_run(end, groups, planned, made)):
             yield Line(line, is_kept=True)
     if report is not None and settings.runs_uri is not None:
-        yield Line(message("Page: {page}", page=page_address(settings.runs_uri, run_id)), is_kept=True)
+        page = message("Page: {page}", page=page_address(settings.runs_uri, run_id))
+        yield Line(page if end.has_page else message("The page of the run could not be written."), is_kept=True)
     yield Line(message("Run {run}, exit code {code}", run=run_id, code=int(outcome.exit)))
 
 
@@ -176,7 +179,7 @@ def late_lines(
     could be read.
     """
     report = latest.report if latest else None
-    time = f"{now.astimezone(settings.time_zone):%H:%M}"
+    time = clock(now.astimezone(settings.time_zone), day)
     text = template("✗ {job}, {day}: no success by {time}")
     yield Line(message(text, job=_job(settings, report), day=day, time=time), is_kept=True)
     if latest is not None and report is not None and report.day == day:
@@ -295,8 +298,8 @@ def _since_lines(comparison: Comparison | None) -> Iterator[Line]:
     """The comparison with the night before, and how the plan has changed."""
     if comparison is None:
         return
-    # Cards that were not attempted have a line of their own; the reason in this one could quote an answer.
-    for line in comparison_lines(comparison.model_copy(update={"not_attempted": 0}), ""):
+    # Cards that were cut off or not attempted have lines of their own; the reason in this one could quote an answer.
+    for line in comparison_lines(comparison.model_copy(update={"cut_off": 0, "not_attempted": 0}), ""):
         yield Line(line)
     if comparison.plan is not None:
         for line in plan_lines(comparison.plan, comparison.day):

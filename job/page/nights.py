@@ -3,19 +3,19 @@
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Literal
 
 from job.engines.catalog import ALL_ENGINES, TITLES, EngineName
 from job.execution.progress import EngineTotals
-from job.page.summary import RESUMABLE, Severity
+from job.page.headline import RESUMABLE, Severity
 from job.page.time_scale import WIDTH
 from job.records.nights import Night, Nights
-from job.records.overview import MARKS, EngineState, by_day, state_of
+from job.records.overview import MARKS, EngineState, by_day, day_of, state_of
 from job.records.summary import Phase, RunSummary
-from job.text.messages import Message, message
+from job.text.messages import Message, message, template
 
 PHASE_TITLES: Mapping[Phase, Message] = {"data": message("Data phase"), "cards": message("Card phase")}
+NO_SUMMARY = template("no summary")
 TALL = 100.0
 """Height of a chart in its own units."""
 
@@ -49,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Trend:
-    """The seconds of a phase in each run, the oldest first: a bar for each run that has the phase."""
+    """The seconds of a phase in each run, in the order of their days: a bar for each run that has the phase."""
 
     phase: Phase
     bars: Sequence[tuple[float, float, str]]
@@ -71,22 +71,22 @@ def rows_by_day(nights: Nights, link: Callable[[str], str]) -> Sequence[tuple[st
 
 def _row(night: Night, link: Callable[[str], str]) -> Row:
     summary = night.summary
+    pattern = "%H:%M" if f"{night.started:%Y-%m-%d}" == day_of(night) else "%Y-%m-%d %H:%M"
+    started = f"{night.started:{pattern}}"
     if summary is None:
         squares = [
             Square(engine, "none", message("{engine}: not known", engine=TITLES[engine])) for engine in ALL_ENGINES
         ]
-        return Row(night.run_id, f"{night.started:%H:%M} UTC", "", "none", squares, None, None)
-    started = datetime.fromisoformat(summary.started)
-    pattern = "%H:%M" if f"{started:%Y-%m-%d}" == summary.day else "%Y-%m-%d %H:%M"
+        if night.state is None:
+            return Row(night.run_id, started, NO_SUMMARY, "none", squares, None, None)
+        return Row(night.run_id, started, night.state, "warn", squares, None, None)
     severity: Severity = "bad"
     if summary.outcome == "succeeded":
         severity = "good"
     elif summary.outcome in RESUMABLE:
         severity = "warn"
     squares = [_square(engine, summary.engines.get(engine)) for engine in ALL_ENGINES]
-    return Row(
-        summary.run_id, f"{started:{pattern}}", summary.outcome, severity, squares, summary, link(summary.run_id)
-    )
+    return Row(summary.run_id, started, summary.outcome, severity, squares, summary, link(summary.run_id))
 
 
 def _square(engine: EngineName, totals: EngineTotals | None) -> Square:
@@ -103,9 +103,15 @@ def _square(engine: EngineName, totals: EngineTotals | None) -> Square:
     return Square(engine, state_of(totals), says)
 
 
+def _in_order(nights: Nights) -> Sequence[RunSummary]:
+    """The summaries in the order of the days that the runs are for; those of one day in the order of their starts."""
+    earliest_first = nights.summaries[::-1]
+    return sorted(earliest_first, key=lambda summary: summary.day)
+
+
 def trend_of(nights: Nights, phase: Phase) -> Trend | None:
     """How long a phase took in each run; `None` if no run had it."""
-    summaries = [summary for summary in reversed(nights.summaries) if summary.engines]
+    summaries = [summary for summary in _in_order(nights) if summary.engines]
     seconds = [summary.phases.get(phase) for summary in summaries]
     known = [one for one in seconds if one is not None]
     if not known:
@@ -130,8 +136,8 @@ class CardBar:
 
 
 def card_bars(nights: Nights) -> tuple[Sequence[CardBar], float, tuple[str, str]]:
-    """A bar for each run that planned cards, the oldest first; the width of a bar; the first and the last day."""
-    summaries = [summary for summary in reversed(nights.summaries) if summary.cards.planned > 0]
+    """A bar for each run that planned cards, in the order of the days; the width of a bar; the first and last day."""
+    summaries = [summary for summary in _in_order(nights) if summary.cards.planned > 0]
     if not summaries:
         return [], 0.0, ("", "")
     step, most = WIDTH / len(summaries), max(summary.cards.planned for summary in summaries) * 1.05

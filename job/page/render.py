@@ -13,16 +13,16 @@ from markupsafe import Markup, escape
 from job.engines.catalog import TITLES
 from job.page.board import board
 from job.page.charts import flight_chart, latency_chart
+from job.page.headline import explanation, headline, period, plan_notes, severity, since_lines
 from job.page.lanes import lane_chart
 from job.page.links import execution_link, log_link, trace_link
 from job.page.nights import PHASE_TITLES, card_bars, rows_by_day, trend_of
-from job.page.summary import explanation, headline, period, plan_notes, severity, since_lines
-from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_open, names, worth_a_look
+from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_cut, is_open, names, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
 from job.records.commands import how_to_go_on, missing_command, on_a_later_day, page_link, plan_command, table_command
 from job.records.groups import failure_groups
 from job.records.nights import Nights
-from job.records.overview import done_line, most_often, period_line
+from job.records.overview import done_line, more_often_line, most_often, period_line
 from job.records.report import REFUSED, UNFINISHED, RunReport
 from job.records.results import DONE
 from job.records.timeline import Timeline
@@ -76,6 +76,7 @@ def environment(translator: Translator) -> Environment:
     )
     made.filters |= {
         "before": partial(before, translator=translator),
+        "is_cut": is_cut,
         "is_open": is_open,
         "listed": listed,
         "duration": duration,
@@ -158,19 +159,22 @@ def render_page(
 def render_nights(nights: Nights, runs_uri: str, *, beside: bool, translator: Translator = ENGLISH) -> bytes:
     """The page of the nights; `beside` is whether it is stored with the runs."""
     bars, bar_width, bar_days = card_bars(nights)
+    often, more = most_often(nights.summaries)
     page = (
         environment(translator)
         .get_template("nights.html.j2")
         .render(
             period=period_line(nights),
             done=done_line(nights),
+            zone=nights.zone,
             days=rows_by_day(nights, lambda run_id: page_link(runs_uri, run_id, beside=beside)),
             has_several_configs=len({one.config_uri for one in nights.summaries}) > 1,
             bars=bars,
             bar_width=bar_width,
             bar_days=bar_days,
             trends=[trend for phase in PHASE_TITLES if (trend := trend_of(nights, phase)) is not None],
-            often=most_often(nights.summaries),
+            often=often,
+            more_often=more_often_line(more) if more else None,
         )
     )
     return page.encode()

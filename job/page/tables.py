@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from job.records.comparison import Comparison
 from job.records.groups import FailureGroup
 from job.records.results import CallResult
 from job.records.timeline import Timeline
@@ -26,6 +27,11 @@ CHANGES_SHOWN = 200
 """Items of each kind that are shown; further ones are only counted."""
 ALL_CALLS = 400
 """The table shows all calls of a run that has at most this many."""
+
+
+def is_cut(comparison: Comparison) -> bool:
+    """Whether some changes since the night before are not shown."""
+    return any(getattr(comparison, kind).count > CHANGES_SHOWN for kind in CHANGES)
 
 
 def is_open(group: FailureGroup) -> bool:

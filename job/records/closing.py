@@ -1,4 +1,4 @@
-"""Closing: makes the summary of a run that ends.
+"""Closing: makes the summary (`summary.json`) of a run that ends.
 
 Like the report it is a function of the record, and also of the night before: how long an item has been missing.
 """

@@ -126,7 +126,7 @@ _WHEN: Mapping[str, str] = {
     "lease_lost": template(
         "Once no other run is at work and storage can be written, this requests only what is missing:"
     ),
-    "unfinished": template("If the run is not at work any more, this requests only what is missing:"),
+    "unfinished": template("Go on with what is missing:"),
 }
 """The sentence before the command, by the outcome of a run in which nothing has to be corrected first."""
 

@@ -53,8 +53,10 @@ class Comparison(Part):
     """Missing then, failed now; those that are missing longest first."""
     mended: ComparedItems = ComparedItems()
     """Failed then, done now."""
+    cut_off: Count = 0
+    """Cards that the end of the run cut off now."""
     not_attempted: Count = 0
-    """Cards that were not attempted now, or cut off."""
+    """Cards that were not attempted now, without those that were cut off."""
     not_compared: Count = 0
     """Failed now; not known for then, since the list of that night was cut off."""
     gone: Count = 0
@@ -105,7 +107,8 @@ def compare(
     return Comparison(
         run_id=before.summary.run_id,
         day=before.summary.day,
-        not_attempted=cards.planned - len(cards) - cards.failed + cards.cut_off,
+        cut_off=cards.cut_off,
+        not_attempted=cards.planned - len(cards) - cards.failed,
         not_compared=not_compared,
         gone=gone,
         plan=change,
@@ -141,6 +144,8 @@ def comparison_lines(comparison: Comparison, reason: Message | str) -> Iterator[
             count=comparison.new.count,
             names=_names_of(comparison.new),
         )
+    elif comparison.added.count:
+        yield message("no new failure of what was planned then")
     else:
         yield message("no new failure")
     if comparison.added.count:
@@ -173,13 +178,7 @@ def comparison_lines(comparison: Comparison, reason: Message | str) -> Iterator[
             count=comparison.mended.count,
             names=_names_of(comparison.mended),
         )
-    if comparison.not_attempted:
-        yield plural(
-            "1 card was not attempted: {reason}",
-            "{count} cards were not attempted: {reason}",
-            count=comparison.not_attempted,
-            reason=reason,
-        )
+    yield from _not_attempted_lines(comparison, reason)
     if comparison.not_compared:
         yield plural(
             "1 failure is not compared: the list of that night was cut off",
@@ -191,6 +190,31 @@ def comparison_lines(comparison: Comparison, reason: Message | str) -> Iterator[
             "1 that failed then is not planned any more",
             "{count} that failed then are not planned any more",
             count=comparison.gone,
+        )
+
+
+def _not_attempted_lines(comparison: Comparison, reason: Message | str) -> Iterator[Message]:
+    if comparison.cut_off and comparison.not_attempted:
+        yield plural(
+            "1 card was cut off, {not_attempted} not attempted: {reason}",
+            "{count} cards were cut off, {not_attempted} not attempted: {reason}",
+            count=comparison.cut_off,
+            not_attempted=comparison.not_attempted,
+            reason=reason,
+        )
+    elif comparison.cut_off:
+        yield plural(
+            "1 card was cut off: {reason}",
+            "{count} cards were cut off: {reason}",
+            count=comparison.cut_off,
+            reason=reason,
+        )
+    elif comparison.not_attempted:
+        yield plural(
+            "1 card was not attempted: {reason}",
+            "{count} cards were not attempted: {reason}",
+            count=comparison.not_attempted,
+            reason=reason,
         )
 
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -25,6 +25,10 @@ PAGE = "report.html"
 CARDS = "cards.csv"
 NIGHTS_PAGE = "index.html"
 """Stored beside the runs, so it cannot be the id of a run."""
+RunState = Literal["at work", "killed"]
+"""The state, in place of an outcome, of a run that has not closed its record. The lease decides which."""
+AT_WORK: RunState = "at work"
+KILLED: RunState = "killed"
 STARTED = "_started/"
 """Holds an object for each run, named by the time of its start: the latest runs are found without reading any."""
 

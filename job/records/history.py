@@ -10,7 +10,18 @@ from job.config.schema import LlmConfig
 from job.planning.plan import Plan
 from job.records import lease
 from job.records.comparison import Comparison
-from job.records.format import CARDS, INPUTS, PAGE, REPORT, STARTED, RecordError, name_of, started_runs
+from job.records.format import (
+    AT_WORK,
+    CARDS,
+    INPUTS,
+    KILLED,
+    PAGE,
+    REPORT,
+    STARTED,
+    RecordError,
+    name_of,
+    started_runs,
+)
 from job.records.inputs import RunInputs
 from job.records.journal import attempts_in_journal, check_journal
 from job.records.lease import Holder, SeenLease
@@ -24,8 +35,8 @@ from job.storage.store import ObjectStore, StorageError, in_thread, read_many
 from job.text.messages import message, template
 
 LATEST = 20
-AT_WORK, KILLED, UNREADABLE = "at work", "killed", "unreadable"
-"""States in place of an outcome. The first two are of a run whose latest attempt has not closed the record."""
+UNREADABLE = "unreadable"
+"""The state, in place of an outcome, of a run whose record cannot be used."""
 OUTCOMES = (
     template("succeeded"),
     template("cards_missing"),

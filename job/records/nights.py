@@ -6,7 +6,7 @@ used is left out: this must never fail or delay a run.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 
 import trio
@@ -15,13 +15,26 @@ from job.engines.catalog import EngineName
 from job.planning.items import EngineItems
 from job.planning.plan import Plan
 from job.records.comparison import Comparison, compare
-from job.records.format import NIGHTS_PAGE, STARTED, SUMMARY, RecordError, name_of, started_runs
+from job.records.format import (
+    AT_WORK,
+    KILLED,
+    NIGHTS_PAGE,
+    REPORT,
+    STARTED,
+    SUMMARY,
+    RecordError,
+    RunState,
+    name_of,
+    started_runs,
+)
 from job.records.inputs import RunInputs, is_same_config
+from job.records.lease import look
 from job.records.plan_change import PlanChange, plan_change, plan_lines
 from job.records.record import find_latest_inputs
 from job.records.report import REFUSED
 from job.records.summary import SUMMARY_LIMIT, NightBefore, RunSummary, read_summary
 from job.storage.store import BACKGROUND_THREADS, ObjectStore, StorageError, in_thread, words_of
+from job.text.display import zone_of
 from job.text.messages import Message, Value, message, template
 
 NIGHTS_READ = 60
@@ -40,8 +53,11 @@ class Night:
 
     run_id: str
     started: datetime
+    """In the time zone of the latest run that has a summary; in UTC if none has one."""
     summary: RunSummary | None
     """`None` if there is none or it is not valid: the run has not closed its record, or the summary was altered."""
+    state: RunState | None = None
+    """If the run has not closed its record: whether it is at work, which the lease decides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +69,11 @@ class Nights:
     """What could not be used, and why."""
 
     @property
+    def zone(self) -> str:
+        """The time zone in which the starts of the runs are."""
+        return zone_of(self.runs[0].started) if self.runs else "UTC"
+
+    @property
     def summaries(self) -> list[RunSummary]:
         """The summaries of the runs that have one."""
         return [night.summary for night in self.runs if night.summary is not None]
@@ -61,12 +82,15 @@ class Nights:
 async def read_nights(
     store: ObjectStore, count: int = NIGHTS_READ, known: Mapping[str, RunSummary] | None = None
 ) -> Nights:
-    """The latest runs. Summaries in `known` are not read again. Raises `StorageError` if runs cannot be listed."""
+    """The latest runs. Summaries in `known` are not read again. Raises `StorageError` if runs, or the lease if it is
+    needed, cannot be read.
+    """
     names = await in_thread(lambda: store.names(STARTED), background=True)
     started, problems = started_runs(names)
     latest = dict(list(started.items())[:count])
     found = {run_id: summary for run_id, summary in (known or {}).items() if run_id in latest}
     rest = iter([run_id for run_id in latest if run_id not in found])
+    not_closed: list[str] = []
     kept = failed = 0
 
     async def read() -> None:  # noqa: ASYNC910  there may be nothing to read
@@ -76,6 +100,8 @@ async def read_nights(
                 return  # noqa: ASYNC910  as above
             try:
                 summary = await in_thread(partial(_read, store, run_id), background=True)
+                if summary is None and not await in_thread(partial(_has_report, store, run_id), background=True):
+                    not_closed.append(run_id)
             except StorageError as error:
                 failed += 1
                 problems.append(str(error))
@@ -89,13 +115,34 @@ async def read_nights(
     async with trio.open_nursery() as nursery:
         for _ in range(BACKGROUND_THREADS):
             nursery.start_soon(read)
-    return Nights([Night(run_id, moment, found.get(run_id)) for run_id, moment in latest.items()], problems)
+    states = await _states(store, not_closed)
+    zone = next((datetime.fromisoformat(found[run_id].started).tzinfo for run_id in latest if run_id in found), UTC)
+    return Nights(
+        [
+            Night(run_id, moment.astimezone(zone), found.get(run_id), states.get(run_id))
+            for run_id, moment in latest.items()
+        ],
+        problems,
+    )
 
 
 def _read(store: ObjectStore, run_id: str) -> RunSummary | None:
     name = name_of(run_id, SUMMARY)
     stored = store.read(name, SUMMARY_LIMIT + 1)
     return None if stored is None else read_summary(name, stored.data, run_id)
+
+
+async def _states(store: ObjectStore, not_closed: Sequence[str]) -> Mapping[str, RunState]:
+    """The state of each of these runs."""
+    if not not_closed:
+        return {}  # noqa: ASYNC910  nothing to read
+    seen = await look(store)
+    at_work = seen.holder.run_id if seen is not None and seen.seems_alive else None
+    return {run_id: AT_WORK if run_id == at_work else KILLED for run_id in not_closed}
+
+
+def _has_report(store: ObjectStore, run_id: str) -> bool:
+    return store.read(name_of(run_id, REPORT), 1) is not None
 
 
 def _without_items(summary: RunSummary) -> RunSummary:

@@ -35,7 +35,7 @@ def by_day(nights: Nights) -> Sequence[tuple[str, Sequence[Night]]]:
 
 
 def day_of(night: Night) -> str:
-    """The day that a run is for; that of its start, in UTC, if it has no summary."""
+    """The day that a run is for; that of its start if it has no summary."""
     return night.summary.day if night.summary else night.started.date().isoformat()
 
 
@@ -57,8 +57,11 @@ class Often:
         return f"{self.engine}: {self.target}" if self.card_type is None else f"{self.target} {self.card_type}"
 
 
-def most_often(summaries: Iterable[RunSummary]) -> Sequence[Often]:
-    """The items that failed on most nights; of equal counts the one that failed last is first."""
+def most_often(summaries: Iterable[RunSummary]) -> tuple[Sequence[Often], int]:
+    """The items that failed on most nights, and the number of further ones that failed.
+
+    Of equal counts the one that failed last is first.
+    """
     seen: set[tuple[ItemKey, str]] = set()
     counts: Counter[ItemKey] = Counter()
     latest: dict[ItemKey, tuple[str, str]] = {}
@@ -72,7 +75,12 @@ def most_often(summaries: Iterable[RunSummary]) -> Sequence[Often]:
                         counts[key] += 1
                         latest[key] = max(latest.get(key, ("", "")), (summary.day, group.cause or ""))
     first = sorted(counts, key=lambda key: (counts[key], latest[key]), reverse=True)[:OFTEN_SHOWN]
-    return [Often(*key, counts[key], *latest[key]) for key in first]
+    return [Often(*key, counts[key], *latest[key]) for key in first], len(counts) - len(first)
+
+
+def more_often_line(count: int) -> Message:
+    """How many items failed besides those that are listed, and where they are named."""
+    return message("And {count} more: the page of each run names what failed.", count=count)
 
 
 def period_line(nights: Nights) -> Message:

@@ -1,11 +1,11 @@
 """Plan change: how a run's plan differs from that of the night before. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from job.engines.catalog import DATA_ENGINES, TITLES, EngineName
 from job.execution.progress import Count, Part
 from job.planning.plan import Plan
-from job.text.messages import Message, Value, listed, message, plural
+from job.text.messages import Message, Value, listed, message, plural, template
 
 NAMES_LISTED = 100
 """Maximum number of names in each list."""
@@ -30,6 +30,7 @@ class PlanChange(Part):
     cards_now: Count
     targets_left: Names = Names()
     targets_came: Names = Names()
+    targets_of_another_kind: Names = Names()
     card_types_left: Names = Names()
     card_types_came: Names = Names()
     switched_off: tuple[EngineName, ...] = ()
@@ -44,6 +45,7 @@ def plan_change(then: Plan, now: Plan) -> PlanChange | None:
     """How the plan `now` differs from the plan `then` in targets, cards and engines; `None` if it does not."""
     before = {target.id: target.card_types for target in then.targets}
     after = {target.id: target.card_types for target in now.targets}
+    kinds = {target.id: target.kind for target in then.targets}
     types_then, types_now = (dict.fromkeys(one for types in some.values() for one in types) for some in (before, after))
     left = came = 0
     for target, types in after.items():
@@ -55,6 +57,7 @@ def plan_change(then: Plan, now: Plan) -> PlanChange | None:
         cards_now=now.count("qa"),
         targets_left=_names(before, after),
         targets_came=_names(after, before),
+        targets_of_another_kind=_listed([one.id for one in now.targets if kinds.get(one.id, one.kind) != one.kind]),
         card_types_left=_names(types_then, types_now),
         card_types_came=_names(types_now, types_then),
         switched_off=tuple(engine for engine in DATA_ENGINES if then.count(engine) and not now.count(engine)),
@@ -68,32 +71,21 @@ def plan_change(then: Plan, now: Plan) -> PlanChange | None:
 
 def _names(some: Mapping[str, object], others: Mapping[str, object]) -> Names:
     """The names that the others lack."""
-    names = [name for name in some if name not in others]
+    return _listed([name for name in some if name not in others])
+
+
+def _listed(names: Sequence[str]) -> Names:
     return Names(count=len(names), names=tuple(names[:NAMES_LISTED]))
 
 
 def plan_lines(change: PlanChange, day: str) -> Iterator[Message]:
     """How the plan has changed, in sentences."""
-    yield message(
-        "The plan has changed since {day}: {then} cards then, {now} now.",
-        day=day,
-        then=change.cards_then,
-        now=change.cards_now,
-    )
-    if change.targets_left.count:
-        yield plural(
-            "1 target removed: {names}",
-            "{count} targets removed: {names}",
-            count=change.targets_left.count,
-            names=change.targets_left.in_line,
-        )
-    if change.targets_came.count:
-        yield plural(
-            "1 target added: {names}",
-            "{count} targets added: {names}",
-            count=change.targets_came.count,
-            names=change.targets_came.in_line,
-        )
+    if change.cards_then == change.cards_now:
+        text = template("The plan has changed since {day}; it has as many cards as then, {now}.")
+    else:
+        text = template("The plan has changed since {day}: {then} cards then, {now} now.")
+    yield message(text, day=day, then=change.cards_then, now=change.cards_now)
+    yield from _target_lines(change)
     if change.card_types_left.count:
         yield plural(
             "1 card type removed: {names}",
@@ -123,4 +115,28 @@ def plan_lines(change: PlanChange, day: str) -> Iterator[Message]:
             "1 card added whose target and card type are in both plans",
             "{count} cards added whose targets and card types are in both plans",
             count=change.other_cards_came,
+        )
+
+
+def _target_lines(change: PlanChange) -> Iterator[Message]:
+    if change.targets_left.count:
+        yield plural(
+            "1 target removed: {names}",
+            "{count} targets removed: {names}",
+            count=change.targets_left.count,
+            names=change.targets_left.in_line,
+        )
+    if change.targets_came.count:
+        yield plural(
+            "1 target added: {names}",
+            "{count} targets added: {names}",
+            count=change.targets_came.count,
+            names=change.targets_came.in_line,
+        )
+    if change.targets_of_another_kind.count:
+        yield plural(
+            "1 target is of another kind now: {names}",
+            "{count} targets are of another kind now: {names}",
+            count=change.targets_of_another_kind.count,
+            names=change.targets_of_another_kind.in_line,
         )

@@ -34,7 +34,9 @@ MISSING_LISTED = 10_000
 """Missing cards that the report lists; further ones are only counted."""
 _UNFINISHED = message("The run has not closed its record: it is at work, or it was killed.")
 RUNNING = template("According to its lease, the run is at work; {made} of {planned} cards are there.")
-KILLED = template("The run was killed: it has not closed its record; {made} of {planned} cards are there.")
+KILLED = template(
+    "The run was killed: {made} of {planned} cards are recorded, but perhaps not those of its last seconds."
+)
 
 
 FAULT_LIMIT = 1000

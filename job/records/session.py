@@ -20,6 +20,7 @@ from job.execution.shutdown import Shutdown, ShutdownError
 from job.planning.items import EngineItems
 from job.planning.plan import Plan
 from job.records.commands import resume_command
+from job.records.format import PAGE
 from job.records.history import read_closing
 from job.records.inputs import RunInputs, has_changed
 from job.records.lease import BusyError, Holder, Lease, acquire, machine
@@ -79,6 +80,8 @@ class RecordSession:
     record: Record
     inputs: RunInputs
     notify: Notify
+    has_page: bool = False
+    """Whether this attempt has written the run's page."""
     _is_ours: bool = False
     """Whether the report in the record is of this attempt."""
     _is_closed: bool = False
@@ -124,6 +127,8 @@ class RecordSession:
         if not is_settled:
             text = template("storage: the lease is not released in time; other runs have to wait for a minute")
             self.notify(message(text), True)
+        for document in left if self._is_ours else ():
+            self.notify(message(document.problem, error=message("storage took too long")), True)
         if not self._is_closed:
             text = template("storage: the record is not complete: {count} results and the report are not written")
             self.notify(message(text, count=self.record.journal.unwritten), True)
@@ -142,6 +147,7 @@ class RecordSession:
         while left:
             try:
                 await self.record.write_document(left[0].name, left[0].make)
+                self.has_page |= left[0].name == PAGE
             except Exception as error:  # noqa: BLE001  see above
                 self.notify(message(left[0].problem, error=words_of(error)), True)
             left.pop(0)

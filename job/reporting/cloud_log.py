@@ -112,8 +112,8 @@ class CloudLogReporter:
         """Writes the result of `verify`. Blocks until the line is written."""
         write_line(self._line("INFO" if done else "ERROR", known, "run.verified", done=done))
 
-    def on_comparison(self, comparison: Comparison) -> None:
-        """The run has ended and was compared with the night before."""
+    def on_closed(self, comparison: Comparison | None, *, has_page: bool) -> None:  # noqa: ARG002  the log has no link
+        """The run has ended, and its record is closed."""
         self._comparison = comparison
 
     def on_second_signal(self) -> None:
@@ -215,6 +215,7 @@ def since_last_night(comparison: Comparison, outcome: Outcome) -> Mapping[str, o
         "run_id": comparison.run_id,
         "day": comparison.day,
         **kinds,
+        "cut_off": comparison.cut_off,
         "not_attempted": comparison.not_attempted,
         "not_compared": comparison.not_compared,
         "gone": comparison.gone,

@@ -29,6 +29,7 @@ from job.reporting.engine_table import print_table
 from job.reporting.screen import Screen
 from job.reporting.status import barrier_message, run_heading, time_status
 from job.reporting.stdout import OutputQueue, queued_text, say_error_within
+from job.text.display import clock
 from job.text.messages import ENGLISH, Message, Translator, duration, message, plural
 
 LIVE_FAILURES = 20
@@ -47,6 +48,7 @@ class TerminalReporter:
         self._runs_uri = runs_uri
         self._inputs: RunInputs | None = None
         self._comparison: Comparison | None = None
+        self._has_page = False
         self._failed = 0
         self._output = OutputQueue()
         self._dropped = 0
@@ -105,9 +107,9 @@ class TerminalReporter:
                 text = message("further failures are counted in the bars, and listed by cause at the end")
                 self._screen.print_line(text, "✗")
 
-    def on_comparison(self, comparison: Comparison) -> None:
-        """The run has ended and was compared with the night before."""
-        self._comparison = comparison
+    def on_closed(self, comparison: Comparison | None, *, has_page: bool) -> None:
+        """The run has ended, was compared with the night before if there is one, and its record is closed."""
+        self._comparison, self._has_page = comparison, has_page
 
     def on_second_signal(self) -> None:
         """The process is about to end at once: says on standard error how to go on with a recorded run."""
@@ -152,7 +154,7 @@ class TerminalReporter:
         inputs, page, command, start = self._inputs, None, None, None
         if inputs is not None:
             command, start = ways_on(inputs, then_of(groups), datetime.now(UTC))
-            if progress is not None and self._runs_uri is not None:
+            if self._has_page and self._runs_uri is not None:
                 page = page_address(self._runs_uri, self._run.id)
         return NextSteps(
             run_id=self._run.id,
@@ -248,7 +250,8 @@ def _print_next_steps(screen: Screen, groups: Sequence[FailureGroup], steps: Nex
 
 
 def _head(report: RunReport) -> Message:
-    values = {"run": report.run_id, "day": report.day, "started": report.started}
+    started = clock(datetime.fromisoformat(report.started), report.day)
+    values = {"run": report.run_id, "day": report.day, "started": started}
     if report.seconds is None:
         return message("run {run} for {day}, started {started}", **values)
     took = duration(report.seconds)

@@ -48,7 +48,12 @@ _RETRY = DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
 _BOUNDED = {"timeout": REQUEST_SECONDS, "retry": _RETRY}
 
 
-_CONTENT_TYPES = {"json": "application/json", "jsonl": "application/x-ndjson", "html": "text/html; charset=utf-8"}
+_CONTENT_TYPES = {
+    "json": "application/json",
+    "jsonl": "application/x-ndjson",
+    "html": "text/html; charset=utf-8",
+    "csv": "text/csv; charset=utf-8",
+}
 
 
 class GcsStore:

@@ -1,6 +1,7 @@
 """Display: values as printable and short text, for a terminal, a page or a sentence."""
 
 import json
+from datetime import datetime, timedelta, timezone
 
 
 def printable(value: object) -> str:
@@ -18,6 +19,17 @@ def printable(value: object) -> str:
 def shortened(value: str, limit: int) -> str:
     """The beginning of a long text."""
     return value if len(value) <= limit else f"{value[: limit - 1]}…"
+
+
+def clock(moment: datetime, day: str | None = None) -> str:
+    """The time of day with its time zone, as an offset from UTC; with the date, unless that is `day`."""
+    pattern = "%H:%M" if f"{moment:%Y-%m-%d}" == day else "%Y-%m-%d %H:%M"
+    return f"{moment:{pattern}} {zone_of(moment)}"
+
+
+def zone_of(moment: datetime) -> str:
+    """The time zone as an offset from UTC, such as `UTC+08:00`."""
+    return timezone(moment.utcoffset() or timedelta()).tzname(None)
 
 
 def counted(count: int, word: str) -> str:

@@ -41,6 +41,7 @@ def test_the_exact_text_of_refused_documents(data: bytes, fault: str) -> None:
 TAKE_OUT = "remove what follows, or the bracket that ends it too early"
 STRAIGHT = 'write straight quotes: "'
 OTHER_QUOTE = "a string ends with another quote than it begins with; " + STRAIGHT
+SPACE = "replace it with an ordinary space, or remove it"
 WRITE_ARRAY = 'write an array, such as ["AAPL", "MSFT"]'
 
 
@@ -49,7 +50,13 @@ def test_an_empty_document_is_reported_as_empty(text: str) -> None:
     assert refusal(text) == "is empty; write JSON there"
 
 
-@pytest.mark.parametrize("text", ["AAPL,MSFT\n", "ticker\nAAPL\n", "AAPL", "700,\n0700", "-\n- AAPL"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "AAPL,MSFT\n", "ticker\nAAPL\n", "AAPL", "700,\n0700", "-\n- AAPL",
+        '"AAPL","MSFT"\n', '"ticker"\r\n"AAPL"\r\n', '"AAPL", MSFT', '"Alphabet ""A""","GOOGL"', '"AAPL"\t"Apple"\n',
+    ],
+)  # fmt: skip
 def test_a_csv_file_is_reported_as_csv(text: str) -> None:
     assert refusal(text) == f"is not JSON but plain text, such as CSV; {WRITE_ARRAY}"
 
@@ -80,6 +87,19 @@ def test_a_csv_file_is_reported_as_csv(text: str) -> None:
         ("{" + "x" * 5000 + ": 1}", (1, 2), f'{"x" * 39}… is not in quotes; write "{"x" * 40}…'),
         ("[True]", (1, 2), "it has True; write true"),
         ('["a", // x\n]', (1, 7), "it has a comment; remove it"),
+        ("// tickers\n[1]", (1, 1), "it has a comment; remove it"),
+        ("# tickers\n[1]", (1, 1), "it has a comment; remove it"),
+        ("/* tickers */ [1]", (1, 1), "it has a comment; remove it"),
+        ("[1] // tickers", (1, 5), "it has a comment; remove it"),
+        ('{"a" /* x */: 1}', (1, 6), "it has a comment; remove it"),
+        ("[1 // x\n]", (1, 4), "it has a comment; remove it"),
+        ('["AAPL",\u00a0"MSFT"]', (1, 9), f"it has U+00A0 (no-break space); {SPACE}"),
+        ('["AAPL"\u3000, "MSFT"]', (1, 8), f"it has U+3000 (ideographic space); {SPACE}"),
+        ('\u00a0["AAPL"]', (1, 1), f"it has U+00A0 (no-break space); {SPACE}"),
+        ('["AAPL"]\u00a0', (1, 9), f"it has U+00A0 (no-break space); {SPACE}"),
+        ('["AAPL"\u00a0', (1, 8), f"it has U+00A0 (no-break space); {SPACE}"),
+        ('["AAPL",\u00a0]', (1, 9), f"it has U+00A0 (no-break space); {SPACE}"),
+        ('[\u200b"AAPL"]', (1, 2), f"it has U+200B (zero width space); {SPACE}"),
         ('["a"', (1, 5), "it ends before all brackets are closed; close them"),
         ('["a', (1, 2), 'a string does not end on its line; add the missing "'),
         ('["a\nb"]', (1, 4), 'a string does not end on its line; add the missing "'),
@@ -91,9 +111,26 @@ def test_the_likely_cause_of_bad_json_is_reported_with_its_remedy(text: str, at:
     assert refusal(text) == f"is not JSON at line {at[0]} column {at[1]}: {cause}"
 
 
-def refusal(text: str) -> str:
+@pytest.mark.parametrize("text", ["<!DOCTYPE html><html>", "\n<html><body>Sign in</body>", "<?xml version='1.0'?>"])
+def test_a_web_page_is_reported_as_one(text: str) -> None:
+    assert refusal(text) == "is not JSON but a web page or XML; download the object itself, not the page that shows it"
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"PK\x03\x04\x14\x00\x06\x00" + b"\xff" * 30, "an Excel workbook (.xlsx) or another ZIP file"),
+        (b"PK\x03\x04\x14\x00\x06\x00\x08\x00", "an Excel workbook (.xlsx) or another ZIP file"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 30, "an old Excel workbook (.xls)"),
+    ],
+)
+def test_a_workbook_is_reported_as_one(data: bytes, what: str) -> None:
+    assert refusal(data) == f"is not JSON but {what}; {WRITE_ARRAY}"
+
+
+def refusal(text: str | bytes) -> str:
     with pytest.raises(UnreadableError) as refused:
-        parse("o.json", text.encode())
+        parse("o.json", text if isinstance(text, bytes) else text.encode())
     return str(refused.value).removeprefix("o.json: ")
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from tests.simulators.seen import Seen
+    from tests.simulators.service import Do
 
 DONE = {("AAPL", "news_card"): 1, ("MSFT", "news_card"): 1}
 
@@ -251,6 +252,30 @@ async def test_an_invalid_id_token_is_not_quoted(world: World, key_file: bool, a
     )
     assert OPAQUE[:10] not in outcome.stdout
     assert data_requests(world) == []
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        do.raw_body(b""),
+        do.html(),
+        do.status(403),
+        do.raw_body(json.dumps({"token": {"a": OPAQUE}}).encode()),
+    ],
+    ids=["empty", "a web page", "a web page with a status", "an object in place of a token"],
+)
+async def test_an_invalid_answer_to_an_impersonation_is_said_in_plain_words(world: World, answer: Do) -> None:
+    env = world.user_file() | world.impersonating("orchestrator@simulated-project.iam.gserviceaccount.com")
+    world.oauth.script.append(Fault(lambda seen: seen.path.endswith(":generateIdToken"), answer))
+    outcome = await run(world, 1, env | ONE_ATTEMPT)
+    assert outcome.finished["message"].endswith(": the token server's answer is not a token")
+    assert OPAQUE[:10] not in outcome.stdout
+
+
+async def test_a_web_page_in_place_of_a_token_is_said_in_plain_words(world: World) -> None:
+    world.oauth.script.append(Fault(when.path("/token"), do.status(404)))
+    outcome = await run(world, 1, world.key_file() | ONE_ATTEMPT)
+    assert outcome.finished["message"].endswith(": the token server answered with a web page, not with a token")
 
 
 async def test_a_redirect_does_not_receive_the_token(world: World) -> None:

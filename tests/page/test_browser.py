@@ -10,6 +10,8 @@ import pytest
 
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.page.render import render_page
+from job.records.history import without_plan
+from job.records.report import ReportedFault
 from job.records.timeline import Timeline
 from job.text.messages import translator
 from tests.page.test_render import HOSTILE, some_fail
@@ -23,6 +25,7 @@ pytestmark = [
 ]
 ALONE: dict[EngineName, int] = dict.fromkeys(ALL_ENGINES, 1)
 NAMES = ["AAPL", "^GSPC", "美联储", "Rate vs Inflation"]
+OTHERS = ["stopped", "cut", "refused"]
 NIGHTS = {
     "good": Night(NAMES, ["news_card", "price_card"]),
     "failed": Night(NAMES, ["news_card", "price_card"], fate=some_fail),
@@ -39,12 +42,22 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def pages(tmp_path: Path) -> dict[str, Path]:
-    files = {name: tmp_path / f"{name}.html" for name in [*NIGHTS, "stopped"]}
+    files = {name: tmp_path / f"{name}.html" for name in [*NIGHTS, *OTHERS]}
     for name, night in NIGHTS.items():
         good = name == "good"
         recorded = night.build(*(() if good else ("cards_missing", 3, "Cards are missing.")), project="cards")
         files[name].write_bytes(render_page(*recorded))
     files["stopped"].write_bytes(render_page(*NIGHTS["good"].build("deadline", 4, "The run's deadline passed.")))
+    night = Night(
+        NAMES, ["news_card"], fate=lambda _, number: ([], "interrupted" if number % 2 else None, "cut off", None)
+    )
+    report, timeline = night.build("interrupted", 143, "The run was interrupted by SIGTERM.")
+    files["cut"].write_bytes(render_page(report, timeline))
+    fault = ReportedFault(
+        where='card_targets.json: [3] ("' + "x" * 200 + '")', what="is not a card type", remedy="correct it"
+    )
+    refused = report.model_copy(update={"outcome": "bad_config", "engines": {}, "faults": (fault,) * 3})
+    files["refused"].write_bytes(render_page(refused, Timeline(without_plan())))
     return files
 
 
@@ -68,6 +81,12 @@ def test_opens_from_disk_without_console_errors(
     assert browser.value("document.scripts.length") == 0
     assert browser.complaints == []
     assert browser.requests == [pages[name].as_uri()]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_nothing_sticks_out_on_a_phone(browser: Browser, pages: dict[str, Path], name: str) -> None:
+    browser.open(pages[name], 390)
+    assert browser.value("document.documentElement.scrollWidth") <= 390
 
 
 @pytest.mark.parametrize("width", [390, 1280])
@@ -181,35 +200,29 @@ def test_the_icon_has_the_colour_of_the_headline(
     assert strokes == ["none"]
 
 
-@pytest.mark.parametrize("name", ["good", "failed"])
+@pytest.mark.parametrize("name", [*NIGHTS, *OTHERS])
 @pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize(
-    ("front", "back"), [("h1", ".verdict"), (".when", ".verdict"), (".tile dt", ".tile"), (".note, .legend", ".time"),
-                        (".about a", ".about"), ("footer, .about dt", ".about")]
-)  # fmt: skip
-def test_can_be_read_by_day_and_by_night(
-    browser: Browser, pages: dict[str, Path], name: str, dark: bool, front: str, back: str
+def test_every_text_can_be_read_by_day_and_by_night(
+    browser: Browser, pages: dict[str, Path], name: str, dark: bool
 ) -> None:
     browser.open(pages[name], dark=dark)
     assert (_brightness(browser, "body", "backgroundColor") < 0.1) == dark
-    bright = sorted((_brightness(browser, front, "color"), _brightness(browser, back, "backgroundColor")))
-    assert (bright[1] + 0.05) / (bright[0] + 0.05) >= 4.5, "the contrast that WCAG's level AA asks for"
+    assert browser.faint() == []
 
 
-def test_everything_can_be_reached_by_keyboard(browser: Browser, pages: dict[str, Path]) -> None:
-    browser.open(pages["failed"])
-    reached = []
-    for _ in range(60):
-        browser.press("Tab", 9)
-        here = browser.value("document.activeElement.tagName + ' ' + document.activeElement.innerText.slice(0, 40)")
-        if here.startswith("BODY"):
-            break
-        assert browser.value("getComputedStyle(document.activeElement).outlineStyle") != "none"
-        reached.append(here)
-    assert reached[0] == "A To the timeline"
-    assert any(place.startswith("SUMMARY Attempts and last answers") for place in reached)
-    assert any(place.startswith("SUMMARY Every call") for place in reached)
-    assert any(place.startswith("A in Google's console") for place in reached)
+@pytest.mark.parametrize("name", ["failed", "stopped", "refused"])
+def test_every_link_and_every_folded_part_can_be_reached_by_keyboard(
+    browser: Browser, pages: dict[str, Path], name: str
+) -> None:
+    browser.open(pages[name])
+    shown, reached = browser.reachable()
+    assert len(reached) == shown
+    if name != "refused":
+        assert reached[0] == "A To the timeline"
+        assert any(place.startswith("SUMMARY Every call") for place in reached)
+    if name == "failed":
+        assert any(place.startswith("SUMMARY Attempts and last answers") for place in reached)
+        assert any(place.startswith("A in Google's console") for place in reached)
 
 
 def test_details_open_by_keyboard(browser: Browser, pages: dict[str, Path]) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from job.page.nights import trend_of
+from job.page.nights import card_bars, trend_of
 from job.page.render import render_nights, render_page
+from job.records.format import RunState
 from job.records.nights import Night, Nights
 from job.records.overview import by_day, done_line, most_often, period_line, state_of
 from job.records.summary import RunSummary
+from job.reporting.recorded import nights_table
 from tests.page.test_render import HOSTILE
 from tests.support.nights import Night as PlayedNight
 from tests.support.parsed import Parsed
@@ -53,8 +55,17 @@ def test_every_run_has_a_row_with_a_square_for_each_engine_and_leads_to_its_page
         for one in some
         if one.summary
     ]
-    assert f"{period_line(NIGHTS)}; {done_line(NIGHTS)}" in Parsed(page).text
-    assert "not closed: at work, killed, or without a summary" in page
+    assert f"{period_line(NIGHTS)}; {done_line(NIGHTS)} (all times UTC+08:00)" in Parsed(page).text
+
+
+def test_a_run_that_has_not_closed_its_record_has_the_same_word_as_in_the_list_of_runs() -> None:
+    began = datetime.fromisoformat("2026-11-24T02:00:00+08:00")
+    states: dict[RunState | None, tuple[str, str]]
+    states = {"at work": ("at work", "warn"), "killed": ("killed", "warn"), None: ("no summary", "soft")}
+    for state, (words, kind) in states.items():
+        nights = Nights([Night("night", began, None, state)])
+        assert f'<td class="outcome {kind}">{words}</td>' in html(nights)
+        assert re.search(f"^2026-11-24 02:00 +{words} +night$", nights_table(nights), re.MULTILINE)
 
 
 def test_links_are_relative_beside_the_runs_in_a_directory_and_absolute_elsewhere() -> None:
@@ -91,7 +102,7 @@ def test_the_state_of_an_engine(changes: dict[str, int], state: str) -> None:
 
 
 def test_what_failed_on_most_nights_is_first_and_counts_once_a_date() -> None:
-    found = most_often(
+    found, more = most_often(
         [
             summary("e", "2026-11-25", group("A", "B")),
             summary("d", "2026-11-25", group("A")),
@@ -106,8 +117,12 @@ def test_what_failed_on_most_nights_is_first_and_counts_once_a_date() -> None:
         ("A a", 1, "2026-11-25", "status"),
         ("news: B", 1, "2026-11-23", "status"),
     ]
+    assert more == 0
     many = summary("m", "2026-11-25", group(*(f"T{n}" for n in range(50))))
-    assert len(most_often([many])) == 20
+    shown, more = most_often([many])
+    assert (len(shown), more) == (20, 30)
+    assert "And 30 more: the page of each run names what failed." in html(nights_of(many))
+    assert "And 30 more: the page of each run names what failed." in nights_table(nights_of(many))
 
 
 def test_a_trend_has_a_bar_for_each_run_that_had_the_phase_and_its_median() -> None:
@@ -119,6 +134,23 @@ def test_a_trend_has_a_bar_for_each_run_that_had_the_phase_and_its_median() -> N
     assert [left for left, _, _ in trend.bars] == pytest.approx([0.0, 250.0, 750.0])
     assert trend.bars[2][1] == pytest.approx(2 * trend.bars[0][1])
     assert trend_of(nights_of(*runs[:3]), "cards") is None
+
+
+def test_a_trend_and_the_bars_are_in_the_order_of_the_days_that_the_runs_are_for() -> None:
+    """The runs of 24 November: one was made for the 20th, in the evening, and one for the 24th was repeated."""
+    runs = [
+        summary(name, day, started=f"2026-11-24T{hour:02}:00:00+08:00", phases={"data": seconds},
+                engines={"qa": totals(1)}, cards={"planned": 10, "generated": seconds, "failed": 10 - seconds})
+        for name, day, hour, seconds in
+        [("late", "2026-11-20", 22, 1), ("again", "2026-11-24", 21, 3), ("first", "2026-11-24", 2, 2)]
+    ]  # fmt: skip
+    trend = trend_of(nights_of(*runs), "data")
+    assert trend
+    assert [says for _, _, says in trend.bars] == ["2026-11-20, late", "2026-11-24, first", "2026-11-24, again"]
+    assert (trend.last, trend.days) == (3, ("2026-11-20", "2026-11-24"))
+    bars, _, days = card_bars(nights_of(*runs))
+    assert [bar.made / bar.planned for bar in bars] == pytest.approx([0.1, 0.2, 0.3])
+    assert days == ("2026-11-20", "2026-11-24")
 
 
 def test_markup_in_a_summary_is_shown_as_text() -> None:

@@ -21,9 +21,11 @@ from job.engines.transport import ANSWER_TOO_LARGE
 from job.execution.outcome import QA_REFUSES
 from job.execution.progress import CardTotals
 from job.page.charts import BINS, flight_chart
+from job.page.headline import headline, severity
 from job.page.render import environment, render_page
-from job.page.summary import headline, severity
+from job.page.tables import CHANGES_SHOWN
 from job.page.time_scale import WIDTH, time_scale_of
+from job.records.comparison import ComparedItem, ComparedItems, Comparison
 from job.records.history import RecordedRun
 from job.records.report import UNFINISHED, FailedCall, RunReport
 from job.records.timeline import CALLS_KEPT, Timeline
@@ -600,7 +602,19 @@ def test_of_many_failures_as_many_are_kept_as_a_page_can_show() -> None:
     assert timeline.items["qa"].failed == 3000
     data = render_page(report, timeline)
     assert len(data) < 2_000_000
-    assert "And 2,000 more, each with a line in the log." in Parsed(data.decode()).text
+    text = Parsed(data.decode()).text
+    assert "And 2,000 more, each with a line in the log. Every card as a table: python -m job report " in text
+
+
+@pytest.mark.parametrize("count", [CHANGES_SHOWN, CHANGES_SHOWN + 7])
+def test_of_many_changes_the_rest_is_counted_and_it_is_said_where_they_are(count: int) -> None:
+    item = ComparedItem(engine="qa", target="T", card_type="a", cause="denied", since="2026-11-24")
+    new = ComparedItems(count=count, items=(item,) * count)
+    since = Comparison(run_id="before", day="2026-11-23", new=new)
+    report, timeline = Night(["T"], ["a"]).build(since_last_night=since)
+    text = Parsed(render_page(report, timeline).decode()).text
+    assert ("and 7 more" in text) == (count > CHANGES_SHOWN)
+    assert text.count("Every card as a table: ") == (2 if count > CHANGES_SHOWN else 1), "there, and below the board"
 
 
 LARGE = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -47,10 +48,12 @@ class Played:
             if until(result):
                 self.timeline.add(result.model_copy(update=failed))
         report, _ = night.build("cards_missing", 3, "x", day=day)
-        engines = {
-            name: totals.model_copy(update={"done": len(self.timeline.items[name])})
-            for name, totals in report.engines.items()
-        }
+        engines = {}
+        for name, totals in report.engines.items():
+            items = self.timeline.items[name]
+            found = {"done": len(items), "failed": items.failed, "cut_off": items.cut_off}
+            found["not_attempted"] = totals.planned - found["done"] - found["failed"]
+            engines[name] = totals.model_copy(update=found)
         report = report.model_copy(update={"engines": engines})
         summary = build_summary(report, self.timeline, before.night if before else None)
         self.day, self.summary, self.before = day, summary.model_copy(update=changes), before
@@ -130,13 +133,25 @@ def test_after_a_night_without_cards_what_fails_is_still_missing_and_what_was_ma
     assert after.comparison.new.count == 0
 
 
-def test_calls_that_were_cut_off_are_compared_as_not_attempted() -> None:
+def test_calls_that_were_cut_off_are_not_compared_as_failures() -> None:
     cut = Played("2026-11-23", {("A", "a"): "interrupted", ("B", "a"): "interrupted", ("C", "a"): "status"}, FIRST)
-    assert cut.comparison.not_attempted == 2
+    assert (cut.comparison.cut_off, cut.comparison.not_attempted) == (2, 0)
+    assert lines(cut.comparison)[-1] == "2 cards were cut off: because"
     assert fields_of(cut.comparison.new) == [("C a", "status", None, 1, "2026-11-23")]
     assert cut.comparison.still.count == 0
     after = Played("2026-11-24", {("A", "a"): "status"}, cut)
     assert fields_of(after.comparison.still) == [("A a", "status", "status", 3, "2026-11-22")]
+
+
+def test_what_was_not_attempted_is_the_same_number_in_the_comparison_as_in_the_report() -> None:
+    def until(call: CallResult) -> bool:
+        return call.engine != "qa" or call.targets == ("A",)
+
+    stopped = Played("2026-11-23", {("A", "a"): "interrupted"}, FIRST, until=until)
+    totals = stopped.summary.engines["qa"]
+    assert totals.not_attempted == 4
+    assert (stopped.comparison.cut_off, stopped.comparison.not_attempted) == (1, 4)
+    assert lines(stopped.comparison)[-1] == "1 card was cut off, 4 not attempted: because"
 
 
 def test_items_removed_from_the_plan_are_gone_and_added_ones_are_not_new_failures() -> None:
@@ -146,7 +161,7 @@ def test_items_removed_from_the_plan_are_gone_and_added_ones_are_not_new_failure
     assert later.comparison.gone == 1
     assert [str(item) for item in later.comparison.mended.items] == ["A a", "B a"]
     assert lines(later.comparison)[1:] == [
-        "no new failure",
+        "no new failure of what was planned then",
         "1 failure of what was not planned then: D a",
         "2 mended: A a, B a",
         "1 that failed then is not planned any more",
@@ -199,7 +214,7 @@ THEN = planned(("A", "ab"), ("B", "ab"), ("C", "b"))
         (planned(("A", "ab"), ("B", "ab")), ["5 cards then, 4 now", "1 target removed: C"]),
         (
             planned(("A", "ab"), ("D", "ab"), ("C", "b")),
-            ["5 cards then, 5 now", "1 target removed: B", "1 target added: D"],
+            ["it has as many cards as then, 5", "1 target removed: B", "1 target added: D"],
         ),
         (
             planned(("A", "b"), ("B", "bc"), ("C", "b")),
@@ -207,11 +222,15 @@ THEN = planned(("A", "ab"), ("B", "ab"), ("C", "b"))
         ),
         (
             planned(("A", "a"), ("B", "ab"), ("C", "ab")),
-            ["5 cards then, 5 now", "1 card removed whose target", "1 card added whose target"],
+            ["it has as many cards as then, 5", "1 card removed whose target", "1 card added whose target"],
         ),
         (
             planned(("A", "ab"), ("B", "ab"), ("C", "b"), engines=["news"]),
-            ["5 cards then, 5 now", "Financial engine: switched off", "Trading engine: switched off"],
+            ["it has as many cards as then, 5", "Financial engine: switched off", "Trading engine: switched off"],
+        ),
+        (
+            replace(THEN, targets=(*THEN.targets[:2], replace(THEN.targets[2], kind="topic"))),
+            ["it has as many cards as then, 5", "1 target is of another kind now: C"],
         ),
     ],
 )

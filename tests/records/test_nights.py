@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import threading
 import time
 import tracemalloc
@@ -15,8 +16,9 @@ import pytest
 import trio
 
 from job.records import nights as nights_module
-from job.records.format import NIGHTS_PAGE, STARTED, SUMMARY, name_of
+from job.records.format import NIGHTS_PAGE, REPORT, STARTED, SUMMARY, name_of
 from job.records.inputs import pack
+from job.records.lease import LEASE
 from job.records.nights import (
     FAILED_READS,
     Night,
@@ -27,11 +29,13 @@ from job.records.nights import (
     summary_before,
     write_nights_page,
 )
+from job.records.overview import day_of
 from job.records.summary import MissingGroup, RunSummary, pack_summary
 from job.storage import store as store_module
 from job.storage.uri import open_store
 from job.text.messages import Message
 from tests.records.test_record import INPUTS, PLAN
+from tests.support.records import Recorded
 from tests.support.runs import until
 from tests.support.stores import EMULATOR, Memory, memory, open_bucket
 
@@ -96,6 +100,23 @@ def broken(place: Path) -> None:
     (place / "nightly-0300" / SUMMARY).write_bytes(b" " * 2**24)
     (place / "nightly-0010" / SUMMARY).unlink()
     (place / "nightly-0010" / SUMMARY).mkdir()
+
+
+async def test_a_run_without_a_summary_is_at_work_or_was_killed_unless_it_has_a_report(memory: Memory) -> None:
+    """The lease decides, as in the list of runs; the times are in the zone of the latest run that has a summary."""
+    memory.objects.clear()
+    memory.clock = time.time
+    memory.create(LEASE, Recorded("at-work").lease(pid=os.getpid(), execution=None))
+    for number, run_id in enumerate(["closed", "killed", "reported", "at-work"]):
+        memory.create(f"{STARTED}20261124T{14 + number}0000Z_{run_id}", b"{}")
+    memory.create(name_of("closed", SUMMARY), pack_summary(summary("closed")))
+    memory.create(name_of("reported", REPORT), b"{}")
+    nights = await read_nights(memory)
+    assert {one.run_id: one.state for one in nights.runs} == {
+        "at-work": "at work", "reported": None, "killed": "killed", "closed": None
+    }  # fmt: skip
+    assert (nights.zone, nights.problems) == ("UTC+08:00", [])
+    assert day_of(nights.runs[0]) == "2026-11-25"
 
 
 async def test_400_nights_of_which_3_are_broken_take_little_time_and_memory(tmp_path: Path) -> None:

@@ -136,6 +136,7 @@ async def test_all_is_written_and_the_lease_given_back(held: Held, at_once: bool
     took = await held.close(session, at_once=at_once)
     assert took < 0.1
     assert held.said == []
+    assert session.has_page
     assert session.unrecorded is None
     assert LEASE not in held.store.objects
     assert {"run/report.json", "run/report.html"} <= held.store.objects.keys()
@@ -172,6 +173,19 @@ async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(
     assert held.said == ["the summary of the run is not written: odd"]
     assert "run/report.html" in held.store.objects
     assert LEASE not in held.store.objects
+
+
+async def test_a_document_for_which_no_time_is_left_is_reported(held: Held, autojump_clock: MockClock) -> None:
+    session = await held.open_session()
+    held.store.seconds = 0.3
+    others = [Document(f"{number}", lambda _: b"x", f"{number}: {{error}}") for number in range(9)]
+    assert await held.close(session, at_once=True, documents=others) <= CLOSING_SECONDS + 0.1
+    written = [one.name for one in others if f"run/{one.name}" in held.store.objects]
+    assert 0 < len(written) < 9
+    left = [f"{number}: storage took too long" for number in range(len(written), 9)]
+    assert held.said == [*left, "storage took too long"], "the last one is the page"
+    assert not session.has_page
+    assert "run/report.json" in held.store.objects
 
 
 @pytest.mark.parametrize("how", ["hangs", "refuses"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from job.page.summary import plan_notes
+from job.page.headline import plan_notes
 from job.records.results import CallResult
 from job.records.timeline import Timeline
 from tests.support.nights import START, Night

@@ -117,7 +117,7 @@ def test_without_a_record_the_end_says_what_a_new_run_costs() -> None:
 def test_the_sentence_before_the_command_fits_the_end() -> None:
     assert back([], outcome="deadline", missing=0)[-2] == "Go on with what is missing:"
     assert back([], outcome="lease_lost", missing=0)[-2].startswith("Once no other run is at work")
-    assert back([], outcome="unfinished", missing=0)[-2].startswith("If the run is not at work any more")
+    assert back([], outcome="unfinished", missing=0)[-2].startswith("Go on with what is missing:")
 
 
 def fate(engine: EngineName, number: int) -> Any:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from io import StringIO
 from typing import TYPE_CHECKING
 
+import pytest
 import trio
 
 from job.cli import runs
@@ -23,6 +24,7 @@ from job.engines.identity import RunIdentity
 from job.execution.events import AttemptEnded, AttemptStarted, CallFinished
 from job.execution.outcome import ExitCode, Outcome, outcome_of
 from job.execution.progress import RunProgress
+from job.execution.shutdown import ShutdownReason
 from job.planning.plan import Plan
 from job.planning.targets import Target
 from job.records.history import RecordedRun
@@ -39,8 +41,6 @@ from tests.reporting.test_stdout import DANGEROUS
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 PLAN_OF_ONE = Plan((Target("A", "equity", "A", None, (), ("c",)),), LlmConfig(), None, {})
 
@@ -212,6 +212,17 @@ def test_a_run_that_did_everything_ends_without_advice(capsys: pytest.CaptureFix
     shown = capsys.readouterr().out
     assert "resume" not in shown
     assert "page" not in shown
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+async def test_only_a_page_that_is_written_is_named(capfd: pytest.CaptureFixture[str], is_written: bool) -> None:
+    terminal = TerminalReporter(RunIdentity("run"), "/runs")
+    terminal.on_record(INPUTS)
+    progress, _ = failing(1)
+    terminal.on_closed(None, has_page=is_written)
+    terminal.on_finish(outcome_of(progress, ShutdownReason.SIGINT, None), progress)
+    await terminal.drain(5.0)
+    assert ("page: /runs/run/report.html" in capfd.readouterr().out) == is_written
 
 
 def settings_of(runs: Path) -> Settings:

@@ -100,8 +100,9 @@ async def test_a_corrected_run_of_the_same_id_starts_from_the_beginning(world: W
     page = Parsed((await objects(world))["night/report.html"].decode())
     assert "The card is there" in page.text
     assert "The configuration has" not in page.text
-    (line,) = (await play(world, 0, "runs")).stdout.splitlines()[1:]
+    _, line, zone = (await play(world, 0, "runs")).stdout.splitlines()
     assert " succeeded " in line
+    assert zone == "all times UTC"
 
 
 async def test_a_record_that_is_there_is_left_as_it_is(world: World) -> None:

@@ -149,7 +149,7 @@ async def test_a_run_that_was_killed_names_what_its_journal_lacks(world: World) 
     os.utime(Path(world.runs_uri) / "_lease.json", (0, 0))
     printed = (await reader(world)).stdout
     assert "The run was killed: " in printed
-    assert "If the run is not at work any more, this requests only what is missing:" in printed
+    assert "Go on with what is missing:" in printed
     assert f"\n  {PASTED}\n" in printed, "the place was recorded before the run was killed"
 
 

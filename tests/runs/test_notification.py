@@ -337,7 +337,7 @@ async def test_a_day_without_success_is_reported(world: World) -> None:
     outcome = await world.run_job(["verify"], env=given)
     assert outcome.exit_code == 1
     head, *more = world.chat.texts.pop().splitlines()
-    assert re.fullmatch(r"✗ cards-verify, 2026-11-24: no success by \d\d:\d\d", head)
+    assert re.fullmatch(r"✗ cards-verify, 2026-11-24: no success by \d{4}-\d\d-\d\d \d\d:\d\d UTC", head)
     assert more == ["No run of that day is recorded."]
 
     world.qa.script.append(Fault(when.card("risk_card"), do.status(422, {"detail": "what the engine says"})))
@@ -346,7 +346,7 @@ async def test_a_day_without_success_is_reported(world: World) -> None:
     outcome = await world.run_job(["verify"], env=given)
     assert outcome.exit_code == 1
     head, *more = world.chat.texts.pop().splitlines()
-    assert re.fullmatch(r"✗ cards, 2026-11-24: no success by \d\d:\d\d", head)
+    assert re.fullmatch(r"✗ cards, 2026-11-24: no success by \d{4}-\d\d-\d\d \d\d:\d\d UTC", head)
     assert more[0] == "Run cards-x7k2p: Cards are missing: 2 of 4 cards are there, 2 failed."
     assert f"{RESUME},--new-config" in more
     assert "what the engine says" not in "".join(more)

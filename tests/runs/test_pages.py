@@ -184,11 +184,14 @@ async def test_without_a_record_there_is_no_page(world: World) -> None:
 @pytest.mark.slow
 async def test_a_page_that_cannot_be_written_does_not_change_the_outcome(world: World) -> None:
     (Path(world.runs_uri) / "night" / "report.html").mkdir(parents=True)
-    outcome = await world.run_job(env=variables(world))
+    outcome = await world.run_job(env=variables(world, **world.chat.env("slack")))
     assert outcome.exit_code == 0, outcome.stdout
     assert outcome.finished["outcome"] == "succeeded"
     (said,) = outcome.events("storage.failed")
     assert said["message"].startswith("the page of the run is not written: ")
+    (text,) = world.chat.texts
+    assert "The page of the run could not be written." in text.splitlines()
+    assert "report.html" not in text
 
 
 async def report(world: World, *arguments: str, **env: str | None) -> Outcome:
@@ -224,7 +227,7 @@ async def test_the_report_of_a_killed_run_is_made_from_its_journal(world: World)
     file = world.directory / "again.html"
     ended = await report(world, "night", "--page", str(file))
     assert ended.exit_code == 0, ended.stderr
-    assert "has not closed its record" in ended.stdout
+    assert "The run was killed: " in ended.stdout
     shown = Parsed(file.read_text())
     cards = shown.tiles
     assert cards["planned"] == 19

@@ -322,3 +322,23 @@ async def test_an_incomplete_answer_is_requested_again(nursery: trio.Nursery, mo
             data = await content(store)
             assert data is not None
             assert json.loads(data) == list(range(1000))
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("report.json", "application/json"),
+        ("report.html", "text/html; charset=utf-8"),
+        ("cards.csv", "text/csv; charset=utf-8"),
+        ("other", "application/octet-stream"),
+    ],
+)
+async def test_an_object_has_the_content_type_of_its_name(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, name: str, kind: str
+) -> None:
+    async with bucket(nursery, monkeypatch) as (store, world):
+        world.forget()
+        await in_thread(lambda: store.create(name, b"x"))
+        assert world.storage
+        (sent,) = [seen for seen in world.storage.requests if uploads(seen)]
+        assert f"\r\ncontent-type: {kind}\r\n\r\nx\r\n".encode() in sent.body, "the second part is the object"

@@ -44,6 +44,34 @@ _COUNT = """async shot => {
   }
   return counts;
 }"""
+_FAINT = """(() => {
+  document.querySelectorAll("details").forEach(one => one.open = true);
+  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
+  const rgba = colour => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = colour;
+    canvas.fillRect(0, 0, 1, 1);
+    const [red, green, blue, alpha] = canvas.getImageData(0, 0, 1, 1).data;
+    return [red, green, blue, alpha / 255];
+  };
+  const over = (top, under) => [0, 1, 2].map(at => top[at] * top[3] + under[at] * (1 - top[3]));
+  const behind = element => element === null
+    ? [255, 255, 255] : over(rgba(getComputedStyle(element).backgroundColor), behind(element.parentElement));
+  const bright = colour => colour
+    .map(part => part / 255 <= 0.03928 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, part, at) => sum + part * [0.2126, 0.7152, 0.0722][at], 0);
+  const found = new Set(), texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node; node = texts.nextNode();) {
+    const element = node.parentElement;
+    if (!node.data.trim() || !element.checkVisibility({ visibilityProperty: true })) continue;
+    const back = behind(element), text = bright(over(rgba(getComputedStyle(element).color), back));
+    const [more, less] = [text, bright(back)].sort((one, other) => other - one);
+    const ratio = (more + 0.05) / (less + 0.05);
+    if (ratio < 4.5) found.add(`${ratio.toFixed(1)} ${element.outerHTML.slice(0, 60)}`);
+  }
+  return [...found];
+})()"""
+"""The contrast that WCAG's level AA requires of text is 4.5. Text in charts is not HTML, and is not looked at."""
 _HIGH = 100
 """File descriptors that are surely not the 3 and 4 on which the browser listens and answers."""
 
@@ -104,6 +132,23 @@ class Browser:
         assert "exceptionDetails" not in counted, counted
         colours: dict[str, int] = counted["result"]["value"]
         return colours
+
+    def faint(self) -> list[str]:
+        """The texts whose contrast is too low, each with its contrast. Opens whatever is folded."""
+        found: list[str] = self.value(_FAINT)
+        return found
+
+    def reachable(self) -> tuple[int, list[str]]:
+        """How many links and folded parts the page shows, and those that Tab reaches, each with a visible focus."""
+        shown = "[...document.querySelectorAll('a[href], summary')].filter(one => one.checkVisibility()).length"
+        reached: list[str] = []
+        while True:
+            self.press("Tab", 9)
+            here = self.value("document.activeElement.tagName + ' ' + document.activeElement.innerText.slice(0, 40)")
+            if here.startswith("BODY"):
+                return self.value(shown), reached
+            assert self.value("getComputedStyle(document.activeElement).outlineStyle") != "none"
+            reached.append(here)
 
     def printed(self) -> bytes:
         """The page on paper, as PDF."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from job.engines.catalog import ALL_ENGINES
 from job.records.nights import Night, Nights
 from job.records.summary import RunSummary
 
+ZONE = timezone(timedelta(hours=8))
 FIRST = datetime(2026, 9, 27, 18, tzinfo=UTC)
 NAMES = ["AAPL", "^GSPC", "0700.HK", "美联储", "贵州茅台", "Rate vs Inflation"]
 TYPES = ["news_card", "price_card", "一周回顾"]
@@ -42,7 +43,7 @@ def past_summaries(count: int, seed: int = 1, uri: str = "gs://cards-config/conf
                 moment = day + timedelta(hours=2 * number)
                 run_id = f"cards-nightly-{rng.getrandbits(25):05x}"
                 summary = None if rng.random() < 0.03 else _summary(run_id, moment, rng, uri)
-                nights.append(Night(run_id, moment, summary))
+                nights.append(Night(run_id, moment.astimezone(ZONE), summary))
     return Nights(nights[::-1])
 
 
@@ -50,7 +51,7 @@ def _summary(run_id: str, moment: datetime, rng: random.Random, uri: str) -> Run
     targets = 120 if rng.random() < 0.1 else 180
     cards = targets * 3
     kind = rng.choices(["succeeded", "cards_missing", "data_engine_failed", "interrupted"], [80, 12, 4, 4])[0]
-    local = moment.astimezone(datetime.strptime("+0800", "%z").tzinfo)
+    local = moment.astimezone(ZONE)
     failed = [(rng.choice(NAMES), rng.choice(TYPES)) for _ in range(3)] if kind == "cards_missing" else []
     failed = list(dict.fromkeys(failed))
     engines = {engine: totals(targets) for engine in ALL_ENGINES} | {"qa": totals(cards, failed=len(failed))}

@@ -22,8 +22,8 @@ from job.execution.phases import EngineFailedError
 from job.execution.progress import CardTotals, RunProgress
 from job.execution.shutdown import ShutdownReason
 from job.notification.text import cut, late_lines, run_lines, trial_lines
+from job.page.headline import headline
 from job.page.render import render_nights, render_page
-from job.page.summary import headline
 from job.records.commands import how_to_go_on
 from job.records.comparison import ComparedItem, ComparedItems, Comparison
 from job.records.history import OUTCOMES, PastRun, RecordedRun
@@ -121,6 +121,7 @@ def build_run(**changes: Any) -> tuple[RunReport, Timeline]:
         cards_now=2,
         targets_left=names,
         targets_came=names,
+        targets_of_another_kind=names,
         card_types_left=names,
         card_types_came=names,
         switched_off=("news",),
@@ -207,7 +208,7 @@ async def test_a_run_on_a_terminal_is_translated(
         terminal.on_event(event)
     report, _ = build_run()
     assert report.since_last_night is not None
-    terminal.on_comparison(report.since_last_night)
+    terminal.on_closed(report.since_last_night, has_page=True)
     error = EngineFailedError(replace(finished[0], call=next(plan.calls("news"))), 4, 9)
     for outcome in (*(outcome_of(progress, reason, None) for reason in [None, *ShutdownReason]),
                     *(outcome_of(None, reason, None) for reason in ShutdownReason),

@@ -1,4 +1,4 @@
-"""Summary at the top of a run's page: the headline, its severity, and when the run was."""
+"""Top of a run's page: the headline, its severity, and when the run was."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from job.execution.progress import CardTotals
 from job.records.comparison import comparison_lines
 from job.records.plan_change import plan_lines
 from job.records.report import KILLED, REFUSED, RUNNING, UNFINISHED, RunReport
+from job.text.display import zone_of
 from job.text.messages import Message, message, plural, template
 
 Severity = Literal["good", "warn", "bad"]
@@ -95,6 +96,7 @@ class Period:
     """Start and end of a run, formatted for people."""
 
     began: str
+    """The start, with a date only if that is not the day that the run is for."""
     ended: str | None
     """The end, with a date only if it differs from that of the start; `None` if the run has not ended."""
     zone: str
@@ -103,13 +105,16 @@ class Period:
 
 def period(report: RunReport) -> Period:
     """When the run was."""
-    began = datetime.fromisoformat(report.started)
-    zone = began.tzname() or "UTC"
+    began, zone = datetime.fromisoformat(report.started), zone_of(datetime.fromisoformat(report.started))
+    start = _time(began, report.day)
     if report.ended is None:
-        return Period(f"{began:%Y-%m-%d %H:%M:%S}", None, zone)
-    ended = datetime.fromisoformat(report.ended)
-    pattern = "%H:%M:%S" if ended.date() == began.date() else "%Y-%m-%d %H:%M:%S"
-    return Period(f"{began:%Y-%m-%d %H:%M:%S}", f"{ended:{pattern}}", zone)
+        return Period(start, None, zone)
+    return Period(start, _time(datetime.fromisoformat(report.ended), began.date().isoformat()), zone)
+
+
+def _time(moment: datetime, day: str) -> str:
+    """The time of day, with the date unless that is `day`."""
+    return f"{moment:%H:%M:%S}" if moment.date().isoformat() == day else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def since_lines(report: RunReport) -> Iterator[Message]:
