@@ -18,9 +18,10 @@ from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, no_
 from job.execution.phases import EngineFailedError, Phases
 from job.execution.progress import RunProgress, report_each_minute
 from job.execution.request import RunRequest
-from job.execution.shutdown import LAST_SECONDS, Ending, Shutdown, at_deadline, on_signals
+from job.execution.shutdown import Shutdown, at_deadline
+from job.execution.signals import LAST_SECONDS, Ending, on_signals
+from job.notification.run_end import RunEnd
 from job.notification.sender import Notifier
-from job.notification.text import RunEnd
 from job.page.documents import documents, nights_page
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, prepare

@@ -148,7 +148,7 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
     store = records_of(settings, faults, "CONFIG_URI", *([] if date else ["RUN_DATE"]))
     if store is None:
         return ExitCode.USAGE
-    day = date or settings.run_date or now.astimezone(settings.time_zone).date().isoformat()
+    day = date or settings.day_of(now)
     verified: Verification | None = None
     try:
         verified = trio.run(verify, store, day, settings.config_uri)

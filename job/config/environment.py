@@ -115,6 +115,10 @@ class Settings(BaseModel):
         zone = info.data.get("time_zone")  # `None` if it is faulty
         return info.context.astimezone(zone).date().isoformat()
 
+    def day_of(self, moment: datetime) -> str:
+        """The day, as YYYY-MM-DD, that a run which starts at this moment is for."""
+        return self.run_date or moment.astimezone(self.time_zone).date().isoformat()
+
 
 def _engine_variable(engine: str | int, field: str | int) -> str:
     return f"{engine}_ENGINE_{field}".upper()

@@ -13,9 +13,11 @@ from job.config.environment import Settings
 from job.engines.http_connection import tls_context
 from job.engines.identity import USER_AGENT
 from job.execution.outcome import SUPERSEDED
-from job.execution.shutdown import Ending
+from job.execution.signals import Ending
 from job.notification.channels import Hook, Problem, judge
-from job.notification.text import Line, RunEnd, cut, run_fields, run_lines
+from job.notification.lines import Line, cut
+from job.notification.run_end import RunEnd
+from job.notification.text import run_fields, run_lines
 from job.text.messages import ENGLISH, Message, Translator, message, template, translator
 
 SECONDS = 9.5

@@ -1,33 +1,29 @@
 """Text of a message. It is complete in itself, since its readers may not reach Google. It quotes no engine's answer."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from job.config.environment import Settings
 from job.config.faults import Fault
-from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, totals_of
+from job.execution.outcome import ExitCode, Outcome, totals_of
 from job.execution.progress import RunProgress
-from job.execution.request import RunRequest
-from job.notification.channels import as_json
+from job.notification.lines import Line
+from job.notification.run_end import RunEnd
 from job.records.commands import (
     again_command,
     how_to_go_on,
     on_a_later_day,
     page_address,
-    start_command,
     unrecorded_lines,
 )
 from job.records.comparison import Comparison, comparison_lines
 from job.records.format import PAGE
 from job.records.groups import FailureGroup, failure_groups, then_of
 from job.records.history import RecordedRun
-from job.records.inputs import RunInputs
 from job.records.plan_change import plan_lines
 from job.records.report import REFUSED, ReportedFault, RunReport
-from job.records.results import CallResult
-from job.text.display import clock, printable, shortened
-from job.text.messages import ENGLISH, Message, Translator, message, plural, template
+from job.text.display import clock, shortened
+from job.text.messages import Message, message, plural, template
 
 NAME = "batch-orchestrator"
 """The job's name if it does not run on Cloud Run."""
@@ -35,64 +31,6 @@ FAULTS_LISTED = 5
 """Faults of a configuration that are listed; further ones are only counted."""
 FAULT_LIMIT = 300
 """Maximum number of characters of a listed fault."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A line of the text."""
-
-    text: Message
-    is_kept: bool = False
-    """Whether the line stays when the text has to be shortened."""
-
-
-@dataclass(slots=True)
-class RunEnd:
-    """How an attempt at a run ended, with everything that its message needs."""
-
-    request: RunRequest
-    outcome: Outcome = UNFORESEEN
-    progress: RunProgress | None = None
-    inputs: RunInputs | None = None
-    """The recorded inputs, if the run had a record before this attempt."""
-    report: RunReport | None = None
-    """The report of all attempts; `None` if the run is not recorded, or if it ended before there was one."""
-    has_page: bool = False
-    """Whether the run's page is written."""
-    recorded: Sequence[CallResult] = ()
-    """The failures of all attempts, if the run is recorded."""
-    comparison: Comparison | None = None
-    """The comparison with the night before; `None` if there is none."""
-    faults: Sequence[Fault] = ()
-    """The faults of the configuration."""
-
-    @property
-    def failures(self) -> Sequence[CallResult]:
-        """The calls that failed: of all attempts if they are recorded, else of this one."""
-        if self.report is not None or self.progress is None:
-            return self.recorded
-        return [CallResult.of(event, 0.0) for event in self.progress.failures]
-
-    @property
-    def day(self) -> str:
-        """The day that the run is for."""
-        settings, known = self.request.settings, self.report or self.inputs
-        return known.day if known else settings.run_date or _day_of(settings, self.request.now)
-
-    @property
-    def command(self) -> str:
-        """The command that resumes the run or its twin, or that starts it again if there is nothing to resume."""
-        resume = self.report.resume_command if self.report else self.outcome.instead
-        return resume or self.new_run or again_command(self.request.settings, self.request.arguments)
-
-    @property
-    def new_run(self) -> str | None:
-        """The command that starts a new run for the day of one that cannot be resumed, or only on that day."""
-        if self.report is not None:
-            return self.report.start_command
-        if self.inputs is not None and self.inputs.other_day(self.request.now) is not None:
-            return start_command(self.inputs)
-        return None
 
 
 _WITHOUT_ANSWERS: Mapping[str, str] = {
@@ -204,7 +142,7 @@ def late_lines(
         yield Line(message("No run of that day is recorded."), is_kept=True)
         if report is not None and report.job is not None:
             yield Line(message("This starts one:"), is_kept=True)
-            is_of_today = settings.run_date is None and day == _day_of(settings, now)
+            is_of_today = settings.run_date is None and day == settings.day_of(now)
             place = settings.model_copy(
                 update={
                     "job": report.job,
@@ -240,33 +178,6 @@ def _fields(
     }
 
 
-def cut(lines: Sequence[Line], limit: int, translator: Translator = ENGLISH) -> str:
-    """The lines as one text of at most `limit` bytes, encoded as JSON.
-
-    If it is too long, lines that are not `is_kept` are left out, the last first; one line in their place counts them.
-    """
-    may_go = [at for at, line in enumerate(lines) if not line.is_kept]
-    first = len(may_go)
-    text = "\n".join(_without(lines, (), translator))
-    while len(as_json(text)) - 2 > limit and first > 0:
-        first -= 1
-        text = "\n".join(_without(lines, may_go[first:], translator))
-    return text
-
-
-def _without(lines: Sequence[Line], left_out: Sequence[int], translator: Translator) -> Iterator[str]:
-    for at, line in enumerate(lines):
-        if at not in left_out:
-            yield _shown(line.text, translator)
-        elif at == left_out[0]:
-            yield _shown(plural("… and 1 more line", "… and {count} more lines", count=len(left_out)), translator)
-
-
-def _shown(text: Message, translator: Translator) -> str:
-    """The text in one line, without characters that a channel interprets, such as those of mentions and tags."""
-    return printable(translator.text(text)).replace("\n", " ").translate({ord("<"): "＜", ord(">"): "＞"})
-
-
 def _sentence(outcome: str, sentence: Message | None, made: int, planned: int) -> Message:
     """How a run ended, without what an engine or storage has answered."""
     if outcome in _WITHOUT_ANSWERS:
@@ -276,10 +187,6 @@ def _sentence(outcome: str, sentence: Message | None, made: int, planned: int) -
 
 def _job(settings: Settings, report: RunReport | None = None) -> str:
     return (report.job if report else None) or settings.job or NAME
-
-
-def _day_of(settings: Settings, moment: datetime) -> str:
-    return moment.astimezone(settings.time_zone).date().isoformat()
 
 
 def _cards(end: RunEnd) -> tuple[int, int, int, int]:

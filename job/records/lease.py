@@ -20,7 +20,8 @@ from typing import Annotated
 import trio
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from job.execution.shutdown import GRACE_SECONDS, Expiry, Shutdown, ShutdownReason
+from job.execution.expiry import Expiry
+from job.execution.shutdown import GRACE_SECONDS, Shutdown, ShutdownReason
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, words_of
 from job.text.messages import Message, message, template
 

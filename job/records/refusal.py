@@ -29,7 +29,7 @@ def refused_report(
     ended = AttemptSummary.of(outcome, settings.time_zone, started, seconds)
     return RunReport(
         run_id=run_id,
-        day=settings.run_date or started.astimezone(settings.time_zone).date().isoformat(),
+        day=settings.day_of(started),
         date=settings.run_date,
         started=ended.started,
         ended=ended.ended,

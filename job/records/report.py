@@ -37,8 +37,6 @@ RUNNING = template("According to its lease, the run is at work; {made} of {plann
 KILLED = template(
     "The run was killed: {made} of {planned} cards are recorded, but perhaps not those of its last seconds."
 )
-
-
 FAULT_LIMIT = 1000
 """Maximum number of characters of each text of a fault."""
 
@@ -175,9 +173,8 @@ class RunReport(Part):
     attempts: tuple[AttemptSummary, ...] = ()
     """The attempts that closed the record, the latest last. An attempt that was killed is not listed."""
     journal: dict[str, Count] = Field(default_factory=dict)
-    """How many objects of results each attempt had written when the record was closed, by its owner.
-
-    An attempt that is not listed is later. Empty in a report of an earlier version.
+    """How many objects of results each attempt had written when the record was closed, by its owner. An attempt that
+    is not listed is later. Empty in a report of an earlier version.
     """
     left_plan: Count = 0
     """Number of items that earlier attempts did or tried with another config, and that the present plan lacks."""

@@ -8,8 +8,9 @@ from trio.testing import MockClock
 
 from job.engines.transport import Response
 from job.execution.events import AttemptStarted
+from job.execution.expiry import Expiry
 from job.execution.rate_limiter import BURST, PER_SECOND, RateLimiter
-from job.execution.shutdown import Expiry, ShutdownReason
+from job.execution.shutdown import ShutdownReason
 from tests.support.clocks import MachineClock, machine_clock
 from tests.support.fakes import Asked, Stage, reply, stage, target, well
 

@@ -15,18 +15,10 @@ from trio.testing import MockClock
 
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
 from job.engines.transport import Response
-from job.execution import shutdown
-from job.execution.shutdown import (
-    GRACE_SECONDS,
-    LAST_SECONDS,
-    OVER_SECONDS,
-    SIGNALS,
-    Ending,
-    Expiry,
-    Shutdown,
-    ShutdownReason,
-    on_signals,
-)
+from job.execution import expiry as clocks
+from job.execution.expiry import Expiry
+from job.execution.shutdown import GRACE_SECONDS, Shutdown, ShutdownReason
+from job.execution.signals import LAST_SECONDS, OVER_SECONDS, SIGNALS, Ending, on_signals
 from tests.support.clocks import MachineClock, machine_clock
 from tests.support.fakes import FOREVER, Asked, Script, Stage, reply, stage, target, well
 
@@ -187,23 +179,23 @@ async def test_no_call_starts_after_a_sleep_that_outlasted_the_lease(
 async def test_an_expiry_has_passed_as_soon_as_one_of_two_clocks_has_reached_it(
     monotonic: float, boottime: float, passed: bool, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = shutdown.boottime()
-    monkeypatch.setattr(shutdown, "boottime", lambda: begun)
+    begun = clocks.boottime()
+    monkeypatch.setattr(clocks, "boottime", lambda: begun)
     expiry = Expiry.after(10.0)
     await trio.sleep(monotonic)
-    monkeypatch.setattr(shutdown, "boottime", lambda: begun + boottime)
+    monkeypatch.setattr(clocks, "boottime", lambda: begun + boottime)
     assert expiry.has_passed() is passed
 
 
 def test_the_clock_that_counts_sleep_is_read_if_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "clock_gettime", lambda clock: {time.CLOCK_BOOTTIME: 7.0}[clock])
-    assert shutdown.boottime() == 7.0
+    assert clocks.boottime() == 7.0
 
 
 def test_without_a_clock_that_counts_sleep_the_monotonic_clock_is_read() -> None:
     code = (
         "import time; del time.CLOCK_BOOTTIME\n"
-        "from job.execution.shutdown import boottime\n"
+        "from job.execution.expiry import boottime\n"
         "assert time.monotonic() - 60 < boottime() <= time.monotonic()"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)

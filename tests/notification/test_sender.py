@@ -13,10 +13,12 @@ from job.config.environment import Settings, read_settings
 from job.engines.identity import RunIdentity
 from job.execution.outcome import Outcome, busy
 from job.execution.request import RunRequest
-from job.execution.shutdown import Ending
+from job.execution.signals import Ending
 from job.notification import sender
+from job.notification.lines import Line
+from job.notification.run_end import RunEnd
 from job.notification.sender import Notifier, send
-from job.notification.text import Line, RunEnd, trial_lines
+from job.notification.text import trial_lines
 from job.text.messages import message
 from tests.simulators import broken, do, when
 from tests.simulators.chat import Chat

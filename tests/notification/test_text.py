@@ -29,7 +29,9 @@ from job.execution.progress import RunProgress
 from job.execution.request import RunRequest
 from job.execution.shutdown import ShutdownReason
 from job.notification.channels import CHANNELS, as_json
-from job.notification.text import Line, RunEnd, cut, run_fields, run_lines, trial_fields, trial_lines
+from job.notification.lines import Line, cut
+from job.notification.run_end import RunEnd
+from job.notification.text import run_fields, run_lines, trial_fields, trial_lines
 from job.records.commands import on_a_later_day
 from job.records.comparison import ComparedItem, ComparedItems, Comparison
 from job.records.plan_change import Names, PlanChange

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from job.execution.shutdown import LAST_SECONDS, OVER_SECONDS
+from job.execution.signals import LAST_SECONDS, OVER_SECONDS
 from tests.simulators import do, when
 from tests.simulators.service import Fault
 from tests.simulators.storage import emulator_binary

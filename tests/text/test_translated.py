@@ -21,7 +21,8 @@ from job.execution.outcome import UNFORESEEN, bad_config, no_lease, outcome_of
 from job.execution.phases import EngineFailedError
 from job.execution.progress import CardTotals, RunProgress
 from job.execution.shutdown import ShutdownReason
-from job.notification.text import cut, late_lines, run_lines, trial_lines
+from job.notification.lines import cut
+from job.notification.text import late_lines, run_lines, trial_lines
 from job.page.headline import headline
 from job.page.render import render_nights, render_page
 from job.records.commands import how_to_go_on
