@@ -59,6 +59,7 @@ async def test_impersonation_works_on_a_laptop(world: World) -> None:
     assert all(request.claims is not None for request in world.qa.requests)
 
 
+@pytest.mark.slow
 async def test_impersonation_that_is_not_allowed_says_so(world: World) -> None:
     env = world.user_file() | world.impersonating("other@simulated-project.iam.gserviceaccount.com")
     world.accounts.impersonable.clear()
@@ -236,9 +237,14 @@ ONE_ATTEMPT = {f"{name}_ENGINE_ATTEMPTS": "1" for name in ("FINANCIAL", "TRADING
     ("key_file", "answer"),
     [
         (False, OPAQUE.encode()),
-        (False, f"{OPAQUE}.{OPAQUE}.{OPAQUE}".encode()),
-        (True, json.dumps({"id_token": OPAQUE}).encode()),
-        (True, json.dumps({"access_token": OPAQUE, "token_type": "Bearer"}).encode()),
+        *(
+            pytest.param(*more, marks=pytest.mark.slow)
+            for more in (
+                (False, f"{OPAQUE}.{OPAQUE}.{OPAQUE}".encode()),
+                (True, json.dumps({"id_token": OPAQUE}).encode()),
+                (True, json.dumps({"access_token": OPAQUE, "token_type": "Bearer"}).encode()),
+            )
+        ),
     ],
     ids=["opaque", "three parts", "opaque of a key file", "no ID token of a key file"],
 )
@@ -257,9 +263,7 @@ async def test_an_invalid_id_token_is_not_quoted(world: World, key_file: bool, a
 @pytest.mark.parametrize(
     "answer",
     [
-        do.raw_body(b""),
-        do.html(),
-        do.status(403),
+        *(pytest.param(answer, marks=pytest.mark.slow) for answer in (do.raw_body(b""), do.html(), do.status(403))),
         do.raw_body(json.dumps({"token": {"a": OPAQUE}}).encode()),
     ],
     ids=["empty", "a web page", "a web page with a status", "an object in place of a token"],
@@ -272,6 +276,7 @@ async def test_an_invalid_answer_to_an_impersonation_is_said_in_plain_words(worl
     assert OPAQUE[:10] not in outcome.stdout
 
 
+@pytest.mark.slow
 async def test_a_web_page_in_place_of_a_token_is_said_in_plain_words(world: World) -> None:
     world.oauth.script.append(Fault(when.path("/token"), do.status(404)))
     outcome = await run(world, 1, world.key_file() | ONE_ATTEMPT)

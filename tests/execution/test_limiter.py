@@ -70,7 +70,7 @@ def cards(count: int, script: Script, seed: int | None = None, **settings: objec
     return stage(names, script, {"qa": {"concurrency": 64, "timeout": 300.0} | settings}, jitter)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))])
 async def test_the_limit_follows_a_growing_engine(seed: int, autojump_clock: MockClock) -> None:
     made = cards(1200, with_room(ramp), seed)
     await made.play()

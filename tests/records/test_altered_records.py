@@ -146,7 +146,7 @@ def closed(name: str, values: list[Any]) -> bytes:
 
 
 @given(st.data())
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_an_altered_value_is_refused_or_read(
     place: Path, capfd: pytest.CaptureFixture[str], data: st.DataObject
 ) -> None:
@@ -162,7 +162,7 @@ def test_an_altered_value_is_refused_or_read(
 
 
 @given(st.data())
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_altered_bytes_are_refused_or_read(place: Path, capfd: pytest.CaptureFixture[str], data: st.DataObject) -> None:
     restore(place)
     name = data.draw(st.sampled_from(READ))

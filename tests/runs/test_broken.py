@@ -90,6 +90,7 @@ async def small(nursery: trio.Nursery) -> AsyncIterator[World]:
         yield opened
 
 
+@pytest.mark.slow
 async def test_a_news_engine_with_nothing_to_do_is_a_success(small: World) -> None:
     small.news.script.append(Fault(when.always, do.skipped()))
     outcome = await run(small, 0)
@@ -141,7 +142,7 @@ def silent_port() -> Iterator[str]:
 @pytest.mark.parametrize(
     "waiting_for",
     [
-        "answer",
+        pytest.param("answer", marks=pytest.mark.slow),
         pytest.param("body", marks=pytest.mark.slow),
         pytest.param("token", marks=pytest.mark.slow),
         "connection",
@@ -189,7 +190,11 @@ async def test_an_engines_failure_ends_the_process_at_once(small: World, waiting
 
 
 @pytest.mark.parametrize(
-    "values", [8 * 2**20 // 3, VALUES_LIMIT // 2 - 1], ids=["8 MiB", "as many values as are allowed"]
+    "values",
+    [
+        pytest.param(8 * 2**20 // 3, id="8 MiB"),
+        pytest.param(VALUES_LIMIT // 2 - 1, id="as many values as are allowed", marks=pytest.mark.slow),
+    ],
 )
 async def test_large_answers_do_not_delay_a_failure(nursery: trio.Nursery, values: int) -> None:
     """Eight answers take seconds to parse, if they are parsed at all; another engine's failure comes among them."""

@@ -60,7 +60,7 @@ async def test_a_server_that_is_not_cloud_storage_is_one_fault(world: World) -> 
     ("uri", "what"),
     [
         ("gs://no-such-bucket/config", "gs://no-such-bucket: there is no such bucket"),
-        ("gs://no-such-bucket", "gs://no-such-bucket: there is no such bucket"),
+        pytest.param("gs://no-such-bucket", "gs://no-such-bucket: there is no such bucket", marks=pytest.mark.slow),
     ],
 )
 async def test_a_bucket_that_does_not_exist_is_one_fault(world: World, uri: str, what: str) -> None:
@@ -81,6 +81,7 @@ async def test_slashes_at_the_end_of_the_prefix_do_not_matter(world: World, slas
     assert outcome.exit_code == 0, outcome.stderr
 
 
+@pytest.mark.slow
 async def test_a_bucket_that_the_job_may_not_read_is_one_fault(world: World) -> None:
     assert world.storage is not None
     denied = {"error": {"code": 403, "message": "job@x does not have storage.objects.get access"}}
@@ -166,6 +167,7 @@ async def test_no_credentials_are_one_fault(world: World, odd: Do) -> None:
     assert fault["what"].startswith(f"gs://{CONFIG_BUCKET}: no credentials for Cloud Storage: ")
 
 
+@pytest.mark.slow
 async def test_a_config_that_is_saved_during_the_read_is_read_again(world: World) -> None:
     """If the object were taken for absent, every ticker would get every card."""
     await world.configure("card_types.json", ["news_card", "price_card"])

@@ -105,6 +105,7 @@ async def test_a_corrected_run_of_the_same_id_starts_from_the_beginning(world: W
     assert zone == "all times UTC"
 
 
+@pytest.mark.slow
 async def test_a_record_that_is_there_is_left_as_it_is(world: World) -> None:
     await world.configure("ticker_list.json", BROKEN)
     await play(world, 2)
@@ -127,7 +128,12 @@ async def test_a_run_that_began_keeps_its_report(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "env", [{"RUN_ID": "no/id"}, {"RUNS_URI": "ftp://x"}, {"RUNS_URI": None}], ids=["RUN_ID", "RUNS_URI", "no RUNS_URI"]
+    "env",
+    [
+        pytest.param({"RUN_ID": "no/id"}, id="RUN_ID"),
+        pytest.param({"RUNS_URI": "ftp://x"}, id="RUNS_URI", marks=pytest.mark.slow),
+        pytest.param({"RUNS_URI": None}, id="no RUNS_URI", marks=pytest.mark.slow),
+    ],
 )
 async def test_faults_of_the_variables_that_name_the_record_leave_no_record(
     world: World, env: dict[str, str | None]

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 EMULATOR = emulator_binary()
 ALL = {(ticker, card) for ticker in TICKERS for card in CARDS}
 MOMENTS = 30
-FAST = (17,)
 REQUESTS = 100
 """Of a whole run, to engines, token server and storage: a moment is the arrival of one, or soon after."""
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("seed", [pytest.param(n, marks=[] if n in FAST else pytest.mark.slow) for n in range(MOMENTS)])
+@pytest.mark.parametrize("seed", range(MOMENTS))
 async def test_a_run_that_was_killed_is_continued(nursery: trio.Nursery, seed: int) -> None:
     rng = random.Random(seed)
     async with open_world(nursery, CONFIG, latency=varied(0.1, seed=seed), emulator=EMULATOR) as world:

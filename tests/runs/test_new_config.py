@@ -150,7 +150,7 @@ async def test_a_config_that_is_the_same_is_not_recorded_again(world: World) -> 
 @pytest.mark.parametrize(
     ("env", "config", "where"),
     [
-        ({"CONFIG_URI": "/elsewhere"}, None, "CONFIG_URI"),
+        pytest.param({"CONFIG_URI": "/elsewhere"}, None, "CONFIG_URI", marks=pytest.mark.slow),
         pytest.param({"CONFIG_URI": None}, None, "CONFIG_URI", marks=pytest.mark.slow),
         pytest.param({"RUN_DATE": "2026-11-20"}, None, "RUN_DATE", marks=pytest.mark.slow),
         ({}, b"not even JSON", "ticker_list.json"),

@@ -121,6 +121,7 @@ async def test_missing_cards_are_on_the_page_and_in_the_report(world: World) -> 
     assert failure["remedy_message"]["values"] == {"engine": qa, "variable": "QA_ENGINE"}
 
 
+@pytest.mark.slow
 async def test_a_data_engine_that_failed_is_one_error(world: World) -> None:
     world.trading.script.append(Fault(when.always, do.status(403)))
     outcome = await run(world, 1, variables(world))
@@ -132,7 +133,7 @@ async def test_a_data_engine_that_failed_is_one_error(world: World) -> None:
     assert error["context"]["reportLocation"]["functionName"] == "data_engine_failed"
 
 
-@pytest.mark.parametrize("word", ["bad_config", "no_lease"])
+@pytest.mark.parametrize("word", ["bad_config", pytest.param("no_lease", marks=pytest.mark.slow)])
 async def test_a_run_that_cannot_begin_is_one_error_as_well(world: World, word: str) -> None:
     if word == "bad_config":
         outcome = await run(world, 2, {**variables(world), "CONFIG_URI": str(world.directory / "nowhere")})
@@ -143,6 +144,7 @@ async def test_a_run_that_cannot_begin_is_one_error_as_well(world: World, word: 
     assert error["context"]["reportLocation"]["functionName"] == word
 
 
+@pytest.mark.slow
 async def test_a_resumed_run_shows_what_all_attempts_did(world: World) -> None:
     world.qa.script.append(REFUSED)
     first = await run(world, 3, variables(world))
@@ -235,7 +237,10 @@ async def test_the_report_of_a_killed_run_is_made_from_its_journal(world: World)
     assert cards["generated"] + cards["not attempted"] == 19
 
 
-@pytest.mark.parametrize(("env", "said"), [({}, "has no record of run night"), ({"RUNS_URI": None}, "is not set")])
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [({}, "has no record of run night"), pytest.param({"RUNS_URI": None}, "is not set", marks=pytest.mark.slow)],
+)
 async def test_the_report_of_an_unknown_run_is_an_error(world: World, env: dict[str, None], said: str) -> None:
     ended = await report(world, "night", **env)
     assert ended.exit_code == 2

@@ -142,9 +142,8 @@ TAMPERED: dict[str, tuple[str, Callable[[bytes], bytes], str]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "how", ["cards gone", *(pytest.param(how, marks=pytest.mark.slow) for how in [*TAMPERED, "results gone"])]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [*TAMPERED, "results gone", "cards gone"])
 async def test_a_record_that_was_tampered_with_is_refused(world: World, how: str) -> None:
     await one_card_missing(world)
     record = world.directory / "runs" / "night"

@@ -256,6 +256,7 @@ async def test_cards_that_fail_for_good_are_listed_and_the_others_made(world: Wo
     assert asked_cards(world) == EXPECTED | {("AAPL", "earnings_card"): 2}
 
 
+@pytest.mark.slow
 async def test_a_qa_engine_that_is_down_is_given_up(nursery: trio.Nursery) -> None:
     config = {"ticker_list.json": [f"T{number}" for number in range(100)], "card_types.json": ["a", "b"]}
     async with open_world(nursery, config) as world:
@@ -283,7 +284,7 @@ async def test_an_unexpected_exception_ends_with_70_and_one_traceback(small: Wor
     assert small.qa.requests == []
 
 
-@pytest.mark.parametrize("code", [0, 70])
+@pytest.mark.parametrize("code", [0, pytest.param(70, marks=pytest.mark.slow)])
 async def test_the_last_line_follows_the_closed_record_and_the_lease_that_was_given_back(
     small: World, code: int
 ) -> None:
@@ -323,7 +324,9 @@ async def test_a_bare_checkout_is_enough(small: World, tmp_path: Path) -> None:
 Redirect = dict[str, Any]
 
 
-@pytest.mark.parametrize("kind", ["full", "closed", "broken"])
+@pytest.mark.parametrize(
+    "kind", ["full", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("closed", "broken"))]
+)
 async def test_an_output_that_cannot_be_written_does_not_stop_the_run(small: World, kind: str) -> None:
     """A full disk, a closed descriptor, a pipe whose reader has gone."""
     command = [sys.executable, "-m", "job"]
@@ -374,6 +377,7 @@ async def test_check_says_what_is_wrong_with_each_engine(small: World) -> None:
     assert small.elsewhere.requests == []
 
 
+@pytest.mark.slow
 async def test_check_accepts_no_answer_but_an_engines(small: World) -> None:
     small.financial.script.append(Fault(when.always, do.body({"status": "starting"})))
     small.trading.script.append(Fault(when.always, do.body(None)))

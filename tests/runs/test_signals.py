@@ -37,7 +37,7 @@ async def cards(nursery: trio.Nursery) -> AsyncIterator[World]:
         yield world
 
 
-@pytest.mark.parametrize("signal", [SIGTERM, SIGINT])
+@pytest.mark.parametrize("signal", [SIGTERM, pytest.param(SIGINT, marks=pytest.mark.slow)])
 async def test_data_calls_are_cut_off_at_once(data: World, signal: Signals) -> None:
     job = await data.start_job()
     await until(lambda: len(data.news.requests) == 8 and len(data.financial.requests) == 4)
@@ -130,7 +130,7 @@ async def test_a_card_between_two_attempts_is_not_requested_again(cards: World) 
     assert outcome.finished["failures"][0].startswith("qa T0 a: interrupted, after: HTTP 503")
 
 
-@pytest.mark.parametrize("signal", [SIGTERM, SIGINT])
+@pytest.mark.parametrize("signal", [SIGTERM, pytest.param(SIGINT, marks=pytest.mark.slow)])
 async def test_a_signal_while_the_config_is_read_ends_the_run(cards: World, signal: Signals) -> None:
     """A service that never answers plays the storage."""
     cards.oauth.script.append(Fault(when.always, do.hang()))
@@ -156,7 +156,7 @@ async def test_a_signal_after_the_last_request_does_not_change_the_outcome(cards
     assert outcome.finished["cards"]["generated"] == 20
 
 
-@pytest.mark.parametrize(("code", "date"), [(0, "2026-11-24"), (2, "never")])
+@pytest.mark.parametrize(("code", "date"), [(0, "2026-11-24"), pytest.param(2, "never", marks=pytest.mark.slow)])
 async def test_a_signal_after_the_last_line_changes_nothing(cards: World, code: int, date: str) -> None:
     """The process is signalled again and again, from when the line is seen until the process is gone."""
     cards.qa.latency = QUICK

@@ -149,6 +149,7 @@ async def test_the_deadline_ends_the_run_in_its_time(world: World) -> None:
     assert (await report(world))["outcome"] == "deadline"
 
 
+@pytest.mark.slow
 async def test_a_reader_who_comes_late_has_every_line_in_order(world: World) -> None:
     gate, reading = trio.Event(), trio.Event()
     world.qa.script.append(Fault(when.both(when.card("good"), when.ticker("T3")), do.held(gate)))

@@ -122,15 +122,16 @@ def test_an_unknown_run_cannot_be_resumed_and_no_command_says_so() -> None:
     assert "RESUME=" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "code", "outcome"),
     [
-        pytest.param(None, 0, "succeeded", marks=pytest.mark.slow),
-        pytest.param("financial", 1, "data_engine_failed", marks=pytest.mark.slow),
-        pytest.param("trading", 1, "data_engine_failed", marks=pytest.mark.slow),
-        pytest.param("qa", 3, "qa_engine_down", marks=pytest.mark.slow),
-        pytest.param("cards", 3, "cards_missing", marks=pytest.mark.slow),
-        pytest.param("flaky", 0, "succeeded", marks=pytest.mark.slow),
+        (None, 0, "succeeded"),
+        ("financial", 1, "data_engine_failed"),
+        ("trading", 1, "data_engine_failed"),
+        ("qa", 3, "qa_engine_down"),
+        ("cards", 3, "cards_missing"),
+        ("flaky", 0, "succeeded"),
         ("token", 1, "data_engine_failed"),
     ],
 )

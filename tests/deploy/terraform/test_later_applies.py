@@ -32,6 +32,7 @@ def edit(config: Path) -> None:
         path.write_text(path.read_text() + "\n")
 
 
+@pytest.mark.slow
 def test_a_second_plan_is_empty_and_a_new_image_changes_two_jobs(
     terraform: Terraform, everything: dict[str, Any], standing: Path
 ) -> None:

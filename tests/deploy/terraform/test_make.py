@@ -82,7 +82,8 @@ def corrupt_config(checkout: Checkout) -> None:
     [
         pytest.param("CONFIG_OWNERSHIP=terraform", False, marks=pytest.mark.slow),
         ("CONFIG_OWNERSHIP=operators", True),
-        ("CONFIG_OWNERSHIP=", False),  # a trigger that does not know it yet
+        # a trigger that does not know it yet
+        pytest.param("CONFIG_OWNERSHIP=", False, marks=pytest.mark.slow),
         pytest.param("CONFIG_FAULTS=warn", True, marks=pytest.mark.slow),
     ],
 )
@@ -101,7 +102,7 @@ def test_a_fault_of_the_config_stops_make_only_if_terraform_owns_the_config(
     ]
 
 
-@pytest.mark.parametrize("target", ["plan", "apply"])
+@pytest.mark.parametrize("target", ["plan", pytest.param("apply", marks=pytest.mark.slow)])
 def test_a_fault_of_the_config_stops_make_before_terraform_starts(checkout: Checkout, target: str) -> None:
     """Before the first apply it is not known who owns the config."""
     corrupt_config(checkout)
@@ -114,6 +115,7 @@ def test_a_fault_of_the_config_stops_make_before_terraform_starts(checkout: Chec
 OF_A_DEPLOYED_JOB = ["image", "push", "execute", "logs", "rollback", "config-diff", "config-pull"]
 
 
+@pytest.mark.slow
 def test_before_init_and_before_the_first_apply_one_line_says_what_comes_first(checkout: Checkout) -> None:
     for target in OF_A_DEPLOYED_JOB:
         assert stopped(checkout, target) == "Stopped: Terraform has no outputs yet; run `make apply` first."

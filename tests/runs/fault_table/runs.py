@@ -414,7 +414,6 @@ ROWS = (
                 _watched("other", interrupted=True),
                 says="has just ended as interrupted: run first of ",
                 check=_says_how_to_go_on,
-                fast=True,
             ),
             Case(
                 "itself",
@@ -484,7 +483,7 @@ ROWS = (
         "`python -m job resume RUN_ID`; on Cloud Run the task's retry does so by itself",
         (
             _late("config", deadline_at_the_config, (0, 0, 0, 0), bucket=True, record=False),
-            _late("data", _deadline("financial", 20.0), NONE, fast=True),
+            _late("data", _deadline("financial", 20.0), NONE),
             _late("cards", _deadline("qa", 3.5), None),
             _late("cards that hang", _deadline("qa", 50.0), (0, 0, 16, 14)),
             _late("in a wait", deadline_in_a_wait, None),

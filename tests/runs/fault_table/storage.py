@@ -317,7 +317,7 @@ ROWS = (
         "`RUNS_URI` names a file, or a directory that cannot be created or written",
         "an error that says so, beside those of the config; nothing was called",
         "name a directory that can be written",
-        (_bad_config("a file", _elsewhere, "is not a directory", fast=True),),
+        (_bad_config("a file", _elsewhere, "is not a directory"),),
     ),
     Row(
         "past nights",

@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 FIRST = when.nth(1)
 
 
-def _broken(name: str, act: Do, says: str, *, reachable: bool = False, fast: bool = False) -> tuple[Case, ...]:
+def _broken(name: str, act: Do, says: str, *, reachable: bool = False) -> tuple[Case, ...]:
     """A fault of the wire, once and for good."""
     return (
-        *(succeeded(f"{name}: {e}, once", strike(e, FIRST, act), fast=fast) for e in ("trading", "qa")),
+        *(succeeded(f"{name}: {e}, once", strike(e, FIRST, act)) for e in ("trading", "qa")),
         data_failed(f"{name}: news, for good", strike("news", when.always, act), says),
         missing(f"{name}: qa, for good", strike("qa", when.always, act), PLANNED, says)
         if reachable
@@ -147,7 +147,6 @@ ROWS = (
                 _answered_late,
                 check=_a_connection_for_each,
                 env={f"{name}_ENGINE_CONCURRENCY": "1" for name in ("FINANCIAL", "TRADING", "NEWS")},
-                fast=True,
             ),
             succeeded(
                 "an empty line: qa",
