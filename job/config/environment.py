@@ -166,6 +166,8 @@ def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, 
         settings = Settings.model_validate(_values(sound, notices), context=now)
         spared = {fault.where: message("{fault}", fault=str(fault)) for fault in faults if fault.where in NOTIFIER}
     notices += [*spared.values(), *_same_urls(settings.engines.values())]
+    if settings.run_date is not None and settings.run_date > now.astimezone(settings.time_zone).date().isoformat():
+        notices.append(message("RUN_DATE: {date} is still to come; is that what you mean?", date=settings.run_date))
     update = {"notices": tuple(notices), "notify_fault": spared.get("NOTIFY_URL")}
     return settings.model_copy(update=update), [fault for fault in faults if fault.where not in NOTIFIER]
 

@@ -135,7 +135,9 @@ _BY_STATUS = {
     403: template(
         "The job may not call this engine. Grant roles/run.invoker on the service to the job's service account."
     ),
-    404: template("Nothing answers there. Check {variable}_URL, and that the service's ingress allows the job."),
+    404: template(
+        "There is nothing at that address. Check {variable}_URL, and that the service's ingress allows the job."
+    ),
     405: template("Something else answers there. Check {variable}_URL."),
     413: template("The request is too large for the engine. Lower {variable}_BATCH_SIZE."),
     422: _NOT_ACCEPTED,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -341,6 +342,16 @@ def test_engines_with_the_same_url_are_noticed() -> None:
         "QA_ENGINE_URL: is the same as FINANCIAL_ENGINE_URL; one of the two is probably wrong",
     ]
     assert read(TRADING_ENGINE_URL=f"{same}/trading").notices == ()
+
+
+def test_a_date_that_is_still_to_come_in_the_runs_time_zone_is_noticed() -> None:
+    today = NOW.astimezone(ZoneInfo("Asia/Shanghai")).date()
+    for days, expected in (
+        (0, ()),
+        (1, (f"RUN_DATE: {today + timedelta(1)} is still to come; is that what you mean?",)),
+    ):
+        settings = read(RUN_TIME_ZONE="Asia/Shanghai", RUN_DATE=str(today + timedelta(days)))
+        assert tuple(str(notice) for notice in settings.notices) == expected
 
 
 def test_missing_or_faulty_urls_do_not_count_as_the_same_url() -> None:

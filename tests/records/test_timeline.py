@@ -58,6 +58,17 @@ def test_calls_of_items_that_left_the_plan_are_drawn_but_not_counted() -> None:
     }  # fmt: skip
 
 
+def test_a_failure_that_another_attempt_healed_is_not_listed_in_whatever_order_the_record_is_read() -> None:
+    plan = BOTH.plan()
+    (failed,) = (result for result in BOTH.results() if not result.done)
+    healed = failed.model_copy(update={"done": True, "cause": None, "status": 200, "reason": None})
+    for order in ((failed, healed), (healed, failed)):
+        found = Timeline(plan)
+        for result in order:
+            found.add(result)
+        assert (found.failures, found.items["news"].failed) == ([], 0)
+
+
 def test_the_barrier_is_that_of_the_newest_plan() -> None:
     found = timeline()
     assert found.barrier == min(found.lanes["qa"].started) > NOW + 3600

@@ -91,28 +91,29 @@ ROWS = (
         "401",
         "401: the engine does not accept the token",
         "one more attempt with a fresh token; then the call has failed",
-        "`python -m job check`; compare `…_ENGINE_AUDIENCE` with the service's URL and custom audiences",
+        "`python -m job check`; compare `…_ENGINE_AUDIENCE` with the service's URL and custom audiences; then "
+        "`python -m job resume RUN_ID`",
         _unknown_token(),
     ),
     Row(
         "403",
         "403: the job's account may not call the engine",
         "the call is not repeated; if the QA engine refuses everything, the run stops requesting cards",
-        "give the account `roles/run.invoker` on that service",
+        "give the account `roles/run.invoker` on that service, then `python -m job resume RUN_ID`",
         _final(403, down=True),
     ),
     Row(
         "404",
         "404: the URL is wrong, or the service's ingress does not allow it",
         "the call is not repeated",
-        "correct `…_ENGINE_URL`, or the ingress",
+        "correct `…_ENGINE_URL`, or the ingress; then `python -m job resume RUN_ID`",
         _final(404),
     ),
     Row(
         "redirect",
         "a redirect",
         "the call is not repeated, and the token goes nowhere else",
-        "set `…_ENGINE_URL` to where the service is",
+        "set `…_ENGINE_URL` to where the service is, then `python -m job resume RUN_ID`",
         (
             data_failed(
                 "news", lambda world: strike("news", FIRST, do.redirect(world.elsewhere.url))(world), "HTTP 302"
@@ -124,14 +125,14 @@ ROWS = (
         "429",
         "429: no instance is free",
         "fewer calls in flight and longer waits, up to the engine's timeout; no attempt is used up",
-        "raise the service's maximum of instances, or lower `…_ENGINE_CONCURRENCY`",
+        "raise the service's maximum of instances, or lower `…_ENGINE_CONCURRENCY`; then `python -m job resume RUN_ID`",
         _passing(429),
     ),
     Row(
         "500",
         "500 or 502: the engine failed",
         "the call is repeated up to `…_ENGINE_ATTEMPTS`, a batch in halves, so that the one ticker at fault is named",
-        "read the engine's own log: the call's `traceparent` leads there",
+        "read the engine's own log: the call's `traceparent` leads there, then `python -m job resume RUN_ID`",
         (*_passing(500), *_passing(502)),
     ),
     Row(
@@ -156,7 +157,7 @@ ROWS = (
         "504",
         "504: the request timed out, and the engine works on",
         "as for 503; a batch that is too large for the service's timeout is split until it fits",
-        "raise the service's timeout, or lower `…_ENGINE_BATCH_SIZE`",
+        "raise the service's timeout, or lower `…_ENGINE_BATCH_SIZE`; then `python -m job resume RUN_ID`",
         _passing(504),
     ),
 )
