@@ -131,6 +131,9 @@ def _date(text: str) -> str:
 
 def _run_id(text: str) -> str:
     if not is_run_id(text):
-        listing = list_command(os.environ.get("RUNS_URI") or None)
+        place = os.environ.get("RUNS_URI", "")
+        # It is not validated yet: it may be anything, also a URL with a password.
+        is_shown = place.isprintable() and (place.startswith("gs://") or ":" not in place)
+        listing = list_command(place if place and is_shown else None)
         raise argparse.ArgumentTypeError(f"{quoted(text)} is not a run id; `{listing}` lists them")
     return text

@@ -30,6 +30,14 @@ class ExitCode(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class NextStep:
+    """A command for a person, and the sentence that introduces it."""
+
+    sentence: Message
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How a run ended."""
 
@@ -38,8 +46,8 @@ class Outcome:
     sentence: Message
     unrecorded: int | None = None
     """How many results the record lacks, if it could not be closed; `None` if it is complete or there is no record."""
-    instead: str | None = None
-    """The command that goes on with the work of a twin, if that is to be done in place of starting this run again."""
+    instead: NextStep | None = None
+    """What to do in place of starting this run again, if that would not help."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,18 +194,22 @@ def bad_config(faults: int) -> Outcome:
     return Outcome("bad_config", ExitCode.USAGE, sentence)
 
 
-def no_record(run_id: str) -> Outcome:
-    """There is no run of this id that could be resumed."""
+def no_record(run_id: str, list_command: str) -> Outcome:
+    """There is no run of this id that could be resumed. The command lists those that there are."""
     sentence = message("Run {run} cannot be resumed: it has no record. Nothing was called.", run=run_id)
-    return Outcome("bad_config", ExitCode.USAGE, sentence)
+    step = NextStep(message("This lists the runs that are recorded:"), list_command)
+    return Outcome("bad_config", ExitCode.USAGE, sentence, instead=step)
 
 
-def never_began(run_id: str) -> Outcome:
-    """The run to be resumed had ended as `bad_config`."""
+def never_began(run_id: str, start_command: str | None) -> Outcome:
+    """The run to be resumed had ended as `bad_config`. The command, if it is known, starts a new run."""
     sentence = message(
         "Run {run} cannot be resumed: its config was faulty, so it called nothing. Start a new run.", run=run_id
     )
-    return Outcome("bad_config", ExitCode.USAGE, sentence)
+    if start_command is None:
+        return Outcome("bad_config", ExitCode.USAGE, sentence)
+    step = NextStep(message("Once its config is corrected, this starts a new run:"), start_command)
+    return Outcome("bad_config", ExitCode.USAGE, sentence, instead=step)
 
 
 def twin_succeeded(holder: Message) -> Outcome:
@@ -217,7 +229,8 @@ def twin_failed(holder: Message, outcome: str, command: str) -> Outcome:
         holder=holder,
         command=command,
     )
-    return Outcome("busy", ExitCode.BUSY, sentence, instead=command)
+    step = NextStep(message("This goes on with the other run:"), command)
+    return Outcome("busy", ExitCode.BUSY, sentence, instead=step)
 
 
 def busy_before(holder: Message) -> Outcome:

@@ -71,8 +71,10 @@ async def on_signals(
                 ending.on_signal()
                 continue
             if shutdown.reason in {ShutdownReason.SIGTERM, ShutdownReason.SIGINT}:
-                before_exit()
-                os._exit(128 + number)  # the default action would not end a process that is PID 1
+                try:
+                    before_exit()
+                finally:
+                    os._exit(128 + number)  # the default action would not end a process that is PID 1
             ending.on_signal()
             if number == signal.SIGTERM:
                 shutdown.request(ShutdownReason.SIGTERM, GRACE_SECONDS)

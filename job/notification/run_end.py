@@ -7,7 +7,7 @@ from job.config.faults import Fault
 from job.execution.outcome import UNFORESEEN, Outcome
 from job.execution.progress import RunProgress
 from job.execution.request import RunRequest
-from job.records.commands import again_command, start_command
+from job.records.commands import again_command, resume_command, start_command
 from job.records.comparison import Comparison
 from job.records.inputs import RunInputs
 from job.records.report import RunReport
@@ -42,6 +42,13 @@ class RunEnd:
         return [CallResult.of(event, 0.0) for event in self.progress.failures]
 
     @property
+    def failures_not_listed(self) -> int:
+        """How many more failed."""
+        if self.report is not None:
+            return self.report.failures_not_listed
+        return self.progress.failed_calls - len(self.progress.failures) if self.progress is not None else 0
+
+    @property
     def day(self) -> str:
         """The day that the run is for."""
         settings, known = self.request.settings, self.report or self.inputs
@@ -49,9 +56,27 @@ class RunEnd:
 
     @property
     def command(self) -> str:
-        """The command that resumes the run or its twin, or that starts it again if there is nothing to resume."""
-        resume = self.report.resume_command if self.report else self.outcome.instead
-        return resume or self.new_run or again_command(self.request.settings, self.request.arguments)
+        """The command that resumes the run, or that starts it again if there is nothing to resume."""
+        if self.outcome.instead is not None:
+            return self.outcome.instead.command
+        return self.resume or self.new_run or again_command(self.request.settings, self.request.arguments)
+
+    @property
+    def resume(self) -> str | None:
+        """The command that resumes the run, if it has a record, or may have one that could not be read.
+
+        A new run would make its cards again. `None` also if this attempt was a resume, which is then repeated.
+        """
+        request, settings = self.request, self.request.settings
+        if self.report is not None:
+            return self.report.resume_command
+        if request.resume:
+            return None
+        if self.inputs is not None:
+            return None if self.inputs.other_day(request.now) else resume_command(self.inputs)
+        is_unread = self.outcome.word in {"no_lease", "interrupted"} and settings.runs_uri is not None
+        is_retry = settings.task_attempt > 0
+        return again_command(settings, ["resume", request.identity.id]) if is_unread and is_retry else None
 
     @property
     def new_run(self) -> str | None:

@@ -1,11 +1,12 @@
 """Text of a message. It is complete in itself, since its readers may not reach Google. It quotes no engine's answer."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from job.config.environment import Settings
 from job.config.faults import Fault
-from job.execution.outcome import ExitCode, Outcome, totals_of
+from job.execution.outcome import ExitCode, Outcome, totals_of, with_record
 from job.execution.progress import RunProgress
 from job.notification.lines import Line
 from job.notification.run_end import RunEnd
@@ -38,7 +39,7 @@ _WITHOUT_ANSWERS: Mapping[str, str] = {
         "No card was requested, as a data engine failed; {made} of {planned} cards are there."
     ),
     "lease_lost": template(
-        "The run lost its lease, or could not renew it, and stopped; {made} of {planned} cards are there."
+        "The lease was lost, or could not be renewed, so the run stopped; {made} of {planned} cards are there."
     ),
     "no_lease": template("Storage failed, so another run may be at work. Nothing was called."),
 }
@@ -64,6 +65,11 @@ _RETRIES: Mapping[str, str] = {
     ),
 }
 """What Cloud Run does next if it starts the task again, by the outcome."""
+_RETRIES_IN_VAIN: Mapping[str, str] = {
+    "bad_config": template("Cloud Run starts it again by itself, which fails too."),
+    "busy": template("Cloud Run starts it again by itself, which may make the cards of the other run again."),
+}
+"""The same, if something else is to be done instead."""
 _RETRY = template("Cloud Run starts it again by itself: nothing has to be done before its next message.")
 
 
@@ -74,12 +80,15 @@ def run_lines(end: RunEnd) -> Iterator[Line]:
     text = template("✓ {job}, {day}") if outcome.exit == ExitCode.DONE else template("✗ {job}, {day}")
     yield Line(message(text, job=_job(settings, report), day=end.day), is_kept=True)
     made, planned, waiting, before = _cards(end)
-    yield Line(_sentence(outcome.word, outcome.sentence, made, planned), is_kept=True)
+    sentence = _sentence(outcome.word, outcome.sentence, made, planned)
+    if sentence is not outcome.sentence:
+        sentence = with_record(replace(outcome, sentence=sentence), outcome.unrecorded).sentence
+    yield Line(sentence, is_kept=True)
     if outcome.exit == ExitCode.UNFORESEEN and planned:
         yield Line(message(_CARDS, made=made, planned=planned), is_kept=True)
     yield from _since_lines(end.comparison)
     groups = failure_groups(end.failures)
-    yield from _cause_lines(groups, report)
+    yield from _cause_lines(groups, end.failures_not_listed)
     for one in end.progress.set_aside if end.progress else ():
         yield Line(message(_SET_ASIDE, card_type=one.card_type, remedy=one.remedy))
     if waiting:
@@ -103,7 +112,7 @@ def run_lines(end: RunEnd) -> Iterator[Line]:
 
 
 def run_fields(end: RunEnd) -> Mapping[str, object]:
-    """The fields for programs: those of the last line of the log, without the ones that quote answers."""
+    """The fields for programs, as in the last line of the log; none of them quotes an answer."""
     command = None if end.outcome.exit == ExitCode.DONE else end.command
     return _fields("run.finished", end.request.identity.id, end.outcome, end.progress, command)
 
@@ -125,7 +134,7 @@ def late_lines(
         sentence = _sentence(report.outcome, report.sentence_message, cards.generated, cards.planned)
         yield Line(message("Run {run}: {sentence}", run=report.run_id, sentence=sentence), is_kept=True)
         groups = failure_groups(latest.timeline.failures)
-        yield from _cause_lines(groups, report)
+        yield from _cause_lines(groups, report.failures_not_listed)
         yield from _fault_lines(report.faults)
         if report.resume_command is not None:
             yield Line(how_to_go_on(report.outcome, then_of(groups), cards.generated), is_kept=True)
@@ -141,14 +150,14 @@ def late_lines(
     else:
         yield Line(message("No run of that day is recorded."), is_kept=True)
         if report is not None and report.job is not None:
-            yield Line(message("This starts one:"), is_kept=True)
-            is_of_today = settings.run_date is None and day == settings.day_of(now)
+            yield Line(message("This starts a run of {day}:", day=day), is_kept=True)
+            has_no_date = report.date is None and settings.run_date is None and day == settings.day_of(now)
             place = settings.model_copy(
                 update={
                     "job": report.job,
                     "region": report.region,
                     "project": report.project,
-                    "run_date": None if is_of_today else day,
+                    "run_date": None if has_no_date else day,
                 }
             )
             yield Line(message("{command}", command=again_command(place, ())), is_kept=True)
@@ -180,6 +189,8 @@ def _fields(
 
 def _sentence(outcome: str, sentence: Message | None, made: int, planned: int) -> Message:
     """How a run ended, without what an engine or storage has answered."""
+    if outcome == "lease_lost" and not planned:
+        return message("The lease was lost, or could not be renewed, so the run stopped; nothing was called.")
     if outcome in _WITHOUT_ANSWERS:
         return message(_WITHOUT_ANSWERS[outcome], made=made, planned=planned)
     return sentence or message(_CARDS, made=made, planned=planned)
@@ -213,11 +224,11 @@ def _since_lines(comparison: Comparison | None) -> Iterator[Line]:
             yield Line(line)
 
 
-def _cause_lines(groups: Sequence[FailureGroup], report: RunReport | None) -> Iterator[Line]:
+def _cause_lines(groups: Sequence[FailureGroup], more: int) -> Iterator[Line]:
     for group in groups:
         yield Line(message("• {failure}. {remedy}", failure=group.heading, remedy=group.remedy))
-    if report is not None and report.failures_not_listed:
-        yield Line(plural("• 1 more failed.", "• {count} more failed.", count=report.failures_not_listed))
+    if more:
+        yield Line(plural("• 1 more failed.", "• {count} more failed.", count=more))
 
 
 def _fault_lines(faults: Sequence[Fault | ReportedFault]) -> Iterator[Line]:
@@ -237,7 +248,9 @@ def _is_started_again(settings: Settings) -> bool | None:
 
 def _retry_lines(settings: Settings, outcome: Outcome) -> Iterator[Message]:
     is_started_again = _is_started_again(settings)
-    if is_started_again:
+    if is_started_again and outcome.instead is not None:
+        yield message(_RETRIES_IN_VAIN[outcome.word])
+    elif is_started_again:
         yield message(_RETRIES.get(outcome.word, _RETRY))
     elif is_started_again is False:
         yield message("Cloud Run does not start it again.")
@@ -247,16 +260,16 @@ def _what_to_run(end: RunEnd, groups: Sequence[FailureGroup], planned: int, made
     """Each command that goes on with the run, after the sentences that say what it does."""
     word, report, new_run = end.outcome.word, end.report, end.new_run
     is_last_resort = word != REFUSED and _is_started_again(end.request.settings)
-    can_be_resumed = report is not None and report.resume_command is not None
+    can_be_resumed = end.resume is not None
     is_of_a_day = new_run is not None and (report is None or report.outcome != REFUSED)
-    if can_be_resumed and is_last_resort:
+    if end.outcome.instead is not None:
+        yield end.outcome.instead.sentence
+    elif can_be_resumed and is_last_resort:
         yield message("Only if none comes, this requests only what is missing:")
     elif can_be_resumed:
         yield how_to_go_on(word, then_of(groups), made)
-    elif end.outcome.instead is not None and is_last_resort:
-        yield message("Only if none comes, this goes on with the other run:")
-    elif end.outcome.instead is not None:
-        yield message("This goes on with the other run:")
+    elif is_of_a_day and is_last_resort:
+        yield message("Only if none comes, this starts a new run for {day}, which makes all its cards:", day=end.day)
     elif is_of_a_day:
         yield on_a_later_day(end.day)
     elif is_last_resort:

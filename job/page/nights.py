@@ -10,12 +10,11 @@ from job.execution.progress import EngineTotals
 from job.page.headline import RESUMABLE, Severity
 from job.page.time_scale import WIDTH
 from job.records.nights import Night, Nights
-from job.records.overview import MARKS, EngineState, by_day, day_of, state_of
+from job.records.overview import MARKS, NO_SUMMARY, EngineState, by_day, day_of, state_of
 from job.records.summary import Phase, RunSummary
-from job.text.messages import Message, message, template
+from job.text.messages import Message, message
 
 PHASE_TITLES: Mapping[Phase, Message] = {"data": message("Data phase"), "cards": message("Card phase")}
-NO_SUMMARY = template("no summary")
 TALL = 100.0
 """Height of a chart in its own units."""
 

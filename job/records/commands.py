@@ -123,6 +123,8 @@ _ONCE_PUT_RIGHT = template("Once the cause is put right, this requests only what
 _WHEN: Mapping[str, str] = {
     "deadline": template("Go on with what is missing:"),
     "interrupted": template("Go on with what is missing:"),
+    "busy": template("Once the other run has ended, this requests only what is missing:"),
+    "no_lease": template("Once storage can be reached, this requests only what is missing:"),
     "lease_lost": template(
         "Once no other run is at work and storage can be written, this requests only what is missing:"
     ),

@@ -103,6 +103,8 @@ class Lease:
     stored: StoredObject
     expiry: Expiry
     """When the holder stops trusting the lease, unless it renews it."""
+    replaced: str | None = None
+    """The owner of an attempt at the same run that had not released the lease. It may still write results."""
     _changing: trio.Lock = field(default_factory=trio.Lock)
     """Serializes renewal and release, so that the release has the generation of the last renewal."""
 
@@ -168,7 +170,7 @@ async def acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], No
         is_stale = trio.current_time() >= stale_at
         expiry = Expiry.after(TRUSTED_SECONDS)
         try:
-            stored = await in_thread(partial(_claim, store, me, watched, is_stale=is_stale), urgent=True)
+            stored, replaced = await in_thread(partial(_claim, store, me, watched, is_stale=is_stale), urgent=True)
         except _UnprovenError as unproven:
             if watched is None:
                 watched, stale_at = unproven.there, trio.current_time() + LASTS_SECONDS
@@ -179,7 +181,7 @@ async def acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], No
             # another run changed it in between: try again after a random delay
             await trio.sleep(RETRY_SECONDS * random.random())  # noqa: S311  not for secrets
         else:
-            return Lease(store, me, stored, expiry)
+            return Lease(store, me, stored, expiry, replaced)
     text = template("{object} was changed by others {count} times in a row")
     raise StorageError(message(text, object=LEASE, count=MAX_CONFLICTS))
 
@@ -192,12 +194,17 @@ class _UnprovenError(Exception):
         self.there = there
 
 
-def _claim(store: ObjectStore, me: Holder, watched: StoredObject | None, *, is_stale: bool) -> StoredObject:
-    """Takes the lease. `watched` is the lease at the first read; `is_stale` is whether that was long enough ago."""
+def _claim(
+    store: ObjectStore, me: Holder, watched: StoredObject | None, *, is_stale: bool
+) -> tuple[StoredObject, str | None]:
+    """Takes the lease. `watched` is the lease at the first read; `is_stale` is whether that was long enough ago.
+
+    Returns it, and `Lease.replaced`.
+    """
     data = _written(me)
     if watched is None:
         with suppress(ConflictError):
-            return store.create(LEASE, data)
+            return store.create(LEASE, data), None
     there = store.read(LEASE)
     if there is None:
         if watched is None:
@@ -205,14 +212,15 @@ def _claim(store: ObjectStore, me: Holder, watched: StoredObject | None, *, is_s
         ended = _read(watched)
         if ended is None or ended.run_id != me.run_id:
             raise BusyError(ended, me, has_ended=True)
-        return store.create(LEASE, data)
+        return store.create(LEASE, data), None
     holder = _read(there)
     if holder is None or not _is_gone(holder, me):
         if watched is not None and watched.generation != there.generation:  # renewed while it was watched
             raise BusyError(holder, me)
         if not is_stale:
             raise _UnprovenError(there)
-    return store.replace(LEASE, data, there.generation)
+    replaced = holder.owner if holder is not None and holder.run_id == me.run_id else None
+    return store.replace(LEASE, data, there.generation), replaced
 
 
 @dataclass(frozen=True, slots=True)

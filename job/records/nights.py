@@ -115,7 +115,7 @@ async def read_nights(
     async with trio.open_nursery() as nursery:
         for _ in range(BACKGROUND_THREADS):
             nursery.start_soon(read)
-    states = await _states(store, not_closed)
+    states = await _states(store, not_closed, problems)
     zone = next((datetime.fromisoformat(found[run_id].started).tzinfo for run_id in latest if run_id in found), UTC)
     return Nights(
         [
@@ -132,11 +132,15 @@ def _read(store: ObjectStore, run_id: str) -> RunSummary | None:
     return None if stored is None else read_summary(name, stored.data, run_id)
 
 
-async def _states(store: ObjectStore, not_closed: Sequence[str]) -> Mapping[str, RunState]:
-    """The state of each of these runs."""
+async def _states(store: ObjectStore, not_closed: Sequence[str], problems: list[str]) -> Mapping[str, RunState]:
+    """The state of each of these runs; none if the lease cannot be read, which is a problem then."""
     if not not_closed:
         return {}  # noqa: ASYNC910  nothing to read
-    seen = await look(store)
+    try:
+        seen = await look(store)
+    except StorageError as error:
+        problems.append(str(error))
+        return {}  # noqa: ASYNC910  the lease was awaited
     at_work = seen.holder.run_id if seen is not None and seen.seems_alive else None
     return {run_id: AT_WORK if run_id == at_work else KILLED for run_id in not_closed}
 

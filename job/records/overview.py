@@ -10,11 +10,12 @@ from job.engines.catalog import EngineName
 from job.execution.progress import EngineTotals
 from job.records.nights import Night, Nights
 from job.records.summary import ItemKey, RunSummary
-from job.text.messages import Message, message, plural
+from job.text.messages import Message, message, plural, template
 
 OFTEN_SHOWN = 20
 EngineState = Literal["good", "warn", "bad", "none"]
-"""All done; not all attempted; some failed; nothing planned, or not known."""
+"""All done; not all done; some failed; nothing planned, or not known."""
+NO_SUMMARY = template("no summary")
 MARKS: Mapping[EngineState, str] = {"good": "✓", "warn": "–", "bad": "✗", "none": ""}
 """A mark for each state, for readers who cannot distinguish the colours."""
 

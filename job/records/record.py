@@ -59,11 +59,16 @@ class Record:
         inputs: RunInputs,
         owner: str,
         on_outage: Callable[[Message | None], None],
+        replaced: str | None = None,
     ) -> None:
-        """`owner` identifies this process. `on_outage` gets why writing fails, and `None` when it works again."""
+        """`owner` identifies this process. `on_outage` gets why writing fails, and `None` when it works again.
+
+        `replaced` is as in `Lease`.
+        """
         self._store = store
         self._run_id = inputs.run_id
         self._owner = owner
+        self._replaced = replaced
         self._plan_digest = plan.digest()
         self._on_outage = on_outage
         self._crossed = False
@@ -85,15 +90,16 @@ class Record:
 
     async def load(self) -> None:
         """Reads the results of earlier attempts. Raises `StorageError`, and `RecordError` if they do not fit."""
-        # The report first: an attempt that has lost its lease may still write results, and then its report.
+        # The results last: an attempt that has lost its lease may still write results, and then its barrier or report.
         self._report = await in_thread(lambda: self._store.read(self._name(REPORT)))
         if self._report is not None:
             check_report_format(self._name(REPORT), self._report.data)
+        name = self._barrier_name()
+        barrier = await in_thread(lambda: self._store.read(name))
         self._found = await read_results(self._store, self._run_id, self.timeline)
         if self._report is not None and (earlier := earlier_report(self._report.data)) is not None:
             check_journal(self._run_id, earlier.journal, self._found)
-        name = self._barrier_name()
-        barrier = await in_thread(lambda: self._store.read(name))
+            self._found = {**earlier.journal, **self._found}
         if barrier is not None:
             crossing = _read_barrier(name, barrier.data)
             if crossing.run_id != self._run_id:
@@ -135,7 +141,9 @@ class Record:
         report of a later attempt. An attempt that has the lease overwrites the report of one that has lost it.
         """
         await self.journal.flush()
-        written = {**self._found, self._owner: self.journal.objects}
+        # The attempt that had the lease before is not later than this report, even if it writes results only now.
+        replaced = {} if self._replaced is None else {self._replaced: 0}
+        written = {**replaced, **self._found, self._owner: self.journal.objects}
         data = pack_report(report.model_copy(update={"journal": written}))
         while True:  # noqa: ASYNC913  storage is awaited in every turn
             try:

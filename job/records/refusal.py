@@ -88,14 +88,15 @@ async def not_resumable(store: ObjectStore, runs_uri: str, run_id: str) -> NotRe
     """Why a run without inputs cannot be resumed. Raises `RecordError` and `StorageError`."""
     name = name_of(run_id, REPORT)
     stored = await in_thread(lambda: store.read(name))
-    if stored is not None and read_report(name, stored.data).outcome == REFUSED:
+    report = read_report(name, stored.data) if stored is not None else None
+    if report is not None and report.outcome == REFUSED:
         what = f"has nothing of run {run_id} but the faults of its config, for which nothing was called"
         remedy = f"`{show_command(run_id, runs_uri)}` lists them; correct them and start a new run"
-        return NotResumableError(Fault("RUNS_URI", what, remedy), never_began(run_id))
+        return NotResumableError(Fault("RUNS_URI", what, remedy), never_began(run_id, report.start_command))
     what = f"has no record of run {run_id} from which it could be resumed"
-    return NotResumableError(
-        Fault("RUNS_URI", what, f"`{list_command(runs_uri)}` lists what is recorded there"), no_record(run_id)
-    )
+    command = list_command(runs_uri)
+    fault = Fault("RUNS_URI", what, f"`{command}` lists what is recorded there")
+    return NotResumableError(fault, no_record(run_id, command))
 
 
 def contradictions(recorded: RunInputs, settings: Settings, now: datetime, *, place: bool = False) -> list[Fault]:
@@ -110,7 +111,10 @@ def contradictions(recorded: RunInputs, settings: Settings, now: datetime, *, pl
             f"run {run_id} has no date of its own: it was started on {recorded.day}, "
             f"and the engines would use today's, {today}"
         )
-        found.append(Fault("RUN_DATE", what, f"`{start_command(recorded)}` starts a new run for {recorded.day}"))
+        remedy = f"`{start_command(recorded)}` starts a new run for {recorded.day}"
+        if settings.run_id == run_id:
+            remedy = f"unset RUN_ID; then {remedy}"
+        found.append(Fault("RUN_DATE", what, remedy))
     elif settings.run_date_is_explicit and settings.run_date != recorded.date:
         what = f"{settings.run_date} is not the date of run {run_id}, which is {recorded.date}"
         if recorded.date is None:

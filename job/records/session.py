@@ -232,7 +232,7 @@ async def open_session(lease: Lease, plan: Plan, inputs: RunInputs, notify: Noti
     This may take longer than a lease lasts, so the lease must be renewed meanwhile. Raises `StorageError`, and
     `RecordError` if the record cannot be used; it then releases the lease.
     """
-    record = Record(lease.store, plan, inputs, lease.holder.owner, StorageAlarm(notify))
+    record = Record(lease.store, plan, inputs, lease.holder.owner, StorageAlarm(notify), lease.replaced)
     try:
         if new:
             await record.create(inputs)

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from job.records.commands import how_to_go_on, missing_command, on_a_later_day, unrecorded_lines, ways_on
+from job.records.commands import (
+    how_to_go_on,
+    missing_command,
+    on_a_later_day,
+    start_command,
+    unrecorded_lines,
+    ways_on,
+)
 from job.records.groups import FailureGroup, then_of
 from job.records.inputs import RunInputs
 from job.records.set_aside import SetAsideType
@@ -77,10 +84,16 @@ def failure_lines(
 
 def cut_short(inputs: RunInputs) -> Message:
     """The last words of a recorded run that a second signal ends at once, without a report."""
-    resume, start = ways_on(inputs, "resume", datetime.now(UTC))
+    resume, _ = ways_on(inputs, "resume", datetime.now(UTC))
+    if resume is None:
+        return message(
+            "The run was ended at once, without a report. This starts a new run for {day}: {command}",
+            day=inputs.day,
+            command=start_command(inputs),
+        )
     return message(
         "The run was ended at once, without a report. What it has recorded is kept; to go on with it: {command}",
-        command=resume or start or "",
+        command=resume,
     )
 
 

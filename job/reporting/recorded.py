@@ -11,6 +11,7 @@ from job.records.history import PastRun
 from job.records.nights import Night, Nights
 from job.records.overview import (
     MARKS,
+    NO_SUMMARY,
     EngineState,
     by_day,
     day_of,
@@ -101,7 +102,7 @@ def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
 def _night(night: Night, screen: Screen) -> list[str]:
     summary, started = night.summary, _time(night.started, day_of(night))
     if summary is None:
-        words = message(night.state) if night.state else message("no summary")
+        words = message(night.state or NO_SUMMARY)
         return [started, screen.shown(words), *[""] * (len(ALL_ENGINES) + 3), night.run_id]
     colour, outcome = "green" if summary.outcome == "succeeded" else "red", message(summary.outcome)
     states = [state_of(summary.engines.get(engine)) for engine in ALL_ENGINES]

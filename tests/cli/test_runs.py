@@ -240,6 +240,15 @@ def test_a_run_id_that_is_not_there_leads_to_those_that_are(
     assert f"`RUNS_URI={place} python -m job runs` lists " in capfd.readouterr().err
 
 
+def test_a_password_in_runs_uri_is_not_shown_to_whoever_mistypes_a_run_id(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RUNS_URI", "https://user:password@host/runs")
+    with pytest.raises(SystemExit):
+        main(["report", "a b"])
+    assert "password" not in capfd.readouterr().err
+
+
 def test_the_report_ends_with_the_page_and_the_trace(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     write(place, Recorded("night"))
     _, lines, _ = run_command(capfd, "report", "night")

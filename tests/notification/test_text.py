@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +22,12 @@ from job.execution.outcome import (
     Outcome,
     bad_config,
     busy,
+    never_began,
     no_lease,
+    no_record,
     outcome_of,
     twin_failed,
+    with_record,
 )
 from job.execution.progress import RunProgress
 from job.execution.request import RunRequest
@@ -141,8 +145,8 @@ def test_a_run_without_a_record() -> None:
             {},
             [
                 f"A run with the same plan has just ended as interrupted: other. Nothing was called. {ON} that run: x",
-                AGAIN,
-                "Only if none comes, this goes on with the other run:",
+                "Cloud Run starts it again by itself, which may make the cards of the other run again.",
+                f"{ON} the other run:",
                 "x",
             ],
         ),
@@ -160,7 +164,7 @@ def test_a_run_without_a_record() -> None:
             outcome_of(None, ShutdownReason.LEASE_LOST, None, SECRET_ANSWER),
             {},
             [
-                "The run lost its lease, or could not renew it, and stopped; 0 of 0 cards are there.",
+                "The lease was lost, or could not be renewed, so the run stopped; nothing was called.",
                 AGAIN,
                 ONLY_IF_NONE,
                 START,
@@ -228,7 +232,7 @@ def test_whether_cloud_run_starts_it_again(changes: dict[str, str], says: str | 
     ],
 )
 def test_the_last_attempt_says_when_to_start_the_run_again(outcome: Outcome, says: str) -> None:
-    assert lines(end(outcome, settings(CLOUD_RUN_TASK_ATTEMPT="2")))[-4:-1] == [
+    assert lines(end(outcome, settings(TASK_MAX_RETRIES="0")))[-4:-1] == [
         "Cloud Run does not start it again.",
         says,
         START,
@@ -257,6 +261,53 @@ def test_a_run_that_cloud_run_resumes_by_itself_needs_no_hand() -> None:
     assert lines(last)[3:6] == ["Cloud Run does not start it again.", "Go on with what is missing:", RESUME]
 
 
+@pytest.mark.parametrize(
+    ("outcome", "is_known", "says"),
+    [
+        (
+            busy(message("x"), same_plan=False, same_run=False),
+            True,
+            "Once the other run has ended, this requests only what is missing:",
+        ),
+        (no_lease("x"), True, "Once storage can be reached, this requests only what is missing:"),
+        (no_lease("x"), False, "Once storage can be reached, this requests only what is missing:"),
+        (outcome_of(None, ShutdownReason.SIGTERM, None), False, "Go on with what is missing:"),
+    ],
+)
+def test_a_retry_that_calls_nothing_resumes_what_is_recorded_or_may_be(
+    outcome: Outcome, is_known: bool, says: str
+) -> None:
+    """A new run would make again what the attempts before it have made."""
+    inputs = Recorded().inputs.model_copy(update={"job": "cards", "region": "asia-east1", "project": "p"})
+    last = settings(CLOUD_RUN_TASK_ATTEMPT="2", RUN_ID="night")
+    run_end = end(outcome, last, inputs=inputs if is_known else None)
+    run_end.request = replace(run_end.request, identity=RunIdentity("night"))
+    assert lines(run_end)[-4:-1] == ["Cloud Run does not start it again.", says, RESUME]
+    first = end(outcome, settings())
+    assert lines(first)[-2] == START, "the first attempt has recorded nothing yet"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "expected"),
+    [
+        (never_began("night", "start"), ["Once its config is corrected, this starts a new run:", "start"]),
+        (no_record("night", "list"), ["This lists the runs that are recorded:", "list"]),
+    ],
+)
+def test_a_resume_that_can_never_work_is_not_offered_again(outcome: Outcome, expected: Sequence[str]) -> None:
+    text = lines(end(outcome, new_config=True))
+    assert text[-4:-1] == ["Cloud Run starts it again by itself, which fails too.", *expected]
+
+
+def test_a_lost_lease_says_how_many_results_the_record_lacks() -> None:
+    progress = failed_progress()
+    lost = with_record(outcome_of(progress, ShutdownReason.LEASE_LOST, None, SECRET_ANSWER), 12)
+    assert lines(end(lost, progress=progress))[1] == (
+        "The lease was lost, or could not be renewed, so the run stopped; 1 of 20 cards are there. "
+        "The record lacks 12 results: a resume would request them again."
+    )
+
+
 LATER = str(on_a_later_day("2026-11-24"))
 
 
@@ -267,6 +318,9 @@ def test_a_message_about_a_run_without_a_date_is_right_on_the_next_morning_too()
     over = end(run_end.outcome, given, report=report_of(None, ended="2026-11-25T00:10:00+08:00"))
     assert lines(over)[3:5] == [LATER, START], "it ended after midnight"
     assert run_fields(over)["resume_command"] == START
+    retried = end(run_end.outcome, settings(RUN_DATE=""), report=over.report)
+    only = "Only if none comes, this starts a new run for 2026-11-24, which makes all its cards:"
+    assert lines(retried)[3:6] == [AGAIN, only, START]
 
 
 def test_a_resume_that_is_refused_on_another_day_is_headed_with_the_day_of_the_run() -> None:

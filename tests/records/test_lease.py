@@ -237,7 +237,9 @@ async def test_which_run_may_take_over_the_lease_of_an_ended_process_at_once(
     """A run may do so if it can see that the holder's process is gone; others have to watch the lease."""
     await acquire(store, holder("old", pid=dead_pid(), **old), ignore_notice)
     if enters:
-        await acquire(store, holder("new", **new), ignore_notice)
+        lease = await acquire(store, holder("new", **new), ignore_notice)
+        is_same_run = lease.holder.run_id == holder("old", **old).run_id
+        assert lease.replaced == ("old" if is_same_run else None), "it may still write results of this run"
     else:
         with pytest.raises(trio.TooSlowError), trio.fail_after(0.3):
             await acquire(store, holder("new", **new), ignore_notice)

@@ -24,6 +24,7 @@ from job.planning.items import EngineItems
 from job.planning.plan import Plan
 from job.records.format import FORMAT, RecordError, sealed, unsealed
 from job.records.inputs import ConfigObject, RunInputs, pack, unpack
+from job.records.journal import attempts_in_journal
 from job.records.record import Record, find_inputs
 from job.records.refusal import contradictions
 from job.records.report import AttemptSummary, RunReport, build_report
@@ -167,6 +168,24 @@ async def test_the_report_of_the_run_that_holds_the_lease_is_kept(memory: Memory
     memory.refuse = lambda verb, name: verb == "read" and name == "run/report.json" and trio.current_time() < 2
     assert await second.write_report(report("succeeded"), lambda: True)
     assert json.loads(memory.objects["run/report.json"].data)["outcome"] == "succeeded"
+
+
+async def test_results_that_an_attempt_writes_after_it_has_lost_its_lease_do_not_open_the_record_again(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    paused = record_of(memory)
+    await paused.create(INPUTS)
+    paused.on_event(finished(financial(["A"])))
+    for owner, replaced in (("two", "one"), ("three", None)):
+        next_one = Record(memory, PLAN, INPUTS, owner, lambda _text: None, replaced)
+        await next_one.load()
+        ended = AttemptSummary.of(UNFORESEEN, None, datetime.now(UTC), 1.0)
+        closed = build_report(INPUTS, PLAN, next_one.timeline, [*next_one.attempts, ended], closed=True)
+        assert await next_one.write_report(closed, lambda: True)
+    await paused.journal.flush()
+    written = RunReport.model_validate_json(memory.objects["run/report.json"].data)
+    assert written.journal == {"one": 0, "two": 0, "three": 0}
+    assert written.is_after(await attempts_in_journal(memory, "run"))
 
 
 async def test_a_run_without_a_record_has_no_inputs(memory: Memory, autojump_clock: MockClock) -> None:
@@ -366,6 +385,7 @@ async def test_an_unreadable_report_does_not_stop_an_attempt(
         ("2026-11-25T08:00:00+01:00", None, {"CLOUD_RUN_EXECUTION": "other"}, True),
         ("2026-11-25T08:00:00+01:00", None, {"CLOUD_RUN_EXECUTION": "run"}, False),
         ("2026-11-25T08:00:00+01:00", None, {"CLOUD_RUN_EXECUTION": "other", "CLOUD_RUN_TASK_ATTEMPT": "1"}, False),
+        ("2026-11-25T08:00:00+01:00", None, {"RUN_ID": "run"}, True),
         ("2026-11-25T08:00:00+01:00", "2026-11-24", {}, False),
     ],
 )
@@ -383,7 +403,8 @@ def test_a_run_that_left_the_date_to_the_engines_is_not_resumed_on_another_day(
         assert fault.startswith(
             "RUN_DATE: run run has no date of its own: it was started on 2026-11-24, and the engines "
         )
-        assert fault.endswith("2026-11-25; `RUN_DATE=2026-11-24 python -m job` starts a new run for 2026-11-24")
+        first = "unset RUN_ID; then " if "RUN_ID" in variables else ""
+        assert fault.endswith(f"25; {first}`RUN_DATE=2026-11-24 python -m job` starts a new run for 2026-11-24")
     else:
         assert found == []
         is_over = bool(variables)

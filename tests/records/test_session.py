@@ -352,7 +352,8 @@ async def test_a_run_whose_twin_has_not_done_all_its_work_fails_and_says_how_to_
         r"This goes on with that run: python -m job resume other",
         str(outcome.sentence),
     )
-    assert outcome.instead == "python -m job resume other"
+    assert outcome.instead is not None
+    assert outcome.instead.command == "python -m job resume other"
 
 
 async def test_a_success_of_an_earlier_attempt_at_the_twin_is_none_of_the_one_that_has_just_ended(
