@@ -127,13 +127,9 @@ async def test_a_run_that_began_keeps_its_report(world: World) -> None:
     assert await objects(world) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "env",
-    [
-        pytest.param({"RUN_ID": "no/id"}, id="RUN_ID"),
-        pytest.param({"RUNS_URI": "ftp://x"}, id="RUNS_URI", marks=pytest.mark.slow),
-        pytest.param({"RUNS_URI": None}, id="no RUNS_URI", marks=pytest.mark.slow),
-    ],
+    "env", [{"RUN_ID": "no/id"}, {"RUNS_URI": "ftp://x"}, {"RUNS_URI": None}], ids=["RUN_ID", "RUNS_URI", "no RUNS_URI"]
 )
 async def test_faults_of_the_variables_that_name_the_record_leave_no_record(
     world: World, env: dict[str, str | None]
@@ -143,6 +139,7 @@ async def test_faults_of_the_variables_that_name_the_record_leave_no_record(
     assert await objects(world) == {}
 
 
+@pytest.mark.slow
 async def test_a_full_disk_does_not_change_the_outcome(world: World) -> None:
     await world.configure("ticker_list.json", BROKEN)
     flag = world.directory / "full"

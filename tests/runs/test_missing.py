@@ -273,6 +273,7 @@ async def test_control_c_on_a_terminal_ends_with_what_to_do(world: World) -> Non
     assert lines[-2] == f"  RUN_DATE={recorded(world)['day']} RUNS_URI={world.runs_uri} python -m job"
 
 
+@pytest.mark.slow
 async def test_without_a_record_the_end_says_how_to_have_the_missing_cards_listed(world: World) -> None:
     world.news.script.append(Fault(when.ticker("T07"), do.status(422)))
     outcome = await world.run_job(terminal=True)

@@ -161,6 +161,7 @@ async def test_what_plan_prints_is_what_run_sends(world: World) -> None:
     assert planned.stdout.count("\n") == len(planned.lines)
 
 
+@pytest.mark.slow
 async def test_plan_for_people_counts_and_names(world: World) -> None:
     planned = await world.run_job(("plan",))
     assert planned.exit_code == 0

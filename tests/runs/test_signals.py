@@ -118,6 +118,7 @@ async def test_a_second_signal_ends_the_process_at_once(
     assert outcome.stderr == (f"{kept}{resume}\n" if is_recorded else "")
 
 
+@pytest.mark.slow
 async def test_a_card_between_two_attempts_is_not_requested_again(cards: World) -> None:
     cards.qa.script.append(Fault(when.always, do.status(503, retry_after="20")))
     job = await cards.start_job(env={"QA_ENGINE_CONCURRENCY": "1"})
@@ -170,6 +171,7 @@ async def test_a_signal_after_the_last_line_changes_nothing(cards: World, code: 
         assert (outcome.exit_code, last["exit_code"], outcome.stderr) == (code, code, "")
 
 
+@pytest.mark.slow
 async def test_a_hanging_token_does_not_hold_up_the_end(cards: World) -> None:
     cards.metadata.script.append(Fault(lambda seen: seen.path.endswith("/identity"), do.hang()))
     job = await cards.start_job()

@@ -77,14 +77,14 @@ def corrupt_config(checkout: Checkout) -> None:
     (checkout.directory / "terraform" / "config" / "ticker_list.json").write_text("[7]")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variable", "goes_on"),
     [
-        pytest.param("CONFIG_OWNERSHIP=terraform", False, marks=pytest.mark.slow),
+        ("CONFIG_OWNERSHIP=terraform", False),
         ("CONFIG_OWNERSHIP=operators", True),
-        # a trigger that does not know it yet
-        pytest.param("CONFIG_OWNERSHIP=", False, marks=pytest.mark.slow),
-        pytest.param("CONFIG_FAULTS=warn", True, marks=pytest.mark.slow),
+        ("CONFIG_OWNERSHIP=", False),  # a trigger that does not know it yet
+        ("CONFIG_FAULTS=warn", True),
     ],
 )
 def test_a_fault_of_the_config_stops_make_only_if_terraform_owns_the_config(
