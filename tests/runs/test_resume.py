@@ -102,7 +102,9 @@ async def test_a_run_without_a_date_is_refused_on_a_later_day_with_the_command_t
     outcome = await play(world, 2, "resume", "night", **world.chat.env("feishu"))
     (fault,) = outcome.events("config.faulty")
     start = "RUN_DATE=2026-11-24 python -m job"
-    assert (fault["where"], fault["remedy"]) == ("RUN_DATE", f"`{start}` starts a new run for 2026-11-24")
+    # These runs have a RUN_ID, under which a new one could not start.
+    remedy = f"unset RUN_ID; then `{start}` starts a new run for 2026-11-24"
+    assert (fault["where"], fault["remedy"]) == ("RUN_DATE", remedy)
     (text,) = world.chat.texts
     assert text.startswith("✗ batch-orchestrator, 2026-11-24\n"), "the day of the run, not that of the resume"
     assert text.splitlines()[-2] == start
