@@ -262,18 +262,20 @@ async def test_a_holder_on_another_machine_is_alive_once_it_renews(memory: Memor
         nursery.cancel_scope.cancel()
 
 
+async def release_later(lease: Lease) -> None:
+    """Releases a lease before it is renewed for the first time."""
+    await trio.sleep(RENEW_SECONDS / 2)
+    await lease.release()
+
+
 async def test_a_holder_on_another_machine_was_alive_if_it_releases_the_lease(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
     """Two runs start at the same time and one ends before its first renewal: the other must not repeat it."""
     first = await acquire(memory, holder(machine="elsewhere"), ignore_notice)
 
-    async def end() -> None:
-        await trio.sleep(RENEW_SECONDS / 2)
-        await first.release()
-
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(end)
+        nursery.start_soon(release_later, first)
         with pytest.raises(BusyError) as error:
             await acquire(memory, holder("two"), ignore_notice)
     assert error.value.is_twin
@@ -288,12 +290,8 @@ async def test_a_lease_that_an_earlier_attempt_at_the_same_run_releases_is_acqui
     """It may have been interrupted: nobody else goes on with its work."""
     first = await acquire(memory, holder(machine="elsewhere"), ignore_notice)
 
-    async def end() -> None:
-        await trio.sleep(RENEW_SECONDS / 2)
-        await first.release()
-
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(end)
+        nursery.start_soon(release_later, first)
         await acquire(memory, holder("two", run_id="run-one"), ignore_notice)
     assert await there(memory) == holder("two", run_id="run-one")
     assert trio.current_time() < RENEW_SECONDS

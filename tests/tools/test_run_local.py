@@ -137,13 +137,13 @@ def test_an_unknown_run_cannot_be_resumed_and_no_command_says_so() -> None:
 )
 def test_it_exits_as_the_job_does(fault: str | None, code: int, outcome: str) -> None:
     done = play(*([fault] if fault else []))
-    _has_exited(done, code, outcome)
+    _assert_exited(done, code, outcome)
 
 
 @pytest.mark.slow
 def test_a_failing_news_engine_cuts_off_the_others() -> None:
     done = play("news")
-    _has_exited(done, 1, "data_engine_failed")
+    _assert_exited(done, 1, "data_engine_failed")
     ends = [json.loads(line) for line in done.stdout.splitlines() if '"call.finished"' in line]
     others = [end for end in ends if end["engine"] != "news"]
     assert {end["engine"] for end in others} == {"financial", "trading"}
@@ -189,7 +189,7 @@ def _report(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return report
 
 
-def _has_exited(done: subprocess.CompletedProcess[str], code: int, outcome: str) -> None:
+def _assert_exited(done: subprocess.CompletedProcess[str], code: int, outcome: str) -> None:
     assert done.returncode == code, done.stdout + done.stderr
     assert "FORBIDDEN" not in done.stderr
     introduction, _, output = done.stdout.partition("\n\n{")
