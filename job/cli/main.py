@@ -131,9 +131,7 @@ def _date(text: str) -> str:
 
 def _run_id(text: str) -> str:
     if not is_run_id(text):
-        place = os.environ.get("RUNS_URI", "")
-        # It is not validated yet: it may be anything, also a URL with a password.
-        is_shown = place.isprintable() and (place.startswith("gs://") or ":" not in place)
-        listing = list_command(place if place and is_shown else None)
+        settings, _ = read_settings(os.environ, datetime.now(UTC))  # a faulty RUNS_URI may hold a password
+        listing = list_command(settings.runs_uri)
         raise argparse.ArgumentTypeError(f"{quoted(text)} is not a run id; `{listing}` lists them")
     return text

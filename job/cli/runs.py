@@ -19,7 +19,7 @@ from job.notification.sender import SECONDS, Notifier
 from job.notification.text import late_lines
 from job.page.render import render_page
 from job.records.cards import card_lines
-from job.records.commands import list_command, nights_link, page_address, table_link
+from job.records.commands import ONCE_CORRECTED, list_command, nights_link, page_address, table_link
 from job.records.format import CARDS, PAGE, RecordError
 from job.records.history import LATEST, RecordedRun, latest, latest_id, read_run
 from job.records.report import REFUSED
@@ -110,7 +110,7 @@ def _write_report(recorded: RecordedRun, page: str | None, to: Translator) -> No
     if report.faults_not_listed:
         say(to.text(message("and {count} more", count=report.faults_not_listed)))
     if report.outcome == REFUSED and report.start_command is not None:
-        say(to.text(message("Once that is corrected, this starts it again:")))
+        say(to.text(message(ONCE_CORRECTED)))
         say(f"  {report.start_command}")
     if report.resume_command is None and (report.outcome == REFUSED or report.start_command is None):
         say(to.text(message("trace id: {trace}", trace=report.trace_id)))

@@ -11,6 +11,7 @@ from job.execution.progress import RunProgress
 from job.notification.lines import Line
 from job.notification.run_end import RunEnd
 from job.records.commands import (
+    ONCE_CORRECTED,
     again_command,
     how_to_go_on,
     on_a_later_day,
@@ -47,9 +48,8 @@ _WITHOUT_ANSWERS: Mapping[str, str] = {
 _SET_ASIDE = template(
     "• Card type {card_type} was set aside, as too many of its cards failed: the rest was not requested. {remedy}"
 )
-_ONCE_CORRECTED = template("Once that is corrected, this starts it again:")
 _BEFORE_THE_COMMAND: Mapping[str, str] = {
-    "bad_config": _ONCE_CORRECTED,
+    "bad_config": ONCE_CORRECTED,
     "busy": template("Once the other run has ended, this starts it again:"),
     "no_lease": template("Once storage can be reached, this starts it again:"),
 }
@@ -141,7 +141,7 @@ def late_lines(
             yield Line(message("{command}", command=report.resume_command), is_kept=True)
         if report.start_command is not None:
             is_refused = report.outcome == REFUSED
-            yield Line(message(_ONCE_CORRECTED) if is_refused else on_a_later_day(day), is_kept=True)
+            yield Line(message(ONCE_CORRECTED) if is_refused else on_a_later_day(day), is_kept=True)
             yield Line(message("{command}", command=report.start_command), is_kept=True)
         if PAGE in latest.documents and settings.runs_uri is not None:
             yield Line(message("Page: {page}", page=page_address(settings.runs_uri, report.run_id)), is_kept=True)

@@ -119,6 +119,8 @@ def _link(runs_uri: str, name: str, relative: str | None) -> str:
     return relative or Path(address).absolute().as_uri()
 
 
+ONCE_CORRECTED = template("Once that is corrected, this starts it again:")
+"""The sentence before the command that starts a run again after faults of its config."""
 _ONCE_PUT_RIGHT = template("Once the cause is put right, this requests only what is missing:")
 _WHEN: Mapping[str, str] = {
     "deadline": template("Go on with what is missing:"),
