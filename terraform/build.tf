@@ -125,7 +125,7 @@ resource "google_artifact_registry_repository_iam_member" "build" {
 
   project    = var.project_id
   location   = var.region
-  repository = google_artifact_registry_repository.main.name
+  repository = google_artifact_registry_repository.main.repository_id
   role       = "roles/artifactregistry.writer"
   member     = google_service_account.builder["build"].member
 }

@@ -1,5 +1,6 @@
 """One stand-in for the provider, one initialised root and one that has been applied, for all tests."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -42,6 +43,13 @@ def first(terraform: Terraform, root: Path, tmp_path_factory: pytest.TempPathFac
 @pytest.fixture(scope="session")
 def everything(first: tuple[Path, dict[str, Any]]) -> dict[str, Any]:
     return first[1]
+
+
+@pytest.fixture(scope="session")
+def state(terraform: Terraform, first: tuple[Path, dict[str, Any]]) -> dict[str, Any]:
+    """The state after that apply: some values are known only now."""
+    shown: dict[str, Any] = json.loads(terraform.ask(first[0], "show", "-json"))
+    return shown
 
 
 @pytest.fixture

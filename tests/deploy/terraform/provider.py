@@ -25,6 +25,19 @@ UNKNOWN = msgpack.ExtType(0, b"\0")
 NESTING = {"single": 1, "list": 2, "set": 3, "map": 4}
 SCHEMA = json.loads(Path(__file__).with_name("schema.json").read_text())
 
+# An IAM member takes a short name and plans it, then answers with the full one: another value than its readers planned.
+FULL_NAMES = {
+    "google_artifact_registry_repository_iam_member": (
+        "repository",
+        "projects/{project}/locations/{location}/repositories/{repository}",
+    ),
+    "google_cloud_run_v2_job_iam_member": ("name", "projects/{project}/locations/{location}/jobs/{name}"),
+    "google_cloud_run_v2_service_iam_member": ("name", "projects/{project}/locations/{location}/services/{name}"),
+    "google_secret_manager_secret_iam_member": ("secret_id", "projects/{project}/secrets/{secret_id}"),
+    "google_storage_bucket_iam_member": ("bucket", "b/{bucket}"),
+}
+"""By the kind of the member: the attribute with the name, and the form of the full name."""
+
 
 @contextmanager
 def stand_in() -> Iterator[str]:
@@ -102,7 +115,8 @@ def _upgrade(request: Fields) -> bytes:
 
 
 def _read(request: Fields) -> bytes:
-    return encode((1, _bytes(request, 2)))
+    kind, state = _bytes(request, 1).decode(), _state(request, 2)
+    return encode((1, _value(state and _full(kind, state))))
 
 
 def _plan(request: Fields) -> bytes:
@@ -110,16 +124,22 @@ def _plan(request: Fields) -> bytes:
     prior, proposed = _state(request, 2), _state(request, 3)
     if proposed is not None and prior is None:
         proposed = _computed(SCHEMA["resources"][kind]["block"], {**proposed, **_foreseen(kind, proposed)})
+    elif proposed is not None and prior is not None and kind in FULL_NAMES:
+        attribute, _ = FULL_NAMES[kind]
+        if prior[attribute].endswith(f"/{proposed[attribute]}"):
+            proposed[attribute] = prior[attribute]
     return encode((1, _value(proposed)), (5, True))
 
 
 def _apply(request: Fields) -> bytes:
     kind, prior, planned = _bytes(request, 1).decode(), _state(request, 2), _state(request, 3)
     if planned is not None:
-        planned = _made(SCHEMA["resources"][kind]["block"], planned, kind)
+        planned = _full(kind, _made(SCHEMA["resources"][kind]["block"], planned, kind))
         if kind == "google_storage_bucket_object":
             md5 = hashlib.md5(planned["content"].encode(), usedforsecurity=False)
             planned["md5hash"] = base64.b64encode(md5.digest()).decode()
+        if kind == "google_project_iam_custom_role":
+            planned["id"] = f"projects/{planned['project']}/roles/{planned['role_id']}"
     elif prior is not None and (prior.get("deletion_policy") == "PREVENT" or prior.get("deletion_protection")):
         refusal = encode((1, 1), (2, f"{kind} {prior.get('name')} is protected from deletion"))
         return encode((1, _value(prior)), (3, [refusal]), (4, True))
@@ -133,6 +153,14 @@ def _read_data(request: Fields) -> bytes:
     return encode((1, _value({**config, "id": config["name"], "uri": uri})))
 
 
+def _full(kind: str, state: dict[str, Any]) -> dict[str, Any]:
+    """The state as it is after a creation and at every read: with the full name of what an IAM member grants on."""
+    attribute, form = FULL_NAMES.get(kind, ("", ""))
+    if not attribute or "/" in state[attribute]:
+        return state
+    return {**state, attribute: form.format_map(state)}
+
+
 def _foreseen(kind: str, state: dict[str, Any]) -> dict[str, Any]:
     """The values that the real provider knows before it makes a resource, as far as other resources use them."""
     if kind == "google_service_account":
@@ -142,10 +170,6 @@ def _foreseen(kind: str, state: dict[str, Any]) -> dict[str, Any]:
             "member": f"serviceAccount:{email}",
             "name": f"projects/{state['project']}/serviceAccounts/{email}",
         }
-    if kind == "google_artifact_registry_repository":
-        return {"name": state["repository_id"]}
-    if kind == "google_project_iam_custom_role":
-        return {"id": f"projects/{state['project']}/roles/{state['role_id']}"}
     return {}
 
 

@@ -53,9 +53,9 @@ CONFIG: dict[str, str] = {
 """The config of every copy of the root: a user's own may be faulty, where operators own it."""
 
 
-def resources(plan: dict[str, Any], *types: str) -> dict[str, dict[str, Any]]:
-    """The planned values of the resources of these types, or of all, by their addresses."""
-    found = plan["planned_values"]["root_module"]["resources"]
+def resources(shown: dict[str, Any], *types: str) -> dict[str, dict[str, Any]]:
+    """The values of the resources of these types, or of all, by their addresses: in a plan, or in a state."""
+    found = shown["planned_values" if "planned_values" in shown else "values"]["root_module"]["resources"]
     return {
         one["address"]: one["values"]
         for one in found

@@ -10,6 +10,8 @@ from terraform.tools.guard import refusals
 from tests.deploy.terraform.command import Terraform
 from tests.deploy.terraform.sample import EVERYTHING, LITTLE, NEXT_IMAGE, OPERATORS
 
+COLLEAGUE = "user:me@example.com"
+
 
 def applied(terraform: Terraform, root: Path, variables: dict[str, Any]) -> dict[str, list[str]]:
     """Plans and applies; returns the actions of what changed, by address."""
@@ -46,6 +48,21 @@ def test_a_second_plan_is_empty_and_a_new_image_changes_two_jobs(
 
 
 @pytest.mark.slow
+def test_people_come_and_go(terraform: Terraform, own_root: Path) -> None:
+    """Each apply is done at once, and the plan after it is empty."""
+    for operators, who, action in (
+        ([OPERATORS], "", "create"),
+        ([OPERATORS, COLLEAGUE], COLLEAGUE, "create"),
+        ([COLLEAGUE], OPERATORS, "delete"),
+    ):
+        variables = LITTLE | {"operators": operators}
+        changed = applied(terraform, own_root, variables)
+        assert set(map(tuple, changed.values())) == {(action,)}
+        assert all(who in address for address in changed)
+        assert changes(terraform.plan(own_root, variables)) == {}
+
+
+@pytest.mark.slow
 def test_a_merge_ships_schedule_and_config_but_no_grant(terraform: Terraform, standing: Path) -> None:
     edit(standing / "config")
     schedule = {"cron": "0 7 * * *", "time_zone": "Asia/Tokyo", "paused": True}
@@ -54,7 +71,7 @@ def test_a_merge_ships_schedule_and_config_but_no_grant(terraform: Terraform, st
     assert 'google_cloud_scheduler_job.main["run"]' in changes(plan)
     assert refusals(plan) == []
 
-    plan = terraform.plan(standing, EVERYTHING | {"operators": [OPERATORS, "user:me@example.com"]})
+    plan = terraform.plan(standing, EVERYTHING | {"operators": [OPERATORS, COLLEAGUE]})
     assert {line.partition(":")[0] for line in refusals(plan)} == {
         f'{resource}["user'
         for resource in (

@@ -81,21 +81,21 @@ LIBRARIES = {"DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"}
 # --- rights ---
 
 
-def grants(plan: dict[str, Any]) -> set[tuple[str, str, str]]:
-    """Who may do what on what."""
+def grants(shown: dict[str, Any]) -> set[tuple[str, str, str]]:
+    """Who may do what on what: the last part of its name is what a plan and a state have in common."""
     found = set()
-    for address, values in resources(plan).items():
+    for address, values in resources(shown).items():
         if "_iam_" in address and not address.startswith("google_project_iam_custom_role."):
             assert "_iam_member." in address, f"{address} would take others' grants away"
             assert not values.get("condition"), f"{address} has a condition that this table does not show"
-            on = values.get("bucket") or values.get("service_account_id") or values["project"]
+            on = values.get("bucket", "").removeprefix("b/") or values.get("service_account_id") or values["project"]
             name = values.get("name") or values.get("repository") or values.get("secret_id")
-            found.add((values["member"], values["role"], f"{on}/{name}" if name else on))
+            found.add((values["member"], values["role"], f"{on}/{name.rpartition('/')[2]}" if name else on))
     return found
 
 
-def test_the_grants_are_exactly_these(everything: dict[str, Any]) -> None:
-    assert grants(everything) == GRANTS | BUILD_GRANTS
+def test_the_grants_are_exactly_these(state: dict[str, Any]) -> None:
+    assert grants(state) == GRANTS | BUILD_GRANTS
 
 
 def test_the_custom_roles_have_exactly_these_permissions(everything: dict[str, Any]) -> None:
