@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 # make ignores unknown variables: run-local would not fail at fault=news, and apply would not deploy image=…. So a variable
 # that differs from one of these only in case, dashes or a plural is refused. Other ones are allowed: a caller may set them.
-VARIABLES := APPROVE ARGS BOOTSTRAP CONFIG_FAULTS CONFIG_OWNERSHIP CONFIG_URI FAULT IMAGE IMAGE_NAME LIMITS NIGHTS OVERWRITE PLAN PYTHON QUICK REPORT_LANGUAGE RESUME RUN_DATE
+VARIABLES := APPROVE ARGS BOOTSTRAP CONFIG_FAULTS CONFIG_OWNERSHIP CONFIG_URI FAULT IMAGE IMAGE_NAME LIMITS NIGHTS OVERWRITE PLAN PYTHON QUICK REPORT_LANGUAGE RESUME RUN_DATE TERRAFORM
 UNKNOWN := $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 plain = $(shell echo '$(1)' | tr '[:lower:]' '[:upper:]' | sed 's/[-_]//g; s/S$$//')
 $(foreach name,$(UNKNOWN),$(foreach known,$(VARIABLES),$(if $(filter $(call plain,$(name)),$(call plain,$(known))),\
@@ -75,14 +75,16 @@ format: .venv/ready ## fix style and format, as far as a tool can
 	$(BIN)/ruff format .
 
 # --- Google Cloud: the image is the one that is deployed, unless IMAGE names another; before there is one, BOOTSTRAP=1 ---
+TERRAFORM ?= terraform
+
 # If there is no output yet, Terraform says so on stdout, hence the grep.
-IMAGE ?= $(shell terraform -chdir=terraform output -raw image 2>/dev/null | grep -x '[^ ]*@sha256:[0-9a-f]*')
+IMAGE ?= $(shell $(TERRAFORM) -chdir=terraform output -raw image 2>/dev/null | grep -x '[^ ]*@sha256:[0-9a-f]*')
 PLAN ?= terraform/planned.tfplan
 PLAN_VARIABLES = $(if $(BOOTSTRAP),-var=bootstrap=true) $(IMAGE:%='-var=image=%')
 
 .PHONY: init
 init: ## connect Terraform to its state, and fetch the provider
-	terraform -chdir=terraform init -backend-config=backend.hcl
+	$(TERRAFORM) -chdir=terraform init -backend-config=backend.hcl
 
 # Say in one line what has to be done first, instead of a page of Terraform's errors.
 .PHONY: initialised applied
@@ -90,12 +92,12 @@ initialised:
 	@cd terraform && [ -d "$${TF_DATA_DIR:-.terraform}" ] || { echo 'Stopped: run `make init` first.' >&2; exit 2; }
 
 applied: initialised
-	@outputs=$$(terraform -chdir=terraform output -json) || exit 2; [ "$$outputs" != '{}' ] || \
+	@outputs=$$($(TERRAFORM) -chdir=terraform output -json) || exit 2; [ "$$outputs" != '{}' ] || \
 	{ echo 'Stopped: Terraform has no outputs yet; run `make apply` first.' >&2; exit 2; }
 
 # A fault in terraform/config/ stops make, with two exceptions: a rollback must not fail (CONFIG_FAULTS=warn), and if
 # operators own the config, these files are not used. Before the first apply the owner is not known, so a fault stops make.
-CONFIG_OWNERSHIP ?= $$(terraform -chdir=terraform output -raw config_ownership 2>/dev/null)
+CONFIG_OWNERSHIP ?= $$($(TERRAFORM) -chdir=terraform output -raw config_ownership 2>/dev/null)
 .PHONY: config-check
 config-check: .venv/ready ## look for faults in terraform/config/, as the job would
 	@$(BIN)/python -m job plan terraform/config >/dev/null || \
@@ -107,29 +109,29 @@ config-check: .venv/ready ## look for faults in terraform/config/, as the job wo
 
 .PHONY: plan
 plan: initialised config-check ## show what an apply would change
-	terraform -chdir=terraform plan $(PLAN_VARIABLES) -out='$(abspath $(PLAN))'
+	$(TERRAFORM) -chdir=terraform plan $(PLAN_VARIABLES) -out='$(abspath $(PLAN))'
 
 .PHONY: apply
 apply: plan ## change it, after showing it and asking: make apply [IMAGE=…@sha256:…] [APPROVE=1]
 	@$(MAKE) --no-print-directory config-guard
 	@[ '$(APPROVE)' ] || { read -r -p 'Apply this plan? Only yes is a yes: ' answer && [ "$$answer" = yes ]; }
-	terraform -chdir=terraform apply '$(abspath $(PLAN))'
+	$(TERRAFORM) -chdir=terraform apply '$(abspath $(PLAN))'
 
 .PHONY: rollback
 rollback: applied ## deploy an earlier image: make rollback IMAGE=…@sha256:… (without IMAGE: list them)
 ifeq ($(origin IMAGE),command line)
 	@$(MAKE) --no-print-directory apply CONFIG_FAULTS=warn
 else
-	gcloud artifacts docker tags list "$$(terraform -chdir=terraform output -raw image_name)" --filter='tag~deployed-'
+	gcloud artifacts docker tags list "$$($(TERRAFORM) -chdir=terraform output -raw image_name)" --filter='tag~deployed-'
 endif
 
 .PHONY: execute
 execute: applied ## start the job now and wait for its end: make execute [ARGS=resume,RUN_ID]
-	$$(terraform -chdir=terraform output -raw execute_command) $(if $(ARGS),--args='$(ARGS)')
+	$$($(TERRAFORM) -chdir=terraform output -raw execute_command) $(if $(ARGS),--args='$(ARGS)')
 
 .PHONY: logs
 logs: applied ## follow the job's log
-	$$(terraform -chdir=terraform output -raw logs_command)
+	$$($(TERRAFORM) -chdir=terraform output -raw logs_command)
 
 # --- Google's security rules: checkov has its own environment, since it has a hundred dependencies ---
 .checkov/ready: .locks/checkov.txt
@@ -139,10 +141,10 @@ logs: applied ## follow the job's log
 
 .PHONY: check-terraform
 check-terraform: .checkov/ready ## check terraform/ against Google's security rules (checkov)
-	.checkov/bin/checkov --directory terraform --framework terraform --skip-path tests --skip-download --compact --quiet
+	.checkov/bin/checkov --directory terraform --framework terraform --skip-path plan_tests --skip-download --compact --quiet
 
 # --- the image: Cloud Build builds it at every merge; build by hand only the first image, or one to try out ---
-IMAGE_NAME ?= $(shell terraform -chdir=terraform output -raw image_name)
+IMAGE_NAME ?= $(shell $(TERRAFORM) -chdir=terraform output -raw image_name)
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' job/__init__.py)
 COMMIT = $(shell git describe --always --dirty --abbrev=40 --exclude='*')
 
@@ -156,7 +158,7 @@ push: image ## build and push the image, and print the command that deploys it
 	@docker inspect --format 'make apply IMAGE={{index .RepoDigests 0}}' $(IMAGE_NAME):deployed-$(COMMIT)
 
 # --- the config, in the repository and in the bucket ---
-CONFIG_URI ?= $(shell terraform -chdir=terraform output -raw config_uri)
+CONFIG_URI ?= $(shell $(TERRAFORM) -chdir=terraform output -raw config_uri)
 
 .PHONY: config-pull
 config-pull: $(if $(filter file,$(origin CONFIG_URI)),applied) .venv/ready ## copy the bucket's config into terraform/config/
@@ -168,4 +170,4 @@ config-diff: $(if $(filter file,$(origin CONFIG_URI)),applied) .venv/ready ## sh
 
 .PHONY: config-guard
 config-guard: .venv/ready
-	terraform -chdir=terraform show -json '$(abspath $(PLAN))' | OVERWRITE=$(OVERWRITE) $(BIN)/python -m terraform.tools.config_objects guard
+	$(TERRAFORM) -chdir=terraform show -json '$(abspath $(PLAN))' | OVERWRITE=$(OVERWRITE) $(BIN)/python -m terraform.tools.config_objects guard

@@ -17,16 +17,18 @@ from tests.deploy.terraform.sample import CONFIG
 PROJECT = Path(__file__).parents[3]
 ROOT = PROJECT / "terraform"
 EMBEDDED = (sys.executable, "-m", "tests.deploy.terraform.embedded")
+TESTS = "plan_tests"
+"""The folder of the root's own tests; nothing reads it that is not told to, as only Terraform understands them."""
 _LEAST = (1, 11)
 
 
 def installed() -> Sequence[str]:
-    """Terraform or OpenTofu from the PATH if it is new enough, else the one that comes as a library."""
-    for name in ("terraform", "tofu"):
-        if path := shutil.which(name):
-            printed = subprocess.run([path, "version"], capture_output=True, text=True, check=True).stdout
-            if (version := re.search(r"v(\d+)\.(\d+)", printed)) and tuple(map(int, version.groups())) >= _LEAST:
-                return (path,)
+    """Terraform from the PATH if it is new enough, else the one that comes as a library."""
+    if path := shutil.which("terraform"):
+        printed = subprocess.run([path, "version"], capture_output=True, text=True, check=True).stdout
+        version = re.match(r"Terraform v(\d+)\.(\d+)", printed)
+        if version and tuple(map(int, version.groups())) >= _LEAST:
+            return (path,)
     return EMBEDDED
 
 
@@ -66,6 +68,10 @@ class Terraform:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def test(self, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The root's own tests."""
+        return self.run(directory, "test", "-no-color", f"-test-directory={TESTS}", *arguments)
+
     def copy(self, directory: Path) -> Path:
         """A copy of the root in `directory` with the sample's config, initialised, its state a file beside it."""
         shutil.copytree(ROOT, directory, ignore=_not_ours)
@@ -74,7 +80,7 @@ class Terraform:
         for name, content in CONFIG.items():
             (directory / "config" / name).write_text(content)
         (directory / "backend_override.tf").write_text('terraform {\n  backend "local" {}\n}\n')
-        self.ask(directory, "init", "-no-color")
+        self.ask(directory, "init", "-no-color", f"-test-directory={TESTS}")
         return directory
 
     def variables(self, directory: Path, values: dict[str, Any]) -> None:
@@ -90,7 +96,7 @@ class Terraform:
 
 
 def _not_ours(directory: str, names: list[str]) -> set[str]:
-    """What a user or Terraform has beside the root; `tests/` has values of its own."""
+    """What a user or Terraform has beside the root; `plan_tests/` has values of its own."""
     patterns = [".terraform*", "*.tfstate*", "*.tfplan", "backend.hcl"]
     patterns += ["*.tfvars", "*.tfvars.json"] if Path(directory) == ROOT else []
     return {name for name in names if any(fnmatch(name, pattern) for pattern in patterns)}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.deploy.terraform import cut, provider
-from tests.deploy.terraform.command import EMBEDDED, ROOT, Terraform
+from tests.deploy.terraform.command import EMBEDDED, ROOT, TESTS, Terraform
 from tests.deploy.terraform.sample import LITTLE
 
 
@@ -20,16 +20,20 @@ def test_it_is_valid(terraform: Terraform, root: Path) -> None:
 
 @pytest.mark.timeout(300)
 def test_its_own_tests_pass(terraform: Terraform, root: Path) -> None:
-    printed = terraform.ask(root, "test", "-no-color")
-    written = sum(
-        len(re.findall('^run "', path.read_text(), re.MULTILINE)) for path in (ROOT / "tests").glob("*.tftest.hcl")
-    )
-    assert f"Success! {written} passed, 0 failed." in printed
+    done = terraform.test(root)
+    written = sum(len(re.findall('^run "', path.read_text(), re.MULTILINE)) for path in (ROOT / TESTS).glob("*.hcl"))
+    assert f"Success! {written} passed, 0 failed." in done.stdout, done.stdout + done.stderr
+
+
+def test_no_command_reads_its_own_tests_unasked() -> None:
+    """OpenTofu would refuse the root for them."""
+    assert list((ROOT / TESTS).glob("*.tftest.hcl"))
+    assert [*ROOT.glob("*.tftest.hcl"), *(ROOT / "tests").glob("*.tftest.hcl")] == []
 
 
 def test_every_validation_is_refused_in_a_test() -> None:
     """At least as many tests refuse a variable as it has validations."""
-    refusals = (ROOT / "tests" / "refusals.tftest.hcl").read_text()
+    refusals = (ROOT / TESTS / "refusals.tftest.hcl").read_text()
     variables = re.findall(
         r'^variable "(\w+)" \{\n(.*?)^\}', (ROOT / "variables.tf").read_text(), re.MULTILINE | re.DOTALL
     )
@@ -83,9 +87,9 @@ def test_an_attribute_or_value_that_the_provider_does_not_know_fails(
 
 
 def test_a_wrong_expectation_in_terraforms_own_tests_fails(terraform: Terraform, own_root: Path) -> None:
-    pins = own_root / "tests" / "job.tftest.hcl"
+    pins = own_root / TESTS / "job.tftest.hcl"
     pins.write_text(pins.read_text().replace('"today"', '"tomorrow"'))
-    done = terraform.run(own_root, "test", "-no-color", "-filter=tests/job.tftest.hcl")
+    done = terraform.test(own_root, f"-filter={TESTS}/job.tftest.hcl")
     assert done.returncode == 1
     assert "The job's environment is another." in done.stdout + done.stderr
 
@@ -97,7 +101,7 @@ def test_without_an_installed_terraform(terraform: Terraform, tmp_path: Path) ->
     root = embedded.copy(tmp_path / "root")
     embedded.ask(root, "fmt", "-check", "-recursive")
     embedded.ask(root, "validate", "-no-color")
-    assert "Success! 2 passed" in embedded.ask(root, "test", "-no-color", "-filter=tests/bootstrap.tftest.hcl")
+    assert "Success! 2 passed" in embedded.test(root, f"-filter={TESTS}/bootstrap.tftest.hcl").stdout
     assert embedded.plan(root, LITTLE)["format_version"].startswith("1.")
 
 

@@ -1,5 +1,5 @@
 mock_provider "google" {
-  source          = "./tests/mocks"
+  source          = "./plan_tests/mocks"
   override_during = plan
 }
 

@@ -2,7 +2,7 @@
 # No variable is checked against another that is broken in the same run.
 
 mock_provider "google" {
-  source          = "./tests/mocks"
+  source          = "./plan_tests/mocks"
   override_during = plan
 }
 

@@ -1,5 +1,5 @@
 mock_provider "google" {
-  source          = "./tests/mocks"
+  source          = "./plan_tests/mocks"
   override_during = plan
 }
 
@@ -119,7 +119,7 @@ run "a_faulty_config" {
   command = plan
 
   module {
-    source = "./tests/faulty"
+    source = "./plan_tests/faulty"
   }
 
   assert {

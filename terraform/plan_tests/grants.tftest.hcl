@@ -1,7 +1,7 @@
 # Every grant, and no other of the same kind; tests/deploy/terraform/test_plans.py proves that there is no other kind.
 
 mock_provider "google" {
-  source          = "./tests/mocks"
+  source          = "./plan_tests/mocks"
   override_during = plan
 }
 
