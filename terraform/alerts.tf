@@ -1,12 +1,10 @@
 locals {
-  logs_url = "https://console.cloud.google.com/run/jobs?project=${var.project_id}"
-
   # Both show as a failed execution of one of the two jobs.
   execution_alerts = {
     run = {
       job   = local.run.name
       title = "${var.name}: the run failed"
-      help  = "The last line of the execution's log says what is missing. To go on where it stopped: `make execute ARGS=resume,RUN_ID`."
+      help  = "The last line of the execution's log says what is missing. To go on where it stopped, a maintainer runs `make execute ARGS=resume,RUN_ID`."
     }
     verify = {
       job   = local.verify.name
@@ -54,7 +52,7 @@ resource "google_monitoring_alert_policy" "execution" {
   }
 
   documentation {
-    content   = "${each.value.help}\n\n[Executions and logs](${local.logs_url})"
+    content   = "${each.value.help}\n\n[Executions and logs](${local.executions_url})"
     mime_type = "text/markdown"
   }
 
@@ -91,7 +89,7 @@ resource "google_monitoring_alert_policy" "scheduler" {
   }
 
   documentation {
-    content   = "The schedule fired, the job did not start. To start it by hand: `make execute`.\n\n[Executions and logs](${local.logs_url})"
+    content   = "The schedule fired, the job did not start. To start it by hand: `make execute`.\n\n[Executions and logs](${local.executions_url})"
     mime_type = "text/markdown"
   }
 
@@ -128,7 +126,7 @@ resource "google_monitoring_alert_policy" "notification" {
   }
 
   documentation {
-    content   = "The line `notification.failed` in the execution's log says why. To send a test message: `make execute ARGS=notify,--test`.\n\n[Executions and logs](${local.logs_url})"
+    content   = "The line `notification.failed` in the execution's log says why. To send a test message, a maintainer runs `make execute ARGS=notify,--test`.\n\n[Executions and logs](${local.executions_url})"
     mime_type = "text/markdown"
   }
 

@@ -67,11 +67,3 @@ resource "google_storage_bucket_iam_member" "config_job" {
   role   = "roles/storage.objectViewer"
   member = google_service_account.job.member
 }
-
-resource "google_storage_bucket_iam_member" "config_operators" {
-  for_each = var.config_ownership == "operators" ? var.operators : []
-
-  bucket = google_storage_bucket.config.name
-  role   = "roles/storage.objectUser"
-  member = each.value
-}

@@ -124,24 +124,3 @@ resource "google_cloud_run_v2_job" "main" {
     google_storage_bucket_object.seeded,
   ]
 }
-
-resource "google_cloud_run_v2_job_iam_member" "operators" {
-  for_each = { for member in var.operators : member => google_cloud_run_v2_job.main["run"].name if var.image != null }
-
-  project  = var.project_id
-  location = var.region
-  name     = each.value
-  role     = "roles/run.jobsExecutorWithOverrides"
-  member   = each.key
-}
-
-# gcloud waits for an execution that it starts, and lists executions: that role starts them, and reads none.
-resource "google_cloud_run_v2_job_iam_member" "operators_viewer" {
-  for_each = { for member in var.operators : member => google_cloud_run_v2_job.main["run"].name if var.image != null }
-
-  project  = var.project_id
-  location = var.region
-  name     = each.value
-  role     = "roles/run.viewer"
-  member   = each.key
-}

@@ -1,5 +1,6 @@
 locals {
-  job_flags = "${var.name} --project=${var.project_id} --region=${var.region}"
+  job_flags      = "${var.name} --project=${var.project_id} --region=${var.region}"
+  executions_url = "https://console.cloud.google.com/run/jobs/details/${var.region}/${var.name}/executions?project=${var.project_id}"
 }
 
 output "config_ownership" {
@@ -17,7 +18,7 @@ output "console" {
   value = {
     config   = "https://console.cloud.google.com/storage/browser/${google_storage_bucket.config.name}?project=${var.project_id}"
     images   = "https://console.cloud.google.com/artifacts/docker/${var.project_id}/${var.region}/${var.name}?project=${var.project_id}"
-    job      = "https://console.cloud.google.com/run/jobs/details/${var.region}/${var.name}/executions?project=${var.project_id}"
+    job      = local.executions_url
     runs     = "https://console.cloud.google.com/storage/browser/${google_storage_bucket.runs.name}?project=${var.project_id}"
     schedule = "https://console.cloud.google.com/cloudscheduler?project=${var.project_id}"
   }

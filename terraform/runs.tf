@@ -38,11 +38,3 @@ resource "google_storage_bucket_iam_member" "runs_job" {
   role   = "roles/storage.objectUser"
   member = google_service_account.job.member
 }
-
-resource "google_storage_bucket_iam_member" "runs_operators" {
-  for_each = var.operators
-
-  bucket = google_storage_bucket.runs.name
-  role   = "roles/storage.objectViewer"
-  member = each.value
-}

@@ -49,9 +49,10 @@ resource "google_cloud_scheduler_job" "main" {
 
   depends_on = [
     google_cloud_run_v2_job_iam_member.build,
+    google_cloud_run_v2_job_iam_member.maintainers,
     google_cloud_run_v2_job_iam_member.operators,
-    google_cloud_run_v2_job_iam_member.operators_viewer,
     google_cloud_run_v2_job_iam_member.scheduler,
+    google_cloud_run_v2_job_iam_member.viewers,
   ]
 }
 

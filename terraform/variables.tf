@@ -258,6 +258,18 @@ variable "language" {
   }
 }
 
+variable "maintainers" {
+  description = "The members who may do what operators may, and start the job with other arguments or variables: resume, another date. With that, a person has all the rights of the job's account, its tokens and secrets too."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for member in var.maintainers : can(regex(local.member, member))])
+    error_message = "maintainers: one is not a member; write group:cards@example.com, user:… or serviceAccount:…."
+  }
+}
+
 variable "name" {
   description = "The name of the job. The names of everything else start with it."
   type        = string
@@ -305,13 +317,13 @@ variable "notify" {
 }
 
 variable "operators" {
-  description = "The members, usually one group, who may start the job with overrides, follow its executions, read the records of its runs, and edit the config if operators own it."
+  description = "The members, usually one group, who may do what viewers may, start the job as it is deployed, cancel an execution, and edit the config if operators own it."
   type        = set(string)
   default     = []
   nullable    = false
 
   validation {
-    condition     = alltrue([for member in var.operators : can(regex("^(user|group|serviceAccount):[^\\s:]+$|^principal(Set)?://\\S+$", member))])
+    condition     = alltrue([for member in var.operators : can(regex(local.member, member))])
     error_message = "operators: one is not a member; write group:cards@example.com, user:… or serviceAccount:…."
   }
 }
@@ -395,5 +407,17 @@ variable "schedule" {
       false
     )
     error_message = "schedule.retry: has a negative number, or min_backoff_seconds above max_backoff_seconds."
+  }
+}
+
+variable "viewers" {
+  description = "The members who may look and start nothing: at the job's executions, its config, the records of its runs, and the logs, which is a right on the whole project (`roles/logging.viewer`)."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for member in var.viewers : can(regex(local.member, member))])
+    error_message = "viewers: one is not a member; write group:cards@example.com, user:… or serviceAccount:…."
   }
 }

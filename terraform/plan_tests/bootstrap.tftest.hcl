@@ -18,7 +18,7 @@ run "the_very_first_apply" {
 
   assert {
     condition = length(concat(
-      values(google_cloud_run_v2_job.main), values(google_cloud_scheduler_job.main), values(google_cloud_run_v2_job_iam_member.operators),
+      values(google_cloud_run_v2_job.main), values(google_cloud_scheduler_job.main), values(google_cloud_run_v2_job_iam_member.operators), values(google_cloud_run_v2_job_iam_member.viewers),
       values(google_cloud_run_v2_job_iam_member.scheduler), values(google_cloud_run_v2_job_iam_member.build)
     )) == 0
     error_message = "There is a job, or something of one, without an image."

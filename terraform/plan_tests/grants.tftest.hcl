@@ -39,12 +39,17 @@ run "without_a_build" {
   assert {
     condition = (
       { for key, grant in google_cloud_run_v2_job_iam_member.operators : key => "${grant.name} ${grant.role} ${grant.member}" }
-      == { "group:cards@example.com" = "batch-orchestrator roles/run.jobsExecutorWithOverrides group:cards@example.com" }
-      && { for key, grant in google_cloud_run_v2_job_iam_member.operators_viewer : key => "${grant.name} ${grant.role} ${grant.member}" }
+      == { "group:cards@example.com" = "batch-orchestrator roles/run.jobsExecutor group:cards@example.com" }
+      && { for key, grant in google_cloud_run_v2_job_iam_member.viewers : key => "${grant.name} ${grant.role} ${grant.member}" }
       == { "group:cards@example.com" = "batch-orchestrator roles/run.viewer group:cards@example.com" }
-      && { for key, grant in google_storage_bucket_iam_member.runs_operators : key => "${grant.bucket} ${grant.role} ${grant.member}" }
+      && { for key, grant in google_storage_bucket_iam_member.runs_viewers : key => "${grant.bucket} ${grant.role} ${grant.member}" }
       == { "group:cards@example.com" = "my-project-batch-orchestrator-runs roles/storage.objectViewer group:cards@example.com" }
+      && { for key, grant in google_storage_bucket_iam_member.config_viewers : key => "${grant.bucket} ${grant.role} ${grant.member}" }
+      == { "group:cards@example.com" = "my-project-batch-orchestrator-config roles/storage.objectViewer group:cards@example.com" }
+      && { for key, grant in google_project_iam_member.viewers : key => "${grant.project} ${grant.role} ${grant.member}" }
+      == { "group:cards@example.com" = "my-project roles/logging.viewer group:cards@example.com" }
       && length(google_storage_bucket_iam_member.config_operators) == 0
+      && length(google_cloud_run_v2_job_iam_member.maintainers) == 0
     )
     error_message = "The operators may do something else."
   }
@@ -73,6 +78,36 @@ run "the_scheduler_starts_the_verification_too" {
       verify = "batch-orchestrator-verify roles/run.invoker"
     }
     error_message = "The scheduler may start something else."
+  }
+}
+
+run "people_who_look_who_start_and_who_override" {
+  command = plan
+
+  variables {
+    config_ownership = "operators"
+    maintainers      = ["user:maintainer@example.com"]
+    operators        = ["user:operator@example.com"]
+    viewers          = ["user:viewer@example.com", "user:operator@example.com"]
+  }
+
+  assert {
+    condition = alltrue([
+      for grants in [
+        google_cloud_run_v2_job_iam_member.viewers, google_storage_bucket_iam_member.runs_viewers,
+        google_storage_bucket_iam_member.config_viewers, google_project_iam_member.viewers
+      ] : toset(keys(grants)) == toset(["user:maintainer@example.com", "user:operator@example.com", "user:viewer@example.com"])
+    ])
+    error_message = "Somebody cannot look, or somebody else can."
+  }
+  assert {
+    condition = (
+      toset(keys(google_cloud_run_v2_job_iam_member.operators)) == toset(["user:operator@example.com"])
+      && { for key, grant in google_cloud_run_v2_job_iam_member.maintainers : key => "${grant.name} ${grant.role} ${grant.member}" }
+      == { "user:maintainer@example.com" = "batch-orchestrator roles/run.jobsExecutorWithOverrides user:maintainer@example.com" }
+      && toset(keys(google_storage_bucket_iam_member.config_operators)) == toset(["user:maintainer@example.com", "user:operator@example.com"])
+    )
+    error_message = "Somebody cannot do what is theirs, or can do more."
   }
 }
 

@@ -34,15 +34,19 @@ run "refused_1" {
     language = "zh_CN"
     # a network for some traffic
     network = { network = "vpc", subnetwork = "jobs", egress = "SOME" }
+    # a maintainer without a kind
+    maintainers = ["me@example.com"]
     # everybody as operator
     operators = ["allUsers"]
     # records for no day
     runs_retention_days = 0
     # a cron with four fields
     schedule = merge(var.schedule, { cron = "30 6 * *" })
+    # everybody as viewer
+    viewers = ["allUsers"]
   }
 
-  expect_failures = [var.build, var.config_ownership, var.engines, var.image, var.labels, var.language, var.network, var.operators, var.runs_retention_days, var.schedule]
+  expect_failures = [var.build, var.config_ownership, var.engines, var.image, var.labels, var.language, var.maintainers, var.network, var.operators, var.runs_retention_days, var.schedule, var.viewers]
 }
 
 run "refused_2" {

@@ -14,6 +14,7 @@ force_destroy       = false
 image               = "asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 job                 = {}
 labels              = {}
+maintainers         = []
 name                = "batch-orchestrator"
 network             = null
 notify              = null
@@ -22,3 +23,4 @@ project_id          = "my-project"
 region              = "asia-east1"
 runs_retention_days = 90
 schedule            = { cron = "30 6 * * 1-5", time_zone = "Asia/Shanghai" }
+viewers             = []

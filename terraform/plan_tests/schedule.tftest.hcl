@@ -153,6 +153,13 @@ run "what_watches_the_run" {
     condition     = google_monitoring_alert_policy.scheduler[0].alert_strategy[0].notification_rate_limit[0].period == "3600s"
     error_message = "A log match needs a rate limit."
   }
+  assert {
+    condition = alltrue([
+      for alert in concat(values(google_monitoring_alert_policy.execution), google_monitoring_alert_policy.scheduler) :
+      strcontains(alert.documentation[0].content, "(https://console.cloud.google.com/run/jobs/details/asia-east1/batch-orchestrator/executions?project=my-project)")
+    ])
+    error_message = "An alert has no link to the job's executions."
+  }
 }
 
 run "nobody_to_tell" {

@@ -4,6 +4,8 @@ import json
 from typing import Any
 
 OPERATORS = "group:cards@example.com"
+MAINTAINERS = "group:owners@example.com"
+VIEWERS = "group:publishers@example.com"
 IMAGE = f"asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job@sha256:{'0' * 64}"
 NEXT_IMAGE = f"asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job@sha256:{'1' * 64}"
 
@@ -38,7 +40,9 @@ EVERYTHING: dict[str, Any] = LITTLE | {
     "labels": {"team": "cards"},
     "network": {"network": "vpc", "subnetwork": "jobs"},
     "notify": {"secret": "cards-hook", "signing_secret": "cards-hook-key"},
+    "maintainers": [MAINTAINERS],
     "operators": [OPERATORS],
+    "viewers": [VIEWERS],
 }
 
 

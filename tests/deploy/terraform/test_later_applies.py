@@ -76,8 +76,10 @@ def test_a_merge_ships_schedule_and_config_but_no_grant(terraform: Terraform, st
         f'{resource}["user'
         for resource in (
             "google_cloud_run_v2_job_iam_member.operators",
-            "google_cloud_run_v2_job_iam_member.operators_viewer",
-            "google_storage_bucket_iam_member.runs_operators",
+            "google_cloud_run_v2_job_iam_member.viewers",
+            "google_project_iam_member.viewers",
+            "google_storage_bucket_iam_member.config_viewers",
+            "google_storage_bucket_iam_member.runs_viewers",
         )
     }
 

@@ -11,7 +11,7 @@ from job.config.environment import VARIABLES, read_settings
 from job.config.objects import OBJECTS, read_config
 from job.engines.catalog import ALL_ENGINES
 from tests.deploy.terraform.command import ROOT, Terraform
-from tests.deploy.terraform.sample import EVERYTHING, OPERATORS, environment, resources, secrets
+from tests.deploy.terraform.sample import EVERYTHING, MAINTAINERS, OPERATORS, VIEWERS, environment, resources, secrets
 
 JOB, SCHEDULER, BUILD, REVIEW = (
     f"serviceAccount:batch-orchestrator-{name}@my-project.iam.gserviceaccount.com"
@@ -27,9 +27,18 @@ GRANTS = {
     (JOB, "roles/secretmanager.secretAccessor", "my-project/cards-hook-key"),
     (SCHEDULER, "roles/run.invoker", "my-project/batch-orchestrator"),
     (SCHEDULER, "roles/run.invoker", "my-project/batch-orchestrator-verify"),
-    (OPERATORS, "roles/run.jobsExecutorWithOverrides", "my-project/batch-orchestrator"),
-    (OPERATORS, "roles/run.viewer", "my-project/batch-orchestrator"),
-    (OPERATORS, "roles/storage.objectViewer", RUNS),
+    (MAINTAINERS, "roles/run.jobsExecutorWithOverrides", "my-project/batch-orchestrator"),
+    (OPERATORS, "roles/run.jobsExecutor", "my-project/batch-orchestrator"),
+    *(
+        grant
+        for member in (MAINTAINERS, OPERATORS, VIEWERS)
+        for grant in (
+            (member, "roles/logging.viewer", "my-project"),
+            (member, "roles/run.viewer", "my-project/batch-orchestrator"),
+            (member, "roles/storage.objectViewer", CONFIG),
+            (member, "roles/storage.objectViewer", RUNS),
+        )
+    ),
 }
 BUILD_GRANTS = {
     (BUILD, "roles/artifactregistry.writer", "my-project/batch-orchestrator"),
