@@ -58,6 +58,10 @@ variable "build" {
     condition     = var.build == null || can(regex("^[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]$", var.build.state_bucket))
     error_message = "build.state_bucket: is not the name of a bucket; write it without gs://."
   }
+  validation {
+    condition     = var.build == null || terraform.workspace == "default"
+    error_message = "build: belongs into the workspace default, which the builds plan and apply; set it to null here."
+  }
 }
 
 variable "config_ownership" {
@@ -279,6 +283,10 @@ variable "name" {
   validation {
     condition     = can(regex("^[a-z][a-z0-9-]{1,18}[a-z0-9]$", var.name))
     error_message = "name: is not 3 to 20 lower-case letters, digits and dashes, starting with a letter."
+  }
+  validation {
+    condition     = terraform.workspace == "default" || endswith(var.name, "-${terraform.workspace}")
+    error_message = "name: does not end in -${terraform.workspace}, the Terraform workspace; the values are those of another environment, whose resources an apply would take for its own."
   }
 }
 

@@ -41,6 +41,7 @@ class Terraform:
     """The value of TF_REATTACH_PROVIDERS."""
     home: Path
     """A directory of its own, for what Terraform keeps about its user."""
+    workspace: str = "default"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -55,6 +56,7 @@ class Terraform:
             "TF_IN_AUTOMATION": "1",
             "TF_INPUT": "0",
             "TF_REATTACH_PROVIDERS": self.providers,
+            "TF_WORKSPACE": self.workspace,
         }
 
     def run(self, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
