@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 # make ignores unknown variables: run-local would not fail at fault=news, and apply would not deploy image=…. So a variable
 # that differs from one of these only in case, dashes or a plural is refused. Other ones are allowed: a caller may set them.
-VARIABLES := APPROVE ARGS BOOTSTRAP CONFIG_FAULTS CONFIG_OWNERSHIP CONFIG_URI FAULT IMAGE IMAGE_NAME LIMITS NIGHTS OVERWRITE PLAN PYTHON QUICK REPORT_LANGUAGE RESUME RUN_DATE TERRAFORM
+VARIABLES := APPROVE ARGS BOOTSTRAP CONFIG_FAULTS CONFIG_OWNERSHIP CONFIG_URI FAULT IMAGE IMAGE_NAME LIMITS NIGHTS OVERWRITE PLAN PYTHON QUICK REPORT_LANGUAGE RESUME RUN_DATE TERRAFORM TF_WORKSPACE
 UNKNOWN := $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 plain = $(shell echo '$(1)' | tr '[:lower:]' '[:upper:]' | sed 's/[-_]//g; s/S$$//')
 $(foreach name,$(UNKNOWN),$(foreach known,$(VARIABLES),$(if $(filter $(call plain,$(name)),$(call plain,$(known))),\
@@ -75,16 +75,18 @@ format: .venv/ready ## fix style and format, as far as a tool can
 	$(BIN)/ruff format .
 
 # --- Google Cloud: the image is the one that is deployed, unless IMAGE names another; before there is one, BOOTSTRAP=1 ---
+# A workspace is another environment; its settings are in the file of its name.
 TERRAFORM ?= terraform
+IN_ROOT = $(if $(TF_WORKSPACE),TF_WORKSPACE='$(TF_WORKSPACE)') $(TERRAFORM) -chdir=terraform
 
 # If there is no output yet, Terraform says so on stdout, hence the grep.
-IMAGE ?= $(shell $(TERRAFORM) -chdir=terraform output -raw image 2>/dev/null | grep -x '[^ ]*@sha256:[0-9a-f]*')
+IMAGE ?= $(shell $(IN_ROOT) output -raw image 2>/dev/null | grep -x '[^ ]*@sha256:[0-9a-f]*')
 PLAN ?= terraform/planned.tfplan
-PLAN_VARIABLES = $(if $(BOOTSTRAP),-var=bootstrap=true) $(IMAGE:%='-var=image=%')
+PLAN_VARIABLES = $(if $(filter-out default,$(TF_WORKSPACE)),-var-file='$(TF_WORKSPACE).tfvars') $(if $(BOOTSTRAP),-var=bootstrap=true) $(IMAGE:%='-var=image=%')
 
 .PHONY: init
 init: ## connect Terraform to its state, and fetch the provider
-	$(TERRAFORM) -chdir=terraform init -backend-config=backend.hcl
+	$(IN_ROOT) init -backend-config=backend.hcl
 
 # Say in one line what has to be done first, instead of a page of Terraform's errors.
 .PHONY: initialised applied
@@ -92,12 +94,12 @@ initialised:
 	@cd terraform && [ -d "$${TF_DATA_DIR:-.terraform}" ] || { echo 'Stopped: run `make init` first.' >&2; exit 2; }
 
 applied: initialised
-	@outputs=$$($(TERRAFORM) -chdir=terraform output -json) || exit 2; [ "$$outputs" != '{}' ] || \
+	@outputs=$$($(IN_ROOT) output -json) || exit 2; [ "$$outputs" != '{}' ] || \
 	{ echo 'Stopped: Terraform has no outputs yet; run `make apply` first.' >&2; exit 2; }
 
 # A fault in terraform/config/ stops make, with two exceptions: a rollback must not fail (CONFIG_FAULTS=warn), and if
 # operators own the config, these files are not used. Before the first apply the owner is not known, so a fault stops make.
-CONFIG_OWNERSHIP ?= $$($(TERRAFORM) -chdir=terraform output -raw config_ownership 2>/dev/null)
+CONFIG_OWNERSHIP ?= $$($(IN_ROOT) output -raw config_ownership 2>/dev/null)
 .PHONY: config-check
 config-check: .venv/ready ## look for faults in terraform/config/, as the job would
 	@$(BIN)/python -m job plan terraform/config >/dev/null || \
@@ -109,29 +111,29 @@ config-check: .venv/ready ## look for faults in terraform/config/, as the job wo
 
 .PHONY: plan
 plan: initialised config-check ## show what an apply would change
-	$(TERRAFORM) -chdir=terraform plan $(PLAN_VARIABLES) -out='$(abspath $(PLAN))'
+	$(IN_ROOT) plan $(PLAN_VARIABLES) -out='$(abspath $(PLAN))'
 
 .PHONY: apply
 apply: plan ## change it, after showing it and asking: make apply [IMAGE=…@sha256:…] [APPROVE=1]
 	@$(MAKE) --no-print-directory config-guard
 	@[ '$(APPROVE)' ] || { read -r -p 'Apply this plan? Only yes is a yes: ' answer && [ "$$answer" = yes ]; }
-	$(TERRAFORM) -chdir=terraform apply '$(abspath $(PLAN))'
+	$(IN_ROOT) apply '$(abspath $(PLAN))'
 
 .PHONY: rollback
 rollback: applied ## deploy an earlier image: make rollback IMAGE=…@sha256:… (without IMAGE: list them)
 ifeq ($(origin IMAGE),command line)
 	@$(MAKE) --no-print-directory apply CONFIG_FAULTS=warn
 else
-	gcloud artifacts docker tags list "$$($(TERRAFORM) -chdir=terraform output -raw image_name)" --filter='tag~deployed-'
+	gcloud artifacts docker tags list "$$($(IN_ROOT) output -raw image_name)" --filter='tag~deployed-'
 endif
 
 .PHONY: execute
 execute: applied ## start the job now and wait for its end: make execute [ARGS=resume,RUN_ID]
-	$$($(TERRAFORM) -chdir=terraform output -raw execute_command) $(if $(ARGS),--args='$(ARGS)')
+	$$($(IN_ROOT) output -raw execute_command) $(if $(ARGS),--args='$(ARGS)')
 
 .PHONY: logs
 logs: applied ## follow the job's log
-	$$($(TERRAFORM) -chdir=terraform output -raw logs_command)
+	$$($(IN_ROOT) output -raw logs_command)
 
 # --- Google's security rules: checkov has its own environment, since it has a hundred dependencies ---
 .checkov/ready: .locks/checkov.txt
@@ -144,7 +146,7 @@ check-terraform: .checkov/ready ## check terraform/ against Google's security ru
 	.checkov/bin/checkov --directory terraform --framework terraform --skip-path plan_tests --skip-download --compact --quiet
 
 # --- the image: Cloud Build builds it at every merge; build by hand only the first image, or one to try out ---
-IMAGE_NAME ?= $(shell $(TERRAFORM) -chdir=terraform output -raw image_name)
+IMAGE_NAME ?= $(shell $(IN_ROOT) output -raw image_name)
 VERSION = $(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' job/__init__.py)
 COMMIT = $(shell git describe --always --dirty --abbrev=40 --exclude='*')
 
@@ -158,7 +160,7 @@ push: image ## build and push the image, and print the command that deploys it
 	@docker inspect --format 'make apply IMAGE={{index .RepoDigests 0}}' $(IMAGE_NAME):deployed-$(COMMIT)
 
 # --- the config, in the repository and in the bucket ---
-CONFIG_URI ?= $(shell $(TERRAFORM) -chdir=terraform output -raw config_uri)
+CONFIG_URI ?= $(shell $(IN_ROOT) output -raw config_uri)
 
 .PHONY: config-pull
 config-pull: $(if $(filter file,$(origin CONFIG_URI)),applied) .venv/ready ## copy the bucket's config into terraform/config/
@@ -170,4 +172,4 @@ config-diff: $(if $(filter file,$(origin CONFIG_URI)),applied) .venv/ready ## sh
 
 .PHONY: config-guard
 config-guard: .venv/ready
-	$(TERRAFORM) -chdir=terraform show -json '$(abspath $(PLAN))' | OVERWRITE=$(OVERWRITE) $(BIN)/python -m terraform.tools.config_objects guard
+	$(IN_ROOT) show -json '$(abspath $(PLAN))' | OVERWRITE=$(OVERWRITE) $(BIN)/python -m terraform.tools.config_objects guard

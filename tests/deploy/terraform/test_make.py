@@ -243,21 +243,23 @@ def test_checkov_finds_what_is_wrong(own_root: Path) -> None:
 
 def test_make_apply_runs_the_guard_of_the_config_between_plan_and_apply() -> None:
     recipe = (ROOT / "Makefile").read_text(encoding="utf-8").partition("\napply: plan ")[2].partition("\n\n")[0]
-    assert 0 < recipe.index("config-guard") < recipe.index("$(TERRAFORM) -chdir=terraform apply")
+    assert 0 < recipe.index("config-guard") < recipe.index("$(IN_ROOT) apply")
 
 
-def test_every_target_uses_the_terraform_that_is_named(tmp_path: Path) -> None:
+def test_every_target_uses_the_terraform_and_the_workspace_that_are_named(tmp_path: Path) -> None:
     """Dry, as far as it goes: what make has to know beforehand it asks for."""
     asked = tmp_path / "asked"
     for name in ("terraform", "other"):
-        (tmp_path / name).write_text(f'#!/bin/sh\necho "{name} $@" >> {asked}\n')
+        (tmp_path / name).write_text(f"#!/bin/sh\necho \"TF_WORKSPACE='$TF_WORKSPACE' {name} $@\" >> {asked}\n")
         (tmp_path / name).chmod(0o755)
     targets = ["init", "plan", "apply", "rollback", "execute", "logs", "push", "config-pull", "config-diff"]
-    words = ["make", "--dry-run", "--always-make", *targets, "TERRAFORM=other"]
+    words = ["make", "--dry-run", "--always-make", *targets, "TERRAFORM=other", "TF_WORKSPACE=test"]
     path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(words, cwd=PROJECT, env=os.environ | path, capture_output=True, text=True, check=True)
-    used = re.findall(r"\b(terraform|other) -chdir=terraform (\w+)", done.stdout + asked.read_text())
-    assert set(used) == {("other", command) for command in ("init", "plan", "apply", "show", "output")}
+    used = re.findall(r"(\S*) (terraform|other) -chdir=terraform (\w+)", done.stdout + asked.read_text())
+    assert {words[1:] for words in used} == {("other", name) for name in ("init", "plan", "apply", "show", "output")}
+    assert all(words[0].endswith("TF_WORKSPACE='test'") for words in used)
+    assert set(re.findall(r" plan (-var-file=\S+)", done.stdout)) == {"-var-file='test.tfvars'"}
 
 
 def test_an_image_is_built_for_the_machines_that_run_it() -> None:
