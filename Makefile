@@ -13,10 +13,7 @@ $(foreach name,$(UNKNOWN),$(foreach known,$(VARIABLES),$(if $(filter $(call plai
 
 # --- the virtual environment: made once, and again when the lock changes ---
 .venv/ready: .locks/dev.txt
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; try make PYTHON=python3.12") if sys.version_info < (3, 11) else 0'
-	@[ ! -L .venv ] || { echo 'Stopped: .venv is a link, and the directory behind it would be emptied; remove the link first.' >&2; exit 2; }
-	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .locks/dev.txt
+	@$(PYTHON) tests/tools/environment.py .venv .locks/dev.txt
 	@touch $@
 
 .PHONY: help
@@ -29,6 +26,8 @@ lock: .venv/ready ## update the pinned dependencies in .locks/ from pyproject.to
 		pyproject.toml -o .locks/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
 		-c .locks/runtime.txt --group dev pyproject.toml -o .locks/dev.txt
+	echo uv | $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
+		-c .locks/dev.txt - -o .locks/uv.txt
 	echo checkov | $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
 		- -o .locks/checkov.txt
 
@@ -133,8 +132,7 @@ logs: applied ## follow the job's log
 
 # --- Google's security rules: checkov has its own environment, since it has a hundred dependencies ---
 .checkov/ready: .locks/checkov.txt
-	$(PYTHON) -m venv --clear .checkov
-	.checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .locks/checkov.txt
+	@$(PYTHON) tests/tools/environment.py .checkov .locks/checkov.txt
 	@touch $@
 
 .PHONY: check-terraform
