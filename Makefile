@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 # make ignores unknown variables: run-local would not fail at fault=news, and apply would not deploy image=…. So a variable
 # that differs from one of these only in case, dashes or a plural is refused. Other ones are allowed: a caller may set them.
-VARIABLES := APPROVE ARGS BOOTSTRAP CONFIG_FAULTS CONFIG_OWNERSHIP CONFIG_URI FAULT IMAGE IMAGE_NAME LIMITS NIGHTS OVERWRITE PLAN PYTHON QUICK REPORT_LANGUAGE RESUME RUN_DATE TERRAFORM TF_WORKSPACE
+VARIABLES := APPROVE ARGS BOOTSTRAP CONFIG_FAULTS CONFIG_OWNERSHIP CONFIG_URI DETAILS FAULT IMAGE IMAGE_NAME LIMITS NIGHTS OVERWRITE PLAN PYTHON QUICK REPORT_LANGUAGE RESUME RUN_DATE RUN_TIME_ZONE TERRAFORM TF_WORKSPACE
 UNKNOWN := $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 plain = $(shell echo '$(1)' | tr '[:lower:]' '[:upper:]' | sed 's/[-_]//g; s/S$$//')
 $(foreach name,$(UNKNOWN),$(foreach known,$(VARIABLES),$(if $(filter $(call plain,$(name)),$(call plain,$(known))),\
@@ -13,10 +13,7 @@ $(foreach name,$(UNKNOWN),$(foreach known,$(VARIABLES),$(if $(filter $(call plai
 
 # --- the virtual environment: made once, and again when the lock changes ---
 .venv/ready: .locks/dev.txt
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; try make PYTHON=python3.12") if sys.version_info < (3, 11) else 0'
-	@[ ! -L .venv ] || { echo 'Stopped: .venv is a link, and the directory behind it would be emptied; remove the link first.' >&2; exit 2; }
-	$(PYTHON) -m venv --clear .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .locks/dev.txt
+	@$(PYTHON) tests/tools/environment.py .venv .locks/dev.txt
 	@touch $@
 
 .PHONY: help
@@ -29,6 +26,8 @@ lock: .venv/ready ## update the pinned dependencies in .locks/ from pyproject.to
 		pyproject.toml -o .locks/runtime.txt
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
 		-c .locks/runtime.txt --group dev pyproject.toml -o .locks/dev.txt
+	echo uv | $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
+		-c .locks/dev.txt - -o .locks/uv.txt
 	echo checkov | $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
 		- -o .locks/checkov.txt
 
@@ -41,8 +40,8 @@ test-all: .venv/ready ## run all tests, the slow ones too
 	$(BIN)/python -m pytest -q
 
 .PHONY: run-local
-run-local: .venv/ready ## run the whole system on this machine, with simulated engines: [FAULT=news] [RUN_DATE=…] [RESUME=RUN_ID] [NIGHTS=5] [REPORT_LANGUAGE=zh]
-	@REPORT_LANGUAGE='$(REPORT_LANGUAGE)' $(BIN)/python -m tests.tools.run_local $(if $(FAULT),'$(FAULT)') $(if $(RUN_DATE),--date='$(RUN_DATE)') $(if $(RESUME),--resume='$(RESUME)') $(if $(NIGHTS),--nights='$(NIGHTS)')
+run-local: .venv/ready ## run the whole system on this machine, with simulated engines: [FAULT=news] [RUN_DATE=…] [RESUME=RUN_ID] [NIGHTS=5] [REPORT_LANGUAGE=zh] [DETAILS=1]
+	@$(BIN)/python -m tests.tools.run_local $(if $(FAULT),'$(FAULT)') $(if $(RUN_DATE),--date='$(RUN_DATE)') $(if $(RESUME),--resume='$(RESUME)') $(if $(NIGHTS),--nights='$(NIGHTS)') $(if $(DETAILS),--details)
 
 .PHONY: bench
 bench: .venv/ready ## measure what a call costs, beside the script used before: [QUICK=1] [LIMITS=1]
@@ -137,8 +136,7 @@ logs: applied ## follow the job's log
 
 # --- Google's security rules: checkov has its own environment, since it has a hundred dependencies ---
 .checkov/ready: .locks/checkov.txt
-	$(PYTHON) -m venv --clear .checkov
-	.checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .locks/checkov.txt
+	@$(PYTHON) tests/tools/environment.py .checkov .locks/checkov.txt
 	@touch $@
 
 .PHONY: check-terraform

@@ -50,6 +50,8 @@ def judge(call: Call, response: Response, token: str) -> Verdict:
         shown = excerpt(response.body, token)
         reason = message("no JSON: {answer}", answer=shown) if shown else message("an empty answer")
         return Verdict(Failure(Cause.UNREADABLE, reason, response.status))
+    if answer is None:  # what the engines answer if they failed without a word
+        return _denied(answer, token)
     return _JUDGES[call.engine](call, answer, token)
 
 
@@ -142,7 +144,7 @@ def _news(_: Call, answer: object, token: str) -> Verdict:
 def _qa(_: Call, answer: object, token: str) -> Verdict:
     if isinstance(answer, dict):
         return _done(answer, token) if answer.get("status") == "success" else _denied(answer, token)
-    return _denied(answer, token) if answer is None else _misshapen(answer, token)
+    return _misshapen(answer, token)
 
 
 _JUDGES: Mapping[EngineName, Callable[[Call, object, str], Verdict]] = {

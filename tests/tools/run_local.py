@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import signal
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import trio
 
 from job.config.fields import is_run_id
 from job.engines.identity import new_run_id
-from job.records.format import NIGHTS_PAGE, REPORT
+from job.records.format import NIGHTS_PAGE, PAGE, REPORT
 from job.text.display import quoted
 from tests.simulators import broken, do, when
 from tests.simulators.engines import varied
@@ -27,11 +29,16 @@ from tests.simulators.world import World, open_world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from datetime import date
 
 SAMPLE = Path(os.environ.get("RUN_LOCAL_CONFIG") or ROOT / "terraform" / "config").resolve()
 RUNS = Path(os.environ.get("RUN_LOCAL_RUNS") or ROOT / ".runs").resolve()
 """Where its runs are recorded, pages and all."""
-LANGUAGE = os.environ.get("REPORT_LANGUAGE") or None
+NIGHTS_CONFIG = RUNS / "_config"
+"""The config of the nights, which outlasts them: who resumes one of them may have corrected it. No run has this id."""
+PASSED_ON = ("NOTIFY_SECRET", "NOTIFY_URL", "REPORT_LANGUAGE", "RUN_TIME_ZONE")
+"""Variables of the job that it gets from our own environment."""
+SECRET = {"NOTIFY_SECRET", "NOTIFY_URL"}
 CUT_OFF_SECONDS = 30.0
 """How long financial and trading take if news is to fail before them: longer than all its attempts."""
 
@@ -42,6 +49,10 @@ class Trouble:
 
     what: str
     cause: Callable[[World], None]
+    code: int
+    """How the job has to exit."""
+    seen: str
+    """What there was to be seen then."""
 
 
 def _flaky(world: World) -> None:
@@ -63,27 +74,47 @@ TROUBLES: Mapping[str, Trouble] = {
     "financial": Trouble(
         "the financial engine is down (503)",
         lambda world: world.financial.script.append(Fault(when.always, do.status(503))),
+        1,
+        "no card was requested, since the financial engine stayed down after every retry",
     ),
     "trading": Trouble(
         "the trading engine always fails for MSFT",
         lambda world: world.trading.script.append(Fault(when.ticker("MSFT"), do.failing("MSFT"))),
+        1,
+        "no card was requested, and MSFT alone is named",
     ),
     "news": Trouble(
         "the news engine crashes at AAPL (it answers null) while the other data engines are still at work",
         _news_fails_first,
+        1,
+        "no card was requested, financial and trading were cut off",
     ),
     "qa": Trouble(
         "the QA engine resets every connection",
         lambda world: world.qa.script.append(Fault(when.always, broken.reset())),
+        3,
+        "the data is there, and the job stopped requesting cards from an engine that is down",
     ),
     "cards": Trouble(
         "the QA engine cannot make any card of NVDA",
         lambda world: world.qa.script.append(
             Fault(when.ticker("NVDA"), do.body({"status": "failed", "error": "the model refused"}))
         ),
+        3,
+        "only cards of NVDA are missing, all others were made",
     ),
-    "flaky": Trouble("every engine answers 503 to one call in ten, and does it when asked again", _flaky),
-    "token": Trouble("the metadata server hands out tokens for another service", _foreign_tokens),
+    "flaky": Trouble(
+        "every engine answers 503 to one call in ten, and does it when asked again",
+        _flaky,
+        0,
+        "what failed was done when it was repeated",
+    ),
+    "token": Trouble(
+        "the metadata server hands out tokens for another service",
+        _foreign_tokens,
+        1,
+        "no card was requested, since the engines refused the tokens",
+    ),
 }
 
 
@@ -102,7 +133,7 @@ def main(arguments: list[str]) -> int:
     """Runs the job once, on several nights, or resumes a run. Returns its last exit code; 2 for wrong arguments."""
     parser = argparse.ArgumentParser(
         prog="make run-local",
-        usage="make run-local [FAULT=…] [RUN_DATE=…] [RESUME=RUN_ID] [NIGHTS=5] [REPORT_LANGUAGE=zh]",
+        usage="make run-local [FAULT=…] [RUN_DATE=…] [RESUME=RUN_ID] [NIGHTS=5] [REPORT_LANGUAGE=zh] [DETAILS=1]",
         allow_abbrev=False,
     )
     faults = "; ".join(f"{name}: {trouble.what}" for name, trouble in TROUBLES.items())
@@ -110,12 +141,17 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--date", metavar="RUN_DATE")
     parser.add_argument("--resume", metavar="RESUME", type=_resume_arguments)
     parser.add_argument("--nights", metavar="NIGHTS", type=_night_count)
+    parser.add_argument("--details", action="store_true", help="show the services, and the variables of the job")
     options = parser.parse_args(arguments)
     if options.nights is not None:
         if options.fault or options.date or options.resume:
             parser.error("NIGHTS goes without FAULT, RUN_DATE and RESUME")
-        return trio.run(_run_nights, options.nights)
-    return trio.run(_run, TROUBLES.get(options.fault), options.date, options.resume)
+        try:
+            today = datetime.now(ZoneInfo(os.environ.get("RUN_TIME_ZONE") or "UTC")).date()
+        except (OSError, ValueError, LookupError):
+            parser.error(f"RUN_TIME_ZONE: {quoted(os.environ['RUN_TIME_ZONE'])} is no time zone, such as Asia/Shanghai")
+        return trio.run(_run_nights, options.nights, today)
+    return trio.run(_run, TROUBLES.get(options.fault), options.date, options.resume, options.details)
 
 
 def _night_count(text: str) -> int:
@@ -137,7 +173,20 @@ def _sample() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(SAMPLE.glob("*.json"))}
 
 
-async def _run(trouble: Trouble | None, date: str | None, resume: list[str] | None) -> int:
+def _environment(world: World, config_uri: str, run_id: str | None, run_date: str) -> dict[str, str]:
+    """Every variable of the job."""
+    return world.environment(
+        CONFIG_URI=config_uri,
+        RUNS_URI=str(RUNS),
+        RUN_ID=run_id,
+        RUN_DATE=run_date,
+        RESUME_WITH="make run-local RESUME=",
+        TERM=os.environ.get("TERM"),
+        **{name: os.environ.get(name) or None for name in PASSED_ON},
+    )
+
+
+async def _run(trouble: Trouble | None, run_date: str | None, resume: list[str] | None, details: bool) -> int:
     binary = emulator_binary()
     config = _sample()
     async with trio.open_nursery() as nursery, open_world(nursery, config, emulator=binary) as world:
@@ -149,26 +198,29 @@ async def _run(trouble: Trouble | None, date: str | None, resume: list[str] | No
             trouble.cause(world)
         run_id = resume[0] if resume else new_run_id(datetime.now(UTC))
         command = ["resume", *resume] if resume else ["run"]
-        environment = world.environment(
-            CONFIG_URI=world.config_uri if binary else str(SAMPLE),  # still there if the run is resumed
-            RUNS_URI=str(RUNS),
-            RUN_ID=None if resume else run_id,
-            RUN_DATE=date or "today",  # as Terraform sets it
-            REPORT_LANGUAGE=LANGUAGE,
-            RESUME_WITH="make run-local RESUME=",
-            TERM=os.environ.get("TERM"),
-        )
-        _introduce(world, binary, trouble, command, environment)
+        config_uri = world.config_uri if binary else str(SAMPLE)  # still there if the run is resumed
+        if resume and _report(run_id).get("config_uri") == str(NIGHTS_CONFIG):
+            config_uri = str(NIGHTS_CONFIG)
+        # As Terraform sets it, the date is today's.
+        environment = _environment(world, config_uri, None if resume else run_id, run_date or "today")
+        if details:
+            _show_details(world, binary, command, environment)
+        if trouble:
+            print(f"{trouble.what[0].upper()}{trouble.what[1:]}.\n", file=sys.stderr, flush=True)
         code = await _play(command, environment)
         _conclude(world, run_id, code)
+        if trouble and code == trouble.code:
+            print(f"exit {code}, as intended: {trouble.seen}", file=sys.stderr)
     return code
 
 
-async def _run_nights(count: int) -> int:
+async def _run_nights(count: int, today: date) -> int:
     """Plays that many nights in a row, up to the one of today, and returns the exit code of the last."""
-    config, code, today, to_resume = _sample(), 0, datetime.now(UTC).date(), dict[str, str]()
+    config, code, to_resume = _sample(), 0, dict[str, str]()
     tickers = json.loads(config["ticker_list.json"])
-    async with trio.open_nursery() as nursery, open_world(nursery, config) as world:
+    shutil.rmtree(NIGHTS_CONFIG, ignore_errors=True)
+    NIGHTS_CONFIG.mkdir(parents=True)
+    async with trio.open_nursery() as nursery, open_world(nursery, {}) as world:
         for number in range(count):
             what, trouble, part = NIGHTS[number % len(NIGHTS)]
             for service in world.services:
@@ -177,33 +229,30 @@ async def _run_nights(count: int) -> int:
                 service.latency = varied(seconds)
             if trouble:
                 TROUBLES[trouble].cause(world)
-            await world.configure("ticker_list.json", tickers[: max(1, round(len(tickers) * part))])
-            date = (today - timedelta(days=count - 1 - number)).isoformat()
+            asked = json.dumps(tickers[: max(1, round(len(tickers) * part))], ensure_ascii=False).encode()
+            _write_config(config | {"ticker_list.json": asked})
+            night = (today - timedelta(days=count - 1 - number)).isoformat()
             run_id = new_run_id(datetime.now(UTC))
-            print(f"\nnight {number + 1} of {count}, {date}: {what}", flush=True)
-            environment = world.environment(
-                CONFIG_URI=world.config_uri,
-                RUNS_URI=str(RUNS),
-                RUN_ID=run_id,
-                RUN_DATE=date,
-                REPORT_LANGUAGE=LANGUAGE,
-                RESUME_WITH="make run-local RESUME=",
-                TERM=os.environ.get("TERM"),
-            )
-            code = await _play(["run"], environment)
+            print(f"\nnight {number + 1} of {count}, {night}: {what}", flush=True)
+            code = await _play(["run"], _environment(world, str(NIGHTS_CONFIG), run_id, night))
             if command := _resume_command(run_id, code):
-                to_resume[date] = command
+                to_resume[night] = command
             if code >= 128:  # stopped by a signal
                 break
+    _write_config(config)
     print(f"{'all nights':20} {RUNS / NIGHTS_PAGE}", file=sys.stderr)
-    for date, command in to_resume.items():
-        print(f"to resume {date} {command}", file=sys.stderr)
+    print(f"{'their config':20} {NIGHTS_CONFIG}", file=sys.stderr)
+    for night, command in to_resume.items():
+        print(f"to resume {night} {command}", file=sys.stderr)
     return code
 
 
-def _introduce(
-    world: World, binary: Path | None, trouble: Trouble | None, command: list[str], environment: Mapping[str, str]
-) -> None:
+def _write_config(objects: Mapping[str, bytes]) -> None:
+    for name, content in objects.items():
+        (NIGHTS_CONFIG / name).write_bytes(content)
+
+
+def _show_details(world: World, binary: Path | None, command: list[str], environment: Mapping[str, str]) -> None:
     services = {"metadata server": world.metadata, **{f"{name} engine": world.engines[name] for name in world.engines}}
     for name, service in services.items():
         print(f"{name:17} {service.url}")
@@ -211,27 +260,33 @@ def _introduce(
         print(f"{'storage emulator':17} {world.storage.url} ({binary})")
     else:
         print(f"{'storage':17} a local directory (fake-gcs-server is optional and was not found)")
-    print(f"{'fault':17} {trouble.what if trouble else 'none'}")
     print(f"\nThe job, `python -m job {' '.join(command)}`, sees these variables and no other:")
     for name, value in sorted(environment.items()):
-        print(f"  {name}={value}")
+        print(f"  {name}={'(a secret)' if name in SECRET else value}")
     print(flush=True)
+
+
+def _report(run_id: str) -> dict[str, Any]:
+    """How the run ended; empty if it has no report."""
+    path = RUNS / run_id / REPORT
+    report: dict[str, Any] = json.loads(path.read_bytes()) if path.exists() else {}
+    return report
 
 
 def _resume_command(run_id: str, code: int) -> str | None:
     """What resumes a run that ended with this code; `None` if there is nothing to resume."""
-    report = RUNS / run_id / REPORT
-    command: str | None = json.loads(report.read_bytes())["resume_command"] if code and report.exists() else None
+    command: str | None = _report(run_id).get("resume_command") if code else None
     return command
 
 
 def _conclude(world: World, run_id: str, code: int) -> None:
     """Says where the page is, and how to resume the run if it failed, unless the job has said so on a terminal."""
-    page = RUNS / run_id / "report.html"
-    if page.exists():
-        print(f"{'page':17} {page}", file=sys.stderr)
-    if (command := _resume_command(run_id, code)) and not os.isatty(1):
-        print(f"{'to resume it':17} {command}", file=sys.stderr)
+    if not os.isatty(1):
+        page = RUNS / run_id / PAGE
+        if page.exists():
+            print(f"{'page':17} {page}", file=sys.stderr)
+        if command := _resume_command(run_id, code):
+            print(f"{'to resume it':17} {command}", file=sys.stderr)
     for violation in world.violations:
         print(f"FORBIDDEN: {violation}", file=sys.stderr)
 

@@ -14,9 +14,12 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
+import trio
 
+from tests.simulators.chat import Chat
 from tests.simulators.job import ROOT
 
 if TYPE_CHECKING:
@@ -124,35 +127,54 @@ def test_an_unknown_run_cannot_be_resumed_and_no_command_says_so() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("fault", "code", "outcome"),
+    ("fault", "code", "outcome", "seen"),
     [
-        (None, 0, "succeeded"),
-        ("financial", 1, "data_engine_failed"),
-        ("trading", 1, "data_engine_failed"),
-        ("qa", 3, "qa_engine_down"),
-        ("cards", 3, "cards_missing"),
-        ("flaky", 0, "succeeded"),
-        ("token", 1, "data_engine_failed"),
+        (None, 0, "succeeded", None),
+        ("financial", 1, "data_engine_failed", "no card was requested, since the financial engine stayed down"),
+        ("trading", 1, "data_engine_failed", "no card was requested, and MSFT alone is named"),
+        ("qa", 3, "qa_engine_down", "the data is there, and the job stopped requesting cards"),
+        ("cards", 3, "cards_missing", "only cards of NVDA are missing, all others were made"),
+        ("flaky", 0, "succeeded", "what failed was done when it was repeated"),
+        ("token", 1, "data_engine_failed", "no card was requested, since the engines refused the tokens"),
     ],
 )
-def test_it_exits_as_the_job_does(fault: str | None, code: int, outcome: str) -> None:
-    done = play(*([fault] if fault else []))
+def test_it_exits_as_the_job_does_and_says_what_there_was_to_be_seen(
+    fault: str | None, code: int, outcome: str, seen: str | None
+) -> None:
+    done = play("--details", *([fault] if fault else []))
     _assert_exited(done, code, outcome)
+    if seen:
+        assert f"\nexit {code}, as intended: {seen}" in done.stderr
+    else:
+        assert "as intended" not in done.stderr
 
 
 @pytest.mark.slow
 def test_a_failing_news_engine_cuts_off_the_others() -> None:
-    done = play("news")
+    done = play("--details", "news")
     _assert_exited(done, 1, "data_engine_failed")
+    assert done.stderr.splitlines()[-1] == (
+        "exit 1, as intended: no card was requested, financial and trading were cut off"
+    )
     ends = [json.loads(line) for line in done.stdout.splitlines() if '"call.finished"' in line]
     others = [end for end in ends if end["engine"] != "news"]
     assert {end["engine"] for end in others} == {"financial", "trading"}
     assert all(end["message"].endswith(": interrupted") for end in others)
+    assert any("the answer is null" in end["message"] for end in ends)
+    assert "NEWS_ENGINE_URL" not in Path(_page(done)).read_text()
+
+
+@pytest.mark.slow
+def test_first_there_is_the_run_itself() -> None:
+    done = play()
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[0])["event"] == "run.started"
+    assert [line.split()[0] for line in done.stderr.splitlines()] == ["page"]
 
 
 @pytest.mark.slow
 def test_a_failed_rehearsal_is_resumed_with_the_command_that_it_prints() -> None:
-    failed = make("run-local", "FAULT=token", "RUN_DATE=2026-11-20")
+    failed = make("run-local", "FAULT=token", "RUN_DATE=2026-11-20", "DETAILS=1")
     assert failed.returncode == 2  # make's own
     assert "  RUN_DATE=2026-11-20\n" in failed.stdout
     resumed = make(*_resuming(failed))
@@ -183,10 +205,14 @@ def _resuming(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 
 def _report(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(Path(_page(done)).with_name("report.json").read_text())
+    return report
+
+
+def _page(done: subprocess.CompletedProcess[str]) -> str:
     page = re.search(r"^page +(.*)$", done.stderr, re.MULTILINE)
     assert page
-    report: dict[str, Any] = json.loads(Path(page[1]).with_name("report.json").read_text())
-    return report
+    return page[1]
 
 
 def _assert_exited(done: subprocess.CompletedProcess[str], code: int, outcome: str) -> None:
@@ -196,9 +222,7 @@ def _assert_exited(done: subprocess.CompletedProcess[str], code: int, outcome: s
     assert re.search(r"^qa engine +http://127\.0\.0\.1:\d+$", introduction, re.MULTILINE)
     assert re.search(r"^  QA_ENGINE_URL=http://127\.0\.0\.1:\d+$", introduction, re.MULTILINE)
     assert f'"outcome":"{outcome}"' in output.splitlines()[-1]
-    page = re.search(r"^page +(.*)$", done.stderr, re.MULTILINE)
-    assert page
-    assert Path(page[1]).read_text().startswith("<!doctype html>")
+    assert Path(_page(done)).read_text().startswith("<!doctype html>")
     _nothing_is_left(introduction)
 
 
@@ -217,7 +241,7 @@ def on_terminal() -> Iterator[Callable[[], tuple[int, int]]]:
         pid, terminal = pty.fork()
         if pid == 0:
             os.chdir(ROOT)
-            os.execv(COMMAND[0], COMMAND)
+            os.execv(COMMAND[0], [*COMMAND, "--details"])
         started.append((pid, terminal))
         return pid, terminal
 
@@ -262,7 +286,8 @@ def test_control_c_reaches_the_job_once(on_terminal: Callable[[], tuple[int, int
     ("number", "code"), [pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow), (signal.SIGTERM, 143)]
 )
 def test_off_a_terminal_signals_are_passed_on(number: signal.Signals, code: int) -> None:
-    with subprocess.Popen(COMMAND, cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
+    command = [*COMMAND, "--details"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as process:
         assert process.stdout
         shown = ""
         for line in process.stdout:
@@ -293,9 +318,46 @@ def test_several_nights_are_played_in_under_a_minute_and_lead_to_their_page(tmp_
     commands = re.findall(r"^to resume (\S+) +make (run-local RESUME=.*)$", done.stderr, re.MULTILINE)
     today = datetime.now(UTC).date()
     assert [date for date, _ in commands] == [str(today - timedelta(days=3)), str(today - timedelta(days=1))]
-    resumed = make(*shlex.split(commands[1][1]))
+    resumed = make(*shlex.split(commands[0][1]))
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    assert _report(resumed)["date"] == commands[1][0]
+    assert _report(resumed)["date"] == commands[0][0]
+    # Also with a corrected config, which is where a line says.
+    config = re.search(r"^their config +(.*)$", done.stderr, re.MULTILINE)
+    assert config
+    tickers = Path(config[1]) / "ticker_list.json"
+    assert json.loads(tickers.read_text()) == TICKERS
+    tickers.write_text(json.dumps([ticker for ticker in TICKERS if ticker != "NVDA"]))
+    _, resume = shlex.split(commands[1][1])
+    corrected = make("run-local", f"{resume} --new-config", "FAULT=cards")
+    assert corrected.returncode == 0, corrected.stdout + corrected.stderr
+    assert _report(corrected)["date"] == commands[1][0]
+    assert "as intended" not in corrected.stderr
+
+
+@pytest.mark.slow
+async def test_a_message_can_be_rehearsed_and_its_secrets_are_nowhere_to_be_seen() -> None:
+    chat = Chat([], secret="secret-of-the-signature")
+    async with trio.open_nursery() as nursery:
+        await chat.service.start(nursery)
+        env = os.environ | chat.env(
+            "feishu", NOTIFY_SECRET="secret-of-the-signature", RUN_TIME_ZONE="Pacific/Kiritimati"
+        )
+        command = ["make", "--old-file=.venv/ready", f"BIN={Path(sys.executable).parent}", "run-local", "DETAILS=1"]
+        shown = await trio.run_process([*command, "--dry-run"], env=env, cwd=ROOT, capture_stdout=True)
+        done = await trio.run_process(command, env=env, cwd=ROOT, capture_stdout=True, capture_stderr=True)
+        await chat.service.stop()
+        nursery.cancel_scope.cancel()
+    (text,) = chat.texts
+    assert str(datetime.now(ZoneInfo("Pacific/Kiritimati")).date()) in text
+    assert b"secret-of" not in shown.stdout + done.stdout + done.stderr
+    assert b"  NOTIFY_SECRET=(a secret)\n  NOTIFY_URL=(a secret)\n" in done.stdout
+
+
+def test_nights_of_an_unknown_time_zone_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUN_TIME_ZONE", "Asia/Shanghay")
+    done = play("--nights=1")
+    assert done.returncode == 2
+    assert done.stderr.endswith('RUN_TIME_ZONE: "Asia/Shanghay" is no time zone, such as Asia/Shanghai\n')
 
 
 @pytest.mark.parametrize(

@@ -270,12 +270,11 @@ def test_an_image_is_built_for_the_machines_that_run_it() -> None:
 
 
 def test_a_virtual_environment_that_is_a_link_is_not_emptied(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    for name in (".locks/dev.txt", "elsewhere/bin"):
-        (tmp_path / name).parent.mkdir()
-        (tmp_path / name).touch()
+    for name in ("Makefile", "tests/tools/environment.py", ".locks/dev.txt", "elsewhere/bin"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (shutil.copy(ROOT / name, tmp_path / name) if (ROOT / name).exists() else (tmp_path / name).touch())
     (tmp_path / ".venv").symlink_to("elsewhere")
-    command = ["make", "PYTHON=true", ".venv/ready"]
+    command = ["make", f"PYTHON={sys.executable}", ".venv/ready"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("Stopped: .venv is a link")

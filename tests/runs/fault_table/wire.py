@@ -162,7 +162,9 @@ ROWS = (
         "the call is repeated, a card only once as it costs tokens; a data engine's failure ends the run",
         "read the engine's answer in the error, and the engine's own log; then `python -m job resume RUN_ID`",
         (
-            *_wrong("null", None, "null"),
+            *_wrong("null", None, "the answer is null"),
+            data_failed("null: financial", strike("financial", when.always, do.body(None)), "the answer is null"),
+            data_failed("null: trading", strike("trading", when.always, do.body(None)), "the answer is null"),
             *_wrong("failed", {"status": "failed", "error": "the model refused"}, "the model refused"),
             succeeded("results lack a ticker, once", strike("trading", FIRST, do.lacking("T1"))),
             data_failed("results lack a ticker, for good", strike("trading", when.always, do.lacking("T1")), "T1"),
