@@ -26,6 +26,7 @@ LIMIT = 256 * 2**20
 """Bytes."""
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.platform != "linux", reason="measured from Linux's account of the process")
@@ -49,6 +50,7 @@ LEFT = 3
 """Cards that the killed run has not recorded."""
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform != "linux", reason="measured from Linux's account of the process")

@@ -312,7 +312,7 @@ async def test_after_sigterm_the_message_is_sent(world: World) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(emulator_binary() is None, reason="needs fake-gcs-server")
+@pytest.mark.needs("emulator")
 async def test_whatever_hangs_sigterm_ends_the_process_within_nine_seconds(nursery: trio.Nursery) -> None:
     """The cards hang for their whole grace, then storage does, then the reader, then the chat."""
     async with open_world(nursery, CONFIG, latency=QUICK, emulator=emulator_binary()) as world:

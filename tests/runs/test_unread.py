@@ -96,7 +96,7 @@ async def test_a_signal_ends_the_run_in_its_time(world: World, terminal: bool, s
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(emulator_binary() is None, reason="needs fake-gcs-server")
+@pytest.mark.needs("emulator")
 async def test_whatever_else_hangs_sigterm_ends_the_process_within_nine_seconds(nursery: trio.Nursery) -> None:
     """The cards hang for their whole grace, then storage does, then the reader."""
     async with open_world(nursery, CONFIG, latency=QUICK, emulator=emulator_binary()) as world:
