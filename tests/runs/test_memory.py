@@ -72,7 +72,7 @@ def test_a_million_recorded_cards_are_resumed_and_reported_within_300_mib(tmp_pa
 
 def _killed_run(directory: Path) -> None:
     """The record of a run that was killed shortly before its end, as fast runs write it: 1,100 results an object."""
-    variables = {"CONFIG_URI": str(directory), "QA_ENGINE_URL": "http://127.0.0.1:1"}
+    variables = {"CONFIG_URI": str(directory), "QA_ENGINE_URL": "http://127.0.0.1:1", "RUN_DATE": "2026-11-24"}
     now = datetime.now(UTC) - timedelta(minutes=10)
     settings, _ = read_settings(variables, now)
     prepared = trio.run(prepare, settings, [])
