@@ -45,6 +45,10 @@ test-slow: .venv/ready ## run the slow tests, in a quarter of an hour
 .PHONY: test-all
 test-all: test test-slow ## run all tests
 
+.PHONY: emulator
+emulator: ## install the storage emulator that some tests need (needs Go): its place is `go env GOPATH`/bin, or GOBIN
+	go install github.com/fsouza/fake-gcs-server@v1.56.1
+
 .PHONY: run-local
 run-local: .venv/ready ## run the whole system on this machine, with simulated engines: [FAULT=news] [RUN_DATE=…] [RESUME=RUN_ID] [NIGHTS=5] [REPORT_LANGUAGE=zh]
 	@REPORT_LANGUAGE='$(REPORT_LANGUAGE)' $(BIN)/python -m tests.tools.run_local $(if $(FAULT),'$(FAULT)') $(if $(RUN_DATE),--date='$(RUN_DATE)') $(if $(RESUME),--resume='$(RESUME)') $(if $(NIGHTS),--nights='$(NIGHTS)')
