@@ -52,7 +52,9 @@ def test_one_that_is_alone_waits_and_nobody_overtakes_it(door: Path, room: Path)
     ]
     with in_the_room(door, room, alone=False):
         threads[0].start()
+        patience = time.monotonic() + 5
         while not is_locked(door):
+            assert time.monotonic() < patience, "it did not wait"
             time.sleep(0.001)
         threads[1].start()
         time.sleep(0.05)
