@@ -1,9 +1,50 @@
 """What holds for all tests."""
 
+import os
+from collections.abc import Generator
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from tests.support.needs import NEEDS, required
+from tests.support.neighbours import DOOR, IS_INNER, ROOM, in_the_room
 
 # The same examples every time, on any machine: a test that fails today and passes tomorrow proves nothing.
 settings.register_profile(
     "project", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("project")
+
+REQUIRED = required(os.environ.get("REQUIRE", ""))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """A test marked `alone` runs while no other does. The wait does not count towards its time limit."""
+    if IS_INNER:
+        return (yield)
+    with in_the_room(DOOR, ROOM, alone=item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+def _lacking(item: pytest.Item) -> list[str]:
+    """What the test needs and the machine lacks."""
+    return [name for mark in item.iter_markers("needs") for name in mark.args if not NEEDS[name].is_there()]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A test that cannot run is skipped, and the reason says what would make it run."""
+    for name in _lacking(item):
+        pytest.skip(f"needs {name}: {NEEDS[name].remedy}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where REQUIRE is set, only what it does not name may be lacking: any other test that is skipped has failed."""
+    report = yield
+    if REQUIRED and report.skipped and not set(_lacking(item)) - REQUIRED:
+        report.outcome = "failed"
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.longrepr = f"REQUIRE={','.join(sorted(REQUIRED))} allows no such skip. {reason}"
+    return report

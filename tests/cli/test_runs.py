@@ -91,20 +91,21 @@ def dead_pid() -> int:
 
 
 @pytest.mark.parametrize(
-    ("pid", "execution", "age", "outcome"),
+    ("process", "execution", "age", "outcome"),
     [
-        (os.getpid(), None, 0, "at work"),
-        (1, "night", 30, "at work"),
-        (1, "night", -3600, "at work"),
-        (1, "night", 61, "killed"),
-        (None, None, 0, "killed"),
+        ("this one", None, 0, "at work"),
+        ("on another machine", "night", 30, "at work"),
+        ("on another machine", "night", -3600, "at work"),
+        ("on another machine", "night", 61, "killed"),
+        ("dead", None, 0, "killed"),
     ],
 )
 def test_the_lease_distinguishes_a_run_at_work_from_one_that_was_killed(
-    place: Path, capfd: pytest.CaptureFixture[str], pid: int | None, execution: str | None, age: int, outcome: str
+    place: Path, capfd: pytest.CaptureFixture[str], process: str, execution: str | None, age: int, outcome: str
 ) -> None:
     night = Recorded("night", outcome=None)
-    write(place, night, Recorded("other", outcome=None), lease=night.lease(pid=pid or dead_pid(), execution=execution))
+    pid = {"this one": os.getpid(), "on another machine": 1, "dead": dead_pid()}[process]
+    write(place, night, Recorded("other", outcome=None), lease=night.lease(pid=pid, execution=execution))
     renewed = datetime.now(UTC).timestamp() - age
     os.utime(place / "_lease.json", (renewed, renewed))
     code, lines, _ = run_command(capfd, "runs")

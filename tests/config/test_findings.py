@@ -111,6 +111,7 @@ print(peak, sum(len(str(line)) + 1 for line in (*faults, *notices)))
 """
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="measured from Linux's account of the process")
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)

@@ -30,11 +30,11 @@ GIVEN = {
     "_STATE_PREFIX": "cards",
     "COMMIT_SHA": COMMIT,
 }
-TOOLS_OWN = {"DOCKER_BUILDKIT", "TF_IN_AUTOMATION"}
+TOOLS_OWN = {"CGO_ENABLED", "DOCKER_BUILDKIT", "GOBIN", "REQUIRE", "STORAGE_EMULATOR", "TF_IN_AUTOMATION"}
 
 # The fields of Cloud Build that are in use here: a misspelt one is refused only when a build is started.
 FIELDS = {"steps", "images", "options", "substitutions", "timeout"}
-STEP_FIELDS = {"id", "name", "timeout", "env", "script", "allowExitCodes"}
+STEP_FIELDS = {"id", "name", "timeout", "env", "script", "allowExitCodes", "volumes"}
 
 both = pytest.mark.parametrize("path", [MERGE, REVIEW], ids=["merge", "review"])
 
@@ -91,7 +91,7 @@ def test_scripts_stop_at_the_first_failure(path: Path) -> None:
 
 def test_order_of_a_merge() -> None:
     ids = [step["id"] for step in load(MERGE)["steps"]]
-    assert ids == ["test", "build", "push", "digest", "tag", "plan", "guard", "apply"]
+    assert ids == ["emulator", "test", "build", "push", "digest", "tag", "plan", "guard", "apply"]
 
 
 def test_provenance_is_required_of_what_was_pushed() -> None:
@@ -103,7 +103,18 @@ def test_provenance_is_required_of_what_was_pushed() -> None:
 def test_a_pull_request_ships_nothing() -> None:
     build = load(REVIEW)
     assert "images" not in build
-    assert [step["id"] for step in build["steps"]] == ["test", "plan", "guard"]
+    assert [step["id"] for step in build["steps"]] == ["emulator", "test", "plan", "guard"]
+
+
+@both
+def test_the_storage_emulator_is_installed_and_no_test_is_skipped_for_want_of_it(path: Path) -> None:
+    emulator, test = load(path)["steps"][:2]
+    assert environment(test, {})["REQUIRE"] == "emulator"
+    place, _, name = environment(test, {})["STORAGE_EMULATOR"].rpartition("/")
+    assert environment(emulator, {})["GOBIN"] == place
+    assert emulator["volumes"] == test["volumes"] == [{"name": "tools", "path": place}]
+    installed = subprocess.run(["make", "-n", "emulator"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert re.search(rf"/{name}@v[\d.]+$", installed.strip())
 
 
 @both
@@ -193,7 +204,8 @@ def test_a_merge_ships_what_it_built_by_its_digest(tmp_path: Path) -> None:
     failed, calls = Build(tmp_path).run(MERGE)
     assert failed is None
     planned = str(tmp_path / "planned")
-    assert calls[1:3] == [["make", "lint"], ["make", "test"]]
+    assert calls[0] == ["make", "emulator"]
+    assert calls[2:4] == [["make", "lint"], ["make", "test"]]
     built = next(call for call in calls if f"{IMAGE}:{COMMIT}" in call)
     assert {f"VERSION={__version__}", f"COMMIT={COMMIT}"} <= set(built)
     assert [call[2] for call in calls if call[:2] == ["docker", "push"]] == [
@@ -213,7 +225,7 @@ def test_a_merge_ships_what_it_built_by_its_digest(tmp_path: Path) -> None:
 @both
 def test_the_config_is_checked_before_anything_else(tmp_path: Path, path: Path) -> None:
     """`make config-check` knows what to do with a fault: see terraform/test_make.py."""
-    assert Build(tmp_path).run(path)[1][0] == ["make", "config-check", "CONFIG_OWNERSHIP=operators"]
+    assert Build(tmp_path).run(path)[1][1] == ["make", "config-check", "CONFIG_OWNERSHIP=operators"]
 
 
 def test_the_cache_is_what_an_earlier_build_pushed(tmp_path: Path) -> None:
@@ -232,7 +244,7 @@ def test_what_the_guard_refuses_is_not_applied(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fails", "step", "commands"), [("make", "test", {"make"}), ("docker", "build", {"make", "docker"})]
+    ("fails", "step", "commands"), [("make", "emulator", {"make"}), ("docker", "build", {"make", "docker"})]
 )
 def test_no_command_runs_after_one_that_failed(tmp_path: Path, fails: str, step: str, commands: set[str]) -> None:
     failed, calls = Build(tmp_path, fails=fails).run(MERGE)
@@ -251,6 +263,7 @@ def test_a_pull_request_plans_without_a_lock(tmp_path: Path) -> None:
     failed, calls = Build(tmp_path, planned=REFUSED).run(REVIEW)
     assert failed is None, "a plan that a person has to apply is no fault of the pull request"
     assert {call[0] for call in calls} == {"make", "terraform"}
+    assert ["make", "test-all"] in calls, "the slow tests as well"
     assert not [call for call in calls if "apply" in call]
     (plan,) = [call for call in calls if call[:2] == ["terraform", "plan"]]
     assert {"-lock=false", "-var=image=the deployed image"} < set(plan)

@@ -171,8 +171,7 @@ CASES = {
 @pytest.fixture
 async def emulator(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Emulator]:
     binary = emulator_binary()
-    if binary is None:
-        pytest.skip("no fake-gcs-server on the PATH")
+    assert binary is not None
     async with open_emulator(binary) as running:
         await running.create_bucket("cards")
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", running.url)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 from dataclasses import dataclass
@@ -22,13 +21,14 @@ import trio
 from job import __version__
 from tests.simulators.storage import emulator_binary
 from tests.simulators.world import World, open_world
+from tests.support.needs import has_docker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from tests.simulators.seen import Seen
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.needs("image"), pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "c0ffee" * 6 + "c0ff"
@@ -78,11 +78,7 @@ class Named:
 
 @pytest.fixture(scope="module")
 def tool() -> Docker | Named:
-    if shutil.which("docker") and subprocess.run(["docker", "info"], check=False, capture_output=True).returncode == 0:
-        return Docker()
-    if {"IMAGE_BUILD", "IMAGE_RUN"} <= os.environ.keys():
-        return Named()
-    pytest.skip("no docker that works, and no IMAGE_BUILD and IMAGE_RUN in its place")
+    return Docker() if has_docker() else Named()
 
 
 @pytest.fixture(scope="module")

@@ -90,7 +90,8 @@ def test_every_command_of_the_job_is_documented() -> None:
 @pytest.mark.slow
 async def test_every_command_of_the_job_runs(nursery: trio.Nursery, tmp_path: object) -> None:
     async with open_world(nursery, CONFIG) as world:
-        env = {"RUNS_URI": world.runs_uri, "RUN_ID": "RUN_ID", "RUN_DATE": "today", "RUN_TIME_ZONE": "Asia/Shanghai"}
+        day = datetime.now(ZoneInfo("Asia/Shanghai")).date().isoformat()
+        env = {"RUNS_URI": world.runs_uri, "RUN_ID": "RUN_ID", "RUN_DATE": day, "RUN_TIME_ZONE": "Asia/Shanghai"}
         assert (await world.run_job(env=env)).exit_code == 0
         env |= world.chat.env("feishu")
         places = {"edited": world.config_uri, "$CONFIG": world.config_uri}
@@ -103,7 +104,7 @@ async def test_every_command_of_the_job_runs(nursery: trio.Nursery, tmp_path: ob
             if {"--page", "--csv"} & set(arguments):
                 arguments[-1] = f"{tmp_path}/{arguments[-1]}"
             if "--date" in arguments:
-                arguments[-1] = datetime.now(ZoneInfo("Asia/Shanghai")).date().isoformat()
+                arguments[-1] = day
             if arguments == ["plan", "PLACE"]:
                 arguments = ["plan", world.config_uri]
             outcome = await world.run_job(arguments, env=env)

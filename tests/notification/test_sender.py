@@ -73,6 +73,7 @@ async def test_a_transient_failure_is_retried(chat: Chat, act: Do) -> None:
     assert len(chat.service.requests) == 4
 
 
+@pytest.mark.alone
 async def test_a_failure_that_lasts_is_reported_when_the_time_is_over(chat: Chat) -> None:
     chat.service.script.append(Fault(when.always, do.status(502)))
     begun = time.monotonic()
@@ -103,6 +104,7 @@ async def test_a_message_that_may_have_arrived_or_never_can_is_not_sent_again(ch
     assert len(chat.service.requests) == 1
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("act", [do.hang(), broken.endless_body(), broken.endless_header()])
 async def test_sending_never_takes_longer_than_its_time(chat: Chat, act: Do) -> None:
     chat.service.script.append(Fault(when.always, act))

@@ -15,13 +15,13 @@ from job.records.report import ReportedFault
 from job.records.timeline import Timeline
 from job.text.messages import translator
 from tests.page.test_render import HOSTILE, some_fail
-from tests.support.browser import CHROMIUM, Browser, open_browser
+from tests.support.browser import Browser, open_browser
 from tests.support.cards import run
 from tests.support.nights import Night
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium"),
+    pytest.mark.needs("browser"),
 ]
 ALONE: dict[EngineName, int] = dict.fromkeys(ALL_ENGINES, 1)
 NAMES = ["AAPL", "^GSPC", "美联储", "Rate vs Inflation"]

@@ -10,13 +10,13 @@ import pytest
 from job.page.render import render_nights, render_page
 from tests.page.test_browser import _brightness
 from tests.records.test_comparison import SECOND, Played
-from tests.support.browser import CHROMIUM, Browser, open_browser
+from tests.support.browser import Browser, open_browser
 from tests.support.nights import Night
 from tests.support.past import past_summaries
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium: apt-get install chromium"),
+    pytest.mark.needs("browser"),
 ]
 
 

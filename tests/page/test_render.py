@@ -642,6 +642,7 @@ print(json.dumps({"kept": kept, "seconds": seconds, "grown": grown * 1024, "rss"
 """
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="measured from Linux's account of the process")
 def test_the_page_of_a_hundred_thousand_cards_is_small_and_made_quickly() -> None:

@@ -37,7 +37,7 @@ from job.text.messages import Message
 from tests.records.test_record import INPUTS, PLAN
 from tests.support.records import Recorded
 from tests.support.runs import until
-from tests.support.stores import EMULATOR, Memory, memory, open_bucket
+from tests.support.stores import Memory, memory, open_bucket
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -119,6 +119,7 @@ async def test_a_run_without_a_summary_is_at_work_or_was_killed_unless_it_has_a_
     assert day_of(nights.runs[0]) == "2026-11-25"
 
 
+@pytest.mark.alone
 async def test_400_nights_of_which_3_are_broken_take_little_time_and_memory(tmp_path: Path) -> None:
     put(tmp_path, objects(400))
     broken(tmp_path)
@@ -145,8 +146,9 @@ async def test_400_nights_of_which_3_are_broken_take_little_time_and_memory(tmp_
     assert peak < 30 * 2**20
 
 
+@pytest.mark.alone
 @pytest.mark.slow
-@pytest.mark.skipif(EMULATOR is None, reason="there is no emulator of Cloud Storage")
+@pytest.mark.needs("emulator")
 async def test_60_nights_are_read_from_a_bucket(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_bucket(nursery, monkeypatch) as (store, _):
         found = objects(62)

@@ -139,6 +139,7 @@ def silent_port() -> Iterator[str]:
         yield f"https://{host}:{port}"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "waiting_for",
     [
@@ -189,6 +190,7 @@ async def test_an_engines_failure_ends_the_process_at_once(small: World, waiting
         assert all(request.cut_off for request in small.trading.requests)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "values",
     [

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.simulators.service import Do
 
 BINARY = emulator_binary()
-pytestmark = pytest.mark.skipif(BINARY is None, reason="needs fake-gcs-server on PATH or in STORAGE_EMULATOR")
+pytestmark = pytest.mark.needs("emulator")
 REMEDY = "see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here"
 
 

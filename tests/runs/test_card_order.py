@@ -51,8 +51,7 @@ async def test_the_slowest_types_of_the_latest_night_start_first(nursery: trio.N
 RUNS = ("first", "second")
 
 
-@pytest.mark.skipif(emulator_binary() is None, reason="needs fake-gcs-server")
-@pytest.mark.parametrize("emulator", [None, emulator_binary()])
+@pytest.mark.parametrize("emulator", [None, pytest.param(emulator_binary(), marks=pytest.mark.needs("emulator"))])
 async def test_the_table_of_the_cards_lies_beside_the_report_and_adds_up_with_it(
     nursery: trio.Nursery, emulator: Path | None
 ) -> None:

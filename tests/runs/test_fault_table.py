@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
 from tests.runs.fault_table import LIKELIEST, MARKS, PAGES, ROWS, markdown
-from tests.runs.fault_table.row import CONFIG, PLANNED, Case, Row
+from tests.runs.fault_table.row import CONFIG, PLANNED, Case
 from tests.simulators.job import ROOT
 from tests.simulators.storage import emulator_binary
 from tests.simulators.world import World, open_world
 from tests.support.places import objects
 from tests.support.runs import QUICK, assert_clean, data_requests, of_all_attempts
+from tests.support.world import open_virtual_world
 
 if TYPE_CHECKING:
     from tests.simulators.job import Outcome
@@ -30,32 +32,58 @@ ENV = {
 
 def cases() -> list[Any]:
     return [
-        pytest.param(row, case, id=f"{row.key}: {case.name}", marks=[] if case.fast else pytest.mark.slow)
+        pytest.param(
+            case,
+            id=f"{row.key}: {case.name}",
+            marks=[
+                *([] if case.fast else [pytest.mark.slow]),
+                *([pytest.mark.needs("emulator")] if case.bucket else []),
+            ],
+        )
         for row in ROWS
         for case in row.cases
     ]
 
 
-@pytest.mark.parametrize(("row", "case"), cases())
-async def test_a_fault_ends_as_the_table_says(nursery: trio.Nursery, row: Row, case: Case) -> None:
-    if case.bucket and EMULATOR is None:
-        pytest.skip("needs fake-gcs-server")
+def answers() -> list[Any]:
+    found = ((row, case) for row in ROWS for case in row.cases if case.is_an_answer)
+    return [pytest.param(case, id=f"{row.key}: {case.name}") for row, case in found]
+
+
+@pytest.mark.parametrize("case", cases())
+async def test_a_fault_ends_as_the_table_says(nursery: trio.Nursery, case: Case) -> None:
     config = CONFIG | {"ticker_list.json": case.tickers}
     async with open_world(nursery, config, latency=QUICK, emulator=EMULATOR, tls=case.tls) as world:
         env = {**ENV, "RUNS_URI": world.runs_uri, **case.env, **(case.arrange(world) or {})}
         with trio.fail_after(case.seconds):
             outcome = await case.play(world, env)
-        finished = outcome.finished
-        shown = f"{outcome.stdout}\n{outcome.stderr}"
-        assert (finished["outcome"], outcome.exit_code) == (case.word, case.code), shown
-        assert_clean(world, outcome)
-        assert case.says in outcome.stdout
-        assert outcome.stderr == ""
-        assert_cards(case, finished["cards"])
-        assert_every_engine_adds_up(finished)
-        assert_the_barrier_held(world, case)
-        await assert_the_record_says_the_same(world, case, outcome)
-        case.check(world, outcome)
+        assert_it_ended_as_the_table_says(world, case, outcome, await objects(world))
+
+
+@pytest.mark.parametrize("case", answers())
+async def test_an_answer_ends_as_the_table_says_in_virtual_time(
+    nursery: trio.Nursery, autojump_clock: trio.testing.MockClock, case: Case
+) -> None:
+    config = CONFIG | {"ticker_list.json": case.tickers}
+    async with open_virtual_world(nursery, config, latency=QUICK) as world:
+        case.arrange(world)
+        with trio.fail_after(case.seconds):
+            outcome = await world.run_job(env={**ENV, "RUNS_URI": world.runs_uri, **case.env})
+        assert_it_ended_as_the_table_says(world, case, outcome, world.recorded())
+
+
+def assert_it_ended_as_the_table_says(world: World, case: Case, outcome: Outcome, recorded: dict[str, bytes]) -> None:
+    finished = outcome.finished
+    shown = f"{outcome.stdout}\n{outcome.stderr}"
+    assert (finished["outcome"], outcome.exit_code) == (case.word, case.code), shown
+    assert_clean(world, outcome)
+    assert case.says in outcome.stdout
+    assert outcome.stderr == ""
+    assert_cards(case, finished["cards"])
+    assert_every_engine_adds_up(finished)
+    assert_the_barrier_held(world, case)
+    assert_the_record_says_the_same(case, outcome, recorded)
+    case.check(world, outcome)
 
 
 def assert_cards(case: Case, cards: dict[str, int]) -> None:
@@ -95,12 +123,9 @@ def trace_of(request: Seen) -> str:
     return request.headers["traceparent"].split("-")[1]
 
 
-async def assert_the_record_says_the_same(world: World, case: Case, outcome: Outcome) -> None:
-    recorded = await objects(world)
+def assert_the_record_says_the_same(case: Case, outcome: Outcome, recorded: dict[str, bytes]) -> None:
     assert all(b"eyJ" not in content and b"Bearer" not in content for content in recorded.values())
     if case.record:
-        import json
-
         report = json.loads(recorded["night/report.json"])
         for field in ("outcome", "exit_code"):
             assert report[field] == outcome.finished[field]

@@ -81,7 +81,7 @@ async def test_the_faults_of_a_night_are_in_its_record(world: World) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(EMULATOR is None, reason="there is no fake-gcs-server")
+@pytest.mark.needs("emulator")
 async def test_the_faults_of_a_night_are_in_its_bucket(nursery: trio.Nursery) -> None:
     async with open_world(nursery, SMALL, latency=QUICK, emulator=EMULATOR) as world:
         await assert_recorded(world)

@@ -26,6 +26,7 @@ LIMIT = 256 * 2**20
 """Bytes."""
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(sys.platform != "linux", reason="measured from Linux's account of the process")
@@ -49,6 +50,7 @@ LEFT = 3
 """Cards that the killed run has not recorded."""
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.skipif(sys.platform != "linux", reason="measured from Linux's account of the process")
@@ -70,7 +72,7 @@ def test_a_million_recorded_cards_are_resumed_and_reported_within_300_mib(tmp_pa
 
 def _killed_run(directory: Path) -> None:
     """The record of a run that was killed shortly before its end, as fast runs write it: 1,100 results an object."""
-    variables = {"CONFIG_URI": str(directory), "QA_ENGINE_URL": "http://127.0.0.1:1"}
+    variables = {"CONFIG_URI": str(directory), "QA_ENGINE_URL": "http://127.0.0.1:1", "RUN_DATE": "2026-11-24"}
     now = datetime.now(UTC) - timedelta(minutes=10)
     settings, _ = read_settings(variables, now)
     prepared = trio.run(prepare, settings, [])

@@ -218,7 +218,7 @@ def _of_past_nights(seen: Seen) -> bool:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(EMULATOR is None, reason="there is no emulator of Cloud Storage")
+@pytest.mark.needs("emulator")
 @pytest.mark.parametrize("how", ["answers 403", "answers 503", "hangs", "is slow"])
 @pytest.mark.parametrize("fails_too", [False, True])
 async def test_a_bucket_that_fails_for_past_nights_changes_neither_outcome_nor_lease(

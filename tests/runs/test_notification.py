@@ -199,6 +199,7 @@ NOT_TAKEN = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("how", NOT_TAKEN)
 async def test_a_message_that_is_not_accepted_does_not_change_the_outcome(world: World, how: str) -> None:
@@ -226,6 +227,7 @@ async def test_a_message_that_is_not_accepted_does_not_change_the_outcome(world:
         assert len(world.chat.service.requests) <= 1
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_a_server_that_never_answers_the_tls_handshake_is_given_up_in_time(
     world: World, nursery: trio.Nursery
@@ -273,6 +275,7 @@ async def hanging(world: World) -> Job:
     return job
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("signal", [SIGTERM, SIGINT])
 async def test_a_signal_ends_the_sending_and_changes_no_outcome(world: World, signal: Signals) -> None:
@@ -284,6 +287,7 @@ async def test_a_signal_ends_the_sending_and_changes_no_outcome(world: World, si
     assert outcome.lines[-1]["message"] == "the message was not sent: a signal ended the sending"
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_after_sigterm_the_last_line_and_the_message_share_one_second(world: World) -> None:
     world.chat.service.script.append(Fault(when.always, do.hang()))
@@ -311,8 +315,9 @@ async def test_after_sigterm_the_message_is_sent(world: World) -> None:
     assert "\nCloud Run starts it again by itself, unless somebody cancelled it: nothing has to be done before " in text
 
 
+@pytest.mark.alone
 @pytest.mark.slow
-@pytest.mark.skipif(emulator_binary() is None, reason="needs fake-gcs-server")
+@pytest.mark.needs("emulator")
 async def test_whatever_hangs_sigterm_ends_the_process_within_nine_seconds(nursery: trio.Nursery) -> None:
     """The cards hang for their whole grace, then storage does, then the reader, then the chat."""
     async with open_world(nursery, CONFIG, latency=QUICK, emulator=emulator_binary()) as world:

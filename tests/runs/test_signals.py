@@ -37,6 +37,7 @@ async def cards(nursery: trio.Nursery) -> AsyncIterator[World]:
         yield world
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("signal", [SIGTERM, pytest.param(SIGINT, marks=pytest.mark.slow)])
 async def test_data_calls_are_cut_off_at_once(data: World, signal: Signals) -> None:
     job = await data.start_job()
@@ -54,6 +55,7 @@ async def test_data_calls_are_cut_off_at_once(data: World, signal: Signals) -> N
     assert {line["cause"] for line in outcome.events("call.finished")} == {"interrupted"}
 
 
+@pytest.mark.alone
 async def test_cards_in_flight_may_answer_and_no_other_starts(cards: World) -> None:
     job = await cards.start_job(env={"QA_ENGINE_CONCURRENCY": "4"})
     await until(lambda: len(cards.qa.requests) == 4)
@@ -68,6 +70,7 @@ async def test_cards_in_flight_may_answer_and_no_other_starts(cards: World) -> N
     }  # fmt: skip
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_cards_that_do_not_answer_are_cut_off_after_the_grace(cards: World) -> None:
     cards.qa.script.append(Fault(when.always, do.hang()))
@@ -83,6 +86,7 @@ async def test_cards_that_do_not_answer_are_cut_off_after_the_grace(cards: World
     assert sorted(outcome.finished["failures"]) == [f"qa T{n} a: interrupted (1 attempt)" for n in range(3)]
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_sigint_cuts_off_cards_as_well(cards: World) -> None:
     cards.qa.script.append(Fault(when.always, do.hang()))
@@ -95,6 +99,7 @@ async def test_sigint_cuts_off_cards_as_well(cards: World) -> None:
     assert outcome.finished["cards"]["failed"] == 16
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), [(SIGTERM, SIGTERM), (SIGTERM, SIGINT)])
 @pytest.mark.parametrize("is_recorded", [True, False])
@@ -118,6 +123,7 @@ async def test_a_second_signal_ends_the_process_at_once(
     assert outcome.stderr == (f"{kept}{resume}\n" if is_recorded else "")
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_a_card_between_two_attempts_is_not_requested_again(cards: World) -> None:
     cards.qa.script.append(Fault(when.always, do.status(503, retry_after="20")))
@@ -131,6 +137,7 @@ async def test_a_card_between_two_attempts_is_not_requested_again(cards: World) 
     assert outcome.finished["failures"][0].startswith("qa T0 a: interrupted, after: HTTP 503")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("signal", [SIGTERM, pytest.param(SIGINT, marks=pytest.mark.slow)])
 async def test_a_signal_while_the_config_is_read_ends_the_run(cards: World, signal: Signals) -> None:
     """A service that never answers plays the storage."""
@@ -171,6 +178,7 @@ async def test_a_signal_after_the_last_line_changes_nothing(cards: World, code: 
         assert (outcome.exit_code, last["exit_code"], outcome.stderr) == (code, code, "")
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_a_hanging_token_does_not_hold_up_the_end(cards: World) -> None:
     cards.metadata.script.append(Fault(lambda seen: seen.path.endswith("/identity"), do.hang()))

@@ -67,6 +67,7 @@ async def test_a_run_without_a_reader_does_all_its_work(world: World, terminal: 
     assert (await report(world))["outcome"] == "cards_missing"
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("terminal", "signal", "code"),
     [
@@ -95,8 +96,9 @@ async def test_a_signal_ends_the_run_in_its_time(world: World, terminal: bool, s
     assert (await report(world))["exit_code"] == code
 
 
+@pytest.mark.alone
 @pytest.mark.slow
-@pytest.mark.skipif(emulator_binary() is None, reason="needs fake-gcs-server")
+@pytest.mark.needs("emulator")
 async def test_whatever_else_hangs_sigterm_ends_the_process_within_nine_seconds(nursery: trio.Nursery) -> None:
     """The cards hang for their whole grace, then storage does, then the reader."""
     async with open_world(nursery, CONFIG, latency=QUICK, emulator=emulator_binary()) as world:
@@ -112,6 +114,7 @@ async def test_whatever_else_hangs_sigterm_ends_the_process_within_nine_seconds(
     assert 8.0 < moment - sent < OVER_SECONDS + at_once(job)
 
 
+@pytest.mark.alone
 async def test_a_second_signal_ends_the_process_at_once(world: World) -> None:
     world.qa.script.append(Fault(when.card("good"), do.hang()))
     job = await start(world, QA_ENGINE_CONCURRENCY="32")
@@ -138,6 +141,7 @@ async def test_signals_while_the_last_line_waits_for_a_reader_change_nothing(wor
     assert (await report(world))["exit_code"] == 3
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_the_deadline_ends_the_run_in_its_time(world: World) -> None:
     world.news.script.append(Fault(when.always, do.hang()))

@@ -144,7 +144,7 @@ async def test_a_person_gets_no_id_token_unless_impersonating(world: World) -> N
 
 
 BINARY = emulator_binary()
-needs_emulator = pytest.mark.skipif(BINARY is None, reason="no fake-gcs-server on PATH or in STORAGE_EMULATOR")
+needs_emulator = pytest.mark.needs("emulator")
 
 
 @pytest.fixture

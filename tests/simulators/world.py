@@ -9,7 +9,7 @@ import tempfile
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 import trustme
@@ -181,6 +181,9 @@ class World:
         raise AssertionError(f"the job ran for over {seconds} s: {await job.outcome()}")
 
 
+W = TypeVar("W", bound=World)
+
+
 @asynccontextmanager
 async def open_world(
     nursery: trio.Nursery,
@@ -198,8 +201,8 @@ async def open_world(
     async with AsyncExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="simulated-world-")))
         storage = await stack.enter_async_context(open_emulator(emulator)) if emulator else None
-        world = _world(nursery, directory, storage, tls=tls)
-        stack.push_async_callback(_close, world)
+        world = make_world(World, nursery, directory, storage, tls=tls)
+        stack.push_async_callback(close_world, world)
         await _prepare(world)
         for name, content in config.items():
             await world.configure(name, content)
@@ -211,7 +214,8 @@ async def open_world(
         yield world
 
 
-def _world(nursery: trio.Nursery, directory: Path, emulator: Emulator | None, *, tls: bool) -> World:
+def make_world(kind: type[W], nursery: trio.Nursery, directory: Path, emulator: Emulator | None, *, tls: bool) -> W:
+    """A world of this kind, in which no service listens yet."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(directory / "ca.pem")
     context = None
@@ -223,7 +227,7 @@ def _world(nursery: trio.Nursery, directory: Path, emulator: Emulator | None, *,
     tokens = TokenSource(mint)
     accounts = Accounts(tokens)
     oauth = Service("oauth", accounts.reply, seen=seen)
-    return World(
+    return kind(
         directory=directory,
         seen=seen,
         tokens=tokens,
@@ -249,7 +253,8 @@ async def _prepare(world: World) -> None:
         (world.directory / "runs").mkdir()
 
 
-async def _close(world: World) -> None:
+async def close_world(world: World) -> None:
+    """Ends what was started."""
     with trio.CancelScope(shield=True):
         for job in world.jobs:
             await job.kill()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tests.simulators.seen import Seen
     from tests.simulators.service import Do
 
-pytestmark = pytest.mark.skipif(EMULATOR is None, reason="needs fake-gcs-server")
+pytestmark = pytest.mark.needs("emulator")
 
 NOT_GOOGLE = r": the answer is not Cloud Storage's"
 

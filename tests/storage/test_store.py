@@ -15,7 +15,7 @@ from job.storage.uri import open_store
 from tests.simulators import broken, do, when
 from tests.simulators.do import in_turn
 from tests.simulators.service import Fault
-from tests.support.stores import EMULATOR, open_bucket, store
+from tests.support.stores import open_bucket, store
 
 __all__ = ["store"]
 
@@ -158,7 +158,7 @@ def test_a_place_is_a_bucket_or_a_directory(tmp_path: Path) -> None:
             open_store(uri)
 
 
-@pytest.mark.skipif(EMULATOR is None, reason="needs fake-gcs-server")
+@pytest.mark.needs("emulator")
 @pytest.mark.parametrize("verb", ["create", "replace", "delete"])
 @pytest.mark.parametrize("lost", [pytest.param("reset", marks=pytest.mark.slow), "503"])
 async def test_a_write_whose_answer_was_lost_is_done(
@@ -190,7 +190,7 @@ async def test_a_write_whose_answer_was_lost_is_done(
         assert statuses == [None if lost == "reset" else 503, 404 if verb == "delete" else 412]
 
 
-@pytest.mark.skipif(EMULATOR is None, reason="needs fake-gcs-server")
+@pytest.mark.needs("emulator")
 async def test_a_bucket_says_what_is_wrong_with_it(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_bucket(nursery, monkeypatch) as (store, front):
         elsewhere = open_store("gs://no-such-bucket/runs")
@@ -202,7 +202,7 @@ async def test_a_bucket_says_what_is_wrong_with_it(nursery: trio.Nursery, monkey
             await in_thread(lambda: store.read("a"))
 
 
-@pytest.mark.skipif(EMULATOR is None, reason="needs fake-gcs-server")
+@pytest.mark.needs("emulator")
 @pytest.mark.parametrize(("verb", "words"), [("create", "HTTP 503"), ("read", "ServiceUnavailable: 503 GET ")])
 async def test_a_bucket_that_is_down_says_what_it_answered(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, verb: str, words: str

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.simulators.service import Service
 
 EMULATOR = emulator_binary()
-KINDS = ["memory", "directory", *([pytest.param("bucket", marks=pytest.mark.slow)] if EMULATOR else [])]
+KINDS = ["memory", "directory", pytest.param("bucket", marks=[pytest.mark.slow, pytest.mark.needs("emulator")])]
 T = TypeVar("T")
 
 

@@ -24,6 +24,7 @@ BOUNDS = {
 }
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_quick_bench_keeps_within_generous_bounds() -> None:
@@ -37,6 +38,7 @@ def test_quick_bench_keeps_within_generous_bounds() -> None:
         assert most is None or reached[name] <= most, (name, reached)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_4096_calls_are_in_flight_over_tls_without_a_retry() -> None:

@@ -301,7 +301,7 @@ def test_off_a_terminal_signals_are_passed_on(number: signal.Signals, code: int)
 
 @pytest.mark.slow
 def test_several_nights_are_played_in_under_a_minute_and_lead_to_their_page(tmp_path: Path) -> None:
-    began = time.monotonic()
+    began, today = time.monotonic(), datetime.now(UTC).date()
     done = make("run-local", "NIGHTS=5")
     assert time.monotonic() - began < 60
     assert done.returncode == 0, done.stderr
@@ -316,7 +316,6 @@ def test_several_nights_are_played_in_under_a_minute_and_lead_to_their_page(tmp_
     assert page.count("/report.html") == 5
     assert str(tmp_path / "runs" / "index.html") in done.stderr
     commands = re.findall(r"^to resume (\S+) +make (run-local RESUME=.*)$", done.stderr, re.MULTILINE)
-    today = datetime.now(UTC).date()
     assert [date for date, _ in commands] == [str(today - timedelta(days=3)), str(today - timedelta(days=1))]
     resumed = make(*shlex.split(commands[0][1]))
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr

@@ -18,6 +18,7 @@ def test_it_is_valid(terraform: Terraform, root: Path) -> None:
     assert terraform.ask(root, "validate", "-no-color").startswith("Success! The configuration is valid")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_its_own_tests_pass(terraform: Terraform, root: Path) -> None:
     done = terraform.test(root)

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from tests.simulators import do
 from tests.simulators.service import Fault
 
 if TYPE_CHECKING:
@@ -59,13 +60,19 @@ class Case:
     seconds: float = 30.0
     """The process is gone by then."""
     fast: bool = False
-    """Whether `make test` plays it."""
+    """Whether `make test` plays it in a real process as well."""
     tls: bool = False
     """Whether the engines speak https."""
     bucket: bool = False
     """Whether it needs the storage emulator."""
     record: bool = True
     """Whether the record's report is there at the end and says the same as the last line."""
+
+    @property
+    def is_an_answer(self) -> bool:
+        """Whether all that goes wrong is what an engine answers, so that no socket and no process is needed for it."""
+        arranged = isinstance(self.arrange, Strike) and self.arrange.act.__module__ == do.__name__
+        return arranged and self.play is one_run and not (self.tls or self.bucket)
 
 
 @dataclass(frozen=True)
@@ -79,13 +86,22 @@ class Row:
     cases: tuple[Case, ...]
 
 
-def strike(engine: str, condition: When, act: Do) -> Arrange:
+@dataclass(frozen=True)
+class Strike:
     """A fault of one service's script."""
 
-    def arrange(world: World) -> None:
-        service(world, engine).script.append(Fault(condition, act))
+    engine: str
+    condition: When
+    act: Do
 
-    return arrange
+    def __call__(self, world: World) -> None:
+        """Adds it."""
+        service(world, self.engine).script.append(Fault(self.condition, self.act))
+
+
+def strike(engine: str, condition: When, act: Do) -> Arrange:
+    """A fault of one service's script."""
+    return Strike(engine, condition, act)
 
 
 def service(world: World, name: str) -> Service:

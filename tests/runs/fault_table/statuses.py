@@ -26,13 +26,13 @@ FIRST, MIDDLE = when.nth(1), when.nth(4)
 MANY = tuple(f"T{number}" for number in range(50))
 
 
-def _passing(status: int, *, fast: bool = False) -> tuple[Case, ...]:
+def _passing(status: int) -> tuple[Case, ...]:
     """Cases of a status that is asked again."""
     act, says = do.status(status), f"HTTP {status}"
     return (
         *(succeeded(f"{status}: {e}, first call", strike(e, FIRST, act)) for e in ("trading", "news", "qa")),
         succeeded(f"{status}: trading, in the middle", strike("trading", MIDDLE, act)),
-        succeeded(f"{status}: qa, in the middle", strike("qa", MIDDLE, act), fast=fast),
+        succeeded(f"{status}: qa, in the middle", strike("qa", MIDDLE, act)),
         *(
             data_failed(f"{status}: {e}, for good", strike(e, when.always, act), f"HTTP {status}")
             for e in ("financial", "news")
@@ -141,7 +141,7 @@ ROWS = (
         "as for 500, with half as many calls in flight; after 20 failed cards in a row, and one more of each card type,"
         " the run stops requesting cards",
         "look at the service; then `python -m job resume RUN_ID`",
-        _passing(503, fast=True),
+        _passing(503),
     ),
     Row(
         "card type",

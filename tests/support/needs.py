@@ -1,0 +1,51 @@
+"""What some tests need and a machine may lack: `pytest.mark.needs`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import NamedTuple
+
+from tests.simulators.storage import emulator_binary
+from tests.support.browser import CHROMIUM
+
+
+class Need(NamedTuple):
+    """Something that is there or not."""
+
+    is_there: Callable[[], bool]
+    remedy: str
+
+
+@cache
+def has_docker() -> bool:
+    """Whether there is a Docker that works."""
+    return (
+        bool(shutil.which("docker"))
+        and not subprocess.run(["docker", "info"], check=False, capture_output=True).returncode
+    )
+
+
+def has_image_commands() -> bool:
+    """Whether the environment names commands that build and run an image without Docker."""
+    return {"IMAGE_BUILD", "IMAGE_RUN"} <= os.environ.keys()
+
+
+NEEDS: Mapping[str, Need] = {
+    "emulator": Need(
+        lambda: emulator_binary() is not None, "put fake-gcs-server on the PATH, or name it in STORAGE_EMULATOR"
+    ),
+    "browser": Need(lambda: CHROMIUM is not None, "install chromium"),
+    "image": Need(lambda: has_docker() or has_image_commands(), "start Docker, or set IMAGE_BUILD and IMAGE_RUN"),
+}
+
+
+def required(names: str) -> frozenset[str]:
+    """What REQUIRE names, separated by commas. Raises `ValueError` if a name is not known."""
+    found = frozenset(filter(None, names.split(",")))
+    if unknown := found - NEEDS.keys():
+        raise ValueError(f"REQUIRE names {', '.join(sorted(unknown))}, but there are only {', '.join(NEEDS)}")
+    return found

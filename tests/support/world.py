@@ -1,0 +1,386 @@
+"""Whole runs in virtual time: the real orchestrator among simulated engines, with its records in memory.
+
+Nothing here is a socket, a thread, a file or a process of its own. What is replaced are the places where the job meets
+the outside: its clocks, threads, connections, stores, tokens, signals and output. All else is real, HTTP included. What
+a run is started with is in `_main` alone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, tzinfo
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+
+import httpcore
+import outcome
+import pytest
+import trio
+from httpcore._backends.trio import TrioStream
+from trio.testing import MemoryReceiveStream, MockClock, memory_stream_pair
+
+from job.config.environment import read_settings
+from job.engines.id_tokens import IdTokens
+from job.engines.identity import RunIdentity, new_run_id
+from job.execution.request import RunRequest
+from job.orchestrator import run
+from job.reporting.cloud_log import CloudLogReporter
+from job.reporting.stdout import OutputQueue
+from job.storage.directory import DirectoryStore
+from job.storage.store import StorageError
+from tests.simulators.job import Job
+from tests.simulators.world import World, close_world, make_world
+from tests.support.stores import Memory
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+
+    from tests.simulators.service import Latency
+
+START = datetime(2026, 11, 24, 22, 30, tzinfo=UTC)
+"""When virtual time begins."""
+T = TypeVar("T")
+
+
+async def _main(arguments: tuple[str, ...], environment: Mapping[str, str], now: datetime, started: float) -> int:
+    """`python -m job run` or `resume RUN_ID [--new-config]`, off a terminal: what `job.cli` does for them."""
+    settings, faults = read_settings(environment, now)
+    command, *rest = arguments or ("run",)
+    if command == "resume":
+        settings = settings.model_copy(update={"run_id": rest[0]})
+    identity = RunIdentity(settings.run_id or new_run_id(now))
+    reporter = CloudLogReporter(identity, settings.project)
+    request = RunRequest(settings, faults, identity, now, started, command == "resume", "--new-config" in rest)
+    return await run(request, reporter)
+
+
+_PIDS = count(2**30)
+"""No real process has such an id."""
+
+
+class _DeadError(BaseException):
+    """The process is dead, and what its code does while the stack unwinds has no effect."""
+
+
+@dataclass
+class VirtualProcess:
+    """What a `trio.Process` is to a `Job`."""
+
+    pid: int = field(default_factory=lambda: next(_PIDS))
+    returncode: int | None = None
+    stdout: MemoryReceiveStream = field(default_factory=MemoryReceiveStream)
+    stderr: MemoryReceiveStream = field(default_factory=MemoryReceiveStream)
+    """Stays empty: the orchestrator itself writes nothing there, and a bug fails the test."""
+    _died: int | None = None
+    _scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    _over: trio.Event = field(default_factory=trio.Event)
+
+    def __post_init__(self) -> None:
+        self._to_handler, self.signals = trio.open_memory_channel[int](16)
+
+    async def run(self, main: Callable[[], Awaitable[int]]) -> None:
+        """Its life."""
+        _running.set(self)
+        code = 0
+        try:
+            with self._scope:
+                code = await main()
+        except* _DeadError:
+            pass
+        finally:
+            self.returncode = code if self._died is None else self._died
+            self.stdout.put_eof()
+            self.stderr.put_eof()
+            self._over.set()
+
+    async def wait(self) -> None:
+        """Waits for its end."""
+        await self._over.wait()
+
+    def send_signal(self, number: int) -> None:
+        """Signals it; SIGKILL ends it, others come to the job's handler."""
+        if number == signal.SIGKILL:
+            self.kill()
+        elif self.returncode is None:
+            self._to_handler.send_nowait(number)
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self.die(-signal.SIGKILL)
+
+    def die(self, code: int) -> None:
+        """From now on its code has no effect on anything outside."""
+        if self.returncode is None and self._died is None:
+            self._died = code
+            self._scope.cancel()
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether its code has no effect any more."""
+        return self._died is not None
+
+
+_running: ContextVar[VirtualProcess | None] = ContextVar(
+    "the process whose code runs, unless it is the test's", default=None
+)
+
+
+def _reach_outside() -> VirtualProcess | None:
+    """Whatever has an effect outside is preceded by this, which raises in a dead process."""
+    process = _running.get()
+    if process is not None and process.is_dead:
+        raise _DeadError
+    return process
+
+
+def _own() -> VirtualProcess:
+    """The process whose code runs: it is not the test's."""
+    process = _reach_outside()
+    assert process is not None
+    return process
+
+
+@dataclass
+class VirtualWorld(World):
+    """A world without TLS, proxy and chat, whose jobs run in virtual time and see one another's leases and records."""
+
+    stores: dict[str, Memory] = field(default_factory=dict)
+    """By URI. Each can refuse requests and lose answers."""
+    storage_seconds: float = 0.02
+    """How long a request to storage takes. Its effect comes in the middle."""
+    processes: dict[int, VirtualProcess] = field(default_factory=dict)
+
+    @property
+    def runs(self) -> Memory:
+        """What RUNS_URI names."""
+        return self.stores[self.runs_uri]
+
+    def recorded(self) -> dict[str, bytes]:
+        """Every object under RUNS_URI."""
+        return {name: stored.data for name, stored in self.runs.objects.items()}
+
+    async def configure(self, name: str, content: object) -> None:
+        """See `World`."""
+        data = content if isinstance(content, bytes) else json.dumps(content, ensure_ascii=False).encode()
+        config = self.stores[self.config_uri]
+        config.objects.pop(name, None)
+        config.create(name, data)
+        await trio.lowlevel.checkpoint()
+
+    async def start_job(
+        self,
+        *arguments: str,
+        env: Mapping[str, str | None] | None = None,
+        terminal: bool = False,
+        reading: trio.Event | None = None,
+    ) -> Job:
+        """Starts a run; see `World`. There is no terminal, and the output is always read."""
+        assert not terminal
+        assert reading is None
+        process, environment = VirtualProcess(), self.environment(**(env or {}))
+        started, now = time.monotonic(), _now(UTC)
+        self.processes[process.pid] = process
+        self.nursery.start_soon(process.run, lambda: _main(arguments, environment, now, started))
+        job = Job(cast(trio.Process, process), started)
+        self.nursery.start_soon(job._attend, None, None)
+        self.jobs.append(job)
+        await trio.lowlevel.checkpoint()
+        return job
+
+
+@asynccontextmanager
+async def open_virtual_world(
+    nursery: trio.Nursery, config: Mapping[str, object], *, latency: Latency | None = None
+) -> AsyncIterator[VirtualWorld]:
+    """Makes a world, for a test that uses `autojump_clock`; at the end nothing of it is left."""
+    assert isinstance(trio.lowlevel.current_clock(), MockClock)
+    async with AsyncExitStack() as stack:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="virtual-world-"))
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        world = make_world(VirtualWorld, nursery, Path(directory), None, tls=False)
+        stack.push_async_callback(close_world, world)
+        for number, service in enumerate(world.services):
+            service._listener.port = 20_000 + number
+        for service in world.engines.values():
+            service.latency = latency or service.latency
+        world.stores = {uri: Memory(clock=time.time) for uri in (world.config_uri, world.runs_uri)}
+        _replace_clocks(patch)
+        _replace_processes(patch, world)
+        _replace_threads(patch, world)
+        _replace_storage(patch, world)
+        _replace_network(patch, world)
+        for name, content in config.items():
+            await world.configure(name, content)
+        yield world
+
+
+# --- what stands in for the outside ---
+
+
+def _now(zone: tzinfo | None) -> datetime:
+    return datetime.fromtimestamp(time.time(), zone)
+
+
+class _VirtualDatetime(datetime):
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
+        return _now(tz)
+
+
+def _replace_clocks(patch: pytest.MonkeyPatch) -> None:
+    """All clocks are trio's. Other threads, which are none of the job's, keep their own."""
+
+    def following(real: Callable[[], float], begin: float) -> Callable[..., float]:
+        def clock(*_: object) -> float:
+            return begin + trio.current_time() if trio.lowlevel.in_trio_run() else real()
+
+        return clock
+
+    patch.setattr(time, "clock_gettime", following(time.monotonic, 0.0))
+    patch.setattr(time, "monotonic", following(time.monotonic, 0.0))
+    patch.setattr(time, "time", following(time.time, START.timestamp()))
+    for name, module in [*sys.modules.items()]:
+        if name.startswith("job.") and getattr(module, "datetime", None) is datetime:
+            patch.setattr(module, "datetime", _VirtualDatetime)
+
+
+def _replace_processes(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
+    """The ids, signals and ends of processes. All of them are this one, really."""
+    true_kill, true_getpid, true_signal = os.kill, os.getpid, signal.signal
+
+    def getpid() -> int:
+        process = _running.get()
+        return true_getpid() if process is None else process.pid
+
+    def kill(pid: int, number: int) -> None:
+        if pid not in world.processes:
+            true_kill(pid, number)
+        elif world.processes[pid].returncode is not None:
+            raise ProcessLookupError
+        elif number:
+            world.processes[pid].send_signal(number)
+
+    def exit_at_once(code: int) -> NoReturn:
+        _own().die(code)
+        raise _DeadError
+
+    def handle(number: int, handler: Any) -> Any:
+        return true_signal(number, handler) if _running.get() is None else None
+
+    @contextmanager
+    def open_signal_receiver(*_numbers: int) -> Iterator[trio.MemoryReceiveChannel[int]]:
+        yield _own().signals
+
+    patch.setattr(os, "getpid", getpid)
+    patch.setattr(os, "kill", kill)
+    patch.setattr(os, "_exit", exit_at_once)
+    patch.setattr(signal, "signal", handle)
+    patch.setattr(trio, "open_signal_receiver", open_signal_receiver)
+
+
+def _replace_threads(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
+    """What a thread would do is done between two waits; what it would write is written at once."""
+
+    async def run_sync(
+        function: Callable[..., T],
+        *arguments: Any,
+        abandon_on_cancel: bool = False,
+        limiter: trio.CapacityLimiter | None = None,
+    ) -> T:
+        async with limiter or trio.CapacityLimiter(1):
+            with trio.CancelScope(shield=not abandon_on_cancel):
+                await trio.sleep(world.storage_seconds / 2)
+                _reach_outside()
+                done = outcome.capture(function, *arguments)
+                await trio.sleep(world.storage_seconds / 2)
+        return done.unwrap()
+
+    def write(_: OutputQueue, data: bytes) -> None:
+        _own().stdout.put_data(data)
+
+    async def drain(_: OutputQueue, seconds: float) -> None:
+        await trio.lowlevel.checkpoint()
+
+    patch.setattr(trio.to_thread, "run_sync", run_sync)  # a thread would make the clock run wild
+    patch.setattr(OutputQueue, "write", write)
+    patch.setattr(OutputQueue, "drain", drain)
+
+
+def _replace_storage(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
+    """A directory is a `Memory` of the world."""
+    uris: dict[DirectoryStore, str] = {}
+
+    def init(store: DirectoryStore, path: str, *, make: bool) -> None:
+        uris[store] = path
+
+    def asked(verb: str) -> Callable[..., object]:
+        def ask(store: DirectoryStore, *arguments: object, **named: object) -> object:
+            _reach_outside()
+            if uris[store] not in world.stores:
+                raise StorageError(f"{uris[store]} is not a directory")
+            return getattr(world.stores[uris[store]], verb)(*arguments, **named)
+
+        return ask
+
+    patch.setattr(DirectoryStore, "__init__", init)
+    for verb in ("read", "create", "replace", "delete", "names"):
+        patch.setattr(DirectoryStore, verb, asked(verb))
+
+
+class _VirtualStream(TrioStream):
+    """A connection in memory, as httpcore sees it."""
+
+    def __init__(self, stream: trio.StapledStream[Any, MemoryReceiveStream]) -> None:
+        super().__init__(stream)
+        self._incoming = stream.receive_stream._incoming
+
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  httpcore's
+        _reach_outside()
+        return bytes(await super().read(max_bytes, timeout))
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109  httpcore's
+        _reach_outside()
+        await super().write(buffer, timeout)
+
+    def get_extra_info(self, info: str) -> object:
+        """Whether data or the end has come; there is nothing else to know."""
+        return bool(self._incoming._data or self._incoming._closed) if info == "is_readable" else None
+
+
+def _replace_network(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
+    """Connections lead to the world's services. Tokens come from its mint, without google-auth and its server."""
+    ports = {service._listener.port: service for service in world.services}
+
+    async def connect_tcp(
+        _: httpcore.TrioBackend, host: str, port: int, *_arguments: object, **_named: object
+    ) -> httpcore.AsyncNetworkStream:
+        _reach_outside()
+        await trio.lowlevel.checkpoint()
+        if port not in ports:
+            raise httpcore.ConnectError from ConnectionRefusedError()
+        ours, theirs = memory_stream_pair()
+        world.nursery.start_soon(ports[port].connect, theirs)
+        return _VirtualStream(ours)
+
+    def cached(_: IdTokens, _audience: str, _rejected: str | None = None) -> None:
+        return None
+
+    async def get(_: IdTokens, audience: str, rejected: str | None = None) -> str:
+        _reach_outside()
+        await trio.lowlevel.checkpoint()
+        if rejected is not None:
+            world.tokens.forget()
+        return world.tokens.identity(audience)
+
+    patch.setattr(httpcore.TrioBackend, "connect_tcp", connect_tcp)
+    patch.setattr(IdTokens, "cached", cached)
+    patch.setattr(IdTokens, "get", get)
