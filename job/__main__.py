@@ -8,6 +8,8 @@ import sys
 # as nothing is in progress yet.
 signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
 signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
+    signal.signal(signal.SIGHUP, lambda *_: os._exit(143))
 
 # If a standard stream is closed, the next file or socket gets its descriptor, and output would be written into that.
 while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
@@ -27,5 +29,6 @@ except ModuleNotFoundError as error:  # in a checkout whose environment is not a
 code = main(sys.argv[1:])
 # While Python shuts down it restores the default actions, with which a signal would change the exit code.
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 sys.exit(code)

@@ -1,8 +1,8 @@
-"""Orchestrator: one whole run. Config, lease, data phase, barrier, card phase, record, outcome."""
+"""Orchestrator: one whole run. Config, lease, data phase, barrier, card phase, record, report."""
 
 import time
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Protocol
 
@@ -10,150 +10,209 @@ import trio
 
 from job.config.faults import ConfigError, Fault
 from job.engines.catalog import ENGINES
-from job.engines.http_connection import HttpConnection, tls_context
+from job.engines.http_connection import HttpConnection, Network
 from job.engines.id_tokens import IdTokens
 from job.execution.events import Event
 from job.execution.executor import RunContext
-from job.execution.outcome import UNFORESEEN, ExitCode, Outcome, bad_config, no_lease, outcome_of, with_record
+from job.execution.gauge import Live, report_each_minute
 from job.execution.phases import EngineFailedError, Phases
-from job.execution.progress import RunProgress, report_each_minute
 from job.execution.request import RunRequest
-from job.execution.shutdown import Shutdown, at_deadline
-from job.execution.signals import LAST_SECONDS, Ending, on_signals
-from job.notification.run_end import RunEnd
+from job.execution.shutdown import Budget, Shutdown, at_deadline, on_signals
+from job.ledger.ledger import Ledger, SetAside
+from job.ledger.result import CallResult
 from job.notification.sender import Notifier
 from job.page.documents import documents, nights_page
-from job.planning.plan import Plan
-from job.planning.prepare import Prepared, prepare
-from job.records.comparison import Comparison
-from job.records.format import RecordError
-from job.records.inputs import RunInputs
-from job.records.nights import PastNights, write_nights_page
+from job.planning.prepare import Prepared, UnreadConfigError, prepare
+from job.records.attempts import AttemptEntry
+from job.records.past import PastNights, write_nights_page
 from job.records.record import find_latest_inputs
-from job.records.refusal import NotResumableError, contradictions, not_resumable, record_refusal, refused_report
-from job.records.report import AttemptSummary, build_report
+from job.records.refusal import NotResumableError, contradictions, not_resumable, record_refusal
 from job.records.session import (
     RecordSession,
     StoodBackError,
-    StorageAlarm,
     acquire_for,
     lease_holder,
-    open_session,
     over_midnight,
     resuming,
 )
-from job.records.set_aside import set_aside_types
+from job.report.advice import Retry, Step, advice, last_words, with_commands
+from job.report.commands import Place, page_address
+from job.report.comparison import Comparison
+from job.report.format import RecordError
+from job.report.inputs import RunInputs, without_plan
+from job.report.outcome import (
+    UNFORESEEN,
+    UNREAD_CONFIG,
+    Ending,
+    ExitCode,
+    Outcome,
+    bad_config,
+    ending_of,
+    no_lease,
+    unread_config,
+)
+from job.report.report import AttemptSummary, RunReport, not_recorded, report_of
 from job.storage.store import ObjectStore, StorageError, UnusableError, words_of
 from job.storage.uri import open_store
 from job.text.messages import Message, message, template, translator
 
-FAILURE_SECONDS = 0.5
-"""For writing the line which says that the message was not sent."""
 REFUSAL_SECONDS = 3.0
 """Time limit for recording the faults of a configuration."""
 UNRECORDED = message("RUNS_URI is not set: this run is not recorded, cannot be resumed, and does not see another one")
 
 
+async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]]) -> None:
+    """Prepares all data, and only then has every card generated.
+
+    The first data engine that fails cuts off its siblings and ends the run: its `EngineFailedError` is raised, and no
+    card is requested. A shutdown ends the data phase at once and the card phase after its grace period.
+    """
+    shutdown, error = phases.context.shutdown, None
+    with shutdown.phase(graceful=False):
+        try:
+            async with trio.open_nursery() as data_phase:  # if one of its tasks fails, the others are cancelled
+                for engine in phases.data_engines:
+                    data_phase.start_soon(phases.prepare, engine, name=engine)
+        except* EngineFailedError as failed:
+            error = failed.exceptions[0]  # two may fail at the same moment
+        if error is None and shutdown.reason is None:
+            await cross_barrier()  # all results so far are durable then, and the crossing itself
+    if error is not None:
+        raise error
+    if shutdown.reason is None:
+        with shutdown.phase(graceful=True):
+            await phases.generate()  # raises unless all data is ready
+
+
 class Reporter(Protocol):
-    """Reports a run to its user while it is in progress."""
+    """Reports a run to its user while it is in progress, and its end."""
 
     def on_faults(self, faults: Iterable[Fault]) -> None: ...
     def on_notices(self, notices: Iterable[Message]) -> None: ...
     def on_storage(self, text: Message, is_fault: bool) -> None: ...
-    def on_record(self, inputs: RunInputs) -> None: ...
-    def on_start(self, date: str | None, progress: RunProgress) -> None: ...
-    def on_barrier(self, progress: RunProgress) -> None: ...
-    def on_progress(self, progress: RunProgress, now: float) -> None: ...
+    def on_start(self, live: Live) -> None: ...
+    def on_barrier(self, live: Live) -> None: ...
+    def on_progress(self, live: Live, now: float) -> None: ...
     def on_event(self, event: Event) -> None: ...
-    def on_closed(self, comparison: Comparison | None, *, has_page: bool) -> None: ...
-    def on_second_signal(self) -> None: ...
-    def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None: ...
+    def on_second_signal(self, text: Message | None) -> None: ...
+    def on_finish(self, report: RunReport, ledger: Ledger, steps: Sequence[Step]) -> None: ...
     def on_notification_failed(self, text: Message) -> None: ...
     async def drain(self, seconds: float) -> None: ...
 
 
 async def run(request: RunRequest, reporter: Reporter) -> ExitCode:
-    """Does the run, and reports its outcome once. Raises only for a bug.
+    """Does the run, and reports its end once. Raises only for a bug.
 
     It ends in this order, also after a bug: the record is closed, the lease is released, the last line is printed, the
     message is sent. The outcome is final before that line is printed: no later signal changes it or the exit code.
     """
-    orchestration = _Orchestration(request, reporter)
-    bug: Exception | None = None
-    ending = Ending()
+    this = _Run(request, reporter)
+    budget, bug = Budget(), None
     async with trio.open_nursery() as listener:
-        await listener.start(on_signals, orchestration.shutdown, ending, reporter.on_second_signal)
+        await listener.start(on_signals, this.shutdown, budget, this.on_second_signal)
         try:
-            outcome = await orchestration.run()
+            report = await this.run()
         except Exception as error:  # noqa: BLE001  it is raised again once the run has ended in this order
-            outcome, bug = UNFORESEEN, error
-        orchestration.end.outcome, orchestration.end.progress = outcome, orchestration.progress
-        ending.make_final()
-        reporter.on_finish(outcome, orchestration.progress)
-        await reporter.drain(ending.seconds(LAST_SECONDS))
-        if problem := await Notifier(request.settings).send(orchestration.end, ending):
+            report, bug = this.after_bug(), error
+        budget.make_final()
+        now = datetime.now(UTC)
+        reporter.on_finish(report, this.ledger, advice(report, this.place, now))
+        await reporter.drain(budget.seconds(Budget.LAST_LINE))
+        steps = advice(report, this.place, now, Retry.of(request.settings))
+        if problem := await Notifier(request.settings).send(report, this.ledger, steps, budget):
             reporter.on_notification_failed(problem)
-            await reporter.drain(max(0.1, ending.seconds(FAILURE_SECONDS)))
+            await reporter.drain(max(0.1, budget.seconds(Budget.FAILURE)))
         listener.cancel_scope.cancel()
     if bug is not None:
         raise bug
-    return outcome.exit
+    return ExitCode(report.exit_code or 0)
 
 
-class _Orchestration:
-    """One run from its config to its outcome."""
+class _Run:
+    """One run from its config to its report."""
 
     def __init__(self, request: RunRequest, reporter: Reporter) -> None:
         self.shutdown = Shutdown()
-        self.progress: RunProgress | None = None
-        self.past = PastNights(reporter.on_notices)
-        self.end = RunEnd(request)
+        self.ledger = Ledger(without_plan())
+        """That of the empty plan, until the run may make calls."""
         self._request = request
         self._reporter = reporter
+        self._inputs = RunInputs.unread(request.settings, request.identity.id, request.now)
+        self._is_unread = True
+        """Whether it is not known if the run has a record."""
+        self._is_recorded = False
+        """Whether the run has a record from which it can be resumed, and this attempt is no resume in vain."""
+        self._closed: RunReport | None = None
+        """The report of this attempt, once its record was closed."""
+        self._earlier: Sequence[AttemptSummary] = ()
+        self._past = PastNights(reporter.on_notices)
         self._translator = translator(request.settings.language)
 
-    async def run(self) -> Outcome:
+    @property
+    def place(self) -> Place:
+        """Where commands for this run are to be given."""
+        return Place.of(self._inputs, self._request.arguments, self._request.settings.run_date)
+
+    async def run(self) -> RunReport:
         """The whole run, until its record is closed and the lease is released."""
         request = self._request
         async with trio.open_nursery() as helpers:
             if request.settings.deadline is not None:
                 left = request.settings.deadline - (time.monotonic() - request.started)
                 helpers.start_soon(at_deadline, self.shutdown, left, name="deadline")
-            outcome = await self._run(helpers)
+            report = await self._run(helpers)
             helpers.cancel_scope.cancel()
-        return outcome
+        return report
 
-    async def _run(self, helpers: trio.Nursery) -> Outcome:
-        opened: tuple[Plan, RecordSession | None] | None = None
+    def after_bug(self) -> RunReport:
+        """The report of a run that ended by a bug. It does not raise, even if the ledger has what it must not have."""
+        if self._closed is not None:
+            return self._closed
+        try:
+            return self._report(UNFORESEEN)
+        except Exception:  # noqa: BLE001  the bug itself is reported already
+            self.ledger = Ledger(without_plan())
+            return self._report(UNFORESEEN)
+
+    def on_second_signal(self) -> None:
+        """The process is about to end at once."""
+        is_recorded = self._is_recorded and self.ledger.plan.targets
+        words = last_words(self._inputs, self.ledger, self.place, datetime.now(UTC)) if is_recorded else None
+        self._reporter.on_second_signal(words)
+
+    async def _run(self, helpers: trio.Nursery) -> RunReport:
+        opened: tuple[Live, RecordSession | None] | None = None
         self._reporter.on_notices(self._request.settings.notices)
         try:
             with self.shutdown.phase(graceful=False):
                 opened = await self._open(helpers)
         except ConfigError as error:
-            self.end.faults = error.faults
             self._reporter.on_faults(error.faults)
-            outcome = bad_config(len(error.faults))
-            await self._record_faults(error.faults, outcome)
-            return outcome
+            return await self._refuse(error.faults)
+        except UnreadConfigError as error:
+            return self._report(unread_config(error.reason))
         except NotResumableError as error:
             self._reporter.on_faults([error.fault])
-            return error.outcome  # noqa: ASYNC910  the record was awaited
+            return self._report(error.ending, faults=[error.fault])
         except StoodBackError as error:
-            return error.outcome  # noqa: ASYNC910  as above
+            return self._report(error.ending)
         except StorageError as error:
-            return no_lease(words_of(error))  # noqa: ASYNC910  the config was awaited
+            return self._report(no_lease(words_of(error)))
         if opened is None:
-            return self._outcome()
-        plan, session = opened
-        began = trio.current_time() - (time.monotonic() - self._request.started)
-        self.progress = RunProgress(plan, session.done if session else {}, began)
-        helpers.start_soon(report_each_minute, self.progress, self._reporter.on_progress, name="progress")
+            return self._report(ending_of(None, self.shutdown.reason, None, self.shutdown.not_renewed))
+        live, session = opened
         if session is None:
-            return await self._call(plan, None, self.progress, helpers)
-        return await self._call_recorded(plan, session, self.progress, helpers)
+            return self._report(await self._call(live, None, helpers))
+        try:
+            ending = await self._call(live, session, helpers)
+        except BaseException:  # also if a helper has failed: this task is cancelled then
+            with trio.CancelScope(shield=True):
+                self._closed = await self._close(UNFORESEEN, session, at_once=True)
+            raise
+        return await self._close(ending, session, at_once=False)
 
-    async def _open(self, helpers: trio.Nursery) -> tuple[Plan, RecordSession | None]:
-        """The plan; and if runs are recorded, the session that holds the lease and the record."""
+    async def _open(self, helpers: trio.Nursery) -> tuple[Live, RecordSession | None]:
+        """The run, ready to make its calls; and if runs are recorded, the session that has the lease and the record."""
         request, settings = self._request, self._request.settings
         if settings.runs_uri is None:
             faults = list(request.faults)
@@ -161,23 +220,29 @@ class _Orchestration:
                 faults.append(Fault("RUNS_URI", "is not set", "set it to where the run is recorded"))
             prepared = await prepare(settings, faults)
             self._reporter.on_notices([*prepared.notices, UNRECORDED])
-            return prepared.plan, None
-        store, notify = open_store(settings.runs_uri, make=True), self._reporter.on_storage
+            self._inputs = RunInputs.of(settings, request.identity.id, prepared, request.now)
+            self.ledger = Ledger(prepared.plan)
+            return self._start_helpers(helpers, None), None
+        store = open_store(settings.runs_uri, make=True)
         try:
             while True:  # once, unless another attempt records another config before this one has the lease
                 recorded = await find_latest_inputs(store, request.identity.id)
-                self.end.inputs = recorded
+                self._is_unread, self._is_recorded = False, recorded is not None and not request.resume
                 if recorded is None and request.resume:
                     raise await not_resumable(store, settings.runs_uri, request.identity.id)
-                prepared, inputs = await self._prepare(recorded)
+                self._inputs = recorded or self._inputs
+                prepared, inputs = await self._prepare(store, recorded)
                 holder = lease_holder(settings, prepared.plan, inputs)
                 lease = await acquire_for(recorded, store, holder, lambda notice: self._reporter.on_notices([notice]))
                 if lease is not None:
                     break
             self._reporter.on_notices(prepared.notices)
-            helpers.start_soon(self.past.read, store, inputs, prepared.plan, name="past nights")
-            helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
-            session = await open_session(lease, prepared.plan, inputs, notify, new=inputs is not recorded)
+            self._inputs, self._is_recorded = inputs, True
+            self.ledger = Ledger(prepared.plan, is_replanned=inputs.number > 0)
+            session = RecordSession.of(lease, self.ledger, inputs, self._reporter.on_storage)
+            live = self._start_helpers(helpers, session)
+            await session.open(self._entry(holder.owner), new=inputs is not recorded)
+            self._earlier = session.record.attempts
         except RecordError as error:
             remedy = "restore it or remove that record, or start a run of another RUN_ID"
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
@@ -186,14 +251,25 @@ class _Orchestration:
             if not request.resume:
                 await prepare(settings, faults)  # noqa: ASYNC120  raises, with the faults of the config beside these
             raise ConfigError(faults) from error
-        self._reporter.on_record(inputs)
         if recorded is not None:
             asked = request.new_config and not recorded.is_brought_by(settings.execution)
             self._reporter.on_notices([await resuming(recorded, inputs, new_config=asked)])
             self._reporter.on_notices(over_midnight(recorded, request.now))
-        return prepared.plan, session
+        return live, session
 
-    async def _prepare(self, recorded: RunInputs | None) -> tuple[Prepared, RunInputs]:
+    def _start_helpers(self, helpers: trio.Nursery, session: RecordSession | None) -> Live:
+        """Starts what runs beside the phases until the run has ended."""
+        began = trio.current_time() - (time.monotonic() - self._request.started)
+        live = Live.of(self.ledger, began)
+        helpers.start_soon(report_each_minute, live, self._reporter.on_progress, name="progress")
+        if session is not None:
+            store, lease = session.lease.store, session.lease
+            helpers.start_soon(lease.renew_forever, self.shutdown, session.alarm, name="lease")
+            helpers.start_soon(session.record.journal.run, name="journal")
+            helpers.start_soon(self._past.read, store, session.inputs, self.ledger.plan, name="past nights")
+        return live
+
+    async def _prepare(self, store: ObjectStore, recorded: RunInputs | None) -> tuple[Prepared, RunInputs]:
         """The plan and its inputs: from the current config, or from the recorded one."""
         request, settings = self._request, self._request.settings
         faults = request.faults
@@ -203,106 +279,121 @@ class _Orchestration:
         if not request.new_config or recorded.is_brought_by(settings.execution):
             # The recorded config is used, so CONFIG_URI is not read.
             faults = [fault for fault in faults if fault.where != "CONFIG_URI"]
-            faults += contradictions(recorded, settings, request.now)
-            return recorded.prepare(settings, faults), recorded  # noqa: ASYNC910  the record was awaited
-        faults = [*faults, *contradictions(recorded, settings, request.now, place=True)]
+            faults += await contradictions(store, recorded, settings, request.now)
+            return recorded.prepare(settings, faults), recorded
+        faults = [*faults, *await contradictions(store, recorded, settings, request.now, place=True)]
         prepared = await prepare(settings.model_copy(update={"run_date": recorded.date}), faults)
         return prepared, recorded.with_config(prepared, settings)
 
-    async def _record_faults(self, faults: Sequence[Fault], outcome: Outcome) -> None:  # noqa: ASYNC910  best effort
+    def _entry(self, owner: str) -> AttemptEntry:
+        request, settings = self._request, self._request.settings
+        return AttemptEntry(
+            owner=owner,
+            started=request.now.astimezone(settings.time_zone).isoformat(timespec="seconds"),
+            execution=settings.execution,
+            task_attempt=settings.task_attempt,
+            arguments=tuple(request.arguments),
+            zone=settings.time_zone.key,
+            run_date=settings.run_date,
+            concurrency={name: engine.concurrency for name, engine in settings.engines.items()},
+        )
+
+    async def _refuse(self, faults: Sequence[Fault]) -> RunReport:
         """Records a report and a page if this is the first attempt at the run. A failure does not affect the run."""
         request, settings = self._request, self._request.settings
+        report = self._report(bad_config(len(faults)), faults=faults)
         if request.resume or settings.runs_uri is None or {"RUNS_URI", "RUN_ID"} & {fault.where for fault in faults}:
-            return  # noqa: ASYNC910  the config was awaited
-        seconds = time.monotonic() - request.started
-        self.end.report = report = refused_report(settings, request.identity.id, faults, outcome, request.now, seconds)
+            return report
         try:
             with trio.fail_after(REFUSAL_SECONDS) as scope:
                 store = open_store(settings.runs_uri, make=True)
-                made = documents(report, None, settings.runs_uri, self._translator)
-                is_recorded = await record_refusal(store, report, made)
+                steps = advice(report, self.place, datetime.now(UTC))
+                made = documents(report, steps, None, settings.runs_uri, self._translator)
+                is_recorded = await record_refusal(store, report, made, self.ledger)
         except Exception as error:  # noqa: BLE001  see above
             problem = words_of(error) or message("there was no answer within {seconds} s", seconds=REFUSAL_SECONDS)
             text = template("storage: the faults of the configuration are not recorded: {error}")
             self._reporter.on_storage(message(text, error=problem), True)
-            return  # noqa: ASYNC910  storage was awaited
-        self.end.has_page = True  # that of this attempt, or of an earlier one
+            return report.model_copy(update={"page": ""})
         if is_recorded:
             await self._leave_nights(store, scope.deadline)
+        # The page is that of this attempt, or of an earlier one.
+        return report.model_copy(update={"page": page_address(settings.runs_uri, report.run_id)})
 
-    async def _call_recorded(
-        self, plan: Plan, session: RecordSession, progress: RunProgress, helpers: trio.Nursery
-    ) -> Outcome:
-        """Both phases, and then the closing of the record, whether or not they succeed."""
-        helpers.start_soon(session.record.journal.run, name="journal")
-        try:
-            outcome = await self._call(plan, session, progress, helpers)
-        except BaseException:  # also if a helper has failed: this task is cancelled then
-            with trio.CancelScope(shield=True):
-                await self._close(UNFORESEEN, plan, session, at_once=True)
-            raise
-        cut_short = self.shutdown.reason is not None or outcome.exit is ExitCode.FAILED
-        await self._close(outcome, plan, session, at_once=cut_short)
-        return with_record(outcome, session.unrecorded)
-
-    async def _call(
-        self, plan: Plan, session: RecordSession | None, progress: RunProgress, helpers: trio.Nursery
-    ) -> Outcome:
+    async def _call(self, live: Live, session: RecordSession | None, helpers: trio.Nursery) -> Ending:
         """Both phases."""
-        handlers = [progress.on_event, self._reporter.on_event, *([session.record.on_event] if session else [])]
+        settings, network = self._request.settings, Network()
+        journal = session.record.journal if session else None
 
         def emit(event: Event) -> None:
-            for handler in handlers:
-                handler(event)
+            if isinstance(event, CallResult):
+                self.ledger.add(event)
+                if journal is not None:
+                    journal.append(event)
+            elif isinstance(event, SetAside):
+                self.ledger.set_aside.append(event)
+            self._reporter.on_event(event)
 
-        tls, settings = tls_context(), self._request.settings
+        async def cross_barrier() -> None:
+            if session is not None:
+                await session.record.mark_barrier()
+            self._reporter.on_barrier(live)
+
         context = RunContext(
             run=self._request.identity,
             tokens=IdTokens(helpers, settings.impersonate),
-            connect=lambda engine: HttpConnection(tls, kept=ENGINES[engine].keeps_connections),
+            connect=lambda engine: HttpConnection(network, kept=ENGINES[engine].keeps_connections),
             shutdown=self.shutdown,
             emit=emit,
+            epoch=time.time() - trio.current_time(),
+            gauges=live.gauges,
         )
-        medians = partial(self.past.typical_card_seconds, session.inputs.config_uri if session else "")
-        phases = Phases(plan, session.done if session else {}, settings.engines, context, progress, medians)
-        self._reporter.on_start(plan.date, progress)
+        medians = partial(self._past.typical_card_seconds, self._inputs.config_uri)
+        self._reporter.on_start(live)
+        error: EngineFailedError | None = None
         try:
-            await phases.run_data_phase()
-        except EngineFailedError as error:
-            return self._outcome(error)  # noqa: ASYNC910  both phases were awaited
-        if self.shutdown.reason is None and session:
-            with self.shutdown.phase(graceful=False):
-                await session.record.mark_barrier()
-        if self.shutdown.reason is None:
-            self._reporter.on_barrier(progress)
-            await phases.run_card_phase()
-        return self._outcome()
+            await run_phases(Phases(self.ledger, settings.engines, context, medians), cross_barrier)
+        except EngineFailedError as failed:
+            error = failed
+        return ending_of(self.ledger, self.shutdown.reason, error, self.shutdown.not_renewed)
 
-    def _outcome(self, error: EngineFailedError | None = None) -> Outcome:
-        return outcome_of(self.progress, self.shutdown.reason, error, self.shutdown.not_renewed)
-
-    async def _close(self, outcome: Outcome, plan: Plan, session: RecordSession, *, at_once: bool) -> None:
-        request, inputs = self._request, session.inputs
-        seconds = time.monotonic() - request.started
-        zone = datetime.fromisoformat(inputs.started).tzinfo
-        set_aside = set_aside_types(self.progress.set_aside if self.progress else ())
-        ended = AttemptSummary.of(outcome, zone, request.now, seconds, set_aside)
-        self.end.comparison = comparison = self.past.compare(inputs.day, session.done)
-        self.end.recorded = session.record.timeline.failures
-        attempts = (*session.record.attempts, ended)
-        place = {"project": request.settings.project, "execution": request.settings.execution}
-        self.end.report = report = build_report(
-            inputs, plan, session.record.timeline, attempts, closed=True, since=comparison, **place
-        )
-        made = documents(report, self.past.before, request.settings.runs_uri or "", self._translator)
+    async def _close(self, ending: Ending, session: RecordSession, *, at_once: bool) -> RunReport:
+        """Closes the record, whether or not both phases have succeeded."""
+        runs_uri = self._request.settings.runs_uri or ""
+        since = self._past.compare(self._inputs.day, self.ledger.items)
+        report = self._report(ending, since)
+        steps = advice(report, self.place, datetime.now(UTC))
+        made = partial(documents, steps=steps, before=self._past.before, runs_uri=runs_uri, translator=self._translator)
         until = await session.close(report, made, self.shutdown, at_once=at_once)
-        self.end.has_page = session.has_page
-        self._reporter.on_closed(comparison, has_page=session.has_page)
         if until is not None:
             await self._leave_nights(session.lease.store, until)
+        report = not_recorded(report, session.unrecorded)
+        page = page_address(runs_uri, report.run_id) if session.has_page else ""
+        return report.model_copy(update={"page": page})
+
+    def _report(self, ending: Ending, since: Comparison | None = None, faults: Sequence[Fault] = ()) -> RunReport:
+        """The report of this attempt, which ends now."""
+        request, settings = self._request, self._request.settings
+        seconds = time.monotonic() - request.started
+        this = AttemptSummary.of(ending, self._inputs, request.now, seconds, self.ledger.set_aside)
+        is_retry = self._is_unread and settings.runs_uri is not None and settings.task_attempt > 0
+        is_unknown = ending.outcome in {Outcome.NO_LEASE, Outcome.INTERRUPTED} and ending.sentence.id != UNREAD_CONFIG
+        may_be_recorded = is_retry and is_unknown
+        report = report_of(
+            self._inputs,
+            self.ledger,
+            (*self._earlier, this),
+            since=since,
+            faults=faults,
+            project=settings.project or self._inputs.project,
+            execution=settings.execution,
+            is_recorded=self._is_recorded or may_be_recorded,
+            instead=ending.instead,
+        )
+        return with_commands(report, self.place)
 
     async def _leave_nights(self, store: ObjectStore, until: float) -> None:
-        request, known = self._request, self.past.nights
+        request, known = self._request, self._past.nights
         render = nights_page(request.settings.runs_uri or "", self._translator)
         if problem := await write_nights_page(store, known, request.identity.id, render, until):
             self._reporter.on_notices([problem])

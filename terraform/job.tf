@@ -20,7 +20,7 @@ locals {
       for name, engine in local.engines : {
         for key, value in {
           URL         = engine.url
-          AUDIENCE    = engine.audience
+          AUDIENCE    = engine.audience == null ? null : "${engine.audience} ${engine.url}" # the job uses an audience for this URL only
           TIMEOUT     = engine.timeout_seconds
           CONCURRENCY = engine.concurrency
           ATTEMPTS    = engine.attempts

@@ -1,21 +1,28 @@
 """Command `check`: validates the config and asks each engine whether it is healthy."""
 
-from collections.abc import Callable
-
 import trio
 
 from job.config.environment import Settings
 from job.config.faults import ConfigError, Fault
 from job.engines.catalog import EngineName
 from job.engines.health import health_problem
-from job.engines.http_connection import HttpConnection, tls_context
+from job.engines.http_connection import HttpConnection, Network
 from job.engines.id_tokens import IdTokens
-from job.execution.outcome import ExitCode
-from job.planning.prepare import prepare
+from job.execution.shutdown import Budget
+from job.notification.message import trial_fields, trial_lines
+from job.notification.sender import Notifier
+from job.planning.prepare import UnreadConfigError, prepare
+from job.report.outcome import ExitCode
+from job.reporting.stdout import say, say_error
 from job.text.display import counted
 
 
-async def check(settings: Settings, faults: list[Fault], say: Callable[[str], None]) -> ExitCode:
+def check_command(settings: Settings, faults: list[Fault]) -> ExitCode:
+    """Checks what a run needs, and prints a line for each thing."""
+    return trio.run(check, settings, faults)
+
+
+async def check(settings: Settings, faults: list[Fault]) -> ExitCode:
     """Prints one line for each fault, notice and engine, with what is wrong if anything is."""
     for notice in settings.notices:
         say(f"! {notice}")
@@ -24,19 +31,23 @@ async def check(settings: Settings, faults: list[Fault], say: Callable[[str], No
     except ConfigError as error:
         for fault in error.faults:
             say(f"✗ {fault}")
-        return ExitCode.USAGE  # noqa: ASYNC910  prepare() was awaited
+        return ExitCode.USAGE
+    except UnreadConfigError as error:
+        say(f"✗ CONFIG_URI: {error}")
+        return ExitCode.BUSY
     for notice in prepared.notices:
         say(f"! {notice}")
     plan = prepared.plan
     say(f"✓ config: {counted(len(plan.targets), 'target')}, {counted(plan.count('qa'), 'card')}")
     wrong: dict[str, str | None] = {}
-    tls = tls_context()
+    network = Network()
     async with trio.open_nursery() as helpers:
         tokens = IdTokens(helpers, settings.impersonate)
 
         async def examine(name: EngineName) -> None:
             engine = settings.engines[name]
-            wrong[name] = await health_problem(engine.url or "", engine.audience or "", HttpConnection(tls), tokens)
+            connection = HttpConnection(network)
+            wrong[name] = await health_problem(engine.url or "", engine.audience or "", connection, tokens)
 
         async with trio.open_nursery() as nursery:
             for name in plan.engines():
@@ -45,3 +56,15 @@ async def check(settings: Settings, faults: list[Fault], say: Callable[[str], No
     for name in plan.engines():
         say(f"✗ {name}: {wrong[name]}" if wrong[name] else f"✓ {name}: {settings.engines[name].url} is healthy")
     return ExitCode.FAILED if any(wrong.values()) else ExitCode.DONE
+
+
+def notify_command(settings: Settings) -> ExitCode:
+    """Sends a test message to NOTIFY_URL, and prints in one line whether it was accepted."""
+    notifier = Notifier(settings)
+    if notifier.hook is None:
+        unset = Fault("NOTIFY_URL", "is not set", "set it to the https URL of an incoming webhook")
+        say_error(settings.notify_fault or unset)
+        return ExitCode.USAGE
+    problem = trio.run(notifier.send_lines, trial_lines(settings), trial_fields, Budget.MESSAGE)
+    say(f"✗ {problem}" if problem else f"✓ {notifier.hook.channel.title} has taken the message")
+    return ExitCode.FAILED if problem else ExitCode.DONE

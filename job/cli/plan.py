@@ -10,13 +10,13 @@ from job.config.environment import Settings
 from job.config.faults import Fault
 from job.config.objects import OBJECTS
 from job.engines.calls import METHOD, Call
-from job.execution.outcome import ExitCode
 from job.planning.plan import Plan
 from job.planning.prepare import make_plan, read_objects, unreadable
 from job.planning.targets import Target, llm_parameters
-from job.records.nights import read_plan_change
+from job.records.past import read_plan_change
+from job.report.outcome import ExitCode
 from job.reporting.stdout import say, say_error, write_line
-from job.storage.store import StorageError, UnusableError, in_thread
+from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread
 from job.storage.uri import open_store
 from job.text.display import counted
 from job.text.messages import Message, listed
@@ -61,8 +61,9 @@ def _refuse_place(place: str | None, error: StorageError, faults: Sequence[Fault
     fault = unreadable(place or "CONFIG_URI", error)
     if place is not None:  # the fault names the place already
         fault = replace(fault, what=fault.what.removeprefix(f"{place.rstrip('/')}/"))
-    # 2 says that the config is faulty, also if CONFIG_URI cannot be read. An unreadable place may hold a valid config.
-    is_faulty = faults or place is None or isinstance(error, UnusableError)
+    # 2 says that the config is faulty, also if CONFIG_URI is wrong. An unreadable place may hold a valid config.
+    is_wrong = place is None and not isinstance(error, UnreachableError)
+    is_faulty = faults or is_wrong or isinstance(error, UnusableError)
     return _refuse([*faults, fault], ExitCode.USAGE if is_faulty else ExitCode.BUSY)
 
 

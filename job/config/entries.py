@@ -65,6 +65,16 @@ def spelling(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
 
 
+def mixes_scripts(text: str) -> bool:
+    """Whether it has letters of several scripts of which many look alike, as in АAPL with a Cyrillic А."""
+    if text.isascii():  # of most of 100,000 tickers
+        return False
+    return len({script for char in text for script in _ALIKE if unicodedata.name(char, "").startswith(script)}) > 1
+
+
+_ALIKE = ("LATIN ", "CYRILLIC ", "GREEK ")
+
+
 def _refuse_half_characters(text: str) -> None:
     """Refuses half of a surrogate pair: JSON can escape it, but it cannot be encoded in a request."""
     if any(unicodedata.category(char) == "Cs" for char in text):

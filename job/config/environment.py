@@ -23,6 +23,7 @@ from job.config.fields import (
     TimeZone,
     must_be_printable,
     origin_of,
+    parse_audience,
     parse_whole_number,
     seconds,
     whole_number,
@@ -46,7 +47,7 @@ class EngineSettings(BaseModel):
     url: EngineUrl | None = None
     """The URL without a trailing slash; `None` if the variable is not set."""
     audience: str | None = Field(default_factory=lambda earlier: earlier["url"] and origin_of(earlier["url"]))
-    """The audience of the engine's ID tokens."""
+    """The audience of the engine's ID tokens. If it is not of the URL's origin, the variable states both together."""
     timeout: Annotated[float, seconds(1, 3600)] = Field(default_factory=lambda earlier: _spec(earlier).timeout)
     """Seconds for one attempt, its token included. Cloud Run ends every request after 60 minutes."""
     concurrency: Annotated[int, BeforeValidator(_parse_concurrency)] = Field(
@@ -59,6 +60,12 @@ class EngineSettings(BaseModel):
     """Tickers per call. Only engines that take batches have this variable."""
 
     _printable = field_validator("*", mode="before")(must_be_printable)
+
+    @field_validator("audience")
+    @classmethod
+    def _audience(cls, text: str, info: ValidationInfo) -> str:
+        url = info.data.get("url")  # `None` if it is not set or faulty
+        return text if url is None else parse_audience(text, url)
 
 
 def _spec(earlier: dict[str, Any]) -> EngineSpec:

@@ -136,6 +136,20 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{host}" + (f":{parts.port}" if parts.port not in {None, default} else "")
 
 
+def parse_audience(text: str, url: str) -> str:
+    """The audience in `AUDIENCE` or `AUDIENCE URL`.
+
+    Alone it has to be of the URL's origin. Otherwise, whoever changes only the URL would be sent tokens that are valid
+    for the engine.
+    """
+    audience, _, stated = text.partition(" ")
+    origin = origin_of(url)
+    if stated.strip().rstrip("/") == url or (not stated and f"{audience}/".startswith(f"{origin}/")):
+        return audience
+    what = f"is not stated for {quoted(url)}"
+    raise invalid(what, f"unset it, or write the audience, a space, and that URL: {quoted(f'{audience} {url}', 300)}")
+
+
 def _check_runs_uri(text: str) -> str:
     if "://" in text and not re.match(r"gs://[^/]", text):
         remedy = "set it to gs://BUCKET/PREFIX or to a directory"

@@ -6,8 +6,9 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from job.config.entries import mixes_scripts
 from job.config.faults import Fault, problems
-from job.config.findings import Findings, Place
+from job.config.findings import MIXED, Findings, Place
 from job.config.schema import (
     CARD_TYPE,
     CARD_TYPE_NAME,
@@ -22,6 +23,7 @@ from job.config.schema import (
     TargetEntry,
 )
 from job.config.strict_json import UnreadableError, parse
+from job.text.display import quoted
 from job.text.messages import Message
 
 T = TypeVar("T")
@@ -91,6 +93,9 @@ class _Reader:
         entries = self._entries(Place(TICKER_LIST), self._value(TICKER_LIST), TICKER)
         if entries == []:
             self.findings.fault(Place(TICKER_LIST), "is empty", "write the tickers there")
+        for index, ticker in enumerate(entries or ()):
+            if ticker is not None and mixes_scripts(ticker):
+                self.findings.notice(Place(TICKER_LIST, [index], shown=quoted(ticker, 40)), MIXED)
         tickers = None if entries is None else _whole(entries)
         return None if tickers is None else tuple(self.findings.unique(tickers, Place(TICKER_LIST)))
 

@@ -58,10 +58,14 @@ class Call:
     @property
     def label(self) -> Message:
         """The call for people: `trading AAPL, MSFT` or `qa AAPL news_card`."""
-        targets = listed(self.targets)
-        if self.card_type is None:
-            return message("{engine} {targets}", engine=self.engine, targets=targets)
-        return message("{engine} {targets} {card_type}", engine=self.engine, targets=targets, card_type=self.card_type)
+        return label_of(self.engine, self.targets, self.card_type)
+
+
+def label_of(engine: EngineName, targets: Sequence[str], card_type: str | None) -> Message:
+    """A call for people, by what it is for."""
+    if card_type is None:
+        return message("{engine} {targets}", engine=engine, targets=listed(targets))
+    return message("{engine} {targets} {card_type}", engine=engine, targets=listed(targets), card_type=card_type)
 
 
 def financial(tickers: Sequence[str]) -> Call:

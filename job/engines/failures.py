@@ -6,7 +6,7 @@ from typing import Literal
 
 from job.engines.calls import BATCHES
 from job.engines.catalog import ENGINES, EngineName
-from job.engines.transport import ANSWER_TOO_LARGE, TOO_MANY_PIECES
+from job.engines.transport import ANSWER_TOO_LARGE, HOST_UNKNOWN, TOO_MANY_PIECES
 from job.text.messages import Message, message, template
 
 
@@ -191,7 +191,9 @@ _SLOW_BATCH = template(
     "{variable}_BATCH_SIZE."
 )
 _TOO_LARGE = template("No engine sends an answer this large. Check what answers at {variable}_URL.")
-_TOO_LARGE_IDS = {ANSWER_TOO_LARGE.id, TOO_MANY_PIECES.id}
+_NO_HOST = template("No host has that name. Check {variable}_URL, and that names can be looked up here (DNS).")
+_BY_REASON = {ANSWER_TOO_LARGE.id: _TOO_LARGE, TOO_MANY_PIECES.id: _TOO_LARGE, HOST_UNKNOWN: _NO_HOST}
+"""The remedies of transport failures whose reason says more than their cause."""
 _REDIRECT = template("The address redirects, which is not followed. Set {variable}_URL to where it leads.")
 _OTHERWISE = template("Search the {engine} engine's log for the run's trace id.")
 _IN_CONFIG = {_NOT_ACCEPTED, _NOT_DONE}
@@ -225,8 +227,8 @@ def _remedy(engine: EngineName, cause: str | None, status: int | None, reason: M
         return _BY_DENIAL[engine]
     if cause == Cause.TIMEOUT:
         return _SLOW_BATCH if batch > 1 else _SLOW
-    if cause == Cause.TRANSPORT and reason is not None and reason.id in _TOO_LARGE_IDS:
-        return _TOO_LARGE
+    if cause == Cause.TRANSPORT and reason is not None and reason.id in _BY_REASON:
+        return _BY_REASON[reason.id]
     if cause == Cause.STATUS and status is not None:
         if status in _BREAKING and engine in BATCHES and batch == 1:
             return _NOT_DONE

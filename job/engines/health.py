@@ -14,7 +14,7 @@ PATIENCE_SECONDS = 30.0
 async def health_problem(url: str, audience: str, connection: Connection, tokens: TokenProvider) -> str | None:
     """Why the engine at `url` cannot be used, with the remedy; `None` if it is healthy. Closes the connection."""
     wrong: str | None = f"{url}: no answer within {PATIENCE_SECONDS:.0f} s"
-    with trio.move_on_after(PATIENCE_SECONDS):  # noqa: ASYNC912  both branches await the network
+    with trio.move_on_after(PATIENCE_SECONDS):
         try:
             token = await tokens.get(audience)
             headers = {"Authorization": f"Bearer {token}", "User-Agent": USER_AGENT}
@@ -26,6 +26,7 @@ async def health_problem(url: str, audience: str, connection: Connection, tokens
             wrong = f"{url}: {error.reason}"
         else:
             wrong = _unhealthy(reply, token, url)
+            reply.release()
     await connection.aclose()
     return wrong
 

@@ -1,24 +1,30 @@
-"""HTTP connection: a worker's own connection to an engine. Together with `notification.sender` the only user of httpx.
+"""HTTP connection: a worker's own connection to an engine. The only user of httpcore.
 
-It does not use httpx's pool, which scans all connections at every request, and loses slots to requests that were
+It does not use httpcore's pool, which scans all connections at every request, and loses slots to requests that were
 cancelled while connecting. Instead each worker owns one connection, which saves a third of the CPU time of each call.
 A pool also connects and sends in one step, so a run could not stop in between.
 """
 
 import errno
+import os
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import certifi
 import httpcore
-import httpx
 import trio
 
+from job.engines.answer_memory import AnswerMemory, AnswerShare
+from job.engines.answers import LARGE_ANSWER
+from job.engines.hosts import Hosts
 from job.engines.transport import (
     ANSWER_LIMIT,
     ANSWER_TOO_LARGE,
+    HOST_UNKNOWN,
     PIECES_LIMIT,
     TOO_MANY_PIECES,
     ProcessLimitError,
@@ -36,10 +42,22 @@ PIECES_AT_ONCE = 200
 
 
 def tls_context() -> ssl.SSLContext:
-    """The TLS context that all connections of a run share. One per connection would cost 6.5 ms and 0.8 MB each."""
-    tls = httpx.create_ssl_context()
+    """The TLS context that all connections of a run share. One per connection would cost 6.5 ms and 0.8 MB each.
+
+    It trusts the authorities in the file that SSL_CERT_FILE names, or else those of certifi.
+    """
+    tls = ssl.create_default_context(cafile=os.environ.get("SSL_CERT_FILE") or certifi.where())
     tls.set_alpn_protocols(["http/1.1"])
     return tls
+
+
+@dataclass(frozen=True)
+class Network:
+    """What all connections of a run share."""
+
+    tls: ssl.SSLContext = field(default_factory=tls_context)
+    hosts: Hosts = field(default_factory=Hosts)
+    memory: AnswerMemory = field(default_factory=AnswerMemory)
 
 
 class HttpConnection:
@@ -50,8 +68,8 @@ class HttpConnection:
     uses no proxy or credentials of the machine, repeats nothing, and sets no time limit for an answer: its caller does.
     """
 
-    def __init__(self, tls: ssl.SSLContext, *, kept: bool = True) -> None:
-        self._tls = tls
+    def __init__(self, network: Network, *, kept: bool = True) -> None:
+        self._network = network
         self._kept = kept
         self._origin: Origin | None = None
         self._http: httpcore.AsyncHTTP11Connection | None = None
@@ -71,16 +89,20 @@ class HttpConnection:
         origin, http = self._origin, self._http
         if origin is None or http is None:
             raise AssertionError("the connection is not open")
-        reusable = False
+        reusable, reply = False, None
+        memory = AnswerShare(self._network.memory)
         try:
             if not self._kept:
                 headers = {**headers, "Connection": "close"}
             response = await http.handle_async_request(origin.request(method, url, headers, body))
-            reply = Response(response.status, await _content(response), _retry_after(response.headers))
+            content = await _content(response, memory)
             reusable = not _has_surplus(http, response)
+            reply = Response(response.status, content, _retry_after(response.headers), memory.release)
         except (*_FOREIGN, UnicodeError, OSError) as error:
             raise _failure(error) from error
         finally:
+            if reply is None:
+                memory.release()
             if not reusable:
                 await self.aclose()
         return reply
@@ -89,7 +111,7 @@ class HttpConnection:
         """Whether a request can be sent over it: not if the engine has closed it or has sent unexpected data."""
         return self._http is not None and not (self._http.is_closed() or self._http.has_expired())
 
-    async def aclose(self) -> None:  # noqa: ASYNC910  there is nothing to await if it was never opened
+    async def aclose(self) -> None:
         """Closes the connection; it can be opened again."""
         http, self._http = self._http, None
         if http is not None:
@@ -97,13 +119,18 @@ class HttpConnection:
 
     async def _stream(self, origin: "Origin") -> httpcore.AsyncNetworkStream:
         host, port = origin.core.host.decode(), origin.core.port
-        stream = await httpcore.TrioBackend().connect_tcp(host, port, timeout=CONNECT_SECONDS)
-        if origin.core.scheme != b"https":
-            return stream
+        addresses = await self._network.hosts.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)
         try:
-            return await stream.start_tls(self._tls, host, CONNECT_SECONDS)
-        except BaseException:
-            await _close_at_once(stream)  # noqa: ASYNC102  it is shielded there
+            stream = await httpcore.TrioBackend().connect_tcp(host, port, timeout=CONNECT_SECONDS)
+            if origin.core.scheme != b"https":
+                return stream
+            try:
+                return await stream.start_tls(self._network.tls, host, CONNECT_SECONDS)
+            except BaseException:
+                await _close_at_once(stream)  # noqa: ASYNC102  it is shielded there
+                raise
+        except _FOREIGN:  # perhaps the host has moved
+            self._network.hosts.forget(addresses)
             raise
 
 
@@ -166,7 +193,7 @@ def _has_record(tls: ssl.SSLObject | None) -> bool:
     return True
 
 
-async def _content(response: httpcore.Response) -> bytes:
+async def _content(response: httpcore.Response, memory: AnswerShare) -> bytes:
     content = bytearray()
     pieces = 0
     refusal: Message | None = None
@@ -178,6 +205,11 @@ async def _content(response: httpcore.Response) -> bytes:
             elif pieces > PIECES_LIMIT:
                 refusal = TOO_MANY_PIECES
             else:
+                if len(content) + len(piece) > LARGE_ANSWER:
+                    # The next read raises the cancellation again. From here, it would leave the library's generators to
+                    # the garbage collector.
+                    with suppress(trio.Cancelled):
+                        await memory.grow(len(piece))
                 content += piece
             if refusal is not None:
                 # The next read fails then. `break` would leave the library's generators to the garbage collector.
@@ -226,7 +258,7 @@ def _reason(error: Exception, causes: Sequence[BaseException]) -> Message:
     """What happened, from the first known cause in the chain: httpcore's own message is often empty."""
     for cause in causes:
         if isinstance(cause, socket.gaierror):
-            return message("the host is not known ({error})", error=cause.strerror or str(cause))
+            return message(HOST_UNKNOWN, error=cause.strerror or str(cause))
         if isinstance(cause, ssl.SSLCertVerificationError):
             return message("TLS: {error}", error=cause.verify_message)
         if isinstance(cause, ssl.SSLError):

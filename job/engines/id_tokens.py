@@ -1,31 +1,22 @@
-"""ID tokens for the engines. The only module that uses google-auth for them.
+"""ID tokens for the engines: fetched in threads, shared by all callers. No setting turns them off."""
 
-A token comes from the metadata server on Google Cloud, from a service account's key file
-(`GOOGLE_APPLICATION_CREDENTIALS`), or through impersonation. No setting turns tokens off.
-"""
-
-import os
 from dataclasses import dataclass, field
-from urllib.request import getproxies
+from typing import TYPE_CHECKING
 
-import requests
 import trio
-from google.auth import default, impersonated_credentials
-from google.auth.credentials import Credentials
-from google.auth.exceptions import GoogleAuthError
-from google.auth.transport.requests import Request
-from google.oauth2.id_token import fetch_id_token_credentials
 
 from job.engines.transport import TokenError
 from job.text.masking import excerpt
 from job.text.messages import Message, message
+
+if TYPE_CHECKING:
+    from job.engines.credentials import Credentials
 
 RENEWAL_SECONDS = 30.0
 """Time limit for a renewal. The libraries limit only the time between two bytes: a server that sends one now and then
 would delay the run forever."""
 THREADS = 4
 """Maximum number of renewals for one audience that were given up and whose threads have not ended."""
-_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
 class IdTokens:
@@ -49,7 +40,7 @@ class IdTokens:
         """A token for the audience; not `rejected`, unless the token server has no other. Raises `TokenError`."""
         token = self.cached(audience, rejected)
         if token is not None:
-            return token  # noqa: ASYNC910  the caller awaits the engine right after this
+            return token
         source = self._sources.setdefault(audience, _Source(audience, self._impersonate))
         return await source.renewed(self._nursery)
 
@@ -72,7 +63,7 @@ class _Source:
     def token(self) -> str | None:
         """The present token, if it does not expire soon."""
         credentials = self._credentials
-        return credentials.token if credentials is not None and credentials.valid else None
+        return credentials.token if credentials is not None else None
 
     async def renewed(self, nursery: trio.Nursery) -> str:
         """The token of the renewal in progress, or of a new one."""
@@ -85,7 +76,7 @@ class _Source:
             raise TokenError(message("no token for {audience}: {error}", audience=self._audience, error=renewal.error))
         return renewal.token
 
-    async def _renew(self, renewal: "_Renewal") -> None:  # noqa: ASYNC910  the renewal was awaited
+    async def _renew(self, renewal: "_Renewal") -> None:
         try:
             with trio.fail_after(RENEWAL_SECONDS):
                 self._credentials, renewal.token = await trio.to_thread.run_sync(
@@ -94,8 +85,8 @@ class _Source:
         except trio.TooSlowError:
             self._credentials = None
             renewal.error = message("the token server did not answer within {seconds} s", seconds=RENEWAL_SECONDS)
-        except _NotATokenError:
-            renewal.error = message("the token server's answer is not a token")
+        except TokenError as error:
+            renewal.error = error.reason
         except Exception as error:  # noqa: BLE001  google-auth does not wrap all errors of the libraries it uses
             renewal.error = excerpt(f"{type(error).__name__}: {error}".encode(errors="replace"))
             if str(error).lstrip().lower().startswith(("<html", "<!doctype")):
@@ -104,52 +95,12 @@ class _Source:
             self._renewal = None
             renewal.done.set()
 
-    def _refresh(self, credentials: Credentials | None) -> tuple[Credentials, str]:
+    def _refresh(self, credentials: "Credentials | None") -> "tuple[Credentials, str]":
         """Credentials with a new token: those that are given, unless there are none."""
-        with requests.Session() as session:
-            session.trust_env = False  # a .netrc would replace the credentials; no proxy reaches the metadata server
-            if self._impersonate is not None:  # on a laptop, which may need a proxy to reach Google
-                session.proxies = {"https": getproxies().get("https", "")}
-                session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
-            request = Request(session)
-            credentials = credentials or self._make(request)
-            _refresh(credentials, request)
-        token = credentials.token
-        if not isinstance(token, str) or not token:
-            raise _NotATokenError
-        return credentials, token
+        from job.engines.credentials import Credentials  # noqa: PLC0415  google-auth takes 0.15 s to import
 
-    def _make(self, request: Request) -> Credentials:
-        if self._impersonate is None:
-            made: Credentials = fetch_id_token_credentials(self._audience, request)
-            return made
-        source, _ = default(scopes=[_SCOPE], request=request)
-        target = impersonated_credentials.Credentials(source, self._impersonate, [_SCOPE])
-        return impersonated_credentials.IDTokenCredentials(target, self._audience, include_email=True)
-
-
-class _NotATokenError(Exception):
-    """The token server's answer is a success without a token."""
-
-
-def _refresh(credentials: Credentials, request: Request) -> None:
-    """Fetches a token. Replaces google-auth's error for an unreadable answer, which may quote a secret in it."""
-    try:
-        credentials.refresh(request)
-    except Exception as error:
-        origin: BaseException | None = error
-        while isinstance(origin, GoogleAuthError) and not isinstance(origin, ValueError):
-            origin = origin.__cause__
-        # Other errors of requests may be an OSError and one of these.
-        if isinstance(origin, requests.JSONDecodeError) or (
-            isinstance(origin, _UNREADABLE) and not isinstance(origin, OSError)
-        ):
-            raise _NotATokenError from None
-        raise
-
-
-_UNREADABLE = (LookupError, TypeError, ValueError, OverflowError)
-"""What google-auth or Python raises for an unexpected answer; several errors of google-auth are a `ValueError` too."""
+        credentials = credentials or Credentials(self._audience, self._impersonate)
+        return credentials, credentials.renew()
 
 
 @dataclass(slots=True)

@@ -1,10 +1,10 @@
 """Transport: the interfaces of a connection and of a token provider, and their errors."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from job.text.messages import Message, message
+from job.text.messages import Message, message, template
 
 ANSWER_LIMIT = 8 * 2**20
 """Maximum bytes of one answer. The largest real one, of a batch, has about 100 KiB."""
@@ -12,6 +12,7 @@ ANSWER_TOO_LARGE = message("the answer is larger than {limit} MiB", limit=ANSWER
 PIECES_LIMIT = 100_000
 """Maximum number of pieces in which an answer may arrive. Each takes 10 µs, however small it is."""
 TOO_MANY_PIECES = message("the answer comes in more than {limit} pieces", limit=PIECES_LIMIT)
+HOST_UNKNOWN = template("the host is not known ({error})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,8 @@ class Response:
     body: bytes
     retry_after: float | None = None
     """Seconds, if the engine asks for a pause."""
+    release: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
+    """Gives back the memory of a large body, which has to be called once it is no longer needed."""
 
 
 class TransportError(Exception):

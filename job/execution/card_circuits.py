@@ -7,7 +7,8 @@ from math import inf
 from job.engines.calls import Call
 from job.engines.failures import Failure, remedy
 from job.execution.circuit_breaker import CircuitBreaker
-from job.execution.events import CallFinished, CardTypeSetAside, EventHandler
+from job.execution.events import EventHandler
+from job.ledger.ledger import SetAside
 from job.planning.card_order import CardOrder
 from job.text.messages import message
 
@@ -25,7 +26,7 @@ class CardCircuits(Iterator[Call]):
     """
 
     def __init__(self, order: CardOrder, emit: EventHandler) -> None:
-        """`emit` gets a `CardTypeSetAside` for each type that is set aside."""
+        """`emit` gets a `SetAside` for each type that is set aside."""
         self._order = order
         self._emit = emit
         self._types = {name: CircuitBreaker() for name in order.card_types}
@@ -45,9 +46,8 @@ class CardCircuits(Iterator[Call]):
             return inf if self._tries else 0
         return self._engine.max_in_flight()
 
-    def record(self, finished: CallFinished) -> bool:
+    def record(self, card_type: str, failure: Failure | None) -> bool:
         """Counts a card that is made or has failed for good. Returns whether the engine is down."""
-        failure, card_type = finished.failure, finished.call.card_type or ""
         self._in_flight -= 1
         opens = self._types[card_type].record(failure) and card_type in self._order.card_types
         is_open = self._engine.record(failure)
@@ -73,7 +73,7 @@ class CardCircuits(Iterator[Call]):
         )
         cure = remedy("qa", failure.cause, failure.status, failure.reason, batch=1)
         what = message("{remedy} Then a resume requests the cards of this type that are missing.", remedy=cure.what)
-        self._emit(CardTypeSetAside(card_type, reason, what))
+        self._emit(SetAside(card_type=card_type, reason=reason, remedy=what))
 
     def _try_others(self, card_type: str) -> None:
         """Tries a card of each other type, first of the types with the fewest failures."""

@@ -1,7 +1,7 @@
 """Executor: makes every call of one engine, with the same code for all four."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 
@@ -11,7 +11,7 @@ from job.config.environment import EngineSettings
 from job.engines.answers import LARGE_ANSWER, Verdict, judge
 from job.engines.calls import BATCHES, METHOD, Call
 from job.engines.catalog import ENGINES, EngineName
-from job.engines.failures import CUT_OFF, Cause, Failure
+from job.engines.failures import Cause, Failure
 from job.engines.identity import USER_AGENT, RunIdentity
 from job.engines.transport import (
     Connection,
@@ -21,14 +21,20 @@ from job.engines.transport import (
     TokenProvider,
     TransportError,
 )
-from job.execution.events import AttemptEnded, AttemptStarted, CallFinished, EventHandler, FailedAttempt
+from job.execution.events import CallRetried, EventHandler
+from job.execution.gauge import Gauge
 from job.execution.limiter import ConcurrencyLimiter
-from job.execution.pending_call import FAILED_ATTEMPTS_KEPT, PendingCall
 from job.execution.rate_limiter import RateLimiter
 from job.execution.retry import RetryPolicy, RetryState
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import WorkQueue
-from job.text.messages import message
+from job.ledger.result import CallResult, FailedAttempt
+from job.text.messages import Message, message
+
+FAILED_ATTEMPTS_KEPT = 10
+"""Maximum number of failed attempts that a result lists: a rejected call may have hundreds."""
+Finished = Callable[[CallResult, Failure | None], None]
+"""Gets the result of a call, and why it failed, if it did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +46,66 @@ class RunContext:
     connect: Callable[[EngineName], Connection]
     shutdown: Shutdown
     emit: EventHandler
+    epoch: float = 0.0
+    """The time since 1970 at which trio's clock showed zero. One for a run: a clock change must not reorder results."""
+    gauges: Mapping[EngineName, Gauge] = field(default_factory=dict)
     jitter: Callable[[], float] = random.random
     new_connections: RateLimiter = field(default_factory=RateLimiter)
     parsing: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(1))
     """Limits the parsing of large answers to one at a time, since the parser holds the GIL."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt at a call, by trio's clock. It joins its call once it was answered, or may have been sent."""
+
+    started: float
+    must_connect: bool
+    """Whether it opens a connection."""
+    sent: bool = False
+    """Whether it had its token and its connection, so that the request may have been sent."""
+    ended: float = 0.0
+    status: int | None = None
+    """The HTTP status of the answer."""
+    warning: Message | None = None
+    """What is odd about a successful answer."""
+
+
+@dataclass(slots=True)
+class PendingCall:
+    """A call in progress: its retries, its attempts, its last failure."""
+
+    call: Call
+    retry: RetryState
+    traceparent: str
+    attempts: int = 0
+    """How often its targets were requested, also as part of larger batches."""
+    retries: int = 0
+    """As in `CallResult`."""
+    attempt: Attempt | None = None
+    """The last attempt that counts."""
+    wait: float = 0.0
+    """Seconds before the next attempt."""
+    rejected: str | None = None
+    """The token that the engine refused."""
+    last: Failure | None = None
+    failed_attempts: tuple[Attempt, ...] = ()
+    """The latest attempts before the last one, `reasons` has why each failed."""
+    reasons: tuple[Message, ...] = ()
+
+    def join(self, attempt: Attempt) -> None:
+        """Adds an attempt that has just ended."""
+        attempt.ended = trio.current_time()
+        self.attempt = attempt
+        self.attempts += 1
+
+    def is_retried(self, failure: Failure, wait: float) -> None:
+        """The last attempt failed, and another one follows after `wait` seconds."""
+        self.wait = wait
+        self.retries += 1
+        if self.attempt is not None:
+            self.failed_attempts = (*self.failed_attempts[1 - FAILED_ATTEMPTS_KEPT :], self.attempt)
+            self.reasons = (*self.reasons[1 - FAILED_ATTEMPTS_KEPT :], failure.reason)
 
 
 class _ConnectionExpiredError(Exception):
@@ -53,7 +115,7 @@ class _ConnectionExpiredError(Exception):
 class Executor:
     """Makes the calls of one engine with a fixed number of workers, each with a connection of its own.
 
-    `on_finished` gets every call that is done or has failed for good; an exception from it ends `run`.
+    `on_finished` gets every call that is done or has failed for good. It may call `stop`.
     No further call starts while `max_in_flight()` calls are in flight.
     """
 
@@ -61,7 +123,7 @@ class Executor:
         self,
         settings: EngineSettings,
         context: RunContext,
-        on_finished: Callable[[CallFinished], None],
+        on_finished: Finished,
         max_in_flight: Callable[[], float] = lambda: inf,
     ) -> None:
         self._settings = settings
@@ -71,18 +133,25 @@ class Executor:
         self._url = settings.url or ""
         self._audience = settings.audience or ""
         self._limiter = ConcurrencyLimiter(settings.concurrency, settings.timeout)
+        self._gauge = context.gauges.get(settings.name) or Gauge()  # an engine that the plan does not use has none
         self._batch_size = settings.batch_size
+        self._workers = trio.CancelScope()
 
     async def run(self, calls: Iterable[Call]) -> None:
-        """Returns when every call has finished, or when the run shuts down."""
+        """Returns when every call has finished, when the run shuts down, or after `stop`."""
         queue = WorkQueue((self._pending(call) for call in calls), self._max_in_flight)
         try:
-            async with trio.open_nursery() as nursery:
-                for number in range(self._settings.concurrency):
-                    nursery.start_soon(self._work, queue, name=f"{self._url} worker {number}")
+            with self._workers:
+                async with trio.open_nursery() as nursery:
+                    for number in range(self._settings.concurrency):
+                        nursery.start_soon(self._work, queue, name=f"{self._url} worker {number}")
         finally:
             for pending in queue.remaining():
                 self._interrupted(pending)
+
+    def stop(self) -> None:
+        """Cuts off the calls in flight, and starts no other."""
+        self._workers.cancel()
 
     def _pending(self, call: Call) -> PendingCall:
         policy = RetryPolicy(self._settings.attempts, self._settings.timeout, ENGINES[call.engine].is_costly)
@@ -106,9 +175,11 @@ class Executor:
         while True:
             if len(pending.call.targets) > self._batch_size:  # another batch of this size was too large
                 queue.put(*self._split_in_halves(pending))
-                return  # noqa: ASYNC910  an attempt was awaited
-            failure = await self._attempt(pending, connection)
-            if failure is CUT_OFF:
+                return
+            try:
+                failure = await self._attempt(pending, connection)
+            except _ConnectionExpiredError:
+                pending.wait = 0.0
                 continue
             if failure is None:
                 self._finish(pending, None)
@@ -116,7 +187,6 @@ class Executor:
             pending.last = failure
             self._finish_done_targets(pending, failure)
             wait = self._wait_after(pending, failure)
-            self._context.emit(self._ended(pending, failure, wait))
             if wait is None:
                 if failure.is_rejection:
                     seconds = self._settings.timeout
@@ -126,12 +196,10 @@ class Executor:
                     failure = replace(failure, reason=reason)
                 self._finish(pending, failure)
                 return
-            pending.wait = wait
-            pending.retries += 1
-            pending.failed_attempts = (
-                *pending.failed_attempts[1 - FAILED_ATTEMPTS_KEPT :],
-                FailedAttempt(pending.started, pending.ended, failure.reason),
-            )
+            pending.is_retried(failure, wait)
+            self._gauge.retries += 1
+            limit = self._limiter.limit
+            self._context.emit(CallRetried(pending.call, failure.reason, wait, limit, pending.traceparent))
 
     def _wait_after(self, pending: PendingCall, failure: Failure) -> float | None:
         """Seconds before the next attempt, `None` if there is none. Lowers the batch size after a batch failed."""
@@ -142,95 +210,98 @@ class Executor:
             return pending.retry.backoff(failure, self._context.jitter)
         if failure.is_rejection and self._limiter.is_rejecting():
             return None
-        return pending.retry.next_delay(failure, pending.started, pending.ended, self._context.jitter)
+        started, ended = (pending.attempt.started, pending.attempt.ended) if pending.attempt else (0.0, 0.0)
+        return pending.retry.next_delay(failure, started, ended, self._context.jitter)
 
     async def _attempt(self, pending: PendingCall, connection: Connection) -> Failure | None:
-        """One attempt, after its delay and with a slot of the limiter. Returns `CUT_OFF` if it has to start again."""
+        """One attempt, after its delay and with a slot of the limiter. Returns why it failed, `None` if it did not.
+
+        Raises `_ConnectionExpiredError` if it has to start again.
+        """
         try:
             if pending.wait:
                 with self._context.shutdown.interruptible():
                     await trio.sleep(pending.wait)
-            await self._acquire(pending, connection)
+            attempt = await self._start(connection)
         except (ShutdownError, trio.Cancelled):
             self._interrupted(pending)
             raise
+        gauge = self._gauge
+        gauge.in_flight, gauge.limit = gauge.in_flight + 1, self._limiter.limit
         try:
-            pending.attempts += 1
-            pending.status, pending.sent = None, False
-            pending.started = trio.current_time()
-            self._context.emit(AttemptStarted(pending.call, self._limiter.limit))
-            failure = await self._answer(pending, connection)
-            pending.ended = trio.current_time()
-            self._limiter.update(failure, pending.started)
+            failure = await self._answer(pending, attempt, connection)
+            pending.join(attempt)
+            self._limiter.update(failure, attempt.started)
         except _ConnectionExpiredError:
-            pending.attempts, pending.wait = pending.attempts - 1, 0.0
-            self._context.emit(self._ended(pending, CUT_OFF, None))
-            return CUT_OFF
+            raise
         except BaseException:  # a cancellation while it connects arrives in a group
-            if not pending.sent:
-                pending.attempts -= 1  # the request never left
-            pending.ended = trio.current_time()
-            self._context.emit(self._ended(pending, CUT_OFF, None))
+            if attempt.sent:
+                pending.join(attempt)
             self._interrupted(pending)
             raise
         finally:
             self._limiter.release()
-        if failure is None:
-            self._context.emit(self._ended(pending, None, None))
+            gauge.in_flight, gauge.limit = gauge.in_flight - 1, self._limiter.limit
+        gauge.pace.start(attempt.started)
+        gauge.answered += 1
         return failure
 
-    async def _acquire(self, pending: PendingCall, connection: Connection) -> None:
+    async def _start(self, connection: Connection) -> Attempt:
         """Acquires a slot of the limiter, and first a token of the rate limiter if a new connection is needed.
 
         The wait for that token takes no slot, and does not count as part of an attempt or its timeout.
         """
         shutdown = self._context.shutdown
         await self._limiter.acquire(shutdown)
-        pending.must_connect = not connection.is_open()
-        if pending.must_connect and (turn := self._context.new_connections.reserve()) > trio.current_time():
+        must_connect = not connection.is_open()
+        if must_connect and (turn := self._context.new_connections.reserve()) > trio.current_time():
             self._limiter.release()
             with shutdown.interruptible():
                 await trio.sleep_until(turn)
             await self._limiter.acquire(shutdown)
+        return Attempt(trio.current_time(), must_connect)
 
-    async def _answer(self, pending: PendingCall, connection: Connection) -> Failure | None:
+    async def _answer(self, pending: PendingCall, attempt: Attempt, connection: Connection) -> Failure | None:
         """Sends the request and judges the answer: `None` if all work is done."""
         call, context, timeout = pending.call, self._context, self._settings.timeout
-        with trio.move_on_after(timeout):  # noqa: ASYNC912  the token or the answer is awaited
+        with trio.move_on_after(timeout):
             try:
                 token = context.tokens.cached(self._audience, pending.rejected)
                 if token is None:
                     with context.shutdown.interruptible():  # the request is not in flight until it is sent
                         token = await context.tokens.get(self._audience, pending.rejected)
-                    if not (pending.must_connect or connection.is_open()):
+                    if not (attempt.must_connect or connection.is_open()):
                         raise _ConnectionExpiredError
-                if pending.must_connect:
+                if attempt.must_connect:
                     with context.shutdown.interruptible():
                         await connection.open(self._url)
-                pending.sent = True
+                attempt.sent = True
                 response = await connection.request(
                     METHOD, self._url + call.path, self._headers(pending, token), call.body
                 )
             except TokenError as error:
-                return Failure(Cause.IDENTITY, error.reason)  # noqa: ASYNC910  the token or the request was awaited
+                return Failure(Cause.IDENTITY, error.reason)
             except TransportError as error:
                 cause = Cause.PROCESS_LIMIT if isinstance(error, ProcessLimitError) else Cause.TRANSPORT
-                return Failure(cause, error.reason)  # noqa: ASYNC910  the token or the request was awaited
-            pending.status = response.status
+                return Failure(cause, error.reason)
+            attempt.status = response.status
             seen = token if pending.rejected is None else f"{token} {pending.rejected}"
             if response.status == 401:
                 pending.rejected = token
             verdict = await self._verdict(call, response, seen)
-            pending.warning = verdict.warning
+            attempt.warning = verdict.warning
             return verdict.failure
         return Failure(Cause.TIMEOUT, message("no answer within {seconds} s", seconds=timeout))
 
     async def _verdict(self, call: Call, response: Response, tokens: str) -> Verdict:
         if len(response.body) < LARGE_ANSWER:
-            return judge(call, response, tokens)  # noqa: ASYNC910  the answer was awaited
-        return await trio.to_thread.run_sync(
-            judge, call, response, tokens, abandon_on_cancel=True, limiter=self._context.parsing
-        )
+            return judge(call, response, tokens)
+        try:
+            return await trio.to_thread.run_sync(
+                judge, call, response, tokens, abandon_on_cancel=True, limiter=self._context.parsing
+            )
+        finally:
+            response.release()
 
     def _headers(self, pending: PendingCall, token: str) -> dict[str, str]:
         headers = {
@@ -269,34 +340,46 @@ class Executor:
 
     def _interrupted(self, pending: PendingCall) -> None:
         """Finishes a call that was interrupted. A call without any attempt gets no result: it is not attempted."""
-        if not pending.attempts:
+        if pending.attempt is None:
             return
         last = pending.last
         if last is None:
             self._finish(pending, Failure(Cause.INTERRUPTED, message("interrupted")))
             return
-        pending.status = last.status
+        pending.attempt.status = last.status
         reason = message("interrupted, after: {reason}", reason=last.reason)
         self._finish(pending, Failure(Cause.INTERRUPTED, reason, last.status, after=last.cause))
 
-    def _ended(self, pending: PendingCall, failure: Failure | None, wait: float | None) -> AttemptEnded:
-        return AttemptEnded(
-            pending.call, pending.started, pending.ended, failure, wait, self._limiter.limit, pending.traceparent
-        )
-
     def _finish(self, pending: PendingCall, failure: Failure | None) -> None:
-        finished = CallFinished(
-            call=pending.call,
-            failure=failure,
+        call, attempt = pending.call, pending.attempt
+        if attempt is None:
+            raise AssertionError("a call without an attempt has no result")
+        tried = zip(pending.failed_attempts, pending.reasons, strict=True)
+        result = CallResult(
+            engine=call.engine,
+            targets=call.targets,
+            card_type=call.card_type,
+            done=failure is None,
             attempts=pending.attempts,
-            started=pending.started,
-            ended=pending.ended,
-            status=pending.status,
+            retries=pending.retries,
+            started=self._stamp(attempt.started),
+            ended=self._stamp(attempt.ended),
+            status=attempt.status,
+            cause=failure.cause if failure else None,
+            reason=failure.reason if failure else None,
+            warning=attempt.warning if failure is None else None,
+            failed_attempts=tuple(
+                FailedAttempt(self._stamp(one.started), self._stamp(one.ended), reason) for one, reason in tried
+            ),
             traceparent=pending.traceparent,
             limit=self._limiter.limit,
-            retries=pending.retries,
-            failed_attempts=pending.failed_attempts,
-            warning=pending.warning if failure is None else None,
+            interrupted_after=failure.after if failure else None,
+            request=call.request,
         )
-        self._context.emit(finished)
-        self._on_finished(finished)
+        self._gauge.finished += len(call.targets)
+        self._gauge.pace.update(attempt.ended, self._gauge.finished)
+        self._context.emit(result)
+        self._on_finished(result, failure)
+
+    def _stamp(self, time: float) -> float:
+        return round(self._context.epoch + time, 3)

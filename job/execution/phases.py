@@ -1,137 +1,109 @@
-"""Phases: data phase, barrier, card phase. No card is requested before all data is ready."""
+"""Phases: the work of the data phase and of the card phase. `job.orchestrator` puts them together."""
 
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from math import inf
-
-import trio
 
 from job.config.environment import EngineSettings
-from job.engines.calls import Call, WorkItem
-from job.engines.catalog import DATA_ENGINES, ENGINES, EngineName
+from job.engines.catalog import ENGINES, EngineName
+from job.engines.failures import Failure
 from job.execution.card_circuits import CardCircuits
-from job.execution.events import CallFinished
 from job.execution.executor import Executor, RunContext
-from job.execution.progress import RunProgress
 from job.execution.shutdown import ShutdownReason
+from job.ledger.ledger import Ledger
+from job.ledger.result import CallResult
 from job.planning.card_order import CardOrder
-from job.planning.plan import Plan
 from job.text.messages import Message, Value, listed, message, plural, template
 
 
 class EngineFailedError(Exception):
-    """A data engine has failed: one of its calls failed for good. Has the reason and the call."""
+    """A data engine has failed: one of its calls failed for good. Has the result of that call, and the reason."""
 
-    def __init__(self, finished: CallFinished, limit: int, ended: int | None) -> None:
+    def __init__(self, result: CallResult, limit: int, ended: int | None) -> None:
         """`limit` is how often a call may fail; `ended` is the number of all attempts if the engine failed them all."""
-        self.reason = _reason(finished, limit, ended)
+        self.reason = _reason(result, limit, ended)
         super().__init__(str(self.reason))
-        self.finished = finished
+        self.result = result
 
 
-def _reason(finished: CallFinished, limit: int, ended: int | None) -> Message:
+def _reason(result: CallResult, limit: int, ended: int | None) -> Message:
     values: dict[str, Value] = {
-        "engine": ENGINES[finished.call.engine].word,
-        "targets": listed(finished.call.targets),
-        "reason": finished.failure.reason if finished.failure else "",
+        "engine": ENGINES[result.engine].word,
+        "targets": listed(result.targets),
+        "reason": result.reason or "",
     }
-    if ended is not None and ended > finished.attempts:
+    if ended is not None and ended > result.attempts:
         text = template("the {engine} engine failed every one of {count} attempts, the last for {targets}: {reason}")
         return message(text, count=ended, **values)
-    if finished.attempts > limit:
+    if result.attempts > limit:
         text = template(
             "the {engine} engine failed for {targets} after {count} attempts ({limit} that count; the others were in "
             "larger batches, or answered with 429 or 401): {reason}"
         )
-        return message(text, count=finished.attempts, limit=limit, **values)
+        return message(text, count=result.attempts, limit=limit, **values)
     return plural(
         "the {engine} engine failed for {targets} after 1 attempt: {reason}",
         "the {engine} engine failed for {targets} after {count} attempts: {reason}",
-        count=finished.attempts,
+        count=result.attempts,
         **values,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Phases:
-    """The phases of a run, ready to start."""
+    """The work of both phases, for one attempt at a run."""
 
-    plan: Plan
-    done: Mapping[EngineName, Container[WorkItem]]
-    """The items that earlier attempts at the run have done."""
+    ledger: Ledger
+    """Has what earlier attempts have done, and gets the results of this one through `context.emit`."""
     engines: Mapping[EngineName, EngineSettings]
     context: RunContext
-    progress: RunProgress
     medians: Callable[[], Mapping[str, float]] = dict
     """Returns the median seconds of each card type in an earlier run; empty until they are known."""
 
-    async def run_data_phase(self) -> None:
-        """Runs all data engines concurrently. Raises `EngineFailedError` as soon as one has failed.
+    @property
+    def data_engines(self) -> list[EngineName]:
+        """The data engines that the plan uses."""
+        return [engine for engine in self.ledger.plan.engines() if engine != "qa"]
 
-        The calls in flight are cut off then, and also when the run shuts down.
+    async def prepare(self, engine: EngineName) -> None:
+        """Makes the calls of a data engine that are not done yet. Raises `EngineFailedError` as soon as one has failed.
+
+        Its other calls in flight are cut off then. Returns early if the run shuts down.
         """
-        try:
-            with self.context.shutdown.phase(graceful=False):
-                async with trio.open_nursery() as nursery:
-                    for engine in self._data_engines():
-                        calls = self.plan.calls(engine, self.done.get(engine, frozenset()))
-                        nursery.start_soon(self._run, engine, calls, self._fail, name=engine)
-        except BaseExceptionGroup as group:
-            failed, other = group.split(EngineFailedError)
-            if failed is None or other is not None:
-                raise
-            raise _first(failed) from None
+        failed: list[EngineFailedError] = []
 
-    def barrier_is_open(self) -> bool:
-        """Whether every data call of the plan has succeeded. The card phase cannot start otherwise."""
-        engines = [self.progress.engines[engine] for engine in self._data_engines()]
-        return all(engine.done + engine.skipped == engine.planned for engine in engines)
+        def on_finished(result: CallResult, failure: Failure | None) -> None:
+            if failure is not None and not failure.is_interruption:
+                failed.append(self._error(result, failure))
+                executor.stop()
 
-    async def run_card_phase(self) -> None:
-        """Requests every card. A failed card stops no others, unless its card type or the engine keeps failing.
+        executor = Executor(self.engines[engine], self.context, on_finished)
+        await executor.run(self.ledger.plan.calls(engine, self.ledger.items[engine]))
+        if failed:
+            raise failed[0]
 
-        Raises `AssertionError` if the barrier is closed.
+    async def generate(self) -> None:
+        """Requests every card that is not made yet. A failed card stops no others, unless its type or the engine keeps
+        failing.
+
+        Raises `AssertionError` if the data is not ready.
         """
-        if not self.barrier_is_open():
+        if not self.ledger.is_ready:
             raise AssertionError("the barrier is closed")
-        order = CardOrder(self.plan, self.done.get("qa", frozenset()), self.medians)
+        if not self.ledger.counts("qa").planned:
+            return
+        order = CardOrder(self.ledger.plan, self.ledger.items["qa"], self.medians)
         circuits = CardCircuits(order, self.context.emit)
 
-        def on_finished(finished: CallFinished) -> None:
-            if not _is_interrupted(finished) and circuits.record(finished):
+        def on_finished(result: CallResult, failure: Failure | None) -> None:
+            is_cut_off = failure is not None and failure.is_interruption
+            if not is_cut_off and circuits.record(result.card_type or "", failure):
                 self.context.shutdown.request(ShutdownReason.QA_DOWN, grace_seconds=float("inf"))
 
-        with self.context.shutdown.phase(graceful=True):
-            await self._run("qa", circuits, on_finished, circuits.max_in_flight)
+        await Executor(self.engines["qa"], self.context, on_finished, circuits.max_in_flight).run(circuits)
 
-    def _data_engines(self) -> list[EngineName]:
-        return [engine for engine in DATA_ENGINES if engine in self.progress.engines]
-
-    def _fail(self, finished: CallFinished) -> None:
-        failure = finished.failure
-        if failure is not None and not failure.is_interruption:
-            engine = finished.call.engine
-            progress = self.progress.engines[engine]
-            # A refusal or a denial may be caused by the target, so it is not counted as a failure of the engine.
-            is_of_engine = failure.is_transient and not failure.is_denial and not progress.done
-            ended = len(progress.latencies) if is_of_engine else None
-            raise EngineFailedError(finished, self.engines[engine].attempts, ended)
-
-    async def _run(
-        self,
-        engine: EngineName,
-        calls: Iterable[Call],
-        on_finished: Callable[[CallFinished], None],
-        max_in_flight: Callable[[], float] = lambda: inf,
-    ) -> None:
-        await Executor(self.engines[engine], self.context, on_finished, max_in_flight).run(calls)
-
-
-def _is_interrupted(finished: CallFinished) -> bool:
-    return finished.failure is not None and finished.failure.is_interruption
-
-
-def _first(group: BaseExceptionGroup[EngineFailedError]) -> EngineFailedError:
-    """The first error of a group: two engines can fail at the same moment, and one is reported."""
-    error = group.exceptions[0]
-    return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    def _error(self, result: CallResult, failure: Failure) -> EngineFailedError:
+        # A refusal or a denial may be caused by the target, so it is not counted as a failure of the engine.
+        is_done = self.ledger.counts(result.engine, now=True).done
+        is_of_engine = failure.is_transient and not failure.is_denial and not is_done
+        ended = self.context.gauges[result.engine].answered if is_of_engine else None
+        return EngineFailedError(result, self.engines[result.engine].attempts, ended)

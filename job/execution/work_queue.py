@@ -31,7 +31,7 @@ class WorkQueue(Generic[T]):
             await self._idle.park()
         if item is not None:
             self._in_progress += 1
-        return item  # noqa: ASYNC910  every call takes this path, and awaits right after it
+        return item
 
     def task_done(self) -> None:
         """Ends the work on an item."""

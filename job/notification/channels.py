@@ -8,6 +8,7 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
@@ -41,6 +42,21 @@ class Channel:
     """Keys of the answer that may hold the error message."""
     busy: frozenset[int] = frozenset()
     """Codes after which the same request may succeed soon."""
+    markup: str = ""
+    """Characters that change the look of a text in this channel."""
+
+    def plain(self, text: str) -> str:
+        """The text with everything that the channel would interpret written in full-width characters.
+
+        These are tags, mentions of people, links that hide where they lead, and the channel's `markup`. Texts quote the
+        config, and its authors must not be able to write to the whole chat in the job's name.
+        """
+        text = _MENTION.sub("＠", text).replace("](", "］(")
+        return text.translate({ord(char): ord(char) + _TO_FULL_WIDTH for char in f"<>{self.markup}"})
+
+
+_MENTION = re.compile(r"(?<!\w)@(?=\w)")
+_TO_FULL_WIDTH = ord("＜") - ord("<")
 
 
 def _signature(key: str, text: str) -> str:
@@ -92,13 +108,14 @@ WECOM = Channel(
     codes=("errcode",),
     explanations=("errmsg",),
     busy=frozenset({-1}),  # as above
+    markup="*`",
 )
 CHANNELS = (FEISHU, DINGTALK, WECOM)
 
 
 def _other(host: str) -> Channel:
     """The channel for Slack, Mattermost and others that accept a `text`. Mattermost's limit is 16,383 characters."""
-    return Channel(title=host, hosts=(host,), path="/", limit=16_000, body=lambda text: {"text": text})
+    return Channel(title=host, hosts=(host,), path="/", limit=16_000, body=lambda text: {"text": text}, markup="*`")
 
 
 def channel_of(url: str) -> Channel:
@@ -143,7 +160,7 @@ class Hook:
         parts = urlsplit(self.url)
         for secret in (self.url, f"{parts.path}?{parts.query}", parts.query, parts.path, self.secret or ""):
             if len(secret) > 1:
-                text = masked(text.replace(secret, "[secret]"), secret)
+                text = masked(re.sub(re.escape(secret), "[secret]", text, flags=re.IGNORECASE), secret)
         return text
 
 

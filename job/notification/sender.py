@@ -2,28 +2,26 @@
 
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain, repeat
 
-import httpx
 import trio
 
 from job.config.environment import Settings
 from job.engines.http_connection import tls_context
 from job.engines.identity import USER_AGENT
-from job.execution.outcome import SUPERSEDED
-from job.execution.signals import Ending
+from job.execution.shutdown import Budget
+from job.ledger.ledger import Ledger
 from job.notification.channels import Hook, Problem, judge
-from job.notification.lines import Line, cut
-from job.notification.run_end import RunEnd
-from job.notification.text import run_fields, run_lines
+from job.notification.message import Line, cut, run_fields, run_lines
+from job.report.advice import Step
+from job.report.outcome import Outcome
+from job.report.report import RunReport
 from job.text.messages import ENGLISH, Message, Translator, message, template, translator
 
-SECONDS = 9.5
-"""Time limit for the message. If it was not sent, the process reports that within another half second."""
-TIMEOUT = httpx.Timeout(None, connect=3.0)
-"""Seconds. `send` limits the time of the whole request."""
+CONNECT_SECONDS = 3.0
+"""Time limit for connecting. `send` limits the time of the whole request."""
 Fields = Callable[[], Mapping[str, object]]
 ANSWER_LIMIT = 64 * 2**10
 """Bytes of an answer that are read. A channel's own answer has a few hundred."""
@@ -39,26 +37,27 @@ class Notifier:
         url, secret = settings.notify_url, settings.notify_secret
         self.hook = Hook(url.get_secret_value(), secret.get_secret_value() if secret else None) if url else None
         """`None` if NOTIFY_URL is not set or faulty."""
+        self._settings = settings
         self._fault = settings.notify_fault
         self._translator = translator(settings.language)
 
-    async def send(self, end: RunEnd, ending: Ending) -> Message | None:
+    async def send(self, report: RunReport, ledger: Ledger, steps: Sequence[Step], budget: Budget) -> Message | None:
         """Sends the message about a run, unless it ended as `superseded`: the other run sends one.
 
         Returns why it was not sent, or `None`.
         """
-        if end.outcome.word == SUPERSEDED:
-            return None  # noqa: ASYNC910  nothing to await
-        ended_by_signal = message(NOT_SENT, reason=message("a signal ended the sending"))
-        with trio.CancelScope() as ending.sending:  # noqa: ASYNC912  the sending is awaited, if there is one
-            return await self.send_lines(run_lines(end), partial(run_fields, end), ending.seconds(SECONDS))
-        return ended_by_signal
+        if report.outcome is Outcome.SUPERSEDED:
+            return None
+        lines, fields = run_lines(report, ledger, steps, self._settings), partial(run_fields, report, ledger, steps)
+        with trio.CancelScope() as budget.sending:
+            return await self.send_lines(lines, fields, budget.seconds(Budget.MESSAGE))
+        return message(NOT_SENT, reason=message("a signal ended the sending"))
 
     async def send_lines(self, lines: Iterable[Line], fields: Fields, seconds: float) -> Message | None:
         """Sends any message, if NOTIFY_URL is set. Returns why it was not sent, or `None`."""
         if self.hook is None:
             # A faulty NOTIFY_URL is reported here again: alerts watch this error, not the notice at the start.
-            return self._fault and message(NOT_SENT, reason=self._fault)  # noqa: ASYNC910  nothing to await
+            return self._fault and message(NOT_SENT, reason=self._fault)
         return await send(self.hook, lines, fields, seconds, self._translator)
 
 
@@ -71,25 +70,28 @@ async def send(
     request whose answer was lost is not retried, since the message may have arrived.
     """
     if seconds <= 0:
-        return message(NOT_SENT, reason=message("no time was left for it"))  # noqa: ASYNC910  nothing to await
+        return message(NOT_SENT, reason=message("no time was left for it"))
     reason = message("there was no answer within {seconds} s", seconds=round(seconds, 1))
-    with trio.move_on_after(seconds):  # noqa: ASYNC912  the request is awaited
+    with trio.move_on_after(seconds):
         try:
-            text, more, tls = cut(list(lines), hook.channel.limit, translator), fields(), tls_context()
+            text, more, tls = cut(list(lines), hook.channel, translator), fields(), tls_context()
             for wait in chain(WAITS, repeat(WAITS[-1])):
                 problem = await _try(hook, text, more, tls)
                 if problem is None:
-                    return None  # noqa: ASYNC910  the request was awaited
+                    return None
                 reason = problem.reason
                 if not problem.is_passing:
                     break
                 await trio.sleep(wait)
         except Exception as error:  # noqa: BLE001  a message that cannot be sent must not affect the run
             reason = message("an error in the job: {error}", error=type(error).__name__)
-    return message(NOT_SENT, reason=reason)  # noqa: ASYNC910  as above
+    return message(NOT_SENT, reason=reason)
 
 
 async def _try(hook: Hook, text: str, fields: Mapping[str, object], tls: ssl.SSLContext) -> Problem | None:
+    import httpx  # noqa: PLC0415  it takes 0.05 s to import, and is wanted once, at the end
+
+    timeout = httpx.Timeout(None, connect=CONNECT_SECONDS)
     url, body = hook.request(text, fields, time.time())
     headers = {
         "Content-Type": "application/json; charset=utf-8",
@@ -99,15 +101,17 @@ async def _try(hook: Hook, text: str, fields: Mapping[str, object], tls: ssl.SSL
     content = bytearray()
     try:
         async with (
-            httpx.AsyncClient(verify=tls, timeout=TIMEOUT, trust_env=False) as client,
+            httpx.AsyncClient(
+                verify=tls, timeout=timeout, trust_env=False
+            ) as client,
             client.stream("POST", url, content=body, headers=headers) as response,
         ):
             async for piece in response.aiter_raw():
                 if len(content) < ANSWER_LIMIT:  # `break` would leave the generators to the garbage collector
                     content += piece
     except (httpx.ConnectError, httpx.ConnectTimeout):
-        return Problem(message("could not connect"), is_passing=True)  # noqa: ASYNC910  the request was awaited
+        return Problem(message("could not connect"), is_passing=True)
     except httpx.TransportError:
         lost = message("the connection ended before the answer did, or it is not HTTP")
-        return Problem(lost, is_passing=False)  # noqa: ASYNC910  as above
+        return Problem(lost, is_passing=False)
     return judge(hook, response.status_code, bytes(content))

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from itertools import islice
 
 from job.engines.failures import Cause
-from job.planning.items import EngineItems, ItemStatus
+from job.ledger.items import EngineItems, ItemStatus
+from job.ledger.ledger import Ledger
 from job.planning.targets import Target
-from job.records.report import RunReport
-from job.records.timeline import Timeline
+from job.report.report import RunReport
 from job.text.messages import Message, message, plural, template
 
 ROWS = 300
@@ -68,10 +68,10 @@ class Board:
         return message(_WHY[card.cause]) if card.cause else message("failed")
 
 
-def board(report: RunReport, timeline: Timeline) -> Board | None:
+def board(report: RunReport, ledger: Ledger) -> Board | None:
     """The board of a run; `None` if it planned no card."""
-    items = timeline.items["qa"]
-    targets = [target for target in timeline.plan.targets if target.card_types]
+    items = ledger.items["qa"]
+    targets = [target for target in ledger.plan.targets if target.card_types]
     if not targets:
         return None
     lacking = [target for target in targets if items.done_of(target.id) < len(target.card_types)]

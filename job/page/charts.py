@@ -10,9 +10,9 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from job.execution.progress import percentile
+from job.ledger.ledger import Lane
+from job.ledger.totals import percentile
 from job.page.time_scale import WIDTH, TimeScale
-from job.records.timeline import Lane
 from job.text.messages import Message, message
 
 BINS = 200

@@ -1,34 +1,36 @@
 """Documents of a run that has ended: its summary, its page, the table of its cards, and the page of the nights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from job.page.render import render_nights, render_page
-from job.records.cards import CARDS_LIMIT, card_table
-from job.records.closing import build_summary
-from job.records.commands import nights_link, table_link
-from job.records.format import CARDS, PAGE, SUMMARY
-from job.records.nights import Nights
-from job.records.report import RunReport
+from job.records.past import Past
 from job.records.session import Document
-from job.records.summary import NightBefore, pack_summary
+from job.report.advice import Step
+from job.report.cards import CARDS_LIMIT, card_table
+from job.report.commands import nights_link, table_link
+from job.report.format import CARDS, PAGE, SUMMARY
+from job.report.report import RunReport, summary_of
+from job.report.summary import NightBefore, pack_summary
 from job.text.messages import Translator, template
 
 
-def documents(report: RunReport, before: NightBefore | None, runs_uri: str, translator: Translator) -> list[Document]:
+def documents(
+    report: RunReport, steps: Sequence[Step], before: NightBefore | None, runs_uri: str, translator: Translator
+) -> list[Document]:
     """The documents of a run that has ended, in the order in which they are written.
 
-    `before` is the night to compare with, `runs_uri` is where runs are recorded. The page is in the
-    language of `translator`.
+    `steps` are what to do next, `before` is the night to compare with, `runs_uri` is where
+    runs are recorded. The page is in the language of `translator`.
     """
     has_table = 0 < report.cards.planned <= CARDS_LIMIT
     table = table_link(runs_uri, report.run_id, beside=True) if has_table else None
     nights = nights_link(runs_uri, beside=True)
-    page = partial(render_page, report, nights=nights, table=table, translator=translator)
+    page = partial(render_page, report, steps=steps, nights=nights, table=table, translator=translator)
     found = [
         Document(
             SUMMARY,
-            lambda timeline: pack_summary(build_summary(report, timeline, before)),
+            lambda ledger: pack_summary(summary_of(report, ledger, before)),
             template("the summary of the run is not written: {error}"),
         ),
         Document(PAGE, page, template("the page of the run is not written: {error}")),
@@ -39,6 +41,6 @@ def documents(report: RunReport, before: NightBefore | None, runs_uri: str, tran
     return found
 
 
-def nights_page(runs_uri: str, translator: Translator) -> Callable[[Nights], bytes]:
+def nights_page(runs_uri: str, translator: Translator) -> Callable[[Past], bytes]:
     """Returns a function that renders the page of the nights, once they have been read."""
     return partial(render_nights, runs_uri=runs_uri, beside=True, translator=translator)

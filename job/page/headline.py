@@ -3,70 +3,54 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 
-from job.engines.failures import Cause
-from job.execution.outcome import QA_REFUSES
-from job.execution.progress import CardTotals
-from job.records.comparison import comparison_lines
-from job.records.plan_change import plan_lines
-from job.records.report import KILLED, REFUSED, RUNNING, UNFINISHED, RunReport
+from job.ledger.totals import CardTotals
+from job.report.comparison import comparison_lines
+from job.report.outcome import QA_REFUSES, Outcome, Severity
+from job.report.plan_change import plan_lines
+from job.report.report import RunReport
 from job.text.display import zone_of
 from job.text.messages import Message, message, plural, template
 
-Severity = Literal["good", "warn", "bad"]
-
-_BY_OUTCOME = {
-    "deadline": template("The deadline passed: {missing}"),
-    "interrupted": template("Interrupted: {missing}"),
-    "lease_lost": template("Stopped: the lease was lost: {missing}"),
-    "qa_engine_down": template("The QA engine is down: {missing}"),
-    "unforeseen": template("The job has a bug: {missing}"),
-    UNFINISHED: template("Not finished (running or killed): {missing}"),
-}
 _REFUSES = template("The QA engine refuses the job's calls: {missing}")
-
-_COVERED_BY_HEADLINE = {REFUSED, "succeeded", "cards_missing", "deadline", "interrupted", "qa_engine_down"}
+_COVERED_BY_HEADLINE = {
+    Outcome.BAD_CONFIG,
+    Outcome.SUCCEEDED,
+    Outcome.CARDS_MISSING,
+    Outcome.DEADLINE,
+    Outcome.INTERRUPTED,
+    Outcome.QA_ENGINE_DOWN,
+}
 """Outcomes for which the job's sentence adds nothing to the headline."""
-_BY_SENTENCE = {RUNNING: template("At work: {missing}"), KILLED: template("Killed: {missing}")}
-RESUMABLE = {"interrupted", UNFINISHED, "deadline", "lease_lost"}
-"""Outcomes of a run that only has to be resumed; nothing has to be repaired first."""
 
 
 def severity(report: RunReport) -> Severity:
     """How severe the outcome is."""
-    if report.outcome == "succeeded":
-        return "good"
-    cut_off = sum(call.engine == "qa" and call.cause == Cause.INTERRUPTED for call in report.failures)
-    return "warn" if report.outcome in RESUMABLE and report.cards.failed == cut_off else "bad"
+    cut_off = report.engines["qa"].cut_off if "qa" in report.engines else 0
+    return "bad" if report.cards.failed > cut_off else report.outcome.about.severity
 
 
 def headline(report: RunReport) -> Message:
     """The outcome in a few words."""
     cards = report.cards
-    if report.outcome == REFUSED:
+    if report.outcome is Outcome.BAD_CONFIG:
         return plural(
             "The configuration has 1 fault: nothing was called",
             "The configuration has {count} faults: nothing was called",
             count=len(report.faults) + report.faults_not_listed,
         )
-    if report.outcome == "succeeded":
+    if report.outcome is Outcome.SUCCEEDED:
         if not cards.planned:
             return message("All data is ready")
         return plural("The card is there", "All {count} cards are there", count=cards.planned)
-    if report.outcome == "data_engine_failed" and missing(cards) == cards.planned:
+    if report.outcome is Outcome.DATA_ENGINE_FAILED and cards.missing == cards.planned:
         return message("No card was made: a data engine failed")
-    if report.sentence_message is not None and report.sentence_message.id == QA_REFUSES:
-        text: str | None = _REFUSES
-    elif report.sentence_message is not None and report.sentence_message.id in _BY_SENTENCE:
-        text = _BY_SENTENCE[report.sentence_message.id]
-    else:
-        text = _BY_OUTCOME.get(report.outcome)
+    text = _REFUSES if report.sentence.id == QA_REFUSES else report.outcome.about.headline
     return _what_is_missing(cards) if text is None else message(text, missing=_what_is_missing(cards))
 
 
 def _what_is_missing(cards: CardTotals) -> Message:
-    gap = missing(cards)
+    gap = cards.missing
     if not gap:
         return message("not everything is done")
     if cards.planned == 1:
@@ -76,19 +60,14 @@ def _what_is_missing(cards: CardTotals) -> Message:
     )
 
 
-def explanation(report: RunReport) -> Message | str | None:
+def explanation(report: RunReport) -> Message | None:
     """The job's sentence; `None` if it adds nothing to the headline."""
-    sentence = report.sentence_message
-    if report.outcome in _COVERED_BY_HEADLINE and (report.outcome in {REFUSED, "succeeded"} or missing(report.cards)):
+    says_all = report.outcome in {Outcome.BAD_CONFIG, Outcome.SUCCEEDED} or report.cards.missing
+    if report.outcome in _COVERED_BY_HEADLINE and says_all:
         return None
-    if report.outcome == "data_engine_failed" and sentence is not None and "reason" in sentence.values:
-        return message("Reason: {reason}", reason=sentence.values["reason"])
-    return sentence or report.sentence
-
-
-def missing(cards: CardTotals) -> int:
-    """The number of planned cards that are not made."""
-    return cards.planned - cards.generated
+    if report.outcome is Outcome.DATA_ENGINE_FAILED and "reason" in report.sentence.values:
+        return message("Reason: {reason}", reason=report.sentence.values["reason"])
+    return report.sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +100,7 @@ def since_lines(report: RunReport) -> Iterator[Message]:
     """The comparison with the night before, in sentences; nothing without one."""
     comparison = report.since_last_night
     if comparison is not None:
-        yield from comparison_lines(comparison, report.sentence_message or report.sentence)
+        yield from comparison_lines(comparison, report.sentence)
         if comparison.plan is not None:
             yield from plan_lines(comparison.plan, comparison.day)
 

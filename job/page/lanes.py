@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from job.ledger.ledger import Lane
+from job.ledger.result import CUT_OFF, DONE, FAILED, CallResult
 from job.page.time_scale import WIDTH, TimeScale
-from job.records.results import CUT_OFF, DONE, FAILED, CallResult
-from job.records.timeline import Lane
 
 ROWS = 32
 """If more calls than this are in flight at a time, a lane has columns instead of bars."""

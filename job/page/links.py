@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
-from job.records.report import RunReport
+from job.report.report import RunReport
 
 _CONSOLE = "https://console.cloud.google.com"
 

@@ -3,15 +3,13 @@
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from job.engines.catalog import ALL_ENGINES, TITLES, EngineName
-from job.execution.progress import EngineTotals
-from job.page.headline import RESUMABLE, Severity
+from job.ledger.totals import EngineTotals
 from job.page.time_scale import WIDTH
-from job.records.nights import Night, Nights
-from job.records.overview import MARKS, NO_SUMMARY, EngineState, by_day, day_of, state_of
-from job.records.summary import Phase, RunSummary
+from job.records.past import Past, PastRun
+from job.report.outcome import Severity
+from job.report.summary import MARKS, EngineState, Phase, RunSummary, state_of
 from job.text.messages import Message, message
 
 PHASE_TITLES: Mapping[Phase, Message] = {"data": message("Data phase"), "cards": message("Card phase")}
@@ -39,7 +37,7 @@ class Row:
     run_id: str
     started: str
     outcome: str
-    severity: Severity | Literal["none"]
+    severity: Severity
     squares: Sequence[Square]
     summary: RunSummary | None
     link: str | None
@@ -63,29 +61,22 @@ class Trend:
     """The first and the last day."""
 
 
-def rows_by_day(nights: Nights, link: Callable[[str], str]) -> Sequence[tuple[str, Sequence[Row]]]:
+def rows_by_day(past: Past, link: Callable[[str], str]) -> Sequence[tuple[str, Sequence[Row]]]:
     """The runs grouped by day, the newest first; `link` returns the link to the page of a run id."""
-    return [(day, [_row(night, link) for night in some]) for day, some in by_day(nights)]
+    return [(day, [_row(night, link) for night in some]) for day, some in past.by_day()]
 
 
-def _row(night: Night, link: Callable[[str], str]) -> Row:
-    summary = night.summary
-    pattern = "%H:%M" if f"{night.started:%Y-%m-%d}" == day_of(night) else "%Y-%m-%d %H:%M"
-    started = f"{night.started:{pattern}}"
+def _row(run: PastRun, link: Callable[[str], str]) -> Row:
+    summary, word = run.summary, run.outcome.about.word
+    pattern = "%H:%M" if f"{run.started:%Y-%m-%d}" == run.shown_day else "%Y-%m-%d %H:%M"
+    started, severity = f"{run.started:{pattern}}", run.outcome.about.severity
     if summary is None:
         squares = [
             Square(engine, "none", message("{engine}: not known", engine=TITLES[engine])) for engine in ALL_ENGINES
         ]
-        if night.state is None:
-            return Row(night.run_id, started, NO_SUMMARY, "none", squares, None, None)
-        return Row(night.run_id, started, night.state, "warn", squares, None, None)
-    severity: Severity = "bad"
-    if summary.outcome == "succeeded":
-        severity = "good"
-    elif summary.outcome in RESUMABLE:
-        severity = "warn"
+        return Row(run.run_id, started, word, severity, squares, None, None)
     squares = [_square(engine, summary.engines.get(engine)) for engine in ALL_ENGINES]
-    return Row(summary.run_id, started, summary.outcome, severity, squares, summary, link(summary.run_id))
+    return Row(run.run_id, started, word, severity, squares, summary, link(run.run_id))
 
 
 def _square(engine: EngineName, totals: EngineTotals | None) -> Square:
@@ -102,15 +93,15 @@ def _square(engine: EngineName, totals: EngineTotals | None) -> Square:
     return Square(engine, state_of(totals), says)
 
 
-def _in_order(nights: Nights) -> Sequence[RunSummary]:
+def _in_order(past: Past) -> Sequence[RunSummary]:
     """The summaries in the order of the days that the runs are for; those of one day in the order of their starts."""
-    earliest_first = nights.summaries[::-1]
+    earliest_first = past.summaries[::-1]
     return sorted(earliest_first, key=lambda summary: summary.day)
 
 
-def trend_of(nights: Nights, phase: Phase) -> Trend | None:
+def trend_of(past: Past, phase: Phase) -> Trend | None:
     """How long a phase took in each run; `None` if no run had it."""
-    summaries = [summary for summary in _in_order(nights) if summary.engines]
+    summaries = [summary for summary in _in_order(past) if summary.engines]
     seconds = [summary.phases.get(phase) for summary in summaries]
     known = [one for one in seconds if one is not None]
     if not known:
@@ -134,9 +125,9 @@ class CardBar:
     says: Message
 
 
-def card_bars(nights: Nights) -> tuple[Sequence[CardBar], float, tuple[str, str]]:
+def card_bars(past: Past) -> tuple[Sequence[CardBar], float, tuple[str, str]]:
     """A bar for each run that planned cards, in the order of the days; the width of a bar; the first and last day."""
-    summaries = [summary for summary in _in_order(nights) if summary.cards.planned > 0]
+    summaries = [summary for summary in _in_order(past) if summary.cards.planned > 0]
     if not summaries:
         return [], 0.0, ("", "")
     step, most = WIDTH / len(summaries), max(summary.cards.planned for summary in summaries) * 1.05
@@ -144,11 +135,11 @@ def card_bars(nights: Nights) -> tuple[Sequence[CardBar], float, tuple[str, str]
         CardBar(
             place * step,
             summary.cards.planned / most * TALL,
-            min(max(summary.cards.generated, 0), summary.cards.planned) / most * TALL,
+            min(max(summary.cards.made, 0), summary.cards.planned) / most * TALL,
             message(
                 "{day}: {made} of {planned} cards are there",
                 day=summary.day,
-                made=summary.cards.generated,
+                made=summary.cards.made,
                 planned=summary.cards.planned,
             ),
         )

@@ -3,14 +3,15 @@
 Python computes all numbers, the templates draw them. This is the only module that uses Jinja2.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from itertools import chain
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
+from typing import TYPE_CHECKING
 
 from job.engines.catalog import TITLES
+from job.ledger.ledger import Ledger
+from job.ledger.result import DONE
 from job.page.board import board
 from job.page.charts import flight_chart, latency_chart
 from job.page.headline import explanation, headline, period, plan_notes, severity, since_lines
@@ -19,15 +20,18 @@ from job.page.links import execution_link, log_link, trace_link
 from job.page.nights import PHASE_TITLES, card_bars, rows_by_day, trend_of
 from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_cut, is_open, names, worth_a_look
 from job.page.time_scale import WIDTH, TimeScale, time_scale_of
-from job.records.commands import how_to_go_on, missing_command, on_a_later_day, page_link, plan_command, table_command
-from job.records.groups import failure_groups
-from job.records.nights import Nights
-from job.records.overview import done_line, more_often_line, most_often, period_line
-from job.records.report import REFUSED, UNFINISHED, RunReport
-from job.records.results import DONE
-from job.records.timeline import Timeline
+from job.records.past import Past
+from job.report.advice import Step
+from job.report.commands import missing_command, page_link, table_command
+from job.report.failures import failure_groups
+from job.report.outcome import Outcome
+from job.report.report import RunReport
+from job.report.summary import more_often_line, most_often
 from job.text.display import printable, shortened
 from job.text.messages import ENGLISH, Message, Translator, Value, duration, listed, message, plural
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 
 def _number(value: int) -> str:
@@ -48,19 +52,24 @@ def _moment(stamp: str) -> str:
 
 
 @lru_cache(maxsize=4)
-def environment(translator: Translator) -> Environment:
+def environment(translator: Translator) -> "Environment":
     """The templates in a language. `_` and `ngettext` make messages, which `finalize` translates.
 
     Thus a value within a sentence is escaped and cleaned like any other value. Jinja2's own i18n extension would fill
     in values after `finalize`; it is used only to collect the sentences.
+
+    Jinja2 is imported here, since a run needs it at its end and no other command may need it.
     """
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  see above
+    from markupsafe import Markup, escape  # noqa: PLC0415  as above
 
     def shown(value: Value) -> Markup:
         return value if isinstance(value, Markup) else escape(printable(translator.text(value)))
 
     def finalized(value: object) -> str:
         if isinstance(value, Message):
-            return Markup(value.filled(escape(translator.template(value)), shown))  # noqa: S704  both are escaped
+            template = escape(printable(translator.template(value)))  # that of an outcome or a cause is from a record
+            return Markup(value.filled(template, shown))  # noqa: S704  both are escaped
         return value if isinstance(value, Markup) else printable(value)
 
     def beginning(value: object, limit: int) -> str:
@@ -95,8 +104,7 @@ def environment(translator: Translator) -> Environment:
         "CHANGES": CHANGES,
         "CHANGES_SHOWN": CHANGES_SHOWN,
         "PHASES": PHASE_TITLES,
-        "REFUSED": REFUSED,
-        "UNFINISHED": UNFINISHED,
+        "Outcome": Outcome,
         "titles": TITLES,
         "execution_link": execution_link,
         "log_link": log_link,
@@ -107,21 +115,22 @@ def environment(translator: Translator) -> Environment:
 
 def render_page(
     report: RunReport,
-    timeline: Timeline,
+    ledger: Ledger,
+    steps: Sequence[Step],
     nights: str | None = None,
     *,
     table: str | None = None,
     translator: Translator = ENGLISH,
 ) -> bytes:
-    """The page of a run, a pure function of its record. `timeline` has every result of the journal.
+    """The page of a run, a pure function of its record. `ledger` has every result of the journal.
 
     `nights` is the link to the page of the nights, `table` the link to the table of the run's cards.
     """
-    scale = _time_scale(report, timeline)
-    lanes = {engine: lane for engine, lane in timeline.lanes.items() if len(lane)}
-    failures = failure_groups(timeline.failures[:FAILURES_SHOWN])
+    scale = _time_scale(report, ledger)
+    lanes = {engine: lane for engine, lane in ledger.lanes.items() if len(lane)}
+    failures = failure_groups(ledger.failures[:FAILURES_SHOWN])
     failed = sum(engine.failed for engine in report.engines.values())
-    is_every_call, calls = worth_a_look(timeline)
+    is_every_call, calls = worth_a_look(ledger)
     page = (
         environment(translator)
         .get_template("page.html.j2")
@@ -132,20 +141,18 @@ def render_page(
             headline=headline(report),
             explanation=explanation(report),
             period=period(report),
-            how_to_go_on=how_to_go_on(report.outcome, report.then, report.cards.generated),
-            plan_command=plan_command(report.config_uri),
-            on_a_later_day=on_a_later_day(report.day),
+            steps=[step for step in steps if step.kind != "wait"],
             since=list(since_lines(report)),
             plan_notes=list(plan_notes(report)),
             failures=failures,
-            warnings=timeline.warnings,
+            warnings=ledger.warnings,
             failures_not_shown=failed - sum(group.items for group in failures),
-            board=board(report, timeline),
+            board=board(report, ledger),
             missing_command=missing_command(report.run_id, report.runs_uri),
             table=table,
             table_command=table_command(report.run_id, report.runs_uri),
             scale=scale,
-            barrier=timeline.barrier,
+            barrier=ledger.barrier,
             lanes={engine: lane_chart(lane, scale) for engine, lane in lanes.items()},
             flights={engine: flight_chart(lane, scale) for engine, lane in lanes.items()},
             latencies={engine: latency_chart(lane) for engine, lane in lanes.items()},
@@ -156,23 +163,23 @@ def render_page(
     return page.encode()
 
 
-def render_nights(nights: Nights, runs_uri: str, *, beside: bool, translator: Translator = ENGLISH) -> bytes:
+def render_nights(past: Past, runs_uri: str, *, beside: bool, translator: Translator = ENGLISH) -> bytes:
     """The page of the nights; `beside` is whether it is stored with the runs."""
-    bars, bar_width, bar_days = card_bars(nights)
-    often, more = most_often(nights.summaries)
+    bars, bar_width, bar_days = card_bars(past)
+    often, more = most_often(past.summaries)
     page = (
         environment(translator)
         .get_template("nights.html.j2")
         .render(
-            period=period_line(nights),
-            done=done_line(nights),
-            zone=nights.zone,
-            days=rows_by_day(nights, lambda run_id: page_link(runs_uri, run_id, beside=beside)),
-            has_several_configs=len({one.config_uri for one in nights.summaries}) > 1,
+            period=past.period_line(),
+            done=past.done_line(),
+            zone=past.zone,
+            days=rows_by_day(past, lambda run_id: page_link(runs_uri, run_id, beside=beside)),
+            has_several_configs=len({one.config_uri for one in past.summaries}) > 1,
             bars=bars,
             bar_width=bar_width,
             bar_days=bar_days,
-            trends=[trend for phase in PHASE_TITLES if (trend := trend_of(nights, phase)) is not None],
+            trends=[trend for phase in PHASE_TITLES if (trend := trend_of(past, phase)) is not None],
             often=often,
             more_often=more_often_line(more) if more else None,
         )
@@ -180,6 +187,6 @@ def render_nights(nights: Nights, runs_uri: str, *, beside: bool, translator: Tr
     return page.encode()
 
 
-def _time_scale(report: RunReport, timeline: Timeline) -> TimeScale:
-    spans = chain.from_iterable(lane.spans() for lane in timeline.lanes.values())
+def _time_scale(report: RunReport, ledger: Ledger) -> TimeScale:
+    spans = chain.from_iterable(lane.spans() for lane in ledger.lanes.values())
     return time_scale_of(spans, datetime.fromisoformat(report.started).tzinfo or UTC)

@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from job.records.comparison import Comparison
-from job.records.groups import FailureGroup
-from job.records.results import CallResult
-from job.records.timeline import Timeline
+from job.ledger.ledger import Ledger
+from job.ledger.result import CallResult
+from job.report.comparison import Comparison
+from job.report.failures import FailureGroup
 from job.text.display import shortened
 from job.text.messages import Message, Translator, Value, listed, message
 
@@ -47,14 +47,14 @@ def names(group: FailureGroup) -> Value:
 def before(call: CallResult, translator: Translator) -> Sequence[tuple[str, int]]:
     """The answers before the last one, each with its count; empty if all were the same as the last."""
     answers = Counter(shortened(translator.text(answer), 120) for answer in call.answers_before)
-    if len(answers) == 1 and shortened(translator.text(call.last_answer or ""), 120) in answers:
+    if len(answers) == 1 and shortened(translator.text(call.reason or ""), 120) in answers:
         return ()
     return list(answers.items())
 
 
-def worth_a_look(timeline: Timeline) -> tuple[bool, Sequence[CallResult]]:
+def worth_a_look(ledger: Ledger) -> tuple[bool, Sequence[CallResult]]:
     """Whether the table has all calls, and its calls; if not all, these are the retried and the slowest calls."""
-    lanes = timeline.lanes.values()
+    lanes = ledger.lanes.values()
     if sum(map(len, lanes)) <= ALL_CALLS and all(lane.whole for lane in lanes):
         return True, sorted((call for lane in lanes for call in lane.kept), key=lambda call: call.started)
     picked = {id(call): call for lane in lanes for call in lane.retried}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 
-from job.records.timeline import busy_stretches
+from job.ledger.ledger import busy_stretches
 
 WIDTH = 1000.0
 

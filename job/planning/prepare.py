@@ -11,9 +11,9 @@ from job.config.strict_json import SIZE_LIMIT
 from job.engines.catalog import DATA_ENGINES, EngineName
 from job.planning.plan import Plan
 from job.planning.targets import resolve
-from job.storage.store import ObjectStore, StorageError, StoredObject, read_many
+from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, read_many
 from job.storage.uri import open_store
-from job.text.messages import Message
+from job.text.messages import Message, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,26 @@ class Prepared:
     notices: tuple[Message, ...]
 
 
+class UnreadConfigError(Exception):
+    """Storage does not answer, so nothing is known about the config. Has the reason."""
+
+    def __init__(self, reason: Value) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+
+
 async def prepare(settings: Settings, faults: list[Fault]) -> Prepared:
-    """Reads each config object once and makes the plan. Raises `ConfigError` with all faults, `faults` first."""
+    """Reads each config object once and makes the plan.
+
+    Raises `ConfigError` with all faults, `faults` first; `UnreadConfigError` if there are none and storage is down.
+    """
     if not settings.config_uri:
         raise ConfigError(faults)
     try:
         objects = await read_objects(open_store(settings.config_uri))
     except StorageError as error:
+        if isinstance(error, UnreachableError) and not faults:
+            raise UnreadConfigError(error.words) from error
         raise ConfigError([*faults, unreadable("CONFIG_URI", error)]) from error
     sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
     return prepare_from(objects, settings.run_date, sizes, settings, faults)
@@ -44,8 +57,10 @@ async def read_objects(store: ObjectStore) -> dict[str, StoredObject]:
 
 def unreadable(where: str, error: StorageError) -> Fault:
     """The fault for a place whose objects could not be read; `where` is the variable or argument that names it."""
-    remedy = error.remedy or "see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here"
-    return Fault(where, error.what, remedy)
+    remedy = "see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here"
+    if isinstance(error, UnreachableError):
+        remedy = "try again later"
+    return Fault(where, error.what, error.remedy or remedy)
 
 
 def prepare_from(

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import trio
 from pydantic_core import to_json
 
-from job.records.format import FORMAT, RESULTS, RecordError, check_format, name_of
-from job.records.results import CallResult
+from job.ledger.ledger import Ledger
+from job.ledger.result import CallResult
+from job.report.format import FORMAT, RESULTS, RecordError, check_format, name_of
 from job.storage.store import ObjectStore, StorageError, in_thread, read_many, words_of
 from job.text.messages import Message, message
 
@@ -95,7 +96,7 @@ class Journal:
             self._on_outage(
                 message("{count} results are not written yet: {error}", count=self.unwritten, error=words_of(error))
             )
-            return False  # noqa: ASYNC910  the write was awaited
+            return False
         self._chunk = None
         self._written += chunk.count
         self._on_outage(None)
@@ -123,10 +124,10 @@ async def attempts_in_journal(store: ObjectStore, run_id: str) -> set[str]:
     return {name.removeprefix(prefix).rpartition("-")[0] for name in names}
 
 
-async def read_journal(store: ObjectStore, run_id: str, take: Callable[[CallResult], None]) -> Mapping[str, int]:
-    """Calls `take` with every written result of all attempts at the run. They are not returned as one large list.
+async def read_journal(store: ObjectStore, run_id: str, ledger: Ledger) -> None:
+    """Adds every written result of all attempts at the run to its ledger. They are not held as one large list.
 
-    Returns how many objects each attempt has written, by its owner. Raises `RecordError` and `StorageError`.
+    Raises `RecordError`, also if a result does not belong to the run's plan, and `StorageError`.
     """
     names = await in_thread(lambda: store.names(name_of(run_id, RESULTS)))
     sequences: Counter[str] = Counter()
@@ -137,10 +138,11 @@ async def read_journal(store: ObjectStore, run_id: str, take: Callable[[CallResu
             expected = (run_id, sequences[owner], _object_name(run_id, owner, sequences[owner]))
             if (header.get("run_id"), header.get("sequence"), name) != expected:
                 raise RecordError(f"{name} is not the object that follows the one before it")
+            try:
+                ledger.absorb(owner, sequences[owner], results)
+            except LookupError as error:
+                raise RecordError(f"{name_of(run_id, RESULTS)} has results that are not of this run's plan") from error
             sequences[owner] += 1
-            for result in results:
-                take(result)
-    return sequences
 
 
 def check_journal(run_id: str, counted: Mapping[str, int], found: Mapping[str, int]) -> None:
@@ -166,4 +168,11 @@ def _opened(name: str, data: bytes) -> tuple[dict[str, object], Iterator[CallRes
     body = body.removesuffix(b"\n")
     if header.get("sha256") != hashlib.sha256(body).hexdigest():
         raise RecordError(f"{name} was changed after it was written")
-    return header, (CallResult.parse(name, line) for line in body.split(b"\n"))
+    return header, (_parsed(name, line) for line in body.split(b"\n"))
+
+
+def _parsed(name: str, line: bytes) -> CallResult:
+    try:
+        return CallResult.parse(line)
+    except ValueError as error:
+        raise RecordError(f"{name} has a result that is not what a run writes") from error

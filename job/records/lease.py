@@ -20,32 +20,19 @@ from typing import Annotated
 import trio
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from job.execution.expiry import Expiry
-from job.execution.shutdown import GRACE_SECONDS, Shutdown, ShutdownReason
+from job.execution.shutdown import Budget, Expiry, Shutdown, ShutdownReason
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, words_of
 from job.text.messages import Message, message, template
 
 LEASE = "_lease.json"
-
-
 LASTS_SECONDS = 60.0
 """A lease that was watched for this long without a renewal is stale: the run that watched it may take it over."""
-
-
 RENEW_SECONDS = 15.0
-
-
 RETRY_SECONDS = 2.0
-
-
 WATCH_SECONDS = 3.0
 """Interval in which a watched lease is read."""
-
-
 MAX_CONFLICTS = 5
-
-
-TRUSTED_SECONDS = LASTS_SECONDS - GRACE_SECONDS - 5.0
+TRUSTED_SECONDS = LASTS_SECONDS - Budget.GRACE - 5.0
 """How long a holder trusts its lease after a renewal. Its calls have ended before another run may take it over."""
 
 
@@ -135,7 +122,7 @@ class Lease:
                 pause = RETRY_SECONDS
                 shutdown.not_renewed = words_of(error)
                 on_outage(message("the lease is not renewed: {error}", error=words_of(error)))
-        shutdown.request(ShutdownReason.LEASE_LOST, GRACE_SECONDS)
+        shutdown.request(ShutdownReason.LEASE_LOST, Budget.GRACE)
 
     @property
     def trusted_until(self) -> float:

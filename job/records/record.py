@@ -1,7 +1,6 @@
 """Record of a run: its inputs, its results, and its report. A later attempt resumes from it."""
 
 import json
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -10,10 +9,10 @@ import trio
 from pydantic import BaseModel, ValidationError
 
 from job.config.fields import RunId
-from job.engines.catalog import DATA_ENGINES
-from job.execution.events import CallFinished, Event
-from job.planning.plan import Plan
-from job.records.format import (
+from job.ledger.ledger import Ledger
+from job.records.attempts import AttemptEntry, add_attempt
+from job.records.journal import Journal, check_journal, read_journal
+from job.report.format import (
     BARRIER,
     FORMAT,
     INPUTS,
@@ -26,12 +25,8 @@ from job.records.format import (
     sealed,
     unsealed,
 )
-from job.records.inputs import RunInputs, pack, unpack
-from job.records.journal import Journal, check_journal, read_journal
-from job.records.reading import check_report_format, earlier_report
-from job.records.report import AttemptSummary, RunReport
-from job.records.results import CallResult
-from job.records.timeline import Timeline
+from job.report.inputs import RunInputs, pack, unpack
+from job.report.report import AttemptSummary, RunReport, check_report_format, earlier_report
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, words_of
 from job.text.messages import Message, message
 
@@ -55,29 +50,32 @@ class Record:
     def __init__(
         self,
         store: ObjectStore,
-        plan: Plan,
+        ledger: Ledger,
         inputs: RunInputs,
         owner: str,
         on_outage: Callable[[Message | None], None],
         replaced: str | None = None,
     ) -> None:
-        """`owner` identifies this process. `on_outage` gets why writing fails, and `None` when it works again.
+        """`ledger` gets the results of earlier attempts. `owner` identifies this process.
 
-        `replaced` is as in `Lease`.
+        `on_outage` gets why writing fails, and `None` when it works again. `replaced` is as in `Lease`.
         """
         self._store = store
         self._run_id = inputs.run_id
         self._owner = owner
         self._replaced = replaced
-        self._plan_digest = plan.digest()
+        self._plan_digest = ledger.plan.digest()
         self._on_outage = on_outage
         self._crossed = False
+        self._attempt = 0
         self._report: StoredObject | None = None
         self._found: Mapping[str, int] = {}
-        self.timeline = Timeline(plan, is_replanned=inputs.number > 0)
-        """The results of all attempts at the run."""
-        self._epoch = time.time() - trio.current_time()  # computed once: a clock change must not reorder the results
+        self.ledger = ledger
         self.journal = Journal(store, inputs.run_id, owner, on_outage)
+
+    async def begin(self, entry: AttemptEntry) -> None:
+        """Adds this attempt to the record, before anything else of it is written. Raises `StorageError`."""
+        self._attempt = (await add_attempt(self._store, self._run_id, entry)).number
 
     async def create(self, inputs: RunInputs) -> None:
         """Writes the run's first or later inputs. Raises `StorageError`, also if other inputs were written there."""
@@ -96,7 +94,8 @@ class Record:
             check_report_format(self._name(REPORT), self._report.data)
         name = self._barrier_name()
         barrier = await in_thread(lambda: self._store.read(name))
-        self._found = await read_results(self._store, self._run_id, self.timeline)
+        await read_journal(self._store, self._run_id, self.ledger)
+        self._found = self.ledger.journal
         if self._report is not None and (earlier := earlier_report(self._report.data)) is not None:
             check_journal(self._run_id, earlier.journal, self._found)
             self._found = {**earlier.journal, **self._found}
@@ -106,20 +105,15 @@ class Record:
                 raise RecordError(f"{name} belongs to run {crossing.run_id}")
             if crossing.plan != self._plan_digest:
                 raise RecordError(f"{name} belongs to another plan")
-            items = self.timeline.items
-            if any(len(items[engine]) < items[engine].planned for engine in DATA_ENGINES):
+            if not self.ledger.is_ready:
                 raise RecordError(f"{self._name(RESULTS)} lacks data that was there when the barrier was crossed")
             self._crossed = True
-
-    def on_event(self, event: Event) -> None:
-        """Adds the result of a finished call. It is written within seconds."""
-        if isinstance(event, CallFinished):
-            result = CallResult.of(event, self._epoch)
-            self.journal.append(result)
-            self.timeline.add(result)
+        self.ledger.begin()
 
     async def mark_barrier(self) -> None:
         """Writes all results so far, and then the barrier. Returns when both are durable, however long that takes."""
+        if not self.ledger.is_ready:
+            raise AssertionError("the barrier is closed")
         await self.journal.flush()
         barrier = sealed({"format": FORMAT, "run_id": self._run_id, "plan": self._plan_digest})
         while not self._crossed:
@@ -134,29 +128,31 @@ class Record:
                 self._on_outage(None)
                 self._crossed = True
 
-    async def write_report(self, report: RunReport, has_lease: Callable[[], bool]) -> bool:
+    async def write_report(self, report: RunReport, has_lease: Callable[[], bool]) -> RunReport | None:
         """Writes the remaining results, then the report, however long that takes.
 
-        Returns whether the report was written. An attempt that was paused and has lost its lease does not overwrite the
-        report of a later attempt. An attempt that has the lease overwrites the report of one that has lost it.
+        Returns the report as it was written; `None` if it was not: an attempt that was paused and has lost its lease
+        does not overwrite the report of a later attempt. An attempt that has the lease overwrites the report of one
+        that has lost it.
         """
         await self.journal.flush()
         # The attempt that had the lease before is not later than this report, even if it writes results only now.
         replaced = {} if self._replaced is None else {self._replaced: 0}
         written = {**replaced, **self._found, self._owner: self.journal.objects}
-        data = pack_report(report.model_copy(update={"journal": written}))
-        while True:  # noqa: ASYNC913  storage is awaited in every turn
+        report = report.model_copy(update={"journal": written, "attempt": self._attempt or None})
+        data = pack_report(report)
+        while True:
             try:
                 await in_thread(lambda: self._write(REPORT, data, self._report))
             except ConflictError:
                 if not has_lease():
-                    return False
+                    return None
                 await self._look_again()
             except StorageError as error:
                 self._on_outage(message("the report is not written yet: {error}", error=words_of(error)))
                 await trio.sleep(RETRY_SECONDS)
             else:
-                return True
+                return report
 
     async def _look_again(self) -> None:
         """Reads the present report after a pause, to get its generation for the next write."""
@@ -166,11 +162,11 @@ class Record:
         except StorageError as error:
             self._on_outage(message("the report is not written yet: {error}", error=words_of(error)))
 
-    async def write_document(self, name: str, make: Callable[[Timeline], bytes]) -> None:  # noqa: ASYNC910  storage was awaited
+    async def write_document(self, name: str, make: Callable[[Ledger], bytes]) -> None:
         """Makes a document from the results and writes it in a thread. Raises `StorageError` and what `make` raises."""
 
         def write() -> None:
-            data = make(self.timeline)
+            data = make(self.ledger)
             self._write(name, data, self._store.read(self._name(name), 1))
 
         with suppress(ConflictError):  # a later attempt at the run has written its own document
@@ -234,11 +230,3 @@ async def find_latest_inputs(store: ObjectStore, run_id: str, *, background: boo
     if name != name_of(run_id, f"{LATER_INPUTS}{inputs.number:06}.json") or inputs.number != len(later):
         raise RecordError(f"{name} is not the object that follows the one before it")
     return inputs
-
-
-async def read_results(store: ObjectStore, run_id: str, timeline: Timeline) -> Mapping[str, int]:
-    """Adds all recorded results of a run to its timeline. Returns and raises what `read_journal` does."""
-    try:
-        return await read_journal(store, run_id, timeline.add)
-    except LookupError as error:
-        raise RecordError(f"{name_of(run_id, RESULTS)} has results that are not of this run's plan") from error

@@ -5,56 +5,20 @@ from datetime import datetime
 
 from job.config.environment import Settings
 from job.config.faults import Fault
-from job.engines.identity import COMMIT, VERSION, RunIdentity
-from job.execution.outcome import Outcome, never_began, no_record
-from job.records.commands import again_command, list_command, show_command, start_command
-from job.records.format import INPUTS, REPORT, entry_of, name_of
-from job.records.history import without_plan
-from job.records.inputs import RunInputs, is_same_config
-from job.records.reading import read_report
+from job.ledger.ledger import Ledger
+from job.records.attempts import read_attempts
 from job.records.record import ENTRY, pack_report
-from job.records.report import REFUSED, AttemptSummary, ReportedFault, RunReport
 from job.records.session import Document
-from job.records.timeline import Timeline
+from job.report.commands import Place, list_command, show_command
+from job.report.format import INPUTS, REPORT, entry_of, name_of
+from job.report.inputs import RunInputs, is_same_config
+from job.report.outcome import Ending, Outcome, never_began, no_record
+from job.report.report import RunReport, read_report
 from job.storage.store import ConflictError, ObjectStore, in_thread
 from job.text.display import quoted
 
-FAULTS_LISTED = 1000
 
-
-def refused_report(
-    settings: Settings, run_id: str, faults: Sequence[Fault], outcome: Outcome, started: datetime, seconds: float
-) -> RunReport:
-    """The report of a run whose configuration cannot be used, so that nothing was called."""
-    ended = AttemptSummary.of(outcome, settings.time_zone, started, seconds)
-    return RunReport(
-        run_id=run_id,
-        day=settings.day_of(started),
-        date=settings.run_date,
-        started=ended.started,
-        ended=ended.ended,
-        seconds=ended.seconds,
-        outcome=ended.outcome,
-        exit_code=ended.exit_code,
-        sentence=ended.sentence,
-        sentence_message=ended.sentence_message,
-        faults=tuple(ReportedFault.of(fault) for fault in faults[:FAULTS_LISTED]),
-        faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
-        attempts=(ended,),
-        config_uri=settings.config_uri,
-        version=VERSION,
-        commit=COMMIT,
-        trace_id=RunIdentity(run_id).trace_id,
-        project=settings.project,
-        region=settings.region,
-        job=settings.job,
-        execution=settings.execution,
-        # A rehearsal cannot be started by the job's own command.
-        start_command=None if settings.resume_with else again_command(settings, []),
-    )
-
-
-async def record_refusal(store: ObjectStore, report: RunReport, documents: Sequence[Document]) -> bool:  # noqa: ASYNC910  storage was awaited
+async def record_refusal(store: ObjectStore, report: RunReport, documents: Sequence[Document], ledger: Ledger) -> bool:
     """Records a run whose configuration cannot be used, unless its id has a record already. Raises `StorageError`.
 
     Returns whether it was recorded. It needs no lease, as it calls nothing. It writes no inputs, so that a later
@@ -67,20 +31,20 @@ async def record_refusal(store: ObjectStore, report: RunReport, documents: Seque
         store.create(name_of(report.run_id, REPORT), pack_report(report))
         store.create(entry_of(report.run_id, report.started), ENTRY)
         for document in documents:
-            store.create(name_of(report.run_id, document.name), document.make(Timeline(without_plan())))
+            store.create(name_of(report.run_id, document.name), document.make(ledger))
         return True
 
     try:
         return await in_thread(write)
     except ConflictError:  # there is a report of an earlier attempt
-        return False  # noqa: ASYNC910  storage was awaited
+        return False
 
 
 class NotResumableError(Exception):
-    """The run to be resumed never had a plan. Has the fault, and the outcome of the resume."""
+    """The run to be resumed never had a plan. Has the fault, and the ending of the resume."""
 
-    def __init__(self, fault: Fault, outcome: Outcome) -> None:
-        self.fault, self.outcome = fault, outcome
+    def __init__(self, fault: Fault, ending: Ending) -> None:
+        self.fault, self.ending = fault, ending
         super().__init__(str(fault))
 
 
@@ -89,7 +53,7 @@ async def not_resumable(store: ObjectStore, runs_uri: str, run_id: str) -> NotRe
     name = name_of(run_id, REPORT)
     stored = await in_thread(lambda: store.read(name))
     report = read_report(name, stored.data) if stored is not None else None
-    if report is not None and report.outcome == REFUSED:
+    if report is not None and report.outcome is Outcome.BAD_CONFIG:
         what = f"has nothing of run {run_id} but the faults of its config, for which nothing was called"
         remedy = f"`{show_command(run_id, runs_uri)}` lists them; correct them and start a new run"
         return NotResumableError(Fault("RUNS_URI", what, remedy), never_began(run_id, report.start_command))
@@ -99,19 +63,21 @@ async def not_resumable(store: ObjectStore, runs_uri: str, run_id: str) -> NotRe
     return NotResumableError(fault, no_record(run_id, command))
 
 
-def contradictions(recorded: RunInputs, settings: Settings, now: datetime, *, place: bool = False) -> list[Fault]:
+async def contradictions(
+    store: ObjectStore, recorded: RunInputs, settings: Settings, now: datetime, *, place: bool = False
+) -> list[Fault]:
     """A fault for each variable that contradicts the recorded run; with `place` also for `CONFIG_URI`.
 
-    A run without a date cannot be resumed by a person on another day: that is a fault too.
+    A run without a date cannot be resumed on another day: that is a fault too, unless this execution has worked on the
+    run before. Raises `RecordError` and `StorageError`.
     """
-    run_id, execution, found = recorded.run_id, settings.execution, []
-    is_retry = execution is not None and (settings.task_attempt > 0 or execution == run_id)
-    if not is_retry and (today := recorded.other_day(now)) is not None:
+    run_id, found = recorded.run_id, []
+    if (today := recorded.other_day(now)) is not None and not await _is_retry(store, recorded, settings.execution):
         what = (
             f"run {run_id} has no date of its own: it was started on {recorded.day}, "
             f"and the engines would use today's, {today}"
         )
-        remedy = f"`{start_command(recorded)}` starts a new run for {recorded.day}"
+        remedy = f"`{Place.of(recorded).start(recorded.day)}` starts a new run for {recorded.day}"
         if settings.run_id == run_id:
             remedy = f"unset RUN_ID; then {remedy}"
         found.append(Fault("RUN_DATE", what, remedy))
@@ -124,3 +90,12 @@ def contradictions(recorded: RunInputs, settings: Settings, now: datetime, *, pl
         what = f"{quoted(settings.config_uri)} is not where run {run_id} has its config from"
         found.append(Fault("CONFIG_URI", what, f"set it to {recorded.config_uri}, or start a new run"))
     return found
+
+
+async def _is_retry(store: ObjectStore, recorded: RunInputs, execution: str | None) -> bool:
+    """Whether an attempt of this execution has opened the run: Cloud Run has started the task again by itself."""
+    if execution is None:
+        return False
+    known = {entry.execution for entry in await read_attempts(store, recorded.run_id)}
+    # The record of an early version does not list its attempts.
+    return execution in known or execution in {recorded.run_id, recorded.execution}

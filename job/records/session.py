@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,33 +14,20 @@ import trio
 
 from job.config.environment import Settings
 from job.config.fields import origin_of
-from job.engines.catalog import EngineName
-from job.execution.outcome import Outcome, busy, busy_before, twin_failed, twin_succeeded
-from job.execution.shutdown import Shutdown, ShutdownError
-from job.planning.items import EngineItems
+from job.execution.shutdown import Budget, Shutdown
+from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
-from job.records.commands import resume_command
-from job.records.format import PAGE
-from job.records.history import read_closing
-from job.records.inputs import RunInputs, has_changed
+from job.records.attempts import AttemptEntry
 from job.records.lease import BusyError, Holder, Lease, acquire, machine
+from job.records.past import read_closing
 from job.records.record import Record, find_latest_inputs
-from job.records.report import UNFINISHED, RunReport
-from job.records.timeline import Timeline
+from job.report.commands import Place
+from job.report.format import PAGE
+from job.report.inputs import RunInputs, has_changed
+from job.report.outcome import Ending, Outcome, busy, busy_before, twin_failed, twin_succeeded
+from job.report.report import RunReport
 from job.storage.store import ObjectStore, StorageError, words_of
 from job.text.messages import Message, message, template
-
-CLOSING_SECONDS = 3.0
-"""Time limit for closing the record of a run that was cut short: Cloud Run kills 10 s after SIGTERM."""
-
-
-RELEASE_SECONDS = 0.5
-"""The part of this that is reserved for releasing the lease."""
-
-
-AFTERWARDS_SECONDS = 5.0
-"""Time limit for the page of the nights, which is written after the lease was released."""
-
 
 Notify = Callable[[Message, bool], None]
 """Gets a text about storage, and whether it is a fault."""
@@ -51,7 +38,7 @@ class Document:
     """An optional object of the record that is made when the run has ended."""
 
     name: str
-    make: Callable[[Timeline], bytes]
+    make: Callable[[Ledger], bytes]
     problem: str
     """The template of the report if it is not written, with a place for the `error`."""
 
@@ -80,43 +67,62 @@ class RecordSession:
     record: Record
     inputs: RunInputs
     notify: Notify
+    alarm: StorageAlarm
+    """For the renewals of the lease; writes of the record have their own."""
     has_page: bool = False
     """Whether this attempt has written the run's page."""
-    _is_ours: bool = False
-    """Whether the report in the record is of this attempt."""
+    written: RunReport | None = None
+    """The report of this attempt, as it was written."""
     _is_closed: bool = False
+
+    @classmethod
+    def of(cls, lease: Lease, ledger: Ledger, inputs: RunInputs, notify: Notify) -> "RecordSession":
+        """A session with this lease, which has not read the record yet."""
+        alarm = StorageAlarm(notify)
+        record = Record(lease.store, ledger, inputs, lease.holder.owner, alarm, lease.replaced)
+        return cls(lease, record, inputs, notify, StorageAlarm(notify))
+
+    async def open(self, entry: AttemptEntry, *, new: bool) -> None:
+        """Adds the attempt to the record of its run, and reads the record into the ledger.
+
+        If the inputs are `new` (a new run or a new config), it writes them before. This may take longer than a lease
+        lasts, so the lease must be renewed meanwhile. Raises `StorageError`, and `RecordError` if the record cannot be
+        used; it then releases the lease.
+        """
+        try:
+            await self.record.begin(entry)
+            if new:
+                await self.record.create(self.inputs)
+            await self.record.announce(self.inputs)
+            await self.record.load()
+        except BaseException:
+            await _give_back(self.lease)  # noqa: ASYNC102  shielded there
+            raise
 
     @property
     def unrecorded(self) -> int | None:
         """How many results are not known to be written; `None` once the record is closed."""
         return None if self._is_closed else self.record.journal.unwritten
 
-    @property
-    def done(self) -> Mapping[EngineName, EngineItems]:
-        """The items; as containers they hold those that any attempt at the run has done."""
-        return self.record.timeline.items
-
-    async def close(  # noqa: ASYNC910  both branches await storage
-        self, report: RunReport, documents: Sequence[Document], shutdown: Shutdown, *, at_once: bool
+    async def close(
+        self, report: RunReport, documents: Callable[[RunReport], list[Document]], shutdown: Shutdown, *, at_once: bool
     ) -> float | None:
-        """Writes the remaining results, the report and the documents, and releases the lease. Reports each failure.
+        """Writes the remaining results, the report and its documents, and releases the lease. Reports each failure.
 
-        It may take as long as the lease is valid. It has only 3 s if `at_once`, and after a shutdown is requested.
-        Returns until when more may be written, by trio's clock; `None` if the record has no report of this attempt.
+        It may take as long as `Budget` says; only little if `at_once`, and once the shutdown hurries. Returns until
+        when more may be written, by trio's clock; `None` if the record has no report of this attempt.
         """
-        left, is_settled = list(documents), False
+        left: list[Document] = []
+        is_settled = False
         if not at_once:
-            try:
-                with shutdown.interruptible(), trio.move_on_at(self.lease.trusted_until):
-                    left = await self._close(report, left)
-                    await self._write(left)
-            except ShutdownError:
-                pass
-        with trio.move_on_after(CLOSING_SECONDS) as closing:  # noqa: ASYNC912  storage is awaited in every branch
+            with shutdown.closing(self.lease.trusted_until):
+                left = await self._close(report, documents)
+                await self._write(left)
+        with trio.move_on_after(Budget.CLOSING) as closing:
             try:
                 if not self._is_closed:
-                    left = await self._close(report, left)
-                with trio.move_on_at(closing.deadline - RELEASE_SECONDS):
+                    left = await self._close(report, documents)
+                with trio.move_on_at(closing.deadline - Budget.RELEASE):
                     await self._write(left)
                 await self.lease.release()
                 is_settled = True
@@ -127,22 +133,21 @@ class RecordSession:
         if not is_settled:
             text = template("storage: the lease is not released in time; other runs have to wait for a minute")
             self.notify(message(text), True)
-        for document in left if self._is_ours else ():
+        for document in left:
             self.notify(message(document.problem, error=message("storage took too long")), True)
         if not self._is_closed:
             text = template("storage: the record is not complete: {count} results and the report are not written")
             self.notify(message(text, count=self.record.journal.unwritten), True)
-        is_cut_short = at_once or shutdown.reason is not None
-        until = closing.deadline if is_cut_short else trio.current_time() + AFTERWARDS_SECONDS
-        return until if self._is_ours else None  # noqa: ASYNC910  storage was awaited
+        until = closing.deadline if at_once or shutdown.hurries else trio.current_time() + Budget.AFTERWARDS
+        return until if self.written is not None else None
 
-    async def _close(self, report: RunReport, documents: list[Document]) -> list[Document]:
+    async def _close(self, report: RunReport, documents: Callable[[RunReport], list[Document]]) -> list[Document]:
         """Writes the report. Returns the documents to write: none if a later attempt has the record now."""
-        self._is_ours = await self.record.write_report(report, self.lease.is_held)
+        self.written = await self.record.write_report(report, self.lease.is_held)
         self._is_closed = True
-        return documents if self._is_ours else []
+        return documents(self.written) if self.written is not None else []
 
-    async def _write(self, left: list[Document]) -> None:  # noqa: ASYNC910  there may be none left
+    async def _write(self, left: list[Document]) -> None:
         """Writes documents, and removes each from the list after its try. A failure does not affect the run."""
         while left:
             try:
@@ -177,11 +182,11 @@ def _engines_digest(settings: Settings, plan: Plan) -> str:
 
 
 class StoodBackError(Exception):
-    """This run calls nothing, since another run has the lease, or had it until just now. Has its outcome."""
+    """This run calls nothing, since another run has the lease, or had it until just now. Has its ending."""
 
-    def __init__(self, outcome: Outcome) -> None:
-        self.outcome = outcome
-        super().__init__(str(outcome.sentence))
+    def __init__(self, ending: Ending) -> None:
+        self.ending = ending
+        super().__init__(str(ending.sentence))
 
 
 async def acquire_for(
@@ -205,43 +210,25 @@ async def acquire_for(
     return lease if is_latest else None
 
 
-async def _stand_back(store: ObjectStore, error: BusyError) -> Outcome:  # noqa: ASYNC910  the lease was awaited
+async def _stand_back(store: ObjectStore, error: BusyError) -> Ending:
     if not error.has_ended:
-        return busy(error.holder, same_plan=error.is_twin, same_run=error.is_same_run)  # noqa: ASYNC910  as above
+        return busy(error.holder, same_plan=error.is_twin, same_run=error.is_same_run)
     twin = error.ended if error.is_twin else None
     inputs = await find_latest_inputs(store, twin.run_id) if twin else None
     if twin is None or inputs is None:
-        return busy_before(error.holder)  # noqa: ASYNC910  as above
-    report = await read_closing(store, inputs, twin)
+        return busy_before(error.holder)
+    report, command = await read_closing(store, inputs, twin), Place.of(inputs).resume(inputs.run_id)
     if report is None:
-        return twin_failed(error.holder, UNFINISHED, resume_command(inputs))
-    if report.outcome == "succeeded":
+        return twin_failed(error.holder, Outcome.UNFINISHED, command)
+    if report.outcome is Outcome.SUCCEEDED:
         return twin_succeeded(error.holder)
-    return twin_failed(error.holder, report.outcome, report.resume_command or resume_command(inputs))
+    return twin_failed(error.holder, report.outcome, report.resume_command or command)
 
 
-async def _give_back(lease: Lease) -> None:  # noqa: ASYNC910  storage is awaited
+async def _give_back(lease: Lease) -> None:
     """Releases the lease before anything was done; if that fails, it becomes stale."""
-    with trio.move_on_after(CLOSING_SECONDS, shield=True), suppress(StorageError):
+    with trio.move_on_after(Budget.CLOSING, shield=True), suppress(StorageError):
         await lease.release()
-
-
-async def open_session(lease: Lease, plan: Plan, inputs: RunInputs, notify: Notify, *, new: bool) -> RecordSession:
-    """Reads the record of a run. If the inputs are `new` (a new run or a new config), it writes them first.
-
-    This may take longer than a lease lasts, so the lease must be renewed meanwhile. Raises `StorageError`, and
-    `RecordError` if the record cannot be used; it then releases the lease.
-    """
-    record = Record(lease.store, plan, inputs, lease.holder.owner, StorageAlarm(notify), lease.replaced)
-    try:
-        if new:
-            await record.create(inputs)
-        await record.announce(inputs)
-        await record.load()
-    except BaseException:
-        await _give_back(lease)  # noqa: ASYNC102  shielded there
-        raise
-    return RecordSession(lease, record, inputs, notify)
 
 
 async def resuming(recorded: RunInputs, inputs: RunInputs, *, new_config: bool) -> Message:
@@ -249,15 +236,15 @@ async def resuming(recorded: RunInputs, inputs: RunInputs, *, new_config: bool) 
     values = {"run": inputs.run_id, "day": inputs.day, "uri": inputs.config_uri}
     if inputs is not recorded:
         text = template("resuming run {run} of {day} with the config that is at {uri} now")
-        return message(text, **values)  # noqa: ASYNC910  the record was awaited
+        return message(text, **values)
     if new_config:
         text = template("resuming run {run} of {day}: the config at {uri} is the same as the recorded one")
-        return message(text, **values)  # noqa: ASYNC910  as above
+        return message(text, **values)
     if await has_changed(recorded):
         return message(
             "resuming run {run} of {day} with its recorded config; the config at {uri} has changed since. To resume "
             "with the config as it is now: {command}",
-            command=resume_command(inputs, "new_config"),
+            command=Place.of(inputs).resume(inputs.run_id, "new_config"),
             **values,
         )
     return message("resuming run {run} of {day} with its recorded config; later changes do not apply", **values)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import trio
 
 from job.planning.prepare import read_objects
-from job.records.format import RecordError
-from job.records.history import UNREADABLE, History, PastRun, check_run, latest
-from job.records.inputs import COMPARE_SECONDS, RunInputs, is_same_config
+from job.records.past import Past, PastRun, check_run, read_past
 from job.records.record import find_latest_inputs
+from job.report.format import INPUTS, RecordError, name_of
+from job.report.inputs import COMPARE_SECONDS, RunInputs, is_same_config
+from job.report.outcome import Outcome
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
 from job.text.display import counted
@@ -49,18 +50,21 @@ async def verify(store: ObjectStore, day: str, config_uri: str) -> Verification:
     more. It also counts if its config is the present one at `config_uri`, as a larger plan may have been corrected. If
     that config cannot be read, such a run does not count.
     """
-    history = await latest(store, LOOKED_AT, day)
+    history = await read_past(store, LOOKED_AT, day=day)
+    if history.errors:
+        raise history.errors[0]
     runs = [past for past in history.runs if past.day == day]
-    planned = [one for past in runs if (one := await _planned(store, past)) is not None]
+    reasons: dict[str, str] = {}
+    planned = [one for past in runs if (one := await _planned(store, past, reasons)) is not None]
     ours = [one for one in planned if not config_uri or is_same_config(one.inputs.config_uri, config_uri)]
-    reasons = {
+    reasons |= {
         one.past.run_id: f"{one} did all its work, but with the config of {one.inputs.config_uri}"
         for one in planned
-        if one.past.outcome == "succeeded" and one not in ours
+        if one.past.outcome is Outcome.SUCCEEDED and one not in ours
     }
     exceeded = []
     for one in ours:
-        if one.past.outcome == "succeeded":
+        if one.past.outcome is Outcome.SUCCEEDED:
             largest = max(ours, key=lambda other: other.planned)
             if largest.planned > one.planned:
                 exceeded.append((one, largest))
@@ -81,12 +85,16 @@ async def verify(store: ObjectStore, day: str, config_uri: str) -> Verification:
     return Verification(False, _known(history, runs, day, reasons), last)
 
 
-async def _planned(store: ObjectStore, past: PastRun) -> _PlannedRun | None:
+async def _planned(store: ObjectStore, past: PastRun, reasons: dict[str, str]) -> _PlannedRun | None:
+    """The run with its plan; `None` without one. If its inputs cannot be used, adds the reason to `reasons`."""
+    problem = f"{name_of(past.run_id, INPUTS)} is missing"
     try:
         inputs = await find_latest_inputs(store, past.run_id)
-    except RecordError:  # `past` says what is wrong with it
-        return None  # noqa: ASYNC910  storage was awaited
-    if inputs is None:  # its configuration could not be used
+    except RecordError as error:
+        inputs, problem = None, str(error)
+    if inputs is None:
+        if past.outcome is Outcome.SUCCEEDED:  # its summary alone says so; one without a plan has another outcome
+            reasons[past.run_id] = f"run {past.run_id}: {Outcome.UNREADABLE}. {problem}"
         return None
     plan = inputs.plan()
     return _PlannedRun(past, inputs, sum(plan.count(engine) for engine in plan.engines()))
@@ -97,17 +105,17 @@ async def _is_whole(store: ObjectStore, one: _PlannedRun, reasons: dict[str, str
     try:
         await check_run(store, one.inputs)
     except RecordError as error:
-        reasons[one.past.run_id] = f"{one}: {UNREADABLE}. {error}"
-        return False  # noqa: ASYNC910  storage was awaited
+        reasons[one.past.run_id] = f"{one}: {Outcome.UNREADABLE}. {error}"
+        return False
     return True
 
 
 async def _contents_now(config_uri: str) -> tuple[dict[str, bytes] | None, str]:
     """The present content of the config objects, and why a run with another config does not count."""
     if not config_uri:
-        return None, "CONFIG_URI is not set, so it is not known which plan counts"  # noqa: ASYNC910  nothing to read
+        return None, "CONFIG_URI is not set, so it is not known which plan counts"
     problem = f"there was no answer within {COMPARE_SECONDS:g} s"
-    with trio.move_on_after(COMPARE_SECONDS):  # noqa: ASYNC912  storage is awaited
+    with trio.move_on_after(COMPARE_SECONDS):
         try:
             objects = await read_objects(open_store(config_uri))
         except StorageError as error:
@@ -115,10 +123,10 @@ async def _contents_now(config_uri: str) -> tuple[dict[str, bytes] | None, str]:
         else:
             contents = {name: stored.data for name, stored in objects.items()}
             return contents, f"the config at {config_uri} is another by now"
-    return None, f"CONFIG_URI cannot be read: {problem}"  # noqa: ASYNC910  as above
+    return None, f"CONFIG_URI cannot be read: {problem}"
 
 
-def _known(history: History, runs: Sequence[PastRun], day: str, reasons: dict[str, str]) -> str:
+def _known(history: Past, runs: Sequence[PastRun], day: str, reasons: dict[str, str]) -> str:
     parts = [
         reasons.get(past.run_id) or f"run {past.run_id}: {past.outcome}. {past.sentence}".rstrip(". ") for past in runs
     ]

@@ -8,16 +8,17 @@ from typing import Literal
 from pydantic_core import to_json
 
 from job.config.faults import Fault
+from job.engines.calls import Call
 from job.engines.identity import COMMIT, VERSION, RunIdentity
-from job.execution.events import AttemptEnded, CallFinished, CardTypeSetAside, Event
-from job.execution.outcome import ExitCode, Outcome, totals_of
-from job.execution.progress import RunProgress
-from job.records.commands import ways_on
-from job.records.comparison import Comparison, comparison_lines
-from job.records.groups import then_of
-from job.records.inputs import RunInputs
-from job.records.results import CallResult
-from job.reporting.ending import LAST_WORDS_SECONDS, cut_short
+from job.execution.events import CallRetried, Event
+from job.execution.gauge import Live
+from job.execution.shutdown import Budget
+from job.ledger.ledger import Ledger
+from job.ledger.result import CUT_OFF, CallResult
+from job.report.advice import Step, command_of
+from job.report.comparison import Comparison, comparison_lines
+from job.report.outcome import ExitCode
+from job.report.report import RunReport, totals_of
 from job.reporting.status import barrier_message, time_status
 from job.reporting.stdout import OutputQueue, say_error_within, write_line
 from job.text.display import shortened
@@ -46,8 +47,6 @@ class CloudLogReporter:
         self._run = run
         self._output = OutputQueue()
         self._dropped = 0
-        self._inputs: RunInputs | None = None
-        self._comparison: Comparison | None = None
         self._trace = f"projects/{project}/traces/{run.trace_id}" if project else run.trace_id
 
     def on_faults(self, faults: Iterable[Fault]) -> None:
@@ -60,46 +59,47 @@ class CloudLogReporter:
         for notice in notices:
             self._write("NOTICE", str(notice), "config.noticed")
 
-    def on_record(self, inputs: RunInputs) -> None:
-        """The run has a record, and these are its inputs."""
-        self._inputs = inputs
-
-    def on_start(self, date: str | None, progress: RunProgress) -> None:
+    def on_start(self, live: Live) -> None:
         """The run is about to call the data engines."""
-        planned = {name: engine.planned for name, engine in progress.engines.items()}
+        ledger = live.ledger
+        planned = {engine: ledger.counts(engine).planned for engine in ledger.plan.engines()}
         text = f"run {self._run.id} plans " + ", ".join(f"{engine} {count}" for engine, count in planned.items())
+        date = ledger.plan.date
         self._write("INFO", text, "run.started", date=date, planned=planned, version=VERSION, commit=COMMIT)
 
-    def on_barrier(self, progress: RunProgress) -> None:
+    def on_barrier(self, live: Live) -> None:
         """All data is ready; the cards follow."""
-        self._write("INFO", str(barrier_message(progress)), "barrier.crossed", cards=progress.cards.planned)
+        cards = live.ledger.counts("qa").planned
+        self._write("INFO", str(barrier_message(live.ledger)), "barrier.crossed", cards=cards)
 
-    def on_progress(self, progress: RunProgress, now: float) -> None:
+    def on_progress(self, live: Live, now: float) -> None:
         """Called once a minute: writes the progress."""
-        cards, seconds = progress.cards, progress.cards.seconds_left(now)
+        counts = {engine: live.ledger.counts(engine, now=True) for engine in live.gauges}
+        cards, seconds = live.ledger.counts("qa", now=True), live.seconds_left("qa", now)
         text = message(
             "cards: {done} of {planned} done, {failed} failed; {time}",
-            done=cards.done + cards.skipped,
+            done=cards.made,
             planned=cards.planned,
             failed=cards.failed,
-            time=time_status(progress, now),
+            time=time_status(live, now),
         )
         engines = {
             name: {"planned": one.planned, "done": one.done, "skipped": one.skipped, "failed": one.failed}
-            for name, one in progress.engines.items()
+            for name, one in counts.items()
         }
         left = None if seconds is None else round(seconds)
-        elapsed = round(now - progress.began)
+        elapsed = round(now - live.began)
         self._write("INFO", str(text), "run.progress", engines=engines, elapsed_seconds=elapsed, seconds_left=left)
 
     def on_event(self, event: Event) -> None:
         """Writes a line for each finished call, each retry, and each card type that is set aside."""
-        if isinstance(event, CallFinished):
-            self._on_finished(event)
-        elif isinstance(event, AttemptEnded) and event.wait is not None and event.failure is not None:
-            text = f"{event.call.label}: {event.failure.reason}; again in {event.wait:.1f} s"
-            self._write_call("WARNING", text, "call.retried", **_call(event), wait=round(event.wait, 3))
-        elif isinstance(event, CardTypeSetAside):
+        if isinstance(event, CallResult):
+            self._on_result(event)
+        elif isinstance(event, CallRetried):
+            text = f"{event.call.label}: {event.reason}; again in {event.wait:.1f} s"
+            fields = _call(event.call, event.limit, event.traceparent)
+            self._write_call("WARNING", text, "call.retried", **fields, wait=round(event.wait, 3))
+        else:
             fields = {"card_type": event.card_type, "remedy": str(event.remedy)}
             self._write("ERROR", str(event.reason), "circuit.opened", **fields)
 
@@ -112,34 +112,34 @@ class CloudLogReporter:
         """Writes the result of `verify`. Blocks until the line is written."""
         write_line(self._line("INFO" if done else "ERROR", known, "run.verified", done=done))
 
-    def on_closed(self, comparison: Comparison | None, *, has_page: bool) -> None:  # noqa: ARG002  the log has no link
-        """The run has ended, and its record is closed."""
-        self._comparison = comparison
+    def on_second_signal(self, text: Message | None) -> None:
+        """The process is about to end at once: says on standard error how to go on, if there is a way."""
+        if text is not None:
+            say_error_within(text, Budget.LAST_WORDS)
 
-    def on_second_signal(self) -> None:
-        """The process is about to end at once: says on standard error how to go on with a recorded run."""
-        if self._inputs is not None:
-            say_error_within(cut_short(self._inputs), LAST_WORDS_SECONDS)
-
-    def on_finish(self, outcome: Outcome, progress: RunProgress | None) -> None:
-        """The last line of the run."""
-        done: Severity = "INFO" if outcome.unrecorded is None else "WARNING"
-        severity: Severity = done if outcome.exit == 0 else "ERROR"
-        fields = {**summary_of(outcome, progress), **error_report(outcome)}
-        if outcome.unrecorded is not None:
-            fields["unrecorded"] = outcome.unrecorded
-        if self._comparison is not None:
-            fields["since_last_night"] = since_last_night(self._comparison, outcome)
+    def on_finish(self, report: RunReport, ledger: Ledger, steps: Sequence[Step]) -> None:
+        """The last line of the run. Its totals and failures are those of this attempt."""
+        is_done = report.exit_code == ExitCode.DONE
+        done: Severity = "INFO" if report.unrecorded is None else "WARNING"
+        listed = _listed(ledger.failed_now)
+        fields: dict[str, object] = {
+            **totals_of(report, ledger),
+            "failures": listed,
+            "failures_not_listed": ledger.failed_calls - len(listed),
+            "set_aside": [one.card_type for one in report.set_aside[:LISTED]],
+            **error_report(report),
+        }
+        if report.unrecorded is not None:
+            fields["unrecorded"] = report.unrecorded
+        if report.since_last_night is not None:
+            fields["since_last_night"] = since_last_night(report.since_last_night, report.sentence)
         if self._dropped:
             fields["lines_dropped"] = self._dropped
-        if self._inputs is not None and outcome.exit != ExitCode.DONE:
-            then = then_of(CallResult.of(event, 0.0) for event in (progress.failures if progress else ()))
-            resume, start = ways_on(self._inputs, then, datetime.now(UTC))
-            if resume is not None:
-                fields["resume_command"] = resume
-            if start is not None:
-                fields["start_command"] = start
-        self._write(severity, str(outcome.sentence), "run.finished", **fields)
+        if (resume := command_of(steps, "resume") or command_of(steps, "other")) is not None:
+            fields["resume_command"] = resume
+        if (start := command_of(steps, "start") or command_of(steps, "again")) is not None:
+            fields["start_command"] = start
+        self._write(done if is_done else "ERROR", str(report.sentence), "run.finished", **fields)
 
     def on_notification_failed(self, text: Message) -> None:
         """The message about the run was not sent. Only this line may follow `run.finished`."""
@@ -149,27 +149,27 @@ class CloudLogReporter:
         """Waits until all lines are written, at most `seconds`."""
         await self._output.drain(seconds)
 
-    def _on_finished(self, event: CallFinished) -> None:
-        failure, seconds = event.failure, event.ended - event.started
-        fields: dict[str, object] = _call(event)
+    def _on_result(self, result: CallResult) -> None:
+        seconds, label = result.seconds, result.label
+        fields = _call(result, result.limit, result.traceparent)
         fields |= {
-            "outcome": "done" if failure is None else "failed",
-            "attempts": event.attempts,
-            "status": event.status,
-            "seconds": round(seconds, 4),
+            "outcome": "done" if result.done else "failed",
+            "attempts": result.attempts,
+            "status": result.status,
+            "seconds": round(seconds, 3),
         }
-        if failure is None and event.warning is not None:
-            fields["warning"] = shortened(str(event.warning), TEXT_LIMIT)
-            text = f"{event.call.label}: done in {seconds:.2f} s; {event.warning}"
+        if result.done and result.warning is not None:
+            fields["warning"] = shortened(str(result.warning), TEXT_LIMIT)
+            text = f"{label}: done in {seconds:.2f} s; {result.warning}"
             self._write_call("WARNING", text, "call.finished", **fields)
             return
-        if failure is None:
-            self._write_call("INFO", f"{event.call.label}: done in {seconds:.2f} s", "call.finished", **fields)
+        if result.done:
+            self._write_call("INFO", f"{label}: done in {seconds:.2f} s", "call.finished", **fields)
             return
-        reason = str(failure.reason)
-        fields |= {"cause": failure.cause, "reason": shortened(reason, TEXT_LIMIT)}
-        severity: Severity = "WARNING" if failure.is_interruption else "ERROR"
-        self._write_call(severity, f"{event.call.label}: {reason}", "call.finished", **fields)
+        reason = str(result.reason)
+        fields |= {"cause": result.cause, "reason": shortened(reason, TEXT_LIMIT)}
+        severity: Severity = "WARNING" if result.state == CUT_OFF else "ERROR"
+        self._write_call(severity, f"{label}: {reason}", "call.finished", **fields)
 
     def _write_call(self, severity: Severity, text: str, event: str, **fields: object) -> None:
         if self._output.is_full:
@@ -196,21 +196,10 @@ class CloudLogReporter:
             return json.dumps(line, ensure_ascii=False).encode(errors="replace")
 
 
-def summary_of(outcome: Outcome, progress: RunProgress | None) -> Mapping[str, object]:
-    """How this attempt at the run ended, and its totals."""
-    listed = _listed(progress.failures) if progress else []
-    return {
-        **totals_of(outcome, progress),
-        "failures": listed,
-        "failures_not_listed": progress.failed_calls - len(listed) if progress else 0,
-        "set_aside": [event.card_type for event in progress.set_aside[:LISTED]] if progress else [],
-    }
-
-
-def since_last_night(comparison: Comparison, outcome: Outcome) -> Mapping[str, object]:
+def since_last_night(comparison: Comparison, reason: Message) -> Mapping[str, object]:
     """The comparison with the night before, in numbers and in sentences."""
     kinds = {name: getattr(comparison, name).count for name in ("new", "added", "still", "mended")}
-    lines = [shortened(str(line), LINE_LIMIT) for line in comparison_lines(comparison, outcome.sentence)]
+    lines = [shortened(str(line), LINE_LIMIT) for line in comparison_lines(comparison, reason)]
     return {
         "run_id": comparison.run_id,
         "day": comparison.day,
@@ -223,15 +212,15 @@ def since_last_night(comparison: Comparison, outcome: Outcome) -> Mapping[str, o
     }
 
 
-def error_report(outcome: Outcome) -> Mapping[str, object]:
+def error_report(report: RunReport) -> Mapping[str, object]:
     """The fields that make the last line an entry of Error Reporting: one for each run, not for each card.
 
     Empty if the run succeeded, and for a bug, whose traceback is on standard error. Error Reporting groups the entries
     by the report location, which holds the outcome since there is no stack.
     """
-    if outcome.exit in {ExitCode.DONE, ExitCode.UNFORESEEN}:
+    if report.exit_code in {ExitCode.DONE, ExitCode.UNFORESEEN}:
         return {}
-    location = {"filePath": "job/orchestrator.py", "lineNumber": 1, "functionName": outcome.word}
+    location = {"filePath": "job/orchestrator.py", "lineNumber": 1, "functionName": report.outcome}
     return {
         "@type": _ERROR,
         "serviceContext": {"service": "batch-orchestrator", "version": VERSION},
@@ -239,7 +228,7 @@ def error_report(outcome: Outcome) -> Mapping[str, object]:
     }
 
 
-def _listed(failures: Sequence[CallFinished]) -> list[str]:
+def _listed(failures: Sequence[CallResult]) -> list[str]:
     left, listed = LISTED_BYTES, []
     for failure in failures[:LISTED]:
         line = shortened(str(failure.summary), LINE_LIMIT)
@@ -250,13 +239,12 @@ def _listed(failures: Sequence[CallFinished]) -> list[str]:
     return listed
 
 
-def _call(event: CallFinished | AttemptEnded) -> dict[str, object]:
-    call = event.call
+def _call(call: Call | CallResult, limit: int, traceparent: str) -> dict[str, object]:
     return {
         "engine": call.engine,
         "targets": call.targets,
         "card_type": call.card_type,
-        "limit": event.limit,
-        "traceparent": event.traceparent,
-        "logging.googleapis.com/spanId": event.traceparent[36:52],
+        "limit": limit,
+        "traceparent": traceparent,
+        "logging.googleapis.com/spanId": traceparent[36:52],
     }

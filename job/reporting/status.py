@@ -1,11 +1,13 @@
 """Status of a run in progress, with the same wording on a terminal and in the log."""
 
-from job.execution.progress import RunProgress
+from job.execution.gauge import Live
+from job.ledger.ledger import Ledger
 from job.text.messages import Message, duration, message, plural
 
 
-def run_heading(run_id: str, date: str | None, cards: int) -> Message:
+def run_heading(run_id: str, ledger: Ledger) -> Message:
     """The run's id, date and number of cards."""
+    cards, date = ledger.counts("qa").planned, ledger.plan.date
     if date:
         return plural(
             "run {run} for {date}: 1 card", "run {run} for {date}: {count} cards", count=cards, run=run_id, date=date
@@ -13,10 +15,10 @@ def run_heading(run_id: str, date: str | None, cards: int) -> Message:
     return plural("run {run}: 1 card", "run {run}: {count} cards", count=cards, run=run_id)
 
 
-def time_status(progress: RunProgress, now: float) -> Message:
+def time_status(live: Live, now: float) -> Message:
     """How long the run has taken, and how long the cards still take at the present pace, if that can be estimated."""
-    elapsed = _whole(now - progress.began)
-    left = progress.cards.seconds_left(now)
+    elapsed = _whole(now - live.began)
+    left = live.seconds_left("qa", now)
     if left is None:
         return message("{elapsed} elapsed", elapsed=elapsed)
     return message(
@@ -24,9 +26,9 @@ def time_status(progress: RunProgress, now: float) -> Message:
     )
 
 
-def barrier_message(progress: RunProgress) -> Message:
+def barrier_message(ledger: Ledger) -> Message:
     """All data is ready, and whether cards follow: a resume may have none left."""
-    if progress.cards.not_attempted:
+    if not ledger.is_complete(["qa"]):
         return message("all data is ready; generating cards")
     return message("all data is ready; no card is left to generate")
 

@@ -11,13 +11,13 @@ from typing import TypeVar
 
 import requests
 from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, PreconditionFailed, RetryError
-from google.auth.exceptions import GoogleAuthError
+from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import Request
 from google.cloud import storage
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
 
-from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredObject, changed
+from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredObject, UnreachableError, changed
 from job.text.masking import excerpt
 from job.text.messages import Value, message, template
 
@@ -38,11 +38,13 @@ ACCESS_SECONDS = 20.0
 """Time limit for getting credentials and renewing their token."""
 
 
-READ_PAUSES = (0.1, 0.3, 1.0)
-"""Pauses before an object is read again because the answer could not be used."""
+PAUSES = (0.1, 0.3, 1.0)
+"""Pauses before a request is made again because its answer could not be used."""
 
 
-_RETRY = DEFAULT_RETRY.with_timeout(RETRY_SECONDS)
+# The library gives up as soon as the next delay would pass the limit. With its own delays, of up to a minute, it often
+# gave up after a few seconds.
+_RETRY = DEFAULT_RETRY.with_delay(initial=0.5, maximum=2.0).with_timeout(RETRY_SECONDS)
 
 
 _BOUNDED = {"timeout": REQUEST_SECONDS, "retry": _RETRY}
@@ -70,7 +72,7 @@ class GcsStore:
         """See `ObjectStore`."""
         with self._in_words(name):
             seen, failure = False, Exception()
-            for pause in (0.0, *READ_PAUSES):
+            for pause in (0.0, *PAUSES):
                 time.sleep(pause)
                 try:
                     found = self._found(name)
@@ -97,7 +99,7 @@ class GcsStore:
         """See `ObjectStore`."""
         with self._in_words(name):
             try:
-                _asked_twice(lambda: self._blob(name).delete(if_generation_match=int(generation), **_BOUNDED))
+                _until_usable(lambda: self._blob(name).delete(if_generation_match=int(generation), **_BOUNDED))
             except NotFound:
                 return  # removed by an earlier try, whose answer was lost
             except PreconditionFailed as error:
@@ -106,7 +108,7 @@ class GcsStore:
     def names(self, prefix: str) -> list[str]:
         """See `ObjectStore`."""
         with self._in_words(prefix):
-            return sorted(name.removeprefix(self._prefix) for name in _asked_twice(lambda: self._listed(prefix)))
+            return sorted(name.removeprefix(self._prefix) for name in _until_usable(lambda: self._listed(prefix)))
 
     def _found(self, name: str) -> storage.Blob | None:
         """The object's metadata; `None` if there is no object. Raises if the answer is not Cloud Storage's."""
@@ -143,26 +145,29 @@ class GcsStore:
 
     def _write(self, name: str, data: bytes, generation: int) -> StoredObject:
         with self._in_words(name):
-            blob = self._blob(name)
-            content_type = _CONTENT_TYPES.get(name.rpartition(".")[2], "application/octet-stream")
-            try:
-                blob.upload_from_string(data, content_type, if_generation_match=generation, **_BOUNDED)
-                return _stored(blob, data)
-            except PreconditionFailed as error:
-                # The library repeats uploads: an earlier try may have written the object, and its answer was lost.
+            failure = Exception()
+            for pause in (0.0, *PAUSES):
+                time.sleep(pause)
+                try:
+                    return self._upload(name, data, generation)
+                except Exception as error:
+                    # The library repeats uploads: at a 412 an earlier try may have written the object.
+                    if not isinstance(error, PreconditionFailed) and not _is_odd(error):
+                        raise
+                    failure = error
                 there = self.read(name)
-                if there is None or there.data != data:
-                    raise ConflictError(changed(self._uri(name))) from error
-                return there
-            except Exception as error:
-                if not _is_odd(error):
-                    raise
-                there = self.read(name)
-                if there is None or there.generation == str(generation):
-                    raise  # it was not written
-                if there.data != data:
-                    raise ConflictError(changed(self._uri(name))) from error
-                return there
+                is_written = there is not None and there.generation != str(generation)
+                if there is not None and is_written and there.data == data:
+                    return there
+                if is_written or isinstance(failure, PreconditionFailed):
+                    raise ConflictError(changed(self._uri(name))) from failure
+            raise failure
+
+    def _upload(self, name: str, data: bytes, generation: int) -> StoredObject:
+        blob = self._blob(name)
+        content_type = _CONTENT_TYPES.get(name.rpartition(".")[2], "application/octet-stream")
+        blob.upload_from_string(data, content_type, if_generation_match=generation, **_BOUNDED)
+        return _stored(blob, data)
 
     def _blob(self, name: str) -> storage.Blob:
         return self._bucket().blob(f"{self._prefix}{name}")
@@ -178,7 +183,7 @@ class GcsStore:
         except TimeoutError:
             text = template("gs://{bucket}: no credentials for Cloud Storage within {seconds} s")
             what = message(text, bucket=self._name, seconds=ACCESS_SECONDS)
-            raise StorageError(what, message("see why the metadata server does not answer")) from None
+            raise UnreachableError(what, message("see why the metadata server does not answer")) from None
 
     def _authorized(self) -> storage.Client:
         """A client with a valid token. This may take minutes if the metadata server does not answer."""
@@ -190,8 +195,9 @@ class GcsStore:
                 credentials.refresh(partial(Request(), timeout=REQUEST_SECONDS))
         except Exception as error:
             # For unexpected answers google-auth raises KeyError, TypeError and others.
+            kind = UnreachableError if _is_passing(error) else StorageError
             text = template("gs://{bucket}: no credentials for Cloud Storage: {error}")
-            raise StorageError(message(text, bucket=self._name, error=_named(error))) from error
+            raise kind(message(text, bucket=self._name, error=_named(error))) from error
         return self._client
 
     def _uri(self, name: str) -> str:
@@ -200,18 +206,21 @@ class GcsStore:
     @contextmanager
     def _in_words(self, name: str) -> Iterator[None]:
         """Turns everything that the library raises into a `StorageError`."""
+        began = time.monotonic()
         try:
             yield
         except StorageError:
             raise
         except _ChangedError as error:
             text = template("{object} was changed or removed while it was read, {count} times in a row")
-            what = message(text, object=self._uri(name), count=len(READ_PAUSES) + 1)
+            what = message(text, object=self._uri(name), count=len(PAUSES) + 1)
             raise ConflictError(what, SAVED_FIRST) from error
         except NotFound as error:
             raise StorageError(message("gs://{bucket}: there is no such bucket", bucket=self._name)) from error
         except Exception as error:
-            raise StorageError(message("{object}: {error}", object=self._uri(name), error=_words(error))) from error
+            kind = UnreachableError if _is_passing(error) else StorageError
+            reason = _words(error, time.monotonic() - began)
+            raise kind(message("{object}: {error}", object=self._uri(name), error=reason)) from error
 
 
 class _ChangedError(Exception):
@@ -225,14 +234,18 @@ def _stored(blob: storage.Blob, data: bytes) -> StoredObject:
     return StoredObject(data, str(blob.generation), blob.updated.timestamp())
 
 
-def _asked_twice(request: Callable[[], T]) -> T:
-    """Makes a request, and once more if its answer cannot be used: the next one may be Cloud Storage's own."""
-    try:
-        return request()
-    except Exception as error:
-        if not _is_odd(error):
-            raise
-    return request()
+def _until_usable(request: Callable[[], T]) -> T:
+    """Makes a request, and again if its answer cannot be used: the next one may be Cloud Storage's own."""
+    failure = Exception()
+    for pause in (0.0, *PAUSES):
+        time.sleep(pause)
+        try:
+            return request()
+        except Exception as error:
+            if not _is_odd(error):
+                raise
+            failure = error
+    raise failure
 
 
 _FAILURES = (StorageError, GoogleAPIError, GoogleAuthError, InvalidResponse, OSError)
@@ -244,10 +257,18 @@ def _is_odd(error: Exception) -> bool:
     return isinstance(error, requests.JSONDecodeError) or not isinstance(error, _FAILURES)
 
 
-def _words(error: BaseException) -> Value:
+def _is_passing(error: Exception) -> bool:
+    """Whether the same request may succeed later: storage did not answer, or not as it should."""
+    if isinstance(error, GoogleAuthError):
+        return isinstance(error, TransportError) or error.retryable
+    return isinstance(error, RetryError | OSError) or _is_odd(error)
+
+
+def _words(error: BaseException, seconds: float) -> Value:
+    """The error for people, if the request failed after so many seconds."""
     match error:
         case RetryError(cause=BaseException() as cause):
-            return message("{error} (tried for {seconds} s)", error=_words(cause), seconds=RETRY_SECONDS)
+            return message("{error} (tried for {seconds} s)", error=_words(cause, seconds), seconds=round(seconds, 1))
         case InvalidResponse():
             return message("HTTP {status}", status=str(error.response.status_code))
         case Forbidden():

@@ -56,6 +56,10 @@ class UnusableError(StorageError):
     """The object or place cannot be used, and a later request will fail as well: a person has to correct it."""
 
 
+class UnreachableError(StorageError):
+    """The store did not answer, or not as it should. Nothing is known about the object; a later request may succeed."""
+
+
 class ConflictError(StorageError):
     """Another process has written or removed the object, so the condition of the request is not met."""
 
@@ -113,7 +117,8 @@ async def in_thread(function: Callable[[], T], *, urgent: bool = False, backgrou
             with trio.fail_after(ANSWER_SECONDS):
                 return await trio.to_thread.run_sync(function, abandon_on_cancel=True, limiter=trio.CapacityLimiter(1))
         except trio.TooSlowError:
-            raise StorageError(message("storage did not answer within {seconds} s", seconds=ANSWER_SECONDS)) from None
+            what = message("storage did not answer within {seconds} s", seconds=ANSWER_SECONDS)
+            raise UnreachableError(what) from None
 
 
 async def read_many(store: ObjectStore, names: Sequence[str], limit: int | None = None) -> dict[str, StoredObject]:
@@ -125,7 +130,7 @@ async def read_many(store: ObjectStore, names: Sequence[str], limit: int | None 
     errors: list[StorageError] = []
     rest = iter(found)
 
-    async def read() -> None:  # noqa: ASYNC910  there are no more readers than names
+    async def read() -> None:
         for name in rest:
             try:
                 found[name] = await in_thread(partial(store.read, name, limit))

@@ -64,9 +64,10 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-]")
 def masked(text: str, token: str) -> str:
     """The text with the token masked: no sequence of `SECRET_RUN` of its characters is left.
 
-    The token is found even if other characters are inserted (white space, dots, quotes, tags) or if it is escaped.
+    The token is found even if other characters are inserted (white space, dots, quotes, tags), if it is escaped, or if
+    its letters are in another case.
     """
-    secret = _BETWEEN.sub("", token)
+    secret = _BETWEEN.sub("", token).lower()
     if not _may_hold(text, secret) and not _may_hold(_ESCAPE.sub(_character, text), secret):
         return text
     # The token itself may look like a tag or an escape: between < and >, or after a backslash.
@@ -77,13 +78,13 @@ def masked(text: str, token: str) -> str:
 
 def _may_hold(text: str, secret: str) -> bool:
     """Whether part of the secret may be in the text: a sequence of `SECRET_RUN` would contain one of these halves."""
-    half, letters = SECRET_RUN // 2, _BETWEEN.sub("", text)
+    half, letters = SECRET_RUN // 2, _BETWEEN.sub("", text).lower()
     return any(letters[at : at + half] in secret for at in range(0, len(letters) - half + 1, half))
 
 
 def _masked(text: str, secret: str, pattern: re.Pattern[str]) -> str:
     found = [(char, match) for match in pattern.finditer(text) if _PLAIN.match(char := _character(match))]
-    letters = "".join(char for char, _ in found)
+    letters = "".join(char for char, _ in found).lower()
     shown, end = "", 0
     for at in range(len(letters) - SECRET_RUN + 1):
         if letters[at : at + SECRET_RUN] in secret:

@@ -42,7 +42,7 @@ run "engines_by_name_here_and_elsewhere" {
       FINANCIAL_ENGINE_URL = "https://financial-engine-abc123-de.a.run.app"
       TRADING_ENGINE_URL   = "https://engine-abc123-de.a.run.app"
       NEWS_ENGINE_URL      = "https://news.example.com"
-      NEWS_ENGINE_AUDIENCE = "https://news-engine.example.com"
+      NEWS_ENGINE_AUDIENCE = "https://news-engine.example.com https://news.example.com"
       QA_ENGINE_URL        = "https://qa.example.com:8443/v1"
     }
     error_message = "The job is told of other engines."

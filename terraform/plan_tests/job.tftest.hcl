@@ -107,7 +107,7 @@ run "the_job_with_all_that_can_be_said_of_it" {
       RUN_DEADLINE_SECONDS                           = "20000"
       RUN_TIME_ZONE                                  = "Asia/Shanghai"
       TASK_MAX_RETRIES                               = "3"
-      TRADING_ENGINE_AUDIENCE                        = "https://trading.example.com"
+      TRADING_ENGINE_AUDIENCE                        = "https://trading.example.com https://engine-abc123-de.a.run.app"
       TRADING_ENGINE_URL                             = "https://engine-abc123-de.a.run.app"
     }
     error_message = "The job's environment is another."

@@ -17,8 +17,8 @@ import pytest
 
 from job.cli import main as main_module
 from job.cli.main import main
-from job.execution.outcome import ExitCode
-from job.execution.signals import SIGNALS
+from job.execution.shutdown import SIGNALS
+from job.report.outcome import ExitCode
 from job.reporting import stdout
 from tests.simulators.job import ROOT
 

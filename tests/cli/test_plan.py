@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from job.cli.main import main
-from job.execution.outcome import ExitCode
+from job.report.outcome import ExitCode
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
 

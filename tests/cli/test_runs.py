@@ -12,15 +12,13 @@ from pathlib import Path
 import pytest
 
 from job.cli.main import main
-from job.config.environment import read_settings
 from job.config.faults import Fault
 from job.engines.identity import RunIdentity
-from job.execution.outcome import ExitCode, bad_config
-from job.records.format import REPORT, entry_of, name_of
-from job.records.refusal import FAULTS_LISTED, refused_report
-from job.records.report import FAULT_LIMIT
+from job.report.format import entry_of
+from job.report.outcome import ExitCode
+from job.report.report import FAULT_LIMIT, FAULTS_LISTED
 from job.storage.uri import address_of
-from tests.support.records import Recorded, write
+from tests.support.records import Recorded, refused, write
 
 VARIABLES = ("CONFIG_URI", "RUN_DATE", "RUN_ID", "CLOUD_RUN_EXECUTION", "RUN_TIME_ZONE", "GOOGLE_CLOUD_PROJECT")
 DAY = "2026-11-24"
@@ -41,14 +39,6 @@ def run_command(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int
     code = main(arguments)
     out, err = capfd.readouterr()
     return code, out.splitlines(), err
-
-
-def refused(place: Path, run_id: str, faults: list[Fault], started: datetime) -> None:
-    """A run whose configuration had these faults."""
-    settings, _ = read_settings({"CONFIG_URI": "gs://cards/config", "RUN_DATE": DAY}, started)
-    report = refused_report(settings, run_id, faults, bad_config(len(faults)), started, 0.4)
-    entry = entry_of(run_id, report.started)
-    write(place, **{name_of(run_id, REPORT): report.model_dump_json().encode(), entry: b"{}\n"})
 
 
 # --- runs ---
@@ -99,6 +89,7 @@ def dead_pid() -> int:
         ("on another machine", "night", 61, "killed"),
         ("dead", None, 0, "killed"),
     ],
+    ids=["alive", "renewed", "ahead", "expired", "dead"],
 )
 def test_the_lease_distinguishes_a_run_at_work_from_one_that_was_killed(
     place: Path, capfd: pytest.CaptureFixture[str], process: str, execution: str | None, age: int, outcome: str
@@ -127,8 +118,8 @@ def test_a_report_of_a_run_at_work_says_so_and_gives_no_command(
     write(place, night, lease=lease)
     code, lines, _ = run_command(capfd, "report", "night", "--page", str(place / "page.html"))
     assert code == 0
-    assert "According to its lease, the run is at work; " in lines[-2]
-    assert lines[-1].startswith("trace id: ")
+    assert lines[-1].startswith("According to its lease, the run is at work; ")
+    assert f"trace id: {RunIdentity('night').trace_id}" in lines
     assert not any("python -m job" in line for line in lines)
     assert "<h1>At work: " in (place / "page.html").read_text()
     write(place, lease=night.lease("another", pid=dead_pid(), execution=None))
@@ -310,13 +301,15 @@ def test_the_report_of_a_faulty_configuration_lists_its_faults(place: Path, capf
         place, "night", [Fault("a.json: [0]", "is blank", "write an id"), Fault("B", "is not set", "set it")], EARLY
     )
     code, lines, _ = run_command(capfd, "report", "night")
+    check = "python -m job plan gs://cards/config"
     assert code == 0
     assert lines[1:-1] == [
-        "The configuration has 2 faults: nothing was called. (exit code 2)",
         "✗ a.json: [0]: is blank; write an id",
         "✗ B: is not set; set it",
+        f"Correct the configuration. {check} shows whether a fault is left in the config objects; it calls nothing.",
         "Once that is corrected, this starts it again:",
         "  RUN_DATE=2026-11-24 python -m job",
+        "The configuration has 2 faults: nothing was called. (exit code 2)",
     ]
 
 
@@ -324,7 +317,7 @@ def test_the_faults_of_a_report_are_bounded_and_counted(place: Path, capfd: pyte
     refused(place, "night", [Fault("x" * 10**5, "y" * 10**5, "z" * 10**5)] * (FAULTS_LISTED + 7), EARLY)
     assert (place / "night/report.json").stat().st_size < FAULTS_LISTED * (3 * FAULT_LIMIT + 100)
     _, lines, _ = run_command(capfd, "report", "night")
-    assert lines[-4] == "and 7 more"
+    assert lines[FAULTS_LISTED + 1] == "and 7 more"
 
 
 @pytest.mark.parametrize("closed", ["cards_missing", None])
@@ -341,6 +334,16 @@ def test_the_report_of_a_run_without_a_date_offers_a_new_run_for_its_day_once_th
     page = (place / "page.html").read_text()
     assert "<code>RUN_DATE=2026-11-24 python -m job</code>" in page
     assert " resume " not in page
+
+
+def test_the_missing_cards_are_printed_without_characters_that_change_the_terminal(
+    place: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    odd = "A\u00a0\ue000"  # an id may have them
+    write(place, Recorded("night", tickers=(odd, "AAPL"), outcome="cards_missing"))
+    code, lines, _ = run_command(capfd, "report", "night", "--missing")
+    assert code == 0
+    assert lines == ["A\ufffd\ufffd\tnews_card"]
 
 
 @pytest.mark.parametrize("wanted", ["missing", "csv"])

@@ -178,6 +178,15 @@ def test_today_is_the_day_of_the_zone(zone: str, day: str) -> None:
     assert read(RUN_DATE="today", RUN_TIME_ZONE=zone).run_date == day
 
 
+@pytest.mark.parametrize(("time", "day"), [("15:59:59", "2026-11-24"), ("16:00:00", "2026-11-25")])
+def test_a_run_near_midnight_is_for_the_day_of_its_zone(time: str, day: str) -> None:
+    now = datetime.fromisoformat(f"2026-11-24T{time}+00:00")
+    for date in ("", "today"):
+        settings, _ = read_settings(GOOD | {"RUN_TIME_ZONE": "Asia/Shanghai", "RUN_DATE": date}, now)
+        assert settings.day_of(now) == day
+    assert read(RUN_TIME_ZONE="Asia/Shanghai", RUN_DATE="2026-11-20").day_of(now) == "2026-11-20"
+
+
 def test_the_run_id_is_the_users_then_the_platforms() -> None:
     assert read(RUN_ID="mine", CLOUD_RUN_EXECUTION="theirs").run_id == "mine"
     assert read(CLOUD_RUN_EXECUTION="theirs").run_id == "theirs"
@@ -203,7 +212,40 @@ def test_a_scheme_is_written_in_lower_case_as_a_connection_compares_it() -> None
 )
 def test_the_audience_is_the_urls_origin(url: str, origin: str) -> None:
     assert read(QA_ENGINE_URL=url).engines["qa"].audience == origin
-    assert read(QA_ENGINE_URL=url, QA_ENGINE_AUDIENCE="mine").engines["qa"].audience == "mine"
+    for stated, audience in ((origin, origin), (f"{origin}/a", f"{origin}/a"), (f"mine {url}", "mine")):
+        assert read(QA_ENGINE_URL=url, QA_ENGINE_AUDIENCE=stated).engines["qa"].audience == audience
+
+
+@pytest.mark.parametrize(
+    "audience",
+    [
+        "https://engine.example",
+        "https://engine.example https://qa.example",
+        "https://engine.example https://qa.example/v1/x",
+        "https://qa.example.evil.example",
+        "https://evil.example@qa.example",
+        "https://qa.example:8443",
+        "x",
+    ],
+)
+@pytest.mark.parametrize("field", ["URL", "AUDIENCE"])
+def test_an_audience_is_used_only_for_the_url_that_it_is_stated_for(audience: str, field: str) -> None:
+    """Whichever of the two somebody changes, no token for the engine is sent to another host."""
+    stated = {"QA_ENGINE_URL": "https://qa.example/v1", "QA_ENGINE_AUDIENCE": audience}
+    first = audience.partition(" ")[0]
+    if field == "URL":
+        stated = {"QA_ENGINE_URL": "https://evil.example/v1", "QA_ENGINE_AUDIENCE": f"{first} https://qa.example/v1"}
+    (fault,) = faults(**stated)
+    assert fault == (
+        f'QA_ENGINE_AUDIENCE: is not stated for "{stated["QA_ENGINE_URL"]}"; unset it, or write the audience, a space, '
+        f'and that URL: "{first} {stated["QA_ENGINE_URL"]}"'
+    )
+
+
+def test_an_audience_without_a_usable_url_is_no_fault_of_its_own() -> None:
+    assert faults(QA_ENGINE_URL="", QA_ENGINE_AUDIENCE="mine") == []
+    (fault,) = faults(QA_ENGINE_URL="x", QA_ENGINE_AUDIENCE="mine")
+    assert fault.startswith("QA_ENGINE_URL: ")
 
 
 def test_a_url_whose_variable_is_faulty_is_not_missing_as_well() -> None:

@@ -737,6 +737,22 @@ def test_ids_that_differ_only_in_spelling_are_noticed() -> None:
     ]
 
 
+def test_letters_of_several_scripts_that_look_alike_are_noticed() -> None:
+    faults, notices = judged(
+        {
+            "ticker_list.json": ["AAPL", "\u0410APL", "MSF\u03a4", "\u0410\u0411", "\u0391\u0392", "A股"],
+            "card_types.json": ["news_card"],
+            "card_targets.json": [{"id": "\u0410APL", "target_type": "equity"}, {"id": "F\u0415D", "topic_key": "fed"}],
+        }
+    )
+    assert faults == []
+    mixes = "mixes letters of Latin, Greek or Cyrillic, which look alike; is that what you mean?"
+    assert notices == [
+        f'ticker_list.json: [1] ("\u0410APL"), [2] ("MSF\u03a4"): {mixes}',
+        f'card_targets.json: [1] ("F\u0415D"): {mixes}',
+    ]
+
+
 def test_a_ticker_of_the_simple_form_is_shown_as_the_list_spells_it() -> None:
     assert faults_with("card_targets.json", {"aapl": ["news_card"]}) == [
         f'card_targets.json: aapl (≈ "AAPL"): {LISTED}'

@@ -93,6 +93,18 @@ def test_a_plan_with_more_than_changes_of_resources_is_refused(part: dict[str, A
     assert found.startswith(f"{refusal} ")
 
 
+@pytest.mark.parametrize("action", ["no-op", "update", "create"])
+def test_an_import_is_refused_also_if_nothing_else_would_change(action: str) -> None:
+    """It brings a resource into the state that the guard trusts at the next merge."""
+    job = 'google_cloud_run_v2_job.main["run"]'
+    change = {"actions": [action], "before": {}, "after": {}, "importing": {"id": "x"}}
+    plan = {
+        "format_version": "1.2",
+        "resource_changes": [{"address": job, "type": "google_cloud_run_v2_job", "change": change}],
+    }
+    assert guard.refusals(plan) == [guard.ACTION.format(address=job, action=f"import ({action})")]
+
+
 GRANT = {"actions": ["create"], "before": None, "after": {"role": "roles/owner"}}
 
 

@@ -15,7 +15,7 @@ import pytest
 import trio
 import trustme
 
-from job.engines.http_connection import PIECES_AT_ONCE, HttpConnection, _failure, tls_context
+from job.engines.http_connection import PIECES_AT_ONCE, HttpConnection, Network, _failure
 from job.engines.transport import ANSWER_LIMIT, PIECES_LIMIT, ProcessLimitError, Response, TransportError
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
@@ -41,7 +41,7 @@ async def service(nursery: trio.Nursery) -> AsyncIterator[Service]:
 
 @pytest.fixture
 async def connection() -> AsyncIterator[HttpConnection]:
-    opened = HttpConnection(tls_context())
+    opened = HttpConnection(Network())
     yield opened
     await opened.aclose()
 
@@ -158,7 +158,7 @@ async def test_over_tls_bytes_that_arrive_with_an_answer_are_not_read_as_the_nex
     body = ANSWER.body.ljust(size)
     secure.respond = lambda _seen: Sent(200, body)
     secure.script.append(Fault(when.nth(1), broken.surplus(surplus)))
-    connection = HttpConnection(tls_context())
+    connection = HttpConnection(Network())
     for _ in range(3):
         assert await ask(connection, secure.url) == Response(200, body)
     assert [seen.connection for seen in secure.requests] == [1, 2, 2]
@@ -167,7 +167,7 @@ async def test_over_tls_bytes_that_arrive_with_an_answer_are_not_read_as_the_nex
 
 async def test_an_engine_may_close_the_connection_after_its_answer(secure: Service) -> None:
     secure.respond = lambda _seen: Sent(200, ANSWER.body, headers=(("connection", "close"),))
-    connection = HttpConnection(tls_context())
+    connection = HttpConnection(Network())
     for _ in range(2):
         assert await ask(connection, secure.url) == Response(200, ANSWER.body)
     assert [seen.connection for seen in secure.requests] == [1, 2]
@@ -180,7 +180,7 @@ async def test_without_keep_alive_a_late_second_answer_is_not_read_as_the_next_a
     """Once the next request has been sent, nothing distinguishes it from the answer to that."""
     service.script.append(Fault(when.nth(1), broken.surplus(broken.answer(b'{"status": "of another"}'), after=0.05)))
     service.latency = steady(0.1)
-    connection = HttpConnection(tls_context(), kept=False)
+    connection = HttpConnection(Network(), kept=False)
     for _ in range(3):
         assert await ask(connection, service.url) == Response(200, ANSWER.body)
         assert not connection.is_open()
@@ -320,7 +320,7 @@ async def test_a_certificate_is_checked(
     monkeypatch.setenv("SSL_CERT_FILE", str(file))
     service = Service("engine", lambda _seen: ANSWER, tls=server)
     await service.start(nursery)
-    connection = HttpConnection(tls_context())
+    connection = HttpConnection(Network())
     with pytest.raises(TransportError) as error:
         await ask(connection, service.url)
     assert str(error.value).startswith(words)

@@ -14,7 +14,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked, wait_all_threads_completed
 
-from job.engines import id_tokens
+from job.engines import credentials, id_tokens
 from job.engines.id_tokens import IdTokens
 from job.engines.transport import TokenError
 from tests.simulators import do, when
@@ -186,7 +186,7 @@ async def test_a_token_server_that_never_comes_to_an_end_is_given_up(
     slow, quick = Credentials("late"), Credentials("early")
     quick.may_answer.set()
     made = [slow, quick]
-    monkeypatch.setattr(id_tokens, "fetch_id_token_credentials", lambda *_: made.pop(0))
+    monkeypatch.setattr(credentials, "fetch_id_token_credentials", lambda *_: made.pop(0))
     tokens = IdTokens(nursery, None)
     error = await error_after_the_limit(tokens, mock_clock, slow)
     assert error == "no token for https://x: the token server did not answer within 30 s"
@@ -201,7 +201,7 @@ async def test_threads_that_wait_for_a_token_server_do_not_become_more_and_more(
 ) -> None:
     asked = [Credentials("late") for _ in range(10)]
     rest = iter(asked)
-    monkeypatch.setattr(id_tokens, "fetch_id_token_credentials", lambda *_: next(rest))
+    monkeypatch.setattr(credentials, "fetch_id_token_credentials", lambda *_: next(rest))
     tokens = IdTokens(nursery, None)
     for number, one in enumerate(asked):
         await error_after_the_limit(tokens, mock_clock, one if number < id_tokens.THREADS else None)

@@ -17,10 +17,10 @@ from job.engines.calls import Call
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
 from job.execution.card_circuits import CardCircuits
-from job.execution.events import CallFinished, CardTypeSetAside
-from job.execution.outcome import Outcome, outcome_of
 from job.execution.shutdown import ShutdownReason
+from job.ledger.ledger import SetAside
 from job.planning.card_order import CardOrder
+from job.report.outcome import Ending, ending_of
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, plan_of, reply, settings_of, stage, target, well
 
@@ -46,26 +46,26 @@ async def night(
     concurrency: int = 16,
     medians: Mapping[str, float] | None = None,
     attempts: int = 4,
-) -> tuple[Stage, Outcome]:
-    """A card phase of so many tickers, of which each has every card type, and its outcome."""
+) -> tuple[Stage, Ending]:
+    """A card phase of so many tickers, of which each has every card type, and its ending."""
     targets = [target(f"T{number}", card_types, ()) for number in range(tickers)]
     made = stage(targets, script, {"qa": {"concurrency": concurrency, "attempts": attempts}}, random.Random(1).random)
     made.phases = replace(made.phases, medians=lambda: medians or {})
     await made.play()
     made.assert_nothing_lost()
-    return made, outcome_of(made.progress, made.shutdown.reason, None)
+    return made, ending_of(made.ledger, made.shutdown.reason)
 
 
 def cards(made: Stage) -> dict[str, tuple[int, int]]:
     """For each card type that was requested: the numbers of cards made and failed."""
     counts: dict[str, list[int]] = {}
     for event in made.world.finished:
-        counts.setdefault(event.call.card_type or "", [0, 0])[event.failure is not None] += 1
+        counts.setdefault(event.card_type or "", [0, 0])[not event.done] += 1
     return {name: (done, failed) for name, (done, failed) in sorted(counts.items())}
 
 
 def set_aside(made: Stage) -> list[str]:
-    return [event.card_type for event in made.world.events if isinstance(event, CardTypeSetAside)]
+    return [event.card_type for event in made.world.events if isinstance(event, SetAside)]
 
 
 SLOWEST_FIRST = {"a": 5.0, "b": 8.0, "c": 20.0}
@@ -76,22 +76,22 @@ SLOWEST_FIRST = {"a": 5.0, "b": 8.0, "c": 20.0}
 async def test_the_slowest_type_always_fails_and_all_others_are_made(
     medians: Mapping[str, float], seconds: Mapping[str, float], autojump_clock: trio.testing.MockClock
 ) -> None:
-    made, outcome = await night(always({"c": reply({}, 500)}, seconds), "abc", medians=medians)
-    assert (outcome.word, int(outcome.exit)) == ("cards_missing", 3)
+    made, ending = await night(always({"c": reply({}, 500)}, seconds), "abc", medians=medians)
+    assert (ending.outcome, int(ending.exit)) == ("cards_missing", 3)
     assert set_aside(made) == ["c"]
     found = cards(made)
     assert (found["a"], found["b"]) == ((40, 0), (40, 0))
     assert 20 <= found["c"][1] <= 20 + 15, "those in flight are awaited"
     left = 40 - found["c"][1]
-    assert made.progress.cards.not_attempted == left
-    assert str(outcome.sentence) == (
+    assert made.cards.not_attempted == left
+    assert str(ending.sentence) == (
         f"Cards are missing: 80 of 120 cards are there, {40 - left} failed, {left} were not attempted."
     )
 
 
 async def test_a_type_that_is_set_aside_says_why_and_what_to_do(autojump_clock: trio.testing.MockClock) -> None:
     made, _ = await night(always({"c": reply({"detail": "x"}, 500)}, {}), "ac", medians={"c": 9.0})
-    (event,) = made.progress.set_aside
+    (event,) = made.ledger.set_aside
     assert str(event.reason) == (
         "Card type c is set aside, since 20 of 20 cards failed: the rest of them is not requested. "
         'Last answer: HTTP 500: {"detail": "x"}'
@@ -107,10 +107,10 @@ async def test_a_type_that_is_set_aside_says_why_and_what_to_do(autojump_clock: 
 async def test_an_engine_that_is_down_costs_under_100_requests(
     medians: Mapping[str, float], seconds: Mapping[str, float], autojump_clock: trio.testing.MockClock
 ) -> None:
-    made, outcome = await night(always(dict.fromkeys("ab", reply({}, 503)), seconds), "ab", 500, medians=medians)
-    assert (outcome.word, int(outcome.exit)) == ("qa_engine_down", 3)
+    made, ending = await night(always(dict.fromkeys("ab", reply({}, 503)), seconds), "ab", 500, medians=medians)
+    assert (ending.outcome, int(ending.exit)) == ("qa_engine_down", 3)
     assert len(made.world.asked) < 100
-    assert made.progress.cards.failed + made.progress.cards.not_attempted == 1000
+    assert made.cards.failed + made.cards.not_attempted == 1000
 
 
 @pytest.mark.parametrize("card_types", ["a", "abc", "abcdefghij"])
@@ -118,10 +118,10 @@ async def test_an_engine_that_is_down_is_given_up_after_five_more_types_at_most(
     card_types: str, autojump_clock: trio.testing.MockClock
 ) -> None:
     """Also if no type has 20 cards: all types are counted together as well."""
-    made, outcome = await night(always(dict.fromkeys(card_types, reply({}, 503)), {}), card_types, 8, attempts=1)
+    made, ending = await night(always(dict.fromkeys(card_types, reply({}, 503)), {}), card_types, 8, attempts=1)
     few = len(card_types) * 8 < 20
-    assert outcome.word == ("cards_missing" if few else "qa_engine_down")
-    assert made.progress.cards.failed == (8 if few else 20 + min(5, len(card_types)))
+    assert ending.outcome == ("cards_missing" if few else "qa_engine_down")
+    assert made.cards.failed == (8 if few else 20 + min(5, len(card_types)))
 
 
 @pytest.mark.parametrize("answer", [{"status": "failed"}, {"status": "success"}])
@@ -129,17 +129,17 @@ async def test_one_other_type_that_is_answered_is_enough_to_go_on(
     answer: object, autojump_clock: trio.testing.MockClock
 ) -> None:
     script = always({**dict.fromkeys("abcde", reply({}, 500)), "f": reply(answer)}, {"f": 30.0})
-    made, outcome = await night(script, "abcdef", medians=dict.fromkeys("abcde", 1.0))
-    assert outcome.word == "cards_missing"
+    made, ending = await night(script, "abcdef", medians=dict.fromkeys("abcde", 1.0))
+    assert ending.outcome == "cards_missing"
     assert sum(cards(made)["f"]) == 40, "all of these were requested"
     assert sorted(set_aside(made)) == list("abcde")
 
 
 async def test_the_types_with_the_fewest_failures_are_tried(autojump_clock: trio.testing.MockClock) -> None:
-    made, outcome = await night(
+    made, ending = await night(
         always(dict.fromkeys("abcdefg", reply({}, 500)), {}), "abcdefgh", 8, medians={"a": 3.0, "b": 2.0, "c": 1.0}
     )
-    assert outcome.word == "cards_missing"
+    assert ending.outcome == "cards_missing"
     assert cards(made)["h"] == (8, 0)
 
 
@@ -149,7 +149,7 @@ def test_after_another_type_was_answered_as_many_failures_again_are_needed_to_tr
 
     def ends(call: Call, failure: Failure | None) -> float:
         """Records the end of this card; returns how many cards may be in flight afterwards."""
-        assert not circuits.record(CallFinished(call, failure, 1, 0.0, 1.0, None, "", 1))
+        assert not circuits.record(call.card_type or "", failure)
         return circuits.max_in_flight()
 
     down = Failure(Cause.STATUS, message(""), 500)
@@ -176,16 +176,16 @@ async def test_an_engine_that_goes_down_in_mid_run_is_given_up_as_soon(autojump_
         await trio.sleep(1)
         return well(asked) if trio.current_time() < 10 else reply({}, 503)
 
-    made, outcome = await night(script, "abc", 200, medians=SLOWEST_FIRST, attempts=1)
-    assert outcome.word == "qa_engine_down"
-    assert 20 <= made.progress.cards.failed <= 40
+    made, ending = await night(script, "abc", 200, medians=SLOWEST_FIRST, attempts=1)
+    assert ending.outcome == "qa_engine_down"
+    assert 20 <= made.cards.failed <= 40
 
 
 async def test_a_type_that_fails_last_is_set_aside_since_the_others_were_answered(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
-    made, outcome = await night(always({"a": reply({}, 500)}, {}), "abc", medians={"c": 3.0, "b": 2.0, "a": 1.0})
-    assert outcome.word == "cards_missing"
+    made, ending = await night(always({"a": reply({}, 500)}, {}), "abc", medians={"c": 3.0, "b": 2.0, "a": 1.0})
+    assert ending.outcome == "cards_missing"
     assert cards(made)["b"] == cards(made)["c"] == (40, 0)
     assert set_aside(made) == ["a"]
 
@@ -198,7 +198,7 @@ async def test_cards_in_flight_of_other_types_are_awaited_if_none_is_left_to_sta
     made = stage(targets, always({"a": reply({}, 500)}, {"b": 500.0}), {"qa": {"concurrency": 16, "timeout": 900.0}})
     await made.play()
     made.assert_nothing_lost()
-    assert outcome_of(made.progress, made.shutdown.reason, None).word == "cards_missing"
+    assert ending_of(made.ledger, made.shutdown.reason).outcome == "cards_missing"
     assert cards(made)["b"] == (1, 0)
 
 
@@ -206,8 +206,8 @@ async def test_cards_in_flight_of_other_types_are_awaited_if_none_is_left_to_sta
 async def test_failure_answers_of_a_working_engine_set_no_type_aside(
     failure: Response, autojump_clock: trio.testing.MockClock
 ) -> None:
-    made, outcome = await night(always({"a": failure}, {}), "ab", medians={"a": 9.0})
-    assert (set_aside(made), outcome.word) == ([], "cards_missing")
+    made, ending = await night(always({"a": failure}, {}), "ab", medians={"a": 9.0})
+    assert (set_aside(made), ending.outcome) == ([], "cards_missing")
     assert cards(made) == {"a": (0, 40), "b": (40, 0)}
 
 
@@ -224,15 +224,15 @@ def test_every_card_is_accounted_for_whatever_fails(seed: int) -> None:
         failure = chance.choice([reply({}, 500), reply({}, 503), reply({}, 403), reply({"status": "failed"})])
         return failure if chance.random() < share[type_of(asked)] else well(asked)
 
-    async def play() -> tuple[Stage, Outcome]:
+    async def play() -> tuple[Stage, Ending]:
         return await night(script, types, chance.randint(1, 60), chance.randint(1, 20), medians, chance.randint(1, 3))
 
-    made, outcome = trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
-    finished = Counter(event.call.card_type for event in made.world.finished)
-    if outcome.word == "qa_engine_down":
+    made, ending = trio.run(play, clock=trio.testing.MockClock(autojump_threshold=0))
+    finished = Counter(event.card_type for event in made.world.finished)
+    if ending.outcome == "qa_engine_down":
         assert made.shutdown.reason is ShutdownReason.QA_DOWN
         return
-    tickers = len(made.phases.plan.targets)
+    tickers = len(made.ledger.plan.targets)
     for name in types:
         assert finished[name] == tickers or name in set_aside(made), f"seed {seed}: {name}"
 

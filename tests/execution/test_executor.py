@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,9 +17,10 @@ from job.engines.calls import Call
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause
 from job.engines.transport import ProcessLimitError, Response, TokenError, TransportError
-from job.execution.events import AttemptEnded, CallFinished
+from job.execution.events import CallRetried
 from job.execution.phases import EngineFailedError
 from job.execution.shutdown import ShutdownReason
+from job.ledger.result import CallResult
 from job.text.messages import message
 from tests.support.fakes import FOREVER, Asked, Script, Stage, at_once, reply, stage, target, well
 
@@ -55,7 +57,7 @@ def starts(made: Stage, engine: EngineName = "qa") -> list[float]:
     return [round(asked.time - first, 6) for asked in made.world.of(engine)]
 
 
-def the_end(made: Stage) -> CallFinished:
+def the_end(made: Stage) -> CallResult:
     (finished,) = made.world.finished
     return finished
 
@@ -76,26 +78,24 @@ async def test_a_transient_failure_is_retried_up_to_the_maximum_of_attempts(
         made = await one_card(step, attempts=attempts)
         assert len(made.world.asked) == attempts
         assert the_end(made).attempts == attempts
-        assert made.progress.cards.failed == 1
-    assert (await one_card(step, step, None)).progress.cards.done == 1
+        assert made.cards.failed == 1
+    assert (await one_card(step, step, None)).cards.done == 1
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 400, 403, 404, 405, 409, 422])
 async def test_a_permanent_failure_is_not_retried(status: int, autojump_clock: trio.testing.MockClock) -> None:
     made = await one_card(reply({}, status))
     assert len(made.world.asked) == 1
-    failure = the_end(made).failure
-    assert failure is not None
+    failure = the_end(made)
     assert failure.status == status
 
 
 async def test_the_timeout_applies_to_each_attempt_and_is_retried(autojump_clock: trio.testing.MockClock) -> None:
     made = await one_card(100.0, 100.0, 9.0, timeout=10.0, jitter=0.0)
     assert starts(made) == [0.0, 10.0, 20.0]
-    assert made.progress.cards.done == 1
+    assert made.cards.done == 1
     made = await one_card(FOREVER, timeout=10.0, attempts=2)
-    failure = the_end(made).failure
-    assert failure is not None
+    failure = the_end(made)
     assert (failure.cause, str(failure.reason)) == (Cause.TIMEOUT, "no answer within 10 s")
 
 
@@ -121,15 +121,56 @@ async def test_retry_after_is_honoured_up_to_the_cap(
 
 async def test_429_is_retried(autojump_clock: trio.testing.MockClock) -> None:
     made = await one_card(reply({}, 429), reply({}, 429), None)
-    assert made.progress.cards.done == 1
+    assert made.cards.done == 1
     assert len(made.world.asked) == 3
+
+
+async def test_429_uses_up_no_attempt(autojump_clock: trio.testing.MockClock) -> None:
+    made = await one_card(reply({}, 429), reply({}, 429), reply({}, 503), None, attempts=2)
+    assert made.cards.done == 1
+    made = await one_card(reply({}, 429), reply({}, 503), reply({}, 429), reply({}, 503), None, attempts=2)
+    assert made.cards.failed == 1
+
+
+async def test_the_token_is_for_the_audience_which_may_differ_from_the_url() -> None:
+    made = stage([target("A", engines=())], at_once, {"qa": {"audience": "https://other.example"}})
+    await made.play()
+    assert made.world.tokens_given == [("https://other.example", None)]
+
+
+async def test_an_answer_to_the_second_token_does_not_show_the_first(autojump_clock: trio.testing.MockClock) -> None:
+    """Both look like no token otherwise, so that only their own masking hides them."""
+    tokens = {
+        None: "opaque-secret-of-the-first-token",
+        "opaque-secret-of-the-first-token": "another-secret-of-the-second",
+    }
+
+    async def token(_audience: str, rejected: str | None) -> str:
+        await trio.lowlevel.checkpoint()
+        return tokens[rejected]
+
+    echo = " ".join(tokens.values())
+    made = stage([target("A", engines=())], in_turn("qa", reply({"detail": echo}, 401)))
+    made.world.token = token
+    await made.play()
+    assert len(made.world.asked) == 2
+    shown = [str(event.reason) for event in made.world.events if isinstance(event, CallRetried | CallResult)]
+    assert shown[1] == 'HTTP 401: {"detail": "[token] [token]"}'
+    assert "first" not in str(the_end(made).reason)
 
 
 async def test_429_for_good_says_how_long_it_was_tried(autojump_clock: trio.testing.MockClock) -> None:
     made = await one_card(*[reply({}, 429)] * 500)
-    (finished,) = made.progress.failures
-    assert finished.failure is not None
-    assert str(finished.failure.reason) == "HTTP 429: {}, and nothing else for 300 s"
+    (finished,) = made.ledger.failures
+    assert str(finished.reason) == "HTTP 429: {}, and nothing else for 300 s"
+
+
+async def test_429_does_not_count_as_an_attempt(autojump_clock: trio.testing.MockClock) -> None:
+    busy, down = reply({}, 429), reply({}, 503)
+    made = await one_card(busy, busy, down, None, attempts=2)
+    assert (made.cards.done, the_end(made).attempts) == (1, 4)
+    made = await one_card(busy, busy, down, busy, down, None, attempts=2)
+    assert (made.cards.failed, the_end(made).attempts) == (1, 5)
 
 
 async def test_401_gets_one_fresh_token_and_one_more_try(autojump_clock: trio.testing.MockClock) -> None:
@@ -137,8 +178,8 @@ async def test_401_gets_one_fresh_token_and_one_more_try(autojump_clock: trio.te
     assert made.world.tokens_given == [("https://qa", None), ("https://qa", "token")]
     assert [asked.headers["Authorization"] for asked in made.world.asked] == ["Bearer token", "Bearer token token"]
     assert starts(made) == [0.0, 0.0]
-    assert made.progress.cards.failed == 1
-    assert (await one_card(reply({}, 401), None)).progress.cards.done == 1
+    assert made.cards.failed == 1
+    assert (await one_card(reply({}, 401), None)).cards.done == 1
 
 
 async def test_401_does_not_count_as_an_attempt(autojump_clock: trio.testing.MockClock) -> None:
@@ -150,7 +191,7 @@ async def test_401_does_not_count_as_an_attempt(autojump_clock: trio.testing.Moc
 async def test_a_denied_card_is_retried_at_most_once(autojump_clock: trio.testing.MockClock) -> None:
     assert len((await one_card(DENIED)).world.asked) == 2
     assert len((await one_card(DENIED, reply({}, 500), DENIED, None, attempts=9)).world.asked) == 3
-    assert (await one_card(DENIED, None)).progress.cards.done == 1
+    assert (await one_card(DENIED, None)).cards.done == 1
     assert len((await one_card(DENIED, attempts=1)).world.asked) == 1
 
 
@@ -161,7 +202,7 @@ async def test_a_card_whose_answer_cannot_be_read_is_retried_at_most_once(
     unreadable = Response(200, body)
     assert len((await one_card(unreadable, attempts=9)).world.asked) == 2
     assert len((await one_card(unreadable, reply({}, 500), DENIED, None, attempts=9)).world.asked) == 3
-    assert (await one_card(unreadable, None)).progress.cards.done == 1
+    assert (await one_card(unreadable, None)).cards.done == 1
 
 
 @pytest.mark.parametrize("engine", ["financial", "trading", "news"])
@@ -191,7 +232,7 @@ async def test_only_the_failed_tickers_of_a_batch_are_requested_again(autojump_c
     made = stage(targets, script, {"trading": {"batch_size": 5}})
     await made.play()
     assert [asked.tickers for asked in made.world.of("trading")] == [("A", "B", "C", "D", "E"), ("B", "D"), ("D",)]
-    assert made.progress.engines["trading"].done == 5
+    assert made.counts("trading").done == 5
     made.assert_nothing_lost()
 
 
@@ -268,11 +309,10 @@ async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted(
 ) -> None:
     made = await stopped_after(0.25, reply({"detail": "x"}, 500), None)
     assert trio.current_time() == 0.25
-    failure = the_end(made).failure
-    assert failure is not None
-    assert failure.cause is Cause.INTERRUPTED
+    failure = the_end(made)
+    assert failure.cause == Cause.INTERRUPTED
     assert str(failure.reason) == 'interrupted, after: HTTP 500: {"detail": "x"}'
-    assert (failure.status, failure.after, the_end(made).status) == (500, Cause.STATUS, 500)
+    assert (failure.status, failure.interrupted_after) == (500, Cause.STATUS)
     assert the_end(made).attempts == 1
 
 
@@ -280,13 +320,12 @@ async def test_an_interrupted_later_attempt_shows_the_previous_answer(
     autojump_clock: trio.testing.MockClock,
 ) -> None:
     made = await stopped_after(1.0, reply({}, 503), FOREVER)
-    failure = the_end(made).failure
-    assert failure is not None
-    assert (failure.cause, failure.after, the_end(made).status) == (Cause.INTERRUPTED, Cause.STATUS, 503)
+    failure = the_end(made)
+    assert (failure.cause, failure.interrupted_after, failure.status) == (Cause.INTERRUPTED, Cause.STATUS, 503)
 
 
 async def test_a_card_in_flight_has_its_grace_to_answer(autojump_clock: trio.testing.MockClock) -> None:
-    assert (await stopped_after(1.0, 5.9)).progress.cards.done == 1
+    assert (await stopped_after(1.0, 5.9)).cards.done == 1
     assert trio.current_time() == pytest.approx(5.9)
 
 
@@ -295,8 +334,7 @@ async def test_a_card_that_does_not_answer_within_the_grace_is_interrupted(
 ) -> None:
     made = await stopped_after(1.0, FOREVER)
     assert trio.current_time() == pytest.approx(6.0)
-    failure = the_end(made).failure
-    assert failure is not None
+    failure = the_end(made)
     assert (failure.cause, str(failure.reason)) == (Cause.INTERRUPTED, "interrupted")
     assert made.world.asked[0].cut_off
 
@@ -304,7 +342,7 @@ async def test_a_card_that_does_not_answer_within_the_grace_is_interrupted(
 async def test_sigint_has_no_grace(autojump_clock: trio.testing.MockClock) -> None:
     made = await stopped_after(1.0, 2.0, reason=ShutdownReason.SIGINT, grace=0.0)
     assert trio.current_time() == pytest.approx(1.0)
-    assert made.progress.cards.failed == 1
+    assert made.cards.failed == 1
 
 
 async def test_sigint_ends_the_grace_of_sigterm(autojump_clock: trio.testing.MockClock) -> None:
@@ -342,7 +380,7 @@ async def test_a_failure_within_the_grace_starts_no_attempt(autojump_clock: trio
         await made.play()
     assert len(made.world.asked) == 1
     assert trio.current_time() == pytest.approx(2)
-    assert made.progress.cards.failed == 1
+    assert made.cards.failed == 1
 
 
 @pytest.mark.parametrize(("reason", "grace"), [(ShutdownReason.SIGTERM, 5.0), (ShutdownReason.SIGINT, 0.0)])
@@ -360,8 +398,41 @@ async def test_no_request_leaves_after_the_stop_though_its_token_arrives(
         await made.play()
     assert made.world.asked == []
     assert trio.current_time() == pytest.approx(1)
-    assert made.progress.cards.not_attempted == 1
+    assert made.cards.not_attempted == 1
     made.assert_nothing_lost()
+
+
+@pytest.mark.parametrize("moment", [8.0, 14.0])
+@pytest.mark.parametrize("reason", ShutdownReason)
+async def test_an_attempt_that_never_left_takes_nothing_from_the_one_before(
+    reason: ShutdownReason, moment: float, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A card was answered with 401, and its fresh token comes 8 s later. Its connection has expired by then, so that it
+    waits for its turn to open another. The run stops during one of these waits."""
+
+    async def token(_audience: str, rejected: str | None) -> str:
+        await trio.sleep(8.0 if rejected else 0.0)
+        return "token"
+
+    async def answer(asked: Asked) -> Response:
+        if asked.tickers == ("A",):
+            await trio.sleep(1.0)
+            return reply({}, 401)
+        await trio.sleep_forever()
+        raise AssertionError
+
+    made = stage([target(name, engines=()) for name in "AB"], answer, {"qa": {"concurrency": 2}})
+    made.world.token, made.world.idle_seconds = token, 5.0
+    monkeypatch.setattr(made.phases.context.new_connections, "reserve", lambda: trio.current_time() + 3.0)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(at, moment, lambda: made.shutdown.request(reason, 0.0))
+        await made.play()
+    made.assert_nothing_lost()
+    (result,) = (result for result in made.world.finished if result.targets == ("A",))
+    (asked,) = (asked for asked in made.world.asked if asked.tickers == ("A",))
+    assert (result.started, result.ended) == (asked.time, asked.ended), "those of the attempt that was sent"
+    assert (result.attempts, result.status, result.cause) == (1, 401, Cause.INTERRUPTED)
+    assert CallResult.parse(result.line()) == result
 
 
 async def test_fetching_a_token_counts_towards_the_timeout_of_the_attempt(
@@ -375,16 +446,15 @@ async def test_fetching_a_token_counts_towards_the_timeout_of_the_attempt(
     made.world.token = token
     await made.play()
     assert trio.current_time() == pytest.approx(20)
-    assert made.progress.cards.failed == 1
+    assert made.cards.failed == 1
     made.assert_nothing_lost()
 
 
 async def test_retries_are_reported_with_their_wait(autojump_clock: trio.testing.MockClock) -> None:
     made = await one_card(reply({}, 500), reply({}, 500), None)
-    ended = [event for event in made.world.events if isinstance(event, AttemptEnded)]
-    assert [event.wait for event in ended] == [0.5, 1.0, None]
-    assert made.progress.cards.retries == 2
-    assert made.progress.cards.calls == 1
+    assert [event.wait for event in made.world.events if isinstance(event, CallRetried)] == [0.5, 1.0]
+    totals = made.ledger.totals()["qa"]
+    assert (totals.calls, totals.retries, made.live.gauges["qa"].retries) == (1, 2, 2)
 
 
 async def test_an_unexpected_exception_is_a_bug_and_propagates(autojump_clock: trio.testing.MockClock) -> None:
@@ -395,8 +465,7 @@ async def test_an_unexpected_exception_is_a_bug_and_propagates(autojump_clock: t
 
 
 async def test_a_limit_of_the_job_itself_has_a_cause_of_its_own(autojump_clock: trio.testing.MockClock) -> None:
-    failure = the_end(await one_card(ProcessLimitError(message("too many open files")))).failure
-    assert failure is not None
+    failure = the_end(await one_card(ProcessLimitError(message("too many open files"))))
     assert (failure.cause, str(failure.reason)) == (Cause.PROCESS_LIMIT, "too many open files")
 
 
@@ -411,7 +480,7 @@ async def test_only_the_warning_of_the_successful_answer_is_kept(autojump_clock:
         made = stage(targets, script, {"trading": {"attempts": attempts}})
         with suppress(EngineFailedError):
             await made.play()
-        warnings = {event.call.targets: event.warning for event in made.world.finished if event.call.engine != "qa"}
+        warnings = {event.targets: event.warning for event in made.world.finished if event.engine != "qa"}
         assert str(warnings["A",]).endswith("has the error: A: late")
         assert warnings["B",] is None
 
@@ -448,6 +517,14 @@ async def test_large_answers_are_judged_in_a_thread_one_after_the_other(monkeypa
     assert {engine: thread == main for engine, thread in judging.threads} == {"news": False, "qa": True}
     assert judging.most_at_once == 1
     made.assert_nothing_lost()
+
+
+async def test_the_memory_of_a_large_answer_is_given_back_once_it_is_judged() -> None:
+    released: list[str] = []
+    large = replace(LARGE, release=lambda: released.append("large"))
+    made = stage([target("A", engines=("news",))], in_turn("news", large))
+    await made.play()
+    assert released == ["large"]
 
 
 async def test_an_engines_failure_does_not_wait_for_answers_that_are_being_judged(

@@ -75,7 +75,7 @@ async def test_the_limit_follows_a_growing_engine(seed: int, autojump_clock: Moc
     made = cards(1200, with_room(ramp), seed)
     await made.play()
     rejections = len(made.world.asked) - 1200
-    assert made.progress.cards.done == 1200
+    assert made.cards.done == 1200
     made.assert_nothing_lost()
     assert rejections < 200
     assert trio.current_time() <= 1.15 * ideal(1200, ramp)
@@ -87,7 +87,7 @@ async def test_the_limit_finds_the_capacity_of_a_steady_engine(
 ) -> None:
     made = cards(300, with_room(lambda _elapsed: capacity), seed=1)
     await made.play()
-    assert made.progress.cards.done == 300
+    assert made.cards.done == 300
     assert len(made.world.asked) - 300 <= most
     assert trio.current_time() <= 1.25 * ideal(300, lambda _elapsed: capacity)
 
@@ -98,7 +98,7 @@ async def test_the_limit_follows_a_shrinking_engine(autojump_clock: MockClock) -
 
     made = cards(400, with_room(capacity), seed=1)
     await made.play()
-    assert made.progress.cards.done == 400
+    assert made.cards.done == 400
     assert len(made.world.asked) - 400 < 150
     assert trio.current_time() <= 1.25 * ideal(400, capacity)
 
@@ -107,7 +107,7 @@ async def test_an_engine_without_capacity_for_a_while_loses_no_card(autojump_clo
     """A 429 does not count as an attempt, even with one attempt, even for minutes."""
     made = cards(20, with_room(lambda elapsed: 0 if elapsed < 200 else 4), seed=1, attempts=1, concurrency=16)
     await made.play()
-    assert made.progress.cards.done == 20
+    assert made.cards.done == 20
     assert len(made.world.asked) < 150
 
 
@@ -257,4 +257,4 @@ async def test_the_limit_is_reported(autojump_clock: MockClock) -> None:
     await made.play()
     shown = Counter(event.limit for event in made.world.finished)
     assert min(shown) < 8
-    assert made.progress.cards.limit == made.world.finished[-1].limit
+    assert made.live.gauges["qa"].limit == made.world.finished[-1].limit

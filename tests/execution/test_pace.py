@@ -7,8 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from job.engines.transport import Response
-from job.execution import progress
-from job.execution.progress import RunProgress, report_each_minute
+from job.execution.gauge import REPORT_SECONDS, Live, report_each_minute
 from tests.support.fakes import Asked, Stage, stage, target, well
 
 
@@ -27,7 +26,7 @@ async def estimate_after(made: Stage, after: float) -> float | None:
     async with trio.open_nursery() as nursery:
         nursery.start_soon(made.play)
         await trio.sleep(after)
-        left = made.progress.cards.seconds_left(trio.current_time())
+        left = made.live.seconds_left("qa", trio.current_time())
         nursery.cancel_scope.cancel()
     return left
 
@@ -46,7 +45,7 @@ async def test_there_is_no_estimate_before_one_round_of_calls_is_done(autojump_c
 async def test_there_is_no_estimate_when_all_is_done(autojump_clock: MockClock) -> None:
     made = cards(8, 10.0)
     await made.play()
-    assert made.progress.cards.seconds_left(trio.current_time()) is None
+    assert made.live.seconds_left("qa", trio.current_time()) is None
 
 
 async def test_the_recent_pace_counts_and_an_engine_that_hangs_delays_the_estimated_end(
@@ -72,11 +71,11 @@ async def test_the_estimate_is_reported_once_a_minute(autojump_clock: MockClock)
     made, seen = cards(400, 10.0), list[float]()
     began = trio.current_time()
 
-    def report(_: RunProgress, now: float) -> None:
+    def report(_: Live, now: float) -> None:
         seen.append(now - began)
 
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(report_each_minute, made.progress, report)
+        nursery.start_soon(report_each_minute, made.live, report)
         await made.play()
         nursery.cancel_scope.cancel()
-    assert seen == pytest.approx([progress.REPORT_SECONDS * minute for minute in range(1, 17)])
+    assert seen == pytest.approx([REPORT_SECONDS * minute for minute in range(1, 17)])

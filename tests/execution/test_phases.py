@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 import trio
 
-from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
+from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, DataEngineName, EngineName
 from job.engines.failures import Cause
 from job.engines.transport import Response, TransportError
 from job.execution.phases import EngineFailedError
 from job.execution.shutdown import ShutdownReason
 from job.text.messages import message
 from tests.support.fakes import FOREVER, Asked, Stage, at_once, reply, stage, target, well
+from tests.support.results import result_of
 
 SCHEDULES = 150
 """Of latencies and failures, each from a seed that the test's name shows."""
@@ -65,8 +67,8 @@ def random_stage(seed: int, share: float) -> Stage:
     return stage(targets, chance(seed, share), changes, random.Random(seed).random)
 
 
-def last_data_success(made: Stage) -> float:
-    return max((event.ended for event in made.world.finished if event.call.engine != "qa"), default=0.0)
+def last_data_answer(made: Stage) -> float:
+    return max((asked.ended or FOREVER for asked in made.world.asked if asked.engine != "qa"), default=0.0)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.2, 0.4])
@@ -80,14 +82,13 @@ def test_no_card_is_requested_before_the_last_data_call_has_succeeded(share: flo
         made.assert_nothing_lost()
         if cards := made.world.of("qa"):
             crossed += 1
-            data = [event for event in made.world.finished if event.call.engine != "qa"]
-            assert all(event.failure is None for event in data), f"seed {seed}"
-            assert min(asked.time for asked in cards) >= last_data_success(made), f"seed {seed}"
-            assert made.phases.barrier_is_open()
-            tallies = made.progress.engines
-            assert all(tallies[name].done == tallies[name].planned for name in tallies if name != "qa"), f"seed {seed}"
+            data = [event for event in made.world.finished if event.engine != "qa"]
+            assert all(event.done for event in data), f"seed {seed}"
+            assert min(asked.time for asked in cards) >= last_data_answer(made), f"seed {seed}"
+            assert made.ledger.is_ready
+            assert all(made.counts(name).done == made.counts(name).planned for name in DATA_ENGINES), f"seed {seed}"
         else:
-            failed += any(event.failure for event in made.world.finished)
+            failed += any(not event.done for event in made.world.finished)
         for name, peak in made.world.peak.items():
             assert peak <= made.phases.engines[name].concurrency, f"seed {seed}"  # type: ignore[index]
     assert crossed > SCHEDULES / 4, "the schedules are too hard to show anything"
@@ -132,7 +133,7 @@ def test_every_call_is_accounted_for_whenever_the_run_is_stopped(reason: Shutdow
         if stopped_at < FOREVER:
             phases_met.add(bool(made.world.of("qa")))
         for event in made.world.finished:
-            if event.failure is not None and event.failure.cause is Cause.INTERRUPTED:
+            if event.cause == Cause.INTERRUPTED:
                 assert event.attempts, f"seed {seed}: failed without having been asked for"
     assert phases_met == {True, False}, "the stops do not meet both phases"
 
@@ -191,15 +192,15 @@ async def test_a_data_engines_failure_cuts_off_all_others_at_once(
     with pytest.raises(EngineFailedError) as error:
         await made.play()
     assert trio.current_time() == 7
-    call = error.value.finished.call
-    assert call.engine == failing
+    result = error.value.result
+    assert result.engine == failing
     assert str(error.value) == (
-        f'the {failing} engine failed for {", ".join(call.targets)} after 1 attempt: HTTP 403: {{"detail": "no"}}'
+        f'the {failing} engine failed for {", ".join(result.targets)} after 1 attempt: HTTP 403: {{"detail": "no"}}'
     )
     assert made.world.of("qa") == []
     made.assert_nothing_lost()
-    assert made.progress.cards.not_attempted == made.progress.cards.planned == 20
-    causes = {event.failure.cause for event in made.world.finished if event.failure}
+    assert made.cards.not_attempted == made.cards.planned == 20
+    causes = {event.cause for event in made.world.finished if not event.done}
     assert causes <= {Cause.STATUS, Cause.INTERRUPTED}
 
 
@@ -209,9 +210,8 @@ async def test_the_engines_prepare_at_the_same_time(autojump_clock: trio.testing
         return well(asked)
 
     made = stage([target("A")], script)
-    await made.phases.run_data_phase()
-    assert trio.current_time() == 10
-    assert {asked.engine for asked in made.world.asked} == set(DATA_ENGINES)
+    await made.play()
+    assert {asked.engine: asked.time for asked in made.world.asked} == dict.fromkeys(DATA_ENGINES, 0.0) | {"qa": 10.0}
 
 
 async def test_two_engines_that_fail_at_the_same_moment_are_one_error(
@@ -225,12 +225,22 @@ async def test_two_engines_that_fail_at_the_same_moment_are_one_error(
         await stage([target(f"T{number}") for number in range(9)], script).play()
 
 
-async def test_a_closed_barrier_is_not_passed(autojump_clock: trio.testing.MockClock) -> None:
-    made = stage([target("A")])
-    assert not made.phases.barrier_is_open()
+@pytest.mark.parametrize("engine", DATA_ENGINES)
+async def test_a_barrier_with_one_item_open_is_not_passed(
+    engine: DataEngineName, autojump_clock: trio.testing.MockClock
+) -> None:
+    made = stage([target("A"), target("B")])
+    for other in DATA_ENGINES:
+        for call in made.ledger.plan.calls(other):
+            if other != engine or "B" not in call.targets:
+                made.ledger.add(result_of(call))
+    assert not made.ledger.is_ready
     with pytest.raises(AssertionError, match="the barrier is closed"):
-        await made.phases.run_card_phase()
+        await made.phases.generate()
     assert made.world.asked == []
+    made.ledger.begin()
+    await made.play()
+    assert Counter(asked.engine for asked in made.world.asked) == {engine: 1, "qa": 2}
 
 
 async def cards(failures: Mapping[int, Response | Exception], count: int = 200, concurrency: int = 1) -> Stage:
@@ -264,7 +274,7 @@ async def test_twenty_failed_cards_in_a_row_stop_the_requests(
 ) -> None:
     made = await cards(dict.fromkeys(range(50, 200), failure))
     assert made.shutdown.reason is ShutdownReason.QA_DOWN
-    assert (made.progress.cards.done, made.progress.cards.failed, made.progress.cards.not_attempted) == (50, 20, 130)
+    assert (made.cards.done, made.cards.failed, made.cards.not_attempted) == (50, 20, 130)
 
 
 async def test_cards_in_flight_are_awaited_when_the_requests_stop(autojump_clock: trio.testing.MockClock) -> None:
@@ -290,7 +300,7 @@ async def test_failure_answers_of_a_working_engine_do_not_stop_the_requests(
 ) -> None:
     made = await cards(dict.fromkeys(range(200), failure))
     assert made.shutdown.reason is None
-    assert made.progress.cards.failed == 200
+    assert made.cards.failed == 200
 
 
 async def test_one_card_type_that_always_fails_does_not_stop_the_requests(
@@ -303,7 +313,7 @@ async def test_one_card_type_that_always_fails_does_not_stop_the_requests(
     made = stage([target(str(number), ["broken", "fine"], ()) for number in range(60)], script)
     await made.play()
     assert made.shutdown.reason is None
-    assert (made.progress.cards.done, made.progress.cards.failed) == (60, 60)
+    assert (made.cards.done, made.cards.failed) == (60, 60)
 
 
 async def test_a_plan_without_data_calls_goes_straight_to_the_cards(autojump_clock: trio.testing.MockClock) -> None:

@@ -7,10 +7,8 @@ import trio
 from trio.testing import MockClock
 
 from job.engines.transport import Response
-from job.execution.events import AttemptStarted
-from job.execution.expiry import Expiry
 from job.execution.rate_limiter import BURST, PER_SECOND, RateLimiter
-from job.execution.shutdown import ShutdownReason
+from job.execution.shutdown import Expiry, ShutdownReason
 from tests.support.clocks import MachineClock, machine_clock
 from tests.support.fakes import Asked, Stage, reply, stage, target, well
 
@@ -57,7 +55,7 @@ async def test_a_default_run_never_waits(autojump_clock: MockClock) -> None:
     began = trio.current_time()
     await made.play()
     assert trio.current_time() == began
-    assert made.progress.cards.done == 2000
+    assert made.cards.done == 2000
 
 
 async def test_connections_that_have_to_be_opened_again_wait_as_well(autojump_clock: MockClock) -> None:
@@ -72,12 +70,11 @@ async def test_waiting_does_not_count_towards_attempt_timeout_or_limit(autojump_
     """The last card waits for 1.6 s, longer than its timeout of one second."""
     made = crowd(seconds=0.9, timeout=1.0)
     await made.play()
-    assert made.progress.cards.done == CARDS
+    assert made.cards.done == CARDS
     assert {(one.attempts, one.retries) for one in made.world.finished} == {(1, 0)}
     assert max(one.ended - one.started for one in made.world.finished) == pytest.approx(0.9)
     assert max(made.world.peak.values()) < CARDS
-    started = [event for event in made.world.events if isinstance(event, AttemptStarted)]
-    assert len(started) == CARDS
+    assert made.live.gauges["qa"].answered == CARDS
 
 
 async def test_a_full_engine_is_distinguished_from_calls_that_wait_for_their_connections(
@@ -95,7 +92,7 @@ async def test_a_full_engine_is_distinguished_from_calls_that_wait_for_their_con
     made = stage([target(str(number), engines=()) for number in range(CARDS)], answer, {"qa": {"concurrency": CARDS}})
     with trio.move_on_after(1):
         await made.play()
-    assert made.progress.cards.limit <= 101
+    assert made.live.gauges["qa"].limit <= 101
 
 
 @pytest.mark.parametrize("reason", [ShutdownReason.SIGTERM, ShutdownReason.DEADLINE, ShutdownReason.QA_DOWN])
@@ -114,8 +111,8 @@ async def test_a_shutdown_ends_the_wait_at_once(reason: ShutdownReason, autojump
     assert trio.current_time() - began == pytest.approx(6.0)
     opened = BURST + int(PER_SECOND)
     assert len(made.world.asked) == pytest.approx(opened, abs=1)
-    assert made.progress.cards.not_attempted == CARDS - len(made.world.asked)
-    assert made.progress.cards.cut_off == len(made.world.asked)
+    assert made.cards.not_attempted == CARDS - len(made.world.asked)
+    assert made.cards.cut_off == len(made.world.asked)
 
 
 async def test_calls_that_wait_do_not_outlast_those_in_flight(autojump_clock: MockClock) -> None:
@@ -131,7 +128,7 @@ async def test_calls_that_wait_do_not_outlast_those_in_flight(autojump_clock: Mo
         await made.play()
     made.assert_nothing_lost()
     assert trio.current_time() - began == pytest.approx(0.3, abs=0.01)
-    assert made.progress.cards.done == len(made.world.asked) < CARDS
+    assert made.cards.done == len(made.world.asked) < CARDS
 
 
 async def test_no_connection_is_opened_once_the_lease_has_expired(
@@ -151,7 +148,7 @@ async def test_no_connection_is_opened_once_the_lease_has_expired(
     made.assert_nothing_lost()
     assert made.shutdown.reason is ShutdownReason.LEASE_LOST
     assert len(made.world.asked) == pytest.approx(BURST + 0.5 * PER_SECOND, abs=1)
-    assert made.progress.cards.done == len(made.world.asked)
+    assert made.cards.done == len(made.world.asked)
 
 
 async def test_connections_that_closed_during_a_wait_for_a_token_are_not_reopened_all_at_once(
@@ -170,7 +167,7 @@ async def test_connections_that_closed_during_a_wait_for_a_token_are_not_reopene
     made.world.token = token
     await made.play()
     made.assert_nothing_lost()
-    assert made.progress.cards.done == 2 * CARDS
+    assert made.cards.done == 2 * CARDS
     assert {(one.attempts, one.retries) for one in made.world.finished} == {(1, 0)}
     second_round = [asked.time - began - 90 for asked in made.world.asked[CARDS:]]
     assert min(second_round) >= 0

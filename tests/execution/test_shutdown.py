@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -15,10 +16,8 @@ from trio.testing import MockClock
 
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
 from job.engines.transport import Response
-from job.execution import expiry as clocks
-from job.execution.expiry import Expiry
-from job.execution.shutdown import GRACE_SECONDS, Shutdown, ShutdownReason
-from job.execution.signals import LAST_SECONDS, OVER_SECONDS, SIGNALS, Ending, on_signals
+from job.execution import shutdown as clocks
+from job.execution.shutdown import SIGNALS, Budget, Expiry, Shutdown, ShutdownReason, at_deadline, on_signals
 from tests.support.clocks import MachineClock, machine_clock
 from tests.support.fakes import FOREVER, Asked, Script, Stage, reply, stage, target, well
 
@@ -30,13 +29,9 @@ DEADLINE = 10.0
 async def until_the_deadline(made: Stage) -> float:
     """Runs it; returns how long after the deadline it ended."""
 
-    async def obey() -> None:
-        await trio.sleep(DEADLINE)
-        made.shutdown.request(ShutdownReason.DEADLINE, GRACE_SECONDS)
-
     begun = trio.current_time()
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(obey)
+        nursery.start_soon(at_deadline, made.shutdown, DEADLINE)
         await made.play()
         nursery.cancel_scope.cancel()
     made.assert_nothing_lost()
@@ -63,14 +58,14 @@ async def test_data_calls_are_cut_off_at_once(engine: EngineName, autojump_clock
 async def test_cards_in_flight_may_answer_within_the_grace(autojump_clock: MockClock) -> None:
     made = stage([target(name) for name in "ABCDEFGH"], slow("qa", 6.0))
     assert await until_the_deadline(made) == pytest.approx(2, abs=0.01)
-    assert made.progress.cards.done == 8
-    assert made.progress.cards.not_attempted == 0
+    assert made.cards.done == 8
+    assert made.cards.not_attempted == 0
 
 
 async def test_cards_that_do_not_answer_are_cut_off_after_the_grace(autojump_clock: MockClock) -> None:
     made = stage([target(name) for name in "ABCDEFGH"], slow("qa", FOREVER))
-    assert await until_the_deadline(made) == pytest.approx(GRACE_SECONDS, abs=0.01)
-    assert (made.progress.cards.failed, made.progress.cards.not_attempted) == (4, 4)
+    assert await until_the_deadline(made) == pytest.approx(5.0, abs=0.01)
+    assert (made.cards.failed, made.cards.cut_off, made.cards.not_attempted) == (4, 4, 4)
 
 
 @pytest.mark.parametrize("engine", ALL_ENGINES)
@@ -82,7 +77,7 @@ async def test_no_request_leaves_over_a_connection_that_is_still_being_opened(
     made.world.connect_seconds[engine] = DEADLINE + 2.0
     assert await until_the_deadline(made) == pytest.approx(0, abs=0.01)
     assert made.world.of(engine) == []
-    assert made.progress.engines[engine].not_attempted == 8
+    assert made.counts(engine).not_attempted == 8
 
 
 async def test_a_call_that_is_cut_off_while_its_connection_is_opened_again_has_failed(
@@ -98,11 +93,10 @@ async def test_a_call_that_is_cut_off_while_its_connection_is_opened_again_has_f
 
     made = stage([target("A")], answer)
     assert await until_the_deadline(made) == pytest.approx(0, abs=0.01)
-    news = made.progress.engines["news"]
+    news = made.counts("news")
     assert (news.failed, news.cut_off, news.not_attempted) == (1, 1, 0)
-    (finished,) = [event for event in made.world.finished if event.call.engine == "news"]
-    assert finished.failure is not None
-    assert str(finished.failure.reason) == "interrupted, after: HTTP 500: {}"
+    (finished,) = [event for event in made.world.finished if event.engine == "news"]
+    assert str(finished.reason) == "interrupted, after: HTTP 500: {}"
 
 
 async def test_no_request_leaves_if_the_lease_expired_while_the_connection_was_opened(
@@ -147,7 +141,7 @@ async def test_every_call_is_accounted_for_whatever_a_shutdown_interrupts(seed: 
 
     patient = {engine: {"attempts": 20} for engine in ALL_ENGINES}
     made = stage([target(f"T{number}") for number in range(60)], answer, patient, jitter.random)
-    assert await until_the_deadline(made) <= GRACE_SECONDS + 0.01
+    assert await until_the_deadline(made) <= Budget.GRACE + 0.01
     assert made.shutdown.reason is ShutdownReason.DEADLINE
 
 
@@ -193,7 +187,7 @@ def test_the_clock_that_counts_sleep_is_read_if_there_is_one(monkeypatch: pytest
 
 
 def test_without_a_clock_that_counts_sleep_the_monotonic_clock_is_read() -> None:
-    code = "import time; del time.CLOCK_BOOTTIME\nfrom job.execution.expiry import boottime\nprint(boottime())"
+    code = "import time; del time.CLOCK_BOOTTIME\nfrom job.execution.shutdown import boottime\nprint(boottime())"
     before = time.monotonic()
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True)
     assert before < float(done.stdout) < time.monotonic()
@@ -206,8 +200,9 @@ def no_last_words() -> None:
 
 @pytest.fixture
 def _signal_handlers() -> Iterator[None]:
-    """Restores the signal handlers of the tests' own process."""
+    """Restores the signal handlers of the tests' own process, in which nohup may ignore SIGHUP."""
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    signal.signal(signal.SIGHUP, lambda *_: None)
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
@@ -217,27 +212,83 @@ def _signal_handlers() -> Iterator[None]:
 async def test_a_signal_that_comes_just_before_signals_are_handled_is_not_lost(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutdown, ending, receiver = Shutdown(), Ending(), trio.open_signal_receiver
+    shutdown, budget, receiver = Shutdown(), Budget(), trio.open_signal_receiver
 
     def late_receiver(*numbers: int) -> object:
         signal.raise_signal(signal.SIGTERM)
         return receiver(*numbers)
 
     monkeypatch.setattr(trio, "open_signal_receiver", late_receiver)
-    await nursery.start(on_signals, shutdown, ending, no_last_words)
+    await nursery.start(on_signals, shutdown, budget, no_last_words)
     await trio.testing.wait_all_tasks_blocked()
     assert shutdown.reason is ShutdownReason.SIGTERM
-    assert 0 < ending.over_by - trio.current_time() <= OVER_SECONDS
+    assert 0 < budget.seconds(FOREVER) <= Budget.OVER
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.usefixtures("_signal_handlers")
+@pytest.mark.parametrize(("number", "ended"), [(signal.SIGTERM, 6.0), (signal.SIGINT, 1.0)])
+async def test_sigterm_gives_cards_in_flight_five_seconds_and_sigint_none(
+    number: signal.Signals, ended: float, autojump_clock: MockClock
+) -> None:
+    autojump_clock.autojump_threshold = 0.02  # a signal arrives in real time
+    made = stage([target("A", engines=())], slow("qa", FOREVER))
+    async with trio.open_nursery() as nursery:
+        await nursery.start(on_signals, made.shutdown, Budget(), no_last_words)
+
+        async def send() -> None:
+            await trio.sleep(1.0)
+            signal.raise_signal(number)
+
+        nursery.start_soon(send)
+        await made.play()
+        nursery.cancel_scope.cancel()
+    made.assert_nothing_lost()
+    assert trio.current_time() == pytest.approx(ended, abs=0.1)
+    assert made.cards.cut_off == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (signal.SIGTERM, ShutdownReason.SIGTERM),
+        (signal.SIGHUP, ShutdownReason.SIGTERM),
+        (signal.SIGINT, ShutdownReason.SIGINT),
+    ],
+)
+async def test_each_signal_has_its_reason_and_the_second_one_its_exit_code(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, reason: ShutdownReason
+) -> None:
+    """A closed terminal sends SIGHUP, which without a handler would end the process with nothing recorded."""
+    codes: list[int] = []
+    monkeypatch.setattr(os, "_exit", codes.append)
+    shutdown = Shutdown()
+    await nursery.start(on_signals, shutdown, Budget(), lambda: None)
+    signal.raise_signal(number)
+    await trio.testing.wait_all_tasks_blocked()
+    assert (shutdown.reason, codes) == (reason, [])
+    signal.raise_signal(number)
+    await trio.testing.wait_all_tasks_blocked()
+    assert codes == [130 if number == signal.SIGINT else 143]
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.usefixtures("_signal_handlers")
+async def test_a_hangup_that_is_ignored_stays_ignored(nursery: trio.Nursery) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    shutdown = Shutdown()
+    await nursery.start(on_signals, shutdown, Budget(), no_last_words)
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     nursery.cancel_scope.cancel()
 
 
 @pytest.mark.usefixtures("_signal_handlers")
 async def test_after_the_outcome_is_decided_signals_have_no_effect() -> None:
     """Also if the handlers are no longer in use; a signal with an effect would end the tests' own process."""
-    shutdown, ending = Shutdown(), Ending()
+    shutdown, budget = Shutdown(), Budget()
     async with trio.open_nursery() as nursery:
-        await nursery.start(on_signals, shutdown, ending, no_last_words)
-        ending.make_final()
+        await nursery.start(on_signals, shutdown, budget, no_last_words)
+        budget.make_final()
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
             signal.raise_signal(number)
             await trio.testing.wait_all_tasks_blocked()
@@ -249,44 +300,44 @@ async def test_after_the_outcome_is_decided_signals_have_no_effect() -> None:
 
 
 async def test_after_a_signal_the_steps_after_the_outcome_share_one_second(autojump_clock: MockClock) -> None:
-    ending = Ending()
-    ending.on_signal()
+    budget = Budget()
+    budget.on_signal()
     await trio.sleep(2.0)
-    ending.make_final()
-    assert (ending.seconds(0.5), ending.seconds(10.0)) == (0.5, LAST_SECONDS)
+    budget.make_final()
+    assert (budget.seconds(0.5), budget.seconds(10.0)) == (0.5, Budget.LAST_LINE)
     await trio.sleep(0.75)
-    assert ending.seconds(10.0) == 0.25
+    assert budget.seconds(10.0) == 0.25
     await trio.sleep(1.0)
-    assert ending.seconds(10.0) == 0.0
+    assert budget.seconds(10.0) == 0.0
 
 
 async def test_the_steps_after_the_outcome_end_in_time_but_always_get_a_moment(autojump_clock: MockClock) -> None:
-    ending = Ending()
-    ending.on_signal()
-    await trio.sleep(OVER_SECONDS - 0.5)
-    ending.make_final()
-    assert ending.seconds(10.0) == 0.5
-    late = Ending()
+    budget = Budget()
+    budget.on_signal()
+    await trio.sleep(Budget.OVER - 0.5)
+    budget.make_final()
+    assert budget.seconds(10.0) == 0.5
+    late = Budget()
     late.on_signal()
-    await trio.sleep(OVER_SECONDS + 1.0)
+    await trio.sleep(Budget.OVER + 1.0)
     late.make_final()
     assert late.seconds(10.0) == pytest.approx(0.1), "for a reader that is not behind"
 
 
 async def test_without_a_signal_the_steps_after_the_outcome_have_their_full_time(autojump_clock: MockClock) -> None:
-    ending = Ending()
-    ending.make_final()
+    budget = Budget()
+    budget.make_final()
     await trio.sleep(20.0)
-    assert ending.seconds(10.0) == 10.0
-    ending.on_signal()
-    assert ending.seconds(10.0) == LAST_SECONDS, "a signal that comes before the message"
+    assert budget.seconds(10.0) == 10.0
+    budget.on_signal()
+    assert budget.seconds(10.0) == Budget.LAST_LINE, "a signal that comes before the message"
 
 
 async def test_a_signal_ends_the_sending_and_nothing_else(autojump_clock: MockClock) -> None:
-    ending = Ending()
-    ending.make_final()
-    with trio.CancelScope() as ending.sending:
-        ending.on_signal()
+    budget = Budget()
+    budget.make_final()
+    with trio.CancelScope() as budget.sending:
+        budget.on_signal()
         await trio.sleep(1.0)
-    assert ending.sending.cancelled_caught
-    assert ending.seconds(0.5) == 0.5
+    assert budget.sending.cancelled_caught
+    assert budget.seconds(0.5) == 0.5

@@ -72,8 +72,8 @@ async def test_a_batch_size_that_is_too_large_is_halved_for_the_rest_of_the_run(
     made = stage(many, breaking(how, lambda asked: len(asked.tickers) > 3), {"trading": settings})
     await made.play()
     made.assert_nothing_lost()
-    assert made.progress.engines["trading"].done == 80
-    assert made.progress.cards.done == 80
+    assert made.counts("trading").done == 80
+    assert made.cards.done == 80
     sizes = Counter(len(asked.tickers) for asked in made.world.of("trading"))
     assert sizes[8] == 2
     assert sizes[4] <= 4
@@ -87,7 +87,7 @@ async def test_a_batch_that_takes_longer_than_its_timeout_is_halved_as_well(
     """Five tickers take 50 s, but a request may take only 45: the job cuts the calls off."""
     made = batches(breaking("500", lambda _asked: False), batch_size=5, timeout=45.0)
     await made.play()
-    assert made.progress.engines["trading"].done == len(NAMES)
+    assert made.counts("trading").done == len(NAMES)
     made.assert_nothing_lost()
 
 
@@ -109,7 +109,7 @@ async def test_a_429_is_not_halved(autojump_clock: MockClock) -> None:
     made = batches(breaking("429", strikes))
     await made.play()
     assert {len(asked.tickers) for asked in made.world.of("trading")} == {8}
-    assert made.progress.engines["trading"].done == len(NAMES)
+    assert made.counts("trading").done == len(NAMES)
 
 
 async def test_a_batch_of_which_some_were_done_is_halved_for_the_others(autojump_clock: MockClock) -> None:
@@ -146,5 +146,5 @@ async def test_halves_that_wait_are_accounted_for_when_the_run_stops(moment: flo
     assert trio.current_time() == pytest.approx(moment, abs=0.01)
     made.assert_nothing_lost()
     asked = {ticker for asked in made.world.asked for ticker in asked.tickers}
-    finished = {ticker for event in made.world.finished for ticker in event.call.targets}
+    finished = {ticker for event in made.world.finished for ticker in event.targets}
     assert finished == asked, "halves that nobody had taken were asked for in a larger batch"

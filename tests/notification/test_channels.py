@@ -137,11 +137,14 @@ def test_answers_that_refuse_the_message(
 def test_an_answer_that_echoes_the_request_shows_no_secret(url: str) -> None:
     hook, secret = Hook(url, "SECtest"), url.rpartition("/" if "?" not in url else "=")[2]
     sent, body = hook.request("text", {}, NOW)
-    for echo in (sent, f"token {secret} is not exist", f"{urlsplit(sent).path}?{urlsplit(sent).query}", body.decode()):
-        shown = said(url, 200, {"code": 1, "errcode": 1, "msg": f"no {echo}", "errmsg": f"no {echo}"}, "SECtest")
-        assert shown is not None
-        assert secret not in shown[0]
-        assert "SECtest" not in shown[0]
+    path = f"{urlsplit(sent).path}?{urlsplit(sent).query}"
+    for echo in (sent, f"token {secret} is not exist", path, urlsplit(sent).path, body.decode(), "signed with SECtest"):
+        for said_so in (echo, echo.upper(), echo.lower()):
+            answer = {"code": 1, "errcode": 1, "msg": f"no {said_so}", "errmsg": f"no {said_so}"}
+            shown = said(url, 200, answer, "SECtest")
+            assert shown is not None
+            for hidden in (secret, urlsplit(url).path, "SECtest"):
+                assert hidden.lower() not in shown[0].lower()
 
 
 @given(st.binary(max_size=60), st.sampled_from([FEISHU_URL, DINGTALK_URL, WECOM_URL]))

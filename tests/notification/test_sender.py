@@ -10,19 +10,16 @@ import pytest
 import trio
 
 from job.config.environment import Settings, read_settings
-from job.engines.identity import RunIdentity
-from job.execution.outcome import Outcome, busy
-from job.execution.request import RunRequest
-from job.execution.signals import Ending
+from job.execution.shutdown import Budget
 from job.notification import sender
-from job.notification.lines import Line
-from job.notification.run_end import RunEnd
+from job.notification.message import Line, trial_lines
 from job.notification.sender import Notifier, send
-from job.notification.text import trial_lines
-from job.text.messages import message
+from job.report.outcome import Ending, busy
+from job.text.messages import Message, message
 from tests.simulators import broken, do, when
 from tests.simulators.chat import Chat
 from tests.simulators.service import Do, Fault
+from tests.support.endings import nothing_called, report_at
 
 LINES = [Line(message("✓ cards"), is_kept=True)]
 BUSY = do.body({"code": 11232, "msg": "frequency limited"})
@@ -104,6 +101,23 @@ async def test_a_message_that_may_have_arrived_or_never_can_is_not_sent_again(ch
     assert len(chat.service.requests) == 1
 
 
+async def test_no_redirect_is_followed(chat: Chat) -> None:
+    """It would send the message, and the secrets in its URL, elsewhere."""
+    chat.service.script.append(Fault(when.nth(1), do.redirect(f"{chat.service.url}/elsewhere", 307)))
+    reason = await tried(chat)
+    assert reason == "the message was not sent: Feishu answered HTTP 307"
+    assert len(chat.service.requests) == 1
+
+
+async def test_no_proxy_of_the_machine_is_used(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert await tried(chat) is None
+    assert chat.texts == ["✓ cards"]
+
+
 @pytest.mark.alone
 @pytest.mark.parametrize("act", [do.hang(), broken.endless_body(), broken.endless_header()])
 async def test_sending_never_takes_longer_than_its_time(chat: Chat, act: Do) -> None:
@@ -124,44 +138,41 @@ async def test_a_bug_in_the_message_is_a_problem_of_the_message_only(chat: Chat)
     assert str(await send(hook, LINES, fields, 1.0)) == "the message was not sent: an error in the job: KeyError"
 
 
-def end(outcome: Outcome, **variables: str) -> RunEnd:
-    return RunEnd(RunRequest(settings(**variables), [], RunIdentity("night"), datetime.now(UTC), 0.0), outcome)
+BUSY_RUN = busy(message("x"), same_plan=False, same_run=False)
+
+
+async def sent(given: Settings, ending: Ending = BUSY_RUN, budget: Budget | None = None) -> Message | None:
+    return await Notifier(given).send(report_at(ending), nothing_called(), (), budget or Budget())
 
 
 async def test_nothing_is_sent_without_a_configured_url() -> None:
-    outcome = busy(message("x"), same_plan=False, same_run=False)
-    assert await Notifier(settings()).send(end(outcome), Ending()) is None
+    assert await sent(settings()) is None
 
 
 async def test_a_run_that_stands_back_before_its_twin_sends_nothing(chat: Chat) -> None:
-    twin = busy(message("x"), same_plan=True, same_run=False)
-    notifier = Notifier(settings(**chat.env("feishu")))
-    assert await notifier.send(end(twin), Ending()) is None
+    given = settings(**chat.env("feishu"))
+    assert await sent(given, busy(message("x"), same_plan=True, same_run=False)) is None
     assert chat.service.requests == []
-    other = busy(message("x"), same_plan=False, same_run=False)
-    assert await notifier.send(end(other), Ending()) is None
+    assert await sent(given) is None
     assert len(chat.texts) == 1
 
 
 async def test_a_signal_ends_the_sending(chat: Chat, nursery: trio.Nursery) -> None:
     chat.service.script.append(Fault(when.always, do.hang()))
-    ending = Ending()
-    ending.make_final()
+    budget = Budget()
+    budget.make_final()
 
     async def signal() -> None:
         await chat.service.until(lambda requests: len(requests) == 1)
-        ending.on_signal()
+        budget.on_signal()
 
     nursery.start_soon(signal)
-    outcome = busy(message("x"), same_plan=False, same_run=False)
-    problem = await Notifier(settings(**chat.env("feishu"))).send(end(outcome), ending)
+    problem = await sent(settings(**chat.env("feishu")), budget=budget)
     assert str(problem) == "the message was not sent: a signal ended the sending"
 
 
 async def test_a_url_that_cannot_be_used_is_reported_again_at_the_end() -> None:
-    wrong = settings(NOTIFY_URL="http://example.com/secret-of-the-feishu-bot")
-    outcome = busy(message("x"), same_plan=False, same_run=False)
-    assert str(await Notifier(wrong).send(end(outcome), Ending())) == (
+    assert str(await sent(settings(NOTIFY_URL="http://example.com/secret-of-the-feishu-bot"))) == (
         "the message was not sent: NOTIFY_URL: is not an https URL; set it to the https URL of an incoming webhook; "
         "http goes to loopback only"
     )

@@ -50,7 +50,7 @@ FATES = {("AAPL", "a"): None, ("AAPL", "b"): None, ("0700.HK", "a"): None, ("070
 def test_the_incomplete_are_first_and_every_card_says_what_became_of_it() -> None:
     recorded = run(MIXED, {**FATES, ("^GSPC", "a"): "interrupted"}, set_aside="c")
     assert str(shown(*recorded).headline) == "Complete: 1 of 3 stocks"
-    assert Table(render_page(*recorded)).rows == [
+    assert Table(render_page(*recorded, ())).rows == [
         ["Target", "Made", "a", "b", "c"],
         ["0700.HK", "1 of 3", "✓", "✗ no answer in time", "– type set aside"],
         ["^GSPC", "0 of 1", "– cut off", "·", "·"],
@@ -61,18 +61,18 @@ def test_the_incomplete_are_first_and_every_card_says_what_became_of_it() -> Non
 def test_topics_and_persons_are_not_counted_as_stocks() -> None:
     recorded = run([("美联储", "topic", "a"), ("Elon_Musk", "person", "a")], {("美联储", "a"): None})
     assert str(shown(*recorded).headline) == "Complete: 1 of 2 targets"
-    assert Table(render_page(*recorded)).rows[2] == ["美联储", "1 of 1", "✓"]
+    assert Table(render_page(*recorded, ())).rows[2] == ["美联储", "1 of 1", "✓"]
 
 
 def test_without_a_planned_card_there_is_no_board() -> None:
     recorded = run([("AAPL", "equity", "")], {})
     assert board(*recorded) is None
-    assert b'id="board"' not in render_page(*recorded)
+    assert b'id="board"' not in render_page(*recorded, ())
 
 
 def test_a_cause_of_another_version_is_a_failure() -> None:
     recorded = run([("AAPL", "equity", "a")], {("AAPL", "a"): "of another version"})
-    assert Table(render_page(*recorded)).rows[1] == ["AAPL", "0 of 1", "✗ failed"]
+    assert Table(render_page(*recorded, ())).rows[1] == ["AAPL", "0 of 1", "✗ failed"]
 
 
 def test_of_many_targets_300_have_a_row_and_the_rest_is_counted() -> None:
@@ -83,7 +83,7 @@ def test_of_many_targets_300_have_a_row_and_the_rest_is_counted() -> None:
     assert [row.target for row in found.rows] == [*names[800:], *names[:100]]
     assert (found.incomplete_not_shown, found.complete_not_shown) == (0, 700)
     assert not found.is_open
-    page = render_page(*recorded).decode()
+    page = render_page(*recorded, ()).decode()
     assert "And 700 more that are complete." in page
     assert "more that lack a card" not in page
     assert "--missing" not in page
@@ -93,7 +93,7 @@ def test_of_many_incomplete_targets_a_command_names_the_rest() -> None:
     recorded = run([(f"T{number}", "equity", "a") for number in range(1000)], {("T5", "a"): None})
     found = shown(*recorded)
     assert (len(found.rows), found.incomplete_not_shown, found.complete_not_shown) == (ROWS, 699, 1)
-    page = " ".join(render_page(*recorded).decode().split())
+    page = " ".join(render_page(*recorded, ()).decode().split())
     assert "And 699 more that lack a card. And 1 more that are complete." in page
     assert "Every missing card by name: <code>python -m job report run --missing</code>" in page
 
@@ -106,7 +106,7 @@ def test_of_many_card_types_those_have_a_column_of_which_cards_are_missing() -> 
     assert set(types[-5:]) | set(types[:2]) <= set(found.card_types)
     assert found.card_types_not_shown == 16
     assert list(found.card_types) == sorted(found.card_types), "in the order of the plan"
-    assert "And 16 more card types." in render_page(*recorded).decode()
+    assert "And 16 more card types." in render_page(*recorded, ()).decode()
 
 
 def test_it_is_open_if_something_is_missing_and_it_is_short() -> None:
@@ -115,8 +115,8 @@ def test_it_is_open_if_something_is_missing_and_it_is_short() -> None:
 
 
 def test_made_failed_and_not_attempted_add_up() -> None:
-    for report, timeline in some_runs():
-        found = board(report, timeline)
+    for report, ledger in some_runs():
+        found = board(report, ledger)
         states = Counter(card.state for row in found.rows for card in row.cards if card) if found else Counter[str]()
         cards = report.cards
         assert states["done"] == cards.generated

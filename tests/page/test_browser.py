@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from job.engines.catalog import ALL_ENGINES, EngineName
-from job.page.render import render_page
-from job.records.history import without_plan
-from job.records.report import ReportedFault
-from job.records.timeline import Timeline
-from job.text.messages import translator
-from tests.page.test_render import HOSTILE, some_fail
+from job.ledger.ledger import Ledger
+from job.report.inputs import without_plan
+from job.report.outcome import Outcome
+from job.report.report import ReportedFault
+from job.text.messages import message, translator
+from tests.page.test_render import HOSTILE, rendered, some_fail
 from tests.support.browser import Browser, open_browser
 from tests.support.cards import run
 from tests.support.nights import Night
+from tests.support.results import tried
 
 pytestmark = [
     pytest.mark.slow,
@@ -46,18 +49,18 @@ def pages(tmp_path: Path) -> dict[str, Path]:
     for name, night in NIGHTS.items():
         good = name == "good"
         recorded = night.build(*(() if good else ("cards_missing", 3, "Cards are missing.")), project="cards")
-        files[name].write_bytes(render_page(*recorded))
-    files["stopped"].write_bytes(render_page(*NIGHTS["good"].build("deadline", 4, "The run's deadline passed.")))
+        files[name].write_bytes(rendered(*recorded))
+    files["stopped"].write_bytes(rendered(*NIGHTS["good"].build("deadline", 4, "The run's deadline passed.")))
     night = Night(
         NAMES, ["news_card"], fate=lambda _, number: ([], "interrupted" if number % 2 else None, "cut off", None)
     )
-    report, timeline = night.build("interrupted", 143, "The run was interrupted by SIGTERM.")
-    files["cut"].write_bytes(render_page(report, timeline))
+    report, ledger = night.build("interrupted", 143, "The run was interrupted by SIGTERM.")
+    files["cut"].write_bytes(rendered(report, ledger))
     fault = ReportedFault(
         where='card_targets.json: [3] ("' + "x" * 200 + '")', what="is not a card type", remedy="correct it"
     )
-    refused = report.model_copy(update={"outcome": "bad_config", "engines": {}, "faults": (fault,) * 3})
-    files["refused"].write_bytes(render_page(refused, Timeline(without_plan())))
+    refused = report.model_copy(update={"outcome": Outcome.BAD_CONFIG, "engines": {}, "faults": (fault,) * 3})
+    files["refused"].write_bytes(rendered(refused, Ledger(without_plan())))
     return files
 
 
@@ -94,7 +97,7 @@ def test_nothing_sticks_out_on_a_phone(browser: Browser, pages: dict[str, Path],
 def test_a_page_in_chinese_fits_as_well(browser: Browser, tmp_path: Path, width: int, dark: bool) -> None:
     file = tmp_path / "chinese.html"
     file.write_bytes(
-        render_page(*NIGHTS["failed"].build("cards_missing", 3, "x"), translator=translator("zh"), table="cards.csv")
+        rendered(*NIGHTS["failed"].build("cards_missing", 3, "x"), translator=translator("zh"), table="cards.csv")
     )
     browser.complaints.clear()
     browser.open(file, width, dark=dark)
@@ -120,7 +123,7 @@ def test_the_board_shows_all_cards_and_on_a_phone_only_what_is_missing(
 ) -> None:
     types = "".join(chr(ord("一") + number) for number in range(24))
     file = tmp_path / "board.html"
-    file.write_bytes(render_page(*run([("美联储", "topic", types)], {("美联储", types[0]): None}, set_aside=types[1])))
+    file.write_bytes(rendered(*run([("美联储", "topic", types)], {("美联储", types[0]): None}, set_aside=types[1])))
     shown = "document.querySelector('.board tbody').innerText"
     browser.open(file, 1280, dark=dark)
     assert "✓" in browser.value(shown)
@@ -146,20 +149,20 @@ def _brightness(browser: Browser, selector: str, what: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def one_short(targets: int) -> Timeline:
+def one_short(targets: int) -> Ledger:
     """The page of a night in which a card fails again, at once, right before the next call."""
     night = Night([f"T{n}" for n in range(targets)], ["a"], concurrency=ALONE)
-    timeline, earlier = Timeline(night.plan()), 0.0
+    ledger, earlier = Ledger(night.plan()), 0.0
     for number, result in enumerate(night.results()):
         started, ended = result.started - earlier, result.ended - earlier
-        changes: dict[str, object] = {"started": started, "ended": ended}
+        changes: dict[str, Any] = {"started": started, "ended": ended}
         if number == targets * 3 // 2:
             earlier = ended - started - 0.01
             changes = {"started": started + 0.005, "ended": started + 0.01}
-            changes |= {"done": False, "cause": "denied", "reason": "no"}
-            changes |= {"failed_attempts": ((started, started + 0.005, "HTTP 503"),)}
-        timeline.add(result.model_copy(update=changes))
-    return timeline
+            changes |= {"done": False, "cause": "denied", "reason": message("no")}
+            changes |= {"failed_attempts": tried((started, started + 0.005, "HTTP 503"))}
+        ledger.add(replace(result, **changes))
+    return ledger
 
 
 @pytest.mark.parametrize("targets", [8, 2000])
@@ -170,7 +173,7 @@ def test_the_shortest_failure_is_seen_in_the_timeline(
 ) -> None:
     report, _ = NIGHTS["failed"].build("cards_missing", 3, "Cards are missing.")
     file = tmp_path / "short.html"
-    file.write_bytes(render_page(report, one_short(targets)))
+    file.write_bytes(rendered(report, one_short(targets)))
     browser.open(file, width, dark=dark)
     seen = browser.colours(".plot")
     for kind in ("k-r", "k-f"):

@@ -6,13 +6,15 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from job.execution.shutdown import Budget
+from job.ledger.ledger import Ledger
 from job.page.documents import documents
-from job.records.cards import CARDS_LIMIT
-from job.records.format import CARDS, PAGE, SUMMARY
 from job.records.lease import LEASE
-from job.records.report import RunReport, build_report
-from job.records.session import CLOSING_SECONDS
-from job.records.timeline import Timeline
+from job.records.session import Document
+from job.report.cards import CARDS_LIMIT
+from job.report.format import CARDS, PAGE, SUMMARY
+from job.report.outcome import Outcome
+from job.report.report import RunReport, report_of
 from job.text.messages import ENGLISH
 from tests.records.test_record import INPUTS, PLAN
 from tests.records.test_session import Held, held, memory
@@ -22,13 +24,17 @@ from tests.support.parsed import Parsed
 __all__ = ["held", "memory"]
 
 
+def written(report: RunReport, runs_uri: str = "/runs") -> list[Document]:
+    return documents(report, (), None, runs_uri, ENGLISH)
+
+
 def names(report: RunReport) -> list[str]:
-    return [document.name for document in documents(report, None, "/runs", ENGLISH)]
+    return [document.name for document in written(report)]
 
 
-def links(report: RunReport, timeline: Timeline, runs_uri: str) -> list[str]:
-    page = next(document for document in documents(report, None, runs_uri, ENGLISH) if document.name == PAGE)
-    tags = Parsed(page.make(timeline).decode()).tags
+def links(report: RunReport, ledger: Ledger, runs_uri: str) -> list[str]:
+    page = next(document for document in written(report, runs_uri) if document.name == PAGE)
+    tags = Parsed(page.make(ledger).decode()).tags
     return [str(attributes["href"]) for tag, attributes in tags if tag == "a" and "csv" in str(attributes["href"])]
 
 
@@ -36,18 +42,18 @@ def links(report: RunReport, timeline: Timeline, runs_uri: str) -> list[str]:
     ("planned", "has_table"), [(0, False), (1, True), (CARDS_LIMIT, True), (CARDS_LIMIT + 1, False)]
 )
 def test_a_run_has_a_table_unless_it_is_large_and_the_page_links_it(planned: int, has_table: bool) -> None:
-    report, timeline = run([("AAPL", "equity", "a")], {})
+    report, ledger = run([("AAPL", "equity", "a")], {})
     cards = report.cards.model_copy(update={"planned": planned, "not_attempted": planned})
     report = report.model_copy(update={"cards": cards})
     assert names(report) == [SUMMARY, PAGE, *([CARDS] if has_table else [])]
-    assert links(report, timeline, "/runs") == (["cards.csv"] if has_table else [])
+    assert links(report, ledger, "/runs") == (["cards.csv"] if has_table else [])
 
 
 def test_in_a_bucket_the_link_is_absolute_and_in_a_directory_it_stays_right_wherever_that_is_moved() -> None:
     recorded = run([("AAPL", "equity", "a")], {})
     assert links(*recorded, "gs://my-runs/a b") == ["https://storage.cloud.google.com/my-runs/a%20b/run/cards.csv"]
     assert links(*recorded, "/srv/runs") == ["cards.csv"]
-    page = next(document for document in documents(*recorded[:1], None, "/srv/runs", ENGLISH) if document.name == PAGE)
+    page = next(document for document in written(recorded[0], "/srv/runs") if document.name == PAGE)
     assert "python -m job report run --csv cards.csv" in Parsed(page.make(recorded[1]).decode()).text
 
 
@@ -56,11 +62,11 @@ async def test_of_a_run_that_was_cut_short_the_table_is_written_only_if_time_is_
     held: Held, seconds: float, has_table: bool, autojump_clock: MockClock
 ) -> None:
     session = await held.open_session()
-    report = build_report(INPUTS, PLAN, Timeline(PLAN))
+    report = report_of(INPUTS, Ledger(PLAN), state=Outcome.UNFINISHED)
     held.store.seconds = seconds
     begun = trio.current_time()
-    await session.close(report, documents(report, None, "/runs", ENGLISH), held.shutdown, at_once=True)
-    assert trio.current_time() - begun <= CLOSING_SECONDS + 0.1
+    await session.close(report, written, held.shutdown, at_once=True)
+    assert trio.current_time() - begun <= Budget.CLOSING + 0.1
     assert {"run/report.json", "run/summary.json", "run/report.html"} <= held.store.objects.keys()
     assert ("run/cards.csv" in held.store.objects) is has_table
     assert LEASE not in held.store.objects
@@ -71,8 +77,8 @@ async def test_a_table_that_cannot_be_written_is_reported_and_nothing_else_is_lo
 ) -> None:
     session = await held.open_session()
     held.store.refuse = lambda _verb, name: name.endswith(CARDS)
-    report = build_report(INPUTS, PLAN, Timeline(PLAN))
-    await session.close(report, documents(report, None, "/runs", ENGLISH), held.shutdown, at_once=False)
+    report = report_of(INPUTS, Ledger(PLAN), state=Outcome.UNFINISHED)
+    await session.close(report, written, held.shutdown, at_once=False)
     (said,) = held.said
     assert said.startswith("the table of the cards is not written: ")
     assert LEASE not in held.store.objects

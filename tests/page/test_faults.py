@@ -8,11 +8,13 @@ import pytest
 
 from job.config.environment import read_settings
 from job.config.faults import Fault
-from job.execution.outcome import bad_config
+from job.ledger.ledger import Ledger
 from job.page.render import render_page
-from job.records.history import without_plan
-from job.records.refusal import FAULTS_LISTED, refused_report
-from job.records.timeline import Timeline
+from job.report.advice import advice
+from job.report.commands import Place
+from job.report.inputs import RunInputs, without_plan
+from job.report.outcome import bad_config
+from job.report.report import FAULTS_LISTED, AttemptSummary, report_of
 from tests.page.test_render import HOSTILE, KNOWN_TAGS
 from tests.support.parsed import Parsed
 
@@ -22,8 +24,11 @@ FAULT = Fault('ticker_list.json: [1] ("700")', "is not a string", 'write "0700.H
 
 def page(faults: list[Fault], **environment: str) -> Parsed:
     settings, _ = read_settings({"RUN_TIME_ZONE": "Asia/Shanghai"} | environment, NOW)
-    report = refused_report(settings, "night", faults, bad_config(len(faults)), NOW, 0.4)
-    return Parsed(render_page(report, Timeline(without_plan())).decode())
+    inputs, ledger = RunInputs.unread(settings, "night", NOW), Ledger(without_plan())
+    attempt = AttemptSummary.of(bad_config(len(faults)), inputs, NOW, 0.4)
+    report = report_of(inputs, ledger, [attempt], faults=faults, is_recorded=False)
+    steps = advice(report, Place.of(settings, (), settings.run_date), NOW)
+    return Parsed(render_page(report, ledger, steps).decode())
 
 
 @pytest.mark.parametrize(("count", "words"), [(1, "1 fault"), (2, "2 faults")])

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from job.ledger.totals import EngineTotals
 from job.page.nights import card_bars, trend_of
 from job.page.render import render_nights, render_page
-from job.records.format import RunState
-from job.records.nights import Night, Nights
-from job.records.overview import by_day, done_line, most_often, period_line, state_of
-from job.records.summary import RunSummary
-from job.reporting.recorded import nights_table
+from job.records.past import Past, PastRun
+from job.report.outcome import Outcome
+from job.report.summary import RunSummary, most_often, state_of
+from job.reporting.screen import nights_table
 from tests.page.test_render import HOSTILE
 from tests.support.nights import Night as PlayedNight
 from tests.support.parsed import Parsed
@@ -24,7 +24,7 @@ BUCKET = "gs://cards-runs/runs"
 NIGHTS = past_summaries(60)
 
 
-def html(nights: Nights, uri: str = BUCKET, *, beside: bool = True) -> str:
+def html(nights: Past, uri: str = BUCKET, *, beside: bool = True) -> str:
     return render_nights(nights, uri, beside=beside).decode()
 
 
@@ -41,8 +41,13 @@ def group(*targets: str, card_type: str | None = "a", engine: str = "qa", **chan
     return given | {"targets": targets} | changes
 
 
-def nights_of(*summaries: RunSummary) -> Nights:
-    return Nights([Night(one.run_id, datetime.fromisoformat(one.started), one) for one in summaries])
+def nights_of(*summaries: RunSummary) -> Past:
+    return Past(
+        [
+            PastRun(one.run_id, datetime.fromisoformat(one.started), one.day, one.outcome, summary=one)
+            for one in summaries
+        ]
+    )
 
 
 def test_every_run_has_a_row_with_a_square_for_each_engine_and_leads_to_its_page() -> None:
@@ -51,34 +56,32 @@ def test_every_run_has_a_row_with_a_square_for_each_engine_and_leads_to_its_page
     links = re.findall(r'href="(https://[^"]+)"', page)
     assert links == [
         f"https://storage.cloud.google.com/cards-runs/runs/{one.run_id}/report.html"
-        for _, some in by_day(NIGHTS)
+        for _, some in NIGHTS.by_day()
         for one in some
         if one.summary
     ]
-    assert f"{period_line(NIGHTS)}; {done_line(NIGHTS)} (all times UTC+08:00)" in Parsed(page).text
+    assert f"{NIGHTS.period_line()}; {NIGHTS.done_line()} (all times UTC+08:00)" in Parsed(page).text
 
 
 def test_a_run_that_has_not_closed_its_record_has_the_same_word_as_in_the_list_of_runs() -> None:
     began = datetime.fromisoformat("2026-11-24T02:00:00+08:00")
-    states: dict[RunState | None, tuple[str, str]]
-    states = {"at work": ("at work", "warn"), "killed": ("killed", "warn"), None: ("no summary", "soft")}
-    for state, (words, kind) in states.items():
-        nights = Nights([Night("night", began, None, state)])
-        assert f'<td class="outcome {kind}">{words}</td>' in html(nights)
-        assert re.search(f"^2026-11-24 02:00 +{words} +night$", nights_table(nights), re.MULTILINE)
+    for outcome, kind in [(Outcome.AT_WORK, "warn"), (Outcome.KILLED, "warn"), (Outcome.UNREADABLE, "bad")]:
+        nights = Past([PastRun("night", began, "2026-11-24", outcome)])
+        assert f'<td class="outcome {kind}">{outcome}</td>' in html(nights)
+        assert re.search(f"^2026-11-24 02:00 +{outcome} +night$", nights_table(nights), re.MULTILINE)
 
 
 def test_links_are_relative_beside_the_runs_in_a_directory_and_absolute_elsewhere() -> None:
     nights = nights_of(summary("night-1", "2026-11-24"))
     assert 'href="night-1/report.html"' in html(nights, "some/runs")
     assert re.search(r'href="file:///.*/some/runs/night-1/report\.html"', html(nights, "some/runs", beside=False))
-    report, timeline = PlayedNight(["A"], ["a"]).build()
-    assert '<nav><a href="../index.html">' in render_page(report, timeline, "../index.html").decode()
-    assert "<nav>" not in render_page(report, timeline).decode()
+    report, ledger = PlayedNight(["A"], ["a"]).build()
+    assert '<nav><a href="../index.html">' in render_page(report, ledger, (), "../index.html").decode()
+    assert "<nav>" not in render_page(report, ledger, ()).decode()
 
 
 def test_runs_of_a_date_are_together() -> None:
-    days = [day for day, _ in by_day(NIGHTS)]
+    days = [day for day, _ in NIGHTS.by_day()]
     assert len(days) == len(set(days)) < 60
     assert days == sorted(days, reverse=True)
     page = html(nights_of(summary("b", "2026-11-24"), summary("c", "2026-11-25"), summary("a", "2026-11-24")))
@@ -95,8 +98,6 @@ def test_runs_of_a_date_are_together() -> None:
     ],
 )  # fmt: skip
 def test_the_state_of_an_engine(changes: dict[str, int], state: str) -> None:
-    from job.execution.progress import EngineTotals
-
     assert state_of(EngineTotals.model_validate(totals(10, **changes))) == state
     assert state_of(None) == "none"
 
@@ -154,14 +155,15 @@ def test_a_trend_and_the_bars_are_in_the_order_of_the_days_that_the_runs_are_for
 
 
 def test_markup_in_a_summary_is_shown_as_text() -> None:
-    runs = [
-        summary(
-            "r", "2026-11-24", group(*HOSTILE, cause="<b>&"), config_uri="gs://<script>", outcome="succeeded",
-            cards={"planned": 1, "generated": 10**9}, engines={"qa": totals(1) | {"done": 5}},
-        ),
-        summary("s", "2026-11-24", config_uri="gs://other"),
-    ]  # fmt: skip
-    page = html(nights_of(*runs))
+    """Also what the reader of a summary refuses: a page does not depend on that."""
+    altered = summary(
+        "r", "2026-11-24", group("A"), config_uri="gs://<script>",
+        cards={"planned": 1, "generated": 10**9}, engines={"qa": totals(1) | {"done": 5}},
+    )  # fmt: skip
+    hostile = altered.missing[0].model_copy(update={"targets": tuple(HOSTILE), "cause": "<b>&\x1b[2J\u202e"})
+    altered = altered.model_copy(update={"missing": (hostile,)})
+    page = html(nights_of(altered, summary("s", "2026-11-24", config_uri="gs://other")))
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", page)
     assert "<script" not in page
     assert "<b>&<" not in page
     shown = Parsed(page).text
@@ -171,4 +173,4 @@ def test_markup_in_a_summary_is_shown_as_text() -> None:
 
 
 def test_a_page_without_any_run() -> None:
-    assert "no run is recorded" in html(Nights())
+    assert "no run is recorded" in html(Past())

@@ -9,7 +9,7 @@ import pytest
 
 from job.page.render import render_nights, render_page
 from tests.page.test_browser import _brightness
-from tests.records.test_comparison import SECOND, Played
+from tests.report.test_comparison import SECOND, Played
 from tests.support.browser import Browser, open_browser
 from tests.support.nights import Night
 from tests.support.past import past_summaries
@@ -42,11 +42,11 @@ def pages(index: Path, compared: Path) -> dict[str, Path]:
 def compared(tmp_path: Path) -> Path:
     """The page of a run with many differences from the night before."""
     later = Played("2026-11-24", {("A", "b"): "denied", ("D", "a"): "status", ("B", "b"): "timeout"}, SECOND, "ABD")
-    report, timeline = Night(["AAPL", "美联储"], ["news_card"]).build()
+    report, ledger = Night(["AAPL", "美联储"], ["news_card"]).build()
     file = tmp_path / "night" / "report.html"
     file.parent.mkdir()
     report = report.model_copy(update={"since_last_night": later.comparison})
-    file.write_bytes(render_page(report, timeline, "../index.html"))
+    file.write_bytes(render_page(report, ledger, (), "../index.html"))
     return file
 
 

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import product
 from typing import Any
@@ -18,22 +19,24 @@ from jinja2 import UndefinedError
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.failures import Cause, remedy
 from job.engines.transport import ANSWER_TOO_LARGE
-from job.execution.outcome import QA_REFUSES
-from job.execution.progress import CardTotals
+from job.ledger.ledger import CALLS_KEPT, Ledger
+from job.ledger.totals import CardTotals
 from job.page.charts import BINS, flight_chart
 from job.page.headline import headline, severity
 from job.page.render import environment, render_page
 from job.page.tables import CHANGES_SHOWN
 from job.page.time_scale import WIDTH, time_scale_of
-from job.records.comparison import ComparedItem, ComparedItems, Comparison
-from job.records.history import RecordedRun
-from job.records.report import UNFINISHED, FailedCall, RunReport
-from job.records.timeline import CALLS_KEPT, Timeline
+from job.report.advice import advice
+from job.report.commands import Place
+from job.report.comparison import ComparedItem, ComparedItems, Comparison
+from job.report.outcome import QA_REFUSES, Outcome
+from job.report.report import RunReport
 from job.reporting.terminal import as_text
 from job.text.messages import ENGLISH, duration, message
 from tests.simulators.job import ROOT
 from tests.support.nights import Night
 from tests.support.parsed import Parsed
+from tests.support.results import tried
 
 NAMES = ["AAPL", "^GSPC", "美联储", "Rate vs Inflation"]
 KNOWN_TAGS = {
@@ -68,20 +71,31 @@ def some_fail(engine: EngineName, number: int) -> Any:
     return [], None, None, 200
 
 
-def build_run(fate: Any = some_fail, **changes: Any) -> tuple[RunReport, Timeline]:
-    report, timeline = Night(NAMES, ["news_card", "price_card"], fate=fate).build(
+def build_run(fate: Any = some_fail, **changes: Any) -> tuple[RunReport, Ledger]:
+    report, ledger = Night(NAMES, ["news_card", "price_card"], fate=fate).build(
         "cards_missing", 3, "CardTotals are missing."
     )
-    return report.model_copy(update=changes), timeline
+    return report.model_copy(update=changes), ledger
 
 
-def page(report: RunReport, timeline: Timeline) -> Parsed:
-    return Parsed(render_page(report, timeline).decode())
+def rendered(report: RunReport, ledger: Ledger, **changes: Any) -> bytes:
+    """The page, with what to do next as it is right when the run has ended."""
+    steps = advice(report, Place(), datetime.fromisoformat(report.ended or report.started))
+    return render_page(report, ledger, steps, **changes)
+
+
+def page(report: RunReport, ledger: Ledger) -> Parsed:
+    return Parsed(rendered(report, ledger).decode())
+
+
+def printed(report: RunReport, ledger: Ledger) -> list[str]:
+    """The run as the terminal shows it."""
+    return as_text(report, ledger, advice(report, Place(), datetime.fromisoformat(report.started))).splitlines()
 
 
 def test_shows_the_outcome_the_cards_and_every_failure_with_what_to_do() -> None:
-    report, timeline = build_run()
-    shown = page(report, timeline)
+    report, ledger = build_run()
+    shown = page(report, ledger)
     assert {name: shown.tiles[name] for name in ("planned", "generated", "failed", "not attempted")} == {
         "planned": 8, "generated": 6, "failed": 2, "not attempted": 0,
     }  # fmt: skip
@@ -94,7 +108,7 @@ def test_shows_the_outcome_the_cards_and_every_failure_with_what_to_do() -> None
     assert "barrier" in shown.text
     assert "generation 1763949603123456" in shown.text
     assert report.trace_id in shown.text
-    for call in timeline.lanes["qa"].kept:  # every call of a small run with its span
+    for call in ledger.lanes["qa"].kept:  # every call of a small run with its span
         assert call.traceparent[36:52] in shown.text
 
 
@@ -106,8 +120,8 @@ def test_shows_the_outcome_the_cards_and_every_failure_with_what_to_do() -> None
     ],
 )
 def test_says_if_the_engines_chose_the_date(date: str | None, words: str) -> None:
-    report, timeline = build_run(date=date)
-    assert words in page(report, timeline).text
+    report, ledger = build_run(date=date)
+    assert words in page(report, ledger).text
 
 
 def test_the_page_loads_nothing_from_elsewhere() -> None:
@@ -189,13 +203,13 @@ def test_calls_that_were_cut_off_are_counted_separately_as_on_the_terminal() -> 
             return [], None, None, 200
         return ([], "interrupted", "cut off", None) if number else ([], "status", "HTTP 422", 422)
 
-    report, timeline = Night(["A", "B", "C"], ["a", "b"], fate=fate).build("interrupted", 130, "x")
-    shown = page(report, timeline)
+    report, ledger = Night(["A", "B", "C"], ["a", "b"], fate=fate).build("interrupted", 130, "x")
+    shown = page(report, ledger)
     assert {name: shown.tiles[name] for name in ("planned", "generated", "failed", "cut off", "not attempted")} == {
         "planned": 6, "generated": 1, "failed": 1, "cut off": 4, "not attempted": 0,
     }  # fmt: skip
     assert "cards planned 6 done 1 failed 1 cut off 4 not attempted 0" in shown.text
-    assert re.search(r"qa +5 +0 +1 +1 +4 +0 ".replace("5", "6"), as_text(RecordedRun(report, timeline), None))
+    assert re.search(r"qa +5 +0 +1 +1 +4 +0 ".replace("5", "6"), "\n".join(printed(report, ledger)))
 
 
 HOSTILE = [
@@ -210,7 +224,7 @@ def test_markup_from_outside_is_shown_as_text(hostile: str) -> None:
         return ([hostile], "denied", hostile, 200) if number % 2 else ([hostile], None, None, 200)
 
     night = Night([hostile, f"{hostile}2"], [hostile], fate=fate)
-    report, timeline = night.build("cards_missing", 3, hostile)
+    report, ledger = night.build("cards_missing", 3, hostile)
     outside: dict[str, Any] = {
         "run_id": hostile,
         "day": hostile,
@@ -219,7 +233,7 @@ def test_markup_from_outside_is_shown_as_text(hostile: str) -> None:
         "config_uri": hostile,
     }
     outside |= {"config_generations": {hostile: hostile}, "project": hostile, "execution": hostile}
-    shown, plain = page(report.model_copy(update=outside), timeline), page(*build_run())
+    shown, plain = page(report.model_copy(update=outside), ledger), page(*build_run())
     assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
     known = {name for _, attributes in plain.tags for name in attributes} | {"open", "title"}
     assert {name for _, attributes in shown.tags for name in attributes} <= known
@@ -243,29 +257,44 @@ def test_an_undefined_name_in_a_template_is_an_error(mistaken: str) -> None:
 @pytest.mark.parametrize(
     ("outcome", "cards", "words", "colour"),
     [
-        ("succeeded", CardTotals(planned=8, generated=8), "All 8 cards are there", "good"),
-        ("succeeded", CardTotals(), "All data is ready", "good"),
-        ("cards_missing", CardTotals(planned=8, generated=7, failed=1), "1 of 8 cards is missing", "bad"),
-        ("data_engine_failed", CardTotals(planned=8, not_attempted=8), "No card was made: a data engine failed", "bad"),
-        ("data_engine_failed", CardTotals(planned=8, generated=3, not_attempted=5), "5 of 8 cards are missing", "bad"),
+        (Outcome.SUCCEEDED, CardTotals(planned=8, generated=8), "All 8 cards are there", "good"),
+        (Outcome.SUCCEEDED, CardTotals(), "All data is ready", "good"),
+        (Outcome.CARDS_MISSING, CardTotals(planned=8, generated=7, failed=1), "1 of 8 cards is missing", "bad"),
         (
-            "deadline",
+            Outcome.DATA_ENGINE_FAILED,
+            CardTotals(planned=8, not_attempted=8),
+            "No card was made: a data engine failed",
+            "bad",
+        ),
+        (
+            Outcome.DATA_ENGINE_FAILED,
+            CardTotals(planned=8, generated=3, not_attempted=5),
+            "5 of 8 cards are missing",
+            "bad",
+        ),
+        (
+            Outcome.DEADLINE,
             CardTotals(planned=8, generated=5, not_attempted=3),
             "The deadline passed: 3 of 8 cards are",
             "warn",
         ),
-        ("qa_engine_down", CardTotals(planned=8, failed=8), "The QA engine is down: 8 of 8 cards are missing", "bad"),
-        ("interrupted", CardTotals(planned=8, not_attempted=8), "Interrupted: 8 of 8 cards are missing", "warn"),
-        ("unforeseen", CardTotals(planned=8, generated=8), "The job has a bug: not everything is done", "bad"),
         (
-            UNFINISHED,
+            Outcome.QA_ENGINE_DOWN,
+            CardTotals(planned=8, failed=8),
+            "The QA engine is down: 8 of 8 cards are missing",
+            "bad",
+        ),
+        (Outcome.INTERRUPTED, CardTotals(planned=8, not_attempted=8), "Interrupted: 8 of 8 cards are missing", "warn"),
+        (Outcome.UNFORESEEN, CardTotals(planned=8, generated=8), "The job has a bug: not everything is done", "bad"),
+        (
+            Outcome.UNFINISHED,
             CardTotals(planned=8, generated=5, not_attempted=3),
             "Not finished (running or killed): 3 of 8 cards are missing",
             "warn",
         ),
     ],
 )
-def test_the_headline_says_what_is_missing(outcome: str, cards: CardTotals, words: str, colour: str) -> None:
+def test_the_headline_says_what_is_missing(outcome: Outcome, cards: CardTotals, words: str, colour: str) -> None:
     report, _ = build_run(outcome=outcome, cards=cards)
     assert str(headline(report)).startswith(words)
     assert severity(report) == colour
@@ -274,31 +303,31 @@ def test_the_headline_says_what_is_missing(outcome: str, cards: CardTotals, word
 @pytest.mark.parametrize(
     ("outcome", "words"),
     [
-        ("deadline", "Go on with"),
-        ("interrupted", "Go on with"),
-        ("lease_lost", "Once no other run is at work"),
-        ("cards_missing", "Once the cause is put right"),
+        (Outcome.DEADLINE, "Go on with"),
+        (Outcome.INTERRUPTED, "Go on with"),
+        (Outcome.LEASE_LOST, "Once no other run is at work"),
+        (Outcome.CARDS_MISSING, "Once the cause is put right"),
     ],
 )
-def test_a_run_that_only_has_to_be_resumed_suggests_no_repair(outcome: str, words: str) -> None:
-    report, timeline = build_run(outcome=outcome)
-    assert words in page(report, timeline).text
+def test_a_run_that_only_has_to_be_resumed_suggests_no_repair(outcome: Outcome, words: str) -> None:
+    report, ledger = build_run(outcome=outcome)
+    assert words in page(report, ledger).text
 
 
 def test_the_outcome_is_not_said_twice() -> None:
     assert page(*build_run()).text.count("CardTotals are missing.") == 1, "beside the attempt: the headline has said it"
     reason = message("the news engine failed for A after 4 attempts: {reason}", reason="HTTP 500")
-    report, timeline = build_run(
-        outcome="data_engine_failed", sentence_message=message("No card was requested: {reason}", reason=reason)
+    report, ledger = build_run(
+        outcome=Outcome.DATA_ENGINE_FAILED, sentence=message("No card was requested: {reason}", reason=reason)
     )
-    assert "Reason: the news engine failed for A after 4 attempts: HTTP 500" in page(report, timeline).text
-    assert "No card was requested" not in page(report, timeline).text
-    lost, _ = build_run(outcome="lease_lost", sentence="The run lost its lease.")
-    assert "The run lost its lease." in page(lost, timeline).text
+    assert "Reason: the news engine failed for A after 4 attempts: HTTP 500" in page(report, ledger).text
+    assert "No card was requested" not in page(report, ledger).text
+    lost, _ = build_run(outcome=Outcome.LEASE_LOST, sentence=message("The run lost its lease."))
+    assert "The run lost its lease." in page(lost, ledger).text
 
 
 def test_an_engine_that_refuses_every_call_is_not_called_down() -> None:
-    refused: dict[str, Any] = {"outcome": "qa_engine_down", "sentence_message": message(QA_REFUSES, made=0, planned=8)}
+    refused: dict[str, Any] = {"outcome": Outcome.QA_ENGINE_DOWN, "sentence": message(QA_REFUSES, made=0, planned=8)}
     report, _ = build_run(**refused)
     assert str(headline(report)) == "The QA engine refuses the job's calls: 2 of 8 cards are missing"
 
@@ -322,7 +351,7 @@ def test_a_run_with_a_fault_of_the_config_is_resumed_with_the_corrected_config()
 
 def test_a_run_without_a_date_says_on_its_page_what_to_do_on_a_later_day() -> None:
     start = "RUN_DATE=2026-11-24 python -m job"
-    shown = page(*build_run(date=None, start_command=start)).text
+    shown = page(*build_run(date=None)).text
     later = "On a later day, this starts a new run for 2026-11-24, which makes all its cards: "
     assert f"{later}{start}" in shown
     assert shown.index("python -m job resume") < shown.index(later)
@@ -337,68 +366,59 @@ def test_a_complete_run_shows_no_command_to_resume() -> None:
 
 @pytest.mark.parametrize(("cause", "colour"), [(Cause.INTERRUPTED, "warn"), (Cause.STATUS, "bad")])
 def test_cards_that_were_cut_off_are_not_shown_as_failed(cause: Cause, colour: str) -> None:
-    report, _ = build_run(outcome="deadline", cards=CardTotals(planned=8, generated=7, failed=1))
-    failed = FailedCall(
-        engine="qa",
-        targets=("A",),
-        card_type="a",
-        cause=cause,
-        status=None,
-        reason="",
-        attempts=1,
-        traceparent="",
-        remedy="",
-    )
-    assert severity(report.model_copy(update={"failures": (failed,)})) == colour
+    def fate(engine: EngineName, number: int) -> Any:
+        failed = engine == "qa" and number == 1
+        return [], cause if failed else None, "no" if failed else None, None if failed else 200
+
+    report, _ = build_run(fate, outcome=Outcome.DEADLINE)
+    assert report.cards.failed == 1
+    assert severity(report) == colour
 
 
 def test_a_call_that_a_later_attempt_did_is_not_shown_as_failed() -> None:
     night = Night(NAMES, ["news_card"], fate=some_fail)
-    timeline, results = Timeline(night.plan()), list(night.results())
+    ledger, results = Ledger(night.plan()), list(night.results())
     for result in results:
-        timeline.add(result)
-    assert [call.targets[0] for call in timeline.failures] == ["^GSPC"]
+        ledger.add(result)
+    assert [call.targets[0] for call in ledger.failures] == ["^GSPC"]
     failed = next(result for result in results if not result.done)
-    timeline.add(failed.model_copy(update={"done": True, "cause": None, "reason": None}))
-    assert timeline.failures == []
+    ledger.add(replace(failed, done=True, cause=None, reason=None))
+    assert ledger.failures == []
 
 
 def test_a_resumed_run_shows_both_attempts_and_cuts_out_the_time_between() -> None:
-    report, timeline = build_run()
+    report, ledger = build_run()
     for result in list(Night(NAMES, ["news_card"]).results())[-2:]:
-        later = {"started": result.started + 90_000, "ended": result.ended + 90_000}
-        timeline.add(result.model_copy(update=later))
-    shown = page(report.model_copy(update={"attempts": report.attempts * 2}), timeline)
+        ledger.add(replace(result, started=result.started + 90_000, ended=result.ended + 90_000))
+    shown = page(report.model_copy(update={"attempts": report.attempts * 2}), ledger)
     assert re.search(r"2[45] h \d+ min idle", shown.text)
     assert "2 attempts" in shown.text
     assert "attempt 2" in shown.text
 
 
 def test_an_attempt_after_a_killed_one_is_not_taken_for_the_whole_run() -> None:
-    report, timeline = build_run()
+    report, ledger = build_run()
     (attempt,) = report.attempts
-    assert "the last attempt took" not in page(report, timeline).text
+    assert "the last attempt took" not in page(report, ledger).text
     later = datetime.fromisoformat(report.started) + timedelta(minutes=9)
     only = attempt.model_copy(update={"started": later.isoformat()})
-    shown = page(report.model_copy(update={"attempts": (only,), "seconds": 4.0}), timeline).text
+    shown = page(report.model_copy(update={"attempts": (only,), "seconds": 4.0}), ledger).text
     assert "the last attempt took 4.00 s" in shown
 
 
 def test_a_terminal_of_eighty_columns_shows_the_whole_table() -> None:
-    report, timeline = build_run()
+    report, ledger = build_run()
     engine = report.engines["qa"].model_copy(update={"p50_seconds": 112.5, "p95_seconds": 298.25, "calls": 1234})
-    recorded = RecordedRun(report.model_copy(update={"engines": {"financial": engine, "qa": engine}}), timeline)
-    shown = as_text(recorded, None)
+    shown = "\n".join(printed(report.model_copy(update={"engines": {"financial": engine, "qa": engine}}), ledger))
     assert all(word in shown for word in ("financial", "not attempted", "112.50 s", "298.25 s"))
     assert "cut off" not in shown
 
 
 def test_the_table_counts_cut_off_calls_separately_and_fits_eighty_columns_with_100_000_cards() -> None:
-    report, timeline = build_run()
+    report, ledger = build_run()
     large = {"planned": 100_000, "done": 100_000, "calls": 100_000, "retries": 12_345, "failed": 2_500, "cut_off": 500}
     engine = report.engines["qa"].model_copy(update={**large, "p50_seconds": 112.5, "p95_seconds": 298.25})
-    recorded = RecordedRun(report.model_copy(update={"engines": {"financial": engine, "qa": engine}}), timeline)
-    lines = as_text(recorded, None).splitlines()
+    lines = printed(report.model_copy(update={"engines": {"financial": engine, "qa": engine}}), ledger)
     assert lines[1].split("  ")[0].strip().startswith("engine")
     assert lines[1].index("failed") < lines[1].index("cut off") < lines[1].index("not attempted")
     assert lines[2].split() == [
@@ -430,34 +450,37 @@ def test_a_narrow_terminal_gets_fewer_columns_and_no_number_is_cut(
     monkeypatch: pytest.MonkeyPatch, columns: int, headings: list[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    recorded = RecordedRun(*Night([f"T{n:03}" for n in range(300)], ["a"]).build())
-    lines = as_text(recorded, None).splitlines()
+    lines = printed(*Night([f"T{n:03}" for n in range(300)], ["a"]).build())
     assert lines[1].split() == headings
     assert all(len(line.rstrip()) <= columns and "…" not in line for line in lines[1:6])
 
 
 def test_a_terminal_too_narrow_for_a_table_gets_a_line_for_each_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "30")
-    recorded = RecordedRun(*Night([f"T{n:03}" for n in range(300)], ["a"]).build())
-    lines = as_text(recorded, None).splitlines()
+    lines = printed(*Night([f"T{n:03}" for n in range(300)], ["a"]).build())
     assert lines[1] == "financial: 300 done, 0 failed, 0 cut off, 0 not attempted"
 
 
 def test_a_recorded_run_is_printed_with_each_cause_once_and_how_to_resume() -> None:
-    recorded = RecordedRun(
-        *Night([f"T{n:03}" for n in range(300)], ["a"], fate=refusing).build("cards_missing", 3, "x")
-    )
-    lines = as_text(recorded, "/runs/report.html").splitlines()
+    night = Night([f"T{n:03}" for n in range(300)], ["a"], fate=refusing)
+    report, ledger = night.build("cards_missing", 3, "x", page="/runs/report.html")
+    lines = printed(report, ledger)
     assert sum("What to do" in line or "what to do" in line for line in lines) == 1
     assert sum("QA engine: 300 cards failed: a: T000, T001" in line for line in lines) == 1
     assert lines[-6:] == [
         "300 cards are missing; their names: python -m job report cards-nightly-x7k2p --missing",
-        f"trace id: {recorded.report.trace_id}",
+        f"trace id: {report.trace_id}",
         "page: /runs/report.html",
         "Once the cause is put right, this requests only what is missing:",
         "  python -m job resume cards-nightly-x7k2p",
         "x (exit code 3)",
     ]
+
+
+def test_the_command_to_resume_and_the_exit_code_are_the_last_lines_also_without_a_failure() -> None:
+    lines = printed(*Night(["A"], ["a"]).build("interrupted", 143, "x"))
+    assert lines[-2:] == ["  python -m job resume cards-nightly-x7k2p", "x (exit code 143)"]
+    assert printed(*Night(["A"], ["a"]).build())[-1].startswith("trace id: ")
 
 
 @given(
@@ -483,11 +506,11 @@ def test_clock_times_are_those_of_the_runs_zone() -> None:
 
 
 @pytest.mark.parametrize(("offset", "zone"), [("+00:00", "UTC"), ("+08:00", "UTC+08:00"), ("-03:30", "UTC-03:30")])
-@pytest.mark.parametrize("outcome", ["cards_missing", UNFINISHED])
-def test_the_time_zone_is_said_once(offset: str, zone: str, outcome: str) -> None:
-    open_end: dict[str, Any] = {"ended": None, "seconds": None} if outcome == UNFINISHED else {}
-    report, timeline = build_run(started=f"2026-11-24T02:00:03{offset}", outcome=outcome, **open_end)
-    shown = page(report, timeline).text
+@pytest.mark.parametrize("outcome", [Outcome.CARDS_MISSING, Outcome.UNFINISHED])
+def test_the_time_zone_is_said_once(offset: str, zone: str, outcome: Outcome) -> None:
+    open_end: dict[str, Any] = {"ended": None, "seconds": None} if outcome == Outcome.UNFINISHED else {}
+    report, ledger = build_run(started=f"2026-11-24T02:00:03{offset}", outcome=outcome, **open_end)
+    shown = page(report, ledger).text
     assert shown.count("UTC") == 1
     assert f"(all times {zone})" in shown
 
@@ -575,19 +598,19 @@ def test_durations_are_written_as_people_write_them(seconds: float, words: str) 
 def test_a_call_that_is_done_with_a_warning_is_shown() -> None:
     night = Night(NAMES, ["news_card"])
     report, _ = night.build()
-    timeline = Timeline(night.plan())
+    ledger = Ledger(night.plan())
     for number, result in enumerate(night.results()):
         warning = message("it is <odd>: {number}", number=number) if number == 3 else None
-        timeline.add(result.model_copy(update={"warning": warning}))
-    shown = page(report, timeline).text
+        ledger.add(replace(result, warning=warning))
+    shown = page(report, ledger).text
     assert "Done, with a warning" in shown
     assert "it is <odd>: 3" in shown
     assert "with a warning" not in page(*night.build()).text
 
 
 def test_a_run_that_made_no_call_has_a_page() -> None:
-    report, timeline = Night([], []).build("unforeseen", 70, "The job has a bug.")
-    shown = page(report, timeline)
+    report, ledger = Night([], []).build("unforeseen", 70, "The job has a bug.")
+    shown = page(report, ledger)
     assert "Nothing was called." in shown.text
 
 
@@ -597,10 +620,10 @@ def test_of_many_failures_as_many_are_kept_as_a_page_can_show() -> None:
         ["a"],
         fate=lambda engine, _: ([], "denied", "x" * 3000, 200) if engine == "qa" else ([], None, None, 200),
     )
-    report, timeline = night.build("cards_missing", 3, "x")
-    assert len(timeline.failures) == 3000
-    assert timeline.items["qa"].failed == 3000
-    data = render_page(report, timeline)
+    report, ledger = night.build("cards_missing", 3, "x")
+    assert len(ledger.failures) == 3000
+    assert ledger.counts("qa").failed == 3000
+    data = rendered(report, ledger)
     assert len(data) < 2_000_000
     text = Parsed(data.decode()).text
     assert "And 2,000 more, each with a line in the log. Every card as a table: python -m job report " in text
@@ -611,8 +634,8 @@ def test_of_many_changes_the_rest_is_counted_and_it_is_said_where_they_are(count
     item = ComparedItem(engine="qa", target="T", card_type="a", cause="denied", since="2026-11-24")
     new = ComparedItems(count=count, items=(item,) * count)
     since = Comparison(run_id="before", day="2026-11-23", new=new)
-    report, timeline = Night(["T"], ["a"]).build(since_last_night=since)
-    text = Parsed(render_page(report, timeline).decode()).text
+    report, ledger = Night(["T"], ["a"]).build(since_last_night=since)
+    text = page(report, ledger).text
     assert ("and 7 more" in text) == (count > CHANGES_SHOWN)
     assert text.count("Every card as a table: ") == (2 if count > CHANGES_SHOWN else 1), "there, and below the board"
 
@@ -626,15 +649,15 @@ from tests.support.nights import Night
 night = Night([f"{n:06}.SS" for n in range(20000)], list("abcde"),
               fate=lambda e, n: (["HTTP 503"] * (n % 50 == 3), "denied" if n % 2000 == 7 else None, "no", 200),
               concurrency={"financial": 4, "trading": 4, "news": 64, "qa": 256})
-report, timeline = night.build("cards_missing", 3, "Cards are missing.")
+report, ledger = night.build("cards_missing", 3, "Cards are missing.")
 def peak():  # `ru_maxrss` starts from the memory of the process that started this one
     with open("/proc/self/status") as account:
         return int(re.search(r"VmHWM:\\s+(\\d+) kB", account.read())[1])
 before = peak()
-kept = sum(len(part) * part.itemsize for lane in timeline.lanes.values()
+kept = sum(len(part) * part.itemsize for lane in ledger.lanes.values()
            for part in (lane.started, lane.ended, lane.states, lane.limits, lane.failed_started, lane.failed_ended))
 began = time.perf_counter()
-data = render_page(report, timeline)
+data = render_page(report, ledger, ())
 seconds = time.perf_counter() - began
 sys.stdout.buffer.write(data)
 grown = peak() - before
@@ -662,20 +685,20 @@ def all_refused(engine: EngineName, _number: int) -> Any:
     return ([], "denied", "no", 200) if engine == "qa" else ([], None, None, 200)
 
 
-def narrowed(limit: int) -> Timeline:
-    """The timeline of a night whose cards were all rejected, so that the limit was this at the end of each call."""
+def narrowed(limit: int) -> Ledger:
+    """The ledger of a night whose cards were all rejected, so that the limit was this at the end of each call."""
     night = Night([f"T{n}" for n in range(40)], ["a"], fate=all_refused)
-    timeline = Timeline(night.plan())
+    ledger = Ledger(night.plan())
     for result in night.results():
-        timeline.add(result.model_copy(update={"limit": limit}) if result.engine == "qa" else result)
-    return timeline
+        ledger.add(replace(result, limit=limit) if result.engine == "qa" else result)
+    return ledger
 
 
 def test_the_limit_that_a_run_began_with_is_shown() -> None:
     report, _ = build_run()
-    timeline = narrowed(1)
-    assert "16 in flight at most limit 1 to 16" in page(report, timeline).text
-    lane = timeline.lanes["qa"]
+    ledger = narrowed(1)
+    assert "16 in flight at most limit 1 to 16" in page(report, ledger).text
+    lane = ledger.lanes["qa"]
     scale = time_scale_of(zip(lane.started, lane.ended, strict=True))
     limits = flight_chart(lane, scale).limits
     assert limits[0] == (16, 16)
@@ -701,17 +724,16 @@ def test_no_more_calls_are_in_flight_than_a_limit_that_is_shown_allows(limit: in
 def test_calls_that_began_before_the_limit_fell_do_not_raise_it() -> None:
     night = Night(["T"], ["a"])
     one = next(result for result in night.results() if result.engine == "qa")
-    timeline = Timeline(night.plan())
+    ledger = Ledger(night.plan())
     for started, ended, failed in ((0, 10, ()), (45, 50, ((0, 12, "HTTP 503"),)), (0, 35, ()), (0, 40, ())):
-        changes = {"started": started, "ended": ended, "failed_attempts": failed, "limit": 1}
-        timeline.add(one.model_copy(update=changes))
+        ledger.add(replace(one, started=started, ended=ended, failed_attempts=tried(*failed), limit=1))
     scale = time_scale_of([(0, 50)])
-    limits = flight_chart(timeline.lanes["qa"], scale).limits
+    limits = flight_chart(ledger.lanes["qa"], scale).limits
     assert limits[0] == (4, 4)
     assert set(limits[scale.part(11, BINS) :]) == {(1, 1)}
 
 
 def test_a_lane_with_few_calls_shows_each_of_them() -> None:
-    report, timeline = build_run()
-    bars = sum(tag == "g" for tag, _ in page(report, timeline).tags)
-    assert bars >= sum(map(len, timeline.lanes.values())) < CALLS_KEPT
+    report, ledger = build_run()
+    bars = sum(tag == "g" for tag, _ in page(report, ledger).tags)
+    assert bars >= sum(map(len, ledger.lanes.values())) < CALLS_KEPT

@@ -20,14 +20,15 @@ from hypothesis import strategies as st
 from job.cli.main import main
 from job.config.environment import read_settings
 from job.config.faults import ConfigError
-from job.execution.outcome import ExitCode
+from job.ledger.ledger import Ledger
 from job.page.render import render_page
-from job.records.closing import build_summary
-from job.records.format import RecordError
 from job.records.record import Record, find_latest_inputs
-from job.records.report import RunReport, build_report
-from job.records.summary import pack_summary
-from job.records.timeline import Timeline
+from job.report.advice import advice
+from job.report.commands import Place
+from job.report.format import RecordError
+from job.report.outcome import ExitCode, Outcome
+from job.report.report import RunReport, report_of, summary_of
+from job.report.summary import pack_summary
 from job.storage.uri import open_store
 from tests.support.records import Recorded, write
 
@@ -83,11 +84,12 @@ async def resume(place: Path) -> None:
             return
         urls = {f"{name}_ENGINE_URL": "https://x" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
         plan = inputs.prepare(read_settings(urls, datetime.now(UTC))[0], []).plan
-        record = Record(store, plan, inputs, "another", lambda _: None)
+        record = Record(store, Ledger(plan), inputs, "another", lambda _: None)
         await record.load()
     except (RecordError, ConfigError):
         return
-    render_page(build_report(inputs, plan, record.timeline, record.attempts), record.timeline)
+    written = report_of(inputs, record.ledger, record.attempts, state=Outcome.UNFINISHED)
+    render_page(written, record.ledger, advice(written, Place.of(inputs), datetime.now(UTC)))
 
 
 # --- values ---
@@ -270,13 +272,13 @@ def test_an_altered_object_is_named_and_hides_no_other_run(
 
 
 def test_a_number_that_no_run_can_count_is_refused_by_name(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    timeline = Timeline(NIGHT.inputs.plan())
+    ledger = Ledger(NIGHT.inputs.plan())
     for result in NIGHT.results():
-        timeline.add(result)
+        ledger.add(result)
     written = RunReport.model_validate_json(OBJECTS[REPORT])
     for name, data, command in (
         (REPORT, OBJECTS[REPORT], "report night"),
-        ("night/summary.json", pack_summary(build_summary(written, timeline, None)), f"nights --page {place / 'page'}"),
+        ("night/summary.json", pack_summary(summary_of(written, ledger, None)), f"nights --page {place / 'page'}"),
     ):
         value = json.loads(data)
         for path in places(value):

@@ -9,9 +9,11 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from job.records.format import RecordError
+from job.ledger.ledger import Ledger
+from job.ledger.result import CallResult
 from job.records.journal import Journal, read_journal
-from job.records.results import CallResult
+from job.report.format import RecordError
+from job.report.inputs import without_plan
 from job.storage.store import StorageError, StoredObject
 from job.text.messages import Message
 from tests.support.stores import Memory, memory
@@ -55,11 +57,22 @@ class Notes:
         return [trio.current_time() - time for time in self.times[sum(self.written.values()) :]]
 
 
+class Numbers(Ledger):
+    """A ledger that only lists the numbers of the results, in their order."""
+
+    def __init__(self) -> None:
+        super().__init__(without_plan())
+        self.found: list[int] = []
+
+    def add(self, result: CallResult) -> None:
+        self.found.append(int(result.targets[0]))
+
+
 async def read(store: Memory) -> list[int]:
     """The numbers of the results."""
-    found: list[int] = []
-    await read_journal(store, "run", lambda result: found.append(int(result.targets[0])))
-    return found
+    numbers = Numbers()
+    await read_journal(store, "run", numbers)
+    return numbers.found
 
 
 @pytest.mark.parametrize(("seconds", "rate"), [(0.0, 1), (0.05, 1000), (0.1, 300), (0.3, 100), (1.0, 10), (1.9, 0.5)])

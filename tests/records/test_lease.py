@@ -14,7 +14,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from job.execution.shutdown import GRACE_SECONDS, Shutdown, ShutdownError, ShutdownReason
+from job.execution.shutdown import Budget, Shutdown, ShutdownError, ShutdownReason
 from job.records import lease as module
 from job.records.lease import (
     LASTS_SECONDS,
@@ -338,7 +338,7 @@ async def test_watching_a_lease_begins_when_its_first_read_has_ended(memory: Mem
             kept.lease.store = Memory(refuse=lambda _verb, _name: True)
         nursery.cancel_scope.cancel()
     assert kept.lease.trusted_until == RENEW_SECONDS + TRUSTED_SECONDS
-    assert trio.current_time() >= kept.lease.trusted_until + GRACE_SECONDS
+    assert trio.current_time() >= kept.lease.trusted_until + Budget.GRACE
 
 
 @pytest.mark.parametrize("signal_", [None, signal.SIGSTOP])
@@ -489,13 +489,13 @@ async def test_a_lease_is_fresh_to_others_for_as_long_as_it_is_trusted(
     """For others it is stale only when the last call of its holder has been cut off."""
     memory.seconds = 3.0
     kept = Kept(await acquire(memory, holder(), ignore_notice))
-    memory.refuse = lambda verb, _name: verb == "replace" and trio.current_time() < TRUSTED_SECONDS + GRACE_SECONDS
+    memory.refuse = lambda verb, _name: verb == "replace" and trio.current_time() < TRUSTED_SECONDS + Budget.GRACE
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)
         await acquire(memory, holder("two"), ignore_notice)
         nursery.cancel_scope.cancel()
     assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
-    assert kept.lease.trusted_until + GRACE_SECONDS < LASTS_SECONDS <= trio.current_time()
+    assert kept.lease.trusted_until + Budget.GRACE < LASTS_SECONDS <= trio.current_time()
 
 
 async def test_an_outage_that_ends_in_time_does_not_stop_the_run(memory: Memory, autojump_clock: MockClock) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,22 +19,23 @@ from job.config.environment import read_settings
 from job.engines.calls import Call, card, financial, news, trading
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
-from job.execution.events import CallFinished
-from job.execution.outcome import UNFORESEEN
-from job.planning.items import EngineItems
+from job.ledger.items import EngineItems
+from job.ledger.ledger import Ledger
+from job.ledger.result import CallResult
 from job.planning.plan import Plan
-from job.records.format import FORMAT, RecordError, sealed, unsealed
-from job.records.inputs import ConfigObject, RunInputs, pack, unpack
-from job.records.journal import attempts_in_journal
+from job.records.attempts import AttemptEntry, add_attempt
+from job.records.past import read_past, read_run
 from job.records.record import Record, find_inputs
 from job.records.refusal import contradictions
-from job.records.report import AttemptSummary, RunReport, build_report
-from job.records.results import CallResult
 from job.records.session import over_midnight
-from job.records.timeline import Timeline
+from job.report.format import FORMAT, RecordError, sealed, unsealed
+from job.report.inputs import ConfigObject, RunInputs, pack, unpack
+from job.report.outcome import UNFORESEEN, Outcome
+from job.report.report import AttemptSummary, RunReport, report_of
 from job.storage.store import StorageError, StoredObject
 from job.text.messages import Message, message
 from tests.support.fakes import plan_of, settings_of, target
+from tests.support.results import result_of
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
@@ -54,22 +56,33 @@ DATA = [financial(["A", "B"]), financial(["C"]), trading(["A", "B"]), trading(["
 DATA += [news(name, "equity", name, None) for name in ("A", "B", "C")]
 
 
-def finished(call: Call, failure: Failure | None = None) -> CallFinished:
-    return CallFinished(call, failure, 1, 1.0, 2.0, 200, "00-a-b-01", 4)
+def finished(call: Call, failure: Failure | None = None) -> CallResult:
+    return result_of(call, failure, traceparent="00-a-b-01")
 
 
-def record_of(store: Memory, owner: str = "one") -> Record:
-    return Record(store, PLAN, INPUTS, owner, lambda _text: None)
+def entry_of(owner: str) -> AttemptEntry:
+    return AttemptEntry(owner=owner, started=INPUTS.started)
 
 
-async def attempt(store: Memory, *events: CallFinished, owner: str = "one", cross: bool = False) -> Record:
+def record_of(store: Memory, owner: str = "one", replaced: str | None = None) -> Record:
+    return Record(store, Ledger(PLAN), INPUTS, owner, lambda _text: None, replaced)
+
+
+def note(record: Record, result: CallResult) -> None:
+    """A call has ended."""
+    record.ledger.add(result)
+    record.journal.append(result)
+
+
+async def attempt(store: Memory, *results: CallResult, owner: str = "one", cross: bool = False) -> Record:
     """A new attempt at the run, which records these calls as finished."""
     record = record_of(store, owner)
+    await record.begin(entry_of(owner))
     if owner == "one":
         await record.create(INPUTS)
     await record.load()
-    for event in events:
-        record.on_event(event)
+    for result in results:
+        note(record, result)
     await (record.mark_barrier() if cross else record.journal.flush())
     return record
 
@@ -78,11 +91,18 @@ async def done_of(store: Memory, owner: str) -> Mapping[EngineName, EngineItems]
     """The items that a further attempt at the run finds done."""
     record = record_of(store, owner)
     await record.load()
-    return record.timeline.items
+    return record.ledger.items
 
 
 def report(outcome: str) -> RunReport:
-    return build_report(INPUTS, PLAN, Timeline(PLAN)).model_copy(update={"outcome": outcome})
+    return report_of(INPUTS, Ledger(PLAN), state=Outcome(outcome))
+
+
+def closed(record: Record) -> RunReport:
+    """The report of an attempt that ends now."""
+    return report_of(
+        INPUTS, record.ledger, [*record.attempts, AttemptSummary.of(UNFORESEEN, INPUTS, datetime.now(UTC), 1.0)]
+    )
 
 
 NEVER = Failure(Cause.STATUS, message("HTTP 500"), 500)
@@ -97,7 +117,12 @@ async def test_what_succeeded_is_done_and_nothing_else(memory: Memory, autojump_
         finished(news("C", "equity", "C", None), Failure(Cause.INTERRUPTED, message("interrupted"))),
     )
     done = await done_of(memory, "two")
-    assert {engine: len(items) for engine, items in done.items()} == {"financial": 2, "trading": 1, "news": 0, "qa": 0}
+    assert {engine: items.counts().done for engine, items in done.items()} == {
+        "financial": 2,
+        "trading": 1,
+        "news": 0,
+        "qa": 0,
+    }
     assert all(item in done["financial"] for item in (("A", None), ("B", None)))
     assert ("B", None) in done["trading"]
     assert [call.targets for call in PLAN.calls("financial", done["financial"])] == [("C",)]
@@ -107,31 +132,31 @@ async def test_what_succeeded_is_done_and_nothing_else(memory: Memory, autojump_
 async def test_warnings_are_recorded_and_the_first_of_them_kept(
     memory: Memory, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    monkeypatch.setattr("job.records.timeline.WARNINGS_KEPT", 2)
+    monkeypatch.setattr("job.ledger.ledger.WARNINGS_KEPT", 2)
     warned = [replace(finished(call), warning=message("odd: {error}", error="x")) for call in DATA[:3]]
     await attempt(memory, *warned, *map(finished, DATA[3:]))
     again = record_of(memory, "two")
     await again.load()
-    assert [call.warning for call in again.timeline.warnings] == [message("odd: {error}", error="x")] * 2
-    assert [call.targets for call in again.timeline.warnings] == [call.targets for call in DATA[:2]]
-    assert again.timeline.failures == []
+    assert [call.warning for call in again.ledger.warnings] == [message("odd: {error}", error="x")] * 2
+    assert [call.targets for call in again.ledger.warnings] == [call.targets for call in DATA[:2]]
+    assert again.ledger.failures == []
 
 
 async def test_attempts_add_up(memory: Memory, autojump_clock: MockClock) -> None:
     await attempt(memory, *map(finished, DATA), finished(card("A", "news_card", None, []), NEVER), cross=True)
     await attempt(memory, finished(card("A", "news_card", None, [])), owner="two")
     done = await done_of(memory, "three")
-    assert len(done["qa"]) == 1
+    assert done["qa"].counts().done == 1
     assert ("A", "news_card") in done["qa"]
-    assert [len(done[engine]) for engine in ("financial", "trading", "news")] == [3, 3, 3]
+    assert [done[engine].counts().done for engine in ("financial", "trading", "news")] == [3, 3, 3]
 
 
 async def test_the_crossing_is_written_after_all_data_and_once(memory: Memory, autojump_clock: MockClock) -> None:
     memory.lose = lambda _verb, name: "/barrier-" in name and trio.current_time() < 3
     await attempt(memory, *map(finished, DATA), cross=True)
     order = [name for verb, name in memory.asked if verb == "create"]
-    assert order[1] == "run/results/one-000000.jsonl"
-    assert set(order[2:]) == {BARRIER_NAME}
+    assert order[:3] == ["run/attempts/000001.json", "run/inputs.json", "run/results/one-000000.jsonl"]
+    assert set(order[3:]) == {BARRIER_NAME}
     again = record_of(memory, "two")
     await again.load()
     asked = len(memory.asked)
@@ -141,10 +166,10 @@ async def test_the_crossing_is_written_after_all_data_and_once(memory: Memory, a
 
 async def test_a_crossing_waits_for_storage(memory: Memory, autojump_clock: MockClock) -> None:
     troubles: list[Message | None] = []
-    record = Record(memory, PLAN, INPUTS, "one", troubles.append)
+    record = Record(memory, Ledger(PLAN), INPUTS, "one", troubles.append)
     memory.refuse = lambda verb, _name: verb == "create" and trio.current_time() < 20
     for call in DATA:
-        record.on_event(finished(call))
+        note(record, finished(call))
     await record.mark_barrier()
     assert trio.current_time() >= 20
     assert BARRIER_NAME in memory.objects
@@ -157,7 +182,7 @@ async def test_the_report_is_replaced_by_a_later_attempts_own(memory: Memory, au
     second = await attempt(memory, owner="two")
     assert await second.write_report(report("succeeded"), lambda: True)
     # one that was paused, and lost its lease meanwhile
-    assert not await first.write_report(report("late"), lambda: False)
+    assert not await first.write_report(report("deadline"), lambda: False)
     assert json.loads(memory.objects["run/report.json"].data)["outcome"] == "succeeded"
 
 
@@ -173,19 +198,22 @@ async def test_the_report_of_the_run_that_holds_the_lease_is_kept(memory: Memory
 async def test_results_that_an_attempt_writes_after_it_has_lost_its_lease_do_not_open_the_record_again(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
-    paused = record_of(memory)
-    await paused.create(INPUTS)
-    paused.on_event(finished(financial(["A"])))
+    paused = await attempt(memory)
+    await paused.announce(INPUTS)
+    note(paused, finished(financial(["A"])))
     for owner, replaced in (("two", "one"), ("three", None)):
-        next_one = Record(memory, PLAN, INPUTS, owner, lambda _text: None, replaced)
+        next_one = record_of(memory, owner, replaced)
+        await next_one.begin(entry_of(owner))
         await next_one.load()
-        ended = AttemptSummary.of(UNFORESEEN, None, datetime.now(UTC), 1.0)
-        closed = build_report(INPUTS, PLAN, next_one.timeline, [*next_one.attempts, ended], closed=True)
-        assert await next_one.write_report(closed, lambda: True)
+        assert await next_one.write_report(closed(next_one), lambda: True)
     await paused.journal.flush()
     written = RunReport.model_validate_json(memory.objects["run/report.json"].data)
-    assert written.journal == {"one": 0, "two": 0, "three": 0}
-    assert written.is_after(await attempts_in_journal(memory, "run"))
+    assert (written.attempt, written.journal) == (3, {"one": 0, "two": 0, "three": 0})
+    recorded = await read_run(memory, "run")
+    assert recorded
+    assert recorded.report.outcome is Outcome.UNFORESEEN
+    assert recorded.report.engines["financial"].done == 1, "what it has done counts"
+    assert [one.outcome for one in (await read_past(memory)).runs] == [Outcome.UNFORESEEN]
 
 
 async def test_a_run_without_a_record_has_no_inputs(memory: Memory, autojump_clock: MockClock) -> None:
@@ -291,7 +319,7 @@ async def test_a_result_that_no_run_writes_is_refused(
 
 async def test_a_result_of_another_plan_is_refused(memory: Memory, autojump_clock: MockClock) -> None:
     record = await attempt(memory)
-    record.journal.append(CallResult.of(finished(card("Z", "news_card", None, [])), 0.0))
+    record.journal.append(finished(card("Z", "news_card", None, [])))
     await record.journal.flush()
     with pytest.raises(RecordError, match=r"^run/results/ has results that are not of this run's plan"):
         await record_of(memory, "two").load()
@@ -329,14 +357,12 @@ async def test_results_that_a_closed_report_counts_are_not_requested_again_if_th
 ) -> None:
     """The first attempt was killed, the second one closed the record, the third one was killed."""
     first = await attempt(memory, *map(finished, DATA), cross=True)
-    first.on_event(finished(card("A", "news_card", None, [])))
+    note(first, finished(card("A", "news_card", None, [])))
     await first.journal.flush()
     second = await attempt(memory, finished(card("B", "news_card", None, [])), owner="two")
-    ended = AttemptSummary.of(UNFORESEEN, None, datetime.now(UTC), 1.0)
-    closed = build_report(INPUTS, PLAN, second.timeline, [ended], closed=True)
-    assert await second.write_report(closed, lambda: True)
+    assert await second.write_report(closed(second), lambda: True)
     await attempt(memory, finished(card("C", "news_card", None, [])), owner="three")
-    assert len((await done_of(memory, "four"))["qa"]) == 3
+    assert (await done_of(memory, "four"))["qa"].counts().done == 3
     del memory.objects[f"run/results/{gone}.jsonl"]
     with pytest.raises(RecordError, match=f"^run/results/{gone}.jsonl is missing, but the report counts its results$"):
         await done_of(memory, "four")
@@ -348,9 +374,8 @@ async def test_a_report_that_is_written_while_the_record_is_read_counts_no_resul
     """A paused attempt that has lost its lease wakes up, and writes the rest of its results and its report."""
     paused = await attempt(memory, *map(finished, DATA), cross=True)
     before = dict(memory.objects)
-    paused.on_event(finished(card("A", "news_card", None, [])))
-    ended = AttemptSummary.of(UNFORESEEN, None, datetime.now(UTC), 1.0)
-    await paused.write_report(build_report(INPUTS, PLAN, paused.timeline, [ended], closed=True), lambda: False)
+    note(paused, finished(card("A", "news_card", None, [])))
+    await paused.write_report(closed(paused), lambda: False)
     after, memory.objects = memory.objects, before
 
     def wake_up(_verb: str, name: str) -> bool:
@@ -359,7 +384,7 @@ async def test_a_report_that_is_written_while_the_record_is_read_counts_no_resul
         return False
 
     memory.refuse = wake_up
-    assert len((await done_of(memory, "two"))["qa"]) == 1
+    assert (await done_of(memory, "two"))["qa"].counts().done == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"attempts": 1}', b"\xff", b"[" * 100_000])
@@ -384,19 +409,26 @@ async def test_an_unreadable_report_does_not_stop_an_attempt(
         ("2026-11-25T08:00:00+01:00", None, {}, True),
         ("2026-11-25T08:00:00+01:00", None, {"CLOUD_RUN_EXECUTION": "other"}, True),
         ("2026-11-25T08:00:00+01:00", None, {"CLOUD_RUN_EXECUTION": "run"}, False),
-        ("2026-11-25T08:00:00+01:00", None, {"CLOUD_RUN_EXECUTION": "other", "CLOUD_RUN_TASK_ATTEMPT": "1"}, False),
+        ("2026-11-25T08:00:00+01:00", None, {"CLOUD_RUN_EXECUTION": "other", "CLOUD_RUN_TASK_ATTEMPT": "1"}, True),
+        ("2026-11-25T08:00:00+01:00", None, {"CLOUD_RUN_EXECUTION": "opened"}, False),
         ("2026-11-25T08:00:00+01:00", None, {"RUN_ID": "run"}, True),
         ("2026-11-25T08:00:00+01:00", "2026-11-24", {}, False),
     ],
 )
-def test_a_run_that_left_the_date_to_the_engines_is_not_resumed_on_another_day(
+async def test_a_run_that_left_the_date_to_the_engines_is_not_resumed_on_another_day(
     now: str, date: str | None, variables: dict[str, str], refused: bool
 ) -> None:
-    """Its cards would be made from data of another day. An automatic retry after midnight goes on, with a notice."""
+    """Its cards would be made from data of another day. An automatic retry after midnight goes on, with a notice.
+
+    It is one if an attempt of its execution is in the record: the number of a task attempt proves nothing, as a
+    resume by hand that was refused is retried too.
+    """
+    store = Memory(clock=time.time)
+    await add_attempt(store, "run", AttemptEntry(owner="a", started=INPUTS.started, execution="opened"))
     moment = datetime.fromisoformat(now)
     settings, _ = read_settings({"CONFIG_URI": "/config", **variables}, moment)
     inputs = INPUTS.model_copy(update={"date": date})
-    found = [str(fault) for fault in contradictions(inputs, settings, moment)]
+    found = [str(fault) for fault in await contradictions(store, inputs, settings, moment)]
     said = [str(notice) for notice in over_midnight(inputs, moment)]
     if refused:
         (fault,) = found

@@ -9,12 +9,11 @@ import pytest
 import trio
 
 from job.config.faults import Fault
-from job.records.format import RecordError
 from job.records.refusal import not_resumable
 from job.records.session import resuming
+from job.report.format import RecordError
 from job.storage.uri import open_store
-from tests.cli.test_runs import refused
-from tests.support.records import Recorded, write
+from tests.support.records import Recorded, refused, write
 
 
 def test_a_run_whose_config_was_faulty_is_not_reported_as_unrecorded(tmp_path: Path) -> None:
@@ -24,10 +23,10 @@ def test_a_run_whose_config_was_faulty_is_not_reported_as_unrecorded(tmp_path: P
         "RUNS_URI: has nothing of run night but the faults of its config, for which nothing was called; "
         f"`RUNS_URI={tmp_path} python -m job report night` lists them; correct them and start a new run"
     )
-    assert str(error.outcome.sentence).endswith("its config was faulty, so it called nothing. Start a new run.")
+    assert str(error.ending.sentence).endswith("its config was faulty, so it called nothing. Start a new run.")
     error = trio.run(not_resumable, open_store(str(tmp_path)), str(tmp_path), "other")
     assert error.fault.remedy == f"`RUNS_URI={tmp_path} python -m job runs` lists what is recorded there"
-    assert "it has no record" in str(error.outcome.sentence)
+    assert "it has no record" in str(error.ending.sentence)
 
 
 def test_an_altered_report_is_named_to_whoever_resumes(tmp_path: Path) -> None:

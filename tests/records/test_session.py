@@ -15,29 +15,26 @@ from trio.testing import MockClock
 
 from job.config.environment import Settings, read_settings
 from job.engines.calls import card
-from job.execution.outcome import ExitCode, Outcome
-from job.execution.shutdown import Shutdown, ShutdownReason
+from job.execution.shutdown import Budget, Shutdown, ShutdownReason
+from job.ledger.ledger import Ledger
 from job.page.render import render_page
 from job.planning.plan import Plan
-from job.records.format import PAGE, SUMMARY
-from job.records.inputs import RunInputs, pack
 from job.records.lease import LASTS_SECONDS, LEASE, TRUSTED_SECONDS, WATCH_SECONDS, acquire
-from job.records.report import AttemptSummary, build_report
 from job.records.session import (
-    AFTERWARDS_SECONDS,
-    CLOSING_SECONDS,
     Document,
     RecordSession,
     StoodBackError,
     StorageAlarm,
     acquire_for,
     lease_holder,
-    open_session,
 )
-from job.records.timeline import Timeline
+from job.report.format import PAGE, SUMMARY
+from job.report.inputs import RunInputs, pack
+from job.report.outcome import Ending, ExitCode, Outcome
+from job.report.report import AttemptSummary, report_of
 from job.storage.store import StorageError
 from job.text.messages import Message, message
-from tests.records.test_record import DATA, INPUTS, PLAN, finished
+from tests.records.test_record import DATA, INPUTS, PLAN, entry_of, finished, note
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.stores import Memory, memory
 
@@ -66,11 +63,12 @@ class Held:
         )
         async with trio.open_nursery() as helpers:
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(self.say))
+            session = RecordSession.of(lease, Ledger(PLAN), INPUTS, self.say)
             try:
-                session = await open_session(lease, PLAN, INPUTS, self.say, new=fresh)
+                await session.open(entry_of(lease.holder.owner), new=fresh)
             finally:
                 helpers.cancel_scope.cancel()
-        session.record.on_event(finished(card("A", "news_card", None, [])))
+        note(session.record, finished(card("A", "news_card", None, [])))
         return session
 
     async def close(self, session: RecordSession, *, at_once: bool, documents: Sequence[Document] = ()) -> float:
@@ -80,9 +78,9 @@ class Held:
             helpers.start_soon(session.lease.renew_forever, self.shutdown, StorageAlarm(self.say))
             helpers.start_soon(session.record.journal.run)
             await trio.testing.wait_all_tasks_blocked()
-            report = build_report(INPUTS, PLAN, Timeline(PLAN))
-            page = Document(PAGE, partial(render_page, report), "{error}")
-            self.until = await session.close(report, [*documents, page], self.shutdown, at_once=at_once)
+            report = report_of(INPUTS, Ledger(PLAN), state=Outcome.UNFINISHED)
+            page = Document(PAGE, partial(render_page, report, steps=()), "{error}")
+            self.until = await session.close(report, lambda _: [*documents, page], self.shutdown, at_once=at_once)
             helpers.cancel_scope.cancel()
         return trio.current_time() - begun
 
@@ -111,7 +109,7 @@ def engines_of(variables: dict[str, str], plan: Plan = PLAN) -> str | None:
         ({"QA_ENGINE_URL": "https://QA.example:443/base/"}, True),
         ({"QA_ENGINE_URL": "https://qa.example/staging"}, False),
         ({"QA_ENGINE_URL": "https://qa.example/"}, False),
-        ({"QA_ENGINE_AUDIENCE": "https://other.example"}, True),
+        ({"QA_ENGINE_AUDIENCE": f"https://other.example {URLS['QA_ENGINE_URL']}"}, True),
         ({"TRADING_ENGINE_BATCH_SIZE": "3", "NEWS_ENGINE_CONCURRENCY": "3"}, True),
         ({"QA_ENGINE_URL": "https://staging.example/base"}, False),
         ({"QA_ENGINE_URL": "https://qa.example:8443/base"}, False),
@@ -152,7 +150,7 @@ async def test_more_may_be_written_for_a_bounded_time_when_the_lease_is_given_ba
     began = trio.current_time()
     took = await held.close(session, at_once=at_once)
     assert held.until is not None
-    assert held.until - began == pytest.approx(CLOSING_SECONDS if at_once else took + AFTERWARDS_SECONDS)
+    assert held.until - began == pytest.approx(Budget.CLOSING if at_once else took + Budget.AFTERWARDS)
 
 
 async def test_nothing_more_is_written_if_the_record_is_not_closed(held: Held, autojump_clock: MockClock) -> None:
@@ -165,7 +163,7 @@ async def test_nothing_more_is_written_if_the_record_is_not_closed(held: Held, a
 async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(
     held: Held, autojump_clock: MockClock
 ) -> None:
-    def no_summary(_: Timeline) -> bytes:
+    def no_summary(_: Ledger) -> bytes:
         raise ValueError("odd")
 
     broken = Document(SUMMARY, no_summary, "the summary of the run is not written: {error}")
@@ -179,7 +177,7 @@ async def test_a_document_for_which_no_time_is_left_is_reported(held: Held, auto
     session = await held.open_session()
     held.store.seconds = 0.3
     others = [Document(f"{number}", lambda _: b"x", f"{number}: {{error}}") for number in range(9)]
-    assert await held.close(session, at_once=True, documents=others) <= CLOSING_SECONDS + 0.1
+    assert await held.close(session, at_once=True, documents=others) <= Budget.CLOSING + 0.1
     written = [one.name for one in others if f"run/{one.name}" in held.store.objects]
     assert 0 < len(written) < 9
     left = [f"{number}: storage took too long" for number in range(len(written), 9)]
@@ -197,7 +195,7 @@ async def test_a_run_that_was_cut_short_waits_three_seconds_at_most(
         held.store.seconds = 1e6
     else:
         held.store.refuse = lambda _verb, _name: True
-    assert await held.close(session, at_once=True) <= CLOSING_SECONDS + 0.1
+    assert await held.close(session, at_once=True) <= Budget.CLOSING + 0.1
     assert held.incomplete
     assert session.unrecorded == 1
     assert sum("the lease is not released" in text for text in held.said) == 1
@@ -216,25 +214,28 @@ async def test_closing_waits_no_longer_than_the_lease_is_valid(held: Held, autoj
     session = await held.open_session()
     held.store.refuse = lambda _verb, _name: True
     took = await held.close(session, at_once=False)
-    assert TRUSTED_SECONDS - 1 < took <= TRUSTED_SECONDS + CLOSING_SECONDS + 0.1
+    assert TRUSTED_SECONDS - 1 < took <= TRUSTED_SECONDS + Budget.CLOSING + 0.1
     assert held.incomplete
 
 
-@pytest.mark.parametrize("reason", [ShutdownReason.SIGTERM, ShutdownReason.DEADLINE])
-async def test_closing_waits_three_seconds_from_the_request_to_shut_down(
-    held: Held, reason: ShutdownReason, autojump_clock: MockClock
+@pytest.mark.parametrize(
+    ("reason", "seconds"), [(ShutdownReason.SIGTERM, 0.0), (ShutdownReason.DEADLINE, Budget.DEADLINE_CLOSING)]
+)
+@pytest.mark.parametrize("at", [0.0, 10.0])
+async def test_closing_waits_no_longer_than_its_budget_from_the_request_to_shut_down(
+    held: Held, reason: ShutdownReason, seconds: float, at: float, autojump_clock: MockClock
 ) -> None:
     session = await held.open_session()
     held.store.refuse = lambda _verb, _name: True
 
     async def shutdown() -> None:
-        await trio.sleep(10)
+        await trio.sleep(at)
         held.shutdown.request(reason, 5.0)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(shutdown)
         took = await held.close(session, at_once=False)
-    assert 10 < took <= 10 + CLOSING_SECONDS + 0.1
+    assert at + seconds < took <= at + seconds + Budget.CLOSING + 0.1
     assert held.incomplete
 
 
@@ -289,9 +290,7 @@ OTHER = INPUTS.model_copy(update={"run_id": "other"})
 NEW_CONFIG = OTHER.model_copy(update={"number": 1})
 
 
-async def outcome_after(
-    held: Held, write: Callable[[RecordSession], Awaitable[None]] | None, **changes: Any
-) -> Outcome:
+async def ending_after(held: Held, write: Callable[[RecordSession], Awaitable[None]] | None, **changes: Any) -> Ending:
     """How a run ends that waits for run `other`, which has the same plan, writes this and releases its lease."""
     twin = lease_holder(settings(), PLAN, OTHER).model_copy(update={"machine": "elsewhere", **changes})
     lease = await acquire(held.store, twin, lambda _: None)
@@ -299,7 +298,9 @@ async def outcome_after(
     async def end() -> None:
         await trio.sleep(WATCH_SECONDS / 2)
         if write is not None:
-            await write(await open_session(lease, PLAN, OTHER, held.say, new=True))
+            session = RecordSession.of(lease, Ledger(PLAN), OTHER, held.say)
+            await session.open(entry_of(lease.holder.owner), new=True)
+            await write(session)
         await lease.release()
 
     async with trio.open_nursery() as nursery:
@@ -307,18 +308,18 @@ async def outcome_after(
         with pytest.raises(StoodBackError) as error:
             await acquire_for(None, held.store, lease_holder(settings(), PLAN, INPUTS), lambda _: None)
     assert LEASE not in held.store.objects
-    return error.value.outcome
+    return error.value.ending
 
 
 def closing(word: str, code: ExitCode) -> Callable[[RecordSession], Awaitable[None]]:
     """Closes the record with this outcome."""
 
     async def write(session: RecordSession) -> None:
-        ended = AttemptSummary.of(Outcome(word, code, message("x")), UTC, datetime.now(UTC), 1.0)
+        ended = AttemptSummary.of(Ending(Outcome(word), code, message("x")), OTHER, datetime.now(UTC), 1.0)
         if word == "succeeded":
             for call in [*DATA, *PLAN.calls("qa")]:
-                session.record.on_event(finished(call))
-        report = build_report(OTHER, PLAN, session.record.timeline, (*session.record.attempts, ended), closed=True)
+                note(session.record, finished(call))
+        report = report_of(OTHER, session.record.ledger, (*session.record.attempts, ended))
         assert await session.record.write_report(report, lambda: True)
 
     return write
@@ -327,11 +328,11 @@ def closing(word: str, code: ExitCode) -> Callable[[RecordSession], Awaitable[No
 async def test_a_run_stands_back_for_good_if_its_twin_has_done_all_its_work(
     held: Held, autojump_clock: MockClock
 ) -> None:
-    outcome = await outcome_after(held, closing("succeeded", ExitCode.DONE))
-    assert (outcome.word, outcome.exit) == ("superseded", ExitCode.DONE)
+    ending = await ending_after(held, closing("succeeded", ExitCode.DONE))
+    assert (ending.outcome, ending.exit) == ("superseded", ExitCode.DONE)
     assert re.fullmatch(
         r"A run with the same plan has just done all its work: run other of [-\d]+, since \S+. Nothing was called\.",
-        str(outcome.sentence),
+        str(ending.sentence),
     )
 
 
@@ -345,39 +346,38 @@ async def test_a_run_whose_twin_has_not_done_all_its_work_fails_and_says_how_to_
     async def leave(_: RecordSession) -> None:
         """It is stopped before its first call: it has no report."""
 
-    outcome = await outcome_after(held, closing(word, code) if code else leave)
-    assert (outcome.word, outcome.exit) == ("busy", ExitCode.BUSY)
+    ending = await ending_after(held, closing(word, code) if code else leave)
+    assert (ending.outcome, ending.exit) == ("busy", ExitCode.BUSY)
     assert re.fullmatch(
-        rf"A run with the same plan has just ended as {word}: run other of [-\d]+, since \S+. Nothing was called. "
-        r"This goes on with that run: python -m job resume other",
-        str(outcome.sentence),
+        rf"A run with the same plan has just ended as {word}: run other of [-\d]+, since \S+. Nothing was called.",
+        str(ending.sentence),
     )
-    assert outcome.instead is not None
-    assert outcome.instead.command == "python -m job resume other"
+    assert ending.instead is not None
+    assert ending.instead.command == "python -m job resume other"
 
 
 async def test_a_success_of_an_earlier_attempt_at_the_twin_is_none_of_the_one_that_has_just_ended(
     held: Held, autojump_clock: MockClock
 ) -> None:
     """The later one had another config: with that one there is more to do."""
-    await outcome_after(held, closing("succeeded", ExitCode.DONE))
+    await ending_after(held, closing("succeeded", ExitCode.DONE))
 
     async def leave(session: RecordSession) -> None:
         await session.record.create(NEW_CONFIG)
 
-    outcome = await outcome_after(held, leave)
-    assert (outcome.word, outcome.exit) == ("busy", ExitCode.BUSY)
-    assert "has just ended as unfinished" in str(outcome.sentence)
+    ending = await ending_after(held, leave)
+    assert (ending.outcome, ending.exit) == ("busy", ExitCode.BUSY)
+    assert "has just ended as unfinished" in str(ending.sentence)
 
 
 @pytest.mark.parametrize("changes", [{}, {"plan": "another"}])
 async def test_a_run_that_ended_without_a_record_or_with_another_plan_leaves_all_to_a_new_start(
     held: Held, changes: dict[str, str], autojump_clock: MockClock
 ) -> None:
-    outcome = await outcome_after(held, closing("succeeded", ExitCode.DONE) if changes else None, **changes)
-    assert (outcome.word, outcome.exit) == ("busy", ExitCode.BUSY)
-    assert str(outcome.sentence).startswith("A run was at work until just now: run other of ")
-    assert str(outcome.sentence).endswith(". Nothing was called; start this run again.")
+    ending = await ending_after(held, closing("succeeded", ExitCode.DONE) if changes else None, **changes)
+    assert (ending.outcome, ending.exit) == ("busy", ExitCode.BUSY)
+    assert str(ending.sentence).startswith("A run was at work until just now: run other of ")
+    assert str(ending.sentence).endswith(". Nothing was called; start this run again.")
 
 
 async def test_the_lease_is_given_back_if_the_inputs_cannot_be_read(held: Held, autojump_clock: MockClock) -> None:
@@ -396,7 +396,7 @@ async def test_a_lease_whose_release_takes_too_long_is_reported(held: Held, auto
         return False
 
     held.store.refuse = hang
-    assert await held.close(session, at_once=False) <= CLOSING_SECONDS + 0.1
+    assert await held.close(session, at_once=False) <= Budget.CLOSING + 0.1
     assert held.said == ["storage: the lease is not released in time; other runs have to wait for a minute"]
     assert session.unrecorded is None
 

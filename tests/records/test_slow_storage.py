@@ -11,7 +11,7 @@ from job.execution.shutdown import Shutdown
 from job.records.journal import Journal, read_journal
 from job.records.lease import RENEW_SECONDS, TRUSTED_SECONDS, acquire
 from job.storage.store import read_many
-from tests.records.test_journal import numbered
+from tests.records.test_journal import Numbers, numbered
 from tests.records.test_lease import holder, ignore_notice
 from tests.support.stores import Memory, memory
 
@@ -47,14 +47,14 @@ async def test_a_long_record_is_read_under_a_lease_that_is_renewed_in_time(
     for number in range(129):
         journal.append(numbered(number))
         await journal.flush()
-    lease, shutdown, read = await acquire(memory, holder(), ignore_notice), Shutdown(), list[str]()
+    lease, shutdown, read = await acquire(memory, holder(), ignore_notice), Shutdown(), Numbers()
     memory.seconds = 6.4  # two requests of 3.2 s each, as a bucket needs them for an object
     began = trio.current_time()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lease.renew_forever, shutdown, lambda _trouble: None)
-        await read_journal(memory, "run", lambda result: read.append(result.targets[0]))
+        await read_journal(memory, "run", read)
         nursery.cancel_scope.cancel()
-    assert read == [str(number) for number in range(129)]
+    assert read.found == list(range(129))
     assert shutdown.reason is None
     assert trio.current_time() - began > 2 * TRUSTED_SECONDS, "or nothing was proven"
     assert lease.trusted_until > trio.current_time() + TRUSTED_SECONDS - RENEW_SECONDS - 2 * memory.seconds

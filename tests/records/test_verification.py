@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,12 @@ import trio
 from job.config.faults import Fault
 from job.records import verification
 from job.records.verification import verify
+from job.report.summary import RunSummary, pack_summary
 from job.storage.uri import open_store
-from tests.cli.test_runs import EARLY, refused
-from tests.support.records import Recorded, write
+from tests.support.records import Recorded, refused, write
 
 DAY = "2026-11-24"
+EARLY = datetime(2026, 11, 23, 17, tzinfo=UTC)
 TICKERS = ("AAPL", "MSFT", "NVDA")
 
 
@@ -159,6 +161,35 @@ def test_an_unreadable_record_is_named(tmp_path: Path, config: Path) -> None:
     done, known = judged(tmp_path, config)
     assert not done
     assert "is recorded: run night: unreadable. night/inputs.json is not what a run writes" in known
+
+
+SUMMARY_OF_NIGHT = {
+    "run_id": "night",
+    "day": "2026-11-24",
+    "date": "2026-11-24",
+    "config_uri": "gs://cards/config",
+    "started": "2026-11-24T02:00:03+08:00",
+    "ended": "2026-11-24T02:25:03+08:00",
+    "outcome": "succeeded",
+    "exit_code": 0,
+    "attempt": 0,
+    "journal": {"owner": 1},
+}
+
+
+def test_a_summary_alone_does_not_count(tmp_path: Path, config: Path) -> None:
+    write(tmp_path / "runs", run(config, "night", 2))
+    summary = RunSummary.model_validate(SUMMARY_OF_NIGHT)
+    write(tmp_path / "runs", **{"night/summary.json": pack_summary(summary), "night/inputs.json": b"{}"})
+    done, known = judged(tmp_path, config)
+    assert not done
+    assert "run night: unreadable. night/inputs.json is not what a run writes" in known
+
+
+def test_a_run_whose_summary_is_damaged_counts_by_its_record(tmp_path: Path, config: Path) -> None:
+    write(tmp_path / "runs", run(config, "night", 2))
+    write(tmp_path / "runs", **{"night/summary.json": b"damaged"})
+    assert judged(tmp_path, config)[0]
 
 
 def test_a_run_whose_later_config_is_not_done_does_not_count(tmp_path: Path, config: Path) -> None:

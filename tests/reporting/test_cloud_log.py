@@ -13,30 +13,33 @@ from job.config.faults import Fault
 from job.config.schema import LlmConfig
 from job.engines.failures import Cause, Failure
 from job.engines.identity import RunIdentity
-from job.execution.events import AttemptEnded, CallFinished
-from job.execution.outcome import outcome_of
-from job.execution.progress import RunProgress
+from job.execution.events import CallRetried
+from job.execution.gauge import Live
+from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
 from job.planning.targets import Target
+from job.report.outcome import ending_of
 from job.reporting import stdout
 from job.reporting.cloud_log import CloudLogReporter
 from job.text.messages import message
+from tests.support.endings import report_at
+from tests.support.results import result_of
 
 PLAN = Plan((Target("A", "equity", "A", None, (), ("c",)),), LlmConfig(), None, {})
 CALL = next(PLAN.calls("qa"))
 TRACEPARENT = RunIdentity("r").traceparent()
 FAILURE = Failure(Cause.STATUS, message("no" * 3_000), 503)
-RETRIED = AttemptEnded(CALL, 0.0, 1.0, FAILURE, 1.0, 4, TRACEPARENT)
-FINISHED = CallFinished(CALL, FAILURE, 4, 0.0, 1.0, 503, TRACEPARENT, 4)
-WARNED = CallFinished(CALL, None, 1, 0.0, 1.0, 200, TRACEPARENT, 4, warning=message("it is odd"))
+RETRIED = CallRetried(CALL, FAILURE.reason, 1.0, 4, TRACEPARENT)
+FINISHED = result_of(CALL, FAILURE, attempts=4, traceparent=TRACEPARENT)
+WARNED = result_of(CALL, warning=message("it is odd"), traceparent=TRACEPARENT)
 
 
 async def test_only_lines_about_calls_are_dropped_and_only_while_8_mib_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     reading, writing = os.pipe()
     monkeypatch.setattr(stdout, "STDOUT", writing)
-    progress = RunProgress(PLAN, {})
+    live = Live.of(Ledger(PLAN))
     log = CloudLogReporter(RunIdentity("r"), None)
-    log.on_start(None, progress)
+    log.on_start(live)
     for _ in range(2_000):
         log.on_event(RETRIED)
         log.on_event(FINISHED)
@@ -44,8 +47,8 @@ async def test_only_lines_about_calls_are_dropped_and_only_while_8_mib_wait(monk
     log.on_faults([Fault("a.json", "is wrong", "correct it")])
     log.on_notices([message("look")])
     log.on_storage(message("storage: down"), True)
-    log.on_barrier(progress)
-    log.on_finish(outcome_of(progress, None, None), progress)
+    log.on_barrier(live)
+    log.on_finish(report_at(ending_of(live.ledger, None), live.ledger), live.ledger, ())
     lines: list[dict[str, Any]] = []
 
     def read() -> None:

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from job.engines.calls import card, news
-from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
-from job.execution.events import CallFinished
-from job.records.groups import FailureGroup, failure_groups
-from job.records.results import CallResult
-from job.reporting.ending import NextSteps, failure_lines, next_step_lines
+from job.ledger.ledger import Ledger
+from job.report.advice import Step
+from job.report.failures import FailureGroup, failure_groups
+from job.report.outcome import ending_of
+from job.reporting.terminal import as_text, failure_lines
 from job.text.messages import message
-from tests.support.nights import Night
+from tests.support.endings import report_at
+from tests.support.records import Recorded
+from tests.support.results import result_of
 
-WAY = NextSteps("night", "cards_missing", 57, 5, "f" * 32, "/runs/night/report.html", "python -m job resume night")
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from job.engines.calls import Call
+    from job.ledger.result import CallResult
 
 
-def result(call: Any, cause: Cause, reason: str, status: int | None = None) -> CallResult:
-    failure = Failure(cause, message("{reason}", reason=reason), status)
-    return CallResult.of(CallFinished(call, failure, 1, 1.0, 2.0, status, "00-a-b-01", 4), 0.0)
+def result(call: Call, cause: Cause, reason: str, status: int | None = None) -> CallResult:
+    return result_of(call, Failure(cause, message("{reason}", reason=reason), status))
 
 
 def groups(*results: CallResult) -> list[FailureGroup]:
@@ -62,7 +70,7 @@ def test_calls_that_were_cut_off_are_not_failed_and_come_last() -> None:
 def test_a_failed_call_and_one_that_was_cut_off_are_two_groups_even_if_their_remedy_is_one() -> None:
     failed = result(news("A", "equity", "A", None), Cause.STATUS, "HTTP 401", 401)
     cut_off = result(news("B", "equity", "B", None), Cause.INTERRUPTED, "interrupted", 401)
-    cut_off = cut_off.model_copy(update={"interrupted_after": "status"})
+    cut_off = replace(cut_off, interrupted_after="status")
     assert cut_off.remedy == failed.remedy
     assert [(group.is_cut_off, group.items) for group in groups(cut_off, failed)] == [(False, 1), (True, 1)]
 
@@ -82,51 +90,51 @@ def test_failures_that_are_not_listed_are_counted() -> None:
     assert lines(groups(*REFUSED), 12_345)[-1] == "✗ 12,345 more failed"
 
 
-def back(found: list[FailureGroup], **changes: Any) -> list[str]:
-    values = {name: getattr(WAY, name) for name in NextSteps.__slots__}
-    return [str(line) for line in next_step_lines(found, NextSteps(**{**values, **changes}))]
+GO_ON = Step("resume", message("Go on:"), "resume night")
+LISTING = "python -m job report night --missing"
 
 
-def test_the_end_says_where_to_look_and_ends_with_the_command_on_a_line_of_its_own() -> None:
-    assert back(groups(*REFUSED[:5])) == [
-        f"trace id: {'f' * 32}",
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+
+
+def ending(planned: int, failed: Sequence[CallResult], steps: Sequence[Step] = (GO_ON,), **more: Any) -> list[str]:
+    """The lines of a run of so many cards, after those about the causes."""
+    ledger = Ledger(Recorded(tickers=[f"T{n:02}" for n in range(planned)], more=OUTLOOK).inputs.plan())
+    for one in failed:
+        ledger.add(one)
+    report = report_at(ending_of(ledger, None), ledger, Recorded().inputs, **more)
+    shown = as_text(report, ledger, steps).splitlines()
+    return shown[max(at for at, line in enumerate(shown) if line.startswith(("  what to do: ", "qa "))) + 1 :]
+
+
+OUTLOOK = {"card_types.json": '["outlook_card"]'}
+TRACE = f"trace id: {report_at(ending_of(Ledger(Recorded().inputs.plan()), None)).trace_id}"
+
+
+def test_the_end_says_where_to_look_and_what_to_do_and_how_the_run_ended() -> None:
+    assert ending(5, REFUSED[:5], page="/runs/night/report.html") == [
+        TRACE,
         "page: /runs/night/report.html",
-        "Once the cause is put right, this requests only what is missing:",
-        "  python -m job resume night",
+        "Go on:",
+        "  resume night",
+        "Cards are missing: 0 of 5 cards are there, 5 failed. (exit code 3)",
     ]
+
+
+@pytest.mark.parametrize("page", [None, ""])
+def test_only_a_page_that_is_written_is_named(page: str | None) -> None:
+    assert not any("page" in line for line in ending(5, REFUSED[:5], page=page))
 
 
 def test_cards_that_no_group_names_are_counted_with_the_command_that_names_them() -> None:
-    listing = "python -m job report night --missing"
-    assert back(groups(*REFUSED), missing=1_200)[0] == f"1,200 cards are missing; their names: {listing}"
-    assert back([], missing=1)[0] == f"1 card is missing; its name: {listing}"
-    assert not any("--missing" in line for line in back(groups(*REFUSED[:5])))
+    assert ending(1_200, REFUSED)[0] == f"1,200 cards are missing; their names: {LISTING}"
+    assert ending(1, [])[0] == f"1 card is missing; its name: {LISTING}"
+    assert not any("--missing" in line for line in ending(5, REFUSED[:5]))
 
 
-def test_without_a_record_the_end_says_what_a_new_run_costs() -> None:
-    found = back(groups(*REFUSED), command=None, page=None, missing=12)
-    again = "a new run makes the 45 cards that are there again."
-    assert found[-1] == f"This run is not recorded and cannot be resumed: {again}"
-    assert back([], command=None, page=None, missing=57) == [
-        "57 cards are missing. Only a recorded run lists its missing cards: set RUNS_URI.",
-        "This run is not recorded and cannot be resumed: start a new run.",
-    ]
-    assert not any("job re" in line for line in found), "no command of a record that is not there"
-
-
-def test_the_sentence_before_the_command_fits_the_end() -> None:
-    assert back([], outcome="deadline", missing=0)[-2] == "Go on with what is missing:"
-    assert back([], outcome="lease_lost", missing=0)[-2].startswith("Once no other run is at work")
-    assert back([], outcome="unfinished", missing=0)[-2].startswith("Go on with what is missing:")
-
-
-def fate(engine: EngineName, number: int) -> Any:
-    return ([], "status", "HTTP 422", 422) if engine == "qa" and not number else ([], None, None, 200)
-
-
-def test_the_report_of_a_night_has_the_command_that_its_failures_need() -> None:
-    report, _ = Night(["A", "B"], ["a"], fate=fate).build("cards_missing", 3, "x")
-    assert report.resume_command == "python -m job resume cards-nightly-x7k2p --new-config"
-    assert [failure.then for failure in report.failures] == ["new_config"]
-    whole, _ = Night(["A", "B"], ["a"]).build()
-    assert (whole.resume_command, whole.missing) == (None, ())
+def test_without_a_record_the_end_has_no_command_of_a_record() -> None:
+    steps = [Step("look", message("Not listed.")), Step("again", message("Again:"), "start")]
+    assert ending(12, REFUSED, steps, is_recorded=False)[1:-1] == ["Not listed.", "Again:", "  start"]
+    assert ending(5, REFUSED[:5], steps, is_recorded=False)[1:-1] == ["Again:", "  start"], "all are named above"

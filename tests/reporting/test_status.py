@@ -8,8 +8,8 @@ from io import StringIO
 import pytest
 
 from job.engines.identity import RunIdentity
-from job.execution.events import AttemptEnded, AttemptStarted, CallFinished
-from job.execution.progress import RunProgress
+from job.execution.gauge import Live
+from job.ledger.ledger import Ledger
 from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.screen import Screen
 from job.reporting.status import time_status
@@ -17,19 +17,21 @@ from job.reporting.stdout import OutputQueue
 from job.reporting.terminal import _Bars
 from job.text.messages import ENGLISH
 from tests.support.fakes import plan_of, settings_of, target
+from tests.support.results import result_of
 
 PLAN = plan_of([target(str(number), engines=()) for number in range(100)], settings_of())
 
 
-def after(finished: int, seconds: float) -> RunProgress:
+def after(finished: int, seconds: float) -> Live:
     """A run that began 3 s before its first call, and has finished so many cards, one after the other."""
-    progress = RunProgress(PLAN, {}, began=997.0)
+    live = Live.of(Ledger(PLAN), began=997.0)
+    gauge = live.gauges["qa"]
+    gauge.pace.start(1000.0)
     for number, call in enumerate(list(PLAN.calls("qa"))[:finished]):
-        began, ended = (1000 + (number + more) * seconds / finished for more in (0, 1))
-        progress.on_event(AttemptStarted(call, 1))
-        progress.on_event(AttemptEnded(call, began, ended, None, None, 1, ""))
-        progress.on_event(CallFinished(call, None, 1, began, ended, 200, "", 1))
-    return progress
+        live.ledger.add(result_of(call))
+        gauge.finished += 1
+        gauge.pace.update(1000 + (number + 1) * seconds / finished, gauge.finished)
+    return live
 
 
 def test_the_text_of_the_pace() -> None:

@@ -13,31 +13,32 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from job.cli import runs
-from job.cli.runs import report_command
+from job.cli import past
+from job.cli.past import report_command
 from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
 from job.config.schema import LlmConfig
 from job.engines.calls import news
 from job.engines.failures import Cause, Failure
 from job.engines.identity import RunIdentity
-from job.execution.events import AttemptEnded, AttemptStarted, CallFinished
-from job.execution.outcome import ExitCode, Outcome, outcome_of
-from job.execution.progress import RunProgress
-from job.execution.shutdown import ShutdownReason
+from job.execution.gauge import Live
+from job.ledger.ledger import Ledger
+from job.ledger.result import CallResult
 from job.planning.plan import Plan
 from job.planning.targets import Target
-from job.records.history import RecordedRun
-from job.records.report import build_report
-from job.records.timeline import Timeline
+from job.records.past import RecordedRun
+from job.report.advice import Step
+from job.report.commands import Place
+from job.report.outcome import Ending, ExitCode, Outcome, ending_of
 from job.reporting import stdout
 from job.reporting.screen import Screen
 from job.reporting.status import barrier_message
 from job.reporting.stdout import OutputQueue
 from job.reporting.terminal import TerminalReporter, _Bars, _bars
 from job.text.messages import ENGLISH, message
-from tests.records.test_record import INPUTS, PLAN
 from tests.reporting.test_stdout import DANGEROUS
+from tests.support.endings import nothing_called, report_at
+from tests.support.results import result_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,11 +46,14 @@ if TYPE_CHECKING:
 PLAN_OF_ONE = Plan((Target("A", "equity", "A", None, (), ("c",)),), LlmConfig(), None, {})
 
 
-def failed(reason: str) -> CallFinished:
+def failed(reason: str) -> CallResult:
     """The failure of the one card, with this text."""
     failure = Failure(Cause.STATUS, message("{reason}", reason=reason), 422)
-    traceparent = RunIdentity("r").traceparent()
-    return CallFinished(next(PLAN_OF_ONE.calls("qa")), failure, 1, 0.0, 1.0, 422, traceparent, 4)
+    return result_of(next(PLAN_OF_ONE.calls("qa")), failure, traceparent=RunIdentity("r").traceparent())
+
+
+def missing(sentence: str) -> Ending:
+    return Ending(Outcome.CARDS_MISSING, ExitCode.CARDS_MISSING, message("{text}", text=sentence))
 
 
 async def test_markup_is_printed_as_text(capfd: pytest.CaptureFixture[str]) -> None:
@@ -64,19 +68,20 @@ async def test_markup_is_printed_as_text(capfd: pytest.CaptureFixture[str]) -> N
 
 
 async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pytest.CaptureFixture[str]) -> None:
-    progress = RunProgress(PLAN_OF_ONE, {})
+    ledger = Ledger(replace(PLAN_OF_ONE, date=DANGEROUS))
     terminal = TerminalReporter(RunIdentity(f"r{DANGEROUS}".encode(errors="replace").decode()))
     terminal.on_faults([Fault(DANGEROUS, DANGEROUS, DANGEROUS)])
     terminal.on_notices([message("{item}", item=DANGEROUS)])
     terminal.on_storage(message("{error}", error=DANGEROUS), True)
-    terminal.on_start(DANGEROUS, progress)
+    terminal.on_start(Live.of(ledger))
     terminal.on_event(failed(DANGEROUS))
-    progress.on_event(failed(DANGEROUS))
-    terminal.on_finish(Outcome("x", ExitCode.CARDS_MISSING, message("{text}", text=DANGEROUS)), progress)
+    ledger.add(failed(DANGEROUS))
+    report = report_at(missing(DANGEROUS), ledger, page=DANGEROUS)
+    terminal.on_finish(report, ledger, [Step("resume", message("{text}", text=DANGEROUS), DANGEROUS)])
     await terminal.drain(5.0)
     shown = capfd.readouterr().out
     assert shown.replace("\n", "").isprintable()
-    assert shown.count("]0;owned") >= 8
+    assert shown.count("]0;owned") >= 11
 
 
 async def test_calls_that_a_stopped_terminal_does_not_take_are_counted(
@@ -85,10 +90,10 @@ async def test_calls_that_a_stopped_terminal_does_not_take_are_counted(
     monkeypatch.setattr(OutputQueue, "is_full", True)
     terminal = TerminalReporter(RunIdentity("r"))
     terminal.on_event(failed("no"))
-    terminal.on_event(replace(failed("no"), failure=None, warning=message("it is odd")))
-    terminal.on_event(replace(failed("no"), failure=None))
+    terminal.on_event(result_of(next(PLAN_OF_ONE.calls("qa")), warning=message("it is odd")))
+    terminal.on_event(result_of(next(PLAN_OF_ONE.calls("qa"))))
     terminal.on_notices([message("this is shown")])
-    terminal.on_finish(Outcome("x", ExitCode.CARDS_MISSING, message("Cards are missing.")), None)
+    terminal.on_finish(report_at(missing("Cards are missing.")), nothing_called(), ())
     await terminal.drain(5.0)
     assert capfd.readouterr().out.splitlines() == [
         "! this is shown",
@@ -103,7 +108,7 @@ def test_bars_are_not_drawn_while_the_terminal_is_behind_but_at_the_end(monkeypa
     monkeypatch.setenv("TERM", "xterm")
     shown = StringIO()
     console = Screen(ENGLISH, shown, width=120)
-    bars = _Bars(RunProgress(PLAN_OF_ONE, {}), console, OutputQueue(), time.monotonic)
+    bars = _Bars(Live.of(Ledger(PLAN_OF_ONE)), console, OutputQueue(), time.monotonic)
     bars.start()
     bars.refresh()
     assert "0/1 done" not in shown.getvalue()
@@ -126,20 +131,19 @@ def test_markup_in_a_report_is_printed_as_text(
 
 async def test_a_warning_is_shown_with_its_call(capfd: pytest.CaptureFixture[str]) -> None:
     call = news("A", "equity", "A", None)
-    event = CallFinished(call, None, 1, 0.0, 1.0, 200, "00-a-b-01", 4, warning=message("it is [red]odd"))
     terminal = TerminalReporter(RunIdentity("r"))
-    terminal.on_event(event)
+    terminal.on_event(result_of(call, warning=message("it is [red]odd")))
     await terminal.drain(5.0)
     assert capfd.readouterr().out == "! news A: it is [red]odd\n"
 
 
 def test_an_engine_without_a_call_in_flight_shows_no_limit() -> None:
-    progress, console = RunProgress(PLAN_OF_ONE, {}), Screen(ENGLISH, StringIO(), width=120)
-    console.print(_bars(progress, console))
-    progress.engines["qa"].on_event(AttemptStarted(next(PLAN_OF_ONE.calls("qa")), 16))
-    console.print(_bars(progress, console))
-    progress.engines["qa"].on_event(AttemptEnded(next(PLAN_OF_ONE.calls("qa")), 0.0, 1.0, None, None, 16, ""))
-    console.print(_bars(progress, console))
+    live, console = Live.of(Ledger(PLAN_OF_ONE)), Screen(ENGLISH, StringIO(), width=120)
+    console.print(_bars(live, console))
+    live.gauges["qa"].in_flight, live.gauges["qa"].limit = 1, 16
+    console.print(_bars(live, console))
+    live.gauges["qa"].in_flight = 0
+    console.print(_bars(live, console))
     before, during, after = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert during.rstrip().endswith("1 of 16 in flight")
     assert all(line.rstrip().endswith("none in flight") for line in (before, after))
@@ -157,27 +161,26 @@ def test_a_report_whose_reader_has_left_is_written_all_the_same(
     assert (tmp_path / "page.html").read_bytes().startswith(b"<!doctype html>")
 
 
-def failing(count: int) -> tuple[RunProgress, list[CallFinished]]:
-    """The progress of a run of so many cards, and the failure of each."""
+def failing(count: int) -> tuple[Ledger, list[CallResult]]:
+    """The ledger of a run of so many cards, and the failure of each."""
     plan = Plan((Target("A", "equity", "A", None, (), tuple(f"c{n}" for n in range(count))),), LlmConfig(), None, {})
     failure = Failure(Cause.DENIED, message("no"), 200)
-    calls = plan.calls("qa")
-    return RunProgress(plan, {}), [CallFinished(call, failure, 1, 0.0, 1.0, 200, "", 1) for call in calls]
+    return Ledger(plan), [result_of(call, failure) for call in plan.calls("qa")]
 
 
 async def test_failures_are_shown_as_they_come_and_from_the_21st_on_only_counted(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     terminal = TerminalReporter(RunIdentity("r"))
-    progress, events = failing(1_500)
-    for event in events:
-        progress.on_event(event)
-        terminal.on_event(event)
+    ledger, results = failing(1_500)
+    for one in results:
+        ledger.add(one)
+        terminal.on_event(one)
     await terminal.drain(5.0)
     live = capfd.readouterr().out.splitlines()
     assert live[:2] == ["✗ qa A c0: no", "✗ qa A c1: no"]
     assert live[20:] == ["✗ further failures are counted in the bars, and listed by cause at the end"]
-    terminal.on_finish(outcome_of(progress, None, None), progress)
+    terminal.on_finish(report_at(ending_of(ledger, None), ledger), ledger, ())
     await terminal.drain(5.0)
     ending = capfd.readouterr().out
     assert ending.count("no\n") == 1
@@ -186,43 +189,36 @@ async def test_failures_are_shown_as_they_come_and_from_the_21st_on_only_counted
     assert ending.splitlines()[-1] == "Cards are missing: 0 of 1,500 cards are there, 1,500 failed. (exit code 3)"
 
 
+async def test_the_table_at_the_end_of_a_resume_counts_the_whole_run(capfd: pytest.CaptureFixture[str]) -> None:
+    terminal = TerminalReporter(RunIdentity("r"))
+    ledger, results = failing(3)
+    ledger.add(replace(results[0], done=True, cause=None, reason=None))
+    ledger.begin()
+    ledger.add(results[1])
+    terminal.on_finish(report_at(ending_of(ledger, None), ledger), ledger, ())
+    await terminal.drain(5.0)
+    heading, row = capfd.readouterr().out.splitlines()[:2]
+    shown = dict(zip(heading.replace("not attempted", "not_attempted").split(), row.split(), strict=False))
+    assert (shown["calls"], shown["done"], shown["failed"], shown["not_attempted"]) == ("2", "1", "1", "1")
+
+
 def test_the_bars_count_in_the_same_format_and_not_what_was_cut_off() -> None:
-    progress, events = failing(1_500)
-    cut_off = replace(events[0], failure=Failure(Cause.INTERRUPTED, message("interrupted")))
-    for event in [cut_off, *events[1:]]:
-        progress.on_event(event)
+    ledger, results = failing(1_500)
+    for one in [replace(results[0], cause=Cause.INTERRUPTED), *results[1:]]:
+        ledger.add(one)
     console = Screen(ENGLISH, StringIO(), width=120)
-    console.print(_bars(progress, console))
+    console.print(_bars(Live.of(ledger), console))
     shown = console.file.getvalue()  # type: ignore[attr-defined]
     assert "0/1,500 done" in shown
     assert "1,499 failed" in shown
 
 
 def test_a_resume_that_has_no_card_left_does_not_say_that_it_generates_cards() -> None:
-    assert str(barrier_message(RunProgress(PLAN_OF_ONE, {}))) == "all data is ready; generating cards"
-    done = RunProgress(PLAN_OF_ONE, {"qa": {("A", "c")}})
-    assert str(barrier_message(done)) == "all data is ready; no card is left to generate"
-
-
-def test_a_run_that_did_everything_ends_without_advice(capsys: pytest.CaptureFixture[str]) -> None:
-    terminal = TerminalReporter(RunIdentity("run"), "/runs")
-    terminal.on_record(INPUTS)
-    progress, _ = failing(0)
-    terminal.on_finish(outcome_of(progress, None, None), progress)
-    shown = capsys.readouterr().out
-    assert "resume" not in shown
-    assert "page" not in shown
-
-
-@pytest.mark.parametrize("is_written", [False, True])
-async def test_only_a_page_that_is_written_is_named(capfd: pytest.CaptureFixture[str], is_written: bool) -> None:
-    terminal = TerminalReporter(RunIdentity("run"), "/runs")
-    terminal.on_record(INPUTS)
-    progress, _ = failing(1)
-    terminal.on_closed(None, has_page=is_written)
-    terminal.on_finish(outcome_of(progress, ShutdownReason.SIGINT, None), progress)
-    await terminal.drain(5.0)
-    assert ("page: /runs/run/report.html" in capfd.readouterr().out) == is_written
+    ledger = Ledger(PLAN_OF_ONE)
+    assert str(barrier_message(ledger)) == "all data is ready; generating cards"
+    ledger.add(result_of(next(PLAN_OF_ONE.calls("qa"))))
+    ledger.begin()
+    assert str(barrier_message(ledger)) == "all data is ready; no card is left to generate"
 
 
 def settings_of(runs: Path) -> Settings:
@@ -231,12 +227,11 @@ def settings_of(runs: Path) -> Settings:
 
 def read_failed_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes `read_run` return a failed run, whatever is asked for."""
-    report = build_report(INPUTS, PLAN, Timeline(PLAN)).model_copy(
-        update={"sentence_message": message("the engine failed for x:100:y: [red]no[/]")}
-    )
+    ledger = Ledger(PLAN_OF_ONE)
+    report = report_at(missing("the engine failed for x:100:y: [red]no[/]"), ledger)
 
     async def read(*_: object) -> RecordedRun:
         await trio.lowlevel.checkpoint()
-        return RecordedRun(report, Timeline(PLAN))
+        return RecordedRun(report, ledger, Place())
 
-    monkeypatch.setattr(runs, "read_run", read)
+    monkeypatch.setattr(past, "read_run", read)

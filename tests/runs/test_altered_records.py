@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from job.records.format import sealed
+from job.report.format import sealed
 from tests.simulators import do, when
 from tests.simulators.service import Fault
 from tests.simulators.world import open_world

@@ -162,8 +162,7 @@ async def test_an_engines_failure_ends_the_process_at_once(small: World, waiting
             case "body":
                 small.trading.script.append(Fault(when.always, broken.endless_body(0.05)))
             case "token":
-                audience = {"FINANCIAL_ENGINE_AUDIENCE": "https://hang.example"}
-                env |= audience
+                env["FINANCIAL_ENGINE_AUDIENCE"] = f"https://hang.example {small.financial.url}"
                 small.metadata.script.append(
                     Fault(lambda seen: dict(seen.query).get("audience") == "https://hang.example", do.hang())
                 )

@@ -21,7 +21,6 @@ from tests.support.runs import QUICK, SMALL, asked_cards, run
 
 if TYPE_CHECKING:
     from tests.simulators.seen import Seen
-    from tests.simulators.service import Do
 
 BINARY = emulator_binary()
 pytestmark = pytest.mark.needs("emulator")
@@ -46,14 +45,13 @@ async def test_a_run_reads_each_object_once_and_no_other(world: World) -> None:
 
 
 @pytest.mark.slow
-async def test_a_server_that_is_not_cloud_storage_is_one_fault(world: World) -> None:
+async def test_a_server_that_is_not_cloud_storage_is_an_outage(world: World) -> None:
     """A proxy's page, a service on the wrong port: JSON, but of nobody's objects."""
     assert world.storage is not None
     world.storage.script.append(Fault(when.always, do.body({"status": "success"})))
-    outcome = await run(world, 2)
-    (fault,) = outcome.events("config.faulty")
-    assert fault["where"] == "CONFIG_URI"
-    assert fault["what"].endswith(": the answer is not Cloud Storage's")
+    outcome = await run(world, 75)
+    assert outcome.finished["message"].startswith("The config could not be read: CONFIG_URI: gs://")
+    assert outcome.finished["message"].endswith(": the answer is not Cloud Storage's. Nothing was called.")
 
 
 @pytest.mark.parametrize(
@@ -148,23 +146,28 @@ async def test_a_metadata_server_that_hangs_is_waited_for_once_and_not_for_long(
     """Five objects are read at once; each would wait for minutes in its turn."""
     world.metadata.script.append(Fault(lambda seen: seen.path.endswith(hangs), do.hang()))
     quick = altered(world.directory, "from job.storage import gcs\ngcs.ACCESS_SECONDS = 4.0")
-    outcome = await run(world, 2, {**_with_credentials(world), **quick, "GCE_METADATA_TIMEOUT": "1"})
-    (fault,) = outcome.events("config.faulty")
-    assert fault["where"] == "CONFIG_URI"
-    assert fault["message"] == (
-        f"CONFIG_URI: gs://{CONFIG_BUCKET}: no credentials for Cloud Storage within 4 s; "
-        "see why the metadata server does not answer"
+    outcome = await run(world, 75, {**_with_credentials(world), **quick, "GCE_METADATA_TIMEOUT": "1"})
+    assert outcome.finished["message"] == (
+        f"The config could not be read: CONFIG_URI: gs://{CONFIG_BUCKET}: no credentials for Cloud Storage within 4 s; "
+        "see why the metadata server does not answer. Nothing was called."
     )
     assert outcome.seconds < 7
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("odd", [do.status(404), do.raw_body(b"[]", "application/json")])
-async def test_no_credentials_are_one_fault(world: World, odd: Do) -> None:
-    world.metadata.script.append(Fault(lambda seen: seen.path.endswith("/default/token"), odd))
+async def test_no_credentials_are_one_fault(world: World) -> None:
+    world.metadata.script.append(Fault(lambda seen: seen.path.endswith("/default/token"), do.status(404)))
     outcome = await run(world, 2, _with_credentials(world))
     (fault,) = outcome.events("config.faulty")
     assert fault["what"].startswith(f"gs://{CONFIG_BUCKET}: no credentials for Cloud Storage: ")
+
+
+@pytest.mark.slow
+async def test_credentials_that_cannot_be_read_are_an_outage(world: World) -> None:
+    odd = do.raw_body(b"[]", "application/json")
+    world.metadata.script.append(Fault(lambda seen: seen.path.endswith("/default/token"), odd))
+    outcome = await run(world, 75, _with_credentials(world))
+    assert f"gs://{CONFIG_BUCKET}: no credentials for Cloud Storage: " in outcome.finished["message"]
 
 
 @pytest.mark.slow

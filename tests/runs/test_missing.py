@@ -279,9 +279,10 @@ async def test_without_a_record_the_end_says_how_to_have_the_missing_cards_liste
     outcome = await world.run_job(terminal=True)
     assert outcome.exit_code == 1
     lines = screen_of(outcome)
-    assert lines[-3:-1] == [
+    assert lines[-4:-1] == [
         "62 cards are missing. Only a recorded run lists its missing cards: set RUNS_URI.",
         "This run is not recorded and cannot be resumed: start a new run.",
+        "  python -m job",
     ]
     assert not any("job resume" in line or "page" in line for line in lines)
 

@@ -164,14 +164,14 @@ async def test_a_run_that_may_not_begin_is_reported_and_a_twin_sends_nothing(wor
 async def test_a_lease_that_storage_refuses_is_reported(world: World) -> None:
     await trio.Path(world.runs_uri, "cards-x7k2p").write_bytes(b"a file, so that nothing can be written under its name")
     await run(world, 75, env(world))
-    assert world.chat.texts[0].splitlines()[1] == ("Storage failed, so another run may be at work. Nothing was called.")
+    assert world.chat.texts[0].splitlines()[1] == ("Storage failed. Nothing was called.")
 
 
 BUG = """
 from job.execution.phases import Phases
-async def run_card_phase(self):
+async def generate(self):
     raise KeyError("a bug")
-Phases.run_card_phase = run_card_phase
+Phases.generate = generate
 """
 
 

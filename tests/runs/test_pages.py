@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import trio
 
-from job.execution.pending_call import FAILED_ATTEMPTS_KEPT
-from job.records.reading import read_report
+from job.execution.executor import FAILED_ATTEMPTS_KEPT
+from job.report.report import read_report
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import Outcome

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from job.records.format import sealed, unsealed
+from job.report.format import sealed, unsealed
 from tests.simulators import do, when
 from tests.simulators.job import ROOT, Outcome
 from tests.simulators.service import Fault
@@ -200,7 +200,7 @@ async def test_an_unreadable_record_is_reported(world: World) -> None:
     await play(world, 0, RUN_ID="night")
     (world.directory / "runs" / "night" / "inputs.json").write_text("{}")
     (verified,) = (await play(world, 1, "verify")).events("run.verified")
-    assert "is recorded: run night: unreadable. night/inputs.json " in verified["message"]
+    assert "run night: unreadable. night/inputs.json " in verified["message"]
 
 
 @pytest.mark.slow

@@ -114,6 +114,9 @@ def assert_connections(world: World, concurrency: dict[str, int]) -> None:
         calls = len(service.requests)
         assert service.traffic.connections == (min(concurrency[name], calls) if name == "qa" else calls), name
         assert service.traffic.peak_in_flight <= concurrency[name], name
+        assert {request.headers.get("connection") for request in service.requests} == {
+            None if name == "qa" else "close"
+        }
 
 
 @pytest.mark.slow
@@ -393,9 +396,20 @@ async def test_check_accepts_no_answer_but_an_engines(small: World) -> None:
     assert lines["qa:"] == f"✓ qa: {small.qa.url} is healthy"
 
 
+@pytest.mark.parametrize("changed", ["URL", "AUDIENCE"])
+async def test_a_changed_variable_sends_no_token_for_an_engine_elsewhere(small: World, changed: str) -> None:
+    """As by an override of an execution: the deployment states the audience for the engine's own URL."""
+    stated = {"QA_ENGINE_URL": small.qa.url, "QA_ENGINE_AUDIENCE": f"https://qa.example {small.qa.url}"}
+    elsewhere = {"URL": small.elsewhere.url, "AUDIENCE": "https://qa.example"}[changed]
+    outcome = await small.run_job(env=stated | {f"QA_ENGINE_{changed}": elsewhere})
+    assert outcome.exit_code == 2
+    assert [line["where"] for line in outcome.events("config.faulty")] == ["QA_ENGINE_AUDIENCE"]
+    assert small.seen == []
+
+
 @pytest.mark.slow
 async def test_check_names_a_wrong_audience(small: World) -> None:
-    outcome = await small.run_job(("check",), env={"QA_ENGINE_AUDIENCE": "https://other.example"})
+    outcome = await small.run_job(("check",), env={"QA_ENGINE_AUDIENCE": f"https://other.example {small.qa.url}"})
     assert outcome.exit_code == 1
     assert "the audience is wrong: set it to the service's own URL" in outcome.stdout
 

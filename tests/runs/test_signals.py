@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import AsyncIterator
-from signal import SIGINT, SIGTERM, Signals
+from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
 import pytest
 import trio
@@ -16,7 +17,7 @@ from tests.simulators.world import World, open_world
 from tests.support.altered import altered
 from tests.support.runs import QUICK, at_once, ended, until
 
-CODES = {SIGTERM: 143, SIGINT: 130}
+CODES = {SIGTERM: 143, SIGHUP: 143, SIGINT: 130}
 CONFIG: dict[str, object] = {"ticker_list.json": [f"T{number}" for number in range(20)], "card_types.json": ["a"]}
 NO_DATA = {"run_financials_engine": False, "run_trading_engine": False, "run_news_engine": False}
 
@@ -71,6 +72,18 @@ async def test_cards_in_flight_may_answer_and_no_other_starts(cards: World) -> N
 
 
 @pytest.mark.alone
+@pytest.mark.slow
+async def test_a_terminal_that_is_closed_ends_the_run_in_order(cards: World) -> None:
+    env = {"QA_ENGINE_CONCURRENCY": "4", "RUN_ID": "night", "RUNS_URI": cards.runs_uri}
+    job = await cards.start_job(env=env, terminal=True)
+    await until(lambda: len(cards.qa.requests) == 8)
+    job.send_signal(SIGHUP)
+    outcome = await job.outcome()
+    assert outcome.exit_code == CODES[SIGHUP]
+    report = json.loads((cards.directory / "runs/night/report.json").read_bytes())
+    assert (report["outcome"], report["cards"]["generated"]) == ("interrupted", 8)
+
+
 @pytest.mark.slow
 async def test_cards_that_do_not_answer_are_cut_off_after_the_grace(cards: World) -> None:
     cards.qa.script.append(Fault(when.always, do.hang()))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from job.execution.signals import LAST_SECONDS, OVER_SECONDS
+from job.execution.shutdown import Budget
 from tests.simulators import do, when
 from tests.simulators.service import Fault
 from tests.simulators.storage import emulator_binary
@@ -92,7 +92,7 @@ async def test_a_signal_ends_the_run_in_its_time(world: World, terminal: bool, s
     job.send_signal(signal)
     ended, moment = await gone(job, 10)
     assert ended == code
-    assert moment - sent < LAST_SECONDS + (2.0 if terminal else at_once(job))
+    assert moment - sent < Budget.LAST_LINE + (2.0 if terminal else at_once(job))
     assert (await report(world))["exit_code"] == code
 
 
@@ -111,7 +111,7 @@ async def test_whatever_else_hangs_sigterm_ends_the_process_within_nine_seconds(
         job.send_signal(SIGTERM)
         code, moment = await gone(job, 20)
     assert code == 143
-    assert 8.0 < moment - sent < OVER_SECONDS + at_once(job)
+    assert 8.0 < moment - sent < Budget.OVER + at_once(job)
 
 
 @pytest.mark.alone
@@ -149,7 +149,7 @@ async def test_the_deadline_ends_the_run_in_its_time(world: World) -> None:
     code, moment = await gone(job, 15)
     assert code == 4
     first = datetime.fromisoformat(job.lines[0]["time"]).timestamp() - (time.time() - time.monotonic())
-    assert moment - first < 3.0 + LAST_SECONDS + at_once(job)
+    assert moment - first < 3.0 + Budget.LAST_LINE + at_once(job)
     assert (await report(world))["outcome"] == "deadline"
 
 

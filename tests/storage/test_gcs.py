@@ -51,7 +51,7 @@ def uploads(seen: Seen) -> bool:
 @asynccontextmanager
 async def bucket(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[ObjectStore, World]]:
     """A bucket that is read again at once, not after a pause."""
-    monkeypatch.setattr(gcs, "READ_PAUSES", (0.0,) * len(gcs.READ_PAUSES))
+    monkeypatch.setattr(gcs, "PAUSES", (0.0,) * len(gcs.PAUSES))
     async with open_world(nursery, {}, emulator=EMULATOR) as world:
         assert world.storage
         monkeypatch.setenv("STORAGE_EMULATOR_HOST", world.storage.url)
@@ -104,7 +104,7 @@ async def test_an_object_that_is_removed_while_it_is_read_is_not_taken_for_absen
         with pytest.raises(ConflictError, match=r"^gs://simulated-runs/runs/a was changed or removed while ") as error:
             await content(store)
         assert error.value.remedy
-        assert asked(world) == 2 + len(gcs.READ_PAUSES)
+        assert asked(world) == 2 + len(gcs.PAUSES)
         assert await content(store) is None, "now it is absent"
 
 

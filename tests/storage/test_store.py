@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import trio
 
-from job.storage import gcs
 from job.storage.store import ConflictError, ObjectStore, StorageError, in_thread, read_many
 from job.storage.uri import open_store
 from tests.simulators import broken, do, when
@@ -200,17 +199,3 @@ async def test_a_bucket_says_what_is_wrong_with_it(nursery: trio.Nursery, monkey
         front.script.append(Fault(when.always, do.status(403, {"error": {"code": 403, "message": "not yours"}})))
         with pytest.raises(StorageError, match=r"^gs://simulated-runs/runs/a: access is denied \(.*not yours"):
             await in_thread(lambda: store.read("a"))
-
-
-@pytest.mark.needs("emulator")
-@pytest.mark.parametrize(("verb", "words"), [("create", "HTTP 503"), ("read", "ServiceUnavailable: 503 GET ")])
-async def test_a_bucket_that_is_down_says_what_it_answered(
-    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, verb: str, words: str
-) -> None:
-    monkeypatch.setattr(gcs, "_BOUNDED", gcs._BOUNDED | {"retry": gcs._RETRY.with_timeout(0.5)})
-    async with open_bucket(nursery, monkeypatch) as (store, front):
-        front.script.append(Fault(when.always, do.status(503)))
-        with pytest.raises(StorageError) as error:
-            await in_thread(lambda: store.read("a") if verb == "read" else store.create("a", b""))
-    assert str(error.value).startswith(f"gs://simulated-runs/runs/a: {words}")
-    assert str(error.value).endswith(" (tried for 20 s)")

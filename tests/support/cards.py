@@ -6,13 +6,12 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 
 from job.config.schema import LlmConfig
-from job.execution.events import CardTypeSetAside
+from job.ledger.ledger import Ledger, SetAside
+from job.ledger.result import CallResult
 from job.planning.plan import Plan
 from job.planning.targets import Target
-from job.records.report import AttemptSummary, RunReport, build_report
-from job.records.results import CallResult
-from job.records.set_aside import set_aside_types
-from job.records.timeline import Timeline
+from job.report.outcome import Outcome
+from job.report.report import AttemptSummary, RunReport, report_of
 from job.text.messages import message
 from tests.records.test_record import INPUTS
 
@@ -20,13 +19,13 @@ Fate = Mapping[tuple[str, str], str | None]
 """Of the cards that were requested: why one is missing, `None` if it was made."""
 
 
-def run(targets: Sequence[tuple[str, str, str]], fates: Fate, set_aside: str = "") -> tuple[RunReport, Timeline]:
+def run(targets: Sequence[tuple[str, str, str]], fates: Fate, set_aside: str = "") -> tuple[RunReport, Ledger]:
     """A run of targets (id, kind, card types, a letter each) and what became of their cards."""
     made = [Target(name, kind, name, None, (), tuple(types)) for name, kind, types in targets]  # type: ignore[arg-type]
     plan = Plan(tuple(made), LlmConfig(), None, {})
-    timeline = Timeline(plan)
+    ledger = Ledger(plan)
     for number, ((target, card_type), cause) in enumerate(fates.items()):
-        timeline.add(
+        ledger.add(
             CallResult(
                 engine="qa",
                 targets=(target,),
@@ -37,25 +36,24 @@ def run(targets: Sequence[tuple[str, str, str]], fates: Fate, set_aside: str = "
                 ended=number + 1,
                 status=200 if cause is None else None,
                 cause=cause,
-                reason="no" if cause else None,
-                failed_attempts=(),
+                reason=message("no") if cause else None,
                 traceparent="",
                 limit=4,
             )
         )
-    events = [CardTypeSetAside(name, message("it fails"), message("look")) for name in set_aside]
+    types = [SetAside(card_type=name, reason=message("it fails"), remedy=message("look")) for name in set_aside]
     attempt = AttemptSummary(
         started=INPUTS.started,
         ended=INPUTS.started,
         seconds=1.0,
-        outcome="cards_missing",
+        outcome=Outcome.CARDS_MISSING,
         exit_code=3,
-        set_aside=set_aside_types(events),
+        set_aside=tuple(types),
     )
-    return build_report(INPUTS, plan, timeline, [attempt], closed=True), timeline
+    return report_of(INPUTS, ledger, [attempt]), ledger
 
 
-def some_runs() -> Iterator[tuple[RunReport, Timeline]]:
+def some_runs() -> Iterator[tuple[RunReport, Ledger]]:
     for seed in range(100):
         chance = random.Random(seed)
         targets = [

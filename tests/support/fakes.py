@@ -16,11 +16,15 @@ from job.config.schema import LlmConfig
 from job.engines.catalog import DATA_ENGINES, DataEngineName, EngineName
 from job.engines.identity import RunIdentity
 from job.engines.transport import Response
-from job.execution.events import CallFinished, Event
+from job.execution.events import Event
 from job.execution.executor import RunContext
+from job.execution.gauge import Live
 from job.execution.phases import Phases
-from job.execution.progress import RunProgress
 from job.execution.shutdown import Shutdown
+from job.ledger.items import Counts
+from job.ledger.ledger import Ledger, SetAside
+from job.ledger.result import CallResult
+from job.orchestrator import run_phases
 from job.planning.plan import Plan
 from job.planning.targets import Target
 
@@ -101,8 +105,8 @@ class World:
         return Connection(self, engine)
 
     @property
-    def finished(self) -> list[CallFinished]:
-        return [event for event in self.events if isinstance(event, CallFinished)]
+    def finished(self) -> list[CallResult]:
+        return [event for event in self.events if isinstance(event, CallResult)]
 
     def of(self, engine: EngineName) -> list[Asked]:
         return [asked for asked in self.asked if asked.engine == engine]
@@ -199,32 +203,40 @@ class Stage:
 
     world: World
     phases: Phases
-    progress: RunProgress
+    live: Live
     shutdown: Shutdown
+
+    @property
+    def ledger(self) -> Ledger:
+        return self.live.ledger
+
+    @property
+    def cards(self) -> Counts:
+        """The counts of the cards."""
+        return self.counts("qa")
+
+    def counts(self, engine: EngineName) -> Counts:
+        """The counts of an engine's items in this attempt."""
+        return self.ledger.counts(engine, now=True)
 
     async def play(self) -> None:
         """Both phases, as a run does them."""
-        await self.phases.run_data_phase()
-        if self.shutdown.reason is None:
-            await self.phases.run_card_phase()
+        await run_phases(self.phases, trio.lowlevel.checkpoint)
 
     def assert_nothing_lost(self) -> None:
         """What was planned is done, skipped, failed or not attempted, and nothing is still in progress."""
-        for engine, account in self.progress.engines.items():
-            assert account.in_flight == 0, engine
+        for engine, gauge in self.live.gauges.items():
+            account = self.counts(engine)
+            assert gauge.in_flight == 0, engine
             assert min(account.done, account.skipped, account.failed, account.not_attempted) >= 0, engine
             assert account.planned == account.done + account.skipped + account.failed + account.not_attempted
-            ended = [event for event in self.world.finished if event.call.engine == engine]
-            done = [item for event in ended if event.failure is None for item in items(event)]
-            failed = [item for event in ended if event.failure is not None for item in items(event)]
+            ended = [event for event in self.world.finished if event.engine == engine]
+            done = [item for event in ended if event.done for item in event.items]
+            failed = [item for event in ended if not event.done for item in event.items]
             assert len(done) == account.done, engine
             assert len(failed) == account.failed, engine
             assert len({*done, *failed}) == len(done) + len(failed), "something finished twice"
         assert self.world.open_connections == 0, "a worker left its connection open"
-
-
-def items(finished: CallFinished) -> list[tuple[str, str | None]]:
-    return [(name, finished.call.card_type) for name in finished.call.targets]
 
 
 def stage(
@@ -235,16 +247,25 @@ def stage(
 ) -> Stage:
     engines = settings_of(changes)
     plan = plan_of(targets, engines)
-    world, progress, shutdown = World(script), RunProgress(plan, {}), Shutdown()
+    world, live, shutdown = World(script), Live.of(Ledger(plan)), Shutdown()
 
     def on_event(event: Event) -> None:
         world.events.append(event)
-        progress.on_event(event)
+        if isinstance(event, CallResult):
+            live.ledger.add(event)
+        elif isinstance(event, SetAside):
+            live.ledger.set_aside.append(event)
 
     context = RunContext(
-        run=RunIdentity("test"), tokens=world, connect=world.connect, shutdown=shutdown, emit=on_event, jitter=jitter
+        run=RunIdentity("test"),
+        tokens=world,
+        connect=world.connect,
+        shutdown=shutdown,
+        emit=on_event,
+        gauges=live.gauges,
+        jitter=jitter,
     )
-    return Stage(world, Phases(plan, {}, engines, context, progress), progress, shutdown)
+    return Stage(world, Phases(live.ledger, engines, context), live, shutdown)
 
 
 FOREVER = math.inf

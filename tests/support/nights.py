@@ -5,19 +5,22 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from job.config.schema import LlmConfig
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.identity import RunIdentity
+from job.ledger.ledger import Ledger
+from job.ledger.result import CallResult
 from job.planning.plan import Plan
-from job.records.inputs import ConfigObject, RunInputs
-from job.records.report import AttemptSummary, RunReport, build_report
-from job.records.results import CallResult
-from job.records.timeline import Timeline
+from job.report.inputs import ConfigObject, RunInputs
+from job.report.outcome import Outcome
+from job.report.report import AttemptSummary, RunReport, report_of
+from job.text.messages import message
 from tests.support.fakes import target
+from tests.support.results import tried
 
 START = datetime(2026, 11, 24, 2, 0, 3, tzinfo=UTC)
 Fate = Callable[[EngineName, int], tuple[list[str], str | None, str | None, int | None]]
@@ -63,7 +66,7 @@ class Night:
                 result = self._result(engine, number, targets, card_type, at, rng)
                 last = result.ended
                 span = f"00-{run.trace_id}-{rng.getrandbits(64):016x}-01"
-                result = result.model_copy(update={"traceparent": span})
+                result = replace(result, traceparent=span)
                 heapq.heappush(free, last)
                 starts[engine] = max(starts[engine], last)
                 yield result
@@ -97,30 +100,32 @@ class Night:
             ended=ended,
             status=status,
             cause=cause,
-            reason=reason,
-            failed_attempts=tuple(failed_attempts),
+            reason=message(reason) if reason is not None else None,
+            failed_attempts=tried(*failed_attempts),
             traceparent="",
             limit=max(1, self.concurrency[engine] - (2 * len(failed_attempts) if number % 3 else 0)),
         )
 
     def build(
         self, outcome: str = "succeeded", code: int = 0, sentence: str = "", **changes: Any
-    ) -> tuple[RunReport, Timeline]:
-        """The report and the timeline of the night."""
+    ) -> tuple[RunReport, Ledger]:
+        """The report and the ledger of the night."""
         plan = self.plan()
-        timeline = Timeline(plan)
+        ledger = Ledger(plan)
         for result in self.results():
-            timeline.add(result)
-        last = max((max(lane.ended) for lane in timeline.lanes.values() if len(lane)), default=0.0)
+            ledger.add(result)
+        last = max((max(lane.ended) for lane in ledger.lanes.values() if len(lane)), default=0.0)
         ended = datetime.fromtimestamp(last, UTC) if last else START + timedelta(seconds=2)
         planned = len(self.targets) * len(self.card_types)
+        made = ledger.counts("qa").done
+        text = f"Everything was done: {made:,} of {planned:,} cards are there."
         attempt = AttemptSummary(
             started=START.isoformat(timespec="seconds"),
             ended=ended.isoformat(timespec="seconds"),
             seconds=(ended - START).total_seconds(),
-            outcome=outcome,
+            outcome=Outcome(outcome),
             exit_code=code,
-            sentence=sentence or f"Everything was done: {len(timeline.items['qa']):,} of {planned:,} cards are there.",
+            sentence=message(sentence or text),
         )
         generations = {"ticker_list.json": "1763949603123456", "card_types.json": "1763949603123999"}
         inputs = RunInputs(
@@ -133,5 +138,5 @@ class Night:
             objects={name: ConfigObject(generation=one, content="") for name, one in generations.items()},
             version="1.0.0",
         )
-        report = build_report(inputs, plan, timeline, [attempt], closed=True, version="1.0.0", commit="0e4f2601c5d9")
-        return report.model_copy(update=changes), timeline
+        report = report_of(inputs, ledger, [attempt], version="1.0.0", commit="0e4f2601c5d9")
+        return report.model_copy(update=changes), ledger

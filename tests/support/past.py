@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 from job.engines.catalog import ALL_ENGINES
-from job.records.nights import Night, Nights
-from job.records.summary import RunSummary
+from job.records.past import Past, PastRun
+from job.report.outcome import Outcome
+from job.report.summary import RunSummary
 
 ZONE = timezone(timedelta(hours=8))
 FIRST = datetime(2026, 9, 27, 18, tzinfo=UTC)
@@ -32,19 +33,21 @@ def totals(planned: int, failed: int = 0, cut_off: int = 0, open_: int = 0) -> d
     }
 
 
-def past_summaries(count: int, seed: int = 1, uri: str = "gs://cards-config/config") -> Nights:
+def past_summaries(count: int, seed: int = 1, uri: str = "gs://cards-config/config") -> Past:
     """This many runs, the newest first: some fail, some are resumed the same day, some are not closed."""
-    nights: list[Night] = []
+    runs: list[PastRun] = []
     rng, day = random.Random(seed), FIRST
-    while len(nights) < count:
+    while len(runs) < count:
         day += timedelta(days=1)
         for number in range(2 if rng.random() < 0.1 else 1):
-            if len(nights) < count:
+            if len(runs) < count:
                 moment = day + timedelta(hours=2 * number)
                 run_id = f"cards-nightly-{rng.getrandbits(25):05x}"
                 summary = None if rng.random() < 0.03 else _summary(run_id, moment, rng, uri)
-                nights.append(Night(run_id, moment.astimezone(ZONE), summary))
-    return Nights(nights[::-1])
+                started = moment.astimezone(ZONE)
+                outcome = summary.outcome if summary else Outcome.KILLED
+                runs.append(PastRun(run_id, started, summary.day if summary else None, outcome, summary=summary))
+    return Past(runs[::-1])
 
 
 def _summary(run_id: str, moment: datetime, rng: random.Random, uri: str) -> RunSummary:

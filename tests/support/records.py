@@ -3,28 +3,34 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from job.config.environment import read_settings
 from job.engines.failures import Cause, Failure
 from job.engines.identity import RunIdentity
-from job.execution.events import CallFinished
-from job.execution.outcome import ExitCode, Outcome
+from job.ledger.ledger import Ledger
+from job.ledger.result import CallResult
 from job.page.render import render_page
-from job.records.format import BARRIER, FORMAT, INPUTS, PAGE, REPORT, STARTED, name_of, sealed
-from job.records.inputs import ConfigObject, RunInputs, pack
 from job.records.journal import Journal
 from job.records.lease import LEASE, Holder, machine
-from job.records.report import AttemptSummary, build_report
-from job.records.results import CallResult
-from job.records.timeline import Timeline
+from job.records.record import pack_report
+from job.report.advice import advice, with_commands
+from job.report.commands import Place
+from job.report.format import BARRIER, FORMAT, INPUTS, PAGE, REPORT, STARTED, entry_of, name_of, sealed
+from job.report.inputs import ConfigObject, RunInputs, pack, without_plan
+from job.report.outcome import Ending, ExitCode, Outcome, bad_config
+from job.report.report import AttemptSummary, report_of
 from job.text.messages import message
+from tests.support.results import result_of, tried
 from tests.support.stores import Memory
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from job.config.faults import Fault
 
 ZONE = "+08:00"
 CODES = {"succeeded": ExitCode.DONE, "cards_missing": ExitCode.CARDS_MISSING}
@@ -84,9 +90,18 @@ class Recorded:
             for call in plan.calls(engine):
                 fails = engine == "qa" and self.outcome != "succeeded" and not any(one.engine == "qa" for one in found)
                 failure = Failure(Cause.STATUS, message("HTTP 500"), 500) if fails else None
-                event = CallFinished(call, failure, 2, 10.0, 12.0, 200, identity.traceparent(), 4)
-                result = CallResult.of(event, at)
-                found.append(result.model_copy(update={"failed_attempts": ((at + 1.0, at + 2.0, "HTTP 503"),)}))
+                found.append(
+                    result_of(
+                        call,
+                        failure,
+                        attempts=2,
+                        started=at + 10.0,
+                        ended=at + 12.0,
+                        status=200,
+                        traceparent=identity.traceparent(),
+                        failed_attempts=tried((at + 1.0, at + 2.0, "HTTP 503")),
+                    )
+                )
                 at += 3.0
         return found
 
@@ -94,9 +109,9 @@ class Recorded:
         """The objects of its record, as the job writes them."""
         inputs = self.inputs
         plan = inputs.plan()
-        timeline = Timeline(plan)
+        ledger = Ledger(plan)
         for result in self.results():
-            timeline.add(result)
+            ledger.add(result)
         begun = datetime.fromisoformat(self.started)
         found = {
             f"{STARTED}{begun.astimezone(UTC):%Y%m%dT%H%M%SZ}_{self.run_id}": b"{}\n",
@@ -108,13 +123,14 @@ class Recorded:
         }
         if self.outcome is not None:
             ended = begun + timedelta(seconds=self.seconds)
-            outcome = Outcome(self.outcome, CODES.get(self.outcome, ExitCode.FAILED), message("How it ended."))
-            attempt = AttemptSummary.of(outcome, begun.tzinfo, begun, self.seconds)
-            report = build_report(inputs, plan, timeline, [attempt] * self.attempts, closed=True)
+            code = CODES.get(self.outcome, ExitCode.FAILED)
+            ending = Ending(Outcome(self.outcome), code, message("How it ended."))
+            attempt = AttemptSummary.of(ending, inputs, begun, self.seconds)
+            report = report_of(inputs, ledger, [attempt] * self.attempts)
             assert report.ended == ended.isoformat(timespec="seconds")
             report = report.model_copy(update={"journal": {"owner": 1}})
             found[name_of(self.run_id, REPORT)] = report.model_dump_json().encode()
-            found[name_of(self.run_id, PAGE)] = render_page(report, timeline)
+            found[name_of(self.run_id, PAGE)] = render_page(report, ledger, advice(report, Place.of(inputs), begun))
         return found
 
     def journal(self, owner: str, hours: int = 0) -> dict[str, bytes]:
@@ -122,7 +138,7 @@ class Recorded:
         journal = Journal(Memory(), self.run_id, owner, lambda _: None)
         for one in self.results():
             started, ended = (moment + hours * 3600 for moment in (one.started, one.ended))
-            journal.append(one.model_copy(update={"started": started, "ended": ended}))
+            journal.append(replace(one, started=started, ended=ended))
         chunk = journal._next_chunk()
         return {chunk.name: chunk.data}
 
@@ -153,3 +169,14 @@ def write(place: Path, *runs: Recorded, **objects: bytes) -> None:
         path = place / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+
+
+def refused(place: Path, run_id: str, faults: Sequence[Fault], started: datetime) -> None:
+    """Writes the record of a run whose configuration had these faults."""
+    variables = {"CONFIG_URI": "gs://cards/config", "RUN_DATE": "2026-11-24"}
+    settings, _ = read_settings(variables, started)
+    inputs = RunInputs.unread(settings, run_id, started)
+    attempt = AttemptSummary.of(bad_config(len(faults)), inputs, started, 0.4)
+    report = report_of(inputs, Ledger(without_plan()), [attempt], faults=faults, is_recorded=False)
+    report = with_commands(report, Place.of(settings, (), settings.run_date))
+    write(place, **{name_of(run_id, REPORT): pack_report(report), entry_of(run_id, inputs.started): b"{}\n"})

@@ -36,7 +36,7 @@ SMALL: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.js
 QUICK = steady(0.02)
 AT_ONCE = 0.5
 """Seconds within which the process is gone once there is nothing left to do."""
-PROMPT = 0.6
+PROMPT = 0.4
 """Seconds from the start of the process to its first line, if the machine has nothing else to do."""
 
 

@@ -5,43 +5,58 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from gettext import NullTranslations
 from typing import Any
 
 import pytest
 
+from job.config.faults import Fault
 from job.engines.answers import judge
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
 from job.engines.identity import RunIdentity
 from job.engines.transport import Response
-from job.execution.events import CallFinished, CardTypeSetAside, Event, FailedAttempt
-from job.execution.outcome import UNFORESEEN, bad_config, no_lease, outcome_of
+from job.execution.events import Event
+from job.execution.gauge import Live
 from job.execution.phases import EngineFailedError
-from job.execution.progress import CardTotals, RunProgress
 from job.execution.shutdown import ShutdownReason
-from job.notification.lines import cut
-from job.notification.text import late_lines, run_lines, trial_lines
+from job.ledger.ledger import Ledger, SetAside
+from job.ledger.result import FailedAttempt
+from job.ledger.totals import CardTotals
+from job.notification.channels import FEISHU
+from job.notification.message import cut, late_lines, run_lines, trial_lines
 from job.page.headline import headline
 from job.page.render import render_nights, render_page
-from job.records.commands import how_to_go_on
-from job.records.comparison import ComparedItem, ComparedItems, Comparison
-from job.records.history import OUTCOMES, PastRun, RecordedRun
-from job.records.nights import Nights
-from job.records.overview import period_line
-from job.records.plan_change import Names, PlanChange
-from job.records.report import RunReport
-from job.records.set_aside import set_aside_types
-from job.records.timeline import Timeline
-from job.reporting.recorded import nights_table, runs_table
+from job.records.past import Past, PastRun, RecordedRun
+from job.report.advice import Retry, Step, advice
+from job.report.commands import Place
+from job.report.comparison import ComparedItem, ComparedItems, Comparison
+from job.report.outcome import (
+    UNFORESEEN,
+    Ending,
+    Outcome,
+    bad_config,
+    busy,
+    ending_of,
+    never_began,
+    no_lease,
+    no_record,
+    twin_failed,
+)
+from job.report.plan_change import Names, PlanChange
+from job.report.report import RunReport, not_recorded
+from job.reporting.screen import nights_table, runs_table
 from job.reporting.terminal import TerminalReporter, as_text
 from job.text.messages import Translator, message
-from tests.notification.test_text import NOW, end, failed_progress, settings
+from tests.notification.test_message import NOW, failed_ledger, settings
+from tests.support.endings import report_at
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.nights import Night
 from tests.support.parsed import Parsed
 from tests.support.past import NAMES, TYPES, past_summaries
+from tests.support.records import Recorded
+from tests.support.results import result_of
 from tests.text.test_messages import FILES, catalog, forms
 
 SENTENCES = {forms(one.id)[0] for one in catalog(FILES[0]) if one.id}
@@ -67,7 +82,7 @@ class Widening(NullTranslations):
 
 WIDE = Translator("xx", Widening())
 DATA = re.compile(
-    r"`?(RUN_DATE=\S+ )?(python -m job|gcloud run)[\w .=,:/-]*|https?://\S+|gs://\S+|/runs/\S+|[\w.]+\.(json|csv)\b"
+    r"`?(RUN_DATE=\S+ )?(RUNS_URI=\S+ )?(python -m job|gcloud run)[\w .=,:/-]*|https?://\S+|gs://\S+|/runs/\S+|[\w.]+\.(json|csv)\b"
     r"|\bUTC\b|[A-Z]+_ENGINE_|\b(financial|trading|news|qa|p50|p95)\b|(cards-(nightly-)?\w+|night(-\w+)?)\b|\b(T|c)\d+\b|\b[0-9a-f]{12,}\b"
     r"|\bT\d\d:|(failed: )?said by the engine|" + "|".join(map(re.escape, [*NAMES, *TYPES]))
 )
@@ -94,7 +109,7 @@ def reasons() -> Iterator[Failure]:
         yield Failure(cause, message("cut off"))
 
 
-def build_run(**changes: Any) -> tuple[RunReport, Timeline]:
+def build_run(**changes: Any) -> tuple[RunReport, Ledger]:
     """A run with every kind of failure, warning and difference from the night before."""
     failures = list(reasons())
     night = Night(
@@ -103,14 +118,14 @@ def build_run(**changes: Any) -> tuple[RunReport, Timeline]:
         fate=lambda _, number: ([], failures[number % len(failures)].cause, "", None),
         run_id="night-1",
     )
-    timeline = Timeline(night.plan())
+    ledger = Ledger(night.plan())
     for number, result in enumerate(night.results()):
         failure = failures[number % len(failures)]
-        earlier = (result.started, result.started, str(failure.reason))
-        done = {"done": True, "cause": None, "reason": None, "warning": message("the answer is null")}
-        lost = {"reason_message": failure.reason, "reason": str(failure.reason), "status": failure.status}
-        again = {"failed_attempts": (earlier,) * 2, "failed_messages": (failures[number % 7].reason,) * 2}
-        timeline.add(result.model_copy(update={**(done if number % 5 == 0 else lost), **again, "attempts": 3}))
+        earlier = FailedAttempt(result.started, result.started, failures[number % 7].reason)
+        done: dict[str, Any] = {"done": True, "cause": None, "reason": None, "warning": message("the answer is null")}
+        lost: dict[str, Any] = {"reason": failure.reason, "status": failure.status}
+        changed = done if number % 5 == 0 else lost
+        ledger.add(replace(result, **changed, failed_attempts=(earlier,) * 2, attempts=3))
     report, _ = night.build("cards_missing", 3, project="night-project", execution="night-execution")
     item = ComparedItem(
         engine="qa", target="T1", card_type="c1", cause="denied", cause_then="status", since="2026-11-24"
@@ -133,13 +148,25 @@ def build_run(**changes: Any) -> tuple[RunReport, Timeline]:
     counts = {"not_attempted": 2, "not_compared": 2, "gone": 2}
     kinds = {"new": items, "added": items, "still": items, "mended": items}
     since = Comparison(run_id="night-0", day="2026-11-23", plan=change, **counts, **kinds)
-    aside = set_aside_types([CardTypeSetAside("c1", message("cut off"), message("cut off"))])
+    aside = (SetAside(card_type="c1", reason=message("cut off"), remedy=message("cut off")),)
     sentence = message("No card was requested: {reason}", reason=failures[0].reason)
-    changed = {"sentence_message": sentence, "since_last_night": since, "set_aside": aside, "failures_not_listed": 2}
-    attempts = tuple(one.model_copy(update={"sentence_message": sentence}) for one in report.attempts * 2)
-    undated = {"date": None, "start_command": "RUN_DATE=2026-11-24 python -m job"}
-    report = report.model_copy(update={"attempts": attempts, **undated, **changed})
-    return report.model_copy(update={"left_plan": 2, "outdated_cards": 2, **changes}), timeline
+    attempts = tuple(one.model_copy(update={"sentence": sentence, "set_aside": aside}) for one in report.attempts * 2)
+    report = report.model_copy(update={"attempts": attempts, "sentence": sentence, "date": None})
+    counted = {"since_last_night": since, "failures_not_listed": 2, "left_plan": 2, "outdated_cards": 2}
+    return report.model_copy(update={**counted, **changes}), ledger
+
+
+def all_steps(report: RunReport) -> list[Step]:
+    """What the outputs say about what to do next: on the day of the run and later, wherever it ran."""
+    day = datetime.fromisoformat(report.started)
+    places = Place("night-job"), Place(runs_uri="/runs/x", arguments=["resume", "night-1"])
+    ways = (
+        advice(report, place, when, retry)
+        for when in (day, day + timedelta(days=1))
+        for retry in Retry
+        for place in places
+    )
+    return list({(step.sentence.id, step.command): step for way in ways for step in way}.values())
 
 
 def written(page: bytes) -> str:
@@ -150,43 +177,75 @@ def written(page: bytes) -> str:
     return "\n".join([*parsed.texts, *(one for one in said if not re.fullmatch(r"00-\w+-\w+-01", one))])
 
 
-OPEN: dict[str, Any] = {"outcome": "unfinished", "ended": None, "seconds": None, "exit_code": None, "commit": None}
+OPEN: dict[str, Any] = {
+    "outcome": Outcome.UNFINISHED,
+    "ended": None,
+    "seconds": None,
+    "exit_code": None,
+    "commit": None,
+}
+REFUSED = {"outcome": Outcome.BAD_CONFIG}
 
 
-@pytest.mark.parametrize("changes", [{}, OPEN, {"outcome": "bad_config"}], ids=["ended", "open", "refused"])
+@pytest.mark.parametrize("changes", [{}, OPEN, REFUSED], ids=["ended", "open", "refused"])
 def test_a_page_contains_only_translated_sentences(changes: dict[str, Any]) -> None:
-    assert narrow(written(render_page(*build_run(**changes), translator=WIDE, table="https://x/cards.csv"))) == []
+    report, ledger = build_run(**changes)
+    page = render_page(report, ledger, all_steps(report), translator=WIDE, table="https://x/cards.csv")
+    assert narrow(written(page)) == []
 
 
 def test_a_headline_is_translated_whatever_the_outcome() -> None:
     report, _ = build_run()
-    for outcome in OUTCOMES:
+    for outcome in Outcome:
         for cards in (CardTotals(), CardTotals(planned=1), CardTotals(planned=9), CardTotals(planned=9, generated=9)):
             ended = report.model_copy(update={"outcome": outcome, "cards": cards})
             assert narrow(WIDE.text(headline(ended))) == []
-            assert narrow(WIDE.text(how_to_go_on(outcome, report.then, 9))) == []
+
+
+def test_what_to_do_next_is_translated_whatever_the_outcome() -> None:
+    plain = build_run(failures=())[0]
+    failed = build_run()[0].failures[0].model_copy(update={"then": "new_config"})
+    for report in (plain, plain.model_copy(update={"failures": (failed,)})):
+        for outcome in Outcome:
+            for more in ({}, {"is_recorded": False}, {"is_recorded": False, "engines": {}}, {"cards": CardTotals()}):
+                for step in all_steps(report.model_copy(update={"outcome": outcome, **more})):
+                    assert narrow(WIDE.text(step.sentence)) == []
 
 
 def test_a_page_of_many_calls_contains_only_translated_sentences() -> None:
     night = Night([f"T{n}" for n in range(900)], ["c1"], run_id="night-1", concurrency=dict.fromkeys(ENGINES, 64))
-    report, timeline = night.build(sentence_message=message("cut off"), attempts=())
-    assert narrow(written(render_page(report, timeline, translator=WIDE))) == []
+    report, ledger = night.build(sentence="cut off", attempts=())
+    assert narrow(written(render_page(report, ledger, (), translator=WIDE))) == []
 
 
 def test_the_report_of_a_run_on_a_terminal_is_translated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "300")
-    report, timeline = build_run()
-    for changes in ({}, {"resume_command": None}, {"seconds": None, "ended": None}, {"attempts": report.attempts[:1]}):
-        shown = as_text(RecordedRun(report.model_copy(update=changes), timeline), "/runs/report.html", WIDE)
-        assert narrow(shown) == []
+    report, ledger = build_run()
+    for changes in ({}, {"is_recorded": False}, {"seconds": None, "ended": None}, {"attempts": report.attempts[:1]}):
+        changed = report.model_copy(update={"page": "/runs/report.html", **changes})
+        assert narrow(as_text(changed, ledger, all_steps(changed), WIDE)) == []
 
 
 def test_the_list_of_runs_is_translated() -> None:
     started = datetime(2026, 11, 24, tzinfo=UTC)
-    past = [
-        PastRun("night-1", started, "2026-11-24", outcome, seconds=3.0 * n**4) for n, outcome in enumerate(OUTCOMES)
-    ]
+    past = [PastRun("night-1", started, "2026-11-24", outcome, seconds=3.0 * n**4) for n, outcome in enumerate(Outcome)]
     assert narrow(runs_table(past, WIDE)) == []
+
+
+def endings(ledger: Ledger) -> Iterator[Ending]:
+    """Every way in which a run of this ledger can end."""
+    call = next(ledger.plan.calls("news"))
+    error = EngineFailedError(result_of(call, next(reasons())), 4, 9)
+    for reason in ShutdownReason:
+        yield ending_of(ledger, reason)
+        yield ending_of(None, reason)
+        yield ending_of(ledger, reason, None, message("cut off"))
+        yield ending_of(None, reason, None, message("cut off"))
+    holder, same = message("the lease was released"), (False, True)
+    yield from (busy(holder, same_plan=plan, same_run=run) for plan in same for run in same)
+    yield from (ending_of(ledger, None), ending_of(ledger, None, error), UNFORESEEN, no_lease("T1"), bad_config(2))
+    yield from (never_began("night-1", "python -m job"), no_record("night-1", "python -m job runs"))
+    yield twin_failed(holder, Outcome.DEADLINE, "python -m job resume night-1")
 
 
 async def test_a_run_on_a_terminal_is_translated(
@@ -194,27 +253,27 @@ async def test_a_run_on_a_terminal_is_translated(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     plan = plan_of([target(f"T{n}", ["c1", "c2"]) for n in range(20)], settings_of())
-    progress = RunProgress(plan, {})
-    terminal = TerminalReporter(RunIdentity("night-1"), translator=WIDE)
-    terminal.on_start("2026-11-24", progress)
-    terminal.on_barrier(progress)
+    ledger = Ledger(plan)
+    live = Live.of(ledger)
+    terminal = TerminalReporter(RunIdentity("night-1"), WIDE)
+    terminal.on_start(live)
+    terminal.on_barrier(live)
     finished = [
-        CallFinished(call, failure, 2, 0.0, 1.0, failure.status, "", 4, 1, (FailedAttempt(0.0, 0.1, failure.reason),))
+        result_of(call, failure, attempts=2, failed_attempts=(FailedAttempt(0.0, 0.1, failure.reason),))
         for call, failure in zip(plan.calls("qa"), reasons(), strict=False)
     ]
-    finished.append(replace(finished[0], failure=None, warning=message("the answer is null")))
-    events: list[Event] = [*finished, CardTypeSetAside("c1", message("cut off"), message("cut off"))]
+    finished.append(replace(finished[0], done=True, cause=None, reason=None, warning=message("the answer is null")))
+    aside = SetAside(card_type="c1", reason=message("cut off"), remedy=message("cut off"))
+    ledger.set_aside.append(aside)
+    for result in finished:
+        ledger.add(result)
+    events: list[Event] = [*finished, aside]
     for event in events:
-        progress.on_event(event)
         terminal.on_event(event)
     report, _ = build_run()
-    assert report.since_last_night is not None
-    terminal.on_closed(report.since_last_night, has_page=True)
-    error = EngineFailedError(replace(finished[0], call=next(plan.calls("news"))), 4, 9)
-    for outcome in (*(outcome_of(progress, reason, None) for reason in [None, *ShutdownReason]),
-                    *(outcome_of(None, reason, None) for reason in ShutdownReason),
-                    outcome_of(progress, None, error)):  # fmt: skip
-        terminal.on_finish(outcome, progress)
+    for ending in endings(ledger):
+        ended = report_at(ending, ledger, since=report.since_last_night, page="/runs/x/report.html")
+        terminal.on_finish(not_recorded(ended, 2), ledger, all_steps(ended))
     await terminal.drain(5.0)
     shown = capfd.readouterr().out
     assert wide("further failures") in shown
@@ -225,25 +284,22 @@ def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
     nights = past_summaries(60)
     assert narrow(written(render_nights(nights, "gs://runs/x", beside=True, translator=WIDE))) == []
     assert narrow(nights_table(nights, WIDE)) == []
-    assert narrow(WIDE.text(period_line(Nights([])))) == []
+    assert narrow(WIDE.text(Past([]).period_line())) == []
 
 
 def test_the_message_about_a_run_is_translated() -> None:
-    given, (report, timeline), progress = settings(CLOUD_RUN_JOB="night-job"), build_run(), failed_progress()
-    recorded = RecordedRun(report, timeline)
+    given, (report, ledger), failed = settings(CLOUD_RUN_JOB="night-job"), build_run(), failed_ledger()
+    failed.set_aside.append(SetAside(card_type="c1", reason=message("cut off"), remedy=message("cut off")))
     lines = [*trial_lines(given), *late_lines(given, "2026-11-24", NOW, None)]
     lines += late_lines(given, "2026-11-24", NOW, None, is_known=False)
-    for late in (report, report.model_copy(update={"day": "2026-11-24"})):
-        lines += late_lines(given, "2026-11-24", NOW, replace(recorded, report=late))
-    error = EngineFailedError(next(iter(progress.failures)), 4, 9)
-    outcomes = [outcome_of(progress, reason, None) for reason in [None, *ShutdownReason]]
-    last = given.model_copy(update={"task_attempt": given.max_retries})
-    for outcome in [*outcomes, outcome_of(progress, None, error), UNFORESEEN, no_lease("T1"), bad_config(2)]:
-        for one in (given, last):
-            lines += run_lines(end(outcome, one))
-            lines += run_lines(end(outcome, one, new_config=True, progress=progress))
-            lines += run_lines(
-                end(outcome, one, new_config=True, progress=progress, report=report, recorded=timeline.failures)
-            )
+    for late in (report, report.model_copy(update={"day": "2026-11-23"})):
+        lines += late_lines(given, "2026-11-24", NOW, RecordedRun(late, ledger, Place("night-job")))
+    faults = [Fault("T1", "T1", "T1")] * 9
+    for ending in endings(failed):
+        for ended in (
+            report_at(ending, inputs=Recorded("night-1").inputs, faults=faults, page=""),
+            report_at(ending, failed, Recorded("night-1").inputs, since=report.since_last_night, page="/runs/x"),
+        ):
+            lines += run_lines(not_recorded(ended, 0), failed, all_steps(ended), given)
     for line in lines:
-        assert narrow(cut([line], 10_000, WIDE)) == []
+        assert narrow(cut([line], FEISHU, WIDE)) == []

@@ -18,7 +18,7 @@ import trio
 
 from job.config.fields import is_run_id
 from job.engines.identity import new_run_id
-from job.records.format import NIGHTS_PAGE, PAGE, REPORT
+from job.report.format import NIGHTS_PAGE, PAGE, REPORT
 from job.text.display import quoted
 from tests.simulators import broken, do, when
 from tests.simulators.engines import varied

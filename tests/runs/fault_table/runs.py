@@ -345,13 +345,14 @@ NONE = (0, 0, 0, PLANNED)
 ROWS = (
     Row(
         "SIGTERM",
-        "SIGTERM: the task's timeout, a cancelled execution",
+        "SIGTERM: the task's timeout, a cancelled execution; SIGHUP: a closed terminal",
         "no new call, not over a connection that is just being opened either; data calls are cut off, cards in flight "
         "get 5 s; record and report are closed within 3 s",
         "`python -m job resume RUN_ID`; on Cloud Run the task's retry does so by itself",
         (
             Case("data", "interrupted", 143, cards=NONE, play=_signalled(signal.SIGTERM, "news"), fast=True),
             Case("cards", "interrupted", 143, play=_signalled(signal.SIGTERM, "qa")),
+            Case("hangup", "interrupted", 143, play=_signalled(signal.SIGHUP, "qa")),
             succeeded_again("and again", _resumed(signal.SIGTERM, "qa")),
         ),
     ),

@@ -26,6 +26,7 @@ from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
 from tests.support.altered import FULL_DISK, SHORT_LEASE, SHORT_PATIENCE, SMALL_FILES, altered
+from tests.support.places import objects
 from tests.support.runs import until
 
 if TYPE_CHECKING:
@@ -120,6 +121,23 @@ async def change_the_config(world: World, env: Env) -> Outcome:
     await until(lambda: world.news.requests)
     await world.configure("ticker_list.json", ["OTHER"])
     return await job.outcome()
+
+
+NOT_READ = "The config could not be read: CONFIG_URI: gs://simulated-config/"
+
+
+async def outage_of_the_config(world: World, env: Env) -> Outcome:
+    """Storage is unavailable when the config is read, and is back when Cloud Run starts the task again."""
+    assert world.storage
+    down = Fault(config, do.status(503))
+    world.storage.script.append(down)
+    first = await world.run_job(env={**env, **altered(world.directory, SHORT_PATIENCE)})
+    assert (first.finished["outcome"], first.exit_code) == ("no_lease", 75)
+    assert first.finished["message"].startswith(NOT_READ)
+    assert first.finished["message"].endswith(" s). Nothing was called.")
+    assert await objects(world) == {}
+    world.storage.script.remove(down)
+    return await world.run_job(env={**env, "CLOUD_RUN_TASK_ATTEMPT": "1"})
 
 
 async def outage(world: World, env: Env) -> Outcome:
@@ -236,8 +254,17 @@ ROWS = (
         (
             _bad_config("no such place", _unreadable, "nowhere is not a directory", fast=True),
             _bad_config("403", _front(config, do.status(403)), "access is denied", bucket=True),
-            _bad_config("503", _front(config, do.status(503)), "CONFIG_URI", bucket=True, seconds=60.0),
-            _bad_config("hangs", _front(config, do.hang()), "CONFIG_URI", bucket=True, seconds=60.0),
+        ),
+    ),
+    Row(
+        "config outage",
+        "storage is down while the config is read",
+        "the requests are repeated for 20 s; then the run ends: nothing was called, and nothing is recorded",
+        "nothing if Cloud Run starts it again; otherwise start it again once storage is back",
+        (
+            succeeded("down and back", play=outage_of_the_config, bucket=True, fast=True),
+            _no_lease("503", _front(config, do.status(503)), NOT_READ, bucket=True, seconds=60.0),
+            _no_lease("hangs", _front(config, do.hang()), NOT_READ, bucket=True, seconds=60.0),
         ),
     ),
     Row(
@@ -300,8 +327,8 @@ ROWS = (
             ),
             succeeded("odd once", _front(when.both(when.method("GET"), when.attempt(1)), do.body([])), bucket=True),
             succeeded("odd answers to all writes", _front(WRITES, do.body({})), bucket=True),
-            _bad_config("damaged always", _front(content_of(".json"), do.damaged()), "is damaged", bucket=True),
-            _bad_config("odd always", _front(config, do.body([])), "is not Cloud Storage's", bucket=True),
+            _no_lease("damaged always", _front(content_of(".json"), do.damaged()), "is damaged", bucket=True),
+            _no_lease("odd always", _front(config, do.body([])), "is not Cloud Storage's", bucket=True),
             _no_lease("odd lease", _front(writes_of(b"_lease.json"), do.status(200, {})), "_lease.json: ", bucket=True),
         ),
     ),

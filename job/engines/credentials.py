@@ -1,0 +1,80 @@
+"""Credentials for ID tokens. The only module that uses google-auth for them; imported when the first token is needed.
+
+A token comes from the metadata server on Google Cloud, from a service account's key file
+(`GOOGLE_APPLICATION_CREDENTIALS`), or through impersonation.
+"""
+
+import os
+from urllib.request import getproxies
+
+import requests
+from google.auth import credentials, default, impersonated_credentials
+from google.auth.exceptions import GoogleAuthError
+from google.auth.transport.requests import Request
+from google.oauth2.id_token import fetch_id_token_credentials
+
+from job.engines.transport import TokenError
+from job.text.messages import message
+
+_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+
+
+class Credentials:
+    """The credentials for one audience. Only one thread at a time may renew them."""
+
+    def __init__(self, audience: str, impersonate: str | None) -> None:
+        self._audience = audience
+        self._impersonate = impersonate
+        self._made: credentials.Credentials | None = None
+
+    @property
+    def token(self) -> str | None:
+        """The present token, if it does not expire soon."""
+        return self._made.token if self._made is not None and self._made.valid else None
+
+    def renew(self) -> str:
+        """A new token. Raises `TokenError` for an answer that is none, and what google-auth and requests raise."""
+        with requests.Session() as session:
+            session.trust_env = False  # a .netrc would replace the credentials; no proxy reaches the metadata server
+            if self._impersonate is not None:  # on a laptop, which may need a proxy to reach Google
+                session.proxies = {"https": getproxies().get("https", "")}
+                session.verify = os.environ.get("REQUESTS_CA_BUNDLE") or True
+            request = Request(session)
+            self._made = self._made or self._make(request)
+            _refresh(self._made, request)
+        token = self._made.token
+        if not isinstance(token, str) or not token:
+            raise _not_a_token()
+        return token
+
+    def _make(self, request: Request) -> credentials.Credentials:
+        if self._impersonate is None:
+            made: credentials.Credentials = fetch_id_token_credentials(self._audience, request)
+            return made
+        source, _ = default(scopes=[_SCOPE], request=request)
+        target = impersonated_credentials.Credentials(source, self._impersonate, [_SCOPE])
+        return impersonated_credentials.IDTokenCredentials(target, self._audience, include_email=True)
+
+
+def _not_a_token() -> TokenError:
+    return TokenError(message("the token server's answer is not a token"))
+
+
+def _refresh(made: credentials.Credentials, request: Request) -> None:
+    """Fetches a token. Replaces google-auth's error for an unreadable answer, which may quote a secret in it."""
+    try:
+        made.refresh(request)
+    except Exception as error:
+        origin: BaseException | None = error
+        while isinstance(origin, GoogleAuthError) and not isinstance(origin, ValueError):
+            origin = origin.__cause__
+        # Other errors of requests may be an OSError and one of these.
+        if isinstance(origin, requests.JSONDecodeError) or (
+            isinstance(origin, _UNREADABLE) and not isinstance(origin, OSError)
+        ):
+            raise _not_a_token() from None
+        raise
+
+
+_UNREADABLE = (LookupError, TypeError, ValueError, OverflowError)
+"""What google-auth or Python raises for an unexpected answer; several errors of google-auth are a `ValueError` too."""

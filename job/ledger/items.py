@@ -1,0 +1,214 @@
+"""Items: the state of every item of a plan (open, done, failed or cut off), in a few bytes per item."""
+
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from job.engines.calls import WorkItem
+from job.engines.catalog import ALL_ENGINES, EngineName
+from job.engines.failures import Cause
+from job.planning.plan import Plan
+
+MissingState = Literal["failed", "cut_off", "not_attempted"]
+ItemState = Literal["done"] | MissingState
+
+# The state of an item is a byte: one of these codes, and `_NOW` if this attempt at the run has brought it about.
+_OPEN, _FAILED, _DONE = 0, 1, 0x3F
+_NOW = 0x40
+_CODES: Mapping[str, int] = {cause: code for code, cause in enumerate(Cause, _FAILED + 1)}
+"""The code of a failed item, by its cause."""
+_CAUSES: Mapping[int, Cause] = {code: cause for cause, code in zip(Cause, _CODES.values(), strict=True)}
+_INTERRUPTED = _CODES[Cause.INTERRUPTED]
+_BEFORE = bytes(state & ~_NOW for state in range(256))
+"""Translates states into those of an earlier attempt."""
+
+
+@dataclass(frozen=True, slots=True)
+class MissingItem:
+    """An item that is not done."""
+
+    target: str
+    card_type: str | None
+    state: MissingState
+    cause: Cause | None
+    """Why it failed, if that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemStatus:
+    """The state of an item."""
+
+    target: str
+    card_type: str | None
+    state: ItemState
+    cause: Cause | None
+    """As in `MissingItem`."""
+    attempts: int
+    """Attempts of the call that did the item, or that failed last; 0 without one."""
+    ended: float
+    """When the last of these attempts ended, in seconds since 1970; 0 without one."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """How many items of an engine are in which state. Those that are neither done, skipped nor failed are the rest."""
+
+    planned: int
+    done: int = 0
+    skipped: int = 0
+    """Done by an earlier attempt at the run; only if the counts are those of one attempt."""
+    failed: int = 0
+    """Includes those that were cut off."""
+    cut_off: int = 0
+    """How many of `failed` were interrupted by the end of the run."""
+
+    @property
+    def not_attempted(self) -> int:
+        """Planned items that were never requested, or that are still in flight."""
+        return self.planned - self.done - self.skipped - self.failed
+
+    @property
+    def made(self) -> int:
+        """Items that are done, whichever attempt did them."""
+        return self.done + self.skipped
+
+
+class EngineItems:
+    """The items of one engine. Results may be added in any order and more than once: the states are the same.
+
+    An item that is done stays done. As a container it holds the items that are done. A million items take 11 MB, much
+    less than in a set.
+    """
+
+    def __init__(self, plan: Plan, engine: EngineName) -> None:
+        self._places: dict[str, tuple[int, tuple[str | None, ...]]] = {}
+        size = 0
+        for target, names in plan.items_by_target(engine):
+            self._places[target] = (size, names)
+            size += len(names)
+        self._states = bytearray(size)
+        self._ended = array("d", [0.0]) * size
+        """When each item was done, or failed last; `_attempts` holds the attempts of that call."""
+        self._attempts = array("H", [0]) * size
+        self._all, self._now = Counts(size), Counts(size)
+
+    def __contains__(self, item: object) -> bool:
+        place = self._place(item)
+        return place is not None and self._states[place] & ~_NOW == _DONE
+
+    def has(self, item: WorkItem) -> bool:
+        """Whether the plan has the item."""
+        return self._place(item) is not None
+
+    @property
+    def planned(self) -> int:
+        """The number of all items."""
+        return len(self._states)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every item is done."""
+        return self._all.done == len(self._states)
+
+    def counts(self, *, now: bool = False) -> Counts:
+        """The counts of all attempts at the run, or only of this one."""
+        counts, done = (self._now, self._now.done) if now else (self._all, self._all.done)
+        return Counts(self.planned, done, self._all.done - done, counts.failed, counts.cut_off)
+
+    def has_failed(self, item: WorkItem) -> bool:
+        """Whether the item failed or was cut off, and no attempt at the run has done it."""
+        place = self._place(item)
+        return place is not None and self._states[place] & ~_NOW not in {_OPEN, _DONE}
+
+    def missing(self) -> Iterator[MissingItem]:
+        """Every item that is not done, in the order of the plan."""
+        for target, (start, names) in self._places.items():
+            for place, name in enumerate(names, start):
+                code = self._states[place] & ~_NOW
+                if code != _DONE:
+                    yield _missing(target, name, code)
+
+    def failures(self) -> Iterator[MissingItem]:
+        """Every item that failed and was not cut off, in the order of the plan."""
+        if self._all.failed > self._all.cut_off:  # skips the loop over all items if there are none
+            yield from (item for item in self.missing() if item.state == "failed")
+
+    def done_of(self, target: str) -> int:
+        """How many items of a target are done."""
+        start, names = self._places.get(target, (0, ()))
+        return sum(self._states[place] & ~_NOW == _DONE for place in range(start, start + len(names)))
+
+    def of(self, target: str) -> Sequence[ItemStatus]:
+        """The state of each item of a target, in the order of the plan."""
+        start, names = self._places.get(target, (0, ()))
+        return [self._status(target, name, place) for place, name in enumerate(names, start)]
+
+    def begin(self) -> None:
+        """From here on, results are those of this attempt at the run."""
+        self._states = self._states.translate(_BEFORE)
+        self._now = Counts(self.planned)
+
+    def mark(self, item: WorkItem, *, cause: str | None, ended: float, attempts: int = 1) -> None:
+        """Adds a result of an item; `cause` is `None` if it is done. Of several failures the latest counts.
+
+        Raises `LookupError` if the plan does not have the item.
+        """
+        place = self._place(item)
+        if place is None:
+            raise LookupError(item)
+        code = _DONE if cause is None else code_of(cause)
+        attempts = min(attempts, 0xFFFF)
+        before = self._states[place]
+        known = before & ~_NOW
+        result = (code == _DONE, ended, code, attempts)
+        if known == _OPEN or result > (known == _DONE, self._ended[place], known, self._attempts[place]):
+            known = code
+            self._ended[place], self._attempts[place] = ended, attempts
+        # A failure of this attempt counts for it even if an earlier one is stamped later, by another machine's clock.
+        after = known | (_NOW if (known == _DONE) is (code == _DONE) else before & _NOW)
+        if after != before:
+            self._states[place] = after
+            self._count(before, -1)
+            self._count(after, 1)
+
+    def _count(self, state: int, by: int) -> None:
+        code = state & ~_NOW
+        if code == _OPEN:
+            return
+        for counts in (self._all, self._now) if state & _NOW else (self._all,):
+            if code == _DONE:
+                counts.done += by
+            else:
+                counts.failed += by
+                counts.cut_off += by if code == _INTERRUPTED else 0
+
+    def _status(self, target: str, name: str | None, place: int) -> ItemStatus:
+        code, attempts, ended = self._states[place] & ~_NOW, self._attempts[place], self._ended[place]
+        if code == _DONE:
+            return ItemStatus(target, name, "done", None, attempts, ended)
+        item = _missing(target, name, code)
+        return ItemStatus(target, name, item.state, item.cause, attempts, ended)
+
+    def _place(self, item: object) -> int | None:
+        target, card_type = item if isinstance(item, tuple) else (None, None)
+        start, names = self._places.get(target, (0, ()))
+        return start + names.index(card_type) if card_type in names else None
+
+
+def code_of(cause: str | None) -> int:
+    """The code of an item that failed with this cause. Of failures that ended together, that with the higher code
+    counts, so that their order does not matter."""
+    return _CODES.get(cause or "", _FAILED)
+
+
+def _missing(target: str, card_type: str | None, code: int) -> MissingItem:
+    if code == _OPEN:
+        return MissingItem(target, card_type, "not_attempted", None)
+    cause = _CAUSES.get(code)
+    return MissingItem(target, card_type, "cut_off" if cause is Cause.INTERRUPTED else "failed", cause)
+
+
+def items_of(plan: Plan) -> Mapping[EngineName, EngineItems]:
+    """The items of every engine, all of them open."""
+    return {engine: EngineItems(plan, engine) for engine in ALL_ENGINES}

@@ -1,0 +1,66 @@
+"""Cards of a run as a table, `cards.csv`: a row for each card, for spreadsheets and for the publisher's own tools.
+
+RFC 4180 in UTF-8, with a byte order mark, without which Excel shows Chinese wrongly.
+"""
+
+import csv
+from collections.abc import Iterable, Iterator
+from datetime import datetime, tzinfo
+from io import StringIO
+from itertools import islice
+
+from job.ledger.items import ItemStatus
+from job.ledger.ledger import Ledger
+from job.report.report import RunReport
+
+CARDS_LIMIT = 100_000
+"""A run with more cards records no table; `report --csv` can write one."""
+COLUMNS = ("target", "kind", "card_type", "state", "cause", "attempts", "when", "run_id")
+SET_ASIDE = "set_aside"
+"""The cause of a card that was not attempted because its type was set aside."""
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+"""Characters with which a formula starts in a spreadsheet; the last four only in East Asian ones."""
+_ROWS_AT_ONCE = 1000
+
+
+def card_table(report: RunReport, ledger: Ledger) -> bytes:
+    """The whole table."""
+    return b"".join(card_lines(report, ledger))
+
+
+def card_lines(report: RunReport, ledger: Ledger) -> Iterator[bytes]:
+    """The table, some rows at a time: it may be larger than the memory."""
+    yield b"\xef\xbb\xbf" + _packed([COLUMNS])
+    rows = _rows(report, ledger)
+    while part := list(islice(rows, _ROWS_AT_ONCE)):
+        yield _packed(part)
+
+
+def _rows(report: RunReport, ledger: Ledger) -> Iterator[tuple[str, ...]]:
+    zone = datetime.fromisoformat(report.started).tzinfo
+    set_aside = {one.card_type for one in report.set_aside}
+    items, run_id = ledger.items["qa"], _cell(report.run_id)
+    for target in ledger.plan.targets:
+        name = _cell(target.id)
+        for card in items.of(target.id):
+            cause = card.cause or ""
+            if card.state == "not_attempted" and card.card_type in set_aside:
+                cause = SET_ASIDE
+            state = "made" if card.state == "done" else card.state
+            attempts, when = str(card.attempts), _when(card, zone)
+            yield name, target.kind, _cell(card.card_type or ""), state, cause, attempts, when, run_id
+
+
+def _when(card: ItemStatus, zone: tzinfo | None) -> str:
+    return datetime.fromtimestamp(card.ended, zone).isoformat(timespec="seconds") if card.ended else ""
+
+
+def _cell(text: str) -> str:
+    """The text, with a leading `'` if a spreadsheet would take it for a formula."""
+    return f"'{text}" if text.startswith(_FORMULA) or text.lstrip().startswith(_FORMULA) else text
+
+
+def _packed(rows: Iterable[tuple[str, ...]]) -> bytes:
+    text = StringIO()
+    csv.writer(text).writerows(rows)
+    return text.getvalue().encode("utf-8", "replace")

@@ -1,0 +1,404 @@
+"""Outcome: how a run ended, as a word for machines, an exit code, and sentences for people. `ABOUT` has it all."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Literal
+
+from job.execution.phases import EngineFailedError
+from job.execution.shutdown import ShutdownReason
+from job.ledger.ledger import Ledger
+from job.text.messages import Message, Value, message, plural, template
+
+Severity = Literal["good", "warn", "bad"]
+
+
+class ExitCode(IntEnum):
+    """The exit codes. They are a contract with schedulers and people: the meaning of a code never changes."""
+
+    DONE = 0
+    FAILED = 1
+    """A run: a data engine failed, so no card was requested. `check`, `verify` and `notify`: the answer is no."""
+    USAGE = 2
+    """Configuration or usage is wrong: nothing was called."""
+    CARDS_MISSING = 3
+    DEADLINE = 4
+    """The run's own deadline passed; the same run can be resumed."""
+    UNFORESEEN = 70
+    """A bug (`EX_SOFTWARE` of sysexits.h); its traceback is on standard error."""
+    BUSY = 75
+    """Another run is alive, or the lease could not be acquired or was lost (`EX_TEMPFAIL`)."""
+    SIGINT = 130
+    SIGTERM = 143
+
+
+class Outcome(StrEnum):
+    """How a run ended, or in which state it is. The value is the word in records, logs and messages."""
+
+    SUCCEEDED = "succeeded"
+    SUPERSEDED = "superseded"
+    """Nothing was called, since another run with the same plan is at work or has done everything."""
+    CARDS_MISSING = "cards_missing"
+    DATA_ENGINE_FAILED = "data_engine_failed"
+    QA_ENGINE_DOWN = "qa_engine_down"
+    DEADLINE = "deadline"
+    INTERRUPTED = "interrupted"
+    LEASE_LOST = "lease_lost"
+    NO_LEASE = "no_lease"
+    BUSY = "busy"
+    BAD_CONFIG = "bad_config"
+    """The run had no plan: its record has a report and no inputs."""
+    UNFORESEEN = "unforeseen"
+    UNFINISHED = "unfinished"
+    """A state: the run has not closed its record. The lease tells which of the next two it is."""
+    AT_WORK = "at work"
+    KILLED = "killed"
+    UNREADABLE = "unreadable"
+    """A state: the record cannot be used."""
+
+    @property
+    def about(self) -> "About":
+        """What is fixed for this outcome."""
+        return ABOUT[self]
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is the outcome of a run that has ended, not the state of one that has not closed its record."""
+        return self not in {Outcome.UNFINISHED, Outcome.AT_WORK, Outcome.KILLED, Outcome.UNREADABLE}
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is fixed for an outcome. The sentences are templates."""
+
+    word: str
+    """The outcome's word, marked for translation."""
+    exit: ExitCode | None
+    """`None` if it depends on the signal, and for a state."""
+    severity: Severity = "bad"
+    headline: str | None = None
+    """For the page, with a place for what is `missing`; `None` if that alone says it."""
+    sentence: str = ""
+    """How the run ended, if it had a plan."""
+    nothing_called: str = ""
+    """How the run ended, if it had no plan yet."""
+    unquoted: str | None = None
+    """The sentence for channels to which no answer of an engine or of storage may get."""
+    resume: str = template("Once the cause is put right, this requests only what is missing:")
+    """The sentence before the command that resumes the run."""
+
+
+_GO_ON = template("Go on with what is missing:")
+_LOST = template(
+    "The lease was lost, or could not be renewed, so the run stopped; {made} of {planned} cards are there."
+)
+_LOST_BEFORE = template("The lease was lost, or could not be renewed, so the run stopped; nothing was called.")
+_MISSING = template("Cards are missing: {made} of {planned} cards are there, {failed} failed.")
+_MISSING_AND_LEFT = template(
+    "Cards are missing: {made} of {planned} cards are there, {failed} failed, {left} were not attempted."
+)
+"""The sentence if card types were set aside."""
+_INTERRUPTED: Mapping[ShutdownReason, tuple[str, str]] = {
+    ShutdownReason.SIGTERM: (
+        template("The run was interrupted by SIGTERM; {made} of {planned} cards are there."),
+        template("The run was interrupted by SIGTERM; nothing was called."),
+    ),
+    ShutdownReason.SIGINT: (
+        template("The run was interrupted by SIGINT; {made} of {planned} cards are there."),
+        template("The run was interrupted by SIGINT; nothing was called."),
+    ),
+}
+"""The sentences with and without a plan."""
+_NOT_RENEWED = (
+    template("The lease could not be renewed: {error}. The run stopped; {made} of {planned} cards are there."),
+    template("The lease could not be renewed: {error}. The run stopped; nothing was called."),
+)
+"""The same, if storage did not answer: it is not known then whether another run has the lease."""
+QA_REFUSES = template(
+    "The QA engine refuses the job's calls: the run stopped requesting cards; {made} of {planned} cards are there."
+)
+"""The sentence of `qa_engine_down` if the engine answers, and refuses all calls."""
+
+ABOUT: Mapping[Outcome, About] = {
+    Outcome.SUCCEEDED: About(
+        template("succeeded"),
+        ExitCode.DONE,
+        "good",
+        sentence=template("Everything was done: {made} of {planned} cards are there."),
+    ),
+    Outcome.SUPERSEDED: About(template("superseded"), ExitCode.DONE, "good"),
+    Outcome.CARDS_MISSING: About(template("cards_missing"), ExitCode.CARDS_MISSING, sentence=_MISSING),
+    Outcome.DATA_ENGINE_FAILED: About(
+        template("data_engine_failed"),
+        ExitCode.FAILED,
+        sentence=template("No card was requested: {reason}"),
+        unquoted=template("No card was requested, as a data engine failed; {made} of {planned} cards are there."),
+    ),
+    Outcome.QA_ENGINE_DOWN: About(
+        template("qa_engine_down"),
+        ExitCode.CARDS_MISSING,
+        headline=template("The QA engine is down: {missing}"),
+        sentence=template(
+            "The QA engine is down: the run stopped requesting cards; {made} of {planned} cards are there."
+        ),
+        nothing_called=template("The QA engine is down; nothing was called."),
+    ),
+    Outcome.DEADLINE: About(
+        template("deadline"),
+        ExitCode.DEADLINE,
+        "warn",
+        headline=template("The deadline passed: {missing}"),
+        sentence=template("The run's deadline passed; {made} of {planned} cards are there."),
+        nothing_called=template("The run's deadline passed; nothing was called."),
+        resume=_GO_ON,
+    ),
+    Outcome.INTERRUPTED: About(
+        template("interrupted"), None, "warn", headline=template("Interrupted: {missing}"), resume=_GO_ON
+    ),
+    Outcome.LEASE_LOST: About(
+        template("lease_lost"),
+        ExitCode.BUSY,
+        "warn",
+        headline=template("Stopped: the lease was lost: {missing}"),
+        sentence=template(
+            "The run lost its lease and stopped: another run may be at work; {made} of {planned} cards are there."
+        ),
+        nothing_called=template("The run lost its lease and stopped: another run may be at work; nothing was called."),
+        unquoted=_LOST,
+        resume=template("Once no other run is at work and storage can be written, this requests only what is missing:"),
+    ),
+    Outcome.NO_LEASE: About(
+        template("no_lease"),
+        ExitCode.BUSY,
+        nothing_called=template("Could not get the lease: RUNS_URI: {error}. Nothing was called."),
+        unquoted=template("Storage failed. Nothing was called."),
+        resume=template("Once storage can be reached, this requests only what is missing:"),
+    ),
+    Outcome.BUSY: About(
+        template("busy"),
+        ExitCode.BUSY,
+        resume=template("Once the other run has ended, this requests only what is missing:"),
+    ),
+    Outcome.BAD_CONFIG: About(template("bad_config"), ExitCode.USAGE),
+    Outcome.UNFORESEEN: About(
+        template("unforeseen"),
+        ExitCode.UNFORESEEN,
+        headline=template("The job has a bug: {missing}"),
+        sentence=template("The job has a bug: its traceback is on standard error."),
+    ),
+    Outcome.UNFINISHED: About(
+        template("unfinished"),
+        None,
+        "warn",
+        headline=template("Not finished (running or killed): {missing}"),
+        sentence=template("The run has not closed its record: it is at work, or it was killed."),
+        resume=_GO_ON,
+    ),
+    Outcome.AT_WORK: About(
+        template("at work"),
+        None,
+        "warn",
+        headline=template("At work: {missing}"),
+        sentence=template("According to its lease, the run is at work; {made} of {planned} cards are there."),
+        resume=_GO_ON,
+    ),
+    Outcome.KILLED: About(
+        template("killed"),
+        None,
+        "warn",
+        headline=template("Killed: {missing}"),
+        sentence=template(
+            "The run was killed: {made} of {planned} cards are recorded, but perhaps not those of its last seconds."
+        ),
+        resume=_GO_ON,
+    ),
+    Outcome.UNREADABLE: About(template("unreadable"), None),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Instead:
+    """What to do in place of starting this run again, if that would not help: a sentence and a command."""
+
+    sentence: Message
+    command: str
+    kind: Literal["start", "look", "other"]
+    """As in `job.report.advice`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt at a run ended."""
+
+    outcome: Outcome
+    exit: ExitCode
+    sentence: Message
+    instead: Instead | None = None
+
+
+UNFORESEEN = Ending(
+    Outcome.UNFORESEEN, ExitCode.UNFORESEEN, message("The job has a bug: its traceback is on standard error.")
+)
+_STOPS: Mapping[ShutdownReason, tuple[Outcome, ExitCode]] = {
+    ShutdownReason.QA_DOWN: (Outcome.QA_ENGINE_DOWN, ExitCode.CARDS_MISSING),
+    ShutdownReason.DEADLINE: (Outcome.DEADLINE, ExitCode.DEADLINE),
+    ShutdownReason.LEASE_LOST: (Outcome.LEASE_LOST, ExitCode.BUSY),
+    ShutdownReason.SIGTERM: (Outcome.INTERRUPTED, ExitCode.SIGTERM),
+    ShutdownReason.SIGINT: (Outcome.INTERRUPTED, ExitCode.SIGINT),
+}
+
+
+def ending_of(
+    ledger: Ledger | None,
+    reason: ShutdownReason | None,
+    error: EngineFailedError | None = None,
+    not_renewed: Value | None = None,
+) -> Ending:
+    """How an attempt ended. `error` is the failure of the data phase, `reason` is why the run was shut down.
+
+    `ledger` is `None` if the run was shut down before it had a plan. `not_renewed` is as in `Shutdown`.
+    """
+    if ledger is None:
+        return _stopped(reason or ShutdownReason.SIGTERM, None, not_renewed)
+    if error is not None:
+        sentence = message(Outcome.DATA_ENGINE_FAILED.about.sentence, reason=error.reason)
+        return Ending(Outcome.DATA_ENGINE_FAILED, ExitCode.FAILED, sentence)
+    cards = ledger.counts("qa")
+    if ledger.is_complete():
+        text = message(
+            "Everything was done: {made} of {planned} cards are there.", made=cards.done, planned=cards.planned
+        )
+        return Ending(Outcome.SUCCEEDED, ExitCode.DONE, text)
+    if reason is not None:
+        return _stopped(reason, ledger, not_renewed)
+    text = message(
+        _MISSING_AND_LEFT if cards.not_attempted else _MISSING,
+        made=cards.done,
+        planned=cards.planned,
+        failed=cards.failed,
+        left=cards.not_attempted,
+    )
+    return Ending(Outcome.CARDS_MISSING, ExitCode.CARDS_MISSING, text)
+
+
+def _stopped(reason: ShutdownReason, ledger: Ledger | None, not_renewed: Value | None) -> Ending:
+    outcome, code = _STOPS[reason]
+    values: dict[str, Value] = {}
+    texts = _INTERRUPTED.get(reason) or (outcome.about.sentence, outcome.about.nothing_called)
+    if reason is ShutdownReason.LEASE_LOST and not_renewed is not None:
+        texts, values = _NOT_RENEWED, {"error": not_renewed}
+    if reason is ShutdownReason.QA_DOWN and ledger is not None and ledger.failed_statuses <= {401, 403}:
+        texts = (QA_REFUSES, "")
+    if ledger is not None:
+        values |= {"made": ledger.counts("qa").done, "planned": ledger.counts("qa").planned}
+    return Ending(outcome, code, message(texts[0 if ledger is not None else 1], **values))
+
+
+def lacking(sentence: Message, unrecorded: int | None) -> Message:
+    """The sentence of a run, followed by what its record lacks: so many results; `None` if the record was closed."""
+    if unrecorded is None:
+        return sentence
+    if not unrecorded:
+        return message("{outcome} Its report could not be written.", outcome=sentence)
+    return plural(
+        "{outcome} The record lacks 1 result: a resume would request it again.",
+        "{outcome} The record lacks {count} results: a resume would request them again.",
+        count=unrecorded,
+        outcome=sentence,
+    )
+
+
+def unquoted(outcome: Outcome, sentence: Message, made: int, planned: int) -> Message:
+    """The sentence of a run without what an engine or storage has answered."""
+    text = outcome.about.unquoted
+    if text is None:
+        return sentence
+    return message(_LOST_BEFORE if text == _LOST and not planned else text, made=made, planned=planned)
+
+
+def bad_config(faults: int) -> Ending:
+    """The configuration cannot be used."""
+    sentence = plural(
+        "The configuration has 1 fault: nothing was called.",
+        "The configuration has {count} faults: nothing was called.",
+        count=faults,
+    )
+    return Ending(Outcome.BAD_CONFIG, ExitCode.USAGE, sentence)
+
+
+def no_record(run_id: str, list_command: str) -> Ending:
+    """There is no run of this id that could be resumed. The command lists those that there are."""
+    sentence = message("Run {run} cannot be resumed: it has no record. Nothing was called.", run=run_id)
+    step = Instead(message("This lists the runs that are recorded:"), list_command, "look")
+    return Ending(Outcome.BAD_CONFIG, ExitCode.USAGE, sentence, step)
+
+
+def never_began(run_id: str, start_command: str | None) -> Ending:
+    """The run to be resumed had ended as `bad_config`. The command, if it is known, starts a new run."""
+    sentence = message(
+        "Run {run} cannot be resumed: its config was faulty, so it called nothing. Start a new run.", run=run_id
+    )
+    if start_command is None:
+        return Ending(Outcome.BAD_CONFIG, ExitCode.USAGE, sentence)
+    step = Instead(message("Once its config is corrected, this starts a new run:"), start_command, "start")
+    return Ending(Outcome.BAD_CONFIG, ExitCode.USAGE, sentence, step)
+
+
+def twin_succeeded(holder: Message) -> Ending:
+    """Another run with the same plan released the lease, and has done this run's work."""
+    sentence = message(
+        "A run with the same plan has just done all its work: {holder}. Nothing was called.", holder=holder
+    )
+    return Ending(Outcome.SUPERSEDED, ExitCode.DONE, sentence)
+
+
+def twin_failed(holder: Message, outcome: Outcome, command: str) -> Ending:
+    """Another run with the same plan released the lease, and has not done all its work. The command resumes it."""
+    sentence = message(
+        "A run with the same plan has just ended as {outcome}: {holder}. Nothing was called.",
+        outcome=message(outcome.about.word),
+        holder=holder,
+    )
+    return Ending(
+        Outcome.BUSY, ExitCode.BUSY, sentence, Instead(message("This goes on with the other run:"), command, "other")
+    )
+
+
+def busy_before(holder: Message) -> Ending:
+    """Another run released the lease, and has not done this run's work."""
+    sentence = message(
+        "A run was at work until just now: {holder}. Nothing was called; start this run again.", holder=holder
+    )
+    return Ending(Outcome.BUSY, ExitCode.BUSY, sentence)
+
+
+def busy(holder: Message, *, same_plan: bool, same_run: bool) -> Ending:
+    """Another run is alive, or this run in another process. If it has the same plan, it does this run's work."""
+    if same_run and same_plan:
+        sentence = message("This run is at work already: {holder}. Nothing was called.", holder=holder)
+        return Ending(Outcome.SUPERSEDED, ExitCode.DONE, sentence)
+    if same_run:
+        sentence = message(
+            "This run is at work already: {holder}. Nothing was called; try again when it has ended.", holder=holder
+        )
+        return Ending(Outcome.BUSY, ExitCode.BUSY, sentence)
+    if same_plan:
+        sentence = message("Another run with the same plan is at work: {holder}. Nothing was called.", holder=holder)
+        return Ending(Outcome.SUPERSEDED, ExitCode.DONE, sentence)
+    sentence = message("Another run is at work: {holder}. Nothing was called; try again later.", holder=holder)
+    return Ending(Outcome.BUSY, ExitCode.BUSY, sentence)
+
+
+def no_lease(problem: Value) -> Ending:
+    """The lease could not be acquired because storage failed: it is not known whether another run is alive."""
+    sentence = message("Could not get the lease: RUNS_URI: {error}. Nothing was called.", error=problem)
+    return Ending(Outcome.NO_LEASE, ExitCode.BUSY, sentence)
+
+
+UNREAD_CONFIG = template("The config could not be read: CONFIG_URI: {error}. Nothing was called.")
+"""The sentence of `no_lease` if storage failed while the config was read: whether it is valid is not known."""
+
+
+def unread_config(problem: Value) -> Ending:
+    """Storage failed while the config was read."""
+    return Ending(Outcome.NO_LEASE, ExitCode.BUSY, message(UNREAD_CONFIG, error=problem))

@@ -1,0 +1,96 @@
+"""Every item that is not done is listed with its cause; one that is done stays done, whatever the order of results."""
+
+from __future__ import annotations
+
+import tracemalloc
+from itertools import islice, permutations
+
+import pytest
+
+from job.engines.failures import Cause
+from job.ledger.items import Counts, EngineItems, ItemStatus, MissingItem
+from tests.support.fakes import plan_of, settings_of, target
+
+PLAN = plan_of([target(name, ("news_card", "price_card")) for name in ("B", "A")], settings_of())
+ITEM = ("A", "news_card")
+
+
+def items() -> EngineItems:
+    return EngineItems(PLAN, "qa")
+
+
+def test_what_is_not_done_is_missing_in_the_order_of_the_plan_with_its_state_and_cause() -> None:
+    found = items()
+    found.mark(("A", "price_card"), cause=Cause.STATUS, ended=1.0)
+    found.mark(("A", "news_card"), cause=Cause.INTERRUPTED, ended=1.0)
+    found.mark(("B", "price_card"), cause=None, ended=1.0)
+    assert list(found.missing()) == [
+        MissingItem("B", "news_card", "not_attempted", None),
+        MissingItem("A", "news_card", "cut_off", Cause.INTERRUPTED),
+        MissingItem("A", "price_card", "failed", Cause.STATUS),
+    ]
+    assert found.counts() == Counts(planned=4, done=1, failed=2, cut_off=1)
+
+
+def test_what_is_done_stays_done_whatever_the_order() -> None:
+    for order in permutations([(Cause.STATUS, 1.0), (None, 2.0), (Cause.INTERRUPTED, 3.0)]):
+        found = items()
+        for cause, ended in order:
+            found.mark(ITEM, cause=cause, ended=ended)
+        assert ITEM in found
+        assert found.counts() == Counts(planned=4, done=1)
+
+
+def test_the_latest_failure_counts_whatever_the_order() -> None:
+    for order in permutations([(Cause.STATUS, 1.0), (Cause.DENIED, 2.0), (Cause.INTERRUPTED, 3.0)]):
+        found = items()
+        for cause, ended in order:
+            found.mark(ITEM, cause=cause, ended=ended)
+        assert next(item for item in found.missing() if item.state != "not_attempted").cause == "interrupted"
+
+
+@pytest.mark.parametrize(("attempts", "kept"), [(3, 3), (70_000, 65_535)])
+def test_an_item_knows_the_attempts_that_it_took_and_when_they_ended(attempts: int, kept: int) -> None:
+    found = items()
+    found.mark(ITEM, cause=Cause.STATUS, ended=1.5)
+    found.mark(ITEM, cause=None, ended=1.0, attempts=attempts)
+    found.mark(ITEM, cause=Cause.DENIED, ended=9.0)
+    assert found.of("A") == [
+        ItemStatus("A", "news_card", "done", None, kept, 1.0),
+        ItemStatus("A", "price_card", "not_attempted", None, 0, 0.0),
+    ]
+    assert (found.done_of("A"), found.done_of("B"), found.done_of("none"), found.of("none")) == (1, 0, 0, [])
+
+
+def test_a_cause_that_is_not_known_is_a_failure() -> None:
+    found = items()
+    found.mark(ITEM, cause="of another version", ended=1.0)
+    assert MissingItem(*ITEM, "failed", None) in list(found.missing())
+    assert found.has_failed(ITEM)
+
+
+def test_an_item_that_is_not_planned_cannot_be_marked() -> None:
+    with pytest.raises(LookupError):
+        items().mark(("A", "other_card"), cause=None, ended=1.0)
+
+
+def test_a_million_items_are_not_listed_to_name_the_first() -> None:
+    found = EngineItems(plan_of([target(f"T{n}", ("a", "b")) for n in range(5_000)], settings_of()), "qa")
+    assert [item.target for item in islice(found.missing(), 3)] == ["T0", "T0", "T1"]
+    assert not isinstance(found.missing(), list)
+
+
+def test_a_million_items_take_11_mb() -> None:
+    plan = plan_of([target(f"T{n}", [f"c{m}" for m in range(1000)]) for n in range(1000)], settings_of())
+    tracemalloc.start()
+    try:
+        found = EngineItems(plan, "qa")
+        found.mark(("T0", "c0"), cause=None, ended=1.0)
+        size, _ = tracemalloc.get_traced_memory()
+        found.begin()
+        after, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.planned == 1_000_000
+    assert max(size, after) < 11.1e6
+    assert peak < 12.1e6

@@ -1,0 +1,167 @@
+"""A bucket that is away for eight seconds fails no request; one that is away for longer fails it after 20 seconds."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import pytest
+import trio
+from google.api_core.retry import retry_base, retry_unary
+
+from job.storage import gcs
+from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, UnreachableError, in_thread
+from tests.simulators import broken, do, when
+from tests.simulators.do import in_turn
+from tests.simulators.service import Do, Fault, Service
+from tests.support.stores import EMULATOR, open_bucket
+
+if TYPE_CHECKING:
+    from tests.simulators.seen import Seen
+
+pytestmark = pytest.mark.skipif(EMULATOR is None, reason="needs fake-gcs-server")
+
+T = TypeVar("T")
+OUTAGE = 8.0
+FAULTS: dict[str, Do] = {
+    **{str(status): do.status(status) for status in (408, 429, 500, 502, 503, 504)},
+    "reset before": broken.reset(),
+    "reset after": broken.reset_after_work(),
+    "half an answer": broken.truncated(),
+}
+
+
+@dataclass
+class Clock:
+    """Virtual time for Google's library and for the store, in one thread; earlier tests have left others."""
+
+    now: float = 0.0
+    thread: int = 0
+
+    def monotonic(self) -> float:
+        return self.now if threading.get_ident() == self.thread else time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        if threading.get_ident() == self.thread:
+            self.now += seconds
+        else:
+            time.sleep(seconds)
+
+    async def run(self, operation: Callable[[], T]) -> T:
+        def work() -> T:
+            self.thread = threading.get_ident()
+            return operation()
+
+        return await in_thread(work)
+
+
+@asynccontextmanager
+async def bucket(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[tuple[ObjectStore, Service, Clock]]:
+    clock = Clock()
+    for module in (retry_base, retry_unary, gcs):
+        monkeypatch.setattr(module, "time", clock)
+    async with open_bucket(nursery, monkeypatch) as (store, front):
+        yield store, front, clock
+
+
+async def do_all(store: ObjectStore, name: str, clock: Clock, before: Callable[[], None]) -> None:
+    """Every operation on one object; `before` is called before each."""
+
+    async def asked(operation: Callable[[], object]) -> object:
+        before()
+        return await clock.run(operation)
+
+    made = await asked(partial(store.create, name, b"1"))
+    assert isinstance(made, StoredObject)
+    assert await asked(partial(store.read, name)) == made
+    assert await asked(partial(store.names, name)) == [name]
+    changed = await asked(partial(store.replace, name, b"2", made.generation))
+    assert isinstance(changed, StoredObject)
+    assert await asked(partial(store.read, name)) == changed
+    await asked(partial(store.delete, name, changed.generation))
+    assert await asked(partial(store.read, name)) is None
+
+
+@pytest.mark.parametrize("name", FAULTS)
+async def test_an_outage_of_eight_seconds_fails_no_operation(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(random, "uniform", lambda _least, most: most)
+    async with bucket(nursery, monkeypatch) as (store, front, clock):
+        began = 0.0
+
+        def away(_: Seen) -> bool:
+            return clock.now < began + OUTAGE
+
+        def begin() -> None:
+            nonlocal began
+            assert clock.now >= began + OUTAGE, "the operation before was not done in an outage"
+            began = clock.now
+
+        clock.now = OUTAGE
+        front.script.append(Fault(away, FAULTS[name]))
+        await do_all(store, name.replace(" ", "-"), clock, begin)
+
+
+@pytest.mark.parametrize(("verb", "words"), [("create", "HTTP 503"), ("read", "ServiceUnavailable: 503 GET ")])
+async def test_a_longer_outage_fails_an_operation_after_twenty_seconds_and_says_after_how_many(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, verb: str, words: str
+) -> None:
+    monkeypatch.setattr(random, "uniform", lambda _least, most: most)
+    async with bucket(nursery, monkeypatch) as (store, front, clock):
+        front.script.append(Fault(when.always, do.status(503)))
+        with pytest.raises(UnreachableError) as error:
+            await clock.run(lambda: store.read("a") if verb == "read" else store.create("a", b""))
+    assert gcs.RETRY_SECONDS - 2.0 <= clock.now <= gcs.RETRY_SECONDS
+    assert str(error.value).startswith(f"gs://simulated-runs/runs/a: {words}")
+    assert str(error.value).endswith(f" (tried for {clock.now:g} s)")
+
+
+@pytest.mark.parametrize("verb", ["create", "replace"])
+async def test_a_write_that_did_not_happen_is_repeated(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    """Something between the job and storage answers the first one itself."""
+    async with bucket(nursery, monkeypatch) as (store, front, _):
+        first = await in_thread(lambda: store.create("old", b"same"))
+        front.script.append(Fault(when.method("POST"), in_turn(do.status(200, {}), do.nothing())))
+        if verb == "create":
+            made = await in_thread(lambda: store.create("new", b"same"))
+            assert await in_thread(lambda: store.read("new")) == made
+        else:  # with the same content, as when a lease is renewed
+            made = await in_thread(lambda: store.replace("old", b"same", first.generation))
+            assert made.generation != first.generation
+            assert await in_thread(lambda: store.read("old")) == made
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (do.status(503), UnreachableError),
+        (do.hang(), UnreachableError),
+        (do.damaged(), UnreachableError),
+        (do.body([]), UnreachableError),
+        (do.status(403), StorageError),
+        (do.status(400), StorageError),
+    ],
+    ids=["503", "hang", "damaged", "not Google's", "403", "400"],
+)
+async def test_only_what_a_person_has_to_correct_is_not_an_outage(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, fault: Do, kind: type[StorageError]
+) -> None:
+    monkeypatch.setattr(gcs, "_BOUNDED", {"timeout": 0.05, "retry": gcs._RETRY.with_timeout(0.1)})
+    async with bucket(nursery, monkeypatch) as (store, front, _):
+        await in_thread(lambda: store.create("a", b"1"))
+        front.script.append(Fault(when.always, fault))
+        with pytest.raises(StorageError) as error:
+            await in_thread(lambda: store.read("a"))
+        assert type(error.value) is kind
+        assert not isinstance(error.value, ConflictError)

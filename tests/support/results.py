@@ -1,0 +1,38 @@
+"""Results of calls, without an executor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from job.ledger.result import CallResult, FailedAttempt
+from job.text.messages import message
+
+if TYPE_CHECKING:
+    from job.engines.calls import Call
+    from job.engines.failures import Failure
+
+
+def result_of(call: Call, failure: Failure | None = None, **changes: Any) -> CallResult:
+    """How a call ended: done, or with this failure. It took one attempt from second 10 to 12, unless told otherwise."""
+    given: dict[str, Any] = {
+        "engine": call.engine,
+        "targets": call.targets,
+        "card_type": call.card_type,
+        "done": failure is None,
+        "attempts": 1,
+        "started": 10.0,
+        "ended": 12.0,
+        "status": 200 if failure is None else failure.status,
+        "cause": failure.cause if failure else None,
+        "reason": failure.reason if failure else None,
+        "traceparent": "",
+        "limit": 4,
+        "interrupted_after": failure.after if failure else None,
+        "request": call.request,
+    }
+    return CallResult(**(given | changes))
+
+
+def tried(*attempts: tuple[float, float, str]) -> tuple[FailedAttempt, ...]:
+    """Failed attempts: when each began and ended, and why it failed."""
+    return tuple(FailedAttempt(started, ended, message(reason)) for started, ended, reason in attempts)
