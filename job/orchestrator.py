@@ -12,6 +12,7 @@ from job.config.faults import ConfigError, Fault
 from job.engines.catalog import ENGINES
 from job.engines.http_connection import HttpConnection, Network
 from job.engines.id_tokens import IdTokens
+from job.engines.identity import RunIdentity
 from job.execution.events import Event
 from job.execution.executor import RunContext
 from job.execution.gauge import Live, report_each_minute
@@ -24,17 +25,12 @@ from job.notification.sender import Notifier
 from job.page.documents import documents, nights_page
 from job.planning.prepare import Prepared, UnreadConfigError, prepare
 from job.records.attempts import AttemptEntry
+from job.records.days import Chosen, add_day, choose
+from job.records.lease import BusyError, Lease, acquire
 from job.records.past import PastNights, write_nights_page
 from job.records.record import find_latest_inputs
-from job.records.refusal import NotResumableError, contradictions, not_resumable, record_refusal
-from job.records.session import (
-    RecordSession,
-    StoodBackError,
-    acquire_for,
-    lease_holder,
-    over_midnight,
-    resuming,
-)
+from job.records.refusal import NotResumableError, contradictions, elsewhere, not_resumable, record_refusal
+from job.records.session import RecordSession, acquire_if, lease_holder, over_midnight, resuming
 from job.report.advice import Retry, Step, advice, last_words, with_commands
 from job.report.commands import Place, page_address
 from job.report.comparison import Comparison
@@ -42,13 +38,13 @@ from job.report.format import RecordError
 from job.report.inputs import RunInputs, without_plan
 from job.report.outcome import (
     UNFORESEEN,
-    UNREAD_CONFIG,
     Ending,
     ExitCode,
-    Outcome,
     bad_config,
+    busy,
     ending_of,
     no_lease,
+    nothing_missing,
     unread_config,
 )
 from job.report.report import AttemptSummary, RunReport, not_recorded, report_of
@@ -90,6 +86,7 @@ class Reporter(Protocol):
     def on_faults(self, faults: Iterable[Fault]) -> None: ...
     def on_notices(self, notices: Iterable[Message]) -> None: ...
     def on_storage(self, text: Message, is_fault: bool) -> None: ...
+    def on_identity(self, run: RunIdentity) -> None: ...
     def on_start(self, live: Live) -> None: ...
     def on_barrier(self, live: Live) -> None: ...
     def on_progress(self, live: Live, now: float) -> None: ...
@@ -137,9 +134,8 @@ class _Run:
         """That of the empty plan, until the run may make calls."""
         self._request = request
         self._reporter = reporter
+        self._identity = request.identity
         self._inputs = RunInputs.unread(request.settings, request.identity.id, request.now)
-        self._is_unread = True
-        """Whether it is not known if the run has a record."""
         self._is_recorded = False
         """Whether the run has a record from which it can be resumed, and this attempt is no resume in vain."""
         self._closed: RunReport | None = None
@@ -181,7 +177,7 @@ class _Run:
         self._reporter.on_second_signal(words)
 
     async def _run(self, helpers: trio.Nursery) -> RunReport:
-        opened: tuple[Live, RecordSession | None] | None = None
+        opened: tuple[Live | None, RecordSession | None] | None = None
         self._reporter.on_notices(self._request.settings.notices)
         try:
             with self.shutdown.phase(graceful=False):
@@ -194,13 +190,16 @@ class _Run:
         except NotResumableError as error:
             self._reporter.on_faults([error.fault])
             return self._report(error.ending, faults=[error.fault])
-        except StoodBackError as error:
-            return self._report(error.ending)
+        except BusyError as error:
+            return self._report(busy(error.holder))
         except StorageError as error:
             return self._report(no_lease(words_of(error)))
         if opened is None:
             return self._report(ending_of(None, self.shutdown.reason, None, self.shutdown.not_renewed))
         live, session = opened
+        if live is None:
+            report = self._report(nothing_missing(self._identity.id, self.ledger))
+            return report.model_copy(update={"is_news": False})
         if session is None:
             return self._report(await self._call(live, None, helpers))
         try:
@@ -211,8 +210,11 @@ class _Run:
             raise
         return await self._close(ending, session, at_once=False)
 
-    async def _open(self, helpers: trio.Nursery) -> tuple[Live, RecordSession | None]:
-        """The run, ready to make its calls; and if runs are recorded, the session that has the lease and the record."""
+    async def _open(self, helpers: trio.Nursery) -> tuple[Live | None, RecordSession | None]:
+        """The run, ready to make its calls; and if runs are recorded, the session that has the lease and the record.
+
+        If nothing is left to be done, the run is `None`.
+        """
         request, settings = self._request, self._request.settings
         if settings.runs_uri is None:
             faults = list(request.faults)
@@ -220,29 +222,12 @@ class _Run:
                 faults.append(Fault("RUNS_URI", "is not set", "set it to where the run is recorded"))
             prepared = await prepare(settings, faults)
             self._reporter.on_notices([*prepared.notices, UNRECORDED])
-            self._inputs = RunInputs.of(settings, request.identity.id, prepared, request.now)
+            self._inputs = RunInputs.of(settings, self._identity.id, prepared, request.now)
             self.ledger = Ledger(prepared.plan)
             return self._start_helpers(helpers, None), None
-        store = open_store(settings.runs_uri, make=True)
         try:
-            while True:  # once, unless another attempt records another config before this one has the lease
-                recorded = await find_latest_inputs(store, request.identity.id)
-                self._is_unread, self._is_recorded = False, recorded is not None and not request.resume
-                if recorded is None and request.resume:
-                    raise await not_resumable(store, settings.runs_uri, request.identity.id)
-                self._inputs = recorded or self._inputs
-                prepared, inputs = await self._prepare(store, recorded)
-                holder = lease_holder(settings, prepared.plan, inputs)
-                lease = await acquire_for(recorded, store, holder, lambda notice: self._reporter.on_notices([notice]))
-                if lease is not None:
-                    break
-            self._reporter.on_notices(prepared.notices)
-            self._inputs, self._is_recorded = inputs, True
-            self.ledger = Ledger(prepared.plan, is_replanned=inputs.number > 0)
-            session = RecordSession.of(lease, self.ledger, inputs, self._reporter.on_storage)
-            live = self._start_helpers(helpers, session)
-            await session.open(self._entry(holder.owner), new=inputs is not recorded)
-            self._earlier = session.record.attempts
+            store = open_store(settings.runs_uri, make=True)
+            return await self._open_recorded(store, helpers)
         except RecordError as error:
             remedy = "restore it or remove that record, or start a run of another RUN_ID"
             raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
@@ -251,11 +236,69 @@ class _Run:
             if not request.resume:
                 await prepare(settings, faults)  # noqa: ASYNC120  raises, with the faults of the config beside these
             raise ConfigError(faults) from error
+
+    async def _open_recorded(
+        self, store: ObjectStore, helpers: trio.Nursery
+    ) -> tuple[Live | None, RecordSession | None]:
+        request = self._request
+        lease, recorded, inputs, prepared = await self._acquire(store)
+        self._reporter.on_notices(prepared.notices)
+        self._inputs, self._is_recorded = inputs, True
+        self.ledger = Ledger(prepared.plan, is_replanned=inputs.number > 0)
+        session = RecordSession.of(lease, self.ledger, inputs, self._reporter.on_storage)
+        live = self._start_helpers(helpers, session)
+        is_left = await session.open(self._entry(lease.holder.owner), new=inputs is not recorded)
+        self._earlier = session.record.attempts
+        if not is_left:
+            return None, None
         if recorded is not None:
-            asked = request.new_config and not recorded.is_brought_by(settings.execution)
+            is_retry = recorded.is_brought_by(request.settings.execution)
+            asked = not is_retry and (request.new_config or not request.resume)
             self._reporter.on_notices([await resuming(recorded, inputs, new_config=asked)])
-            self._reporter.on_notices(over_midnight(recorded, request.now))
+            self._reporter.on_notices(over_midnight(recorded, request.now, request.settings.time_zone.key))
         return live, session
+
+    async def _acquire(self, store: ObjectStore) -> tuple[Lease, RunInputs | None, RunInputs, Prepared]:
+        """The lease for the run that this start is about, its recorded inputs and its present ones, and its plan."""
+        request, settings = self._request, self._request.settings
+        while True:  # once, unless another start changes the record before this one has the lease
+            chosen = await self._choose(store)
+            recorded = await find_latest_inputs(store, chosen.run_id)
+            if recorded is None and request.resume:
+                raise await not_resumable(store, settings.runs_uri or "", chosen.run_id)
+            self._take(chosen.run_id, recorded)
+            prepared, inputs = await self._prepare(store, recorded)
+            holder = lease_holder(settings, inputs, None if request.again else chosen.work)
+            lease = await acquire(store, holder, lambda notice: self._reporter.on_notices([notice]))
+            if await acquire_if(partial(self._is_current, store, chosen, recorded), lease):
+                return lease, recorded, inputs, prepared
+
+    async def _is_current(self, store: ObjectStore, chosen: Chosen, recorded: RunInputs | None) -> bool:
+        """Whether the run still has these inputs. A new run becomes the latest of its day, unless another has.
+
+        So does a recorded one if no run of its day has an entry: an early version of the job has recorded it.
+        """
+        if await find_latest_inputs(store, chosen.run_id) != recorded:
+            return False
+        has_entry = chosen.is_listed or (recorded is not None and chosen.number > 0)
+        is_of_day = recorded is None or recorded.day == self._request.settings.day_of(self._request.now)
+        return has_entry or not is_of_day or await add_day(store, chosen)
+
+    async def _choose(self, store: ObjectStore) -> Chosen:
+        """Which run this start is about. Raises `RecordError` and `StorageError`."""
+        request, settings = self._request, self._request.settings
+        if request.resume:
+            return Chosen(request.identity.id, None, is_listed=True)
+        return await choose(store, settings, request.identity.id, request.now, again=request.again)
+
+    def _take(self, run_id: str, recorded: RunInputs | None) -> None:
+        """From here on, this is an attempt at that run."""
+        request = self._request
+        self._is_recorded = recorded is not None and not request.resume
+        if run_id != self._identity.id:
+            self._identity = RunIdentity(run_id)
+            self._reporter.on_identity(self._identity)
+        self._inputs = recorded or RunInputs.unread(request.settings, run_id, request.now)
 
     def _start_helpers(self, helpers: trio.Nursery, session: RecordSession | None) -> Live:
         """Starts what runs beside the phases until the run has ended."""
@@ -275,8 +318,10 @@ class _Run:
         faults = request.faults
         if recorded is None:
             prepared = await prepare(settings, faults)
-            return prepared, RunInputs.of(settings, request.identity.id, prepared, request.now)
-        if not request.new_config or recorded.is_brought_by(settings.execution):
+            return prepared, RunInputs.of(settings, self._identity.id, prepared, request.now)
+        if (error := elsewhere(recorded, settings, new_config=request.new_config)) is not None:
+            raise error
+        if (request.resume and not request.new_config) or recorded.is_brought_by(settings.execution):
             # The recorded config is used, so CONFIG_URI is not read.
             faults = [fault for fault in faults if fault.where != "CONFIG_URI"]
             faults += await contradictions(store, recorded, settings, request.now)
@@ -294,7 +339,7 @@ class _Run:
             task_attempt=settings.task_attempt,
             arguments=tuple(request.arguments),
             zone=settings.time_zone.key,
-            run_date=settings.run_date,
+            run_date=settings.run_date if settings.run_date_is_explicit or not settings.run_date else "today",
             concurrency={name: engine.concurrency for name, engine in settings.engines.items()},
         )
 
@@ -340,7 +385,7 @@ class _Run:
             self._reporter.on_barrier(live)
 
         context = RunContext(
-            run=self._request.identity,
+            run=self._identity,
             tokens=IdTokens(helpers, settings.impersonate),
             connect=lambda engine: HttpConnection(network, kept=ENGINES[engine].keeps_connections),
             shutdown=self.shutdown,
@@ -376,18 +421,16 @@ class _Run:
         request, settings = self._request, self._request.settings
         seconds = time.monotonic() - request.started
         this = AttemptSummary.of(ending, self._inputs, request.now, seconds, self.ledger.set_aside)
-        is_retry = self._is_unread and settings.runs_uri is not None and settings.task_attempt > 0
-        is_unknown = ending.outcome in {Outcome.NO_LEASE, Outcome.INTERRUPTED} and ending.sentence.id != UNREAD_CONFIG
-        may_be_recorded = is_retry and is_unknown
         report = report_of(
             self._inputs,
             self.ledger,
             (*self._earlier, this),
             since=since,
             faults=faults,
+            zone=settings.time_zone.key,
             project=settings.project or self._inputs.project,
             execution=settings.execution,
-            is_recorded=self._is_recorded or may_be_recorded,
+            is_recorded=self._is_recorded,
             instead=ending.instead,
         )
         return with_commands(report, self.place)
@@ -395,5 +438,5 @@ class _Run:
     async def _leave_nights(self, store: ObjectStore, until: float) -> None:
         request, known = self._request, self._past.nights
         render = nights_page(request.settings.runs_uri or "", self._translator)
-        if problem := await write_nights_page(store, known, request.identity.id, render, until):
+        if problem := await write_nights_page(store, known, self._identity.id, render, until):
             self._reporter.on_notices([problem])

@@ -13,7 +13,8 @@ from job.config import open_files
 from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
 from job.config.fields import is_date, is_run_id
-from job.engines.identity import COMMIT, VERSION
+from job.engines.identity import COMMIT, VERSION, RunIdentity, new_run_id
+from job.execution.request import RunRequest
 from job.records.past import RUNS_READ
 from job.report.commands import list_command
 from job.report.outcome import ExitCode
@@ -77,15 +78,24 @@ def _do(
             from job.cli.check import notify_command
 
             return notify_command(settings)
-        case "resume":
-            from job.cli.run import run_command
-
-            of_run = settings.model_copy(update={"run_id": options.run_id})
-            return run_command(of_run, faults, now, started, resume=True, new_config=options.new_config)
         case _:
             from job.cli.run import run_command
 
-            return run_command(settings, faults, now, started, resume=False)
+            resume = options.command == "resume"
+            if resume:
+                settings = settings.model_copy(update={"run_id": options.run_id})
+            run_id = settings.run_id or new_run_id(now)
+            request = RunRequest(
+                settings,
+                faults,
+                RunIdentity(run_id),
+                now,
+                started,
+                resume=resume,
+                new_config=options.new_config,
+                again=options.again,
+            )
+            return run_command(request)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -94,8 +104,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"{VERSION} ({COMMIT or 'no commit'})")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
-    parser.set_defaults(command="run", json=False)  # after add_subparsers, which sets a default of its own
-    commands.add_parser("run", help="prepare the data, then generate every card (the default)")
+    parser.set_defaults(
+        command="run", json=False, again=False, new_config=False
+    )  # after add_subparsers, which sets a default of its own
+    start = commands.add_parser(
+        "run",
+        help="prepare the data, then generate every card; what the day's run has done already stays (the default)",
+    )
+    start.add_argument("--again", action="store_true", help="make everything anew, in a run of its own")
     resume = commands.add_parser("resume", help="continue a run that has a record")
     resume.add_argument("run_id", type=_run_id)
     resume.add_argument("--new-config", action="store_true", help="with the config as it is now, for what is missing")

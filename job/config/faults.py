@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
+from job.errors import JobError
 from job.text.display import quoted
 
 
@@ -22,7 +23,7 @@ class Fault:
         return f"{self.where}: {self.what}; {self.remedy}"
 
 
-class ConfigError(Exception):
+class ConfigError(JobError):
     """The configuration cannot be used, and nothing was called. Has all faults that were found, at least one."""
 
     def __init__(self, faults: Iterable[Fault]) -> None:

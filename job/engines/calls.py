@@ -37,6 +37,8 @@ class Call:
     card_type: str | None
     path: str
     body: bytes | None
+    date: str | None = None
+    """For a card: the date that it is for; empty if the engine uses its own current date."""
 
     @property
     def items(self) -> list[WorkItem]:
@@ -91,7 +93,7 @@ def news(target: str, kind: Kind, key: str, date: str | None) -> Call:
 def card(target: str, card_type: str, date: str | None, parameters: Iterable[tuple[str, str]]) -> Call:
     """The call that generates one card. Without a date, the engine uses its own current date."""
     sent = [("ticker", target), *([("date_str", date)] if date else []), *parameters]
-    return Call("qa", (target,), card_type, f"/card/{_segment(card_type)}?{query(sent)}", None)
+    return Call("qa", (target,), card_type, f"/card/{_segment(card_type)}?{query(sent)}", None, date or "")
 
 
 def query(parameters: Iterable[tuple[str, object]]) -> str:

@@ -10,6 +10,8 @@ import trio
 
 LOOKUP_SECONDS = 10.0
 """Time limit for the wait for an answer. A slower lookup goes on, and later connections wait for the same one."""
+UNKNOWN_SECONDS = 0.5
+"""For how long a host stays unknown. Calls that fail one after the other must not wait for a slow lookup each."""
 
 _V4 = tuple[Literal[AddressFamily.AF_INET], SocketKind, int, str, tuple[str, int]]
 _V6 = tuple[Literal[AddressFamily.AF_INET6], SocketKind, int, str, tuple[str, int, int, int] | tuple[int, bytes]]
@@ -46,7 +48,7 @@ class Hosts(trio.abc.HostnameResolver):
         """The addresses; the same list until it is forgotten. Raises `socket.gaierror` if the host is not known."""
         query = (host, port, family, type, proto, flags)
         lookup = self._lookups.get(query)
-        if lookup is None:
+        if lookup is None or trio.current_time() >= lookup.until:
             lookup = self._lookups[query] = _Lookup()
             # A system task: if the caller is cancelled, the lookup goes on for the others that wait for it.
             trio.lowlevel.spawn_system_task(self._look_up, query, lookup, name=f"addresses of {host!r}")
@@ -66,8 +68,7 @@ class Hosts(trio.abc.HostnameResolver):
         try:
             lookup.addresses = await trio.to_thread.run_sync(socket.getaddrinfo, *query, abandon_on_cancel=True)
         except OSError as error:
-            lookup.error = error
-            del self._lookups[query]
+            lookup.error, lookup.until = error, trio.current_time() + UNKNOWN_SECONDS
         lookup.done.set()
 
 
@@ -78,3 +79,5 @@ class _Lookup:
     done: trio.Event = field(default_factory=trio.Event)
     addresses: Addresses = field(default_factory=list)
     error: OSError | None = None
+    until: float = float("inf")
+    """When the host is looked up again."""

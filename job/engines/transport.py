@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from job.errors import JobError
 from job.text.messages import Message, message, template
 
 ANSWER_LIMIT = 8 * 2**20
@@ -27,7 +28,7 @@ class Response:
     """Gives back the memory of a large body, which has to be called once it is no longer needed."""
 
 
-class TransportError(Exception):
+class TransportError(JobError):
     """No complete answer arrived. Has the reason, which contains no secret."""
 
     def __init__(self, reason: Message) -> None:
@@ -39,7 +40,7 @@ class ProcessLimitError(TransportError):
     """Nothing was sent, since this process has reached one of its own limits."""
 
 
-class TokenError(Exception):
+class TokenError(JobError):
     """No token is available for an audience. Has the reason, which contains no token."""
 
     def __init__(self, reason: Message) -> None:

@@ -23,8 +23,7 @@ from job.engines.transport import (
 )
 from job.execution.events import CallRetried, EventHandler
 from job.execution.gauge import Gauge
-from job.execution.limiter import ConcurrencyLimiter
-from job.execution.rate_limiter import RateLimiter
+from job.execution.limits import ConcurrencyLimiter, RateLimiter
 from job.execution.retry import RetryPolicy, RetryState
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import WorkQueue
@@ -375,6 +374,7 @@ class Executor:
             limit=self._limiter.limit,
             interrupted_after=failure.after if failure else None,
             request=call.request,
+            date=call.date,
         )
         self._gauge.finished += len(call.targets)
         self._gauge.pace.update(attempt.ended, self._gauge.finished)

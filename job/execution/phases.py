@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from job.config.environment import EngineSettings
 from job.engines.catalog import ENGINES, EngineName
 from job.engines.failures import Failure
-from job.execution.card_circuits import CardCircuits
+from job.errors import JobError
+from job.execution.circuits import CardCircuits
 from job.execution.executor import Executor, RunContext
 from job.execution.shutdown import ShutdownReason
 from job.ledger.ledger import Ledger
@@ -15,7 +16,7 @@ from job.planning.card_order import CardOrder
 from job.text.messages import Message, Value, listed, message, plural, template
 
 
-class EngineFailedError(Exception):
+class EngineFailedError(JobError):
     """A data engine has failed: one of its calls failed for good. Has the result of that call, and the reason."""
 
     def __init__(self, result: CallResult, limit: int, ended: int | None) -> None:

@@ -10,7 +10,7 @@ from job.engines.identity import RunIdentity
 
 @dataclass(frozen=True, slots=True)
 class RunRequest:
-    """A run with these settings. If the run has a record, it is resumed."""
+    """What a person or the scheduler asks for: the run of the day, or the resume of a recorded run."""
 
     settings: Settings
     faults: list[Fault]
@@ -23,10 +23,12 @@ class RunRequest:
     """Whether the run must have a record."""
     new_config: bool = False
     """Whether a resumed run takes the current config instead of the recorded one."""
+    again: bool = False
+    """Whether everything is made anew, in a run of its own, although the day may have a run already."""
 
     @property
     def arguments(self) -> list[str]:
         """The arguments of the command line that requests the same run."""
         if not self.resume:
-            return []
+            return ["run", "--again"] if self.again else []
         return ["resume", self.identity.id, *(["--new-config"] if self.new_config else [])]

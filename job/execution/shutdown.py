@@ -11,6 +11,7 @@ from math import inf
 
 import trio
 
+from job.errors import JobError
 from job.text.messages import Value
 
 _BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
@@ -31,7 +32,7 @@ _HURRIES = ShutdownReason.LEASE_LOST
 """From this reason on, the record is closed in haste: the process is about to be killed, or another run may work on."""
 
 
-class ShutdownError(Exception):
+class ShutdownError(JobError):
     """The run was requested to stop before this call's next attempt."""
 
 

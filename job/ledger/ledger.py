@@ -150,8 +150,6 @@ class Ledger:
         """The first calls with a warning."""
         self.set_aside: list[SetAside] = []
         """The card types that this attempt has set aside."""
-        self.outdated_cards = 0
-        """Number of cards that were made with other parameters than those of this plan. They count as made."""
         self.failed_now: list[CallResult] = []
         """The first `FAILURES_KEPT` calls of this attempt that failed for good."""
         self.failed_calls = 0
@@ -161,6 +159,8 @@ class Ledger:
         """How many objects of the journal were added of each attempt, by its owner."""
         self._targets = {target.id: target for target in plan.targets} if is_replanned else None
         self._left: set[tuple[EngineName, WorkItem]] = set()
+        self._outdated: dict[WorkItem, tuple[float, bool]] = {}
+        """When each card of a run with several plans was made, and whether it was with other parameters."""
         self._failed_before: list[CallResult] = []
 
     def add(self, call: CallResult) -> None:
@@ -229,14 +229,22 @@ class Ledger:
         return self.is_complete(DATA_ENGINES)
 
     def _is_planned(self, call: CallResult, item: WorkItem, targets: Mapping[str, Target]) -> bool:
-        """Whether the plan has the item. News count only if their request is the one of the plan."""
+        """Whether the plan has the item. News count only if their request is that of the plan, cards if their date is.
+
+        A card that was made with another model or other parameters counts as made.
+        """
         target = targets.get(item[0])
         if target is None or not self.items[call.engine].has(item):
             return False
         if call.engine == "news":
             return call.request == self.plan.news_call(target).request
-        if call.card_type is not None and call.done:
-            self.outdated_cards += call.request != self.plan.card_call(target, call.card_type).request
+        if call.card_type is not None:
+            wanted = self.plan.card_call(target, call.card_type)
+            if call.date is not None and call.date != wanted.date:
+                return False
+            if call.done:
+                made = (call.ended, call.request != wanted.request)
+                self._outdated[item] = max(made, self._outdated.get(item, made))
         return True
 
     @property
@@ -258,6 +266,12 @@ class Ledger:
             if targets:
                 listed.append(replace(call, targets=tuple(targets)))
         return listed
+
+    @property
+    def outdated_cards(self) -> list[WorkItem]:
+        """The cards that were made with another model or other parameters than those of this plan, in its order."""
+        outdated = {item for item, (_, is_outdated) in self._outdated.items() if is_outdated}
+        return [item for call in self.plan.calls("qa") for item in call.items if item in outdated] if outdated else []
 
     @property
     def left_plan(self) -> int:

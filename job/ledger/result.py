@@ -62,6 +62,8 @@ class CallResult:
     """For a call that was cut off: why the attempt before failed, a `Cause`."""
     request: str = ""
     """As in `Call.request`."""
+    date: str | None = None
+    """As in `Call.date`; `None` also in a result of an earlier version."""
 
     def line(self) -> bytes:
         """The line of the journal, without the line feed. Reasons are stored as text and whole, as in `Part`."""
@@ -87,6 +89,8 @@ class CallResult:
         for name in ("retries", "warning", "interrupted_after", "request"):
             if value := getattr(self, name):
                 line[name] = value
+        if self.date is not None:
+            line["date"] = self.date
         return to_json(line)
 
     @classmethod

@@ -11,11 +11,10 @@ from job.notification.channels import Channel, as_json
 from job.records.past import RecordedRun
 from job.report.advice import Step, advice
 from job.report.commands import Place, page_address
-from job.report.comparison import Comparison, comparison_lines
+from job.report.comparison import Comparison, comparison_lines, plan_lines
 from job.report.failures import FailureGroup, failure_groups
 from job.report.format import PAGE
 from job.report.outcome import ExitCode, Outcome, lacking, unquoted
-from job.report.plan_change import plan_lines
 from job.report.report import ReportedFault, RunReport, totals_of
 from job.text.display import clock, printable, shortened
 from job.text.messages import ENGLISH, Message, Translator, message, plural, template

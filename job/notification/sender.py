@@ -16,7 +16,6 @@ from job.ledger.ledger import Ledger
 from job.notification.channels import Hook, Problem, judge
 from job.notification.message import Line, cut, run_fields, run_lines
 from job.report.advice import Step
-from job.report.outcome import Outcome
 from job.report.report import RunReport
 from job.text.messages import ENGLISH, Message, Translator, message, template, translator
 
@@ -42,11 +41,8 @@ class Notifier:
         self._translator = translator(settings.language)
 
     async def send(self, report: RunReport, ledger: Ledger, steps: Sequence[Step], budget: Budget) -> Message | None:
-        """Sends the message about a run, unless it ended as `superseded`: the other run sends one.
-
-        Returns why it was not sent, or `None`.
-        """
-        if report.outcome is Outcome.SUPERSEDED:
+        """Sends the message about a run, if it is news. Returns why it was not sent, or `None`."""
+        if not report.is_news:
             return None
         lines, fields = run_lines(report, ledger, steps, self._settings), partial(run_fields, report, ledger, steps)
         with trio.CancelScope() as budget.sending:
@@ -101,9 +97,7 @@ async def _try(hook: Hook, text: str, fields: Mapping[str, object], tls: ssl.SSL
     content = bytearray()
     try:
         async with (
-            httpx.AsyncClient(
-                verify=tls, timeout=timeout, trust_env=False
-            ) as client,
+            httpx.AsyncClient(verify=tls, timeout=timeout, trust_env=False) as client,
             client.stream("POST", url, content=body, headers=headers) as response,
         ):
             async for piece in response.aiter_raw():

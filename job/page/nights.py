@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from job.engines.catalog import ALL_ENGINES, TITLES, EngineName
 from job.ledger.totals import EngineTotals
-from job.page.time_scale import WIDTH
+from job.page.charts import WIDTH
 from job.records.past import Past, PastRun
 from job.report.outcome import Severity
 from job.report.summary import MARKS, EngineState, Phase, RunSummary, state_of

@@ -13,13 +13,27 @@ from job.engines.catalog import TITLES
 from job.ledger.ledger import Ledger
 from job.ledger.result import DONE
 from job.page.board import board
-from job.page.charts import flight_chart, latency_chart
-from job.page.headline import explanation, headline, period, plan_notes, severity, since_lines
-from job.page.lanes import lane_chart
-from job.page.links import execution_link, log_link, trace_link
+from job.page.charts import WIDTH, TimeScale, flight_chart, lane_chart, latency_chart, time_scale_of
 from job.page.nights import PHASE_TITLES, card_bars, rows_by_day, trend_of
-from job.page.tables import CHANGES, CHANGES_SHOWN, FAILURES_SHOWN, before, is_cut, is_open, names, worth_a_look
-from job.page.time_scale import WIDTH, TimeScale, time_scale_of
+from job.page.run_page import (
+    CHANGES,
+    CHANGES_SHOWN,
+    FAILURES_SHOWN,
+    before,
+    execution_link,
+    explanation,
+    headline,
+    is_cut,
+    is_open,
+    log_link,
+    names,
+    period,
+    plan_notes,
+    severity,
+    since_lines,
+    trace_link,
+    worth_a_look,
+)
 from job.records.past import Past
 from job.report.advice import Step
 from job.report.commands import missing_command, page_link, table_command

@@ -39,17 +39,19 @@ class AttemptEntry(BaseModel):
     """The maximum number of calls in flight, by engine."""
 
 
-async def add_attempt(store: ObjectStore, run_id: str, entry: AttemptEntry) -> AttemptEntry:
-    """Adds an attempt to the record of a run. Returns it with its number. Raises `StorageError`."""
-    names = await in_thread(lambda: store.names(name_of(run_id, ATTEMPTS)))
-    number = latest_number(run_id, names)
+async def add_attempt(store: ObjectStore, run_id: str, entry: AttemptEntry, after: int) -> AttemptEntry:
+    """Adds an attempt to the record of a run, after the one of this number. Returns it with its own number.
+
+    Raises `StorageError`.
+    """
+    number = after
     while True:
         number += 1
         numbered = entry.model_copy(update={"number": number})
-        data = numbered.model_dump_json(exclude_defaults=False).encode() + b"\n"
+        data = numbered.model_dump_json().encode() + b"\n"
         try:
             await in_thread(partial(store.create, _name(run_id, number), data))
-        except ConflictError:  # another process has added that number meanwhile
+        except ConflictError:  # an attempt that did not close the record
             continue
         return numbered
 

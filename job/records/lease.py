@@ -20,6 +20,7 @@ from typing import Annotated
 import trio
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from job.errors import JobError
 from job.execution.shutdown import Budget, Expiry, Shutdown, ShutdownReason
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, words_of
 from job.text.messages import Message, message, template
@@ -37,20 +38,17 @@ TRUSTED_SECONDS = LASTS_SECONDS - Budget.GRACE - 5.0
 
 
 class Holder(BaseModel):
-    """The holder of the lease. Another run decides by this whether the holder has ended, and whether it is its twin.
-
-    A twin is another run with the same plan, day and engines.
-    """
+    """The holder of the lease. Another run decides by this whether the holder has ended, and whether it follows it."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     owner: str
     """Unique to this process."""
     run_id: str
-    plan: str
-    """The digest of its plan, date included."""
-    engines: str | None = None
-    """The digest of the URLs of the engines in its plan. A holder without it is no run's twin."""
+    plan: str = ""
+    """Only for earlier versions of the job, which stand back for a holder with the same plan."""
+    work: str | None = None
+    """As in `work_of`. `None` for a run that makes everything anew, which is not followed."""
     day: str
     since: str
     machine: str
@@ -59,25 +57,14 @@ class Holder(BaseModel):
     task_attempt: int
 
 
-class BusyError(Exception):
-    """Another run renewed the lease while it was watched, so it is alive; or released it. Says which run it is."""
+class BusyError(JobError):
+    """A run with other work renewed the lease while it was watched, so it is alive. Says which run it is."""
 
-    def __init__(self, holder: Holder | None, me: Holder, *, has_ended: bool = False) -> None:
-        self.ended = holder if has_ended else None
-        """The holder, if it released the lease while this run watched; `None` also if its lease could not be read."""
-        self.has_ended = has_ended
-        self.holder, self.is_twin = message("its lease cannot be read"), False
-        """Whether it does the same work: the same plan for the same day, with the same engines."""
-        self.is_same_run = holder is not None and holder.run_id == me.run_id
-        """Whether it has the same run id, in another process."""
+    def __init__(self, holder: Holder | None) -> None:
+        self.holder = message("its lease cannot be read")
         if holder is not None:
-            values = {"run": holder.run_id, "day": holder.day, "since": holder.since}
-            self.holder = message("run {run} of {day}, since {since}", **values)
-            if (holder.plan, holder.day) == (me.plan, me.day) and holder.engines is not None:
-                self.is_twin = holder.engines == me.engines
-                if not self.is_twin:
-                    text = template("run {run} of {day}, since {since}, with the same plan for other engines")
-                    self.holder = message(text, **values)
+            text = template("run {run} of {day}, since {since}")
+            self.holder = message(text, run=holder.run_id, day=holder.day, since=holder.since)
         super().__init__(str(self.holder))
 
 
@@ -144,24 +131,34 @@ class Lease:
 
 
 async def acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], None]) -> Lease:
-    """Acquires the lease. Raises `BusyError` if another run has it, `StorageError` if that cannot be found out.
+    """Acquires the lease. Raises `BusyError` if a run with other work has it, `StorageError` if that is not known.
 
     If the holder has certainly ended, its lease is taken over at once. Otherwise the lease is watched, and `notify`
-    gets one sentence about that: a holder that is alive renews or releases it. If an attempt at this very run releases
-    it, it is acquired. It is taken over after a minute, by this run's monotonic clock, without a renewal.
+    gets one sentence about that. It is taken over when it is released, and after a minute, by this run's monotonic
+    clock, without a renewal. A holder that renews it is alive: if it is this very run or has the same work, it is
+    followed to its end.
     """
     watched: StoredObject | None = None
     stale_at = inf
     conflicts = 0
+    is_followed = False
     while conflicts < MAX_CONFLICTS:
         is_stale = trio.current_time() >= stale_at
         expiry = Expiry.after(TRUSTED_SECONDS)
         try:
             stored, replaced = await in_thread(partial(_claim, store, me, watched, is_stale=is_stale), urgent=True)
-        except _UnprovenError as unproven:
+        except _AliveError as alive:
             if watched is None:
-                watched, stale_at = unproven.there, trio.current_time() + LASTS_SECONDS
-                notify(_notice(_read(watched)))
+                notify(_notice(_read(alive.there)))
+            elif alive.there.generation != watched.generation and not is_followed:
+                holder = _read(alive.there)
+                if holder is None or not _does_the_same(holder, me):
+                    raise BusyError(holder) from None
+                is_followed = True
+                text = template("run {run} of {day} is at work: following it, and doing then what is left")
+                notify(message(text, run=holder.run_id, day=holder.day))
+            if watched is None or alive.there.generation != watched.generation:
+                watched, stale_at = alive.there, trio.current_time() + LASTS_SECONDS
             await trio.sleep_until(min(trio.current_time() + WATCH_SECONDS, stale_at))
         except ConflictError:
             conflicts += 1
@@ -173,8 +170,8 @@ async def acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], No
     raise StorageError(message(text, object=LEASE, count=MAX_CONFLICTS))
 
 
-class _UnprovenError(Exception):
-    """It is not known yet whether the holder is alive."""
+class _AliveError(Exception):
+    """The holder may be alive."""
 
     def __init__(self, there: StoredObject) -> None:
         super().__init__(there.generation)
@@ -184,7 +181,7 @@ class _UnprovenError(Exception):
 def _claim(
     store: ObjectStore, me: Holder, watched: StoredObject | None, *, is_stale: bool
 ) -> tuple[StoredObject, str | None]:
-    """Takes the lease. `watched` is the lease at the first read; `is_stale` is whether that was long enough ago.
+    """Takes the lease. `watched` is the lease as it was last seen; `is_stale` is whether that was long enough ago.
 
     Returns it, and `Lease.replaced`.
     """
@@ -194,20 +191,17 @@ def _claim(
             return store.create(LEASE, data), None
     there = store.read(LEASE)
     if there is None:
-        if watched is None:
-            raise ConflictError(message("the lease was released"))
-        ended = _read(watched)
-        if ended is None or ended.run_id != me.run_id:
-            raise BusyError(ended, me, has_ended=True)
         return store.create(LEASE, data), None
     holder = _read(there)
-    if holder is None or not _is_gone(holder, me):
-        if watched is not None and watched.generation != there.generation:  # renewed while it was watched
-            raise BusyError(holder, me)
-        if not is_stale:
-            raise _UnprovenError(there)
+    is_watched = watched is not None and watched.generation == there.generation
+    if (holder is None or not _is_gone(holder, me)) and not (is_watched and is_stale):
+        raise _AliveError(there)
     replaced = holder.owner if holder is not None and holder.run_id == me.run_id else None
     return store.replace(LEASE, data, there.generation), replaced
+
+
+def _does_the_same(holder: Holder, me: Holder) -> bool:
+    return holder.run_id == me.run_id or (holder.work is not None and holder.work == me.work)
 
 
 @dataclass(frozen=True, slots=True)

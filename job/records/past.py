@@ -4,6 +4,7 @@ Whether a run has closed its record is decided in one place, `_is_current`: by t
 list says of a run comes from its summary, if that is of the latest attempt; else from its report and results.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -13,6 +14,7 @@ from itertools import groupby
 import trio
 
 from job.engines.catalog import EngineName
+from job.errors import JobError
 from job.ledger.items import EngineItems
 from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
@@ -23,7 +25,7 @@ from job.records.lease import Holder, SeenLease
 from job.records.record import find_latest_inputs
 from job.report.advice import with_commands
 from job.report.commands import Place
-from job.report.comparison import Comparison, compare
+from job.report.comparison import Comparison, PlanChange, compare, plan_change, plan_lines
 from job.report.format import (
     CARDS,
     INPUTS,
@@ -38,7 +40,6 @@ from job.report.format import (
 )
 from job.report.inputs import RunInputs, is_same_config, without_plan
 from job.report.outcome import Outcome
-from job.report.plan_change import PlanChange, plan_change, plan_lines
 from job.report.report import RunReport, read_report, report_of, summary_of
 from job.report.summary import SUMMARY_LIMIT, NightBefore, RunSummary, read_summary
 from job.storage.store import BACKGROUND_THREADS, ObjectStore, StorageError, in_thread, words_of
@@ -307,15 +308,6 @@ async def _read_report(store: ObjectStore, run_id: str, inputs: RunInputs | None
     return None if inputs is not None and report.outcome is Outcome.BAD_CONFIG else report
 
 
-async def read_closing(store: ObjectStore, inputs: RunInputs, holder: Holder) -> RunReport | None:
-    """The report with which a holder of the lease closed the record of its run; `None` if it has not closed it.
-
-    Raises `RecordError` and `StorageError`.
-    """
-    report = await _read_report(store, holder.run_id, inputs)
-    return report if report is not None and holder.owner in report.journal else None
-
-
 async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
     """The run, also if it has not closed its record; `None` if it has none. Raises `RecordError` and `StorageError`."""
     names = frozenset(await in_thread(lambda: store.names(name_of(run_id, ""))))
@@ -337,7 +329,7 @@ async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
     since = written.since_last_night if written is not None and state is None else None
     if since is None:
         since = await _compared(store, inputs, ledger)
-    kept = ("version", "commit", "execution", "attempt", "journal")
+    kept = ("version", "commit", "execution", "attempt", "journal", "zone")
     more = {} if written is None else {name: getattr(written, name) for name in kept}
     if written is not None and written.project is not None:
         more["project"] = written.project
@@ -470,9 +462,12 @@ class PastNights:
             if before is not None and before.plan is not None:
                 self.change = await in_thread(partial(plan_change, before.plan, plan), background=True)
             self.before = before
-        except Exception as error:  # noqa: BLE001  the run does not depend on past nights
+        except JobError as error:
             text = template("past nights cannot be read, so this one is not compared with them: {error}")
             self.notify([message(text, error=words_of(error))])
+        except Exception:
+            # A bug here must not end the run, and must be seen: this writes its traceback to standard error.
+            logging.getLogger(__name__).exception("past nights are not compared")
         if self.before is not None and self.change is not None:
             self.notify(list(plan_lines(self.change, self.before.summary.day)))
 
@@ -491,6 +486,6 @@ class PastNights:
         """Compares the run of this day, with these items. `None` if there is no night before, or if that fails."""
         try:
             return None if self.before is None else compare(day, items, self.before, self.change)
-        except Exception as error:  # noqa: BLE001  as above
-            self.notify([message("the run is not compared with the night before: {error}", error=words_of(error))])
+        except Exception:
+            logging.getLogger(__name__).exception("the run is not compared with the night before")  # as above
             return None

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ValidationError
 
 from job.config.fields import RunId
 from job.ledger.ledger import Ledger
-from job.records.attempts import AttemptEntry, add_attempt
+from job.records.attempts import AttemptEntry, add_attempt, latest_number
 from job.records.journal import Journal, check_journal, read_journal
 from job.report.format import (
+    ATTEMPTS,
     BARRIER,
     FORMAT,
     INPUTS,
@@ -26,6 +27,7 @@ from job.report.format import (
     unsealed,
 )
 from job.report.inputs import RunInputs, pack, unpack
+from job.report.outcome import Outcome
 from job.report.report import AttemptSummary, RunReport, check_report_format, earlier_report
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, words_of
 from job.text.messages import Message, message
@@ -69,13 +71,16 @@ class Record:
         self._crossed = False
         self._attempt = 0
         self._report: StoredObject | None = None
+        self._earlier: RunReport | None = None
+        """The report that an earlier attempt has written."""
         self._found: Mapping[str, int] = {}
         self.ledger = ledger
         self.journal = Journal(store, inputs.run_id, owner, on_outage)
 
     async def begin(self, entry: AttemptEntry) -> None:
         """Adds this attempt to the record, before anything else of it is written. Raises `StorageError`."""
-        self._attempt = (await add_attempt(self._store, self._run_id, entry)).number
+        after = self._earlier.attempt or 0 if self._earlier is not None else 0
+        self._attempt = (await add_attempt(self._store, self._run_id, entry, after)).number
 
     async def create(self, inputs: RunInputs) -> None:
         """Writes the run's first or later inputs. Raises `StorageError`, also if other inputs were written there."""
@@ -86,8 +91,11 @@ class Record:
         """Adds the run to the list of runs. Raises `StorageError`."""
         await in_thread(lambda: self._store.create(entry_of(self._run_id, inputs.started), ENTRY))
 
-    async def load(self) -> None:
-        """Reads the results of earlier attempts. Raises `StorageError`, and `RecordError` if they do not fit."""
+    async def load(self) -> bool:
+        """Reads the results of earlier attempts. Returns whether everything is done and the record is closed.
+
+        Raises `StorageError`, and `RecordError` if the results do not fit.
+        """
         # The results last: an attempt that has lost its lease may still write results, and then its barrier or report.
         self._report = await in_thread(lambda: self._store.read(self._name(REPORT)))
         if self._report is not None:
@@ -97,6 +105,7 @@ class Record:
         await read_journal(self._store, self._run_id, self.ledger)
         self._found = self.ledger.journal
         if self._report is not None and (earlier := earlier_report(self._report.data)) is not None:
+            self._earlier = earlier
             check_journal(self._run_id, earlier.journal, self._found)
             self._found = {**earlier.journal, **self._found}
         if barrier is not None:
@@ -109,6 +118,15 @@ class Record:
                 raise RecordError(f"{self._name(RESULTS)} lacks data that was there when the barrier was crossed")
             self._crossed = True
         self.ledger.begin()
+        return self.ledger.is_complete() and await self._is_closed()
+
+    async def _is_closed(self) -> bool:
+        """Whether the latest attempt has closed the record, and had done everything."""
+        report = self._earlier
+        if report is None or report.outcome is not Outcome.SUCCEEDED:
+            return False
+        names = await in_thread(lambda: self._store.names(self._name(ATTEMPTS)))
+        return latest_number(self._run_id, names) == (report.attempt or 0)
 
     async def mark_barrier(self) -> None:
         """Writes all results so far, and then the barrier. Returns when both are durable, however long that takes."""
@@ -175,8 +193,7 @@ class Record:
     @property
     def attempts(self) -> Sequence[AttemptSummary]:
         """The earlier attempts at the run that have closed the record."""
-        earlier = earlier_report(self._report.data) if self._report else None
-        return earlier.attempts if earlier else ()
+        return self._earlier.attempts if self._earlier is not None else ()
 
     def _write(self, name: str, data: bytes, there: StoredObject | None) -> None:
         if there is None:

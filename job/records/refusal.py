@@ -5,6 +5,7 @@ from datetime import datetime
 
 from job.config.environment import Settings
 from job.config.faults import Fault
+from job.errors import JobError
 from job.ledger.ledger import Ledger
 from job.records.attempts import read_attempts
 from job.records.record import ENTRY, pack_report
@@ -12,7 +13,7 @@ from job.records.session import Document
 from job.report.commands import Place, list_command, show_command
 from job.report.format import INPUTS, REPORT, entry_of, name_of
 from job.report.inputs import RunInputs, is_same_config
-from job.report.outcome import Ending, Outcome, never_began, no_record
+from job.report.outcome import Ending, Outcome, began_elsewhere, never_began, no_record
 from job.report.report import RunReport, read_report
 from job.storage.store import ConflictError, ObjectStore, in_thread
 from job.text.display import quoted
@@ -40,8 +41,8 @@ async def record_refusal(store: ObjectStore, report: RunReport, documents: Seque
         return False
 
 
-class NotResumableError(Exception):
-    """The run to be resumed never had a plan. Has the fault, and the ending of the resume."""
+class NotResumableError(JobError):
+    """The run cannot be resumed, or not here. Has the fault, and the ending of the resume."""
 
     def __init__(self, fault: Fault, ending: Ending) -> None:
         self.fault, self.ending = fault, ending
@@ -63,6 +64,16 @@ async def not_resumable(store: ObjectStore, runs_uri: str, run_id: str) -> NotRe
     return NotResumableError(fault, no_record(run_id, command))
 
 
+def elsewhere(recorded: RunInputs, settings: Settings, *, new_config: bool) -> NotResumableError | None:
+    """Why a run of a Cloud Run job cannot be resumed on a laptop that lacks the engines' URLs; `None` if it can."""
+    if recorded.job is None or settings.job is not None or any(engine.url for engine in settings.engines.values()):
+        return None
+    command = Place.of(recorded).resume(recorded.run_id, "new_config" if new_config else "resume")
+    what = f"is not set here, and run {recorded.run_id} began as the Cloud Run job {recorded.job}"
+    fault = Fault("QA_ENGINE_URL", what, f"`{command}` resumes it there")
+    return NotResumableError(fault, began_elsewhere(recorded.run_id, recorded.job, command))
+
+
 async def contradictions(
     store: ObjectStore, recorded: RunInputs, settings: Settings, now: datetime, *, place: bool = False
 ) -> list[Fault]:
@@ -71,8 +82,12 @@ async def contradictions(
     A run without a date cannot be resumed on another day: that is a fault too, unless this execution has worked on the
     run before. Raises `RecordError` and `StorageError`.
     """
-    run_id, found = recorded.run_id, []
-    if (today := recorded.other_day(now)) is not None and not await _is_retry(store, recorded, settings.execution):
+    run_id, found = recorded.run_id, list[Fault]()
+    # An early version of the job did not record the attempts.
+    attempts = await read_attempts(store, run_id) if recorded.date is None else ()
+    known = {recorded.run_id, recorded.execution, *(entry.execution for entry in attempts)}
+    today = recorded.other_day(now, attempts[0].zone if attempts else None)
+    if today is not None and (settings.execution is None or settings.execution not in known):
         what = (
             f"run {run_id} has no date of its own: it was started on {recorded.day}, "
             f"and the engines would use today's, {today}"
@@ -90,12 +105,3 @@ async def contradictions(
         what = f"{quoted(settings.config_uri)} is not where run {run_id} has its config from"
         found.append(Fault("CONFIG_URI", what, f"set it to {recorded.config_uri}, or start a new run"))
     return found
-
-
-async def _is_retry(store: ObjectStore, recorded: RunInputs, execution: str | None) -> bool:
-    """Whether an attempt of this execution has opened the run: Cloud Run has started the task again by itself."""
-    if execution is None:
-        return False
-    known = {entry.execution for entry in await read_attempts(store, recorded.run_id)}
-    # The record of an early version does not list its attempts.
-    return execution in known or execution in {recorded.run_id, recorded.execution}

@@ -1,32 +1,25 @@
 """Session: one attempt's use of the lease and the record, from opening to closing."""
 
-import hashlib
-import json
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import urlsplit
 
 import trio
 
 from job.config.environment import Settings
-from job.config.fields import origin_of
 from job.execution.shutdown import Budget, Shutdown
 from job.ledger.ledger import Ledger
-from job.planning.plan import Plan
 from job.records.attempts import AttemptEntry
-from job.records.lease import BusyError, Holder, Lease, acquire, machine
-from job.records.past import read_closing
-from job.records.record import Record, find_latest_inputs
+from job.records.lease import Holder, Lease, machine
+from job.records.record import Record
 from job.report.commands import Place
 from job.report.format import PAGE
 from job.report.inputs import RunInputs, has_changed
-from job.report.outcome import Ending, Outcome, busy, busy_before, twin_failed, twin_succeeded
 from job.report.report import RunReport
-from job.storage.store import ObjectStore, StorageError, words_of
+from job.storage.store import StorageError, words_of
 from job.text.messages import Message, message, template
 
 Notify = Callable[[Message, bool], None]
@@ -82,22 +75,28 @@ class RecordSession:
         record = Record(lease.store, ledger, inputs, lease.holder.owner, alarm, lease.replaced)
         return cls(lease, record, inputs, notify, StorageAlarm(notify))
 
-    async def open(self, entry: AttemptEntry, *, new: bool) -> None:
-        """Adds the attempt to the record of its run, and reads the record into the ledger.
+    async def open(self, entry: AttemptEntry, *, new: bool) -> bool:
+        """Reads the record into the ledger, and adds this attempt to it. Returns whether anything is left to be done.
 
-        If the inputs are `new` (a new run or a new config), it writes them before. This may take longer than a lease
-        lasts, so the lease must be renewed meanwhile. Raises `StorageError`, and `RecordError` if the record cannot be
-        used; it then releases the lease.
+        If nothing is, nothing is written and the lease is given back. If the inputs are `new` (a new run or a new
+        config), it writes them. This may take longer than a lease lasts, so the lease must be renewed meanwhile. Raises
+        `StorageError`, and `RecordError` if the record cannot be used; it then gives the lease back too.
         """
+        is_left = False
         try:
-            await self.record.begin(entry)
-            if new:
-                await self.record.create(self.inputs)
-            await self.record.announce(self.inputs)
-            await self.record.load()
+            is_left = not await self.record.load()
+            if is_left:
+                await self.record.begin(entry)
+                if new:
+                    await self.record.create(self.inputs)
+                await self.record.announce(self.inputs)
         except BaseException:
-            await _give_back(self.lease)  # noqa: ASYNC102  shielded there
+            is_left = False
             raise
+        finally:
+            if not is_left:
+                await _give_back(self.lease)  # noqa: ASYNC102  shielded there
+        return is_left
 
     @property
     def unrecorded(self) -> int | None:
@@ -158,13 +157,12 @@ class RecordSession:
             left.pop(0)
 
 
-def lease_holder(settings: Settings, plan: Plan, inputs: RunInputs) -> Holder:
-    """This run as a holder of the lease."""
+def lease_holder(settings: Settings, inputs: RunInputs, work: str | None) -> Holder:
+    """This run as a holder of the lease; `work` is as in `Holder`."""
     return Holder(
         owner=secrets.token_hex(8),
         run_id=inputs.run_id,
-        plan=plan.digest(),
-        engines=_engines_digest(settings, plan),
+        work=work,
         day=inputs.day,
         since=datetime.now(settings.time_zone).isoformat(timespec="seconds"),
         machine=machine(),
@@ -174,55 +172,15 @@ def lease_holder(settings: Settings, plan: Plan, inputs: RunInputs) -> Holder:
     )
 
 
-def _engines_digest(settings: Settings, plan: Plan) -> str:
-    """A digest that is equal for runs which call the same engines, from the normalized URLs of the plan's engines."""
-    urls = {engine: settings.engines[engine].url for engine in plan.engines()}
-    places = {engine: url and (origin_of(url), urlsplit(url).path) for engine, url in urls.items()}
-    return hashlib.sha256(json.dumps(places, sort_keys=True).encode()).hexdigest()
-
-
-class StoodBackError(Exception):
-    """This run calls nothing, since another run has the lease, or had it until just now. Has its ending."""
-
-    def __init__(self, ending: Ending) -> None:
-        self.ending = ending
-        super().__init__(str(ending.sentence))
-
-
-async def acquire_for(
-    recorded: RunInputs | None, store: ObjectStore, holder: Holder, notify: Callable[[Message], None]
-) -> Lease | None:
-    """Acquires the lease for a plan made from the inputs `recorded`; `None` if the run has other inputs now.
-
-    Another attempt may have recorded another config before it released the lease. Raises `StoodBackError` if another
-    run has the lease, or had it until just now, and `StorageError`; `RecordError` if that run's record cannot be used.
-    """
+async def acquire_if(is_current: Callable[[], Awaitable[bool]], lease: Lease) -> bool:
+    """Whether what this run knows of the record is still true now that it has the lease; if not, it gives it back."""
+    is_still = False
     try:
-        lease = await acquire(store, holder, notify)
-    except BusyError as error:
-        raise StoodBackError(await _stand_back(store, error)) from error
-    is_latest = False
-    try:
-        is_latest = await find_latest_inputs(store, holder.run_id) == recorded
+        is_still = await is_current()
     finally:
-        if not is_latest:
+        if not is_still:
             await _give_back(lease)  # noqa: ASYNC102  shielded there
-    return lease if is_latest else None
-
-
-async def _stand_back(store: ObjectStore, error: BusyError) -> Ending:
-    if not error.has_ended:
-        return busy(error.holder, same_plan=error.is_twin, same_run=error.is_same_run)
-    twin = error.ended if error.is_twin else None
-    inputs = await find_latest_inputs(store, twin.run_id) if twin else None
-    if twin is None or inputs is None:
-        return busy_before(error.holder)
-    report, command = await read_closing(store, inputs, twin), Place.of(inputs).resume(inputs.run_id)
-    if report is None:
-        return twin_failed(error.holder, Outcome.UNFINISHED, command)
-    if report.outcome is Outcome.SUCCEEDED:
-        return twin_succeeded(error.holder)
-    return twin_failed(error.holder, report.outcome, report.resume_command or command)
+    return is_still
 
 
 async def _give_back(lease: Lease) -> None:
@@ -250,8 +208,8 @@ async def resuming(recorded: RunInputs, inputs: RunInputs, *, new_config: bool) 
     return message("resuming run {run} of {day} with its recorded config; later changes do not apply", **values)
 
 
-def over_midnight(inputs: RunInputs, now: datetime) -> Iterator[Message]:
+def over_midnight(inputs: RunInputs, now: datetime, zone: str) -> Iterator[Message]:
     """A notice for an automatic retry of a run without a date, if the engines' current date is now another one."""
-    if (today := inputs.other_day(now)) is not None:
+    if (today := inputs.other_day(now, zone)) is not None:
         text = template("run {run} of {day} has no date of its own: from here on the engines use today's, {today}")
         yield message(text, run=inputs.run_id, day=inputs.day, today=today)

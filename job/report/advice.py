@@ -13,9 +13,9 @@ from job.report.outcome import Outcome
 from job.report.report import FailedCall, RunReport, report_of
 from job.text.messages import Message, message, plural, template
 
-Kind = Literal["correct", "resume", "start", "again", "other", "look", "wait"]
-"""What a step is: correct the config; resume the run; start a new run for its day; start the same attempt again; go on
-with another run; look at something; wait for Cloud Run, which starts it again by itself or not."""
+Kind = Literal["correct", "again", "resume", "start", "look", "wait"]
+"""What a step is: correct the config; start the job again; resume the run; start a new run for its day; look at
+something; wait for Cloud Run, which starts it again by itself or not."""
 
 
 class Step(NamedTuple):
@@ -41,7 +41,7 @@ class Retry(Enum):
         return cls.COMES if settings.task_attempt < settings.max_retries else cls.NONE
 
 
-_NO_STEP = {Outcome.SUCCEEDED, Outcome.SUPERSEDED, Outcome.AT_WORK}
+_NO_STEP = {Outcome.SUCCEEDED, Outcome.AT_WORK}
 _AGAIN = {
     Outcome.BAD_CONFIG: template("Once that is corrected, this starts it again:"),
     Outcome.BUSY: template("Once the other run has ended, this starts it again:"),
@@ -57,10 +57,7 @@ _RETRIES = {
         "message."
     ),
 }
-_RETRIES_IN_VAIN = {
-    Outcome.BAD_CONFIG: template("Cloud Run starts it again by itself, which fails too."),
-    Outcome.BUSY: template("Cloud Run starts it again by itself, which may make the cards of the other run again."),
-}
+_IN_VAIN = template("Cloud Run starts it again by itself, which fails too.")
 """The same, if something else is to be done instead."""
 
 
@@ -88,7 +85,7 @@ def last_words(inputs: RunInputs, ledger: Ledger, place: Place, now: datetime) -
     failures = tuple(FailedCall.of(call) for call in ledger.failures)  # not the whole report: there is no time for it
     report = report_of(inputs, Ledger(without_plan()), state=Outcome.KILLED, failures=failures)
     steps = advice(report, place, now)
-    if (command := command_of(steps, "resume")) is not None:
+    if (command := command_of(steps, "again") or command_of(steps, "resume")) is not None:
         return message(
             "The run was ended at once, without a report. What it has recorded is kept; to go on with it: {command}",
             command=command,
@@ -107,7 +104,7 @@ def _is_last_resort(report: RunReport, retry: Retry) -> bool:
 
 def _waiting(report: RunReport, retry: Retry) -> Iterator[Step]:
     if retry is Retry.COMES and report.instead is not None:
-        yield Step("wait", message(_RETRIES_IN_VAIN[report.outcome]))
+        yield Step("wait", message(_IN_VAIN))
     elif retry is Retry.COMES:
         yield Step("wait", message(_RETRIES.get(report.outcome, _RETRY)))
     elif retry is Retry.NONE:
@@ -124,20 +121,29 @@ def _steps(report: RunReport, place: Place, now: datetime, *, is_last_resort: bo
             "nothing."
         )
         yield Step("correct", message(correct, command=plan_command(report.config_uri)))
-    is_over = report.date is None and today_of(report.started, now) != report.day
-    if not report.is_recorded and not (place.arguments and is_over):  # a resume in vain would be in vain again
+    is_today = today_of(report.started, now, report.zone) == report.day
+    is_in_vain = bool(place.arguments) and report.date is None and not is_today  # a resume that would be refused again
+    if not report.is_recorded and not is_in_vain:
         yield from _again(report, place, is_last_resort=is_last_resort)
         return
-    if not is_over:
-        sentence = message("Only if none comes, this requests only what is missing:")
-        yield Step("resume", sentence if is_last_resort else _resume(report), place.resume(report.run_id, report.then))
-    if report.date is None and report.config_generations:  # else the record was not read: the run's day is not known
+    if is_today and place.can_start_again:
+        yield Step("again", _last_resort() if is_last_resort else _resume(report), place.start_again(report.date))
+    if report.date is not None or (is_today and not place.can_start_again):
+        sentence = _last_resort() if is_last_resort else _resume(report)
+        if is_today and place.can_start_again:
+            sentence = message("On a later day, this requests only what is missing:")
+        yield Step("resume", sentence, place.resume(report.run_id, report.then))
+    if report.date is None:
         sentence = _on_a_later_day(report.day)
-        if is_over and is_last_resort:
+        if not is_today and is_last_resort:
             sentence = message(
                 "Only if none comes, this starts a new run for {day}, which makes all its cards:", day=report.day
             )
         yield Step("start", sentence, place.start(report.day))
+
+
+def _last_resort() -> Message:
+    return message("Only if none comes, this requests only what is missing:")
 
 
 def _again(report: RunReport, place: Place, *, is_last_resort: bool) -> Iterator[Step]:
@@ -171,23 +177,14 @@ def _unrecorded(made: int) -> Message:
 
 
 def _resume(report: RunReport) -> Message:
-    made = report.cards.made
     if report.then != "new_config":
         return message(report.outcome.about.resume)
-    if not made:
-        return message("Once the config is corrected, this requests only what is missing:")
-    return plural(
-        "A new run would make the 1 card that is there again. Once the config is corrected, this requests only what is "
-        "missing:",
-        "A new run would make the {count} cards that are there again. Once the config is corrected, this requests only "
-        "what is missing:",
-        count=made,
-    )
+    return message("Once the config is corrected, this requests only what is missing:")
 
 
 def _on_a_later_day(day: str) -> Message:
     return message(
-        "The run has no date of its own, so it can be resumed only on {day}. On a later day, this starts a new run for "
-        "{day}, which makes all its cards:",
+        "The run has no date of its own, so it can be continued only on {day}. On a later day, this starts a new run "
+        "for {day}, which makes all its cards:",
         day=day,
     )

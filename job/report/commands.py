@@ -50,6 +50,15 @@ class Place:
             return f"{self.resume_with}{shlex.quote(' '.join(arguments))}"
         return self._command(["resume", *arguments])
 
+    @property
+    def can_start_again(self) -> bool:
+        """Whether the job's own start continues the run of its day; that of a rehearsal has a command of its own."""
+        return self.resume_with is None
+
+    def start_again(self, date: str | None) -> str:
+        """The command that starts the job once more, which continues the run of the day: one with this date."""
+        return self._command([], None if self.job is not None else date)
+
     def start(self, day: str) -> str:
         """The command that starts a new run for a day."""
         return self._command([], day)

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from job.config.fields import is_run_id
+from job.errors import JobError
 from job.text.display import quoted
 
 FORMAT = 1
@@ -26,6 +27,8 @@ PAGE = "report.html"
 CARDS = "cards.csv"
 NIGHTS_PAGE = "index.html"
 """Stored beside the runs, so it cannot be the id of a run."""
+DAYS = "_days/"
+"""Holds an object for each run of a day, numbered: the latest run of a day is found without reading any other."""
 STARTED = "_started/"
 """Holds an object for each run, named by the time of its start: the latest runs are found without reading any."""
 
@@ -41,7 +44,7 @@ Stamp = Annotated[str, AfterValidator(_check_stamp)]
 """ISO 8601 with an offset. The range of years allows calculations without overflow."""
 
 
-class RecordError(Exception):
+class RecordError(JobError):
     """A record cannot be used: it has another format, is incomplete, or was altered. Says which object and why."""
 
     def __init__(self, text: str) -> None:

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, tzinfo
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import trio
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -128,19 +129,26 @@ class RunInputs(BaseModel):
         plan, _, _ = make_plan(self.contents, self.date, self.batch_sizes)
         return plan
 
-    def other_day(self, now: datetime) -> str | None:
-        """Today, if the run has no date and today is not its day: the engines would use another date than before."""
-        today = today_of(self.started, now)
+    def other_day(self, now: datetime, zone: str | None) -> str | None:
+        """Today, if the run has no date and today is not its day: the engines would use another date than before.
+
+        `zone` is the name of the run's time zone, if it is known.
+        """
+        today = today_of(self.started, now, zone)
         return today if self.date is None and today != self.day else None
 
     def is_brought_by(self, execution: str | None) -> bool:
         """Whether this execution recorded this config: it is a retry then, and uses the config again."""
-        return self.number > 0 and execution is not None and self.execution == execution
+        return execution is not None and execution == (self.execution if self.number else self.run_id)
 
 
-def today_of(started: str, now: datetime) -> str:
-    """The day of `now` in the time zone of a run that started then."""
-    return now.astimezone(datetime.fromisoformat(started).tzinfo).date().isoformat()
+def today_of(started: str, now: datetime, zone: str | None) -> str:
+    """The day of `now` in the time zone of a run that started then.
+
+    Without the zone's name only its offset then is known, which may be another one by now.
+    """
+    tz = datetime.fromisoformat(started).tzinfo if zone is None else ZoneInfo(zone)
+    return now.astimezone(tz).date().isoformat()
 
 
 def without_plan() -> Plan:

@@ -1,14 +1,14 @@
 """Outcome: how a run ended, as a word for machines, an exit code, and sentences for people. `ABOUT` has it all."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import Literal
 
 from job.execution.phases import EngineFailedError
 from job.execution.shutdown import ShutdownReason
 from job.ledger.ledger import Ledger
-from job.text.messages import Message, Value, message, plural, template
+from job.text.messages import Message, Value, listed, message, plural, template
 
 Severity = Literal["good", "warn", "bad"]
 
@@ -36,8 +36,6 @@ class Outcome(StrEnum):
     """How a run ended, or in which state it is. The value is the word in records, logs and messages."""
 
     SUCCEEDED = "succeeded"
-    SUPERSEDED = "superseded"
-    """Nothing was called, since another run with the same plan is at work or has done everything."""
     CARDS_MISSING = "cards_missing"
     DATA_ENGINE_FAILED = "data_engine_failed"
     QA_ENGINE_DOWN = "qa_engine_down"
@@ -49,9 +47,8 @@ class Outcome(StrEnum):
     BAD_CONFIG = "bad_config"
     """The run had no plan: its record has a report and no inputs."""
     UNFORESEEN = "unforeseen"
-    UNFINISHED = "unfinished"
-    """A state: the run has not closed its record. The lease tells which of the next two it is."""
     AT_WORK = "at work"
+    """A state: the run has not closed its record, and according to the lease it is at work. Else it was killed."""
     KILLED = "killed"
     UNREADABLE = "unreadable"
     """A state: the record cannot be used."""
@@ -64,7 +61,7 @@ class Outcome(StrEnum):
     @property
     def is_closed(self) -> bool:
         """Whether it is the outcome of a run that has ended, not the state of one that has not closed its record."""
-        return self not in {Outcome.UNFINISHED, Outcome.AT_WORK, Outcome.KILLED, Outcome.UNREADABLE}
+        return self not in {Outcome.AT_WORK, Outcome.KILLED, Outcome.UNREADABLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +123,6 @@ ABOUT: Mapping[Outcome, About] = {
         "good",
         sentence=template("Everything was done: {made} of {planned} cards are there."),
     ),
-    Outcome.SUPERSEDED: About(template("superseded"), ExitCode.DONE, "good"),
     Outcome.CARDS_MISSING: About(template("cards_missing"), ExitCode.CARDS_MISSING, sentence=_MISSING),
     Outcome.DATA_ENGINE_FAILED: About(
         template("data_engine_failed"),
@@ -186,14 +182,6 @@ ABOUT: Mapping[Outcome, About] = {
         headline=template("The job has a bug: {missing}"),
         sentence=template("The job has a bug: its traceback is on standard error."),
     ),
-    Outcome.UNFINISHED: About(
-        template("unfinished"),
-        None,
-        "warn",
-        headline=template("Not finished (running or killed): {missing}"),
-        sentence=template("The run has not closed its record: it is at work, or it was killed."),
-        resume=_GO_ON,
-    ),
     Outcome.AT_WORK: About(
         template("at work"),
         None,
@@ -222,7 +210,7 @@ class Instead:
 
     sentence: Message
     command: str
-    kind: Literal["start", "look", "other"]
+    kind: Literal["resume", "start", "look"]
     """As in `job.report.advice`."""
 
 
@@ -260,6 +248,26 @@ def ending_of(
     """
     if ledger is None:
         return _stopped(reason or ShutdownReason.SIGTERM, None, not_renewed)
+    return _with_outdated_cards(_ending(ledger, reason, error, not_renewed), ledger)
+
+
+def _with_outdated_cards(ending: Ending, ledger: Ledger) -> Ending:
+    outdated = [f"{target} {card_type}" for target, card_type in ledger.outdated_cards]
+    if not outdated:
+        return ending
+    sentence = plural(
+        "{outcome} 1 card was made with another model or other parameters than the config has now: {names}.",
+        "{outcome} {count} cards were made with another model or other parameters than the config has now: {names}.",
+        count=len(outdated),
+        outcome=ending.sentence,
+        names=listed(outdated),
+    )
+    return replace(ending, sentence=sentence)
+
+
+def _ending(
+    ledger: Ledger, reason: ShutdownReason | None, error: EngineFailedError | None, not_renewed: Value | None
+) -> Ending:
     if error is not None:
         sentence = message(Outcome.DATA_ENGINE_FAILED.about.sentence, reason=error.reason)
         return Ending(Outcome.DATA_ENGINE_FAILED, ExitCode.FAILED, sentence)
@@ -333,6 +341,18 @@ def no_record(run_id: str, list_command: str) -> Ending:
     return Ending(Outcome.BAD_CONFIG, ExitCode.USAGE, sentence, step)
 
 
+def began_elsewhere(run_id: str, job: str, command: str) -> Ending:
+    """A run that began as a Cloud Run job cannot be resumed here, as the engines are not set. The command does it."""
+    sentence = message(
+        "Run {run} began as the Cloud Run job {job}, and the engines are not set here. Nothing was called.",
+        run=run_id,
+        job=job,
+    )
+    return Ending(
+        Outcome.BAD_CONFIG, ExitCode.USAGE, sentence, Instead(message("This resumes it there:"), command, "resume")
+    )
+
+
 def never_began(run_id: str, start_command: str | None) -> Ending:
     """The run to be resumed had ended as `bad_config`. The command, if it is known, starts a new run."""
     sentence = message(
@@ -344,49 +364,16 @@ def never_began(run_id: str, start_command: str | None) -> Ending:
     return Ending(Outcome.BAD_CONFIG, ExitCode.USAGE, sentence, step)
 
 
-def twin_succeeded(holder: Message) -> Ending:
-    """Another run with the same plan released the lease, and has done this run's work."""
-    sentence = message(
-        "A run with the same plan has just done all its work: {holder}. Nothing was called.", holder=holder
-    )
-    return Ending(Outcome.SUPERSEDED, ExitCode.DONE, sentence)
-
-
-def twin_failed(holder: Message, outcome: Outcome, command: str) -> Ending:
-    """Another run with the same plan released the lease, and has not done all its work. The command resumes it."""
-    sentence = message(
-        "A run with the same plan has just ended as {outcome}: {holder}. Nothing was called.",
-        outcome=message(outcome.about.word),
-        holder=holder,
-    )
-    return Ending(
-        Outcome.BUSY, ExitCode.BUSY, sentence, Instead(message("This goes on with the other run:"), command, "other")
-    )
-
-
-def busy_before(holder: Message) -> Ending:
-    """Another run released the lease, and has not done this run's work."""
-    sentence = message(
-        "A run was at work until just now: {holder}. Nothing was called; start this run again.", holder=holder
-    )
-    return Ending(Outcome.BUSY, ExitCode.BUSY, sentence)
-
-
-def busy(holder: Message, *, same_plan: bool, same_run: bool) -> Ending:
-    """Another run is alive, or this run in another process. If it has the same plan, it does this run's work."""
-    if same_run and same_plan:
-        sentence = message("This run is at work already: {holder}. Nothing was called.", holder=holder)
-        return Ending(Outcome.SUPERSEDED, ExitCode.DONE, sentence)
-    if same_run:
-        sentence = message(
-            "This run is at work already: {holder}. Nothing was called; try again when it has ended.", holder=holder
-        )
-        return Ending(Outcome.BUSY, ExitCode.BUSY, sentence)
-    if same_plan:
-        sentence = message("Another run with the same plan is at work: {holder}. Nothing was called.", holder=holder)
-        return Ending(Outcome.SUPERSEDED, ExitCode.DONE, sentence)
+def busy(holder: Message) -> Ending:
+    """A run with other work is alive."""
     sentence = message("Another run is at work: {holder}. Nothing was called; try again later.", holder=holder)
     return Ending(Outcome.BUSY, ExitCode.BUSY, sentence)
+
+
+def nothing_missing(run_id: str, ledger: Ledger) -> Ending:
+    """The run of the day has done everything already."""
+    sentence = message("Everything is there already (run {run}): nothing was called.", run=run_id)
+    return _with_outdated_cards(Ending(Outcome.SUCCEEDED, ExitCode.DONE, sentence), ledger)
 
 
 def no_lease(problem: Value) -> Ending:

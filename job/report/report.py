@@ -141,6 +141,8 @@ class RunReport(Part):
     date: Date | None
     started: Stamp
     """When the first attempt at the run began, in the run's time zone."""
+    zone: str | None = None
+    """The name of that time zone; `None` in a report of an earlier version."""
     ended: Stamp | None
     seconds: Seconds | None
     """How long the latest attempt took."""
@@ -194,6 +196,8 @@ class RunReport(Part):
     """How many results the record lacks, if it could not be closed."""
     instead: Instead | None = Field(None, exclude=True)
     """As in `Ending`."""
+    is_news: bool = Field(True, exclude=True)
+    """Whether a message is sent: not if everything was there already."""
     page: str | None = Field(None, exclude=True)
     """The address of its page; empty if it could not be written, `None` if the run has none."""
 
@@ -240,7 +244,7 @@ def report_of(
     totals, cards, failures = ledger.totals(), ledger.counts("qa"), ledger.failures
     listed = sum(len(call.targets) for call in failures)
     missing = tuple(_missing(item) for item in islice(ledger.items["qa"].missing(), MISSING_LISTED))
-    outcome = last.outcome if last else state or Outcome.UNFINISHED
+    outcome = last.outcome if last else state or Outcome.KILLED
     report = RunReport(
         run_id=inputs.run_id,
         day=inputs.day,
@@ -261,7 +265,7 @@ def report_of(
         faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
         attempts=tuple(attempts),
         left_plan=ledger.left_plan,
-        outdated_cards=ledger.outdated_cards,
+        outdated_cards=len(ledger.outdated_cards),
         since_last_night=since,
         config_uri=inputs.config_uri,
         config_generations={name: kept.generation for name, kept in sorted(inputs.objects.items())},

@@ -47,7 +47,8 @@ class CloudLogReporter:
         self._run = run
         self._output = OutputQueue()
         self._dropped = 0
-        self._trace = f"projects/{project}/traces/{run.trace_id}" if project else run.trace_id
+        self._project = project
+        self._trace = _trace(run, project)
 
     def on_faults(self, faults: Iterable[Fault]) -> None:
         """The configuration has faults; nothing will be called."""
@@ -58,6 +59,11 @@ class CloudLogReporter:
         """Warnings about likely mistakes."""
         for notice in notices:
             self._write("NOTICE", str(notice), "config.noticed")
+
+    def on_identity(self, run: RunIdentity) -> None:
+        """This is an attempt at a run that another start has opened."""
+        self._run = run
+        self._trace = _trace(run, self._project)
 
     def on_start(self, live: Live) -> None:
         """The run is about to call the data engines."""
@@ -135,9 +141,9 @@ class CloudLogReporter:
             fields["since_last_night"] = since_last_night(report.since_last_night, report.sentence)
         if self._dropped:
             fields["lines_dropped"] = self._dropped
-        if (resume := command_of(steps, "resume") or command_of(steps, "other")) is not None:
+        if (resume := command_of(steps, "resume")) is not None:
             fields["resume_command"] = resume
-        if (start := command_of(steps, "start") or command_of(steps, "again")) is not None:
+        if (start := command_of(steps, "again") or command_of(steps, "start")) is not None:
             fields["start_command"] = start
         self._write(done if is_done else "ERROR", str(report.sentence), "run.finished", **fields)
 
@@ -248,3 +254,7 @@ def _call(call: Call | CallResult, limit: int, traceparent: str) -> dict[str, ob
         "traceparent": traceparent,
         "logging.googleapis.com/spanId": traceparent[36:52],
     }
+
+
+def _trace(run: RunIdentity, project: str | None) -> str:
+    return f"projects/{project}/traces/{run.trace_id}" if project else run.trace_id

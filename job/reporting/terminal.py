@@ -19,10 +19,9 @@ from job.ledger.ledger import Ledger, SetAside
 from job.ledger.result import CUT_OFF, CallResult
 from job.report.advice import Step, command_of
 from job.report.commands import missing_command
-from job.report.comparison import comparison_lines
+from job.report.comparison import comparison_lines, plan_lines
 from job.report.failures import FailureGroup, failure_groups
 from job.report.outcome import Outcome
-from job.report.plan_change import plan_lines
 from job.report.report import RunReport
 from job.reporting.screen import Mark, Screen, print_table
 from job.reporting.status import barrier_message, run_heading, time_status
@@ -61,6 +60,10 @@ class TerminalReporter:
         """Warnings about likely mistakes."""
         for notice in notices:
             self._screen.print_line(notice, "!")
+
+    def on_identity(self, run: RunIdentity) -> None:
+        """This is an attempt at a run that another start has opened."""
+        self._run = run
 
     def on_start(self, live: Live) -> None:
         """The run is about to call the data engines."""

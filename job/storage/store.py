@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 
 import trio
 
+from job.errors import JobError
 from job.text.messages import Message, Value, message
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ class StoredObject:
     """Seconds since 1970 by the store's own clock: compare it with times of the same store only."""
 
 
-class StorageError(Exception):
+class StorageError(JobError):
     """A store could not do a request. The same request may succeed later."""
 
     def __init__(self, what: Value, remedy: Message | None = None) -> None:

@@ -404,3 +404,19 @@ def test_a_day_long_ago_is_found_behind_many_later_runs(place: Path, capfd: pyte
     code, (line,), _ = run_command(capfd, "verify", "--date", "2026-01-01")
     assert code == 1
     assert "no run of 2026-01-01 is recorded among the latest 50 runs and those that started about then" in line
+
+
+# --- resume ---
+
+
+@pytest.mark.parametrize("more", [(), ("--new-config",)])
+def test_a_resume_of_a_cloud_run_jobs_run_without_its_engines_says_how_to_resume_it_there(
+    place: Path, capfd: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    write(place, Recorded(outcome="cards_missing", job="cards"))
+    code, lines, err = run_command(capfd, "resume", "night", *more)
+    assert (code, err) == (2, "")
+    line = json.loads(lines[-1])
+    assert line["message"].startswith("Run night began as the Cloud Run job cards, and the engines are not set here.")
+    assert line["resume_command"] == f"gcloud run jobs execute cards --args={','.join(('resume', 'night', *more))}"
+    assert not [name for name in (place / "night").iterdir() if name.name == "attempts"], "nothing is written"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import re
 import shlex
 import subprocess
@@ -14,13 +15,22 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from job.config.environment import ENGINE_VARIABLES, VARIABLES, Settings, read_settings
-from job.engines.failures import Cause
+from job.engines.failures import Cause, Failure
+from job.ledger.ledger import Ledger
 from job.ledger.totals import CardTotals, EngineTotals, Part
-from job.report.outcome import ExitCode
+from job.notification.channels import FEISHU
+from job.notification.message import cut, run_lines
+from job.orchestrator import run_phases
+from job.report.advice import Retry, advice
+from job.report.commands import Place, page_address
+from job.report.outcome import ExitCode, ending_of
 from job.report.report import AttemptSummary, FailedCall, RunReport
-from job.text.messages import Message
+from job.text.messages import Message, message, translator
 from tests.simulators.job import ROOT
 from tests.simulators.world import open_world
+from tests.support.endings import report_at
+from tests.support.records import Recorded
+from tests.support.results import result_of
 from tests.support.runs import CONFIG
 from tests.tools.run_local import TROUBLES
 
@@ -29,24 +39,30 @@ if TYPE_CHECKING:
 
     import trio
 
+    from job.text.messages import Language
+
 PAGES = {
     page: (ROOT / page).read_text(encoding="utf-8")
-    for page in ("README.md", "job/README.md", "terraform/README.md", "tests/README.md")
+    for page in ("README.md", "README.zh.md", "job/README.md", "terraform/README.md", "tests/README.md")
 }
-FIRST, JOB, DEPLOYING = (PAGES[page] for page in ("README.md", "job/README.md", "terraform/README.md"))
-CHINESE = FIRST.partition("\n## 中文\n")[2]
+FIRST, CHINESE, JOB, DEPLOYING = list(PAGES.values())[:4]
+BOTH = pytest.mark.parametrize("page", [FIRST, CHINESE], ids=["en", "zh"])
 EVERYTHING = "\n".join(PAGES.values())
 SHELL = {".", "cd", "cp", "export", "mkdir", "read"}
 OURS_ELSEWHERE = {"docker", "gcloud", "terraform"}
 """Commands that talk to Google or need a Docker engine: what they are given is checked, they are not run."""
 
 
-def commands() -> Iterator[list[str]]:
-    """Every command of the pages, in fences and in running text, once each and without the variables before it."""
-    fences = re.findall(r"```(\w*)\n(.*?)```", EVERYTHING, re.DOTALL)
+def command_lines(page: str) -> list[str]:
+    """Every command of a page, in fences and in running text."""
+    fences = re.findall(r"```(\w*)\n(.*?)```", page, re.DOTALL)
     lines = [line for language, fence in fences if language in {"", "sh"} for line in fence.splitlines()]
-    lines += re.findall(r"`((?:make|python -m \w+)(?: [^`]*)?)`", EVERYTHING)
-    for line in dict.fromkeys(lines):
+    return lines + re.findall(r"`((?:[A-Z_]+=\S+ )*(?:make|mkdir|gcloud|python -m) [^`]+)`", page)
+
+
+def commands() -> Iterator[list[str]]:
+    """Every command of the pages, once each and without the variables before it."""
+    for line in dict.fromkeys(command_lines(EVERYTHING)):
         words = shlex.split(line, comments=True)
         while words and re.match(r"[A-Z_]+=", words[0]):
             words = words[1:]
@@ -145,7 +161,7 @@ def test_the_buckets_are_those_that_terraform_makes() -> None:
 
 DEFAULTS_IN_WORDS = {
     "CONFIG_URI": "required",
-    "RUN_ID": "the execution's name, else made up",
+    "RUN_ID": "that of the day's run; for a new run the execution's name, else made up",
     "ENGINE_URL": "required if the plan uses the engine",
     "ENGINE_AUDIENCE": "the URL's origin",
     "CLOUD_RUN_": "set by Cloud Run",
@@ -233,27 +249,85 @@ def test_every_event_of_the_log_is_documented() -> None:
     assert {name for row in rows for name in coded(row)} == set(re.findall(r'"([a-z]+\.[a-z]+)"', source))
 
 
-def test_every_exit_code_is_documented_in_both_languages() -> None:
+def test_every_exit_code_is_documented() -> None:
     section = JOB.partition("\n## Exit codes\n")[2].partition("\n## ")[0]
     english = {int(code) for cell in re.findall(r"^\| ([\d, ]+) \|", section, re.MULTILINE) for code in cell.split(",")}
-    chinese = {int(code) for code in re.findall(r"`(\d+)`", CHINESE)}
-    assert english == chinese == set(ExitCode)
+    assert english == set(ExitCode)
+    for page in (FIRST, CHINESE):
+        assert {int(code) for code in re.findall(r"`(\d+)`", page)} == english
 
 
-def test_the_chinese_part_has_full_width_punctuation() -> None:
-    assert len(CHINESE) > 1000
-    assert re.findall(r".?[\u4e00-\u9fff][,:;!?()]|[,:;!?()][\u4e00-\u9fff].?", CHINESE) == []
+def test_the_chinese_page_has_full_width_punctuation() -> None:
+    text = re.sub(r"```.*?```", "", CHINESE, flags=re.DOTALL)
+    assert len(text) > 3000
+    assert re.findall(r".?[\u4e00-\u9fff][,:;!?()]|[,:;!?()][\u4e00-\u9fff].?", text) == []
 
 
-def test_the_first_page_is_short() -> None:
-    assert len(FIRST.splitlines()) <= 250
+@BOTH
+def test_the_first_page_is_short(page: str) -> None:
+    assert len(page.splitlines()) <= 170
+
+
+def test_the_chinese_page_is_the_same_page() -> None:
+    first, *others = links(FIRST)
+    assert first == ("README.zh.md", ""), "the first line"
+    assert links(CHINESE) == [("README.md", ""), *others]
+    assert command_lines(CHINESE) == command_lines(FIRST)
+    assert levels(CHINESE) == levels(FIRST)
+    assert ends_of_faults(CHINESE) == ends_of_faults(FIRST)
+
+
+def links(page: str) -> list[tuple[str, str]]:
+    """The file and the heading that each link leads to; a URL counts as a file."""
+    return re.findall(r"\]\(([^)#]*)#?([^)]*)\)", page)
+
+
+def levels(page: str) -> list[int]:
+    """How deep each heading is."""
+    return [
+        len(marks) for marks in re.findall(r"^(#+) ", re.sub(r"```.*?```", "", page, flags=re.DOTALL), re.MULTILINE)
+    ]
+
+
+def ends_of_faults(page: str) -> list[str]:
+    """The third column of the table of faults, which is not translated."""
+    rows = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("|")]
+    return [cells[2].strip() for cells in rows if len(cells) == 4 and "`" in cells[2]]
+
+
+@BOTH
+def test_how_it_works_is_the_function_itself(page: str) -> None:
+    (shown,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    assert shown == inspect.getsource(run_phases)
+
+
+@pytest.mark.parametrize(("page", "language"), [(FIRST, "en"), (CHINESE, "zh")], ids=["en", "zh"])
+def test_the_message_is_one_that_the_job_sends(page: str, language: Language) -> None:
+    shown = re.findall(r"```text\n(.*?)\n```", page, re.DOTALL)
+    assert message_of_a_night(language) in shown
+
+
+def message_of_a_night(language: Language) -> str:
+    """What Feishu gets about a run on Cloud Run of which two of 20 cards are missing."""
+    cloud = {"job": "batch-orchestrator", "region": "asia-east1", "project": "my-project"}
+    tickers = ["NVDA", "TSLA", *(f"T{number}" for number in range(18))]
+    inputs = Recorded("batch-orchestrator-x7k2p", tickers).inputs.model_copy(update=cloud)
+    ledger = Ledger(inputs.plan())
+    refused = Failure(Cause.DENIED, message("the model refused"), 200)
+    for call in (call for engine in ledger.plan.engines() for call in ledger.plan.calls(engine)):
+        ledger.add(result_of(call, refused if call.engine == "qa" and call.targets[0] in tickers[:2] else None))
+    page = page_address("gs://my-project-batch-orchestrator-runs/runs", inputs.run_id)
+    report = report_at(ending_of(ledger, None), ledger, inputs, page=page)
+    steps = advice(report, Place.of(inputs), datetime.fromisoformat(inputs.started), Retry.NONE)
+    settings, _ = read_settings({}, datetime.now(UTC))
+    return cut(list(run_lines(report, ledger, steps, settings)), FEISHU, translator(language))
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_target_of_every_link_exists(page: str) -> None:
-    links = re.findall(r"\]\((?!https:)([^)#]*)#?([^)]*)\)", PAGES[page])
-    assert links
-    for path, heading in links:
+    found = [link for link in links(PAGES[page]) if not link[0].startswith("https:")]
+    assert found
+    for path, heading in found:
         target = (ROOT / page).parent / path if path else ROOT / page
         assert target.exists(), path
         assert not heading or heading in headings(target.read_text(encoding="utf-8")), f"{path}#{heading}"

@@ -114,8 +114,10 @@ async def test_a_host_that_is_not_known_fails_all_at_once_and_is_looked_up_by_th
     some = connections_of(Hosts(), 50)
     reason = "the host is not known (Name or service not known)"
     assert await open_all(named(service), some) == {reason}
+    assert await open_all(named(service), some) == {reason}, "as well those that follow at once"
     assert names.lookups == 1
     names.error = None
+    await trio.sleep(module.UNKNOWN_SECONDS)
     assert await open_all(named(service), some) == set()
     assert names.lookups == 2
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import httpcore
 import pytest
 import trio
 import trustme
@@ -368,3 +369,10 @@ def test_the_lack_of_a_local_port_is_not_reported_as_the_engines_fault() -> None
     no_ipv6 = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
     connecting.__cause__ = ExceptionGroup("", [no_ipv6, refused])
     assert (type(_failure(connecting)), str(_failure(connecting))) == (TransportError, "connection refused")
+
+
+def test_what_the_connection_uses_of_httpcore_beyond_its_interface_is_there() -> None:
+    """An upgrade of httpcore that drops it fails here, not in a night in which an engine sends a second answer."""
+    origin = httpcore.Origin(b"http", b"engine.example", 80)
+    connection = httpcore.AsyncHTTP11Connection(origin, httpcore.AsyncMockStream([]))
+    assert connection._h11_state.trailing_data == (b"", False)

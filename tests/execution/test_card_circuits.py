@@ -16,7 +16,7 @@ import trio
 from job.engines.calls import Call
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
-from job.execution.card_circuits import CardCircuits
+from job.execution.circuits import CardCircuits
 from job.execution.shutdown import ShutdownReason
 from job.ledger.ledger import SetAside
 from job.planning.card_order import CardOrder

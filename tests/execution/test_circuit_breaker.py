@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from job.engines.failures import Cause, Failure
-from job.execution.circuit_breaker import CircuitBreaker
+from job.execution.circuits import CircuitBreaker
 from job.text.messages import message
 
 

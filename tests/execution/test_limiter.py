@@ -15,7 +15,7 @@ from trio.testing import MockClock
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response, TransportError
-from job.execution.limiter import ConcurrencyLimiter
+from job.execution.limits import ConcurrencyLimiter
 from job.execution.phases import EngineFailedError
 from job.execution.shutdown import Shutdown, ShutdownReason
 from job.text.messages import message

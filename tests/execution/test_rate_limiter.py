@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from job.engines.transport import Response
-from job.execution.rate_limiter import BURST, PER_SECOND, RateLimiter
+from job.execution.limits import BURST, PER_SECOND, RateLimiter
 from job.execution.shutdown import Expiry, ShutdownReason
 from tests.support.clocks import MachineClock, machine_clock
 from tests.support.fakes import Asked, Stage, reply, stage, target, well

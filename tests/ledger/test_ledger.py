@@ -9,7 +9,7 @@ from typing import Any
 from job.ledger.items import Counts
 from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult
-from job.page.headline import plan_notes
+from job.page.run_page import plan_notes
 from tests.support.nights import START, Night
 
 NOW = START.timestamp()

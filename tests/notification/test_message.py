@@ -19,9 +19,8 @@ from job.ledger.ledger import Ledger, SetAside
 from job.notification.channels import CHANNELS, DINGTALK, FEISHU, Channel, as_json, channel_of
 from job.notification.message import Line, cut, run_fields, run_lines, trial_fields, trial_lines
 from job.report.advice import Step
-from job.report.comparison import ComparedItem, ComparedItems, Comparison
+from job.report.comparison import ComparedItem, ComparedItems, Comparison, Names, PlanChange
 from job.report.outcome import UNFORESEEN, Ending, ExitCode, Outcome, bad_config, ending_of, no_lease
-from job.report.plan_change import Names, PlanChange
 from job.report.report import not_recorded
 from job.text.messages import message
 from tests.support.endings import nothing_called, report_at

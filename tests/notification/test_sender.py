@@ -14,7 +14,7 @@ from job.execution.shutdown import Budget
 from job.notification import sender
 from job.notification.message import Line, trial_lines
 from job.notification.sender import Notifier, send
-from job.report.outcome import Ending, busy
+from job.report.outcome import Ending, busy, nothing_missing
 from job.text.messages import Message, message
 from tests.simulators import broken, do, when
 from tests.simulators.chat import Chat
@@ -138,7 +138,7 @@ async def test_a_bug_in_the_message_is_a_problem_of_the_message_only(chat: Chat)
     assert str(await send(hook, LINES, fields, 1.0)) == "the message was not sent: an error in the job: KeyError"
 
 
-BUSY_RUN = busy(message("x"), same_plan=False, same_run=False)
+BUSY_RUN = busy(message("x"))
 
 
 async def sent(given: Settings, ending: Ending = BUSY_RUN, budget: Budget | None = None) -> Message | None:
@@ -149,11 +149,12 @@ async def test_nothing_is_sent_without_a_configured_url() -> None:
     assert await sent(settings()) is None
 
 
-async def test_a_run_that_stands_back_before_its_twin_sends_nothing(chat: Chat) -> None:
-    given = settings(**chat.env("feishu"))
-    assert await sent(given, busy(message("x"), same_plan=True, same_run=False)) is None
+async def test_a_start_that_finds_everything_done_sends_nothing(chat: Chat) -> None:
+    given, nothing = settings(**chat.env("feishu")), nothing_called()
+    done = report_at(nothing_missing("night", nothing))
+    assert await Notifier(given).send(done.model_copy(update={"is_news": False}), nothing, (), Budget()) is None
     assert chat.service.requests == []
-    assert await sent(given) is None
+    assert await Notifier(given).send(done, nothing, (), Budget()) is None
     assert len(chat.texts) == 1
 
 

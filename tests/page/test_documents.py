@@ -62,7 +62,7 @@ async def test_of_a_run_that_was_cut_short_the_table_is_written_only_if_time_is_
     held: Held, seconds: float, has_table: bool, autojump_clock: MockClock
 ) -> None:
     session = await held.open_session()
-    report = report_of(INPUTS, Ledger(PLAN), state=Outcome.UNFINISHED)
+    report = report_of(INPUTS, Ledger(PLAN), state=Outcome.KILLED)
     held.store.seconds = seconds
     begun = trio.current_time()
     await session.close(report, written, held.shutdown, at_once=True)
@@ -77,7 +77,7 @@ async def test_a_table_that_cannot_be_written_is_reported_and_nothing_else_is_lo
 ) -> None:
     session = await held.open_session()
     held.store.refuse = lambda _verb, name: name.endswith(CARDS)
-    report = report_of(INPUTS, Ledger(PLAN), state=Outcome.UNFINISHED)
+    report = report_of(INPUTS, Ledger(PLAN), state=Outcome.KILLED)
     await session.close(report, written, held.shutdown, at_once=False)
     (said,) = held.said
     assert said.startswith("the table of the cards is not written: ")

@@ -21,11 +21,9 @@ from job.engines.failures import Cause, remedy
 from job.engines.transport import ANSWER_TOO_LARGE
 from job.ledger.ledger import CALLS_KEPT, Ledger
 from job.ledger.totals import CardTotals
-from job.page.charts import BINS, flight_chart
-from job.page.headline import headline, severity
+from job.page.charts import BINS, WIDTH, flight_chart, time_scale_of
 from job.page.render import environment, render_page
-from job.page.tables import CHANGES_SHOWN
-from job.page.time_scale import WIDTH, time_scale_of
+from job.page.run_page import CHANGES_SHOWN, headline, severity
 from job.report.advice import advice
 from job.report.commands import Place
 from job.report.comparison import ComparedItem, ComparedItems, Comparison
@@ -287,9 +285,9 @@ def test_an_undefined_name_in_a_template_is_an_error(mistaken: str) -> None:
         (Outcome.INTERRUPTED, CardTotals(planned=8, not_attempted=8), "Interrupted: 8 of 8 cards are missing", "warn"),
         (Outcome.UNFORESEEN, CardTotals(planned=8, generated=8), "The job has a bug: not everything is done", "bad"),
         (
-            Outcome.UNFINISHED,
+            Outcome.KILLED,
             CardTotals(planned=8, generated=5, not_attempted=3),
-            "Not finished (running or killed): 3 of 8 cards are missing",
+            "Killed: 3 of 8 cards are missing",
             "warn",
         ),
     ],
@@ -338,14 +336,12 @@ def config_refused(engine: EngineName, number: int) -> Any:
 
 def test_a_run_with_a_fault_of_the_config_is_resumed_with_the_corrected_config() -> None:
     shown = page(*build_run(config_refused)).text
-    command = "python -m job resume cards-nightly-x7k2p --new-config"
-    assert f"Once the config is corrected, this requests only what is missing: {command}" in shown
+    again, resume = "RUN_DATE=2026-11-24 python -m job", "python -m job resume cards-nightly-x7k2p --new-config"
+    assert f"Once the config is corrected, this requests only what is missing: {again}" in shown
+    assert f"On a later day, this requests only what is missing: {resume}" in shown
     assert "in the config. A plain resume keeps the recorded config: resume with --new-config." in shown
     plain = page(*build_run()).text
-    assert (
-        "Once the cause is put right, this requests only what is missing: python -m job resume cards-nightly-x7"
-        in plain
-    )
+    assert f"Once the cause is put right, this requests only what is missing: {again}" in plain
     assert "--new-config" not in plain
 
 
@@ -354,8 +350,9 @@ def test_a_run_without_a_date_says_on_its_page_what_to_do_on_a_later_day() -> No
     shown = page(*build_run(date=None)).text
     later = "On a later day, this starts a new run for 2026-11-24, which makes all its cards: "
     assert f"{later}{start}" in shown
-    assert shown.index("python -m job resume") < shown.index(later)
-    assert "later day" not in page(*build_run()).text
+    assert shown.index("this requests only what is missing: python -m job") < shown.index(later)
+    assert "python -m job resume" not in shown
+    assert "a new run for" not in page(*build_run()).text
 
 
 def test_a_complete_run_shows_no_command_to_resume() -> None:
@@ -467,11 +464,13 @@ def test_a_recorded_run_is_printed_with_each_cause_once_and_how_to_resume() -> N
     lines = printed(report, ledger)
     assert sum("What to do" in line or "what to do" in line for line in lines) == 1
     assert sum("QA engine: 300 cards failed: a: T000, T001" in line for line in lines) == 1
-    assert lines[-6:] == [
+    assert lines[-8:] == [
         "300 cards are missing; their names: python -m job report cards-nightly-x7k2p --missing",
         f"trace id: {report.trace_id}",
         "page: /runs/report.html",
         "Once the cause is put right, this requests only what is missing:",
+        "  RUN_DATE=2026-11-24 python -m job",
+        "On a later day, this requests only what is missing:",
         "  python -m job resume cards-nightly-x7k2p",
         "x (exit code 3)",
     ]
@@ -506,9 +505,9 @@ def test_clock_times_are_those_of_the_runs_zone() -> None:
 
 
 @pytest.mark.parametrize(("offset", "zone"), [("+00:00", "UTC"), ("+08:00", "UTC+08:00"), ("-03:30", "UTC-03:30")])
-@pytest.mark.parametrize("outcome", [Outcome.CARDS_MISSING, Outcome.UNFINISHED])
+@pytest.mark.parametrize("outcome", [Outcome.CARDS_MISSING, Outcome.KILLED])
 def test_the_time_zone_is_said_once(offset: str, zone: str, outcome: Outcome) -> None:
-    open_end: dict[str, Any] = {"ended": None, "seconds": None} if outcome == Outcome.UNFINISHED else {}
+    open_end: dict[str, Any] = {"ended": None, "seconds": None} if outcome == Outcome.KILLED else {}
     report, ledger = build_run(started=f"2026-11-24T02:00:03{offset}", outcome=outcome, **open_end)
     shown = page(report, ledger).text
     assert shown.count("UTC") == 1

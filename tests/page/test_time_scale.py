@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from job.page.time_scale import TICKS, WIDTH, time_scale_of
+from job.page.charts import TICKS, WIDTH, time_scale_of
 
 DAY = 86400.0
 

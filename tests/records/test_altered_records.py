@@ -88,7 +88,7 @@ async def resume(place: Path) -> None:
         await record.load()
     except (RecordError, ConfigError):
         return
-    written = report_of(inputs, record.ledger, record.attempts, state=Outcome.UNFINISHED)
+    written = report_of(inputs, record.ledger, record.attempts, state=Outcome.KILLED)
     render_page(written, record.ledger, advice(written, Place.of(inputs), datetime.now(UTC)))
 
 

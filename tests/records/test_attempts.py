@@ -23,8 +23,8 @@ def entry(owner: str, **changes: object) -> AttemptEntry:
 
 
 async def test_attempts_are_numbered_from_1_and_read_in_their_order(store: ObjectStore) -> None:
-    added = [await add_attempt(store, "night", entry(owner)) for owner in "ba"]
-    await add_attempt(store, "other", entry("c"))
+    added = [await add_attempt(store, "night", entry(owner), 0) for owner in "ba"]
+    await add_attempt(store, "other", entry("c"), 0)
     assert [(one.number, one.owner) for one in added] == [(1, "b"), (2, "a")]
     assert await read_attempts(store, "night") == added
     assert await in_thread(lambda: store.names("night/")) == [FIRST, SECOND]
@@ -38,7 +38,7 @@ async def test_a_run_of_an_early_version_has_no_attempts() -> None:
 
 async def test_an_attempt_whose_number_another_has_taken_takes_the_next_one_and_overwrites_nothing() -> None:
     store = Memory(clock=time.time)
-    await add_attempt(store, "night", entry("a"))
+    await add_attempt(store, "night", entry("a"), 0)
     others = iter("bc")
 
     def overtake(verb: str, _name: str) -> bool:
@@ -50,7 +50,7 @@ async def test_an_attempt_whose_number_another_has_taken_takes_the_next_one_and_
         return False
 
     store.refuse = overtake
-    added = await add_attempt(store, "night", entry("d"))
+    added = await add_attempt(store, "night", entry("d"), 0)
     assert added.number == 4
     assert [(one.number, one.owner) for one in await read_attempts(store, "night")] == list(enumerate("abcd", start=1))
     assert store.count("replace") == 0
@@ -59,21 +59,21 @@ async def test_an_attempt_whose_number_another_has_taken_takes_the_next_one_and_
 async def test_a_later_attempt_has_a_higher_number_even_if_entries_are_gone() -> None:
     store = Memory(clock=time.time)
     for owner in "abc":
-        await add_attempt(store, "night", entry(owner))
-    del store.objects[FIRST], store.objects[SECOND]
-    assert (await add_attempt(store, "night", entry("d"))).number == 4
+        await add_attempt(store, "night", entry(owner), 0)
+    del store.objects[FIRST], store.objects[SECOND], store.objects[THIRD]
+    assert (await add_attempt(store, "night", entry("d"), 3)).number == 4, "the report has the number 3"
 
 
 async def test_a_failure_of_storage_is_no_conflict() -> None:
     store = Memory(clock=time.time, refuse=lambda verb, _: verb == "create")
     with pytest.raises(StorageError):
-        await add_attempt(store, "night", entry("a"))
+        await add_attempt(store, "night", entry("a"), 0)
     assert store.count("create") == 1
 
 
 async def test_fields_that_a_later_version_adds_are_ignored() -> None:
     store = Memory(clock=time.time)
-    added = await add_attempt(store, "night", entry("a"))
+    added = await add_attempt(store, "night", entry("a"), 0)
     value = json.loads(store.objects[FIRST].data) | {"asked_for": ["AAPL"]}
     store.objects[FIRST] = StoredObject(json.dumps(value).encode(), "9", 0.0)
     assert await read_attempts(store, "night") == [added]
@@ -94,7 +94,7 @@ FOREIGN = {
 async def test_a_foreign_entry_is_refused_by_name(how: str) -> None:
     data, words = FOREIGN[how]
     store = Memory(clock=time.time)
-    await add_attempt(store, "night", entry("a"))
+    await add_attempt(store, "night", entry("a"), 0)
     store.create(SECOND, data)
     with pytest.raises(RecordError, match=f"^{SECOND} {words}"):
         await read_attempts(store, "night")
@@ -103,7 +103,7 @@ async def test_a_foreign_entry_is_refused_by_name(how: str) -> None:
 async def test_objects_with_other_names_are_no_attempts() -> None:
     names = ["1.json", "000000.json", "0000002.json", "000002.txt", "x.json", "\u0662.json", "-00002.json"]
     store = Memory(clock=time.time)
-    await add_attempt(store, "night", entry("a"))
+    await add_attempt(store, "night", entry("a"), 0)
     for name in names:
         store.create(f"night/attempts/{name}", b"{}")
     assert [one.owner for one in await read_attempts(store, "night")] == ["a"]

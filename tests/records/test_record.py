@@ -424,12 +424,12 @@ async def test_a_run_that_left_the_date_to_the_engines_is_not_resumed_on_another
     resume by hand that was refused is retried too.
     """
     store = Memory(clock=time.time)
-    await add_attempt(store, "run", AttemptEntry(owner="a", started=INPUTS.started, execution="opened"))
+    await add_attempt(store, "run", AttemptEntry(owner="a", started=INPUTS.started, execution="opened"), 0)
     moment = datetime.fromisoformat(now)
     settings, _ = read_settings({"CONFIG_URI": "/config", **variables}, moment)
     inputs = INPUTS.model_copy(update={"date": date})
     found = [str(fault) for fault in await contradictions(store, inputs, settings, moment)]
-    said = [str(notice) for notice in over_midnight(inputs, moment)]
+    said = [str(notice) for notice in over_midnight(inputs, moment, "Europe/Berlin")]
     if refused:
         (fault,) = found
         assert fault.startswith(
@@ -443,6 +443,29 @@ async def test_a_run_that_left_the_date_to_the_engines_is_not_resumed_on_another
         assert said == is_over * [
             "run run of 2026-11-24 has no date of its own: from here on the engines use today's, 2026-11-25"
         ]
+
+
+@pytest.mark.parametrize(
+    ("started", "now", "zone", "refused"),
+    [
+        ("2026-10-25T00:30:00+02:00", "2026-10-25T23:30:00+01:00", "Europe/Berlin", False),
+        ("2026-10-25T00:30:00+02:00", "2026-10-26T00:30:00+01:00", "Europe/Berlin", True),
+        ("2026-10-24T23:30:00+02:00", "2026-10-25T00:30:00+02:00", "Europe/Berlin", True),
+        ("2026-03-29T00:30:00+01:00", "2026-03-29T23:30:00+02:00", "Europe/Berlin", False),
+        ("2026-03-29T00:30:00+01:00", "2026-03-30T00:30:00+02:00", "Europe/Berlin", True),
+        ("2026-10-25T00:30:00+02:00", "2026-10-25T23:30:00+01:00", None, True),
+    ],
+)
+async def test_the_day_of_a_run_is_that_of_its_zone_even_if_the_clocks_change_on_it(
+    started: str, now: str, zone: str | None, refused: bool
+) -> None:
+    """An early version has not recorded the zone's name: only the offset at the start is known then."""
+    store = Memory(clock=time.time)
+    await add_attempt(store, "run", AttemptEntry(owner="a", started=started, zone=zone), 0)
+    moment = datetime.fromisoformat(now)
+    settings, _ = read_settings({"CONFIG_URI": "/config"}, moment)
+    inputs = INPUTS.model_copy(update={"date": None, "started": started, "day": started[:10]})
+    assert bool(await contradictions(store, inputs, settings, moment)) is refused
 
 
 @pytest.mark.parametrize("change", [{"format": 2}, {"format": 2, "cards": "of a later shape"}])

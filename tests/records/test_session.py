@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 import pytest
 import trio
@@ -18,24 +16,14 @@ from job.engines.calls import card
 from job.execution.shutdown import Budget, Shutdown, ShutdownReason
 from job.ledger.ledger import Ledger
 from job.page.render import render_page
-from job.planning.plan import Plan
-from job.records.lease import LASTS_SECONDS, LEASE, TRUSTED_SECONDS, WATCH_SECONDS, acquire
-from job.records.session import (
-    Document,
-    RecordSession,
-    StoodBackError,
-    StorageAlarm,
-    acquire_for,
-    lease_holder,
-)
+from job.records.lease import LASTS_SECONDS, LEASE, TRUSTED_SECONDS, acquire
+from job.records.session import Document, RecordSession, StorageAlarm, acquire_if, lease_holder
 from job.report.format import PAGE, SUMMARY
-from job.report.inputs import RunInputs, pack
 from job.report.outcome import Ending, ExitCode, Outcome
 from job.report.report import AttemptSummary, report_of
 from job.storage.store import StorageError
 from job.text.messages import Message, message
 from tests.records.test_record import DATA, INPUTS, PLAN, entry_of, finished, note
-from tests.support.fakes import plan_of, settings_of, target
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
@@ -59,7 +47,7 @@ class Held:
 
     async def open_session(self, *, fresh: bool = True) -> RecordSession:
         lease = await acquire(
-            self.store, lease_holder(settings(), PLAN, INPUTS), lambda notice: self.said.append(str(notice))
+            self.store, lease_holder(settings(), INPUTS, "work"), lambda notice: self.said.append(str(notice))
         )
         async with trio.open_nursery() as helpers:
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(self.say))
@@ -78,7 +66,7 @@ class Held:
             helpers.start_soon(session.lease.renew_forever, self.shutdown, StorageAlarm(self.say))
             helpers.start_soon(session.record.journal.run)
             await trio.testing.wait_all_tasks_blocked()
-            report = report_of(INPUTS, Ledger(PLAN), state=Outcome.UNFINISHED)
+            report = report_of(INPUTS, Ledger(PLAN), state=Outcome.KILLED)
             page = Document(PAGE, partial(render_page, report, steps=()), "{error}")
             self.until = await session.close(report, lambda _: [*documents, page], self.shutdown, at_once=at_once)
             helpers.cancel_scope.cancel()
@@ -92,39 +80,6 @@ class Held:
 @pytest.fixture
 def held(memory: Memory) -> Held:
     return Held(memory)
-
-
-URLS = {f"{name}_ENGINE_URL": f"https://{name.lower()}.example/base" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
-
-
-def engines_of(variables: dict[str, str], plan: Plan = PLAN) -> str | None:
-    made, faults = read_settings({"CONFIG_URI": "/config", **URLS, **variables}, datetime.now(UTC))
-    assert faults == []
-    return lease_holder(made, plan, INPUTS).engines
-
-
-@pytest.mark.parametrize(
-    ("variables", "same"),
-    [
-        ({"QA_ENGINE_URL": "https://QA.example:443/base/"}, True),
-        ({"QA_ENGINE_URL": "https://qa.example/staging"}, False),
-        ({"QA_ENGINE_URL": "https://qa.example/"}, False),
-        ({"QA_ENGINE_AUDIENCE": f"https://other.example {URLS['QA_ENGINE_URL']}"}, True),
-        ({"TRADING_ENGINE_BATCH_SIZE": "3", "NEWS_ENGINE_CONCURRENCY": "3"}, True),
-        ({"QA_ENGINE_URL": "https://staging.example/base"}, False),
-        ({"QA_ENGINE_URL": "https://qa.example:8443/base"}, False),
-        ({"NEWS_ENGINE_URL": "http://localhost/base"}, False),
-        ({"NEWS_ENGINE_URL": URLS["QA_ENGINE_URL"], "QA_ENGINE_URL": URLS["NEWS_ENGINE_URL"]}, False),
-    ],
-)
-def test_runs_have_the_same_engines_if_their_urls_are_the_same(variables: dict[str, str], same: bool) -> None:
-    assert (engines_of(variables) == engines_of({})) is same
-
-
-def test_an_engine_that_the_plan_does_not_use_makes_no_difference() -> None:
-    plan = plan_of([target("A", ("a",), ("news",))], settings_of())
-    assert engines_of({"TRADING_ENGINE_URL": "https://staging.example"}, plan) == engines_of({}, plan)
-    assert engines_of({"NEWS_ENGINE_URL": "https://staging.example"}, plan) != engines_of({}, plan)
 
 
 @pytest.mark.parametrize("at_once", [False, True])
@@ -261,129 +216,41 @@ async def test_a_run_that_lost_its_lease_leaves_report_and_page_of_the_one_that_
     assert held.store.objects["run/report.html"].data == b"another's"
 
 
-ANOTHER = INPUTS.model_copy(update={"number": 1})
-
-
-async def acquired(held: Held, recorded: RunInputs | None) -> bool:
-    holder = lease_holder(settings(), PLAN, INPUTS)
-    lease = await acquire_for(recorded, held.store, holder, lambda _notice: None)
-    assert (lease is not None) is (LEASE in held.store.objects)
-    return lease is not None
-
-
-async def test_a_lease_is_acquired_for_the_inputs_that_the_run_has_once_it_is_held(
-    held: Held, autojump_clock: MockClock
+@pytest.mark.parametrize("answer", [True, False, StorageError("names: 503")])
+async def test_the_lease_is_kept_only_if_what_was_known_of_the_record_is_still_true(
+    held: Held, answer: bool | StorageError, autojump_clock: MockClock
 ) -> None:
     """Before it acquires the lease, another attempt may have recorded another config and done its work."""
-    assert await acquired(held, None)
-    del held.store.objects[LEASE]
-    held.store.create("run/inputs.json", pack(INPUTS))
-    assert not await acquired(held, None)
-    assert await acquired(held, INPUTS)
-    del held.store.objects[LEASE]
-    held.store.create("run/inputs-000001.json", pack(ANOTHER))
-    assert not await acquired(held, INPUTS)
-    assert await acquired(held, ANOTHER)
+
+    async def is_current() -> bool:
+        assert LEASE in held.store.objects, "it is asked under the lease"
+        if isinstance(answer, StorageError):
+            raise answer
+        return answer
+
+    lease = await acquire(held.store, lease_holder(settings(), INPUTS, "work"), lambda _notice: None)
+    if isinstance(answer, StorageError):
+        with pytest.raises(StorageError):
+            await acquire_if(is_current, lease)
+    else:
+        assert await acquire_if(is_current, lease) is answer
+    assert (LEASE in held.store.objects) is (answer is True)
 
 
-OTHER = INPUTS.model_copy(update={"run_id": "other"})
-NEW_CONFIG = OTHER.model_copy(update={"number": 1})
-
-
-async def ending_after(held: Held, write: Callable[[RecordSession], Awaitable[None]] | None, **changes: Any) -> Ending:
-    """How a run ends that waits for run `other`, which has the same plan, writes this and releases its lease."""
-    twin = lease_holder(settings(), PLAN, OTHER).model_copy(update={"machine": "elsewhere", **changes})
-    lease = await acquire(held.store, twin, lambda _: None)
-
-    async def end() -> None:
-        await trio.sleep(WATCH_SECONDS / 2)
-        if write is not None:
-            session = RecordSession.of(lease, Ledger(PLAN), OTHER, held.say)
-            await session.open(entry_of(lease.holder.owner), new=True)
-            await write(session)
-        await lease.release()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(end)
-        with pytest.raises(StoodBackError) as error:
-            await acquire_for(None, held.store, lease_holder(settings(), PLAN, INPUTS), lambda _: None)
-    assert LEASE not in held.store.objects
-    return error.value.ending
-
-
-def closing(word: str, code: ExitCode) -> Callable[[RecordSession], Awaitable[None]]:
-    """Closes the record with this outcome."""
-
-    async def write(session: RecordSession) -> None:
-        ended = AttemptSummary.of(Ending(Outcome(word), code, message("x")), OTHER, datetime.now(UTC), 1.0)
-        if word == "succeeded":
-            for call in [*DATA, *PLAN.calls("qa")]:
-                note(session.record, finished(call))
-        report = report_of(OTHER, session.record.ledger, (*session.record.attempts, ended))
-        assert await session.record.write_report(report, lambda: True)
-
-    return write
-
-
-async def test_a_run_stands_back_for_good_if_its_twin_has_done_all_its_work(
+async def test_a_record_in_which_everything_is_done_is_not_touched_and_the_lease_is_given_back(
     held: Held, autojump_clock: MockClock
 ) -> None:
-    ending = await ending_after(held, closing("succeeded", ExitCode.DONE))
-    assert (ending.outcome, ending.exit) == ("superseded", ExitCode.DONE)
-    assert re.fullmatch(
-        r"A run with the same plan has just done all its work: run other of [-\d]+, since \S+. Nothing was called\.",
-        str(ending.sentence),
-    )
-
-
-@pytest.mark.parametrize(
-    ("word", "code"),
-    [("interrupted", ExitCode.SIGTERM), ("cards_missing", ExitCode.CARDS_MISSING), ("unfinished", None)],
-)
-async def test_a_run_whose_twin_has_not_done_all_its_work_fails_and_says_how_to_go_on_with_it(
-    held: Held, word: str, code: ExitCode | None, autojump_clock: MockClock
-) -> None:
-    async def leave(_: RecordSession) -> None:
-        """It is stopped before its first call: it has no report."""
-
-    ending = await ending_after(held, closing(word, code) if code else leave)
-    assert (ending.outcome, ending.exit) == ("busy", ExitCode.BUSY)
-    assert re.fullmatch(
-        rf"A run with the same plan has just ended as {word}: run other of [-\d]+, since \S+. Nothing was called.",
-        str(ending.sentence),
-    )
-    assert ending.instead is not None
-    assert ending.instead.command == "python -m job resume other"
-
-
-async def test_a_success_of_an_earlier_attempt_at_the_twin_is_none_of_the_one_that_has_just_ended(
-    held: Held, autojump_clock: MockClock
-) -> None:
-    """The later one had another config: with that one there is more to do."""
-    await ending_after(held, closing("succeeded", ExitCode.DONE))
-
-    async def leave(session: RecordSession) -> None:
-        await session.record.create(NEW_CONFIG)
-
-    ending = await ending_after(held, leave)
-    assert (ending.outcome, ending.exit) == ("busy", ExitCode.BUSY)
-    assert "has just ended as unfinished" in str(ending.sentence)
-
-
-@pytest.mark.parametrize("changes", [{}, {"plan": "another"}])
-async def test_a_run_that_ended_without_a_record_or_with_another_plan_leaves_all_to_a_new_start(
-    held: Held, changes: dict[str, str], autojump_clock: MockClock
-) -> None:
-    ending = await ending_after(held, closing("succeeded", ExitCode.DONE) if changes else None, **changes)
-    assert (ending.outcome, ending.exit) == ("busy", ExitCode.BUSY)
-    assert str(ending.sentence).startswith("A run was at work until just now: run other of ")
-    assert str(ending.sentence).endswith(". Nothing was called; start this run again.")
-
-
-async def test_the_lease_is_given_back_if_the_inputs_cannot_be_read(held: Held, autojump_clock: MockClock) -> None:
-    held.store.refuse = lambda verb, name: verb == "names" and name.startswith("run/")
-    with pytest.raises(StorageError):
-        await acquired(held, None)
+    session = await held.open_session()
+    for call in [*DATA, *PLAN.calls("qa")]:
+        note(session.record, finished(call))
+    ended = AttemptSummary.of(Ending(Outcome.SUCCEEDED, ExitCode.DONE, message("x")), INPUTS, datetime.now(UTC), 1.0)
+    report = report_of(INPUTS, session.record.ledger, (ended,))
+    await session.close(report, lambda _: [], held.shutdown, at_once=True)
+    before = dict(held.store.objects)
+    lease = await acquire(held.store, lease_holder(settings(), INPUTS, "work"), lambda _notice: None)
+    again = RecordSession.of(lease, Ledger(PLAN), INPUTS, held.say)
+    assert not await again.open(entry_of(lease.holder.owner), new=False)
+    assert held.store.objects == before
     assert LEASE not in held.store.objects
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import product
 from typing import TYPE_CHECKING
 
@@ -13,14 +13,14 @@ from job.engines.failures import Cause, Failure
 from job.ledger.ledger import Ledger
 from job.report.advice import Retry, Step, advice, command_of, last_words, with_commands
 from job.report.commands import Place
-from job.report.inputs import RunInputs, without_plan
+from job.report.inputs import without_plan
 from job.report.outcome import (
     Instead,
     Outcome,
+    began_elsewhere,
     ending_of,
     never_began,
     no_record,
-    twin_failed,
 )
 from job.report.report import RunReport, report_of
 from job.text.messages import message
@@ -53,7 +53,7 @@ GO_ON = "Go on with what is missing:"
 PUT_RIGHT = f"Once the cause is put right, {REST}"
 CORRECTED = f"Once the config is corrected, {REST}"
 ON_A_LATER_DAY = (
-    "The run has no date of its own, so it can be resumed only on 2026-11-24. On a later day, this starts a new run "
+    "The run has no date of its own, so it can be continued only on 2026-11-24. On a later day, this starts a new run "
     "for 2026-11-24, which makes all its cards:"
 )
 UNRECORDED = "This run is not recorded and cannot be resumed: "
@@ -96,18 +96,25 @@ def steps_of(
     return [(step.kind, str(step.sentence), step.command) for step in advice(one, place, now, retry)]
 
 
-HOLDER = message("run other")
-NEVER_BEGAN, NO_RECORD, TWIN_FAILED = (
+ON_A_LATER_DAY_RESUME = f"On a later day, {REST}"
+
+
+def start_again(sentence: str, more: str = "") -> list[tuple[str, str, str | None]]:
+    """The steps on the day of a run: the job's own start continues it; on a later day, a resume does."""
+    return [("again", sentence, EXECUTE), ("resume", ON_A_LATER_DAY_RESUME, f"{RESUME}{more}")]
+
+
+NEVER_BEGAN, NO_RECORD, ELSEWHERE = (
     ending.instead
     for ending in (
         never_began("night", "its start"),
         no_record("night", "its list"),
-        twin_failed(HOLDER, Outcome.INTERRUPTED, "its resume"),
+        began_elsewhere("night", "cards", "its resume"),
     )
 )
 RESUMING = Place("cards", "asia-east1", "p", arguments=("resume", "night", "--new-config"))
 ROWS: Sequence[tuple[str, RunReport, Sequence[tuple[str, str, str | None]]]] = [
-    *((f"1 {one}", report(one, 20), []) for one in (Outcome.SUCCEEDED, Outcome.SUPERSEDED, Outcome.AT_WORK)),
+    *((f"1 {one}", report(one, 20), []) for one in (Outcome.SUCCEEDED, Outcome.AT_WORK)),
     (
         "2 a resume of a run that never had a plan",
         report(Outcome.BAD_CONFIG, recorded=False, planned=False, instead=NEVER_BEGAN),
@@ -126,39 +133,36 @@ ROWS: Sequence[tuple[str, RunReport, Sequence[tuple[str, str, str | None]]]] = [
     (
         "4 a faulty config of a run that is recorded",
         report(Outcome.BAD_CONFIG, planned=False),
-        [("correct", CORRECT, None), ("resume", PUT_RIGHT, RESUME)],
+        [("correct", CORRECT, None), *start_again(PUT_RIGHT)],
     ),
     (
-        "5 a twin has just failed",
-        report(Outcome.BUSY, recorded=False, planned=False, instead=TWIN_FAILED),
-        [("other", "This goes on with the other run:", "its resume")],
+        "5 a resume of a Cloud Run job's run, elsewhere",
+        report(Outcome.BAD_CONFIG, planned=False, instead=ELSEWHERE),
+        [("resume", "This resumes it there:", "its resume")],
     ),
     *(
-        (
-            f"6 {one}, a config to correct, {shown}",
-            report(one, made, refused=True),
-            [("resume", f"A new run would make the {shown} again. {CORRECTED}", f"{RESUME},--new-config")],
+        (f"6 {one}, a config to correct", report(one, made, refused=True), start_again(CORRECTED, ",--new-config"))
+        for one, made in (
+            (Outcome.CARDS_MISSING, 12),
+            (Outcome.DEADLINE, 1),
+            (Outcome.KILLED, 12),
+            (Outcome.DATA_ENGINE_FAILED, 0),
+            (Outcome.INTERRUPTED, 0),
         )
-        for one in (Outcome.CARDS_MISSING, Outcome.DEADLINE, Outcome.LEASE_LOST, Outcome.KILLED)
-        for made, shown in ((1, "1 card that is there"), (12, "12 cards that are there"))
     ),
-    *(
-        (f"7 {one}, a config to correct", report(one, refused=True), [("resume", CORRECTED, f"{RESUME},--new-config")])
-        for one in (Outcome.DATA_ENGINE_FAILED, Outcome.INTERRUPTED, Outcome.UNFORESEEN)
-    ),
-    ("8 busy", report(Outcome.BUSY), [("resume", f"Once the other run has ended, {REST}", RESUME)]),
-    ("9 no lease", report(Outcome.NO_LEASE), [("resume", f"Once storage can be reached, {REST}", RESUME)]),
+    ("8 busy", report(Outcome.BUSY), start_again(f"Once the other run has ended, {REST}")),
+    ("9 no lease", report(Outcome.NO_LEASE), start_again(f"Once storage can be reached, {REST}")),
     (
         "10 lease lost",
         report(Outcome.LEASE_LOST, 12),
-        [("resume", f"Once no other run is at work and storage can be written, {REST}", RESUME)],
+        start_again(f"Once no other run is at work and storage can be written, {REST}"),
     ),
     *(
-        (f"11 {one}", report(one, 12), [("resume", GO_ON, RESUME)])
-        for one in (Outcome.DEADLINE, Outcome.INTERRUPTED, Outcome.UNFINISHED, Outcome.KILLED)
+        (f"11 {one}", report(one, 12), start_again(GO_ON))
+        for one in (Outcome.DEADLINE, Outcome.INTERRUPTED, Outcome.KILLED)
     ),
     *(
-        (f"12 {one}", report(one, 12), [("resume", PUT_RIGHT, RESUME)])
+        (f"12 {one}", report(one, 12), start_again(PUT_RIGHT))
         for one in (Outcome.CARDS_MISSING, Outcome.DATA_ENGINE_FAILED, Outcome.QA_ENGINE_DOWN, Outcome.UNFORESEEN)
     ),
     *(
@@ -204,20 +208,21 @@ def test_the_steps_of_an_outcome(one: RunReport, expected: Sequence[tuple[str, s
     assert steps_of(one) == list(expected)
 
 
-RESUMABLE = [one for one in Outcome if one not in {"succeeded", "superseded", "at work", "bad_config"}]
+RESUMABLE = [one for one in Outcome if one not in {"succeeded", "at work", "bad_config"}]
 
 
 @pytest.mark.parametrize("outcome", RESUMABLE)
 @pytest.mark.parametrize("refused", [False, True])
-def test_a_run_without_a_date_is_resumed_on_its_day_and_started_anew_on_a_later_one(
+def test_a_run_is_started_again_on_its_day_and_resumed_on_a_later_one_if_it_has_a_date(
     outcome: Outcome, refused: bool
 ) -> None:
     """Row 13: its date was left to the engines, which use another one on the next day."""
     dated, undated = (report(outcome, 12, refused=refused, dated=is_dated) for is_dated in (True, False))
     start = ("start", ON_A_LATER_DAY, START)
-    assert steps_of(undated, now=TODAY) == [*steps_of(dated), start]
+    again, (_, _, resume) = steps_of(dated, now=TODAY)
+    assert steps_of(undated, now=TODAY) == [again, start]
     assert steps_of(undated, now=LATER) == [start]
-    assert steps_of(dated, now=LATER) == steps_of(dated, now=TODAY)
+    assert steps_of(dated, now=LATER) == [("resume", again[1], resume)]
     assert steps_of(undated, now=LATER, retry=Retry.COMES)[1:] == [
         ("start", f"{NONE_COMES}this starts a new run for 2026-11-24, which makes all its cards:", START)
     ]
@@ -231,18 +236,22 @@ def test_a_resume_that_is_refused_on_a_later_day_is_not_offered_again() -> None:
     ]
 
 
-@pytest.mark.parametrize("outcome", [Outcome.NO_LEASE, Outcome.INTERRUPTED])
-def test_a_retry_that_has_not_read_the_record_knows_no_day_of_the_run(outcome: Outcome) -> None:
-    """It may come after midnight. The first attempt may have made cards, so it is resumed."""
-    settings, _ = read_settings({"CONFIG_URI": "gs://cards/config"}, LATER)
-    unread = report_of(RunInputs.unread(settings, "night", LATER), Ledger(without_plan()), state=outcome)
-    assert steps_of(unread, now=LATER) == [("resume", str(message(outcome.about.resume)), RESUME)]
-
-
 def test_the_day_of_a_run_is_that_of_its_own_time_zone() -> None:
     one = report(Outcome.DEADLINE, dated=False)
-    assert [kind for kind, _, _ in steps_of(one, now=TODAY.astimezone(UTC))] == ["resume", "start"]
+    assert [kind for kind, _, _ in steps_of(one, now=TODAY.astimezone(UTC))] == ["again", "start"]
     assert [kind for kind, _, _ in steps_of(one, now=LATER.astimezone(UTC))] == ["start"]
+
+
+@pytest.mark.parametrize(("zone", "kinds"), [("Europe/Berlin", ["again", "start"]), (None, ["start"])])
+def test_the_day_of_a_run_is_that_of_its_zone_even_if_the_clocks_change_on_it(
+    zone: str | None, kinds: list[str]
+) -> None:
+    """An early version has not recorded the zone's name: only the offset at the start is known then."""
+    inputs = UNDATED.model_copy(update={"started": "2026-10-25T00:30:00+02:00", "day": "2026-10-25"})
+    one = report_of(inputs, ledger_of(12), state=Outcome.DEADLINE, zone=zone)
+    now = datetime.fromisoformat("2026-10-25T23:30:00+01:00")
+    assert [kind for kind, _, _ in steps_of(one, now=now)] == kinds
+    assert [kind for kind, _, _ in steps_of(one, now=now + timedelta(hours=1))] == ["start"]
 
 
 # --- whether Cloud Run starts it again ---
@@ -251,16 +260,16 @@ def test_the_day_of_a_run_is_that_of_its_own_time_zone() -> None:
 @pytest.mark.parametrize(
     ("one", "waits", "expected"),
     [
-        (report(Outcome.DEADLINE, 12), AGAIN, [f"{NONE_COMES}{REST}"]),
-        (report(Outcome.CARDS_MISSING, 12, refused=True), AGAIN, [f"{NONE_COMES}{REST}"]),
-        (report(Outcome.NO_LEASE), AGAIN, [f"{NONE_COMES}{REST}"]),
+        (report(Outcome.DEADLINE, 12), AGAIN, [f"{NONE_COMES}{REST}", ON_A_LATER_DAY_RESUME]),
+        (report(Outcome.CARDS_MISSING, 12, refused=True), AGAIN, [f"{NONE_COMES}{REST}", ON_A_LATER_DAY_RESUME]),
+        (report(Outcome.NO_LEASE), AGAIN, [f"{NONE_COMES}{REST}", ON_A_LATER_DAY_RESUME]),
         (report(Outcome.UNFORESEEN, planned=False, recorded=False), AGAIN, [f"{NONE_COMES}this starts it again:"]),
         (report(Outcome.BUSY, planned=False, recorded=False), AGAIN, [f"{NONE_COMES}this starts it again:"]),
         (report(Outcome.DEADLINE, 12, recorded=False), AGAIN, [f"{NONE_COMES}this starts it again:"]),
         (
             report(Outcome.INTERRUPTED, 12),
             f"{RETRIED}, unless somebody cancelled it: nothing has to be done before its next message.",
-            [f"{NONE_COMES}{REST}"],
+            [f"{NONE_COMES}{REST}", ON_A_LATER_DAY_RESUME],
         ),
         (
             report(Outcome.BAD_CONFIG, planned=False, recorded=False),
@@ -273,9 +282,9 @@ def test_the_day_of_a_run_is_that_of_its_own_time_zone() -> None:
             ["This lists the runs that are recorded:"],
         ),
         (
-            report(Outcome.BUSY, planned=False, recorded=False, instead=TWIN_FAILED),
-            f"{RETRIED}, which may make the cards of the other run again.",
-            ["This goes on with the other run:"],
+            report(Outcome.BAD_CONFIG, planned=False, instead=ELSEWHERE),
+            f"{RETRIED}, which fails too.",
+            ["This resumes it there:"],
         ),
     ],
 )
@@ -308,39 +317,53 @@ def test_whether_cloud_run_starts_it_again(variables: dict[str, str], expected: 
 
 
 @pytest.mark.parametrize(
-    ("place", "resume", "with_new_config", "start", "again"),
+    ("place", "again", "undated", "resume", "start", "unrecorded"),
     [
-        (CLOUD, RESUME, f"{RESUME},--new-config", START, START),
+        (CLOUD, EXECUTE, EXECUTE, RESUME, START, START),
         (
             LAPTOP,
+            "RUN_DATE=2026-11-24 RUNS_URI=gs://cards/runs python -m job",
+            "RUNS_URI=gs://cards/runs python -m job",
             "RUNS_URI=gs://cards/runs python -m job resume night",
-            "RUNS_URI=gs://cards/runs python -m job resume night --new-config",
             "RUN_DATE=2026-11-24 RUNS_URI=gs://cards/runs python -m job",
             "RUNS_URI=gs://cards/runs python -m job",
         ),
-        (
-            REHEARSAL,
-            "make run-local RESUME=night",
-            "make run-local RESUME='night --new-config'",
-            "RUN_DATE=2026-11-24 RUNS_URI=gs://cards/runs python -m job",
-            None,
-        ),
-        (RESUMING, RESUME, f"{RESUME},--new-config", START, f"{EXECUTE} --args=resume,night,--new-config"),
+        (RESUMING, EXECUTE, EXECUTE, RESUME, START, f"{EXECUTE} --args=resume,night,--new-config"),
     ],
-    ids=["Cloud Run", "laptop", "rehearsal", "resume"],
+    ids=["Cloud Run", "laptop", "resume"],
 )
 def test_the_place_decides_the_command_and_nothing_else(
-    place: Place, resume: str, with_new_config: str, start: str, again: str | None
+    place: Place, again: str, undated: str, resume: str, start: str, unrecorded: str
 ) -> None:
+    """Without its date, a start would be that of another run."""
+    with_new_config = f"{resume}{',' if place.job else ' '}--new-config"
     for one, commands in (
-        (report(Outcome.DEADLINE, 12), [resume]),
-        (report(Outcome.DEADLINE, 12, refused=True), [with_new_config]),
-        (report(Outcome.DEADLINE, 12, dated=False), [resume, start]),
-        (report(Outcome.DEADLINE, 12, recorded=False), [None, again]),
+        (report(Outcome.DEADLINE, 12), [again, resume]),
+        (report(Outcome.DEADLINE, 12, refused=True), [again, with_new_config]),
+        (report(Outcome.DEADLINE, 12, dated=False), [undated, start]),
+        (report(Outcome.DEADLINE, 12, recorded=False), [None, unrecorded]),
     ):
         here = steps_of(one, place)
         assert [command for _, _, command in here] == commands
         assert [step[:2] for step in here] == [step[:2] for step in steps_of(one)]
+
+
+def test_a_rehearsal_is_resumed_by_its_own_command_on_its_day_too() -> None:
+    """The job's own start would have other engines."""
+    start = "RUN_DATE=2026-11-24 RUNS_URI=gs://cards/runs python -m job"
+    for one, steps in (
+        (report(Outcome.DEADLINE, 12), [("resume", GO_ON, "make run-local RESUME=night")]),
+        (
+            report(Outcome.DEADLINE, refused=True),
+            [("resume", CORRECTED, "make run-local RESUME='night --new-config'")],
+        ),
+        (
+            report(Outcome.DEADLINE, 12, dated=False),
+            [("resume", GO_ON, "make run-local RESUME=night"), ("start", ON_A_LATER_DAY, start)],
+        ),
+        (report(Outcome.DEADLINE, recorded=False), [*steps_of(report(Outcome.DEADLINE, recorded=False))[:-1]]),
+    ):
+        assert [step for step in steps_of(one, REHEARSAL) if step[2] or step[0] == "look"] == steps
 
 
 def test_what_cannot_be_started_again_is_not_offered() -> None:
@@ -378,11 +401,12 @@ def test_whether_cloud_run_starts_it_again_changes_no_command(place: Place, now:
 def test_a_run_that_lacks_something_always_has_a_command(now: datetime) -> None:
     for one in ALL:
         steps = advice(one, CLOUD, now)
-        needs = one.outcome not in {Outcome.SUCCEEDED, Outcome.SUPERSEDED, Outcome.AT_WORK}
+        needs = one.outcome not in {Outcome.SUCCEEDED, Outcome.AT_WORK}
         assert any(step.command for step in steps) is needs
         resume = command_of(steps, "resume")
         assert resume is None or resume.endswith(",--new-config") is (one.then == "new_config")
-        assert (resume is not None) is (needs and one.is_recorded and (one.date is not None or now == TODAY))
+        assert (resume is not None) is (needs and one.is_recorded and one.date is not None)
+        assert now == LATER or (command_of(steps, "again") is not None) is needs
 
 
 def test_the_report_stores_the_commands_that_are_right_when_the_run_ends() -> None:
@@ -419,12 +443,7 @@ def test_a_failure_of_an_earlier_attempt_needs_another_config_until_it_is_healed
 
 
 @pytest.mark.parametrize(
-    ("refused", "now", "expected"),
-    [
-        (False, TODAY, RESUME),
-        (True, TODAY, f"{RESUME},--new-config"),
-        (True, LATER, START),
-    ],
+    ("refused", "now", "expected"), [(False, TODAY, EXECUTE), (True, TODAY, EXECUTE), (True, LATER, START)]
 )
 def test_the_last_words_after_a_second_signal_have_the_command_that_is_right(
     refused: bool, now: datetime, expected: str

@@ -11,8 +11,16 @@ import pytest
 from job.engines.catalog import DATA_ENGINES, EngineName
 from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
-from job.report.comparison import LISTED, ComparedItems, Comparison, compare, comparison_lines
-from job.report.plan_change import PlanChange, plan_change, plan_lines
+from job.report.comparison import (
+    LISTED,
+    ComparedItems,
+    Comparison,
+    PlanChange,
+    compare,
+    comparison_lines,
+    plan_change,
+    plan_lines,
+)
 from job.report.report import summary_of
 from job.report.summary import NightBefore, RunSummary
 from job.text.messages import message

@@ -55,7 +55,7 @@ def test_every_missing_card_is_in_the_report_with_its_state_and_cause() -> None:
 def test_of_many_missing_cards_10_000_are_listed_and_the_rest_is_counted() -> None:
     night = Night([f"T{n}" for n in range(6_000)], ["a", "b", "c"])
     ledger = Ledger(night.plan())
-    report = report_of(INPUTS, ledger, state=Outcome.UNFINISHED)
+    report = report_of(INPUTS, ledger, state=Outcome.KILLED)
     assert (len(report.missing), report.missing_not_listed) == (10_000, 8_000)
     assert {(card.state, card.cause) for card in report.missing} == {("not_attempted", None)}
     assert report.missing[0].target == "T0"
@@ -74,7 +74,7 @@ def test_the_state_of_a_missing_card_is_that_of_its_listed_failure(order: tuple[
     ]
     for result in [*data, *(attempts[place] for place in order)]:
         ledger.add(result)
-    report = report_of(INPUTS, ledger, state=Outcome.UNFINISHED)
+    report = report_of(INPUTS, ledger, state=Outcome.KILLED)
     assert [failure.cause for failure in report.failures] == ["interrupted"]
     assert [(card.state, card.cause) for card in report.missing] == [("cut_off", "interrupted")]
     assert (report.engines["qa"].failed, report.engines["qa"].cut_off) == (1, 1)

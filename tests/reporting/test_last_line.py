@@ -119,14 +119,13 @@ def test_the_error_of_a_failed_run_is_grouped_by_its_outcome_and_has_no_stack() 
     [
         UNFORESEEN,
         Ending(Outcome.SUCCEEDED, ExitCode.DONE, message("")),
-        Ending(Outcome.SUPERSEDED, ExitCode.DONE, message("")),
     ],
 )
 def test_an_outcome_without_an_error_or_with_one_already_logged_has_no_error_report(ending: Ending) -> None:
     assert error_report(report_with(ending, ledger_with(failed(1, "no")))) == {}
 
 
-KINDS: tuple[Kind, ...] = ("resume", "start", "again", "other", "look")
+KINDS: tuple[Kind, ...] = ("resume", "start", "again", "look")
 STEPS = {kind: Step(kind, message("Do this:"), f"command of {kind}") for kind in KINDS}
 
 
@@ -138,7 +137,7 @@ STEPS = {kind: Step(kind, message("Do this:"), f"command of {kind}") for kind in
         ([STEPS["start"]], None, "command of start"),
         ([STEPS["resume"], STEPS["start"]], "command of resume", "command of start"),
         ([STEPS["look"], STEPS["again"]], None, "command of again"),
-        ([STEPS["other"]], "command of other", None),
+        ([STEPS["look"]], None, None),
     ],
 )
 async def test_the_last_line_has_the_commands_of_the_steps(

@@ -17,7 +17,7 @@ from tests.simulators.world import World, open_world
 from tests.support.altered import EAGER_LEASE, FULL_DISK, altered
 from tests.support.parsed import Parsed
 from tests.support.places import objects
-from tests.support.runs import QUICK, SMALL, asked_cards, assert_clean
+from tests.support.runs import QUICK, SMALL, asked_cards, assert_clean, until
 from tests.support.stores import EMULATOR
 
 BROKEN = b'["AAPL",]'
@@ -188,16 +188,20 @@ async def test_a_run_without_a_record_cannot_be_resumed_and_is_named(world: Worl
 
 
 @pytest.mark.slow
-async def test_a_resume_of_a_run_that_is_at_work_is_refused(world: World) -> None:
+async def test_a_resume_of_a_run_that_is_at_work_waits_for_its_end(world: World) -> None:
     env = altered(world.directory, EAGER_LEASE)
     world.news.script.append(Fault(when.always, do.hang()))
     job = await world.start_job("run", env={"RUN_ID": "night", "RUNS_URI": world.runs_uri, **env})
     await world.news.until(bool)
     (line,) = (await play(world, 0, "runs")).stdout.splitlines()[1:2]
     assert " at work " in line
-    outcome = await play(world, 0, "resume", "night", RUN_DATE=None, **env)
-    assert outcome.finished["outcome"] == "superseded"
-    assert outcome.finished["message"].startswith("This run is at work already: run night of ")
+    resume = await world.start_job("resume", "night", env={"RUNS_URI": world.runs_uri, **env})
+    await until(
+        lambda: any(
+            "night of" in line.get("message", "") and "following it" in line["message"] for line in resume.lines
+        )
+    )
+    await resume.kill()
     await job.kill()
     (line,) = (await play(world, 0, "runs")).stdout.splitlines()[1:2]
     assert " killed " in line, "the process is known to be gone"

@@ -243,11 +243,13 @@ async def test_the_end_on_a_terminal_shows_each_cause_once_and_how_to_resume(wor
     names = [f"{target} {card}" for target, card in PLANNED[:10]]
     (failed,) = (line for line in lines if line.startswith("✗"))
     assert failed == f"✗ QA engine: 22 cards failed: {', '.join(names)} and 12 more"
-    assert lines[-6:-1] == [
+    assert lines[-8:-1] == [
         f"62 cards are missing; their names: RUNS_URI={world.runs_uri} python -m job report night --missing",
         f"trace id: {recorded(world)['trace_id']}",
         f"page: {world.runs_uri}/night/report.html",
         "Once the cause is put right, this requests only what is missing:",
+        f"  RUN_DATE={recorded(world)['date']} RUNS_URI={world.runs_uri} python -m job run",
+        "On a later day, this requests only what is missing:",
         f"  RUNS_URI={world.runs_uri} python -m job resume night",
     ]
     assert lines[-1].endswith("(exit code 3)")

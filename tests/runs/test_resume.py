@@ -247,3 +247,21 @@ async def test_a_full_disk_under_standard_output_does_not_stop_the_run(world: Wo
     assert len(asked_cards(world)) == PLANNED
     report = json.loads((await objects(world))["night/report.json"])
     assert report["outcome"] == "succeeded"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+async def test_a_run_of_a_cloud_run_job_is_resumed_there_if_the_engines_are_not_set_here(
+    world: World, terminal: bool
+) -> None:
+    world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
+    where = {"CLOUD_RUN_JOB": "cards", "GOOGLE_CLOUD_REGION": "asia-east1", "GOOGLE_CLOUD_PROJECT": "p"}
+    await play(world, 3, **where)
+    before = len(world.seen)
+    bare = {f"{name}_ENGINE_URL": None for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
+    env = {"RUNS_URI": world.runs_uri, "CONFIG_URI": None, **bare}
+    outcome = await world.run_job(("resume", "night"), env=env, terminal=terminal)
+    assert outcome.exit_code == 2, outcome.stdout + outcome.stderr
+    command = "gcloud run jobs execute cards --region=asia-east1 --project=p --args=resume,night"
+    assert command in outcome.stdout
+    assert terminal or outcome.finished["resume_command"] == command
+    assert len(world.seen) == before

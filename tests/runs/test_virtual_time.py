@@ -71,16 +71,28 @@ async def test_a_signal_leaves_cards_their_grace_and_a_second_one_ends_the_proce
     assert (ended.exit_code, ended.events("run.finished")) == (130, [])
 
 
-async def test_of_two_runs_one_does_the_work(autojump_clock: MockClock, world: VirtualWorld) -> None:
+@pytest.mark.parametrize("patience", [600, 30])
+async def test_of_two_starts_one_does_the_work_and_the_other_waits_for_its_end(
+    autojump_clock: MockClock, world: VirtualWorld, patience: int
+) -> None:
+    """It waits for no longer than its own deadline."""
     world.news.latency = steady(100.0)
-    env = {"NEWS_ENGINE_TIMEOUT": "300"}
-    first = await world.start_job(env=variables(world, **env))
+    env = {"RUNS_URI": world.runs_uri, "NEWS_ENGINE_TIMEOUT": "300"}
+    first = await world.start_job(env=env)
     await world.news.until(bool)
-    second = await world.run_job(env=variables(world, **env) | {"RUN_ID": "other"}, seconds=600)
-    assert (second.finished["outcome"], second.exit_code) == ("superseded", 0)
+    second = await world.run_job(env=env | {"RUN_DEADLINE_SECONDS": str(patience)}, seconds=700)
+    if patience == 600:
+        assert (second.finished["outcome"], second.exit_code) == ("succeeded", 0)
+        assert second.finished["cards"]["skipped"] == PLANNED
+        assert (await first.outcome()).finished["run"] == second.finished["run"]
+        assert second.seconds > 90
+    else:
+        assert (second.finished["outcome"], second.exit_code) == ("deadline", 4)
+        assert 30 <= second.seconds < 31
     outcome = await first.outcome()
     assert outcome.exit_code == 0
     assert outcome.finished["cards"]["generated"] == PLANNED
+    assert asked_cards(world).total() == PLANNED
     assert outcome.seconds > 100
 
 

@@ -308,6 +308,8 @@ async def test_an_answer_that_trickles_is_not_waited_for_to_its_end(
 ) -> None:
     """The library limits the time between two bytes only."""
     monkeypatch.setattr(module, "ANSWER_SECONDS", 0.5)
+    # Otherwise the abandoned thread goes on with its retries during the tests that follow.
+    monkeypatch.setattr(gcs, "_BOUNDED", gcs._BOUNDED | {"retry": gcs._RETRY.with_timeout(0.1)})
     async with bucket(nursery, monkeypatch) as (store, world):
         script(world, Fault(when.always, broken.trickle(0.1)))
         with trio.fail_after(3), pytest.raises(StorageError, match="did not answer"):

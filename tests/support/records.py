@@ -53,6 +53,8 @@ class Recorded:
     generation: str = "7"
     """Of every config object."""
     number: int = 0
+    job: str | None = None
+    """The Cloud Run job that it began as."""
     more: Mapping[str, str] = field(default_factory=dict)
     """Further config objects."""
 
@@ -79,6 +81,7 @@ class Recorded:
             },
             version="1",
             number=self.number,
+            job=self.job,
         )
 
     def results(self) -> list[CallResult]:

@@ -52,14 +52,15 @@ T = TypeVar("T")
 
 
 async def _main(arguments: tuple[str, ...], environment: Mapping[str, str], now: datetime, started: float) -> int:
-    """`python -m job run` or `resume RUN_ID [--new-config]`, off a terminal: what `job.cli` does for them."""
+    """`python -m job run [--again]` or `resume RUN_ID [--new-config]`, off a terminal: what `job.cli` does for them."""
     settings, faults = read_settings(environment, now)
     command, *rest = arguments or ("run",)
     if command == "resume":
         settings = settings.model_copy(update={"run_id": rest[0]})
     identity = RunIdentity(settings.run_id or new_run_id(now))
     reporter = CloudLogReporter(identity, settings.project)
-    request = RunRequest(settings, faults, identity, now, started, command == "resume", "--new-config" in rest)
+    asked = {"resume": command == "resume", "new_config": "--new-config" in rest, "again": "--again" in rest}
+    request = RunRequest(settings, faults, identity, now, started, **asked)
     return await run(request, reporter)
 
 

@@ -26,25 +26,26 @@ from job.ledger.result import FailedAttempt
 from job.ledger.totals import CardTotals
 from job.notification.channels import FEISHU
 from job.notification.message import cut, late_lines, run_lines, trial_lines
-from job.page.headline import headline
 from job.page.render import render_nights, render_page
+from job.page.run_page import headline
+from job.records.lease import BusyError
 from job.records.past import Past, PastRun, RecordedRun
 from job.report.advice import Retry, Step, advice
 from job.report.commands import Place
-from job.report.comparison import ComparedItem, ComparedItems, Comparison
+from job.report.comparison import ComparedItem, ComparedItems, Comparison, Names, PlanChange
 from job.report.outcome import (
     UNFORESEEN,
     Ending,
     Outcome,
     bad_config,
+    began_elsewhere,
     busy,
     ending_of,
     never_began,
     no_lease,
     no_record,
-    twin_failed,
+    nothing_missing,
 )
-from job.report.plan_change import Names, PlanChange
 from job.report.report import RunReport, not_recorded
 from job.reporting.screen import nights_table, runs_table
 from job.reporting.terminal import TerminalReporter, as_text
@@ -178,7 +179,7 @@ def written(page: bytes) -> str:
 
 
 OPEN: dict[str, Any] = {
-    "outcome": Outcome.UNFINISHED,
+    "outcome": Outcome.KILLED,
     "ended": None,
     "seconds": None,
     "exit_code": None,
@@ -241,11 +242,10 @@ def endings(ledger: Ledger) -> Iterator[Ending]:
         yield ending_of(None, reason)
         yield ending_of(ledger, reason, None, message("cut off"))
         yield ending_of(None, reason, None, message("cut off"))
-    holder, same = message("the lease was released"), (False, True)
-    yield from (busy(holder, same_plan=plan, same_run=run) for plan in same for run in same)
+    yield from (busy(BusyError(None).holder), nothing_missing("T1", ledger))
     yield from (ending_of(ledger, None), ending_of(ledger, None, error), UNFORESEEN, no_lease("T1"), bad_config(2))
     yield from (never_began("night-1", "python -m job"), no_record("night-1", "python -m job runs"))
-    yield twin_failed(holder, Outcome.DEADLINE, "python -m job resume night-1")
+    yield began_elsewhere("night-1", "T1", "python -m job resume night-1")
 
 
 async def test_a_run_on_a_terminal_is_translated(

@@ -63,7 +63,7 @@ ROWS = (
         "no token",
         "the token server answers with something that is not an ID token",
         "the call is repeated, up to the attempts; the error does not quote the answer, which may be a secret",
-        "look at what answers as the metadata server, or at the key file; then `python -m job resume RUN_ID`",
+        "look at what answers as the metadata server, or at the key file; then start it again",
         (
             succeeded("once", _tokens(when.nth(1), do.raw_body(b"ya29-opaque", "text/plain"))),
             data_failed(
@@ -75,7 +75,7 @@ ROWS = (
         "foreign token",
         "the token is expired, or for another service",
         "401, one more attempt with a fresh token, 401: the call has failed",
-        "compare `…_ENGINE_AUDIENCE` with the service; look at the machine's clock; then `python -m job resume RUN_ID`",
+        "compare `…_ENGINE_AUDIENCE` with the service; look at the machine's clock; then start it again",
         (
             data_failed("foreign", _foreign, "HTTP 401"),
             data_failed("expired", _expired, "HTTP 401"),

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -26,7 +25,7 @@ from tests.support.runs import QUICK, until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.simulators.job import Outcome
+    from tests.simulators.job import Job, Outcome
     from tests.simulators.world import World
 
 
@@ -80,7 +79,7 @@ def whole(world: World, outcome: Outcome) -> None:
     assert len({(request.tickers[0], request.card) for request in world.qa.requests}) == PLANNED
 
 
-def _twice(count: int, changes: Callable[[World], Env], code: int, word: str) -> Play:
+def _beside(count: int, changes: Callable[[World], Env]) -> Play:
     """Starts so many runs with these changes while one is at work; judges the last of them."""
 
     async def play(world: World, env: Env) -> Outcome:
@@ -94,7 +93,7 @@ def _twice(count: int, changes: Callable[[World], Env], code: int, word: str) ->
             await world.start_job(env={**env, **changes(world), "RUN_ID": f"other-{number}"}) for number in range(count)
         ]
         outcomes = [await job.outcome() for job in others]
-        assert {(outcome.exit_code, outcome.finished["outcome"]) for outcome in outcomes} == {(code, word)}
+        assert {(outcome.exit_code, outcome.finished["outcome"]) for outcome in outcomes} == {(75, "busy")}
         assert "run first of" in outcomes[-1].finished["message"]
         assert ["run first of" in notice for notice in watches(outcomes[-1])] == [True]
         assert [seen for seen in world.seen[asked:] if seen.service in {"metadata", "qa"}] == []
@@ -107,10 +106,6 @@ def _twice(count: int, changes: Callable[[World], Env], code: int, word: str) ->
     return play
 
 
-def alike(_world: World) -> Env:
-    return {}
-
-
 def another_day(_world: World) -> Env:
     return {"RUN_DATE": "2026-01-01"}
 
@@ -120,46 +115,52 @@ def other_engines(world: World) -> Env:
     return {f"{name.upper()}_ENGINE_URL": world.elsewhere.url for name in world.engines}
 
 
-def _together(run_ids: list[str]) -> Play:
-    """All are started at the same moment: one does the work, the others call nobody."""
-
-    async def play(world: World, env: Env) -> Outcome:
-        gate = trio.Event()  # the one is at work until the others have gone
-        world.qa.script.append(Fault(when.always, do.held(gate)))
-        env = {**env, "QA_ENGINE_TIMEOUT": "60"}
-        jobs = [await world.start_job(env={**env, "RUN_ID": run_id}) for run_id in run_ids]
-        await until(lambda: sum(job.process.returncode is not None for job in jobs) == len(jobs) - 1, 40)
-        gate.set()
-        outcomes = [await job.outcome() for job in jobs]
-        ends = Counter((outcome.exit_code, outcome.finished["outcome"]) for outcome in outcomes)
-        assert ends == {(0, "succeeded"): 1, (0, "superseded"): len(run_ids) - 1}
-        assert len(world.qa.requests) == PLANNED
-        assert len({trace for trace in (seen.headers.get("traceparent", "")[:35] for seen in world.seen) if trace}) == 1
-        return next(outcome for outcome in outcomes if outcome.finished["outcome"] == "superseded")
-
-    return play
-
-
-def _watched(run_id: str, *, interrupted: bool) -> Play:
-    """A run with this id waits for the lease of `first`, which is interrupted or does all its work meanwhile."""
+def _followed(count: int, *, interrupted: bool) -> Play:
+    """Starts so many more while the day's run is at work, which is then interrupted or not; judges the last of them."""
 
     async def play(world: World, env: Env) -> Outcome:
         gate = trio.Event()
         world.news.script.append(Fault(when.always, do.held(gate)))
-        often = altered(world.directory, "from job.records import lease", "lease.WATCH_SECONDS = 0.2")
-        env = {**env, **often, "NEWS_ENGINE_TIMEOUT": "60"}
-        first = await world.start_job(env={**env, "RUN_ID": "first"})
+        env = {**env, **altered(world.directory, EAGER_LEASE), "RUN_ID": None, "NEWS_ENGINE_TIMEOUT": "60"}
+        first = await world.start_job(env=env)
         await until(lambda: world.news.requests)
-        other = await world.start_job(env={**env, "RUN_ID": run_id})
-        await until(lambda: any(line.get("message", "").startswith("Waiting up to") for line in other.lines))
+        others = [await world.start_job(env=env) for _ in range(count)]
+        await until(lambda: all(follows(job) for job in others), 40)
         if interrupted:
             first.send_signal(signal.SIGTERM)
             await first.outcome()
         gate.set()
-        assert (await first.outcome()).exit_code == (143 if interrupted else 0)
-        return await other.outcome()
+        outcomes = [await first.outcome(), *[await job.outcome() for job in others]]
+        assert [one.exit_code for one in outcomes] == [143 if interrupted else 0] + [0] * count
+        return _one_run(world, outcomes)
 
     return play
+
+
+def _together(count: int, run_id: str | None) -> Play:
+    """All are started at the same moment: one opens the day's run, and the others follow it."""
+
+    async def play(world: World, env: Env) -> Outcome:
+        env = {**env, **altered(world.directory, EAGER_LEASE), "RUN_ID": run_id}
+        jobs = [await world.start_job(env=env) for _ in range(count)]
+        outcomes = [await job.outcome() for job in jobs]
+        assert [one.exit_code for one in outcomes] == [0] * count
+        return _one_run(world, outcomes)
+
+    return play
+
+
+def follows(job: Job) -> bool:
+    """Whether it has said that it follows another start."""
+    return any("following it" in line.get("message", "") for line in job.lines)
+
+
+def _one_run(world: World, outcomes: list[Outcome]) -> Outcome:
+    """One that called nothing, of several starts that were one run."""
+    assert len({one.finished["run"] for one in outcomes}) == 1
+    assert len(world.qa.requests) == PLANNED
+    assert len({trace for trace in (seen.headers.get("traceparent", "")[:35] for seen in world.seen) if trace}) == 1
+    return next(one for one in reversed(outcomes) if one.finished["cards"]["skipped"] == PLANNED)
 
 
 async def deadline_at_the_config(world: World, env: Env) -> Outcome:
@@ -180,7 +181,7 @@ async def paused(world: World, env: Env) -> Outcome:
     os.kill(job.process.pid, signal.SIGSTOP)
     asked = len(world.qa.requests)
     other = await world.run_job(env={**env, "RUN_ID": "other"}, seconds=20)
-    assert (other.exit_code, other.finished["outcome"]) == (0, "succeeded"), "a stopped process is no twin at work"
+    assert (other.exit_code, other.finished["outcome"]) == (0, "succeeded"), "a stopped process is not at work"
     assert len(world.qa.requests) == asked + PLANNED
     os.kill(job.process.pid, signal.SIGCONT)
     outcome = await job.outcome()
@@ -200,11 +201,6 @@ async def suspended(world: World, env: Env) -> Outcome:
     outcome = await job.outcome()
     assert len(world.qa.requests) <= asked + 1, "a card was asked for after the machine woke up"
     return outcome
-
-
-def _says_how_to_go_on(world: World, outcome: Outcome) -> None:
-    command = f"RUNS_URI={world.runs_uri} python -m job resume first"
-    assert outcome.finished["message"].endswith(f" This goes on with that run: {command}")
 
 
 def watches(outcome: Outcome) -> list[str]:
@@ -336,9 +332,14 @@ def succeeded_again(name: str, play: Play, **more: object) -> Case:
     return Case(name, "succeeded", 0, play=play, check=whole, **more)  # type: ignore[arg-type]
 
 
-def _stood_back(name: str, code: int, word: str, play: Play, **more: object) -> Case:
-    """A case in which another run is at work."""
-    return Case(name, word, code, cards=(0, 0, 0, 0), play=play, record=False, seconds=60.0, **more)  # type: ignore[arg-type]
+def _stood_back(name: str, play: Play) -> Case:
+    """A case in which a run with other work is alive."""
+    return Case(name, "busy", 75, cards=(0, 0, 0, 0), play=play, record=False, seconds=60.0)
+
+
+def _all_there(name: str, play: Play) -> Case:
+    """A case in which another start has done everything."""
+    return Case(name, "succeeded", 0, cards=(0, PLANNED, 0, 0), play=play, record=False, seconds=60.0)
 
 
 NONE = (0, 0, 0, PLANNED)
@@ -348,7 +349,7 @@ ROWS = (
         "SIGTERM: the task's timeout, a cancelled execution; SIGHUP: a closed terminal",
         "no new call, not over a connection that is just being opened either; data calls are cut off, cards in flight "
         "get 5 s; record and report are closed within 3 s",
-        "`python -m job resume RUN_ID`; on Cloud Run the task's retry does so by itself",
+        "start it again; on Cloud Run the task's retry does so by itself",
         (
             Case("data", "interrupted", 143, cards=NONE, play=_signalled(signal.SIGTERM, "news"), fast=True),
             Case("cards", "interrupted", 143, play=_signalled(signal.SIGTERM, "qa")),
@@ -360,7 +361,7 @@ ROWS = (
         "SIGINT",
         "SIGINT: Ctrl-C",
         "everything is cut off at once; record and report are closed within 3 s",
-        "`python -m job resume RUN_ID`",
+        "start it again",
         (
             Case("data", "interrupted", 130, cards=NONE, play=_signalled(signal.SIGINT, "trading")),
             Case("cards", "interrupted", 130, play=_signalled(signal.SIGINT, "qa")),
@@ -373,14 +374,14 @@ ROWS = (
         "the process ends at once, without its last line, report and message; one line on standard error has the "
         "command that resumes the run. The record is kept; the results of the last 5 s are not in it: they are "
         "requested again with the same key",
-        "`python -m job resume RUN_ID`",
+        "start it again",
         (succeeded_again("and again by hand", _resumed_after_two_signals),),
     ),
     Row(
         "SIGKILL",
         "SIGKILL: out of memory, a machine that is gone",
         "nothing; the results of the last 5 s are not recorded: they are requested again with the same key",
-        "`python -m job resume RUN_ID`; on Cloud Run the task's retry does so by itself",
+        "start it again; on Cloud Run the task's retry does so by itself",
         (
             succeeded_again("data", _resumed(signal.SIGKILL, "news")),
             succeeded_again("cards", _resumed(signal.SIGKILL, "qa"), fast=True),
@@ -388,58 +389,33 @@ ROWS = (
     ),
     Row(
         "another run",
-        "another run is at work: a tick that was delivered twice, a second button",
-        "it calls no engine, and names the run that has the lease",
-        "nothing if it does the same work; otherwise start it again later",
+        "the day's run is at work: a tick that was delivered twice, a second button",
+        "the second start says that it follows the first one, waits for its end, and does then what is left",
+        "nothing",
         (
-            _stood_back("the same plan", 0, "superseded", _twice(1, alike, 0, "superseded")),
-            _stood_back("four of them", 0, "superseded", _twice(4, alike, 0, "superseded")),
-            _stood_back("five at the same moment", 0, "superseded", _together(["a", "b", "c", "d", "e"])),
-            _stood_back("twins", 0, "superseded", _together(["night", "night"])),
-            _stood_back("another day", 75, "busy", _twice(1, another_day, 75, "busy")),
+            _all_there("one more", _followed(1, interrupted=False)),
+            _all_there("four of them", _followed(4, interrupted=False)),
+            _all_there("three, and the first is interrupted", _followed(3, interrupted=True)),
+            _all_there("five at the same moment", _together(5, None)),
+            _all_there("five with one RUN_ID", _together(5, "night")),
         ),
     ),
     Row(
-        "another run ends",
-        "another run with the same plan is at work, and ends while this one waits",
-        "it calls no engine, and says how that run ended; it goes on with an earlier attempt at itself",
-        "nothing if that run did all its work; otherwise the command in the message",
+        "another day's run",
+        "a run of another day or config is at work",
+        "it calls no engine, and names the run that has the lease",
+        "start it again later",
         (
-            _stood_back(
-                "done", 0, "superseded", _watched("other", interrupted=False), says="has just done all its work"
-            ),
-            _stood_back(
-                "interrupted",
-                75,
-                "busy",
-                _watched("other", interrupted=True),
-                says="has just ended as interrupted: run first of ",
-                check=_says_how_to_go_on,
-            ),
-            Case(
-                "itself",
-                "succeeded",
-                0,
-                cards=(PLANNED, 0, 0, 0),
-                play=_watched("first", interrupted=True),
-                record=False,
-            ),
+            _stood_back("another day", _beside(1, another_day)),
+            _stood_back("four of them", _beside(4, another_day)),
         ),
     ),
     Row(
         "other engines",
         "staging and production have one config and one `RUNS_URI`",
-        "the second run calls no engine, and says that the first calls other engines",
+        "while one is at work, the other calls no engine; neither continues the other's run",
         "give each of them a `RUNS_URI` of its own",
-        (
-            _stood_back(
-                "the same plan",
-                75,
-                "busy",
-                _twice(1, other_engines, 75, "busy"),
-                says="the same plan for other engines",
-            ),
-        ),
+        (_stood_back("at the same time", _beside(1, other_engines)),),
     ),
     Row(
         "zombie",
@@ -464,7 +440,7 @@ ROWS = (
         "lease lost",
         "the process was paused, or its machine asleep, for longer than its lease lasts",
         "it stops, since another run may be at work",
-        "`python -m job resume RUN_ID` once no other run is at work",
+        "start it again once no other run is at work",
         (
             Case("for seconds", "lease_lost", 75, play=paused, says="lost its lease", record=False, seconds=60.0),
             Case("asleep", "lease_lost", 75, play=suspended, says="lost its lease", record=False),
@@ -481,7 +457,7 @@ ROWS = (
         "deadline",
         "`RUN_DEADLINE_SECONDS` have passed",
         "no new call; data calls are cut off, cards in flight get 5 s; the outcome says how many cards are there",
-        "`python -m job resume RUN_ID`; on Cloud Run the task's retry does so by itself",
+        "start it again; on Cloud Run the task's retry does so by itself",
         (
             _late("config", deadline_at_the_config, (0, 0, 0, 0), bucket=True, record=False),
             _late("data", _deadline("financial", 20.0), NONE),

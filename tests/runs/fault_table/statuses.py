@@ -84,7 +84,7 @@ ROWS = (
         "400 422",
         "400 or 422: the engine does not accept the request",
         "the call is not repeated; a data engine's failure ends the run, a card is missing",
-        "correct dates, ids or `extra_params` in the config, then `python -m job resume RUN_ID --new-config`",
+        "correct dates, ids or `extra_params` in the config, then start it again",
         (*_final(400), *_final(422)),
     ),
     Row(
@@ -92,28 +92,28 @@ ROWS = (
         "401: the engine does not accept the token",
         "one more attempt with a fresh token; then the call has failed",
         "`python -m job check`; compare `…_ENGINE_AUDIENCE` with the service's URL and custom audiences; then "
-        "`python -m job resume RUN_ID`",
+        "start it again",
         _unknown_token(),
     ),
     Row(
         "403",
         "403: the job's account may not call the engine",
         "the call is not repeated; if the QA engine refuses everything, the run stops requesting cards",
-        "give the account `roles/run.invoker` on that service, then `python -m job resume RUN_ID`",
+        "give the account `roles/run.invoker` on that service, then start it again",
         _final(403, down=True),
     ),
     Row(
         "404",
         "404: the URL is wrong, or the service's ingress does not allow it",
         "the call is not repeated",
-        "correct `…_ENGINE_URL`, or the ingress; then `python -m job resume RUN_ID`",
+        "correct `…_ENGINE_URL`, or the ingress; then start it again",
         _final(404),
     ),
     Row(
         "redirect",
         "a redirect",
         "the call is not repeated, and the token goes nowhere else",
-        "set `…_ENGINE_URL` to where the service is, then `python -m job resume RUN_ID`",
+        "set `…_ENGINE_URL` to where the service is, then start it again",
         (
             data_failed(
                 "news", lambda world: strike("news", FIRST, do.redirect(world.elsewhere.url))(world), "HTTP 302"
@@ -125,14 +125,14 @@ ROWS = (
         "429",
         "429: no instance is free",
         "fewer calls in flight and longer waits, up to the engine's timeout; no attempt is used up",
-        "raise the service's maximum of instances, or lower `…_ENGINE_CONCURRENCY`; then `python -m job resume RUN_ID`",
+        "raise the service's maximum of instances, or lower `…_ENGINE_CONCURRENCY`; then start it again",
         _passing(429),
     ),
     Row(
         "500",
         "500 or 502: the engine failed",
         "the call is repeated up to `…_ENGINE_ATTEMPTS`, a batch in halves, so that the one ticker at fault is named",
-        "read the engine's own log: the call's `traceparent` leads there, then `python -m job resume RUN_ID`",
+        "read the engine's own log: the call's `traceparent` leads there, then start it again",
         (*_passing(500), *_passing(502)),
     ),
     Row(
@@ -140,14 +140,14 @@ ROWS = (
         "503: the engine is overloaded, out of memory or not there",
         "as for 500, with half as many calls in flight; after 20 failed cards in a row, and one more of each card type,"
         " the run stops requesting cards",
-        "look at the service; then `python -m job resume RUN_ID`",
+        "look at the service; then start it again",
         _passing(503),
     ),
     Row(
         "card type",
         "the QA engine always fails for one card type",
         "after 20 failed cards of that type in a row its rest is not requested; all other cards are made",
-        "read the QA engine's own log, then `python -m job resume RUN_ID`",
+        "read the QA engine's own log, then start it again",
         (
             *(_set_aside(status, strike("qa", when.card("risk_card"), do.status(status))) for status in (500, 403)),
             _set_aside("reset", strike("qa", when.card("risk_card"), broken.reset())),
@@ -157,7 +157,7 @@ ROWS = (
         "504",
         "504: the request timed out, and the engine works on",
         "as for 503; a batch that is too large for the service's timeout is split until it fits",
-        "raise the service's timeout, or lower `…_ENGINE_BATCH_SIZE`; then `python -m job resume RUN_ID`",
+        "raise the service's timeout, or lower `…_ENGINE_BATCH_SIZE`; then start it again",
         _passing(504),
     ),
 )

@@ -297,7 +297,7 @@ ROWS = (
         "config changed",
         "the config is changed in mid-run",
         "nothing: the config is read once, at the start; a resume keeps the recorded one",
-        "nothing; the next run sees the change, and so does `python -m job resume RUN_ID --new-config`",
+        "nothing; the next run sees the change, and so does start it again",
         (succeeded("while data are prepared", play=change_the_config),),
     ),
     Row(
@@ -367,7 +367,7 @@ ROWS = (
         "an error says so; results are kept and written later; the run goes on for as long as its lease holds. If they "
         "cannot be written, the last line says how many the record lacks (`unrecorded`); it is a warning if all cards "
         "are made",
-        "nothing if storage comes back; otherwise repair it, then `python -m job resume RUN_ID`, which requests again "
+        "nothing if storage comes back; otherwise repair it, then start it again, which requests again "
         "what is not recorded",
         (
             succeeded("down and back", play=outage, check=recovered, bucket=True, seconds=60.0),

@@ -119,7 +119,7 @@ ROWS = (
         "half",
         "half an answer, or none",
         "the call is repeated, a card only once after a complete answer of 2xx, as it may have cost tokens",
-        "read the engine's own log, then `python -m job resume RUN_ID`",
+        "read the engine's own log, then start it again",
         (
             *_broken("cut short", broken.truncated(), "the connection ended"),
             *_broken("empty", do.raw_body(b""), "empty", reachable=True),
@@ -160,7 +160,7 @@ ROWS = (
         "no",
         "an answer of 200 that reports a failure: `null`, `failed`, `results` without a ticker",
         "the call is repeated, a card only once as it costs tokens; a data engine's failure ends the run",
-        "read the engine's answer in the error, and the engine's own log; then `python -m job resume RUN_ID`",
+        "read the engine's answer in the error, and the engine's own log; then start it again",
         (
             *_wrong("null", None, "the answer is null"),
             data_failed("null: financial", strike("financial", when.always, do.body(None)), "the answer is null"),
@@ -178,7 +178,7 @@ ROWS = (
         "an answer in which a key is there twice, or that holds more than 262,144 values",
         "the call is repeated, a card only once: it is unknown which of the two values is right, and so many values "
         "are not parsed",
-        "read the engine's answer in the error, and the engine's own log; then `python -m job resume RUN_ID`",
+        "read the engine's answer in the error, and the engine's own log; then start it again",
         (
             *(succeeded(f"{engine}, once", strike(engine, FIRST, do.raw_body(TWICE))) for engine in ("news", "qa")),
             data_failed("news, for good", strike("news", when.ticker("T3"), do.raw_body(TWICE)), "is there twice"),
@@ -204,7 +204,7 @@ ROWS = (
         "poison",
         "one ticker makes the engine fail for its whole batch",
         "the batch is repeated in halves, and the error names that ticker alone",
-        "correct or remove the ticker, then `python -m job resume RUN_ID --new-config`",
+        "correct or remove the ticker, then start it again",
         (
             data_failed(
                 "500",
@@ -234,8 +234,7 @@ ROWS = (
         "hang",
         "an engine does not answer, or never ends its answer",
         "the attempt ends after `…_ENGINE_TIMEOUT` and is repeated; an answer is cut off at 8 MiB",
-        "read the engine's own log; raise the timeout if the work really takes longer; then "
-        "`python -m job resume RUN_ID`",
+        "read the engine's own log; raise the timeout if the work really takes longer; then start it again",
         (
             succeeded("once", strike("qa", FIRST, do.hang())),
             data_failed("for good", strike("news", when.ticker("T3"), do.hang()), "no answer within 1.5 s"),
@@ -249,7 +248,7 @@ ROWS = (
         "not there",
         "the host is not known, refuses the connection, or has a bad certificate",
         "the call is repeated, then it has failed; the error says which of these it is",
-        "correct `…_ENGINE_URL`; look at DNS and network; then `python -m job resume RUN_ID`",
+        "correct `…_ENGINE_URL`; look at DNS and network; then start it again",
         (
             data_failed(
                 "unknown host", lambda _world: {"NEWS_ENGINE_URL": "https://news.invalid"}, "host is not known"

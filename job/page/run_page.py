@@ -1,16 +1,20 @@
-"""Top of a run's page: the headline, its severity, and when the run was."""
+"""Parts of a run's page: the headline, the sentences below it, the tables, and links to Google's console."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
 
+from job.ledger.ledger import Ledger
+from job.ledger.result import CallResult
 from job.ledger.totals import CardTotals
-from job.report.comparison import comparison_lines
+from job.report.comparison import Comparison, comparison_lines, plan_lines
+from job.report.failures import FailureGroup
 from job.report.outcome import QA_REFUSES, Outcome, Severity
-from job.report.plan_change import plan_lines
 from job.report.report import RunReport
-from job.text.display import zone_of
-from job.text.messages import Message, message, plural, template
+from job.text.display import shortened, zone_of
+from job.text.messages import Message, Translator, Value, listed, message, plural, template
 
 _REFUSES = template("The QA engine refuses the job's calls: {missing}")
 _COVERED_BY_HEADLINE = {
@@ -121,3 +125,97 @@ def plan_notes(report: RunReport) -> Iterator[Message]:
             "{count} cards were made with a model or parameters that the config has no longer. They stay as they are.",
             count=report.outdated_cards,
         )
+
+
+NAME_LIMIT = 60
+OPEN_ROWS = 15
+"""A group with more failures is closed at first."""
+
+FAILURES_SHOWN = 1000
+"""Failed calls that are shown; further ones are only counted."""
+CHANGES: Mapping[str, Message] = {
+    "new": message("new"),
+    "added": message("new, not planned then"),
+    "still": message("still missing"),
+    "mended": message("mended"),
+}
+"""The names of the kinds of changes since the night before, in the order in which they are shown."""
+CHANGES_SHOWN = 200
+"""Items of each kind that are shown; further ones are only counted."""
+ALL_CALLS = 400
+"""The table shows all calls of a run that has at most this many."""
+
+
+def is_cut(comparison: Comparison) -> bool:
+    """Whether some changes since the night before are not shown."""
+    return any(getattr(comparison, kind).count > CHANGES_SHOWN for kind in CHANGES)
+
+
+def is_open(group: FailureGroup) -> bool:
+    """Whether a group is open at first."""
+    return len(group.calls) <= OPEN_ROWS and not group.is_cut_off
+
+
+def names(group: FailureGroup) -> Value:
+    """The first targets or cards of a group, and the number of further ones."""
+    return listed([shortened(name, NAME_LIMIT) for name in group.names])
+
+
+def before(call: CallResult, translator: Translator) -> Sequence[tuple[str, int]]:
+    """The answers before the last one, each with its count; empty if all were the same as the last."""
+    answers = Counter(shortened(translator.text(answer), 120) for answer in call.answers_before)
+    if len(answers) == 1 and shortened(translator.text(call.reason or ""), 120) in answers:
+        return ()
+    return list(answers.items())
+
+
+def worth_a_look(ledger: Ledger) -> tuple[bool, Sequence[CallResult]]:
+    """Whether the table has all calls, and its calls; if not all, these are the retried and the slowest calls."""
+    lanes = ledger.lanes.values()
+    if sum(map(len, lanes)) <= ALL_CALLS and all(lane.whole for lane in lanes):
+        return True, sorted((call for lane in lanes for call in lane.kept), key=lambda call: call.started)
+    picked = {id(call): call for lane in lanes for call in lane.retried}
+    picked |= {id(call): call for lane in lanes for _, _, call in lane.slowest}
+    return False, sorted(picked.values(), key=lambda call: (-len(call.failed_attempts), -call.seconds))
+
+
+_CONSOLE = "https://console.cloud.google.com"
+
+_MARGIN = timedelta(minutes=5)
+"""Added on both sides: an engine may still log after the run has ended."""
+
+
+def log_link(report: RunReport, words: str | None = None) -> str | None:
+    """The log of the job and of the engines under the run's trace, or only the lines with these words."""
+    if report.project is None:
+        return None
+    query = f'trace="projects/{report.project}/traces/{report.trace_id}"'
+    if words is not None:
+        query += "\n" + '"' + words.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return f"{_CONSOLE}/logs/query;query={_quoted(query)};timeRange={_range(report)}?project={_quoted(report.project)}"
+
+
+def execution_link(report: RunReport) -> str | None:
+    """The log of the execution on Cloud Run, which also has what the job cannot log itself, such as crashes."""
+    if report.project is None or report.execution is None:
+        return None
+    label = 'labels."run.googleapis.com/execution_name"'
+    query = f'resource.type="cloud_run_job"\n{label}="{report.execution}"'
+    return f"{_CONSOLE}/logs/query;query={_quoted(query)};timeRange={_range(report)}?project={_quoted(report.project)}"
+
+
+def trace_link(report: RunReport) -> str | None:
+    """The trace, with the spans of the engines."""
+    if report.project is None:
+        return None
+    return f"{_CONSOLE}/traces/list?project={_quoted(report.project)}&tid={report.trace_id}"
+
+
+def _range(report: RunReport) -> str:
+    began = datetime.fromisoformat(report.started) - _MARGIN
+    ended = (datetime.fromisoformat(report.ended) if report.ended else began + timedelta(days=1)) + _MARGIN
+    return _quoted("/".join(f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (began, ended)))
+
+
+def _quoted(value: str) -> str:
+    return quote(value, safe="", errors="replace")
