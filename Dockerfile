@@ -35,6 +35,7 @@ WORKDIR /app
 USER 10001:10001
 # The exec form: Python is process 1 and gets the SIGTERM itself.
 ENTRYPOINT ["python", "-m", "job"]
+CMD ["run"]
 ARG VERSION
 ARG COMMIT
 LABEL org.opencontainers.image.title="batch-orchestrator" \

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import trio
 
+from job.config.environment import Settings
 from job.config.faults import ConfigError, Fault
 from job.engines.catalog import ENGINES
 from job.engines.http_connection import HttpConnection, Network
@@ -25,7 +26,7 @@ from job.notification.sender import Notifier
 from job.page.documents import documents, nights_page
 from job.planning.prepare import Prepared, UnreadConfigError, prepare
 from job.records.attempts import AttemptEntry
-from job.records.days import Chosen, add_day, choose
+from job.records.days import Chosen, add_day, choose, is_latest
 from job.records.lease import BusyError, Lease, acquire
 from job.records.past import PastNights, write_nights_page
 from job.records.record import find_latest_inputs
@@ -138,6 +139,8 @@ class _Run:
         self._inputs = RunInputs.unread(request.settings, request.identity.id, request.now)
         self._is_recorded = False
         """Whether the run has a record from which it can be resumed, and this attempt is no resume in vain."""
+        self._is_latest = True
+        """Whether it is the latest run of its day, which a start continues."""
         self._closed: RunReport | None = None
         """The report of this attempt, once its record was closed."""
         self._earlier: Sequence[AttemptSummary] = ()
@@ -249,6 +252,7 @@ class _Run:
         live = self._start_helpers(helpers, session)
         is_left = await session.open(self._entry(lease.holder.owner), new=inputs is not recorded)
         self._earlier = session.record.attempts
+        self._is_latest = not request.resume or await is_latest(store, inputs.run_id, inputs.config_uri, inputs.day)
         if not is_left:
             return None, None
         if recorded is not None:
@@ -267,28 +271,37 @@ class _Run:
             if recorded is None and request.resume:
                 raise await not_resumable(store, settings.runs_uri or "", chosen.run_id)
             self._take(chosen.run_id, recorded)
-            prepared, inputs = await self._prepare(store, recorded)
-            holder = lease_holder(settings, inputs, None if request.again else chosen.work)
-            lease = await acquire(store, holder, lambda notice: self._reporter.on_notices([notice]))
-            if await acquire_if(partial(self._is_current, store, chosen, recorded), lease):
+            prepared, inputs = await self._prepare(store, recorded, chosen.dated(settings))
+            holder, notices = lease_holder(settings, inputs, None if request.again else chosen.work), list[Message]()
+            lease = await acquire(store, holder, partial(self._on_waiting, notices))
+            if await acquire_if(partial(self._is_current, store, chosen, recorded, is_new=not notices), lease):
                 return lease, recorded, inputs, prepared
 
-    async def _is_current(self, store: ObjectStore, chosen: Chosen, recorded: RunInputs | None) -> bool:
-        """Whether the run still has these inputs. A new run becomes the latest of its day, unless another has.
+    def _on_waiting(self, notices: list[Message], notice: Message) -> None:
+        notices.append(notice)
+        self._reporter.on_notices([notice])
 
-        So does a recorded one if no run of its day has an entry: an early version of the job has recorded it.
+    async def _is_current(
+        self, store: ObjectStore, chosen: Chosen, recorded: RunInputs | None, *, is_new: bool
+    ) -> bool:
+        """Whether the run still has these inputs, and the present config is new: not from before a wait for the lease.
+
+        A new run becomes the latest of its day, unless another has; so does one of an early version, without an entry.
         """
-        if await find_latest_inputs(store, chosen.run_id) != recorded:
+        if not is_new or await find_latest_inputs(store, chosen.run_id) != recorded:
             return False
-        has_entry = chosen.is_listed or (recorded is not None and chosen.number > 0)
-        is_of_day = recorded is None or recorded.day == self._request.settings.day_of(self._request.now)
-        return has_entry or not is_of_day or await add_day(store, chosen)
+        has_entry = chosen.day is None or chosen.is_listed or (recorded is not None and chosen.number > 0)
+        if has_entry or (recorded is not None and recorded.day != chosen.day):
+            return True
+        return await add_day(
+            store, chosen, recorded.date if recorded else chosen.dated(self._request.settings).run_date
+        )
 
     async def _choose(self, store: ObjectStore) -> Chosen:
         """Which run this start is about. Raises `RecordError` and `StorageError`."""
         request, settings = self._request, self._request.settings
         if request.resume:
-            return Chosen(request.identity.id, None, is_listed=True)
+            return Chosen(request.identity.id)
         return await choose(store, settings, request.identity.id, request.now, again=request.again)
 
     def _take(self, run_id: str, recorded: RunInputs | None) -> None:
@@ -312,9 +325,11 @@ class _Run:
             helpers.start_soon(self._past.read, store, session.inputs, self.ledger.plan, name="past nights")
         return live
 
-    async def _prepare(self, store: ObjectStore, recorded: RunInputs | None) -> tuple[Prepared, RunInputs]:
+    async def _prepare(
+        self, store: ObjectStore, recorded: RunInputs | None, settings: Settings
+    ) -> tuple[Prepared, RunInputs]:
         """The plan and its inputs: from the current config, or from the recorded one."""
-        request, settings = self._request, self._request.settings
+        request = self._request
         faults = request.faults
         if recorded is None:
             prepared = await prepare(settings, faults)
@@ -324,9 +339,12 @@ class _Run:
         if (request.resume and not request.new_config) or recorded.is_brought_by(settings.execution):
             # The recorded config is used, so CONFIG_URI is not read.
             faults = [fault for fault in faults if fault.where != "CONFIG_URI"]
-            faults += await contradictions(store, recorded, settings, request.now)
+            faults += await contradictions(store, recorded, settings, request.now, is_resumed=request.resume)
             return recorded.prepare(settings, faults), recorded
-        faults = [*faults, *await contradictions(store, recorded, settings, request.now, place=True)]
+        faults = [
+            *faults,
+            *await contradictions(store, recorded, settings, request.now, is_resumed=request.resume, place=True),
+        ]
         prepared = await prepare(settings.model_copy(update={"run_date": recorded.date}), faults)
         return prepared, recorded.with_config(prepared, settings)
 
@@ -341,13 +359,15 @@ class _Run:
             zone=settings.time_zone.key,
             run_date=settings.run_date if settings.run_date_is_explicit or not settings.run_date else "today",
             concurrency={name: engine.concurrency for name, engine in settings.engines.items()},
+            card_url=settings.card_url,
         )
 
     async def _refuse(self, faults: Sequence[Fault]) -> RunReport:
         """Records a report and a page if this is the first attempt at the run. A failure does not affect the run."""
         request, settings = self._request, self._request.settings
         report = self._report(bad_config(len(faults)), faults=faults)
-        if request.resume or settings.runs_uri is None or {"RUNS_URI", "RUN_ID"} & {fault.where for fault in faults}:
+        is_unnamed = {"RUNS_URI", "RUN_ID"} & {fault.where for fault in faults}
+        if request.resume or self._is_recorded or settings.runs_uri is None or is_unnamed:
             return report
         try:
             with trio.fail_after(REFUSAL_SECONDS) as scope:
@@ -414,7 +434,16 @@ class _Run:
             await self._leave_nights(session.lease.store, until)
         report = not_recorded(report, session.unrecorded)
         page = page_address(runs_uri, report.run_id) if session.has_page else ""
-        return report.model_copy(update={"page": page})
+        return report.model_copy(update={"page": page, "is_news": self._is_news(ending, session)})
+
+    def _is_news(self, ending: Ending, session: RecordSession) -> bool:
+        """Whether a message is sent about this attempt."""
+        if self._request.settings.notify_only == "all" or ending.exit != ExitCode.DONE:
+            return True
+        follows = session.record.follows_failure
+        if follows is None:
+            return self._past.may_follow_failure(self._identity.id, self._inputs.config_uri)
+        return follows
 
     def _report(self, ending: Ending, since: Comparison | None = None, faults: Sequence[Fault] = ()) -> RunReport:
         """The report of this attempt, which ends now."""
@@ -431,7 +460,9 @@ class _Run:
             project=settings.project or self._inputs.project,
             execution=settings.execution,
             is_recorded=self._is_recorded,
+            is_latest=self._is_latest,
             instead=ending.instead,
+            card_url=settings.card_url,
         )
         return with_commands(report, self.place)
 

@@ -4,12 +4,12 @@ locals {
     run = {
       job   = local.run.name
       title = "${var.name}: the run failed"
-      help  = "The last line of the execution's log says what is missing. To go on where it stopped, a maintainer runs `make execute ARGS=resume,RUN_ID`."
+      help  = "The last line of the execution's log says what is missing. Once that is put right, start the job again: `make execute`. The run goes on where it stopped, and no card is made twice."
     }
     verify = {
       job   = local.verify.name
       title = "${var.name}: no success by the hour" # without the hour: to change it stays a change of the schedule alone
-      help  = "No run of today has done all its work. Look at the last execution of ${var.name}, then: `make execute`."
+      help  = "No run of today has done all its work. Look at the last execution of ${var.name}, then start it again: Execute, or `make execute`."
     }
   }
 }

@@ -3,6 +3,7 @@ locals {
 
   # The job's environment variables, except those that the platform sets.
   environment = merge(
+    { for name, value in { CARD_URL = var.card_url, NOTIFY_ONLY = try(var.notify.only, null) } : name => value if value != null },
     {
       CONFIG_URI           = "gs://${google_storage_bucket.config.name}/${local.config_prefix}"
       GOOGLE_CLOUD_PROJECT = var.project_id
@@ -38,6 +39,7 @@ locals {
   run = {
     name            = var.name
     args            = null
+    body            = var.schedule.again ? jsonencode({ overrides = { containerOverrides = [{ args = ["run", "--again"] }] } }) : "{}"
     cron            = var.schedule.cron
     max_retries     = var.job.max_retries
     timeout_seconds = var.job.task_timeout_seconds

@@ -39,7 +39,7 @@ resource "google_cloud_scheduler_job" "main" {
     http_method = "POST"
     uri         = "https://run.googleapis.com/v2/projects/${var.project_id}/locations/${var.region}/jobs/${each.value.name}:run"
     headers     = { "Content-Type" = "application/json" }
-    body        = base64encode("{}")
+    body        = base64encode(each.value.body)
 
     oauth_token {
       service_account_email = google_service_account.scheduler.email
@@ -56,12 +56,13 @@ resource "google_cloud_scheduler_job" "main" {
   ]
 }
 
+# Without `again`, the account of the schedule may override nothing.
 resource "google_cloud_run_v2_job_iam_member" "scheduler" {
   for_each = google_cloud_run_v2_job.main
 
   project  = var.project_id
   location = var.region
   name     = each.value.name
-  role     = "roles/run.invoker"
+  role     = each.key == "run" && var.schedule.again ? "roles/run.jobsExecutorWithOverrides" : "roles/run.invoker"
   member   = google_service_account.scheduler.member
 }

@@ -64,6 +64,21 @@ variable "build" {
   }
 }
 
+variable "card_url" {
+  description = "Where a made card's picture is, such as https://cards.example.com/{date}/{ticker}/{card_type}.png: the pages and tables of runs link to it. `{date}`, `{ticker}` and `{card_type}` are replaced."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.card_url == null || can(regex("^https://[0-9A-Za-z.-]+(:[0-9]+)?/\\S*$", var.card_url))
+    error_message = "card_url: is not an https URL; write https://, the host, and a path with {date}, {ticker} and {card_type} where they belong."
+  }
+  validation {
+    condition     = length(regexall("[{}]", replace(coalesce(var.card_url, "-"), "/\\{(date|ticker|card_type)\\}/", ""))) == 0
+    error_message = "card_url: has a brace that belongs to none of {date}, {ticker} and {card_type}; these alone are replaced."
+  }
+}
+
 variable "config_ownership" {
   description = "Who owns the config objects. `terraform`: each apply writes those of terraform/config. `operators`: the first apply writes them, then people edit them in the bucket."
   type        = string
@@ -263,7 +278,7 @@ variable "language" {
 }
 
 variable "maintainers" {
-  description = "The members who may do what operators may, and start the job with other arguments or variables: resume, another date. With that, a person has all the rights of the job's account, its tokens and secrets too."
+  description = "The members who may do what operators may, and start the job with other arguments or variables: another date, `run --again`, which makes every card again, or `resume`. With that, a person has all the rights of the job's account, its tokens and secrets too."
   type        = set(string)
   default     = []
   nullable    = false
@@ -307,8 +322,9 @@ variable "network" {
 }
 
 variable "notify" {
-  description = "Where the job sends a message when a run has ended: `secret` is the name of a Secret Manager secret of this project that holds the URL of an incoming webhook (Feishu, Lark, DingTalk, WeCom, Slack and the like), `signing_secret` that of one that holds the secret with which the bot is signed. A person makes and fills both before the apply: a secret without an enabled version keeps the job from starting."
+  description = "Where the job sends a message when a run has ended: `secret` is the name of a Secret Manager secret of this project that holds the URL of an incoming webhook (Feishu, Lark, DingTalk, WeCom, Slack and the like), `signing_secret` that of one that holds the secret with which the bot is signed. With `only` set to `failures`, there is no message about a success, except about the first after a failure. A person makes and fills both before the apply: a secret without an enabled version keeps the job from starting."
   type = object({
+    only           = optional(string, "all")
     secret         = string
     signing_secret = optional(string)
   })
@@ -321,6 +337,10 @@ variable "notify" {
   validation {
     condition     = try(var.notify.secret != var.notify.signing_secret, true)
     error_message = "notify: secret and signing_secret are the same; the URL and the secret with which it is signed are two secrets."
+  }
+  validation {
+    condition     = contains(["all", "failures"], try(var.notify.only, "all"))
+    error_message = "notify.only: is neither \"all\" nor \"failures\"."
   }
 }
 
@@ -371,8 +391,9 @@ variable "runs_retention_days" {
 }
 
 variable "schedule" {
-  description = "When the job starts: `cron` in `time_zone` (an IANA name, also the zone of the job's \"today\"); whether it is `paused`; and how the scheduler tries again if it could not start the job: `attempt_deadline_seconds` and `retry`."
+  description = "When the job starts: `cron` in `time_zone` (an IANA name, also the zone of the job's \"today\"); whether it is `paused`; whether each start makes everything `again`, instead of continuing the run of its day; and how the scheduler tries again if it could not start the job: `attempt_deadline_seconds` and `retry`."
   type = object({
+    again                    = optional(bool, false)
     attempt_deadline_seconds = optional(number, 180)
     cron                     = string
     paused                   = optional(bool, false)

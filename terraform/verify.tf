@@ -4,6 +4,7 @@ locals {
   verify = {
     name            = "${var.name}-verify"
     args            = ["verify"]
+    body            = "{}"
     cron            = join(" ", concat(local.success_by, slice(local.cron_fields, 2, 5)))
     max_retries     = 0 # a failure is the answer that there is no success yet; a retry would send a second message
     timeout_seconds = 300

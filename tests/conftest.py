@@ -1,6 +1,7 @@
 """What holds for all tests."""
 
 import os
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -14,6 +15,9 @@ settings.register_profile(
     "project", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("project")
+
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup; a process that a test starts would ignore it too
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 REQUIRED = required(os.environ.get("REQUIRE", ""))
 

@@ -18,7 +18,7 @@ from job.execution.request import RunRequest
 from job.records.past import RUNS_READ
 from job.report.commands import list_command
 from job.report.outcome import ExitCode
-from job.reporting.stdout import say_error_within
+from job.reporting.stdout import STDOUT, say_error_within
 from job.text.display import quoted
 
 TRACEBACK_SECONDS = 1.0
@@ -36,12 +36,16 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _command(arguments: Sequence[str]) -> ExitCode:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
     for library in ("google", "httpx", "httpcore", "urllib3"):  # they log failures that the job reports itself
         logging.getLogger(library).setLevel(logging.ERROR)
     open_files.raise_limit()
     started, now = time.monotonic(), datetime.now(UTC)
     settings, faults = read_settings(os.environ, now)
+    if options.command is None and settings.job is None and os.isatty(STDOUT):  # a person, who may not mean to pay
+        parser.print_help()
+        return ExitCode.USAGE
     return _do(options, settings, faults, now, started)
 
 
@@ -104,12 +108,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"{VERSION} ({COMMIT or 'no commit'})")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
-    parser.set_defaults(
-        command="run", json=False, again=False, new_config=False
-    )  # after add_subparsers, which sets a default of its own
+    parser.set_defaults(json=False, again=False, new_config=False)
     start = commands.add_parser(
         "run",
-        help="prepare the data, then generate every card; what the day's run has done already stays (the default)",
+        help="prepare the data, then generate every card; what the day's run has done already stays (without a "
+        "command the same, except on a terminal outside Cloud Run, which gets this help)",
     )
     start.add_argument("--again", action="store_true", help="make everything anew, in a run of its own")
     resume = commands.add_parser("resume", help="continue a run that has a record")

@@ -11,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from job.config.faults import Fault, problems
 from job.config.fields import (
+    CardUrl,
     EngineUrl,
     HookSecret,
     HookUrl,
@@ -21,6 +22,7 @@ from job.config.fields import (
     ServiceAccount,
     TaskCount,
     TimeZone,
+    Told,
     must_be_printable,
     origin_of,
     parse_audience,
@@ -99,8 +101,12 @@ class Settings(BaseModel):
     """The language of pages, messages and terminal output; logs, records and faults are in English."""
     resume_with: str | None = Field(None, validation_alias="RESUME_WITH")
     """The beginning of the command that resumes a run, if it is not the job's own: `make run-local` sets it."""
+    card_url: CardUrl | None = Field(None, validation_alias="CARD_URL")
+    """Where the pictures of made cards are, for links."""
     notify_url: HookUrl | None = Field(None, validation_alias="NOTIFY_URL")
     notify_secret: HookSecret | None = Field(None, validation_alias="NOTIFY_SECRET")
+    notify_only: Told = Field("all", validation_alias="NOTIFY_ONLY")
+    """With `failures`, a success is told only if it may be the first after a failure."""
     max_retries: Annotated[int, whole_number(0, 10)] | None = Field(None, validation_alias="TASK_MAX_RETRIES")
     """How often Cloud Run restarts a failed task."""
     notify_fault: Message | None = None
@@ -147,7 +153,7 @@ VARIABLES = (
 )
 """The names of all variables."""
 
-NOTIFIER = {"NOTIFY_URL", "NOTIFY_SECRET", "TASK_MAX_RETRIES"}
+NOTIFIER = {"NOTIFY_URL", "NOTIFY_SECRET", "NOTIFY_ONLY", "TASK_MAX_RETRIES"}
 """Variables that affect only the message about a run."""
 
 

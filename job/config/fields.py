@@ -4,27 +4,22 @@ import ipaddress
 import math
 import re
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from job.config.faults import invalid
-from job.text.display import quoted
+from job.text.display import quoted, without_credentials
 from job.text.messages import LANGUAGES, Language
 
 
 def must_be_printable(value: object) -> object:
     """Refuses text with unprintable characters or invalid UTF-8: it would break log lines."""
     if isinstance(value, str) and not value.isprintable():
-        raise invalid(f"{_without_secrets(value)} holds unprintable characters", "correct it or unset it")
+        raise invalid(f"{quoted(without_credentials(value))} holds unprintable characters", "correct it or unset it")
     return value
-
-
-def _without_secrets(url: str) -> str:
-    """A URL as a fault may quote it, without the part before an @, which may hold a user name and a password."""
-    return quoted(re.sub(r".*@", "…@", url, flags=re.DOTALL))
 
 
 def parse_whole_number(text: str, least: int, most: int) -> int:
@@ -53,7 +48,7 @@ def _check_engine_url(text: str) -> str:
     remedy = "set it to the engine's https URL"
     if re.match(r"[^/?#]*//[^/?#]*@", text):  # before anything quotes the text
         raise invalid("holds a user name or password", f"{remedy} without them: the token is enough")
-    shown = _without_secrets(text)
+    shown = quoted(without_credentials(text))
     try:
         url = urlsplit(text)
         host, _ = url.hostname, url.port
@@ -96,6 +91,33 @@ EngineUrl = Annotated[str, AfterValidator(_check_engine_url)]
 """https, or http to loopback; without user, query, fragment and trailing slash."""
 
 
+CARD_URL_PLACES = re.compile(r"\{(date|ticker|card_type)\}")
+"""What a card's values replace in a `CardUrl`."""
+
+
+def _check_card_url(text: str) -> str:
+    remedy = "set it to an https URL such as https://cards.example.com/{date}/{ticker}/{card_type}.png"
+    shown = quoted(without_credentials(text))
+    try:
+        url = urlsplit(text)
+        host, port = url.hostname, url.port
+    except ValueError:
+        raise invalid(f"{shown} is not a URL", remedy) from None
+    if url.scheme != "https" or not host or re.search(r"[\s\\]", text):
+        raise invalid(f"{shown} is not an https URL", remedy)
+    if url.username is not None:  # whoever has the page would have it too
+        raise invalid(f"{shown} holds a user name or password", remedy)
+    if not _is_host(host) or port == 0:
+        raise invalid(f"{shown} does not name a valid host", remedy)
+    if re.search("[{}]", CARD_URL_PLACES.sub("", text)):
+        raise invalid(f"{shown} has a brace that belongs to none of {{date}}, {{ticker}} and {{card_type}}", remedy)
+    return text
+
+
+CardUrl = Annotated[str, AfterValidator(_check_card_url)]
+"""https; may hold the placeholders `{date}`, `{ticker}` and `{card_type}` after its host."""
+
+
 def _check_hook_url(secret: SecretStr) -> SecretStr:
     """Quotes no part of the URL, since anyone who knows it can write to the chat."""
     text, remedy = secret.get_secret_value(), "set it to the https URL of an incoming webhook"
@@ -128,6 +150,16 @@ def _check_hook_secret(secret: SecretStr) -> SecretStr:
 HookSecret = Annotated[SecretStr, AfterValidator(_check_hook_secret)]
 
 
+def _check_told(text: str) -> str:
+    if text not in {"all", "failures"}:
+        raise invalid(f"{quoted(text)} is neither all nor failures", "correct it or unset it")
+    return text
+
+
+Told = Annotated[Literal["all", "failures"], BeforeValidator(_check_told)]
+"""Of which runs there are messages."""
+
+
 def origin_of(url: str) -> str:
     """The origin of an engine's URL as browsers and Cloud Run write it: in lower case, without the default port."""
     parts = urlsplit(url)
@@ -146,14 +178,15 @@ def parse_audience(text: str, url: str) -> str:
     origin = origin_of(url)
     if stated.strip().rstrip("/") == url or (not stated and f"{audience}/".startswith(f"{origin}/")):
         return audience
+    stated_for = f"{without_credentials(audience)} {url}"
     what = f"is not stated for {quoted(url)}"
-    raise invalid(what, f"unset it, or write the audience, a space, and that URL: {quoted(f'{audience} {url}', 300)}")
+    raise invalid(what, f"unset it, or write the audience, a space, and that URL: {quoted(stated_for, 300)}")
 
 
 def _check_runs_uri(text: str) -> str:
     if "://" in text and not re.match(r"gs://[^/]", text):
         remedy = "set it to gs://BUCKET/PREFIX or to a directory"
-        raise invalid(f"{_without_secrets(text)} is no place to write to", remedy)
+        raise invalid(f"{quoted(without_credentials(text))} is no place to write to", remedy)
     return text
 
 

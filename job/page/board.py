@@ -9,6 +9,7 @@ from job.engines.failures import Cause
 from job.ledger.items import EngineItems, ItemStatus
 from job.ledger.ledger import Ledger
 from job.planning.targets import Target
+from job.report.cards import picture_url
 from job.report.report import RunReport
 from job.text.messages import Message, message, plural, template
 
@@ -40,6 +41,8 @@ class Row:
     planned: int
     cards: Sequence[ItemStatus | None]
     """One for each column; `None` if that card is not planned."""
+    pictures: Sequence[str | None]
+    """The link to the picture of each of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +81,7 @@ def board(report: RunReport, ledger: Ledger) -> Board | None:
     rest = (target for target in targets if items.done_of(target.id) == len(target.card_types))
     shown = [*lacking[:ROWS], *islice(rest, max(0, ROWS - len(lacking)))]
     columns, hidden = _columns(targets, items)
-    rows = [
-        Row(target.id, items.done_of(target.id), len(target.card_types), _cells(items.of(target.id), columns))
-        for target in shown
-    ]
+    rows = [_row(report, target, items, columns) for target in shown]
     complete = len(targets) - len(lacking)
     return Board(
         headline=_headline(complete, targets),
@@ -102,6 +102,12 @@ def _columns(targets: Sequence[Target], items: EngineItems) -> tuple[list[str], 
     missing = Counter(item.card_type for item in items.missing())
     kept = set(sorted(types, key=lambda name: -missing[name])[:COLUMNS])
     return [name for name in types if name in kept], len(types) - COLUMNS
+
+
+def _row(report: RunReport, target: Target, items: EngineItems, columns: Sequence[str]) -> Row:
+    cards = _cells(items.of(target.id), columns)
+    pictures = [None if card is None else picture_url(report, target, card) for card in cards]
+    return Row(target.id, items.done_of(target.id), len(target.card_types), cards, pictures)
 
 
 def _cells(cards: Sequence[ItemStatus], columns: Sequence[str]) -> list[ItemStatus | None]:

@@ -9,6 +9,7 @@ from functools import partial
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from job.config.fields import CardUrl
 from job.ledger.totals import Count
 from job.report.format import ATTEMPTS, FORMAT, RESULTS, RecordError, Stamp, check_format, name_of
 from job.storage.store import ConflictError, ObjectStore, in_thread, read_many
@@ -37,6 +38,8 @@ class AttemptEntry(BaseModel):
     """RUN_DATE as it was given."""
     concurrency: dict[str, int] = Field(default_factory=dict)
     """The maximum number of calls in flight, by engine."""
+    card_url: CardUrl | None = None
+    """CARD_URL, for pages and tables that are made again."""
 
 
 async def add_attempt(store: ObjectStore, run_id: str, entry: AttemptEntry, after: int) -> AttemptEntry:
@@ -61,6 +64,17 @@ async def read_attempts(store: ObjectStore, run_id: str) -> Sequence[AttemptEntr
     names = await in_thread(lambda: store.names(name_of(run_id, ATTEMPTS)))
     found = await read_many(store, [name for name in names if _number(run_id, name)])
     return [_read(name, stored.data, run_id) for name, stored in found.items()]
+
+
+async def read_latest(store: ObjectStore, run_id: str, names: Iterable[str]) -> AttemptEntry | None:
+    """The latest attempt, given the names of a record's objects; `None` in a record of an early version.
+
+    Raises `RecordError` and `StorageError`.
+    """
+    number = latest_number(run_id, names)
+    name = _name(run_id, number)
+    stored = await in_thread(partial(store.read, name)) if number else None
+    return None if stored is None else _read(name, stored.data, run_id)
 
 
 def latest_number(run_id: str, names: Iterable[str]) -> int:

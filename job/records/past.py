@@ -19,7 +19,8 @@ from job.ledger.items import EngineItems
 from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
 from job.records import lease
-from job.records.attempts import latest_number, owners, read_attempts
+from job.records.attempts import latest_number, owners, read_attempts, read_latest
+from job.records.days import is_latest
 from job.records.journal import check_journal, read_journal
 from job.records.lease import Holder, SeenLease
 from job.records.record import find_latest_inputs
@@ -333,7 +334,11 @@ async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
     more = {} if written is None else {name: getattr(written, name) for name in kept}
     if written is not None and written.project is not None:
         more["project"] = written.project
+    latest = await read_latest(store, run_id, names)
+    if latest is not None:
+        more["card_url"] = latest.card_url
     attempts = () if written is None else written.attempts
+    more["is_latest"] = await is_latest(store, run_id, inputs.config_uri, inputs.day)
     report = report_of(inputs, ledger, attempts, state=state, since=since, **more)
     return RecordedRun(with_commands(report, place), ledger, place, documents)
 
@@ -481,6 +486,19 @@ class PastNights:
             one.card_seconds for one in summaries if one.card_seconds and is_same_config(one.config_uri, config_uri)
         )
         return next(made, {})
+
+    def may_follow_failure(self, run_id: str, config_uri: str) -> bool:
+        """Whether the latest other run of this config failed. True also if that is not known."""
+        if self.nights is None or self.nights.errors:
+            return True
+        for run in self.nights.runs:
+            if run.run_id == run_id:
+                continue
+            if run.summary is None:  # killed, or unreadable: it may have been of this config
+                return True
+            if is_same_config(run.summary.config_uri, config_uri):
+                return run.outcome is not Outcome.SUCCEEDED
+        return False
 
     def compare(self, day: str, items: Mapping[EngineName, EngineItems]) -> Comparison | None:
         """Compares the run of this day, with these items. `None` if there is no night before, or if that fails."""

@@ -74,13 +74,19 @@ class Record:
         self._earlier: RunReport | None = None
         """The report that an earlier attempt has written."""
         self._found: Mapping[str, int] = {}
+        self.follows_failure: bool | None = None
+        """Whether the attempt before this one failed or was killed; `None` if there was none."""
         self.ledger = ledger
         self.journal = Journal(store, inputs.run_id, owner, on_outage)
 
     async def begin(self, entry: AttemptEntry) -> None:
         """Adds this attempt to the record, before anything else of it is written. Raises `StorageError`."""
-        after = self._earlier.attempt or 0 if self._earlier is not None else 0
+        earlier = self._earlier
+        after = earlier.attempt or 0 if earlier is not None else 0
         self._attempt = (await add_attempt(self._store, self._run_id, entry, after)).number
+        if self._report is not None or self._attempt > 1:
+            was_killed = self._attempt > after + 1
+            self.follows_failure = was_killed or earlier is None or earlier.outcome is not Outcome.SUCCEEDED
 
     async def create(self, inputs: RunInputs) -> None:
         """Writes the run's first or later inputs. Raises `StorageError`, also if other inputs were written there."""

@@ -16,7 +16,7 @@ from job.report.inputs import RunInputs, is_same_config
 from job.report.outcome import Ending, Outcome, began_elsewhere, never_began, no_record
 from job.report.report import RunReport, read_report
 from job.storage.store import ConflictError, ObjectStore, in_thread
-from job.text.display import quoted
+from job.text.display import quoted, without_credentials
 
 
 async def record_refusal(store: ObjectStore, report: RunReport, documents: Sequence[Document], ledger: Ledger) -> bool:
@@ -75,10 +75,17 @@ def elsewhere(recorded: RunInputs, settings: Settings, *, new_config: bool) -> N
 
 
 async def contradictions(
-    store: ObjectStore, recorded: RunInputs, settings: Settings, now: datetime, *, place: bool = False
+    store: ObjectStore,
+    recorded: RunInputs,
+    settings: Settings,
+    now: datetime,
+    *,
+    is_resumed: bool,
+    place: bool = False,
 ) -> list[Fault]:
     """A fault for each variable that contradicts the recorded run; with `place` also for `CONFIG_URI`.
 
+    A start is for the run's day, while `resume` is for any day, unless RUN_DATE says otherwise.
     A run without a date cannot be resumed on another day: that is a fault too, unless this execution has worked on the
     run before. Raises `RecordError` and `StorageError`.
     """
@@ -96,12 +103,20 @@ async def contradictions(
         if settings.run_id == run_id:
             remedy = f"unset RUN_ID; then {remedy}"
         found.append(Fault("RUN_DATE", what, remedy))
-    elif settings.run_date_is_explicit and settings.run_date != recorded.date:
+    elif _is_for_another_date(recorded, settings, is_resumed=is_resumed):
         what = f"{settings.run_date} is not the date of run {run_id}, which is {recorded.date}"
         if recorded.date is None:
             what = f"run {run_id} was started without RUN_DATE"
         found.append(Fault("RUN_DATE", what, "unset it to resume that run, or start a run of another RUN_ID"))
     if place and settings.config_uri and not is_same_config(settings.config_uri, recorded.config_uri):
-        what = f"{quoted(settings.config_uri)} is not where run {run_id} has its config from"
+        what = f"{quoted(without_credentials(settings.config_uri))} is not where run {run_id} has its config from"
         found.append(Fault("CONFIG_URI", what, f"set it to {recorded.config_uri}, or start a new run"))
     return found
+
+
+def _is_for_another_date(recorded: RunInputs, settings: Settings, *, is_resumed: bool) -> bool:
+    if settings.run_date is None:
+        return False
+    if is_resumed:
+        return settings.run_date_is_explicit and settings.run_date != recorded.date
+    return settings.run_date != recorded.day

@@ -76,15 +76,17 @@ class RecordSession:
         return cls(lease, record, inputs, notify, StorageAlarm(notify))
 
     async def open(self, entry: AttemptEntry, *, new: bool) -> bool:
-        """Reads the record into the ledger, and adds this attempt to it. Returns whether anything is left to be done.
+        """Reads the record into the ledger, and adds this attempt to it. Returns whether there is anything to do.
 
-        If nothing is, nothing is written and the lease is given back. If the inputs are `new` (a new run or a new
-        config), it writes them. This may take longer than a lease lasts, so the lease must be renewed meanwhile. Raises
-        `StorageError`, and `RecordError` if the record cannot be used; it then gives the lease back too.
+        If nothing is, nothing is written and the lease is released. If the inputs are `new` (a new run or a new
+        config), it writes them, also if nothing is left: the notices and the report are then those of this config. This
+        may take longer than a lease lasts, so the lease must be renewed meanwhile. Raises `StorageError`, and
+        `RecordError` if the record cannot be used; it then releases the lease too.
         """
         is_left = False
         try:
-            is_left = not await self.record.load()
+            is_complete = await self.record.load()
+            is_left = new or not is_complete
             if is_left:
                 await self.record.begin(entry)
                 if new:
@@ -95,7 +97,7 @@ class RecordSession:
             raise
         finally:
             if not is_left:
-                await _give_back(self.lease)  # noqa: ASYNC102  shielded there
+                await _release(self.lease)  # noqa: ASYNC102  shielded there
         return is_left
 
     @property
@@ -179,11 +181,11 @@ async def acquire_if(is_current: Callable[[], Awaitable[bool]], lease: Lease) ->
         is_still = await is_current()
     finally:
         if not is_still:
-            await _give_back(lease)  # noqa: ASYNC102  shielded there
+            await _release(lease)  # noqa: ASYNC102  shielded there
     return is_still
 
 
-async def _give_back(lease: Lease) -> None:
+async def _release(lease: Lease) -> None:
     """Releases the lease before anything was done; if that fails, it becomes stale."""
     with trio.move_on_after(Budget.CLOSING, shield=True), suppress(StorageError):
         await lease.release()

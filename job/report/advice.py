@@ -115,22 +115,24 @@ def _steps(report: RunReport, place: Place, now: datetime, *, is_last_resort: bo
     if report.instead is not None:
         yield Step(report.instead.kind, report.instead.sentence, report.instead.command)
         return
-    if report.outcome is Outcome.BAD_CONFIG and report.config_uri and not place.arguments:
+    is_of_config = any(".json" in fault.where for fault in report.faults)
+    if report.outcome is Outcome.BAD_CONFIG and is_of_config and report.config_uri and not place.arguments:
         correct = template(
             "Correct the configuration. {command} shows whether a fault is left in the config objects; it calls "
             "nothing."
         )
         yield Step("correct", message(correct, command=plan_command(report.config_uri)))
     is_today = today_of(report.started, now, report.zone) == report.day
+    can_start = is_today and report.is_latest and place.can_start_again
     is_in_vain = bool(place.arguments) and report.date is None and not is_today  # a resume that would be refused again
-    if not report.is_recorded and not is_in_vain:
+    if (not report.is_recorded or report.outcome is Outcome.BAD_CONFIG) and not is_in_vain:
         yield from _again(report, place, is_last_resort=is_last_resort)
         return
-    if is_today and place.can_start_again:
+    if can_start:
         yield Step("again", _last_resort() if is_last_resort else _resume(report), place.start_again(report.date))
-    if report.date is not None or (is_today and not place.can_start_again):
+    if report.date is not None or (is_today and not can_start):
         sentence = _last_resort() if is_last_resort else _resume(report)
-        if is_today and place.can_start_again:
+        if can_start:
             sentence = message("On a later day, this requests only what is missing:")
         yield Step("resume", sentence, place.resume(report.run_id, report.then))
     if report.date is None:

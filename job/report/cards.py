@@ -8,19 +8,30 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, tzinfo
 from io import StringIO
 from itertools import islice
+from urllib.parse import quote
 
+from job.config.fields import CARD_URL_PLACES
 from job.ledger.items import ItemStatus
 from job.ledger.ledger import Ledger
+from job.planning.targets import Target
 from job.report.report import RunReport
 
 CARDS_LIMIT = 100_000
 """A run with more cards records no table; `report --csv` can write one."""
-COLUMNS = ("target", "kind", "card_type", "state", "cause", "attempts", "when", "run_id")
+COLUMNS = ("target", "kind", "card_type", "state", "cause", "attempts", "when", "run_id", "url")
 SET_ASIDE = "set_aside"
 """The cause of a card that was not attempted because its type was set aside."""
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 """Characters with which a formula starts in a spreadsheet; the last four only in East Asian ones."""
 _ROWS_AT_ONCE = 1000
+
+
+def picture_url(report: RunReport, target: Target, card: ItemStatus) -> str | None:
+    """Where the picture of a made card is; `None` of any other card, and without CARD_URL."""
+    if report.card_url is None or card.state != "done":
+        return None
+    values = {"date": target.date or report.day, "ticker": target.id, "card_type": card.card_type or ""}
+    return CARD_URL_PLACES.sub(lambda place: quote(values[place[1]], safe="", errors="replace"), report.card_url)
 
 
 def card_table(report: RunReport, ledger: Ledger) -> bytes:
@@ -48,7 +59,8 @@ def _rows(report: RunReport, ledger: Ledger) -> Iterator[tuple[str, ...]]:
                 cause = SET_ASIDE
             state = "made" if card.state == "done" else card.state
             attempts, when = str(card.attempts), _when(card, zone)
-            yield name, target.kind, _cell(card.card_type or ""), state, cause, attempts, when, run_id
+            url = picture_url(report, target, card) or ""
+            yield name, target.kind, _cell(card.card_type or ""), state, cause, attempts, when, run_id, url
 
 
 def _when(card: ItemStatus, zone: tzinfo | None) -> str:

@@ -74,7 +74,7 @@ class Place:
 
     def _command(self, arguments: Sequence[str], date: str | None = None) -> str:
         if self.job is None:
-            command = _on_a_laptop(self.runs_uri, *arguments)
+            command = _on_a_laptop(self.runs_uri, *(arguments or ["run"]))  # without a command, a terminal gets help
             return command if date is None else f"RUN_DATE={date} {command}"
         where = {"region": self.region, "project": self.project}
         options = [f"--{name}={value}" for name, value in where.items() if value is not None]

@@ -9,8 +9,6 @@ from job.engines.failures import Then
 from job.ledger.result import CUT_OFF, CallResult
 from job.text.messages import Message, Value, listed, message, plural
 
-_NEW_CONFIG = message("A plain resume keeps the recorded config: resume with --new-config.")
-
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
@@ -30,11 +28,6 @@ class FailureGroup:
     def is_cut_off(self) -> bool:
         """Whether the end of the run interrupted these calls."""
         return self.calls[0].state == CUT_OFF
-
-    @property
-    def go_on(self) -> Message | None:
-        """How to resume once the remedy is applied, if a plain resume would not help."""
-        return _NEW_CONFIG if self.then == "new_config" else None
 
     @property
     def card_type(self) -> str | None:

@@ -192,12 +192,16 @@ class RunReport(Part):
     """The shell command that starts a new run, if this one cannot be resumed, or only on its day."""
     is_recorded: bool = Field(True, exclude=True)
     """Whether the run has a record from which it can be resumed. This field and those below are not stored."""
+    is_latest: bool = Field(True, exclude=True)
+    """Whether it is the latest run of its day, which a start continues."""
     unrecorded: int | None = Field(None, exclude=True)
     """How many results the record lacks, if it could not be closed."""
     instead: Instead | None = Field(None, exclude=True)
     """As in `Ending`."""
     is_news: bool = Field(True, exclude=True)
-    """Whether a message is sent: not if everything was there already."""
+    """Whether a message is sent: not if everything was there already, nor about what NOTIFY_ONLY leaves out."""
+    card_url: str | None = Field(None, exclude=True)
+    """CARD_URL of the latest attempt, which its entry in the record keeps."""
     page: str | None = Field(None, exclude=True)
     """The address of its page; empty if it could not be written, `None` if the run has none."""
 

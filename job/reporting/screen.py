@@ -112,7 +112,7 @@ def runs_table(runs: Sequence[PastRun], translator: Translator = ENGLISH) -> str
     with screen.capture() as captured:
         screen.print(table)
         if any(past.outcome in {Outcome.AT_WORK, Outcome.KILLED} for past in runs):
-            note = message("at work or killed: judged by the lease, which a run at work renews every few seconds")
+            note = message("at work or killed: judged by the lease, which a run at work renews every 15 seconds")
             screen.print_line(note)
         if runs:
             screen.print_line(message("all times {zone}", zone=zone_of(runs[0].started)))

@@ -229,10 +229,7 @@ def failure_lines(
                 yield " ", message("last answer for {count}: {answer}", count=count, answer=text)
         if len(answers) > ANSWERS_SHOWN:
             yield " ", message("other last answers: {count}", count=len(answers) - ANSWERS_SHOWN)
-        if group.go_on is None:
-            yield " ", message("what to do: {remedy}", remedy=group.remedy)
-        else:
-            yield " ", message("what to do: {remedy} {go_on}", remedy=group.remedy, go_on=group.go_on)
+        yield " ", message("what to do: {remedy}", remedy=group.remedy)
     if not_listed:
         yield "✗", plural("1 more failed", "{count} more failed", count=not_listed)
     for one in set_aside:

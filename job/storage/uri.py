@@ -5,7 +5,7 @@ from urllib.parse import quote
 
 from job.storage.directory import DirectoryStore
 from job.storage.store import ObjectStore, StorageError
-from job.text.display import shortened
+from job.text.display import shortened, without_credentials
 from job.text.messages import message
 
 URI_LIMIT = 1024
@@ -22,7 +22,8 @@ def open_store(uri: str, *, make: bool = False) -> ObjectStore:
         raise StorageError(what)
     if not uri.startswith("gs://"):
         if "://" in uri:
-            raise StorageError(message("{uri} is neither gs://BUCKET/PREFIX nor a directory", uri=uri))
+            shown = without_credentials(uri)
+            raise StorageError(message("{uri} is neither gs://BUCKET/PREFIX nor a directory", uri=shown))
         return DirectoryStore(uri, make=make)
     from job.storage.gcs import GcsStore  # noqa: PLC0415  the library takes 0.15 s to import
 

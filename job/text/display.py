@@ -1,6 +1,7 @@
 """Display: values as printable and short text, for a terminal, a page or a sentence."""
 
 import json
+import re
 from datetime import datetime, timedelta, timezone
 
 
@@ -19,6 +20,11 @@ def printable(value: object) -> str:
 def shortened(value: str, limit: int) -> str:
     """The beginning of a long text."""
     return value if len(value) <= limit else f"{value[: limit - 1]}…"
+
+
+def without_credentials(uri: str) -> str:
+    """A URI as an error may quote it: without what stands before an @ or after a ?, which may be secret."""
+    return re.sub(r"\?.+", "?…", re.sub(r".*@", "…@", uri, flags=re.DOTALL), flags=re.DOTALL)
 
 
 def clock(moment: datetime, day: str | None = None) -> str:

@@ -72,6 +72,7 @@ run "the_job_with_all_that_can_be_said_of_it" {
   command = plan
 
   variables {
+    card_url            = "https://cards.example.com/{date}/{ticker}/{card_type}.png"
     deletion_protection = false
     job                 = { cpu = 2, memory_mib = 1024, max_retries = 3, task_timeout_seconds = 21600, deadline_seconds = 20000 }
     labels              = { team = "cards" }
@@ -88,6 +89,7 @@ run "the_job_with_all_that_can_be_said_of_it" {
     condition = {
       for env in google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].env : env.name => env.value
       } == {
+      CARD_URL                                       = "https://cards.example.com/{date}/{ticker}/{card_type}.png"
       CONFIG_URI                                     = "gs://my-project-batch-orchestrator-config/config"
       DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA = "true"
       FINANCIAL_ENGINE_ATTEMPTS                      = "3"

@@ -29,7 +29,7 @@ run "messages_to_a_bot_that_is_signed" {
   variables {
     alerts = { notification_channels = ["projects/my-project/notificationChannels/1"], success_by = "09:00" }
     job    = { max_retries = 3 }
-    notify = { secret = "cards-hook", signing_secret = "cards-hook-key" }
+    notify = { secret = "cards-hook", signing_secret = "cards-hook-key", only = "failures" }
   }
 
   assert {
@@ -49,6 +49,10 @@ run "messages_to_a_bot_that_is_signed" {
       } == { NOTIFY_URL = "cards-hook latest", NOTIFY_SECRET = "cards-hook-key latest" }
     ])
     error_message = "A job reads other secrets."
+  }
+  assert {
+    condition     = local.environment.NOTIFY_ONLY == "failures"
+    error_message = "Successes are told, too."
   }
   assert {
     condition = {
@@ -82,6 +86,7 @@ run "messages_to_a_bot_that_is_not_signed_and_no_alerts" {
     condition = (
       { for key, grant in google_secret_manager_secret_iam_member.job : key => grant.secret_id } == { NOTIFY_URL = "cards-hook" }
       && length(google_monitoring_alert_policy.notification) == 0
+      && local.environment.NOTIFY_ONLY == "all"
     )
     error_message = "There is something that nobody asked for."
   }

@@ -22,6 +22,8 @@ run "refused_1" {
   variables {
     # a build from another region
     build = { repository = "projects/p/locations/us-east1/connections/c/repositories/r", state_bucket = "my-state" }
+    # pictures without TLS
+    card_url = "http://cards.example.com/{ticker}.png"
     # config of nobody
     config_ownership = "nobody"
     # three engines
@@ -46,7 +48,7 @@ run "refused_1" {
     viewers = ["allUsers"]
   }
 
-  expect_failures = [var.build, var.config_ownership, var.engines, var.image, var.labels, var.language, var.maintainers, var.network, var.operators, var.runs_retention_days, var.schedule, var.viewers]
+  expect_failures = [var.build, var.card_url, var.config_ownership, var.engines, var.image, var.labels, var.language, var.maintainers, var.network, var.operators, var.runs_retention_days, var.schedule, var.viewers]
 }
 
 run "refused_2" {
@@ -55,6 +57,8 @@ run "refused_2" {
   variables {
     # a build of no branch
     build = { repository = "projects/p/locations/asia-east1/connections/c/repositories/r", state_bucket = "my-state", branch = "^main$" }
+    # pictures of a misspelt placeholder
+    card_url = "https://cards.example.com/{tickers}.png"
     # a fifth engine
     engines = merge(var.engines, { other = { url = "https://o" } })
     # a bootstrap with an image
@@ -67,7 +71,7 @@ run "refused_2" {
     schedule = merge(var.schedule, { cron = "0 30 6 * * 1-5" })
   }
 
-  expect_failures = [var.build, var.engines, var.image, var.labels, var.operators, var.schedule]
+  expect_failures = [var.build, var.card_url, var.engines, var.image, var.labels, var.operators, var.schedule]
 }
 
 run "refused_3" {
@@ -580,6 +584,17 @@ run "refused_44" {
   variables {
     # one secret for both
     notify = { secret = "hook", signing_secret = "hook" }
+  }
+
+  expect_failures = [var.notify]
+}
+
+run "refused_45" {
+  command = plan
+
+  variables {
+    # messages about successes alone
+    notify = { secret = "hook", only = "successes" }
   }
 
   expect_failures = [var.notify]

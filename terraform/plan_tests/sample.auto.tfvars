@@ -2,6 +2,7 @@
 alerts           = null
 bootstrap        = false
 build            = null
+card_url         = null
 config_ownership = "terraform"
 engines = {
   financial = { service = "financial-engine" }

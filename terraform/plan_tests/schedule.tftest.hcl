@@ -53,8 +53,10 @@ run "the_schedule_with_all_that_can_be_said_of_it" {
   command = plan
 
   variables {
+    alerts              = { notification_channels = ["projects/my-project/notificationChannels/1"], success_by = "09:00" }
     deletion_protection = false
     schedule = {
+      again                    = true
       cron                     = "*/15 0-6,22 1,15 jan-jun *"
       time_zone                = "America/Argentina/Buenos_Aires"
       paused                   = true
@@ -77,6 +79,14 @@ run "the_schedule_with_all_that_can_be_said_of_it" {
       && google_cloud_scheduler_job.main["run"].retry_config[0].max_doublings == 2
     )
     error_message = "What the variable `schedule` says has not arrived."
+  }
+  assert {
+    condition = (
+      jsondecode(base64decode(google_cloud_scheduler_job.main["run"].http_target[0].body)) == { overrides = { containerOverrides = [{ args = ["run", "--again"] }] } }
+      && base64decode(google_cloud_scheduler_job.main["verify"].http_target[0].body) == "{}"
+      && { for key, grant in google_cloud_run_v2_job_iam_member.scheduler : key => grant.role } == { run = "roles/run.jobsExecutorWithOverrides", verify = "roles/run.invoker" }
+    )
+    error_message = "A start does not make everything again, or the schedule may do more than that."
   }
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -88,6 +89,37 @@ def test_help_and_version(capfd: pytest.CaptureFixture[str]) -> None:
         assert expected in capfd.readouterr().out
 
 
+def on_a_terminal(*arguments: str, **variables: str) -> tuple[int, str]:
+    """The exit code and the output of the job on a terminal of its own, without the caller's variables."""
+    ours, theirs = pty.openpty()
+    env = {"PATH": os.environ["PATH"], **variables}
+    command = [sys.executable, "-m", "job", *arguments]
+    done = subprocess.run(command, cwd=ROOT, env=env, stdin=theirs, stdout=theirs, stderr=theirs, check=False)
+    os.close(theirs)
+    shown = b""
+    with suppress(OSError):  # a pseudo-terminal ends with an error
+        while piece := os.read(ours, 65536):
+            shown += piece
+    os.close(ours)
+    return done.returncode, shown.decode()
+
+
+def test_without_a_command_a_person_on_a_terminal_gets_help_and_no_run() -> None:
+    code, shown = on_a_terminal()
+    assert code == ExitCode.USAGE, "0 would say that the work of the day is done"
+    assert shown.startswith("usage: python -m job")
+    assert "CONFIG_URI" not in shown
+
+
+@pytest.mark.parametrize(("arguments", "variables"), [(["run"], {}), ([], {"CLOUD_RUN_JOB": "cards"})])
+def test_a_command_starts_a_run_on_a_terminal_and_cloud_run_needs_none(
+    arguments: list[str], variables: dict[str, str]
+) -> None:
+    code, shown = on_a_terminal(*arguments, **variables)
+    assert code == ExitCode.USAGE
+    assert "CONFIG_URI: is not set" in shown
+
+
 def test_a_traceback_that_nobody_reads_delays_the_exit_by_seconds_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
     def break_down(_: object) -> ExitCode:
         raise ZeroDivisionError("unforeseen")
@@ -133,3 +165,25 @@ def test_a_module_of_the_job_that_is_missing_is_a_bug(tmp_path: Path) -> None:
     done = python("-m", "job", "runs", directory=tmp_path)
     assert done.returncode == 1
     assert done.stderr.endswith("ModuleNotFoundError: No module named 'job.engines.identity'\n")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 143)])
+def test_a_signal_before_the_run_handles_them_ends_the_process(number: signal.Signals, code: int) -> None:
+    """Also one that is PID 1, for which the default action is to ignore it."""
+    program = """
+import runpy, sys, time, types
+def main(arguments):
+    print("ready", flush=True)
+    time.sleep(30)
+sys.modules["job.cli.main"] = module = types.ModuleType("job.cli.main")
+module.main = main
+runpy.run_module("job", run_name="__main__")
+"""
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(number)
+        assert process.wait(10) == code
+        assert process.stderr is not None
+        assert process.stderr.read() == b""

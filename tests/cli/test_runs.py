@@ -105,7 +105,7 @@ def test_the_lease_distinguishes_a_run_at_work_from_one_that_was_killed(
         f"2026-11-24 02:00 {outcome} night",
         "2026-11-24 02:00 killed other",
     }
-    assert lines[3] == "at work or killed: judged by the lease, which a run at work renews every few seconds"
+    assert lines[3] == "at work or killed: judged by the lease, which a run at work renews every 15 seconds"
 
 
 @pytest.mark.parametrize("closed", [None, "cards_missing"])
@@ -308,7 +308,7 @@ def test_the_report_of_a_faulty_configuration_lists_its_faults(place: Path, capf
         "✗ B: is not set; set it",
         f"Correct the configuration. {check} shows whether a fault is left in the config objects; it calls nothing.",
         "Once that is corrected, this starts it again:",
-        "  RUN_DATE=2026-11-24 python -m job",
+        "  RUN_DATE=2026-11-24 python -m job run",
         "The configuration has 2 faults: nothing was called. (exit code 2)",
     ]
 
@@ -330,9 +330,9 @@ def test_the_report_of_a_run_without_a_date_offers_a_new_run_for_its_day_once_th
     assert code == 0
     assert not any(" resume " in line for line in lines)
     assert "".join(lines[-4:-2]).endswith("this starts a new run for 2026-11-24, which makes all its cards:")
-    assert lines[-2] == "  RUN_DATE=2026-11-24 python -m job"
+    assert lines[-2] == "  RUN_DATE=2026-11-24 python -m job run"
     page = (place / "page.html").read_text()
-    assert "<code>RUN_DATE=2026-11-24 python -m job</code>" in page
+    assert "<code>RUN_DATE=2026-11-24 python -m job run</code>" in page
     assert " resume " not in page
 
 

@@ -90,7 +90,7 @@ URL = "set it to the engine's https URL"
         ("QA_ENGINE_URL", "https://qa example", f'"https://qa example" is not an https URL; {URL}'),
         ("QA_ENGINE_URL", "https://[::1", f'"https://[::1" is not a URL; {URL}'),
         ("QA_ENGINE_URL", "https://qa.example:port", f'"https://qa.example:port" is not a URL; {URL}'),
-        ("QA_ENGINE_URL", "https://a.example?x=1", f'"https://a.example?x=1" has a query or a fragment; {URL}'),
+        ("QA_ENGINE_URL", "https://a.example?x=1", f'"https://a.example?…" has a query or a fragment; {URL}'),
         ("QA_ENGINE_URL", "https://a.example#", f'"https://a.example#" has a query or a fragment; {URL}'),
         ("QA_ENGINE_URL", "https://a.example/b/..", f'"https://a.example/b/.." has dots for a path segment; {URL}'),
         ("QA_ENGINE_URL", "https://a.example/./b", f'"https://a.example/./b" has dots for a path segment; {URL}'),
@@ -233,12 +233,13 @@ def test_an_audience_is_used_only_for_the_url_that_it_is_stated_for(audience: st
     """Whichever of the two somebody changes, no token for the engine is sent to another host."""
     stated = {"QA_ENGINE_URL": "https://qa.example/v1", "QA_ENGINE_AUDIENCE": audience}
     first = audience.partition(" ")[0]
+    shown = first.replace("https://evil.example@", "…@")
     if field == "URL":
         stated = {"QA_ENGINE_URL": "https://evil.example/v1", "QA_ENGINE_AUDIENCE": f"{first} https://qa.example/v1"}
     (fault,) = faults(**stated)
     assert fault == (
         f'QA_ENGINE_AUDIENCE: is not stated for "{stated["QA_ENGINE_URL"]}"; unset it, or write the audience, a space, '
-        f'and that URL: "{first} {stated["QA_ENGINE_URL"]}"'
+        f'and that URL: "{shown} {stated["QA_ENGINE_URL"]}"'
     )
 
 
@@ -402,6 +403,47 @@ def test_missing_or_faulty_urls_do_not_count_as_the_same_url() -> None:
     assert (len(found), settings.notices) == (2, ())
 
 
+PLACES = "{date}, {ticker} and {card_type}"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://cards.example.com/{date}/{ticker}/{card_type}.png",
+        "https://cards.example.com:8443/图卡?d={date}&t={ticker}&d={date}#{card_type}",
+        "https://10.0.0.1/{ticker}",
+    ],
+)
+def test_a_template_of_the_pictures_urls_is_taken_as_it_is(url: str) -> None:
+    assert read(CARD_URL=f" {url} ").card_url == url
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("http://h/{ticker}", '"http://h/{ticker}" is not an https URL'),
+        ("http://127.0.0.1/{ticker}", '"http://127.0.0.1/{ticker}" is not an https URL'),
+        ("javascript:alert({ticker})", '"javascript:alert({ticker})" is not an https URL'),
+        ("//h/{ticker}", '"//h/{ticker}" is not an https URL'),
+        ("https:///{ticker}", '"https:///{ticker}" is not an https URL'),
+        ("https://h/{ticker} {date}", '"https://h/{ticker} {date}" is not an https URL'),
+        ("https://[h/{ticker}", '"https://[h/{ticker}" is not a URL'),
+        ("https://h:port/{ticker}", '"https://h:port/{ticker}" is not a URL'),
+        ("https://me:secret@h/{ticker}", '"…@h/{ticker}" holds a user name or password'),
+        ("https://{ticker}.h/", '"https://{ticker}.h/" does not name a valid host'),
+        ("https://{ticker}/", '"https://{ticker}/" does not name a valid host'),
+        *(
+            (f"https://h/{wrong}", f'"https://h/{wrong}" has a brace that belongs to none of {PLACES}')
+            for wrong in ("{tickers}", "{Ticker}", "{ticker", "ticker}", "{{ticker}}", "{}", "{ticker!r}")
+        ),
+    ],
+)
+def test_any_other_is_a_fault_that_says_what_to_write(url: str, what: str) -> None:
+    (fault,) = faults(CARD_URL=url)
+    example = "https://cards.example.com/{date}/{ticker}/{card_type}.png"
+    assert fault == f"CARD_URL: {what}; set it to an https URL such as {example}"
+
+
 HOOK = "https://open.feishu.cn/open-apis/bot/v2/hook/secret-of-the-bot"
 
 
@@ -449,6 +491,7 @@ def test_a_malformed_url_for_messages_is_a_notice_that_does_not_quote_it(url: st
     ("name", "value", "what"),
     [
         ("NOTIFY_SECRET", "SEC\x00abc", "holds unprintable characters; copy the secret of the bot again"),
+        ("NOTIFY_ONLY", "Failures", '"Failures" is neither all nor failures; correct it or unset it'),
         ("TASK_MAX_RETRIES", "11", '"11" is not a whole number from 0 to 10; correct it or unset it'),
     ],
 )
@@ -458,6 +501,7 @@ def test_other_faults_of_the_notifier_are_notices_too(name: str, value: str, wha
     assert [str(notice) for notice in settings.notices] == [f"{name}: {what}"]
     assert settings.notify_url is not None
     assert (settings.notify_secret, settings.max_retries, settings.notify_fault) == (None, None, None)
+    assert settings.notify_only == "all"
 
 
 def test_a_fault_of_the_notifier_hides_no_other() -> None:

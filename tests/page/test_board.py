@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from html.parser import HTMLParser
 
@@ -56,6 +57,17 @@ def test_the_incomplete_are_first_and_every_card_says_what_became_of_it() -> Non
         ["^GSPC", "0 of 1", "– cut off", "·", "·"],
         ["AAPL", "2 of 2", "✓", "✓", "·"],
     ]
+
+
+def test_every_made_card_links_to_its_picture_and_no_other_does() -> None:
+    report, ledger = run([*MIXED, ('"&', "topic", "a")], {**FATES, ('"&', "a"): None})
+    template = "https://cards.example.com/{date}/{ticker}/{card_type}.png?a&b"
+    page = render_page(report.model_copy(update={"card_url": template}), ledger, ()).decode()
+    links = re.findall(r'<td class="made" data-is="\w"><a href="([^"]*)"', page)
+    made = ("0700.HK/a", "AAPL/a", "AAPL/b", "%22%26/a")
+    assert links == [f"https://cards.example.com/{report.day}/{one}.png?a&amp;b" for one in made]
+    assert page.count("cards.example.com") == len(made)
+    assert Table(page.encode()).rows == Table(render_page(report, ledger, ())).rows
 
 
 def test_topics_and_persons_are_not_counted_as_stocks() -> None:

@@ -142,6 +142,18 @@ def test_the_board_shows_all_cards_and_on_a_phone_only_what_is_missing(
         assert (max(text, panel) + 0.05) / (min(text, panel) + 0.05) >= 4.5, kind
 
 
+def test_on_a_phone_a_made_card_is_shown_if_it_links_to_its_picture(browser: Browser, tmp_path: Path) -> None:
+    report, ledger = run([("AAPL", "equity", "ab")], {("AAPL", "a"): None})
+    file = tmp_path / "board.html"
+    file.write_bytes(rendered(report.model_copy(update={"card_url": "https://cards.example.com/{ticker}"}), ledger))
+    browser.open(file, 390)
+    assert "✓" in browser.value("document.querySelector('.board tbody').innerText")
+    assert browser.value("document.querySelector('.board a').href") == "https://cards.example.com/AAPL"
+    label = "getComputedStyle(document.querySelector('.board td.made'), '::before').content"
+    assert browser.value(label) == '"a "'
+    assert browser.complaints == []
+
+
 def _brightness(browser: Browser, selector: str, what: str) -> float:
     colour = browser.value(f"getComputedStyle(document.querySelector('{selector}')).{what}")
     parts = [part / 255 for part in _parts(colour)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -84,6 +85,16 @@ def test_without_a_date_the_engines_use_their_own_today() -> None:
     assert [call.body for call in plan.calls("news")] == [b'{"date":null}']
     assert [parameters(call) for call in plan.calls("qa")] == [{"ticker": "A"}]
     assert [call.body for call in plan.calls("qa")] == [None]
+
+
+def test_a_plan_with_another_date_model_or_target_is_another_plan() -> None:
+    """Whose barrier is not opened by the data of this one."""
+    small = LlmConfig.model_validate({"default": {"backend": "local", "model_name": "small/1"}})
+    large = LlmConfig.model_validate({"default": {"backend": "local", "model_name": "large/1"}})
+    one = Plan((target("A"),), small, "2026-11-24", {"financial": 5})
+    others = [replace(one, models=large), replace(one, date="2026-11-23"), replace(one, targets=(target("B"),))]
+    assert len({plan.digest() for plan in (one, *others)}) == 4
+    assert replace(one, batch_sizes={"financial": 1}).digest() == one.digest()
 
 
 def test_an_entrys_parameters_override_llm_config() -> None:

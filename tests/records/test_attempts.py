@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from job.records.attempts import AttemptEntry, add_attempt, latest_number, owners, read_attempts
+from job.records.attempts import AttemptEntry, add_attempt, latest_number, owners, read_attempts, read_latest
 from job.report.format import RecordError
 from job.storage.store import ObjectStore, StorageError, StoredObject, in_thread
 from tests.support.stores import Memory, store
@@ -54,6 +54,24 @@ async def test_an_attempt_whose_number_another_has_taken_takes_the_next_one_and_
     assert added.number == 4
     assert [(one.number, one.owner) for one in await read_attempts(store, "night")] == list(enumerate("abcd", start=1))
     assert store.count("replace") == 0
+
+
+async def test_the_latest_attempt_is_found_by_the_names_of_the_record(store: ObjectStore) -> None:
+    assert await read_latest(store, "night", ["night/inputs.json"]) is None
+    for owner in "ab":
+        await add_attempt(store, "night", entry(owner, card_url=f"https://h/{owner}/{{ticker}}"), 0)
+    latest = await read_latest(store, "night", [FIRST, SECOND, "night/inputs.json"])
+    assert latest is not None
+    assert (latest.number, latest.card_url) == (2, "https://h/b/{ticker}")
+
+
+async def test_a_recorded_link_that_no_run_would_write_is_refused() -> None:
+    """It would be on the page that is made again."""
+    store = Memory(clock=time.time)
+    altered = entry("a", number=1).model_dump() | {"card_url": "javascript:alert(1)"}
+    store.create(FIRST, json.dumps(altered).encode())
+    with pytest.raises(RecordError, match=r"000001\.json is not what a run writes"):
+        await read_latest(store, "night", [FIRST])
 
 
 async def test_a_later_attempt_has_a_higher_number_even_if_entries_are_gone() -> None:

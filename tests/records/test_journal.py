@@ -75,7 +75,9 @@ async def read(store: Memory) -> list[int]:
     return numbers.found
 
 
-@pytest.mark.parametrize(("seconds", "rate"), [(0.0, 1), (0.05, 1000), (0.1, 300), (0.3, 100), (1.0, 10), (1.9, 0.5)])
+@pytest.mark.parametrize(
+    ("seconds", "rate"), [(0.0, 1), (0.05, 1000), (0.1, 300), (0.3, 100), (1.0, 10), (1.9, 0.5), (1.9, 10)]
+)
 async def test_a_kill_loses_at_most_five_seconds_and_200_results(
     memory: Memory, seconds: float, rate: float, autojump_clock: MockClock
 ) -> None:

@@ -428,7 +428,7 @@ async def test_a_run_that_left_the_date_to_the_engines_is_not_resumed_on_another
     moment = datetime.fromisoformat(now)
     settings, _ = read_settings({"CONFIG_URI": "/config", **variables}, moment)
     inputs = INPUTS.model_copy(update={"date": date})
-    found = [str(fault) for fault in await contradictions(store, inputs, settings, moment)]
+    found = [str(fault) for fault in await contradictions(store, inputs, settings, moment, is_resumed=True)]
     said = [str(notice) for notice in over_midnight(inputs, moment, "Europe/Berlin")]
     if refused:
         (fault,) = found
@@ -436,7 +436,7 @@ async def test_a_run_that_left_the_date_to_the_engines_is_not_resumed_on_another
             "RUN_DATE: run run has no date of its own: it was started on 2026-11-24, and the engines "
         )
         first = "unset RUN_ID; then " if "RUN_ID" in variables else ""
-        assert fault.endswith(f"25; {first}`RUN_DATE=2026-11-24 python -m job` starts a new run for 2026-11-24")
+        assert fault.endswith(f"25; {first}`RUN_DATE=2026-11-24 python -m job run` starts a new run for 2026-11-24")
     else:
         assert found == []
         is_over = bool(variables)
@@ -465,7 +465,7 @@ async def test_the_day_of_a_run_is_that_of_its_zone_even_if_the_clocks_change_on
     moment = datetime.fromisoformat(now)
     settings, _ = read_settings({"CONFIG_URI": "/config"}, moment)
     inputs = INPUTS.model_copy(update={"date": None, "started": started, "day": started[:10]})
-    assert bool(await contradictions(store, inputs, settings, moment)) is refused
+    assert bool(await contradictions(store, inputs, settings, moment, is_resumed=True)) is refused
 
 
 @pytest.mark.parametrize("change", [{"format": 2}, {"format": 2, "cards": "of a later shape"}])

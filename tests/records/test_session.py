@@ -222,7 +222,7 @@ async def test_the_lease_is_kept_only_if_what_was_known_of_the_record_is_still_t
 ) -> None:
     """Before it acquires the lease, another attempt may have recorded another config and done its work."""
 
-    async def is_current() -> bool:
+    async def is_current() -> bool:  # noqa: ASYNC124  it is awaited
         assert LEASE in held.store.objects, "it is asked under the lease"
         if isinstance(answer, StorageError):
             raise answer

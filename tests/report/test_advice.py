@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from job.config.environment import read_settings
+from job.config.faults import Fault
 from job.engines.failures import Cause, Failure
 from job.ledger.ledger import Ledger
 from job.report.advice import Retry, Step, advice, command_of, last_words, with_commands
@@ -50,6 +51,10 @@ CORRECT = (
 )  # fmt: skip
 REST = "this requests only what is missing:"
 GO_ON = "Go on with what is missing:"
+IN_OBJECT, IN_VARIABLE = (
+    Fault("ticker_list.json", "is not JSON", "correct it"),
+    Fault("QA_ENGINE_URL", "is not set", ""),
+)
 PUT_RIGHT = f"Once the cause is put right, {REST}"
 CORRECTED = f"Once the config is corrected, {REST}"
 ON_A_LATER_DAY = (
@@ -83,11 +88,12 @@ def report(
     recorded: bool = True,
     planned: bool = True,
     instead: Instead | None = None,
+    faults: Sequence[Fault] = (),
 ) -> RunReport:
     """The report of a run that ended so."""
     ledger = ledger_of(made, refused=refused) if planned else Ledger(without_plan())
     inputs = DATED if dated else UNDATED
-    return report_of(inputs, ledger, state=outcome, is_recorded=recorded, instead=instead)
+    return report_of(inputs, ledger, state=outcome, is_recorded=recorded, instead=instead, faults=faults)
 
 
 def steps_of(
@@ -127,13 +133,18 @@ ROWS: Sequence[tuple[str, RunReport, Sequence[tuple[str, str, str | None]]]] = [
     ),
     (
         "4 a faulty config",
-        report(Outcome.BAD_CONFIG, recorded=False, planned=False),
+        report(Outcome.BAD_CONFIG, recorded=False, planned=False, faults=[IN_OBJECT]),
         [("correct", CORRECT, None), ("again", "Once that is corrected, this starts it again:", START)],
     ),
     (
+        "4 a faulty variable, which `plan` would not show",
+        report(Outcome.BAD_CONFIG, recorded=False, planned=False, faults=[IN_VARIABLE]),
+        [("again", "Once that is corrected, this starts it again:", START)],
+    ),
+    (
         "4 a faulty config of a run that is recorded",
-        report(Outcome.BAD_CONFIG, planned=False),
-        [("correct", CORRECT, None), *start_again(PUT_RIGHT)],
+        report(Outcome.BAD_CONFIG, planned=False, faults=[IN_OBJECT]),
+        [("correct", CORRECT, None), ("again", "Once that is corrected, this starts it again:", START)],
     ),
     (
         "5 a resume of a Cloud Run job's run, elsewhere",
@@ -272,7 +283,7 @@ def test_the_day_of_a_run_is_that_of_its_zone_even_if_the_clocks_change_on_it(
             [f"{NONE_COMES}{REST}", ON_A_LATER_DAY_RESUME],
         ),
         (
-            report(Outcome.BAD_CONFIG, planned=False, recorded=False),
+            report(Outcome.BAD_CONFIG, planned=False, recorded=False, faults=[IN_OBJECT]),
             f"{RETRIED}, which fails too until that is corrected.",
             [CORRECT, "Once that is corrected, this starts it again:"],
         ),
@@ -322,11 +333,11 @@ def test_whether_cloud_run_starts_it_again(variables: dict[str, str], expected: 
         (CLOUD, EXECUTE, EXECUTE, RESUME, START, START),
         (
             LAPTOP,
-            "RUN_DATE=2026-11-24 RUNS_URI=gs://cards/runs python -m job",
-            "RUNS_URI=gs://cards/runs python -m job",
+            "RUN_DATE=2026-11-24 RUNS_URI=gs://cards/runs python -m job run",
+            "RUNS_URI=gs://cards/runs python -m job run",
             "RUNS_URI=gs://cards/runs python -m job resume night",
-            "RUN_DATE=2026-11-24 RUNS_URI=gs://cards/runs python -m job",
-            "RUNS_URI=gs://cards/runs python -m job",
+            "RUN_DATE=2026-11-24 RUNS_URI=gs://cards/runs python -m job run",
+            "RUNS_URI=gs://cards/runs python -m job run",
         ),
         (RESUMING, EXECUTE, EXECUTE, RESUME, START, f"{EXECUTE} --args=resume,night,--new-config"),
     ],
@@ -350,7 +361,7 @@ def test_the_place_decides_the_command_and_nothing_else(
 
 def test_a_rehearsal_is_resumed_by_its_own_command_on_its_day_too() -> None:
     """The job's own start would have other engines."""
-    start = "RUN_DATE=2026-11-24 RUNS_URI=gs://cards/runs python -m job"
+    start = "RUN_DATE=2026-11-24 RUNS_URI=gs://cards/runs python -m job run"
     for one, steps in (
         (report(Outcome.DEADLINE, 12), [("resume", GO_ON, "make run-local RESUME=night")]),
         (
@@ -366,8 +377,16 @@ def test_a_rehearsal_is_resumed_by_its_own_command_on_its_day_too() -> None:
         assert [step for step in steps_of(one, REHEARSAL) if step[2] or step[0] == "look"] == steps
 
 
+def test_a_run_that_is_not_the_latest_of_its_day_is_resumed_and_not_started_again() -> None:
+    """A start would continue the latest one."""
+    older = report(Outcome.DEADLINE, 12).model_copy(update={"is_latest": False})
+    assert steps_of(older) == [("resume", GO_ON, RESUME)]
+    undated = report(Outcome.DEADLINE, 12, dated=False).model_copy(update={"is_latest": False})
+    assert steps_of(undated) == [("resume", GO_ON, RESUME), ("start", ON_A_LATER_DAY, START)]
+
+
 def test_what_cannot_be_started_again_is_not_offered() -> None:
-    one = report(Outcome.BAD_CONFIG, planned=False, recorded=False)
+    one = report(Outcome.BAD_CONFIG, planned=False, recorded=False, faults=[IN_OBJECT])
     assert [kind for kind, _, _ in steps_of(one, REHEARSAL)] == ["correct"]
     assert [kind for kind, _, _ in steps_of(one, RESUMING)] == ["again"], "its plan is that of the record"
     assert steps_of(report(Outcome.INTERRUPTED, planned=False, recorded=False), REHEARSAL) == []
@@ -405,7 +424,8 @@ def test_a_run_that_lacks_something_always_has_a_command(now: datetime) -> None:
         assert any(step.command for step in steps) is needs
         resume = command_of(steps, "resume")
         assert resume is None or resume.endswith(",--new-config") is (one.then == "new_config")
-        assert (resume is not None) is (needs and one.is_recorded and one.date is not None)
+        can_resume = needs and one.is_recorded and one.outcome is not Outcome.BAD_CONFIG
+        assert (resume is not None) is (can_resume and one.date is not None)
         assert now == LATER or (command_of(steps, "again") is not None) is needs
 
 

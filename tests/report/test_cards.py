@@ -8,7 +8,8 @@ from collections import Counter
 
 import pytest
 
-from job.report.cards import COLUMNS, card_lines, card_table
+from job.planning.targets import Target
+from job.report.cards import COLUMNS, card_lines, card_table, picture_url
 from tests.support.cards import run, some_runs
 
 START = "1970-01-01T01:00:0"
@@ -24,18 +25,55 @@ def rows(table: bytes) -> list[list[str]]:
 def test_every_card_has_a_row_that_says_what_became_of_it_and_when() -> None:
     table = card_table(*run(MIXED, FATES, set_aside="d"))
     assert rows(table) == [
-        ["target", "kind", "card_type", "state", "cause", "attempts", "when", "run_id"],
-        ["AAPL", "equity", "a", "made", "", "2", f"{START}1+01:00", "run"],
-        ["AAPL", "equity", "b", "failed", "timeout", "2", f"{START}2+01:00", "run"],
-        ["美联储", "topic", "c", "cut_off", "interrupted", "2", f"{START}3+01:00", "run"],
-        ["Elon_Musk", "person", "d", "not_attempted", "set_aside", "0", "", "run"],
+        ["target", "kind", "card_type", "state", "cause", "attempts", "when", "run_id", "url"],
+        ["AAPL", "equity", "a", "made", "", "2", f"{START}1+01:00", "run", ""],
+        ["AAPL", "equity", "b", "failed", "timeout", "2", f"{START}2+01:00", "run", ""],
+        ["美联储", "topic", "c", "cut_off", "interrupted", "2", f"{START}3+01:00", "run", ""],
+        ["Elon_Musk", "person", "d", "not_attempted", "set_aside", "0", "", "run", ""],
     ]
+
+
+PICTURES = "https://cards.example.com/{date}/{ticker}/{card_type}.png?of={ticker}"
+
+
+def test_a_made_card_has_the_url_of_its_picture_and_no_other_has() -> None:
+    report, ledger = run(MIXED, FATES)
+    found = rows(card_table(report.model_copy(update={"card_url": PICTURES}), ledger))
+    assert [row[8] for row in found[1:]] == [f"https://cards.example.com/{report.day}/AAPL/a.png?of=AAPL", "", "", ""]
+
+
+@pytest.mark.parametrize(
+    ("name", "escaped"),
+    [
+        ("0700.HK", "0700.HK"),
+        ("a&b?c#d", "a%26b%3Fc%23d"),
+        ("../x", "..%2Fx"),
+        ("Rate vs 100%", "Rate%20vs%20100%25"),
+        ("美", "%E7%BE%8E"),
+        ("{card_type}", "%7Bcard_type%7D"),
+        ('"><b>', "%22%3E%3Cb%3E"),
+        ("\ud800", "%3F"),
+    ],
+)
+def test_no_id_changes_the_shape_of_a_url(name: str, escaped: str) -> None:
+    report, ledger = run([(name, "topic", "a")], {(name, "a"): None})
+    found = rows(card_table(report.model_copy(update={"card_url": PICTURES}), ledger))
+    assert found[1][8] == f"https://cards.example.com/{report.day}/{escaped}/a.png?of={escaped}"
+
+
+def test_a_target_with_a_date_of_its_own_has_a_picture_of_that_date() -> None:
+    target = Target("AAPL", "equity", "AAPL", "2020-02-02", (), ("a",))
+    report, ledger = run([("AAPL", "equity", "a")], {("AAPL", "a"): None})
+    with_url = report.model_copy(update={"card_url": PICTURES})
+    (card,) = ledger.items["qa"].of("AAPL")
+    assert picture_url(with_url, target, card) == "https://cards.example.com/2020-02-02/AAPL/a.png?of=AAPL"
+    assert picture_url(report, target, card) is None
 
 
 def test_it_is_rfc_4180_in_utf_8_with_a_byte_order_mark() -> None:
     table = card_table(*run([('a,"b"', "topic", "a"), ("二\n行", "topic", "a")], {}))
     assert table.startswith(b"\xef\xbb\xbftarget,kind,")
-    assert b'\r\n"a,""b""",topic,a,not_attempted,,0,,run\r\n"\xe4\xba\x8c\n' in table
+    assert b'\r\n"a,""b""",topic,a,not_attempted,,0,,run,\r\n"\xe4\xba\x8c\n' in table
     assert table.endswith(b"\r\n")
 
 

@@ -64,9 +64,9 @@ def test_in_the_cloud_a_run_is_resumed_from_any_shell() -> None:
 @pytest.mark.parametrize(
     ("variables", "start"),
     [
-        ({}, "python -m job"),
-        ({"RUN_DATE": "2026-11-25"}, "RUN_DATE=2026-11-25 python -m job"),
-        ({"RUN_DATE": "today"}, "RUN_DATE=2026-11-24 python -m job"),
+        ({}, "python -m job run"),
+        ({"RUN_DATE": "2026-11-25"}, "RUN_DATE=2026-11-25 python -m job run"),
+        ({"RUN_DATE": "today"}, "RUN_DATE=2026-11-24 python -m job run"),
         (
             {"RUN_DATE": "2026-11-25", "CLOUD_RUN_JOB": "j"},
             "gcloud run jobs execute j --update-env-vars=RUN_DATE=2026-11-25",

@@ -52,11 +52,11 @@ def test_a_cause_is_printed_once_with_its_remedy_and_the_first_names() -> None:
     ]
 
 
-def test_one_target_is_singular_and_a_fault_of_the_config_says_how_to_resume() -> None:
+def test_one_target_is_singular() -> None:
     assert lines(groups(result(news("AAPL", "equity", "AAPL", None), Cause.STATUS, "HTTP 422", 422))) == [
         "✗ News engine: 1 target failed: AAPL",
         "  last answer: HTTP 422",
-        f"  what to do: {REFUSES} A plain resume keeps the recorded config: resume with --new-config.",
+        f"  what to do: {REFUSES}",
     ]
 
 

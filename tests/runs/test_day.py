@@ -235,7 +235,7 @@ async def test_a_day_with_only_a_faulty_config_gets_a_new_run(autojump_clock: Mo
     assert set(asked_cards(virtual).values()) == {1}
 
 
-@pytest.mark.parametrize("changes", [{"RUN_DATE": "2026-11-25"}, {"RUN_DATE": None}, {"QA_ENGINE_URL": "elsewhere"}])
+@pytest.mark.parametrize("changes", [{"RUN_DATE": "2026-11-25"}, {"QA_ENGINE_URL": "elsewhere"}])
 async def test_a_start_beside_a_living_run_with_other_work_calls_nothing(
     autojump_clock: MockClock, virtual: VirtualWorld, changes: dict[str, str | None]
 ) -> None:
@@ -278,6 +278,64 @@ async def test_a_start_that_follows_one_that_fails_does_what_is_left(
     assert_same_keys(virtual)
     if ends in faults:
         assert sum(asked_cards(virtual).values()) == PLANNED + (ends == "cards")
+
+
+async def test_a_start_with_and_one_without_a_date_on_the_same_day_are_about_the_same_run(
+    autojump_clock: MockClock, virtual: VirtualWorld
+) -> None:
+    first = await start(virtual, 0)
+    before = len(virtual.seen)
+    second = await start(virtual, 0, RUN_DATE=None)
+    assert second.finished["run"] == first.finished["run"]
+    assert len(virtual.seen) == before
+
+
+async def test_a_wrong_url_of_an_engine_is_corrected_within_the_run(
+    autojump_clock: MockClock, virtual: VirtualWorld
+) -> None:
+    wrong = await start(virtual, 1, NEWS_ENGINE_URL=f"{virtual.news.url}/wrong")
+    before, after = done(virtual), len(virtual.seen)
+    corrected = await start(virtual, 0)
+    assert corrected.finished["run"] == wrong.finished["run"]
+    assert asked(virtual, after) & before == set()
+    assert len(ids(virtual)) == 1
+
+
+async def test_a_fixed_run_id_does_not_hold_on_to_its_first_day(
+    autojump_clock: MockClock, virtual: VirtualWorld
+) -> None:
+    """It would find everything done on the next day, and nothing would be made."""
+    await start(virtual, 0, RUN_DATE="today", RUN_ID="night")
+    await trio.sleep(24 * 3600)
+    outcome = await start(virtual, 2, RUN_DATE="today", RUN_ID="night")
+    assert "RUN_DATE: 2026-11-25 is not the date of run night, which is 2026-11-24" in outcome.stdout
+
+
+async def test_an_older_run_of_the_day_is_resumed_and_not_started_again(world: World) -> None:
+    world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
+    older = await start(world, 3)
+    world.qa.script.clear()
+    await start(world, 0, "run", "--again")
+    shown = await world.run_job(("report", older.finished["run"]), env={"RUNS_URI": world.runs_uri})
+    assert f"python -m job resume {older.finished['run']}" in shown.stdout
+    assert "python -m job run" not in shown.stdout
+
+
+async def test_cards_that_the_config_gains_are_in_the_report_even_if_they_are_there_already(
+    autojump_clock: MockClock, virtual: VirtualWorld
+) -> None:
+    """A config with less to do leaves nothing to request, and the report is of that config."""
+    virtual.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
+    await start(virtual, 3)
+    await virtual.configure("ticker_list.json", ["BRK.B", "美联储"])
+    after = len(virtual.seen)
+    outcome = await start(virtual, 0)
+    assert asked(virtual, after) == set()
+    assert outcome.finished["cards"] | {"planned": 0} == {
+        "planned": 0, "generated": 0, "skipped": 4, "failed": 0, "not_attempted": 0
+    }  # fmt: skip
+    report = next(data for name, data in virtual.recorded().items() if name.endswith("/report.json"))
+    assert json.loads(report)["cards"]["planned"] == 4
 
 
 # --- Cloud Run's own retry ---

@@ -180,14 +180,14 @@ async def test_a_plain_resume_needs_no_place_of_the_config(world: World) -> None
 LATE_LEASE = """
 import trio
 from pathlib import Path
-from job.records import session
-acquire = session.acquire
+from job import orchestrator
+acquire = orchestrator.acquire
 async def late(*arguments):
     Path("{reached}").touch()
     while not Path("{go}").exists():
         await trio.sleep(0.01)
     return await acquire(*arguments)
-session.acquire = late
+orchestrator.acquire = late
 """
 
 

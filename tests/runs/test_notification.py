@@ -122,7 +122,7 @@ async def test_a_run_that_is_not_recorded_is_reported(world: World) -> None:
     lines = world.chat.texts[0].splitlines()
     assert lines[0] == "✗ batch-orchestrator, 2026-11-24"
     assert lines[3].startswith("2 cards are missing. Only a recorded run lists its missing cards")
-    assert lines[5] == "RUN_DATE=2026-11-24 python -m job"
+    assert lines[5] == "RUN_DATE=2026-11-24 python -m job run"
 
 
 @pytest.mark.slow
@@ -394,7 +394,8 @@ async def test_notify_test_sends_a_trial_message(world: World) -> None:
     assert refused.exit_code == 1
     assert refused.stdout == (
         "✗ the message was not sent: DingTalk refused it with code 310000: sign not match, more: "
-        "[https://ding-doc.example]\n"
+        "[https://ding-doc.example]; look at NOTIFY_SECRET, and at the security settings of the robot: "
+        "its keywords and IP addresses\n"
     )
 
 

@@ -47,8 +47,7 @@ async def one_card_missing(world: World) -> None:
     world.qa.script.clear()
 
 
-@pytest.mark.parametrize("arguments", [pytest.param(("run",), marks=pytest.mark.slow), ("resume", "night")])
-async def test_only_what_is_missing_is_done_and_as_it_was_planned(world: World, arguments: tuple[str, ...]) -> None:
+async def test_only_what_is_missing_is_done_and_as_it_was_planned(world: World) -> None:
     """The recorded config counts, not the current one; concurrency, timeouts, attempts and deadline may differ."""
     await one_card_missing(world)
     before = len(world.seen)
@@ -57,8 +56,9 @@ async def test_only_what_is_missing_is_done_and_as_it_was_planned(world: World, 
     outcome = await play(
         world,
         0,
-        *arguments,
-        RUN_ID="night" if arguments == ("run",) else None,
+        "resume",
+        "night",
+        RUN_ID=None,
         TRADING_ENGINE_BATCH_SIZE="1",
         QA_ENGINE_CONCURRENCY="3",
         QA_ENGINE_ATTEMPTS="2",
@@ -101,7 +101,7 @@ async def test_a_run_without_a_date_is_refused_on_a_later_day_with_the_command_t
     write(Path(world.runs_uri), Recorded("night", outcome="cards_missing", has_date=False))
     outcome = await play(world, 2, "resume", "night", **world.chat.env("feishu"))
     (fault,) = outcome.events("config.faulty")
-    start = "RUN_DATE=2026-11-24 python -m job"
+    start = "RUN_DATE=2026-11-24 python -m job run"
     # These runs have a RUN_ID, under which a new one could not start.
     remedy = f"unset RUN_ID; then `{start}` starts a new run for 2026-11-24"
     assert (fault["where"], fault["remedy"]) == ("RUN_DATE", remedy)
@@ -112,9 +112,9 @@ async def test_a_run_without_a_date_is_refused_on_a_later_day_with_the_command_t
 
 
 @pytest.mark.slow
-async def test_today_is_the_day_on_which_the_run_began(world: World) -> None:
+async def test_a_resume_keeps_the_date_if_the_deployment_says_today(world: World) -> None:
     await one_card_missing(world)
-    await play(world, 0, RUN_DATE="today")
+    await play(world, 0, "resume", "night", RUN_DATE="today")
     assert {dict(request.query)["date_str"] for request in world.qa.requests} == {"2026-11-23"}
 
 

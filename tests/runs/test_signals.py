@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM, Signals
 
 import pytest
 import trio
 
+from job.report.format import unsealed
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
@@ -75,7 +77,7 @@ async def test_cards_in_flight_may_answer_and_no_other_starts(cards: World) -> N
 @pytest.mark.slow
 async def test_a_terminal_that_is_closed_ends_the_run_in_order(cards: World) -> None:
     env = {"QA_ENGINE_CONCURRENCY": "4", "RUN_ID": "night", "RUNS_URI": cards.runs_uri}
-    job = await cards.start_job(env=env, terminal=True)
+    job = await cards.start_job("run", env=env, terminal=True)
     await until(lambda: len(cards.qa.requests) == 8)
     job.send_signal(SIGHUP)
     outcome = await job.outcome()
@@ -132,8 +134,11 @@ async def test_a_second_signal_ends_the_process_at_once(
     assert job.started + outcome.seconds - sent < at_once(job)
     assert outcome.exit_code == CODES[second]
     kept = "The run was ended at once, without a report. What it has recorded is kept; to go on with it: "
-    resume = f"RUNS_URI={cards.runs_uri} python -m job resume night"
-    assert outcome.stderr == (f"{kept}{resume}\n" if is_recorded else "")
+    if is_recorded:
+        date = unsealed("", (Path(cards.runs_uri) / "night" / "inputs.json").read_bytes())["date"]
+        assert outcome.stderr == f"{kept}RUN_DATE={date} RUNS_URI={cards.runs_uri} python -m job run\n"
+    else:
+        assert outcome.stderr == ""
 
 
 @pytest.mark.alone

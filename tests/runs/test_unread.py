@@ -39,7 +39,7 @@ async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
 async def start(world: World, terminal: bool = False, **env: str) -> Job:
     """A run whose output nobody reads before its end."""
     return await world.start_job(
-        env={**ENV, "RUNS_URI": world.runs_uri, **env}, terminal=terminal, reading=trio.Event()
+        "run", env={**ENV, "RUNS_URI": world.runs_uri, **env}, terminal=terminal, reading=trio.Event()
     )
 
 

@@ -134,3 +134,102 @@ async def test_half_an_hour_passes_in_seconds(autojump_clock: MockClock, world: 
     assert outcome.exit_code == 0, outcome.stdout
     assert outcome.seconds > 1800
     assert time.process_time() - began < 10
+
+
+async def test_the_deadline_counts_from_the_start_of_the_process(
+    autojump_clock: MockClock, world: VirtualWorld
+) -> None:
+    world.import_seconds = 20.0
+    world.news.script.append(Fault(when.always, do.hang()))
+    began = time.monotonic()
+    outcome = await world.run_job(env=variables(world, RUN_DEADLINE_SECONDS="30"))
+    assert outcome.exit_code == 4, outcome.stdout
+    assert 10 <= time.monotonic() - began < 11
+
+
+async def test_a_resume_with_larger_batches_sends_the_same_requests_with_the_same_keys(
+    autojump_clock: MockClock, world: VirtualWorld
+) -> None:
+    world.financial.script.append(Fault(when.nth(2, 3), do.hang()))
+    world.qa.latency = steady(1.0)
+    sizes = {"FINANCIAL_ENGINE_BATCH_SIZE": "2", "FINANCIAL_ENGINE_CONCURRENCY": "2", "QA_ENGINE_CONCURRENCY": "2"}
+    job = await world.start_job(env=variables(world, **sizes))
+    await trio.sleep(20)
+    await job.kill()
+    job = await world.start_job("resume", "night", env=variables(world, **sizes | {"FINANCIAL_ENGINE_BATCH_SIZE": "9"}))
+    await world.qa.until(lambda seen: len(seen) >= 5)
+    await job.kill()
+    outcome = await world.run_job(("resume", "night"), env=variables(world))
+    assert outcome.exit_code == 0, outcome.stdout
+    assert [len(request.tickers) for request in world.financial.requests] == [2] * 7
+    keys: dict[tuple[str, bytes], set[str]] = {}
+    for request in world.seen:
+        keys.setdefault((request.target, request.body), set()).add(request.headers["idempotency-key"])
+    assert {len(found) for found in keys.values()} == {1}
+    assert len(set.union(*keys.values())) == len(keys)
+    assert max(asked_cards(world).values()) == 2, "a card was requested before the kill and after it"
+
+
+async def test_a_resumed_run_counts_the_calls_and_retries_of_its_journal(
+    autojump_clock: MockClock, world: VirtualWorld
+) -> None:
+    world.news.script.append(Fault(when.nth(1, 3), do.status(503)))
+    world.qa.script.append(Fault(when.nth(2), do.status(503)))
+    world.qa.latency = steady(1.0)
+    job = await world.start_job(env=variables(world, QA_ENGINE_CONCURRENCY="2"))
+    await world.qa.until(lambda seen: len(seen) >= 20)
+    await job.kill()
+    assert (await world.run_job(("resume", "night"), env=variables(world))).exit_code == 0
+    written = [data for name, data in world.recorded().items() if name.startswith("night/results/")]
+    lines = [json.loads(line) for data in written for line in data.splitlines()[1:]]
+    report = json.loads(world.recorded()["night/report.json"])
+    for engine, totals in report["engines"].items():
+        results = [line for line in lines if line["engine"] == engine]
+        retries = sum(line.get("retries", 0) for line in results)
+        assert (totals["calls"], totals["retries"]) == (len(results), retries), engine
+    assert (report["engines"]["news"]["retries"], report["engines"]["qa"]["retries"]) == (2, 1)
+
+
+@pytest.mark.parametrize(("date", "code"), [("2026-11-22", 2), ("2026-11-23", 0), (None, 0)])
+async def test_a_resume_for_another_date_is_refused(
+    autojump_clock: MockClock, world: VirtualWorld, date: str | None, code: int
+) -> None:
+    world.qa.script.append(Fault(when.nth(1), do.status(422)))
+    assert (await world.run_job(env=variables(world, RUN_DATE="2026-11-23"))).exit_code == 3
+    before = len(world.seen)
+    env: dict[str, str | None] = {**variables(world), "RUN_DATE": date}
+    outcome = await world.run_job(("resume", "night"), env=env)
+    assert outcome.exit_code == code, outcome.stdout
+    assert [fault["where"] for fault in outcome.events("config.faulty")] == ["RUN_DATE"] * (code == 2)
+    assert [dict(request.query)["date_str"] for request in world.seen[before:]] == ["2026-11-23"] * (code == 0)
+
+
+async def test_with_a_new_config_news_that_are_requested_otherwise_are_requested_again(
+    autojump_clock: MockClock, world: VirtualWorld
+) -> None:
+    await world.configure("card_targets.json", [{"id": "Fed", "topic_key": "wrong"}])
+    world.qa.script.append(Fault(when.nth(1), do.status(422)))
+    assert (await world.run_job(env=variables(world))).exit_code == 3
+    await world.configure("card_targets.json", [{"id": "Fed", "topic_key": "fed"}])
+    before, cards = len(world.seen), asked_cards(world)
+    assert (await world.run_job(("resume", "night", "--new-config"), env=variables(world))).exit_code == 0
+    news, _card = world.seen[before:]
+    assert news.path == "/batch/process_topic/dynamic/fed"
+    assert (asked_cards(world) - cards).total() == 1
+
+
+async def test_without_storage_there_is_no_lease(autojump_clock: MockClock, world: VirtualWorld) -> None:
+    world.runs.refuse = lambda _verb, name: name == "_lease.json"
+    outcome = await world.run_job(env=variables(world), seconds=300)
+    assert (outcome.finished["outcome"], outcome.exit_code) == ("no_lease", 75)
+    assert world.seen == []
+
+
+@pytest.mark.parametrize(("part", "severity"), [("report.json", "WARNING"), ("report.html", "INFO")])
+async def test_the_last_line_of_a_run_that_is_not_recorded_is_a_warning(
+    autojump_clock: MockClock, world: VirtualWorld, part: str, severity: str
+) -> None:
+    world.runs.refuse = lambda verb, name: verb != "read" and name.endswith(part)
+    outcome = await world.run_job(env=variables(world), seconds=300)
+    assert outcome.exit_code == 0, outcome.stdout
+    assert outcome.finished["severity"] == severity

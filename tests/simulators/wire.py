@@ -117,13 +117,16 @@ class Exchange:
             self._protocol.receive_data(bytes(data))  # the next request came early: kept
 
     def reset(self) -> None:
-        """Has the kernel answer with RST instead of FIN; the connection is closed once its handler returns."""
+        """Has the kernel answer with RST instead of FIN; the connection is closed once its handler returns.
+
+        In memory there is no kernel: it is closed, no more.
+        """
         self._protocol.send_failed()
         transport = self._stream
         while isinstance(transport, trio.SSLStream):
             transport = transport.transport_stream
-        assert isinstance(transport, trio.SocketStream)
-        transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
+        if isinstance(transport, trio.SocketStream):
+            transport.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
 
 
 Handler = Callable[[Exchange], Awaitable[None]]

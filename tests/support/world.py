@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from itertools import count
@@ -26,6 +26,7 @@ import outcome
 import pytest
 import trio
 from httpcore._backends.trio import TrioStream
+from trio._core._run import Runner
 from trio.testing import MemoryReceiveStream, MockClock, memory_stream_pair
 
 from job.config.environment import read_settings
@@ -84,6 +85,10 @@ class VirtualProcess:
     _died: int | None = None
     _scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     _over: trio.Event = field(default_factory=trio.Event)
+    is_paused: bool = False
+    """Its clocks go on, and nothing of it runs, not even when a timer ends."""
+    _held: list[tuple[trio.lowlevel.Task, tuple[outcome.Outcome[Any], ...]]] = field(default_factory=list)
+    """The tasks that run once it wakes, and with what."""
 
     def __post_init__(self) -> None:
         self._to_handler, self.signals = trio.open_memory_channel[int](16)
@@ -108,9 +113,13 @@ class VirtualProcess:
         await self._over.wait()
 
     def send_signal(self, number: int) -> None:
-        """Signals it; SIGKILL ends it, others come to the job's handler."""
+        """Signals it; SIGKILL ends it, SIGSTOP and SIGCONT pause and wake it, others come to the job's handler."""
         if number == signal.SIGKILL:
             self.kill()
+        elif number == signal.SIGSTOP:
+            self.is_paused = True
+        elif number == signal.SIGCONT:
+            self._wake()
         elif self.returncode is None:
             self._to_handler.send_nowait(number)
 
@@ -123,11 +132,23 @@ class VirtualProcess:
         if self.returncode is None and self._died is None:
             self._died = code
             self._scope.cancel()
+            self._wake()
 
     @property
     def is_dead(self) -> bool:
         """Whether its code has no effect any more."""
         return self._died is not None
+
+    def hold(self, task: trio.lowlevel.Task, *value: outcome.Outcome[Any]) -> None:
+        """One of its tasks would run, but it is paused."""
+        task._abort_func = None  # it waits for nothing any more
+        self._held.append((task, value))
+
+    def _wake(self) -> None:
+        self.is_paused = False
+        held, self._held = self._held, []
+        for task, value in held:
+            trio.lowlevel.reschedule(task, *value)
 
 
 _running: ContextVar[VirtualProcess | None] = ContextVar(
@@ -158,6 +179,10 @@ class VirtualWorld(World):
     """By URI. Each can refuse requests and lose answers."""
     storage_seconds: float = 0.02
     """How long a request to storage takes. Its effect comes in the middle."""
+    token_seconds: float = 0.0
+    """How long a fresh token takes, in place of one that an engine refused."""
+    import_seconds: float = 0.0
+    """How long ago a process was started when its run begins."""
     processes: dict[int, VirtualProcess] = field(default_factory=dict)
 
     @property
@@ -188,7 +213,7 @@ class VirtualWorld(World):
         assert not terminal
         assert reading is None
         process, environment = VirtualProcess(), self.environment(**(env or {}))
-        started, now = time.monotonic(), _now(UTC)
+        started, now = time.monotonic() - self.import_seconds, _now(UTC)
         self.processes[process.pid] = process
         self.nursery.start_soon(process.run, lambda: _main(arguments, environment, now, started))
         job = Job(cast(trio.Process, process), started)
@@ -216,6 +241,7 @@ async def open_virtual_world(
         world.stores = {uri: Memory(clock=time.time) for uri in (world.config_uri, world.runs_uri)}
         _replace_clocks(patch)
         _replace_processes(patch, world)
+        _replace_scheduling(patch)
         _replace_threads(patch, world)
         _replace_storage(patch, world)
         _replace_network(patch, world)
@@ -286,6 +312,20 @@ def _replace_processes(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
     patch.setattr(os, "_exit", exit_at_once)
     patch.setattr(signal, "signal", handle)
     patch.setattr(trio, "open_signal_receiver", open_signal_receiver)
+
+
+def _replace_scheduling(patch: pytest.MonkeyPatch) -> None:
+    """Nothing of a process that is paused runs."""
+    schedule = Runner.reschedule
+
+    def reschedule(runner: Runner, task: trio.lowlevel.Task, *value: outcome.Outcome[Any]) -> None:
+        process = task.context.get(_running)
+        if process is not None and process.is_paused:
+            process.hold(task, *value)
+        else:
+            schedule(runner, task, *value)
+
+    patch.setattr(Runner, "reschedule", reschedule)
 
 
 def _replace_threads(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
@@ -369,7 +409,8 @@ def _replace_network(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
         if port not in ports:
             raise httpcore.ConnectError from ConnectionRefusedError()
         ours, theirs = memory_stream_pair()
-        world.nursery.start_soon(ports[port].connect, theirs)
+        # Not in the context of the process, which is the client's.
+        Context().run(world.nursery.start_soon, ports[port].connect, theirs)
         return _VirtualStream(ours)
 
     def cached(_: IdTokens, _audience: str, _rejected: str | None = None) -> None:
@@ -377,7 +418,7 @@ def _replace_network(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
 
     async def get(_: IdTokens, audience: str, rejected: str | None = None) -> str:
         _reach_outside()
-        await trio.lowlevel.checkpoint()
+        await trio.sleep(0.0 if rejected is None else world.token_seconds)
         if rejected is not None:
             world.tokens.forget()
         return world.tokens.identity(audience)

@@ -36,7 +36,7 @@ RUNS = Path(os.environ.get("RUN_LOCAL_RUNS") or ROOT / ".runs").resolve()
 """Where its runs are recorded, pages and all."""
 NIGHTS_CONFIG = RUNS / "_config"
 """The config of the nights, which outlasts them: who resumes one of them may have corrected it. No run has this id."""
-PASSED_ON = ("NOTIFY_SECRET", "NOTIFY_URL", "REPORT_LANGUAGE", "RUN_TIME_ZONE")
+PASSED_ON = ("NOTIFY_ONLY", "NOTIFY_SECRET", "NOTIFY_URL", "REPORT_LANGUAGE", "RUN_TIME_ZONE")
 """Variables of the job that it gets from our own environment."""
 SECRET = {"NOTIFY_SECRET", "NOTIFY_URL"}
 CUT_OFF_SECONDS = 30.0

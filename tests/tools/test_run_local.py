@@ -339,7 +339,7 @@ async def test_a_message_can_be_rehearsed_and_its_secrets_are_nowhere_to_be_seen
     async with trio.open_nursery() as nursery:
         await chat.service.start(nursery)
         env = os.environ | chat.env(
-            "feishu", NOTIFY_SECRET="secret-of-the-signature", RUN_TIME_ZONE="Pacific/Kiritimati"
+            "feishu", NOTIFY_SECRET="secret-of-the-signature", RUN_TIME_ZONE="Pacific/Kiritimati", NOTIFY_ONLY="all"
         )
         command = ["make", "--old-file=.venv/ready", f"BIN={Path(sys.executable).parent}", "run-local", "DETAILS=1"]
         shown = await trio.run_process([*command, "--dry-run"], env=env, cwd=ROOT, capture_stdout=True)
@@ -349,7 +349,7 @@ async def test_a_message_can_be_rehearsed_and_its_secrets_are_nowhere_to_be_seen
     (text,) = chat.texts
     assert str(datetime.now(ZoneInfo("Pacific/Kiritimati")).date()) in text
     assert b"secret-of" not in shown.stdout + done.stdout + done.stderr
-    assert b"  NOTIFY_SECRET=(a secret)\n  NOTIFY_URL=(a secret)\n" in done.stdout
+    assert b"  NOTIFY_ONLY=all\n  NOTIFY_SECRET=(a secret)\n  NOTIFY_URL=(a secret)\n" in done.stdout
 
 
 def test_nights_of_an_unknown_time_zone_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

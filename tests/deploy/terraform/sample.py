@@ -23,6 +23,7 @@ EVERYTHING: dict[str, Any] = LITTLE | {
         "repository": "projects/my-project/locations/asia-east1/connections/github/repositories/cards",
         "state_bucket": "my-state",
     },
+    "card_url": "https://cards.example.com/{date}/{ticker}/{card_type}.png",
     "engines": {
         name: {
             "service": f"{name}-engine",
@@ -39,7 +40,7 @@ EVERYTHING: dict[str, Any] = LITTLE | {
     "job": {"cpu": 2, "memory_mib": 1024, "max_retries": 2, "task_timeout_seconds": 7200, "deadline_seconds": 7000},
     "labels": {"team": "cards"},
     "network": {"network": "vpc", "subnetwork": "jobs"},
-    "notify": {"secret": "cards-hook", "signing_secret": "cards-hook-key"},
+    "notify": {"secret": "cards-hook", "signing_secret": "cards-hook-key", "only": "failures"},
     "maintainers": [MAINTAINERS],
     "operators": [OPERATORS],
     "viewers": [VIEWERS],

@@ -40,6 +40,14 @@ def _sent_again(world: World, _: Outcome) -> None:
     assert world.chat.texts[-1].startswith("✓ ")
 
 
+def _only(value: str) -> Arrange:
+    return lambda world: world.chat.env("feishu", NOTIFY_ONLY=value)
+
+
+def _sent(world: World, _: Outcome) -> None:
+    assert len(world.chat.texts) == 1
+
+
 BUSY = do.body({"code": 11232, "msg": "frequency limited"})
 
 ROWS = (
@@ -79,5 +87,12 @@ ROWS = (
                 "http", _elsewhere("http://open.feishu.cn/secret-of-the-bot"), check=_reported, says="is not an https"
             ),
         ),
+    ),
+    Row(
+        "only",
+        "`NOTIFY_ONLY` is neither `all` nor `failures`",
+        "a notice at the start; a message is sent about every run",
+        "correct it",
+        (succeeded("errors", _only("errors"), check=_sent, says="neither all nor failures", fast=True),),
     ),
 )

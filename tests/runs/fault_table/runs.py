@@ -67,7 +67,7 @@ async def _resumed_after_two_signals(world: World, env: Env) -> Outcome:
     await trio.sleep(0.3)
     job.send_signal(signal.SIGINT)
     ended = await job.outcome()
-    assert (ended.exit_code, ended.stderr.count("python -m job resume night")) == (130, 1)
+    assert (ended.exit_code, ended.stderr.count("python -m job run")) == (130, 1)
     world.qa.latency = QUICK
     return await world.run_job(("resume", "night"), env=env)
 
