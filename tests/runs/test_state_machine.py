@@ -1,0 +1,460 @@
+"""Whatever happens to it, in whatever order, the job keeps its promise: runs in virtual time, as a state machine.
+
+Hypothesis chooses what happens: starts and resumes, faults of engines and storage, signals, kills, pauses, changes of
+the config, midnight. `tests.support.promise` is held against all of it. A failure prints the steps that lead to it, as
+few as possible, and a line that plays them again.
+"""
+
+from __future__ import annotations
+
+import queue
+import random
+import secrets
+import threading
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM, Signals
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+from hypothesis import Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from trio.testing import MockClock
+
+from tests.simulators import broken, do, when
+from tests.simulators.engines import steady
+from tests.simulators.service import Do, Fault
+from tests.support.promise import CODES, Promise
+from tests.support.world import START, VirtualProcess, VirtualWorld, open_virtual_world
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.simulators.job import Job
+
+TICKERS = ["AAPL", "MSFT", "GC=F"]
+CARDS = ["news_card", "price_card"]
+ENGINES = ["financial", "trading", "news", "qa"]
+FAULTS: dict[str, Do] = {
+    **{str(code): do.status(code) for code in (401, 403, 422, 429, 500, 503)},
+    "late 401": do.status(401, after=1.0),
+    "late 504": do.late_status(504),
+    "null": do.body(None),
+    "a token in the answer": do.echo_token(),
+    "hang": do.hang(),
+    "reset": broken.reset(),
+    "reset after work": broken.reset_after_work(),
+    "half an answer": broken.truncated(),
+    "slow": do.slow(7.0),
+    "none": do.nothing(),
+}
+LONGEST = 7200.0
+"""Seconds that no run takes."""
+
+
+@dataclass
+class Blow:
+    """What a run meets from outside: a signal, so many requests of engines and seconds after its start."""
+
+    signal: Signals
+    requests: int
+    seconds: float
+
+
+@dataclass
+class Started:
+    """A process, and how it was started."""
+
+    arguments: tuple[str, ...]
+    env: dict[str, str]
+    job: Job
+    day: str
+    is_refused: bool
+    """Whether it resumes a run without a date on another day, and its execution has not worked on that run."""
+    outages: int
+    """As many as there were."""
+
+    @property
+    def process(self) -> VirtualProcess:
+        assert isinstance(self.job.process, VirtualProcess)
+        return self.job.process
+
+    @property
+    def is_over(self) -> bool:
+        return self.process.returncode is not None
+
+    def run_id(self, run_ids: list[str]) -> str | None:
+        """The run at which it works, if that is recorded; the first lines may have another id."""
+        return next((line["run"] for line in reversed(self.job.lines) if line["run"] in run_ids), None)
+
+
+@dataclass
+class Player:
+    """Trio in a thread of its own, in which time passes only while a step is played."""
+
+    steps: queue.SimpleQueue[Callable[[], Awaitable[None]] | None] = field(default_factory=queue.SimpleQueue)
+    answers: queue.SimpleQueue[Any] = field(default_factory=queue.SimpleQueue)
+
+    def start(self, config: dict[str, object]) -> VirtualWorld:
+        """Returns the world in which steps are played."""
+        self._thread = threading.Thread(target=self._run, args=(config,))
+        self._thread.start()
+        world = self._answer()
+        assert isinstance(world, VirtualWorld)
+        return world
+
+    def play(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Plays a step to its end; raises what it raises, or what failed meanwhile."""
+        self.steps.put(step)
+        self._answer()
+
+    def stop(self) -> None:
+        """Ends the world."""
+        self.steps.put(None)
+        self._thread.join()
+
+    def _answer(self) -> object:
+        answer = self.answers.get()
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+    def _run(self, config: dict[str, object]) -> None:
+        try:
+            trio.run(self._main, config, clock=MockClock(autojump_threshold=0))
+        except BaseException as error:  # noqa: ASYNC103, BLE001  the other thread raises it
+            while isinstance(error, BaseExceptionGroup):
+                error = error.exceptions[0]
+            self.answers.put(error)
+
+    async def _main(self, config: dict[str, object]) -> None:
+        async with trio.open_nursery() as nursery, open_virtual_world(nursery, config, latency=steady(0.3)) as world:
+            self.answers.put(world)
+            while (step := self.steps.get()) is not None:
+                await step()
+                self.answers.put(None)
+
+
+moments = st.sampled_from([0.0, 0.001, 0.05, 0.4, 3.0, 7.5, 8.5])
+"""Seconds."""
+blows = st.none() | st.builds(
+    Blow,
+    st.sampled_from([SIGKILL, SIGTERM, SIGINT, SIGSTOP]),
+    st.integers(0, 16),
+    moments,
+)
+waits = st.sampled_from([LONGEST, LONGEST, 0.5, 20.0])
+"""Seconds until the next step, if the run has not ended before."""
+on_cloud = st.booleans()
+deadlines = st.sampled_from([None, None, None, "3", "30"])
+later = st.sampled_from([0.0, 5.0])
+"""Seconds after midnight, if it comes first."""
+which = st.integers(0, 2)
+
+
+class Days(RuleBasedStateMachine):
+    """People, schedulers and faults, and the job among them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(secrets, "token_hex", lambda size: random.randbytes(size).hex())
+        self.config: dict[str, Any] = {
+            "ticker_list.json": TICKERS[:2],
+            "card_types.json": CARDS,
+            "card_targets.json": [{"id": "美联储", "topic_key": "fed", "card_types": CARDS[:1], "date": "2026-11-20"}],
+            "llm_config.json": {"default": {"backend": "local", "model_name": "small/1"}},
+        }
+        self.player = Player()
+        self.world = self.player.start(self.config)
+        self.promise = Promise(self.world)
+        self.promise.watch()
+        self.started: list[Started] = []
+        self.executions = 0
+        self.outages = 0
+        self.outage = trio.CancelScope()
+        self.is_out = False
+        self.is_ending = False
+        self.failed = False
+        self.world.news.latency = steady(2.0)  # the other engines have results meanwhile, which are not written
+        self.world.runs.refuse = lambda _verb, _name: self.is_out
+
+    # --- what happens ---
+
+    @initialize(is_dated=st.sampled_from([False, False, True]))
+    def begin(self, is_dated: bool) -> None:
+        self.is_dated = is_dated
+
+    @rule(cloud=on_cloud, deadline=deadlines, blow=blows, seconds=waits)
+    def start(self, cloud: bool, deadline: str | None, blow: Blow | None, seconds: float) -> None:
+        self._start(("run",), self._env(cloud, deadline), blow, seconds)
+
+    @rule(cloud=on_cloud, blow=blows, seconds=waits)
+    def start_again(self, cloud: bool, blow: Blow | None, seconds: float) -> None:
+        self._start(("run", "--again"), self._env(cloud, None), blow, seconds)
+
+    @precondition(lambda self: self.promise.run_ids)
+    @rule(later=later, number=which, new_config=st.booleans(), cloud=on_cloud, blow=blows, seconds=waits)
+    def resume(
+        self, later: float, number: int, new_config: bool, cloud: bool, blow: Blow | None, seconds: float
+    ) -> None:
+        """Perhaps on another day."""
+        if later:
+            self._play(lambda: self._until_midnight(later))
+        run_ids = self.promise.run_ids
+        more = ("--new-config",) if new_config else ()
+        run_id = run_ids[number % len(run_ids)]
+        self._start(("resume", run_id, *more), self._env(cloud, None), blow, seconds)
+
+    @rule(
+        engine=st.sampled_from([*ENGINES, "qa", "qa"]),
+        skipped=st.integers(0, 6),
+        names=st.lists(st.sampled_from([*FAULTS]), min_size=1, max_size=4),
+    )
+    def engine_fails(self, engine: str, skipped: int, names: list[str]) -> None:
+        service = self.world.engines[engine]
+        first = len(service.requests) + 1 + skipped
+        faults = dict(enumerate((FAULTS[name] for name in names), first))
+        service.script += [Fault(when.nth(number), fault) for number, fault in faults.items()]
+
+    @rule(requests=st.integers(0, 8), seconds=moments, cloud=on_cloud, blow=blows)
+    def a_run_is_paused_and_overtaken(self, requests: int, seconds: float, cloud: bool, blow: Blow | None) -> None:
+        """Another run takes its lease, and then another attempt at the same run does."""
+        self._start(("run", "--again"), self._env(False, None), Blow(SIGSTOP, requests, seconds), LONGEST)
+        run_id = self.started[-1].run_id(self.promise.run_ids)
+        self._start(("run", "--again"), self._env(cloud, None), None, LONGEST)
+        if run_id is not None:
+            self._start(("resume", run_id), self._env(cloud, None), blow, LONGEST)
+
+    @rule(
+        limiting=st.sampled_from(["429", "503"]),
+        signal=st.sampled_from([SIGTERM, SIGINT, SIGKILL]),
+        requests=st.integers(8, 10),
+        seconds=st.sampled_from([0.05, 3.0, 8.5]),
+    )
+    def a_token_expires(self, limiting: str, signal: Signals, requests: int, seconds: float) -> None:
+        """While another card has the only slot, and a signal comes."""
+        self.engines_are_slow(cards=3.0, tokens=8.0)
+        self.engine_fails(engine="qa", skipped=0, names=["late 401", limiting])
+        self._start(("run", "--again"), self._env(True, None), Blow(signal, requests, seconds), LONGEST)
+
+    @rule(cards=st.sampled_from([0.3, 3.0]), tokens=st.sampled_from([0.0, 8.0]))
+    def engines_are_slow(self, cards: float, tokens: float) -> None:
+        self.world.qa.latency = steady(cards)
+        self.world.token_seconds = tokens
+
+    @rule(after=st.sampled_from([0.0, 0.2, 1.0, 3.0]), seconds=st.sampled_from([8.0, LONGEST]))
+    def storage_is_away(self, after: float, seconds: float) -> None:
+        async def step() -> None:
+            self.outage.cancel()
+            self.outage = trio.CancelScope()
+            self.world.nursery.start_soon(self._be_out, self.outage, after, seconds)
+            await trio.lowlevel.checkpoint()
+
+        self._play(step)
+
+    @rule(number=which)
+    def config_changes(self, number: int) -> None:
+        match number:
+            case 0:
+                names = self.config["ticker_list.json"]
+                self.config["ticker_list.json"] = TICKERS if len(names) == 2 else TICKERS[1:]
+            case 1:
+                target = self.config["card_targets.json"][0]
+                day = "2026-11-19" if target["date"] == "2026-11-20" else "2026-11-20"
+                self.config["card_targets.json"] = [target | {"date": day}]
+            case _:
+                self.config["llm_config.json"] = {
+                    "default": {"backend": "local", "model_name": f"large/{len(self.started)}"}
+                }
+
+        async def step() -> None:
+            for name, content in self.config.items():
+                await self.world.configure(name, content)
+
+        self._play(step)
+
+    @rule()
+    def midnight_is_near(self) -> None:
+        self._play(lambda: self._until_midnight(-1.0))
+
+    @precondition(lambda self: any(one.process.is_paused for one in self.started))
+    @rule(seconds=waits)
+    def what_is_paused_goes_on(self, seconds: float) -> None:
+        self._play(lambda: self._wake(seconds))
+
+    @rule()
+    def all_is_mended(self) -> None:
+        self._play(self._mend)
+
+    # --- what holds ---
+
+    @invariant()
+    def the_promise_is_kept(self) -> None:
+        self._play(self.promise.check)
+
+    def teardown(self) -> None:
+        """At the end all is well again, so everything is done by one start, and another one finds nothing to do."""
+        try:
+            if not self.failed:
+                self._play(self._end)
+        finally:
+            self.player.stop()
+            self.patch.undo()
+
+    async def _end(self) -> None:
+        self.is_ending = True
+        await self._mend()
+        await self._wake(LONGEST)
+        assert all(one.is_over for one in self.started), "a run does not end"
+        await self.promise.check()
+        if self._now().hour == 23:
+            await trio.sleep(3600)  # or midnight could come between the two
+        await self._succeed()
+        before = len(self.world.seen)
+        await self._succeed()
+        assert self.world.seen[before:] == [], "all was done, and something was called"
+        await self.promise.check()
+        self.promise.check_secrets([(await one.job.outcome()).stdout for one in self.started])
+
+    async def _succeed(self) -> None:
+        last = await self._start_job(("run",), self._env(True, None))
+        outcome = await last.job.outcome()
+        assert outcome.exit_code == 0, outcome.stdout
+
+    # --- how it happens ---
+
+    def _play(self, step: Callable[[], Awaitable[None]]) -> None:
+        try:
+            self.player.play(step)
+        except BaseException:
+            self.failed = True
+            raise
+
+    def _env(self, cloud: bool, deadline: str | None) -> dict[str, str]:
+        env = {"RUNS_URI": self.world.runs_uri, "QA_ENGINE_CONCURRENCY": "2", "FINANCIAL_ENGINE_BATCH_SIZE": "2"}
+        env |= {f"{name.upper()}_ENGINE_TIMEOUT": "20" for name in ENGINES}
+        if self.is_dated:
+            env["RUN_DATE"] = "today"
+        if deadline is not None:
+            env["RUN_DEADLINE_SECONDS"] = deadline
+        if cloud:
+            self.executions += 1
+            env |= {"CLOUD_RUN_EXECUTION": f"execution-{self.executions}", "CLOUD_RUN_TASK_ATTEMPT": "0"}
+        return env
+
+    def _start(self, arguments: tuple[str, ...], env: dict[str, str], blow: Blow | None, seconds: float) -> None:
+        async def step() -> None:
+            before = len(self.world.seen)
+            one = await self._start_job(arguments, env)
+            if blow is not None:
+                self.world.nursery.start_soon(self._strike, one, blow, before)
+            await self._until_over([one], seconds)
+            if "CLOUD_RUN_EXECUTION" in env and one.process.returncode:  # Cloud Run's own retry
+                retry = await self._start_job(arguments, env | {"CLOUD_RUN_TASK_ATTEMPT": "1"})
+                await self._until_over([retry], seconds)
+
+        self._play(step)
+
+    async def _start_job(self, arguments: tuple[str, ...], env: dict[str, str]) -> Started:
+        day = self._now().date().isoformat()
+        is_refused = False
+        if arguments[0] == "resume":
+            inputs = self.promise.inputs(arguments[1])
+            known = self.promise.executions(arguments[1])
+            is_refused = (
+                inputs.date is None and inputs.day != day and env.get("CLOUD_RUN_EXECUTION") not in known - {None}
+            )
+        job = await self.world.start_job(*arguments, env=env)
+        one = Started(arguments, env, job, day, is_refused, self.outages + self.is_out)
+        self.started.append(one)
+        self.world.nursery.start_soon(self._attend, one)
+        return one
+
+    async def _attend(self, one: Started) -> None:
+        """Holds its end against the promise."""
+        outcome = await one.job.outcome()
+        if outcome.exit_code == -SIGKILL or (outcome.exit_code in {130, 143} and not outcome.events("run.finished")):
+            return
+        assert outcome.exit_code in CODES, outcome.stdout
+        self.promise.ended(outcome, is_out=self.is_out or self.outages != one.outages)
+        if one.is_refused:
+            assert outcome.exit_code not in {0, 1, 3}, "a run without a date was resumed on another day"
+
+    async def _strike(self, one: Started, blow: Blow, before: int) -> None:
+        while not one.is_over:
+            if len(self.world.seen) >= before + blow.requests:
+                break
+            await trio.sleep(0.05)
+        await trio.sleep(blow.seconds)
+        if not one.is_over and not self.is_ending:
+            one.job.send_signal(blow.signal)
+
+    async def _until_over(self, some: list[Started], seconds: float) -> None:
+        limit = trio.current_time() + seconds
+        while trio.current_time() < limit:
+            if all(one.is_over or one.process.is_paused for one in some):
+                break
+            await trio.sleep(0.5)
+
+    async def _be_out(self, scope: trio.CancelScope, after: float, seconds: float) -> None:
+        with scope:
+            await trio.sleep(after)
+            self.outages += 1
+            self.is_out = True
+            await trio.sleep(seconds)
+            self.is_out = False
+
+    async def _mend(self) -> None:
+        self.outage.cancel()
+        self.is_out = False
+        self.world.token_seconds = 0.0
+        for service in self.world.engines.values():
+            del service.script[1:]
+        await trio.lowlevel.checkpoint()
+
+    async def _wake(self, seconds: float) -> None:
+        for one in self.started:
+            if not one.is_over:
+                one.job.send_signal(SIGCONT)
+        await self._until_over(self.started, seconds)
+
+    async def _until_midnight(self, seconds: float) -> None:
+        """Waits until so many seconds after the next midnight."""
+        since = self._now() - datetime(2026, 11, 24, tzinfo=UTC)
+        await trio.sleep((seconds - since.total_seconds()) % 86_400)
+
+    def _now(self) -> datetime:
+        return START.astimezone(UTC) + timedelta(seconds=trio.current_time())
+
+
+def play(examples: int, steps: int) -> None:
+    run_state_machine_as_test(
+        Days,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            print_blob=True,
+            phases=[Phase.explicit, Phase.generate, Phase.shrink],
+        ),
+    )
+
+
+@pytest.mark.timeout(900)  # a failure takes minutes to be made as short as possible
+def test_a_few_days_of_faults_break_no_promise() -> None:
+    play(5, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_no_days_of_faults_break_a_promise() -> None:
+    play(200, 12)
