@@ -58,6 +58,10 @@ def _do(
             from job.cli.plan import plan_command
 
             return plan_command(settings, faults, options.place, as_json=options.json)
+        case "rehearse":
+            from job.cli.rehearse import rehearse_command
+
+            return rehearse_command(options, now)
         case "runs":
             from job.cli.past import runs_command
 
@@ -127,6 +131,16 @@ def _parser() -> argparse.ArgumentParser:
         help="a directory or gs://BUCKET/PREFIX whose config objects to read; without it, those under CONFIG_URI",
     )
     plan.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
+    rehearse = commands.add_parser(
+        "rehearse", help="tell when tonight's cards will be there, from the answers of past nights; call nothing"
+    )
+    rehearse.add_argument("--nights", type=_count, default=30, metavar="N", help="nights to play; 30 without it")
+    rehearse.add_argument(
+        "--set", action="append", default=[], dest="settings", metavar="NAME=VALUE", help="with another setting"
+    )
+    rehearse.add_argument(
+        "--outage", action="append", default=[], metavar="ENGINE,HH:MM,10m", help="with an outage of an engine"
+    )
     commands.add_parser("runs", help="list the latest recorded runs")
     nights = commands.add_parser("nights", help="show the latest runs at a glance, and what fails most often")
     nights.add_argument("--count", type=_count, default=RUNS_READ, metavar="N", help=f"runs; {RUNS_READ} without it")

@@ -23,7 +23,8 @@ class Start:
     run_id: str
     day: str
     variables: Mapping[str, str]
-    """The variables that its record keeps: batch sizes, concurrency, RUN_DATE as it was given, RUN_TIME_ZONE."""
+    """The variables that its record keeps: batch sizes, concurrency, the deadline, RUN_DATE as it was given,
+    RUN_TIME_ZONE."""
 
 
 async def find_latest_start(store: ObjectStore, past: Past, config_uri: str | None) -> Start | None:
@@ -57,7 +58,14 @@ def _is_scheduled(entry: AttemptEntry) -> bool:
 def _variables(entry: AttemptEntry, inputs: RunInputs) -> dict[str, str]:
     concurrency = {ENGINE_VARIABLES[name]["concurrency"]: entry.concurrency.get(name) for name in ALL_ENGINES}
     batches = {ENGINE_VARIABLES[name]["batch_size"]: inputs.batch_sizes.get(name) for name in BATCHES}
-    given = {"RUN_DATE": entry.run_date, "RUN_TIME_ZONE": entry.zone, **concurrency, **batches}
+    deadline = None if entry.deadline is None else f"{entry.deadline:g}"
+    given = {
+        "RUN_DATE": entry.run_date,
+        "RUN_TIME_ZONE": entry.zone,
+        "RUN_DEADLINE_SECONDS": deadline,
+        **concurrency,
+        **batches,
+    }
     return {name: str(value) for name, value in given.items() if value is not None}
 
 
