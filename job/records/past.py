@@ -18,6 +18,7 @@ from job.errors import JobError
 from job.ledger.items import EngineItems
 from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
+from job.planning.typos import Known, typos
 from job.records import lease
 from job.records.attempts import latest_number, owners, read_attempts, read_latest
 from job.records.days import is_latest
@@ -370,16 +371,21 @@ def summary_before(past: Past, config_uri: str | None, day: str | None) -> RunSu
 
     `config_uri=None` allows any config, `day=None` any day.
     """
-    fitting = [
+    fitting = _fitting(past, config_uri, day)
+    latest = max((summary.day for summary in fitting), default=None)
+    # Runs are sorted from the newest, and max() returns the first of several equal ones.
+    return max((one for one in fitting if one.day == latest), key=lambda one: one.planned, default=None)
+
+
+def _fitting(past: Past, config_uri: str | None, day: str | None) -> list[RunSummary]:
+    """The runs of this config before `day` that had a plan, the newest first."""
+    return [
         summary
         for summary in past.summaries
         if summary.outcome is not Outcome.BAD_CONFIG
         and (config_uri is None or is_same_config(summary.config_uri, config_uri))
         and (day is None or summary.day < day)
     ]
-    latest = max((summary.day for summary in fitting), default=None)
-    # Runs are sorted from the newest, and max() returns the first of several equal ones.
-    return max((one for one in fitting if one.day == latest), key=lambda one: one.planned, default=None)
 
 
 async def find_night_before(
@@ -387,26 +393,36 @@ async def find_night_before(
 ) -> NightBefore | None:
     """The night to compare with, and its plan, made again from the recorded config. Raises `StorageError`."""
     summary = summary_before(past, config_uri, day)
-    if summary is None:
+    return None if summary is None else NightBefore.of(summary, await _find_plan(store, summary.run_id))
+
+
+async def _find_plan(store: ObjectStore, run_id: str) -> Plan | None:
+    """The plan of a run, made again from its recorded config; `None` if that cannot be used."""
+    try:
+        inputs = await find_latest_inputs(store, run_id, background=True)
+        return None if inputs is None else await in_thread(inputs.plan, background=True)
+    except RecordError:
         return None
-    try:
-        inputs: RunInputs | None = await find_latest_inputs(store, summary.run_id, background=True)
-        plan = None if inputs is None else await in_thread(inputs.plan, background=True)
-    except RecordError:  # its plan is not known then
-        plan = None
-    return NightBefore.of(summary, plan)
 
 
-async def read_plan_change(store: ObjectStore, plan: Plan, config_uri: str | None) -> list[Message]:
-    """How a plan differs from that of the latest night of this config, in sentences; or why it is not compared."""
-    try:
-        with trio.fail_after(READ_SECONDS):
-            before = await find_night_before(store, await read_past(store), config_uri, None)
-    except (StorageError, trio.TooSlowError) as error:
-        problem = words_of(error) or message("there was no answer within {seconds} s", seconds=READ_SECONDS)
-        return [message("the plan is not compared with that of the night before: {error}", error=problem)]
-    change = plan_change(before.plan, plan) if before is not None and before.plan is not None else None
-    return list(plan_lines(change, before.summary.day)) if before is not None and change is not None else []
+async def find_known(
+    store: ObjectStore, past: Past, config_uri: str | None, day: str | None, before: NightBefore | None
+) -> Known | None:
+    """What the latest complete night before `day` made cards of: one whose data was all there, less what it missed.
+
+    `before` is the night before, which is often the same. Raises `StorageError`.
+    """
+    for summary in _fitting(past, config_uri, day):
+        if summary.outcome in _COMPLETE and not summary.missing_not_listed:
+            is_before = before is not None and before.summary.run_id == summary.run_id
+            plan = before.plan if before is not None and is_before else await _find_plan(store, summary.run_id)
+            if plan is not None:
+                missed = {target for group in summary.missing for target in group.targets}
+                return Known.of(summary.day, plan, missed)
+    return None
+
+
+_COMPLETE = {Outcome.SUCCEEDED, Outcome.CARDS_MISSING}
 
 
 async def write_nights_page(
@@ -461,12 +477,16 @@ class PastNights:
 
     async def read(self, store: ObjectStore, inputs: RunInputs, plan: Plan) -> None:
         """Reads the past nights, for a run with this plan. Never raises."""
+        doubtful: list[Message] = []
         try:
             self.nights = await read_past(store)
             before = await find_night_before(store, self.nights, inputs.config_uri, inputs.day)
             if before is not None and before.plan is not None:
                 self.change = await in_thread(partial(plan_change, before.plan, plan), background=True)
             self.before = before
+            known = await find_known(store, self.nights, inputs.config_uri, inputs.day, before)
+            if known is not None or not self.nights.problems:  # otherwise any ticker may be one of a night before
+                doubtful = await in_thread(partial(typos, inputs.contents, plan, known), background=True)
         except JobError as error:
             text = template("past nights cannot be read, so this one is not compared with them: {error}")
             self.notify([message(text, error=words_of(error))])
@@ -475,6 +495,7 @@ class PastNights:
             logging.getLogger(__name__).exception("past nights are not compared")
         if self.before is not None and self.change is not None:
             self.notify(list(plan_lines(self.change, self.before.summary.day)))
+        self.notify(doubtful)
 
     def typical_card_seconds(self, config_uri: str) -> Mapping[str, float]:
         """The median seconds of each card type in the latest run of this config that made cards, the slowest first.

@@ -25,7 +25,7 @@ from tests.support.stores import EMULATOR
 if TYPE_CHECKING:
     from tests.simulators.seen import Seen
 
-CONFIG: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT", "美联储"], "card_types.json": ["news_card"]}
+CONFIG: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT", "GC=F"], "card_types.json": ["news_card"]}
 REFUSED = {"status": "failed", "error": "no"}
 
 
@@ -75,7 +75,7 @@ async def test_a_run_says_what_is_new_since_the_night_before_and_how_the_plan_ha
     changes = [line["message"] for line in second.events("config.noticed")]
     assert changes == [
         "The plan has changed since 2026-11-23; it has as many cards as then, 3.",
-        "1 target removed: 美联储",
+        "1 target removed: GC=F",
         "1 target added: NVDA",
     ]
     report = stored(world, "second/report.json")["since_last_night"]
@@ -83,7 +83,7 @@ async def test_a_run_says_what_is_new_since_the_night_before_and_how_the_plan_ha
         "engine": "qa", "target": "MSFT", "card_type": "news_card", "cause": "denied", "cause_then": "denied",
         "since": "", "nights": 2,
     }  # fmt: skip
-    assert report["plan"]["targets_left"] == {"count": 1, "names": ["美联储"]}
+    assert report["plan"]["targets_left"] == {"count": 1, "names": ["GC=F"]}
     shown = Parsed((Path(world.runs_uri) / "second" / "report.html").read_text()).text
     ended = await world.run_job(["report", "second"], env={"RUNS_URI": world.runs_uri})
     for line in [*since["text"], *changes]:
@@ -114,7 +114,7 @@ async def test_a_plan_says_how_it_differs_from_the_night_before(world: World) ->
     assert changed.exit_code == 0
     assert changed.stdout.splitlines()[-3:] == [
         "The plan has changed since 2026-11-23: 3 cards then, 1 now.",
-        "2 targets removed: MSFT, 美联储",
+        "2 targets removed: MSFT, GC=F",
         "News engine: switched off",
     ]
     ended = await world.run_job(["plan", "--json"], env=env)
