@@ -27,7 +27,7 @@ from job.records.lease import Holder, SeenLease
 from job.records.record import find_latest_inputs
 from job.report.advice import with_commands
 from job.report.commands import Place
-from job.report.comparison import Comparison, PlanChange, compare, plan_change, plan_lines
+from job.report.comparison import Comparison, PlanChange, Slower, compare, plan_change, plan_lines, slower
 from job.report.format import (
     CARDS,
     INPUTS,
@@ -329,8 +329,6 @@ async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
         is_at_work = holder is not None and seen is not None and seen.seems_alive
         state = Outcome.AT_WORK if is_at_work else Outcome.KILLED
     since = written.since_last_night if written is not None and state is None else None
-    if since is None:
-        since = await _compared(store, inputs, ledger)
     kept = ("version", "commit", "execution", "attempt", "journal", "zone")
     more = {} if written is None else {name: getattr(written, name) for name in kept}
     if written is not None and written.project is not None:
@@ -341,6 +339,8 @@ async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
     attempts = () if written is None else written.attempts
     more["is_latest"] = await is_latest(store, run_id, inputs.config_uri, inputs.day)
     report = report_of(inputs, ledger, attempts, state=state, since=since, **more)
+    if since is None:
+        report = report.model_copy(update={"since_last_night": await _compared(store, inputs, ledger, report)})
     return RecordedRun(with_commands(report, place), ledger, place, documents)
 
 
@@ -358,12 +358,12 @@ async def _ledger(store: ObjectStore, inputs: RunInputs, written: RunReport | No
     return ledger
 
 
-async def _compared(store: ObjectStore, inputs: RunInputs, ledger: Ledger) -> Comparison | None:
+async def _compared(store: ObjectStore, inputs: RunInputs, ledger: Ledger, report: RunReport) -> Comparison | None:
     """The comparison with the night before, for a run that was not compared when it ended."""
     past = PastNights(lambda _: None)
     with trio.move_on_after(READ_SECONDS):
         await past.read(store, inputs, ledger.plan)
-    return past.compare(inputs.day, ledger.items)
+    return past.compare(report, ledger.items)
 
 
 def summary_before(past: Past, config_uri: str | None, day: str | None) -> RunSummary | None:
@@ -521,10 +521,25 @@ class PastNights:
                 return run.outcome is not Outcome.SUCCEEDED
         return False
 
-    def compare(self, day: str, items: Mapping[EngineName, EngineItems]) -> Comparison | None:
-        """Compares the run of this day, with these items. `None` if there is no night before, or if that fails."""
+    def compare(self, report: RunReport, items: Mapping[EngineName, EngineItems]) -> Comparison | None:
+        """Compares the run with this report and these items with the night before, and how long it took with those
+        before. `None` if there is no night before, or if that fails."""
         try:
-            return None if self.before is None else compare(day, items, self.before, self.change)
+            if self.before is None:
+                return None
+            comparison = compare(report.day, items, self.before, self.change)
+            return comparison.model_copy(update={"slower": self._slower(report)})
         except Exception:
             logging.getLogger(__name__).exception("the run is not compared with the night before")  # as above
             return None
+
+    def _slower(self, report: RunReport) -> Slower | None:
+        """Whether all attempts at the run together took much longer than usual."""
+        if self.nights is None or report.ended is None:
+            return None
+        nights = [
+            night
+            for night in _fitting(self.nights, report.config_uri, report.day)
+            if night.outcome in _COMPLETE and night.attempts == 1
+        ]
+        return slower(sum(attempt.seconds for attempt in report.attempts), report.engines, nights)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from job.execution.shutdown import Budget
 from job.storage.store import in_thread
@@ -21,6 +22,7 @@ from tests.simulators.world import World, open_world
 from tests.support.parsed import Parsed
 from tests.support.runs import QUICK, run
 from tests.support.stores import EMULATOR
+from tests.support.world import open_virtual_world
 
 if TYPE_CHECKING:
     from tests.simulators.seen import Seen
@@ -141,6 +143,27 @@ async def test_an_unreadable_past_night_does_not_change_the_run(world: World, ho
     second = await run(world, 3, of(world, "second", "2026-11-24"))
     assert "since_last_night" not in second.finished
     assert not second.events("config.noticed")
+
+
+async def test_a_night_that_took_much_longer_says_what_grew(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    async with open_virtual_world(nursery, CONFIG, latency=steady(5.0)) as world:
+        for day in (21, 22, 23):
+            ended = await run(world, 0, of(world, f"night-{day}", f"2026-11-{day}"))
+            assert "It took" not in json.dumps(ended.finished)
+        world.qa.script.append(Fault(when.nth(10, 11, 12), do.status(503)))
+        world.qa.latency = steady(20.0)
+        slow = await run(world, 0, of(world, "night-24", "2026-11-24"))
+        first, *lines = slow.finished["since_last_night"]["text"][2:]
+        assert re.fullmatch(r"It took 2\d\.\d s; the median of the 3 nights before is 10\.\d s\.", first)
+        assert lines[0].startswith("QA engine: half of the answers took more than 10.")
+        assert lines[1:] == [
+            "QA engine: more waits for room (429, 503): 3, usually 0",
+            "QA engine: more retries: 3, usually 0",
+        ]
+        shown = Parsed(world.recorded()["night-24/report.html"].decode()).text
+        assert all(line in shown for line in (first, *lines))
+        stored = [json.loads(world.recorded()[f"night-{day}/summary.json"])["engines"]["qa"] for day in (23, 24)]
+        assert [totals["waits"] for totals in stored] == [0, 3]
 
 
 async def test_the_page_of_the_nights_is_there_and_the_command_shows_the_same(world: World) -> None:
