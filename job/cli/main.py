@@ -57,7 +57,7 @@ def _do(
         case "plan":
             from job.cli.plan import plan_command
 
-            return plan_command(settings, faults, options.place, as_json=options.json)
+            return plan_command(settings, faults, options, os.environ, now)
         case "rehearse":
             from job.cli.rehearse import rehearse_command
 
@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     resume = commands.add_parser("resume", help="continue a run that has a record")
     resume.add_argument("run_id", type=_run_id)
     resume.add_argument("--new-config", action="store_true", help="with the config as it is now, for what is missing")
-    plan = commands.add_parser("plan", help="print what a run would call, or every fault of its config; call nothing")
+    plan = commands.add_parser("plan", help="show what tonight's run would call, or every fault of its config")
     plan.add_argument(
         "place",
         nargs="?",
@@ -130,7 +130,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PLACE",
         help="a directory or gs://BUCKET/PREFIX whose config objects to read; without it, those under CONFIG_URI",
     )
-    plan.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
+    shown = plan.add_mutually_exclusive_group()
+    shown.add_argument("--full", action="store_true", help="also list each target with its calls")
+    shown.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
     rehearse = commands.add_parser(
         "rehearse", help="tell when tonight's cards will be there, from the answers of past nights; call nothing"
     )

@@ -1,18 +1,23 @@
 """Tonight: the settings with which a schedule will start the next run, as its latest start has recorded them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+
+import trio
 
 from job.config.environment import ENGINE_VARIABLES, Settings, read_settings, variables_set
 from job.engines.calls import BATCHES
 from job.engines.catalog import ALL_ENGINES
+from job.planning.typos import Known
 from job.records.attempts import AttemptEntry, read_first
-from job.records.past import Past
+from job.records.past import READ_SECONDS, Past, PastRun, find_known, find_night_before, read_past
 from job.records.record import find_inputs
 from job.report.format import RecordError
 from job.report.inputs import RunInputs, is_same_config
-from job.storage.store import ObjectStore
+from job.report.summary import NightBefore
+from job.storage.store import ObjectStore, StorageError, words_of
+from job.storage.uri import open_store
 from job.text.messages import Message, listed, message
 
 
@@ -25,6 +30,37 @@ class Start:
     variables: Mapping[str, str]
     """The variables that its record keeps: batch sizes, concurrency, the deadline, RUN_DATE as it was given,
     RUN_TIME_ZONE."""
+
+
+@dataclass(frozen=True, slots=True)
+class PastOfPlan:
+    """What past nights tell about a plan of tonight; `None` for what they do not tell."""
+
+    start: Start | None = None
+    before: NightBefore | None = None
+    """The latest night of this config, also of today."""
+    known: Known | None = None
+    runs: Sequence[PastRun] = ()
+    """The latest runs, of any config."""
+    problem: Message | None = None
+    """Why past nights cannot be read."""
+
+
+async def read_past_of_plan(runs_uri: str, config_uri: str | None) -> PastOfPlan:
+    """What past nights tell about a plan of this config; `config_uri=None` allows any config."""
+    try:
+        with trio.fail_after(READ_SECONDS):
+            store = open_store(runs_uri)
+            past = await read_past(store)
+            start = await find_latest_start(store, past, config_uri)
+            before = await find_night_before(store, past, config_uri, None)
+            known = await find_known(store, past, config_uri, None, before)
+            return PastOfPlan(start, before, known, past.runs)
+    except (StorageError, trio.TooSlowError) as error:
+        problem = words_of(error) or message("there was no answer within {seconds} s", seconds=READ_SECONDS)
+        return PastOfPlan(
+            problem=message("the plan is not compared with that of the night before: {error}", error=problem)
+        )
 
 
 async def find_latest_start(store: ObjectStore, past: Past, config_uri: str | None) -> Start | None:
@@ -83,14 +119,12 @@ def settings_of_tonight(start: Start | None, environ: Mapping[str, str], now: da
             if field in variables:
                 values[variables[field]] = str(getattr(settings.engines[engine], field))
     unusable = {fault.where for fault in faults}  # in a record that was altered: the default is used
-    known = values.keys() - {"RUN_DATE"} if start is None else start.variables.keys() - unusable
+    known = values.keys() - {"RUN_DATE", "RUN_TIME_ZONE"} if start is None else start.variables.keys() - unusable
     taken = listed([f"{name}={value}" for name, value in values.items() if name in known and name not in own])
     if not taken:
         return settings, message("Every setting is this shell's own.")
     if start is None:
-        return settings, message(
-            "No run of this config is recorded that a schedule has started. Assumed: {settings}", settings=taken
-        )
+        return settings, message("How a schedule starts this run is not known. Assumed: {settings}", settings=taken)
     return settings, message(
         "As in run {run} of {day}, since this shell does not set it: {settings}",
         run=start.run_id,

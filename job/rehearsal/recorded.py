@@ -4,11 +4,14 @@ import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import inf
 from statistics import median
 from typing import NamedTuple
+
+import trio
 
 from job.engines.calls import BATCHES
 from job.engines.catalog import ALL_ENGINES, EngineName
@@ -28,6 +31,8 @@ from job.storage.store import ObjectStore
 REJECTED = 429
 RESULTS_READ = 400_000
 """Older nights are not read once the newer ones have brought this many results."""
+AT_ONCE = 8
+"""Nights that are read at a time."""
 OBJECTS_AT_LEAST = 20
 """Objects of its journal that are read of each night, if it has as many."""
 Kind = tuple[EngineName, str | int | None]
@@ -113,26 +118,30 @@ async def read_nights(
     """
     fitting = [run for run in runs if _is_fitting(run, config_uri)]
     entries = await read_first(store, [run.run_id for run in fitting])
-    nights: list[RecordedNight] = []
-    read, limit = 0, max(OBJECTS_AT_LEAST, objects // max(1, len(fitting)))
-    for number, run in enumerate(fitting):
-        if read >= RESULTS_READ:
-            return nights, len(fitting) - number
-        try:
+    found: dict[str, tuple[RecordedNight, int]] = {}
+    limit = max(OBJECTS_AT_LEAST, objects // max(1, len(fitting)))
+
+    async def read(run: PastRun) -> None:
+        with suppress(RecordError):
             inputs = await find_inputs(store, run.run_id, background=True)
-            if inputs is None or not is_same_config(inputs.config_uri, config_uri):
-                continue
-            entry = entries.get(run.run_id)
-            results, is_whole = await read_results(store, run.run_id, entry.owner if entry else None, limit)
-        except RecordError:
-            continue
-        read += len(results)
-        started = datetime.fromisoformat(entry.started if entry else inputs.started)
-        night = night_of(run, inputs.day, started, inputs.plan(), entry, results)
-        if night is not None:
-            # The last answer of a data engine may not be in a sample.
-            nights.append(night if is_whole else replace(night, barrier=0.0))
-    return nights, 0
+            if inputs is not None and is_same_config(inputs.config_uri, config_uri):
+                entry = entries.get(run.run_id)
+                results, is_whole = await read_results(store, run.run_id, entry.owner if entry else None, limit)
+                started = datetime.fromisoformat(entry.started if entry else inputs.started)
+                night = night_of(run, inputs.day, started, inputs.plan(), entry, results)
+                if night is not None:
+                    # The last answer of a data engine may not be in a sample.
+                    found[run.run_id] = (night if is_whole else replace(night, barrier=0.0), len(results))
+
+    for start in range(0, len(fitting), AT_ONCE):
+        if sum(count for _, count in found.values()) >= RESULTS_READ:
+            break
+        async with trio.open_nursery() as nursery:
+            for run in fitting[start : start + AT_ONCE]:
+                nursery.start_soon(read, run)
+    else:
+        start = len(fitting)
+    return [found[run.run_id][0] for run in fitting if run.run_id in found], len(fitting) - start
 
 
 def _is_fitting(run: PastRun, config_uri: str) -> bool:

@@ -192,6 +192,17 @@ def _left_out_lines(forecast: Forecast, tonight: Tonight) -> Iterator[Message]:
         )
 
 
+def usual_line(forecast: Forecast) -> Message | None:
+    """About how long the run takes; `None` if that is not known well enough."""
+    if forecast.usual is None or forecast.error is None:
+        return None
+    return message(
+        "About {usual} until the last card, as rehearsed with past nights (median error {error})",
+        usual=roughly(forecast.usual),
+        error=f"{forecast.error:.0%}",
+    )
+
+
 def roughly(seconds: float) -> Message:
     """A duration without the seconds that nobody can foretell."""
     return duration(seconds if seconds < 600 else 60 * round(seconds / 60))

@@ -134,10 +134,10 @@ def test_today_in_the_shell_is_a_day_of_the_runs_zone() -> None:
 
 
 def test_without_a_start_the_defaults_are_named() -> None:
-    settings, origin = settings_of_tonight(None, {"RUN_TIME_ZONE": "UTC", "QA_ENGINE_CONCURRENCY": "9"}, NOW)
+    settings, origin = settings_of_tonight(None, {"QA_ENGINE_CONCURRENCY": "9"}, NOW)
     assert settings.run_date is None
     assert str(origin) == (
-        "No run of this config is recorded that a schedule has started. Assumed: FINANCIAL_ENGINE_CONCURRENCY=4, "
+        "How a schedule starts this run is not known. Assumed: FINANCIAL_ENGINE_CONCURRENCY=4, "
         "FINANCIAL_ENGINE_BATCH_SIZE=5, TRADING_ENGINE_CONCURRENCY=4, TRADING_ENGINE_BATCH_SIZE=5, "
         "NEWS_ENGINE_CONCURRENCY=8"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import socket
 from typing import TYPE_CHECKING
@@ -136,3 +137,26 @@ def test_it_speaks_chinese(rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("REPORT_LANGUAGE", "zh")
     _, lines, _ = rehearse("--nights", "6")
     assert lines[1] == "已用过去 6 晚的应答演练今晚 6 次。没有调用任何引擎。"
+
+
+def usual_lines(capfd: pytest.CaptureFixture[str]) -> list[str]:
+    """What `plan` says about how long tonight's run takes."""
+    assert main(["plan"]) == 0
+    return [line for line in capfd.readouterr().out.splitlines() if line.startswith("About ")]
+
+
+@pytest.mark.usefixtures("rehearse")
+def test_plan_says_about_how_long_the_run_takes(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert re.fullmatch(r"About 1 min 5\d s until the last card, as .* \(median error \d+%\)", *usual_lines(capfd))
+    monkeypatch.setenv("QA_ENGINE_CONCURRENCY", "12")
+    assert usual_lines(capfd) == []
+
+
+@pytest.mark.usefixtures("rehearse")
+def test_plan_does_not_say_what_the_backtest_does_not_support(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("job.rehearsal.forecast.USABLE_ERROR", 0.0)
+    assert usual_lines(capfd) == []
