@@ -15,7 +15,7 @@ from job.text.messages import NAMED, Message, message, plural
 
 NIGHTS_NEEDED = 5
 QUICK_CALLS = 12_000
-MOST_CALLS = 250_000
+MOST_CALLS = 150_000
 """Calls of all rehearsals together. One takes 0.1 ms."""
 GROWTH = 1.25
 """How many times as many calls as on a recorded night may be in flight for its times to be used."""

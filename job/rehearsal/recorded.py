@@ -29,9 +29,9 @@ from job.report.outcome import Outcome
 from job.storage.store import ObjectStore
 
 REJECTED = 429
-RESULTS_READ = 400_000
-"""Older nights are not read once the newer ones have brought this many results."""
-AT_ONCE = 8
+READ_AT_MOST = 600_000
+"""Older nights are not read once the newer ones have this many results and targets."""
+AT_ONCE = 4
 """Nights that are read at a time."""
 OBJECTS_AT_LEAST = 20
 """Objects of its journal that are read of each night, if it has as many."""
@@ -131,10 +131,13 @@ async def read_nights(
                 night = night_of(run, inputs.day, started, inputs.plan(), entry, results)
                 if night is not None:
                     # The last answer of a data engine may not be in a sample.
-                    found[run.run_id] = (night if is_whole else replace(night, barrier=0.0), len(results))
+                    found[run.run_id] = (
+                        night if is_whole else replace(night, barrier=0.0),
+                        len(results) + len(night.plan.targets),
+                    )
 
     for start in range(0, len(fitting), AT_ONCE):
-        if sum(count for _, count in found.values()) >= RESULTS_READ:
+        if sum(count for _, count in found.values()) >= READ_AT_MOST:
             break
         async with trio.open_nursery() as nursery:
             for run in fitting[start : start + AT_ONCE]:

@@ -13,6 +13,8 @@ from job.rehearsal.stand_in import Outage
 from job.text.display import zone_of
 from job.text.messages import Message, duration, listed, message, plural
 
+DAY_SECONDS = 86_400.0
+
 
 @dataclass(frozen=True, slots=True)
 class Tonight:
@@ -60,20 +62,20 @@ def _end_lines(ends: Sequence[float], tonight: Tonight) -> Iterator[Message]:
         return
     early, middle, late = (percentile(ends, percent) for percent in (10, 50, 90))
     yield message(
-        "Start at {start} {zone}: the last card is there at {middle}; in 8 of 10 rehearsals between {early} and "
-        "{late}.",
-        start=tonight.clock(0),
-        zone=zone_of(tonight.start),
-        early=tonight.clock(early),
-        middle=tonight.clock(middle),
-        late=tonight.clock(late),
-    )
-    yield message(
-        "That is {middle} after the start (median); {early} (p10), {late} (p90).",
+        "The last card is there {middle} after the start (median); {early} (p10), {late} (p90).",
         early=roughly(early),
         middle=roughly(middle),
         late=roughly(late),
     )
+    if late < DAY_SECONDS:
+        yield message(
+            "Start at {start} {zone}: that is at {middle}; in 8 of 10 rehearsals between {early} and {late}.",
+            start=tonight.clock(0),
+            zone=zone_of(tonight.start),
+            early=tonight.clock(early),
+            middle=tonight.clock(middle),
+            late=tonight.clock(late),
+        )
 
 
 def _gap_lines(forecast: Forecast) -> Iterator[Message]:
