@@ -17,7 +17,7 @@ from job.records.past import read_past, read_run
 from job.records.verification import verify
 from job.reporting.cloud_log import CloudLogReporter
 from job.text.messages import Message
-from tests.runs.fault_table.row import CONFIG, PLANNED
+from tests.runs.fault_table.row import CARDS, CONFIG, PLANNED, TICKERS
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
@@ -85,7 +85,7 @@ async def test_named_cards_are_made_again_with_another_key_and_nothing_else_is_c
         "planned": PLANNED, "generated": 4, "skipped": PLANNED - 4, "failed": 0, "not_attempted": 0
     }  # fmt: skip
     again = asked_cards(world) - before
-    assert again == {CARD: 1, **{("T2", card): 1 for card in CONFIG["card_types.json"]}}  # type: ignore[attr-defined]
+    assert again == {CARD: 1, **{("T2", card): 1 for card in CARDS}}
     assert len(data_requests(world)) == data
     first, second = keys(requests_of(world))
     assert first != second
@@ -102,7 +102,7 @@ async def test_named_cards_are_made_again_with_another_key_and_nothing_else_is_c
 async def test_all_cards_of_a_type_can_be_made_again(autojump_clock: MockClock, world: VirtualWorld) -> None:
     before = asked_cards(world)
     assert (await remake(world, "/risk_card", "--yes")).exit_code == 0
-    assert asked_cards(world) - before == {(ticker, "risk_card"): 1 for ticker in CONFIG["ticker_list.json"]}  # type: ignore[attr-defined]
+    assert asked_cards(world) - before == {(ticker, "risk_card"): 1 for ticker in TICKERS}
 
 
 async def test_each_request_to_make_a_card_again_has_a_key_of_its_own(
@@ -175,7 +175,7 @@ async def test_a_retry_continues_the_remake_of_its_execution(
     retry = await remake(world, "T1", **env, CLOUD_RUN_TASK_ATTEMPT="1")
     assert retry.exit_code == 0
     again = asked_cards(world) - before
-    assert again.keys() == {("T1", card) for card in CONFIG["card_types.json"]}  # type: ignore[attr-defined]
+    assert again.keys() == {("T1", card) for card in CARDS}
     for card in again:
         assert len(set(keys(requests_of(world, card))[1:])) == 1, "the retry has the same request"
     before = asked_cards(world)
@@ -294,7 +294,7 @@ async def test_what_cannot_be_made_again_is_refused_before_anything_is_called(
 async def test_on_cloud_run_more_than_20_cards_have_to_be_confirmed(
     autojump_clock: MockClock, world: VirtualWorld, cards: int, code: int
 ) -> None:
-    names = [f"{target}/{card}" for target in CONFIG["ticker_list.json"] for card in CONFIG["card_types.json"]]  # type: ignore[attr-defined]
+    names = [f"{target}/{card}" for target in TICKERS for card in CARDS]
     outcome = await remake(world, *names[:cards], CLOUD_RUN_JOB="cards")
     assert outcome.exit_code == code
 
@@ -337,6 +337,16 @@ async def test_an_unknown_run_cannot_be_remade(autojump_clock: MockClock, world:
     outcome = await world.run_job(("remake", "nowhere", "T1", "--yes"), env=variables(world))
     assert outcome.exit_code == 2
     assert "has no record of run nowhere" in outcome.stdout
+
+
+async def test_what_leaves_the_plan_is_not_made_again(autojump_clock: MockClock, world: VirtualWorld) -> None:
+    fail_first(world, "qa", 1)
+    assert (await remake(world, "T1/news_card", "--yes")).exit_code == 3
+    await world.configure("ticker_list.json", [ticker for ticker in TICKERS if ticker != "T1"])
+    before = asked_cards(world)
+    resumed = await world.run_job(("resume", "night", "--new-config"), env=variables(world))
+    assert (resumed.exit_code, asked_cards(world)) == (0, before)
+    assert report(world)["asked_again"] == 0
 
 
 async def test_a_deadline_leaves_what_was_not_made_again_open(autojump_clock: MockClock, world: VirtualWorld) -> None:
