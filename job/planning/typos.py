@@ -9,8 +9,7 @@ from difflib import get_close_matches
 
 from job.config.entries import mixes_scripts, spelling
 from job.config.findings import Findings, Place, alike
-from job.config.objects import CARD_TARGETS, CARD_TYPE_LIST, TICKER_LIST, Config, read_config
-from job.config.schema import TargetEntry
+from job.config.objects import CARD_TARGETS, CARD_TYPE_LIST, TICKER_LIST, read_config
 from job.config.strict_json import parse
 from job.planning.plan import Plan
 from job.planning.targets import EQUITIES_DEFAULT
@@ -43,21 +42,20 @@ def typos(objects: Mapping[str, bytes], plan: Plan, known: Known | None) -> list
 
     `objects` are the config objects of the plan, which have no fault. Topics and persons are free text.
     """
-    config, _, _ = read_config(objects)
     findings = Findings()
-    _check_card_types(findings, config, plan, known)
-    _check_tickers(findings, config, objects, plan, known)
+    _check_card_types(findings, objects, plan, known)
+    _check_tickers(findings, objects, plan, known)
     return findings.notices()
 
 
-def _check_card_types(findings: Findings, config: Config, plan: Plan, known: Known | None) -> None:
+def _check_card_types(findings: Findings, objects: Mapping[str, bytes], plan: Plan, known: Known | None) -> None:
     asked_for = {name for target in plan.targets for name in target.card_types}
     old = known.card_types if known else frozenset[str]()
-    has_default = any(_id_of(entry) == EQUITIES_DEFAULT for entry in _entries(config))
     gone = sorted(old - asked_for)
-    for name, is_enabled in (config.card_types or {}).items():
-        if name in old or not is_enabled:
+    for name in _enabled(objects):
+        if name in old:
             continue
+        has_default = name not in asked_for and EQUITIES_DEFAULT in _entries(objects)
         if name not in asked_for and has_default:
             text = template("{where}: {name} is asked for by no target; add it to {default} in {targets}")
             values = {"name": quoted(name), "default": quoted(EQUITIES_DEFAULT), "targets": CARD_TARGETS}
@@ -71,21 +69,19 @@ def _check_card_types(findings: Findings, config: Config, plan: Plan, known: Kno
             findings.notice(Place(CARD_TYPE_LIST), text, **values)
 
 
-def _check_tickers(
-    findings: Findings, config: Config, objects: Mapping[str, bytes], plan: Plan, known: Known | None
-) -> None:
+def _check_tickers(findings: Findings, objects: Mapping[str, bytes], plan: Plan, known: Known | None) -> None:
     tickers = [target.id for target in plan.targets if target.kind == "equity"]
-    spellings = Counter(map(spelling, tickers))
-    doubt = _Doubt(tickers, known)
-    places: dict[str, tuple[str, int]] = {}
-    for index, entry in enumerate(_entries(config)):
-        places.setdefault(_id_of(entry) or "", (CARD_TARGETS, index))
+    old = known.tickers if known else frozenset[str]()
+    if old.issuperset(tickers):  # as on most nights; the rest may take seconds for 100,000 tickers
+        return
+    spellings, doubt = Counter(map(spelling, tickers)), _Doubt(tickers, known)
+    places = {entry: (CARD_TARGETS, index) for entry, index in _entries(objects).items()}
     written = parse(TICKER_LIST, objects[TICKER_LIST])
-    if isinstance(written, list):  # `config.tickers` has each only once, so not the index of each
+    if isinstance(written, list):
         places |= {ticker: (TICKER_LIST, index) for index, ticker in reversed(list(enumerate(written)))}
     for ticker in tickers:
         # Those that the config's own notices are about are left out.
-        if ticker in doubt.known or spellings[spelling(ticker)] > 1 or mixes_scripts(ticker):
+        if ticker in old or spellings[spelling(ticker)] > 1 or mixes_scripts(ticker):
             continue
         found = doubt.of(ticker)
         if found is not None:
@@ -96,13 +92,18 @@ def _check_tickers(
             findings.notice(Place(document, [index], shown=shown), text, **values)
 
 
-def _entries(config: Config) -> Sequence[object]:
-    """The entries of the full form."""
-    return () if config.targets is None or isinstance(config.targets, Mapping) else config.targets
+def _enabled(objects: Mapping[str, bytes]) -> list[str]:
+    """The card types that are switched on."""
+    config, _, _ = read_config({CARD_TYPE_LIST: objects[CARD_TYPE_LIST]})
+    return [name for name, is_enabled in (config.card_types or {}).items() if is_enabled]
 
 
-def _id_of(entry: object) -> str | None:
-    return entry.id if isinstance(entry, TargetEntry) else None
+def _entries(objects: Mapping[str, bytes]) -> dict[str, int]:
+    """The index of each entry of the full form, by its id."""
+    written = parse(CARD_TARGETS, objects[CARD_TARGETS]) if CARD_TARGETS in objects else None
+    if not isinstance(written, list):
+        return {}
+    return {entry["id"]: index for index, entry in reversed(list(enumerate(written)))}
 
 
 _ODDITIES: Mapping[str, re.Pattern[str]] = {
@@ -138,13 +139,15 @@ class _Doubt:
             self._bare.setdefault(bare, other)
             self._starts.setdefault(bare[:1], []).append(other)
         self._letters: dict[frozenset[str], list[str]] = {}
-        self._suffixes: dict[str | None, Counter[str]] = {}
+        self._suffixes: set[str] = set()
+        self._usual: dict[str, Counter[str]] = {}
         for one in sorted(self.known):
             self._letters.setdefault(frozenset(one), []).append(one)
             base, suffix = _split(one)
             if suffix:
-                for kind in (None, _kind(base)):
-                    self._suffixes.setdefault(kind, Counter())[suffix] += 1
+                self._suffixes.add(suffix)
+                for like in {base, _kind(base)}:
+                    self._usual.setdefault(like, Counter())[suffix] += 1
         self._searched = 0
 
     def of(self, ticker: str) -> tuple[str, str | None] | None:
@@ -157,8 +160,8 @@ class _Doubt:
         if not self._has_night:
             return None
         base, suffix = _split(ticker)
-        if suffix and self._suffixes and suffix not in self._suffixes[None]:
-            usual = self._suffixes.get(_kind(base))
+        if suffix and self._suffixes and suffix not in self._suffixes:
+            usual = self._usual.get(base) or self._usual.get(_kind(base))
             return _OTHER_SUFFIX, f"{base}.{usual.most_common(1)[0][0]}" if usual else None
         same = self._bare[_bare(ticker)]
         if same in self.known:
@@ -193,15 +196,15 @@ def _split(ticker: str) -> tuple[str, str]:
 
 
 def _kind(base: str) -> str:
-    """The same for numbers of as many digits, and for all that are no numbers."""
-    return "0" * len(base) if base.isdigit() else ""
+    """The same for numbers with the same first digit and length, which are often of the same exchange."""
+    return f"{base[0]}{'x' * (len(base) - 1)}" if base.isdigit() else base
 
 
 def _bare(ticker: str) -> str:
     """Equal for tickers that differ only in case, signs, spaces, leading zeros, or in l for 1 and O for 0."""
-    plain = unicodedata.normalize("NFKC", ticker).upper()
-    plain = re.sub("[A-Z]*[0-9][A-Z0-9]*", lambda found: found[0].translate(_DIGITS).lstrip("0"), plain)
-    return "".join(char for char in plain if char.isalnum())
+    plain = ticker if ticker.isascii() else unicodedata.normalize("NFKC", ticker)
+    plain = "".join(filter(str.isalnum, plain.upper()))
+    return plain.translate(_DIGITS).lstrip("0") if any(map(str.isdigit, plain)) else plain
 
 
 _DIGITS = str.maketrans("OIL", "011")

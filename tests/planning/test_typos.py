@@ -51,7 +51,7 @@ TYPOS = {
     "600519": ("600519.SS", "is a bare number, without the suffix of an exchange"),
     "0700HK": ("0700.HK", "has no dot between number and suffix"),
     "600519.SH": ("600519.SS", f"no ticker of {DAY} has this suffix"),
-    "000858.SZZ": ("000858.SS", f"no ticker of {DAY} has this suffix"),
+    "601318.SH": ("601318.SS", f"no ticker of {DAY} has this suffix"),
     "O700.HK": ("0700.HK", f"is new, almost like one of {DAY}"),
     "700.HK": ("0700.HK", f"is new, almost like one of {DAY}"),
     "BRK-B": ("BRK.B", f"is new, almost like one of {DAY}"),
@@ -136,6 +136,14 @@ def test_the_suffix_of_a_new_exchange_is_one_notice() -> None:
     shown = 'ticker_list.json: [8] ("600036.SH" ≈ "600036.SS"), [9] ("601318.SH" ≈ "601318.SS"), [10] ("ASML.AS")'
     assert found == [f"{shown} and 2 more: no ticker of {DAY} has this suffix; is that what you mean?"]
     assert notices(known_of(["AAPL"]), ["AAPL", "0700.HK"]) == [], "none had any suffix"
+
+
+def test_the_suggested_suffix_is_that_of_the_same_number_or_of_similar_ones() -> None:
+    known = known_of(["300750.SZ", "300124.SZ", "300059.SZ", "002594.SZ", "600519.SS"])
+    found = notices(known, ["600519.SH", "300750.SHE", "601318.SH", "430047.BJ"])
+    shown = '[0] ("600519.SH" ≈ "600519.SS"), [1] ("300750.SHE" ≈ "300750.SZ"), [2] ("601318.SH" ≈ "601318.SS")'
+    assert found[0].startswith(f"ticker_list.json: {shown} and 1 more: ")
+    assert notices(known, ["430047.BJ"])[0].startswith('ticker_list.json: [0] ("430047.BJ"): no ticker of ')
 
 
 @pytest.mark.parametrize("twin", ["Aapl", "ААРL"])

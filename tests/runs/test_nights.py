@@ -145,6 +145,20 @@ async def test_an_unreadable_past_night_does_not_change_the_run(world: World, ho
     assert not second.events("config.noticed")
 
 
+async def test_what_is_probably_a_typo_is_a_notice_and_the_run_goes_on(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    async with open_virtual_world(nursery, CONFIG, latency=steady(1.0)) as world:
+        await run(world, 0, of(world, "first", "2026-11-21"))
+        await world.configure("ticker_list.json", ["AAPL", "MSFT", "gc=f", "0700HK"])
+        second = await run(world, 0, of(world, "second", "2026-11-22"))
+        *_, small, bare = [line["message"] for line in second.events("config.noticed")]
+        assert small.startswith('ticker_list.json: [2] ("gc=f" ≈ "GC=F"): has small letters, ')
+        assert bare.startswith('ticker_list.json: [3] ("0700HK"): has no dot between number and suffix; ')
+        third = await run(world, 0, of(world, "third", "2026-11-23"))
+        assert third.events("config.noticed") == [], "the night before had them"
+
+
 async def test_a_night_that_took_much_longer_says_what_grew(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
     async with open_virtual_world(nursery, CONFIG, latency=steady(5.0)) as world:
         for day in (21, 22, 23):
