@@ -165,6 +165,7 @@ def make_parser() -> argparse.ArgumentParser:
     rehearse.add_argument(
         "--outage", action="append", default=[], metavar="ENGINE,HH:MM,10m", help="with an outage of an engine"
     )
+    rehearse.add_argument("--page", metavar="FILE", help="write the forecast as a page there, too")
     commands.add_parser("runs", help="list the latest recorded runs")
     nights = commands.add_parser("nights", help="show the latest runs at a glance, and what fails most often")
     nights.add_argument("--count", type=_count, default=RUNS_READ, metavar="N", help=f"runs; {RUNS_READ} without it")

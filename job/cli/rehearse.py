@@ -6,12 +6,16 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
 
 import trio
 
+from job.cli.past import write_file
 from job.config.environment import ENGINE_VARIABLES, Settings, read_settings
 from job.config.faults import Fault
 from job.engines.catalog import ALL_ENGINES, EngineName
+from job.page.render import render_rehearsal
 from job.planning.plan import Plan
 from job.planning.prepare import make_plan, read_objects
 from job.records.past import Past, read_past
@@ -26,7 +30,7 @@ from job.reporting.stdout import say, say_error
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
 from job.text.display import quoted
-from job.text.messages import Message, translator
+from job.text.messages import Message, message, translator
 
 OBJECTS_READ = 2000
 """Objects of all journals together: eight at a time, from a laptop in a quarter of a minute."""
@@ -113,23 +117,29 @@ def rehearse_command(options: argparse.Namespace, now: datetime) -> ExitCode:
         return ExitCode.BUSY
     if found.faults:
         return _refuse(found.faults)
-    return _say(found, [one for one in outages if isinstance(one, OutageAt)], options.nights)
+    return _say(found, [one for one in outages if isinstance(one, OutageAt)], options)
 
 
-def _say(found: _Read, outages: Sequence[OutageAt], count: int) -> ExitCode:
-    to = translator(found.settings.language)
-    say(to.text(found.about))
+def _say(found: _Read, outages: Sequence[OutageAt], options: argparse.Namespace) -> ExitCode:
+    """Prints the forecast, and writes it as a page if one is requested."""
+    to, lines, page = translator(found.settings.language), [found.about], partial(render_rehearsal, ends=(), shown=str)
     scenario = Scenario(found.plan, found.settings.engines, latest_medians(found.nights))
     if problem := unknowable(scenario, found.nights):
-        say(to.text(problem))
-        return ExitCode.DONE
-    nights = fitting(scenario, found.nights)
-    like = next((night for night in nights if found.start and night.run_id == found.start.run_id), nights[0])
-    at = [one.after(like.started) for one in outages]
-    tonight = Tonight(like.started, found.settings.deadline, found.unread, at)
-    forecast = foretell(replace(scenario, outages=tonight.outages), nights, thorough(count))
-    for line in forecast_lines(forecast, tonight):
+        lines.append(problem)
+    else:
+        nights = fitting(scenario, found.nights)
+        like = next((night for night in nights if found.start and night.run_id == found.start.run_id), nights[0])
+        at = [one.after(like.started) for one in outages]
+        tonight = Tonight(like.started, found.settings.deadline, found.unread, at)
+        forecast = foretell(replace(scenario, outages=at), nights, thorough(options.nights))
+        lines += forecast_lines(forecast, tonight)
+        page = partial(render_rehearsal, ends=forecast.ends, shown=tonight.clock)
+    for line in lines:
         say(to.text(line))
+    if options.page is not None:
+        if not write_file(Path(options.page), [page(lines, translator=to)]):
+            return ExitCode.USAGE
+        say(to.text(message("page: {page}", page=options.page)))
     return ExitCode.DONE
 
 

@@ -177,7 +177,8 @@ def foretell(
         count, backtested, plays = min(count, LARGE.nights), backtested[: LARGE.backtested], min(plays, LARGE.plays)
     every = -(-calls * (count + len(backtested) * plays) // most_calls)
     return Forecast(
-        played=_play(scenario, nights, count, every),
+        # In a sample the times of an outage would not be those of the night.
+        played=_play(scenario if every == 1 else replace(scenario, outages=()), nights, count, every),
         nights=min(count, len(nights)),
         every=every,
         backtest=[

@@ -41,7 +41,7 @@ def forecast_lines(forecast: Forecast, tonight: Tonight) -> Iterator[Message]:
         count=forecast.nights,
         played=len(forecast.played),
     )
-    for outage in tonight.outages:
+    for outage in tonight.outages if forecast.every == 1 else ():
         yield message(
             "The {engine} engine answers every call with 503 from {begin} to {end}.",
             engine=ENGINES[outage.engine].word,
@@ -186,6 +186,8 @@ def _left_out_lines(forecast: Forecast, tonight: Tonight) -> Iterator[Message]:
             "up.",
             every=forecast.every,
         )
+        if tonight.outages:
+            yield message("Left out: the outage, since only a sample was rehearsed.")
     unknown = {name for one in forecast.played for name in one.unknown}
     if unknown:
         yield message(

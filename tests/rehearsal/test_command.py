@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 import socket
@@ -164,3 +165,27 @@ def test_plan_does_not_say_what_the_backtest_does_not_support(
 ) -> None:
     monkeypatch.setattr("job.rehearsal.forecast.USABLE_ERROR", 0.0)
     assert usual_lines(capfd) == []
+
+
+def test_the_page_shows_when_the_rehearsals_end(rehearse: Rehearse, tmp_path: Path) -> None:
+    page = tmp_path / "tonight.html"
+    code, lines, _ = rehearse("--nights", "12", "--page", str(page))
+    assert (code, lines[-1]) == (0, f"page: {page}")
+    text = html.unescape(page.read_text())
+    assert all(f"<li>{line}</li>" in text for line in lines[:-1])
+    shown = re.findall(r"<title>(\d+) rehearsals? ends? between 02:0\d and 02:0\d</title>", text)
+    assert sum(map(int, shown)) == 12
+
+
+def test_a_page_without_a_forecast_says_why(
+    rehearse: Rehearse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "tonight.html"
+    assert rehearse("--set", "QA_ENGINE_CONCURRENCY=12", "--page", str(page))[0] == 0
+    assert "cannot be known" in page.read_text()
+    assert "<svg" not in page.read_text()
+
+
+def test_a_page_that_cannot_be_written_is_an_error(rehearse: Rehearse, tmp_path: Path) -> None:
+    code, _, err = rehearse("--nights", "1", "--page", str(tmp_path / "no" / "page.html"))
+    assert (code, len(err)) == (2, 1)

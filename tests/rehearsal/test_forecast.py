@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from job.rehearsal.forecast import Effort, Forecast, Foretold, fitting, foretell, unknowable
+from job.rehearsal.stand_in import Outage
+from job.rehearsal.words import Tonight, forecast_lines
 from tests.rehearsal.recorded import known, night, scenario
 
 if TYPE_CHECKING:
@@ -131,3 +133,24 @@ def test_nights_with_other_settings_are_not_drawn_from() -> None:
     other = {**past[0].concurrency, "qa": 32}
     mixed = [replace(past[0], concurrency=other), *past]
     assert fitting(scenario(night(30)), mixed) == past
+
+
+def test_a_sample_has_no_outage_and_says_so() -> None:
+    past, outage = nights([1.0] * 6, count=100), Outage("qa", 0.0, 3000.0)
+    tonight = replace(scenario(night(100)), outages=[outage])
+    found = foretell(tonight, past, EFFORT, most_calls=1000)
+    assert found.every > 1
+    assert found.played[0].is_complete
+    lines = [str(line) for line in forecast_lines(found, Tonight(past[0].started, None, outages=[outage]))]
+    assert "Left out: the outage, since only a sample was rehearsed." in lines
+    assert not any("answers every call with 503" in line for line in lines)
+    assert f"Card requests that are paid for: {found.played[0].paid * found.every}." in lines
+
+
+def test_what_is_too_unsure_is_not_to_be_relied_on() -> None:
+    past = nights([3.0, 1.0, 3.0, 1.0, 3.0, 1.0])
+    found = foretell(scenario(night(30)), past, EFFORT)
+    assert found.usual is None
+    lines = [str(line) for line in forecast_lines(found, Tonight(past[0].started, None, unread=2))]
+    assert "An error of more than 30% is too much: do not rely on this forecast." in lines
+    assert "Left out: 2 older nights were not read." in lines
