@@ -130,7 +130,10 @@ async def test_a_plan_says_how_it_differs_from_the_night_before(world: World) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["not a file", "not a summary", "another's"])
 async def test_an_unreadable_past_night_does_not_change_the_run(world: World, how: str) -> None:
-    await run(world, 0, of(world, "first", "2026-11-23"))
+    configure(world, ticker_list=["AAPL", "gc=f"])
+    world.qa.latency = steady(0.3)  # past nights are read by then
+    first = await run(world, 0, of(world, "first", "2026-11-23"))
+    assert "small letters" in first.events("config.noticed")[-1]["message"], "there is no night before"
     path = Path(world.runs_uri) / "first" / "summary.json"
     if how == "not a file":
         path.unlink()
