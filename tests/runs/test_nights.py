@@ -133,7 +133,7 @@ async def test_an_unreadable_past_night_does_not_change_the_run(world: World, ho
     configure(world, ticker_list=["AAPL", "gc=f"])
     world.qa.latency = steady(0.3)  # past nights are read by then
     first = await run(world, 0, of(world, "first", "2026-11-23"))
-    assert "small letters" in first.events("config.noticed")[-1]["message"], "there is no night before"
+    assert "lower-case letters" in first.events("config.noticed")[-1]["message"], "there is no night before"
     path = Path(world.runs_uri) / "first" / "summary.json"
     if how == "not a file":
         path.unlink()
@@ -156,7 +156,7 @@ async def test_what_is_probably_a_typo_is_a_notice_and_the_run_goes_on(
         await world.configure("ticker_list.json", ["AAPL", "MSFT", "gc=f", "0700HK"])
         second = await run(world, 0, of(world, "second", "2026-11-22"))
         *_, small, bare = [line["message"] for line in second.events("config.noticed")]
-        assert small.startswith('ticker_list.json: [2] ("gc=f" ≈ "GC=F"): has small letters, ')
+        assert small.startswith('ticker_list.json: [2] ("gc=f" ≈ "GC=F"): has lower-case letters, ')
         assert bare.startswith('ticker_list.json: [3] ("0700HK"): has no dot between number and suffix; ')
         third = await run(world, 0, of(world, "third", "2026-11-23"))
         assert third.events("config.noticed") == [], "the night before had them"
