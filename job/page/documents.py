@@ -8,7 +8,7 @@ from job.records.past import Past
 from job.records.session import Document
 from job.report.advice import Step
 from job.report.cards import CARDS_LIMIT, card_table
-from job.report.commands import nights_link, table_link
+from job.report.commands import PageLinks
 from job.report.format import CARDS, PAGE, SUMMARY
 from job.report.report import RunReport, summary_of
 from job.report.summary import NightBefore, pack_summary
@@ -24,9 +24,8 @@ def documents(
     runs are recorded. The page is in the language of `translator`.
     """
     has_table = 0 < report.cards.planned <= CARDS_LIMIT
-    table = table_link(runs_uri, report.run_id, beside=True) if has_table else None
-    nights = nights_link(runs_uri, beside=True)
-    page = partial(render_page, report, steps=steps, nights=nights, table=table, translator=translator)
+    links = PageLinks.of(runs_uri, report, has_table=has_table, beside=True)
+    page = partial(render_page, report, steps=steps, links=links, translator=translator)
     found = [
         Document(
             SUMMARY,

@@ -128,14 +128,30 @@ def page_link(runs_uri: str, run_id: str, *, beside: bool) -> str:
     return _link(runs_uri, name_of(run_id, PAGE), name_of(run_id, PAGE) if beside else None)
 
 
-def nights_link(runs_uri: str, *, beside: bool) -> str:
-    """The link from the page of a run to that of the nights. `beside`: the run's page is stored in its record."""
-    return _link(runs_uri, NIGHTS_PAGE, f"../{NIGHTS_PAGE}" if beside else None)
+@dataclass(frozen=True, slots=True)
+class PageLinks:
+    """The links from the page of a run to what is recorded beside it; `None` for what there is not."""
+
+    nights: str | None = None
+    """The page of the nights."""
+    previous: str | None = None
+    """The page of the night with which the run is compared."""
+    table: str | None = None
+    """The table of the run's cards."""
+
+    @classmethod
+    def of(cls, runs_uri: str, report: RunReport, *, has_table: bool, beside: bool) -> "PageLinks":
+        """The links of a recorded run. `beside`: its page is stored in its record."""
+        before = report.since_last_night
+        name = name_of(before.run_id, PAGE) if before is not None else None
+        return cls(
+            nights=_link(runs_uri, NIGHTS_PAGE, f"../{NIGHTS_PAGE}" if beside else None),
+            previous=_link(runs_uri, name, f"../{name}" if beside else None) if name is not None else None,
+            table=_link(runs_uri, name_of(report.run_id, CARDS), CARDS if beside else None) if has_table else None,
+        )
 
 
-def table_link(runs_uri: str, run_id: str, *, beside: bool) -> str:
-    """The link from the page of a run to the table of its cards; `beside` as in `nights_link`."""
-    return _link(runs_uri, name_of(run_id, CARDS), CARDS if beside else None)
+NO_LINKS = PageLinks()
 
 
 def _link(runs_uri: str, name: str, relative: str | None) -> str:

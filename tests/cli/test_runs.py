@@ -58,10 +58,10 @@ def test_runs_are_a_table_within_80_columns_newest_first(place: Path, capfd: pyt
     assert (code, err) == (0, "")
     assert lines == [
         "date       started     outcome              took attempt run",
-        "2026-11-24 11-25 09:14 data_engine_failed 25 min       1 20261123T180000Z-a1b2c3",
+        "2026-11-24 11-25 09:14 data engine failed 25 min       1 20261123T180000Z-a1b2c3",
         "2026-11-24 02:00       succeeded          25 min       2 cards-nightly-x7k2p",
         "2026-11-24 01:00       succeeded            41 s       1 small",
-        "2026-11-24 01:00       bad_config            0 s       1 before",
+        "2026-11-24 01:00       config faulty         0 s       1 before",
         "all times UTC+08:00",
     ]
     assert all(len(line) <= 80 for line in lines)
@@ -187,7 +187,7 @@ def test_an_earlier_report_is_not_shown_if_a_later_config_was_not_finished(
 
 def test_a_run_that_began_again_after_its_faults_is_listed_once(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     refused(place, "night", [Fault("a.json", "is not JSON", "correct it")], EARLY)
-    assert " bad_config " in run_command(capfd, "runs")[1][1]
+    assert " config faulty " in run_command(capfd, "runs")[1][1]
     write(place, Recorded("night", outcome=None))
     (place / "night/report.json").unlink()
     refused(place, "night", [Fault("a.json", "is not JSON", "correct it")], EARLY)

@@ -162,7 +162,7 @@ def test_a_group_says_the_last_answers_most_frequent_first() -> None:
 
 def test_a_single_last_answer_needs_no_count() -> None:
     shown = page(*build_run())
-    assert "AAPL price_card Last answer: failed: no What to do:" in shown.text
+    assert "AAPL price_card Last answer: failed: no Attempts: 3 · in the logs:" in shown.text
 
 
 def test_of_many_last_answers_the_most_frequent_are_shown() -> None:
