@@ -37,7 +37,7 @@ class Row:
 
     run_id: str
     started: str
-    outcome: str
+    outcome: Message
     severity: Severity
     squares: Sequence[Square]
     summary: RunSummary | None
@@ -96,14 +96,14 @@ def rows_by_day(past: Past, link: Link) -> Sequence[tuple[str, Sequence[Row]]]:
 
 
 def _row(run: PastRun, link: Link, counted: PastRun, config: str | None) -> Row:
-    summary, about = run.summary, run.outcome.about
+    summary = run.summary
     pattern = "%H:%M" if f"{run.started:%Y-%m-%d}" == run.shown_day else "%Y-%m-%d %H:%M"
     squares = [_square(engine, summary) for engine in ALL_ENGINES]
     return Row(
         run_id=run.run_id,
         started=f"{run.started:{pattern}}",
-        outcome=about.word,
-        severity=about.severity,
+        outcome=run.word,
+        severity=run.severity,
         squares=squares,
         summary=summary,
         link=_link(run, link),
@@ -166,7 +166,7 @@ def card_chart(past: Past, link: Link) -> Chart | None:
     def bar(run: PastRun, left: float) -> Bar | None:
         planned = run.summary.cards.planned if run.summary else 0
         if planned <= 0:  # also if nothing is known: it is bad only if no card can have been made
-            says = message("{day}: {outcome}", day=run.shown_day, outcome=message(run.outcome.about.word))
+            says = message("{day}: {outcome}", day=run.shown_day, outcome=run.word)
             return Bar(left, 0.0, TALL, says, _link(run, link)) if run.outcome is Outcome.BAD_CONFIG else None
         made = min(max(run.summary.cards.made, 0), planned) if run.summary else 0
         bad = max((planned - made) / most * TALL, LEAST) if made < planned else 0.0

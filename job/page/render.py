@@ -42,7 +42,7 @@ from job.report.failures import failure_groups
 from job.report.outcome import Outcome
 from job.report.report import RunReport
 from job.report.summary import more_often_line, most_often
-from job.text.display import printable, shortened
+from job.text.display import clock, printable, shortened
 from job.text.messages import ENGLISH, Message, Translator, Value, duration, listed, message, plural
 
 if TYPE_CHECKING:
@@ -163,7 +163,9 @@ def render_page(
             failures=[group for group in failures if not group.needs_nothing],
             cut_off=[group for group in failures if group.needs_nothing],
             warnings=ledger.warnings,
-            failures_not_shown=failed - sum(group.items for group in failures),
+            # Cards that were not made again are no failed items, but are shown.
+            failures_not_shown=max(0, failed - sum(group.items for group in failures)),
+            remade=[(card, _clock(card.made, report.day)) for card in report.remade],
             board=board(report, ledger),
             missing_command=missing_command(report.run_id, report.runs_uri),
             table_command=table_command(report.run_id, report.runs_uri),
@@ -220,6 +222,10 @@ def _verdict(report: RunReport, steps: Sequence[Step], link: str | None = None) 
         "steps": [step for step in steps if step.kind != "wait"],
         "run_link": link,
     }
+
+
+def _clock(stamp: str | None, day: str) -> str:
+    return "" if stamp is None else clock(datetime.fromisoformat(stamp), day)
 
 
 def _time_scale(report: RunReport, ledger: Ledger) -> TimeScale:
