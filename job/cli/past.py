@@ -99,13 +99,13 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         say_error(f"run {recorded.report.run_id} had no plan, so there is no list of its cards")
         return ExitCode.USAGE
     report, ledger, steps = recorded.report, recorded.ledger, advice(recorded.report, recorded.place, now)
-    if options.csv is not None and not write_file(Path(options.csv), card_lines(report, ledger)):
+    to = translator(settings.language)
+    if options.csv is not None and not write_file(Path(options.csv), card_lines(report, ledger, to)):
         return ExitCode.USAGE
     path: Path | None = None
     if options.page is not None or options.open:
         path = Path(options.page) if options.page else Path(tempfile.mkdtemp(prefix="run-")) / "report.html"
-        has_table, to = CARDS in recorded.documents, translator(settings.language)
-        links = PageLinks.of(settings.runs_uri, report, has_table=has_table, beside=False)
+        links = PageLinks.of(settings.runs_uri, report, has_table=CARDS in recorded.documents, beside=False)
         if not write_file(path, [render_page(report, ledger, steps, links, translator=to)]):
             return ExitCode.USAGE
     if options.missing:
@@ -114,7 +114,7 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         own = page_address(settings.runs_uri, report.run_id) if PAGE in recorded.documents else None
         report = report.model_copy(update={"page": str(path) if path else own})
         # Not printed by rich, which would end the process with 1 if standard output is closed.
-        write_line(as_text(report, ledger, steps, translator(settings.language)).encode())
+        write_line(as_text(report, ledger, steps, to).encode())
     if options.open and path:
         webbrowser.open(path.absolute().as_uri())
     return ExitCode.DONE

@@ -21,7 +21,7 @@ def documents(
     """The documents of a run that has ended, in the order in which they are written.
 
     `steps` are what to do next, `before` is the night to compare with, `runs_uri` is where
-    runs are recorded. The page is in the language of `translator`.
+    runs are recorded. Page and table are in the language of `translator`.
     """
     has_table = 0 < report.cards.planned <= CARDS_LIMIT
     links = PageLinks.of(runs_uri, report, has_table=has_table, beside=True)
@@ -35,7 +35,7 @@ def documents(
         Document(PAGE, page, template("the page of the run is not written: {error}")),
     ]
     if has_table:
-        made = partial(card_table, report)
+        made = partial(card_table, report, translator=translator)
         found.append(Document(CARDS, made, template("the table of the cards is not written: {error}")))
     return found
 
