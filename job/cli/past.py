@@ -18,7 +18,7 @@ from job.execution.shutdown import Budget
 from job.notification.message import late_lines
 from job.notification.sender import Notifier
 from job.page.render import render_nights, render_page
-from job.records.past import RecordedRun, latest_id, read_nights, read_past, read_run
+from job.records.past import RecordedRun, latest_id, night_after, read_nights, read_past, read_run
 from job.records.verification import Verification, verify
 from job.report.advice import advice
 from job.report.cards import card_lines
@@ -105,7 +105,11 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
     path: Path | None = None
     if options.page is not None or options.open:
         path = Path(options.page) if options.page else Path(tempfile.mkdtemp(prefix="run-")) / "report.html"
-        links = PageLinks.of(settings.runs_uri, report, has_table=CARDS in recorded.documents, beside=False)
+        try:
+            after = trio.run(night_after, store, report)
+        except StorageError as error:
+            return refuse(error, ExitCode.BUSY)
+        links = PageLinks.of(settings.runs_uri, report, after, has_table=CARDS in recorded.documents, beside=False)
         if not write_file(path, [render_page(report, ledger, steps, links, translator=to)]):
             return ExitCode.USAGE
     if options.missing:

@@ -6,6 +6,7 @@ list says of a run comes from its summary, if that is of the latest attempt; els
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
@@ -53,6 +54,8 @@ ITEMS_KEPT = 200_000
 """Maximum number of missing items of all runs together; the summaries of older runs are kept without theirs."""
 READ_SECONDS = 10.0
 """Time limit in a command for which a person waits."""
+NEXT_READ = 5
+"""How many runs after one are read to find the night after."""
 FAILED_READS = 3
 """No further run is read after storage failed for this many."""
 FAULTS_NAMED = 10
@@ -264,6 +267,18 @@ async def _read_ended(store: ObjectStore, run: PastRun) -> EndedRun | None:
         return EndedRun(report.model_copy(update={"is_recorded": False}), Place.of_refused(report))
     is_current = await is_latest(store, run.run_id, inputs.config_uri, inputs.day)
     return EndedRun(report.model_copy(update={"is_latest": is_current}), Place.of(inputs))
+
+
+async def night_after(store: ObjectStore, report: RunReport) -> RunSummary | None:
+    """The next run of this config that has ended, for a later day; `None` if there is none. Raises `StorageError`."""
+    entries, _ = await _entries(store)
+    began = datetime.fromisoformat(report.started)
+    for run_id in [run_id for run_id, started in reversed(entries.items()) if started > began][:NEXT_READ]:
+        with suppress(RecordError):
+            summary = await in_thread(partial(_read_summary, store, run_id))
+            if summary and summary.day > report.day and is_same_config(summary.config_uri, report.config_uri):
+                return summary
+    return None
 
 
 async def latest_id(store: ObjectStore) -> str | None:

@@ -17,7 +17,9 @@ from job.engines.identity import RunIdentity
 from job.report.format import entry_of
 from job.report.outcome import ExitCode
 from job.report.report import FAULT_LIMIT, FAULTS_LISTED
+from job.report.summary import pack_summary
 from job.storage.uri import address_of
+from tests.records.test_past import summary
 from tests.support.records import Recorded, refused, write
 
 VARIABLES = ("CONFIG_URI", "RUN_DATE", "RUN_ID", "CLOUD_RUN_EXECUTION", "RUN_TIME_ZONE", "GOOGLE_CLOUD_PROJECT")
@@ -262,6 +264,18 @@ def test_the_path_of_the_page_that_is_written_is_printed(
     Path(path).parent.mkdir(exist_ok=True)
     write(place, Recorded("night"))
     assert f"page: {path}" in run_command(capfd, "report", "night", "--page", path)[1]
+
+
+def test_a_page_that_is_made_later_links_the_night_after(
+    place: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write(place, Recorded("night"), Recorded("next", day="2026-11-25", started="2026-11-25T02:00:03+08:00"))
+    (place / "next/summary.json").write_bytes(pack_summary(summary("next", "2026-11-25")))
+    page = tmp_path / "page.html"
+    assert run_command(capfd, "report", "night", "--page", str(page))[0] == 0
+    assert f'<a href="{(place / "next/report.html").as_uri()}">The night after: 2026-11-25</a>' in page.read_text()
+    assert run_command(capfd, "report", "next", "--page", str(page))[0] == 0
+    assert "The night after" not in page.read_text()
 
 
 def test_the_table_of_a_run_is_written_whatever_else_its_record_has(

@@ -209,7 +209,7 @@ def test_the_night_before_is_linked_if_the_run_was_compared_with_it() -> None:
         ("/srv/runs", "../before/report.html"),
         ("gs://b/runs", "https://storage.cloud.google.com/b/runs/before/report.html"),
     ]:
-        assert PageLinks.of(uri, report, has_table=False, beside=True).previous == link
+        assert PageLinks.of(uri, report, has_table=False, beside=True).previous == ("2026-11-23", link)
     assert PageLinks.of("/srv/runs", build_run()[0], has_table=False, beside=True).previous is None
 
 

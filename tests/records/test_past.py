@@ -31,6 +31,7 @@ from job.records.past import (
     PastRun,
     counting,
     find_night_before,
+    night_after,
     read_nights,
     read_past,
     read_run,
@@ -285,6 +286,27 @@ def test_of_the_runs_of_a_day_that_counts_which_did_all_that_was_planned_or_else
         assert counting([earlier, whole]) is whole
     assert counting([half, lacking]) is half, "the latest: another planned more than it did"
     assert counting([lacking, half]) is lacking
+
+
+async def test_the_night_after_is_the_next_run_of_the_config_that_has_ended_for_a_later_day() -> None:
+    store, report = Memory(clock=time.time), ended("first").report
+
+    def add(run_id: str, hours: int, day: str, config_uri: str | None = URI) -> None:
+        moment = (datetime.fromisoformat(report.started) + timedelta(hours=hours)).astimezone(UTC)
+        store.create(f"{STARTED}{moment:%Y%m%dT%H%M%SZ}_{run_id}", b"{}\n")
+        if config_uri is not None:
+            store.create(name_of(run_id, SUMMARY), pack_summary(summary(run_id, day, config_uri=config_uri)))
+
+    add("first", 0, report.day)
+    add("again", 1, report.day)
+    add("trial", 2, "2026-11-25", "gs://trial/config")
+    assert await night_after(store, report) is None
+    add("latest", 50, "2026-11-26")
+    add("next", 24, "2026-11-25")
+    add("at-work", 23, "2026-11-25", None)
+    found = await night_after(store, report)
+    assert found
+    assert found.run_id == "next"
 
 
 def test_typical_seconds_are_those_of_the_latest_run_that_made_cards() -> None:
