@@ -118,7 +118,7 @@ def _steps(report: RunReport, place: Place, now: datetime | None, *, is_last_res
     if report.instead is not None:
         yield Step(report.instead.kind, report.instead.sentence, report.instead.command)
         return
-    is_of_config = any(".json" in fault.where for fault in report.faults)
+    is_of_config = any(".json" in str(fault.where) for fault in report.faults)
     if report.outcome is Outcome.BAD_CONFIG and is_of_config and report.config_uri and not place.arguments:
         correct = template(
             "Correct the configuration. {command} shows whether a fault is left in the config objects; it calls "

@@ -24,7 +24,7 @@ from job.report.outcome import (
     no_record,
 )
 from job.report.report import RunReport, report_of
-from job.text.messages import message
+from job.text.messages import Message, message
 from tests.support.records import Recorded
 from tests.support.results import result_of
 
@@ -52,8 +52,8 @@ CORRECT = (
 REST = "this requests only what is missing:"
 GO_ON = "Go on with what is missing:"
 IN_OBJECT, IN_VARIABLE = (
-    Fault("ticker_list.json", "is not JSON", "correct it"),
-    Fault("QA_ENGINE_URL", "is not set", ""),
+    Fault("ticker_list.json", Message("is not JSON"), Message("correct it")),
+    Fault("QA_ENGINE_URL", Message("is not set"), Message("")),
 )
 PUT_RIGHT = f"Once the cause is put right, {REST}"
 CORRECTED = f"Once the config is corrected, {REST}"
