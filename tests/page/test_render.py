@@ -198,6 +198,12 @@ def test_what_was_only_cut_off_has_one_box_and_nothing_is_to_be_done_about_it() 
         assert words in box
     assert shown.tiles["engines failed"] == 1
     assert "engines failed" not in page(*build_run()).tiles
+    failing = Night(["A"], ["a"], fate=lambda *_: ([], "interrupted", "cut off", None))
+    found, cut = failing.build("interrupted", 143, "x")[0], Ledger(failing.plan())
+    for result in failing.results():
+        again = message("cut off, after {reason}", reason=message("HTTP 403"))
+        cut.add(replace(result, reason=again, interrupted_after="status", status=403))
+    assert "Grant roles/run.invoker" in page(found, cut).text, "the next attempt would have failed as well"
     only = Night(["A"], ["a"], fate=lambda *_: ([], "interrupted", "cut off", None)).build("interrupted", 143, "x")
     assert "What was cut off" in page(*only).text
     assert "What failed" not in page(*only).text

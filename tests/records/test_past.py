@@ -22,6 +22,7 @@ from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult
 from job.records import past as module
 from job.records.attempts import AttemptEntry
+from job.records.days import _prefix
 from job.records.lease import LEASE
 from job.records.past import (
     FAILED_READS,
@@ -645,6 +646,28 @@ async def test_the_report_of_a_closed_run_follows_from_its_record(
         written = read_report("report.json", store.objects[name_of("night", REPORT)].data)
         assert recorded.report.model_dump(mode="json") == written.model_dump(mode="json")
     assert recorded.report.cards.made == made
+
+
+async def test_the_last_night_is_read_without_its_results_if_it_has_ended() -> None:
+    store = Store()
+    for name, data in Recorded("night", outcome="cards_missing", has_date=False).objects().items():
+        store.create(name, data)
+    first = (await read_nights(store)).last_night
+    assert first
+    assert first.report.is_latest
+    store.create(name_of("night", SUMMARY), pack_summary(summary("night", attempt=None)))
+    listed = await read_past(store)
+    store.asked.clear()
+    await read_past(store)
+    needed = store.count("read", "/results/")
+    entry: dict[str, Any] = {"run_id": "another", "date": None, "engines": {}}
+    store.create(f"{_prefix('gs://cards/config', '2026-11-24')}000001", json.dumps(entry).encode())
+    store.asked.clear()
+    last_night = (await read_nights(store, known=listed)).last_night
+    assert last_night
+    assert store.count("read", "/results/") == 0 < needed
+    assert not last_night.report.is_latest, "a start would not continue it"
+    assert [step.kind for step in advice(last_night.report, last_night.place, None)] == ["resume", "start"]
 
 
 async def test_a_refused_run_is_one_until_an_attempt_with_its_id_begins(tmp_path: Path) -> None:
