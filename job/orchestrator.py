@@ -9,7 +9,7 @@ from typing import Protocol
 import trio
 
 from job.config.environment import Settings
-from job.config.faults import ConfigError, Fault
+from job.config.faults import NOT_SET, ConfigError, Fault
 from job.engines.catalog import ENGINES
 from job.engines.http_connection import HttpConnection, Network
 from job.engines.id_tokens import IdTokens
@@ -29,7 +29,7 @@ from job.planning.prepare import Prepared, UnreadConfigError, prepare
 from job.records.attempts import AttemptEntry
 from job.records.days import Chosen, add_day, choose, is_latest
 from job.records.lease import BusyError, Lease, acquire
-from job.records.past import PastNights, write_nights_page
+from job.records.past import EndedRun, PastNights, write_nights_page
 from job.records.record import find_latest_inputs
 from job.records.refusal import NotResumableError, contradictions, elsewhere, not_resumable, record_refusal
 from job.records.remaking import confirmation, remakes_of, what_is_paid, with_remakes
@@ -227,7 +227,8 @@ class _Run:
         if settings.runs_uri is None:
             faults = list(request.faults)
             if request.resume:
-                faults.append(Fault("RUNS_URI", "is not set", "set it to where the run is recorded"))
+                remedy = message("set it to where the run is recorded")
+                faults.append(Fault("RUNS_URI", message(NOT_SET), remedy))
             prepared = await prepare(settings, faults)
             self._reporter.on_notices([*prepared.notices, UNRECORDED])
             self._inputs = RunInputs.of(settings, self._identity.id, prepared, request.now)
@@ -237,10 +238,10 @@ class _Run:
             store = open_store(settings.runs_uri, make=True)
             return await self._open_recorded(store, helpers)
         except RecordError as error:
-            remedy = "restore it or remove that record, or start a run of another RUN_ID"
-            raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
+            remedy = message("restore it or remove that record, or start a run of another RUN_ID")
+            raise ConfigError([Fault("RUNS_URI", error.what, remedy)]) from error
         except UnusableError as error:
-            faults = [*request.faults, Fault("RUNS_URI", error.what, error.remedy or "correct it")]
+            faults = [*request.faults, Fault("RUNS_URI", error.what, error.remedy or message("correct it"))]
             if not request.resume:
                 await prepare(settings, faults)  # noqa: ASYNC120  raises, with the faults of the config beside these
             raise ConfigError(faults) from error
@@ -408,7 +409,7 @@ class _Run:
             self._reporter.on_storage(message(text, error=problem), True)
             return report.model_copy(update={"page": ""})
         if is_recorded:
-            await self._leave_nights(store, scope.deadline)
+            await self._leave_nights(store, report, scope.deadline)
         # The page is that of this attempt, or of an earlier one.
         return report.model_copy(update={"page": page_address(settings.runs_uri, report.run_id)})
 
@@ -459,7 +460,7 @@ class _Run:
         made = partial(documents, steps=steps, before=self._past.before, runs_uri=runs_uri, translator=self._translator)
         until = await session.close(report, made, self.shutdown, at_once=at_once)
         if until is not None:
-            await self._leave_nights(session.lease.store, until)
+            await self._leave_nights(session.lease.store, report, until)
         report = not_recorded(report, session.unrecorded)
         page = page_address(runs_uri, report.run_id) if session.has_page else ""
         return report.model_copy(update={"page": page, "is_news": self._is_news(ending, session)})
@@ -494,8 +495,8 @@ class _Run:
         )
         return with_commands(report, self.place)
 
-    async def _leave_nights(self, store: ObjectStore, until: float) -> None:
-        request, known = self._request, self._past.nights
-        render = nights_page(request.settings.runs_uri or "", self._translator)
-        if problem := await write_nights_page(store, known, self._identity.id, render, until):
+    async def _leave_nights(self, store: ObjectStore, report: RunReport, until: float) -> None:
+        own = EndedRun(report, self.place)
+        render = nights_page(self._request.settings.runs_uri or "", self._translator)
+        if problem := await write_nights_page(store, self._past.nights, own, render, until):
             self._reporter.on_notices([problem])

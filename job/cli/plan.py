@@ -49,14 +49,14 @@ def plan_command(
         faults = [fault for fault in faults if fault.where != "CONFIG_URI"]
     uri = settings.config_uri if place is None else place
     if not uri:
-        return _refuse(faults, ExitCode.USAGE)
+        return _refuse(faults, ExitCode.USAGE, to)
     try:
         objects, unknown = trio.run(_read, uri, place is not None)
     except StorageError as error:
-        return _refuse_place(place, error, faults)
+        return _refuse_place(place, error, faults, to)
     plan, config_faults, notices = make_plan(objects, None, {})
     if found := [*faults, *config_faults, *unknown]:
-        return _refuse(found, ExitCode.USAGE)
+        return _refuse(found, ExitCode.USAGE, to)
     past = PastOfPlan()
     if settings.runs_uri is not None:
         # The config at a place may be a copy of the one at CONFIG_URI, so the latest run of that config is compared. If
@@ -83,14 +83,23 @@ def _say_notices(notices: Iterable[Message], to: Translator) -> None:
         say_error(to.text(notice))
 
 
-def _refuse_place(place: str | None, error: StorageError, faults: Sequence[Fault]) -> ExitCode:
+def _refuse_place(place: str | None, error: StorageError, faults: Sequence[Fault], to: Translator) -> ExitCode:
     fault = unreadable(place or "CONFIG_URI", error)
     if place is not None:  # the fault names the place already
-        fault = replace(fault, what=fault.what.removeprefix(f"{place.rstrip('/')}/"))
+        fault = replace(fault, what=_within(place, fault.what))
     # 2 says that the config is faulty, also if CONFIG_URI is wrong. An unreadable place may hold a valid config.
     is_wrong = place is None and not isinstance(error, UnreachableError)
     is_faulty = faults or is_wrong or isinstance(error, UnusableError)
-    return _refuse([*faults, fault], ExitCode.USAGE if is_faulty else ExitCode.BUSY)
+    return _refuse([*faults, fault], ExitCode.USAGE if is_faulty else ExitCode.BUSY, to)
+
+
+def _within(place: str, text: Message) -> Message:
+    """The text with names of objects within the place instead of whole ones."""
+    before = f"{place.rstrip('/')}/"
+    within = {
+        name: value.removeprefix(before) if isinstance(value, str) else value for name, value in text.values.items()
+    }
+    return replace(text, values=within)
 
 
 async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fault]]:
@@ -99,13 +108,14 @@ async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fa
     objects = await read_objects(store)
     names = await in_thread(lambda: store.names("")) if with_unknown else []
     unknown = [name for name in names if name.endswith(".json") and "/" not in name and name not in OBJECTS]
-    fault = Fault(str(listed(unknown)), "is no object that the job reads", "correct its name or remove it")
+    what, remedy = message("is no object that the job reads"), message("correct its name or remove it")
+    fault = Fault(listed(unknown), what, remedy)
     return {name: one.data for name, one in objects.items()}, [fault] if unknown else []
 
 
-def _refuse(faults: Sequence[Fault], code: ExitCode) -> ExitCode:
+def _refuse(faults: Sequence[Fault], code: ExitCode, to: Translator) -> ExitCode:
     for fault in faults:
-        say_error(fault)
+        say_error(to.text(fault.sentence))
     return code
 
 

@@ -13,7 +13,7 @@ import trio
 
 from job.cli.past import write_file
 from job.config.environment import ENGINE_VARIABLES, Settings, read_settings
-from job.config.faults import Fault
+from job.config.faults import NOT_SET, Fault
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.page.render import render_rehearsal
 from job.planning.plan import Plan
@@ -55,7 +55,7 @@ class OutageAt:
     minute: int
     seconds: float
 
-    def after(self, start: datetime) -> Outage:
+    def near(self, start: datetime) -> Outage:
         """The outage nearest to a start."""
         begin = start.replace(hour=self.hour, minute=self.minute, second=0)
         half_a_day = timedelta(hours=12)
@@ -71,7 +71,9 @@ def _outage(text: str) -> OutageAt | Fault:
     found = re.fullmatch(r"(\w+),([01]\d|2[0-3]):([0-5]\d),([1-9]\d{0,3})([smh])", text, re.ASCII)
     engine = next((name for name in ALL_ENGINES if found and name == found[1]), None)
     if found is None or engine is None:
-        return Fault("--outage", f"{quoted(text)} is no outage", "write engine, time and duration, as in qa,06:40,10m")
+        what = message("{text} is no outage", text=quoted(text))
+        remedy = message("write engine, time and duration, as in {example}", example="qa,06:40,10m")
+        return Fault("--outage", what, remedy)
     unit = {"s": 1, "m": 60, "h": 3600}[found[5]]
     return OutageAt(engine, int(found[2]), int(found[3]), float(int(found[4]) * unit))
 
@@ -80,8 +82,9 @@ def _wrong_setting(text: str) -> Fault | None:
     name, _, value = text.partition("=")
     if name in CAN_BE_SET and value.strip():
         return None
-    remedy = f"write NAME=VALUE with one of {', '.join(sorted(CAN_BE_SET))}"
-    return Fault("--set", f"{quoted(text)} is nothing that a rehearsal depends on", remedy)
+    what = message("{text} is nothing that a rehearsal depends on", text=quoted(text))
+    names = ", ".join(sorted(CAN_BE_SET))
+    return Fault("--set", what, message("write NAME=VALUE, with one of {names}", names=names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,32 +110,32 @@ def rehearse_command(options: argparse.Namespace, now: datetime) -> ExitCode:
     environ = {**os.environ, **given}
     settings, faults = read_settings(environ, now)
     if settings.runs_uri is None and not any(fault.where == "RUNS_URI" for fault in faults):
-        wrong.append(Fault("RUNS_URI", "is not set", "set it to where runs are recorded"))
+        wrong.append(Fault("RUNS_URI", message(NOT_SET), message("set it to where runs are recorded")))
     if wrong := [*wrong, *faults]:
-        return _refuse(wrong)
+        return _refuse(wrong, settings)
     try:
         found = trio.run(_read, open_store(settings.runs_uri or ""), environ, settings.config_uri, now)
     except StorageError as error:
-        say_error(error)
+        say_error(translator(settings.language).text(error.words))
         return ExitCode.BUSY
     if found.faults:
-        return _refuse(found.faults)
+        return _refuse(found.faults, settings)
     return _say(found, [one for one in outages if isinstance(one, OutageAt)], options)
 
 
 def _say(found: _Read, outages: Sequence[OutageAt], options: argparse.Namespace) -> ExitCode:
     """Prints the forecast, and writes it as a page if one is requested."""
-    to, lines, page = translator(found.settings.language), [found.about], partial(render_rehearsal, ends=(), shown=str)
+    to, page = translator(found.settings.language), partial(render_rehearsal, ends=(), shown=str)
     scenario = Scenario(found.plan, found.settings.engines, latest_medians(found.nights))
     if problem := unknowable(scenario, found.nights):
-        lines.append(problem)
+        lines = [problem, found.about]
     else:
         nights = fitting(scenario, found.nights)
         like = next((night for night in nights if found.start and night.run_id == found.start.run_id), nights[0])
-        at = [one.after(like.started) for one in outages]
+        at = [one.near(like.started) for one in outages]
         tonight = Tonight(like.started, found.settings.deadline, found.unread, at)
         forecast = foretell(replace(scenario, outages=at), nights, thorough(options.nights))
-        lines += forecast_lines(forecast, tonight)
+        lines = [*forecast_lines(forecast, tonight), found.about]
         page = partial(render_rehearsal, ends=forecast.ends, shown=tonight.clock)
     for line in lines:
         say(to.text(line))
@@ -143,9 +146,9 @@ def _say(found: _Read, outages: Sequence[OutageAt], options: argparse.Namespace)
     return ExitCode.DONE
 
 
-def _refuse(faults: Sequence[Fault]) -> ExitCode:
+def _refuse(faults: Sequence[Fault], settings: Settings) -> ExitCode:
     for fault in faults:
-        say_error(fault)
+        say_error(translator(settings.language).text(fault.sentence))
     return ExitCode.USAGE
 
 

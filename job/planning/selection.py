@@ -48,8 +48,5 @@ def _unknown(name: str, cards: dict[str, tuple[str, ...]], types: Iterable[str])
         known, wanted, shown = list(cards), target, "{}" + slash + card_type
     spelled = {one.casefold(): one for one in known}
     near = [spelled[one] for one in get_close_matches(wanted.casefold(), spelled, NEAREST, 0.5)] or known[:NEAREST]
-    return Fault(
-        quoted(name),
-        "is no card of the run's plan",
-        str(message("the nearest: {names}", names=listed([shown.replace("{}", one) for one in near]))),
-    )
+    remedy = message("the nearest: {names}", names=listed([shown.replace("{}", one) for one in near]))
+    return Fault(quoted(name), message("is no card of the run's plan"), remedy)

@@ -109,7 +109,9 @@ def _entries(objects: Mapping[str, bytes]) -> dict[str, int]:
 _ODDITIES: Mapping[str, re.Pattern[str]] = {
     template("{where}: holds a letter or sign that no ticker has; is that what you mean?"): re.compile(r"[^\x00-\x7f]"),
     template("{where}: holds a space; is that what you mean?"): re.compile(" "),
-    template("{where}: has small letters, and tickers have capital ones; is that what you mean?"): re.compile("[a-z]"),
+    template("{where}: has lower-case letters, and tickers are in capitals; is that what you mean?"): re.compile(
+        "[a-z]"
+    ),
     template("{where}: is a bare number, without the suffix of an exchange; is that what you mean?"): re.compile(
         r"^[0-9]+$"
     ),

@@ -18,6 +18,7 @@ from job.report.outcome import ExitCode, Outcome
 from job.report.summary import RunSummary, pack_summary
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
+from job.text.messages import Message
 from tests.support.records import Recorded
 from tests.support.records import write as write_records
 
@@ -282,7 +283,7 @@ def test_a_place_that_cannot_be_read_now_is_not_called_faulty(
     capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object) -> None:
-        raise StorageError("storage does not answer")
+        raise StorageError(Message("storage does not answer"))
 
     monkeypatch.setattr(DirectoryStore, "read", fails)
     code, out, err = plan(capfd, place)

@@ -41,9 +41,9 @@ def notices(known: Known | None, tickers: list[str], **more: Any) -> list[str]:
 
 TYPOS = {
     # what is written: (the nearest known spelling, what is odd about it)
-    "aapl": ("AAPL", "has small letters, and tickers have capital ones"),
-    "0700.hk": ("0700.HK", "has small letters, and tickers have capital ones"),
-    "6005l9.SS": ("600519.SS", "has small letters, and tickers have capital ones"),
+    "aapl": ("AAPL", "has lower-case letters, and tickers are in capitals"),
+    "0700.hk": ("0700.HK", "has lower-case letters, and tickers are in capitals"),
+    "6005l9.SS": ("600519.SS", "has lower-case letters, and tickers are in capitals"),
     "0700.HK。": ("0700.HK", "holds a letter or sign that no ticker has"),
     "0700·HK": ("0700.HK", "holds a letter or sign that no ticker has"),
     "贵州茅台": (None, "holds a letter or sign that no ticker has"),
@@ -156,8 +156,8 @@ def test_a_twin_and_mixed_scripts_are_left_to_their_own_notices(twin: str) -> No
 def test_the_place_is_that_of_the_object_that_has_the_ticker() -> None:
     targets = [{"id": "Rates"}, {"id": "tsla", "target_type": "equity"}]
     assert notices(None, ["AAPL", "AAPL", "msft"], card_targets=targets) == [
-        'ticker_list.json: [2] ("msft"): has small letters, and tickers have capital ones; is that what you mean?',
-        'card_targets.json: [1] ("tsla"): has small letters, and tickers have capital ones; is that what you mean?',
+        'ticker_list.json: [2] ("msft"): has lower-case letters, and tickers are in capitals; is that what you mean?',
+        'card_targets.json: [1] ("tsla"): has lower-case letters, and tickers are in capitals; is that what you mean?',
     ]
 
 

@@ -53,19 +53,19 @@ def rehearse(recorded: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
 def test_it_says_when_the_cards_are_there_and_how_good_that_is(rehearse: Rehearse) -> None:
     code, lines, err = rehearse("--set", "RUN_DEADLINE_SECONDS=3600", "--nights", "12")
     assert (code, err) == (0, [])
-    assert lines[0].startswith("As in run night-0 of 2026-11-24")
-    assert lines[1] == "Tonight was rehearsed 12 times, with the answers of 6 past nights. No engine was called."
+    assert lines[0] == "Tonight was rehearsed 12 times, with the answers of 6 past nights. No engine was called."
     assert re.fullmatch(
-        r"The last card is there 1 min 5\d s after the start \(median\); .* \(p10\), .* \(p90\).", lines[2]
+        r"The last card is there 1 min 5\d s after the start \(median\); .* \(p10\), .* \(p90\).", lines[1]
     )
-    assert lines[3].startswith("Start at 02:00 UTC: that is at 02:0")
-    assert lines[4:8] == [
+    assert lines[2].startswith("Start at 02:00 UTC: that is at 02:0")
+    assert lines[3:7] == [
         "All cards are made in 12 of 12 rehearsals.",
         "RUN_DEADLINE_SECONDS (1 h) cuts the run off in none of 12 rehearsals.",
         "Card requests that are paid for: 30.",
         "Calls in flight at most: financial 2, trading 2, news 8, qa 16.",
     ]
-    assert lines[8].startswith("Backtest: 5 past nights were each predicted from those before it. The error was ")
+    assert lines[7].startswith("Backtest: 5 past nights were each predicted from those before it. The error was ")
+    assert lines[8].startswith("As in run night-0 of 2026-11-24")
     assert len(lines) == 9
 
 
@@ -90,13 +90,13 @@ def test_before_there_are_enough_nights_it_says_that_it_cannot_know(
     monkeypatch.setenv("RUNS_URI", str(tmp_path / "runs"))
     code, lines, _ = rehearse()
     assert code == 0
-    assert "cannot be known: 4 nights of this config are recorded, 5 are needed" in lines[-1]
+    assert "cannot be known: 4 nights of this config are recorded, 5 are needed" in lines[0]
 
 
 def test_of_a_concurrency_that_no_night_had_it_says_that_it_cannot_know(rehearse: Rehearse) -> None:
     code, lines, _ = rehearse("--set", "QA_ENGINE_CONCURRENCY=32")
     assert code == 0
-    assert "of 6 recorded nights, 0 had QA_ENGINE_CONCURRENCY=32" in lines[-1]
+    assert "of 6 recorded nights, 0 had QA_ENGINE_CONCURRENCY=32" in lines[0]
 
 
 def everything(place: Path) -> Mapping[Path, tuple[bytes, int]]:
@@ -140,7 +140,7 @@ def test_without_runs_uri_there_is_nothing_to_learn_from(rehearse: Rehearse, mon
 def test_it_speaks_chinese(rehearse: Rehearse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPORT_LANGUAGE", "zh")
     _, lines, _ = rehearse("--nights", "6")
-    assert lines[1] == "已用过去 6 晚的应答演练今晚 6 次。没有调用任何引擎。"
+    assert lines[0] == "已用过去 6 晚的应答演练今晚 6 次。没有调用任何引擎。"
 
 
 def usual_lines(capfd: pytest.CaptureFixture[str]) -> list[str]:

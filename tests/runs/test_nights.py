@@ -130,7 +130,10 @@ async def test_a_plan_says_how_it_differs_from_the_night_before(world: World) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["not a file", "not a summary", "another's"])
 async def test_an_unreadable_past_night_does_not_change_the_run(world: World, how: str) -> None:
-    await run(world, 0, of(world, "first", "2026-11-23"))
+    configure(world, ticker_list=["AAPL", "gc=f"])
+    world.qa.latency = steady(0.3)  # past nights are read by then
+    first = await run(world, 0, of(world, "first", "2026-11-23"))
+    assert "lower-case letters" in first.events("config.noticed")[-1]["message"], "there is no night before"
     path = Path(world.runs_uri) / "first" / "summary.json"
     if how == "not a file":
         path.unlink()
@@ -153,7 +156,7 @@ async def test_what_is_probably_a_typo_is_a_notice_and_the_run_goes_on(
         await world.configure("ticker_list.json", ["AAPL", "MSFT", "gc=f", "0700HK"])
         second = await run(world, 0, of(world, "second", "2026-11-22"))
         *_, small, bare = [line["message"] for line in second.events("config.noticed")]
-        assert small.startswith('ticker_list.json: [2] ("gc=f" ≈ "GC=F"): has small letters, ')
+        assert small.startswith('ticker_list.json: [2] ("gc=f" ≈ "GC=F"): has lower-case letters, ')
         assert bare.startswith('ticker_list.json: [3] ("0700HK"): has no dot between number and suffix; ')
         third = await run(world, 0, of(world, "third", "2026-11-23"))
         assert third.events("config.noticed") == [], "the night before had them"
@@ -186,11 +189,15 @@ async def test_the_page_of_the_nights_is_there_and_the_command_shows_the_same(wo
     await run(world, 3, of(world, "second", "2026-11-24"))
     page = (Path(world.runs_uri) / "index.html").read_text()
     assert page.index('href="second/report.html"') < page.index('href="first/report.html"')
-    assert 'href="../index.html"' in (Path(world.runs_uri) / "second" / "report.html").read_text()
+    assert "<h1>1 of 3 cards is missing</h1>" in page
+    assert f"<code>RUNS_URI={world.runs_uri} python -m job resume second</code>" in page
+    second = (Path(world.runs_uri) / "second" / "report.html").read_text()
+    assert '<nav><a href="../index.html">' in second
+    assert '<a href="../first/report.html">The night before: 2026-11-23</a>' in second
     ended = await world.run_job(["nights"], env={"RUNS_URI": world.runs_uri})
     assert ended.exit_code == 0, ended.stderr
     lines = ended.stdout.splitlines()
-    assert re.match(r"2026-11-24 (\d\d-\d\d )?\d\d:\d\d +cards_missing +✓ +✓ +✓ +✗ ", lines[1])
+    assert re.match(r"2026-11-24 (\d\d-\d\d )?\d\d:\d\d +cards missing +✓ +✓ +✓ +✗ ", lines[1])
     assert "2/3" in lines[1]
     assert lines[1].endswith(" second")
     assert lines[3:] == [
@@ -207,7 +214,7 @@ async def test_a_run_whose_config_is_faulty_is_among_the_nights(world: World) ->
     assert outcome.exit_code == 2
     page = (Path(world.runs_uri) / "index.html").read_text()
     assert 'href="second/report.html"' in page
-    assert "bad_config" in page
+    assert "<h1>The configuration has 1 fault: nothing was called</h1>" in page
     configure(world, ticker_list=["AAPL"])
     third = await run(world, 0, of(world, "third", "2026-11-25"))
     assert third.finished["since_last_night"]["run_id"] == "first"
