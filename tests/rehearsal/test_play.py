@@ -88,6 +88,14 @@ def test_as_many_cards_fail_as_did() -> None:
     assert found.lacks_some
 
 
+def test_a_card_that_failed_for_good_fails_however_often_it_is_requested() -> None:
+    one = night(fate=once_in(30, ["HTTP 500"] * 3, Cause.STATUS, 500))
+    found = play(scenario(one, QA_ENGINE_ATTEMPTS="6"), [known(one)], "1")
+    assert found.planned - len(found.ends) == 6
+    assert found.requests["qa"] == 174 + 6 * 6
+    assert found.paid == 174  # an answer of 500 is not
+
+
 def test_a_card_whose_answer_denies_it_is_paid_for_twice() -> None:
     found = played(night(fate=once_in(30, ["says {answer}"], Cause.DENIED)))
     assert found.planned - len(found.ends) == 6
