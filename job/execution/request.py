@@ -6,6 +6,7 @@ from datetime import datetime
 from job.config.environment import Settings
 from job.config.faults import Fault
 from job.engines.identity import RunIdentity
+from job.planning.left_out import option_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,12 @@ class RunRequest:
     """Whether a resumed run takes the current config instead of the recorded one."""
     again: bool = False
     """Whether everything is made anew, in a run of its own, although the day may have a run already."""
+    without: tuple[str, ...] = ()
+    """Targets that a resumed run leaves out."""
 
     @property
     def arguments(self) -> list[str]:
         """The arguments of the command line that requests the same run."""
         if not self.resume:
             return ["run", "--again"] if self.again else []
-        return ["resume", self.identity.id, *(["--new-config"] if self.new_config else [])]
+        return ["resume", self.identity.id, *(["--new-config"] if self.new_config else []), *option_of(self.without)]

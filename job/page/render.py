@@ -38,7 +38,7 @@ from job.records.past import Past
 from job.report.advice import Step
 from job.report.commands import missing_command, page_link, table_command
 from job.report.failures import failure_groups
-from job.report.outcome import Outcome
+from job.report.outcome import Outcome, left_out_line
 from job.report.report import RunReport
 from job.report.summary import more_often_line, most_often
 from job.text.display import printable, shortened
@@ -154,6 +154,7 @@ def render_page(
             severity=severity(report),
             headline=headline(report),
             explanation=explanation(report),
+            left_out=_left_out(report),
             period=period(report),
             steps=[step for step in steps if step.kind != "wait"],
             since=list(since_lines(report)),
@@ -175,6 +176,11 @@ def render_page(
         )
     )
     return page.encode()
+
+
+def _left_out(report: RunReport) -> Message | None:
+    """What a person has left out; `None` also if the explanation, which is then the sentence, says it."""
+    return left_out_line(report.left_out, None if explanation(report) is None else report.outcome)
 
 
 def render_nights(past: Past, runs_uri: str, *, beside: bool, translator: Translator = ENGLISH) -> bytes:

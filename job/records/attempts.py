@@ -40,6 +40,10 @@ class AttemptEntry(BaseModel):
     """The maximum number of calls in flight, by engine."""
     card_url: CardUrl | None = None
     """CARD_URL, for pages and tables that are made again."""
+    without: tuple[str, ...] = ()
+    """The targets that a person has left out, by this attempt or earlier ones."""
+    config: str | None = None
+    """A digest of the config objects that it used: `without` is true of inputs that hold these, and of no others."""
 
 
 async def add_attempt(store: ObjectStore, run_id: str, entry: AttemptEntry, after: int) -> AttemptEntry:

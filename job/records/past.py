@@ -23,6 +23,7 @@ from job.records.attempts import latest_number, owners, read_attempts, read_late
 from job.records.days import is_latest
 from job.records.journal import check_journal, read_journal
 from job.records.lease import Holder, SeenLease
+from job.records.left_out import plan_of
 from job.records.record import find_latest_inputs
 from job.report.advice import with_commands
 from job.report.commands import Place
@@ -350,7 +351,7 @@ async def check_run(store: ObjectStore, inputs: RunInputs) -> None:
 
 async def _ledger(store: ObjectStore, inputs: RunInputs, written: RunReport | None) -> Ledger:
     """The ledger of a run, from all its results. `written` is the report in the record."""
-    ledger = Ledger(inputs.plan(), is_replanned=inputs.number > 0)
+    ledger = Ledger(await plan_of(store, inputs), is_replanned=inputs.number > 0)
     await read_journal(store, inputs.run_id, ledger)
     if written is not None:
         check_journal(inputs.run_id, written.journal, ledger.journal)
@@ -385,13 +386,15 @@ def summary_before(past: Past, config_uri: str | None, day: str | None) -> RunSu
 async def find_night_before(
     store: ObjectStore, past: Past, config_uri: str | None, day: str | None
 ) -> NightBefore | None:
-    """The night to compare with, and its plan, made again from the recorded config. Raises `StorageError`."""
+    """The night to compare with, and its plan, made again from the recorded config: what was left out by hand is
+    asked for again. Raises `StorageError`.
+    """
     summary = summary_before(past, config_uri, day)
     if summary is None:
         return None
     try:
         inputs: RunInputs | None = await find_latest_inputs(store, summary.run_id, background=True)
-        plan = None if inputs is None else await in_thread(inputs.plan, background=True)
+        plan = None if inputs is None else await plan_of(store, inputs)
     except RecordError:  # its plan is not known then
         plan = None
     return NightBefore.of(summary, plan)
@@ -465,7 +468,7 @@ class PastNights:
             self.nights = await read_past(store)
             before = await find_night_before(store, self.nights, inputs.config_uri, inputs.day)
             if before is not None and before.plan is not None:
-                self.change = await in_thread(partial(plan_change, before.plan, plan), background=True)
+                self.change = await in_thread(partial(plan_change, before.plan, plan.whole), background=True)
             self.before = before
         except JobError as error:
             text = template("past nights cannot be read, so this one is not compared with them: {error}")

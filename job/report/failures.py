@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from job.engines.catalog import ENGINES, EngineName
-from job.engines.failures import Then
+from job.engines.failures import Cause, Then
+from job.ledger.ledger import Ledger
 from job.ledger.result import CUT_OFF, CallResult
+from job.planning.left_out import LEFT_OUT_LIMIT
 from job.text.messages import Message, Value, listed, message, plural
 
 
@@ -74,6 +76,23 @@ def failure_groups(calls: Sequence[CallResult]) -> list[FailureGroup]:
         groups.setdefault((call.engine, call.state == CUT_OFF, str(call.remedy)), []).append(call)
     found = [FailureGroup(engine, calls[0].remedy, calls[0].then, calls) for (engine, _, _), calls in groups.items()]
     return sorted(found, key=lambda group: (group.is_cut_off, -group.items))
+
+
+def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
+    """The targets without which the data would be there, for all that is known: the engines answered, and refused
+    these. Empty if an engine failed otherwise, if these are too many to leave out, or if no ticker would be left.
+    """
+    failed = [call for call in ledger.failures if call.engine != "qa" and call.state != CUT_OFF]
+    if not all(_is_about_target(call, done=ledger.counts(call.engine).done > 0) for call in failed):
+        return ()
+    found = dict.fromkeys(target for call in failed for target in call.targets)
+    rest = any(target.kind == "equity" and target.id not in found for target in ledger.plan.targets)
+    return tuple(found) if rest and len(found) + len(ledger.plan.left_out) <= LEFT_OUT_LIMIT else ()
+
+
+def _is_about_target(call: CallResult, *, done: bool) -> bool:
+    """Whether the engine refuses the target, and not all of its calls; `done` is whether it has done another."""
+    return call.then == "new_config" or (done and (call.cause == Cause.DENIED or call.status == 500))
 
 
 def _counted(engine: EngineName, count: int, values: dict[str, Value], *, is_cut_off: bool) -> Message:

@@ -20,6 +20,7 @@ from job.ledger.ledger import Ledger, SetAside, busy_stretches
 from job.ledger.result import CallResult
 from job.ledger.totals import CardTotals, Count, EngineTotals, Part, Seconds
 from job.report.comparison import Comparison
+from job.report.failures import targets_at_fault
 from job.report.format import FORMAT, RecordError, Stamp, check_format
 from job.report.inputs import RunInputs
 from job.report.outcome import Ending, ExitCode, Instead, Outcome, lacking
@@ -172,6 +173,8 @@ class RunReport(Part):
     """Number of items that earlier attempts did or tried with another config, and that the present plan lacks."""
     outdated_cards: Count = 0
     """Number of generated cards whose model or parameters were those of another config."""
+    left_out: tuple[str, ...] = ()
+    """The targets that a person has left out. Their cards are in `cards.left_out`, and in no other number."""
     since_last_night: Comparison | None = None
     """`None` if there is no night before, or if it was not read in time."""
     config_uri: str
@@ -202,6 +205,8 @@ class RunReport(Part):
     """Whether a message is sent: not if everything was there already, nor about what NOTIFY_ONLY leaves out."""
     card_url: str | None = Field(None, exclude=True)
     """CARD_URL of the latest attempt, which its entry in the record keeps."""
+    at_fault: tuple[str, ...] = Field((), exclude=True)
+    """The targets whose data failed, if nothing else did: without them the run could go on."""
     page: str | None = Field(None, exclude=True)
     """The address of its page; empty if it could not be written, `None` if the run has none."""
 
@@ -270,6 +275,8 @@ def report_of(
         attempts=tuple(attempts),
         left_plan=ledger.left_plan,
         outdated_cards=len(ledger.outdated_cards),
+        left_out=tuple(target.id for target in ledger.plan.left_out),
+        at_fault=targets_at_fault(ledger),
         since_last_night=since,
         config_uri=inputs.config_uri,
         config_generations={name: kept.generation for name, kept in sorted(inputs.objects.items())},

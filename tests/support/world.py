@@ -53,7 +53,9 @@ T = TypeVar("T")
 
 
 async def _main(arguments: tuple[str, ...], environment: Mapping[str, str], now: datetime, started: float) -> int:
-    """`python -m job run [--again]` or `resume RUN_ID [--new-config]`, off a terminal: what `job.cli` does for them."""
+    """`python -m job run [--again]` or `resume RUN_ID [--new-config | --without NAME …]`, off a terminal: what
+    `job.cli` does for them.
+    """
     settings, faults = read_settings(environment, now)
     command, *rest = arguments or ("run",)
     if command == "resume":
@@ -61,7 +63,8 @@ async def _main(arguments: tuple[str, ...], environment: Mapping[str, str], now:
     identity = RunIdentity(settings.run_id or new_run_id(now))
     reporter = CloudLogReporter(identity, settings.project)
     asked = {"resume": command == "resume", "new_config": "--new-config" in rest, "again": "--again" in rest}
-    request = RunRequest(settings, faults, identity, now, started, **asked)
+    without = tuple(rest[2:]) if "--without" in rest else ()
+    request = RunRequest(settings, faults, identity, now, started, **asked, without=without)
     return await run(request, reporter)
 
 
