@@ -18,9 +18,10 @@ from job.execution.events import Event
 from job.execution.executor import RunContext
 from job.execution.gauge import Live, report_each_minute
 from job.execution.phases import EngineFailedError, Phases
-from job.execution.request import RunRequest
+from job.execution.request import RemakeOptions, RunRequest
 from job.execution.shutdown import Budget, Shutdown, at_deadline, on_signals
 from job.ledger.ledger import Ledger, SetAside
+from job.ledger.remakes import Remake
 from job.ledger.result import CallResult
 from job.notification.sender import Notifier
 from job.page.documents import documents, nights_page
@@ -32,6 +33,7 @@ from job.records.left_out import less_left_out, still_left_out
 from job.records.past import PastNights, write_nights_page
 from job.records.record import find_latest_inputs
 from job.records.refusal import NotResumableError, contradictions, elsewhere, not_resumable, record_refusal
+from job.records.remaking import confirmation, remakes_of, what_is_paid, with_remakes
 from job.records.session import RecordSession, acquire_if, going_without, lease_holder, over_midnight, resuming
 from job.report.advice import Retry, Step, advice, last_words, with_commands
 from job.report.commands import Place, page_address
@@ -46,6 +48,7 @@ from job.report.outcome import (
     busy,
     ending_of,
     no_lease,
+    not_confirmed,
     nothing_missing,
     unread_config,
 )
@@ -95,6 +98,7 @@ class Reporter(Protocol):
     def on_event(self, event: Event) -> None: ...
     def on_second_signal(self, text: Message | None) -> None: ...
     def on_finish(self, report: RunReport, ledger: Ledger, steps: Sequence[Step]) -> None: ...
+    async def confirm(self, what: Message) -> bool: ...
     def on_notification_failed(self, text: Message) -> None: ...
     async def drain(self, seconds: float) -> None: ...
 
@@ -145,6 +149,8 @@ class _Run:
         self._closed: RunReport | None = None
         """The report of this attempt, once its record was closed."""
         self._earlier: Sequence[AttemptSummary] = ()
+        self._remakes: Sequence[Remake] = ()
+        """What is made again, if that was asked for and confirmed."""
         self._past = PastNights(reporter.on_notices)
         self._translator = translator(request.settings.language)
 
@@ -192,8 +198,8 @@ class _Run:
         except UnreadConfigError as error:
             return self._report(unread_config(error.reason))
         except NotResumableError as error:
-            self._reporter.on_faults([error.fault])
-            return self._report(error.ending, faults=[error.fault])
+            self._reporter.on_faults(error.faults)
+            return self._report(error.ending, faults=error.faults)
         except BusyError as error:
             return self._report(busy(error.holder))
         except StorageError as error:
@@ -251,12 +257,13 @@ class _Run:
         self.ledger = Ledger(prepared.plan, is_replanned=inputs.number > 0)
         session = RecordSession.of(lease, self.ledger, inputs, self._reporter.on_storage)
         live = self._start_helpers(helpers, session)
-        is_left = await session.open(self._entry(lease.holder.owner), new=inputs is not recorded)
+        amend = partial(with_remakes, remakes=self._remakes, inputs=inputs) if request.remake is not None else None
+        is_left = await session.open(self._entry(lease.holder.owner), new=inputs is not recorded, amend=amend)
         self._earlier = session.record.attempts
         self._is_latest = not request.resume or await is_latest(store, inputs.run_id, inputs.config_uri, inputs.day)
         if not is_left:
             return None, None
-        if recorded is not None:
+        if recorded is not None and request.remake is None:
             is_retry = recorded.is_brought_by(request.settings.execution)
             asked = not is_retry and (request.new_config or not request.resume)
             left_out = [target.id for target in prepared.plan.left_out]
@@ -275,10 +282,30 @@ class _Run:
                 raise await not_resumable(store, settings.runs_uri or "", chosen.run_id)
             self._take(chosen.run_id, recorded)
             prepared, inputs = await self._prepare(store, recorded, chosen.dated(settings))
+            if request.remake is not None:
+                await self._confirm(
+                    remakes_of(prepared.plan, inputs, request.remake, settings, request.now), request.remake
+                )
             holder, notices = lease_holder(settings, inputs, None if request.again else chosen.work), list[Message]()
-            lease = await acquire(store, holder, partial(self._on_waiting, notices))
+            on_waiting = partial(self._on_waiting, notices)
+            lease = await acquire(store, holder, on_waiting, follows=request.remake is None)
             if await acquire_if(partial(self._is_current, store, chosen, recorded, is_new=not notices), lease):
                 return lease, recorded, inputs, prepared
+
+    async def _confirm(self, remakes: Sequence[Remake], options: RemakeOptions) -> None:
+        """Says what will be paid for again, and asks whether to do it if a person is there. Raises what bars it."""
+        if remakes == self._remakes:  # it was confirmed before the lease was waited for
+            return
+        what = what_is_paid(remakes)
+        fault = confirmation(remakes, options, self._request.settings)
+        is_asked = fault is None and options.can_ask and not options.is_confirmed
+        if not is_asked:
+            self._reporter.on_notices([what])
+        if fault is not None:
+            raise ConfigError([fault])
+        if is_asked and not await self._reporter.confirm(what):
+            raise NotResumableError(None, not_confirmed(self.place.again()))
+        self._remakes = remakes
 
     def _on_waiting(self, notices: list[Message], notice: Message) -> None:
         notices.append(notice)
@@ -420,6 +447,7 @@ class _Run:
             emit=emit,
             epoch=time.time() - trio.current_time(),
             gauges=live.gauges,
+            remake_of=self.ledger.remake_of,
         )
         medians = partial(self._past.typical_card_seconds, self._inputs.config_uri)
         self._reporter.on_start(live)

@@ -14,7 +14,7 @@ from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
 from job.config.fields import is_date, is_run_id
 from job.engines.identity import COMMIT, VERSION, RunIdentity, new_run_id
-from job.execution.request import RunRequest
+from job.execution.request import RemakeOptions, RunRequest
 from job.planning.left_out import LEFT_OUT_LIMIT
 from job.records.past import RUNS_READ
 from job.report.commands import list_command
@@ -22,6 +22,7 @@ from job.report.outcome import ExitCode
 from job.reporting.stdout import STDOUT, say_error_within
 from job.text.display import quoted
 
+STDIN = 0
 TRACEBACK_SECONDS = 1.0
 COUNT_LIMIT = 1000
 """The highest value of `nights --count`."""
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _command(arguments: Sequence[str]) -> ExitCode:
-    parser = _parser()
+    parser = make_parser()
     options = parser.parse_args(arguments)
     for library in ("google", "httpx", "httpcore", "urllib3"):  # they log failures that the job reports itself
         logging.getLogger(library).setLevel(logging.ERROR)
@@ -86,25 +87,36 @@ def _do(
         case _:
             from job.cli.run import run_command
 
-            resume = options.command == "resume"
-            if resume:
-                settings = settings.model_copy(update={"run_id": options.run_id})
-            run_id = settings.run_id or new_run_id(now)
-            request = RunRequest(
-                settings,
-                faults,
-                RunIdentity(run_id),
-                now,
-                started,
-                resume=resume,
-                new_config=options.new_config,
-                again=options.again,
-                without=tuple(options.without or ()),
-            )
-            return run_command(request)
+            return run_command(request_of(options, settings, faults, now, started))
 
 
-def _parser() -> argparse.ArgumentParser:
+def request_of(
+    options: argparse.Namespace, settings: Settings, faults: list[Fault], now: datetime, started: float
+) -> RunRequest:
+    """What the command asks for: a run, a resume or a remake."""
+    remake = None
+    if options.command == "remake":
+        can_ask = settings.job is None and os.isatty(STDIN) and os.isatty(STDOUT)
+        remake = RemakeOptions(tuple(options.cards), options.data, options.yes, can_ask=can_ask)
+    is_recorded = options.command in {"resume", "remake"}
+    if is_recorded:
+        settings = settings.model_copy(update={"run_id": options.run_id})
+    return RunRequest(
+        settings,
+        faults,
+        RunIdentity(settings.run_id or new_run_id(now)),
+        now,
+        started,
+        resume=is_recorded,
+        new_config=options.new_config,
+        again=options.again,
+        remake=remake,
+        without=tuple(options.without or ()),
+    )
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
     parser = argparse.ArgumentParser(
         prog="python -m job", description="Prepares the data of every target, then has every card generated."
     )
@@ -133,6 +145,16 @@ def _parser() -> argparse.ArgumentParser:
         help=f"leave out these tickers, topics or persons, {LEFT_OUT_LIMIT} at most, and do the rest; write one that "
         "begins with a dash as --without=-X",
     )
+    remake = commands.add_parser("remake", help="make cards of a recorded run again, and pay for them again")
+    remake.add_argument("run_id", type=_run_id)
+    remake.add_argument(
+        "cards",
+        nargs="+",
+        metavar="CARD",
+        help="NVDA/news_card; NVDA: all cards of a target; /news_card: all cards of a type",
+    )
+    remake.add_argument("--data", action="store_true", help="prepare the data of these targets first, on the run's day")
+    remake.add_argument("--yes", action="store_true", help="do not ask; needed without a terminal, and above 20 cards")
     plan = commands.add_parser("plan", help="print what a run would call, or every fault of its config; call nothing")
     plan.add_argument(
         "place",

@@ -1,4 +1,4 @@
-"""Commands that do a run: `run` and `resume`."""
+"""Commands that do a run: `run`, `resume` and `remake`."""
 
 import os
 

@@ -48,12 +48,14 @@ class RunIdentity:
         """A header value with a new span. Each call has one, for all its attempts."""
         return f"00-{self.trace_id}-{next(_SPANS):016x}-01"
 
-    def idempotency_key(self, *call: bytes) -> str:
+    def idempotency_key(self, *call: bytes, remake: int = 0) -> str:
         """The key of a call: the same for all its attempts in this run, in any process; different for any other call.
 
-        `call` is the call's fingerprint, which identifies it in the run.
+        `call` is the call's fingerprint, which identifies it in the run. A request to make its items again has another
+        key: else an engine that honours keys would return what it has made before. `remake` is its number.
         """
-        return hashlib.sha256(b"\0".join((self.id.encode(), *call))).hexdigest()[:32]
+        again = (f"remake {remake}".encode(),) if remake else ()
+        return hashlib.sha256(b"\0".join((self.id.encode(), *call, *again))).hexdigest()[:32]
 
 
 USER_AGENT = f"batch-orchestrator/{VERSION}" + (f" (commit {COMMIT})" if COMMIT else "")

@@ -78,7 +78,7 @@ class Phases:
                 executor.stop()
 
         executor = Executor(self.engines[engine], self.context, on_finished)
-        await executor.run(self.ledger.plan.calls(engine, self.ledger.items[engine]))
+        await executor.run(self.ledger.plan.calls(engine, self.ledger.settled(engine)))
         if failed:
             raise failed[0]
 
@@ -92,7 +92,7 @@ class Phases:
             raise AssertionError("the barrier is closed")
         if not self.ledger.counts("qa").planned:
             return
-        order = CardOrder(self.ledger.plan, self.ledger.items["qa"], self.medians)
+        order = CardOrder(self.ledger.plan, self.ledger.settled("qa"), self.medians)
         circuits = CardCircuits(order, self.context.emit)
 
         def on_finished(result: CallResult, failure: Failure | None) -> None:

@@ -5,14 +5,15 @@ All results in compact form, for totals, report and page: 100,000 calls take a f
 
 import heapq
 from array import array
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from math import inf
 
-from job.engines.calls import BATCHES, WorkItem
+from job.engines.calls import BATCHES, Call, WorkItem
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
 from job.ledger.items import Counts, code_of, items_of
+from job.ledger.remakes import Remake, Remakes
 from job.ledger.result import CUT_OFF, CallResult
 from job.ledger.totals import EngineTotals, Part, percentile
 from job.planning.plan import Plan
@@ -144,6 +145,8 @@ class Ledger:
         """Every call, also those of an earlier plan. Everything else here is of this plan only."""
         self.items = items_of(plan)
         """The state of each item of the plan."""
+        self.remakes = Remakes()
+        """What a person has asked to have made again."""
         self.card_seconds: dict[str, array[float]] = {}
         """The seconds of each card that was made, by card type."""
         self.warnings: list[CallResult] = []
@@ -178,6 +181,7 @@ class Ledger:
         cause = None if call.done else call.cause or ""
         for target in call.targets:
             items.mark((target, call.card_type), cause=cause, ended=call.ended, attempts=call.attempts)
+        self.remakes.add(call)
         self.lanes[call.engine].add(whole)
         if not call.done:
             self.failed_calls += 1
@@ -200,12 +204,18 @@ class Ledger:
             self.add(result)
         self.journal[owner] = sequence + 1
 
+    def ask(self, remakes: Iterable[Remake], number: int) -> None:
+        """Adds what the attempt with this number was to make again. Leaves out what the plan does not have."""
+        planned = (one for one in remakes if self.items[one.engine].has((one.target, one.card_type)))
+        self.remakes.ask(planned, number)
+
     def begin(self) -> None:
         """From here on, results are those of this attempt at the run: the journal is read, and no call was made."""
         for items in self.items.values():
             items.begin()
         for lane in self.lanes.values():
             lane.begin()
+        self.remakes.begin()
         self._failed_before, self.failed_now = self.failed_now, []
         self.failed_calls, self.failed_statuses = 0, set()
 
@@ -223,13 +233,26 @@ class Ledger:
         }
 
     def is_complete(self, engines: Collection[EngineName] = ALL_ENGINES) -> bool:
-        """Whether every planned item of these engines is done."""
+        """Whether every planned item of these engines is done, whether or not it is to be made again."""
         return all(self.items[engine].is_complete for engine in engines)
 
     @property
+    def is_left(self) -> bool:
+        """Whether anything is left to be done: planned items, or items that are to be made again."""
+        return not self.is_complete() or self.remakes.open(ALL_ENGINES) > 0
+
+    @property
     def is_ready(self) -> bool:
-        """Whether all data is there: no card may be requested before."""
-        return self.is_complete(DATA_ENGINES)
+        """Whether all data is there, also what is to be prepared again: no card may be requested before."""
+        return self.is_complete(DATA_ENGINES) and not self.remakes.open(DATA_ENGINES)
+
+    def settled(self, engine: EngineName) -> Container[WorkItem]:
+        """The items of an engine that this attempt does not request: those that are done, or not of its request."""
+        return self.remakes.settled(engine, self.items[engine])
+
+    def remake_of(self, call: Call) -> int:
+        """The number of the request to make the items of a call again; 0 if they are made the first time."""
+        return max(self.remakes.number(call.engine, item) for item in call.items) if self.remakes else 0
 
     def _is_planned(self, call: CallResult, item: WorkItem, targets: Mapping[str, Target]) -> bool:
         """Whether the plan has the item. News count only if their request is that of the plan, cards if their date is.
@@ -252,7 +275,7 @@ class Ledger:
 
     @property
     def failures(self) -> list[CallResult]:
-        """The failed calls that are kept, each with those of its targets that no attempt has done.
+        """The failed calls that are kept, each with those of its targets that no attempt has done, or done again.
 
         An item that failed in several attempts at the run is listed for the latest one only.
         """
@@ -261,7 +284,7 @@ class Ledger:
             (call.engine, item): call
             for call in sorted(failed, key=_rank)
             for item in call.items
-            if self.items[call.engine].has_failed(item)
+            if self.items[call.engine].has_failed(item) or (call.remake and self.remakes.number(call.engine, item))
         }
         listed: list[CallResult] = []
         for call in failed:

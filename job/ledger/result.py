@@ -64,6 +64,8 @@ class CallResult:
     """As in `Call.request`."""
     date: str | None = None
     """As in `Call.date`; `None` also in a result of an earlier version."""
+    remake: Count = 0
+    """The number of the request to make its items again (`job.ledger.remakes`); 0 if they are made the first time."""
 
     def line(self) -> bytes:
         """The line of the journal, without the line feed. Reasons are stored as text and whole, as in `Part`."""
@@ -86,7 +88,7 @@ class CallResult:
             line["reason_message"] = self.reason
         if self.failed_attempts:
             line["failed_messages"] = [tried.reason for tried in self.failed_attempts]
-        for name in ("retries", "warning", "interrupted_after", "request"):
+        for name in ("retries", "warning", "interrupted_after", "request", "remake"):
             if value := getattr(self, name):
                 line[name] = value
         if self.date is not None:

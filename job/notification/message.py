@@ -15,7 +15,7 @@ from job.report.comparison import Comparison, comparison_lines, plan_lines
 from job.report.failures import FailureGroup, failure_groups
 from job.report.format import PAGE
 from job.report.outcome import ExitCode, Outcome, lacking, left_out_line, unquoted
-from job.report.report import ReportedFault, RunReport, totals_of
+from job.report.report import ReportedFault, RunReport, remade_lines, totals_of
 from job.text.display import clock, printable, shortened
 from job.text.messages import ENGLISH, Message, Translator, message, plural, template
 
@@ -52,6 +52,8 @@ def run_lines(report: RunReport, ledger: Ledger, steps: Sequence[Step], settings
         yield Line(message(_CARDS, made=cards.made, planned=cards.planned), is_kept=True)
     if (left_out := left_out_line(report.left_out, report.outcome)) is not None:
         yield Line(left_out, is_kept=True)
+    for line in remade_lines(report):
+        yield Line(line)
     yield from _since_lines(report.since_last_night)
     yield from _cause_lines(failure_groups(ledger.failures), report.failures_not_listed)
     for one in report.set_aside:

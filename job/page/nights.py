@@ -69,7 +69,7 @@ def rows_by_day(past: Past, link: Callable[[str], str]) -> Sequence[tuple[str, S
 def _row(run: PastRun, link: Callable[[str], str]) -> Row:
     summary, word = run.summary, run.outcome.about.word
     pattern = "%H:%M" if f"{run.started:%Y-%m-%d}" == run.shown_day else "%Y-%m-%d %H:%M"
-    started, severity = f"{run.started:{pattern}}", run.outcome.about.severity
+    started, severity = f"{run.started:{pattern}}", run.severity
     if summary is None:
         squares = [
             Square(engine, "none", message("{engine}: not known", engine=TITLES[engine])) for engine in ALL_ENGINES

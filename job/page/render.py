@@ -41,7 +41,7 @@ from job.report.failures import failure_groups
 from job.report.outcome import Outcome, left_out_line
 from job.report.report import RunReport
 from job.report.summary import more_often_line, most_often
-from job.text.display import printable, shortened
+from job.text.display import clock, printable, shortened
 from job.text.messages import ENGLISH, Message, Translator, Value, duration, listed, message, plural
 
 if TYPE_CHECKING:
@@ -161,7 +161,9 @@ def render_page(
             plan_notes=list(plan_notes(report)),
             failures=failures,
             warnings=ledger.warnings,
-            failures_not_shown=failed - sum(group.items for group in failures),
+            # Cards that were not made again are no failed items, but are shown.
+            failures_not_shown=max(0, failed - sum(group.items for group in failures)),
+            remade=[(card, _clock(card.made, report.day)) for card in report.remade],
             board=board(report, ledger),
             missing_command=missing_command(report.run_id, report.runs_uri),
             table=table,
@@ -205,6 +207,10 @@ def render_nights(past: Past, runs_uri: str, *, beside: bool, translator: Transl
         )
     )
     return page.encode()
+
+
+def _clock(stamp: str | None, day: str) -> str:
+    return "" if stamp is None else clock(datetime.fromisoformat(stamp), day)
 
 
 def _time_scale(report: RunReport, ledger: Ledger) -> TimeScale:

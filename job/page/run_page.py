@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult
-from job.ledger.totals import CardTotals
 from job.report.comparison import Comparison, comparison_lines, plan_lines
 from job.report.failures import FailureGroup
 from job.report.outcome import QA_REFUSES, Outcome, Severity
@@ -50,11 +49,16 @@ def headline(report: RunReport) -> Message:
     if report.outcome is Outcome.DATA_ENGINE_FAILED and cards.missing == cards.planned:
         return message("No card was made: a data engine failed")
     text = _REFUSES if report.sentence.id == QA_REFUSES else report.outcome.about.headline
-    return _what_is_missing(cards) if text is None else message(text, missing=_what_is_missing(cards))
+    missing = _what_is_missing(report)
+    return missing if text is None else message(text, missing=missing)
 
 
-def _what_is_missing(cards: CardTotals) -> Message:
-    gap = cards.missing
+def _what_is_missing(report: RunReport) -> Message:
+    cards, gap = report.cards, report.cards.missing
+    if not gap and (left := report.asked_again - report.made_again):
+        return plural(
+            "All cards are there; 1 was not made again", "All cards are there; {count} were not made again", count=left
+        )
     if not gap:
         return message("not everything is done")
     if cards.planned == 1:

@@ -10,6 +10,7 @@ from functools import partial
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from job.config.fields import CardUrl
+from job.ledger.remakes import Remake
 from job.ledger.totals import Count
 from job.report.format import ATTEMPTS, FORMAT, RESULTS, RecordError, Stamp, check_format, name_of
 from job.storage.store import ConflictError, ObjectStore, in_thread, read_many
@@ -40,10 +41,16 @@ class AttemptEntry(BaseModel):
     """The maximum number of calls in flight, by engine."""
     card_url: CardUrl | None = None
     """CARD_URL, for pages and tables that are made again."""
+    remakes: tuple[Remake, ...] = ()
+    """What this attempt was to make again."""
     without: tuple[str, ...] = ()
     """The targets that a person has left out, by this attempt or earlier ones."""
     config: str | None = None
     """A digest of the config objects that it used: `without` is true of inputs that hold these, and of no others."""
+
+    def continued(self) -> tuple[Remake, ...]:
+        """The same, for an attempt that continues this one's requests: each with its number."""
+        return tuple(one._replace(number=one.number or self.number) for one in self.remakes)
 
 
 async def add_attempt(store: ObjectStore, run_id: str, entry: AttemptEntry, after: int) -> AttemptEntry:

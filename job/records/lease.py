@@ -130,13 +130,13 @@ class Lease:
                 await in_thread(lambda: self.store.delete(LEASE, self.stored.generation), urgent=True)
 
 
-async def acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], None]) -> Lease:
+async def acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], None], *, follows: bool = True) -> Lease:
     """Acquires the lease. Raises `BusyError` if a run with other work has it, `StorageError` if that is not known.
 
     If the holder has certainly ended, its lease is taken over at once. Otherwise the lease is watched, and `notify`
     gets one sentence about that. It is taken over when it is released, and after a minute, by this run's monotonic
     clock, without a renewal. A holder that renews it is alive: if it is this very run or has the same work, it is
-    followed to its end.
+    followed to its end, unless this start never `follows` another.
     """
     watched: StoredObject | None = None
     stale_at = inf
@@ -152,7 +152,7 @@ async def acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], No
                 notify(_notice(_read(alive.there)))
             elif alive.there.generation != watched.generation and not is_followed:
                 holder = _read(alive.there)
-                if holder is None or not _does_the_same(holder, me):
+                if holder is None or not follows or not _does_the_same(holder, me):
                     raise BusyError(holder) from None
                 is_followed = True
                 text = template("run {run} of {day} is at work: following it, and doing then what is left")

@@ -41,7 +41,7 @@ from job.report.format import (
     started_runs,
 )
 from job.report.inputs import RunInputs, is_same_config, without_plan
-from job.report.outcome import Outcome
+from job.report.outcome import Outcome, Severity
 from job.report.report import RunReport, read_report, report_of, summary_of
 from job.report.summary import SUMMARY_LIMIT, NightBefore, RunSummary, read_summary
 from job.storage.store import BACKGROUND_THREADS, ObjectStore, StorageError, in_thread, words_of
@@ -81,6 +81,27 @@ class PastRun:
     """`None` if the latest attempt has not closed the record, or if it cannot be used."""
     problem: str | None = None
     """What is wrong with its summary, if that cannot be used. How the run ended is then known from its report."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run did all its work. Cards that a person wants again, and that were not made, leave it done."""
+        summary = self.summary
+        is_remade = summary is not None and summary.asked_again > 0 and summary.is_complete
+        return self.outcome is Outcome.SUCCEEDED or is_remade
+
+    @property
+    def word(self) -> Message:
+        """The outcome, and how many cards were made again if a person has asked for that."""
+        outcome, summary = message(self.outcome.about.word), self.summary
+        if summary is None or not summary.asked_again:
+            return outcome
+        asked, made = summary.asked_again, summary.made_again
+        return message("{outcome}, {made} of {asked} made again", outcome=outcome, made=made, asked=asked)
+
+    @property
+    def severity(self) -> Severity:
+        """How severe the outcome is."""
+        return "good" if self.is_done else self.outcome.about.severity
 
     @property
     def shown_day(self) -> str:
@@ -133,7 +154,7 @@ class Past:
 
     def done_line(self) -> Message:
         """How many of the runs did all their work."""
-        done = sum(run.outcome is Outcome.SUCCEEDED for run in self.runs)
+        done = sum(run.is_done for run in self.runs)
         return plural("1 of them did all its work", "{count} of them did all their work", count=done)
 
 
@@ -229,12 +250,28 @@ async def _past_run(
                 ledger = await _ledger(store, inputs, report)
             run = _summarized(await in_thread(partial(summary_of, report, ledger, None), background=True))
             return run if problem is None else replace(run, summary=None, problem=problem)
+        remade = None if inputs is None else await _summary_of_remake(store, inputs)
     except RecordError as error:
         return PastRun(run_id, started, day, Outcome.UNREADABLE, str(error))
     if inputs is None:
         return PastRun(run_id, started, day, Outcome.UNREADABLE, problem or f"{name_of(run_id, INPUTS)} is missing")
     is_at_work = holder is not None and seen is not None and seen.seems_alive
-    return PastRun(run_id, started, day, Outcome.AT_WORK if is_at_work else Outcome.KILLED, problem=problem)
+    state = Outcome.AT_WORK if is_at_work else Outcome.KILLED
+    if (summary := remade) is not None:
+        return replace(_summarized(summary.model_copy(update={"outcome": state})), attempts=None)
+    return PastRun(run_id, started, day, state, problem=problem)
+
+
+async def _summary_of_remake(store: ObjectStore, inputs: RunInputs) -> RunSummary | None:
+    """The summary of a run that has not closed its record, if all is done and cards were to be made again; else `None`.
+
+    The counts are what matters then: the day's work is done, whatever became of the remake.
+    """
+    if not any(entry.remakes for entry in await read_attempts(store, inputs.run_id)):
+        return None
+    ledger = await _ledger(store, inputs, None)
+    summary = summary_of(report_of(inputs, ledger, state=Outcome.KILLED), ledger, None)
+    return summary if summary.is_complete else None
 
 
 def _summarized(summary: RunSummary) -> PastRun:
@@ -350,9 +387,11 @@ async def check_run(store: ObjectStore, inputs: RunInputs) -> None:
 
 
 async def _ledger(store: ObjectStore, inputs: RunInputs, written: RunReport | None) -> Ledger:
-    """The ledger of a run, from all its results. `written` is the report in the record."""
+    """The ledger of a run, from all its results and requests. `written` is the report in the record."""
     ledger = Ledger(await plan_of(store, inputs), is_replanned=inputs.number > 0)
     await read_journal(store, inputs.run_id, ledger)
+    for entry in await read_attempts(store, inputs.run_id):
+        ledger.ask(entry.remakes, entry.number)
     if written is not None:
         check_journal(inputs.run_id, written.journal, ledger.journal)
     return ledger

@@ -9,11 +9,11 @@ import trio
 from pydantic import BaseModel, ValidationError
 
 from job.config.fields import RunId
+from job.engines.catalog import DATA_ENGINES
 from job.ledger.ledger import Ledger
-from job.records.attempts import AttemptEntry, add_attempt, latest_number
+from job.records.attempts import AttemptEntry, add_attempt, read_attempts
 from job.records.journal import Journal, check_journal, read_journal
 from job.report.format import (
-    ATTEMPTS,
     BARRIER,
     FORMAT,
     INPUTS,
@@ -73,6 +73,8 @@ class Record:
         self._report: StoredObject | None = None
         self._earlier: RunReport | None = None
         """The report that an earlier attempt has written."""
+        self.entries: Sequence[AttemptEntry] = ()
+        """The earlier attempts, once they are read."""
         self._found: Mapping[str, int] = {}
         self.follows_failure: bool | None = None
         """Whether the attempt before this one failed or was killed; `None` if there was none."""
@@ -84,6 +86,7 @@ class Record:
         earlier = self._earlier
         after = earlier.attempt or 0 if earlier is not None else 0
         self._attempt = (await add_attempt(self._store, self._run_id, entry, after)).number
+        self.ledger.ask(entry.remakes, self._attempt)
         if self._report is not None or self._attempt > 1:
             was_killed = self._attempt > after + 1
             self.follows_failure = was_killed or earlier is None or earlier.outcome is not Outcome.SUCCEEDED
@@ -119,19 +122,23 @@ class Record:
                 raise RecordError(f"{name} belongs to run {crossing.run_id}")
             if crossing.plan != self._plan_digest:
                 raise RecordError(f"{name} belongs to another plan")
-            if not self.ledger.is_ready:
+            if not self.ledger.is_complete(DATA_ENGINES):
                 raise RecordError(f"{self._name(RESULTS)} lacks data that was there when the barrier was crossed")
             self._crossed = True
+        if self._report is not None or barrier is not None or self._found:  # else nothing was made that could be again
+            self.entries = await read_attempts(self._store, self._run_id)
+        for entry in self.entries:
+            self.ledger.ask(entry.remakes, entry.number)
         self.ledger.begin()
-        return self.ledger.is_complete() and await self._is_closed()
-
-    async def _is_closed(self) -> bool:
-        """Whether the latest attempt has closed the record, and had done everything."""
-        report = self._earlier
-        if report is None or report.outcome is not Outcome.SUCCEEDED:
+        if self.ledger.is_left or not self.is_closed:
             return False
-        names = await in_thread(lambda: self._store.names(self._name(ATTEMPTS)))
-        return latest_number(self._run_id, names) == (report.attempt or 0)
+        return self._earlier is not None and self._earlier.outcome is Outcome.SUCCEEDED
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the latest attempt has closed the record."""
+        latest = self.entries[-1].number if self.entries else 0
+        return self._earlier is not None and latest == (self._earlier.attempt or 0)
 
     async def mark_barrier(self) -> None:
         """Writes all results so far, and then the barrier. Returns when both are durable, however long that takes."""

@@ -42,11 +42,11 @@ async def record_refusal(store: ObjectStore, report: RunReport, documents: Seque
 
 
 class NotResumableError(JobError):
-    """The run cannot be resumed, or not here. Has the fault, and the ending of the resume."""
+    """The run cannot be resumed, or not here or not now. Has the fault, if it is one, and the ending of the resume."""
 
-    def __init__(self, fault: Fault, ending: Ending) -> None:
-        self.fault, self.ending = fault, ending
-        super().__init__(str(fault))
+    def __init__(self, fault: Fault | None, ending: Ending) -> None:
+        self.faults, self.ending = [fault] if fault else [], ending
+        super().__init__(str(fault or ending.sentence))
 
 
 async def not_resumable(store: ObjectStore, runs_uri: str, run_id: str) -> NotResumableError:

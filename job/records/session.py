@@ -75,18 +75,23 @@ class RecordSession:
         record = Record(lease.store, ledger, inputs, lease.holder.owner, alarm, lease.replaced)
         return cls(lease, record, inputs, notify, StorageAlarm(notify))
 
-    async def open(self, entry: AttemptEntry, *, new: bool) -> bool:
+    async def open(
+        self, entry: AttemptEntry, *, new: bool, amend: Callable[[Record, AttemptEntry], AttemptEntry] | None = None
+    ) -> bool:
         """Reads the record into the ledger, and adds this attempt to it. Returns whether there is anything to do.
 
         If nothing is, nothing is written and the lease is released. If the inputs are `new` (a new run or a new
         config), it writes them, also if nothing is left: the notices and the report are then those of this config. This
-        may take longer than a lease lasts, so the lease must be renewed meanwhile. Raises `StorageError`, and
-        `RecordError` if the record cannot be used; it then releases the lease too.
+        may take longer than a lease lasts, so the lease must be renewed meanwhile. `amend` completes the entry once the
+        record is read. Raises `StorageError`, `RecordError` if the record cannot be used, and what `amend` raises; it
+        then releases the lease too.
         """
         is_left = False
         try:
             is_complete = await self.record.load()
-            is_left = new or not is_complete
+            if amend is not None:
+                entry = amend(self.record, entry)
+            is_left = new or not is_complete or any(one.number == 0 for one in entry.remakes)
             if is_left:
                 await self.record.begin(entry)
                 if new:

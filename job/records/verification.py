@@ -70,16 +70,16 @@ async def verify(store: ObjectStore, day: str, config_uri: str) -> Verification:
     reasons |= {
         one.past.run_id: f"{one} did all its work, but with the config of {one.inputs.config_uri}"
         for one in planned
-        if one.past.outcome is Outcome.SUCCEEDED and one not in ours
+        if one.past.is_done and one not in ours
     }
     exceeded = []
     for one in ours:
-        if one.past.outcome is Outcome.SUCCEEDED:
+        if one.past.is_done:
             largest = max(ours, key=lambda other: other.planned)
             if largest.planned > one.planned:
                 exceeded.append((one, largest))
             elif await _is_whole(store, one, reasons):
-                return Verification(True, one.done(day), one.past.run_id)
+                return Verification(True, f"{one.done(day)}{_again(one)}", one.past.run_id)
     if exceeded:
         contents, problem = await _contents_now(config_uri)
         for one, largest in exceeded:
@@ -89,10 +89,18 @@ async def verify(store: ObjectStore, day: str, config_uri: str) -> Verification:
                     f"{one.planned:,}), and {problem}"
                 )
             elif await _is_whole(store, one, reasons):
-                known = f"{one.done(day)}, which is what {config_uri} asks for now"
+                known = f"{one.done(day)}, which is what {config_uri} asks for now{_again(one)}"
                 return Verification(True, known, one.past.run_id)
     last = next((past.run_id for past in [*(one.past for one in ours), *runs]), None)
     return Verification(False, _known(history, runs, day, reasons), last)
+
+
+def _again(one: _PlannedRun) -> str:
+    """What a person has asked for in addition."""
+    summary = one.past.summary
+    if summary is None or not summary.asked_again:
+        return ""
+    return f"; {summary.made_again:,} of {counted(summary.asked_again, 'card')} made again"
 
 
 async def _planned(store: ObjectStore, past: PastRun, reasons: dict[str, str]) -> _PlannedRun | None:
@@ -104,7 +112,7 @@ async def _planned(store: ObjectStore, past: PastRun, reasons: dict[str, str]) -
     except RecordError as error:
         inputs, problem = None, str(error)
     if inputs is None or plan is None:
-        if past.outcome is Outcome.SUCCEEDED:  # its summary alone says so; one without a plan has another outcome
+        if past.is_done:  # its summary alone says so; one without a plan has another outcome
             reasons[past.run_id] = f"run {past.run_id}: {Outcome.UNREADABLE}. {problem}"
         return None
     planned = sum(plan.whole.count(engine) for engine in ALL_ENGINES)

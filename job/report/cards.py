@@ -18,7 +18,7 @@ from job.report.report import RunReport
 
 CARDS_LIMIT = 100_000
 """A run with more cards records no table; `report --csv` can write one."""
-COLUMNS = ("target", "kind", "card_type", "state", "cause", "attempts", "when", "run_id", "url")
+COLUMNS = ("target", "kind", "card_type", "state", "cause", "attempts", "when", "run_id", "url", "made_again")
 SET_ASIDE = "set_aside"
 """The cause of a card that was not attempted because its type was set aside."""
 LEFT_OUT = "left_out"
@@ -60,16 +60,17 @@ def _rows(report: RunReport, ledger: Ledger) -> Iterator[tuple[str, ...]]:
             if card.state == "not_attempted" and card.card_type in set_aside:
                 cause = SET_ASIDE
             state = "made" if card.state == "done" else card.state
-            attempts, when = str(card.attempts), _when(card, zone)
+            attempts, when = str(card.attempts), _when(card.ended, zone)
             url = picture_url(report, target, card) or ""
-            yield name, target.kind, _cell(card.card_type or ""), state, cause, attempts, when, run_id, url
+            remade = _when(ledger.remakes.made("qa", (target.id, card.card_type)), zone)
+            yield name, target.kind, _cell(card.card_type or ""), state, cause, attempts, when, run_id, url, remade
     for target in ledger.plan.left_out:
         for card_type in target.card_types:
-            yield _cell(target.id), target.kind, _cell(card_type), LEFT_OUT, "", "0", "", run_id, ""
+            yield _cell(target.id), target.kind, _cell(card_type), LEFT_OUT, "", "0", "", run_id, "", ""
 
 
-def _when(card: ItemStatus, zone: tzinfo | None) -> str:
-    return datetime.fromtimestamp(card.ended, zone).isoformat(timespec="seconds") if card.ended else ""
+def _when(moment: float | None, zone: tzinfo | None) -> str:
+    return datetime.fromtimestamp(moment, zone).isoformat(timespec="seconds") if moment else ""
 
 
 def _cell(text: str) -> str:

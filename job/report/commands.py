@@ -89,12 +89,15 @@ class Place:
         return shlex.join(["gcloud", "run", "jobs", "execute", self.job, *options])
 
 
+_DELIMITERS = "|/;:#~@!%&*+=_"
+
+
 def _as_list(arguments: Sequence[str]) -> str:
-    """The arguments as gcloud reads a list: separated by commas, or by a sign that it begins with, between two ^."""
+    """The arguments as gcloud reads a list: separated by commas, or by the sign between two ^ that it begins with."""
     taken = "".join(arguments)
     if "," not in taken:
         return ",".join(arguments)
-    delimiter = "|" if "|" not in taken else "/"  # no id has a slash
+    delimiter = next((sign for sign in _DELIMITERS if sign not in taken), "|")
     return f"^{delimiter}^{delimiter.join(arguments)}"
 
 

@@ -210,7 +210,7 @@ class Instead:
 
     sentence: Message
     command: str
-    kind: Literal["resume", "start", "look"]
+    kind: Literal["resume", "start", "look", "again"]
     """As in `job.report.advice`."""
 
 
@@ -248,7 +248,28 @@ def ending_of(
     """
     if ledger is None:
         return _stopped(reason or ShutdownReason.SIGTERM, None, not_renewed)
-    return _with_left_out(_with_outdated_cards(_ending(ledger, reason, error, not_renewed), ledger), ledger)
+    ending = _with_remakes(_ending(ledger, reason, error, not_renewed), ledger)
+    return _with_left_out(_with_outdated_cards(ending, ledger), ledger)
+
+
+def _with_remakes(ending: Ending, ledger: Ledger) -> Ending:
+    """The ending with how many of the cards were made again that this attempt was to make again."""
+    asked, left = ledger.remakes.counts()
+    if not asked:
+        return ending
+    if left and ending.outcome is Outcome.SUCCEEDED:
+        sentence = message("All cards are there; not made again: {left} of {asked}.", left=left, asked=asked)
+        return Ending(Outcome.CARDS_MISSING, ExitCode.CARDS_MISSING, sentence)
+    if left:
+        text = message("{outcome} Not made again: {left} of {asked}.", left=left, asked=asked, outcome=ending.sentence)
+    else:
+        text = plural(
+            "{outcome} 1 card was made again.",
+            "{outcome} {count} cards were made again.",
+            count=asked,
+            outcome=ending.sentence,
+        )
+    return replace(ending, sentence=text)
 
 
 _SAY_WHAT_IS_LEFT_OUT = {Outcome.SUCCEEDED, Outcome.CARDS_MISSING}
@@ -290,7 +311,7 @@ def _ending(
         sentence = message(Outcome.DATA_ENGINE_FAILED.about.sentence, reason=error.reason)
         return Ending(Outcome.DATA_ENGINE_FAILED, ExitCode.FAILED, sentence)
     cards = ledger.counts("qa")
-    if ledger.is_complete():
+    if ledger.is_complete() and (reason is None or not ledger.is_left):
         text = message(
             "Everything was done: {made} of {planned} cards are there.", made=cards.done, planned=cards.planned
         )
@@ -379,6 +400,24 @@ def never_began(run_id: str, start_command: str | None) -> Ending:
     if start_command is None:
         return Ending(Outcome.BAD_CONFIG, ExitCode.USAGE, sentence)
     step = Instead(message("Once its config is corrected, this starts a new run:"), start_command, "start")
+    return Ending(Outcome.BAD_CONFIG, ExitCode.USAGE, sentence, step)
+
+
+def not_remade(run_id: str, command: str, *, is_closed: bool) -> Ending:
+    """Nothing of the run can be made again before it is resumed, by this command."""
+    text = template("Run {run} has not prepared all data, so no card is made again. Nothing was called.")
+    if not is_closed:
+        text = template(
+            "Run {run} was ended before it closed its record, so no card is made again. Nothing was called."
+        )
+    step = Instead(message("This resumes it first:"), command, "resume")
+    return Ending(Outcome.BAD_CONFIG, ExitCode.USAGE, message(text, run=run_id), step)
+
+
+def not_confirmed(command: str | None) -> Ending:
+    """A person was asked whether to pay again, and did not say yes."""
+    sentence = message("No card is made again, since nobody has said yes. Nothing was called.")
+    step = None if command is None else Instead(message("This asks again:"), command, "again")
     return Ending(Outcome.BAD_CONFIG, ExitCode.USAGE, sentence, step)
 
 

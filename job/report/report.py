@@ -1,9 +1,9 @@
 """Report of a run, `report.json`: how it ended, for machines and for people. A function of the run's record alone."""
 
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 from itertools import chain, islice
 
 from pydantic import Field, ValidationError
@@ -25,9 +25,11 @@ from job.report.format import FORMAT, RecordError, Stamp, check_format
 from job.report.inputs import RunInputs
 from job.report.outcome import Ending, ExitCode, Instead, Outcome, lacking
 from job.report.summary import SUMMARY_LIMIT, MissingGroup, NightBefore, Phase, RunSummary, pack_summary
-from job.text.display import counted, shortened
-from job.text.messages import Message, message
+from job.text.display import clock, counted, shortened
+from job.text.messages import Message, listed, message, plural
 
+REMADE_LISTED = 1000
+"""Cards made again that the report lists; further ones are only counted."""
 MISSING_LISTED = 10_000
 """Missing cards that the report lists; further ones are only counted."""
 FAULTS_LISTED = 1000
@@ -104,6 +106,15 @@ class MissingCard(Part):
     """As in `FailedCall`; `None` if the card was not attempted."""
 
 
+class RemadeCard(Part):
+    """A card that a person has asked to have made again."""
+
+    target: str
+    card_type: str
+    made: Stamp | None
+    """When it was made again; `None` if it was not yet."""
+
+
 class AttemptSummary(Part):
     """One attempt at the run that closed its record."""
 
@@ -158,6 +169,11 @@ class RunReport(Part):
     missing: tuple[MissingCard, ...] = ()
     """The cards that are not made, for any reason, in the plan's order."""
     missing_not_listed: Count = 0
+    asked_again: Count = 0
+    """Number of cards that a person has asked to have made again; `made_again` of them were."""
+    made_again: Count = 0
+    remade: tuple[RemadeCard, ...] = ()
+    """The first of these cards, those first that were not made again."""
     faults: tuple[ReportedFault, ...] = ()
     """Why nothing was called, if the configuration could not be used."""
     faults_not_listed: Count = 0
@@ -251,8 +267,9 @@ def report_of(
     """
     last = attempts[-1] if state is None else None
     totals, cards, failures = ledger.totals(), ledger.counts("qa"), ledger.failures
-    listed = sum(len(call.targets) for call in failures)
+    listed = sum(ledger.items[call.engine].has_failed(item) for call in failures for item in call.items)
     missing = tuple(_missing(item) for item in islice(ledger.items["qa"].missing(), MISSING_LISTED))
+    remade = sorted(ledger.remakes.cards(), key=lambda card: card[2] is not None)  # stable
     outcome = last.outcome if last else state or Outcome.KILLED
     report = RunReport(
         run_id=inputs.run_id,
@@ -270,6 +287,9 @@ def report_of(
         failures_not_listed=sum(engine.failed for engine in totals.values()) - listed,
         missing=missing,
         missing_not_listed=cards.planned - cards.done - len(missing),
+        asked_again=len(remade),
+        made_again=sum(made is not None for _, _, made in remade),
+        remade=tuple(_remade(*card, inputs.zone) for card in remade[:REMADE_LISTED]),
         faults=tuple(ReportedFault.of(fault) for fault in faults[:FAULTS_LISTED]),
         faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
         attempts=tuple(attempts),
@@ -300,6 +320,7 @@ def totals_of(report: RunReport, ledger: Ledger) -> Mapping[str, object]:
         "exit_code": report.exit_code,
         "cards": cards.model_dump(),
         "engines": {name: engine.model_dump() for name, engine in totals.items()},
+        **({"asked_again": report.asked_again, "made_again": report.made_again} if report.asked_again else {}),
     }
 
 
@@ -314,6 +335,35 @@ def not_recorded(report: RunReport, unrecorded: int | None) -> RunReport:
 
 def _missing(item: MissingItem) -> MissingCard:
     return MissingCard(target=item.target, card_type=item.card_type or "", state=item.state, cause=item.cause)
+
+
+def _remade(target: str, card_type: str, made: float | None, zone: tzinfo | None) -> RemadeCard:
+    when = None if made is None else datetime.fromtimestamp(made, zone).isoformat(timespec="seconds")
+    return RemadeCard(target=target, card_type=card_type, made=when)
+
+
+def remade_lines(report: RunReport) -> Iterator[Message]:
+    """The cards that a person has asked to have made again, in sentences: those that were, and those that were not."""
+    made = [
+        f"{card.target}/{card.card_type} ({clock(datetime.fromisoformat(card.made), report.day)})"
+        for card in report.remade
+        if card.made is not None
+    ]
+    left = [f"{card.target}/{card.card_type}" for card in report.remade if card.made is None]
+    if not_made := report.asked_again - report.made_again:
+        yield plural(
+            "1 card was not made again: {names}",
+            "{count} cards were not made again: {names}",
+            count=not_made,
+            names=listed(left, not_made),
+        )
+    if report.made_again:
+        yield plural(
+            "1 card was made again: {names}",
+            "{count} cards were made again: {names}",
+            count=report.made_again,
+            names=listed(made, report.made_again),
+        )
 
 
 def read_report(name: str, data: bytes) -> RunReport:
@@ -388,6 +438,8 @@ def summary_of(report: RunReport, ledger: Ledger, before: NightBefore | None) ->
         journal=report.journal,
         attempts=len(report.attempts) + (report.continued and len(report.attempts) == 1),
         cards=report.cards,
+        asked_again=report.asked_again,
+        made_again=report.made_again,
         engines=report.engines,
         phases=_phases(ledger),
         card_seconds=_medians(ledger),

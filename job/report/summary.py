@@ -67,6 +67,9 @@ class RunSummary(Part):
     """As in `RunReport`, and `journal` too."""
     journal: dict[str, Count] = Field(default_factory=dict)
     cards: CardTotals = CardTotals()
+    asked_again: Count = 0
+    """As in `RunReport`, and `made_again` too."""
+    made_again: Count = 0
     engines: dict[EngineName, EngineTotals] = Field(default_factory=dict)
     phases: dict[Phase, Seconds] = Field(default_factory=dict)
     """The seconds in which calls of the phase were in flight; without phases that had no call."""
@@ -81,6 +84,11 @@ class RunSummary(Part):
         """The number of planned cards, and of all planned items, with those that a person has left out."""
         cards = self.cards.planned + self.cards.left_out
         return cards, sum(engine.planned + engine.left_out for engine in self.engines.values())
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all planned items are done, by their numbers, whatever the outcome."""
+        return all(engine.done + engine.skipped == engine.planned for engine in self.engines.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,10 @@ class CloudLogReporter:
         for notice in notices:
             self._write("NOTICE", str(notice), "config.noticed")
 
+    async def confirm(self, what: Message) -> bool:  # noqa: ARG002  a log cannot ask
+        """Nobody can be asked."""
+        return False
+
     def on_identity(self, run: RunIdentity) -> None:
         """This is an attempt at a run that another start has opened."""
         self._run = run

@@ -105,7 +105,7 @@ def runs_table(runs: Sequence[PastRun], translator: Translator = ENGLISH) -> str
     table.add_column(screen.shown(message("run")), no_wrap=True)
     for past in runs:
         took = "" if past.seconds is None else screen.shown(_roughly(past.seconds))
-        colour, words = _colour(past.outcome), message(past.outcome.about.word)
+        colour, words = _colour(past), past.word
         started = _time(past.started, past.day)
         outcome = f"[{colour}]{screen.shown(words)}[/]"
         table.add_row(past.day or "?", started, outcome, took, str(past.attempts or ""), past.run_id)
@@ -166,7 +166,7 @@ def nights_table(past: Past, translator: Translator = ENGLISH) -> str:
 
 def _night(run: PastRun, screen: Screen) -> list[str]:
     summary, started = run.summary, _time(run.started, run.shown_day)
-    outcome = f"[{_colour(run.outcome)}]{screen.shown(message(run.outcome.about.word))}[/]"
+    outcome = f"[{_colour(run)}]{screen.shown(run.word)}[/]"
     if summary is None:
         return [started, outcome, *[""] * (len(ALL_ENGINES) + 3), run.run_id]
     states = [state_of(summary.engines.get(engine)) for engine in ALL_ENGINES]
@@ -182,5 +182,7 @@ def _night(run: PastRun, screen: Screen) -> list[str]:
     ]
 
 
-def _colour(outcome: Outcome) -> str:
-    return {Outcome.SUCCEEDED: "green", Outcome.AT_WORK: "yellow"}.get(outcome, "red")
+def _colour(run: PastRun) -> str:
+    if run.is_done:
+        return "green"
+    return "yellow" if run.outcome is Outcome.AT_WORK else "red"

@@ -22,11 +22,11 @@ from job.report.commands import missing_command
 from job.report.comparison import comparison_lines, plan_lines
 from job.report.failures import FailureGroup, failure_groups
 from job.report.outcome import Outcome, left_out_line
-from job.report.report import RunReport
+from job.report.report import RunReport, remade_lines
 from job.reporting.screen import Mark, Screen, print_table
 from job.reporting.status import barrier_message, run_heading, time_status
 from job.reporting.stdout import OutputQueue, queued_text, say_error_within
-from job.text.display import clock, shortened
+from job.text.display import clock, printable, shortened
 from job.text.messages import ENGLISH, NAMED, Message, Translator, duration, message, plural
 
 ANSWERS_SHOWN = 3
@@ -60,6 +60,17 @@ class TerminalReporter:
         """Warnings about likely mistakes."""
         for notice in notices:
             self._screen.print_line(notice, "!")
+
+    async def confirm(self, what: Message) -> bool:
+        """Asks the person at the terminal whether to do that. No answer is a no."""
+        question = message("{what}. Do that? Only yes is a yes: ", what=what)
+        shown = printable(self._screen.translator.text(question))
+        await self._output.drain(Budget.LAST_LINE)
+        try:
+            answer = await trio.to_thread.run_sync(input, shown, abandon_on_cancel=True)
+        except EOFError:
+            return False
+        return answer.strip().lower() in {"yes", "是"}
 
     def on_identity(self, run: RunIdentity) -> None:
         """This is an attempt at a run that another start has opened."""
@@ -171,6 +182,8 @@ def _print_run(screen: Screen, report: RunReport, ledger: Ledger, steps: Sequenc
     groups = failure_groups(ledger.failures)
     for mark, line in failure_lines(groups, report.failures_not_listed, report.set_aside, screen.translator):
         screen.print_line(line, mark)
+    for line in remade_lines(report):
+        screen.print_line(line)
     if report.since_last_night is not None:
         heading, *lines = comparison_lines(report.since_last_night, report.sentence)
         if report.since_last_night.plan is not None:

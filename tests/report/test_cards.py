@@ -25,11 +25,11 @@ def rows(table: bytes) -> list[list[str]]:
 def test_every_card_has_a_row_that_says_what_became_of_it_and_when() -> None:
     table = card_table(*run(MIXED, FATES, set_aside="d"))
     assert rows(table) == [
-        ["target", "kind", "card_type", "state", "cause", "attempts", "when", "run_id", "url"],
-        ["AAPL", "equity", "a", "made", "", "2", f"{START}1+01:00", "run", ""],
-        ["AAPL", "equity", "b", "failed", "timeout", "2", f"{START}2+01:00", "run", ""],
-        ["美联储", "topic", "c", "cut_off", "interrupted", "2", f"{START}3+01:00", "run", ""],
-        ["Elon_Musk", "person", "d", "not_attempted", "set_aside", "0", "", "run", ""],
+        ["target", "kind", "card_type", "state", "cause", "attempts", "when", "run_id", "url", "made_again"],
+        ["AAPL", "equity", "a", "made", "", "2", f"{START}1+01:00", "run", "", ""],
+        ["AAPL", "equity", "b", "failed", "timeout", "2", f"{START}2+01:00", "run", "", ""],
+        ["美联储", "topic", "c", "cut_off", "interrupted", "2", f"{START}3+01:00", "run", "", ""],
+        ["Elon_Musk", "person", "d", "not_attempted", "set_aside", "0", "", "run", "", ""],
     ]
 
 
@@ -73,7 +73,7 @@ def test_a_target_with_a_date_of_its_own_has_a_picture_of_that_date() -> None:
 def test_it_is_rfc_4180_in_utf_8_with_a_byte_order_mark() -> None:
     table = card_table(*run([('a,"b"', "topic", "a"), ("二\n行", "topic", "a")], {}))
     assert table.startswith(b"\xef\xbb\xbftarget,kind,")
-    assert b'\r\n"a,""b""",topic,a,not_attempted,,0,,run,\r\n"\xe4\xba\x8c\n' in table
+    assert b'\r\n"a,""b""",topic,a,not_attempted,,0,,run,,\r\n"\xe4\xba\x8c\n' in table
     assert table.endswith(b"\r\n")
 
 

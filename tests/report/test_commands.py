@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from job.cli.main import _parser
+from job.cli.main import make_parser
 from job.config.environment import read_settings
 from job.engines.failures import Then
 from job.planning.prepare import Prepared
@@ -118,7 +118,7 @@ def as_gcloud_reads(value: str) -> list[str]:
 
 def as_the_job_reads(arguments: list[str]) -> tuple[str, list[str]]:
     """The run, and what it goes on without."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     assert (options.command, options.new_config) == ("resume", False)
     return options.run_id, sorted(options.without)
 

@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 TICKERS = ["AAPL", "MSFT", "GC=F"]
 CARDS = ["news_card", "price_card"]
+NAMES = ["AAPL/news_card", "AAPL", "MSFT/price_card", "/news_card", "美联储", "GC=F"]
+"""What a person may want to have made again."""
 ENGINES = ["financial", "trading", "news", "qa"]
 FAULTS: dict[str, Do] = {
     **{str(code): do.status(code) for code in (401, 403, 422, 429, 500, 503)},
@@ -224,6 +226,25 @@ class Days(RuleBasedStateMachine):
             ("resume", run_ids[number % len(run_ids)], "--without", name), self._env(cloud, None), blow, seconds
         )
 
+    @precondition(lambda self: self.promise.run_ids)
+    @rule(
+        later=later,
+        number=which,
+        named=st.lists(st.sampled_from(NAMES), min_size=1, max_size=2),
+        options=st.sampled_from([("--yes",), ("--yes", "--data")]),
+        cloud=on_cloud,
+        blow=blows,
+    )
+    def remake(
+        self, later: float, number: int, named: list[str], options: tuple[str, ...], cloud: bool, blow: Blow | None
+    ) -> None:
+        """A person wants some cards again, which the plan may lack."""
+        if later:
+            self._play(lambda: self._until_midnight(later))
+        run_ids = self.promise.run_ids
+        arguments = ("remake", run_ids[number % len(run_ids)], *named, *options)
+        self._start(arguments, self._env(cloud, None), blow, LONGEST)
+
     @rule(
         engine=st.sampled_from([*ENGINES, "qa", "qa"]),
         skipped=st.integers(0, 6),
@@ -377,7 +398,7 @@ class Days(RuleBasedStateMachine):
     async def _start_job(self, arguments: tuple[str, ...], env: dict[str, str]) -> Started:
         day = self._now().date().isoformat()
         is_refused = False
-        if arguments[0] == "resume":
+        if arguments[0] in {"resume", "remake"}:
             inputs = self.promise.inputs(arguments[1])
             known = self.promise.executions(arguments[1])
             is_refused = (

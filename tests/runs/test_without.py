@@ -48,7 +48,7 @@ async def world(nursery: trio.Nursery) -> AsyncIterator[VirtualWorld]:
 
 
 async def play(world: VirtualWorld, code: int, *arguments: str, **env: str | None) -> Outcome:
-    run_id = None if arguments and arguments[0] == "resume" else "night"
+    run_id = None if arguments and arguments[0] != "run" else "night"
     fixed = {"RUN_ID": run_id, "RUNS_URI": world.runs_uri, "RUN_DATE": DAY}
     outcome = await world.run_job(arguments or ("run",), env={**fixed, **env})
     assert outcome.exit_code == code, outcome.stdout + outcome.stderr
@@ -311,6 +311,21 @@ async def test_the_next_night_asks_for_it_again_and_is_compared_with_the_plan_be
     await play(world, 0, "resume", "next", "--without", "MSFT", RUN_DATE="2026-11-25")
     since = await compared(world, "next")
     assert (since.plan, since.still.count) == (None, 0), "nothing was removed"
+
+
+async def test_its_cards_are_not_made_again_and_those_of_others_are(
+    autojump_clock: MockClock, world: VirtualWorld
+) -> None:
+    await fails_for_msft(world)
+    await play(world, 0, *WITHOUT)
+    refused = await play(world, 2, "remake", "night", "MSFT/news_card", "--yes")
+    assert "MSFT/news_card" in refused.events("config.faulty")[0]["message"]
+    await play(world, 0, "remake", "night", "AAPL/news_card", "--yes")
+    assert asked_cards(world)["AAPL", "news_card"] == 2
+    assert report(world)["left_out"] == ["MSFT"]
+    assert report(world)["sentence"].endswith("1 card was made again. Left out by hand: MSFT.")
+    await play(world, 0)
+    assert report(world)["left_out"] == ["MSFT"]
 
 
 async def test_it_counts_in_the_plan_of_the_day(autojump_clock: MockClock, world: VirtualWorld) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from job.engines.identity import RunIdentity
@@ -45,7 +46,7 @@ class Promise:
     """By object of a journal."""
     _inputs: dict[str, RunInputs] = field(default_factory=dict)
     _keys: dict[tuple[str, str, bytes], str] = field(default_factory=dict)
-    """By run, request and body."""
+    """By run, request and body, of those that are no remakes."""
     _tokens: set[str] = field(default_factory=set)
 
     def watch(self) -> None:
@@ -92,10 +93,26 @@ class Promise:
             if result.card_type is not None
         }
 
+    def entries(self, run_id: str) -> list[dict[str, Any]]:
+        """The attempts at a run, as they are recorded."""
+        objects = self.world.runs.objects
+        return [json.loads(objects[name].data) for name in objects if name.startswith(f"{run_id}/attempts/")]
+
+    def asked_again(self, run_id: str) -> dict[tuple[str, str, str | None], int]:
+        """What people have asked to have made again and what is not recorded so, with the number of the request."""
+        asked: dict[tuple[str, str, str | None], int] = {}
+        for entry in self.entries(run_id):
+            for engine, target, card, number in entry["remakes"]:
+                asked[engine, target, card] = max(asked.get((engine, target, card), 0), number or entry["number"])
+        for result in self.done(run_id):
+            for target in result.targets:
+                if asked.get((result.engine, target, result.card_type), inf) <= result.remake:
+                    del asked[result.engine, target, result.card_type]
+        return asked
+
     def executions(self, run_id: str) -> set[str | None]:
         """The executions that have worked on a run."""
-        names = [name for name in self.world.runs.objects if name.startswith(f"{run_id}/attempts/")]
-        return {run_id, *(json.loads(self.world.runs.objects[name].data)["execution"] for name in names)}
+        return {run_id, *(entry["execution"] for entry in self.entries(run_id))}
 
     # --- what is promised ---
 
@@ -107,15 +124,28 @@ class Promise:
             return False
         run_id = self._run_of(request)
         key, made = request.headers["idempotency-key"], (run_id, request.target, request.body)
-        assert self._keys.setdefault(made, key) == key, f"another key for the same request: {request.target}"
+        number = self._number_of(run_id, request, key)
+        assert number or self._keys.setdefault(made, key) == key, f"another key for the same request: {request.target}"
         if request.service == "qa":
             inputs, card = self.inputs(run_id), card_of(request)
             plan = inputs.plan()
             missing = self._missing_data(run_id, plan)
             assert not missing, f"{card} is requested without {missing}"
             assert f"{run_id}/barrier-{plan.digest()[:16]}.json" in self.world.runs.objects, "no barrier"
-            assert card not in self.cards(run_id), f"{card} is recorded and requested again"
+            asked = self.asked_again(run_id)
+            assert not any(engine != "qa" for engine, _, _ in asked), f"{card} is requested before {asked}"
+            if number:
+                assert asked.get(("qa", card[0], card[1])) == number, f"{card} is not to be made again"
+            else:
+                assert card not in self.cards(run_id), f"{card} is recorded and requested again"
         return False
+
+    def _number_of(self, run_id: str, request: Seen, key: str) -> int:
+        """The number of the request to make something again that has this key; 0 without one."""
+        call = (b"POST", request.service.encode(), request.target.encode(), request.body)
+        numbers = {number or entry["number"] for entry in self.entries(run_id) for _, _, _, number in entry["remakes"]}
+        keys: dict[str, int] = {RunIdentity(run_id).idempotency_key(*call, remake=number): number for number in numbers}
+        return keys.get(key, 0)
 
     def _run_of(self, request: Seen) -> str:
         trace = request.headers["traceparent"].split("-")[1]
@@ -146,6 +176,9 @@ class Promise:
         if not is_out:
             assert not self._missing_data(run_id, inputs.plan())
             assert wanted_cards(inputs) <= self.cards(run_id), "0, but not recorded"
+            planned = {(card[0], card[1]) for card in wanted_cards(inputs)}
+            left = [one for one in self.asked_again(run_id) if one[1:] in planned]
+            assert not left, f"0, but not made again: {left}"
 
     async def check(self) -> None:
         """Holds everything that is recorded against the promise, and what the job says of it."""

@@ -29,10 +29,9 @@ from httpcore._backends.trio import TrioStream
 from trio._core._run import Runner
 from trio.testing import MemoryReceiveStream, MockClock, memory_stream_pair
 
+from job.cli.main import make_parser, request_of
 from job.config.environment import read_settings
 from job.engines.id_tokens import IdTokens
-from job.engines.identity import RunIdentity, new_run_id
-from job.execution.request import RunRequest
 from job.orchestrator import run
 from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.stdout import OutputQueue
@@ -53,19 +52,11 @@ T = TypeVar("T")
 
 
 async def _main(arguments: tuple[str, ...], environment: Mapping[str, str], now: datetime, started: float) -> int:
-    """`python -m job run [--again]` or `resume RUN_ID [--new-config | --without NAME …]`, off a terminal: what
-    `job.cli` does for them.
-    """
+    """`python -m job run`, `resume` or `remake`, off a terminal: what `job.cli` does for them."""
     settings, faults = read_settings(environment, now)
-    command, *rest = arguments or ("run",)
-    if command == "resume":
-        settings = settings.model_copy(update={"run_id": rest[0]})
-    identity = RunIdentity(settings.run_id or new_run_id(now))
-    reporter = CloudLogReporter(identity, settings.project)
-    asked = {"resume": command == "resume", "new_config": "--new-config" in rest, "again": "--again" in rest}
-    without = tuple(rest[2:]) if "--without" in rest else ()
-    request = RunRequest(settings, faults, identity, now, started, **asked, without=without)
-    return await run(request, reporter)
+    options = make_parser().parse_args(arguments or ("run",))
+    request = request_of(options, settings, faults, now, started)
+    return await run(request, CloudLogReporter(request.identity, settings.project))
 
 
 _PIDS = count(2**30)

@@ -18,8 +18,10 @@ from zoneinfo import ZoneInfo
 import trio
 
 from job.config.fields import is_run_id
-from job.engines.identity import new_run_id
+from job.engines.identity import RunIdentity, new_run_id
+from job.records.past import read_run
 from job.report.format import NIGHTS_PAGE, PAGE, REPORT
+from job.storage.uri import open_store
 from job.text.display import quoted
 from tests.simulators import broken, do, when
 from tests.simulators.engines import varied
@@ -31,6 +33,8 @@ from tests.simulators.world import World, open_world
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import date
+
+    from tests.simulators.seen import Seen
 
 SAMPLE = Path(os.environ.get("RUN_LOCAL_CONFIG") or ROOT / "terraform" / "config").resolve()
 RUNS = Path(os.environ.get("RUN_LOCAL_RUNS") or ROOT / ".runs").resolve()
@@ -134,25 +138,30 @@ def main(arguments: list[str]) -> int:
     """Runs the job once, on several nights, or resumes a run. Returns its last exit code; 2 for wrong arguments."""
     parser = argparse.ArgumentParser(
         prog="make run-local",
-        usage="make run-local [FAULT=…] [RUN_DATE=…] [RESUME=RUN_ID] [NIGHTS=5] [REPORT_LANGUAGE=zh] [DETAILS=1]",
+        usage="make run-local [FAULT=…] [RUN_DATE=…] [RESUME=RUN_ID] [REMAKE='RUN_ID CARD'] [NIGHTS=5] "
+        "[REPORT_LANGUAGE=zh] [DETAILS=1]",
         allow_abbrev=False,
     )
     faults = "; ".join(f"{name}: {trouble.what}" for name, trouble in TROUBLES.items())
     parser.add_argument("fault", nargs="?", metavar="FAULT", choices=TROUBLES, help=faults)
     parser.add_argument("--date", metavar="RUN_DATE")
     parser.add_argument("--resume", metavar="RESUME", type=_resume_arguments)
+    parser.add_argument("--remake", metavar="REMAKE", type=_remake_arguments)
     parser.add_argument("--nights", metavar="NIGHTS", type=_night_count)
     parser.add_argument("--details", action="store_true", help="show the services, and the variables of the job")
     options = parser.parse_args(arguments)
     if options.nights is not None:
-        if options.fault or options.date or options.resume:
-            parser.error("NIGHTS goes without FAULT, RUN_DATE and RESUME")
+        if options.fault or options.date or options.resume or options.remake:
+            parser.error("NIGHTS goes without FAULT, RUN_DATE, RESUME and REMAKE")
         try:
             today = datetime.now(ZoneInfo(os.environ.get("RUN_TIME_ZONE") or "UTC")).date()
         except (OSError, ValueError, LookupError):
             parser.error(f"RUN_TIME_ZONE: {quoted(os.environ['RUN_TIME_ZONE'])} is no time zone, such as Asia/Shanghai")
         return trio.run(_run_nights, options.nights, today)
-    return trio.run(_run, TROUBLES.get(options.fault), options.date, options.resume, options.details)
+    if options.resume and options.remake:
+        parser.error("RESUME goes without REMAKE")
+    recorded = ("resume", *options.resume) if options.resume else ("remake", *options.remake) if options.remake else ()
+    return trio.run(_run, TROUBLES.get(options.fault), options.date, recorded, options.details)
 
 
 def _night_count(text: str) -> int:
@@ -173,6 +182,17 @@ def _resume_arguments(text: str) -> list[str]:
     return [run_id, *rest]
 
 
+def _remake_arguments(text: str) -> list[str]:
+    """The arguments of the job's `remake`, quoted as for a shell."""
+    try:
+        run_id, *cards = shlex.split(text)
+    except ValueError:
+        run_id, cards = "", []
+    if not is_run_id(run_id) or not cards:
+        raise argparse.ArgumentTypeError(f"{quoted(text)} is not 'RUN_ID CARD'; the runs are in {RUNS}")
+    return [run_id, *cards]
+
+
 def _sample() -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(SAMPLE.glob("*.json"))}
 
@@ -190,7 +210,26 @@ def _environment(world: World, config_uri: str, run_id: str | None, run_date: st
     )
 
 
-async def _run(trouble: Trouble | None, run_date: str | None, resume: list[str] | None, details: bool) -> int:
+async def _honour_keys(world: World, run_id: str) -> list[bool]:
+    """The QA engine knows the keys with which the cards of the run were requested: it would return the old pictures.
+
+    Returns a list that gets, for each card that is requested from now on, whether it is a new picture.
+    """
+    run, identity, is_new = await read_run(open_store(str(RUNS)), run_id), RunIdentity(run_id), list[bool]()
+    calls = run.ledger.plan.calls("qa") if run is not None else ()
+    known = {identity.idempotency_key(*call.fingerprint) for call in calls}
+    work = world.qa.respond
+
+    def respond(request: Seen) -> Any:
+        is_new.append(request.headers["idempotency-key"] not in known)
+        return work(request)
+
+    world.qa.respond = respond
+    return is_new
+
+
+async def _run(trouble: Trouble | None, run_date: str | None, recorded: tuple[str, ...], details: bool) -> int:
+    """Plays a new run, or the command about a `recorded` one, if there is one."""
     binary = emulator_binary()
     config = _sample()
     async with trio.open_nursery() as nursery, open_world(nursery, config, emulator=binary) as world:
@@ -200,19 +239,22 @@ async def _run(trouble: Trouble | None, run_date: str | None, resume: list[str] 
         world.qa.latency = varied(1.2)
         if trouble:
             trouble.cause(world)
-        run_id = resume[0] if resume else new_run_id(datetime.now(UTC))
-        command = ["resume", *resume] if resume else ["run"]
+        run_id = recorded[1] if recorded else new_run_id(datetime.now(UTC))
+        command = list(recorded) or ["run"]
+        is_new = await _honour_keys(world, run_id) if command[0] == "remake" else []
         config_uri = world.config_uri if binary else str(SAMPLE)  # still there if the run is resumed
-        if resume and _report(run_id).get("config_uri") == str(NIGHTS_CONFIG):
+        if recorded and _report(run_id).get("config_uri") == str(NIGHTS_CONFIG):
             config_uri = str(NIGHTS_CONFIG)
         # As Terraform sets it, the date is today's.
-        environment = _environment(world, config_uri, None if resume else run_id, run_date or "today")
+        environment = _environment(world, config_uri, None if recorded else run_id, run_date or "today")
         if details:
             _show_details(world, binary, command, environment)
         if trouble:
             print(f"{trouble.what[0].upper()}{trouble.what[1:]}.\n", file=sys.stderr, flush=True)
         code = await _play(command, environment)
         _conclude(world, run_id, code)
+        if is_new:
+            print(f"pictures from QA  {sum(is_new)} new, {is_new.count(False)} of before", file=sys.stderr)
         if trouble and code == trouble.code:
             print(f"exit {code}, as intended: {trouble.seen}", file=sys.stderr)
     return code

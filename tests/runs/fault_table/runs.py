@@ -72,6 +72,34 @@ async def _resumed_after_two_signals(world: World, env: Env) -> Outcome:
     return await world.run_job(("resume", "night"), env=env)
 
 
+def _remade(cause: Callable[[World], None], *, killed: bool = False) -> Play:
+    """The run has made all cards, and a person wants three of them again."""
+
+    async def play(world: World, env: Env) -> Outcome:
+        assert (await world.run_job(env=env)).exit_code == 0
+        asked = len(world.qa.requests)
+        cause(world)
+        remake = ("remake", "night", "T0", "--yes")
+        if not killed:
+            return await world.run_job(remake, env=env)
+        world.qa.latency = steady(0.4)
+        job = await world.start_job(*remake, env={**env, "QA_ENGINE_CONCURRENCY": "1"})
+        await until(lambda: len(world.qa.requests) >= asked + 2)
+        job.send_signal(signal.SIGKILL)
+        await job.outcome()
+        outcome = await world.run_job(("resume", "night"), env=env)
+        again = world.qa.requests[asked:]
+        assert {request.tickers[0] for request in again} == {"T0"}
+        assert len({request.headers["idempotency-key"] for request in again}) == len(CARDS)
+        return outcome
+
+    return play
+
+
+def _refuse_one(world: World) -> None:
+    world.qa.script.append(Fault(when.both(when.ticker("T0"), when.card("risk_card")), do.status(422)))
+
+
 def whole(world: World, outcome: Outcome) -> None:
     """Every card was asked for, and what was done before is skipped."""
     cards = outcome.finished["cards"]
@@ -396,7 +424,7 @@ ROWS = (
         "two signals",
         "a second Ctrl-C or SIGTERM before the run has ended",
         "the process ends at once, without its last line, report and message; one line on standard error has the "
-        "command that resumes the run. The record is kept; the results of the last 5 s are not in it: they are "
+        "command that starts it again. The record is kept; the results of the last 5 s are not in it: they are "
         "requested again with the same key",
         "start it again",
         (succeeded_again("and again by hand", _resumed_after_two_signals),),
@@ -409,6 +437,16 @@ ROWS = (
         (
             succeeded_again("data", _resumed(signal.SIGKILL, "news")),
             succeeded_again("cards", _resumed(signal.SIGKILL, "qa"), fast=True),
+        ),
+    ),
+    Row(
+        "remake",
+        "a person wants cards again (`remake`), and some are not made again",
+        "the old cards count as done, in `verify` too; the outcome says how many were not made again",
+        "start the run again: it requests these with the same key",
+        (
+            Case("one is refused", "cards_missing", 3, cards=(2, PLANNED - 2, 0, 0), play=_remade(_refuse_one)),
+            Case("killed, and resumed", "succeeded", 0, play=_remade(lambda _: None, killed=True)),
         ),
     ),
     Row(

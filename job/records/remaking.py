@@ -1,0 +1,95 @@
+"""Remaking: which items a start with `remake` makes again, and what bars it."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from job.config.environment import Settings
+from job.config.faults import ConfigError, Fault
+from job.engines.catalog import DATA_ENGINES
+from job.execution.request import RemakeOptions
+from job.ledger.remakes import Remake
+from job.planning.plan import Plan
+from job.planning.selection import select_cards
+from job.records.attempts import AttemptEntry
+from job.records.record import Record
+from job.records.refusal import NotResumableError
+from job.report.commands import Place
+from job.report.inputs import RunInputs, today_of
+from job.report.outcome import not_remade
+from job.text.messages import Message, listed, message, plural
+
+CONFIRMED_ABOVE = 20
+"""More cards than these are made again only with `--yes`."""
+
+
+def remakes_of(
+    plan: Plan, inputs: RunInputs, options: RemakeOptions, settings: Settings, now: datetime
+) -> list[Remake]:
+    """The items to make again: the named cards, and the data of their targets if that is asked for.
+
+    Raises `ConfigError` for a name that the plan lacks, and for data on another day than that of the run.
+    """
+    cards, faults = select_cards(plan, options.names)
+    found = [Remake("qa", target, card_type) for target, card_type in cards]
+    if options.with_data:
+        today = today_of(inputs.started, now, settings.time_zone.key)
+        if today != inputs.day:
+            what = f"run {inputs.run_id} is of {inputs.day}, and the engines would prepare the data of today, {today}"
+            faults.append(Fault("--data", what, "leave it out: the cards are made from the data that is there"))
+        targets = {target for target, _ in cards}
+        for engine in DATA_ENGINES:
+            found += [Remake(engine, target) for target, _ in plan.items(engine) if target in targets]
+    if faults:
+        raise ConfigError(faults)
+    return found
+
+
+def what_is_paid(remakes: Sequence[Remake]) -> Message:
+    """What will be made again, by number and name."""
+    cards = [f"{one.target}/{one.card_type}" for one in remakes if one.engine == "qa"]
+    text = plural(
+        "1 card is made again, and paid for again: {names}",
+        "{count} cards are made again, and paid for again: {names}",
+        count=len(cards),
+        names=listed(cards),
+    )
+    targets = dict.fromkeys(one.target for one in remakes if one.engine != "qa")
+    if not targets:
+        return text
+    return message("{cards}. Their data is prepared again first: {targets}", cards=text, targets=listed(list(targets)))
+
+
+def confirmation(remakes: Sequence[Remake], options: RemakeOptions, settings: Settings) -> Fault | None:
+    """The fault that a person has to confirm by `--yes` what is made again; `None` if that is not needed."""
+    count = sum(one.engine == "qa" for one in remakes)
+    can_ask = options.can_ask or settings.job is not None
+    if options.is_confirmed or (count <= CONFIRMED_ABOVE and can_ask):
+        return None
+    what = f"is needed to pay for {count:,} cards again"
+    if count <= CONFIRMED_ABOVE:
+        what = "is needed, as nobody can be asked without a terminal"
+    return Fault("--yes", what, "add it to the command")
+
+
+def with_remakes(record: Record, entry: AttemptEntry, remakes: Sequence[Remake], inputs: RunInputs) -> AttemptEntry:
+    """The attempt's entry with what it makes again; nothing else is requested by it. The record has been read.
+
+    A retry of an execution continues what that has opened. What is open already keeps its number, so that an engine
+    that has made it meanwhile is not paid again. Raises `NotResumableError` if the run has to be resumed first.
+    """
+    ledger = record.ledger
+    opened = (one for one in reversed(record.entries) if one.remakes and one.execution == entry.execution)
+    own = next(opened, None) if entry.execution is not None else None
+    if own is not None:
+        continued = own.continued()
+    else:
+        if not record.is_closed or not ledger.is_ready:
+            command = Place.of(inputs).resume(inputs.run_id)
+            what = "has not prepared all data" if record.is_closed else "was ended before it closed its record"
+            fault = Fault(f"run {inputs.run_id}", what, f"resume it first: `{command}`")
+            raise NotResumableError(fault, not_remade(inputs.run_id, command, is_closed=record.is_closed))
+        continued = tuple(
+            one._replace(number=ledger.remakes.number(one.engine, (one.target, one.card_type))) for one in remakes
+        )
+    ledger.remakes.limit(continued)
+    return entry.model_copy(update={"remakes": continued})
