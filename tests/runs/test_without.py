@@ -5,14 +5,19 @@ asked for again.
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from job.config.environment import read_settings
+from job.notification.message import run_lines
 from job.records.past import read_run
 from job.records.verification import verify
+from job.report.advice import advice
+from job.reporting.terminal import as_text
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
@@ -69,6 +74,16 @@ def notices(outcome: Outcome) -> str:
     return "\n".join(line["message"] for line in outcome.events("config.noticed"))
 
 
+async def outputs(world: VirtualWorld) -> list[str]:
+    """What the run shows of itself: its page, its report on a terminal, its message."""
+    recorded = await read_run(world.runs, "night")
+    assert recorded is not None
+    run, settings = recorded.report, read_settings({}, datetime.now(UTC))[0]
+    steps = advice(run, recorded.place, datetime.fromisoformat(run.started))
+    message = [str(line.text) for line in run_lines(run, recorded.ledger, steps, settings)]
+    return [world.recorded()["night/report.html"].decode(), as_text(run, recorded.ledger, steps), "\n".join(message)]
+
+
 async def compared(world: VirtualWorld, run_id: str) -> Comparison:
     recorded = await read_run(world.runs, run_id)
     assert recorded is not None
@@ -92,10 +107,8 @@ async def test_one_command_brings_all_other_cards_and_everything_says_what_is_le
     failed = await fails_for_msft(world)
     assert asked_cards(world).total() == 0
     assert (await verified(world))[0] is False
-    recorded = await read_run(world.runs, "night")
-    assert recorded is not None
-    assert recorded.report.at_fault == ("MSFT",)
     assert failed.finished["cards"]["left_out"] == 0
+    assert all("resume night --without MSFT" in shown for shown in await outputs(world))
     before = len(world.seen)
     done = await play(world, 0, *WITHOUT)
     assert asked_cards(world) == dict.fromkeys(OTHERS, 1)
@@ -117,6 +130,15 @@ async def test_one_command_brings_all_other_cards_and_everything_says_what_is_le
     assert recorded is not None
     assert (recorded.report.left_out, recorded.report.cards.left_out) == (("MSFT",), 1)
     assert recorded.report.model_dump(mode="json") == written
+
+
+async def test_also_a_run_that_fails_says_what_is_left_out(autojump_clock: MockClock, world: VirtualWorld) -> None:
+    await fails_for_msft(world)
+    world.trading.script.append(Fault(when.ticker("NVDA"), do.failing("NVDA")))
+    await play(world, 1, *WITHOUT)
+    for shown in await outputs(world):
+        assert "Left out by hand: MSFT." in shown
+        assert "resume night --without NVDA" in shown
 
 
 async def test_the_barrier_holds_for_the_rest(autojump_clock: MockClock, world: VirtualWorld) -> None:
