@@ -9,7 +9,7 @@ from typing import Protocol
 import trio
 
 from job.config.environment import Settings
-from job.config.faults import ConfigError, Fault
+from job.config.faults import NOT_SET, ConfigError, Fault
 from job.engines.catalog import ENGINES
 from job.engines.http_connection import HttpConnection, Network
 from job.engines.id_tokens import IdTokens
@@ -229,7 +229,8 @@ class _Run:
         if settings.runs_uri is None:
             faults = list(request.faults)
             if request.resume:
-                faults.append(Fault("RUNS_URI", "is not set", "set it to where the run is recorded"))
+                remedy = message("set it to where the run is recorded")
+                faults.append(Fault("RUNS_URI", message(NOT_SET), remedy))
             prepared = await prepare(settings, faults)
             self._reporter.on_notices([*prepared.notices, UNRECORDED])
             self._inputs = RunInputs.of(settings, self._identity.id, prepared, request.now)
@@ -239,10 +240,10 @@ class _Run:
             store = open_store(settings.runs_uri, make=True)
             return await self._open_recorded(store, helpers)
         except RecordError as error:
-            remedy = "restore it or remove that record, or start a run of another RUN_ID"
-            raise ConfigError([Fault("RUNS_URI", str(error), remedy)]) from error
+            remedy = message("restore it or remove that record, or start a run of another RUN_ID")
+            raise ConfigError([Fault("RUNS_URI", error.what, remedy)]) from error
         except UnusableError as error:
-            faults = [*request.faults, Fault("RUNS_URI", error.what, error.remedy or "correct it")]
+            faults = [*request.faults, Fault("RUNS_URI", error.what, error.remedy or message("correct it"))]
             if not request.resume:
                 await prepare(settings, faults)  # noqa: ASYNC120  raises, with the faults of the config beside these
             raise ConfigError(faults) from error

@@ -3,7 +3,8 @@
 import trio
 
 from job.config.environment import Settings
-from job.config.faults import ConfigError, Fault
+from job.config.faults import NOT_SET, ConfigError, Fault
+from job.config.fields import HOOK_REMEDY
 from job.engines.catalog import EngineName
 from job.engines.health import health_problem
 from job.engines.http_connection import HttpConnection, Network
@@ -15,6 +16,7 @@ from job.planning.prepare import UnreadConfigError, prepare
 from job.report.outcome import ExitCode
 from job.reporting.stdout import say, say_error
 from job.text.display import counted
+from job.text.messages import message, translator
 
 
 def check_command(settings: Settings, faults: list[Fault]) -> ExitCode:
@@ -24,19 +26,20 @@ def check_command(settings: Settings, faults: list[Fault]) -> ExitCode:
 
 async def check(settings: Settings, faults: list[Fault]) -> ExitCode:
     """Prints one line for each fault, notice and engine, with what is wrong if anything is."""
+    to = translator(settings.language)
     for notice in settings.notices:
-        say(f"! {notice}")
+        say(f"! {to.text(notice)}")
     try:
         prepared = await prepare(settings, faults)
     except ConfigError as error:
         for fault in error.faults:
-            say(f"✗ {fault}")
+            say(f"✗ {to.text(fault.sentence)}")
         return ExitCode.USAGE
     except UnreadConfigError as error:
         say(f"✗ CONFIG_URI: {error}")
         return ExitCode.BUSY
     for notice in prepared.notices:
-        say(f"! {notice}")
+        say(f"! {to.text(notice)}")
     plan = prepared.plan
     say(f"✓ config: {counted(len(plan.targets), 'target')}, {counted(plan.count('qa'), 'card')}")
     wrong: dict[str, str | None] = {}
@@ -62,8 +65,8 @@ def notify_command(settings: Settings) -> ExitCode:
     """Sends a test message to NOTIFY_URL, and prints in one line whether it was accepted."""
     notifier = Notifier(settings)
     if notifier.hook is None:
-        unset = Fault("NOTIFY_URL", "is not set", "set it to the https URL of an incoming webhook")
-        say_error(settings.notify_fault or unset)
+        unset = Fault("NOTIFY_URL", message(NOT_SET), HOOK_REMEDY)
+        say_error(translator(settings.language).text(settings.notify_fault or unset.sentence))
         return ExitCode.USAGE
     problem = trio.run(notifier.send_lines, trial_lines(settings), trial_fields, Budget.MESSAGE)
     say(f"✗ {problem}" if problem else f"✓ {notifier.hook.channel.title} has taken the message")

@@ -12,7 +12,7 @@ from pathlib import Path
 import trio
 
 from job.config.environment import Settings
-from job.config.faults import Fault
+from job.config.faults import NOT_SET, Fault
 from job.engines.identity import RunIdentity
 from job.execution.shutdown import Budget
 from job.notification.message import late_lines
@@ -32,7 +32,7 @@ from job.reporting.terminal import as_text
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
 from job.text.display import printable
-from job.text.messages import Message, message, translator
+from job.text.messages import Message, Translator, Value, message, template, translator
 
 LATEST = 20
 """Runs that `runs` lists."""
@@ -43,7 +43,7 @@ LINES_AT_ONCE = 1000
 
 def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
     """Lists the latest recorded runs."""
-    store = records_of(settings, faults, "REPORT_LANGUAGE")
+    store, to = records_of(settings, faults, "REPORT_LANGUAGE"), translator(settings.language)
     if store is None:
         return ExitCode.USAGE
     try:
@@ -51,13 +51,13 @@ def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
         if past.errors:
             raise past.errors[0]
     except StorageError as error:
-        return refuse(error, ExitCode.BUSY)
+        return refuse(error.words, ExitCode.BUSY, to)
     if past.runs:
-        say(runs_table(past.runs, translator(settings.language)))
+        say(runs_table(past.runs, to))
     else:
-        say(translator(settings.language).text(message("no run is recorded")))
-    for fault in past.problems:
-        refuse(fault, ExitCode.USAGE)
+        say(to.text(message("no run is recorded")))
+    for problem in past.problems:
+        refuse(problem, ExitCode.USAGE, to)
     return ExitCode.USAGE if past.problems else ExitCode.DONE
 
 
@@ -69,7 +69,7 @@ def nights_command(settings: Settings, faults: list[Fault], options: argparse.Na
     try:
         past = trio.run(read_past, store, options.count)
     except StorageError as error:
-        return refuse(error, ExitCode.BUSY)
+        return refuse(error.words, ExitCode.BUSY, to)
     if past.runs:
         write_line(nights_table(past, to).encode())
     else:
@@ -82,7 +82,7 @@ def nights_command(settings: Settings, faults: list[Fault], options: argparse.Na
         if options.open:
             webbrowser.open(path.absolute().as_uri())
     for problem in past.problems:
-        refuse(problem, ExitCode.USAGE)
+        refuse(problem, ExitCode.USAGE, to)
     return ExitCode.USAGE if past.problems else ExitCode.DONE
 
 
@@ -91,11 +91,13 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
     store = records_of(settings, faults, "REPORT_LANGUAGE")
     if store is None or settings.runs_uri is None:
         return ExitCode.USAGE
-    recorded = _find(store, settings.runs_uri, options.run_id)
+    to = translator(settings.language)
+    recorded = _find(store, settings.runs_uri, options.run_id, to)
     if isinstance(recorded, ExitCode):
         return recorded
     if recorded.report.outcome is Outcome.BAD_CONFIG and (options.missing or options.csv is not None):
-        say_error(f"run {recorded.report.run_id} had no plan, so there is no list of its cards")
+        text = template("run {run} had no plan, so there is no list of its cards")
+        say_error(to.text(message(text, run=recorded.report.run_id)))
         return ExitCode.USAGE
     report, ledger, steps = recorded.report, recorded.ledger, advice(recorded.report, recorded.place, now)
     if options.csv is not None and not write_file(Path(options.csv), card_lines(report, ledger)):
@@ -106,7 +108,6 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         nights = nights_link(settings.runs_uri, beside=False)
         has_table = CARDS in recorded.documents
         table = table_link(settings.runs_uri, report.run_id, beside=False) if has_table else None
-        to = translator(settings.language)
         if not write_file(path, [render_page(report, ledger, steps, nights, table=table, translator=to)]):
             return ExitCode.USAGE
     if options.missing:
@@ -115,7 +116,7 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         own = page_address(settings.runs_uri, report.run_id) if PAGE in recorded.documents else None
         report = report.model_copy(update={"page": str(path) if path else own})
         # Not printed by rich, which would end the process with 1 if standard output is closed.
-        write_line(as_text(report, ledger, steps, translator(settings.language)).encode())
+        write_line(as_text(report, ledger, steps, to).encode())
     if options.open and path:
         webbrowser.open(path.absolute().as_uri())
     return ExitCode.DONE
@@ -141,20 +142,20 @@ def _write_missing(recorded: RecordedRun) -> None:
         write_line("\n".join(lines).encode())  # not by `say`, which would replace the tabs
 
 
-def _find(store: ObjectStore, runs_uri: str, run_id: str | None) -> RecordedRun | ExitCode:
+def _find(store: ObjectStore, runs_uri: str, run_id: str | None, to: Translator) -> RecordedRun | ExitCode:
     """The run of this id, or the latest. If it cannot be read: the exit code; prints the reason on standard error."""
     try:
         run_id = run_id or trio.run(latest_id, store)
         if run_id is None:
-            return refuse("has no record of any run", ExitCode.USAGE)
+            return refuse(message("has no record of any run"), ExitCode.USAGE, to)
         recorded = trio.run(read_run, store, run_id)
     except RecordError as error:
-        return refuse(error, ExitCode.USAGE)
+        return refuse(error.what, ExitCode.USAGE, to)
     except StorageError as error:
-        return refuse(error, ExitCode.BUSY)
+        return refuse(error.words, ExitCode.BUSY, to)
     if recorded is None:
-        what = f"has no record of run {run_id}; `{list_command(runs_uri)}` lists what is there"
-        return refuse(what, ExitCode.USAGE)
+        text = template("has no record of run {run}; `{command}` lists what is there")
+        return refuse(message(text, run=run_id, command=list_command(runs_uri)), ExitCode.USAGE, to)
     return recorded
 
 
@@ -202,9 +203,9 @@ async def _send_late(
     return await notifier.send_lines(lines, lambda: {"event": "run.verified", "done": False}, Budget.MESSAGE)
 
 
-def refuse(problem: object, code: ExitCode) -> ExitCode:
+def refuse(problem: Value, code: ExitCode, to: Translator) -> ExitCode:
     """Prints on standard error what is wrong with RUNS_URI or the records there, and returns this exit code."""
-    say_error(f"RUNS_URI: {problem}")
+    say_error(to.text(message("RUNS_URI: {problem}", problem=problem)))
     return code
 
 
@@ -214,9 +215,9 @@ def records_of(settings: Settings, faults: list[Fault], *others: str) -> ObjectS
     `others` are further variables that must not be faulty; they may be unset.
     """
     wrong = [fault for fault in faults if fault.where in {"RUNS_URI", "RUN_TIME_ZONE"}]
-    wrong += [fault for fault in faults if fault.where in others and fault.what != "is not set"]
+    wrong += [fault for fault in faults if fault.where in others and fault.what.id != NOT_SET]
     if settings.runs_uri is None and not wrong:
-        wrong = [Fault("RUNS_URI", "is not set", "set it to where runs are recorded")]
+        wrong = [Fault("RUNS_URI", message(NOT_SET), message("set it to where runs are recorded"))]
     for fault in wrong:
-        say_error(fault)
+        say_error(translator(settings.language).text(fault.sentence))
     return None if wrong or settings.runs_uri is None else open_store(settings.runs_uri)

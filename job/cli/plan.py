@@ -19,7 +19,7 @@ from job.reporting.stdout import say, say_error, write_line
 from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread
 from job.storage.uri import open_store
 from job.text.display import counted
-from job.text.messages import Message, listed
+from job.text.messages import Message, Translator, listed, message, translator
 
 
 def plan_command(settings: Settings, faults: list[Fault], place: str | None, *, as_json: bool) -> ExitCode:
@@ -28,23 +28,24 @@ def plan_command(settings: Settings, faults: list[Fault], place: str | None, *, 
     `place` is a directory or `gs://BUCKET/PREFIX` whose objects are read instead of those under CONFIG_URI. A JSON
     object there that the job never reads is a fault too, since its name is probably mistyped.
     """
+    to = translator(settings.language)
     for notice in settings.notices:
-        say_error(notice)
+        say_error(to.text(notice))
     if place is not None:
         faults = [fault for fault in faults if fault.where != "CONFIG_URI"]
     uri = settings.config_uri if place is None else place
     if not uri:
-        return _refuse(faults, ExitCode.USAGE)
+        return _refuse(faults, ExitCode.USAGE, to)
     try:
         objects, unknown = trio.run(_read, uri, place is not None)
     except StorageError as error:
-        return _refuse_place(place, error, faults)
+        return _refuse_place(place, error, faults, to)
     sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
     plan, config_faults, notices = make_plan(objects, settings.run_date, sizes)
     if found := [*faults, *config_faults, *unknown]:
-        return _refuse(found, ExitCode.USAGE)
+        return _refuse(found, ExitCode.USAGE, to)
     for notice in notices:
-        say_error(notice)
+        say_error(to.text(notice))
     changes = _changes(settings, plan)
     if as_json:
         for change in changes:
@@ -57,14 +58,23 @@ def plan_command(settings: Settings, faults: list[Fault], place: str | None, *, 
     return ExitCode.DONE
 
 
-def _refuse_place(place: str | None, error: StorageError, faults: Sequence[Fault]) -> ExitCode:
+def _refuse_place(place: str | None, error: StorageError, faults: Sequence[Fault], to: Translator) -> ExitCode:
     fault = unreadable(place or "CONFIG_URI", error)
     if place is not None:  # the fault names the place already
-        fault = replace(fault, what=fault.what.removeprefix(f"{place.rstrip('/')}/"))
+        fault = replace(fault, what=_within(place, fault.what))
     # 2 says that the config is faulty, also if CONFIG_URI is wrong. An unreadable place may hold a valid config.
     is_wrong = place is None and not isinstance(error, UnreachableError)
     is_faulty = faults or is_wrong or isinstance(error, UnusableError)
-    return _refuse([*faults, fault], ExitCode.USAGE if is_faulty else ExitCode.BUSY)
+    return _refuse([*faults, fault], ExitCode.USAGE if is_faulty else ExitCode.BUSY, to)
+
+
+def _within(place: str, text: Message) -> Message:
+    """The text with names of objects within the place instead of whole ones."""
+    before = f"{place.rstrip('/')}/"
+    within = {
+        name: value.removeprefix(before) if isinstance(value, str) else value for name, value in text.values.items()
+    }
+    return replace(text, values=within)
 
 
 async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fault]]:
@@ -73,7 +83,8 @@ async def _read(uri: str, with_unknown: bool) -> tuple[dict[str, bytes], list[Fa
     objects = await read_objects(store)
     names = await in_thread(lambda: store.names("")) if with_unknown else []
     unknown = [name for name in names if name.endswith(".json") and "/" not in name and name not in OBJECTS]
-    fault = Fault(str(listed(unknown)), "is no object that the job reads", "correct its name or remove it")
+    what, remedy = message("is no object that the job reads"), message("correct its name or remove it")
+    fault = Fault(listed(unknown), what, remedy)
     return {name: one.data for name, one in objects.items()}, [fault] if unknown else []
 
 
@@ -87,9 +98,9 @@ def _changes(settings: Settings, plan: Plan) -> Sequence[Message]:
     return trio.run(read_plan_change, store, plan, settings.config_uri or None)
 
 
-def _refuse(faults: Sequence[Fault], code: ExitCode) -> ExitCode:
+def _refuse(faults: Sequence[Fault], code: ExitCode, to: Translator) -> ExitCode:
     for fault in faults:
-        say_error(fault)
+        say_error(to.text(fault.sentence))
     return code
 
 

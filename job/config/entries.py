@@ -11,6 +11,7 @@ from job.config.faults import invalid
 from job.config.fields import is_date
 from job.engines.calls import query
 from job.text.display import quoted
+from job.text.messages import message
 
 ID_LIMIT = 64
 """Maximum number of characters of an id."""
@@ -26,24 +27,23 @@ CHOICE_LIMIT = 1024
 def _check_id(text: str) -> str:
     """Refuses an id that could change the path or the query of a request, or that looks like another id."""
     if len(text) > ID_LIMIT:
-        raise invalid(f"is longer than {ID_LIMIT} characters", "shorten it")
+        raise invalid(message("is longer than {limit} characters", limit=ID_LIMIT), message("shorten it"))
     _refuse_half_characters(text)
     if not text.strip():
-        raise invalid("is blank", "write an id")
+        raise invalid(message("is blank"), message("write an id"))
     if text in {".", ".."} or any(char in "/\\" or unicodedata.category(char) in {"Cc", "Zl", "Zp"} for char in text):
-        raise invalid("cannot be an id", "leave out slashes, backslashes and control characters; no . or ..")
+        remedy = message("leave out slashes, backslashes and control characters; no . or ..")
+        raise invalid(message("cannot be an id"), remedy)
     visible = _INVISIBLE.sub("", text)
     if visible != text:
-        raise invalid("holds an invisible character", "write it again by hand", _with_twin(text, visible.strip()))
+        twin = _with_twin(text, visible.strip())
+        raise invalid(message("holds an invisible character"), message("write it again by hand"), twin)
     if text != text.strip():
-        raise invalid("has spaces around it", "remove them")
+        raise invalid(message("has spaces around it"), message("remove them"))
     plain = unicodedata.normalize("NFKC", text)
     if plain.isascii() and not text.isascii():
-        raise invalid(
-            "holds full-width characters, or others that only look like plain ones",
-            "write plain ones",
-            _with_twin(text, plain),
-        )
+        what = message("holds full-width characters, or others that only look like plain ones")
+        raise invalid(what, message("write plain ones"), _with_twin(text, plain))
     return text
 
 
@@ -78,7 +78,7 @@ _ALIKE = ("LATIN ", "CYRILLIC ", "GREEK ")
 def _refuse_half_characters(text: str) -> None:
     """Refuses half of a surrogate pair: JSON can escape it, but it cannot be encoded in a request."""
     if any(unicodedata.category(char) == "Cs" for char in text):
-        raise invalid("holds half a character", "write whole characters")
+        raise invalid(message("holds half a character"), message("write whole characters"))
 
 
 Id = Annotated[str, AfterValidator(_check_id)]
@@ -87,15 +87,16 @@ Id = Annotated[str, AfterValidator(_check_id)]
 
 def _refuse_number(value: object) -> object:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        raise invalid("is a number", 'write the whole ticker in quotes, such as "0700.HK"')
+        raise invalid(message("is a number"), message('write the whole ticker in quotes, such as "0700.HK"'))
     return value
 
 
 def _check_ticker(text: str) -> str:
     if re.search("[,;，；、]", text):
-        raise invalid("holds a comma or a semicolon", "write each ticker in quotes of its own")
+        raise invalid(message("holds a comma or a semicolon"), message("write each ticker in quotes of its own"))
     if re.fullmatch(r"[0-9]+(\.[0-9]+)?[Ee]\+?[0-9]+", text) and ("." in text or "+" in text):
-        raise invalid("is a number as a spreadsheet writes it", 'write the whole ticker, such as "600519.SS"')
+        remedy = message('write the whole ticker, such as "600519.SS"')
+        raise invalid(message("is a number as a spreadsheet writes it"), remedy)
     return text
 
 
@@ -105,7 +106,7 @@ Ticker = Annotated[Id, BeforeValidator(_refuse_number), AfterValidator(_check_ti
 def _check_text(text: str) -> str:
     _refuse_half_characters(text)
     if not text.strip():
-        raise invalid("is blank", "write a value or remove it")
+        raise invalid(message("is blank"), message("write a value or remove it"))
     return text
 
 
@@ -114,7 +115,8 @@ Text = Annotated[str, AfterValidator(_check_text)]
 
 def _check_length(encoded: str, limit: int) -> None:
     if len(encoded) > limit:
-        raise invalid(f"takes more than {limit:,} bytes of a URL", "shorten it: servers refuse a long URL")
+        what = message("takes more than {limit} bytes of a URL", limit=limit)
+        raise invalid(what, message("shorten it: servers refuse a long URL"))
 
 
 def _check_choice(text: str) -> str:
@@ -128,7 +130,7 @@ Choice = Annotated[Text, AfterValidator(_check_choice)]
 
 def _check_date(value: object) -> str:
     if not isinstance(value, str) or not is_date(value):
-        raise invalid("is not a date", 'write "YYYY-MM-DD"')
+        raise invalid(message("is not a date"), message('write "YYYY-MM-DD"'))
     return value
 
 
@@ -136,9 +138,11 @@ Date = Annotated[str, BeforeValidator(_check_date)]
 
 
 def _check_parameter(name: str) -> str:
-    sent = {"ticker": "the id of the entry", "date_str": "the date of the entry, or RUN_DATE,"}
-    if name in sent:
-        raise invalid("is set by the job", f"remove it: {sent[name]} is what is sent")
+    if name == "ticker":
+        raise invalid(message("is set by the job"), message("remove it: the id of the entry is what is sent"))
+    if name == "date_str":
+        remedy = message("remove it: the date of the entry, or RUN_DATE, is what is sent")
+        raise invalid(message("is set by the job"), remedy)
     return _check_text(name)
 
 
@@ -149,7 +153,7 @@ Parameter = Annotated[str, AfterValidator(_check_parameter)]
 def _check_scalar(value: object) -> object:
     """Accepts a string, a number or a boolean. Not a pydantic union, whose errors would name each of its members."""
     if not isinstance(value, str | int | float):  # a bool is an int
-        raise invalid("is not a string, a number or a boolean", "write one of these")
+        raise invalid(message("is not a string, a number or a boolean"), message("write one of these"))
     if isinstance(value, str):
         _refuse_half_characters(value)
     return value
@@ -170,7 +174,8 @@ Parameters = Annotated[dict[Parameter, Scalar], AfterValidator(_check_parameters
 
 def _refuse_name(value: object) -> object:
     if isinstance(value, str):
-        raise invalid("is a name, though other entries are objects", 'write {"name": "…"}, as they do')
+        what = message("is a name, though other entries are objects")
+        raise invalid(what, message('write {"name": "…"}, as they do'))
     return value
 
 

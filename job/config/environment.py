@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from job.config.faults import Fault, problems
+from job.config.faults import NOT_SET, Fault, problems
 from job.config.fields import (
     CardUrl,
     EngineUrl,
@@ -98,7 +98,7 @@ class Settings(BaseModel):
     region: str | None = Field(None, validation_alias="GOOGLE_CLOUD_REGION")
     job: str | None = Field(None, validation_alias="CLOUD_RUN_JOB")
     language: ReportLanguage = Field("en", validation_alias="REPORT_LANGUAGE")
-    """The language of pages, messages and terminal output; logs, records and faults are in English."""
+    """The language of pages, messages and terminal output; logs and records are in English."""
     resume_with: str | None = Field(None, validation_alias="RESUME_WITH")
     """The beginning of the command that resumes a run, if it is not the job's own: `make run-local` sets it."""
     card_url: CardUrl | None = Field(None, validation_alias="CARD_URL")
@@ -168,7 +168,8 @@ def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, 
     notices = _notices(environ)
     faults = []
     if "CONFIG_URI" not in given:
-        faults.append(Fault("CONFIG_URI", "is not set", "set it to gs://BUCKET/PREFIX or to a directory"))
+        remedy = message("set it to gs://BUCKET/PREFIX or to a directory")
+        faults.append(Fault("CONFIG_URI", message(NOT_SET), remedy))
     spared: dict[str, Message] = {}
     try:
         settings = Settings.model_validate(_values(given, notices), context=now)
@@ -177,7 +178,7 @@ def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, 
         faulty = {fault.where for fault in faults}
         sound = {name: text for name, text in given.items() if name not in faulty}
         settings = Settings.model_validate(_values(sound, notices), context=now)
-        spared = {fault.where: message("{fault}", fault=str(fault)) for fault in faults if fault.where in NOTIFIER}
+        spared = {variable: fault.sentence for fault in faults if (variable := str(fault.where)) in NOTIFIER}
     notices += [*spared.values(), *_same_urls(settings.engines.values())]
     if settings.run_date is not None and settings.run_date > now.astimezone(settings.time_zone).date().isoformat():
         notices.append(message("RUN_DATE: {date} is still to come; is that what you mean?", date=settings.run_date))

@@ -9,18 +9,31 @@ from pydantic_core import PydanticCustomError
 
 from job.errors import JobError
 from job.text.display import quoted
+from job.text.messages import Message, message, template
+
+NOT_SET = template("is not set")
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
     """One fault: where it is (an object and the places in it, or a variable), what it is, and what to do about it."""
 
-    where: str
-    what: str
-    remedy: str
+    where: str | Message
+    what: Message
+    remedy: Message
+
+    @property
+    def sentence(self) -> Message:
+        """The whole fault, as a log line or a terminal shows it."""
+        return fault_sentence(self.where, self.what, self.remedy)
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.what}; {self.remedy}"
+        return str(self.sentence)
+
+
+def fault_sentence(where: str | Message, what: Message, remedy: Message) -> Message:
+    """A fault in one line."""
+    return message("{where}: {what}; {remedy}", where=where, what=what, remedy=remedy)
 
 
 class ConfigError(JobError):
@@ -36,33 +49,44 @@ class Problem:
     """An error of a validator, before it is known which object or variable the path belongs to."""
 
     path: tuple[str | int, ...]
-    what: str
-    remedy: str
+    what: Message
+    remedy: Message
     shown: str | None
     """The value as a fault may show it; `None` if the path shows it already."""
 
 
-def invalid(what: str, remedy: str, shown: str | None = None) -> PydanticCustomError:
+def invalid(what: Message, remedy: Message, shown: str | None = None) -> PydanticCustomError:
     """The error that a validator raises, in our own words; pydantic adds the place.
 
     `shown` is shown in place of the value.
     """
-    # `what` is a value of the template, not the template: it may contain braces
-    return PydanticCustomError("invalid", "{what}", {"what": what, "remedy": remedy, "shown": shown})
+    return PydanticCustomError("invalid", "{words}", {"words": _Words(what, remedy, shown)})
+
+
+@dataclass(frozen=True, slots=True, repr=False)  # pydantic asks for the text of every value, needlessly
+class _Words:
+    what: Message
+    remedy: Message
+    shown: str | None
 
 
 def problems(error: ValidationError) -> Iterator[Problem]:
     """Pydantic's errors in our own words."""
     for detail in error.errors(include_url=False):
-        kind, loc = detail["type"], detail["loc"]
+        kind, loc, ctx = detail["type"], detail["loc"], detail.get("ctx", {})
         if kind == "default_factory_not_called":  # follows from another error of the same object
             continue
-        words, ctx = _WORDS.get(kind), detail.get("ctx", {})
-        what, remedy = words(ctx, detail["input"]) if words else (detail["msg"], "correct it")
+        own: _Words | None = ctx.get("words")
+        if own is not None:
+            what, remedy = own.what, own.remedy
+        elif kind in _WORDS:
+            what, remedy = _WORDS[kind](ctx, detail["input"])
+        else:
+            what, remedy = Message(detail["msg"]), message("correct it")
         of_key = kind in {"missing", "extra_forbidden"} or "[key]" in loc  # pydantic's mark of an object's key
         shown = None if of_key else brief(detail["input"])
         path = tuple(step for step in loc if step != "[key]")
-        yield Problem(path, what, remedy, ctx.get("shown") or shown)
+        yield Problem(path, what, remedy, (own and own.shown) or shown)
 
 
 def brief(value: object) -> str:
@@ -74,24 +98,31 @@ def brief(value: object) -> str:
     return quoted(value, 40)
 
 
-def _is_no_string(_: dict[str, Any], value: object) -> tuple[str, str]:
+def _is_no_string(_: dict[str, Any], value: object) -> tuple[Message, Message]:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return "is not a string", "write it in quotes" if is_number else "write a string"
+    return message("is not a string"), message("write it in quotes") if is_number else message("write a string")
 
 
-def _is_no_boolean(_: dict[str, Any], value: object) -> tuple[str, str]:
-    return "is not a boolean", "write true or false" + (" without quotes" if isinstance(value, str) else "")
+def _is_no_boolean(_: dict[str, Any], value: object) -> tuple[Message, Message]:
+    remedy = message("write true or false")
+    if isinstance(value, str):
+        remedy = message("write true or false without quotes")
+    return message("is not a boolean"), remedy
 
 
-_WORDS: Mapping[str, Callable[[dict[str, Any], object], tuple[str, str]]] = {
-    "invalid": lambda ctx, _: (ctx["what"], ctx["remedy"]),
-    "missing": lambda *_: ("is missing", "add it"),
-    "extra_forbidden": lambda *_: ("is not a known key", "correct its name or remove it"),
-    "string_unicode": lambda *_: ("holds half a character", "write whole characters"),
+def _is_none_of(ctx: dict[str, Any], _: object) -> tuple[Message, Message]:
+    names, _, last = ctx["expected"].rpartition(" or ")
+    return message("is not one of {names} or {last}", names=names, last=last), message("write one of these")
+
+
+_WORDS: Mapping[str, Callable[[dict[str, Any], object], tuple[Message, Message]]] = {
+    "missing": lambda *_: (message("is missing"), message("add it")),
+    "extra_forbidden": lambda *_: (message("is not a known key"), message("correct its name or remove it")),
+    "string_unicode": lambda *_: (message("holds half a character"), message("write whole characters")),
     "string_type": _is_no_string,
     "bool_type": _is_no_boolean,
-    "list_type": lambda *_: ("is not an array", "write an array"),
-    "dict_type": lambda *_: ("is not an object", "write an object"),
-    "model_type": lambda *_: ("is not an object", "write an object"),
-    "literal_error": lambda ctx, _: (f"is not one of {ctx['expected']}", "write one of these"),
+    "list_type": lambda *_: (message("is not an array"), message("write an array")),
+    "dict_type": lambda *_: (message("is not an object"), message("write an object")),
+    "model_type": lambda *_: (message("is not an object"), message("write an object")),
+    "literal_error": _is_none_of,
 }

@@ -12,19 +12,25 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from job.config.faults import invalid
 from job.text.display import quoted, without_credentials
-from job.text.messages import LANGUAGES, Language
+from job.text.messages import LANGUAGES, Language, message, template
+
+_UNSET_IT = message("correct it or unset it")
 
 
 def must_be_printable(value: object) -> object:
     """Refuses text with unprintable characters or invalid UTF-8: it would break log lines."""
     if isinstance(value, str) and not value.isprintable():
-        raise invalid(f"{quoted(without_credentials(value))} holds unprintable characters", "correct it or unset it")
+        shown = quoted(without_credentials(value))
+        raise invalid(message("{value} holds unprintable characters", value=shown), _UNSET_IT)
     return value
 
 
 def parse_whole_number(text: str, least: int, most: int) -> int:
     if not re.fullmatch(r"[+-]?[0-9]{1,9}", text) or not least <= int(text) <= most:
-        raise invalid(f"{quoted(text)} is not a whole number from {least} to {most}", "correct it or unset it")
+        what = message(
+            "{value} is not a whole number from {least} to {most}", value=quoted(text), least=str(least), most=str(most)
+        )
+        raise invalid(what, _UNSET_IT)
     return int(text)
 
 
@@ -37,33 +43,40 @@ def seconds(least: int, most: int) -> BeforeValidator:
         # float() alone would accept 1_0 and the digits of other scripts
         number = float(text) if re.fullmatch(r"[+-]?[0-9]{1,9}(\.[0-9]{0,9})?", text) else math.nan
         if not least <= number <= most:
-            what = f"{quoted(text)} is not a number of seconds from {least} to {most}"
-            raise invalid(what, "correct it or unset it")
+            what = message(
+                "{value} is not a number of seconds from {least} to {most}",
+                value=quoted(text),
+                least=str(least),
+                most=str(most),
+            )
+            raise invalid(what, _UNSET_IT)
         return number
 
     return BeforeValidator(parse)
 
 
 def _check_engine_url(text: str) -> str:
-    remedy = "set it to the engine's https URL"
+    remedy = message("set it to the engine's https URL")
     if re.match(r"[^/?#]*//[^/?#]*@", text):  # before anything quotes the text
-        raise invalid("holds a user name or password", f"{remedy} without them: the token is enough")
+        remedy = message("set it to the engine's https URL without them: the token is enough")
+        raise invalid(message("holds a user name or password"), remedy)
     shown = quoted(without_credentials(text))
     try:
         url = urlsplit(text)
         host, _ = url.hostname, url.port
     except ValueError:
-        raise invalid(f"{shown} is not a URL", remedy) from None
+        raise invalid(message("{value} is not a URL", value=shown), remedy) from None
     if url.scheme not in {"https", "http"} or not host or not text.isascii() or re.search(r"[\s\\]", text):
-        raise invalid(f"{shown} is not an https URL", remedy)
+        raise invalid(message("{value} is not an https URL", value=shown), remedy)
     if not _is_host(host) or url.port == 0:
-        raise invalid(f"{shown} does not name a valid host", remedy)
+        raise invalid(message("{value} does not name a valid host", value=shown), remedy)
     if url.query or url.fragment or "?" in text or "#" in text:
-        raise invalid(f"{shown} has a query or a fragment", remedy)
+        raise invalid(message("{value} has a query or a fragment", value=shown), remedy)
     if re.search(r"/\.{1,2}(/|\Z)", url.path):  # they would be resolved, and the plan would not show what is sent
-        raise invalid(f"{shown} has dots for a path segment", remedy)
+        raise invalid(message("{value} has dots for a path segment", value=shown), remedy)
     if url.scheme == "http" and not is_loopback(host):
-        raise invalid(f"{shown} would send tokens in the clear", f"{remedy}; http goes to loopback only")
+        remedy = message("set it to the engine's https URL; http goes to loopback only")
+        raise invalid(message("{value} would send tokens in the clear", value=shown), remedy)
     return (url.scheme + text[len(url.scheme) :]).rstrip("/")  # the scheme in lower case, as a connection compares it
 
 
@@ -96,21 +109,24 @@ CARD_URL_PLACES = re.compile(r"\{(date|ticker|card_type)\}")
 
 
 def _check_card_url(text: str) -> str:
-    remedy = "set it to an https URL such as https://cards.example.com/{date}/{ticker}/{card_type}.png"
+    example = "https://cards.example.com/{date}/{ticker}/{card_type}.png"
+    remedy = message("set it to an https URL such as {example}", example=example)
     shown = quoted(without_credentials(text))
     try:
         url = urlsplit(text)
         host, port = url.hostname, url.port
     except ValueError:
-        raise invalid(f"{shown} is not a URL", remedy) from None
+        raise invalid(message("{value} is not a URL", value=shown), remedy) from None
     if url.scheme != "https" or not host or re.search(r"[\s\\]", text):
-        raise invalid(f"{shown} is not an https URL", remedy)
+        raise invalid(message("{value} is not an https URL", value=shown), remedy)
     if url.username is not None:  # whoever has the page would have it too
-        raise invalid(f"{shown} holds a user name or password", remedy)
+        raise invalid(message("{value} holds a user name or password", value=shown), remedy)
     if not _is_host(host) or port == 0:
-        raise invalid(f"{shown} does not name a valid host", remedy)
+        raise invalid(message("{value} does not name a valid host", value=shown), remedy)
     if re.search("[{}]", CARD_URL_PLACES.sub("", text)):
-        raise invalid(f"{shown} has a brace that belongs to none of {{date}}, {{ticker}} and {{card_type}}", remedy)
+        # These placeholders have no value here, so they are shown as they are.
+        text = template("{value} has a brace that belongs to none of {date}, {ticker} and {card_type}")
+        raise invalid(message(text, value=shown), remedy)
     return text
 
 
@@ -118,22 +134,26 @@ CardUrl = Annotated[str, AfterValidator(_check_card_url)]
 """https; may hold the placeholders `{date}`, `{ticker}` and `{card_type}` after its host."""
 
 
+HOOK_REMEDY = message("set it to the https URL of an incoming webhook")
+
+
 def _check_hook_url(secret: SecretStr) -> SecretStr:
     """Quotes no part of the URL, since anyone who knows it can write to the chat."""
-    text, remedy = secret.get_secret_value(), "set it to the https URL of an incoming webhook"
+    text, remedy = secret.get_secret_value(), HOOK_REMEDY
     try:
         url = urlsplit(text)
         host, port = url.hostname, url.port
     except ValueError:
-        raise invalid("is not a URL", remedy) from None
+        raise invalid(message("is not a URL"), remedy) from None
     if not host or not text.isascii() or not text.isprintable() or re.search(r"[\s\\]", text):
-        raise invalid("is not a URL", remedy)
+        raise invalid(message("is not a URL"), remedy)
     if url.scheme not in {"https", "http"} or (url.scheme == "http" and not is_loopback(host)):
-        raise invalid("is not an https URL", f"{remedy}; http goes to loopback only")
+        remedy = message("set it to the https URL of an incoming webhook; http goes to loopback only")
+        raise invalid(message("is not an https URL"), remedy)
     if not _is_host(host) or port == 0:
-        raise invalid("does not name a valid host", remedy)
+        raise invalid(message("does not name a valid host"), remedy)
     if url.username is not None or "#" in text:
-        raise invalid("has a user name or a fragment", remedy)
+        raise invalid(message("has a user name or a fragment"), remedy)
     return secret
 
 
@@ -143,7 +163,7 @@ HookUrl = Annotated[SecretStr, AfterValidator(_check_hook_url)]
 
 def _check_hook_secret(secret: SecretStr) -> SecretStr:
     if not secret.get_secret_value().isprintable():
-        raise invalid("holds unprintable characters", "copy the secret of the bot again")
+        raise invalid(message("holds unprintable characters"), message("copy the secret of the bot again"))
     return secret
 
 
@@ -152,7 +172,7 @@ HookSecret = Annotated[SecretStr, AfterValidator(_check_hook_secret)]
 
 def _check_told(text: str) -> str:
     if text not in {"all", "failures"}:
-        raise invalid(f"{quoted(text)} is neither all nor failures", "correct it or unset it")
+        raise invalid(message("{value} is neither all nor failures", value=quoted(text)), _UNSET_IT)
     return text
 
 
@@ -179,14 +199,14 @@ def parse_audience(text: str, url: str) -> str:
     if stated.strip().rstrip("/") == url or (not stated and f"{audience}/".startswith(f"{origin}/")):
         return audience
     stated_for = f"{without_credentials(audience)} {url}"
-    what = f"is not stated for {quoted(url)}"
-    raise invalid(what, f"unset it, or write the audience, a space, and that URL: {quoted(stated_for, 300)}")
+    remedy = template("unset it, or write the audience, a space, and that URL: {example}")
+    raise invalid(message("is not stated for {url}", url=quoted(url)), message(remedy, example=quoted(stated_for, 300)))
 
 
 def _check_runs_uri(text: str) -> str:
     if "://" in text and not re.match(r"gs://[^/]", text):
-        remedy = "set it to gs://BUCKET/PREFIX or to a directory"
-        raise invalid(f"{quoted(without_credentials(text))} is no place to write to", remedy)
+        what = message("{value} is no place to write to", value=quoted(without_credentials(text)))
+        raise invalid(what, message("set it to gs://BUCKET/PREFIX or to a directory"))
     return text
 
 
@@ -197,7 +217,8 @@ def _parse_time_zone(text: str) -> ZoneInfo:
     try:
         return ZoneInfo(text)
     except (ValueError, OSError, LookupError):  # what zoneinfo raises depends on how the name is wrong
-        raise invalid(f"{quoted(text)} is not a time zone", "set it to an IANA name such as Asia/Shanghai") from None
+        remedy = message("set it to an IANA name such as Asia/Shanghai")
+        raise invalid(message("{value} is not a time zone", value=quoted(text)), remedy) from None
 
 
 TimeZone = Annotated[ZoneInfo, BeforeValidator(_parse_time_zone)]
@@ -216,7 +237,7 @@ def is_date(text: str) -> bool:
 
 def _check_run_date(text: str) -> str:
     if text != "today" and not is_date(text):
-        raise invalid(f"{quoted(text)} is not a date", "write YYYY-MM-DD, or today")
+        raise invalid(message("{value} is not a date", value=quoted(text)), message("write YYYY-MM-DD, or today"))
     return text
 
 
@@ -230,10 +251,10 @@ def is_run_id(text: str) -> bool:
 
 def _check_run_id(text: str) -> str:
     if not is_run_id(text):
-        remedy = "use up to 128 letters, digits, dots, dashes and underscores"
+        remedy = message("use up to 128 letters, digits, dots, dashes and underscores")
         if text.lower() == "index.html":
-            remedy = "use another: index.html is the page of the nights"
-        raise invalid(f"{quoted(text)} is not a run id", remedy)
+            remedy = message("use another: index.html is the page of the nights")
+        raise invalid(message("{value} is not a run id", value=quoted(text)), remedy)
     return text
 
 
@@ -242,7 +263,8 @@ RunId = Annotated[str, AfterValidator(_check_run_id)]
 
 def _check_service_account(text: str) -> str:
     if not re.fullmatch(r"[^@\s]+@[^@\s]+", text):
-        raise invalid(f"{quoted(text)} is not a service account", "set it to the account's e-mail address")
+        what = message("{value} is not a service account", value=quoted(text))
+        raise invalid(what, message("set it to the account's e-mail address"))
     return text
 
 
@@ -251,9 +273,8 @@ ServiceAccount = Annotated[str, AfterValidator(_check_service_account)]
 
 def _check_language(text: str) -> str:
     if text not in LANGUAGES:
-        raise invalid(
-            f"{quoted(text)} is not a language of the job", f"set it to {' or '.join(LANGUAGES)}, or unset it"
-        )
+        what = message("{value} is not a language of the job", value=quoted(text))
+        raise invalid(what, message("set it to en or zh, or unset it"))
     return text
 
 
@@ -262,7 +283,8 @@ ReportLanguage = Annotated[Language, BeforeValidator(_check_language)]
 
 def _parse_task_count(text: str) -> int:
     if text != "1":
-        raise invalid(f"is {quoted(text)}", "run the job with one task: the barrier holds only inside one process")
+        remedy = message("run the job with one task: the barrier holds only inside one process")
+        raise invalid(message("is {value}", value=quoted(text)), remedy)
     return 1
 
 

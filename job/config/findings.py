@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from job.config.entries import spelling
 from job.config.faults import Fault, Problem
-from job.text.display import counted, quoted
+from job.text.display import quoted
 from job.text.messages import Message, Value, message, plural, template
 
 C = TypeVar("C")
@@ -68,20 +68,27 @@ class _ByCause(Generic[C]):
 
     def add(self, cause: C, place: Place) -> None:
         causes = self._causes.setdefault(place.document, {})
-        if cause not in causes and len(causes) == CAUSES_LISTED:
-            self.more[place.document] += 1
-            return
-        places = causes.setdefault(cause, _Places())
+        places = causes.get(cause)
+        if places is None:
+            if len(causes) == CAUSES_LISTED:
+                self.more[place.document] += 1
+                return
+            places = causes[cause] = _Places()
         places.count += 1
         if len(places.named) < PLACES_NAMED:
             places.named.append(str(place))
 
-    def __iter__(self) -> Iterator[tuple[str, C, str, int]]:
-        """Object, cause, the first places in one line, and the number of further places."""
+    def __iter__(self) -> Iterator[tuple[C, str | Message]]:
+        """Each cause, and its places: object, the first places in it, and the number of further ones."""
         for document, causes in self._causes.items():
             for cause, places in causes.items():
                 named = ", ".join(filter(None, places.named))
-                yield document, cause, f"{document}: {named}" if named else document, places.count - len(places.named)
+                where: str | Message = (
+                    message("{object}: {places}", object=document, places=named) if named else document
+                )
+                if (more := places.count - len(places.named)) > 0:
+                    where = message("{places} and {count} more", places=where, count=more)
+                yield cause, where
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +114,7 @@ class Findings:
     """Collects the faults and notices of the config objects."""
 
     def __init__(self) -> None:
-        self._faults = _ByCause[tuple[str, str]]()
+        self._faults = _ByCause[tuple[Message, Message]]()
         self._notices = _ByCause[_Notice]()
 
     @property
@@ -115,7 +122,7 @@ class Findings:
         """Whether any fault was found."""
         return bool(self._faults)
 
-    def fault(self, place: Place, what: str, remedy: str) -> None:
+    def fault(self, place: Place, what: Message, remedy: Message) -> None:
         """Adds a fault. Faults of one object with the same wording are combined."""
         self._faults.add((what, remedy), place)
 
@@ -143,20 +150,15 @@ class Findings:
 
     def faults(self) -> list[Fault]:
         """All faults, grouped by object."""
-        faults = [
-            Fault(f"{where} and {more:,} more" if more else where, what, remedy)
-            for _, (what, remedy), where, more in self._faults
-        ]
+        faults = [Fault(where, what, remedy) for (what, remedy), where in self._faults]
         for document, count in self._faults.more.items():
-            faults.append(Fault(document, f"has {counted(count, 'more fault')}", "correct those that are listed first"))
+            what = plural("has 1 more fault", "has {count} more faults", count)
+            faults.append(Fault(document, what, message("correct those that are listed first")))
         return faults
 
     def notices(self) -> list[Message]:
         """All notices, grouped by object."""
-        notices: list[Message] = []
-        for _, notice, places, more in self._notices:
-            where = message("{places} and {count} more", places=places, count=more) if more else places
-            notices.append(Message(notice.template, {"where": where, **dict(notice.values)}))
+        notices = [Message(notice.template, {"where": where, **dict(notice.values)}) for notice, where in self._notices]
         for document, count in self._notices.more.items():
             notices.append(
                 plural(

@@ -24,7 +24,7 @@ from job.config.schema import (
 )
 from job.config.strict_json import UnreadableError, parse
 from job.text.display import quoted
-from job.text.messages import Message
+from job.text.messages import Message, message
 
 T = TypeVar("T")
 
@@ -37,8 +37,8 @@ LLM_CONFIG = "llm_config.json"
 OBJECTS = (TICKER_LIST, CARD_TYPE_LIST, CARD_TARGETS, ENGINE_CONTROL, LLM_CONFIG)
 
 _NEEDED = {
-    TICKER_LIST: 'write an array of tickers, such as ["AAPL"], there',
-    CARD_TYPE_LIST: 'write an array of card types, such as ["news_card"], there',
+    TICKER_LIST: message('write an array of tickers, such as ["AAPL"], there'),
+    CARD_TYPE_LIST: message('write an array of card types, such as ["news_card"], there'),
 }
 
 _ABSENT = object()
@@ -92,7 +92,7 @@ class _Reader:
     def tickers(self) -> tuple[str, ...] | None:
         entries = self._entries(Place(TICKER_LIST), self._value(TICKER_LIST), TICKER)
         if entries == []:
-            self.findings.fault(Place(TICKER_LIST), "is empty", "write the tickers there")
+            self.findings.fault(Place(TICKER_LIST), message("is empty"), message("write the tickers there"))
         for index, ticker in enumerate(entries or ()):
             if ticker is not None and mixes_scripts(ticker):
                 self.findings.notice(Place(TICKER_LIST, [index], shown=quoted(ticker, 40)), MIXED)
@@ -113,22 +113,24 @@ class _Reader:
         for index, entry in enumerate(entries):
             if entry is not None and known.setdefault(entry.name, entry.enabled) != entry.enabled:
                 where = Place(CARD_TYPE_LIST, [index], entry.name)
-                self.findings.fault(where, "is both switched on and off", "keep one of the two")
+                self.findings.fault(where, message("is both switched on and off"), message("keep one of the two"))
         sound = _whole(entries)
         if sound is None:
             return None  # a card type that seems unknown or switched off may be one that could not be read
         if not sound:
-            self.findings.fault(place, "is empty", "write the card types there")
+            self.findings.fault(place, message("is empty"), message("write the card types there"))
         elif not any(entry.enabled for entry in sound):
-            self.findings.fault(place, "has every card type switched off", "enable one")
+            self.findings.fault(place, message("has every card type switched off"), message("enable one"))
         self.findings.unique([entry.name for entry in sound], place)
         return known
 
     def targets(self) -> Mapping[str, list[str] | None] | Sequence[TargetEntry | UnreadableEntry] | None:
         value, place = self._value(CARD_TARGETS), Place(CARD_TARGETS)
         if isinstance(value, list | dict) and not value:
-            remedy = "write targets there, or remove the object: every ticker then gets every enabled card type"
-            self.findings.fault(place, "is empty", remedy)
+            remedy = message(
+                "write targets there, or remove the object: every ticker then gets every enabled card type"
+            )
+            self.findings.fault(place, message("is empty"), remedy)
         if isinstance(value, list):
             entries = self._entries(place, value, FULL_TARGET)
             return [entry or _unreadable(item) for entry, item in zip(entries or (), value, strict=True)]
@@ -136,7 +138,7 @@ class _Reader:
             alone = {key: self._checked(place, {key: names}, SIMPLE_TARGETS) for key, names in value.items()}
             return {key: None if target is None else target[key] for key, target in alone.items()}
         if value is not _ABSENT:
-            self.findings.fault(place, "is neither an object nor an array", "write one of the two")
+            self.findings.fault(place, message("is neither an object nor an array"), message("write one of the two"))
         return None
 
     def read(self, name: str, schema: TypeAdapter[T], default: T) -> T:
@@ -153,7 +155,7 @@ class _Reader:
             except UnreadableError as error:
                 self.findings.fault(error.place, error.what, error.remedy)
         elif name in _NEEDED:
-            self.findings.fault(Place(name), "does not exist", _NEEDED[name])
+            self.findings.fault(Place(name), message("does not exist"), _NEEDED[name])
         return _ABSENT
 
     def _entries(self, place: Place, value: object, schema: TypeAdapter[T]) -> list[T | None] | None:
@@ -164,7 +166,7 @@ class _Reader:
         if value is _ABSENT:
             return None
         if not isinstance(value, list):
-            self.findings.fault(place, "is not an array", "write an array")
+            self.findings.fault(place, message("is not an array"), message("write an array"))
             return None
         return [
             self._checked(Place(place.document, [index], _id_of(item)), item, schema)

@@ -8,41 +8,48 @@ from typing import NoReturn
 
 from job.config.findings import Place
 from job.text.display import quoted, shortened
+from job.text.messages import Message, message, template
 
 _QUOTES = "“”„‟‘’‚‛＂＇「」『』«»"
 _SIGNS = {"，": ",", "、": ",", "；": ",", "：": ":", "［": "[", "【": "[", "］": "]", "】": "]", "｛": "{", "｝": "}"}
 _COMMENTS = ("//", "/*", "#")
 _FILES = {
-    b"PK\x03\x04": "an Excel workbook (.xlsx) or another ZIP file",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook (.xls)",
+    b"PK\x03\x04": message("is not JSON but an Excel workbook (.xlsx) or another ZIP file"),
+    b"\xd0\xcf\x11\xe0": message("is not JSON but an old Excel workbook (.xls)"),
 }
 """How files begin that are uploaded by mistake, and what they are."""
-_WRITE_ARRAY = 'write an array, such as ["AAPL", "MSFT"]'
+_WRITE_ARRAY = message('write an array, such as ["AAPL", "MSFT"]')
 _LITERALS = {"True": "true", "False": "false", "None": "null", "TRUE": "true", "FALSE": "false", "NULL": "null"}
 _REACH = 1000
 """Characters before and after the error that are examined."""
 
 
-def other_file(data: bytes) -> tuple[str, str] | None:
+Said = tuple[Message, Message]
+"""What is wrong, and the remedy."""
+
+
+def other_file(data: bytes) -> Said | None:
     """What the document is if it is a file of another kind, and the remedy; `None` if it may be JSON."""
-    kind = next((kind for start, kind in _FILES.items() if data.startswith(start)), None)
-    return None if kind is None else (f"is not JSON but {kind}", _WRITE_ARRAY)
+    what = next((what for start, what in _FILES.items() if data.startswith(start)), None)
+    return None if what is None else (what, _WRITE_ARRAY)
 
 
-def likely_cause(error: json.JSONDecodeError) -> tuple[str, str]:
+def likely_cause(error: json.JSONDecodeError) -> Said:
     """The mistake at which the parser stopped, and the remedy; the parser's own message if the mistake is not known."""
     text = error.doc.lstrip()
     if not text:
-        return "is empty", "write JSON there"
+        return message("is empty"), message("write JSON there")
     if text.startswith("<"):
-        return "is not JSON but a web page or XML", "download the object itself, not the page that shows it"
+        remedy = message("download the object itself, not the page that shows it")
+        return message("is not JSON but a web page or XML"), remedy
     is_csv = text.startswith('"') and error.msg == "Extra data"
     if is_csv or not (text.startswith((*f'[{{"{_QUOTES}', *_SIGNS, *_COMMENTS)) or _is_unseen(text[0])):
-        return "is not JSON but plain text, such as CSV", _WRITE_ARRAY
+        return message("is not JSON but plain text, such as CSV"), _WRITE_ARRAY
     before = error.doc[max(0, error.pos - _REACH) : error.pos]
     after = error.doc[error.pos : error.pos + _REACH]
-    what, remedy = _cause(error.msg, before, after)
-    return f"is not JSON at line {error.lineno} column {error.colno}: {what}", remedy
+    cause, remedy = _cause(error.msg, before, after)
+    line, column = str(error.lineno), str(error.colno)
+    return message("is not JSON at line {line} column {column}: {cause}", line=line, column=column, cause=cause), remedy
 
 
 def _is_unseen(char: str) -> bool:
@@ -50,55 +57,73 @@ def _is_unseen(char: str) -> bool:
     return char != " " and unicodedata.category(char) in {"Zs", "Cf"}
 
 
-def _cause(words: str, before: str, after: str) -> tuple[str, str]:
+def _cause(words: str, before: str, after: str) -> Said:
     if words.startswith(("Unterminated string", "Invalid control character")):
         # almost always the closing quote is missing, or is another character
         return _OTHER_QUOTE if re.search(f"[{_QUOTES}]", before + after) else _NO_QUOTE
     if after and _is_unseen(after[0]):
-        name = unicodedata.name(after[0], "an invisible character").lower()
-        return f"it has U+{ord(after[0]):04X} ({name})", "replace it with an ordinary space, or remove it"
+        code, name = f"U+{ord(after[0]):04X}", unicodedata.name(after[0]).lower()
+        return message("it has {code} ({name})", code=code, name=name), message(
+            "replace it with an ordinary space, or remove it"
+        )
     if after.startswith(_COMMENTS):
-        return "it has a comment", "remove it"
+        return message("it has a comment"), message("remove it")
     if not after.strip():
-        return "it ends before all brackets are closed", "close them"
+        return message("it ends before all brackets are closed"), message("close them")
     if words == "Extra data":
-        return "something follows its end", "remove what follows, or the bracket that ends it too early"
+        remedy = message("remove what follows, or the bracket that ends it too early")
+        return message("something follows its end"), remedy
     if words.startswith("Expecting ':'") and after[0] not in _SIGNS:
-        return "a colon is missing after a key", "add it"
-    return _at(after[0], before, after) or _of_word(before, after) or (words, "correct it")
+        return message("a colon is missing after a key"), message("add it")
+    return _at(after[0], before, after) or _of_word(before, after) or (Message(words), message("correct it"))
 
 
-_OTHER_QUOTE = ("a string ends with another quote than it begins with", 'write straight quotes: "')
-_NO_QUOTE = ("a string does not end on its line", 'add the missing "')
+_SAID_BY_PARSER = (
+    template("Expecting value"),
+    template("Expecting property name enclosed in double quotes"),
+    template("Expecting ',' delimiter"),
+    template("Invalid \\escape"),
+    template("Invalid \\escape: "),
+    template("Invalid \\uXXXX escape"),
+)
+"""What the parser says of mistakes that are not known here."""
+_OTHER_QUOTE = (
+    message("a string ends with another quote than it begins with"),
+    message('write straight quotes: "'),
+)
+_NO_QUOTE = (message("a string does not end on its line"), message('add the missing "'))
 
 
-def _at(char: str, before: str, after: str) -> tuple[str, str] | None:
+def _at(char: str, before: str, after: str) -> Said | None:
     """The mistake that the next characters show, if it is a known one."""
     closing = re.match(r",?\s*([\]}])", after)
     if closing and (char == "," or before.rstrip().endswith(",")):
-        return f"a comma stands before {closing[1]}", "remove that comma"
+        return message("a comma stands before {bracket}", bracket=closing[1]), message("remove that comma")
     if char == ",":
-        return "a comma stands too early", "remove it, or write what is missing before it"
+        return message("a comma stands too early"), message("remove it, or write what is missing before it")
     if char == "'":
-        return "it has single quotes", 'write double quotes: "'
+        return message("it has single quotes"), message('write double quotes: "')
     if char in _QUOTES:
-        return f"it has the quote {char}", 'write straight quotes: "'
+        return message("it has the quote {quote}", quote=char), message('write straight quotes: "')
     if char in _SIGNS:
-        return f"it has the full-width {char}", f"write {_SIGNS[char]}"
+        return message("it has the full-width {sign}", sign=char), message("write {text}", text=_SIGNS[char])
     if re.search(r'"[^"\n]*[“”„‟＂][^"\n]*"\Z', before):
         return _OTHER_QUOTE
     if char in '"[{' and re.search(r'["\]}\w]\s*\Z', before):
-        return "a comma is missing", "add it"
+        return message("a comma is missing"), message("add it")
     return None
 
 
-def _of_word(before: str, after: str) -> tuple[str, str] | None:
+def _of_word(before: str, after: str) -> Said | None:
     """The mistake if the parser stopped in a word without quotes."""
     first, last = _WORD_END.search(before), _WORD_START.match(after)
     word = (first[0] if first else "") + (last[0] if last else "")
     if word in _LITERALS:
-        return f"it has {word}", f"write {_LITERALS[word]}"
-    return (f"{shortened(word, 40)} is not in quotes", f"write {quoted(word, 42)}") if word else None
+        return message("it has {word}", word=word), message("write {text}", text=_LITERALS[word])
+    if not word:
+        return None
+    what = message("{word} is not in quotes", word=shortened(word, 40))
+    return what, message("write {text}", text=quoted(word, 42))
 
 
 _WORD_START = re.compile(r"[\w.^=$&-]*")
@@ -118,13 +143,16 @@ ENTRY_LIMIT = 10_000
 """Values of one entry at any depth. It limits the number of faults that are found at once."""
 
 
-WRONG_OBJECT = "check that this is the right object"
+WRONG_OBJECT = message("check that this is the right object")
+
+
+_TOO_MANY_VALUES = template("has more than {count} values")
 
 
 class UnreadableError(Exception):
     """The document holds no usable value. Has the parts of the fault: place, what and remedy."""
 
-    def __init__(self, place: Place, what: str, remedy: str) -> None:
+    def __init__(self, place: Place, what: Message, remedy: Message) -> None:
         super().__init__(f"{place.document}: {what}; {remedy}")
         self.place, self.what, self.remedy = place, what, remedy
 
@@ -137,15 +165,16 @@ def parse(name: str, data: bytes) -> object:
     """
     place = Place(name)
     if len(data) > SIZE_LIMIT:
-        raise UnreadableError(place, f"is larger than {SIZE_LIMIT >> 20} MiB", WRONG_OBJECT)
+        raise UnreadableError(place, message("is larger than {count} MiB", count=SIZE_LIMIT >> 20), WRONG_OBJECT)
     if (cause := other_file(data)) is not None:
         raise UnreadableError(place, *cause)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UnreadableError(place, f"is not UTF-8 at byte {error.start}", "save it as UTF-8") from None
+        what = message("is not UTF-8 at byte {place}", place=str(error.start))
+        raise UnreadableError(place, what, message("save it as UTF-8")) from None
     if _values_at_most(data) > VALUES_LIMIT:
-        raise UnreadableError(place, f"has more than {VALUES_LIMIT:,} values", WRONG_OBJECT)
+        raise UnreadableError(place, message(_TOO_MANY_VALUES, count=VALUES_LIMIT), WRONG_OBJECT)
     text = text.removeprefix("\ufeff")
     try:
         value: object = json.loads(
@@ -156,17 +185,19 @@ def parse(name: str, data: bytes) -> object:
             parse_int=_int,
         )
     except RecursionError:
-        raise UnreadableError(place, "is nested too deep", WRONG_OBJECT) from None
+        raise UnreadableError(place, message("is nested too deep"), WRONG_OBJECT) from None
     except json.JSONDecodeError as error:
         raise UnreadableError(place, *likely_cause(error)) from None
     except _NotJsonError as error:
-        raise UnreadableError(place, str(error), "correct it") from None
+        raise UnreadableError(place, error.what, message("correct it")) from None
     _refuse_excess(name, value)
     return value
 
 
 class _NotJsonError(ValueError):
-    pass
+    def __init__(self, what: Message) -> None:
+        super().__init__(str(what))
+        self.what = what
 
 
 def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
@@ -174,24 +205,27 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(value) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _NotJsonError(f"has the key {quoted(twice)} twice in one object")
+        raise _NotJsonError(message("has the key {key} twice in one object", key=quoted(twice)))
     return value
 
 
+_OUT_OF_RANGE = template("has a number out of range ({number})")
+
+
 def _constant(text: str) -> NoReturn:
-    raise _NotJsonError(f"is not JSON ({text} is not a number)")
+    raise _NotJsonError(message("is not JSON ({text} is not a number)", text=text))
 
 
 def _float(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise _NotJsonError(f"has a number out of range ({quoted(text)})")
+        raise _NotJsonError(message(_OUT_OF_RANGE, number=quoted(text)))
     return number
 
 
 def _int(text: str) -> int:
     if len(text) > 40:  # int() takes quadratic time, and raises another error above 4,300 digits
-        raise _NotJsonError(f"has a number out of range ({quoted(text, 40)})")
+        raise _NotJsonError(message(_OUT_OF_RANGE, number=quoted(text, 40)))
     return int(text)
 
 
@@ -210,7 +244,8 @@ def _refuse_excess(name: str, value: object) -> None:
     if not isinstance(value, list | dict):
         return
     if len(value) > ENTRIES_LIMIT:
-        raise UnreadableError(Place(name), f"has more than {ENTRIES_LIMIT:,} entries", WRONG_OBJECT)
+        what = message("has more than {count} entries", count=ENTRIES_LIMIT)
+        raise UnreadableError(Place(name), what, WRONG_OBJECT)
     for step, entry in value.items() if isinstance(value, dict) else enumerate(value):
         count, rest = 0, [entry]
         while rest:
@@ -218,4 +253,4 @@ def _refuse_excess(name: str, value: object) -> None:
             item = rest.pop()
             rest += item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
         if count > ENTRY_LIMIT:
-            raise UnreadableError(Place(name, [step]), f"has more than {ENTRY_LIMIT:,} values", WRONG_OBJECT)
+            raise UnreadableError(Place(name, [step]), message(_TOO_MANY_VALUES, count=ENTRY_LIMIT), WRONG_OBJECT)

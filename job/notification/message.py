@@ -23,8 +23,8 @@ NAME = "batch-orchestrator"
 """The job's name if it does not run on Cloud Run."""
 FAULTS_LISTED = 5
 """Faults of a configuration that are listed; further ones are only counted."""
-FAULT_LIMIT = 300
-"""Maximum number of characters of a listed fault."""
+FAULT_LIMIT = 302
+"""Maximum number of characters of the line of a fault."""
 _SET_ASIDE = template(
     "• Card type {card_type} was set aside, as too many of its cards failed: the rest was not requested. {remedy}"
 )
@@ -39,6 +39,8 @@ class Line:
     text: Message
     is_kept: bool = False
     """Whether the line stays when the text has to be shortened."""
+    limit: int | None = None
+    """Maximum number of characters."""
 
 
 def run_lines(report: RunReport, ledger: Ledger, steps: Sequence[Step], settings: Settings) -> Iterator[Line]:
@@ -137,7 +139,7 @@ def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLIS
 
     If it is too long, lines that are not `is_kept` are left out, the last first; one line in their place counts them.
     """
-    shown = [channel.plain(_shown(line.text, translator)) for line in lines]
+    shown = [channel.plain(_shown(line, translator)) for line in lines]
     sizes = [len(as_json(text)) for text in shown]  # its two quotes are as long as a line feed
     may_go = [at for at, line in enumerate(lines) if not line.is_kept]
     size, left_out = sum(sizes) - 2, set[int]()
@@ -146,16 +148,18 @@ def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLIS
         first = may_go.pop()
         left_out.add(first)
         size -= sizes[first]
-        counted = _shown(plural("… and 1 more line", "… and {count} more lines", count=len(left_out)), translator)
+        more = plural("… and 1 more line", "… and {count} more lines", count=len(left_out))
+        counted = _shown(Line(more), translator)
     if left_out:
         shown[min(left_out)] = counted
         left_out.remove(min(left_out))
     return "\n".join(text for at, text in enumerate(shown) if at not in left_out)
 
 
-def _shown(text: Message, translator: Translator) -> str:
+def _shown(line: Line, translator: Translator) -> str:
     """The text in one line."""
-    return printable(translator.text(text)).replace("\n", " ")
+    text = translator.text(line.text)
+    return printable(text if line.limit is None else shortened(text, line.limit)).replace("\n", " ")
 
 
 def _fields(event: str, run: str, *, is_done: bool) -> Mapping[str, object]:
@@ -206,7 +210,7 @@ def _cause_lines(groups: Sequence[FailureGroup], more: int) -> Iterator[Line]:
 
 def _fault_lines(faults: Sequence[ReportedFault], not_listed: int) -> Iterator[Line]:
     for fault in faults[:FAULTS_LISTED]:
-        yield Line(message("• {fault}", fault=shortened(str(fault), FAULT_LIMIT)))
+        yield Line(message("• {fault}", fault=fault.sentence), limit=FAULT_LIMIT)
     more = len(faults) + not_listed - FAULTS_LISTED
     if more > 0:
         yield Line(plural("• 1 more fault", "• {count} more faults", count=more))

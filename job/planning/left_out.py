@@ -3,20 +3,20 @@
 import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 
 from job.config.faults import Fault
 from job.config.objects import CARD_TARGETS, TICKER_LIST
 from job.config.strict_json import UnreadableError, parse
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, make_plan
+from job.planning.selection import nearest, nearest_of
 from job.planning.targets import EQUITIES_DEFAULT, Target
 from job.text.display import quoted
+from job.text.messages import message
 
 LEFT_OUT_LIMIT = 20
 """How many targets of a run may be left out; for more, the config is to be corrected."""
 OPTION = "--without"
-_NEAREST = 3
 
 
 def option_of(names: Sequence[str]) -> list[str]:
@@ -27,16 +27,16 @@ def option_of(names: Sequence[str]) -> list[str]:
 
 def faults_of(names: Sequence[str], plan: Plan, before: Collection[str]) -> list[Fault]:
     """What is wrong with the names of targets to leave out of this plan, from which those `before` are out already."""
-    known, found = {target.id for target in plan.targets}, list[Fault]()
-    for name in dict.fromkeys(names):
-        if name not in known and name not in before:
-            nearest = " or ".join(quoted(one) for one in get_close_matches(name, known, _NEAREST))
-            remedy = f"write {nearest}" if nearest else "write the id of a ticker, topic or person as the config has it"
-            found.append(Fault(OPTION, f"{quoted(name)} is not a target of the run", remedy))
+    known = [*(target.id for target in plan.targets), *before]
+    found = [
+        Fault(OPTION, message("{name} is no target of the run", name=quoted(name)), nearest(nearest_of(name, known)))
+        for name in dict.fromkeys(names)
+        if name not in known
+    ]
     count = len({*names, *before})
     if count > LEFT_OUT_LIMIT:
-        what = f"would leave out {count} targets, and a run may lack {LEFT_OUT_LIMIT}"
-        found.append(Fault(OPTION, what, "correct the config instead, and resume the run with --new-config"))
+        what = message("{count} targets are too many: {limit} may be left out", count=count, limit=LEFT_OUT_LIMIT)
+        found.append(Fault(OPTION, what, message("correct the config instead, and resume the run with --new-config")))
     return found
 
 

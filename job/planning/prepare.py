@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from job.config import open_files
 from job.config.environment import ENGINE_VARIABLES, Settings
-from job.config.faults import ConfigError, Fault
+from job.config.faults import NOT_SET, ConfigError, Fault
 from job.config.objects import OBJECTS, read_config
 from job.config.strict_json import SIZE_LIMIT
 from job.engines.catalog import DATA_ENGINES, EngineName
@@ -13,7 +13,7 @@ from job.planning.plan import Plan
 from job.planning.targets import resolve
 from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, read_many
 from job.storage.uri import open_store
-from job.text.messages import Message, Value
+from job.text.messages import Message, Value, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,9 @@ async def read_objects(store: ObjectStore) -> dict[str, StoredObject]:
 
 def unreadable(where: str, error: StorageError) -> Fault:
     """The fault for a place whose objects could not be read; `where` is the variable or argument that names it."""
-    remedy = "see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here"
+    remedy = message("see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here")
     if isinstance(error, UnreachableError):
-        remedy = "try again later"
+        remedy = message("try again later")
     return Fault(where, error.what, error.remedy or remedy)
 
 
@@ -97,7 +97,11 @@ def make_plan(
 def missing_urls(plan: Plan, settings: Settings) -> list[Fault]:
     """Returns a fault for each engine that the plan uses and that has no URL."""
     return [
-        Fault(f"{engine.upper()}_ENGINE_URL", "is not set", f"set it to the {engine} engine's https URL")
+        Fault(
+            f"{engine.upper()}_ENGINE_URL",
+            message(NOT_SET),
+            message("set it to the {engine} engine's https URL", engine=engine),
+        )
         for engine in plan.engines()
         if settings.engines[engine].url is None
     ]
@@ -116,6 +120,11 @@ def _too_few_files(phase: tuple[EngineName, ...], plan: Plan, settings: Settings
     if not variables or needed <= limit:
         return None
     free = int(limit) - open_files.SPARE
-    lower = f", or lower {'their sum' if len(variables) > 1 else 'it'} to {free:,}" if free > 0 else ""
-    what = f"needs {needed:,} open files, and this process may have {limit:,}"
-    return Fault(", ".join(variables), what, f"raise the hard limit (ulimit -Hn){lower}")
+    if free <= 0:
+        remedy = message("raise the hard limit (ulimit -Hn)")
+    elif len(variables) > 1:
+        remedy = message("raise the hard limit (ulimit -Hn), or lower their sum to {free}", free=free)
+    else:
+        remedy = message("raise the hard limit (ulimit -Hn), or lower it to {free}", free=free)
+    what = message("needs {needed} open files, and this process may have {limit}", needed=needed, limit=int(limit))
+    return Fault(", ".join(variables), what, remedy)

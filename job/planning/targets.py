@@ -20,7 +20,7 @@ from job.config.objects import (
 from job.config.schema import LlmConfig, RunEngines, TargetEntry
 from job.engines.catalog import DATA_ENGINES, DataEngineName, Kind
 from job.text.display import quoted
-from job.text.messages import Message, template
+from job.text.messages import Message, message, template
 
 EQUITIES_DEFAULT = "equities_default"
 
@@ -83,16 +83,17 @@ class _Resolver:
         sound = {ticker: names for ticker, names in given.items() if names is not None}
         for ticker in sound:
             if self.known_tickers is not None and ticker not in self.known_tickers:
-                remedy = f"correct it, add it to {TICKER_LIST}, or use the full form for targets beside the tickers"
+                text = template("correct it, add it to {list}, or use the full form for targets beside the tickers")
                 twin = self.spellings.get(spelling(ticker))
                 place = Place(CARD_TARGETS, [ticker], shown=twin and f"≈ {quoted(twin)}")
-                self.findings.fault(place, f"is not a ticker of {TICKER_LIST}", remedy)
+                what = message("is not a ticker of {list}", list=TICKER_LIST)
+                self.findings.fault(place, what, message(text, list=TICKER_LIST))
         engines = self._engines("equity", None, None)
         chosen: dict[str, list[str]] = {}
         for ticker, names in sound.items():
             if not names:
-                remedy = "name card types, or remove the ticker: it then gets every enabled one"
-                self.findings.fault(Place(CARD_TARGETS, [ticker]), "is empty", remedy)
+                remedy = message("name card types, or remove the ticker: it then gets every enabled one")
+                self.findings.fault(Place(CARD_TARGETS, [ticker]), message("is empty"), remedy)
             chosen[ticker] = self._chosen(names, Place(CARD_TARGETS, [ticker]))
         return [
             Target(ticker, "equity", ticker, None, engines, tuple(chosen.get(ticker, self.enabled)))
@@ -152,8 +153,8 @@ class _Resolver:
     def check_as_a_whole(self, targets: Sequence[Target]) -> None:
         known = self.whole and not self.findings.has_faults
         if known and targets and self.enabled and not any(target.card_types for target in targets):
-            remedy = "enable a card type that it names"
-            self.findings.fault(Place(CARD_TARGETS), "leaves no card to make", remedy)
+            remedy = message("enable a card type that it names")
+            self.findings.fault(Place(CARD_TARGETS), message("leaves no card to make"), remedy)
         for task in self.models.tasks:
             if self.card_types is not None and task not in self.card_types:
                 text = template("{where}: is not a card type of {list}; the job does not use it")
@@ -176,15 +177,16 @@ class _Resolver:
             if earlier[1] == entry:
                 self.findings.notice(place, template("{where}: is there already; it counts once"))
             else:
-                what = f"is there already, as [{earlier[0]}], with other content"
-                self.findings.fault(place, what, "keep one of the two")
+                what = message("is there already, as [{index}], with other content", index=str(earlier[0]))
+                self.findings.fault(place, what, message("keep one of the two"))
         return first
 
     def _check_default(self, index: int, entry: TargetEntry) -> None:
         for key in ("date", "topic_key", "extra_params"):
             if getattr(entry, key) is not None:
                 place = Place(CARD_TARGETS, [index, key])
-                self.findings.fault(place, f"has no meaning for {EQUITIES_DEFAULT}", "remove it")
+                what = message("has no meaning for {default}", default=EQUITIES_DEFAULT)
+                self.findings.fault(place, what, message("remove it"))
 
     def _chosen(self, names: Sequence[str], place: Place) -> list[str]:
         """The named card types that are switched on."""
@@ -198,8 +200,8 @@ class _Resolver:
                 text = template("{where}: {name} is switched off in {list}; it is left out")
                 self.findings.notice(at, text, name=name, list=CARD_TYPE_LIST)
             else:
-                what = f"{quoted(name)} is not a card type of {CARD_TYPE_LIST}"
-                self.findings.fault(at, what, "correct it or add it there")
+                what = message("{name} is not a card type of {list}", name=quoted(name), list=CARD_TYPE_LIST)
+                self.findings.fault(at, what, message("correct it or add it there"))
         return [name for name in self.findings.unique(names, place) if self.card_types.get(name)]
 
     def _kind(self, index: int, entry: TargetEntry, *, listed: bool) -> Kind:
@@ -246,10 +248,10 @@ class _Resolver:
             return key  # it may be a ticker
         place = Place(CARD_TARGETS, [index], entry.id)
         if not key:
-            self.findings.fault(place, "the key of the topic comes out empty", "give it a topic_key")
+            self.findings.fault(place, message("the key of the topic comes out empty"), message("give it a topic_key"))
         elif keys.setdefault(key, entry.id) != entry.id:
-            what = f"the key {quoted(key)} of the topic is also that of {keys[key]}"
-            self.findings.fault(place, what, "give one of them another topic_key")
+            what = message("the key {key} of the topic is also that of {other}", key=quoted(key), other=keys[key])
+            self.findings.fault(place, what, message("give one of them another topic_key"))
         return key
 
     def _engines(self, kind: Kind, own: RunEngines | None, inherited: RunEngines | None) -> tuple[DataEngineName, ...]:

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from job.config.fields import CardUrl
 from job.ledger.remakes import Remake
 from job.ledger.totals import Count
-from job.report.format import ATTEMPTS, FORMAT, RESULTS, RecordError, Stamp, check_format, name_of
+from job.report.format import ATTEMPTS, FORMAT, NOT_WRITTEN, RESULTS, RecordError, Stamp, check_format, name_of
 from job.storage.store import ConflictError, ObjectStore, in_thread, read_many
+from job.text.messages import message
 
 _JSON = ".json"
 
@@ -114,8 +115,8 @@ def _read(name: str, data: bytes, run_id: str) -> AttemptEntry:
     try:
         entry = AttemptEntry.model_validate_json(data)
     except ValidationError as error:
-        raise RecordError(f"{name} is not what a run writes") from error
+        raise RecordError(message(NOT_WRITTEN, object=name)) from error
     check_format(name, {"format": entry.format})
     if name != _name(run_id, entry.number):
-        raise RecordError(f"{name} has another number: {entry.number}")
+        raise RecordError(message("{object} has another number: {number}", object=name, number=str(entry.number)))
     return entry

@@ -19,11 +19,12 @@ from job.config.entries import Date
 from job.config.environment import Settings
 from job.config.fields import RunId, origin_of
 from job.records.record import find_latest_inputs
-from job.report.format import DAYS, REPORT, STARTED, RecordError, name_of, started_runs
+from job.report.format import DAYS, NOT_WRITTEN, REPORT, STARTED, RecordError, name_of, started_runs
 from job.report.inputs import is_same_config
 from job.report.report import read_report
 from job.storage.store import ConflictError, ObjectStore, in_thread
 from job.storage.uri import absolute
+from job.text.messages import message
 
 _DIGITS = 6
 
@@ -145,7 +146,7 @@ async def _day_of_execution(store: ObjectStore, settings: Settings, today: str) 
     try:
         return today if stored is None else _ExecutionDay.model_validate_json(stored.data).day
     except ValueError as error:
-        raise RecordError(f"{name} is not what a run writes") from error
+        raise RecordError(message(NOT_WRITTEN, object=name)) from error
 
 
 async def _latest(store: ObjectStore, prefix: str) -> tuple[_Entry | None, int]:
@@ -157,7 +158,7 @@ async def _latest(store: ObjectStore, prefix: str) -> tuple[_Entry | None, int]:
     try:
         return _Entry.model_validate_json(stored.data if stored else b""), int(names[-1][len(prefix) :])
     except ValueError as error:
-        raise RecordError(f"{names[-1]} is not what a run writes") from error
+        raise RecordError(message(NOT_WRITTEN, object=names[-1])) from error
 
 
 async def _has_done(store: ObjectStore, entry: _Entry, engines: Mapping[str, str]) -> bool:

@@ -11,9 +11,9 @@ from pydantic_core import to_json
 
 from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult
-from job.report.format import FORMAT, RESULTS, RecordError, check_format, name_of
+from job.report.format import CHANGED, FORMAT, NOT_THE_NEXT, NOT_WRITTEN, RESULTS, RecordError, check_format, name_of
 from job.storage.store import ObjectStore, StorageError, in_thread, read_many, words_of
-from job.text.messages import Message, message
+from job.text.messages import Message, message, template
 
 WRITE_SECONDS = 3.0
 """How long a result waits at most before it is written; with the write itself under 5 s."""
@@ -137,11 +137,12 @@ async def read_journal(store: ObjectStore, run_id: str, ledger: Ledger) -> None:
             owner = str(header["owner"])
             expected = (run_id, sequences[owner], _object_name(run_id, owner, sequences[owner]))
             if (header.get("run_id"), header.get("sequence"), name) != expected:
-                raise RecordError(f"{name} is not the object that follows the one before it")
+                raise RecordError(message(NOT_THE_NEXT, object=name))
             try:
                 ledger.absorb(owner, sequences[owner], results)
             except LookupError as error:
-                raise RecordError(f"{name_of(run_id, RESULTS)} has results that are not of this run's plan") from error
+                text = template("{object} has results that are not of this run's plan")
+                raise RecordError(message(text, object=name_of(run_id, RESULTS))) from error
             sequences[owner] += 1
 
 
@@ -149,7 +150,8 @@ def check_journal(run_id: str, counted: Mapping[str, int], found: Mapping[str, i
     """Raises `RecordError` if fewer objects were found than a report of the run counts, by their owners."""
     for owner, count in counted.items():
         if (there := found.get(owner, 0)) < count:
-            raise RecordError(f"{_object_name(run_id, owner, there)} is missing, but the report counts its results")
+            text = template("{object} is missing, but the report counts its results")
+            raise RecordError(message(text, object=_object_name(run_id, owner, there)))
 
 
 def _object_name(run_id: str, owner: str, sequence: int) -> str:
@@ -161,13 +163,13 @@ def _opened(name: str, data: bytes) -> tuple[dict[str, object], Iterator[CallRes
     try:
         header = json.loads(head)
     except (ValueError, RecursionError) as error:
-        raise RecordError(f"{name} is not what a run writes") from error
+        raise RecordError(message(NOT_WRITTEN, object=name)) from error
     if not isinstance(header, dict) or not isinstance(header.get("owner"), str):
-        raise RecordError(f"{name} is not what a run writes")
+        raise RecordError(message(NOT_WRITTEN, object=name))
     check_format(name, header)
     body = body.removesuffix(b"\n")
     if header.get("sha256") != hashlib.sha256(body).hexdigest():
-        raise RecordError(f"{name} was changed after it was written")
+        raise RecordError(message(CHANGED, object=name))
     return header, (_parsed(name, line) for line in body.split(b"\n"))
 
 
@@ -175,4 +177,4 @@ def _parsed(name: str, line: bytes) -> CallResult:
     try:
         return CallResult.parse(line)
     except ValueError as error:
-        raise RecordError(f"{name} has a result that is not what a run writes") from error
+        raise RecordError(message("{object} has a result that is not what a run writes", object=name)) from error

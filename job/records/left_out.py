@@ -19,6 +19,7 @@ from job.records.record import read_inputs
 from job.report.commands import Place
 from job.report.inputs import RunInputs
 from job.storage.store import ObjectStore, in_thread
+from job.text.messages import listed, message, template
 
 
 async def left_out_of(store: ObjectStore, inputs: RunInputs) -> tuple[Target, ...]:
@@ -47,8 +48,8 @@ async def less_left_out(
         return prepared, recorded
     reduced = leave_out(prepared, left_out)
     if reduced is None:
-        what = f"leaves nothing: {TICKER_LIST} needs a ticker, and the plan a card"
-        raise ConfigError([Fault(OPTION, what, "leave out fewer targets")])
+        what = message("leaves nothing: {list} needs a ticker, and the plan a card", list=TICKER_LIST)
+        raise ConfigError([Fault(OPTION, what, message("leave out fewer targets"))])
     return reduced, recorded.with_config(reduced, settings)
 
 
@@ -59,10 +60,10 @@ async def still_left_out(store: ObjectStore, recorded: RunInputs, prepared: Prep
         return prepared
     reduced = leave_out(prepared, left_out)
     if reduced is None:
-        names = ", ".join(target.id for target in left_out)
-        what = f"has nothing but what a person has left out of run {recorded.run_id}: {names}"
+        text = template("has nothing but what a person has left out of run {run}: {names}")
+        what = message(text, run=recorded.run_id, names=listed([target.id for target in left_out]))
         command = Place.of(recorded).resume(recorded.run_id, "new_config")
-        raise ConfigError([Fault(TICKER_LIST, what, f"`{command}` brings that back")])
+        raise ConfigError([Fault(TICKER_LIST, what, message("`{command}` brings that back", command=command))])
     return reduced
 
 

@@ -32,6 +32,7 @@ from job.report.format import (
     CARDS,
     INPUTS,
     NIGHTS_PAGE,
+    OF_OTHER_RUN,
     PAGE,
     REPORT,
     STARTED,
@@ -341,9 +342,9 @@ async def _read_report(store: ObjectStore, run_id: str, inputs: RunInputs | None
         return None
     report = read_report(name, stored.data)
     if report.run_id != run_id:
-        raise RecordError(f"{name} belongs to run {report.run_id}")
+        raise RecordError(message(OF_OTHER_RUN, object=name, run=report.run_id))
     if inputs is None and report.outcome is not Outcome.BAD_CONFIG:
-        raise RecordError(f"{name_of(run_id, INPUTS)} is missing")
+        raise RecordError(message("{object} is missing", object=name_of(run_id, INPUTS)))
     return None if inputs is not None and report.outcome is Outcome.BAD_CONFIG else report
 
 

@@ -18,6 +18,9 @@ from job.report.format import (
     FORMAT,
     INPUTS,
     LATER_INPUTS,
+    NOT_THE_NEXT,
+    NOT_WRITTEN,
+    OF_OTHER_RUN,
     REPORT,
     RESULTS,
     RecordError,
@@ -30,7 +33,7 @@ from job.report.inputs import RunInputs, pack, unpack
 from job.report.outcome import Outcome
 from job.report.report import AttemptSummary, RunReport, check_report_format, earlier_report
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, words_of
-from job.text.messages import Message, message
+from job.text.messages import Message, message, template
 
 RETRY_SECONDS = 1.0
 BACKGROUND_LIMIT = 8 * 2**20
@@ -119,11 +122,12 @@ class Record:
         if barrier is not None:
             crossing = _read_barrier(name, barrier.data)
             if crossing.run_id != self._run_id:
-                raise RecordError(f"{name} belongs to run {crossing.run_id}")
+                raise RecordError(message(OF_OTHER_RUN, object=name, run=crossing.run_id))
             if crossing.plan != self._plan_digest:
-                raise RecordError(f"{name} belongs to another plan")
+                raise RecordError(message("{object} belongs to another plan", object=name))
             if not self.ledger.is_complete(DATA_ENGINES):
-                raise RecordError(f"{self._name(RESULTS)} lacks data that was there when the barrier was crossed")
+                text = template("{object} lacks data that was there when the barrier was crossed")
+                raise RecordError(message(text, object=self._name(RESULTS)))
             self._crossed = True
         if self._report is not None or barrier is not None or self._found:  # else nothing was made that could be again
             self.entries = await read_attempts(self._store, self._run_id)
@@ -226,7 +230,7 @@ def _read_barrier(name: str, data: bytes) -> _Barrier:
     try:
         return _Barrier.model_validate(value)
     except ValidationError as error:
-        raise RecordError(f"{name} is not what a run writes") from error
+        raise RecordError(message(NOT_WRITTEN, object=name)) from error
 
 
 def pack_report(report: RunReport) -> bytes:
@@ -255,7 +259,7 @@ async def read_inputs(store: ObjectStore, run_id: str, number: int) -> RunInputs
     name = name_of(run_id, _inputs_name(number))
     stored = await in_thread(partial(store.read, name))
     if stored is None:
-        raise RecordError(f"{name} is missing")
+        raise RecordError(message("{object} is missing", object=name))
     return unpack(name, stored.data, run_id)
 
 
@@ -267,8 +271,8 @@ async def find_latest_inputs(store: ObjectStore, run_id: str, *, background: boo
     name = later[-1]
     stored = await in_thread(partial(_read_inputs, store, name, background=background), background=background)
     if stored is None:
-        raise RecordError(f"{name} was removed while it was read")
+        raise RecordError(message("{object} was removed while it was read", object=name))
     inputs = unpack(name, stored.data, run_id)
     if name != name_of(run_id, _inputs_name(inputs.number)) or inputs.number != len(later):
-        raise RecordError(f"{name} is not the object that follows the one before it")
+        raise RecordError(message(NOT_THE_NEXT, object=name))
     return inputs

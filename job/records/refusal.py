@@ -17,6 +17,7 @@ from job.report.outcome import Ending, Outcome, began_elsewhere, never_began, no
 from job.report.report import RunReport, read_report
 from job.storage.store import ConflictError, ObjectStore, in_thread
 from job.text.display import quoted, without_credentials
+from job.text.messages import message, template
 
 
 async def record_refusal(store: ObjectStore, report: RunReport, documents: Sequence[Document], ledger: Ledger) -> bool:
@@ -55,12 +56,14 @@ async def not_resumable(store: ObjectStore, runs_uri: str, run_id: str) -> NotRe
     stored = await in_thread(lambda: store.read(name))
     report = read_report(name, stored.data) if stored is not None else None
     if report is not None and report.outcome is Outcome.BAD_CONFIG:
-        what = f"has nothing of run {run_id} but the faults of its config, for which nothing was called"
-        remedy = f"`{show_command(run_id, runs_uri)}` lists them; correct them and start a new run"
-        return NotResumableError(Fault("RUNS_URI", what, remedy), never_began(run_id, report.start_command))
-    what = f"has no record of run {run_id} from which it could be resumed"
+        words = template("has nothing of run {run} but the faults of its config, for which nothing was called")
+        remedy = template("`{command}` lists them; correct them and start a new run")
+        command = show_command(run_id, runs_uri)
+        fault = Fault("RUNS_URI", message(words, run=run_id), message(remedy, command=command))
+        return NotResumableError(fault, never_began(run_id, report.start_command))
+    what = message("has no record of run {run} from which it could be resumed", run=run_id)
     command = list_command(runs_uri)
-    fault = Fault("RUNS_URI", what, f"`{command}` lists what is recorded there")
+    fault = Fault("RUNS_URI", what, message("`{command}` lists what is recorded there", command=command))
     return NotResumableError(fault, no_record(run_id, command))
 
 
@@ -71,8 +74,9 @@ def elsewhere(
     if recorded.job is None or settings.job is not None or any(engine.url for engine in settings.engines.values()):
         return None
     command = Place.of(recorded).resume(recorded.run_id, "new_config" if new_config else "resume", without)
-    what = f"is not set here, and run {recorded.run_id} began as the Cloud Run job {recorded.job}"
-    fault = Fault("QA_ENGINE_URL", what, f"`{command}` resumes it there")
+    text = template("is not set here, and run {run} began as the Cloud Run job {job}")
+    what = message(text, run=recorded.run_id, job=recorded.job)
+    fault = Fault("QA_ENGINE_URL", what, message("`{command}` resumes it there", command=command))
     return NotResumableError(fault, began_elsewhere(recorded.run_id, recorded.job, command))
 
 
@@ -97,22 +101,29 @@ async def contradictions(
     known = {recorded.run_id, recorded.execution, *(entry.execution for entry in attempts)}
     today = recorded.other_day(now, attempts[0].zone if attempts else None)
     if today is not None and (settings.execution is None or settings.execution not in known):
-        what = (
-            f"run {run_id} has no date of its own: it was started on {recorded.day}, "
-            f"and the engines would use today's, {today}"
+        what = message(
+            "run {run} has no date of its own: it was started on {day}, and the engines would use today's, {today}",
+            run=run_id,
+            day=recorded.day,
+            today=today,
         )
-        remedy = f"`{Place.of(recorded).start(recorded.day)}` starts a new run for {recorded.day}"
+        remedy = template("`{command}` starts a new run for {day}")
         if settings.run_id == run_id:
-            remedy = f"unset RUN_ID; then {remedy}"
-        found.append(Fault("RUN_DATE", what, remedy))
+            remedy = template("unset RUN_ID; then `{command}` starts a new run for {day}")
+        command = Place.of(recorded).start(recorded.day)
+        found.append(Fault("RUN_DATE", what, message(remedy, command=command, day=recorded.day)))
     elif _is_for_another_date(recorded, settings, is_resumed=is_resumed):
-        what = f"{settings.run_date} is not the date of run {run_id}, which is {recorded.date}"
-        if recorded.date is None:
-            what = f"run {run_id} was started without RUN_DATE"
-        found.append(Fault("RUN_DATE", what, "unset it to resume that run, or start a run of another RUN_ID"))
+        what = message("run {run} was started without RUN_DATE", run=run_id)
+        if recorded.date is not None:
+            text = template("{date} is not the date of run {run}, which is {recorded}")
+            what = message(text, date=settings.run_date or "", run=run_id, recorded=recorded.date)
+        unset = message("unset it to resume that run, or start a run of another RUN_ID")
+        found.append(Fault("RUN_DATE", what, unset))
     if place and settings.config_uri and not is_same_config(settings.config_uri, recorded.config_uri):
-        what = f"{quoted(without_credentials(settings.config_uri))} is not where run {run_id} has its config from"
-        found.append(Fault("CONFIG_URI", what, f"set it to {recorded.config_uri}, or start a new run"))
+        shown = quoted(without_credentials(settings.config_uri))
+        what = message("{uri} is not where run {run} has its config from", uri=shown, run=run_id)
+        set_it = message("set it to {uri}, or start a new run", uri=recorded.config_uri)
+        found.append(Fault("CONFIG_URI", what, set_it))
     return found
 
 

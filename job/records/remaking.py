@@ -16,7 +16,7 @@ from job.records.refusal import NotResumableError
 from job.report.commands import Place
 from job.report.inputs import RunInputs, today_of
 from job.report.outcome import not_remade
-from job.text.messages import Message, listed, message, plural
+from job.text.messages import Message, listed, message, plural, template
 
 CONFIRMED_ABOVE = 20
 """More cards than these are made again only with `--yes`."""
@@ -34,8 +34,10 @@ def remakes_of(
     if options.with_data:
         today = today_of(inputs.started, now, settings.time_zone.key)
         if today != inputs.day:
-            what = f"run {inputs.run_id} is of {inputs.day}, and the engines would prepare the data of today, {today}"
-            faults.append(Fault("--data", what, "leave it out: the cards are made from the data that is there"))
+            text = template("run {run} is of {day}, and the engines would prepare the data of today, {today}")
+            what = message(text, run=inputs.run_id, day=inputs.day, today=today)
+            remedy = message("leave it out: the cards are made from the data that is there")
+            faults.append(Fault("--data", what, remedy))
         targets = {target for target, _ in cards}
         for engine in DATA_ENGINES:
             found += [Remake(engine, target) for target, _ in plan.items(engine) if target in targets]
@@ -65,10 +67,10 @@ def confirmation(remakes: Sequence[Remake], options: RemakeOptions, settings: Se
     can_ask = options.can_ask or settings.job is not None
     if options.is_confirmed or (count <= CONFIRMED_ABOVE and can_ask):
         return None
-    what = f"is needed to pay for {count:,} cards again"
+    what = message("is needed to pay for {count} cards again", count=count)
     if count <= CONFIRMED_ABOVE:
-        what = "is needed, as nobody can be asked without a terminal"
-    return Fault("--yes", what, "add it to the command")
+        what = message("is needed, as nobody can be asked without a terminal")
+    return Fault("--yes", what, message("add it to the command"))
 
 
 def with_remakes(record: Record, entry: AttemptEntry, remakes: Sequence[Remake], inputs: RunInputs) -> AttemptEntry:
@@ -85,8 +87,11 @@ def with_remakes(record: Record, entry: AttemptEntry, remakes: Sequence[Remake],
     else:
         if not record.is_closed or not ledger.is_ready:
             command = Place.of(inputs).resume(inputs.run_id)
-            what = "has not prepared all data" if record.is_closed else "was ended before it closed its record"
-            fault = Fault(f"run {inputs.run_id}", what, f"resume it first: `{command}`")
+            what = message("was ended before it closed its record")
+            if record.is_closed:
+                what = message("has not prepared all data")
+            remedy = message("resume it first: `{command}`", command=command)
+            fault = Fault(message("run {run}", run=inputs.run_id), what, remedy)
             raise NotResumableError(fault, not_remade(inputs.run_id, command, is_closed=record.is_closed))
         continued = tuple(
             one._replace(number=ledger.remakes.number(one.engine, (one.target, one.card_type))) for one in remakes

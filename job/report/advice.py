@@ -66,7 +66,7 @@ def advice(report: RunReport, place: Place, now: datetime, retry: Retry = Retry.
     """What to do next, in this order; empty if nothing is to be done. `now` is when a person reads it."""
     if report.outcome in _NO_STEP:
         return ()
-    if any(fault.where == OPTION for fault in report.faults):  # the command itself is wrong: it would fail again
+    if any(str(fault.where) == OPTION for fault in report.faults):  # the command itself is wrong: it would fail again
         return tuple(_waiting(report, retry))
     return (*_waiting(report, retry), *_steps(report, place, now, is_last_resort=_is_last_resort(report, retry)))
 
@@ -118,7 +118,7 @@ def _steps(report: RunReport, place: Place, now: datetime, *, is_last_resort: bo
     if report.instead is not None:
         yield Step(report.instead.kind, report.instead.sentence, report.instead.command)
         return
-    is_of_config = any(".json" in fault.where for fault in report.faults)
+    is_of_config = any(".json" in str(fault.where) for fault in report.faults)
     if report.outcome is Outcome.BAD_CONFIG and is_of_config and report.config_uri and not place.arguments:
         correct = template(
             "Correct the configuration. {command} shows whether a fault is left in the config objects; it calls "

@@ -11,6 +11,7 @@ from pydantic import AfterValidator
 from job.config.fields import is_run_id
 from job.errors import JobError
 from job.text.display import quoted
+from job.text.messages import Message, message, plural, template
 
 FORMAT = 1
 """The version of the whole record's format. A record of another format is refused."""
@@ -47,9 +48,21 @@ Stamp = Annotated[str, AfterValidator(_check_stamp)]
 class RecordError(JobError):
     """A record cannot be used: it has another format, is incomplete, or was altered. Says which object and why."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, what: Message) -> None:
         # The name of an object may not be UTF-8, or may contain control characters for a terminal.
-        super().__init__("".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text))
+        values = {name: _escaped(value) if isinstance(value, str) else value for name, value in what.values.items()}
+        self.what = Message(what.id, values, what.plural)
+        super().__init__(str(self.what))
+
+
+def _escaped(text: str) -> str:
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+
+
+NOT_WRITTEN = template("{object} is not what a run writes")
+OF_OTHER_RUN = template("{object} belongs to run {run}")
+NOT_THE_NEXT = template("{object} is not the object that follows the one before it")
+CHANGED = template("{object} was changed after it was written")
 
 
 def name_of(run_id: str, name: str) -> str:
@@ -70,7 +83,7 @@ def parse_entry(name: str) -> tuple[datetime, str]:
     except ValueError:
         started = None
     if started is None or not is_run_id(run_id):
-        raise RecordError(f"{quoted(name)} is not what a run writes; remove it")
+        raise RecordError(message("{object} is not what a run writes; remove it", object=quoted(name)))
     return started, run_id
 
 
@@ -104,12 +117,12 @@ def unsealed(name: str, data: bytes) -> dict[str, object]:
         checksum, body = value["sha256"], value["body"]
         written = json.dumps(body, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
     except (ValueError, TypeError, LookupError, RecursionError) as error:
-        raise RecordError(f"{name} is not what a run writes") from error
+        raise RecordError(message(NOT_WRITTEN, object=name)) from error
     if not isinstance(body, dict):
-        raise RecordError(f"{name} is not what a run writes")
+        raise RecordError(message(NOT_WRITTEN, object=name))
     check_format(name, body)
     if checksum != _checksum(written):
-        raise RecordError(f"{name} was changed after it was written")
+        raise RecordError(message(CHANGED, object=name))
     return body
 
 
@@ -117,9 +130,25 @@ def check_format(name: str, value: Mapping[str, object]) -> None:
     """Raises `RecordError` if an object of this name is of another format."""
     found = value.get("format")
     if found is not None and not isinstance(found, int):
-        raise RecordError(f"{name} is not what a run writes")
+        raise RecordError(message(NOT_WRITTEN, object=name))
     if found != FORMAT:
-        raise RecordError(f"{name} has format {found}; this version of the job knows {FORMAT}")
+        raise RecordError(of_other_format(name, found))
+
+
+def of_other_format(name: str, found: object) -> Message:
+    """The reason of a `RecordError`: an object of this name is of the format that was found."""
+    text = template("{object} has format {found}; this version of the job knows {known}")
+    return message(text, object=name, found=str(found), known=str(FORMAT))
+
+
+def not_valid(name: str, faults: int) -> Message:
+    """The reason of a `RecordError`: an object of this name has faults."""
+    return plural(
+        "{object} is not what a run writes (1 fault)",
+        "{object} is not what a run writes ({count} faults)",
+        faults,
+        object=name,
+    )
 
 
 def _checksum(text: str) -> str:

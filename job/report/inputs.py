@@ -23,9 +23,10 @@ from job.ledger.totals import Count
 from job.planning.left_out import without
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, make_plan, prepare_from, read_objects
-from job.report.format import FORMAT, RecordError, Stamp, sealed, unsealed
+from job.report.format import FORMAT, NOT_WRITTEN, OF_OTHER_RUN, RecordError, Stamp, sealed, unsealed
 from job.storage.store import StorageError, StoredObject
 from job.storage.uri import absolute, open_store
+from job.text.messages import message
 
 COMPARE_SECONDS = 10.0
 """Time limit for reading the present config of a recorded run, to compare it."""
@@ -201,11 +202,11 @@ def unpack(name: str, data: bytes, run_id: str) -> RunInputs:
     try:
         inputs = RunInputs.model_validate(value)
     except ValueError as error:
-        raise RecordError(f"{name} is not what a run writes") from error
+        raise RecordError(message(NOT_WRITTEN, object=name)) from error
     if not inputs.batch_sizes.keys() >= BATCHES.keys():
-        raise RecordError(f"{name} is not what a run writes")
+        raise RecordError(message(NOT_WRITTEN, object=name))
     if inputs.run_id != run_id:
-        raise RecordError(f"{name} belongs to run {inputs.run_id}")
+        raise RecordError(message(OF_OTHER_RUN, object=name, run=inputs.run_id))
     if inputs.date is not None and not is_date(inputs.date):
-        raise RecordError(f"{name} has no proper date")
+        raise RecordError(message("{object} has no proper date", object=name))
     return inputs

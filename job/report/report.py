@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from pydantic_core import to_json
 
 from job.config.entries import Date
-from job.config.faults import Fault
+from job.config.faults import Fault, fault_sentence
 from job.config.fields import RunId
 from job.engines.catalog import DATA_ENGINES, EngineName
 from job.engines.failures import Then
@@ -21,12 +21,12 @@ from job.ledger.result import CallResult
 from job.ledger.totals import CardTotals, Count, EngineTotals, Part, Seconds
 from job.report.comparison import Comparison
 from job.report.failures import targets_at_fault
-from job.report.format import FORMAT, RecordError, Stamp, check_format
+from job.report.format import FORMAT, RecordError, Stamp, check_format, not_valid
 from job.report.inputs import RunInputs
 from job.report.outcome import Ending, ExitCode, Instead, Outcome, lacking
 from job.report.summary import SUMMARY_LIMIT, MissingGroup, NightBefore, Phase, RunSummary, pack_summary
-from job.text.display import clock, counted, shortened
-from job.text.messages import Message, listed, message, plural
+from job.text.display import clock, shortened
+from job.text.messages import Message, Value, listed, message, plural
 
 REMADE_LISTED = 1000
 """Cards made again that the report lists; further ones are only counted."""
@@ -47,18 +47,27 @@ _GROUP_BYTES = 500
 class ReportedFault(Part):
     """A fault of the configuration: where it is, what it is, and what to do about it."""
 
-    where: str
-    what: str
-    remedy: str
+    where: Message
+    what: Message
+    remedy: Message
 
     @classmethod
     def of(cls, fault: Fault) -> "ReportedFault":
-        """A fault for the report, its texts shortened."""
-        where, what, remedy = (shortened(text, FAULT_LIMIT) for text in (fault.where, fault.what, fault.remedy))
+        """A fault for the report; a text that is too long is shortened, and stays English."""
+        where, what, remedy = (_limited(text) for text in (fault.where, fault.what, fault.remedy))
         return cls(where=where, what=what, remedy=remedy)
 
-    def __str__(self) -> str:
-        return f"{self.where}: {self.what}; {self.remedy}"
+    @property
+    def sentence(self) -> Message:
+        """The whole fault."""
+        return fault_sentence(self.where, self.what, self.remedy)
+
+
+def _limited(text: Value) -> Message:
+    words = str(text)
+    if isinstance(text, Message) and len(words) <= FAULT_LIMIT:
+        return text
+    return Message(shortened(words, FAULT_LIMIT))
 
 
 class FailedCall(Part):
@@ -372,9 +381,9 @@ def read_report(name: str, data: bytes) -> RunReport:
     try:
         report = RunReport.model_validate_json(data)
     except ValidationError as error:
-        raise RecordError(f"{name} is not what a run writes ({counted(error.error_count(), 'fault')})") from error
+        raise RecordError(not_valid(name, error.error_count())) from error
     if (problem := _contradiction(report)) is not None:
-        raise RecordError(f"{name} is not what a run writes: {problem}")
+        raise RecordError(message("{object} is not what a run writes: {problem}", object=name, problem=problem))
     return report
 
 
@@ -399,23 +408,23 @@ def earlier_report(data: bytes) -> RunReport | None:
     return None if report.outcome is Outcome.BAD_CONFIG else report
 
 
-def _contradiction(report: RunReport) -> str | None:
+def _contradiction(report: RunReport) -> Message | None:
     """A contradiction within the report; `None` if there is none."""
     last = report.attempts[-1] if report.attempts else None
     if last is None or (last.outcome, last.exit_code) != (report.outcome, report.exit_code):
-        return "its outcome is not that of its last attempt"
+        return message("its outcome is not that of its last attempt")
     if str(last.sentence) not in {"", str(report.sentence)}:  # a report of an earlier version has none
-        return "its sentence is not that of its last attempt"
+        return message("its sentence is not that of its last attempt")
     if (report.outcome.about.exit == ExitCode.DONE) is not (report.exit_code == ExitCode.DONE):
-        return "its exit code is not that of its outcome"
+        return message("its exit code is not that of its outcome")
     for name, engine in report.engines.items():
         parts = (engine.done, engine.skipped, engine.failed, engine.not_attempted)
         if sum(parts) != engine.planned or engine.cut_off > engine.failed:
-            return f"the totals of {name} do not add up"
+            return message("the totals of {engine} do not add up", engine=name)
         if report.outcome is Outcome.SUCCEEDED and engine.done + engine.skipped < engine.planned:
-            return f"it succeeded, and {name} did not do everything"
+            return message("it succeeded, and {engine} did not do everything", engine=name)
     cards = report.engines["qa"].cards() if "qa" in report.engines else CardTotals()
-    return None if report.cards == cards else "the totals of the cards are not those of qa"
+    return None if report.cards == cards else message("the totals of the cards are not those of qa")
 
 
 def summary_of(report: RunReport, ledger: Ledger, before: NightBefore | None) -> RunSummary:

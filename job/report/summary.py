@@ -13,9 +13,8 @@ from job.engines.catalog import EngineName
 from job.ledger.items import MissingState
 from job.ledger.totals import CardTotals, Count, EngineTotals, Part, Seconds
 from job.planning.plan import Plan
-from job.report.format import FORMAT, RecordError, Stamp
+from job.report.format import FORMAT, OF_OTHER_RUN, RecordError, Stamp, not_valid, of_other_format
 from job.report.outcome import Outcome
-from job.text.display import counted
 from job.text.messages import Message, message
 
 SUMMARY_LIMIT = 256 * 1024
@@ -120,15 +119,15 @@ def pack_summary(summary: RunSummary) -> bytes:
 def read_summary(name: str, data: bytes, run_id: str) -> RunSummary:
     """The summary in the object of this name. Raises `RecordError`."""
     if len(data) > SUMMARY_LIMIT:
-        raise RecordError(f"{name} is larger than {SUMMARY_LIMIT >> 10} KiB")
+        raise RecordError(message("{object} is larger than {count} KiB", object=name, count=SUMMARY_LIMIT >> 10))
     try:
         summary = RunSummary.model_validate_json(data)
     except ValidationError as error:
-        raise RecordError(f"{name} is not what a run writes ({counted(error.error_count(), 'fault')})") from error
+        raise RecordError(not_valid(name, error.error_count())) from error
     if summary.format != FORMAT:
-        raise RecordError(f"{name} has format {summary.format}; this version of the job knows {FORMAT}")
+        raise RecordError(of_other_format(name, summary.format))
     if summary.run_id != run_id:
-        raise RecordError(f"{name} belongs to run {summary.run_id}")
+        raise RecordError(message(OF_OTHER_RUN, object=name, run=summary.run_id))
     return summary
 
 

@@ -53,7 +53,8 @@ class CloudLogReporter:
     def on_faults(self, faults: Iterable[Fault]) -> None:
         """The configuration has faults; nothing will be called."""
         for fault in faults:
-            self._write("ERROR", str(fault), "config.faulty", where=fault.where, what=fault.what, remedy=fault.remedy)
+            parts = {"where": str(fault.where), "what": str(fault.what), "remedy": str(fault.remedy)}
+            self._write("ERROR", str(fault), "config.faulty", **parts)
 
     def on_notices(self, notices: Iterable[Message]) -> None:
         """Warnings about likely mistakes."""

@@ -54,7 +54,7 @@ class TerminalReporter:
     def on_faults(self, faults: Iterable[Fault]) -> None:
         """The configuration has faults; nothing will be called."""
         for fault in faults:
-            self._screen.print_line(fault, "✗")
+            self._screen.print_line(fault.sentence, "✗")
 
     def on_notices(self, notices: Iterable[Message]) -> None:
         """Warnings about likely mistakes."""
@@ -167,7 +167,7 @@ def as_text(report: RunReport, ledger: Ledger, steps: Sequence[Step], translator
     with screen.capture() as captured:
         screen.print_line(_head(report), style="bold")
         for fault in report.faults:
-            screen.print_line(fault, "✗")
+            screen.print_line(fault.sentence, "✗")
         if report.faults_not_listed:
             screen.print_line(message("and {count} more", count=report.faults_not_listed))
         _print_run(screen, report, ledger, steps)

@@ -39,13 +39,12 @@ class StoredObject:
 class StorageError(JobError):
     """A store could not do a request. The same request may succeed later."""
 
-    def __init__(self, what: Value, remedy: Message | None = None) -> None:
+    def __init__(self, what: Message, remedy: Message | None = None) -> None:
         """`what` names the object or the place and the reason; `remedy` is what its owner has to do."""
-        self.words: Value = what if remedy is None else message("{what}; {remedy}", what=what, remedy=remedy)
-        """The error as text or a message for people."""
+        self.words = what if remedy is None else message("{what}; {remedy}", what=what, remedy=remedy)
+        """The whole error, for people."""
         super().__init__(str(self.words))
-        self.what = str(what)
-        self.remedy = None if remedy is None else str(remedy)
+        self.what, self.remedy = what, remedy
 
 
 def words_of(error: Exception) -> Value:

@@ -39,6 +39,9 @@ class Message:
     def __str__(self) -> str:
         return ENGLISH.text(self)
 
+    def __hash__(self) -> int:
+        return hash((self.id, frozenset(self.values.items()))) if self.values else hash(self.id)
+
     def filled(self, template: str, shown: Callable[[Value], str]) -> str:
         """A template with its placeholders filled in; a value that is a message is filled in only once."""
         filled = set[str]()
@@ -128,7 +131,7 @@ def duration(seconds: float) -> Message:
     )
 
 
-def listed(names: Sequence[str], count: int | None = None) -> Value:
+def listed(names: Sequence[str], count: int | None = None) -> str | Message:
     """The first ten names in one line, and the number of further ones: a batch can have a thousand.
 
     `count` is the number of all names, if `names` are only the first.

@@ -22,6 +22,7 @@ from job.config.objects import OBJECTS
 from job.config.strict_json import SIZE_LIMIT
 from job.storage.store import StorageError
 from job.storage.uri import open_store
+from job.text.messages import Message
 from terraform.tools.plan import Plan, config_objects
 
 CONFIG = Path(__file__).parents[1] / "config"
@@ -88,7 +89,7 @@ def _both(uri: str, directory: Path) -> tuple[dict[str, bytes], dict[str, bytes]
 def _read(uri: str, name: str) -> bytes | None:
     stored = open_store(uri).read(name, SIZE_LIMIT + 1)
     if stored and len(stored.data) > SIZE_LIMIT:
-        raise StorageError(f"{uri}/{name} is larger than any config")
+        raise StorageError(Message(f"{uri}/{name} is larger than any config"))
     return stored.data if stored else None
 
 

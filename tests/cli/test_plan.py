@@ -13,6 +13,7 @@ from job.cli.main import main
 from job.report.outcome import ExitCode
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
+from job.text.messages import Message
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -229,7 +230,7 @@ def test_a_place_that_cannot_be_read_now_is_not_called_faulty(
     capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object) -> None:
-        raise StorageError("storage does not answer")
+        raise StorageError(Message("storage does not answer"))
 
     monkeypatch.setattr(DirectoryStore, "read", fails)
     code, out, err = plan(capfd, place)

@@ -13,11 +13,14 @@ import pytest
 
 from job.cli.main import main
 from job.config.faults import Fault
+from job.config.objects import read_config
 from job.engines.identity import RunIdentity
 from job.report.format import entry_of
 from job.report.outcome import ExitCode
 from job.report.report import FAULT_LIMIT, FAULTS_LISTED
 from job.storage.uri import address_of
+from job.text.messages import Message
+from tests.support.parsed import Parsed
 from tests.support.records import Recorded, refused, write
 
 VARIABLES = ("CONFIG_URI", "RUN_DATE", "RUN_ID", "CLOUD_RUN_EXECUTION", "RUN_TIME_ZONE", "GOOGLE_CLOUD_PROJECT")
@@ -53,7 +56,7 @@ def test_runs_are_a_table_within_80_columns_newest_first(place: Path, capfd: pyt
         Recorded("20261123T180000Z-a1b2c3", outcome="data_engine_failed", started="2026-11-25T09:14:00+08:00"),
         Recorded("small", seconds=41.2, started="2026-11-24T01:00:00+08:00"),
     )
-    refused(place, "before", [Fault("a.json", "is not JSON", "correct it")], EARLY)
+    refused(place, "before", [Fault("a.json", Message("is not JSON"), Message("correct it"))], EARLY)
     code, lines, err = run_command(capfd, "runs")
     assert (code, err) == (0, "")
     assert lines == [
@@ -186,11 +189,11 @@ def test_an_earlier_report_is_not_shown_if_a_later_config_was_not_finished(
 
 
 def test_a_run_that_began_again_after_its_faults_is_listed_once(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    refused(place, "night", [Fault("a.json", "is not JSON", "correct it")], EARLY)
+    refused(place, "night", [Fault("a.json", Message("is not JSON"), Message("correct it"))], EARLY)
     assert " bad_config " in run_command(capfd, "runs")[1][1]
     write(place, Recorded("night", outcome=None))
     (place / "night/report.json").unlink()
-    refused(place, "night", [Fault("a.json", "is not JSON", "correct it")], EARLY)
+    refused(place, "night", [Fault("a.json", Message("is not JSON"), Message("correct it"))], EARLY)
     _, lines, _ = run_command(capfd, "runs")
     assert len([line for line in lines if line.endswith("night")]) == 1
     assert " killed " in lines[1], "the report is of an attempt before the run had a plan"
@@ -298,7 +301,13 @@ def test_the_address_that_opens_a_page(uri: str, address: str) -> None:
 
 def test_the_report_of_a_faulty_configuration_lists_its_faults(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     refused(
-        place, "night", [Fault("a.json: [0]", "is blank", "write an id"), Fault("B", "is not set", "set it")], EARLY
+        place,
+        "night",
+        [
+            Fault("a.json: [0]", Message("is blank"), Message("write an id")),
+            Fault("B", Message("is not set"), Message("set it")),
+        ],
+        EARLY,
     )
     code, lines, _ = run_command(capfd, "report", "night")
     check = "python -m job plan gs://cards/config"
@@ -313,9 +322,36 @@ def test_the_report_of_a_faulty_configuration_lists_its_faults(place: Path, capf
     ]
 
 
+def faults_of(objects: dict[str, object]) -> list[Fault]:
+    return read_config({name: json.dumps(value).encode() for name, value in objects.items()})[1]
+
+
+def test_a_recorded_fault_is_english_in_the_report_and_chinese_where_a_person_reads_it(
+    place: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    refused(place, "night", faults_of({"ticker_list.json": ["AAPL"], "card_types.json": [7] * 5}), EARLY)
+    path = place / "night/report.json"
+    report = json.loads(path.read_text())
+    where = "card_types.json: [0] (7), [1] (7), [2] (7) and 2 more"
+    recorded = {key: value for key, value in report["faults"][0].items() if not key.endswith("_message")}
+    assert recorded == {"where": where, "what": "is not a string", "remedy": "write it in quotes"}
+    monkeypatch.setenv("REPORT_LANGUAGE", "zh")
+    page = tmp_path / "page.html"
+    _, lines, _ = run_command(capfd, "report", "night", "--page", str(page))
+    assert lines[1] == "✗ card_types.json：[0] (7), [1] (7), [2] (7) 及另外 2 处：不是字符串；请加上引号"
+    text = Parsed(page.read_text()).text
+    assert "card_types.json：[0] (7), [1] (7), [2] (7) 及另外 2 处 不是字符串 处理办法： 请加上引号" in text
+    # An early version of the job recorded only the text.
+    path.write_text(json.dumps(report | {"faults": [recorded]}))
+    _, lines, _ = run_command(capfd, "report", "night")
+    assert lines[1] == f"✗ {where}：不是字符串；请加上引号"
+
+
 def test_the_faults_of_a_report_are_bounded_and_counted(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    refused(place, "night", [Fault("x" * 10**5, "y" * 10**5, "z" * 10**5)] * (FAULTS_LISTED + 7), EARLY)
-    assert (place / "night/report.json").stat().st_size < FAULTS_LISTED * (3 * FAULT_LIMIT + 100)
+    refused(
+        place, "night", [Fault("x" * 10**5, Message("y" * 10**5), Message("z" * 10**5))] * (FAULTS_LISTED + 7), EARLY
+    )
+    assert (place / "night/report.json").stat().st_size < FAULTS_LISTED * (6 * FAULT_LIMIT + 500)
     _, lines, _ = run_command(capfd, "report", "night")
     assert lines[FAULTS_LISTED + 1] == "and 7 more"
 
@@ -350,7 +386,7 @@ def test_the_missing_cards_are_printed_without_characters_that_change_the_termin
 def test_the_cards_of_a_run_without_a_plan_are_an_error(
     place: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path, wanted: str
 ) -> None:
-    refused(place, "night", [Fault("a.json", "is not JSON", "correct it")], EARLY)
+    refused(place, "night", [Fault("a.json", Message("is not JSON"), Message("correct it"))], EARLY)
     file = tmp_path / "cards.csv"
     arguments = ["--missing"] if wanted == "missing" else ["--csv", str(file)]
     said = "run night had no plan, so there is no list of its cards\n"

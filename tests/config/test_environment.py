@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from job.config.environment import Settings, read_settings
 from job.engines.catalog import ENGINES
+from tests.support.chinese import in_chinese
 
 NOW = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
 GOOD = {
@@ -30,7 +31,9 @@ def read(**variables: str) -> Settings:
 
 
 def faults(**variables: str) -> list[str]:
-    return [str(fault) for fault in read_settings(GOOD | variables, NOW)[1]]
+    found = read_settings(GOOD | variables, NOW)[1]
+    assert all(in_chinese(fault.sentence) for fault in found)
+    return list(map(str, found))
 
 
 def test_defaults_are_those_that_the_readme_promises() -> None:

@@ -19,6 +19,7 @@ from job.config.faults import ConfigError
 from job.config.objects import OBJECTS, read_config
 from job.planning.prepare import Prepared, prepare
 from job.planning.targets import resolve
+from tests.support.chinese import in_chinese
 
 GOOD: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card", "earnings_card"]}
 ENVIRONMENT = {f"{name}_ENGINE_URL": f"https://{name.lower()}" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
@@ -30,10 +31,12 @@ def written(value: object) -> bytes:
 
 
 def judged(objects: Mapping[str, object]) -> tuple[list[str], list[str]]:
-    """The faults and the notices of a config, as a user reads them."""
+    """The faults and the notices of a config, as a user reads them. Each has a translation too."""
     config, faults, notices = read_config({name: written(value) for name, value in objects.items()})
     _, more_faults, more_notices = resolve(config)
-    return [str(fault) for fault in (*faults, *more_faults)], [str(notice) for notice in (*notices, *more_notices)]
+    all_faults, all_notices = [fault.sentence for fault in (*faults, *more_faults)], [*notices, *more_notices]
+    assert all(map(in_chinese, (*all_faults, *all_notices)))
+    return list(map(str, all_faults)), list(map(str, all_notices))
 
 
 def faults_with(name: str, value: object) -> list[str]:
@@ -480,7 +483,7 @@ def spread(objects: Mapping[str, object]) -> set[str]:
         patched.setattr(findings, "PLACES_NAMED", 100)
         config, faults, _ = read_config({name: written(value) for name, value in objects.items()})
         faults += resolve(config)[1]
-    split = [(fault, *fault.where.partition(": ")) for fault in faults]
+    split = [(fault, *str(fault.where).partition(": ")) for fault in faults]
     return {f"{name}: {place}: {fault.what}" for fault, name, _, places in split for place in places.split(", ")}
 
 
@@ -497,6 +500,42 @@ def test_with_entries_that_cannot_be_read_the_rest_is_judged_as_before(
     if bad["ticker_list.json"] == objects["ticker_list.json"] and bad["card_types.json"] == objects["card_types.json"]:
         hidden = {line for line in before - after if "leaves no card" not in line}
         assert all(line.startswith(tuple(own)) for line in hidden)
+
+
+WHOLE = '请写完整的股票代码并加引号，例如 "0700.HK"'
+IN_CHINESE: list[tuple[str, object, str]] = [
+    (
+        "card_targets.json",
+        [{"id": "AAPL", "card_types": ["news_card", True]}],
+        'card_targets.json：[0] ("AAPL").card_types[1] (true)：不是字符串；请写成字符串',
+    ),
+    (
+        "ticker_list.json",
+        [700, 700.0, 5, 9988],
+        f"ticker_list.json：[0] (700), [1] (700.0), [2] (5) 及另外 1 处：是数字；{WHOLE}",
+    ),
+    (
+        "ticker_list.json",
+        "[“AAPL”]".encode(),
+        'ticker_list.json：不是有效的 JSON，第 1 行第 2 列：用了引号 “；请改用直引号："',
+    ),
+    (
+        "card_targets.json",
+        {"AAPL": ["risk_card"]},
+        'card_targets.json：AAPL[0]："risk_card" 不是 card_types.json 中的图卡类型；请改正，或把它加入该文件',
+    ),
+    (
+        "card_targets.json",
+        [{"id": "x", "target_type": "stock"}],
+        "card_targets.json：[0] (\"x\").target_type (\"stock\")：不是 'equity', 'topic' 或 'person'；请写成其中之一",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "fault"), IN_CHINESE)
+def test_a_fault_is_one_sentence_in_chinese(name: str, value: object, fault: str) -> None:
+    config, faults, _ = read_config({key: written(one) for key, one in (GOOD | {name: value}).items()})
+    assert [in_chinese(one.sentence) for one in (*faults, *resolve(config)[1])] == [fault]
 
 
 MEANT = "check that this is the right object"
@@ -568,9 +607,10 @@ def test_no_bytes_raise_an_exception_and_every_fault_names_its_object(objects: d
     config, faults, notices = read_config(objects)
     _, more_faults, more_notices = resolve(config)
     for fault in (*faults, *more_faults):
-        assert fault.where.partition(":")[0] in OBJECTS
-        assert fault.what
-        assert fault.remedy
+        assert str(fault.where).partition(":")[0] in OBJECTS
+        assert str(fault.what)
+        assert str(fault.remedy)
+        assert in_chinese(fault.sentence).isprintable()
         assert str(fault).isprintable()
     for notice in map(str, (*notices, *more_notices)):
         assert notice.partition(":")[0] in OBJECTS

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from job.config.strict_json import ENTRIES_LIMIT, SIZE_LIMIT, UnreadableError, parse
+from tests.support.chinese import in_chinese
 
 MEANT = "check that this is the right object"
 
@@ -36,6 +37,8 @@ def test_the_exact_text_of_refused_documents(data: bytes, fault: str) -> None:
     with pytest.raises(UnreadableError) as refused:
         parse("o.json", data)
     assert str(refused.value) == fault
+    assert in_chinese(refused.value.what)
+    assert in_chinese(refused.value.remedy)
 
 
 TAKE_OUT = "remove what follows, or the bracket that ends it too early"
@@ -131,6 +134,8 @@ def test_a_workbook_is_reported_as_one(data: bytes, what: str) -> None:
 def refusal(text: str | bytes) -> str:
     with pytest.raises(UnreadableError) as refused:
         parse("o.json", text if isinstance(text, bytes) else text.encode())
+    assert in_chinese(refused.value.what)
+    assert in_chinese(refused.value.remedy)
     return str(refused.value).removeprefix("o.json: ")
 
 
@@ -169,5 +174,10 @@ def test_any_bytes_give_a_value_or_a_fault(data: bytes) -> None:
     try:
         parse("o.json", data)
     except UnreadableError as refused:
-        fault = str(refused)
-    assert fault is None or (fault.startswith("o.json: ") and fault.isprintable() and len(fault) < 300)
+        fault = refused
+    if fault is not None:
+        text = str(fault)
+        assert text.startswith("o.json: ")
+        assert text.isprintable()
+        assert len(text) < 300
+        assert in_chinese(fault.what).isprintable()

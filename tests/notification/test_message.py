@@ -22,7 +22,7 @@ from job.report.advice import Step
 from job.report.comparison import ComparedItem, ComparedItems, Comparison, Names, PlanChange
 from job.report.outcome import UNFORESEEN, Ending, ExitCode, Outcome, bad_config, ending_of, no_lease
 from job.report.report import not_recorded
-from job.text.messages import message
+from job.text.messages import Message, message
 from tests.support.endings import nothing_called, report_at
 from tests.support.records import Recorded
 from tests.support.results import result_of
@@ -89,7 +89,7 @@ def test_the_message_about_a_run() -> None:
 
 
 def test_the_message_about_a_run_that_called_nothing() -> None:
-    report = report_at(bad_config(1), faults=[Fault("RUN_DATE", "is wrong", "correct it")])
+    report = report_at(bad_config(1), faults=[Fault("RUN_DATE", Message("is wrong"), Message("correct it"))])
     look = Step("correct", message("Correct the configuration."))
     assert lines(report, None, [WAIT, look, START]) == [
         "✗ cards, 2026-11-24",
@@ -297,7 +297,7 @@ def test_the_time_for_cutting_grows_with_the_number_of_lines_only(monkeypatch: p
 
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_the_longest_text_of_a_run_fits_every_channel(channel: Any) -> None:
-    faults = [Fault("card_targets.json: [3]", "图" * 300, "改" * 300)] * 50
+    faults = [Fault("card_targets.json: [3]", Message("图" * 300), Message("改" * 300))] * 50
     report = report_at(bad_config(50), faults=faults)
     text = cut(list(run_lines(report, nothing_called(), [START], settings())), channel)
     assert len(as_json(text)) - 2 <= channel.limit

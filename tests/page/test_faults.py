@@ -15,11 +15,12 @@ from job.report.commands import Place
 from job.report.inputs import RunInputs, without_plan
 from job.report.outcome import bad_config
 from job.report.report import FAULTS_LISTED, AttemptSummary, report_of
+from job.text.messages import Message
 from tests.page.test_render import HOSTILE, KNOWN_TAGS
 from tests.support.parsed import Parsed
 
 NOW = datetime(2026, 11, 23, 18, 0, 3, tzinfo=UTC)
-FAULT = Fault('ticker_list.json: [1] ("700")', "is not a string", 'write "0700.HK" in quotes')
+FAULT = Fault('ticker_list.json: [1] ("700")', Message("is not a string"), Message('write "0700.HK" in quotes'))
 
 
 def page(faults: list[Fault], **environment: str) -> Parsed:
@@ -41,7 +42,7 @@ def test_the_headline_counts_the_faults(count: int, words: str) -> None:
 
 
 def test_says_where_each_fault_is_what_it_is_and_what_to_do() -> None:
-    other = Fault("RUN_DATE", '"soon" is not a date', "write YYYY-MM-DD, or today")
+    other = Fault("RUN_DATE", Message('"soon" is not a date'), Message("write YYYY-MM-DD, or today"))
     shown = page([FAULT, other], CONFIG_URI="gs://cards/config")
     for fault in (FAULT, other):
         assert f"{fault.where} {fault.what} What to do: {fault.remedy}" in " ".join(shown.text.split())
@@ -74,5 +75,5 @@ def test_faults_beyond_the_limit_are_counted() -> None:
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_whatever_a_fault_quotes_is_shown_as_text(text: str) -> None:
-    shown = page([Fault(text, text, text)], CONFIG_URI=text if text.isprintable() else "x")
+    shown = page([Fault(text, Message(text), Message(text))], CONFIG_URI=text if text.isprintable() else "x")
     assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS

@@ -124,10 +124,11 @@ def test_a_present_config_that_was_not_checked_yet_is_compared_as_it_is(content:
 def test_each_wrong_name_is_a_fault_with_the_nearest_names() -> None:
     plan = prepared(contents_of()).plan
     assert faults_of(["MSFT", "TSLA"], plan, {"TSLA"}) == []
-    assert [str(fault) for fault in faults_of(["MFST", "MFST", "黄金", "GSPC"], plan, set())] == [
-        '--without: "MFST" is not a target of the run; write "MSFT"',
-        '--without: "黄金" is not a target of the run; write the id of a ticker, topic or person as the config has it',
-        '--without: "GSPC" is not a target of the run; write "^GSPC"',
+    assert [str(fault) for fault in faults_of(["mfst", "mfst", "黄金", "GSPC", "TSLX"], plan, {"TSLA"})] == [
+        '--without: "mfst" is no target of the run; the nearest: MSFT',
+        '--without: "黄金" is no target of the run; the nearest: AAPL, MSFT, ^GSPC',
+        '--without: "GSPC" is no target of the run; the nearest: ^GSPC',
+        '--without: "TSLX" is no target of the run; the nearest: TSLA',
     ]
 
 
@@ -137,4 +138,4 @@ def test_more_than_twenty_are_too_many_together_with_those_that_are_out_already(
     assert faults_of(names[1:], plan, set()) == []
     assert faults_of(names[1:], plan, {names[1]}) == []
     (fault,) = faults_of(names[1:], plan, {names[0]})
-    assert str(fault).startswith("--without: would leave out 21 targets, and a run may lack 20; correct the config")
+    assert str(fault).startswith("--without: 21 targets are too many: 20 may be left out; correct the config")

@@ -12,9 +12,10 @@ from job.config.faults import ConfigError, Fault
 from job.planning import prepare as module
 from job.planning.prepare import UnreadConfigError, prepare
 from job.storage.store import StorageError, UnreachableError
+from job.text.messages import Message
 
 SETTINGS, _ = read_settings({"CONFIG_URI": "gs://bucket/config"}, datetime.now(UTC))
-FAULT = Fault("RUN_DATE", "is wrong", "correct it")
+FAULT = Fault("RUN_DATE", Message("is wrong"), Message("correct it"))
 
 
 class Failing:
@@ -28,7 +29,7 @@ class Failing:
 @pytest.fixture(params=[UnreachableError, StorageError])
 def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[StorageError]:
     made: type[StorageError] = request.param
-    monkeypatch.setattr(module, "open_store", lambda _uri: Failing(made("gs://bucket/config/a: 503")))
+    monkeypatch.setattr(module, "open_store", lambda _uri: Failing(made(Message("gs://bucket/config/a: 503"))))
     return made
 
 
@@ -47,4 +48,4 @@ async def test_a_fault_that_no_other_attempt_heals_is_reported_in_an_outage_too(
         await prepare(SETTINGS, [FAULT])
     assert [fault.where for fault in error.value.faults] == ["RUN_DATE", "CONFIG_URI"]
     if kind is UnreachableError:
-        assert error.value.faults[1].remedy == "try again later"
+        assert error.value.faults[1].remedy == Message("try again later")

@@ -592,7 +592,7 @@ async def test_the_report_of_a_closed_run_follows_from_its_record(
 
 
 async def test_a_refused_run_is_one_until_an_attempt_with_its_id_begins(tmp_path: Path) -> None:
-    refused(tmp_path, "night", [Fault("a.json", "is not JSON", "correct it")], BEGAN)
+    refused(tmp_path, "night", [Fault("a.json", Message("is not JSON"), Message("correct it"))], BEGAN)
     found, store = open_store(str(tmp_path)), Store()
     for name in found.names(""):
         stored = found.read(name)

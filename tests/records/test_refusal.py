@@ -13,11 +13,12 @@ from job.records.refusal import not_resumable
 from job.records.session import resuming
 from job.report.format import RecordError
 from job.storage.uri import open_store
+from job.text.messages import Message
 from tests.support.records import Recorded, refused, write
 
 
 def test_a_run_whose_config_was_faulty_is_not_reported_as_unrecorded(tmp_path: Path) -> None:
-    refused(tmp_path, "night", [Fault("a.json", "is not JSON", "correct it")], datetime.now(UTC))
+    refused(tmp_path, "night", [Fault("a.json", Message("is not JSON"), Message("correct it"))], datetime.now(UTC))
     error = trio.run(not_resumable, open_store(str(tmp_path)), str(tmp_path), "night")
     assert str(error.faults[0]) == (
         "RUNS_URI: has nothing of run night but the faults of its config, for which nothing was called; "
@@ -25,7 +26,7 @@ def test_a_run_whose_config_was_faulty_is_not_reported_as_unrecorded(tmp_path: P
     )
     assert str(error.ending.sentence).endswith("its config was faulty, so it called nothing. Start a new run.")
     error = trio.run(not_resumable, open_store(str(tmp_path)), str(tmp_path), "other")
-    assert error.faults[0].remedy == f"`RUNS_URI={tmp_path} python -m job runs` lists what is recorded there"
+    assert str(error.faults[0].remedy) == f"`RUNS_URI={tmp_path} python -m job runs` lists what is recorded there"
     assert "it has no record" in str(error.ending.sentence)
 
 

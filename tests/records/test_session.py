@@ -216,7 +216,7 @@ async def test_a_run_that_lost_its_lease_leaves_report_and_page_of_the_one_that_
     assert held.store.objects["run/report.html"].data == b"another's"
 
 
-@pytest.mark.parametrize("answer", [True, False, StorageError("names: 503")])
+@pytest.mark.parametrize("answer", [True, False, StorageError(Message("names: 503"))])
 async def test_the_lease_is_kept_only_if_what_was_known_of_the_record_is_still_true(
     held: Held, answer: bool | StorageError, autojump_clock: MockClock
 ) -> None:

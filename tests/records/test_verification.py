@@ -14,6 +14,7 @@ from job.records import verification
 from job.records.verification import verify
 from job.report.summary import RunSummary, pack_summary
 from job.storage.uri import open_store
+from job.text.messages import Message
 from tests.support.records import Recorded, refused, write
 
 DAY = "2026-11-24"
@@ -148,7 +149,7 @@ def test_without_a_place_no_trial_counts_wherever_its_config_was(tmp_path: Path,
 
 
 def test_a_run_with_a_faulty_config_is_listed_and_hides_no_other_run(tmp_path: Path, config: Path) -> None:
-    refused(tmp_path / "runs", "broken", [Fault("a.json", "is not JSON", "correct it")], EARLY)
+    refused(tmp_path / "runs", "broken", [Fault("a.json", Message("is not JSON"), Message("correct it"))], EARLY)
     done, known = judged(tmp_path, config)
     assert not done
     assert known.endswith("run broken: bad_config. The configuration has 1 fault: nothing was called")

@@ -27,7 +27,7 @@ from job.report.outcome import (
     no_record,
 )
 from job.report.report import RunReport, report_of
-from job.text.messages import message
+from job.text.messages import Message, message
 from tests.support.records import Recorded
 from tests.support.results import result_of
 
@@ -55,8 +55,8 @@ CORRECT = (
 REST = "this requests only what is missing:"
 GO_ON = "Go on with what is missing:"
 IN_OBJECT, IN_VARIABLE = (
-    Fault("ticker_list.json", "is not JSON", "correct it"),
-    Fault("QA_ENGINE_URL", "is not set", ""),
+    Fault("ticker_list.json", Message("is not JSON"), Message("correct it")),
+    Fault("QA_ENGINE_URL", Message("is not set"), Message("")),
 )
 PUT_RIGHT = f"Once the cause is put right, {REST}"
 CORRECTED = f"Once the config is corrected, {REST}"
@@ -428,7 +428,7 @@ def test_no_more_is_offered_than_may_be_left_out() -> None:
 
 
 def test_a_name_that_was_mistyped_on_the_command_line_is_not_offered_again() -> None:
-    typo = Fault("--without", '"T0O" is not a target of the run', 'write "T00"')
+    typo = Fault("--without", message("is no target"), message("the nearest: T00"))
     again = Place("cards", arguments=("resume", "night", "--without", "T0O"))
     one = report(Outcome.BAD_CONFIG, recorded=False, faults=[typo])
     assert steps_of(one, again) == []

@@ -21,7 +21,7 @@ from job.planning.targets import Target
 from job.report.outcome import ending_of
 from job.reporting import stdout
 from job.reporting.cloud_log import CloudLogReporter
-from job.text.messages import message
+from job.text.messages import Message, message
 from tests.support.endings import report_at
 from tests.support.results import result_of
 
@@ -44,7 +44,7 @@ async def test_only_lines_about_calls_are_dropped_and_only_while_8_mib_wait(monk
         log.on_event(RETRIED)
         log.on_event(FINISHED)
         log.on_event(WARNED)
-    log.on_faults([Fault("a.json", "is wrong", "correct it")])
+    log.on_faults([Fault("a.json", Message("is wrong"), Message("correct it"))])
     log.on_notices([message("look")])
     log.on_storage(message("storage: down"), True)
     log.on_barrier(live)

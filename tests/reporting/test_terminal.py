@@ -35,7 +35,7 @@ from job.reporting.screen import Screen
 from job.reporting.status import barrier_message
 from job.reporting.stdout import OutputQueue
 from job.reporting.terminal import TerminalReporter, _Bars, _bars
-from job.text.messages import ENGLISH, message
+from job.text.messages import ENGLISH, Message, message
 from tests.reporting.test_stdout import DANGEROUS
 from tests.support.endings import nothing_called, report_at
 from tests.support.results import result_of
@@ -58,7 +58,7 @@ def missing(sentence: str) -> Ending:
 
 async def test_markup_is_printed_as_text(capfd: pytest.CaptureFixture[str]) -> None:
     terminal = TerminalReporter(RunIdentity("r"))
-    terminal.on_faults([Fault("a.json: [0]", '"x:100:y" [red]is not[/] \\', "correct :warning:")])
+    terminal.on_faults([Fault("a.json: [0]", Message('"x:100:y" [red]is not[/] \\'), Message("correct :warning:"))])
     terminal.on_notices([message("{item} is there 2 times", item="[bold]:a:[/]")])
     await terminal.drain(5.0)
     assert capfd.readouterr().out.splitlines() == [
@@ -70,7 +70,7 @@ async def test_markup_is_printed_as_text(capfd: pytest.CaptureFixture[str]) -> N
 async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pytest.CaptureFixture[str]) -> None:
     ledger = Ledger(replace(PLAN_OF_ONE, date=DANGEROUS))
     terminal = TerminalReporter(RunIdentity(f"r{DANGEROUS}".encode(errors="replace").decode()))
-    terminal.on_faults([Fault(DANGEROUS, DANGEROUS, DANGEROUS)])
+    terminal.on_faults([Fault(DANGEROUS, Message(DANGEROUS), Message(DANGEROUS))])
     terminal.on_notices([message("{item}", item=DANGEROUS)])
     terminal.on_storage(message("{error}", error=DANGEROUS), True)
     terminal.on_start(Live.of(ledger))

@@ -212,10 +212,11 @@ async def test_a_hanging_token_does_not_hold_up_the_end(cards: World) -> None:
 NO_BARRIER = """
 from job.storage import directory
 from job.storage.store import StorageError
+from job.text.messages import Message
 true_create = directory.DirectoryStore.create
 def create(self, name, data):
     if "/{part}" in name:
-        raise StorageError("nothing can be written there")
+        raise StorageError(Message("nothing can be written there"))
     return true_create(self, name, data)
 directory.DirectoryStore.create = create
 """

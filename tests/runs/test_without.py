@@ -266,10 +266,10 @@ async def test_a_topic_is_left_out_as_a_ticker_is(autojump_clock: MockClock, wor
 @pytest.mark.parametrize(
     ("names", "says"),
     [
-        (["MSTF"], '--without: "MSTF" is not a target of the run; write "MSFT"'),
-        (["msft", "Fed"], '--without: "msft" is not a target of the run'),
+        (["MSTF"], '--without: "MSTF" is no target of the run; the nearest: MSFT'),
+        (["msft", "Fed"], '--without: "msft" is no target of the run; the nearest: MSFT'),
         (TICKERS, "--without: leaves nothing: ticker_list.json needs a ticker, and the plan a card; leave out fewer"),
-        ([f"T{number}" for number in range(21)], "--without: would leave out 21 targets, and a run may lack 20"),
+        ([f"T{number}" for number in range(21)], "--without: 21 targets are too many: 20 may be left out"),
     ],
 )
 async def test_what_cannot_be_left_out_is_refused_before_anything_is_called_or_written(

@@ -16,6 +16,7 @@ from job.records import attempts, days, journal, lease, past, record, session
 from job.storage import store as store_module
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject
 from job.storage.uri import open_store
+from job.text.messages import Message
 from tests.simulators.storage import emulator_binary
 from tests.simulators.world import open_world
 
@@ -60,7 +61,7 @@ class Memory:
         if there is None:
             return self._write("create", name, data)
         if there.data != data:
-            raise ConflictError(f"{name} exists already")
+            raise ConflictError(Message(f"{name} exists already"))
         return there
 
     def replace(self, name: str, data: bytes, generation: str) -> StoredObject:
@@ -69,14 +70,14 @@ class Memory:
         if there is not None and there.data == data and there.generation != generation:
             return there  # by an earlier try, whose answer was lost
         if there is None or there.generation != generation:
-            raise ConflictError(f"{name} was changed by another")
+            raise ConflictError(Message(f"{name} was changed by another"))
         return self._write("replace", name, data)
 
     def delete(self, name: str, generation: str) -> None:
         self._ask("delete", name)
         there = self.objects.get(name)
         if there is not None and there.generation != generation:
-            raise ConflictError(f"{name} was changed by another")
+            raise ConflictError(Message(f"{name} was changed by another"))
         self.objects.pop(name, None)
 
     def names(self, prefix: str) -> list[str]:
@@ -90,13 +91,13 @@ class Memory:
     def _ask(self, verb: str, name: str) -> None:
         self.asked.append((verb, name))
         if self.refuse(verb, name):
-            raise StorageError(f"{name}: 503 from the fake")
+            raise StorageError(Message(f"{name}: 503 from the fake"))
 
     def _write(self, verb: str, name: str, data: bytes) -> StoredObject:
         self._writes += 1
         stored = self.objects[name] = StoredObject(data, str(self._writes), self.clock())
         if self.lose(verb, name):
-            raise StorageError(f"{name}: the answer was lost")
+            raise StorageError(Message(f"{name}: the answer was lost"))
         return stored
 
 

@@ -37,6 +37,7 @@ from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.stdout import OutputQueue
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
+from job.text.messages import Message
 from tests.simulators.job import Job
 from tests.simulators.world import World, close_world, make_world
 from tests.support.stores import Memory
@@ -361,7 +362,7 @@ def _replace_storage(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
         def ask(store: DirectoryStore, *arguments: object, **named: object) -> object:
             _reach_outside()
             if uris[store] not in world.stores:
-                raise StorageError(f"{uris[store]} is not a directory")
+                raise StorageError(Message(f"{uris[store]} is not a directory"))
             return getattr(world.stores[uris[store]], verb)(*arguments, **named)
 
         return ask

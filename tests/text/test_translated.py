@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from job.config.environment import read_settings
 from job.config.faults import Fault
+from job.config.objects import read_config
 from job.engines.answers import judge
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
@@ -46,7 +49,7 @@ from job.report.outcome import (
     no_record,
     nothing_missing,
 )
-from job.report.report import RunReport, not_recorded
+from job.report.report import ReportedFault, RunReport, not_recorded
 from job.reporting.screen import nights_table, runs_table
 from job.reporting.terminal import TerminalReporter, as_text
 from job.text.messages import Translator, message
@@ -84,7 +87,7 @@ class Widening(NullTranslations):
 WIDE = Translator("xx", Widening())
 DATA = re.compile(
     r"`?(RUN_DATE=\S+ )?(RUNS_URI=\S+ )?(python -m job|gcloud run)[\w .=,:/-]*|https?://\S+|gs://\S+|/runs/\S+|[\w.]+\.(json|csv)\b"
-    r"|\bUTC\b|[A-Z]+_ENGINE_|\b(financial|trading|news|qa|p50|p95)\b|(cards-(nightly-)?\w+|night(-\w+)?)\b|\b(T|c)\d+\b|\b[0-9a-f]{12,}\b"
+    r"|\bUTC\b|\b[A-Z]+(_[A-Z]*)+|\b(financial|trading|news|qa|p50|p95)\b|(cards-(nightly-)?\w+|night(-\w+)?)\b|\b(T|c)\d+\b|\b[0-9a-f]{12,}\b"
     r"|\bT\d\d:|(failed: )?said by the engine|" + "|".join(map(re.escape, [*NAMES, *TYPES]))
 )
 """What is no sentence: commands, addresses, names of objects, variables and engines, ids, an engine's answer."""
@@ -108,6 +111,16 @@ def reasons() -> Iterator[Failure]:
         yield failure if body != b"x" else replace(failure, reason=message("an empty answer"))
     for cause in Cause:
         yield Failure(cause, message("cut off"))
+
+
+def a_fault_of_each_kind() -> list[Fault]:
+    """Faults of variables, of a config object, and of many places in one."""
+    faults = read_settings({"RUN_DATE": "1", "QA_ENGINE_URL": "http://1"}, NOW)[1]
+    config = {"ticker_list.json": [1] * 9, "card_types.json": ["news_card", 1], "card_targets.json": b"["}
+    objects = {
+        name: value if isinstance(value, bytes) else json.dumps(value).encode() for name, value in config.items()
+    }
+    return [*faults, *read_config(objects)[1]]
 
 
 def build_run(**changes: Any) -> tuple[RunReport, Ledger]:
@@ -152,7 +165,8 @@ def build_run(**changes: Any) -> tuple[RunReport, Ledger]:
     aside = (SetAside(card_type="c1", reason=message("cut off"), remedy=message("cut off")),)
     sentence = message("No card was requested: {reason}", reason=failures[0].reason)
     attempts = tuple(one.model_copy(update={"sentence": sentence, "set_aside": aside}) for one in report.attempts * 2)
-    report = report.model_copy(update={"attempts": attempts, "sentence": sentence, "date": None})
+    faults = tuple(map(ReportedFault.of, a_fault_of_each_kind()))
+    report = report.model_copy(update={"attempts": attempts, "sentence": sentence, "date": None, "faults": faults})
     counted = {"since_last_night": since, "failures_not_listed": 2, "left_plan": 2, "outdated_cards": 2}
     return report.model_copy(update={**counted, **changes}), ledger
 
@@ -256,6 +270,7 @@ async def test_a_run_on_a_terminal_is_translated(
     ledger = Ledger(plan)
     live = Live.of(ledger)
     terminal = TerminalReporter(RunIdentity("night-1"), WIDE)
+    terminal.on_faults(a_fault_of_each_kind())
     terminal.on_start(live)
     terminal.on_barrier(live)
     finished = [
@@ -294,7 +309,7 @@ def test_the_message_about_a_run_is_translated() -> None:
     lines += late_lines(given, "2026-11-24", NOW, None, is_known=False)
     for late in (report, report.model_copy(update={"day": "2026-11-23"})):
         lines += late_lines(given, "2026-11-24", NOW, RecordedRun(late, ledger, Place("night-job")))
-    faults = [Fault("T1", "T1", "T1")] * 9
+    faults = a_fault_of_each_kind()
     for ending in endings(failed):
         for ended in (
             report_at(ending, inputs=Recorded("night-1").inputs, faults=faults, page=""),

@@ -392,7 +392,7 @@ ROWS = (
         "one error for each name, with the nearest ones; nothing was called",
         "write the ids as the config has them",
         (
-            Case("typo", "bad_config", 2, play=_mistyped("T1O"), says='write \\"T1\\"', record=False),
+            Case("typo", "bad_config", 2, play=_mistyped("T1O"), says="the nearest: T1", record=False),
             Case("all", "bad_config", 2, play=_mistyped(*TICKERS), says="leaves nothing", record=False),
         ),
     ),
