@@ -57,6 +57,8 @@ def leave_out(prepared: Prepared, targets: Sequence[Target]) -> Prepared | None:
 def without(contents: Mapping[str, bytes], names: Collection[str]) -> dict[str, bytes]:
     """The content of config objects without these targets; an object that names none of them stays as it is."""
     left = dict(contents)
+    if not names:
+        return left
     for document, reduced in ((TICKER_LIST, _tickers), (CARD_TARGETS, _targets)):
         try:
             value = parse(document, left[document])

@@ -151,7 +151,7 @@ def _steps(report: RunReport, place: Place, now: datetime, *, is_last_resort: bo
 
 
 def _without(report: RunReport, place: Place) -> Iterator[Step]:
-    if report.at_fault and report.outcome is Outcome.DATA_ENGINE_FAILED:
+    if report.at_fault:
         text = template("Or go on without {names}: if nothing else is at fault, this makes all other cards:")
         command = place.resume(report.run_id, without=report.at_fault)
         yield Step("without", message(text, names=listed(report.at_fault)), command)

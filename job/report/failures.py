@@ -79,8 +79,8 @@ def failure_groups(calls: Sequence[CallResult]) -> list[FailureGroup]:
 
 
 def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
-    """The targets without which the data would be there, for all that is known: the engines answered, and refused
-    these. Empty if an engine failed otherwise, if these are too many to leave out, or if no ticker would be left.
+    """The targets without which the data would be there, for all that is known: the engines answered, and failed for
+    these alone. Empty if an engine failed otherwise, if these are too many to leave out, or if no ticker would be left.
     """
     failed = [call for call in ledger.failures if call.engine != "qa" and call.state != CUT_OFF]
     if not all(_is_about_target(call, done=ledger.counts(call.engine).done > 0) for call in failed):
@@ -91,8 +91,9 @@ def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
 
 
 def _is_about_target(call: CallResult, *, done: bool) -> bool:
-    """Whether the engine refuses the target, and not all of its calls; `done` is whether it has done another."""
-    return call.then == "new_config" or (done and (call.cause == Cause.DENIED or call.status == 500))
+    """Whether the engine fails for the target, and is not down; `done` is whether it has done another one."""
+    may_be = call.then == "new_config" or call.cause == Cause.DENIED or call.status == 500
+    return call.status in {400, 422} or (done and may_be)
 
 
 def _counted(engine: EngineName, count: int, values: dict[str, Value], *, is_cut_off: bool) -> Message:

@@ -231,7 +231,7 @@ class RunReport(Part):
     card_url: str | None = Field(None, exclude=True)
     """CARD_URL of the latest attempt, which its entry in the record keeps."""
     at_fault: tuple[str, ...] = Field((), exclude=True)
-    """The targets whose data failed, if nothing else did: without them the run could go on."""
+    """The targets whose data failed, if nothing else did and the run ended so: without them it could go on."""
     page: str | None = Field(None, exclude=True)
     """The address of its page; empty if it could not be written, `None` if the run has none."""
 
@@ -305,7 +305,7 @@ def report_of(
         left_plan=ledger.left_plan,
         outdated_cards=len(ledger.outdated_cards),
         left_out=tuple(target.id for target in ledger.plan.left_out),
-        at_fault=targets_at_fault(ledger),
+        at_fault=targets_at_fault(ledger) if outcome is Outcome.DATA_ENGINE_FAILED else (),
         since_last_night=since,
         config_uri=inputs.config_uri,
         config_generations={name: kept.generation for name, kept in sorted(inputs.objects.items())},

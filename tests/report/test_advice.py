@@ -32,7 +32,9 @@ from tests.support.records import Recorded
 from tests.support.results import result_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from job.engines.calls import Call
 
 DATED, UNDATED = (
     Recorded(tickers=[f"T{number:02}" for number in range(20)], has_date=has_date).inputs for has_date in (True, False)
@@ -410,12 +412,19 @@ def test_to_go_on_without_some_targets_is_offered_only_if_the_engines_refuse_the
         ([refused] * 20, [], ()),
         ([], [], ()),
     ):
-        ledger = Ledger(DATED.plan())
-        for call in done:
-            ledger.add(result_of(call))
-        for call, failure in zip(news, failures, strict=False):
-            ledger.add(result_of(call, failure))
-        assert targets_at_fault(ledger) == expected, failures
+        assert at_fault(zip(news, failures, strict=False), done) == expected, failures
+    trading = [call for call in calls if call.engine == "trading"]
+    assert at_fault([(trading[0], denied)], trading[1:2]) == trading[0].targets
+    assert at_fault([(trading[0], denied)]) == (), "the engine may deny everything"
+
+
+def at_fault(failures: Iterable[tuple[Call, Failure]], done: Iterable[Call] = ()) -> tuple[str, ...]:
+    ledger = Ledger(DATED.plan())
+    for call in done:
+        ledger.add(result_of(call))
+    for call, failure in failures:
+        ledger.add(result_of(call, failure))
+    return targets_at_fault(ledger)
 
 
 def test_no_more_is_offered_than_may_be_left_out() -> None:
