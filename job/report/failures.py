@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from job.engines.catalog import ENGINES, EngineName
-from job.engines.failures import Cause, Then
+from job.engines.failures import NOTHING_TO_DO, Cause, Then
 from job.ledger.ledger import Ledger
 from job.ledger.result import CUT_OFF, CallResult
 from job.planning.left_out import LEFT_OUT_LIMIT
@@ -32,6 +32,11 @@ class FailureGroup:
         return self.calls[0].state == CUT_OFF
 
     @property
+    def needs_nothing(self) -> bool:
+        """Whether there is nothing to put right: the calls were only cut off."""
+        return self.remedy.id == NOTHING_TO_DO
+
+    @property
     def card_type(self) -> str | None:
         """The card type, if several calls have the same one."""
         types = {call.card_type for call in self.calls}
@@ -55,6 +60,15 @@ class FailureGroup:
             names = message("{card_type}: {names}", card_type=self.card_type, names=names)
         values: dict[str, Value] = {"engine": ENGINES[self.engine].title, "names": names}
         return _counted(self.engine, self.items, values, is_cut_off=self.is_cut_off)
+
+    @property
+    def alike(self) -> Sequence["FailureGroup"]:
+        """The group in parts whose calls failed in the same way: after the same attempts, with the same answers."""
+        parts: dict[tuple[object, ...], list[CallResult]] = {}
+        for call in self.calls:
+            answers = tuple(str(answer) for answer in call.answers_before)
+            parts.setdefault((call.attempts, str(call.reason), answers), []).append(call)
+        return [replace(self, calls=calls) for calls in parts.values()]
 
     @property
     def answers(self) -> Sequence[tuple[Message, int]]:
@@ -85,9 +99,11 @@ def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
     failed = [call for call in ledger.failures if call.engine != "qa" and call.state != CUT_OFF]
     if not all(_is_about_target(call, done=ledger.counts(call.engine).done > 0) for call in failed):
         return ()
-    found = dict.fromkeys(target for call in failed for target in call.targets)
-    rest = any(target.kind == "equity" and target.id not in found for target in ledger.plan.targets)
-    return tuple(found) if rest and len(found) + len(ledger.plan.left_out) <= LEFT_OUT_LIMIT else ()
+    names, targets = {target for call in failed for target in call.targets}, ledger.plan.targets
+    rest = any(target.kind == "equity" and target.id not in names for target in targets)
+    if not rest or len(names) + len(ledger.plan.left_out) > LEFT_OUT_LIMIT:
+        return ()
+    return tuple(target.id for target in targets if target.id in names)
 
 
 def _is_about_target(call: CallResult, *, done: bool) -> bool:

@@ -200,6 +200,8 @@ class RunReport(Part):
     """Number of generated cards whose model or parameters were those of another config."""
     left_out: tuple[str, ...] = ()
     """The targets that a person has left out. Their cards are in `cards.left_out`, and in no other number."""
+    at_fault: tuple[str, ...] = ()
+    """The targets whose data failed, if nothing else did and the run ended so: without them it could go on."""
     since_last_night: Comparison | None = None
     """`None` if there is no night before, or if it was not read in time."""
     config_uri: str
@@ -230,8 +232,6 @@ class RunReport(Part):
     """Whether a message is sent: not if everything was there already, nor about what NOTIFY_ONLY leaves out."""
     card_url: str | None = Field(None, exclude=True)
     """CARD_URL of the latest attempt, which its entry in the record keeps."""
-    at_fault: tuple[str, ...] = Field((), exclude=True)
-    """The targets whose data failed, if nothing else did and the run ended so: without them it could go on."""
     page: str | None = Field(None, exclude=True)
     """The address of its page; empty if it could not be written, `None` if the run has none."""
 
@@ -244,6 +244,12 @@ class RunReport(Part):
     def had_plan(self) -> bool:
         """Whether the run had a plan when it ended."""
         return bool(self.engines)
+
+    @property
+    def failed_engines(self) -> int:
+        """How many data engines failed, so that no card was requested. One that was cut off has not failed."""
+        totals = (self.engines[name] for name in DATA_ENGINES if name in self.engines)
+        return sum(engine.failed > engine.cut_off for engine in totals)
 
     @property
     def set_aside(self) -> tuple[SetAside, ...]:

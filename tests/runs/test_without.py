@@ -75,13 +75,14 @@ def notices(outcome: Outcome) -> str:
 
 
 async def outputs(world: VirtualWorld) -> list[str]:
-    """What the run shows of itself: its page, its report on a terminal, its message."""
+    """What the run shows of itself: its page, that of the nights, its report on a terminal, its message."""
     recorded = await read_run(world.runs, "night")
     assert recorded is not None
     run, settings = recorded.report, read_settings({}, datetime.now(UTC))[0]
     steps = advice(run, recorded.place, datetime.fromisoformat(run.started))
     message = [str(line.text) for line in run_lines(run, recorded.ledger, steps, settings)]
-    return [world.recorded()["night/report.html"].decode(), as_text(run, recorded.ledger, steps), "\n".join(message)]
+    pages = [world.recorded()[name].decode() for name in ("night/report.html", "index.html")]
+    return [*pages, as_text(run, recorded.ledger, steps), "\n".join(message)]
 
 
 async def compared(world: VirtualWorld, run_id: str) -> Comparison:
@@ -119,9 +120,8 @@ async def test_one_command_brings_all_other_cards_and_everything_says_what_is_le
     assert written["left_out"] == ["MSFT"]
     assert written["cards"]["left_out"] == 1
     assert [written["engines"][engine]["left_out"] for engine in ("trading", "news", "qa")] == [1, 1, 1]
-    page, table = world.recorded()["night/report.html"].decode(), world.recorded()["night/cards.csv"].decode()
-    assert "Left out by hand: MSFT." in page
-    assert "MSFT,equity,news_card,left_out,," in table
+    assert all("Left out by hand: MSFT." in shown for shown in await outputs(world))
+    assert "MSFT,equity,news_card,left_out,," in world.recorded()["night/cards.csv"].decode()
     assert await verified(world) == (
         True,
         f"run night of {DAY} did all its work without MSFT (left out by hand)",
