@@ -386,6 +386,7 @@ class _Run:
             zone=settings.time_zone.key,
             run_date=settings.run_date if settings.run_date_is_explicit or not settings.run_date else "today",
             concurrency={name: engine.concurrency for name, engine in settings.engines.items()},
+            deadline=settings.deadline,
             card_url=settings.card_url,
         )
 
@@ -489,6 +490,7 @@ class _Run:
             is_recorded=self._is_recorded,
             is_latest=self._is_latest,
             instead=ending.instead,
+            deadline=settings.deadline,
             card_url=settings.card_url,
         )
         return with_commands(report, self.place)

@@ -59,6 +59,10 @@ def _do(
             from job.cli.plan import plan_command
 
             return plan_command(settings, faults, options, os.environ, now)
+        case "rehearse":
+            from job.cli.rehearse import rehearse_command
+
+            return rehearse_command(options, now)
         case "runs":
             from job.cli.past import runs_command
 
@@ -151,6 +155,17 @@ def make_parser() -> argparse.ArgumentParser:
     shown = plan.add_mutually_exclusive_group()
     shown.add_argument("--full", action="store_true", help="also list each target with its calls")
     shown.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
+    rehearse = commands.add_parser(
+        "rehearse", help="tell when tonight's cards will be there, from the answers of past nights; call nothing"
+    )
+    rehearse.add_argument("--nights", type=_count, default=30, metavar="N", help="nights to play; 30 without it")
+    rehearse.add_argument(
+        "--set", action="append", default=[], dest="settings", metavar="NAME=VALUE", help="with another setting"
+    )
+    rehearse.add_argument(
+        "--outage", action="append", default=[], metavar="ENGINE,HH:MM,10m", help="with an outage of an engine"
+    )
+    rehearse.add_argument("--page", metavar="FILE", help="write the forecast as a page there, too")
     commands.add_parser("runs", help="list the latest recorded runs")
     nights = commands.add_parser("nights", help="show the latest runs at a glance, and what fails most often")
     nights.add_argument("--count", type=_count, default=RUNS_READ, metavar="N", help=f"runs; {RUNS_READ} without it")

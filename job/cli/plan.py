@@ -3,6 +3,7 @@
 import argparse
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 
@@ -18,12 +19,20 @@ from job.planning.prepare import make_plan, read_objects, unreadable
 from job.planning.targets import Target
 from job.planning.typos import typos
 from job.records.tonight import PastOfPlan, read_past_of_plan, settings_of_tonight
+from job.rehearsal.forecast import foretell_quickly
+from job.rehearsal.play import Scenario
+from job.rehearsal.recorded import RecordedNight, read_nights
+from job.rehearsal.words import usual_line
 from job.report.comparison import plan_change, plan_lines
 from job.report.outcome import ExitCode
 from job.reporting.stdout import say, say_error, write_line
 from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread
 from job.storage.uri import open_store
 from job.text.messages import Message, Translator, Value, listed, message, plural, template, translator
+
+NIGHTS_READ = 10
+NIGHTS_SECONDS = 4.0
+"""How long reading the latest nights may take."""
 
 
 def plan_command(
@@ -62,7 +71,7 @@ def plan_command(
         _say_notices([origin, *changes] if past.start is not None else changes, to)
         _write_lines(plan, settings)
         return ExitCode.DONE
-    for line in (*_summary_lines(plan), origin, *changes):
+    for line in (*_summary_lines(plan), *_usual_lines(past, plan, settings), origin, *changes):
         say(to.text(line))
     if options.full:
         _say_targets(plan, to)
@@ -142,6 +151,24 @@ def _summary_lines(plan: Plan) -> Iterator[Message]:
             calls=plural("1 call", "{count} calls", count=calls),
         )
     yield from _model_lines(plan)
+
+
+async def _read_nights(runs_uri: str, config_uri: str, past: PastOfPlan) -> list[RecordedNight]:
+    """The latest nights; none if reading them takes too long or fails."""
+    with suppress(StorageError), trio.move_on_after(NIGHTS_SECONDS):
+        nights, _ = await read_nights(open_store(runs_uri), past.runs[:NIGHTS_READ], config_uri, objects=0)
+        return nights
+    return []
+
+
+def _usual_lines(past: PastOfPlan, plan: Plan, settings: Settings) -> Iterator[Message]:
+    """About how long the run takes, if past nights tell."""
+    if settings.runs_uri is None or not settings.config_uri or not plan.count("qa"):
+        return
+    nights = trio.run(_read_nights, settings.runs_uri, settings.config_uri, past)
+    forecast = foretell_quickly(Scenario(plan, settings.engines), nights)
+    if forecast is not None and (line := usual_line(forecast)) is not None:
+        yield line
 
 
 def _targets(count: int) -> Message:

@@ -41,6 +41,8 @@ class AttemptEntry(BaseModel):
     """RUN_DATE as it was given."""
     concurrency: dict[str, int] = Field(default_factory=dict)
     """The maximum number of calls in flight, by engine."""
+    deadline: float | None = None
+    """RUN_DEADLINE_SECONDS."""
     card_url: CardUrl | None = None
     """CARD_URL, for pages and tables that are made again."""
     remakes: tuple[Remake, ...] = ()

@@ -1,6 +1,6 @@
 """Tonight: the settings with which a schedule will start the next run, as its latest start has recorded them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from job.engines.calls import BATCHES
 from job.engines.catalog import ALL_ENGINES
 from job.planning.typos import Known
 from job.records.attempts import AttemptEntry, read_first
-from job.records.past import READ_SECONDS, Past, find_known, find_night_before, read_past
+from job.records.past import READ_SECONDS, Past, PastRun, find_known, find_night_before, read_past
 from job.records.record import find_inputs
 from job.report.format import RecordError
 from job.report.inputs import RunInputs, is_same_config
@@ -28,7 +28,8 @@ class Start:
     run_id: str
     day: str
     variables: Mapping[str, str]
-    """The variables that its record keeps: batch sizes, concurrency, RUN_DATE as it was given, RUN_TIME_ZONE."""
+    """The variables that its record keeps: batch sizes, concurrency, the deadline, RUN_DATE as it was given,
+    RUN_TIME_ZONE."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class PastOfPlan:
     before: NightBefore | None = None
     """The latest night of this config, also of today."""
     known: Known | None = None
+    runs: Sequence[PastRun] = ()
+    """The latest runs, of any config."""
     problem: Message | None = None
     """Why past nights cannot be read."""
 
@@ -51,7 +54,8 @@ async def read_past_of_plan(runs_uri: str, config_uri: str | None) -> PastOfPlan
             past = await read_past(store)
             start = await find_latest_start(store, past, config_uri)
             before = await find_night_before(store, past, config_uri, None)
-            return PastOfPlan(start, before, await find_known(store, past, config_uri, None, before))
+            known = await find_known(store, past, config_uri, None, before)
+            return PastOfPlan(start, before, known, past.runs)
     except (StorageError, trio.TooSlowError) as error:
         problem = words_of(error) or message("there was no answer within {seconds} s", seconds=READ_SECONDS)
         return PastOfPlan(
@@ -90,7 +94,14 @@ def _is_scheduled(entry: AttemptEntry) -> bool:
 def _variables(entry: AttemptEntry, inputs: RunInputs) -> dict[str, str]:
     concurrency = {ENGINE_VARIABLES[name]["concurrency"]: entry.concurrency.get(name) for name in ALL_ENGINES}
     batches = {ENGINE_VARIABLES[name]["batch_size"]: inputs.batch_sizes.get(name) for name in BATCHES}
-    given = {"RUN_DATE": entry.run_date, "RUN_TIME_ZONE": entry.zone, **concurrency, **batches}
+    deadline = None if entry.deadline is None else f"{entry.deadline:g}"
+    given = {
+        "RUN_DATE": entry.run_date,
+        "RUN_TIME_ZONE": entry.zone,
+        "RUN_DEADLINE_SECONDS": deadline,
+        **concurrency,
+        **batches,
+    }
     return {name: str(value) for name, value in given.items() if value is not None}
 
 
