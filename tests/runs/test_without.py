@@ -14,7 +14,7 @@ from trio.testing import MockClock
 
 from job.config.environment import read_settings
 from job.notification.message import run_lines
-from job.records.past import read_run
+from job.records.past import find_known, find_night_before, read_past, read_run
 from job.records.verification import verify
 from job.report.advice import advice
 from job.reporting.terminal import as_text
@@ -322,6 +322,12 @@ async def test_the_next_night_asks_for_it_again_and_is_compared_with_the_plan_be
     await fails_for_msft(world)
     await play(world, 0, *WITHOUT)
     assert report(world)["since_last_night"] is None
+    past = await read_past(world.runs)
+    before = await find_night_before(world.runs, past, world.config_uri, "2026-11-25")
+    for night in (before, None):
+        known = await find_known(world.runs, past, world.config_uri, "2026-11-25", night)
+        assert known is not None
+        assert known.tickers == {"AAPL", "NVDA"}, "it may have been a typo"
     await trio.sleep(86_400)
     next_day = {"RUN_ID": "next", "RUN_DATE": "2026-11-25"}
     await play(world, 1, **next_day)
