@@ -21,7 +21,7 @@ from job.report.advice import Step, command_of
 from job.report.commands import missing_command
 from job.report.comparison import comparison_lines, plan_lines
 from job.report.failures import FailureGroup, failure_groups
-from job.report.outcome import Outcome
+from job.report.outcome import Outcome, left_out_line
 from job.report.report import RunReport, remade_lines
 from job.reporting.screen import Mark, Screen, print_table
 from job.reporting.status import barrier_message, run_heading, time_status
@@ -193,6 +193,8 @@ def _print_run(screen: Screen, report: RunReport, ledger: Ledger, steps: Sequenc
             screen.print_line(line, " ")
     for line in _next_lines(report, groups, steps):
         screen.print_line(line)
+    if (left_out := left_out_line(report.left_out, report.outcome)) is not None:
+        screen.print_line(left_out)
     sentence = report.sentence
     if report.exit_code is not None:
         sentence = message("{sentence} (exit code {code})", sentence=sentence, code=report.exit_code)
