@@ -17,6 +17,7 @@ from job.records.past import read_past
 from job.rehearsal.play import play
 from job.rehearsal.recorded import Answer, read_nights
 from job.report.format import SUMMARY, name_of
+from job.storage.store import StorageError
 from tests.rehearsal.recorded import URI, known, moved, night, record, scenario
 from tests.support.nights import START
 from tests.support.results import result_of, tried
@@ -171,6 +172,18 @@ async def test_of_a_long_journal_a_sample_is_read_with_its_first_and_last_part()
     assert len(parts) == 20
     assert (parts[0][-11:], parts[-1][-11:]) == ("00000.jsonl", "00039.jsonl")
     assert found.barrier == 0.0
+
+
+async def test_a_failure_of_storage_is_one_and_an_altered_record_is_left_out() -> None:
+    store = stored(night(10), night(10))
+    there = store.objects["night-0/inputs.json"]
+    store.replace("night-0/inputs.json", b"altered", there.generation)
+    past = await read_past(store)
+    nights, _ = await read_nights(store, past.runs, URI, 1000)
+    assert [one.run_id for one in nights] == ["night-1"]
+    store.refuse = lambda verb, name: verb == "read" and "/results/" in name
+    with pytest.raises(StorageError):
+        await read_nights(store, past.runs, URI, 1000)
 
 
 TIMES = {"02:30": 1800.0, "01:30": -1800.0, "23:00": -3 * 3600.0, "13:59": 11 * 3600 + 59 * 60.0}
