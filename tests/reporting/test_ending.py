@@ -130,7 +130,7 @@ def test_only_a_page_that_is_written_is_named(page: str | None) -> None:
 
 def test_cards_that_no_group_names_are_counted_with_the_command_that_names_them() -> None:
     assert ending(1_200, REFUSED)[0] == f"1,200 cards are missing; their names: {LISTING}"
-    assert ending(1, [])[0] == f"1 card is missing; its name: {LISTING}"
+    assert ending(1, [])[:2] == ["Complete: 0 of 1 stock", f"1 card is missing; its name: {LISTING}"]
     assert not any("--missing" in line for line in ending(5, REFUSED[:5]))
 
 
