@@ -7,6 +7,7 @@ from io import StringIO
 
 import pytest
 
+from job.engines.failures import Cause, Failure
 from job.engines.identity import RunIdentity
 from job.execution.gauge import Live
 from job.ledger.ledger import Ledger
@@ -15,7 +16,7 @@ from job.reporting.screen import Screen
 from job.reporting.status import time_status
 from job.reporting.stdout import OutputQueue
 from job.reporting.terminal import TerminalReporter, _Bars
-from job.text.messages import ENGLISH
+from job.text.messages import ENGLISH, message
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.results import result_of
 
@@ -32,6 +33,14 @@ def after(finished: int, seconds: float) -> Live:
         gauge.finished += 1
         gauge.pace.update(1000 + (number + 1) * seconds / finished, gauge.finished)
     return live
+
+
+def test_nothing_is_said_of_the_pace_while_no_card_is_made() -> None:
+    live = after(0, 0)
+    for call in list(PLAN.calls("qa"))[:25]:
+        live.ledger.add(result_of(call, Failure(Cause.TRANSPORT, message("connection reset"))))
+        live.gauges["qa"].finished += 1
+    assert str(time_status(live, 1009.0)) == "12 s elapsed"
 
 
 def test_the_text_of_the_pace() -> None:
