@@ -63,7 +63,7 @@ messages: .venv/ready ## collect the sentences for people into job/text/locale/,
 	@$(BIN)/python -m tests.tools.messages
 
 .PHONY: picture
-picture: .venv/ready ## make the README's picture of a run's page again (needs Chromium)
+picture: .venv/ready ## make the READMEs' pictures of both pages again (needs Chromium)
 	@$(BIN)/python -m tests.tools.picture
 
 # ASYNC127 recommends another library than httpx, which this project has to use. A checkpoint in every coroutine (ASYNC91x)

@@ -29,7 +29,7 @@ from job.planning.prepare import Prepared, UnreadConfigError, prepare
 from job.records.attempts import AttemptEntry
 from job.records.days import Chosen, add_day, choose, is_latest
 from job.records.lease import BusyError, Lease, acquire
-from job.records.past import PastNights, write_nights_page
+from job.records.past import EndedRun, PastNights, write_nights_page
 from job.records.record import find_latest_inputs
 from job.records.refusal import NotResumableError, contradictions, elsewhere, not_resumable, record_refusal
 from job.records.remaking import confirmation, remakes_of, what_is_paid, with_remakes
@@ -409,7 +409,7 @@ class _Run:
             self._reporter.on_storage(message(text, error=problem), True)
             return report.model_copy(update={"page": ""})
         if is_recorded:
-            await self._leave_nights(store, scope.deadline)
+            await self._leave_nights(store, report, scope.deadline)
         # The page is that of this attempt, or of an earlier one.
         return report.model_copy(update={"page": page_address(settings.runs_uri, report.run_id)})
 
@@ -460,7 +460,7 @@ class _Run:
         made = partial(documents, steps=steps, before=self._past.before, runs_uri=runs_uri, translator=self._translator)
         until = await session.close(report, made, self.shutdown, at_once=at_once)
         if until is not None:
-            await self._leave_nights(session.lease.store, until)
+            await self._leave_nights(session.lease.store, report, until)
         report = not_recorded(report, session.unrecorded)
         page = page_address(runs_uri, report.run_id) if session.has_page else ""
         return report.model_copy(update={"page": page, "is_news": self._is_news(ending, session)})
@@ -495,8 +495,8 @@ class _Run:
         )
         return with_commands(report, self.place)
 
-    async def _leave_nights(self, store: ObjectStore, until: float) -> None:
-        request, known = self._request, self._past.nights
-        render = nights_page(request.settings.runs_uri or "", self._translator)
-        if problem := await write_nights_page(store, known, self._identity.id, render, until):
+    async def _leave_nights(self, store: ObjectStore, report: RunReport, until: float) -> None:
+        own = EndedRun(report, self.place)
+        render = nights_page(self._request.settings.runs_uri or "", self._translator)
+        if problem := await write_nights_page(store, self._past.nights, own, render, until):
             self._reporter.on_notices([problem])

@@ -17,11 +17,11 @@ from job.execution.shutdown import Budget
 from job.notification.message import late_lines
 from job.notification.sender import Notifier
 from job.page.render import render_nights, render_page
-from job.records.past import RecordedRun, latest_id, read_past, read_run
+from job.records.past import RecordedRun, latest_id, night_after, read_nights, read_past, read_run
 from job.records.verification import Verification, verify
 from job.report.advice import advice
 from job.report.cards import card_lines
-from job.report.commands import list_command, nights_link, page_address, table_link
+from job.report.commands import PageLinks, list_command, page_address
 from job.report.format import CARDS, PAGE, RecordError
 from job.report.outcome import ExitCode, Outcome
 from job.reporting.cloud_log import CloudLogReporter
@@ -65,15 +65,16 @@ def nights_command(settings: Settings, faults: list[Fault], options: argparse.Na
     store, to = records_of(settings, faults, "REPORT_LANGUAGE"), translator(settings.language)
     if store is None or settings.runs_uri is None:
         return ExitCode.USAGE
+    has_page = options.page is not None or options.open
     try:
-        past = trio.run(read_past, store, options.count)
+        past = trio.run(read_nights if has_page else read_past, store, options.count)
     except StorageError as error:
         return refuse(error.words, ExitCode.BUSY, to)
     if past.runs:
         write_line(nights_table(past, to).encode())
     else:
         say(to.text(message("no run is recorded")))
-    if options.page is not None or options.open:
+    if has_page:
         path = Path(options.page) if options.page else Path(tempfile.mkdtemp(prefix="nights-")) / "index.html"
         if not write_file(path, [render_nights(past, settings.runs_uri, beside=False, translator=to)]):
             return ExitCode.USAGE
@@ -99,15 +100,17 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         say_error(to.text(message(text, run=recorded.report.run_id)))
         return ExitCode.USAGE
     report, ledger, steps = recorded.report, recorded.ledger, advice(recorded.report, recorded.place, now)
-    if options.csv is not None and not write_file(Path(options.csv), card_lines(report, ledger)):
+    if options.csv is not None and not write_file(Path(options.csv), card_lines(report, ledger, to)):
         return ExitCode.USAGE
     path: Path | None = None
     if options.page is not None or options.open:
         path = Path(options.page) if options.page else Path(tempfile.mkdtemp(prefix="run-")) / "report.html"
-        nights = nights_link(settings.runs_uri, beside=False)
-        has_table = CARDS in recorded.documents
-        table = table_link(settings.runs_uri, report.run_id, beside=False) if has_table else None
-        if not write_file(path, [render_page(report, ledger, steps, nights, table=table, translator=to)]):
+        try:
+            after = trio.run(night_after, store, report)
+        except StorageError as error:
+            return refuse(error.words, ExitCode.BUSY, to)
+        links = PageLinks.of(settings.runs_uri, report, after, has_table=CARDS in recorded.documents, beside=False)
+        if not write_file(path, [render_page(report, ledger, steps, links, translator=to)]):
             return ExitCode.USAGE
     if options.missing:
         _write_missing(recorded)

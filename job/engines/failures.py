@@ -1,5 +1,6 @@
 """Failures: what can go wrong with a call, how it affects retries and limits, and the remedy for people."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -30,17 +31,17 @@ class Cause(StrEnum):
     """The run ended before the answer came."""
 
 
-CAUSES = (
-    template("transport"),
-    template("process_limit"),
-    template("timeout"),
-    template("identity"),
-    template("status"),
-    template("unreadable"),
-    template("denied"),
-    template("interrupted"),
-)
-"""The causes as messages for people. Each cause is its own template."""
+CAUSES: Mapping[str, str] = {
+    Cause.TRANSPORT: template("no whole answer"),
+    Cause.PROCESS_LIMIT: template("too many open files"),
+    Cause.TIMEOUT: template("no answer in time"),
+    Cause.IDENTITY: template("no token"),
+    Cause.STATUS: template("HTTP error"),
+    Cause.UNREADABLE: template("answer not understood"),
+    Cause.DENIED: template("engine did not do it"),
+    Cause.INTERRUPTED: template("cut off"),
+}
+"""Each cause in a few words for people."""
 
 _NO_ANSWER = {Cause.TRANSPORT, Cause.TIMEOUT}
 _TRANSIENT = {*_NO_ANSWER, Cause.PROCESS_LIMIT, Cause.IDENTITY, Cause.UNREADABLE, Cause.DENIED}
@@ -154,6 +155,8 @@ _BY_STATUS = {
         "The engine took longer than its own request timeout. Raise the service's timeout, or lower the batch size."
     ),
 }
+NOTHING_TO_DO = template("The run ended before the answer came: there is nothing to put right.")
+"""The remedy of a call that was cut off, unless an attempt at it had failed before."""
 _BY_CAUSE = {
     Cause.PROCESS_LIMIT: template(
         "The job may not open as many connections as it has calls. Raise its limit of open files (ulimit -n), or lower "
@@ -167,7 +170,7 @@ _BY_CAUSE = {
         "This is not an answer of the engine. Search its log for the run's trace id; if every call fails like this, "
         "check {variable}_URL."
     ),
-    Cause.INTERRUPTED: template("The run ended before the answer came: there is nothing to put right."),
+    Cause.INTERRUPTED: NOTHING_TO_DO,
 }
 _NOT_DONE = template(
     "The engine could not do this ticker. Correct or remove it in the config if it is at fault, else search the "

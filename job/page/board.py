@@ -1,35 +1,29 @@
-"""Board of a run's page: targets and their cards, made or missing and why; targets that lack a card come first."""
+"""Board of a run's page: targets and their cards, made or missing and why; targets that lack a card come first.
+
+Targets of which no card was attempted have one line together.
+"""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from job.engines.failures import Cause
+from job.engines.failures import CAUSES
 from job.ledger.items import EngineItems, ItemStatus
 from job.ledger.ledger import Ledger
 from job.planning.targets import Target
 from job.report.cards import complete_line, picture_url
 from job.report.report import RunReport
-from job.text.messages import Message, message, template
+from job.text.display import shortened
+from job.text.messages import Message, listed, message, plural
 
 ROWS = 300
 """Maximum number of rows; further targets are only counted."""
 OPEN_ROWS = 40
 """A board with more rows is closed at first, and also one without missing cards."""
+NAME_LIMIT = 60
 COLUMNS = 24
 """Maximum number of columns; further card types are only counted."""
-
-_WHY: Mapping[Cause, str] = {
-    Cause.TRANSPORT: template("no whole answer"),
-    Cause.PROCESS_LIMIT: template("too many open files"),
-    Cause.TIMEOUT: template("no answer in time"),
-    Cause.IDENTITY: template("no token"),
-    Cause.STATUS: template("HTTP error"),
-    Cause.UNREADABLE: template("answer not understood"),
-    Cause.DENIED: template("engine did not make it"),
-    Cause.INTERRUPTED: template("cut off"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +49,8 @@ class Board:
     """The columns. If there are too many card types, those with the most missing cards."""
     card_types_not_shown: int
     rows: Sequence[Row]
+    untouched: Sequence[str]
+    """Targets of which no card was attempted. They have no rows."""
     complete_not_shown: int
     incomplete_not_shown: int
     set_aside: frozenset[str]
@@ -62,13 +58,26 @@ class Board:
     @property
     def is_open(self) -> bool:
         """Whether the board is open at first."""
-        return len(self.rows) <= OPEN_ROWS and any(row.done < row.planned for row in self.rows)
+        is_whole = not self.untouched and all(row.done == row.planned for row in self.rows)
+        return len(self.rows) <= OPEN_ROWS and not is_whole
+
+    @property
+    def untouched_line(self) -> Message | None:
+        """How many targets had no card attempted, with the first of their names."""
+        if not self.untouched:
+            return None
+        return plural(
+            "Nothing was attempted for 1 target: {names}",
+            "Nothing was attempted for {count} targets: {names}",
+            count=len(self.untouched),
+            names=listed([shortened(name, NAME_LIMIT) for name in self.untouched]),
+        )
 
     def why(self, card: ItemStatus) -> Message:
         """Why a card is missing, in a few words."""
         if card.state == "not_attempted":
             return message("type set aside") if card.card_type in self.set_aside else message("not attempted")
-        return message(_WHY[card.cause]) if card.cause else message("failed")
+        return message(CAUSES[card.cause]) if card.cause else message("failed")
 
 
 def board(report: RunReport, ledger: Ledger) -> Board | None:
@@ -78,17 +87,21 @@ def board(report: RunReport, ledger: Ledger) -> Board | None:
     headline = complete_line(ledger)
     if headline is None:
         return None
-    lacking = [target for target in targets if items.done_of(target.id) < len(target.card_types)]
+    incomplete = [target for target in targets if items.done_of(target.id) < len(target.card_types)]
+    untouched = [target.id for target in incomplete if _is_untouched(items.of(target.id))]
+    left_out = set(untouched)
+    lacking = [target for target in incomplete if target.id not in left_out]
     rest = (target for target in targets if items.done_of(target.id) == len(target.card_types))
     shown = [*lacking[:ROWS], *islice(rest, max(0, ROWS - len(lacking)))]
     columns, hidden = _columns(targets, items)
     rows = [_row(report, target, items, columns) for target in shown]
-    complete = len(targets) - len(lacking)
+    complete = len(targets) - len(incomplete)
     return Board(
         headline=headline,
         card_types=columns,
         card_types_not_shown=hidden,
         rows=rows,
+        untouched=untouched,
         complete_not_shown=complete - max(0, len(rows) - len(lacking)),
         incomplete_not_shown=max(0, len(lacking) - ROWS),
         set_aside=frozenset(one.card_type for one in report.set_aside),
@@ -103,6 +116,10 @@ def _columns(targets: Sequence[Target], items: EngineItems) -> tuple[list[str], 
     missing = Counter(item.card_type for item in items.missing())
     kept = set(sorted(types, key=lambda name: -missing[name])[:COLUMNS])
     return [name for name in types if name in kept], len(types) - COLUMNS
+
+
+def _is_untouched(cards: Sequence[ItemStatus]) -> bool:
+    return all(card.state == "not_attempted" for card in cards)
 
 
 def _row(report: RunReport, target: Target, items: EngineItems, columns: Sequence[str]) -> Row:

@@ -8,7 +8,7 @@ from job.records.past import Past
 from job.records.session import Document
 from job.report.advice import Step
 from job.report.cards import CARDS_LIMIT, card_table
-from job.report.commands import nights_link, table_link
+from job.report.commands import PageLinks
 from job.report.format import CARDS, PAGE, SUMMARY
 from job.report.report import RunReport, summary_of
 from job.report.summary import NightBefore, pack_summary
@@ -21,12 +21,11 @@ def documents(
     """The documents of a run that has ended, in the order in which they are written.
 
     `steps` are what to do next, `before` is the night to compare with, `runs_uri` is where
-    runs are recorded. The page is in the language of `translator`.
+    runs are recorded. Page and table are in the language of `translator`.
     """
     has_table = 0 < report.cards.planned <= CARDS_LIMIT
-    table = table_link(runs_uri, report.run_id, beside=True) if has_table else None
-    nights = nights_link(runs_uri, beside=True)
-    page = partial(render_page, report, steps=steps, nights=nights, table=table, translator=translator)
+    links = PageLinks.of(runs_uri, report, has_table=has_table, beside=True)
+    page = partial(render_page, report, steps=steps, links=links, translator=translator)
     found = [
         Document(
             SUMMARY,
@@ -36,7 +35,7 @@ def documents(
         Document(PAGE, page, template("the page of the run is not written: {error}")),
     ]
     if has_table:
-        made = partial(card_table, report)
+        made = partial(card_table, report, translator=translator)
         found.append(Document(CARDS, made, template("the table of the cards is not written: {error}")))
     return found
 

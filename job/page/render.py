@@ -10,11 +10,12 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from job.engines.catalog import TITLES
+from job.engines.failures import CAUSES
 from job.ledger.ledger import Ledger
 from job.ledger.result import DONE
 from job.page.board import board
 from job.page.charts import WIDTH, TimeScale, flight_chart, lane_chart, latency_chart, time_scale_of
-from job.page.nights import PHASE_TITLES, card_bars, rows_by_day, trend_of
+from job.page.nights import PHASE_TITLES, card_chart, rows_by_day, trend_of
 from job.page.run_page import (
     CHANGES,
     CHANGES_SHOWN,
@@ -35,8 +36,8 @@ from job.page.run_page import (
     worth_a_look,
 )
 from job.records.past import Past
-from job.report.advice import Step
-from job.report.commands import missing_command, page_link, table_command
+from job.report.advice import Step, advice
+from job.report.commands import NO_LINKS, PageLinks, missing_command, page_link, table_command
 from job.report.failures import failure_groups
 from job.report.outcome import Outcome
 from job.report.report import RunReport
@@ -46,6 +47,15 @@ from job.text.messages import ENGLISH, Message, Translator, Value, duration, lis
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+
+DAYS_SHOWN = 10
+"""Days of the page of the nights that are shown at first."""
+
+
+def _cause(word: str | None) -> Value:
+    """A cause in words; one that only another version of the job knows as it is."""
+    return message(CAUSES[word]) if word is not None and word in CAUSES else word or ""
 
 
 def _number(value: int) -> str:
@@ -99,6 +109,7 @@ def environment(translator: Translator) -> "Environment":
     )
     made.filters |= {
         "before": partial(before, translator=translator),
+        "cause": _cause,
         "is_cut": is_cut,
         "is_open": is_open,
         "listed": listed,
@@ -131,15 +142,11 @@ def render_page(
     report: RunReport,
     ledger: Ledger,
     steps: Sequence[Step],
-    nights: str | None = None,
+    links: PageLinks = NO_LINKS,
     *,
-    table: str | None = None,
     translator: Translator = ENGLISH,
 ) -> bytes:
-    """The page of a run, a pure function of its record. `ledger` has every result of the journal.
-
-    `nights` is the link to the page of the nights, `table` the link to the table of the run's cards.
-    """
+    """The page of a run, a pure function of its record. `ledger` has every result of the journal."""
     scale = _time_scale(report, ledger)
     lanes = {engine: lane for engine, lane in ledger.lanes.items() if len(lane)}
     failures = failure_groups(ledger.failures[:FAILURES_SHOWN])
@@ -149,23 +156,18 @@ def render_page(
         environment(translator)
         .get_template("page.html.j2")
         .render(
-            report=report,
-            nights=nights,
-            severity=severity(report),
-            headline=headline(report),
-            explanation=explanation(report),
-            period=period(report),
-            steps=[step for step in steps if step.kind != "wait"],
+            **_verdict(report, steps),
+            links=links,
             since=list(since_lines(report)),
             plan_notes=list(plan_notes(report)),
-            failures=failures,
+            failures=[group for group in failures if not group.needs_nothing],
+            cut_off=[group for group in failures if group.needs_nothing],
             warnings=ledger.warnings,
             # Cards that were not made again are no failed items, but are shown.
             failures_not_shown=max(0, failed - sum(group.items for group in failures)),
             remade=[(card, _clock(card.made, report.day)) for card in report.remade],
             board=board(report, ledger),
             missing_command=missing_command(report.run_id, report.runs_uri),
-            table=table,
             table_command=table_command(report.run_id, report.runs_uri),
             scale=scale,
             barrier=ledger.barrier,
@@ -181,26 +183,45 @@ def render_page(
 
 def render_nights(past: Past, runs_uri: str, *, beside: bool, translator: Translator = ENGLISH) -> bytes:
     """The page of the nights; `beside` is whether it is stored with the runs."""
-    bars, bar_width, bar_days = card_bars(past)
+    link = partial(page_link, runs_uri, beside=beside)
     often, more = most_often(past.summaries)
+    days, latest, verdict = rows_by_day(past, link), None, None
+    if past.last_night is not None:
+        report, place = past.last_night.report, past.last_night.place
+        verdict = _verdict(report, advice(report, place, None), link(report.run_id))
+    elif days:
+        latest = next(row for row in days[0][1] if row.counts)
     page = (
         environment(translator)
         .get_template("nights.html.j2")
         .render(
-            period=past.period_line(),
+            verdict=verdict,
+            latest=latest,
+            period_line=past.period_line(),
             done=past.done_line(),
             zone=past.zone,
-            days=rows_by_day(past, lambda run_id: page_link(runs_uri, run_id, beside=beside)),
-            has_several_configs=len({one.config_uri for one in past.summaries}) > 1,
-            bars=bars,
-            bar_width=bar_width,
-            bar_days=bar_days,
-            trends=[trend for phase in PHASE_TITLES if (trend := trend_of(past, phase)) is not None],
+            days=days[:DAYS_SHOWN],
+            earlier=days[DAYS_SHOWN:],
+            cards=card_chart(past, link),
+            trends=[trend for phase in PHASE_TITLES if (trend := trend_of(past, phase, link)) is not None],
             often=often,
             more_often=more_often_line(more) if more else None,
         )
     )
     return page.encode()
+
+
+def _verdict(report: RunReport, steps: Sequence[Step], link: str | None = None) -> dict[str, object]:
+    """What both pages say of a run first. `link` is the link to its page, if that is another."""
+    return {
+        "report": report,
+        "severity": severity(report),
+        "headline": headline(report),
+        "explanation": explanation(report),
+        "period": period(report),
+        "steps": [step for step in steps if step.kind != "wait"],
+        "run_link": link,
+    }
 
 
 def _clock(stamp: str | None, day: str) -> str:

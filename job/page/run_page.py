@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult
+from job.page.board import NAME_LIMIT
 from job.report.comparison import Comparison, comparison_lines, plan_lines
 from job.report.failures import FailureGroup
 from job.report.outcome import QA_REFUSES, Outcome, Severity
@@ -131,9 +132,8 @@ def plan_notes(report: RunReport) -> Iterator[Message]:
         )
 
 
-NAME_LIMIT = 60
 OPEN_ROWS = 15
-"""A group with more failures is closed at first."""
+"""A group with more parts is closed at first."""
 
 FAILURES_SHOWN = 1000
 """Failed calls that are shown; further ones are only counted."""
@@ -155,9 +155,9 @@ def is_cut(comparison: Comparison) -> bool:
     return any(getattr(comparison, kind).count > CHANGES_SHOWN for kind in CHANGES)
 
 
-def is_open(group: FailureGroup) -> bool:
-    """Whether a group is open at first."""
-    return len(group.calls) <= OPEN_ROWS and not group.is_cut_off
+def is_open(parts: Sequence[FailureGroup]) -> bool:
+    """Whether the parts of a group are open at first."""
+    return len(parts) <= OPEN_ROWS
 
 
 def names(group: FailureGroup) -> Value:

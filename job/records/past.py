@@ -6,6 +6,7 @@ list says of a run comes from its summary, if that is of the latest attempt; els
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import partial
@@ -54,6 +55,8 @@ ITEMS_KEPT = 200_000
 """Maximum number of missing items of all runs together; the summaries of older runs are kept without theirs."""
 READ_SECONDS = 10.0
 """Time limit in a command for which a person waits."""
+NEXT_READ = 5
+"""How many runs after one are read to find the night after."""
 FAILED_READS = 3
 """No further run is read after storage failed for this many."""
 FAULTS_NAMED = 10
@@ -110,6 +113,14 @@ class PastRun:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedRun:
+    """The report of a run, and where the commands for it are to be given."""
+
+    report: RunReport
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
 class Past:
     """The latest runs."""
 
@@ -121,6 +132,8 @@ class Past:
     """Why runs could not be read that are not listed here."""
     is_whole: bool = True
     """Whether all recorded runs were read."""
+    last_night: EndedRun | None = None
+    """The run that counts for the latest day; `None` if it was not read."""
 
     @property
     def problems(self) -> Sequence[str]:
@@ -143,6 +156,11 @@ class Past:
         runs = sorted(self.runs, key=lambda run: run.shown_day, reverse=True)  # stable: the newest run stays first
         return [(day, list(group)) for day, group in groupby(runs, key=lambda run: run.shown_day)]
 
+    @property
+    def latest(self) -> PastRun | None:
+        """The run that counts for the latest day; `None` if no run is recorded."""
+        return counting(self.by_day()[0][1]) if self.runs else None
+
     def period_line(self) -> Message:
         """The number of runs, and their first and last day."""
         days = sorted(run.shown_day for run in self.runs)
@@ -156,6 +174,15 @@ class Past:
         """How many of the runs did all their work."""
         done = sum(run.is_done for run in self.runs)
         return plural("1 of them did all its work", "{count} of them did all their work", count=done)
+
+
+def counting(runs: Sequence[PastRun]) -> PastRun:
+    """Of the runs of a day, the newest first, the one that counts: it did all its work, and none planned more; or the
+    latest, if there is no such run.
+    """
+    most = max((run.summary.planned for run in runs if run.summary is not None), default=(0, 0))
+    done = (run for run in runs if run.is_done and run.summary and run.summary.planned >= most)
+    return next(done, runs[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +235,51 @@ async def read_past(
     zone = next((found[one].started.tzinfo for one in ids if one in found and found[one].day is not None), UTC)
     runs = [replace(found[run_id], started=found[run_id].started.astimezone(zone)) for run_id in ids if run_id in found]
     return Past(runs, faults, errors, is_whole=len(ids) == len(started))
+
+
+async def read_nights(
+    store: ObjectStore, count: int = RUNS_READ, *, own: EndedRun | None = None, known: Past | None = None
+) -> Past:
+    """The latest runs, and the one that counts for the latest day in full. Raises `StorageError` as `read_past` does.
+
+    `own` is a run that has just ended, `known` is what was read before it.
+    """
+    own_id = own.report.run_id if own is not None else None
+    past = await read_past(
+        store, count, known={one.run_id: one for one in known.summaries if one.run_id != own_id} if known else None
+    )
+    latest = past.latest
+    if latest is None or latest.run_id == own_id:
+        return replace(past, last_night=own if latest is not None else None)
+    try:
+        return replace(past, last_night=await _read_ended(store, latest))
+    except JobError:  # the list says what is wrong with its record
+        return past
+
+
+async def _read_ended(store: ObjectStore, run: PastRun) -> EndedRun | None:
+    """A listed run; without its results, of which there may be many, if it has closed its record."""
+    inputs = await find_latest_inputs(store, run.run_id, background=True)
+    report = await _read_report(store, run.run_id, inputs) if run.outcome.is_closed else None
+    if report is None:
+        recorded = await read_run(store, run.run_id)
+        return EndedRun(recorded.report, recorded.place) if recorded is not None else None
+    if inputs is None:
+        return EndedRun(report.model_copy(update={"is_recorded": False}), Place.of_refused(report))
+    is_current = await is_latest(store, run.run_id, inputs.config_uri, inputs.day)
+    return EndedRun(report.model_copy(update={"is_latest": is_current}), Place.of(inputs))
+
+
+async def night_after(store: ObjectStore, report: RunReport) -> RunSummary | None:
+    """The next run of this config that has ended, for a later day; `None` if there is none. Raises `StorageError`."""
+    entries, _ = await _entries(store)
+    began = datetime.fromisoformat(report.started)
+    for run_id in [run_id for run_id, started in reversed(entries.items()) if started > began][:NEXT_READ]:
+        with suppress(RecordError):
+            summary = await in_thread(partial(_read_summary, store, run_id))
+            if summary and summary.day > report.day and is_same_config(summary.config_uri, report.config_uri):
+                return summary
+    return None
 
 
 async def latest_id(store: ObjectStore) -> str | None:
@@ -450,17 +522,17 @@ async def read_plan_change(store: ObjectStore, plan: Plan, config_uri: str | Non
 
 
 async def write_nights_page(
-    store: ObjectStore, known: Past | None, run_id: str, render: Callable[[Past], bytes], until: float
+    store: ObjectStore, known: Past | None, own: EndedRun, render: Callable[[Past], bytes], until: float
 ) -> Message | None:
     """Overwrites the page of the nights, after this run has written its summary, until trio's time `until`.
 
-    `known` is what was read when the run started. Returns why the page is not written, for example because another run
-    has written it meanwhile, or `None`. Never raises.
+    `known` is what was read when the run started, `own` is this run. Returns why the page is not written, for example
+    because another run has written it meanwhile, or `None`. Never raises.
     """
     problem: Value | None = message("storage took too long")
     with trio.move_on_at(until):
         try:
-            await _write_nights_page(store, known, run_id, render)
+            await _write_nights_page(store, known, own, render)
             problem = None
         except Exception as error:  # noqa: BLE001  the run does not depend on this page
             problem = words_of(error)
@@ -470,11 +542,10 @@ async def write_nights_page(
 
 
 async def _write_nights_page(
-    store: ObjectStore, known: Past | None, run_id: str, render: Callable[[Past], bytes]
+    store: ObjectStore, known: Past | None, own: EndedRun, render: Callable[[Past], bytes]
 ) -> None:
     there = await in_thread(lambda: store.read(NIGHTS_PAGE, 1), background=True)  # before the summaries
-    summaries = {one.run_id: one for one in known.summaries if one.run_id != run_id} if known else {}
-    past = await read_past(store, known=summaries)
+    past = await read_nights(store, own=own, known=known)
 
     def write() -> None:
         data = render(past)

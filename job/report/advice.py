@@ -61,8 +61,11 @@ _IN_VAIN = template("Cloud Run starts it again by itself, which fails too.")
 """The same, if something else is to be done instead."""
 
 
-def advice(report: RunReport, place: Place, now: datetime, retry: Retry = Retry.UNKNOWN) -> tuple[Step, ...]:
-    """What to do next, in this order; empty if nothing is to be done. `now` is when a person reads it."""
+def advice(report: RunReport, place: Place, now: datetime | None, retry: Retry = Retry.UNKNOWN) -> tuple[Step, ...]:
+    """What to do next, in this order; empty if nothing is to be done.
+
+    `now` is when a person reads it; `None` if that is not known: the commands are then right on any day.
+    """
     if report.outcome in _NO_STEP:
         return ()
     return (*_waiting(report, retry), *_steps(report, place, now, is_last_resort=_is_last_resort(report, retry)))
@@ -111,7 +114,7 @@ def _waiting(report: RunReport, retry: Retry) -> Iterator[Step]:
         yield Step("wait", message("Cloud Run does not start it again."))
 
 
-def _steps(report: RunReport, place: Place, now: datetime, *, is_last_resort: bool) -> Iterator[Step]:
+def _steps(report: RunReport, place: Place, now: datetime | None, *, is_last_resort: bool) -> Iterator[Step]:
     if report.instead is not None:
         yield Step(report.instead.kind, report.instead.sentence, report.instead.command)
         return
@@ -122,8 +125,8 @@ def _steps(report: RunReport, place: Place, now: datetime, *, is_last_resort: bo
             "nothing."
         )
         yield Step("correct", message(correct, command=plan_command(report.config_uri)))
-    is_today = today_of(report.started, now, report.zone) == report.day
-    can_start = is_today and report.is_latest and place.can_start_again
+    is_today = now is None or today_of(report.started, now, report.zone) == report.day
+    can_start = is_today and report.is_latest and place.can_start_again and (now is not None or report.date is None)
     is_in_vain = bool(place.arguments) and report.date is None and not is_today  # a resume that would be refused again
     if (not report.is_recorded or report.outcome is Outcome.BAD_CONFIG) and not is_in_vain:
         yield from _again(report, place, is_last_resort=is_last_resort)

@@ -15,11 +15,24 @@ from job.ledger.items import ItemStatus
 from job.ledger.ledger import Ledger
 from job.planning.targets import Target
 from job.report.report import RunReport
-from job.text.messages import Message, plural
+from job.text.display import zone_of
+from job.text.messages import ENGLISH, Message, Translator, message, plural, template
 
 CARDS_LIMIT = 100_000
 """A run with more cards records no table; `report --csv` can write one."""
-COLUMNS = ("target", "kind", "card_type", "state", "cause", "attempts", "when", "run_id", "url", "made_again")
+COLUMNS = (
+    template("target"),
+    template("kind"),
+    template("card_type"),
+    template("state"),
+    template("cause"),
+    template("attempts"),
+    template("when ({zone})"),
+    template("run_id"),
+    template("url"),
+    template("made_again ({zone})"),
+)
+"""The headings, in the language of the reports. Their order never changes, and what is below them stays English."""
 SET_ASIDE = "set_aside"
 """The cause of a card that was not attempted because its type was set aside."""
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
@@ -35,14 +48,15 @@ def picture_url(report: RunReport, target: Target, card: ItemStatus) -> str | No
     return CARD_URL_PLACES.sub(lambda place: quote(values[place[1]], safe="", errors="replace"), report.card_url)
 
 
-def card_table(report: RunReport, ledger: Ledger) -> bytes:
+def card_table(report: RunReport, ledger: Ledger, translator: Translator = ENGLISH) -> bytes:
     """The whole table."""
-    return b"".join(card_lines(report, ledger))
+    return b"".join(card_lines(report, ledger, translator))
 
 
-def card_lines(report: RunReport, ledger: Ledger) -> Iterator[bytes]:
+def card_lines(report: RunReport, ledger: Ledger, translator: Translator = ENGLISH) -> Iterator[bytes]:
     """The table, some rows at a time: it may be larger than the memory."""
-    yield b"\xef\xbb\xbf" + _packed([COLUMNS])
+    zone = zone_of(datetime.fromisoformat(report.started))
+    yield b"\xef\xbb\xbf" + _packed([tuple(translator.text(message(heading, zone=zone)) for heading in COLUMNS)])
     rows = _rows(report, ledger)
     while part := list(islice(rows, _ROWS_AT_ONCE)):
         yield _packed(part)
@@ -66,7 +80,8 @@ def _rows(report: RunReport, ledger: Ledger) -> Iterator[tuple[str, ...]]:
 
 
 def _when(moment: float | None, zone: tzinfo | None) -> str:
-    return datetime.fromtimestamp(moment, zone).isoformat(timespec="seconds") if moment else ""
+    """The moment as a spreadsheet takes it for a time: it understands no offset, so the headings have that."""
+    return f"{datetime.fromtimestamp(moment, zone):%Y-%m-%d %H:%M:%S}" if moment else ""
 
 
 def _cell(text: str) -> str:

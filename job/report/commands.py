@@ -4,12 +4,15 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from job.config.environment import Settings
 from job.engines.failures import Then
+from job.report.comparison import Comparison
 from job.report.format import CARDS, NIGHTS_PAGE, PAGE, name_of
 from job.report.inputs import RunInputs
 from job.report.report import RunReport
+from job.report.summary import RunSummary
 from job.storage.uri import absolute, address_of
 
 
@@ -128,14 +131,47 @@ def page_link(runs_uri: str, run_id: str, *, beside: bool) -> str:
     return _link(runs_uri, name_of(run_id, PAGE), name_of(run_id, PAGE) if beside else None)
 
 
-def nights_link(runs_uri: str, *, beside: bool) -> str:
-    """The link from the page of a run to that of the nights. `beside`: the run's page is stored in its record."""
-    return _link(runs_uri, NIGHTS_PAGE, f"../{NIGHTS_PAGE}" if beside else None)
+class NightLink(NamedTuple):
+    """The page of another night."""
+
+    day: str
+    address: str
 
 
-def table_link(runs_uri: str, run_id: str, *, beside: bool) -> str:
-    """The link from the page of a run to the table of its cards; `beside` as in `nights_link`."""
-    return _link(runs_uri, name_of(run_id, CARDS), CARDS if beside else None)
+@dataclass(frozen=True, slots=True)
+class PageLinks:
+    """The links from the page of a run to what is recorded beside it; `None` for what there is not."""
+
+    nights: str | None = None
+    """The page of the nights."""
+    previous: NightLink | None = None
+    """The night with which the run is compared."""
+    following: NightLink | None = None
+    """The night after it, if there is one already."""
+    table: str | None = None
+    """The table of the run's cards."""
+
+    @classmethod
+    def of(
+        cls, runs_uri: str, report: RunReport, after: RunSummary | None = None, *, has_table: bool, beside: bool
+    ) -> "PageLinks":
+        """The links of a recorded run; `after` is the night after it. `beside`: its page is stored in its record."""
+
+        def night(other: Comparison | RunSummary | None) -> NightLink | None:
+            if other is None:
+                return None
+            name = name_of(other.run_id, PAGE)
+            return NightLink(other.day, _link(runs_uri, name, f"../{name}" if beside else None))
+
+        return cls(
+            nights=_link(runs_uri, NIGHTS_PAGE, f"../{NIGHTS_PAGE}" if beside else None),
+            previous=night(report.since_last_night),
+            following=night(after),
+            table=_link(runs_uri, name_of(report.run_id, CARDS), CARDS if beside else None) if has_table else None,
+        )
+
+
+NO_LINKS = PageLinks()
 
 
 def _link(runs_uri: str, name: str, relative: str | None) -> str:

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from job.engines.catalog import ENGINES, EngineName
-from job.engines.failures import Then
+from job.engines.failures import NOTHING_TO_DO, Then
 from job.ledger.result import CUT_OFF, CallResult
 from job.text.messages import Message, Value, listed, message, plural
 
@@ -28,6 +28,11 @@ class FailureGroup:
     def is_cut_off(self) -> bool:
         """Whether the end of the run interrupted these calls."""
         return self.calls[0].state == CUT_OFF
+
+    @property
+    def needs_nothing(self) -> bool:
+        """Whether there is nothing to put right: the calls were only cut off."""
+        return self.remedy.id == NOTHING_TO_DO
 
     @property
     def card_type(self) -> str | None:
@@ -53,6 +58,15 @@ class FailureGroup:
             names = message("{card_type}: {names}", card_type=self.card_type, names=names)
         values: dict[str, Value] = {"engine": ENGINES[self.engine].title, "names": names}
         return _counted(self.engine, self.items, values, is_cut_off=self.is_cut_off)
+
+    @property
+    def alike(self) -> Sequence["FailureGroup"]:
+        """The group in parts whose calls failed in the same way: after the same attempts, with the same answers."""
+        parts: dict[tuple[object, ...], list[CallResult]] = {}
+        for call in self.calls:
+            answers = tuple(str(answer) for answer in call.answers_before)
+            parts.setdefault((call.attempts, str(call.reason), answers), []).append(call)
+        return [replace(self, calls=calls) for calls in parts.values()]
 
     @property
     def answers(self) -> Sequence[tuple[Message, int]]:

@@ -123,15 +123,15 @@ ABOUT: Mapping[Outcome, About] = {
         "good",
         sentence=template("Everything was done: {made} of {planned} cards are there."),
     ),
-    Outcome.CARDS_MISSING: About(template("cards_missing"), ExitCode.CARDS_MISSING, sentence=_MISSING),
+    Outcome.CARDS_MISSING: About(template("cards missing"), ExitCode.CARDS_MISSING, sentence=_MISSING),
     Outcome.DATA_ENGINE_FAILED: About(
-        template("data_engine_failed"),
+        template("data engine failed"),
         ExitCode.FAILED,
         sentence=template("No card was requested: {reason}"),
         unquoted=template("No card was requested, as a data engine failed; {made} of {planned} cards are there."),
     ),
     Outcome.QA_ENGINE_DOWN: About(
-        template("qa_engine_down"),
+        template("QA engine down"),
         ExitCode.CARDS_MISSING,
         headline=template("The QA engine is down: {missing}"),
         sentence=template(
@@ -140,7 +140,7 @@ ABOUT: Mapping[Outcome, About] = {
         nothing_called=template("The QA engine is down; nothing was called."),
     ),
     Outcome.DEADLINE: About(
-        template("deadline"),
+        template("deadline passed"),
         ExitCode.DEADLINE,
         "warn",
         headline=template("The deadline passed: {missing}"),
@@ -152,7 +152,7 @@ ABOUT: Mapping[Outcome, About] = {
         template("interrupted"), None, "warn", headline=template("Interrupted: {missing}"), resume=_GO_ON
     ),
     Outcome.LEASE_LOST: About(
-        template("lease_lost"),
+        template("lease lost"),
         ExitCode.BUSY,
         "warn",
         headline=template("Stopped: the lease was lost: {missing}"),
@@ -164,7 +164,7 @@ ABOUT: Mapping[Outcome, About] = {
         resume=template("Once no other run is at work and storage can be written, this requests only what is missing:"),
     ),
     Outcome.NO_LEASE: About(
-        template("no_lease"),
+        template("no lease"),
         ExitCode.BUSY,
         nothing_called=template("Could not get the lease: RUNS_URI: {error}. Nothing was called."),
         unquoted=template("Storage failed. Nothing was called."),
@@ -175,9 +175,9 @@ ABOUT: Mapping[Outcome, About] = {
         ExitCode.BUSY,
         resume=template("Once the other run has ended, this requests only what is missing:"),
     ),
-    Outcome.BAD_CONFIG: About(template("bad_config"), ExitCode.USAGE),
+    Outcome.BAD_CONFIG: About(template("config faulty"), ExitCode.USAGE),
     Outcome.UNFORESEEN: About(
-        template("unforeseen"),
+        template("bug in the job"),
         ExitCode.UNFORESEEN,
         headline=template("The job has a bug: {missing}"),
         sentence=template("The job has a bug: its traceback is on standard error."),

@@ -241,6 +241,12 @@ class RunReport(Part):
         return bool(self.engines)
 
     @property
+    def failed_engines(self) -> int:
+        """How many data engines failed, so that no card was requested. One that was cut off has not failed."""
+        totals = (self.engines[name] for name in DATA_ENGINES if name in self.engines)
+        return sum(engine.failed > engine.cut_off for engine in totals)
+
+    @property
     def set_aside(self) -> tuple[SetAside, ...]:
         """The card types that the latest attempt set aside; empty if it has not closed the record."""
         return self.attempts[-1].set_aside if self.attempts and self.ended is not None else ()

@@ -18,8 +18,10 @@ from job.engines.identity import RunIdentity
 from job.report.format import entry_of
 from job.report.outcome import ExitCode
 from job.report.report import FAULT_LIMIT, FAULTS_LISTED
+from job.report.summary import pack_summary
 from job.storage.uri import address_of
 from job.text.messages import Message
+from tests.records.test_past import summary
 from tests.support.parsed import Parsed
 from tests.support.records import Recorded, refused, write
 
@@ -62,10 +64,10 @@ def test_runs_are_a_table_within_80_columns_newest_first(place: Path, capfd: pyt
     assert (code, err) == (0, "")
     assert lines == [
         "date       started     outcome              took attempt run",
-        "2026-11-24 11-25 09:14 data_engine_failed 25 min       1 20261123T180000Z-a1b2c3",
+        "2026-11-24 11-25 09:14 data engine failed 25 min       1 20261123T180000Z-a1b2c3",
         "2026-11-24 02:00       succeeded          25 min       2 cards-nightly-x7k2p",
         "2026-11-24 01:00       succeeded            41 s       1 small",
-        "2026-11-24 01:00       bad_config            0 s       1 before",
+        "2026-11-24 01:00       config faulty         0 s       1 before",
         "all times UTC+08:00",
     ]
     assert all(len(line) <= 80 for line in lines)
@@ -191,7 +193,7 @@ def test_an_earlier_report_is_not_shown_if_a_later_config_was_not_finished(
 
 def test_a_run_that_began_again_after_its_faults_is_listed_once(place: Path, capfd: pytest.CaptureFixture[str]) -> None:
     refused(place, "night", [Fault("a.json", Message("is not JSON"), Message("correct it"))], EARLY)
-    assert " bad_config " in run_command(capfd, "runs")[1][1]
+    assert " config faulty " in run_command(capfd, "runs")[1][1]
     write(place, Recorded("night", outcome=None))
     (place / "night/report.json").unlink()
     refused(place, "night", [Fault("a.json", Message("is not JSON"), Message("correct it"))], EARLY)
@@ -266,6 +268,18 @@ def test_the_path_of_the_page_that_is_written_is_printed(
     Path(path).parent.mkdir(exist_ok=True)
     write(place, Recorded("night"))
     assert f"page: {path}" in run_command(capfd, "report", "night", "--page", path)[1]
+
+
+def test_a_page_that_is_made_later_links_the_night_after(
+    place: Path, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write(place, Recorded("night"), Recorded("next", day="2026-11-25", started="2026-11-25T02:00:03+08:00"))
+    (place / "next/summary.json").write_bytes(pack_summary(summary("next", "2026-11-25")))
+    page = tmp_path / "page.html"
+    assert run_command(capfd, "report", "night", "--page", str(page))[0] == 0
+    assert f'<a href="{(place / "next/report.html").as_uri()}">The night after: 2026-11-25</a>' in page.read_text()
+    assert run_command(capfd, "report", "next", "--page", str(page))[0] == 0
+    assert "The night after" not in page.read_text()
 
 
 def test_the_table_of_a_run_is_written_whatever_else_its_record_has(

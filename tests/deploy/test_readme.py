@@ -111,7 +111,7 @@ async def test_every_command_of_the_job_runs(nursery: trio.Nursery, tmp_path: ob
         env = {"RUNS_URI": world.runs_uri, "RUN_ID": "RUN_ID", "RUN_DATE": day, "RUN_TIME_ZONE": "Asia/Shanghai"}
         assert (await world.run_job(env=env)).exit_code == 0
         env |= world.chat.env("feishu")
-        places = {"edited": world.config_uri, "$CONFIG": world.config_uri}
+        places = {"edited": world.config_uri, "$CONFIG": world.config_uri, "NVDA/news_card": "AAPL/news_card"}
         ours = [words[3:] for words in commands() if words[:3] == ["python", "-m", "job"]]
         assert len(ours) >= 8
         for words in ours:
@@ -122,6 +122,8 @@ async def test_every_command_of_the_job_runs(nursery: trio.Nursery, tmp_path: ob
                 arguments[-1] = f"{tmp_path}/{arguments[-1]}"
             if "--date" in arguments:
                 arguments[-1] = day
+            if arguments[0] == "remake":
+                arguments.append("--yes")  # there is nobody to be asked
             if arguments == ["plan", "PLACE"]:
                 arguments = ["plan", world.config_uri]
             outcome = await world.run_job(arguments, env=env)

@@ -71,7 +71,8 @@ def test_every_made_card_links_to_its_picture_and_no_other_does() -> None:
 
 
 def test_topics_and_persons_are_not_counted_as_stocks() -> None:
-    recorded = run([("美联储", "topic", "a"), ("Elon_Musk", "person", "a")], {("美联储", "a"): None})
+    targets = [("美联储", "topic", "a"), ("Elon_Musk", "person", "a")]
+    recorded = run(targets, {("美联储", "a"): None, ("Elon_Musk", "a"): "timeout"})
     assert str(shown(*recorded).headline) == "Complete: 1 of 2 targets"
     assert Table(render_page(*recorded, ())).rows[2] == ["美联储", "1 of 1", "✓"]
 
@@ -89,7 +90,7 @@ def test_a_cause_of_another_version_is_a_failure() -> None:
 
 def test_of_many_targets_300_have_a_row_and_the_rest_is_counted() -> None:
     names = [f"T{number:04}" for number in range(1000)]
-    fates = {(name, "a"): None for name in names[:800]}
+    fates = {(name, "a"): None if number < 800 else "timeout" for number, name in enumerate(names)}
     recorded = run([(name, "equity", "a") for name in names], fates)
     found = shown(*recorded)
     assert [row.target for row in found.rows] == [*names[800:], *names[:100]]
@@ -102,12 +103,25 @@ def test_of_many_targets_300_have_a_row_and_the_rest_is_counted() -> None:
 
 
 def test_of_many_incomplete_targets_a_command_names_the_rest() -> None:
-    recorded = run([(f"T{number}", "equity", "a") for number in range(1000)], {("T5", "a"): None})
+    names = [f"T{number}" for number in range(1000)]
+    fates = {(name, "a"): None if name == "T5" else "timeout" for name in names}
+    recorded = run([(name, "equity", "a") for name in names], fates)
     found = shown(*recorded)
     assert (len(found.rows), found.incomplete_not_shown, found.complete_not_shown) == (ROWS, 699, 1)
     page = " ".join(render_page(*recorded, ()).decode().split())
     assert "And 699 more that lack a card. And 1 more that are complete." in page
     assert "Every missing card by name: <code>python -m job report run --missing</code>" in page
+
+
+def test_targets_of_which_nothing_was_attempted_have_one_line_together() -> None:
+    untouched = [(f"T{number}", "equity", "ab") for number in range(14)]
+    recorded = run([("A", "equity", "ab"), *untouched], {("A", "a"): None})
+    page = " ".join(render_page(*recorded, ()).decode().split())
+    assert len(Table(page.encode()).rows) == 2
+    names = ", ".join(f"T{number}" for number in range(10))
+    assert f"Nothing was attempted for 14 targets: {names} and 4 more" in page
+    assert "Every missing card by name: " in page
+    assert "Nothing was attempted" not in render_page(*run(MIXED, FATES | {("^GSPC", "a"): None}), ()).decode()
 
 
 def test_of_many_card_types_those_have_a_column_of_which_cards_are_missing() -> None:
@@ -133,8 +147,10 @@ def test_made_failed_and_not_attempted_add_up() -> None:
         cards = report.cards
         assert states["done"] == cards.generated
         assert states["failed"] + states["cut_off"] == cards.failed
-        assert states["not_attempted"] == cards.not_attempted
-        assert sum(states.values()) == cards.planned
+        untouched = sum(len(one.card_types) for one in ledger.plan.targets if found and one.id in found.untouched)
+        assert states["not_attempted"] + untouched == cards.not_attempted
+        assert sum(states.values()) + untouched == cards.planned
         if found:
             complete = sum(row.done == row.planned for row in found.rows)
-            assert str(found.headline).startswith(f"Complete: {complete} of {len(found.rows)} ")
+            targets = len(found.rows) + len(found.untouched)
+            assert str(found.headline).startswith(f"Complete: {complete} of {targets} ")

@@ -12,6 +12,7 @@ import pytest
 
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.ledger.ledger import Ledger
+from job.report.commands import PageLinks
 from job.report.inputs import without_plan
 from job.report.outcome import Outcome
 from job.report.report import ReportedFault
@@ -97,7 +98,11 @@ def test_nothing_sticks_out_on_a_phone(browser: Browser, pages: dict[str, Path],
 def test_a_page_in_chinese_fits_as_well(browser: Browser, tmp_path: Path, width: int, dark: bool) -> None:
     file = tmp_path / "chinese.html"
     file.write_bytes(
-        rendered(*NIGHTS["failed"].build("cards_missing", 3, "x"), translator=translator("zh"), table="cards.csv")
+        rendered(
+            *NIGHTS["failed"].build("cards_missing", 3, "x"),
+            translator=translator("zh"),
+            links=PageLinks(table="cards.csv"),
+        )
     )
     browser.complaints.clear()
     browser.open(file, width, dark=dark)
@@ -225,6 +230,20 @@ def test_every_text_can_be_read_by_day_and_by_night(
     assert browser.faint() == []
 
 
+@pytest.mark.parametrize("name", ["failed", "cut", "refused"])
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("dark", [False, True])
+def test_nobody_is_shut_out(browser: Browser, pages: dict[str, Path], name: str, width: int, dark: bool) -> None:
+    browser.open(pages[name], width, dark=dark)
+    assert browser.shut_out() == []
+
+
+def test_a_page_that_shuts_people_out_is_found(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["good"])
+    browser.value("document.documentElement.lang = ''")
+    assert [one.partition(":")[0] for one in browser.shut_out()] == ["html-has-lang"]
+
+
 @pytest.mark.parametrize("name", ["failed", "stopped", "refused"])
 def test_every_link_and_every_folded_part_can_be_reached_by_keyboard(
     browser: Browser, pages: dict[str, Path], name: str
@@ -236,7 +255,6 @@ def test_every_link_and_every_folded_part_can_be_reached_by_keyboard(
         assert reached[0] == "A To the timeline"
         assert any(place.startswith("SUMMARY Every call") for place in reached)
     if name == "failed":
-        assert any(place.startswith("SUMMARY Attempts and last answers") for place in reached)
         assert any(place.startswith("A in Google's console") for place in reached)
 
 

@@ -15,7 +15,7 @@ from job.report.cards import CARDS_LIMIT
 from job.report.format import CARDS, PAGE, SUMMARY
 from job.report.outcome import Outcome
 from job.report.report import RunReport, report_of
-from job.text.messages import ENGLISH
+from job.text.messages import ENGLISH, translator
 from tests.records.test_record import INPUTS, PLAN
 from tests.records.test_session import Held, held, memory
 from tests.support.cards import run
@@ -47,6 +47,13 @@ def test_a_run_has_a_table_unless_it_is_large_and_the_page_links_it(planned: int
     report = report.model_copy(update={"cards": cards})
     assert names(report) == [SUMMARY, PAGE, *([CARDS] if has_table else [])]
     assert links(report, ledger, "/runs") == (["cards.csv"] if has_table else [])
+
+
+def test_page_and_table_are_in_the_language_of_the_reports() -> None:
+    report, ledger = run([("AAPL", "equity", "a")], {})
+    made = {one.name: one.make(ledger).decode() for one in documents(report, (), None, "/runs", translator("zh"))}
+    assert '<html lang="zh-CN">' in made[PAGE]
+    assert made[CARDS].startswith("\ufeff标的,")
 
 
 def test_in_a_bucket_the_link_is_absolute_and_in_a_directory_it_stays_right_wherever_that_is_moved() -> None:

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import pytest
 
+from job.ledger.ledger import Ledger
 from job.ledger.totals import EngineTotals
-from job.page.nights import card_bars, trend_of
+from job.page.nights import card_chart, trend_of
 from job.page.render import render_nights, render_page
-from job.records.past import Past, PastRun
-from job.report.outcome import Outcome
+from job.records.past import EndedRun, Past, PastRun
+from job.report.commands import PageLinks, Place
+from job.report.outcome import Ending, ExitCode, Outcome
+from job.report.report import AttemptSummary, report_of
 from job.report.summary import RunSummary, most_often, state_of
 from job.reporting.screen import nights_table
+from job.text.messages import message
 from tests.page.test_render import HOSTILE
 from tests.support.nights import Night as PlayedNight
 from tests.support.parsed import Parsed
 from tests.support.past import past_summaries, totals
+from tests.support.records import Recorded
 
 BUCKET = "gs://cards-runs/runs"
 NIGHTS = past_summaries(60)
+LINK = "{}.html".format
+AT = datetime.fromisoformat("2026-11-24T02:00:03+08:00")
 
 
 def html(nights: Past, uri: str = BUCKET, *, beside: bool = True) -> str:
@@ -53,7 +61,7 @@ def nights_of(*summaries: RunSummary) -> Past:
 def test_every_run_has_a_row_with_a_square_for_each_engine_and_leads_to_its_page() -> None:
     page = html(NIGHTS)
     assert page.count('class="square ') == 60 * 4 + 4
-    links = re.findall(r'href="(https://[^"]+)"', page)
+    links = re.findall(r'<td class="run"><a href="(https://[^"]+)"', page)
     assert links == [
         f"https://storage.cloud.google.com/cards-runs/runs/{one.run_id}/report.html"
         for _, some in NIGHTS.by_day()
@@ -76,8 +84,71 @@ def test_links_are_relative_beside_the_runs_in_a_directory_and_absolute_elsewher
     assert 'href="night-1/report.html"' in html(nights, "some/runs")
     assert re.search(r'href="file:///.*/some/runs/night-1/report\.html"', html(nights, "some/runs", beside=False))
     report, ledger = PlayedNight(["A"], ["a"]).build()
-    assert '<nav><a href="../index.html">' in render_page(report, ledger, (), "../index.html").decode()
+    assert '<nav><a href="../index.html">' in render_page(report, ledger, (), PageLinks("../index.html")).decode()
     assert "<nav>" not in render_page(report, ledger, ()).decode()
+
+
+def with_last_night(nights: Past, outcome: str = "cards_missing", **changes: Any) -> Past:
+    recorded = Recorded("b", outcome=outcome)
+    ledger = Ledger(recorded.inputs.plan())
+    for result in recorded.results():
+        ledger.add(result)
+    attempt = AttemptSummary.of(Ending(Outcome(outcome), ExitCode.FAILED, message("x")), recorded.inputs, AT, 60.0)
+    report = report_of(recorded.inputs, ledger, [attempt], **changes)
+    return replace(nights, last_night=EndedRun(report, Place("cards", "asia-east1", "p")))
+
+
+def test_the_page_opens_with_what_has_become_of_the_last_night_and_the_one_command() -> None:
+    nights = nights_of(summary("b", "2026-11-24"), summary("a", "2026-11-23"))
+    page = html(with_last_night(nights))
+    opening = " ".join(page[: page.index('<section id="runs">')].split())
+    assert "<title>✗ 1 of 2 cards is missing · 2026-11-24 · All nights</title>" in opening
+    assert "<h1>1 of 2 cards is missing</h1>" in opening
+    link = "https://storage.cloud.google.com/cards-runs/runs/b/report.html"
+    assert opening.count(f'<a href="{link}">') == 2
+    assert opening.count("<code>") == 1, "which is right on any day"
+    assert "<code>gcloud run jobs execute cards --region=asia-east1 --project=p --args=resume,b</code>" in opening
+    good = html(with_last_night(nights, "succeeded"))
+    assert "✓ All 2 cards are there · 2026-11-24" in good
+    assert "<code>" not in good
+    assert "and what to do" not in good
+
+
+def test_without_a_report_the_outcome_is_what_is_known_of_the_last_night() -> None:
+    began = datetime.fromisoformat("2026-11-24T02:00:00+08:00")
+    page = html(Past([PastRun("night", began, "2026-11-24", Outcome.UNREADABLE)]))
+    assert "<h1>unreadable</h1>" in page
+    assert 'class="verdict panel bad"' in page
+
+
+def test_a_day_with_several_runs_has_one_verdict_and_one_bar() -> None:
+    runs = [
+        summary("c", "2026-11-24", outcome="bad_config", exit_code=2),
+        summary("b", "2026-11-24", cards={"planned": 2, "generated": 2}),
+        summary("a", "2026-11-23", cards={"planned": 2, "generated": 2}),
+    ]
+    page = html(nights_of(*runs))
+    assert page.count('<tr class="past">') == 1
+    assert re.findall('class="outcome (.*?)"', page) == ["soft", "good", "good"]
+    chart = card_chart(nights_of(*runs), LINK)
+    assert chart
+    assert [bar.link for bar in chart.bars] == ["a.html", "b.html"]
+
+
+def test_only_a_config_that_is_elsewhere_is_named() -> None:
+    runs = [summary("c", "2026-11-24"), summary("b", "2026-11-23", config_uri="gs://trial"), summary("a", "2026-11-22")]
+    assert re.findall('<div class="note">(.*?)</div>', html(nights_of(*runs))) == ["gs://trial"]
+
+
+def test_ten_days_are_open_and_what_failed_more_than_once_is_open_too() -> None:
+    once = [summary(f"r{day}", f"2026-11-{day:02}", group("A") if day == 1 else group()) for day in range(11, 0, -1)]
+    page = html(nights_of(*once))
+    assert "1 earlier day" in page
+    assert page.index(">r2</a>") < page.index("1 earlier day") < page.index(">r1</a>")
+    assert '<details class="panel" id="often">' in page
+    assert "earlier day" not in html(nights_of(*once[:10]))
+    twice = [summary("b", "2026-11-24", group("A")), *once]
+    assert '<details class="panel" id="often" open>' in html(nights_of(*twice))
 
 
 def test_runs_of_a_date_are_together() -> None:
@@ -140,12 +211,14 @@ def test_what_failed_on_most_nights_is_first_and_counts_once_a_date() -> None:
 def test_a_trend_has_a_bar_for_each_run_that_had_the_phase_and_its_median() -> None:
     runs = [summary(f"r{n}", f"2026-11-{n:02}", phases=phases, engines={"qa": totals(1)}) for n, phases in
             [(4, {"data": 8.0}), (3, {}), (2, {"data": 2.0}), (1, {"data": 4.0, "cards": 1.0})]]  # fmt: skip
-    trend = trend_of(nights_of(*runs), "data")
+    trend = trend_of(nights_of(*runs), "data", LINK)
     assert trend
-    assert (trend.median, trend.last, len(trend.bars)) == (4.0, 8.0, 3)
-    assert [left for left, _, _ in trend.bars] == pytest.approx([0.0, 250.0, 750.0])
-    assert trend.bars[2][1] == pytest.approx(2 * trend.bars[0][1])
-    assert trend_of(nights_of(*runs[:3]), "cards") is None
+    bars = trend.chart.bars
+    assert (trend.median, trend.last, len(bars), trend.chart.most) == (4.0, 8.0, 3, 8.0)
+    assert [bar.left for bar in bars] == pytest.approx([0.0, 250.0, 750.0])
+    assert [bar.good for bar in bars] == pytest.approx([50.0, 25.0, 100.0])
+    assert [bar.link for bar in bars] == ["r1.html", "r2.html", "r4.html"]
+    assert trend_of(nights_of(*runs[:3]), "cards", LINK) is None
 
 
 def test_a_trend_and_the_bars_are_in_the_order_of_the_days_that_the_runs_are_for() -> None:
@@ -156,13 +229,30 @@ def test_a_trend_and_the_bars_are_in_the_order_of_the_days_that_the_runs_are_for
         for name, day, hour, seconds in
         [("late", "2026-11-20", 22, 1), ("again", "2026-11-24", 21, 3), ("first", "2026-11-24", 2, 2)]
     ]  # fmt: skip
-    trend = trend_of(nights_of(*runs), "data")
+    trend = trend_of(nights_of(*runs), "data", LINK)
     assert trend
-    assert [says for _, _, says in trend.bars] == ["2026-11-20, late", "2026-11-24, first", "2026-11-24, again"]
-    assert (trend.last, trend.days) == (3, ("2026-11-20", "2026-11-24"))
-    bars, _, days = card_bars(nights_of(*runs))
-    assert [bar.made / bar.planned for bar in bars] == pytest.approx([0.1, 0.2, 0.3])
-    assert days == ("2026-11-20", "2026-11-24")
+    assert [str(bar.says) for bar in trend.chart.bars] == ["2026-11-20: 1.00 s", "2026-11-24: 3.00 s"]
+    assert (trend.last, trend.chart.days) == (3, ("2026-11-20", "2026-11-24"))
+    cards = card_chart(nights_of(*runs), LINK)
+    assert cards
+    assert [(bar.good, bar.bad) for bar in cards.bars] == [(10.0, 90.0), (30.0, 70.0)]
+    assert cards.days == ("2026-11-20", "2026-11-24")
+
+
+def test_what_is_missing_is_red_even_if_it_is_little_or_if_nothing_could_be_planned() -> None:
+    runs = [
+        summary("e", "2026-11-24", outcome="bad_config", exit_code=2),
+        summary("d", "2026-11-23", outcome="succeeded"),  # data alone
+        summary("c", "2026-11-22", outcome="cards_missing", cards={"planned": 1000, "generated": 999, "failed": 1}),
+        summary("b", "2026-11-21", outcome="data_engine_failed", cards={"planned": 500, "not_attempted": 500}),
+        summary("a", "2026-11-20", cards={"planned": 1000, "generated": 1000}),
+    ]
+    chart = card_chart(nights_of(*runs), LINK)
+    assert chart
+    assert [(bar.good, bar.bad) for bar in chart.bars] == [(100, 0), (0, 50), (96, 4), (0, 100)]
+    assert (str(chart.bars[3].says), chart.bars[3].link) == ("2026-11-24: config faulty", "e.html")
+    assert 'class="most num" aria-hidden="true">1,000<' in html(nights_of(*runs))
+    assert card_chart(nights_of(*runs[:2]), LINK) is None
 
 
 def test_markup_in_a_summary_is_shown_as_text() -> None:
@@ -173,7 +263,7 @@ def test_markup_in_a_summary_is_shown_as_text() -> None:
     )  # fmt: skip
     hostile = altered.missing[0].model_copy(update={"targets": tuple(HOSTILE), "cause": "<b>&\x1b[2J\u202e"})
     altered = altered.model_copy(update={"missing": (hostile,)})
-    page = html(nights_of(altered, summary("s", "2026-11-24", config_uri="gs://other")))
+    page = html(nights_of(summary("s", "2026-11-24", config_uri="gs://other"), altered))
     assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", page)
     assert "<script" not in page
     assert "<b>&<" not in page

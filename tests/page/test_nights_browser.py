@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from job.page.render import render_nights, render_page
+from job.report.commands import PageLinks
 from tests.page.test_browser import _brightness
+from tests.page.test_nights import with_last_night
 from tests.report.test_comparison import SECOND, Played
 from tests.support.browser import Browser, open_browser
 from tests.support.nights import Night
@@ -29,7 +31,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
     file = tmp_path / "index.html"
-    file.write_bytes(render_nights(past_summaries(60), str(tmp_path), beside=True))
+    file.write_bytes(render_nights(with_last_night(past_summaries(60)), str(tmp_path), beside=True))
     return file
 
 
@@ -46,7 +48,7 @@ def compared(tmp_path: Path) -> Path:
     file = tmp_path / "night" / "report.html"
     file.parent.mkdir()
     report = report.model_copy(update={"since_last_night": later.comparison})
-    file.write_bytes(render_page(report, ledger, (), "../index.html"))
+    file.write_bytes(render_page(report, ledger, (), PageLinks("../index.html")))
     return file
 
 
@@ -66,7 +68,7 @@ def test_opens_from_disk_without_console_errors(
     assert browser.requests == [page.as_uri()]
     browser.screenshot(page.with_suffix(".png"))
     text = browser.value("document.body.innerText")
-    expected = ["2026-11-24", "Card phase", "What failed most often", "Runs"]
+    expected = ["1 of 2 cards is missing", "2026-11-24", "Card phase", "What failed most often", "All nights"]
     if name == "compared":
         expected = ["Compared with 2026-11-23", "new failure", "1 target removed: C", "1 target added: D", "mended"]
     for words in expected:
@@ -83,11 +85,23 @@ def test_every_text_can_be_read_by_day_and_by_night(
     assert browser.faint() == []
 
 
+@pytest.mark.parametrize("name", ["index", "compared"])
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("dark", [False, True])
+def test_nobody_is_shut_out(browser: Browser, pages: dict[str, Path], name: str, width: int, dark: bool) -> None:
+    browser.open(pages[name], width, dark=dark)
+    assert browser.shut_out() == []
+
+
 def test_every_run_can_be_reached_by_keyboard(browser: Browser, index: Path) -> None:
     browser.open(index)
     shown, reached = browser.reachable()
     assert len(reached) == shown
-    assert reached[:2] == ["A To the runs", "SUMMARY What failed most often"]
+    assert reached[:3] == ["A To the runs", "A b", "A What failed, and what to do"]
+    browser.open(index)
+    browser.value("document.querySelectorAll('details').forEach(one => one.open = true)")
+    shown, reached = browser.reachable()
+    assert len(reached) == shown
     runs = sum(night.summary is not None for night in past_summaries(60).runs)
     assert sum(place.startswith("A cards-nightly-") for place in reached) == runs
 

@@ -25,7 +25,7 @@ from job.page.charts import BINS, WIDTH, flight_chart, time_scale_of
 from job.page.render import environment, render_page
 from job.page.run_page import CHANGES_SHOWN, headline, severity
 from job.report.advice import advice
-from job.report.commands import Place
+from job.report.commands import PageLinks, Place
 from job.report.comparison import ComparedItem, ComparedItems, Comparison
 from job.report.outcome import QA_REFUSES, Outcome
 from job.report.report import RunReport
@@ -162,7 +162,61 @@ def test_a_group_says_the_last_answers_most_frequent_first() -> None:
 
 def test_a_single_last_answer_needs_no_count() -> None:
     shown = page(*build_run())
-    assert "AAPL price_card Last answer: failed: no What to do:" in shown.text
+    assert "AAPL price_card Last answer: failed: no Attempts: 3 · in the logs:" in shown.text
+
+
+def test_failures_that_are_alike_have_one_line_and_a_table_has_a_row_for_each_kind() -> None:
+    night = Night([f"T{number:02}" for number in range(25)], ["outlook_card"], fate=refusing)
+    shown = page(*night.build("cards_missing", 3, "x"))
+    table = shown.text.partition("Attempts and last answers")[2].partition("Complete: ")[0]
+    assert "T00, T01, T02, T04, " in table
+    assert table.count("failed: the quota is used up") == 1
+    assert "T03, T13, T23 outlook_card 1 failed: declined" in table
+    alike = page(*Night(["A", "B"], ["a"], fate=config_refused).build("cards_missing", 3, "x")).text
+    assert "a: A, B Last answer: HTTP 422 Attempts: 1 each What to do: " in alike
+    assert "Attempts and last answers" not in alike
+
+
+def test_the_trace_id_is_beside_what_to_do() -> None:
+    report, ledger = build_run()
+    failed = page(report, ledger).text.partition("What failed, and what to do")[2]
+    assert failed.startswith(f" The run's trace id, for the engines' logs: {report.trace_id} QA engine: ")
+
+
+def one_engine_fails(engine: EngineName, number: int) -> Any:
+    if engine == "qa":
+        return [], "interrupted", "cut off", None
+    return ([], "status", "HTTP 500", 500) if engine == "news" else ([], "interrupted", "cut off", None)
+
+
+def test_what_was_only_cut_off_has_one_box_and_nothing_is_to_be_done_about_it() -> None:
+    report, ledger = Night(["A", "B"], ["a"], fate=one_engine_fails).build("data_engine_failed", 1, "x")
+    shown = page(report, ledger)
+    assert shown.text.count("What to do:") == 1
+    box = shown.text.partition("Cut off when the run ended: there is nothing to put right ")[2]
+    for words in ("Financial engine: 2 targets cut off · A, B", "QA engine: 2 cards cut off · a: A, B"):
+        assert words in box
+    assert shown.tiles["engines failed"] == 1
+    assert "engines failed" not in page(*build_run()).tiles
+    failing = Night(["A"], ["a"], fate=lambda *_: ([], "interrupted", "cut off", None))
+    found, cut = failing.build("interrupted", 143, "x")[0], Ledger(failing.plan())
+    for result in failing.results():
+        again = message("cut off, after {reason}", reason=message("HTTP 403"))
+        cut.add(replace(result, reason=again, interrupted_after="status", status=403))
+    assert "Grant roles/run.invoker" in page(found, cut).text, "the next attempt would have failed as well"
+    only = Night(["A"], ["a"], fate=lambda *_: ([], "interrupted", "cut off", None)).build("interrupted", 143, "x")
+    assert "What was cut off" in page(*only).text
+    assert "What failed" not in page(*only).text
+
+
+def test_the_night_before_is_linked_if_the_run_was_compared_with_it() -> None:
+    report, _ = build_run(since_last_night=Comparison(run_id="before", day="2026-11-23"))
+    for uri, link in [
+        ("/srv/runs", "../before/report.html"),
+        ("gs://b/runs", "https://storage.cloud.google.com/b/runs/before/report.html"),
+    ]:
+        assert PageLinks.of(uri, report, has_table=False, beside=True).previous == ("2026-11-23", link)
+    assert PageLinks.of("/srv/runs", build_run()[0], has_table=False, beside=True).previous is None
 
 
 def test_of_many_last_answers_the_most_frequent_are_shown() -> None:

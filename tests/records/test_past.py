@@ -22,13 +22,18 @@ from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult
 from job.records import past as module
 from job.records.attempts import AttemptEntry
+from job.records.days import _prefix
 from job.records.lease import LEASE
 from job.records.past import (
     FAILED_READS,
+    EndedRun,
     Past,
     PastNights,
     PastRun,
+    counting,
     find_night_before,
+    night_after,
+    read_nights,
     read_past,
     read_run,
     summary_before,
@@ -39,7 +44,7 @@ from job.records.verification import verify
 from job.report.advice import advice, with_commands
 from job.report.commands import Place
 from job.report.format import NIGHTS_PAGE, REPORT, STARTED, SUMMARY, entry_of, name_of
-from job.report.inputs import pack
+from job.report.inputs import pack, without_plan
 from job.report.outcome import Outcome, ending_of
 from job.report.report import AttemptSummary, RunReport, read_report, report_of, summary_of
 from job.report.summary import MissingGroup, RunSummary, pack_summary
@@ -80,6 +85,11 @@ def summary(run_id: str, day: str = "2026-11-24", **changes: Any) -> RunSummary:
         "engines": {},
     }
     return RunSummary.model_validate(given | changes)
+
+
+def ended(run_id: str) -> EndedRun:
+    """A run that has just ended."""
+    return EndedRun(report_of(Recorded(run_id).inputs, Ledger(without_plan()), state=KILLED), Place())
 
 
 def objects(count: int) -> dict[str, bytes]:
@@ -261,6 +271,45 @@ async def test_the_plan_of_the_night_before_is_made_again_from_its_recorded_conf
     assert before.plan is None
 
 
+def test_of_the_runs_of_a_day_that_counts_which_did_all_that_was_planned_or_else_the_latest() -> None:
+    started = datetime.fromisoformat("2026-11-24T02:00:00+08:00")
+
+    def past_run(run_id: str, outcome: Outcome, planned: int | None) -> PastRun:
+        found = None if planned is None else summary(run_id, outcome=outcome, cards={"planned": planned})
+        return PastRun(run_id, started, "2026-11-24", outcome, summary=found)
+
+    whole, half = past_run("whole", SUCCEEDED, 20), past_run("half", SUCCEEDED, 10)
+    lacking, refused = past_run("lacking", Outcome.CARDS_MISSING, 20), past_run("refused", Outcome.BAD_CONFIG, 0)
+    killed = past_run("killed", KILLED, None)
+    for runs in ([whole, refused], [whole, killed], [refused], [lacking, refused], [killed, lacking]):
+        assert counting(runs) is runs[0]
+    for earlier in (refused, killed, half):
+        assert counting([earlier, whole]) is whole
+    assert counting([half, lacking]) is half, "the latest: another planned more than it did"
+    assert counting([lacking, half]) is lacking
+
+
+async def test_the_night_after_is_the_next_run_of_the_config_that_has_ended_for_a_later_day() -> None:
+    store, report = Memory(clock=time.time), ended("first").report
+
+    def add(run_id: str, hours: int, day: str, config_uri: str | None = URI) -> None:
+        moment = (datetime.fromisoformat(report.started) + timedelta(hours=hours)).astimezone(UTC)
+        store.create(f"{STARTED}{moment:%Y%m%dT%H%M%SZ}_{run_id}", b"{}\n")
+        if config_uri is not None:
+            store.create(name_of(run_id, SUMMARY), pack_summary(summary(run_id, day, config_uri=config_uri)))
+
+    add("first", 0, report.day)
+    add("again", 1, report.day)
+    add("trial", 2, "2026-11-25", "gs://trial/config")
+    assert await night_after(store, report) is None
+    add("latest", 50, "2026-11-26")
+    add("next", 24, "2026-11-25")
+    add("at-work", 23, "2026-11-25", None)
+    found = await night_after(store, report)
+    assert found
+    assert found.run_id == "next"
+
+
 def test_typical_seconds_are_those_of_the_latest_run_that_made_cards() -> None:
     nights = nights_of(
         summary("none"),
@@ -282,19 +331,22 @@ async def test_the_page_of_the_nights_is_written_from_what_is_there_now_and_what
 
     def render(nights: Past) -> bytes:
         shown.append([one.run_id for one in nights.summaries])
+        verdicts.append(nights.last_night)
         return b"page %d" % len(shown)
 
+    own, verdicts = ended("nightly-0003"), list[EndedRun | None]()
     for name, data in objects(3).items():
         store.create(name, data)
     known = await read_past(store)
     for name, data in objects(4).items():
         store.create(name, data)
     store.asked.clear()
-    await write_nights_page(store, known, "nightly-0003", render, inf)
+    await write_nights_page(store, known, own, render, inf)
     assert shown == [["nightly-0003", "nightly-0002", "nightly-0001", "nightly-0000"]]
     assert store.count("read", SUMMARY) == 1
-    await write_nights_page(store, None, "nightly-0003", render, inf)
+    await write_nights_page(store, None, own, render, inf)
     assert store.objects[NIGHTS_PAGE].data == b"page 2"
+    assert (verdicts, store.count("read", REPORT)) == ([own, own], 0)
 
 
 async def test_a_page_of_the_nights_that_another_run_has_written_meanwhile_is_left_to_it() -> None:
@@ -305,7 +357,7 @@ async def test_a_page_of_the_nights_that_another_run_has_written_meanwhile_is_le
         store.replace(NIGHTS_PAGE, b"another's", store.objects[NIGHTS_PAGE].generation)
         return b"ours"
 
-    problem = await write_nights_page(store, None, "night", render, trio.current_time() + 5)
+    problem = await write_nights_page(store, None, ended("night"), render, trio.current_time() + 5)
     assert "the page of the nights is not written: " in str(problem)
     assert store.objects[NIGHTS_PAGE].data == b"another's"
 
@@ -314,11 +366,11 @@ async def test_a_page_of_the_nights_that_cannot_be_written_is_a_notice(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
     memory.refuse = lambda verb, name: name == NIGHTS_PAGE and verb == "create"
-    problem = await write_nights_page(memory, None, "night", lambda _: b"", trio.current_time() + 5)
+    problem = await write_nights_page(memory, None, ended("night"), lambda _: b"", trio.current_time() + 5)
     assert str(problem) == "the page of the nights is not written: index.html: 503 from the fake"
     memory.seconds = 100.0
     began = trio.current_time()
-    problem = await write_nights_page(memory, None, "night", lambda _: b"", began + 5)
+    problem = await write_nights_page(memory, None, ended("night"), lambda _: b"", began + 5)
     assert str(problem) == "the page of the nights is not written: storage took too long"
     assert trio.current_time() == began + 5
 
@@ -564,6 +616,11 @@ async def test_every_reader_agrees_about_a_run(
     assert recorded
     assert recorded.report.outcome is outcome
     assert recorded.report.cards.made == made
+    last_night = (await read_nights(store)).last_night
+    assert last_night
+    assert (last_night.report.outcome, last_night.report.cards) == (outcome, recorded.report.cards)
+    for now in (datetime.fromisoformat(NIGHT.started), None):
+        assert advice(last_night.report, last_night.place, now) == advice(recorded.report, recorded.place, now)
     assert bool(advice(recorded.report, recorded.place, datetime.fromisoformat(NIGHT.started))) is (
         outcome not in {SUCCEEDED, AT_WORK}
     )
@@ -591,6 +648,28 @@ async def test_the_report_of_a_closed_run_follows_from_its_record(
     assert recorded.report.cards.made == made
 
 
+async def test_the_last_night_is_read_without_its_results_if_it_has_ended() -> None:
+    store = Store()
+    for name, data in Recorded("night", outcome="cards_missing", has_date=False).objects().items():
+        store.create(name, data)
+    first = (await read_nights(store)).last_night
+    assert first
+    assert first.report.is_latest
+    store.create(name_of("night", SUMMARY), pack_summary(summary("night", attempt=None)))
+    listed = await read_past(store)
+    store.asked.clear()
+    await read_past(store)
+    needed = store.count("read", "/results/")
+    entry: dict[str, Any] = {"run_id": "another", "date": None, "engines": {}}
+    store.create(f"{_prefix('gs://cards/config', '2026-11-24')}000001", json.dumps(entry).encode())
+    store.asked.clear()
+    last_night = (await read_nights(store, known=listed)).last_night
+    assert last_night
+    assert store.count("read", "/results/") == 0 < needed
+    assert not last_night.report.is_latest, "a start would not continue it"
+    assert [step.kind for step in advice(last_night.report, last_night.place, None)] == ["resume", "start"]
+
+
 async def test_a_refused_run_is_one_until_an_attempt_with_its_id_begins(tmp_path: Path) -> None:
     refused(tmp_path, "night", [Fault("a.json", Message("is not JSON"), Message("correct it"))], BEGAN)
     found, store = open_store(str(tmp_path)), Store()
@@ -613,6 +692,7 @@ async def test_a_run_without_inputs_is_unreadable() -> None:
     past = await read_past(store)
     assert [one.outcome for one in past.runs] == [Outcome.UNREADABLE]
     assert past.problems == ["night/inputs.json is missing"]
+    assert await read_nights(store) == past
     assert await read_run(store, "night") is None
 
 

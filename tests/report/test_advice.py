@@ -97,7 +97,7 @@ def report(
 
 
 def steps_of(
-    one: RunReport, place: Place = CLOUD, now: datetime = TODAY, retry: Retry = Retry.UNKNOWN
+    one: RunReport, place: Place = CLOUD, now: datetime | None = TODAY, retry: Retry = Retry.UNKNOWN
 ) -> list[tuple[str, str, str | None]]:
     return [(step.kind, str(step.sentence), step.command) for step in advice(one, place, now, retry)]
 
@@ -471,3 +471,12 @@ def test_the_last_words_after_a_second_signal_have_the_command_that_is_right(
     text = str(last_words(UNDATED, ledger_of(12, refused=refused), CLOUD, now))
     assert text.startswith("The run was ended at once, without a report. ")
     assert text.endswith(f": {expected}")
+
+
+def test_if_it_is_not_known_when_a_person_reads_it_each_command_is_right_on_any_day() -> None:
+    dated, undated = report(Outcome.CARDS_MISSING, 12), report(Outcome.CARDS_MISSING, 12, dated=False)
+    assert steps_of(dated, now=None) == [("resume", PUT_RIGHT, RESUME)]
+    assert steps_of(undated, now=None) == [("again", PUT_RIGHT, EXECUTE), ("start", ON_A_LATER_DAY, START)]
+    again = ("again", "Once that is corrected, this starts it again:", START)
+    assert steps_of(report(Outcome.BAD_CONFIG, planned=False, faults=[IN_VARIABLE]), now=None) == [again]
+    assert steps_of(report(Outcome.SUCCEEDED, 20), now=None) == []

@@ -9,10 +9,15 @@ from collections import Counter
 import pytest
 
 from job.planning.targets import Target
-from job.report.cards import COLUMNS, card_lines, card_table, picture_url
+from job.report.cards import card_lines, card_table, picture_url
+from job.text.messages import translator
 from tests.support.cards import run, some_runs
 
-START = "1970-01-01T01:00:0"
+START = "1970-01-01 01:00:0"
+HEADINGS = [
+    "target", "kind", "card_type", "state", "cause", "attempts", "when (UTC+01:00)", "run_id", "url",
+    "made_again (UTC+01:00)",
+]  # fmt: skip
 MIXED = [("AAPL", "equity", "ab"), ("美联储", "topic", "c"), ("Elon_Musk", "person", "d")]
 FATES = {("AAPL", "a"): None, ("AAPL", "b"): "timeout", ("美联储", "c"): "interrupted"}
 
@@ -25,12 +30,22 @@ def rows(table: bytes) -> list[list[str]]:
 def test_every_card_has_a_row_that_says_what_became_of_it_and_when() -> None:
     table = card_table(*run(MIXED, FATES, set_aside="d"))
     assert rows(table) == [
-        ["target", "kind", "card_type", "state", "cause", "attempts", "when", "run_id", "url", "made_again"],
-        ["AAPL", "equity", "a", "made", "", "2", f"{START}1+01:00", "run", "", ""],
-        ["AAPL", "equity", "b", "failed", "timeout", "2", f"{START}2+01:00", "run", "", ""],
-        ["美联储", "topic", "c", "cut_off", "interrupted", "2", f"{START}3+01:00", "run", "", ""],
+        HEADINGS,
+        ["AAPL", "equity", "a", "made", "", "2", f"{START}1", "run", "", ""],
+        ["AAPL", "equity", "b", "failed", "timeout", "2", f"{START}2", "run", "", ""],
+        ["美联储", "topic", "c", "cut_off", "interrupted", "2", f"{START}3", "run", "", ""],
         ["Elon_Musk", "person", "d", "not_attempted", "set_aside", "0", "", "run", "", ""],
     ]
+
+
+def test_the_headings_alone_are_in_the_language_of_the_reports() -> None:
+    recorded = run(MIXED, FATES)
+    english, chinese = (rows(card_table(*recorded, translator(language))) for language in ("en", "zh"))
+    assert chinese[0] == [
+        "标的", "类别", "图卡类型", "状态", "原因", "尝试次数", "时间（UTC+01:00）", "运行 ID", "链接",
+        "重新生成时间（UTC+01:00）",
+    ]  # fmt: skip
+    assert chinese[1:] == english[1:]
 
 
 PICTURES = "https://cards.example.com/{date}/{ticker}/{card_type}.png?of={ticker}"
@@ -99,7 +114,7 @@ def test_an_id_with_a_lone_surrogate_can_be_written() -> None:
 def test_made_failed_and_not_attempted_add_up() -> None:
     for report, ledger in some_runs():
         header, *found = rows(card_table(report, ledger))
-        assert header == list(COLUMNS)
+        assert header == HEADINGS
         states = Counter(row[3] for row in found)
         cards = report.cards
         assert len(found) == cards.planned

@@ -149,11 +149,15 @@ async def test_the_page_of_the_nights_is_there_and_the_command_shows_the_same(wo
     await run(world, 3, of(world, "second", "2026-11-24"))
     page = (Path(world.runs_uri) / "index.html").read_text()
     assert page.index('href="second/report.html"') < page.index('href="first/report.html"')
-    assert 'href="../index.html"' in (Path(world.runs_uri) / "second" / "report.html").read_text()
+    assert "<h1>1 of 3 cards is missing</h1>" in page
+    assert f"<code>RUNS_URI={world.runs_uri} python -m job resume second</code>" in page
+    second = (Path(world.runs_uri) / "second" / "report.html").read_text()
+    assert '<nav><a href="../index.html">' in second
+    assert '<a href="../first/report.html">The night before: 2026-11-23</a>' in second
     ended = await world.run_job(["nights"], env={"RUNS_URI": world.runs_uri})
     assert ended.exit_code == 0, ended.stderr
     lines = ended.stdout.splitlines()
-    assert re.match(r"2026-11-24 (\d\d-\d\d )?\d\d:\d\d +cards_missing +✓ +✓ +✓ +✗ ", lines[1])
+    assert re.match(r"2026-11-24 (\d\d-\d\d )?\d\d:\d\d +cards missing +✓ +✓ +✓ +✗ ", lines[1])
     assert "2/3" in lines[1]
     assert lines[1].endswith(" second")
     assert lines[3:] == [
@@ -170,7 +174,7 @@ async def test_a_run_whose_config_is_faulty_is_among_the_nights(world: World) ->
     assert outcome.exit_code == 2
     page = (Path(world.runs_uri) / "index.html").read_text()
     assert 'href="second/report.html"' in page
-    assert "bad_config" in page
+    assert "<h1>The configuration has 1 fault: nothing was called</h1>" in page
     configure(world, ticker_list=["AAPL"])
     third = await run(world, 0, of(world, "third", "2026-11-25"))
     assert third.finished["since_last_night"]["run_id"] == "first"

@@ -95,8 +95,8 @@ async def test_named_cards_are_made_again_with_another_key_and_nothing_else_is_c
     assert (written["outcome"], written["asked_again"], written["made_again"]) == ("succeeded", 4, 4)
     assert {(one["target"], one["card_type"]) for one in written["remade"]} == set(again)
     rows = list(csv.DictReader(world.recorded()["night/cards.csv"].decode("utf-8-sig").splitlines()))
-    assert sum(bool(row["made_again"]) for row in rows) == 4
-    assert all(row["when"] == row["made_again"] for row in rows if row["made_again"])
+    assert sum(bool(row["made_again (UTC)"]) for row in rows) == 4
+    assert all(row["when (UTC)"] == row["made_again (UTC)"] for row in rows if row["made_again (UTC)"])
 
 
 async def test_all_cards_of_a_type_can_be_made_again(autojump_clock: MockClock, world: VirtualWorld) -> None:

@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +74,8 @@ _FAINT = """(() => {
   return [...found];
 })()"""
 """The contrast that WCAG's level AA requires of text is 4.5. Text in charts is not HTML, and is not looked at."""
+_VIOLATIONS = """axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => violations.map(one =>
+  `${one.id}: ${one.nodes.slice(0, 3).map(node => `${node.target} ${node.failureSummary}`).join("; ")}`))"""
 _HIGH = 100
 """File descriptors that are surely not the 3 and 4 on which the browser listens and answers."""
 
@@ -106,8 +110,8 @@ class Browser:
             self._heard(self._read())
 
     def value(self, expression: str) -> Any:
-        """What this JavaScript gives, which the page itself may not run."""
-        result = self.ask("Runtime.evaluate", expression=expression, returnByValue=True)
+        """What this JavaScript gives, or what it promises. The page itself may not run any."""
+        result = self.ask("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 
@@ -126,12 +130,15 @@ class Browser:
         box = self.value(f"document.querySelector('{selector}').getBoundingClientRect().toJSON()")
         clip = {name: box[name] for name in ("x", "y", "width", "height")} | {"scale": 1}
         shot = self.ask("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)["data"]
-        counted = self.ask(
-            "Runtime.evaluate", expression=f"({_COUNT})('{shot}')", awaitPromise=True, returnByValue=True
-        )
-        assert "exceptionDetails" not in counted, counted
-        colours: dict[str, int] = counted["result"]["value"]
+        colours: dict[str, int] = self.value(f"({_COUNT})('{shot}')")
         return colours
+
+    def shut_out(self) -> list[str]:
+        """What axe finds that shuts people out: the rule and the first elements. Opens whatever is folded."""
+        self.value("document.querySelectorAll('details').forEach(one => one.open = true)")
+        self.value(_axe())
+        found: list[str] = self.value(_VIOLATIONS)
+        return found
 
     def faint(self) -> list[str]:
         """The texts whose contrast is too low, each with its contrast. Opens whatever is folded."""
@@ -139,8 +146,12 @@ class Browser:
         return found
 
     def reachable(self) -> tuple[int, list[str]]:
-        """How many links and folded parts the page shows, and those that Tab reaches, each with a visible focus."""
-        shown = "[...document.querySelectorAll('a[href], summary')].filter(one => one.checkVisibility()).length"
+        """How many links and folded parts the page shows, and those that Tab reaches, each with a visible focus.
+
+        A bar of a chart is not counted: a table has the same link.
+        """
+        every = "a[href]:not([tabindex='-1']), summary"
+        shown = f'[...document.querySelectorAll("{every}")].filter(one => one.checkVisibility()).length'
         reached: list[str] = []
         while True:
             self.press("Tab", 9)
@@ -186,6 +197,11 @@ class Browser:
             self.complaints.append(json.dumps(parameters))
         elif method == "Network.requestWillBeSent":
             self.requests.append(parameters["request"]["url"])
+
+
+@cache
+def _axe() -> str:
+    return files("axe_playwright_python").joinpath("axe.min.js").read_text() + "; null"
 
 
 @contextmanager

@@ -34,7 +34,7 @@ from job.page.run_page import headline
 from job.records.lease import BusyError
 from job.records.past import Past, PastRun, RecordedRun
 from job.report.advice import Retry, Step, advice
-from job.report.commands import Place
+from job.report.commands import PageLinks, Place
 from job.report.comparison import ComparedItem, ComparedItems, Comparison, Names, PlanChange
 from job.report.outcome import (
     UNFORESEEN,
@@ -205,7 +205,7 @@ REFUSED = {"outcome": Outcome.BAD_CONFIG}
 @pytest.mark.parametrize("changes", [{}, OPEN, REFUSED], ids=["ended", "open", "refused"])
 def test_a_page_contains_only_translated_sentences(changes: dict[str, Any]) -> None:
     report, ledger = build_run(**changes)
-    page = render_page(report, ledger, all_steps(report), translator=WIDE, table="https://x/cards.csv")
+    page = render_page(report, ledger, all_steps(report), PageLinks(table="https://x/cards.csv"), translator=WIDE)
     assert narrow(written(page)) == []
 
 

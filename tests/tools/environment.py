@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-PIP = ("--quiet", "--disable-pip-version-check", "--require-hashes")
+EXACTLY = ("--require-hashes", "--no-deps")
+"""The lock is whole, and leaves out what no test needs of its packages' dependencies."""
+PIP = ("--quiet", "--disable-pip-version-check", *EXACTLY)
 TRUE = ("1", "true", "yes", "on", "y", "t")
 
 
@@ -70,7 +72,7 @@ def _install_with_uv(place: Path, lock: Path) -> None:
     pip = [_base(), "-m", "pip", "--python", str(python)] if has_pip else [str(python), "-m", "pip"]
     _run([*pip, "install", *PIP, "-r", lock.with_name("uv.txt")])
     told = _told(pip)
-    uv: list[str | Path] = [python.with_name("uv"), "pip", "install", "--quiet", "--python", python, "--require-hashes"]
+    uv: list[str | Path] = [python.with_name("uv"), "pip", "install", "--quiet", "--python", python, *EXACTLY]
     _run([*uv, *options(told), "-r", lock], environment(told, os.environ))
 
 

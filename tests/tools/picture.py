@@ -1,61 +1,118 @@
-"""`make picture`: the README's picture of a run's page, of a real run among the simulators with some trouble in it."""
+"""`make picture`: the READMEs' pictures of both pages, in both languages: a week of runs among the simulators."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import trio
+from trio.testing import MockClock
 
+from job.report.format import NIGHTS_PAGE
+from job.text.messages import LANGUAGES
 from tests.simulators import do, when
 from tests.simulators.engines import varied
 from tests.simulators.job import ROOT
 from tests.simulators.service import Fault
-from tests.simulators.world import World, open_world
-from tests.support.browser import CHROMIUM, open_browser
-from tests.tools.run_local import SAMPLE
+from tests.simulators.world import World
+from tests.support.browser import CHROMIUM, Browser, open_browser
+from tests.support.world import VirtualWorld, open_virtual_world
+from tests.tools.run_local import TROUBLES
 
-PICTURE = ROOT / "tests" / "tools" / "run.png"
-DAY = "2026-11-24"
-RUN_ID = f"cards-{DAY}"
-SIZE = (1200, 1400)
+PAGES = {"run": "#time", "nights": ".trends"}
+"""The pages, and the last part of each that its picture shows."""
+WIDTH = 1000
+CONFIG = {
+    "ticker_list.json": ["AAPL", "MSFT", "NVDA", "TSLA", "0700.HK", "600519.SS"],
+    "card_types.json": ["news_card", "price_card", "valuation_card", "outlook_card"],
+    "card_targets.json": [
+        {"id": "美联储", "target_type": "topic", "topic_key": "fed", "card_types": ["news_card", "outlook_card"]}
+    ],
+}
+Trouble = Callable[[World], None]
+
+
+def _some_trouble(world: World) -> None:
+    """One card is not made; two are only made when they are requested again."""
+    refusal = {"status": "failed", "error": "the model declined to give an outlook"}
+    world.qa.script.append(Fault(when.both(when.ticker("TSLA"), when.card("outlook_card")), do.body(refusal)))
+    busy = when.both(when.attempt(1), when.both(when.ticker("NVDA", "600519.SS"), when.card("price_card")))
+    world.qa.script.append(Fault(busy, do.status(503, after=15.0)))
+
+
+WEEK: Sequence[Trouble | None] = (
+    None, None, TROUBLES["news"].cause, None, TROUBLES["cards"].cause, None, _some_trouble,
+)  # fmt: skip
+"""What goes wrong on each night."""
+DAY_SECONDS = 86_400
 
 
 def main() -> int:
-    """Makes the picture again."""
+    """Makes the pictures again."""
     if CHROMIUM is None:
         print("there is no chromium: apt-get install chromium", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory() as runs, open_browser() as browser:
-        trio.run(_night, runs)
-        browser.open(Path(runs) / RUN_ID / "report.html", *SIZE)
-        PICTURE.parent.mkdir(exist_ok=True)
-        browser.screenshot(PICTURE)
-    print(PICTURE)
+    with open_browser() as browser:
+        for language in LANGUAGES:
+            with tempfile.TemporaryDirectory() as place:
+                last = trio.run(_week, Path(place), language, clock=MockClock(autojump_threshold=0))
+                for page, end in PAGES.items():
+                    file = last if page == "run" else Path(place) / NIGHTS_PAGE
+                    _take(browser, file, end, picture_of(page, language))
     return 0
 
 
-async def _night(runs: str) -> None:
-    config = {path.name: path.read_bytes() for path in sorted(SAMPLE.glob("*.json"))}
-    async with trio.open_nursery() as nursery, open_world(nursery, config) as world:
-        world.financial.latency = varied(1.5, per_ticker=0.4)
-        world.trading.latency = varied(2.5, per_ticker=0.5)
-        world.news.latency = varied(3.5)
-        world.qa.latency = varied(6.0)
-        _trouble(world)
-        variables = {"RUNS_URI": runs, "RUN_ID": RUN_ID, "RUN_DATE": DAY, "GOOGLE_CLOUD_PROJECT": "cards"}
-        outcome = await world.run_job(env=variables, seconds=120)
-        assert outcome.exit_code == 3, outcome.stdout + outcome.stderr
+def picture_of(page: str, language: str) -> Path:
+    """The file with the picture of a page."""
+    return ROOT / "tests" / "tools" / (f"{page}.png" if language == "en" else f"{page}.{language}.png")
 
 
-def _trouble(world: World) -> None:
-    world.trading.script.append(Fault(when.nth(2), do.status(503, after=1.0)))
-    world.news.script.append(Fault(when.nth(3), do.status(503, after=1.5)))
-    refusal = {"status": "failed", "error": "the model declined to give an outlook"}
-    refused = when.both(when.ticker("TSLA"), when.card("outlook_card"))
-    world.qa.script.append(Fault(refused, do.body(refusal)))
-    world.qa.script.append(Fault(when.nth(20, 21), do.status(503, after=2.0)))
+def _take(browser: Browser, page: Path, last: str, picture: Path) -> None:
+    """A picture of the page, up to the end of this part of it."""
+    browser.open(page, WIDTH)
+    height = browser.value(f"document.querySelector('{last}').getBoundingClientRect().bottom + 10")
+    browser.open(page, WIDTH, round(height))
+    browser.screenshot(picture)
+    print(picture)
+
+
+async def _week(place: Path, language: str) -> Path:
+    """Writes the records of the week there. Returns the page of the last run."""
+    run_id = ""
+    async with trio.open_nursery() as nursery, open_virtual_world(nursery, CONFIG) as world:
+        for number, trouble in enumerate(WEEK):
+            run_id = f"cards-{number + 1}"
+            await _night(world, run_id, language, trouble, number)
+            await trio.sleep_until(DAY_SECONDS * (number + 1))
+        for name, data in world.recorded().items():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            (place / name).write_bytes(data)
+    return place / run_id / "report.html"
+
+
+async def _night(world: VirtualWorld, run_id: str, language: str, trouble: Trouble | None, seed: int) -> None:
+    world.financial.latency = varied(12.0, per_ticker=2.0, seed=seed)
+    world.trading.latency = varied(14.0, per_ticker=2.0, seed=seed)
+    world.news.latency = varied(18.0, seed=seed)
+    world.qa.latency = varied(24.0, seed=seed)
+    for engine in world.engines.values():
+        engine.script.clear()
+    if trouble is not None:
+        trouble(world)
+    variables = {
+        "RUNS_URI": world.runs_uri,
+        "RUN_ID": run_id,
+        "RUN_DATE": "today",
+        "RUN_TIME_ZONE": "Asia/Shanghai",
+        "REPORT_LANGUAGE": language,
+        "CLOUD_RUN_JOB": "cards",
+        "GOOGLE_CLOUD_PROJECT": "our-project",
+        "QA_ENGINE_CONCURRENCY": "8",
+    }
+    outcome = await world.run_job(env=variables, seconds=DAY_SECONDS / 2)
+    assert outcome.exit_code in {0, 1, 3}, outcome.stdout + outcome.stderr
 
 
 if __name__ == "__main__":
