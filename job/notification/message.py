@@ -203,13 +203,13 @@ def _since_lines(comparison: Comparison | None) -> Iterator[Line]:
 
 
 def _cause_lines(report: RunReport, ledger: Ledger) -> Iterator[Line]:
-    """What failed, was cut off, and was set aside. What to do is said once, and not of what was cut off: nothing.
+    """What failed, was cut off, and was set aside, and what to do: each once, and nothing if there is nothing to do.
 
     The trace id follows, if it is needed for that.
     """
     said = dict[str, None]()
     for group in failure_groups(ledger.failures):
-        if group.is_cut_off or str(group.remedy) in said:
+        if group.needs_nothing or str(group.remedy) in said:
             yield Line(message("• {failure}.", failure=group.heading))
             continue
         said[str(group.remedy)] = None

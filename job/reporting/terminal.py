@@ -235,12 +235,14 @@ def failure_lines(
     set_aside: Iterable[SetAside] = (),
     translator: Translator = ENGLISH,
 ) -> Iterator[tuple[Mark, Message]]:
-    """For each group: what failed, the last answers, what to do. `not_listed` is the number of further failures.
+    """For each group: what failed, and if something is to be done, the last answers and what to do.
 
-    Then each card type that was set aside. Answers are translated before they are shortened.
+    `not_listed` is the number of further failures. Then each card type that was set aside. Answers are translated before they are shortened.
     """
     for group in groups:
         yield "!" if group.is_cut_off else "✗", group.heading
+        if group.needs_nothing:
+            continue
         answers = group.answers
         for answer, count in answers[:ANSWERS_SHOWN]:
             text = shortened(translator.text(answer), ANSWER_LIMIT)

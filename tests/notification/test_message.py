@@ -90,12 +90,12 @@ def test_the_message_about_a_run() -> None:
     ]
 
 
-def about_failures(*failures: Failure, aside: Sequence[SetAside] = ()) -> list[str]:
-    """The lines about the calls that failed, each of a card type of its own."""
+def about_failures(*failures: Failure, aside: Sequence[SetAside] = (), before: Cause | None = None) -> list[str]:
+    """The lines about the calls that failed, each of a card type of its own; `before` is why they had failed before."""
     types = [f"c{number}" for number in range(len(failures))]
     ledger = Ledger(Recorded(more={"card_types.json": json.dumps(types)}, tickers=["T"]).inputs.plan())
     for card_type, failure in zip(types, failures, strict=True):
-        ledger.add(result_of(card("T", card_type, None, []), failure))
+        ledger.add(replace(result_of(card("T", card_type, None, []), failure), interrupted_after=before))
     ledger.set_aside.extend(aside)
     return lines(report_at(ending_of(ledger, None), ledger), ledger)[2:-1]
 
@@ -113,8 +113,10 @@ def test_the_trace_id_is_there_if_what_to_do_needs_it() -> None:
 
 
 def test_what_to_do_is_said_once_and_nothing_of_what_was_cut_off() -> None:
-    cut_off, failed = about_failures(CUT_OFF), about_failures(REDIRECT)
-    assert cut_off == ["• QA engine: 1 card cut off: T c0."]
+    assert about_failures(CUT_OFF) == ["• QA engine: 1 card cut off: T c0."]
+    (after_a_failure,) = about_failures(CUT_OFF, before=Cause.TIMEOUT)
+    assert "No answer in time." in after_a_failure
+    failed = about_failures(REDIRECT)
     (line,) = failed
     remedy = line.removeprefix("• QA engine: 1 card failed: T c0. ")
     assert remedy.startswith("The address redirects")

@@ -65,6 +65,7 @@ def test_calls_that_were_cut_off_are_not_failed_and_come_last() -> None:
     found = lines(groups(*cut_off, *REFUSED[:1]))
     assert found[0].startswith("✗ QA engine: 1 card failed: T00 outlook_card")
     assert found[3].startswith("! News engine: 20 targets cut off: T0, ")
+    assert len(found) == 4, "there is nothing to be done about them"
 
 
 def test_a_failed_call_and_one_that_was_cut_off_are_two_groups_even_if_their_remedy_is_one() -> None:
