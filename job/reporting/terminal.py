@@ -237,8 +237,8 @@ def failure_lines(
 ) -> Iterator[tuple[Mark, Message]]:
     """For each group: what failed, and if something is to be done, the last answers and what to do.
 
-    `not_listed` is the number of further failures. Then each card type that was set aside. Answers are translated before
-    they are shortened.
+    Then each card type that was set aside. `not_listed` is the number of further failures. Answers are translated
+    before they are shortened.
     """
     for group in groups:
         yield "!" if group.is_cut_off else "✗", group.heading
