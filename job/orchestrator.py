@@ -36,7 +36,6 @@ from job.records.remaking import confirmation, remakes_of, what_is_paid, with_re
 from job.records.session import RecordSession, acquire_if, lease_holder, over_midnight, resuming
 from job.report.advice import Retry, Step, advice, last_words, with_commands
 from job.report.commands import Place, page_address
-from job.report.comparison import Comparison
 from job.report.format import RecordError
 from job.report.inputs import RunInputs, without_plan
 from job.report.outcome import (
@@ -387,6 +386,7 @@ class _Run:
             zone=settings.time_zone.key,
             run_date=settings.run_date if settings.run_date_is_explicit or not settings.run_date else "today",
             concurrency={name: engine.concurrency for name, engine in settings.engines.items()},
+            deadline=settings.deadline,
             card_url=settings.card_url,
         )
 
@@ -454,8 +454,8 @@ class _Run:
     async def _close(self, ending: Ending, session: RecordSession, *, at_once: bool) -> RunReport:
         """Closes the record, whether or not both phases have succeeded."""
         runs_uri = self._request.settings.runs_uri or ""
-        since = self._past.compare(self._inputs.day, self.ledger.items)
-        report = self._report(ending, since)
+        report = self._report(ending)
+        report = report.model_copy(update={"since_last_night": self._past.compare(report, self.ledger.items)})
         steps = advice(report, self.place, datetime.now(UTC))
         made = partial(documents, steps=steps, before=self._past.before, runs_uri=runs_uri, translator=self._translator)
         until = await session.close(report, made, self.shutdown, at_once=at_once)
@@ -474,7 +474,7 @@ class _Run:
             return self._past.may_follow_failure(self._identity.id, self._inputs.config_uri)
         return follows
 
-    def _report(self, ending: Ending, since: Comparison | None = None, faults: Sequence[Fault] = ()) -> RunReport:
+    def _report(self, ending: Ending, faults: Sequence[Fault] = ()) -> RunReport:
         """The report of this attempt, which ends now."""
         request, settings = self._request, self._request.settings
         seconds = time.monotonic() - request.started
@@ -483,7 +483,6 @@ class _Run:
             self._inputs,
             self.ledger,
             (*self._earlier, this),
-            since=since,
             faults=faults,
             zone=settings.time_zone.key,
             project=settings.project or self._inputs.project,
@@ -491,6 +490,7 @@ class _Run:
             is_recorded=self._is_recorded,
             is_latest=self._is_latest,
             instead=ending.instead,
+            deadline=settings.deadline,
             card_url=settings.card_url,
         )
         return with_commands(report, self.place)

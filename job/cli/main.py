@@ -58,7 +58,11 @@ def _do(
         case "plan":
             from job.cli.plan import plan_command
 
-            return plan_command(settings, faults, options.place, as_json=options.json)
+            return plan_command(settings, faults, options, os.environ, now)
+        case "rehearse":
+            from job.cli.rehearse import rehearse_command
+
+            return rehearse_command(options, now)
         case "runs":
             from job.cli.past import runs_command
 
@@ -140,7 +144,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     remake.add_argument("--data", action="store_true", help="prepare the data of these targets first, on the run's day")
     remake.add_argument("--yes", action="store_true", help="do not ask; needed without a terminal, and above 20 cards")
-    plan = commands.add_parser("plan", help="print what a run would call, or every fault of its config; call nothing")
+    plan = commands.add_parser("plan", help="show what tonight's run would call, or every fault of its config")
     plan.add_argument(
         "place",
         nargs="?",
@@ -148,7 +152,20 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="PLACE",
         help="a directory or gs://BUCKET/PREFIX whose config objects to read; without it, those under CONFIG_URI",
     )
-    plan.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
+    shown = plan.add_mutually_exclusive_group()
+    shown.add_argument("--full", action="store_true", help="also list each target with its calls")
+    shown.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
+    rehearse = commands.add_parser(
+        "rehearse", help="tell when tonight's cards will be there, from the answers of past nights; call nothing"
+    )
+    rehearse.add_argument("--nights", type=_count, default=30, metavar="N", help="nights to play; 30 without it")
+    rehearse.add_argument(
+        "--set", action="append", default=[], dest="settings", metavar="NAME=VALUE", help="with another setting"
+    )
+    rehearse.add_argument(
+        "--outage", action="append", default=[], metavar="ENGINE,HH:MM,10m", help="with an outage of an engine"
+    )
+    rehearse.add_argument("--page", metavar="FILE", help="write the forecast as a page there, too")
     commands.add_parser("runs", help="list the latest recorded runs")
     nights = commands.add_parser("nights", help="show the latest runs at a glance, and what fails most often")
     nights.add_argument("--count", type=_count, default=RUNS_READ, metavar="N", help=f"runs; {RUNS_READ} without it")

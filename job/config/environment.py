@@ -161,6 +161,11 @@ NOTIFIER = {"NOTIFY_URL", "NOTIFY_SECRET", "NOTIFY_ONLY", "TASK_MAX_RETRIES"}
 """Variables that affect only the message about a run."""
 
 
+def variables_set(environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of the job that are set, by name; a blank one counts as unset."""
+    return {name: text for name in VARIABLES if (text := environ.get(name, "").strip())}
+
+
 def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, list[Fault]]:
     """The settings and their faults. Settings with faults may be used only to look for further faults, not to run.
 
@@ -168,7 +173,7 @@ def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, 
     run. `now` is an aware time, for `RUN_DATE=today`. Missing engine URLs are not reported here, since only the plan
     shows which engines are needed.
     """
-    given = {name: text for name in VARIABLES if (text := environ.get(name, "").strip())}
+    given = variables_set(environ)
     notices = _notices(environ)
     faults = []
     if "CONFIG_URI" not in given:

@@ -77,6 +77,11 @@ class Failure:
         return self.status == 429
 
     @property
+    def has_no_room(self) -> bool:
+        """Whether the engine had no room for the request: none of its instances was free, or it was overloaded."""
+        return self.status in {429, 503}
+
+    @property
     def is_unauthorized(self) -> bool:
         """Whether the engine refused the token."""
         return self.status == 401

@@ -84,7 +84,8 @@ class PendingCall:
     attempts: int = 0
     """How often its targets were requested, also as part of larger batches."""
     retries: int = 0
-    """As in `CallResult`."""
+    """As in `CallResult`, and `waits` too."""
+    waits: int = 0
     attempt: Attempt | None = None
     """The last attempt that counts."""
     wait: float = 0.0
@@ -106,6 +107,7 @@ class PendingCall:
         """The last attempt failed, and another one follows after `wait` seconds."""
         self.wait = wait
         self.retries += 1
+        self.waits += failure.has_no_room
         if self.attempt is not None:
             self.failed_attempts = (*self.failed_attempts[1 - FAILED_ATTEMPTS_KEPT :], self.attempt)
             self.reasons = (*self.reasons[1 - FAILED_ATTEMPTS_KEPT :], failure.reason)
@@ -328,7 +330,7 @@ class Executor:
             )
             for part in (targets[:middle], targets[middle:])
         )
-        second.retries = 0
+        second.retries = second.waits = 0
         return first, second
 
     def _finish_done_targets(self, pending: PendingCall, failure: Failure) -> None:
@@ -339,7 +341,8 @@ class Executor:
         done = [target for target in pending.call.targets if target not in failure.targets]
         pending.call = batch(done)
         self._finish(pending, None)
-        pending.call, pending.retries = batch(failure.targets), 0
+        pending.call = batch(failure.targets)
+        pending.retries = pending.waits = 0
 
     def _interrupted(self, pending: PendingCall) -> None:
         """Finishes a call that was interrupted. A call without any attempt gets no result: it is not attempted."""
@@ -365,6 +368,7 @@ class Executor:
             done=failure is None,
             attempts=pending.attempts,
             retries=pending.retries,
+            waits=pending.waits,
             started=self._stamp(attempt.started),
             ended=self._stamp(attempt.ended),
             status=attempt.status,

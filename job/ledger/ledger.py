@@ -51,6 +51,7 @@ class Lane:
     failed_started: "array[float]" = field(default_factory=lambda: array("d"))
     failed_ended: "array[float]" = field(default_factory=lambda: array("d"))
     retries: int = 0
+    waits: int = 0
     kept: list[CallResult] = field(default_factory=list)
     """The first calls."""
     retried: list[CallResult] = field(default_factory=list)
@@ -58,8 +59,8 @@ class Lane:
     """A heap."""
     _seen: set[tuple[float, float]] = field(default_factory=set)
     """Failed attempts of batches, to add each once: both halves of a batch list them."""
-    _before: tuple[int, int, int] = (0, 0, 0)
-    """How many calls, failed attempts and retries were of earlier attempts at the run."""
+    _before: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """How many calls, failed attempts, retries and waits were of earlier attempts at the run."""
 
     def __len__(self) -> int:
         return len(self.started)
@@ -71,7 +72,7 @@ class Lane:
 
     def begin(self) -> None:
         """From here on, calls are those of this attempt at the run."""
-        self._before = len(self), len(self.failed_started), self.retries
+        self._before = len(self), len(self.failed_started), self.retries, self.waits
 
     def spans(self) -> Iterator[tuple[float, float]]:
         """When each attempt began and ended."""
@@ -80,7 +81,7 @@ class Lane:
 
     def seconds(self, *, now: bool = False) -> "array[float]":
         """The seconds of all attempts that were not cut off, sorted."""
-        calls, failures, _ = self._before if now else (0, 0, 0)
+        calls, failures, *_ = self._before if now else (0, 0)
         # Slices would be copies: a million calls take 8 MB in each array.
         ends = islice(zip(self.started, self.ended, self.states, strict=True), calls, None)
         failed = islice(zip(self.failed_started, self.failed_ended, strict=True), failures, None)
@@ -91,7 +92,7 @@ class Lane:
 
     def totals(self, counts: Counts, *, now: bool = False) -> EngineTotals:
         """The totals of the engine, whose items have these counts."""
-        calls, _, retries = self._before if now else (0, 0, 0)
+        calls, _, retries, waits = self._before if now else (0, 0, 0, 0)
         seconds = self.seconds(now=now)
         return EngineTotals(
             planned=counts.planned,
@@ -102,6 +103,7 @@ class Lane:
             cut_off=counts.cut_off,
             calls=len(self) - calls,
             retries=self.retries - retries,
+            waits=self.waits - waits,
             p50_seconds=percentile(seconds, 50) if seconds else None,
             p95_seconds=percentile(seconds, 95) if seconds else None,
         )
@@ -113,6 +115,7 @@ class Lane:
         self.states.append(call.state)
         self.limits.append(min(call.limit, 0xFFFF))
         self.retries += call.retries
+        self.waits += call.waits
         for started, ended, _ in call.failed_attempts:
             if call.engine in BATCHES:
                 if (started, ended) in self._seen:

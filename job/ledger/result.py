@@ -42,6 +42,8 @@ class CallResult:
     attempts: Count
     retries: Count = 0
     """Attempts that were followed by another. Those that the halves of a batch share are counted in one half only."""
+    waits: Count = 0
+    """How many of these retries waited for room: the engine had answered 429 or 503."""
     started: Moment
     """When its last attempt began; `ended` is when it ended."""
     ended: Moment
@@ -88,7 +90,7 @@ class CallResult:
             line["reason_message"] = self.reason
         if self.failed_attempts:
             line["failed_messages"] = [tried.reason for tried in self.failed_attempts]
-        for name in ("retries", "warning", "interrupted_after", "request", "remake"):
+        for name in ("retries", "waits", "warning", "interrupted_after", "request", "remake"):
             if value := getattr(self, name):
                 line[name] = value
         if self.date is not None:

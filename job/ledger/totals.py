@@ -101,6 +101,8 @@ class EngineTotals(Part):
     calls: Count
     """Calls that are done or failed. Parts of a batch that ended separately count separately."""
     retries: Count
+    waits: Count | None = None
+    """How many of the retries waited for room, after an answer of 429 or 503. `None` in totals of an early version."""
     p50_seconds: Seconds | None
     """The median of all attempts that were not cut off; `None` without any."""
     p95_seconds: Seconds | None

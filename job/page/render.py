@@ -3,7 +3,7 @@
 Python computes all numbers, the templates draw them. This is the only module that uses Jinja2.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from itertools import chain
@@ -16,6 +16,7 @@ from job.ledger.result import DONE
 from job.page.board import board
 from job.page.charts import WIDTH, TimeScale, flight_chart, lane_chart, latency_chart, time_scale_of
 from job.page.nights import PHASE_TITLES, card_chart, rows_by_day, trend_of
+from job.page.rehearsal import histogram
 from job.page.run_page import (
     CHANGES,
     CHANGES_SHOWN,
@@ -226,6 +227,14 @@ def _verdict(report: RunReport, steps: Sequence[Step], link: str | None = None) 
 
 def _clock(stamp: str | None, day: str) -> str:
     return "" if stamp is None else clock(datetime.fromisoformat(stamp), day)
+
+
+def render_rehearsal(
+    lines: Sequence[Message], ends: Sequence[float], shown: Callable[[float], str], translator: Translator = ENGLISH
+) -> bytes:
+    """The page of a rehearsal: its sentences, and when its nights ended, in seconds, which `shown` shows."""
+    page = environment(translator).get_template("rehearsal.html.j2").render(lines=lines, chart=histogram(ends, shown))
+    return page.encode()
 
 
 def _time_scale(report: RunReport, ledger: Ledger) -> TimeScale:

@@ -5,6 +5,7 @@ that was paused meanwhile, a later attempt stays later.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -40,6 +41,8 @@ class AttemptEntry(BaseModel):
     """RUN_DATE as it was given."""
     concurrency: dict[str, int] = Field(default_factory=dict)
     """The maximum number of calls in flight, by engine."""
+    deadline: float | None = None
+    """RUN_DEADLINE_SECONDS."""
     card_url: CardUrl | None = None
     """CARD_URL, for pages and tables that are made again."""
     remakes: tuple[Remake, ...] = ()
@@ -83,6 +86,19 @@ async def read_latest(store: ObjectStore, run_id: str, names: Iterable[str]) -> 
     name = _name(run_id, number)
     stored = await in_thread(partial(store.read, name)) if number else None
     return None if stored is None else _read(name, stored.data, run_id)
+
+
+async def read_first(store: ObjectStore, run_ids: Iterable[str]) -> dict[str, AttemptEntry]:
+    """How each of these runs began, by its id; without those of an early version, and without altered entries.
+
+    Raises `StorageError`.
+    """
+    names = {_name(run_id, 1): run_id for run_id in run_ids}
+    found: dict[str, AttemptEntry] = {}
+    for name, stored in (await read_many(store, list(names))).items():
+        with suppress(RecordError):
+            found[names[name]] = _read(name, stored.data, names[name])
+    return found
 
 
 def latest_number(run_id: str, names: Iterable[str]) -> int:

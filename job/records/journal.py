@@ -146,6 +146,23 @@ async def read_journal(store: ObjectStore, run_id: str, ledger: Ledger) -> None:
             sequences[owner] += 1
 
 
+async def read_results(store: ObjectStore, run_id: str, owner: str | None, limit: int) -> tuple[list[CallResult], bool]:
+    """The results of one attempt at a run, by its owner; `None` stands for all attempts. And whether these are all.
+
+    If the journal has more than `limit` objects, only so many are read, spread evenly over it, with the first and the
+    last one. Raises `RecordError` and `StorageError`.
+    """
+    prefix = name_of(run_id, RESULTS)
+    names = await in_thread(lambda: store.names(prefix))
+    if owner is not None:
+        names = [name for name in names if name.removeprefix(prefix).rpartition("-")[0] == owner]
+    is_whole = len(names) <= limit
+    if not is_whole:
+        names = [names[number * (len(names) - 1) // (limit - 1)] for number in range(limit)]
+    found = await read_many(store, names)
+    return [result for name, stored in found.items() for result in _opened(name, stored.data)[1]], is_whole
+
+
 def check_journal(run_id: str, counted: Mapping[str, int], found: Mapping[str, int]) -> None:
     """Raises `RecordError` if fewer objects were found than a report of the run counts, by their owners."""
     for owner, count in counted.items():

@@ -19,6 +19,7 @@ from job.errors import JobError
 from job.ledger.items import EngineItems
 from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
+from job.planning.typos import Known, typos
 from job.records import lease
 from job.records.attempts import latest_number, owners, read_attempts, read_latest
 from job.records.days import is_latest
@@ -27,7 +28,7 @@ from job.records.lease import Holder, SeenLease
 from job.records.record import find_latest_inputs
 from job.report.advice import with_commands
 from job.report.commands import Place
-from job.report.comparison import Comparison, PlanChange, compare, plan_change, plan_lines
+from job.report.comparison import Comparison, PlanChange, Slower, compare, plan_change, plan_lines, slower
 from job.report.format import (
     CARDS,
     INPUTS,
@@ -438,8 +439,6 @@ async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
         is_at_work = holder is not None and seen is not None and seen.seems_alive
         state = Outcome.AT_WORK if is_at_work else Outcome.KILLED
     since = written.since_last_night if written is not None and state is None else None
-    if since is None:
-        since = await _compared(store, inputs, ledger)
     kept = ("version", "commit", "execution", "attempt", "journal", "zone")
     more = {} if written is None else {name: getattr(written, name) for name in kept}
     if written is not None and written.project is not None:
@@ -450,6 +449,8 @@ async def read_run(store: ObjectStore, run_id: str) -> RecordedRun | None:
     attempts = () if written is None else written.attempts
     more["is_latest"] = await is_latest(store, run_id, inputs.config_uri, inputs.day)
     report = report_of(inputs, ledger, attempts, state=state, since=since, **more)
+    if since is None:
+        report = report.model_copy(update={"since_last_night": await _compared(store, inputs, ledger, report)})
     return RecordedRun(with_commands(report, place), ledger, place, documents)
 
 
@@ -469,12 +470,12 @@ async def _ledger(store: ObjectStore, inputs: RunInputs, written: RunReport | No
     return ledger
 
 
-async def _compared(store: ObjectStore, inputs: RunInputs, ledger: Ledger) -> Comparison | None:
+async def _compared(store: ObjectStore, inputs: RunInputs, ledger: Ledger, report: RunReport) -> Comparison | None:
     """The comparison with the night before, for a run that was not compared when it ended."""
     past = PastNights(lambda _: None)
     with trio.move_on_after(READ_SECONDS):
         await past.read(store, inputs, ledger.plan)
-    return past.compare(inputs.day, ledger.items)
+    return past.compare(report, ledger.items)
 
 
 def summary_before(past: Past, config_uri: str | None, day: str | None) -> RunSummary | None:
@@ -482,16 +483,21 @@ def summary_before(past: Past, config_uri: str | None, day: str | None) -> RunSu
 
     `config_uri=None` allows any config, `day=None` any day.
     """
-    fitting = [
+    fitting = _fitting(past, config_uri, day)
+    latest = max((summary.day for summary in fitting), default=None)
+    # Runs are sorted from the newest, and max() returns the first of several equal ones.
+    return max((one for one in fitting if one.day == latest), key=lambda one: one.planned, default=None)
+
+
+def _fitting(past: Past, config_uri: str | None, day: str | None) -> list[RunSummary]:
+    """The runs of this config before `day` that had a plan, the newest first."""
+    return [
         summary
         for summary in past.summaries
         if summary.outcome is not Outcome.BAD_CONFIG
         and (config_uri is None or is_same_config(summary.config_uri, config_uri))
         and (day is None or summary.day < day)
     ]
-    latest = max((summary.day for summary in fitting), default=None)
-    # Runs are sorted from the newest, and max() returns the first of several equal ones.
-    return max((one for one in fitting if one.day == latest), key=lambda one: one.planned, default=None)
 
 
 async def find_night_before(
@@ -499,26 +505,36 @@ async def find_night_before(
 ) -> NightBefore | None:
     """The night to compare with, and its plan, made again from the recorded config. Raises `StorageError`."""
     summary = summary_before(past, config_uri, day)
-    if summary is None:
+    return None if summary is None else NightBefore.of(summary, await _find_plan(store, summary.run_id))
+
+
+async def _find_plan(store: ObjectStore, run_id: str) -> Plan | None:
+    """The plan of a run, made again from its recorded config; `None` if that cannot be used."""
+    try:
+        inputs = await find_latest_inputs(store, run_id, background=True)
+        return None if inputs is None else await in_thread(inputs.plan, background=True)
+    except RecordError:
         return None
-    try:
-        inputs: RunInputs | None = await find_latest_inputs(store, summary.run_id, background=True)
-        plan = None if inputs is None else await in_thread(inputs.plan, background=True)
-    except RecordError:  # its plan is not known then
-        plan = None
-    return NightBefore.of(summary, plan)
 
 
-async def read_plan_change(store: ObjectStore, plan: Plan, config_uri: str | None) -> list[Message]:
-    """How a plan differs from that of the latest night of this config, in sentences; or why it is not compared."""
-    try:
-        with trio.fail_after(READ_SECONDS):
-            before = await find_night_before(store, await read_past(store), config_uri, None)
-    except (StorageError, trio.TooSlowError) as error:
-        problem = words_of(error) or message("there was no answer within {seconds} s", seconds=READ_SECONDS)
-        return [message("the plan is not compared with that of the night before: {error}", error=problem)]
-    change = plan_change(before.plan, plan) if before is not None and before.plan is not None else None
-    return list(plan_lines(change, before.summary.day)) if before is not None and change is not None else []
+async def find_known(
+    store: ObjectStore, past: Past, config_uri: str | None, day: str | None, before: NightBefore | None
+) -> Known | None:
+    """What the latest complete night before `day` made cards of: one whose data was all there, less what it missed.
+
+    `before` is the night before, which is often the same. Raises `StorageError`.
+    """
+    for summary in _fitting(past, config_uri, day):
+        if summary.outcome in _COMPLETE and not summary.missing_not_listed:
+            is_before = before is not None and before.summary.run_id == summary.run_id
+            plan = before.plan if before is not None and is_before else await _find_plan(store, summary.run_id)
+            if plan is not None:
+                missed = {target for group in summary.missing for target in group.targets}
+                return Known.of(summary.day, plan, missed)
+    return None
+
+
+_COMPLETE = {Outcome.SUCCEEDED, Outcome.CARDS_MISSING}
 
 
 async def write_nights_page(
@@ -572,12 +588,16 @@ class PastNights:
 
     async def read(self, store: ObjectStore, inputs: RunInputs, plan: Plan) -> None:
         """Reads the past nights, for a run with this plan. Never raises."""
+        doubtful: list[Message] = []
         try:
             self.nights = await read_past(store)
             before = await find_night_before(store, self.nights, inputs.config_uri, inputs.day)
             if before is not None and before.plan is not None:
                 self.change = await in_thread(partial(plan_change, before.plan, plan), background=True)
             self.before = before
+            known = await find_known(store, self.nights, inputs.config_uri, inputs.day, before)
+            if known is not None or not self.nights.problems:  # otherwise any ticker may be one of a night before
+                doubtful = await in_thread(partial(typos, inputs.contents, plan, known), background=True)
         except JobError as error:
             text = template("past nights cannot be read, so this one is not compared with them: {error}")
             self.notify([message(text, error=words_of(error))])
@@ -586,6 +606,7 @@ class PastNights:
             logging.getLogger(__name__).exception("past nights are not compared")
         if self.before is not None and self.change is not None:
             self.notify(list(plan_lines(self.change, self.before.summary.day)))
+        self.notify(doubtful)
 
     def typical_card_seconds(self, config_uri: str) -> Mapping[str, float]:
         """The median seconds of each card type in the latest run of this config that made cards, the slowest first.
@@ -611,10 +632,25 @@ class PastNights:
                 return run.outcome is not Outcome.SUCCEEDED
         return False
 
-    def compare(self, day: str, items: Mapping[EngineName, EngineItems]) -> Comparison | None:
-        """Compares the run of this day, with these items. `None` if there is no night before, or if that fails."""
+    def compare(self, report: RunReport, items: Mapping[EngineName, EngineItems]) -> Comparison | None:
+        """Compares the run with this report and these items with the night before, and how long it took with those
+        before. `None` if there is no night before, or if that fails."""
         try:
-            return None if self.before is None else compare(day, items, self.before, self.change)
+            if self.before is None:
+                return None
+            comparison = compare(report.day, items, self.before, self.change)
+            return comparison.model_copy(update={"slower": self._slower(report)})
         except Exception:
             logging.getLogger(__name__).exception("the run is not compared with the night before")  # as above
             return None
+
+    def _slower(self, report: RunReport) -> Slower | None:
+        """Whether all attempts at the run together took much longer than usual; `None` if cards were made again."""
+        if self.nights is None or report.ended is None or report.asked_again:
+            return None
+        nights = [
+            night
+            for night in _fitting(self.nights, report.config_uri, report.day)
+            if night.outcome in _COMPLETE and night.attempts == 1
+        ]
+        return slower(sum(attempt.seconds for attempt in report.attempts), report.engines, nights)

@@ -1,15 +1,17 @@
 """Comparison of a run with the night before: how the plan has changed; which failures are new, still there, mended."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 from job.config.entries import Date
 from job.config.fields import RunId
 from job.engines.catalog import DATA_ENGINES, TITLES, EngineName
 from job.ledger.items import EngineItems, MissingItem, items_of
-from job.ledger.totals import Count, Part
+from job.ledger.totals import Count, EngineTotals, Part, Seconds
 from job.planning.plan import Plan
-from job.report.summary import NightBefore
-from job.text.messages import NAMED, Message, Value, listed, message, plural, template
+from job.report.summary import NightBefore, RunSummary
+from job.text.messages import NAMED, Message, Value, duration, listed, message, plural, template
 
 NAMES_LISTED = 100
 """Maximum number of names in each list."""
@@ -175,6 +177,32 @@ class ComparedItems(Part):
     items: tuple[ComparedItem, ...] = ()
 
 
+SLOWER = 1.5
+"""How many times the usual seconds a slow night takes, and at least `SLOWER_SECONDS` more."""
+SLOWER_SECONDS = 10.0
+NIGHTS_COMPARED = 7
+"""Nights before whose median is the usual value."""
+
+
+class Grown(Part):
+    """A number that is larger than usual."""
+
+    what: Literal["cards", "p50", "waits", "retries"]
+    engine: EngineName = "qa"
+    usual: Seconds
+    now: Seconds
+
+
+class Slower(Part):
+    """A night that took much longer than usual, and what else was larger than usual."""
+
+    seconds: Seconds
+    usual: Seconds
+    nights: Count
+    """Number of the nights before whose median is the usual value."""
+    grown: tuple[Grown, ...] = ()
+
+
 class Comparison(Part):
     """A run compared with the night before."""
 
@@ -196,6 +224,8 @@ class Comparison(Part):
     """Failed now; not known for then, since the list of that night was cut off."""
     gone: Count = 0
     """Failed then, not planned now."""
+    slower: Slower | None = None
+    """`None` if it was not much slower than usual, or if that is not known."""
     plan: PlanChange | None = None
     """`None` if the plan has not changed, or if that night's plan is not known."""
 
@@ -269,6 +299,85 @@ def _compared(engine: EngineName, item: MissingItem, since: tuple[str, int], cau
     )
 
 
+def slower(seconds: float, engines: Mapping[EngineName, EngineTotals], nights: Sequence[RunSummary]) -> Slower | None:
+    """Whether a night of so many seconds, with these totals, was much slower than usual, and why.
+
+    `nights` are those before, the latest first: whole nights of one attempt.
+    """
+    nights = [night for night in nights if night.seconds is not None][:NIGHTS_COMPARED]
+    usual = _median(night.seconds for night in nights)
+    if usual is None or seconds <= max(SLOWER * usual, usual + SLOWER_SECONDS):
+        return None
+    grown = [_grown("cards", "qa", engines, nights)]
+    grown += [_grown(what, engine, engines, nights) for engine in engines for what in ("p50", "waits", "retries")]
+    return Slower(
+        seconds=round(seconds, 3), usual=usual, nights=len(nights), grown=tuple(one for one in grown if one is not None)
+    )
+
+
+_MUCH: Mapping[str, tuple[float, float]] = {
+    "cards": (1.1, 1),
+    "p50": (1.2, 0.1),
+    "waits": (1.2, 3),
+    "retries": (1.2, 3),
+}
+"""For each number: how many times the usual one a grown one is, and how much more it is at least."""
+
+
+def _grown(
+    what: Literal["cards", "p50", "waits", "retries"],
+    engine: EngineName,
+    engines: Mapping[EngineName, EngineTotals],
+    nights: Sequence[RunSummary],
+) -> Grown | None:
+    """The number, if it has grown."""
+    now = _number(what, engines.get(engine))
+    usual = _median(_number(what, night.engines.get(engine)) for night in nights)
+    if now is None or usual is None:
+        return None
+    times, more = _MUCH[what]
+    has_grown = now >= times * usual and now - usual >= more
+    return Grown(what=what, engine=engine, usual=usual, now=now) if has_grown else None
+
+
+def _number(what: str, totals: EngineTotals | None) -> float | None:
+    if totals is None:
+        return None
+    return {"cards": totals.planned, "p50": totals.p50_seconds, "waits": totals.waits, "retries": totals.retries}[what]
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return round(statistics.median(known), 3) if known else None
+
+
+def _slower_lines(slower: Slower) -> Iterator[Message]:
+    yield plural(
+        "It took {now}; the night before took {usual}.",
+        "It took {now}; the median of the {count} nights before is {usual}.",
+        count=slower.nights,
+        now=duration(slower.seconds),
+        usual=duration(slower.usual),
+    )
+    for one in slower.grown:
+        if one.what == "p50":
+            text = template("{engine}: half of the answers took more than {now}, usually {usual}")
+            yield message(text, engine=TITLES[one.engine], now=duration(one.now), usual=duration(one.usual))
+            continue
+        text = {
+            "cards": template("more cards: {now}, usually {usual}"),
+            "waits": template("{engine}: more waits for room (429, 503): {now}, usually {usual}"),
+            "retries": template("{engine}: more retries: {now}, usually {usual}"),
+        }[one.what]
+        yield message(text, engine=TITLES[one.engine], now=_whole(one.now), usual=_whole(one.usual))
+    if not slower.grown:
+        yield message("nothing that is recorded grew")
+
+
+def _whole(value: float) -> int | float:
+    return int(value) if value.is_integer() else value
+
+
 def comparison_lines(comparison: Comparison, reason: Message) -> Iterator[Message]:
     """The comparison in sentences; `reason` is why the run did not attempt what it did not attempt."""
     yield message("Compared with {day} (run {run}):", day=comparison.day, run=comparison.run_id)
@@ -326,6 +435,8 @@ def comparison_lines(comparison: Comparison, reason: Message) -> Iterator[Messag
             "{count} that failed then are not planned any more",
             count=comparison.gone,
         )
+    if comparison.slower is not None:
+        yield from _slower_lines(comparison.slower)
 
 
 def _not_attempted_lines(comparison: Comparison, reason: Message) -> Iterator[Message]:

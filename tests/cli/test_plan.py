@@ -5,15 +5,22 @@ from __future__ import annotations
 import json
 import os
 import re
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from job.cli.main import main
-from job.report.outcome import ExitCode
+from job.ledger.totals import CardTotals
+from job.records.attempts import AttemptEntry
+from job.report.outcome import ExitCode, Outcome
+from job.report.summary import RunSummary, pack_summary
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
 from job.text.messages import Message
+from tests.support.records import Recorded
+from tests.support.records import write as write_records
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,41 +69,71 @@ def plan(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, li
 # --- what a run would call ---
 
 
+ASSUMED = (
+    "How a schedule starts this run is not known. Assumed: FINANCIAL_ENGINE_CONCURRENCY=4, "
+    "FINANCIAL_ENGINE_BATCH_SIZE=5, TRADING_ENGINE_CONCURRENCY=4, TRADING_ENGINE_BATCH_SIZE=5, "
+    "NEWS_ENGINE_CONCURRENCY=8, QA_ENGINE_CONCURRENCY=16"
+)
+FULL = "Each target, with the numbers of its batches, and its cards:"
+
+
 def test_a_plan_of_a_given_place_needs_no_variable(capfd: pytest.CaptureFixture[str], place: Path) -> None:
     write(place, {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card", "old_card"]})
-    code, out, err = plan(capfd, place)
-    assert (code, err) == (ExitCode.DONE, [])
-    assert out[:3] == [
-        "Each engine uses its own current date (RUN_DATE is not set): 2 targets, 4 cards",
-        "financial: 2 targets, 1 call",
-        "  AAPL, MSFT",
-    ]
-    assert out[-1] == "  MSFT (equity): news_card, old_card"
+    assert plan(capfd, place) == (
+        ExitCode.DONE,
+        [
+            "Each engine uses its own current date (RUN_DATE is not set): 2 targets, 4 cards",
+            "Financial engine: 2 targets, 1 call",
+            "Trading engine: 2 targets, 1 call",
+            "News engine: 2 targets, 2 calls",
+            "QA engine: 4 cards, 4 calls",
+            ASSUMED,
+        ],
+        [],
+    )
 
 
-def test_a_count_of_one_is_singular(
+def test_a_count_of_one_is_singular_and_the_calls_are_listed_by_target(
     capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUN_DATE", "2026-11-24")
-    assert plan(capfd, place)[1] == [
+    assert plan(capfd, "--full", place)[1] == [
         "Date 2026-11-24: 1 target, 1 card",
-        "financial: 1 target, 1 call",
-        "  AAPL",
-        "trading: 1 target, 1 call",
-        "  AAPL",
-        "news: 1 target, 1 call",
-        "  AAPL",
-        "qa: 1 card, 1 call",
-        "  AAPL (equity): news_card",
+        "Financial engine: 1 target, 1 call",
+        "Trading engine: 1 target, 1 call",
+        "News engine: 1 target, 1 call",
+        "QA engine: 1 card, 1 call",
+        ASSUMED,
+        FULL,
+        "  AAPL (equity): financial 1, trading 1, news; news_card",
     ]
+
+
+def test_each_target_is_listed_once_with_the_numbers_of_its_batches(
+    capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(place, {"ticker_list.json": ["AAPL", "MSFT", "NVDA"]})
+    write(place, {"card_targets.json": [{"id": "AAPL", "run_engines": {"financials": False}}, {"id": "Rates"}]})
+    monkeypatch.setenv("FINANCIAL_ENGINE_BATCH_SIZE", "1")
+    monkeypatch.setenv("TRADING_ENGINE_BATCH_SIZE", "2")
+    lines = plan(capfd, "--full", place)[1]
+    assert lines[lines.index(FULL) + 1 :] == [
+        "  AAPL (equity): trading 1, news; news_card",
+        "  MSFT (equity): financial 1, trading 1, news; news_card",
+        "  NVDA (equity): financial 2, trading 2, news; news_card",
+        "  Rates (topic, key rates): news; news_card",
+    ]
+    assert lines[1:3] == ["Financial engine: 2 targets, 2 calls", "Trading engine: 3 targets, 2 calls"]
 
 
 def test_a_target_with_a_date_of_its_own_shows_it(capfd: pytest.CaptureFixture[str], place: Path) -> None:
     write(place, {"card_targets.json": [{"id": "Rates", "date": "2026-11-20"}]})
-    assert "  Rates (topic, key rates, date 2026-11-20): news_card" in plan(capfd, place)[1]
+    assert "  Rates (topic, key rates, date 2026-11-20): news; news_card" in plan(capfd, "--full", place)[1]
 
 
-def test_the_text_shows_keys_parameters_and_each_model_once(capfd: pytest.CaptureFixture[str], place: Path) -> None:
+def test_the_cards_of_each_model_are_counted_and_keys_and_parameters_are_shown(
+    capfd: pytest.CaptureFixture[str], place: Path
+) -> None:
     write(place, {"card_types.json": ["news_card", "price_card", "outlook_card"]})
     write(place, {"llm_config.json": {"default": {"backend": "gemini", "model_name": "small"}, "tasks": {
         "outlook_card": {"model_name": "large"}}}})  # fmt: skip
@@ -106,14 +143,30 @@ def test_the_text_shows_keys_parameters_and_each_model_once(capfd: pytest.Captur
         "card_types": ["news_card"],
         "extra_params": {"tone": "dry", "long": True},
     }
-    write(place, {"card_targets.json": [fed]})
-    lines = plan(capfd, place)[1]
-    assert lines[lines.index("qa: 4 cards, 4 calls") :] == [
-        "qa: 4 cards, 4 calls",
-        "  model small, backend gemini: news_card, price_card",
-        "  model large, backend gemini: outlook_card",
-        "  AAPL (equity): news_card, price_card, outlook_card",
-        "  美联储 (topic, key fed, tone=dry, long=true): news_card",
+    other = {"id": "Musk", "target_type": "person", "extra_params": {"preferred_llm_backend": "local"}}
+    write(place, {"card_targets.json": [fed, other]})
+    lines = plan(capfd, "--full", place)[1]
+    assert lines[lines.index("QA engine: 7 cards, 7 calls") + 1 : -4] == [
+        "Model small of gemini: 3 cards (news_card, price_card)",
+        "Model large of gemini: 1 card (outlook_card)",
+        "The model that local chooses: 3 cards (news_card, price_card, outlook_card)",
+        ASSUMED,
+    ]
+    assert lines[-3:] == [
+        "  AAPL (equity): financial 1, trading 1, news; news_card, price_card, outlook_card",
+        "  美联储 (topic, key fed, tone=dry, long=true): news; news_card",
+        "  Musk (person, preferred_llm_backend=local): news; news_card, price_card, outlook_card",
+    ]
+
+
+def test_a_model_without_a_backend_and_none_at_all_are_named_too(
+    capfd: pytest.CaptureFixture[str], place: Path
+) -> None:
+    write(place, {"card_types.json": ["news_card", "price_card"]})
+    write(place, {"llm_config.json": {"tasks": {"price_card": {"model_name": "large"}}}})
+    assert plan(capfd, place)[1][-3:-1] == [
+        "The model that the QA engine chooses: 1 card (news_card)",
+        "Model large: 1 card (price_card)",
     ]
 
 
@@ -123,13 +176,13 @@ def test_the_text_shows_no_url_and_json_shows_the_whole_url_if_it_is_known(
 ) -> None:
     if url:
         monkeypatch.setenv("QA_ENGINE_URL", f"{url}/")
-    write(place, {"ticker_list.json": ["0700 HK"]})
-    assert not [line for line in plan(capfd, place)[1] if "http" in line or "/" in line]
+    write(place, {"ticker_list.json": ["0700.HK"], "card_targets.json": [{"id": "Rate vs Inflation"}]})
+    assert not [line for line in plan(capfd, "--full", place)[1] if "http" in line or "/" in line]
     code, out, err = plan(capfd, "--json", place)
     assert (code, err) == (ExitCode.DONE, [])
     shown = {line["engine"]: line["url"] for line in map(json.loads, out)}
     assert shown["qa"].startswith(f"{url or ''}/")
-    assert "0700%20HK" in shown["qa"]
+    assert "Rate%20vs%20Inflation" in shown["qa"]
     assert shown["financial"].startswith("/"), "its variable is not set"
 
 
@@ -139,7 +192,7 @@ def test_without_a_place_it_reads_config_uri_and_needs_nothing_else(
     write(place, {"tickers.json": b"a run would not look at it"})
     monkeypatch.setenv("CONFIG_URI", str(place))
     code, out, err = plan(capfd)
-    assert (code, out[-1], err) == (ExitCode.DONE, "  AAPL (equity): news_card", [])
+    assert (code, out[-2], err) == (ExitCode.DONE, "QA engine: 1 card, 1 call", [])
 
 
 @pytest.mark.parametrize("ignored", ["/nowhere", "s3://nowhere", "un\x07printable"])
@@ -155,7 +208,7 @@ def test_the_other_variables_apply(
 ) -> None:
     write(place, {"ticker_list.json": ["A", "B", "C"]})
     monkeypatch.setenv("FINANCIAL_ENGINE_BATCH_SIZE", "2")
-    assert plan(capfd, place)[1][1:4] == ["financial: 3 targets, 2 calls", "  A, B", "  C"]
+    assert plan(capfd, place)[1][1:3] == ["Financial engine: 3 targets, 2 calls", "Trading engine: 3 targets, 1 call"]
 
 
 def test_a_notice_does_not_stop_the_plan(capfd: pytest.CaptureFixture[str], place: Path) -> None:
@@ -366,3 +419,171 @@ def test_the_exact_text_of_faulty_objects(
     for name in (name for name, value in objects.items() if value is None):
         (place / name).unlink()
     assert plan(capfd, place) == (ExitCode.USAGE, [], faults)
+
+
+# --- tonight ---
+
+CARDS: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card"]}
+NIGHT = Recorded("night")
+STARTED = {"run_date": "today", "zone": "Pacific/Kiritimati", "execution": "cards-x", "concurrency": {"qa": 32}}
+
+
+@pytest.fixture
+def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a night of the config CARDS is recorded, which a schedule has started."""
+    monkeypatch.setenv("RUNS_URI", str(tmp_path / "runs"))
+    monkeypatch.setenv("CONFIG_URI", "gs://cards/config")
+    entry = AttemptEntry.model_validate({"number": 1, "owner": "owner", "started": NIGHT.started, **STARTED})
+    write_records(tmp_path / "runs", NIGHT, **{"night/attempts/000001.json": entry.model_dump_json().encode()})
+    return tmp_path / "runs"
+
+
+def today() -> str:
+    return datetime.now(ZoneInfo("Pacific/Kiritimati")).date().isoformat()
+
+
+ORIGIN = (
+    "As in run night of 2026-11-24, since this shell does not set it: RUN_DATE=today, RUN_TIME_ZONE=Pacific/Kiritimati,"
+    " FINANCIAL_ENGINE_BATCH_SIZE=2, TRADING_ENGINE_BATCH_SIZE=2, QA_ENGINE_CONCURRENCY=32"
+)
+
+
+def test_a_plan_is_that_of_tonight_and_may_be_the_same_as_last_night(
+    capfd: pytest.CaptureFixture[str], place: Path, night: Path
+) -> None:
+    write(place, CARDS)
+    code, out, err = plan(capfd, place)
+    assert (code, err) == (ExitCode.DONE, [])
+    assert out[0] == f"Date {today()}: 2 targets, 2 cards"
+    assert out[1] == "Financial engine: 2 targets, 1 call"
+    assert out[-2:] == [ORIGIN, "The same as on 2026-11-24: 2 cards"]
+
+
+def test_the_calls_as_json_are_those_of_tonight_and_the_rest_is_beside_them(
+    capfd: pytest.CaptureFixture[str], place: Path, night: Path
+) -> None:
+    write(place, CARDS | {"ticker_list.json": ["AAPL", "MSFT", "NVDA"]})
+    _, out, err = plan(capfd, "--json", place)
+    calls = [json.loads(line) for line in out]
+    assert [call["body"] for call in calls if call["engine"] == "financial"] == [
+        {"tickers": ["AAPL", "MSFT"]},
+        {"tickers": ["NVDA"]},
+    ]
+    assert all(call["body"] == {"date": today()} for call in calls if call["engine"] == "news")
+    assert err[:2] == [ORIGIN, "1 card more than on 2026-11-24"]
+
+
+CHANGED = {
+    "more": (
+        {"card_types.json": ["news_card", "price_card"]},
+        [
+            "2 cards more than on 2026-11-24",
+            "The plan has changed since 2026-11-24: 2 cards then, 4 now.",
+            "1 card type added: price_card",
+        ],
+    ),
+    "fewer": (
+        {"ticker_list.json": ["AAPL"]},
+        [
+            "1 card fewer than on 2026-11-24",
+            "The plan has changed since 2026-11-24: 2 cards then, 1 now.",
+            "1 target removed: MSFT",
+        ],
+    ),
+    "others": (
+        {"ticker_list.json": ["AAPL", "NVDA"]},
+        [
+            "As many cards as on 2026-11-24",
+            "The plan has changed since 2026-11-24; it has as many cards as then, 2.",
+            "1 target removed: MSFT",
+            "1 target added: NVDA",
+        ],
+    ),
+    "the same by another model": (
+        {"llm_config.json": {"default": {"model_name": "large"}}},
+        ["The same cards as on 2026-11-24, 2 cards, some with another model, date or parameter"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("objects", "lines"), CHANGED.values(), ids=CHANGED)
+def test_a_plan_says_first_how_many_cards_there_are_more(
+    capfd: pytest.CaptureFixture[str], place: Path, night: Path, objects: dict[str, object], lines: list[str]
+) -> None:
+    write(place, CARDS | objects)
+    out = plan(capfd, place)[1]
+    assert out[out.index(ORIGIN) + 1 :] == lines
+
+
+def test_a_night_whose_plan_is_not_known_still_has_a_number_of_cards(
+    capfd: pytest.CaptureFixture[str], place: Path, night: Path
+) -> None:
+    summary = RunSummary(
+        run_id="night",
+        day="2026-11-24",
+        date=None,
+        config_uri="gs://cards/config",
+        started=NIGHT.started,
+        ended=None,
+        outcome=Outcome.SUCCEEDED,
+        exit_code=0,
+        attempt=1,
+        journal={"owner": 1},
+        cards=CardTotals(planned=5, generated=5),
+    )
+    (night / "night" / "summary.json").write_bytes(pack_summary(summary))
+    (night / "night" / "inputs.json").write_bytes(b"altered")
+    write(place, CARDS)
+    assert plan(capfd, place)[1][-2:] == [ASSUMED, "3 cards fewer than on 2026-11-24"]
+
+
+def test_what_the_shell_sets_comes_first(
+    capfd: pytest.CaptureFixture[str], place: Path, night: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUN_DATE", "2026-11-20")
+    monkeypatch.setenv("FINANCIAL_ENGINE_BATCH_SIZE", "1")
+    write(place, CARDS)
+    out = plan(capfd, place)[1]
+    assert out[0].startswith("Date 2026-11-20: ")
+    assert out[1] == "Financial engine: 2 targets, 2 calls"
+    assert out[-1] == "The same as on 2026-11-24: 2 cards", "it has another date, and the same cards"
+
+
+def test_past_nights_that_cannot_be_read_change_no_plan(
+    capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNS_URI", "/dev/null/runs")
+    code, out, err = plan(capfd, place)
+    assert (code, err, out[-2]) == (ExitCode.DONE, [], ASSUMED)
+    assert out[-1].startswith("the plan is not compared with that of the night before: ")
+
+
+def test_a_faulty_config_is_refused_before_past_nights_are_read(
+    capfd: pytest.CaptureFixture[str], place: Path, night: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("job.cli.plan.read_past_of_plan", None)
+    write(place, {"ticker_list.json": []})
+    assert plan(capfd, place)[0] == ExitCode.USAGE
+
+
+def test_what_is_probably_a_typo_is_a_notice_unless_last_night_had_it(
+    capfd: pytest.CaptureFixture[str], place: Path, night: Path
+) -> None:
+    write(place, {"ticker_list.json": ["APPL", "MSFT"]})
+    code, out, err = plan(capfd, place)
+    assert (code, out[-1]) == (ExitCode.DONE, "1 target added: APPL")
+    assert err == [
+        'ticker_list.json: [0] ("APPL" ≈ "AAPL"): is new, like one of 2026-11-24 that is gone; is that what you mean?'
+    ]
+
+
+def test_a_plan_is_shown_in_chinese(
+    capfd: pytest.CaptureFixture[str], place: Path, night: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REPORT_LANGUAGE", "zh")
+    write(place, CARDS | {"ticker_list.json": ["AAPL", "MSFT", "nvda"]})
+    code, out, err = plan(capfd, "--full", place)
+    assert code == ExitCode.DONE
+    shown = [line for line in [*out, *err] if not line.startswith("  ")]
+    assert len(shown) == 11
+    assert all(re.search("[一-鿿]", line) for line in shown), shown

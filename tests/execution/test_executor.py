@@ -457,6 +457,16 @@ async def test_retries_are_reported_with_their_wait(autojump_clock: trio.testing
     assert (totals.calls, totals.retries, made.live.gauges["qa"].retries) == (1, 2, 2)
 
 
+async def test_waits_for_room_are_counted_among_the_retries(autojump_clock: trio.testing.MockClock) -> None:
+    made = await one_card(reply({}, 429), reply({}, 503), reply({}, 500), reply({}, 429), None)
+    assert (the_end(made).retries, the_end(made).waits) == (4, 3)
+    totals = made.ledger.totals()["qa"]
+    assert (totals.retries, totals.waits) == (4, 3)
+    made.ledger.begin()
+    now = made.ledger.totals(now=True)["qa"]
+    assert (now.retries, now.waits) == (0, 0)
+
+
 async def test_an_unexpected_exception_is_a_bug_and_propagates(autojump_clock: trio.testing.MockClock) -> None:
     made = stage([target("A", engines=())], in_turn("qa", ZeroDivisionError()))
     with pytest.RaisesGroup(ZeroDivisionError):

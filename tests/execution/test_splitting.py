@@ -45,6 +45,13 @@ def batches(script: Script, engine: EngineName = "trading", **settings: object) 
 PASSING = ["500", "502", "503", "504", "reset", "timeout"]
 
 
+async def test_a_wait_that_both_halves_share_is_counted_once(autojump_clock: MockClock) -> None:
+    made = batches(breaking("503", lambda asked: len(asked.tickers) == 8 and "T0" in asked.tickers))
+    await made.play()
+    totals = made.ledger.totals()["trading"]
+    assert (totals.waits, totals.retries) == (1, 1)
+
+
 @pytest.mark.parametrize("how", PASSING)
 @pytest.mark.parametrize("engine", ["financial", "trading"])
 async def test_the_ticker_that_breaks_its_batch_is_named_and_the_others_are_done(

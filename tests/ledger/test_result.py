@@ -40,6 +40,7 @@ RESULTS = st.builds(
     done=st.booleans(),
     attempts=COUNTS,
     retries=COUNTS,
+    waits=COUNTS,
     status=COUNTS | st.none(),
     cause=st.sampled_from(Cause) | st.just("of another version") | st.none(),
     reason=MESSAGES | st.none(),
@@ -59,8 +60,8 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 )
 """What an altered line may have in any place."""
 NAMES = [
-    "engine", "targets", "card_type", "done", "attempts", "retries", "started", "ended", "status", "cause", "warning",
-    "traceparent", "limit", "interrupted_after", "request", "reason_message", "another",
+    "engine", "targets", "card_type", "done", "attempts", "retries", "waits", "started", "ended", "status", "cause",
+    "warning", "traceparent", "limit", "interrupted_after", "request", "reason_message", "another",
 ]  # fmt: skip
 
 
@@ -105,14 +106,14 @@ def test_both_ways_to_parse_an_altered_line_agree(made: CallResult, name: str, v
 @given(RESULTS)
 def test_a_line_of_an_earlier_version_has_its_reasons_as_text(made: CallResult) -> None:
     fields = json.loads(made.line())
-    for name in ("reason_message", "failed_messages", "retries", "warning", "interrupted_after", "request"):
+    for name in ("reason_message", "failed_messages", "retries", "waits", "warning", "interrupted_after", "request"):
         fields.pop(name, None)
     read = CallResult.parse(json.dumps(fields).encode())
-    assert (read.retries, read.warning, read.interrupted_after, read.request) == (0, None, None, "")
+    assert (read.retries, read.waits, read.warning, read.interrupted_after, read.request) == (0, 0, None, None, "")
     assert read.reason == (None if made.reason is None else Message(str(made.reason)))
     assert read.failed_attempts == tuple(one._replace(reason=Message(str(one.reason))) for one in made.failed_attempts)
     assert replace(
-        made, reason=None, failed_attempts=(), retries=0, warning=None, interrupted_after=None, request=""
+        made, reason=None, failed_attempts=(), retries=0, waits=0, warning=None, interrupted_after=None, request=""
     ) == (replace(read, reason=None, failed_attempts=()))
 
 

@@ -31,6 +31,7 @@ from job.records.past import (
     PastNights,
     PastRun,
     counting,
+    find_known,
     find_night_before,
     night_after,
     read_nights,
@@ -47,12 +48,13 @@ from job.report.format import NIGHTS_PAGE, REPORT, STARTED, SUMMARY, entry_of, n
 from job.report.inputs import pack, without_plan
 from job.report.outcome import Outcome, ending_of
 from job.report.report import AttemptSummary, RunReport, read_report, report_of, summary_of
-from job.report.summary import MissingGroup, RunSummary, pack_summary
+from job.report.summary import MissingGroup, NightBefore, RunSummary, pack_summary
 from job.storage import store as store_module
 from job.storage.store import StoredObject
 from job.storage.uri import open_store
 from job.text.messages import Message
 from tests.records.test_record import INPUTS, PLAN
+from tests.support.nights import Night
 from tests.support.records import Recorded, refused
 from tests.support.runs import until
 from tests.support.stores import Memory, memory, open_bucket
@@ -320,6 +322,68 @@ def test_typical_seconds_are_those_of_the_latest_run_that_made_cards() -> None:
     assert PastNights(print, nights).typical_card_seconds(URI) == {"a": 3.0, "b": 2.0}
     assert PastNights(print, nights).typical_card_seconds("gs://new/config") == {}
     assert PastNights(print).typical_card_seconds(URI) == {}
+
+
+SLOW: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
+    "in one attempt": ({}, {}, True),
+    "that was not complete, a deadline for example": ({}, {"outcome": Outcome.DEADLINE}, True),
+    "after nights that were resumed": ({"attempts": 2}, {}, False),
+    "after nights without all data": ({"outcome": "data_engine_failed"}, {}, False),
+    "after nights of another config": ({"config_uri": "gs://trial/config"}, {}, False),
+    "of which cards were made again": ({}, {"asked_again": 3}, False),
+    "that is still at work": ({}, {"ended": None}, False),
+}
+
+
+@pytest.mark.parametrize(("before", "now", "is_slower"), SLOW.values(), ids=SLOW)
+def test_a_slow_night(before: dict[str, Any], now: dict[str, Any], is_slower: bool) -> None:
+    report, ledger = Night(["T"], ["a"]).build(config_uri=URI, **now)
+    report = report.model_copy(update={"attempts": (report.attempts[0].model_copy(update={"seconds": 40.0}),)})
+    given: dict[str, Any] = {"seconds": 20.0, "attempts": 1, **before}
+    nights = nights_of(*(summary(f"night-{day}", f"2026-11-{day}", **given) for day in (23, 22)))
+    past = PastNights(print, nights, NightBefore.of(nights.summaries[0], None))
+    comparison = past.compare(report, ledger.items)
+    assert comparison is not None
+    assert (comparison.slower is not None) == is_slower
+    if comparison.slower is not None:
+        assert (comparison.slower.seconds, comparison.slower.usual, comparison.slower.nights) == (40.0, 20.0, 2)
+
+
+def test_all_attempts_together_are_how_long_a_night_took() -> None:
+    report, ledger = Night(["T"], ["a"]).build(config_uri=URI)
+    attempt = report.attempts[0].model_copy(update={"seconds": 20.0})
+    nights = nights_of(summary("before", "2026-11-23", seconds=20.0, attempts=1))
+    past = PastNights(print, nights, NightBefore.of(nights.summaries[0], None))
+    comparison = past.compare(report.model_copy(update={"attempts": (attempt,) * 2}), ledger.items)
+    assert comparison is not None
+    assert comparison.slower is not None
+    assert comparison.slower.seconds == 40.0
+
+
+@pytest.mark.parametrize(
+    ("latest", "expected"),
+    [
+        ({}, ("2026-11-24", {"AAPL", "MSFT"})),
+        ({"outcome": "data_engine_failed"}, ("2026-11-23", {"AAPL", "MSFT"})),
+        ({"outcome": "cards_missing", "missing": "MSFT"}, ("2026-11-24", {"AAPL"})),
+        ({"outcome": "cards_missing", "missing_not_listed": 3}, ("2026-11-23", {"AAPL", "MSFT"})),
+        ({"config_uri": "gs://trial/config"}, ("2026-11-23", {"AAPL", "MSFT"})),
+    ],
+)
+async def test_known_tickers_are_those_of_the_latest_complete_night(
+    latest: dict[str, Any], expected: tuple[str, set[str]]
+) -> None:
+    store = Memory()
+    for run_id in ("latest", "older"):
+        store.create(name_of(run_id, "inputs.json"), pack(Recorded(run_id).inputs))
+    if "missing" in latest:
+        group = {"engine": "qa", "card_type": "news_card", "state": "failed", "cause": "status", "since": "2026-11-24"}
+        latest = latest | {"missing": [group | {"targets": [latest["missing"]]}]}
+    nights = nights_of(summary("latest", "2026-11-24", **latest), summary("older", "2026-11-23"))
+    known = await find_known(store, nights, URI, "2026-11-25", None)
+    assert known is not None
+    assert (known.day, set(known.tickers)) == expected
+    assert await find_known(store, nights, URI, "2026-11-23", None) is None
 
 
 def test_a_summary_of_the_simplest_kind_can_be_read() -> None:

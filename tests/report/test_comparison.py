@@ -10,6 +10,7 @@ import pytest
 
 from job.engines.catalog import DATA_ENGINES, EngineName
 from job.ledger.ledger import Ledger
+from job.ledger.totals import EngineTotals
 from job.planning.plan import Plan
 from job.report.comparison import (
     LISTED,
@@ -20,6 +21,7 @@ from job.report.comparison import (
     comparison_lines,
     plan_change,
     plan_lines,
+    slower,
 )
 from job.report.report import summary_of
 from job.report.summary import NightBefore, RunSummary
@@ -253,3 +255,74 @@ def test_a_summary_without_anything_missing_can_be_compared_with() -> None:
     calm = RunSummary.model_validate(FIRST.summary.model_dump() | {"missing": [], "missing_not_listed": 0})
     found = compare("2026-11-23", SECOND.ledger.items, NightBefore.of(calm, FIRST.plan), None)
     assert found.new.count == 3
+
+
+# --- why a night was slower ---
+
+
+def totals(**changes: Any) -> EngineTotals:
+    given = {"planned": 60, "done": 60, "skipped": 0, "failed": 0, "not_attempted": 0, "calls": 60, "retries": 4}
+    return EngineTotals.model_validate({**given, "waits": 1, "p50_seconds": 12.0, "p95_seconds": 30.0, **changes})
+
+
+def past(seconds: float | None, **changes: Any) -> RunSummary:
+    engines = {"qa": totals(**changes), "news": totals(p50_seconds=3.0)}
+    return FIRST.summary.model_copy(update={"seconds": seconds, "engines": engines})
+
+
+def slower_lines(seconds: float, nights: Sequence[RunSummary], **engines: EngineTotals) -> list[str]:
+    now: dict[EngineName, EngineTotals] = {"qa": engines.get("qa", totals())}
+    now["news"] = engines.get("news", totals(p50_seconds=3.0))
+    found = slower(seconds, now, nights)
+    comparison = SECOND.comparison.model_copy(update={"slower": found})
+    assert Comparison.model_validate_json(comparison.model_dump_json()) == comparison
+    return lines(comparison)[5:]
+
+
+NIGHTS = [past(seconds) for seconds in (1200.0, 1140.0, 1260.0)]
+TOOK = "It took 35 min; the median of the 3 nights before is 20 min."
+
+
+def test_what_grew_is_named_with_the_usual_number() -> None:
+    qa = totals(planned=84, done=84, p50_seconds=25.0, waits=40, retries=44)
+    assert slower_lines(2100.0, NIGHTS, qa=qa) == [
+        TOOK,
+        "more cards: 84, usually 60",
+        "QA engine: half of the answers took more than 25.0 s, usually 12.0 s",
+        "QA engine: more waits for room (429, 503): 40, usually 1",
+        "QA engine: more retries: 44, usually 4",
+    ]
+    assert slower_lines(2100.0, NIGHTS, news=totals(p50_seconds=3.0, retries=9)) == [
+        TOOK,
+        "News engine: more retries: 9, usually 4",
+    ]
+
+
+def test_nothing_is_claimed_when_nothing_that_is_recorded_grew() -> None:
+    little = totals(planned=65, done=65, p50_seconds=13.0, waits=3, retries=6)
+    assert slower_lines(2100.0, NIGHTS, qa=little) == [TOOK, "nothing that is recorded grew"]
+
+
+@pytest.mark.parametrize("seconds", [1799.0, 1800.0])
+def test_up_to_one_and_a_half_times_the_usual_time_nothing_is_said(seconds: float) -> None:
+    assert slower_lines(seconds, NIGHTS, qa=totals(retries=90)) == []
+    assert slower_lines(1801.0, NIGHTS, qa=totals(retries=90)) != []
+
+
+def test_seconds_alone_are_no_difference() -> None:
+    assert slower_lines(10.5, [past(1.0)]) == []
+    assert slower_lines(11.5, [past(1.0)])[0] == "It took 11.5 s; the night before took 1.00 s."
+
+
+def test_the_usual_value_is_that_of_the_latest_nights() -> None:
+    assert slower_lines(2100.0, [past(1200.0)] * 7 + [past(4000.0)] * 20)[0].startswith("It took 35 min; the median of")
+    assert slower_lines(2100.0, [past(1200.0)] * 3 + [past(4000.0)] * 4) == []
+
+
+def test_what_early_versions_did_not_record_is_not_claimed_to_have_grown() -> None:
+    early = [past(1200.0, waits=None)] * 3
+    assert slower_lines(2100.0, early, qa=totals(waits=40)) == [TOOK, "nothing that is recorded grew"]
+    assert slower_lines(2100.0, [past(None)]) == []
+    assert slower_lines(2100.0, []) == []
+    without = FIRST.summary.model_copy(update={"seconds": 1200.0, "engines": {}})
+    assert slower_lines(2100.0, [without])[1] == "nothing that is recorded grew"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from job.execution.shutdown import Budget
 from job.storage.store import in_thread
@@ -21,11 +22,12 @@ from tests.simulators.world import World, open_world
 from tests.support.parsed import Parsed
 from tests.support.runs import QUICK, run
 from tests.support.stores import EMULATOR
+from tests.support.world import open_virtual_world
 
 if TYPE_CHECKING:
     from tests.simulators.seen import Seen
 
-CONFIG: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT", "美联储"], "card_types.json": ["news_card"]}
+CONFIG: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT", "GC=F"], "card_types.json": ["news_card"]}
 REFUSED = {"status": "failed", "error": "no"}
 
 
@@ -75,7 +77,7 @@ async def test_a_run_says_what_is_new_since_the_night_before_and_how_the_plan_ha
     changes = [line["message"] for line in second.events("config.noticed")]
     assert changes == [
         "The plan has changed since 2026-11-23; it has as many cards as then, 3.",
-        "1 target removed: 美联储",
+        "1 target removed: GC=F",
         "1 target added: NVDA",
     ]
     report = stored(world, "second/report.json")["since_last_night"]
@@ -83,7 +85,7 @@ async def test_a_run_says_what_is_new_since_the_night_before_and_how_the_plan_ha
         "engine": "qa", "target": "MSFT", "card_type": "news_card", "cause": "denied", "cause_then": "denied",
         "since": "", "nights": 2,
     }  # fmt: skip
-    assert report["plan"]["targets_left"] == {"count": 1, "names": ["美联储"]}
+    assert report["plan"]["targets_left"] == {"count": 1, "names": ["GC=F"]}
     shown = Parsed((Path(world.runs_uri) / "second" / "report.html").read_text()).text
     ended = await world.run_job(["report", "second"], env={"RUNS_URI": world.runs_uri})
     for line in [*since["text"], *changes]:
@@ -114,7 +116,7 @@ async def test_a_plan_says_how_it_differs_from_the_night_before(world: World) ->
     assert changed.exit_code == 0
     assert changed.stdout.splitlines()[-3:] == [
         "The plan has changed since 2026-11-23: 3 cards then, 1 now.",
-        "2 targets removed: MSFT, 美联储",
+        "2 targets removed: MSFT, GC=F",
         "News engine: switched off",
     ]
     ended = await world.run_job(["plan", "--json"], env=env)
@@ -128,7 +130,10 @@ async def test_a_plan_says_how_it_differs_from_the_night_before(world: World) ->
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ["not a file", "not a summary", "another's"])
 async def test_an_unreadable_past_night_does_not_change_the_run(world: World, how: str) -> None:
-    await run(world, 0, of(world, "first", "2026-11-23"))
+    configure(world, ticker_list=["AAPL", "gc=f"])
+    world.qa.latency = steady(0.3)  # past nights are read by then
+    first = await run(world, 0, of(world, "first", "2026-11-23"))
+    assert "lower-case letters" in first.events("config.noticed")[-1]["message"], "there is no night before"
     path = Path(world.runs_uri) / "first" / "summary.json"
     if how == "not a file":
         path.unlink()
@@ -141,6 +146,41 @@ async def test_an_unreadable_past_night_does_not_change_the_run(world: World, ho
     second = await run(world, 3, of(world, "second", "2026-11-24"))
     assert "since_last_night" not in second.finished
     assert not second.events("config.noticed")
+
+
+async def test_what_is_probably_a_typo_is_a_notice_and_the_run_goes_on(
+    autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    async with open_virtual_world(nursery, CONFIG, latency=steady(1.0)) as world:
+        await run(world, 0, of(world, "first", "2026-11-21"))
+        await world.configure("ticker_list.json", ["AAPL", "MSFT", "gc=f", "0700HK"])
+        second = await run(world, 0, of(world, "second", "2026-11-22"))
+        *_, small, bare = [line["message"] for line in second.events("config.noticed")]
+        assert small.startswith('ticker_list.json: [2] ("gc=f" ≈ "GC=F"): has lower-case letters, ')
+        assert bare.startswith('ticker_list.json: [3] ("0700HK"): has no dot between number and suffix; ')
+        third = await run(world, 0, of(world, "third", "2026-11-23"))
+        assert third.events("config.noticed") == [], "the night before had them"
+
+
+async def test_a_night_that_took_much_longer_says_what_grew(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    async with open_virtual_world(nursery, CONFIG, latency=steady(5.0)) as world:
+        for day in (21, 22, 23):
+            ended = await run(world, 0, of(world, f"night-{day}", f"2026-11-{day}"))
+            assert "It took" not in json.dumps(ended.finished)
+        world.qa.script.append(Fault(when.nth(10, 11, 12), do.status(503)))
+        world.qa.latency = steady(20.0)
+        slow = await run(world, 0, of(world, "night-24", "2026-11-24"))
+        first, *lines = slow.finished["since_last_night"]["text"][2:]
+        assert re.fullmatch(r"It took 2\d\.\d s; the median of the 3 nights before is 10\.\d s\.", first)
+        assert lines[0].startswith("QA engine: half of the answers took more than 10.")
+        assert lines[1:] == [
+            "QA engine: more waits for room (429, 503): 3, usually 0",
+            "QA engine: more retries: 3, usually 0",
+        ]
+        shown = Parsed(world.recorded()["night-24/report.html"].decode()).text
+        assert all(line in shown for line in (first, *lines))
+        stored = [json.loads(world.recorded()[f"night-{day}/summary.json"])["engines"]["qa"] for day in (23, 24)]
+        assert [totals["waits"] for totals in stored] == [0, 3]
 
 
 async def test_the_page_of_the_nights_is_there_and_the_command_shows_the_same(world: World) -> None:

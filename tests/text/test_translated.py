@@ -35,7 +35,7 @@ from job.records.lease import BusyError
 from job.records.past import Past, PastRun, RecordedRun
 from job.report.advice import Retry, Step, advice
 from job.report.commands import PageLinks, Place
-from job.report.comparison import ComparedItem, ComparedItems, Comparison, Names, PlanChange
+from job.report.comparison import ComparedItem, ComparedItems, Comparison, Grown, Names, PlanChange, Slower
 from job.report.outcome import (
     UNFORESEEN,
     Ending,
@@ -161,7 +161,9 @@ def build_run(**changes: Any) -> tuple[RunReport, Ledger]:
     )
     counts = {"not_attempted": 2, "not_compared": 2, "gone": 2}
     kinds = {"new": items, "added": items, "still": items, "mended": items}
-    since = Comparison(run_id="night-0", day="2026-11-23", plan=change, **counts, **kinds)
+    grown = [Grown(what=what, usual=1, now=2.5) for what in ("cards", "p50", "waits", "retries")]
+    slower = Slower(seconds=90, usual=30, nights=3, grown=tuple(grown))
+    since = Comparison(run_id="night-0", day="2026-11-23", plan=change, slower=slower, **counts, **kinds)
     aside = (SetAside(card_type="c1", reason=message("cut off"), remedy=message("cut off")),)
     sentence = message("No card was requested: {reason}", reason=failures[0].reason)
     attempts = tuple(one.model_copy(update={"sentence": sentence, "set_aside": aside}) for one in report.attempts * 2)
