@@ -29,11 +29,12 @@ from job.planning.prepare import Prepared, UnreadConfigError, prepare
 from job.records.attempts import AttemptEntry
 from job.records.days import Chosen, add_day, choose, is_latest
 from job.records.lease import BusyError, Lease, acquire
+from job.records.left_out import less_left_out, still_left_out
 from job.records.past import EndedRun, PastNights, write_nights_page
 from job.records.record import find_latest_inputs
 from job.records.refusal import NotResumableError, contradictions, elsewhere, not_resumable, record_refusal
 from job.records.remaking import confirmation, remakes_of, what_is_paid, with_remakes
-from job.records.session import RecordSession, acquire_if, lease_holder, over_midnight, resuming
+from job.records.session import RecordSession, acquire_if, going_without, lease_holder, over_midnight, resuming
 from job.report.advice import Retry, Step, advice, last_words, with_commands
 from job.report.commands import Place, page_address
 from job.report.format import RecordError
@@ -265,7 +266,9 @@ class _Run:
         if recorded is not None and request.remake is None:
             is_retry = recorded.is_brought_by(request.settings.execution)
             asked = not is_retry and (request.new_config or not request.resume)
-            self._reporter.on_notices([await resuming(recorded, inputs, new_config=asked)])
+            left_out = [target.id for target in prepared.plan.left_out]
+            self._reporter.on_notices([await resuming(recorded, inputs, new_config=asked, left_out=left_out)])
+            self._reporter.on_notices(going_without(inputs, left_out))
             self._reporter.on_notices(over_midnight(recorded, request.now, request.settings.time_zone.key))
         return live, session
 
@@ -361,18 +364,21 @@ class _Run:
         if recorded is None:
             prepared = await prepare(settings, faults)
             return prepared, RunInputs.of(settings, self._identity.id, prepared, request.now)
-        if (error := elsewhere(recorded, settings, new_config=request.new_config)) is not None:
+        error = elsewhere(recorded, settings, new_config=request.new_config, without=request.without)
+        if error is not None:
             raise error
         if (request.resume and not request.new_config) or recorded.is_brought_by(settings.execution):
             # The recorded config is used, so CONFIG_URI is not read.
             faults = [fault for fault in faults if fault.where != "CONFIG_URI"]
             faults += await contradictions(store, recorded, settings, request.now, is_resumed=request.resume)
-            return recorded.prepare(settings, faults), recorded
+            return await less_left_out(store, recorded, request.without, settings, faults)
         faults = [
             *faults,
             *await contradictions(store, recorded, settings, request.now, is_resumed=request.resume, place=True),
         ]
         prepared = await prepare(settings.model_copy(update={"run_date": recorded.date}), faults)
+        if not request.new_config:
+            prepared = await still_left_out(store, recorded, prepared)
         return prepared, recorded.with_config(prepared, settings)
 
     def _entry(self, owner: str) -> AttemptEntry:
@@ -388,6 +394,8 @@ class _Run:
             concurrency={name: engine.concurrency for name, engine in settings.engines.items()},
             deadline=settings.deadline,
             card_url=settings.card_url,
+            without=tuple(target.id for target in self.ledger.plan.left_out),
+            config=self._inputs.digest,
         )
 
     async def _refuse(self, faults: Sequence[Fault]) -> RunReport:

@@ -15,6 +15,7 @@ from job.config.faults import Fault
 from job.config.fields import is_date, is_run_id
 from job.engines.identity import COMMIT, VERSION, RunIdentity, new_run_id
 from job.execution.request import RemakeOptions, RunRequest
+from job.planning.left_out import LEFT_OUT_LIMIT
 from job.records.past import RUNS_READ
 from job.report.commands import list_command
 from job.report.outcome import ExitCode
@@ -114,6 +115,7 @@ def request_of(
         new_config=options.new_config,
         again=options.again,
         remake=remake,
+        without=tuple(options.without or ()),
     )
 
 
@@ -124,7 +126,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"{VERSION} ({COMMIT or 'no commit'})")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
-    parser.set_defaults(json=False, again=False, new_config=False)
+    parser.set_defaults(json=False, again=False, new_config=False, without=None)
     start = commands.add_parser(
         "run",
         help="prepare the data, then generate every card; what the day's run has done already stays (without a "
@@ -133,7 +135,20 @@ def make_parser() -> argparse.ArgumentParser:
     start.add_argument("--again", action="store_true", help="make everything anew, in a run of its own")
     resume = commands.add_parser("resume", help="continue a run that has a record")
     resume.add_argument("run_id", type=_run_id)
-    resume.add_argument("--new-config", action="store_true", help="with the config as it is now, for what is missing")
+    config = resume.add_mutually_exclusive_group()
+    config.add_argument(
+        "--new-config",
+        action="store_true",
+        help="with the config as it is now, for what is missing; brings back what was left out",
+    )
+    config.add_argument(
+        "--without",
+        nargs="+",
+        action="extend",
+        metavar="TICKER",
+        help=f"leave out these tickers, topics or persons, {LEFT_OUT_LIMIT} at most, and do the rest; write one that "
+        "begins with a dash as --without=-X",
+    )
     remake = commands.add_parser("remake", help="make cards of a recorded run again, and pay for them again")
     remake.add_argument("run_id", type=_run_id)
     remake.add_argument(

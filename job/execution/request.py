@@ -7,6 +7,7 @@ from datetime import datetime
 from job.config.environment import Settings
 from job.config.faults import Fault
 from job.engines.identity import RunIdentity
+from job.planning.left_out import option_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,8 @@ class RunRequest:
     """Whether everything is made anew, in a run of its own, although the day may have a run already."""
     remake: RemakeOptions | None = None
     """What of a recorded run is made again; nothing else is requested then."""
+    without: tuple[str, ...] = ()
+    """Targets that a resumed run leaves out."""
 
     @property
     def arguments(self) -> list[str]:
@@ -50,4 +53,4 @@ class RunRequest:
             return ["remake", self.identity.id, *self.remake.names, *options]
         if not self.resume:
             return ["run", "--again"] if self.again else []
-        return ["resume", self.identity.id, *(["--new-config"] if self.new_config else [])]
+        return ["resume", self.identity.id, *(["--new-config"] if self.new_config else []), *option_of(self.without)]

@@ -229,7 +229,10 @@ class Ledger:
     def totals(self, *, now: bool = False) -> dict[EngineName, EngineTotals]:
         """The totals of each engine that the plan uses: of all attempts at the run, or only of this one."""
         return {
-            engine: self.lanes[engine].totals(self.counts(engine, now=now), now=now) for engine in self.plan.engines()
+            engine: self.lanes[engine]
+            .totals(self.counts(engine, now=now), now=now)
+            .model_copy(update={"left_out": self.plan.count_left_out(engine)})
+            for engine in self.plan.engines()
         }
 
     def is_complete(self, engines: Collection[EngineName] = ALL_ENGINES) -> bool:

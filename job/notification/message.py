@@ -14,7 +14,7 @@ from job.report.commands import Place, page_address
 from job.report.comparison import Comparison, comparison_lines, plan_lines
 from job.report.failures import failure_groups
 from job.report.format import PAGE
-from job.report.outcome import ExitCode, Outcome, lacking, unquoted
+from job.report.outcome import ExitCode, Outcome, lacking, left_out_line, unquoted
 from job.report.report import ReportedFault, RunReport, remade_lines, totals_of
 from job.text.display import clock, printable, shortened
 from job.text.messages import ENGLISH, Message, Translator, message, plural, template
@@ -57,6 +57,8 @@ def run_lines(report: RunReport, ledger: Ledger, steps: Sequence[Step], settings
     cards = report.cards
     if report.outcome is Outcome.UNFORESEEN and cards.planned:
         yield Line(message(_CARDS, made=cards.made, planned=cards.planned), is_kept=True)
+    if (left_out := left_out_line(report.left_out, report.outcome)) is not None:
+        yield Line(left_out, is_kept=True)
     for line in remade_lines(report):
         yield Line(line)
     yield from _since_lines(report.since_last_night)

@@ -40,7 +40,7 @@ from job.records.past import Past
 from job.report.advice import Step, advice
 from job.report.commands import NO_LINKS, PageLinks, missing_command, page_link, table_command
 from job.report.failures import failure_groups
-from job.report.outcome import Outcome
+from job.report.outcome import Outcome, left_out_line
 from job.report.report import RunReport
 from job.report.summary import more_often_line, most_often
 from job.text.display import clock, printable, shortened
@@ -219,6 +219,7 @@ def _verdict(report: RunReport, steps: Sequence[Step], link: str | None = None) 
         "severity": severity(report),
         "headline": headline(report),
         "explanation": explanation(report),
+        "left_out": left_out_line(report.left_out, None if explanation(report) is None else report.outcome),
         "period": period(report),
         "steps": [step for step in steps if step.kind != "wait"],
         "run_link": link,

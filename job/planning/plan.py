@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 
 from job.config.schema import LlmConfig
@@ -22,12 +22,21 @@ class Plan:
     date: str | None
     """The date of every target that has none of its own; with `None` each engine uses its own current date."""
     batch_sizes: Mapping[EngineName, int]
+    left_out: tuple[Target, ...] = ()
+    """Targets that a person has left out: nothing is called for them, and they count in no other number."""
 
     def count(self, engine: EngineName) -> int:
         """How many items are planned for an engine: cards for qa, targets for the others."""
-        if engine == "qa":
-            return sum(len(target.card_types) for target in self.targets)
-        return sum(engine in target.engines for target in self.targets)
+        return _count(self.targets, engine)
+
+    def count_left_out(self, engine: EngineName) -> int:
+        """How many items of an engine a person has left out."""
+        return _count(self.left_out, engine)
+
+    @property
+    def whole(self) -> "Plan":
+        """The plan as it was before anything was left out."""
+        return replace(self, targets=(*self.targets, *self.left_out), left_out=())
 
     def engines(self) -> tuple[EngineName, ...]:
         """The engines that the plan uses."""
@@ -105,6 +114,12 @@ class Plan:
             for card_type in target.card_types:
                 if (target.id, card_type) not in done:
                     yield self.card_call(target, card_type)
+
+
+def _count(targets: Iterable[Target], engine: EngineName) -> int:
+    if engine == "qa":
+        return sum(len(target.card_types) for target in targets)
+    return sum(engine in target.engines for target in targets)
 
 
 _CHOICE = ("preferred_llm_backend", "model_name")

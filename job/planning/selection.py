@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from job.config.faults import Fault
 from job.planning.plan import Plan
 from job.text.display import quoted
-from job.text.messages import listed, message
+from job.text.messages import Message, listed, message
 
 CardName = tuple[str, str]
 """Target and card type."""
@@ -46,7 +46,16 @@ def _unknown(name: str, cards: dict[str, tuple[str, ...]], types: Iterable[str])
         known, wanted, shown = list(cards[target]), card_type, target + "/{}"
     else:
         known, wanted, shown = list(cards), target, "{}" + slash + card_type
-    spelled = {one.casefold(): one for one in known}
-    near = [spelled[one] for one in get_close_matches(wanted.casefold(), spelled, NEAREST, 0.5)] or known[:NEAREST]
-    remedy = message("the nearest: {names}", names=listed([shown.replace("{}", one) for one in near]))
+    remedy = nearest([shown.replace("{}", one) for one in nearest_of(wanted, known)])
     return Fault(quoted(name), message("is no card of the run's plan"), remedy)
+
+
+def nearest_of(wanted: str, known: Sequence[str]) -> Sequence[str]:
+    """The names that are most like a wrong one; the first of them if none is like it."""
+    spelled = {one.casefold(): one for one in known}
+    return [spelled[one] for one in get_close_matches(wanted.casefold(), spelled, NEAREST, 0.5)] or known[:NEAREST]
+
+
+def nearest(names: Sequence[str]) -> Message:
+    """The remedy of a wrong name, which is like these."""
+    return message("the nearest: {names}", names=listed(names))

@@ -47,6 +47,10 @@ class AttemptEntry(BaseModel):
     """CARD_URL, for pages and tables that are made again."""
     remakes: tuple[Remake, ...] = ()
     """What this attempt was to make again."""
+    without: tuple[str, ...] = ()
+    """The targets that a person has left out, by this attempt or earlier ones."""
+    config: str | None = None
+    """A digest of the config objects that it used: `without` is true of inputs that hold these, and of no others."""
 
     def continued(self) -> tuple[Remake, ...]:
         """The same, for an attempt that continues this one's requests: each with its number."""

@@ -25,6 +25,7 @@ from job.records.attempts import latest_number, owners, read_attempts, read_late
 from job.records.days import is_latest
 from job.records.journal import check_journal, read_journal
 from job.records.lease import Holder, SeenLease
+from job.records.left_out import plan_of
 from job.records.record import find_latest_inputs
 from job.report.advice import with_commands
 from job.report.commands import Place
@@ -461,7 +462,7 @@ async def check_run(store: ObjectStore, inputs: RunInputs) -> None:
 
 async def _ledger(store: ObjectStore, inputs: RunInputs, written: RunReport | None) -> Ledger:
     """The ledger of a run, from all its results and requests. `written` is the report in the record."""
-    ledger = Ledger(inputs.plan(), is_replanned=inputs.number > 0)
+    ledger = Ledger(await plan_of(store, inputs), is_replanned=inputs.number > 0)
     await read_journal(store, inputs.run_id, ledger)
     for entry in await read_attempts(store, inputs.run_id):
         ledger.ask(entry.remakes, entry.number)
@@ -503,16 +504,18 @@ def _fitting(past: Past, config_uri: str | None, day: str | None) -> list[RunSum
 async def find_night_before(
     store: ObjectStore, past: Past, config_uri: str | None, day: str | None
 ) -> NightBefore | None:
-    """The night to compare with, and its plan, made again from the recorded config. Raises `StorageError`."""
+    """The night to compare with, and its plan, made again from the recorded config: what was left out by hand is
+    asked for again. Raises `StorageError`.
+    """
     summary = summary_before(past, config_uri, day)
     return None if summary is None else NightBefore.of(summary, await _find_plan(store, summary.run_id))
 
 
 async def _find_plan(store: ObjectStore, run_id: str) -> Plan | None:
-    """The plan of a run, made again from its recorded config; `None` if that cannot be used."""
+    """The plan of a run and what is left out of it, made again from its record; `None` if that cannot be used."""
     try:
         inputs = await find_latest_inputs(store, run_id, background=True)
-        return None if inputs is None else await in_thread(inputs.plan, background=True)
+        return None if inputs is None else await plan_of(store, inputs)
     except RecordError:
         return None
 
@@ -530,6 +533,8 @@ async def find_known(
             plan = before.plan if before is not None and is_before else await _find_plan(store, summary.run_id)
             if plan is not None:
                 missed = {target for group in summary.missing for target in group.targets}
+                if before is not None and is_before:  # what a person has left out of it is part of its plan
+                    missed |= before.left_out
                 return Known.of(summary.day, plan, missed)
     return None
 
@@ -593,7 +598,7 @@ class PastNights:
             self.nights = await read_past(store)
             before = await find_night_before(store, self.nights, inputs.config_uri, inputs.day)
             if before is not None and before.plan is not None:
-                self.change = await in_thread(partial(plan_change, before.plan, plan), background=True)
+                self.change = await in_thread(partial(plan_change, before.plan, plan.whole), background=True)
             self.before = before
             known = await find_known(store, self.nights, inputs.config_uri, inputs.day, before)
             if known is not None or not self.nights.problems:  # otherwise any ticker may be one of a night before

@@ -96,8 +96,7 @@ class Record:
 
     async def create(self, inputs: RunInputs) -> None:
         """Writes the run's first or later inputs. Raises `StorageError`, also if other inputs were written there."""
-        name = INPUTS if inputs.number == 0 else f"{LATER_INPUTS}{inputs.number:06}.json"
-        await in_thread(lambda: self._store.create(self._name(name), pack(inputs)))
+        await in_thread(lambda: self._store.create(self._name(_inputs_name(inputs.number)), pack(inputs)))
 
     async def announce(self, inputs: RunInputs) -> None:
         """Adds the run to the list of runs. Raises `StorageError`."""
@@ -239,6 +238,10 @@ def pack_report(report: RunReport) -> bytes:
     return json.dumps(report.model_dump(mode="json"), ensure_ascii=False, indent=1).encode()
 
 
+def _inputs_name(number: int) -> str:
+    return f"{LATER_INPUTS}{number:06}.json" if number else INPUTS
+
+
 def _read_inputs(store: ObjectStore, name: str, *, background: bool) -> StoredObject | None:
     """Reads an object of inputs; in the background at most `BACKGROUND_LIMIT` bytes of it."""
     return store.read(name, BACKGROUND_LIMIT if background else None)
@@ -251,6 +254,15 @@ async def find_inputs(store: ObjectStore, run_id: str, *, background: bool = Fal
     return None if stored is None else unpack(name, stored.data, run_id)
 
 
+async def read_inputs(store: ObjectStore, run_id: str, number: int) -> RunInputs:
+    """The inputs of this number, which are there. Raises `RecordError` and `StorageError`."""
+    name = name_of(run_id, _inputs_name(number))
+    stored = await in_thread(partial(store.read, name))
+    if stored is None:
+        raise RecordError(message("{object} is missing", object=name))
+    return unpack(name, stored.data, run_id)
+
+
 async def find_latest_inputs(store: ObjectStore, run_id: str, *, background: bool = False) -> RunInputs | None:
     """The inputs with the run's latest config, with which it is resumed. Raises `RecordError` and `StorageError`."""
     later = await in_thread(lambda: store.names(name_of(run_id, LATER_INPUTS)), background=background)
@@ -261,6 +273,6 @@ async def find_latest_inputs(store: ObjectStore, run_id: str, *, background: boo
     if stored is None:
         raise RecordError(message("{object} was removed while it was read", object=name))
     inputs = unpack(name, stored.data, run_id)
-    if name != name_of(run_id, f"{LATER_INPUTS}{inputs.number:06}.json") or inputs.number != len(later):
+    if name != name_of(run_id, _inputs_name(inputs.number)) or inputs.number != len(later):
         raise RecordError(message(NOT_THE_NEXT, object=name))
     return inputs

@@ -67,11 +67,13 @@ async def not_resumable(store: ObjectStore, runs_uri: str, run_id: str) -> NotRe
     return NotResumableError(fault, no_record(run_id, command))
 
 
-def elsewhere(recorded: RunInputs, settings: Settings, *, new_config: bool) -> NotResumableError | None:
+def elsewhere(
+    recorded: RunInputs, settings: Settings, *, new_config: bool, without: Sequence[str] = ()
+) -> NotResumableError | None:
     """Why a run of a Cloud Run job cannot be resumed on a laptop that lacks the engines' URLs; `None` if it can."""
     if recorded.job is None or settings.job is not None or any(engine.url for engine in settings.engines.values()):
         return None
-    command = Place.of(recorded).resume(recorded.run_id, "new_config" if new_config else "resume")
+    command = Place.of(recorded).resume(recorded.run_id, "new_config" if new_config else "resume", without)
     text = template("is not set here, and run {run} began as the Cloud Run job {job}")
     what = message(text, run=recorded.run_id, job=recorded.job)
     fault = Fault("QA_ENGINE_URL", what, message("`{command}` resumes it there", command=command))

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ from job.report.format import PAGE
 from job.report.inputs import RunInputs, has_changed
 from job.report.report import RunReport
 from job.storage.store import StorageError, words_of
-from job.text.messages import Message, message, template
+from job.text.messages import Message, listed, message, template
 
 Notify = Callable[[Message, bool], None]
 """Gets a text about storage, and whether it is a fault."""
@@ -196,16 +196,21 @@ async def _release(lease: Lease) -> None:
         await lease.release()
 
 
-async def resuming(recorded: RunInputs, inputs: RunInputs, *, new_config: bool) -> Message:
-    """A notice about the config with which a run is resumed; `new_config` is whether the user wants the present one."""
+async def resuming(
+    recorded: RunInputs, inputs: RunInputs, *, new_config: bool, left_out: Collection[str] = ()
+) -> Message:
+    """A notice about the config with which a run is resumed; `new_config` is whether the user wants the present one.
+
+    `left_out` are the targets that a person has left out of it.
+    """
     values = {"run": inputs.run_id, "day": inputs.day, "uri": inputs.config_uri}
-    if inputs is not recorded:
+    if new_config and inputs is not recorded:
         text = template("resuming run {run} of {day} with the config that is at {uri} now")
         return message(text, **values)
     if new_config:
         text = template("resuming run {run} of {day}: the config at {uri} is the same as the recorded one")
         return message(text, **values)
-    if await has_changed(recorded):
+    if await has_changed(recorded, left_out):
         return message(
             "resuming run {run} of {day} with its recorded config; the config at {uri} has changed since. To resume "
             "with the config as it is now: {command}",
@@ -213,6 +218,14 @@ async def resuming(recorded: RunInputs, inputs: RunInputs, *, new_config: bool) 
             **values,
         )
     return message("resuming run {run} of {day} with its recorded config; later changes do not apply", **values)
+
+
+def going_without(inputs: RunInputs, left_out: Sequence[str]) -> Iterator[Message]:
+    """A notice about the targets that a person has left out of a run, if there are any."""
+    if left_out:
+        text = template("left out by hand: {names}. To bring back what was left out: {command}")
+        command = Place.of(inputs).resume(inputs.run_id, "new_config")
+        yield message(text, names=listed(left_out), command=command)
 
 
 def over_midnight(inputs: RunInputs, now: datetime, zone: str) -> Iterator[Message]:

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 import trio
 
+from job.engines.catalog import ALL_ENGINES
+from job.planning.left_out import without
 from job.planning.prepare import read_objects
+from job.records.left_out import plan_of
 from job.records.past import Past, PastRun, check_run, read_past
 from job.records.record import find_latest_inputs
 from job.report.format import INPUTS, RecordError, name_of
@@ -26,10 +29,17 @@ class _PlannedRun:
     past: PastRun
     inputs: RunInputs
     planned: int
-    """Cards, and targets of each data engine."""
+    """Cards, and targets of each data engine, with those that a person has left out."""
+    left_out: tuple[str, ...] = ()
+    """The targets that a person has left out."""
 
     def __str__(self) -> str:
         return f"run {self.past.run_id}"
+
+    def done(self, day: str) -> str:
+        """That it did all its work."""
+        left_out = f" without {', '.join(self.left_out)} (left out by hand)" if self.left_out else ""
+        return f"{self} of {day} did all its work{left_out}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +79,17 @@ async def verify(store: ObjectStore, day: str, config_uri: str) -> Verification:
             if largest.planned > one.planned:
                 exceeded.append((one, largest))
             elif await _is_whole(store, one, reasons):
-                return Verification(True, f"{one} of {day} did all its work{_again(one)}", one.past.run_id)
+                return Verification(True, f"{one.done(day)}{_again(one)}", one.past.run_id)
     if exceeded:
         contents, problem = await _contents_now(config_uri)
         for one, largest in exceeded:
-            if contents != one.inputs.contents:
+            if contents is None or without(contents, one.left_out) != without(one.inputs.contents, one.left_out):
                 reasons[one.past.run_id] = (
                     f"{one} did all its work, but {largest} planned more ({counted(largest.planned, 'item')}, not "
                     f"{one.planned:,}), and {problem}"
                 )
             elif await _is_whole(store, one, reasons):
-                known = f"{one} of {day} did all its work, which is what {config_uri} asks for now{_again(one)}"
+                known = f"{one.done(day)}, which is what {config_uri} asks for now{_again(one)}"
                 return Verification(True, known, one.past.run_id)
     last = next((past.run_id for past in [*(one.past for one in ours), *runs]), None)
     return Verification(False, _known(history, runs, day, reasons), last)
@@ -95,17 +105,18 @@ def _again(one: _PlannedRun) -> str:
 
 async def _planned(store: ObjectStore, past: PastRun, reasons: dict[str, str]) -> _PlannedRun | None:
     """The run with its plan; `None` without one. If its inputs cannot be used, adds the reason to `reasons`."""
-    problem = f"{name_of(past.run_id, INPUTS)} is missing"
+    problem, plan = f"{name_of(past.run_id, INPUTS)} is missing", None
     try:
         inputs = await find_latest_inputs(store, past.run_id)
+        plan = None if inputs is None else await plan_of(store, inputs)
     except RecordError as error:
         inputs, problem = None, str(error)
-    if inputs is None:
+    if inputs is None or plan is None:
         if past.is_done:  # its summary alone says so; one without a plan has another outcome
             reasons[past.run_id] = f"run {past.run_id}: {Outcome.UNREADABLE}. {problem}"
         return None
-    plan = inputs.plan()
-    return _PlannedRun(past, inputs, sum(plan.count(engine) for engine in plan.engines()))
+    planned = sum(plan.whole.count(engine) for engine in ALL_ENGINES)
+    return _PlannedRun(past, inputs, planned, tuple(target.id for target in plan.left_out))
 
 
 async def _is_whole(store: ObjectStore, one: _PlannedRun, reasons: dict[str, str]) -> bool:

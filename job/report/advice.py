@@ -7,15 +7,16 @@ from typing import Literal, NamedTuple
 
 from job.config.environment import Settings
 from job.ledger.ledger import Ledger
+from job.planning.left_out import OPTION
 from job.report.commands import Place, plan_command
 from job.report.inputs import RunInputs, today_of, without_plan
 from job.report.outcome import Outcome
 from job.report.report import FailedCall, RunReport, report_of
-from job.text.messages import Message, message, plural, template
+from job.text.messages import Message, listed, message, plural, template
 
-Kind = Literal["correct", "again", "resume", "start", "look", "wait"]
-"""What a step is: correct the config; start the job again; resume the run; start a new run for its day; look at
-something; wait for Cloud Run, which starts it again by itself or not."""
+Kind = Literal["correct", "again", "resume", "without", "start", "look", "wait"]
+"""What a step is: correct the config; start the job again; resume the run; resume it without some targets; start a new
+run for its day; look at something; wait for Cloud Run, which starts it again by itself or not."""
 
 
 class Step(NamedTuple):
@@ -68,6 +69,8 @@ def advice(report: RunReport, place: Place, now: datetime | None, retry: Retry =
     """
     if report.outcome in _NO_STEP:
         return ()
+    if any(str(fault.where) == OPTION for fault in report.faults):  # the command itself is wrong: it would fail again
+        return tuple(_waiting(report, retry))
     return (*_waiting(report, retry), *_steps(report, place, now, is_last_resort=_is_last_resort(report, retry)))
 
 
@@ -133,11 +136,14 @@ def _steps(report: RunReport, place: Place, now: datetime | None, *, is_last_res
         return
     if can_start:
         yield Step("again", _last_resort() if is_last_resort else _resume(report), place.start_again(report.date))
+        yield from _without(report, place)
     if report.date is not None or (is_today and not can_start):
         sentence = _last_resort() if is_last_resort else _resume(report)
         if can_start:
             sentence = message("On a later day, this requests only what is missing:")
         yield Step("resume", sentence, place.resume(report.run_id, report.then))
+        if not can_start:
+            yield from _without(report, place)
     if report.date is None:
         sentence = _on_a_later_day(report.day)
         if not is_today and is_last_resort:
@@ -145,6 +151,13 @@ def _steps(report: RunReport, place: Place, now: datetime | None, *, is_last_res
                 "Only if none comes, this starts a new run for {day}, which makes all its cards:", day=report.day
             )
         yield Step("start", sentence, place.start(report.day))
+
+
+def _without(report: RunReport, place: Place) -> Iterator[Step]:
+    if report.at_fault:
+        text = template("Or go on without {names}: if nothing else is at fault, this makes all other cards:")
+        command = place.resume(report.run_id, without=report.at_fault)
+        yield Step("without", message(text, names=listed(report.at_fault)), command)
 
 
 def _last_resort() -> Message:

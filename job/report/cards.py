@@ -35,6 +35,8 @@ COLUMNS = (
 """The headings, in the language of the reports. Their order never changes, and what is below them stays English."""
 SET_ASIDE = "set_aside"
 """The cause of a card that was not attempted because its type was set aside."""
+LEFT_OUT = "left_out"
+"""The state of a card of a target that a person has left out."""
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 """Characters with which a formula starts in a spreadsheet; the last four only in East Asian ones."""
 _ROWS_AT_ONCE = 1000
@@ -77,6 +79,9 @@ def _rows(report: RunReport, ledger: Ledger) -> Iterator[tuple[str, ...]]:
             url = picture_url(report, target, card) or ""
             remade = _when(ledger.remakes.made("qa", (target.id, card.card_type)), zone)
             yield name, target.kind, _cell(card.card_type or ""), state, cause, attempts, when, run_id, url, remade
+    for target in ledger.plan.left_out:
+        for card_type in target.card_types:
+            yield _cell(target.id), target.kind, _cell(card_type), LEFT_OUT, "", "0", "", run_id, "", ""
 
 
 def _when(moment: float | None, zone: tzinfo | None) -> str:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from job.config.environment import Settings
 from job.engines.failures import Then
+from job.planning.left_out import option_of
 from job.report.comparison import Comparison
 from job.report.format import CARDS, NIGHTS_PAGE, PAGE, name_of
 from job.report.inputs import RunInputs
@@ -46,11 +47,14 @@ class Place:
         rehearsal = "" if report.start_command is None else None
         return cls(report.job, report.region, report.project, report.runs_uri, rehearsal, (), report.date)
 
-    def resume(self, run_id: str, then: Then = "resume") -> str:
-        """The command that resumes a run. `then` selects its recorded config or the current one."""
-        arguments = [run_id, *(["--new-config"] if then == "new_config" else [])]
+    def resume(self, run_id: str, then: Then = "resume", without: Sequence[str] = ()) -> str:
+        """The command that resumes a run. `then` selects its recorded config or the current one.
+
+        `without` are targets to leave out.
+        """
+        arguments = [run_id, *(["--new-config"] if then == "new_config" else []), *option_of(without)]
         if self.resume_with is not None:
-            return f"{self.resume_with}{shlex.quote(' '.join(arguments))}"
+            return f"{self.resume_with}{shlex.quote(shlex.join(arguments))}"
         return self._command(["resume", *arguments])
 
     @property
@@ -84,8 +88,20 @@ class Place:
         if date is not None:
             options.append(f"--update-env-vars=RUN_DATE={date}")
         if arguments:
-            options.append(f"--args={','.join(arguments)}")
+            options.append(f"--args={_as_list(arguments)}")
         return shlex.join(["gcloud", "run", "jobs", "execute", self.job, *options])
+
+
+_DELIMITERS = "|/;:#~@!%&*+=_"
+
+
+def _as_list(arguments: Sequence[str]) -> str:
+    """The arguments as gcloud reads a list: separated by commas, or by the sign between two ^ that it begins with."""
+    taken = "".join(arguments)
+    if "," not in taken:
+        return ",".join(arguments)
+    delimiter = next((sign for sign in _DELIMITERS if sign not in taken), "|")
+    return f"^{delimiter}^{delimiter.join(arguments)}"
 
 
 def list_command(runs_uri: str | None) -> str:

@@ -244,7 +244,7 @@ def compare(
             found["still"].append(_compared(engine, item, (then.since, then.nights + 1), then.cause))
         elif planned is not None and not planned[engine].has(key):
             found["added"].append(_compared(engine, item, (day, 1), None))
-        elif _made_nothing(before, engine):
+        elif item.target in before.left_out or _made_nothing(before, engine):
             found["still"].append(_compared(engine, item, (before.summary.day, 2), None))
         elif before.summary.missing_not_listed:
             not_compared += 1

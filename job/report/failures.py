@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from job.engines.catalog import ENGINES, EngineName
-from job.engines.failures import NOTHING_TO_DO, Then
+from job.engines.failures import NOTHING_TO_DO, Cause, Then
+from job.ledger.ledger import Ledger
 from job.ledger.result import CUT_OFF, CallResult
+from job.planning.left_out import LEFT_OUT_LIMIT
 from job.text.messages import Message, Value, listed, message, plural
 
 
@@ -88,6 +90,26 @@ def failure_groups(calls: Sequence[CallResult]) -> list[FailureGroup]:
         groups.setdefault((call.engine, call.state == CUT_OFF, str(call.remedy)), []).append(call)
     found = [FailureGroup(engine, calls[0].remedy, calls[0].then, calls) for (engine, _, _), calls in groups.items()]
     return sorted(found, key=lambda group: (group.is_cut_off, -group.items))
+
+
+def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
+    """The targets without which the data would be there, for all that is known: the engines answered, and failed for
+    these alone. Empty if an engine failed otherwise, if these are too many to leave out, or if no ticker would be left.
+    """
+    failed = [call for call in ledger.failures if call.engine != "qa" and call.state != CUT_OFF]
+    if not all(_is_about_target(call, done=ledger.counts(call.engine).done > 0) for call in failed):
+        return ()
+    names, targets = {target for call in failed for target in call.targets}, ledger.plan.targets
+    rest = any(target.kind == "equity" and target.id not in names for target in targets)
+    if not rest or len(names) + len(ledger.plan.left_out) > LEFT_OUT_LIMIT:
+        return ()
+    return tuple(target.id for target in targets if target.id in names)
+
+
+def _is_about_target(call: CallResult, *, done: bool) -> bool:
+    """Whether the engine fails for the target, and is not down; `done` is whether it has done another one."""
+    may_be = call.then == "new_config" or call.cause == Cause.DENIED or call.status == 500
+    return call.status in {400, 422} or (done and may_be)
 
 
 def _counted(engine: EngineName, count: int, values: dict[str, Value], *, is_cut_off: bool) -> Message:

@@ -1,6 +1,7 @@
 """Inputs of a run, as its record keeps them: enough to make the same plan again."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, tzinfo
@@ -19,6 +20,7 @@ from job.engines.calls import BATCHES
 from job.engines.catalog import EngineName
 from job.engines.identity import VERSION
 from job.ledger.totals import Count
+from job.planning.left_out import without
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, make_plan, prepare_from, read_objects
 from job.report.format import FORMAT, NOT_WRITTEN, OF_OTHER_RUN, RecordError, Stamp, sealed, unsealed
@@ -118,6 +120,14 @@ class RunInputs(BaseModel):
         """What each config object holds, by name."""
         return {name: kept.content.encode() for name, kept in self.objects.items()}
 
+    @property
+    def digest(self) -> str:
+        """A digest of the contents of the config objects."""
+        whole = hashlib.sha256()
+        for name, content in sorted(self.contents.items()):
+            whole.update(f"{name} {hashlib.sha256(content).hexdigest()}\n".encode())
+        return whole.hexdigest()
+
     def prepare(self, settings: Settings, faults: list[Fault]) -> Prepared:
         """Makes the recorded plan again, without reading the present config. Raises `ConfigError`."""
         objects = {
@@ -162,13 +172,16 @@ def is_same_config(one: str, other: str) -> bool:
     return one.rstrip("/") == other.rstrip("/")
 
 
-async def has_changed(inputs: RunInputs) -> bool:
-    """Whether the content of the config has changed since it was recorded. `False` if it cannot be read now."""
+async def has_changed(inputs: RunInputs, left_out: Collection[str] = ()) -> bool:
+    """Whether the content of the config has changed since it was recorded, but for the targets that are `left_out`.
+
+    `False` if it cannot be read now.
+    """
     contents: Mapping[str, bytes] | None = None
     with trio.move_on_after(COMPARE_SECONDS), suppress(StorageError):
         found = await read_objects(open_store(inputs.config_uri))
         contents = {name: stored.data for name, stored in found.items()}
-    return contents is not None and contents != inputs.contents
+    return contents is not None and without(contents, left_out) != without(inputs.contents, left_out)
 
 
 def _recorded(objects: Mapping[str, StoredObject]) -> dict[str, ConfigObject]:

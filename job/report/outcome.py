@@ -1,6 +1,6 @@
 """Outcome: how a run ended, as a word for machines, an exit code, and sentences for people. `ABOUT` has it all."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import Literal
@@ -249,7 +249,7 @@ def ending_of(
     if ledger is None:
         return _stopped(reason or ShutdownReason.SIGTERM, None, not_renewed)
     ending = _with_remakes(_ending(ledger, reason, error, not_renewed), ledger)
-    return _with_outdated_cards(ending, ledger)
+    return _with_left_out(_with_outdated_cards(ending, ledger), ledger)
 
 
 def _with_remakes(ending: Ending, ledger: Ledger) -> Ending:
@@ -270,6 +270,24 @@ def _with_remakes(ending: Ending, ledger: Ledger) -> Ending:
             outcome=ending.sentence,
         )
     return replace(ending, sentence=text)
+
+
+_SAY_WHAT_IS_LEFT_OUT = {Outcome.SUCCEEDED, Outcome.CARDS_MISSING}
+
+
+def _with_left_out(ending: Ending, ledger: Ledger) -> Ending:
+    names = [target.id for target in ledger.plan.left_out]
+    if not names or ending.outcome not in _SAY_WHAT_IS_LEFT_OUT:
+        return ending
+    text = template("{outcome} Left out by hand: {names}.")
+    return replace(ending, sentence=message(text, outcome=ending.sentence, names=listed(names)))
+
+
+def left_out_line(names: Sequence[str], said_for: Outcome | None = None) -> Message | None:
+    """What a person has left out; `None` without anything, or if the sentence of the outcome `said_for` says it."""
+    if not names or said_for in _SAY_WHAT_IS_LEFT_OUT:
+        return None
+    return message("Left out by hand: {names}.", names=listed(names))
 
 
 def _with_outdated_cards(ending: Ending, ledger: Ledger) -> Ending:
@@ -412,7 +430,8 @@ def busy(holder: Message) -> Ending:
 def nothing_missing(run_id: str, ledger: Ledger) -> Ending:
     """The run of the day has done everything already."""
     sentence = message("Everything is there already (run {run}): nothing was called.", run=run_id)
-    return _with_outdated_cards(Ending(Outcome.SUCCEEDED, ExitCode.DONE, sentence), ledger)
+    ending = Ending(Outcome.SUCCEEDED, ExitCode.DONE, sentence)
+    return _with_left_out(_with_outdated_cards(ending, ledger), ledger)
 
 
 def no_lease(problem: Value) -> Ending:

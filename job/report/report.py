@@ -20,6 +20,7 @@ from job.ledger.ledger import Ledger, SetAside, busy_stretches
 from job.ledger.result import CallResult
 from job.ledger.totals import CardTotals, Count, EngineTotals, Part, Seconds
 from job.report.comparison import Comparison
+from job.report.failures import targets_at_fault
 from job.report.format import FORMAT, RecordError, Stamp, check_format, not_valid
 from job.report.inputs import RunInputs
 from job.report.outcome import Ending, ExitCode, Instead, Outcome, lacking
@@ -197,6 +198,10 @@ class RunReport(Part):
     """Number of items that earlier attempts did or tried with another config, and that the present plan lacks."""
     outdated_cards: Count = 0
     """Number of generated cards whose model or parameters were those of another config."""
+    left_out: tuple[str, ...] = ()
+    """The targets that a person has left out. Their cards are in `cards.left_out`, and in no other number."""
+    at_fault: tuple[str, ...] = ()
+    """The targets whose data failed, if nothing else did and the run ended so: without them it could go on."""
     since_last_night: Comparison | None = None
     """`None` if there is no night before, or if it was not read in time."""
     config_uri: str
@@ -305,6 +310,8 @@ def report_of(
         attempts=tuple(attempts),
         left_plan=ledger.left_plan,
         outdated_cards=len(ledger.outdated_cards),
+        left_out=tuple(target.id for target in ledger.plan.left_out),
+        at_fault=targets_at_fault(ledger) if outcome is Outcome.DATA_ENGINE_FAILED else (),
         since_last_night=since,
         config_uri=inputs.config_uri,
         config_generations={name: kept.generation for name, kept in sorted(inputs.objects.items())},

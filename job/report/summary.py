@@ -80,8 +80,9 @@ class RunSummary(Part):
 
     @property
     def planned(self) -> tuple[int, int]:
-        """The number of planned cards, and of all planned items."""
-        return self.cards.planned, sum(engine.planned for engine in self.engines.values())
+        """The number of planned cards, and of all planned items, with those that a person has left out."""
+        cards = self.cards.planned + self.cards.left_out
+        return cards, sum(engine.planned + engine.left_out for engine in self.engines.values())
 
     @property
     def is_complete(self) -> bool:
@@ -98,12 +99,16 @@ class NightBefore:
     """`None` if its inputs cannot be used."""
     listed: Mapping[ItemKey, MissingGroup]
     """The group of each missing item that its summary lists."""
+    left_out: frozenset[str] = frozenset()
+    """The targets of the plan that a person had left out."""
 
     @classmethod
     def of(cls, summary: RunSummary, plan: Plan | None) -> "NightBefore":
-        """The night with this summary and this plan."""
+        """The night with this summary and this plan, from which nothing is left out here."""
         listed = {(group.engine, name, group.card_type): group for group in summary.missing for name in group.targets}
-        return cls(summary, plan, listed)
+        if plan is None:
+            return cls(summary, None, listed)
+        return cls(summary, plan.whole, listed, frozenset(target.id for target in plan.left_out))
 
 
 def pack_summary(summary: RunSummary) -> bytes:

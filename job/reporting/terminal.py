@@ -22,7 +22,7 @@ from job.report.cards import complete_line
 from job.report.commands import missing_command
 from job.report.comparison import comparison_lines, plan_lines
 from job.report.failures import FailureGroup, failure_groups
-from job.report.outcome import Outcome
+from job.report.outcome import Outcome, left_out_line
 from job.report.report import RunReport, remade_lines
 from job.reporting.screen import Mark, Screen, print_table
 from job.reporting.status import barrier_message, progress_message, run_heading, time_status
@@ -192,19 +192,28 @@ def _print_run(screen: Screen, report: RunReport, ledger: Ledger, steps: Sequenc
         screen.print_line(line, mark)
     for line in remade_lines(report):
         screen.print_line(line)
-    if report.since_last_night is not None:
-        heading, *lines = comparison_lines(report.since_last_night, report.sentence)
-        if report.since_last_night.plan is not None:
-            lines += plan_lines(report.since_last_night.plan, report.since_last_night.day)
-        screen.print_line(heading)
-        for line in lines:
-            screen.print_line(line, " ")
+    _print_since(screen, report)
     for line in _next_lines(report, groups, steps):
         screen.print_line(line)
+    if (left_out := left_out_line(report.left_out, report.outcome)) is not None:
+        screen.print_line(left_out)
     sentence = report.sentence
     if report.exit_code is not None:
         sentence = message("{sentence} (exit code {code})", sentence=sentence, code=report.exit_code)
     screen.print_line(sentence, style=_colour(report))
+
+
+def _print_since(screen: Screen, report: RunReport) -> None:
+    """What has changed since the night before, if that is known."""
+    since = report.since_last_night
+    if since is None:
+        return
+    heading, *lines = comparison_lines(since, report.sentence)
+    if since.plan is not None:
+        lines += plan_lines(since.plan, since.day)
+    screen.print_line(heading)
+    for line in lines:
+        screen.print_line(line, " ")
 
 
 def _next_lines(report: RunReport, groups: Sequence[FailureGroup], steps: Sequence[Step]) -> Iterator[Message]:

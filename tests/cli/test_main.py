@@ -105,7 +105,12 @@ def test_a_misspelt_variable_is_noticed_before_the_faults(
 
 
 @pytest.mark.parametrize(
-    "arguments", [["fly"], ["plan", "--yaml"], ["run", "now"], ["--json"], ["check", "--json"], ["plan", "plan"]]
+    "arguments",
+    [
+        *(["fly"], ["plan", "--yaml"], ["run", "now"], ["--json"], ["check", "--json"], ["plan", "plan"]),
+        ["resume", "night", "--without"],
+        ["resume", "night", "--without", "MSFT", "--new-config"],
+    ],
 )
 def test_usage_errors_end_with_2(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:

@@ -252,7 +252,14 @@ def test_the_fields_are_those_of_the_last_line_without_the_failures() -> None:
     assert fields.keys() == {
         *("severity", "event", "time", "run", "outcome", "exit_code", "cards", "engines", "resume_command")
     }
-    assert fields["cards"] == {"planned": 20, "generated": 0, "skipped": 1, "failed": 12, "not_attempted": 7}
+    assert fields["cards"] == {
+        "planned": 20,
+        "generated": 0,
+        "skipped": 1,
+        "failed": 12,
+        "not_attempted": 7,
+        "left_out": 0,
+    }
     trial = trial_fields()
     assert trial.keys() == fields.keys()
     assert (trial["event"], trial["outcome"], trial["run"]) == ("notification.tested", "test", "test")

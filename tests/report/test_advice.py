@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from itertools import product
+from itertools import islice, product
 from typing import TYPE_CHECKING
 
 import pytest
 
 from job.config.environment import read_settings
 from job.config.faults import Fault
+from job.engines.catalog import DATA_ENGINES
 from job.engines.failures import Cause, Failure
 from job.ledger.ledger import Ledger
 from job.report.advice import Retry, Step, advice, command_of, last_words, with_commands
 from job.report.commands import Place
+from job.report.failures import targets_at_fault
 from job.report.inputs import without_plan
 from job.report.outcome import (
     Instead,
@@ -29,7 +32,9 @@ from tests.support.records import Recorded
 from tests.support.results import result_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from job.engines.calls import Call
 
 DATED, UNDATED = (
     Recorded(tickers=[f"T{number:02}" for number in range(20)], has_date=has_date).inputs for has_date in (True, False)
@@ -105,6 +110,10 @@ def steps_of(
 ON_A_LATER_DAY_RESUME = f"On a later day, {REST}"
 
 
+WITHOUT = "Or go on without T00: if nothing else is at fault, this makes all other cards:"
+GO_ON_WITHOUT = ("without", WITHOUT, f"{RESUME},--without,T00")
+
+
 def start_again(sentence: str, more: str = "") -> list[tuple[str, str, str | None]]:
     """The steps on the day of a run: the job's own start continues it; on a later day, a resume does."""
     return [("again", sentence, EXECUTE), ("resume", ON_A_LATER_DAY_RESUME, f"{RESUME}{more}")]
@@ -157,9 +166,17 @@ ROWS: Sequence[tuple[str, RunReport, Sequence[tuple[str, str, str | None]]]] = [
             (Outcome.CARDS_MISSING, 12),
             (Outcome.DEADLINE, 1),
             (Outcome.KILLED, 12),
-            (Outcome.DATA_ENGINE_FAILED, 0),
             (Outcome.INTERRUPTED, 0),
         )
+    ),
+    (
+        "6 data_engine_failed, the data of some targets",
+        report(Outcome.DATA_ENGINE_FAILED, refused=True),
+        [
+            start_again(CORRECTED)[0],
+            GO_ON_WITHOUT,
+            *start_again(CORRECTED, ",--new-config")[1:],
+        ],
     ),
     ("8 busy", report(Outcome.BUSY), start_again(f"Once the other run has ended, {REST}")),
     ("9 no lease", report(Outcome.NO_LEASE), start_again(f"Once storage can be reached, {REST}")),
@@ -230,10 +247,11 @@ def test_a_run_is_started_again_on_its_day_and_resumed_on_a_later_one_if_it_has_
     """Row 13: its date was left to the engines, which use another one on the next day."""
     dated, undated = (report(outcome, 12, refused=refused, dated=is_dated) for is_dated in (True, False))
     start = ("start", ON_A_LATER_DAY, START)
-    again, (_, _, resume) = steps_of(dated, now=TODAY)
-    assert steps_of(undated, now=TODAY) == [again, start]
+    again, *without, (_, _, resume) = steps_of(dated, now=TODAY)
+    assert without == ([GO_ON_WITHOUT] if refused and outcome is Outcome.DATA_ENGINE_FAILED else [])
+    assert steps_of(undated, now=TODAY) == [again, *without, start]
     assert steps_of(undated, now=LATER) == [start]
-    assert steps_of(dated, now=LATER) == [("resume", again[1], resume)]
+    assert steps_of(dated, now=LATER) == [("resume", again[1], resume), *without]
     assert steps_of(undated, now=LATER, retry=Retry.COMES)[1:] == [
         ("start", f"{NONE_COMES}this starts a new run for 2026-11-24, which makes all its cards:", START)
     ]
@@ -375,6 +393,55 @@ def test_a_rehearsal_is_resumed_by_its_own_command_on_its_day_too() -> None:
         (report(Outcome.DEADLINE, recorded=False), [*steps_of(report(Outcome.DEADLINE, recorded=False))[:-1]]),
     ):
         assert [step for step in steps_of(one, REHEARSAL) if step[2] or step[0] == "look"] == steps
+
+
+def test_to_go_on_without_some_targets_is_offered_only_if_the_engines_refuse_these_and_no_others() -> None:
+    calls = [call for engine in DATA_ENGINES for call in DATED.plan().calls(engine)]
+    news = [call for call in calls if call.engine == "news"]
+    refused, denied = Failure(Cause.STATUS, message("HTTP 422"), 422), Failure(Cause.DENIED, message("no"))
+    broken, away = (Failure(Cause.STATUS, message("HTTP"), status) for status in (500, 503))
+    cut_off = Failure(Cause.INTERRUPTED, message("cut off"))
+    two = ("T00", "T01")
+    for failures, done, expected in (
+        ([refused, refused], [], two),
+        ([refused, refused, cut_off], [], two),
+        ([denied, broken], news[2:3], two),
+        ([denied], [], ()),
+        ([broken], calls[:1], ()),
+        ([refused, away], news[2:], ()),
+        ([refused] * 20, [], ()),
+        ([], [], ()),
+    ):
+        assert at_fault(zip(news, failures, strict=False), done) == expected, failures
+    trading = [call for call in calls if call.engine == "trading"]
+    assert at_fault([(trading[0], denied)], trading[1:2]) == trading[0].targets
+    assert at_fault([(trading[0], denied)]) == (), "the engine may deny everything"
+
+
+def at_fault(failures: Iterable[tuple[Call, Failure]], done: Iterable[Call] = ()) -> tuple[str, ...]:
+    ledger = Ledger(DATED.plan())
+    for call in done:
+        ledger.add(result_of(call))
+    for call, failure in failures:
+        ledger.add(result_of(call, failure))
+    return targets_at_fault(ledger)
+
+
+def test_no_more_is_offered_than_may_be_left_out() -> None:
+    plan = Recorded(tickers=[f"T{number:02}" for number in range(40)]).inputs.plan()
+    for before, names in ((0, 20), (1, 0)):
+        ledger = Ledger(replace(plan, targets=plan.targets[before:], left_out=plan.targets[:before]))
+        for call in islice(ledger.plan.calls("news"), 20):
+            ledger.add(result_of(call, Failure(Cause.STATUS, message("HTTP 422"), 422)))
+        assert len(targets_at_fault(ledger)) == names
+
+
+def test_a_name_that_was_mistyped_on_the_command_line_is_not_offered_again() -> None:
+    typo = Fault("--without", message("is no target"), message("the nearest: T00"))
+    again = Place("cards", arguments=("resume", "night", "--without", "T0O"))
+    one = report(Outcome.BAD_CONFIG, recorded=False, faults=[typo])
+    assert steps_of(one, again) == []
+    assert [kind for kind, _, _ in steps_of(one, again, retry=Retry.COMES)] == ["wait"]
 
 
 def test_a_run_that_is_not_the_latest_of_its_day_is_resumed_and_not_started_again() -> None:

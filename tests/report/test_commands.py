@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from job.cli.main import make_parser
 from job.config.environment import read_settings
 from job.engines.failures import Then
 from job.planning.prepare import Prepared
 from job.report.commands import Place, missing_command, page_address
 from job.report.inputs import RunInputs, pack, unpack
 from tests.records.test_record import INPUTS, PLAN
+from tests.tools.run_local import _resume_arguments
 
 CLOUD = {"CLOUD_RUN_JOB": "cards-nightly", "GOOGLE_CLOUD_REGION": "asia-east1", "GOOGLE_CLOUD_PROJECT": "my-project"}
 
@@ -104,6 +106,57 @@ def test_a_shell_takes_each_part_as_it_is(value: str) -> None:
     laptop = INPUTS.model_copy(update={"run_id": value})
     assert shlex.split(resume_command(laptop)) == ["python", "-m", "job", "resume", value]
     assert shlex.split(missing_command(value, None)) == ["python", "-m", "job", "report", value, "--missing"]
+
+
+def as_gcloud_reads(value: str) -> list[str]:
+    """A list: `gcloud topic escaping`."""
+    delimiter = ","
+    if value.startswith("^") and "^" in value[1:]:
+        delimiter, _, value = value[1:].partition("^")
+    return value.split(delimiter)
+
+
+def as_the_job_reads(arguments: list[str]) -> tuple[str, list[str]]:
+    """The run, and what it goes on without."""
+    options = make_parser().parse_args(arguments)
+    assert (options.command, options.new_config) == ("resume", False)
+    return options.run_id, sorted(options.without)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["MSFT"],
+        ["MSFT", "TSLA"],
+        ["^GSPC"],
+        ["^GSPC", "^a^b"],
+        ["-X"],
+        ["-X", "MSFT", "-5", "-a b=c"],
+        ["--new-config", "--without", "-h"],
+        ["Rate vs Inflation", "a  b"],
+        ["Fed, rates", "MSFT"],
+        ["a,b|c", "^|^"],
+        ["$(touch x)", "`id`", "a;b", "'", '"', "美联储", "~", "*", "$SPX", "#", "$$", "night"],
+    ],
+)
+def test_what_to_leave_out_arrives_as_it_is_from_any_shell(names: list[str]) -> None:
+    expected = ("night", sorted(names))
+    execute = shlex.split(Place.of(inputs_of(**CLOUD)).resume("night", without=names))
+    assert as_the_job_reads(as_gcloud_reads(execute[-1].removeprefix("--args="))) == expected
+    laptop = shlex.split(Place.of(inputs_of()).resume("night", without=names))
+    assert laptop[:3] == ["python", "-m", "job"]
+    assert as_the_job_reads(laptop[3:]) == expected
+    _, _, rehearsal = shlex.split(
+        Place.of(inputs_of(RESUME_WITH="make run-local RESUME=")).resume("night", without=names)
+    )
+    assert as_the_job_reads(["resume", *_resume_arguments(rehearsal.removeprefix("RESUME="))]) == expected
+
+
+def test_on_a_phone_it_is_one_short_line() -> None:
+    execute = Place("cards").resume("night", without=["MSFT", "TSLA"])
+    assert execute == "gcloud run jobs execute cards --args=resume,night,--without,MSFT,TSLA"
+    assert Place("cards").resume("night", without=["a,b"]).endswith("'--args=^|^resume|night|--without|a,b'")
+    assert Place("cards").resume("night", without=["a,b|c"]).endswith("'--args=^/^resume/night/--without/a,b|c'")
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ async def test_a_start_after_cards_failed_requests_these_with_the_same_keys(worl
     assert len(data_requests(world)) == data, "the data was there"
     assert asked_cards(world) - cards == Counter({("AAPL", "news_card"): 1})
     assert outcome.finished["cards"] | {"planned": 0} == {
-        "planned": 0, "generated": 1, "skipped": 5, "failed": 0, "not_attempted": 0
+        "planned": 0, "generated": 1, "skipped": 5, "failed": 0, "not_attempted": 0, "left_out": 0
     }  # fmt: skip
     keys = {
         request.headers["idempotency-key"]
@@ -332,7 +332,7 @@ async def test_cards_that_the_config_gains_are_in_the_report_even_if_they_are_th
     outcome = await start(virtual, 0)
     assert asked(virtual, after) == set()
     assert outcome.finished["cards"] | {"planned": 0} == {
-        "planned": 0, "generated": 0, "skipped": 4, "failed": 0, "not_attempted": 0
+        "planned": 0, "generated": 0, "skipped": 4, "failed": 0, "not_attempted": 0, "left_out": 0
     }  # fmt: skip
     report = next(data for name, data in virtual.recorded().items() if name.endswith("/report.json"))
     assert json.loads(report)["cards"]["planned"] == 4

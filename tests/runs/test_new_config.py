@@ -60,7 +60,14 @@ async def test_a_ticker_that_was_taken_out_no_longer_fails_the_run(world: World)
     assert asked_cards(world) == {("AAPL", "news_card"): 1, ("AAPL", "price_card"): 1}
     assert all("MSFT" not in request.tickers for request in world.seen[before:])
     written = report(world)
-    assert written["cards"] == {"planned": 2, "generated": 2, "skipped": 0, "failed": 0, "not_attempted": 0}
+    assert written["cards"] == {
+        "planned": 2,
+        "generated": 2,
+        "skipped": 0,
+        "failed": 0,
+        "not_attempted": 0,
+        "left_out": 0,
+    }
     assert written["left_plan"] > 0
     assert written["failures"] == [], "what left the plan has not failed"
     assert "with the config that is at" in outcome.events("config.noticed")[-1]["message"]
@@ -182,11 +189,11 @@ import trio
 from pathlib import Path
 from job import orchestrator
 acquire = orchestrator.acquire
-async def late(*arguments):
+async def late(*arguments, **more):
     Path("{reached}").touch()
     while not Path("{go}").exists():
         await trio.sleep(0.01)
-    return await acquire(*arguments)
+    return await acquire(*arguments, **more)
 orchestrator.acquire = late
 """
 

@@ -68,7 +68,7 @@ async def test_only_what_is_missing_is_done_and_as_it_was_planned(world: World) 
     assert (card.tickers, card.card) == (["AAPL"], "news_card")
     assert dict(card.query)["date_str"] == "2026-11-23"
     assert outcome.finished["cards"] == {
-        "planned": PLANNED, "generated": 1, "skipped": PLANNED - 1, "failed": 0, "not_attempted": 0,
+        "planned": PLANNED, "generated": 1, "skipped": PLANNED - 1, "failed": 0, "not_attempted": 0, "left_out": 0,
     }  # fmt: skip
 
 

@@ -53,7 +53,7 @@ async def test_a_run_without_faults(world: World) -> None:
     outcome = await run(world, 0, RUN_ID="run-1", RUN_DATE="2026-11-24")
     assert asked_cards(world) == EXPECTED
     cards = outcome.finished["cards"]
-    assert cards == {"planned": 19, "generated": 19, "skipped": 0, "failed": 0, "not_attempted": 0}
+    assert cards == {"planned": 19, "generated": 19, "skipped": 0, "failed": 0, "not_attempted": 0, "left_out": 0}
     assert outcome.finished["outcome"] == "succeeded"
 
     financial = Counter(ticker for request in world.financial.requests for ticker in request.tickers)
@@ -255,7 +255,7 @@ async def test_cards_that_fail_for_good_are_listed_and_the_others_made(world: Wo
     outcome = await run(world, 3)
     assert outcome.finished["outcome"] == "cards_missing"
     assert outcome.finished["cards"] == {
-        "planned": 19, "generated": 17, "skipped": 0, "failed": 2, "not_attempted": 0,
+        "planned": 19, "generated": 17, "skipped": 0, "failed": 2, "not_attempted": 0, "left_out": 0,
     }  # fmt: skip
     assert sorted(outcome.finished["failures"]) == [
         "qa AAPL earnings_card: failed: no (2 attempts)",

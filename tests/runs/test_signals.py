@@ -52,7 +52,7 @@ async def test_data_calls_are_cut_off_at_once(data: World, signal: Signals) -> N
     assert outcome.finished["outcome"] == "interrupted"
     assert outcome.finished["message"] == (f"The run was interrupted by {signal.name}; 0 of 20 cards are there.")
     assert outcome.finished["cards"] == {
-        "planned": 20, "generated": 0, "skipped": 0, "failed": 0, "not_attempted": 20,
+        "planned": 20, "generated": 0, "skipped": 0, "failed": 0, "not_attempted": 20, "left_out": 0,
     }  # fmt: skip
     assert data.qa.requests == []
     assert {line["cause"] for line in outcome.events("call.finished")} == {"interrupted"}
@@ -69,7 +69,7 @@ async def test_cards_in_flight_may_answer_and_no_other_starts(cards: World) -> N
     assert len(cards.qa.requests) == 4
     assert [request.status for request in cards.qa.requests] == [200] * 4
     assert outcome.finished["cards"] == {
-        "planned": 20, "generated": 4, "skipped": 0, "failed": 0, "not_attempted": 16,
+        "planned": 20, "generated": 4, "skipped": 0, "failed": 0, "not_attempted": 16, "left_out": 0,
     }  # fmt: skip
 
 
@@ -96,7 +96,7 @@ async def test_cards_that_do_not_answer_are_cut_off_after_the_grace(cards: World
     outcome, gone = await ended(cards, job, 143)
     assert 4.9 < gone - sent < 5.0 + at_once(job)
     assert outcome.finished["cards"] == {
-        "planned": 20, "generated": 0, "skipped": 0, "failed": 3, "not_attempted": 17,
+        "planned": 20, "generated": 0, "skipped": 0, "failed": 3, "not_attempted": 17, "left_out": 0,
     }  # fmt: skip
     assert sorted(outcome.finished["failures"]) == [f"qa T{n} a: interrupted (1 attempt)" for n in range(3)]
 

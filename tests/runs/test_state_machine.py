@@ -218,6 +218,15 @@ class Days(RuleBasedStateMachine):
         self._start(("resume", run_id, *more), self._env(cloud, None), blow, seconds)
 
     @precondition(lambda self: self.promise.run_ids)
+    @rule(number=which, name=st.sampled_from([*TICKERS, "美联储"]), cloud=on_cloud, blow=blows, seconds=waits)
+    def resume_without(self, number: int, name: str, cloud: bool, blow: Blow | None, seconds: float) -> None:
+        """Perhaps without what the run does not have, or without the last ticker."""
+        run_ids = self.promise.run_ids
+        self._start(
+            ("resume", run_ids[number % len(run_ids)], "--without", name), self._env(cloud, None), blow, seconds
+        )
+
+    @precondition(lambda self: self.promise.run_ids)
     @rule(
         later=later,
         number=which,

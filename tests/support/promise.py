@@ -197,6 +197,7 @@ class Promise:
                 run = await read_run(Memory(objects, clock=time.time), run_id)
                 assert run is not None
                 assert run.report.outcome == report["outcome"], "the latest attempt has closed the record"
+                assert [*run.report.left_out] == report["left_out"], "what is left out is read as it was written"
 
     def check_secrets(self, outputs: list[str]) -> None:
         """No token is in what was printed, nor in what is recorded."""

@@ -72,7 +72,7 @@ def assert_clean(world: World, outcome: Outcome) -> None:
     assert [line for line in outcome.lines if line["event"] != "notification.failed"][-1] is finished
     assert finished["exit_code"] == outcome.exit_code
     cards = finished["cards"]
-    assert cards.keys() == {"planned", "generated", "skipped", "failed", "not_attempted"}
+    assert cards.keys() == {"planned", "generated", "skipped", "failed", "not_attempted", "left_out"}
     assert cards["planned"] == cards["generated"] + cards["skipped"] + cards["failed"] + cards["not_attempted"]
 
 

@@ -172,9 +172,12 @@ def _night_count(text: str) -> int:
 
 def _resume_arguments(text: str) -> list[str]:
     """The arguments of the job's `resume`."""
-    run_id, *rest = text.split() or [""]
-    if not is_run_id(run_id) or rest not in ([], ["--new-config"]):
-        what = f"{quoted(text)} is neither RUN_ID nor 'RUN_ID --new-config'"
+    try:
+        run_id, *rest = shlex.split(text) or [""]
+    except ValueError:  # a quote is not closed
+        run_id, rest = "", []
+    if not is_run_id(run_id) or (rest not in ([], ["--new-config"]) and not rest[0].startswith("--without")):
+        what = f"{quoted(text)} is none of RUN_ID, 'RUN_ID --new-config' and 'RUN_ID --without TICKER'"
         raise argparse.ArgumentTypeError(f"{what}; the runs are in {RUNS}")
     return [run_id, *rest]
 

@@ -199,6 +199,14 @@ def test_a_rehearsal_goes_on_with_a_corrected_config(tmp_path: Path, monkeypatch
     assert _report(resumed)["outcome"] == "succeeded"
 
 
+@pytest.mark.slow
+def test_a_rehearsal_goes_on_without_the_ticker_that_fails() -> None:
+    failed = make("run-local", "FAULT=trading")
+    resumed = make("run-local", f"RESUME={_record(failed).name} --without 'MSFT'", "FAULT=trading")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    assert _report(resumed)["left_out"] == ["MSFT"]
+
+
 def _resuming(done: subprocess.CompletedProcess[str]) -> list[str]:
     """The arguments of the one command that a failed rehearsal prints."""
     commands = re.findall(r"^  make (run-local RESUME=.*)$", done.stdout, re.MULTILINE)

@@ -57,6 +57,8 @@ class Case:
     check: Check = no_check
     env: Env = field(default_factory=dict)
     tickers: Sequence[str] = tuple(TICKERS)
+    left_out: Sequence[str] = ()
+    """Those of them that a person leaves out."""
     seconds: float = 30.0
     """The process is gone by then."""
     fast: bool = False

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from job.records.lease import LEASE, Holder, machine
-from tests.runs.fault_table.row import CARDS, PLANNED, Case, Env, Play, Row, succeeded
+from tests.runs.fault_table.row import CARDS, PLANNED, TICKERS, Case, Env, Play, Row, succeeded
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import ROOT
@@ -370,8 +370,32 @@ def _all_there(name: str, play: Play) -> Case:
     return Case(name, "succeeded", 0, cards=(0, PLANNED, 0, 0), play=play, record=False, seconds=60.0)
 
 
+def _mistyped(*names: str) -> Play:
+    """A run is to go on without these."""
+
+    async def play(world: World, env: Env) -> Outcome:
+        world.qa.script.append(Fault(when.nth(1), do.status(422)))
+        assert (await world.run_job(env=env)).exit_code == 3
+        asked = [len(engine.requests) for engine in world.engines.values()]
+        outcome = await world.run_job(("resume", "night", "--without", *names), env=env)
+        assert [len(engine.requests) for engine in world.engines.values()] == asked
+        return outcome
+
+    return play
+
+
 NONE = (0, 0, 0, PLANNED)
 ROWS = (
+    Row(
+        "without",
+        "`--without` names what is no target of the run, more than 20 targets, or all of them",
+        "one error for each name, with the nearest ones; nothing was called",
+        "write the ids as the config has them",
+        (
+            Case("typo", "bad_config", 2, play=_mistyped("T1O"), says="the nearest: T1", record=False),
+            Case("all", "bad_config", 2, play=_mistyped(*TICKERS), says="leaves nothing", record=False),
+        ),
+    ),
     Row(
         "SIGTERM",
         "SIGTERM: the task's timeout, a cancelled execution; SIGHUP: a closed terminal",

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.runs.fault_table.row import (
+    CARDS,
     PLANNED,
     Arrange,
     Case,
     Env,
+    Play,
     Row,
     data_failed,
     missing,
@@ -90,6 +92,17 @@ def _wrong(name: str, value: object, says: str) -> tuple[Case, ...]:
         succeeded(f"{name}: qa, once", strike("qa", FIRST, do.body(value))),
         missing(f"{name}: qa, for good", strike("qa", when.ticker("T3"), do.body(value)), 3, says),
     )
+
+
+def _and_without(name: str) -> Play:
+    """A run fails for this target; a person then goes on without it."""
+
+    async def play(world: World, env: Env) -> Outcome:
+        assert (await world.run_job(env=env)).exit_code == 1
+        assert not world.qa.requests
+        return await world.run_job(("resume", "night", "--without", name), env=env)
+
+    return play
 
 
 def _cold(world: World) -> Env:
@@ -203,8 +216,10 @@ ROWS = (
     Row(
         "poison",
         "one ticker makes the engine fail for its whole batch",
-        "the batch is repeated in halves, and the error names that ticker alone",
-        "correct or remove the ticker, then start it again",
+        "the batch is repeated in halves, and the error names that ticker alone; report, page and message have the "
+        "command that goes on without it",
+        "correct or remove the ticker, then start it again; or `resume RUN_ID --without TICKER`: all other cards are "
+        "made",
         (
             data_failed(
                 "500",
@@ -213,6 +228,16 @@ ROWS = (
             ),
             data_failed(
                 "reset", strike("trading", when.ticker("T7"), broken.reset()), "the trading engine failed for T7 after"
+            ),
+            Case(
+                "and without it",
+                "succeeded",
+                0,
+                strike("financial", when.ticker("T7"), do.status(500)),
+                (PLANNED - len(CARDS), 0, 0, 0),
+                "Left out by hand: T7.",
+                _and_without("T7"),
+                left_out=["T7"],
             ),
         ),
     ),
