@@ -1,7 +1,6 @@
 """Commands about past runs: `runs`, `nights`, `report` and `verify`."""
 
 import argparse
-import os
 import tempfile
 import webbrowser
 from collections.abc import Iterable
@@ -27,7 +26,7 @@ from job.report.format import CARDS, PAGE, RecordError
 from job.report.outcome import ExitCode, Outcome
 from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.screen import nights_table, runs_table
-from job.reporting.stdout import STDOUT, say, say_error, write_line
+from job.reporting.stdout import say, say_error, write_line
 from job.reporting.terminal import as_text
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
@@ -175,14 +174,14 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
         done, known = verified.done, verified.known
     except StorageError as error:
         done, known = False, f"RUNS_URI: {error}"
-    on_terminal = os.isatty(STDOUT)
+    is_text = settings.log_format == "text"
     reporter = CloudLogReporter(RunIdentity(settings.run_id or "verify"), settings.project)
-    if on_terminal:
+    if is_text:
         say(known)
     else:
         reporter.verified(known, done=done)
     problem = None if done else trio.run(_send_late, store, verified, settings, day, now)
-    if problem is not None and on_terminal:
+    if problem is not None and is_text:
         say_error(problem)
     elif problem is not None:
         reporter.on_notification_failed(problem)

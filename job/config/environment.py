@@ -15,6 +15,7 @@ from job.config.fields import (
     EngineUrl,
     HookSecret,
     HookUrl,
+    LogFormat,
     ReportLanguage,
     RunDate,
     RunId,
@@ -98,7 +99,10 @@ class Settings(BaseModel):
     region: str | None = Field(None, validation_alias="GOOGLE_CLOUD_REGION")
     job: str | None = Field(None, validation_alias="CLOUD_RUN_JOB")
     language: ReportLanguage = Field("en", validation_alias="REPORT_LANGUAGE")
-    """The language of pages, messages and terminal output; logs and records are in English."""
+    """The language of pages, messages and text on a terminal; logs and records are in English."""
+    log_format: LogFormat = Field(
+        default_factory=lambda earlier: "json" if earlier["job"] else "text", validation_alias="LOG_FORMAT"
+    )
     resume_with: str | None = Field(None, validation_alias="RESUME_WITH")
     """The beginning of the command that resumes a run, if it is not the job's own: `make run-local` sets it."""
     card_url: CardUrl | None = Field(None, validation_alias="CARD_URL")

@@ -180,6 +180,16 @@ Told = Annotated[Literal["all", "failures"], BeforeValidator(_check_told)]
 """Of which runs there are messages."""
 
 
+def _check_log_format(text: str) -> str:
+    if text not in {"json", "text"}:
+        raise invalid(message("{value} is neither json nor text", value=quoted(text)), _UNSET_IT)
+    return text
+
+
+LogFormat = Annotated[Literal["json", "text"], BeforeValidator(_check_log_format)]
+"""How a run is reported while it is in progress: log lines for programs, or text for a person."""
+
+
 def origin_of(url: str) -> str:
     """The origin of an engine's URL as browsers and Cloud Run write it: in lower case, without the default port."""
     parts = urlsplit(url)

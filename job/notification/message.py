@@ -12,7 +12,7 @@ from job.records.past import RecordedRun
 from job.report.advice import Step, advice
 from job.report.commands import Place, page_address
 from job.report.comparison import Comparison, comparison_lines, plan_lines
-from job.report.failures import FailureGroup, failure_groups
+from job.report.failures import failure_groups
 from job.report.format import PAGE
 from job.report.outcome import ExitCode, Outcome, lacking, left_out_line, unquoted
 from job.report.report import ReportedFault, RunReport, remade_lines, totals_of
@@ -28,6 +28,11 @@ FAULT_LIMIT = 302
 _SET_ASIDE = template(
     "• Card type {card_type} was set aside, as too many of its cards failed: the rest was not requested. {remedy}"
 )
+_SET_ASIDE_TOO = template(
+    "• Card type {card_type} was set aside, as too many of its cards failed: the rest was not requested."
+)
+_TRACE_ID = "trace id"
+"""What a remedy contains, in English, that asks for the run's trace id."""
 _CARDS = template("{made} of {planned} cards are there.")
 _TRIAL = template("{job}: this is a test. A message like this comes when a run has ended.")
 
@@ -57,9 +62,7 @@ def run_lines(report: RunReport, ledger: Ledger, steps: Sequence[Step], settings
     for line in remade_lines(report):
         yield Line(line)
     yield from _since_lines(report.since_last_night)
-    yield from _cause_lines(failure_groups(ledger.failures), report.failures_not_listed)
-    for one in report.set_aside:
-        yield Line(message(_SET_ASIDE, card_type=one.card_type, remedy=one.remedy))
+    yield from _cause_lines(report, ledger)
     if cards.not_attempted:
         yield Line(
             plural("• 1 card was not attempted.", "• {count} cards were not attempted.", count=cards.not_attempted)
@@ -107,7 +110,7 @@ def late_lines(
     if latest is not None and report is not None and report.day == day:
         sentence = _sentence(report, report.sentence)
         yield Line(message("Run {run}: {sentence}", run=report.run_id, sentence=sentence), is_kept=True)
-        yield from _cause_lines(failure_groups(latest.ledger.failures), report.failures_not_listed)
+        yield from _cause_lines(report, latest.ledger)
         yield from _fault_lines(report.faults, report.faults_not_listed)
         yield from _step_lines(advice(report, latest.place, now))
         if PAGE in latest.documents and settings.runs_uri is not None:
@@ -201,11 +204,28 @@ def _since_lines(comparison: Comparison | None) -> Iterator[Line]:
             yield Line(line)
 
 
-def _cause_lines(groups: Sequence[FailureGroup], more: int) -> Iterator[Line]:
-    for group in groups:
+def _cause_lines(report: RunReport, ledger: Ledger) -> Iterator[Line]:
+    """What failed, was cut off, and was set aside, and what to do: each once, and nothing if there is nothing to do.
+
+    The trace id follows, if it is needed for that.
+    """
+    said = dict[str, None]()
+    for group in failure_groups(ledger.failures):
+        if group.needs_nothing or str(group.remedy) in said:
+            yield Line(message("• {failure}.", failure=group.heading))
+            continue
+        said[str(group.remedy)] = None
         yield Line(message("• {failure}. {remedy}", failure=group.heading, remedy=group.remedy))
-    if more:
-        yield Line(plural("• 1 more failed.", "• {count} more failed.", count=more))
+    if report.failures_not_listed:
+        yield Line(plural("• 1 more failed.", "• {count} more failed.", count=report.failures_not_listed))
+    for one in report.set_aside:
+        if any(remedy in str(one.remedy) for remedy in said):
+            yield Line(message(_SET_ASIDE_TOO, card_type=one.card_type))
+            continue
+        said[str(one.remedy)] = None
+        yield Line(message(_SET_ASIDE, card_type=one.card_type, remedy=one.remedy))
+    if any(_TRACE_ID in remedy for remedy in said):
+        yield Line(message("trace id: {trace}", trace=report.trace_id), is_kept=True)
 
 
 def _fault_lines(faults: Sequence[ReportedFault], not_listed: int) -> Iterator[Line]:

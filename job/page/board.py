@@ -12,7 +12,7 @@ from job.engines.failures import CAUSES
 from job.ledger.items import EngineItems, ItemStatus
 from job.ledger.ledger import Ledger
 from job.planning.targets import Target
-from job.report.cards import picture_url
+from job.report.cards import complete_line, picture_url
 from job.report.report import RunReport
 from job.text.display import shortened
 from job.text.messages import Message, listed, message, plural
@@ -84,7 +84,8 @@ def board(report: RunReport, ledger: Ledger) -> Board | None:
     """The board of a run; `None` if it planned no card."""
     items = ledger.items["qa"]
     targets = [target for target in ledger.plan.targets if target.card_types]
-    if not targets:
+    headline = complete_line(ledger)
+    if headline is None:
         return None
     incomplete = [target for target in targets if items.done_of(target.id) < len(target.card_types)]
     untouched = [target.id for target in incomplete if _is_untouched(items.of(target.id))]
@@ -96,7 +97,7 @@ def board(report: RunReport, ledger: Ledger) -> Board | None:
     rows = [_row(report, target, items, columns) for target in shown]
     complete = len(targets) - len(incomplete)
     return Board(
-        headline=_headline(complete, targets),
+        headline=headline,
         card_types=columns,
         card_types_not_shown=hidden,
         rows=rows,
@@ -130,13 +131,3 @@ def _row(report: RunReport, target: Target, items: EngineItems, columns: Sequenc
 def _cells(cards: Sequence[ItemStatus], columns: Sequence[str]) -> list[ItemStatus | None]:
     by_type = {card.card_type: card for card in cards}
     return [by_type.get(name) for name in columns]
-
-
-def _headline(complete: int, targets: Sequence[Target]) -> Message:
-    if all(target.kind == "equity" for target in targets):
-        return plural(
-            "Complete: {complete} of 1 stock", "Complete: {complete} of {count} stocks", len(targets), complete=complete
-        )
-    return plural(
-        "Complete: {complete} of 1 target", "Complete: {complete} of {count} targets", len(targets), complete=complete
-    )

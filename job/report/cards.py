@@ -16,7 +16,7 @@ from job.ledger.ledger import Ledger
 from job.planning.targets import Target
 from job.report.report import RunReport
 from job.text.display import zone_of
-from job.text.messages import ENGLISH, Translator, message, template
+from job.text.messages import ENGLISH, Message, Translator, message, plural, template
 
 CARDS_LIMIT = 100_000
 """A run with more cards records no table; `report --csv` can write one."""
@@ -98,3 +98,19 @@ def _packed(rows: Iterable[tuple[str, ...]]) -> bytes:
     text = StringIO()
     csv.writer(text).writerows(rows)
     return text.getvalue().encode("utf-8", "replace")
+
+
+def complete_line(ledger: Ledger) -> Message | None:
+    """How many of the targets that have cards are complete; `None` if no card is planned."""
+    targets = [target for target in ledger.plan.targets if target.card_types]
+    if not targets:
+        return None
+    done_of = ledger.items["qa"].done_of
+    complete = sum(done_of(target.id) == len(target.card_types) for target in targets)
+    if all(target.kind == "equity" for target in targets):
+        return plural(
+            "Complete: {complete} of 1 stock", "Complete: {complete} of {count} stocks", len(targets), complete=complete
+        )
+    return plural(
+        "Complete: {complete} of 1 target", "Complete: {complete} of {count} targets", len(targets), complete=complete
+    )

@@ -1,4 +1,4 @@
-"""Cloud Logging reporter: writes JSON lines to standard output, for runs without a terminal."""
+"""Cloud Logging reporter: writes JSON lines to standard output, for programs."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,10 +19,10 @@ from job.report.advice import Step, command_of
 from job.report.comparison import Comparison, comparison_lines
 from job.report.outcome import ExitCode
 from job.report.report import RunReport, totals_of
-from job.reporting.status import barrier_message, time_status
+from job.reporting.status import barrier_message, progress_message
 from job.reporting.stdout import OutputQueue, say_error_within, write_line
 from job.text.display import shortened
-from job.text.messages import Message, message
+from job.text.messages import Message
 
 Severity = Literal["INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL"]
 TEXT_LIMIT = 8_000
@@ -86,14 +86,7 @@ class CloudLogReporter:
     def on_progress(self, live: Live, now: float) -> None:
         """Called once a minute: writes the progress."""
         counts = {engine: live.ledger.counts(engine, now=True) for engine in live.gauges}
-        cards, seconds = live.ledger.counts("qa", now=True), live.seconds_left("qa", now)
-        text = message(
-            "cards: {done} of {planned} done, {failed} failed; {time}",
-            done=cards.made,
-            planned=cards.planned,
-            failed=cards.failed,
-            time=time_status(live, now),
-        )
+        text, seconds = progress_message(live, now), live.seconds_left("qa", now)
         engines = {
             name: {"planned": one.planned, "done": one.done, "skipped": one.skipped, "failed": one.failed}
             for name, one in counts.items()

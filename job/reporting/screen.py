@@ -18,7 +18,7 @@ from job.records.past import Past, PastRun
 from job.report.outcome import Outcome
 from job.report.summary import MARKS, PHASES, EngineState, more_often_line, most_often, state_of
 from job.text.display import printable, zone_of
-from job.text.messages import ENGLISH, Message, Translator, duration, message, plural
+from job.text.messages import ENGLISH, Message, Translator, duration, message, plural, template
 
 Mark = Literal["✗", "!", " "]
 """Before a line: a failure, a warning, or more about the line before."""
@@ -150,16 +150,19 @@ def nights_table(past: Past, translator: Translator = ENGLISH) -> str:
         period, done = past.period_line(), past.done_line()
         screen.print_line(message("{period}; {done} (all times {zone})", period=period, done=done, zone=past.zone))
         often, more = most_often(past.summaries)
-        for item in often:
-            text = plural(
-                "{item}: failed on 1 night, on {last}",
-                "{item}: failed on {count} nights, the last on {last}",
-                count=item.nights,
-                item=item.name,
-                last=item.last,
+        repeated = [item for item in often if item.nights > 1]
+        for item in repeated:
+            text = template("{item}: failed on {count} nights, the last on {last}")
+            screen.print_line(message(text, count=item.nights, item=item.name, last=item.last))
+        if once := len(often) - len(repeated):
+            screen.print_line(
+                plural(
+                    "1 item failed on one night only: the page of its run names it.",
+                    "{count} items failed on one night only: the page of each run names what failed.",
+                    once + more,
+                )
             )
-            screen.print_line(text)
-        if more:
+        elif more:
             screen.print_line(more_often_line(more))
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 

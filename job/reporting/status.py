@@ -26,6 +26,18 @@ def time_status(live: Live, now: float) -> Message:
     )
 
 
+def progress_message(live: Live, now: float) -> Message:
+    """How many cards are done so far."""
+    cards = live.ledger.counts("qa", now=True)
+    return message(
+        "cards: {done} of {planned} done, {failed} failed; {time}",
+        done=cards.made,
+        planned=cards.planned,
+        failed=cards.failed,
+        time=time_status(live, now),
+    )
+
+
 def barrier_message(ledger: Ledger) -> Message:
     """All data is ready, and whether cards follow: a resume may have none left."""
     if not ledger.is_complete(["qa"]):

@@ -1,4 +1,4 @@
-"""Terminal reporter: progress bars for a run on a terminal, then the totals. Also prints recorded runs."""
+"""Terminal reporter: a run as text for a person, with progress bars on a terminal. Also prints recorded runs."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,13 +18,14 @@ from job.execution.shutdown import Budget
 from job.ledger.ledger import Ledger, SetAside
 from job.ledger.result import CUT_OFF, CallResult
 from job.report.advice import Step, command_of
+from job.report.cards import complete_line
 from job.report.commands import missing_command
 from job.report.comparison import comparison_lines, plan_lines
 from job.report.failures import FailureGroup, failure_groups
 from job.report.outcome import Outcome, left_out_line
 from job.report.report import RunReport, remade_lines
 from job.reporting.screen import Mark, Screen, print_table
-from job.reporting.status import barrier_message, run_heading, time_status
+from job.reporting.status import barrier_message, progress_message, run_heading, time_status
 from job.reporting.stdout import OutputQueue, queued_text, say_error_within
 from job.text.display import clock, printable, shortened
 from job.text.messages import ENGLISH, NAMED, Message, Translator, duration, message, plural
@@ -39,6 +40,7 @@ LIVE_FAILURES = 20
 class TerminalReporter:
     """Draws the progress a few times a second, and prints failures when they happen.
 
+    If its output is a file or a pipe, it prints a line about the progress each minute instead, and uses no colours.
     A stopped terminal (Ctrl-S) does not delay the run: the bars are not drawn until it has caught up, and while 8 MiB
     wait for it, failures and warnings of single calls are counted and not printed.
     """
@@ -79,6 +81,8 @@ class TerminalReporter:
     def on_start(self, live: Live) -> None:
         """The run is about to call the data engines."""
         self._screen.print_line(run_heading(self._run.id, live.ledger), style="bold")
+        if not self._screen.is_terminal:
+            return
         offset = trio.current_time() - time.monotonic()
         self._bars = _Bars(live, self._screen, self._output, lambda: time.monotonic() + offset)
         self._bars.start()
@@ -92,7 +96,9 @@ class TerminalReporter:
         self._screen.print_line(barrier_message(live.ledger))
 
     def on_progress(self, live: Live, now: float) -> None:
-        """Does nothing, as the bars show the progress."""
+        """Called once a minute: prints the progress, unless the bars show it."""
+        if self._bars is None:
+            self._screen.print_line(progress_message(live, now))
 
     def on_event(self, event: Event) -> None:
         """Prints the first calls that failed for good, and calls with a warning."""
@@ -179,18 +185,14 @@ def as_text(report: RunReport, ledger: Ledger, steps: Sequence[Step], translator
 def _print_run(screen: Screen, report: RunReport, ledger: Ledger, steps: Sequence[Step]) -> None:
     if report.engines:
         print_table(screen, report.engines)
+    if (complete := complete_line(ledger)) is not None:
+        screen.print_line(complete)
     groups = failure_groups(ledger.failures)
     for mark, line in failure_lines(groups, report.failures_not_listed, report.set_aside, screen.translator):
         screen.print_line(line, mark)
     for line in remade_lines(report):
         screen.print_line(line)
-    if report.since_last_night is not None:
-        heading, *lines = comparison_lines(report.since_last_night, report.sentence)
-        if report.since_last_night.plan is not None:
-            lines += plan_lines(report.since_last_night.plan, report.since_last_night.day)
-        screen.print_line(heading)
-        for line in lines:
-            screen.print_line(line, " ")
+    _print_since(screen, report)
     for line in _next_lines(report, groups, steps):
         screen.print_line(line)
     if (left_out := left_out_line(report.left_out, report.outcome)) is not None:
@@ -199,6 +201,19 @@ def _print_run(screen: Screen, report: RunReport, ledger: Ledger, steps: Sequenc
     if report.exit_code is not None:
         sentence = message("{sentence} (exit code {code})", sentence=sentence, code=report.exit_code)
     screen.print_line(sentence, style=_colour(report))
+
+
+def _print_since(screen: Screen, report: RunReport) -> None:
+    """What has changed since the night before, if that is known."""
+    since = report.since_last_night
+    if since is None:
+        return
+    heading, *lines = comparison_lines(since, report.sentence)
+    if since.plan is not None:
+        lines += plan_lines(since.plan, since.day)
+    screen.print_line(heading)
+    for line in lines:
+        screen.print_line(line, " ")
 
 
 def _next_lines(report: RunReport, groups: Sequence[FailureGroup], steps: Sequence[Step]) -> Iterator[Message]:
@@ -229,12 +244,15 @@ def failure_lines(
     set_aside: Iterable[SetAside] = (),
     translator: Translator = ENGLISH,
 ) -> Iterator[tuple[Mark, Message]]:
-    """For each group: what failed, the last answers, what to do. `not_listed` is the number of further failures.
+    """For each group: what failed, and if something is to be done, the last answers and what to do.
 
-    Then each card type that was set aside. Answers are translated before they are shortened.
+    Then each card type that was set aside. `not_listed` is the number of further failures. Answers are translated
+    before they are shortened.
     """
     for group in groups:
         yield "!" if group.is_cut_off else "✗", group.heading
+        if group.needs_nothing:
+            continue
         answers = group.answers
         for answer, count in answers[:ANSWERS_SHOWN]:
             text = shortened(translator.text(answer), ANSWER_LIMIT)

@@ -53,8 +53,7 @@ def test_a_recorded_run_has_loaded_nothing_for_its_end_when_it_wants_its_first_t
         (tmp_path / name).write_text(json.dumps(value))
     urls = {f"{engine}_ENGINE_URL": "https://127.0.0.1:1" for engine in ("FINANCIAL", "TRADING", "NEWS", "QA")}
     hook = "http://127.0.0.1:1/robot/send"
-    found = loaded(
-        AT_THE_FIRST_TOKEN, CONFIG_URI=str(tmp_path), RUNS_URI=str(tmp_path / "runs"), NOTIFY_URL=hook, **urls
-    )
+    places = {"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path / "runs")}
+    found = loaded(AT_THE_FIRST_TOKEN, LOG_FORMAT="json", NOTIFY_URL=hook, **places, **urls)
     assert {"httpcore", "trio"} <= found
     assert found & LATE == set()

@@ -50,11 +50,44 @@ def test_every_command_says_what_is_wrong_with_the_configuration(
     assert "CONFIG_URI: is not set; set it to gs://BUCKET/PREFIX or to a directory" in out + err
 
 
+@pytest.mark.parametrize(
+    ("variables", "is_text"),
+    [
+        ({}, True),
+        ({"LOG_FORMAT": "json"}, False),
+        ({"CLOUD_RUN_JOB": "cards"}, False),
+        ({"CLOUD_RUN_JOB": "cards", "LOG_FORMAT": "text"}, True),
+    ],
+)
+@pytest.mark.parametrize(
+    "asked",
+    [("run", "✗ CONFIG_URI: is not set; "), ("verify --date 2026-11-24", "no run of 2026-11-24 is recorded")],
+)
+def test_off_a_terminal_output_is_text_for_a_person_unless_the_job_is_on_cloud_run(
+    asked: tuple[str, str],
+    variables: dict[str, str],
+    is_text: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    command, shown = asked
+    for name, value in ({"RUNS_URI": str(tmp_path)} | variables).items():
+        monkeypatch.setenv(name, value)
+    assert main(command.split()) != ExitCode.DONE
+    first = capfd.readouterr().out.splitlines()[0]
+    if is_text:
+        assert first.startswith(shown)
+    else:
+        assert json.loads(first)["message"].startswith(shown.removeprefix("✗ "))
+
+
 @pytest.mark.parametrize("arguments", [["run"], ["resume", "night"]])
 def test_a_misspelt_variable_is_noticed_in_the_log(
     arguments: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CONFIG_URL", "/config")
+    monkeypatch.setenv("LOG_FORMAT", "json")
     assert main(arguments) == ExitCode.USAGE
     first = json.loads(capfd.readouterr().out.splitlines()[0])
     assert (first["event"], first["severity"]) == ("config.noticed", "NOTICE")

@@ -35,6 +35,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("RUNS_URI", str(tmp_path / "runs"))
+    monkeypatch.setenv("LOG_FORMAT", "json")
     (tmp_path / "runs").mkdir()
     return tmp_path / "runs"
 

@@ -133,6 +133,7 @@ URL = "set it to the engine's https URL"
         ("RUN_TIME_ZONE", "Asia", '"Asia" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
         ("RUN_TIME_ZONE", "Mars/Base", '"Mars/Base" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
         ("RUN_TIME_ZONE", "../etc", '"../etc" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
+        ("LOG_FORMAT", "JSON", '"JSON" is neither json nor text; correct it or unset it'),
         ("REPORT_LANGUAGE", "zh_CN", '"zh_CN" is not a language of the job; set it to en or zh, or unset it'),
         ("RUN_ID", "a b", '"a b" is not a run id; use up to 128 letters, digits, dots, dashes and underscores'),
         ("RUN_ID", "Index.html", '"Index.html" is not a run id; use another: index.html is the page of the nights'),
@@ -272,6 +273,7 @@ NAMES = [
     "GOOGLE_CLOUD_PROJECT",
     "GOOGLE_CLOUD_REGION",
     "CLOUD_RUN_JOB",
+    "LOG_FORMAT",
 ]
 VALUES = st.one_of(
     st.text(st.characters(exclude_characters="\0")),

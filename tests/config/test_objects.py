@@ -512,7 +512,7 @@ IN_CHINESE: list[tuple[str, object, str]] = [
     (
         "ticker_list.json",
         [700, 700.0, 5, 9988],
-        f"ticker_list.json：[0] (700), [1] (700.0), [2] (5) 及另外 1 处：是数字；{WHOLE}",
+        f"ticker_list.json：[0] (700), [1] (700.0), [2] (5) 及另外 1 处：写成了数字；{WHOLE}",
     ),
     (
         "ticker_list.json",

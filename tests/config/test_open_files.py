@@ -69,7 +69,7 @@ def test_a_run_under_a_hard_limit_that_is_too_low_makes_no_call(tmp_path: Path) 
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
-        env={"CONFIG_URI": str(tmp_path), "PATH": "", "QA_ENGINE_URL": "http://127.0.0.1:1"},
+        env={"CONFIG_URI": str(tmp_path), "PATH": "", "QA_ENGINE_URL": "http://127.0.0.1:1", "LOG_FORMAT": "json"},
         capture_output=True,
         text=True,
         check=False,

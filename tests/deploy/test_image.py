@@ -202,7 +202,7 @@ def running(tool: Docker | Named, image: Built, world: World) -> list[str]:
         places, mount = {"CONFIG_URI": world.config_uri, "RUNS_URI": world.runs_uri}, []
     else:
         places, mount = {"CONFIG_URI": "/config"}, ["--volume", f"{world.directory / 'config'}:/config:ro"]
-    variables = world.environment(**{"PATH": None, "HOME": None, **places})
+    variables = world.environment(**{"PATH": None, "HOME": None, "LOG_FORMAT": "json", **places})
     settings = [word for name, value in variables.items() for word in ("--env", f"{name}={value}")]
     return tool.run(image.tag, [*mount, *settings], [])
 

@@ -167,6 +167,7 @@ DEFAULTS_IN_WORDS = {
     "ENGINE_URL": "required if the plan uses the engine",
     "ENGINE_AUDIENCE": "the URL's origin",
     "CLOUD_RUN_": "set by Cloud Run",
+    "LOG_FORMAT": "`json` on Cloud Run (if `CLOUD_RUN_JOB` is set), else `text`",
 }
 """By a part of the variables' names."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,7 @@ def test_the_message_about_a_run() -> None:
         "✗ cards, 2026-11-24",
         "The run's deadline passed; 1 of 20 cards are there.",
         f"• QA engine: 12 cards failed: news_card: {FIRST_TEN} and 2 more. {remedy}",
+        f"trace id: {report.trace_id}",
         "• 7 cards were not attempted.",
         "1 of the cards is from an earlier attempt at this run.",
         "Wait.",
@@ -86,6 +88,48 @@ def test_the_message_about_a_run() -> None:
         "Page: https://page",
         "Run night, exit code 4",
     ]
+
+
+def about_failures(*failures: Failure, aside: Sequence[SetAside] = (), before: Cause | None = None) -> list[str]:
+    """The lines about the calls that failed, each of a card type of its own; `before` is why they had failed before."""
+    types = [f"c{number}" for number in range(len(failures))]
+    ledger = Ledger(Recorded(more={"card_types.json": json.dumps(types)}, tickers=["T"]).inputs.plan())
+    for card_type, failure in zip(types, failures, strict=True):
+        ledger.add(replace(result_of(card("T", card_type, None, []), failure), interrupted_after=before))
+    ledger.set_aside.extend(aside)
+    return lines(report_at(ending_of(ledger, None), ledger), ledger)[2:-1]
+
+
+TRACE = f"trace id: {report_at(ending_of(nothing_called(), None)).trace_id}"
+REDIRECT = Failure(Cause.STATUS, message("HTTP 302"), 302)
+CUT_OFF = Failure(Cause.INTERRUPTED, message("interrupted"))
+
+
+def test_the_trace_id_is_there_if_what_to_do_needs_it() -> None:
+    assert TRACE in about_failures(FAILURE)
+    assert TRACE in about_failures(REDIRECT, FAILURE)
+    assert TRACE not in about_failures(REDIRECT)
+    assert TRACE not in about_failures(CUT_OFF)
+
+
+def test_what_to_do_is_said_once_and_nothing_of_what_was_cut_off() -> None:
+    assert about_failures(CUT_OFF) == ["• QA engine: 1 card cut off: T c0."]
+    (after_a_failure,) = about_failures(CUT_OFF, before=Cause.TIMEOUT)
+    assert "No answer in time." in after_a_failure
+    failed = about_failures(REDIRECT)
+    (line,) = failed
+    remedy = line.removeprefix("• QA engine: 1 card failed: T c0. ")
+    assert remedy.startswith("The address redirects")
+    aside = [SetAside(card_type="c0", reason=message("x"), remedy=message("{remedy} Then.", remedy=message(remedy)))]
+    assert about_failures(REDIRECT, aside=aside) == [
+        line,
+        "• Card type c0 was set aside, as too many of its cards failed: the rest was not requested.",
+    ]
+    text = "Search the log for the run's trace id."
+    other = [SetAside(card_type="c0", reason=message("x"), remedy=Message(text))]
+    _, set_aside, trace = about_failures(REDIRECT, aside=other)
+    assert set_aside.endswith(f"the rest was not requested. {text}")
+    assert trace == TRACE
 
 
 def test_the_message_about_a_run_that_called_nothing() -> None:

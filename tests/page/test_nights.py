@@ -194,7 +194,18 @@ def test_what_failed_on_most_nights_is_first_and_counts_once_a_date() -> None:
     shown, more = most_often([many])
     assert (len(shown), more) == (20, 30)
     assert "And 30 more: the page of each run names what failed." in html(nights_of(many))
-    assert "And 30 more: the page of each run names what failed." in nights_table(nights_of(many))
+    assert nights_table(nights_of(many)).splitlines()[3:] == [
+        "50 items failed on one night only: the page of each run names what failed."
+    ]
+    again = summary("n", "2026-11-26", group(*(f"T{n}" for n in range(3))))
+    assert nights_table(nights_of(again, many)).splitlines()[4:] == [
+        *(f"T{n} a: failed on 2 nights, the last on 2026-11-26" for n in range(3)),
+        "47 items failed on one night only: the page of each run names what failed.",
+    ]
+    all_again = summary("n", "2026-11-26", group(*(f"T{n}" for n in range(50))))
+    assert nights_table(nights_of(all_again, many)).splitlines()[-1] == (
+        "And 30 more: the page of each run names what failed."
+    )
 
 
 def test_a_trend_has_a_bar_for_each_run_that_had_the_phase_and_its_median() -> None:

@@ -65,6 +65,7 @@ def test_calls_that_were_cut_off_are_not_failed_and_come_last() -> None:
     found = lines(groups(*cut_off, *REFUSED[:1]))
     assert found[0].startswith("✗ QA engine: 1 card failed: T00 outlook_card")
     assert found[3].startswith("! News engine: 20 targets cut off: T0, ")
+    assert len(found) == 4, "there is nothing to be done about them"
 
 
 def test_a_failed_call_and_one_that_was_cut_off_are_two_groups_even_if_their_remedy_is_one() -> None:
@@ -130,7 +131,7 @@ def test_only_a_page_that_is_written_is_named(page: str | None) -> None:
 
 def test_cards_that_no_group_names_are_counted_with_the_command_that_names_them() -> None:
     assert ending(1_200, REFUSED)[0] == f"1,200 cards are missing; their names: {LISTING}"
-    assert ending(1, [])[0] == f"1 card is missing; its name: {LISTING}"
+    assert ending(1, [])[:2] == ["Complete: 0 of 1 stock", f"1 card is missing; its name: {LISTING}"]
     assert not any("--missing" in line for line in ending(5, REFUSED[:5]))
 
 

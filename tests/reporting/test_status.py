@@ -7,6 +7,7 @@ from io import StringIO
 
 import pytest
 
+from job.engines.failures import Cause, Failure
 from job.engines.identity import RunIdentity
 from job.execution.gauge import Live
 from job.ledger.ledger import Ledger
@@ -14,8 +15,8 @@ from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.screen import Screen
 from job.reporting.status import time_status
 from job.reporting.stdout import OutputQueue
-from job.reporting.terminal import _Bars
-from job.text.messages import ENGLISH
+from job.reporting.terminal import TerminalReporter, _Bars
+from job.text.messages import ENGLISH, message
 from tests.support.fakes import plan_of, settings_of, target
 from tests.support.results import result_of
 
@@ -34,6 +35,14 @@ def after(finished: int, seconds: float) -> Live:
     return live
 
 
+def test_nothing_is_said_of_the_pace_while_no_card_is_made() -> None:
+    live = after(0, 0)
+    for call in list(PLAN.calls("qa"))[:25]:
+        live.ledger.add(result_of(call, Failure(Cause.TRANSPORT, message("connection reset"))))
+        live.gauges["qa"].finished += 1
+    assert str(time_status(live, 1009.0)) == "12 s elapsed"
+
+
 def test_the_text_of_the_pace() -> None:
     assert str(time_status(after(0, 0), 1002.4)) == "5 s elapsed"
     assert str(time_status(after(25, 90), 1090)) == (
@@ -50,6 +59,20 @@ def test_a_terminal_shows_the_pace_below_the_bars(monkeypatch: pytest.MonkeyPatc
     bars.start()
     bars.stop()
     assert "1 min 33 s elapsed; at the present pace" in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    terminal = TerminalReporter(RunIdentity("r"))
+    live = after(25, 90)
+    terminal.on_start(live)
+    terminal.on_progress(live, 1090.0)
+    await terminal.drain(5.0)
+    assert capfd.readouterr().out.splitlines() == [
+        "run r: 100 cards",
+        "cards: 25 of 100 done, 0 failed; 1 min 33 s elapsed; at the present pace the cards are done in 4 min 30 s",
+    ]
 
 
 async def test_the_log_has_a_line_with_the_pace(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

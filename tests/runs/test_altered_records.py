@@ -46,7 +46,7 @@ async def test_nothing_in_a_record_is_a_command_to_the_terminal(nursery: trio.Nu
         alter(Path(world.runs_uri))
         refused = "other/inputs.json is not what a run writes"
         for arguments, code, parts, commands in (
-            (("runs",), 2, ("cards_missing", refused), 0),
+            (("runs",), 2, ("cards missing", refused), 0),
             (("report", "night"), 0, ("Cards are missing", "HTTP 422"), 2),
             (("report", "other"), 2, (refused,), 0),
         ):

@@ -72,7 +72,7 @@ async def assert_recorded(world: World) -> None:
 
 async def test_the_faults_of_a_night_are_in_its_record(world: World) -> None:
     await assert_recorded(world)
-    assert " bad_config " in (await play(world, 0, "runs")).stdout
+    assert " config faulty " in (await play(world, 0, "runs")).stdout
     (verified,) = (await play(world, 1, "verify")).events("run.verified")
     assert "run night: bad_config. The configuration has 2 faults" in verified["message"]
     printed = await play(world, 0, "report")

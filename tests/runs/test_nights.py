@@ -202,7 +202,7 @@ async def test_the_page_of_the_nights_is_there_and_the_command_shows_the_same(wo
     assert lines[1].endswith(" second")
     assert lines[3:] == [
         "2 runs, from 2026-11-23 to 2026-11-24; 1 of them did all its work (all times UTC)",
-        "AAPL news_card: failed on 1 night, on 2026-11-24",
+        "1 item failed on one night only: the page of its run names it.",
     ]
 
 

@@ -169,10 +169,14 @@ async def test_plan_for_people_counts_and_names(world: World) -> None:
     planned = await world.run_job(("plan",))
     assert planned.exit_code == 0
     lines = planned.stdout.splitlines()
-    assert "qa: 19 cards, 19 calls" in lines
-    assert "financial: 6 targets, 2 calls" in lines
-    assert "  Elon_Musk (person, tone=a&b=c, long=true): news_card, earnings_card" in lines
-    assert "  model small/1, backend local: news_card, earnings_card" in lines
+    assert "QA engine: 19 cards, 19 calls" in lines
+    assert "Financial engine: 6 targets, 2 calls" in lines
+    assert "Model small/1 of local: 19 cards (news_card, earnings_card)" in lines
+    full = await world.run_job(("plan", "--full"))
+    assert any(
+        "Elon_Musk (person, tone=a&b=c, long=true): news; news_card, earnings_card" in line
+        for line in full.stdout.splitlines()
+    )
     assert world.seen == []
 
 

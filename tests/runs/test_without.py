@@ -363,3 +363,16 @@ async def test_it_counts_in_the_plan_of_the_day(autojump_clock: MockClock, world
     await play(world, 0, *WITHOUT)
     await world.configure("card_types.json", [*CARDS, "risk_card"])
     assert (await verified(world))[0] is True
+
+
+async def test_it_counts_though_another_run_planned_more_if_the_config_asks_for_no_more_now(
+    autojump_clock: MockClock, world: VirtualWorld
+) -> None:
+    await fails_for_msft(world)
+    await world.configure("ticker_list.json", [*TICKERS, "TSLA"])
+    await play(world, 1, "run", "--again", RUN_ID=None)
+    await play(world, 0, *WITHOUT)
+    assert (await verified(world))[0] is False
+    await world.configure("ticker_list.json", TICKERS)
+    known = f"without MSFT (left out by hand), which is what {world.config_uri} asks for now"
+    assert (await verified(world))[1].endswith(known)

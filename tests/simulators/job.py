@@ -150,10 +150,11 @@ async def start_job(
 ) -> Job:
     """Starts `python -m job …` with this environment and nothing else; it is killed if the nursery is cancelled.
 
-    With `terminal` its output is a pseudo-terminal of 120 columns and 40 rows. With `reading`, nobody reads its output
-    before that event or its own end, and a pipe is as small as the system makes them.
+    Its output is log lines. With `terminal` it is text, and goes to a pseudo-terminal of 120 columns and 40 rows. With
+    `reading`, nobody reads it before that event or its own end, and a pipe is as small as the system makes them.
     """
     command = [sys.executable, "-m", "job", *arguments]
+    environment = {"LOG_FORMAT": "text" if terminal else "json", **environment}
     started = time.monotonic()
     if not terminal:
         process = await trio.lowlevel.open_process(

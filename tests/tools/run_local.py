@@ -20,7 +20,7 @@ import trio
 from job.config.fields import is_run_id
 from job.engines.identity import RunIdentity, new_run_id
 from job.records.past import read_run
-from job.report.format import NIGHTS_PAGE, PAGE, REPORT
+from job.report.format import NIGHTS_PAGE, REPORT
 from job.storage.uri import open_store
 from job.text.display import quoted
 from tests.simulators import broken, do, when
@@ -41,7 +41,7 @@ RUNS = Path(os.environ.get("RUN_LOCAL_RUNS") or ROOT / ".runs").resolve()
 """Where its runs are recorded, pages and all."""
 NIGHTS_CONFIG = RUNS / "_config"
 """The config of the nights, which outlasts them: who resumes one of them may have corrected it. No run has this id."""
-PASSED_ON = ("NOTIFY_ONLY", "NOTIFY_SECRET", "NOTIFY_URL", "REPORT_LANGUAGE", "RUN_TIME_ZONE")
+PASSED_ON = ("LOG_FORMAT", "NOTIFY_ONLY", "NOTIFY_SECRET", "NOTIFY_URL", "REPORT_LANGUAGE", "RUN_TIME_ZONE")
 """Variables of the job that it gets from our own environment."""
 SECRET = {"NOTIFY_SECRET", "NOTIFY_URL"}
 CUT_OFF_SECONDS = 30.0
@@ -252,7 +252,8 @@ async def _run(trouble: Trouble | None, run_date: str | None, recorded: tuple[st
         if trouble:
             print(f"{trouble.what[0].upper()}{trouble.what[1:]}.\n", file=sys.stderr, flush=True)
         code = await _play(command, environment)
-        _conclude(world, run_id, code)
+        for violation in world.violations:
+            print(f"FORBIDDEN: {violation}", file=sys.stderr)
         if is_new:
             print(f"pictures from QA  {sum(is_new)} new, {is_new.count(False)} of before", file=sys.stderr)
         if trouble and code == trouble.code:
@@ -323,18 +324,6 @@ def _resume_command(run_id: str, code: int) -> str | None:
     """What resumes a run that ended with this code; `None` if there is nothing to resume."""
     command: str | None = _report(run_id).get("resume_command") if code else None
     return command
-
-
-def _conclude(world: World, run_id: str, code: int) -> None:
-    """Says where the page is, and how to resume the run if it failed, unless the job has said so on a terminal."""
-    if not os.isatty(1):
-        page = RUNS / run_id / PAGE
-        if page.exists():
-            print(f"{'page':17} {page}", file=sys.stderr)
-        if command := _resume_command(run_id, code):
-            print(f"{'to resume it':17} {command}", file=sys.stderr)
-    for violation in world.violations:
-        print(f"FORBIDDEN: {violation}", file=sys.stderr)
 
 
 async def _play(command: list[str], environment: Mapping[str, str]) -> int:

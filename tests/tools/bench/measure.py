@@ -207,6 +207,7 @@ def _environment(load: Load, directory: Path, port: int) -> dict[str, str]:
         "GCE_METADATA_HOST": host,
         "GCE_METADATA_IP": host,
         "CONFIG_URI": str(directory),
+        "LOG_FORMAT": "json",
         "RUNS_URI": str(directory / "runs"),
         "QA_ENGINE_URL": f"http://{host}",
         "QA_ENGINE_CONCURRENCY": str(load.in_flight),
