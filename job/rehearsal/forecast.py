@@ -175,9 +175,10 @@ def foretell(
     """
     calls = sum(calls_of(scenario.plan, engine) for engine in scenario.plan.engines())
     predictable = [number for number, night in enumerate(nights) if night.seconds and _before(scenario, nights, number)]
-    count, backtested, plays = effort.nights, predictable[: effort.backtested], effort.plays
+    backtested, plays = predictable[: effort.backtested], effort.plays
+    count = min(effort.nights, max(LARGE.nights, most_calls // calls - len(backtested) * plays))
     if calls * (count + len(backtested) * plays) > most_calls:
-        count, backtested, plays = min(count, LARGE.nights), backtested[: LARGE.backtested], min(plays, LARGE.plays)
+        backtested, plays = backtested[: LARGE.backtested], min(plays, LARGE.plays)
     every = -(-calls * (count + len(backtested) * plays) // most_calls)
     return Forecast(
         # In a sample the times of an outage would not be those of the night.

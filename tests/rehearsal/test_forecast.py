@@ -75,6 +75,13 @@ def test_a_large_plan_is_sampled_and_the_backtest_too() -> None:
     assert found.usual == pytest.approx(past[0].seconds, rel=0.12)
 
 
+@pytest.mark.parametrize(("most_calls", "played", "every"), [(5_000, 22, 1), (3_000, 10, 1), (2_000, 10, 2)])
+def test_fewer_nights_are_played_before_a_sample_is(most_calls: int, played: int, every: int) -> None:
+    """Each night has 132 calls; 50 are to be played, and 15 for the backtest."""
+    found = foretell(scenario(night(30)), nights(PACES), Effort(50, backtested=5, plays=3), most_calls)
+    assert (len(found.played), found.every) == (played, every)
+
+
 @pytest.mark.parametrize(
     ("error", "usual"), [(None, None), (0.29, 1000.0), (0.31, None)], ids=["no backtest", "good", "bad"]
 )
