@@ -11,7 +11,7 @@ from pathlib import Path
 
 import trio
 
-from job.cli.past import write_file
+from job.cli.past import refuse, write_file
 from job.config.environment import ENGINE_VARIABLES, Settings, read_settings
 from job.config.faults import NOT_SET, Fault
 from job.engines.catalog import ALL_ENGINES, EngineName
@@ -100,6 +100,8 @@ class _Read:
     nights: Sequence[RecordedNight]
     unread: int
     start: Start | None
+    problems: Sequence[str]
+    """What is wrong with records."""
 
 
 def rehearse_command(options: argparse.Namespace, now: datetime) -> ExitCode:
@@ -139,6 +141,8 @@ def _say(found: _Read, outages: Sequence[OutageAt], options: argparse.Namespace)
         page = partial(render_rehearsal, ends=forecast.ends, shown=tonight.clock)
     for line in lines:
         say(to.text(line))
+    for record in found.problems:
+        refuse(record, ExitCode.USAGE, to)
     if options.page is not None:
         if not write_file(Path(options.page), [page(lines, translator=to)]):
             return ExitCode.USAGE
@@ -161,4 +165,4 @@ async def _read(store: ObjectStore, environ: Mapping[str, str], config_uri: str,
     contents = {name: one.data for name, one in objects.items()}
     plan, faults, _ = make_plan(contents, settings.run_date, sizes)
     nights, unread = await read_nights(store, past.runs, config_uri, OBJECTS_READ)
-    return _Read(settings, about, plan, faults, nights, unread, start)
+    return _Read(settings, about, plan, faults, nights, unread, start, past.problems)

@@ -98,8 +98,11 @@ def foretell_quickly(scenario: Scenario, nights: Sequence[RecordedNight]) -> For
 
 
 def fitting(scenario: Scenario, nights: Sequence[RecordedNight]) -> list[RecordedNight]:
-    """The nights whose times are valid for this scenario."""
-    return [night for night in nights if all(_fits(scenario, night, name) for name in scenario.plan.engines())]
+    """The nights whose times are valid for this scenario; none if no answer of an engine is among them."""
+    engines = scenario.plan.engines()
+    found = [night for night in nights if all(_fits(scenario, night, engine) for engine in engines)]
+    answered = {engine for night in found for engine, _ in night.courses}
+    return found if answered.issuperset(engines) else []
 
 
 def unknowable(scenario: Scenario, nights: Sequence[RecordedNight]) -> Message | None:

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import trio
-from trio.testing import MockClock
 
 from job.config.environment import EngineSettings
 from job.engines.catalog import EngineName
@@ -82,6 +81,8 @@ def play(scenario: Scenario, nights: Sequence[RecordedNight], seed: str, every: 
 
     With `every` above 1, one of so many targets is played, and the times are extended.
     """
+    from trio.testing import MockClock  # noqa: PLC0415  it imports pytest, where that is installed
+
     sampled = scenario.sample(every)
     chance, night = random.Random(seed), nights[0]  # noqa: S311
     engines = StandIns(nights, sampled.plan, seed, scenario.outages, every=every)

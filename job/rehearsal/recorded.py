@@ -4,7 +4,6 @@ import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from math import inf
@@ -26,7 +25,7 @@ from job.records.record import find_inputs
 from job.report.format import RecordError
 from job.report.inputs import is_same_config
 from job.report.outcome import Outcome
-from job.storage.store import ObjectStore
+from job.storage.store import ObjectStore, StorageError
 
 REJECTED = 429
 READ_AT_MOST = 600_000
@@ -119,22 +118,19 @@ async def read_nights(
     fitting = [run for run in runs if _is_fitting(run, config_uri)]
     entries = await read_first(store, [run.run_id for run in fitting])
     found: dict[str, tuple[RecordedNight, int]] = {}
+    errors: list[StorageError] = []
     limit = max(OBJECTS_AT_LEAST, objects // max(1, len(fitting)))
 
     async def read(run: PastRun) -> None:
-        with suppress(RecordError):
-            inputs = await find_inputs(store, run.run_id, background=True)
-            if inputs is not None and is_same_config(inputs.config_uri, config_uri):
-                entry = entries.get(run.run_id)
-                results, is_whole = await read_results(store, run.run_id, entry.owner if entry else None, limit)
-                started = datetime.fromisoformat(entry.started if entry else inputs.started)
-                night = night_of(run, inputs.day, started, inputs.plan(), entry, results)
-                if night is not None:
-                    # The last answer of a data engine may not be in a sample.
-                    found[run.run_id] = (
-                        night if is_whole else replace(night, barrier=0.0),
-                        len(results) + len(night.plan.targets),
-                    )
+        try:
+            night = await _read_night(store, run, entries.get(run.run_id), config_uri, limit)
+        except RecordError:
+            return
+        except StorageError as error:
+            errors.append(error)
+            return
+        if night is not None:
+            found[run.run_id] = night
 
     for start in range(0, len(fitting), AT_ONCE):
         if sum(count for _, count in found.values()) >= READ_AT_MOST:
@@ -142,9 +138,27 @@ async def read_nights(
         async with trio.open_nursery() as nursery:
             for run in fitting[start : start + AT_ONCE]:
                 nursery.start_soon(read, run)
+        if errors:
+            raise errors[0]
     else:
         start = len(fitting)
     return [found[run.run_id][0] for run in fitting if run.run_id in found], len(fitting) - start
+
+
+async def _read_night(
+    store: ObjectStore, run: PastRun, entry: AttemptEntry | None, config_uri: str, limit: int
+) -> tuple[RecordedNight, int] | None:
+    """The night, and how many results and targets it has; `None` if it is of another config or made no call."""
+    inputs = await find_inputs(store, run.run_id, background=True)
+    if inputs is None or not is_same_config(inputs.config_uri, config_uri):
+        return None
+    results, is_whole = await read_results(store, run.run_id, entry.owner if entry else None, limit)
+    started = datetime.fromisoformat(entry.started if entry else inputs.started)
+    night = night_of(run, inputs.day, started, inputs.plan(), entry, results)
+    if night is None:
+        return None
+    # The last answer of a data engine may not be in a sample.
+    return (night if is_whole else replace(night, barrier=0.0)), len(results) + len(night.plan.targets)
 
 
 def _is_fitting(run: PastRun, config_uri: str) -> bool:

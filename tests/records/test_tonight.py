@@ -89,6 +89,13 @@ async def test_a_start_has_what_its_first_attempt_was_given() -> None:
     )
 
 
+async def test_the_deadline_of_a_start_is_that_of_tonight() -> None:
+    store, past = await recorded({"deadline": 10800.0})
+    start = await find_latest_start(store, past, URI)
+    settings, _ = settings_of_tonight(start, {}, NOW)
+    assert settings.deadline == 10800.0
+
+
 async def test_altered_records_are_passed_over_and_a_failure_of_storage_is_not() -> None:
     store, past = await recorded({}, {}, {})
     for name in ("night-0/attempts/000001.json", "night-1/inputs.json"):

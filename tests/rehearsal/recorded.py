@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from job.engines.catalog import EngineName
     from job.ledger.result import CallResult
 
+URI = "gs://cards/config"
 EPOCH = datetime.fromtimestamp(0, UTC)
 TYPES = ("news_card", "price_card", "outlook_card")
 
@@ -123,7 +124,7 @@ def scenario(one: Night, **variables: str) -> Scenario:
     return Scenario(one.plan(), settings.engines)
 
 
-def record(one: Night, number: int, config_uri: str = "gs://cards/config") -> dict[str, bytes]:
+def record(one: Night, number: int, config_uri: str = URI) -> dict[str, bytes]:
     """The objects of the record of a night: so many nights ago, a success."""
     begun = START.astimezone(UTC) - timedelta(days=number)
     run_id, day = f"night-{number}", f"{begun:%Y-%m-%d}"

@@ -154,3 +154,15 @@ def test_what_is_too_unsure_is_not_to_be_relied_on() -> None:
     lines = [str(line) for line in forecast_lines(found, Tonight(past[0].started, None, unread=2))]
     assert "An error of more than 30% is too much: do not rely on this forecast." in lines
     assert "Left out: 2 older nights were not read." in lines
+
+
+def test_nights_that_never_got_to_a_card_tell_nothing_about_cards() -> None:
+    """Such a night may be the only one before another: that one is not predicted then."""
+    past = nights([1.0] * 6)
+    courses = {kind: found for kind, found in past[-1].courses.items() if kind[0] != "qa"}
+    past[-1] = replace(past[-1], courses=courses, seconds=None)
+    tonight = scenario(night(30))
+    assert fitting(tonight, past) == past
+    assert fitting(tonight, past[-1:]) == []
+    effort = replace(EFFORT, nights=6, backtested=10)
+    assert [one.day for one in foretell(tonight, past, effort).backtest] == [one.day for one in past[:4]]

@@ -58,12 +58,16 @@ TROUBLES: dict[str, Trouble] = {
 }
 
 
-@pytest.mark.parametrize("trouble", TROUBLES.values(), ids=TROUBLES)
-def test_a_night_with_its_own_answers_takes_as_long_as_it_did(trouble: Trouble) -> None:
-    tonight, night = lived(trouble)
+WITHIN = {"errors": 0.25, "a short outage": 0.35}
+"""How far off the less certain ones may be: by how many errors at once the limit was halved is known only roughly."""
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_a_night_with_its_own_answers_takes_as_long_as_it_did(name: str) -> None:
+    tonight, night = lived(TROUBLES[name])
     assert night.seconds is not None
     found = play(tonight, [night], "1")
-    assert found.ended == pytest.approx(night.seconds, rel=0.15)
+    assert found.ended == pytest.approx(night.seconds, rel=WITHIN.get(name, 0.15))
     assert found.is_complete
     assert found.planned == 180
 
@@ -86,6 +90,14 @@ def test_as_many_cards_fail_as_did() -> None:
     assert found.planned - len(found.ends) == 6
     assert found.came_to_its_end
     assert found.lacks_some
+
+
+def test_a_card_that_failed_for_good_fails_however_often_it_is_requested() -> None:
+    one = night(fate=once_in(30, ["HTTP 500"] * 3, Cause.STATUS, 500))
+    found = play(scenario(one, QA_ENGINE_ATTEMPTS="6"), [known(one)], "1")
+    assert found.planned - len(found.ends) == 6
+    assert found.requests["qa"] == 174 + 6 * 6
+    assert found.paid == 174  # an answer of 500 is not
 
 
 def test_a_card_whose_answer_denies_it_is_paid_for_twice() -> None:
