@@ -9,14 +9,14 @@ from trio.testing import MockClock
 from job.config.environment import read_settings
 from job.records.past import read_past
 from job.records.tonight import find_latest_start
-from job.rehearsal.forecast import Effort, fitting, foretell, unknowable
+from job.rehearsal.forecast import USABLE_ERROR, Effort, fitting, foretell, unknowable
 from job.rehearsal.play import Scenario
 from job.rehearsal.recorded import RecordedNight, read_nights
 from tests.rehearsal.recorded import TYPES, tickers
 from tests.simulators.engines import ramp, varied
 from tests.support.world import START, open_virtual_world
 
-CONFIG = {"ticker_list.json": tickers(20), "card_types.json": list(TYPES)}
+CONFIG = {"ticker_list.json": tickers(30), "card_types.json": list(TYPES)}
 
 
 async def lived(nights: list[RecordedNight], deadlines: list[str | None]) -> None:
@@ -39,6 +39,7 @@ async def lived(nights: list[RecordedNight], deadlines: list[str | None]) -> Non
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.slow
 def test_nights_of_the_job_are_predicted() -> None:
     nights, deadlines = list[RecordedNight](), list[str | None]()
     trio.run(lived, nights, deadlines, clock=MockClock(autojump_threshold=0))
@@ -49,6 +50,6 @@ def test_nights_of_the_job_are_predicted() -> None:
     assert unknowable(tonight, nights) is None
     found = foretell(tonight, fitting(tonight, nights), Effort(nights=6, backtested=5, plays=3))
     took = sorted(one.seconds or 0.0 for one in nights)
-    assert found.usual == pytest.approx((took[2] + took[3]) / 2, rel=0.15)
+    assert found.usual == pytest.approx((took[2] + took[3]) / 2, rel=0.2)
     assert found.error is not None
-    assert found.error < 0.2
+    assert found.error < USABLE_ERROR
