@@ -187,8 +187,8 @@ async def test_runs_are_listed_and_verified(world: World) -> None:
     assert verified.events("run.verified")[0]["done"] is True
     heading, *listed, _ = (await play(world, 0, "runs")).stdout.splitlines()
     outcome = slice(heading.index("outcome"), heading.index("took"))
-    assert {(line.split()[-1], line[outcome].split()[0]) for line in listed} == {
-        ("first", "cards_missing"), ("second", "succeeded"), ("third", "succeeded"),
+    assert {(line.split()[-1], line[outcome].strip()) for line in listed} == {
+        ("first", "cards missing"), ("second", "succeeded"), ("third", "succeeded"),
     }  # fmt: skip
     assert len(listed) == 3
     assert any(line.startswith("2026-01-01 ") and line.endswith(" second") for line in listed), "the date it is for"
