@@ -9,7 +9,7 @@ from typing import Protocol
 import trio
 
 from job.config.environment import Settings
-from job.config.faults import NOT_SET, ConfigError, Fault
+from job.config.faults import NOT_SET, CommandFault, ConfigError, Fault
 from job.engines.catalog import ENGINES
 from job.engines.http_connection import HttpConnection, Network
 from job.engines.id_tokens import IdTokens
@@ -33,7 +33,7 @@ from job.records.left_out import less_left_out, still_left_out
 from job.records.past import EndedRun, PastNights, write_nights_page
 from job.records.record import find_latest_inputs
 from job.records.refusal import NotResumableError, contradictions, elsewhere, not_resumable, record_refusal
-from job.records.remaking import confirmation, remakes_of, what_is_paid, with_remakes
+from job.records.remaking import confirmation, remakes_of, still_asked_for, what_is_paid, with_remakes
 from job.records.session import RecordSession, acquire_if, going_without, lease_holder, over_midnight, resuming
 from job.report.advice import Retry, Step, advice, last_words, with_commands
 from job.report.commands import Place, page_address
@@ -268,6 +268,7 @@ class _Run:
             asked = not is_retry and (request.new_config or not request.resume)
             left_out = [target.id for target in prepared.plan.left_out]
             self._reporter.on_notices([await resuming(recorded, inputs, new_config=asked, left_out=left_out)])
+            self._reporter.on_notices(still_asked_for(self.ledger))
             self._reporter.on_notices(going_without(inputs, left_out))
             self._reporter.on_notices(over_midnight(recorded, request.now, request.settings.time_zone.key))
         return live, session
@@ -401,7 +402,8 @@ class _Run:
     async def _refuse(self, faults: Sequence[Fault]) -> RunReport:
         """Records a report and a page if this is the first attempt at the run. A failure does not affect the run."""
         request, settings = self._request, self._request.settings
-        report = self._report(bad_config(len(faults)), faults=faults)
+        of_command = all(isinstance(fault, CommandFault) for fault in faults)
+        report = self._report(bad_config(len(faults), of_command=of_command), faults=faults)
         is_unnamed = {"RUNS_URI", "RUN_ID"} & {fault.where for fault in faults}
         if request.resume or self._is_recorded or settings.runs_uri is None or is_unnamed:
             return report

@@ -211,11 +211,16 @@ def _change_lines(past: PastOfPlan, plan: Plan) -> Iterator[Message]:
     if change is not None:
         yield _more_line(change.cards_then, now, day)
         yield from plan_lines(change, day)
-    elif replace(plan, date=None).digest() == replace(before.plan, date=None).digest():
+    elif _without_order(plan) == _without_order(before.plan):
         yield message("The same as on {day}: {cards}", day=day, cards=_cards(now))
     else:
         text = template("The same cards as on {day}, {cards}, some with another model, date or parameter")
         yield message(text, day=day, cards=_cards(now))
+
+
+def _without_order(plan: Plan) -> str:
+    """A digest of the plan, whatever its date and order: targets that were left out by hand are its last ones."""
+    return replace(plan, date=None, targets=tuple(sorted(plan.targets, key=lambda target: target.id))).digest()
 
 
 def _more_line(then: int, now: int, day: str) -> Message:

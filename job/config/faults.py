@@ -36,6 +36,11 @@ def fault_sentence(where: str | Message, what: Message, remedy: Message) -> Mess
     return message("{where}: {what}; {remedy}", where=where, what=what, remedy=remedy)
 
 
+@dataclass(frozen=True, slots=True)
+class CommandFault(Fault):
+    """A fault of the command line, not of the configuration."""
+
+
 class ConfigError(JobError):
     """The configuration cannot be used, and nothing was called. Has all faults that were found, at least one."""
 

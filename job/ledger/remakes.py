@@ -28,7 +28,7 @@ _Key = tuple[EngineName, WorkItem]
 
 
 class Remakes:
-    """The requests of all attempts at a run. They and the results may be added in any order."""
+    """The requests of all attempts at a run, in the order of their numbers. Results may be added in any order."""
 
     def __init__(self) -> None:
         self._asked: dict[_Key, int] = {}
@@ -42,7 +42,14 @@ class Remakes:
         return bool(self._asked)
 
     def ask(self, remakes: Iterable[Remake], number: int) -> None:
-        """Adds the requests of the attempt with this number."""
+        """Adds the requests of the attempt with this number.
+
+        They also say anew whether the data of their targets is prepared first: else an engine that never prepares it
+        would hold back all cards of the run for good.
+        """
+        remakes = tuple(remakes)
+        targets = {one.target for one in remakes}
+        self._asked = {key: asked for key, asked in self._asked.items() if key[0] == "qa" or key[1][0] not in targets}
         for one in remakes:
             key = (one.engine, (one.target, one.card_type))
             self._asked[key] = max(one.number or number, self._asked.get(key, 0))
@@ -68,16 +75,16 @@ class Remakes:
         asked = self._asked.get(key, 0)
         return asked if asked > self._made.get(key, (0, 0.0))[0] else 0
 
-    def open(self, engines: Container[EngineName]) -> int:
-        """The number of open items of these engines."""
-        return sum(key[0] in engines and self.number(*key) > 0 for key in self._asked)
+    def open(self, engines: Container[EngineName], *, except_for: Container[str] = ()) -> int:
+        """The number of open items of these engines, except for those of some targets."""
+        return sum(
+            engine in engines and item[0] not in except_for and self.number(engine, item) > 0
+            for engine, item in self._asked
+        )
 
     def counts(self) -> tuple[int, int]:
-        """How many cards this attempt was to make again, and how many of them are open.
-
-        Those that were open when it began are among them.
-        """
-        cards = [key for key in self._before | (self._only or frozenset()) if key[0] == "qa"]
+        """How many cards this attempt was to make again, and how many of them are open."""
+        cards = [key for key in (self._before if self._only is None else self._only) if key[0] == "qa"]
         return len(cards), sum(self.number(*key) > 0 for key in cards)
 
     def made(self, engine: EngineName, item: WorkItem) -> float | None:

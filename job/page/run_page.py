@@ -31,7 +31,11 @@ _COVERED_BY_HEADLINE = {
 def severity(report: RunReport) -> Severity:
     """How severe the outcome is."""
     cut_off = report.engines["qa"].cut_off if "qa" in report.engines else 0
-    return "bad" if report.cards.failed > cut_off else report.outcome.about.severity
+    if report.cards.failed > cut_off:
+        return "bad"
+    # All cards are there, and some were not made again.
+    is_remade = report.outcome is Outcome.CARDS_MISSING and not report.cards.missing
+    return "warn" if is_remade else report.outcome.about.severity
 
 
 def headline(report: RunReport) -> Message:
@@ -71,7 +75,7 @@ def _what_is_missing(report: RunReport) -> Message:
 
 def explanation(report: RunReport) -> Message | None:
     """The job's sentence; `None` if it adds nothing to the headline."""
-    says_all = report.outcome in {Outcome.BAD_CONFIG, Outcome.SUCCEEDED} or report.cards.missing
+    says_all = report.outcome in {Outcome.BAD_CONFIG, Outcome.SUCCEEDED} or report.cards.missing or report.asked_again
     if report.outcome in _COVERED_BY_HEADLINE and says_all:
         return None
     if report.outcome is Outcome.DATA_ENGINE_FAILED and "reason" in report.sentence.values:
@@ -118,10 +122,10 @@ def plan_notes(report: RunReport) -> Iterator[Message]:
     """The effects of a config change between the attempts at the run, in sentences."""
     if report.left_plan:
         yield plural(
-            "The config was changed: 1 item that was done or tried before is no longer planned. Its calls are in the "
-            "timeline, and count as calls and retries.",
-            "The config was changed: {count} items that were done or tried before are no longer planned. Their calls "
-            "are in the timeline, and count as calls and retries.",
+            "1 item that was done or tried before is no longer planned: the config was changed, or targets left out. "
+            "Its calls are in the timeline, and count as calls and retries.",
+            "{count} items that were done or tried before are no longer planned: the config was changed, or targets "
+            "left out. Their calls are in the timeline, and count as calls and retries.",
             count=report.left_plan,
         )
     if report.outdated_cards:

@@ -4,12 +4,12 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from job.config.faults import Fault
+from job.config.faults import CommandFault, Fault
 from job.config.objects import CARD_TARGETS, TICKER_LIST
 from job.config.strict_json import UnreadableError, parse
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, make_plan
-from job.planning.selection import nearest, nearest_of
+from job.planning.selection import nearest
 from job.planning.targets import EQUITIES_DEFAULT, Target
 from job.text.display import quoted
 from job.text.messages import message
@@ -28,15 +28,17 @@ def option_of(names: Sequence[str]) -> list[str]:
 def faults_of(names: Sequence[str], plan: Plan, before: Collection[str]) -> list[Fault]:
     """What is wrong with the names of targets to leave out of this plan, from which those `before` are out already."""
     known = [*(target.id for target in plan.targets), *before]
-    found = [
-        Fault(OPTION, message("{name} is no target of the run", name=quoted(name)), nearest(nearest_of(name, known)))
+    found: list[Fault] = [
+        CommandFault(OPTION, message("{name} is no target of the run", name=quoted(name)), nearest(name, known))
         for name in dict.fromkeys(names)
         if name not in known
     ]
     count = len({*names, *before})
     if count > LEFT_OUT_LIMIT:
         what = message("{count} targets are too many: {limit} may be left out", count=count, limit=LEFT_OUT_LIMIT)
-        found.append(Fault(OPTION, what, message("correct the config instead, and resume the run with --new-config")))
+        found.append(
+            CommandFault(OPTION, what, message("correct the config instead, and resume the run with --new-config"))
+        )
     return found
 
 

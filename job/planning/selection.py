@@ -1,9 +1,9 @@
 """Selection: the cards of a plan that a person names: a card, all cards of a target, or all cards of a type."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from difflib import get_close_matches
 
-from job.config.faults import Fault
+from job.config.faults import CommandFault, Fault
 from job.planning.plan import Plan
 from job.text.display import quoted
 from job.text.messages import Message, listed, message
@@ -25,7 +25,7 @@ def select_cards(plan: Plan, names: Sequence[str]) -> tuple[Sequence[CardName], 
         found = set(_named(cards, name))
         selected |= found
         if not found:
-            faults.append(_unknown(name, cards, types))
+            faults.append(_unknown(name, cards, types, {target.id for target in plan.left_out}))
     return [(target, card) for target, own in cards.items() for card in own if (target, card) in selected], faults
 
 
@@ -38,24 +38,25 @@ def _named(cards: dict[str, tuple[str, ...]], name: str) -> Iterable[CardName]:
     return [(target, name[len(target) + 1 :]) for target in parts if name[len(target) + 1 :] in cards.get(target, ())]
 
 
-def _unknown(name: str, cards: dict[str, tuple[str, ...]], types: Iterable[str]) -> Fault:
+def _unknown(
+    name: str, cards: dict[str, tuple[str, ...]], types: Iterable[str], left_out: Container[str]
+) -> CommandFault:
     target, slash, card_type = name.partition("/")
+    if target in left_out:
+        remedy = message("resume the run with --new-config, which brings it back")
+        return CommandFault(quoted(name), message("is left out of the run"), remedy)
     if not target:
         known, wanted, shown = list(types), card_type, "/{}"
     elif slash and target in cards:
         known, wanted, shown = list(cards[target]), card_type, target + "/{}"
     else:
         known, wanted, shown = list(cards), target, "{}" + slash + card_type
-    remedy = nearest([shown.replace("{}", one) for one in nearest_of(wanted, known)])
-    return Fault(quoted(name), message("is no card of the run's plan"), remedy)
+    return CommandFault(quoted(name), message("is no card of the run's plan"), nearest(wanted, known, shown))
 
 
-def nearest_of(wanted: str, known: Sequence[str]) -> Sequence[str]:
-    """The names that are most like a wrong one; the first of them if none is like it."""
+def nearest(wanted: str, known: Sequence[str], shown: str = "{}") -> Message:
+    """The remedy of a wrong name: the names most like it, as `shown` shows each; the first names if none is."""
     spelled = {one.casefold(): one for one in known}
-    return [spelled[one] for one in get_close_matches(wanted.casefold(), spelled, NEAREST, 0.5)] or known[:NEAREST]
-
-
-def nearest(names: Sequence[str]) -> Message:
-    """The remedy of a wrong name, which is like these."""
-    return message("the nearest: {names}", names=listed(names))
+    near = [spelled[one] for one in get_close_matches(wanted.casefold(), spelled, NEAREST, 0.5)]
+    names = listed([shown.replace("{}", one) for one in near or known], None if near else len(known))
+    return message("the nearest: {names}", names=names) if near else message("there are: {names}", names=names)

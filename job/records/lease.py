@@ -165,7 +165,11 @@ async def acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], No
             # another run changed it in between: try again after a random delay
             await trio.sleep(RETRY_SECONDS * random.random())  # noqa: S311  not for secrets
         else:
-            return Lease(store, me, stored, expiry, replaced)
+            acquired = Lease(store, me, stored, expiry, replaced)
+            if watched is not None and not follows and not is_stale:  # the holder was alive, and has ended meanwhile
+                await acquired.release()
+                raise BusyError(_read(watched))
+            return acquired
     text = template("{object} was changed by others {count} times in a row")
     raise StorageError(message(text, object=LEASE, count=MAX_CONFLICTS))
 

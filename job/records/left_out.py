@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from job.config.environment import Settings
-from job.config.faults import ConfigError, Fault
+from job.config.faults import CommandFault, ConfigError, Fault
 from job.config.objects import TICKER_LIST
 from job.planning.left_out import OPTION, faults_of, leave_out
 from job.planning.plan import Plan
@@ -49,7 +49,7 @@ async def less_left_out(
     reduced = leave_out(prepared, left_out)
     if reduced is None:
         what = message("leaves nothing: {list} needs a ticker, and the plan a card", list=TICKER_LIST)
-        raise ConfigError([Fault(OPTION, what, message("leave out fewer targets"))])
+        raise ConfigError([CommandFault(OPTION, what, message("leave out fewer targets"))])
     return reduced, recorded.with_config(reduced, settings)
 
 

@@ -96,17 +96,24 @@ class PastRun:
 
     @property
     def word(self) -> Message:
-        """The outcome, and how many cards were made again if a person has asked for that."""
+        """The outcome, and what a person has asked for: cards that are made again, or left out."""
         outcome, summary = message(self.outcome.about.word), self.summary
-        if summary is None or not summary.asked_again:
+        if summary is None:
             return outcome
-        asked, made = summary.asked_again, summary.made_again
-        return message("{outcome}, {made} of {asked} made again", outcome=outcome, made=made, asked=asked)
+        if summary.asked_again:
+            if self.is_done:  # whatever became of the remake
+                outcome = message(Outcome.SUCCEEDED.about.word)
+            asked, made = summary.asked_again, summary.made_again
+            outcome = message("{outcome}, {made} of {asked} made again", outcome=outcome, made=made, asked=asked)
+        if left := summary.cards.left_out:
+            outcome = message("{outcome}, {count} left out", outcome=outcome, count=left)
+        return outcome
 
     @property
     def severity(self) -> Severity:
         """How severe the outcome is."""
-        return "good" if self.is_done else self.outcome.about.severity
+        about = self.outcome.about.severity
+        return "warn" if self.is_done and about == "bad" else about
 
     @property
     def shown_day(self) -> str:

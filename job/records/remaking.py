@@ -1,12 +1,13 @@
 """Remaking: which items a start with `remake` makes again, and what bars it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from job.config.environment import Settings
-from job.config.faults import ConfigError, Fault
+from job.config.faults import CommandFault, ConfigError, Fault
 from job.engines.catalog import DATA_ENGINES
 from job.execution.request import RemakeOptions
+from job.ledger.ledger import Ledger
 from job.ledger.remakes import Remake
 from job.planning.plan import Plan
 from job.planning.selection import select_cards
@@ -37,7 +38,7 @@ def remakes_of(
             text = template("run {run} is of {day}, and the engines would prepare the data of today, {today}")
             what = message(text, run=inputs.run_id, day=inputs.day, today=today)
             remedy = message("leave it out: the cards are made from the data that is there")
-            faults.append(Fault("--data", what, remedy))
+            faults.append(CommandFault("--data", what, remedy))
         targets = {target for target, _ in cards}
         for engine in DATA_ENGINES:
             found += [Remake(engine, target) for target, _ in plan.items(engine) if target in targets]
@@ -61,6 +62,18 @@ def what_is_paid(remakes: Sequence[Remake]) -> Message:
     return message("{cards}. Their data is prepared again first: {targets}", cards=text, targets=listed(list(targets)))
 
 
+def still_asked_for(ledger: Ledger) -> Iterator[Message]:
+    """A notice of the cards that were to be made again, and that this attempt requests with what is missing."""
+    cards = [f"{target}/{card_type}" for target, card_type, made in ledger.remakes.cards() if made is None]
+    if cards:
+        yield plural(
+            "1 card was to be made again and was not: it is requested too, and paid for again: {names}",
+            "{count} cards were to be made again and were not: they are requested too, and paid for again: {names}",
+            count=len(cards),
+            names=listed(cards),
+        )
+
+
 def confirmation(remakes: Sequence[Remake], options: RemakeOptions, settings: Settings) -> Fault | None:
     """The fault that a person has to confirm by `--yes` what is made again; `None` if that is not needed."""
     count = sum(one.engine == "qa" for one in remakes)
@@ -70,7 +83,7 @@ def confirmation(remakes: Sequence[Remake], options: RemakeOptions, settings: Se
     what = message("is needed to pay for {count} cards again", count=count)
     if count <= CONFIRMED_ABOVE:
         what = message("is needed, as nobody can be asked without a terminal")
-    return Fault("--yes", what, message("add it to the command"))
+    return CommandFault("--yes", what, message("add it to the command"))
 
 
 def with_remakes(record: Record, entry: AttemptEntry, remakes: Sequence[Remake], inputs: RunInputs) -> AttemptEntry:
@@ -85,7 +98,9 @@ def with_remakes(record: Record, entry: AttemptEntry, remakes: Sequence[Remake],
     if own is not None:
         continued = own.continued()
     else:
-        if not record.is_closed or not ledger.is_ready:
+        targets = {one.target for one in remakes}
+        is_ready = ledger.is_complete(DATA_ENGINES) and not ledger.remakes.open(DATA_ENGINES, except_for=targets)
+        if not record.is_closed or not is_ready:
             command = Place.of(inputs).resume(inputs.run_id)
             what = message("was ended before it closed its record")
             if record.is_closed:

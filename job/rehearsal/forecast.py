@@ -6,7 +6,7 @@ from statistics import median
 
 from job.config.environment import ENGINE_VARIABLES
 from job.engines.calls import BATCHES
-from job.engines.catalog import EngineName
+from job.engines.catalog import ENGINES, EngineName
 from job.ledger.totals import percentile
 from job.planning.plan import Plan
 from job.rehearsal.play import Played, Scenario, play
@@ -147,12 +147,22 @@ def _fits(scenario: Scenario, night: RecordedNight, engine: EngineName) -> bool:
 def _unseen(scenario: Scenario, nights: Sequence[RecordedNight], engine: EngineName, count: int) -> Message:
     most = {name: one.concurrency for name, one in scenario.engines.items()}
     seen = sorted({_shown(engine, night.concurrency, night.plan) for night in nights})
+    wanted = _shown(engine, most, scenario.plan)
+    if seen == [wanted]:  # then it is the number of calls
+        return message(
+            "When the cards will be there cannot be known: of {nights} recorded nights, {count} had as many calls of "
+            "the {engine} engine at a time as this plan has; {needed} are needed.",
+            nights=len(nights),
+            count=count,
+            engine=ENGINES[engine].word,
+            needed=NIGHTS_NEEDED,
+        )
     return message(
         "When the cards will be there cannot be known: of {nights} recorded nights, {count} had {settings} and as many "
         "calls at a time as this plan has; {needed} are needed. Recorded are: {seen}",
         nights=len(nights),
         count=count,
-        settings=_shown(engine, most, scenario.plan),
+        settings=wanted,
         needed=NIGHTS_NEEDED,
         seen="; ".join(seen[:NAMED]),
     )

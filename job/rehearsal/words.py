@@ -43,10 +43,10 @@ def forecast_lines(forecast: Forecast, tonight: Tonight) -> Iterator[Message]:
     )
     for outage in tonight.outages if forecast.every == 1 else ():
         yield message(
-            "The {engine} engine answers every call with 503 from {begin} to {end}.",
+            "The {engine} engine answers every call with 503 from {begin}, for {duration}.",
             engine=ENGINES[outage.engine].word,
             begin=tonight.clock(outage.begins),
-            end=tonight.clock(outage.ends),
+            duration=duration(outage.ends - outage.begins),
         )
     yield from _end_lines(forecast.ends, tonight)
     yield from _gap_lines(forecast)
@@ -122,7 +122,7 @@ def _deadline_line(forecast: Forecast, deadline: float | None) -> Message:
     lacks = [one.planned - sum(end <= deadline for end in one.ends) for one in late]
     return message(
         "RUN_DEADLINE_SECONDS ({deadline}) cuts the run off in {late} of {played} rehearsals; {cards} cards (median) "
-        "are missing then.",
+        "are missing then. All other numbers are those without it.",
         deadline=duration(deadline),
         late=len(late),
         played=len(forecast.played),

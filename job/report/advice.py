@@ -154,7 +154,7 @@ def _steps(report: RunReport, place: Place, now: datetime | None, *, is_last_res
 
 
 def _without(report: RunReport, place: Place) -> Iterator[Step]:
-    if report.at_fault:
+    if report.at_fault and report.cards.missing:
         text = template("Or go on without {names}: if nothing else is at fault, this makes all other cards:")
         command = place.resume(report.run_id, without=report.at_fault)
         yield Step("without", message(text, names=listed(report.at_fault)), command)

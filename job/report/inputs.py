@@ -169,7 +169,7 @@ def without_plan() -> Plan:
 
 def is_same_config(one: str, other: str) -> bool:
     """Whether two values of CONFIG_URI name the same place."""
-    return one.rstrip("/") == other.rstrip("/")
+    return absolute(one).rstrip("/") == absolute(other).rstrip("/")
 
 
 async def has_changed(inputs: RunInputs, left_out: Collection[str] = ()) -> bool:

@@ -255,7 +255,7 @@ def ending_of(
 def _with_remakes(ending: Ending, ledger: Ledger) -> Ending:
     """The ending with how many of the cards were made again that this attempt was to make again."""
     asked, left = ledger.remakes.counts()
-    if not asked:
+    if not asked or ending.outcome is Outcome.DATA_ENGINE_FAILED:  # that no card was requested says it
         return ending
     if left and ending.outcome is Outcome.SUCCEEDED:
         sentence = message("All cards are there; not made again: {left} of {asked}.", left=left, asked=asked)
@@ -264,8 +264,8 @@ def _with_remakes(ending: Ending, ledger: Ledger) -> Ending:
         text = message("{outcome} Not made again: {left} of {asked}.", left=left, asked=asked, outcome=ending.sentence)
     else:
         text = plural(
-            "{outcome} 1 card was made again.",
-            "{outcome} {count} cards were made again.",
+            "{outcome} 1 card was made again this time.",
+            "{outcome} {count} cards were made again this time.",
             count=asked,
             outcome=ending.sentence,
         )
@@ -363,13 +363,19 @@ def unquoted(outcome: Outcome, sentence: Message, made: int, planned: int) -> Me
     return message(_LOST_BEFORE if text == _LOST and not planned else text, made=made, planned=planned)
 
 
-def bad_config(faults: int) -> Ending:
-    """The configuration cannot be used."""
+def bad_config(faults: int, *, of_command: bool = False) -> Ending:
+    """The configuration cannot be used, or the command."""
     sentence = plural(
         "The configuration has 1 fault: nothing was called.",
         "The configuration has {count} faults: nothing was called.",
         count=faults,
     )
+    if of_command:
+        sentence = plural(
+            "The command has 1 fault: nothing was called.",
+            "The command has {count} faults: nothing was called.",
+            count=faults,
+        )
     return Ending(Outcome.BAD_CONFIG, ExitCode.USAGE, sentence)
 
 

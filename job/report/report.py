@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta, tzinfo
 from itertools import chain, islice
+from math import inf
 
 from pydantic import Field, ValidationError
 from pydantic_core import to_json
@@ -182,7 +183,7 @@ class RunReport(Part):
     """Number of cards that a person has asked to have made again; `made_again` of them were."""
     made_again: Count = 0
     remade: tuple[RemadeCard, ...] = ()
-    """The first of these cards, those first that were not made again."""
+    """Some of these cards: those first that were not made again, then those that were made last."""
     faults: tuple[ReportedFault, ...] = ()
     """Why nothing was called, if the configuration could not be used."""
     faults_not_listed: Count = 0
@@ -284,7 +285,7 @@ def report_of(
     totals, cards, failures = ledger.totals(), ledger.counts("qa"), ledger.failures
     listed = sum(ledger.items[call.engine].has_failed(item) for call in failures for item in call.items)
     missing = tuple(_missing(item) for item in islice(ledger.items["qa"].missing(), MISSING_LISTED))
-    remade = sorted(ledger.remakes.cards(), key=lambda card: card[2] is not None)  # stable
+    remade = sorted(ledger.remakes.cards(), key=lambda card: -inf if card[2] is None else -card[2])  # the latest first
     outcome = last.outcome if last else state or Outcome.KILLED
     report = RunReport(
         run_id=inputs.run_id,

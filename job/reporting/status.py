@@ -40,7 +40,7 @@ def progress_message(live: Live, now: float) -> Message:
 
 def barrier_message(ledger: Ledger) -> Message:
     """All data is ready, and whether cards follow: a resume may have none left."""
-    if not ledger.is_complete(["qa"]):
+    if not ledger.is_complete(["qa"]) or ledger.remakes.open(["qa"]):
         return message("all data is ready; generating cards")
     return message("all data is ready; no card is left to generate")
 

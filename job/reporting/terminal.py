@@ -291,13 +291,17 @@ def _bars(live: Live, screen: Screen) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, gauge in live.gauges.items():
         counts = live.ledger.counts(name, now=True)
+        planned, made = counts.planned, counts.made
+        asked, left = live.ledger.remakes.counts()
+        if name == "qa" and asked and counts.made == counts.planned:
+            planned, made = asked, asked - left
         in_flight = message("none in flight")
         if gauge.in_flight:
             in_flight = message("{count} of {limit} in flight", count=gauge.in_flight, limit=gauge.limit)
         table.add_row(
             name,
-            ProgressBar(total=counts.planned, completed=counts.made + counts.failed, width=30),
-            screen.shown(message("{done}/{planned} done", done=counts.made, planned=counts.planned)),
+            ProgressBar(total=planned, completed=made + counts.failed, width=30),
+            screen.shown(message("{done}/{planned} done", done=made, planned=planned)),
             _coloured(message("{count} failed", count=counts.failed - counts.cut_off), "red", screen),
             _coloured(message("{count} retried", count=gauge.retries), "yellow", screen),
             screen.shown(in_flight),

@@ -126,7 +126,7 @@ def test_each_wrong_name_is_a_fault_with_the_nearest_names() -> None:
     assert faults_of(["MSFT", "TSLA"], plan, {"TSLA"}) == []
     assert [str(fault) for fault in faults_of(["mfst", "mfst", "黄金", "GSPC", "TSLX"], plan, {"TSLA"})] == [
         '--without: "mfst" is no target of the run; the nearest: MSFT',
-        '--without: "黄金" is no target of the run; the nearest: AAPL, MSFT, ^GSPC',
+        '--without: "黄金" is no target of the run; there are: AAPL, MSFT, ^GSPC, -X, TSLA',
         '--without: "GSPC" is no target of the run; the nearest: ^GSPC',
         '--without: "TSLX" is no target of the run; the nearest: TSLA',
     ]

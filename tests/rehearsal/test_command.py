@@ -77,7 +77,7 @@ def test_the_risk_at_the_deadline(rehearse: Rehearse) -> None:
 def test_an_outage_is_at_a_time_of_the_night(rehearse: Rehearse) -> None:
     code, lines, _ = rehearse("--outage", "qa,02:01,10m", "--nights", "6")
     assert code == 0
-    assert "The QA engine answers every call with 503 from 02:01 to 02:11." in lines
+    assert "The QA engine answers every call with 503 from 02:01, for 10 min." in lines
     assert any(line.startswith("In 6 rehearsals the run stops early, since the QA engine") for line in lines)
 
 

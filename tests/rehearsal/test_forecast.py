@@ -126,7 +126,7 @@ def test_more_calls_at_a_time_than_on_any_night_cannot_be_known() -> None:
     """The plans of past nights were too small for the concurrency that they were given."""
     past = nights([1.0] * 5, count=4)  # 12 cards
     assert unknowable(scenario(night(5)), past) is None
-    assert "as many calls at a time" in str(unknowable(scenario(night(8)), past))
+    assert "at a time as this plan has" in str(unknowable(scenario(night(8)), past))
 
 
 def test_a_concurrency_that_makes_no_difference_is_known() -> None:

@@ -89,7 +89,7 @@ async def test_named_cards_are_made_again_with_another_key_and_nothing_else_is_c
     assert len(data_requests(world)) == data
     first, second = keys(requests_of(world))
     assert first != second
-    assert "4 cards were made again." in outcome.finished["message"]
+    assert "4 cards were made again this time." in outcome.finished["message"]
     assert "4 cards are made again, and paid for again: T1/news_card, T2/news_card" in outcome.stdout
     written = report(world)
     assert (written["outcome"], written["asked_again"], written["made_again"]) == ("succeeded", 4, 4)
@@ -197,7 +197,7 @@ async def test_a_remake_that_was_killed_leaves_the_day_done(autojump_clock: Mock
     assert verified.done
     assert verified.known == f"run night of {DAY} did all its work; 1 of 3 cards made again"
     [run] = (await read_past(world.runs)).runs
-    assert (run.outcome, run.severity, run.is_done) == ("killed", "good", True)
+    assert (run.outcome, run.severity, run.is_done) == ("killed", "warn", True)
     refused = await remake(world, "T2", "--yes")
     assert refused.exit_code == 2
     assert "resume it first" in refused.stdout
@@ -210,7 +210,7 @@ async def test_a_night_whose_remake_failed_is_not_red(autojump_clock: MockClock,
     assert (await remake(world, "T1/news_card", "--yes")).exit_code == 3
     assert (await verify(world.runs, DAY, world.config_uri)).done
     [run] = (await read_past(world.runs)).runs
-    assert (run.outcome, run.severity) == ("cards_missing", "good")
+    assert (run.outcome, run.severity) == ("cards_missing", "warn")
 
 
 async def test_a_remake_does_not_hide_what_else_is_missing(autojump_clock: MockClock, world: VirtualWorld) -> None:
@@ -223,7 +223,7 @@ async def test_a_remake_does_not_hide_what_else_is_missing(autojump_clock: MockC
     others = [f"{ticker}/risk_card" for ticker in ("T8", "T9") if (ticker, "risk_card") != tuple(failed.values())[:2]]
     outcome = await world.run_job(("remake", "other", others[0], "--yes"), env=variables(world))
     assert (outcome.exit_code, outcome.finished["outcome"]) == (3, "cards_missing")
-    assert outcome.finished["message"].endswith("1 card was made again.")
+    assert outcome.finished["message"].endswith("1 card was made again this time.")
     name = f"{failed['target']}/{failed['card_type']}"
     assert (await world.run_job(("remake", "other", name, "--yes"), env=variables(world))).exit_code == 0
 
@@ -251,11 +251,28 @@ async def test_if_its_data_fails_no_card_is_requested_and_the_old_ones_stay(
     assert asked_cards(world) == cards
     assert report(world)["cards"]["generated"] == PLANNED
     assert (await verify(world.runs, DAY, world.config_uri)).done
-    # Without --data, the card would be made of data that somebody wants prepared anew.
-    refused = await remake(world, "T1/news_card", "--yes")
+    assert "Not made again" not in outcome.finished["message"]
+    assert not any("--without" in line["message"] for line in outcome.lines), "nothing is gained by leaving it out"
+    # Other cards wait for that data too.
+    refused = await remake(world, "T2/news_card", "--yes")
     assert (refused.exit_code, asked_cards(world)) == (2, cards)
     resumed = await world.run_job(("resume", "night"), env=variables(world))
     assert (resumed.exit_code, asked_cards(world) - cards) == (0, {CARD: 1})
+    assert "1 card was to be made again and was not" in resumed.stdout
+
+
+async def test_who_asks_again_without_data_no_longer_waits_for_it(
+    autojump_clock: MockClock, world: VirtualWorld
+) -> None:
+    """Else an engine that can never prepare it would hold back all cards of the run."""
+    cards, data = asked_cards(world), len(data_requests(world))
+    fail_first(world, "news", 1)
+    assert (await remake(world, "T1/news_card", "--data", "--yes", RUN_TIME_ZONE="UTC")).exit_code == 1
+    called = len(data_requests(world))
+    assert called > data
+    assert (await remake(world, "T1/news_card", "--yes")).exit_code == 0
+    assert (asked_cards(world) - cards, len(data_requests(world))) == ({CARD: 1}, called)
+    assert (await remake(world, "T2/news_card", "--yes")).exit_code == 0
 
 
 async def test_data_is_prepared_again_only_on_the_day_of_the_run(
@@ -308,6 +325,31 @@ async def test_a_remake_beside_a_living_run_is_busy(autojump_clock: MockClock, w
         assert (busy.exit_code, busy.finished["outcome"]) == (75, "busy")
     assert (await job.outcome()).exit_code == 0
     assert len(world.qa.requests) == PLANNED + 3
+
+
+async def test_a_remake_does_not_follow_another_that_ends_while_it_waits(
+    autojump_clock: MockClock, world: VirtualWorld
+) -> None:
+    """Two people press the same button: the card is paid for once."""
+    world.qa.latency = steady(8.0)
+    job = await world.start_job("remake", "night", "T1/news_card", "--yes", env=variables(world))
+    await world.qa.until(lambda seen: len(seen) > PLANNED)
+    second = await remake(world, "T1/news_card", "--yes")
+    assert (second.exit_code, second.finished["outcome"]) == (75, "busy")
+    assert (await job.outcome()).exit_code == 0
+    assert len(requests_of(world)) == 2
+    assert (await remake(world, "T1/news_card", "--yes")).exit_code == 0
+
+
+async def test_what_others_have_asked_for_does_not_make_a_remake_fail(
+    autojump_clock: MockClock, world: VirtualWorld
+) -> None:
+    fail_first(world, "qa", 1)
+    assert (await remake(world, "T1/news_card", "--yes")).exit_code == 3
+    outcome = await remake(world, "T2/news_card", "--yes")
+    assert outcome.exit_code == 0
+    assert outcome.finished["message"].endswith(" 1 card was made again this time.")
+    assert (report(world)["asked_again"], report(world)["made_again"]) == (2, 1)
 
 
 async def test_a_run_without_all_its_data_has_to_be_resumed_first(

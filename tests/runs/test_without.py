@@ -347,11 +347,11 @@ async def test_its_cards_are_not_made_again_and_those_of_others_are(
     await fails_for_msft(world)
     await play(world, 0, *WITHOUT)
     refused = await play(world, 2, "remake", "night", "MSFT/news_card", "--yes")
-    assert "MSFT/news_card" in refused.events("config.faulty")[0]["message"]
+    assert '"MSFT/news_card": is left out of the run' in refused.events("config.faulty")[0]["message"]
     await play(world, 0, "remake", "night", "AAPL/news_card", "--yes")
     assert asked_cards(world)["AAPL", "news_card"] == 2
     assert report(world)["left_out"] == ["MSFT"]
-    assert report(world)["sentence"].endswith("1 card was made again. Left out by hand: MSFT.")
+    assert report(world)["sentence"].endswith("1 card was made again this time. Left out by hand: MSFT.")
     await play(world, 0)
     assert report(world)["left_out"] == ["MSFT"]
 

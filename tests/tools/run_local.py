@@ -255,8 +255,11 @@ async def _run(trouble: Trouble | None, run_date: str | None, recorded: tuple[st
         for violation in world.violations:
             print(f"FORBIDDEN: {violation}", file=sys.stderr)
         if is_new:
-            print(f"pictures from QA  {sum(is_new)} new, {is_new.count(False)} of before", file=sys.stderr)
-        if trouble and code == trouble.code:
+            print(
+                f"requests for cards {sum(is_new)} with a new key, {is_new.count(False)} with that of before",
+                file=sys.stderr,
+            )
+        if trouble and not recorded and code == trouble.code:
             print(f"exit {code}, as intended: {trouble.seen}", file=sys.stderr)
     return code
 
