@@ -33,7 +33,7 @@ from job.records.left_out import less_left_out, still_left_out
 from job.records.past import EndedRun, PastNights, write_nights_page
 from job.records.record import find_latest_inputs
 from job.records.refusal import NotResumableError, contradictions, elsewhere, not_resumable, record_refusal
-from job.records.remaking import confirmation, remakes_of, still_asked_for, what_is_paid, with_remakes
+from job.records.remaking import check_data, confirmation, remakes_of, still_asked_for, what_is_paid, with_remakes
 from job.records.session import RecordSession, acquire_if, going_without, lease_holder, over_midnight, resuming
 from job.report.advice import Retry, Step, advice, last_words, with_commands
 from job.report.commands import Place, page_address
@@ -284,9 +284,9 @@ class _Run:
             self._take(chosen.run_id, recorded)
             prepared, inputs = await self._prepare(store, recorded, chosen.dated(settings))
             if request.remake is not None:
-                await self._confirm(
-                    remakes_of(prepared.plan, inputs, request.remake, settings, request.now), request.remake
-                )
+                remakes = remakes_of(prepared.plan, inputs, request.remake, settings, request.now)
+                await check_data(store, inputs)
+                await self._confirm(remakes, request.remake)
             holder, notices = lease_holder(settings, inputs, None if request.again else chosen.work), list[Message]()
             on_waiting = partial(self._on_waiting, notices)
             lease = await acquire(store, holder, on_waiting, follows=request.remake is None)

@@ -11,12 +11,15 @@ from job.ledger.ledger import Ledger
 from job.ledger.remakes import Remake
 from job.planning.plan import Plan
 from job.planning.selection import select_cards
-from job.records.attempts import AttemptEntry
+from job.records.attempts import AttemptEntry, latest_number
 from job.records.record import Record
 from job.records.refusal import NotResumableError
 from job.report.commands import Place
+from job.report.format import ATTEMPTS, REPORT, name_of
 from job.report.inputs import RunInputs, today_of
 from job.report.outcome import not_remade
+from job.report.report import read_report
+from job.storage.store import ObjectStore, in_thread
 from job.text.messages import Message, listed, message, plural, template
 
 CONFIRMED_ABOVE = 20
@@ -86,6 +89,32 @@ def confirmation(remakes: Sequence[Remake], options: RemakeOptions, settings: Se
     return CommandFault("--yes", what, message("add it to the command"))
 
 
+async def check_data(store: ObjectStore, inputs: RunInputs) -> None:
+    """Raises `NotResumableError` if the run has ended and its report lacks data, so that nobody is asked in vain.
+
+    Whether anything can be made again is known only once the run has the lease. Raises `RecordError`, `StorageError`.
+    """
+    name = name_of(inputs.run_id, REPORT)
+    stored = await in_thread(lambda: store.read(name))
+    names = await in_thread(lambda: store.names(name_of(inputs.run_id, ATTEMPTS)))
+    report = read_report(name, stored.data) if stored is not None else None
+    if report is None or latest_number(inputs.run_id, names) != (report.attempt or 0):  # at work, or killed
+        return
+    data = (totals for engine, totals in report.engines.items() if engine in DATA_ENGINES)
+    if any(totals.done + totals.skipped < totals.planned for totals in data):
+        raise _not_ready(inputs, is_closed=True)
+
+
+def _not_ready(inputs: RunInputs, *, is_closed: bool) -> NotResumableError:
+    command = Place.of(inputs).resume(inputs.run_id)
+    what = message("was ended before it closed its record")
+    if is_closed:
+        what = message("has not prepared all data")
+    remedy = message("resume it first: `{command}`", command=command)
+    fault = Fault(message("run {run}", run=inputs.run_id), what, remedy)
+    return NotResumableError(fault, not_remade(inputs.run_id, command, is_closed=is_closed))
+
+
 def with_remakes(record: Record, entry: AttemptEntry, remakes: Sequence[Remake], inputs: RunInputs) -> AttemptEntry:
     """The attempt's entry with what it makes again; nothing else is requested by it. The record has been read.
 
@@ -101,13 +130,7 @@ def with_remakes(record: Record, entry: AttemptEntry, remakes: Sequence[Remake],
         targets = {one.target for one in remakes}
         is_ready = ledger.is_complete(DATA_ENGINES) and not ledger.remakes.open(DATA_ENGINES, except_for=targets)
         if not record.is_closed or not is_ready:
-            command = Place.of(inputs).resume(inputs.run_id)
-            what = message("was ended before it closed its record")
-            if record.is_closed:
-                what = message("has not prepared all data")
-            remedy = message("resume it first: `{command}`", command=command)
-            fault = Fault(message("run {run}", run=inputs.run_id), what, remedy)
-            raise NotResumableError(fault, not_remade(inputs.run_id, command, is_closed=record.is_closed))
+            raise _not_ready(inputs, is_closed=record.is_closed)
         continued = tuple(
             one._replace(number=ledger.remakes.number(one.engine, (one.target, one.card_type))) for one in remakes
         )

@@ -362,6 +362,7 @@ async def test_a_run_without_all_its_data_has_to_be_resumed_first(
     outcome = await world.run_job(("remake", "other", "T1", "--yes"), env=variables(world))
     assert (outcome.exit_code, len(world.seen)) == (2, seen)
     assert "has not prepared all data; resume it first" in outcome.stdout
+    assert "paid for again" not in outcome.stdout
     assert outcome.finished["resume_command"].endswith("python -m job resume other")
 
 
