@@ -141,7 +141,9 @@ def _counting(past: Past) -> list[PastRun]:
 def trend_of(past: Past, phase: Phase, link: Link) -> Trend | None:
     """How long a phase took on each day; `None` if it never took place."""
     runs = _counting(past)
-    known = {run.run_id: run.summary.phases[phase] for run in runs if run.summary and phase in run.summary.phases}
+    # A run in which cards were made again has no bar: that time is part of its phases too.
+    summaries = [run.summary for run in runs if run.summary and not run.summary.asked_again]
+    known = {summary.run_id: summary.phases[phase] for summary in summaries if phase in summary.phases}
     if not known:
         return None
     most, median = max(*known.values(), 0.001), statistics.median(known.values())

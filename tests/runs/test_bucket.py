@@ -111,9 +111,9 @@ async def test_plan_reads_a_place_in_a_bucket(world: World) -> None:
     assert world.storage is not None
     unset: dict[str, str | None] = {**dict.fromkeys(world.environment()), "STORAGE_EMULATOR_HOST": world.storage.url}
     place = f"gs://{CONFIG_BUCKET}/config/"
-    planned = await world.run_job(("plan", place), env=unset)
+    planned = await world.run_job(("plan", place, "--full"), env=unset)
     assert (planned.exit_code, planned.stderr) == (0, "")
-    assert planned.stdout.splitlines()[-1] == "  MSFT (equity): news_card"
+    assert planned.stdout.splitlines()[-1] == "  MSFT (equity): financial 1, trading 1, news; news_card"
 
     await world.configure("tickers.json", [])
     faulty = await world.run_job(("plan", place), env=unset)
