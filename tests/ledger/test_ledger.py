@@ -93,5 +93,5 @@ def test_the_page_says_what_is_no_longer_planned() -> None:
     report, _ = ONE.build()
     assert list(plan_notes(report)) == []
     (left, outdated) = plan_notes(report.model_copy(update={"left_plan": 3, "outdated_cards": 1}))
-    assert str(left).startswith("The config was changed: 3 items that were done or tried before are no longer planned.")
+    assert str(left).startswith("3 items that were done or tried before are no longer planned: ")
     assert str(outdated).startswith("1 card was made with a model or parameters that the config has no longer.")
