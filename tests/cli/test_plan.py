@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -12,7 +13,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from job.cli.main import main
+from job.cli.plan import _without_order
+from job.config.schema import LlmConfig
 from job.ledger.totals import CardTotals
+from job.planning.plan import Plan
+from job.planning.targets import Target
 from job.records.attempts import AttemptEntry
 from job.report.outcome import ExitCode, Outcome
 from job.report.summary import RunSummary, pack_summary
@@ -587,3 +592,10 @@ def test_a_plan_is_shown_in_chinese(
     shown = [line for line in [*out, *err] if not line.startswith("  ")]
     assert len(shown) == 11
     assert all(re.search("[一-鿿]", line) for line in shown), shown
+
+
+def test_a_target_that_was_left_out_by_hand_makes_no_other_plan() -> None:
+    first, second = (Target(name, "equity", name, None, (), ("c",)) for name in ("A", "B"))
+    before = Plan((first, second), LlmConfig(), None, {})
+    assert _without_order(replace(before, targets=(second,), left_out=(first,)).whole) == _without_order(before)
+    assert _without_order(replace(before, targets=(first,))) != _without_order(before)

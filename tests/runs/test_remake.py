@@ -87,6 +87,7 @@ async def test_named_cards_are_made_again_with_another_key_and_nothing_else_is_c
     again = asked_cards(world) - before
     assert again == {CARD: 1, **{("T2", card): 1 for card in CARDS}}
     assert len(data_requests(world)) == data
+    assert outcome.events("barrier.crossed")[0]["message"] == "all data is ready; generating cards"
     first, second = keys(requests_of(world))
     assert first != second
     assert "4 cards were made again this time." in outcome.finished["message"]
