@@ -416,7 +416,7 @@ class Days(RuleBasedStateMachine):
         if outcome.exit_code == -SIGKILL or (outcome.exit_code in {130, 143} and not outcome.events("run.finished")):
             return
         assert outcome.exit_code in CODES, outcome.stdout
-        self.promise.ended(outcome, is_out=self.is_out or self.outages != one.outages)
+        self.promise.ended(outcome, one.arguments, is_out=self.is_out or self.outages != one.outages)
         if one.is_refused:
             assert outcome.exit_code not in {0, 1, 3}, "a run without a date was resumed on another day"
 
