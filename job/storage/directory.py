@@ -92,6 +92,18 @@ class DirectoryStore:
             names = (path.relative_to(self._path).as_posix() for path in found)
             return sorted(name for name in names if name.startswith(prefix))
 
+    def folders(self, prefix: str) -> list[str]:
+        """See `ObjectStore`."""
+        with self._in_words(prefix):
+            self._ensure()
+            above = "".join(prefix.rpartition("/")[:2])
+            try:
+                with os.scandir(self._path / above) as entries:
+                    names = [above + entry.name for entry in entries if entry.is_dir()]
+            except FileNotFoundError:
+                return []
+            return sorted(name for name in names if name.startswith(prefix))
+
     def _check(self, target: Path, generation: str) -> None:
         try:
             if _generation(target.stat()) == generation:

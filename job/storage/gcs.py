@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import requests
 from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, PreconditionFailed, RetryError
+from google.api_core.page_iterator import Page
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import Request
 from google.cloud import storage
@@ -110,6 +111,12 @@ class GcsStore:
         with self._in_words(prefix):
             return sorted(name.removeprefix(self._prefix) for name in _until_usable(lambda: self._listed(prefix)))
 
+    def folders(self, prefix: str) -> list[str]:
+        """See `ObjectStore`."""
+        with self._in_words(prefix):
+            found = _until_usable(lambda: self._listed_folders(prefix))
+            return sorted(name.removeprefix(self._prefix).removesuffix("/") for name in found)
+
     def _found(self, name: str) -> storage.Blob | None:
         """The object's metadata; `None` if there is no object. Raises if the answer is not Cloud Storage's."""
         blob = self._blob(name)
@@ -135,13 +142,23 @@ class GcsStore:
         return _stored(found, data)
 
     def _listed(self, prefix: str) -> list[str]:
-        fields = "kind,items(name),nextPageToken"
-        found: list[str] = []
-        for page in self._bucket().list_blobs(prefix=f"{self._prefix}{prefix}", fields=fields, **_BOUNDED).pages:
+        return [blob.name for page in self._pages(prefix, "items(name)") for blob in page]
+
+    def _listed_folders(self, prefix: str) -> list[str]:
+        pages = self._pages(prefix, "prefixes", delimiter="/")
+        found = [name for page in pages for name in page.raw_page.get("prefixes", [])]
+        if strange := [name for name in found if not name.startswith(f"{self._prefix}{prefix}")]:
+            raise ValueError(strange[0])
+        return found
+
+    def _pages(self, prefix: str, field: str, delimiter: str | None = None) -> Iterator[Page]:
+        fields = f"kind,{field},nextPageToken"
+        bucket = self._bucket()
+        blobs = bucket.list_blobs(prefix=f"{self._prefix}{prefix}", delimiter=delimiter, fields=fields, **_BOUNDED)
+        for page in blobs.pages:
             if page.raw_page["kind"] != "storage#objects":  # any JSON object without items looks like an empty page
                 raise ValueError(page.raw_page["kind"])
-            found += [blob.name for blob in page]
-        return found
+            yield page
 
     def _write(self, name: str, data: bytes, generation: int) -> StoredObject:
         with self._in_words(name):

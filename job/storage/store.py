@@ -103,6 +103,13 @@ class ObjectStore(Protocol):
         """Returns all names that start with `prefix`, sorted, also of objects that cannot be read."""
         ...
 
+    def folders(self, prefix: str) -> Sequence[str]:
+        """Returns the names of all folders that start with `prefix`, up to the next slash and without it, sorted.
+
+        A folder is what names of objects have before a slash; in a directory also a subdirectory without files.
+        """
+        ...
+
 
 async def in_thread(function: Callable[[], T], *, urgent: bool = False, background: bool = False) -> T:
     """Runs a blocking request in a thread and returns what it returns. Raises `StorageError` if it takes too long.

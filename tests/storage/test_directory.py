@@ -116,6 +116,8 @@ def test_a_folder_that_cannot_be_listed_is_not_empty(tmp_path: Path, monkeypatch
     for prefix in ("results/", "r"):
         with pytest.raises(StorageError, match="Permission denied"):
             store.names(prefix)
+    with pytest.raises(StorageError, match="Permission denied"):
+        store.folders("results/")
 
 
 @pytest.mark.parametrize("verb", ["replace", "delete"])

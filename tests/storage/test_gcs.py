@@ -213,6 +213,26 @@ async def test_an_unusable_list_is_requested_again_and_never_taken_for_empty(
         assert await in_thread(lambda: store.names("b")) == []
 
 
+async def test_an_unusable_list_of_folders_is_requested_again_and_never_taken_for_empty(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd_lists = {
+        "no field": do.body({}),
+        "html": do.html(),
+        "prefixes": do.edited(lambda answer: answer | {"prefixes": 5}),
+        "odd names": do.edited(lambda answer: answer | {"prefixes": [5]}),
+        "names of others": do.edited(lambda answer: answer | {"prefixes": ["elsewhere/2026/"]}),
+    }
+    async with bucket(nursery, monkeypatch) as (store, world):
+        await in_thread(lambda: store.create("2026/a", b""))
+        for name, odd in odd_lists.items():
+            script(world, Fault(asks_names, in_turn(odd, do.nothing())))
+            assert await in_thread(lambda: store.folders("")) == ["2026"], name
+            script(world, Fault(asks_names, odd))
+            with pytest.raises(StorageError, match=NOT_GOOGLE):
+                await in_thread(lambda: store.folders(""))
+
+
 @pytest.mark.parametrize("verb", ["create", pytest.param("replace", marks=pytest.mark.slow)])
 async def test_a_write_with_an_unusable_answer_is_checked_by_a_read(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, verb: str

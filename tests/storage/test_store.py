@@ -118,6 +118,16 @@ async def test_names_are_those_with_the_prefix_in_order(store: ObjectStore) -> N
     assert await in_thread(lambda: store.names("z")) == []
 
 
+async def test_folders_are_those_with_the_prefix_in_order(store: ObjectStore) -> None:
+    assert await in_thread(lambda: store.folders("")) == []
+    for name in ("x/2", "x/10/a", "x/10/sub/b", "x/1/a", "xy/1", "y"):
+        await in_thread(partial(store.create, name, b""))
+    assert await in_thread(lambda: store.folders("")) == ["x", "xy"]
+    assert await in_thread(lambda: store.folders("x/")) == ["x/1", "x/10"]
+    assert await in_thread(lambda: store.folders("x/10")) == ["x/10"]
+    assert await in_thread(lambda: store.folders("z/")) == []
+
+
 async def test_many_are_read_at_once_in_the_order_of_their_names(store: ObjectStore) -> None:
     names = [f"n{number}" for number in range(20)]
     for name in names[::2]:

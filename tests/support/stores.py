@@ -84,6 +84,11 @@ class Memory:
         self._ask("names", prefix)
         return sorted(name for name in self.objects if name.startswith(prefix))
 
+    def folders(self, prefix: str) -> list[str]:
+        self._ask("folders", prefix)
+        rests = (name.removeprefix(prefix) for name in self.objects if name.startswith(prefix))
+        return sorted({prefix + rest.partition("/")[0] for rest in rests if "/" in rest})
+
     def count(self, verb: str, part: str = "") -> int:
         """How many requests of this verb there were for names with this part."""
         return sum(asked == verb and part in name for asked, name in self.asked)
