@@ -1,5 +1,6 @@
 """Entry types: the validated types of single values in config objects."""
 
+import math
 import re
 import unicodedata
 from typing import Annotated, Any
@@ -28,10 +29,11 @@ def _check_id(text: str) -> str:
     """Refuses an id that could change the path or the query of a request, or that looks like another id."""
     if len(text) > ID_LIMIT:
         raise invalid(message("is longer than {limit} characters", limit=ID_LIMIT), message("shorten it"))
-    _refuse_half_characters(text)
     if not text.strip():
         raise invalid(message("is blank"), message("write an id"))
-    if text in {".", ".."} or any(char in "/\\" or unicodedata.category(char) in {"Cc", "Zl", "Zp"} for char in text):
+    if text in {".", ".."} or any(
+        char in "/\\" or unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in text
+    ):
         remedy = message("leave out slashes, backslashes and control characters; no . or ..")
         raise invalid(message("cannot be an id"), remedy)
     visible = _INVISIBLE.sub("", text)
@@ -65,22 +67,6 @@ def spelling(text: str) -> str:
     return unicodedata.normalize("NFKC", text).casefold()
 
 
-def mixes_scripts(text: str) -> bool:
-    """Whether it has letters of several scripts of which many look alike, as in АAPL with a Cyrillic А."""
-    if text.isascii():  # of most of 100,000 tickers
-        return False
-    return len({script for char in text for script in _ALIKE if unicodedata.name(char, "").startswith(script)}) > 1
-
-
-_ALIKE = ("LATIN ", "CYRILLIC ", "GREEK ")
-
-
-def _refuse_half_characters(text: str) -> None:
-    """Refuses half of a surrogate pair: JSON can escape it, but it cannot be encoded in a request."""
-    if any(unicodedata.category(char) == "Cs" for char in text):
-        raise invalid(message("holds half a character"), message("write whole characters"))
-
-
 Id = Annotated[str, AfterValidator(_check_id)]
 """The id of a target, a card type or a topic."""
 
@@ -104,7 +90,6 @@ Ticker = Annotated[Id, BeforeValidator(_refuse_number), AfterValidator(_check_ti
 
 
 def _check_text(text: str) -> str:
-    _refuse_half_characters(text)
     if not text.strip():
         raise invalid(message("is blank"), message("write a value or remove it"))
     return text
@@ -154,8 +139,8 @@ def _check_scalar(value: object) -> object:
     """Accepts a string, a number or a boolean. Not a pydantic union, whose errors would name each of its members."""
     if not isinstance(value, str | int | float):  # a bool is an int
         raise invalid(message("is not a string, a number or a boolean"), message("write one of these"))
-    if isinstance(value, str):
-        _refuse_half_characters(value)
+    if isinstance(value, float) and math.isinf(value):
+        raise invalid(message("is a number out of range"), message("correct it"))
     return value
 
 

@@ -1,7 +1,7 @@
 """Environment: every variable of the job, declared once and read once at the start."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from typing import Annotated, Any
@@ -174,7 +174,7 @@ def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, 
     shows which engines are needed.
     """
     given = variables_set(environ)
-    notices = _notices(environ)
+    notices = _misspelt(environ)
     faults = []
     if "CONFIG_URI" not in given:
         remedy = message("set it to gs://BUCKET/PREFIX or to a directory")
@@ -188,7 +188,7 @@ def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, 
         sound = {name: text for name, text in given.items() if name not in faulty}
         settings = Settings.model_validate(_values(sound, notices), context=now)
         spared = {variable: fault.sentence for fault in faults if (variable := str(fault.where)) in NOTIFIER}
-    notices += [*spared.values(), *_same_urls(settings.engines.values())]
+    notices += spared.values()
     if settings.run_date is not None and settings.run_date > now.astimezone(settings.time_zone).date().isoformat():
         notices.append(message("RUN_DATE: {date} is still to come; is that what you mean?", date=settings.run_date))
     update = {"notices": tuple(notices), "notify_fault": spared.get("NOTIFY_URL")}
@@ -213,54 +213,21 @@ def _variable(path: Sequence[str | int]) -> str:
     return str(path[0])
 
 
-def _notices(environ: Mapping[str, str]) -> list[Message]:
-    """A notice for each unknown variable that may be a misspelling of a known one.
-
-    It starts like a known one, or is very similar to one. Other programs use `RUN_` and `CONFIG_` too, so after these
-    prefixes the rest of the name must be similar as well.
-    """
+def _misspelt(environ: Mapping[str, str]) -> list[Message]:
+    """A notice for each unknown variable that is spelt almost like a known one, or named like an engine's."""
     notices = []
-    for name in sorted(environ.keys() - set(VARIABLES) - {"NOTIFY_SOCKET"}):  # systemd's
-        kind, ending = _split(name)
-        if not environ[name].strip():
+    for name in sorted(environ.keys() - set(VARIABLES)):
+        if not environ[name].strip() or not name.isprintable() or name.startswith(_OF_OTHERS):
             continue
-        if not kind:
-            meant = () if name.startswith(_OF_OTHERS) else get_close_matches(name, _OURS, n=1, cutoff=_ALIKE)
-            notices += [message(_MISSPELT, name=name, meant=one) for one in meant]
-            continue
-        ours = {end: variable for variable in VARIABLES for start, end in [_split(variable)] if start == kind}
-        near = get_close_matches(ending, ours, n=1)
-        if near:
-            notices.append(message(_MISSPELT, name=name, meant=ours[near[0]]))
-        elif kind.endswith("_ENGINE_"):
+        if meant := get_close_matches(name, VARIABLES, n=1, cutoff=_ALIKE):
+            text = template("{name}: is not a variable of the job, which ignores it; did you mean {meant}?")
+            notices.append(message(text, name=name, meant=meant[0]))
+        elif _OF_ENGINES.match(name):
             notices.append(message("{name}: is not a variable of the job, which ignores it", name=name))
     return notices
 
 
-def _same_urls(engines: Iterable[EngineSettings]) -> list[Message]:
-    """A notice for each variable that gives an engine the URL of an earlier engine.
-
-    `check` cannot find this mistake, since all engines answer `/health` alike. It is not a fault, since one service may
-    serve as several engines.
-    """
-    notices, first = [], dict[str, str]()
-    for engine in engines:
-        name = _engine_variable(engine.name, "url")
-        if engine.url and (earlier := first.setdefault(engine.url, name)) != name:
-            text = template("{name}: is the same as {earlier}; one of the two is probably wrong")
-            notices.append(message(text, name=name, earlier=earlier))
-    return notices
-
-
-_MISSPELT = template("{name}: is not a variable of the job, which ignores it; did you mean {meant}?")
 _OF_OTHERS = ("CLOUD_RUN_", "GOOGLE_CLOUD_")
 """Prefixes for which Google sets more variables than the job reads."""
-_OURS = [name for name in VARIABLES if not name.startswith(_OF_OTHERS)]
-_ALIKE = 0.92
-_START = re.compile(rf"((?:{'|'.join(ALL_ENGINES).upper()})_ENGINE_|RUNS?_|CONFIG_|NOTIFY_)([A-Za-z0-9_]{{1,64}})")
-
-
-def _split(name: str) -> tuple[str, str]:
-    """The known prefix of a name, and the rest; two empty strings if it has none. `RUNS_` counts as `RUN_`."""
-    found = _START.fullmatch(name)
-    return (found[1].replace("RUNS_", "RUN_"), found[2]) if found else ("", "")
+_ALIKE = 0.87
+_OF_ENGINES = re.compile(rf"(?:{'|'.join(ALL_ENGINES).upper()})_ENGINE_")

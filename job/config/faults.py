@@ -123,7 +123,6 @@ def _is_none_of(ctx: dict[str, Any], _: object) -> tuple[Message, Message]:
 _WORDS: Mapping[str, Callable[[dict[str, Any], object], tuple[Message, Message]]] = {
     "missing": lambda *_: (message("is missing"), message("add it")),
     "extra_forbidden": lambda *_: (message("is not a known key"), message("correct its name or remove it")),
-    "string_unicode": lambda *_: (message("holds half a character"), message("write whole characters")),
     "string_type": _is_no_string,
     "bool_type": _is_no_boolean,
     "list_type": lambda *_: (message("is not an array"), message("write an array")),

@@ -5,14 +5,14 @@ import math
 import re
 from datetime import date
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from job.config.faults import invalid
 from job.text.display import quoted, without_credentials
-from job.text.messages import LANGUAGES, Language, message, template
+from job.text.messages import LANGUAGES, Language, Message, message, template
 
 _UNSET_IT = message("correct it or unset it")
 
@@ -55,28 +55,28 @@ def seconds(least: int, most: int) -> BeforeValidator:
     return BeforeValidator(parse)
 
 
-def _check_engine_url(text: str) -> str:
-    remedy = message("set it to the engine's https URL")
-    if re.match(r"[^/?#]*//[^/?#]*@", text):  # before anything quotes the text
-        remedy = message("set it to the engine's https URL without them: the token is enough")
-        raise invalid(message("holds a user name or password"), remedy)
-    shown = quoted(without_credentials(text))
+def _url(text: str, remedy: Message) -> SplitResult:
+    """The parts of an https URL, or of an http URL to loopback. Its faults quote nothing: it may hold a secret."""
+    what = message("is not an https URL with a valid host (http goes to loopback only)")
     try:
         url = urlsplit(text)
-        host, _ = url.hostname, url.port
+        host, port = url.hostname, url.port
     except ValueError:
-        raise invalid(message("{value} is not a URL", value=shown), remedy) from None
-    if url.scheme not in {"https", "http"} or not host or not text.isascii() or re.search(r"[\s\\]", text):
-        raise invalid(message("{value} is not an https URL", value=shown), remedy)
-    if not _is_host(host) or url.port == 0:
-        raise invalid(message("{value} does not name a valid host", value=shown), remedy)
-    if url.query or url.fragment or "?" in text or "#" in text:
-        raise invalid(message("{value} has a query or a fragment", value=shown), remedy)
+        raise invalid(what, remedy) from None
+    is_safe = url.scheme == "https" or (url.scheme == "http" and host and is_loopback(host))  # tokens are sent there
+    if not is_safe or not host or not _is_host(host) or port == 0 or re.search(r"[\s\\]", text):
+        raise invalid(what, remedy)
+    if url.username is not None:
+        raise invalid(message("holds a user name or password"), message("leave them out"))
+    return url
+
+
+def _check_engine_url(text: str) -> str:
+    url = _url(text, message("set it to the engine's https URL"))
+    if not text.isascii() or "?" in text or "#" in text:
+        raise invalid(message("has a query, a fragment or non-ASCII characters"), message("leave them out"))
     if re.search(r"/\.{1,2}(/|\Z)", url.path):  # they would be resolved, and the plan would not show what is sent
-        raise invalid(message("{value} has dots for a path segment", value=shown), remedy)
-    if url.scheme == "http" and not is_loopback(host):
-        remedy = message("set it to the engine's https URL; http goes to loopback only")
-        raise invalid(message("{value} would send tokens in the clear", value=shown), remedy)
+        raise invalid(message("has dots for a path segment"), message("leave them out"))
     return (url.scheme + text[len(url.scheme) :]).rstrip("/")  # the scheme in lower case, as a connection compares it
 
 
@@ -111,49 +111,25 @@ CARD_URL_PLACES = re.compile(r"\{(date|ticker|card_type)\}")
 def _check_card_url(text: str) -> str:
     example = "https://cards.example.com/{date}/{ticker}/{card_type}.png"
     remedy = message("set it to an https URL such as {example}", example=example)
-    shown = quoted(without_credentials(text))
-    try:
-        url = urlsplit(text)
-        host, port = url.hostname, url.port
-    except ValueError:
-        raise invalid(message("{value} is not a URL", value=shown), remedy) from None
-    if url.scheme != "https" or not host or re.search(r"[\s\\]", text):
-        raise invalid(message("{value} is not an https URL", value=shown), remedy)
-    if url.username is not None:  # whoever has the page would have it too
-        raise invalid(message("{value} holds a user name or password", value=shown), remedy)
-    if not _is_host(host) or port == 0:
-        raise invalid(message("{value} does not name a valid host", value=shown), remedy)
+    _url(text, remedy)
     if re.search("[{}]", CARD_URL_PLACES.sub("", text)):
         # These placeholders have no value here, so they are shown as they are.
-        text = template("{value} has a brace that belongs to none of {date}, {ticker} and {card_type}")
-        raise invalid(message(text, value=shown), remedy)
+        raise invalid(message("has a brace that belongs to none of {date}, {ticker} and {card_type}"), remedy)
     return text
 
 
 CardUrl = Annotated[str, AfterValidator(_check_card_url)]
-"""https; may hold the placeholders `{date}`, `{ticker}` and `{card_type}` after its host."""
+"""https, or http to loopback; may hold the placeholders `{date}`, `{ticker}` and `{card_type}` after its host."""
 
 
 HOOK_REMEDY = message("set it to the https URL of an incoming webhook")
 
 
 def _check_hook_url(secret: SecretStr) -> SecretStr:
-    """Quotes no part of the URL, since anyone who knows it can write to the chat."""
-    text, remedy = secret.get_secret_value(), HOOK_REMEDY
-    try:
-        url = urlsplit(text)
-        host, port = url.hostname, url.port
-    except ValueError:
-        raise invalid(message("is not a URL"), remedy) from None
-    if not host or not text.isascii() or not text.isprintable() or re.search(r"[\s\\]", text):
-        raise invalid(message("is not a URL"), remedy)
-    if url.scheme not in {"https", "http"} or (url.scheme == "http" and not is_loopback(host)):
-        remedy = message("set it to the https URL of an incoming webhook; http goes to loopback only")
-        raise invalid(message("is not an https URL"), remedy)
-    if not _is_host(host) or port == 0:
-        raise invalid(message("does not name a valid host"), remedy)
-    if url.username is not None or "#" in text:
-        raise invalid(message("has a user name or a fragment"), remedy)
+    text = secret.get_secret_value()
+    _url(text, HOOK_REMEDY)
+    if not text.isascii() or not text.isprintable() or "#" in text:
+        raise invalid(message("has a fragment, or characters that no URL has"), HOOK_REMEDY)
     return secret
 
 

@@ -102,9 +102,6 @@ class _Notice:
 TWIN = template("{where}: is there in another spelling too, and both count; keep one if they mean the same")
 
 
-MIXED = template("{where}: mixes letters of Latin, Greek or Cyrillic, which look alike; is that what you mean?")
-
-
 def alike(item: str, twin: str) -> str:
     """How a place shows an id that also occurs in another spelling."""
     return f"{quoted(item, 40)} ≈ {quoted(twin, 40)}"

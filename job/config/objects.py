@@ -6,9 +6,8 @@ from typing import TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from job.config.entries import mixes_scripts
 from job.config.faults import Fault, problems
-from job.config.findings import MIXED, Findings, Place
+from job.config.findings import Findings, Place
 from job.config.schema import (
     CARD_TYPE,
     CARD_TYPE_NAME,
@@ -23,7 +22,6 @@ from job.config.schema import (
     TargetEntry,
 )
 from job.config.strict_json import UnreadableError, parse
-from job.text.display import quoted
 from job.text.messages import Message, message
 
 T = TypeVar("T")
@@ -93,9 +91,6 @@ class _Reader:
         entries = self._entries(Place(TICKER_LIST), self._value(TICKER_LIST), TICKER)
         if entries == []:
             self.findings.fault(Place(TICKER_LIST), message("is empty"), message("write the tickers there"))
-        for index, ticker in enumerate(entries or ()):
-            if ticker is not None and mixes_scripts(ticker):
-                self.findings.notice(Place(TICKER_LIST, [index], shown=quoted(ticker, 40)), MIXED)
         tickers = None if entries is None else _whole(entries)
         return None if tickers is None else tuple(self.findings.unique(tickers, Place(TICKER_LIST)))
 
@@ -137,8 +132,6 @@ class _Reader:
         if isinstance(value, dict):
             alone = {key: self._checked(place, {key: names}, SIMPLE_TARGETS) for key, names in value.items()}
             return {key: None if target is None else target[key] for key, target in alone.items()}
-        if value is not _ABSENT:
-            self.findings.fault(place, message("is neither an object nor an array"), message("write one of the two"))
         return None
 
     def read(self, name: str, schema: TypeAdapter[T], default: T) -> T:
@@ -148,7 +141,7 @@ class _Reader:
         return default if checked is None else checked
 
     def _value(self, name: str) -> object:
-        """The JSON value of an object; `_ABSENT` if it does not exist or cannot be read."""
+        """The array or object in a config object; `_ABSENT` if it does not exist or cannot be read."""
         if name in self._objects:
             try:
                 return parse(name, self._objects[name])

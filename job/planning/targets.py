@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from job.config.entries import mixes_scripts, spelling
+from job.config.entries import spelling
 from job.config.faults import Fault
-from job.config.findings import MIXED, TWIN, Findings, Place, alike
+from job.config.findings import TWIN, Findings, Place, alike
 from job.config.objects import (
     CARD_TARGETS,
     CARD_TYPE_LIST,
@@ -125,8 +125,6 @@ class _Resolver:
             twin = self.spellings.setdefault(spelling(entry.id), entry.id)
             if not listed and twin != entry.id:
                 self.findings.notice(Place(CARD_TARGETS, [index], shown=alike(entry.id, twin)), TWIN)
-            if not listed and mixes_scripts(entry.id):
-                self.findings.notice(Place(CARD_TARGETS, [index], entry.id), MIXED)
             kind = self._kind(index, entry, listed=listed)
             key = self._topic_key(index, entry, keys) if kind == "topic" else entry.id
             if entry.topic_key is not None and kind != "topic":

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from job.config.entries import mixes_scripts, spelling
+from job.config.entries import spelling
 from job.config.findings import Findings, Place, alike
 from job.config.objects import CARD_TARGETS, CARD_TYPE_LIST, TICKER_LIST, read_config
 from job.config.strict_json import parse
@@ -81,7 +81,7 @@ def _check_tickers(findings: Findings, objects: Mapping[str, bytes], plan: Plan,
         places |= {ticker: (TICKER_LIST, index) for index, ticker in reversed(list(enumerate(written)))}
     for ticker in tickers:
         # Those that the config's own notices are about are left out.
-        if ticker in old or spellings[spelling(ticker)] > 1 or mixes_scripts(ticker):
+        if ticker in old or spellings[spelling(ticker)] > 1:
             continue
         found = doubt.of(ticker)
         if found is not None:

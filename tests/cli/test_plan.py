@@ -38,7 +38,7 @@ LISTED = (
     "is not a ticker of ticker_list.json; "
     "correct it, add it to ticker_list.json, or use the full form for targets beside the tickers"
 )
-OPEN = "is not JSON at line 1 column 2: it ends before all brackets are closed; close them"
+OPEN = "is not JSON at line 1 column 2: a string or a bracket is not closed; close it"
 NO_MEANING = "has no meaning for equities_default; remove it"
 
 
@@ -408,7 +408,7 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
     "what is no JSON and what nobody reads": (
         {"llm_config.json": b"{", "engine_control.json": b"[NaN]", "card_target.json": []},
         [
-            "engine_control.json: is not JSON (NaN is not a number); correct it",
+            'engine_control.json: is not JSON at line 1 column 2: it cannot go on with "NaN]"; correct it',
             f"llm_config.json: {OPEN}",
             "card_target.json: is no object that the job reads; correct its name or remove it",
         ],

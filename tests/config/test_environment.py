@@ -61,70 +61,58 @@ def test_blank_counts_as_unset() -> None:
 
 
 WHOLE = "is not a whole number from"
-URL = "set it to the engine's https URL"
+SECONDS = "is not a number of seconds from 1 to 3600; correct it or unset it"
+NO_URL = "is not an https URL with a valid host (http goes to loopback only)"
+ENGINE_URL = f"{NO_URL}; set it to the engine's https URL"
+CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{ticker}/{card_type}.png"
 
 
 @pytest.mark.parametrize(
     ("name", "value", "fault"),
     [
         ("QA_ENGINE_CONCURRENCY", "0", f'"0" {WHOLE} 1 to 8192; correct it or unset it'),
-        ("QA_ENGINE_CONCURRENCY", "8193", f'"8193" {WHOLE} 1 to 8192; correct it or unset it'),
         ("TRADING_ENGINE_CONCURRENCY", "1025", f'"1025" {WHOLE} 1 to 1024; correct it or unset it'),
         ("NEWS_ENGINE_CONCURRENCY", "4.0", f'"4.0" {WHOLE} 1 to 1024; correct it or unset it'),
         ("NEWS_ENGINE_CONCURRENCY", "١", f'"١" {WHOLE} 1 to 1024; correct it or unset it'),
-        ("NEWS_ENGINE_CONCURRENCY", "1_0", f'"1_0" {WHOLE} 1 to 1024; correct it or unset it'),
-        ("TRADING_ENGINE_ATTEMPTS", "-1", f'"-1" {WHOLE} 1 to 20; correct it or unset it'),
         ("TRADING_ENGINE_ATTEMPTS", "9" * 5000, f'"{"9" * 78}… {WHOLE} 1 to 20; correct it or unset it'),
         ("FINANCIAL_ENGINE_BATCH_SIZE", "none", f'"none" {WHOLE} 1 to 1000; correct it or unset it'),
-        (
-            "FINANCIAL_ENGINE_TIMEOUT",
-            "nan",
-            '"nan" is not a number of seconds from 1 to 3600; correct it or unset it',
-        ),
-        ("QA_ENGINE_TIMEOUT", "inf", '"inf" is not a number of seconds from 1 to 3600; correct it or unset it'),
-        ("QA_ENGINE_TIMEOUT", "0.5", '"0.5" is not a number of seconds from 1 to 3600; correct it or unset it'),
-        ("QA_ENGINE_TIMEOUT", "3601", '"3601" is not a number of seconds from 1 to 3600; correct it or unset it'),
-        ("QA_ENGINE_TIMEOUT", "1_0", '"1_0" is not a number of seconds from 1 to 3600; correct it or unset it'),
-        ("QA_ENGINE_TIMEOUT", "١٠", '"١٠" is not a number of seconds from 1 to 3600; correct it or unset it'),
-        ("QA_ENGINE_TIMEOUT", "5m", '"5m" is not a number of seconds from 1 to 3600; correct it or unset it'),
-        ("QA_ENGINE_URL", "qa.example", f'"qa.example" is not an https URL; {URL}'),
-        ("QA_ENGINE_URL", "ftp://qa.example", f'"ftp://qa.example" is not an https URL; {URL}'),
-        ("QA_ENGINE_URL", "https://", f'"https://" is not an https URL; {URL}'),
-        ("QA_ENGINE_URL", "https://qa example", f'"https://qa example" is not an https URL; {URL}'),
-        ("QA_ENGINE_URL", "https://[::1", f'"https://[::1" is not a URL; {URL}'),
-        ("QA_ENGINE_URL", "https://qa.example:port", f'"https://qa.example:port" is not a URL; {URL}'),
-        ("QA_ENGINE_URL", "https://a.example?x=1", f'"https://a.example?…" has a query or a fragment; {URL}'),
-        ("QA_ENGINE_URL", "https://a.example#", f'"https://a.example#" has a query or a fragment; {URL}'),
-        ("QA_ENGINE_URL", "https://a.example/b/..", f'"https://a.example/b/.." has dots for a path segment; {URL}'),
-        ("QA_ENGINE_URL", "https://a.example/./b", f'"https://a.example/./b" has dots for a path segment; {URL}'),
-        ("QA_ENGINE_URL", "https://qa..example", f'"https://qa..example" does not name a valid host; {URL}'),
-        ("QA_ENGINE_URL", "https://<host>", f'"https://<host>" does not name a valid host; {URL}'),
-        ("QA_ENGINE_URL", "https://-qa.example", f'"https://-qa.example" does not name a valid host; {URL}'),
-        ("QA_ENGINE_URL", "https://qa.example:0", f'"https://qa.example:0" does not name a valid host; {URL}'),
+        ("FINANCIAL_ENGINE_TIMEOUT", "nan", f'"nan" {SECONDS}'),
+        ("QA_ENGINE_TIMEOUT", "0.5", f'"0.5" {SECONDS}'),
+        ("QA_ENGINE_TIMEOUT", "3601", f'"3601" {SECONDS}'),
+        ("QA_ENGINE_TIMEOUT", "1_0", f'"1_0" {SECONDS}'),
+        ("QA_ENGINE_URL", "qa.example", ENGINE_URL),
+        ("QA_ENGINE_URL", "ftp://127.0.0.1", ENGINE_URL),
+        ("QA_ENGINE_URL", "https://", ENGINE_URL),
+        ("QA_ENGINE_URL", "https://qa.example/a b", ENGINE_URL),
+        ("QA_ENGINE_URL", "https://[::1", ENGINE_URL),
+        ("QA_ENGINE_URL", "https://qa.example:port", ENGINE_URL),
+        ("QA_ENGINE_URL", "https://qa..example", ENGINE_URL),
+        ("QA_ENGINE_URL", "https://-qa.example", ENGINE_URL),
+        ("QA_ENGINE_URL", "https://qa.example:0", ENGINE_URL),
+        ("QA_ENGINE_URL", f"https://{'a' * 64}.ex", ENGINE_URL),
+        ("QA_ENGINE_URL", "http://qa.example", ENGINE_URL),
+        ("QA_ENGINE_URL", "http://127.0.0.1.example", ENGINE_URL),
+        ("QA_ENGINE_URL", "http://0.0.0.0:80", ENGINE_URL),
+        ("QA_ENGINE_URL", "https://me:secret@qa.example", "holds a user name or password; leave them out"),
         (
             "QA_ENGINE_URL",
-            f"https://{'a' * 64}.ex",
-            f'"https://{"a" * 64}.ex" does not name a valid host; {URL}',
+            "https://a.example?x=1",
+            "has a query, a fragment or non-ASCII characters; leave them out",
         ),
-        (
-            "QA_ENGINE_URL",
-            "https://me:secret@qa.example",
-            f"holds a user name or password; {URL} without them: the token is enough",
-        ),
-        (
-            "QA_ENGINE_URL",
-            "http://qa.example",
-            f'"http://qa.example" would send tokens in the clear; {URL}; http goes to loopback only',
-        ),
-        (
-            "QA_ENGINE_URL",
-            "http://127.0.0.1.example",
-            f'"http://127.0.0.1.example" would send tokens in the clear; {URL}; http goes to loopback only',
-        ),
-        (
-            "QA_ENGINE_URL",
-            "http://0.0.0.0:80",
-            f'"http://0.0.0.0:80" would send tokens in the clear; {URL}; http goes to loopback only',
+        ("QA_ENGINE_URL", "https://a.example#", "has a query, a fragment or non-ASCII characters; leave them out"),
+        ("QA_ENGINE_URL", "https://a.example/卡", "has a query, a fragment or non-ASCII characters; leave them out"),
+        ("QA_ENGINE_URL", "https://a.example/b/..", "has dots for a path segment; leave them out"),
+        ("QA_ENGINE_URL", "https://a.example/./b", "has dots for a path segment; leave them out"),
+        ("CARD_URL", "http://h/{ticker}", f"{NO_URL}; {CARD_URL}"),
+        ("CARD_URL", "javascript:alert({ticker})", f"{NO_URL}; {CARD_URL}"),
+        ("CARD_URL", "https://{ticker}.h/", f"{NO_URL}; {CARD_URL}"),
+        *(
+            (
+                "CARD_URL",
+                f"https://h/{wrong}",
+                f"has a brace that belongs to none of {{date}}, {{ticker}} and {{card_type}}; {CARD_URL}",
+            )
+            for wrong in ("{tickers}", "{Ticker}", "{ticker", "{{ticker}}", "{}")
         ),
         ("RUN_DATE", "24.11.2026", '"24.11.2026" is not a date; write YYYY-MM-DD, or today'),
         ("RUN_DATE", "2026-02-30", '"2026-02-30" is not a date; write YYYY-MM-DD, or today'),
@@ -149,29 +137,24 @@ def test_each_bad_value_is_one_fault_that_names_its_variable(name: str, value: s
     assert faults(**{name: value}) == [f"{name}: {fault}"]
 
 
-@pytest.mark.parametrize("rest", ["@qa:port", "@qa:99999", "@[::1", "@", "@q a", "@qa?x", "@qa/..", "@q,a"])
-@pytest.mark.parametrize("start", ["https://me:secret", "ftp://me:secret", "//secret", "http://secret"])
-def test_a_password_in_a_url_is_never_shown(start: str, rest: str) -> None:
-    (fault,) = faults(QA_ENGINE_URL=start + rest)
-    assert fault.startswith("QA_ENGINE_URL: holds a user name or password; ")
-    assert "secret" not in fault
-
-
-@pytest.mark.parametrize("name", ["QA_ENGINE_URL", "RUNS_URI", "CONFIG_URI"])
+@pytest.mark.parametrize("name", ["QA_ENGINE_URL", "CARD_URL", "RUNS_URI", "CONFIG_URI"])
 @pytest.mark.parametrize(
-    "value", ["https://me:secret\x1b@qa", "https://me:sec/secret@qa:x", "me:secret@qa", "s3://secret@a"]
+    "value",
+    [
+        "https://me:secret\x1b@qa",
+        "https://me:secret@q a",
+        "https://me:sec/secret@qa:x",
+        "me:secret@qa",
+        "s3://secret@a",
+    ],
 )
-def test_nothing_before_an_at_sign_is_shown(name: str, value: str) -> None:
+def test_a_password_in_a_url_is_never_shown(name: str, value: str) -> None:
     assert "secret" not in "".join(faults(**{name: value}))
 
 
 def test_all_faults_are_reported_at_once() -> None:
     bad = {"RUN_DATE": "x", "QA_ENGINE_TIMEOUT": "x", "NEWS_ENGINE_URL": "x", "CLOUD_RUN_TASK_COUNT": "3"}
     assert sorted(line.partition(":")[0] for line in faults(**bad)) == sorted(bad)
-
-
-def test_a_password_in_a_url_is_not_shown() -> None:
-    assert "secret" not in "".join(faults(QA_ENGINE_URL="https://me:secret@qa.example"))
 
 
 @pytest.mark.parametrize(
@@ -312,39 +295,25 @@ def test_hypothesis_also_generates_valid_environments() -> None:
     [
         ("QA_ENGINE_CONCURENCY", "QA_ENGINE_CONCURRENCY"),
         ("FINANCIAL_ENGINE_URI", "FINANCIAL_ENGINE_URL"),
-        ("TRADING_ENGINE_BATCHSIZE", "TRADING_ENGINE_BATCH_SIZE"),
         ("NEWS_ENGINE_BATCH_SIZE", None),
         ("QA_ENGINE_KEY", None),
-        ("RUN_DEADLINE", "RUN_DEADLINE_SECONDS"),
         ("RUN_TIMEZONE", "RUN_TIME_ZONE"),
         ("RUNS_URL", "RUNS_URI"),
         ("RUN_URI", "RUNS_URI"),
         ("CONFIG_URL", "CONFIG_URI"),
-        ("CONFG_URI", "CONFIG_URI"),
-        ("NEWS_ENGIN_URL", "NEWS_ENGINE_URL"),
         ("NEWS_ENGIN_TIMEOUT", "NEWS_ENGINE_TIMEOUT"),
-        ("IMPERSONATE_SERVICE_ACOUNT", "IMPERSONATE_SERVICE_ACCOUNT"),
+        ("NOTIFY_ULR", "NOTIFY_URL"),
     ],
 )
-def test_a_variable_that_begins_like_ours_is_noticed(name: str, meant: str | None) -> None:
+def test_a_variable_that_is_spelt_almost_like_one_of_ours_is_noticed(name: str, meant: str | None) -> None:
     notice = f"{name}: is not a variable of the job, which ignores it"
     assert tuple(map(str, read(**{name: "1"}).notices)) == (f"{notice}; did you mean {meant}?" if meant else notice,)
     assert read(**{name: " "}).notices == ()
 
 
 def test_variables_of_others_are_not_noticed() -> None:
-    names = [
-        "GOOGLE_CLOUD_PROJECT_ID",
-        "CLOUD_RUN_TASK_COUNTS",
-        "CLOUD_RUN_TASK_INDEX",
-        "GOOGLE_CLOUD_ZONE",
-        "RUNNER_OS",
-        "RUN_AS_ROOT",
-        "RUN_LOCAL_RUNS",
-        "RUNS_BUCKET",
-    ]
-    names += ["CONFIG_SITE", "CONFIG_BUCKET", "CONFIG_SHELL", "ENGINE_URL", "MY_QA_ENGINE_URL", "QA_ENGINE_", "RUN"]
-    names += ["QA_ENGINE_\x1b", "QA_ENGINE_\N{BLACK STAR}", f"QA_ENGINE_{'A' * 1000}"]
+    names = ["GOOGLE_CLOUD_PROJECTS", "CLOUD_RUN_TASK_COUNTS", "RUNNER_OS", "RUN_AS_ROOT", "RUNS_BUCKET", "RUN"]
+    names += ["CONFIG_SITE", "CONFIG_DIR", "ENGINE_URL", "NOTIFY_SOCKET", "LANGUAGE", "LOG_LEVEL", "QA_ENGINE_\x1b"]
     assert read(**dict.fromkeys(names, "1")).notices == ()
 
 
@@ -382,16 +351,6 @@ def test_the_name_of_a_field_is_not_read_as_a_variable() -> None:
     assert read(engines="x", notices="x", run_date_is_explicit="x", config_uri="x", name="x") == read()
 
 
-def test_engines_with_the_same_url_are_noticed() -> None:
-    assert read().notices == ()
-    same = GOOD["FINANCIAL_ENGINE_URL"].rstrip("/")
-    assert [str(notice) for notice in read(TRADING_ENGINE_URL=same, QA_ENGINE_URL=f"{same}//").notices] == [
-        "TRADING_ENGINE_URL: is the same as FINANCIAL_ENGINE_URL; one of the two is probably wrong",
-        "QA_ENGINE_URL: is the same as FINANCIAL_ENGINE_URL; one of the two is probably wrong",
-    ]
-    assert read(TRADING_ENGINE_URL=f"{same}/trading").notices == ()
-
-
 def test_a_date_that_is_still_to_come_in_the_runs_time_zone_is_noticed() -> None:
     today = NOW.astimezone(ZoneInfo("Asia/Shanghai")).date()
     for days, expected in (
@@ -400,15 +359,6 @@ def test_a_date_that_is_still_to_come_in_the_runs_time_zone_is_noticed() -> None
     ):
         settings = read(RUN_TIME_ZONE="Asia/Shanghai", RUN_DATE=str(today + timedelta(days)))
         assert tuple(str(notice) for notice in settings.notices) == expected
-
-
-def test_missing_or_faulty_urls_do_not_count_as_the_same_url() -> None:
-    assert read(TRADING_ENGINE_URL="", QA_ENGINE_URL="").notices == ()
-    settings, found = read_settings(GOOD | {"TRADING_ENGINE_URL": "nowhere", "QA_ENGINE_URL": "nowhere"}, NOW)
-    assert (len(found), settings.notices) == (2, ())
-
-
-PLACES = "{date}, {ticker} and {card_type}"
 
 
 @pytest.mark.parametrize(
@@ -421,32 +371,6 @@ PLACES = "{date}, {ticker} and {card_type}"
 )
 def test_a_template_of_the_pictures_urls_is_taken_as_it_is(url: str) -> None:
     assert read(CARD_URL=f" {url} ").card_url == url
-
-
-@pytest.mark.parametrize(
-    ("url", "what"),
-    [
-        ("http://h/{ticker}", '"http://h/{ticker}" is not an https URL'),
-        ("http://127.0.0.1/{ticker}", '"http://127.0.0.1/{ticker}" is not an https URL'),
-        ("javascript:alert({ticker})", '"javascript:alert({ticker})" is not an https URL'),
-        ("//h/{ticker}", '"//h/{ticker}" is not an https URL'),
-        ("https:///{ticker}", '"https:///{ticker}" is not an https URL'),
-        ("https://h/{ticker} {date}", '"https://h/{ticker} {date}" is not an https URL'),
-        ("https://[h/{ticker}", '"https://[h/{ticker}" is not a URL'),
-        ("https://h:port/{ticker}", '"https://h:port/{ticker}" is not a URL'),
-        ("https://me:secret@h/{ticker}", '"…@h/{ticker}" holds a user name or password'),
-        ("https://{ticker}.h/", '"https://{ticker}.h/" does not name a valid host'),
-        ("https://{ticker}/", '"https://{ticker}/" does not name a valid host'),
-        *(
-            (f"https://h/{wrong}", f'"https://h/{wrong}" has a brace that belongs to none of {PLACES}')
-            for wrong in ("{tickers}", "{Ticker}", "{ticker", "ticker}", "{{ticker}}", "{}", "{ticker!r}")
-        ),
-    ],
-)
-def test_any_other_is_a_fault_that_says_what_to_write(url: str, what: str) -> None:
-    (fault,) = faults(CARD_URL=url)
-    example = "https://cards.example.com/{date}/{ticker}/{card_type}.png"
-    assert fault == f"CARD_URL: {what}; set it to an https URL such as {example}"
 
 
 HOOK = "https://open.feishu.cn/open-apis/bot/v2/hook/secret-of-the-bot"
@@ -466,20 +390,13 @@ def test_the_url_for_messages_is_a_secret() -> None:
 @pytest.mark.parametrize(
     ("url", "what"),
     [
-        ("http://open.feishu.cn/secret-of-the-bot", "is not an https URL"),
-        ("http://127.0.0.1.example/secret-of-the-bot", "is not an https URL"),
-        ("ftp://127.0.0.1/secret-of-the-bot", "is not an https URL"),
-        ("secret-of-the-bot", "is not a URL"),
-        ("https:///secret-of-the-bot", "is not a URL"),
-        ("https://h:port/secret-of-the-bot", "is not a URL"),
-        ("https://h/secret-of-the-bot x", "is not a URL"),
-        ("https://h/secret-of-the-bot\x00", "is not a URL"),
-        ("https://h/图secret-of-the-bot", "is not a URL"),
-        ("https://[::1/secret-of-the-bot", "is not a URL"),
-        ("https://-h-/secret-of-the-bot", "does not name a valid host"),
-        ("https://h:0/secret-of-the-bot", "does not name a valid host"),
-        ("https://me:secret-of-the-bot@h/", "has a user name or a fragment"),
-        ("https://h/#secret-of-the-bot", "has a user name or a fragment"),
+        ("http://open.feishu.cn/secret-of-the-bot", NO_URL),
+        ("secret-of-the-bot", NO_URL),
+        ("https://h:port/secret-of-the-bot", NO_URL),
+        ("https://h/secret-of-the-bot\x00", "has a fragment, or characters that no URL has"),
+        ("https://h/图secret-of-the-bot", "has a fragment, or characters that no URL has"),
+        ("https://h/#secret-of-the-bot", "has a fragment, or characters that no URL has"),
+        ("https://me:secret-of-the-bot@h/", "holds a user name or password"),
     ],
 )
 def test_a_malformed_url_for_messages_is_a_notice_that_does_not_quote_it(url: str, what: str) -> None:
@@ -487,7 +404,7 @@ def test_a_malformed_url_for_messages_is_a_notice_that_does_not_quote_it(url: st
     assert faults == []
     (notice,) = settings.notices
     assert settings.notify_fault == notice
-    assert str(notice).startswith(f"NOTIFY_URL: {what}; set it to the https URL of an incoming webhook")
+    assert str(notice).startswith(f"NOTIFY_URL: {what}; ")
     assert "secret-of" not in str(notice)
     assert settings.notify_url is None
 
@@ -513,10 +430,3 @@ def test_a_fault_of_the_notifier_hides_no_other() -> None:
     settings, faults = read_settings(GOOD | {"NOTIFY_URL": "x", "RUN_DATE": "never"}, NOW)
     assert [fault.where for fault in faults] == ["RUN_DATE"]
     assert len(settings.notices) == 1
-
-
-def test_systemds_socket_is_not_noticed_as_misspelt() -> None:
-    assert read(NOTIFY_SOCKET="/run/x").notices == ()
-    assert [str(notice) for notice in read(NOTIFY_ULR="x").notices] == [
-        "NOTIFY_ULR: is not a variable of the job, which ignores it; did you mean NOTIFY_URL?"
-    ]

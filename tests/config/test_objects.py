@@ -53,33 +53,16 @@ NOT_KNOWN = "is not a known key; correct its name or remove it"
 NO_OBJECT = "is not an object; write an object"
 ANOTHER = "give one of them another topic_key"
 NO_ARRAY = "is not an array; write an array"
-HALF = "holds half a character; write whole characters"
 NO_TYPES = "is empty; name card types, or remove the ticker: it then gets every enabled one"
 SHORTER = "shorten it: servers refuse a long URL"
 NO_VALUE = "is not a string, a number or a boolean; write one of these"
 ID_RULE = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
 
 BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
-    # not JSON, the tests of the documents have all cases
-    ("ticker_list.json", b'["AAPL",]', ["is not JSON at line 1 column 9: a comma stands before ]; remove that comma"]),
-    ("ticker_list.json", b"[NaN]", ["is not JSON (NaN is not a number); correct it"]),
-    ("card_types.json", b'["\xff"]', ["is not UTF-8 at byte 2; save it as UTF-8"]),
-    (
-        "llm_config.json",
-        b"{" * 200_000,
-        ["is not JSON at line 1 column 2: Expecting property name enclosed in double quotes; correct it"],
-    ),
-    ("card_targets.json", b"[" * 200_000, ["is nested too deep; check that this is the right object"]),
-    ("engine_control.json", b"?" * 20_000_000, ["is larger than 16 MiB; check that this is the right object"]),
-    (
-        "engine_control.json",
-        b'{"run_news_engine": true, "run_news_engine": false}',
-        ['has the key "run_news_engine" twice in one object; correct it'],
-    ),
+    # not JSON: the tests of the documents have all cases
+    ("ticker_list.json", b'["AAPL"', ["is not JSON at line 1 column 8: a string or a bracket is not closed; close it"]),
     # wrong shapes
     ("ticker_list.json", {"AAPL": 1}, ["is not an array; write an array"]),
-    ("ticker_list.json", None, ["is not an array; write an array"]),
-    ("ticker_list.json", "AAPL", ["is not an array; write an array"]),
     (
         "ticker_list.json",
         ["AAPL", 7, None, ["MSFT"]],
@@ -88,7 +71,6 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
             "[2] (null), [3] ([…]): is not a string; write a string",
         ],
     ),
-    ("ticker_list.json", ["\ud800"], ['[0] ("\\ud800"): holds half a character; write whole characters']),
     (
         "card_types.json",
         [{"name": "a"}, "b"],
@@ -105,17 +87,11 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
         [{"name": "a", "enabled": 1}],
         ['[0] ("a").enabled (1): is not a boolean; write true or false'],
     ),
-    ("card_types.json", [{"name": "a", "on": True}], [f'[0] ("a").on: {NOT_KNOWN}']),
     ("engine_control.json", [], ["is not an object; write an object"]),
     (
         "engine_control.json",
         {"run_new_engine": True},
         ["run_new_engine: is not a known key; correct its name or remove it"],
-    ),
-    (
-        "engine_control.json",
-        {"run_news_engine": None},
-        ["run_news_engine (null): is not a boolean; write true or false"],
     ),
     (
         "llm_config.json",
@@ -124,18 +100,11 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
     ),
     (
         "llm_config.json",
-        {"tasks": {"news_card": {"model": "x"}}},
-        ["tasks.news_card.model: is not a known key; correct its name or remove it"],
-    ),
-    (
-        "llm_config.json",
         {"default": {"model_name": " "}},
         ['default.model_name (" "): is blank; write a value or remove it'],
     ),
-    ("card_targets.json", "AAPL", ["is neither an object nor an array; write one of the two"]),
     ("card_targets.json", {"AAPL": "news_card"}, [f'AAPL ("news_card"): {NO_ARRAY}']),
     ("card_targets.json", [{"card_types": ["news_card"]}], ["[0].id: is missing; add it"]),
-    ("card_targets.json", [{"id": "X", "cards": []}], [f'[0] ("X").cards: {NOT_KNOWN}']),
     (
         "card_targets.json",
         [{"id": "X", "target_type": "bond"}],
@@ -172,24 +141,14 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
         ],
     ),
     (
-        "llm_config.json",
-        {"default": {"backend": "\ud800"}, "tasks": {"\udfff": {}}},
-        ['default.backend ("\\ud800"), tasks["���"]: holds half a character; write whole characters'],
-    ),
-    (
         "card_targets.json",
-        [{"id": "X", "extra_params": {"\ud800": 1, "a": "\udc00"}}],
-        [f'[0] ("X").extra_params["���"], [0] ("X").extra_params.a ("\\udc00"): {HALF}'],
+        b'[{"id": "X", "extra_params": {"a": 1e999}}]',
+        ['[0] ("X").extra_params.a (Infinity): is a number out of range; correct it'],
     ),
     (
         "card_targets.json",
         [{"id": "X", "extra_params": {"a": "x" * 4094}}, {"id": "Y", "extra_params": {"a": "x" * 4095}}],
         [f'[1] ("Y").extra_params ({{…}}): takes more than 4,096 bytes of a URL; {SHORTER}'],
-    ),
-    (
-        "card_targets.json",
-        [{"id": "X", "extra_params": {"a": "卡" * 300, "b": "片" * 200}}],
-        [f'[0] ("X").extra_params ({{…}}): takes more than 4,096 bytes of a URL; {SHORTER}'],
     ),
     (
         "llm_config.json",
@@ -203,11 +162,6 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
     (
         "card_targets.json",
         {},
-        ["is empty; write targets there, or remove the object: every ticker then gets every enabled card type"],
-    ),
-    (
-        "card_targets.json",
-        [],
         ["is empty; write targets there, or remove the object: every ticker then gets every enabled card type"],
     ),
     (
@@ -234,8 +188,6 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
         ['[0] ("xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…): is longer than 64 characters; shorten it'],
     ),
     ("ticker_list.json", [" AAPL"], ['[0] (" AAPL"): has spaces around it; remove them']),
-    ("card_types.json", ["a/b"], [f'[0] ("a/b"): {ID_RULE}']),
-    ("card_targets.json", [{"id": ".."}], [f'[0].id (".."): {ID_RULE}']),
     ("card_targets.json", {"a/b": ["news_card"]}, [f'["a/b"]: {ID_RULE}']),
     ("card_targets.json", [{"id": "X", "topic_key": "a/b"}], [f'[0] ("X").topic_key ("a/b"): {ID_RULE}']),
     # what does not fit together
@@ -243,16 +195,6 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
         "card_targets.json",
         {"TSLA": ["news_card"]},
         [f"TSLA: {LISTED}"],
-    ),
-    (
-        "card_targets.json",
-        {"AAPL": ["news_card", "nws_card"]},
-        ['AAPL[1]: "nws_card" is not a card type of card_types.json; correct it or add it there'],
-    ),
-    (
-        "card_targets.json",
-        {"BRK.B": ["news_card"]},
-        [f'["BRK.B"]: {LISTED}'],
     ),
     (
         "card_targets.json",
@@ -290,12 +232,6 @@ BAD_OBJECTS: list[tuple[str, object, list[str]]] = [
 @pytest.mark.parametrize(("name", "value", "faults"), BAD_OBJECTS)
 def test_the_exact_text_of_bad_objects(name: str, value: object, faults: list[str]) -> None:
     assert faults_with(name, value) == [f"{name}: {line}" for line in faults]
-
-
-def test_a_lone_surrogate_in_a_switch_has_a_fault_text_of_its_own() -> None:
-    assert faults_with("engine_control.json", {"\ud800": True}) == [
-        "engine_control.json: holds half a character; write whole characters"
-    ]
 
 
 def test_a_missing_object_is_named_with_what_belongs_there() -> None:
@@ -515,16 +451,6 @@ IN_CHINESE: list[tuple[str, object, str]] = [
         f"ticker_list.json：[0] (700), [1] (700.0), [2] (5) 及另外 1 处：写成了数字；{WHOLE}",
     ),
     (
-        "ticker_list.json",
-        "[“AAPL”]".encode(),
-        'ticker_list.json：不是有效的 JSON，第 1 行第 2 列：用了引号 “；请改用直引号："',
-    ),
-    (
-        "card_targets.json",
-        {"AAPL": ["risk_card"]},
-        'card_targets.json：AAPL[0]："risk_card" 不是 card_types.json 中的图卡类型；请改正，或把它加入该文件',
-    ),
-    (
         "card_targets.json",
         [{"id": "x", "target_type": "stock"}],
         "card_targets.json：[0] (\"x\").target_type (\"stock\")：不是 'equity', 'topic' 或 'person'；请写成其中之一",
@@ -536,27 +462,6 @@ IN_CHINESE: list[tuple[str, object, str]] = [
 def test_a_fault_is_one_sentence_in_chinese(name: str, value: object, fault: str) -> None:
     config, faults, _ = read_config({key: written(one) for key, one in (GOOD | {name: value}).items()})
     assert [in_chinese(one.sentence) for one in (*faults, *resolve(config)[1])] == [fault]
-
-
-MEANT = "check that this is the right object"
-
-
-@pytest.mark.parametrize(
-    ("name", "data", "what"),
-    [
-        ("ticker_list.json", b"[" + b"1," * 100_000 + b"1]", "has more than 100,000 entries"),
-        ("card_targets.json", b'{"AAPL":[' + b"1," * 7_900_000 + b"1]}", "has more than 1,000,000 values"),
-        (
-            "card_targets.json",
-            b"[" + b"[1,2,3]," * 2_000 + b"[" + b"1," * 999_999 + b"1]]",
-            "has more than 1,000,000 values",
-        ),
-        ("card_targets.json", b'{"AAPL":[' + b"1," * 10_000 + b"1]}", "AAPL: has more than 10,000 values"),
-    ],
-    ids=["entries", "values", "deep values", "values of an entry"],
-)
-def test_junk_is_one_fault(name: str, data: bytes, what: str) -> None:
-    assert faults_with(name, data) == [f"{name}: {what}; {MEANT}"]
 
 
 @pytest.mark.slow
@@ -725,16 +630,13 @@ QUOTES_EACH = "holds a comma or a semicolon; write each ticker in quotes of its 
             ["\ufeffNVDA", "A\u00adB"],
             f'[0] ("\\ufeffNVDA" → "NVDA"), [1] ("A\\u00adB" → "AB"): {INVISIBLE}',
         ),
-        ("ticker_list.json", ["\u202eLPAA"], f'[0] ("\\u202eLPAA" → "LPAA"): {INVISIBLE}'),
         ("ticker_list.json", ["\u3164"], f'[0] ("\\u3164" → ""): {INVISIBLE}'),
         ("ticker_list.json", ["０７００.HK"], f'[0] ("０７００.HK" → "0700.HK"): {WIDE}'),
-        ("ticker_list.json", ["BRK．B"], f'[0] ("BRK．B" → "BRK.B"): {WIDE}'),
         ("card_types.json", ["news\u00a0card"], f'[0] ("news\\u00a0card" → "news card"): {WIDE}'),
         ("card_targets.json", [{"id": "ＡＡＰＬ"}], f'[0].id ("ＡＡＰＬ" → "AAPL"): {WIDE}'),
         ("card_targets.json", {"ＡＡＰＬ": ["news_card"]}, f'["ＡＡＰＬ"] ("ＡＡＰＬ" → "AAPL"): {WIDE}'),
         # several tickers in one, and numbers
         ("ticker_list.json", ["AAPL,MSFT"], f'[0] ("AAPL,MSFT"): {QUOTES_EACH}'),
-        ("ticker_list.json", ["AAPL；MSFT、NVDA"], f'[0] ("AAPL；MSFT、NVDA"): {QUOTES_EACH}'),
         (
             "ticker_list.json",
             ["6.00519E+05"],
@@ -774,22 +676,6 @@ def test_ids_that_differ_only_in_spelling_are_noticed() -> None:
         'ticker_list.json: [3] ("AAPL"): is there already; it counts once',
         f'card_types.json: [1] ("News_Card" ≈ "news_card"): {BOTH}',
         f'card_targets.json: [0] ("msft" ≈ "Msft"), [2] ("Ａ股" ≈ "A股"): {BOTH}',
-    ]
-
-
-def test_letters_of_several_scripts_that_look_alike_are_noticed() -> None:
-    faults, notices = judged(
-        {
-            "ticker_list.json": ["AAPL", "\u0410APL", "MSF\u03a4", "\u0410\u0411", "\u0391\u0392", "A股"],
-            "card_types.json": ["news_card"],
-            "card_targets.json": [{"id": "\u0410APL", "target_type": "equity"}, {"id": "F\u0415D", "topic_key": "fed"}],
-        }
-    )
-    assert faults == []
-    mixes = "mixes letters of Latin, Greek or Cyrillic, which look alike; is that what you mean?"
-    assert notices == [
-        f'ticker_list.json: [1] ("\u0410APL"), [2] ("MSF\u03a4"): {mixes}',
-        f'card_targets.json: [1] ("F\u0415D"): {mixes}',
     ]
 
 

@@ -174,6 +174,6 @@ async def test_a_signal_ends_the_sending(chat: Chat, nursery: trio.Nursery) -> N
 
 async def test_a_url_that_cannot_be_used_is_reported_again_at_the_end() -> None:
     assert str(await sent(settings(NOTIFY_URL="http://example.com/secret-of-the-feishu-bot"))) == (
-        "the message was not sent: NOTIFY_URL: is not an https URL; set it to the https URL of an incoming webhook; "
-        "http goes to loopback only"
+        "the message was not sent: NOTIFY_URL: is not an https URL with a valid host (http goes to loopback only); "
+        "set it to the https URL of an incoming webhook"
     )

@@ -262,7 +262,8 @@ async def test_a_transient_failure_is_retried(world: World) -> None:
 async def test_a_malformed_url_is_a_notice_and_a_message_that_was_not_sent(world: World) -> None:
     outcome = await run(world, 0, env(world) | {"NOTIFY_URL": "http://example.com/secret-of-the-feishu-bot"})
     fault = (
-        "NOTIFY_URL: is not an https URL; set it to the https URL of an incoming webhook; http goes to loopback only"
+        "NOTIFY_URL: is not an https URL with a valid host (http goes to loopback only); "
+        "set it to the https URL of an incoming webhook"
     )
     assert [line["message"] for line in outcome.events("config.noticed")] == [fault]
     assert outcome.lines[-1]["message"] == f"the message was not sent: {fault}"
