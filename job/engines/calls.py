@@ -26,7 +26,7 @@ WorkItem = tuple[str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request of the run, without the engine's URL, the token and the headers that identify the run.
+    """One request of a day, without the engine's URL, the token and the headers that identify the run.
 
     `targets` are the ids that it is for, several only in a batch. `card_type` is set only for the QA engine.
     `path` is escaped and includes the query. `body` is `None` if the request has none.
@@ -37,8 +37,8 @@ class Call:
     card_type: str | None
     path: str
     body: bytes | None
-    date: str | None = None
-    """For a card: the date that it is for; empty if the engine uses its own current date."""
+    date: str = ""
+    """The date that it is for; empty for an engine that takes none."""
 
     @property
     def items(self) -> list[WorkItem]:
@@ -47,7 +47,7 @@ class Call:
 
     @property
     def fingerprint(self) -> tuple[bytes, ...]:
-        """Identifies this request among all requests of the run."""
+        """Identifies this request among all requests of a day."""
         return (METHOD.encode(), self.engine.encode(), self.path.encode(), self.body or b"")
 
     @property
@@ -84,16 +84,15 @@ BATCHES: dict[EngineName, Callable[[Sequence[str]], Call]] = {"financial": finan
 """The engines whose calls are for several tickers at a time."""
 
 
-def news(target: str, kind: Kind, key: str, date: str | None) -> Call:
-    """The call that crawls and digests one target; `key` is its name in the engine. Without a date, the engine uses its
-    own current date."""
-    return Call("news", (target,), None, _NEWS_PATHS[kind] + _segment(key), _body({"date": date}))
+def news(target: str, kind: Kind, key: str, date: str) -> Call:
+    """The call that crawls and digests one target; `key` is its name in the engine."""
+    return Call("news", (target,), None, _NEWS_PATHS[kind] + _segment(key), _body({"date": date}), date)
 
 
-def card(target: str, card_type: str, date: str | None, parameters: Iterable[tuple[str, str]]) -> Call:
-    """The call that generates one card. Without a date, the engine uses its own current date."""
-    sent = [("ticker", target), *([("date_str", date)] if date else []), *parameters]
-    return Call("qa", (target,), card_type, f"/card/{_segment(card_type)}?{query(sent)}", None, date or "")
+def card(target: str, card_type: str, date: str, parameters: Iterable[tuple[str, str]]) -> Call:
+    """The call that generates one card."""
+    sent = [("ticker", target), ("date_str", date), *parameters]
+    return Call("qa", (target,), card_type, f"/card/{_segment(card_type)}?{query(sent)}", None, date)
 
 
 def query(parameters: Iterable[tuple[str, object]]) -> str:

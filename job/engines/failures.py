@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
 
 from job.engines.calls import BATCHES
 from job.engines.catalog import ENGINES, EngineName
@@ -121,9 +120,6 @@ class Failure:
 
 CUT_OFF = Failure(Cause.INTERRUPTED, message("cut off"))
 
-Then = Literal["resume", "new_config"]
-"""How to resume the run once the cause is fixed: with the recorded config, or with the corrected one."""
-
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
@@ -131,7 +127,8 @@ class Remedy:
 
     what: Message
     """What to correct."""
-    then: Then
+    in_config: bool
+    """Whether it is in the config."""
 
 
 _NOT_ACCEPTED = template("The engine does not accept the request. Correct the target and its parameters in the config.")
@@ -227,7 +224,7 @@ def remedy(
         cause, reason = after, inner if isinstance(inner, Message) else None
     text = _remedy(engine, cause, status, reason, batch)
     what = message(text, engine=ENGINES[engine].word, variable=f"{engine.upper()}_ENGINE")
-    return Remedy(what, "new_config" if text in _IN_CONFIG else "resume")
+    return Remedy(what, in_config=text in _IN_CONFIG)
 
 
 def _remedy(engine: EngineName, cause: str | None, status: int | None, reason: Message | None, batch: int) -> str:

@@ -138,6 +138,7 @@ class Shutdown:
         self._closing = trio.CancelScope()
         self._phase = trio.CancelScope()
         self._graceful = False
+        self._hasty_until: float | None = None
 
     @property
     def hurries(self) -> bool:
@@ -164,6 +165,13 @@ class Shutdown:
             if self.reason is not None:
                 self._phase.cancel()
             yield
+
+    @property
+    def closing_until(self) -> float:
+        """Until when a record may be closed in haste, by trio's clock, counted from the first time this is asked."""
+        if self._hasty_until is None:
+            self._hasty_until = trio.current_time() + Budget.CLOSING - Budget.RELEASE
+        return self._hasty_until
 
     @contextmanager
     def closing(self, until: float) -> Iterator[None]:

@@ -13,15 +13,12 @@ from job.planning.plan import Plan
 MissingState = Literal["failed", "cut_off", "not_attempted"]
 ItemState = Literal["done"] | MissingState
 
-# The state of an item is a byte: one of these codes, and `_NOW` if this attempt at the run has brought it about.
+# The state of an item is a byte: one of these codes, or that of its cause.
 _OPEN, _FAILED, _DONE = 0, 1, 0x3F
-_NOW = 0x40
 _CODES: Mapping[str, int] = {cause: code for code, cause in enumerate(Cause, _FAILED + 1)}
 """The code of a failed item, by its cause."""
 _CAUSES: Mapping[int, Cause] = {code: cause for cause, code in zip(Cause, _CODES.values(), strict=True)}
 _INTERRUPTED = _CODES[Cause.INTERRUPTED]
-_BEFORE = bytes(state & ~_NOW for state in range(256))
-"""Translates states into those of an earlier attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +49,19 @@ class ItemStatus:
 
 @dataclass(slots=True)
 class Counts:
-    """How many items of an engine are in which state. Those that are neither done, skipped nor failed are the rest."""
+    """How many items of an engine are in which state. Those that are neither done nor failed are the rest."""
 
     planned: int
     done: int = 0
-    skipped: int = 0
-    """Done by an earlier attempt at the run; only if the counts are those of one attempt."""
     failed: int = 0
     """Includes those that were cut off."""
     cut_off: int = 0
-    """How many of `failed` were interrupted by the end of the run."""
+    """How many of `failed` were interrupted by the end of an attempt."""
 
     @property
     def not_attempted(self) -> int:
         """Planned items that were never requested, or that are still in flight."""
-        return self.planned - self.done - self.skipped - self.failed
-
-    @property
-    def made(self) -> int:
-        """Items that are done, whichever attempt did them."""
-        return self.done + self.skipped
+        return self.planned - self.done - self.failed
 
 
 class EngineItems:
@@ -91,63 +81,47 @@ class EngineItems:
         self._ended = array("d", [0.0]) * size
         """When each item was done, or failed last; `_attempts` holds the attempts of that call."""
         self._attempts = array("H", [0]) * size
-        self._all, self._now = Counts(size), Counts(size)
+        self.counts = Counts(size)
 
     def __contains__(self, item: object) -> bool:
         place = self._place(item)
-        return place is not None and self._states[place] & ~_NOW == _DONE
+        return place is not None and self._states[place] == _DONE
 
     def has(self, item: WorkItem) -> bool:
         """Whether the plan has the item."""
         return self._place(item) is not None
 
     @property
-    def planned(self) -> int:
-        """The number of all items."""
-        return len(self._states)
-
-    @property
     def is_complete(self) -> bool:
         """Whether every item is done."""
-        return self._all.done == len(self._states)
-
-    def counts(self, *, now: bool = False) -> Counts:
-        """The counts of all attempts at the run, or only of this one."""
-        counts, done = (self._now, self._now.done) if now else (self._all, self._all.done)
-        return Counts(self.planned, done, self._all.done - done, counts.failed, counts.cut_off)
+        return self.counts.done == self.counts.planned
 
     def has_failed(self, item: WorkItem) -> bool:
-        """Whether the item failed or was cut off, and no attempt at the run has done it."""
+        """Whether the item failed or was cut off, and nothing has done it."""
         place = self._place(item)
-        return place is not None and self._states[place] & ~_NOW not in {_OPEN, _DONE}
+        return place is not None and self._states[place] not in {_OPEN, _DONE}
 
     def missing(self) -> Iterator[MissingItem]:
         """Every item that is not done, in the order of the plan."""
         for target, (start, names) in self._places.items():
             for place, name in enumerate(names, start):
-                code = self._states[place] & ~_NOW
-                if code != _DONE:
-                    yield _missing(target, name, code)
-
-    def failures(self) -> Iterator[MissingItem]:
-        """Every item that failed and was not cut off, in the order of the plan."""
-        if self._all.failed > self._all.cut_off:  # skips the loop over all items if there are none
-            yield from (item for item in self.missing() if item.state == "failed")
+                if self._states[place] != _DONE:
+                    yield _missing(target, name, self._states[place])
 
     def done_of(self, target: str) -> int:
         """How many items of a target are done."""
         start, names = self._places.get(target, (0, ()))
-        return sum(self._states[place] & ~_NOW == _DONE for place in range(start, start + len(names)))
+        return self._states.count(_DONE, start, start + len(names))
 
     def of(self, target: str) -> Sequence[ItemStatus]:
         """The state of each item of a target, in the order of the plan."""
         start, names = self._places.get(target, (0, ()))
         return [self._status(target, name, place) for place, name in enumerate(names, start)]
 
-    def begin(self) -> None:
-        """From here on, results are those of this attempt at the run."""
-        self._states = self._states.translate(_BEFORE)
-        self._now = Counts(self.planned)
+    def ended(self, item: WorkItem) -> float:
+        """When the item was done, or failed last, as in `ItemStatus`; 0 if the plan lacks it."""
+        place = self._place(item)
+        return 0.0 if place is None else self._ended[place]
 
     def mark(self, item: WorkItem, *, cause: str | None, ended: float, attempts: int = 1) -> None:
         """Adds a result of an item; `cause` is `None` if it is done. Of several failures the latest counts.
@@ -159,32 +133,25 @@ class EngineItems:
             raise LookupError(item)
         code = _DONE if cause is None else code_of(cause)
         attempts = min(attempts, 0xFFFF)
-        before = self._states[place]
-        known = before & ~_NOW
+        known = self._states[place]
         result = (code == _DONE, ended, code, attempts)
-        if known == _OPEN or result > (known == _DONE, self._ended[place], known, self._attempts[place]):
-            known = code
-            self._ended[place], self._attempts[place] = ended, attempts
-        # A failure of this attempt counts for it even if an earlier one is stamped later, by another machine's clock.
-        after = known | (_NOW if (known == _DONE) is (code == _DONE) else before & _NOW)
-        if after != before:
-            self._states[place] = after
-            self._count(before, -1)
-            self._count(after, 1)
-
-    def _count(self, state: int, by: int) -> None:
-        code = state & ~_NOW
-        if code == _OPEN:
+        if known != _OPEN and result <= (known == _DONE, self._ended[place], known, self._attempts[place]):
             return
-        for counts in (self._all, self._now) if state & _NOW else (self._all,):
-            if code == _DONE:
-                counts.done += by
-            else:
-                counts.failed += by
-                counts.cut_off += by if code == _INTERRUPTED else 0
+        self._ended[place], self._attempts[place] = ended, attempts
+        if code != known:
+            self._states[place] = code
+            self._count(known, -1)
+            self._count(code, 1)
+
+    def _count(self, code: int, by: int) -> None:
+        if code == _DONE:
+            self.counts.done += by
+        elif code != _OPEN:
+            self.counts.failed += by
+            self.counts.cut_off += by if code == _INTERRUPTED else 0
 
     def _status(self, target: str, name: str | None, place: int) -> ItemStatus:
-        code, attempts, ended = self._states[place] & ~_NOW, self._attempts[place], self._ended[place]
+        code, attempts, ended = self._states[place], self._attempts[place], self._ended[place]
         if code == _DONE:
             return ItemStatus(target, name, "done", None, attempts, ended)
         item = _missing(target, name, code)

@@ -1,39 +1,37 @@
-"""Ledger: the state of a run, made of its results alone. A live run and a recorded run are the same thing.
+"""Ledger: the state of a day, made of its results alone. A live day and a recorded one are the same thing.
 
 All results in compact form, for totals, report and page: 100,000 calls take a few MB.
 """
 
-import heapq
 from array import array
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import chain, islice
-from math import inf
+from functools import cached_property
 
-from job.engines.calls import BATCHES, Call, WorkItem
+from pydantic import BaseModel, ConfigDict
+
+from job.engines.calls import Call, WorkItem
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
-from job.ledger.items import Counts, code_of, items_of
-from job.ledger.remakes import Remake, Remakes
-from job.ledger.result import CUT_OFF, CallResult
-from job.ledger.totals import EngineTotals, Part, percentile
+from job.ledger.again import Asked, Key, Requests
+from job.ledger.items import Counts, EngineItems, code_of, items_of
+from job.ledger.result import CallResult
+from job.ledger.totals import EngineTotals, percentile
 from job.planning.plan import Plan
 from job.planning.targets import Target
 from job.text.messages import Message
 
 FAILURES_KEPT = 10_000
-"""Failed calls that are kept whole: as many of this attempt, and as many of earlier ones. Each may take 1 KB."""
+"""Failed calls that are kept whole. Each may take 1 KB."""
 CALLS_KEPT = 300
-"""Calls of one engine that are kept whole: as many as a chart can show one by one."""
-RETRIED_KEPT = 200
-SLOWEST_KEPT = 20
+"""Calls of one engine that are kept whole."""
 STAMP_SECONDS = 0.002
 """Tolerance in comparisons, as times are rounded to milliseconds."""
-WARNINGS_KEPT = 1_000
-"""Calls with a warning that are kept whole."""
 
 
-class SetAside(Part):
+class SetAside(BaseModel):
     """A card type of which the remaining cards are not requested, since too many of its cards failed."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     card_type: str
     reason: Message
@@ -42,70 +40,39 @@ class SetAside(Part):
 
 @dataclass(slots=True)
 class Lane:
-    """The calls of one engine. Each index of the arrays `started` to `limits` is one call."""
+    """The calls of one engine. Each index of the arrays `started`, `ended` and `states` is one call."""
 
     started: "array[float]" = field(default_factory=lambda: array("d"))
     ended: "array[float]" = field(default_factory=lambda: array("d"))
     states: "array[int]" = field(default_factory=lambda: array("B"))
-    limits: "array[int]" = field(default_factory=lambda: array("H"))
     failed_started: "array[float]" = field(default_factory=lambda: array("d"))
     failed_ended: "array[float]" = field(default_factory=lambda: array("d"))
+    done_seconds: "array[float]" = field(default_factory=lambda: array("f"))
     retries: int = 0
     waits: int = 0
     kept: list[CallResult] = field(default_factory=list)
     """The first calls."""
-    retried: list[CallResult] = field(default_factory=list)
-    slowest: list[tuple[float, int, CallResult]] = field(default_factory=list)
-    """A heap."""
-    _seen: set[tuple[float, float]] = field(default_factory=set)
-    """Failed attempts of batches, to add each once: both halves of a batch list them."""
-    _before: tuple[int, int, int, int] = (0, 0, 0, 0)
-    """How many calls, failed attempts, retries and waits were of earlier attempts at the run."""
 
     def __len__(self) -> int:
         return len(self.started)
 
-    @property
-    def whole(self) -> bool:
-        """Whether every call is kept whole."""
-        return len(self.kept) == len(self)
-
-    def begin(self) -> None:
-        """From here on, calls are those of this attempt at the run."""
-        self._before = len(self), len(self.failed_started), self.retries, self.waits
-
     def spans(self) -> Iterator[tuple[float, float]]:
-        """When each attempt began and ended."""
+        """When each attempt at a call began and ended."""
         yield from zip(self.started, self.ended, strict=True)
         yield from zip(self.failed_started, self.failed_ended, strict=True)
 
-    def seconds(self, *, now: bool = False) -> "array[float]":
-        """The seconds of all attempts that were not cut off, sorted."""
-        calls, failures, *_ = self._before if now else (0, 0)
-        # Slices would be copies: a million calls take 8 MB in each array.
-        ends = islice(zip(self.started, self.ended, self.states, strict=True), calls, None)
-        failed = islice(zip(self.failed_started, self.failed_ended, strict=True), failures, None)
-        took = [ended - started for started, ended, state in ends if state != CUT_OFF]
-        took += [ended - started for started, ended in failed]
-        took.sort()
-        return array("d", took)
-
-    def totals(self, counts: Counts, *, now: bool = False) -> EngineTotals:
+    def totals(self, counts: Counts) -> EngineTotals:
         """The totals of the engine, whose items have these counts."""
-        calls, _, retries, waits = self._before if now else (0, 0, 0, 0)
-        seconds = self.seconds(now=now)
         return EngineTotals(
             planned=counts.planned,
             done=counts.done,
-            skipped=counts.skipped,
             failed=counts.failed,
             not_attempted=counts.not_attempted,
             cut_off=counts.cut_off,
-            calls=len(self) - calls,
-            retries=self.retries - retries,
-            waits=self.waits - waits,
-            p50_seconds=percentile(seconds, 50) if seconds else None,
-            p95_seconds=percentile(seconds, 95) if seconds else None,
+            calls=len(self),
+            retries=self.retries,
+            waits=self.waits,
+            p50_seconds=round(percentile(sorted(self.done_seconds), 50), 3) if self.done_seconds else None,
         )
 
     def add(self, call: CallResult) -> None:
@@ -113,184 +80,184 @@ class Lane:
         self.started.append(call.started)
         self.ended.append(call.ended)
         self.states.append(call.state)
-        self.limits.append(min(call.limit, 0xFFFF))
         self.retries += call.retries
         self.waits += call.waits
-        for started, ended, _ in call.failed_attempts:
-            if call.engine in BATCHES:
-                if (started, ended) in self._seen:
-                    continue
-                self._seen.add((started, ended))
-            self.failed_started.append(started)
-            self.failed_ended.append(ended)
+        if call.failed_attempts and call.retries:  # those before are in the other half of the batch
+            for started, ended, _ in call.failed_attempts[-call.retries :]:
+                self.failed_started.append(started)
+                self.failed_ended.append(ended)
+        if call.done:
+            self.done_seconds.append(call.seconds)
         if len(self.kept) < CALLS_KEPT:
             self.kept.append(call)
-        if call.failed_attempts and len(self.retried) < RETRIED_KEPT:
-            self.retried.append(call)
-        if call.done:
-            self._keep_slow(call)
-
-    def _keep_slow(self, call: CallResult) -> None:
-        seconds = call.ended - call.started
-        if len(self.slowest) < SLOWEST_KEPT:
-            heapq.heappush(self.slowest, (seconds, len(self.started), call))
-        elif seconds > self.slowest[0][0]:
-            heapq.heapreplace(self.slowest, (seconds, len(self.started), call))
 
 
 class Ledger:
-    """The results of all attempts at a run. They may be added in any order."""
+    """The results of all attempts at a day. They may be added in any order."""
 
-    def __init__(self, plan: Plan, *, is_replanned: bool = False) -> None:
-        """`is_replanned` is whether earlier attempts had another plan: some results may not belong to `plan` then."""
+    def __init__(self, plan: Plan, again: Iterable[Asked] = ()) -> None:
+        """`again` is what people have asked to have made again."""
         self.plan = plan
         self.lanes: Mapping[EngineName, Lane] = {engine: Lane() for engine in ALL_ENGINES}
-        """Every call, also those of an earlier plan. Everything else here is of this plan only."""
-        self.items = items_of(plan)
+        """Every call, also those of another plan. Everything else here is of this plan only."""
+        self.items: Mapping[EngineName, EngineItems] = items_of(plan)
         """The state of each item of the plan."""
-        self.remakes = Remakes()
-        """What a person has asked to have made again."""
-        self.card_seconds: dict[str, array[float]] = {}
-        """The seconds of each card that was made, by card type."""
-        self.warnings: list[CallResult] = []
-        """The first calls with a warning."""
+        self.requests = Requests(again)
+        """Also those for items that the plan lacks."""
         self.set_aside: list[SetAside] = []
         """The card types that this attempt has set aside."""
-        self.failed_now: list[CallResult] = []
-        """The first `FAILURES_KEPT` calls of this attempt that failed for good."""
-        self.failed_calls = 0
-        """The number of all calls of this attempt that failed for good; `failed_statuses` has the status of each."""
-        self.failed_statuses: set[int | None] = set()
-        self.journal: dict[str, int] = {}
-        """How many objects of the journal were added of each attempt, by its owner."""
-        self._targets = {target.id: target for target in plan.targets} if is_replanned else None
-        self._left: set[tuple[EngineName, WorkItem]] = set()
-        self._outdated: dict[WorkItem, tuple[float, bool]] = {}
-        """When each card of a run with several plans was made, and whether it was with other parameters."""
-        self._failed_before: list[CallResult] = []
+        self.failed: list[CallResult] = []
+        """The first `FAILURES_KEPT` calls that failed for good."""
+        self._asked = self._planned_requests()
+        self._outdated: dict[WorkItem, float] = {}
+        """When each card was made with another model or other parameters than those of the plan."""
+
+    @cached_property  # few ledgers need it, and 100,000 targets take 10 MB
+    def _targets(self) -> Mapping[str, Target]:
+        return {target.id: target for target in self.plan.targets}
 
     def add(self, call: CallResult) -> None:
-        """Adds a result. Raises `LookupError` if the plan does not have its items and was the run's only plan."""
-        items, whole = self.items[call.engine], call
-        if self._targets is not None:
-            left = [item for item in call.items if not self._is_planned(call, item, self._targets)]
-            self._left.update((call.engine, item) for item in left)
-            if len(left) == len(call.targets):
-                self.lanes[call.engine].add(call)
-                return
-            if left:
-                kept = tuple(target for target in call.targets if (target, call.card_type) not in left)
-                call = replace(call, targets=kept)
+        """Adds a result of this plan. Raises `LookupError` if the plan does not have its items."""
+        items = self.items[call.engine]
         cause = None if call.done else call.cause or ""
         for target in call.targets:
             items.mark((target, call.card_type), cause=cause, ended=call.ended, attempts=call.attempts)
-        self.remakes.add(call)
-        self.lanes[call.engine].add(whole)
-        if not call.done:
-            self.failed_calls += 1
-            self.failed_statuses.add(call.status)
-            if len(self.failed_now) < FAILURES_KEPT:
-                self.failed_now.append(call)
-        elif call.card_type is not None:
-            self.card_seconds.setdefault(call.card_type, array("f")).append(call.seconds)
-        if call.warning is not None and len(self.warnings) < WARNINGS_KEPT:
-            self.warnings.append(call)
+        if call.again:
+            self.requests.add(call)
+        self.lanes[call.engine].add(call)
+        if not call.done and len(self.failed) < FAILURES_KEPT:
+            self.failed.append(call)
 
-    def absorb(self, owner: str, sequence: int, results: Iterable[CallResult]) -> None:
-        """Adds the results of an object of the journal, unless it was added before. Raises what `add` raises.
-
-        The objects of an owner come in their order.
-        """
-        if sequence < self.journal.get(owner, 0):
+    def absorb(self, call: CallResult) -> None:
+        """Adds a result of another plan: what of it is also an item of this one. It takes longer than `add`."""
+        fitting = tuple(target for target in call.targets if self._fits(call, target))
+        if len(fitting) == len(call.targets):
+            self.add(call)
             return
-        for result in results:
-            self.add(result)
-        self.journal[owner] = sequence + 1
+        self.lanes[call.engine].add(call)
+        if call.again:
+            self.requests.add(call)
+        if fitting:
+            call = replace(call, targets=fitting)
+            for target in fitting:
+                cause = None if call.done else call.cause or ""
+                item = (target, call.card_type)
+                self.items[call.engine].mark(item, cause=cause, ended=call.ended, attempts=call.attempts)
+            if not call.done and len(self.failed) < FAILURES_KEPT:
+                self.failed.append(call)
 
-    def ask(self, remakes: Iterable[Remake], number: int) -> None:
-        """Adds what the attempt with this number was to make again. Leaves out what the plan does not have."""
-        planned = (one for one in remakes if self.items[one.engine].has((one.target, one.card_type)))
-        self.remakes.ask(planned, number)
+    def _fits(self, call: CallResult, target: str) -> bool:
+        """Whether the result is of an item of this plan: news count only if their request is the same, cards if their
+        date is. A card that was made with another model or other parameters counts as made.
+        """
+        planned, item = self._targets.get(target), (target, call.card_type)
+        if planned is None or not self.items[call.engine].has(item):
+            return False
+        if call.engine == "news":
+            return call.request == self.plan.news_call(planned).request
+        if call.card_type is not None:
+            wanted = self.plan.card_call(planned, call.card_type)
+            if call.date != wanted.date:
+                return False
+            if call.done and call.request != wanted.request:
+                self._outdated[item] = max(call.ended, self._outdated.get(item, 0.0))
+        return True
 
-    def begin(self) -> None:
-        """From here on, results are those of this attempt at the run: the journal is read, and no call was made."""
-        for items in self.items.values():
-            items.begin()
-        for lane in self.lanes.values():
-            lane.begin()
-        self.remakes.begin()
-        self._failed_before, self.failed_now = self.failed_now, []
-        self.failed_calls, self.failed_statuses = 0, set()
+    # --- what is made again ---
 
-    def counts(self, engine: EngineName, *, now: bool = False) -> Counts:
-        """The counts of an engine's items: of all attempts at the run, or only of this one."""
-        return self.items[engine].counts(now=now)
+    def key_of(self, engine: EngineName, item: WorkItem) -> Key:
+        """The identity of an item of the plan."""
+        return Key(engine, *item, self.plan.date_of(engine, self._targets[item[0]]))
 
-    def totals(self, *, now: bool = False) -> dict[EngineName, EngineTotals]:
-        """The totals of each engine that the plan uses: of all attempts at the run, or only of this one."""
+    def ask_again(self, items: Iterable[tuple[EngineName, WorkItem]], number: int) -> None:
+        """Opens a request with this number for each item that is done and has no open one.
+
+        An item that was never done gets none: its answer may have been lost, and only the same key finds that one.
+        """
+        self.requests.ask((self.key_of(engine, item) for engine, item in items if item in self.items[engine]), number)
+        self._asked = self._planned_requests()
+
+    def _planned_requests(self) -> Mapping[tuple[EngineName, WorkItem], Key]:
+        """The items of the plan that were ever asked for again."""
+        if not self.requests:
+            return {}
+        items = ((one, (one.engine, (one.target, one.card_type))) for one in self.requests)
         return {
-            engine: self.lanes[engine]
-            .totals(self.counts(engine, now=now), now=now)
-            .model_copy(update={"left_out": self.plan.count_left_out(engine)})
-            for engine in self.plan.engines()
+            (engine, item): Key(*one[:-1])
+            for one, (engine, item) in items
+            if self.items[engine].has(item) and self.key_of(engine, item) == Key(*one[:-1])
         }
+
+    def asked(self, engine: EngineName) -> list[WorkItem]:
+        """The items of an engine that were ever asked for again."""
+        return [item for name, item in self._asked if name == engine]
+
+    def is_open(self, engine: EngineName, item: WorkItem) -> bool:
+        """Whether an item is to be made again, and was not yet."""
+        key = self._asked.get((engine, item))
+        return key is not None and self.requests.number(key) > 0
+
+    def again_of(self, call: Call) -> int:
+        """The number of the request to make the items of a call again; 0 if they are made the first time."""
+        if not self._asked:
+            return 0
+        keys = (self._asked.get((call.engine, item)) for item in call.items)
+        return max((self.requests.number(key) for key in keys if key is not None), default=0)
+
+    # --- what is left ---
+
+    def counts(self, engine: EngineName) -> Counts:
+        """The counts of an engine's items. They change as results are added."""
+        return self.items[engine].counts
 
     def is_complete(self, engines: Collection[EngineName] = ALL_ENGINES) -> bool:
         """Whether every planned item of these engines is done, whether or not it is to be made again."""
         return all(self.items[engine].is_complete for engine in engines)
 
+    def open_requests(self, engines: Container[EngineName] = ALL_ENGINES) -> int:
+        """How many items of these engines are to be made again."""
+        return sum(engine in engines and self.is_open(engine, item) for engine, item in self._asked)
+
     @property
     def is_left(self) -> bool:
         """Whether anything is left to be done: planned items, or items that are to be made again."""
-        return not self.is_complete() or self.remakes.open(ALL_ENGINES) > 0
+        return not self.is_complete() or self.open_requests() > 0
 
     @property
     def is_ready(self) -> bool:
         """Whether all data is there, also what is to be prepared again: no card may be requested before."""
-        return self.is_complete(DATA_ENGINES) and not self.remakes.open(DATA_ENGINES)
+        return self.is_complete(DATA_ENGINES) and not self.open_requests(DATA_ENGINES)
 
     def settled(self, engine: EngineName) -> Container[WorkItem]:
-        """The items of an engine that this attempt does not request: those that are done, or not of its request."""
-        return self.remakes.settled(engine, self.items[engine])
+        """The items of an engine that are not requested: those that are done, and not to be made again."""
+        items = self.items[engine]
+        return _Settled(self, engine, items) if self._asked else items
 
-    def remake_of(self, call: Call) -> int:
-        """The number of the request to make the items of a call again; 0 if they are made the first time."""
-        return max(self.remakes.number(call.engine, item) for item in call.items) if self.remakes else 0
+    def left(self, engine: EngineName) -> int:
+        """How many items of an engine are to be requested."""
+        counts = self.counts(engine)
+        return counts.planned - counts.done + self.open_requests([engine])
 
-    def _is_planned(self, call: CallResult, item: WorkItem, targets: Mapping[str, Target]) -> bool:
-        """Whether the plan has the item. News count only if their request is that of the plan, cards if their date is.
+    # --- what is reported ---
 
-        A card that was made with another model or other parameters counts as made.
-        """
-        target = targets.get(item[0])
-        if target is None or not self.items[call.engine].has(item):
-            return False
-        if call.engine == "news":
-            return call.request == self.plan.news_call(target).request
-        if call.card_type is not None:
-            wanted = self.plan.card_call(target, call.card_type)
-            if call.date is not None and call.date != wanted.date:
-                return False
-            if call.done:
-                made = (call.ended, call.request != wanted.request)
-                self._outdated[item] = max(made, self._outdated.get(item, made))
-        return True
+    def totals(self) -> dict[EngineName, EngineTotals]:
+        """The totals of each engine that the plan uses."""
+        return {engine: self.lanes[engine].totals(self.counts(engine)) for engine in self.plan.engines()}
 
     @property
     def failures(self) -> list[CallResult]:
-        """The failed calls that are kept, each with those of its targets that no attempt has done, or done again.
+        """The failed calls that are kept, each with those of its targets that nothing has done, or done again.
 
-        An item that failed in several attempts at the run is listed for the latest one only.
+        An item that failed in several attempts is listed for the latest one only.
         """
-        failed = [*self._failed_before, *self.failed_now]
         latest = {
             (call.engine, item): call
-            for call in sorted(failed, key=_rank)
+            for call in sorted(self.failed, key=_rank)
             for item in call.items
-            if self.items[call.engine].has_failed(item) or (call.remake and self.remakes.number(call.engine, item))
+            if self.items[call.engine].has_failed(item) or (call.again and self.is_open(call.engine, item))
         }
         listed: list[CallResult] = []
-        for call in failed:
+        for call in self.failed:
             targets = [target for target, name in call.items if latest.get((call.engine, (target, name))) is call]
             if targets:
                 listed.append(replace(call, targets=tuple(targets)))
@@ -299,24 +266,35 @@ class Ledger:
     @property
     def outdated_cards(self) -> list[WorkItem]:
         """The cards that were made with another model or other parameters than those of this plan, in its order."""
-        outdated = {item for item, (_, is_outdated) in self._outdated.items() if is_outdated}
-        return [item for call in self.plan.calls("qa") for item in call.items if item in outdated] if outdated else []
+        items = self.items["qa"]
+        outdated = {item for item, ended in self._outdated.items() if items.ended(item) == ended}
+        return [item for item in self.plan.items("qa") if item in outdated] if outdated else []
 
     @property
-    def left_plan(self) -> int:
-        """Number of items that were done or tried, and that this plan lacks or requests differently."""
-        return len(self._left)
-
-    @property
-    def barrier(self) -> float | None:
-        """When the barrier was crossed: the start of the first card after the last data call; `None` without one.
-
-        A resume has no data call if all data was ready, and crosses a second barrier if it has another plan.
-        """
-        ends = [max(lane.ended) for engine, lane in self.lanes.items() if engine != "qa" and len(lane)]
+    def barriers(self) -> list[float]:
+        """When a barrier was crossed: each start of a card that follows the end of a data call, in order."""
+        ends = sorted(moment for engine, lane in self.lanes.items() if engine != "qa" for moment in lane.ended)
         cards = self.lanes["qa"]
-        ready = max(ends, default=inf) - STAMP_SECONDS
-        return min((began for began in chain(cards.started, cards.failed_started) if began >= ready), default=None)
+        starts = sorted([*cards.started, *cards.failed_started])
+        found: list[float] = []
+        at = 0
+        for began in starts:
+            crossed = at
+            while at < len(ends) and ends[at] <= began + STAMP_SECONDS:
+                at += 1
+            if at > crossed:
+                found.append(began)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled(Container[WorkItem]):
+    ledger: Ledger
+    engine: EngineName
+    done: Container[WorkItem]
+
+    def __contains__(self, item: object) -> bool:
+        return item in self.done and not (isinstance(item, tuple) and self.ledger.is_open(self.engine, item))
 
 
 def _rank(failed: CallResult) -> tuple[float, int, int, str]:

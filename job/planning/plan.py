@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 
@@ -19,24 +19,26 @@ class Plan:
 
     targets: tuple[Target, ...]
     models: LlmConfig
-    date: str | None
-    """The date of every target that has none of its own; with `None` each engine uses its own current date."""
+    date: str
+    """The date of every target that has none of its own."""
     batch_sizes: Mapping[EngineName, int]
-    left_out: tuple[Target, ...] = ()
-    """Targets that a person has left out: nothing is called for them, and they count in no other number."""
+
+    @classmethod
+    def empty(cls, day: str) -> "Plan":
+        """The plan of a start that has none."""
+        return cls((), LlmConfig(), day, {})
+
+    def without(self, names: Collection[str]) -> "Plan":
+        """The plan without these targets."""
+        if not names:
+            return self
+        return replace(self, targets=tuple(target for target in self.targets if target.id not in names))
 
     def count(self, engine: EngineName) -> int:
         """How many items are planned for an engine: cards for qa, targets for the others."""
-        return _count(self.targets, engine)
-
-    def count_left_out(self, engine: EngineName) -> int:
-        """How many items of an engine a person has left out."""
-        return _count(self.left_out, engine)
-
-    @property
-    def whole(self) -> "Plan":
-        """The plan as it was before anything was left out."""
-        return replace(self, targets=(*self.targets, *self.left_out), left_out=())
+        if engine == "qa":
+            return sum(len(target.card_types) for target in self.targets)
+        return sum(engine in target.engines for target in self.targets)
 
     def engines(self) -> tuple[EngineName, ...]:
         """The engines that the plan uses."""
@@ -82,6 +84,10 @@ class Plan:
             if left:
                 yield BATCHES[engine](left)
 
+    def date_of(self, engine: EngineName, target: Target) -> str:
+        """The date for which an engine is asked about a target; empty for an engine that takes no date."""
+        return "" if engine in BATCHES else target.date or self.date
+
     def news_call(self, target: Target) -> Call:
         """The call for the news of a target."""
         return news(target.id, target.kind, target.key, target.date or self.date)
@@ -114,12 +120,6 @@ class Plan:
             for card_type in target.card_types:
                 if (target.id, card_type) not in done:
                     yield self.card_call(target, card_type)
-
-
-def _count(targets: Iterable[Target], engine: EngineName) -> int:
-    if engine == "qa":
-        return sum(len(target.card_types) for target in targets)
-    return sum(engine in target.engines for target in targets)
 
 
 _CHOICE = ("preferred_llm_backend", "model_name")

@@ -1,17 +1,16 @@
-"""Journal of a run: writes results in the background, many in each object. Objects are never changed."""
+"""Journal of an attempt: writes results in the background, many in each object. Objects are never changed."""
 
-import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import trio
 from pydantic_core import to_json
 
 from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult
-from job.report.format import CHANGED, FORMAT, NOT_THE_NEXT, NOT_WRITTEN, RESULTS, RecordError, check_format, name_of
+from job.report.format import FORMAT, NOT_WRITTEN, RecordError, check_format, results_name
 from job.storage.store import ObjectStore, StorageError, in_thread, read_many, words_of
 from job.text.messages import Message, message, template
 
@@ -33,15 +32,17 @@ class _Chunk:
 
 
 class Journal:
-    """Appends results to a run's record. Keeps every result until it is written."""
+    """Appends results to the record of an attempt. Keeps every result until it is written."""
 
     def __init__(
-        self, store: ObjectStore, run_id: str, owner: str, on_outage: Callable[[Message | None], None]
+        self, store: ObjectStore, day: str, number: int, plan: str, on_outage: Callable[[Message | None], None]
     ) -> None:
-        """`owner` identifies this process. `on_outage` gets why writing fails, and `None` when it works again."""
+        """`number` is the attempt's, and `plan` the digest of its plan.
+
+        `on_outage` gets why writing fails, and `None` when it works again.
+        """
         self._store = store
-        self._run_id = run_id
-        self._owner = owner
+        self._day, self._number, self._plan = day, number, plan
         self._on_outage = on_outage
         self._pending: list[bytes] = []
         self._chunk: _Chunk | None = None
@@ -91,7 +92,7 @@ class Journal:
 
     async def _write(self, chunk: _Chunk) -> bool:
         try:
-            await in_thread(lambda: self._store.create(chunk.name, chunk.data))
+            await in_thread(partial(self._store.create, chunk.name, chunk.data))
         except StorageError as error:
             self._on_outage(
                 message("{count} results are not written yet: {error}", count=self.unwritten, error=words_of(error))
@@ -104,94 +105,57 @@ class Journal:
 
     def _next_chunk(self) -> _Chunk:
         lines, self._pending, self._full = self._pending, [], trio.Event()
-        name = _object_name(self._run_id, self._owner, self._sequence)
-        body = b"\n".join(lines)
-        header = {
-            "format": FORMAT,
-            "run_id": self._run_id,
-            "owner": self._owner,
-            "sequence": self._sequence,
-            "sha256": hashlib.sha256(body).hexdigest(),
-        }
+        name = results_name(self._day, self._number, self._sequence)
+        header = {"format": FORMAT, "name": name, "plan": self._plan}
         self._sequence += 1
-        return _Chunk(name, to_json(header) + b"\n" + body + b"\n", len(lines))
+        return _Chunk(name, b"\n".join([to_json(header), *lines, b""]), len(lines))
 
 
-async def attempts_in_journal(store: ObjectStore, run_id: str) -> set[str]:
-    """The owners of all objects of a run's journal, by their names. Raises `StorageError`."""
-    prefix = name_of(run_id, RESULTS)
-    names = await in_thread(lambda: store.names(prefix))
-    return {name.removeprefix(prefix).rpartition("-")[0] for name in names}
+async def read_journal(store: ObjectStore, day: str, counts: Mapping[int, int], ledger: Ledger) -> None:
+    """Adds the results of all attempts at a day to its ledger. They are not held as one large list.
 
-
-async def read_journal(store: ObjectStore, run_id: str, ledger: Ledger) -> None:
-    """Adds every written result of all attempts at the run to its ledger. They are not held as one large list.
-
-    Raises `RecordError`, also if a result does not belong to the run's plan, and `StorageError`.
+    `counts` has how many objects there are of each attempt, by its number. Raises `RecordError` and `StorageError`.
     """
-    names = await in_thread(lambda: store.names(name_of(run_id, RESULTS)))
-    sequences: Counter[str] = Counter()
+    plan = ledger.plan.digest()
+    names = [results_name(day, number, place) for number in sorted(counts) for place in range(counts[number])]
     for start in range(0, len(names), _READ_AT_ONCE):
-        for name, stored in (await read_many(store, names[start : start + _READ_AT_ONCE])).items():
-            header, results = _opened(name, stored.data)
-            owner = str(header["owner"])
-            expected = (run_id, sequences[owner], _object_name(run_id, owner, sequences[owner]))
-            if (header.get("run_id"), header.get("sequence"), name) != expected:
-                raise RecordError(message(NOT_THE_NEXT, object=name))
-            try:
-                ledger.absorb(owner, sequences[owner], results)
-            except LookupError as error:
-                text = template("{object} has results that are not of this run's plan")
-                raise RecordError(message(text, object=name_of(run_id, RESULTS))) from error
-            sequences[owner] += 1
+        some = names[start : start + _READ_AT_ONCE]
+        found = await read_many(store, some)
+        for name in some:
+            if name not in found:
+                raise RecordError(message("{object} was removed while it was read", object=name))
+        # Off the event loop, which renews the lease: results of another plan take long.
+        await trio.to_thread.run_sync(_add, {name: stored.data for name, stored in found.items()}, plan, ledger)
 
 
-async def read_results(store: ObjectStore, run_id: str, owner: str | None, limit: int) -> tuple[list[CallResult], bool]:
-    """The results of one attempt at a run, by its owner; `None` stands for all attempts. And whether these are all.
-
-    If the journal has more than `limit` objects, only so many are read, spread evenly over it, with the first and the
-    last one. Raises `RecordError` and `StorageError`.
-    """
-    prefix = name_of(run_id, RESULTS)
-    names = await in_thread(lambda: store.names(prefix))
-    if owner is not None:
-        names = [name for name in names if name.removeprefix(prefix).rpartition("-")[0] == owner]
-    is_whole = len(names) <= limit
-    if not is_whole:
-        names = [names[number * (len(names) - 1) // (limit - 1)] for number in range(limit)]
-    found = await read_many(store, names)
-    return [result for name, stored in found.items() for result in _opened(name, stored.data)[1]], is_whole
+def _add(found: Mapping[str, bytes], plan: str, ledger: Ledger) -> None:
+    for name, data in found.items():
+        head, _, body = data.partition(b"\n")
+        add = ledger.add if _plan_of(name, head) == plan else ledger.absorb
+        try:
+            for result in _results(body):
+                add(result)
+        except ValueError as error:
+            raise RecordError(message("{object} has a result that is not what the job writes", object=name)) from error
+        except LookupError as error:
+            raise RecordError(message("{object} has a result that is not of its plan", object=name)) from error
 
 
-def check_journal(run_id: str, counted: Mapping[str, int], found: Mapping[str, int]) -> None:
-    """Raises `RecordError` if fewer objects were found than a report of the run counts, by their owners."""
-    for owner, count in counted.items():
-        if (there := found.get(owner, 0)) < count:
-            text = template("{object} is missing, but the report counts its results")
-            raise RecordError(message(text, object=_object_name(run_id, owner, there)))
+def _results(body: bytes) -> Iterator[CallResult]:
+    if not body.endswith(b"\n"):
+        raise ValueError("the last line is cut off")
+    return (CallResult.parse(line) for line in body[:-1].split(b"\n"))
 
 
-def _object_name(run_id: str, owner: str, sequence: int) -> str:
-    return name_of(run_id, f"{RESULTS}{owner}-{sequence:06}.jsonl")
-
-
-def _opened(name: str, data: bytes) -> tuple[dict[str, object], Iterator[CallResult]]:
-    head, _, body = data.partition(b"\n")
+def _plan_of(name: str, head: bytes) -> object:
+    """The digest of the plan in the header of an object. Raises `RecordError`."""
     try:
         header = json.loads(head)
-    except (ValueError, RecursionError) as error:
+        found, own, plan = header["format"], header["name"], header["plan"]
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise RecordError(message(NOT_WRITTEN, object=name)) from error
-    if not isinstance(header, dict) or not isinstance(header.get("owner"), str):
-        raise RecordError(message(NOT_WRITTEN, object=name))
-    check_format(name, header)
-    body = body.removesuffix(b"\n")
-    if header.get("sha256") != hashlib.sha256(body).hexdigest():
-        raise RecordError(message(CHANGED, object=name))
-    return header, (_parsed(name, line) for line in body.split(b"\n"))
-
-
-def _parsed(name: str, line: bytes) -> CallResult:
-    try:
-        return CallResult.parse(line)
-    except ValueError as error:
-        raise RecordError(message("{object} has a result that is not what a run writes", object=name)) from error
+    check_format(name, found)
+    if own != name:
+        text = template("{object} is a copy of {other}")
+        raise RecordError(message(text, object=name, other=str(own)))
+    return plan

@@ -1,24 +1,20 @@
-"""Lease: lets only one run at a time work under one RUNS_URI.
+"""Lease: lets only one start at a time work under one RUNS_URI.
 
-Two runs may start at the same time, since the scheduler delivers at least once, and people start runs by hand. No
+Two starts may come at the same time, since the scheduler delivers at least once, and people start the job by hand. No
 timestamp or time of day is compared, as clocks may be wrong: the holder measures the seconds since its last renewal,
-and another run measures for how long it has watched the lease without a renewal.
+and another start measures for how long it has watched the lease without a renewal.
 """
 
-import os
 import random
-import socket
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from math import inf
-from pathlib import Path
-from typing import Annotated
 
 import trio
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from job.errors import JobError
 from job.execution.shutdown import Budget, Expiry, Shutdown, ShutdownReason
@@ -27,45 +23,49 @@ from job.text.messages import Message, message, template
 
 LEASE = "_lease.json"
 LASTS_SECONDS = 60.0
-"""A lease that was watched for this long without a renewal is stale: the run that watched it may take it over."""
+"""A lease that was watched for this long without a renewal is stale: the start that watched it may take it over."""
 RENEW_SECONDS = 15.0
 RETRY_SECONDS = 2.0
+NOTICE_SECONDS = 60.0
+"""A start that waits says so this often."""
 WATCH_SECONDS = 3.0
 """Interval in which a watched lease is read."""
 MAX_CONFLICTS = 5
 TRUSTED_SECONDS = LASTS_SECONDS - Budget.GRACE - 5.0
-"""How long a holder trusts its lease after a renewal. Its calls have ended before another run may take it over."""
+"""How long a holder trusts its lease after a renewal. Its calls have ended before another start may take it over."""
 
 
 class Holder(BaseModel):
-    """The holder of the lease. Another run decides by this whether the holder has ended, and whether it follows it."""
+    """The holder of the lease."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     owner: str
     """Unique to this process."""
-    run_id: str
-    plan: str = ""
-    """Only for earlier versions of the job, which stand back for a holder with the same plan."""
-    work: str | None = None
-    """As in `work_of`. `None` for a run that makes everything anew, which is not followed."""
     day: str
     since: str
-    machine: str
-    pid: Annotated[int, Field(gt=0, lt=2**31)]
     execution: str | None
     task_attempt: int
 
+    @property
+    def words(self) -> Message:
+        """Which start it is, for people."""
+        if self.execution is None:
+            return message("the start for {day}, at work since {since}", day=self.day, since=self.since)
+        return message(
+            "the start for {day}, at work since {since} as execution {execution}",
+            day=self.day,
+            since=self.since,
+            execution=self.execution,
+        )
+
 
 class BusyError(JobError):
-    """A run with other work renewed the lease while it was watched, so it is alive. Says which run it is."""
+    """Another start is alive, and this one does not wait for it; or another one has taken over. Says which one."""
 
-    def __init__(self, holder: Holder | None) -> None:
-        self.holder = message("its lease cannot be read")
-        if holder is not None:
-            text = template("run {run} of {day}, since {since}")
-            self.holder = message(text, run=holder.run_id, day=holder.day, since=holder.since)
-        super().__init__(str(self.holder))
+    def __init__(self, holder: Message) -> None:
+        self.holder = holder
+        super().__init__(str(holder))
 
 
 @dataclass(slots=True)
@@ -77,8 +77,10 @@ class Lease:
     stored: StoredObject
     expiry: Expiry
     """When the holder stops trusting the lease, unless it renews it."""
-    replaced: str | None = None
-    """The owner of an attempt at the same run that had not released the lease. It may still write results."""
+    has_waited: bool = False
+    """Whether another start had the lease: what was read before may have changed."""
+    is_settled: bool = False
+    """Whether it was released."""
     _changing: trio.Lock = field(default_factory=trio.Lock)
     """Serializes renewal and release, so that the release has the generation of the last renewal."""
 
@@ -117,58 +119,72 @@ class Lease:
         return self.expiry.monotonic
 
     def is_held(self) -> bool:
-        """Whether the lease is still held, so that no other run can be at work."""
+        """Whether the lease is still held, so that no other start can be at work."""
         return not self.expiry.has_passed()
 
     def _renewed(self) -> StoredObject:
         return self.store.replace(LEASE, _written(self.holder), self.stored.generation)
 
     async def release(self) -> None:
-        """Releases the lease, unless another run has it. If it raises `StorageError`, the lease becomes stale later."""
+        """Releases the lease, unless another start has it. If it raises `StorageError`, it becomes stale later."""
         async with self._changing:
             with suppress(ConflictError):
-                await in_thread(lambda: self.store.delete(LEASE, self.stored.generation), urgent=True)
+                await in_thread(partial(self.store.delete, LEASE, self.stored.generation), urgent=True)
+            self.is_settled = True
 
 
-async def acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], None], *, follows: bool = True) -> Lease:
-    """Acquires the lease. Raises `BusyError` if a run with other work has it, `StorageError` if that is not known.
+@asynccontextmanager
+async def acquire(
+    store: ObjectStore, me: Holder, notify: Callable[[Message], None], *, waits: bool
+) -> AsyncIterator[Lease]:
+    """Acquires the lease, and releases it at the end of the context, whatever happens there.
 
-    If the holder has certainly ended, its lease is taken over at once. Otherwise the lease is watched, and `notify`
-    gets one sentence about that. It is taken over when it is released, and after a minute, by this run's monotonic
-    clock, without a renewal. A holder that renews it is alive: if it is this very run or has the same work, it is
-    followed to its end, unless this start never `follows` another.
+    Raises `BusyError` if another start has it and this one does not wait for it, `StorageError` if that is not known.
+
+    An earlier try of the same execution has certainly ended, so its lease is taken over at once. Any other lease is
+    watched: it is taken over when it is released, and after a minute, by this process's monotonic clock, without a
+    renewal. A start that `waits` does so for as long as the holder is alive, and tells `notify` each minute for whom.
     """
+    lease = await _acquire(store, me, notify, waits=waits)
+    try:
+        yield lease
+    finally:
+        if not lease.is_settled:
+            with trio.move_on_after(Budget.CLOSING, shield=True), suppress(StorageError):
+                await lease.release()
+
+
+async def _acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], None], *, waits: bool) -> Lease:
     watched: StoredObject | None = None
-    stale_at = inf
+    stale_at, notify_at = inf, inf
     conflicts = 0
-    is_followed = False
+    has_renewed = False
     while conflicts < MAX_CONFLICTS:
         is_stale = trio.current_time() >= stale_at
         expiry = Expiry.after(TRUSTED_SECONDS)
         try:
-            stored, replaced = await in_thread(partial(_claim, store, me, watched, is_stale=is_stale), urgent=True)
+            stored = await in_thread(partial(_claim, store, me, watched, is_stale=is_stale), urgent=True)
         except _AliveError as alive:
-            if watched is None:
-                notify(_notice(_read(alive.there)))
-            elif alive.there.generation != watched.generation and not is_followed:
-                holder = _read(alive.there)
-                if holder is None or not follows or not _does_the_same(holder, me):
-                    raise BusyError(holder) from None
-                is_followed = True
-                text = template("run {run} of {day} is at work: following it, and doing then what is left")
-                notify(message(text, run=holder.run_id, day=holder.day))
+            holder, now = _read(alive.there), trio.current_time()
             if watched is None or alive.there.generation != watched.generation:
-                watched, stale_at = alive.there, trio.current_time() + LASTS_SECONDS
-            await trio.sleep_until(min(trio.current_time() + WATCH_SECONDS, stale_at))
+                has_renewed = watched is not None
+                watched, stale_at = alive.there, now + LASTS_SECONDS
+            if has_renewed and not waits:
+                raise BusyError(_words(holder)) from None
+            if notify_at == inf or now >= notify_at:
+                notify(_notice(holder, is_alive=has_renewed))
+                notify_at = now + NOTICE_SECONDS
+            await trio.sleep_until(min(now + WATCH_SECONDS, stale_at))
         except ConflictError:
             conflicts += 1
-            # another run changed it in between: try again after a random delay
+            # another start changed it in between: try again after a random delay
             await trio.sleep(RETRY_SECONDS * random.random())  # noqa: S311  not for secrets
         else:
-            acquired = Lease(store, me, stored, expiry, replaced)
-            if watched is not None and not follows and not is_stale:  # the holder was alive, and has ended meanwhile
-                await acquired.release()
-                raise BusyError(_read(watched))
+            acquired = Lease(store, me, stored, expiry, has_waited=watched is not None)
+            if watched is not None and not waits and not is_stale:  # the holder was alive, and has ended meanwhile
+                with trio.move_on_after(Budget.CLOSING, shield=True), suppress(StorageError):
+                    await acquired.release()
+                raise BusyError(_words(_read(watched)))
             return acquired
     text = template("{object} was changed by others {count} times in a row")
     raise StorageError(message(text, object=LEASE, count=MAX_CONFLICTS))
@@ -182,30 +198,25 @@ class _AliveError(Exception):
         self.there = there
 
 
-def _claim(
-    store: ObjectStore, me: Holder, watched: StoredObject | None, *, is_stale: bool
-) -> tuple[StoredObject, str | None]:
-    """Takes the lease. `watched` is the lease as it was last seen; `is_stale` is whether that was long enough ago.
-
-    Returns it, and `Lease.replaced`.
-    """
+def _claim(store: ObjectStore, me: Holder, watched: StoredObject | None, *, is_stale: bool) -> StoredObject:
+    """Takes the lease. `watched` is the lease as it was last seen; `is_stale` is whether that was long enough ago."""
     data = _written(me)
     if watched is None:
         with suppress(ConflictError):
-            return store.create(LEASE, data), None
+            return store.create(LEASE, data)
     there = store.read(LEASE)
     if there is None:
-        return store.create(LEASE, data), None
+        return store.create(LEASE, data)
     holder = _read(there)
     is_watched = watched is not None and watched.generation == there.generation
-    if (holder is None or not _is_gone(holder, me)) and not (is_watched and is_stale):
+    if (holder is None or not _is_earlier_try(holder, me)) and not (is_watched and is_stale):
         raise _AliveError(there)
-    replaced = holder.owner if holder is not None and holder.run_id == me.run_id else None
-    return store.replace(LEASE, data, there.generation), replaced
+    return store.replace(LEASE, data, there.generation)
 
 
-def _does_the_same(holder: Holder, me: Holder) -> bool:
-    return holder.run_id == me.run_id or (holder.work is not None and holder.work == me.work)
+def _is_earlier_try(holder: Holder, me: Holder) -> bool:
+    """Whether Cloud Run has started this process after the holder, a try of the same execution, had ended."""
+    return me.execution is not None and holder.execution == me.execution and holder.task_attempt < me.task_attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,65 +233,25 @@ async def look(store: ObjectStore) -> SeenLease | None:
 
     One read is not enough to take a lease over: see `acquire`.
     """
-    stored = await in_thread(lambda: store.read(LEASE))
+    stored = await in_thread(partial(store.read, LEASE))
     holder = None if stored is None else _read(stored)
     if stored is None or holder is None:
         return None
-    is_gone = holder.execution is None and holder.machine == machine() and _has_ended(holder.pid)
-    return SeenLease(holder, seems_alive=not is_gone and time.time() - stored.updated < LASTS_SECONDS)
+    return SeenLease(holder, seems_alive=time.time() - stored.updated < LASTS_SECONDS)
 
 
-def _notice(holder: Holder | None) -> Message:
-    if holder is None:
-        return message(
-            "Waiting up to {seconds} s to see whether another run is at work: {object} cannot be read.",
-            seconds=LASTS_SECONDS,
-            object=LEASE,
-        )
+def _notice(holder: Holder | None, *, is_alive: bool) -> Message:
+    if is_alive:
+        return message("Waiting for another start, and doing then what is left: {holder}", holder=_words(holder))
     return message(
-        "Waiting up to {seconds} s to see whether run {run} of {day} is still at work: it has held the lease since "
-        "{since}.",
-        seconds=LASTS_SECONDS,
-        run=holder.run_id,
-        day=holder.day,
-        since=holder.since,
+        "Waiting up to {seconds} s to see whether another start is still alive: {holder}",
+        seconds=int(LASTS_SECONDS),
+        holder=_words(holder),
     )
 
 
-def _is_gone(holder: Holder, me: Holder) -> bool:
-    """Whether the holder has certainly ended. If this is false, it may still have ended."""
-    if holder.execution is not None or me.execution is not None:
-        # Instances of Cloud Run may have equal names and pids. A retry starts only after the earlier attempt has ended.
-        retried = (holder.execution, holder.run_id) == (me.execution, me.run_id)
-        return retried and holder.task_attempt < me.task_attempt
-    if holder.machine != me.machine:
-        return False
-    # After a restart, this process may have the same pid as the one before.
-    return holder.pid == me.pid or _has_ended(holder.pid)
-
-
-def _has_ended(pid: int) -> bool:
-    """Whether there is no such process, or only a zombie: a process that has ended but was not waited for."""
-    try:
-        with suppress(PermissionError):  # another user's
-            os.kill(pid, 0)
-        status = Path(f"/proc/{pid}/stat").read_bytes()  # 12 (any name) Z 1 ...
-    except ProcessLookupError:
-        return True
-    except OSError:  # there is no /proc, or it does not show this process
-        return False
-    return status.rpartition(b")")[2].split()[:1] in ([b"Z"], [b"X"])
-
-
-def machine() -> str:
-    """Identifies this machine and its PID namespace."""
-    parts = [socket.gethostname()]
-    for path in ("/proc/sys/kernel/random/boot_id", "/proc/self/ns/pid"):
-        try:
-            parts.append(str(Path(path).readlink()) if path.endswith("pid") else Path(path).read_text("ascii").strip())
-        except OSError:
-            continue
-    return " ".join(parts)
+def _words(holder: Holder | None) -> Message:
+    return message("its lease cannot be read") if holder is None else holder.words
 
 
 def _written(holder: Holder) -> bytes:

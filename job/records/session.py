@@ -1,39 +1,42 @@
-"""Session: one attempt's use of the lease and the record, from opening to closing."""
+"""Session: one attempt's use of the record, from its entry to its end. It needs the lease."""
 
-import os
-import secrets
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
+from functools import partial
 
 import trio
 
-from job.config.environment import Settings
+from job.config.faults import ConfigError, Fault
+from job.engines.calls import WorkItem
+from job.engines.catalog import EngineName
 from job.execution.shutdown import Budget, Shutdown
 from job.ledger.ledger import Ledger
-from job.records.attempts import AttemptEntry
-from job.records.lease import Holder, Lease, machine
-from job.records.record import Record
-from job.report.commands import Place
-from job.report.format import PAGE
-from job.report.inputs import RunInputs, has_changed
-from job.report.report import RunReport
-from job.storage.store import StorageError, words_of
-from job.text.messages import Message, listed, message, template
+from job.planning.prepare import Prepared
+from job.records.day import Listing, read_results
+from job.records.journal import Journal
+from job.records.lease import BusyError, Lease
+from job.report.attempt import Entry, Start, contents_of
+from job.report.format import attempt_name, end_name
+from job.report.outcome import Outcome
+from job.report.report import Report
+from job.storage.store import ConflictError, StorageError, in_thread, words_of
+from job.text.messages import Message, message, template
 
+RETRY_SECONDS = 1.0
 Notify = Callable[[Message, bool], None]
 """Gets a text about storage, and whether it is a fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An optional object of the record that is made when the run has ended."""
+    """An object beside the record that is made when an attempt has ended. The job never reads it."""
 
     name: str
-    make: Callable[[Ledger], bytes]
+    """Below RUNS_URI."""
+    make: Callable[[], bytes]
     problem: str
-    """The template of the report if it is not written, with a place for the `error`."""
+    """The template of the notice if it is not written, with a place for the `error`."""
 
 
 @dataclass(slots=True)
@@ -53,183 +56,171 @@ class StorageAlarm:
 
 
 @dataclass(slots=True)
-class RecordSession:
-    """The lease and the record of a run in progress."""
+class Session:
+    """The record of an attempt in progress."""
 
     lease: Lease
-    record: Record
-    inputs: RunInputs
+    entry: Entry
+    ledger: Ledger
+    journal: Journal
     notify: Notify
-    alarm: StorageAlarm
-    """For the renewals of the lease; writes of the record have their own."""
-    has_page: bool = False
-    """Whether this attempt has written the run's page."""
-    written: RunReport | None = None
-    """The report of this attempt, as it was written."""
-    _is_closed: bool = False
+    found: dict[int, int]
+    """How many objects of results there were of each earlier attempt."""
+    before: Report | None
+    """The report of the latest attempt before this one, if that has ended."""
+    was_killed: bool
+    """Whether an earlier attempt has not ended."""
+    is_ended: bool = False
+    """Whether the end is written."""
+    alarm: StorageAlarm = field(init=False)
 
-    @classmethod
-    def of(cls, lease: Lease, ledger: Ledger, inputs: RunInputs, notify: Notify) -> "RecordSession":
-        """A session with this lease, which has not read the record yet."""
-        alarm = StorageAlarm(notify)
-        record = Record(lease.store, ledger, inputs, lease.holder.owner, alarm, lease.replaced)
-        return cls(lease, record, inputs, notify, StorageAlarm(notify))
+    def __post_init__(self) -> None:
+        self.alarm = StorageAlarm(self.notify)
 
-    async def open(
-        self, entry: AttemptEntry, *, new: bool, amend: Callable[[Record, AttemptEntry], AttemptEntry] | None = None
-    ) -> bool:
-        """Reads the record into the ledger, and adds this attempt to it. Returns whether there is anything to do.
+    def objects(self) -> dict[int, int]:
+        """How many objects of results there are of each attempt, this one included."""
+        own = {self.entry.number: self.journal.objects} if self.journal.objects else {}
+        return {**self.found, **own}
 
-        If nothing is, nothing is written and the lease is released. If the inputs are `new` (a new run or a new
-        config), it writes them, also if nothing is left: the notices and the report are then those of this config. This
-        may take longer than a lease lasts, so the lease must be renewed meanwhile. `amend` completes the entry once the
-        record is read. Raises `StorageError`, `RecordError` if the record cannot be used, and what `amend` raises; it
-        then releases the lease too.
+    async def write(self, documents: Sequence[Document], shutdown: Shutdown, *, at_once: bool) -> set[str]:
+        """Writes the remaining results, and then the documents. Returns the names of those that were written.
+
+        It may take for as long as the lease is trusted; only little if `at_once`, and once the shutdown hurries.
         """
-        is_left = False
-        try:
-            is_complete = await self.record.load()
-            if amend is not None:
-                entry = amend(self.record, entry)
-            is_left = new or not is_complete or any(one.number == 0 for one in entry.remakes)
-            if is_left:
-                await self.record.begin(entry)
-                if new:
-                    await self.record.create(self.inputs)
-                await self.record.announce(self.inputs)
-        except BaseException:
-            is_left = False
-            raise
-        finally:
-            if not is_left:
-                await _release(self.lease)  # noqa: ASYNC102  shielded there
-        return is_left
+        left, written = list(documents), set[str]()
 
-    @property
-    def unrecorded(self) -> int | None:
-        """How many results are not known to be written; `None` once the record is closed."""
-        return None if self._is_closed else self.record.journal.unwritten
+        async def work() -> None:
+            await self.journal.flush()
+            while left and self.lease.is_held():
+                try:
+                    await self._write_document(left[0])
+                    written.add(left[0].name)
+                except Exception as error:  # noqa: BLE001  the attempt does not depend on a document
+                    self.notify(message(left[0].problem, error=words_of(error)), True)
+                left.pop(0)
 
-    async def close(
-        self, report: RunReport, documents: Callable[[RunReport], list[Document]], shutdown: Shutdown, *, at_once: bool
-    ) -> float | None:
-        """Writes the remaining results, the report and its documents, and releases the lease. Reports each failure.
-
-        It may take as long as `Budget` says; only little if `at_once`, and once the shutdown hurries. Returns until
-        when more may be written, by trio's clock; `None` if the record has no report of this attempt.
-        """
-        left: list[Document] = []
-        is_settled = False
-        if not at_once:
-            with shutdown.closing(self.lease.trusted_until):
-                left = await self._close(report, documents)
-                await self._write(left)
-        with trio.move_on_after(Budget.CLOSING) as closing:
-            try:
-                if not self._is_closed:
-                    left = await self._close(report, documents)
-                with trio.move_on_at(closing.deadline - Budget.RELEASE):
-                    await self._write(left)
-                await self.lease.release()
-                is_settled = True
-            except StorageError as error:
-                is_settled = True
-                text = template("storage: the lease is not released; other runs have to wait for a minute: {error}")
-                self.notify(message(text, error=words_of(error)), True)
-        if not is_settled:
-            text = template("storage: the lease is not released in time; other runs have to wait for a minute")
-            self.notify(message(text), True)
+        await self._closing(work, shutdown, at_once=at_once)
         for document in left:
             self.notify(message(document.problem, error=message("storage took too long")), True)
-        if not self._is_closed:
-            text = template("storage: the record is not complete: {count} results and the report are not written")
-            self.notify(message(text, count=self.record.journal.unwritten), True)
-        until = closing.deadline if at_once or shutdown.hurries else trio.current_time() + Budget.AFTERWARDS
-        return until if self.written is not None else None
+        return written
 
-    async def _close(self, report: RunReport, documents: Callable[[RunReport], list[Document]]) -> list[Document]:
-        """Writes the report. Returns the documents to write: none if a later attempt has the record now."""
-        self.written = await self.record.write_report(report, self.lease.is_held)
-        self._is_closed = True
-        return documents(self.written) if self.written is not None else []
+    async def end(self, report: Report, shutdown: Shutdown, *, at_once: bool) -> None:
+        """Writes the report with which the attempt ends, after everything else. It is tried again, as in `write`."""
+        name, data = end_name(report.day, report.number), report.packed()
 
-    async def _write(self, left: list[Document]) -> None:
-        """Writes documents, and removes each from the list after its try. A failure does not affect the run."""
-        while left:
-            try:
-                await self.record.write_document(left[0].name, left[0].make)
-                self.has_page |= left[0].name == PAGE
-            except Exception as error:  # noqa: BLE001  see above
-                self.notify(message(left[0].problem, error=words_of(error)), True)
-            left.pop(0)
+        async def work() -> None:
+            if self.journal.unwritten:
+                return
+            while True:
+                try:
+                    await in_thread(partial(self.lease.store.create, name, data))
+                except ConflictError as error:
+                    self.notify(message("storage: {error}", error=words_of(error)), True)
+                    return
+                except StorageError as error:
+                    self.alarm(message("the end is not written yet: {error}", error=words_of(error)))
+                    await trio.sleep(RETRY_SECONDS)
+                else:
+                    self.alarm(None)
+                    self.is_ended = True
+                    return
+
+        await self._closing(work, shutdown, at_once=at_once)
+        if not self.is_ended:
+            text = template("storage: the record is not complete: {count} results and the end are not written")
+            self.notify(message(text, count=self.journal.unwritten), True)
+
+    async def release(self) -> None:
+        """Releases the lease."""
+        released = False
+        with trio.move_on_after(Budget.RELEASE, shield=True):
+            with suppress(StorageError):
+                await self.lease.release()
+                released = True
+        if not released:
+            text = template("storage: the lease is not released; other starts have to wait for a minute")
+            self.notify(message(text), True)
+
+    async def _closing(self, work: Callable[[], Awaitable[None]], shutdown: Shutdown, *, at_once: bool) -> None:
+        if not at_once:
+            is_over = False
+            with shutdown.closing(self.lease.trusted_until):
+                await work()
+                is_over = True
+            if is_over:
+                return
+        with trio.move_on_at(shutdown.closing_until):
+            await work()
+
+    async def _write_document(self, document: Document) -> None:
+        """Raises `StorageError` and what `make` raises."""
+        store = self.lease.store
+
+        def write() -> None:
+            data, there = document.make(), store.read(document.name, 1)
+            if there is None:
+                store.create(document.name, data)
+            else:
+                store.replace(document.name, data, there.generation)
+
+        with suppress(ConflictError):  # a later attempt has written its own
+            await in_thread(write)
 
 
-def lease_holder(settings: Settings, inputs: RunInputs, work: str | None) -> Holder:
-    """This run as a holder of the lease; `work` is as in `Holder`."""
-    return Holder(
-        owner=secrets.token_hex(8),
-        run_id=inputs.run_id,
-        work=work,
-        day=inputs.day,
-        since=datetime.now(settings.time_zone).isoformat(timespec="seconds"),
-        machine=machine(),
-        pid=os.getpid(),
-        execution=settings.execution,
-        task_attempt=settings.task_attempt,
-    )
+async def open_session(
+    lease: Lease,
+    start: Start,
+    prepared: Prepared,
+    again: Sequence[tuple[EngineName, WorkItem]] | None,
+    notify: Notify,
+) -> tuple[Session | None, Ledger, Report | None]:
+    """Reads the record of the day into a ledger, and adds this attempt to it.
 
-
-async def acquire_if(is_current: Callable[[], Awaitable[bool]], lease: Lease) -> bool:
-    """Whether what this run knows of the record is still true now that it has the lease; if not, it gives it back."""
-    is_still = False
-    try:
-        is_still = await is_current()
-    finally:
-        if not is_still:
-            await _release(lease)  # noqa: ASYNC102  shielded there
-    return is_still
-
-
-async def _release(lease: Lease) -> None:
-    """Releases the lease before anything was done; if that fails, it becomes stale."""
-    with trio.move_on_after(Budget.CLOSING, shield=True), suppress(StorageError):
-        await lease.release()
-
-
-async def resuming(
-    recorded: RunInputs, inputs: RunInputs, *, new_config: bool, left_out: Collection[str] = ()
-) -> Message:
-    """A notice about the config with which a run is resumed; `new_config` is whether the user wants the present one.
-
-    `left_out` are the targets that a person has left out of it.
+    Returns no session, and writes nothing, if everything is there already. `again` is what a person asks to have made
+    again, `None` if nobody does. Also returns the report of the latest attempt before, if that has ended. Raises
+    `StorageError`, `RecordError`, `ConfigError`, and `BusyError` if another start has taken over meanwhile, or if this
+    is the retry of a start that stood back.
     """
-    values = {"run": inputs.run_id, "day": inputs.day, "uri": inputs.config_uri}
-    if new_config and inputs is not recorded:
-        text = template("resuming run {run} of {day} with the config that is at {uri} now")
-        return message(text, **values)
-    if new_config:
-        text = template("resuming run {run} of {day}: the config at {uri} is the same as the recorded one")
-        return message(text, **values)
-    if await has_changed(recorded, left_out):
-        return message(
-            "resuming run {run} of {day} with its recorded config; the config at {uri} has changed since. To resume "
-            "with the config as it is now: {command}",
-            command=Place.of(inputs).resume(inputs.run_id, "new_config"),
-            **values,
-        )
-    return message("resuming run {run} of {day} with its recorded config; later changes do not apply", **values)
-
-
-def going_without(inputs: RunInputs, left_out: Sequence[str]) -> Iterator[Message]:
-    """A notice about the targets that a person has left out of a run, if there are any."""
-    if left_out:
-        text = template("left out by hand: {names}. To bring back what was left out: {command}")
-        command = Place.of(inputs).resume(inputs.run_id, "new_config")
-        yield message(text, names=listed(left_out), command=command)
-
-
-def over_midnight(inputs: RunInputs, now: datetime, zone: str) -> Iterator[Message]:
-    """A notice for an automatic retry of a run without a date, if the engines' current date is now another one."""
-    if (today := inputs.other_day(now, zone)) is not None:
-        text = template("run {run} of {day} has no date of its own: from here on the engines use today's, {today}")
-        yield message(text, run=inputs.run_id, day=inputs.day, today=today)
+    store = lease.store
+    listing = await Listing.of(store, start.day)
+    latest = await listing.entry(store)
+    reports = await listing.reports(store)
+    if latest is not None and latest.config_uri.rstrip("/") != start.config_uri.rstrip("/"):
+        what = message("the day {day} was begun with the config at {uri}", day=start.day, uri=latest.config_uri)
+        remedy = message("set it to that, or set RUNS_URI to another place: each config has its own")
+        raise ConfigError([Fault("CONFIG_URI", what, remedy)])
+    ledger = Ledger(prepared.plan, latest.again if latest else ())
+    await read_results(store, listing, ledger, reports)
+    number = listing.latest + 1
+    asked_by = latest.asked_by if latest else ()
+    if again is not None and not start.task_attempt:
+        ledger.ask_again(again, number)
+        asked_by = (*asked_by, *([start.execution] if start.execution else []))
+    elif again is not None and start.execution not in asked_by:
+        raise BusyError(message("the first try of this execution has asked for nothing, so its retry does not either"))
+    before = reports.get(listing.latest)
+    plan = prepared.plan.digest()
+    is_closed = before is not None and before.outcome is Outcome.SUCCEEDED
+    if is_closed and latest is not None and latest.plan == plan and not ledger.is_left:
+        return None, ledger, before
+    began = {"trace_id": latest.trace_id, "began": latest.began} if latest else {}
+    entry = Entry(
+        **{**start.model_dump(), **began, "number": number},
+        owner=lease.holder.owner,
+        objects=dict(contents_of(prepared)),
+        batch_sizes=dict(prepared.plan.batch_sizes),
+        plan=plan,
+        again=tuple(ledger.requests),
+        asked_by=asked_by,
+    )
+    if not lease.is_held():
+        raise BusyError(message("this one was paused for longer than its lease lasts"))
+    try:
+        await in_thread(partial(store.create, attempt_name(start.day, number), entry.packed()))
+    except ConflictError:
+        raise BusyError(message("attempt {number} of {day} is another one", number=number, day=start.day)) from None
+    alarm = StorageAlarm(notify)
+    journal = Journal(store, start.day, number, plan, alarm)
+    was_killed = len(reports) < len(listing.attempts)
+    found = dict(listing.results)
+    return Session(lease, entry, ledger, journal, notify, found, before, was_killed), ledger, before

@@ -1,4 +1,4 @@
-"""Cards of a run as a table, `cards.csv`: a row for each card, for spreadsheets and for the publisher's own tools.
+"""Cards of a day as a table, `cards.csv`: a row for each card, for spreadsheets and for the publisher's own tools.
 
 RFC 4180 in UTF-8, with a byte order mark, without which Excel shows Chinese wrongly.
 """
@@ -14,12 +14,12 @@ from job.config.fields import CARD_URL_PLACES
 from job.ledger.items import ItemStatus
 from job.ledger.ledger import Ledger
 from job.planning.targets import Target
-from job.report.report import RunReport
+from job.report.report import Report
 from job.text.display import zone_of
 from job.text.messages import ENGLISH, Message, Translator, message, plural, template
 
 CARDS_LIMIT = 100_000
-"""A run with more cards records no table; `report --csv` can write one."""
+"""A day with more cards records no table; `report --csv` can write one."""
 COLUMNS = (
     template("target"),
     template("kind"),
@@ -28,21 +28,18 @@ COLUMNS = (
     template("cause"),
     template("attempts"),
     template("when ({zone})"),
-    template("run_id"),
+    template("day"),
     template("url"),
-    template("made_again ({zone})"),
 )
 """The headings, in the language of the reports. Their order never changes, and what is below them stays English."""
 SET_ASIDE = "set_aside"
 """The cause of a card that was not attempted because its type was set aside."""
-LEFT_OUT = "left_out"
-"""The state of a card of a target that a person has left out."""
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 """Characters with which a formula starts in a spreadsheet; the last four only in East Asian ones."""
 _ROWS_AT_ONCE = 1000
 
 
-def picture_url(report: RunReport, target: Target, card: ItemStatus) -> str | None:
+def picture_url(report: Report, target: Target, card: ItemStatus) -> str | None:
     """Where the picture of a made card is; `None` of any other card, and without CARD_URL."""
     if report.card_url is None or card.state != "done":
         return None
@@ -50,12 +47,7 @@ def picture_url(report: RunReport, target: Target, card: ItemStatus) -> str | No
     return CARD_URL_PLACES.sub(lambda place: quote(values[place[1]], safe="", errors="replace"), report.card_url)
 
 
-def card_table(report: RunReport, ledger: Ledger, translator: Translator = ENGLISH) -> bytes:
-    """The whole table."""
-    return b"".join(card_lines(report, ledger, translator))
-
-
-def card_lines(report: RunReport, ledger: Ledger, translator: Translator = ENGLISH) -> Iterator[bytes]:
+def card_lines(report: Report, ledger: Ledger, translator: Translator = ENGLISH) -> Iterator[bytes]:
     """The table, some rows at a time: it may be larger than the memory."""
     zone = zone_of(datetime.fromisoformat(report.started))
     yield b"\xef\xbb\xbf" + _packed([tuple(translator.text(message(heading, zone=zone)) for heading in COLUMNS)])
@@ -64,10 +56,10 @@ def card_lines(report: RunReport, ledger: Ledger, translator: Translator = ENGLI
         yield _packed(part)
 
 
-def _rows(report: RunReport, ledger: Ledger) -> Iterator[tuple[str, ...]]:
-    zone = datetime.fromisoformat(report.started).tzinfo
+def _rows(report: Report, ledger: Ledger) -> Iterator[tuple[str, ...]]:
+    zone = report.offset
     set_aside = {one.card_type for one in report.set_aside}
-    items, run_id = ledger.items["qa"], _cell(report.run_id)
+    items = ledger.items["qa"]
     for target in ledger.plan.targets:
         name = _cell(target.id)
         for card in items.of(target.id):
@@ -77,14 +69,10 @@ def _rows(report: RunReport, ledger: Ledger) -> Iterator[tuple[str, ...]]:
             state = "made" if card.state == "done" else card.state
             attempts, when = str(card.attempts), _when(card.ended, zone)
             url = picture_url(report, target, card) or ""
-            remade = _when(ledger.remakes.made("qa", (target.id, card.card_type)), zone)
-            yield name, target.kind, _cell(card.card_type or ""), state, cause, attempts, when, run_id, url, remade
-    for target in ledger.plan.left_out:
-        for card_type in target.card_types:
-            yield _cell(target.id), target.kind, _cell(card_type), LEFT_OUT, "", "0", "", run_id, "", ""
+            yield name, target.kind, _cell(card.card_type or ""), state, cause, attempts, when, report.day, url
 
 
-def _when(moment: float | None, zone: tzinfo | None) -> str:
+def _when(moment: float, zone: tzinfo | None) -> str:
     """The moment as a spreadsheet takes it for a time: it understands no offset, so the headings have that."""
     return f"{datetime.fromtimestamp(moment, zone):%Y-%m-%d %H:%M:%S}" if moment else ""
 
@@ -107,10 +95,6 @@ def complete_line(ledger: Ledger) -> Message | None:
         return None
     done_of = ledger.items["qa"].done_of
     complete = sum(done_of(target.id) == len(target.card_types) for target in targets)
-    if all(target.kind == "equity" for target in targets):
-        return plural(
-            "Complete: {complete} of 1 stock", "Complete: {complete} of {count} stocks", len(targets), complete=complete
-        )
     return plural(
         "Complete: {complete} of 1 target", "Complete: {complete} of {count} targets", len(targets), complete=complete
     )

@@ -1,0 +1,168 @@
+"""Day: the record of one day, as it is read. A later attempt goes on from it, and reports show it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from job.ledger.ledger import Ledger
+from job.planning.plan import Plan
+from job.records import lease
+from job.records.journal import read_journal
+from job.report.attempt import Entry, read_entry
+from job.report.format import (
+    ATTEMPTS,
+    CARDS,
+    ENDS,
+    MISSING,
+    NOT_WRITTEN,
+    PAGE,
+    RESULTS,
+    RecordError,
+    attempt_name,
+    end_name,
+    results_name,
+)
+from job.report.outcome import Ending, Outcome, state_of
+from job.report.report import Report, read_report, report_of
+from job.storage.store import ObjectStore, in_thread, read_many
+from job.text.messages import message, template
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The names of a day's objects. The latest attempt is the one with the highest number in any name.
+
+    An attempt that was paused beyond its lease keeps its number, so that whatever it still writes does not come last.
+    """
+
+    day: str
+    attempts: frozenset[int]
+    results: Mapping[int, int]
+    """How many objects of results there are of each attempt."""
+    ends: frozenset[int]
+    """0 is that of a start that was refused."""
+    documents: frozenset[str]
+    """Which of the page and the table there are."""
+
+    @classmethod
+    async def of(cls, store: ObjectStore, day: str, *, background: bool = False) -> "Listing":
+        """Lists a day. Raises `RecordError` if a name is not one that the job gives, and `StorageError`."""
+        names = await in_thread(partial(store.names, f"{day}/"), background=background)
+        return cls.from_names(day, names)
+
+    @classmethod
+    def from_names(cls, day: str, names: list[str]) -> "Listing":
+        """The listing with these names, which are sorted. Raises `RecordError`."""
+        attempts, ends, results = set[int](), set[int](), dict[int, int]()
+        for name in names:
+            own = name.removeprefix(f"{day}/")
+            if own.startswith(ATTEMPTS):
+                attempts.add(_number(own, ATTEMPTS))
+                _check(name, attempt_name(day, _number(own, ATTEMPTS)))
+            elif own.startswith(ENDS):
+                ends.add(_number(own, ENDS))
+                _check(name, end_name(day, _number(own, ENDS)))
+            elif own.startswith(RESULTS):
+                number = _number(own, RESULTS)
+                _check(name, results_name(day, number, results.get(number, 0)))  # there is none left out
+                results[number] = results.get(number, 0) + 1
+        documents = frozenset(one for one in (PAGE, CARDS) if f"{day}/{one}" in names)
+        return cls(day, frozenset(attempts), results, frozenset(ends), documents)
+
+    @property
+    def latest(self) -> int:
+        """The number of the latest attempt; 0 without one."""
+        return max((*self.attempts, *self.results, *self.ends), default=0)
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether nothing is there but a start that was refused."""
+        return self.latest == 0 and 0 in self.ends
+
+    async def entry(self, store: ObjectStore) -> Entry | None:
+        """How the latest attempt began; `None` without one. Raises `RecordError` and `StorageError`."""
+        if not self.latest:
+            return None
+        name = attempt_name(self.day, self.latest)
+        stored = await in_thread(partial(store.read, name))
+        if stored is None:
+            raise RecordError(message(MISSING, object=name))
+        return read_entry(self.day, self.latest, stored.data)
+
+    async def reports(self, store: ObjectStore) -> Mapping[int, Report]:
+        """The reports of the attempts that have ended, by their numbers. Raises `RecordError` and `StorageError`."""
+        names = {end_name(self.day, number): number for number in self.ends if number}
+        found = await read_many(store, sorted(names))
+        return {names[name]: read_report(self.day, names[name], stored.data) for name, stored in found.items()}
+
+
+def _number(own: str, folder: str) -> int:
+    digits = own.removeprefix(folder)[:6]
+    return int(digits) if digits.isascii() and digits.isdigit() else -1
+
+
+def _check(name: str, expected: str) -> None:
+    if name == expected:
+        return
+    if RESULTS in expected and RESULTS in name and name > expected:
+        raise RecordError(message(MISSING, object=expected))
+    raise RecordError(message(NOT_WRITTEN, object=name))
+
+
+async def read_results(
+    store: ObjectStore, listing: Listing, ledger: Ledger, reports: Mapping[int, Report]
+) -> None:
+    """Adds all results of a day to its ledger. Raises `StorageError`, and `RecordError` if one is missing."""
+    for report in reports.values():
+        for number, count in report.journal.items():
+            if (there := listing.results.get(number, 0)) < count:
+                text = template("{object} is missing, but {report} counts it")
+                name, counted = results_name(listing.day, number, there), end_name(listing.day, report.number)
+                raise RecordError(message(text, object=name, report=counted))
+    await read_journal(store, listing.day, listing.results, ledger)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedDay:
+    """A day, read from its record."""
+
+    report: Report
+    ledger: Ledger
+    has_page: bool
+    has_table: bool
+
+
+async def read_day(store: ObjectStore, day: str) -> RecordedDay | None:
+    """A day with all its results; `None` if no start of it is recorded. Raises `RecordError` and `StorageError`."""
+    listing = await Listing.of(store, day)
+    has_page, has_table = PAGE in listing.documents, CARDS in listing.documents
+    entry = await listing.entry(store)
+    if entry is None:
+        refused = await read_refused(store, day) if listing.is_refused else None
+        return None if refused is None else RecordedDay(refused, Ledger(Plan.empty(day)), has_page, has_table=False)
+    reports = await listing.reports(store)
+    ledger = Ledger(entry.made_plan(), entry.again)
+    await read_results(store, listing, ledger, reports)
+    ended = reports.get(listing.latest)
+    if ended is not None:
+        # An attempt that was paused may have added results since, so the totals are not those of the report.
+        ledger.set_aside = list(ended.set_aside)
+        ending = Ending(ended.outcome, None, ended.sentence, ended.detail, ended.notes)
+        now = report_of(ended, ledger, ending)
+        kept = {"ended": ended.ended, "seconds": ended.seconds, "exit_code": ended.exit_code, "missing": ended.missing}
+        return RecordedDay(now.model_copy(update={**kept, "journal": ended.journal}), ledger, has_page, has_table)
+    ending = state_of(ledger, await state(store, day), entry.without)
+    return RecordedDay(report_of(entry, ledger, ending), ledger, has_page, has_table)
+
+
+async def read_refused(store: ObjectStore, day: str, *, background: bool = False) -> Report | None:
+    """The report of the start that was refused; `None` if there is none. Raises `RecordError` and `StorageError`."""
+    stored = await in_thread(partial(store.read, end_name(day, 0)), background=background)
+    return None if stored is None else read_report(day, 0, stored.data)
+
+
+async def state(store: ObjectStore, day: str) -> Outcome:
+    """The state of a day whose latest attempt has not ended. Raises `StorageError`."""
+    seen = await lease.look(store)
+    is_at_work = seen is not None and seen.holder.day == day and seen.seems_alive
+    return Outcome.AT_WORK if is_at_work else Outcome.KILLED

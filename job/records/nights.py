@@ -1,0 +1,173 @@
+"""Nights: the latest days, a row each, from the report with which each ended. And the page that lists them."""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+
+import trio
+
+from job.errors import JobError
+from job.records import lease
+from job.records.day import Listing, read_refused
+from job.records.lease import SeenLease
+from job.report.format import MISSING, NIGHTS_PAGE, RecordError, end_name, is_day
+from job.report.outcome import Outcome
+from job.report.report import END_LIMIT, Report, read_report
+from job.storage.store import BACKGROUND_THREADS, ConflictError, ObjectStore, in_thread, words_of
+from job.text.messages import Message, message, plural
+
+NIGHTS_READ = 60
+"""How many of the latest days are read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """One day in a list."""
+
+    day: str
+    outcome: Outcome
+    """How its latest attempt ended; or `AT_WORK`, `KILLED` or `UNREADABLE`."""
+    report: Report | None = None
+    """`None` if the latest attempt has not ended, or if its report cannot be used."""
+    problem: Message | None = None
+    """What is wrong with its record, if that cannot be used."""
+
+
+@dataclass(frozen=True, slots=True)
+class Nights:
+    """The latest days that have a record, the newest first."""
+
+    nights: Sequence[Night] = ()
+
+    @property
+    def reports(self) -> list[Report]:
+        """The reports of those that have one."""
+        return [night.report for night in self.nights if night.report is not None]
+
+    def with_report(self, report: Report) -> "Nights":
+        """The same with a day that has just ended."""
+        others = [night for night in self.nights if night.day != report.day]
+        nights = [*others, Night(report.day, report.outcome, report)]
+        return Nights(sorted(nights, key=lambda night: night.day, reverse=True))
+
+    @property
+    def period(self) -> Message:
+        """The number of days, and the first and the last of them."""
+        if not self.nights:
+            return message("no night is recorded")
+        done = sum(night.outcome is Outcome.SUCCEEDED for night in self.nights)
+        return plural(
+            "1 night, of {last}; {done} did all its work",
+            "{count} nights, from {first} to {last}; {done} of them did all their work",
+            count=len(self.nights),
+            first=self.nights[-1].day,
+            last=self.nights[0].day,
+            done=done,
+        )
+
+
+async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:
+    """The latest days. Raises `StorageError`."""
+    folders = await in_thread(partial(store.folders, ""), background=True)
+    days = sorted((folder for folder in folders if is_day(folder)), reverse=True)[:count]
+    seen = await lease.look(store) if days else None
+    found: dict[str, Night] = {}
+    rest = iter(days)
+
+    async def read() -> None:
+        for day in rest:
+            night = await _read_night(store, day, seen)
+            if night is not None:
+                found[day] = night
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(BACKGROUND_THREADS):
+            nursery.start_soon(read)
+    return Nights([found[day] for day in days if day in found])
+
+
+async def latest_day(store: ObjectStore) -> str | None:
+    """The latest day that has a record; `None` without one. Raises `StorageError`."""
+    nights = await read_nights(store, 3)  # a day that was only waited for has a folder and no record
+    return nights.nights[0].day if nights.nights else None
+
+
+async def _read_night(store: ObjectStore, day: str, seen: SeenLease | None) -> Night | None:
+    """One day; `None` if no start of it is recorded."""
+    try:
+        listing = await Listing.of(store, day, background=True)
+        if listing.is_refused:
+            report = await read_refused(store, day, background=True)
+            return None if report is None else Night(day, report.outcome, report)
+        if not listing.latest:
+            return None
+        if listing.latest in listing.ends:
+            name = end_name(day, listing.latest)
+            stored = await in_thread(partial(store.read, name, END_LIMIT + 1), background=True)
+            if stored is None:
+                raise RecordError(message(MISSING, object=name))
+            report = read_report(day, listing.latest, stored.data)
+            return Night(day, report.outcome, report)
+    except RecordError as error:
+        return Night(day, Outcome.UNREADABLE, problem=error.what)
+    is_at_work = seen is not None and seen.holder.day == day and seen.seems_alive
+    return Night(day, Outcome.AT_WORK if is_at_work else Outcome.KILLED)
+
+
+@dataclass(slots=True)
+class PastNights:
+    """Past nights, read while the job is at work, which does not wait for them."""
+
+    notify: Callable[[list[Message]], None]
+    """Gets a notice if they cannot be read."""
+    nights: Nights | None = None
+    """`None` until they are read."""
+    _is_over: trio.Event = field(default_factory=trio.Event)
+
+    async def read(self, store: ObjectStore) -> None:
+        """Reads them. Never raises."""
+        try:
+            self.nights = await read_nights(store)
+        except JobError as error:
+            self.notify([message("past nights cannot be read: {error}", error=words_of(error))])
+        except Exception:
+            # A bug here must not end the run, and must be seen: this writes its traceback to standard error.
+            logging.getLogger(__name__).exception("past nights are not read")
+        finally:
+            self._is_over.set()
+
+    async def known(self, until: float) -> Nights:
+        """What is known of them by trio's time `until`."""
+        with trio.move_on_at(until):
+            await self._is_over.wait()
+        return self.nights or Nights()
+
+    def before(self, day: str) -> list[Report]:
+        """The reports of the nights before a day, as far as they are known."""
+        return [one for one in (self.nights or Nights()).reports if one.day < day]
+
+    def follows_failure(self, day: str) -> bool:
+        """Whether the latest night before failed, or this is not known."""
+        if self.nights is None:
+            return True
+        before = next((night for night in self.nights.nights if night.day < day), None)
+        return before is not None and before.outcome is not Outcome.SUCCEEDED
+
+
+async def write_nights_page(store: ObjectStore, nights: Nights, render: Callable[[Nights], bytes]) -> None:
+    """Writes the page of the nights. Raises `StorageError` and what `render` raises.
+
+    The lease must be held, so that no other day can change meanwhile.
+    """
+
+    def write() -> None:
+        data, there = render(nights), store.read(NIGHTS_PAGE, 1)
+        if there is None:
+            store.create(NIGHTS_PAGE, data)
+        else:
+            store.replace(NIGHTS_PAGE, data, there.generation)
+
+    with suppress(ConflictError):  # somebody else has written it meanwhile
+        await in_thread(write)

@@ -1,0 +1,135 @@
+"""Attempt: how a start began, as its entry in the record and its report have it."""
+
+from collections.abc import Mapping
+from datetime import datetime, tzinfo
+from typing import Annotated, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from job.config.entries import Date
+from job.config.environment import Settings
+from job.config.fields import CardUrl, must_be_printable
+from job.engines.catalog import EngineName
+from job.engines.identity import COMMIT, VERSION
+from job.ledger.again import Asked
+from job.ledger.totals import Count
+from job.planning.plan import Plan
+from job.planning.prepare import Prepared, make_plan
+from job.report.format import FORMAT, NOT_WRITTEN, RecordError, Stamp, attempt_name, check_format
+from job.storage.uri import absolute
+from job.text.messages import message
+
+Printable = Annotated[str, BeforeValidator(must_be_printable)]
+TraceId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
+class Start(BaseModel):
+    """How a start began. No secret is in it."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    format: int = FORMAT
+    day: Date
+    number: Count = 0
+    """The number of its attempt; 0 if it opened none."""
+    began: Stamp
+    """When the first attempt at the day began."""
+    started: Stamp
+    """When this one began."""
+    zone: str
+    """The name of its time zone."""
+    trace_id: TraceId
+    """Drawn at random by the first attempt at the day; all attempts have the same, and so the same idempotency keys."""
+    execution: str | None = None
+    task_attempt: Count = 0
+    arguments: tuple[str, ...] = ()
+    """Of its command line."""
+    job: str | None = None
+    """The Cloud Run job, if it started there; `region` and `project` are of that job."""
+    region: str | None = None
+    project: str | None = None
+    start_with: str | None = None
+    """START_WITH: the beginning of the command that starts the job, if it is not the job's own."""
+    config_uri: Printable
+    generations: dict[str, str] = Field(default_factory=dict)
+    """The generation of each config object that was used."""
+    without: tuple[str, ...] = ()
+    """The targets that a person has left out of this attempt."""
+    card_url: CardUrl | None = None
+    version: str
+    commit: str | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, day: str, now: datetime, trace_id: str, arguments: tuple[str, ...]) -> Self:
+        """A start at this moment."""
+        stamp = now.astimezone(settings.time_zone).isoformat(timespec="seconds")
+        return cls(
+            day=day,
+            began=stamp,
+            started=stamp,
+            zone=settings.time_zone.key,
+            trace_id=trace_id,
+            execution=settings.execution,
+            task_attempt=settings.task_attempt,
+            arguments=arguments,
+            job=settings.job,
+            region=settings.region,
+            project=settings.project,
+            start_with=settings.start_with,
+            config_uri=absolute(settings.config_uri) if settings.config_uri else "",
+            card_url=settings.card_url,
+            version=VERSION,
+            commit=COMMIT,
+        )
+
+    @property
+    def offset(self) -> tzinfo | None:
+        """Its time zone, as an offset from UTC."""
+        return datetime.fromisoformat(self.started).tzinfo
+
+
+class Entry(Start):
+    """An attempt in the record of a day, as it began. It is never changed.
+
+    It carries forward what the next attempt needs, so that only the latest one has to be read.
+    """
+
+    owner: str
+    """Unique to its process: two starts never write the same entry."""
+    objects: dict[str, str]
+    """The content of each config object, from which the plan can be made again."""
+    batch_sizes: dict[EngineName, Annotated[int, Field(ge=1, le=1000)]]
+    plan: str
+    """The digest of its plan."""
+    again: tuple[Asked, ...] = ()
+    """What people have asked to have made again, in this attempt and in all before."""
+    asked_by: tuple[str, ...] = ()
+    """The executions whose first try has asked for something again."""
+
+    def made_plan(self) -> Plan:
+        """The plan of the attempt."""
+        contents = {name: text.encode() for name, text in self.objects.items()}
+        plan, _, _ = make_plan(contents, self.day, self.batch_sizes)
+        return plan.without(self.without)
+
+    def packed(self) -> bytes:
+        """The bytes of its object."""
+        return self.model_dump_json().encode() + b"\n"
+
+
+def contents_of(prepared: Prepared) -> Mapping[str, str]:
+    """The content of each config object, as an entry has it."""
+    return {name: stored.data.decode() for name, stored in prepared.objects.items()}
+
+
+def read_entry(day: str, number: int, data: bytes) -> Entry:
+    """The entry in the object of this number. Raises `RecordError`."""
+    name = attempt_name(day, number)
+    try:
+        entry = Entry.model_validate_json(data)
+    except ValidationError as error:
+        raise RecordError(message(NOT_WRITTEN, object=name)) from error
+    check_format(name, entry.format)
+    if (entry.day, entry.number) != (day, number):
+        raise RecordError(message(NOT_WRITTEN, object=name))
+    return entry
