@@ -1,64 +1,66 @@
-"""Orchestrator: one whole run. Config, lease, data phase, barrier, card phase, record, report."""
+"""Orchestrator: one whole start. Config, lease, data phase, barrier, card phase, record, message."""
 
+import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from datetime import UTC, datetime
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Protocol
 
 import trio
 
-from job.config.environment import Settings
-from job.config.faults import NOT_SET, CommandFault, ConfigError, Fault
+from job.config.faults import CommandFault, ConfigError, Fault
 from job.engines.catalog import ENGINES
 from job.engines.http_connection import HttpConnection, Network
 from job.engines.id_tokens import IdTokens
-from job.engines.identity import RunIdentity
+from job.engines.identity import RunIdentity, new_trace_id
 from job.execution.events import Event
 from job.execution.executor import RunContext
 from job.execution.gauge import Live, report_each_minute
 from job.execution.phases import EngineFailedError, Phases
-from job.execution.request import RemakeOptions, RunRequest
 from job.execution.shutdown import Budget, Shutdown, at_deadline, on_signals
 from job.ledger.ledger import Ledger, SetAside
-from job.ledger.remakes import Remake
 from job.ledger.result import CallResult
 from job.notification.sender import Notifier
-from job.page.documents import documents, nights_page
+from job.page.documents import documents
+from job.planning.plan import Plan
 from job.planning.prepare import Prepared, UnreadConfigError, prepare
-from job.records.attempts import AttemptEntry
-from job.records.days import Chosen, add_day, choose, is_latest
-from job.records.lease import BusyError, Lease, acquire
-from job.records.left_out import less_left_out, still_left_out
-from job.records.past import EndedRun, PastNights, write_nights_page
-from job.records.record import find_latest_inputs
-from job.records.refusal import NotResumableError, contradictions, elsewhere, not_resumable, record_refusal
-from job.records.remaking import check_data, confirmation, remakes_of, still_asked_for, what_is_paid, with_remakes
-from job.records.session import RecordSession, acquire_if, going_without, lease_holder, over_midnight, resuming
-from job.report.advice import Retry, Step, advice, last_words, with_commands
+from job.planning.request import RunRequest
+from job.records.day import record_refusal
+from job.records.lease import BusyError, Holder, Lease, acquire
+from job.records.nights import Nights, PastNights
+from job.records.session import Session, StorageAlarm, open_session
+from job.report.advice import Retry, Step, advice, last_words
+from job.report.attempt import Start
 from job.report.commands import Place, page_address
-from job.report.format import RecordError
-from job.report.inputs import RunInputs, without_plan
+from job.report.comparison import comparison_lines, night_before
+from job.report.format import PAGE, RecordError, start_name
 from job.report.outcome import (
-    UNFORESEEN,
     Ending,
     ExitCode,
+    Outcome,
     bad_config,
     busy,
+    cards_line,
     ending_of,
-    no_lease,
-    not_confirmed,
+    more_cards_notice,
     nothing_missing,
-    unread_config,
+    past_day_notice,
+    storage_failed,
+    unforeseen,
+    unrecorded_note,
 )
-from job.report.report import AttemptSummary, RunReport, not_recorded, report_of
-from job.storage.store import ObjectStore, StorageError, UnusableError, words_of
+from job.report.report import Report, report_of
+from job.report.view import View
+from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, words_of
 from job.storage.uri import open_store
-from job.text.messages import Message, message, template, translator
+from job.text.display import clock
+from job.text.messages import Message, listed, message, template, translator
 
 REFUSAL_SECONDS = 3.0
 """Time limit for recording the faults of a configuration."""
-UNRECORDED = message("RUNS_URI is not set: this run is not recorded, cannot be resumed, and does not see another one")
 
 
 async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]]) -> None:
@@ -76,7 +78,7 @@ async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]
         except* EngineFailedError as failed:
             error = failed.exceptions[0]  # two may fail at the same moment
         if error is None and shutdown.reason is None:
-            await cross_barrier()  # all results so far are durable then, and the crossing itself
+            await cross_barrier()  # all results so far are durable then
     if error is not None:
         raise error
     if shutdown.reason is None:
@@ -85,25 +87,24 @@ async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]
 
 
 class Reporter(Protocol):
-    """Reports a run to its user while it is in progress, and its end."""
+    """Reports a start to its user while it is in progress, and its end."""
 
     def on_faults(self, faults: Iterable[Fault]) -> None: ...
     def on_notices(self, notices: Iterable[Message]) -> None: ...
     def on_storage(self, text: Message, is_fault: bool) -> None: ...
-    def on_identity(self, run: RunIdentity) -> None: ...
+    def on_day(self, start: Start) -> None: ...
     def on_start(self, live: Live) -> None: ...
     def on_barrier(self, live: Live) -> None: ...
     def on_progress(self, live: Live, now: float) -> None: ...
     def on_event(self, event: Event) -> None: ...
     def on_second_signal(self, text: Message | None) -> None: ...
-    def on_finish(self, report: RunReport, ledger: Ledger, steps: Sequence[Step]) -> None: ...
-    async def confirm(self, what: Message) -> bool: ...
+    def on_finish(self, view: View) -> None: ...
     def on_notification_failed(self, text: Message) -> None: ...
     async def drain(self, seconds: float) -> None: ...
 
 
 async def run(request: RunRequest, reporter: Reporter) -> ExitCode:
-    """Does the run, and reports its end once. Raises only for a bug.
+    """Does what is missing of a day, and reports the end once. Raises only for a bug.
 
     It ends in this order, also after a bug: the record is closed, the lease is released, the last line is printed, the
     message is sent. The outcome is final before that line is printed: no later signal changes it or the exit code.
@@ -113,400 +114,306 @@ async def run(request: RunRequest, reporter: Reporter) -> ExitCode:
     async with trio.open_nursery() as listener:
         await listener.start(on_signals, this.shutdown, budget, this.on_second_signal)
         try:
-            report = await this.run()
-        except Exception as error:  # noqa: BLE001  it is raised again once the run has ended in this order
-            report, bug = this.after_bug(), error
+            view = await this.run()
+        except Exception as error:  # noqa: BLE001  it is raised again once the start has ended in this order
+            view, bug = this.after_bug(), error
         budget.make_final()
-        now = datetime.now(UTC)
-        reporter.on_finish(report, this.ledger, advice(report, this.place, now))
+        reporter.on_finish(view)
         await reporter.drain(budget.seconds(Budget.LAST_LINE))
-        steps = advice(report, this.place, now, Retry.of(request.settings))
-        if problem := await Notifier(request.settings).send(report, this.ledger, steps, budget):
+        told = replace(view, steps=this.steps(view.report, Retry.of(request.settings)))
+        if problem := await Notifier(request.settings).send(told, budget):
             reporter.on_notification_failed(problem)
             await reporter.drain(max(0.1, budget.seconds(Budget.FAILURE)))
         listener.cancel_scope.cancel()
     if bug is not None:
         raise bug
-    return ExitCode(report.exit_code or 0)
+    return ExitCode(view.report.exit_code or 0)
 
 
 class _Run:
-    """One run from its config to its report."""
+    """One start, from its config to its end."""
 
     def __init__(self, request: RunRequest, reporter: Reporter) -> None:
+        settings = request.settings
+        today = request.now.astimezone(settings.time_zone).date().isoformat()
         self.shutdown = Shutdown()
-        self.ledger = Ledger(without_plan())
-        """That of the empty plan, until the run may make calls."""
         self._request = request
         self._reporter = reporter
-        self._identity = request.identity
-        self._inputs = RunInputs.unread(request.settings, request.identity.id, request.now)
-        self._is_recorded = False
-        """Whether the run has a record from which it can be resumed, and this attempt is no resume in vain."""
-        self._is_latest = True
-        """Whether it is the latest run of its day, which a start continues."""
-        self._closed: RunReport | None = None
-        """The report of this attempt, once its record was closed."""
-        self._earlier: Sequence[AttemptSummary] = ()
-        self._remakes: Sequence[Remake] = ()
-        """What is made again, if that was asked for and confirmed."""
+        self._start = Start.of(settings, request.date or today, request.now, new_trace_id(), request.arguments)
+        self._ledger = Ledger(Plan.empty(self._start.day))
+        """That of the empty plan, until it is known what the day has."""
+        self._session: Session | None = None
+        self._is_of_command = False
+        """Whether the command itself is at fault, so that it must not be given again."""
+        self._closed: View | None = None
+        """How this start has ended, once its record was closed."""
         self._past = PastNights(reporter.on_notices)
-        self._translator = translator(request.settings.language)
+        self._translator = translator(settings.language)
 
-    @property
-    def place(self) -> Place:
-        """Where commands for this run are to be given."""
-        return Place.of(self._inputs, self._request.arguments, self._request.settings.run_date)
-
-    async def run(self) -> RunReport:
-        """The whole run, until its record is closed and the lease is released."""
+    async def run(self) -> View:
+        """The whole start, until its record is closed and the lease is released."""
         request = self._request
         async with trio.open_nursery() as helpers:
             if request.settings.deadline is not None:
                 left = request.settings.deadline - (time.monotonic() - request.started)
                 helpers.start_soon(at_deadline, self.shutdown, left, name="deadline")
-            report = await self._run(helpers)
+            view = await self._run(helpers)
             helpers.cancel_scope.cancel()
-        return report
+        return view
 
-    def after_bug(self) -> RunReport:
-        """The report of a run that ended by a bug. It does not raise, even if the ledger has what it must not have."""
+    def after_bug(self) -> View:
+        """How a start ended that ended by a bug. It does not raise, even if the ledger has what it must not have."""
         if self._closed is not None:
             return self._closed
         try:
-            return self._report(UNFORESEEN)
+            return self._view(self._report(unforeseen(self._ledger)))
         except Exception:  # noqa: BLE001  the bug itself is reported already
-            self.ledger = Ledger(without_plan())
-            return self._report(UNFORESEEN)
+            self._ledger = Ledger(Plan.empty(self._start.day))
+            return self._view(self._report(unforeseen(None)))
 
     def on_second_signal(self) -> None:
         """The process is about to end at once."""
-        is_recorded = self._is_recorded and self.ledger.plan.targets
-        words = last_words(self._inputs, self.ledger, self.place, datetime.now(UTC)) if is_recorded else None
+        words = last_words(self._start, self._place, datetime.now(UTC)) if self._session is not None else None
         self._reporter.on_second_signal(words)
 
-    async def _run(self, helpers: trio.Nursery) -> RunReport:
-        opened: tuple[Live | None, RecordSession | None] | None = None
+    def steps(self, report: Report, retry: Retry = Retry.UNKNOWN) -> tuple[Step, ...]:
+        """What a person does next."""
+        return () if self._is_of_command else advice(report, self._place, datetime.now(UTC), retry)
+
+    async def _run(self, helpers: trio.Nursery) -> View:
         self._reporter.on_notices(self._request.settings.notices)
-        try:
-            with self.shutdown.phase(graceful=False):
-                opened = await self._open(helpers)
-        except ConfigError as error:
-            self._reporter.on_faults(error.faults)
-            return await self._refuse(error.faults)
-        except UnreadConfigError as error:
-            return self._report(unread_config(error.reason))
-        except NotResumableError as error:
-            self._reporter.on_faults(error.faults)
-            return self._report(error.ending, faults=error.faults)
-        except BusyError as error:
-            return self._report(busy(error.holder))
-        except StorageError as error:
-            return self._report(no_lease(words_of(error)))
-        if opened is None:
-            return self._report(ending_of(None, self.shutdown.reason, None, self.shutdown.not_renewed))
-        live, session = opened
-        if live is None:
-            report = self._report(nothing_missing(self._identity.id, self.ledger))
-            return report.model_copy(update={"is_news": False})
-        if session is None:
-            return self._report(await self._call(live, None, helpers))
-        try:
-            ending = await self._call(live, session, helpers)
-        except BaseException:  # also if a helper has failed: this task is cancelled then
-            with trio.CancelScope(shield=True):
-                self._closed = await self._close(UNFORESEEN, session, at_once=True)
-            raise
-        return await self._close(ending, session, at_once=False)
+        async with AsyncExitStack() as stack:  # releases the lease, whatever happens after it was acquired
+            ending: Ending | None = None
+            try:
+                with self.shutdown.phase(graceful=False):
+                    ending = await self._open(stack, helpers)
+            except ConfigError as error:
+                self._reporter.on_faults(error.faults)
+                return await self._refuse(error.faults)
+            except UnreadConfigError as error:
+                ending = storage_failed(message("CONFIG_URI: {error}", error=error.reason))
+            except BusyError as error:
+                ending = busy(error.holder)
+            except StorageError as error:
+                ending = storage_failed(message("RUNS_URI: {error}", error=words_of(error)))
+            session = self._session
+            if session is None:
+                ending = ending or ending_of(None, self.shutdown.reason, None, self.shutdown.not_renewed)
+                is_news = ending.outcome is not Outcome.SUCCEEDED
+                return replace(self._view(self._report(ending)), is_news=is_news)
+            try:
+                ending = await self._call(session, helpers)
+            except BaseException:  # also if a helper has failed: this task is cancelled then
+                with trio.CancelScope(shield=True):
+                    self._closed = await self._close(unforeseen(self._ledger), session, at_once=True)
+                raise
+            return await self._close(ending, session, at_once=False)
 
-    async def _open(self, helpers: trio.Nursery) -> tuple[Live | None, RecordSession | None]:
-        """The run, ready to make its calls; and if runs are recorded, the session that has the lease and the record.
+    async def _open(self, stack: AsyncExitStack, helpers: trio.Nursery) -> Ending | None:
+        """Gets the lease, reads what the day has, and adds this attempt to it.
 
-        If nothing is left to be done, the run is `None`.
+        Returns how the start ends if nothing is left to be done.
         """
-        request, settings = self._request, self._request.settings
-        if settings.runs_uri is None:
-            faults = list(request.faults)
-            if request.resume:
-                remedy = message("set it to where the run is recorded")
-                faults.append(Fault("RUNS_URI", message(NOT_SET), remedy))
-            prepared = await prepare(settings, faults)
-            self._reporter.on_notices([*prepared.notices, UNRECORDED])
-            self._inputs = RunInputs.of(settings, self._identity.id, prepared, request.now)
-            self.ledger = Ledger(prepared.plan)
-            return self._start_helpers(helpers, None), None
+        request, settings, notify = self._request, self._request.settings, self._reporter.on_storage
+        if request.faults or settings.runs_uri is None:
+            await prepare(request, self._start.day)  # raises them, and those of the config
+        store = open_store(settings.runs_uri or "", make=True)
         try:
-            store = open_store(settings.runs_uri, make=True)
-            return await self._open_recorded(store, helpers)
+            self._take(await self._day(store))
+            prepared = await prepare(request, self._start.day)
+            holder = self._holder()
+            waiting = acquire(store, holder, lambda notice: self._reporter.on_notices([notice]), waits=not request.again)
+            lease = await stack.enter_async_context(waiting)
+            helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
+            if lease.has_waited:
+                prepared = await prepare(request, self._start.day)
+            helpers.start_soon(self._past.read, store, name="past nights")
+            return await self._open_day(lease, prepared, helpers)
         except RecordError as error:
-            remedy = message("restore it or remove that record, or start a run of another RUN_ID")
+            remedy = message(
+                "restore it, or move the folder {day} away: all its cards are then made, and paid for, again",
+                day=self._start.day,
+            )
             raise ConfigError([Fault("RUNS_URI", error.what, remedy)]) from error
         except UnusableError as error:
-            faults = [*request.faults, Fault("RUNS_URI", error.what, error.remedy or message("correct it"))]
-            if not request.resume:
-                await prepare(settings, faults)  # noqa: ASYNC120  raises, with the faults of the config beside these
-            raise ConfigError(faults) from error
+            raise ConfigError([Fault("RUNS_URI", error.what, error.remedy or message("correct it"))]) from error
 
-    async def _open_recorded(
-        self, store: ObjectStore, helpers: trio.Nursery
-    ) -> tuple[Live | None, RecordSession | None]:
+    async def _open_day(self, lease: Lease, prepared: Prepared, helpers: trio.Nursery) -> Ending | None:
         request = self._request
-        lease, recorded, inputs, prepared = await self._acquire(store)
-        self._reporter.on_notices(prepared.notices)
-        self._inputs, self._is_recorded = inputs, True
-        self.ledger = Ledger(prepared.plan, is_replanned=inputs.number > 0)
-        session = RecordSession.of(lease, self.ledger, inputs, self._reporter.on_storage)
-        live = self._start_helpers(helpers, session)
-        amend = partial(with_remakes, remakes=self._remakes, inputs=inputs) if request.remake is not None else None
-        is_left = await session.open(self._entry(lease.holder.owner), new=inputs is not recorded, amend=amend)
-        self._earlier = session.record.attempts
-        self._is_latest = not request.resume or await is_latest(store, inputs.run_id, inputs.config_uri, inputs.day)
-        if not is_left:
-            return None, None
-        if recorded is not None and request.remake is None:
-            is_retry = recorded.is_brought_by(request.settings.execution)
-            asked = not is_retry and (request.new_config or not request.resume)
-            left_out = [target.id for target in prepared.plan.left_out]
-            self._reporter.on_notices([await resuming(recorded, inputs, new_config=asked, left_out=left_out)])
-            self._reporter.on_notices(still_asked_for(self.ledger))
-            self._reporter.on_notices(going_without(inputs, left_out))
-            self._reporter.on_notices(over_midnight(recorded, request.now, request.settings.time_zone.key))
-        return live, session
+        generations = {name: stored.generation for name, stored in sorted(prepared.objects.items())}
+        start = self._start.model_copy(update={"generations": generations, "without": request.without})
+        opened = await open_session(lease, start, prepared, self._reporter.on_storage)
+        self._ledger = opened.ledger
+        self._take(opened.start)
+        self._reporter.on_notices([*prepared.notices, *self._notices(opened.planned_before)])
+        if opened.session is None:
+            ended = datetime.fromisoformat(opened.before.ended or "") if opened.before else request.now
+            return nothing_missing(self._ledger, request.without, clock(ended, start.day))
+        self._session = opened.session
+        helpers.start_soon(opened.session.journal.run, name="journal")
+        return None
 
-    async def _acquire(self, store: ObjectStore) -> tuple[Lease, RunInputs | None, RunInputs, Prepared]:
-        """The lease for the run that this start is about, its recorded inputs and its present ones, and its plan."""
-        request, settings = self._request, self._request.settings
-        while True:  # once, unless another start changes the record before this one has the lease
-            chosen = await self._choose(store)
-            recorded = await find_latest_inputs(store, chosen.run_id)
-            if recorded is None and request.resume:
-                raise await not_resumable(store, settings.runs_uri or "", chosen.run_id)
-            self._take(chosen.run_id, recorded)
-            prepared, inputs = await self._prepare(store, recorded, chosen.dated(settings))
-            if request.remake is not None:
-                remakes = remakes_of(prepared.plan, inputs, request.remake, settings, request.now)
-                await check_data(store, inputs)
-                await self._confirm(remakes, request.remake)
-            holder, notices = lease_holder(settings, inputs, None if request.again else chosen.work), list[Message]()
-            on_waiting = partial(self._on_waiting, notices)
-            lease = await acquire(store, holder, on_waiting, follows=request.remake is None)
-            if await acquire_if(partial(self._is_current, store, chosen, recorded, is_new=not notices), lease):
-                return lease, recorded, inputs, prepared
+    async def _day(self, store: ObjectStore) -> Start:
+        """This start with its day. That of Cloud Run's retry is the day of its first try, even after midnight.
 
-    async def _confirm(self, remakes: Sequence[Remake], options: RemakeOptions) -> None:
-        """Says what will be paid for again, and asks whether to do it if a person is there. Raises what bars it."""
-        if remakes == self._remakes:  # it was confirmed before the lease was waited for
-            return
-        what = what_is_paid(remakes)
-        fault = confirmation(remakes, options, self._request.settings)
-        is_asked = fault is None and options.can_ask and not options.is_confirmed
-        if not is_asked:
-            self._reporter.on_notices([what])
-        if fault is not None:
-            raise ConfigError([fault])
-        if is_asked and not await self._reporter.confirm(what):
-            raise NotResumableError(None, not_confirmed(self.place.again()))
-        self._remakes = remakes
-
-    def _on_waiting(self, notices: list[Message], notice: Message) -> None:
-        notices.append(notice)
-        self._reporter.on_notices([notice])
-
-    async def _is_current(
-        self, store: ObjectStore, chosen: Chosen, recorded: RunInputs | None, *, is_new: bool
-    ) -> bool:
-        """Whether the run still has these inputs, and the present config is new: not from before a wait for the lease.
-
-        A new run becomes the latest of its day, unless another has; so does one of an early version, without an entry.
+        The first try leaves a mark of its day before it waits for anything. Raises `StorageError`.
         """
-        if not is_new or await find_latest_inputs(store, chosen.run_id) != recorded:
-            return False
-        has_entry = chosen.day is None or chosen.is_listed or (recorded is not None and chosen.number > 0)
-        if has_entry or (recorded is not None and recorded.day != chosen.day):
-            return True
-        return await add_day(
-            store, chosen, recorded.date if recorded else chosen.dated(self._request.settings).run_date
-        )
+        settings, start = self._request.settings, self._start
+        if self._request.date is not None or settings.execution is None:
+            return start
+        if settings.task_attempt == 0:
+            mark = start_name(start.day, settings.execution)
+            try:
+                await in_thread(partial(store.create, mark, b"{}\n"))
+            except ConflictError:  # only its name matters
+                pass
+            return start
+        yesterday = (date.fromisoformat(start.day) - timedelta(days=1)).isoformat()
+        for day in (start.day, yesterday):
+            if await in_thread(partial(store.read, start_name(day, settings.execution), 1)) is not None:
+                return start.model_copy(update={"day": day})
+        return start
 
-    async def _choose(self, store: ObjectStore) -> Chosen:
-        """Which run this start is about. Raises `RecordError` and `StorageError`."""
-        request, settings = self._request, self._request.settings
-        if request.resume:
-            return Chosen(request.identity.id)
-        return await choose(store, settings, request.identity.id, request.now, again=request.again)
+    def _take(self, start: Start) -> None:
+        """From here on, this is a start for that day, and perhaps an attempt."""
+        self._start = start
+        if not self._ledger.plan.targets:
+            self._ledger = Ledger(Plan.empty(start.day))
+        self._reporter.on_day(start)
 
-    def _take(self, run_id: str, recorded: RunInputs | None) -> None:
-        """From here on, this is an attempt at that run."""
-        request = self._request
-        self._is_recorded = recorded is not None and not request.resume
-        if run_id != self._identity.id:
-            self._identity = RunIdentity(run_id)
-            self._reporter.on_identity(self._identity)
-        self._inputs = recorded or RunInputs.unread(request.settings, run_id, request.now)
-
-    def _start_helpers(self, helpers: trio.Nursery, session: RecordSession | None) -> Live:
-        """Starts what runs beside the phases until the run has ended."""
-        began = trio.current_time() - (time.monotonic() - self._request.started)
-        live = Live.of(self.ledger, began)
-        helpers.start_soon(report_each_minute, live, self._reporter.on_progress, name="progress")
-        if session is not None:
-            store, lease = session.lease.store, session.lease
-            helpers.start_soon(lease.renew_forever, self.shutdown, session.alarm, name="lease")
-            helpers.start_soon(session.record.journal.run, name="journal")
-            helpers.start_soon(self._past.read, store, session.inputs, self.ledger.plan, name="past nights")
-        return live
-
-    async def _prepare(
-        self, store: ObjectStore, recorded: RunInputs | None, settings: Settings
-    ) -> tuple[Prepared, RunInputs]:
-        """The plan and its inputs: from the current config, or from the recorded one."""
-        request = self._request
-        faults = request.faults
-        if recorded is None:
-            prepared = await prepare(settings, faults)
-            return prepared, RunInputs.of(settings, self._identity.id, prepared, request.now)
-        error = elsewhere(recorded, settings, new_config=request.new_config, without=request.without)
-        if error is not None:
-            raise error
-        if (request.resume and not request.new_config) or recorded.is_brought_by(settings.execution):
-            # The recorded config is used, so CONFIG_URI is not read.
-            faults = [fault for fault in faults if fault.where != "CONFIG_URI"]
-            faults += await contradictions(store, recorded, settings, request.now, is_resumed=request.resume)
-            return await less_left_out(store, recorded, request.without, settings, faults)
-        faults = [
-            *faults,
-            *await contradictions(store, recorded, settings, request.now, is_resumed=request.resume, place=True),
-        ]
-        prepared = await prepare(settings.model_copy(update={"run_date": recorded.date}), faults)
-        if not request.new_config:
-            prepared = await still_left_out(store, recorded, prepared)
-        return prepared, recorded.with_config(prepared, settings)
-
-    def _entry(self, owner: str) -> AttemptEntry:
-        request, settings = self._request, self._request.settings
-        return AttemptEntry(
-            owner=owner,
-            started=request.now.astimezone(settings.time_zone).isoformat(timespec="seconds"),
+    def _holder(self) -> Holder:
+        """This start as a holder of the lease."""
+        settings = self._request.settings
+        return Holder(
+            owner=secrets.token_hex(8),
+            day=self._start.day,
+            since=datetime.now(settings.time_zone).isoformat(timespec="seconds"),
             execution=settings.execution,
             task_attempt=settings.task_attempt,
-            arguments=tuple(request.arguments),
-            zone=settings.time_zone.key,
-            run_date=settings.run_date if settings.run_date_is_explicit or not settings.run_date else "today",
-            concurrency={name: engine.concurrency for name, engine in settings.engines.items()},
-            deadline=settings.deadline,
-            card_url=settings.card_url,
-            without=tuple(target.id for target in self.ledger.plan.left_out),
-            config=self._inputs.digest,
         )
 
-    async def _refuse(self, faults: Sequence[Fault]) -> RunReport:
-        """Records a report and a page if this is the first attempt at the run. A failure does not affect the run."""
-        request, settings = self._request, self._request.settings
-        of_command = all(isinstance(fault, CommandFault) for fault in faults)
-        report = self._report(bad_config(len(faults), of_command=of_command), faults=faults)
-        is_unnamed = {"RUNS_URI", "RUN_ID"} & {fault.where for fault in faults}
-        if request.resume or self._is_recorded or settings.runs_uri is None or is_unnamed:
-            return report
-        try:
-            with trio.fail_after(REFUSAL_SECONDS) as scope:
-                store = open_store(settings.runs_uri, make=True)
-                steps = advice(report, self.place, datetime.now(UTC))
-                made = documents(report, steps, None, settings.runs_uri, self._translator)
-                is_recorded = await record_refusal(store, report, made, self.ledger)
-        except Exception as error:  # noqa: BLE001  see above
-            problem = words_of(error) or message("there was no answer within {seconds} s", seconds=REFUSAL_SECONDS)
-            text = template("storage: the faults of the configuration are not recorded: {error}")
-            self._reporter.on_storage(message(text, error=problem), True)
-            return report.model_copy(update={"page": ""})
-        if is_recorded:
-            await self._leave_nights(store, report, scope.deadline)
-        # The page is that of this attempt, or of an earlier one.
-        return report.model_copy(update={"page": page_address(settings.runs_uri, report.run_id)})
+    def _notices(self, planned_before: int | None) -> Sequence[Message]:
+        """What a person should know of this attempt before it makes calls. `planned_before` are the cards that the
+        latest attempt before had planned, if there was one."""
+        start, ledger = self._start, self._ledger
+        notices = []
+        today = self._request.now.astimezone(self._request.settings.time_zone).date().isoformat()
+        if start.day < today:
+            notices.append(past_day_notice(start.day))
+        if planned_before is not None:
+            more = ledger.counts("qa").planned - planned_before
+            text = template("Going on with {day}: {cards}")
+            notices.append(message(text, day=start.day, cards=cards_line(ledger)))
+            notices += more_cards_notice(more, start.day)
+        if start.without:
+            text = template("Left out by hand: {names}. A plain start makes their cards too.")
+            notices.append(message(text, names=listed(start.without)))
+        return notices
 
-    async def _call(self, live: Live, session: RecordSession | None, helpers: trio.Nursery) -> Ending:
+    async def _call(self, session: Session, helpers: trio.Nursery) -> Ending:
         """Both phases."""
         settings, network = self._request.settings, Network()
-        journal = session.record.journal if session else None
+        began = trio.current_time() - (time.monotonic() - self._request.started)
+        live = Live.of(self._ledger, began)
+        helpers.start_soon(report_each_minute, live, self._reporter.on_progress, name="progress")
 
         def emit(event: Event) -> None:
             if isinstance(event, CallResult):
-                self.ledger.add(event)
-                if journal is not None:
-                    journal.append(event)
+                self._ledger.add(event)
+                session.journal.append(event)
             elif isinstance(event, SetAside):
-                self.ledger.set_aside.append(event)
+                self._ledger.set_aside.append(event)
             self._reporter.on_event(event)
 
         async def cross_barrier() -> None:
-            if session is not None:
-                await session.record.mark_barrier()
+            await session.journal.flush()
             self._reporter.on_barrier(live)
 
         context = RunContext(
-            run=self._identity,
+            run=RunIdentity(self._start.trace_id),
             tokens=IdTokens(helpers, settings.impersonate),
             connect=lambda engine: HttpConnection(network, kept=ENGINES[engine].keeps_connections),
             shutdown=self.shutdown,
             emit=emit,
             epoch=time.time() - trio.current_time(),
             gauges=live.gauges,
-            remake_of=self.ledger.remake_of,
+            again_of=self._ledger.again_of,
         )
-        medians = partial(self._past.typical_card_seconds, self._inputs.config_uri)
         self._reporter.on_start(live)
         error: EngineFailedError | None = None
         try:
-            await run_phases(Phases(self.ledger, settings.engines, context, medians), cross_barrier)
+            await run_phases(Phases(self._ledger, settings.engines, context), cross_barrier)
         except EngineFailedError as failed:
             error = failed
-        return ending_of(self.ledger, self.shutdown.reason, error, self.shutdown.not_renewed)
+        without = self._start.without
+        return ending_of(self._ledger, self.shutdown.reason, error, self.shutdown.not_renewed, without)
 
-    async def _close(self, ending: Ending, session: RecordSession, *, at_once: bool) -> RunReport:
-        """Closes the record, whether or not both phases have succeeded."""
-        runs_uri = self._request.settings.runs_uri or ""
-        report = self._report(ending)
-        report = report.model_copy(update={"since_last_night": self._past.compare(report, self.ledger.items)})
-        steps = advice(report, self.place, datetime.now(UTC))
-        made = partial(documents, steps=steps, before=self._past.before, runs_uri=runs_uri, translator=self._translator)
-        until = await session.close(report, made, self.shutdown, at_once=at_once)
-        if until is not None:
-            await self._leave_nights(session.lease.store, report, until)
-        report = not_recorded(report, session.unrecorded)
-        page = page_address(runs_uri, report.run_id) if session.has_page else ""
-        return report.model_copy(update={"page": page, "is_news": self._is_news(ending, session)})
+    async def _close(self, ending: Ending, session: Session, *, at_once: bool) -> View:
+        """Closes the record, whether or not both phases have succeeded: the end is written last of all."""
+        has_time = not (at_once or self.shutdown.hurries)
+        nights = await self._past.known(trio.current_time() + (Budget.NIGHTS if has_time else 0.0))
+        view = self._view(self._report(ending))
+        made = documents(view, nights, self._request.settings.runs_uri or "", datetime.now(UTC), self._translator)
+        written = await session.write(made, self.shutdown, at_once=at_once)
+        report = view.report.model_copy(update={"journal": session.objects()})
+        await session.end(report, self.shutdown, at_once=at_once)
+        await session.release()
+        if not session.is_ended:
+            unrecorded = session.journal.unwritten
+            notes = (*report.notes, unrecorded_note(unrecorded))
+            report = report.model_copy(update={"notes": notes})
+            view = replace(view, unrecorded=unrecorded)
+        page = page_address(self._place.runs_uri or "", report.day) if f"{report.day}/{PAGE}" in written else None
+        return replace(view, report=report, page=page, is_news=self._is_news(ending, session))
 
-    def _is_news(self, ending: Ending, session: RecordSession) -> bool:
+    def _is_news(self, ending: Ending, session: Session) -> bool:
         """Whether a message is sent about this attempt."""
         if self._request.settings.notify_only == "all" or ending.exit != ExitCode.DONE:
             return True
-        follows = session.record.follows_failure
-        if follows is None:
-            return self._past.may_follow_failure(self._identity.id, self._inputs.config_uri)
-        return follows
+        if session.before is None and not session.was_killed:
+            return self._past.follows_failure(self._start.day)
+        return session.was_killed or (session.before is not None and session.before.outcome is not Outcome.SUCCEEDED)
 
-    def _report(self, ending: Ending, faults: Sequence[Fault] = ()) -> RunReport:
-        """The report of this attempt, which ends now."""
-        request, settings = self._request, self._request.settings
-        seconds = time.monotonic() - request.started
-        this = AttemptSummary.of(ending, self._inputs, request.now, seconds, self.ledger.set_aside)
-        report = report_of(
-            self._inputs,
-            self.ledger,
-            (*self._earlier, this),
+    async def _refuse(self, faults: Sequence[Fault]) -> View:
+        """Records the faults if nothing else is recorded of the day. A failure to do so changes nothing."""
+        settings = self._request.settings
+        self._is_of_command = all(isinstance(fault, CommandFault) for fault in faults)
+        ending = bad_config(len(faults), of_command=self._is_of_command)
+        view = self._view(self._report(ending, faults=faults))
+        if self._is_of_command or settings.runs_uri is None or "RUNS_URI" in {fault.where for fault in faults}:
+            return view
+        try:
+            with trio.fail_after(REFUSAL_SECONDS):
+                store = open_store(settings.runs_uri, make=True)
+                if self._past.nights is None:
+                    await self._past.read(store)
+                nights = self._past.nights or Nights()
+                made = documents(view, nights, settings.runs_uri, datetime.now(UTC), self._translator)
+                is_recorded = await record_refusal(store, view.report, made)
+        except Exception as error:  # noqa: BLE001  see above
+            problem = words_of(error) or message("there was no answer within {seconds} s", seconds=REFUSAL_SECONDS)
+            text = template("storage: the faults of the configuration are not recorded: {error}")
+            self._reporter.on_storage(message(text, error=problem), True)
+            return view
+        return replace(view, page=page_address(settings.runs_uri, view.report.day)) if is_recorded else view
+
+    def _report(self, ending: Ending, faults: Sequence[Fault] = ()) -> Report:
+        """The report of this start, which ends now."""
+        return report_of(
+            self._start,
+            self._ledger,
+            ending,
+            seconds=time.monotonic() - self._request.started,
             faults=faults,
-            zone=settings.time_zone.key,
-            project=settings.project or self._inputs.project,
-            execution=settings.execution,
-            is_recorded=self._is_recorded,
-            is_latest=self._is_latest,
-            instead=ending.instead,
-            deadline=settings.deadline,
-            card_url=settings.card_url,
+            before=night_before(self._past.before(self._start.day), self._start.day),
         )
-        return with_commands(report, self.place)
 
-    async def _leave_nights(self, store: ObjectStore, report: RunReport, until: float) -> None:
-        own = EndedRun(report, self.place)
-        render = nights_page(self._request.settings.runs_uri or "", self._translator)
-        if problem := await write_nights_page(store, self._past.nights, own, render, until):
-            self._reporter.on_notices([problem])
+    def _view(self, report: Report) -> View:
+        """What is shown of a report of this start."""
+        comparison = tuple(comparison_lines(report, self._past.before(report.day)))
+        return View(report, self._ledger, self.steps(report), comparison)
+
+    @property
+    def _place(self) -> Place:
+        """Where commands for this day are to be given."""
+        return Place.of(self._start, None if self._start.job else self._request.settings.runs_uri)

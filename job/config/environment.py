@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from difflib import get_close_matches
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
@@ -13,12 +12,11 @@ from job.config.faults import NOT_SET, Fault, problems
 from job.config.fields import (
     CardUrl,
     EngineUrl,
+    Execution,
     HookSecret,
     HookUrl,
     LogFormat,
     ReportLanguage,
-    RunDate,
-    RunId,
     RunsUri,
     ServiceAccount,
     TaskCount,
@@ -83,13 +81,8 @@ class Settings(BaseModel):
     config_uri: str = Field("", validation_alias="CONFIG_URI")
     task_count: TaskCount = Field(1, validation_alias="CLOUD_RUN_TASK_COUNT")
     time_zone: TimeZone = Field(ZoneInfo("UTC"), validation_alias="RUN_TIME_ZONE")
-    execution: RunId | None = Field(None, validation_alias="CLOUD_RUN_EXECUTION")
+    execution: Execution | None = Field(None, validation_alias="CLOUD_RUN_EXECUTION")
     engines: Mapping[EngineName, EngineSettings]
-    run_date: RunDate | None = Field(None, validation_alias="RUN_DATE")
-    """YYYY-MM-DD; `today` is resolved already."""
-    run_date_is_explicit: bool
-    """Not a variable: whether RUN_DATE is a date, which a recorded run must not contradict."""
-    run_id: RunId | None = Field(default_factory=lambda earlier: earlier["execution"], validation_alias="RUN_ID")
     runs_uri: RunsUri | None = Field(None, validation_alias="RUNS_URI")
     deadline: Annotated[float, seconds(1, 7 * 24 * 3600)] | None = Field(None, validation_alias="RUN_DEADLINE_SECONDS")
     """Seconds from the start of the process."""
@@ -103,8 +96,8 @@ class Settings(BaseModel):
     log_format: LogFormat = Field(
         default_factory=lambda earlier: "json" if earlier["job"] else "text", validation_alias="LOG_FORMAT"
     )
-    resume_with: str | None = Field(None, validation_alias="RESUME_WITH")
-    """The beginning of the command that resumes a run, if it is not the job's own: `make run-local` sets it."""
+    start_with: str | None = Field(None, validation_alias="START_WITH")
+    """The beginning of the command that starts the job, if it is not the job's own: `make run-local` sets it."""
     card_url: CardUrl | None = Field(None, validation_alias="CARD_URL")
     """Where the pictures of made cards are, for links."""
     notify_url: HookUrl | None = Field(None, validation_alias="NOTIFY_URL")
@@ -120,21 +113,9 @@ class Settings(BaseModel):
 
     @field_validator("*", mode="before")
     @classmethod
-    def _printable(cls, value: object, info: ValidationInfo[datetime]) -> object:
+    def _printable(cls, value: object, info: ValidationInfo) -> object:
         # These two are secrets, and a fault would quote the value.
         return value if info.field_name in {"notify_url", "notify_secret"} else must_be_printable(value)
-
-    @field_validator("run_date")
-    @classmethod
-    def _resolve_today(cls, run_date: str | None, info: ValidationInfo[datetime]) -> str | None:
-        if run_date != "today":
-            return run_date
-        zone = info.data.get("time_zone")  # `None` if it is faulty
-        return info.context.astimezone(zone).date().isoformat()
-
-    def day_of(self, moment: datetime) -> str:
-        """The day, as YYYY-MM-DD, that a run which starts at this moment is for."""
-        return self.run_date or moment.astimezone(self.time_zone).date().isoformat()
 
 
 def _engine_variable(engine: str | int, field: str | int) -> str:
@@ -166,12 +147,11 @@ def variables_set(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name in VARIABLES if (text := environ.get(name, "").strip())}
 
 
-def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, list[Fault]]:
+def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Fault]]:
     """The settings and their faults. Settings with faults may be used only to look for further faults, not to run.
 
     A blank or faulty variable counts as unset. A fault in one of `NOTIFIER` is only a notice, as it does not stop the
-    run. `now` is an aware time, for `RUN_DATE=today`. Missing engine URLs are not reported here, since only the plan
-    shows which engines are needed.
+    job. Missing engine URLs are not reported here, since only the plan shows which engines are needed.
     """
     given = variables_set(environ)
     notices = _misspelt(environ)
@@ -181,16 +161,14 @@ def read_settings(environ: Mapping[str, str], now: datetime) -> tuple[Settings, 
         faults.append(Fault("CONFIG_URI", message(NOT_SET), remedy))
     spared: dict[str, Message] = {}
     try:
-        settings = Settings.model_validate(_values(given, notices), context=now)
+        settings = Settings.model_validate(_values(given, notices))
     except ValidationError as error:
         faults += [Fault(_variable(one.path), one.what, one.remedy) for one in problems(error)]
         faulty = {fault.where for fault in faults}
         sound = {name: text for name, text in given.items() if name not in faulty}
-        settings = Settings.model_validate(_values(sound, notices), context=now)
+        settings = Settings.model_validate(_values(sound, notices))
         spared = {variable: fault.sentence for fault in faults if (variable := str(fault.where)) in NOTIFIER}
     notices += spared.values()
-    if settings.run_date is not None and settings.run_date > now.astimezone(settings.time_zone).date().isoformat():
-        notices.append(message("RUN_DATE: {date} is still to come; is that what you mean?", date=settings.run_date))
     update = {"notices": tuple(notices), "notify_fault": spared.get("NOTIFY_URL")}
     return settings.model_copy(update=update), [fault for fault in faults if fault.where not in NOTIFIER]
 
@@ -201,8 +179,7 @@ def _values(given: Mapping[str, str], notices: Sequence[Message]) -> dict[str, o
         engine: {"name": engine} | {field: given[name] for field, name in variables.items() if name in given}
         for engine, variables in ENGINE_VARIABLES.items()
     }
-    is_explicit = given.get("RUN_DATE", "today") != "today"
-    return {**given, "engines": engines, "run_date_is_explicit": is_explicit, "notices": notices}
+    return {**given, "engines": engines, "notices": notices}
 
 
 def _variable(path: Sequence[str | int]) -> str:

@@ -221,30 +221,14 @@ def is_date(text: str) -> bool:
     return True
 
 
-def _check_run_date(text: str) -> str:
-    if text != "today" and not is_date(text):
-        raise invalid(message("{value} is not a date", value=quoted(text)), message("write YYYY-MM-DD, or today"))
-    return text
-
-
-RunDate = Annotated[str, AfterValidator(_check_run_date)]
-
-
-def is_run_id(text: str) -> bool:
-    """Whether it can name a run. It becomes part of object names, so it must differ from `index.html`, in any case."""
-    return re.fullmatch(r"(?!(?i:index\.html)\Z)[A-Za-z0-9][A-Za-z0-9._-]{0,127}", text) is not None
-
-
-def _check_run_id(text: str) -> str:
-    if not is_run_id(text):
+def _check_execution(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", text):
         remedy = message("use up to 128 letters, digits, dots, dashes and underscores")
-        if text.lower() == "index.html":
-            remedy = message("use another: index.html is the page of the nights")
-        raise invalid(message("{value} is not a run id", value=quoted(text)), remedy)
+        raise invalid(message("{value} is not the name of an execution", value=quoted(text)), remedy)
     return text
 
 
-RunId = Annotated[str, AfterValidator(_check_run_id)]
+Execution = Annotated[str, AfterValidator(_check_execution)]
 
 
 def _check_service_account(text: str) -> str:

@@ -1,10 +1,8 @@
-"""Identity: the values by which a request identifies the run and the version of the job."""
+"""Identity: the values by which a request identifies the day and the version of the job."""
 
 import hashlib
 import secrets
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cached_property
 from itertools import count
 from pathlib import Path
 
@@ -24,38 +22,34 @@ def _commit() -> str | None:
 COMMIT = _commit()
 
 
-def new_run_id(now: datetime) -> str:
-    """An id for a run without RUN_ID. Ids sort by time."""
-    return f"{now.astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+def new_trace_id() -> str:
+    """A random trace id, in 32 hexadecimal digits, for a day that has none."""
+    return secrets.token_hex(16)
 
 
-# Starts at a random number, so that processes of one run have different spans. A random span per call would cost 5 µs.
+# Starts at a random number, so that processes of one day have different spans. A random span per call would cost 5 µs.
 _SPANS = count(secrets.randbits(63) | 1)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RunIdentity:
-    """A run as the engines see it. The trace id is derived from the run id, so that all attempts at a run share it."""
+    """A day as the engines see it: all attempts at it have the same trace id."""
 
-    id: str
-
-    @cached_property
-    def trace_id(self) -> str:
-        """32 hexadecimal digits."""
-        return hashlib.sha256(f"trace {self.id}".encode()).hexdigest()[:32]
+    trace_id: str
+    """32 hexadecimal digits."""
 
     def traceparent(self) -> str:
         """A header value with a new span. Each call has one, for all its attempts."""
         return f"00-{self.trace_id}-{next(_SPANS):016x}-01"
 
-    def idempotency_key(self, *call: bytes, remake: int = 0) -> str:
-        """The key of a call: the same for all its attempts in this run, in any process; different for any other call.
+    def idempotency_key(self, *call: bytes, again: int = 0) -> str:
+        """The key of a call: the same for all its attempts at this day, in any process; different for any other call.
 
-        `call` is the call's fingerprint, which identifies it in the run. A request to make its items again has another
-        key: else an engine that honours keys would return what it has made before. `remake` is its number.
+        `call` is the call's fingerprint. A request to make its items again has another key: else an engine that honours
+        keys would return what it has made before. `again` is its number.
         """
-        again = (f"remake {remake}".encode(),) if remake else ()
-        return hashlib.sha256(b"\0".join((self.id.encode(), *call, *again))).hexdigest()[:32]
+        number = (f"again {again}".encode(),) if again else ()
+        return hashlib.sha256(b"\0".join((self.trace_id.encode(), *call, *number))).hexdigest()[:32]
 
 
 USER_AGENT = f"batch-orchestrator/{VERSION}" + (f" (commit {COMMIT})" if COMMIT else "")

@@ -48,7 +48,7 @@ class RunContext:
     epoch: float = 0.0
     """The time since 1970 at which trio's clock showed zero. One for a run: a clock change must not reorder results."""
     gauges: Mapping[EngineName, Gauge] = field(default_factory=dict)
-    remake_of: Callable[[Call], int] = lambda _: 0
+    again_of: Callable[[Call], int] = lambda _: 0
     """Returns the number of the request to make the items of a call again; 0 if they are made the first time."""
     jitter: Callable[[], float] = random.random
     new_connections: RateLimiter = field(default_factory=RateLimiter)
@@ -79,7 +79,7 @@ class PendingCall:
     call: Call
     retry: RetryState
     traceparent: str
-    remake: int = 0
+    again: int = 0
     """As in `CallResult`."""
     attempts: int = 0
     """How often its targets were requested, also as part of larger batches."""
@@ -160,7 +160,7 @@ class Executor:
 
     def _pending(self, call: Call) -> PendingCall:
         policy = RetryPolicy(self._settings.attempts, self._settings.timeout, ENGINES[call.engine].is_costly)
-        return PendingCall(call, RetryState(policy), self._context.run.traceparent(), self._context.remake_of(call))
+        return PendingCall(call, RetryState(policy), self._context.run.traceparent(), self._context.again_of(call))
 
     async def _work(self, queue: WorkQueue[PendingCall]) -> None:
         connection = self._context.connect(self._settings.name)
@@ -313,7 +313,7 @@ class Executor:
             "Authorization": f"Bearer {token}",
             "Accept": "application/json",
             "Accept-Encoding": "identity",
-            "Idempotency-Key": self._context.run.idempotency_key(*pending.call.fingerprint, remake=pending.remake),
+            "Idempotency-Key": self._context.run.idempotency_key(*pending.call.fingerprint, again=pending.again),
             "traceparent": pending.traceparent,
             "User-Agent": USER_AGENT,
         }
@@ -383,10 +383,14 @@ class Executor:
             interrupted_after=failure.after if failure else None,
             request=call.request,
             date=call.date,
-            remake=pending.remake,
+            again=pending.again,
         )
-        self._gauge.finished += len(call.targets)
-        self._gauge.pace.update(attempt.ended, self._gauge.finished)
+        gauge = self._gauge
+        if failure is None:
+            gauge.done += len(call.targets)
+        else:
+            gauge.failed += len(call.targets)
+        gauge.pace.update(attempt.ended, gauge.done + gauge.failed)
         self._context.emit(result)
         self._on_finished(result, failure)
 

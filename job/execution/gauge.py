@@ -46,8 +46,12 @@ class Gauge:
     retries: int = 0
     answered: int = 0
     """Attempts that have ended and were not cut off."""
-    finished: int = 0
-    """Items of calls that are done or have failed for good."""
+    planned: int = 0
+    """Items that were to be requested when it began."""
+    done: int = 0
+    """Items that are done since then."""
+    failed: int = 0
+    """Items that have failed for good since then."""
     pace: Pace = field(default_factory=Pace)
 
 
@@ -64,17 +68,21 @@ class Live:
     @classmethod
     def of(cls, ledger: Ledger, began: float = 0.0) -> "Live":
         """A run that is about to make its calls."""
-        return cls(ledger, began, {engine: Gauge() for engine in ledger.plan.engines()})
+        return cls(ledger, began, {engine: Gauge(planned=ledger.left(engine)) for engine in ledger.plan.engines()})
 
     def seconds_left(self, engine: EngineName, now: float) -> float | None:
         """How long the rest of an engine's items takes at the present pace, by trio's clock.
 
         `None` if all is done, while nothing was done, or before one round of calls has finished.
         """
-        counts, gauge = self.ledger.counts(engine, now=True), self.gauges.get(engine)
-        if gauge is None or not counts.not_attempted or not counts.done or gauge.finished < gauge.in_flight:
+        gauge = self.gauges.get(engine)
+        if gauge is None:
             return None
-        return gauge.pace.seconds(counts.not_attempted, now, gauge.finished)
+        finished = gauge.done + gauge.failed
+        left = gauge.planned - finished
+        if left <= 0 or not gauge.done or finished < gauge.in_flight:
+            return None
+        return gauge.pace.seconds(left, now, finished)
 
 
 async def report_each_minute(live: Live, report: Callable[[Live, float], None]) -> None:

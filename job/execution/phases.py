@@ -104,7 +104,7 @@ class Phases:
 
     def _error(self, result: CallResult, failure: Failure) -> EngineFailedError:
         # A refusal or a denial may be caused by the target, so it is not counted as a failure of the engine.
-        is_done = self.ledger.counts(result.engine, now=True).done
+        is_done = self.context.gauges[result.engine].done
         is_of_engine = failure.is_transient and not failure.is_denial and not is_done
         ended = self.context.gauges[result.engine].answered if is_of_engine else None
         return EngineFailedError(result, self.engines[result.engine].attempts, ended)

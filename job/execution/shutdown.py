@@ -65,16 +65,15 @@ class Expiry:
 class Budget:
     """The seconds that each step of an ending has. Every step asks here, so that they add up.
 
-    | reason | cards in flight | closing | afterwards | last line | message | its failure | over by |
-    | --- | --- | --- | --- | --- | --- | --- | --- |
-    | none, an engine failed | cut off or to their end | while the lease is trusted | 5 | 1 | 9.5 | 0.5 | no limit |
-    | deadline | 5 | 30, then 3 | within | 1 | 9.5 | 0.5 | 49 (Terraform leaves 60) |
-    | lease lost, bug | 5, 0 | 3 | within | 1 | 9.5 | 0.5 | 19 |
-    | SIGTERM (SIGHUP), SIGINT | 5, 0 | 3 | within | 1 with the message | | at least 0.1 | 8.5 (Cloud Run kills at 10) |
-    | a signal after the outcome is final | | | | 1 | cut | at least 0.1 | 1 |
+    | reason | cards in flight | closing | last line | message | its failure | over by |
+    | --- | --- | --- | --- | --- | --- | --- |
+    | none, an engine failed | cut off or to their end | while the lease is trusted | 1 | 9.5 | 0.5 | no limit |
+    | deadline | 5 | 30, then 3 | 1 | 9.5 | 0.5 | 49 (Terraform leaves 60) |
+    | lease lost, bug | 5, 0 | 3 | 1 | 9.5 | 0.5 | 19 |
+    | SIGTERM (SIGHUP), SIGINT | 5, 0 | 3 | 1 with the message | | at least 0.1 | 8.5 (Cloud Run kills at 10) |
+    | a signal after the outcome is final | | | 1 | cut | at least 0.1 | 1 |
 
-    A run closes its record: it writes the results, the report and the documents, and releases the lease. Afterwards it
-    writes the page of the nights.
+    An attempt closes its record: it writes the results, the documents and its end, and releases the lease.
     """
 
     GRACE = 5.0
@@ -83,7 +82,8 @@ class Budget:
     CLOSING = 3.0
     """For closing a record in haste; `RELEASE` of it is reserved for releasing the lease."""
     RELEASE = 0.5
-    AFTERWARDS = 5.0
+    NIGHTS = 5.0
+    """For past nights that are not read yet when an attempt ends without haste."""
     LAST_LINE = 1.0
     """For what follows the outcome: after a signal, also for the message."""
     MESSAGE = 9.5
@@ -139,6 +139,7 @@ class Shutdown:
         self._phase = trio.CancelScope()
         self._graceful = False
         self._hasty_until: float | None = None
+        self._late_until: float | None = None
 
     @property
     def hurries(self) -> bool:
@@ -177,7 +178,9 @@ class Shutdown:
     def closing(self, until: float) -> Iterator[None]:
         """The scope in which a record is closed without haste: until trio's time `until`, or until it has to hurry."""
         if self.reason is ShutdownReason.DEADLINE:
-            until = min(until, trio.current_time() + Budget.DEADLINE_CLOSING)
+            if self._late_until is None:
+                self._late_until = trio.current_time() + Budget.DEADLINE_CLOSING
+            until = min(until, self._late_until)
         with trio.CancelScope(deadline=until) as self._closing:
             if self.hurries:
                 self._closing.cancel()

@@ -2,7 +2,7 @@
 
 import ssl
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from itertools import chain, repeat
 
@@ -12,11 +12,9 @@ from job.config.environment import Settings
 from job.engines.http_connection import tls_context
 from job.engines.identity import USER_AGENT
 from job.execution.shutdown import Budget
-from job.ledger.ledger import Ledger
 from job.notification.channels import Hook, Problem, judge
 from job.notification.message import Line, cut, run_fields, run_lines
-from job.report.advice import Step
-from job.report.report import RunReport
+from job.report.view import View
 from job.text.messages import ENGLISH, Message, Translator, message, template, translator
 
 CONNECT_SECONDS = 3.0
@@ -40,11 +38,11 @@ class Notifier:
         self._fault = settings.notify_fault
         self._translator = translator(settings.language)
 
-    async def send(self, report: RunReport, ledger: Ledger, steps: Sequence[Step], budget: Budget) -> Message | None:
-        """Sends the message about a run, if it is news. Returns why it was not sent, or `None`."""
-        if not report.is_news:
+    async def send(self, view: View, budget: Budget) -> Message | None:
+        """Sends the message about a start, if it is news. Returns why it was not sent, or `None`."""
+        if not view.is_news:
             return None
-        lines, fields = run_lines(report, ledger, steps, self._settings), partial(run_fields, report, ledger, steps)
+        lines, fields = run_lines(view, self._settings), partial(run_fields, view)
         with trio.CancelScope() as budget.sending:
             return await self.send_lines(lines, fields, budget.seconds(Budget.MESSAGE))
         return message(NOT_SENT, reason=message("a signal ended the sending"))

@@ -1,45 +1,48 @@
-"""Documents of a run that has ended: its summary, its page, the table of its cards, and the page of the nights."""
+"""Documents of a day: its page, the table of its cards, its report for other programs, and the page of the nights."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from datetime import datetime
 
-from job.page.render import render_nights, render_page
-from job.records.past import Past
-from job.records.session import Document
-from job.report.advice import Step
-from job.report.cards import CARDS_LIMIT, card_table
-from job.report.commands import PageLinks
-from job.report.format import CARDS, PAGE, SUMMARY
-from job.report.report import RunReport, summary_of
-from job.report.summary import NightBefore, pack_summary
+from job.page.render import render_day, render_nights
+from job.records.day import Document
+from job.records.nights import Nights
+from job.report.cards import CARDS_LIMIT, card_lines
+from job.report.commands import Links
+from job.report.format import CARDS, NIGHTS_PAGE, PAGE, REPORT
+from job.report.view import View
 from job.text.messages import Translator, template
 
 
 def documents(
-    report: RunReport, steps: Sequence[Step], before: NightBefore | None, runs_uri: str, translator: Translator
+    view: View, nights: Nights, runs_uri: str, now: datetime, translator: Translator
 ) -> list[Document]:
-    """The documents of a run that has ended, in the order in which they are written.
+    """The documents of a day, in the order in which they are written.
 
-    `steps` are what to do next, `before` is the night to compare with, `runs_uri` is where
-    runs are recorded. Page and table are in the language of `translator`.
+    `nights` are all days that are known, `runs_uri` is where they are recorded. Pages and table are in the language of
+    `translator`.
     """
+    report, links, day = view.report, Links(runs_uri), view.report.day
     has_table = 0 < report.cards.planned <= CARDS_LIMIT
-    links = PageLinks.of(runs_uri, report, has_table=has_table, beside=True)
-    page = partial(render_page, report, steps=steps, links=links, translator=translator)
     found = [
+        Document(f"{day}/{REPORT}", report.as_text, template("report.json is not written: {error}")),
         Document(
-            SUMMARY,
-            lambda ledger: pack_summary(summary_of(report, ledger, before)),
-            template("the summary of the run is not written: {error}"),
+            f"{day}/{PAGE}",
+            lambda: render_day(view, links, has_table=has_table, translator=translator),
+            template("the page of the day is not written: {error}"),
         ),
-        Document(PAGE, page, template("the page of the run is not written: {error}")),
     ]
     if has_table:
-        made = partial(card_table, report, translator=translator)
-        found.append(Document(CARDS, made, template("the table of the cards is not written: {error}")))
-    return found
-
-
-def nights_page(runs_uri: str, translator: Translator) -> Callable[[Past], bytes]:
-    """Returns a function that renders the page of the nights, once they have been read."""
-    return partial(render_nights, runs_uri=runs_uri, beside=True, translator=translator)
+        found.append(
+            Document(
+                f"{day}/{CARDS}",
+                lambda: b"".join(card_lines(report, view.ledger, translator)),
+                template("the table of the cards is not written: {error}"),
+            )
+        )
+    return [
+        *found,
+        Document(
+            NIGHTS_PAGE,
+            lambda: render_nights(nights.with_report(report), links, now, translator),
+            template("the page of the nights is not written: {error}"),
+        ),
+    ]

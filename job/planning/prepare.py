@@ -1,6 +1,6 @@
-"""Preparation of a run: reads the config objects and makes the plan, before any engine is called."""
+"""Preparation of an attempt: reads the config objects and makes the plan, before any engine is called."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from job.config import open_files
@@ -10,6 +10,8 @@ from job.config.objects import OBJECTS, read_config
 from job.config.strict_json import SIZE_LIMIT
 from job.engines.catalog import DATA_ENGINES, EngineName
 from job.planning.plan import Plan
+from job.planning.request import RunRequest
+from job.planning.selection import Selected, left_out_faults, select
 from job.planning.targets import resolve
 from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, read_many
 from job.storage.uri import open_store
@@ -18,11 +20,13 @@ from job.text.messages import Message, Value, message
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A plan, the config objects that it was made from, and notices for the user."""
+    """A plan, the config objects that it was made from, what of it is made again, and notices for the user."""
 
     plan: Plan
     objects: Mapping[str, StoredObject]
-    notices: tuple[Message, ...]
+    notices: tuple[Message, ...] = ()
+    again: Sequence[Selected] | None = None
+    """`None` if nobody asks for anything."""
 
 
 class UnreadConfigError(Exception):
@@ -33,11 +37,13 @@ class UnreadConfigError(Exception):
         self.reason = reason
 
 
-async def prepare(settings: Settings, faults: list[Fault]) -> Prepared:
-    """Reads each config object once and makes the plan.
+async def prepare(request: RunRequest, day: str) -> Prepared:
+    """Reads each config object once and makes the plan for a day.
 
-    Raises `ConfigError` with all faults, `faults` first; `UnreadConfigError` if there are none and storage is down.
+    Raises `ConfigError` with all faults, those of the request first; `UnreadConfigError` if there are none and storage
+    is down.
     """
+    settings, faults = request.settings, list(request.faults)
     if not settings.config_uri:
         raise ConfigError(faults)
     try:
@@ -47,7 +53,20 @@ async def prepare(settings: Settings, faults: list[Fault]) -> Prepared:
             raise UnreadConfigError(error.words) from error
         raise ConfigError([*faults, unreadable("CONFIG_URI", error)]) from error
     sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
-    return prepare_from(objects, settings.run_date, sizes, settings, faults)
+    contents = {name: one.data for name, one in objects.items()}
+    plan, config_faults, notices = make_plan(contents, day, sizes)
+    found = [*faults, *config_faults]
+    known = {fault.where for fault in found}
+    found += [fault for fault in missing_urls(plan, settings) if fault.where not in known]
+    found += too_few_files(plan, settings, open_files.limit())
+    if found:
+        raise ConfigError(found)
+    found = left_out_faults(plan, request.without)
+    plan = plan.without(request.without)
+    again, unknown = select(plan, request.again, is_confirmed=request.is_confirmed)
+    if found := [*found, *unknown]:
+        raise ConfigError(found)
+    return Prepared(plan, objects, tuple(notices), again if request.again else None)
 
 
 async def read_objects(store: ObjectStore) -> dict[str, StoredObject]:
@@ -63,34 +82,16 @@ def unreadable(where: str, error: StorageError) -> Fault:
     return Fault(where, error.what, error.remedy or remedy)
 
 
-def prepare_from(
-    objects: Mapping[str, StoredObject],
-    date: str | None,
-    batch_sizes: Mapping[EngineName, int],
-    settings: Settings,
-    faults: list[Fault],
-) -> Prepared:
-    """Makes the plan from config objects that were read or recorded. Raises `ConfigError`, as `prepare` does."""
-    plan, config_faults, notices = make_plan({name: one.data for name, one in objects.items()}, date, batch_sizes)
-    found = [*faults, *config_faults]
-    known = {fault.where for fault in found}
-    found += [fault for fault in missing_urls(plan, settings) if fault.where not in known]
-    found += too_few_files(plan, settings, open_files.limit())
-    if found:
-        raise ConfigError(found)
-    return Prepared(plan, objects, tuple(notices))
-
-
 def make_plan(
-    objects: Mapping[str, bytes], date: str | None, batch_sizes: Mapping[EngineName, int]
+    objects: Mapping[str, bytes], day: str, batch_sizes: Mapping[EngineName, int]
 ) -> tuple[Plan, list[Fault], list[Message]]:
-    """The plan for config objects, their faults and the notices. Pure.
+    """The plan of config objects for a day, their faults and the notices. Pure.
 
     `objects` maps the names of the objects that exist to their content. If there are faults, the plan must not run.
     """
     config, config_faults, config_notices = read_config(objects)
     targets, target_faults, target_notices = resolve(config)
-    plan = Plan(targets, config.models, date, batch_sizes)
+    plan = Plan(targets, config.models, day, batch_sizes)
     return plan, [*config_faults, *target_faults], [*config_notices, *target_notices]
 
 

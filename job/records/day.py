@@ -1,6 +1,7 @@
 """Day: the record of one day, as it is read. A later attempt goes on from it, and reports show it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,8 +25,31 @@ from job.report.format import (
 )
 from job.report.outcome import Ending, Outcome, state_of
 from job.report.report import Report, read_report, report_of
-from job.storage.store import ObjectStore, in_thread, read_many
+from job.storage.store import ConflictError, ObjectStore, StoredObject, in_thread, read_many
 from job.text.messages import message, template
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An object beside the record that is made when an attempt has ended. The job never reads it."""
+
+    name: str
+    """Below RUNS_URI."""
+    make: Callable[[], bytes]
+    problem: str
+    """The template of the notice if it is not written, with a place for the `error`."""
+
+    def write(self, store: ObjectStore, there: StoredObject | None) -> None:
+        """Makes it, and writes it in place of the one that was `there`, unless somebody else has written it since.
+
+        Blocks. Raises `StorageError` and what `make` raises.
+        """
+        data = self.make()
+        with suppress(ConflictError):
+            if there is None:
+                store.create(self.name, data)
+            else:
+                store.replace(self.name, data, there.generation)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,3 +190,17 @@ async def state(store: ObjectStore, day: str) -> Outcome:
     seen = await lease.look(store)
     is_at_work = seen is not None and seen.holder.day == day and seen.seems_alive
     return Outcome.AT_WORK if is_at_work else Outcome.KILLED
+
+
+async def record_refusal(store: ObjectStore, report: Report, documents: Sequence[Document]) -> bool:
+    """Records a start that was refused, and its documents, if the day has no attempt. Returns whether it did.
+
+    Needs no lease: what another start has written meanwhile is not overwritten. Raises `StorageError`.
+    """
+    end = Document(end_name(report.day, 0), report.packed, "")
+    there = {one.name: await in_thread(partial(store.read, one.name, 1)) for one in (end, *documents)}
+    if (await Listing.of(store, report.day)).latest:
+        return False
+    for document in (end, *documents):
+        await in_thread(partial(document.write, store, there[document.name]))
+    return True

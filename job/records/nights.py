@@ -1,8 +1,7 @@
-"""Nights: the latest days, a row each, from the report with which each ended. And the page that lists them."""
+"""Nights: the latest days, a row each, from the report with which each ended."""
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -12,10 +11,10 @@ from job.errors import JobError
 from job.records import lease
 from job.records.day import Listing, read_refused
 from job.records.lease import SeenLease
-from job.report.format import MISSING, NIGHTS_PAGE, RecordError, end_name, is_day
+from job.report.format import MISSING, RecordError, end_name, is_day
 from job.report.outcome import Outcome
 from job.report.report import END_LIMIT, Report, read_report
-from job.storage.store import BACKGROUND_THREADS, ConflictError, ObjectStore, in_thread, words_of
+from job.storage.store import BACKGROUND_THREADS, ObjectStore, in_thread, words_of
 from job.text.messages import Message, message, plural
 
 NIGHTS_READ = 60
@@ -154,20 +153,3 @@ class PastNights:
             return True
         before = next((night for night in self.nights.nights if night.day < day), None)
         return before is not None and before.outcome is not Outcome.SUCCEEDED
-
-
-async def write_nights_page(store: ObjectStore, nights: Nights, render: Callable[[Nights], bytes]) -> None:
-    """Writes the page of the nights. Raises `StorageError` and what `render` raises.
-
-    The lease must be held, so that no other day can change meanwhile.
-    """
-
-    def write() -> None:
-        data, there = render(nights), store.read(NIGHTS_PAGE, 1)
-        if there is None:
-            store.create(NIGHTS_PAGE, data)
-        else:
-            store.replace(NIGHTS_PAGE, data, there.generation)
-
-    with suppress(ConflictError):  # somebody else has written it meanwhile
-        await in_thread(write)

@@ -8,12 +8,10 @@ from functools import partial
 import trio
 
 from job.config.faults import ConfigError, Fault
-from job.engines.calls import WorkItem
-from job.engines.catalog import EngineName
 from job.execution.shutdown import Budget, Shutdown
 from job.ledger.ledger import Ledger
 from job.planning.prepare import Prepared
-from job.records.day import Listing, read_results
+from job.records.day import Document, Listing, read_results
 from job.records.journal import Journal
 from job.records.lease import BusyError, Lease
 from job.report.attempt import Entry, Start, contents_of
@@ -26,17 +24,6 @@ from job.text.messages import Message, message, template
 RETRY_SECONDS = 1.0
 Notify = Callable[[Message, bool], None]
 """Gets a text about storage, and whether it is a fault."""
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """An object beside the record that is made when an attempt has ended. The job never reads it."""
-
-    name: str
-    """Below RUNS_URI."""
-    make: Callable[[], bytes]
-    problem: str
-    """The template of the notice if it is not written, with a place for the `error`."""
 
 
 @dataclass(slots=True)
@@ -61,7 +48,6 @@ class Session:
 
     lease: Lease
     entry: Entry
-    ledger: Ledger
     journal: Journal
     notify: Notify
     found: dict[int, int]
@@ -157,29 +143,31 @@ class Session:
         store = self.lease.store
 
         def write() -> None:
-            data, there = document.make(), store.read(document.name, 1)
-            if there is None:
-                store.create(document.name, data)
-            else:
-                store.replace(document.name, data, there.generation)
+            document.write(store, store.read(document.name, 1))
 
-        with suppress(ConflictError):  # a later attempt has written its own
-            await in_thread(write)
+        await in_thread(write)
 
 
-async def open_session(
-    lease: Lease,
-    start: Start,
-    prepared: Prepared,
-    again: Sequence[tuple[EngineName, WorkItem]] | None,
-    notify: Notify,
-) -> tuple[Session | None, Ledger, Report | None]:
-    """Reads the record of the day into a ledger, and adds this attempt to it.
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """What a start has found of its day."""
 
-    Returns no session, and writes nothing, if everything is there already. `again` is what a person asks to have made
-    again, `None` if nobody does. Also returns the report of the latest attempt before, if that has ended. Raises
-    `StorageError`, `RecordError`, `ConfigError`, and `BusyError` if another start has taken over meanwhile, or if this
-    is the retry of a start that stood back.
+    start: Start
+    """This start, with its number if it is an attempt, and with the trace id of the day."""
+    ledger: Ledger
+    session: Session | None
+    """`None` if everything is there already: nothing is written then."""
+    before: Report | None
+    """The report of the latest attempt before, if that has ended."""
+    planned_before: int | None
+    """How many cards that attempt had planned; `None` without one."""
+
+
+async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: Notify) -> Opened:
+    """Reads the record of the day into a ledger, and adds this attempt to it, unless everything is there already.
+
+    Raises `StorageError`, `RecordError`, `ConfigError`, and `BusyError` if another start has taken over meanwhile, or
+    if this is the retry of a start that stood back.
     """
     store = lease.store
     listing = await Listing.of(store, start.day)
@@ -191,25 +179,27 @@ async def open_session(
         raise ConfigError([Fault("CONFIG_URI", what, remedy)])
     ledger = Ledger(prepared.plan, latest.again if latest else ())
     await read_results(store, listing, ledger, reports)
-    number = listing.latest + 1
+    number, again = listing.latest + 1, prepared.again
     asked_by = latest.asked_by if latest else ()
     if again is not None and not start.task_attempt:
         ledger.ask_again(again, number)
         asked_by = (*asked_by, *([start.execution] if start.execution else []))
     elif again is not None and start.execution not in asked_by:
         raise BusyError(message("the first try of this execution has asked for nothing, so its retry does not either"))
-    before = reports.get(listing.latest)
-    plan = prepared.plan.digest()
+    before, plan = reports.get(listing.latest), prepared.plan.digest()
+    planned_before = None if latest is None else latest.cards
+    if latest is not None:
+        start = start.model_copy(update={"trace_id": latest.trace_id, "began": latest.began})
     is_closed = before is not None and before.outcome is Outcome.SUCCEEDED
     if is_closed and latest is not None and latest.plan == plan and not ledger.is_left:
-        return None, ledger, before
-    began = {"trace_id": latest.trace_id, "began": latest.began} if latest else {}
+        return Opened(start, ledger, None, before, planned_before)
     entry = Entry(
-        **{**start.model_dump(), **began, "number": number},
+        **{**start.model_dump(), "number": number},
         owner=lease.holder.owner,
         objects=dict(contents_of(prepared)),
         batch_sizes=dict(prepared.plan.batch_sizes),
         plan=plan,
+        cards=prepared.plan.count("qa"),
         again=tuple(ledger.requests),
         asked_by=asked_by,
     )
@@ -219,8 +209,7 @@ async def open_session(
         await in_thread(partial(store.create, attempt_name(start.day, number), entry.packed()))
     except ConflictError:
         raise BusyError(message("attempt {number} of {day} is another one", number=number, day=start.day)) from None
-    alarm = StorageAlarm(notify)
-    journal = Journal(store, start.day, number, plan, alarm)
+    journal = Journal(store, start.day, number, plan, StorageAlarm(notify))
     was_killed = len(reports) < len(listing.attempts)
-    found = dict(listing.results)
-    return Session(lease, entry, ledger, journal, notify, found, before, was_killed), ledger, before
+    session = Session(lease, entry, journal, notify, dict(listing.results), before, was_killed)
+    return Opened(start.model_copy(update={"number": number}), ledger, session, before, planned_before)

@@ -7,6 +7,7 @@ from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from job.config.environment import Settings
+from job.report.attempt import Start
 from job.report.commands import Place, option, plan_command
 from job.report.outcome import Outcome
 from job.report.report import Report
@@ -60,10 +61,10 @@ def command_of(steps: Sequence[Step], kind: Kind) -> str | None:
     return next((step.command for step in steps if step.kind == kind), None)
 
 
-def start_command(report: Report, place: Place, now: datetime, *options: str) -> str:
+def start_command(start: Start, place: Place, now: datetime, *options: str) -> str:
     """The command that starts the job again for this day, with the date if `now` is another day by then."""
-    today = now.astimezone(ZoneInfo(report.zone)).date().isoformat()
-    return place.run(*options, date=None if today == report.day else report.day)
+    today = now.astimezone(ZoneInfo(start.zone)).date().isoformat()
+    return place.run(*options, date=None if today == start.day else start.day)
 
 
 def _steps(report: Report, place: Place, now: datetime, retry: Retry) -> Iterator[Step]:
@@ -85,8 +86,8 @@ def _steps(report: Report, place: Place, now: datetime, retry: Retry) -> Iterato
     own = () if report.number else (one for one in report.arguments if not one.startswith(("run", "--date")))
     yield Step("start", sentence, start_command(report, place, now, *own))
     if report.outcome is Outcome.BAD_CONFIG and any(".json" in str(fault.where) for fault in report.faults):
-        text = message("This shows whether a fault is left in the config objects; it calls nothing:")
-        yield Step("plan", text, plan_command(report.config_uri))
+        look = message("This shows whether a fault is left in the config objects; it calls nothing:")
+        yield Step("plan", look, plan_command(report.config_uri))
     if report.at_fault:
         names = [*report.without, *report.at_fault]
         text = template("Or go on without {names}: if nothing else is at fault, this makes all other cards:")
@@ -94,9 +95,9 @@ def _steps(report: Report, place: Place, now: datetime, retry: Retry) -> Iterato
         yield Step("without", message(text, names=listed(report.at_fault)), command)
 
 
-def last_words(report: Report, place: Place, now: datetime) -> Message:
+def last_words(start: Start, place: Place, now: datetime) -> Message:
     """What to do about a recorded start that is about to be ended at once."""
     return message(
         "Ended at once. What is recorded is kept; this requests only what is missing: {command}",
-        command=start_command(report, place, now),
+        command=start_command(start, place, now),
     )

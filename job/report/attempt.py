@@ -101,6 +101,8 @@ class Entry(Start):
     batch_sizes: dict[EngineName, Annotated[int, Field(ge=1, le=1000)]]
     plan: str
     """The digest of its plan."""
+    cards: Count
+    """How many cards it plans."""
     again: tuple[Asked, ...] = ()
     """What people have asked to have made again, in this attempt and in all before."""
     asked_by: tuple[str, ...] = ()
