@@ -222,7 +222,9 @@ class _Run:
             self._take(await self._day(store))
             prepared = await prepare(request, self._start.day)
             holder = self._holder()
-            waiting = acquire(store, holder, lambda notice: self._reporter.on_notices([notice]), waits=not request.again)
+            waiting = acquire(
+                store, holder, lambda notice: self._reporter.on_notices([notice]), waits=not request.again
+            )
             lease = await stack.enter_async_context(waiting)
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
             if lease.has_waited:

@@ -1,5 +1,7 @@
 """Command `check`: validates the config and asks each engine whether it is healthy."""
 
+from datetime import datetime
+
 import trio
 
 from job.config.environment import Settings
@@ -13,24 +15,26 @@ from job.execution.shutdown import Budget
 from job.notification.message import trial_fields, trial_lines
 from job.notification.sender import Notifier
 from job.planning.prepare import UnreadConfigError, prepare
+from job.planning.request import RunRequest
 from job.report.outcome import ExitCode
 from job.reporting.stdout import say, say_error
 from job.text.display import counted
 from job.text.messages import message, translator
 
 
-def check_command(settings: Settings, faults: list[Fault]) -> ExitCode:
+def check_command(settings: Settings, faults: list[Fault], now: datetime) -> ExitCode:
     """Checks what a run needs, and prints a line for each thing."""
-    return trio.run(check, settings, faults)
+    return trio.run(check, settings, faults, now)
 
 
-async def check(settings: Settings, faults: list[Fault]) -> ExitCode:
+async def check(settings: Settings, faults: list[Fault], now: datetime) -> ExitCode:
     """Prints one line for each fault, notice and engine, with what is wrong if anything is."""
     to = translator(settings.language)
     for notice in settings.notices:
         say(f"! {to.text(notice)}")
     try:
-        prepared = await prepare(settings, faults)
+        day = now.astimezone(settings.time_zone).date().isoformat()
+        prepared = await prepare(RunRequest(settings, faults, now, 0.0), day)
     except ConfigError as error:
         for fault in error.faults:
             say(f"✗ {to.text(fault.sentence)}")

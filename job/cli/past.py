@@ -1,4 +1,4 @@
-"""Commands about past runs: `runs`, `nights`, `report` and `verify`."""
+"""Commands about past days: `nights`, `report` and `verify`."""
 
 import argparse
 import tempfile
@@ -12,119 +12,112 @@ import trio
 
 from job.config.environment import Settings
 from job.config.faults import NOT_SET, Fault
-from job.engines.identity import RunIdentity
 from job.execution.shutdown import Budget
 from job.notification.message import late_lines
 from job.notification.sender import Notifier
-from job.page.render import render_nights, render_page
-from job.records.past import RecordedRun, latest_id, night_after, read_nights, read_past, read_run
-from job.records.verification import Verification, verify
+from job.page.render import render_day, render_nights
+from job.records.day import RecordedDay, read_day
+from job.records.nights import latest_day, read_nights
 from job.report.advice import advice
 from job.report.cards import card_lines
-from job.report.commands import PageLinks, list_command, page_address
-from job.report.format import CARDS, PAGE, RecordError
+from job.report.commands import Links, Place, page_address
+from job.report.comparison import comparison_lines
+from job.report.format import RecordError
 from job.report.outcome import ExitCode, Outcome
+from job.report.view import View
 from job.reporting.cloud_log import CloudLogReporter
-from job.reporting.screen import nights_table, runs_table
+from job.reporting.screen import nights_table
 from job.reporting.stdout import say, say_error, write_line
 from job.reporting.terminal import as_text
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
-from job.text.display import printable
-from job.text.messages import Message, Translator, Value, message, template, translator
+from job.text.display import clock, printable
+from job.text.messages import Message, Translator, Value, listed, message, template, translator
 
-LATEST = 20
-"""Runs that `runs` lists."""
 DRAIN_SECONDS = 1.0
 LINES_AT_ONCE = 1000
 """Missing cards per write."""
 
 
-def runs_command(settings: Settings, faults: list[Fault]) -> ExitCode:
-    """Lists the latest recorded runs."""
-    store, to = records_of(settings, faults, "REPORT_LANGUAGE"), translator(settings.language)
-    if store is None:
-        return ExitCode.USAGE
-    try:
-        past = trio.run(read_past, store, LATEST)
-        if past.errors:
-            raise past.errors[0]
-    except StorageError as error:
-        return refuse(error.words, ExitCode.BUSY, to)
-    if past.runs:
-        say(runs_table(past.runs, to))
-    else:
-        say(to.text(message("no run is recorded")))
-    for problem in past.problems:
-        refuse(problem, ExitCode.USAGE, to)
-    return ExitCode.USAGE if past.problems else ExitCode.DONE
-
-
-def nights_command(settings: Settings, faults: list[Fault], options: argparse.Namespace) -> ExitCode:
-    """Prints the latest runs, a line each, and what failed most often; writes them as a page if one is requested."""
+def nights_command(settings: Settings, faults: list[Fault], options: argparse.Namespace, now: datetime) -> ExitCode:
+    """Prints the latest days, a line each, and what failed most often; opens them as a page if that is requested."""
     store, to = records_of(settings, faults, "REPORT_LANGUAGE"), translator(settings.language)
     if store is None or settings.runs_uri is None:
         return ExitCode.USAGE
-    has_page = options.page is not None or options.open
     try:
-        past = trio.run(read_nights if has_page else read_past, store, options.count)
+        nights = trio.run(read_nights, store)
     except StorageError as error:
         return refuse(error.words, ExitCode.BUSY, to)
-    if past.runs:
-        write_line(nights_table(past, to).encode())
-    else:
-        say(to.text(message("no run is recorded")))
-    if has_page:
-        path = Path(options.page) if options.page else Path(tempfile.mkdtemp(prefix="nights-")) / "index.html"
-        if not write_file(path, [render_nights(past, settings.runs_uri, beside=False, translator=to)]):
+    write_line(nights_table(nights, to).encode())
+    if options.open:
+        path = Path(tempfile.mkdtemp(prefix="nights-")) / "index.html"
+        page = render_nights(nights, Links(settings.runs_uri, are_stored=False), now, to)
+        if not _open(path, page, to):
             return ExitCode.USAGE
-        say(to.text(message("page: {page}", page=str(path))))
-        if options.open:
-            webbrowser.open(path.absolute().as_uri())
-    for problem in past.problems:
+    problems = [night.problem for night in nights.nights if night.problem is not None]
+    for problem in problems:
         refuse(problem, ExitCode.USAGE, to)
-    return ExitCode.USAGE if past.problems else ExitCode.DONE
+    return ExitCode.USAGE if problems else ExitCode.DONE
 
 
 def report_command(settings: Settings, faults: list[Fault], options: argparse.Namespace, now: datetime) -> ExitCode:
-    """Prints a recorded run, by default the latest; writes its page or table if requested."""
+    """Prints a recorded day, by default the latest; writes its table or opens its page if that is requested."""
     store = records_of(settings, faults, "REPORT_LANGUAGE")
     if store is None or settings.runs_uri is None:
         return ExitCode.USAGE
     to = translator(settings.language)
-    recorded = _find(store, settings.runs_uri, options.run_id, to)
-    if isinstance(recorded, ExitCode):
-        return recorded
-    if recorded.report.outcome is Outcome.BAD_CONFIG and (options.missing or options.csv is not None):
-        text = template("run {run} had no plan, so there is no list of its cards")
-        say_error(to.text(message(text, run=recorded.report.run_id)))
+    try:
+        view, recorded = trio.run(_view, store, settings.runs_uri, options.day, now)
+    except RecordError as error:
+        return refuse(error.what, ExitCode.USAGE, to)
+    except StorageError as error:
+        return refuse(error.words, ExitCode.BUSY, to)
+    if view is None or recorded is None:
+        if options.day is None:
+            return refuse(message("has no record of any day"), ExitCode.USAGE, to)
+        return refuse(message("has no record of {day}", day=options.day), ExitCode.USAGE, to)
+    if options.csv is not None and not _write_file(Path(options.csv), card_lines(view.report, view.ledger, to)):
         return ExitCode.USAGE
-    report, ledger, steps = recorded.report, recorded.ledger, advice(recorded.report, recorded.place, now)
-    if options.csv is not None and not write_file(Path(options.csv), card_lines(report, ledger, to)):
-        return ExitCode.USAGE
-    path: Path | None = None
-    if options.page is not None or options.open:
-        path = Path(options.page) if options.page else Path(tempfile.mkdtemp(prefix="run-")) / "report.html"
-        try:
-            after = trio.run(night_after, store, report)
-        except StorageError as error:
-            return refuse(error.words, ExitCode.BUSY, to)
-        links = PageLinks.of(settings.runs_uri, report, after, has_table=CARDS in recorded.documents, beside=False)
-        if not write_file(path, [render_page(report, ledger, steps, links, translator=to)]):
-            return ExitCode.USAGE
     if options.missing:
-        _write_missing(recorded)
+        _write_missing(view)
     else:
-        own = page_address(settings.runs_uri, report.run_id) if PAGE in recorded.documents else None
-        report = report.model_copy(update={"page": str(path) if path else own})
         # Not printed by rich, which would end the process with 1 if standard output is closed.
-        write_line(as_text(report, ledger, steps, to).encode())
-    if options.open and path:
-        webbrowser.open(path.absolute().as_uri())
+        write_line(as_text(view, to).encode())
+    if options.open:
+        path = Path(tempfile.mkdtemp(prefix="day-")) / "report.html"
+        links = Links(settings.runs_uri, are_stored=False)
+        page = render_day(view, links, has_table=recorded.has_table, translator=to)
+        if not _open(path, page, to):
+            return ExitCode.USAGE
     return ExitCode.DONE
 
 
-def write_file(path: Path, parts: Iterable[bytes]) -> bool:
+async def _view(
+    store: ObjectStore, runs_uri: str, day: str | None, now: datetime
+) -> tuple[View, RecordedDay] | tuple[None, None]:
+    """What is shown of a day, by default of the latest. Raises `RecordError` and `StorageError`."""
+    day = day or await latest_day(store)
+    recorded = None if day is None else await read_day(store, day)
+    if recorded is None:
+        return None, None
+    report = recorded.report
+    lines = comparison_lines(report, (await read_nights(store)).reports)
+    place = Place.of(report, None if report.job else runs_uri)
+    page = page_address(runs_uri, report.day) if recorded.has_page else None
+    return View(report, recorded.ledger, advice(report, place, now), tuple(lines), page), recorded
+
+
+def _open(path: Path, page: bytes, to: Translator) -> bool:
+    """Writes a page and opens it in the browser. Returns whether it was written."""
+    if not _write_file(path, [page]):
+        return False
+    say(to.text(message("page: {page}", page=str(path))))
+    if not webbrowser.open(path.absolute().as_uri()):
+        say_error(to.text(message("there is no browser here: open it yourself")))
+    return True
+
+
+def _write_file(path: Path, parts: Iterable[bytes]) -> bool:
     """Writes a file. Returns whether it was written; if not, prints the reason on standard error."""
     try:
         with path.open("wb") as file:
@@ -135,74 +128,63 @@ def write_file(path: Path, parts: Iterable[bytes]) -> bool:
     return True
 
 
-def _write_missing(recorded: RecordedRun) -> None:
+def _write_missing(view: View) -> None:
     """Writes target and card type of every card that is not there, a line each, separated by a tab."""
-    missing = recorded.ledger.items["qa"].missing()
+    missing = view.ledger.items["qa"].missing()
     while lines := [
         f"{printable(item.target)}\t{printable(item.card_type)}" for item in islice(missing, LINES_AT_ONCE)
     ]:
         write_line("\n".join(lines).encode())  # not by `say`, which would replace the tabs
 
 
-def _find(store: ObjectStore, runs_uri: str, run_id: str | None, to: Translator) -> RecordedRun | ExitCode:
-    """The run of this id, or the latest. If it cannot be read: the exit code; prints the reason on standard error."""
-    try:
-        run_id = run_id or trio.run(latest_id, store)
-        if run_id is None:
-            return refuse(message("has no record of any run"), ExitCode.USAGE, to)
-        recorded = trio.run(read_run, store, run_id)
-    except RecordError as error:
-        return refuse(error.what, ExitCode.USAGE, to)
-    except StorageError as error:
-        return refuse(error.words, ExitCode.BUSY, to)
-    if recorded is None:
-        text = template("has no record of run {run}; `{command}` lists what is there")
-        return refuse(message(text, run=run_id, command=list_command(runs_uri)), ExitCode.USAGE, to)
-    return recorded
-
-
 def verify_command(settings: Settings, faults: list[Fault], now: datetime, date: str | None) -> ExitCode:
-    """Reports whether a run of a day did all its work. The day is `date`, else RUN_DATE, else today."""
-    # Without CONFIG_URI the runs of every config count.
-    store = records_of(settings, faults, "CONFIG_URI", *([] if date else ["RUN_DATE"]))
-    if store is None:
+    """Says whether all the work of a day is done, by default of today; sends a message if it is not.
+
+    It reads the whole record, and needs RUNS_URI and RUN_TIME_ZONE alone.
+    """
+    store = records_of(settings, faults)
+    if store is None or settings.runs_uri is None:
         return ExitCode.USAGE
-    day = date or settings.day_of(now)
-    verified: Verification | None = None
+    day = date or now.astimezone(settings.time_zone).date().isoformat()
+    view: View | None = None
+    problem: Message | None = None
     try:
-        verified = trio.run(verify, store, day, settings.config_uri)
-        done, known = verified.done, verified.known
+        view, _ = trio.run(_view, store, settings.runs_uri, day, now)
+    except RecordError as error:
+        problem = message("RUNS_URI: {problem}", problem=error.what)
     except StorageError as error:
-        done, known = False, f"RUNS_URI: {error}"
-    is_text = settings.log_format == "text"
-    reporter = CloudLogReporter(RunIdentity(settings.run_id or "verify"), settings.project)
-    if is_text:
-        say(known)
+        problem = message("RUNS_URI: {problem}", problem=error.words)
+    is_done = view is not None and view.report.had_plan and not view.ledger.is_left
+    known = problem or (message("no start of {day} is recorded", day=day) if view is None else _verdict(view, is_done))
+    reporter, to = CloudLogReporter(settings.project), translator(settings.language)
+    if settings.log_format == "text":
+        say(to.text(known))
     else:
-        reporter.verified(known, done=done)
-    problem = None if done else trio.run(_send_late, store, verified, settings, day, now)
-    if problem is not None and is_text:
-        say_error(problem)
-    elif problem is not None:
-        reporter.on_notification_failed(problem)
+        reporter.verified(str(known), done=is_done)
+    if is_done:
+        return ExitCode.DONE
+    lines = late_lines(settings, day, now, view, is_known=problem is None)
+    notifier = Notifier(settings)
+    sent = trio.run(notifier.send_lines, lines, lambda: {"event": "run.verified", "done": False}, Budget.MESSAGE)
+    if sent is not None and settings.log_format == "text":
+        say_error(to.text(sent))
+    elif sent is not None:
+        reporter.on_notification_failed(sent)
         trio.run(reporter.drain, DRAIN_SECONDS)
-    return ExitCode.DONE if done else ExitCode.FAILED
+    return ExitCode.FAILED
 
 
-async def _send_late(
-    store: ObjectStore, verified: Verification | None, settings: Settings, day: str, now: datetime
-) -> Message | None:
-    """Sends the message that no run of the day succeeded, if messages are on. Returns why it was not sent, if so."""
-    notifier, run, is_known = Notifier(settings), None, verified is not None
-    if notifier.hook is not None and verified is not None:
-        try:
-            # If the day has no run, the latest run of any day has the name of the job.
-            run_id = verified.run_id or await latest_id(store)
-            run = await read_run(store, run_id) if run_id else None
-        except (RecordError, StorageError):
-            is_known = False
-    lines = late_lines(settings, day, now, run, is_known=is_known)
-    return await notifier.send_lines(lines, lambda: {"event": "run.verified", "done": False}, Budget.MESSAGE)
+def _verdict(view: View, is_done: bool) -> Message:
+    """How a day stands, in a sentence."""
+    report = view.report
+    if not is_done or report.ended is None or report.outcome is not Outcome.SUCCEEDED:
+        text = template("{day} is done: {sentence}") if is_done else template("{day} is not done: {sentence}")
+        return message(text, day=report.day, sentence=report.sentence)
+    time = clock(datetime.fromisoformat(report.ended), report.day)
+    if report.without:
+        text = template("{day} is done since {time}, without {names} (left out by hand)")
+        return message(text, day=report.day, time=time, names=listed(report.without))
+    return message("{day} is done since {time}", day=report.day, time=time)
 
 
 def refuse(problem: Value, code: ExitCode, to: Translator) -> ExitCode:

@@ -1,10 +1,9 @@
-"""Command `plan`: what tonight's run would call, or every fault of its configuration."""
+"""Command `plan`: what a run would call today, or every fault of its configuration."""
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import trio
@@ -17,28 +16,37 @@ from job.engines.catalog import DATA_ENGINES, TITLES
 from job.planning.plan import Plan
 from job.planning.prepare import make_plan, read_objects, unreadable
 from job.planning.targets import Target
-from job.planning.typos import typos
-from job.records.tonight import PastOfPlan, read_past_of_plan, settings_of_tonight
-from job.rehearsal.forecast import foretell_quickly
-from job.rehearsal.play import Scenario
-from job.rehearsal.recorded import RecordedNight, read_nights
-from job.rehearsal.words import usual_line
-from job.report.comparison import plan_change, plan_lines
-from job.report.outcome import ExitCode
+from job.records.day import Listing
+from job.records.nights import read_nights
+from job.report.attempt import Entry
+from job.report.format import RecordError
+from job.report.often import usual_line
+from job.report.outcome import ExitCode, more_cards_notice, past_day_notice
+from job.report.report import Report
 from job.reporting.stdout import say, say_error, write_line
 from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread
 from job.storage.uri import open_store
-from job.text.messages import Message, Translator, Value, listed, message, plural, template, translator
+from job.text.messages import Message, Translator, Value, listed, message, plural, translator
 
-NIGHTS_READ = 10
-NIGHTS_SECONDS = 4.0
-"""How long reading the latest nights may take."""
+READ_SECONDS = 10.0
+"""How long reading past nights may take."""
 
 
-def plan_command(
-    settings: Settings, faults: list[Fault], options: argparse.Namespace, environ: Mapping[str, str], now: datetime
-) -> ExitCode:
-    """Prints what a run would call tonight, or all faults on standard error. Calls no engine, needs no engine's URL.
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What past nights tell about a plan."""
+
+    nights: Sequence[Report] = ()
+    before: Entry | None = None
+    """The latest attempt at another day."""
+    today: Entry | None = None
+    """The latest attempt at the day itself."""
+    problem: Message | None = None
+    """Why they cannot be read."""
+
+
+def plan_command(settings: Settings, faults: list[Fault], options: argparse.Namespace, now: datetime) -> ExitCode:
+    """Prints what a run would call, or all faults on standard error. Calls no engine, needs no engine's URL.
 
     The place of the options is a directory or `gs://BUCKET/PREFIX` whose objects are read instead of those under
     CONFIG_URI. A JSON object there that the job never reads is a fault too, since its name is probably mistyped.
@@ -54,28 +62,42 @@ def plan_command(
         objects, unknown = trio.run(_read, uri, place is not None)
     except StorageError as error:
         return _refuse_place(place, error, faults, to)
-    plan, config_faults, notices = make_plan(objects, None, {})
+    today = now.astimezone(settings.time_zone).date().isoformat()
+    day = options.date or today
+    sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
+    plan, config_faults, notices = make_plan(objects, day, sizes)
     if found := [*faults, *config_faults, *unknown]:
         return _refuse(found, ExitCode.USAGE, to)
-    past = PastOfPlan()
-    if settings.runs_uri is not None:
-        # The config at a place may be a copy of the one at CONFIG_URI, so the latest run of that config is compared. If
-        # CONFIG_URI is not set, it is the latest run of any config.
-        past = trio.run(read_past_of_plan, settings.runs_uri, settings.config_uri or None)
-    settings, origin = settings_of_tonight(past.start, environ, now)
-    sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
-    plan = replace(plan, date=settings.run_date, batch_sizes=sizes)
-    _say_notices([*notices, *typos(objects, plan, past.known)], to)
+    past = _Past() if settings.runs_uri is None else trio.run(_read_past, settings.runs_uri, day)
+    _say_notices([*notices, *([past_day_notice(day)] if day < today else [])], to)
     changes = list(_change_lines(past, plan))
     if options.json:
-        _say_notices([origin, *changes] if past.start is not None else changes, to)
+        _say_notices(changes, to)
         _write_lines(plan, settings)
         return ExitCode.DONE
-    for line in (*_summary_lines(plan), *_usual_lines(past, plan, settings), origin, *changes):
+    usual = usual_line(past.nights)
+    for line in (*_summary_lines(plan), *([usual] if usual else []), *changes):
         say(to.text(line))
     if options.full:
         _say_targets(plan, to)
     return ExitCode.DONE
+
+
+async def _read_past(runs_uri: str, day: str) -> _Past:
+    problem: Value = message("there was no answer within {seconds} s", seconds=int(READ_SECONDS))
+    with trio.move_on_after(READ_SECONDS):
+        try:
+            store = open_store(runs_uri)
+            nights = await read_nights(store)
+            days = [night.day for night in nights.nights if night.report is None or night.report.had_plan]
+            before = next((one for one in days if one < day), None)
+            entries = [
+                await (await Listing.of(store, one)).entry(store) if one in days else None for one in (before, day)
+            ]
+            return _Past(nights.reports, *entries)
+        except (StorageError, RecordError) as error:
+            problem = error.what
+    return _Past(problem=message("the plan is not compared with the night before: {error}", error=problem))
 
 
 def _say_notices(notices: Iterable[Message], to: Translator) -> None:
@@ -136,11 +158,7 @@ def _as_json(call: Call, url: str) -> dict[str, object]:
 def _summary_lines(plan: Plan) -> Iterator[Message]:
     """The number of cards, of calls by engine, and of cards by model."""
     targets, cards = _targets(len(plan.targets)), _cards(plan.count("qa"))
-    if plan.date is None:
-        text = template("Each engine uses its own current date (RUN_DATE is not set): {targets}, {cards}")
-        yield message(text, targets=targets, cards=cards)
-    else:
-        yield message("Date {date}: {targets}, {cards}", date=plan.date, targets=targets, cards=cards)
+    yield message("{day}: {targets}, {cards}", day=plan.date, targets=targets, cards=cards)
     for engine in plan.engines():
         count = plan.count(engine)
         calls = count if engine in {"news", "qa"} else sum(1 for _ in plan.calls(engine))
@@ -151,24 +169,6 @@ def _summary_lines(plan: Plan) -> Iterator[Message]:
             calls=plural("1 call", "{count} calls", count=calls),
         )
     yield from _model_lines(plan)
-
-
-async def _read_nights(runs_uri: str, config_uri: str, past: PastOfPlan) -> list[RecordedNight]:
-    """The latest nights; none if reading them takes too long or fails."""
-    with suppress(StorageError), trio.move_on_after(NIGHTS_SECONDS):
-        nights, _ = await read_nights(open_store(runs_uri), past.runs[:NIGHTS_READ], config_uri, objects=0)
-        return nights
-    return []
-
-
-def _usual_lines(past: PastOfPlan, plan: Plan, settings: Settings) -> Iterator[Message]:
-    """About how long the run takes, if past nights tell."""
-    if settings.runs_uri is None or not settings.config_uri or not plan.count("qa"):
-        return
-    nights = trio.run(_read_nights, settings.runs_uri, settings.config_uri, past)
-    forecast = foretell_quickly(Scenario(plan, settings.engines), nights)
-    if forecast is not None and (line := usual_line(forecast)) is not None:
-        yield line
 
 
 def _targets(count: int) -> Message:
@@ -196,39 +196,43 @@ def _model_lines(plan: Plan) -> Iterator[Message]:
             yield message("The model that the QA engine chooses: {cards} ({types})", **values)
 
 
-def _change_lines(past: PastOfPlan, plan: Plan) -> Iterator[Message]:
-    """How the plan differs from that of the night before, in sentences; or why it is not compared."""
-    before = past.before
-    if before is None:
-        if past.problem is not None:
-            yield past.problem
+def _change_lines(past: _Past, plan: Plan) -> Iterator[Message]:
+    """How the plan differs from the day's last attempt, and what is new and gone since the night before."""
+    if past.problem is not None:
+        yield past.problem
+    if past.today is not None:
+        yield from more_cards_notice(plan.count("qa") - past.today.cards, plan.date)
+    if past.before is None:
         return
-    day, now = before.summary.day, plan.count("qa")
-    if before.plan is None:
-        yield _more_line(before.summary.cards.planned, now, day)
+    then, day = past.before.made_plan(), past.before.day
+    lines = list(_differences(then, plan, day))
+    if not lines and then.count("qa") == plan.count("qa"):
+        yield message("The same cards as on {day}", day=day)
         return
-    change = plan_change(before.plan, plan)
-    if change is not None:
-        yield _more_line(change.cards_then, now, day)
-        yield from plan_lines(change, day)
-    elif _without_order(plan) == _without_order(before.plan):
-        yield message("The same as on {day}: {cards}", day=day, cards=_cards(now))
-    else:
-        text = template("The same cards as on {day}, {cards}, some with another model, date or parameter")
-        yield message(text, day=day, cards=_cards(now))
+    yield from lines
+    yield from _more_lines(plan.count("qa") - then.count("qa"), day)
 
 
-def _without_order(plan: Plan) -> str:
-    """A digest of the plan, whatever its date and order: targets that were left out by hand are its last ones."""
-    return replace(plan, date=None, targets=tuple(sorted(plan.targets, key=lambda target: target.id))).digest()
+def _differences(then: Plan, now: Plan, day: str) -> Iterator[Message]:
+    before, after = ({target.id: target for target in plan.targets} for plan in (then, now))
+    if new := [name for name in after if name not in before]:
+        yield message("New since {day}: {names}", day=day, names=listed(new))
+    if gone := [name for name in before if name not in after]:
+        yield message("Gone since {day}: {names}", day=day, names=listed(gone))
+    types_then, types_now = (
+        dict.fromkeys(one for target in plan.targets for one in target.card_types) for plan in (then, now)
+    )
+    if new := [f"/{name}" for name in types_now if name not in types_then]:
+        yield message("New since {day}: {names}", day=day, names=listed(new))
+    if gone := [f"/{name}" for name in types_then if name not in types_now]:
+        yield message("Gone since {day}: {names}", day=day, names=listed(gone))
 
 
-def _more_line(then: int, now: int, day: str) -> Message:
-    if now > then:
-        return plural("1 card more than on {day}", "{count} cards more than on {day}", count=now - then, day=day)
-    if now < then:
-        return plural("1 card fewer than on {day}", "{count} cards fewer than on {day}", count=then - now, day=day)
-    return message("As many cards as on {day}", day=day)
+def _more_lines(more: int, day: str) -> Iterator[Message]:
+    if more > 0:
+        yield plural("1 card more than on {day}", "{count} cards more than on {day}", count=more, day=day)
+    elif more < 0:
+        yield plural("1 card fewer than on {day}", "{count} cards fewer than on {day}", count=-more, day=day)
 
 
 def _say_targets(plan: Plan, to: Translator) -> None:

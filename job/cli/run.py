@@ -1,22 +1,22 @@
-"""Commands that do a run: `run`, `resume` and `remake`."""
+"""Command `run`: makes the cards of a day exist."""
 
 import trio
 
-from job.execution.request import RunRequest
 from job.orchestrator import Reporter, run
+from job.planning.request import RunRequest
 from job.report.outcome import ExitCode
 from job.reporting.cloud_log import CloudLogReporter
 from job.text.messages import translator
 
 
 def run_command(request: RunRequest) -> ExitCode:
-    """Does a run, reported as LOG_FORMAT says."""
+    """Does what is missing of a day, reported as LOG_FORMAT says."""
     return trio.run(run, request, _reporter(request))
 
 
 def _reporter(request: RunRequest) -> Reporter:
     if request.settings.log_format == "json":
-        return CloudLogReporter(request.identity, request.settings.project)
+        return CloudLogReporter(request.settings.project)
     from job.reporting.terminal import TerminalReporter  # noqa: PLC0415  rich takes 0.05 s to import
 
-    return TerminalReporter(request.identity, translator(request.settings.language))
+    return TerminalReporter(translator(request.settings.language))

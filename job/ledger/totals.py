@@ -1,7 +1,7 @@
 """Totals: the numbers of an engine, as reports store them. Every planned item is in exactly one of them."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -37,6 +37,19 @@ class EngineTotals(BaseModel):
     def missing(self) -> int:
         """Planned items that are not done."""
         return self.planned - self.done
+
+
+EngineState = Literal["good", "warn", "bad", "none"]
+"""All done; not all done; some failed; nothing planned, or not known."""
+
+
+def state_of(totals: EngineTotals | None) -> EngineState:
+    """The state of one engine."""
+    if totals is None or not totals.planned:
+        return "none"
+    if not totals.missing:
+        return "good"
+    return "bad" if totals.failed > totals.cut_off else "warn"
 
 
 def percentile(ordered: Sequence[float], percent: int) -> float:

@@ -6,18 +6,16 @@ from datetime import UTC, datetime
 
 from job.config.environment import Settings
 from job.ledger.ledger import Ledger
-from job.ledger.totals import CardTotals
+from job.ledger.totals import EngineTotals
 from job.notification.channels import Channel, as_json
-from job.records.past import RecordedRun
-from job.report.advice import Step, advice
-from job.report.commands import Place, page_address
-from job.report.comparison import Comparison, comparison_lines, plan_lines
+from job.report.advice import command_of
+from job.report.commands import Place
 from job.report.failures import failure_groups
-from job.report.format import PAGE
-from job.report.outcome import ExitCode, Outcome, lacking, left_out_line, unquoted
-from job.report.report import ReportedFault, RunReport, remade_lines, totals_of
+from job.report.outcome import ExitCode
+from job.report.report import Report, ReportedFault, totals_of
+from job.report.view import View
 from job.text.display import clock, printable, shortened
-from job.text.messages import ENGLISH, Message, Translator, message, plural, template
+from job.text.messages import ENGLISH, Message, Translator, listed, message, plural, template
 
 NAME = "batch-orchestrator"
 """The job's name if it does not run on Cloud Run."""
@@ -25,15 +23,6 @@ FAULTS_LISTED = 5
 """Faults of a configuration that are listed; further ones are only counted."""
 FAULT_LIMIT = 302
 """Maximum number of characters of the line of a fault."""
-_SET_ASIDE = template(
-    "• Card type {card_type} was set aside, as too many of its cards failed: the rest was not requested. {remedy}"
-)
-_SET_ASIDE_TOO = template(
-    "• Card type {card_type} was set aside, as too many of its cards failed: the rest was not requested."
-)
-_TRACE_ID = "trace id"
-"""What a remedy contains, in English, that asks for the run's trace id."""
-_CARDS = template("{made} of {planned} cards are there.")
 _TRIAL = template("{job}: this is a test. A message like this comes when a run has ended.")
 
 
@@ -48,82 +37,70 @@ class Line:
     """Maximum number of characters."""
 
 
-def run_lines(report: RunReport, ledger: Ledger, steps: Sequence[Step], settings: Settings) -> Iterator[Line]:
-    """The message about a run that has ended."""
+def run_lines(view: View, settings: Settings) -> Iterator[Line]:
+    """The message about a start that has ended."""
+    report = view.report
     is_done = report.exit_code == ExitCode.DONE
     text = template("✓ {job}, {day}") if is_done else template("✗ {job}, {day}")
     yield Line(message(text, job=_job(settings, report), day=report.day), is_kept=True)
-    yield Line(lacking(_sentence(report, report.attempts[-1].sentence), report.unrecorded), is_kept=True)
-    cards = report.cards
-    if report.outcome is Outcome.UNFORESEEN and cards.planned:
-        yield Line(message(_CARDS, made=cards.made, planned=cards.planned), is_kept=True)
-    if (left_out := left_out_line(report.left_out, report.outcome)) is not None:
-        yield Line(left_out, is_kept=True)
-    for line in remade_lines(report):
-        yield Line(line)
-    yield from _since_lines(report.since_last_night)
-    yield from _cause_lines(report, ledger)
-    if cards.not_attempted:
-        yield Line(
-            plural("• 1 card was not attempted.", "• {count} cards were not attempted.", count=cards.not_attempted)
-        )
-    yield from _fault_lines(report.faults, report.faults_not_listed)
-    if before := ledger.counts("qa", now=True).skipped:
-        yield Line(
-            plural(
-                "1 of the cards is from an earlier attempt at this run.",
-                "{count} of the cards are from earlier attempts at this run.",
-                count=before,
+    yield from _body(view)
+    if report.ended is not None:
+        time = clock(datetime.fromisoformat(report.ended), report.day)
+        if is_done:
+            yield Line(message("Done at {time}", time=time), is_kept=True)
+        else:
+            yield Line(
+                message("Ended at {time}, exit code {code}", time=time, code=report.exit_code or 0), is_kept=True
             )
-        )
-    yield from _step_lines(steps)
-    if report.page:
-        yield Line(message("Page: {page}", page=report.page), is_kept=True)
-    elif report.page is not None:
-        yield Line(message("The page of the run could not be written."), is_kept=True)
-    yield Line(message("Run {run}, exit code {code}", run=report.run_id, code=report.exit_code or 0))
 
 
-def run_fields(report: RunReport, ledger: Ledger, steps: Sequence[Step]) -> Mapping[str, object]:
+def _body(view: View) -> Iterator[Line]:
+    """How a day stands, what failed, and what to do next."""
+    report = view.report
+    yield Line(message("{sentence}.", sentence=report.sentence), is_kept=True)
+    for note in report.notes:
+        yield Line(note, is_kept=True)
+    for line in view.comparison:
+        yield Line(line)
+    yield from _cause_lines(report, view.ledger)
+    yield from _fault_lines(report.faults, report.faults_not_listed)
+    for step in view.steps:
+        if step.kind != "plan":  # the faults are listed
+            yield Line(step.sentence, is_kept=True)
+            if step.command is not None:
+                yield Line(message("{command}", command=step.command), is_kept=True)
+    if view.page:
+        yield Line(message("Page: {page}", page=view.page), is_kept=True)
+
+
+def run_fields(view: View) -> Mapping[str, object]:
     """The fields for programs, as in the last line of the log; none of them quotes an answer."""
-    kinds = ("resume", "start", "again", "other", "look")
-    commands = [step.command for kind in kinds for step in steps if step.kind == kind and step.command is not None]
     return {
-        **_fields("run.finished", report.run_id, is_done=report.exit_code == ExitCode.DONE),
-        **totals_of(report, ledger),
-        "resume_command": commands[0] if commands else None,
+        **_fields("run.finished", view.report.day, is_done=view.report.exit_code == ExitCode.DONE),
+        **totals_of(view.report),
+        "start_command": command_of(view.steps, "start"),
     }
 
 
-def late_lines(
-    settings: Settings, day: str, now: datetime, latest: RecordedRun | None, *, is_known: bool = True
-) -> Iterator[Line]:
-    """The message that no run of a day has succeeded yet.
+def late_lines(settings: Settings, day: str, now: datetime, view: View | None, *, is_known: bool) -> Iterator[Line]:
+    """The message that a day is not done yet; `view` is `None` if no start of it is recorded.
 
-    `latest` is the latest run of the day; if there is none, the latest of any day. `is_known` is whether the records
-    could be read.
+    `is_known` is whether the record could be read.
     """
-    report = latest.report if latest else None
     time = clock(now.astimezone(settings.time_zone), day)
-    text = template("✗ {job}, {day}: no success by {time}")
-    yield Line(message(text, job=_job(settings, report), day=day, time=time), is_kept=True)
-    if latest is not None and report is not None and report.day == day:
-        sentence = _sentence(report, report.sentence)
-        yield Line(message("Run {run}: {sentence}", run=report.run_id, sentence=sentence), is_kept=True)
-        yield from _cause_lines(report, latest.ledger)
-        yield from _fault_lines(report.faults, report.faults_not_listed)
-        yield from _step_lines(advice(report, latest.place, now))
-        if PAGE in latest.documents and settings.runs_uri is not None:
-            yield Line(message("Page: {page}", page=page_address(settings.runs_uri, report.run_id)), is_kept=True)
+    text = template("✗ {job}, {day}: not done by {time}")
+    yield Line(message(text, job=_job(settings, view.report if view else None), day=day, time=time), is_kept=True)
+    if view is not None:
+        yield from _body(view)
     elif not is_known:
-        yield Line(message("The records cannot be read, so it is not known how that day's run ended."), is_kept=True)
+        yield Line(message("The record cannot be read, so it is not known how the day stands."), is_kept=True)
     else:
-        yield Line(message("No run of that day is recorded."), is_kept=True)
-        if report is not None and report.job is not None:
-            yield Line(message("This starts a run of {day}:", day=day), is_kept=True)
-            has_no_date = report.date is None and settings.run_date is None and day == settings.day_of(now)
-            place = Place(report.job, report.region, report.project, run_date=None if has_no_date else day)
-            yield Line(message("{command}", command=place.again() or ""), is_kept=True)
+        yield Line(message("No start of that day is recorded."), is_kept=True)
+        if settings.job is not None:
+            today = now.astimezone(settings.time_zone).date().isoformat()
+            command = Place.of(settings, None).run(date=None if day == today else day)
+            yield Line(message("This starts it:"), is_kept=True)
+            yield Line(message("{command}", command=command), is_kept=True)
 
 
 def trial_lines(settings: Settings) -> Iterator[Line]:
@@ -133,8 +110,8 @@ def trial_lines(settings: Settings) -> Iterator[Line]:
 
 def trial_fields() -> Mapping[str, object]:
     """The fields of `notify --test`: those of a run, with an event and an outcome that no run has."""
-    outcome = {"outcome": "test", "exit_code": 0, "cards": CardTotals().model_dump(), "engines": {}}
-    return {**_fields("notification.tested", "test", is_done=True), **outcome, "resume_command": None}
+    outcome = {"outcome": "test", "exit_code": 0, "ended": None, "cards": EngineTotals().model_dump(), "engines": {}}
+    return {**_fields("notification.tested", "test", is_done=True), **outcome, "start_command": None}
 
 
 def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLISH) -> str:
@@ -165,66 +142,34 @@ def _shown(line: Line, translator: Translator) -> str:
     return printable(text if line.limit is None else shortened(text, line.limit)).replace("\n", " ")
 
 
-def _fields(event: str, run: str, *, is_done: bool) -> Mapping[str, object]:
+def _fields(event: str, day: str, *, is_done: bool) -> Mapping[str, object]:
     return {
         "severity": "INFO" if is_done else "ERROR",
         "event": event,
         "time": datetime.now(UTC).isoformat(),
-        "run": run,
+        "day": day,
     }
 
 
-def _sentence(report: RunReport, sentence: Message) -> Message:
-    """How a run ended, without what an engine or storage has answered."""
-    return unquoted(report.outcome, sentence, report.cards.made, report.cards.planned)
-
-
-def _job(settings: Settings, report: RunReport | None = None) -> str:
+def _job(settings: Settings, report: Report | None = None) -> str:
     return (report.job if report else None) or settings.job or NAME
 
 
-def _step_lines(steps: Sequence[Step]) -> Iterator[Line]:
-    """What to do next. How to look for faults of the config is left out, as the faults are listed."""
-    for step in steps:
-        if step.kind != "correct":
-            yield Line(step.sentence, is_kept=True)
-        if step.command is not None:
-            yield Line(message("{command}", command=step.command), is_kept=True)
-
-
-def _since_lines(comparison: Comparison | None) -> Iterator[Line]:
-    """The comparison with the night before, and how the plan has changed."""
-    if comparison is None:
-        return
-    # Cards that were cut off or not attempted have lines of their own; the reason in this one could quote an answer.
-    for line in comparison_lines(comparison.model_copy(update={"cut_off": 0, "not_attempted": 0}), Message("")):
-        yield Line(line)
-    if comparison.plan is not None:
-        for line in plan_lines(comparison.plan, comparison.day):
-            yield Line(line)
-
-
-def _cause_lines(report: RunReport, ledger: Ledger) -> Iterator[Line]:
-    """What failed, was cut off, and was set aside, and what to do: each once, and nothing if there is nothing to do.
-
-    The trace id follows, if it is needed for that.
-    """
-    said = dict[str, None]()
-    for group in failure_groups(ledger.failures):
-        if group.needs_nothing or str(group.remedy) in said:
-            yield Line(message("• {failure}.", failure=group.heading))
-            continue
-        said[str(group.remedy)] = None
-        yield Line(message("• {failure}. {remedy}", failure=group.heading, remedy=group.remedy))
-    if report.failures_not_listed:
-        yield Line(plural("• 1 more failed.", "• {count} more failed.", count=report.failures_not_listed))
+def _cause_lines(report: Report, ledger: Ledger) -> Iterator[Line]:
+    """What failed and was set aside, and what to do. The trace id follows, if it is needed for that."""
+    remedies = set[str]()
+    for group in failure_groups(ledger):
+        remedies.add(str(group.remedy))
+        if group.names:
+            text = template("• {heading}: {names}. {remedy}")
+            yield Line(message(text, heading=group.heading, names=listed(group.names), remedy=group.remedy))
+        else:
+            yield Line(message("• {heading}. {remedy}", heading=group.heading, remedy=group.remedy))
     for one in report.set_aside:
-        if any(remedy in str(one.remedy) for remedy in said):
-            yield Line(message(_SET_ASIDE_TOO, card_type=one.card_type))
-            continue
-        said[str(one.remedy)] = None
-        yield Line(message(_SET_ASIDE, card_type=one.card_type, remedy=one.remedy))
-    if any(_TRACE_ID in remedy for remedy in said):
+        text = template("• Card type {card_type} was set aside, as too many of its cards failed. {remedy}")
+        yield Line(message(text, card_type=one.card_type, remedy=one.remedy))
+        remedies.add(str(one.remedy))
+    if any(_TRACE_ID in remedy for remedy in remedies):
         yield Line(message("trace id: {trace}", trace=report.trace_id), is_kept=True)
 
 

@@ -12,9 +12,7 @@ from job.report.view import View
 from job.text.messages import Translator, template
 
 
-def documents(
-    view: View, nights: Nights, runs_uri: str, now: datetime, translator: Translator
-) -> list[Document]:
+def documents(view: View, nights: Nights, runs_uri: str, now: datetime, translator: Translator) -> list[Document]:
     """The documents of a day, in the order in which they are written.
 
     `nights` are all days that are known, `runs_uri` is where they are recorded. Pages and table are in the language of

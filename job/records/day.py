@@ -133,9 +133,7 @@ def _check(name: str, expected: str) -> None:
     raise RecordError(message(NOT_WRITTEN, object=name))
 
 
-async def read_results(
-    store: ObjectStore, listing: Listing, ledger: Ledger, reports: Mapping[int, Report]
-) -> None:
+async def read_results(store: ObjectStore, listing: Listing, ledger: Ledger, reports: Mapping[int, Report]) -> None:
     """Adds all results of a day to its ledger. Raises `StorageError`, and `RecordError` if one is missing."""
     for report in reports.values():
         for number, count in report.journal.items():

@@ -34,6 +34,15 @@ class Night:
     """What is wrong with its record, if that cannot be used."""
 
 
+def done_at(night: Night) -> Message:
+    """When everything of a day was done, with the date if that is another one; else how it ended, in a word."""
+    moment = night.report.done_at if night.report is not None else None
+    if moment is None:
+        return night.outcome.about.word
+    pattern = "%H:%M" if moment.date().isoformat() == night.day else "%m-%d %H:%M"
+    return message("{time}", time=f"{moment:{pattern}}")
+
+
 @dataclass(frozen=True, slots=True)
 class Nights:
     """The latest days that have a record, the newest first."""

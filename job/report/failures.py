@@ -91,11 +91,7 @@ def _is_down(ledger: Ledger, calls: Sequence[CallResult]) -> bool:
 def not_reached(ledger: Ledger) -> list[tuple[EngineName, int]]:
     """How many items of each engine were not made because of the failures of others; nothing has to be put right."""
     totals = ledger.totals()
-    return [
-        (engine, count)
-        for engine, total in totals.items()
-        if (count := total.not_attempted + total.cut_off)
-    ]
+    return [(engine, count) for engine, total in totals.items() if (count := total.not_attempted + total.cut_off)]
 
 
 def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:

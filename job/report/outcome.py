@@ -183,7 +183,9 @@ def ending_of(
     text = outcome.about.sentence
     if reason is ShutdownReason.QA_DOWN and ledger is not None and _is_refused(ledger):
         text = template("The QA engine refuses the job's calls: {cards}")
-    return Ending(outcome, code, message(text, cards=cards, signal=(reason or ShutdownReason.SIGTERM).name), detail, notes)
+    return Ending(
+        outcome, code, message(text, cards=cards, signal=(reason or ShutdownReason.SIGTERM).name), detail, notes
+    )
 
 
 def state_of(ledger: Ledger, outcome: Outcome, without: Sequence[str]) -> Ending:
@@ -209,9 +211,7 @@ def _missing_line(ledger: Ledger) -> Message:
             count=missing,
             planned=cards.planned,
         )
-    return plural(
-        "1 card was not made again", "{count} cards were not made again", count=ledger.open_requests(["qa"])
-    )
+    return plural("1 card was not made again", "{count} cards were not made again", count=ledger.open_requests(["qa"]))
 
 
 def _all_there(ledger: Ledger, without: Sequence[str]) -> Message:
@@ -273,9 +273,7 @@ def _notes(ledger: Ledger, without: Sequence[str]) -> list[Message]:
 def nothing_missing(ledger: Ledger, without: Sequence[str], done: str) -> Ending:
     """Everything was there already; `done` says since when."""
     note = message("Everything was there already, since {time}: nothing was called.", time=done)
-    return Ending(
-        Outcome.SUCCEEDED, ExitCode.DONE, _all_there(ledger, without), None, (note, *_notes(ledger, without))
-    )
+    return Ending(Outcome.SUCCEEDED, ExitCode.DONE, _all_there(ledger, without), None, (note, *_notes(ledger, without)))
 
 
 def bad_config(faults: int, *, of_command: bool) -> Ending:
@@ -309,9 +307,7 @@ def storage_failed(problem: Value) -> Ending:
 def unforeseen(ledger: Ledger | None) -> Ending:
     """The job has a bug."""
     cards = NOTHING_CALLED if ledger is None else cards_line(ledger)
-    return Ending(
-        Outcome.UNFORESEEN, ExitCode.UNFORESEEN, message(Outcome.UNFORESEEN.about.sentence, cards=cards)
-    )
+    return Ending(Outcome.UNFORESEEN, ExitCode.UNFORESEEN, message(Outcome.UNFORESEEN.about.sentence, cards=cards))
 
 
 def unrecorded_note(results: int) -> Message:

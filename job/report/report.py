@@ -199,6 +199,19 @@ def report_of(
     return report.model_copy(update={"missing": groups, "missing_not_listed": not_listed})
 
 
+def totals_of(report: Report) -> Mapping[str, object]:
+    """How a start ended, and the totals, for programs: in the last line of the log and in the message."""
+    return {
+        "outcome": report.outcome,
+        "exit_code": report.exit_code,
+        "ended": report.ended,
+        "cards": report.cards.model_dump(),
+        "engines": {name: engine.model_dump() for name, engine in report.engines.items()},
+        **({"asked_again": report.asked_again, "made_again": report.made_again} if report.asked_again else {}),
+        **({"without": report.without} if report.without else {}),
+    }
+
+
 def read_report(day: str, number: int, data: bytes) -> Report:
     """The report in the object of this number under `ends/`. Raises `RecordError`."""
     name = end_name(day, number)
@@ -219,9 +232,7 @@ def missing_by_item(report: Report) -> Mapping[ItemKey, MissingGroup]:
     return {(group.engine, name, group.card_type): group for group in report.missing for name in group.targets}
 
 
-def _missing_groups(
-    day: str, ledger: Ledger, before: Report | None, left: int
-) -> tuple[tuple[MissingGroup, ...], int]:
+def _missing_groups(day: str, ledger: Ledger, before: Report | None, left: int) -> tuple[tuple[MissingGroup, ...], int]:
     """The missing items in groups, as many as fit into `left` bytes, and the number of further ones."""
     then = missing_by_item(before) if before is not None else {}
     groups: dict[tuple[object, ...], list[str]] = {}

@@ -1,7 +1,7 @@
 """Cloud Logging reporter: writes JSON lines to standard output, for programs."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -9,16 +9,16 @@ from pydantic_core import to_json
 
 from job.config.faults import Fault
 from job.engines.calls import Call
-from job.engines.identity import COMMIT, VERSION, RunIdentity
+from job.engines.identity import COMMIT, VERSION
 from job.execution.events import CallRetried, Event
 from job.execution.gauge import Live
 from job.execution.shutdown import Budget
-from job.ledger.ledger import Ledger
 from job.ledger.result import CUT_OFF, CallResult
-from job.report.advice import Step, command_of
-from job.report.comparison import Comparison, comparison_lines
+from job.report.advice import command_of
+from job.report.attempt import Start
 from job.report.outcome import ExitCode
-from job.report.report import RunReport, totals_of
+from job.report.report import Report, totals_of
+from job.report.view import View
 from job.reporting.status import barrier_message, progress_message
 from job.reporting.stdout import OutputQueue, say_error_within, write_line
 from job.text.display import shortened
@@ -27,12 +27,6 @@ from job.text.messages import Message
 Severity = Literal["INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL"]
 TEXT_LIMIT = 8_000
 """Maximum characters of a message. A batch may have a thousand answers; Cloud Logging's limit is 256 KiB per entry."""
-LISTED = 200
-"""Maximum number of failures that the last line lists."""
-LISTED_BYTES = 150_000
-"""Maximum bytes of these failures together."""
-LINE_LIMIT = 2_000
-"""Maximum characters of one of them."""
 _ERROR = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.ReportedErrorEvent"
 
 
@@ -43,12 +37,13 @@ class CloudLogReporter:
     the last line has their number.
     """
 
-    def __init__(self, run: RunIdentity, project: str | None) -> None:
-        self._run = run
+    def __init__(self, project: str | None) -> None:
         self._output = OutputQueue()
         self._dropped = 0
         self._project = project
-        self._trace = _trace(run, project)
+        self._about: dict[str, str] = {}
+        """The day and its trace, once they are known."""
+        self._start: Start | None = None
 
     def on_faults(self, faults: Iterable[Fault]) -> None:
         """The configuration has faults; nothing will be called."""
@@ -61,22 +56,18 @@ class CloudLogReporter:
         for notice in notices:
             self._write("NOTICE", str(notice), "config.noticed")
 
-    async def confirm(self, what: Message) -> bool:  # noqa: ARG002  a log cannot ask
-        """Nobody can be asked."""
-        return False
-
-    def on_identity(self, run: RunIdentity) -> None:
-        """This is an attempt at a run that another start has opened."""
-        self._run = run
-        self._trace = _trace(run, self._project)
+    def on_day(self, start: Start) -> None:
+        """The day, its trace id and the number of the attempt are known."""
+        trace = f"projects/{self._project}/traces/{start.trace_id}" if self._project else start.trace_id
+        self._start, self._about = start, {"day": start.day, "logging.googleapis.com/trace": trace}
 
     def on_start(self, live: Live) -> None:
         """The run is about to call the data engines."""
         ledger = live.ledger
         planned = {engine: ledger.counts(engine).planned for engine in ledger.plan.engines()}
-        text = f"run {self._run.id} plans " + ", ".join(f"{engine} {count}" for engine, count in planned.items())
-        date = ledger.plan.date
-        self._write("INFO", text, "run.started", date=date, planned=planned, version=VERSION, commit=COMMIT)
+        text = f"{ledger.plan.date} plans " + ", ".join(f"{engine} {count}" for engine, count in planned.items())
+        number = self._start.number if self._start is not None else 0
+        self._write("INFO", text, "run.started", number=number, planned=planned, version=VERSION, commit=COMMIT)
 
     def on_barrier(self, live: Live) -> None:
         """All data is ready; the cards follow."""
@@ -85,11 +76,10 @@ class CloudLogReporter:
 
     def on_progress(self, live: Live, now: float) -> None:
         """Called once a minute: writes the progress."""
-        counts = {engine: live.ledger.counts(engine, now=True) for engine in live.gauges}
+        counts = {engine: live.ledger.counts(engine) for engine in live.gauges}
         text, seconds = progress_message(live, now), live.seconds_left("qa", now)
         engines = {
-            name: {"planned": one.planned, "done": one.done, "skipped": one.skipped, "failed": one.failed}
-            for name, one in counts.items()
+            name: {"planned": one.planned, "done": one.done, "failed": one.failed} for name, one in counts.items()
         }
         left = None if seconds is None else round(seconds)
         elapsed = round(now - live.began)
@@ -121,28 +111,23 @@ class CloudLogReporter:
         if text is not None:
             say_error_within(text, Budget.LAST_WORDS)
 
-    def on_finish(self, report: RunReport, ledger: Ledger, steps: Sequence[Step]) -> None:
-        """The last line of the run. Its totals and failures are those of this attempt."""
+    def on_finish(self, view: View) -> None:
+        """The last line of the start. Its totals are those of all attempts at the day."""
+        report = view.report
         is_done = report.exit_code == ExitCode.DONE
-        done: Severity = "INFO" if report.unrecorded is None else "WARNING"
-        listed = _listed(ledger.failed_now)
-        fields: dict[str, object] = {
-            **totals_of(report, ledger),
-            "failures": listed,
-            "failures_not_listed": ledger.failed_calls - len(listed),
-            "set_aside": [one.card_type for one in report.set_aside[:LISTED]],
-            **error_report(report),
-        }
-        if report.unrecorded is not None:
-            fields["unrecorded"] = report.unrecorded
-        if report.since_last_night is not None:
-            fields["since_last_night"] = since_last_night(report.since_last_night, report.sentence)
+        done: Severity = "INFO" if view.unrecorded is None else "WARNING"
+        fields: dict[str, object] = {**totals_of(report), **error_report(report)}
+        if report.detail is not None:
+            fields["detail"] = shortened(str(report.detail), TEXT_LIMIT)
+        notes = [*report.notes, *view.comparison]
+        if notes:
+            fields["notes"] = [shortened(str(note), TEXT_LIMIT) for note in notes]
+        if view.unrecorded is not None:
+            fields["unrecorded"] = view.unrecorded
         if self._dropped:
             fields["lines_dropped"] = self._dropped
-        if (resume := command_of(steps, "resume")) is not None:
-            fields["resume_command"] = resume
-        if (start := command_of(steps, "again") or command_of(steps, "start")) is not None:
-            fields["start_command"] = start
+        if (command := command_of(view.steps, "start")) is not None:
+            fields["start_command"] = command
         self._write(done if is_done else "ERROR", str(report.sentence), "run.finished", **fields)
 
     def on_notification_failed(self, text: Message) -> None:
@@ -190,8 +175,7 @@ class CloudLogReporter:
             "message": shortened(text, TEXT_LIMIT),
             "event": event,
             "time": datetime.now(UTC).isoformat(),
-            "run": self._run.id,
-            "logging.googleapis.com/trace": self._trace,
+            **self._about,
             **fields,
         }
         try:
@@ -200,23 +184,7 @@ class CloudLogReporter:
             return json.dumps(line, ensure_ascii=False).encode(errors="replace")
 
 
-def since_last_night(comparison: Comparison, reason: Message) -> Mapping[str, object]:
-    """The comparison with the night before, in numbers and in sentences."""
-    kinds = {name: getattr(comparison, name).count for name in ("new", "added", "still", "mended")}
-    lines = [shortened(str(line), LINE_LIMIT) for line in comparison_lines(comparison, reason)]
-    return {
-        "run_id": comparison.run_id,
-        "day": comparison.day,
-        **kinds,
-        "cut_off": comparison.cut_off,
-        "not_attempted": comparison.not_attempted,
-        "not_compared": comparison.not_compared,
-        "gone": comparison.gone,
-        "text": lines,
-    }
-
-
-def error_report(report: RunReport) -> Mapping[str, object]:
+def error_report(report: Report) -> Mapping[str, object]:
     """The fields that make the last line an entry of Error Reporting: one for each run, not for each card.
 
     Empty if the run succeeded, and for a bug, whose traceback is on standard error. Error Reporting groups the entries
@@ -232,17 +200,6 @@ def error_report(report: RunReport) -> Mapping[str, object]:
     }
 
 
-def _listed(failures: Sequence[CallResult]) -> list[str]:
-    left, listed = LISTED_BYTES, []
-    for failure in failures[:LISTED]:
-        line = shortened(str(failure.summary), LINE_LIMIT)
-        left -= len(line.encode(errors="replace"))
-        if left < 0:
-            break
-        listed.append(line)
-    return listed
-
-
 def _call(call: Call | CallResult, limit: int, traceparent: str) -> dict[str, object]:
     return {
         "engine": call.engine,
@@ -252,7 +209,3 @@ def _call(call: Call | CallResult, limit: int, traceparent: str) -> dict[str, ob
         "traceparent": traceparent,
         "logging.googleapis.com/spanId": traceparent[36:52],
     }
-
-
-def _trace(run: RunIdentity, project: str | None) -> str:
-    return f"projects/{project}/traces/{run.trace_id}" if project else run.trace_id

@@ -2,17 +2,22 @@
 
 from job.execution.gauge import Live
 from job.ledger.ledger import Ledger
+from job.report.attempt import Start
 from job.text.messages import Message, duration, message, plural
 
 
-def run_heading(run_id: str, ledger: Ledger) -> Message:
-    """The run's id, date and number of cards."""
-    cards, date = ledger.counts("qa").planned, ledger.plan.date
-    if date:
-        return plural(
-            "run {run} for {date}: 1 card", "run {run} for {date}: {count} cards", count=cards, run=run_id, date=date
-        )
-    return plural("run {run}: 1 card", "run {run}: {count} cards", count=cards, run=run_id)
+def run_heading(start: Start, ledger: Ledger) -> Message:
+    """The day, the number of the attempt, and the number of cards."""
+    cards = ledger.counts("qa").planned
+    if start.number == 1:
+        return plural("{day}: 1 card", "{day}: {count} cards", count=cards, day=start.day)
+    return plural(
+        "{day}, attempt {number}: 1 card",
+        "{day}, attempt {number}: {count} cards",
+        count=cards,
+        day=start.day,
+        number=start.number,
+    )
 
 
 def time_status(live: Live, now: float) -> Message:
@@ -28,19 +33,19 @@ def time_status(live: Live, now: float) -> Message:
 
 def progress_message(live: Live, now: float) -> Message:
     """How many cards are done so far."""
-    cards = live.ledger.counts("qa", now=True)
+    cards, gauge = live.ledger.counts("qa"), live.gauges.get("qa")
     return message(
         "cards: {done} of {planned} done, {failed} failed; {time}",
-        done=cards.made,
+        done=cards.done,
         planned=cards.planned,
-        failed=cards.failed,
+        failed=gauge.failed if gauge is not None else 0,
         time=time_status(live, now),
     )
 
 
 def barrier_message(ledger: Ledger) -> Message:
-    """All data is ready, and whether cards follow: a resume may have none left."""
-    if not ledger.is_complete(["qa"]) or ledger.remakes.open(["qa"]):
+    """All data is ready, and whether cards follow: none may be left."""
+    if ledger.left("qa"):
         return message("all data is ready; generating cards")
     return message("all data is ready; no card is left to generate")
 

@@ -1,7 +1,7 @@
 """Terminal reporter: a run as text for a person, with progress bars on a terminal. Also prints recorded runs."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 
 import trio
@@ -11,27 +11,22 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from job.config.faults import Fault
-from job.engines.identity import RunIdentity
 from job.execution.events import Event
 from job.execution.gauge import Live
 from job.execution.shutdown import Budget
-from job.ledger.ledger import Ledger, SetAside
+from job.ledger.ledger import SetAside
 from job.ledger.result import CUT_OFF, CallResult
-from job.report.advice import Step, command_of
+from job.report.attempt import Start
 from job.report.cards import complete_line
-from job.report.commands import missing_command
-from job.report.comparison import comparison_lines, plan_lines
-from job.report.failures import FailureGroup, failure_groups
-from job.report.outcome import Outcome, left_out_line
-from job.report.report import RunReport, remade_lines
+from job.report.failures import FailureGroup, failure_groups, not_reached
+from job.report.report import Report
+from job.report.view import View
 from job.reporting.screen import Mark, Screen, print_table
 from job.reporting.status import barrier_message, progress_message, run_heading, time_status
 from job.reporting.stdout import OutputQueue, queued_text, say_error_within
-from job.text.display import clock, printable, shortened
-from job.text.messages import ENGLISH, NAMED, Message, Translator, duration, message, plural
+from job.text.display import clock, shortened
+from job.text.messages import ENGLISH, Message, Translator, listed, message, plural
 
-ANSWERS_SHOWN = 3
-"""Last answers that are shown of a group; further ones are only counted."""
 ANSWER_LIMIT = 500
 LIVE_FAILURES = 20
 """Failed calls that are printed when they fail; the bars count further ones, and the end lists all by cause."""
@@ -45,8 +40,8 @@ class TerminalReporter:
     wait for it, failures and warnings of single calls are counted and not printed.
     """
 
-    def __init__(self, run: RunIdentity, translator: Translator = ENGLISH) -> None:
-        self._run = run
+    def __init__(self, translator: Translator = ENGLISH) -> None:
+        self._start: Start | None = None
         self._failed = 0
         self._output = OutputQueue()
         self._dropped = 0
@@ -63,24 +58,14 @@ class TerminalReporter:
         for notice in notices:
             self._screen.print_line(notice, "!")
 
-    async def confirm(self, what: Message) -> bool:
-        """Asks the person at the terminal whether to do that. No answer is a no."""
-        question = message("{what}. Do that? Only yes is a yes: ", what=what)
-        shown = printable(self._screen.translator.text(question))
-        await self._output.drain(Budget.LAST_LINE)
-        try:
-            answer = await trio.to_thread.run_sync(input, shown, abandon_on_cancel=True)
-        except EOFError:
-            return False
-        return answer.strip().lower() in {"yes", "是"}
-
-    def on_identity(self, run: RunIdentity) -> None:
-        """This is an attempt at a run that another start has opened."""
-        self._run = run
+    def on_day(self, start: Start) -> None:
+        """The day and the number of the attempt are known."""
+        self._start = start
 
     def on_start(self, live: Live) -> None:
         """The run is about to call the data engines."""
-        self._screen.print_line(run_heading(self._run.id, live.ledger), style="bold")
+        if self._start is not None:
+            self._screen.print_line(run_heading(self._start, live.ledger), style="bold")
         if not self._screen.is_terminal:
             return
         offset = trio.current_time() - time.monotonic()
@@ -125,8 +110,8 @@ class TerminalReporter:
         if text is not None:
             say_error_within(self._screen.translator.text(text), Budget.LAST_WORDS)
 
-    def on_finish(self, report: RunReport, ledger: Ledger, steps: Sequence[Step]) -> None:
-        """Prints the totals, the failures by cause, what to do next, and how the run ended."""
+    def on_finish(self, view: View) -> None:
+        """Prints the totals, the failures by cause, what to do next, and how the start ended."""
         if self._bars is not None:
             self._bars.stop()
         if self._dropped:
@@ -136,7 +121,7 @@ class TerminalReporter:
                 count=self._dropped,
             )
             self._screen.print_line(text, "!")
-        _print_run(self._screen, report, ledger, steps)
+        _print_view(self._screen, view)
 
     def on_notification_failed(self, text: Message) -> None:
         """The message about the run was not sent."""
@@ -167,142 +152,107 @@ class _Bars(LiveDisplay):
             super().refresh()
 
 
-def as_text(report: RunReport, ledger: Ledger, steps: Sequence[Step], translator: Translator = ENGLISH) -> str:
-    """A recorded run as text, as its terminal showed it at its end."""
-    screen = Screen(translator)
+def as_text(view: View, translator: Translator = ENGLISH) -> str:
+    """A recorded day as text, as its terminal showed it at its end."""
+    screen, report = Screen(translator), view.report
     with screen.capture() as captured:
         screen.print_line(_head(report), style="bold")
         for fault in report.faults:
             screen.print_line(fault.sentence, "✗")
         if report.faults_not_listed:
             screen.print_line(message("and {count} more", count=report.faults_not_listed))
-        _print_run(screen, report, ledger, steps)
-        if not report.failures and command_of(steps, "resume") is None and command_of(steps, "start") is None:
-            screen.print_line(message("trace id: {trace}", trace=report.trace_id))
+        _print_view(screen, view)
     return captured.get().rstrip("\n")
 
 
-def _print_run(screen: Screen, report: RunReport, ledger: Ledger, steps: Sequence[Step]) -> None:
+def _print_view(screen: Screen, view: View) -> None:
+    report = view.report
     if report.engines:
         print_table(screen, report.engines)
-    if (complete := complete_line(ledger)) is not None:
+    if (complete := complete_line(view.ledger)) is not None:
         screen.print_line(complete)
-    groups = failure_groups(ledger.failures)
-    for mark, line in failure_lines(groups, report.failures_not_listed, report.set_aside, screen.translator):
+    groups = failure_groups(view.ledger)
+    for mark, line in failure_lines(groups, report.set_aside, screen.translator):
         screen.print_line(line, mark)
-    for line in remade_lines(report):
-        screen.print_line(line)
-    _print_since(screen, report)
-    for line in _next_lines(report, groups, steps):
-        screen.print_line(line)
-    if (left_out := left_out_line(report.left_out, report.outcome)) is not None:
-        screen.print_line(left_out)
+    if groups and (lost := not_reached(view.ledger)):
+        names = ", ".join(f"{engine} {count:,}" for engine, count in lost)
+        screen.print_line(message("not reached because of this, with nothing to put right: {names}", names=names))
+    for line in (*report.notes, *view.comparison):
+        screen.print_line(line, "!")
+    if groups:
+        screen.print_line(message("trace id: {trace}", trace=report.trace_id))
+    if view.page is not None:
+        screen.print_line(message("page: {page}", page=view.page))
+    for step in view.steps:
+        screen.print_line(step.sentence)
+        if step.command is not None:
+            screen.print_line(message("  {command}", command=step.command))
+    if report.detail is not None:
+        screen.print_line(report.detail, style=_colour(view))
     sentence = report.sentence
     if report.exit_code is not None:
         sentence = message("{sentence} (exit code {code})", sentence=sentence, code=report.exit_code)
-    screen.print_line(sentence, style=_colour(report))
-
-
-def _print_since(screen: Screen, report: RunReport) -> None:
-    """What has changed since the night before, if that is known."""
-    since = report.since_last_night
-    if since is None:
-        return
-    heading, *lines = comparison_lines(since, report.sentence)
-    if since.plan is not None:
-        lines += plan_lines(since.plan, since.day)
-    screen.print_line(heading)
-    for line in lines:
-        screen.print_line(line, " ")
-
-
-def _next_lines(report: RunReport, groups: Sequence[FailureGroup], steps: Sequence[Step]) -> Iterator[Message]:
-    """Where to look further, and what to do next."""
-    named = sum(min(group.items, NAMED) for group in groups if group.engine == "qa")
-    if report.is_recorded and report.had_plan and report.cards.missing > named:
-        yield plural(
-            "1 card is missing; its name: {command}",
-            "{count} cards are missing; their names: {command}",
-            count=report.cards.missing,
-            command=missing_command(report.run_id, report.runs_uri),
-        )
-    if groups:
-        yield message("trace id: {trace}", trace=report.trace_id)
-    if report.page:
-        yield message("page: {page}", page=report.page)
-    for step in steps:
-        if step.kind == "look" and report.cards.missing <= named:
-            continue  # those that are missing are named above
-        yield step.sentence
-        if step.command is not None:
-            yield message("  {command}", command=step.command)
+    screen.print_line(sentence, style=_colour(view))
 
 
 def failure_lines(
-    groups: Sequence[FailureGroup],
-    not_listed: int = 0,
-    set_aside: Iterable[SetAside] = (),
-    translator: Translator = ENGLISH,
+    groups: Iterable[FailureGroup], set_aside: Iterable[SetAside] = (), translator: Translator = ENGLISH
 ) -> Iterator[tuple[Mark, Message]]:
-    """For each group: what failed, and if something is to be done, the last answers and what to do.
+    """For each group: what failed, the last answers and what to do. Then each card type that was set aside.
 
-    Then each card type that was set aside. `not_listed` is the number of further failures. Answers are translated
-    before they are shortened.
+    Answers are translated before they are shortened.
     """
     for group in groups:
-        yield "!" if group.is_cut_off else "✗", group.heading
-        if group.needs_nothing:
-            continue
-        answers = group.answers
-        for answer, count in answers[:ANSWERS_SHOWN]:
-            text = shortened(translator.text(answer), ANSWER_LIMIT)
-            if len(answers) == 1:
-                yield " ", message("last answer: {answer}", answer=text)
-            else:
-                yield " ", message("last answer for {count}: {answer}", count=count, answer=text)
-        if len(answers) > ANSWERS_SHOWN:
-            yield " ", message("other last answers: {count}", count=len(answers) - ANSWERS_SHOWN)
+        if group.names:
+            yield "✗", message("{heading}: {names}", heading=group.heading, names=listed(group.names))
+        else:
+            yield "✗", group.heading
+        for answer in group.answers:
+            yield " ", message("last answer: {answer}", answer=shortened(translator.text(answer), ANSWER_LIMIT))
         yield " ", message("what to do: {remedy}", remedy=group.remedy)
-    if not_listed:
-        yield "✗", plural("1 more failed", "{count} more failed", count=not_listed)
     for one in set_aside:
         yield "✗", one.reason
         yield " ", message("what to do: {remedy}", remedy=one.remedy)
 
 
-def _colour(report: RunReport) -> str:
-    if report.outcome is Outcome.SUCCEEDED:
-        return "green" if report.unrecorded is None else "yellow"
-    return "red" if report.outcome.is_closed else "yellow"
+def _colour(view: View) -> str:
+    severity = view.report.outcome.about.severity
+    if severity == "good":
+        return "green" if view.unrecorded is None else "yellow"
+    return "red" if severity == "bad" else "yellow"
 
 
-def _head(report: RunReport) -> Message:
+def _head(report: Report) -> Message:
     started = clock(datetime.fromisoformat(report.started), report.day)
-    values = {"run": report.run_id, "day": report.day, "started": started}
-    if report.seconds is None:
-        return message("run {run} for {day}, started {started}", **values)
-    took = duration(report.seconds)
-    if report.continued:
-        return message("run {run} for {day}, started {started}, the last attempt took {took}", took=took, **values)
-    return message("run {run} for {day}, started {started}, took {took}", took=took, **values)
+    if report.ended is None:
+        return message("{day}, started {started}", day=report.day, started=started)
+    ended = clock(datetime.fromisoformat(report.ended), report.day)
+    if report.number > 1:
+        return message(
+            "{day}, attempt {number}: started {started}, ended {ended}",
+            day=report.day,
+            number=report.number,
+            started=started,
+            ended=ended,
+        )
+    return message("{day}: started {started}, ended {ended}", day=report.day, started=started, ended=ended)
 
 
 def _bars(live: Live, screen: Screen) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, gauge in live.gauges.items():
-        counts = live.ledger.counts(name, now=True)
-        planned, made = counts.planned, counts.made
-        asked, left = live.ledger.remakes.counts()
-        if name == "qa" and asked and counts.made == counts.planned:
-            planned, made = asked, asked - left
+        counts = live.ledger.counts(name)
+        planned, made = counts.planned, counts.done
+        if not counts.not_attempted and not counts.failed and gauge.planned:  # all is there, and some is made again
+            planned, made = gauge.planned, gauge.done
         in_flight = message("none in flight")
         if gauge.in_flight:
             in_flight = message("{count} of {limit} in flight", count=gauge.in_flight, limit=gauge.limit)
         table.add_row(
             name,
-            ProgressBar(total=planned, completed=made + counts.failed, width=30),
+            ProgressBar(total=planned, completed=made + gauge.failed, width=30),
             screen.shown(message("{done}/{planned} done", done=made, planned=planned)),
-            _coloured(message("{count} failed", count=counts.failed - counts.cut_off), "red", screen),
+            _coloured(message("{count} failed", count=gauge.failed), "red", screen),
             _coloured(message("{count} retried", count=gauge.retries), "yellow", screen),
             screen.shown(in_flight),
         )
