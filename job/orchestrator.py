@@ -54,7 +54,7 @@ from job.report.outcome import (
 )
 from job.report.report import Report, report_of
 from job.report.view import View
-from job.storage.store import ConflictError, ObjectStore, StorageError, UnusableError, in_thread, words_of
+from job.storage.store import ObjectStore, StorageError, UnusableError, in_thread, words_of
 from job.storage.uri import open_store
 from job.text.display import clock
 from job.text.messages import Message, listed, message, template, translator
@@ -222,10 +222,8 @@ class _Run:
             self._take(await self._day(store))
             prepared = await prepare(request, self._start.day)
             holder = self._holder()
-            waiting = acquire(
-                store, holder, lambda notice: self._reporter.on_notices([notice]), waits=not request.again
-            )
-            lease = await stack.enter_async_context(waiting)
+            waits = not request.again  # who asks for something again looks first at what the other one makes
+            lease = await stack.enter_async_context(acquire(store, holder, self._on_waiting, waits=waits))
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
             if lease.has_waited:
                 prepared = await prepare(request, self._start.day)
@@ -265,10 +263,7 @@ class _Run:
             return start
         if settings.task_attempt == 0:
             mark = start_name(start.day, settings.execution)
-            try:
-                await in_thread(partial(store.create, mark, b"{}\n"))
-            except ConflictError:  # only its name matters
-                pass
+            await in_thread(partial(store.create, mark, b"{}\n"))
             return start
         yesterday = (date.fromisoformat(start.day) - timedelta(days=1)).isoformat()
         for day in (start.day, yesterday):
@@ -293,6 +288,9 @@ class _Run:
             execution=settings.execution,
             task_attempt=settings.task_attempt,
         )
+
+    def _on_waiting(self, notice: Message) -> None:
+        self._reporter.on_notices([notice])
 
     def _notices(self, planned_before: int | None) -> Sequence[Message]:
         """What a person should know of this attempt before it makes calls. `planned_before` are the cards that the

@@ -91,10 +91,11 @@ async def _read_past(runs_uri: str, day: str) -> _Past:
             nights = await read_nights(store)
             days = [night.day for night in nights.nights if night.report is None or night.report.had_plan]
             before = next((one for one in days if one < day), None)
-            entries = [
-                await (await Listing.of(store, one)).entry(store) if one in days else None for one in (before, day)
-            ]
-            return _Past(nights.reports, *entries)
+            return _Past(
+                nights.reports,
+                None if before is None else await (await Listing.of(store, before)).entry(store),
+                await (await Listing.of(store, day)).entry(store),
+            )
         except (StorageError, RecordError) as error:
             problem = error.what
     return _Past(problem=message("the plan is not compared with the night before: {error}", error=problem))

@@ -23,6 +23,8 @@ FAULTS_LISTED = 5
 """Faults of a configuration that are listed; further ones are only counted."""
 FAULT_LIMIT = 302
 """Maximum number of characters of the line of a fault."""
+_TRACE_ID = "trace id"
+"""What a remedy contains, in English, that asks for the run's trace id."""
 _TRIAL = template("{job}: this is a test. A message like this comes when a run has ended.")
 
 

@@ -115,7 +115,7 @@ async def _read_night(store: ObjectStore, day: str, seen: SeenLease | None) -> N
             name = end_name(day, listing.latest)
             stored = await in_thread(partial(store.read, name, END_LIMIT + 1), background=True)
             if stored is None:
-                raise RecordError(message(MISSING, object=name))
+                return Night(day, Outcome.UNREADABLE, problem=message(MISSING, object=name))
             report = read_report(day, listing.latest, stored.data)
             return Night(day, report.outcome, report)
     except RecordError as error:

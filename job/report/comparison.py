@@ -27,21 +27,7 @@ def comparison_lines(report: Report, nights: Sequence[Report]) -> Iterator[Messa
     """The comparison of a day with the nights before it, which may be in any order."""
     before = night_before(nights, report.day)
     if before is not None:
-        then, is_whole = missing_by_item(before), not before.missing_not_listed
-        new: list[WorkItem] = []
-        still: dict[int, list[WorkItem]] = {}
-        for group in report.missing:
-            if group.state == "failed":
-                for target in group.targets:
-                    item = (target, group.card_type)
-                    if (group.engine, *item) in then:
-                        still.setdefault(then[group.engine, *item].nights + 1, []).append(item)
-                    elif is_whole:  # else it is not known
-                        new.append(item)
-        if new:
-            yield message("New since {day}: {names}", day=before.day, names=listed(names_of(new)))
-        for count, items in sorted(still.items(), reverse=True):
-            yield message("Still missing, for {count} nights: {names}", count=count, names=listed(names_of(items)))
+        yield from _failure_lines(report, before)
     past = sorted((one for one in nights if one.day < report.day), key=lambda one: one.day, reverse=True)
     whole = [one.seconds for one in past if one.seconds is not None and _is_whole(one)][:NIGHTS_COMPARED]
     if report.seconds is not None and _is_whole(report) and len(whole) >= LEAST_NIGHTS:
@@ -53,6 +39,23 @@ def comparison_lines(report: Report, nights: Sequence[Report]) -> Iterator[Messa
                 times=f"{report.seconds / usual:.1f}",
                 count=len(whole),
             )
+
+
+def _failure_lines(report: Report, before: Report) -> Iterator[Message]:
+    then, is_whole = missing_by_item(before), not before.missing_not_listed
+    new: list[WorkItem] = []
+    still: dict[int, list[WorkItem]] = {}
+    for group in report.missing:
+        for target in group.targets if group.state == "failed" else ():
+            known = then.get((group.engine, target, group.card_type))
+            if known is not None:
+                still.setdefault(known.nights + 1, []).append((target, group.card_type))
+            elif is_whole:  # else it is not known
+                new.append((target, group.card_type))
+    if new:
+        yield message("New since {day}: {names}", day=before.day, names=listed(names_of(new)))
+    for count, items in sorted(still.items(), reverse=True):
+        yield message("Still missing, for {count} nights: {names}", count=count, names=listed(names_of(items)))
 
 
 def _is_whole(report: Report) -> bool:

@@ -4,7 +4,6 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 
 from job.engines.catalog import TITLES, EngineName
 from job.report.comparison import LEAST_NIGHTS, NIGHTS_COMPARED
@@ -77,4 +76,5 @@ def usual_line(nights: Iterable[Report]) -> Message | None:
 
 
 def _clock(minutes: float) -> str:
-    return f"{datetime.min + timedelta(minutes=minutes):%H:%M}"
+    hours, minutes = divmod(round(minutes), 60)
+    return f"{hours:02}:{minutes:02}"

@@ -1,4 +1,4 @@
-"""Report: how a day stands after an attempt, in words and numbers. It is what `ends/` stores, and every output shows."""
+"""Report: how a day stands after an attempt, in words and numbers. `ends/` stores it, and every output shows it."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -161,13 +161,12 @@ def report_of(
     *,
     seconds: float | None = None,
     faults: Sequence[Fault] = (),
-    journal: Mapping[int, int] | None = None,
     before: Report | None = None,
 ) -> Report:
     """The report of an attempt that has ended after `seconds`, or that is in a state.
 
-    An attempt without a plan has the ledger of an empty plan. `journal` is as in the report, `before` is that of the
-    night before, which knows since when an item has been missing.
+    An attempt without a plan has the ledger of an empty plan. `before` is the report of the night before, which knows
+    since when an item has been missing.
     """
     totals = ledger.totals()
     ended = None
@@ -187,7 +186,6 @@ def report_of(
         faults=tuple(ReportedFault.of(fault) for fault in faults[:FAULTS_LISTED]),
         faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
         set_aside=tuple(ledger.set_aside),
-        journal=dict(journal or {}),
         engines=totals,
         asked_again=len(asked),
         made_again=sum(not ledger.is_open("qa", item) for item in asked),

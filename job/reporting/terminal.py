@@ -169,30 +169,35 @@ def _print_view(screen: Screen, view: View) -> None:
     report = view.report
     if report.engines:
         print_table(screen, report.engines)
-    if (complete := complete_line(view.ledger)) is not None:
-        screen.print_line(complete)
-    groups = failure_groups(view.ledger)
-    for mark, line in failure_lines(groups, report.set_aside, screen.translator):
+    for mark, line in _lines(view, screen.translator):
         screen.print_line(line, mark)
-    if groups and (lost := not_reached(view.ledger)):
-        names = ", ".join(f"{engine} {count:,}" for engine, count in lost)
-        screen.print_line(message("not reached because of this, with nothing to put right: {names}", names=names))
-    for line in (*report.notes, *view.comparison):
-        screen.print_line(line, "!")
-    if groups:
-        screen.print_line(message("trace id: {trace}", trace=report.trace_id))
-    if view.page is not None:
-        screen.print_line(message("page: {page}", page=view.page))
-    for step in view.steps:
-        screen.print_line(step.sentence)
-        if step.command is not None:
-            screen.print_line(message("  {command}", command=step.command))
     if report.detail is not None:
         screen.print_line(report.detail, style=_colour(view))
     sentence = report.sentence
     if report.exit_code is not None:
         sentence = message("{sentence} (exit code {code})", sentence=sentence, code=report.exit_code)
     screen.print_line(sentence, style=_colour(view))
+
+
+def _lines(view: View, translator: Translator) -> Iterator[tuple[Mark | None, Message]]:
+    """All that is known of a day, but for its totals and the sentence."""
+    report = view.report
+    if (complete := complete_line(view.ledger)) is not None:
+        yield None, complete
+    groups = failure_groups(view.ledger)
+    yield from failure_lines(groups, report.set_aside, translator)
+    if groups and (lost := not_reached(view.ledger)):
+        names = ", ".join(f"{engine} {count:,}" for engine, count in lost)
+        yield None, message("not reached because of this, with nothing to put right: {names}", names=names)
+    yield from (("!", line) for line in (*report.notes, *view.comparison))
+    if groups:
+        yield None, message("trace id: {trace}", trace=report.trace_id)
+    if view.page is not None:
+        yield None, message("page: {page}", page=view.page)
+    for step in view.steps:
+        yield None, step.sentence
+        if step.command is not None:
+            yield None, message("  {command}", command=step.command)
 
 
 def failure_lines(
