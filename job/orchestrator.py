@@ -245,11 +245,12 @@ class _Run:
         opened = await open_session(lease, start, prepared, self._reporter.on_storage)
         self._ledger = opened.ledger
         self._take(opened.start)
-        self._reporter.on_notices([*prepared.notices, *self._notices(opened.planned_before)])
+        self._reporter.on_notices(prepared.notices)
         if opened.session is None:
             ended = datetime.fromisoformat(opened.before.ended or "") if opened.before else request.now
             return nothing_missing(self._ledger, request.without, clock(ended, start.day))
         self._session = opened.session
+        self._reporter.on_notices(self._notices(opened.planned_before))
         helpers.start_soon(opened.session.journal.run, name="journal")
         return None
 
@@ -377,8 +378,9 @@ class _Run:
     async def _refuse(self, faults: Sequence[Fault]) -> View:
         """Records the faults if nothing else is recorded of the day. A failure to do so changes nothing."""
         settings = self._request.settings
-        self._is_of_command = all(isinstance(fault, CommandFault) for fault in faults)
-        ending = bad_config(len(faults), of_command=self._is_of_command)
+        self._is_of_command = any(isinstance(fault, CommandFault) for fault in faults)
+        of_command = all(isinstance(fault, CommandFault) for fault in faults)
+        ending = bad_config(len(faults), of_command=of_command)
         view = self._view(self._report(ending, faults=faults))
         if self._is_of_command or settings.runs_uri is None or "RUNS_URI" in {fault.where for fault in faults}:
             return view

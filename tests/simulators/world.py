@@ -99,7 +99,7 @@ class World:
 
     @property
     def runs_uri(self) -> str:
-        """An empty place for records of runs, as the job reads it; no variable names it until a test does."""
+        """A place for the records of days, as the job reads it."""
         return f"gs://{RUNS_BUCKET}/runs" if self.storage else str(self.directory / "runs")
 
     def forget(self) -> None:
@@ -144,6 +144,7 @@ class World:
             "GCE_METADATA_HOST": host,
             "GCE_METADATA_IP": host,
             "CONFIG_URI": self.config_uri,
+            "RUNS_URI": self.runs_uri,
             **{f"{name.upper()}_ENGINE_URL": service.url for name, service in self.engines.items()},
             "SSL_CERT_FILE": str(self.directory / "ca.pem") if self.qa.tls else None,
             "STORAGE_EMULATOR_HOST": self.storage.url if self.storage else None,
