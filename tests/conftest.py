@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Generator
 
 import pytest
@@ -38,17 +39,27 @@ def _lacking(item: pytest.Item) -> list[str]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """A test that cannot run is skipped, and the reason says what would make it run."""
-    for name in _lacking(item):
-        pytest.skip(f"needs {name}: {NEEDS[name].remedy}")
+    """A test that cannot run here is skipped."""
+    if lacking := _lacking(item):
+        pytest.skip(lacking[0])
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Where REQUIRE is set, only what it does not name may be lacking: any other test that is skipped has failed."""
+    """A test that is skipped has failed, unless it needs what the machine lacks and REQUIRE does not name."""
     report = yield
-    if REQUIRED and report.skipped and not set(_lacking(item)) - REQUIRED:
-        report.outcome = "failed"
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-        report.longrepr = f"REQUIRE={','.join(sorted(REQUIRED))} allows no such skip. {reason}"
+    if report.skipped:
+        lacking = _lacking(item)
+        if not set(lacking) - REQUIRED:
+            report.outcome = "failed"
+            remedies = "; ".join(f"needs {name}: {NEEDS[name].remedy}" for name in lacking)
+            report.longrepr = remedies or f"skipped, although it lacks nothing that it needs: {report.longrepr}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """All that was skipped, and how to have it, in one line."""
+    lacking = Counter(report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.getreports("skipped"))
+    if lacking:
+        parts = (f"{count} without {name} ({NEEDS[name].remedy})" for name, count in sorted(lacking.items()))
+        terminalreporter.write_line(f"Skipped: {'; '.join(parts)}")

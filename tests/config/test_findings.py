@@ -113,7 +113,7 @@ print(peak, sum(len(str(line)) + 1 for line in (*faults, *notices)))
 
 @pytest.mark.alone
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="measured from Linux's account of the process")
+@pytest.mark.needs("linux")
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 def test_whatever_the_config_holds_memory_and_lines_stay_small(config: str) -> None:
     ended = subprocess.run(

@@ -193,6 +193,7 @@ async def python(*arguments: str, stdin: object = None, **variables: str) -> sub
     return await run([sys.executable, *arguments], stdin=json.dumps(stdin).encode())
 
 
+@pytest.mark.needs("emulator")
 async def test_guard_says_which_edit_would_be_lost(emulator: Emulator) -> None:
     """Tries all cases in one process, each in a bucket of its own, since the library takes half a second to start."""
     plans = []
@@ -210,6 +211,7 @@ async def test_guard_says_which_edit_would_be_lost(emulator: Emulator) -> None:
     assert said == [f"  gs://cards-{number}/config/ticker_list.json" for number in lost]
 
 
+@pytest.mark.needs("emulator")
 @pytest.mark.parametrize(("overwrite", "code"), [("", 1), ("0", 1), ("1", 0)])
 async def test_overwriting_needs_an_explicit_option(emulator: Emulator, overwrite: str, code: int) -> None:
     await emulator.put("cards", "config/ticker_list.json", EDIT.encode())
@@ -218,6 +220,7 @@ async def test_overwriting_needs_an_explicit_option(emulator: Emulator, overwrit
     assert done.returncode == code
 
 
+@pytest.mark.needs("emulator")
 async def test_pull_from_a_bucket(emulator: Emulator, repository: Path) -> None:
     await emulator.put("cards", "config/ticker_list.json", EDIT.encode())
     await emulator.put("cards", "config/deeper/llm_config.json", NEW.encode())

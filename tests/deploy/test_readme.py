@@ -77,6 +77,14 @@ def test_every_make_target_exists() -> None:
     assert named <= known
 
 
+@BOTH
+def test_quick_start_begins_with_two_commands(page: str) -> None:
+    """`.ci/run` runs the first block of the README as it stands."""
+    _, first, *_ = re.split(r"^```.*\n", page, flags=re.MULTILINE)
+    assert first == "make run-local\nmake test\n"
+    assert "`make help`" in page
+
+
 def test_every_target_that_make_help_lists_is_documented() -> None:
     helped = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     targets = set(re.findall(r"^ +make ([a-z-]+)", helped, re.MULTILINE))

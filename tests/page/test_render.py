@@ -719,7 +719,7 @@ print(json.dumps({"kept": kept, "seconds": seconds, "grown": grown * 1024, "rss"
 
 @pytest.mark.alone
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="measured from Linux's account of the process")
+@pytest.mark.needs("linux")
 def test_the_page_of_a_hundred_thousand_cards_is_small_and_made_quickly() -> None:
     done = subprocess.run([sys.executable, "-c", LARGE], cwd=ROOT, capture_output=True, check=True, timeout=100)
     measured = json.loads(done.stderr)

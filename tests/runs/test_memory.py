@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -33,7 +32,7 @@ LIMIT = 256 * 2**20
 @pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.skipif(sys.platform != "linux", reason="measured from Linux's account of the process")
+@pytest.mark.needs("linux")
 def test_100_000_cards_and_their_record_fit_into_256_mib(tmp_path: Path) -> None:
     load = Load(10_000, 10, 64, 0.005)
     load.configure(tmp_path)
@@ -50,7 +49,7 @@ def test_100_000_cards_and_their_record_fit_into_256_mib(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="as above")
+@pytest.mark.needs("linux")
 async def test_the_largest_answers_to_64_calls_at_once_fit_into_300_mib(nursery: trio.Nursery) -> None:
     off = {f"run_{engine}_engine": False for engine in ("financials", "trading", "news")}
     config = {"ticker_list.json": [f"T{n}" for n in range(64)], "card_types.json": ["a"], "engine_control.json": off}
@@ -72,7 +71,7 @@ LEFT = 3
 @pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.skipif(sys.platform != "linux", reason="measured from Linux's account of the process")
+@pytest.mark.needs("linux")
 def test_a_million_recorded_cards_are_resumed_and_reported_within_300_mib(tmp_path: Path) -> None:
     MILLION.configure(tmp_path)
     output = tmp_path / "output"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.simulators.when import When
 
 BINARY = emulator_binary()
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(BINARY is None, reason="needs fake-gcs-server")]
+pytestmark = [pytest.mark.slow, pytest.mark.needs("emulator")]
 OUTAGE = 8.0
 
 

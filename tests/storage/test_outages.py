@@ -20,12 +20,12 @@ from job.storage.store import ConflictError, ObjectStore, StorageError, StoredOb
 from tests.simulators import broken, do, when
 from tests.simulators.do import in_turn
 from tests.simulators.service import Do, Fault, Service
-from tests.support.stores import EMULATOR, open_bucket
+from tests.support.stores import open_bucket
 
 if TYPE_CHECKING:
     from tests.simulators.seen import Seen
 
-pytestmark = pytest.mark.skipif(EMULATOR is None, reason="needs fake-gcs-server")
+pytestmark = pytest.mark.needs("emulator")
 
 T = TypeVar("T")
 OUTAGE = 8.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import NamedTuple
@@ -36,10 +37,11 @@ def has_image_commands() -> bool:
 
 NEEDS: Mapping[str, Need] = {
     "emulator": Need(
-        lambda: emulator_binary() is not None, "put fake-gcs-server on the PATH, or name it in STORAGE_EMULATOR"
+        lambda: emulator_binary() is not None, "make emulator, or name fake-gcs-server in STORAGE_EMULATOR"
     ),
     "browser": Need(lambda: CHROMIUM is not None, "install chromium"),
     "image": Need(lambda: has_docker() or has_image_commands(), "start Docker, or set IMAGE_BUILD and IMAGE_RUN"),
+    "linux": Need(lambda: sys.platform == "linux", "run them on Linux, whose account of a process they read"),
 }
 
 

@@ -135,7 +135,11 @@ NIGHTS_LIMIT = 30
 
 
 def main(arguments: list[str]) -> int:
-    """Runs the job once, on several nights, or resumes a run. Returns its last exit code; 2 for wrong arguments."""
+    """Runs the job once, on several nights, or resumes a run.
+
+    Returns 0 if everything was done, or if what went wrong was the fault that was asked for; else the job's exit code,
+    1 if that is 0, or 2 for wrong arguments.
+    """
     parser = argparse.ArgumentParser(
         prog="make run-local",
         usage="make run-local [FAULT=…] [RUN_DATE=…] [RESUME=RUN_ID] [REMAKE='RUN_ID CARD'] [NIGHTS=5] "
@@ -259,14 +263,22 @@ async def _run(trouble: Trouble | None, run_date: str | None, recorded: tuple[st
                 f"requests for cards {sum(is_new)} with a new key, {is_new.count(False)} with that of before",
                 file=sys.stderr,
             )
-        if trouble and not recorded and code == trouble.code:
+        is_intended = trouble is not None and _ended_with(trouble.code, code, run_id)
+        if trouble and is_intended:
             print(f"exit {code}, as intended: {trouble.seen}", file=sys.stderr)
-    return code
+    if world.violations:
+        return code or 1
+    return 0 if is_intended else code
+
+
+def _ended_with(intended: int, code: int, run_id: str) -> bool:
+    """Whether the job exited so, and its report says so: a job that crashes exits with 1 as well."""
+    return code == intended == _report(run_id).get("exit_code")
 
 
 async def _run_nights(count: int, today: date) -> int:
-    """Plays that many nights in a row, up to the one of today, and returns the exit code of the last."""
-    config, code, to_resume = _sample(), 0, dict[str, str]()
+    """Plays that many nights in a row, up to the one of today. Returns 0 if each ended as it should."""
+    config, ended, to_resume = _sample(), 0, dict[str, str]()
     tickers = json.loads(config["ticker_list.json"])
     shutil.rmtree(NIGHTS_CONFIG, ignore_errors=True)
     NIGHTS_CONFIG.mkdir(parents=True)
@@ -285,6 +297,8 @@ async def _run_nights(count: int, today: date) -> int:
             run_id = new_run_id(datetime.now(UTC))
             print(f"\nnight {number + 1} of {count}, {night}: {what}", flush=True)
             code = await _play(["run"], _environment(world, str(NIGHTS_CONFIG), run_id, night))
+            if not _ended_with(TROUBLES[trouble].code if trouble else 0, code, run_id):
+                ended = code or 1
             if command := _resume_command(run_id, code):
                 to_resume[night] = command
             if code >= 128:  # stopped by a signal
@@ -294,7 +308,7 @@ async def _run_nights(count: int, today: date) -> int:
     print(f"{'their config':20} {NIGHTS_CONFIG}", file=sys.stderr)
     for night, command in to_resume.items():
         print(f"to resume {night} {command}", file=sys.stderr)
-    return code
+    return ended
 
 
 def _write_config(objects: Mapping[str, bytes]) -> None:

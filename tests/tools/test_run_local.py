@@ -1,4 +1,4 @@
-"""`make run-local` plays the whole system: it says what it started, exits as the job does, leaves nothing behind."""
+"""`make run-local` plays the whole system: it says what it started, if it ended as it should, and leaves nothing."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ import trio
 
 from tests.simulators.chat import Chat
 from tests.simulators.job import ROOT
+from tests.simulators.world import World
+from tests.tools import run_local
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 COMMAND = [sys.executable, "-m", "tests.tools.run_local"]
 
@@ -129,7 +131,6 @@ def test_an_unknown_run_cannot_be_resumed_and_no_command_says_so() -> None:
 @pytest.mark.parametrize(
     ("fault", "code", "outcome", "seen"),
     [
-        (None, 0, "succeeded", None),
         ("financial", 1, "data_engine_failed", "no card was requested, since the financial engine stayed down"),
         ("trading", 1, "data_engine_failed", "no card was requested, and MSFT alone is named"),
         ("qa", 3, "qa_engine_down", "the data is there, and the job stopped requesting cards"),
@@ -138,22 +139,83 @@ def test_an_unknown_run_cannot_be_resumed_and_no_command_says_so() -> None:
         ("token", 1, "data_engine_failed", "no card was requested, since the engines refused the tokens"),
     ],
 )
-def test_it_exits_as_the_job_does_and_says_what_there_was_to_be_seen(
-    fault: str | None, code: int, outcome: str, seen: str | None
+def test_a_run_that_ends_as_its_fault_is_to_end_is_a_success_and_says_what_there_was_to_be_seen(
+    fault: str, code: int, outcome: str, seen: str
 ) -> None:
-    done = play("--details", *([fault] if fault else []))
-    _assert_exited(done, code, outcome)
-    if seen:
-        assert f"\nexit {code}, as intended: {seen}" in done.stderr
-    else:
-        assert "as intended" not in done.stderr
+    done = play("--details", fault)
+    _assert_ended(done, code, outcome)
+    assert f"\nexit {code}, as intended: {seen}" in done.stderr
+
+
+@pytest.fixture
+def job_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., None]:
+    """Has no job started: it seems to exit with these codes in turn, and to leave a report that says so, or none."""
+
+    def end(*codes: int, with_report: bool = True) -> None:
+        left = iter(codes)
+
+        async def play(command: list[str], environment: Mapping[str, str]) -> int:
+            code = next(left)
+            if with_report:
+                report = tmp_path / environment["RUN_ID"] / "report.json"
+                report.parent.mkdir()
+                report.write_text(json.dumps({"exit_code": code}))
+            return code
+
+        monkeypatch.setattr(run_local, "RUNS", tmp_path)
+        monkeypatch.setattr(run_local, "NIGHTS_CONFIG", tmp_path / "_config")
+        monkeypatch.setattr(run_local, "_play", play)
+
+    return end
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "exit_code"),
+    [([], 0, 0), ([], 1, 1), ([], 3, 3), (["news"], 1, 0), (["news"], 3, 3), (["cards"], 3, 0), (["flaky"], 1, 1)],
+)
+def test_what_no_fault_asked_for_is_an_error(
+    job_ends: Callable[..., None], arguments: list[str], code: int, exit_code: int
+) -> None:
+    job_ends(code)
+    assert run_local.main(arguments) == exit_code
+
+
+def test_a_job_that_crashes_is_an_error_although_its_code_is_that_of_the_fault(job_ends: Callable[..., None]) -> None:
+    job_ends(1, with_report=False)
+    assert run_local.main(["news"]) == 1
+
+
+def test_what_the_job_must_never_send_is_an_error(
+    job_ends: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(World, "violations", ["a card before its data"])
+    job_ends(0, 1)
+    assert [run_local.main([]), run_local.main(["news"])] == [1, 1]
+    assert "FORBIDDEN: a card before its data\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("codes", "exit_code"), [((0, 1, 0, 3, 0), 0), ((0, 1, 70, 3, 0), 70), ((0, 0, 0, 3, 0), 1), ((0, 130), 130)]
+)
+def test_each_night_has_to_end_as_its_fault_is_to_end(
+    job_ends: Callable[..., None], codes: tuple[int, ...], exit_code: int
+) -> None:
+    job_ends(*codes)
+    assert run_local.main(["--nights=5"]) == exit_code
+
+
+def test_make_passes_every_error_on(tmp_path: Path) -> None:
+    (tmp_path / "python").write_text("#!/bin/sh\nexit $CODE\n")
+    (tmp_path / "python").chmod(0o700)
+    codes = {code: make("run-local", f"BIN={tmp_path}", f"CODE={code}").returncode for code in (0, 1, 3, 70)}
+    assert codes == {0: 0, 1: 2, 3: 2, 70: 2}
 
 
 @pytest.mark.slow
 def test_a_failing_news_engine_cuts_off_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOG_FORMAT", "json")
     done = play("--details", "news")
-    assert done.returncode == 1
+    assert done.returncode == 0
     assert done.stderr.splitlines()[-1] == (
         "exit 1, as intended: no card was requested, financial and trading were cut off"
     )
@@ -176,7 +238,7 @@ def test_first_there_is_the_run_itself() -> None:
 @pytest.mark.slow
 def test_a_failed_rehearsal_is_resumed_with_the_command_that_it_prints() -> None:
     failed = make("run-local", "FAULT=token", "RUN_DATE=2026-11-20", "DETAILS=1")
-    assert failed.returncode == 0, "the run has said that it failed"
+    assert failed.returncode == 0, failed.stdout + failed.stderr
     assert "***" not in failed.stderr
     assert "  RUN_DATE=2026-11-20\n" in failed.stdout
     resumed = make(*_resuming(failed))
@@ -226,8 +288,8 @@ def _record(done: subprocess.CompletedProcess[str]) -> Path:
     return Path(os.environ["RUN_LOCAL_RUNS"], named[1] or named[2])
 
 
-def _assert_exited(done: subprocess.CompletedProcess[str], code: int, outcome: str) -> None:
-    assert done.returncode == code, done.stdout + done.stderr
+def _assert_ended(done: subprocess.CompletedProcess[str], code: int, outcome: str) -> None:
+    assert done.returncode == 0, done.stdout + done.stderr
     assert "FORBIDDEN" not in done.stderr
     introduction, _, output = done.stdout.partition("\n\nrun ")
     assert re.search(r"^qa engine +http://127\.0\.0\.1:\d+$", introduction, re.MULTILINE)
