@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 # make ignores unknown variables: run-local would not fail at fault=news, and apply would not deploy image=…. So a variable
 # that differs from one of these only in case, dashes or a plural is refused. Other ones are allowed: a caller may set them.
-VARIABLES := APPROVE ARGS BOOTSTRAP CONFIG_FAULTS CONFIG_OWNERSHIP CONFIG_URI DETAILS FAULT IMAGE IMAGE_NAME LIMITS NIGHTS OVERWRITE PLAN PYTHON QUICK REMAKE REPORT_LANGUAGE RESUME RUN_DATE RUN_TIME_ZONE TERRAFORM TF_WORKSPACE
+VARIABLES := APPROVE ARGS BOOTSTRAP CONFIG_FAULTS CONFIG_OWNERSHIP CONFIG_URI DETAILS FAULT IMAGE IMAGE_NAME LIMITS NIGHTS OVERWRITE PLAN PYTHON QUICK REPORT_LANGUAGE RUN_TIME_ZONE TERRAFORM TF_WORKSPACE
 UNKNOWN := $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 plain = $(shell echo '$(1)' | tr '[:lower:]' '[:upper:]' | sed 's/[-_]//g; s/S$$//')
 $(foreach name,$(UNKNOWN),$(foreach known,$(VARIABLES),$(if $(filter $(call plain,$(name)),$(call plain,$(known))),\
@@ -49,8 +49,8 @@ emulator: ## install the storage emulator that some tests need (needs Go): its p
 	go install github.com/fsouza/fake-gcs-server@v1.56.1
 
 .PHONY: run-local
-run-local: .venv/ready ## run the whole system on this machine, with simulated engines: [FAULT=news] [RUN_DATE=…] [RESUME=RUN_ID] [REMAKE='RUN_ID CARD'] [NIGHTS=5] [REPORT_LANGUAGE=zh] [DETAILS=1]
-	@$(BIN)/python -m tests.tools.run_local $(if $(FAULT),'$(FAULT)') $(if $(RUN_DATE),--date='$(RUN_DATE)') $(if $(value RESUME),--resume='$(subst ','\'',$(value RESUME))') $(if $(value REMAKE),--remake='$(subst ','\'',$(value REMAKE))') $(if $(NIGHTS),--nights='$(NIGHTS)') $(if $(DETAILS),--details)
+run-local: .venv/ready ## play a whole night on this machine, with simulated engines: [FAULT=news] [NIGHTS=5] [ARGS='run --again NVDA'] [REPORT_LANGUAGE=zh] [DETAILS=1]
+	@$(BIN)/python -m tests.tools.run_local $(if $(FAULT),'$(FAULT)') $(if $(value ARGS),--args='$(subst ','\'',$(value ARGS))') $(if $(NIGHTS),--nights='$(NIGHTS)') $(if $(DETAILS),--details)
 
 .PHONY: bench
 bench: .venv/ready ## measure what a call costs, beside the script used before: [QUICK=1] [LIMITS=1]

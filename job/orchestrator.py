@@ -199,8 +199,10 @@ class _Run:
             session = self._session
             if session is None:
                 ending = ending or ending_of(None, self.shutdown.reason, None, self.shutdown.not_renewed)
-                is_news = ending.outcome is not Outcome.SUCCEEDED
-                return replace(self._view(self._report(ending)), is_news=is_news)
+                if ending.outcome is not Outcome.SUCCEEDED:
+                    return self._view(self._report(ending))
+                address = page_address(self._request.settings.runs_uri or "", self._start.day)
+                return replace(self._view(self._report(ending)), is_news=False, page=address)
             try:
                 ending = await self._call(session, helpers)
             except BaseException:  # also if a helper has failed: this task is cancelled then
@@ -364,7 +366,11 @@ class _Run:
             notes = (*report.notes, unrecorded_note(unrecorded))
             report = report.model_copy(update={"notes": notes})
             view = replace(view, unrecorded=unrecorded)
-        page = page_address(self._place.runs_uri or "", report.day) if f"{report.day}/{PAGE}" in written else None
+        page = (
+            page_address(self._request.settings.runs_uri or "", report.day)
+            if f"{report.day}/{PAGE}" in written
+            else None
+        )
         return replace(view, report=report, page=page, is_news=self._is_news(ending, session))
 
     def _is_news(self, ending: Ending, session: Session) -> bool:

@@ -14,12 +14,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zoneinfo import ZoneInfo
 
 import pytest
-import trio
 
-from tests.simulators.chat import Chat
 from tests.simulators.job import ROOT
 from tests.simulators.world import World
 from tests.tools import run_local
@@ -84,10 +81,9 @@ def test_an_unknown_fault_is_an_error_that_lists_the_known_ones(fault: str) -> N
         ("fault=news", "FAULT"),
         ("Fault=news", "FAULT"),
         ("FAULTS=news", "FAULT"),
-        ("resume=20261124T223000Z-abcdef", "RESUME"),
-        ("RUNDATE=today", "RUN_DATE"),
+        ("NIGHT=5", "NIGHTS"),
         ("image=registry/job@sha256:0", "IMAGE"),
-        ("ARG=resume,RUN_ID", "ARGS"),
+        ("ARG=run", "ARGS"),
     ],
 )
 def test_make_refuses_a_variable_that_looks_like_one_of_its_own(given: str, meant: str) -> None:
@@ -98,33 +94,15 @@ def test_make_refuses_a_variable_that_looks_like_one_of_its_own(given: str, mean
     assert f" {name} is not a variable of this Makefile, but {meant} is." in done.stderr
 
 
-@pytest.mark.parametrize("given", ["ARGS=resume fault=news", "SOMETHING=else", "QUICK=1", "COMMIT=abc"])
+@pytest.mark.parametrize("given", ["ARGS=run fault=news", "SOMETHING=else", "QUICK=1", "COMMIT=abc"])
 def test_make_takes_its_own_variables_and_leaves_foreign_ones_alone(given: str) -> None:
     assert make("--dry-run", "run-local", given).returncode == 0
 
 
-@pytest.mark.parametrize(
-    "run_id",
-    [
-        "night --again",
-        pytest.param("../runs", marks=pytest.mark.slow),
-        pytest.param("a b", marks=pytest.mark.slow),
-        pytest.param("--new-config", marks=pytest.mark.slow),
-    ],
-)
-def test_an_invalid_run_id_cannot_be_resumed(run_id: str) -> None:
-    done = make("run-local", f"RESUME={run_id}")
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert "RESUME" in done.stderr
-
-
-@pytest.mark.slow
-def test_an_unknown_run_cannot_be_resumed_and_no_command_says_so() -> None:
-    done = play("--resume=night-1")
-    assert done.returncode == 2
-    assert "has no record of run night-1" in done.stdout
-    assert "RESUME=" not in done.stdout + done.stderr
+def test_args_that_are_no_command_line_are_an_error() -> None:
+    done = make("run-local", "ARGS=run --again 'NVDA")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "is not the job's command line, such as 'run --again NVDA'" in done.stderr
 
 
 @pytest.mark.slow
@@ -157,13 +135,13 @@ def job_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., N
         async def play(command: list[str], environment: Mapping[str, str]) -> int:
             code = next(left)
             if with_report:
-                report = tmp_path / environment["RUN_ID"] / "report.json"
-                report.parent.mkdir()
+                day = command[1].removeprefix("--date=") if len(command) > 1 else "2026-11-24"
+                report = tmp_path / "runs" / day / "report.json"
+                report.parent.mkdir(parents=True, exist_ok=True)
                 report.write_text(json.dumps({"exit_code": code}))
             return code
 
-        monkeypatch.setattr(run_local, "RUNS", tmp_path)
-        monkeypatch.setattr(run_local, "NIGHTS_CONFIG", tmp_path / "_config")
+        monkeypatch.setattr(run_local, "RUNS", tmp_path / "runs")
         monkeypatch.setattr(run_local, "_play", play)
 
     return end
@@ -228,52 +206,25 @@ def test_a_failing_news_engine_cuts_off_the_others(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.slow
-def test_first_there_is_the_run_itself() -> None:
-    done = play()
-    assert done.returncode == 0, done.stderr
-    assert re.match(r"run \S+ for \S+: 45 cards\n", done.stdout)
-    assert done.stderr == ""
-
-
-@pytest.mark.slow
-def test_a_failed_rehearsal_is_resumed_with_the_command_that_it_prints() -> None:
-    failed = make("run-local", "FAULT=token", "RUN_DATE=2026-11-20", "DETAILS=1")
+def test_a_night_begins_on_an_empty_record_and_a_command_goes_on_with_it() -> None:
+    failed = make("run-local", "FAULT=trading", "DETAILS=1")
     assert failed.returncode == 0, failed.stdout + failed.stderr
     assert "***" not in failed.stderr
-    assert "  RUN_DATE=2026-11-20\n" in failed.stdout
-    resumed = make(*_resuming(failed))
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    assert "RESUME=" not in resumed.stdout
-    report = _report(resumed)
-    assert (report["date"], report["outcome"], len(report["attempts"])) == ("2026-11-20", "succeeded", 2)
-
-
-@pytest.mark.slow
-def test_a_rehearsal_goes_on_with_a_corrected_config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Without a storage emulator the config is read from its own directory.
-    monkeypatch.setenv("PATH", os.defpath)
-    monkeypatch.delenv("STORAGE_EMULATOR", raising=False)
-    failed = make("run-local", "FAULT=trading")
-    assert _resuming(failed)[-1].endswith(" --new-config")
-    (tmp_path / "ticker_list.json").write_text(json.dumps([ticker for ticker in TICKERS if ticker != "MSFT"]))
-    resumed = make(*_resuming(failed), "FAULT=trading")
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    assert _report(resumed)["outcome"] == "succeeded"
-
-
-@pytest.mark.slow
-def test_a_rehearsal_goes_on_without_the_ticker_that_fails() -> None:
-    failed = make("run-local", "FAULT=trading")
-    resumed = make("run-local", f"RESUME={_record(failed).name} --without 'MSFT'", "FAULT=trading")
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    assert _report(resumed)["left_out"] == ["MSFT"]
-
-
-def _resuming(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """The arguments of the command that a failed rehearsal prints, and that its report has."""
-    command = _report(done)["resume_command"]
-    assert done.stdout.count(f"  {command}\n") == 1, done.stdout
-    return shlex.split(command)[1:]
+    commands = re.findall(r"^  make (run-local .*)$", failed.stdout, re.MULTILINE)
+    assert commands == ["run-local ARGS=run", "run-local ARGS='run --without=MSFT'"]
+    without = make(*shlex.split(commands[1]), "FAULT=trading")
+    assert without.returncode == 0, without.stdout + without.stderr
+    assert "40 cards are there, without MSFT (exit code 0)" in without.stdout
+    plain = make(*shlex.split(commands[0]))
+    assert plain.returncode == 0, plain.stdout + plain.stderr
+    assert _report(plain)["number"] == 3
+    second = make("run-local", "ARGS=run")
+    assert "Everything was there already" in second.stdout
+    again = make("run-local", "ARGS=run --again NVDA/news_card TSLA")
+    assert "6 cards were made again: NVDA/news_card, TSLA/news_card" in again.stdout
+    anew = make("run-local")
+    assert anew.returncode == 0, anew.stdout + anew.stderr
+    assert _report(anew)["number"] == 1
 
 
 def _report(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -282,8 +233,8 @@ def _report(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 
 def _record(done: subprocess.CompletedProcess[str]) -> Path:
-    """The directory of the run, whose id the output begins with."""
-    named = re.search(r'^run (\S+) for |"run":"([^"]+)"', done.stdout, re.MULTILINE)
+    """The directory of the day, with which the output begins."""
+    named = re.search(r'^(\d{4}-\d\d-\d\d)[:,]|"day":"([^"]+)"', done.stdout, re.MULTILINE)
     assert named
     return Path(os.environ["RUN_LOCAL_RUNS"], named[1] or named[2])
 
@@ -291,7 +242,7 @@ def _record(done: subprocess.CompletedProcess[str]) -> Path:
 def _assert_ended(done: subprocess.CompletedProcess[str], code: int, outcome: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "FORBIDDEN" not in done.stderr
-    introduction, _, output = done.stdout.partition("\n\nrun ")
+    introduction, _, output = done.stdout.partition("\n\n20")
     assert re.search(r"^qa engine +http://127\.0\.0\.1:\d+$", introduction, re.MULTILINE)
     assert re.search(r"^  QA_ENGINE_URL=http://127\.0\.0\.1:\d+$", introduction, re.MULTILINE)
     assert output.splitlines()[-1].endswith(f"(exit code {code})")
@@ -368,7 +319,7 @@ def test_off_a_terminal_signals_are_passed_on(number: signal.Signals, code: int)
         shown = ""
         for line in process.stdout:
             shown += line
-            if line.startswith("run "):
+            if line.startswith("20"):
                 process.send_signal(number)
         assert process.wait(20) == code
     assert shown.splitlines()[-1].endswith(f"(exit code {code})")
@@ -388,66 +339,10 @@ def test_several_nights_are_played_in_under_a_minute_and_lead_to_their_page(
     assert [end["outcome"] for end in ends] == [
         "succeeded", "data_engine_failed", "succeeded", "cards_missing", "succeeded"
     ]  # fmt: skip
-    assert ends[3]["since_last_night"]["new"] + ends[3]["since_last_night"]["added"] == len(CARD_TYPES)
-    assert ends[4]["since_last_night"]["mended"] == len(CARD_TYPES)
-    assert done.stdout.count("The plan has changed since") == 2
+    assert ends[1]["notes"] == [f"New since {today - timedelta(days=4)}: AAPL"]
     page = (tmp_path / "runs" / "index.html").read_text()
     assert len(set(re.findall('href="([^"]+/report.html)"', page))) == 5
     assert str(tmp_path / "runs" / "index.html") in done.stderr
-    commands = re.findall(r"^to resume (\S+) +make (run-local RESUME=.*)$", done.stderr, re.MULTILINE)
-    assert [date for date, _ in commands] == [str(today - timedelta(days=3)), str(today - timedelta(days=1))]
-    resumed = make(*shlex.split(commands[0][1]))
-    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    assert _report(resumed)["date"] == commands[0][0]
-    # Also with a corrected config, which is where a line says.
-    config = re.search(r"^their config +(.*)$", done.stderr, re.MULTILINE)
-    assert config
-    tickers = Path(config[1]) / "ticker_list.json"
-    assert json.loads(tickers.read_text()) == TICKERS
-    tickers.write_text(json.dumps([ticker for ticker in TICKERS if ticker != "NVDA"]))
-    _, resume = shlex.split(commands[1][1])
-    corrected = make("run-local", f"{resume} --new-config", "FAULT=cards")
-    assert corrected.returncode == 0, corrected.stdout + corrected.stderr
-    assert _report(corrected)["date"] == commands[1][0]
-    assert "as intended" not in corrected.stderr
-
-
-@pytest.mark.slow
-async def test_a_message_can_be_rehearsed_and_its_secrets_are_nowhere_to_be_seen() -> None:
-    chat = Chat([], secret="secret-of-the-signature")
-    async with trio.open_nursery() as nursery:
-        await chat.service.start(nursery)
-        env = os.environ | chat.env(
-            "feishu", NOTIFY_SECRET="secret-of-the-signature", RUN_TIME_ZONE="Pacific/Kiritimati", NOTIFY_ONLY="all"
-        )
-        command = ["make", "--old-file=.venv/ready", f"BIN={Path(sys.executable).parent}", "run-local", "DETAILS=1"]
-        shown = await trio.run_process([*command, "--dry-run"], env=env, cwd=ROOT, capture_stdout=True)
-        done = await trio.run_process(command, env=env, cwd=ROOT, capture_stdout=True, capture_stderr=True)
-        await chat.service.stop()
-        nursery.cancel_scope.cancel()
-    (text,) = chat.texts
-    assert str(datetime.now(ZoneInfo("Pacific/Kiritimati")).date()) in text
-    assert b"secret-of" not in shown.stdout + done.stdout + done.stderr
-    assert b"  NOTIFY_ONLY=all\n  NOTIFY_SECRET=(a secret)\n  NOTIFY_URL=(a secret)\n" in done.stdout
-
-
-def test_nights_of_an_unknown_time_zone_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RUN_TIME_ZONE", "Asia/Shanghay")
-    done = play("--nights=1")
-    assert done.returncode == 2
-    assert done.stderr.endswith('RUN_TIME_ZONE: "Asia/Shanghay" is no time zone, such as Asia/Shanghai\n')
-
-
-@pytest.mark.parametrize(
-    "nights",
-    [
-        ["NIGHTS=0"],
-        pytest.param(["NIGHTS=many"], marks=pytest.mark.slow),
-        pytest.param(["NIGHTS=5", "FAULT=news"], marks=pytest.mark.slow),
-    ],
-)
-def test_nights_that_cannot_be_played_are_an_error(nights: list[str]) -> None:
-    done = make("run-local", *nights)
-    assert done.returncode == 2
-    assert "NIGHTS" in done.stderr
-    assert done.stdout == ""
+    assert ends[3]["start_command"] == f"make run-local ARGS='run --date={today - timedelta(days=1)}'"
+    mended = make(*shlex.split(ends[3]["start_command"])[1:])
+    assert mended.returncode == 0, mended.stdout + mended.stderr
