@@ -38,6 +38,7 @@ from job.report.commands import Place, page_address
 from job.report.comparison import comparison_lines, night_before
 from job.report.format import PAGE, RecordError, start_name
 from job.report.outcome import (
+    LEFT_OUT,
     Ending,
     ExitCode,
     Outcome,
@@ -309,8 +310,7 @@ class _Run:
             notices.append(message(text, day=start.day, cards=cards_line(ledger)))
             notices += more_cards_notice(more, start.day)
         if start.without:
-            text = template("Left out by hand: {names}. A plain start makes their cards too.")
-            notices.append(message(text, names=listed(start.without)))
+            notices.append(message(LEFT_OUT, names=listed(start.without)))
         return notices
 
     async def _call(self, session: Session, helpers: trio.Nursery) -> Ending:

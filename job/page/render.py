@@ -1,16 +1,167 @@
-"""Stub."""
+"""Rendering of the pages: HTML files without scripts, which load nothing from the network.
 
-from datetime import datetime
+Python computes all numbers, the templates draw them. This is the only module that uses Jinja2.
+"""
 
+from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import chain
+from typing import TYPE_CHECKING
+
+from job.engines.catalog import ALL_ENGINES, TITLES
+from job.page.board import board
+from job.page.charts import WIDTH, band_of, edges_of, time_scale_of
+from job.page.day import (
+    Headline,
+    calls_of,
+    execution_link,
+    headline_of,
+    log_link,
+    names,
+    not_reached_counts,
+    trace_link,
+    what,
+)
+from job.page.nights import charts_of, row_of
 from job.records.nights import Nights
-from job.report.commands import Links
+from job.report.advice import Step, advice, start_command
+from job.report.commands import Links, Place
+from job.report.failures import failure_groups
+from job.report.often import most_often, usual_line
+from job.report.outcome import LEFT_OUT, Outcome
+from job.report.report import Report
 from job.report.view import View
-from job.text.messages import ENGLISH, Translator
+from job.text.display import printable, shortened
+from job.text.messages import Message, Translator, Value, duration, message, plural
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+NIGHTS_SHOWN = 14
+"""Nights that are shown at first."""
 
 
-def render_day(view: View, links: Links, *, has_table: bool, translator: Translator = ENGLISH) -> bytes:
-    return str(view.report.sentence).encode()
+def _xy(value: float) -> str:
+    """A coordinate in few characters: a page may have thousands."""
+    return f"{value:.1f}".removesuffix(".0")
 
 
-def render_nights(nights: Nights, links: Links, now: datetime, translator: Translator = ENGLISH) -> bytes:
-    return str(nights.period).encode()
+@lru_cache(maxsize=4)
+def environment(translator: Translator) -> "Environment":
+    """The templates in a language. `_` and `ngettext` make messages, which `finalize` translates.
+
+    Thus a value within a sentence is escaped and cleaned like any other value. Jinja2's own i18n extension would fill
+    in values after `finalize`; it is used only to collect the sentences.
+
+    Jinja2 is imported here, since a run needs it at its end and no other command may need it.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  see above
+    from markupsafe import Markup, escape  # noqa: PLC0415  as above
+
+    def shown(value: Value) -> Markup:
+        return value if isinstance(value, Markup) else escape(printable(translator.text(value)))
+
+    def finalized(value: object) -> str:
+        if isinstance(value, Message):
+            template = escape(printable(translator.template(value)))  # that of a sentence may be from a record
+            return Markup(value.filled(template, shown))  # noqa: S704  both are escaped
+        return value if isinstance(value, Markup) else printable(value)
+
+    def beginning(value: object, limit: int) -> str:
+        return shortened(translator.text(value), limit)
+
+    made = Environment(
+        loader=PackageLoader("job.page"),
+        autoescape=True,
+        finalize=finalized,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {
+        "duration": duration,
+        "names": names,
+        "number": "{:,}".format,
+        "percent": lambda x: f"{x / WIDTH * 100:.2f}%",
+        "shortened": beginning,
+        "what": what,
+        "xy": _xy,
+    }
+    made.globals = {
+        "_": message,
+        "ngettext": plural,
+        "language": translator.tag,
+        "engines": ALL_ENGINES,
+        "titles": TITLES,
+    }
+    return made
+
+
+def render_day(view: View, links: Links, *, has_table: bool, translator: Translator) -> bytes:
+    """The page of a day. `has_table` is whether the table of its cards is stored beside it."""
+    report, ledger = view.report, view.ledger
+    spans = chain.from_iterable(lane.spans() for lane in ledger.lanes.values())
+    scale = time_scale_of(spans, report.offset or UTC)
+    edges = edges_of(scale, ledger.barriers)
+    page = (
+        environment(translator)
+        .get_template("day.html.j2")
+        .render(
+            headline=headline_of(report, view.steps),
+            nights_link=links.nights,
+            report=report,
+            comparison=view.comparison,
+            notes=[note for note in report.notes if note.id != LEFT_OUT],
+            groups=failure_groups(ledger),
+            steps={step.kind: step for step in view.steps},
+            not_reached=not_reached_counts(ledger),
+            board=board(report, ledger),
+            table_link=links.table(report.day) if has_table else None,
+            scale=scale,
+            barriers=ledger.barriers,
+            bands={engine: band_of(lane, scale, edges) for engine, lane in ledger.lanes.items() if len(lane)},
+            calls=calls_of(ledger),
+            number_of_calls=sum(map(len, ledger.lanes.values())),
+            log_link=log_link(report),
+            log_link_of=lambda words: log_link(report, words),
+            trace_link=trace_link(report),
+            execution_link=execution_link(report),
+        )
+    )
+    return page.encode()
+
+
+def render_nights(nights: Nights, links: Links, now: datetime, translator: Translator) -> bytes:
+    """The page of the nights, as it is right at `now`."""
+    rows = [row_of(night, links) for night in nights.nights]
+    page = (
+        environment(translator)
+        .get_template("nights.html.j2")
+        .render(
+            headline=_headline(nights, links, now) if nights.nights else None,
+            period=nights.period,
+            usual=usual_line(nights.reports),
+            rows=rows[:NIGHTS_SHOWN],
+            earlier=rows[NIGHTS_SHOWN:],
+            charts=charts_of(nights.nights),
+            often=most_often(nights.reports),
+        )
+    )
+    return page.encode()
+
+
+def _headline(nights: Nights, links: Links, now: datetime) -> Headline:
+    """That of the latest night."""
+    latest, known = nights.nights[0], next(iter(nights.reports), None)
+    if latest.report is not None:
+        steps = advice(latest.report, _place(latest.report, links), now)
+        return headline_of(latest.report, steps, links.day(latest.day))
+    about, steps = latest.outcome.about, ()
+    if latest.outcome is Outcome.KILLED and about.next and known is not None:
+        start = known.model_copy(update={"day": latest.day})
+        steps = (Step("start", about.next, start_command(start, _place(known, links), now)),)
+    return Headline(about.severity, about.word, latest.day, detail=latest.problem, steps=steps)
+
+
+def _place(report: Report, links: Links) -> Place:
+    return Place.of(report, links.runs_uri if report.job is None else None)

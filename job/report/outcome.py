@@ -144,6 +144,7 @@ class Ending:
 
 
 NOTHING_CALLED = message("nothing was called")
+LEFT_OUT = template("Left out by hand: {names}. A plain start makes their cards too.")
 _STOPS: Mapping[ShutdownReason, tuple[Outcome, ExitCode]] = {
     ShutdownReason.QA_DOWN: (Outcome.QA_ENGINE_DOWN, ExitCode.CARDS_MISSING),
     ShutdownReason.DEADLINE: (Outcome.DEADLINE, ExitCode.DEADLINE),
@@ -235,8 +236,7 @@ def _notes(ledger: Ledger, without: Sequence[str]) -> list[Message]:
     """What a person has to know besides."""
     notes = []
     if without:
-        text = template("Left out by hand: {names}. A plain start makes their cards too.")
-        notes.append(message(text, names=listed(without)))
+        notes.append(message(LEFT_OUT, names=listed(without)))
     if asked := ledger.asked("qa"):
         made = [f"{target}/{card}" for target, card in asked if not ledger.is_open("qa", (target, card))]
         left = [f"{target}/{card}" for target, card in asked if ledger.is_open("qa", (target, card))]

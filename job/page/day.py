@@ -1,0 +1,127 @@
+"""Page of a day, as words: its headline, its calls, and links to Google's console."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from urllib.parse import quote
+
+from job.engines.catalog import ALL_ENGINES
+from job.ledger.ledger import Ledger
+from job.ledger.result import FAILED, CallResult
+from job.report.advice import Step
+from job.report.failures import names_of, not_reached
+from job.report.outcome import LEFT_OUT, Outcome, Severity
+from job.report.report import Report
+from job.text.display import clock, shortened
+from job.text.messages import Message, Value, duration, listed, message, plural
+
+CALLS_SHOWN = 400
+NAME_LIMIT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Headline:
+    """What both pages say of a day first."""
+
+    severity: Severity
+    sentence: Message
+    day: str
+    link: str | None = None
+    """The link to the page of the day, if that is another page."""
+    when: Message | None = None
+    took: Message | None = None
+    left_out: Message | None = None
+    detail: Message | None = None
+    steps: Sequence[Step] = ()
+    """At most one of them has a command."""
+
+
+def headline_of(report: Report, steps: Sequence[Step], link: str | None = None) -> Headline:
+    """The headline of a day that has a report."""
+    time = clock(datetime.fromisoformat(report.ended or report.started), report.day)
+    if report.outcome is Outcome.SUCCEEDED:
+        when = message("done at {time}", time=time)
+    else:
+        when = message("ended at {time}", time=time) if report.ended else message("began at {time}", time=time)
+    took = None
+    if report.number > 1:
+        took = plural("1 attempt", "{count} attempts", count=report.number)
+    elif report.number and report.seconds is not None:
+        took = message("took {took}", took=duration(report.seconds))
+    return Headline(
+        severity=report.outcome.about.severity,
+        sentence=report.sentence,
+        day=report.day,
+        link=link,
+        when=when,
+        took=took,
+        left_out=next((note for note in report.notes if note.id == LEFT_OUT), None),
+        detail=report.detail,
+        steps=[step for step in steps if step.kind in {"wait", "start", "look"}],
+    )
+
+
+def names(found: Sequence[str]) -> Value:
+    """The first names, and the number of further ones."""
+    return listed([shortened(name, NAME_LIMIT) for name in found])
+
+
+def what(call: CallResult) -> Value:
+    """What a call was for."""
+    return names(names_of(call.items))
+
+
+def not_reached_counts(ledger: Ledger) -> str:
+    """How many items of each engine were not made because of others; empty if there are none."""
+    return ", ".join(f"{engine} {count:,}" for engine, count in not_reached(ledger))
+
+
+def calls_of(ledger: Ledger) -> Sequence[CallResult]:
+    """The calls of a day that are kept, at most `CALLS_SHOWN`: those that failed first, then by engine and time."""
+    found = {id(call): call for call in ledger.failed}
+    found |= {id(call): call for lane in ledger.lanes.values() for call in lane.kept}
+    order = sorted(
+        found.values(), key=lambda call: (call.state != FAILED, ALL_ENGINES.index(call.engine), call.started)
+    )
+    return order[:CALLS_SHOWN]
+
+
+_CONSOLE = "https://console.cloud.google.com"
+_MARGIN = timedelta(minutes=5)
+"""Added on both sides: an engine may still log after the job has ended."""
+
+
+def log_link(report: Report, words: str | None = None) -> str | None:
+    """The log of the job and of the engines under the day's trace, or only the lines with these words."""
+    query = f'trace="projects/{report.project}/traces/{report.trace_id}"'
+    if words is not None:
+        query += "\n" + '"' + words.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return _logs(report, query)
+
+
+def execution_link(report: Report) -> str | None:
+    """The log of the execution on Cloud Run, which also has what the job cannot log itself, such as crashes."""
+    if report.execution is None:
+        return None
+    label = 'labels."run.googleapis.com/execution_name"'
+    return _logs(report, f'resource.type="cloud_run_job"\n{label}="{report.execution}"')
+
+
+def trace_link(report: Report) -> str | None:
+    """The trace, with the spans of the engines."""
+    if report.project is None:
+        return None
+    return f"{_CONSOLE}/traces/list?project={_quoted(report.project)}&tid={report.trace_id}"
+
+
+def _logs(report: Report, query: str) -> str | None:
+    if report.project is None:
+        return None
+    began = datetime.fromisoformat(report.began) - _MARGIN
+    ended = (datetime.fromisoformat(report.ended) if report.ended else began + timedelta(days=1)) + _MARGIN
+    span = _quoted("/".join(f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" for moment in (began, ended)))
+    return f"{_CONSOLE}/logs/query;query={_quoted(query)};timeRange={span}?project={_quoted(report.project)}"
+
+
+def _quoted(value: str) -> str:
+    return quote(value, safe="", errors="replace")
