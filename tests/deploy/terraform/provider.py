@@ -1,7 +1,8 @@
 """Stands in for the google provider: serves its schema, and plans and applies as one whose every request succeeds.
 
 It runs in the environment that `make .terraform-tests/ready` makes. Terraform attaches to it instead of starting a
-provider (`TF_REATTACH_PROVIDERS`), and speaks plugin protocol 5 with it in plain gRPC. It does not refuse values that only Google's own checks would, nor replace what no update reaches.
+provider (`TF_REATTACH_PROVIDERS`), and speaks plugin protocol 5 with it in plain gRPC. It does not refuse values that
+only Google's own checks would, nor replace what no update reaches.
 """
 
 import base64
