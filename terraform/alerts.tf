@@ -2,20 +2,44 @@ locals {
   # Both show as a failed execution of one of the two jobs.
   execution_alerts = {
     run = {
-      job   = local.run.name
       title = "${var.name}: the run failed"
-      help  = "The last line of the execution's log says what is missing. Once that is put right, start the job again: `make execute`. The run goes on where it stopped, and no card is made twice."
+      help  = "The last line of the execution's log says what is missing. Once that is put right, start the job again: `make execute`. It makes what is missing, and no card twice."
     }
     verify = {
-      job   = local.verify.name
       title = "${var.name}: no success by the hour" # without the hour: to change it stays a change of the schedule alone
-      help  = "No run of today has done all its work. Look at the last execution of ${var.name}, then start it again: Execute, or `make execute`."
+      help  = "Today's work is not all done. Look at the last execution of ${var.name}, then start it again: Execute, or `make execute`."
     }
   }
+  log_alerts = merge(
+    {
+      scheduler = {
+        title    = "${var.name}: the scheduler could not start it" # then there is no execution that could fail
+        severity = "ERROR"
+        help     = "The schedule fired, the job did not start. To start it by hand: `make execute`."
+        filter = join(" AND ", [
+          "resource.type = \"cloud_scheduler_job\"",
+          "resource.labels.job_id = (\"${var.name}\" OR \"${var.name}-verify\")",
+          "severity >= ERROR",
+        ])
+      }
+    },
+    var.notify == null ? {} : {
+      notification = {
+        title    = "${var.name}: the message about a run was not sent" # which does not fail the run
+        severity = "WARNING"
+        help     = "The line `notification.failed` in the execution's log says why. To send a test message, a maintainer runs `make execute ARGS=notify,--test`."
+        filter = join(" AND ", [
+          "resource.type = \"cloud_run_job\"",
+          "resource.labels.job_name = (\"${var.name}\" OR \"${var.name}-verify\")",
+          "jsonPayload.event = \"notification.failed\"",
+        ])
+      }
+    },
+  )
 }
 
 resource "google_monitoring_alert_policy" "execution" {
-  for_each = { for key, alert in local.execution_alerts : key => alert if var.alerts != null }
+  for_each = var.alerts == null ? {} : local.execution_alerts
 
   project               = var.project_id
   display_name          = each.value.title
@@ -30,7 +54,7 @@ resource "google_monitoring_alert_policy" "execution" {
       filter = join(" AND ", [
         "metric.type = \"run.googleapis.com/job/completed_execution_count\"",
         "resource.type = \"cloud_run_job\"",
-        "resource.labels.job_name = \"${each.value.job}\"",
+        "resource.labels.job_name = \"${local.jobs[each.key].name}\"",
         "metric.labels.result = \"failed\"",
       ])
       comparison      = "COMPARISON_GT"
@@ -59,25 +83,20 @@ resource "google_monitoring_alert_policy" "execution" {
   depends_on = [google_project_service.main]
 }
 
-# If the scheduler cannot start a job, there is no execution that could fail.
-resource "google_monitoring_alert_policy" "scheduler" {
-  count = var.alerts == null ? 0 : 1
+resource "google_monitoring_alert_policy" "log" {
+  for_each = var.alerts == null ? {} : local.log_alerts
 
   project               = var.project_id
-  display_name          = "${var.name}: the scheduler could not start it"
+  display_name          = each.value.title
   combiner              = "OR"
-  severity              = "ERROR"
+  severity              = each.value.severity
   notification_channels = var.alerts.notification_channels
   user_labels           = var.labels
 
   conditions {
-    display_name = "The scheduler's log has an error"
+    display_name = "The log says so"
     condition_matched_log {
-      filter = join(" AND ", [
-        "resource.type = \"cloud_scheduler_job\"",
-        "resource.labels.job_id = (\"${local.run.name}\" OR \"${local.verify.name}\")",
-        "severity >= ERROR",
-      ])
+      filter = each.value.filter
     }
   }
 
@@ -89,44 +108,7 @@ resource "google_monitoring_alert_policy" "scheduler" {
   }
 
   documentation {
-    content   = "The schedule fired, the job did not start. To start it by hand: `make execute`.\n\n[Executions and logs](${local.executions_url})"
-    mime_type = "text/markdown"
-  }
-
-  depends_on = [google_project_service.main]
-}
-
-# A message that is not sent does not fail its run. Without this alert, nobody would notice that messages have stopped.
-resource "google_monitoring_alert_policy" "notification" {
-  count = var.alerts == null || var.notify == null ? 0 : 1
-
-  project               = var.project_id
-  display_name          = "${var.name}: the message about a run was not sent"
-  combiner              = "OR"
-  severity              = "WARNING"
-  notification_channels = var.alerts.notification_channels
-  user_labels           = var.labels
-
-  conditions {
-    display_name = "The job's log says so"
-    condition_matched_log {
-      filter = join(" AND ", [
-        "resource.type = \"cloud_run_job\"",
-        "resource.labels.job_name = (\"${local.run.name}\" OR \"${local.verify.name}\")",
-        "jsonPayload.event = \"notification.failed\"",
-      ])
-    }
-  }
-
-  alert_strategy {
-    auto_close = "1800s"
-    notification_rate_limit {
-      period = "3600s"
-    }
-  }
-
-  documentation {
-    content   = "The line `notification.failed` in the execution's log says why. To send a test message, a maintainer runs `make execute ARGS=notify,--test`.\n\n[Executions and logs](${local.executions_url})"
+    content   = "${each.value.help}\n\n[Executions and logs](${local.executions_url})"
     mime_type = "text/markdown"
   }
 

@@ -2,17 +2,13 @@ locals {
   apis = concat(
     [
       "artifactregistry.googleapis.com",
-      "cloudresourcemanager.googleapis.com",
+      "cloudbuild.googleapis.com", # `make push` builds there if there is no Docker
       "cloudscheduler.googleapis.com",
       "iam.googleapis.com",
       "logging.googleapis.com",
       "monitoring.googleapis.com",
       "run.googleapis.com",
       "storage.googleapis.com",
-    ],
-    var.build == null ? [] : [
-      "cloudbuild.googleapis.com",
-      "containeranalysis.googleapis.com", # holds the provenance of images
     ],
     var.notify == null ? [] : ["secretmanager.googleapis.com"],
   )

@@ -1,11 +1,8 @@
-# The bucket of the config objects, and the objects of config/ that are written there (config_documents.tf).
 locals {
-  config_prefix = "config"
+  config_uri = "gs://${google_storage_bucket.config.name}/config"
 }
 
 resource "google_storage_bucket" "config" {
-  #checkov:skip=CKV_GCP_62:Audit logs, if on, show who read or wrote an object; usage logs would need a third bucket.
-
   project                     = var.project_id
   name                        = "${var.project_id}-${var.name}-config"
   location                    = var.region
@@ -36,30 +33,19 @@ resource "google_storage_bucket" "config" {
   depends_on = [google_project_service.main]
 }
 
-resource "google_storage_bucket_object" "owned" {
-  for_each = var.config_ownership == "terraform" ? local.config_documents : {}
-
-  bucket       = google_storage_bucket.config.name
-  name         = "${local.config_prefix}/${each.key}"
-  content      = each.value
-  content_type = "application/json"
-}
-
-resource "google_storage_bucket_object" "seeded" {
-  for_each = var.config_ownership == "operators" ? local.config_documents : {}
+# Written once. From then on people edit the objects in the bucket, or merges overwrite them (cloudbuild.yaml).
+resource "google_storage_bucket_object" "config" {
+  for_each = fileset("${path.module}/config", "*.json")
 
   bucket          = google_storage_bucket.config.name
-  name            = "${local.config_prefix}/${each.key}"
-  content         = each.value
+  name            = "config/${each.value}"
+  content         = file("${path.module}/config/${each.value}")
   content_type    = "application/json"
   deletion_policy = "ABANDON"
 
   lifecycle {
     ignore_changes = [content, detect_md5hash, content_type, metadata, cache_control]
   }
-
-  # When the ownership changes, the objects of one owner are deleted before those of the other are created.
-  depends_on = [google_storage_bucket_object.owned]
 }
 
 resource "google_storage_bucket_iam_member" "config_job" {

@@ -1,16 +1,13 @@
 locals {
-  deadline_seconds = coalesce(var.job.deadline_seconds, var.job.task_timeout_seconds - 60)
-
-  # The job's environment variables, except those that the platform sets.
+  # The job's environment variables, except those that Cloud Run sets.
   environment = merge(
     { for name, value in { CARD_URL = var.card_url, NOTIFY_ONLY = try(var.notify.only, null) } : name => value if value != null },
     {
-      CONFIG_URI           = "gs://${google_storage_bucket.config.name}/${local.config_prefix}"
+      CONFIG_URI           = local.config_uri
       GOOGLE_CLOUD_PROJECT = var.project_id
       GOOGLE_CLOUD_REGION  = var.region
       REPORT_LANGUAGE      = var.language
-      RUN_DATE             = "today"
-      RUN_DEADLINE_SECONDS = tostring(local.deadline_seconds)
+      RUN_DEADLINE_SECONDS = tostring(var.job.task_timeout_seconds - 60) # the rest is for closing the record
       RUN_TIME_ZONE        = var.schedule.time_zone
       RUNS_URI             = "gs://${google_storage_bucket.runs.name}/runs"
 
@@ -20,8 +17,8 @@ locals {
     [
       for name, engine in local.engines : {
         for key, value in {
-          URL         = engine.url
-          AUDIENCE    = engine.audience == null ? null : "${engine.audience} ${engine.url}" # the job uses an audience for this URL only
+          URL         = local.urls[name]
+          AUDIENCE    = engine.audience == null ? null : "${engine.audience} ${local.urls[name]}" # the job uses an audience for this URL only
           TIMEOUT     = engine.timeout_seconds
           CONCURRENCY = engine.concurrency
           ATTEMPTS    = engine.attempts
@@ -30,20 +27,37 @@ locals {
       }
     ]...
   )
+  secrets = {
+    for name, secret in {
+      NOTIFY_URL    = try(var.notify.secret, null)
+      NOTIFY_SECRET = try(var.notify.signing_secret, null)
+    } : name => secret if secret != null
+  }
 
-  # The run, and the job that verifies it (verify.tf). Empty if there is no image yet.
-  jobs = {
-    for key, job in { run = local.run, verify = local.verify } : key => job
-    if var.image != null && (key == "run" || var.alerts != null)
-  }
-  run = {
-    name            = var.name
-    args            = null
-    body            = var.schedule.again ? jsonencode({ overrides = { containerOverrides = [{ args = ["run", "--again"] }] } }) : "{}"
-    cron            = var.schedule.cron
-    max_retries     = var.job.max_retries
-    timeout_seconds = var.job.task_timeout_seconds
-  }
+  jobs = merge(
+    {
+      run = {
+        name            = var.name
+        args            = null
+        cron            = var.schedule.cron
+        max_retries     = var.job.max_retries
+        timeout_seconds = var.job.task_timeout_seconds
+      }
+    },
+    # No metric shows that a daily run did not happen: an alert on absence can wait for at most 23.5 hours. So a second
+    # job looks for today's success at the hour of `success_by`, on the days of the run, and fails if there is none.
+    var.alerts == null ? {} : {
+      verify = {
+        name            = "${var.name}-verify"
+        args            = ["verify"]
+        cron            = join(" ", concat(local.success_by, slice(local.cron_fields, 2, 5)))
+        max_retries     = 0 # a failure is the answer that there is no success yet; a retry would send a second message
+        timeout_seconds = 300
+      }
+    },
+  )
+  cron_fields = split(" ", replace(trimspace(var.schedule.cron), "/ +/", " "))
+  success_by  = [for part in reverse(split(":", try(var.alerts.success_by, "0:0"))) : tostring(tonumber(part))]
 }
 
 resource "google_cloud_run_v2_job" "main" {
@@ -53,7 +67,7 @@ resource "google_cloud_run_v2_job" "main" {
   location            = var.region
   name                = each.value.name
   labels              = var.labels
-  deletion_protection = var.deletion_protection
+  deletion_protection = false # the records are in the bucket; a job that is gone is made again
 
   template {
     labels      = var.labels
@@ -67,7 +81,7 @@ resource "google_cloud_run_v2_job" "main" {
       timeout               = "${each.value.timeout_seconds}s"
 
       containers {
-        image = var.image
+        image = "${local.image}:latest" # to begin with; every deployment sets a digest
         args  = each.value.args
 
         resources {
@@ -111,18 +125,29 @@ resource "google_cloud_run_v2_job" "main" {
   }
 
   lifecycle {
-    ignore_changes = [client, client_version] # the tool that changed the job last
+    # Merges and people deploy images; `client` is the tool that they did it with.
+    ignore_changes = [template[0].template[0].containers[0].image, client, client_version]
   }
 
   # The job must have its permissions before it can be started.
   depends_on = [
-    google_artifact_registry_repository.main,
     google_cloud_run_v2_service_iam_member.engine,
     google_project_service.main,
     google_secret_manager_secret_iam_member.job,
     google_storage_bucket_iam_member.config_job,
     google_storage_bucket_iam_member.runs_job,
-    google_storage_bucket_object.owned,
-    google_storage_bucket_object.seeded,
+    google_storage_bucket_object.config,
   ]
+}
+
+# A person makes and fills the secrets, so the state has none of their values.
+resource "google_secret_manager_secret_iam_member" "job" {
+  for_each = local.secrets
+
+  project   = var.project_id
+  secret_id = each.value
+  role      = "roles/secretmanager.secretAccessor"
+  member    = google_service_account.job.member
+
+  depends_on = [google_project_service.main]
 }

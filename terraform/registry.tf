@@ -1,11 +1,9 @@
 locals {
-  repository = "${var.region}-docker.pkg.dev/${var.project_id}/${var.name}"
-  image_name = "${local.repository}/job"
+  # From the repository, so that `make push`, which makes that alone, has the output.
+  image = "${google_artifact_registry_repository.main.location}-docker.pkg.dev/${var.project_id}/${google_artifact_registry_repository.main.repository_id}/job"
 }
 
 resource "google_artifact_registry_repository" "main" {
-  #checkov:skip=CKV_GCP_84:Google's own key encrypts it; an image holds no secret, and a lost key would lose every rollback.
-
   project                = var.project_id
   location               = var.region
   repository_id          = var.name
@@ -14,13 +12,12 @@ resource "google_artifact_registry_repository" "main" {
   labels                 = var.labels
   cleanup_policy_dry_run = false
 
-  # KEEP overrides DELETE. Without immutable_tags, since a tagged image could never be cleaned up with it.
+  # KEEP overrides DELETE. What is deployed is among the latest, however long ago it was built.
   cleanup_policies {
-    id     = "keep-deployed"
+    id     = "keep-latest"
     action = "KEEP"
-    condition {
-      tag_state    = "TAGGED"
-      tag_prefixes = ["deployed-"]
+    most_recent_versions {
+      keep_count = 50
     }
   }
 

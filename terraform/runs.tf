@@ -1,8 +1,5 @@
 # A bucket of its own: a run overwrites its lease every few seconds, and versions or soft delete would keep every renewal.
 resource "google_storage_bucket" "runs" {
-  #checkov:skip=CKV_GCP_62:Audit logs, if on, show who read or wrote an object; usage logs would need a third bucket.
-  #checkov:skip=CKV_GCP_78:A lease is overwritten every 15 seconds; versions would keep every renewal.
-
   project                     = var.project_id
   name                        = "${var.project_id}-${var.name}-runs"
   location                    = var.region

@@ -8,7 +8,7 @@ terraform {
     }
   }
 
-  # Bucket and prefix come from backend.hcl: see backend.hcl.example.
+  # `make init` names the bucket and the prefix.
   backend "gcs" {}
 }
 

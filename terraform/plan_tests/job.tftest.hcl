@@ -19,7 +19,6 @@ run "the_job_as_it_is_by_default" {
       QA_ENGINE_URL                                  = "https://engine-abc123-de.a.run.app"
       REPORT_LANGUAGE                                = "en"
       RUNS_URI                                       = "gs://my-project-batch-orchestrator-runs/runs"
-      RUN_DATE                                       = "today"
       RUN_DEADLINE_SECONDS                           = "10740"
       RUN_TIME_ZONE                                  = "Asia/Shanghai"
       TASK_MAX_RETRIES                               = "1"
@@ -27,20 +26,17 @@ run "the_job_as_it_is_by_default" {
     }
     error_message = "The job's environment is another."
   }
-
   assert {
     condition     = toset(keys(google_cloud_run_v2_job.main)) == toset(["run"])
     error_message = "There is another job."
   }
   assert {
     condition = (
-      google_cloud_run_v2_job.main["run"].name == "batch-orchestrator"
-      && google_cloud_run_v2_job.main["run"].location == "asia-east1"
-      && google_cloud_run_v2_job.main["run"].deletion_protection
+      google_cloud_run_v2_job.main["run"].deletion_protection == false
       && google_cloud_run_v2_job.main["run"].start_execution_token == null
       && google_cloud_run_v2_job.main["run"].run_execution_token == null
     )
-    error_message = "The job is another."
+    error_message = "The job cannot be destroyed, or starts whenever it is applied."
   }
   assert {
     condition = (
@@ -60,7 +56,7 @@ run "the_job_as_it_is_by_default" {
   }
   assert {
     condition = (
-      google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].image == var.image
+      google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].image == "asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job:latest"
       && google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].args == null
       && google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].resources[0].limits == tomap({ cpu = "1", memory = "512Mi" })
     )
@@ -68,56 +64,74 @@ run "the_job_as_it_is_by_default" {
   }
 }
 
-run "the_job_with_all_that_can_be_said_of_it" {
+run "engines_by_url_and_all_that_can_be_said_of_one" {
   command = plan
 
   variables {
-    card_url            = "https://cards.example.com/{date}/{ticker}/{card_type}.png"
-    deletion_protection = false
-    job                 = { cpu = 2, memory_mib = 1024, max_retries = 3, task_timeout_seconds = 21600, deadline_seconds = 20000 }
-    labels              = { team = "cards" }
-    network             = { network = "vpc", subnetwork = "jobs", egress = "ALL_TRAFFIC", tags = ["engines"] }
     engines = {
-      financial = { service = "financial-engine", timeout_seconds = 1800, concurrency = 2, attempts = 3, batch_size = 10 }
-      trading   = { service = "trading-engine", audience = "https://trading.example.com" }
-      news      = { url = "https://news.example.com/api/", timeout_seconds = 300.25 }
-      qa        = { service = "qa-engine", concurrency = 32 }
+      financial = { url = "https://financial.example.com/v1/" }
+      trading   = { service = "trading-engine", project = "other-project", region = "europe-west1" }
+      news      = { url = "https://news.example.com", audience = "https://audience.example.com", timeout_seconds = 30, concurrency = 5, attempts = 2 }
+      qa        = { service = "qa-engine" }
     }
   }
 
   assert {
     condition = {
       for env in google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].env : env.name => env.value
+      if can(regex("^(FINANCIAL|NEWS)_", env.name))
       } == {
-      CARD_URL                                       = "https://cards.example.com/{date}/{ticker}/{card_type}.png"
-      CONFIG_URI                                     = "gs://my-project-batch-orchestrator-config/config"
-      DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA = "true"
-      FINANCIAL_ENGINE_ATTEMPTS                      = "3"
-      FINANCIAL_ENGINE_BATCH_SIZE                    = "10"
-      FINANCIAL_ENGINE_CONCURRENCY                   = "2"
-      FINANCIAL_ENGINE_TIMEOUT                       = "1800"
-      FINANCIAL_ENGINE_URL                           = "https://financial-engine-abc123-de.a.run.app"
-      GOOGLE_CLOUD_PROJECT                           = "my-project"
-      GOOGLE_CLOUD_REGION                            = "asia-east1"
-      NEWS_ENGINE_TIMEOUT                            = "300.25"
-      NEWS_ENGINE_URL                                = "https://news.example.com/api"
-      QA_ENGINE_CONCURRENCY                          = "32"
-      QA_ENGINE_URL                                  = "https://engine-abc123-de.a.run.app"
-      REPORT_LANGUAGE                                = "en"
-      RUNS_URI                                       = "gs://my-project-batch-orchestrator-runs/runs"
-      RUN_DATE                                       = "today"
-      RUN_DEADLINE_SECONDS                           = "20000"
-      RUN_TIME_ZONE                                  = "Asia/Shanghai"
-      TASK_MAX_RETRIES                               = "3"
-      TRADING_ENGINE_AUDIENCE                        = "https://trading.example.com https://engine-abc123-de.a.run.app"
-      TRADING_ENGINE_URL                             = "https://engine-abc123-de.a.run.app"
+      FINANCIAL_ENGINE_URL    = "https://financial.example.com/v1"
+      NEWS_ENGINE_ATTEMPTS    = "2"
+      NEWS_ENGINE_AUDIENCE    = "https://audience.example.com https://news.example.com"
+      NEWS_ENGINE_CONCURRENCY = "5"
+      NEWS_ENGINE_TIMEOUT     = "30"
+      NEWS_ENGINE_URL         = "https://news.example.com"
+    }
+    error_message = "What the variable `engines` says has not arrived."
+  }
+  assert {
+    condition = {
+      for key, grant in google_cloud_run_v2_service_iam_member.engine : key => "${grant.project} ${grant.location} ${grant.name}"
+      } == {
+      qa      = "my-project asia-east1 qa-engine"
+      trading = "other-project europe-west1 trading-engine"
+    }
+    error_message = "A grant is on what Terraform has not looked up, or one is missing."
+  }
+}
+
+run "all_that_can_be_said_of_the_job" {
+  command = plan
+
+  variables {
+    card_url = "https://cards.example.com/{date}/{ticker}/{card_type}.png"
+    job      = { cpu = 2, memory_mib = 1024, max_retries = 3, task_timeout_seconds = 21600 }
+    labels   = { team = "cards" }
+    language = "zh"
+    network  = { network = "vpc", subnetwork = "jobs", egress = "ALL_TRAFFIC", tags = ["engines"] }
+    notify   = { secret = "cards-hook", signing_secret = "cards-hook-key", only = "failures" }
+  }
+
+  assert {
+    condition = {
+      for env in google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].env : env.name => (
+        length(env.value_source) == 0 ? env.value : "${env.value_source[0].secret_key_ref[0].secret} ${env.value_source[0].secret_key_ref[0].version}"
+      ) if contains(["CARD_URL", "NOTIFY_ONLY", "NOTIFY_SECRET", "NOTIFY_URL", "REPORT_LANGUAGE", "RUN_DEADLINE_SECONDS", "TASK_MAX_RETRIES"], env.name)
+      } == {
+      CARD_URL             = "https://cards.example.com/{date}/{ticker}/{card_type}.png"
+      NOTIFY_ONLY          = "failures"
+      NOTIFY_SECRET        = "cards-hook-key latest"
+      NOTIFY_URL           = "cards-hook latest"
+      REPORT_LANGUAGE      = "zh"
+      RUN_DEADLINE_SECONDS = "21540"
+      TASK_MAX_RETRIES     = "3"
     }
     error_message = "The job's environment is another."
   }
   assert {
     condition = (
-      !google_cloud_run_v2_job.main["run"].deletion_protection
-      && google_cloud_run_v2_job.main["run"].labels == tomap({ team = "cards" })
+      google_cloud_run_v2_job.main["run"].labels == tomap({ team = "cards" })
       && google_cloud_run_v2_job.main["run"].template[0].labels == tomap({ team = "cards" })
       && google_cloud_run_v2_job.main["run"].template[0].template[0].max_retries == 3
       && google_cloud_run_v2_job.main["run"].template[0].template[0].timeout == "21600s"

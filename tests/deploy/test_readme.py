@@ -161,7 +161,7 @@ def test_the_buckets_are_those_that_terraform_makes() -> None:
     assert '{var.name}-runs"' in terraform
     assert '{var.name}-config"' in terraform
     assert '"gs://${google_storage_bucket.runs.name}/runs"' in terraform
-    assert re.search(r'config_prefix += "config"', terraform)
+    assert '"gs://${google_storage_bucket.config.name}/config"' in terraform
     (export,) = set(re.findall(r"^export RUNS_URI=.*$", FIRST, re.MULTILINE))
     assert shlex.split(export)[1:] == [
         "RUNS_URI=gs://$PROJECT-batch-orchestrator-runs/runs",

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 from tests.simulators.storage import emulator_binary
@@ -35,6 +36,9 @@ def has_image_commands() -> bool:
     return {"IMAGE_BUILD", "IMAGE_RUN"} <= os.environ.keys()
 
 
+TERRAFORM_TESTS = Path(__file__).parents[2] / ".terraform-tests"
+"""An environment of its own: Terraform as a library and gRPC are larger than everything else together."""
+
 NEEDS: Mapping[str, Need] = {
     "emulator": Need(
         lambda: emulator_binary() is not None, "make emulator, or name fake-gcs-server in STORAGE_EMULATOR"
@@ -42,6 +46,7 @@ NEEDS: Mapping[str, Need] = {
     "browser": Need(lambda: CHROMIUM is not None, "install chromium"),
     "image": Need(lambda: has_docker() or has_image_commands(), "start Docker, or set IMAGE_BUILD and IMAGE_RUN"),
     "linux": Need(lambda: sys.platform == "linux", "run them on Linux, whose account of a process they read"),
+    "terraform": Need((TERRAFORM_TESTS / "ready").exists, "make .terraform-tests/ready"),
 }
 
 

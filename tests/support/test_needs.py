@@ -56,7 +56,5 @@ def test_only_what_is_needed_and_not_required_may_be_lacking(
 
 def test_what_is_required_has_to_be_known() -> None:
     assert required("emulator,browser") == {"browser", "emulator"}
-    with pytest.raises(
-        ValueError, match=r"^REQUIRE names emulators, but there are only emulator, browser, image, linux$"
-    ):
+    with pytest.raises(ValueError, match=r"^REQUIRE names emulators, but there are only emulator, .*, terraform$"):
         required("emulators,image")

@@ -14,7 +14,6 @@ override_resource {
   values = {
     email  = "batch-orchestrator-job@my-project.iam.gserviceaccount.com"
     member = "serviceAccount:batch-orchestrator-job@my-project.iam.gserviceaccount.com"
-    name   = "projects/my-project/serviceAccounts/batch-orchestrator-job@my-project.iam.gserviceaccount.com"
   }
 }
 
@@ -23,7 +22,6 @@ override_resource {
   values = {
     email  = "batch-orchestrator-scheduler@my-project.iam.gserviceaccount.com"
     member = "serviceAccount:batch-orchestrator-scheduler@my-project.iam.gserviceaccount.com"
-    name   = "projects/my-project/serviceAccounts/batch-orchestrator-scheduler@my-project.iam.gserviceaccount.com"
   }
 }
 

@@ -5,18 +5,20 @@ import os
 import re
 import shutil
 import subprocess
-import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 from tests.deploy.terraform.sample import CONFIG
+from tests.support.needs import TERRAFORM_TESTS
 
 PROJECT = Path(__file__).parents[3]
 ROOT = PROJECT / "terraform"
-EMBEDDED = (sys.executable, "-m", "tests.deploy.terraform.embedded")
+PYTHON = str(TERRAFORM_TESTS / "bin" / "python")
+EMBEDDED = (PYTHON, "-m", "tests.deploy.terraform.embedded")
 TESTS = "plan_tests"
 """The folder of the root's own tests; nothing reads it that is not told to, as only Terraform understands them."""
 _LEAST = (1, 11)
@@ -26,10 +28,21 @@ def installed() -> Sequence[str]:
     """Terraform from the PATH if it is new enough, else the one that comes as a library."""
     if path := shutil.which("terraform"):
         printed = subprocess.run([path, "version"], capture_output=True, text=True, check=True).stdout
-        version = re.match(r"Terraform v(\d+)\.(\d+)", printed)
+        version = re.search(r"^Terraform v(\d+)\.(\d+)", printed, re.MULTILINE)
         if version and tuple(map(int, version.groups())) >= _LEAST:
             return (path,)
     return EMBEDDED
+
+
+@contextmanager
+def stand_in() -> Iterator[str]:
+    """Runs the stand-in for the provider; gives what `TF_REATTACH_PROVIDERS` has to say."""
+    words = [PYTHON, "-m", "tests.deploy.terraform.provider"]
+    with subprocess.Popen(words, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        yield process.stdout.readline().strip()
+        process.stdin.close()  # which ends it
 
 
 @dataclass(frozen=True)
@@ -41,7 +54,6 @@ class Terraform:
     """The value of TF_REATTACH_PROVIDERS."""
     home: Path
     """A directory of its own, for what Terraform keeps about its user."""
-    workspace: str = "default"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -56,7 +68,6 @@ class Terraform:
             "TF_IN_AUTOMATION": "1",
             "TF_INPUT": "0",
             "TF_REATTACH_PROVIDERS": self.providers,
-            "TF_WORKSPACE": self.workspace,
         }
 
     def run(self, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -85,20 +96,33 @@ class Terraform:
         self.ask(directory, "init", "-no-color", f"-test-directory={TESTS}")
         return directory
 
-    def variables(self, directory: Path, values: dict[str, Any]) -> None:
-        """Sets these variables, and no others, for every later command there."""
-        (directory / "test.auto.tfvars.json").write_text(json.dumps(values))
-
     def plan(self, directory: Path, variables: dict[str, Any]) -> dict[str, Any]:
-        """The plan as `terraform show -json` prints it; it stays in `test.tfplan` to be applied."""
-        self.variables(directory, variables)
+        """The plan for these variables and no others, as `terraform show -json` prints it; also in `test.tfplan`."""
+        (directory / "test.auto.tfvars.json").write_text(json.dumps(variables))
         self.ask(directory, "plan", "-no-color", "-out=test.tfplan")
         plan: dict[str, Any] = json.loads(self.ask(directory, "show", "-json", "test.tfplan"))
         return plan
 
+    def apply(self, directory: Path, variables: dict[str, Any]) -> dict[str, list[str]]:
+        """Applies, and sees that nothing is left to do; returns the actions of what changed, by address."""
+        plan = self.plan(directory, variables)
+        self.ask(directory, "apply", "-no-color", "test.tfplan")
+        again = changes(self.plan(directory, variables))
+        assert again == {}, "the second plan"
+        return changes(plan)
+
+
+def changes(plan: dict[str, Any]) -> dict[str, list[str]]:
+    """What a plan does, by address."""
+    return {
+        one["address"]: one["change"]["actions"]
+        for one in plan["resource_changes"]
+        if one["change"]["actions"] not in (["no-op"], ["read"])
+    }
+
 
 def _not_ours(directory: str, names: list[str]) -> set[str]:
     """What a user or Terraform has beside the root; `plan_tests/` has values of its own."""
-    patterns = [".terraform*", "*.tfstate*", "*.tfplan", "backend.hcl"]
+    patterns = [".terraform*", "*.tfstate*", "*.tfplan"]
     patterns += ["*.tfvars", "*.tfvars.json"] if Path(directory) == ROOT else []
     return {name for name in names if any(fnmatch(name, pattern) for pattern in patterns)}

@@ -15,28 +15,28 @@ ROOT = Path(__file__).parents[3] / "terraform"
 SCHEMA = Path(__file__).with_name("schema.json")
 
 
-def used() -> tuple[set[str], set[str], set[str]]:
-    """The resources, the data sources and the provider's arguments in the root."""
-    text = "\n".join(path.read_text() for path in sorted(ROOT.glob("*.tf")))
-    provider = re.findall(r'^provider "google" \{\n(.*?)^\}', text, re.MULTILINE | re.DOTALL)
-    return (
-        set(re.findall(r'^resource "(google_\w+)"', text, re.MULTILINE)),
-        set(re.findall(r'^data "(google_\w+)"', text, re.MULTILINE)),
-        set(re.findall(r"^  (\w+) *=", "\n".join(provider), re.MULTILINE)),
-    )
-
-
-def cut(printed: dict[str, Any], version: str) -> dict[str, Any]:
-    """Raises `KeyError` if the root uses what the provider lacks."""
-    (schema,) = (schema for name, schema in printed["provider_schemas"].items() if name.endswith("/hashicorp/google"))
-    resources, data_sources, arguments = used()
-    attributes = schema["provider"]["block"]["attributes"]
+def used() -> dict[str, set[str]]:
+    """The resources and the data sources in the root."""
+    text = "\n".join(path.read_text() for path in ROOT.glob("*.tf"))
     return {
-        "note": f"hashicorp/google {version}, cut to what terraform/ uses; renewed as cut.py says",
-        "provider": {"version": 0, "block": {"attributes": {name: attributes[name] for name in sorted(arguments)}}},
-        "resources": {name: _plain(schema["resource_schemas"][name]) for name in sorted(resources)},
-        "data_sources": {name: _plain(schema["data_source_schemas"][name]) for name in sorted(data_sources)},
+        f"{kind}s": set(re.findall(rf'^{block} "(google_\w+)"', text, re.MULTILINE))
+        for kind, block in (("resource", "resource"), ("data_source", "data"))
     }
+
+
+def main() -> None:
+    """Raises `KeyError` if the root uses what the provider lacks."""
+    printed, version = json.load(sys.stdin), sys.argv[1]
+    (schema,) = (schema for name, schema in printed["provider_schemas"].items() if name.endswith("/hashicorp/google"))
+    attributes = schema["provider"]["block"]["attributes"]
+    cut = {
+        "note": f"hashicorp/google {version}, cut to what terraform/ uses; renewed as cut.py says",
+        "provider": {"version": 0, "block": {"attributes": {name: attributes[name] for name in ("project", "region")}}},
+    } | {
+        kind: {name: _plain(schema[f"{kind.removesuffix('s')}_schemas"][name]) for name in sorted(names)}
+        for kind, names in used().items()
+    }
+    SCHEMA.write_text(_lines(cut) + "\n")
 
 
 def _plain(value: Any) -> Any:
@@ -50,12 +50,12 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def lines(value: Any, depth: int = 2) -> str:
+def _lines(value: Any, depth: int = 2) -> str:
     """As JSON with a line for each resource, so that a renewal shows which have changed."""
     if depth == 0 or not isinstance(value, dict):
         return json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return "{\n" + ",\n".join(f"{json.dumps(key)}: {lines(item, depth - 1)}" for key, item in value.items()) + "\n}"
+    return "{\n" + ",\n".join(f"{json.dumps(key)}: {_lines(item, depth - 1)}" for key, item in value.items()) + "\n}"
 
 
 if __name__ == "__main__":
-    SCHEMA.write_text(lines(cut(json.load(sys.stdin), sys.argv[1])) + "\n")
+    main()

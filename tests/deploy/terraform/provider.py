@@ -1,15 +1,16 @@
 """Stands in for the google provider: serves its schema, and plans and applies as one whose every request succeeds.
 
-Terraform attaches to it instead of starting a provider (`TF_REATTACH_PROVIDERS`), and speaks plugin protocol 5 with it
-in plain gRPC. It does not refuse values that only Google's own checks would, nor replace what no update reaches.
+It runs in the environment that `make .terraform-tests/ready` makes. Terraform attaches to it instead of starting a
+provider (`TF_REATTACH_PROVIDERS`), and speaks plugin protocol 5 with it in plain gRPC. It does not refuse values that
+only Google's own checks would, nor replace what no update reaches.
 """
 
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -39,9 +40,8 @@ FULL_NAMES = {
 """By the kind of the member: the attribute with the name, and the form of the full name."""
 
 
-@contextmanager
-def stand_in() -> Iterator[str]:
-    """Serves on loopback; gives what `TF_REATTACH_PROVIDERS` has to say."""
+def main() -> None:
+    """Serves on loopback until stdin ends; prints what `TF_REATTACH_PROVIDERS` has to say."""
     server = grpc.server(ThreadPoolExecutor(max_workers=10))
     handlers = {name: _handler(method) for name, method in _METHODS.items()}
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("tfplugin5.Provider", handlers)])
@@ -50,10 +50,9 @@ def stand_in() -> Iterator[str]:
     address = {"Network": "tcp", "String": f"127.0.0.1:{port}"}
     attach = {"Protocol": "grpc", "ProtocolVersion": 5, "Pid": 1, "Test": True, "Addr": address}
     hosts = [(".").join(("registry", name, end)) for name, end in (("terraform", "io"), ("opentofu", "org"))]
-    try:
-        yield json.dumps({f"{host}/hashicorp/google": attach for host in hosts})
-    finally:
-        server.stop(None).wait()
+    print(json.dumps({f"{host}/hashicorp/google": attach for host in hosts}), flush=True)
+    sys.stdin.read()
+    server.stop(None).wait()
 
 
 def _handler(method: Callable[[Fields], bytes]) -> grpc.RpcMethodHandler:
@@ -132,17 +131,12 @@ def _plan(request: Fields) -> bytes:
 
 
 def _apply(request: Fields) -> bytes:
-    kind, prior, planned = _bytes(request, 1).decode(), _state(request, 2), _state(request, 3)
+    kind, planned = _bytes(request, 1).decode(), _state(request, 3)
     if planned is not None:
         planned = _full(kind, _made(SCHEMA["resources"][kind]["block"], planned, kind))
         if kind == "google_storage_bucket_object":
             md5 = hashlib.md5(planned["content"].encode(), usedforsecurity=False)
             planned["md5hash"] = base64.b64encode(md5.digest()).decode()
-        if kind == "google_project_iam_custom_role":
-            planned["id"] = f"projects/{planned['project']}/roles/{planned['role_id']}"
-    elif prior is not None and (prior.get("deletion_policy") == "PREVENT" or prior.get("deletion_protection")):
-        refusal = encode((1, 1), (2, f"{kind} {prior.get('name')} is protected from deletion"))
-        return encode((1, _value(prior)), (3, [refusal]), (4, True))
     return encode((1, _value(planned)), (4, True))
 
 
@@ -232,3 +226,6 @@ _METHODS: dict[str, Callable[[Fields], bytes]] = {
     "ReadDataSource": _read_data,
     "Stop": _nothing,
 }
+
+if __name__ == "__main__":
+    main()

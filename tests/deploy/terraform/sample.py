@@ -3,32 +3,23 @@
 import json
 from typing import Any
 
-OPERATORS = "group:cards@example.com"
-MAINTAINERS = "group:owners@example.com"
-VIEWERS = "group:publishers@example.com"
-IMAGE = f"asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job@sha256:{'0' * 64}"
-NEXT_IMAGE = f"asia-east1-docker.pkg.dev/my-project/batch-orchestrator/job@sha256:{'1' * 64}"
+VIEWER, OPERATOR, MAINTAINER = "group:publishers@example.com", "group:cards@example.com", "user:owner@example.com"
 
 LITTLE: dict[str, Any] = {
     "project_id": "my-project",
     "region": "asia-east1",
-    "image": IMAGE,
     "schedule": {"cron": "30 6 * * 1-5", "time_zone": "Asia/Shanghai"},
     "engines": {name: {"service": f"{name}-engine"} for name in ("financial", "trading", "news", "qa")},
 }
 
 EVERYTHING: dict[str, Any] = LITTLE | {
     "alerts": {"notification_channels": ["projects/my-project/notificationChannels/1"], "success_by": "09:00"},
-    "build": {
-        "repository": "projects/my-project/locations/asia-east1/connections/github/repositories/cards",
-        "state_bucket": "my-state",
-    },
+    "build": {"repository": "projects/my-project/locations/asia-east1/connections/github/repositories/cards"},
     "card_url": "https://cards.example.com/{date}/{ticker}/{card_type}.png",
     "engines": {
         name: {
             "service": f"{name}-engine",
             "project": f"{name}-project",
-            "url": f"https://{name}.example.com/v1",
             "audience": f"https://{name}-audience.example.com",
             "timeout_seconds": 100 + number,
             "concurrency": 10 + number,
@@ -37,13 +28,11 @@ EVERYTHING: dict[str, Any] = LITTLE | {
         | ({"batch_size": 20 + number} if name in {"financial", "trading"} else {})
         for number, name in enumerate(("financial", "trading", "news", "qa"))
     },
-    "job": {"cpu": 2, "memory_mib": 1024, "max_retries": 2, "task_timeout_seconds": 7200, "deadline_seconds": 7000},
+    "job": {"cpu": 2, "memory_mib": 1024, "max_retries": 2, "task_timeout_seconds": 7200},
     "labels": {"team": "cards"},
     "network": {"network": "vpc", "subnetwork": "jobs"},
     "notify": {"secret": "cards-hook", "signing_secret": "cards-hook-key", "only": "failures"},
-    "maintainers": [MAINTAINERS],
-    "operators": [OPERATORS],
-    "viewers": [VIEWERS],
+    "people": {"viewers": [VIEWER], "operators": [OPERATOR], "maintainers": [MAINTAINER]},
 }
 
 
@@ -55,15 +44,14 @@ CONFIG: dict[str, str] = {
         "card_targets.json": [{"id": "Rate vs Inflation"}, {"id": "AAPL", "card_types": ["news_card"]}],
     }.items()
 }
-"""The config of every copy of the root: a user's own may be faulty, where operators own it."""
+"""The config of every copy of the root: a user's own may be faulty."""
 
 
-def resources(shown: dict[str, Any], *types: str) -> dict[str, dict[str, Any]]:
-    """The values of the resources of these types, or of all, by their addresses: in a plan, or in a state."""
-    found = shown["planned_values" if "planned_values" in shown else "values"]["root_module"]["resources"]
+def resources(plan: dict[str, Any], *types: str) -> dict[str, dict[str, Any]]:
+    """The planned values of the resources of these types, or of all, by their addresses."""
     return {
         one["address"]: one["values"]
-        for one in found
+        for one in plan["planned_values"]["root_module"]["resources"]
         if one["mode"] == "managed" and (not types or one["type"] in types)
     }
 
@@ -79,8 +67,13 @@ def secrets(plan: dict[str, Any], job: str = "run") -> dict[str, str]:
     return {name: source[0]["secret_key_ref"][0]["secret"] for name, source in sources.items()}
 
 
-def _variables(plan: dict[str, Any], job: str) -> list[dict[str, Any]]:
+def container(plan: dict[str, Any], job: str) -> dict[str, Any]:
+    """The container of a planned job."""
     values = resources(plan, "google_cloud_run_v2_job")[f'google_cloud_run_v2_job.main["{job}"]']
-    (container,) = values["template"][0]["template"][0]["containers"]
-    found: list[dict[str, Any]] = container["env"]
+    (found,) = values["template"][0]["template"][0]["containers"]
+    return dict(found)
+
+
+def _variables(plan: dict[str, Any], job: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = container(plan, job)["env"]
     return found

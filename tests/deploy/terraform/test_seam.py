@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 import trio
 
-from tests.deploy.terraform.sample import CONFIG, LITTLE, environment, resources
+from tests.deploy.terraform.sample import CONFIG, EVERYTHING, LITTLE, container, environment, resources
 from tests.simulators.storage import emulator_binary
 from tests.simulators.world import open_world
 from tests.support.runs import QUICK, assert_clean
@@ -16,18 +17,17 @@ if TYPE_CHECKING:
 
     from tests.deploy.terraform.command import Terraform
 
+pytestmark = [pytest.mark.slow, pytest.mark.needs("terraform")]
+
 
 async def test_the_job_runs_in_the_planned_environment(
     nursery: trio.Nursery, terraform: Terraform, own_root: Path
 ) -> None:
     config = {name: content.encode() for name, content in CONFIG.items()}
     async with open_world(nursery, config, latency=QUICK, emulator=emulator_binary()) as world:
-        variables = LITTLE | {
-            "alerts": {"notification_channels": ["projects/p/notificationChannels/1"], "success_by": "09:00"},
-            "engines": {name: {"url": engine.url} for name, engine in world.engines.items()},
-        }
-        plan = await trio.to_thread.run_sync(terraform.plan, own_root, variables)
-        planned = {"CLOUD_RUN_EXECUTION": "batch-orchestrator-x7k2p", **environment(plan)}
+        plan = await trio.to_thread.run_sync(terraform.plan, own_root, LITTLE | {"alerts": EVERYTHING["alerts"]})
+        local = {f"{name.upper()}_ENGINE_URL": engine.url for name, engine in world.engines.items()}
+        planned = environment(plan) | {"CLOUD_RUN_EXECUTION": "batch-orchestrator-x7k2p", **local}
         if world.emulator:
             for address, bucket in resources(plan, "google_storage_bucket").items():
                 await world.emulator.create_bucket(bucket["name"])
@@ -43,9 +43,7 @@ async def test_the_job_runs_in_the_planned_environment(
         cards = outcome.finished["cards"]
         assert cards["generated"] == cards["planned"] > 0
 
-        verify = resources(plan, "google_cloud_run_v2_job")['google_cloud_run_v2_job.main["verify"]']
-        (container,) = verify["template"][0]["template"][0]["containers"]
         watching = planned | environment(plan, "verify") | {"CLOUD_RUN_EXECUTION": "batch-orchestrator-verify-9q4zt"}
-        watching |= {name: planned[name] for name in ("CONFIG_URI", "RUNS_URI")}
-        outcome = await world.run_job(container["args"], env=watching)
+        watching |= {name: planned[name] for name in ("CONFIG_URI", "RUNS_URI")} | local
+        outcome = await world.run_job(container(plan, "verify")["args"], env=watching)
         assert outcome.exit_code == 0, outcome.stdout + outcome.stderr

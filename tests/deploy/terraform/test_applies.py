@@ -1,0 +1,87 @@
+"""Every apply does what it should, leaves nothing for a second one, and can be destroyed: the stand-in applies."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deploy.terraform.command import Terraform, changes
+from tests.deploy.terraform.sample import EVERYTHING, LITTLE, OPERATOR
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs("terraform"), pytest.mark.timeout(300)]
+
+COLLEAGUE = "user:colleague@example.com"
+DIGEST = f"@sha256:{'0' * 64}"
+
+
+def without(*names: str) -> dict[str, Any]:
+    return {name: value for name, value in EVERYTHING.items() if name not in names}
+
+
+def actions(changed: dict[str, list[str]]) -> set[str]:
+    return {action for of_one in changed.values() for action in of_one}
+
+
+def test_whatever_is_switched_off_and_on_again(terraform: Terraform, own_root: Path) -> None:
+    """`apply` holds that each second plan is empty."""
+    assert actions(terraform.apply(own_root, LITTLE)) == {"create"}
+    assert "delete" not in actions(terraform.apply(own_root, EVERYTHING))
+    for name, kind in (
+        ("alerts", "google_monitoring_alert_policy.execution"),
+        ("build", "google_cloudbuild_trigger.main"),
+        ("notify", "google_secret_manager_secret_iam_member.job"),
+        ("people", "google_cloud_run_v2_job_iam_member.starters"),
+    ):
+        for variables, action in ((without(name), "delete"), (EVERYTHING, "create")):
+            changed = terraform.apply(own_root, variables)
+            assert actions(changed) - {"update"} == {action}, name
+            assert any(address.startswith(f"{kind}[") for address in changed), name
+    terraform.ask(own_root, "destroy", "-no-color", "-auto-approve")
+    assert terraform.ask(own_root, "state", "list") == ""
+
+
+def test_people_come_and_go(terraform: Terraform, own_root: Path) -> None:
+    terraform.apply(own_root, LITTLE | {"people": {"operators": [OPERATOR]}})
+    for operators, who, action in (([OPERATOR, COLLEAGUE], COLLEAGUE, "create"), ([COLLEAGUE], OPERATOR, "delete")):
+        changed = terraform.apply(own_root, LITTLE | {"people": {"operators": operators}})
+        assert actions(changed) == {action}
+        assert all(who in address for address in changed)
+
+
+def test_a_deployed_image_and_an_edited_config_survive_a_later_apply(terraform: Terraform, own_root: Path) -> None:
+    terraform.apply(own_root, EVERYTHING)
+    state = own_root / "terraform.tfstate"
+    text, count = re.subn(r'("image": ".*/job):latest"', rf'\1{DIGEST}"', state.read_text())
+    assert count == 2, "the run and its verification"
+    state.write_text(text)
+    for config in (own_root / "config").iterdir():
+        config.write_text(config.read_text() + "\n")
+    assert changes(terraform.plan(own_root, EVERYTHING)) == {}
+
+    changed = terraform.apply(own_root, EVERYTHING | {"job": {"cpu": 4, "memory_mib": 2048}})
+    assert changed == {f'google_cloud_run_v2_job.main["{key}"]': ["update"] for key in ("run", "verify")}
+    assert len(re.findall(rf'"image": ".*/job{DIGEST}"', state.read_text())) == 2
+
+
+@pytest.mark.parametrize("reached", ["google_artifact_registry_repository.main", "google_cloud_run_v2_job.main"])
+def test_a_destroy_removes_what_an_apply_has_reached(terraform: Terraform, own_root: Path, reached: str) -> None:
+    terraform.plan(own_root, EVERYTHING)
+    terraform.ask(own_root, "apply", "-no-color", "-auto-approve", f"-target={reached}")
+    assert reached in terraform.ask(own_root, "state", "list")
+    terraform.ask(own_root, "destroy", "-no-color", "-auto-approve")
+    assert terraform.ask(own_root, "state", "list") == ""
+
+
+def test_a_grant_answers_with_a_full_name_that_nothing_reads(terraform: Terraform, own_root: Path) -> None:
+    """The provider does so; a resource that read the name would be refused in the middle of an apply."""
+    terraform.apply(own_root, LITTLE)
+    assert '"b/my-project-batch-orchestrator-config"' in (own_root / "terraform.tfstate").read_text()
+
+    (own_root / "reader.tf").write_text(
+        'resource "google_storage_bucket_object" "reader" {\n  name = "x"\n  content = "x"\n'
+        '  bucket = google_storage_bucket_iam_member.runs_viewers["user:me@example.com"].bucket\n}\n'
+    )
+    terraform.plan(own_root, LITTLE | {"people": {"viewers": ["user:me@example.com"]}})
+    done = terraform.run(own_root, "apply", "-no-color", "test.tfplan")
+    assert "Provider produced inconsistent final plan" in done.stderr

@@ -1,0 +1,43 @@
+"""What can be said of terraform/ without Terraform."""
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+from job.config.objects import OBJECTS
+from tests.simulators.job import ROOT
+
+TERRAFORM = ROOT / "terraform"
+EXAMPLE = (TERRAFORM / "terraform.tfvars.example").read_text(encoding="utf-8")
+
+
+def test_the_example_explains_every_variable_and_all_that_it_holds() -> None:
+    text = (TERRAFORM / "variables.tf").read_text(encoding="utf-8")
+    variables = re.findall(r'^variable "(\w+)" \{\n(.*?)^\}', text, re.MULTILINE | re.DOTALL)
+    assert variables
+    for name, body in variables:
+        attributes = re.findall(r"^    (\w+) += (?:optional\(|string|list)", body, re.MULTILINE)
+        assert re.search(rf"^(# )?{name} +=", EXAMPLE, re.MULTILINE), name
+        assert [one for one in attributes if not re.search(rf"\b{one} += ", EXAMPLE)] == [], name
+
+
+def test_the_sample_config_has_no_object_that_the_job_does_not_read() -> None:
+    assert {path.name for path in (TERRAFORM / "config").iterdir()} <= set(OBJECTS)
+
+
+def test_no_command_reads_the_roots_own_tests_unasked() -> None:
+    """OpenTofu would refuse the root for them."""
+    assert list((TERRAFORM / "plan_tests").glob("*.tftest.hcl"))
+    assert [*TERRAFORM.glob("*.tftest.hcl"), *(TERRAFORM / "tests").glob("*.tftest.hcl")] == []
+
+
+def test_every_target_uses_the_terraform_that_is_named(tmp_path: Path) -> None:
+    for name in ("terraform", "other"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    words = ["make", "--dry-run", "init", "plan", "apply", "execute", "logs", "push", "TERRAFORM=other"]
+    path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(words, cwd=ROOT, env=os.environ | path, capture_output=True, text=True, check=True)
+    used = re.findall(r"(\w+) -chdir=terraform (\w+)", done.stdout)
+    assert set(used) == {("other", name) for name in ("init", "plan", "apply", "output")}
