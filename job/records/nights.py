@@ -14,7 +14,7 @@ from job.records.lease import SeenLease
 from job.report.format import MISSING, RecordError, end_name, is_day
 from job.report.outcome import Outcome
 from job.report.report import END_LIMIT, Report, read_report
-from job.storage.store import BACKGROUND_THREADS, ObjectStore, in_thread, words_of
+from job.storage.store import BACKGROUND_THREADS, ObjectStore, StorageError, in_thread, words_of
 from job.text.messages import Message, message, plural
 
 NIGHTS_READ = 60
@@ -82,17 +82,24 @@ async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:
     days = sorted((folder for folder in folders if is_day(folder)), reverse=True)[:count]
     seen = await lease.look(store) if days else None
     found: dict[str, Night] = {}
+    errors: list[StorageError] = []
     rest = iter(days)
 
     async def read() -> None:
         for day in rest:
-            night = await _read_night(store, day, seen)
+            try:
+                night = await _read_night(store, day, seen)
+            except StorageError as error:
+                errors.append(error)
+                return
             if night is not None:
                 found[day] = night
 
     async with trio.open_nursery() as nursery:
         for _ in range(BACKGROUND_THREADS):
             nursery.start_soon(read)
+    if errors:
+        raise errors[0]
     return Nights([found[day] for day in days if day in found])
 
 

@@ -1,8 +1,9 @@
-"""Results may be added in any order and more than once: the items, counts and failures are the same."""
+"""Results may be added in any order: the items, counts and failures are the same."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count, permutations
 from typing import Any
 
@@ -10,22 +11,35 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from job.config.schema import LlmConfig
 from job.engines.calls import Call, WorkItem
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.failures import Cause, Failure
+from job.ledger.again import Asked
 from job.ledger.items import Counts
 from job.ledger.ledger import FAILURES_KEPT, Ledger
 from job.ledger.result import CallResult
 from job.text.messages import message
-from tests.support.fakes import plan_of, settings_of, target
+from tests.support.fakes import plan_of, target
 from tests.support.results import result_of, tried
 
-PLAN = plan_of(
-    [target("A", ["a", "b"]), target("B", ["a"], ["financial", "trading"]), target("C", [], ["financial"])],
-    settings_of(),
+PLAN = plan_of([target("A", ["a", "b"]), target("B", ["a"], ["financial", "trading"]), target("C", [], ["financial"])])
+OTHER = replace(
+    PLAN,
+    targets=(target("A", ["a", "z"]), target("C", ["a"]), target("Z")),
+    models=LlmConfig.model_validate({"default": {"model_name": "large"}}),
 )
+"""The plan of another config: some items are the same, some cards are of another model, some items are others."""
 CALLS: list[Call] = [call for engine in ALL_ENGINES for call in PLAN.calls(engine)]
-CAUSES = (None, Cause.STATUS, Cause.DENIED, Cause.INTERRUPTED, "of another version")
+OTHER_CALLS: list[Call] = [call for engine in ALL_ENGINES for call in OTHER.calls(engine)]
+AGAIN = (
+    Asked("qa", "A", "a", "2026-11-24", 2),
+    Asked("qa", "A", "b", "2026-11-24", 3),
+    Asked("trading", "B", None, "", 2),
+    Asked("qa", "Z", "news_card", "2026-11-24", 2),
+)
+"""Also of an item that the plan lacks."""
+CAUSES = (None, Cause.STATUS, Cause.DENIED, Cause.INTERRUPTED, "unknown")
 """Of a result; `None` if it is done."""
 SPANS = count()
 MOMENTS = st.integers(20, 23)
@@ -33,8 +47,8 @@ MOMENTS = st.integers(20, 23)
 
 
 @st.composite
-def results(draw: st.DrawFn) -> CallResult:
-    call = draw(st.sampled_from(CALLS))
+def results(draw: st.DrawFn, calls: Sequence[Call] = CALLS) -> CallResult:
+    call = draw(st.sampled_from(calls))
     some = draw(st.lists(st.sampled_from(call.targets), min_size=1, unique=True))
     cause = draw(st.sampled_from(CAUSES))
     changes: dict[str, Any] = {
@@ -44,17 +58,11 @@ def results(draw: st.DrawFn) -> CallResult:
         "reason": None if cause is None else message("no"),
         "ended": float(draw(MOMENTS)),
         "attempts": draw(st.integers(1, 3)),
+        "again": draw(st.integers(0, 3)),
         "traceparent": f"{next(SPANS):010}",
         "failed_attempts": tried(*[(1.0, float(end), "x") for end in draw(st.lists(st.integers(2, 4), max_size=2))]),
     }
     return result_of(call, **changes)
-
-
-Journals = dict[str, list[list[CallResult]]]
-"""The objects of the journal of each attempt, by its owner."""
-JOURNALS = st.dictionaries(
-    st.sampled_from(["first", "second", "third"]), st.lists(st.lists(results(), max_size=3), max_size=4), min_size=1
-)
 
 
 def state(ledger: Ledger) -> dict[str, object]:
@@ -62,106 +70,69 @@ def state(ledger: Ledger) -> dict[str, object]:
     return {
         "items": {engine: [items.of(one.id) for one in PLAN.targets] for engine, items in ledger.items.items()},
         "missing": {engine: list(items.missing()) for engine, items in ledger.items.items()},
-        "counts": [ledger.counts(engine, now=now) for engine in ALL_ENGINES for now in (False, True)],
-        "totals": [ledger.totals(now=now) for now in (False, True)],
+        "totals": ledger.totals(),
         "failures": sorted(result.line() for result in ledger.failures),
-        "statuses": ledger.failed_statuses,
-        "complete": (ledger.is_complete(), ledger.is_ready),
-        "barrier": ledger.barrier,
-        "journal": ledger.journal,
+        "left": [(ledger.left(engine), ledger.open_requests([engine])) for engine in ALL_ENGINES],
+        "again": [(call.label, ledger.again_of(call)) for call in CALLS],
+        "ready": (ledger.is_left, ledger.is_ready, ledger.is_complete()),
+        "outdated": ledger.outdated_cards,
+        "barriers": ledger.barriers,
     }
 
 
-def absorbed(journals: Journals, order: Iterable[str]) -> Ledger:
-    """The ledger of these journals. `order` is whose object comes next, and is repeated if none is left."""
-    ledger, read = Ledger(PLAN), dict.fromkeys(journals, 0)
-    for owner in [*order, *(owner for owner, objects in journals.items() for _ in objects)]:
-        if objects := journals[owner]:
-            sequence = min(read[owner], len(objects) - 1)
-            ledger.absorb(owner, sequence, objects[sequence])
-            read[owner] = max(read[owner], sequence + 1)
-            ledger.absorb(owner, 0, objects[0])
-    return ledger
-
-
-@given(journals=JOURNALS, data=st.data())
-def test_a_journal_that_is_read_in_any_order_and_more_than_once_is_the_same_run(
-    journals: Journals, data: st.DataObject
+@given(
+    own=st.lists(results(), max_size=8),
+    others=st.lists(results(OTHER_CALLS), max_size=8),
+    chance=st.randoms(use_true_random=False),
+)
+def test_results_of_this_plan_and_of_another_may_come_in_any_order(
+    own: list[CallResult], others: list[CallResult], chance: Any
 ) -> None:
-    order = data.draw(st.lists(st.sampled_from(sorted(journals)), max_size=12))
-    once = Ledger(PLAN)
-    for owner, objects in journals.items():
-        for sequence, found in enumerate(objects):
-            once.absorb(owner, sequence, found)
-    assert state(absorbed(journals, order)) == state(once)
+    steps = [*((True, one) for one in own), *((False, one) for one in others)]
+    found = []
+    for _ in range(2):
+        ledger = Ledger(PLAN, AGAIN)
+        for is_own, result in steps:
+            (ledger.add if is_own else ledger.absorb)(result)
+        found.append(state(ledger))
+        chance.shuffle(steps)
+    assert found[0] == found[1]
 
 
-@given(before=st.lists(results(), max_size=6), after=st.lists(results(), max_size=6), data=st.data())
-def test_the_order_within_an_attempt_does_not_matter(
-    before: list[CallResult], after: list[CallResult], data: st.DataObject
-) -> None:
-    def made(*parts: Sequence[CallResult]) -> Ledger:
-        ledger = Ledger(PLAN)
-        for result in parts[0]:
-            ledger.add(result)
-        ledger.begin()
-        for result in parts[1]:
-            ledger.add(result)
-        return ledger
-
-    shuffled = [data.draw(st.permutations(part)) for part in (before, after)]
-    assert state(made(*shuffled)) == state(made(before, after))
-
-
-def expected(engine: EngineName, before: Sequence[CallResult], after: Sequence[CallResult]) -> tuple[Counts, Counts]:
-    """The counts of an engine in all attempts and in this one, from the results before and after its begin."""
+def expected(engine: EngineName, seen: Sequence[CallResult]) -> Counts:
+    """The counts of an engine, from the results of all attempts."""
     planned = list(PLAN.items(engine))
-    whole, now = Counts(len(planned)), Counts(len(planned))
+    counts = Counts(len(planned))
     for item in planned:
-        earlier = [result for result in before if result.engine == engine and item in result.items]
-        later = [result for result in after if result.engine == engine and item in result.items]
-        if any(result.done for result in [*earlier, *later]):
-            whole.done += 1
-            made_now = any(result.done for result in later)
-            now.done += made_now
-            now.skipped += not made_now
-        elif earlier or later:
-            is_cut_off = counting(item, [*earlier, *later]).cause == Cause.INTERRUPTED
-            whole.failed, whole.cut_off = whole.failed + 1, whole.cut_off + is_cut_off
-            if later:
-                now.failed, now.cut_off = now.failed + 1, now.cut_off + is_cut_off
-    return whole, now
+        mine = [result for result in seen if result.engine == engine and item in result.items]
+        if any(result.done for result in mine):
+            counts.done += 1
+        elif mine:
+            counts.failed += 1
+            counts.cut_off += counting(item, mine).cause == Cause.INTERRUPTED
+    return counts
 
 
 def counting(item: WorkItem, failed: Sequence[CallResult]) -> CallResult:
     """The failure of an item that counts: the latest; of several, that with the cause that `Cause` lists last."""
-    causes = ["of another version", *Cause]
+    causes = ["unknown", *Cause]
     return max((one for one in failed if item in one.items), key=lambda one: (one.ended, causes.index(one.cause or "")))
 
 
-@given(steps=st.lists(st.one_of(results(), st.none()), max_size=14))
-def test_what_was_planned_is_done_skipped_failed_or_not_attempted_at_any_time(steps: list[CallResult | None]) -> None:
-    """A step without a result begins an attempt."""
-    ledger, before, after = Ledger(PLAN), list[CallResult](), list[CallResult]()
-    for step in steps:
-        if step is None:
-            ledger.begin()
-            before, after = [*before, *after], []
-        else:
-            ledger.add(step)
-            after.append(step)
+@given(steps=st.lists(results(), max_size=14))
+def test_what_was_planned_is_done_failed_or_not_attempted_at_any_time(steps: list[CallResult]) -> None:
+    ledger = Ledger(PLAN)
+    for at, step in enumerate(steps):
+        ledger.add(step)
         for engine in ALL_ENGINES:
-            whole, now = ledger.counts(engine), ledger.counts(engine, now=True)
-            assert ledger.totals(now=True)[engine].calls == sum(result.engine == engine for result in after)
-            assert (whole, now) == expected(engine, before, after)
+            counts, totals = ledger.counts(engine), ledger.totals()[engine]
+            assert counts == expected(engine, steps[: at + 1])
+            assert totals.calls == sum(result.engine == engine for result in steps[: at + 1])
             states = [item.state for item in ledger.items[engine].missing()]
-            assert states.count("not_attempted") == whole.not_attempted
-            assert states.count("cut_off") == whole.cut_off
-            assert whole.skipped == 0
-            for counts in (whole, now):
-                assert min(counts.done, counts.skipped, counts.failed, counts.not_attempted) >= 0
-                assert counts.done + counts.skipped + counts.failed + counts.not_attempted == counts.planned
-                assert counts.cut_off <= counts.failed
+            assert states.count("not_attempted") == counts.not_attempted
+            assert states.count("cut_off") == counts.cut_off
+            assert totals.done + totals.failed + totals.not_attempted == totals.planned
+            assert min(totals.done, totals.failed, totals.not_attempted) >= 0
 
 
 def test_done_beats_failed_and_later_beats_earlier_and_ties_do_not_depend_on_the_order() -> None:
@@ -190,47 +161,15 @@ def test_done_beats_failed_and_later_beats_earlier_and_ties_do_not_depend_on_the
         assert ledger.counts("qa") == Counts(planned=3, done=1)
 
 
-def test_a_failed_attempt_at_a_batch_counts_once_though_both_halves_list_it() -> None:
-    ledger = Ledger(PLAN)
-    for half in ("A", "B"):
-        ledger.add(result_of(CALLS[0], targets=(half,), failed_attempts=tried((2.0, 9.0, "too large"))))
-    assert sorted(ledger.lanes["financial"].seconds()) == [2.0, 2.0, 7.0]
-
-
-@pytest.mark.parametrize("ended", [10.0, 12.0])
-def test_a_failure_of_this_attempt_counts_for_it_whatever_the_clock_of_an_earlier_one_said(ended: float) -> None:
-    """The machine of the earlier attempt may have been ahead."""
-    (call,) = (call for call in CALLS if call.card_type == "b")
-    ledger = Ledger(PLAN)
-    ledger.add(result_of(call, Failure(Cause.STATUS, message("no")), ended=11.0))
-    ledger.begin()
-    assert ledger.counts("qa", now=True) == Counts(planned=3)
-    ledger.add(result_of(call, Failure(Cause.STATUS, message("no")), ended=ended))
-    assert ledger.counts("qa", now=True) == Counts(planned=3, failed=1)
-    assert len(ledger.failures) == 1
-
-
-def test_the_failures_of_this_attempt_are_listed_though_earlier_ones_had_more_than_are_kept() -> None:
-    down, more = Failure(Cause.STATUS, message("down"), 503), Failure(Cause.STATUS, message("no"), 422)
-    plan = plan_of([target(f"T{number}", engines=()) for number in range(FAILURES_KEPT + 10)], settings_of())
-    ledger, calls = Ledger(plan), list(plan.calls("qa"))
-    for call in calls[:-3]:
-        ledger.add(result_of(call, down))
-    ledger.begin()
+def test_of_many_failures_the_first_are_kept_and_all_are_counted() -> None:
+    plan = plan_of([target(f"T{number}", engines=()) for number in range(FAILURES_KEPT + 10)])
+    ledger = Ledger(plan)
+    for call in plan.calls("qa"):
+        ledger.add(result_of(call, Failure(Cause.STATUS, message("no"), 503)))
     assert len(ledger.failures) == FAILURES_KEPT
-    for call in [*calls[:2], *calls[-3:]]:
-        ledger.add(result_of(call, more, ended=20.0))
-    listed = [failed.targets for failed in ledger.failures if failed.status == 422]
-    assert listed == [call.targets for call in [*calls[:2], *calls[-3:]]]
-    assert len(ledger.failures) == FAILURES_KEPT + 3
-    assert (ledger.failed_calls, ledger.failed_statuses) == (5, {422})
-    for call in calls:
-        ledger.add(result_of(call, more, ended=21.0))
-    assert len(ledger.failed_now) == FAILURES_KEPT
-    assert ledger.counts("qa", now=True).failed == len(calls)
+    assert ledger.counts("qa").failed == FAILURES_KEPT + 10
 
 
-def test_a_result_that_the_only_plan_lacks_is_refused() -> None:
-    other = plan_of([target("Z")], settings_of())
+def test_a_result_that_the_plan_lacks_is_refused() -> None:
     with pytest.raises(LookupError):
-        Ledger(PLAN).add(result_of(next(other.calls("news"))))
+        Ledger(PLAN).add(result_of(next(plan_of([target("Z")]).calls("news"))))

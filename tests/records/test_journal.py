@@ -11,30 +11,31 @@ from trio.testing import MockClock
 
 from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult
+from job.planning.plan import Plan
 from job.records.journal import Journal, read_journal
-from job.report.format import RecordError
-from job.report.inputs import without_plan
+from job.report.format import RecordError, results_name
 from job.storage.store import StorageError, StoredObject
 from job.text.messages import Message
+from tests.support.records import DAY
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
-FOLDER = "run/results/"
+EMPTY = Plan.empty(DAY)
 
 
 def numbered(number: int) -> CallResult:
     return CallResult(
         engine="news", targets=(str(number),), card_type=None, done=True, attempts=1, started=1.0, ended=2.0,
-        status=200, cause=None, reason=None, failed_attempts=(), traceparent="", limit=1,
+        status=200, cause=None, traceparent="",
     )  # fmt: skip
 
 
 class Notes:
     """A journal, and the results that were added to it, with their times."""
 
-    def __init__(self, store: Memory, owner: str = "a") -> None:
+    def __init__(self, store: Memory, number: int = 1, plan: str = EMPTY.digest()) -> None:
         self.troubles: list[Message | None] = []
-        self.journal = Journal(store, "run", owner, self.troubles.append)
+        self.journal = Journal(store, DAY, number, plan, self.troubles.append)
         self.store = store
         self.times: list[float] = []
         self.written: dict[str, int] = {}
@@ -61,18 +62,24 @@ class Numbers(Ledger):
     """A ledger that only lists the numbers of the results, in their order."""
 
     def __init__(self) -> None:
-        super().__init__(without_plan())
+        super().__init__(EMPTY)
         self.found: list[int] = []
+        self.absorbed: list[int] = []
 
     def add(self, result: CallResult) -> None:
         self.found.append(int(result.targets[0]))
 
+    def absorb(self, result: CallResult) -> None:
+        self.absorbed.append(int(result.targets[0]))
 
-async def read(store: Memory) -> list[int]:
+
+async def read(store: Memory, counts: dict[int, int] | None = None) -> Numbers:
     """The numbers of the results."""
     numbers = Numbers()
-    await read_journal(store, "run", numbers)
-    return numbers.found
+    if counts is None:
+        counts = {1: len(store.objects)}
+    await read_journal(store, DAY, counts, numbers)
+    return numbers
 
 
 @pytest.mark.parametrize(
@@ -92,7 +99,7 @@ async def test_a_kill_loses_at_most_five_seconds_and_200_results(
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(notes.journal.run)
-        await notes.note_evenly(3000 / rate if rate > 200 else 20, rate, look)
+        await notes.note_evenly(600 / rate if rate > 200 else 20, rate, look)
         nursery.cancel_scope.cancel()
     assert max(ages) < 5
     assert max(counts) <= 200
@@ -113,11 +120,12 @@ async def test_a_request_every_few_seconds_not_one_a_result(
     assert memory.count("create") <= 60 / 3 + 1
 
 
-async def test_a_run_that_has_nothing_to_write_writes_nothing(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_an_attempt_that_has_nothing_to_write_writes_nothing(memory: Memory, autojump_clock: MockClock) -> None:
     notes = Notes(memory)
     with trio.move_on_after(3600):
         await notes.journal.run()
     assert memory.asked == []
+    assert notes.journal.objects == 0
 
 
 async def test_everything_is_read_back_in_its_order(memory: Memory, autojump_clock: MockClock) -> None:
@@ -125,19 +133,26 @@ async def test_everything_is_read_back_in_its_order(memory: Memory, autojump_clo
     for count in (1, 250, 3):
         notes.note(count)
         await notes.journal.flush()
-    assert await read(memory) == list(range(254))
-    assert notes.journal.unwritten == 0
+    assert (await read(memory)).found == list(range(254))
+    assert list(memory.objects) == [results_name(DAY, 1, place) for place in range(3)]
+    assert (notes.journal.objects, notes.journal.unwritten) == (3, 0)
     notes.note()
     assert notes.journal.unwritten == 1
 
 
-async def test_attempts_at_a_run_do_not_overwrite_each_other(memory: Memory, autojump_clock: MockClock) -> None:
-    for owner in ("b", "a", "c"):
-        notes = Notes(memory, owner)
-        for _ in range(3):
+async def test_of_each_attempt_as_many_objects_are_read_as_there_are_and_those_of_another_plan_are_absorbed(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    for number, plan in ((2, EMPTY.digest()), (1, "another")):
+        notes = Notes(memory, number, plan)
+        for _ in range(2):
             notes.note(2)
             await notes.journal.flush()
-    assert len(await read(memory)) == 18
+    numbers = await read(memory, {2: 2, 1: 1})
+    assert (numbers.found, numbers.absorbed) == ([0, 1, 2, 3], [0, 1])
+    assert sorted(name for verb, name in memory.asked if verb == "read") == [
+        results_name(DAY, 1, 0), results_name(DAY, 2, 0), results_name(DAY, 2, 1),
+    ]  # fmt: skip
 
 
 async def test_a_flush_ends_though_more_is_noted_meanwhile(memory: Memory, autojump_clock: MockClock) -> None:
@@ -154,7 +169,7 @@ async def test_a_flush_ends_though_more_is_noted_meanwhile(memory: Memory, autoj
 
 
 async def test_a_write_whose_answer_is_lost_is_sent_again_as_it_was(memory: Memory, autojump_clock: MockClock) -> None:
-    """New results wait for the next object: otherwise the one in storage would look like another run's."""
+    """New results wait for the next object: otherwise the one in storage would look like another's."""
     left = [3]
 
     def lose(_verb: str, _name: str) -> bool:
@@ -168,7 +183,7 @@ async def test_a_write_whose_answer_is_lost_is_sent_again_as_it_was(memory: Memo
         nursery.start_soon(notes.note_evenly, 5, 7)
         await notes.journal.flush()
     await notes.journal.flush()
-    assert await read(memory) == list(range(40))
+    assert (await read(memory)).found == list(range(40))
     assert [trouble is None for trouble in notes.troubles][:2] == [False, True]
 
 
@@ -182,11 +197,11 @@ async def test_results_that_cannot_be_written_are_kept_and_written_later(
         await notes.note_evenly(60, 30)
         await notes.journal.flush()
         nursery.cancel_scope.cancel()
-    assert await read(memory) == list(range(1800))
+    assert (await read(memory)).found == list(range(1800))
     wrong = [trouble for trouble in notes.troubles if trouble]
     assert len(wrong) == pytest.approx(30, abs=2), "it is tried again once a second"
-    assert "results are not written yet: " in str(wrong[0])
-    assert "503 from the fake" in str(wrong[0])
+    name = results_name(DAY, 1, 3)
+    assert str(wrong[0]).endswith(f" results are not written yet: {name}: 503 from the fake")
     assert notes.troubles[-1] is None
 
 
@@ -198,12 +213,12 @@ async def test_closing_can_be_repeated_after_it_was_cut_off(memory: Memory, auto
         await notes.journal.flush()
     assert notes.journal.unwritten == 5
     await notes.journal.flush()
-    assert len(await read(memory)) == 5
+    assert len((await read(memory)).found) == 5
 
 
 async def filled(store: Memory) -> list[str]:
     """A journal of three objects; their names."""
-    notes = Notes(store, "a")
+    notes = Notes(store)
     for _ in range(3):
         notes.note(2)
         await notes.journal.flush()
@@ -215,21 +230,17 @@ def changed(data: bytes, **header: object) -> bytes:
     return json.dumps(json.loads(head) | header).encode() + b"\n" + body
 
 
-TAMPERED: dict[str, tuple[Callable[[bytes], bytes | None], str]] = {
-    "a result was changed": (lambda data: data.replace(b'["2"]', b'["9"]'), "was changed after"),
-    "a result was taken out": (lambda data: data.replace(numbered(3).line() + b"\n", b""), "was changed after"),
-    "a result was added": (lambda data: data + numbered(9).line() + b"\n", "was changed after"),
-    "it was cut short": (lambda data: data[:-4], "was changed after"),
-    "it is empty": (lambda _data: b"", "is not what a run writes"),
-    "it is no JSON": (lambda _data: b"\xff\xfe", "is not what a run writes"),
-    "it is deep": (lambda _data: b"[" * 100_000, "is not what a run writes"),
-    "its header is no object": (lambda data: b"[]\n" + data, "is not what a run writes"),
+TAMPERED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
+    "it was cut short": (lambda data: data[:-4], "has a result that is not what the job writes"),
+    "its last line was cut": (lambda data: data[:-1], "has a result that is not what the job writes"),
+    "a line was damaged": (lambda data: data.replace(b'["2"]', b"[2"), "has a result that is not what the job writes"),
+    "it is empty": (lambda _data: b"", "is not what the job writes"),
+    "it is no JSON": (lambda _data: b"\xff\xfe", "is not what the job writes"),
+    "it is deep": (lambda _data: b"[" * 100_000, "is not what the job writes"),
+    "its header is no object": (lambda data: b"[]\n" + data, "is not what the job writes"),
     "its format is another": (lambda data: changed(data, format=2), "has format 2; this version of the job knows 1"),
     "it has no format": (lambda data: changed(data, format=None), "has format None"),
-    "it is of another run": (lambda data: changed(data, run_id="other"), "is not the object that follows"),
-    "it is of another place": (lambda data: changed(data, sequence=7), "is not the object that follows"),
-    "it is of another owner": (lambda data: changed(data, owner="b"), "is not the object that follows"),
-    "it was removed": (lambda _data: None, "is not the object that follows"),
+    "it was copied": (lambda data: changed(data, name="x"), "is a copy of x"),
 }
 
 
@@ -237,31 +248,22 @@ TAMPERED: dict[str, tuple[Callable[[bytes], bytes | None], str]] = {
 async def test_a_journal_that_was_tampered_with_is_refused(memory: Memory, how: str, autojump_clock: MockClock) -> None:
     tamper, words = TAMPERED[how]
     names = await filled(memory)
-    data = tamper(memory.objects[names[1]].data)
-    if data is None:
-        del memory.objects[names[1]]
-    else:
-        memory.objects[names[1]] = StoredObject(data, "x", 0)
-    with pytest.raises(RecordError, match=f"{FOLDER}a-00000[12].jsonl {words}"):
+    memory.objects[names[1]] = StoredObject(tamper(memory.objects[names[1]].data), "x", 0)
+    with pytest.raises(RecordError, match=f"^{names[1]} {words}"):
         await read(memory)
 
 
-async def test_an_object_with_a_wrong_name_is_refused(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_an_object_that_is_removed_while_it_is_read_is_missed(memory: Memory, autojump_clock: MockClock) -> None:
     names = await filled(memory)
-    memory.objects[f"{FOLDER}a-000003.jsonl"] = memory.objects[names[2]]
-    with pytest.raises(RecordError, match="is not the object that follows"):
-        await read(memory)
+    del memory.objects[names[2]]
+    with pytest.raises(RecordError, match=f"^{names[2]} was removed while it was read$"):
+        await read(memory, {1: 3})
 
 
-async def test_invalid_content_with_a_correct_checksum_is_refused(memory: Memory, autojump_clock: MockClock) -> None:
-    import hashlib
-
+async def test_a_result_that_its_plan_lacks_is_refused(memory: Memory, autojump_clock: MockClock) -> None:
     names = await filled(memory)
-    for body in (b"rubbish", b"[1]", b'{"a":'):
-        head = changed(memory.objects[names[0]].data.partition(b"\n")[0], sha256=hashlib.sha256(body).hexdigest())
-        memory.objects[names[0]] = StoredObject(head + body + b"\n", "x", 0)
-        with pytest.raises(RecordError, match=f"{FOLDER}a-000000.jsonl has a result that is not what a run writes"):
-            await read(memory)
+    with pytest.raises(RecordError, match=f"^{names[0]} has a result that is not of its plan$"):
+        await read_journal(memory, DAY, {1: 3}, Ledger(EMPTY))
 
 
 async def test_a_failure_of_storage_is_not_reported_as_tampering(memory: Memory, autojump_clock: MockClock) -> None:

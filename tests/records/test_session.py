@@ -1,176 +1,345 @@
-"""A record is closed and its lease released in bounded time, whatever storage does; what was not done is reported."""
+"""A day is gone on with where its record ends; a record is closed and its lease released, whatever storage does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from functools import partial
+from typing import Any, NoReturn
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from job.config.environment import Settings, read_settings
-from job.engines.calls import card
+from job.config.faults import ConfigError
+from job.engines.calls import WorkItem
+from job.engines.catalog import EngineName
 from job.execution.shutdown import Budget, Shutdown, ShutdownReason
-from job.ledger.ledger import Ledger
-from job.page.render import render_page
-from job.records.lease import LASTS_SECONDS, LEASE, TRUSTED_SECONDS, acquire
-from job.records.session import Document, RecordSession, StorageAlarm, acquire_if, lease_holder
-from job.report.format import PAGE, SUMMARY
-from job.report.outcome import Ending, ExitCode, Outcome
-from job.report.report import AttemptSummary, report_of
+from job.ledger.again import Asked
+from job.planning.prepare import Prepared
+from job.records.day import Document
+from job.records.lease import LEASE, TRUSTED_SECONDS, BusyError, acquire
+from job.records.session import Opened, Session, StorageAlarm, open_session
+from job.report.attempt import read_entry
+from job.report.format import RecordError
+from job.report.report import read_report
 from job.storage.store import StorageError
-from job.text.messages import Message, message
-from tests.records.test_record import DATA, INPUTS, PLAN, entry_of, finished, note
+from job.text.messages import Message
+from tests.records.test_lease import holder
+from tests.support.clocks import MachineClock, machine_clock
+from tests.support.records import DAY, Attempt, config, prepared, put, start_at
 from tests.support.stores import Memory, memory
 
-__all__ = ["memory"]
-
-
-def settings() -> Settings:
-    return read_settings({"CONFIG_URI": "/config"}, datetime.now(UTC))[0]
+__all__ = ["machine_clock", "memory"]
+CARD: tuple[EngineName, WorkItem] = ("qa", ("AAPL", "news_card"))
+ASKED = Asked("qa", "AAPL", "news_card", DAY, 2)
 
 
 @dataclass
-class Held:
-    """A run that holds its lease, and what is reported of it."""
+class Desk:
+    """Where a start opens its session, and what is said of storage."""
 
     store: Memory
     said: list[str] = field(default_factory=list)
     shutdown: Shutdown = field(default_factory=Shutdown)
-    until: float | None = None
 
     def say(self, text: Message, _is_fault: bool) -> None:
         self.said.append(str(text))
 
-    async def open_session(self, *, fresh: bool = True) -> RecordSession:
-        lease = await acquire(
-            self.store, lease_holder(settings(), INPUTS, "work"), lambda notice: self.said.append(str(notice))
-        )
-        async with trio.open_nursery() as helpers:
-            helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(self.say))
-            session = RecordSession.of(lease, Ledger(PLAN), INPUTS, self.say)
-            try:
-                await session.open(entry_of(lease.holder.owner), new=fresh)
-            finally:
-                helpers.cancel_scope.cancel()
-        note(session.record, finished(card("A", "news_card", None, [])))
-        return session
+    @asynccontextmanager
+    async def open(self, work: Prepared | None = None, **about: Any) -> AsyncIterator[Opened]:
+        """A start that opens its session, with the lease."""
+        start = start_at(**{"number": 0, "trace_id": f"{2:032x}", "began": "2026-11-24T09:00:00+08:00", **about})
+        async with acquire(self.store, holder("me"), lambda _: None, waits=True) as lease:
+            yield await open_session(lease, start, work or prepared(), self.say)
 
-    async def close(self, session: RecordSession, *, at_once: bool, documents: Sequence[Document] = ()) -> float:
-        """Closes the session; returns how long that took. Sets `until`, the time until which more may be written."""
-        begun = trio.current_time()
-        async with trio.open_nursery() as helpers:
-            helpers.start_soon(session.lease.renew_forever, self.shutdown, StorageAlarm(self.say))
-            helpers.start_soon(session.record.journal.run)
-            await trio.testing.wait_all_tasks_blocked()
-            report = report_of(INPUTS, Ledger(PLAN), state=Outcome.KILLED)
-            page = Document(PAGE, partial(render_page, report, steps=()), "{error}")
-            self.until = await session.close(report, lambda _: [*documents, page], self.shutdown, at_once=at_once)
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[Session]:
+        """A first attempt, whose lease is renewed, with one result that is not written yet."""
+        async with self.open() as opened, trio.open_nursery() as helpers:
+            assert opened.session is not None
+            helpers.start_soon(opened.session.lease.renew_forever, self.shutdown, StorageAlarm(self.say))
+            opened.session.journal.append(Attempt().results()[0])
+            yield opened.session
             helpers.cancel_scope.cancel()
+
+    async def close(self, session: Session, *, at_once: bool, documents: Sequence[Document] = ()) -> float:
+        """Closes the record as the job does; returns how long that took."""
+        begun = trio.current_time()
+        await session.write([*documents, PAGE], self.shutdown, at_once=at_once)
+        report = Attempt().report().model_copy(update={"journal": session.objects()})
+        await session.end(report, self.shutdown, at_once=at_once)
+        await session.release()
         return trio.current_time() - begun
 
     @property
     def incomplete(self) -> bool:
-        return any("the record is not complete: 1 results and the report are not written" in text for text in self.said)
+        return "storage: the record is not complete: 1 results and the end are not written" in self.said
+
+
+PAGE = Document(f"{DAY}/report.html", lambda: b"page", "the page is not written: {error}")
+END = f"{DAY}/ends/000001.json"
 
 
 @pytest.fixture
-def held(memory: Memory) -> Held:
-    return Held(memory)
+def desk(memory: Memory) -> Desk:
+    return Desk(memory)
 
 
-@pytest.mark.parametrize("at_once", [False, True])
-async def test_all_is_written_and_the_lease_given_back(held: Held, at_once: bool, autojump_clock: MockClock) -> None:
-    session = await held.open_session()
-    assert session.unrecorded == 1
-    took = await held.close(session, at_once=at_once)
-    assert took < 0.1
-    assert held.said == []
-    assert session.has_page
-    assert session.unrecorded is None
-    assert LEASE not in held.store.objects
-    assert {"run/report.json", "run/report.html"} <= held.store.objects.keys()
-    assert sum(name.startswith("run/results/") for name in held.store.objects) == 1
+# --- opening ---
 
 
-@pytest.mark.parametrize("at_once", [False, True])
-async def test_more_may_be_written_for_a_bounded_time_when_the_lease_is_given_back(
-    held: Held, at_once: bool, autojump_clock: MockClock
+async def test_the_first_attempt_leaves_its_entry_before_anything_else(desk: Desk, autojump_clock: MockClock) -> None:
+    async with desk.open(execution="x") as opened:
+        assert opened.session is not None
+        entry = read_entry(DAY, 1, desk.store.objects[f"{DAY}/attempts/000001.json"].data)
+        assert (entry.number, entry.owner, entry.trace_id, entry.execution) == (1, "me", f"{2:032x}", "x")
+        assert (entry.made_plan().digest(), entry.plan, entry.cards) == (prepared().plan.digest(), entry.plan, 2)
+        assert entry.plan == prepared().plan.digest()
+        assert (entry.again, entry.asked_by) == ((), ())
+        assert (opened.start.number, opened.before, opened.planned_before) == (1, None, None)
+        assert not opened.session.was_killed
+        assert opened.ledger.left("qa") == 2
+
+
+async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: Desk, autojump_clock: MockClock) -> None:
+    put(desk.store, Attempt(outcome="cards_missing", failed=["MSFT"]).record())
+    async with desk.open() as opened:
+        assert opened.session is not None
+        assert (opened.start.number, opened.start.trace_id) == (2, start_at().trace_id)
+        assert (opened.start.began, opened.start.started) == (start_at().began, start_at().started)
+        assert opened.before == Attempt(outcome="cards_missing", failed=["MSFT"]).report()
+        assert (opened.planned_before, opened.ledger.left("qa")) == (2, 1)
+        assert opened.session.objects() == {1: 1}
+        assert not opened.session.was_killed
+
+
+async def test_a_day_that_is_done_is_not_touched(desk: Desk, autojump_clock: MockClock) -> None:
+    put(desk.store, Attempt().record())
+    before = dict(desk.store.objects)
+    async with desk.open() as opened:
+        assert opened.session is None
+        assert opened.before is not None
+    assert desk.store.objects == before
+
+
+@pytest.mark.parametrize(
+    "why", ["its end is missing", "it failed", "another config", "a paused attempt made the last card"]
+)
+async def test_an_attempt_is_added_if_the_day_has_no_end_that_is_true(
+    desk: Desk, why: str, autojump_clock: MockClock
 ) -> None:
-    held.store.seconds = 0.1
-    session = await held.open_session()
-    began = trio.current_time()
-    took = await held.close(session, at_once=at_once)
-    assert held.until is not None
-    assert held.until - began == pytest.approx(Budget.CLOSING if at_once else took + Budget.AFTERWARDS)
+    """Even if no call is left: somebody has to say how the day stands."""
+    work = prepared()
+    if why == "its end is missing":
+        put(desk.store, Attempt(outcome=None).record())
+    elif why == "it failed":
+        put(desk.store, Attempt(outcome="interrupted").record())
+    elif why == "another config":
+        put(desk.store, Attempt(objects=config(["AAPL", "MSFT", "TSLA"])).record())
+    else:
+        put(desk.store, Attempt(outcome=None).record())
+        put(desk.store, Attempt(outcome="cards_missing", failed=["MSFT"], number=2).record())
+    async with desk.open(work) as opened:
+        assert opened.session is not None
+        assert opened.session.was_killed is (why in {"its end is missing", "a paused attempt made the last card"})
+        assert not opened.ledger.is_left
 
 
-async def test_nothing_more_is_written_if_the_record_is_not_closed(held: Held, autojump_clock: MockClock) -> None:
-    session = await held.open_session()
-    held.store.refuse = lambda _verb, _name: True
-    await held.close(session, at_once=True)
-    assert held.until is None
+async def test_the_number_is_above_the_highest_in_any_name(desk: Desk, autojump_clock: MockClock) -> None:
+    put(desk.store, Attempt(outcome=None).record(), Attempt(outcome="interrupted", number=4).record())
+    async with desk.open() as opened:
+        assert opened.start.number == 5
+
+
+async def test_a_start_that_was_overtaken_while_it_was_paused_stands_back(
+    desk: Desk, autojump_clock: MockClock
+) -> None:
+    names = desk.store.names
+
+    def overtaken(prefix: str) -> list[str]:
+        found = names(prefix)
+        put(desk.store, Attempt(outcome=None).record())
+        return found
+
+    desk.store.names = overtaken  # type: ignore[method-assign]
+    with pytest.raises(BusyError, match=r"^attempt 1 of 2026-11-24 is another one$"):
+        async with desk.open():
+            pass
+    assert LEASE not in desk.store.objects
+
+
+async def test_a_start_that_was_paused_for_longer_than_its_lease_lasts_adds_no_attempt(
+    desk: Desk, machine_clock: MachineClock, autojump_clock: MockClock
+) -> None:
+    names = desk.store.names
+
+    def paused(prefix: str) -> list[str]:
+        machine_clock.slept += TRUSTED_SECONDS
+        return names(prefix)
+
+    desk.store.names = paused  # type: ignore[method-assign]
+    with pytest.raises(BusyError, match="paused for longer than its lease lasts"):
+        async with desk.open():
+            pass
+    assert not desk.store.objects
+
+
+@pytest.mark.parametrize(("uri", "is_same"), [("gs://cards/config/", True), ("gs://cards/other", False)])
+async def test_a_day_is_for_one_config(desk: Desk, uri: str, is_same: bool, autojump_clock: MockClock) -> None:
+    put(desk.store, Attempt(outcome="interrupted").record())
+    if is_same:
+        async with desk.open(config_uri=uri) as opened:
+            assert opened.session is not None
+        return
+    with pytest.raises(ConfigError) as error:
+        async with desk.open(config_uri=uri):
+            pass
+    assert str(error.value) == (
+        "CONFIG_URI: the day 2026-11-24 was begun with the config at gs://cards/config; "
+        "set it to that, or set RUNS_URI to another place: each config has its own"
+    )
+
+
+@pytest.mark.parametrize("what", ["entry", "results", "end"])
+async def test_a_damaged_record_is_refused_and_the_lease_released(
+    desk: Desk, what: str, autojump_clock: MockClock
+) -> None:
+    put(desk.store, Attempt(outcome="interrupted").record())
+    name = {"entry": "attempts/000001.json", "results": "results/000001-000000.jsonl", "end": "ends/000001.json"}[what]
+    put(desk.store, {f"{DAY}/{name}": b"?"})
+    with pytest.raises(RecordError, match=name):
+        async with desk.open():
+            pass
+    assert LEASE not in desk.store.objects
+
+
+@pytest.mark.parametrize("verb", ["create", "read", "names"])
+async def test_a_start_that_cannot_begin_gives_its_lease_back(desk: Desk, verb: str, autojump_clock: MockClock) -> None:
+    put(desk.store, Attempt(outcome="interrupted").record())
+    desk.store.refuse = lambda asked, name: asked == verb and name.startswith(DAY)
+    with pytest.raises(StorageError):
+        async with desk.open():
+            pass
+    assert LEASE not in desk.store.objects
+
+
+# --- what is made again ---
+
+
+async def test_who_asks_again_is_recorded_with_what_was_asked(desk: Desk, autojump_clock: MockClock) -> None:
+    put(desk.store, Attempt(outcome="cards_missing", failed=["MSFT"]).record())
+    work = prepared(again=[CARD, ("qa", ("MSFT", "news_card"))])
+    async with desk.open(work, execution="x") as opened:
+        assert opened.session is not None
+        assert (opened.session.entry.again, opened.session.entry.asked_by) == ((ASKED,), ("x",))
+        assert opened.ledger.left("qa") == 2
+
+
+async def test_requests_are_carried_forward_though_nobody_asks(desk: Desk, autojump_clock: MockClock) -> None:
+    put(desk.store, Attempt().record(), Attempt(number=2, outcome=None, again=[ASKED]).record())
+    async with desk.open() as opened:
+        assert opened.session is not None
+        assert opened.session.entry.again == (ASKED,)
+        assert opened.ledger.left("qa") == 1, "and what was asked for and not made is left"
+
+
+@pytest.mark.parametrize(("asked_by", "opens"), [("x", True), ("y", False)])
+async def test_a_retry_asks_for_nothing_new(desk: Desk, asked_by: str, opens: bool, autojump_clock: MockClock) -> None:
+    """If its first try stood back before another start, the retry must not pay instead."""
+    attempt = Attempt(number=2, outcome=None, again=[ASKED])
+    entry = attempt.entry.model_copy(update={"asked_by": (asked_by,)})
+    put(desk.store, Attempt().record(), attempt.record(), {f"{DAY}/attempts/000002.json": entry.packed()})
+    work = prepared(again=[CARD, ("qa", ("MSFT", "news_card"))])
+    if opens:
+        async with desk.open(work, execution="x", task_attempt=1) as opened:
+            assert opened.session is not None
+            assert (opened.session.entry.again, opened.session.entry.asked_by) == ((ASKED,), ("x",))
+        return
+    with pytest.raises(BusyError, match="its retry does not either"):
+        async with desk.open(work, execution="x", task_attempt=1):
+            pass
+
+
+# --- closing ---
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+async def test_all_is_written_the_end_last_and_the_lease_released(
+    desk: Desk, at_once: bool, autojump_clock: MockClock
+) -> None:
+    async with desk.session() as session:
+        assert await desk.close(session, at_once=at_once) < 0.1
+    assert (desk.said, session.is_ended, session.journal.unwritten) == ([], True, 0)
+    written = [name for verb, name in desk.store.asked if verb == "create" and name.startswith(DAY)]
+    assert written[1:] == [f"{DAY}/results/000001-000000.jsonl", PAGE.name, END]
+    assert read_report(DAY, 1, desk.store.objects[END].data).journal == {1: 1}
+    assert LEASE not in desk.store.objects
+
+
+def broken() -> NoReturn:
+    raise ValueError("odd")
 
 
 async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(
-    held: Held, autojump_clock: MockClock
+    desk: Desk, autojump_clock: MockClock
 ) -> None:
-    def no_summary(_: Ledger) -> bytes:
-        raise ValueError("odd")
-
-    broken = Document(SUMMARY, no_summary, "the summary of the run is not written: {error}")
-    await held.close(await held.open_session(), at_once=False, documents=[broken])
-    assert held.said == ["the summary of the run is not written: odd"]
-    assert "run/report.html" in held.store.objects
-    assert LEASE not in held.store.objects
+    async with desk.session() as session:
+        document = Document("index.html", broken, "the page of the nights is not written: {error}")
+        assert await session.write([document, PAGE], desk.shutdown, at_once=False) == {PAGE.name}
+    assert desk.said == ["the page of the nights is not written: odd"]
 
 
-async def test_a_document_for_which_no_time_is_left_is_reported(held: Held, autojump_clock: MockClock) -> None:
-    session = await held.open_session()
-    held.store.seconds = 0.3
-    others = [Document(f"{number}", lambda _: b"x", f"{number}: {{error}}") for number in range(9)]
-    assert await held.close(session, at_once=True, documents=others) <= Budget.CLOSING + 0.1
-    written = [one.name for one in others if f"run/{one.name}" in held.store.objects]
+async def test_a_document_for_which_no_time_is_left_is_said_to_be_missing(
+    desk: Desk, autojump_clock: MockClock
+) -> None:
+    async with desk.session() as session:
+        desk.store.seconds = 0.3
+        others = [Document(f"{number}", lambda: b"x", f"{number}: {{error}}") for number in range(9)]
+        assert await desk.close(session, at_once=True, documents=others) <= Budget.CLOSING + 0.1
+    written = [one.name for one in others if one.name in desk.store.objects]
     assert 0 < len(written) < 9
     left = [f"{number}: storage took too long" for number in range(len(written), 9)]
-    assert held.said == [*left, "storage took too long"], "the last one is the page"
-    assert not session.has_page
-    assert "run/report.json" in held.store.objects
+    assert desk.said[: len(left) + 1] == [*left, "the page is not written: storage took too long"]
 
 
 @pytest.mark.parametrize("how", ["hangs", "refuses"])
-async def test_a_run_that_was_cut_short_waits_three_seconds_at_most(
-    held: Held, how: str, autojump_clock: MockClock
+async def test_an_attempt_that_was_cut_short_waits_three_seconds_at_most(
+    desk: Desk, how: str, autojump_clock: MockClock
 ) -> None:
-    session = await held.open_session()
-    if how == "hangs":
-        held.store.seconds = 1e6
-    else:
-        held.store.refuse = lambda _verb, _name: True
-    assert await held.close(session, at_once=True) <= Budget.CLOSING + 0.1
-    assert held.incomplete
-    assert session.unrecorded == 1
-    assert sum("the lease is not released" in text for text in held.said) == 1
+    async with desk.session() as session:
+        if how == "hangs":
+            desk.store.seconds = 1e6
+        else:
+            desk.store.refuse = lambda _verb, _name: True
+        desk.shutdown.request(ShutdownReason.SIGTERM, 0.0)
+        took = await desk.close(session, at_once=True)
+    assert took <= Budget.CLOSING + 0.1
+    assert desk.incomplete
+    assert (session.journal.unwritten, session.is_ended) == (1, False)
+    assert sum("the lease is not released" in text for text in desk.said) == 1
 
 
-async def test_a_run_that_was_not_cut_short_waits_for_storage(held: Held, autojump_clock: MockClock) -> None:
-    session = await held.open_session()
-    held.store.refuse = lambda _verb, _name: trio.current_time() < 20
-    assert 19 < await held.close(session, at_once=False) < 23
-    assert LEASE not in held.store.objects
-    assert "run/report.json" in held.store.objects
-    assert not held.incomplete
+async def test_an_attempt_that_was_not_cut_short_waits_for_storage(desk: Desk, autojump_clock: MockClock) -> None:
+    async with desk.session() as session:
+        desk.store.refuse = lambda _verb, _name: trio.current_time() < 20
+        assert 19 < await desk.close(session, at_once=False) < 23
+    assert LEASE not in desk.store.objects
+    assert END in desk.store.objects
+    assert not desk.incomplete
+    assert desk.said[-1] == "storage works again"
 
 
-async def test_closing_waits_no_longer_than_the_lease_is_valid(held: Held, autojump_clock: MockClock) -> None:
-    session = await held.open_session()
-    held.store.refuse = lambda _verb, _name: True
-    took = await held.close(session, at_once=False)
+@pytest.mark.parametrize("fails", ["all", "the end"])
+async def test_closing_waits_no_longer_than_the_lease_is_valid(
+    desk: Desk, fails: str, autojump_clock: MockClock
+) -> None:
+    async with desk.session() as session:
+        desk.store.refuse = lambda _verb, name: fails == "all" or name in {END, LEASE}
+        took = await desk.close(session, at_once=False)
     assert TRUSTED_SECONDS - 1 < took <= TRUSTED_SECONDS + Budget.CLOSING + 0.1
-    assert held.incomplete
+    assert not session.is_ended
+    assert any("and the end are not written" in text for text in desk.said)
 
 
 @pytest.mark.parametrize(
@@ -178,130 +347,63 @@ async def test_closing_waits_no_longer_than_the_lease_is_valid(held: Held, autoj
 )
 @pytest.mark.parametrize("at", [0.0, 10.0])
 async def test_closing_waits_no_longer_than_its_budget_from_the_request_to_shut_down(
-    held: Held, reason: ShutdownReason, seconds: float, at: float, autojump_clock: MockClock
+    desk: Desk, reason: ShutdownReason, seconds: float, at: float, autojump_clock: MockClock
 ) -> None:
-    session = await held.open_session()
-    held.store.refuse = lambda _verb, _name: True
-
     async def shutdown() -> None:
         await trio.sleep(at)
-        held.shutdown.request(reason, 5.0)
+        desk.shutdown.request(reason, 5.0)
 
-    async with trio.open_nursery() as nursery:
+    async with desk.session() as session, trio.open_nursery() as nursery:
+        desk.store.refuse = lambda _verb, _name: True
         nursery.start_soon(shutdown)
-        took = await held.close(session, at_once=False)
+        took = await desk.close(session, at_once=False)
     assert at + seconds < took <= at + seconds + Budget.CLOSING + 0.1
-    assert held.incomplete
+    assert desk.incomplete
 
 
-async def test_a_lease_that_another_run_has_taken_is_not_released(held: Held, autojump_clock: MockClock) -> None:
-    session = await held.open_session()
-    held.store.objects[LEASE] = held.store._write("replace", LEASE, b"another's")
-    await held.close(session, at_once=True)
-    assert held.store.objects[LEASE].data == b"another's"
-    assert held.said == []
-
-
-async def test_a_run_that_lost_its_lease_leaves_report_and_page_of_the_one_that_took_over(
-    held: Held, autojump_clock: MockClock
+async def test_without_the_lease_no_document_is_written_but_results_and_the_end_are(
+    desk: Desk, machine_clock: MachineClock, autojump_clock: MockClock
 ) -> None:
-    paused = await held.open_session()
-    held.store.objects[LEASE] = held.store._write("replace", LEASE, b"another's")
-    await trio.sleep(TRUSTED_SECONDS)
-    page, report = (held.store._write("create", f"run/report.{kind}", b"another's") for kind in ("html", "json"))
-    held.store.objects |= {"run/report.html": page, "run/report.json": report}
-    await held.close(paused, at_once=True)
-    assert held.shutdown.reason is ShutdownReason.LEASE_LOST
-    assert held.store.objects["run/report.json"].data == b"another's"
-    assert held.store.objects["run/report.html"].data == b"another's"
+    """They have its own number, and are true; the page is that of the start which took over."""
+    async with desk.session() as session:
+        desk.store.objects[LEASE] = desk.store._write("replace", LEASE, b"another's")
+        machine_clock.slept += TRUSTED_SECONDS
+        await desk.close(session, at_once=True)
+    assert PAGE.name not in desk.store.objects
+    assert {END, f"{DAY}/results/000001-000000.jsonl"} <= desk.store.objects.keys()
+    assert desk.store.objects[LEASE].data == b"another's"
 
 
-@pytest.mark.parametrize("answer", [True, False, StorageError(Message("names: 503"))])
-async def test_the_lease_is_kept_only_if_what_was_known_of_the_record_is_still_true(
-    held: Held, answer: bool | StorageError, autojump_clock: MockClock
-) -> None:
-    """Before it acquires the lease, another attempt may have recorded another config and done its work."""
-
-    async def is_current() -> bool:  # noqa: ASYNC124  it is awaited
-        assert LEASE in held.store.objects, "it is asked under the lease"
-        if isinstance(answer, StorageError):
-            raise answer
-        return answer
-
-    lease = await acquire(held.store, lease_holder(settings(), INPUTS, "work"), lambda _notice: None)
-    if isinstance(answer, StorageError):
-        with pytest.raises(StorageError):
-            await acquire_if(is_current, lease)
-    else:
-        assert await acquire_if(is_current, lease) is answer
-    assert (LEASE in held.store.objects) is (answer is True)
+async def test_an_end_that_is_there_already_is_kept(desk: Desk, autojump_clock: MockClock) -> None:
+    async with desk.session() as session:
+        put(desk.store, {END: b"another's"})
+        await desk.close(session, at_once=False)
+    assert desk.store.objects[END].data == b"another's"
+    assert not session.is_ended
+    assert desk.said[0] == f"storage: {END} exists already"
 
 
-async def test_a_record_in_which_everything_is_done_is_not_touched_and_the_lease_is_given_back(
-    held: Held, autojump_clock: MockClock
-) -> None:
-    session = await held.open_session()
-    for call in [*DATA, *PLAN.calls("qa")]:
-        note(session.record, finished(call))
-    ended = AttemptSummary.of(Ending(Outcome.SUCCEEDED, ExitCode.DONE, message("x")), INPUTS, datetime.now(UTC), 1.0)
-    report = report_of(INPUTS, session.record.ledger, (ended,))
-    await session.close(report, lambda _: [], held.shutdown, at_once=True)
-    before = dict(held.store.objects)
-    lease = await acquire(held.store, lease_holder(settings(), INPUTS, "work"), lambda _notice: None)
-    again = RecordSession.of(lease, Ledger(PLAN), INPUTS, held.say)
-    assert not await again.open(entry_of(lease.holder.owner), new=False)
-    assert held.store.objects == before
-    assert LEASE not in held.store.objects
+async def test_a_lease_whose_release_takes_too_long_is_reported(desk: Desk, autojump_clock: MockClock) -> None:
+    async with desk.session() as session:
 
+        def hang(verb: str, name: str) -> bool:
+            if (verb, name) == ("delete", LEASE):
+                desk.store.seconds = 1e6
+            return False
 
-async def test_a_lease_whose_release_takes_too_long_is_reported(held: Held, autojump_clock: MockClock) -> None:
-    session = await held.open_session()
-
-    def hang(verb: str, name: str) -> bool:
-        if (verb, name) == ("delete", LEASE):
-            held.store.seconds = 1e6
-        return False
-
-    held.store.refuse = hang
-    assert await held.close(session, at_once=False) <= Budget.CLOSING + 0.1
-    assert held.said == ["storage: the lease is not released in time; other runs have to wait for a minute"]
-    assert session.unrecorded is None
+        desk.store.refuse = hang
+        assert await desk.close(session, at_once=False) <= Budget.CLOSING + 0.1
+    assert desk.said == ["storage: the lease is not released; other starts have to wait for a minute"]
+    assert session.is_ended
 
 
 async def test_trouble_with_storage_is_reported_when_it_begins_and_when_it_ends(
-    held: Held, autojump_clock: MockClock
+    desk: Desk, autojump_clock: MockClock
 ) -> None:
-    session = await held.open_session()
-    held.store.refuse = lambda verb, _name: verb == "create" and trio.current_time() < 30
-    with trio.move_on_after(60):
-        await session.record.journal.run()
-    assert len(held.said) == 2
-    assert held.said[0].startswith("storage: 1 results are not written yet: ")
-    assert held.said[1] == "storage works again"
-
-
-async def test_the_lease_is_renewed_while_the_record_is_read(held: Held, autojump_clock: MockClock) -> None:
-    held.store.seconds = 14.0
-    await held.open_session()
-    assert trio.current_time() > LASTS_SECONDS
-    assert held.store.count("replace", LEASE) >= 2
-    assert held.shutdown.reason is None
-
-
-@pytest.mark.parametrize("verb", ["create", "read", "names"])
-async def test_a_run_that_cannot_begin_gives_its_lease_back(held: Held, verb: str, autojump_clock: MockClock) -> None:
-    held.store.refuse = lambda asked, name: asked == verb and name.startswith("run/")
-    with pytest.RaisesGroup(StorageError):
-        await held.open_session()
-    assert LEASE not in held.store.objects
-
-
-async def test_a_run_that_is_stopped_at_its_beginning_gives_its_lease_back(
-    held: Held, autojump_clock: MockClock
-) -> None:
-    held.store.seconds = 1.0
-    for moment in (1.3, 1.9, 2.5, 3.5, 4.5):
-        held.store.objects.clear()
-        with trio.move_on_after(moment):
-            await held.open_session()
-        assert LEASE not in held.store.objects, moment
+    async with desk.session() as session:
+        desk.store.refuse = lambda verb, _name: verb == "create" and trio.current_time() < 30
+        with trio.move_on_after(60):
+            await session.journal.run()
+    assert desk.said[0].startswith("storage: 1 results are not written yet: ")
+    assert desk.said[0].endswith("; it is tried again for as long as the lease holds")
+    assert desk.said[1:] == ["storage works again"]

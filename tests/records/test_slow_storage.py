@@ -8,11 +8,12 @@ import trio
 import trio.testing
 
 from job.execution.shutdown import Shutdown
-from job.records.journal import Journal, read_journal
-from job.records.lease import RENEW_SECONDS, TRUSTED_SECONDS, acquire
+from job.records.journal import read_journal
+from job.records.lease import RENEW_SECONDS, TRUSTED_SECONDS
 from job.storage.store import read_many
-from tests.records.test_journal import Numbers, numbered
-from tests.records.test_lease import holder, ignore_notice
+from tests.records.test_journal import Notes, Numbers
+from tests.records.test_lease import holder, take
+from tests.support.records import DAY
 from tests.support.stores import Memory, memory
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ async def test_a_lease_is_acquired_renewed_and_released_ahead_of_all_that_queues
         for _ in range(4):
             nursery.start_soon(read_many, memory, [f"n{number}" for number in range(64)])
         await trio.testing.wait_all_tasks_blocked()
-        lease = await acquire(memory, holder(), ignore_notice)
+        lease = await take(memory, holder())
         assert trio.current_time() == memory.seconds
         nursery.start_soon(lease.renew_forever, shutdown, lambda _trouble: None)
         await trio.sleep(5 * TRUSTED_SECONDS)
@@ -43,16 +44,16 @@ async def test_a_lease_is_acquired_renewed_and_released_ahead_of_all_that_queues
 async def test_a_long_record_is_read_under_a_lease_that_is_renewed_in_time(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
-    journal = Journal(memory, "run", "owner", lambda _trouble: None)
-    for number in range(129):
-        journal.append(numbered(number))
-        await journal.flush()
-    lease, shutdown, read = await acquire(memory, holder(), ignore_notice), Shutdown(), Numbers()
+    notes = Notes(memory)
+    for _ in range(129):
+        notes.note()
+        await notes.journal.flush()
+    lease, shutdown, read = await take(memory, holder()), Shutdown(), Numbers()
     memory.seconds = 6.4  # two requests of 3.2 s each, as a bucket needs them for an object
     began = trio.current_time()
     async with trio.open_nursery() as nursery:
         nursery.start_soon(lease.renew_forever, shutdown, lambda _trouble: None)
-        await read_journal(memory, "run", read)
+        await read_journal(memory, DAY, {1: 129}, read)
         nursery.cancel_scope.cancel()
     assert read.found == list(range(129))
     assert shutdown.reason is None

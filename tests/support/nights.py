@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from job.report.inputs import ConfigObject, RunInputs
+
 from job.config.schema import LlmConfig
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.identity import RunIdentity
 from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult
 from job.planning.plan import Plan
-from job.report.inputs import ConfigObject, RunInputs
 from job.report.outcome import Outcome
 from job.report.report import AttemptSummary, RunReport, report_of
 from job.text.messages import message

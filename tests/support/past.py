@@ -6,10 +6,11 @@ import random
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
-from job.engines.catalog import ALL_ENGINES
 from job.records.past import Past, PastRun
-from job.report.outcome import Outcome
 from job.report.summary import RunSummary
+
+from job.engines.catalog import ALL_ENGINES
+from job.report.outcome import Outcome
 
 ZONE = timezone(timedelta(hours=8))
 FIRST = datetime(2026, 9, 27, 18, tzinfo=UTC)

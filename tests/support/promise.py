@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from job.engines.identity import RunIdentity
-from job.ledger.result import CallResult
 from job.records.past import read_run
 from job.report.inputs import RunInputs, unpack
+
+from job.engines.identity import RunIdentity
+from job.ledger.result import CallResult
 from tests.simulators.service import Fault
 from tests.support.stores import Memory
 

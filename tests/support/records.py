@@ -1,29 +1,25 @@
-"""Records like those that runs leave, for tests of what reads them."""
+"""Days as the job records them, for tests of what reads them."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from job.config.environment import read_settings
 from job.engines.failures import Cause, Failure
-from job.engines.identity import RunIdentity
 from job.ledger.ledger import Ledger
-from job.ledger.result import CallResult
-from job.page.render import render_page
+from job.planning.plan import Plan
+from job.planning.prepare import Prepared, make_plan
 from job.records.journal import Journal
-from job.records.lease import LEASE, Holder, machine
-from job.records.record import pack_report
-from job.report.advice import advice, with_commands
-from job.report.commands import Place
-from job.report.format import BARRIER, FORMAT, INPUTS, PAGE, REPORT, STARTED, entry_of, name_of, sealed
-from job.report.inputs import ConfigObject, RunInputs, pack, without_plan
-from job.report.outcome import Ending, ExitCode, Outcome, bad_config
-from job.report.report import AttemptSummary, report_of
+from job.records.lease import Holder
+from job.report.attempt import Entry, Start
+from job.report.format import attempt_name, end_name, results_name
+from job.report.outcome import Ending, ExitCode, Outcome
+from job.report.report import Report, report_of
+from job.storage.store import StoredObject
 from job.text.messages import message
-from tests.support.results import result_of, tried
+from tests.support.results import result_of
 from tests.support.stores import Memory
 
 if TYPE_CHECKING:
@@ -31,155 +27,166 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from job.config.faults import Fault
+    from job.engines.catalog import EngineName
+    from job.ledger.again import Asked
+    from job.ledger.result import CallResult
+    from job.planning.selection import Selected
 
-ZONE = "+08:00"
-CODES = {"succeeded": ExitCode.DONE, "cards_missing": ExitCode.CARDS_MISSING}
+DAY = "2026-11-24"
+TRACE_ID = f"{1:032x}"
+SIZES: Mapping[EngineName, int] = {"financial": 2, "trading": 2}
+REFUSED = Failure(Cause.STATUS, message("HTTP 422"), 422)
+CODES = {
+    "succeeded": ExitCode.DONE,
+    "data_engine_failed": ExitCode.FAILED,
+    "cards_missing": ExitCode.CARDS_MISSING,
+    "interrupted": ExitCode.SIGTERM,
+}
+
+
+def config(tickers: Sequence[str] = ("AAPL", "MSFT"), types: Sequence[str] = ("news_card",)) -> dict[str, str]:
+    """The contents of the config objects."""
+    return {"ticker_list.json": json.dumps(list(tickers)), "card_types.json": json.dumps(list(types))}
+
+
+def plan_from(objects: Mapping[str, str], day: str = DAY) -> Plan:
+    """The plan of config objects."""
+    plan, faults, _ = make_plan({name: text.encode() for name, text in objects.items()}, day, SIZES)
+    assert not faults
+    return plan
+
+
+def prepared(objects: Mapping[str, str] | None = None, again: Sequence[Selected] | None = None) -> Prepared:
+    """What a start has prepared."""
+    objects = config() if objects is None else objects
+    stored = {name: StoredObject(text.encode(), "7", 0.0) for name, text in objects.items()}
+    return Prepared(plan_from(objects), stored, again=again)
+
+
+def start_at(day: str = DAY, **changes: Any) -> Start:
+    """The first start of a day, on a laptop, at two in the morning."""
+    moment = f"{day}T02:00:03+08:00"
+    known: dict[str, Any] = {
+        "day": day,
+        "number": 1,
+        "began": moment,
+        "started": moment,
+        "zone": "Asia/Shanghai",
+        "trace_id": TRACE_ID,
+        "arguments": ("run",),
+        "config_uri": "gs://cards/config",
+        "version": "1",
+    }
+    return Start(**(known | changes))
+
+
+def report_at(
+    ending: Ending, ledger: Ledger | None = None, start: Start | None = None, seconds: float = 1500.0, **more: Any
+) -> Report:
+    """The report of an attempt that ended like this. It called nothing unless it has a ledger."""
+    start = start or start_at()
+    return report_of(start, ledger or Ledger(Plan.empty(start.day)), ending, seconds=seconds, **more)
 
 
 @dataclass
-class Recorded:
-    """A run that is recorded: what it was made of, and how it ended; `None` if it has not closed its record."""
+class Attempt:
+    """An attempt that is recorded: what it was made of, and how it ended; `None` if it has not ended."""
 
-    run_id: str = "night"
-    tickers: Sequence[str] = ("AAPL", "MSFT")
+    day: str = DAY
+    number: int = 1
+    objects: Mapping[str, str] = field(default_factory=config)
+    """The contents of its config objects."""
     outcome: str | None = "succeeded"
-    day: str = "2026-11-24"
-    has_date: bool = True
-    """Whether it was started with RUN_DATE."""
-    started: str = f"2026-11-24T02:00:03{ZONE}"
+    failed: Sequence[str] = ()
+    """The targets whose cards failed."""
     seconds: float = 1500.0
-    attempts: int = 1
-    config_uri: str = "gs://cards/config"
-    generation: str = "7"
-    """Of every config object."""
-    number: int = 0
-    job: str | None = None
-    """The Cloud Run job that it began as."""
-    more: Mapping[str, str] = field(default_factory=dict)
-    """Further config objects."""
+    again: Sequence[Asked] = ()
+    before: Report | None = None
+    """The report of the night before."""
+    about: Mapping[str, Any] = field(default_factory=dict)
+    """What is special about its start."""
 
     @property
-    def contents(self) -> dict[str, str]:
-        """What its config objects hold."""
-        return {
-            "ticker_list.json": json.dumps(list(self.tickers)),
-            "card_types.json": '["news_card"]',
-            **self.more,
-        }
+    def start(self) -> Start:
+        return start_at(self.day, number=self.number, **self.about)
 
     @property
-    def inputs(self) -> RunInputs:
-        return RunInputs(
-            run_id=self.run_id,
-            started=self.started,
-            day=self.day,
-            date=self.day if self.has_date else None,
-            batch_sizes={"financial": 2, "trading": 2},
-            config_uri=self.config_uri,
-            objects={
-                name: ConfigObject(generation=self.generation, content=text) for name, text in self.contents.items()
-            },
-            version="1",
-            number=self.number,
-            job=self.job,
+    def plan(self) -> Plan:
+        return plan_from(self.objects, self.day).without(self.start.without)
+
+    @property
+    def entry(self) -> Entry:
+        return Entry(
+            **self.start.model_dump(),
+            owner=f"owner of {self.number}",
+            objects=dict(self.objects),
+            batch_sizes=dict(SIZES),
+            plan=self.plan.digest(),
+            cards=self.plan.count("qa"),
+            again=tuple(self.again),
         )
 
     def results(self) -> list[CallResult]:
-        """A result for each call. The first card fails unless the run succeeded; the others took two attempts."""
-        inputs, at = self.inputs, datetime.fromisoformat(self.started).timestamp()
-        plan, identity = inputs.plan(), RunIdentity(self.run_id)
-        found: list[CallResult] = []
-        for engine in plan.engines():
-            for call in plan.calls(engine):
-                fails = engine == "qa" and self.outcome != "succeeded" and not any(one.engine == "qa" for one in found)
-                failure = Failure(Cause.STATUS, message("HTTP 500"), 500) if fails else None
-                found.append(
-                    result_of(
-                        call,
-                        failure,
-                        attempts=2,
-                        started=at + 10.0,
-                        ended=at + 12.0,
-                        status=200,
-                        traceparent=identity.traceparent(),
-                        failed_attempts=tried((at + 1.0, at + 2.0, "HTTP 503")),
-                    )
-                )
-                at += 3.0
+        """A result for each call, two seconds after another."""
+        at, found = datetime.fromisoformat(self.start.started).timestamp(), list[Any]()
+        for engine in self.plan.engines():
+            for call in self.plan.calls(engine):
+                at += 2.0
+                failure = REFUSED if engine == "qa" and call.targets[0] in self.failed else None
+                found.append(result_of(call, failure, started=at, ended=at + 2.0))
         return found
 
-    def objects(self) -> dict[str, bytes]:
-        """The objects of its record, as the job writes them."""
-        inputs = self.inputs
-        plan = inputs.plan()
-        ledger = Ledger(plan)
+    def ledger(self) -> Ledger:
+        """The ledger of these results."""
+        ledger = Ledger(self.plan, self.again)
         for result in self.results():
             ledger.add(result)
-        begun = datetime.fromisoformat(self.started)
+        return ledger
+
+    def report(self) -> Report:
+        """The report with which it ended."""
+        outcome = Outcome(self.outcome or "killed")
+        ending = Ending(outcome, CODES.get(outcome), message("How it ended"))
+        made = report_of(self.start, self.ledger(), ending, seconds=self.seconds, before=self.before)
+        return made.model_copy(update={"journal": {self.number: 1}})
+
+    def record(self) -> dict[str, bytes]:
+        """The objects of its record, as the job writes them."""
+        journal = Journal(Memory(), self.day, self.number, self.plan.digest(), lambda _: None)
+        for result in self.results():
+            journal.append(result)
         found = {
-            f"{STARTED}{begun.astimezone(UTC):%Y%m%dT%H%M%SZ}_{self.run_id}": b"{}\n",
-            name_of(self.run_id, INPUTS): pack(inputs),
-            **self.journal("owner"),
-            name_of(self.run_id, f"{BARRIER}{plan.digest()[:16]}.json"): sealed(
-                {"format": FORMAT, "run_id": self.run_id, "plan": plan.digest()}
-            ),
+            attempt_name(self.day, self.number): self.entry.packed(),
+            results_name(self.day, self.number, 0): journal._next_chunk().data,
         }
         if self.outcome is not None:
-            ended = begun + timedelta(seconds=self.seconds)
-            code = CODES.get(self.outcome, ExitCode.FAILED)
-            ending = Ending(Outcome(self.outcome), code, message("How it ended."))
-            attempt = AttemptSummary.of(ending, inputs, begun, self.seconds)
-            report = report_of(inputs, ledger, [attempt] * self.attempts)
-            assert report.ended == ended.isoformat(timespec="seconds")
-            report = report.model_copy(update={"journal": {"owner": 1}})
-            found[name_of(self.run_id, REPORT)] = report.model_dump_json().encode()
-            found[name_of(self.run_id, PAGE)] = render_page(report, ledger, advice(report, Place.of(inputs), begun))
+            found[end_name(self.day, self.number)] = self.report().packed()
         return found
 
-    def journal(self, owner: str, hours: int = 0) -> dict[str, bytes]:
-        """The results as an object of this attempt, whose machine's clock is so many hours ahead."""
-        journal = Journal(Memory(), self.run_id, owner, lambda _: None)
-        for one in self.results():
-            started, ended = (moment + hours * 3600 for moment in (one.started, one.ended))
-            journal.append(replace(one, started=started, ended=ended))
-        chunk = journal._next_chunk()
-        return {chunk.name: chunk.data}
 
-    def lease(
-        self, owner: str = "owner", since: str | None = None, pid: int = 1, execution: str | None = "night"
-    ) -> bytes:
-        """A lease that this run holds."""
-        holder = Holder(
-            owner=owner,
-            run_id=self.run_id,
-            plan="",
-            day=self.day,
-            since=since or self.started,
-            machine=machine(),
-            pid=pid,
-            execution=execution,
-            task_attempt=0,
-        )
-        return holder.model_dump_json().encode()
+def refusal(day: str, *faults: Fault) -> dict[str, bytes]:
+    """The record of a day of which nothing is there but a start with these faults."""
+    ending = Ending(Outcome.BAD_CONFIG, ExitCode.USAGE, message("It has faults"))
+    return {end_name(day, 0): report_at(ending, start=start_at(day, number=0), seconds=0.4, faults=faults).packed()}
 
 
-def write(place: Path, *runs: Recorded, **objects: bytes) -> None:
-    """Writes records where runs are recorded; `objects` are others, by name."""
-    found = {name: data for run in runs for name, data in run.objects().items()} | objects
-    if "lease" in found:
-        found[LEASE] = found.pop("lease")
-    for name, data in found.items():
-        path = place / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+def lease_of(day: str, execution: str | None = None) -> bytes:
+    """A lease that a start for this day holds."""
+    holder = Holder(owner="x", day=day, since=f"{day}T02:00:03+08:00", execution=execution, task_attempt=0)
+    return holder.model_dump_json().encode()
 
 
-def refused(place: Path, run_id: str, faults: Sequence[Fault], started: datetime) -> None:
-    """Writes the record of a run whose configuration had these faults."""
-    variables = {"CONFIG_URI": "gs://cards/config", "RUN_DATE": "2026-11-24"}
-    settings, _ = read_settings(variables, started)
-    inputs = RunInputs.unread(settings, run_id, started)
-    attempt = AttemptSummary.of(bad_config(len(faults)), inputs, started, 0.4)
-    report = report_of(inputs, Ledger(without_plan()), [attempt], faults=faults, is_recorded=False)
-    report = with_commands(report, Place.of(settings, (), settings.run_date))
-    write(place, **{name_of(run_id, REPORT): pack_report(report), entry_of(run_id, inputs.started): b"{}\n"})
+def put(store: Memory, *records: Mapping[str, bytes]) -> None:
+    """Puts records into a store as if the job had written them."""
+    for record in records:
+        for name, data in record.items():
+            store.objects[name] = StoredObject(data, "1", 0.0)
+
+
+def write(place: Path, *records: Mapping[str, bytes]) -> None:
+    """Writes records into a directory."""
+    for record in records:
+        for name, data in record.items():
+            path = place / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)

@@ -29,6 +29,7 @@ def result_of(call: Call, failure: Failure | None = None, **changes: Any) -> Cal
         "limit": 4,
         "interrupted_after": failure.after if failure else None,
         "request": call.request,
+        "date": call.date,
     }
     return CallResult(**(given | changes))
 

@@ -12,7 +12,7 @@ import outcome
 import pytest
 import trio
 
-from job.records import attempts, days, journal, lease, left_out, past, record, remaking, session, tonight
+from job.records import day, journal, lease, nights, session
 from job.storage import store as store_module
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject
 from job.storage.uri import open_store
@@ -123,7 +123,7 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
             await trio.sleep(made.seconds / 2)
             return done.unwrap()
 
-    for module in (attempts, days, session, past, journal, lease, left_out, record, remaking, tonight, store_module):
+    for module in (day, journal, lease, nights, session, store_module):
         if hasattr(module, "in_thread"):
             monkeypatch.setattr(module, "in_thread", in_thread)
     return made

@@ -1,0 +1,103 @@
+"""The numbers of an engine: of calls that are done alone, and each attempt once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from job.engines.catalog import ALL_ENGINES
+from job.engines.failures import Cause, Failure
+from job.ledger.ledger import CALLS_KEPT, Ledger, busy_stretches
+from job.ledger.totals import EngineTotals, percentile, state_of
+from job.text.messages import message
+from tests.support.fakes import plan_of, target
+from tests.support.results import result_of, tried
+
+PLAN = plan_of([target(name, ["a"]) for name in ("A", "B", "C")])
+NO = Failure(Cause.STATUS, message("no"), 422)
+
+
+def test_the_median_is_of_the_calls_that_are_done() -> None:
+    ledger, calls = Ledger(PLAN), list(PLAN.calls("qa"))
+    assert ledger.totals()["qa"] == EngineTotals(planned=3, not_attempted=3)
+    ledger.add(result_of(calls[0], started=10.0, ended=12.0))
+    ledger.add(result_of(calls[1], started=10.0, ended=15.0, retries=2, waits=1))
+    ledger.add(result_of(calls[2], NO, started=0.0, ended=99.0, retries=3))
+    assert ledger.totals()["qa"] == EngineTotals(
+        planned=3, done=2, failed=1, calls=3, retries=5, waits=1, p50_seconds=3.5
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "percent", "expected"), [([1.0, 2.0, 9.0], 50, 2.0), ([1.0, 2.0], 50, 1.5), ([7.0], 50, 7.0)]
+)
+def test_a_percentile_lies_between_its_neighbours(values: list[float], percent: int, expected: float) -> None:
+    assert percentile(values, percent) == expected
+
+
+def test_a_failed_attempt_at_a_batch_counts_once_though_both_halves_list_it() -> None:
+    ledger, batch = Ledger(PLAN), next(PLAN.calls("financial"))
+    shared = tried((2.0, 9.0, "too large"))
+    ledger.add(result_of(batch, targets=("A",), failed_attempts=shared, retries=1))
+    ledger.add(result_of(batch, targets=("B",), failed_attempts=shared))
+    assert sorted(ledger.lanes["financial"].spans()) == [(2.0, 9.0), (10.0, 12.0), (10.0, 12.0)]
+
+
+def test_the_first_calls_are_kept_whole() -> None:
+    ledger, call = Ledger(PLAN), next(PLAN.calls("qa"))
+    for number in range(CALLS_KEPT + 1):
+        ledger.add(result_of(call, traceparent=str(number)))
+    assert [one.traceparent for one in ledger.lanes["qa"].kept] == [str(number) for number in range(CALLS_KEPT)]
+
+
+@pytest.mark.parametrize(
+    ("spans", "gap", "stretches"),
+    [
+        ([], 0.0, []),
+        ([(1.0, 2.0), (1.5, 3.0), (5.0, 6.0)], 0.0, [(1.0, 3.0), (5.0, 6.0)]),
+        ([(5.0, 6.0), (1.0, 9.0)], 0.0, [(1.0, 9.0)]),
+        ([(1.0, 2.0), (4.0, 5.0)], 2.0, [(1.0, 5.0)]),
+        ([(1.0, 2.0), (4.1, 5.0)], 2.0, [(1.0, 2.0), (4.1, 5.0)]),
+    ],
+)
+def test_the_time_that_was_busy(
+    spans: list[tuple[float, float]], gap: float, stretches: list[tuple[float, float]]
+) -> None:
+    assert busy_stretches(spans, gap) == stretches
+
+
+def test_each_barrier_that_was_crossed_is_known() -> None:
+    """Cards, then data that was prepared again, then cards."""
+    ledger = Ledger(PLAN)
+    for engine in ALL_ENGINES:
+        for call in PLAN.calls(engine):
+            moment = 20.0 if engine == "qa" else 10.0
+            ledger.add(result_of(call, started=moment, ended=moment + 2.0))
+    assert ledger.barriers == [20.0]
+    news, card = next(PLAN.calls("news")), next(PLAN.calls("qa"))
+    ledger.add(result_of(news, started=30.0, ended=32.0))
+    assert ledger.barriers == [20.0]
+    ledger.add(result_of(card, NO, started=40.0, ended=42.0, retries=1, failed_attempts=tried((35.0, 36.0, "503"))))
+    assert ledger.barriers == [20.0, 35.0], "the first attempt at the first card"
+
+
+def test_cards_that_follow_no_data_call_show_no_barrier() -> None:
+    ledger = Ledger(replace(PLAN, targets=(target("A", engines=()),)))
+    ledger.add(result_of(next(ledger.plan.calls("qa"))))
+    assert ledger.barriers == []
+
+
+@pytest.mark.parametrize(
+    ("totals", "state"),
+    [
+        (None, "none"),
+        (EngineTotals(), "none"),
+        (EngineTotals(planned=2, done=2), "good"),
+        (EngineTotals(planned=2, done=1, not_attempted=1), "warn"),
+        (EngineTotals(planned=2, done=1, failed=1, cut_off=1), "warn"),
+        (EngineTotals(planned=2, done=1, failed=1), "bad"),
+    ],
+)
+def test_the_state_of_an_engine(totals: EngineTotals | None, state: str) -> None:
+    assert state_of(totals) == state

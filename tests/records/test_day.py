@@ -1,0 +1,202 @@
+"""A recorded day is read whole: its totals are those of its results, and its state that of its latest attempt."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import NoReturn
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from job.config.faults import Fault
+from job.ledger.ledger import SetAside
+from job.records.day import Document, Listing, read_day, read_results, record_refusal
+from job.records.lease import LEASE
+from job.report.format import RecordError
+from job.report.outcome import bad_config
+from job.storage.store import StorageError, StoredObject
+from job.text.messages import message
+from tests.support.records import DAY, Attempt, config, lease_of, put, refusal, report_at, start_at
+from tests.support.stores import Memory, memory
+
+__all__ = ["memory"]
+FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
+
+
+async def test_a_day_that_has_no_record(memory: Memory, autojump_clock: MockClock) -> None:
+    put(memory, {f"{DAY}/starts/x": b"{}\n"})
+    assert await read_day(memory, DAY) is None
+
+
+async def test_a_day_that_is_done(memory: Memory, autojump_clock: MockClock) -> None:
+    attempt = Attempt()
+    put(memory, attempt.record(), {f"{DAY}/report.html": b"", f"{DAY}/cards.csv": b""})
+    found = await read_day(memory, DAY)
+    assert found is not None
+    assert found.report == attempt.report()
+    assert (found.has_page, found.has_table, found.ledger.is_left) == (True, True, False)
+
+
+async def test_the_totals_are_those_of_all_results_also_of_an_attempt_that_was_paused(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    """Its results came after the end of a later one, whose words are kept."""
+    failed, paused = Attempt(outcome="cards_missing", failed=["MSFT"], number=2), Attempt(number=1, outcome=None)
+    put(memory, paused.record(), failed.record())
+    found = await read_day(memory, DAY)
+    assert found is not None
+    assert (found.report.outcome, found.report.exit_code, found.report.number) == ("cards_missing", 3, 2)
+    assert (found.report.sentence, found.report.ended) == (failed.report().sentence, failed.report().ended)
+    assert (found.report.cards.done, found.report.engines["qa"].calls) == (2, 4)
+    assert not found.ledger.is_left
+
+
+async def test_what_was_set_aside_is_known_from_the_report(memory: Memory, autojump_clock: MockClock) -> None:
+    aside = SetAside(card_type="news_card", reason=message("it fails"), remedy=message("look"))
+    attempt = Attempt(outcome="cards_missing", failed=["MSFT"])
+    record = attempt.record()
+    report = attempt.report().model_copy(update={"set_aside": (aside,)})
+    put(memory, record, {f"{DAY}/ends/000001.json": report.packed()})
+    found = await read_day(memory, DAY)
+    assert found is not None
+    assert (found.ledger.set_aside, found.report.set_aside) == ([aside], (aside,))
+
+
+@pytest.mark.parametrize("holder", ["nobody", "this day", "another day", "this day, long ago"])
+async def test_an_attempt_that_has_not_ended_is_at_work_or_was_killed(
+    memory: Memory, holder: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 1e9)
+    put(memory, Attempt(outcome=None, failed=["MSFT"]).record())
+    if holder != "nobody":
+        day, seconds = (DAY if "this day" in holder else "2026-11-25"), (1e9 - 61 if "ago" in holder else 1e9 - 59)
+        memory.objects[LEASE] = StoredObject(lease_of(day), "1", seconds)
+    found = await read_day(memory, DAY)
+    assert found is not None
+    is_at_work = holder == "this day"
+    words = "At work" if is_at_work else "Killed"
+    assert str(found.report.sentence) == f"{words}: 1 of 2 cards is missing"
+    assert (found.report.outcome, found.report.exit_code) == ("at work" if is_at_work else "killed", None)
+    assert (found.report.ended, found.report.seconds) == (None, None)
+
+
+async def test_a_day_on_which_only_a_start_was_refused(memory: Memory, autojump_clock: MockClock) -> None:
+    put(memory, refusal(DAY, FAULT), {f"{DAY}/report.html": b""})
+    found = await read_day(memory, DAY)
+    assert found is not None
+    assert [str(fault.sentence) for fault in found.report.faults] == [str(FAULT)]
+    assert (found.has_page, found.has_table, found.report.had_plan) == (True, False, False)
+    assert not found.ledger.plan.targets
+
+
+async def test_only_the_latest_entry_counts(memory: Memory, autojump_clock: MockClock) -> None:
+    """An entry and its results that a lifecycle rule has removed, and what is left of another config."""
+    first, last = Attempt(objects=config(["AAPL", "TSLA"])), Attempt(number=3)
+    put(memory, first.record(), last.record())
+    del memory.objects[f"{DAY}/attempts/000001.json"]
+    found = await read_day(memory, DAY)
+    assert found is not None
+    assert (found.report.cards.planned, found.report.cards.done, found.report.cards.calls) == (2, 2, 4)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+async def test_results_that_a_report_counts_and_that_are_gone_are_not_requested_again(
+    memory: Memory, number: int, autojump_clock: MockClock
+) -> None:
+    reports = {1: {1: 1}, 2: {1: 1, 2: 1}}
+    for attempt in (Attempt(), Attempt(number=2)):
+        report = attempt.report().model_copy(update={"journal": reports[attempt.number]})
+        put(memory, attempt.record(), {f"{DAY}/ends/{attempt.number:06}.json": report.packed()})
+    del memory.objects[f"{DAY}/results/{number:06}-000000.jsonl"]
+    listing = await Listing.of(memory, DAY)
+    with pytest.raises(RecordError, match=rf"results/00000{number}-000000\.jsonl is missing, but {DAY}/ends/00000"):
+        await read_results(memory, listing, Attempt().ledger(), await listing.reports(memory))
+
+
+async def test_results_that_a_report_does_not_count_may_be_more(memory: Memory, autojump_clock: MockClock) -> None:
+    put(memory, Attempt(outcome=None).record(), Attempt(number=2).record())
+    listing = await Listing.of(memory, DAY)
+    ledger = Attempt(outcome=None).ledger()
+    await read_results(memory, listing, ledger, await listing.reports(memory))
+    assert ledger.totals()["qa"].calls == 6
+
+
+# --- documents, and a start that was refused ---
+
+
+def broken() -> NoReturn:
+    raise ValueError("odd")
+
+
+@pytest.mark.parametrize("there", [b"old", None])
+def test_a_document_is_not_written_over_what_somebody_else_has_written_meanwhile(there: bytes | None) -> None:
+    store = Memory(clock=lambda: 0.0)
+    known = None if there is None else store.create("page", there)
+    Document("page", lambda: b"new", "{error}").write(store, known)
+    assert store.objects["page"].data == b"new"
+    Document("page", lambda: b"newer", "{error}").write(store, known)
+    assert store.objects["page"].data == b"new"
+
+
+def faulty_report(day: str = DAY) -> bytes:
+    return refusal(day, FAULT)[f"{day}/ends/000000.json"]
+
+
+async def refuse(store: Memory, page: Document | None = None) -> bool:
+    page = page or Document(f"{DAY}/report.html", lambda: b"page", "{error}")
+    report = report_at(bad_config(1, of_command=False), start=start_at(number=0), seconds=0.4, faults=[FAULT])
+    return await record_refusal(store, report, [page])
+
+
+async def test_a_refused_start_is_recorded_and_may_be_overwritten(memory: Memory, autojump_clock: MockClock) -> None:
+    put(memory, {f"{DAY}/ends/000000.json": b"of an earlier one", f"{DAY}/report.html": b"old"})
+    assert await refuse(memory)
+    found = await read_day(memory, DAY)
+    assert found is not None
+    assert str(found.report.sentence) == "The configuration has 1 fault: nothing was called"
+    assert memory.objects[f"{DAY}/report.html"].data == b"page"
+
+
+async def test_a_refused_start_writes_nothing_if_the_day_has_an_attempt(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    put(memory, Attempt().record())
+    before = dict(memory.objects)
+    assert not await refuse(memory)
+    assert memory.objects == before
+
+
+async def test_a_refused_start_does_not_overwrite_what_another_one_writes_meanwhile(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    put(memory, {f"{DAY}/report.html": b"old"})
+    memory.seconds = 1.0
+
+    async def other() -> None:
+        await trio.sleep(2.0)
+        stored = memory.objects[f"{DAY}/report.html"]
+        memory.objects[f"{DAY}/report.html"] = replace(stored, data=b"of a good start", generation="other")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(other)
+        await refuse(memory)
+    assert memory.objects[f"{DAY}/report.html"].data == b"of a good start"
+
+
+async def test_a_refusal_that_cannot_be_recorded_says_so(memory: Memory, autojump_clock: MockClock) -> None:
+    with pytest.raises(ValueError, match="odd"):
+        await refuse(memory, Document(f"{DAY}/report.html", broken, "{error}"))
+    memory.refuse = lambda verb, _name: verb == "create"
+    memory.objects.clear()
+    with pytest.raises(StorageError):
+        await refuse(memory)
+
+
+async def test_storage_that_fails_is_no_damage(memory: Memory, autojump_clock: MockClock) -> None:
+    put(memory, Attempt().record())
+    for verb in ("read", "names"):
+        memory.refuse = partial(lambda wanted, asked, _name: asked == wanted, verb)
+        with pytest.raises(StorageError):
+            await read_day(memory, DAY)

@@ -1,0 +1,111 @@
+"""A day is what the names of its objects say: one that the job does not give, or a gap, is refused."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock
+
+from job.records.day import Listing
+from job.report.format import RecordError
+from tests.support.records import DAY, Attempt, put
+from tests.support.stores import Memory, memory
+
+__all__ = ["memory"]
+
+
+def listing(*names: str) -> Listing:
+    return Listing.from_names(DAY, sorted(f"{DAY}/{name}" for name in names))
+
+
+def test_what_a_day_has() -> None:
+    found = listing(
+        "starts/x", "attempts/000001.json", "attempts/000002.json", "results/000001-000000.jsonl",
+        "results/000001-000001.jsonl", "ends/000001.json", "report.html", "cards.csv", "report.json",
+    )  # fmt: skip
+    assert (set(found.attempts), dict(found.results), set(found.ends)) == ({1, 2}, {1: 2}, {1})
+    assert found.documents == {"report.html", "cards.csv"}
+    assert (found.latest, found.is_refused) == (2, False)
+
+
+@pytest.mark.parametrize(
+    ("names", "latest"),
+    [
+        ([], 0),
+        (["starts/x", "ends/000000.json"], 0),
+        (["attempts/000003.json"], 3),
+        (["attempts/000001.json", "results/000002-000000.jsonl"], 2),
+        (["attempts/000001.json", "ends/000004.json"], 4),
+    ],
+)
+def test_the_latest_attempt_is_the_highest_number_in_any_name(names: list[str], latest: int) -> None:
+    """If an entry was removed, results under its number would collide for ever."""
+    assert listing(*names).latest == latest
+
+
+def test_a_day_on_which_only_a_start_was_refused() -> None:
+    assert listing("ends/000000.json").is_refused
+    assert not listing("ends/000000.json", "attempts/000001.json").is_refused
+    assert not listing("starts/x").is_refused
+
+
+NOT_WRITTEN = "is not what the job writes"
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("attempts/1.json", NOT_WRITTEN),
+        ("attempts/0000001.json", NOT_WRITTEN),
+        ("attempts/x", NOT_WRITTEN),
+        ("attempts/000001.json.bak", NOT_WRITTEN),
+        ("attempts/٠٠٠٠٠١.json", NOT_WRITTEN),
+        ("ends/000001 (1).json", NOT_WRITTEN),
+        ("ends/", NOT_WRITTEN),
+        ("results/000001-00000.jsonl", NOT_WRITTEN),
+        ("results/000001-000000.jsonl~", "is missing|is not what"),
+    ],
+)
+def test_a_name_that_the_job_does_not_give_is_refused(name: str, words: str) -> None:
+    with pytest.raises(RecordError, match=words):
+        listing(name)
+
+
+def test_a_name_with_control_characters_is_shown_without_them() -> None:
+    with pytest.raises(RecordError, match=r"^[ -~]*$"):
+        listing("ends/\x1b]0;owned\x07")
+
+
+@pytest.mark.parametrize("gap", ["000000", "000001"])
+def test_results_that_are_missing_are_named(gap: str) -> None:
+    names = [f"results/000001-00000{place}.jsonl" for place in range(3)]
+    with pytest.raises(RecordError, match=f"^{DAY}/results/000001-{gap}.jsonl is missing$"):
+        listing("attempts/000001.json", *(name for name in names if gap not in name.partition("-")[2]))
+
+
+@given(st.lists(st.text(st.characters(), max_size=12).map(lambda text: f"{DAY}/results/{text}"), max_size=4))
+def test_no_names_raise_anything_else(names: list[str]) -> None:
+    try:
+        found = Listing.from_names(DAY, sorted(set(names)))
+    except RecordError:
+        return
+    assert sum(found.results.values()) == len(set(names))
+
+
+async def test_the_entry_of_the_latest_attempt_must_be_there(memory: Memory, autojump_clock: MockClock) -> None:
+    put(memory, Attempt().record(), Attempt(number=2).record())
+    found = await Listing.of(memory, DAY)
+    entry = await found.entry(memory)
+    assert entry is not None
+    assert entry.number == 2
+    assert {number: report.number for number, report in (await found.reports(memory)).items()} == {1: 1, 2: 2}
+    del memory.objects[f"{DAY}/attempts/000002.json"]
+    with pytest.raises(RecordError, match=rf"^{DAY}/attempts/000002\.json is missing$"):
+        await (await Listing.of(memory, DAY)).entry(memory)
+
+
+async def test_a_day_without_an_attempt_has_no_entry_and_no_report(memory: Memory, autojump_clock: MockClock) -> None:
+    found = await Listing.of(memory, DAY)
+    assert (await found.entry(memory), await found.reports(memory)) == (None, {})
+    assert memory.count("read") == 0

@@ -1,0 +1,169 @@
+"""A list of nights has a row for each day, read from its end alone; one that cannot be read spoils no other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from job.config.faults import Fault
+from job.records.lease import LEASE
+from job.records.nights import Night, Nights, PastNights, done_at, latest_day, read_nights
+from job.report.outcome import Outcome
+from job.storage.store import StorageError
+from job.text.messages import Message, message
+from tests.support.records import Attempt, lease_of, put, refusal
+from tests.support.stores import Memory, memory
+
+__all__ = ["memory"]
+FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
+DAYS = [f"2026-11-{day}" for day in range(20, 27)]
+
+
+def fill(store: Memory) -> None:
+    """A day of each kind."""
+    put(
+        store,
+        Attempt(DAYS[0]).record(),
+        Attempt(DAYS[1], outcome="cards_missing", failed=["MSFT"]).record(),
+        Attempt(DAYS[1], number=2).record(),
+        Attempt(DAYS[2], outcome=None).record(),
+        refusal(DAYS[3], FAULT),
+        Attempt(DAYS[4]).record() | {f"{DAYS[4]}/ends/000001.json": b"?"},
+        {f"{DAYS[5]}/starts/x": b"{}\n"},
+        Attempt(DAYS[6], outcome=None).record(),
+        {LEASE: lease_of(DAYS[6]), "index.html": b"", "other/attempts/000001.json": b"", "2026-1-2/x": b""},
+    )
+    store.objects[LEASE] = replace(store.objects[LEASE], updated=1e9)
+
+
+async def test_each_day_has_a_row_with_its_state(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 1e9)
+    fill(memory)
+    nights = await read_nights(memory)
+    assert [(one.day, one.outcome.value) for one in nights.nights] == [
+        (DAYS[6], "at work"),
+        (DAYS[4], "unreadable"),
+        (DAYS[3], "bad_config"),
+        (DAYS[2], "killed"),
+        (DAYS[1], "succeeded"),
+        (DAYS[0], "succeeded"),
+    ], "the newest first; a day that was only waited for has not begun"
+    assert [str(one.problem) for one in nights.nights if one.problem] == [
+        f"{DAYS[4]}/ends/000001.json is not what the job writes"
+    ]
+    assert [report.day for report in nights.reports] == [DAYS[3], DAYS[1], DAYS[0]]
+    assert await latest_day(memory) == DAYS[6]
+
+
+async def test_of_a_day_its_names_and_its_end_are_read(memory: Memory, autojump_clock: MockClock) -> None:
+    put(memory, *(Attempt(day).record() for day in DAYS))
+    await read_nights(memory, 2)
+    assert sorted(memory.asked) == [
+        ("folders", ""),
+        ("names", f"{DAYS[5]}/"),
+        ("names", f"{DAYS[6]}/"),
+        ("read", f"{DAYS[5]}/ends/000001.json"),
+        ("read", f"{DAYS[6]}/ends/000001.json"),
+        ("read", LEASE),
+    ]
+
+
+async def test_a_day_with_a_name_that_the_job_does_not_give_is_unreadable(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    put(memory, Attempt(DAYS[0]).record(), {f"{DAYS[1]}/ends/copy of 1.json": b""})
+    assert [one.outcome for one in (await read_nights(memory)).nights] == [Outcome.UNREADABLE, Outcome.SUCCEEDED]
+
+
+async def test_without_a_day_nothing_is_listed(memory: Memory, autojump_clock: MockClock) -> None:
+    assert (await read_nights(memory)).nights == []
+    assert await latest_day(memory) is None
+    assert str(Nights().period) == "no night is recorded"
+
+
+async def test_the_latest_day_is_not_one_that_is_only_waited_for(memory: Memory, autojump_clock: MockClock) -> None:
+    put(memory, Attempt(DAYS[0]).record(), {f"{DAYS[1]}/starts/x": b""})
+    assert await latest_day(memory) == DAYS[0]
+
+
+def night(attempt: Attempt) -> Night:
+    report = attempt.report()
+    return Night(report.day, report.outcome, report)
+
+
+@pytest.mark.parametrize(
+    ("attempt", "shown"),
+    [
+        (Attempt(seconds=60), "02:01"),
+        (Attempt(seconds=86_400), "11-25 02:00"),
+        (Attempt(outcome="cards_missing"), "cards missing"),
+        (Attempt(outcome="data_engine_failed"), "data engine failed"),
+    ],
+)
+def test_when_a_night_was_done_is_told_with_the_date_if_that_is_another(attempt: Attempt, shown: str) -> None:
+    assert str(done_at(night(attempt))) == shown
+    assert str(done_at(Night(attempt.day, Outcome.KILLED))) == "killed"
+
+
+def test_a_day_that_has_just_ended_takes_its_place_among_the_others() -> None:
+    nights = Nights([night(Attempt(DAYS[2])), Night(DAYS[1], Outcome.KILLED), night(Attempt(DAYS[0]))])
+    again = nights.with_report(Attempt(DAYS[1]).report())
+    assert [(one.day, one.outcome) for one in again.nights] == [(day, "succeeded") for day in DAYS[2::-1]]
+    assert str(again.period) == f"3 nights, from {DAYS[0]} to {DAYS[2]}; 3 of them did all their work"
+    assert str(Nights(nights.nights[1:2]).period) == f"1 night, of {DAYS[1]}; 0 did all its work"
+
+
+# --- past nights, read beside an attempt ---
+
+
+async def test_past_nights_that_cannot_be_read_are_a_notice(memory: Memory, autojump_clock: MockClock) -> None:
+    memory.refuse = lambda _verb, _name: True
+    said: list[Message] = []
+    past = PastNights(said.extend)
+    await past.read(memory)
+    assert list(map(str, said)) == ["past nights cannot be read: : 503 from the fake"]
+    assert await past.known(trio.current_time()) == Nights()
+    assert past.before(DAYS[3]) == []
+
+
+async def test_a_bug_in_reading_past_nights_ends_no_attempt(
+    memory: Memory, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
+) -> None:
+    memory.folders = None  # type: ignore[method-assign,assignment]
+    past = PastNights(lambda _: None)
+    await past.read(memory)
+    assert "past nights are not read" in caplog.text
+    assert past.follows_failure(DAYS[3]), "it is not known"
+
+
+async def test_past_nights_are_waited_for_until_a_time(memory: Memory, autojump_clock: MockClock) -> None:
+    put(memory, *(Attempt(day).record() for day in DAYS[:2]))
+    memory.seconds = 1.0
+    past = PastNights(lambda _: None)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(past.read, memory)
+        assert await past.known(1.5) == Nights()
+        assert [one.day for one in (await past.known(9.0)).nights] == DAYS[1::-1]
+        assert trio.current_time() < 9.0
+    assert [one.day for one in past.before(DAYS[1])] == DAYS[:1]
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"), [(Outcome.SUCCEEDED, False), (Outcome.CARDS_MISSING, True), (Outcome.KILLED, True)]
+)
+def test_whether_a_day_follows_a_failure(before: Outcome, expected: bool) -> None:
+    past = PastNights(lambda _: None, Nights([Night(DAYS[2], Outcome.KILLED), Night(DAYS[1], before)]))
+    assert past.follows_failure(DAYS[2]) is expected
+    assert not PastNights(lambda _: None, Nights()).follows_failure(DAYS[2])
+
+
+async def test_an_outage_of_storage_is_no_list(memory: Memory, autojump_clock: MockClock) -> None:
+    put(memory, Attempt(DAYS[0]).record())
+    memory.refuse = lambda verb, name: (verb, name) == ("read", f"{DAYS[0]}/ends/000001.json")
+    with pytest.raises(StorageError):
+        await read_nights(memory)
