@@ -44,21 +44,17 @@ class Channel:
     """Codes after which the same request may succeed soon."""
     remedies: Mapping[int, Message] = field(default_factory=dict, compare=False)
     """What to correct after a code that says which variable is wrong."""
-    markup: str = ""
-    """Characters that change the look of a text in this channel."""
 
-    def plain(self, text: str) -> str:
-        """The text with everything that the channel would interpret written in full-width characters.
+    @staticmethod
+    def plain(text: str) -> str:
+        """The text with tags, mentions of people and links that hide where they lead in full-width characters.
 
-        These are tags, mentions of people, links that hide where they lead, and the channel's `markup`. Texts quote the
-        config, and its authors must not be able to write to the whole chat in the job's name.
+        Texts quote the config, and its authors must not be able to write to the whole chat in the job's name.
         """
-        text = _MENTION.sub("＠", text).replace("](", "］(")
-        return text.translate({ord(char): ord(char) + _TO_FULL_WIDTH for char in f"<>{self.markup}"})
+        return _MENTION.sub("＠", text).replace("](", "］(").replace("<", "＜").replace(">", "＞")
 
 
 _MENTION = re.compile(r"(?<!\w)@(?=\w)")
-_TO_FULL_WIDTH = ord("＜") - ord("<")
 
 
 def _signature(key: str, text: str) -> str:
@@ -121,14 +117,13 @@ WECOM = Channel(
     explanations=("errmsg",),
     busy=frozenset({-1}),  # as above
     remedies={93000: message("look at NOTIFY_URL: its key belongs to no robot, or to one that was removed")},
-    markup="*`",
 )
 CHANNELS = (FEISHU, DINGTALK, WECOM)
 
 
 def _other(host: str) -> Channel:
     """The channel for Slack, Mattermost and others that accept a `text`. Mattermost's limit is 16,383 characters."""
-    return Channel(title=host, hosts=(host,), path="/", limit=16_000, body=lambda text: {"text": text}, markup="*`")
+    return Channel(title=host, hosts=(host,), path="/", limit=16_000, body=lambda text: {"text": text})
 
 
 def channel_of(url: str) -> Channel:

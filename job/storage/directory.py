@@ -3,24 +3,14 @@
 import fcntl
 import os
 import secrets
-import stat
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from job.storage.store import SAVED_FIRST, ConflictError, StorageError, StoredObject, UnusableError, changed
-from job.text.messages import message, template
-
-LOCK_SECONDS = 5.0
-"""How long a write waits for the directory's lock, which other processes usually hold for milliseconds."""
-
-
-_LOCK_PAUSE = 0.01
-
+from job.storage.store import ConflictError, StorageError, StoredObject, UnusableError, changed
+from job.text.messages import message
 
 _PARTIAL = ".partial-"
-_ANOTHER = message("name a directory that can be written")
 
 
 class DirectoryStore:
@@ -36,22 +26,14 @@ class DirectoryStore:
         with self._in_words(name):
             self._ensure()
             try:
-                _check_file(target, target.stat())  # before it is opened, since opening has effects on some devices
-            except FileNotFoundError:
-                if not target.is_symlink():
-                    return None
-                text = template("{object} is a link to {target}, which does not exist")
-                what = message(text, object=str(target), target=str(target.readlink()))
-                raise UnusableError(what, message("correct the link or remove it")) from None
-            try:
-                # Without O_NONBLOCK, opening would block if a FIFO has just replaced the file.
-                with os.fdopen(os.open(target, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+                with target.open("rb") as file:
                     status = os.fstat(file.fileno())
-                    _check_file(target, status)
                     return StoredObject(file.read(-1 if limit is None else limit), _generation(status), status.st_mtime)
-            except FileNotFoundError:
-                what = message("{object} was removed while it was read", object=str(target))
-                raise ConflictError(what, SAVED_FIRST) from None
+            except (FileNotFoundError, IsADirectoryError):
+                if not target.is_symlink() and not target.is_dir():
+                    return None
+                what = message("{object} is not a file", object=str(target))
+                raise UnusableError(what, message("replace it with a file or remove it")) from None
 
     def create(self, name: str, data: bytes) -> StoredObject:
         """See `ObjectStore`."""
@@ -113,21 +95,18 @@ class DirectoryStore:
         raise ConflictError(changed(str(target)))
 
     def _ensure(self) -> None:
-        if self._make:
-            self._make_usable()
-        elif not self._path.is_dir():
-            raise StorageError(message("{path} is not a directory", path=str(self._path)))
-
-    def _make_usable(self) -> None:
+        if not self._make:
+            if not self._path.is_dir():
+                raise StorageError(message("{path} is not a directory", path=str(self._path)))
+            return
         try:
             self._path.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError):
-            raise UnusableError(message("{path} is not a directory", path=str(self._path)), _ANOTHER) from None
-        except (PermissionError, FileNotFoundError):  # /proc raises the latter
-            raise UnusableError(message("{path} cannot be created", path=str(self._path)), _ANOTHER) from None
-        if not os.access(self._path, os.W_OK | os.X_OK):
-            text = template("{path} is a directory in which this user may not write")
-            raise UnusableError(message(text, path=str(self._path)), _ANOTHER)
+            is_usable = os.access(self._path, os.W_OK | os.X_OK)
+        except OSError:
+            is_usable = False
+        if not is_usable:
+            what = message("{path} is not a directory in which this user may write", path=str(self._path))
+            raise UnusableError(what, message("name another one"))
 
     @contextmanager
     def _written(self, target: Path, data: bytes) -> Iterator[tuple[Path, StoredObject]]:
@@ -149,24 +128,9 @@ class DirectoryStore:
     @contextmanager
     def _locked(self) -> Iterator[None]:
         """Makes the check of a generation and the following write atomic for all processes that use the directory."""
-        path = self._path / ".lock"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666)
-        try:
-            give_up = time.monotonic() + LOCK_SECONDS
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() >= give_up:
-                        text = template("{path} has been held by another process for {seconds} s")
-                        what = message(text, path=str(path), seconds=LOCK_SECONDS)
-                        remedy = message("`fuser {path}` shows which process; end it", path=str(path))
-                        raise StorageError(what, remedy) from None
-                    time.sleep(_LOCK_PAUSE)
+        with (self._path / ".lock").open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
             yield
-        finally:
-            os.close(descriptor)  # and with it the lock
 
     @contextmanager
     def _in_words(self, name: str) -> Iterator[None]:
@@ -184,17 +148,6 @@ def _flush_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-_KINDS = {stat.S_IFDIR: message("directory"), stat.S_IFIFO: message("FIFO"), stat.S_IFSOCK: message("socket")}
-
-
-def _check_file(path: Path, status: os.stat_result) -> None:
-    """Raises `StorageError` if it is not a regular file: reading it may never end."""
-    if not stat.S_ISREG(status.st_mode):
-        kind = _KINDS.get(stat.S_IFMT(status.st_mode), message("device"))
-        what = message("{object} is a {kind}, not a file", object=str(path), kind=kind)
-        raise UnusableError(what, message("replace it with a file or remove it"))
 
 
 def _entries(start: Path) -> Iterator[Path]:

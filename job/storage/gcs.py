@@ -3,9 +3,8 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -32,23 +31,26 @@ REQUEST_SECONDS = 10.0
 
 
 RETRY_SECONDS = 20.0
-"""Time limit for all tries of one request together."""
+"""Time limit for all tries of one operation together."""
 
 
-ACCESS_SECONDS = 20.0
-"""Time limit for getting credentials and renewing their token."""
+_FAILURES = (StorageError, GoogleAPIError, GoogleAuthError, InvalidResponse, OSError)
+"""What the library raises if a request fails. For unexpected answers it raises AttributeError, KeyError and others."""
 
 
-PAUSES = (0.1, 0.3, 1.0)
-"""Pauses before a request is made again because its answer could not be used."""
+def _is_odd(error: Exception) -> bool:
+    """Whether the answer cannot be used: it is damaged, or a proxy's in front of Cloud Storage."""
+    return isinstance(error, requests.JSONDecodeError) or not isinstance(error, _FAILURES)
 
 
 # The library gives up as soon as the next delay would pass the limit. With its own delays, of up to a minute, it often
 # gave up after a few seconds.
 _RETRY = DEFAULT_RETRY.with_delay(initial=0.5, maximum=2.0).with_timeout(RETRY_SECONDS)
+_RETRY = _RETRY.with_predicate(lambda error: _is_odd(error) or DEFAULT_RETRY._predicate(error))  # noqa: SLF001
 
 
-_BOUNDED = {"timeout": REQUEST_SECONDS, "retry": _RETRY}
+_ONCE = {"timeout": REQUEST_SECONDS, "retry": None}
+"""How the library makes each request: it is the whole operation that is repeated, with its checks."""
 
 
 _CONTENT_TYPES = {
@@ -66,62 +68,53 @@ class GcsStore:
         self._name = name
         self._prefix = f"{prefix}/" if prefix else ""
         self._client: storage.Client | None = None
-        self._access: Future[storage.Client] | None = None
         self._lock = threading.Lock()
 
     def read(self, name: str, limit: int | None = None) -> StoredObject | None:
         """See `ObjectStore`."""
-        with self._in_words(name):
-            seen, failure = False, Exception()
-            for pause in (0.0, *PAUSES):
-                time.sleep(pause)
-                try:
-                    found = self._found(name)
-                    if found is not None:
-                        seen = True
-                        return self._content(name, found, limit)
-                    if not seen:
-                        return None
-                except Exception as error:
-                    if not _is_odd(error):
-                        raise
-                    failure = error
-            raise failure
+        seen = False
+
+        def read() -> StoredObject | None:
+            nonlocal seen
+            found = self._found(name)
+            if found is None and seen:
+                raise _ChangedError
+            seen = True
+            return found and self._content(name, found, limit)
+
+        return self._repeated(name, read)
 
     def create(self, name: str, data: bytes) -> StoredObject:
         """See `ObjectStore`."""
-        return self._write(name, data, 0)
+        return self._repeated(name, lambda: self._written(name, data, 0))
 
     def replace(self, name: str, data: bytes, generation: str) -> StoredObject:
         """See `ObjectStore`."""
-        return self._write(name, data, int(generation))
+        return self._repeated(name, lambda: self._written(name, data, int(generation)))
 
     def delete(self, name: str, generation: str) -> None:
         """See `ObjectStore`."""
-        with self._in_words(name):
-            try:
-                _until_usable(lambda: self._blob(name).delete(if_generation_match=int(generation), **_BOUNDED))
-            except NotFound:
-                return  # removed by an earlier try, whose answer was lost
-            except PreconditionFailed as error:
-                raise ConflictError(changed(self._uri(name))) from error
+
+        def delete() -> None:
+            with suppress(NotFound):  # removed by an earlier try, whose answer was lost
+                self._blob(name).delete(if_generation_match=int(generation), **_ONCE)
+
+        self._repeated(name, delete)
 
     def names(self, prefix: str) -> list[str]:
         """See `ObjectStore`."""
-        with self._in_words(prefix):
-            return sorted(name.removeprefix(self._prefix) for name in _until_usable(lambda: self._listed(prefix)))
+        return sorted(self._listed(prefix, "items(name)", lambda page: [blob.name for blob in page]))
 
     def folders(self, prefix: str) -> list[str]:
         """See `ObjectStore`."""
-        with self._in_words(prefix):
-            found = _until_usable(lambda: self._listed_folders(prefix))
-            return sorted(name.removeprefix(self._prefix).removesuffix("/") for name in found)
+        found = self._listed(prefix, "prefixes", lambda page: page.raw_page.get("prefixes", []), delimiter="/")
+        return sorted(name.removesuffix("/") for name in found)
 
     def _found(self, name: str) -> storage.Blob | None:
         """The object's metadata; `None` if there is no object. Raises if the answer is not Cloud Storage's."""
         blob = self._blob(name)
         try:
-            blob.reload(**_BOUNDED)
+            blob.reload(**_ONCE)
         except NotFound as error:
             if "bucket does not exist" in str(error.message):
                 raise
@@ -134,110 +127,99 @@ class GcsStore:
         end = None if size == found.size else size - 1
         blob = self._blob(name)  # a new one: `found` would send the request to the host that its metadata names
         try:
-            data = blob.download_as_bytes(end=end, if_generation_match=found.generation, **_BOUNDED)
+            data = blob.download_as_bytes(end=end, if_generation_match=found.generation, **_ONCE)
         except (NotFound, PreconditionFailed) as error:
             raise _ChangedError from error
         if len(data) != size and not found.content_encoding:
             raise ValueError("the content is not as long as the metadata say")
         return _stored(found, data)
 
-    def _listed(self, prefix: str) -> list[str]:
-        return [blob.name for page in self._pages(prefix, "items(name)") for blob in page]
+    def _listed(self, prefix: str, field: str, names: Callable[[Page], list[str]], **more: str) -> list[str]:
+        options = {"prefix": f"{self._prefix}{prefix}", "fields": f"kind,{field},nextPageToken", **more, **_ONCE}
 
-    def _listed_folders(self, prefix: str) -> list[str]:
-        pages = self._pages(prefix, "prefixes", delimiter="/")
-        found = [name for page in pages for name in page.raw_page.get("prefixes", [])]
-        if strange := [name for name in found if not name.startswith(f"{self._prefix}{prefix}")]:
-            raise ValueError(strange[0])
-        return found
+        def listed() -> list[str]:
+            found: list[str] = []
+            for page in self._bucket().list_blobs(**options).pages:
+                if page.raw_page["kind"] != "storage#objects":  # any JSON object without items looks like an empty page
+                    raise ValueError(page.raw_page["kind"])
+                found += names(page)
+            return [name.removeprefix(self._prefix) for name in found]
 
-    def _pages(self, prefix: str, field: str, delimiter: str | None = None) -> Iterator[Page]:
-        fields = f"kind,{field},nextPageToken"
-        bucket = self._bucket()
-        blobs = bucket.list_blobs(prefix=f"{self._prefix}{prefix}", delimiter=delimiter, fields=fields, **_BOUNDED)
-        for page in blobs.pages:
-            if page.raw_page["kind"] != "storage#objects":  # any JSON object without items looks like an empty page
-                raise ValueError(page.raw_page["kind"])
-            yield page
+        return self._repeated(prefix, listed)
 
-    def _write(self, name: str, data: bytes, generation: int) -> StoredObject:
-        with self._in_words(name):
-            failure = Exception()
-            for pause in (0.0, *PAUSES):
-                time.sleep(pause)
-                try:
-                    return self._upload(name, data, generation)
-                except Exception as error:
-                    # The library repeats uploads: at a 412 an earlier try may have written the object.
-                    if not isinstance(error, PreconditionFailed) and not _is_odd(error):
-                        raise
-                    failure = error
-                there = self.read(name)
-                is_written = there is not None and there.generation != str(generation)
-                if there is not None and is_written and there.data == data:
-                    return there
-                if is_written or isinstance(failure, PreconditionFailed):
-                    raise ConflictError(changed(self._uri(name))) from failure
-            raise failure
-
-    def _upload(self, name: str, data: bytes, generation: int) -> StoredObject:
+    def _written(self, name: str, data: bytes, generation: int) -> StoredObject:
         blob = self._blob(name)
         content_type = _CONTENT_TYPES.get(name.rpartition(".")[2], "application/octet-stream")
-        blob.upload_from_string(data, content_type, if_generation_match=generation, **_BOUNDED)
-        return _stored(blob, data)
+        try:
+            blob.upload_from_string(data, content_type, if_generation_match=generation, **_ONCE)
+            return _stored(blob, data)
+        except Exception as error:
+            if not isinstance(error, PreconditionFailed) and not _is_odd(error):
+                raise
+            # An earlier try, or this one, may have written the object.
+            there = self.read(name)
+            if there is None or there.generation == str(generation):
+                raise
+            if there.data == data:
+                return there
+            raise ConflictError(changed(self._uri(name))) from error
 
     def _blob(self, name: str) -> storage.Blob:
         return self._bucket().blob(f"{self._prefix}{name}")
 
     def _bucket(self) -> storage.Bucket:
-        """The bucket, with valid credentials. All threads wait for the same attempt to get them."""
+        """The bucket, with valid credentials."""
         with self._lock:
-            if self._access is None or (self._access.done() and not _is_valid(self._access)):
-                self._access = _in_background(self._authorized)
-            access = self._access
-        try:
-            return access.result(ACCESS_SECONDS).bucket(self._name)
-        except TimeoutError:
-            text = template("gs://{bucket}: no credentials for Cloud Storage within {seconds} s")
-            what = message(text, bucket=self._name, seconds=ACCESS_SECONDS)
-            raise UnreachableError(what, message("see why the metadata server does not answer")) from None
-
-    def _authorized(self) -> storage.Client:
-        """A client with a valid token. This may take minutes if the metadata server does not answer."""
-        try:
-            if self._client is None:
-                self._client = storage.Client(project=None)
-            credentials = self._client._credentials  # noqa: SLF001  they are not public
-            if not credentials.valid:
-                credentials.refresh(partial(Request(), timeout=REQUEST_SECONDS))
-        except Exception as error:
-            # For unexpected answers google-auth raises KeyError, TypeError and others.
-            kind = UnreachableError if _is_passing(error) else StorageError
-            text = template("gs://{bucket}: no credentials for Cloud Storage: {error}")
-            raise kind(message(text, bucket=self._name, error=_named(error))) from error
-        return self._client
+            try:
+                if self._client is None:
+                    self._client = storage.Client(project=None)
+                credentials = self._client._credentials  # noqa: SLF001  they are not public
+                if not credentials.valid:
+                    credentials.refresh(partial(Request(), timeout=REQUEST_SECONDS))
+            except Exception as error:
+                # For unexpected answers google-auth raises KeyError, TypeError and others.
+                kind = UnreachableError if _is_passing(error) else StorageError
+                text = template("gs://{bucket}: no credentials for Cloud Storage: {error}")
+                raise kind(message(text, bucket=self._name, error=_named(error))) from error
+            return self._client.bucket(self._name)
 
     def _uri(self, name: str) -> str:
         return f"gs://{self._name}/{self._prefix}{name}"
 
-    @contextmanager
-    def _in_words(self, name: str) -> Iterator[None]:
-        """Turns everything that the library raises into a `StorageError`."""
+    def _repeated(self, name: str, operation: Callable[[], T]) -> T:
+        """Does an operation, again if it may succeed then. Everything that the library raises is a `StorageError`."""
         began = time.monotonic()
         try:
-            yield
+            done: T = _RETRY(operation)()
         except StorageError:
             raise
-        except _ChangedError as error:
-            text = template("{object} was changed or removed while it was read, {count} times in a row")
-            what = message(text, object=self._uri(name), count=len(PAUSES) + 1)
-            raise ConflictError(what, SAVED_FIRST) from error
-        except NotFound as error:
-            raise StorageError(message("gs://{bucket}: there is no such bucket", bucket=self._name)) from error
-        except Exception as error:
-            kind = UnreachableError if _is_passing(error) else StorageError
-            reason = _words(error, time.monotonic() - began)
-            raise kind(message("{object}: {error}", object=self._uri(name), error=reason)) from error
+        except Exception as raised:
+            place = {"object": self._uri(name)}
+            error = raised.cause if isinstance(raised, RetryError) else raised
+            reason: Value
+            match error:
+                case PreconditionFailed():
+                    raise ConflictError(changed(self._uri(name))) from raised
+                case NotFound():
+                    raise StorageError(message("gs://{bucket}: there is no such bucket", bucket=self._name)) from raised
+                case _ChangedError():
+                    what = message("{object} is changed or removed whenever it is read", **place)
+                    raise ConflictError(what, SAVED_FIRST) from raised
+                case Forbidden():
+                    said = excerpt(str(error.message).encode(errors="replace"))
+                    reason = message("access is denied ({error})", error=said)
+                case DataCorruption():
+                    reason = message("the download is damaged: its checksum does not match")
+                case Exception() if _is_odd(error):
+                    reason = message("the answer is not Cloud Storage's")
+                case _:
+                    reason = _named(error)
+            if isinstance(raised, RetryError):
+                seconds = round(time.monotonic() - began, 1)
+                reason = message("{error} (tried for {seconds} s)", error=reason, seconds=seconds)
+            kind = UnreachableError if _is_passing(raised) else StorageError
+            raise kind(message("{object}: {error}", error=reason, **place)) from raised
+        return done
 
 
 class _ChangedError(Exception):
@@ -251,29 +233,6 @@ def _stored(blob: storage.Blob, data: bytes) -> StoredObject:
     return StoredObject(data, str(blob.generation), blob.updated.timestamp())
 
 
-def _until_usable(request: Callable[[], T]) -> T:
-    """Makes a request, and again if its answer cannot be used: the next one may be Cloud Storage's own."""
-    failure = Exception()
-    for pause in (0.0, *PAUSES):
-        time.sleep(pause)
-        try:
-            return request()
-        except Exception as error:
-            if not _is_odd(error):
-                raise
-            failure = error
-    raise failure
-
-
-_FAILURES = (StorageError, GoogleAPIError, GoogleAuthError, InvalidResponse, OSError)
-"""What the library raises if a request fails. For unexpected answers it raises AttributeError, KeyError and others."""
-
-
-def _is_odd(error: Exception) -> bool:
-    """Whether the error means that the answer cannot be used, so that the request should be repeated."""
-    return isinstance(error, requests.JSONDecodeError) or not isinstance(error, _FAILURES)
-
-
 def _is_passing(error: Exception) -> bool:
     """Whether the same request may succeed later: storage did not answer, or not as it should."""
     if isinstance(error, GoogleAuthError):
@@ -281,41 +240,5 @@ def _is_passing(error: Exception) -> bool:
     return isinstance(error, RetryError | OSError) or _is_odd(error)
 
 
-def _words(error: BaseException, seconds: float) -> Value:
-    """The error for people, if the request failed after so many seconds."""
-    match error:
-        case RetryError(cause=BaseException() as cause):
-            return message("{error} (tried for {seconds} s)", error=_words(cause, seconds), seconds=round(seconds, 1))
-        case InvalidResponse():
-            return message("HTTP {status}", status=str(error.response.status_code))
-        case Forbidden():
-            said = excerpt(str(error.message).encode(errors="replace"))
-            return message("access is denied ({error})", error=said)
-        case DataCorruption():
-            return message("the download is damaged: its checksum does not match")
-        case Exception() if _is_odd(error):
-            return message("the answer is not Cloud Storage's")
-        case _:
-            return _named(error)
-
-
 def _named(error: BaseException) -> str:
     return excerpt(f"{type(error).__name__}: {error}".encode(errors="replace")).rstrip(". ")  # a remedy may follow
-
-
-def _in_background(function: Callable[[], T]) -> "Future[T]":
-    """Runs a function in a daemon thread, for which the interpreter does not wait when it exits."""
-    future: Future[T] = Future()
-
-    def work() -> None:
-        try:
-            future.set_result(function())
-        except Exception as error:  # noqa: BLE001  `result` raises it
-            future.set_exception(error)
-
-    threading.Thread(target=work, name="credentials", daemon=True).start()
-    return future
-
-
-def _is_valid(access: "Future[storage.Client]") -> bool:
-    return access.exception() is None and access.result()._credentials.valid  # noqa: SLF001

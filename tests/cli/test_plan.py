@@ -273,10 +273,9 @@ def test_an_object_that_is_not_a_file_is_a_fault_as_in_a_run(
 ) -> None:
     if is_link:
         (place / "llm_config.json").symlink_to("nowhere")
-        what = "llm_config.json is a link to nowhere, which does not exist; correct the link or remove it"
     else:
         (place / "llm_config.json").mkdir()
-        what = "llm_config.json is a directory, not a file; replace it with a file or remove it"
+    what = "llm_config.json is not a file; replace it with a file or remove it"
     code, out, err = plan(capfd, f"{place}{slash}")
     assert (code, out, err) == (ExitCode.USAGE, [], [f"{place}{slash}: {what}"])
     monkeypatch.setenv("RUN_DATE", "tomorrow")

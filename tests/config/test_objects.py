@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -562,7 +561,7 @@ async def test_a_long_config_uri_is_not_quoted_in_full(start: str) -> None:
 async def test_an_object_that_is_a_directory(directory: Path) -> None:
     (directory / "llm_config.json").mkdir()
     (found,) = await refused(str(directory))
-    odd = f"{directory}/llm_config.json is a directory, not a file"
+    odd = f"{directory}/llm_config.json is not a file"
     assert found == f"CONFIG_URI: {odd}; replace it with a file or remove it"
 
 
@@ -602,15 +601,15 @@ async def test_only_the_engines_of_the_plan_need_a_url(directory: Path) -> None:
 async def test_everything_is_read_once(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (directory / "engine_control.json").write_text('{"run_news_engine": false}')
     opened: list[str] = []
-    whole = os.open
+    whole = Path.open
 
-    def counted(path: Any, *arguments: Any, **more: Any) -> Any:
-        opened.append(Path(path).name)
-        return whole(path, *arguments, **more)
+    def counted(path: Path, *arguments: Any) -> Any:
+        opened.append(path.name)
+        return whole(path, *arguments)
 
-    monkeypatch.setattr(os, "open", counted)
+    monkeypatch.setattr(Path, "open", counted)
     await prepared(str(directory))
-    assert sorted(opened) == ["card_types.json", "engine_control.json", "ticker_list.json"], "what is there"
+    assert sorted(opened) == sorted(OBJECTS)
 
 
 # --- what people type, paste and export ---

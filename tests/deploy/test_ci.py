@@ -25,7 +25,7 @@ SAID = {
     "python": 'echo "pytest $* REQUIRE=$REQUIRE" >>CALLS',
 }
 MAKEFILE = """
-run-local test emulator lint:
+run-local test emulator .terraform-tests/ready lint:
 	@echo "$@ REQUIRE=$$REQUIRE PIP=$$PIP_FIND_LINKS SECRET=$$SECRET go=$$(command -v go)" >>CALLS
 	@test $@ != FAILS
 """
@@ -65,17 +65,19 @@ def run(checkout: Path, fails: str = "") -> tuple[int, list[str]]:
 def test_it_begins_with_the_readme_and_then_runs_what_was_left_out(checkout: Path) -> None:
     code, calls = run(checkout)
     tools = checkout.with_name("tools")
+    more = f"PIP=/wheels SECRET=of the machine go={tools}/go"
     assert calls == [
         f"run-local {BARE}",
         f"test {BARE}",
-        f"emulator REQUIRE= PIP=/wheels SECRET=of the machine go={tools}/go",
-        f"lint REQUIRE=emulator,browser PIP=/wheels SECRET=of the machine go={tools}/go",
-        "pytest -m pytest -q -n auto --dist worksteal -m slow or needs REQUIRE=emulator,browser",
+        f"emulator REQUIRE= {more}",
+        f".terraform-tests/ready REQUIRE= {more}",
+        f"lint REQUIRE=emulator,terraform,browser {more}",
+        "pytest -m pytest -q -n auto --dist worksteal -m slow or needs REQUIRE=emulator,terraform,browser",
     ]
     assert code == 0
 
 
-@pytest.mark.parametrize(("fails", "count"), [("run-local", 1), ("test", 2), ("lint", 4)])
+@pytest.mark.parametrize(("fails", "count"), [("run-local", 1), ("test", 2), ("lint", 5)])
 def test_the_first_failure_ends_it(checkout: Path, fails: str, count: int) -> None:
     code, calls = run(checkout, fails)
     assert code != 0

@@ -17,7 +17,7 @@ from job.engines.calls import card
 from job.engines.failures import Cause, Failure
 from job.execution.shutdown import ShutdownReason
 from job.ledger.ledger import Ledger, SetAside
-from job.notification.channels import CHANNELS, DINGTALK, FEISHU, Channel, as_json, channel_of
+from job.notification.channels import CHANNELS, FEISHU, Channel, as_json
 from job.notification.message import Line, cut, run_fields, run_lines, trial_fields, trial_lines
 from job.report.advice import Step
 from job.report.comparison import ComparedItem, ComparedItems, Comparison, Names, PlanChange
@@ -349,10 +349,9 @@ def test_the_longest_text_of_a_run_fits_every_channel(channel: Any) -> None:
     assert {"Now:", "the command"} <= set(text.splitlines())
 
 
-@pytest.mark.parametrize("channel", [*CHANNELS, channel_of("https://chat.example/hooks/x")], ids=lambda one: one.title)
-def test_nothing_in_an_id_is_interpreted_by_a_channel(channel: Channel) -> None:
+def test_nothing_in_an_id_addresses_people_or_leads_elsewhere() -> None:
     def shown(name: str) -> str:
-        return cut([Line(message("{name}", name=name), is_kept=True)], channel)
+        return cut([Line(message("{name}", name=name), is_kept=True)], FEISHU)
 
     assert shown('<at user_id="all">all</at>\n<!channel>') == '＜at user_id="all"＞all＜/at＞ ＜!channel＞'
     assert shown("\u202e") == "\ufffd"
@@ -360,5 +359,3 @@ def test_nothing_in_an_id_is_interpreted_by_a_channel(channel: Channel) -> None:
     assert shown("[pay here](https://x.example)") == "[pay here］(https://x.example)"
     assert shown('card_targets.json: [3] ("GC=F").card_types[1]') == 'card_targets.json: [3] ("GC=F").card_types[1]'
     assert shown("job@my-project.iam.gserviceaccount.com") == "job@my-project.iam.gserviceaccount.com"
-    is_markdown = channel not in {FEISHU, DINGTALK}
-    assert shown("**all** `done`") == ("＊＊all＊＊ ｀done｀" if is_markdown else "**all** `done`")

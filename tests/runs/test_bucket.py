@@ -16,7 +16,7 @@ from tests.simulators import do, when
 from tests.simulators.service import Fault
 from tests.simulators.storage import emulator_binary
 from tests.simulators.world import CONFIG_BUCKET, World, open_world
-from tests.support.altered import altered
+from tests.support.altered import SHORT_PATIENCE, altered
 from tests.support.runs import QUICK, SMALL, asked_cards, run
 
 if TYPE_CHECKING:
@@ -49,9 +49,9 @@ async def test_a_server_that_is_not_cloud_storage_is_an_outage(world: World) -> 
     """A proxy's page, a service on the wrong port: JSON, but of nobody's objects."""
     assert world.storage is not None
     world.storage.script.append(Fault(when.always, do.body({"status": "success"})))
-    outcome = await run(world, 75)
+    outcome = await run(world, 75, altered(world.directory, SHORT_PATIENCE))
     assert outcome.finished["message"].startswith("The config could not be read: CONFIG_URI: gs://")
-    assert outcome.finished["message"].endswith(": the answer is not Cloud Storage's. Nothing was called.")
+    assert ": the answer is not Cloud Storage's (tried for " in outcome.finished["message"]
 
 
 @pytest.mark.parametrize(
@@ -142,14 +142,12 @@ async def test_all_requests_to_a_bucket_share_one_token(world: World) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("hangs", ["", "/token"])
-async def test_a_metadata_server_that_hangs_is_waited_for_once_and_not_for_long(world: World, hangs: str) -> None:
-    """Five objects are read at once; each would wait for minutes in its turn."""
+async def test_a_metadata_server_that_hangs_is_not_waited_for_long(world: World, hangs: str) -> None:
     world.metadata.script.append(Fault(lambda seen: seen.path.endswith(hangs), do.hang()))
-    quick = altered(world.directory, "from job.storage import gcs\ngcs.ACCESS_SECONDS = 4.0")
+    quick = altered(world.directory, "from job.storage import store\nstore.ANSWER_SECONDS = 4.0")
     outcome = await run(world, 75, {**_with_credentials(world), **quick, "GCE_METADATA_TIMEOUT": "1"})
     assert outcome.finished["message"] == (
-        f"The config could not be read: CONFIG_URI: gs://{CONFIG_BUCKET}: no credentials for Cloud Storage within 4 s; "
-        "see why the metadata server does not answer. Nothing was called."
+        "The config could not be read: CONFIG_URI: storage did not answer within 4 s. Nothing was called."
     )
     assert outcome.seconds < 7
 
@@ -185,16 +183,3 @@ async def test_a_config_that_is_saved_during_the_read_is_read_again(world: World
 
 def _asks_targets(seen: Seen) -> bool:
     return seen.path.endswith("card_targets.json") and ("alt", "media") in seen.query
-
-
-@pytest.mark.slow
-async def test_a_config_that_is_saved_again_and_again_is_one_fault(world: World) -> None:
-    await world.configure("card_targets.json", {"AAPL": ["news_card"]})
-    assert world.storage is not None
-    world.storage.script.append(Fault(_asks_targets, do.status(412)))
-    outcome = await run(world, 2)
-    (fault,) = outcome.events("config.faulty")
-    assert fault["message"] == (
-        "CONFIG_URI: gs://simulated-config/config/card_targets.json was changed or removed while it was read, "
-        "4 times in a row; try again when nobody is changing it"
-    )

@@ -30,7 +30,7 @@ pytestmark = pytest.mark.needs("emulator")
 T = TypeVar("T")
 OUTAGE = 8.0
 FAULTS: dict[str, Do] = {
-    **{str(status): do.status(status) for status in (408, 429, 500, 502, 503, 504)},
+    **{str(status): do.status(status) for status in (408, 429, 503)},
     "reset before": broken.reset(),
     "reset after": broken.reset_after_work(),
     "half an answer": broken.truncated(),
@@ -111,7 +111,7 @@ async def test_an_outage_of_eight_seconds_fails_no_operation(
         await do_all(store, name.replace(" ", "-"), clock, begin)
 
 
-@pytest.mark.parametrize(("verb", "words"), [("create", "HTTP 503"), ("read", "ServiceUnavailable: 503 GET ")])
+@pytest.mark.parametrize(("verb", "words"), [("create", "503 POST "), ("read", "503 GET ")])
 async def test_a_longer_outage_fails_an_operation_after_twenty_seconds_and_says_after_how_many(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, verb: str, words: str
 ) -> None:
@@ -121,7 +121,7 @@ async def test_a_longer_outage_fails_an_operation_after_twenty_seconds_and_says_
         with pytest.raises(UnreachableError) as error:
             await clock.run(lambda: store.read("a") if verb == "read" else store.create("a", b""))
     assert gcs.RETRY_SECONDS - 2.0 <= clock.now <= gcs.RETRY_SECONDS
-    assert str(error.value).startswith(f"gs://simulated-runs/runs/a: {words}")
+    assert str(error.value).startswith(f"gs://simulated-runs/runs/a: ServiceUnavailable: {words}")
     assert str(error.value).endswith(f" (tried for {clock.now:g} s)")
 
 
@@ -157,7 +157,8 @@ async def test_a_write_that_did_not_happen_is_repeated(
 async def test_only_what_a_person_has_to_correct_is_not_an_outage(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch, fault: Do, kind: type[StorageError]
 ) -> None:
-    monkeypatch.setattr(gcs, "_BOUNDED", {"timeout": 0.05, "retry": gcs._RETRY.with_timeout(0.1)})
+    monkeypatch.setitem(gcs._ONCE, "timeout", 0.05)
+    monkeypatch.setattr(gcs, "_RETRY", gcs._RETRY.with_timeout(0.1))
     async with bucket(nursery, monkeypatch) as (store, front, _):
         await in_thread(lambda: store.create("a", b"1"))
         front.script.append(Fault(when.always, fault))

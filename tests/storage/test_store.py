@@ -137,16 +137,6 @@ async def test_many_are_read_at_once_in_the_order_of_their_names(store: ObjectSt
     assert [stored.data.decode() for stored in found.values()] == names[::2]
 
 
-def test_a_directory_says_what_is_wrong_with_it(tmp_path: Path) -> None:
-    with pytest.raises(StorageError, match="is not a directory"):
-        open_store(str(tmp_path / "missing")).read("a")
-    (tmp_path / "file").write_text("")
-    store = open_store(str(tmp_path / "file"), make=True)
-    for use in (partial(store.read, "a"), partial(store.create, "a", b""), partial(store.names, "a/")):
-        with pytest.raises(StorageError, match="file"):
-            use()
-
-
 def test_a_write_to_a_directory_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(_descriptor: int) -> None:
         raise OSError(28, "No space left on device")

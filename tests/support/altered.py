@@ -31,11 +31,10 @@ def gettime(clock):
 time.clock_gettime = gettime
 """
 
-# Google's library gives a request up after a second.
+# An operation on a bucket is given up after a second.
 SHORT_PATIENCE = """
-from google.cloud.storage.retry import DEFAULT_RETRY
 from job.storage import gcs
-gcs._BOUNDED.update(timeout=1.0, retry=DEFAULT_RETRY.with_timeout(1.0))
+gcs._ONCE["timeout"], gcs._RETRY = 1.0, gcs._RETRY.with_timeout(1.0)
 """
 
 # From the moment that a file exists the wall clock is an hour late, a day early, and so on, at every look another.
