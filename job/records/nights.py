@@ -15,7 +15,7 @@ from job.report.format import MISSING, RecordError, end_name, is_day
 from job.report.outcome import Outcome
 from job.report.report import END_LIMIT, Report, read_report
 from job.storage.store import BACKGROUND_THREADS, ObjectStore, StorageError, in_thread, words_of
-from job.text.messages import Message, message, plural
+from job.text.messages import Message, listed, message, plural
 
 NIGHTS_READ = 60
 """How many of the latest days are read."""
@@ -35,12 +35,18 @@ class Night:
 
 
 def done_at(night: Night) -> Message:
-    """When everything of a day was done, with the date if that is another one; else how it ended, in a word."""
+    """When everything of a day was done, with the date if that is another one; else how it ended, in a word.
+
+    What a person has left out is named.
+    """
     moment = night.report.done_at if night.report is not None else None
-    if moment is None:
+    if night.report is None or moment is None:
         return night.outcome.about.word
     pattern = "%H:%M" if moment.date().isoformat() == night.day else "%m-%d %H:%M"
-    return message("{time}", time=f"{moment:{pattern}}")
+    time = f"{moment:{pattern}}"
+    if night.report.without:
+        return message("{time}, without {names}", time=time, names=listed(night.report.without))
+    return message("{time}", time=time)
 
 
 @dataclass(frozen=True, slots=True)
