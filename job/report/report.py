@@ -24,8 +24,9 @@ from job.text.messages import Message, Value, message
 
 END_LIMIT = 256 * 1024
 """Maximum bytes of a report: lists of nights read many."""
-FAULTS_LISTED = 100
-FAULT_LIMIT = 1000
+SET_ASIDE_LISTED = 50
+FAULTS_LISTED = 50
+FAULT_LIMIT = 500
 """Maximum number of characters of each text of a fault."""
 _GROUP_BYTES = 300
 """Maximum bytes of a group without its targets."""
@@ -185,7 +186,7 @@ def report_of(
         notes=ending.notes,
         faults=tuple(ReportedFault.of(fault) for fault in faults[:FAULTS_LISTED]),
         faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
-        set_aside=tuple(ledger.set_aside),
+        set_aside=tuple(ledger.set_aside[:SET_ASIDE_LISTED]),
         engines=totals,
         asked_again=len(asked),
         made_again=sum(not ledger.is_open("qa", item) for item in asked),
