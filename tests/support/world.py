@@ -53,11 +53,11 @@ T = TypeVar("T")
 
 
 async def _main(arguments: tuple[str, ...], environment: Mapping[str, str], now: datetime, started: float) -> int:
-    """`python -m job run`, `resume` or `remake`, off a terminal: what `job.cli` does for them."""
-    settings, faults = read_settings(environment, now)
+    """`python -m job run`, off a terminal: what `job.cli` does for it."""
+    settings, faults = read_settings(environment)
     options = make_parser().parse_args(arguments or ("run",))
     request = request_of(options, settings, faults, now, started)
-    return await run(request, CloudLogReporter(request.identity, settings.project))
+    return await run(request, CloudLogReporter(settings.project))
 
 
 _PIDS = count(2**30)
@@ -368,7 +368,7 @@ def _replace_storage(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
         return ask
 
     patch.setattr(DirectoryStore, "__init__", init)
-    for verb in ("read", "create", "replace", "delete", "names"):
+    for verb in ("read", "create", "replace", "delete", "names", "folders"):
         patch.setattr(DirectoryStore, verb, asked(verb))
 
 
