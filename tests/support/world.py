@@ -229,6 +229,7 @@ async def open_virtual_world(
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         world = make_world(VirtualWorld, nursery, Path(directory), None, tls=False)
         stack.push_async_callback(close_world, world)
+        patch.setenv("SSL_CERT_FILE", str(world.directory / "ca.pem"))  # it takes 30 ms to load those of certifi
         for number, service in enumerate(world.services):
             service._listener.port = 20_000 + number
         for service in world.engines.values():

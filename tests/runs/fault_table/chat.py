@@ -59,7 +59,6 @@ ROWS = (
             succeeded(
                 "not there", _elsewhere("http://127.0.0.1:9/robot/send"), check=_reported, says="could not connect"
             ),
-            succeeded("refuses", _meets(do.status(403)), check=_reported, says="Feishu answered HTTP 403"),
             succeeded(
                 "an error", _meets(do.body({"code": 19024, "msg": "Key Words"})), check=_reported, says="code 19024"
             ),

@@ -23,7 +23,6 @@ def _passing(status: int) -> tuple[Case, ...]:
     """Cases of a status after which a call is repeated."""
     act, says = do.status(status), f"HTTP {status}"
     return (
-        succeeded(f"{status}: trading, once", strike("trading", when.nth(4), act)),
         succeeded(f"{status}: qa, once", strike("qa", FIRST, act)),
         data_failed(f"{status}: news, for good", strike("news", when.always, act), says),
         qa_down(f"{status}: qa, for good", strike("qa", when.always, act), says),
