@@ -9,11 +9,10 @@ from tests.simulators.job import ROOT
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Google's library gives a request up after a second.
+# An operation on a bucket is given up after a second.
 SHORT_PATIENCE = """
-from google.cloud.storage.retry import DEFAULT_RETRY
 from job.storage import gcs
-gcs._BOUNDED.update(timeout=1.0, retry=DEFAULT_RETRY.with_timeout(1.0))
+gcs._ONCE["timeout"], gcs._RETRY = 1.0, gcs._RETRY.with_timeout(1.0)
 """
 
 # While a file exists, nothing can be made durable.
