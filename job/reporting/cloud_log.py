@@ -116,7 +116,8 @@ class CloudLogReporter:
         report = view.report
         is_done = report.exit_code == ExitCode.DONE
         done: Severity = "INFO" if view.unrecorded is None else "WARNING"
-        fields: dict[str, object] = {**totals_of(report), **error_report(report)}
+        # Of a start whose variables are faulty, nothing was said before: no other line names its day.
+        fields: dict[str, object] = {"day": report.day, **totals_of(report), **error_report(report)}
         if report.detail is not None:
             fields["detail"] = shortened(str(report.detail), TEXT_LIMIT)
         notes = [*report.notes, *view.comparison]

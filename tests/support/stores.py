@@ -14,7 +14,7 @@ import trio
 
 from job.records import day, journal, lease, nights, session
 from job.storage import store as store_module
-from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject
+from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, UnreachableError
 from job.storage.uri import open_store
 from job.text.messages import Message
 from tests.simulators.storage import emulator_binary
@@ -96,7 +96,7 @@ class Memory:
     def _ask(self, verb: str, name: str) -> None:
         self.asked.append((verb, name))
         if self.refuse(verb, name):
-            raise StorageError(Message(f"{name}: 503 from the fake"))
+            raise UnreachableError(Message(f"{name}: 503 from the fake"))
 
     def _write(self, verb: str, name: str, data: bytes) -> StoredObject:
         self._writes += 1

@@ -53,11 +53,11 @@ T = TypeVar("T")
 
 
 async def _main(arguments: tuple[str, ...], environment: Mapping[str, str], now: datetime, started: float) -> int:
-    """`python -m job run`, `resume` or `remake`, off a terminal: what `job.cli` does for them."""
-    settings, faults = read_settings(environment, now)
+    """`python -m job run`, off a terminal: what `job.cli` does for it."""
+    settings, faults = read_settings(environment)
     options = make_parser().parse_args(arguments or ("run",))
     request = request_of(options, settings, faults, now, started)
-    return await run(request, CloudLogReporter(request.identity, settings.project))
+    return await run(request, CloudLogReporter(settings.project))
 
 
 _PIDS = count(2**30)
@@ -229,6 +229,7 @@ async def open_virtual_world(
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         world = make_world(VirtualWorld, nursery, Path(directory), None, tls=False)
         stack.push_async_callback(close_world, world)
+        patch.setenv("SSL_CERT_FILE", str(world.directory / "ca.pem"))  # it takes 30 ms to load those of certifi
         for number, service in enumerate(world.services):
             service._listener.port = 20_000 + number
         for service in world.engines.values():
@@ -368,7 +369,7 @@ def _replace_storage(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
         return ask
 
     patch.setattr(DirectoryStore, "__init__", init)
-    for verb in ("read", "create", "replace", "delete", "names"):
+    for verb in ("read", "create", "replace", "delete", "names", "folders"):
         patch.setattr(DirectoryStore, verb, asked(verb))
 
 

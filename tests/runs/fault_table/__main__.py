@@ -1,10 +1,9 @@
-"""`python -m tests.runs.fault_table` writes the table into the pages that show it."""
+"""`python -m tests.runs.fault_table` writes the table into the page that shows it."""
 
-from tests.runs.fault_table import MARKS, PAGES, markdown
+from tests.runs.fault_table import MARKS, markdown
 from tests.simulators.job import ROOT
 
-for name, rows in PAGES.items():
-    page = ROOT / name
-    before, begin, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
-    _, end, after = rest.partition(MARKS[1])
-    page.write_text(before + begin + markdown(rows) + end + after, encoding="utf-8")
+page = ROOT / "job" / "README.md"
+before, begin, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
+_, end, after = rest.partition(MARKS[1])
+page.write_text(before + begin + markdown() + end + after, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What can happen to the message that is sent when a run is over."""
+"""What can happen to the message that is sent when a start is over."""
 
 from __future__ import annotations
 
@@ -31,17 +31,13 @@ def _elsewhere(url: str) -> Arrange:
 
 
 def _reported(_: World, outcome: Outcome) -> None:
-    """The last line of the run says that no message was sent."""
+    """The last line says that no message was sent."""
     assert outcome.lines[-1]["event"] == "notification.failed"
 
 
 def _sent_again(world: World, _: Outcome) -> None:
     assert len(world.chat.service.requests) == 2
     assert world.chat.texts[-1].startswith("✓ ")
-
-
-def _only(value: str) -> Arrange:
-    return lambda world: world.chat.env("feishu", NOTIFY_ONLY=value)
 
 
 def _sent(world: World, _: Outcome) -> None:
@@ -54,45 +50,37 @@ ROWS = (
     Row(
         "chat",
         "the chat does not accept the message: it hangs, cannot be reached, refuses it, or answers 200 with an error",
-        "an error `notification.failed` after the last line, in 10 s at most; nothing else changes. With `alerts` in"
-        " Terraform you get a mail",
+        "an error `notification.failed` after the last line, in 10 s at most; nothing else changes. A chat that is "
+        "overloaded gets the message again, within these 10 s",
         "correct `NOTIFY_URL` and `NOTIFY_SECRET`, in the cloud as a new version of the secret; then `python -m job"
         " notify --test`",
         (
-            succeeded("hangs", _meets(do.hang()), check=_reported, says="there was no answer"),
-            missing("hangs after a failed run", _meets(do.hang(), cards_fail=True), 10, "notification.failed"),
+            missing("hangs after cards failed", _meets(do.hang(), cards_fail=True), 10, "there was no answer"),
             succeeded(
                 "not there", _elsewhere("http://127.0.0.1:9/robot/send"), check=_reported, says="could not connect"
             ),
-            succeeded("refuses", _meets(do.status(403)), check=_reported, says="Feishu answered HTTP 403"),
             succeeded(
                 "an error", _meets(do.body({"code": 19024, "msg": "Key Words"})), check=_reported, says="code 19024"
             ),
+            succeeded("overloaded, once", _meets(do.in_turn(BUSY, do.nothing())), check=_sent_again),
         ),
     ),
     Row(
-        "busy chat",
-        "the chat is overloaded: 429, 5xx, Feishu's 11232 at full and half hours",
-        "nothing: the message is sent again, for 10 s at most",
-        "nothing",
-        (succeeded("once", _meets(do.in_turn(BUSY, do.nothing())), check=_sent_again),),
-    ),
-    Row(
         "hook",
-        "`NOTIFY_URL` is malformed",
-        "a notice at the start, which does not quote it, and `notification.failed` at the end; the run does its work",
+        "`NOTIFY_URL` is malformed, or `NOTIFY_ONLY` is neither `all` nor `failures`",
+        "a notice at the start, which does not quote the URL; without a URL `notification.failed` at the end, with a "
+        "wrong `NOTIFY_ONLY` a message about every start",
         "correct it; then `python -m job notify --test`",
         (
             succeeded(
                 "http", _elsewhere("http://open.feishu.cn/secret-of-the-bot"), check=_reported, says="is not an https"
             ),
+            succeeded(
+                "errors",
+                lambda world: world.chat.env("feishu", NOTIFY_ONLY="errors"),
+                check=_sent,
+                says="neither all nor failures",
+            ),
         ),
-    ),
-    Row(
-        "only",
-        "`NOTIFY_ONLY` is neither `all` nor `failures`",
-        "a notice at the start; a message is sent about every run",
-        "correct it",
-        (succeeded("errors", _only("errors"), check=_sent, says="neither all nor failures", fast=True),),
     ),
 )

@@ -1,12 +1,12 @@
-"""What a row of the fault table is, and how its cases are run."""
+"""What a row of the fault table is, and how its cases are played."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from tests.simulators import do
+from tests.simulators import broken
 from tests.simulators.service import Fault
 
 if TYPE_CHECKING:
@@ -20,15 +20,20 @@ CARDS = ["news_card", "price_card", "risk_card"]
 CONFIG: dict[str, object] = {"ticker_list.json": TICKERS, "card_types.json": CARDS}
 PLANNED = len(TICKERS) * len(CARDS)
 """Cards; the financial and the trading engine get 5 batches of two, the news engine 10 calls."""
+ALL, NONE = (PLANNED, 0, 0), (0, 0, PLANNED)
+NO_PLAN = (0, 0, 0)
 
 Env = Mapping[str, str | None]
 Play = Callable[["World", Env], Awaitable["Outcome"]]
 Arrange = Callable[["World"], Env | None]
 Check = Callable[["World", "Outcome"], None]
+Place = Literal["anywhere", "memory", "process", "tls", "bucket"]
+"""What a case needs: nothing; a store in memory, which can refuse a request, and virtual time; sockets and processes;
+engines that speak https; the storage emulator. The latter three are played by a real process."""
 
 
 async def one_run(world: World, env: Env) -> Outcome:
-    """Plays one run from start to end."""
+    """Plays one start from its beginning to its end."""
     return await world.run_job(env=env)
 
 
@@ -42,15 +47,15 @@ def no_check(_world: World, _outcome: Outcome) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """One way to meet a fault, and how the run ends then."""
+    """One way to meet a fault, and how the last start ends then."""
 
     name: str
     word: str
     code: int
     arrange: Arrange = nothing
     """Lets it go wrong; may add variables."""
-    cards: tuple[int, int, int, int] | None = None
-    """Generated, skipped, failed, not attempted; `None` where chance has a say."""
+    cards: tuple[int, int, int] | None = None
+    """Done, failed, not attempted; `None` where chance has a say."""
     says: str = ""
     """Is among what the job prints."""
     play: Play = one_run
@@ -58,23 +63,23 @@ class Case:
     env: Env = field(default_factory=dict)
     tickers: Sequence[str] = tuple(TICKERS)
     left_out: Sequence[str] = ()
-    """Those of them that a person leaves out."""
+    """Those of them whose data a person does without."""
     seconds: float = 30.0
-    """The process is gone by then."""
-    fast: bool = False
-    """Whether `make test` plays it in a real process as well."""
-    tls: bool = False
-    """Whether the engines speak https."""
-    bucket: bool = False
-    """Whether it needs the storage emulator."""
+    """The start is over by then."""
+    place: Place = "anywhere"
     record: bool = True
-    """Whether the record's report is there at the end and says the same as the last line."""
+    """Whether the day's record ends as the last line says."""
 
     @property
-    def is_an_answer(self) -> bool:
-        """Whether all that goes wrong is what an engine answers, so that no socket and no process is needed for it."""
-        arranged = isinstance(self.arrange, Strike) and self.arrange.act.__module__ == do.__name__
-        return arranged and self.play is one_run and not (self.tls or self.bucket)
+    def is_virtual(self) -> bool:
+        """Whether it is played in virtual time."""
+        is_of_wire = isinstance(self.arrange, Strike) and self.arrange.act.__module__ == broken.__name__
+        return self.place in {"anywhere", "memory"} and not is_of_wire
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it is played by a real process."""
+        return self.place != "memory"
 
 
 @dataclass(frozen=True)
@@ -112,20 +117,30 @@ def service(world: World, name: str) -> Service:
 
 
 def succeeded(name: str, arrange: Arrange = nothing, **more: object) -> Case:
-    """A case in which the run succeeds."""
-    return Case(name, "succeeded", 0, arrange, cards=(PLANNED, 0, 0, 0), **more)  # type: ignore[arg-type]
+    """A case in which all cards are made."""
+    return Case(name, "succeeded", 0, arrange, **{"cards": ALL, **more})  # type: ignore[arg-type]
 
 
 def data_failed(name: str, arrange: Arrange, says: str, **more: object) -> Case:
     """A case that ends with a data engine's failure."""
-    return Case(name, "data_engine_failed", 1, arrange, (0, 0, 0, PLANNED), says, **more)  # type: ignore[arg-type]
+    return Case(name, "data_engine_failed", 1, arrange, NONE, says, **more)  # type: ignore[arg-type]
 
 
 def missing(name: str, arrange: Arrange, failed: int, says: str, **more: object) -> Case:
     """A case that ends with cards missing."""
-    return Case(name, "cards_missing", 3, arrange, (PLANNED - failed, 0, failed, 0), says, **more)  # type: ignore[arg-type]
+    return Case(name, "cards_missing", 3, arrange, (PLANNED - failed, failed, 0), says, **more)  # type: ignore[arg-type]
 
 
 def qa_down(name: str, arrange: Arrange, says: str, **more: object) -> Case:
-    """A case in which the run stops asking for cards."""
+    """A case in which the start gives up requesting cards."""
     return Case(name, "qa_engine_down", 3, arrange, None, says, **more)  # type: ignore[arg-type]
+
+
+def bad_config(name: str, arrange: Arrange, says: str, **more: object) -> Case:
+    """A case in which a person has to correct something before anything is called."""
+    return Case(name, "bad_config", 2, arrange, NO_PLAN, says, **more)  # type: ignore[arg-type]
+
+
+def storage_failed(name: str, arrange: Arrange, says: str, **more: object) -> Case:
+    """A case in which storage fails before anything is called."""
+    return Case(name, "storage_failed", 75, arrange, NO_PLAN, says, record=False, **more)  # type: ignore[arg-type]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.tools.bench.measure import Load, Measured, best, measure, measure_nights, measure_resume
+from tests.tools.bench.measure import Load, Measured, best, measure, measure_second
 from tests.tools.bench.targets import Target
 
 if TYPE_CHECKING:
@@ -48,9 +48,8 @@ QUICK = Size(
     long=None,
     wide=None,
 )
-NIGHT = Load(12, 5, 16, 0.0, latencies=(0.25, 0.4, 0.4, 0.4, 1.0))
-"""A small night: the slowest card must not start last."""
-MILLION = Load(50_000, 20, 1024, 0.02)
+SECONDS = ((Load(10_000, 10, 64, 0.005), 150, 3), (Load(50_000, 20, 1024, 0.02), 300, 20))
+"""Large days, with the MiB and the seconds that a second start may take."""
 WIDEST = Load(4096, 6, 8192, 8.0, tls=True)
 """As many calls in flight as the variable allows."""
 
@@ -91,7 +90,6 @@ def run(size: Size, show: Callable[[Row], None]) -> list[Target]:
     crowds = [job(load) for load in size.crowds]
     slow = job(size.slow)
 
-    _, night = (row(measured) for measured in measure_nights("job", NIGHT, 2))
     few = crowds[0]
     return [
         Target("speed", "calls/s, as a multiple of the script's", ratios["job"].against or 0.0, least=8),
@@ -100,12 +98,6 @@ def run(size: Size, show: Callable[[Row], None]) -> list[Target]:
             for made in crowds
         ),
         Target("makespan", f"time as a multiple of the ideal, {_busy(slow)}", slow.measured.makespan, most=1.03),
-        Target(
-            "tail",
-            "a small night, as a multiple of the ideal, the second time",
-            night.measured.makespan,
-            most=1.25,
-        ),
         Target(
             "floor",
             "CPU a call as a multiple of the floor's, 64 in flight",
@@ -140,18 +132,21 @@ def _large(size: Size, row: Callable[[Measured], Row]) -> list[Target]:
 
 
 def run_limits(show: Callable[[Row], None]) -> list[Target]:
-    """What takes long, eight minutes on an idle machine: the most calls in flight, a million cards, their resume."""
+    """What takes long, eight minutes on an idle machine: the most calls in flight, and second starts of large days."""
     widest = measure("job", WIDEST)
     show(Row(widest, widest.cpu / widest.load.calls * 1000, None))
-    resumed = measure_resume(MILLION)
-    run = resumed.run
-    show(Row(run, run.cpu / run.load.calls * 1000, None))
-    return [
-        Target("widest", f"peak MiB, {WIDEST.in_flight:,} in flight over TLS", widest.peak / 2**20, most=500),
-        Target("million", "peak MiB, a million cards", run.peak / 2**20, most=300),
-        Target("million-resumed", "peak MiB of their resume", resumed.peak / 2**20, most=300),
-        Target("million-seconds", "seconds of their resume, from a directory", resumed.seconds, most=20),
-    ]
+    found = [Target("widest", f"peak MiB, {WIDEST.in_flight:,} in flight over TLS", widest.peak / 2**20, most=500)]
+    for load, memory, seconds in SECONDS:
+        second = measure_second(load)
+        first = second.first
+        show(Row(first, first.cpu / load.calls * 1000, None))
+        of = f"of a second start, {load.calls:,} cards"
+        found += [
+            Target(f"first-{load.calls}", f"peak MiB, {load.calls:,} cards", first.peak / 2**20, most=300),
+            Target(f"second-{load.calls}", f"peak MiB {of}", second.peak / 2**20, most=memory),
+            Target(f"seconds-{load.calls}", f"seconds {of}, from a directory", second.seconds, most=seconds),
+        ]
+    return found
 
 
 def _busy(made: Row) -> str:
