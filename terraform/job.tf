@@ -125,8 +125,14 @@ resource "google_cloud_run_v2_job" "main" {
   }
 
   lifecycle {
-    # Merges and people deploy images; `client` is the tool that they did it with.
-    ignore_changes = [template[0].template[0].containers[0].image, client, client_version]
+    # Merges and people deploy images with gcloud; all but the first is what it writes beside the image.
+    ignore_changes = [
+      template[0].template[0].containers[0].image,
+      template[0].labels["client.knative.dev/nonce"],
+      template[0].annotations,
+      client,
+      client_version,
+    ]
   }
 
   # The job must have its permissions before it can be started.

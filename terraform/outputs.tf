@@ -3,11 +3,6 @@ locals {
   executions_url = "https://console.cloud.google.com/run/jobs/details/${var.region}/${var.name}/executions?project=${var.project_id}"
 }
 
-output "config_uri" {
-  description = "Where the job reads its config"
-  value       = local.config_uri
-}
-
 output "console" {
   description = "Where to look in the console"
   value = {
@@ -41,9 +36,4 @@ output "job_account" {
 output "logs_command" {
   description = "Follows the job's log"
   value       = "gcloud beta run jobs logs tail ${var.name} ${local.where}"
-}
-
-output "runs_uri" {
-  description = "Where the job records its runs"
-  value       = local.environment.RUNS_URI
 }

@@ -12,16 +12,8 @@ from job.engines.calls import Call
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
-from job.text.masking import EXCERPT_LIMIT, excerpt
+from job.text.masking import excerpt
 from job.text.messages import NAMED, Message, message
-
-LARGE_ANSWER = 64 * 1024
-"""Bytes. An answer of this size or larger is judged in a thread."""
-VALUES_LIMIT = 2**18
-"""Maximum number of values in one answer. The largest real one, of a batch, has about 10,000.
-
-Parsing this many takes 0.1 s, in which no other task runs: the parser holds the GIL, also in a thread.
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +35,8 @@ def judge(call: Call, response: Response, token: str) -> Verdict:
         return Verdict(Failure(Cause.STATUS, reason, response.status, response.retry_after))
     try:
         answer = parse(response.body, token)
-    except UnexpectedAnswerError as error:
-        reason = message("unexpected answer: {reason}", reason=error.reason)
+    except DuplicateKeyError as error:
+        reason = message("unexpected answer: the key {key} is there twice", key=error.key)
         return Verdict(Failure(Cause.UNREADABLE, reason, response.status))
     except ValueError:
         shown = excerpt(response.body, token)
@@ -55,30 +47,26 @@ def judge(call: Call, response: Response, token: str) -> Verdict:
     return _JUDGES[call.engine](call, answer, token)
 
 
-class UnexpectedAnswerError(ValueError):
-    """The answer is JSON that no engine would write. Has the reason."""
+class DuplicateKeyError(ValueError):
+    """An object has a key twice, so it is unknown which of the two values is right."""
 
-    def __init__(self, reason: Message) -> None:
-        super().__init__(str(reason))
-        self.reason = reason
+    def __init__(self, key: str) -> None:
+        super().__init__(key)
+        self.key = key
 
 
 def parse(body: bytes, token: str) -> object:
     """The JSON value of an answer, with or without a byte order mark; NaN and infinities, as Python writes them, too.
 
-    Raises `ValueError` if it is not JSON; `UnexpectedAnswerError` for too many values, and for a duplicate key in an
-    object, since it is unknown which of the two values is right.
+    Raises `ValueError` if it is not JSON, and `DuplicateKeyError`.
     """
-    if len(body) > VALUES_LIMIT and sum(map(body.count, (b",", b"[", b"{"))) > VALUES_LIMIT:
-        raise UnexpectedAnswerError(message("it holds more than {limit} values", limit=VALUES_LIMIT))
     try:
         return from_json(body.removeprefix(BOM_UTF8), catch_duplicate_keys=True)
     except ValueError as error:
         twice = _TWICE.match(str(error))
         if twice is None:
             raise
-        key = excerpt(twice[1].encode(errors="replace"), token)
-        raise UnexpectedAnswerError(message("the key {key} is there twice", key=key)) from None
+        raise DuplicateKeyError(excerpt(twice[1].encode(errors="replace"), token)) from None
 
 
 _TWICE = re.compile(r'Detected duplicate key (".*") at line \d+ column \d+', re.DOTALL)
@@ -197,14 +185,6 @@ def _said(value: object, token: str) -> str:
     return excerpt(value.encode(errors="replace"), token) if isinstance(value, str) else _shown(value, token)
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False)
-
-
 def _shown(value: object, token: str) -> str:
-    """The beginning of a value as JSON. It is not encoded whole, since an answer may be very large."""
-    text = ""
-    for part in _ENCODER.iterencode(value):
-        text += part
-        if len(text) > 10 * EXCERPT_LIMIT:
-            break
-    return excerpt(text.encode(errors="replace"), token)
+    """The beginning of a value as JSON."""
+    return excerpt(json.dumps(value, ensure_ascii=False).encode(errors="replace"), token)

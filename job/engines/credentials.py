@@ -9,7 +9,6 @@ from urllib.request import getproxies
 
 import requests
 from google.auth import credentials, default, impersonated_credentials
-from google.auth.exceptions import GoogleAuthError
 from google.auth.transport.requests import Request
 from google.oauth2.id_token import fetch_id_token_credentials
 
@@ -61,20 +60,14 @@ def _not_a_token() -> TokenError:
 
 
 def _refresh(made: credentials.Credentials, request: Request) -> None:
-    """Fetches a token. Replaces google-auth's error for an unreadable answer, which may quote a secret in it."""
+    """Fetches a token. The error for an answer that cannot be read is replaced, as it may quote a secret in it."""
     try:
         made.refresh(request)
     except Exception as error:
-        origin: BaseException | None = error
-        while isinstance(origin, GoogleAuthError) and not isinstance(origin, ValueError):
-            origin = origin.__cause__
-        # Other errors of requests may be an OSError and one of these.
-        if isinstance(origin, requests.JSONDecodeError) or (
-            isinstance(origin, _UNREADABLE) and not isinstance(origin, OSError)
-        ):
+        if any(isinstance(one, _UNREADABLE) and not isinstance(one, OSError) for one in (error, error.__cause__)):
             raise _not_a_token() from None
         raise
 
 
-_UNREADABLE = (LookupError, TypeError, ValueError, OverflowError)
-"""What google-auth or Python raises for an unexpected answer; several errors of google-auth are a `ValueError` too."""
+_UNREADABLE = (LookupError, TypeError, ValueError, ArithmeticError)
+"""What google-auth or Python raises for an unexpected answer; an error of requests is an OSError too."""

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from job.engines.calls import BATCHES
 from job.engines.catalog import ENGINES, EngineName
-from job.engines.transport import ANSWER_TOO_LARGE, HOST_UNKNOWN, TOO_MANY_PIECES
+from job.engines.transport import HOST_UNKNOWN
 from job.text.messages import Message, message, template
 
 
@@ -18,6 +18,8 @@ class Cause(StrEnum):
     PROCESS_LIMIT = "process_limit"
     """Nothing was sent, since this process has reached one of its own limits."""
     TIMEOUT = "timeout"
+    TOO_LARGE = "too_large"
+    """The answer is larger than the limit, so it was not read to its end."""
     IDENTITY = "identity"
     """No token was available, so nothing was sent."""
     STATUS = "status"
@@ -34,6 +36,7 @@ CAUSES: Mapping[str, str] = {
     Cause.TRANSPORT: template("no whole answer"),
     Cause.PROCESS_LIMIT: template("too many open files"),
     Cause.TIMEOUT: template("no answer in time"),
+    Cause.TOO_LARGE: template("answer too large"),
     Cause.IDENTITY: template("no token"),
     Cause.STATUS: template("HTTP error"),
     Cause.UNREADABLE: template("answer not understood"),
@@ -47,7 +50,7 @@ _TRANSIENT = {*_NO_ANSWER, Cause.PROCESS_LIMIT, Cause.IDENTITY, Cause.UNREADABLE
 _TRANSIENT_STATUS = {500, 502, 503, 504}
 _OVERLOAD = {*_NO_ANSWER, Cause.PROCESS_LIMIT}
 _OVERLOAD_STATUS = {502, 503, 504}
-_OUTAGE = {*_NO_ANSWER, Cause.IDENTITY}
+_OUTAGE = {*_NO_ANSWER, Cause.TOO_LARGE, Cause.IDENTITY}
 _OUTAGE_STATUS = {401, 403, 429}
 
 
@@ -103,7 +106,9 @@ class Failure:
     @property
     def breaks_batches(self) -> bool:
         """Whether to retry a batch in halves: it may be too large, or one of its tickers may break the engine."""
-        return self.status in _TRANSIENT_STATUS if self.cause is Cause.STATUS else self.cause in _NO_ANSWER
+        if self.cause is Cause.STATUS:
+            return self.status in _TRANSIENT_STATUS
+        return self.cause in {*_NO_ANSWER, Cause.TOO_LARGE}
 
     @property
     def is_overload(self) -> bool:
@@ -165,6 +170,7 @@ _BY_CAUSE = {
         "{variable}_CONCURRENCY."
     ),
     Cause.TRANSPORT: template("No whole answer came. Check that the service is up and that {variable}_URL is right."),
+    Cause.TOO_LARGE: template("No engine sends an answer this large. Check what answers at {variable}_URL."),
     Cause.IDENTITY: template(
         "Could not get a token. Check the job's service account, and IMPERSONATE_SERVICE_ACCOUNT if it is set."
     ),
@@ -195,10 +201,7 @@ _SLOW_BATCH = template(
     "No answer in time. Look for what is slow in the engine's log, raise {variable}_TIMEOUT, or lower "
     "{variable}_BATCH_SIZE."
 )
-_TOO_LARGE = template("No engine sends an answer this large. Check what answers at {variable}_URL.")
 _NO_HOST = template("No host has that name. Check {variable}_URL, and that names can be looked up here (DNS).")
-_BY_REASON = {ANSWER_TOO_LARGE.id: _TOO_LARGE, TOO_MANY_PIECES.id: _TOO_LARGE, HOST_UNKNOWN: _NO_HOST}
-"""The remedies of transport failures whose reason says more than their cause."""
 _REDIRECT = template("The address redirects, which is not followed. Set {variable}_URL to where it leads.")
 _OTHERWISE = template("Search the {engine} engine's log for the run's trace id.")
 _IN_CONFIG = {_NOT_ACCEPTED, _NOT_DONE}
@@ -232,8 +235,8 @@ def _remedy(engine: EngineName, cause: str | None, status: int | None, reason: M
         return _BY_DENIAL[engine]
     if cause == Cause.TIMEOUT:
         return _SLOW_BATCH if batch > 1 else _SLOW
-    if cause == Cause.TRANSPORT and reason is not None and reason.id in _BY_REASON:
-        return _BY_REASON[reason.id]
+    if cause == Cause.TRANSPORT and reason is not None and reason.id == HOST_UNKNOWN:
+        return _NO_HOST
     if cause == Cause.STATUS and status is not None:
         if status in _BREAKING and engine in BATCHES and batch == 1:
             return _NOT_DONE

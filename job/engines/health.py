@@ -26,7 +26,6 @@ async def health_problem(url: str, audience: str, connection: Connection, tokens
             wrong = f"{url}: {error.reason}"
         else:
             wrong = _unhealthy(reply, token, url)
-            reply.release()
     await connection.aclose()
     return wrong
 

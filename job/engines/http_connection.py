@@ -10,7 +10,6 @@ import os
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -18,15 +17,11 @@ import certifi
 import httpcore
 import trio
 
-from job.engines.answer_memory import AnswerMemory, AnswerShare
-from job.engines.answers import LARGE_ANSWER
 from job.engines.hosts import Hosts
 from job.engines.transport import (
     ANSWER_LIMIT,
-    ANSWER_TOO_LARGE,
     HOST_UNKNOWN,
-    PIECES_LIMIT,
-    TOO_MANY_PIECES,
+    AnswerTooLargeError,
     ProcessLimitError,
     Response,
     TransportError,
@@ -37,8 +32,6 @@ from job.text.messages import Message, message
 CONNECT_SECONDS = 10.0
 IDLE_SECONDS = 5.0
 """A connection that was idle for longer is replaced, since the engine may be about to close it."""
-PIECES_AT_ONCE = 200
-"""Pieces of an answer between two checkpoints: one read may return thousands, at 10 µs each."""
 
 
 def tls_context() -> ssl.SSLContext:
@@ -56,8 +49,9 @@ class Network:
     """What all connections of a run share."""
 
     tls: ssl.SSLContext = field(default_factory=tls_context)
-    hosts: Hosts = field(default_factory=Hosts)
-    memory: AnswerMemory = field(default_factory=AnswerMemory)
+
+    def __post_init__(self) -> None:
+        trio.socket.set_custom_hostname_resolver(Hosts())
 
 
 class HttpConnection:
@@ -89,23 +83,19 @@ class HttpConnection:
         origin, http = self._origin, self._http
         if origin is None or http is None:
             raise AssertionError("the connection is not open")
-        reusable, reply = False, None
-        memory = AnswerShare(self._network.memory)
+        reusable = False
         try:
             if not self._kept:
                 headers = {**headers, "Connection": "close"}
             response = await http.handle_async_request(origin.request(method, url, headers, body))
-            content = await _content(response, memory)
+            content = await _content(response)
             reusable = not _has_surplus(http, response)
-            reply = Response(response.status, content, _retry_after(response.headers), memory.release)
+            return Response(response.status, content, _retry_after(response.headers))
         except (*_FOREIGN, UnicodeError, OSError) as error:
             raise _failure(error) from error
         finally:
-            if reply is None:
-                memory.release()
             if not reusable:
                 await self.aclose()
-        return reply
 
     def is_open(self) -> bool:
         """Whether a request can be sent over it: not if the engine has closed it or has sent unexpected data."""
@@ -118,19 +108,14 @@ class HttpConnection:
             await _close_at_once(http)
 
     async def _stream(self, origin: "Origin") -> httpcore.AsyncNetworkStream:
-        host, port = origin.core.host.decode(), origin.core.port
-        addresses = await self._network.hosts.getaddrinfo(host.encode(), port, type=socket.SOCK_STREAM)
+        host = origin.core.host.decode()
+        stream = await httpcore.TrioBackend().connect_tcp(host, origin.core.port, timeout=CONNECT_SECONDS)
+        if origin.core.scheme != b"https":
+            return stream
         try:
-            stream = await httpcore.TrioBackend().connect_tcp(host, port, timeout=CONNECT_SECONDS)
-            if origin.core.scheme != b"https":
-                return stream
-            try:
-                return await stream.start_tls(self._network.tls, host, CONNECT_SECONDS)
-            except BaseException:
-                await _close_at_once(stream)  # noqa: ASYNC102  it is shielded there
-                raise
-        except _FOREIGN:  # perhaps the host has moved
-            self._network.hosts.forget(addresses)
+            return await stream.start_tls(self._network.tls, host, CONNECT_SECONDS)
+        except BaseException:
+            await _close_at_once(stream)  # noqa: ASYNC102  it is shielded there
             raise
 
 
@@ -193,35 +178,20 @@ def _has_record(tls: ssl.SSLObject | None) -> bool:
     return True
 
 
-async def _content(response: httpcore.Response, memory: AnswerShare) -> bytes:
+async def _content(response: httpcore.Response) -> bytes:
     content = bytearray()
-    pieces = 0
-    refusal: Message | None = None
     try:
         async for piece in response.aiter_stream():
-            pieces += 1
-            if len(content) + len(piece) > ANSWER_LIMIT:
-                refusal = ANSWER_TOO_LARGE
-            elif pieces > PIECES_LIMIT:
-                refusal = TOO_MANY_PIECES
-            else:
-                if len(content) + len(piece) > LARGE_ANSWER:
-                    # The next read raises the cancellation again. From here, it would leave the library's generators to
-                    # the garbage collector.
-                    with suppress(trio.Cancelled):
-                        await memory.grow(len(piece))
-                content += piece
-            if refusal is not None:
+            content += piece
+            if len(content) > ANSWER_LIMIT:
                 # The next read fails then. `break` would leave the library's generators to the garbage collector.
                 await response.aclose()
-            if pieces % PIECES_AT_ONCE == 0:
-                await trio.lowlevel.cancel_shielded_checkpoint()
     except httpcore.ReadError:
-        if refusal is None:
+        if len(content) <= ANSWER_LIMIT:
             raise
     await response.aclose()
-    if refusal is not None:
-        raise TransportError(refusal)
+    if len(content) > ANSWER_LIMIT:
+        raise AnswerTooLargeError
     return bytes(content)
 
 

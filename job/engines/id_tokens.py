@@ -89,8 +89,6 @@ class _Source:
             renewal.error = error.reason
         except Exception as error:  # noqa: BLE001  google-auth does not wrap all errors of the libraries it uses
             renewal.error = excerpt(f"{type(error).__name__}: {error}".encode(errors="replace"))
-            if str(error).lstrip().lower().startswith(("<html", "<!doctype")):
-                renewal.error = message("the token server answered with a web page, not with a token")
         finally:
             self._renewal = None
             renewal.done.set()

@@ -1,18 +1,14 @@
 """Transport: the interfaces of a connection and of a token provider, and their errors."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from job.errors import JobError
 from job.text.messages import Message, message, template
 
-ANSWER_LIMIT = 8 * 2**20
-"""Maximum bytes of one answer. The largest real one, of a batch, has about 100 KiB."""
-ANSWER_TOO_LARGE = message("the answer is larger than {limit} MiB", limit=ANSWER_LIMIT >> 20)
-PIECES_LIMIT = 100_000
-"""Maximum number of pieces in which an answer may arrive. Each takes 10 µs, however small it is."""
-TOO_MANY_PIECES = message("the answer comes in more than {limit} pieces", limit=PIECES_LIMIT)
+ANSWER_LIMIT = 2**20
+"""Maximum bytes of one answer. The largest real one, of a batch, has about 100 KiB; parsing this many takes 0.1 s."""
 HOST_UNKNOWN = template("the host is not known ({error})")
 
 
@@ -24,8 +20,6 @@ class Response:
     body: bytes
     retry_after: float | None = None
     """Seconds, if the engine asks for a pause."""
-    release: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
-    """Gives back the memory of a large body, which has to be called once it is no longer needed."""
 
 
 class TransportError(JobError):
@@ -38,6 +32,13 @@ class TransportError(JobError):
 
 class ProcessLimitError(TransportError):
     """Nothing was sent, since this process has reached one of its own limits."""
+
+
+class AnswerTooLargeError(TransportError):
+    """The answer is larger than `ANSWER_LIMIT`, and was not read to its end."""
+
+    def __init__(self) -> None:
+        super().__init__(message("the answer is larger than {limit} MiB", limit=ANSWER_LIMIT >> 20))
 
 
 class TokenError(JobError):

@@ -8,15 +8,15 @@ from math import inf
 import trio
 
 from job.config.environment import EngineSettings
-from job.engines.answers import LARGE_ANSWER, Verdict, judge
+from job.engines.answers import judge
 from job.engines.calls import BATCHES, METHOD, Call
 from job.engines.catalog import ENGINES, EngineName
 from job.engines.failures import Cause, Failure
 from job.engines.identity import USER_AGENT, RunIdentity
 from job.engines.transport import (
+    AnswerTooLargeError,
     Connection,
     ProcessLimitError,
-    Response,
     TokenError,
     TokenProvider,
     TransportError,
@@ -52,8 +52,6 @@ class RunContext:
     """Returns the number of the request to make the items of a call again; 0 if they are made the first time."""
     jitter: Callable[[], float] = random.random
     new_connections: RateLimiter = field(default_factory=RateLimiter)
-    parsing: trio.CapacityLimiter = field(default_factory=lambda: trio.CapacityLimiter(1))
-    """Limits the parsing of large answers to one at a time, since the parser holds the GIL."""
 
 
 @dataclass(slots=True)
@@ -62,7 +60,7 @@ class Attempt:
 
     started: float
     must_connect: bool
-    """Whether it opens a connection."""
+    """Whether it opens a connection, as far as is known when it starts."""
     sent: bool = False
     """Whether it had its token and its connection, so that the request may have been sent."""
     ended: float = 0.0
@@ -113,8 +111,7 @@ class PendingCall:
             self.reasons = (*self.reasons[1 - FAILED_ATTEMPTS_KEPT :], failure.reason)
 
 
-class _ConnectionExpiredError(Exception):
-    """The connection was closed while the attempt waited for its token. The attempt starts again with a new one."""
+_CAUSES = {ProcessLimitError: Cause.PROCESS_LIMIT, AnswerTooLargeError: Cause.TOO_LARGE}
 
 
 class Executor:
@@ -181,11 +178,7 @@ class Executor:
             if len(pending.call.targets) > self._batch_size:  # another batch of this size was too large
                 queue.put(*self._split_in_halves(pending))
                 return
-            try:
-                failure = await self._attempt(pending, connection)
-            except _ConnectionExpiredError:
-                pending.wait = 0.0
-                continue
+            failure = await self._attempt(pending, connection)
             if failure is None:
                 self._finish(pending, None)
                 return
@@ -219,10 +212,7 @@ class Executor:
         return pending.retry.next_delay(failure, started, ended, self._context.jitter)
 
     async def _attempt(self, pending: PendingCall, connection: Connection) -> Failure | None:
-        """One attempt, after its delay and with a slot of the limiter. Returns why it failed, `None` if it did not.
-
-        Raises `_ConnectionExpiredError` if it has to start again.
-        """
+        """One attempt, after its delay and with a slot of the limiter. Returns why it failed, `None` if it did not."""
         try:
             if pending.wait:
                 with self._context.shutdown.interruptible():
@@ -237,8 +227,6 @@ class Executor:
             failure = await self._answer(pending, attempt, connection)
             pending.join(attempt)
             self._limiter.update(failure, attempt.started)
-        except _ConnectionExpiredError:
-            raise
         except BaseException:  # a cancellation while it connects arrives in a group
             if attempt.sent:
                 pending.join(attempt)
@@ -271,13 +259,13 @@ class Executor:
         call, context, timeout = pending.call, self._context, self._settings.timeout
         with trio.move_on_after(timeout):
             try:
+                must_connect = attempt.must_connect
                 token = context.tokens.cached(self._audience, pending.rejected)
                 if token is None:
                     with context.shutdown.interruptible():  # the request is not in flight until it is sent
                         token = await context.tokens.get(self._audience, pending.rejected)
-                    if not (attempt.must_connect or connection.is_open()):
-                        raise _ConnectionExpiredError
-                if attempt.must_connect:
+                    must_connect = not connection.is_open()  # it may have expired meanwhile
+                if must_connect:
                     with context.shutdown.interruptible():
                         await connection.open(self._url)
                 attempt.sent = True
@@ -287,26 +275,15 @@ class Executor:
             except TokenError as error:
                 return Failure(Cause.IDENTITY, error.reason)
             except TransportError as error:
-                cause = Cause.PROCESS_LIMIT if isinstance(error, ProcessLimitError) else Cause.TRANSPORT
-                return Failure(cause, error.reason)
+                return Failure(_CAUSES.get(type(error), Cause.TRANSPORT), error.reason)
             attempt.status = response.status
             seen = token if pending.rejected is None else f"{token} {pending.rejected}"
             if response.status == 401:
                 pending.rejected = token
-            verdict = await self._verdict(call, response, seen)
+            verdict = judge(call, response, seen)
             attempt.warning = verdict.warning
             return verdict.failure
         return Failure(Cause.TIMEOUT, message("no answer within {seconds} s", seconds=timeout))
-
-    async def _verdict(self, call: Call, response: Response, tokens: str) -> Verdict:
-        if len(response.body) < LARGE_ANSWER:
-            return judge(call, response, tokens)
-        try:
-            return await trio.to_thread.run_sync(
-                judge, call, response, tokens, abandon_on_cancel=True, limiter=self._context.parsing
-            )
-        finally:
-            response.release()
 
     def _headers(self, pending: PendingCall, token: str) -> dict[str, str]:
         headers = {

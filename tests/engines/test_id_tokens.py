@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import re
-import textwrap
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from google.auth.compute_engine import IDTokenCredentials
 from trio.testing import wait_all_tasks_blocked, wait_all_threads_completed
 
 from job.engines import credentials, id_tokens
@@ -22,16 +21,16 @@ from tests.simulators.engines import steady
 from tests.simulators.metadata import by_audience
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
-from tests.support.places import objects
-from tests.support.runs import QUICK, SMALL, asked_cards, assert_clean, data_requests, run
+from tests.support.runs import QUICK, SMALL, asked_cards, data_requests, run
+from tests.support.world import open_virtual_world
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
     from tests.simulators.seen import Seen
-    from tests.simulators.service import Do
 
 DONE = {("AAPL", "news_card"): 1, ("MSFT", "news_card"): 1}
+ONE_ATTEMPT = {f"{name}_ENGINE_ATTEMPTS": "1" for name in ("FINANCIAL", "TRADING", "NEWS")}
 
 
 @pytest.fixture
@@ -45,6 +44,7 @@ def overlapping(requests: list[Seen]) -> bool:
     return any(later[0] < earlier[1] for earlier, later in pairwise(moments))
 
 
+@pytest.mark.slow
 async def test_a_key_file_replaces_the_metadata_server(world: World) -> None:
     await run(world, 0, world.key_file())
     assert asked_cards(world) == DONE
@@ -63,8 +63,7 @@ async def test_impersonation_works_on_a_laptop(world: World) -> None:
 async def test_impersonation_that_is_not_allowed_says_so(world: World) -> None:
     env = world.user_file() | world.impersonating("other@simulated-project.iam.gserviceaccount.com")
     world.accounts.impersonable.clear()
-    attempts: dict[str, str | None] = {f"{name}_ENGINE_ATTEMPTS": "1" for name in ("FINANCIAL", "TRADING", "NEWS")}
-    outcome = await run(world, 1, env | attempts)
+    outcome = await run(world, 1, env | ONE_ATTEMPT)
     assert "no token for" in outcome.finished["message"]
     assert "getOpenIdToken" in outcome.finished["message"]
     assert data_requests(world) == []
@@ -79,86 +78,22 @@ async def test_a_persons_own_credentials_are_not_enough_and_it_is_said_why(world
     assert outcome.stderr == ""
 
 
-TICKERS = [f"T{number}" for number in range(40)]
-
-
-@pytest.fixture
-async def busy(nursery: trio.Nursery) -> AsyncIterator[World]:
-    """A world with calls for some seconds."""
-    config = {"ticker_list.json": TICKERS, "card_types.json": ["a"], "engine_control.json": OFF}
-    async with open_world(nursery, config, latency=steady(0.4)) as opened:
-        yield opened
-
-
 OFF = {"run_financials_engine": False, "run_trading_engine": False, "run_news_engine": False}
 
 
 @pytest.mark.slow
-async def test_a_token_is_renewed_before_it_expires_once_for_all_workers(busy: World) -> None:
+async def test_a_token_is_renewed_before_it_expires_once_for_all_workers(nursery: trio.Nursery) -> None:
     """google-auth renews a token 225 s before it expires: these are used for two seconds each."""
-    busy.tokens.lifetime = 227.0
-    await run(busy, 0, QA_ENGINE_CONCURRENCY="5")
-    (asked,) = by_audience(busy.metadata.requests).values()
-    assert 2 <= len(asked) <= 4
-    assert not overlapping(asked)
-    assert len({request.token for request in busy.qa.requests}) == len(asked)
-    assert {request.status for request in busy.qa.requests} == {200}
-
-
-@pytest.mark.slow
-async def test_tokens_that_expire_in_mid_run_are_replaced(busy: World) -> None:
-    """google-auth treats these as expired at once: every call fetches its own, and none is refused."""
-    busy.tokens.lifetime = 2.0
-    await run(busy, 0, QA_ENGINE_CONCURRENCY="8")
-    (asked,) = by_audience(busy.metadata.requests).values()
-    assert not overlapping(asked)
-    assert {request.status for request in busy.qa.requests} == {200}
-    assert len(asked_cards(busy)) == 40
-
-
-async def test_a_token_that_an_engine_refuses_is_replaced_once(world: World) -> None:
-    world.tokens.cached_until = 1e9  # every request mints a fresh one
-    world.qa.script.append(Fault(when.nth(1), do.status(401)))
-    await run(world, 0, QA_ENGINE_CONCURRENCY="1")
-    refused, again, other = world.qa.requests
-    assert refused.token != again.token
-    assert again.token == other.token
-    assert refused.headers["idempotency-key"] == again.headers["idempotency-key"]
-
-
-async def test_tokens_for_another_audience_are_refused_and_that_is_final(world: World) -> None:
-    world.tokens.foreign_audience = "https://other.example"
-    outcome = await run(world, 1, NEWS_ENGINE_CONCURRENCY="1")
-    assert "HTTP 401" in outcome.finished["message"]
-    assert all(request.attempt <= 2 for request in data_requests(world))
-    assert asked_cards(world) == {}
-
-
-@pytest.mark.slow
-async def test_a_token_server_that_recovers_fails_no_call(world: World) -> None:
-    identity = when.path("/computeMetadata/v1/instance/service-accounts/default/identity")
-    world.metadata.script.append(Fault(when.both(identity, when.attempt(1)), do.status(503)))
-    await run(world, 0)
-    assert asked_cards(world) == DONE
-
-
-@pytest.mark.slow
-async def test_a_token_server_that_is_down_is_named(world: World) -> None:
-    await world.metadata.stop()
-    outcome = await run(world, 1, FINANCIAL_ENGINE_ATTEMPTS="1", TRADING_ENGINE_ATTEMPTS="1", NEWS_ENGINE_ATTEMPTS="1")
-    assert "no token for" in outcome.finished["message"]
-    assert data_requests(world) == []
-    assert outcome.finished["cards"]["not_attempted"] == 2
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("body", [b"", b"<html>sorry</html>", b"a.b.c", b"eyJ0.eyJ9.x\n", b"\xff" * 9])
-async def test_an_invalid_answer_of_the_token_server_fails_the_run(world: World, body: bytes) -> None:
-    identity = when.path("/computeMetadata/v1/instance/service-accounts/default/identity")
-    world.metadata.script.append(Fault(identity, do.raw_body(body, "text/html")))
-    outcome = await run(world, 1, FINANCIAL_ENGINE_ATTEMPTS="1", TRADING_ENGINE_ATTEMPTS="1", NEWS_ENGINE_ATTEMPTS="1")
-    assert data_requests(world) == []
-    assert outcome.finished["outcome"] == "data_engine_failed"
+    tickers = [f"T{number}" for number in range(40)]
+    config = {"ticker_list.json": tickers, "card_types.json": ["a"], "engine_control.json": OFF}
+    async with open_world(nursery, config, latency=steady(0.4)) as world:
+        world.tokens.lifetime = 227.0
+        await run(world, 0, QA_ENGINE_CONCURRENCY="5")
+        (asked,) = by_audience(world.metadata.requests).values()
+        assert 2 <= len(asked) <= 4
+        assert not overlapping(asked)
+        assert len({request.token for request in world.qa.requests}) == len(asked)
+        assert {request.status for request in world.qa.requests} == {200}
 
 
 class Credentials:
@@ -178,6 +113,21 @@ class Credentials:
         self.is_asked.set()
         self.may_answer.wait(60)
         self.token = self._token
+
+
+async def test_a_token_is_shared_until_an_engine_refuses_it(
+    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = Credentials("first")
+    source.may_answer.set()
+    monkeypatch.setattr(credentials, "fetch_id_token_credentials", lambda *_: source)
+    tokens = IdTokens(nursery, None)
+    assert tokens.cached("https://x") is None
+    assert await tokens.get("https://x") == "first"
+    source._token = "second"
+    assert tokens.cached("https://x") == await tokens.get("https://x") == "first"
+    assert tokens.cached("https://x", rejected="first") is None
+    assert await tokens.get("https://x", rejected="first") == "second"
 
 
 async def test_a_token_server_that_never_comes_to_an_end_is_given_up(
@@ -230,89 +180,60 @@ async def error_after_the_limit(tokens: IdTokens, clock: MockClock, asked: Crede
 
 
 OPAQUE = "opaque-Zm9yIHRoaXMgdG9rZW4gbm9ib2R5IGhhcyBhbnkgdXNlLCBub3QgZXZlbiB1cw"
-ONE_ATTEMPT = {f"{name}_ENGINE_ATTEMPTS": "1" for name in ("FINANCIAL", "TRADING", "NEWS")}
 
 
-@pytest.mark.parametrize(
-    ("key_file", "answer"),
-    [
-        (False, OPAQUE.encode()),
-        *(
-            pytest.param(*more, marks=pytest.mark.slow)
-            for more in (
-                (False, f"{OPAQUE}.{OPAQUE}.{OPAQUE}".encode()),
-                (True, json.dumps({"id_token": OPAQUE}).encode()),
-                (True, json.dumps({"access_token": OPAQUE, "token_type": "Bearer"}).encode()),
-            )
-        ),
-    ],
-    ids=["opaque", "three parts", "opaque of a key file", "no ID token of a key file"],
-)
-async def test_an_invalid_id_token_is_not_quoted(world: World, key_file: bool, answer: bytes) -> None:
-    env = world.key_file() if key_file else {}
-    identity = when.path("/token" if key_file else "/computeMetadata/v1/instance/service-accounts/default/identity")
-    (world.oauth if key_file else world.metadata).script.append(Fault(identity, do.raw_body(answer)))
-    outcome = await run(world, 1, env | ONE_ATTEMPT)
-    assert re.search(
-        r"no token for http://127\.0\.0\.1:\d+: the token server's answer is not a token", outcome.finished["message"]
-    )
+@dataclass
+class Answer:
+    """An answer of the metadata server, as google-auth's transport returns it."""
+
+    data: bytes
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=lambda: {"content-type": "text/plain"})
+
+
+@pytest.mark.parametrize("data", [OPAQUE, f"{OPAQUE}.{OPAQUE}.{OPAQUE}", "a.e30.b", "<html>sorry</html>", ""])
+async def test_an_answer_that_is_no_token_is_not_quoted(
+    data: str, nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def source(audience: str, _: object) -> Any:
+        account = Answer(b'{"email": "me"}', headers={"content-type": "application/json"})
+        return IDTokenCredentials(lambda **_: account, audience, use_metadata_identity_endpoint=True)
+
+    monkeypatch.setattr(credentials, "fetch_id_token_credentials", source)
+    monkeypatch.setattr(credentials, "Request", lambda _: lambda **_: Answer(data.encode()))
+    with pytest.raises(TokenError) as error:
+        await IdTokens(nursery, None).get("https://x")
+    assert str(error.value) == "no token for https://x: the token server's answer is not a token"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("answer", [{"id_token": OPAQUE}, {"access_token": OPAQUE, "token_type": "Bearer"}])
+async def test_an_answer_to_a_key_file_that_is_no_token_is_not_quoted(world: World, answer: object) -> None:
+    world.oauth.script.append(Fault(when.path("/token"), do.body(answer)))
+    outcome = await run(world, 1, world.key_file() | ONE_ATTEMPT)
+    assert outcome.finished["message"].endswith(": the token server's answer is not a token")
     assert OPAQUE[:10] not in outcome.stdout
-    assert data_requests(world) == []
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        *(pytest.param(answer, marks=pytest.mark.slow) for answer in (do.raw_body(b""), do.html(), do.status(403))),
-        do.raw_body(json.dumps({"token": {"a": OPAQUE}}).encode()),
-    ],
-    ids=["empty", "a web page", "a web page with a status", "an object in place of a token"],
-)
-async def test_an_invalid_answer_to_an_impersonation_is_said_in_plain_words(world: World, answer: Do) -> None:
+@pytest.mark.slow
+async def test_an_answer_to_an_impersonation_that_is_no_token_is_not_quoted(world: World) -> None:
     env = world.user_file() | world.impersonating("orchestrator@simulated-project.iam.gserviceaccount.com")
+    answer = do.body({"token": {"a": OPAQUE}})
     world.oauth.script.append(Fault(lambda seen: seen.path.endswith(":generateIdToken"), answer))
     outcome = await run(world, 1, env | ONE_ATTEMPT)
     assert outcome.finished["message"].endswith(": the token server's answer is not a token")
     assert OPAQUE[:10] not in outcome.stdout
 
 
-@pytest.mark.slow
-async def test_a_web_page_in_place_of_a_token_is_said_in_plain_words(world: World) -> None:
-    world.oauth.script.append(Fault(when.path("/token"), do.status(404)))
-    outcome = await run(world, 1, world.key_file() | ONE_ATTEMPT)
-    assert outcome.finished["message"].endswith(": the token server answered with a web page, not with a token")
-
-
-async def test_a_redirect_does_not_receive_the_token(world: World) -> None:
-    world.qa.script.append(Fault(when.ticker("AAPL"), do.redirect(world.elsewhere.url + "/card", 307)))
-    outcome = await run(world, 3)
-    assert world.elsewhere.requests == []
-    assert outcome.finished["failures"] == [
-        "qa AAPL news_card: HTTP 307: a redirect, which is not followed (1 attempt)"
-    ]
-
-
-async def test_a_token_that_an_engine_echoes_is_not_shown(nursery: trio.Nursery) -> None:
-    config = {"ticker_list.json": ["AAPL"], "card_types.json": ["plain", *ECHOES], "engine_control.json": OFF}
-    async with open_world(nursery, config, latency=QUICK) as world:
-        for name, echo in ECHOES.items():
-            world.qa.script.append(Fault(when.card(name), do.echo_token(400, echo)))
+async def test_a_token_that_an_engine_echoes_is_not_shown(nursery: trio.Nursery, autojump_clock: MockClock) -> None:
+    config = {"ticker_list.json": ["AAPL"], "card_types.json": ["a"], "engine_control.json": OFF}
+    async with open_virtual_world(nursery, config, latency=QUICK) as world:
         world.qa.script.append(Fault(when.always, do.echo_token(400)))
-        outcome = await run(world, 3, RUNS_URI=world.runs_uri, RUN_ID="night")
-        assert len(outcome.finished["failures"]) == 1 + len(ECHOES)
-        assert all("[token]" in line for line in outcome.finished["failures"])
-        assert_clean(world, outcome)
-        tokens = [request.token for request in world.qa.requests if request.token]
-        recorded = [content.decode() for content in (await objects(world)).values()]
+        outcome = await run(world, 3, RUNS_URI=world.runs_uri)
+        assert "[token]" in outcome.finished["failures"][0]
+        (token,) = {request.token for request in world.qa.requests}
+        assert token
+        recorded = [content.decode() for content in world.recorded().values()]
         assert len(recorded) > 3
         for text in (outcome.stdout, *recorded):
-            assert not any(token[at : at + 20] in text for token in tokens for at in range(len(token) - 19))
-
-
-ECHOES: dict[str, Callable[[str], str]] = {
-    "wrapped": lambda token: textwrap.fill(token, 64, break_on_hyphens=False),
-    "escaped": lambda token: token.replace(".", "%2E"),
-    "tagged": lambda token: f"{token[:50]}<wbr>{token[50:]}",
-    "quoted": lambda token: '" + "'.join(textwrap.wrap(token, 30, break_on_hyphens=False)),
-}
-"""How careless services show a token."""
+            assert not any(token[at : at + 20] in text for at in range(len(token) - 19))

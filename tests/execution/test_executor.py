@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import pytest
 import trio
 
-from job.engines.answers import LARGE_ANSWER, Verdict, judge
-from job.engines.calls import Call
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause
 from job.engines.transport import ProcessLimitError, Response, TokenError, TransportError
@@ -402,13 +398,10 @@ async def test_no_request_leaves_after_the_stop_though_its_token_arrives(
     made.assert_nothing_lost()
 
 
-@pytest.mark.parametrize("moment", [8.0, 14.0])
-@pytest.mark.parametrize("reason", ShutdownReason)
 async def test_an_attempt_that_never_left_takes_nothing_from_the_one_before(
-    reason: ShutdownReason, moment: float, autojump_clock: trio.testing.MockClock, monkeypatch: pytest.MonkeyPatch
+    autojump_clock: trio.testing.MockClock,
 ) -> None:
-    """A card was answered with 401, and its fresh token comes 8 s later. Its connection has expired by then, so that it
-    waits for its turn to open another. The run stops during one of these waits."""
+    """A card was answered with 401, and the run stops while it waits for its fresh token."""
 
     async def token(_audience: str, rejected: str | None) -> str:
         await trio.sleep(8.0 if rejected else 0.0)
@@ -422,10 +415,9 @@ async def test_an_attempt_that_never_left_takes_nothing_from_the_one_before(
         raise AssertionError
 
     made = stage([target(name, engines=()) for name in "AB"], answer, {"qa": {"concurrency": 2}})
-    made.world.token, made.world.idle_seconds = token, 5.0
-    monkeypatch.setattr(made.phases.context.new_connections, "reserve", lambda: trio.current_time() + 3.0)
+    made.world.token = token
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(at, moment, lambda: made.shutdown.request(reason, 0.0))
+        nursery.start_soon(at, 5.0, lambda: made.shutdown.request(ShutdownReason.SIGTERM, 0.0))
         await made.play()
     made.assert_nothing_lost()
     (result,) = (result for result in made.world.finished if result.targets == ("A",))
@@ -493,66 +485,3 @@ async def test_only_the_warning_of_the_successful_answer_is_kept(autojump_clock:
         warnings = {event.targets: event.warning for event in made.world.finished if event.engine != "qa"}
         assert str(warnings["A",]).endswith("has the error: A: late")
         assert warnings["B",] is None
-
-
-class Judging:
-    """Stands in for `judge`, as slow as the test wants, and notes in which thread it was called for which call."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.threads: list[tuple[EngineName, int]] = []
-        self.at_once = 0
-        self.most_at_once = 0
-        self.go_on = threading.Event()
-
-    def __call__(self, call: Call, response: Response, token: str) -> Verdict:
-        self.threads.append((call.engine, threading.get_ident()))
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        if threading.get_ident() != threading.main_thread().ident:
-            self.go_on.wait(self.seconds)
-        self.at_once -= 1
-        return judge(call, response, token)
-
-
-LARGE = Response(200, b'{"status": "success"}'.ljust(LARGE_ANSWER))
-
-
-async def test_large_answers_are_judged_in_a_thread_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    judging = Judging(0.02)
-    monkeypatch.setattr("job.execution.executor.judge", judging)
-    made = stage([target(f"T{number}", engines=("news",)) for number in range(5)], in_turn("news", LARGE))
-    await made.play()
-    main = threading.main_thread().ident
-    assert {engine: thread == main for engine, thread in judging.threads} == {"news": False, "qa": True}
-    assert judging.most_at_once == 1
-    made.assert_nothing_lost()
-
-
-async def test_the_memory_of_a_large_answer_is_given_back_once_it_is_judged() -> None:
-    released: list[str] = []
-    large = replace(LARGE, release=lambda: released.append("large"))
-    made = stage([target("A", engines=("news",))], in_turn("news", large))
-    await made.play()
-    assert released == ["large"]
-
-
-async def test_an_engines_failure_does_not_wait_for_answers_that_are_being_judged(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    judging = Judging(10)
-    monkeypatch.setattr("job.execution.executor.judge", judging)
-
-    async def script(asked: Asked) -> Response:
-        if asked.engine == "news":
-            return LARGE
-        while not any(engine == "news" for engine, _ in judging.threads):  # noqa: ASYNC110  a thread has no event to wait for
-            await trio.sleep(0.001)
-        return reply({}, 400)
-
-    made = stage([target("A", engines=("news", "financial"))], script)
-    with trio.fail_after(5), pytest.raises(EngineFailedError, match="the financial engine failed for A"):
-        await made.play()
-    assert not judging.go_on.is_set()
-    made.assert_nothing_lost()
-    judging.go_on.set()

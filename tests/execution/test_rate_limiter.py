@@ -149,27 +149,3 @@ async def test_no_connection_is_opened_once_the_lease_has_expired(
     assert made.shutdown.reason is ShutdownReason.LEASE_LOST
     assert len(made.world.asked) == pytest.approx(BURST + 0.5 * PER_SECOND, abs=1)
     assert made.cards.done == len(made.world.asked)
-
-
-async def test_connections_that_closed_during_a_wait_for_a_token_are_not_reopened_all_at_once(
-    autojump_clock: MockClock,
-) -> None:
-    """A token server that is stuck for a minute: every idle connection is closed by then, and no attempt was made."""
-    made = crowd(seconds=30.0, cards=2 * CARDS)
-    made.world.idle_seconds = 5.0
-    began = trio.current_time()
-
-    async def token(_audience: str, _rejected: str | None) -> str:
-        if trio.current_time() - began >= 30:
-            await trio.sleep_until(began + 90)
-        return "token"
-
-    made.world.token = token
-    await made.play()
-    made.assert_nothing_lost()
-    assert made.cards.done == 2 * CARDS
-    assert {(one.attempts, one.retries) for one in made.world.finished} == {(1, 0)}
-    second_round = [asked.time - began - 90 for asked in made.world.asked[CARDS:]]
-    assert min(second_round) >= 0
-    assert sum(time < 0.001 for time in second_round) <= BURST
-    assert max(second_round) == pytest.approx((CARDS - BURST) / PER_SECOND, abs=0.01)

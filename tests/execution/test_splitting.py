@@ -10,7 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from job.engines.catalog import EngineName
-from job.engines.transport import Response, TransportError
+from job.engines.transport import AnswerTooLargeError, Response, TransportError
 from job.execution.phases import EngineFailedError
 from job.execution.shutdown import ShutdownReason
 from job.text.messages import message
@@ -28,6 +28,8 @@ def breaking(how: str, strikes: Callable[[Asked], bool]) -> Script:
         if asked.engine == "qa" or not strikes(asked):
             return well(asked)
         match how:
+            case "too large":
+                raise AnswerTooLargeError
             case "reset":
                 raise TransportError(message("connection reset"))
             case "timeout":
@@ -66,6 +68,18 @@ async def test_the_ticker_that_breaks_its_batch_is_named_and_the_others_are_done
     assert sizes == [8, 4, 2, 1]
     assert [asked[tickers] for tickers in asked] == [1, 1, 1, 4], "halving costs no attempt, and the last has them all"
     assert made.world.of("qa") == []
+    made.assert_nothing_lost()
+
+
+async def test_a_batch_whose_answer_is_too_large_is_halved_and_one_ticker_alone_has_failed(
+    autojump_clock: MockClock,
+) -> None:
+    made = batches(breaking("too large", lambda asked: "T5" in asked.tickers))
+    with pytest.raises(EngineFailedError) as error:
+        await made.play()
+    assert str(error.value) == ("the trading engine failed for T5 after 4 attempts: the answer is larger than 1 MiB")
+    sizes = [len(asked.tickers) for asked in made.world.of("trading") if "T5" in asked.tickers]
+    assert sizes == [8, 4, 2, 1]
     made.assert_nothing_lost()
 
 

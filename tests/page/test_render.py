@@ -18,7 +18,7 @@ from jinja2 import UndefinedError
 
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.failures import Cause, remedy
-from job.engines.transport import ANSWER_TOO_LARGE
+from job.engines.transport import HOST_UNKNOWN
 from job.ledger.ledger import CALLS_KEPT, Ledger
 from job.ledger.totals import CardTotals
 from job.page.charts import BINS, WIDTH, flight_chart, time_scale_of
@@ -629,10 +629,11 @@ def test_a_call_cut_off_after_an_answer_has_the_remedy_of_that_answer(engine: En
     assert cut_off == remedy(engine, Cause.STATUS, status, None, batch=1)
 
 
-def test_a_call_cut_off_after_too_long_an_answer_has_its_remedy() -> None:
-    reason = message("interrupted, after: {reason}", reason=ANSWER_TOO_LARGE)
+def test_a_call_cut_off_after_its_host_was_not_known_has_the_remedy_of_that() -> None:
+    unknown = message(HOST_UNKNOWN, error="Name or service not known")
+    reason = message("interrupted, after: {reason}", reason=unknown)
     cut_off = remedy("qa", Cause.INTERRUPTED, None, reason, batch=1, after=Cause.TRANSPORT)
-    assert cut_off == remedy("qa", Cause.TRANSPORT, None, ANSWER_TOO_LARGE, batch=1)
+    assert cut_off == remedy("qa", Cause.TRANSPORT, None, unknown, batch=1)
 
 
 def test_a_call_that_waited_for_capacity_has_no_remedy() -> None:

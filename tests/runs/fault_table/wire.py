@@ -201,7 +201,7 @@ ROWS = (
         "hang",
         "an engine does not answer in time, or never ends its answer",
         "the attempt ends after `…_ENGINE_TIMEOUT` and is repeated, a batch in halves; later batches are smaller from "
-        "the start. What is too large for an answer is not read to its end",
+        "the start. An answer of more than 1 MiB is cut off and not requested again, but a batch in halves",
         "read the engine's own log; raise the timeout or lower `…_ENGINE_BATCH_SIZE` if the work really takes longer; "
         "then start it again",
         (
@@ -209,7 +209,8 @@ ROWS = (
             data_failed("for good", strike("news", when.ticker("T3"), do.hang()), "no answer within 1.5 s"),
             succeeded("10 tickers where 5 fit", _batch_too_large),
             missing("a trickle", strike("qa", when.ticker("T3"), broken.trickle(0.4)), 3, "no answer within 1.5 s"),
-            missing("an endless body", strike("qa", when.ticker("T3"), broken.endless_body()), 3, "larger than "),
+            missing("an endless body", strike("qa", when.ticker("T3"), broken.endless_body()), 3, "larger than 1 MiB"),
+            data_failed("100 MB", strike("trading", when.ticker("T3"), broken.huge()), "larger than 1 MiB"),
             missing("an endless header", strike("qa", when.ticker("T3"), broken.endless_header()), 3, "not HTTP"),
         ),
     ),
