@@ -18,7 +18,7 @@ from job.planning.request import RunRequest
 from job.planning.selection import UNCONFIRMED_LIMIT
 from job.report.outcome import ExitCode
 from job.reporting.stdout import STDOUT, say_error_within
-from job.text.display import quoted
+from job.text.display import printable, quoted
 from job.text.messages import message
 
 TRACEBACK_SECONDS = 1.0
@@ -98,7 +98,8 @@ def request_of(
         what = message("{date} is still to come: today is {today}", date=date, today=today)
         found.append(CommandFault("--date", what, message("write a day that has begun")))
         date = None
-    again, without = tuple(options.again), tuple(options.without)
+    # An argument that is no Unicode is no name of the config either, and could not be recorded.
+    again, without = (tuple(map(printable, names)) for names in (options.again, options.without))
     return RunRequest(settings, found, now, started, date, again, is_confirmed=options.yes, without=without)
 
 

@@ -44,7 +44,7 @@ def picture_url(report: Report, target: Target, card: ItemStatus) -> str | None:
     if report.card_url is None or card.state != "done":
         return None
     values = {"date": target.date or report.day, "ticker": target.id, "card_type": card.card_type or ""}
-    return CARD_URL_PLACES.sub(lambda place: quote(values[place[1]], safe="", errors="replace"), report.card_url)
+    return CARD_URL_PLACES.sub(lambda place: quote(values[place[1]], safe=""), report.card_url)
 
 
 def card_lines(report: Report, ledger: Ledger, translator: Translator = ENGLISH) -> Iterator[bytes]:
@@ -85,7 +85,7 @@ def _cell(text: str) -> str:
 def _packed(rows: Iterable[tuple[str, ...]]) -> bytes:
     text = StringIO()
     csv.writer(text).writerows(rows)
-    return text.getvalue().encode("utf-8", "replace")
+    return text.getvalue().encode()
 
 
 def complete_line(ledger: Ledger) -> Message | None:

@@ -87,6 +87,6 @@ def start_name(day: str, execution: str) -> str:
 
 def check_format(name: str, found: object) -> None:
     """Raises `RecordError` if an object of this name is of the format that was `found` in it, and not of this one."""
-    if found != FORMAT or isinstance(found, bool):
+    if found != FORMAT:
         text = template("{object} has format {found}; this version of the job knows {known}")
         raise RecordError(message(text, object=name, found=str(found), known=str(FORMAT)))

@@ -152,7 +152,7 @@ class Report(Start):
                 return {name: plain(one) for name, one in value.items()}
             return [plain(one) for one in value] if isinstance(value, tuple) else value
 
-        return json.dumps(plain(self), ensure_ascii=False, indent=1).encode("utf-8", "replace")
+        return json.dumps(plain(self), ensure_ascii=False, indent=1).encode()
 
 
 def report_of(
