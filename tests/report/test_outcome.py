@@ -1,125 +1,256 @@
-"""The sentence at the end of a run says correctly how the run ended."""
+"""The sentence at the end says how the day stands; 0 means that its work is done, and no sentence claims more."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import pytest
 
 from job.engines.catalog import ALL_ENGINES
 from job.engines.failures import Cause, Failure
+from job.execution.phases import EngineFailedError
 from job.execution.shutdown import ShutdownReason
-from job.ledger.ledger import FAILURES_KEPT, Ledger
-from job.report.outcome import ExitCode, Outcome, ending_of
-from job.report.report import not_recorded
+from job.ledger.ledger import Ledger
+from job.report.outcome import (
+    ABOUT,
+    Ending,
+    ExitCode,
+    Outcome,
+    bad_config,
+    busy,
+    ending_of,
+    more_cards_notice,
+    nothing_missing,
+    past_day_notice,
+    state_of,
+    storage_failed,
+    unforeseen,
+    unrecorded_note,
+)
 from job.text.messages import message
-from tests.support.fakes import plan_of, settings_of, target
-from tests.support.nights import Night
+from tests.support.days import SCENES, Day
+from tests.support.fakes import plan_of, target
 from tests.support.results import result_of
 
+NO = Failure(Cause.STATUS, message("what an engine answered"), 500)
 
-def complete() -> Ledger:
-    """The ledger of a run that has done everything: one card."""
-    ledger = Ledger(plan_of([target("AAPL")], settings_of()))
-    for engine in ALL_ENGINES:
-        for call in ledger.plan.calls(engine):
-            ledger.add(result_of(call))
+
+def ledger_of(made: int, planned: int, failure: Failure = NO) -> Ledger:
+    """A ledger of so many cards, of which so many are made, and the others failed."""
+    ledger = Ledger(plan_of([target(f"T{number}", engines=()) for number in range(planned)]))
+    for number, call in enumerate(ledger.plan.calls("qa")):
+        ledger.add(result_of(call, None if number < made else failure))
     return ledger
 
 
+def shown(ending: Ending) -> tuple[str, int | None, str]:
+    return ending.outcome.value, ending.exit, str(ending.sentence)
+
+
 @pytest.mark.parametrize(
-    ("reason", "sentence"),
+    ("ledger", "reason", "expected"),
     [
-        (None, "Cards are missing: 1,200 of 12,000 cards are there, 10,800 failed."),
-        (ShutdownReason.DEADLINE, "The run's deadline passed; 1,200 of 12,000 cards are there."),
+        (ledger_of(2, 2), None, ("succeeded", 0, "All 2 cards are there")),
+        (ledger_of(1, 1), None, ("succeeded", 0, "The card is there")),
+        (ledger_of(0, 0), None, ("succeeded", 0, "All data is ready")),
+        (ledger_of(1_200, 12_000), None, ("cards_missing", 3, "10,800 of 12,000 cards are missing")),
+        (ledger_of(1, 2), None, ("cards_missing", 3, "1 of 2 cards is missing")),
+        (
+            ledger_of(1, 2),
+            ShutdownReason.QA_DOWN,
+            ("qa_engine_down", 3, "The QA engine is down: 1 of 2 cards is missing"),
+        ),
+        (ledger_of(1, 2), ShutdownReason.DEADLINE, ("deadline", 4, "The deadline passed: 1 of 2 cards is missing")),
+        (ledger_of(0, 2), ShutdownReason.DEADLINE, ("deadline", 4, "The deadline passed: no card was made")),
+        (None, ShutdownReason.DEADLINE, ("deadline", 4, "The deadline passed: nothing was called")),
+        (
+            ledger_of(1, 2),
+            ShutdownReason.SIGTERM,
+            ("interrupted", 143, "Interrupted by SIGTERM: 1 of 2 cards is missing"),
+        ),
+        (ledger_of(0, 2), ShutdownReason.SIGINT, ("interrupted", 130, "Interrupted by SIGINT: no card was made")),
+        (
+            ledger_of(1, 2),
+            ShutdownReason.LEASE_LOST,
+            ("busy", 75, "Another start has taken over: 1 of 2 cards is missing"),
+        ),
     ],
 )
-def test_large_numbers_have_thousands_separators(reason: ShutdownReason | None, sentence: str) -> None:
-    ledger = Ledger(plan_of([target(f"T{number}", engines=()) for number in range(12_000)], settings_of()))
-    for number, call in enumerate(ledger.plan.calls("qa")):
-        ledger.add(result_of(call, Failure(Cause.STATUS, message("no"), 500) if number >= 1_200 else None))
-    assert str(ending_of(ledger, reason).sentence) == sentence
+def test_how_an_attempt_ended(
+    ledger: Ledger | None, reason: ShutdownReason | None, expected: tuple[str, int, str]
+) -> None:
+    assert shown(ending_of(ledger, reason)) == expected
+
+
+def test_a_data_engine_that_failed_comes_first_and_its_answer_is_the_detail() -> None:
+    ledger = Ledger(plan_of([target("A"), target("B")]))
+    result = result_of(next(ledger.plan.calls("news")), NO)
+    ending = ending_of(ledger, ShutdownReason.SIGTERM, EngineFailedError(result, 4, None))
+    assert shown(ending) == ("data_engine_failed", 1, "The news engine failed: no card was made")
+    assert str(ending.detail) == "the news engine failed for A after 1 attempt: what an engine answered"
+
+
+@pytest.mark.parametrize("reason", [None, *ShutdownReason])
+def test_a_day_whose_work_is_done_has_succeeded_whatever_stopped_the_attempt(reason: ShutdownReason | None) -> None:
+    """A signal or the deadline may come after the last card: nothing is left to do."""
+    assert ending_of(ledger_of(2, 2), reason, not_renewed="503").exit == ExitCode.DONE
+
+
+@pytest.mark.parametrize("reason", [None, *ShutdownReason])
+@pytest.mark.parametrize("lacks", ["a card", "data", "a card that is to be made again"])
+def test_a_day_that_lacks_anything_is_never_a_success(reason: ShutdownReason | None, lacks: str) -> None:
+    plan = plan_of([target("A", ["a", "b"]), target("B", [])])
+    ledger = Ledger(plan)
+    for engine in ALL_ENGINES:
+        calls = list(plan.calls(engine))
+        for call in calls[: -1 if (engine, lacks) in {("qa", "a card"), ("news", "data")} else None]:
+            ledger.add(result_of(call))
+    if lacks == "a card that is to be made again":
+        ledger.ask_again([("qa", ("A", "a"))], 2)
+        assert str(ending_of(ledger, None).sentence) == "1 card was not made again"
+    assert ledger.is_left
+    assert ending_of(ledger, reason).exit not in {ExitCode.DONE, None}
+
+
+def test_a_lease_that_could_not_be_renewed_is_not_said_to_be_anothers() -> None:
+    ending = ending_of(ledger_of(1, 2), ShutdownReason.LEASE_LOST, None, "No space left on device")
+    assert shown(ending) == ("storage_failed", 75, "Storage failed: 1 of 2 cards is missing")
+    assert str(ending.detail) == "the lease was not renewed: No space left on device"
+    assert ending_of(ledger_of(1, 2), ShutdownReason.SIGTERM, None, "No space").detail is None
 
 
 @pytest.mark.parametrize(
     ("statuses", "sentence"),
     [
-        ([403, 403], "The QA engine refuses the job's calls: "),
-        ([401, 403], "The QA engine refuses the job's calls: "),
-        ([503, 403], "The QA engine is down: "),
-        ([*[403] * FAILURES_KEPT, 503], "The QA engine is down: "),
-        ([None], "The QA engine is down: "),
+        ([403, 403], "The QA engine refuses the job's calls"),
+        ([401, 403], "The QA engine refuses the job's calls"),
+        ([503, 403], "The QA engine is down"),
+        ([None], "The QA engine is down"),
     ],
 )
 def test_an_engine_that_refuses_every_call_is_not_down(statuses: Sequence[int | None], sentence: str) -> None:
-    ledger = Ledger(plan_of([target(f"T{number}") for number in range(len(statuses))], settings_of()))
+    ledger = Ledger(plan_of([target(f"T{number}") for number in range(len(statuses))]))
     for status, call in zip(statuses, ledger.plan.calls("qa"), strict=True):
         ledger.add(result_of(call, Failure(Cause.STATUS, message("no"), status)))
     ending = ending_of(ledger, ShutdownReason.QA_DOWN)
-    assert str(ending.sentence).startswith(f"{sentence}the run stopped requesting cards; ")
-    assert (ending.outcome, int(ending.exit)) == ("qa_engine_down", 3)
+    assert shown(ending) == ("qa_engine_down", 3, f"{sentence}: no card was made")
 
 
-def test_an_earlier_attempts_failure_does_not_hide_that_the_engine_refuses_every_call() -> None:
-    ledger = Ledger(plan_of([target("A"), target("B")], settings_of()))
-    first, second = ledger.plan.calls("qa")
-    ledger.add(result_of(first, Failure(Cause.STATUS, message("no"), 503)))
-    ledger.begin()
-    ledger.add(result_of(second, Failure(Cause.STATUS, message("no"), 403)))
-    assert "refuses the job's calls" in str(ending_of(ledger, ShutdownReason.QA_DOWN).sentence)
+# --- what a person left out, or asked for again ---
 
 
-@pytest.mark.parametrize("has_plan", [True, False])
-@pytest.mark.parametrize("not_renewed", ["_lease.json: No space left on device", None])
-def test_a_lease_that_could_not_be_renewed_is_not_said_to_be_anothers(not_renewed: str | None, has_plan: bool) -> None:
-    ledger = Ledger(plan_of([target("AAPL")], settings_of())) if has_plan else None
-    ending = ending_of(ledger, ShutdownReason.LEASE_LOST, None, not_renewed)
-    assert (ending.outcome, ending.exit) == ("lease_lost", ExitCode.BUSY)
-    why = "The run lost its lease and stopped: another run may be at work"
-    if not_renewed is not None:
-        why = f"The lease could not be renewed: {not_renewed}. The run stopped"
-    assert str(ending.sentence) == f"{why}; {'0 of 1 cards are there' if has_plan else 'nothing was called'}."
-    assert "No space" not in str(ending_of(ledger, ShutdownReason.SIGTERM, None, not_renewed).sentence)
+def test_without_a_target_not_all_cards_are_there() -> None:
+    ending = ending_of(ledger_of(2, 2), None, without=["MSFT", "TSLA"])
+    assert shown(ending) == ("succeeded", 0, "2 cards are there, without MSFT, TSLA")
+    assert list(map(str, ending.notes)) == ["Left out by hand: MSFT, TSLA. A plain start makes their cards too."]
+    assert "all" not in str(ending_of(ledger_of(1, 1), None, without=["MSFT"]).sentence).lower()
+    there = nothing_missing(ledger_of(2, 2), ["MSFT"], "06:41")
+    assert shown(there)[2] == "2 cards are there, without MSFT"
+    assert "Left out by hand: MSFT" in str(there.notes[1])
 
 
-@pytest.mark.parametrize("reason", [None, *ShutdownReason])
-def test_a_run_that_has_done_everything_has_succeeded_whatever_stopped_it(reason: ShutdownReason | None) -> None:
-    """A signal or the deadline may come after the last card: nothing is left that a resume could do."""
-    ending = ending_of(complete(), reason, not_renewed="no space left")
-    assert (ending.outcome, int(ending.exit)) == (Outcome.SUCCEEDED, 0)
+def test_what_was_made_again_and_what_was_not_is_named() -> None:
+    ledger = ledger_of(3, 3)
+    ledger.ask_again([("qa", (f"T{number}", "news_card")) for number in range(3)], 2)
+    for call in list(ledger.plan.calls("qa"))[:2]:
+        ledger.add(result_of(call, again=2))
+    ending = ending_of(ledger, None)
+    assert shown(ending)[1:] == (3, "1 card was not made again")
+    assert list(map(str, ending.notes)) == [
+        "2 cards were made again: T0/news_card, T1/news_card",
+        "1 card was to be made again, and was not: T2/news_card",
+    ]
 
 
-@pytest.mark.parametrize(
-    ("reason", "code"),
-    [
-        (None, ExitCode.CARDS_MISSING),
-        (ShutdownReason.QA_DOWN, ExitCode.CARDS_MISSING),
-        (ShutdownReason.DEADLINE, ExitCode.DEADLINE),
-        (ShutdownReason.LEASE_LOST, ExitCode.BUSY),
-        (ShutdownReason.SIGTERM, ExitCode.SIGTERM),
-        (ShutdownReason.SIGINT, ExitCode.SIGINT),
-    ],
-)
-def test_a_run_that_lacks_one_card_is_never_a_success(reason: ShutdownReason | None, code: ExitCode) -> None:
-    ledger = Ledger(plan_of([target("AAPL", ["a", "b"])], settings_of()))
-    for engine in ALL_ENGINES:
-        call, *_ = ledger.plan.calls(engine)
-        ledger.add(result_of(call))
-    assert ending_of(ledger, reason).exit == code
+def test_cards_of_another_model_are_named() -> None:
+    ledger = Ledger(plan_of([target("A", engines=())]))
+    ledger.absorb(result_of(next(ledger.plan.calls("qa")), request="of another model"))
+    assert list(map(str, ending_of(ledger, None).notes)) == [
+        "1 card was made with another model or other parameters than the config has now: A/news_card"
+    ]
+
+
+# --- without calls ---
 
 
 @pytest.mark.parametrize(
-    ("unrecorded", "more"),
+    ("ending", "expected", "detail"),
     [
-        (None, ""),
-        (0, " Its report could not be written."),
-        (1, " The record lacks 1 result: a resume would request it again."),
-        (1200, " The record lacks 1,200 results: a resume would request them again."),
+        (
+            bad_config(1, of_command=False),
+            ("bad_config", 2, "The configuration has 1 fault: nothing was called"),
+            None,
+        ),
+        (bad_config(2, of_command=True), ("bad_config", 2, "The command has 2 faults: nothing was called"), None),
+        (
+            busy(message("the start for today")),
+            ("busy", 75, "Another start is at work: nothing was called"),
+            "the start for today",
+        ),
+        (storage_failed("503"), ("storage_failed", 75, "Storage failed: nothing was called"), "503"),
+        (unforeseen(None), ("unforeseen", 70, "The job has a bug: nothing was called"), None),
+        (unforeseen(ledger_of(1, 2)), ("unforeseen", 70, "The job has a bug: 1 of 2 cards is missing"), None),
+        (unforeseen(ledger_of(2, 2)), ("unforeseen", 70, "The job has a bug: all cards are there"), None),
+        (state_of(ledger_of(1, 2), Outcome.AT_WORK, ()), ("at work", None, "At work: 1 of 2 cards is missing"), None),
+        (state_of(ledger_of(0, 2), Outcome.KILLED, ()), ("killed", None, "Killed: no card was made"), None),
     ],
 )
-def test_a_run_whose_record_lacks_something_says_so_and_keeps_its_exit_code(unrecorded: int | None, more: str) -> None:
-    """With another exit code Cloud Run would run it again, and the cards would be paid for twice."""
-    closed, _ = Night(["AAPL"], ["a"]).build()
-    report = not_recorded(closed, unrecorded)
-    assert str(report.sentence) == f"{closed.sentence}{more}"
-    assert (report.outcome, report.exit_code, report.unrecorded) == ("succeeded", 0, unrecorded)
+def test_endings_of_other_kinds(ending: Ending, expected: tuple[str, int | None, str], detail: str | None) -> None:
+    assert shown(ending) == expected
+    assert (ending.detail and str(ending.detail)) == detail
+
+
+def test_that_nothing_was_missing_is_said_with_the_time() -> None:
+    ending = nothing_missing(ledger_of(2, 2), (), "06:41 UTC+08:00")
+    assert shown(ending) == ("succeeded", 0, "All 2 cards are there")
+    assert list(map(str, ending.notes)) == ["Everything was there already, since 06:41 UTC+08:00: nothing was called."]
+
+
+@pytest.mark.parametrize(
+    ("results", "note"),
+    [
+        (0, "The end could not be recorded: the next start looks at everything again, and calls nothing."),
+        (1, "The record lacks 1 result: the next start requests it again."),
+        (1200, "The record lacks 1,200 results: the next start requests them again."),
+    ],
+)
+def test_what_the_record_lacks(results: int, note: str) -> None:
+    assert str(unrecorded_note(results)) == note
+
+
+def test_what_is_said_of_an_old_day() -> None:
+    assert str(past_day_notice("2026-11-23")).startswith(
+        "2026-11-23 is over: the financial and the trading engine take"
+    )
+    assert [list(map(str, more_cards_notice(more, "2026-11-23"))) for more in (0, 1, -2)] == [
+        [],
+        ["The config asks for 1 card more than the last attempt at 2026-11-23 did"],
+        ["The config asks for 2 cards fewer than the last attempt at 2026-11-23 did"],
+    ]
+
+
+# --- what holds for all ---
+
+
+def test_every_outcome_has_its_table_row_and_only_a_success_ends_with_0() -> None:
+    assert set(ABOUT) == set(Outcome)
+    assert [one for one in Outcome if one.about.exit == ExitCode.DONE] == [Outcome.SUCCEEDED]
+    assert [one for one in Outcome if one.about.severity == "good"] == [Outcome.SUCCEEDED]
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_sentence_quotes_no_answer_and_its_exit_code_is_that_of_its_outcome(scene: str) -> None:
+    report = SCENES[scene]().report
+    assert not re.search(r"HTTP|refused|reset|null|since", str(report.sentence))
+    about = report.outcome.about
+    assert about.exit is None or report.exit_code == about.exit
+    assert (report.exit_code == 0) is (report.is_done and report.outcome is Outcome.SUCCEEDED)
+
+
+def test_a_day_says_all_only_if_all_that_was_planned_is_there() -> None:
+    for make in SCENES.values():
+        report = make().report
+        claims = "all" in re.findall(r"\w+", str(report.sentence).lower())
+        assert not claims or (report.is_done and not report.without), report.sentence
+    assert str(Day().play().view().report.sentence) == "All 58 cards are there"

@@ -1,101 +1,188 @@
-"""The report has the documented fields, adds up, and is read as it was written."""
+"""A report is read as it was written, adds up, and stays small enough for lists that read many."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from itertools import permutations
 from typing import Any
 
 import pytest
 
-from job.engines.catalog import EngineName
+from job.config.faults import Fault
+from job.engines.failures import CUT_OFF, Cause, Failure
 from job.ledger.ledger import Ledger
 from job.report.format import RecordError
-from job.report.outcome import Outcome
-from job.report.report import RunReport, read_report, report_of
-from tests.records.test_record import INPUTS
-from tests.support.nights import Night
+from job.report.outcome import Ending, ExitCode, Outcome, bad_config, ending_of
+from job.report.report import (
+    END_LIMIT,
+    FAULT_LIMIT,
+    FAULTS_LISTED,
+    Report,
+    missing_by_item,
+    read_report,
+    report_of,
+    totals_of,
+)
+from job.text.messages import Message, message
+from tests.support.days import SCENES, Day, failing
+from tests.support.fakes import plan_of, target
+from tests.support.records import DAY, Attempt, report_at, start_at
+from tests.support.results import result_of
+
+NO = Failure(Cause.DENIED, message("no"), 200)
+MISSING = Ending(Outcome.CARDS_MISSING, ExitCode.CARDS_MISSING, message("Cards are missing"))
 
 
-def test_a_report_is_read_as_it_was_written() -> None:
-    report, _ = Night(["AAPL"], ["news_card"]).build()
-    assert read_report("report.json", report.model_dump_json().encode()) == report
-    newer = {**json.loads(report.model_dump_json()), "more": 1}
-    assert read_report("report.json", json.dumps(newer).encode()) == report
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_report_is_read_as_it_was_written_and_adds_up(scene: str) -> None:
+    view = SCENES[scene]()
+    report = view.report
+    if report.exit_code is not None:
+        assert read_report(report.day, report.number, report.packed()) == report
+    listed = sum(len(group.targets) for group in report.missing)
+    assert listed + report.missing_not_listed == sum(engine.missing for engine in report.engines.values())
+    for engine in report.engines.values():
+        assert engine.done + engine.failed + engine.not_attempted == engine.planned
+    assert report.is_done is (report.had_plan and not any(one.missing for one in report.engines.values()))
 
 
-@pytest.mark.parametrize("change", [{"format": 2}, {"cards": []}, {"run_id": None}])
-def test_a_report_of_another_format_is_refused(change: dict[str, object]) -> None:
-    report, _ = Night(["AAPL"], ["news_card"]).build()
-    data = json.dumps({**json.loads(report.model_dump_json()), **change}).encode()
-    with pytest.raises(RecordError, match=r"report\.json"):
-        read_report("report.json", data)
+def test_a_report_may_have_more_fields() -> None:
+    report = Attempt().report()
+    newer = {**json.loads(report.packed()), "more": 1}
+    assert read_report(DAY, 1, json.dumps(newer).encode()) == report
 
 
-def test_every_field_of_the_report_is_in_its_schema() -> None:
-    schema = RunReport.model_json_schema()
-    assert schema["properties"].keys() >= {"format", "run_id", "cards", "engines", "failures", "config_generations"}
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"format": 2}, "has format 2; this version of the job knows 1"),
+        ({"engines": []}, "is not what the job writes"),
+        ({"day": "2026-11-23"}, "is not what the job writes"),
+        ({"number": 2}, "is not what the job writes"),
+        ({"exit_code": 3}, "is not what the job writes"),
+        ({"outcome": "cards_missing"}, "is not what the job writes"),
+        ({"ended": "2026-11-24T02:00:03"}, "is not what the job writes"),
+        ({"ended": "9999-11-24T02:00:03+00:00"}, "is not what the job writes"),
+    ],
+)
+def test_a_report_that_the_job_has_not_written_is_refused(change: dict[str, object], words: str) -> None:
+    data = json.dumps({**json.loads(Attempt().report().packed()), **change}).encode()
+    with pytest.raises(RecordError, match=rf"^{DAY}/ends/000001\.json {words}"):
+        read_report(DAY, 1, data)
 
 
-def half_fail(engine: EngineName, number: int) -> Any:
-    return ([], "denied", "no", 200) if engine == "qa" and number % 2 else ([], None, None, 200)
+def test_when_it_ended_is_in_the_zone_of_its_start() -> None:
+    report = report_at(MISSING, Ledger(plan_of([target("A")])), seconds=61.5)
+    assert (report.ended, report.seconds, report.done_at) == ("2026-11-24T02:01:04+08:00", 61.5, None)
+    done = report_at(ending_of(Day().play().ledger, None), Day().play().ledger, seconds=60)
+    assert str(done.done_at) == "2026-11-24 02:01:03+08:00"
 
 
-def test_every_missing_card_is_in_the_report_with_its_state_and_cause() -> None:
-    report, ledger = Night(["A", "B"], ["a", "b"], fate=half_fail).build("cards_missing", 3, "x")
-    assert [card.model_dump() for card in report.missing] == [
-        {"target": "A", "card_type": "b", "state": "failed", "cause": "denied"},
-        {"target": "B", "card_type": "b", "state": "failed", "cause": "denied"},
+def test_only_calls_in_flight_count_for_the_seconds_of_a_phase() -> None:
+    ledger = Ledger(plan_of([target("A", engines=["news"]), target("B", engines=["news"])]))
+    for number, engine in enumerate(("news", "qa")):
+        for at, call in enumerate(ledger.plan.calls(engine)):  # type: ignore[arg-type]
+            ledger.add(result_of(call, started=100.0 * number + 3 * at, ended=100.0 * number + 3 * at + 2))
+    assert report_at(MISSING, ledger).phases == {"data": 4.0, "cards": 4.0}
+
+
+# --- what is missing ---
+
+
+def test_missing_items_are_in_groups_the_failed_ones_first() -> None:
+    fate = lambda engine, name, card: NO if (engine, card) == ("qa", "a") and name != "C" else None  # noqa: E731
+    day = Day(targets=[target(name, ["a", "b"]) for name in "ABC"]).play(fate)
+    call = next(call for call in day.plan.calls("qa") if call.items == [("C", "b")])
+    cut = Ledger(day.plan)
+    for engine in day.plan.engines():
+        for one in day.plan.calls(engine):
+            failure = NO if one.card_type == "a" and one.targets != ("C",) else CUT_OFF if one == call else None
+            if one.items != [("C", "a")]:
+                cut.add(result_of(one, failure))
+    groups = report_at(MISSING, cut).missing
+    assert [(one.engine, one.card_type, one.state, one.cause, one.targets) for one in groups] == [
+        ("qa", "a", "failed", "denied", ("A", "B")),
+        ("qa", "a", "not_attempted", None, ("C",)),
+        ("qa", "b", "cut_off", "interrupted", ("C",)),
     ]
-    assert report.missing_not_listed == 0
-    assert len(list(ledger.items["qa"].missing())) == 2
+    assert {(one.since, one.nights) for one in groups} == {(DAY, 1)}
 
 
-def test_of_many_missing_cards_10_000_are_listed_and_the_rest_is_counted() -> None:
-    night = Night([f"T{n}" for n in range(6_000)], ["a", "b", "c"])
-    ledger = Ledger(night.plan())
-    report = report_of(INPUTS, ledger, state=Outcome.KILLED)
-    assert (len(report.missing), report.missing_not_listed) == (10_000, 8_000)
-    assert {(card.state, card.cause) for card in report.missing} == {("not_attempted", None)}
-    assert report.missing[0].target == "T0"
-    assert report.cards.planned == 18_000
+def test_an_item_is_missing_since_the_night_from_which_on_each_lacked_it() -> None:
+    reports: list[Report] = []
+    for day, failed in (("22", "A"), ("23", "AB"), ("24", "AC")):
+        attempt = Attempt(
+            f"2026-11-{day}", outcome="cards_missing", failed=failed, before=reports[-1] if reports else None,
+            objects={"ticker_list.json": '["A", "B", "C"]', "card_types.json": '["news_card"]'},
+        )  # fmt: skip
+        reports.append(attempt.report())
+    found = missing_by_item(reports[-1])
+    assert {name: (one.since, one.nights) for (_, name, _), one in found.items()} == {
+        "A": ("2026-11-22", 3),
+        "C": ("2026-11-24", 1),
+    }
 
 
-@pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_the_state_of_a_missing_card_is_that_of_its_listed_failure(order: tuple[int, ...]) -> None:
-    """Whatever the order in which the attempts' results are read."""
-    night = Night(["A"], ["a"], fate=lambda engine, _: ([], "denied" if engine == "qa" else None, "no", 200))
-    ledger = Ledger(night.plan())
-    *data, card = night.results()
-    attempts = [
-        replace(card, cause=cause, ended=card.ended + later)
-        for later, cause in enumerate(["denied", "status", "interrupted"])
-    ]
-    for result in [*data, *(attempts[place] for place in order)]:
-        ledger.add(result)
-    report = report_of(INPUTS, ledger, state=Outcome.KILLED)
-    assert [failure.cause for failure in report.failures] == ["interrupted"]
-    assert [(card.state, card.cause) for card in report.missing] == [("cut_off", "interrupted")]
-    assert (report.engines["qa"].failed, report.engines["qa"].cut_off) == (1, 1)
+@pytest.mark.parametrize("name", ["a name that is long, so that few are many {}", "一个很长的名字的标的 {}"])
+def test_however_much_is_missing_a_report_stays_within_its_limit_and_counts_the_rest(name: str) -> None:
+    plan = plan_of([target(name.format(f"{number:05}"), ["a", "b", "c"], ()) for number in range(4_000)])
+    ledger = Ledger(plan)
+    for number, call in enumerate(plan.calls("qa")):
+        if number % 7 == 0:
+            ledger.add(result_of(call, Failure(list(Cause)[number % len(Cause)], message("no"), 500)))
+    report = report_at(MISSING, ledger)
+    assert END_LIMIT * 0.9 < len(report.packed()) <= END_LIMIT
+    listed = sum(len(group.targets) for group in report.missing)
+    assert listed + report.missing_not_listed == 12_000
+    failed = sum(len(group.targets) for group in report.missing if group.state == "failed")
+    assert failed == ledger.counts("qa").failed - ledger.counts("qa").cut_off
 
 
-def test_a_text_is_stored_in_english_and_whole_for_readers_in_other_languages() -> None:
-    report, _ = Night(["A"], ["a"], fate=half_fail).build("cards_missing", 3, "Cards are missing.")
-    stored = json.loads(report.model_dump_json())
-    assert stored["sentence"] == "Cards are missing."
-    assert stored["sentence_message"] == {"id": "Cards are missing.", "values": {}, "plural": None}
-    early = {name: value for name, value in stored.items() if not name.endswith("_message")}
-    for attempt in early["attempts"]:
-        del attempt["sentence_message"]
-    assert str(read_report("report.json", json.dumps(early).encode()).sentence) == "Cards are missing."
+# --- faults ---
 
 
-def test_a_text_that_was_altered_is_not_hidden_by_its_message() -> None:
-    report, _ = Night(["A", "B"], ["a"], fate=half_fail).build("cards_missing", 3, "Cards are missing.")
-    stored = json.loads(report.model_dump_json())
-    stored["failures"][0]["reason"] = "altered"
-    assert str(read_report("report.json", json.dumps(stored).encode()).failures[0].reason) == "altered"
-    stored["sentence"] = "Everything was done."
-    with pytest.raises(RecordError, match="its sentence is not that of its last attempt"):
-        read_report("report.json", json.dumps(stored).encode())
+def test_of_many_faults_the_first_are_listed_and_each_is_shortened() -> None:
+    faults = [Fault(f"{number}.json", message("x" * 2000), message("correct it")) for number in range(250)]
+    report = report_at(bad_config(250, of_command=False), start=start_at(number=0), faults=faults)
+    assert (len(report.faults), report.faults_not_listed) == (FAULTS_LISTED, 150)
+    assert {len(str(fault.what)) for fault in report.faults} == {FAULT_LIMIT}
+    assert len(report.packed()) <= END_LIMIT
+    where, what, remedy = report.faults[0].where, report.faults[0].what, report.faults[0].remedy
+    assert str(report.faults[0].sentence) == f"{where}: {what}; {remedy}"
+
+
+def test_a_fault_keeps_its_message_so_that_it_can_be_translated() -> None:
+    fault = Fault("a.json", message("{name} is odd", name="x"), message("correct it"))
+    (reported,) = report_at(bad_config(1, of_command=False), faults=[fault]).faults
+    assert reported.what == message("{name} is odd", name="x")
+
+
+# --- for other programs ---
+
+
+def test_for_programs_each_message_is_its_english_text() -> None:
+    report = SCENES["cards missing"]().report
+    found = json.loads(report.as_text())
+    assert found.keys() == Report.model_fields.keys()
+    assert found["sentence"] == str(report.sentence)
+    assert found["engines"]["qa"]["planned"] == 58
+    assert found["missing"][0]["targets"] == list(report.missing[0].targets)
+    assert "values" not in json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    ("scene", "more"),
+    [("all made", set()), ("made again", {"asked_again", "made_again"}), ("without one", {"without"})],
+)
+def test_the_totals_for_programs(scene: str, more: set[str]) -> None:
+    report = SCENES[scene]().report
+    totals: Any = totals_of(report)
+    assert totals.keys() == {"outcome", "exit_code", "ended", "cards", "engines"} | more
+    assert totals["cards"]["done"] == report.cards.done
+    assert not more or totals[min(more)] in (report.asked_again, report.without)
+
+
+def test_who_is_at_fault_is_known_only_if_data_failed() -> None:
+    assert SCENES["data failed"]().report.at_fault == ("AAPL",)
+    day = Day().play(failing(NO, "news", "AAPL"))
+    stopped = Ending(Outcome.INTERRUPTED, ExitCode.SIGTERM, Message("x"))
+    assert report_of(start_at(), day.ledger, stopped, seconds=1).at_fault == ()

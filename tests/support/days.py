@@ -63,7 +63,7 @@ class Day:
             Target("美联储", "topic", "fed", None, ("news",), ("news_card",)),
         ]
     )
-    start: Mapping[str, Any] = field(default_factory=dict)
+    start: dict[str, Any] = field(default_factory=dict)
     """Changes of how its latest attempt began."""
     at: float = 0.0
     """Seconds after the first attempt began."""
@@ -80,7 +80,8 @@ class Day:
         """An attempt: its data phase, then its card phase. `until` is when it was interrupted, in seconds from its
         start; of the cards every `retried`th is made only when it is tried again."""
         self.number, self.error, began = self.number + 1, None, self.at
-        for engines in (DATA_ENGINES, ("qa",)):
+        phases: Sequence[Sequence[EngineName]] = (DATA_ENGINES, ("qa",))
+        for engines in phases:
             start = self.at
             for engine in engines:
                 for started, call in self._calls(engine, start):
@@ -105,7 +106,7 @@ class Day:
             free[slot] += seconds
 
     def _add(self, call: Any, failure: Failure | None, started: float, seconds: float, retried: int) -> None:
-        moment, tries = self._began.timestamp() + started, ()
+        moment, tries = self._began.timestamp() + started, tried()
         if call.engine == "qa" and hash_of(call.targets, call.card_type) % retried == 0:
             tries = tried((moment, moment + seconds / 4, "HTTP 503"))
         result = result_of(
@@ -285,7 +286,6 @@ def some_nights() -> Nights:
     nights = [Night(one.day, one.outcome, one) for one in reports]
     broken = message("{object} is missing", object="2026-11-27/ends/000001.json")
     nights += [Night("2026-11-26", Outcome.KILLED), Night("2026-11-27", Outcome.UNREADABLE, problem=broken)]
-    nights.append(
-        (lambda one: Night(one.day, one.outcome, one))(Day("2026-11-28").play(fates[1]).view(None, *reports).report)
-    )
+    last = Day("2026-11-28").play(fates[1]).view(None, *reports).report
+    nights.append(Night(last.day, last.outcome, last))
     return Nights(nights[::-1])

@@ -1,0 +1,99 @@
+"""How a start began is recorded without a secret, and read as it was written."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from job.config.environment import read_settings
+from job.engines.identity import COMMIT, VERSION
+from job.report.attempt import Start, contents_of, read_entry
+from job.report.format import RecordError, is_day
+from tests.support.records import DAY, TRACE_ID, Attempt, config, prepared
+
+NOW = datetime(2026, 11, 23, 18, 0, 3, 500_000, tzinfo=UTC)
+CLOUD = {
+    "CONFIG_URI": "gs://cards/config",
+    "RUN_TIME_ZONE": "Asia/Shanghai",
+    "CLOUD_RUN_EXECUTION": "cards-x",
+    "CLOUD_RUN_TASK_ATTEMPT": "1",
+    "CLOUD_RUN_JOB": "cards",
+    "GOOGLE_CLOUD_REGION": "asia-east1",
+    "GOOGLE_CLOUD_PROJECT": "p",
+    "CARD_URL": "https://cards.example.com/{ticker}.png",
+}
+
+
+def test_a_start_has_what_its_commands_and_links_need() -> None:
+    start = Start.of(read_settings(CLOUD)[0], DAY, NOW, TRACE_ID, ("run", "--again=A"))
+    assert start.model_dump() == {
+        "format": 1,
+        "day": DAY,
+        "number": 0,
+        "began": "2026-11-24T02:00:03+08:00",
+        "started": "2026-11-24T02:00:03+08:00",
+        "zone": "Asia/Shanghai",
+        "trace_id": TRACE_ID,
+        "execution": "cards-x",
+        "task_attempt": 1,
+        "arguments": ("run", "--again=A"),
+        "job": "cards",
+        "region": "asia-east1",
+        "project": "p",
+        "start_with": None,
+        "config_uri": "gs://cards/config",
+        "generations": {},
+        "without": (),
+        "card_url": "https://cards.example.com/{ticker}.png",
+        "version": VERSION,
+        "commit": COMMIT,
+    }
+    assert str(start.offset) == "UTC+08:00"
+
+
+def test_no_secret_is_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    hook = {"NOTIFY_URL": "https://open.feishu.cn/open-apis/bot/v2/hook/s3cret", "NOTIFY_SECRET": "s3cret"}
+    start = Start.of(read_settings({**CLOUD, **hook, "CONFIG_URI": "config"})[0], DAY, NOW, TRACE_ID, ())
+    assert "s3cret" not in start.model_dump_json()
+    assert start.config_uri == str(tmp_path / "config"), "the same place from any directory"
+
+
+def test_an_entry_is_read_as_it_was_written_and_makes_its_plan_again() -> None:
+    attempt = Attempt(objects=config(["AAPL", "美联储", "TSLA"]), about={"without": ("TSLA",)})
+    entry = read_entry(DAY, 1, attempt.entry.packed())
+    assert entry == attempt.entry
+    assert entry.made_plan() == attempt.plan
+    assert [target.id for target in entry.made_plan().targets] == ["AAPL", "美联储"]
+    assert contents_of(prepared()) == config()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"format": 2}, "has format 2; this version of the job knows 1"),
+        ({"day": "2026-11-23"}, "is not what the job writes"),
+        ({"number": 2}, "is not what the job writes"),
+        ({"trace_id": "x"}, "is not what the job writes"),
+        ({"objects": None}, "is not what the job writes"),
+        ({"batch_sizes": {"financial": 0}}, "is not what the job writes"),
+        ({"began": "yesterday"}, "is not what the job writes"),
+        ({"config_uri": "gs://\x1b"}, "is not what the job writes"),
+        ({"again": [["qa", "A", "a", DAY, -1]]}, "is not what the job writes"),
+    ],
+)
+def test_an_entry_that_the_job_has_not_written_is_refused(change: dict[str, object], words: str) -> None:
+    data = json.dumps({**json.loads(Attempt().entry.packed()), **change}).encode()
+    with pytest.raises(RecordError, match=rf"^{DAY}/attempts/000001\.json {words}"):
+        read_entry(DAY, 1, data)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [(DAY, True), ("2026-1-2", False), ("20261124", False), ("2026-02-30", False), ("_lease", False), ("", False)],
+)
+def test_which_folders_are_days(name: str, expected: bool) -> None:
+    assert is_day(name) is expected

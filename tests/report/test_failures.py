@@ -1,0 +1,115 @@
+"""Failures with one remedy are one group; an engine that is wholly down is one line, and no target is blamed."""
+
+from __future__ import annotations
+
+import pytest
+
+from job.engines.calls import WorkItem
+from job.engines.catalog import DATA_ENGINES, EngineName
+from job.engines.failures import CUT_OFF, Cause, Failure
+from job.ledger.ledger import Ledger
+from job.report.failures import failure_groups, names_of, not_reached, targets_at_fault
+from job.text.messages import message
+from tests.support.fakes import plan_of, target
+from tests.support.results import result_of
+
+DENIED = Failure(Cause.DENIED, message("no"), 200)
+REFUSED, BROKEN, AWAY = (Failure(Cause.STATUS, message(f"HTTP {status}"), status) for status in (422, 500, 503))
+TIMEOUT = Failure(Cause.TIMEOUT, message("no answer in time"))
+TWENTY = plan_of([target(f"T{number:02}", ["a", "b"]) for number in range(20)])
+
+
+def ledger_of(engine: EngineName, *failures: Failure | None) -> Ledger:
+    """The ledger after the first calls of an engine: done, or with this failure."""
+    ledger = Ledger(TWENTY)
+    for call, failure in zip(TWENTY.calls(engine), failures, strict=False):
+        ledger.add(result_of(call, failure))
+    return ledger
+
+
+@pytest.mark.parametrize(
+    ("items", "names"),
+    [
+        ([], []),
+        ([("A", None), ("B", None)], ["A", "B"]),
+        ([("A", "news")], ["A/news"]),
+        ([("A", "x"), ("A", "y"), ("B", "x")], ["A (2)", "B/x"]),
+        ([("A", "x"), ("B", "x")], ["/x: A", "B"]),
+    ],
+)
+def test_names_for_people(items: list[WorkItem], names: list[str]) -> None:
+    assert names_of(items) == names
+
+
+def test_calls_with_one_remedy_are_one_group_and_the_largest_is_first() -> None:
+    groups = failure_groups(ledger_of("qa", None, DENIED, AWAY, TIMEOUT, TIMEOUT, CUT_OFF))
+    assert [(str(group.heading), group.names) for group in groups] == [
+        ("QA engine: 2 cards failed", ["T01/b", "T02/a"]),
+        ("QA engine: 1 card failed", ["T00/b"]),
+        ("QA engine: 1 card failed", ["T01/a"]),
+    ]
+    assert len({str(group.remedy) for group in groups}) == 3
+
+
+def test_the_most_frequent_answers_of_a_group_are_shown() -> None:
+    answers = ["b", "a", "b", "c", "a", "b", "d"]
+    ledger = ledger_of("qa", None, *(Failure(Cause.DENIED, message(text), 200) for text in answers))
+    (group,) = failure_groups(ledger)
+    assert list(map(str, group.answers)) == ["b", "a", "c"]
+
+
+@pytest.mark.parametrize("engine", ["qa", "news", "financial"])
+def test_an_engine_that_is_wholly_down_is_one_line_and_blames_no_target(engine: EngineName) -> None:
+    title = {"qa": "QA", "news": "News", "financial": "Financial"}[engine]
+    (group,) = failure_groups(ledger_of(engine, *[AWAY] * 20))
+    assert (str(group.heading), group.names) == (f"{title} engine: every call failed", [])
+
+
+@pytest.mark.parametrize("others", [[None], [REFUSED]], ids=["one was done", "one was refused"])
+def test_an_engine_that_is_not_wholly_down_names_whom_it_failed_for(others: list[Failure | None]) -> None:
+    assert all(group.names for group in failure_groups(ledger_of("news", AWAY, *others)) if group.engine == "news") is (
+        others == [None]
+    )
+    assert [group.is_down for group in failure_groups(ledger_of("news", REFUSED, *others))] == [False]
+
+
+def test_what_was_not_reached_is_counted_and_nothing_of_it_is_a_failure() -> None:
+    ledger = ledger_of("news", REFUSED, CUT_OFF)
+    assert not_reached(ledger) == [("financial", 20), ("trading", 20), ("news", 19), ("qa", 40)]
+    assert [group.names for group in failure_groups(ledger)] == [["T00"]]
+
+
+@pytest.mark.parametrize(
+    ("failures", "names"),
+    [
+        ([REFUSED, REFUSED], ("T00", "T01")),
+        ([REFUSED, CUT_OFF], ("T00",)),
+        ([DENIED, BROKEN, None], ("T00", "T01")),
+        ([DENIED], ()),
+        ([BROKEN], ()),
+        ([REFUSED, AWAY, None], ()),
+        ([REFUSED] * 20, ()),
+        ([], ()),
+    ],
+    ids=[
+        "refused",
+        "and one cut off",
+        "denied, while another was done",
+        "it may deny everything",
+        "it may be down",
+        "one failed otherwise",
+        "nothing would be left",
+        "nothing failed",
+    ],
+)
+def test_a_target_is_at_fault_only_if_the_engine_answered_and_failed_for_it_alone(
+    failures: list[Failure | None], names: tuple[str, ...]
+) -> None:
+    assert targets_at_fault(ledger_of("news", *failures)) == names
+
+
+def test_targets_are_at_fault_whatever_became_of_the_cards() -> None:
+    ledger = ledger_of("qa", AWAY)
+    for engine in DATA_ENGINES:
+        ledger.add(result_of(next(TWENTY.calls(engine)), REFUSED))
+    assert targets_at_fault(ledger) == ("T00", "T01"), "each batch is for two"
