@@ -12,6 +12,8 @@ from job.ledger.result import CUT_OFF, CallResult
 from job.text.messages import Message, message, plural
 
 ANSWERS_SHOWN = 3
+AT_FAULT_LIMIT = 20
+"""So many targets may be at fault; of more, the engine is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,14 +98,14 @@ def not_reached(ledger: Ledger) -> list[tuple[EngineName, int]]:
 
 def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
     """The targets without which the data would be there, for all that is known: the engines answered, and failed for
-    these alone. Empty if an engine failed otherwise, or if nothing would be left.
+    these alone. Empty if an engine failed otherwise, if they are too many, or if nothing would be left.
     """
     failed = [call for call in ledger.failures if call.engine != "qa" and call.state != CUT_OFF]
     if not all(_is_about_target(call, done=ledger.counts(call.engine).done > 0) for call in failed):
         return ()
     names = {target for call in failed for target in call.targets}
     found = tuple(target.id for target in ledger.plan.targets if target.id in names)
-    return found if len(found) < len(ledger.plan.targets) else ()
+    return found if len(found) <= AT_FAULT_LIMIT and len(found) < len(ledger.plan.targets) else ()
 
 
 def _is_about_target(call: CallResult, *, done: bool) -> bool:
