@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import pytest
 
 from job.engines.calls import WorkItem
 from job.engines.catalog import DATA_ENGINES, EngineName
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.ledger.ledger import Ledger
-from job.report.failures import failure_groups, names_of, not_reached, targets_at_fault
+from job.report.failures import AT_FAULT_LIMIT, failure_groups, names_of, not_reached, targets_at_fault
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
 from tests.support.results import result_of
@@ -106,6 +108,15 @@ def test_a_target_is_at_fault_only_if_the_engine_answered_and_failed_for_it_alon
     failures: list[Failure | None], names: tuple[str, ...]
 ) -> None:
     assert targets_at_fault(ledger_of("news", *failures)) == names
+
+
+def test_many_targets_are_not_at_fault() -> None:
+    plan = plan_of([target(f"T{number:02}") for number in range(AT_FAULT_LIMIT + 5)])
+    for count in (AT_FAULT_LIMIT, AT_FAULT_LIMIT + 1):
+        ledger = Ledger(plan)
+        for call in islice(plan.calls("news"), count):
+            ledger.add(result_of(call, REFUSED))
+        assert len(targets_at_fault(ledger)) == (count if count == AT_FAULT_LIMIT else 0)
 
 
 def test_targets_are_at_fault_whatever_became_of_the_cards() -> None:
