@@ -93,6 +93,10 @@ ROWS = (
         "`NOTIFY_ONLY` is neither `all` nor `failures`",
         "a notice at the start; a message is sent about every run",
         "correct it",
-        (succeeded("errors", _only("errors"), check=_sent, says="neither all nor failures", fast=True),),
+        (
+            succeeded(
+                "errors", _only("errors"), check=_sent, says="NOTIFY_ONLY: is not one of 'all' or 'failures'", fast=True
+            ),
+        ),
     ),
 )
