@@ -16,7 +16,6 @@ from job.config.fields import (
     HookSecret,
     HookUrl,
     LogFormat,
-    ReportLanguage,
     RunsUri,
     ServiceAccount,
     TaskCount,
@@ -31,7 +30,7 @@ from job.config.fields import (
 )
 from job.engines.calls import BATCHES
 from job.engines.catalog import ALL_ENGINES, ENGINES, EngineName, EngineSpec
-from job.text.messages import Message, message, template
+from job.text.messages import Language, Message, message, template
 
 
 def _parse_concurrency(text: str, info: ValidationInfo) -> int:
@@ -91,7 +90,7 @@ class Settings(BaseModel):
     project: str | None = Field(None, validation_alias="GOOGLE_CLOUD_PROJECT")
     region: str | None = Field(None, validation_alias="GOOGLE_CLOUD_REGION")
     job: str | None = Field(None, validation_alias="CLOUD_RUN_JOB")
-    language: ReportLanguage = Field("en", validation_alias="REPORT_LANGUAGE")
+    language: Language = Field("en", validation_alias="REPORT_LANGUAGE")
     """The language of pages, messages and text on a terminal; logs and records are in English."""
     log_format: LogFormat = Field(
         default_factory=lambda earlier: "json" if earlier["job"] else "text", validation_alias="LOG_FORMAT"

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from job.config.faults import invalid
 from job.text.display import quoted, without_credentials
-from job.text.messages import LANGUAGES, Language, Message, message, template
+from job.text.messages import Message, message, template
 
 _UNSET_IT = message("correct it or unset it")
 
@@ -146,23 +146,11 @@ def _check_hook_secret(secret: SecretStr) -> SecretStr:
 HookSecret = Annotated[SecretStr, AfterValidator(_check_hook_secret)]
 
 
-def _check_told(text: str) -> str:
-    if text not in {"all", "failures"}:
-        raise invalid(message("{value} is neither all nor failures", value=quoted(text)), _UNSET_IT)
-    return text
-
-
-Told = Annotated[Literal["all", "failures"], BeforeValidator(_check_told)]
+Told = Literal["all", "failures"]
 """Of which runs there are messages."""
 
 
-def _check_log_format(text: str) -> str:
-    if text not in {"json", "text"}:
-        raise invalid(message("{value} is neither json nor text", value=quoted(text)), _UNSET_IT)
-    return text
-
-
-LogFormat = Annotated[Literal["json", "text"], BeforeValidator(_check_log_format)]
+LogFormat = Literal["json", "text"]
 """How a run is reported while it is in progress: log lines for programs, or text for a person."""
 
 
@@ -239,16 +227,6 @@ def _check_service_account(text: str) -> str:
 
 
 ServiceAccount = Annotated[str, AfterValidator(_check_service_account)]
-
-
-def _check_language(text: str) -> str:
-    if text not in LANGUAGES:
-        what = message("{value} is not a language of the job", value=quoted(text))
-        raise invalid(what, message("set it to en or zh, or unset it"))
-    return text
-
-
-ReportLanguage = Annotated[Language, BeforeValidator(_check_language)]
 
 
 def _parse_task_count(text: str) -> int:

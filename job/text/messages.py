@@ -43,19 +43,9 @@ class Message:
         return hash((self.id, frozenset(self.values.items()))) if self.values else hash(self.id)
 
     def filled(self, template: str, shown: Callable[[Value], str]) -> str:
-        """A template with its placeholders filled in; a value that is a message is filled in only once."""
-        filled = set[str]()
-
-        def fill(place: re.Match[str]) -> str:
-            value = self.values.get(place[1], place[0])
-            if isinstance(value, Message):  # nested messages from an altered record could expand without limit
-                if place[1] in filled:
-                    return place[0]
-                filled.add(place[1])
-            return shown(value)
-
+        """A template with its placeholders filled in."""
         # Not str.format: a template from a record must not access attributes of the values.
-        return _PLACE.sub(fill, template)
+        return _PLACE.sub(lambda place: shown(self.values.get(place[1], place[0])), template)
 
 
 class Translator:

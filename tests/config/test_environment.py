@@ -121,8 +121,8 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
         ("RUN_TIME_ZONE", "Asia", '"Asia" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
         ("RUN_TIME_ZONE", "Mars/Base", '"Mars/Base" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
         ("RUN_TIME_ZONE", "../etc", '"../etc" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
-        ("LOG_FORMAT", "JSON", '"JSON" is neither json nor text; correct it or unset it'),
-        ("REPORT_LANGUAGE", "zh_CN", '"zh_CN" is not a language of the job; set it to en or zh, or unset it'),
+        ("LOG_FORMAT", "JSON", "is not one of 'json' or 'text'; write one of these"),
+        ("REPORT_LANGUAGE", "zh_CN", "is not one of 'en' or 'zh'; write one of these"),
         ("RUN_ID", "a b", '"a b" is not a run id; use up to 128 letters, digits, dots, dashes and underscores'),
         ("RUN_ID", "Index.html", '"Index.html" is not a run id; use another: index.html is the page of the nights'),
         ("RUN_ID", "../a", '"../a" is not a run id; use up to 128 letters, digits, dots, dashes and underscores'),
@@ -207,12 +207,9 @@ def test_the_audience_is_the_urls_origin(url: str, origin: str) -> None:
     "audience",
     [
         "https://engine.example",
-        "https://engine.example https://qa.example",
         "https://engine.example https://qa.example/v1/x",
         "https://qa.example.evil.example",
         "https://evil.example@qa.example",
-        "https://qa.example:8443",
-        "x",
     ],
 )
 @pytest.mark.parametrize("field", ["URL", "AUDIENCE"])
@@ -234,10 +231,6 @@ def test_an_audience_without_a_usable_url_is_no_fault_of_its_own() -> None:
     assert faults(QA_ENGINE_URL="", QA_ENGINE_AUDIENCE="mine") == []
     (fault,) = faults(QA_ENGINE_URL="x", QA_ENGINE_AUDIENCE="mine")
     assert fault.startswith("QA_ENGINE_URL: ")
-
-
-def test_a_url_whose_variable_is_faulty_is_not_missing_as_well() -> None:
-    assert len(faults(QA_ENGINE_URL="nonsense")) == 1
 
 
 NAMES = [
@@ -413,7 +406,7 @@ def test_a_malformed_url_for_messages_is_a_notice_that_does_not_quote_it(url: st
     ("name", "value", "what"),
     [
         ("NOTIFY_SECRET", "SEC\x00abc", "holds unprintable characters; copy the secret of the bot again"),
-        ("NOTIFY_ONLY", "Failures", '"Failures" is neither all nor failures; correct it or unset it'),
+        ("NOTIFY_ONLY", "Failures", "is not one of 'all' or 'failures'; write one of these"),
         ("TASK_MAX_RETRIES", "11", '"11" is not a whole number from 0 to 10; correct it or unset it'),
     ],
 )

@@ -95,13 +95,6 @@ def test_a_recorded_message_may_hold_any_count(count: object) -> None:
     assert translator("zh").text(altered)
 
 
-def test_nested_messages_are_translated_to_a_limited_depth() -> None:
-    nested = message("ha")
-    for _ in range(90):
-        nested = message("{more}{more}", more=nested)
-    assert translator("zh").text(nested) == "ha" + "{more}" * 90
-
-
 def test_an_empty_message_is_not_the_header_of_the_catalog() -> None:
     assert translator("zh").text(message("")) == ""
     assert isinstance(translator("zh")._catalog, GNUTranslations)

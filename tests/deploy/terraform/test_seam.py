@@ -40,8 +40,7 @@ async def test_the_job_runs_in_the_planned_environment(
         outcome = await world.run_job(env=planned)
         assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
         assert_clean(world, outcome)
-        cards = outcome.finished["cards"]
-        assert cards["generated"] == cards["planned"] > 0
+        assert outcome.finished["cards"]["planned"] > 0
 
         watching = planned | environment(plan, "verify") | {"CLOUD_RUN_EXECUTION": "batch-orchestrator-verify-9q4zt"}
         watching |= {name: planned[name] for name in ("CONFIG_URI", "RUNS_URI")} | local

@@ -79,7 +79,7 @@ ROWS = (
                 "errors",
                 lambda world: world.chat.env("feishu", NOTIFY_ONLY="errors"),
                 check=_sent,
-                says="neither all nor failures",
+                says="NOTIFY_ONLY: is not one of 'all' or 'failures'",
             ),
         ),
     ),
