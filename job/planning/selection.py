@@ -38,6 +38,8 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
     if count > UNCONFIRMED_LIMIT and not is_confirmed and not faults:
         what = message("asks for {count} cards that are paid for again", count=count)
         faults.append(CommandFault(AGAIN, what, message("add --yes if that is meant")))
+    if not selected:
+        return [], faults
     ordered = ((engine, item) for engine in ALL_ENGINES for item in plan.items(engine))
     return [one for one in ordered if one in selected], faults
 

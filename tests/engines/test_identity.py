@@ -1,14 +1,13 @@
-"""A call has the same key in every attempt at a run, and any other request has another."""
+"""A call has the same key in every attempt at a day, and any other request has another."""
 
 from __future__ import annotations
 
 from job.engines.calls import card, financial, news, trading
-from job.engines.identity import RunIdentity
+from job.engines.identity import RunIdentity, new_trace_id
 
 CALLS = [
     card("AAPL", "news_card", "2026-11-24", [("model_name", "a")]),
     card("AAPL", "news_card", "2026-11-25", [("model_name", "a")]),
-    card("AAPL", "news_card", None, [("model_name", "a")]),
     card("AAPL", "news_card", "2026-11-24", [("model_name", "b")]),
     card("AAPL", "news_card", "2026-11-24", [("preferred_llm_backend", "a")]),
     card("AAPL", "risk_card", "2026-11-24", [("model_name", "a")]),
@@ -22,10 +21,22 @@ CALLS = [
 ]
 
 
-def keys(run_id: str) -> list[str]:
-    return [RunIdentity(run_id).idempotency_key(*call.fingerprint) for call in CALLS]
+def keys(trace_id: str) -> list[str]:
+    """The keys of all calls: the first time, and for two requests to make their items again."""
+    day = RunIdentity(trace_id)
+    return [day.idempotency_key(*call.fingerprint, again=again) for call in CALLS for again in (0, 2, 3)]
 
 
-def test_every_request_of_every_run_has_a_key_of_its_own_and_always_the_same() -> None:
-    assert keys("night") == keys("night")
-    assert len({*keys("night"), *keys("another")}) == 2 * len(CALLS)
+def test_every_request_of_every_day_has_a_key_of_its_own_and_always_the_same() -> None:
+    one, other = new_trace_id(), new_trace_id()
+    assert keys(one) == keys(one)
+    assert len({*keys(one), *keys(other)}) == 2 * 3 * len(CALLS)
+    assert {len(key) for key in keys(one)} == {32}
+
+
+def test_each_call_has_a_span_of_its_own_in_the_trace_of_the_day() -> None:
+    trace_id = new_trace_id()
+    first, second = (RunIdentity(trace_id).traceparent() for _ in range(2))
+    assert first != second
+    assert first[:36] == second[:36] == f"00-{trace_id}-"
+    assert (len(first), first[-3:]) == (55, "-01")

@@ -9,13 +9,13 @@ from typing import Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.config.entries import ID_LIMIT
 from job.config.schema import CARD_TYPE_NAME, LlmConfig
 from job.engines.calls import Call, card, financial, news, trading
-from job.engines.catalog import EngineName, Kind
+from job.engines.catalog import Kind
 from job.engines.http_connection import Origin
 from job.engines.identity import RunIdentity
 from job.planning.plan import Plan
@@ -25,6 +25,7 @@ from tests.support.fakes import plan_of, settings_of, target
 
 REAL_IDS = ["AAPL", "BRK.B", "0700.HK", "600519.SS", "^GSPC", "BTC-USD", "EURUSD=X", "GC=F", "Elon_Musk", "美联储"]
 REAL_IDS += ["Rate vs Inflation"]
+DAY = "2026-11-24"
 DATA: tuple[Literal["financial", "trading", "news"], ...] = ("financial", "trading", "news")
 
 targets = st.lists(
@@ -39,6 +40,7 @@ targets = st.lists(
 )
 
 
+@settings(max_examples=30)
 @given(targets, st.integers(1, 5))
 def test_counts_are_those_of_the_calls(made: list[Target], size: int) -> None:
     plan = plan_of(made, settings_of({"financial": {"batch_size": size}, "trading": {"batch_size": size}}))
@@ -70,9 +72,9 @@ def test_an_empty_batch_cannot_be_made() -> None:
             make([])
 
 
-def test_the_entrys_date_overrides_the_runs() -> None:
+def test_the_entrys_date_overrides_the_days() -> None:
     dated = Target("B", "equity", "B", "2026-01-02", ("news",), ("c",))
-    plan = plan_of([target("A"), dated], settings_of(), date="2026-11-24")
+    plan = plan_of([target("A"), dated], date="2026-11-24")
     assert [json.loads(call.body or b"") for call in plan.calls("news")] == [
         {"date": "2026-11-24"},
         {"date": "2026-01-02"},
@@ -80,15 +82,8 @@ def test_the_entrys_date_overrides_the_runs() -> None:
     assert [parameters(call).get("date_str") for call in plan.calls("qa")] == ["2026-11-24", "2026-01-02"]
 
 
-def test_without_a_date_the_engines_use_their_own_today() -> None:
-    plan = plan_of([target("A")], settings_of())
-    assert [call.body for call in plan.calls("news")] == [b'{"date":null}']
-    assert [parameters(call) for call in plan.calls("qa")] == [{"ticker": "A"}]
-    assert [call.body for call in plan.calls("qa")] == [None]
-
-
 def test_a_plan_with_another_date_model_or_target_is_another_plan() -> None:
-    """Whose barrier is not opened by the data of this one."""
+    """What it made is held against this one, item by item."""
     small = LlmConfig.model_validate({"default": {"backend": "local", "model_name": "small/1"}})
     large = LlmConfig.model_validate({"default": {"backend": "local", "model_name": "large/1"}})
     one = Plan((target("A"),), small, "2026-11-24", {"financial": 5})
@@ -100,11 +95,11 @@ def test_a_plan_with_another_date_model_or_target_is_another_plan() -> None:
 def test_an_entrys_parameters_override_llm_config() -> None:
     models = {"default": {"backend": "b", "model_name": "m"}, "tasks": {"c": {"model_name": "n"}}}
     own = Target("A", "equity", "A", None, (), ("c", "d"), (("model_name", "mine"), ("x", "1")))
-    plan = Plan((own, target("B", ["c"])), LlmConfig.model_validate(models), None, {})
+    plan = Plan((own, target("B", ["c"])), LlmConfig.model_validate(models), DAY, {})
     assert [parameters(call) for call in plan.calls("qa")] == [
-        {"ticker": "A", "preferred_llm_backend": "b", "model_name": "mine", "x": "1"},
-        {"ticker": "A", "preferred_llm_backend": "b", "model_name": "mine", "x": "1"},
-        {"ticker": "B", "preferred_llm_backend": "b", "model_name": "n"},
+        {"ticker": "A", "date_str": DAY, "preferred_llm_backend": "b", "model_name": "mine", "x": "1"},
+        {"ticker": "A", "date_str": DAY, "preferred_llm_backend": "b", "model_name": "mine", "x": "1"},
+        {"ticker": "B", "date_str": DAY, "preferred_llm_backend": "b", "model_name": "n"},
     ]
 
 
@@ -122,7 +117,9 @@ def test_an_entrys_parameters_override_llm_config() -> None:
 def test_a_model_is_sent_with_its_own_backend_only(own: dict[str, str], sent: dict[str, str]) -> None:
     models = LlmConfig.model_validate({"default": {"backend": "b", "model_name": "m"}})
     entry = Target("A", "equity", "A", None, (), ("c",), tuple(own.items()))
-    assert [parameters(call) for call in Plan((entry,), models, None, {}).calls("qa")] == [{"ticker": "A", **sent}]
+    assert [parameters(call) for call in Plan((entry,), models, DAY, {}).calls("qa")] == [
+        {"ticker": "A", "date_str": DAY, **sent}
+    ]
 
 
 def parameters(call: Call) -> dict[str, str]:
@@ -158,7 +155,7 @@ def as_sent(call: Call, prefix: str = "") -> tuple[list[str], str]:
 @pytest.mark.parametrize("prefix", ["", "/base"])
 @given(name=ids, kind=st.sampled_from(("equity", "topic", "person")))
 def test_a_news_id_never_leaves_its_segment(prefix: str, name: str, kind: Kind) -> None:
-    segments, query = as_sent(news(name, kind, name, None), prefix)
+    segments, query = as_sent(news(name, kind, name, DAY), prefix)
     base = {
         "equity": ["", "batch", "process_ticker"],
         "topic": ["", "batch", "process_topic", "dynamic"],
@@ -170,11 +167,13 @@ def test_a_news_id_never_leaves_its_segment(prefix: str, name: str, kind: Kind) 
 
 @given(name=ids, card_type=ids, extra=st.dictionaries(ids, st.text(st.characters(codec="utf-8"))))
 def test_a_cards_ids_never_leave_segment_or_parameter(name: str, card_type: str, extra: dict[str, str]) -> None:
-    extra.pop("ticker", None)
-    segments, query = as_sent(card(name, card_type, None, extra.items()))
+    for own in ("ticker", "date_str"):
+        extra.pop(own, None)
+    segments, query = as_sent(card(name, card_type, DAY, extra.items()))
     assert segments == ["", "card", card_type]
     assert parse_qsl(query, keep_blank_values=True, strict_parsing=True, errors="strict") == [
         ("ticker", name),
+        ("date_str", DAY),
         *extra.items(),
     ]
 
@@ -189,7 +188,7 @@ def test_no_config_makes_a_request_whose_url_a_server_refuses_for_its_length() -
         ],
         "llm_config": {"default": {"backend": "x" * 1024, "model_name": "x" * 1024}},
     }
-    plan, faults, _ = make_plan({f"{name}.json": json.dumps(one).encode() for name, one in objects.items()}, None, {})
+    plan, faults, _ = make_plan({f"{name}.json": json.dumps(one).encode() for name, one in objects.items()}, DAY, {})
     assert faults == []
     assert 7000 < max(len(call.path) for call in plan.calls("qa")) <= 8192
 
@@ -205,8 +204,8 @@ def test_a_batchs_ids_come_back_from_its_body(names: list[str]) -> None:
 @pytest.mark.parametrize("name", REAL_IDS)
 def test_the_real_ids_work(name: str) -> None:
     assert is_id(name)
-    assert as_sent(news(name, "equity", name, None))[0][-1] == name
-    assert parameters(card(name, "news_card", None, [])) == {"ticker": name}
+    assert as_sent(news(name, "equity", name, DAY))[0][-1] == name
+    assert parameters(card(name, "news_card", DAY, [])) == {"ticker": name, "date_str": DAY}
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "..", ".", "a\\b", "a\nb", "", "x" * 65, "\ud800", "a\u2028b"])
@@ -214,13 +213,25 @@ def test_an_id_that_could_reach_another_endpoint_is_invalid(name: str) -> None:
     assert not is_id(name)
 
 
-@given(st.text(min_size=1), st.sampled_from(DATA))
-def test_keys_differ_between_calls_and_between_runs(run_id: str, engine: EngineName) -> None:
-    one, other = financial(["A"]), trading(["A"])
-    run = RunIdentity(run_id)
-    assert run.idempotency_key(*one.fingerprint) == RunIdentity(run_id).idempotency_key(*financial(["A"]).fingerprint)
-    assert run.idempotency_key(*one.fingerprint) != run.idempotency_key(*other.fingerprint)
-    assert run.idempotency_key(*one.fingerprint) != RunIdentity(run_id + "x").idempotency_key(*one.fingerprint)
-    assert run.traceparent() != run.traceparent()
-    assert run.traceparent()[:35] == run.traceparent()[:35]
-    assert len(run.traceparent()) == 55
+def test_what_a_person_leaves_out_is_no_part_of_the_plan() -> None:
+    plan = plan_of([target("A"), target("B")])
+    assert [one.id for one in plan.without(["A", "Z"]).targets] == ["B"]
+    assert plan.without([]) is plan
+
+
+def test_what_is_done_is_not_called_and_batches_stay_as_they_were() -> None:
+    """Else a batch of a later attempt would have another key than the one whose answer was lost."""
+    plan = plan_of([target(name) for name in "ABCD"], settings_of({"trading": {"batch_size": 2}}))
+    done = {("A", None), ("C", None), ("D", None), ("B", "news_card")}
+    assert [call.targets for call in plan.calls("trading", done)] == [("B",)]
+    assert [call.targets for call in plan.calls("news", done)] == [("B",)]
+    assert [call.targets for call in plan.calls("qa", done)] == [("A",), ("C",), ("D",)]
+
+
+def test_the_date_of_an_item_is_that_of_its_request() -> None:
+    dated = Target("B", "equity", "B", "2026-01-02", DATA, ("c",))
+    plan = plan_of([target("A"), dated])
+    for engine in plan.engines():
+        dates = {call.targets: call.date for call in plan.calls(engine)}
+        expected = {DAY, "2026-01-02"} if engine in {"news", "qa"} else {""}
+        assert {plan.date_of(engine, one) for one in plan.targets} == set(dates.values()) == expected

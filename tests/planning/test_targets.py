@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from job.config.objects import read_config
@@ -235,6 +235,7 @@ def expected(objects: dict[str, Any]) -> dict[str, tuple[list[str], list[str]]]:
     return found
 
 
+@settings(max_examples=50)
 @given(configs())
 def test_expansion_follows_the_rules(objects: dict[str, Any]) -> None:
     wanted = expected(objects)
