@@ -4,112 +4,110 @@ from __future__ import annotations
 
 import json
 import os
-import pty
-import shutil
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
+from datetime import UTC, datetime
 
 import pytest
 
 from job.cli import main as main_module
-from job.cli.main import main
-from job.execution.shutdown import SIGNALS
+from job.cli.main import main, make_parser, request_of
+from job.config.environment import read_settings
+from job.config.faults import CommandFault
+from job.planning.request import RunRequest
 from job.report.outcome import ExitCode
 from job.reporting import stdout
-from tests.simulators.job import ROOT
+from tests.cli.conftest import Command
 
 NOTICE = "CONFIG_URL: is not a variable of the job, which ignores it; did you mean CONFIG_URI?"
+NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
+HOME = {"CONFIG_URI": "/config", "RUNS_URI": "/runs", "RUN_TIME_ZONE": "Asia/Shanghai"}
 
 
-@pytest.fixture(autouse=True)
-def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("CONFIG_URI", "RUN_ID", "CLOUD_RUN_EXECUTION", "CLOUD_RUN_TASK_COUNT", "RUN_DATE", "RUN_TIME_ZONE"):
-        monkeypatch.delenv(name, raising=False)
+def asked(*arguments: str, **variables: str) -> RunRequest:
+    """What a command line asks for on 2026-11-24 in Shanghai."""
+    settings, faults = read_settings(HOME | variables)
+    return request_of(make_parser().parse_args(arguments), settings, faults, NOW, time.monotonic())
 
 
-@pytest.fixture(autouse=True)
-def _signal_handlers() -> Iterator[None]:
-    """Restores the signal handlers of the tests, as a run leaves its own in place."""
-    handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
+def faults(*arguments: str, **variables: str) -> list[str]:
+    return list(map(str, asked(*arguments, **variables).faults))
 
 
-@pytest.mark.parametrize("arguments", [[], ["run"], ["plan"], ["plan", "--json"], ["check"]])
-def test_every_command_says_what_is_wrong_with_the_configuration(
-    arguments: list[str], capfd: pytest.CaptureFixture[str]
-) -> None:
-    assert main(arguments) == ExitCode.USAGE
-    out, err = capfd.readouterr()
-    assert "CONFIG_URI: is not set; set it to gs://BUCKET/PREFIX or to a directory" in out + err
+# --- what is asked for ---
+
+
+def test_without_anything_it_is_today() -> None:
+    for arguments in ([], ["run"]):
+        request = asked(*arguments)
+        assert (request.date, request.again, request.without, request.is_confirmed) == (None, (), (), False)
+        assert (list(request.faults), request.arguments) == ([], ("run",))
 
 
 @pytest.mark.parametrize(
-    ("variables", "is_text"),
+    "arguments",
     [
-        ({}, True),
-        ({"LOG_FORMAT": "json"}, False),
-        ({"CLOUD_RUN_JOB": "cards"}, False),
-        ({"CLOUD_RUN_JOB": "cards", "LOG_FORMAT": "text"}, True),
+        ["run", "--date=2026-11-20"],
+        ["run", "--again=NVDA", "--again=/news_card", "--yes", "--without=MSFT"],
+        ["run", "--again=-X", "--without=--yes"],
+        ["run", "--again=a b", "--without=美联储"],
     ],
 )
+def test_the_arguments_of_a_request_ask_for_the_same(arguments: list[str]) -> None:
+    assert list(asked(*arguments).arguments) == arguments
+
+
+def test_several_names_may_follow_an_option_or_repeat_it() -> None:
+    request = asked("run", "--again", "A", "B/c", "--without", "D", "--again", "E")
+    assert (request.again, request.without) == (("A", "B/c", "E"), ("D",))
+
+
 @pytest.mark.parametrize(
-    "asked",
-    [("run", "✗ CONFIG_URI: is not set; "), ("verify --date 2026-11-24", "no run of 2026-11-24 is recorded")],
+    ("arguments", "fault"),
+    [
+        (["--date", "24.11.2026"], '--date: "24.11.2026" is not a date; write YYYY-MM-DD'),
+        (["--date", "2026-02-30"], '--date: "2026-02-30" is not a date; write YYYY-MM-DD'),
+        (["--date", "today"], '--date: "today" is not a date; write YYYY-MM-DD'),
+        (["--date", "\udcff"], '--date: "\\udcff" is not a date; write YYYY-MM-DD'),
+        (
+            ["--date", "2026-11-25"],
+            "--date: 2026-11-25 is still to come: today is 2026-11-24; write a day that has begun",
+        ),
+    ],
 )
-def test_off_a_terminal_output_is_text_for_a_person_unless_the_job_is_on_cloud_run(
-    asked: tuple[str, str],
-    variables: dict[str, str],
-    is_text: bool,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    command, shown = asked
-    for name, value in ({"RUNS_URI": str(tmp_path)} | variables).items():
-        monkeypatch.setenv(name, value)
-    assert main(command.split()) != ExitCode.DONE
-    first = capfd.readouterr().out.splitlines()[0]
-    if is_text:
-        assert first.startswith(shown)
-    else:
-        assert json.loads(first)["message"].startswith(shown.removeprefix("✗ "))
+def test_a_date_that_cannot_be_is_a_fault_of_the_command(arguments: list[str], fault: str) -> None:
+    request = asked("run", *arguments)
+    assert list(map(str, request.faults)) == [fault]
+    assert isinstance(request.faults[0], CommandFault)
+    assert request.date is None
 
 
-@pytest.mark.parametrize("arguments", [["run"], ["resume", "night"]])
-def test_a_misspelt_variable_is_noticed_in_the_log(
-    arguments: list[str], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("CONFIG_URL", "/config")
-    monkeypatch.setenv("LOG_FORMAT", "json")
-    assert main(arguments) == ExitCode.USAGE
-    first = json.loads(capfd.readouterr().out.splitlines()[0])
-    assert (first["event"], first["severity"]) == ("config.noticed", "NOTICE")
-    assert first["message"] == NOTICE
+def test_today_is_a_day_of_the_time_zone() -> None:
+    assert faults("run", "--date", "2026-11-24") == []
+    assert len(faults("run", "--date", "2026-11-24", RUN_TIME_ZONE="UTC")) == 1
 
 
-@pytest.mark.parametrize(("arguments", "line"), [(["plan"], NOTICE), (["check"], f"! {NOTICE}")])
-def test_a_misspelt_variable_is_noticed_before_the_faults(
-    arguments: list[str], line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("CONFIG_URL", "/config")
-    assert main(arguments) == ExitCode.USAGE
-    out, err = capfd.readouterr()
-    assert (out + err).splitlines()[0] == line
+def test_a_start_needs_a_place_for_its_record() -> None:
+    unset = "RUNS_URI: is not set; set it to gs://BUCKET/PREFIX or to a directory"
+    assert faults("run", RUNS_URI="") == [unset]
+    assert len(faults("run", RUNS_URI="s3://x")) == 1, "a faulty one is not unset as well"
+
+
+def test_an_argument_that_is_no_unicode_can_be_recorded() -> None:
+    """The config has no such name, so it is a fault with the nearest names."""
+    for text in (*asked("run", "--again", "\udcff", "--without", "\udcff").arguments,):
+        text.encode()
+
+
+# --- the command line itself ---
 
 
 @pytest.mark.parametrize(
     "arguments",
     [
         *(["fly"], ["plan", "--yaml"], ["run", "now"], ["--json"], ["check", "--json"], ["plan", "plan"]),
-        ["resume", "night", "--without"],
-        ["resume", "night", "--without", "MSFT", "--new-config"],
+        *(["run", "--without"], ["run", "--again"], ["report", "night"], ["notify"], ["verify", "--date", "x"]),
+        *(["plan", "--full", "--json"], ["resume", "night"], ["plan", "--date", "2026-1-1"]),
     ],
 )
 def test_usage_errors_end_with_2(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:
@@ -127,35 +125,59 @@ def test_help_and_version(capfd: pytest.CaptureFixture[str]) -> None:
         assert expected in capfd.readouterr().out
 
 
-def on_a_terminal(*arguments: str, **variables: str) -> tuple[int, str]:
-    """The exit code and the output of the job on a terminal of its own, without the caller's variables."""
-    ours, theirs = pty.openpty()
-    env = {"PATH": os.environ["PATH"], **variables}
-    command = [sys.executable, "-m", "job", *arguments]
-    done = subprocess.run(command, cwd=ROOT, env=env, stdin=theirs, stdout=theirs, stderr=theirs, check=False)
-    os.close(theirs)
-    shown = b""
-    with suppress(OSError):  # a pseudo-terminal ends with an error
-        while piece := os.read(ours, 65536):
-            shown += piece
-    os.close(ours)
-    return done.returncode, shown.decode()
-
-
-def test_without_a_command_a_person_on_a_terminal_gets_help_and_no_run() -> None:
-    code, shown = on_a_terminal()
-    assert code == ExitCode.USAGE, "0 would say that the work of the day is done"
-    assert shown.startswith("usage: python -m job")
-    assert "CONFIG_URI" not in shown
-
-
-@pytest.mark.parametrize(("arguments", "variables"), [(["run"], {}), ([], {"CLOUD_RUN_JOB": "cards"})])
-def test_a_command_starts_a_run_on_a_terminal_and_cloud_run_needs_none(
-    arguments: list[str], variables: dict[str, str]
-) -> None:
-    code, shown = on_a_terminal(*arguments, **variables)
+@pytest.mark.parametrize("arguments", [["run"], ["plan"], ["plan", "--json"], ["check"]])
+def test_every_command_says_what_is_wrong_with_the_configuration(arguments: list[str], command: Command) -> None:
+    code, out, err = command(*arguments)
     assert code == ExitCode.USAGE
-    assert "CONFIG_URI: is not set" in shown
+    assert "CONFIG_URI: is not set; set it to gs://BUCKET/PREFIX or to a directory" in "\n".join(out + err)
+
+
+@pytest.mark.parametrize(("arguments", "line"), [(["plan"], NOTICE), (["check"], f"! {NOTICE}")])
+def test_a_misspelt_variable_is_noticed_before_the_faults(
+    arguments: list[str], line: str, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    monkeypatch.setenv("CONFIG_URL", "/config")
+    code, out, err = command(*arguments)
+    assert (code, (out + err)[0]) == (ExitCode.USAGE, line)
+
+
+@pytest.mark.parametrize(
+    ("variables", "is_text"),
+    [
+        ({}, True),
+        ({"LOG_FORMAT": "json"}, False),
+        ({"CLOUD_RUN_JOB": "cards"}, False),
+        ({"CLOUD_RUN_JOB": "cards", "LOG_FORMAT": "text"}, True),
+    ],
+)
+def test_output_is_text_for_a_person_unless_the_job_is_on_cloud_run(
+    variables: dict[str, str], is_text: bool, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    _, out, _ = command("run")
+    assert out[0].startswith("✗ CONFIG_URI: is not set; ") is is_text
+    if not is_text:
+        assert json.loads(out[0])["message"].startswith("CONFIG_URI: is not set; ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "starts"), [([], {}, False), (["run"], {}, True), ([], {"CLOUD_RUN_JOB": "cards"}, True)]
+)
+def test_without_a_command_a_person_on_a_terminal_gets_help_and_no_run(
+    arguments: list[str],
+    variables: dict[str, str],
+    starts: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    command: Command,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "isatty", lambda _: True)
+    code, out, _ = command(*arguments)
+    assert code == ExitCode.USAGE, "0 would say that the work of the day is done"
+    assert ("CONFIG_URI: is not set" in "".join(out)) is starts
+    assert "".join(out).startswith("usage: python -m job") is not starts
 
 
 def test_a_traceback_that_nobody_reads_delays_the_exit_by_seconds_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,6 +185,7 @@ def test_a_traceback_that_nobody_reads_delays_the_exit_by_seconds_at_most(monkey
         raise ZeroDivisionError("unforeseen")
 
     monkeypatch.setattr(main_module, "_command", break_down)
+    monkeypatch.setattr(main_module, "TRACEBACK_SECONDS", 0.1)
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     with suppress(BlockingIOError):
@@ -175,53 +198,3 @@ def test_a_traceback_that_nobody_reads_delays_the_exit_by_seconds_at_most(monkey
     assert time.monotonic() - started < 5.0
     os.close(reading)  # the thread that writes ends
     os.close(writing)
-
-
-def python(*arguments: str, directory: Path) -> subprocess.CompletedProcess[str]:
-    """Runs Python in this directory, without the caller's variables."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        cwd=directory,
-        env={"PATH": os.environ["PATH"]},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_missing_dependencies_are_one_line_that_says_how_to_activate_the_environment() -> None:
-    done = python("-S", "-m", "job", "runs", directory=ROOT)  # -S: without the installed packages
-    assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
-    (line,) = done.stderr.splitlines()
-    assert " is not installed for " in line
-    assert line.endswith("; activate the environment: make .venv/ready && . .venv/bin/activate")
-
-
-def test_a_module_of_the_job_that_is_missing_is_a_bug(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "job", tmp_path / "job")
-    (tmp_path / "job" / "engines" / "identity.py").unlink()
-    done = python("-m", "job", "runs", directory=tmp_path)
-    assert done.returncode == 1
-    assert done.stderr.endswith("ModuleNotFoundError: No module named 'job.engines.identity'\n")
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 143)])
-def test_a_signal_before_the_run_handles_them_ends_the_process(number: signal.Signals, code: int) -> None:
-    """Also one that is PID 1, for which the default action is to ignore it."""
-    program = """
-import runpy, sys, time, types
-def main(arguments):
-    print("ready", flush=True)
-    time.sleep(30)
-sys.modules["job.cli.main"] = module = types.ModuleType("job.cli.main")
-module.main = main
-runpy.run_module("job", run_name="__main__")
-"""
-    command = [sys.executable, "-c", program]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
-        process.send_signal(number)
-        assert process.wait(10) == code
-        assert process.stderr is not None
-        assert process.stderr.read() == b""

@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import re
-from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from job.cli.main import main
-from job.cli.plan import _without_order
-from job.config.schema import LlmConfig
-from job.ledger.totals import CardTotals
-from job.planning.plan import Plan
-from job.planning.targets import Target
-from job.records.attempts import AttemptEntry
-from job.report.outcome import ExitCode, Outcome
-from job.report.summary import RunSummary, pack_summary
+from job.report.outcome import ExitCode
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
 from job.text.messages import Message
-from tests.support.records import Recorded
+from tests.cli.conftest import Command
+from tests.support.records import Attempt, config
 from tests.support.records import write as write_records
 
 if TYPE_CHECKING:
@@ -42,13 +33,6 @@ OPEN = "is not JSON at line 1 column 2: a string or a bracket is not closed; clo
 NO_MEANING = "has no meaning for equities_default; remove it"
 
 
-@pytest.fixture(autouse=True)
-def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in os.environ:
-        if re.match(r"CLOUD_RUN_|CONFIG_URI|RUN|\w+_ENGINE_|IMPERSONATE", name):
-            monkeypatch.delenv(name)
-
-
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
     """A directory with the smallest config that can be used."""
@@ -64,64 +48,53 @@ def write(directory: Path, objects: dict[str, object]) -> None:
         (directory / name).write_bytes(data)
 
 
-def plan(capfd: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, list[str], list[str]]:
-    """The exit code, and the lines on standard output and standard error."""
-    code = main(["plan", *map(str, arguments)])
-    out, err = capfd.readouterr()
-    return code, out.splitlines(), err.splitlines()
+def today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 # --- what a run would call ---
 
 
-ASSUMED = (
-    "How a schedule starts this run is not known. Assumed: FINANCIAL_ENGINE_CONCURRENCY=4, "
-    "FINANCIAL_ENGINE_BATCH_SIZE=5, TRADING_ENGINE_CONCURRENCY=4, TRADING_ENGINE_BATCH_SIZE=5, "
-    "NEWS_ENGINE_CONCURRENCY=8, QA_ENGINE_CONCURRENCY=16"
-)
 FULL = "Each target, with the numbers of its batches, and its cards:"
 
 
-def test_a_plan_of_a_given_place_needs_no_variable(capfd: pytest.CaptureFixture[str], place: Path) -> None:
+def test_a_plan_of_a_given_place_needs_no_variable(command: Command, place: Path) -> None:
     write(place, {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card", "old_card"]})
-    assert plan(capfd, place) == (
+    assert command("plan", place) == (
         ExitCode.DONE,
         [
-            "Each engine uses its own current date (RUN_DATE is not set): 2 targets, 4 cards",
+            f"{today()}: 2 targets, 4 cards",
             "Financial engine: 2 targets, 1 call",
             "Trading engine: 2 targets, 1 call",
             "News engine: 2 targets, 2 calls",
             "QA engine: 4 cards, 4 calls",
-            ASSUMED,
         ],
         [],
     )
 
 
 def test_a_count_of_one_is_singular_and_the_calls_are_listed_by_target(
-    capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RUN_DATE", "2026-11-24")
-    assert plan(capfd, "--full", place)[1] == [
-        "Date 2026-11-24: 1 target, 1 card",
+    assert command("plan", "--full", "--date=2026-11-24", place)[1] == [
+        "2026-11-24: 1 target, 1 card",
         "Financial engine: 1 target, 1 call",
         "Trading engine: 1 target, 1 call",
         "News engine: 1 target, 1 call",
         "QA engine: 1 card, 1 call",
-        ASSUMED,
         FULL,
         "  AAPL (equity): financial 1, trading 1, news; news_card",
     ]
 
 
 def test_each_target_is_listed_once_with_the_numbers_of_its_batches(
-    capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(place, {"ticker_list.json": ["AAPL", "MSFT", "NVDA"]})
     write(place, {"card_targets.json": [{"id": "AAPL", "run_engines": {"financials": False}}, {"id": "Rates"}]})
     monkeypatch.setenv("FINANCIAL_ENGINE_BATCH_SIZE", "1")
     monkeypatch.setenv("TRADING_ENGINE_BATCH_SIZE", "2")
-    lines = plan(capfd, "--full", place)[1]
+    lines = command("plan", "--full", place)[1]
     assert lines[lines.index(FULL) + 1 :] == [
         "  AAPL (equity): trading 1, news; news_card",
         "  MSFT (equity): financial 1, trading 1, news; news_card",
@@ -131,14 +104,12 @@ def test_each_target_is_listed_once_with_the_numbers_of_its_batches(
     assert lines[1:3] == ["Financial engine: 2 targets, 2 calls", "Trading engine: 3 targets, 2 calls"]
 
 
-def test_a_target_with_a_date_of_its_own_shows_it(capfd: pytest.CaptureFixture[str], place: Path) -> None:
+def test_a_target_with_a_date_of_its_own_shows_it(command: Command, place: Path) -> None:
     write(place, {"card_targets.json": [{"id": "Rates", "date": "2026-11-20"}]})
-    assert "  Rates (topic, key rates, date 2026-11-20): news; news_card" in plan(capfd, "--full", place)[1]
+    assert "  Rates (topic, key rates, date 2026-11-20): news; news_card" in command("plan", "--full", place)[1]
 
 
-def test_the_cards_of_each_model_are_counted_and_keys_and_parameters_are_shown(
-    capfd: pytest.CaptureFixture[str], place: Path
-) -> None:
+def test_the_cards_of_each_model_are_counted_and_keys_and_parameters_are_shown(command: Command, place: Path) -> None:
     write(place, {"card_types.json": ["news_card", "price_card", "outlook_card"]})
     write(place, {"llm_config.json": {"default": {"backend": "gemini", "model_name": "small"}, "tasks": {
         "outlook_card": {"model_name": "large"}}}})  # fmt: skip
@@ -150,12 +121,11 @@ def test_the_cards_of_each_model_are_counted_and_keys_and_parameters_are_shown(
     }
     other = {"id": "Musk", "target_type": "person", "extra_params": {"preferred_llm_backend": "local"}}
     write(place, {"card_targets.json": [fed, other]})
-    lines = plan(capfd, "--full", place)[1]
+    lines = command("plan", "--full", place)[1]
     assert lines[lines.index("QA engine: 7 cards, 7 calls") + 1 : -4] == [
         "Model small of gemini: 3 cards (news_card, price_card)",
         "Model large of gemini: 1 card (outlook_card)",
         "The model that local chooses: 3 cards (news_card, price_card, outlook_card)",
-        ASSUMED,
     ]
     assert lines[-3:] == [
         "  AAPL (equity): financial 1, trading 1, news; news_card, price_card, outlook_card",
@@ -164,12 +134,10 @@ def test_the_cards_of_each_model_are_counted_and_keys_and_parameters_are_shown(
     ]
 
 
-def test_a_model_without_a_backend_and_none_at_all_are_named_too(
-    capfd: pytest.CaptureFixture[str], place: Path
-) -> None:
+def test_a_model_without_a_backend_and_none_at_all_are_named_too(command: Command, place: Path) -> None:
     write(place, {"card_types.json": ["news_card", "price_card"]})
     write(place, {"llm_config.json": {"tasks": {"price_card": {"model_name": "large"}}}})
-    assert plan(capfd, place)[1][-3:-1] == [
+    assert command("plan", place)[1][-2:] == [
         "The model that the QA engine chooses: 1 card (news_card)",
         "Model large: 1 card (price_card)",
     ]
@@ -177,13 +145,13 @@ def test_a_model_without_a_backend_and_none_at_all_are_named_too(
 
 @pytest.mark.parametrize("url", ["https://engine.example/v1", None])
 def test_the_text_shows_no_url_and_json_shows_the_whole_url_if_it_is_known(
-    capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch, url: str | None
+    command: Command, place: Path, monkeypatch: pytest.MonkeyPatch, url: str | None
 ) -> None:
     if url:
         monkeypatch.setenv("QA_ENGINE_URL", f"{url}/")
     write(place, {"ticker_list.json": ["0700.HK"], "card_targets.json": [{"id": "Rate vs Inflation"}]})
-    assert not [line for line in plan(capfd, "--full", place)[1] if "http" in line or "/" in line]
-    code, out, err = plan(capfd, "--json", place)
+    assert not [line for line in command("plan", "--full", place)[1] if "http" in line or "/" in line]
+    code, out, err = command("plan", "--json", place)
     assert (code, err) == (ExitCode.DONE, [])
     shown = {line["engine"]: line["url"] for line in map(json.loads, out)}
     assert shown["qa"].startswith(f"{url or ''}/")
@@ -192,33 +160,34 @@ def test_the_text_shows_no_url_and_json_shows_the_whole_url_if_it_is_known(
 
 
 def test_without_a_place_it_reads_config_uri_and_needs_nothing_else(
-    capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(place, {"tickers.json": b"a run would not look at it"})
     monkeypatch.setenv("CONFIG_URI", str(place))
-    code, out, err = plan(capfd)
-    assert (code, out[-2], err) == (ExitCode.DONE, "QA engine: 1 card, 1 call", [])
+    code, out, err = command("plan")
+    assert (code, out[-1], err) == (ExitCode.DONE, "QA engine: 1 card, 1 call", [])
 
 
 @pytest.mark.parametrize("ignored", ["/nowhere", "s3://nowhere", "un\x07printable"])
 def test_with_a_place_config_uri_is_ignored(
-    capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch, ignored: str
+    command: Command, place: Path, monkeypatch: pytest.MonkeyPatch, ignored: str
 ) -> None:
     monkeypatch.setenv("CONFIG_URI", ignored)
-    assert plan(capfd, place)[0] == ExitCode.DONE
+    assert command("plan", place)[0] == ExitCode.DONE
 
 
-def test_the_other_variables_apply(
-    capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_other_variables_apply(command: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(place, {"ticker_list.json": ["A", "B", "C"]})
     monkeypatch.setenv("FINANCIAL_ENGINE_BATCH_SIZE", "2")
-    assert plan(capfd, place)[1][1:3] == ["Financial engine: 3 targets, 2 calls", "Trading engine: 3 targets, 1 call"]
+    assert command("plan", place)[1][1:3] == [
+        "Financial engine: 3 targets, 2 calls",
+        "Trading engine: 3 targets, 1 call",
+    ]
 
 
-def test_a_notice_does_not_stop_the_plan(capfd: pytest.CaptureFixture[str], place: Path) -> None:
+def test_a_notice_does_not_stop_the_plan(command: Command, place: Path) -> None:
     write(place, {"ticker_list.json": ["AAPL", "AAPL"]})
-    code, _, err = plan(capfd, place)
+    code, _, err = command("plan", place)
     assert (code, err) == (ExitCode.DONE, ['ticker_list.json: [1] ("AAPL"): is there already; it counts once'])
 
 
@@ -226,80 +195,78 @@ def test_a_notice_does_not_stop_the_plan(capfd: pytest.CaptureFixture[str], plac
 
 
 def test_a_faulty_variable_is_a_fault_beside_those_of_the_objects(
-    capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RUN_DATE", "tomorrow")
+    monkeypatch.setenv("RUN_TIME_ZONE", "Mars")
     monkeypatch.setenv("NEWS_ENGINE_URL", "news")
     write(place, {"ticker_list.json": [7], "tickers.json": []})
-    code, out, err = plan(capfd, place)
+    code, out, err = command("plan", place)
     assert (code, out) == (ExitCode.USAGE, [])
     assert sorted(line.partition(":")[0] for line in err) == [
         "NEWS_ENGINE_URL",
-        "RUN_DATE",
+        "RUN_TIME_ZONE",
         "ticker_list.json",
         "tickers.json",
     ]
 
 
-def test_faults_of_one_cause_are_one_line(capfd: pytest.CaptureFixture[str], place: Path) -> None:
+def test_faults_of_one_cause_are_one_line(command: Command, place: Path) -> None:
     write(place, {"ticker_list.json": [f"a/{number}" for number in range(150)]})
-    assert plan(capfd, place)[2] == [
+    assert command("plan", place)[2] == [
         f'ticker_list.json: [0] ("a/0"), [1] ("a/1"), [2] ("a/2") and 147 more: {UNFIT_ID}'
     ]
 
 
 @pytest.mark.parametrize("name", ["card_target.json", "ticker_lists.json"])
-def test_an_object_that_the_job_does_not_read_is_a_fault(
-    capfd: pytest.CaptureFixture[str], place: Path, name: str
-) -> None:
+def test_an_object_that_the_job_does_not_read_is_a_fault(command: Command, place: Path, name: str) -> None:
     write(place, {name: []})
-    code, _, err = plan(capfd, place)
+    code, _, err = command("plan", place)
     assert (code, err) == (
         ExitCode.USAGE,
         [f"{name}: is no object that the job reads; correct its name or remove it"],
     )
 
 
-def test_only_json_files_directly_in_the_place_are_checked(capfd: pytest.CaptureFixture[str], place: Path) -> None:
+def test_only_json_files_directly_in_the_place_are_checked(command: Command, place: Path) -> None:
     (place / "old").mkdir()
     write(place, {"README.md": b"?", "old/tickers.json": b"?"})
-    assert plan(capfd, place)[0] == ExitCode.DONE
+    assert command("plan", place)[0] == ExitCode.DONE
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
 @pytest.mark.parametrize("is_link", [False, True])
 def test_an_object_that_is_not_a_file_is_a_fault_as_in_a_run(
-    capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch, is_link: bool, slash: str
+    command: Command, place: Path, monkeypatch: pytest.MonkeyPatch, is_link: bool, slash: str
 ) -> None:
     if is_link:
         (place / "llm_config.json").symlink_to("nowhere")
     else:
         (place / "llm_config.json").mkdir()
     what = "llm_config.json is not a file; replace it with a file or remove it"
-    code, out, err = plan(capfd, f"{place}{slash}")
+    code, out, err = command("plan", f"{place}{slash}")
     assert (code, out, err) == (ExitCode.USAGE, [], [f"{place}{slash}: {what}"])
-    monkeypatch.setenv("RUN_DATE", "tomorrow")
-    code, _, err = plan(capfd, place)
+    monkeypatch.setenv("RUN_TIME_ZONE", "Mars")
+    code, _, err = command("plan", place)
     assert (code, len(err)) == (ExitCode.USAGE, 2)
 
 
 def test_a_place_that_cannot_be_read_now_is_not_called_faulty(
-    capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object) -> None:
         raise StorageError(Message("storage does not answer"))
 
     monkeypatch.setattr(DirectoryStore, "read", fails)
-    code, out, err = plan(capfd, place)
+    code, out, err = command("plan", place)
     assert (code, out, len(err)) == (ExitCode.BUSY, [], 1)
     assert ": storage does not answer; see that it names" in err[0]
 
 
 def test_a_config_uri_that_cannot_be_read_ends_as_a_run_would(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONFIG_URI", "/nowhere")
-    code, _, (line,) = plan(capfd)
+    code, _, (line,) = command("plan")
     assert code == ExitCode.USAGE
     assert line.startswith("CONFIG_URI: /nowhere is not a directory; see that")
 
@@ -417,184 +384,113 @@ CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
 
 @pytest.mark.parametrize(("objects", "faults"), CASES.values(), ids=CASES)
 def test_the_exact_text_of_faulty_objects(
-    capfd: pytest.CaptureFixture[str], place: Path, objects: dict[str, Any], faults: list[str]
+    command: Command, place: Path, objects: dict[str, Any], faults: list[str]
 ) -> None:
     write(place, {name: value for name, value in objects.items() if value is not None})
     for name in (name for name, value in objects.items() if value is None):
         (place / name).unlink()
-    assert plan(capfd, place) == (ExitCode.USAGE, [], faults)
+    assert command("plan", place) == (ExitCode.USAGE, [], faults)
 
 
-# --- tonight ---
+# --- beside the record ---
 
 CARDS: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card"]}
-NIGHT = Recorded("night")
-STARTED = {"run_date": "today", "zone": "Pacific/Kiritimati", "execution": "cards-x", "concurrency": {"qa": 32}}
+BEFORE = [Attempt(f"2026-11-{day}", seconds=15_000) for day in (21, 22, 23)]
 
 
 @pytest.fixture
-def night(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a night of the config CARDS is recorded, which a schedule has started."""
-    monkeypatch.setenv("RUNS_URI", str(tmp_path / "runs"))
-    monkeypatch.setenv("CONFIG_URI", "gs://cards/config")
-    entry = AttemptEntry.model_validate({"number": 1, "owner": "owner", "started": NIGHT.started, **STARTED})
-    write_records(tmp_path / "runs", NIGHT, **{"night/attempts/000001.json": entry.model_dump_json().encode()})
-    return tmp_path / "runs"
+def night(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where three good nights of the config CARDS are recorded."""
+    monkeypatch.setenv("RUN_TIME_ZONE", "Asia/Shanghai")
+    write_records(runs, *(attempt.record() for attempt in BEFORE))
+    return runs
 
 
-def today() -> str:
-    return datetime.now(ZoneInfo("Pacific/Kiritimati")).date().isoformat()
-
-
-ORIGIN = (
-    "As in run night of 2026-11-24, since this shell does not set it: RUN_DATE=today, RUN_TIME_ZONE=Pacific/Kiritimati,"
-    " FINANCIAL_ENGINE_BATCH_SIZE=2, TRADING_ENGINE_BATCH_SIZE=2, QA_ENGINE_CONCURRENCY=32"
-)
-
-
-def test_a_plan_is_that_of_tonight_and_may_be_the_same_as_last_night(
-    capfd: pytest.CaptureFixture[str], place: Path, night: Path
+def test_a_plan_says_when_the_cards_are_usually_there_and_what_is_as_it_was(
+    command: Command, place: Path, night: Path
 ) -> None:
     write(place, CARDS)
-    code, out, err = plan(capfd, place)
+    code, out, err = command("plan", place)
     assert (code, err) == (ExitCode.DONE, [])
-    assert out[0] == f"Date {today()}: 2 targets, 2 cards"
-    assert out[1] == "Financial engine: 2 targets, 1 call"
-    assert out[-2:] == [ORIGIN, "The same as on 2026-11-24: 2 cards"]
+    assert out[-2:] == ["Usually there by 06:10", "The same cards as on 2026-11-23"]
 
 
-def test_the_calls_as_json_are_those_of_tonight_and_the_rest_is_beside_them(
-    capfd: pytest.CaptureFixture[str], place: Path, night: Path
-) -> None:
-    write(place, CARDS | {"ticker_list.json": ["AAPL", "MSFT", "NVDA"]})
-    _, out, err = plan(capfd, "--json", place)
-    calls = [json.loads(line) for line in out]
-    assert [call["body"] for call in calls if call["engine"] == "financial"] == [
-        {"tickers": ["AAPL", "MSFT"]},
-        {"tickers": ["NVDA"]},
-    ]
-    assert all(call["body"] == {"date": today()} for call in calls if call["engine"] == "news")
-    assert err[:2] == [ORIGIN, "1 card more than on 2026-11-24"]
-
-
-CHANGED = {
-    "more": (
+CHANGED: dict[str, tuple[dict[str, object], list[str]]] = {
+    "a type more": (
         {"card_types.json": ["news_card", "price_card"]},
-        [
-            "2 cards more than on 2026-11-24",
-            "The plan has changed since 2026-11-24: 2 cards then, 4 now.",
-            "1 card type added: price_card",
-        ],
+        ["New since 2026-11-23: /price_card", "2 cards more than on 2026-11-23"],
     ),
-    "fewer": (
+    "a target fewer": (
         {"ticker_list.json": ["AAPL"]},
-        [
-            "1 card fewer than on 2026-11-24",
-            "The plan has changed since 2026-11-24: 2 cards then, 1 now.",
-            "1 target removed: MSFT",
-        ],
+        ["Gone since 2026-11-23: MSFT", "1 card fewer than on 2026-11-23"],
     ),
     "others": (
-        {"ticker_list.json": ["AAPL", "NVDA"]},
+        {"ticker_list.json": ["AAPL", "NVDA"], "card_types.json": ["price_card"]},
         [
-            "As many cards as on 2026-11-24",
-            "The plan has changed since 2026-11-24; it has as many cards as then, 2.",
-            "1 target removed: MSFT",
-            "1 target added: NVDA",
+            "New since 2026-11-23: NVDA",
+            "Gone since 2026-11-23: MSFT",
+            "New since 2026-11-23: /price_card",
+            "Gone since 2026-11-23: /news_card",
         ],
-    ),
-    "the same by another model": (
-        {"llm_config.json": {"default": {"model_name": "large"}}},
-        ["The same cards as on 2026-11-24, 2 cards, some with another model, date or parameter"],
     ),
 }
 
 
 @pytest.mark.parametrize(("objects", "lines"), CHANGED.values(), ids=CHANGED)
-def test_a_plan_says_first_how_many_cards_there_are_more(
-    capfd: pytest.CaptureFixture[str], place: Path, night: Path, objects: dict[str, object], lines: list[str]
+def test_a_plan_says_what_is_new_and_gone_since_the_night_before(
+    command: Command, place: Path, night: Path, objects: dict[str, object], lines: list[str]
 ) -> None:
     write(place, CARDS | objects)
-    out = plan(capfd, place)[1]
-    assert out[out.index(ORIGIN) + 1 :] == lines
+    out = command("plan", place)[1]
+    assert out[out.index("Usually there by 06:10") + 1 :] == lines
+    code, out, err = command("plan", "--json", place)
+    assert (code, err) == (ExitCode.DONE, lines)
+    assert {json.loads(line)["engine"] for line in out} == {"financial", "trading", "news", "qa"}
 
 
-def test_a_night_whose_plan_is_not_known_still_has_a_number_of_cards(
-    capfd: pytest.CaptureFixture[str], place: Path, night: Path
+def test_a_plan_for_a_day_that_was_begun_says_how_many_cards_are_asked_for_more(
+    command: Command, place: Path, night: Path
 ) -> None:
-    summary = RunSummary(
-        run_id="night",
-        day="2026-11-24",
-        date=None,
-        config_uri="gs://cards/config",
-        started=NIGHT.started,
-        ended=None,
-        outcome=Outcome.SUCCEEDED,
-        exit_code=0,
-        attempt=1,
-        journal={"owner": 1},
-        cards=CardTotals(planned=5, generated=5),
-    )
-    (night / "night" / "summary.json").write_bytes(pack_summary(summary))
-    (night / "night" / "inputs.json").write_bytes(b"altered")
-    write(place, CARDS)
-    assert plan(capfd, place)[1][-2:] == [ASSUMED, "3 cards fewer than on 2026-11-24"]
-
-
-def test_what_the_shell_sets_comes_first(
-    capfd: pytest.CaptureFixture[str], place: Path, night: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RUN_DATE", "2026-11-20")
-    monkeypatch.setenv("FINANCIAL_ENGINE_BATCH_SIZE", "1")
-    write(place, CARDS)
-    out = plan(capfd, place)[1]
-    assert out[0].startswith("Date 2026-11-20: ")
-    assert out[1] == "Financial engine: 2 targets, 2 calls"
-    assert out[-1] == "The same as on 2026-11-24: 2 cards", "it has another date, and the same cards"
-
-
-def test_past_nights_that_cannot_be_read_change_no_plan(
-    capfd: pytest.CaptureFixture[str], place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("RUNS_URI", "/dev/null/runs")
-    code, out, err = plan(capfd, place)
-    assert (code, err, out[-2]) == (ExitCode.DONE, [], ASSUMED)
-    assert out[-1].startswith("the plan is not compared with that of the night before: ")
-
-
-def test_a_faulty_config_is_refused_before_past_nights_are_read(
-    capfd: pytest.CaptureFixture[str], place: Path, night: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("job.cli.plan.read_past_of_plan", None)
-    write(place, {"ticker_list.json": []})
-    assert plan(capfd, place)[0] == ExitCode.USAGE
-
-
-def test_what_is_probably_a_typo_is_a_notice_unless_last_night_had_it(
-    capfd: pytest.CaptureFixture[str], place: Path, night: Path
-) -> None:
-    write(place, {"ticker_list.json": ["APPL", "MSFT"]})
-    code, out, err = plan(capfd, place)
-    assert (code, out[-1]) == (ExitCode.DONE, "1 target added: APPL")
+    write(place, CARDS | {"ticker_list.json": ["AAPL", "MSFT", "NVDA"]})
+    code, out, err = command("plan", "--date=2026-11-23", place)
+    assert (code, out[0]) == (ExitCode.DONE, "2026-11-23: 3 targets, 3 cards")
+    assert "The config asks for 1 card more than the last attempt at 2026-11-23 did" in out
+    assert "New since 2026-11-22: NVDA" in out, "the night before is that of the day"
     assert err == [
-        'ticker_list.json: [0] ("APPL" ≈ "AAPL"): is new, like one of 2026-11-24 that is gone; is that what you mean?'
+        "2026-11-23 is over: the financial and the trading engine take no date, and prepare what is current now"
     ]
 
 
-def test_a_plan_is_shown_in_chinese(
-    capfd: pytest.CaptureFixture[str], place: Path, night: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_plan_is_that_of_today_in_its_time_zone(
+    command: Command, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("REPORT_LANGUAGE", "zh")
-    write(place, CARDS | {"ticker_list.json": ["AAPL", "MSFT", "nvda"]})
-    code, out, err = plan(capfd, "--full", place)
-    assert code == ExitCode.DONE
-    shown = [line for line in [*out, *err] if not line.startswith("  ")]
-    assert len(shown) == 11
-    assert all(re.search("[一-鿿]", line) for line in shown), shown
+    for zone in ("Pacific/Kiritimati", "Pacific/Pago_Pago"):
+        monkeypatch.setenv("RUN_TIME_ZONE", zone)
+        before, after = (datetime.now(ZoneInfo(zone)) + timedelta(seconds=later) for later in (-60, 60))
+        assert command("plan", place)[1][0][:10] in {f"{before:%Y-%m-%d}", f"{after:%Y-%m-%d}"}
 
 
-def test_a_target_that_was_left_out_by_hand_makes_no_other_plan() -> None:
-    first, second = (Target(name, "equity", name, None, (), ("c",)) for name in ("A", "B"))
-    before = Plan((first, second), LlmConfig(), None, {})
-    assert _without_order(replace(before, targets=(second,), left_out=(first,)).whole) == _without_order(before)
-    assert _without_order(replace(before, targets=(first,))) != _without_order(before)
+@pytest.mark.parametrize("what", ["no place", "a damaged entry"])
+def test_past_nights_that_cannot_be_read_change_no_plan(
+    command: Command, place: Path, runs: Path, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if what == "no place":
+        monkeypatch.setenv("RUNS_URI", "/dev/null/runs")
+    else:
+        write_records(runs, Attempt("2026-11-23").record() | {"2026-11-23/attempts/000001.json": b"?"})
+    code, out, err = command("plan", place)
+    assert (code, err, out[-2]) == (ExitCode.DONE, [], "QA engine: 1 card, 1 call")
+    assert out[-1].startswith("the plan is not compared with the night before: ")
+
+
+def test_a_night_that_has_not_ended_is_compared_with_too(command: Command, place: Path, runs: Path) -> None:
+    write_records(runs, Attempt("2026-11-23", outcome=None, objects=config(["MSFT"])).record())
+    assert command("plan", place)[1][-2:] == ["New since 2026-11-23: AAPL", "Gone since 2026-11-23: MSFT"]
+
+
+def test_a_faulty_config_is_refused_before_past_nights_are_read(
+    command: Command, place: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("job.cli.plan._read_past", None)
+    write(place, {"ticker_list.json": []})
+    assert command("plan", place)[0] == ExitCode.USAGE

@@ -1,0 +1,105 @@
+"""`check` says in a line each whether the config can be used and whether each engine answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from job.cli import check as module
+from job.notification.sender import Notifier
+from job.report.outcome import ExitCode
+from job.storage.directory import DirectoryStore
+from job.storage.store import UnreachableError
+from job.text.messages import message
+from tests.cli.conftest import Command
+from tests.support.records import config
+
+ENGINES = ("financial", "trading", "news", "qa")
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A config that can be used, and the URL of each engine."""
+    for name, text in config().items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setenv("CONFIG_URI", str(tmp_path))
+    for engine in ENGINES:
+        monkeypatch.setenv(f"{engine.upper()}_ENGINE_URL", f"https://{engine}.example")
+    return tmp_path
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, **wrong: str) -> None:
+    """What is wrong with each engine."""
+
+    async def health_problem(url: str, audience: str, *_: object) -> str | None:
+        assert url == audience
+        return wrong.get(url.removeprefix("https://").removesuffix(".example"))
+
+    monkeypatch.setattr(module, "health_problem", health_problem)
+
+
+def test_a_config_that_can_be_used_and_engines_that_are_healthy(
+    place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(monkeypatch)
+    assert command("check") == (
+        ExitCode.DONE,
+        ["✓ config: 2 targets, 2 cards", *(f"✓ {one}: https://{one}.example is healthy" for one in ENGINES)],
+        [],
+    )
+
+
+def test_each_engine_that_is_not_healthy_is_a_line(
+    place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(monkeypatch, news="HTTP 503", qa="no answer")
+    code, out, _ = command("check")
+    assert code == ExitCode.FAILED
+    assert out[1:] == [
+        "✓ financial: https://financial.example is healthy",
+        "✓ trading: https://trading.example is healthy",
+        "✗ news: HTTP 503",
+        "✗ qa: no answer",
+    ]
+
+
+def test_faults_of_the_config_are_told_and_no_engine_is_asked(
+    place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "health_problem", None)
+    (place / "ticker_list.json").write_text("[]")
+    code, out, _ = command("check")
+    assert code == ExitCode.USAGE
+    assert [line[:2] for line in out] == ["✗ "]
+
+
+def test_an_outage_of_storage_is_no_fault_of_the_config(
+    place: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise UnreachableError(message("storage does not answer"))
+
+    monkeypatch.setattr(DirectoryStore, "read", fails)
+    assert command("check")[:2] == (ExitCode.BUSY, ["✗ CONFIG_URI: storage does not answer"])
+
+
+def test_a_test_message_needs_a_hook(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    code, out, err = command("notify", "--test")
+    assert (code, out, len(err)) == (ExitCode.USAGE, [], 1)
+    assert err[0].startswith("NOTIFY_URL: is not set; ")
+    monkeypatch.setenv("NOTIFY_URL", "nonsense")
+    assert command("notify", "--test")[2][0].startswith("NOTIFY_URL: is not an https URL")
+
+
+@pytest.mark.parametrize(("problem", "code", "mark"), [(None, ExitCode.DONE, "✓ Feishu has"), ("no", 1, "✗ no")])
+def test_whether_a_test_message_was_taken(
+    problem: str | None, code: int, mark: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def send_lines(*_: object) -> str | None:
+        return problem
+
+    monkeypatch.setattr(Notifier, "send_lines", send_lines)
+    monkeypatch.setenv("NOTIFY_URL", "https://open.feishu.cn/open-apis/bot/v2/hook/x")
+    found, out, _ = command("notify", "--test")
+    assert (found, out[0].startswith(mark)) == (code, True)

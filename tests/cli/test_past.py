@@ -1,0 +1,311 @@
+"""`nights`, `report` and `verify` print what the records hold, and need nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import webbrowser
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from job.config.faults import Fault
+from job.notification.sender import Notifier
+from job.report.outcome import ExitCode
+from job.reporting import stdout
+from job.storage.directory import DirectoryStore
+from job.storage.store import StorageError
+from job.text.messages import message
+from tests.cli.conftest import Command
+from tests.support.records import DAY, Attempt, config, lease_of, refusal, write
+
+FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
+THREE = config(["AAPL", "MSFT", "TSLA"])
+
+
+@pytest.fixture
+def browser(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was opened in the browser."""
+    opened: list[str] = []
+
+    def open_(address: str) -> bool:
+        opened.append(address)
+        return True
+
+    monkeypatch.setattr(webbrowser, "open", open_)
+    return opened
+
+
+# --- what they need ---
+
+
+@pytest.mark.parametrize("arguments", [["nights"], ["report"], ["verify"]])
+def test_the_record_and_the_time_zone_are_all_that_they_need(
+    arguments: list[str], runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QA_ENGINE_URL", "nonsense")
+    monkeypatch.setenv("CONFIG_URI", "s3://x")
+    day = datetime.now(UTC).date().isoformat()
+    write(runs, Attempt(day).record())
+    assert command(*arguments)[0] == ExitCode.DONE
+
+
+@pytest.mark.parametrize("verb", ["nights", "report", "verify"])
+@pytest.mark.parametrize(
+    ("name", "value", "fault"),
+    [
+        ("RUNS_URI", "", "RUNS_URI: is not set; set it to where runs are recorded"),
+        ("RUNS_URI", "s3://x", "RUNS_URI: "),
+        ("RUN_TIME_ZONE", "Mars", 'RUN_TIME_ZONE: "Mars" is not a time zone; '),
+    ],
+)
+def test_a_place_or_a_time_zone_that_cannot_be_used_is_one_fault(
+    verb: str, name: str, value: str, fault: str, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNS_URI", "/runs")
+    monkeypatch.setenv(name, value)
+    code, out, err = command(verb)
+    assert (code, out, len(err)) == (ExitCode.USAGE, [], 1)
+    assert err[0].startswith(fault)
+
+
+@pytest.mark.parametrize("arguments", [["nights"], ["report"], ["report", DAY]])
+def test_storage_that_does_not_answer_is_no_empty_record(
+    arguments: list[str], runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise StorageError(message("storage does not answer"))
+
+    for verb in ("folders", "names"):
+        monkeypatch.setattr(DirectoryStore, verb, fails)
+    code, out, err = command(*arguments)
+    assert (code, out, err) == (ExitCode.BUSY, [], ["RUNS_URI: storage does not answer"])
+
+
+# --- nights ---
+
+
+def fill(runs: Path) -> None:
+    """Three good nights, one whose card failed again, a killed one, a refused one."""
+    for day in (20, 21, 22):
+        write(runs, Attempt(f"2026-11-{day}", seconds=15_000, failed=["MSFT"], outcome="cards_missing").record())
+    write(
+        runs,
+        *(Attempt(f"2026-11-{day}", seconds=15_000).record() for day in (17, 18, 19)),
+        Attempt("2026-11-23", outcome=None, failed=["MSFT"]).record(),
+        refusal(DAY, FAULT),
+    )
+
+
+def test_nights_are_a_table_the_newest_first_with_what_fails_most_often(runs: Path, command: Command) -> None:
+    fill(runs)
+    code, out, err = command("nights")
+    assert (code, err) == (ExitCode.DONE, [])
+    assert out == [
+        "day        done at       financial trading news qa cards",
+        "2026-11-24 config faulty ·         ·       ·    ·",
+        "2026-11-23 killed        ·         ·       ·    ·",
+        "2026-11-22 cards missing ✓         ✓       ✓    ✗    1/2",
+        "2026-11-21 cards missing ✓         ✓       ✓    ✗    1/2",
+        "2026-11-20 cards missing ✓         ✓       ✓    ✗    1/2",
+        "2026-11-19 06:10         ✓         ✓       ✓    ✓    2/2",
+        "2026-11-18 06:10         ✓         ✓       ✓    ✓    2/2",
+        "2026-11-17 06:10         ✓         ✓       ✓    ✓    2/2",
+        "8 nights, from 2026-11-17 to 2026-11-24; 3 of them did all their work",
+        "Usually there by 06:10",
+        "MSFT/news_card: failed on 3 nights, the last on 2026-11-22",
+    ]
+
+
+def test_a_night_that_cannot_be_read_is_a_row_and_a_fault(runs: Path, command: Command) -> None:
+    write(runs, Attempt().record(), Attempt("2026-11-25").record() | {"2026-11-25/ends/000001.json": b"?"})
+    code, out, err = command("nights")
+    assert code == ExitCode.USAGE
+    assert [line.split()[:2] for line in out[1:3]] == [["2026-11-25", "unreadable"], [DAY, "02:25"]]
+    assert err == ["RUNS_URI: 2026-11-25/ends/000001.json is not what the job writes"]
+
+
+def test_without_a_night_the_list_says_so(runs: Path, command: Command) -> None:
+    assert command("nights") == (ExitCode.DONE, ["no night is recorded"], [])
+
+
+def test_nights_are_opened_as_a_page(runs: Path, command: Command, browser: list[str]) -> None:
+    write(runs, Attempt().record())
+    code, out, _ = command("nights", "--open")
+    (address,) = browser
+    assert (code, out[-1]) == (ExitCode.DONE, f"page: {address.removeprefix('file://')}")
+    page = Path(address.removeprefix("file://")).read_text()
+    assert f"{(runs / DAY).as_uri()}/report.html" in page, "its links lead to the record"
+
+
+# --- report ---
+
+
+@pytest.mark.parametrize("arguments", [[], ["2026-11-24"]])
+def test_a_report_is_that_of_the_latest_day_or_of_the_one_that_is_named(
+    runs: Path, command: Command, arguments: list[str]
+) -> None:
+    write(runs, Attempt("2026-11-23").record(), Attempt(failed=["MSFT"], outcome="cards_missing").record())
+    code, out, err = command("report", *arguments)
+    assert (code, err) == (ExitCode.DONE, [])
+    assert out[0] == f"{DAY}: started 02:00 UTC+08:00, ended 02:25 UTC+08:00"
+    assert out[-1] == "How it ended (exit code 3)"
+    assert "! New since 2026-11-23: MSFT/news_card" in out
+    assert f"RUNS_URI={runs} python -m job run --date={DAY}" in "\n".join(out)
+
+
+def test_a_report_of_a_day_without_a_record_says_so(runs: Path, command: Command) -> None:
+    assert command("report") == (ExitCode.USAGE, [], ["RUNS_URI: has no record of any day"])
+    assert command("report", DAY) == (ExitCode.USAGE, [], [f"RUNS_URI: has no record of {DAY}"])
+
+
+def test_a_report_of_a_damaged_record_names_the_object(runs: Path, command: Command) -> None:
+    write(runs, Attempt().record() | {f"{DAY}/results/000001-000000.jsonl": b"?"})
+    assert command("report") == (
+        ExitCode.USAGE,
+        [],
+        [f"RUNS_URI: {DAY}/results/000001-000000.jsonl is not what the job writes"],
+    )
+
+
+def test_a_report_of_a_refused_start_lists_its_faults(runs: Path, command: Command) -> None:
+    write(runs, refusal(DAY, FAULT))
+    code, out, _ = command("report")
+    assert (code, out[1]) == (ExitCode.DONE, "✗ ticker_list.json: is not JSON; correct it")
+
+
+@pytest.mark.parametrize(("age", "words"), [(0, "At work: all cards are there"), (61, "Killed: all cards are there")])
+def test_a_report_of_a_day_at_work_gives_no_command(runs: Path, command: Command, age: int, words: str) -> None:
+    write(runs, Attempt(outcome=None).record(), {"_lease.json": lease_of(DAY)})
+    renewed = datetime.now(UTC).timestamp() - age
+    os.utime(runs / "_lease.json", (renewed, renewed))
+    _, out, _ = command("report")
+    assert out[-1] == words
+    assert ("python -m job run" in "\n".join(out)) is (age > 0)
+
+
+def test_missing_cards_are_lines_for_other_programs(runs: Path, command: Command) -> None:
+    write(runs, Attempt(objects=THREE, failed=["MSFT", "TSLA"], outcome="cards_missing").record())
+    assert command("report", "--missing") == (ExitCode.DONE, ["MSFT\tnews_card", "TSLA\tnews_card"], [])
+
+
+def test_a_table_of_the_cards_is_written_to_a_file(runs: Path, command: Command, tmp_path: Path) -> None:
+    write(runs, Attempt().record())
+    assert command("report", "--csv", tmp_path / "cards.csv")[0] == ExitCode.DONE
+    assert (tmp_path / "cards.csv").read_text("utf-8-sig").splitlines()[1].startswith("AAPL,equity,news_card,made,")
+    code, out, err = command("report", "--csv", tmp_path)
+    assert (code, out, err) == (ExitCode.USAGE, [], [f"{tmp_path}: Is a directory"])
+
+
+def test_a_day_is_opened_as_a_page(runs: Path, command: Command, browser: list[str]) -> None:
+    write(runs, Attempt().record())
+    assert command("report", "--open")[0] == ExitCode.DONE
+    page = Path(browser[0].removeprefix("file://")).read_text()
+    assert page.startswith("<!doctype html>")
+    assert (runs / "index.html").as_uri() in page
+
+
+def test_a_machine_without_a_browser_says_so(runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webbrowser, "open", lambda _: False)
+    write(runs, Attempt().record())
+    assert command("report", "--open")[2] == ["there is no browser here: open it yourself"]
+
+
+def test_a_report_whose_reader_has_left_ends_well(
+    runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(runs, Attempt().record())
+    reading, writing = os.pipe()
+    os.close(reading)
+    monkeypatch.setattr(stdout, "STDOUT", writing)
+    assert command("report")[0] == ExitCode.DONE
+    os.close(writing)
+
+
+# --- verify ---
+
+
+@pytest.mark.parametrize(
+    ("attempts", "code", "words"),
+    [
+        ([Attempt()], ExitCode.DONE, f"{DAY} is done since 02:25 UTC+08:00"),
+        ([Attempt(seconds=86_400)], ExitCode.DONE, f"{DAY} is done since 2026-11-25 02:00 UTC+08:00"),
+        (
+            [Attempt(objects=THREE, about={"without": ["TSLA"]})],
+            ExitCode.DONE,
+            f"{DAY} is done since 02:25 UTC+08:00, without TSLA (left out by hand)",
+        ),
+        ([Attempt(failed=["MSFT"], outcome="cards_missing")], ExitCode.FAILED, f"{DAY} is not done: How it ended"),
+        ([Attempt(outcome=None)], ExitCode.DONE, f"{DAY} is done: Killed: all cards are there"),
+        (
+            [Attempt(outcome=None, failed=["MSFT"])],
+            ExitCode.FAILED,
+            f"{DAY} is not done: Killed: 1 of 2 cards is missing",
+        ),
+        (
+            [Attempt(), Attempt(number=2, objects=THREE, failed=["TSLA"], outcome="cards_missing")],
+            ExitCode.FAILED,
+            f"{DAY} is not done: How it ended",
+        ),
+        ([], ExitCode.FAILED, f"no start of {DAY} is recorded"),
+    ],
+    ids=["done", "a day later", "without one", "a card missing", "killed, all there", "killed", "more asked", "none"],
+)
+def test_whether_the_work_of_a_day_is_done(
+    attempts: list[Attempt], code: ExitCode, words: str, runs: Path, command: Command
+) -> None:
+    write(runs, *(attempt.record() for attempt in attempts))
+    assert command("verify", f"--date={DAY}") == (code, [words], [])
+
+
+def test_a_day_whose_results_are_gone_is_not_verified(runs: Path, command: Command) -> None:
+    write(runs, Attempt().record())
+    (runs / DAY / "results" / "000001-000000.jsonl").unlink()
+    code, out, _ = command("verify", f"--date={DAY}")
+    name = f"{DAY}/results/000001-000000.jsonl"
+    assert (code, out) == (ExitCode.FAILED, [f"RUNS_URI: {name} is missing, but {DAY}/ends/000001.json counts it"])
+
+
+def test_a_day_on_which_the_config_was_faulty_is_not_done(runs: Path, command: Command) -> None:
+    write(runs, refusal(DAY, FAULT))
+    assert command("verify", f"--date={DAY}")[:2] == (ExitCode.FAILED, [f"{DAY} is not done: It has faults"])
+
+
+@pytest.mark.parametrize(("failed", "severity"), [([], "INFO"), (["MSFT"], "ERROR")])
+def test_on_cloud_run_the_verdict_is_a_line_of_the_log(
+    failed: list[str], severity: str, runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUD_RUN_JOB", "verify")
+    write(runs, Attempt(failed=failed, outcome="cards_missing" if failed else "succeeded").record())
+    _, (line,), _ = command("verify", f"--date={DAY}")
+    found = json.loads(line)
+    assert (found["severity"], found["event"], found["done"]) == (severity, "run.verified", not failed)
+    assert found["message"].startswith(f"{DAY} is")
+
+
+@pytest.mark.parametrize("log", ["text", "json"])
+def test_who_is_told_that_a_day_is_late_and_what_if_that_fails(
+    log: str, runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    async def send_lines(self: object, lines: object, fields: object, seconds: float) -> object:
+        told.extend(str(line.text) for line in lines)  # type: ignore[attr-defined]
+        assert fields() == {"event": "run.verified", "done": False}  # type: ignore[operator]
+        return message("the message was not sent")
+
+    monkeypatch.setattr(Notifier, "send_lines", send_lines)
+    monkeypatch.setenv("LOG_FORMAT", log)
+    write(runs, Attempt(failed=["MSFT"], outcome="cards_missing").record())
+    code, out, err = command("verify", f"--date={DAY}")
+    assert code == ExitCode.FAILED
+    assert told[0].startswith(f"✗ batch-orchestrator, {DAY}: not done by ")
+    if log == "text":
+        assert err == ["the message was not sent"]
+    else:
+        assert [json.loads(line)["event"] for line in out] == ["run.verified", "notification.failed"]
+    write(runs, Attempt(number=2).record())
+    told.clear()
+    assert command("verify", f"--date={DAY}")[0] == ExitCode.DONE
+    assert told == []

@@ -1,0 +1,65 @@
+"""What only a process shows: how it ends before there is a command."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from job.report.outcome import ExitCode
+from tests.simulators.job import ROOT
+
+
+def python(*arguments: str, directory: Path) -> subprocess.CompletedProcess[str]:
+    """Runs Python in this directory, without the caller's variables."""
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=directory,
+        env={"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_missing_dependencies_are_one_line_that_says_how_to_activate_the_environment() -> None:
+    done = python("-S", "-m", "job", "nights", directory=ROOT)  # -S: without the installed packages
+    assert (done.returncode, done.stdout) == (ExitCode.USAGE, "")
+    (line,) = done.stderr.splitlines()
+    assert " is not installed for " in line
+    assert line.endswith("; activate the environment: make .venv/ready && . .venv/bin/activate")
+
+
+def test_a_module_of_the_job_that_is_missing_is_a_bug(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "job", tmp_path / "job")
+    (tmp_path / "job" / "engines" / "identity.py").unlink()
+    done = python("-m", "job", "nights", directory=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.endswith("ModuleNotFoundError: No module named 'job.engines.identity'\n")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 143)])
+def test_a_signal_before_the_run_handles_them_ends_the_process(number: signal.Signals, code: int) -> None:
+    """Also one that is PID 1, for which the default action is to ignore it."""
+    program = """
+import runpy, sys, time, types
+def main(arguments):
+    print("ready", flush=True)
+    time.sleep(30)
+sys.modules["job.cli.main"] = module = types.ModuleType("job.cli.main")
+module.main = main
+runpy.run_module("job", run_name="__main__")
+"""
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(number)
+        assert process.wait(10) == code
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
