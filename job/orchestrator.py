@@ -377,9 +377,11 @@ class _Run:
         """Whether a message is sent about this attempt."""
         if self._request.settings.notify_only == "all" or ending.exit != ExitCode.DONE:
             return True
-        if session.before is None and not session.was_killed:
+        if session.was_killed or session.was_refused:
+            return True
+        if session.before is None:
             return self._past.follows_failure(self._start.day)
-        return session.was_killed or (session.before is not None and session.before.outcome is not Outcome.SUCCEEDED)
+        return session.before.outcome is not Outcome.SUCCEEDED
 
     async def _refuse(self, faults: Sequence[Fault]) -> View:
         """Records the faults if nothing else is recorded of the day. A failure to do so changes nothing."""

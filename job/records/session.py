@@ -56,6 +56,8 @@ class Session:
     """The report of the latest attempt before this one, if that has ended."""
     was_killed: bool
     """Whether an earlier attempt has not ended."""
+    was_refused: bool
+    """Whether nothing is recorded before but a start that was refused."""
     is_ended: bool = False
     """Whether the end is written."""
     alarm: StorageAlarm = field(init=False)
@@ -211,5 +213,6 @@ async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: N
         raise BusyError(message("attempt {number} of {day} is another one", number=number, day=start.day)) from None
     journal = Journal(store, start.day, number, plan, StorageAlarm(notify))
     was_killed = len(reports) < len(listing.attempts)
-    session = Session(lease, entry, journal, notify, dict(listing.results), before, was_killed)
+    found = dict(listing.results)
+    session = Session(lease, entry, journal, notify, found, before, was_killed, listing.is_refused)
     return Opened(start.model_copy(update={"number": number}), ledger, session, before, planned_before)
