@@ -13,8 +13,6 @@ import trio
 from tests.simulators.engines import steady
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from tests.simulators.job import Job, Outcome
     from tests.simulators.seen import Seen
     from tests.simulators.world import World
@@ -78,9 +76,9 @@ def assert_clean(world: World, outcome: Outcome) -> None:
         assert totals["planned"] == sum(parts)
 
 
-async def run(world: World, code: int, variables: Mapping[str, str | None] | None = None, **env: str | None) -> Outcome:
-    """A whole run that ends with this code; nothing on standard error but the traceback of a bug."""
-    outcome = await world.run_job(env={**(variables or {}), **env})
+async def run(world: World, code: int, *arguments: str, **env: str | None) -> Outcome:
+    """A whole start that ends with this code; nothing on standard error but the traceback of a bug."""
+    outcome = await world.run_job(("run", *arguments), env=env, seconds=120)
     assert outcome.exit_code == code, f"{outcome.stdout}\n{outcome.stderr}"
     assert_clean(world, outcome)
     assert outcome.stderr == "" or code == 70
