@@ -6,13 +6,12 @@ JobError
 │   ├── ConflictError: another process was faster
 │   └── UnusableError: RUNS_URI or CONFIG_URI can never work as it is
 ├── RecordError (report/format): a record cannot be used as it is
-├── NotResumableError (records/refusal): the run to be resumed never had a plan
-├── BusyError (records/lease): a run with other work is alive
+├── BusyError (records/lease): another start is alive, or has taken over
 ├── TransportError (engines/transport): a request got no whole answer
 │   └── ProcessLimitError: this process has reached one of its own limits
 ├── TokenError (engines/transport): there is no token
 ├── EngineFailedError (execution/phases): a data engine has failed
-└── ShutdownError (execution/shutdown): the run stops, so no attempt starts
+└── ShutdownError (execution/shutdown): the start ends early, so no call starts
 
 Anything else that is raised is a bug.
 """

@@ -1,1 +1,1 @@
-"""Records: what a run writes to storage, and how a later attempt resumes from it."""
+"""Records: what a day leaves in storage, how a later attempt goes on from it, and the lease."""

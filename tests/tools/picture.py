@@ -1,4 +1,4 @@
-"""`make picture`: the READMEs' pictures of both pages, in both languages: a week of runs among the simulators."""
+"""`make picture`: the READMEs' pictures of both pages, in both languages: a week of days in virtual time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import trio
 from trio.testing import MockClock
 
-from job.report.format import NIGHTS_PAGE
+from job.report.format import NIGHTS_PAGE, PAGE
 from job.text.messages import LANGUAGES
 from tests.simulators import do, when
 from tests.simulators.engines import varied
@@ -21,7 +21,7 @@ from tests.support.browser import CHROMIUM, Browser, open_browser
 from tests.support.world import VirtualWorld, open_virtual_world
 from tests.tools.run_local import TROUBLES
 
-PAGES = {"run": "#time", "nights": ".trends"}
+PAGES = {"day": "main", "nights": ".charts"}
 """The pages, and the last part of each that its picture shows."""
 WIDTH = 1000
 CONFIG = {
@@ -59,7 +59,7 @@ def main() -> int:
             with tempfile.TemporaryDirectory() as place:
                 last = trio.run(_week, Path(place), language, clock=MockClock(autojump_threshold=0))
                 for page, end in PAGES.items():
-                    file = last if page == "run" else Path(place) / NIGHTS_PAGE
+                    file = last if page == "day" else Path(place) / NIGHTS_PAGE
                     _take(browser, file, end, picture_of(page, language))
     return 0
 
@@ -79,20 +79,19 @@ def _take(browser: Browser, page: Path, last: str, picture: Path) -> None:
 
 
 async def _week(place: Path, language: str) -> Path:
-    """Writes the records of the week there. Returns the page of the last run."""
-    run_id = ""
+    """Writes the records of the week there. Returns the page of the last day."""
     async with trio.open_nursery() as nursery, open_virtual_world(nursery, CONFIG) as world:
         for number, trouble in enumerate(WEEK):
-            run_id = f"cards-{number + 1}"
-            await _night(world, run_id, language, trouble, number)
+            await _night(world, language, trouble, number)
             await trio.sleep_until(DAY_SECONDS * (number + 1))
-        for name, data in world.recorded().items():
+        recorded = world.recorded()
+        for name, data in recorded.items():
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             (place / name).write_bytes(data)
-    return place / run_id / "report.html"
+    return place / max(name for name in recorded if name.endswith(f"/{PAGE}"))
 
 
-async def _night(world: VirtualWorld, run_id: str, language: str, trouble: Trouble | None, seed: int) -> None:
+async def _night(world: VirtualWorld, language: str, trouble: Trouble | None, seed: int) -> None:
     world.financial.latency = varied(12.0, per_ticker=2.0, seed=seed)
     world.trading.latency = varied(14.0, per_ticker=2.0, seed=seed)
     world.news.latency = varied(18.0, seed=seed)
@@ -102,9 +101,6 @@ async def _night(world: VirtualWorld, run_id: str, language: str, trouble: Troub
     if trouble is not None:
         trouble(world)
     variables = {
-        "RUNS_URI": world.runs_uri,
-        "RUN_ID": run_id,
-        "RUN_DATE": "today",
         "RUN_TIME_ZONE": "Asia/Shanghai",
         "REPORT_LANGUAGE": language,
         "CLOUD_RUN_JOB": "cards",
