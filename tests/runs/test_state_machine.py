@@ -1,6 +1,6 @@
-"""Whatever happens to it, in whatever order, the job keeps its promise: runs in virtual time, as a state machine.
+"""Whatever happens to it, in whatever order, the job keeps its promise: days in virtual time, as a state machine.
 
-Hypothesis chooses what happens: starts and resumes, faults of engines and storage, signals, kills, pauses, changes of
+Hypothesis chooses what happens: starts of all kinds, faults of engines and storage, signals, kills, pauses, changes of
 the config, midnight. `tests.support.promise` is held against all of it. A failure prints the steps that lead to it, as
 few as possible, and a line that plays them again.
 """
@@ -8,8 +8,6 @@ few as possible, and a line that plays them again.
 from __future__ import annotations
 
 import queue
-import random
-import secrets
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,7 +20,6 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
-    initialize,
     invariant,
     precondition,
     rule,
@@ -33,7 +30,7 @@ from trio.testing import MockClock
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Do, Fault
-from tests.support.promise import CODES, Promise
+from tests.support.promise import WRONG, Promise
 from tests.support.world import START, VirtualProcess, VirtualWorld, open_virtual_world
 
 if TYPE_CHECKING:
@@ -42,9 +39,9 @@ if TYPE_CHECKING:
     from tests.simulators.job import Job
 
 TICKERS = ["AAPL", "MSFT", "GC=F"]
-CARDS = ["news_card", "price_card"]
-NAMES = ["AAPL/news_card", "AAPL", "MSFT/price_card", "/news_card", "美联储", "GC=F"]
-"""What a person may want to have made again."""
+CARDS = ["news_card", "price_card", "risk_card"]
+NAMES = ["AAPL/news_card", "AAPL", "MSFT/price_card", "/news_card", "美联储", "GC=F", "all"]
+"""What a person may want to have made again: some of it may never have been made, or has left the config."""
 ENGINES = ["financial", "trading", "news", "qa"]
 FAULTS: dict[str, Do] = {
     **{str(code): do.status(code) for code in (401, 403, 422, 429, 500, 503)},
@@ -76,12 +73,10 @@ class Blow:
 class Started:
     """A process, and how it was started."""
 
-    arguments: tuple[str, ...]
     env: dict[str, str]
     job: Job
-    day: str
-    is_refused: bool
-    """Whether it resumes a run without a date on another day, and its execution has not worked on that run."""
+    day: str | None
+    """What it has to make, if that is certain."""
     outages: int
     """As many as there were."""
 
@@ -93,10 +88,6 @@ class Started:
     @property
     def is_over(self) -> bool:
         return self.process.returncode is not None
-
-    def run_id(self, run_ids: list[str]) -> str | None:
-        """The run at which it works, if that is recorded; the first lines may have another id."""
-        return next((line["run"] for line in reversed(self.job.lines) if line["run"] in run_ids), None)
 
 
 @dataclass
@@ -158,9 +149,9 @@ waits = st.sampled_from([LONGEST, LONGEST, 0.5, 20.0])
 """Seconds until the next step, if the run has not ended before."""
 on_cloud = st.booleans()
 deadlines = st.sampled_from([None, None, None, "3", "30"])
-later = st.sampled_from([0.0, 5.0])
-"""Seconds after midnight, if it comes first."""
-which = st.integers(0, 2)
+dates = st.sampled_from([None, None, None, 0, 1])
+"""How many days ago the day was that a person names, if one does."""
+which = st.integers(0, 4)
 
 
 class Days(RuleBasedStateMachine):
@@ -168,11 +159,9 @@ class Days(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patch = pytest.MonkeyPatch()
-        self.patch.setattr(secrets, "token_hex", lambda size: random.randbytes(size).hex())
         self.config: dict[str, Any] = {
             "ticker_list.json": TICKERS[:2],
-            "card_types.json": CARDS,
+            "card_types.json": CARDS[:2],
             "card_targets.json": [{"id": "美联储", "topic_key": "fed", "card_types": CARDS[:1], "date": "2026-11-20"}],
             "llm_config.json": {"default": {"backend": "local", "model_name": "small/1"}},
         }
@@ -192,58 +181,65 @@ class Days(RuleBasedStateMachine):
 
     # --- what happens ---
 
-    @initialize(is_dated=st.sampled_from([False, False, True]))
-    def begin(self, is_dated: bool) -> None:
-        self.is_dated = is_dated
+    @rule(cloud=on_cloud, date=dates, deadline=deadlines, blow=blows, seconds=waits)
+    def start(self, cloud: bool, date: int | None, deadline: str | None, blow: Blow | None, seconds: float) -> None:
+        self._start(("run",), self._env(cloud, deadline), blow, seconds, date)
 
-    @rule(cloud=on_cloud, deadline=deadlines, blow=blows, seconds=waits)
-    def start(self, cloud: bool, deadline: str | None, blow: Blow | None, seconds: float) -> None:
-        self._start(("run",), self._env(cloud, deadline), blow, seconds)
-
-    @rule(cloud=on_cloud, blow=blows, seconds=waits)
-    def start_again(self, cloud: bool, blow: Blow | None, seconds: float) -> None:
-        self._start(("run", "--again"), self._env(cloud, None), blow, seconds)
-
-    @precondition(lambda self: self.promise.run_ids)
-    @rule(later=later, number=which, new_config=st.booleans(), cloud=on_cloud, blow=blows, seconds=waits)
-    def resume(
-        self, later: float, number: int, new_config: bool, cloud: bool, blow: Blow | None, seconds: float
-    ) -> None:
-        """Perhaps on another day."""
-        if later:
-            self._play(lambda: self._until_midnight(later))
-        run_ids = self.promise.run_ids
-        more = ("--new-config",) if new_config else ()
-        run_id = run_ids[number % len(run_ids)]
-        self._start(("resume", run_id, *more), self._env(cloud, None), blow, seconds)
-
-    @precondition(lambda self: self.promise.run_ids)
-    @rule(number=which, name=st.sampled_from([*TICKERS, "美联储"]), cloud=on_cloud, blow=blows, seconds=waits)
-    def resume_without(self, number: int, name: str, cloud: bool, blow: Blow | None, seconds: float) -> None:
-        """Perhaps without what the run does not have, or without the last ticker."""
-        run_ids = self.promise.run_ids
-        self._start(
-            ("resume", run_ids[number % len(run_ids)], "--without", name), self._env(cloud, None), blow, seconds
-        )
-
-    @precondition(lambda self: self.promise.run_ids)
     @rule(
-        later=later,
-        number=which,
+        cloud=on_cloud,
+        date=dates,
         named=st.lists(st.sampled_from(NAMES), min_size=1, max_size=2),
-        options=st.sampled_from([("--yes",), ("--yes", "--data")]),
+        blow=blows,
+        seconds=waits,
+    )
+    def start_again(self, cloud: bool, date: int | None, named: list[str], blow: Blow | None, seconds: float) -> None:
+        """A person wants something again, which the plan may lack."""
+        arguments = ("run", *(f"--again={name}" for name in named), "--yes")
+        self._start(arguments, self._env(cloud, None), blow, seconds, date)
+
+    @rule(cloud=on_cloud, date=dates, name=st.sampled_from([*TICKERS, "美联储"]), blow=blows, seconds=waits)
+    def start_without(self, cloud: bool, date: int | None, name: str, blow: Blow | None, seconds: float) -> None:
+        """Perhaps without what the config does not have."""
+        self._start(("run", f"--without={name}"), self._env(cloud, None), blow, seconds, date)
+
+    @rule(
+        engine=st.sampled_from(["news", "trading", "qa"]),
+        cloud=on_cloud,
+        blow=blows,
+        seconds=waits,
+    )
+    def start_with_a_wrong_url(self, engine: str, cloud: bool, blow: Blow | None, seconds: float) -> None:
+        """The next one has the right one."""
+        url = {f"{engine.upper()}_ENGINE_URL": self.world.engines[engine].url + WRONG}
+        self._start(("run",), self._env(cloud, None) | url, blow, seconds)
+
+    @rule(
+        named=st.lists(st.sampled_from(NAMES), max_size=2),
+        between=st.sampled_from([0.0, 0.01, 0.2, 3.0]),
         cloud=on_cloud,
         blow=blows,
     )
-    def remake(
-        self, later: float, number: int, named: list[str], options: tuple[str, ...], cloud: bool, blow: Blow | None
-    ) -> None:
-        """A person wants some cards again, which the plan may lack."""
-        if later:
-            self._play(lambda: self._until_midnight(later))
-        run_ids = self.promise.run_ids
-        arguments = ("remake", run_ids[number % len(run_ids)], *named, *options)
-        self._start(arguments, self._env(cloud, None), blow, LONGEST)
+    def two_start_at_once(self, named: list[str], between: float, cloud: bool, blow: Blow | None) -> None:
+        """Perhaps two people who want the same again: one of them pays."""
+        arguments = ("run", *(f"--again={name}" for name in named), "--yes")
+        environments = [self._env(cloud, None) for _ in range(2)]
+        before, outages = len(self.world.qa.requests), self.outages
+
+        async def step() -> None:
+            one = await self._start_job(arguments, environments[0])
+            if blow is not None:
+                self.world.nursery.start_soon(self._strike, one, blow, len(self.world.seen))
+            await trio.sleep(between)
+            two = await self._start_job(arguments, environments[1])
+            await self._until_over([one, two], LONGEST)
+            await self._retry([(arguments, one), (arguments, two)], LONGEST)
+            if named and blow is None and one.day == two.day and not self.is_out and self.outages == outages:
+                made: dict[str, set[str]] = {}
+                for request in self.world.qa.requests[before:]:
+                    made.setdefault(request.target, set()).add(request.headers["idempotency-key"])
+                assert all(len(keys) == 1 for keys in made.values()), "both have paid"
+
+        self._play(step)
 
     @rule(
         engine=st.sampled_from([*ENGINES, "qa", "qa"]),
@@ -256,14 +252,20 @@ class Days(RuleBasedStateMachine):
         faults = dict(enumerate((FAULTS[name] for name in names), first))
         service.script += [Fault(when.nth(number), fault) for number, fault in faults.items()]
 
-    @rule(requests=st.integers(0, 8), seconds=moments, cloud=on_cloud, blow=blows)
-    def a_run_is_paused_and_overtaken(self, requests: int, seconds: float, cloud: bool, blow: Blow | None) -> None:
-        """Another run takes its lease, and then another attempt at the same run does."""
-        self._start(("run", "--again"), self._env(False, None), Blow(SIGSTOP, requests, seconds), LONGEST)
-        run_id = self.started[-1].run_id(self.promise.run_ids)
-        self._start(("run", "--again"), self._env(cloud, None), None, LONGEST)
-        if run_id is not None:
-            self._start(("resume", run_id), self._env(cloud, None), blow, LONGEST)
+    @rule(
+        requests=st.integers(0, 8),
+        seconds=moments,
+        name=st.sampled_from([None, *NAMES]),
+        cloud=on_cloud,
+        blow=blows,
+    )
+    def a_start_is_paused_and_overtaken(
+        self, requests: int, seconds: float, name: str | None, cloud: bool, blow: Blow | None
+    ) -> None:
+        """Another start takes its lease."""
+        again = () if name is None else (f"--again={name}", "--yes")
+        self._start(("run", *again), self._env(False, None), Blow(SIGSTOP, requests, seconds), LONGEST)
+        self._start(("run",), self._env(cloud, None), blow, LONGEST)
 
     @rule(
         limiting=st.sampled_from(["429", "503"]),
@@ -275,7 +277,8 @@ class Days(RuleBasedStateMachine):
         """While another card has the only slot, and a signal comes."""
         self.engines_are_slow(cards=3.0, tokens=8.0)
         self.engine_fails(engine="qa", skipped=0, names=["late 401", limiting])
-        self._start(("run", "--again"), self._env(True, None), Blow(signal, requests, seconds), LONGEST)
+        arguments = ("run", "--again=all", "--yes")
+        self._start(arguments, self._env(True, None), Blow(signal, requests, seconds), LONGEST)
 
     @rule(cards=st.sampled_from([0.3, 3.0]), tokens=st.sampled_from([0.0, 8.0]))
     def engines_are_slow(self, cards: float, tokens: float) -> None:
@@ -302,6 +305,12 @@ class Days(RuleBasedStateMachine):
                 target = self.config["card_targets.json"][0]
                 day = "2026-11-19" if target["date"] == "2026-11-20" else "2026-11-20"
                 self.config["card_targets.json"] = [target | {"date": day}]
+            case 2:
+                self.config["card_types.json"] = CARDS if len(self.config["card_types.json"]) == 2 else CARDS[:2]
+            case 3:
+                target = self.config["card_targets.json"][0]
+                key = "ecb" if target["topic_key"] == "fed" else "fed"
+                self.config["card_targets.json"] = [target | {"topic_key": key}]
             case _:
                 self.config["llm_config.json"] = {
                     "default": {"backend": "local", "model_name": f"large/{len(self.started)}"}
@@ -339,13 +348,12 @@ class Days(RuleBasedStateMachine):
                 self._play(self._end)
         finally:
             self.player.stop()
-            self.patch.undo()
 
     async def _end(self) -> None:
         self.is_ending = True
         await self._mend()
         await self._wake(LONGEST)
-        assert all(one.is_over for one in self.started), "a run does not end"
+        assert all(one.is_over for one in self.started), "a start does not end"
         await self.promise.check()
         if self._now().hour == 23:
             await trio.sleep(3600)  # or midnight could come between the two
@@ -373,8 +381,6 @@ class Days(RuleBasedStateMachine):
     def _env(self, cloud: bool, deadline: str | None) -> dict[str, str]:
         env = {"RUNS_URI": self.world.runs_uri, "QA_ENGINE_CONCURRENCY": "2", "FINANCIAL_ENGINE_BATCH_SIZE": "2"}
         env |= {f"{name.upper()}_ENGINE_TIMEOUT": "20" for name in ENGINES}
-        if self.is_dated:
-            env["RUN_DATE"] = "today"
         if deadline is not None:
             env["RUN_DEADLINE_SECONDS"] = deadline
         if cloud:
@@ -382,30 +388,40 @@ class Days(RuleBasedStateMachine):
             env |= {"CLOUD_RUN_EXECUTION": f"execution-{self.executions}", "CLOUD_RUN_TASK_ATTEMPT": "0"}
         return env
 
-    def _start(self, arguments: tuple[str, ...], env: dict[str, str], blow: Blow | None, seconds: float) -> None:
+    def _start(
+        self, command: tuple[str, ...], env: dict[str, str], blow: Blow | None, seconds: float, ago: int | None = None
+    ) -> None:
+        """`ago` is how many days ago the day was that is named."""
+
         async def step() -> None:
-            before = len(self.world.seen)
+            dated = () if ago is None else (f"--date={(self._now() - timedelta(days=ago)).date().isoformat()}",)
+            before, arguments = len(self.world.seen), (*command, *dated)
             one = await self._start_job(arguments, env)
             if blow is not None:
                 self.world.nursery.start_soon(self._strike, one, blow, before)
             await self._until_over([one], seconds)
-            if "CLOUD_RUN_EXECUTION" in env and one.process.returncode:  # Cloud Run's own retry
-                retry = await self._start_job(arguments, env | {"CLOUD_RUN_TASK_ATTEMPT": "1"})
-                await self._until_over([retry], seconds)
+            await self._retry([(arguments, one)], seconds)
 
         self._play(step)
 
-    async def _start_job(self, arguments: tuple[str, ...], env: dict[str, str]) -> Started:
-        day = self._now().date().isoformat()
-        is_refused = False
-        if arguments[0] in {"resume", "remake"}:
-            inputs = self.promise.inputs(arguments[1])
-            known = self.promise.executions(arguments[1])
-            is_refused = (
-                inputs.date is None and inputs.day != day and env.get("CLOUD_RUN_EXECUTION") not in known - {None}
-            )
+    async def _retry(self, started: list[tuple[tuple[str, ...], Started]], seconds: float) -> None:
+        """Cloud Run's own: the same execution with the same arguments."""
+        for arguments, one in started:
+            if "CLOUD_RUN_EXECUTION" in one.env and one.process.returncode:
+                retry = await self._start_job(arguments, one.env | {"CLOUD_RUN_TASK_ATTEMPT": "1"}, one)
+                await self._until_over([retry], seconds)
+
+    async def _start_job(
+        self, arguments: tuple[str, ...], env: dict[str, str], first: Started | None = None
+    ) -> Started:
+        day: str | None = self._now().date().isoformat()
+        dates = [argument.removeprefix("--date=") for argument in arguments if argument.startswith("--date=")]
+        if dates:
+            day = dates[0]
+        elif first is not None and f"{first.day}/starts/{env['CLOUD_RUN_EXECUTION']}" in self.world.runs.objects:
+            day = None if self.is_out else first.day
         job = await self.world.start_job(*arguments, env=env)
-        one = Started(arguments, env, job, day, is_refused, self.outages + self.is_out)
+        one = Started(env, job, day, self.outages + self.is_out)
         self.started.append(one)
         self.world.nursery.start_soon(self._attend, one)
         return one
@@ -415,10 +431,8 @@ class Days(RuleBasedStateMachine):
         outcome = await one.job.outcome()
         if outcome.exit_code == -SIGKILL or (outcome.exit_code in {130, 143} and not outcome.events("run.finished")):
             return
-        assert outcome.exit_code in CODES, outcome.stdout
-        self.promise.ended(outcome, one.arguments, is_out=self.is_out or self.outages != one.outages)
-        if one.is_refused:
-            assert outcome.exit_code not in {0, 1, 3}, "a run without a date was resumed on another day"
+        is_out = self.is_out or self.outages != one.outages
+        self.promise.ended(outcome, None if is_out else one.day, is_out=is_out)
 
     async def _strike(self, one: Started, blow: Blow, before: int) -> None:
         while not one.is_over:
@@ -440,7 +454,7 @@ class Days(RuleBasedStateMachine):
         with scope:
             await trio.sleep(after)
             self.outages += 1
-            self.is_out = True
+            self.is_out = self.promise.was_out = True
             await trio.sleep(seconds)
             self.is_out = False
 
@@ -449,7 +463,7 @@ class Days(RuleBasedStateMachine):
         self.is_out = False
         self.world.token_seconds = 0.0
         for service in self.world.engines.values():
-            del service.script[1:]
+            service.script.clear()
         await trio.lowlevel.checkpoint()
 
     async def _wake(self, seconds: float) -> None:

@@ -1,40 +1,111 @@
-"""What the job promises of all its runs, held against a world in virtual time while they are at work."""
+"""What the job promises of all its starts, held against a world in virtual time while they are at work."""
 
 from __future__ import annotations
 
 import json
 import time
 from dataclasses import dataclass, field
-from math import inf
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from job.records.past import read_run
-from job.report.inputs import RunInputs, unpack
-
+from job.engines.calls import METHOD
 from job.engines.identity import RunIdentity
 from job.ledger.result import CallResult
-from tests.simulators.service import Fault
+from job.records.day import read_day
+from job.records.nights import read_nights
+from job.report.attempt import Entry
+from job.report.outcome import Outcome as Word
 from tests.support.stores import Memory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from job.engines.catalog import EngineName
-    from job.planning.plan import Plan
     from tests.simulators.job import Outcome
     from tests.simulators.seen import Seen
+    from tests.simulators.wire import Reply
     from tests.support.world import VirtualWorld
 
 CODES = {0, 1, 2, 3, 4, 75, 130, 143}
-"""How a run may end; 70 is a bug."""
-Card = tuple[str, str, str]
-"""Target, card type, date: empty if the engine uses its own."""
+"""How a start may end; 70 is a bug."""
+WRONG = "/wrong"
+"""What a URL of an engine ends with if it is to be corrected."""
+Item = tuple[str, str, str | None, str]
+"""Engine, target, card type, and the date that is sent; empty for an engine that takes none."""
 
 
-def card_of(request: Seen) -> Card:
-    """The card that a request is for."""
-    query = dict(request.query)
-    return query["ticker"], request.card or "", query.get("date_str", "")
+@lru_cache(maxsize=10_000)
+def _entry(data: bytes) -> Entry:
+    return Entry.model_validate_json(data)
+
+
+@lru_cache(maxsize=10_000)
+def _results(data: bytes) -> list[CallResult]:
+    return [CallResult.parse(line) for line in data.splitlines()[1:]]
+
+
+@dataclass(frozen=True)
+class Folder:
+    """What is stored of a day. `objects` are those of all days."""
+
+    objects: Mapping[str, Any]
+    day: str
+
+    def entries(self) -> dict[int, Entry]:
+        """How each attempt began, by its number, in order."""
+        names = sorted(name for name in self.objects if name.startswith(f"{self.day}/attempts/"))
+        return {int(name[-11:-5]): _entry(self.objects[name].data) for name in names}
+
+    def latest(self) -> Entry:
+        """How the latest attempt began."""
+        return _entry(self.objects[max(name for name in self.objects if name.startswith(f"{self.day}/attempts/"))].data)
+
+    def done(self, before: int = 10**6) -> Iterator[CallResult]:
+        """The durable results of something done, of the attempts before the one of this number."""
+        for name, stored in [*self.objects.items()]:
+            if name.startswith(f"{self.day}/results/") and int(name.split("/")[-1][:6]) < before:
+                yield from (result for result in _results(stored.data) if result.done)
+
+    def made(self, before: int = 10**6) -> dict[Item, int]:
+        """What is done, as `done`, each with the highest number with which it was made again."""
+        made: dict[Item, int] = {}
+        for one in self.done(before):
+            for target in one.targets:
+                item = (one.engine, target, one.card_type, one.date)
+                made[item] = max(made.get(item, 0), one.again)
+        return made
+
+    def cards(self) -> set[Item]:
+        """The cards that are recorded."""
+        return {item for item in self.made() if item[0] == "qa"}
+
+    def open(self) -> dict[Item, int]:
+        """What people have asked to have made again and what is not recorded so, with the number of the request."""
+        made = self.made()
+        return {asked[:-1]: asked.number for asked in self.latest().again if asked.number > made.get(asked[:-1], 0)}
+
+    def missing_data(self) -> set[Item]:
+        """The data of the present plan that is not durable, or is to be prepared again."""
+        plan = self.latest().made_plan()
+        wanted: set[Item] = {
+            (engine, item[0], None, "") for engine in ("financial", "trading") for item in plan.items(engine)
+        }
+        missing = wanted - self.made().keys()
+        made = {(target, one.request) for one in self.done() if one.engine == "news" for target in one.targets}
+        news = {call: ("news", call.targets[0], None, call.date) for call in plan.calls("news")}
+        missing |= {item for call, item in news.items() if (call.targets[0], call.request) not in made}
+        return missing | ((wanted | set(news.values())) & self.open().keys())
+
+
+def wanted_cards(entry: Entry) -> set[Item]:
+    """The cards of an attempt, from its config itself: none of the job's planning is used."""
+    config = {name: json.loads(text) for name, text in entry.objects.items()}
+    targets = [{"id": ticker} for ticker in config["ticker_list.json"]] + config.get("card_targets.json", [])
+    return {
+        ("qa", target["id"], card, target.get("date", entry.day))
+        for target in targets
+        for card in target.get("card_types", config["card_types.json"])
+        if target["id"] not in entry.without
+    }
 
 
 @dataclass
@@ -42,173 +113,158 @@ class Promise:
     """Watches the engines, and knows of the job only what it has stored and sent. Whatever is broken raises."""
 
     world: VirtualWorld
-    made: set[tuple[str, Card]] = field(default_factory=set)
-    """The cards on which the engine has done its work, each with its run."""
-    _results: dict[str, list[CallResult]] = field(default_factory=dict)
-    """By object of a journal."""
-    _inputs: dict[str, RunInputs] = field(default_factory=dict)
-    _keys: dict[tuple[str, str, bytes], str] = field(default_factory=dict)
-    """By run, request and body, of those that are no remakes."""
+    made: set[tuple[str, Item]] = field(default_factory=set)
+    """The cards on which the engine has done its work, each with its trace."""
+    was_out: bool = False
+    """Whether storage may have failed; then documents may be missing."""
+    _keys: dict[str, tuple[object, ...]] = field(default_factory=dict)
+    """The day, the request and the number for which each key was sent."""
+    _key_of: dict[tuple[object, ...], str] = field(default_factory=dict)
     _tokens: set[str] = field(default_factory=set)
+    _checked: set[tuple[str, int]] = field(default_factory=set)
+    """The entries whose requests were held against the promise."""
 
     def watch(self) -> None:
         """Looks at every request of an engine from now on, when it arrives."""
         for service in self.world.engines.values():
-            service.script.insert(0, Fault(self._arrived, _never))
+            service.guard = self._watching(service.guard)
         work = self.world.qa.respond
 
         def respond(request: Seen) -> Any:
-            self.made.add((self._run_of(request), card_of(request)))
+            self.made.add((_trace(request), _card(request)))
             return work(request)
 
         self.world.qa.respond = respond
 
-    # --- what is recorded ---
+    def _watching(self, guard: Any) -> Any:
+        def watched(request: Seen) -> Reply | None:
+            if request.token is not None:
+                self._tokens.add(request.token)
+            if not request.path.endswith("/health"):
+                self._arrived(request)
+            refusal: Reply | None = guard(request)
+            return refusal
 
-    @property
-    def run_ids(self) -> list[str]:
-        """The ids of all recorded runs, in their order."""
-        return [name.partition("/")[0] for name in self.world.runs.objects if name.endswith("/inputs.json")]
+        return watched
 
-    def inputs(self, run_id: str) -> RunInputs:
-        """The latest inputs of a run."""
-        later = [one for one in self.world.runs.objects if one.startswith(f"{run_id}/inputs-")]
-        name = max(later, default=f"{run_id}/inputs.json")
-        if name not in self._inputs:
-            self._inputs[name] = unpack(name, self.world.runs.objects[name].data, run_id)
-        return self._inputs[name]
+    def folders(self) -> list[Folder]:
+        """The days that have an attempt, wherever they are recorded."""
+        stores = [store.objects for uri, store in self.world.stores.items() if uri != self.world.config_uri]
+        days = [(objects, {name[:10] for name in objects if name[10:].startswith("/attempts/")}) for objects in stores]
+        return [Folder(objects, day) for objects, found in days for day in sorted(found)]
 
-    def done(self, run_id: str) -> Iterator[CallResult]:
-        """The results of a run that are durable, if they are of something done."""
-        for name, stored in self.world.runs.objects.items():
-            if not name.startswith(f"{run_id}/results/"):
-                continue
-            if name not in self._results:
-                self._results[name] = [CallResult.parse(line) for line in stored.data.splitlines()[1:]]
-            yield from (result for result in self._results[name] if result.done)
-
-    def cards(self, run_id: str) -> set[Card]:
-        """The recorded cards of a run."""
-        return {
-            (result.targets[0], result.card_type, result.date or "")
-            for result in self.done(run_id)
-            if result.card_type is not None
-        }
-
-    def entries(self, run_id: str) -> list[dict[str, Any]]:
-        """The attempts at a run, as they are recorded."""
-        objects = self.world.runs.objects
-        return [json.loads(objects[name].data) for name in objects if name.startswith(f"{run_id}/attempts/")]
-
-    def asked_again(self, run_id: str) -> dict[tuple[EngineName, str, str | None], int]:
-        """What people have asked to have made again and what is not recorded so, with the number of the request."""
-        asked: dict[tuple[EngineName, str, str | None], int] = {}
-        for entry in sorted(self.entries(run_id), key=lambda entry: int(entry["number"])):
-            targets = {target for _, target, _, _ in entry["remakes"]}  # whose data is asked for anew, or no longer
-            asked = {one: number for one, number in asked.items() if one[0] == "qa" or one[1] not in targets}
-            for engine, target, card, number in entry["remakes"]:
-                asked[engine, target, card] = max(asked.get((engine, target, card), 0), number or entry["number"])
-        for result in self.done(run_id):
-            for target in result.targets:
-                if asked.get((result.engine, target, result.card_type), inf) <= result.remake:
-                    del asked[result.engine, target, result.card_type]
-        return asked
-
-    def executions(self, run_id: str) -> set[str | None]:
-        """The executions that have worked on a run."""
-        return {run_id, *(entry["execution"] for entry in self.entries(run_id))}
+    def folder(self, day: str) -> Folder:
+        """A day that is recorded under RUNS_URI."""
+        return Folder(self.world.runs.objects, day)
 
     # --- what is promised ---
 
-    def _arrived(self, request: Seen) -> bool:
-        """Holds a request against the promise. No fault strikes."""
-        if request.token is not None:
-            self._tokens.add(request.token)
-        if request.path == "/health":
-            return False
-        run_id = self._run_of(request)
-        key, made = request.headers["idempotency-key"], (run_id, request.target, request.body)
-        number = self._number_of(run_id, request, key)
-        assert number or self._keys.setdefault(made, key) == key, f"another key for the same request: {request.target}"
+    def _arrived(self, request: Seen) -> None:
+        """Holds a request against the promise."""
+        trace = _trace(request)
+        folder = next((one for one in self.folders() if one.latest().trace_id == trace), None)
+        assert folder is not None, "called before the attempt is recorded"
+        self._check_entries(folder)
+        opened, done, number = folder.open(), folder.made(), self._number(folder, request)
+        items = self._items(folder, request)
+        for item in items:
+            assert item not in done or opened.get(item) == number, f"{item} is recorded and requested again"
+            assert item not in opened or opened[item] <= number, f"{item} is to be made again as {opened[item]}"
+        assert not number or number in {opened.get(item) for item in items}, f"{items} are not to be made again"
         if request.service == "qa":
-            inputs, card = self.inputs(run_id), card_of(request)
-            plan = inputs.plan()
-            missing = self._missing_data(run_id, plan)
-            assert not missing, f"{card} is requested without {missing}"
-            assert f"{run_id}/barrier-{plan.digest()[:16]}.json" in self.world.runs.objects, "no barrier"
-            asked = self.asked_again(run_id)
-            data = [one for one in asked if one[0] != "qa" and (one[1], None) in set(plan.items(one[0]))]
-            assert not data, f"{card} is requested before {data}"
-            if number:
-                assert asked.get(("qa", card[0], card[1])) == number, f"{card} is not to be made again"
-            else:
-                assert card not in self.cards(run_id), f"{card} is recorded and requested again"
-        return False
+            assert not (missing := folder.missing_data()), f"{items} are requested without {missing}"
+            assert items <= wanted_cards(folder.latest()), f"nobody wants {items}"
 
-    def _number_of(self, run_id: str, request: Seen, key: str) -> int:
-        """The number of the request to make something again that has this key; 0 without one."""
-        call = (b"POST", request.service.encode(), request.target.encode(), request.body)
-        numbers = {number or entry["number"] for entry in self.entries(run_id) for _, _, _, number in entry["remakes"]}
-        keys: dict[str, int] = {RunIdentity(run_id).idempotency_key(*call, remake=number): number for number in numbers}
-        return keys.get(key, 0)
+    def _items(self, folder: Folder, request: Seen) -> set[Item]:
+        if request.service == "qa":
+            return {_card(request)}
+        if request.service == "news":
+            calls = folder.latest().made_plan().calls("news")
+            same = {call.targets[0]: call for call in calls if (call.path, call.body) == (_path(request), request.body)}
+            assert same, f"nobody wants {request.target}"
+            requests = {result.request for result in folder.done()}  # another topic key makes it another request
+            return {("news", name, None, call.date) for name, call in same.items() if call.request in requests}
+        return {(request.service, ticker, None, "") for ticker in request.tickers}
 
-    def _run_of(self, request: Seen) -> str:
-        trace = request.headers["traceparent"].split("-")[1]
-        return next(run_id for run_id in self.run_ids if RunIdentity(run_id).trace_id == trace)
+    def _number(self, folder: Folder, request: Seen) -> int:
+        """The number with which something is made again, 0 if it is not: the key has it."""
+        key, path = request.headers["idempotency-key"], _path(request)
+        identity, call = RunIdentity(_trace(request)), (METHOD.encode(), request.service.encode(), path.encode())
+        numbers = {0, *(asked.number for asked in folder.latest().again)}
+        found = [one for one in numbers if identity.idempotency_key(*call, request.body, again=one) == key]
+        assert found, f"an unknown key: {request.target}"
+        place: tuple[object, ...] = (_trace(request), request.service, path, request.body, found[0])
+        assert self._keys.setdefault(key, place) == place, f"the key of another request: {request.target}"
+        assert self._key_of.setdefault(place, key) == key, f"another key for the same request: {request.target}"
+        return found[0]
 
-    def _missing_data(self, run_id: str, plan: Plan) -> set[tuple[str, str]]:
-        """The data of a plan that is not durable."""
-        wanted = {(engine, item[0]) for engine in ("financial", "trading") for item in plan.items(engine)}
-        wanted |= {("news", call.request) for call in plan.calls("news")}
-        for result in self.done(run_id):
-            if result.engine == "news":
-                wanted.discard(("news", result.request))
-            wanted -= {(result.engine, target) for target in result.targets}
-        return wanted
+    def _check_entries(self, folder: Folder) -> None:
+        """Holds what is to be made again against the promise: it was made, and what is open keeps its number."""
+        before: dict[Item, int] = {}
+        for number, entry in folder.entries().items():
+            asked: dict[Item, int] = {one[:-1]: one.number for one in entry.again}
+            if (entry.trace_id, number) not in self._checked:
+                self._checked.add((entry.trace_id, number))
+                made = folder.made(number)
+                new = {item for item, own in asked.items() if own == number}
+                assert new <= made.keys(), f"never made, and made again: {new - made.keys()}"
+                assert not (new and entry.task_attempt), "a retry asks for something"
+                assert {item for item, own in before.items() if asked.get(item) != own} <= new, "a request is lost"
+                assert all(before.get(item, 0) <= made[item] for item in new), "what is open gets another number"
+            before = asked
 
-    def ended(self, outcome: Outcome, arguments: tuple[str, ...], *, is_out: bool) -> None:
-        """Holds the end of a process that was not killed against the promise; `is_out`: storage may have failed.
+    def ended(self, outcome: Outcome, day: str | None, *, is_out: bool) -> None:
+        """Holds the end of a process that was not killed against the promise.
 
-        A start with other arguments than `remake` has to do whatever anybody has asked for, a remake its own cards.
+        `day` is what it had to make, if that is certain; `is_out`: storage may have failed.
         """
-        assert outcome.exit_code in CODES, outcome.stdout
+        assert outcome.exit_code in CODES, outcome.stdout + outcome.stderr
         finished = outcome.finished
         assert finished["exit_code"] == outcome.exit_code
-        _assert_sum(finished["cards"], "generated")
+        for totals in (finished["cards"], *finished["engines"].values()):
+            _assert_sum(totals)
+        assert day in {None, finished.get("day")}, f"the start was for {day}: {finished}"
         if outcome.exit_code != 0:
             return
-        run_id = finished["run"]
-        inputs = self.inputs(run_id)
-        cards = {card for made_by, card in self.made if made_by == run_id}
-        assert wanted_cards(inputs) <= cards, f"0, but not made: {wanted_cards(inputs) - cards}"
+        folder = self.folder(finished["day"])
+        began = outcome.events("run.started")
+        entry = folder.entries()[began[0]["number"]] if began else folder.latest()
+        wanted = wanted_cards(entry)
+        assert finished["cards"]["planned"] == finished["cards"]["done"] == len(wanted)
+        assert wanted <= {card for trace, card in self.made if trace == entry.trace_id}, "0, but not made"
         if not is_out:
-            assert not self._missing_data(run_id, inputs.plan())
-            assert wanted_cards(inputs) <= self.cards(run_id), "0, but not recorded"
-            planned = {(card[0], card[1]) for card in wanted_cards(inputs)}
-            left = {one for one in self.asked_again(run_id) if one[1:] in planned}
-            if arguments[0] == "remake":
-                own = (entry for entry in self.entries(run_id) if sorted(entry["arguments"]) == sorted(arguments))
-                left &= {(engine, target, card) for entry in own for engine, target, card, _ in entry["remakes"]}
-            assert not left, f"0, but not made again: {left}"
+            assert wanted <= folder.cards(), "0, but not recorded"
+            asked = {one[:-1] for one in entry.again}
+            assert not (left := wanted & asked & folder.open().keys()), f"0, but not made again: {left}"
+            if entry == folder.latest():
+                assert not folder.missing_data()
 
     async def check(self) -> None:
         """Holds everything that is recorded against the promise, and what the job says of it."""
         objects = dict(self.world.runs.objects)
-        for run_id in self.run_ids:
-            list(self.done(run_id))  # they can be parsed
-            if (stored := objects.get(f"{run_id}/report.json")) is None:
-                continue
-            report = json.loads(stored.data)
-            _assert_sum(report["cards"], "generated")
-            for totals in report["engines"].values():
-                _assert_sum(totals, "done")
-            numbers = [int(name[-11:-5]) for name in objects if name.startswith(f"{run_id}/attempts/")]
-            lease = json.loads(objects["_lease.json"].data) if "_lease.json" in objects else {}
-            if report["attempt"] == max(numbers) and lease.get("run_id") != run_id:
-                run = await read_run(Memory(objects, clock=time.time), run_id)
-                assert run is not None
-                assert run.report.outcome == report["outcome"], "the latest attempt has closed the record"
-                assert [*run.report.left_out] == report["left_out"], "what is left out is read as it was written"
+        store = Memory(objects, clock=time.time)
+        for day in {name[:10] for name in objects if name[10:].startswith("/attempts/")}:
+            folder = Folder(objects, day)
+            self._check_entries(folder)
+            recorded = await read_day(store, day)
+            assert recorded is not None
+            latest, report = max(folder.entries()), recorded.report
+            for totals in report.engines.values():
+                _assert_sum(totals.model_dump())
+            if f"{day}/ends/{latest:06}.json" in objects:
+                end = json.loads(objects[f"{day}/ends/{latest:06}.json"].data)
+                assert end["outcome"] == report.outcome
+                assert (end["exit_code"] == 0) is (end["outcome"] == "succeeded")
+                for totals in end["engines"].values():
+                    _assert_sum(totals)
+                if not self.was_out and end["outcome"] not in {"busy", "storage_failed"}:  # these have lost the lease
+                    number = json.loads(objects[f"{day}/report.json"].data)["number"]
+                    assert number == latest, f"the report of {number}, but {latest} has ended"
+            else:
+                assert report.outcome in {Word.AT_WORK, Word.KILLED}
+        nights = (await read_nights(store)).nights
+        assert [one for one in nights if one.outcome is Word.UNREADABLE] == []
+        assert len({one.day for one in nights}) == len(nights)
 
     def check_secrets(self, outputs: list[str]) -> None:
         """No token is in what was printed, nor in what is recorded."""
@@ -219,22 +275,18 @@ class Promise:
         assert self.world.violations == []
 
 
-def wanted_cards(inputs: RunInputs) -> set[Card]:
-    """The cards of a run, from its config itself: none of the job's planning is used."""
-    config = {name: json.loads(kept.content) for name, kept in inputs.objects.items()}
-    day = inputs.date or ""
-    targets = [{"id": ticker} for ticker in config["ticker_list.json"]] + config.get("card_targets.json", [])
-    return {
-        (target["id"], card, target.get("date", day))
-        for target in targets
-        for card in target.get("card_types", config["card_types.json"])
-    }
+def _trace(request: Seen) -> str:
+    return request.headers["traceparent"].split("-")[1]
 
 
-def _assert_sum(totals: dict[str, int], done: str) -> None:
-    parts = [totals[name] for name in (done, "skipped", "failed", "not_attempted") if name in totals]
-    assert totals["planned"] == sum(parts), totals
+def _path(request: Seen) -> str:
+    return request.target.removeprefix(WRONG)
 
 
-async def _never(_visit: object) -> None:  # noqa: ASYNC124  nothing to do
-    raise AssertionError
+def _card(request: Seen) -> Item:
+    query = dict(request.query)
+    return "qa", query["ticker"], request.path.removeprefix(WRONG).removeprefix("/card/"), query["date_str"]
+
+
+def _assert_sum(totals: dict[str, int]) -> None:
+    assert totals["planned"] == totals["done"] + totals["failed"] + totals["not_attempted"], totals

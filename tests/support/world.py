@@ -1,14 +1,16 @@
 """Whole runs in virtual time: the real orchestrator among simulated engines, with its records in memory.
 
 Nothing here is a socket, a thread, a file or a process of its own. What is replaced are the places where the job meets
-the outside: its clocks, threads, connections, stores, tokens, signals and output. All else is real, HTTP included. What
-a run is started with is in `_main` alone.
+the outside: its clocks, threads, connections, stores, tokens, random numbers, signals and output. All else is real,
+HTTP included. What a run is started with is in `_main` alone.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
+import secrets
 import signal
 import sys
 import tempfile
@@ -17,7 +19,6 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
-from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
@@ -35,6 +36,7 @@ from job.engines.id_tokens import IdTokens
 from job.orchestrator import run
 from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.stdout import OutputQueue
+from job.storage import store
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
 from job.text.messages import Message
@@ -56,12 +58,7 @@ async def _main(arguments: tuple[str, ...], environment: Mapping[str, str], now:
     """`python -m job run`, off a terminal: what `job.cli` does for it."""
     settings, faults = read_settings(environment)
     options = make_parser().parse_args(arguments or ("run",))
-    request = request_of(options, settings, faults, now, started)
-    return await run(request, CloudLogReporter(settings.project))
-
-
-_PIDS = count(2**30)
-"""No real process has such an id."""
+    return await run(request_of(options, settings, faults, now, started), CloudLogReporter(settings.project))
 
 
 class _DeadError(BaseException):
@@ -72,7 +69,6 @@ class _DeadError(BaseException):
 class VirtualProcess:
     """What a `trio.Process` is to a `Job`."""
 
-    pid: int = field(default_factory=lambda: next(_PIDS))
     returncode: int | None = None
     stdout: MemoryReceiveStream = field(default_factory=MemoryReceiveStream)
     stderr: MemoryReceiveStream = field(default_factory=MemoryReceiveStream)
@@ -80,6 +76,8 @@ class VirtualProcess:
     _died: int | None = None
     _scope: trio.CancelScope = field(default_factory=trio.CancelScope)
     _over: trio.Event = field(default_factory=trio.Event)
+    limiters: dict[str, trio.CapacityLimiter] = field(default_factory=dict)
+    """Of its threads for storage."""
     is_paused: bool = False
     """Its clocks go on, and nothing of it runs, not even when a timer ends."""
     _held: list[tuple[trio.lowlevel.Task, tuple[outcome.Outcome[Any], ...]]] = field(default_factory=list)
@@ -178,7 +176,6 @@ class VirtualWorld(World):
     """How long a fresh token takes, in place of one that an engine refused."""
     import_seconds: float = 0.0
     """How long ago a process was started when its run begins."""
-    processes: dict[int, VirtualProcess] = field(default_factory=dict)
 
     @property
     def runs(self) -> Memory:
@@ -209,7 +206,6 @@ class VirtualWorld(World):
         assert reading is None
         process, environment = VirtualProcess(), self.environment(**(env or {}))
         started, now = time.monotonic() - self.import_seconds, _now(UTC)
-        self.processes[process.pid] = process
         self.nursery.start_soon(process.run, lambda: _main(arguments, environment, now, started))
         job = Job(cast(trio.Process, process), started)
         self.nursery.start_soon(job._attend, None, None)
@@ -236,7 +232,8 @@ async def open_virtual_world(
             service.latency = latency or service.latency
         world.stores = {uri: Memory(clock=time.time) for uri in (world.config_uri, world.runs_uri)}
         _replace_clocks(patch)
-        _replace_processes(patch, world)
+        _replace_processes(patch)
+        _replace_random_numbers(patch)
         _replace_scheduling(patch)
         _replace_threads(patch, world)
         _replace_storage(patch, world)
@@ -276,21 +273,15 @@ def _replace_clocks(patch: pytest.MonkeyPatch) -> None:
             patch.setattr(module, "datetime", _VirtualDatetime)
 
 
-def _replace_processes(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
-    """The ids, signals and ends of processes. All of them are this one, really."""
-    true_kill, true_getpid, true_signal = os.kill, os.getpid, signal.signal
+def _replace_random_numbers(patch: pytest.MonkeyPatch) -> None:
+    """Trace ids and owners of leases are the same every time the test is run, and never twice in it."""
+    numbers = random.Random(0)
+    patch.setattr(secrets, "token_hex", lambda size: numbers.randbytes(size).hex())
 
-    def getpid() -> int:
-        process = _running.get()
-        return true_getpid() if process is None else process.pid
 
-    def kill(pid: int, number: int) -> None:
-        if pid not in world.processes:
-            true_kill(pid, number)
-        elif world.processes[pid].returncode is not None:
-            raise ProcessLookupError
-        elif number:
-            world.processes[pid].send_signal(number)
+def _replace_processes(patch: pytest.MonkeyPatch) -> None:
+    """The signals and ends of processes. All of them are this one, really."""
+    true_signal = signal.signal
 
     def exit_at_once(code: int) -> NoReturn:
         _own().die(code)
@@ -303,8 +294,6 @@ def _replace_processes(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
     def open_signal_receiver(*_numbers: int) -> Iterator[trio.MemoryReceiveChannel[int]]:
         yield _own().signals
 
-    patch.setattr(os, "getpid", getpid)
-    patch.setattr(os, "kill", kill)
     patch.setattr(os, "_exit", exit_at_once)
     patch.setattr(signal, "signal", handle)
     patch.setattr(trio, "open_signal_receiver", open_signal_receiver)
@@ -341,6 +330,11 @@ def _replace_threads(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
                 await trio.sleep(world.storage_seconds / 2)
         return done.unwrap()
 
+    def limiter(kind: str) -> trio.CapacityLimiter:
+        process = _running.get()
+        limiters = {} if process is None else process.limiters
+        return limiters.setdefault(kind, trio.CapacityLimiter(store._THREADS[kind]))
+
     def write(_: OutputQueue, data: bytes) -> None:
         _own().stdout.put_data(data)
 
@@ -348,6 +342,7 @@ def _replace_threads(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
         await trio.lowlevel.checkpoint()
 
     patch.setattr(trio.to_thread, "run_sync", run_sync)  # a thread would make the clock run wild
+    patch.setattr(store, "_limiter", limiter)
     patch.setattr(OutputQueue, "write", write)
     patch.setattr(OutputQueue, "drain", drain)
 
@@ -356,15 +351,15 @@ def _replace_storage(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
     """A directory is a `Memory` of the world."""
     uris: dict[DirectoryStore, str] = {}
 
-    def init(store: DirectoryStore, path: str, *, make: bool) -> None:
-        uris[store] = path
+    def init(directory: DirectoryStore, path: str, *, make: bool) -> None:
+        uris[directory] = path
 
     def asked(verb: str) -> Callable[..., object]:
-        def ask(store: DirectoryStore, *arguments: object, **named: object) -> object:
+        def ask(directory: DirectoryStore, *arguments: object, **named: object) -> object:
             _reach_outside()
-            if uris[store] not in world.stores:
-                raise StorageError(Message(f"{uris[store]} is not a directory"))
-            return getattr(world.stores[uris[store]], verb)(*arguments, **named)
+            if uris[directory] not in world.stores:
+                raise StorageError(Message(f"{uris[directory]} is not a directory"))
+            return getattr(world.stores[uris[directory]], verb)(*arguments, **named)
 
         return ask
 
