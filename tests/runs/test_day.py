@@ -1,563 +1,629 @@
-"""A day is one run: starting it again, however it ended, requests what is missing and nothing else."""
+"""The promise, row by row: whatever happens to a day, no card is missing at the end, and none is paid for twice.
+
+All of it is in virtual time. `tests.support.promise` looks at each request and at each end: no card before all data, no
+recorded card again, one key for each request, sums that add up, 0 only if all is done.
+"""
 
 from __future__ import annotations
 
-import json
-import random
-import signal
 from collections import Counter
+from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
-from trio.testing import MockClock
 
-from tests.simulators import do, when
-from tests.simulators.engines import steady, varied
+from tests.simulators import broken, do, when
+from tests.simulators.engines import steady
 from tests.simulators.service import Fault
-from tests.simulators.storage import emulator_binary
-from tests.simulators.world import World, open_world
-from tests.support.altered import EAGER_LEASE, altered
-from tests.support.places import objects, recorded_cards
-from tests.support.runs import QUICK, asked_cards, assert_clean, data_requests, until
-from tests.support.world import VirtualWorld, open_virtual_world
+from tests.support.promise import WRONG
+from tests.support.scene import DAY, NEXT_DAY, Scene, open_scene
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.simulators.job import Outcome
-
-EMULATOR = emulator_binary()
-TICKERS = ["AAPL", "BRK.B", "美联储"]
+TICKERS = ["AAPL", "BRK.B"]
 CARDS = ["news_card", "price_card"]
-CONFIG: dict[str, object] = {"ticker_list.json": TICKERS, "card_types.json": CARDS}
-PLANNED = 6
-DAY = "2026-11-24"
+TOPIC = {"id": "美联储", "topic_key": "fed", "card_types": ["news_card"], "date": "2026-11-20"}
+CONFIG: dict[str, object] = {
+    "ticker_list.json": TICKERS,
+    "card_types.json": CARDS,
+    "card_targets.json": [TOPIC],
+    "llm_config.json": {"default": {"backend": "local", "model_name": "small/1"}},
+}
+ALL = ["AAPL/news_card", "AAPL/price_card", "BRK.B/news_card", "BRK.B/price_card", "美联储/news_card"]
+LEASE = "_lease.json"
+CLOUD = {"CLOUD_RUN_EXECUTION": "nightly-1", "CLOUD_RUN_TASK_ATTEMPT": "0"}
+RETRY = CLOUD | {"CLOUD_RUN_TASK_ATTEMPT": "1"}
+OTHER = CLOUD | {"CLOUD_RUN_EXECUTION": "nightly-2"}
 
 
 @pytest.fixture
-async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
-    async with open_world(nursery, CONFIG, latency=QUICK) as opened:
+async def scene(nursery: trio.Nursery) -> AsyncIterator[Scene]:
+    """Five cards, and nothing is made yet."""
+    async with open_scene(nursery, CONFIG) as opened:
         yield opened
 
 
-@pytest.fixture
-async def virtual(nursery: trio.Nursery) -> AsyncIterator[VirtualWorld]:
-    """The same in virtual time, which begins at 22:30 of that day."""
-    async with open_virtual_world(nursery, CONFIG, latency=QUICK) as opened:
-        yield opened
+# --- a start makes what is missing, and nothing else ---
 
 
-def env_of(world: World, **more: str | None) -> dict[str, str | None]:
-    return {"RUNS_URI": world.runs_uri, "RUN_DATE": DAY, **more}
+async def test_a_second_start_calls_nothing_and_writes_nothing(scene: Scene) -> None:
+    await scene.start(0)
+    assert scene.cards() == Counter(ALL)
+    before, count = scene.world.recorded(), len(scene.requests)
+    second = await scene.start(0)
+    assert (scene.world.recorded(), len(scene.requests)) == (before, count)
+    assert second.finished["message"] == "All 5 cards are there"
+    assert second.finished["notes"][0].startswith("Everything was there already, since 22:30")
 
 
-async def start(world: World, code: int, *arguments: str, **env: str | None) -> Outcome:
-    outcome = await world.run_job(arguments or ("run",), env=env_of(world, **env))
-    assert outcome.exit_code == code, outcome.stdout + outcome.stderr
-    assert_clean(world, outcome)
-    return outcome
-
-
-def runs(world: World) -> list[str]:
-    """The ids of the recorded runs."""
-    return sorted(path.parent.name for path in (world.directory / "runs").glob("*/inputs.json"))
-
-
-async def test_a_second_start_finds_everything_done_and_calls_nothing(world: World) -> None:
-    first = await start(world, 0)
-    before, page = len(world.seen), next((world.directory / "runs").glob("*/report.html")).stat().st_mtime_ns
-    second = await start(world, 0)
-    assert len(world.seen) == before
-    assert second.finished["outcome"] == "succeeded"
-    assert (
-        second.finished["message"] == f"Everything is there already (run {first.finished['run']}): nothing was called."
-    )
-    assert second.finished["run"] == first.finished["run"]
-    assert next((world.directory / "runs").glob("*/report.html")).stat().st_mtime_ns == page
-    assert len(runs(world)) == 1
-
-
-async def test_a_start_after_cards_failed_requests_these_with_the_same_keys(world: World) -> None:
-    world.qa.script.append(Fault(when.both(when.ticker("AAPL"), when.card("news_card")), do.status(422)))
-    await start(world, 3)
-    world.qa.script.clear()
-    data, cards = len(data_requests(world)), asked_cards(world)
-    outcome = await start(world, 0)
-    assert len(data_requests(world)) == data, "the data was there"
-    assert asked_cards(world) - cards == Counter({("AAPL", "news_card"): 1})
-    assert outcome.finished["cards"] | {"planned": 0} == {
-        "planned": 0, "generated": 1, "skipped": 5, "failed": 0, "not_attempted": 0, "left_out": 0
-    }  # fmt: skip
-    keys = {
-        request.headers["idempotency-key"]
-        for request in world.qa.requests
-        if request.tickers[0] == "AAPL" and request.card == "news_card"
-    }
-    assert len(keys) == 1
-
-
-async def test_again_makes_everything_anew_and_the_next_start_continues_that_run(world: World) -> None:
-    first = await start(world, 0)
-    second = await start(world, 0, "run", "--again")
-    assert second.finished["run"] != first.finished["run"]
-    assert set(asked_cards(world).values()) == {2}
-    third = await start(world, 0)
-    assert third.finished["run"] == second.finished["run"]
-    assert set(asked_cards(world).values()) == {2}
-
-
-async def test_another_day_is_another_run(world: World) -> None:
-    await start(world, 0)
-    await start(world, 0, RUN_DATE="2026-11-25")
-    assert set(asked_cards(world).values()) == {2}
-    assert len(runs(world)) == 2
-
-
-async def test_the_present_config_counts_and_what_was_made_stays(world: World) -> None:
-    await start(world, 0)
-    await world.configure("ticker_list.json", ["AAPL", "BRK.B", "美联储", "MSFT"])
-    outcome = await start(world, 0)
-    assert outcome.finished["cards"]["skipped"] == PLANNED
-    assert asked_cards(world) == Counter(
-        {(ticker, card): 1 for ticker in ["AAPL", "BRK.B", "美联储", "MSFT"] for card in ["news_card", "price_card"]}
-    )
-    assert len(runs(world)) == 1
-
-
-async def test_a_second_start_follows_a_living_one_and_ends_when_it_has_done_everything(world: World) -> None:
-    world.qa.latency = steady(1.0)
-    env = env_of(world)
-    first = await world.start_job("run", env=env)
-    await until(lambda: len(world.qa.requests) > 0)
-    second = await world.run_job(("run",), env=env)
-    one = await first.outcome()
-    assert (one.exit_code, second.exit_code) == (0, 0)
-    assert second.finished["run"] == one.finished["run"]
-    assert set(asked_cards(world).values()) == {1}
-
-
-# --- in virtual time ---
-
-
-def ids(world: VirtualWorld) -> set[str]:
-    """The ids of the recorded runs."""
-    return {name.partition("/")[0] for name in world.recorded() if name.endswith("/inputs.json")}
-
-
-def done(world: VirtualWorld) -> set[tuple[str, str, str | None]]:
-    """Engine, target and card type of everything that is recorded as done."""
-    found = [data.splitlines()[1:] for name, data in world.recorded().items() if "/results/" in name]
-    results = [json.loads(line) for lines in found for line in lines]
-    return {(one["engine"], target, one["card_type"]) for one in results if one["done"] for target in one["targets"]}
-
-
-def asked(world: World, after: int) -> set[tuple[str, str, str | None]]:
-    """Engine, target and card type of everything that was requested after so many requests."""
-    requests = [one for one in world.seen[after:] if one.service in world.engines]
-    return {(one.service, ticker, one.card) for one in requests for ticker in one.tickers}
-
-
-def assert_same_keys(world: World) -> None:
-    """A card that is requested again has the same key, so that an engine can recognise it."""
-    keys: dict[str, set[str]] = {}
-    for request in world.qa.requests:
-        keys.setdefault(request.target, set()).add(request.headers["idempotency-key"])
-    assert {len(found) for found in keys.values()} == {1}
-
-
-@pytest.mark.parametrize(("engine", "requests"), [("news", 1), ("qa", 1), ("qa", 4)])
-async def test_a_start_after_a_killed_one_goes_on_where_it_was(
-    autojump_clock: MockClock, virtual: VirtualWorld, engine: str, requests: int
-) -> None:
-    virtual.engines[engine].latency = steady(2.0)
-    job = await virtual.start_job(env=env_of(virtual, QA_ENGINE_CONCURRENCY="1"))
-    await virtual.engines[engine].until(lambda seen: len(seen) >= requests)
-    await job.kill()
-    before, after = done(virtual), len(virtual.seen)
-    await start(virtual, 0)
-    assert asked(virtual, after) & before == set()
-    assert len(asked_cards(virtual)) == PLANNED
-    assert len(ids(virtual)) == 1
-    assert_same_keys(virtual)
+async def test_what_failed_is_requested_again_with_the_same_keys(scene: Scene) -> None:
+    scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
+    await scene.start(3)
+    scene.world.qa.script.clear()
+    count = len(scene.requests)
+    outcome = await scene.start(0)
+    assert {one.card for one in scene.requests[count:]} == {*CARDS}
+    assert outcome.finished["cards"]["done"] == 5
+    assert len(scene.keys()) == 5
 
 
 @pytest.mark.parametrize("engine", ["financial", "trading", "news"])
-async def test_a_start_after_a_data_engine_failed_requests_what_is_left_of_the_data(
-    autojump_clock: MockClock, virtual: VirtualWorld, engine: str
-) -> None:
-    late = do.status(422, after=5.0)  # the others are done by then
-    virtual.engines[engine].script.append(Fault(when.ticker("AAPL"), late))
-    await start(virtual, 1)
-    assert virtual.qa.requests == []
-    virtual.engines[engine].script.clear()
-    before, after = done(virtual), len(virtual.seen)
-    assert {name for name, _, _ in before} >= {"financial", "trading", "news"} - {engine}
-    await start(virtual, 0)
-    assert asked(virtual, after) & before == set()
-    assert {name for name, _, card in asked(virtual, after) if card is None} == {engine}
-    assert set(asked_cards(virtual).values()) == {1}
+async def test_no_card_is_requested_before_all_data_is_there(scene: Scene, engine: str) -> None:
+    scene.world.engines[engine].script.append(Fault(when.ticker("AAPL"), do.status(422, after=5.0)))
+    outcome = await scene.start(1)
+    assert outcome.finished["outcome"] == "data_engine_failed"
+    assert scene.cards() == Counter()
+    scene.world.engines[engine].script.clear()
+    count = len(scene.requests)
+    await scene.start(0)
+    assert {one.service for one in scene.requests[count:]} == {engine, "qa"}, "the other data was there"
 
 
-async def test_a_start_with_a_corrected_config_leaves_out_what_failed(
-    autojump_clock: MockClock, virtual: VirtualWorld
-) -> None:
-    virtual.news.script.append(Fault(when.ticker("BRK.B"), do.status(422)))
-    await start(virtual, 1)
-    await virtual.configure("ticker_list.json", ["AAPL", "美联储"])
-    await start(virtual, 0)
-    assert {ticker for ticker, _ in asked_cards(virtual)} == {"AAPL", "美联储"}
-    assert len(ids(virtual)) == 1
+async def test_no_card_is_requested_before_all_data_is_durable(scene: Scene) -> None:
+    scene.fails("create", "/results/")
+    job = await scene.begin()
+    await job.seen("storage.failed")
+    await trio.sleep(20)
+    assert scene.cards() == Counter()
+    scene.works()
+    await scene.end(job, 0)
 
 
-async def test_a_start_with_a_faulty_config_leaves_the_run_as_it_was(
-    autojump_clock: MockClock, virtual: VirtualWorld
-) -> None:
-    virtual.qa.script.append(Fault(when.both(when.ticker("AAPL"), when.card("news_card")), do.status(422)))
-    await start(virtual, 3)
-    virtual.qa.script.clear()
-    await virtual.configure("card_types.json", b"[")
-    before, after = virtual.recorded(), len(virtual.seen)
-    faulty = await start(virtual, 2)
-    assert faulty.finished["run"] in ids(virtual)
-    assert (virtual.recorded(), len(virtual.seen)) == (before, after)
-    await virtual.configure("card_types.json", CARDS)
-    await start(virtual, 0)
-    assert asked(virtual, after) == {("qa", "AAPL", "news_card")}
+async def test_of_what_was_not_durable_when_it_was_killed_everything_is_asked_again(scene: Scene) -> None:
+    scene.fails("create", "/results/")
+    job = await scene.begin()
+    await job.seen("storage.failed")
+    await scene.killed(job)
+    scene.works()
+    await scene.start(0)
+    assert Counter(one.service for one in scene.requests) == {"financial": 2, "trading": 2, "news": 6, "qa": 5}
 
 
-async def test_a_day_with_only_a_faulty_config_gets_a_new_run(autojump_clock: MockClock, virtual: VirtualWorld) -> None:
-    await virtual.configure("card_types.json", b"[")
-    faulty = await start(virtual, 2)
-    await virtual.configure("card_types.json", CARDS)
-    outcome = await start(virtual, 0)
-    assert outcome.finished["run"] != faulty.finished["run"]
-    assert set(asked_cards(virtual).values()) == {1}
+async def test_two_places_share_no_key(scene: Scene) -> None:
+    """Else the cards of a trial would be served to production, or a folder that was moved away."""
+    await scene.start(0)
+    there = scene.world.stores.pop(scene.world.runs_uri)
+    scene.world.stores |= {scene.world.runs_uri: type(there)(clock=there.clock), "moved": there}
+    await scene.start(0)
+    keys = [one.headers["idempotency-key"] for one in scene.requests]
+    assert len(keys) == len(set(keys)) == 2 * (5 + 5)
 
 
-@pytest.mark.parametrize("changes", [{"RUN_DATE": "2026-11-25"}, {"QA_ENGINE_URL": "elsewhere"}])
-async def test_a_start_beside_a_living_run_with_other_work_calls_nothing(
-    autojump_clock: MockClock, virtual: VirtualWorld, changes: dict[str, str | None]
-) -> None:
-    virtual.news.latency = steady(100.0)
-    job = await virtual.start_job(env=env_of(virtual, NEWS_ENGINE_TIMEOUT="300"))
-    await virtual.news.until(bool)
-    before = len(virtual.seen)
-    changes = {name: virtual.elsewhere.url if value == "elsewhere" else value for name, value in changes.items()}
-    outcome = await start(virtual, 75, **changes)
-    assert outcome.finished["outcome"] == "busy"
-    assert [one for one in virtual.seen[before:] if one.service in virtual.engines] == []
-    assert (await job.outcome()).exit_code == 0
+# --- killed, paused, at the same time ---
+
+
+@pytest.mark.parametrize(("engine", "count"), [("news", 1), ("qa", 1), ("qa", 4)])
+async def test_a_start_after_a_killed_one_goes_on(scene: Scene, engine: str, count: int) -> None:
+    scene.world.engines[engine].latency = steady(4.0)
+    job = await scene.begin()
+    await scene.world.engines[engine].until(lambda seen: len(seen) >= count)
+    await scene.killed(job)
+    outcome = await scene.start(0)
+    assert set(scene.cards()) == set(ALL)
+    assert len(scene.keys()) == 5
+    assert outcome.seconds > 50, "nobody can know at once that the other one is dead"
+
+
+async def test_cloud_runs_retry_takes_over_at_once(scene: Scene) -> None:
+    job = await scene.begin(**CLOUD)
+    await scene.cards_in_flight()
+    await scene.killed(job)
+    assert (await scene.start(0, **RETRY)).seconds < 10
+
+
+async def test_an_end_is_written_last_and_only_anew_after_a_kill(scene: Scene) -> None:
+    job = await scene.begin(**CLOUD)
+    await scene.reached("create", "/ends/", job.process.kill)
+    await scene.end(job, -SIGKILL)
+    scene.world.runs.objects.pop(f"{DAY}/ends/000001.json", None)
+    documents = [f"{DAY}/{name}" for name in ("report.json", "report.html", "cards.csv")] + ["index.html"]
+    assert set(documents) <= set(scene.names())
+    count = len(scene.requests)
+    await scene.start(0, **RETRY)
+    assert len(scene.requests) == count
+    assert scene.names("/ends/") == [f"{DAY}/ends/000002.json"]
+
+
+async def test_what_was_made_again_and_lost_is_recognised_by_its_key(scene: Scene) -> None:
+    await scene.start(0)
+    scene.world.qa.script.append(Fault(when.always, broken.reset_after_work()))
+    job = await scene.begin("--again", "AAPL/news_card", "BRK.B/price_card")
+    await scene.world.qa.until(lambda seen: len(seen) == 7)
+    await trio.sleep(0.05)
+    await scene.killed(job)
+    scene.world.qa.script.clear()
+    await scene.start(0)
+    assert (scene.cards().total(), len(scene.keys())) == (9, 7)
+    assert len(scene.requests) == 5 + 9
+
+
+async def test_a_start_that_was_paused_beyond_its_lease_calls_nothing_more(scene: Scene) -> None:
+    job = await scene.begin()
+    await scene.cards_in_flight()
+    job.send_signal(SIGSTOP)
+    await scene.start(0)
+    count = len(scene.requests)
+    job.send_signal(SIGCONT)
+    outcome = await scene.end(job, 75)
+    assert outcome.finished["message"] == "Another start has taken over: 3 of 5 cards are missing"
+    assert len(scene.requests) == count
+    assert scene.stored(f"{DAY}/report.json")["number"] == 2
+    await scene.start(0)
+    assert len(scene.requests) == count
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.5])
+async def test_a_start_that_was_paused_before_its_entry_makes_no_attempt(scene: Scene, seconds: float) -> None:
+    """Before it looks at its lease, and after that: then storage refuses the entry."""
+    scene.world.storage_seconds = 2.0
+    job = await scene.begin()
+    await scene.reached("names", DAY)
+    await trio.sleep(seconds)
+    job.send_signal(SIGSTOP)
+    scene.world.storage_seconds = 0.02
+    await scene.start(0)
+    before, count = scene.world.recorded(), len(scene.requests)
+    job.send_signal(SIGCONT)
+    outcome = await scene.end(job, 75)
+    assert outcome.finished["message"].endswith(": nothing was called")
+    assert (scene.world.recorded(), len(scene.requests)) == (before, count)
+
+
+@pytest.mark.parametrize("others", [1, 2])
+async def test_of_several_starts_at_once_one_makes_everything(scene: Scene, others: int) -> None:
+    jobs = [await scene.begin() for _ in range(1 + others)]
+    await scene.cards_in_flight()
+    for job in jobs:
+        await scene.end(job, 0)
+    assert scene.cards() == Counter(ALL)
+    assert scene.names("/attempts/") == [f"{DAY}/attempts/000001.json"]
+
+
+async def test_a_start_that_waits_says_so_each_minute_and_for_whom(scene: Scene) -> None:
+    scene.world.news.latency = steady(200.0)
+    job = await scene.begin(NEWS_ENGINE_TIMEOUT="300", **CLOUD)
+    await scene.world.news.until(bool)
+    second = await scene.start(0, **OTHER)
+    await scene.end(job, 0)
+    waiting = [one["message"] for one in second.events("config.noticed") if "aiting" in one["message"]]
+    holder = f"the start for {DAY}, at work since {DAY}T22:30:00+00:00 as execution nightly-1"
+    said = "Waiting for another start, and doing then what is left"
+    assert waiting[0] == f"Waiting up to 60 s to see whether another start is still alive: {holder}"
+    assert waiting[1:] == [f"{said}: {holder}"] * 3
+    assert scene.cards() == Counter(ALL)
+
+
+async def test_a_start_waits_for_no_longer_than_its_deadline(scene: Scene) -> None:
+    scene.world.news.latency = steady(200.0)
+    job = await scene.begin(NEWS_ENGINE_TIMEOUT="300")
+    await scene.world.news.until(bool)
+    second = await scene.start(4, RUN_DEADLINE_SECONDS="30")
+    assert 30 <= second.seconds < 31
+    await scene.end(job, 0)
 
 
 @pytest.mark.parametrize("ends", ["SIGTERM", "SIGKILL", "data", "cards"])
-async def test_a_start_that_follows_one_that_fails_does_what_is_left(
-    autojump_clock: MockClock, virtual: VirtualWorld, ends: str
-) -> None:
-    virtual.qa.latency = steady(20.0)
-    faults = {
-        "data": (virtual.news, Fault(when.nth(1), do.status(422, after=40.0))),
-        "cards": (virtual.qa, Fault(when.nth(1), do.status(422, after=40.0))),
-    }
-    if ends in faults:
-        service, fault = faults[ends]
-        service.script.append(fault)
-    env = env_of(virtual, NEWS_ENGINE_TIMEOUT="300", QA_ENGINE_CONCURRENCY="2")
-    leader = await virtual.start_job(env=env)
+async def test_a_start_that_waited_makes_what_the_other_one_left(scene: Scene, ends: str) -> None:
+    scene.world.qa.latency = steady(20.0)
+    if ends in {"data", "cards"}:
+        service = scene.world.news if ends == "data" else scene.world.qa
+        service.script.append(Fault(when.nth(1), do.status(422, after=40.0)))
+    first = await scene.begin()
     await trio.sleep(3)
-    follower = await virtual.start_job(env=env)
-    if ends not in faults:
+    second = await scene.begin()
+    if ends.startswith("SIG"):
         await trio.sleep(30)
-        leader.send_signal(signal.Signals[ends])
-    one, two = await leader.outcome(), await follower.outcome()
-    assert one.exit_code == {"SIGTERM": 143, "SIGKILL": -9, "data": 1, "cards": 3}[ends], one.stdout
-    assert two.exit_code == 0, two.stdout
-    assert_clean(virtual, two)
-    assert len(asked_cards(virtual)) == PLANNED
-    assert len(ids(virtual)) == 1
-    assert_same_keys(virtual)
-    if ends in faults:
-        assert sum(asked_cards(virtual).values()) == PLANNED + (ends == "cards")
+        first.send_signal({"SIGTERM": SIGTERM, "SIGKILL": SIGKILL}[ends])
+    await scene.end(first, {"SIGTERM": 143, "SIGKILL": -9, "data": 1, "cards": 3}[ends])
+    await scene.end(second, 0)
+    assert len(scene.keys()) == 5
 
 
-async def test_a_start_with_and_one_without_a_date_on_the_same_day_are_about_the_same_run(
-    autojump_clock: MockClock, virtual: VirtualWorld
-) -> None:
-    first = await start(virtual, 0)
-    before = len(virtual.seen)
-    second = await start(virtual, 0, RUN_DATE=None)
-    assert second.finished["run"] == first.finished["run"]
-    assert len(virtual.seen) == before
+@pytest.mark.parametrize("engine", ["news", "qa"])
+async def test_a_wrong_url_of_an_engine_is_corrected_within_the_day(scene: Scene, engine: str) -> None:
+    wrong = {f"{engine.upper()}_ENGINE_URL": scene.world.engines[engine].url + WRONG}
+    first = await scene.begin(**wrong)
+    await first.seen("run.started")
+    second = await scene.begin()
+    await scene.end(first, 1 if engine == "news" else 3)
+    await scene.end(second, 0)
+    paid = [one for one in scene.requests if one.status == 200]
+    assert len(paid) == 5 + 5
+    await scene.start(0, **wrong)
+    assert len([one for one in scene.requests if one.status == 200]) == len(paid), "all was there"
 
 
-async def test_a_wrong_url_of_an_engine_is_corrected_within_the_run(
-    autojump_clock: MockClock, virtual: VirtualWorld
-) -> None:
-    wrong = await start(virtual, 1, NEWS_ENGINE_URL=f"{virtual.news.url}/wrong")
-    before, after = done(virtual), len(virtual.seen)
-    corrected = await start(virtual, 0)
-    assert corrected.finished["run"] == wrong.finished["run"]
-    assert asked(virtual, after) & before == set()
-    assert len(ids(virtual)) == 1
+# --- around midnight ---
 
 
-async def test_a_fixed_run_id_does_not_hold_on_to_its_first_day(
-    autojump_clock: MockClock, virtual: VirtualWorld
-) -> None:
-    """It would find everything done on the next day, and nothing would be made."""
-    await start(virtual, 0, RUN_DATE="today", RUN_ID="night")
-    await trio.sleep(24 * 3600)
-    outcome = await start(virtual, 2, RUN_DATE="today", RUN_ID="night")
-    assert "RUN_DATE: 2026-11-25 is not the date of run night, which is 2026-11-24" in outcome.stdout
+async def test_cloud_runs_retry_after_midnight_is_for_the_day_of_its_first_try(scene: Scene) -> None:
+    await scene.until(DAY, "23:59:50")
+    job = await scene.begin(**CLOUD)
+    await scene.cards_in_flight()
+    await scene.killed(job)
+    await scene.until(NEXT_DAY, "00:00:05")
+    retry = await scene.start(0, **RETRY)
+    assert retry.finished["day"] == DAY
+    assert len(scene.keys()) == 5
+    assert scene.names(NEXT_DAY) == []
 
 
-async def test_an_older_run_of_the_day_is_resumed_and_not_started_again(world: World) -> None:
-    world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
-    older = await start(world, 3)
-    world.qa.script.clear()
-    await start(world, 0, "run", "--again")
-    shown = await world.run_job(("report", older.finished["run"]), env={"RUNS_URI": world.runs_uri})
-    assert f"python -m job resume {older.finished['run']}" in shown.stdout
-    assert "python -m job run" not in shown.stdout
+async def test_so_is_the_retry_of_a_start_that_only_waited(scene: Scene) -> None:
+    await scene.until(DAY, "23:59:00")
+    scene.world.news.latency = steady(200.0)
+    first = await scene.begin(NEWS_ENGINE_TIMEOUT="300")
+    await scene.world.news.until(bool)
+    second = await scene.begin(**CLOUD)
+    await scene.until(NEXT_DAY, "00:00:30")
+    await scene.killed(second)
+    retry = await scene.begin(**RETRY)
+    await scene.end(first, 0)
+    assert (await scene.end(retry, 0)).finished["day"] == DAY
+    assert scene.cards() == Counter(ALL)
 
 
-async def test_cards_that_the_config_gains_are_in_the_report_even_if_they_are_there_already(
-    autojump_clock: MockClock, virtual: VirtualWorld
-) -> None:
-    """A config with less to do leaves nothing to request, and the report is of that config."""
-    virtual.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
-    await start(virtual, 3)
-    await virtual.configure("ticker_list.json", ["BRK.B", "美联储"])
-    after = len(virtual.seen)
-    outcome = await start(virtual, 0)
-    assert asked(virtual, after) == set()
-    assert outcome.finished["cards"] | {"planned": 0} == {
-        "planned": 0, "generated": 0, "skipped": 4, "failed": 0, "not_attempted": 0, "left_out": 0
-    }  # fmt: skip
-    report = next(data for name, data in virtual.recorded().items() if name.endswith("/report.json"))
-    assert json.loads(report)["cards"]["planned"] == 4
+async def test_a_start_that_waits_over_midnight_keeps_its_day(scene: Scene) -> None:
+    await scene.until(DAY, "23:59:00")
+    scene.world.news.latency = steady(200.0)
+    first = await scene.begin("--date", "2026-11-23", NEWS_ENGINE_TIMEOUT="300")
+    await scene.world.news.until(bool)
+    second = await scene.begin(NEWS_ENGINE_TIMEOUT="300")
+    await scene.end(first, 0)
+    assert (await scene.end(second, 0)).finished["day"] == DAY
 
 
-# --- Cloud Run's own retry ---
-
-EXECUTION = {"CLOUD_RUN_EXECUTION": "cards-x7k2p", "CLOUD_RUN_TASK_ATTEMPT": "0"}
-RETRY = EXECUTION | {"CLOUD_RUN_TASK_ATTEMPT": "1"}
-
-
-@pytest.mark.parametrize("date", ["today", None])
-@pytest.mark.parametrize("opened_by", ["cards-x7k2p", "cards-first"])
-async def test_a_retry_after_midnight_goes_on_with_its_run(
-    autojump_clock: MockClock, virtual: VirtualWorld, date: str | None, opened_by: str
-) -> None:
-    """Whether its execution opened that run or continued it."""
-    virtual.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
-    if opened_by != "cards-x7k2p":
-        await start(virtual, 3, RUN_DATE=date, CLOUD_RUN_EXECUTION=opened_by)
-    await trio.sleep(89 * 60)
-    assert (await start(virtual, 3, RUN_DATE=date, **EXECUTION)).finished["run"] == opened_by
-    virtual.qa.script.clear()
-    await trio.sleep(120)
-    before, after = done(virtual), len(virtual.seen)
-    outcome = await start(virtual, 0, RUN_DATE=date, **RETRY)
-    assert outcome.finished["run"] == opened_by
-    assert asked(virtual, after) & before == set()
-    assert {dict(one.query).get("date_str") for one in virtual.qa.requests} == {DAY if date else None}
-    assert ids(virtual) == {opened_by}
-    assert (await start(virtual, 0, RUN_DATE=date, CLOUD_RUN_EXECUTION="next")).finished["run"] == "next"
+async def test_each_day_is_made_once_and_a_past_one_by_its_date(scene: Scene) -> None:
+    await scene.start(0)
+    await scene.until(NEXT_DAY, "02:00:00")
+    await scene.start(0)
+    count = scene.cards().total()
+    assert count == 5 + 5
+    late = await scene.start(0, "--date", DAY)
+    assert scene.cards().total() == count
+    assert late.finished["day"] == DAY
+    await scene.start(0, "--date", "2026-11-23")
+    assert scene.cards().total() == 5 + 5 + 5
 
 
-async def test_a_retry_of_everything_anew_opens_no_third_run(autojump_clock: MockClock, virtual: VirtualWorld) -> None:
-    await start(virtual, 0)
-    virtual.qa.latency = steady(5.0)
-    job = await virtual.start_job("run", "--again", env=env_of(virtual, **EXECUTION, QA_ENGINE_CONCURRENCY="2"))
-    await trio.sleep(8)
-    await job.kill()
-    before, after = asked_cards(virtual), len(virtual.seen)
-    assert sum(before.values()) > PLANNED
-    again = await start(virtual, 0, "run", "--again", **RETRY)
-    assert again.finished["run"] == "cards-x7k2p"
-    assert len(ids(virtual)) == 2
-    assert {name for name, _, card in asked(virtual, after) if card is None} == set(), "its data was there"
+# --- the config changes ---
 
 
-async def test_a_retry_uses_the_config_that_its_execution_began_with(
-    autojump_clock: MockClock, virtual: VirtualWorld
-) -> None:
-    virtual.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
-    await start(virtual, 3, **EXECUTION)
-    virtual.qa.script.clear()
-    await virtual.configure("ticker_list.json", ["MSFT"])
-    await start(virtual, 0, **RETRY)
-    assert {ticker for ticker, _ in asked_cards(virtual)} == set(TICKERS)
+async def test_a_ticker_is_corrected_and_card_types_are_added_at_noon(scene: Scene) -> None:
+    scene.world.news.script.append(Fault(when.ticker("BRK.B"), do.status(422, after=3.0)))
+    await scene.start(1)
+    await scene.world.configure("ticker_list.json", ["AAPL", "BRK-B"])
+    await scene.start(0)
+    await scene.world.configure("card_types.json", [*CARDS, "risk_card"])
+    outcome = await scene.start(0)
+    assert outcome.finished["cards"]["planned"] == 7
+    assert scene.cards() == Counter([one.replace(".", "-") for one in ALL] + ["AAPL/risk_card", "BRK-B/risk_card"])
+    said = [one["message"] for one in outcome.events("config.noticed")]
+    assert f"The config asks for 2 cards more than the last attempt at {DAY} did" in said
 
 
-# --- records of early versions ---
+async def test_a_date_of_a_topic_that_is_changed_there_and_back_pays_once_for_each(scene: Scene) -> None:
+    for date in ("2026-11-20", "2026-11-19", "2026-11-20"):
+        await scene.world.configure("card_targets.json", [TOPIC | {"date": date}])
+        await scene.start(0)
+    assert scene.cards() == Counter([*ALL, "美联储/news_card"])
 
 
-async def test_a_record_of_an_early_version_is_continued(autojump_clock: MockClock, virtual: VirtualWorld) -> None:
-    virtual.qa.script.append(Fault(when.both(when.ticker("AAPL"), when.card("news_card")), do.status(422)))
-    old = await start(virtual, 3)
-    virtual.qa.script.clear()
-    run = old.finished["run"]
-    store = virtual.stores[virtual.runs_uri]
-    for name in [name for name in store.objects if name.startswith(("_days/", f"{run}/attempts/"))]:
-        del store.objects[name]
-    stored = store.objects[f"{run}/report.json"]
-    report = {name: value for name, value in json.loads(stored.data).items() if name not in {"attempt", "zone"}}
-    store.objects[f"{run}/report.json"] = type(stored)(json.dumps(report).encode(), stored.generation, stored.updated)
-    after = len(virtual.seen)
-    outcome = await start(virtual, 0)
-    assert outcome.finished["run"] == run
-    assert asked(virtual, after) == {("qa", "AAPL", "news_card")}
-    after = len(virtual.seen)
-    assert (await start(virtual, 0)).finished["run"] == run
-    assert asked(virtual, after) == set()
+async def test_with_another_topic_key_the_news_are_asked_again_and_no_card_is(scene: Scene) -> None:
+    await scene.start(0)
+    await scene.world.configure("card_targets.json", [TOPIC | {"topic_key": "ecb"}])
+    count = len(scene.requests)
+    await scene.start(0)
+    assert [one.path for one in scene.requests[count:]] == ["/batch/process_topic/dynamic/ecb"]
 
 
-# --- what was made for another date, or with another model ---
+async def test_cards_of_another_model_are_noted_and_not_paid_again(scene: Scene) -> None:
+    await scene.start(0)
+    await scene.world.configure("llm_config.json", {"default": {"backend": "local", "model_name": "large/2"}})
+    count = len(scene.requests)
+    outcome = await scene.start(0)
+    assert len(scene.requests) == count
+    assert "5 cards were made with another model" in " ".join(outcome.finished["notes"])
+    again = await scene.start(0, "--again", "AAPL/news_card")
+    assert dict(scene.requests[-1].query)["model_name"] == "large/2"
+    assert "4 cards were made with another model" in " ".join(again.finished["notes"])
 
 
-@pytest.mark.parametrize("how", ["run", "resume"])
-async def test_a_card_that_was_made_for_another_date_does_not_count(
-    autojump_clock: MockClock, virtual: VirtualWorld, how: str
-) -> None:
-    def targets(date: str) -> list[dict[str, object]]:
-        return [{"id": "fed", "topic_key": "fed", "card_types": ["news_card"], "date": date}]
-
-    await virtual.configure("card_targets.json", targets("2026-11-02"))
-    run = (await start(virtual, 0)).finished["run"]
-    await virtual.configure("card_targets.json", targets("2026-11-20"))
-    after = len(virtual.seen)
-    await start(virtual, 0, *(["run"] if how == "run" else ["resume", run, "--new-config"]))
-    assert asked(virtual, after) == {("news", "fed", None), ("qa", "fed", "news_card")}
-    requests = [dict(one.query)["date_str"] for one in virtual.qa.requests if one.tickers == ["fed"]]
-    assert requests == ["2026-11-02", "2026-11-20"]
-    after = len(virtual.seen)
-    await start(virtual, 0)
-    assert asked(virtual, after) == set()
+async def test_who_left_the_config_is_asked_for_no_more(scene: Scene) -> None:
+    scene.world.qa.script.append(Fault(when.ticker("BRK.B"), do.status(422)))
+    await scene.start(3)
+    await scene.world.configure("ticker_list.json", ["AAPL"])
+    count = len(scene.requests)
+    outcome = await scene.start(0)
+    assert len(scene.requests) == count
+    assert outcome.finished["cards"]["planned"] == 3
 
 
-OTHER_MODEL = {"default": {"backend": "local", "model_name": "small/1"}}
+async def test_a_target_is_left_out_once_by_name(scene: Scene) -> None:
+    scene.world.news.script.append(Fault(when.ticker("BRK.B"), do.status(422)))
+    await scene.start(1)
+    outcome = await scene.start(0, "--without", "BRK.B")
+    assert outcome.finished["message"] == "3 cards are there, without BRK.B"
+    assert outcome.finished["without"] == ["BRK.B"]
+    scene.world.news.script.clear()
+    plain = await scene.start(0)
+    assert "without" not in plain.finished
+    assert scene.cards() == Counter(ALL)
 
 
-async def test_cards_of_another_model_stay_and_are_named_in_every_output(world: World) -> None:
-    world.qa.script.append(Fault(when.ticker("BRK.B", "美联储"), do.status(422)))
-    await start(world, 3)
-    world.qa.script.clear()
-    await world.configure("llm_config.json", OTHER_MODEL)
-    outcome = await start(world, 0, **world.chat.env("feishu"))
-    sentence = (
-        "2 cards were made with another model or other parameters than the config has now: AAPL news_card, "
-        "AAPL price_card."
+# --- made again ---
+
+
+async def test_again_makes_what_was_named_and_what_is_missing(scene: Scene) -> None:
+    scene.world.qa.script.append(Fault(when.both(when.ticker("AAPL"), when.card("news_card")), do.status(422)))
+    await scene.start(3)
+    scene.world.qa.script.clear()
+    outcome = await scene.start(0, "--again", "BRK.B/news_card")
+    assert scene.cards() - Counter(ALL) == Counter(["AAPL/news_card", "BRK.B/news_card"])
+    assert (outcome.finished["asked_again"], outcome.finished["made_again"]) == (1, 1)
+    await scene.start(0)
+    await scene.start(0, "--again", "AAPL")
+    assert scene.cards() - Counter(ALL) == Counter(
+        ["AAPL/news_card", "AAPL/news_card", "AAPL/price_card", "BRK.B/news_card"]
     )
-    assert set(asked_cards(world)) == {(ticker, card) for ticker in TICKERS for card in CARDS}
-    assert outcome.finished["message"].endswith(sentence)
-    (report,) = [json.loads(data) for name, data in (await objects(world)).items() if name.endswith("/report.json")]
-    assert report["sentence"].endswith(sentence)
-    assert report["outdated_cards"] == 2
-    (text,) = world.chat.texts
-    assert sentence in text
-    before = len(world.seen)
-    shown = await world.run_job(("run",), env=env_of(world), terminal=True)
-    assert (shown.exit_code, len(world.seen)) == (0, before)
-    assert "AAPL news_card, AAPL price_card" in " ".join(shown.stdout.split())
+    assert len(scene.world.news.requests) == 3 + 1, "its data too"
 
 
-# --- the same moment ---
+async def test_what_was_never_made_gets_no_number(scene: Scene) -> None:
+    """Its answer may have been lost: only with the key of the first time does the engine recognise it."""
+    scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.late_status(504)))
+    await scene.start(3, QA_ENGINE_ATTEMPTS="1")
+    scene.world.qa.script.clear()
+    outcome = await scene.start(0, "--again", "AAPL/news_card")
+    assert len(scene.keys()) == 5
+    assert "asked_again" not in outcome.finished
 
 
-async def started_twice(world: World, run_date: str) -> None:
-    """Two starts at the same moment: both end well, and they are one run that makes each card once."""
-    world.forget()
-    env = {"RUNS_URI": world.runs_uri, "RUN_DATE": run_date, **altered(world.directory, EAGER_LEASE)}
-    before = {name for name in await objects(world) if name.endswith("/inputs.json")}
-    jobs = [await world.start_job("run", env=env) for _ in range(2)]
-    outcomes = [await job.outcome() for job in jobs]
-    assert [one.exit_code for one in outcomes] == [0, 0], [one.stdout + one.stderr for one in outcomes]
-    assert len({one.finished["run"] for one in outcomes}) == 1
-    assert asked_cards(world) == Counter({(ticker, card): 1 for ticker in TICKERS for card in CARDS})
-    after = {name for name in await objects(world) if name.endswith("/inputs.json")}
-    assert len(after - before) == 1
+async def test_of_two_people_who_want_the_same_again_at_once_one_pays(scene: Scene) -> None:
+    await scene.start(0)
+    first = await scene.begin("--again", "AAPL/news_card", **CLOUD)
+    await first.seen("run.started")
+    second = await scene.begin("--again", "AAPL/news_card", **OTHER)
+    await scene.end(first, 0)
+    outcome = await scene.end(second, 75)
+    assert outcome.finished["message"] == "Another start is at work: nothing was called"
+    assert "start_command" not in outcome.finished
+    await scene.start(75, "--again", "AAPL/news_card", **OTHER | {"CLOUD_RUN_TASK_ATTEMPT": "1"})
+    assert scene.cards() == Counter([*ALL, "AAPL/news_card"])
 
 
-@pytest.mark.parametrize("number", range(3))
-async def test_of_two_starts_at_the_same_moment_one_does_the_work(world: World, number: int) -> None:
-    await started_twice(world, DAY)
+async def test_again_beside_a_long_run_stands_back_and_so_does_its_retry(scene: Scene) -> None:
+    scene.world.news.latency = steady(200.0)
+    first = await scene.begin(NEWS_ENGINE_TIMEOUT="300")
+    await scene.world.news.until(bool)
+    outcome = await scene.start(75, "--again", "AAPL/news_card", **CLOUD)
+    assert outcome.seconds < 60
+    await scene.end(first, 0)
+    await scene.start(75, "--again", "AAPL/news_card", **RETRY)
+    assert scene.cards() == Counter(ALL)
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(600)
-@pytest.mark.parametrize("kind", ["directory", pytest.param("bucket", marks=pytest.mark.needs("emulator"))])
-async def test_of_two_starts_at_the_same_moment_one_does_the_work_however_often(
-    nursery: trio.Nursery, kind: str
+@pytest.mark.parametrize(("verb", "part", "code", "paid"), [("names", DAY, 75, 0), ("create", "/results/000002", 0, 1)])
+async def test_a_retry_asks_for_nothing_and_makes_what_its_first_try_asked(
+    scene: Scene, verb: str, part: str, code: int, paid: int
 ) -> None:
-    emulator = EMULATOR if kind == "bucket" else None
-    async with open_world(nursery, CONFIG, latency=QUICK, emulator=emulator) as world:
-        for number in range(50):
-            await started_twice(world, f"2026-{1 + number // 28:02}-{1 + number % 28:02}")
+    await scene.start(0)
+    job = await scene.begin("--again", "AAPL/news_card", **CLOUD)
+    await scene.reached(verb, part, job.process.kill)
+    await scene.end(job, -SIGKILL)
+    scene.world.runs.objects.pop(f"{DAY}/results/000002-000000.jsonl", None)
+    await scene.start(code, "--again", "AAPL/news_card", **RETRY)
+    assert len(scene.keys()) == 5 + paid
 
 
-# --- whole days ---
+async def test_a_card_of_a_past_day_is_made_again_for_that_day(scene: Scene) -> None:
+    await scene.start(0)
+    await scene.until(NEXT_DAY, "02:00:00")
+    outcome = await scene.start(0, "--date", DAY, "--again", "AAPL/news_card")
+    assert scene.cards() == Counter([*ALL, "AAPL/news_card"])
+    assert dict(scene.requests[-1].query)["date_str"] == DAY
+    said = " ".join(one["message"] for one in outcome.events("config.noticed"))
+    assert f"{DAY} is over: the financial and the trading engine take no date" in said
 
 
-async def a_step(world: World, rng: random.Random, tickers: list[str]) -> None:
-    """Something that happens to the run of a day."""
-    match rng.choice(["kill", "kill", "kill", "start", "two", "add", "remove", "model", "broken", "fault"]):
-        case "add":
-            tickers.append(f"T{len(tickers)}")
-            await world.configure("ticker_list.json", tickers)
-        case "remove" if len(tickers) > 1:
-            tickers.remove(rng.choice(tickers))
-            await world.configure("ticker_list.json", tickers)
-        case "model":
-            await world.configure("llm_config.json", {"default": {"model_name": f"m/{rng.randrange(9)}"}})
-        case "broken":
-            await world.configure("ticker_list.json", b"[")
-            assert (await world.run_job(env=env_of(world))).exit_code == 2
-            await world.configure("ticker_list.json", tickers)
-        case "fault":
-            engine = rng.choice([world.news, world.trading, world.qa, world.qa])
-            engine.script.append(Fault(when.ticker(rng.choice(tickers)), do.status(422)))
-            assert (await world.run_job(env=env_of(world))).exit_code in {0, 1, 3}
-            engine.script.clear()
-        case "two":
-            jobs = [await world.start_job(env=env_of(world, **altered(world.directory, EAGER_LEASE))) for _ in "ab"]
-            await trio.sleep(rng.random())
-            await rng.choice(jobs).kill()
-            assert {(await job.outcome()).exit_code for job in jobs} <= {0, -9}
-        case "start":
-            assert (await world.run_job(env=env_of(world))).exit_code == 0
-        case _:
-            before, moment = len(world.seen), rng.randrange(40)
-            job = await world.start_job(env=env_of(world, QA_ENGINE_CONCURRENCY="2"))
-            await until(lambda: len(world.seen) - before >= moment or job.process.returncode is not None, 30)
-            await trio.sleep(rng.random() * 0.05)
-            await job.kill()
+# --- refused ---
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(180)
-@pytest.mark.parametrize("seed", range(20))
-async def test_whatever_happens_on_a_day_no_recorded_card_is_requested_again(nursery: trio.Nursery, seed: int) -> None:
-    rng = random.Random(seed)
-    async with open_world(nursery, CONFIG, latency=varied(0.1, seed=seed)) as world:
-        tickers, recorded, run_id = list(TICKERS), Counter[tuple[str, str]](), ""
-        for number in range(8):
-            after = len(world.seen)
-            if number < 7:
-                await a_step(world, rng, tickers)
-            else:
-                await start(world, 0)
-            requested = Counter({(one.tickers[0], one.card or "") for one in world.seen[after:] if one.card})
-            assert requested & recorded == Counter(), "recorded as made, and requested again"
-            found = runs(world)
-            assert len(found) <= 1, "a day is one run"
-            run_id = found[0] if found else ""
-            recorded = Counter(dict.fromkeys(await recorded_cards(world, run_id), 1)) if found else recorded
-        assert set(recorded) >= {(ticker, card) for ticker in tickers for card in CARDS}
-        assert max((await recorded_cards(world, run_id)).values()) == 1, "recorded twice"
-        assert_same_keys(world)
-        assert asked(world, 0) >= {("news", ticker, None) for ticker in tickers}
-        before = len(world.seen)
-        await start(world, 0)
-        assert len(world.seen) == before
+async def test_a_refused_start_between_two_good_ones_writes_nothing(scene: Scene) -> None:
+    scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
+    await scene.start(3)
+    scene.world.qa.script.clear()
+    await scene.world.configure("card_types.json", b"[")
+    before, count = scene.world.recorded(), len(scene.requests)
+    await scene.start(2)
+    assert (scene.world.recorded(), len(scene.requests)) == (before, count)
+    await scene.world.configure("card_types.json", CARDS)
+    await scene.start(0)
+    assert len(scene.requests) == count + 2
+
+
+async def test_a_day_on_which_only_faults_are_recorded_begins_with_the_first_good_start(scene: Scene) -> None:
+    await scene.world.configure("card_types.json", b"[")
+    for _ in range(2):
+        await scene.start(2)
+        assert scene.names("ends/") == [f"{DAY}/ends/000000.json"]
+        assert scene.stored(f"{DAY}/report.json")["outcome"] == "bad_config"
+    await scene.world.configure("card_types.json", CARDS)
+    await scene.start(0)
+    assert scene.stored(f"{DAY}/report.json")["outcome"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where", "said"),
+    [
+        (["--date", "24.11.2026"], "--date", "write YYYY-MM-DD"),
+        (["--date", "2026-11-25"], "--date", f"today is {DAY}"),
+        (["--again", "AAPL/new_card"], "--again", "the nearest: AAPL/news_card"),
+        (["--again", "all"], "--again", "add --yes"),
+        (["--without", "BRKB"], "--without", "the nearest: BRK.B"),
+        (["--without", *TICKERS, "美联储"], "--without", "name fewer targets"),
+    ],
+)
+async def test_a_faulty_command_calls_nothing_and_is_not_advised_again(
+    scene: Scene, arguments: list[str], where: str, said: str
+) -> None:
+    if "all" in arguments:
+        await scene.world.configure("ticker_list.json", [f"T{number}" for number in range(10)])
+    outcome = await scene.start(2, *arguments)
+    (fault,) = outcome.events("config.faulty")
+    assert fault["where"] == where
+    assert said in fault["message"]
+    assert outcome.finished["message"] == "The command has 1 fault: nothing was called"
+    assert "start_command" not in outcome.finished
+    assert scene.requests == []
+    assert scene.names() == []
+
+
+async def test_another_config_on_the_same_day_is_refused(scene: Scene) -> None:
+    await scene.start(0)
+    there = scene.world.stores[scene.world.config_uri]
+    scene.world.stores["/elsewhere"] = there
+    outcome = await scene.start(2, CONFIG_URI="/elsewhere")
+    (fault,) = outcome.events("config.faulty")
+    assert fault["message"] == (
+        f"CONFIG_URI: the day {DAY} was begun with the config at {scene.world.config_uri}; set it to that, or set "
+        "RUNS_URI to another place: each config has its own"
+    )
+    del scene.world.stores["/elsewhere"]
+
+
+# --- storage fails, or was altered ---
+
+
+@pytest.mark.parametrize(
+    ("verb", "part"), [("", ""), ("create", "starts/"), ("", LEASE), ("names", DAY), ("create", "attempts/")]
+)
+async def test_without_storage_nothing_is_called(scene: Scene, verb: str, part: str) -> None:
+    scene.fails(verb, part)
+    outcome = await scene.start(75, **CLOUD)
+    assert outcome.finished["outcome"] == "storage_failed"
+    assert scene.requests == []
+    scene.works()
+    await scene.start(0, **RETRY)
+
+
+async def test_without_the_config_nothing_is_called(scene: Scene) -> None:
+    config = scene.world.stores[scene.world.config_uri]
+    config.refuse = lambda _verb, _name: True
+    outcome = await scene.start(75)
+    assert outcome.finished["outcome"] == "storage_failed"
+    assert scene.requests == []
+    assert scene.names() == []
+
+
+@pytest.mark.parametrize(("seconds", "code"), [(15, 0), (100, 75)])
+async def test_an_outage_is_outlasted_for_as_long_as_the_lease(scene: Scene, seconds: float, code: int) -> None:
+    scene.world.qa.latency = steady(30.0)
+    job = await scene.begin()
+    await scene.world.qa.until(bool)
+    scene.fails()
+    await trio.sleep(seconds)
+    scene.works()
+    await scene.end(job, code)
+    await scene.start(0)
+    assert len(scene.keys()) == 5
+
+
+@pytest.mark.parametrize(
+    ("part", "remedy"),
+    [("attempts/000001", "is missing"), ("results/000001-000000", "is missing"), ("ends/000001", None)],
+)
+async def test_what_was_removed_is_noticed(scene: Scene, part: str, remedy: str | None) -> None:
+    await scene.start(0)
+    await altered(scene, part, None, remedy)
+
+
+@pytest.mark.parametrize("part", ["attempts/000001", "results/000001-000000", "ends/000001"])
+@pytest.mark.parametrize("data", [b"{}", b"[\n"])
+async def test_what_was_altered_is_noticed(scene: Scene, part: str, data: bytes) -> None:
+    await scene.start(0)
+    await altered(scene, part, data, "is not what the job writes")
+
+
+async def altered(scene: Scene, part: str, data: bytes | None, said: str | None) -> None:
+    """Another start finds what was altered, and calls nothing."""
+    (name,) = scene.names(part)
+    objects, count = scene.world.runs.objects, len(scene.requests)
+    there = objects.pop(name)
+    if data is not None:
+        scene.world.runs.create(name, data)
+    outcome = await scene.start(0 if said is None else 2)
+    assert len(scene.requests) == count
+    if said is None:
+        assert scene.names("/ends/") == [f"{DAY}/ends/000002.json"]
+        return
+    (fault,) = outcome.events("config.faulty")
+    assert f"RUNS_URI: {name} {said}; restore it, or move the folder {DAY} away" in fault["message"]
+    objects[name] = there
+
+
+# --- the lease is released ---
+
+
+@pytest.mark.parametrize(
+    ("verb", "part"),
+    [("names", DAY), ("read", "attempts/"), ("read", "results/"), ("read", "ends/"), ("create", "attempts/")],
+)
+async def test_the_lease_is_released_if_storage_fails_right_after_it(scene: Scene, verb: str, part: str) -> None:
+    scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
+    await scene.start(3)
+    scene.world.qa.script.clear()
+    scene.fails(verb, part)
+    await scene.start(75)
+    assert LEASE not in scene.names()
+    scene.works()
+    await scene.start(0)
+
+
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT])
+@pytest.mark.parametrize(("verb", "part"), [("names", DAY), ("create", "attempts/")])
+async def test_the_lease_is_released_if_a_signal_comes_before_the_first_call(
+    scene: Scene, number: int, verb: str, part: str
+) -> None:
+    job = await scene.begin()
+    await scene.reached(verb, part, lambda: job.process.send_signal(number))
+    await scene.end(job, 128 + number)
+    assert LEASE not in scene.names()
+    assert scene.requests == []
+    await scene.start(0)
+
+
+@pytest.mark.parametrize("code", [0, 1, 3, 4, 75])
+async def test_the_lease_is_released_however_a_start_ends(scene: Scene, code: int) -> None:
+    """75: an `--again` that stood back."""
+    fault = Fault(when.ticker("AAPL"), do.hang() if code == 4 else do.status(422))
+    if code in {1, 3, 4}:
+        (scene.world.news if code == 1 else scene.world.qa).script.append(fault)
+    first = await scene.begin() if code == 75 else None
+    if first is not None:
+        await first.seen("run.started")
+    await scene.start(code, *(["--again", "AAPL/news_card"] if code == 75 else []), RUN_DEADLINE_SECONDS="20")
+    if first is not None:
+        await scene.end(first, 0)
+    assert LEASE not in scene.names()

@@ -230,10 +230,18 @@ class Days(RuleBasedStateMachine):
             if blow is not None:
                 self.world.nursery.start_soon(self._strike, one, blow, len(self.world.seen))
             await trio.sleep(between)
+            is_beside = not one.is_over
             two = await self._start_job(arguments, environments[1])
             await self._until_over([one, two], LONGEST)
             await self._retry([(arguments, one), (arguments, two)], LONGEST)
-            if named and blow is None and one.day == two.day and not self.is_out and self.outages == outages:
+            if (
+                named
+                and blow is None
+                and is_beside
+                and one.day == two.day
+                and not self.is_out
+                and self.outages == outages
+            ):
                 made: dict[str, set[str]] = {}
                 for request in self.world.qa.requests[before:]:
                     made.setdefault(request.target, set()).add(request.headers["idempotency-key"])

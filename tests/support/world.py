@@ -12,13 +12,15 @@ import os
 import random
 import secrets
 import signal
+import ssl
 import sys
 import tempfile
 import time
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
@@ -30,8 +32,10 @@ from httpcore._backends.trio import TrioStream
 from trio._core._run import Runner
 from trio.testing import MemoryReceiveStream, MockClock, memory_stream_pair
 
+from job import orchestrator
 from job.cli.main import make_parser, request_of
 from job.config.environment import read_settings
+from job.engines.http_connection import Network
 from job.engines.id_tokens import IdTokens
 from job.orchestrator import run
 from job.reporting.cloud_log import CloudLogReporter
@@ -52,12 +56,13 @@ if TYPE_CHECKING:
 START = datetime(2026, 11, 24, 22, 30, tzinfo=UTC)
 """When virtual time begins."""
 T = TypeVar("T")
+PARSER = make_parser()
 
 
 async def _main(arguments: tuple[str, ...], environment: Mapping[str, str], now: datetime, started: float) -> int:
     """`python -m job run`, off a terminal: what `job.cli` does for it."""
     settings, faults = read_settings(environment)
-    options = make_parser().parse_args(arguments or ("run",))
+    options = PARSER.parse_args(arguments or ("run",))
     return await run(request_of(options, settings, faults, now, started), CloudLogReporter(settings.project))
 
 
@@ -314,7 +319,16 @@ def _replace_scheduling(patch: pytest.MonkeyPatch) -> None:
 
 
 def _replace_threads(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
-    """What a thread would do is done between two waits; what it would write is written at once."""
+    """What a thread would do is done between two waits; what it would write is written at once.
+
+    A thread whose caller is cancelled before it has its effect goes on by itself.
+    """
+
+    async def abandoned(function: Callable[[], object]) -> None:
+        await trio.sleep(world.storage_seconds / 2)
+        with suppress(_DeadError):
+            _reach_outside()
+            outcome.capture(function)
 
     async def run_sync(
         function: Callable[..., T],
@@ -324,7 +338,11 @@ def _replace_threads(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
     ) -> T:
         async with limiter or trio.CapacityLimiter(1):
             with trio.CancelScope(shield=not abandon_on_cancel):
-                await trio.sleep(world.storage_seconds / 2)
+                try:
+                    await trio.sleep(world.storage_seconds / 2)
+                except trio.Cancelled:
+                    world.nursery.start_soon(abandoned, partial(function, *arguments))
+                    raise
                 _reach_outside()
                 done = outcome.capture(function, *arguments)
                 await trio.sleep(world.storage_seconds / 2)
@@ -414,6 +432,7 @@ def _replace_network(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
             world.tokens.forget()
         return world.tokens.identity(audience)
 
+    patch.setattr(orchestrator, "Network", partial(Network, ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)))  # no file is read
     patch.setattr(httpcore.TrioBackend, "connect_tcp", connect_tcp)
     patch.setattr(IdTokens, "cached", cached)
     patch.setattr(IdTokens, "get", get)

@@ -1,0 +1,21 @@
+"""Tests with a `scene` are in virtual time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+
+def _run(*arguments: Any, clock: None, **options: Any) -> object:
+    return trio.run(*arguments, clock=MockClock(autojump_threshold=0), **options)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The clock of a fixture does not do: pytest-trio takes only one that is an argument of the test itself."""
+    for item in items:
+        if "scene" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.trio(run=_run), append=False)
