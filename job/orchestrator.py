@@ -452,11 +452,10 @@ class _Run:
             gauges=live.gauges,
             remake_of=self.ledger.remake_of,
         )
-        medians = partial(self._past.typical_card_seconds, self._inputs.config_uri)
         self._reporter.on_start(live)
         error: EngineFailedError | None = None
         try:
-            await run_phases(Phases(self.ledger, settings.engines, context, medians), cross_barrier)
+            await run_phases(Phases(self.ledger, settings.engines, context), cross_barrier)
         except EngineFailedError as failed:
             error = failed
         return ending_of(self.ledger, self.shutdown.reason, error, self.shutdown.not_renewed)

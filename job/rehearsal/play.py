@@ -114,7 +114,7 @@ def play(scenario: Scenario, nights: Sequence[RecordedNight], seed: str, every: 
         )
         await trio.sleep(night.first_call)
         try:
-            await run_phases(Phases(ledger, sampled.engines, context, lambda: sampled.medians), cross_barrier)
+            await run_phases(Phases(ledger, sampled.engines, context), cross_barrier)
         except EngineFailedError as error:
             failed.append(error.result.engine)
 

@@ -154,7 +154,7 @@ def test_plan_says_about_how_long_the_run_takes(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (line,) = usual_lines(capfd)
-    assert re.fullmatch(r"About 1 min 5\d s until the last card, as .* \(median error \d+%\)", line)
+    assert re.fullmatch(r"About 1 min 4\d s until the last card, as .* \(median error \d+%\)", line)
     monkeypatch.setenv("QA_ENGINE_CONCURRENCY", "12")
     assert usual_lines(capfd) == []
 

@@ -15,7 +15,6 @@ BOUNDS = {
     "cpu-256": (None, 1.1),
     "cpu-1024": (None, 1.1),
     "makespan": (None, 1.5),
-    "tail": (None, 2.0),
     "floor": (None, 6.0),
     "memory-small": (None, 90),
     "memory": (None, 120),

@@ -138,8 +138,7 @@ ROWS = (
     Row(
         "503",
         "503: the engine is overloaded, out of memory or not there",
-        "as for 500, with half as many calls in flight; after 20 failed cards in a row, and one more of each card type,"
-        " the run stops requesting cards",
+        "as for 500, with half as many calls in flight; after 20 failed cards in a row, the run stops requesting cards",
         "look at the service; then start it again",
         _passing(503),
     ),

@@ -36,7 +36,7 @@ def main() -> None:
 
 def _print(row: Row) -> None:
     measured, load = row.measured, row.measured.load
-    latency = "various" if load.latencies else f"{load.latency * 1000:g} ms"
+    latency = f"{load.latency * 1000:g} ms"
     against = "" if row.against is None else f"{row.against:.1f}"
     print(
         f"{measured.client:22}{load.calls:8,}{load.in_flight:11,}{latency:>9}{measured.rate:9,.0f}{against:>10}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.tools.bench.measure import Load, Measured, best, measure, measure_nights, measure_resume
+from tests.tools.bench.measure import Load, Measured, best, measure, measure_resume
 from tests.tools.bench.targets import Target
 
 if TYPE_CHECKING:
@@ -48,8 +48,6 @@ QUICK = Size(
     long=None,
     wide=None,
 )
-NIGHT = Load(12, 5, 16, 0.0, latencies=(0.25, 0.4, 0.4, 0.4, 1.0))
-"""A small night: the slowest card must not start last."""
 MILLION = Load(50_000, 20, 1024, 0.02)
 WIDEST = Load(4096, 6, 8192, 8.0, tls=True)
 """As many calls in flight as the variable allows."""
@@ -91,7 +89,6 @@ def run(size: Size, show: Callable[[Row], None]) -> list[Target]:
     crowds = [job(load) for load in size.crowds]
     slow = job(size.slow)
 
-    _, night = (row(measured) for measured in measure_nights("job", NIGHT, 2))
     few = crowds[0]
     return [
         Target("speed", "calls/s, as a multiple of the script's", ratios["job"].against or 0.0, least=8),
@@ -100,12 +97,6 @@ def run(size: Size, show: Callable[[Row], None]) -> list[Target]:
             for made in crowds
         ),
         Target("makespan", f"time as a multiple of the ideal, {_busy(slow)}", slow.measured.makespan, most=1.03),
-        Target(
-            "tail",
-            "a small night, as a multiple of the ideal, the second time",
-            night.measured.makespan,
-            most=1.25,
-        ),
         Target(
             "floor",
             "CPU a call as a multiple of the floor's, 64 in flight",

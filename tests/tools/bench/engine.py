@@ -1,9 +1,8 @@
-"""An engine that is never the bottleneck: one process, no framework, every card answered after its type's latency.
+"""An engine that is never the bottleneck: one process, no framework, every card answered after the same latency.
 
 It plays the metadata server as well and refuses whoever comes without its token, so that the job takes the way it takes
 in production. It prints its ports, that of the metadata server first, serves until its standard input ends, then prints
-its account. Its arguments are the latencies of the card types in turn, in seconds and as JSON, and a certificate with
-its key if it is to speak TLS.
+its account. Its arguments are the latency in seconds, and a certificate with its key if it is to speak TLS.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from job.config import open_files
@@ -25,7 +23,6 @@ from tests.simulators.metadata import TokenSource
 from tests.simulators.seen import Seen
 from tests.simulators.tokens import Mint
 
-_CARD_TYPE = re.compile(rb"/card/card_type_([0-9]+)")
 _LENGTH = re.compile(rb"\r\ncontent-length: *([0-9]+)", re.IGNORECASE)
 _CARD = json.dumps({"status": "success", "card_type": "news_card", "ticker": "AAPL", "card_id": 271828}).encode()
 _HEADERS = b"content-type: application/json\r\ndate: Tue, 24 Nov 2026 02:00:00 GMT\r\nserver: Google Frontend\r\n"
@@ -70,9 +67,9 @@ class _Client:
 class _Engine:
     """Requests in, answers out, in the order in which they are due."""
 
-    def __init__(self, latencies: Sequence[float], certificate: str | None) -> None:
+    def __init__(self, latency: float, certificate: str | None) -> None:
         self.account = Account()
-        self._latencies = latencies
+        self._latency = latency
         self._tokens = TokenSource(Mint())
         self._bearer = b""
         self._due: list[tuple[float, int, _Client]] = []
@@ -155,9 +152,7 @@ class _Engine:
         account.first = account.first or now
         account.connections += not client.called
         client.called = True
-        found = _CARD_TYPE.search(head)
-        latency = self._latencies[int(found[1]) % len(self._latencies)] if found else 0.0
-        heapq.heappush(self._due, (now + latency, account.calls, client))
+        heapq.heappush(self._due, (now + self._latency, account.calls, client))
         account.peak_in_flight = max(account.peak_in_flight, len(self._due))
 
     def _send_due(self) -> None:
@@ -184,7 +179,7 @@ class _Engine:
 
 if __name__ == "__main__":
     open_files.raise_limit()
-    engine = _Engine(json.loads(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)
+    engine = _Engine(float(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)
     print(*engine.ports, flush=True)
     engine.serve(sys.stdin.fileno())
     print(json.dumps(asdict(engine.account)), flush=True)

@@ -42,8 +42,6 @@ class Load:
     in_flight: int
     latency: float
     """Seconds."""
-    latencies: tuple[float, ...] = ()
-    """Of the card types in turn, if they are not all the same."""
     tls: bool = False
 
     @property
@@ -53,9 +51,7 @@ class Load:
 
     @property
     def ideal(self) -> float:
-        """The seconds that a client without any cost of its own would take, if it knew how long each card takes."""
-        if self.latencies:
-            return max(sum(self.latencies) * self.tickers / self.in_flight, *self.latencies)
+        """The seconds that a client without any cost of its own would take."""
         return -(-self.calls // self.in_flight) * self.latency
 
     def configure(self, directory: Path) -> None:
@@ -112,16 +108,10 @@ def best(runs: Iterable[Measured]) -> Measured:
 
 def measure(client: str, load: Load) -> Measured:
     """Runs the client once; fails if it does not succeed with each call at its first attempt, within its bound."""
-    (measured,) = measure_nights(client, load, 1)
-    return measured
-
-
-def measure_nights(client: str, load: Load, nights: int) -> list[Measured]:
-    """Runs the client several times in a row, each time against a fresh engine. Later ones find its records."""
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         directory = Path(name)
         load.configure(directory)
-        return [_measure(client, load, directory) for _ in range(nights)]
+        return _measure(client, load, directory)
 
 
 def _measure(client: str, load: Load, directory: Path) -> Measured:
@@ -175,8 +165,7 @@ def measure_resume(load: Load) -> Resumed:
 @contextmanager
 def engine_of(load: Load, directory: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """A fresh engine, and the environment of a client that calls it."""
-    latencies = load.latencies or (load.latency,)
-    command = [sys.executable, "-m", "tests.tools.bench.engine", json.dumps(latencies)]
+    command = [sys.executable, "-m", "tests.tools.bench.engine", str(load.latency)]
     authority = trustme.CA()
     if load.tls:
         certificate = directory / "engine.pem"

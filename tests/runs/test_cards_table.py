@@ -1,4 +1,4 @@
-"""From the second night on, the slowest card types start first; a table of all cards lies beside the report."""
+"""A table of all cards lies beside the report."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
 from tests.simulators.storage import emulator_binary
-from tests.simulators.world import World, open_world
+from tests.simulators.world import open_world
 from tests.support.places import objects
 from tests.support.runs import run
 
@@ -23,32 +23,6 @@ CONFIG: dict[str, object] = {
     "ticker_list.json": [f"T{number}" for number in range(6)],
     "card_types.json": ["news_card", "价格", "risk_card"],
 }
-
-
-def started(world: World) -> list[str]:
-    """The card types in the order in which they were requested."""
-    cards = [request for request in world.qa.requests if request.card]
-    return [request.card or "" for request in sorted(cards, key=lambda request: request.arrived)]
-
-
-async def test_the_slowest_types_of_the_latest_night_start_first(nursery: trio.Nursery) -> None:
-    async with open_world(nursery, CONFIG, latency=steady(0.02)) as world:
-        world.qa.script += [Fault(when.card("risk_card"), do.slow(0.3)), Fault(when.card("价格"), do.slow(0.1))]
-        env = {"RUNS_URI": world.runs_uri, "QA_ENGINE_CONCURRENCY": "1", "RUN_DATE": "2026-11-24"}
-        first = await run(world, 0, env, RUN_ID="first")
-        assert started(world) == ["news_card", "价格", "risk_card"] * 6, "in the config's order"
-        world.qa.requests.clear()
-        world.news.latency = steady(0.5)  # past nights are read meanwhile
-        second = await run(world, 0, env, RUN_ID="second")
-        assert started(world) == ["risk_card"] * 6 + ["价格"] * 6 + ["news_card"] * 6
-        plans = {json.loads((Path(world.runs_uri) / name / "report.json").read_bytes())["trace_id"] for name in RUNS}
-        assert len(plans) == 2
-        barriers = {file.name for name in RUNS for file in (Path(world.runs_uri) / name).glob("barrier-*.json")}
-        assert len(barriers) == 1, "the plan is the same"
-        assert first.finished["cards"] == second.finished["cards"]
-
-
-RUNS = ("first", "second")
 
 
 @pytest.mark.parametrize("emulator", [None, pytest.param(emulator_binary(), marks=pytest.mark.needs("emulator"))])
