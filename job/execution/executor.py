@@ -10,7 +10,7 @@ import trio
 from job.config.environment import EngineSettings
 from job.engines.answers import judge
 from job.engines.calls import BATCHES, METHOD, Call
-from job.engines.catalog import ENGINES, EngineName
+from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
 from job.engines.identity import USER_AGENT, RunIdentity
 from job.engines.transport import (
@@ -24,7 +24,7 @@ from job.engines.transport import (
 from job.execution.events import CallRetried, EventHandler
 from job.execution.gauge import Gauge
 from job.execution.limits import ConcurrencyLimiter, RateLimiter
-from job.execution.retry import RetryPolicy, RetryState
+from job.execution.retry import RetryState
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import WorkQueue
 from job.ledger.result import CallResult, FailedAttempt
@@ -141,6 +141,7 @@ class Executor:
 
     async def run(self, calls: Iterable[Call]) -> None:
         """Returns when every call has finished, when the run shuts down, or after `stop`."""
+        self._gauge.began = trio.current_time()
         queue = WorkQueue((self._pending(call) for call in calls), self._max_in_flight)
         try:
             with self._workers:
@@ -156,8 +157,8 @@ class Executor:
         self._workers.cancel()
 
     def _pending(self, call: Call) -> PendingCall:
-        policy = RetryPolicy(self._settings.attempts, self._settings.timeout, ENGINES[call.engine].is_costly)
-        return PendingCall(call, RetryState(policy), self._context.run.traceparent(), self._context.again_of(call))
+        retry, again = RetryState(self._settings), self._context.again_of(call)
+        return PendingCall(call, retry, self._context.run.traceparent(), again)
 
     async def _work(self, queue: WorkQueue[PendingCall]) -> None:
         connection = self._context.connect(self._settings.name)
@@ -235,7 +236,6 @@ class Executor:
         finally:
             self._limiter.release()
             gauge.in_flight, gauge.limit = gauge.in_flight - 1, self._limiter.limit
-        gauge.pace.start(attempt.started)
         gauge.answered += 1
         return failure
 
@@ -362,12 +362,10 @@ class Executor:
             date=call.date,
             again=pending.again,
         )
-        gauge = self._gauge
         if failure is None:
-            gauge.done += len(call.targets)
+            self._gauge.done += len(call.targets)
         else:
-            gauge.failed += len(call.targets)
-        gauge.pace.update(attempt.ended, gauge.done + gauge.failed)
+            self._gauge.failed += len(call.targets)
         self._context.emit(result)
         self._on_finished(result, failure)
 

@@ -1,8 +1,7 @@
 """Gauges: what the engines are doing at this moment, for the reports of a run in progress. No total is made of them."""
 
-from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import trio
 
@@ -10,36 +9,14 @@ from job.engines.catalog import EngineName
 from job.ledger.ledger import Ledger
 
 REPORT_SECONDS = 60.0
-SAMPLES = 30
-SAMPLE_SECONDS = 5.0
-
-
-@dataclass(slots=True)
-class Pace:
-    """Counts the items that finished in the last two and a half minutes, or in the last 30 calls if that is longer."""
-
-    _samples: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=SAMPLES))
-
-    def start(self, now: float) -> None:
-        """The first call starts. Later starts change nothing."""
-        if not self._samples:
-            self._samples.append((now, 0))
-
-    def update(self, now: float, finished: int) -> None:
-        """`finished` is how many items have finished since the first call started."""
-        if self._samples and now - self._samples[-1][0] >= SAMPLE_SECONDS:
-            self._samples.append((now, finished))
-
-    def seconds(self, items: int, now: float, finished: int) -> float | None:
-        """How many seconds `items` more items take; `None` if that cannot be estimated."""
-        since, before = self._samples[0] if self._samples else (now, finished)
-        return items * (now - since) / (finished - before) if finished > before and now > since else None
 
 
 @dataclass(slots=True)
 class Gauge:
     """One engine at this moment. Its executor writes it."""
 
+    began: float | None = None
+    """When its calls began, by trio's clock."""
     in_flight: int = 0
     limit: int = 0
     """The concurrency limit."""
@@ -52,7 +29,6 @@ class Gauge:
     """Items that are done since then."""
     failed: int = 0
     """Items that have failed for good since then."""
-    pace: Pace = field(default_factory=Pace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +47,18 @@ class Live:
         return cls(ledger, began, {engine: Gauge(planned=ledger.left(engine)) for engine in ledger.plan.engines()})
 
     def seconds_left(self, engine: EngineName, now: float) -> float | None:
-        """How long the rest of an engine's items takes at the present pace, by trio's clock.
+        """How long the rest of an engine's items takes at its pace so far, by trio's clock.
 
         `None` if all is done, while nothing was done, or before one round of calls has finished.
         """
         gauge = self.gauges.get(engine)
-        if gauge is None:
+        if gauge is None or gauge.began is None:
             return None
         finished = gauge.done + gauge.failed
         left = gauge.planned - finished
         if left <= 0 or not gauge.done or finished < gauge.in_flight:
             return None
-        return gauge.pace.seconds(left, now, finished)
+        return left * (now - gauge.began) / finished
 
 
 async def report_each_minute(live: Live, report: Callable[[Live, float], None]) -> None:

@@ -1,6 +1,6 @@
 """Phases: the work of the data phase and of the card phase. `job.orchestrator` puts them together."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from job.config.environment import EngineSettings
@@ -12,21 +12,20 @@ from job.execution.executor import Executor, RunContext
 from job.execution.shutdown import ShutdownReason
 from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult
-from job.planning.card_order import CardOrder
 from job.text.messages import Message, Value, listed, message, plural, template
 
 
 class EngineFailedError(JobError):
     """A data engine has failed: one of its calls failed for good. Has the result of that call, and the reason."""
 
-    def __init__(self, result: CallResult, limit: int, ended: int | None) -> None:
-        """`limit` is how often a call may fail; `ended` is the number of all attempts if the engine failed them all."""
-        self.reason = _reason(result, limit, ended)
+    def __init__(self, result: CallResult, ended: int | None) -> None:
+        """`ended` is the number of all attempts if the engine failed them all."""
+        self.reason = _reason(result, ended)
         super().__init__(str(self.reason))
         self.result = result
 
 
-def _reason(result: CallResult, limit: int, ended: int | None) -> Message:
+def _reason(result: CallResult, ended: int | None) -> Message:
     values: dict[str, Value] = {
         "engine": ENGINES[result.engine].word,
         "targets": listed(result.targets),
@@ -35,12 +34,6 @@ def _reason(result: CallResult, limit: int, ended: int | None) -> Message:
     if ended is not None and ended > result.attempts:
         text = template("the {engine} engine failed every one of {count} attempts, the last for {targets}: {reason}")
         return message(text, count=ended, **values)
-    if result.attempts > limit:
-        text = template(
-            "the {engine} engine failed for {targets} after {count} attempts ({limit} that count; the others were in "
-            "larger batches, or answered with 429 or 401): {reason}"
-        )
-        return message(text, count=result.attempts, limit=limit, **values)
     return plural(
         "the {engine} engine failed for {targets} after 1 attempt: {reason}",
         "the {engine} engine failed for {targets} after {count} attempts: {reason}",
@@ -57,8 +50,6 @@ class Phases:
     """Has what earlier attempts have done, and gets the results of this one through `context.emit`."""
     engines: Mapping[EngineName, EngineSettings]
     context: RunContext
-    medians: Callable[[], Mapping[str, float]] = dict
-    """Returns the median seconds of each card type in an earlier run; empty until they are known."""
 
     @property
     def data_engines(self) -> list[EngineName]:
@@ -92,8 +83,7 @@ class Phases:
             raise AssertionError("the barrier is closed")
         if not self.ledger.counts("qa").planned:
             return
-        order = CardOrder(self.ledger.plan, self.ledger.settled("qa"), self.medians)
-        circuits = CardCircuits(order, self.context.emit)
+        circuits = CardCircuits(self.ledger.plan.calls("qa", self.ledger.settled("qa")), self.context.emit)
 
         def on_finished(result: CallResult, failure: Failure | None) -> None:
             is_cut_off = failure is not None and failure.is_interruption
@@ -107,4 +97,4 @@ class Phases:
         is_done = self.context.gauges[result.engine].done
         is_of_engine = failure.is_transient and not failure.is_denial and not is_done
         ended = self.context.gauges[result.engine].answered if is_of_engine else None
-        return EngineFailedError(result, self.engines[result.engine].attempts, ended)
+        return EngineFailedError(result, ended)

@@ -3,30 +3,21 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from job.config.environment import EngineSettings
+from job.engines.catalog import ENGINES
 from job.engines.failures import Failure
 
 INITIAL_SECONDS = 0.5
 MAX_SECONDS = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """When to give up, the same for all calls of an engine."""
-
-    max_attempts: int
-    """Attempts that may fail. Rejections (429) do not count: they never reached the engine."""
-    rejection_timeout: float
-    """Seconds for which an engine may answer only 429."""
-    is_costly: bool
-    """As in `EngineSpec`."""
-
-
 @dataclass(slots=True)
 class RetryState:
     """The failures of one call so far."""
 
-    policy: RetryPolicy
+    engine: EngineSettings
     used: int = 0
+    """Attempts that failed. Rejections (429) do not count: they never reached the engine."""
     costs: int = 0
     """Failures that may have cost money."""
     backoffs: int = 0
@@ -39,18 +30,19 @@ class RetryState:
         `started` and `now` are when the attempt began and ended; `jitter` gives numbers from 0 to 1 (full jitter), so
         that calls which failed together do not come back together.
         """
-        policy = self.policy
+        engine = self.engine
         if failure.is_unauthorized and not self.token_renewed:
             self.token_renewed = True
             return 0.0
         if failure.is_rejection:
             self.rejected_since = started if self.rejected_since is None else self.rejected_since
-            left = self.rejected_since + policy.rejection_timeout - now
+            left = self.rejected_since + engine.timeout - now
             return None if left <= 0 else min(self.backoff(failure, jitter), left)
         self.rejected_since = None
         self.used += 1
         self.costs += failure.may_have_cost
-        if not failure.is_transient or self.used >= policy.max_attempts or (policy.is_costly and self.costs > 1):
+        is_paid_twice = ENGINES[engine.name].is_costly and self.costs > 1
+        if not failure.is_transient or self.used >= engine.attempts or is_paid_twice:
             return None
         return self.backoff(failure, jitter)
 

@@ -61,7 +61,7 @@ def the_end(made: Stage) -> CallResult:
 @pytest.mark.parametrize(
     "step",
     [
-        *(reply({}, status) for status in (500, 502, 503, 504)),
+        reply({}, 500),
         TransportError(message("connection reset")),
         ProcessLimitError(message("too many open files")),
         TokenError(message("no token")),
@@ -78,7 +78,7 @@ async def test_a_transient_failure_is_retried_up_to_the_maximum_of_attempts(
     assert (await one_card(step, step, None)).cards.done == 1
 
 
-@pytest.mark.parametrize("status", [301, 302, 307, 400, 403, 404, 405, 409, 422])
+@pytest.mark.parametrize("status", [302, 400, 403, 404])
 async def test_a_permanent_failure_is_not_retried(status: int, autojump_clock: trio.testing.MockClock) -> None:
     made = await one_card(reply({}, status))
     assert len(made.world.asked) == 1
@@ -108,24 +108,11 @@ async def test_jitter_is_full(autojump_clock: trio.testing.MockClock) -> None:
     assert starts(await one_card(reply({}, 500), jitter=0.5)) == [0.0, 0.25, 0.75, 1.75]
 
 
-@pytest.mark.parametrize(("asked_for", "waited"), [(0.0, 0.5), (0.2, 0.5), (7.0, 7.0), (30.0, 30.0), (9999.0, 30.0)])
+@pytest.mark.parametrize(("asked_for", "waited"), [(0.2, 0.5), (7.0, 7.0), (9999.0, 30.0)])
 async def test_retry_after_is_honoured_up_to_the_cap(
     asked_for: float, waited: float, autojump_clock: trio.testing.MockClock
 ) -> None:
     assert starts(await one_card(reply({}, 503, retry_after=asked_for), None)) == [0.0, waited]
-
-
-async def test_429_is_retried(autojump_clock: trio.testing.MockClock) -> None:
-    made = await one_card(reply({}, 429), reply({}, 429), None)
-    assert made.cards.done == 1
-    assert len(made.world.asked) == 3
-
-
-async def test_429_uses_up_no_attempt(autojump_clock: trio.testing.MockClock) -> None:
-    made = await one_card(reply({}, 429), reply({}, 429), reply({}, 503), None, attempts=2)
-    assert made.cards.done == 1
-    made = await one_card(reply({}, 429), reply({}, 503), reply({}, 429), reply({}, 503), None, attempts=2)
-    assert made.cards.failed == 1
 
 
 async def test_the_token_is_for_the_audience_which_may_differ_from_the_url() -> None:
@@ -191,26 +178,24 @@ async def test_a_denied_card_is_retried_at_most_once(autojump_clock: trio.testin
     assert len((await one_card(DENIED, attempts=1)).world.asked) == 1
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b'{"status": "succ', b"[]", b'{"status": 1, "status": 2}'])
 async def test_a_card_whose_answer_cannot_be_read_is_retried_at_most_once(
-    body: bytes, autojump_clock: trio.testing.MockClock
+    autojump_clock: trio.testing.MockClock,
 ) -> None:
-    unreadable = Response(200, body)
+    unreadable = Response(200, b"<html>")
     assert len((await one_card(unreadable, attempts=9)).world.asked) == 2
     assert len((await one_card(unreadable, reply({}, 500), DENIED, None, attempts=9)).world.asked) == 3
     assert (await one_card(unreadable, None)).cards.done == 1
 
 
-@pytest.mark.parametrize("engine", ["financial", "trading", "news"])
 @pytest.mark.parametrize(("answer", "says"), [(DENIED, "failed: no"), (Response(200, b"<html"), "no JSON: <html")])
 async def test_a_data_engines_answer_is_retried_up_to_the_maximum_of_attempts(
-    engine: EngineName, answer: Response, says: str, autojump_clock: trio.testing.MockClock
+    answer: Response, says: str, autojump_clock: trio.testing.MockClock
 ) -> None:
-    made = stage([target("A")], in_turn(engine, answer))
+    made = stage([target("A")], in_turn("news", answer))
     with pytest.raises(EngineFailedError) as error:
         await made.play()
-    assert len(made.world.of(engine)) == 4
-    assert str(error.value) == f"the {engine} engine failed for A after 4 attempts: {says}"
+    assert len(made.world.of("news")) == 4
+    assert str(error.value) == f"the news engine failed for A after 4 attempts: {says}"
     assert made.world.of("qa") == []
     made.assert_nothing_lost()
 
@@ -253,21 +238,9 @@ async def test_another_call_has_another_key_and_span_but_the_same_trace(
     assert len({trace for _, trace, _, _ in parents}) == 1
 
 
-@pytest.mark.parametrize("concurrency", [1, 3, 40])
-async def test_the_concurrency_limit_is_reached_and_never_exceeded(
-    concurrency: int, autojump_clock: trio.testing.MockClock
+async def test_each_engine_reaches_its_own_concurrency_limit_and_never_exceeds_it(
+    autojump_clock: trio.testing.MockClock,
 ) -> None:
-    async def script(asked: Asked) -> Response:
-        await trio.sleep(1)
-        return well(asked)
-
-    made = stage([target(f"T{n}", engines=()) for n in range(30)], script, {"qa": {"concurrency": concurrency}})
-    await made.play()
-    assert made.world.peak == {"qa": min(concurrency, 30)}
-    assert trio.current_time() == pytest.approx(-(-30 // min(concurrency, 30)))
-
-
-async def test_each_engine_has_its_own_concurrency_limit(autojump_clock: trio.testing.MockClock) -> None:
     async def script(asked: Asked) -> Response:
         await trio.sleep(1)
         return well(asked)
@@ -379,9 +352,8 @@ async def test_a_failure_within_the_grace_starts_no_attempt(autojump_clock: trio
     assert made.cards.failed == 1
 
 
-@pytest.mark.parametrize(("reason", "grace"), [(ShutdownReason.SIGTERM, 5.0), (ShutdownReason.SIGINT, 0.0)])
 async def test_no_request_leaves_after_the_stop_though_its_token_arrives(
-    reason: ShutdownReason, grace: float, autojump_clock: trio.testing.MockClock
+    autojump_clock: trio.testing.MockClock,
 ) -> None:
     async def token(_audience: str, _rejected: str | None) -> str:
         await trio.sleep(2)
@@ -390,7 +362,7 @@ async def test_no_request_leaves_after_the_stop_though_its_token_arrives(
     made = stage([target("A", engines=())])
     made.world.token = token
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(at, 1, lambda: made.shutdown.request(reason, grace))
+        nursery.start_soon(at, 1, lambda: made.shutdown.request(ShutdownReason.SIGTERM, 5.0))
         await made.play()
     assert made.world.asked == []
     assert trio.current_time() == pytest.approx(1)

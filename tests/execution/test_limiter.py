@@ -70,9 +70,8 @@ def cards(count: int, script: Script, seed: int | None = None, **settings: objec
     return stage(names, script, {"qa": {"concurrency": 64, "timeout": 300.0} | settings}, jitter)
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 5))])
-async def test_the_limit_follows_a_growing_engine(seed: int, autojump_clock: MockClock) -> None:
-    made = cards(1200, with_room(ramp), seed)
+async def test_the_limit_follows_a_growing_engine(autojump_clock: MockClock) -> None:
+    made = cards(1200, with_room(ramp), seed=0)
     await made.play()
     rejections = len(made.world.asked) - 1200
     assert made.cards.done == 1200
@@ -134,15 +133,15 @@ DOWN = {
 }
 
 
-@pytest.mark.parametrize("engine", ["financial", "trading", "news", "qa"])
+@pytest.mark.parametrize("engine", ["trading", "qa"])
 @pytest.mark.parametrize("how", DOWN)
 async def test_an_engine_that_is_down_gets_under_100_calls(
     engine: EngineName, how: str, autojump_clock: MockClock
 ) -> None:
-    for seed in range(5):
+    for seed in range(2):
         engines = () if engine == "qa" else (engine,)
         made = stage(
-            [target(f"T{number}", engines=engines) for number in range(300)],
+            [target(f"T{number}", "ab", engines) for number in range(150)],
             DOWN[how],
             {engine: {"concurrency": 16, "batch_size": 5}},
             random.Random(seed).random,

@@ -14,7 +14,7 @@ from tests.support.fakes import Asked, Stage, reply, stage, target, well
 
 __all__ = ["machine_clock"]
 
-CARDS = 1000
+CARDS = 600
 
 
 def crowd(seconds: float = 60.0, cards: int = CARDS, in_flight: int = CARDS, **settings: float) -> Stage:
@@ -51,11 +51,11 @@ async def test_connections_are_opened_at_the_rate_of_the_bucket(autojump_clock: 
 
 
 async def test_a_default_run_never_waits(autojump_clock: MockClock) -> None:
-    made = crowd(seconds=0.0, cards=2000, in_flight=16)
+    made = crowd(seconds=0.0, in_flight=16)
     began = trio.current_time()
     await made.play()
     assert trio.current_time() == began
-    assert made.cards.done == 2000
+    assert made.cards.done == CARDS
 
 
 async def test_connections_that_have_to_be_opened_again_wait_as_well(autojump_clock: MockClock) -> None:
@@ -67,12 +67,12 @@ async def test_connections_that_have_to_be_opened_again_wait_as_well(autojump_cl
 
 
 async def test_waiting_does_not_count_towards_attempt_timeout_or_limit(autojump_clock: MockClock) -> None:
-    """The last card waits for 1.6 s, longer than its timeout of one second."""
-    made = crowd(seconds=0.9, timeout=1.0)
+    """The last card waits for 0.76 s, longer than its timeout of half a second."""
+    made = crowd(seconds=0.4, timeout=0.5)
     await made.play()
     assert made.cards.done == CARDS
     assert {(one.attempts, one.retries) for one in made.world.finished} == {(1, 0)}
-    assert max(one.ended - one.started for one in made.world.finished) == pytest.approx(0.9)
+    assert max(one.ended - one.started for one in made.world.finished) == pytest.approx(0.4)
     assert max(made.world.peak.values()) < CARDS
     assert made.live.gauges["qa"].answered == CARDS
 
@@ -95,40 +95,23 @@ async def test_a_full_engine_is_distinguished_from_calls_that_wait_for_their_con
     assert made.live.gauges["qa"].limit <= 101
 
 
-@pytest.mark.parametrize("reason", [ShutdownReason.SIGTERM, ShutdownReason.DEADLINE, ShutdownReason.QA_DOWN])
-async def test_a_shutdown_ends_the_wait_at_once(reason: ShutdownReason, autojump_clock: MockClock) -> None:
+async def test_a_shutdown_ends_the_wait_at_once(autojump_clock: MockClock) -> None:
     made = crowd()
     began = trio.current_time()
 
     async def stop() -> None:
-        await trio.sleep(1.0)
-        made.shutdown.request(reason, 5.0)
+        await trio.sleep(0.5)
+        made.shutdown.request(ShutdownReason.SIGTERM, 5.0)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stop)
         await made.play()
     made.assert_nothing_lost()
-    assert trio.current_time() - began == pytest.approx(6.0)
-    opened = BURST + int(PER_SECOND)
+    assert trio.current_time() - began == pytest.approx(5.5)
+    opened = BURST + int(0.5 * PER_SECOND)
     assert len(made.world.asked) == pytest.approx(opened, abs=1)
     assert made.cards.not_attempted == CARDS - len(made.world.asked)
     assert made.cards.cut_off == len(made.world.asked)
-
-
-async def test_calls_that_wait_do_not_outlast_those_in_flight(autojump_clock: MockClock) -> None:
-    made = crowd(seconds=0.2)
-    began = trio.current_time()
-    async with trio.open_nursery() as nursery:
-
-        @nursery.start_soon
-        async def stop() -> None:
-            await trio.sleep(0.1)
-            made.shutdown.request(ShutdownReason.SIGTERM, 5.0)
-
-        await made.play()
-    made.assert_nothing_lost()
-    assert trio.current_time() - began == pytest.approx(0.3, abs=0.01)
-    assert made.cards.done == len(made.world.asked) < CARDS
 
 
 async def test_no_connection_is_opened_once_the_lease_has_expired(

@@ -252,7 +252,7 @@ def test_the_list_of_runs_is_translated() -> None:
 def endings(ledger: Ledger) -> Iterator[Ending]:
     """Every way in which a run of this ledger can end."""
     call = next(ledger.plan.calls("news"))
-    error = EngineFailedError(result_of(call, next(reasons())), 4, 9)
+    error = EngineFailedError(result_of(call, next(reasons())), 9)
     for reason in ShutdownReason:
         yield ending_of(ledger, reason)
         yield ending_of(None, reason)
