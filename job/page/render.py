@@ -3,6 +3,7 @@
 Python computes all numbers, the templates draw them. This is the only module that uses Jinja2.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain
@@ -103,16 +104,18 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
     spans = chain.from_iterable(lane.spans() for lane in ledger.lanes.values())
     scale = time_scale_of(spans, report.offset or UTC)
     edges = edges_of(scale, ledger.barriers)
+    groups = failure_groups(ledger)
+    headline = headline_of(report, view.steps)
     page = (
         environment(translator)
         .get_template("day.html.j2")
         .render(
-            headline=headline_of(report, view.steps),
+            headline=headline if groups else replace(headline, detail=report.detail),
             nights_link=links.nights,
             report=report,
             comparison=view.comparison,
             notes=[note for note in report.notes if note.id != LEFT_OUT],
-            groups=failure_groups(ledger),
+            groups=groups,
             steps={step.kind: step for step in view.steps},
             not_reached=not_reached_counts(ledger),
             board=board(report, ledger),
