@@ -27,17 +27,23 @@ from job.report.comparison import comparison_lines, night_before
 from job.report.outcome import Ending, Outcome, bad_config, busy, ending_of, state_of, storage_failed, unforeseen
 from job.report.report import PHASES, Report, report_of
 from job.report.view import View
-from job.text.messages import message
+from job.text.messages import Message, message
 from tests.support.fakes import target
 from tests.support.results import result_of, tried
+
+
+def said(text: str) -> Message:
+    """What an engine or storage said, which is in no catalog."""
+    return message("{error}", error=text)
+
 
 DAY = "2026-11-24"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 NAMES = ["AAPL", "MSFT", "NVDA", "TSLA", "BRK.B", "0700.HK", "9988.HK", "600519.SS", "300750.SZ", "^GSPC", "BTC-USD"]
 TYPES = ["news_card", "earnings_card", "price_card", "valuation_card", "outlook_card"]
-REFUSED = Failure(Cause.DENIED, message("failed: the model refused"), 200)
-RESET = Failure(Cause.TRANSPORT, message("connection reset"))
-NULL = Failure(Cause.DENIED, message("the answer is null"), 200)
+REFUSED = Failure(Cause.DENIED, said("failed: the model refused"), 200)
+RESET = Failure(Cause.TRANSPORT, said("connection reset"))
+NULL = Failure(Cause.DENIED, said("the answer is null"), 200)
 SECONDS: Mapping[EngineName, float] = {"financial": 80.0, "trading": 95.0, "news": 40.0, "qa": 50.0}
 AT_A_TIME: Mapping[EngineName, int] = {"financial": 2, "trading": 3, "news": 8, "qa": 16}
 LAST = 61.0
@@ -176,7 +182,7 @@ def _cards_missing() -> View:
 
 def _set_aside() -> View:
     day = Day().play(lambda engine, _, card: REFUSED if (engine, card) == ("qa", "price_card") else None)
-    reason, remedy = message("20 cards in a row failed"), message("Look at the QA engine's log.")
+    reason, remedy = said("20 cards in a row failed"), said("Look at the QA engine's log.")
     day.ledger.set_aside.append(SetAside(card_type="price_card", reason=reason, remedy=remedy))
     return day.view()
 
@@ -191,8 +197,8 @@ def _qa_down() -> View:
 
 
 def _bad_config() -> View:
-    where, remedy = 'card_targets.json: [3] ("APPL")', message("correct it, or add it to ticker_list.json")
-    faults = [Fault(where, message("is not a ticker of ticker_list.json"), remedy)] * 2
+    where, remedy = said('card_targets.json: [3] ("APPL")'), said("correct it, or add it to ticker_list.json")
+    faults = [Fault(where, said("is not a ticker of ticker_list.json"), remedy)] * 2
     day = Day(targets=())
     return day.view(bad_config(len(faults), of_command=False), faults=faults)
 
@@ -221,7 +227,7 @@ def _without() -> View:
 
 def _stopped(reason: ShutdownReason, until: float = 200) -> View:
     day = Day().play(until=until)
-    return day.view(ending_of(day.ledger, reason, None, message("HTTP 503")))
+    return day.view(ending_of(day.ledger, reason, None, said("HTTP 503")))
 
 
 def _state(outcome: Outcome) -> View:
@@ -252,8 +258,8 @@ SCENES: Mapping[str, Callable[[], View]] = {
     "killed": lambda: _state(Outcome.KILLED),
     "at work": lambda: _state(Outcome.AT_WORK),
     "unforeseen": _unforeseen,
-    "busy": lambda: Day(targets=(), start={"arguments": ("run", "--again=NVDA")}).view(busy(message("since 02:00"))),
-    "storage failed": lambda: Day(targets=()).view(storage_failed(message("HTTP 503"))),
+    "busy": lambda: Day(targets=(), start={"arguments": ("run", "--again=NVDA")}).view(busy(said("since 02:00"))),
+    "storage failed": lambda: Day(targets=()).view(storage_failed(said("HTTP 503"))),
 }
 
 
