@@ -29,7 +29,7 @@ from job.report.advice import Step, advice, start_command
 from job.report.commands import Links, Place
 from job.report.failures import failure_groups
 from job.report.often import most_often, usual_line
-from job.report.outcome import LEFT_OUT, Outcome
+from job.report.outcome import LEFT_OUT
 from job.report.report import Report
 from job.report.view import View
 from job.text.display import printable, shortened
@@ -160,7 +160,7 @@ def _headline(nights: Nights, links: Links, now: datetime) -> Headline:
         steps = advice(latest.report, _place(latest.report, links), now)
         return headline_of(latest.report, steps, links.day(latest.day))
     about, steps = latest.outcome.about, ()
-    if latest.outcome is Outcome.KILLED and about.next and known is not None:
+    if about.next is not None and known is not None:
         start = known.model_copy(update={"day": latest.day})
         steps = (Step("start", about.next, start_command(start, _place(known, links), now)),)
     return Headline(about.severity, about.word, latest.day, detail=latest.problem, steps=steps)

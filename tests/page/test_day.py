@@ -95,6 +95,16 @@ def test_says_when_it_was_and_what_a_person_has_to_know(scene: str, words: str) 
     assert words in page(SCENES[scene]()).text
 
 
+def test_what_is_missing_is_counted_only_if_there_is_no_matrix() -> None:
+    assert "Missing:" not in page(SCENES["deadline"]()).text
+
+
+def test_the_details_name_the_attempts_of_the_day() -> None:
+    said = page(SCENES["made in a second attempt"]()).text.partition("This day ")[2]
+    assert "attempts 2 began 2026-11-24T02:00:03+08:00 last attempt 2026-11-24T05:05:" in said
+    assert "last attempt" not in page(SCENES["all made"]()).text
+
+
 def test_says_what_failed_and_what_to_do_in_this_order() -> None:
     said = page(SCENES["data failed"]()).text.partition("What failed, and what to do ")[2]
     assert said.startswith(
@@ -204,6 +214,12 @@ def test_every_call_is_listed_the_failed_ones_first() -> None:
     for lane in view.ledger.lanes.values():
         assert all(call.traceparent[36:52] in said for call in lane.kept)
     assert "financial AAPL, MSFT, NVDA, TSLA, BRK.B done" in said
+
+
+def test_a_call_that_is_done_with_a_warning_says_so() -> None:
+    view = SCENES["all made"]()
+    view.ledger.lanes["news"].kept[0].warning = message("no digest")
+    assert "news AAPL no digest" in page(view).text
 
 
 def test_of_a_large_day_the_first_calls_are_listed_and_all_are_counted() -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 import pytest
 
 from job.ledger.totals import EngineTotals
+from job.page.charts import WIDTH
 from job.page.nights import charts_of
 from job.page.render import NIGHTS_SHOWN, render_nights
 from job.records.nights import Night, Nights
@@ -130,6 +131,10 @@ def test_a_single_missing_card_of_thousands_is_visible() -> None:
     report = SCENES["all made"]().report.model_copy(update={"engines": {"qa": totals}})
     bar = charts_of([night(report)])[0].bars[0]
     assert (bar.good, bar.bad) == (96, 4)
+
+
+def test_the_bars_of_few_nights_are_no_wider_than_those_of_a_week() -> None:
+    assert charts_of([night(SCENES["all made"]().report)])[0].width == pytest.approx(0.8 * WIDTH / 7)
 
 
 def test_names_what_failed_on_two_nights_or_more() -> None:
