@@ -133,7 +133,7 @@ def band_of(lane: Lane, scale: TimeScale, edges: Sequence[float]) -> Band:
         return max(0, min(bisect_right(edges, scale.x(moment)), BINS) - 1)
 
     def at(moments: Iterable[float]) -> Sequence[float]:
-        return [edges[part] for part in sorted({place(moment) for moment in moments})]
+        return [(part + 0.5) * WIDTH / BINS for part in sorted({place(moment) for moment in moments})]
 
     flight = [0] * BINS
     count = shown = 0
@@ -151,7 +151,7 @@ def band_of(lane: Lane, scale: TimeScale, edges: Sequence[float]) -> Band:
 
 
 def _changes(lane: Lane) -> Iterator[tuple[float, int]]:
-    """Each start (1) and end (-1) of an attempt, in order. Times are rounded, so that a call may last no time at all."""
+    """Each start (1) and end (-1) of an attempt, in order. A call may seem to take no time, as times are rounded."""
     starts = array("d", sorted(began for began, _ in lane.spans()))  # a million tuples would take 110 MiB
     least = (max(ended - STAMP_SECONDS, began + STAMP_SECONDS) for began, ended in lane.spans())
     ends = array("d", sorted(least))

@@ -32,6 +32,7 @@ class Headline:
     took: Message | None = None
     left_out: Message | None = None
     detail: Message | None = None
+    """The answer or the error behind it, if nothing else says it."""
     steps: Sequence[Step] = ()
     """At most one of them has a command."""
 
@@ -56,7 +57,6 @@ def headline_of(report: Report, steps: Sequence[Step], link: str | None = None) 
         when=when,
         took=took,
         left_out=next((note for note in report.notes if note.id == LEFT_OUT), None),
-        detail=report.detail,
         steps=[step for step in steps if step.kind in {"wait", "start", "look"}],
     )
 

@@ -5,13 +5,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from job.engines.catalog import ALL_ENGINES
-from job.ledger.totals import EngineTotals
+from job.ledger.totals import EngineState, state_of
 from job.page.charts import WIDTH
-from job.records.nights import Night
+from job.records.nights import Night, done_at
 from job.report.commands import Links
 from job.report.report import Phase, Report
 from job.text.messages import Message, duration, message
 
+MARKS: Mapping[EngineState, tuple[str, str]] = {
+    "good": ("good", "✓"),
+    "warn": ("warn", "–"),
+    "bad": ("bad", "✗"),
+    "none": ("soft", "·"),
+}
 PHASE_TITLES: Mapping[Phase, Message] = {"data": message("Data phase"), "cards": message("Card phase")}
 TALL = 100.0
 """Height of a chart in its own units."""
@@ -28,8 +34,8 @@ class Row:
     day: str
     link: str | None
     """The link to its page; `None` if it may have none."""
-    result: Message | str
-    """When everything was done; else the word of its outcome."""
+    result: Message
+    """When everything was done, or how it ended."""
     kind: str
     engines: Sequence[tuple[str, str]]
     """The kind and the mark of each engine."""
@@ -59,29 +65,17 @@ class Chart:
 
 def row_of(night: Night, links: Links) -> Row:
     """The row of a night."""
-    report, done = night.report, night.report and night.report.done_at
+    report = night.report
     totals = {} if report is None else report.engines
     cards = totals.get("qa")
     return Row(
         day=night.day,
         link=None if report is None else links.day(night.day),
-        result=f"{done:%H:%M}"
-        if done and f"{done:%Y-%m-%d}" == night.day
-        else f"{done:%m-%d %H:%M}"
-        if done
-        else night.outcome.about.word,
+        result=done_at(night),
         kind=night.outcome.about.severity,
-        engines=[_mark(totals.get(engine)) for engine in ALL_ENGINES],
+        engines=[MARKS[state_of(totals.get(engine))] for engine in ALL_ENGINES],
         cards=(cards.done, cards.planned) if cards else None,
     )
-
-
-def _mark(totals: EngineTotals | None) -> tuple[str, str]:
-    if totals is None or not totals.planned:
-        return "soft", "·"
-    if totals.failed > totals.cut_off:
-        return "bad", "✗"
-    return ("warn", "–") if totals.missing else ("good", "✓")
 
 
 def charts_of(nights: Sequence[Night]) -> Sequence[Chart]:

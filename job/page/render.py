@@ -3,6 +3,7 @@
 Python computes all numbers, the templates draw them. This is the only module that uses Jinja2.
 """
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain
@@ -28,7 +29,7 @@ from job.report.advice import Step, advice, start_command
 from job.report.commands import Links, Place
 from job.report.failures import failure_groups
 from job.report.often import most_often, usual_line
-from job.report.outcome import LEFT_OUT, Outcome
+from job.report.outcome import LEFT_OUT
 from job.report.report import Report
 from job.report.view import View
 from job.text.display import printable, shortened
@@ -103,16 +104,18 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
     spans = chain.from_iterable(lane.spans() for lane in ledger.lanes.values())
     scale = time_scale_of(spans, report.offset or UTC)
     edges = edges_of(scale, ledger.barriers)
+    groups = failure_groups(ledger)
+    headline = headline_of(report, view.steps)
     page = (
         environment(translator)
         .get_template("day.html.j2")
         .render(
-            headline=headline_of(report, view.steps),
+            headline=headline if groups else replace(headline, detail=report.detail),
             nights_link=links.nights,
             report=report,
             comparison=view.comparison,
             notes=[note for note in report.notes if note.id != LEFT_OUT],
-            groups=failure_groups(ledger),
+            groups=groups,
             steps={step.kind: step for step in view.steps},
             not_reached=not_reached_counts(ledger),
             board=board(report, ledger),
@@ -157,7 +160,7 @@ def _headline(nights: Nights, links: Links, now: datetime) -> Headline:
         steps = advice(latest.report, _place(latest.report, links), now)
         return headline_of(latest.report, steps, links.day(latest.day))
     about, steps = latest.outcome.about, ()
-    if latest.outcome is Outcome.KILLED and about.next and known is not None:
+    if about.next is not None and known is not None:
         start = known.model_copy(update={"day": latest.day})
         steps = (Step("start", about.next, start_command(start, _place(known, links), now)),)
     return Headline(about.severity, about.word, latest.day, detail=latest.problem, steps=steps)

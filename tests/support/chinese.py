@@ -18,9 +18,10 @@ class _Missing(NullTranslations):
 
 _CATALOG = translation(DOMAIN, CATALOGS, ["zh_CN"])
 _CATALOG.add_fallback(_Missing())
-_CHINESE = Translator("zh-CN", _CATALOG)
+CHINESE = Translator("zh-CN", _CATALOG)
+"""The translator into Chinese."""
 
 
 def in_chinese(value: object) -> str:
     """A message, and the messages among its values, in Chinese."""
-    return _CHINESE.text(value)
+    return CHINESE.text(value)

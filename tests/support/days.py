@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
@@ -10,6 +11,7 @@ from typing import Any
 
 from job.config.faults import Fault
 from job.config.schema import LlmConfig
+from job.engines.calls import Call, WorkItem
 from job.engines.catalog import DATA_ENGINES, EngineName
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.execution.phases import EngineFailedError
@@ -21,23 +23,31 @@ from job.records.nights import Night, Nights
 from job.report.advice import advice
 from job.report.attempt import Start
 from job.report.commands import Place
-from job.report.comparison import comparison_lines
+from job.report.comparison import comparison_lines, night_before
 from job.report.outcome import Ending, Outcome, bad_config, busy, ending_of, state_of, storage_failed, unforeseen
-from job.report.report import Report, report_of
+from job.report.report import PHASES, Report, report_of
 from job.report.view import View
-from job.text.messages import message
+from job.text.messages import Message, message
 from tests.support.fakes import target
 from tests.support.results import result_of, tried
+
+
+def said(text: str) -> Message:
+    """What an engine or storage said, which is in no catalog."""
+    return message("{error}", error=text)
+
 
 DAY = "2026-11-24"
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 NAMES = ["AAPL", "MSFT", "NVDA", "TSLA", "BRK.B", "0700.HK", "9988.HK", "600519.SS", "300750.SZ", "^GSPC", "BTC-USD"]
 TYPES = ["news_card", "earnings_card", "price_card", "valuation_card", "outlook_card"]
-REFUSED = Failure(Cause.DENIED, message("failed: the model refused"), 200)
-RESET = Failure(Cause.TRANSPORT, message("connection reset"))
-NULL = Failure(Cause.DENIED, message("the answer is null"), 200)
+REFUSED = Failure(Cause.DENIED, said("failed: the model refused"), 200)
+RESET = Failure(Cause.TRANSPORT, said("connection reset"))
+NULL = Failure(Cause.DENIED, said("the answer is null"), 200)
 SECONDS: Mapping[EngineName, float] = {"financial": 80.0, "trading": 95.0, "news": 40.0, "qa": 50.0}
 AT_A_TIME: Mapping[EngineName, int] = {"financial": 2, "trading": 3, "news": 8, "qa": 16}
+LAST = 61.0
+"""The seconds of any attempt but the first."""
 Fate = Callable[[EngineName, str, str | None], Failure | None]
 """Why a target or a card fails; `None` if it is done."""
 
@@ -74,46 +84,38 @@ class Day:
         self._began = datetime.fromisoformat(f"{self.day}T02:00:03+08:00")
         self._spans = count(0x354088D11D7B3594)
         self.number = 0
-        self.error: EngineFailedError | None = None
+        self.errors: list[EngineFailedError] = []
 
-    def play(self, fate: Fate = well, until: float = 1e9, retried: int = 7) -> Day:
-        """An attempt: its data phase, then its card phase. `until` is when it was interrupted, in seconds from its
-        start; of the cards every `retried`th is made only when it is tried again."""
-        self.number, self.error, began = self.number + 1, None, self.at
-        phases: Sequence[Sequence[EngineName]] = (DATA_ENGINES, ("qa",))
-        for engines in phases:
-            start = self.at
+    def play(self, fate: Fate = well, until: float = math.inf) -> Day:
+        """An attempt: its data phase, and if that has not failed its card phase. After `until` seconds it was ended."""
+        self.number, end = self.number + 1, self.at + until
+        self.errors.clear()
+        for engines in PHASES.values():
+            began = self.at
             for engine in engines:
-                for started, call in self._calls(engine, start):
-                    seconds = SECONDS[engine] * (0.6 + (hash_of(call.targets, call.card_type) % 80) / 100)
-                    failure = next((one for name in call.targets if (one := fate(engine, name, call.card_type))), None)
-                    if started - began > until:
-                        continue
-                    if started + seconds - began > until:
-                        failure, seconds = CUT_OFF, until - (started - began)
-                    self._add(call, failure, started, seconds, retried)
-                if self.error is not None and engine == "news":
-                    self.at += 1
-                    return self
+                free = [began] * AT_A_TIME[engine]
+                for call in list(self.plan.calls(engine, self.ledger.settled(engine))):
+                    slot = free.index(min(free))
+                    if free[slot] < end:
+                        free[slot] = self._call(call, fate, free[slot], end)
+            if self.errors or self.at >= end:
+                break
         return self
 
-    def _calls(self, engine: EngineName, start: float) -> Iterator[tuple[float, Any]]:
-        free = [start] * AT_A_TIME[engine]
-        for call in list(self.plan.calls(engine, self.ledger.settled(engine))):
-            slot = free.index(min(free))
-            yield free[slot], call
-            seconds = SECONDS[engine] * (0.6 + (hash_of(call.targets, call.card_type) % 80) / 100)
-            free[slot] += seconds
-
-    def _add(self, call: Any, failure: Failure | None, started: float, seconds: float, retried: int) -> None:
-        moment, tries = self._began.timestamp() + started, tried()
-        if call.engine == "qa" and hash_of(call.targets, call.card_type) % retried == 0:
-            tries = tried((moment, moment + seconds / 4, "HTTP 503"))
+    def _call(self, call: Call, fate: Fate, started: float, end: float) -> float:
+        """Adds the result of a call. Every seventh card was tried twice. Returns when it ended."""
+        number = sum(ord(char) * place for place, char in enumerate(f"{call.targets}{call.card_type}", 3))
+        ended = started + SECONDS[call.engine] * (0.6 + number % 80 / 100)
+        failure = next((one for name in call.targets if (one := fate(call.engine, name, call.card_type))), None)
+        if ended > end:
+            failure, ended = CUT_OFF, end
+        began, last = self._began.timestamp() + started, self._began.timestamp() + ended
+        tries = tried((began, began + (ended - started) / 4, "HTTP 503")) if call.card_type and not number % 7 else ()
         result = result_of(
             call,
             failure,
-            started=round(moment + (seconds / 3 if tries else 0), 3),
-            ended=round(moment + seconds, 3),
+            started=round(began + (ended - started) / 3 if tries else began, 3),
+            ended=round(last, 3),
             attempts=len(tries) + 1,
             retries=len(tries),
             failed_attempts=tries,
@@ -122,17 +124,19 @@ class Day:
             traceparent=f"00-{TRACE}-{next(self._spans):016x}-01",
         )
         self.ledger.add(result)
-        self.at = max(self.at, started + seconds)
-        if failure is not None and failure is not CUT_OFF and call.engine != "qa" and self.error is None:
-            self.error = EngineFailedError(result, 1, None)
+        self.at = max(self.at, ended)
+        if failure not in {None, CUT_OFF} and call.card_type is None:
+            self.errors.append(EngineFailedError(result, 1, None))
+        return ended
 
     def view(self, ending: Ending | None = None, *nights: Report, faults: Sequence[Fault] = ()) -> View:
         """How the day stands after the attempts that were played. `nights` are those before."""
         begun = self.start_of()
         if ending is None:
-            ending = ending_of(self.ledger, None, self.error, None, begun.without)
-        seconds = None if ending.outcome in {Outcome.KILLED, Outcome.AT_WORK} else self.at if self.number < 2 else 61.0
-        report = report_of(begun, self.ledger, ending, seconds=seconds, faults=faults, before=max_day(nights))
+            ending = ending_of(self.ledger, None, next(iter(self.errors), None), None, begun.without)
+        seconds = None if ending.exit is None else self.at if self.number < 2 else LAST
+        before = night_before(nights, self.day)
+        report = report_of(begun, self.ledger, ending, seconds=seconds, faults=faults, before=before)
         now = self._began + timedelta(seconds=self.at)
         return View(
             report, self.ledger, advice(report, Place.of(begun, None), now), tuple(comparison_lines(report, nights))
@@ -140,7 +144,7 @@ class Day:
 
     def start_of(self) -> Start:
         """How its latest attempt began."""
-        started = self._began + timedelta(seconds=self.at - 61.0 if self.number > 1 else 0)
+        started = self._began + timedelta(seconds=self.at - LAST if self.number > 1 else 0)
         given: dict[str, Any] = {
             "day": self.day,
             "number": self.number,
@@ -160,15 +164,6 @@ class Day:
         return Start.model_validate(given | self.start)
 
 
-def hash_of(targets: Sequence[str], card_type: str | None) -> int:
-    """A number that is the same in every process."""
-    return sum(ord(char) * place for place, char in enumerate(f"{targets}{card_type}", 3))
-
-
-def max_day(nights: Sequence[Report]) -> Report | None:
-    return max(nights, key=lambda one: one.day, default=None)
-
-
 def _all_made() -> View:
     return Day().play().view()
 
@@ -181,17 +176,13 @@ def _second_attempt() -> View:
 
 def _cards_missing() -> View:
     before = Day("2026-11-23").play(failing(REFUSED, "qa", "TSLA")).view().report
-    day = Day().play(
-        lambda engine, name, card: (
-            REFUSED if engine == "qa" and (name == "NVDA" or (name, card) == ("TSLA", "news_card")) else None
-        )
-    )
-    return day.view(None, before)
+    lost = {("TSLA", "news_card"), *(("NVDA", card) for card in TYPES)}
+    return Day().play(lambda _, name, card: REFUSED if (name, card) in lost else None).view(None, before)
 
 
 def _set_aside() -> View:
     day = Day().play(lambda engine, _, card: REFUSED if (engine, card) == ("qa", "price_card") else None)
-    reason, remedy = message("20 cards in a row failed"), message("Look at the QA engine's log.")
+    reason, remedy = said("20 cards in a row failed"), said("Look at the QA engine's log.")
     day.ledger.set_aside.append(SetAside(card_type="price_card", reason=reason, remedy=remedy))
     return day.view()
 
@@ -206,8 +197,8 @@ def _qa_down() -> View:
 
 
 def _bad_config() -> View:
-    where, remedy = 'card_targets.json: [3] ("APPL")', message("correct it, or add it to ticker_list.json")
-    faults = [Fault(where, message("is not a ticker of ticker_list.json"), remedy)] * 2
+    where, remedy = said('card_targets.json: [3] ("APPL")'), said("correct it, or add it to ticker_list.json")
+    faults = [Fault(where, said("is not a ticker of ticker_list.json"), remedy)] * 2
     day = Day(targets=())
     return day.view(bad_config(len(faults), of_command=False), faults=faults)
 
@@ -215,9 +206,10 @@ def _bad_config() -> View:
 def _again() -> View:
     day = Day(start={"arguments": ("run", "--again", "NVDA")}).play()
     day.at += 6 * 3600
-    cards = [("qa", ("NVDA", card)) for card in TYPES]
-    data = [(engine, ("NVDA", None)) for engine in DATA_ENGINES]
-    day.ledger.ask_again([*cards, *data], 2)  # type: ignore[list-item]
+    cards: list[tuple[EngineName, WorkItem]] = [("qa", ("NVDA", card)) for card in TYPES]
+    data: list[tuple[EngineName, WorkItem]] = [(engine, ("NVDA", None)) for engine in DATA_ENGINES]
+    day.ledger.ask_again(cards, 2)
+    day.ledger.ask_again(data, 2)
     return day.play().view()
 
 
@@ -235,7 +227,7 @@ def _without() -> View:
 
 def _stopped(reason: ShutdownReason, until: float = 200) -> View:
     day = Day().play(until=until)
-    return day.view(ending_of(day.ledger, reason, None, message("HTTP 503")))
+    return day.view(ending_of(day.ledger, reason, None, said("HTTP 503")))
 
 
 def _state(outcome: Outcome) -> View:
@@ -266,8 +258,8 @@ SCENES: Mapping[str, Callable[[], View]] = {
     "killed": lambda: _state(Outcome.KILLED),
     "at work": lambda: _state(Outcome.AT_WORK),
     "unforeseen": _unforeseen,
-    "busy": lambda: Day(targets=(), start={"arguments": ("run", "--again=NVDA")}).view(busy(message("since 02:00"))),
-    "storage failed": lambda: Day(targets=()).view(storage_failed(message("HTTP 503"))),
+    "busy": lambda: Day(targets=(), start={"arguments": ("run", "--again=NVDA")}).view(busy(said("since 02:00"))),
+    "storage failed": lambda: Day(targets=()).view(storage_failed(said("HTTP 503"))),
 }
 
 
@@ -276,16 +268,14 @@ def some_nights() -> Nights:
     fates: Sequence[Fate] = (well, failing(REFUSED, "qa", "NVDA"), well, failing(NULL, "news", "AAPL"), well, well)
     reports: list[Report] = []
     for number, fate in enumerate([*fates, *fates, *fates], 6):
-        reports.append(Day(f"2026-11-{number:02}").play(fate).view(None, *reports).report)
-    late = Day("2026-11-24")
-    late.play(failing(REFUSED, "qa", "NVDA")).at += 86_400
-    reports += [
-        late.play().view(None, *reports).report,
-        Day("2026-11-25", targets=()).view(bad_config(1, of_command=False)).report,
-    ]
-    nights = [Night(one.day, one.outcome, one) for one in reports]
+        until = 50 if fate is fates[3] else math.inf
+        reports.append(Day(f"2026-11-{number:02}").play(fate, until).view(None, *reports).report)
+    late = Day("2026-11-24").play(failing(REFUSED, "qa", "NVDA"))
+    late.at += 86_400
+    reports.append(late.play().view(None, *reports).report)
+    reports.append(Day("2026-11-25", targets=()).view(bad_config(1, of_command=False)).report)
+    reports.append(Day("2026-11-28").play(failing(REFUSED, "qa", "NVDA")).view(None, *reports).report)
     broken = message("{object} is missing", object="2026-11-27/ends/000001.json")
-    nights += [Night("2026-11-26", Outcome.KILLED), Night("2026-11-27", Outcome.UNREADABLE, problem=broken)]
-    last = Day("2026-11-28").play(fates[1]).view(None, *reports).report
-    nights.append(Night(last.day, last.outcome, last))
-    return Nights(nights[::-1])
+    states = [Night("2026-11-26", Outcome.KILLED), Night("2026-11-27", Outcome.UNREADABLE, problem=broken)]
+    nights = [*(Night(one.day, one.outcome, one) for one in reports), *states]
+    return Nights(sorted(nights, key=lambda night: night.day, reverse=True))

@@ -1,0 +1,309 @@
+"""The page of a day shows how it ended and what to do, whatever ids and answers are."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import UndefinedError
+
+from job.engines.failures import Cause, Failure
+from job.page import board as board_module
+from job.page.day import CALLS_SHOWN
+from job.page.render import environment, render_day
+from job.report.commands import Links
+from job.report.outcome import Outcome
+from job.report.report import FAULTS_LISTED
+from job.report.view import View
+from job.text.messages import ENGLISH, Message, Translator, message
+from tests.support.chinese import CHINESE
+from tests.support.days import DAY, REFUSED, SCENES, TRACE, TYPES, Day, failing
+from tests.support.fakes import target
+from tests.support.parsed import Parsed
+
+LINKS = Links("/srv/runs")
+KNOWN_TAGS = {
+    *("html", "head", "meta", "link", "title", "style", "body", "main", "nav", "section", "div", "header", "p", "span"),
+    *("b", "i", "h1", "h2", "h3", "a", "ul", "li", "dl", "dt", "dd", "code", "details", "summary", "bdi"),
+    *("table", "thead", "tbody", "tr", "th", "td", "svg", "path", "rect", "circle"),
+}
+HOSTILE = [
+    "<script>alert(1)</script>", "\"><img src=x onerror=alert(1)>", "</title></style></svg><b>", "' onmouseover='x",
+    "&amp;&lt;", "\u202egnp.exe", "\x00\x1b[31m", "a" * 5000, "]]>", "<!--", "\ud800", "{}%s{0}",
+]  # fmt: skip
+
+
+def page(view: View, links: Links = LINKS, translator: Translator = ENGLISH, *, has_table: bool = True) -> Parsed:
+    return Parsed(render_day(view, links, has_table=has_table, translator=translator).decode())
+
+
+def parts(shown: Parsed) -> list[str]:
+    """The folded parts, by their headings; `*` marks those that are open."""
+    found = re.findall(r"<details([^>]*)>\s*<summary><h2>(.*?)</h2>", shown.source)
+    return [f"{'*' if 'open' in attributes else ''}{heading}" for attributes, heading in found]
+
+
+def links_of(shown: Parsed) -> list[str]:
+    return [str(attributes["href"]) for tag, attributes in shown.tags if tag == "a"]
+
+
+@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("translator", [ENGLISH, CHINESE], ids=["en", "zh"])
+def test_every_outcome_is_shown_in_its_sentence_and_with_at_most_one_command(
+    scene: str, translator: Translator
+) -> None:
+    view = SCENES[scene]()
+    shown = page(view, translator=translator)
+    sentence = translator.text(view.report.sentence)
+    assert re.findall("<h1>(.*?)</h1>", shown.source) == [sentence]
+    mark = {"good": "✓", "warn": "!", "bad": "✗"}[view.report.outcome.about.severity]
+    assert f"<title>{mark} {sentence} · {DAY}</title>" in shown.source
+    assert shown.source.count(sentence) == 2
+    headline = shown.source.partition('<section class="headline')[2].partition("</section>")[0]
+    commands = [step.command for step in view.steps if step.kind in {"start", "look"}]
+    assert headline.count("<code>") == len(commands) <= 1
+    assert all(str(command) in shown.text for command in commands)
+    assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
+
+
+def test_the_outcomes_are_all_of_them() -> None:
+    assert {scene().report.outcome for scene in SCENES.values()} == set(Outcome) - {Outcome.UNREADABLE}
+
+
+@pytest.mark.parametrize(
+    ("scene", "words"),
+    [
+        ("all made", f"{DAY} · done at 02:05 UTC+08:00 · took 5 min 44 s Complete"),
+        ("made in a second attempt", f"{DAY} · done at 05:06 UTC+08:00 · 2 attempts Complete"),
+        ("cards missing", f"{DAY} · ended at 02:05 UTC+08:00 · took 5 min 44 s Once"),
+        ("killed", f"{DAY} · began at 02:00 UTC+08:00 This requests only what is missing: gcloud run jobs"),
+        ("bad config", f"{DAY} · ended at 02:00 UTC+08:00 Once that is corrected, this starts it again: gcloud"),
+        ("without one", "took 4 min 56 s Left out by hand: MSFT. A plain start makes their cards too. Complete"),
+        ("storage failed", "ended at 02:00 UTC+08:00 HTTP 503 Once storage can be reached"),
+        ("data failed", "took 50.0 s Once the cause is put right"),
+        ("made again", "5 cards were made again: NVDA/news_card, NVDA/earnings_card"),
+        ("cards missing", "New since 2026-11-23: NVDA (5) Still missing, for 2 nights: TSLA/news_card What failed"),
+        ("interrupted before the cards", "Missing: financial 6, trading 11, news 5, qa 58"),
+    ],
+)
+def test_says_when_it_was_and_what_a_person_has_to_know(scene: str, words: str) -> None:
+    assert words in page(SCENES[scene]()).text
+
+
+def test_what_is_missing_is_counted_only_if_there_is_no_matrix() -> None:
+    assert "Missing:" not in page(SCENES["deadline"]()).text
+
+
+def test_the_details_name_the_attempts_of_the_day() -> None:
+    said = page(SCENES["made in a second attempt"]()).text.partition("This day ")[2]
+    assert "attempts 2 began 2026-11-24T02:00:03+08:00 last attempt 2026-11-24T05:05:" in said
+    assert "last attempt" not in page(SCENES["all made"]()).text
+
+
+def test_says_what_failed_and_what_to_do_in_this_order() -> None:
+    said = page(SCENES["data failed"]()).text.partition("What failed, and what to do ")[2]
+    assert said.startswith(
+        "News engine: 1 target failed AAPL Last answer: the answer is null What to do: The engine could not crawl or "
+        "digest this target. Search the news engine's log for the run's trace id. Or go on without AAPL: if nothing "
+        "else is at fault, this makes all other cards: gcloud run jobs execute cards --region=asia-east1 "
+        f"--project=our-project --args=run,--without=AAPL The trace id, for the engines' logs: {TRACE} · log · trace "
+        "Not reached because of this, with nothing to put right: financial 11, trading 11, news 5, qa 58 Timeline"
+    )
+
+
+def test_of_one_remedy_three_last_answers_are_shown_and_ten_names() -> None:
+    def fate(_engine: str, name: str, card_type: str | None) -> Failure | None:
+        return Failure(Cause.DENIED, message(f"no {int(name[1:]) % 5}"), 200) if card_type else None
+
+    said = page(Day(targets=[target(f"T{number}", ["a", "b"]) for number in range(30)]).play(fate).view()).text
+    assert "QA engine: every call failed Last answer: no 0 Last answer: no 1 Last answer: no 2 What to do:" in said
+
+    def some(_engine: str, name: str, card_type: str | None) -> Failure | None:
+        return REFUSED if card_type == "a" else None
+
+    said = page(Day(targets=[target(f"T{number}", ["a", "b"]) for number in range(30)]).play(some).view()).text
+    assert "QA engine: 30 cards failed /a: T0, T1, T2, T3, T4, T5, T6, T7, T8, T9 and 20 more Last answer" in said
+
+
+def test_a_type_that_was_set_aside_says_why() -> None:
+    shown = page(SCENES["a type set aside"]())
+    assert "price_card: set aside 20 cards in a row failed What to do: Look at the QA engine's log." in shown.text
+
+
+def test_faults_of_the_config_each_say_what_to_do_and_nothing_is_said_of_calls_and_cards() -> None:
+    view = SCENES["bad config"]()
+    shown = page(view)
+    assert shown.text.count(
+        'card_targets.json: [3] ("APPL") is not a ticker of ticker_list.json What to do: correct it, or add it to'
+    ) == 2  # fmt: skip
+    assert (
+        "This shows whether a fault is left in the config objects; it calls nothing: python -m job plan gs://"
+        in shown.text
+    )
+    assert parts(shown) == ["This day"]
+    many = view.report.model_copy(update={"faults": view.report.faults[:1] * FAULTS_LISTED, "faults_not_listed": 1234})
+    assert "And 1,234 more, each with a line in the log." in page(replace(view, report=many)).text
+
+
+@pytest.mark.parametrize(
+    ("scene", "shown"),
+    [
+        ("all made", ["Complete: 13 of 13 targets", "Timeline", "Every call", "This day"]),
+        ("cards missing", ["*Complete: 11 of 13 targets", "Timeline", "Every call", "This day"]),
+        ("data failed", ["Timeline", "Every call", "This day"]),
+        ("storage failed", ["This day"]),
+    ],
+)
+def test_only_the_matrix_is_open_and_only_if_a_card_is_missing(scene: str, shown: list[str]) -> None:
+    assert parts(page(SCENES[scene]())) == shown
+
+
+def matrix(shown: Parsed) -> list[str]:
+    """The rows: the target, and the marks of its cards."""
+    rows = re.findall(r'<tr><th scope="row"><bdi>(.*?)</bdi></th>(.*?)</tr>', shown.source)
+    return [f"{target} {''.join(re.findall('>([^<]+)<', cells))}" for target, cells in rows]
+
+
+def test_the_matrix_has_failed_targets_first_and_a_mark_for_each_card() -> None:
+    rows = matrix(page(SCENES["cards missing"]()))
+    assert rows[:4] == ["NVDA ✗✗✗✗✗", "TSLA ✗✓✓✓✓", "AAPL ✓✓✓✓✓", "MSFT ✓✓✓✓✓"]
+    assert rows[-2:] == ["Rate vs Inflation ✓···✓", "美联储 ✓····"]
+    rows = matrix(page(SCENES["QA down"]()))
+    assert rows[0] == "AAPL ✗✗✗✗✗"
+    assert rows[-1] == "美联储 –····"
+
+
+def test_a_made_card_links_to_its_picture() -> None:
+    card_url = "https://cards.example/{date}/{ticker}/{card_type}.png"
+    day = Day(targets=[target("^A/B", ["a", "b"])], start={"card_url": card_url})
+    shown = page(day.play(lambda _, __, card_type: REFUSED if card_type == "b" else None).view())
+    pictures = [link for link in links_of(shown) if "cards.example" in link]
+    assert pictures == [f"https://cards.example/{DAY}/%5EA%2FB/a.png"]
+
+
+def test_a_large_matrix_is_closed_and_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"ROWS": 3, "COLUMNS": 2, "OPEN_ROWS": 3}.items():
+        monkeypatch.setattr(board_module, name, value)
+    shown = page(SCENES["cards missing"]())
+    assert parts(shown)[0] == "Complete: 11 of 13 targets"
+    assert matrix(shown) == ["NVDA ✗✗", "TSLA ✗✓", "AAPL ✓✓"]
+    assert "· not asked for. And 10 more targets. And 3 more card types. cards.csv" in shown.text
+
+
+@pytest.mark.parametrize(("scene", "count", "ready"), [("all made", 1, "02:02"), ("made again", 2, "08:07")])
+def test_the_timeline_has_every_barrier(scene: str, count: int, ready: str) -> None:
+    shown = page(SCENES[scene]())
+    assert shown.source.count('<path class="barrier" d="M') == count
+    assert f"Timeline all data ready {ready} calls in flight" in shown.text
+    assert "all data ready" not in page(SCENES["data failed"]()).text
+
+
+def test_every_call_is_listed_the_failed_ones_first() -> None:
+    view = SCENES["cards missing"]()
+    said = page(view).text.partition("In the logs ")[2]
+    first, *others = (call for call in view.ledger.lanes["qa"].kept if call.done is False)
+    assert said.startswith(
+        f"qa NVDA/news_card failed: the model refused 1 min 10 s 1 {first.traceparent[36:52]} qa NVDA"
+    )
+    assert len(others) == 5
+    for lane in view.ledger.lanes.values():
+        assert all(call.traceparent[36:52] in said for call in lane.kept)
+    assert "financial AAPL, MSFT, NVDA, TSLA, BRK.B done" in said
+
+
+def test_a_call_that_is_done_with_a_warning_says_so() -> None:
+    view = SCENES["all made"]()
+    view.ledger.lanes["news"].kept[0].warning = message("no digest")
+    assert "news AAPL no digest" in page(view).text
+
+
+def test_of_a_large_day_the_first_calls_are_listed_and_all_are_counted() -> None:
+    day = Day(targets=[target(f"T{number}", TYPES) for number in range(100)]).play(failing(REFUSED, "qa", "T99"))
+    shown = page(day.view())
+    assert shown.source.count('<td class="engine">') == CALLS_SHOWN
+    assert f"Every call {20 + 20 + 100 + 500}" in shown.text
+    assert f"The first {CALLS_SHOWN}; the log has a line for each." in shown.text
+    assert re.search("In the logs (qa T99/[a-z]+_card failed: the model refused .{,60}){5} financial", shown.text)
+
+
+@pytest.mark.parametrize(
+    ("runs_uri", "expected"),
+    [
+        ("/srv/runs", ["../index.html", "cards.csv"]),
+        (
+            "gs://b/a b",
+            [f"https://storage.cloud.google.com/b/a%20b/{name}" for name in ("index.html", f"{DAY}/cards.csv")],
+        ),
+    ],
+)
+def test_links_work_beside_the_page_in_a_directory_and_from_a_bucket(runs_uri: str, expected: list[str]) -> None:
+    found = links_of(page(SCENES["cards missing"](), Links(runs_uri)))
+    assert [link for link in found if "console" not in link] == expected
+    assert not any("cards.csv" in link for link in links_of(page(SCENES["cards missing"](), has_table=False)))
+
+
+def test_links_to_the_console_if_the_project_is_known() -> None:
+    found = [link for link in links_of(page(SCENES["cards missing"]())) if "console" in link]
+    assert any(f"tid={TRACE}" in link for link in found)
+    assert any("execution_name" in link and "cards-x7k2p" in link for link in found)
+    assert any(
+        "%22NVDA%22" in link and "timeRange=2026-11-23T17%3A55%3A03Z%2F2026-11-23T18%3A1" in link for link in found
+    )
+    assert links_of(page(Day(start={"project": None}).play().view())) == ["../index.html", "cards.csv"]
+
+
+def hostile_view(text: str) -> View:
+    """A day in which everything from outside is this text."""
+    failure, id_ = Failure(Cause.DENIED, message(text), 200), text.replace("\ud800", "")
+    targets = [target(id_, [id_, "b"]), target(f"{id_}2", [id_])]
+    day = Day(targets=targets, start={"arguments": ("run", id_), "without": (id_,)})
+    view = day.play(lambda _, name, card_type: failure if card_type and name == id_ else None).view()
+    outside: dict[str, Any] = {"project": text, "execution": text, "config_uri": text, "version": text, "commit": text}
+    outside |= {"card_url": "https://x/{ticker}/{card_type}", "notes": (*view.report.notes, Message(text))}
+    return replace(view, report=view.report.model_copy(update=outside), comparison=(Message(text),))
+
+
+def hostile_refusal(text: str) -> View:
+    view = SCENES["bad config"]()
+    fault = view.report.faults[0].model_copy(update=dict.fromkeys(("where", "what", "remedy"), Message(text)))
+    outside = {"faults": (fault,), "detail": Message(text), "sentence": Message(text)}
+    return replace(view, report=view.report.model_copy(update=outside))
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("made", [hostile_view, hostile_refusal])
+def test_markup_from_outside_is_shown_as_text(made: Callable[[str], View], hostile: str) -> None:
+    shown, plain = page(made(hostile)), page(SCENES["cards missing"]())
+    assert {tag for tag, _ in shown.tags} <= KNOWN_TAGS
+    known = {name for _, attributes in plain.tags for name in attributes} | {"open"}
+    assert {name for _, attributes in shown.tags for name in attributes} <= known
+    assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", shown.source)
+
+
+@given(st.text(max_size=60))
+def test_markup_in_any_value_is_shown_as_text(value: str) -> None:
+    shown = Parsed(environment(ENGLISH).from_string('<p title="{{ value }}">{{ value }}</p>').render(value=value))
+    assert [tag for tag, _ in shown.tags] == ["p"]
+    assert list(shown.tags[0][1]) == ["title"]
+
+
+@pytest.mark.parametrize("mistaken", ["{{ nothing }}", "{{ report.nothing }}", "{% if report.nothing %}{% endif %}"])
+def test_an_undefined_name_in_a_template_is_an_error(mistaken: str) -> None:
+    with pytest.raises(UndefinedError, match="nothing"):
+        environment(ENGLISH).from_string(mistaken).render(report=SCENES["all made"]().report)
+
+
+def test_the_page_loads_nothing_from_elsewhere() -> None:
+    shown = page(SCENES["cards missing"]())
+    for tag, attributes in shown.tags:
+        assert not any(name.startswith("on") for name in attributes)
+        if tag != "a":
+            loaded: Sequence[str | None] = [attributes.get(name) for name in ("src", "href")]
+            assert all(one is None or one.startswith("data:") for one in loaded)
+    assert "@import" not in shown.source
+    assert "url(" not in shown.source
