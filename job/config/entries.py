@@ -126,7 +126,7 @@ def _check_parameter(name: str) -> str:
     if name == "ticker":
         raise invalid(message("is set by the job"), message("remove it: the id of the entry is what is sent"))
     if name == "date_str":
-        remedy = message("remove it: the date of the entry, or RUN_DATE, is what is sent")
+        remedy = message("remove it: the date of the entry, or the day, is what is sent")
         raise invalid(message("is set by the job"), remedy)
     return _check_text(name)
 

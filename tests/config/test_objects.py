@@ -46,7 +46,7 @@ LISTED = (
     "is not a ticker of ticker_list.json; "
     "correct it, add it to ticker_list.json, or use the full form for targets beside the tickers"
 )
-DATED = "is set by the job; remove it: the date of the entry, or RUN_DATE, is what is sent"
+DATED = "is set by the job; remove it: the date of the entry, or the day, is what is sent"
 UNKNOWN = "is not a card type of card_types.json; correct it or add it there"
 NOT_KNOWN = "is not a known key; correct its name or remove it"
 NO_OBJECT = "is not an object; write an object"
