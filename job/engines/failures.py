@@ -154,9 +154,9 @@ _BY_STATUS = {
         "lower {variable}_CONCURRENCY."
     ),
     500: template(
-        "The engine returned an error for this request. Search the {engine} engine's log for the run's trace id."
+        "The engine returned an error for this request. Search the {engine} engine's log for the day's trace id."
     ),
-    502: template("The engine went away while it worked. Search the {engine} engine's log for the run's trace id."),
+    502: template("The engine went away while it worked. Search the {engine} engine's log for the day's trace id."),
     503: template("The engine was not available. Look for crashes and memory limits in its log."),
     504: template(
         "The engine took longer than its own request timeout. Raise the service's timeout, or lower the batch size."
@@ -175,26 +175,26 @@ _BY_CAUSE = {
         "Could not get a token. Check the job's service account, and IMPERSONATE_SERVICE_ACCOUNT if it is set."
     ),
     Cause.UNREADABLE: template(
-        "This is not an answer of the engine. Search its log for the run's trace id; if every call fails like this, "
+        "This is not an answer of the engine. Search its log for the day's trace id; if every call fails like this, "
         "check {variable}_URL."
     ),
     Cause.INTERRUPTED: NOTHING_TO_DO,
 }
 _NOT_DONE = template(
     "The engine could not do this ticker. Correct or remove it in the config if it is at fault, else search the "
-    "{engine} engine's log for the run's trace id."
+    "{engine} engine's log for the day's trace id."
 )
 _BREAKING = {500, 502}
 """The statuses that the engine returns for a ticker that breaks it."""
 _BY_DENIAL: dict[EngineName, str] = {
     "financial": template(
-        "The engine reports that it failed. Search the financial engine's log for the run's trace id."
+        "The engine reports that it failed. Search the financial engine's log for the day's trace id."
     ),
     "trading": _NOT_DONE,
     "news": template(
-        "The engine could not crawl or digest this target. Search the news engine's log for the run's trace id."
+        "The engine could not crawl or digest this target. Search the news engine's log for the day's trace id."
     ),
-    "qa": template("The engine did not make the card. Search the QA engine's log for the run's trace id."),
+    "qa": template("The engine did not make the card. Search the QA engine's log for the day's trace id."),
 }
 _SLOW = template("No answer in time. Look for what is slow in the engine's log, or raise {variable}_TIMEOUT.")
 _SLOW_BATCH = template(
@@ -203,7 +203,7 @@ _SLOW_BATCH = template(
 )
 _NO_HOST = template("No host has that name. Check {variable}_URL, and that names can be looked up here (DNS).")
 _REDIRECT = template("The address redirects, which is not followed. Set {variable}_URL to where it leads.")
-_OTHERWISE = template("Search the {engine} engine's log for the run's trace id.")
+_OTHERWISE = template("Search the {engine} engine's log for the day's trace id.")
 _IN_CONFIG = {_NOT_ACCEPTED, _NOT_DONE}
 """Remedies that correct the config."""
 

@@ -24,7 +24,7 @@ FAULTS_LISTED = 5
 FAULT_LIMIT = 302
 """Maximum number of characters of the line of a fault."""
 _TRACE_ID = "trace id"
-"""What a remedy contains, in English, that asks for the run's trace id."""
+"""What a remedy contains, in English, that asks for the day's trace id."""
 _TRIAL = template("{job}: this is a test. A message like this comes when a run has ended.")
 
 

@@ -1,1 +1,1 @@
-"""Page of a run: one HTML file, a pure function of the run's record."""
+"""Pages: that of a day and that of the nights, each one HTML file."""

@@ -1,4 +1,4 @@
-"""Terminal reporter: a run as text for a person, with progress bars on a terminal. Also prints recorded runs."""
+"""Terminal reporter: a start as text for a person, with progress bars on a terminal. Also prints recorded days."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator

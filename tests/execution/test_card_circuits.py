@@ -115,7 +115,7 @@ async def test_a_type_that_fails_fast_does_not_end_the_requests_of_slow_ones(
         'Last answer: HTTP 500: {"detail": "x"}'
     )
     assert str(event.remedy) == (
-        "The engine returned an error for this request. Search the QA engine's log for the run's trace id. "
+        "The engine returned an error for this request. Search the QA engine's log for the day's trace id. "
         "Then a resume requests the cards of this type that are missing."
     )
 

@@ -74,7 +74,7 @@ FAILURE = Failure(Cause.DENIED, message(SECRET_ANSWER), 200)
 def test_the_message_about_a_run() -> None:
     ledger = failed_ledger()
     report = report_at(ending_of(ledger, ShutdownReason.DEADLINE), ledger, page="https://page")
-    remedy = "The engine did not make the card. Search the QA engine's log for the run's trace id."
+    remedy = "The engine did not make the card. Search the QA engine's log for the day's trace id."
     assert lines(report, ledger, [WAIT, START]) == [
         "✗ cards, 2026-11-24",
         "The run's deadline passed; 1 of 20 cards are there.",
@@ -125,7 +125,7 @@ def test_what_to_do_is_said_once_and_nothing_of_what_was_cut_off() -> None:
         line,
         "• Card type c0 was set aside, as too many of its cards failed: the rest was not requested.",
     ]
-    text = "Search the log for the run's trace id."
+    text = "Search the log for the day's trace id."
     other = [SetAside(card_type="c0", reason=message("x"), remedy=Message(text))]
     _, set_aside, trace = about_failures(REDIRECT, aside=other)
     assert set_aside.endswith(f"the rest was not requested. {text}")

@@ -109,7 +109,7 @@ def test_says_what_failed_and_what_to_do_in_this_order() -> None:
     said = page(SCENES["data failed"]()).text.partition("What failed, and what to do ")[2]
     assert said.startswith(
         "News engine: 1 target failed AAPL Last answer: the answer is null What to do: The engine could not crawl or "
-        "digest this target. Search the news engine's log for the run's trace id. Or go on without AAPL: if nothing "
+        "digest this target. Search the news engine's log for the day's trace id. Or go on without AAPL: if nothing "
         "else is at fault, this makes all other cards: gcloud run jobs execute cards --region=asia-east1 "
         f"--project=our-project --args=run,--without=AAPL The trace id, for the engines' logs: {TRACE} · log · trace "
         "Not reached because of this, with nothing to put right: financial 11, trading 11, news 5, qa 58 Timeline"

@@ -48,7 +48,7 @@ def test_a_cause_is_printed_once_with_its_remedy_and_the_first_names() -> None:
     assert lines(groups(*REFUSED)) == [
         "✗ QA engine: 12 cards failed: outlook_card: T00, T01, T02, T03, T04, T05, T06, T07, T08, T09 and 2 more",
         "  last answer: the model refused",
-        "  what to do: The engine did not make the card. Search the QA engine's log for the run's trace id.",
+        "  what to do: The engine did not make the card. Search the QA engine's log for the day's trace id.",
     ]
 
 
