@@ -1,11 +1,10 @@
-"""The text of a message is complete in itself; however long it would be, outcome and command are always sent."""
+"""The text of a message is complete in itself; however long it would be, how the day stands and what to do is sent."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,283 +12,180 @@ from hypothesis import strategies as st
 
 from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
-from job.engines.calls import card
-from job.engines.failures import Cause, Failure
-from job.execution.shutdown import ShutdownReason
-from job.ledger.ledger import Ledger, SetAside
+from job.ledger.ledger import SetAside
 from job.notification.channels import CHANNELS, FEISHU, Channel, as_json
-from job.notification.message import Line, cut, run_fields, run_lines, trial_fields, trial_lines
+from job.notification.message import Line, cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
 from job.report.advice import Step
-from job.report.comparison import ComparedItem, ComparedItems, Comparison, Names, PlanChange
-from job.report.outcome import UNFORESEEN, Ending, ExitCode, Outcome, bad_config, ending_of, no_lease
-from job.report.report import not_recorded
+from job.report.outcome import bad_config, storage_failed
+from job.report.view import View
 from job.text.messages import Message, message
-from tests.support.endings import nothing_called, report_at
-from tests.support.records import Recorded
-from tests.support.results import result_of
+from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day, failing
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from job.report.report import RunReport
-
-NOW = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
+NOW = datetime(2026, 11, 24, 1, 30, tzinfo=UTC)
 CLOUD = {
     "CONFIG_URI": "gs://cards/config",
     "RUNS_URI": "gs://cards/runs",
-    "RUN_DATE": "2026-11-24",
+    "RUN_TIME_ZONE": "Asia/Shanghai",
     "CLOUD_RUN_JOB": "cards",
-    "CLOUD_RUN_EXECUTION": "cards-x7k2p",
-    "GOOGLE_CLOUD_PROJECT": "p",
+    "GOOGLE_CLOUD_PROJECT": "our-project",
     "GOOGLE_CLOUD_REGION": "asia-east1",
-    "TASK_MAX_RETRIES": "2",
 }
 START = Step("start", message("Now:"), "the command")
 WAIT = Step("wait", message("Wait."))
-FIRST_TEN = "T00, T01, T02, T03, T04, T05, T06, T07, T08, T09"
+REMEDY = "The engine did not make the card. Search the QA engine's log for the run's trace id."
 SECRET_ANSWER = "what an engine answered"
 
 
 def settings(**changes: str) -> Settings:
-    return read_settings(CLOUD | changes, NOW)[0]
+    return read_settings(CLOUD | changes)[0]
 
 
-def lines(report: RunReport, ledger: Ledger | None = None, steps: Sequence[Step] = (), **changes: str) -> list[str]:
-    return [str(line.text) for line in run_lines(report, ledger or nothing_called(), steps, settings(**changes))]
+def lines(view: View, **changes: str) -> list[str]:
+    return [str(line.text) for line in run_lines(view, settings(**changes))]
 
 
-def failed_ledger(count: int = 12) -> Ledger:
-    """Of a resume: of 20 cards, an earlier attempt has made one, and so many fail in this one."""
-    ledger = Ledger(Recorded(tickers=[f"T{number:02}" for number in range(20)]).inputs.plan())
-    ledger.add(result_of(card("T19", "news_card", None, [])))
-    ledger.begin()
-    for number in range(count):
-        ledger.add(result_of(card(f"T{number:02}", "news_card", None, []), FAILURE))
-    return ledger
-
-
-FAILURE = Failure(Cause.DENIED, message(SECRET_ANSWER), 200)
-
-
-def test_the_message_about_a_run() -> None:
-    ledger = failed_ledger()
-    report = report_at(ending_of(ledger, ShutdownReason.DEADLINE), ledger, page="https://page")
-    remedy = "The engine did not make the card. Search the QA engine's log for the day's trace id."
-    assert lines(report, ledger, [WAIT, START]) == [
+def test_the_message_about_a_day_with_missing_cards() -> None:
+    day = Day().play(failing(REFUSED, "qa", "NVDA"))
+    view = day.view(None, Day("2026-11-23").play().view().report)
+    shown = lines(replace(view, steps=(WAIT, START), page="https://page"))
+    assert shown[:-1] == [
         "✗ cards, 2026-11-24",
-        "The run's deadline passed; 1 of 20 cards are there.",
-        f"• QA engine: 12 cards failed: news_card: {FIRST_TEN} and 2 more. {remedy}",
-        f"trace id: {report.trace_id}",
-        "• 7 cards were not attempted.",
-        "1 of the cards is from an earlier attempt at this run.",
+        "5 of 58 cards are missing.",
+        "New since 2026-11-23: NVDA (5)",
+        f"• QA engine: 5 cards failed: NVDA (5). {REMEDY}",
+        f"trace id: {TRACE}",
         "Wait.",
         "Now:",
         "the command",
         "Page: https://page",
-        "Run night, exit code 4",
     ]
+    assert shown[-1].startswith("Ended at 02:")
+    assert shown[-1].endswith(" UTC+08:00, exit code 3")
 
 
-def about_failures(*failures: Failure, aside: Sequence[SetAside] = (), before: Cause | None = None) -> list[str]:
-    """The lines about the calls that failed, each of a card type of its own; `before` is why they had failed before."""
-    types = [f"c{number}" for number in range(len(failures))]
-    ledger = Ledger(Recorded(more={"card_types.json": json.dumps(types)}, tickers=["T"]).inputs.plan())
-    for card_type, failure in zip(types, failures, strict=True):
-        ledger.add(replace(result_of(card("T", card_type, None, []), failure), interrupted_after=before))
-    ledger.set_aside.extend(aside)
-    return lines(report_at(ending_of(ledger, None), ledger), ledger)[2:-1]
+def test_the_message_about_a_day_that_is_done_says_when() -> None:
+    shown = lines(SCENES["all made"]())
+    assert shown[:2] == ["✓ cards, 2026-11-24", "All 58 cards are there."]
+    assert len(shown) == 3
+    assert shown[2].startswith("Done at 02:")
 
 
-TRACE = f"trace id: {report_at(ending_of(nothing_called(), None)).trace_id}"
-REDIRECT = Failure(Cause.STATUS, message("HTTP 302"), 302)
-CUT_OFF = Failure(Cause.INTERRUPTED, message("interrupted"))
-
-
-def test_the_trace_id_is_there_if_what_to_do_needs_it() -> None:
-    assert TRACE in about_failures(FAILURE)
-    assert TRACE in about_failures(REDIRECT, FAILURE)
-    assert TRACE not in about_failures(REDIRECT)
-    assert TRACE not in about_failures(CUT_OFF)
-
-
-def test_what_to_do_is_said_once_and_nothing_of_what_was_cut_off() -> None:
-    assert about_failures(CUT_OFF) == ["• QA engine: 1 card cut off: T c0."]
-    (after_a_failure,) = about_failures(CUT_OFF, before=Cause.TIMEOUT)
-    assert "No answer in time." in after_a_failure
-    failed = about_failures(REDIRECT)
-    (line,) = failed
-    remedy = line.removeprefix("• QA engine: 1 card failed: T c0. ")
-    assert remedy.startswith("The address redirects")
-    aside = [SetAside(card_type="c0", reason=message("x"), remedy=message("{remedy} Then.", remedy=message(remedy)))]
-    assert about_failures(REDIRECT, aside=aside) == [
-        line,
-        "• Card type c0 was set aside, as too many of its cards failed: the rest was not requested.",
-    ]
-    text = "Search the log for the day's trace id."
-    other = [SetAside(card_type="c0", reason=message("x"), remedy=Message(text))]
-    _, set_aside, trace = about_failures(REDIRECT, aside=other)
-    assert set_aside.endswith(f"the rest was not requested. {text}")
-    assert trace == TRACE
-
-
-def test_the_message_about_a_run_that_called_nothing() -> None:
-    report = report_at(bad_config(1), faults=[Fault("RUN_DATE", Message("is wrong"), Message("correct it"))])
-    look = Step("correct", message("Correct the configuration."))
-    assert lines(report, None, [WAIT, look, START]) == [
-        "✗ cards, 2026-11-24",
-        "The configuration has 1 fault: nothing was called.",
-        "• RUN_DATE: is wrong; correct it",
-        "Wait.",
+def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_that_shows_them() -> None:
+    fault = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
+    view = Day(targets=()).view(bad_config(7, of_command=False), faults=[fault] * 7)
+    look = Step("plan", message("Look."), "python -m job plan x")
+    assert lines(replace(view, steps=(START, look)))[1:-1] == [
+        "The configuration has 7 faults: nothing was called.",
+        *["• ticker_list.json: is not JSON; correct it"] * 5,
+        "• 2 more faults",
         "Now:",
         "the command",
-        "Run night, exit code 2",
-    ], "the faults are listed already"
-
-
-def test_the_message_about_a_run_that_did_everything() -> None:
-    ledger = Ledger(Recorded(tickers=[]).inputs.plan())
-    report = report_at(ending_of(ledger, None), ledger)
-    assert lines(report, ledger) == [
-        "✓ cards, 2026-11-24",
-        "Everything was done: 0 of 0 cards are there.",
-        "Run night, exit code 0",
     ]
 
 
-@pytest.mark.parametrize(("page", "shown"), [(None, False), ("", True), ("https://page", True)])
-def test_a_page_that_could_not_be_written_is_said_to_be_missing(page: str | None, shown: bool) -> None:
-    said = [line for line in lines(report_at(UNFORESEEN, page=page)) if "age" in line]
-    assert said == ([f"Page: {page}" if page else "The page of the run could not be written."] if shown else [])
-
-
-NOT_REQUESTED = "No card was requested, as a data engine failed; 1 of 20 cards are there."
-LEASE = "The lease was lost, or could not be renewed, so the run stopped; "
-
-
-@pytest.mark.parametrize(
-    ("ending", "is_planned", "says"),
-    [
-        (
-            Ending(Outcome.DATA_ENGINE_FAILED, ExitCode.FAILED, message("No card: {why}", why=SECRET_ANSWER)),
-            True,
-            NOT_REQUESTED,
-        ),
-        (no_lease(SECRET_ANSWER), False, "Storage failed. Nothing was called."),
-        (ending_of(None, ShutdownReason.LEASE_LOST, None, SECRET_ANSWER), False, f"{LEASE}nothing was called."),
-        (
-            ending_of(failed_ledger(), ShutdownReason.LEASE_LOST, None, SECRET_ANSWER),
-            True,
-            f"{LEASE}1 of 20 cards are there.",
-        ),
-        (
-            ending_of(failed_ledger(), None),
-            True,
-            "Cards are missing: 1 of 20 cards are there, 12 failed, 7 were not attempted.",
-        ),
-    ],
-)
-def test_the_text_contains_no_answer_of_an_engine_or_of_storage(ending: Ending, is_planned: bool, says: str) -> None:
-    ledger = failed_ledger() if is_planned else nothing_called()
-    report = report_at(ending, ledger)
-    shown = lines(report, ledger)
-    assert shown[1] == says
-    assert SECRET_ANSWER not in "\n".join(shown) + str(run_fields(report, ledger, ()))
-
-
-def test_a_lost_lease_says_how_many_results_the_record_lacks() -> None:
-    ledger = failed_ledger()
-    report = report_at(ending_of(ledger, ShutdownReason.LEASE_LOST, None, SECRET_ANSWER), ledger)
-    assert lines(not_recorded(report, 12), ledger)[1] == (
-        f"{LEASE}1 of 20 cards are there. The record lacks 12 results: a resume would request them again."
-    )
-
-
-def test_a_run_that_ended_by_a_bug_says_how_many_cards_are_there() -> None:
-    ledger = failed_ledger()
-    assert lines(report_at(UNFORESEEN, ledger), ledger)[1:3] == [
-        "The job has a bug: its traceback is on standard error.",
-        "1 of 20 cards are there.",
-    ]
-    assert lines(report_at(UNFORESEEN))[2] == "Run night, exit code 70"
-
-
-def test_the_job_and_the_day_are_those_of_the_run() -> None:
-    elsewhere = Recorded().inputs.model_copy(update={"job": "other", "day": "2026-11-23"})
-    assert lines(report_at(bad_config(1), inputs=elsewhere))[0] == "✗ other, 2026-11-23"
-    assert lines(report_at(bad_config(1)), CLOUD_RUN_JOB="")[0] == "✗ batch-orchestrator, 2026-11-24"
-    assert str(next(trial_lines(settings(CLOUD_RUN_JOB=""))).text).startswith("batch-orchestrator: this is a test.")
-
-
-def test_the_night_before_and_a_changed_plan_stand_before_the_causes() -> None:
-    plan = PlanChange(cards_then=20, cards_now=18, targets_left=Names(count=2, names=("OLD", "GONE")))
-    new = ComparedItems(count=1, items=(ComparedItem(engine="qa", target="T00", card_type="c", since="2026-11-24"),))
-    comparison = Comparison(run_id="before", day="2026-11-23", new=new, not_attempted=7, plan=plan)
-    ledger = failed_ledger()
-    text = lines(report_at(ending_of(ledger, None), ledger, since=comparison), ledger)
-    assert text[2:7] == [
-        "Compared with 2026-11-23 (run before):",
-        "1 new failure: T00 c",
-        "The plan has changed since 2026-11-23: 20 cards then, 18 now.",
-        "2 targets removed: OLD, GONE",
-        text[6],
-    ]
-    assert text[6].startswith("• QA engine: 12 cards failed")
-    assert sum("not attempted" in line for line in text[2:]) == 1
+def test_the_trace_id_is_there_only_if_what_to_do_needs_it() -> None:
+    assert f"trace id: {TRACE}" in lines(SCENES["cards missing"]())
+    assert not any("trace id" in line for line in lines(SCENES["interrupted before the cards"]()))
+    aside = SetAside(card_type="a", reason=message("x"), remedy=message("Search the log for the run's trace id."))
+    view = SCENES["all made"]()
+    with_aside = view.report.model_copy(update={"set_aside": (aside,)})
+    assert f"trace id: {TRACE}" in lines(replace(view, report=with_aside))
 
 
 def test_a_card_type_that_was_set_aside_is_named_without_its_last_answer() -> None:
-    ledger = failed_ledger()
-    reason, remedy = message("Last answer: {answer}", answer=SECRET_ANSWER), message("Do this.")
-    ledger.set_aside.append(SetAside(card_type="news_card", reason=reason, remedy=remedy))
-    text = "\n".join(lines(report_at(ending_of(ledger, None), ledger), ledger))
-    assert "• Card type news_card was set aside, as too many of its cards failed: the rest was not requested. " in text
-    assert SECRET_ANSWER not in text
+    view = SCENES["all made"]()
+    aside = SetAside(card_type="a", reason=message(SECRET_ANSWER), remedy=message("Do this."))
+    text = lines(replace(view, report=view.report.model_copy(update={"set_aside": (aside,)})))
+    assert "• Card type a was set aside, as too many of its cards failed. Do this." in text
+    assert SECRET_ANSWER not in "".join(text)
 
 
-def test_the_fields_are_those_of_the_last_line_without_the_failures() -> None:
-    ledger = failed_ledger()
-    fields = run_fields(report_at(ending_of(ledger, None), ledger), ledger, ())
+def test_an_engine_that_is_down_is_one_line_without_a_name() -> None:
+    (line,) = (line for line in lines(SCENES["QA down"]()) if line.startswith("•"))
+    assert line.startswith("• QA engine: every call failed. ")
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_message_says_how_each_kind_of_day_stands_and_quotes_no_answer(scene: str) -> None:
+    view = SCENES[scene]()
+    shown = lines(view)
+    text = "\n".join(shown)
+    is_done = view.report.exit_code == 0
+    assert shown[0] == f"{'✓' if is_done else '✗'} cards, {DAY}"
+    assert shown[1] == f"{view.report.sentence}."
+    assert all(str(note) in shown for note in (*view.report.notes, *view.comparison))
+    assert all(step.command in shown for step in view.steps if step.command and step.kind != "plan")
+    for answer in ("the model refused", "connection reset", "the answer is null", "HTTP 503"):
+        assert answer not in text + str(run_fields(view))
+    assert ("Done at " in text) is is_done
+
+
+def test_the_detail_of_an_ending_is_not_for_a_chat() -> None:
+    view = Day(targets=()).view(storage_failed(SECRET_ANSWER))
+    assert SECRET_ANSWER not in "".join(lines(view)) + str(run_fields(view))
+
+
+def test_the_job_is_that_of_the_start() -> None:
+    view = Day(targets=(), start={"job": "other"}).view(storage_failed("x"))
+    assert lines(view)[0] == "✗ other, 2026-11-24"
+    nobody = Day(targets=(), start={"job": None}).view(storage_failed("x"))
+    assert lines(nobody, CLOUD_RUN_JOB="")[0] == "✗ batch-orchestrator, 2026-11-24"
+    assert str(next(trial_lines(settings(CLOUD_RUN_JOB=""))).text).startswith("batch-orchestrator: this is a test.")
+
+
+# --- a day that is late ---
+
+
+def late(view: View | None, *, is_known: bool = True, day: str = DAY, **changes: str) -> list[str]:
+    return [str(line.text) for line in late_lines(settings(**changes), day, NOW, view, is_known=is_known)]
+
+
+def test_a_day_that_is_not_done_in_time_is_told_as_it_stands() -> None:
+    shown = late(SCENES["killed"]())
+    assert shown[0] == "✗ cards, 2026-11-24: not done by 09:30 UTC+08:00"
+    assert shown[1].startswith("Killed: ")
+    assert "gcloud run jobs execute cards --region=asia-east1 --project=our-project" in shown
+
+
+def test_a_day_without_a_start_has_the_command_that_starts_it() -> None:
+    command = "gcloud run jobs execute cards --region=asia-east1 --project=our-project"
+    assert late(None)[1:] == ["No start of that day is recorded.", "This starts it:", command]
+    assert late(None, day="2026-11-23")[-1] == f"{command} --args=run,--date=2026-11-23"
+    assert late(None, CLOUD_RUN_JOB="")[1:] == ["No start of that day is recorded."], "the job's name is not known"
+
+
+def test_a_record_that_cannot_be_read_is_not_an_absent_one() -> None:
+    assert late(None, is_known=False)[1:] == ["The record cannot be read, so it is not known how the day stands."]
+
+
+# --- for programs ---
+
+
+def test_the_fields_are_those_of_the_last_line() -> None:
+    fields: Any = run_fields(SCENES["cards missing"]())
     assert fields.keys() == {
-        *("severity", "event", "time", "run", "outcome", "exit_code", "cards", "engines", "resume_command")
+        *("severity", "event", "time", "day", "outcome", "exit_code", "ended", "cards", "engines", "start_command")
     }
-    assert fields["cards"] == {
-        "planned": 20,
-        "generated": 0,
-        "skipped": 1,
-        "failed": 12,
-        "not_attempted": 7,
-        "left_out": 0,
-    }
+    assert (fields["severity"], fields["event"], fields["day"]) == ("ERROR", "run.finished", DAY)
+    assert fields["cards"]["done"] == 52
+    assert fields["start_command"].startswith("gcloud run jobs execute cards ")
     trial = trial_fields()
     assert trial.keys() == fields.keys()
-    assert (trial["event"], trial["outcome"], trial["run"]) == ("notification.tested", "test", "test")
+    assert (trial["event"], trial["outcome"], trial["day"]) == ("notification.tested", "test", "test")
 
 
-@pytest.mark.parametrize(
-    ("kinds", "command"),
-    [
-        (["wait", "resume", "start"], "resume"),
-        (["correct", "start"], "start"),
-        (["look", "again"], "again"),
-        (["wait", "other"], "other"),
-        (["wait", "look"], "look"),
-        ([], None),
-    ],
-)
-def test_the_command_in_the_fields_is_what_goes_on_with_the_run(kinds: list[Any], command: str | None) -> None:
-    steps = [Step(kind, message("Do it:"), None if kind == "wait" else kind) for kind in kinds]
-    assert run_fields(report_at(UNFORESEEN), nothing_called(), steps)["resume_command"] == command
+# --- the limits of a channel ---
 
 
 def limited(limit: int) -> Channel:
     return replace(FEISHU, limit=limit)
 
 
-KEPT = [Line(message("✗ cards"), is_kept=True), Line(message("{command}", command="resume night"), is_kept=True)]
+KEPT = [Line(message("✗ cards"), is_kept=True), Line(message("{command}", command="run it"), is_kept=True)]
 
 
 def test_a_text_that_fits_is_whole() -> None:
-    assert cut([KEPT[0], Line(message("• a")), KEPT[1]], limited(1000)) == "✗ cards\n• a\nresume night"
+    assert cut([KEPT[0], Line(message("• a")), KEPT[1]], limited(1000)) == "✗ cards\n• a\nrun it"
 
 
 def test_whole_lines_are_left_out_from_the_end_and_counted() -> None:
@@ -303,12 +199,12 @@ def test_whole_lines_are_left_out_from_the_end_and_counted() -> None:
         "• cause 2",
         "• cause 3",
         "… and 27 more lines",
-        "resume night",
+        "run it",
     ]
 
 
 def test_one_line_left_out_is_singular() -> None:
-    assert cut([KEPT[0], Line(message("x" * 100)), KEPT[1]], limited(60)) == "✗ cards\n… and 1 more line\nresume night"
+    assert cut([KEPT[0], Line(message("x" * 100)), KEPT[1]], limited(60)) == "✗ cards\n… and 1 more line\nrun it"
 
 
 @given(st.lists(st.booleans(), max_size=12), st.integers(20, 120))
@@ -342,8 +238,8 @@ def test_the_time_for_cutting_grows_with_the_number_of_lines_only(monkeypatch: p
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_the_longest_text_of_a_run_fits_every_channel(channel: Any) -> None:
     faults = [Fault("card_targets.json: [3]", Message("图" * 300), Message("改" * 300))] * 50
-    report = report_at(bad_config(50), faults=faults)
-    text = cut(list(run_lines(report, nothing_called(), [START], settings())), channel)
+    view = Day(targets=()).view(bad_config(50, of_command=False), faults=faults)
+    text = cut(list(run_lines(replace(view, steps=(START,)), settings())), channel)
     assert len(as_json(text)) - 2 <= channel.limit
     assert text.splitlines()[1] == "The configuration has 50 faults: nothing was called."
     assert {"Now:", "the command"} <= set(text.splitlines())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from dataclasses import replace
 
 import pytest
 import trio
@@ -14,12 +14,11 @@ from job.execution.shutdown import Budget
 from job.notification import sender
 from job.notification.message import Line, trial_lines
 from job.notification.sender import Notifier, send
-from job.report.outcome import Ending, busy, nothing_missing
 from job.text.messages import Message, message
 from tests.simulators import broken, do, when
 from tests.simulators.chat import Chat
 from tests.simulators.service import Do, Fault
-from tests.support.endings import nothing_called, report_at
+from tests.support.days import SCENES
 
 LINES = [Line(message("✓ cards"), is_kept=True)]
 BUSY = do.body({"code": 11232, "msg": "frequency limited"})
@@ -35,7 +34,7 @@ async def chat(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> AsyncI
 
 
 def settings(**variables: str) -> Settings:
-    return read_settings({"CONFIG_URI": "x", **variables}, datetime.now(UTC))[0]
+    return read_settings({"CONFIG_URI": "x", **variables})[0]
 
 
 async def tried(chat: Chat, seconds: float = 5.0, **more: str) -> str | None:
@@ -138,23 +137,21 @@ async def test_a_bug_in_the_message_is_a_problem_of_the_message_only(chat: Chat)
     assert str(await send(hook, LINES, fields, 1.0)) == "the message was not sent: an error in the job: KeyError"
 
 
-BUSY_RUN = busy(message("x"))
-
-
-async def sent(given: Settings, ending: Ending = BUSY_RUN, budget: Budget | None = None) -> Message | None:
-    return await Notifier(given).send(report_at(ending), nothing_called(), (), budget or Budget())
+async def sent(
+    given: Settings, scene: str = "busy", budget: Budget | None = None, *, is_news: bool = True
+) -> Message | None:
+    return await Notifier(given).send(replace(SCENES[scene](), is_news=is_news), budget or Budget())
 
 
 async def test_nothing_is_sent_without_a_configured_url() -> None:
     assert await sent(settings()) is None
 
 
-async def test_a_start_that_finds_everything_done_sends_nothing(chat: Chat) -> None:
-    given, nothing = settings(**chat.env("feishu")), nothing_called()
-    done = report_at(nothing_missing("night", nothing))
-    assert await Notifier(given).send(done.model_copy(update={"is_news": False}), nothing, (), Budget()) is None
+async def test_what_is_no_news_is_not_sent(chat: Chat) -> None:
+    given = settings(**chat.env("feishu"))
+    assert await sent(given, "all made", is_news=False) is None
     assert chat.service.requests == []
-    assert await Notifier(given).send(done, nothing, (), Budget()) is None
+    assert await sent(given, "all made") is None
     assert len(chat.texts) == 1
 
 

@@ -1,104 +1,109 @@
-"""The terminal shows ids and answers as text, never as commands, and never delays the run."""
+"""The terminal shows ids and answers as text, never as commands, and never delays the run; its end says all."""
 
 from __future__ import annotations
 
-import os
 import time
-from argparse import Namespace
 from dataclasses import replace
-from datetime import UTC, datetime
 from io import StringIO
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import trio
 
-from job.cli import past
-from job.cli.past import report_command
-from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
-from job.config.schema import LlmConfig
 from job.engines.calls import news
-from job.engines.failures import Cause, Failure
-from job.engines.identity import RunIdentity
+from job.engines.failures import CUT_OFF, Cause, Failure
 from job.execution.gauge import Live
-from job.ledger.ledger import Ledger
-from job.ledger.result import CallResult
-from job.planning.plan import Plan
-from job.planning.targets import Target
-from job.records.past import RecordedRun
+from job.ledger.ledger import Ledger, SetAside
 from job.report.advice import Step
-from job.report.commands import Place
 from job.report.outcome import Ending, ExitCode, Outcome, ending_of
-from job.reporting import stdout
+from job.report.view import View
 from job.reporting.screen import Screen
-from job.reporting.status import barrier_message
 from job.reporting.stdout import OutputQueue
-from job.reporting.terminal import TerminalReporter, _Bars, _bars
+from job.reporting.terminal import TerminalReporter, _Bars, _bars, as_text
 from job.text.messages import ENGLISH, Message, message
 from tests.reporting.test_stdout import DANGEROUS
-from tests.support.endings import nothing_called, report_at
+from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day, failing
+from tests.support.fakes import plan_of, target
+from tests.support.records import report_at
 from tests.support.results import result_of
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from job.ledger.result import CallResult
 
-PLAN_OF_ONE = Plan((Target("A", "equity", "A", None, (), ("c",)),), LlmConfig(), None, {})
+ONE = plan_of([target("A", ["c"], ())])
 
 
 def failed(reason: str) -> CallResult:
     """The failure of the one card, with this text."""
-    failure = Failure(Cause.STATUS, message("{reason}", reason=reason), 422)
-    return result_of(next(PLAN_OF_ONE.calls("qa")), failure, traceparent=RunIdentity("r").traceparent())
+    return result_of(next(ONE.calls("qa")), Failure(Cause.STATUS, message("{reason}", reason=reason), 422))
 
 
-def missing(sentence: str) -> Ending:
-    return Ending(Outcome.CARDS_MISSING, ExitCode.CARDS_MISSING, message("{text}", text=sentence))
+def failing_cards(count: int) -> tuple[Ledger, list[CallResult]]:
+    """The ledger of so many cards, and the failure of each."""
+    plan = plan_of([target("A", [f"c{number}" for number in range(count)], ())])
+    return Ledger(plan), [result_of(call, Failure(Cause.DENIED, message("no"), 200)) for call in plan.calls("qa")]
+
+
+def view_of(ledger: Ledger, **more: Any) -> View:
+    return View(report_at(ending_of(ledger, None), ledger), ledger, **more)
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+
+
+# --- while it runs ---
 
 
 async def test_markup_is_printed_as_text(capfd: pytest.CaptureFixture[str]) -> None:
-    terminal = TerminalReporter(RunIdentity("r"))
+    terminal = TerminalReporter()
     terminal.on_faults([Fault("a.json: [0]", Message('"x:100:y" [red]is not[/] \\'), Message("correct :warning:"))])
     terminal.on_notices([message("{item} is there 2 times", item="[bold]:a:[/]")])
+    terminal.on_event(result_of(news("A", "equity", "A", DAY), warning=message("it is [red]odd")))
     await terminal.drain(5.0)
     assert capfd.readouterr().out.splitlines() == [
         '✗ a.json: [0]: "x:100:y" [red]is not[/] \\; correct :warning:',
         "! [bold]:a:[/] is there 2 times",
+        "! news A: it is [red]odd",
     ]
 
 
 async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pytest.CaptureFixture[str]) -> None:
-    ledger = Ledger(replace(PLAN_OF_ONE, date=DANGEROUS))
-    terminal = TerminalReporter(RunIdentity(f"r{DANGEROUS}".encode(errors="replace").decode()))
-    terminal.on_faults([Fault(DANGEROUS, Message(DANGEROUS), Message(DANGEROUS))])
-    terminal.on_notices([message("{item}", item=DANGEROUS)])
-    terminal.on_storage(message("{error}", error=DANGEROUS), True)
+    ledger, text = Ledger(replace(ONE, date=DANGEROUS)), message("{text}", text=DANGEROUS)
+    terminal = TerminalReporter()
+    terminal.on_faults([Fault(DANGEROUS, text, text)])
+    terminal.on_notices([text])
+    terminal.on_storage(text, True)
     terminal.on_start(Live.of(ledger))
     terminal.on_event(failed(DANGEROUS))
+    terminal.on_event(SetAside(card_type="c", reason=text, remedy=text))
     ledger.add(failed(DANGEROUS))
-    report = report_at(missing(DANGEROUS), ledger, page=DANGEROUS)
-    terminal.on_finish(report, ledger, [Step("resume", message("{text}", text=DANGEROUS), DANGEROUS)])
+    shown_text = Message(DANGEROUS.replace("\ud800", ""))
+    ending = Ending(Outcome.CARDS_MISSING, ExitCode.CARDS_MISSING, shown_text, shown_text, (shown_text,))
+    report = report_at(ending, ledger)
+    terminal.on_finish(View(report, ledger, (Step("start", text, DANGEROUS),), (text,), DANGEROUS))
+    terminal.on_notification_failed(text)
     await terminal.drain(5.0)
     shown = capfd.readouterr().out
     assert shown.replace("\n", "").isprintable()
-    assert shown.count("]0;owned") >= 11
+    assert shown.count("]0;owned") >= 15
 
 
 async def test_calls_that_a_stopped_terminal_does_not_take_are_counted(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(OutputQueue, "is_full", True)
-    terminal = TerminalReporter(RunIdentity("r"))
+    terminal = TerminalReporter()
     terminal.on_event(failed("no"))
-    terminal.on_event(result_of(next(PLAN_OF_ONE.calls("qa")), warning=message("it is odd")))
-    terminal.on_event(result_of(next(PLAN_OF_ONE.calls("qa"))))
+    terminal.on_event(result_of(next(ONE.calls("qa")), warning=message("it is odd")))
+    terminal.on_event(result_of(next(ONE.calls("qa"))))
     terminal.on_notices([message("this is shown")])
-    terminal.on_finish(report_at(missing("Cards are missing.")), nothing_called(), ())
+    terminal.on_finish(SCENES["busy"]())
     await terminal.drain(5.0)
-    assert capfd.readouterr().out.splitlines() == [
+    assert capfd.readouterr().out.splitlines()[:2] == [
         "! this is shown",
         "! 2 calls that failed or have a warning were not shown when they ended: the terminal had stopped",
-        "Cards are missing. (exit code 3)",
     ]
 
 
@@ -107,8 +112,7 @@ def test_bars_are_not_drawn_while_the_terminal_is_behind_but_at_the_end(monkeypa
     monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, for rich
     monkeypatch.setenv("TERM", "xterm")
     shown = StringIO()
-    console = Screen(ENGLISH, shown, width=120)
-    bars = _Bars(Live.of(Ledger(PLAN_OF_ONE)), console, OutputQueue(), time.monotonic)
+    bars = _Bars(Live.of(Ledger(ONE)), Screen(ENGLISH, shown, width=120), OutputQueue(), time.monotonic)
     bars.start()
     bars.refresh()
     assert "0/1 done" not in shown.getvalue()
@@ -120,59 +124,48 @@ def test_bars_are_not_drawn_while_the_terminal_is_behind_but_at_the_end(monkeypa
     assert shown.getvalue().count("0/1 done") == 2
 
 
-def test_markup_in_a_report_is_printed_as_text(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfdbinary: pytest.CaptureFixture[bytes]
-) -> None:
-    read_failed_run(monkeypatch)
-    options = Namespace(run_id="r", page=None, missing=False, csv=None, open=False)
-    assert report_command(settings_of(tmp_path), [], options, datetime.now(UTC)) == 0
-    assert b"the engine failed for x:100:y: [red]no[/]" in capfdbinary.readouterr().out
-
-
-async def test_a_warning_is_shown_with_its_call(capfd: pytest.CaptureFixture[str]) -> None:
-    call = news("A", "equity", "A", None)
-    terminal = TerminalReporter(RunIdentity("r"))
-    terminal.on_event(result_of(call, warning=message("it is [red]odd")))
-    await terminal.drain(5.0)
-    assert capfd.readouterr().out == "! news A: it is [red]odd\n"
+def bars_of(live: Live) -> str:
+    shown = StringIO()
+    screen = Screen(ENGLISH, shown, width=120)
+    screen.print(_bars(live, screen))
+    return shown.getvalue().rstrip()
 
 
 def test_an_engine_without_a_call_in_flight_shows_no_limit() -> None:
-    live, console = Live.of(Ledger(PLAN_OF_ONE)), Screen(ENGLISH, StringIO(), width=120)
-    console.print(_bars(live, console))
+    live = Live.of(Ledger(ONE))
+    assert bars_of(live).endswith("none in flight")
     live.gauges["qa"].in_flight, live.gauges["qa"].limit = 1, 16
-    console.print(_bars(live, console))
-    live.gauges["qa"].in_flight = 0
-    console.print(_bars(live, console))
-    before, during, after = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-    assert during.rstrip().endswith("1 of 16 in flight")
-    assert all(line.rstrip().endswith("none in flight") for line in (before, after))
+    assert bars_of(live).endswith("1 of 16 in flight")
 
 
-def test_a_report_whose_reader_has_left_is_written_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read_failed_run(monkeypatch)
-    reading, writing = os.pipe()
-    os.close(reading)
-    monkeypatch.setattr(stdout, "STDOUT", writing)
-    options = Namespace(run_id="r", page=str(tmp_path / "page.html"), missing=False, csv=None, open=False)
-    assert report_command(settings_of(tmp_path), [], options, datetime.now(UTC)) == 0
-    assert (tmp_path / "page.html").read_bytes().startswith(b"<!doctype html>")
+def test_bars_count_what_was_there_before_and_what_fails_now() -> None:
+    """Failures of an earlier attempt are tried again, so a second start does not look finished."""
+    ledger, results = failing_cards(1_500)
+    for one in results:
+        ledger.add(one)
+    ledger.add(replace(results[0], done=True, cause=None))
+    live = Live.of(ledger)
+    assert "1/1,500 done" in bars_of(live)
+    assert "0 failed" in bars_of(live)
+    live.gauges["qa"].failed = 1_200
+    assert "1,200 failed" in bars_of(live)
 
 
-def failing(count: int) -> tuple[Ledger, list[CallResult]]:
-    """The ledger of a run of so many cards, and the failure of each."""
-    plan = Plan((Target("A", "equity", "A", None, (), tuple(f"c{n}" for n in range(count))),), LlmConfig(), None, {})
-    failure = Failure(Cause.DENIED, message("no"), 200)
-    return Ledger(plan), [result_of(call, failure) for call in plan.calls("qa")]
+def test_if_all_is_there_the_bar_is_that_of_what_is_made_again() -> None:
+    ledger, results = failing_cards(3)
+    for one in results:
+        ledger.add(replace(one, done=True, cause=None))
+    ledger.ask_again([("qa", results[0].items[0]), ("qa", results[1].items[0])], 2)
+    live = Live.of(ledger)
+    live.gauges["qa"].done = 1
+    assert "1/2 done" in bars_of(live)
 
 
 async def test_failures_are_shown_as_they_come_and_from_the_21st_on_only_counted(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    terminal = TerminalReporter(RunIdentity("r"))
-    ledger, results = failing(1_500)
+    terminal = TerminalReporter()
+    ledger, results = failing_cards(1_500)
     for one in results:
         ledger.add(one)
         terminal.on_event(one)
@@ -180,58 +173,97 @@ async def test_failures_are_shown_as_they_come_and_from_the_21st_on_only_counted
     live = capfd.readouterr().out.splitlines()
     assert live[:2] == ["✗ qa A c0: no", "✗ qa A c1: no"]
     assert live[20:] == ["✗ further failures are counted in the bars, and listed by cause at the end"]
-    terminal.on_finish(report_at(ending_of(ledger, None), ledger), ledger, ())
+    terminal.on_finish(view_of(ledger))
     await terminal.drain(5.0)
     ending = capfd.readouterr().out
     assert ending.count("no\n") == 1
-    assert "QA engine: 1,500 cards failed: A c0, A c1, " in ending
-    assert "1,500" in ending.splitlines()[1], "in the table"
-    assert ending.splitlines()[-1] == "Cards are missing: 0 of 1,500 cards are there, 1,500 failed. (exit code 3)"
+    assert ending.splitlines()[-1] == "1,500 of 1,500 cards are missing (exit code 3)"
 
 
-async def test_the_table_at_the_end_of_a_resume_counts_the_whole_run(capfd: pytest.CaptureFixture[str]) -> None:
-    terminal = TerminalReporter(RunIdentity("r"))
-    ledger, results = failing(3)
-    ledger.add(replace(results[0], done=True, cause=None, reason=None))
-    ledger.begin()
-    ledger.add(results[1])
-    terminal.on_finish(report_at(ending_of(ledger, None), ledger), ledger, ())
+async def test_a_call_that_was_cut_off_is_no_failure(capfd: pytest.CaptureFixture[str]) -> None:
+    terminal = TerminalReporter()
+    terminal.on_event(result_of(next(ONE.calls("qa")), CUT_OFF))
     await terminal.drain(5.0)
-    heading, row = capfd.readouterr().out.splitlines()[:2]
-    shown = dict(zip(heading.replace("not attempted", "not_attempted").split(), row.split(), strict=False))
-    assert (shown["calls"], shown["done"], shown["failed"], shown["not_attempted"]) == ("2", "1", "1", "1")
+    assert capfd.readouterr().out.startswith("! qa A c: ")
 
 
-def test_the_bars_count_in_the_same_format_and_not_what_was_cut_off() -> None:
-    ledger, results = failing(1_500)
-    for one in [replace(results[0], cause=Cause.INTERRUPTED), *results[1:]]:
-        ledger.add(one)
-    console = Screen(ENGLISH, StringIO(), width=120)
-    console.print(_bars(Live.of(ledger), console))
-    shown = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "0/1,500 done" in shown
-    assert "1,499 failed" in shown
+# --- the end ---
 
 
-def test_a_resume_that_has_no_card_left_does_not_say_that_it_generates_cards() -> None:
-    ledger = Ledger(PLAN_OF_ONE)
-    assert str(barrier_message(ledger)) == "all data is ready; generating cards"
-    ledger.add(result_of(next(PLAN_OF_ONE.calls("qa"))))
-    ledger.begin()
-    assert str(barrier_message(ledger)) == "all data is ready; no card is left to generate"
+def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
+    day = Day(start={"number": 2}).play(failing(REFUSED, "qa", "NVDA", "TSLA"))
+    page = "https://page"
+    view = replace(day.view(None, Day("2026-11-23").play().view().report), page=page)
+    shown = as_text(view).splitlines()
+    assert shown[0].startswith(f"{DAY}, attempt 2: started 02:0")
+    assert shown[1].split() == ["engine", "done", "failed", "not", "reached", "retries", "p50"]
+    assert shown[5].split()[:4] == ["qa", "48", "10", "0"]
+    assert shown[6:] == [
+        "Complete: 11 of 13 targets",
+        "✗ QA engine: 10 cards failed: NVDA (5), TSLA (5)",
+        "  last answer: failed: the model refused",
+        "  what to do: The engine did not make the card. Search the QA engine's log for the run's trace id.",
+        "! New since 2026-11-23: NVDA (5), TSLA (5)",
+        f"trace id: {TRACE}",
+        f"page: {page}",
+        "Once the cause is put right, this requests only what is missing:",
+        "  gcloud run jobs execute cards --region=asia-east1 --project=our-project",
+        "10 of 58 cards are missing (exit code 3)",
+    ]
 
 
-def settings_of(runs: Path) -> Settings:
-    return read_settings({"RUNS_URI": str(runs)}, datetime.now(UTC))[0]
+@pytest.mark.parametrize("scene", SCENES)
+def test_the_end_of_every_kind_of_day_can_be_printed(scene: str) -> None:
+    view = SCENES[scene]()
+    shown = as_text(view).splitlines()
+    code = "" if view.report.exit_code is None else f" (exit code {view.report.exit_code})"
+    assert shown[-1] == f"{view.report.sentence}{code}"
+    text = "\n".join(shown)
+    assert all(str(note) in text for note in (*view.report.notes, *view.comparison))
+    assert all(step.command in text for step in view.steps if step.command)
+    assert view.report.detail is None or str(view.report.detail) in text
+    assert all(str(fault.sentence) in text for fault in view.report.faults)
+    assert ("trace id" in text) is ("last answer: " in text), "it is needed where a call has failed"
 
 
-def read_failed_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Makes `read_run` return a failed run, whatever is asked for."""
-    ledger = Ledger(PLAN_OF_ONE)
-    report = report_at(missing("the engine failed for x:100:y: [red]no[/]"), ledger)
+def test_what_was_not_reached_is_counted_with_nothing_to_put_right() -> None:
+    text = as_text(SCENES["data failed"]())
+    assert "not reached because of this, with nothing to put right: " in text
+    assert "qa 58" in text
 
-    async def read(*_: object) -> RecordedRun:
-        await trio.lowlevel.checkpoint()
-        return RecordedRun(report, ledger, Place())
 
-    monkeypatch.setattr(past, "read_run", read)
+def test_the_longest_answers_are_shortened_and_names_are_at_most_ten() -> None:
+    plan = plan_of([target(f"T{number:02}", ["c"], ()) for number in range(12)])
+    ledger = Ledger(plan)
+    for call in plan.calls("qa"):
+        ledger.add(result_of(call, Failure(Cause.DENIED, message("x" * 900), 422)))
+    ledger.add(result_of(next(plan.calls("qa")), started=1.0, ended=2.0))
+    lines = as_text(view_of(ledger)).splitlines()
+    (answer,) = (line for line in lines if "last answer" in line)
+    assert answer.endswith("…")
+    assert len(answer) < 530
+    assert "✗ QA engine: 11 cards failed: /c: T01, T02, T03, T04, T05, T06, T07, T08, T09, T10 and 1 more" in lines
+
+
+def test_a_card_type_that_was_set_aside_has_its_reason_and_remedy() -> None:
+    lines = as_text(SCENES["a type set aside"]()).splitlines()
+    at = lines.index("✗ 20 cards in a row failed")
+    assert lines[at + 1] == "  what to do: Look at the QA engine's log."
+
+
+def test_a_start_that_was_refused_counts_the_faults_that_are_not_listed() -> None:
+    view = SCENES["bad config"]()
+    report = view.report.model_copy(update={"faults_not_listed": 1_200})
+    assert "and 1,200 more" in as_text(replace(view, report=report)).splitlines()
+
+
+def test_a_record_that_lacks_something_is_not_green(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    view = SCENES["all made"]()
+    green, yellow = (as_text(replace(view, unrecorded=lacks)).splitlines()[-1] for lacks in (None, 3))
+    assert "\x1b[32m" in green
+    assert "\x1b[33m" in yellow
+
+
+def test_a_state_has_no_end() -> None:
+    assert as_text(SCENES["killed"]()).splitlines()[0] == f"{DAY}, started 02:00 UTC+08:00"
