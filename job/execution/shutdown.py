@@ -29,7 +29,7 @@ class ShutdownReason(IntEnum):
 
 
 _HURRIES = ShutdownReason.LEASE_LOST
-"""From this reason on, the record is closed in haste: the process is about to be killed, or another start may work on."""
+"""From this reason on, the record is closed in haste: the process is about to be killed, or another start may go on."""
 
 
 class ShutdownError(JobError):
@@ -133,7 +133,7 @@ class Shutdown:
         self.no_start_after: Expiry | None = None
         """No attempt starts after this, not even if the process was paused or the machine suspended meanwhile."""
         self.not_renewed: Value | None = None
-        """Why storage did not renew the lease at the latest try; `None` if it did, or if another start has the lease."""
+        """Why storage did not renew the lease at the last try; `None` if it did, or if another start has the lease."""
         self._waits: set[trio.CancelScope] = set()
         self._closing = trio.CancelScope()
         self._phase = trio.CancelScope()

@@ -32,7 +32,7 @@ CLOUD = {
 }
 START = Step("start", message("Now:"), "the command")
 WAIT = Step("wait", message("Wait."))
-REMEDY = "The engine did not make the card. Search the QA engine's log for the run's trace id."
+REMEDY = "The engine did not make the card. Search the QA engine's log for the day's trace id."
 SECRET_ANSWER = "what an engine answered"
 
 
@@ -86,7 +86,7 @@ def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_that_
 def test_the_trace_id_is_there_only_if_what_to_do_needs_it() -> None:
     assert f"trace id: {TRACE}" in lines(SCENES["cards missing"]())
     assert not any("trace id" in line for line in lines(SCENES["interrupted before the cards"]()))
-    aside = SetAside(card_type="a", reason=message("x"), remedy=message("Search the log for the run's trace id."))
+    aside = SetAside(card_type="a", reason=message("x"), remedy=message("Search the log for the day's trace id."))
     view = SCENES["all made"]()
     with_aside = view.report.model_copy(update={"set_aside": (aside,)})
     assert f"trace id: {TRACE}" in lines(replace(view, report=with_aside))

@@ -59,7 +59,7 @@ async def test_a_message_is_sent_signed(chat: Chat) -> None:
 async def test_a_message_is_in_the_language_of_its_readers(chat: Chat) -> None:
     chinese = settings(**chat.env("feishu"), REPORT_LANGUAGE="zh", CLOUD_RUN_JOB="cards")
     assert await Notifier(chinese).send_lines(trial_lines(chinese), dict, 5.0) is None
-    assert chat.texts == ["cards：这是一条测试消息。运行结束时会发送这样的消息。"]
+    assert chat.texts == ["cards：这是一条测试消息。每次启动结束时会发送这样的消息。"]
 
 
 @pytest.mark.parametrize("act", [BUSY, do.status(429), do.status(500), do.status(503)])

@@ -202,7 +202,7 @@ def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
         "Complete: 11 of 13 targets",
         "✗ QA engine: 10 cards failed: NVDA (5), TSLA (5)",
         "  last answer: failed: the model refused",
-        "  what to do: The engine did not make the card. Search the QA engine's log for the run's trace id.",
+        "  what to do: The engine did not make the card. Search the QA engine's log for the day's trace id.",
         "! New since 2026-11-23: NVDA (5), TSLA (5)",
         f"trace id: {TRACE}",
         f"page: {page}",

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import trio
+from job.report.inputs import RunInputs, pack
 from pydantic_core import to_json
 
 from job.config.environment import read_settings
 from job.planning.prepare import prepare
 from job.records.journal import Journal
 from job.report.format import entry_of
-from job.report.inputs import RunInputs, pack
 from tests.support.results import result_of
 from tests.support.stores import Memory
 from tests.tools.bench.measure import Load, engine_of, run_process
