@@ -60,5 +60,5 @@ def _set_aside(card_type: str, failure: Failure) -> SetAside:
         answer=failure.reason,
     )
     cure = remedy("qa", failure.cause, failure.status, failure.reason, batch=1)
-    what = message("{remedy} Then a resume requests the cards of this type that are missing.", remedy=cure.what)
+    what = message("{remedy} Then the next start requests the cards of this type that are missing.", remedy=cure.what)
     return SetAside(card_type=card_type, reason=reason, remedy=what)

@@ -116,7 +116,7 @@ async def test_a_type_that_fails_fast_does_not_end_the_requests_of_slow_ones(
     )
     assert str(event.remedy) == (
         "The engine returned an error for this request. Search the QA engine's log for the run's trace id. "
-        "Then a resume requests the cards of this type that are missing."
+        "Then the next start requests the cards of this type that are missing."
     )
 
 
