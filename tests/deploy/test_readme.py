@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import textwrap
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -19,20 +20,28 @@ from job.engines.failures import Cause
 from job.engines.transport import ANSWER_LIMIT
 from job.execution.circuits import IN_A_ROW
 from job.ledger.totals import EngineTotals
+from job.notification.channels import FEISHU
+from job.notification.message import cut, run_lines
 from job.orchestrator import run_phases
 from job.planning.selection import UNCONFIRMED_LIMIT
 from job.records.journal import WRITE_RESULTS, WRITE_SECONDS
 from job.records.lease import LASTS_SECONDS, RENEW_SECONDS, Holder
 from job.records.nights import NIGHTS_READ
 from job.report.attempt import Entry, Start
+from job.report.commands import page_address
 from job.report.outcome import ABOUT, ExitCode
 from job.report.report import END_LIMIT, MissingGroup, Report
+from job.text.messages import translator
 from tests.simulators.job import ROOT
+from tests.support.days import REFUSED, Day, failing
+from tests.support.fakes import target
 from tests.tools.run_local import TROUBLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from job.text.messages import Language
 
 LENGTHS = {
     "README.md": 160,
@@ -138,6 +147,17 @@ def test_the_chinese_page_is_the_same_page() -> None:
 def test_how_it_works_is_the_function_itself(page: str) -> None:
     (shown,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
     assert shown == textwrap.dedent(inspect.getsource(run_phases).rpartition('"""\n')[2])
+
+
+@pytest.mark.parametrize(("page", "language"), [(FIRST, "en"), (CHINESE, "zh")], ids=["en", "zh"])
+def test_the_message_is_one_that_the_job_sends(page: str, language: Language) -> None:
+    targets = [target(name, ["news_card"]) for name in ("NVDA", "TSLA", *(f"T{number}" for number in range(18)))]
+    start = {"job": "batch-orchestrator", "region": "asia-east1", "project": "my-project"}
+    before = Day("2026-11-23", targets, start).play().view()
+    view = Day("2026-11-24", targets, start).play(failing(REFUSED, "qa", "NVDA", "TSLA")).view(None, before.report)
+    address = page_address("gs://my-project-batch-orchestrator-runs/runs", "2026-11-24")
+    lines = run_lines(replace(view, page=address), read_settings({})[0])
+    assert cut(list(lines), FEISHU, translator(language)) in re.findall(r"```text\n(.*?)\n```", page, re.DOTALL)
 
 
 @pytest.mark.parametrize("page", PAGES)
