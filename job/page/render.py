@@ -129,6 +129,7 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
             log_link_of=lambda words: log_link(report, words),
             trace_link=trace_link(report),
             execution_link=execution_link(report),
+            later=_place(report, links).run(date=report.day),
         )
     )
     return page.encode()

@@ -307,3 +307,8 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
             assert all(one is None or one.startswith("data:") for one in loaded)
     assert "@import" not in shown.source
     assert "url(" not in shown.source
+
+
+def test_a_stored_page_has_the_command_that_is_right_on_a_later_day() -> None:
+    shown = page(SCENES["cards missing"]())
+    assert "--args=run,--date=2026-11-24" in shown.text
