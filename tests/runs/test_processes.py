@@ -1,0 +1,114 @@
+"""Real processes: two that start at once, and those that are killed at any moment and tried again until all is done."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from signal import SIGKILL
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from tests.simulators.engines import varied
+from tests.simulators.storage import emulator_binary
+from tests.simulators.world import open_world
+from tests.support.places import objects, results
+from tests.support.runs import QUICK, asked_cards, assert_clean, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.simulators.seen import Seen
+    from tests.simulators.world import World
+
+TICKERS = ["AAPL", "BRK.B", "0700.HK", "^GSPC"]
+CARDS = ["news_card", "price_card"]
+CONFIG: dict[str, object] = {"ticker_list.json": TICKERS, "card_types.json": CARDS}
+PLACES = ["directory", pytest.param("bucket", marks=pytest.mark.needs("emulator"))]
+DOUBLE_STARTS = 50
+KILLS = 20
+REQUESTS = 60
+"""Of a whole start, to engines, token server and storage: a moment is the arrival of one, or soon after."""
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("place", PLACES)
+async def test_of_two_starts_at_once_one_makes_everything(nursery: trio.Nursery, place: str) -> None:
+    """Or both some of it: the second may come when the first has just begun, or has just ended."""
+    rng = random.Random(0)
+    async with open_world(nursery, CONFIG, latency=QUICK, emulator=_emulator(place)) as world:
+        for number in range(DOUBLE_STARTS):
+            world.forget()
+            env = {"RUNS_URI": f"{world.runs_uri}/{number}"}
+            first = await world.start_job("run", env=env)
+            await trio.sleep(rng.choice([0.0, 0.0, rng.random() * 2]))
+            second = await world.start_job("run", env=env)
+            for job in (first, second):
+                outcome = await job.outcome()
+                assert outcome.exit_code == 0, outcome.stdout + outcome.stderr
+                assert_clean(world, outcome)
+            assert asked_cards(world) == Counter({(ticker, card): 1 for ticker in TICKERS for card in CARDS})
+            assert len(world.news.requests) == len(TICKERS)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("seed", range(KILLS // 2))
+async def test_an_execution_that_is_killed_is_tried_again_until_all_is_done(
+    nursery: trio.Nursery, seed: int, place: str
+) -> None:
+    rng = random.Random(f"{seed} {place}")
+    async with open_world(nursery, CONFIG, latency=varied(0.1, seed=seed), emulator=_emulator(place)) as world:
+        kills, code, recorded = 1 + seed % 3, -SIGKILL, dict[str, bytes]()
+        for attempt in range(10):
+            done, asked = _done(recorded), len(world.seen)
+            moment = rng.randrange(REQUESTS) if attempt < kills else None
+            code = await _tried(world, attempt, moment, rng.random() * 0.05)
+            again = {item for request in world.seen[asked:] for item in _items(request)}
+            assert not (again & done), "recorded as done, and requested again"
+            recorded = await objects(world)
+            if code == 0:
+                break
+        assert code == 0
+        cards = {(target, card) for engine, target, card in _done(recorded) if engine == "qa"}
+        assert cards == {(ticker, card) for ticker in TICKERS for card in CARDS}
+        keys: dict[tuple[str, bytes], set[str]] = {}
+        for request in world.seen:
+            if request.service in world.engines:
+                keys.setdefault((request.target, request.body), set()).add(request.headers["idempotency-key"])
+        assert {len(found) for found in keys.values()} == {1}, "another key for the same request"
+
+
+def _emulator(place: str) -> Path | None:
+    return emulator_binary() if place == "bucket" else None
+
+
+async def _tried(world: World, attempt: int, moment: int | None, seconds: float) -> int:
+    """One try of the execution, killed so many requests and seconds after its start; it may have ended before."""
+    env = {"QA_ENGINE_CONCURRENCY": "2", "FINANCIAL_ENGINE_BATCH_SIZE": "2"}
+    env |= {"CLOUD_RUN_EXECUTION": "nightly-1", "CLOUD_RUN_TASK_ATTEMPT": str(attempt)}
+    before = len(world.seen)
+    job = await world.start_job("run", env=env)
+    if moment is not None:
+        await until(lambda: len(world.seen) - before >= moment or job.process.returncode is not None, 60)
+        await trio.sleep(seconds)
+        await job.kill()
+    outcome = await job.outcome()
+    if outcome.exit_code >= 0:
+        assert_clean(world, outcome)
+    return outcome.exit_code
+
+
+def _items(request: Seen) -> set[tuple[str, str, str | None]]:
+    if request.service not in {"financial", "trading", "news", "qa"}:
+        return set()
+    return {(request.service, ticker, request.card) for ticker in request.tickers}
+
+
+def _done(recorded: dict[str, bytes]) -> set[tuple[str, str, str | None]]:
+    """Engine, target and card type of everything that is recorded as done."""
+    days = {name.partition("/")[0] for name in recorded if "/results/" in name}
+    lines = [line for day in days for line in results(recorded, day) if line["done"]]
+    return {(line["engine"], target, line["card_type"]) for line in lines for target in line["targets"]}
