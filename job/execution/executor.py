@@ -91,9 +91,8 @@ class PendingCall:
     rejected: str | None = None
     """The token that the engine refused."""
     last: Failure | None = None
-    failed_attempts: tuple[Attempt, ...] = ()
-    """The latest attempts before the last one, `reasons` has why each failed."""
-    reasons: tuple[Message, ...] = ()
+    failed_attempts: tuple[tuple[Attempt, Message], ...] = ()
+    """The latest attempts before the last one, and why each failed."""
 
     def join(self, attempt: Attempt) -> None:
         """Adds an attempt that has just ended."""
@@ -107,8 +106,8 @@ class PendingCall:
         self.retries += 1
         self.waits += failure.has_no_room
         if self.attempt is not None:
-            self.failed_attempts = (*self.failed_attempts[1 - FAILED_ATTEMPTS_KEPT :], self.attempt)
-            self.reasons = (*self.reasons[1 - FAILED_ATTEMPTS_KEPT :], failure.reason)
+            latest = self.failed_attempts[1 - FAILED_ATTEMPTS_KEPT :]
+            self.failed_attempts = (*latest, (self.attempt, failure.reason))
 
 
 _CAUSES = {ProcessLimitError: Cause.PROCESS_LIMIT, AnswerTooLargeError: Cause.TOO_LARGE}
@@ -337,7 +336,6 @@ class Executor:
         call, attempt = pending.call, pending.attempt
         if attempt is None:
             raise AssertionError("a call without an attempt has no result")
-        tried = zip(pending.failed_attempts, pending.reasons, strict=True)
         result = CallResult(
             engine=call.engine,
             targets=call.targets,
@@ -353,7 +351,8 @@ class Executor:
             reason=failure.reason if failure else None,
             warning=attempt.warning if failure is None else None,
             failed_attempts=tuple(
-                FailedAttempt(self._stamp(one.started), self._stamp(one.ended), reason) for one, reason in tried
+                FailedAttempt(self._stamp(one.started), self._stamp(one.ended), reason)
+                for one, reason in pending.failed_attempts
             ),
             traceparent=pending.traceparent,
             limit=self._limiter.limit,

@@ -212,14 +212,14 @@ def test_the_failure_of_a_large_batch_is_a_short_line() -> None:
     assert str(many.label) == "trading T000, T001, T002, T003, T004, T005, T006, T007, T008, T009 and 990 more"
 
 
-@pytest.mark.parametrize("status", [301, 302, 303, 307, 308, 304])
+@pytest.mark.parametrize("status", [301, 304])
 def test_a_redirect_is_not_followed(status: int) -> None:
     failure = judged(QA, GOOD, status)
     assert failure is not None
     assert str(failure.reason) == f"HTTP {status}: a redirect, which is not followed"
 
 
-@pytest.mark.parametrize("status", [100, 400, 401, 403, 404, 422, 429, 500, 502, 503, 504, 599])
+@pytest.mark.parametrize("status", [100, 400, 429, 500, 599])
 def test_no_body_turns_an_error_status_into_a_success(status: int) -> None:
     for call in CALLS:
         failure = judged(call, GOOD | {"message": "", "results": {"AAPL": GOOD, "MSFT": GOOD}}, status)
@@ -227,7 +227,7 @@ def test_no_body_turns_an_error_status_into_a_success(status: int) -> None:
         assert (failure.cause, failure.status) == (Cause.STATUS, status)
 
 
-@pytest.mark.parametrize("status", [200, 201, 202, 204])
+@pytest.mark.parametrize("status", [200, 204])
 def test_any_2xx_is_judged_by_its_body(status: int) -> None:
     assert judged(QA, GOOD, status) is None
     assert judged(QA, b"", status) is not None
@@ -304,7 +304,7 @@ def test_no_bytes_raise_an_exception_and_every_failure_can_be_shown(body: bytes,
         assert set(failure.targets) <= set(call.targets)
 
 
-@pytest.mark.parametrize("digits", [20, 4_299, 4_300, 4_301, 50_000])
+@pytest.mark.parametrize("digits", [20, 4_300, 50_000])
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.engine)
 def test_a_number_of_many_digits_is_a_failure_and_raises_nothing(call: Call, digits: int) -> None:
     number = b"1" * digits
