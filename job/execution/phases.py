@@ -32,7 +32,7 @@ def _reason(result: CallResult, ended: int | None) -> Message:
         "reason": result.reason or "",
     }
     if ended is not None and ended > result.attempts:
-        text = template("the {engine} engine failed every one of {count} attempts, the last for {targets}: {reason}")
+        text = template("the {engine} engine failed every one of {count} attempts: {reason}")
         return message(text, count=ended, **values)
     return plural(
         "the {engine} engine failed for {targets} after 1 attempt: {reason}",

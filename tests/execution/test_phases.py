@@ -146,9 +146,7 @@ async def test_an_engine_that_fails_every_call_is_not_reported_as_the_fault_of_o
         return reply({}, 503) if asked.engine == "financial" else well(asked)
 
     made = stage([target(f"T{number}") for number in range(20)], script)
-    with pytest.raises(
-        EngineFailedError, match=r"^the financial engine failed every one of \d\d attempts, the last for T"
-    ):
+    with pytest.raises(EngineFailedError, match=r"^the financial engine failed every one of \d\d attempts: HTTP"):
         await made.play()
 
 
@@ -236,7 +234,6 @@ async def test_a_barrier_with_one_item_open_is_not_passed(
     with pytest.raises(AssertionError, match="the barrier is closed"):
         await made.phases.generate()
     assert made.world.asked == []
-    made.ledger.begin()
     await made.play()
     assert Counter(asked.engine for asked in made.world.asked) == {engine: 1, "qa": 2}
 
