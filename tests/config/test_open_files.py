@@ -30,7 +30,7 @@ def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
 
 
 def found(limit: float, cards: int, **variables: str) -> list[str]:
-    given, faults = read_settings({"CONFIG_URI": "config", **variables}, NOW)
+    given, faults = read_settings({"CONFIG_URI": "config", **variables})
     assert faults == []
     plan = plan_of([target(str(number)) for number in range(cards)], settings_of())
     return [str(fault) for fault in too_few_files(plan, given, limit)]
@@ -69,7 +69,13 @@ def test_a_run_under_a_hard_limit_that_is_too_low_makes_no_call(tmp_path: Path) 
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
-        env={"CONFIG_URI": str(tmp_path), "PATH": "", "QA_ENGINE_URL": "http://127.0.0.1:1", "LOG_FORMAT": "json"},
+        env={
+            "CONFIG_URI": str(tmp_path),
+            "RUNS_URI": str(tmp_path / "runs"),
+            "PATH": "",
+            "QA_ENGINE_URL": "http://127.0.0.1:1",
+            "LOG_FORMAT": "json",
+        },
         capture_output=True,
         text=True,
         check=False,

@@ -17,8 +17,8 @@ from job.text.masking import EXCERPT_LIMIT, excerpt
 
 FINANCIAL = financial(["AAPL", "MSFT"])
 TRADING = trading(["AAPL", "msft"])
-NEWS = news("AAPL", "equity", "AAPL", None)
-QA = card("AAPL", "news_card", None, ())
+NEWS = news("AAPL", "equity", "AAPL", "2026-11-24")
+QA = card("AAPL", "news_card", "2026-11-24", ())
 CALLS = (FINANCIAL, TRADING, NEWS, QA)
 GOOD, BAD = {"status": "success"}, {"status": "failed", "message": "no data"}
 
