@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -14,7 +12,6 @@ from job.config.environment import Settings, read_settings
 from job.engines.catalog import ENGINES
 from tests.support.chinese import in_chinese
 
-NOW = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
 GOOD = {
     "CONFIG_URI": "gs://bucket/config",
     "FINANCIAL_ENGINE_URL": "https://financial.example/",
@@ -25,13 +22,13 @@ GOOD = {
 
 
 def read(**variables: str) -> Settings:
-    settings, faults = read_settings(GOOD | variables, NOW)
+    settings, faults = read_settings(GOOD | variables)
     assert faults == []
     return settings
 
 
 def faults(**variables: str) -> list[str]:
-    found = read_settings(GOOD | variables, NOW)[1]
+    found = read_settings(GOOD | variables)[1]
     assert all(in_chinese(fault.sentence) for fault in found)
     return list(map(str, found))
 
@@ -47,20 +44,22 @@ def test_defaults_are_those_that_the_readme_promises() -> None:
     assert engines["trading"].url == "https://trading.example/base"
     assert engines["trading"].audience == "https://trading.example"
     assert engines["qa"].audience == "http://[::1]:8080"
-    assert (settings.run_date, settings.run_id, settings.impersonate, settings.project) == (None, None, None, None)
+    assert (settings.execution, settings.task_attempt, settings.impersonate, settings.project) == (None, 0, None, None)
+    assert (settings.time_zone.key, settings.runs_uri, settings.start_with) == ("UTC", None, None)
 
 
 def test_an_empty_environment_has_one_fault() -> None:
-    assert [str(fault) for fault in read_settings({}, NOW)[1]] == [
+    assert [str(fault) for fault in read_settings({})[1]] == [
         "CONFIG_URI: is not set; set it to gs://BUCKET/PREFIX or to a directory"
     ]
 
 
 def test_blank_counts_as_unset() -> None:
-    assert read(RUN_DATE=" ", QA_ENGINE_TIMEOUT="", RUN_ID="\t", CLOUD_RUN_TASK_COUNT="") == read()
+    assert read(RUN_TIME_ZONE=" ", QA_ENGINE_TIMEOUT="", RUNS_URI="\t", CLOUD_RUN_TASK_COUNT="") == read()
 
 
 WHOLE = "is not a whole number from"
+EXECUTION = "{} is not the name of an execution; use up to 128 letters, digits, dots, dashes and underscores"
 SECONDS = "is not a number of seconds from 1 to 3600; correct it or unset it"
 NO_URL = "is not an https URL with a valid host (http goes to loopback only)"
 ENGINE_URL = f"{NO_URL}; set it to the engine's https URL"
@@ -114,23 +113,19 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
             )
             for wrong in ("{tickers}", "{Ticker}", "{ticker", "{{ticker}}", "{}")
         ),
-        ("RUN_DATE", "24.11.2026", '"24.11.2026" is not a date; write YYYY-MM-DD, or today'),
-        ("RUN_DATE", "2026-02-30", '"2026-02-30" is not a date; write YYYY-MM-DD, or today'),
-        ("RUN_DATE", "20261124", '"20261124" is not a date; write YYYY-MM-DD, or today'),
-        ("RUN_DATE", "Today", '"Today" is not a date; write YYYY-MM-DD, or today'),
         ("RUN_TIME_ZONE", "Asia", '"Asia" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
         ("RUN_TIME_ZONE", "Mars/Base", '"Mars/Base" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
         ("RUN_TIME_ZONE", "../etc", '"../etc" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
         ("LOG_FORMAT", "JSON", "is not one of 'json' or 'text'; write one of these"),
         ("REPORT_LANGUAGE", "zh_CN", "is not one of 'en' or 'zh'; write one of these"),
-        ("RUN_ID", "a b", '"a b" is not a run id; use up to 128 letters, digits, dots, dashes and underscores'),
-        ("RUN_ID", "Index.html", '"Index.html" is not a run id; use another: index.html is the page of the nights'),
-        ("RUN_ID", "../a", '"../a" is not a run id; use up to 128 letters, digits, dots, dashes and underscores'),
+        ("CLOUD_RUN_EXECUTION", "a/b", EXECUTION.format('"a/b"')),
+        ("CLOUD_RUN_EXECUTION", "..", EXECUTION.format('".."')),
+        ("CLOUD_RUN_TASK_ATTEMPT", "-1", f'"-1" {WHOLE} 0 to 1000; correct it or unset it'),
+        ("RUN_DEADLINE_SECONDS", "0", '"0" is not a number of seconds from 1 to 604800; correct it or unset it'),
         ("IMPERSONATE_SERVICE_ACCOUNT", "me", '"me" is not a service account; set it to the account\'s e-mail address'),
         ("CLOUD_RUN_TASK_COUNT", "2", 'is "2"; run the job with one task: the barrier holds only inside one process'),
         ("CONFIG_URI", "/a\udcff", '"/a\\udcff" holds unprintable characters; correct it or unset it'),
         ("QA_ENGINE_AUDIENCE", "a\x1b", '"a\\u001b" holds unprintable characters; correct it or unset it'),
-        ("RUN_ID", "a\x1b", '"a\\u001b" holds unprintable characters; correct it or unset it'),
     ],
 )
 def test_each_bad_value_is_one_fault_that_names_its_variable(name: str, value: str, fault: str) -> None:
@@ -153,30 +148,8 @@ def test_a_password_in_a_url_is_never_shown(name: str, value: str) -> None:
 
 
 def test_all_faults_are_reported_at_once() -> None:
-    bad = {"RUN_DATE": "x", "QA_ENGINE_TIMEOUT": "x", "NEWS_ENGINE_URL": "x", "CLOUD_RUN_TASK_COUNT": "3"}
+    bad = {"RUN_TIME_ZONE": "x", "QA_ENGINE_TIMEOUT": "x", "NEWS_ENGINE_URL": "x", "CLOUD_RUN_TASK_COUNT": "3"}
     assert sorted(line.partition(":")[0] for line in faults(**bad)) == sorted(bad)
-
-
-@pytest.mark.parametrize(
-    ("zone", "day"),
-    [("", "2026-11-24"), ("Asia/Shanghai", "2026-11-25"), ("America/New_York", "2026-11-24"), ("UTC", "2026-11-24")],
-)
-def test_today_is_the_day_of_the_zone(zone: str, day: str) -> None:
-    assert read(RUN_DATE="today", RUN_TIME_ZONE=zone).run_date == day
-
-
-@pytest.mark.parametrize(("time", "day"), [("15:59:59", "2026-11-24"), ("16:00:00", "2026-11-25")])
-def test_a_run_near_midnight_is_for_the_day_of_its_zone(time: str, day: str) -> None:
-    now = datetime.fromisoformat(f"2026-11-24T{time}+00:00")
-    for date in ("", "today"):
-        settings, _ = read_settings(GOOD | {"RUN_TIME_ZONE": "Asia/Shanghai", "RUN_DATE": date}, now)
-        assert settings.day_of(now) == day
-    assert read(RUN_TIME_ZONE="Asia/Shanghai", RUN_DATE="2026-11-20").day_of(now) == "2026-11-20"
-
-
-def test_the_run_id_is_the_users_then_the_platforms() -> None:
-    assert read(RUN_ID="mine", CLOUD_RUN_EXECUTION="theirs").run_id == "mine"
-    assert read(CLOUD_RUN_EXECUTION="theirs").run_id == "theirs"
 
 
 @pytest.mark.parametrize("url", ["http://localhost:1", "http://LOCALHOST", "http://127.9.9.9", "http://[::1]"])
@@ -240,9 +213,8 @@ NAMES = [
         for engine in ("FINANCIAL", "TRADING", "NEWS", "QA")
         for what in ("AUDIENCE", "TIMEOUT", "CONCURRENCY", "ATTEMPTS", "BATCH_SIZE")
     ),
-    "RUN_DATE",
     "RUN_TIME_ZONE",
-    "RUN_ID",
+    "CLOUD_RUN_TASK_ATTEMPT",
     "CLOUD_RUN_EXECUTION",
     "CLOUD_RUN_TASK_COUNT",
     "IMPERSONATE_SERVICE_ACCOUNT",
@@ -261,7 +233,7 @@ VALUES = st.one_of(
 
 @given(st.dictionaries(st.sampled_from(NAMES), VALUES))
 def test_no_environment_raises_and_every_fault_names_a_variable(variables: dict[str, str]) -> None:
-    settings, found = read_settings(variables, NOW)
+    settings, found = read_settings(variables)
     for fault in found:
         assert fault.where in NAMES
         assert str(fault).isprintable()
@@ -311,47 +283,29 @@ def test_variables_of_others_are_not_noticed() -> None:
 
 
 def test_a_misspelt_variable_is_noticed_beside_the_faults() -> None:
-    settings, found = read_settings({"CONFIG_URL": "/config", "QA_ENGINE_URL": "x"}, NOW)
+    settings, found = read_settings({"CONFIG_URL": "/config", "QA_ENGINE_URL": "x"})
     assert [fault.where for fault in found] == ["CONFIG_URI", "QA_ENGINE_URL"]
     assert len(settings.notices) == 1
 
 
 def test_settings_with_faults_hold_the_values_that_are_valid() -> None:
     settings, found = read_settings(
-        {"RUN_TIME_ZONE": "x", "RUN_DATE": "today", "QA_ENGINE_TIMEOUT": "x"}
-        | {
-            "QA_ENGINE_CONCURRENCY": "3",
-            "QA_ENGINE_URL": "http://localhost:1",
-            "RUN_ID": "/",
-            "CLOUD_RUN_EXECUTION": "e",
-        },
-        NOW,
+        {"RUN_TIME_ZONE": "x", "CLOUD_RUN_EXECUTION": "e", "QA_ENGINE_TIMEOUT": "x", "RUNS_URI": "/runs"}
+        | {"QA_ENGINE_CONCURRENCY": "3", "QA_ENGINE_URL": "http://localhost:1"}
     )
-    assert [fault.where for fault in found] == ["CONFIG_URI", "RUN_TIME_ZONE", "QA_ENGINE_TIMEOUT", "RUN_ID"]
-    assert settings.run_date == "2026-11-24"
-    assert (settings.run_id, settings.run_date_is_explicit) == ("e", False)
+    assert [fault.where for fault in found] == ["CONFIG_URI", "RUN_TIME_ZONE", "QA_ENGINE_TIMEOUT"]
+    assert (settings.time_zone.key, settings.execution, settings.runs_uri) == ("UTC", "e", "/runs")
     qa = settings.engines["qa"]
     assert (qa.url, qa.audience, qa.timeout, qa.concurrency) == ("http://localhost:1", "http://localhost:1", 300, 3)
 
 
-def test_an_invalid_run_date_is_not_an_explicit_one() -> None:
-    assert read(RUN_DATE="2026-11-24").run_date_is_explicit
-    assert not read(RUN_DATE="today").run_date_is_explicit
-    assert not read_settings({"RUN_DATE": "x"}, NOW)[0].run_date_is_explicit
+@pytest.mark.parametrize("uri", ["gs://b", "gs://b/runs", "/runs", "runs"])
+def test_a_place_for_records_is_a_bucket_or_a_directory(uri: str) -> None:
+    assert read(RUNS_URI=uri).runs_uri == uri
 
 
 def test_the_name_of_a_field_is_not_read_as_a_variable() -> None:
-    assert read(engines="x", notices="x", run_date_is_explicit="x", config_uri="x", name="x") == read()
-
-
-def test_a_date_that_is_still_to_come_in_the_runs_time_zone_is_noticed() -> None:
-    today = NOW.astimezone(ZoneInfo("Asia/Shanghai")).date()
-    for days, expected in (
-        (0, ()),
-        (1, (f"RUN_DATE: {today + timedelta(1)} is still to come; is that what you mean?",)),
-    ):
-        settings = read(RUN_TIME_ZONE="Asia/Shanghai", RUN_DATE=str(today + timedelta(days)))
-        assert tuple(str(notice) for notice in settings.notices) == expected
+    assert read(engines="x", notices="x", config_uri="x", name="x") == read()
 
 
 @pytest.mark.parametrize(
@@ -393,7 +347,7 @@ def test_the_url_for_messages_is_a_secret() -> None:
     ],
 )
 def test_a_malformed_url_for_messages_is_a_notice_that_does_not_quote_it(url: str, what: str) -> None:
-    settings, faults = read_settings(GOOD | {"NOTIFY_URL": url}, NOW)
+    settings, faults = read_settings(GOOD | {"NOTIFY_URL": url})
     assert faults == []
     (notice,) = settings.notices
     assert settings.notify_fault == notice
@@ -411,7 +365,7 @@ def test_a_malformed_url_for_messages_is_a_notice_that_does_not_quote_it(url: st
     ],
 )
 def test_other_faults_of_the_notifier_are_notices_too(name: str, value: str, what: str) -> None:
-    settings, faults = read_settings(GOOD | {"NOTIFY_URL": HOOK, name: value}, NOW)
+    settings, faults = read_settings(GOOD | {"NOTIFY_URL": HOOK, name: value})
     assert faults == []
     assert [str(notice) for notice in settings.notices] == [f"{name}: {what}"]
     assert settings.notify_url is not None
@@ -420,6 +374,6 @@ def test_other_faults_of_the_notifier_are_notices_too(name: str, value: str, wha
 
 
 def test_a_fault_of_the_notifier_hides_no_other() -> None:
-    settings, faults = read_settings(GOOD | {"NOTIFY_URL": "x", "RUN_DATE": "never"}, NOW)
-    assert [fault.where for fault in faults] == ["RUN_DATE"]
+    settings, faults = read_settings(GOOD | {"NOTIFY_URL": "x", "RUN_TIME_ZONE": "never"})
+    assert [fault.where for fault in faults] == ["RUN_TIME_ZONE"]
     assert len(settings.notices) == 1

@@ -17,6 +17,7 @@ from job.config.environment import read_settings
 from job.config.faults import ConfigError
 from job.config.objects import OBJECTS, read_config
 from job.planning.prepare import Prepared, prepare
+from job.planning.request import RunRequest
 from job.planning.targets import resolve
 from tests.support.chinese import in_chinese
 
@@ -522,8 +523,8 @@ def test_no_bytes_raise_an_exception_and_every_fault_names_its_object(objects: d
 
 
 async def prepared(uri: str, **environment: str) -> Prepared:
-    settings, faults = read_settings(ENVIRONMENT | {"CONFIG_URI": uri} | environment, NOW)
-    return await prepare(settings, faults)
+    settings, faults = read_settings(ENVIRONMENT | {"CONFIG_URI": uri} | environment)
+    return await prepare(RunRequest(settings, faults, NOW, 0.0), "2026-11-24")
 
 
 async def refused(uri: str, **environment: str) -> list[str]:
@@ -567,8 +568,8 @@ async def test_an_object_that_is_a_directory(directory: Path) -> None:
 
 async def test_faults_of_the_environment_and_of_the_config_are_reported_together(directory: Path) -> None:
     (directory / "card_types.json").unlink()
-    found = await refused(str(directory), RUN_DATE="x", QA_ENGINE_URL="", NEWS_ENGINE_URL="x")
-    assert [line.partition(":")[0] for line in found] == ["NEWS_ENGINE_URL", "RUN_DATE", "card_types.json"]
+    found = await refused(str(directory), RUN_TIME_ZONE="x", QA_ENGINE_URL="", NEWS_ENGINE_URL="x")
+    assert [line.partition(":")[0] for line in found] == ["RUN_TIME_ZONE", "NEWS_ENGINE_URL", "card_types.json"]
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 from job.config.environment import read_settings
 from job.planning.prepare import too_few_files
 from tests.simulators.job import ROOT
 from tests.support.fakes import plan_of, settings_of, target
-
-NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 LIMITS = """
 import resource
@@ -30,7 +27,7 @@ def test_the_soft_limit_is_raised_to_the_hard_one() -> None:
 
 
 def found(limit: float, cards: int, **variables: str) -> list[str]:
-    given, faults = read_settings({"CONFIG_URI": "config", **variables}, NOW)
+    given, faults = read_settings({"CONFIG_URI": "config", **variables})
     assert faults == []
     plan = plan_of([target(str(number)) for number in range(cards)], settings_of())
     return [str(fault) for fault in too_few_files(plan, given, limit)]
@@ -66,10 +63,11 @@ def test_a_run_under_a_hard_limit_that_is_too_low_makes_no_call(tmp_path: Path) 
     )
     switches = ("run_financials_engine", "run_trading_engine", "run_news_engine")
     (tmp_path / "engine_control.json").write_text(json.dumps(dict.fromkeys(switches, False)))
+    places = {"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path / "runs")}
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
-        env={"CONFIG_URI": str(tmp_path), "PATH": "", "QA_ENGINE_URL": "http://127.0.0.1:1", "LOG_FORMAT": "json"},
+        env=places | {"PATH": "", "QA_ENGINE_URL": "http://127.0.0.1:1", "LOG_FORMAT": "json"},
         capture_output=True,
         text=True,
         check=False,
