@@ -46,7 +46,7 @@ def overlapping(requests: list[Seen]) -> bool:
 
 @pytest.mark.slow
 async def test_a_key_file_replaces_the_metadata_server(world: World) -> None:
-    await run(world, 0, world.key_file())
+    await run(world, 0, **world.key_file())
     assert asked_cards(world) == DONE
     assert world.metadata.requests == []
     assert len(world.oauth.requests) == 4
@@ -54,7 +54,7 @@ async def test_a_key_file_replaces_the_metadata_server(world: World) -> None:
 
 async def test_impersonation_works_on_a_laptop(world: World) -> None:
     account = "orchestrator@simulated-project.iam.gserviceaccount.com"
-    await run(world, 0, world.user_file() | world.impersonating(account))
+    await run(world, 0, **(world.user_file() | world.impersonating(account)))
     assert asked_cards(world) == DONE
     assert all(request.claims is not None for request in world.qa.requests)
 
@@ -63,9 +63,9 @@ async def test_impersonation_works_on_a_laptop(world: World) -> None:
 async def test_impersonation_that_is_not_allowed_says_so(world: World) -> None:
     env = world.user_file() | world.impersonating("other@simulated-project.iam.gserviceaccount.com")
     world.accounts.impersonable.clear()
-    outcome = await run(world, 1, env | ONE_ATTEMPT)
-    assert "no token for" in outcome.finished["message"]
-    assert "getOpenIdToken" in outcome.finished["message"]
+    outcome = await run(world, 1, **(env | ONE_ATTEMPT))
+    assert "no token for" in outcome.finished["detail"]
+    assert "getOpenIdToken" in outcome.finished["detail"]
     assert data_requests(world) == []
 
 
@@ -210,8 +210,8 @@ async def test_an_answer_that_is_no_token_is_not_quoted(
 @pytest.mark.parametrize("answer", [{"id_token": OPAQUE}, {"access_token": OPAQUE, "token_type": "Bearer"}])
 async def test_an_answer_to_a_key_file_that_is_no_token_is_not_quoted(world: World, answer: object) -> None:
     world.oauth.script.append(Fault(when.path("/token"), do.body(answer)))
-    outcome = await run(world, 1, world.key_file() | ONE_ATTEMPT)
-    assert outcome.finished["message"].endswith(": the token server's answer is not a token")
+    outcome = await run(world, 1, **(world.key_file() | ONE_ATTEMPT))
+    assert outcome.finished["detail"].endswith(": the token server's answer is not a token")
     assert OPAQUE[:10] not in outcome.stdout
 
 
@@ -220,8 +220,8 @@ async def test_an_answer_to_an_impersonation_that_is_no_token_is_not_quoted(worl
     env = world.user_file() | world.impersonating("orchestrator@simulated-project.iam.gserviceaccount.com")
     answer = do.body({"token": {"a": OPAQUE}})
     world.oauth.script.append(Fault(lambda seen: seen.path.endswith(":generateIdToken"), answer))
-    outcome = await run(world, 1, env | ONE_ATTEMPT)
-    assert outcome.finished["message"].endswith(": the token server's answer is not a token")
+    outcome = await run(world, 1, **(env | ONE_ATTEMPT))
+    assert outcome.finished["detail"].endswith(": the token server's answer is not a token")
     assert OPAQUE[:10] not in outcome.stdout
 
 
@@ -229,8 +229,9 @@ async def test_a_token_that_an_engine_echoes_is_not_shown(nursery: trio.Nursery,
     config = {"ticker_list.json": ["AAPL"], "card_types.json": ["a"], "engine_control.json": OFF}
     async with open_virtual_world(nursery, config, latency=QUICK) as world:
         world.qa.script.append(Fault(when.always, do.echo_token(400)))
-        outcome = await run(world, 3, RUNS_URI=world.runs_uri)
-        assert "[token]" in outcome.finished["failures"][0]
+        outcome = await run(world, 3)
+        (refused,) = (line for line in outcome.events("call.finished") if line["severity"] == "ERROR")
+        assert "[token]" in refused["message"]
         (token,) = {request.token for request in world.qa.requests}
         assert token
         recorded = [content.decode() for content in world.recorded().values()]
