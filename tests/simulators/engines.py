@@ -1,4 +1,4 @@
-"""The four engines as services: tokens checked in front, capacity, latency, then what the contract says."""
+"""The four engines as services: tokens checked in front, latency, then what the contract says."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ import trio
 
 from tests.simulators.contract import DEFAULT_LIST
 from tests.simulators.engines import steady, varied
-from tests.simulators.seen import peak
 from tests.simulators.tokens import Mint
 from tests.simulators.world import World, open_world
 
@@ -165,22 +164,6 @@ async def test_a_token_is_invalid_from_the_moment_it_expires(
     later = time.time() + 60
     monkeypatch.setattr(time, "time", lambda: later)
     assert (await client.post(f"{world.qa.url}/card/a?ticker=AAPL", headers=headers)).status_code == 401
-
-
-async def test_beyond_its_capacity_an_engine_rejects_at_once(world: World, client: httpx.AsyncClient) -> None:
-    world.qa.latency = steady(0.2)
-    world.qa.capacity = lambda _elapsed: 2
-    statuses = []
-
-    async def ask(number: int) -> None:
-        statuses.append((await call(world, client, world.qa, f"/card/a?ticker={number}")).status_code)
-
-    async with trio.open_nursery() as nursery:
-        for number in range(5):
-            nursery.start_soon(ask, number)
-    assert statuses == [429, 429, 429, 200, 200]
-    assert peak([seen for seen in world.qa.requests if seen.status == 200]) == 2
-    assert world.qa.working == 0
 
 
 async def test_latency_depends_on_what_is_asked_and_on_the_seed(world: World, client: httpx.AsyncClient) -> None:
