@@ -1,4 +1,4 @@
-"""Catalog of the four engines: their names, the unit of their work, and the defaults of their variables."""
+"""Catalog of the four engines: their names and the defaults of their variables."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,8 +19,6 @@ class EngineSpec:
     title: Message
     word: Message
     """Its name within a sentence: the `word` engine."""
-    unit: str
-    """The unit of its work, in the singular: target or card."""
     timeout: float
     """Seconds for one attempt."""
     concurrency: int
@@ -38,16 +36,13 @@ class EngineSpec:
 
 ENGINES: Mapping[EngineName, EngineSpec] = {
     "financial": EngineSpec(
-        message("Financial engine"), message("financial"), "target", timeout=900, concurrency=4, batch_size=5
+        message("Financial engine"), message("financial"), timeout=900, concurrency=4, batch_size=5
     ),
-    "trading": EngineSpec(
-        message("Trading engine"), message("trading"), "target", timeout=900, concurrency=4, batch_size=5
-    ),
-    "news": EngineSpec(message("News engine"), message("news"), "target", timeout=300, concurrency=8),
+    "trading": EngineSpec(message("Trading engine"), message("trading"), timeout=900, concurrency=4, batch_size=5),
+    "news": EngineSpec(message("News engine"), message("news"), timeout=300, concurrency=8),
     "qa": EngineSpec(
         message("QA engine"),
         message("QA"),
-        "card",
         timeout=300,
         concurrency=16,
         concurrency_limit=8192,

@@ -1,6 +1,5 @@
 """Failures: what can go wrong with a call, how it affects retries and limits, and the remedy for people."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -31,19 +30,6 @@ class Cause(StrEnum):
     INTERRUPTED = "interrupted"
     """The run ended before the answer came."""
 
-
-CAUSES: Mapping[str, str] = {
-    Cause.TRANSPORT: template("no whole answer"),
-    Cause.PROCESS_LIMIT: template("too many open files"),
-    Cause.TIMEOUT: template("no answer in time"),
-    Cause.TOO_LARGE: template("answer too large"),
-    Cause.IDENTITY: template("no token"),
-    Cause.STATUS: template("HTTP error"),
-    Cause.UNREADABLE: template("answer not understood"),
-    Cause.DENIED: template("engine did not do it"),
-    Cause.INTERRUPTED: template("cut off"),
-}
-"""Each cause in a few words for people."""
 
 _NO_ANSWER = {Cause.TRANSPORT, Cause.TIMEOUT}
 _TRANSIENT = {*_NO_ANSWER, Cause.PROCESS_LIMIT, Cause.IDENTITY, Cause.UNREADABLE, Cause.DENIED}

@@ -64,7 +64,3 @@ class Requests:
         """The number of the open request for an item; 0 if there is none."""
         asked = self._asked.get(key, 0)
         return asked if asked > self._made.get(key, 0) else 0
-
-    def has(self, key: Key) -> bool:
-        """Whether the item was asked for, whether or not it was made again since."""
-        return key in self._asked

@@ -90,5 +90,5 @@ def nearest(wanted: str, known: Iterable[str], shown: str = "{}") -> Message:
     names = list(known)
     spelled = {one.casefold(): one for one in names[:COMPARED]}
     near = [spelled[one] for one in get_close_matches(wanted.casefold(), spelled, NEAREST, 0.5)]
-    text = listed([shown.replace("{}", one) for one in near or names[:10]], None if near else len(names))
+    text = listed([shown.replace("{}", one) for one in near or names])
     return message("the nearest: {names}", names=text) if near else message("there are: {names}", names=text)

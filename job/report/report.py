@@ -127,11 +127,6 @@ class Report(Start):
         return bool(self.engines)
 
     @property
-    def is_done(self) -> bool:
-        """Whether all planned items are done, by their numbers."""
-        return self.had_plan and not any(engine.missing for engine in self.engines.values())
-
-    @property
     def done_at(self) -> datetime | None:
         """When the attempt ended that found everything done; `None` if something is missing."""
         return datetime.fromisoformat(self.ended) if self.ended and self.outcome is Outcome.SUCCEEDED else None

@@ -121,10 +121,7 @@ def duration(seconds: float) -> Message:
     )
 
 
-def listed(names: Sequence[str], count: int | None = None) -> str | Message:
-    """The first ten names in one line, and the number of further ones: a batch can have a thousand.
-
-    `count` is the number of all names, if `names` are only the first.
-    """
-    shown, more = ", ".join(names[:NAMED]), (len(names) if count is None else count) - NAMED
+def listed(names: Sequence[str]) -> str | Message:
+    """The first ten names in one line, and the number of further ones: a batch can have a thousand."""
+    shown, more = ", ".join(names[:NAMED]), len(names) - NAMED
     return message("{names} and {count} more", names=shown, count=more) if more > 0 else shown

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -13,7 +12,6 @@ from job.config.environment import Settings, read_settings
 from job.engines.catalog import ENGINES
 from tests.support.chinese import in_chinese
 
-NOW = datetime(2026, 11, 24, 23, 30, tzinfo=UTC)
 GOOD = {
     "CONFIG_URI": "gs://bucket/config",
     "FINANCIAL_ENGINE_URL": "https://financial.example/",
@@ -46,7 +44,8 @@ def test_defaults_are_those_that_the_readme_promises() -> None:
     assert engines["trading"].url == "https://trading.example/base"
     assert engines["trading"].audience == "https://trading.example"
     assert engines["qa"].audience == "http://[::1]:8080"
-    assert (settings.runs_uri, settings.impersonate, settings.project) == (None, None, None)
+    assert (settings.execution, settings.task_attempt, settings.impersonate, settings.project) == (None, 0, None, None)
+    assert (settings.time_zone.key, settings.runs_uri, settings.start_with) == ("UTC", None, None)
 
 
 def test_an_empty_environment_has_one_fault() -> None:
@@ -56,10 +55,11 @@ def test_an_empty_environment_has_one_fault() -> None:
 
 
 def test_blank_counts_as_unset() -> None:
-    assert read(RUNS_URI=" ", QA_ENGINE_TIMEOUT="", START_WITH="\t", CLOUD_RUN_TASK_COUNT="") == read()
+    assert read(RUN_TIME_ZONE=" ", QA_ENGINE_TIMEOUT="", RUNS_URI="\t", CLOUD_RUN_TASK_COUNT="") == read()
 
 
 WHOLE = "is not a whole number from"
+EXECUTION = "{} is not the name of an execution; use up to 128 letters, digits, dots, dashes and underscores"
 SECONDS = "is not a number of seconds from 1 to 3600; correct it or unset it"
 NO_URL = "is not an https URL with a valid host (http goes to loopback only)"
 ENGINE_URL = f"{NO_URL}; set it to the engine's https URL"
@@ -118,16 +118,14 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
         ("RUN_TIME_ZONE", "../etc", '"../etc" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
         ("LOG_FORMAT", "JSON", "is not one of 'json' or 'text'; write one of these"),
         ("REPORT_LANGUAGE", "zh_CN", "is not one of 'en' or 'zh'; write one of these"),
-        (
-            "CLOUD_RUN_EXECUTION",
-            "../a",
-            '"../a" is not the name of an execution; use up to 128 letters, digits, dots, dashes and underscores',
-        ),
+        ("CLOUD_RUN_EXECUTION", "a/b", EXECUTION.format('"a/b"')),
+        ("CLOUD_RUN_EXECUTION", "..", EXECUTION.format('".."')),
+        ("CLOUD_RUN_TASK_ATTEMPT", "-1", f'"-1" {WHOLE} 0 to 1000; correct it or unset it'),
+        ("RUN_DEADLINE_SECONDS", "0", '"0" is not a number of seconds from 1 to 604800; correct it or unset it'),
         ("IMPERSONATE_SERVICE_ACCOUNT", "me", '"me" is not a service account; set it to the account\'s e-mail address'),
         ("CLOUD_RUN_TASK_COUNT", "2", 'is "2"; run the job with one task: the barrier holds only inside one process'),
         ("CONFIG_URI", "/a\udcff", '"/a\\udcff" holds unprintable characters; correct it or unset it'),
         ("QA_ENGINE_AUDIENCE", "a\x1b", '"a\\u001b" holds unprintable characters; correct it or unset it'),
-        ("CLOUD_RUN_EXECUTION", "a\x1b", '"a\\u001b" holds unprintable characters; correct it or unset it'),
     ],
 )
 def test_each_bad_value_is_one_fault_that_names_its_variable(name: str, value: str, fault: str) -> None:
@@ -150,7 +148,7 @@ def test_a_password_in_a_url_is_never_shown(name: str, value: str) -> None:
 
 
 def test_all_faults_are_reported_at_once() -> None:
-    bad = {"RUN_DEADLINE_SECONDS": "x", "QA_ENGINE_TIMEOUT": "x", "NEWS_ENGINE_URL": "x", "CLOUD_RUN_TASK_COUNT": "3"}
+    bad = {"RUN_TIME_ZONE": "x", "QA_ENGINE_TIMEOUT": "x", "NEWS_ENGINE_URL": "x", "CLOUD_RUN_TASK_COUNT": "3"}
     assert sorted(line.partition(":")[0] for line in faults(**bad)) == sorted(bad)
 
 
@@ -215,8 +213,8 @@ NAMES = [
         for engine in ("FINANCIAL", "TRADING", "NEWS", "QA")
         for what in ("AUDIENCE", "TIMEOUT", "CONCURRENCY", "ATTEMPTS", "BATCH_SIZE")
     ),
-    "RUNS_URI",
     "RUN_TIME_ZONE",
+    "CLOUD_RUN_TASK_ATTEMPT",
     "CLOUD_RUN_EXECUTION",
     "CLOUD_RUN_TASK_COUNT",
     "IMPERSONATE_SERVICE_ACCOUNT",
@@ -292,13 +290,18 @@ def test_a_misspelt_variable_is_noticed_beside_the_faults() -> None:
 
 def test_settings_with_faults_hold_the_values_that_are_valid() -> None:
     settings, found = read_settings(
-        {"RUN_TIME_ZONE": "x", "QA_ENGINE_TIMEOUT": "x"}
-        | {"QA_ENGINE_CONCURRENCY": "3", "QA_ENGINE_URL": "http://localhost:1", "CLOUD_RUN_EXECUTION": "e"},
+        {"RUN_TIME_ZONE": "x", "CLOUD_RUN_EXECUTION": "e", "QA_ENGINE_TIMEOUT": "x", "RUNS_URI": "/runs"}
+        | {"QA_ENGINE_CONCURRENCY": "3", "QA_ENGINE_URL": "http://localhost:1"}
     )
     assert [fault.where for fault in found] == ["CONFIG_URI", "RUN_TIME_ZONE", "QA_ENGINE_TIMEOUT"]
-    assert settings.execution == "e"
+    assert (settings.time_zone.key, settings.execution, settings.runs_uri) == ("UTC", "e", "/runs")
     qa = settings.engines["qa"]
     assert (qa.url, qa.audience, qa.timeout, qa.concurrency) == ("http://localhost:1", "http://localhost:1", 300, 3)
+
+
+@pytest.mark.parametrize("uri", ["gs://b", "gs://b/runs", "/runs", "runs"])
+def test_a_place_for_records_is_a_bucket_or_a_directory(uri: str) -> None:
+    assert read(RUNS_URI=uri).runs_uri == uri
 
 
 def test_the_name_of_a_field_is_not_read_as_a_variable() -> None:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 
 from job.config.environment import read_settings
 from job.planning.prepare import too_few_files
 from tests.simulators.job import ROOT
 from tests.support.fakes import plan_of, settings_of, target
-
-NOW = datetime(2026, 11, 24, tzinfo=UTC)
 
 LIMITS = """
 import resource
@@ -66,16 +63,11 @@ def test_a_run_under_a_hard_limit_that_is_too_low_makes_no_call(tmp_path: Path) 
     )
     switches = ("run_financials_engine", "run_trading_engine", "run_news_engine")
     (tmp_path / "engine_control.json").write_text(json.dumps(dict.fromkeys(switches, False)))
+    places = {"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path / "runs")}
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=ROOT,
-        env={
-            "CONFIG_URI": str(tmp_path),
-            "RUNS_URI": str(tmp_path / "runs"),
-            "PATH": "",
-            "QA_ENGINE_URL": "http://127.0.0.1:1",
-            "LOG_FORMAT": "json",
-        },
+        env=places | {"PATH": "", "QA_ENGINE_URL": "http://127.0.0.1:1", "LOG_FORMAT": "json"},
         capture_output=True,
         text=True,
         check=False,

@@ -46,7 +46,7 @@ def overlapping(requests: list[Seen]) -> bool:
 
 @pytest.mark.slow
 async def test_a_key_file_replaces_the_metadata_server(world: World) -> None:
-    await run(world, 0, **(world.key_file()))
+    await run(world, 0, **world.key_file())
     assert asked_cards(world) == DONE
     assert world.metadata.requests == []
     assert len(world.oauth.requests) == 4
@@ -64,8 +64,8 @@ async def test_impersonation_that_is_not_allowed_says_so(world: World) -> None:
     env = world.user_file() | world.impersonating("other@simulated-project.iam.gserviceaccount.com")
     world.accounts.impersonable.clear()
     outcome = await run(world, 1, **(env | ONE_ATTEMPT))
-    assert "no token for" in outcome.finished["message"]
-    assert "getOpenIdToken" in outcome.finished["message"]
+    assert "no token for" in outcome.finished["detail"]
+    assert "getOpenIdToken" in outcome.finished["detail"]
     assert data_requests(world) == []
 
 
@@ -211,7 +211,7 @@ async def test_an_answer_that_is_no_token_is_not_quoted(
 async def test_an_answer_to_a_key_file_that_is_no_token_is_not_quoted(world: World, answer: object) -> None:
     world.oauth.script.append(Fault(when.path("/token"), do.body(answer)))
     outcome = await run(world, 1, **(world.key_file() | ONE_ATTEMPT))
-    assert outcome.finished["message"].endswith(": the token server's answer is not a token")
+    assert outcome.finished["detail"].endswith(": the token server's answer is not a token")
     assert OPAQUE[:10] not in outcome.stdout
 
 
@@ -221,7 +221,7 @@ async def test_an_answer_to_an_impersonation_that_is_no_token_is_not_quoted(worl
     answer = do.body({"token": {"a": OPAQUE}})
     world.oauth.script.append(Fault(lambda seen: seen.path.endswith(":generateIdToken"), answer))
     outcome = await run(world, 1, **(env | ONE_ATTEMPT))
-    assert outcome.finished["message"].endswith(": the token server's answer is not a token")
+    assert outcome.finished["detail"].endswith(": the token server's answer is not a token")
     assert OPAQUE[:10] not in outcome.stdout
 
 
@@ -230,7 +230,8 @@ async def test_a_token_that_an_engine_echoes_is_not_shown(nursery: trio.Nursery,
     async with open_virtual_world(nursery, config, latency=QUICK) as world:
         world.qa.script.append(Fault(when.always, do.echo_token(400)))
         outcome = await run(world, 3)
-        assert "[token]" in outcome.stdout
+        (refused,) = (line for line in outcome.events("call.finished") if line["severity"] == "ERROR")
+        assert "[token]" in refused["message"]
         (token,) = {request.token for request in world.qa.requests}
         assert token
         recorded = [content.decode() for content in world.recorded().values()]

@@ -109,7 +109,6 @@ def test_a_result_of_another_plan_closes_a_request_that_this_plan_lacks() -> Non
     ledger = Ledger(PLAN, [Asked("qa", "Z", "a", DAY, 2)])
     ledger.absorb(result_of(next(other.calls("qa")), again=2))
     assert ledger.requests.number(Key("qa", "Z", "a", DAY)) == 0
-    assert ledger.requests.has(Key("qa", "Z", "a", DAY))
 
 
 def test_a_failure_is_listed_while_what_it_was_to_make_again_is_open() -> None:

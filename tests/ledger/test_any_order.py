@@ -8,7 +8,7 @@ from itertools import count, permutations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.config.schema import LlmConfig
@@ -80,6 +80,7 @@ def state(ledger: Ledger) -> dict[str, object]:
     }
 
 
+@settings(max_examples=50)
 @given(
     own=st.lists(results(), max_size=8),
     others=st.lists(results(OTHER_CALLS), max_size=8),
@@ -119,6 +120,7 @@ def counting(item: WorkItem, failed: Sequence[CallResult]) -> CallResult:
     return max((one for one in failed if item in one.items), key=lambda one: (one.ended, causes.index(one.cause or "")))
 
 
+@settings(max_examples=50)
 @given(steps=st.lists(results(), max_size=14))
 def test_what_was_planned_is_done_failed_or_not_attempted_at_any_time(steps: list[CallResult]) -> None:
     ledger = Ledger(PLAN)
@@ -166,7 +168,7 @@ def test_of_many_failures_the_first_are_kept_and_all_are_counted() -> None:
     ledger = Ledger(plan)
     for call in plan.calls("qa"):
         ledger.add(result_of(call, Failure(Cause.STATUS, message("no"), 503)))
-    assert len(ledger.failures) == FAILURES_KEPT
+    assert len(ledger.failed) == FAILURES_KEPT
     assert ledger.counts("qa").failed == FAILURES_KEPT + 10
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.engines.catalog import ALL_ENGINES
@@ -53,6 +53,7 @@ RESULTS = st.builds(
 )
 
 
+@settings(max_examples=50)
 @given(RESULTS)
 def test_a_result_is_read_as_it_was_written(made: CallResult) -> None:
     line = made.line()

@@ -29,7 +29,7 @@ async def test_a_second_answer_is_not_taken_for_that_of_the_next_batch(
         world.financial.script.append(Fault(when.nth(1), broken.surplus(second)))
         world.financial.script.append(Fault(when.nth(2), do.status(400, after=0.3)))
         outcome = await run(world, 1, FINANCIAL_ENGINE_CONCURRENCY="1", FINANCIAL_ENGINE_BATCH_SIZE="1")
-        assert "the financial engine failed for MSFT after 1 attempt: HTTP 400" in outcome.finished["message"]
+        assert "MSFT after 1 attempt: HTTP 400" in outcome.finished["detail"]
         assert world.qa.requests == []
 
 
@@ -72,5 +72,5 @@ async def test_an_engines_failure_ends_the_process_at_once(nursery: trio.Nursery
         answers = [request.answered for request in world.news.requests if request.answered is not None]
         assert gone - min(answers) < at_once(job)
         assert outcome.stderr == ""
-        assert "the news engine failed for " in outcome.finished["message"]
+        assert outcome.finished["message"] == "The news engine failed: no card was made"
         assert world.qa.requests == []

@@ -500,6 +500,13 @@ async def test_a_faulty_command_calls_nothing_and_is_not_advised_again(
     assert scene.names() == []
 
 
+async def test_without_a_place_for_the_record_nothing_is_called(scene: Scene) -> None:
+    outcome = await scene.start(2, RUNS_URI=None)
+    (fault,) = outcome.events("config.faulty")
+    assert fault["message"] == "RUNS_URI: is not set; set it to gs://BUCKET/PREFIX or to a directory"
+    assert scene.requests == []
+
+
 async def test_another_config_on_the_same_day_is_refused(scene: Scene) -> None:
     await scene.start(0)
     there = scene.world.stores[scene.world.config_uri]

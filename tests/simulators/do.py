@@ -139,16 +139,6 @@ def slow(seconds: float) -> Do:
     return act
 
 
-def cold_start(seconds: float) -> Do:
-    """Requests wait until this long after the service's first one, then are answered as usual."""
-
-    async def act(visit: Visit) -> None:
-        await visit.exchange.wait(seconds - visit.seen.elapsed)
-        await visit.exchange.send(await visit.work())
-
-    return act
-
-
 def held(event: trio.Event) -> Do:
     """Answers well once the test sets the event."""
 

@@ -1,4 +1,4 @@
-"""The four engines as services: tokens checked in front, capacity, latency, then what the contract says."""
+"""The four engines as services: tokens checked in front, latency, then what the contract says."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 from typing import TYPE_CHECKING
 
 from tests.simulators.contract import CONTRACTS, violation
-from tests.simulators.service import Capacity, Latency, Service
+from tests.simulators.service import Latency, Service
 from tests.simulators.tokens import Mint, front_end
 
 if TYPE_CHECKING:
@@ -36,11 +36,6 @@ def varied(median: float, sigma: float = 0.5, per_ticker: float = 0.0, seed: int
         return draw * (median + per_ticker * len(seen.tickers))
 
     return latency
-
-
-def ramp(begin: int, end: int, seconds: float) -> Capacity:
-    """Capacity that grows evenly: `ramp(2, 32, 20)` is an engine that scales out while it is under load."""
-    return lambda elapsed: min(end, begin + int((end - begin) * elapsed / seconds)) if elapsed > 0 else begin
 
 
 def engine(name: str, mint: Mint, seen: list[Seen], tls: ssl.SSLContext | None = None) -> Service:

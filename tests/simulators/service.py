@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -19,8 +18,6 @@ if TYPE_CHECKING:
     import ssl
 
     from tests.simulators.when import When
-
-_FULL = Reply(429, b"Rate exceeded.", "text/plain")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +45,10 @@ class Fault:
 Latency = Callable[[Seen], float]
 """Seconds that a service works on a request."""
 
-Capacity = Callable[[float], float]
-"""Requests that a service works on at once, as a function of the seconds since its first request."""
-
 
 @dataclass
 class Service:
-    """One simulator. A test may change latency, capacity and script at any time."""
+    """One simulator. A test may change latency and script at any time."""
 
     name: str
     respond: Callable[[Seen], Reply | Awaitable[Reply]]
@@ -62,8 +56,6 @@ class Service:
     guard: Callable[[Seen], Reply | None] = lambda _seen: None
     """May refuse a request before any fault of the script strikes."""
     latency: Latency = lambda _seen: 0.0
-    capacity: Capacity = lambda _elapsed: math.inf
-    """A request beyond it is answered with 429 at once."""
     script: list[Fault] = field(default_factory=list)
     tls: ssl.SSLContext | None = None
     seen: list[Seen] = field(default_factory=list)
@@ -108,8 +100,6 @@ class Service:
         try:
             if refusal := self.guard(seen):
                 await exchange.send(refusal)
-            elif self.working >= self.capacity(seen.elapsed):
-                await exchange.send(_FULL)
             else:
                 await self._answer(exchange, seen)
             if exchange.status is not None:

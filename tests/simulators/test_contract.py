@@ -12,8 +12,7 @@ import pytest
 import trio
 
 from tests.simulators.contract import DEFAULT_LIST
-from tests.simulators.engines import ramp, steady, varied
-from tests.simulators.seen import peak
+from tests.simulators.engines import steady, varied
 from tests.simulators.tokens import Mint
 from tests.simulators.world import World, open_world
 
@@ -167,26 +166,6 @@ async def test_a_token_is_invalid_from_the_moment_it_expires(
     assert (await client.post(f"{world.qa.url}/card/a?ticker=AAPL", headers=headers)).status_code == 401
 
 
-async def test_beyond_its_capacity_an_engine_rejects_at_once(world: World, client: httpx.AsyncClient) -> None:
-    world.qa.latency = steady(0.2)
-    world.qa.capacity = lambda _elapsed: 2
-    statuses = []
-
-    async def ask(number: int) -> None:
-        statuses.append((await call(world, client, world.qa, f"/card/a?ticker={number}")).status_code)
-
-    async with trio.open_nursery() as nursery:
-        for number in range(5):
-            nursery.start_soon(ask, number)
-    assert statuses == [429, 429, 429, 200, 200]
-    assert peak([seen for seen in world.qa.requests if seen.status == 200]) == 2
-    assert world.qa.working == 0
-
-
-def test_capacity_may_grow() -> None:
-    assert [ramp(2, 32, 20)(elapsed) for elapsed in (0, 10, 20, 60)] == [2, 17, 32, 32]
-
-
 async def test_latency_depends_on_what_is_asked_and_on_the_seed(world: World, client: httpx.AsyncClient) -> None:
     await call(world, client, world.qa, "/card/a?ticker=1")
     await call(world, client, world.qa, "/card/a?ticker=2")
@@ -256,8 +235,8 @@ async def test_the_job_inherits_no_variable_of_the_tests(
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "ours.json")
     monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example")
     async with open_world(nursery, CONFIG) as world:
-        environment = world.environment(RUN_DATE="today", HOME=None)
+        environment = world.environment(CARD_URL="x", HOME=None)
     assert "ours.json" not in environment.values()
     assert "HTTPS_PROXY" not in environment
-    assert environment["RUN_DATE"] == "today"
+    assert environment["CARD_URL"] == "x"
     assert "HOME" not in environment

@@ -25,11 +25,6 @@ def first(count: int) -> When:
     return lambda seen: seen.number <= count
 
 
-def after(count: int) -> When:
-    """Strikes every request but the service's first `count`."""
-    return lambda seen: seen.number > count
-
-
 def every(count: int) -> When:
     """Strikes one request in `count`, beginning with the first."""
     return lambda seen: seen.number % count == 1 % count
@@ -45,11 +40,6 @@ def ticker(*tickers: str) -> When:
     return lambda seen: any(ticker in tickers for ticker in seen.tickers)
 
 
-def more_tickers_than(count: int) -> When:
-    """Strikes large batches."""
-    return lambda seen: len(seen.tickers) > count
-
-
 def card(*card_types: str) -> When:
     """Strikes requests for these card types."""
     return lambda seen: seen.card in card_types
@@ -63,11 +53,6 @@ def path(prefix: str) -> When:
 def method(*names: str) -> When:
     """Strikes requests of these HTTP methods."""
     return lambda seen: seen.method in names
-
-
-def between(begin: float, end: float) -> When:
-    """Strikes in a window of time, in seconds since the service's first request."""
-    return lambda seen: begin <= seen.elapsed < end
 
 
 def chance(share: float, seed: int = 0) -> When:

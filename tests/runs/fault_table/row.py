@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from tests.simulators.when import When
     from tests.simulators.world import World
 
-TICKERS = [f"T{number}" for number in range(10)]
+TICKERS = [f"T{number}" for number in range(8)]
 CARDS = ["news_card", "price_card", "risk_card"]
 CONFIG: dict[str, object] = {"ticker_list.json": TICKERS, "card_types.json": CARDS}
 PLANNED = len(TICKERS) * len(CARDS)
-"""Cards; the financial and the trading engine get 5 batches of two, the news engine 10 calls."""
+"""Cards; the financial and the trading engine get 4 batches of two, the news engine 8 calls."""
 ALL, NONE = (PLANNED, 0, 0), (0, 0, PLANNED)
 NO_PLAN = (0, 0, 0)
 

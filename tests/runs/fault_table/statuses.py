@@ -19,25 +19,22 @@ FIRST = when.nth(1)
 MANY = tuple(f"T{number}" for number in range(50))
 
 
+def _final(status: int) -> Case:
+    """A data engine's status after which a call is not repeated."""
+    return data_failed(f"{status}: trading", strike("trading", when.nth(4), do.status(status)), f"HTTP {status}")
+
+
 def _passing(status: int) -> tuple[Case, ...]:
-    """Cases of a status after which a call is repeated."""
-    act, says = do.status(status), f"HTTP {status}"
+    """A status after which a call is repeated: once, and for good."""
+    act = do.status(status)
     return (
         succeeded(f"{status}: qa, once", strike("qa", FIRST, act)),
-        data_failed(f"{status}: news, for good", strike("news", when.always, act), says),
-        qa_down(f"{status}: qa, for good", strike("qa", when.always, act), says),
+        data_failed(f"{status}: news, for good", strike("news", when.always, act), f"HTTP {status}"),
     )
 
 
-def _final(status: int, *, down: bool = False) -> tuple[Case, ...]:
-    """Cases of a status after which a call is not repeated."""
-    act, says = do.status(status), f"HTTP {status}"
-    name, for_good = f"{status}: qa, for good", strike("qa", when.always, act)
-    return (
-        data_failed(f"{status}: trading", strike("trading", when.nth(4), act), says),
-        missing(f"{status}: qa", strike("qa", when.nth(12), act), 1, says),
-        qa_down(name, for_good, says) if down else missing(name, for_good, PLANNED, says),
-    )
+def _down(status: int) -> Case:
+    return qa_down(f"{status}: qa, for good", strike("qa", when.always, do.status(status)), f"HTTP {status}")
 
 
 def _set_aside(name: str, act: Do) -> Case:
@@ -90,7 +87,11 @@ ROWS = (
         "400 or 422: the engine does not accept the request",
         "the call is not repeated; a data engine's failure ends the attempt, a card is missing",
         "correct dates, ids or `extra_params` in the config, then start it again",
-        _final(422),
+        (
+            _final(422),
+            missing("422: qa, once", strike("qa", when.nth(12), do.status(422)), 1, "HTTP 422"),
+            missing("422: qa, for good", strike("qa", when.always, do.status(422)), PLANNED, "HTTP 422"),
+        ),
     ),
     Row(
         "401",
@@ -101,7 +102,7 @@ ROWS = (
         (
             succeeded("qa, once", strike("qa", FIRST, do.status(401))),
             data_failed("trading, for good", strike("trading", when.always, do.status(401)), "HTTP 401"),
-            qa_down("qa, for good", strike("qa", when.always, do.status(401)), "HTTP 401"),
+            _down(401),
             data_failed("for another service", _foreign, "HTTP 401", place="process"),
             succeeded("expires every second", _short, place="process"),
         ),
@@ -130,7 +131,7 @@ ROWS = (
         "403: the job's account may not call the engine",
         "the call is not repeated; if the QA engine refuses everything, no further card is requested",
         "give the account `roles/run.invoker` on that service, then start it again",
-        _final(403, down=True),
+        (_final(403), _down(403)),
     ),
     Row(
         "404",
@@ -162,7 +163,11 @@ ROWS = (
         "503 or 504: the engine is overloaded, out of memory or not there, or its request timed out",
         "as for 500, with half as many calls in flight; after 20 failed cards in a row no further one is requested",
         "look at the service; raise its timeout, or lower `…_ENGINE_BATCH_SIZE`; then start it again",
-        (*_passing(503), succeeded("504: financial, once", strike("financial", FIRST, do.late_status(504)))),
+        (
+            *_passing(503),
+            _down(503),
+            succeeded("504: financial, once", strike("financial", FIRST, do.late_status(504))),
+        ),
     ),
     Row(
         "card type",

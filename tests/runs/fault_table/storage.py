@@ -255,7 +255,6 @@ ROWS = (
         "restore it, or move the folder of the day away: all its cards are then made, and paid for, again. Each config "
         "has a `RUNS_URI` of its own",
         (
-            bad_config("an attempt", nothing, "is missing", play=_second("/attempts/"), place="memory", record=False),
             bad_config("results", nothing, "is missing", play=_second("/results/"), place="memory", record=False),
             bad_config(
                 "another config",
