@@ -59,12 +59,13 @@ async def prepare(request: RunRequest, day: str) -> Prepared:
     known = {fault.where for fault in found}
     found += [fault for fault in missing_urls(plan, settings) if fault.where not in known]
     found += too_few_files(plan, settings, open_files.limit())
+    again: Sequence[Selected] = ()
+    if not config_faults:  # else it is not known which names there are
+        found += left_out_faults(plan, request.without)
+        plan = plan.without(request.without)
+        again, unknown = select(plan, request.again, is_confirmed=request.is_confirmed)
+        found += unknown
     if found:
-        raise ConfigError(found)
-    found = left_out_faults(plan, request.without)
-    plan = plan.without(request.without)
-    again, unknown = select(plan, request.again, is_confirmed=request.is_confirmed)
-    if found := [*found, *unknown]:
         raise ConfigError(found)
     return Prepared(plan, objects, tuple(notices), again if request.again else None)
 
