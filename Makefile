@@ -34,7 +34,7 @@ lock: .venv/ready ## update the pinned dependencies in .locks/ from pyproject.to
 # On every processor. A file's fast tests stay together, since they share what they set up; of the slow ones, whoever is
 # free takes half of what another has left.
 .PHONY: test
-test: .venv/ready ## run the fast tests, in a minute and a half on two processors
+test: .venv/ready ## run the fast tests, in a minute on two processors
 	$(BIN)/python -m pytest -q -n auto --dist loadfile -m 'not slow'
 
 .PHONY: test-slow
