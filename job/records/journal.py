@@ -1,7 +1,7 @@
 """Journal of an attempt: writes results in the background, many in each object. Objects are never changed."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -133,18 +133,12 @@ def _add(found: Mapping[str, bytes], plan: str, ledger: Ledger) -> None:
         head, _, body = data.partition(b"\n")
         add = ledger.add if _plan_of(name, head) == plan else ledger.absorb
         try:
-            for result in _results(body):
-                add(result)
+            for line in body[:-1].split(b"\n"):
+                add(CallResult.parse(line))
         except ValueError as error:
             raise RecordError(message("{object} has a result that is not what the job writes", object=name)) from error
         except LookupError as error:
             raise RecordError(message("{object} has a result that is not of its plan", object=name)) from error
-
-
-def _results(body: bytes) -> Iterator[CallResult]:
-    if not body.endswith(b"\n"):
-        raise ValueError("the last line is cut off")
-    return (CallResult.parse(line) for line in body[:-1].split(b"\n"))
 
 
 def _plan_of(name: str, head: bytes) -> object:

@@ -83,8 +83,8 @@ def test_no_card_is_requested_before_data_that_is_prepared_again() -> None:
 
 
 def test_a_request_that_was_recorded_is_known_to_the_next_attempt_whatever_the_order_of_results() -> None:
-    asked = [Asked(*Key("qa", "A", "a", DAY), 2)]
-    for order in permutations([result_of(call_of(*CARD)), result_of(call_of(*CARD), again=2)]):
+    asked = [Asked(*Key("qa", "A", "a", DAY), 3)]
+    for order in permutations(result_of(call_of(*CARD), again=number) for number in (0, 2, 3)):
         ledger = Ledger(PLAN, asked)
         assert ledger.is_open(*CARD)
         for result in order:

@@ -38,10 +38,10 @@ def test_a_percentile_lies_between_its_neighbours(values: list[float], percent: 
 
 def test_a_failed_attempt_at_a_batch_counts_once_though_both_halves_list_it() -> None:
     ledger, batch = Ledger(PLAN), next(PLAN.calls("financial"))
-    shared = tried((2.0, 9.0, "too large"))
+    shared, own = tried((2.0, 9.0, "too large")), tried((9.2, 9.8, "HTTP 503"))
     ledger.add(result_of(batch, targets=("A",), failed_attempts=shared, retries=1))
-    ledger.add(result_of(batch, targets=("B",), failed_attempts=shared))
-    assert sorted(ledger.lanes["financial"].spans()) == [(2.0, 9.0), (10.0, 12.0), (10.0, 12.0)]
+    ledger.add(result_of(batch, targets=("B",), failed_attempts=(*shared, *own), retries=1))
+    assert sorted(ledger.lanes["financial"].spans()) == [(2.0, 9.0), (9.2, 9.8), (10.0, 12.0), (10.0, 12.0)]
 
 
 def test_the_first_calls_are_kept_whole() -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from tests.simulators import broken, do, when
+from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
 from tests.support.promise import WRONG
@@ -148,12 +148,9 @@ async def test_an_end_is_written_last_and_only_anew_after_a_kill(scene: Scene) -
 
 async def test_what_was_made_again_and_lost_is_recognised_by_its_key(scene: Scene) -> None:
     await scene.start(0)
-    scene.world.qa.script.append(Fault(when.always, broken.reset_after_work()))
     job = await scene.begin("--again", "AAPL/news_card", "BRK.B/price_card")
-    await scene.world.qa.until(lambda seen: len(seen) == 7)
-    await trio.sleep(0.05)
+    await scene.cards_in_flight(7)
     await scene.killed(job)
-    scene.world.qa.script.clear()
     await scene.start(0)
     assert (scene.cards().total(), len(scene.keys())) == (9, 7)
     assert len(scene.requests) == 5 + 9

@@ -73,12 +73,14 @@ class Blow:
 class Started:
     """A process, and how it was started."""
 
+    arguments: tuple[str, ...]
     env: dict[str, str]
     job: Job
     day: str | None
     """What it has to make, if that is certain."""
     outages: int
     """As many as there were."""
+    was_paused: bool = False
 
     @property
     def process(self) -> VirtualProcess:
@@ -233,7 +235,7 @@ class Days(RuleBasedStateMachine):
             is_beside = not one.is_over
             two = await self._start_job(arguments, environments[1])
             await self._until_over([one, two], LONGEST)
-            await self._retry([(arguments, one), (arguments, two)], LONGEST)
+            await self._retry([one, two], LONGEST)
             if (
                 named
                 and blow is None
@@ -408,15 +410,15 @@ class Days(RuleBasedStateMachine):
             if blow is not None:
                 self.world.nursery.start_soon(self._strike, one, blow, before)
             await self._until_over([one], seconds)
-            await self._retry([(arguments, one)], seconds)
+            await self._retry([one], seconds)
 
         self._play(step)
 
-    async def _retry(self, started: list[tuple[tuple[str, ...], Started]], seconds: float) -> None:
+    async def _retry(self, some: list[Started], seconds: float) -> None:
         """Cloud Run's own: the same execution with the same arguments."""
-        for arguments, one in started:
+        for one in some:
             if "CLOUD_RUN_EXECUTION" in one.env and one.process.returncode:
-                retry = await self._start_job(arguments, one.env | {"CLOUD_RUN_TASK_ATTEMPT": "1"}, one)
+                retry = await self._start_job(one.arguments, one.env | {"CLOUD_RUN_TASK_ATTEMPT": "1"}, one)
                 await self._until_over([retry], seconds)
 
     async def _start_job(
@@ -429,7 +431,7 @@ class Days(RuleBasedStateMachine):
         elif first is not None and f"{first.day}/starts/{env['CLOUD_RUN_EXECUTION']}" in self.world.runs.objects:
             day = None if self.is_out else first.day
         job = await self.world.start_job(*arguments, env=env)
-        one = Started(env, job, day, self.outages + self.is_out)
+        one = Started(arguments, env, job, day, self.outages + self.is_out)
         self.started.append(one)
         self.world.nursery.start_soon(self._attend, one)
         return one
@@ -440,6 +442,11 @@ class Days(RuleBasedStateMachine):
         if outcome.exit_code == -SIGKILL or (outcome.exit_code in {130, 143} and not outcome.events("run.finished")):
             return
         is_out = self.is_out or self.outages != one.outages
+        if outcome.exit_code == 2:
+            faults = {fault["where"] for fault in outcome.events("config.faulty")}
+            assert faults <= {"--again", "--without"}, outcome.stdout
+        if outcome.exit_code == 75:
+            assert is_out or one.was_paused or any("--again" in argument for argument in one.arguments), outcome.stdout
         self.promise.ended(outcome, None if is_out else one.day, is_out=is_out)
 
     async def _strike(self, one: Started, blow: Blow, before: int) -> None:
@@ -449,6 +456,7 @@ class Days(RuleBasedStateMachine):
             await trio.sleep(0.05)
         await trio.sleep(blow.seconds)
         if not one.is_over and not self.is_ending:
+            one.was_paused |= blow.signal == SIGSTOP
             one.job.send_signal(blow.signal)
 
     async def _until_over(self, some: list[Started], seconds: float) -> None:
@@ -503,7 +511,7 @@ def play(examples: int, steps: int) -> None:
 
 @pytest.mark.timeout(900)  # a failure takes minutes to be made as short as possible
 def test_a_few_days_of_faults_break_no_promise() -> None:
-    play(5, 8)
+    play(5, 12)
 
 
 @pytest.mark.slow

@@ -279,8 +279,9 @@ def _replace_clocks(patch: pytest.MonkeyPatch) -> None:
 
 
 def _replace_random_numbers(patch: pytest.MonkeyPatch) -> None:
-    """Trace ids and owners of leases are the same every time the test is run, and never twice in it."""
+    """Waits, trace ids and owners of leases are the same every time the test is run; an id never comes twice in it."""
     numbers = random.Random(0)
+    random.seed(0)
     patch.setattr(secrets, "token_hex", lambda size: numbers.randbytes(size).hex())
 
 
