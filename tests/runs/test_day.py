@@ -397,6 +397,17 @@ async def test_what_was_never_made_gets_no_number(scene: Scene) -> None:
     assert "asked_again" not in outcome.finished
 
 
+async def test_what_is_not_made_again_yet_keeps_its_number_if_it_is_asked_once_more(scene: Scene) -> None:
+    await scene.start(0)
+    job = await scene.begin("--again", "AAPL/news_card")
+    await scene.cards_in_flight(6)
+    await scene.killed(job)
+    await scene.start(0, "--again", "AAPL/news_card")
+    assert (scene.cards()["AAPL/news_card"], len(scene.keys())) == (3, 6)
+    await scene.start(0, "--again", "AAPL/news_card")
+    assert (scene.cards()["AAPL/news_card"], len(scene.keys())) == (4, 7)
+
+
 async def test_of_two_people_who_want_the_same_again_at_once_one_pays(scene: Scene) -> None:
     await scene.start(0)
     first = await scene.begin("--again", "AAPL/news_card", **CLOUD)
