@@ -181,26 +181,28 @@ class Promise:
         folder = next((one for one in self.folders() if one.latest().trace_id == trace), None)
         assert folder is not None, "called before the attempt is recorded"
         self._check_entries(folder)
-        opened, done, number = folder.open(), folder.made(), self._number(folder, request)
-        items = self._items(folder, request)
-        for item in items:
-            assert item not in done or opened.get(item) == number, f"{item} is recorded and requested again"
-            assert item not in opened or opened[item] <= number, f"{item} is to be made again as {opened[item]}"
-        assert not number or number in {opened.get(item) for item in items}, f"{items} are not to be made again"
+        opened, items = folder.open(), self._items(folder, request)
+        number = max(opened.get(item, 0) for item in items)
+        assert self._number(folder, request) == number, f"{items} are to be made again as {number}"
+        for item, is_recorded in items.items():
+            assert not is_recorded or item in opened, f"{item} is recorded and requested again"
         if request.service == "qa":
             assert not (missing := folder.missing_data()), f"{items} are requested without {missing}"
-            assert items <= wanted_cards(folder.latest()), f"nobody wants {items}"
+            assert items.keys() <= wanted_cards(folder.latest()), f"nobody wants {items}"
 
-    def _items(self, folder: Folder, request: Seen) -> set[Item]:
+    def _items(self, folder: Folder, request: Seen) -> dict[Item, bool]:
+        """What a request is for, each with whether that is recorded."""
+        made = folder.made()
         if request.service == "qa":
-            return {_card(request)}
+            return {_card(request): _card(request) in made}
         if request.service == "news":
             calls = folder.plan().calls("news")
-            same = {call.targets[0]: call for call in calls if (call.path, call.body) == (_path(request), request.body)}
+            same = [call for call in calls if (call.path, call.body) == (_path(request), request.body)]
             assert same, f"nobody wants {request.target}"
             requests = {result.request for result in folder.done()}  # another topic key makes it another request
-            return {("news", name, None, call.date) for name, call in same.items() if call.request in requests}
-        return {(request.service, ticker, None, "") for ticker in request.tickers}
+            return {("news", call.targets[0], None, call.date): call.request in requests for call in same}
+        items: list[Item] = [(request.service, ticker, None, "") for ticker in request.tickers]
+        return {item: item in made for item in items}
 
     def _number(self, folder: Folder, request: Seen) -> int:
         """The number with which something is made again, 0 if it is not: the key has it."""
