@@ -39,7 +39,7 @@ def _kind(seen: Seen) -> str:
     return "list" if seen.path.endswith("/o") else "read"
 
 
-@pytest.mark.parametrize("second", [False, True])
+@pytest.mark.parametrize("second", [False, pytest.param(True, marks=pytest.mark.slow)])
 async def test_how_often_a_plain_start_asks_storage(world: World, second: bool) -> None:
     """The writes of a first start: lease, entry, results before and after the barrier, four documents, the end.
 

@@ -18,6 +18,7 @@ from tests.support.runs import QUICK, SMALL, run
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+pytestmark = pytest.mark.slow  # test_pages.py has a refused start in virtual time
 BROKEN = b'["AAPL",]'
 
 
@@ -28,7 +29,7 @@ async def world(nursery: trio.Nursery) -> AsyncIterator[World]:
         yield opened
 
 
-async def test_the_faults_are_recorded_and_every_command_shows_them(world: World) -> None:
+async def test_the_faults_are_recorded_and_on_the_page(world: World) -> None:
     outcome = await run(world, 2, QA_ENGINE_TIMEOUT="0")
     day, recorded = outcome.finished["day"], await objects(world)
     assert sorted(recorded) == [f"{day}/ends/000000.json", f"{day}/report.html", f"{day}/report.json", "index.html"]
@@ -41,6 +42,10 @@ async def test_the_faults_are_recorded_and_every_command_shows_them(world: World
     page = Parsed(recorded[f"{day}/report.html"].decode())
     assert all(part in page.text for fault in said for part in fault.values())
     assert world.seen == []
+
+
+async def test_every_command_shows_the_faults(world: World) -> None:
+    await run(world, 2, QA_ENGINE_TIMEOUT="0")
     verified = await world.run_job(("verify",))
     assert verified.exit_code == 1
     assert "The configuration has 2 faults" in verified.events("run.verified")[0]["message"]
@@ -49,14 +54,12 @@ async def test_the_faults_are_recorded_and_every_command_shows_them(world: World
     assert "config faulty" in (await world.run_job(("nights",))).stdout
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("changes", [{"RUNS_URI": "ftp://x"}, {"RUNS_URI": None}], ids=["faulty", "unset"])
 async def test_without_a_place_for_the_record_nothing_is_recorded(world: World, changes: dict[str, str | None]) -> None:
     await run(world, 2, **changes)
     assert await objects(world) == {}
 
 
-@pytest.mark.slow
 async def test_a_full_disk_does_not_change_the_outcome(world: World) -> None:
     flag = world.directory / "full"
     flag.touch()
@@ -66,7 +69,6 @@ async def test_a_full_disk_does_not_change_the_outcome(world: World) -> None:
     assert "No space left on device" in said["message"]
 
 
-@pytest.mark.slow
 async def test_a_disk_that_hangs_delays_the_outcome_by_seconds(world: World) -> None:
     hangs = "import os, time\nos.fsync = lambda descriptor: time.sleep(300)"
     began = time.monotonic()

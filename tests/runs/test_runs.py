@@ -167,6 +167,7 @@ async def test_an_output_that_cannot_be_written_does_not_stop_the_cards(small: W
     assert asked_cards(small) == {("AAPL", "news_card"): 1, ("MSFT", "news_card"): 1}
 
 
+@pytest.mark.slow
 async def test_check_says_what_is_wrong_with_each_engine(small: World) -> None:
     small.financial.script.append(Fault(when.always, do.status(403)))
     small.trading.script.append(Fault(when.always, do.redirect(small.elsewhere.url)))

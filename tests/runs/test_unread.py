@@ -65,13 +65,10 @@ async def test_a_run_without_a_reader_does_all_its_work(world: World, terminal: 
 
 
 @pytest.mark.alone
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("terminal", "signal", "code"),
-    [
-        (False, SIGTERM, 143),
-        pytest.param(False, SIGINT, 130, marks=pytest.mark.slow),
-        pytest.param(True, SIGINT, 130, marks=pytest.mark.slow),
-    ],
+    [(False, SIGTERM, 143), (False, SIGINT, 130), (True, SIGINT, 130)],
     ids=["pipe SIGTERM", "pipe SIGINT", "terminal SIGINT"],
 )
 async def test_a_signal_ends_the_run_in_its_time(world: World, terminal: bool, signal: Signals, code: int) -> None:

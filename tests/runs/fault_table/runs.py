@@ -214,12 +214,10 @@ ROWS = (
         "closed within 3 s",
         "start it again; on Cloud Run the task's retry does so by itself",
         (
-            Case("SIGTERM, data", "interrupted", 143, cards=NONE, play=_signalled(signal.SIGTERM, "news")),
             Case(
                 "SIGTERM, cards", "interrupted", 143, cards=(16, 0, PLANNED - 16), play=_signalled(signal.SIGTERM, "qa")
             ),
             Case("SIGHUP", "interrupted", 143, play=_signalled(signal.SIGHUP, "qa"), place="process"),
-            Case("SIGINT, data", "interrupted", 130, cards=NONE, play=_signalled(signal.SIGINT, "trading")),
             Case(
                 "SIGINT, cards", "interrupted", 130, cards=(0, 16, PLANNED - 16), play=_signalled(signal.SIGINT, "qa")
             ),
