@@ -167,7 +167,7 @@ class _Run:
         if self._closed is not None:
             return self._closed
         try:
-            return self._view(self._report(unforeseen(self._ledger)))
+            return self._view(self._report(unforeseen(self._ledger if self._session is not None else None)))
         except Exception:  # noqa: BLE001  the bug itself is reported already
             self._ledger = Ledger(Plan.empty(self._start.day))
             return self._view(self._report(unforeseen(None)))
@@ -194,7 +194,7 @@ class _Run:
             except UnreadConfigError as error:
                 ending = storage_failed(message("CONFIG_URI: {error}", error=error.reason))
             except BusyError as error:
-                ending = busy(error.holder)
+                ending = busy(error.holder, error.sentence)
             except StorageError as error:
                 ending = storage_failed(message("RUNS_URI: {error}", error=words_of(error)))
             session = self._session
@@ -237,7 +237,7 @@ class _Run:
                 "restore it, or move the folder {day} away: all its cards are then made, and paid for, again",
                 day=self._start.day,
             )
-            raise ConfigError([Fault("RUNS_URI", error.what, remedy)]) from error
+            raise ConfigError([Fault("RUNS_URI", error.what, error.remedy or remedy)]) from error
         except UnusableError as error:
             raise ConfigError([Fault("RUNS_URI", error.what, error.remedy or message("correct it"))]) from error
 
@@ -308,7 +308,8 @@ class _Run:
             more = ledger.counts("qa").planned - planned_before
             text = template("Going on with {day}: {cards}")
             notices.append(message(text, day=start.day, cards=cards_line(ledger)))
-            notices += more_cards_notice(more, start.day)
+            if not start.without:  # what a person leaves out is no change of the config
+                notices += more_cards_notice(more, start.day)
         if start.without:
             notices.append(message(LEFT_OUT, names=listed(start.without)))
         return notices
@@ -358,7 +359,8 @@ class _Run:
         view = self._view(self._report(ending))
         made = documents(view, nights, self._request.settings.runs_uri or "", datetime.now(UTC), self._translator)
         written = await session.write(made, self.shutdown, at_once=at_once)
-        report = view.report.model_copy(update={"journal": session.objects()})
+        not_written = tuple(document.name for document in made if document.name not in written)
+        report = view.report.model_copy(update={"journal": session.objects(), "not_written": not_written})
         await session.end(report, self.shutdown, at_once=at_once)
         await session.release()
         if not session.is_ended:

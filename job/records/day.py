@@ -15,7 +15,6 @@ from job.report.format import (
     CARDS,
     ENDS,
     MISSING,
-    NOT_WRITTEN,
     PAGE,
     RESULTS,
     RecordError,
@@ -80,14 +79,16 @@ class Listing:
         attempts, ends, results = set[int](), set[int](), dict[int, int]()
         for name in names:
             own = name.removeprefix(f"{day}/")
+            if own.endswith("/"):
+                continue  # an empty object, with which some programs make a folder in a bucket
             if own.startswith(ATTEMPTS):
-                attempts.add(_number(own, ATTEMPTS))
-                _check(name, attempt_name(day, _number(own, ATTEMPTS)))
+                attempts.add(number := _number(name, own, ATTEMPTS))
+                _check(name, attempt_name(day, number))
             elif own.startswith(ENDS):
-                ends.add(_number(own, ENDS))
-                _check(name, end_name(day, _number(own, ENDS)))
+                ends.add(number := _number(name, own, ENDS))
+                _check(name, end_name(day, number))
             elif own.startswith(RESULTS):
-                number = _number(own, RESULTS)
+                number = _number(name, own, RESULTS)
                 _check(name, results_name(day, number, results.get(number, 0)))  # there is none left out
                 results[number] = results.get(number, 0) + 1
         documents = frozenset(one for one in (PAGE, CARDS) if f"{day}/{one}" in names)
@@ -120,9 +121,11 @@ class Listing:
         return {names[name]: read_report(self.day, names[name], stored.data) for name, stored in found.items()}
 
 
-def _number(own: str, folder: str) -> int:
+def _number(name: str, own: str, folder: str) -> int:
     digits = own.removeprefix(folder)[:6]
-    return int(digits) if digits.isascii() and digits.isdigit() else -1
+    if not (digits.isascii() and digits.isdigit()):
+        raise _foreign(name)
+    return int(digits)
 
 
 def _check(name: str, expected: str) -> None:
@@ -130,7 +133,11 @@ def _check(name: str, expected: str) -> None:
         return
     if RESULTS in expected and RESULTS in name and name > expected:
         raise RecordError(message(MISSING, object=expected))
-    raise RecordError(message(NOT_WRITTEN, object=name))
+    raise _foreign(name)
+
+
+def _foreign(name: str) -> RecordError:
+    return RecordError(message("{object} is none of the job's objects", object=name), message("remove it"))
 
 
 async def read_results(store: ObjectStore, listing: Listing, ledger: Ledger, reports: Mapping[int, Report]) -> None:

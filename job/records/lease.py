@@ -63,8 +63,9 @@ class Holder(BaseModel):
 class BusyError(JobError):
     """Another start is alive, and this one does not wait for it; or another one has taken over. Says which one."""
 
-    def __init__(self, holder: Message) -> None:
-        self.holder = holder
+    def __init__(self, holder: Message, sentence: Message | None = None) -> None:
+        """`sentence` is how the start ends, if another one need not be at work."""
+        self.holder, self.sentence = holder, sentence
         super().__init__(str(holder))
 
 

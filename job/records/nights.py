@@ -84,8 +84,7 @@ class Nights:
 
 async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:
     """The latest days. Raises `StorageError`."""
-    folders = await in_thread(partial(store.folders, ""), background=True)
-    days = sorted((folder for folder in folders if is_day(folder)), reverse=True)[:count]
+    days = (await _days(store))[:count]
     seen = await lease.look(store) if days else None
     found: dict[str, Night] = {}
     errors: list[StorageError] = []
@@ -111,8 +110,16 @@ async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:
 
 async def latest_day(store: ObjectStore) -> str | None:
     """The latest day that has a record; `None` without one. Raises `StorageError`."""
-    nights = await read_nights(store, 3)  # a day that was only waited for has a folder and no record
-    return nights.nights[0].day if nights.nights else None
+    for day in await _days(store):
+        if await _read_night(store, day, None) is not None:
+            return day
+    return None
+
+
+async def _days(store: ObjectStore) -> list[str]:
+    """The days that have a folder, the latest first. One on which nothing was begun has no record."""
+    folders = await in_thread(partial(store.folders, ""), background=True)
+    return sorted((folder for folder in folders if is_day(folder)), reverse=True)
 
 
 async def _read_night(store: ObjectStore, day: str, seen: SeenLease | None) -> Night | None:

@@ -16,12 +16,14 @@ from job.records.journal import Journal
 from job.records.lease import BusyError, Lease
 from job.report.attempt import Entry, Start, contents_of
 from job.report.format import attempt_name, end_name
-from job.report.outcome import Outcome
+from job.report.outcome import NOTHING_CALLED, Outcome
 from job.report.report import Report
 from job.storage.store import ConflictError, StorageError, in_thread, words_of
 from job.text.messages import Message, message, template
 
 RETRY_SECONDS = 1.0
+_TAKEN_OVER = message(Outcome.BUSY.about.sentence, cards=NOTHING_CALLED)
+_RETRY = message("A retry asks for nothing again: nothing was called")
 Notify = Callable[[Message, bool], None]
 """Gets a text about storage, and whether it is a fault."""
 
@@ -187,12 +189,18 @@ async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: N
         ledger.ask_again(again, number)
         asked_by = (*asked_by, *([start.execution] if start.execution else []))
     elif again is not None and start.execution not in asked_by:
-        raise BusyError(message("the first try of this execution has asked for nothing, so its retry does not either"))
+        said = message("the first try of this execution has asked for nothing, so its retry does not either")
+        raise BusyError(said, _RETRY)
     before, plan = reports.get(listing.latest), prepared.plan.digest()
     planned_before = None if latest is None else latest.cards
     if latest is not None:
         start = start.model_copy(update={"trace_id": latest.trace_id, "began": latest.began})
-    is_closed = before is not None and before.outcome is Outcome.SUCCEEDED
+    is_closed = (
+        before is not None
+        and before.outcome is Outcome.SUCCEEDED
+        and before.without == start.without
+        and not before.not_written
+    )
     if is_closed and latest is not None and latest.plan == plan and not ledger.is_left:
         return Opened(start, ledger, None, before, planned_before)
     entry = Entry(
@@ -206,11 +214,12 @@ async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: N
         asked_by=asked_by,
     )
     if not lease.is_held():
-        raise BusyError(message("this one was paused for longer than its lease lasts"))
+        raise BusyError(message("this one was paused for longer than its lease lasts"), _TAKEN_OVER)
     try:
         await in_thread(partial(store.create, attempt_name(start.day, number), entry.packed()))
     except ConflictError:
-        raise BusyError(message("attempt {number} of {day} is another one", number=number, day=start.day)) from None
+        said = message("attempt {number} of {day} is another one", number=number, day=start.day)
+        raise BusyError(said, _TAKEN_OVER) from None
     journal = Journal(store, start.day, number, plan, StorageAlarm(notify))
     was_killed = len(reports) < len(listing.attempts)
     found = dict(listing.results)

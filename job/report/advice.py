@@ -80,7 +80,7 @@ def _steps(report: Report, place: Place, now: datetime, retry: Retry) -> Iterato
     has_asked = any(one.startswith("--again") for one in report.arguments)
     if report.outcome is Outcome.BUSY and not report.number and has_asked:
         # Whoever asks for the same once more pays once more.
-        yield Step("look", message("Look first at what the other one makes:"), place.report(report.day))
+        yield Step("look", message("Look first at how the day stands:"), place.report(report.day))
         return
     # Until an attempt is recorded, nobody else knows what it was asked for.
     own = () if report.number else (one for one in report.arguments if not one.startswith(("run", "--date")))

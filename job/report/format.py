@@ -42,7 +42,9 @@ Stamp = Annotated[str, AfterValidator(_check_stamp)]
 class RecordError(JobError):
     """A record cannot be used: it has another format, is incomplete, or was altered. Says which object and why."""
 
-    def __init__(self, what: Message) -> None:
+    def __init__(self, what: Message, remedy: Message | None = None) -> None:
+        """`remedy` is what to do, if that is not to restore the object."""
+        self.remedy = remedy
         # The name of an object may not be UTF-8, or may contain control characters for a terminal.
         values = {name: _escaped(value) if isinstance(value, str) else value for name, value in what.values.items()}
         self.what = Message(what.id, values, what.plural)

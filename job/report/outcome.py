@@ -293,9 +293,10 @@ def bad_config(faults: int, *, of_command: bool) -> Ending:
     return Ending(Outcome.BAD_CONFIG, ExitCode.USAGE, sentence)
 
 
-def busy(holder: Message) -> Ending:
-    """Another start is alive, and this one does not wait for it."""
-    return Ending(Outcome.BUSY, ExitCode.BUSY, message("Another start is at work: nothing was called"), holder)
+def busy(holder: Message, sentence: Message | None = None) -> Ending:
+    """Another start is alive, and this one does not wait for it; or what the `sentence` says."""
+    sentence = sentence or message("Another start is at work: nothing was called")
+    return Ending(Outcome.BUSY, ExitCode.BUSY, sentence, holder)
 
 
 def storage_failed(problem: Value) -> Ending:

@@ -30,6 +30,10 @@ FAULT_LIMIT = 500
 """Maximum number of characters of each text of a fault."""
 _GROUP_BYTES = 300
 """Maximum bytes of a group without its targets."""
+_ATTEMPT_BYTES = 20
+"""Maximum bytes of an attempt in `journal`."""
+_CLOSING_BYTES = 300
+"""Maximum bytes of what else is known only once the record is closed: `not_written`, and `missing_not_listed`."""
 
 Phase = Literal["data", "cards"]
 PHASES: Mapping[Phase, tuple[EngineName, ...]] = {"data": DATA_ENGINES, "cards": ("qa",)}
@@ -101,6 +105,8 @@ class Report(Start):
     set_aside: tuple[SetAside, ...] = ()
     journal: dict[int, Count] = Field(default_factory=dict)
     """How many objects of results there are of each attempt, by its number."""
+    not_written: tuple[str, ...] = ()
+    """The documents that could not be written: the next start writes them."""
     engines: dict[EngineName, EngineTotals] = Field(default_factory=dict)
     """Those that the plan uses; empty without a plan."""
     asked_again: Count = 0
@@ -189,7 +195,8 @@ def report_of(
         at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
         phases=_phases(ledger),
     )
-    groups, not_listed = _missing_groups(start.day, ledger, before, END_LIMIT - len(report.packed()))
+    left = END_LIMIT - len(report.packed()) - _CLOSING_BYTES - _ATTEMPT_BYTES * start.number
+    groups, not_listed = _missing_groups(start.day, ledger, before, left)
     return report.model_copy(update={"missing": groups, "missing_not_listed": not_listed})
 
 

@@ -50,26 +50,30 @@ def test_a_day_on_which_only_a_start_was_refused() -> None:
     assert not listing("starts/x").is_refused
 
 
-NOT_WRITTEN = "is not what the job writes"
+FOREIGN = "is none of the job's objects"
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("attempts/1.json", NOT_WRITTEN),
-        ("attempts/0000001.json", NOT_WRITTEN),
-        ("attempts/x", NOT_WRITTEN),
-        ("attempts/000001.json.bak", NOT_WRITTEN),
-        ("attempts/٠٠٠٠٠١.json", NOT_WRITTEN),
-        ("ends/000001 (1).json", NOT_WRITTEN),
-        ("ends/", NOT_WRITTEN),
-        ("results/000001-00000.jsonl", NOT_WRITTEN),
-        ("results/000001-000000.jsonl~", "is missing|is not what"),
+        ("attempts/1.json", FOREIGN),
+        ("attempts/0000001.json", FOREIGN),
+        ("attempts/x", FOREIGN),
+        ("attempts/000001.json.bak", FOREIGN),
+        ("attempts/٠٠٠٠٠١.json", FOREIGN),
+        ("ends/000001 (1).json", FOREIGN),
+        ("attempts/-00001.json", FOREIGN),
+        ("results/000001-00000.jsonl", FOREIGN),
+        ("results/000001-000000.jsonl~", "is missing|is none of"),
     ],
 )
 def test_a_name_that_the_job_does_not_give_is_refused(name: str, words: str) -> None:
     with pytest.raises(RecordError, match=words):
         listing(name)
+
+
+def test_a_folder_that_another_program_made_in_a_bucket_is_no_object() -> None:
+    assert listing("attempts/", "results/", "ends/", "attempts/000001.json").latest == 1
 
 
 def test_a_name_with_control_characters_is_shown_without_them() -> None:
@@ -84,7 +88,14 @@ def test_results_that_are_missing_are_named(gap: str) -> None:
         listing("attempts/000001.json", *(name for name in names if gap not in name.partition("-")[2]))
 
 
-@given(st.lists(st.text(st.characters(), max_size=12).map(lambda text: f"{DAY}/results/{text}"), max_size=4))
+@given(
+    st.lists(
+        st.text(st.characters(), max_size=12)
+        .filter(lambda text: text and text[-1] != "/")
+        .map(lambda text: f"{DAY}/results/{text}"),
+        max_size=4,
+    )
+)
 def test_no_names_raise_anything_else(names: list[str]) -> None:
     try:
         found = Listing.from_names(DAY, sorted(set(names)))

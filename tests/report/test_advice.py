@@ -137,7 +137,7 @@ def test_for_a_fault_of_an_object_there_is_a_command_that_shows_it(fault: Fault,
 @pytest.mark.parametrize("arguments", [("run", "--again=NVDA"), ("run", "--again=NVDA", "--yes")])
 def test_who_asks_again_beside_a_living_start_looks_first(arguments: tuple[str, ...]) -> None:
     one = report(busy(message("the start for 2026-11-24")), number=0, arguments=arguments)
-    look = "Look first at what the other one makes:"
+    look = "Look first at how the day stands:"
     assert shown(one, LAPTOP) == [("look", look, "RUNS_URI=gs://cards/runs python -m job report 2026-11-24")]
     taken_over = report(ENDINGS["taken over"][0], number=2, arguments=arguments)
     assert [kind for kind, _, _ in shown(taken_over)] == ["start"], "that one has asked for it already"

@@ -184,7 +184,7 @@ async def test_a_start_that_was_paused_before_its_entry_makes_no_attempt(scene: 
     before, count = scene.world.recorded(), len(scene.requests)
     job.send_signal(SIGCONT)
     outcome = await scene.end(job, 75)
-    assert outcome.finished["message"].endswith(": nothing was called")
+    assert outcome.finished["message"] == "Another start has taken over: nothing was called"
     assert (scene.world.recorded(), len(scene.requests)) == (before, count)
 
 
@@ -369,6 +369,21 @@ async def test_a_target_is_left_out_once_by_name(scene: Scene) -> None:
     assert scene.cards() == Counter(ALL)
 
 
+async def test_what_a_person_leaves_out_is_no_change_of_the_config(scene: Scene) -> None:
+    await scene.start(0)
+    outcome = await scene.start(0, "--without", "BRK.B")
+    assert "The config asks for" not in outcome.stdout
+
+
+async def test_a_day_names_nobody_as_left_out_who_left_the_config_since(scene: Scene) -> None:
+    await scene.start(0, "--without", "BRK.B")
+    await scene.world.configure("ticker_list.json", ["AAPL"])
+    count = len(scene.requests)
+    await scene.start(0)
+    assert len(scene.requests) == count
+    assert scene.stored(f"{DAY}/report.json")["without"] == []
+
+
 # --- made again ---
 
 
@@ -453,6 +468,15 @@ async def test_a_card_of_a_past_day_is_made_again_for_that_day(scene: Scene) -> 
     assert dict(scene.requests[-1].query)["date_str"] == DAY
     said = " ".join(one["message"] for one in outcome.events("config.noticed"))
     assert f"{DAY} is over: the financial and the trading engine take no date" in said
+
+
+async def test_a_retry_whose_first_try_was_not_recorded_speaks_of_no_other_start(scene: Scene) -> None:
+    await scene.start(0)
+    scene.fails("names", DAY)
+    await scene.start(75, "--again", "AAPL/news_card", **CLOUD)
+    scene.works()
+    outcome = await scene.start(75, "--again", "AAPL/news_card", **RETRY)
+    assert outcome.finished["message"] == "A retry asks for nothing again: nothing was called"
 
 
 # --- refused ---
@@ -565,6 +589,26 @@ async def test_an_outage_is_outlasted_for_as_long_as_the_lease(scene: Scene, sec
     assert len(scene.keys()) == 5
 
 
+@pytest.mark.parametrize("name", ["report.json", "report.html", "cards.csv"])
+async def test_a_document_that_could_not_be_written_is_written_by_the_next_start(scene: Scene, name: str) -> None:
+    """Else it would show for good how the day stood before."""
+    scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
+    await scene.start(3)
+    scene.world.qa.script.clear()
+    before = scene.world.recorded()[f"{DAY}/{name}"]
+    scene.fails("", f"{DAY}/{name}")
+    await scene.start(0)
+    scene.works()
+    assert scene.world.recorded()[f"{DAY}/{name}"] == before
+    count = len(scene.requests)
+    await scene.start(0)
+    assert len(scene.requests) == count
+    assert scene.world.recorded()[f"{DAY}/{name}"] != before
+    recorded = scene.world.recorded()
+    await scene.start(0)
+    assert scene.world.recorded() == recorded
+
+
 @pytest.mark.parametrize(
     ("part", "remedy"),
     [("attempts/000001", "is missing"), ("results/000001-000000", "is missing"), ("ends/000001", None)],
@@ -596,6 +640,15 @@ async def altered(scene: Scene, part: str, data: bytes | None, said: str | None)
     (fault,) = outcome.events("config.faulty")
     assert f"RUNS_URI: {name} {said}; restore it, or move the folder {DAY} away" in fault["message"]
     objects[name] = there
+
+
+async def test_an_object_of_somebody_else_has_only_to_be_removed(scene: Scene) -> None:
+    await scene.start(0)
+    scene.world.runs.create(f"{DAY}/attempts/000001 (1).json", b"")
+    (fault,) = (await scene.start(2)).events("config.faulty")
+    assert fault["message"] == f"RUNS_URI: {DAY}/attempts/000001 (1).json is none of the job's objects; remove it"
+    scene.world.runs.objects.pop(f"{DAY}/attempts/000001 (1).json")
+    await scene.start(0)
 
 
 # --- the lease is released ---

@@ -7,15 +7,19 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 import trio
 
-from job import __version__
+from job import __version__, orchestrator
+from job.config.environment import read_settings
+from job.planning.request import RunRequest
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import ROOT
@@ -124,6 +128,16 @@ async def test_the_last_line_follows_the_closed_record_and_the_lease_that_was_re
     assert outcome.lines[-1] == last
     assert (outcome.exit_code, last["exit_code"]) == (code, code)
     assert outcome.stderr.count("ZeroDivisionError: unforeseen") == bool(code)
+
+
+async def test_a_bug_before_the_first_call_claims_no_cards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orchestrator, "prepare", AsyncMock(side_effect=ZeroDivisionError))
+    settings, faults = read_settings({"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path)})
+    reporter = Mock(drain=AsyncMock())
+    with pytest.raises(ExceptionGroup):
+        await orchestrator.run(RunRequest(settings, faults, datetime.now(UTC), time.monotonic()), reporter)
+    (view,) = reporter.on_finish.call_args.args
+    assert str(view.report.sentence) == "The job has a bug: nothing was called"
 
 
 @pytest.mark.slow
