@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -22,15 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GOOD: dict[str, object] = {"ticker_list.json": ["AAPL"], "card_types.json": ["news_card"]}
-UNKNOWN_TYPE = "is not a card type of card_types.json; correct it or add it there"
 UNFIT_ID = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
-NO_VALUE = "is not a string, a number or a boolean; write one of these"
-LISTED = (
-    "is not a ticker of ticker_list.json; "
-    "correct it, add it to ticker_list.json, or use the full form for targets beside the tickers"
-)
-OPEN = "is not JSON at line 1 column 2: a string or a bracket is not closed; close it"
-NO_MEANING = "has no meaning for equities_default; remove it"
 
 
 @pytest.fixture
@@ -281,115 +273,16 @@ def test_an_invalid_place_is_a_usage_error(capfd: pytest.CaptureFixture[str], pl
     assert "is neither gs://BUCKET/PREFIX nor a directory" in capfd.readouterr().err
 
 
-# Each object beside GOOD, `None` removes one. Cases of tests/config/test_objects.py are not repeated here.
-CASES: dict[str, tuple[dict[str, Any], list[str]]] = {
-    "no object at all": (
-        {"ticker_list.json": None, "card_types.json": None},
-        [
-            'ticker_list.json: does not exist; write an array of tickers, such as ["AAPL"], there',
-            'card_types.json: does not exist; write an array of card types, such as ["news_card"], there',
-        ],
-    ),
-    "ids that would break a line or a page": (
-        {"ticker_list.json": ["a\u2028b", "<&>/", "/" + "y" * 60, "é" * 64]},
-        [
-            f'ticker_list.json: [0] ("a\\u2028b"), [1] ("<&>/"), [2] ("/{"y" * 37}…): {UNFIT_ID}',
-        ],
-    ),
-    "a simple target with every odd key": (
-        {"card_targets.json": {"AAPL": ["news_card", "y"], "": ["z", 1], "a: [0]": ["z"]}},
-        [
-            'card_targets.json: [""]: is blank; write an id',
-            'card_targets.json: [""][1] (1): is not a string; write it in quotes',
-            f'card_targets.json: ["a: [0]"]: {LISTED}',
-            f'card_targets.json: AAPL[1]: "y" {UNKNOWN_TYPE}',
-            f'card_targets.json: ["a: [0]"][0]: "z" {UNKNOWN_TYPE}',
-        ],
-    ),
-    "simple targets whose types are all off": (
-        {
-            "card_types.json": [{"name": "news_card"}, {"name": "old_card", "enabled": False}],
-            "card_targets.json": {"AAPL": ["old_card"]},
-        },
-        ["card_targets.json: leaves no card to make; enable a card type that it names"],
-    ),
-    "full targets whose types are all off": (
-        {
-            "card_types.json": [{"name": "news_card"}, {"name": "old_card", "enabled": False}],
-            "card_targets.json": [
-                {"id": "equities_default", "card_types": ["old_card"]},
-                {"id": "T", "card_types": ["old_card"]},
-            ],
-        },
-        ["card_targets.json: leaves no card to make; enable a card type that it names"],
-    ),
-    "an entry whose values are all of another kind": (
-        {
-            "card_targets.json": [
-                {"id": "A", "card_types": {}, "target_type": 1, "category": 1, "date": 20260101},
-                {"id": "B", "topic_key": "", "run_engines": [], "extra_params": []},
-                {"id": "C", "date": "2026-02-30", "run_engines": {"news": "no", "trading": None}},
-                {"id": "D", "date": "26-1-1", "extra_params": {"": [], "o o": {}}},
-            ]
-        },
-        [
-            'card_targets.json: [0] ("A").card_types ({}): is not an array; write an array',
-            (
-                "card_targets.json: [0] (\"A\").target_type (1): is not one of 'equity', 'topic' or 'person'; "
-                "write one of these"
-            ),
-            'card_targets.json: [0] ("A").category (1): is not a string; write it in quotes',
-            (
-                'card_targets.json: [0] ("A").date (20260101), [2] ("C").date ("2026-02-30"), '
-                '[3] ("D").date ("26-1-1"): is not a date; write "YYYY-MM-DD"'
-            ),
-            'card_targets.json: [1] ("B").topic_key (""): is blank; write an id',
-            (
-                'card_targets.json: [1] ("B").extra_params ([]), [1] ("B").run_engines ([]): '
-                "is not an object; write an object"
-            ),
-            (
-                'card_targets.json: [2] ("C").run_engines.news ("no"): '
-                "is not a boolean; write true or false without quotes"
-            ),
-            'card_targets.json: [3] ("D").extra_params[""]: is blank; write a value or remove it',
-            f'card_targets.json: [3] ("D").extra_params[""] ([]), [3] ("D").extra_params["o o"] ({{}}): {NO_VALUE}',
-        ],
-    ),
-    "defaults of what only a target has": (
-        {"card_targets.json": [{"id": "equities_default", "date": "2026-01-01", "card_types": ["q"]}]},
-        [
-            f"card_targets.json: [0].date: {NO_MEANING}",
-            f'card_targets.json: [0] ("equities_default").card_types[0]: "q" {UNKNOWN_TYPE}',
-        ],
-    ),
-    "models under odd names": (
-        {"llm_config.json": {"default": None, "tasks": {"": {}, "a b": {"backend": " "}, "c": 7}, "x": 1}},
-        [
-            "llm_config.json: default (null), tasks.c (7): is not an object; write an object",
-            'llm_config.json: tasks[""], tasks["a b"].backend (" "): is blank; write a value or remove it',
-            "llm_config.json: x: is not a known key; correct its name or remove it",
-        ],
-    ),
-    "what is no JSON and what nobody reads": (
-        {"llm_config.json": b"{", "engine_control.json": b"[NaN]", "card_target.json": []},
-        [
-            'engine_control.json: is not JSON at line 1 column 2: it cannot go on with "NaN]"; correct it',
-            f"llm_config.json: {OPEN}",
-            "card_target.json: is no object that the job reads; correct its name or remove it",
-        ],
-    ),
-}
-
-
-@pytest.mark.parametrize(("objects", "faults"), CASES.values(), ids=CASES)
-def test_the_exact_text_of_faulty_objects(
-    command: Command, place: Path, objects: dict[str, Any], faults: list[str]
-) -> None:
-    write(place, {name: value for name, value in objects.items() if value is not None})
-    for name in (name for name, value in objects.items() if value is None):
-        (place / name).unlink()
-    assert command("plan", place) == (ExitCode.USAGE, [], faults)
+@pytest.mark.parametrize(
+    "targets",
+    [{"AAPL": ["old_card"]}, [{"id": "equities_default", "card_types": ["old_card"]}]],
+    ids=["simple form", "full form"],
+)
+def test_a_config_that_leaves_no_card_to_make_is_faulty(command: Command, place: Path, targets: object) -> None:
+    types = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
+    write(place, {"card_types.json": types, "card_targets.json": targets})
+    fault = "card_targets.json: leaves no card to make; enable a card type that it names"
+    assert command("plan", place) == (ExitCode.USAGE, [], [fault])
 
 
 # --- beside the record ---
