@@ -111,6 +111,7 @@ class DirectoryStore:
     @contextmanager
     def _written(self, target: Path, data: bytes) -> Iterator[tuple[Path, StoredObject]]:
         """Writes the data to a temporary file beside the target, which can then be moved there atomically."""
+        self._ensure()
         if not target.parent.is_dir():
             target.parent.mkdir(parents=True, exist_ok=True)
             _flush_directory(target.parent.parent)
