@@ -224,11 +224,11 @@ ROWS = (
     Row(
         "config saved",
         "a config object is saved while it is read",
-        "nothing: it is read again; an error that names it if that happens four times in a row",
+        "nothing: it is read again; an error that names it if that happens whenever it is read",
         "nothing; after an error, start it again when nobody is saving the object",
         (
             succeeded("once", play=_saved_once, cards=(len(TICKERS), 0, 0), place="bucket"),
-            bad_config("always", nothing, "4 times in a row", play=_saved(do.status(412)), place="bucket"),
+            bad_config("always", nothing, "whenever it is read", play=_saved(do.status(412)), place="bucket"),
         ),
     ),
     Row(
@@ -286,7 +286,7 @@ ROWS = (
         "nothing, unless it lasts: then check a proxy or other service between the job and storage",
         (
             succeeded("slow", _front(when.always, do.slow(0.3)), place="bucket"),
-            succeeded("503", _front(when.attempt(1), do.status(503)), place="bucket", seconds=60.0),
+            succeeded("503", _front(when.every(3), do.status(503)), place="bucket", seconds=60.0),
             succeeded("lease lost", _lost(b"_lease.json"), place="bucket"),
             succeeded("entry lost", _lost(b"attempts/"), place="bucket"),
             succeeded("results lost", _lost(b"results/"), place="bucket"),
