@@ -90,8 +90,9 @@ class Session:
                 left.pop(0)
 
         await self._closing(work, shutdown, at_once=at_once)
+        reason = message("storage took too long") if self.lease.is_held() else message("the lease is lost")
         for document in left:
-            self.notify(message(document.problem, error=message("storage took too long")), True)
+            self.notify(message(document.problem, error=reason), True)
         return written
 
     async def end(self, report: Report, shutdown: Shutdown, *, at_once: bool) -> None:

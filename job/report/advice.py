@@ -84,6 +84,8 @@ def _steps(report: Report, place: Place, now: datetime, retry: Retry) -> Iterato
         return
     # Until an attempt is recorded, nobody else knows what it was asked for.
     own = () if report.number else (one for one in report.arguments if not one.startswith(("run", "--date")))
+    if has_asked and not report.number and report.outcome is not Outcome.BAD_CONFIG:
+        sentence = message("Nothing was asked for yet; this asks for it:")
     yield Step("start", sentence, start_command(report, place, now, *own))
     if report.outcome is Outcome.BAD_CONFIG and any(".json" in str(fault.where) for fault in report.faults):
         look = message("This shows whether a fault is left in the config objects; it calls nothing:")

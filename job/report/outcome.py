@@ -314,7 +314,7 @@ def unforeseen(ledger: Ledger | None) -> Ending:
 def unrecorded_note(results: int) -> Message:
     """What the record lacks if it could not be written to the end: so many results."""
     if not results:
-        return message("The end could not be recorded: the next start looks at everything again, and calls nothing.")
+        return message("The end could not be recorded. All results are: the next start finds them.")
     return plural(
         "The record lacks 1 result: the next start requests it again.",
         "The record lacks {count} results: the next start requests them again.",

@@ -134,6 +134,15 @@ def test_for_a_fault_of_an_object_there_is_a_command_that_shows_it(fault: Fault,
         assert steps[1][2] == "python -m job plan gs://cards/config"
 
 
+@pytest.mark.parametrize("retry", Retry)
+@pytest.mark.parametrize("how", ["no storage", "interrupted"])
+def test_a_command_that_asks_again_is_not_said_to_request_only_what_is_missing(how: str, retry: Retry) -> None:
+    one = report(ENDINGS[how][0], number=0, arguments=("run", "--again=NVDA"))
+    (step,) = [step for step in advice(one, CLOUD, TODAY, retry) if step.kind == "start"]
+    assert str(step.sentence) == "Nothing was asked for yet; this asks for it:"
+    assert step.command == f"{EXECUTE} --args=run,--again=NVDA"
+
+
 @pytest.mark.parametrize("arguments", [("run", "--again=NVDA"), ("run", "--again=NVDA", "--yes")])
 def test_who_asks_again_beside_a_living_start_looks_first(arguments: tuple[str, ...]) -> None:
     one = report(busy(message("the start for 2026-11-24")), number=0, arguments=arguments)

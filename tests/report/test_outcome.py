@@ -210,7 +210,7 @@ def test_that_nothing_was_missing_is_said_with_the_time() -> None:
 @pytest.mark.parametrize(
     ("results", "note"),
     [
-        (0, "The end could not be recorded: the next start looks at everything again, and calls nothing."),
+        (0, "The end could not be recorded. All results are: the next start finds them."),
         (1, "The record lacks 1 result: the next start requests it again."),
         (1200, "The record lacks 1,200 results: the next start requests them again."),
     ],

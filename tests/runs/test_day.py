@@ -165,6 +165,8 @@ async def test_a_start_that_was_paused_beyond_its_lease_calls_nothing_more(scene
     job.send_signal(SIGCONT)
     outcome = await scene.end(job, 75)
     assert outcome.finished["message"] == "Another start has taken over: 3 of 5 cards are missing"
+    said = [one["message"] for one in outcome.events("storage.failed")]
+    assert said[0] == "report.json is not written: the lease is lost"
     assert len(scene.requests) == count
     assert scene.stored(f"{DAY}/report.json")["number"] == 2
     await scene.start(0)
