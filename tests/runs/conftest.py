@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
+
+HERE = Path(__file__).parent
 
 
 def _run(*arguments: Any, clock: None, **options: Any) -> object:
@@ -16,6 +19,6 @@ def _run(*arguments: Any, clock: None, **options: Any) -> object:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The clock of a fixture does not do: pytest-trio takes only one that is an argument of the test itself."""
-    for item in items:
-        if "scene" in getattr(item, "fixturenames", ()):
+    for item in items:  # those of all directories
+        if item.path.parent == HERE and "scene" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.trio(run=_run), append=False)

@@ -82,7 +82,7 @@ def test_an_unknown_fault_is_an_error_that_lists_the_known_ones(fault: str) -> N
         ("Fault=news", "FAULT"),
         ("FAULTS=news", "FAULT"),
         ("NIGHT=5", "NIGHTS"),
-        ("image=registry/job@sha256:0", "IMAGE"),
+        ("state-bucket=state", "STATE_BUCKET"),
         ("ARG=run", "ARGS"),
     ],
 )
