@@ -240,6 +240,17 @@ async def test_a_start_that_waited_makes_what_the_other_one_left(scene: Scene, e
     assert len(scene.keys()) == 5
 
 
+async def test_a_start_that_waited_goes_by_the_config_as_it_is_then(scene: Scene) -> None:
+    scene.world.news.latency = steady(30.0)
+    first = await scene.begin()
+    await first.seen("run.started")
+    second = await scene.begin()
+    await trio.sleep(10)
+    await scene.world.configure("card_types.json", [*CARDS, "risk_card"])
+    await scene.end(first, 0)
+    assert (await scene.end(second, 0)).finished["cards"]["planned"] == 7
+
+
 @pytest.mark.parametrize("engine", ["news", "qa"])
 async def test_a_wrong_url_of_an_engine_is_corrected_within_the_day(scene: Scene, engine: str) -> None:
     wrong = {f"{engine.upper()}_ENGINE_URL": scene.world.engines[engine].url + WRONG}
