@@ -623,12 +623,17 @@ async def test_a_document_that_could_not_be_written_is_written_by_the_next_start
 
 
 @pytest.mark.parametrize(
-    ("part", "remedy"),
-    [("attempts/000001", "is missing"), ("results/000001-000000", "is missing"), ("ends/000001", None)],
+    ("part", "said"),
+    [
+        ("attempts/000001", "is missing"),
+        ("results/000001-000000", "is missing"),
+        ("results/000001-000001", f"is missing, but {DAY}/ends/000001.json counts it"),
+        ("ends/000001", None),
+    ],
 )
-async def test_what_was_removed_is_noticed(scene: Scene, part: str, remedy: str | None) -> None:
+async def test_what_was_removed_is_noticed(scene: Scene, part: str, said: str | None) -> None:
     await scene.start(0)
-    await altered(scene, part, None, remedy)
+    await altered(scene, part, None, said)
 
 
 @pytest.mark.parametrize("part", ["attempts/000001", "results/000001-000000", "ends/000001"])
