@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
 from typing import Annotated, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from job.config.entries import Date
 from job.config.environment import Settings
@@ -18,6 +19,14 @@ from job.planning.prepare import Prepared, make_plan
 from job.report.format import FORMAT, NOT_WRITTEN, RecordError, Stamp, attempt_name, check_format
 from job.storage.uri import absolute
 from job.text.messages import message
+
+
+def _check_zone(name: str) -> str:
+    try:
+        return ZoneInfo(name).key
+    except (ValueError, OSError, LookupError) as error:  # what zoneinfo raises depends on how the name is wrong
+        raise ValueError("no time zone") from error
+
 
 Printable = Annotated[str, BeforeValidator(must_be_printable)]
 TraceId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
@@ -36,7 +45,7 @@ class Start(BaseModel):
     """When the first attempt at the day began."""
     started: Stamp
     """When this one began."""
-    zone: str
+    zone: Annotated[str, AfterValidator(_check_zone)]
     """The name of its time zone."""
     trace_id: TraceId
     """Drawn at random by the first attempt at the day; all attempts have the same, and so the same idempotency keys."""

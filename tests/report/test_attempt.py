@@ -81,6 +81,7 @@ def test_an_entry_is_read_as_it_was_written_and_makes_its_plan_again() -> None:
         ({"objects": None}, "is not what the job writes"),
         ({"batch_sizes": {"financial": 0}}, "is not what the job writes"),
         ({"began": "yesterday"}, "is not what the job writes"),
+        ({"zone": "Mars/Base"}, "is not what the job writes"),
         ({"config_uri": "gs://\x1b"}, "is not what the job writes"),
         ({"again": [["qa", "A", "a", DAY, -1]]}, "is not what the job writes"),
     ],

@@ -240,6 +240,17 @@ async def test_a_start_that_waited_makes_what_the_other_one_left(scene: Scene, e
     assert len(scene.keys()) == 5
 
 
+async def test_a_start_that_waited_goes_by_the_config_as_it_is_then(scene: Scene) -> None:
+    scene.world.news.latency = steady(30.0)
+    first = await scene.begin()
+    await first.seen("run.started")
+    second = await scene.begin()
+    await trio.sleep(10)
+    await scene.world.configure("card_types.json", [*CARDS, "risk_card"])
+    await scene.end(first, 0)
+    assert (await scene.end(second, 0)).finished["cards"]["planned"] == 7
+
+
 @pytest.mark.parametrize("engine", ["news", "qa"])
 async def test_a_wrong_url_of_an_engine_is_corrected_within_the_day(scene: Scene, engine: str) -> None:
     wrong = {f"{engine.upper()}_ENGINE_URL": scene.world.engines[engine].url + WRONG}
@@ -612,12 +623,17 @@ async def test_a_document_that_could_not_be_written_is_written_by_the_next_start
 
 
 @pytest.mark.parametrize(
-    ("part", "remedy"),
-    [("attempts/000001", "is missing"), ("results/000001-000000", "is missing"), ("ends/000001", None)],
+    ("part", "said"),
+    [
+        ("attempts/000001", "is missing"),
+        ("results/000001-000000", "is missing"),
+        ("results/000001-000001", f"is missing, but {DAY}/ends/000001.json counts it"),
+        ("ends/000001", None),
+    ],
 )
-async def test_what_was_removed_is_noticed(scene: Scene, part: str, remedy: str | None) -> None:
+async def test_what_was_removed_is_noticed(scene: Scene, part: str, said: str | None) -> None:
     await scene.start(0)
-    await altered(scene, part, None, remedy)
+    await altered(scene, part, None, said)
 
 
 @pytest.mark.parametrize("part", ["attempts/000001", "results/000001-000000", "ends/000001"])
