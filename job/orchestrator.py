@@ -30,13 +30,13 @@ from job.planning.prepare import Prepared, UnreadConfigError, prepare
 from job.planning.request import RunRequest
 from job.records.day import record_refusal
 from job.records.lease import BusyError, Holder, Lease, acquire
-from job.records.nights import Nights, PastNights
+from job.records.nights import PastNights
 from job.records.session import Session, StorageAlarm, open_session
 from job.report.advice import Retry, Step, advice, last_words
 from job.report.attempt import Start
 from job.report.commands import Place, page_address
 from job.report.comparison import comparison_lines, night_before
-from job.report.format import PAGE, RecordError, start_name
+from job.report.format import NIGHTS_PAGE, PAGE, RecordError, start_name
 from job.report.outcome import (
     LEFT_OUT,
     Ending,
@@ -359,7 +359,8 @@ class _Run:
         view = self._view(self._report(ending))
         made = documents(view, nights, self._request.settings.runs_uri or "", datetime.now(UTC), self._translator)
         written = await session.write(made, self.shutdown, at_once=at_once)
-        not_written = tuple(document.name for document in made if document.name not in written)
+        missing = [document.name for document in made if document.name not in written]
+        not_written = (*missing, *([NIGHTS_PAGE] if nights is None else []))
         report = view.report.model_copy(update={"journal": session.objects(), "not_written": not_written})
         await session.end(report, self.shutdown, at_once=at_once)
         await session.release()
@@ -399,8 +400,7 @@ class _Run:
                 store = open_store(settings.runs_uri, make=True)
                 if self._past.nights is None:
                     await self._past.read(store)
-                nights = self._past.nights or Nights()
-                made = documents(view, nights, settings.runs_uri, datetime.now(UTC), self._translator)
+                made = documents(view, self._past.nights, settings.runs_uri, datetime.now(UTC), self._translator)
                 is_recorded = await record_refusal(store, view.report, made)
         except Exception as error:  # noqa: BLE001  see above
             problem = words_of(error) or message("there was no answer within {seconds} s", seconds=REFUSAL_SECONDS)

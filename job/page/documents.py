@@ -12,11 +12,13 @@ from job.report.view import View
 from job.text.messages import Translator, template
 
 
-def documents(view: View, nights: Nights, runs_uri: str, now: datetime, translator: Translator) -> list[Document]:
+def documents(
+    view: View, nights: Nights | None, runs_uri: str, now: datetime, translator: Translator
+) -> list[Document]:
     """The documents of a day, in the order in which they are written.
 
-    `nights` are all days that are known, `runs_uri` is where they are recorded. Pages and table are in the language of
-    `translator`.
+    `nights` are the days before; without them the page of the nights stays as it is. `runs_uri` is where they are
+    recorded. Pages and table are in the language of `translator`.
     """
     report, links, day = view.report, Links(runs_uri), view.report.day
     has_table = 0 < report.cards.planned <= CARDS_LIMIT
@@ -36,11 +38,12 @@ def documents(view: View, nights: Nights, runs_uri: str, now: datetime, translat
                 template("the table of the cards is not written: {error}"),
             )
         )
-    return [
-        *found,
-        Document(
-            NIGHTS_PAGE,
-            lambda: render_nights(nights.with_report(report), links, now, translator),
-            template("the page of the nights is not written: {error}"),
-        ),
-    ]
+    if nights is not None:
+        found.append(
+            Document(
+                NIGHTS_PAGE,
+                lambda: render_nights(nights.with_report(report), links, now, translator),
+                template("the page of the nights is not written: {error}"),
+            )
+        )
+    return found

@@ -602,6 +602,21 @@ async def test_an_outage_is_outlasted_for_as_long_as_the_lease(scene: Scene, sec
     assert len(scene.keys()) == 5
 
 
+async def test_the_page_of_the_nights_is_not_overwritten_with_one_night_while_the_others_are_unknown(
+    scene: Scene,
+) -> None:
+    await scene.start(0, "--date", "2026-11-22")
+    before = scene.world.recorded()["index.html"]
+    scene.fails("folders")
+    await scene.start(0)
+    assert scene.world.recorded()["index.html"] == before
+    scene.works()
+    await scene.start(0)
+    page = scene.world.recorded()["index.html"].decode()
+    assert "2026-11-22" in page
+    assert DAY in page
+
+
 @pytest.mark.parametrize("name", ["report.json", "report.html", "cards.csv"])
 async def test_a_document_that_could_not_be_written_is_written_by_the_next_start(scene: Scene, name: str) -> None:
     """Else it would show for good how the day stood before."""
