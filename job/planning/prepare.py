@@ -11,7 +11,7 @@ from job.config.strict_json import SIZE_LIMIT
 from job.engines.catalog import DATA_ENGINES, EngineName
 from job.planning.plan import Plan
 from job.planning.request import RunRequest
-from job.planning.selection import Selected, left_out_faults, select
+from job.planning.selection import Selected, contradiction, left_out_faults, select
 from job.planning.targets import resolve
 from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, read_many
 from job.storage.uri import open_store
@@ -63,8 +63,10 @@ async def prepare(request: RunRequest, day: str) -> Prepared:
     if not config_faults:  # else it is not known which names there are
         found += left_out_faults(plan, request.without)
         plan = plan.without(request.without)
-        again, unknown = select(plan, request.again, is_confirmed=request.is_confirmed)
-        found += unknown
+        both = [name for name in request.again if name.partition("/")[0] in request.without]
+        names = [name for name in request.again if name not in both]
+        again, unknown = select(plan, names, is_confirmed=request.is_confirmed)
+        found += [*map(contradiction, both), *unknown]
     if found:
         raise ConfigError(found)
     return Prepared(plan, objects, tuple(notices), again if request.again else None)

@@ -57,6 +57,12 @@ def left_out_faults(plan: Plan, names: Sequence[str]) -> list[Fault]:
     return faults
 
 
+def contradiction(name: str) -> Fault:
+    """The fault of a name that is to be made again and left out."""
+    what = message("{name} is also left out by {option}", name=quoted(name), option=WITHOUT)
+    return CommandFault(AGAIN, what, message("name it in one of the two"))
+
+
 def _named(plan: Plan, cards: Mapping[str, Sequence[str]], name: str) -> Iterator[Selected]:
     if name == ALL and name not in cards:
         yield from ((engine, item) for engine in ALL_ENGINES for item in plan.items(engine))

@@ -527,6 +527,11 @@ async def test_a_day_on_which_only_faults_are_recorded_begins_with_the_first_goo
         (["--again", "AAPL/new_card"], "--again", "the nearest: AAPL/news_card"),
         (["--again", "all"], "--again", "add --yes"),
         (["--without", "BRKB"], "--without", "the nearest: BRK.B"),
+        (
+            ["--again", "AAPL/news_card", "--without", "AAPL"],
+            "--again",
+            "is also left out by --without; name it in one",
+        ),
         (["--without", *TICKERS, "美联储"], "--without", "name fewer targets"),
     ],
 )
