@@ -235,8 +235,9 @@ class Ledger:
 
     def left(self, engine: EngineName) -> int:
         """How many items of an engine are to be requested."""
-        counts = self.counts(engine)
-        return counts.planned - counts.done + self.open_requests([engine])
+        items = self.items[engine]
+        again = sum(item in items and self.is_open(engine, item) for name, item in self._asked if name == engine)
+        return items.counts.planned - items.counts.done + again
 
     # --- what is reported ---
 
