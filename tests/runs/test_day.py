@@ -173,6 +173,20 @@ async def test_a_start_that_was_paused_beyond_its_lease_calls_nothing_more(scene
     assert len(scene.requests) == count
 
 
+async def test_a_start_that_wakes_beside_another_one_records_what_it_has_and_leaves(scene: Scene) -> None:
+    first = await scene.begin()
+    await scene.cards_in_flight(2)
+    first.send_signal(SIGSTOP)
+    second = await scene.begin()
+    await scene.cards_in_flight(4)
+    first.send_signal(SIGCONT)
+    await scene.end(first, 75)
+    await scene.end(second, 0)
+    assert scene.names("/results/000001") == [f"{DAY}/results/000001-{number:06}.jsonl" for number in range(2)]
+    assert scene.stored(f"{DAY}/report.json")["number"] == 2
+    assert scene.cards().total() == 2 + 5
+
+
 @pytest.mark.parametrize("seconds", [0.5, 1.5])
 async def test_a_start_that_was_paused_before_its_entry_makes_no_attempt(scene: Scene, seconds: float) -> None:
     """Before it looks at its lease, and after that: then storage refuses the entry."""

@@ -75,6 +75,17 @@ class Folder:
         assert isinstance(data, bytes)
         return data
 
+    def known(self) -> Folder:
+        """What the latest attempt may know: not what one that was paused has written since, though that is true too."""
+        latest = max(name for name in self.objects if name.startswith(f"{self.day}/attempts/"))
+        own, began = f"{self.day}/results/{latest[-11:-5]}", self.objects[latest].updated
+        found = {
+            name: stored
+            for name, stored in self.objects.items()
+            if "/results/" not in name or name.startswith(own) or stored.updated <= began
+        }
+        return Folder(found, self.day)
+
     def done(self, before: int = 10**6) -> Iterator[CallResult]:
         """The durable results of something done, of the attempts before the one of this number."""
         for name, stored in [*self.objects.items()]:
@@ -181,6 +192,7 @@ class Promise:
         folder = next((one for one in self.folders() if one.latest().trace_id == trace), None)
         assert folder is not None, "called before the attempt is recorded"
         self._check_entries(folder)
+        folder = folder.known()
         opened, items = folder.open(), self._items(folder, request)
         number = max(opened.get(item, 0) for item in items)
         assert self._number(folder, request) == number, f"{items} are to be made again as {number}"

@@ -235,8 +235,8 @@ async def open_virtual_world(
             service._listener.port = 20_000 + number
         for service in world.engines.values():
             service.latency = latency or service.latency
-        world.stores = {uri: Memory(clock=time.time) for uri in (world.config_uri, world.runs_uri)}
         _replace_clocks(patch)
+        world.stores = {uri: Memory(clock=time.time) for uri in (world.config_uri, world.runs_uri)}
         _replace_processes(patch)
         _replace_random_numbers(patch)
         _replace_scheduling(patch)
