@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import trio
 
 from job.cli import check as module
 from job.notification.sender import Notifier
@@ -33,6 +34,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, **wrong: str) -> None:
     """What is wrong with each engine."""
 
     async def health_problem(url: str, audience: str, *_: object) -> str | None:
+        await trio.lowlevel.checkpoint()
         assert url == audience
         return wrong.get(url.removeprefix("https://").removesuffix(".example"))
 
@@ -97,6 +99,7 @@ def test_whether_a_test_message_was_taken(
     problem: str | None, code: int, mark: str, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def send_lines(*_: object) -> str | None:
+        await trio.lowlevel.checkpoint()
         return problem
 
     monkeypatch.setattr(Notifier, "send_lines", send_lines)

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import trio
 
 from job.config.faults import Fault
 from job.notification.sender import Notifier
@@ -291,6 +292,7 @@ def test_who_is_told_that_a_day_is_late_and_what_if_that_fails(
     told: list[str] = []
 
     async def send_lines(self: object, lines: object, fields: object, seconds: float) -> object:
+        await trio.lowlevel.checkpoint()
         told.extend(str(line.text) for line in lines)  # type: ignore[attr-defined]
         assert fields() == {"event": "run.verified", "done": False}  # type: ignore[operator]
         return message("the message was not sent")

@@ -134,7 +134,7 @@ async def test_a_bug_before_the_first_call_claims_no_cards(tmp_path: Path, monke
     monkeypatch.setattr(orchestrator, "prepare", AsyncMock(side_effect=ZeroDivisionError))
     settings, faults = read_settings({"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path)})
     reporter = Mock(drain=AsyncMock())
-    with pytest.raises(ExceptionGroup):
+    with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
         await orchestrator.run(RunRequest(settings, faults, datetime.now(UTC), time.monotonic()), reporter)
     (view,) = reporter.on_finish.call_args.args
     assert str(view.report.sentence) == "The job has a bug: nothing was called"

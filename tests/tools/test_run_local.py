@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 
 from tests.simulators.job import ROOT
 from tests.simulators.world import World
@@ -133,6 +134,7 @@ def job_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., N
         left = iter(codes)
 
         async def play(command: list[str], environment: Mapping[str, str]) -> int:
+            await trio.lowlevel.checkpoint()
             code = next(left)
             if with_report:
                 day = command[1].removeprefix("--date=") if len(command) > 1 else "2026-11-24"
