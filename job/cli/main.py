@@ -147,9 +147,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="a directory or gs://BUCKET/PREFIX whose config objects to read; without it, those under CONFIG_URI",
     )
     plan.add_argument("--date", type=_date, metavar="YYYY-MM-DD", help="another day than today")
-    shown = plan.add_mutually_exclusive_group()
-    shown.add_argument("--full", action="store_true", help="also list each target with its calls")
-    shown.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
+    plan.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
     report = commands.add_parser("report", help="show a day, and what to do about what failed")
     report.add_argument("day", nargs="?", type=_date, metavar="YYYY-MM-DD", help="without it, the latest one")
     report.add_argument("--csv", metavar="FILE", help="write a table of all its cards there")

@@ -12,10 +12,9 @@ from job.config.environment import Settings
 from job.config.faults import Fault
 from job.config.objects import OBJECTS
 from job.engines.calls import METHOD, Call
-from job.engines.catalog import DATA_ENGINES, TITLES
+from job.engines.catalog import TITLES
 from job.planning.plan import Plan
 from job.planning.prepare import make_plan, read_objects, unreadable
-from job.planning.targets import Target
 from job.records.day import Listing
 from job.records.nights import read_nights
 from job.report.attempt import Entry
@@ -78,8 +77,6 @@ def plan_command(settings: Settings, faults: list[Fault], options: argparse.Name
     usual = usual_line(past.nights)
     for line in (*_summary_lines(plan), *([usual] if usual else []), *changes):
         say(to.text(line))
-    if options.full:
-        _say_targets(plan, to)
     return ExitCode.DONE
 
 
@@ -157,7 +154,7 @@ def _as_json(call: Call, url: str) -> dict[str, object]:
 
 
 def _summary_lines(plan: Plan) -> Iterator[Message]:
-    """The number of cards, of calls by engine, and of cards by model."""
+    """The number of cards, and of calls by engine."""
     targets, cards = _targets(len(plan.targets)), _cards(plan.count("qa"))
     yield message("{day}: {targets}, {cards}", day=plan.date, targets=targets, cards=cards)
     for engine in plan.engines():
@@ -169,7 +166,6 @@ def _summary_lines(plan: Plan) -> Iterator[Message]:
             items=_cards(count) if engine == "qa" else _targets(count),
             calls=plural("1 call", "{count} calls", count=calls),
         )
-    yield from _model_lines(plan)
 
 
 def _targets(count: int) -> Message:
@@ -178,23 +174,6 @@ def _targets(count: int) -> Message:
 
 def _cards(count: int) -> Message:
     return plural("1 card", "{count} cards", count=count)
-
-
-def _model_lines(plan: Plan) -> Iterator[Message]:
-    """How many cards each model makes, if the config names any model."""
-    by_model = plan.cards_by_model()
-    if set(by_model) <= {(None, None)}:
-        return
-    for (backend, model), types in by_model.items():
-        values: dict[str, Value] = {"cards": _cards(types.total()), "types": listed(list(types))}
-        if backend is not None and model is not None:
-            yield message("Model {model} of {backend}: {cards} ({types})", model=model, backend=backend, **values)
-        elif model is not None:
-            yield message("Model {model}: {cards} ({types})", model=model, **values)
-        elif backend is not None:
-            yield message("The model that {backend} chooses: {cards} ({types})", backend=backend, **values)
-        else:
-            yield message("The model that the QA engine chooses: {cards} ({types})", **values)
 
 
 def _change_lines(past: _Past, plan: Plan) -> Iterator[Message]:
@@ -234,27 +213,3 @@ def _more_lines(more: int, day: str) -> Iterator[Message]:
         yield plural("1 card more than on {day}", "{count} cards more than on {day}", count=more, day=day)
     elif more < 0:
         yield plural("1 card fewer than on {day}", "{count} cards fewer than on {day}", count=-more, day=day)
-
-
-def _say_targets(plan: Plan, to: Translator) -> None:
-    """Prints each target once, with its calls."""
-    say(to.text(message("Each target, with the numbers of its batches, and its cards:")))
-    batches: dict[str, list[str]] = {target.id: [] for target in plan.targets}
-    for engine in DATA_ENGINES:
-        for number, call in enumerate(plan.calls(engine), start=1):
-            for name in call.targets:
-                batches[name].append(engine if engine == "news" else f"{engine} {number}")
-    for target in plan.targets:
-        calls = "; ".join(filter(None, (", ".join(batches[target.id]), ", ".join(target.card_types))))
-        say(f"  {target.id} ({', '.join(_about(target))}): {calls}")
-
-
-def _about(target: Target) -> Iterator[str]:
-    """The kind of a target, and the settings that the config gives it alone."""
-    yield target.kind
-    if target.kind != "equity" and target.key != target.id:
-        yield f"key {target.key}"
-    if target.date:
-        yield f"date {target.date}"
-    for name, value in target.parameters:
-        yield f"{name}={value}"

@@ -10,12 +10,12 @@ import hmac
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
 from job.config.fields import is_loopback
 from job.text.masking import excerpt, masked
-from job.text.messages import Message, message, template
+from job.text.messages import Message, message
 
 Body = dict[str, object]
 
@@ -42,8 +42,6 @@ class Channel:
     """Keys of the answer that may hold the error message."""
     busy: frozenset[int] = frozenset()
     """Codes after which the same request may succeed soon."""
-    remedies: Mapping[int, Message] = field(default_factory=dict, compare=False)
-    """What to correct after a code that says which variable is wrong."""
 
     @staticmethod
     def plain(text: str) -> str:
@@ -83,11 +81,6 @@ FEISHU = Channel(
     codes=("code", "StatusCode"),  # the latter alone in answers of older bots
     explanations=("msg", "StatusMessage"),
     busy=frozenset({11232}),  # too many messages in the whole of Feishu, at full and half hours
-    remedies={
-        19021: message(
-            "look at NOTIFY_SECRET: it has to be the secret of this bot, and the machine's clock has to be right"
-        )
-    },
 )
 DINGTALK = Channel(
     title="DingTalk",
@@ -100,11 +93,6 @@ DINGTALK = Channel(
     codes=("errcode",),
     explanations=("errmsg",),
     busy=frozenset({-1}),  # the system is busy
-    remedies={
-        310000: message(
-            "look at NOTIFY_SECRET, and at the security settings of the robot: its keywords and IP addresses"
-        )
-    },
 )
 WECOM = Channel(
     title="WeCom",
@@ -116,7 +104,6 @@ WECOM = Channel(
     codes=("errcode",),
     explanations=("errmsg",),
     busy=frozenset({-1}),  # as above
-    remedies={93000: message("look at NOTIFY_URL: its key belongs to no robot, or to one that was removed")},
 )
 CHANNELS = (FEISHU, DINGTALK, WECOM)
 
@@ -198,11 +185,7 @@ def judge(hook: Hook, status: int, content: bytes) -> Problem | None:
         )
     said = next((value for name in channel.explanations if isinstance(value := answer.get(name), str)), "")
     values = {"channel": channel.title, "code": str(code), "answer": hook.without_secrets(said)}
-    remedy = channel.remedies.get(code)
-    if remedy is None:
-        return Problem(message("{channel} refused it with code {code}: {answer}", **values), is_passing)
-    text = template("{channel} refused it with code {code}: {answer}; {remedy}")
-    return Problem(message(text, **values, remedy=remedy), is_passing)
+    return Problem(message("{channel} refused it with code {code}: {answer}", **values), is_passing)
 
 
 def as_json(value: object) -> bytes:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
@@ -102,19 +101,6 @@ class Plan:
             if "news" in target.engines and (target.id, None) not in done:
                 yield self.news_call(target)
 
-    def cards_by_model(self) -> dict[tuple[str | None, str | None], Counter[str]]:
-        """For each backend and model, `None` if the config names none, how many cards of each type they make."""
-        counts: Counter[tuple[str, tuple[tuple[str, str], ...]]] = Counter()
-        for target in self.targets:
-            own = tuple(one for one in target.parameters if one[0] in _CHOICE)
-            counts.update((card_type, own) for card_type in target.card_types)
-        found: dict[tuple[str | None, str | None], Counter[str]] = {}
-        for (card_type, own), count in counts.items():
-            chosen = dict(_parameters(llm_parameters(self.models, card_type), own))
-            backend, model = (chosen.get(name) for name in _CHOICE)
-            found.setdefault((backend, model), Counter())[card_type] += count
-        return found
-
     def _cards(self, done: Container[WorkItem]) -> Iterator[Call]:
         for target in self.targets:
             for card_type in target.card_types:
@@ -122,8 +108,6 @@ class Plan:
                     yield self.card_call(target, card_type)
 
 
-_CHOICE = ("preferred_llm_backend", "model_name")
-"""The query parameters that choose a card's model."""
 _values = attrgetter(*(field.name for field in fields(Target)))
 
 

@@ -1,9 +1,7 @@
 """Targets: combines the config objects into one list of targets, each with its engines and card types."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from job.config.entries import spelling
 from job.config.faults import Fault
@@ -26,8 +24,6 @@ EQUITIES_DEFAULT = "equities_default"
 
 
 _PERSONS = {"celebrity", "person", "people"}
-_TICKER = re.compile(r"[$^]?[A-Z0-9]{1,10}([.=:-][A-Z0-9]{1,5})?")
-"""Ids that look like a ticker: `APPL`, `700.HK`, `^GSPC`, `BTC-USD`, `GC=F`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +123,6 @@ class _Resolver:
                 self.findings.notice(Place(CARD_TARGETS, [index], shown=alike(entry.id, twin)), TWIN)
             kind = self._kind(index, entry, listed=listed)
             key = self._topic_key(index, entry, keys) if kind == "topic" else entry.id
-            if entry.topic_key is not None and kind != "topic":
-                place = Place(CARD_TARGETS, [index, "topic_key"], entry.id)
-                self.findings.notice(place, template("{where}: is not used, since the entry is no topic"))
             inherits = listed and kind == "equity"
             if entry.card_types:
                 card_types = self._chosen(entry.card_types, Place(CARD_TARGETS, [index, "card_types"], entry.id))
@@ -153,6 +146,11 @@ class _Resolver:
         if known and targets and self.enabled and not any(target.card_types for target in targets):
             remedy = message("enable a card type that it names")
             self.findings.fault(Place(CARD_TARGETS), message("leaves no card to make"), remedy)
+        asked = {name for target in targets for name in target.card_types}
+        for name in self.enabled if known and targets else ():
+            if name not in asked:
+                text = template("{where}: no target asks for this card type")
+                self.findings.notice(Place(CARD_TYPE_LIST, [name]), text)
         for task in self.models.tasks:
             if self.card_types is not None and task not in self.card_types:
                 text = template("{where}: is not a card type of {list}; the job does not use it")
@@ -207,8 +205,6 @@ class _Resolver:
             return entry.target_type
         if entry.category is None:
             # Without target_type and category, an entry that overrides a ticker is an equity, any other is a topic.
-            if not listed:
-                self._notice_doubtful_topic(index, entry.id)
             return "equity" if listed else "topic"
         category = entry.category.strip().casefold()
         if category in _PERSONS:
@@ -222,23 +218,6 @@ class _Resolver:
             )
             self.findings.notice(Place(CARD_TARGETS, [index, "category"], entry.id), text, list=TICKER_LIST)
         return "topic"
-
-    def _notice_doubtful_topic(self, index: int, topic: str) -> None:
-        """Adds a notice for a topic that may be a mistyped ticker, or a mistyped `equities_default`."""
-        if self.known_tickers is None:
-            return
-        if "default" in topic.casefold() and get_close_matches(topic.casefold(), [EQUITIES_DEFAULT], cutoff=0.8):
-            text = template(
-                "{where}: becomes a topic; write {default} if the defaults of all tickers are meant, "
-                "else add target_type topic"
-            )
-            self.findings.notice(Place(CARD_TARGETS, [index], topic), text, default=EQUITIES_DEFAULT)
-        elif self.spellings[spelling(topic)] == topic and _TICKER.fullmatch(topic):
-            text = template(
-                "{where}: looks like a ticker, but becomes a topic since {list} does not have it; "
-                "correct it, add it there, or add target_type topic"
-            )
-            self.findings.notice(Place(CARD_TARGETS, [index], topic), text, list=TICKER_LIST)
 
     def _topic_key(self, index: int, entry: TargetEntry, keys: dict[str, str]) -> str:
         key = entry.topic_key or topic_key(entry.id)

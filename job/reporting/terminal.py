@@ -28,8 +28,6 @@ from job.text.display import clock, shortened
 from job.text.messages import ENGLISH, Message, Translator, listed, message, plural
 
 ANSWER_LIMIT = 500
-LIVE_FAILURES = 20
-"""Failed calls that are printed when they fail; the bars count further ones, and the end lists all by cause."""
 
 
 class TerminalReporter:
@@ -42,7 +40,6 @@ class TerminalReporter:
 
     def __init__(self, translator: Translator = ENGLISH) -> None:
         self._start: Start | None = None
-        self._failed = 0
         self._output = OutputQueue()
         self._dropped = 0
         self._screen = Screen(translator, queued_text(self._output))
@@ -86,7 +83,7 @@ class TerminalReporter:
             self._screen.print_line(progress_message(live, now))
 
     def on_event(self, event: Event) -> None:
-        """Prints the first calls that failed for good, and calls with a warning."""
+        """Prints the calls that failed for good, and those with a warning."""
         if isinstance(event, SetAside):
             self._screen.print_line(event.reason, "✗")
         if not isinstance(event, CallResult) or (event.done and event.warning is None):
@@ -97,13 +94,8 @@ class TerminalReporter:
         if event.warning is not None:
             self._screen.print_line(message("{call}: {reason}", call=event.label, reason=event.warning), "!")
         if not event.done:
-            self._failed += 1
-            if self._failed <= LIVE_FAILURES:
-                text = message("{call}: {reason}", call=event.label, reason=event.reason or "")
-                self._screen.print_line(text, "!" if event.state == CUT_OFF else "✗")
-            elif self._failed == LIVE_FAILURES + 1:
-                text = message("further failures are counted in the bars, and listed by cause at the end")
-                self._screen.print_line(text, "✗")
+            text = message("{call}: {reason}", call=event.label, reason=event.reason or "")
+            self._screen.print_line(text, "!" if event.state == CUT_OFF else "✗")
 
     def on_second_signal(self, text: Message | None) -> None:
         """The process is about to end at once: says on standard error how to go on, if there is a way."""
@@ -232,14 +224,6 @@ def _head(report: Report) -> Message:
     if report.ended is None:
         return message("{day}, started {started}", day=report.day, started=started)
     ended = clock(datetime.fromisoformat(report.ended), report.day)
-    if report.number > 1:
-        return message(
-            "{day}, attempt {number}: started {started}, ended {ended}",
-            day=report.day,
-            number=report.number,
-            started=started,
-            ended=ended,
-        )
     return message("{day}: started {started}, ended {ended}", day=report.day, started=started, ended=ended)
 
 

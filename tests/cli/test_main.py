@@ -107,7 +107,7 @@ def test_an_argument_that_is_no_unicode_can_be_recorded() -> None:
     [
         *(["fly"], ["plan", "--yaml"], ["run", "now"], ["--json"], ["check", "--json"], ["plan", "plan"]),
         *(["run", "--without"], ["run", "--again"], ["report", "night"], ["notify"], ["verify", "--date", "x"]),
-        *(["plan", "--full", "--json"], ["resume", "night"], ["plan", "--date", "2026-1-1"]),
+        *(["plan", "--full"], ["resume", "night"], ["plan", "--date", "2026-1-1"]),
     ],
 )
 def test_usage_errors_end_with_2(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:

@@ -47,9 +47,6 @@ def today() -> str:
 # --- what a run would call ---
 
 
-FULL = "Each target, with the numbers of its batches, and its cards:"
-
-
 def test_a_plan_of_a_given_place_needs_no_variable(command: Command, place: Path) -> None:
     write(place, {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card", "old_card"]})
     assert command("plan", place) == (
@@ -65,76 +62,6 @@ def test_a_plan_of_a_given_place_needs_no_variable(command: Command, place: Path
     )
 
 
-def test_a_count_of_one_is_singular_and_the_calls_are_listed_by_target(
-    command: Command, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert command("plan", "--full", "--date=2026-11-24", place)[1] == [
-        "2026-11-24: 1 target, 1 card",
-        "Financial engine: 1 target, 1 call",
-        "Trading engine: 1 target, 1 call",
-        "News engine: 1 target, 1 call",
-        "QA engine: 1 card, 1 call",
-        FULL,
-        "  AAPL (equity): financial 1, trading 1, news; news_card",
-    ]
-
-
-def test_each_target_is_listed_once_with_the_numbers_of_its_batches(
-    command: Command, place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write(place, {"ticker_list.json": ["AAPL", "MSFT", "NVDA"]})
-    write(place, {"card_targets.json": [{"id": "AAPL", "run_engines": {"financials": False}}, {"id": "Rates"}]})
-    monkeypatch.setenv("FINANCIAL_ENGINE_BATCH_SIZE", "1")
-    monkeypatch.setenv("TRADING_ENGINE_BATCH_SIZE", "2")
-    lines = command("plan", "--full", place)[1]
-    assert lines[lines.index(FULL) + 1 :] == [
-        "  AAPL (equity): trading 1, news; news_card",
-        "  MSFT (equity): financial 1, trading 1, news; news_card",
-        "  NVDA (equity): financial 2, trading 2, news; news_card",
-        "  Rates (topic, key rates): news; news_card",
-    ]
-    assert lines[1:3] == ["Financial engine: 2 targets, 2 calls", "Trading engine: 3 targets, 2 calls"]
-
-
-def test_a_target_with_a_date_of_its_own_shows_it(command: Command, place: Path) -> None:
-    write(place, {"card_targets.json": [{"id": "Rates", "date": "2026-11-20"}]})
-    assert "  Rates (topic, key rates, date 2026-11-20): news; news_card" in command("plan", "--full", place)[1]
-
-
-def test_the_cards_of_each_model_are_counted_and_keys_and_parameters_are_shown(command: Command, place: Path) -> None:
-    write(place, {"card_types.json": ["news_card", "price_card", "outlook_card"]})
-    write(place, {"llm_config.json": {"default": {"backend": "gemini", "model_name": "small"}, "tasks": {
-        "outlook_card": {"model_name": "large"}}}})  # fmt: skip
-    fed = {
-        "id": "美联储",
-        "topic_key": "fed",
-        "card_types": ["news_card"],
-        "extra_params": {"tone": "dry", "long": True},
-    }
-    other = {"id": "Musk", "target_type": "person", "extra_params": {"preferred_llm_backend": "local"}}
-    write(place, {"card_targets.json": [fed, other]})
-    lines = command("plan", "--full", place)[1]
-    assert lines[lines.index("QA engine: 7 cards, 7 calls") + 1 : -4] == [
-        "Model small of gemini: 3 cards (news_card, price_card)",
-        "Model large of gemini: 1 card (outlook_card)",
-        "The model that local chooses: 3 cards (news_card, price_card, outlook_card)",
-    ]
-    assert lines[-3:] == [
-        "  AAPL (equity): financial 1, trading 1, news; news_card, price_card, outlook_card",
-        "  美联储 (topic, key fed, tone=dry, long=true): news; news_card",
-        "  Musk (person, preferred_llm_backend=local): news; news_card, price_card, outlook_card",
-    ]
-
-
-def test_a_model_without_a_backend_and_none_at_all_are_named_too(command: Command, place: Path) -> None:
-    write(place, {"card_types.json": ["news_card", "price_card"]})
-    write(place, {"llm_config.json": {"tasks": {"price_card": {"model_name": "large"}}}})
-    assert command("plan", place)[1][-2:] == [
-        "The model that the QA engine chooses: 1 card (news_card)",
-        "Model large: 1 card (price_card)",
-    ]
-
-
 @pytest.mark.parametrize("url", ["https://engine.example/v1", None])
 def test_the_text_shows_no_url_and_json_shows_the_whole_url_if_it_is_known(
     command: Command, place: Path, monkeypatch: pytest.MonkeyPatch, url: str | None
@@ -142,7 +69,7 @@ def test_the_text_shows_no_url_and_json_shows_the_whole_url_if_it_is_known(
     if url:
         monkeypatch.setenv("QA_ENGINE_URL", f"{url}/")
     write(place, {"ticker_list.json": ["0700.HK"], "card_targets.json": [{"id": "Rate vs Inflation"}]})
-    assert not [line for line in command("plan", "--full", place)[1] if "http" in line or "/" in line]
+    assert not [line for line in command("plan", place)[1] if "http" in line or "/" in line]
     code, out, err = command("plan", "--json", place)
     assert (code, err) == (ExitCode.DONE, [])
     shown = {line["engine"]: line["url"] for line in map(json.loads, out)}

@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.config import findings
 from job.config.environment import read_settings
 from job.config.faults import ConfigError
 from job.config.objects import OBJECTS, read_config
@@ -381,61 +380,6 @@ OFF = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
 )
 def test_an_entry_that_cannot_be_read_causes_no_other_fault(objects: dict[str, object], fault: str) -> None:
     assert judged(GOOD | objects)[0] == [fault]
-
-
-IDS = st.sampled_from(["AAPL", "MSFT", "TSLA", "a b", "a_b", "茅台", "equities_default"])
-NAMES = st.sampled_from(["news_card", "old_card", "nope"])
-SOUND_ENTRIES = st.fixed_dictionaries(
-    {"id": IDS},
-    optional={
-        "card_types": st.lists(NAMES, max_size=2),
-        "category": st.sampled_from(["equity", "people", "macro"]),
-        "date": st.just("2026-01-01"),
-    },
-)
-SOUND: dict[str, st.SearchStrategy[Any]] = {
-    "ticker_list.json": st.lists(IDS, min_size=1, max_size=4, unique=True),
-    "card_types.json": st.lists(
-        st.fixed_dictionaries({"name": NAMES, "enabled": st.booleans()}),
-        min_size=1,
-        max_size=3,
-        unique_by=lambda item: item["name"],
-    ),
-    "card_targets.json": st.lists(SOUND_ENTRIES, min_size=1, max_size=5, unique_by=lambda entry: entry["id"])
-    | st.dictionaries(IDS, st.lists(NAMES, max_size=2), min_size=1, max_size=5),
-}
-
-
-def with_unreadable_entries(value: Any, numbers: set[int]) -> Any:
-    """The value, with its entries of these numbers replaced by one that cannot be read."""
-    if isinstance(value, dict):
-        return {key: 7 if number in numbers else item for number, (key, item) in enumerate(value.items())}
-    return [7 if number in numbers else item for number, item in enumerate(value)]
-
-
-def spread(objects: Mapping[str, object]) -> set[str]:
-    """The faults of a config, one for each place."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(findings, "PLACES_NAMED", 100)
-        config, faults, _ = read_config({name: written(value) for name, value in objects.items()})
-        faults += resolve(config)[1]
-    split = [(fault, *str(fault.where).partition(": ")) for fault in faults]
-    return {f"{name}: {place}: {fault.what}" for fault, name, _, places in split for place in places.split(", ")}
-
-
-@given(st.fixed_dictionaries(SOUND), st.dictionaries(st.sampled_from(sorted(SOUND)), st.sets(st.integers(0, 4))))
-def test_with_entries_that_cannot_be_read_the_rest_is_judged_as_before(
-    objects: dict[str, Any], numbers: dict[str, set[int]]
-) -> None:
-    """The places are compared, as one fault may name another place if an entry cannot be read."""
-    bad = {name: with_unreadable_entries(value, numbers.get(name, set())) for name, value in objects.items()}
-    before, after = ({line for line in spread(each) if 'the key "' not in line} for each in (objects, bad))
-    own = [line.partition(" (7): is ")[0] for line in after if " (7): is " in line]
-    others = {line for line in after if " (7): is " not in line}
-    assert others <= before
-    if bad["ticker_list.json"] == objects["ticker_list.json"] and bad["card_types.json"] == objects["card_types.json"]:
-        hidden = {line for line in before - after if "leaves no card" not in line}
-        assert all(line.startswith(tuple(own)) for line in hidden)
 
 
 WHOLE = '请写完整的股票代码并加引号，例如 "0700.HK"'

@@ -44,14 +44,6 @@ def overlapping(requests: list[Seen]) -> bool:
     return any(later[0] < earlier[1] for earlier, later in pairwise(moments))
 
 
-@pytest.mark.slow
-async def test_a_key_file_replaces_the_metadata_server(world: World) -> None:
-    await run(world, 0, **world.key_file())
-    assert asked_cards(world) == DONE
-    assert world.metadata.requests == []
-    assert len(world.oauth.requests) == 4
-
-
 async def test_impersonation_works_on_a_laptop(world: World) -> None:
     account = "orchestrator@simulated-project.iam.gserviceaccount.com"
     await run(world, 0, **(world.user_file() | world.impersonating(account)))
@@ -204,15 +196,6 @@ async def test_an_answer_that_is_no_token_is_not_quoted(
     with pytest.raises(TokenError) as error:
         await IdTokens(nursery, None).get("https://x")
     assert str(error.value) == "no token for https://x: the token server's answer is not a token"
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("answer", [{"id_token": OPAQUE}, {"access_token": OPAQUE, "token_type": "Bearer"}])
-async def test_an_answer_to_a_key_file_that_is_no_token_is_not_quoted(world: World, answer: object) -> None:
-    world.oauth.script.append(Fault(when.path("/token"), do.body(answer)))
-    outcome = await run(world, 1, **(world.key_file() | ONE_ATTEMPT))
-    assert outcome.finished["detail"].endswith(": the token server's answer is not a token")
-    assert OPAQUE[:10] not in outcome.stdout
 
 
 @pytest.mark.slow

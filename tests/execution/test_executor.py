@@ -166,12 +166,6 @@ async def test_401_gets_one_fresh_token_and_one_more_try(autojump_clock: trio.te
     assert (await one_card(reply({}, 401), None)).cards.done == 1
 
 
-async def test_401_does_not_count_as_an_attempt(autojump_clock: trio.testing.MockClock) -> None:
-    made = await one_card(reply({}, 500), reply({}, 401), reply({}, 500), reply({}, 500), reply({}, 401), attempts=4)
-    assert len(made.world.asked) == 5
-    assert the_end(made).attempts == 5
-
-
 async def test_a_denied_card_is_retried_at_most_once(autojump_clock: trio.testing.MockClock) -> None:
     assert len((await one_card(DENIED)).world.asked) == 2
     assert len((await one_card(DENIED, reply({}, 500), DENIED, None, attempts=9)).world.asked) == 3
@@ -294,27 +288,6 @@ async def test_an_interrupted_later_attempt_shows_the_previous_answer(
     assert (failure.cause, failure.interrupted_after, failure.status) == (Cause.INTERRUPTED, Cause.STATUS, 503)
 
 
-async def test_a_card_in_flight_has_its_grace_to_answer(autojump_clock: trio.testing.MockClock) -> None:
-    assert (await stopped_after(1.0, 5.9)).cards.done == 1
-    assert trio.current_time() == pytest.approx(5.9)
-
-
-async def test_a_card_that_does_not_answer_within_the_grace_is_interrupted(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    made = await stopped_after(1.0, FOREVER)
-    assert trio.current_time() == pytest.approx(6.0)
-    failure = the_end(made)
-    assert (failure.cause, str(failure.reason)) == (Cause.INTERRUPTED, "interrupted")
-    assert made.world.asked[0].cut_off
-
-
-async def test_sigint_has_no_grace(autojump_clock: trio.testing.MockClock) -> None:
-    made = await stopped_after(1.0, 2.0, reason=ShutdownReason.SIGINT, grace=0.0)
-    assert trio.current_time() == pytest.approx(1.0)
-    assert made.cards.failed == 1
-
-
 async def test_sigint_ends_the_grace_of_sigterm(autojump_clock: trio.testing.MockClock) -> None:
     made = stage([target("A", engines=())], in_turn("qa", FOREVER))
     async with trio.open_nursery() as nursery:
@@ -434,11 +407,6 @@ async def test_an_unexpected_exception_is_a_bug_and_propagates(autojump_clock: t
     with pytest.RaisesGroup(ZeroDivisionError):
         await made.play()
     assert made.world.open_connections == 0
-
-
-async def test_a_limit_of_the_job_itself_has_a_cause_of_its_own(autojump_clock: trio.testing.MockClock) -> None:
-    failure = the_end(await one_card(ProcessLimitError(message("too many open files"))))
-    assert (failure.cause, str(failure.reason)) == (Cause.PROCESS_LIMIT, "too many open files")
 
 
 async def test_only_the_warning_of_the_successful_answer_is_kept(autojump_clock: trio.testing.MockClock) -> None:

@@ -46,26 +46,6 @@ def slow(engine: EngineName, seconds: float) -> Script:
     return answer
 
 
-async def test_data_calls_are_cut_off_at_once(autojump_clock: MockClock) -> None:
-    made = stage([target("A"), target("B")], slow("trading", FOREVER))
-    assert await until_the_deadline(made) == pytest.approx(0, abs=0.01)
-    assert all(asked.cut_off for asked in made.world.of("trading"))
-    assert made.world.of("qa") == []
-
-
-async def test_cards_in_flight_may_answer_within_the_grace(autojump_clock: MockClock) -> None:
-    made = stage([target(name) for name in "ABCDEFGH"], slow("qa", 6.0))
-    assert await until_the_deadline(made) == pytest.approx(2, abs=0.01)
-    assert made.cards.done == 8
-    assert made.cards.not_attempted == 0
-
-
-async def test_cards_that_do_not_answer_are_cut_off_after_the_grace(autojump_clock: MockClock) -> None:
-    made = stage([target(name) for name in "ABCDEFGH"], slow("qa", FOREVER))
-    assert await until_the_deadline(made) == pytest.approx(5.0, abs=0.01)
-    assert (made.cards.failed, made.cards.cut_off, made.cards.not_attempted) == (4, 4, 4)
-
-
 @pytest.mark.parametrize("engine", ["news", "qa"])
 async def test_no_request_leaves_over_a_connection_that_is_still_being_opened(
     engine: EngineName, autojump_clock: MockClock
@@ -208,28 +188,6 @@ async def test_a_signal_that_comes_just_before_signals_are_handled_is_not_lost(
     assert shutdown.reason is ShutdownReason.SIGTERM
     assert 0 < budget.seconds(FOREVER) <= Budget.OVER
     nursery.cancel_scope.cancel()
-
-
-@pytest.mark.usefixtures("_signal_handlers")
-@pytest.mark.parametrize(("number", "ended"), [(signal.SIGTERM, 6.0), (signal.SIGINT, 1.0)])
-async def test_sigterm_gives_cards_in_flight_five_seconds_and_sigint_none(
-    number: signal.Signals, ended: float, autojump_clock: MockClock
-) -> None:
-    autojump_clock.autojump_threshold = 0.02  # a signal arrives in real time
-    made = stage([target("A", engines=())], slow("qa", FOREVER))
-    async with trio.open_nursery() as nursery:
-        await nursery.start(on_signals, made.shutdown, Budget(), no_last_words)
-
-        async def send() -> None:
-            await trio.sleep(1.0)
-            signal.raise_signal(number)
-
-        nursery.start_soon(send)
-        await made.play()
-        nursery.cancel_scope.cancel()
-    made.assert_nothing_lost()
-    assert trio.current_time() == pytest.approx(ended, abs=0.1)
-    assert made.cards.cut_off == 1
 
 
 @pytest.mark.parametrize(

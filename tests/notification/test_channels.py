@@ -83,14 +83,6 @@ def test_dingtalk_is_signed_in_the_url() -> None:
     assert given == {"timestamp": "1700000000250", "sign": DINGTALK_SIGN}
 
 
-SIGN = "look at NOTIFY_SECRET: it has to be the secret of this bot, and the machine's clock has to be right"
-SAFETY = (
-    "DingTalk refused it with code 310000: no; "
-    "look at NOTIFY_SECRET, and at the security settings of the robot: its keywords and IP addresses"
-)
-KEY = "look at NOTIFY_URL: its key belongs to no robot, or to one that was removed"
-
-
 def said(url: str, status: int, answer: object, secret: str | None = None) -> tuple[str, bool] | None:
     content = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
     problem = judge(Hook(url, secret), status, content)
@@ -115,7 +107,7 @@ def test_answers_that_accept_the_message(url: str, answer: object) -> None:
 @pytest.mark.parametrize(
     ("url", "status", "answer", "reason", "is_passing"),
     [
-        (FEISHU_URL, 200, {"code": 19021, "msg": "sign"}, f"Feishu refused it with code 19021: sign; {SIGN}", False),
+        (FEISHU_URL, 200, {"code": 19021, "msg": "sign"}, "Feishu refused it with code 19021: sign", False),
         (FEISHU_URL, 200, {"code": 11232, "msg": "busy"}, "Feishu refused it with code 11232: busy", True),
         (FEISHU_URL, 400, {"code": 11232, "msg": "busy"}, "Feishu refused it with code 11232: busy", True),
         (FEISHU_URL, 200, {"code": 0, "StatusCode": 9}, None, False),
@@ -125,9 +117,9 @@ def test_answers_that_accept_the_message(url: str, answer: object) -> None:
         (FEISHU_URL, 200, b"[" * 100_000, "the answer is not from Feishu", False),
         (FEISHU_URL, 200, b"[]", "the answer is not from Feishu", False),
         (FEISHU_URL, 404, {"code": 0}, "Feishu answered HTTP 404", False),
-        (DINGTALK_URL, 200, {"errcode": 310000, "errmsg": "no"}, SAFETY, False),
+        (DINGTALK_URL, 200, {"errcode": 310000, "errmsg": "no"}, "DingTalk refused it with code 310000: no", False),
         (DINGTALK_URL, 200, {"errcode": -1, "errmsg": "系统繁忙"}, "DingTalk refused it with code -1: 系统繁忙", True),
-        (WECOM_URL, 200, {"errcode": 93000, "errmsg": None}, f"WeCom refused it with code 93000: ; {KEY}", False),
+        (WECOM_URL, 200, {"errcode": 93000, "errmsg": None}, "WeCom refused it with code 93000: ", False),
         (WECOM_URL, 429, b"", "WeCom answered HTTP 429", True),
         (WECOM_URL, 502, b"<html>", "WeCom answered HTTP 502", True),
         (WECOM_URL, 302, b"", "WeCom answered HTTP 302", False),

@@ -246,42 +246,6 @@ def test_expansion_follows_the_rules(objects: dict[str, Any]) -> None:
     assert {name: (list(t.card_types), list(t.engines)) for name, t in targets.items()} == wanted
 
 
-DOUBTFUL = (
-    "looks like a ticker, but becomes a topic since ticker_list.json does not have it; "
-    "correct it, add it there, or add target_type topic"
-)
-
-
-@pytest.mark.parametrize("topic", ["APPL", "700.HK", "^GSP", "BTC-USD", "GC=F", "600519.SS", "$TSLA"])
-def test_a_mistyped_ticker_that_becomes_a_topic_is_noticed(topic: str) -> None:
-    targets, notices = resolved(card_targets=[{"id": "MSFT"}, {"id": topic, "topic_key": "k"}])
-    assert targets[topic].kind == "topic"
-    assert notices == [f'card_targets.json: [1] ("{topic}"): {DOUBTFUL}']
-
-
-def test_many_mistyped_tickers_are_one_notice() -> None:
-    _, notices = resolved(card_targets=[{"id": f"A{number}"} for number in range(50)])
-    assert notices == [f'card_targets.json: [0] ("A0"), [1] ("A1"), [2] ("A2") and 47 more: {DOUBTFUL}']
-
-
-@pytest.mark.parametrize("topic", ["equity_default", "equities-default", "Equities_Default"])
-def test_misspelt_defaults_that_become_a_topic_are_noticed(topic: str) -> None:
-    _, notices = resolved(card_targets=[{"id": topic}])
-    meant = "write equities_default if the defaults of all tickers are meant, else add target_type topic"
-    assert notices == [f'card_targets.json: [0] ("{topic}"): becomes a topic; {meant}']
-
-
-@pytest.mark.parametrize(
-    "given_entry",
-    [
-        {"id": "APPL", "target_type": "topic"},
-        {"id": "APPL", "target_type": "equity"},
-        {"id": "APPL", "category": "macro"},
-        {"id": "Rate vs Inflation"},
-        {"id": "Default risk"},
-        {"id": "美联储", "topic_key": "fed"},
-        {"id": "macro"},
-    ],
-)
-def test_an_unambiguous_target_is_not_noticed(given_entry: dict[str, str]) -> None:
-    assert resolved(card_targets=[given_entry])[1] == []
+def test_a_card_type_that_no_target_asks_for_is_noticed() -> None:
+    _, notices = resolved(card_targets=[{"id": "equities_default", "card_types": ["news_card", "old_card"]}])
+    assert notices == ["card_types.json: earnings_card: no target asks for this card type"]

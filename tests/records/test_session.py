@@ -18,12 +18,10 @@ from job.execution.shutdown import Budget, Shutdown, ShutdownReason
 from job.ledger.again import Asked
 from job.planning.prepare import Prepared
 from job.records.day import Document
-from job.records.lease import LEASE, TRUSTED_SECONDS, BusyError, acquire
+from job.records.lease import LEASE, TRUSTED_SECONDS, acquire
 from job.records.session import Opened, Session, StorageAlarm, open_session
 from job.report.attempt import read_entry
-from job.report.format import RecordError
 from job.report.report import read_report
-from job.storage.store import StorageError
 from job.text.messages import Message
 from tests.records.test_lease import holder
 from tests.support.clocks import MachineClock, machine_clock
@@ -114,15 +112,6 @@ async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: De
         assert not opened.session.was_killed
 
 
-async def test_a_day_that_is_done_is_not_touched(desk: Desk, autojump_clock: MockClock) -> None:
-    put(desk.store, Attempt().record())
-    before = dict(desk.store.objects)
-    async with desk.open() as opened:
-        assert opened.session is None
-        assert opened.before is not None
-    assert desk.store.objects == before
-
-
 @pytest.mark.parametrize(
     "why", ["its end is missing", "it failed", "another config", "a paused attempt made the last card"]
 )
@@ -152,39 +141,6 @@ async def test_the_number_is_above_the_highest_in_any_name(desk: Desk, autojump_
         assert opened.start.number == 5
 
 
-async def test_a_start_that_was_overtaken_while_it_was_paused_stands_back(
-    desk: Desk, autojump_clock: MockClock
-) -> None:
-    names = desk.store.names
-
-    def overtaken(prefix: str) -> list[str]:
-        found = names(prefix)
-        put(desk.store, Attempt(outcome=None).record())
-        return found
-
-    desk.store.names = overtaken  # type: ignore[method-assign]
-    with pytest.raises(BusyError, match=r"^attempt 1 of 2026-11-24 is another one$"):
-        async with desk.open():
-            pass
-    assert LEASE not in desk.store.objects
-
-
-async def test_a_start_that_was_paused_for_longer_than_its_lease_lasts_adds_no_attempt(
-    desk: Desk, machine_clock: MachineClock, autojump_clock: MockClock
-) -> None:
-    names = desk.store.names
-
-    def paused(prefix: str) -> list[str]:
-        machine_clock.slept += TRUSTED_SECONDS
-        return names(prefix)
-
-    desk.store.names = paused  # type: ignore[method-assign]
-    with pytest.raises(BusyError, match="paused for longer than its lease lasts"):
-        async with desk.open():
-            pass
-    assert not desk.store.objects
-
-
 @pytest.mark.parametrize(("uri", "is_same"), [("gs://cards/config/", True), ("gs://cards/other", False)])
 async def test_a_day_is_for_one_config(desk: Desk, uri: str, is_same: bool, autojump_clock: MockClock) -> None:
     put(desk.store, Attempt(outcome="interrupted").record())
@@ -199,29 +155,6 @@ async def test_a_day_is_for_one_config(desk: Desk, uri: str, is_same: bool, auto
         "CONFIG_URI: the day 2026-11-24 was begun with the config at gs://cards/config; "
         "set it to that, or set RUNS_URI to another place: each config has its own"
     )
-
-
-@pytest.mark.parametrize("what", ["entry", "results", "end"])
-async def test_a_damaged_record_is_refused_and_the_lease_released(
-    desk: Desk, what: str, autojump_clock: MockClock
-) -> None:
-    put(desk.store, Attempt(outcome="interrupted").record())
-    name = {"entry": "attempts/000001.json", "results": "results/000001-000000.jsonl", "end": "ends/000001.json"}[what]
-    put(desk.store, {f"{DAY}/{name}": b"?"})
-    with pytest.raises(RecordError, match=name):
-        async with desk.open():
-            pass
-    assert LEASE not in desk.store.objects
-
-
-@pytest.mark.parametrize("verb", ["create", "read", "names"])
-async def test_a_start_that_cannot_begin_gives_its_lease_back(desk: Desk, verb: str, autojump_clock: MockClock) -> None:
-    put(desk.store, Attempt(outcome="interrupted").record())
-    desk.store.refuse = lambda asked, name: asked == verb and name.startswith(DAY)
-    with pytest.raises(StorageError):
-        async with desk.open():
-            pass
-    assert LEASE not in desk.store.objects
 
 
 # --- what is made again ---
@@ -242,23 +175,6 @@ async def test_requests_are_carried_forward_though_nobody_asks(desk: Desk, autoj
         assert opened.session is not None
         assert opened.session.entry.again == (ASKED,)
         assert opened.ledger.left("qa") == 1, "and what was asked for and not made is left"
-
-
-@pytest.mark.parametrize(("asked_by", "opens"), [("x", True), ("y", False)])
-async def test_a_retry_asks_for_nothing_new(desk: Desk, asked_by: str, opens: bool, autojump_clock: MockClock) -> None:
-    """If its first try stood back before another start, the retry must not pay instead."""
-    attempt = Attempt(number=2, outcome=None, again=[ASKED])
-    entry = attempt.entry.model_copy(update={"asked_by": (asked_by,)})
-    put(desk.store, Attempt().record(), attempt.record(), {f"{DAY}/attempts/000002.json": entry.packed()})
-    work = prepared(again=[CARD, ("qa", ("MSFT", "news_card"))])
-    if opens:
-        async with desk.open(work, execution="x", task_attempt=1) as opened:
-            assert opened.session is not None
-            assert (opened.session.entry.again, opened.session.entry.asked_by) == ((ASKED,), ("x",))
-        return
-    with pytest.raises(BusyError, match="its retry does not either"):
-        async with desk.open(work, execution="x", task_attempt=1):
-            pass
 
 
 # --- closing ---

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from io import StringIO
-
 import pytest
 
 from job.engines.failures import Cause, Failure
 from job.execution.gauge import Live
 from job.ledger.ledger import Ledger
-from job.reporting.cloud_log import CloudLogReporter
-from job.reporting.screen import Screen
 from job.reporting.status import barrier_message, run_heading, time_status
-from job.reporting.stdout import OutputQueue
-from job.reporting.terminal import TerminalReporter, _Bars
-from job.text.messages import ENGLISH, message
+from job.reporting.terminal import TerminalReporter
+from job.text.messages import message
 from tests.support.fakes import plan_of, target
 from tests.support.records import DAY, start_at
 from tests.support.results import result_of
@@ -62,16 +56,6 @@ def test_an_attempt_that_has_no_card_left_does_not_say_that_it_generates_cards()
     assert str(barrier_message(ledger)) == "all data is ready; generating cards"
 
 
-def test_a_terminal_shows_the_pace_below_the_bars(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, for rich
-    monkeypatch.setenv("TERM", "xterm")
-    shown = StringIO()
-    bars = _Bars(after(25), Screen(ENGLISH, shown, width=120), OutputQueue(), lambda: 1090.0)
-    bars.start()
-    bars.stop()
-    assert "1 min 33 s elapsed; at the present pace" in shown.getvalue()
-
-
 async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
@@ -87,16 +71,3 @@ async def test_text_that_is_no_terminal_has_a_line_with_the_pace_and_no_bars(
         f"cards: 25 of 100 done, 0 failed; {PACE}",
         "all data is ready; generating cards",
     ]
-
-
-async def test_the_log_has_a_line_with_the_pace(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    log = CloudLogReporter(None)
-    log.on_progress(after(25), 1090.0)
-    log.on_progress(after(0), 1000.0)
-    await log.drain(5.0)
-    known, unknown = (json.loads(line) for line in capfdbinary.readouterr().out.splitlines())
-    assert known["event"] == "run.progress"
-    assert known["message"] == f"cards: 25 of 100 done, 0 failed; {PACE}"
-    assert (known["elapsed_seconds"], known["seconds_left"]) == (93, 270)
-    assert known["engines"] == {"qa": {"planned": 100, "done": 25, "failed": 0}}
-    assert unknown["seconds_left"] is None

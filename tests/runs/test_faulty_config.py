@@ -44,22 +44,6 @@ async def test_the_faults_are_recorded_and_on_the_page(world: World) -> None:
     assert world.seen == []
 
 
-async def test_every_command_shows_the_faults(world: World) -> None:
-    await run(world, 2, QA_ENGINE_TIMEOUT="0")
-    verified = await world.run_job(("verify",))
-    assert verified.exit_code == 1
-    assert "The configuration has 2 faults" in verified.events("run.verified")[0]["message"]
-    printed = await world.run_job(("report",))
-    assert (printed.exit_code, "QA_ENGINE_TIMEOUT: " in printed.stdout) == (0, True)
-    assert "config faulty" in (await world.run_job(("nights",))).stdout
-
-
-@pytest.mark.parametrize("changes", [{"RUNS_URI": "ftp://x"}, {"RUNS_URI": None}], ids=["faulty", "unset"])
-async def test_without_a_place_for_the_record_nothing_is_recorded(world: World, changes: dict[str, str | None]) -> None:
-    await run(world, 2, **changes)
-    assert await objects(world) == {}
-
-
 async def test_a_full_disk_does_not_change_the_outcome(world: World) -> None:
     flag = world.directory / "full"
     flag.touch()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from functools import partial
 from signal import SIGTERM
 from typing import TYPE_CHECKING
 
@@ -33,7 +32,6 @@ CLOUD = {
 EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
 NOT_ACCEPTED = "The engine does not accept the request. Correct the target and its parameters in the config."
 REFUSED = Fault(when.card("risk_card"), do.status(422, {"detail": "what the engine says"}))
-TIME_OF_ALL = 10.0
 
 
 @pytest.fixture
@@ -137,33 +135,6 @@ async def real(nursery: trio.Nursery) -> AsyncIterator[World]:
         yield opened
 
 
-@pytest.mark.alone
-@pytest.mark.slow
-@pytest.mark.parametrize("how", ["hangs", "tls"])
-async def test_a_message_that_is_not_accepted_is_given_up_in_time(real: World, nursery: trio.Nursery, how: str) -> None:
-    """A chat that never answers, and one that takes connections and never answers the TLS handshake."""
-
-    async def silent(_: trio.SocketStream) -> None:
-        await trio.sleep_forever()
-
-    (listener,) = await nursery.start(partial(trio.serve_tcp, silent, 0, host="127.0.0.1"))
-    port = listener.socket.getsockname()[1]
-    variables = env(real)
-    if how == "tls":
-        variables["NOTIFY_URL"] = f"https://127.0.0.1:{port}/open-apis/bot/v2/hook/x"
-    real.chat.service.script.append(Fault(when.always, do.hang()))
-    job = await real.start_job(env=variables)
-    await job.seen("run.finished")
-    last = time.monotonic()
-    assert not (real.directory / "runs" / "_lease.json").exists()
-    outcome, gone = await ended(real, job, 0)
-    assert gone - last < TIME_OF_ALL + at_once(job)
-    (failed,) = outcome.events("notification.failed")
-    assert outcome.lines[-1] is failed
-    assert failed["severity"] == "ERROR"
-    nursery.cancel_scope.cancel()
-
-
 async def hanging(world: World) -> Job:
     """A start that has ended except for a message that is never accepted."""
     world.chat.service.script.append(Fault(when.always, do.hang()))
@@ -201,41 +172,3 @@ async def test_whatever_hangs_sigterm_ends_the_process_within_nine_seconds(nurse
             outcome = await job.outcome()
     assert outcome.exit_code == 143
     assert 8.0 < job.started + outcome.seconds - sent < 9.0 - AT_ONCE + at_once(job)
-
-
-@pytest.mark.slow
-async def test_a_day_that_is_not_done_is_reported_by_verify(real: World) -> None:
-    given = {**env(real, "wecom"), "CLOUD_RUN_JOB": "cards-verify", "CLOUD_RUN_EXECUTION": "cards-verify-1"}
-    verify = partial(real.run_job, ["verify"], env=given)
-    assert (await verify()).exit_code == 1
-    assert "No start of that day is recorded." in real.chat.texts.pop().splitlines()
-    real.qa.script.append(REFUSED)
-    await run(real, 3, **CLOUD)
-    assert (await verify()).exit_code == 1
-    text = real.chat.texts.pop()
-    assert text.startswith("✗ cards, ")
-    assert {"2 of 4 cards are missing.", EXECUTE} <= set(text.splitlines())
-    assert "what the engine says" not in text
-    real.chat.service.script.append(Fault(when.always, do.status(403)))
-    outcome = await verify()
-    assert [line["event"] for line in outcome.lines] == ["run.verified", "notification.failed"]
-    assert "secret-of-the-" not in outcome.stdout + outcome.stderr
-    real.qa.script.clear()
-    await run(real, 0, **CLOUD)
-    asked = len(real.chat.service.requests)
-    assert (await verify()).exit_code == 0
-    assert len(real.chat.service.requests) == asked
-
-
-@pytest.mark.slow
-async def test_notify_test_sends_a_trial_message(real: World) -> None:
-    unset = await real.run_job(["notify", "--test"])
-    assert (unset.exit_code, unset.stdout) == (2, "")
-    assert unset.stderr == "NOTIFY_URL: is not set; set it to the https URL of an incoming webhook\n"
-    given = real.chat.env("dingtalk")
-    taken = await real.run_job(["notify", "--test"], env=given)
-    assert (taken.exit_code, taken.stdout) == (0, "✓ DingTalk has taken the message\n")
-    real.chat.secret = "SEC0"
-    refused = await real.run_job(["notify", "--test"], env={**given, "NOTIFY_SECRET": "SEC1"})
-    assert refused.exit_code == 1
-    assert "refused it with code 310000" in refused.stdout

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,7 +13,6 @@ from trio.testing import MockClock
 
 from tests.simulators import do, when
 from tests.simulators.service import Fault
-from tests.simulators.world import open_world
 from tests.support.parsed import Parsed
 from tests.support.places import latest_end
 from tests.support.runs import CONFIG, QUICK, run
@@ -126,16 +123,3 @@ async def test_page_and_table_link_to_the_pictures_that_were_made(
     assert f'href="{link}"' in recorded[f"{DAY}/report.html"].decode()
     assert link in recorded[f"{DAY}/cards.csv"].decode()
     assert b"/AAPL/news_card.png" not in recorded[f"{DAY}/report.html"] + recorded[f"{DAY}/cards.csv"]
-
-
-@pytest.mark.slow
-async def test_the_page_is_opened_in_the_browser(nursery: trio.Nursery) -> None:
-    async with open_world(nursery, CONFIG, latency=QUICK) as world:
-        await run(world, 0)
-        browser, seen = world.directory / "browser", world.directory / "opened"
-        browser.write_text(f'#!/bin/sh\necho "$1" > {seen}\n')
-        browser.chmod(0o755)
-        ended = await world.run_job(("report", "--open"), env={"BROWSER": f"{browser} %s", "PATH": os.environ["PATH"]})
-        assert ended.exit_code == 0, ended.stderr
-        opened = Path(seen.read_text().strip().removeprefix("file://"))
-        assert "All 19 cards are there" in opened.read_text()  # noqa: ASYNC240

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -141,21 +140,6 @@ async def test_a_bug_before_the_first_call_claims_no_cards(tmp_path: Path, monke
 
 
 @pytest.mark.slow
-async def test_a_bare_checkout_is_enough(small: World, tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "job", tmp_path / "job", ignore=shutil.ignore_patterns("__pycache__"))
-    done = await trio.run_process(
-        [sys.executable, "-m", "job"],
-        cwd=tmp_path,
-        env=small.environment(PYTHONDONTWRITEBYTECODE="1"),
-        capture_stdout=True,
-        capture_stderr=True,
-        check=False,
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert os.listdir(tmp_path) == ["job"]  # noqa: PTH208  ruff would ask for an async pathlib
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["full", "closed", "broken"])
 async def test_an_output_that_cannot_be_written_does_not_stop_the_cards(small: World, kind: str) -> None:
     """A full disk, a closed descriptor, a pipe whose reader has gone."""
@@ -181,24 +165,6 @@ async def test_an_output_that_cannot_be_written_does_not_stop_the_cards(small: W
     assert asked_cards(small) == {("AAPL", "news_card"): 1, ("MSFT", "news_card"): 1}
 
 
-@pytest.mark.slow
-async def test_check_says_what_is_wrong_with_each_engine(small: World) -> None:
-    small.financial.script.append(Fault(when.always, do.status(403)))
-    small.trading.script.append(Fault(when.always, do.redirect(small.elsewhere.url)))
-    await small.qa.stop()
-    outcome = await small.run_job(("check",))
-    assert outcome.exit_code == 1
-    first, *others = outcome.stdout.splitlines()
-    assert first == "✓ config: 2 targets, 2 cards"
-    lines = {line.split()[1]: line for line in others}
-    assert "grant roles/run.invoker on the service to the job's account" in lines["financial:"]
-    assert "HTTP 302" in lines["trading:"]
-    assert lines["news:"] == f"✓ news: {small.news.url} is healthy"
-    assert lines["qa:"] == f"✗ qa: {small.qa.url}: connection refused"
-    assert {request.method for request in small.seen} == {"GET"}
-    assert small.elsewhere.requests == []
-
-
 async def test_a_terminal_shows_bars_and_the_end(world: World) -> None:
     world.qa.latency = steady(0.3)
     world.qa.script.append(Fault(when.ticker("GC=F"), do.status(422)))
@@ -208,14 +174,6 @@ async def test_a_terminal_shows_bars_and_the_end(world: World) -> None:
         assert part in outcome.stdout, part
     assert '"event"' not in outcome.stdout
     assert "eyJ" not in outcome.stdout
-
-
-@pytest.mark.slow
-async def test_a_terminal_of_another_encoding_does_not_stop_the_cards(world: World) -> None:
-    world.qa.script.append(Fault(when.ticker("美联储"), do.status(422)))
-    outcome = await world.run_job(terminal=True, env={"PYTHONIOENCODING": "ascii"})
-    assert outcome.exit_code == 3, outcome.stdout
-    assert "1 of 19 cards is missing" in outcome.stdout
 
 
 @pytest.mark.slow

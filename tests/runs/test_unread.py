@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from datetime import datetime
 from signal import SIGINT, SIGTERM, Signals
 from typing import TYPE_CHECKING, Any
 
@@ -90,21 +89,6 @@ async def test_a_signal_ends_the_run_in_its_time(world: World, terminal: bool, s
     assert (await report(world))["exit_code"] == code
 
 
-@pytest.mark.alone
-@pytest.mark.slow
-async def test_a_second_signal_ends_the_process_at_once(world: World) -> None:
-    world.qa.script.append(Fault(when.card("good"), do.hang()))
-    job = await start(world, QA_ENGINE_CONCURRENCY="32")
-    await until(lambda: len(world.qa.requests) == 2 * len(TICKERS))
-    job.send_signal(SIGTERM)
-    await trio.sleep(0.3)
-    sent = time.monotonic()
-    job.send_signal(SIGTERM)
-    code, moment = await gone(job, 10)
-    assert code == 143
-    assert moment - sent < at_once(job)
-
-
 @pytest.mark.slow
 async def test_signals_while_the_last_line_waits_for_a_reader_change_nothing(world: World) -> None:
     job = await start(world)
@@ -116,15 +100,3 @@ async def test_signals_while_the_last_line_waits_for_a_reader_change_nothing(wor
     code, _ = await gone(job, 10)
     assert code == 3
     assert (await report(world))["exit_code"] == 3
-
-
-@pytest.mark.alone
-@pytest.mark.slow
-async def test_the_deadline_ends_the_run_in_its_time(world: World) -> None:
-    world.news.script.append(Fault(when.always, do.hang()))
-    job = await start(world, RUN_DEADLINE_SECONDS="3")
-    code, moment = await gone(job, 15)
-    assert code == 4
-    first = datetime.fromisoformat(job.lines[0]["time"]).timestamp() - (time.time() - time.monotonic())
-    assert moment - first < 3.0 + Budget.LAST_LINE + at_once(job)
-    assert (await report(world))["outcome"] == "deadline"

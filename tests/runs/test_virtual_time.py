@@ -12,7 +12,6 @@ from trio.testing import MockClock
 
 from tests.runs.fault_table.row import CONFIG
 from tests.simulators import do, when
-from tests.simulators.engines import steady
 from tests.simulators.service import Fault
 from tests.support.runs import QUICK, run
 from tests.support.world import VirtualWorld, open_virtual_world
@@ -22,17 +21,6 @@ from tests.support.world import VirtualWorld, open_virtual_world
 async def world(nursery: trio.Nursery) -> AsyncIterator[VirtualWorld]:
     async with open_virtual_world(nursery, CONFIG, latency=QUICK) as opened:
         yield opened
-
-
-async def test_half_an_hour_passes_in_seconds(autojump_clock: MockClock, world: VirtualWorld) -> None:
-    for engine in world.engines.values():
-        engine.latency = steady(600.0)
-    waits = {f"{name}_ENGINE_TIMEOUT": "1200" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
-    began = time.process_time()
-    outcome = await world.run_job(env=waits, seconds=1e6)
-    assert outcome.exit_code == 0, outcome.stdout
-    assert outcome.seconds > 1800
-    assert time.process_time() - began < 10
 
 
 async def test_the_deadline_counts_from_the_start_of_the_process(

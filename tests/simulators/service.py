@@ -62,8 +62,6 @@ class Service:
     """Every request in the order of arrival; services may share it."""
     requests: list[Seen] = field(default_factory=list, init=False)
     """This service's own requests in the order of arrival."""
-    working: int = field(default=0, init=False)
-    """Requests that were let in and are not answered yet."""
     traffic: Traffic = field(default_factory=Traffic, init=False)
     _first: float = field(default=0.0, init=False)
     _attempts: Counter[tuple[str, str, bytes]] = field(default_factory=Counter, init=False)
@@ -119,15 +117,11 @@ class Service:
             return reply if isinstance(reply, Reply) else await reply
 
         visit = Visit(exchange, seen, work)
-        self.working += 1
-        try:
-            for fault in self.script:
-                if fault.when(seen):
-                    await fault.do(visit)
-                    return
-            await exchange.send(await work())
-        finally:
-            self.working -= 1
+        for fault in self.script:
+            if fault.when(seen):
+                await fault.do(visit)
+                return
+        await exchange.send(await work())
 
     def _remember(self, exchange: Exchange) -> Seen:
         now = time.monotonic()

@@ -116,11 +116,6 @@ class World:
         else:
             (self.directory / "config" / name).write_bytes(data)
 
-    def key_file(self) -> dict[str, str]:
-        """The variable under which google-auth finds the key of a service account instead of the metadata server."""
-        self.accounts.write_key_file(self.directory / "key.json", f"{self.oauth.url}/token")
-        return {"GOOGLE_APPLICATION_CREDENTIALS": str(self.directory / "key.json")}
-
     def user_file(self) -> dict[str, str]:
         """The variable for a person's own credentials, which get no ID token unless an account is impersonated."""
         self.accounts.write_user_file(self.directory / "user.json")

@@ -10,14 +10,12 @@ VOID = {"meta", "link", "br", "hr", "img", "input"}
 
 @dataclass
 class Parsed(HTMLParser):
-    """The texts, the tags and the numbers of a page. Fails if its tags do not close in their order."""
+    """The texts and the tags of a page. Fails if its tags do not close in their order."""
 
     source: str
     tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
-    tiles: dict[str, int] = field(default_factory=dict)
     _open: list[str] = field(default_factory=list)
-    _term: str = ""
 
     def __post_init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -43,10 +41,5 @@ class Parsed(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if "style" in self._open:
-            return
-        self.texts.append(data)
-        if self._open[-1:] == ["dt"]:
-            self._term = data
-        elif self._open[-1:] == ["dd"] and data.replace(",", "").isdigit():
-            self.tiles.setdefault(self._term, int(data.replace(",", "")))
+        if "style" not in self._open:
+            self.texts.append(data)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from tests.simulators.world import RUNS_BUCKET
@@ -41,9 +40,3 @@ def results(recorded: Mapping[str, bytes], day: str) -> list[dict[str, Any]]:
     """Every result that is recorded of a day, by any attempt at it."""
     written = [recorded[name] for name in sorted(recorded) if name.startswith(f"{day}/results/")]
     return [json.loads(line) for content in written for line in content.splitlines()[1:]]
-
-
-def recorded_cards(recorded: Mapping[str, bytes], day: str) -> Counter[tuple[str, str]]:
-    """How often each card is recorded as made on a day."""
-    lines = results(recorded, day)
-    return Counter((line["targets"][0], line["card_type"]) for line in lines if line["engine"] == "qa" and line["done"])

@@ -163,45 +163,6 @@ def test_uv_takes_from_the_mirror_that_pips_file_names(clone: Clone, packages: P
 
 
 @pytest.mark.slow
-def test_a_host_that_pip_trusts_is_trusted_by_uv(clone: Clone, packages: Path) -> None:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
-    with mirror(packages, context) as address:
-        clone.variables |= {"PIP_INDEX_URL": f"https://{address}", "PIP_TRUSTED_HOST": "elsewhere 127.0.0.1"}
-        _made_by_uv(clone)
-
-
-@pytest.mark.slow
-def test_uv_takes_from_the_index_that_has_the_version(clone: Clone, packages: Path, tmp_path: Path) -> None:
-    newer = tmp_path / "home" / ".cache" / "newer"
-    wheel(newer, "tiny", "2.0", {"tiny.py": "ANSWER = 0\n"})
-    with mirror(packages) as address, mirror(newer) as extra:
-        clone.variables |= {"PIP_INDEX_URL": f"http://{address}", "PIP_EXTRA_INDEX_URL": f"http://{extra}"}
-        _made_by_uv(clone)
-
-
-@pytest.mark.slow
-def test_uv_takes_from_a_directory_of_wheels(clone: Clone, packages: Path) -> None:
-    links = f"/nowhere/at/all {packages / 'uv'} {packages / 'tiny'}"
-    clone.variables |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": links}
-    _made_by_uv(clone)
-
-
-@pytest.mark.slow
-def test_the_nearest_of_pips_files_wins_and_variables_win_over_files(clone: Clone, packages: Path) -> None:
-    dead = "index-url = http://127.0.0.1:9/dead\n"
-    users, named = clone.directory / "home/.config/pip/pip.conf", clone.directory / ".locks" / "pip.conf"
-    users.parent.mkdir(parents=True)
-    with mirror(packages) as address:
-        users.write_text(f"[global]\n{dead}")
-        named.write_text(f"[global]\n{dead}[install]\nindex-url = http://{address}\n[download]\n{dead}")
-        clone.variables |= {"PIP_CONFIG_FILE": str(named), "PIP_TIMEOUT": "7"}
-        done = clone.make()
-    assert done.stderr.count("\n") == 1
-    assert clone.installer() == "uv"
-
-
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "why"),
     [("#!/bin/sh\necho no such platform >&2\nexit 2\n", "no such platform\n"), ("\0", "Exec format error")],

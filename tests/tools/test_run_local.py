@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import re
 import shlex
 import signal
@@ -23,7 +22,7 @@ from tests.simulators.world import World
 from tests.tools import run_local
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
 COMMAND = [sys.executable, "-m", "tests.tools.run_local"]
 
@@ -149,22 +148,6 @@ def job_ends(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., N
     return end
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "exit_code"),
-    [([], 0, 0), ([], 1, 1), ([], 3, 3), (["news"], 1, 0), (["news"], 3, 3), (["cards"], 3, 0), (["flaky"], 1, 1)],
-)
-def test_what_no_fault_asked_for_is_an_error(
-    job_ends: Callable[..., None], arguments: list[str], code: int, exit_code: int
-) -> None:
-    job_ends(code)
-    assert run_local.main(arguments) == exit_code
-
-
-def test_a_job_that_crashes_is_an_error_although_its_code_is_that_of_the_fault(job_ends: Callable[..., None]) -> None:
-    job_ends(1, with_report=False)
-    assert run_local.main(["news"]) == 1
-
-
 def test_what_the_job_must_never_send_is_an_error(
     job_ends: Callable[..., None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -172,39 +155,6 @@ def test_what_the_job_must_never_send_is_an_error(
     job_ends(0, 1)
     assert [run_local.main([]), run_local.main(["news"])] == [1, 1]
     assert "FORBIDDEN: a card before its data\n" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("codes", "exit_code"), [((0, 1, 0, 3, 0), 0), ((0, 1, 70, 3, 0), 70), ((0, 0, 0, 3, 0), 1), ((0, 130), 130)]
-)
-def test_each_night_has_to_end_as_its_fault_is_to_end(
-    job_ends: Callable[..., None], codes: tuple[int, ...], exit_code: int
-) -> None:
-    job_ends(*codes)
-    assert run_local.main(["--nights=5"]) == exit_code
-
-
-def test_make_passes_every_error_on(tmp_path: Path) -> None:
-    (tmp_path / "python").write_text("#!/bin/sh\nexit $CODE\n")
-    (tmp_path / "python").chmod(0o700)
-    codes = {code: make("run-local", f"BIN={tmp_path}", f"CODE={code}").returncode for code in (0, 1, 3, 70)}
-    assert codes == {0: 0, 1: 2, 3: 2, 70: 2}
-
-
-@pytest.mark.slow
-def test_a_failing_news_engine_cuts_off_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOG_FORMAT", "json")
-    done = play("--details", "news")
-    assert done.returncode == 0
-    assert done.stderr.splitlines()[-1] == (
-        "exit 1, as intended: no card was requested, financial and trading were cut off"
-    )
-    ends = [json.loads(line) for line in done.stdout.splitlines() if '"call.finished"' in line]
-    others = [end for end in ends if end["engine"] != "news"]
-    assert {end["engine"] for end in others} == {"financial", "trading"}
-    assert all(end["message"].endswith(": interrupted") for end in others)
-    assert any("the answer is null" in end["message"] for end in ends)
-    assert "NEWS_ENGINE_URL" not in (_record(done) / "report.html").read_text()
 
 
 @pytest.mark.slow
@@ -259,56 +209,6 @@ def _nothing_is_left(introduction: str) -> None:
     home = re.search(r"^  HOME=(.*?)\r?$", introduction, re.MULTILINE)
     assert home
     assert not os.path.exists(home[1])  # noqa: PTH110
-
-
-@pytest.fixture
-def on_terminal() -> Iterator[Callable[[], tuple[int, int]]]:
-    """Starts it as a shell does on a terminal; gives its process id and the terminal's other end."""
-    started: list[tuple[int, int]] = []
-
-    def start() -> tuple[int, int]:
-        pid, terminal = pty.fork()
-        if pid == 0:
-            os.chdir(ROOT)
-            os.execv(COMMAND[0], [*COMMAND, "--details"])
-        started.append((pid, terminal))
-        return pid, terminal
-
-    yield start
-    for pid, terminal in started:
-        os.close(terminal)
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-
-
-def _read(terminal: int, until: str | None = None) -> str:
-    """What the terminal shows, up to this text or to the end."""
-    shown = b""
-    deadline = time.monotonic() + 20
-    while until is None or until not in shown.decode(errors="replace"):
-        assert time.monotonic() < deadline, shown.decode(errors="replace")
-        try:
-            data = os.read(terminal, 65536)
-        except OSError:
-            break
-        if not data:
-            break
-        shown += data
-    return shown.decode(errors="replace")
-
-
-@pytest.mark.slow
-def test_control_c_reaches_the_job_once(on_terminal: Callable[[], tuple[int, int]]) -> None:
-    pid, terminal = on_terminal()
-    shown = _read(terminal, until="in flight")
-    os.write(terminal, b"\x03")
-    shown += _read(terminal)
-    _, status = os.waitpid(pid, 0)
-    assert os.waitstatus_to_exitcode(status) == 130, shown
-    assert "exit code 130" in shown  # the job's own last words: it was not killed
-    _nothing_is_left(shown)
 
 
 @pytest.mark.parametrize(
