@@ -33,7 +33,7 @@ from job.records.lease import BusyError, Holder, Lease, acquire
 from job.records.nights import PastNights
 from job.records.session import Session, StorageAlarm, open_session
 from job.report.advice import Retry, Step, advice, last_words
-from job.report.attempt import Start
+from job.report.attempt import Entry, Start
 from job.report.commands import Place, page_address
 from job.report.comparison import comparison_lines, night_before
 from job.report.format import NIGHTS_PAGE, PAGE, RecordError, start_name
@@ -253,7 +253,7 @@ class _Run:
             ended = datetime.fromisoformat(opened.before.ended or "") if opened.before else request.now
             return nothing_missing(self._ledger, request.without, clock(ended, start.day))
         self._session = opened.session
-        self._reporter.on_notices(self._notices(opened.planned_before))
+        self._reporter.on_notices(self._notices(opened.latest))
         helpers.start_soon(opened.session.journal.run, name="journal")
         return None
 
@@ -296,20 +296,18 @@ class _Run:
     def _on_waiting(self, notice: Message) -> None:
         self._reporter.on_notices([notice])
 
-    def _notices(self, planned_before: int | None) -> Sequence[Message]:
-        """What a person should know of this attempt before it makes calls. `planned_before` are the cards that the
-        latest attempt before had planned, if there was one."""
+    def _notices(self, latest: Entry | None) -> Sequence[Message]:
+        """What a person should know of this attempt before it makes calls. `latest` is the attempt before, if any."""
         start, ledger = self._start, self._ledger
         notices = []
         today = self._request.now.astimezone(self._request.settings.time_zone).date().isoformat()
         if start.day < today:
             notices.append(past_day_notice(start.day))
-        if planned_before is not None:
-            more = ledger.counts("qa").planned - planned_before
+        if latest is not None:
             text = template("Going on with {day}: {cards}")
             notices.append(message(text, day=start.day, cards=cards_line(ledger)))
-            if not start.without:  # what a person leaves out is no change of the config
-                notices += more_cards_notice(more, start.day)
+            if not (start.without or latest.without):  # what a person leaves out is no change of the config
+                notices += more_cards_notice(ledger.counts("qa").planned - latest.cards, start.day)
         if start.without:
             notices.append(message(LEFT_OUT, names=listed(start.without)))
         return notices

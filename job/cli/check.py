@@ -18,8 +18,7 @@ from job.planning.prepare import UnreadConfigError, prepare
 from job.planning.request import RunRequest
 from job.report.outcome import ExitCode
 from job.reporting.stdout import say, say_error
-from job.text.display import counted
-from job.text.messages import message, translator
+from job.text.messages import message, plural, translator
 
 
 def check_command(settings: Settings, faults: list[Fault], now: datetime) -> ExitCode:
@@ -45,7 +44,12 @@ async def check(settings: Settings, faults: list[Fault], now: datetime) -> ExitC
     for notice in prepared.notices:
         say(f"! {to.text(notice)}")
     plan = prepared.plan
-    say(f"✓ config: {counted(len(plan.targets), 'target')}, {counted(plan.count('qa'), 'card')}")
+    words = message(
+        "config: {targets}, {cards}",
+        targets=plural("1 target", "{count} targets", count=len(plan.targets)),
+        cards=plural("1 card", "{count} cards", count=plan.count("qa")),
+    )
+    say(f"✓ {to.text(words)}")
     wrong: dict[str, str | None] = {}
     network = Network()
     async with trio.open_nursery() as helpers:
@@ -61,7 +65,9 @@ async def check(settings: Settings, faults: list[Fault], now: datetime) -> ExitC
                 nursery.start_soon(examine, name)
         helpers.cancel_scope.cancel()
     for name in plan.engines():
-        say(f"✗ {name}: {wrong[name]}" if wrong[name] else f"✓ {name}: {settings.engines[name].url} is healthy")
+        url = settings.engines[name].url or ""
+        healthy = to.text(message("{engine}: {url} is healthy", engine=name, url=url))
+        say(f"✗ {name}: {wrong[name]}" if wrong[name] else f"✓ {healthy}")
     return ExitCode.FAILED if any(wrong.values()) else ExitCode.DONE
 
 
@@ -73,5 +79,7 @@ def notify_command(settings: Settings) -> ExitCode:
         say_error(translator(settings.language).text(settings.notify_fault or unset.sentence))
         return ExitCode.USAGE
     problem = trio.run(notifier.send_lines, trial_lines(settings), trial_fields, Budget.MESSAGE)
-    say(f"✗ {problem}" if problem else f"✓ {notifier.hook.channel.title} has taken the message")
+    to = translator(settings.language)
+    taken = message("{channel} has taken the message", channel=notifier.hook.channel.title)
+    say(f"✗ {to.text(problem)}" if problem else f"✓ {to.text(taken)}")
     return ExitCode.FAILED if problem else ExitCode.DONE

@@ -159,6 +159,10 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
     reporter, to = CloudLogReporter(settings.project), translator(settings.language)
     if settings.log_format == "text":
         say(to.text(known))
+        for step in view.steps if view is not None and not is_done else ():
+            say(to.text(step.sentence))
+            if step.command is not None:
+                say(f"  {step.command}")
     else:
         reporter.verified(str(known), done=is_done)
     if is_done:

@@ -164,8 +164,8 @@ class Opened:
     """`None` if everything is there already: nothing is written then."""
     before: Report | None
     """The report of the latest attempt before, if that has ended."""
-    planned_before: int | None
-    """How many cards that attempt had planned; `None` without one."""
+    latest: Entry | None
+    """How that attempt began; `None` without one."""
 
 
 async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: Notify) -> Opened:
@@ -193,7 +193,6 @@ async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: N
         said = message("the first try of this execution has asked for nothing, so its retry does not either")
         raise BusyError(said, _RETRY)
     before, plan = reports.get(listing.latest), prepared.plan.digest()
-    planned_before = None if latest is None else latest.cards
     if latest is not None:
         start = start.model_copy(update={"trace_id": latest.trace_id, "began": latest.began})
     is_closed = (
@@ -203,7 +202,7 @@ async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: N
         and not before.not_written
     )
     if is_closed and latest is not None and latest.plan == plan and not ledger.is_left:
-        return Opened(start, ledger, None, before, planned_before)
+        return Opened(start, ledger, None, before, latest)
     entry = Entry(
         **{**start.model_dump(), "number": number},
         owner=lease.holder.owner,
@@ -225,4 +224,4 @@ async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: N
     was_killed = len(reports) < len(listing.attempts)
     found = dict(listing.results)
     session = Session(lease, entry, journal, notify, found, before, was_killed, listing.is_refused)
-    return Opened(start.model_copy(update={"number": number}), ledger, session, before, planned_before)
+    return Opened(start.model_copy(update={"number": number}), ledger, session, before, latest)

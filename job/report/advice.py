@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from job.config.environment import Settings
 from job.report.attempt import Start
-from job.report.commands import Place, option, plan_command
+from job.report.commands import Place, option
 from job.report.outcome import Outcome
 from job.report.report import Report
 from job.text.messages import Message, listed, message, template
@@ -89,7 +89,7 @@ def _steps(report: Report, place: Place, now: datetime, retry: Retry) -> Iterato
     yield Step("start", sentence, start_command(report, place, now, *own))
     if report.outcome is Outcome.BAD_CONFIG and any(".json" in str(fault.where) for fault in report.faults):
         look = message("This shows whether a fault is left in the config objects; it calls nothing:")
-        yield Step("plan", look, plan_command(report.config_uri))
+        yield Step("plan", look, place.command("plan", report.config_uri))
     if report.at_fault:
         names = [*report.without, *report.at_fault]
         text = template("Or go on without {names}: if nothing else is at fault, this makes all other cards:")

@@ -52,11 +52,6 @@ class Place:
         return command if self.runs_uri is None else f"RUNS_URI={shlex.quote(absolute(self.runs_uri))} {command}"
 
 
-def plan_command(config_uri: str) -> str:
-    """The command that shows every fault of the config at this place, or what it asks for."""
-    return shlex.join(["python", "-m", "job", "plan", config_uri])
-
-
 def option(name: str, values: Iterable[str]) -> list[str]:
     """An option with several values. After `=` argparse also takes one that begins with a dash."""
     return [f"--{name}={value}" for value in values]

@@ -243,8 +243,8 @@ def _notes(ledger: Ledger, without: Sequence[str]) -> list[Message]:
         if made:
             notes.append(
                 plural(
-                    "1 card was made again: {names}",
-                    "{count} cards were made again: {names}",
+                    "1 card of this day was made again: {names}",
+                    "{count} cards of this day were made again: {names}",
                     count=len(made),
                     names=listed(made),
                 )

@@ -257,7 +257,11 @@ def test_whether_the_work_of_a_day_is_done(
     attempts: list[Attempt], code: ExitCode, words: str, runs: Path, command: Command
 ) -> None:
     write(runs, *(attempt.record() for attempt in attempts))
-    assert command("verify", f"--date={DAY}") == (code, [words], [])
+    found, (verdict, *steps), errors = command("verify", f"--date={DAY}")
+    assert (found, verdict, errors) == (code, words, [])
+    assert [line.strip() for line in steps if "python -m job" in line] == (
+        [f"RUNS_URI={runs} python -m job run --date={DAY}"] if code and attempts else []
+    )
 
 
 def test_a_day_whose_results_are_gone_is_not_verified(runs: Path, command: Command) -> None:
@@ -270,7 +274,8 @@ def test_a_day_whose_results_are_gone_is_not_verified(runs: Path, command: Comma
 
 def test_a_day_on_which_the_config_was_faulty_is_not_done(runs: Path, command: Command) -> None:
     write(runs, refusal(DAY, FAULT))
-    assert command("verify", f"--date={DAY}")[:2] == (ExitCode.FAILED, [f"{DAY} is not done: It has faults"])
+    code, (verdict, *_), _ = command("verify", f"--date={DAY}")
+    assert (code, verdict) == (ExitCode.FAILED, f"{DAY} is not done: It has faults")
 
 
 @pytest.mark.parametrize(("failed", "severity"), [([], "INFO"), (["MSFT"], "ERROR")])

@@ -95,7 +95,7 @@ async def test_the_first_attempt_leaves_its_entry_before_anything_else(desk: Des
         assert (entry.made_plan().digest(), entry.plan, entry.cards) == (prepared().plan.digest(), entry.plan, 2)
         assert entry.plan == prepared().plan.digest()
         assert (entry.again, entry.asked_by) == ((), ())
-        assert (opened.start.number, opened.before, opened.planned_before) == (1, None, None)
+        assert (opened.start.number, opened.before, opened.latest) == (1, None, None)
         assert not opened.session.was_killed
         assert opened.ledger.left("qa") == 2
 
@@ -107,7 +107,8 @@ async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: De
         assert (opened.start.number, opened.start.trace_id) == (2, start_at().trace_id)
         assert (opened.start.began, opened.start.started) == (start_at().began, start_at().started)
         assert opened.before == Attempt(outcome="cards_missing", failed=["MSFT"]).report()
-        assert (opened.planned_before, opened.ledger.left("qa")) == (2, 1)
+        assert opened.latest is not None
+        assert (opened.latest.number, opened.ledger.left("qa")) == (1, 1)
         assert opened.session.objects() == {1: 1}
         assert not opened.session.was_killed
 

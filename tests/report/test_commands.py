@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from job.config.environment import read_settings
-from job.report.commands import Links, Place, option, page_address, plan_command
+from job.report.commands import Links, Place, option, page_address
 from tests.support.records import start_at
 from tests.support.shell import arguments_in
 
@@ -53,7 +53,7 @@ def test_a_shell_takes_each_part_as_it_is(value: str) -> None:
     assert shlex.split(Place(runs_uri=f"gs://{value}").run(f"--again={value}")) == [
         *(f"RUNS_URI=gs://{value}", "python", "-m", "job", "run", f"--again={value}")
     ]
-    assert shlex.split(plan_command(value)) == ["python", "-m", "job", "plan", value]
+    assert shlex.split(Place().command("plan", value)) == ["python", "-m", "job", "plan", value]
 
 
 @pytest.mark.parametrize(

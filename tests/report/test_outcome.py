@@ -158,7 +158,7 @@ def test_what_was_made_again_and_what_was_not_is_named() -> None:
     ending = ending_of(ledger, None)
     assert shown(ending)[1:] == (3, "1 card was not made again")
     assert list(map(str, ending.notes)) == [
-        "2 cards were made again: T0/news_card, T1/news_card",
+        "2 cards of this day were made again: T0/news_card, T1/news_card",
         "1 card was to be made again, and was not: T2/news_card",
     ]
 

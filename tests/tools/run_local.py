@@ -171,10 +171,12 @@ def _arguments(text: str) -> list[str]:
 
 def _environment(world: World) -> dict[str, str]:
     """Every variable of the job."""
+    chosen = os.environ.get("REPORT_LANGUAGE")
+    language = f"REPORT_LANGUAGE={chosen} " if chosen else ""
     return world.environment(
         CONFIG_URI=str(SAMPLE),
         RUNS_URI=str(RUNS),
-        START_WITH="make run-local ARGS=",
+        START_WITH=f"make run-local {language}ARGS=",
         TERM=os.environ.get("TERM"),
         **{name: os.environ.get(name) or None for name in PASSED_ON},
     )

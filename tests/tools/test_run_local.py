@@ -173,7 +173,7 @@ def test_a_night_begins_on_an_empty_record_and_a_command_goes_on_with_it() -> No
     second = make("run-local", "ARGS=run")
     assert "Everything was there already" in second.stdout
     again = make("run-local", "ARGS=run --again NVDA/news_card TSLA")
-    assert "6 cards were made again: NVDA/news_card, TSLA/news_card" in again.stdout
+    assert "6 cards of this day were made again: NVDA/news_card, TSLA/news_card" in again.stdout
     anew = make("run-local")
     assert anew.returncode == 0, anew.stdout + anew.stderr
     assert _report(anew)["number"] == 1
