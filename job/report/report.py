@@ -112,8 +112,6 @@ class Report(Start):
     asked_again: Count = 0
     """Number of cards that people have asked to have made again; `made_again` of them were."""
     made_again: Count = 0
-    outdated: Count = 0
-    """Number of cards that were made with another model or other parameters than the config has now."""
     at_fault: tuple[str, ...] = ()
     """The targets whose data failed, if nothing else did: without them the day could go on."""
     phases: dict[Phase, Seconds] = Field(default_factory=dict)
@@ -191,7 +189,6 @@ def report_of(
         engines=totals,
         asked_again=len(asked),
         made_again=sum(not ledger.is_open("qa", item) for item in asked),
-        outdated=len(ledger.outdated_cards),
         at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
         phases=_phases(ledger),
     )
