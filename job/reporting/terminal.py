@@ -41,7 +41,6 @@ class TerminalReporter:
     def __init__(self, translator: Translator = ENGLISH) -> None:
         self._start: Start | None = None
         self._output = OutputQueue()
-        self._dropped = 0
         self._screen = Screen(translator, queued_text(self._output))
         self._bars: LiveDisplay | None = None
 
@@ -88,8 +87,7 @@ class TerminalReporter:
             self._screen.print_line(event.reason, "✗")
         if not isinstance(event, CallResult) or (event.done and event.warning is None):
             return
-        if self._output.is_full:
-            self._dropped += 1
+        if not self._output.has_room():
             return
         if event.warning is not None:
             self._screen.print_line(message("{call}: {reason}", call=event.label, reason=event.warning), "!")
@@ -106,11 +104,11 @@ class TerminalReporter:
         """Prints the totals, the failures by cause, what to do next, and how the start ended."""
         if self._bars is not None:
             self._bars.stop()
-        if self._dropped:
+        if self._output.dropped:
             text = plural(
                 "1 call that failed or has a warning was not shown when it ended: the terminal had stopped",
                 "{count} calls that failed or have a warning were not shown when they ended: the terminal had stopped",
-                count=self._dropped,
+                count=self._output.dropped,
             )
             self._screen.print_line(text, "!")
         _print_view(self._screen, view)
