@@ -20,7 +20,7 @@ from job.records.nights import read_nights
 from job.report.attempt import Entry
 from job.report.format import RecordError
 from job.report.often import usual_line
-from job.report.outcome import ExitCode, more_cards_notice, past_day_notice
+from job.report.outcome import ExitCode, past_day_notice
 from job.report.report import Report
 from job.reporting.stdout import say, say_error, write_line
 from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread
@@ -38,8 +38,6 @@ class _Past:
     nights: Sequence[Report] = ()
     before: Entry | None = None
     """The latest attempt at another day."""
-    today: Entry | None = None
-    """The latest attempt at the day itself."""
     problem: Message | None = None
     """Why they cannot be read."""
 
@@ -91,7 +89,6 @@ async def _read_past(runs_uri: str, day: str) -> _Past:
             return _Past(
                 nights.reports,
                 None if before is None else await (await Listing.of(store, before)).entry(store),
-                await (await Listing.of(store, day)).entry(store),
             )
         except (StorageError, RecordError) as error:
             problem = error.what
@@ -177,11 +174,9 @@ def _cards(count: int) -> Message:
 
 
 def _change_lines(past: _Past, plan: Plan) -> Iterator[Message]:
-    """How the plan differs from the day's last attempt, and what is new and gone since the night before."""
+    """What is new and gone since the night before."""
     if past.problem is not None:
         yield past.problem
-    if past.today is not None:
-        yield from more_cards_notice(plan.count("qa") - past.today.cards, plan.date)
     if past.before is None:
         return
     then, day = past.before.made_plan(), past.before.day
