@@ -17,7 +17,7 @@ from job.notification.message import late_lines
 from job.notification.sender import Notifier
 from job.page.render import render_day, render_nights
 from job.records.day import RecordedDay, read_day
-from job.records.nights import latest_day, read_nights
+from job.records.nights import read_nights
 from job.report.advice import advice
 from job.report.cards import card_lines
 from job.report.commands import Links, Place, page_address
@@ -96,12 +96,13 @@ async def _view(
     store: ObjectStore, runs_uri: str, day: str | None, now: datetime
 ) -> tuple[View, RecordedDay] | tuple[None, None]:
     """What is shown of a day, by default of the latest. Raises `RecordError` and `StorageError`."""
-    day = day or await latest_day(store)
+    nights = await read_nights(store)
+    day = day or next((night.day for night in nights.nights), None)
     recorded = None if day is None else await read_day(store, day)
     if recorded is None:
         return None, None
     report = recorded.report
-    lines = comparison_lines(report, (await read_nights(store)).reports)
+    lines = comparison_lines(report, nights.reports)
     place = Place.of(report, None if report.job else runs_uri)
     page = page_address(runs_uri, report.day) if recorded.has_page else None
     return View(report, recorded.ledger, advice(report, place, now), tuple(lines), page), recorded

@@ -177,7 +177,7 @@ def _cards(count: int) -> Message:
 
 
 def _change_lines(past: _Past, plan: Plan) -> Iterator[Message]:
-    """How the plan differs from the day's last attempt, and what is new and gone since the night before."""
+    """How many cards more or fewer the day has now, and what is new and gone since the night before."""
     if past.problem is not None:
         yield past.problem
     if past.today is not None and not past.today.without:  # what a person left out is no change of the config

@@ -80,9 +80,6 @@ def _refuse_number(value: object) -> object:
 def _check_ticker(text: str) -> str:
     if re.search("[,;，；、]", text):
         raise invalid(message("holds a comma or a semicolon"), message("write each ticker in quotes of its own"))
-    if re.fullmatch(r"[0-9]+(\.[0-9]+)?[Ee]\+?[0-9]+", text) and ("." in text or "+" in text):
-        remedy = message('write the whole ticker, such as "600519.SS"')
-        raise invalid(message("is a number as a spreadsheet writes it"), remedy)
     return text
 
 

@@ -91,14 +91,6 @@ class _ByCause(Generic[C]):
                 yield cause, where
 
 
-@dataclass(frozen=True, slots=True)
-class _Notice:
-    """A template, and all its values except the place."""
-
-    template: str
-    values: tuple[tuple[str, Value], ...]
-
-
 TWIN = template("{where}: is there in another spelling too, and both count; keep one if they mean the same")
 
 
@@ -112,7 +104,7 @@ class Findings:
 
     def __init__(self) -> None:
         self._faults = _ByCause[tuple[Message, Message]]()
-        self._notices = _ByCause[_Notice]()
+        self._notices = _ByCause[Message]()
 
     @property
     def has_faults(self) -> bool:
@@ -130,7 +122,7 @@ class Findings:
 
     def notice(self, place: Place, text: str, /, **values: Value) -> None:
         """Adds a notice; `text` is a template with `{where}`. Equal notices of one object are combined."""
-        self._notices.add(_Notice(text, tuple(values.items())), place)
+        self._notices.add(Message(text, values), place)
 
     def unique(self, items: Sequence[str], place: Place) -> list[str]:
         """The items of an array without duplicates. Adds a notice for each duplicate, and for another spelling."""
@@ -155,7 +147,7 @@ class Findings:
 
     def notices(self) -> list[Message]:
         """All notices, grouped by object."""
-        notices = [Message(notice.template, {"where": where, **dict(notice.values)}) for notice, where in self._notices]
+        notices = [Message(notice.id, {"where": where, **notice.values}) for notice, where in self._notices]
         for document, count in self._notices.more.items():
             notices.append(
                 plural(

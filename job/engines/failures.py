@@ -75,11 +75,6 @@ class Failure:
         return self.status == 401
 
     @property
-    def is_denial(self) -> bool:
-        """Whether the engine answered that it did not do the work."""
-        return self.cause is Cause.DENIED
-
-    @property
     def may_have_cost(self) -> bool:
         """Whether the engine answered with a success, and so may have done work that costs money."""
         return self.cause in {Cause.DENIED, Cause.UNREADABLE}

@@ -235,7 +235,6 @@ class Executor:
         finally:
             self._limiter.release()
             gauge.in_flight, gauge.limit = gauge.in_flight - 1, self._limiter.limit
-        gauge.answered += 1
         return failure
 
     async def _start(self, connection: Connection) -> Attempt:

@@ -21,8 +21,6 @@ class Gauge:
     limit: int = 0
     """The concurrency limit."""
     retries: int = 0
-    answered: int = 0
-    """Attempts that have ended and were not cut off."""
     planned: int = 0
     """Items that were to be requested when it began."""
     done: int = 0

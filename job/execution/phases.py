@@ -12,34 +12,23 @@ from job.execution.executor import Executor, RunContext
 from job.execution.shutdown import ShutdownReason
 from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult
-from job.text.messages import Message, Value, listed, message, plural, template
+from job.text.messages import listed, plural
 
 
 class EngineFailedError(JobError):
     """A data engine has failed: one of its calls failed for good. Has the result of that call, and the reason."""
 
-    def __init__(self, result: CallResult, ended: int | None) -> None:
-        """`ended` is the number of all attempts if the engine failed them all."""
-        self.reason = _reason(result, ended)
+    def __init__(self, result: CallResult) -> None:
+        self.reason = plural(
+            "the {engine} engine failed for {targets} after 1 attempt: {reason}",
+            "the {engine} engine failed for {targets} after {count} attempts: {reason}",
+            count=result.attempts,
+            engine=ENGINES[result.engine].word,
+            targets=listed(result.targets),
+            reason=result.reason or "",
+        )
         super().__init__(str(self.reason))
         self.result = result
-
-
-def _reason(result: CallResult, ended: int | None) -> Message:
-    values: dict[str, Value] = {
-        "engine": ENGINES[result.engine].word,
-        "targets": listed(result.targets),
-        "reason": result.reason or "",
-    }
-    if ended is not None and ended > result.attempts:
-        text = template("the {engine} engine failed every one of {count} attempts: {reason}")
-        return message(text, count=ended, **values)
-    return plural(
-        "the {engine} engine failed for {targets} after 1 attempt: {reason}",
-        "the {engine} engine failed for {targets} after {count} attempts: {reason}",
-        count=result.attempts,
-        **values,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +54,7 @@ class Phases:
 
         def on_finished(result: CallResult, failure: Failure | None) -> None:
             if failure is not None and not failure.is_interruption:
-                failed.append(self._error(result, failure))
+                failed.append(EngineFailedError(result))
                 executor.stop()
 
         executor = Executor(self.engines[engine], self.context, on_finished)
@@ -91,10 +80,3 @@ class Phases:
                 self.context.shutdown.request(ShutdownReason.QA_DOWN, grace_seconds=float("inf"))
 
         await Executor(self.engines["qa"], self.context, on_finished, circuits.max_in_flight).run(circuits)
-
-    def _error(self, result: CallResult, failure: Failure) -> EngineFailedError:
-        # A refusal or a denial may be caused by the target, so it is not counted as a failure of the engine.
-        is_done = self.context.gauges[result.engine].done
-        is_of_engine = failure.is_transient and not failure.is_denial and not is_done
-        ended = self.context.gauges[result.engine].answered if is_of_engine else None
-        return EngineFailedError(result, ended)

@@ -1,6 +1,5 @@
 """Totals: the numbers of an engine, as reports store them. Every planned item is in exactly one of them."""
 
-from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -50,10 +49,3 @@ def state_of(totals: EngineTotals | None) -> EngineState:
     if not totals.missing:
         return "good"
     return "bad" if totals.failed > totals.cut_off else "warn"
-
-
-def percentile(ordered: Sequence[float], percent: int) -> float:
-    """A percentile of sorted values, interpolated. There must be at least one value."""
-    place, part = divmod(percent * (len(ordered) - 1), 100)
-    following = ordered[min(place + 1, len(ordered) - 1)]
-    return (ordered[place] * (100 - part) + following * part) / 100

@@ -178,8 +178,14 @@ async def read_day(store: ObjectStore, day: str) -> RecordedDay | None:
         ledger.set_aside = list(ended.set_aside)
         ending = Ending(ended.outcome, None, ended.sentence, ended.detail, ended.notes)
         now = report_of(ended, ledger, ending)
-        kept = {"ended": ended.ended, "seconds": ended.seconds, "exit_code": ended.exit_code, "missing": ended.missing}
-        return RecordedDay(now.model_copy(update={**kept, "journal": ended.journal}), ledger, has_page, has_table)
+        kept: dict[str, object] = {
+            "ended": ended.ended,
+            "seconds": ended.seconds,
+            "exit_code": ended.exit_code,
+            "missing": ended.missing,
+        }
+        kept |= {"notes": ended.notes, "journal": ended.journal}
+        return RecordedDay(now.model_copy(update=kept), ledger, has_page, has_table)
     ending = state_of(ledger, await state(store, day), entry.without)
     return RecordedDay(report_of(entry, ledger, ending), ledger, has_page, has_table)
 

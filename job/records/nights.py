@@ -108,14 +108,6 @@ async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:
     return Nights([found[day] for day in days if day in found])
 
 
-async def latest_day(store: ObjectStore) -> str | None:
-    """The latest day that has a record; `None` without one. Raises `StorageError`."""
-    for day in await _days(store):
-        if await _read_night(store, day, None) is not None:
-            return day
-    return None
-
-
 async def _days(store: ObjectStore) -> list[str]:
     """The days that have a folder, the latest first. One on which nothing was begun has no record."""
     folders = await in_thread(partial(store.folders, ""), background=True)

@@ -18,7 +18,7 @@ from job.ledger.totals import Count, EngineTotals, Seconds
 from job.report.attempt import Start
 from job.report.failures import targets_at_fault
 from job.report.format import NOT_WRITTEN, RecordError, Stamp, check_format, end_name
-from job.report.outcome import Ending, ExitCode, Outcome
+from job.report.outcome import Ending, ExitCode, Outcome, past_day_notice
 from job.text.display import shortened
 from job.text.messages import Message, Value, message
 
@@ -112,8 +112,6 @@ class Report(Start):
     asked_again: Count = 0
     """Number of cards that people have asked to have made again; `made_again` of them were."""
     made_again: Count = 0
-    outdated: Count = 0
-    """Number of cards that were made with another model or other parameters than the config has now."""
     at_fault: tuple[str, ...] = ()
     """The targets whose data failed, if nothing else did: without them the day could go on."""
     phases: dict[Phase, Seconds] = Field(default_factory=dict)
@@ -184,20 +182,25 @@ def report_of(
         exit_code=None if ending.exit is None else int(ending.exit),
         sentence=ending.sentence,
         detail=ending.detail,
-        notes=ending.notes,
+        notes=(*_of_past_day(start, ledger), *ending.notes),
         faults=tuple(ReportedFault.of(fault) for fault in faults[:FAULTS_LISTED]),
         faults_not_listed=max(0, len(faults) - FAULTS_LISTED),
         set_aside=tuple(ledger.set_aside[:SET_ASIDE_LISTED]),
         engines=totals,
         asked_again=len(asked),
         made_again=sum(not ledger.is_open("qa", item) for item in asked),
-        outdated=len(ledger.outdated_cards),
         at_fault=targets_at_fault(ledger) if ending.outcome is Outcome.DATA_ENGINE_FAILED else (),
         phases=_phases(ledger),
     )
     left = END_LIMIT - len(report.packed()) - _CLOSING_BYTES - _ATTEMPT_BYTES * start.number
     groups, not_listed = _missing_groups(start.day, ledger, before, left)
     return report.model_copy(update={"missing": groups, "missing_not_listed": not_listed})
+
+
+def _of_past_day(start: Start, ledger: Ledger) -> Iterator[Message]:
+    """What is not as on that day, if the attempt began on a later one."""
+    if start.started[:10] > start.day and (ledger.counts("financial").planned or ledger.counts("trading").planned):
+        yield past_day_notice(start.day)
 
 
 def totals_of(report: Report) -> Mapping[str, object]:

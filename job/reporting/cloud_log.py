@@ -39,7 +39,6 @@ class CloudLogReporter:
 
     def __init__(self, project: str | None) -> None:
         self._output = OutputQueue()
-        self._dropped = 0
         self._project = project
         self._about: dict[str, str] = {}
         """The day and its trace, once they are known."""
@@ -125,8 +124,8 @@ class CloudLogReporter:
             fields["notes"] = [shortened(str(note), TEXT_LIMIT) for note in notes]
         if view.unrecorded is not None:
             fields["unrecorded"] = view.unrecorded
-        if self._dropped:
-            fields["lines_dropped"] = self._dropped
+        if self._output.dropped:
+            fields["lines_dropped"] = self._output.dropped
         if (command := command_of(view.steps, "start")) is not None:
             fields["start_command"] = command
         self._write(done if is_done else "ERROR", str(report.sentence), "run.finished", **fields)
@@ -162,9 +161,7 @@ class CloudLogReporter:
         self._write_call(severity, f"{label}: {reason}", "call.finished", **fields)
 
     def _write_call(self, severity: Severity, text: str, event: str, **fields: object) -> None:
-        if self._output.is_full:
-            self._dropped += 1
-        else:
+        if self._output.has_room():
             self._write(severity, text, event, **fields)
 
     def _write(self, severity: Severity, text: str, event: str, **fields: object) -> None:

@@ -2,22 +2,7 @@
 
 from job.execution.gauge import Live
 from job.ledger.ledger import Ledger
-from job.report.attempt import Start
-from job.text.messages import Message, duration, message, plural
-
-
-def run_heading(start: Start, ledger: Ledger) -> Message:
-    """The day, the number of the attempt, and the number of cards."""
-    cards = ledger.counts("qa").planned
-    if start.number == 1:
-        return plural("{day}: 1 card", "{day}: {count} cards", count=cards, day=start.day)
-    return plural(
-        "{day}, attempt {number}: 1 card",
-        "{day}, attempt {number}: {count} cards",
-        count=cards,
-        day=start.day,
-        number=start.number,
-    )
+from job.text.messages import Message, duration, message
 
 
 def time_status(live: Live, now: float) -> Message:

@@ -45,7 +45,7 @@ def say_error_within(text: object, seconds: float) -> None:
 class OutputQueue:
     """Writes to standard output from a thread of its own, in order. `write` never blocks.
 
-    It accepts any amount of data: check `is_full` before writing lines that may be dropped. All other lines must be
+    It accepts any amount of data: ask `has_room` before writing a line that may be dropped. All other lines must be
     few, since nothing limits them.
     """
 
@@ -55,16 +55,19 @@ class OutputQueue:
         self._taken = 0
         self._written = 0
         self._thread: threading.Thread | None = None
+        self.dropped = 0
+        """How many lines `has_room` had no room for."""
 
     @property
     def is_behind(self) -> bool:
         """Whether data waits to be written."""
         return self._written < self._taken
 
-    @property
-    def is_full(self) -> bool:
-        """Whether 8 MiB or more wait to be written."""
-        return self._taken - self._written >= QUEUE_BYTES
+    def has_room(self) -> bool:
+        """Whether a line that may be dropped is to be written: not while 8 MiB wait. Counts those that are not."""
+        has_room = self._taken - self._written < QUEUE_BYTES
+        self.dropped += not has_room
+        return has_room
 
     def write(self, data: bytes) -> None:
         """Adds whole lines. If the process is killed, only lines that are not written yet are lost."""

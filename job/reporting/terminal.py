@@ -22,7 +22,7 @@ from job.report.failures import FailureGroup, failure_groups, not_reached
 from job.report.report import Report
 from job.report.view import View
 from job.reporting.screen import Mark, Screen, print_table
-from job.reporting.status import barrier_message, progress_message, run_heading, time_status
+from job.reporting.status import barrier_message, progress_message, time_status
 from job.reporting.stdout import OutputQueue, queued_text, say_error_within
 from job.text.display import clock, shortened
 from job.text.messages import ENGLISH, Message, Translator, listed, message, plural
@@ -39,9 +39,7 @@ class TerminalReporter:
     """
 
     def __init__(self, translator: Translator = ENGLISH) -> None:
-        self._start: Start | None = None
         self._output = OutputQueue()
-        self._dropped = 0
         self._screen = Screen(translator, queued_text(self._output))
         self._bars: LiveDisplay | None = None
 
@@ -56,13 +54,13 @@ class TerminalReporter:
             self._screen.print_line(notice, "!")
 
     def on_day(self, start: Start) -> None:
-        """The day and the number of the attempt are known."""
-        self._start = start
+        """The day is known. It is printed with the number of its cards, once that is known too."""
 
     def on_start(self, live: Live) -> None:
         """The run is about to call the data engines."""
-        if self._start is not None:
-            self._screen.print_line(run_heading(self._start, live.ledger), style="bold")
+        cards, day = live.ledger.counts("qa").planned, live.ledger.plan.date
+        heading = plural("{day}: 1 card", "{day}: {count} cards", count=cards, day=day)
+        self._screen.print_line(heading, style="bold")
         if not self._screen.is_terminal:
             return
         offset = trio.current_time() - time.monotonic()
@@ -88,8 +86,7 @@ class TerminalReporter:
             self._screen.print_line(event.reason, "✗")
         if not isinstance(event, CallResult) or (event.done and event.warning is None):
             return
-        if self._output.is_full:
-            self._dropped += 1
+        if not self._output.has_room():
             return
         if event.warning is not None:
             self._screen.print_line(message("{call}: {reason}", call=event.label, reason=event.warning), "!")
@@ -106,11 +103,11 @@ class TerminalReporter:
         """Prints the totals, the failures by cause, what to do next, and how the start ended."""
         if self._bars is not None:
             self._bars.stop()
-        if self._dropped:
+        if self._output.dropped:
             text = plural(
                 "1 call that failed or has a warning was not shown when it ended: the terminal had stopped",
                 "{count} calls that failed or have a warning were not shown when they ended: the terminal had stopped",
-                count=self._dropped,
+                count=self._output.dropped,
             )
             self._screen.print_line(text, "!")
         _print_view(self._screen, view)

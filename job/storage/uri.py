@@ -5,21 +5,15 @@ from urllib.parse import quote
 
 from job.storage.directory import DirectoryStore
 from job.storage.store import ObjectStore, StorageError
-from job.text.display import shortened, without_credentials
+from job.text.display import without_credentials
 from job.text.messages import message
-
-URI_LIMIT = 1024
-"""Maximum number of characters of a storage URI, the same as of an object's name. Errors quote the URI."""
 
 
 def open_store(uri: str, *, make: bool = False) -> ObjectStore:
     """Returns the store for `gs://BUCKET/PREFIX`, or for a directory, which is created at its first use if `make`.
 
-    Makes no request yet. Raises `StorageError` if the URI names neither, or is too long.
+    Makes no request yet. Raises `StorageError` if the URI names neither.
     """
-    if len(uri) > URI_LIMIT:
-        what = message("{uri} is longer than {limit} characters", uri=shortened(uri, 100), limit=URI_LIMIT)
-        raise StorageError(what)
     if not uri.startswith("gs://"):
         if "://" in uri:
             shown = without_credentials(uri)

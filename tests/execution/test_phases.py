@@ -138,18 +138,6 @@ def test_every_call_is_accounted_for_whenever_the_run_is_stopped(reason: Shutdow
     assert phases_met == {True, False}, "the stops do not meet both phases"
 
 
-async def test_an_engine_that_fails_every_call_is_not_reported_as_the_fault_of_one_ticker(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
-    async def script(asked: Asked) -> Response:
-        await trio.sleep(1)
-        return reply({}, 503) if asked.engine == "financial" else well(asked)
-
-    made = stage([target(f"T{number}") for number in range(20)], script)
-    with pytest.raises(EngineFailedError, match=r"^the financial engine failed every one of \d\d attempts: HTTP"):
-        await made.play()
-
-
 async def test_one_ticker_that_fails_is_named_with_the_attempts_that_count(
     autojump_clock: trio.testing.MockClock,
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from job.engines.catalog import ALL_ENGINES
 from job.engines.failures import Cause, Failure
 from job.ledger.ledger import CALLS_KEPT, Ledger, busy_stretches
-from job.ledger.totals import EngineTotals, percentile, state_of
+from job.ledger.totals import EngineTotals, state_of
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
 from tests.support.results import result_of, tried
@@ -27,13 +27,6 @@ def test_the_median_is_of_the_calls_that_are_done() -> None:
     assert ledger.totals()["qa"] == EngineTotals(
         planned=3, done=2, failed=1, calls=3, retries=5, waits=1, p50_seconds=3.5
     )
-
-
-@pytest.mark.parametrize(
-    ("values", "percent", "expected"), [([1.0, 2.0, 9.0], 50, 2.0), ([1.0, 2.0], 50, 1.5), ([7.0], 50, 7.0)]
-)
-def test_a_percentile_lies_between_its_neighbours(values: list[float], percent: int, expected: float) -> None:
-    assert percentile(values, percent) == expected
 
 
 def test_a_failed_attempt_at_a_batch_counts_once_though_both_halves_list_it() -> None:

@@ -10,7 +10,7 @@ from trio.testing import MockClock
 
 from job.config.faults import Fault
 from job.records.lease import LEASE
-from job.records.nights import Night, Nights, PastNights, done_at, latest_day, read_nights
+from job.records.nights import Night, Nights, PastNights, done_at, read_nights
 from job.report.outcome import Outcome
 from job.storage.store import StorageError
 from job.text.messages import Message, message
@@ -58,7 +58,6 @@ async def test_each_day_has_a_row_with_its_state(
         f"{DAYS[4]}/ends/000001.json is not what the job writes"
     ]
     assert [report.day for report in nights.reports] == [DAYS[3], DAYS[1], DAYS[0]]
-    assert await latest_day(memory) == DAYS[6]
 
 
 async def test_of_a_day_its_names_and_its_end_are_read(memory: Memory, autojump_clock: MockClock) -> None:
@@ -83,14 +82,13 @@ async def test_a_day_with_a_name_that_the_job_does_not_give_is_unreadable(
 
 async def test_without_a_day_nothing_is_listed(memory: Memory, autojump_clock: MockClock) -> None:
     assert (await read_nights(memory)).nights == []
-    assert await latest_day(memory) is None
     assert str(Nights().period) == "no night is recorded"
 
 
 async def test_the_latest_day_is_not_one_that_is_only_waited_for(memory: Memory, autojump_clock: MockClock) -> None:
     """However many of them there are: the config may have been out of reach for a week."""
     put(memory, Attempt(DAYS[0]).record(), *({f"{day}/starts/x": b""} for day in DAYS[1:]))
-    assert await latest_day(memory) == DAYS[0]
+    assert [one.day for one in (await read_nights(memory)).nights] == [DAYS[0]]
 
 
 def night(attempt: Attempt) -> Night:

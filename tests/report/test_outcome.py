@@ -86,7 +86,7 @@ def test_how_an_attempt_ended(
 def test_a_data_engine_that_failed_comes_first_and_its_answer_is_the_detail() -> None:
     ledger = Ledger(plan_of([target("A"), target("B")]))
     result = result_of(next(ledger.plan.calls("news")), NO)
-    ending = ending_of(ledger, ShutdownReason.SIGTERM, EngineFailedError(result, None))
+    ending = ending_of(ledger, ShutdownReason.SIGTERM, EngineFailedError(result))
     assert shown(ending) == ("data_engine_failed", 1, "The news engine failed: no card was made")
     assert str(ending.detail) == "the news engine failed for A after 1 attempt: what an engine answered"
 

@@ -188,3 +188,9 @@ def test_who_is_at_fault_is_known_only_if_data_failed() -> None:
     day = Day().play(failing(NO, "news", "AAPL"))
     stopped = Ending(Outcome.INTERRUPTED, ExitCode.SIGTERM, Message("x"))
     assert report_of(start_at(), day.ledger, stopped, seconds=1).at_fault == ()
+
+
+@pytest.mark.parametrize(("started", "said"), [("2026-11-24T23:59:59+08:00", 0), ("2026-11-25T00:00:01+08:00", 1)])
+def test_a_day_that_was_over_says_that_some_data_is_of_today(started: str, said: int) -> None:
+    report = Day(start={"started": started}).play().view().report
+    assert sum("take no date" in str(note) for note in report.notes) == said

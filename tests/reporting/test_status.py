@@ -7,7 +7,7 @@ import pytest
 from job.engines.failures import Cause, Failure
 from job.execution.gauge import Live
 from job.ledger.ledger import Ledger
-from job.reporting.status import barrier_message, run_heading, time_status
+from job.reporting.status import barrier_message, time_status
 from job.reporting.terminal import TerminalReporter
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
@@ -40,11 +40,6 @@ def test_the_text_of_the_pace() -> None:
     assert str(time_status(after(0), 1002.4)) == "5 s elapsed"
     assert str(time_status(after(25), 1090)) == PACE
     assert str(time_status(after(100), 1090)) == "1 min 33 s elapsed"
-
-
-@pytest.mark.parametrize(("number", "heading"), [(1, f"{DAY}: 100 cards"), (3, f"{DAY}, attempt 3: 100 cards")])
-def test_the_heading_names_the_attempt_if_there_was_another(number: int, heading: str) -> None:
-    assert str(run_heading(start_at(number=number), Ledger(PLAN))) == heading
 
 
 def test_an_attempt_that_has_no_card_left_does_not_say_that_it_generates_cards() -> None:

@@ -17,6 +17,7 @@ from job.ledger.ledger import Ledger, SetAside
 from job.report.advice import Step
 from job.report.outcome import Ending, ExitCode, Outcome, ending_of
 from job.report.view import View
+from job.reporting import stdout
 from job.reporting.screen import Screen
 from job.reporting.stdout import OutputQueue
 from job.reporting.terminal import TerminalReporter, _Bars, _bars, as_text
@@ -93,7 +94,7 @@ async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pyt
 async def test_calls_that_a_stopped_terminal_does_not_take_are_counted(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(OutputQueue, "is_full", True)
+    monkeypatch.setattr(stdout, "QUEUE_BYTES", 0)
     terminal = TerminalReporter()
     terminal.on_event(failed("no"))
     terminal.on_event(result_of(next(ONE.calls("qa")), warning=message("it is odd")))

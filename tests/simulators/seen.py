@@ -27,8 +27,6 @@ class Seen:
     """Names in lower case."""
     body: bytes
     arrived: float
-    elapsed: float
-    """Seconds since the service's first request."""
     answered: float | None = field(default=None, init=False)
     """When the whole answer was handed to the kernel; None until then, or if there was none."""
     ended: float | None = field(default=None, init=False)

@@ -63,7 +63,6 @@ class Service:
     requests: list[Seen] = field(default_factory=list, init=False)
     """This service's own requests in the order of arrival."""
     traffic: Traffic = field(default_factory=Traffic, init=False)
-    _first: float = field(default=0.0, init=False)
     _attempts: Counter[tuple[str, str, bytes]] = field(default_factory=Counter, init=False)
     _listener: Listener = field(init=False)
     _changed: trio.Event = field(default_factory=trio.Event, init=False)
@@ -125,7 +124,6 @@ class Service:
 
     def _remember(self, exchange: Exchange) -> Seen:
         now = time.monotonic()
-        self._first = self._first or now
         identity = (exchange.method, exchange.target, exchange.body)
         self._attempts[identity] += 1
         seen = Seen(
@@ -138,7 +136,6 @@ class Service:
             headers=exchange.headers,
             body=exchange.body,
             arrived=now,
-            elapsed=now - self._first,
         )
         self.seen.append(seen)
         self.requests.append(seen)

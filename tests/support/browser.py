@@ -161,10 +161,6 @@ class Browser:
             assert self.value("getComputedStyle(document.activeElement).outlineStyle") != "none"
             reached.append(here)
 
-    def printed(self) -> bytes:
-        """The page on paper, as PDF."""
-        return base64.b64decode(self.ask("Page.printToPDF", printBackground=True)["data"])
-
     def ask(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Has the browser do something and returns what it answers."""
         self._number += 1

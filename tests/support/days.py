@@ -126,7 +126,7 @@ class Day:
         self.ledger.add(result)
         self.at = max(self.at, ended)
         if failure not in {None, CUT_OFF} and call.card_type is None:
-            self.errors.append(EngineFailedError(result, 1))
+            self.errors.append(EngineFailedError(result))
         return ended
 
     def view(self, ending: Ending | None = None, *nights: Report, faults: Sequence[Fault] = ()) -> View:

@@ -168,7 +168,7 @@ class _Engine:
         method, target, _ = first.split(" ")
         pairs = (line.split(": ", 1) for line in lines)
         headers = {name.lower(): value for name, value in pairs}
-        seen = Seen("metadata", 1, 1, 1, method, target, headers, b"", time.monotonic(), 0.0)
+        seen = Seen("metadata", 1, 1, 1, method, target, headers, b"", time.monotonic())
         reply = self._tokens.reply(seen)
         if seen.path.endswith("/identity"):
             self._bearer = b"Bearer " + reply.body
