@@ -5,7 +5,7 @@ BIN := .venv/bin
 
 # make ignores unknown variables: run-local would not fail at fault=news. So a variable
 # that differs from one of these only in case, dashes or a plural is refused. Other ones are allowed: a caller may set them.
-VARIABLES := ARGS DETAILS FAULT LIMITS NIGHTS PYTHON QUICK REPORT_LANGUAGE RUN_TIME_ZONE STATE_BUCKET STATE_PREFIX TERRAFORM
+VARIABLES := ARGS DETAILS FAULT NIGHTS PYTHON QUICK REPORT_LANGUAGE RUN_TIME_ZONE STATE_BUCKET STATE_PREFIX TERRAFORM
 UNKNOWN := $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
 plain = $(shell echo '$(1)' | tr '[:lower:]' '[:upper:]' | sed 's/[-_]//g; s/S$$//')
 $(foreach name,$(UNKNOWN),$(foreach known,$(VARIABLES),$(if $(filter $(call plain,$(name)),$(call plain,$(known))),\
@@ -53,8 +53,8 @@ run-local: .venv/ready ## play a whole night on this machine, with simulated eng
 	@$(BIN)/python -m tests.tools.run_local $(if $(FAULT),'$(FAULT)') $(if $(value ARGS),--args='$(subst ','\'',$(value ARGS))') $(if $(NIGHTS),--nights='$(NIGHTS)') $(if $(DETAILS),--details)
 
 .PHONY: bench
-bench: .venv/ready ## measure what a call costs, beside the script used before: [QUICK=1] [LIMITS=1]
-	$(BIN)/python -m tests.tools.bench $(if $(QUICK),--quick) $(if $(LIMITS),--limits)
+bench: .venv/ready ## measure what a call costs, beside the script used before: [QUICK=1]
+	$(BIN)/python -m tests.tools.bench $(if $(QUICK),--quick)
 
 .PHONY: messages
 messages: .venv/ready ## collect the sentences for people into job/text/locale/, and compile their translations

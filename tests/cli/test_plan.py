@@ -95,15 +95,6 @@ def test_with_a_place_config_uri_is_ignored(
     assert command("plan", place)[0] == ExitCode.DONE
 
 
-def test_the_other_variables_apply(command: Command, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(place, {"ticker_list.json": ["A", "B", "C"]})
-    monkeypatch.setenv("FINANCIAL_ENGINE_BATCH_SIZE", "2")
-    assert command("plan", place)[1][1:3] == [
-        "Financial engine: 3 targets, 2 calls",
-        "Trading engine: 3 targets, 1 call",
-    ]
-
-
 def test_a_notice_does_not_stop_the_plan(command: Command, place: Path) -> None:
     write(place, {"ticker_list.json": ["AAPL", "AAPL"]})
     code, _, err = command("plan", place)
@@ -126,13 +117,6 @@ def test_a_faulty_variable_is_a_fault_beside_those_of_the_objects(
         "RUN_TIME_ZONE",
         "ticker_list.json",
         "tickers.json",
-    ]
-
-
-def test_faults_of_one_cause_are_one_line(command: Command, place: Path) -> None:
-    write(place, {"ticker_list.json": [f"a/{number}" for number in range(150)]})
-    assert command("plan", place)[2] == [
-        f'ticker_list.json: [0] ("a/0"), [1] ("a/1"), [2] ("a/2") and 147 more: {UNFIT_ID}'
     ]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -244,17 +242,6 @@ def test_no_environment_raises_and_every_fault_names_a_variable(variables: dict[
             assert url is None or url.isprintable()
 
 
-def test_hypothesis_also_generates_valid_environments() -> None:
-    """Otherwise a parser that refuses everything would pass the test above."""
-    variables: dict[str, Any] = {
-        "QA_ENGINE_TIMEOUT": "2.5",
-        "QA_ENGINE_CONCURRENCY": "7",
-        "TRADING_ENGINE_ATTEMPTS": "1",
-    }
-    engines = read(**variables).engines
-    assert (engines["qa"].timeout, engines["qa"].concurrency, engines["trading"].attempts) == (2.5, 7, 1)
-
-
 @pytest.mark.parametrize(
     ("name", "meant"),
     [
@@ -280,12 +267,6 @@ def test_variables_of_others_are_not_noticed() -> None:
     names = ["GOOGLE_CLOUD_PROJECTS", "CLOUD_RUN_TASK_COUNTS", "RUNNER_OS", "RUN_AS_ROOT", "RUNS_BUCKET", "RUN"]
     names += ["CONFIG_SITE", "CONFIG_DIR", "ENGINE_URL", "NOTIFY_SOCKET", "LANGUAGE", "LOG_LEVEL", "QA_ENGINE_\x1b"]
     assert read(**dict.fromkeys(names, "1")).notices == ()
-
-
-def test_a_misspelt_variable_is_noticed_beside_the_faults() -> None:
-    settings, found = read_settings({"CONFIG_URL": "/config", "QA_ENGINE_URL": "x"})
-    assert [fault.where for fault in found] == ["CONFIG_URI", "QA_ENGINE_URL"]
-    assert len(settings.notices) == 1
 
 
 def test_settings_with_faults_hold_the_values_that_are_valid() -> None:

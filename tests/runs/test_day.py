@@ -571,19 +571,6 @@ async def test_without_a_place_for_the_record_nothing_is_called(scene: Scene) ->
     assert scene.requests == []
 
 
-async def test_another_config_on_the_same_day_is_refused(scene: Scene) -> None:
-    await scene.start(0)
-    there = scene.world.stores[scene.world.config_uri]
-    scene.world.stores["/elsewhere"] = there
-    outcome = await scene.start(2, CONFIG_URI="/elsewhere")
-    (fault,) = outcome.events("config.faulty")
-    assert fault["message"] == (
-        f"CONFIG_URI: the day {DAY} was begun with the config at {scene.world.config_uri}; set it to that, or set "
-        "RUNS_URI to another place: each config has its own"
-    )
-    del scene.world.stores["/elsewhere"]
-
-
 # --- storage fails, or was altered ---
 
 
@@ -597,28 +584,6 @@ async def test_without_storage_nothing_is_called(scene: Scene, verb: str, part: 
     assert scene.requests == []
     scene.works()
     await scene.start(0, **RETRY)
-
-
-async def test_without_the_config_nothing_is_called(scene: Scene) -> None:
-    config = scene.world.stores[scene.world.config_uri]
-    config.refuse = lambda _verb, _name: True
-    outcome = await scene.start(75)
-    assert outcome.finished["outcome"] == "storage_failed"
-    assert scene.requests == []
-    assert scene.names() == []
-
-
-@pytest.mark.parametrize(("seconds", "code"), [(15, 0), (100, 75)])
-async def test_an_outage_is_outlasted_for_as_long_as_the_lease(scene: Scene, seconds: float, code: int) -> None:
-    scene.world.qa.latency = steady(30.0)
-    job = await scene.begin()
-    await scene.world.qa.until(bool)
-    scene.fails()
-    await trio.sleep(seconds)
-    scene.works()
-    await scene.end(job, code)
-    await scene.start(0)
-    assert len(scene.keys()) == 5
 
 
 async def test_the_page_of_the_nights_is_not_overwritten_with_one_night_while_the_others_are_unknown(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 
-from tests.tools.bench.cases import FULL, QUICK, Row, run, run_limits
+from tests.tools.bench.cases import FULL, QUICK, Row, run
 
 _HEAD = f"{'':22}{'cards':>8}{'in flight':>11}{'latency':>9}{'calls/s':>9}{'x script':>10}{'x ideal':>9}"
 _HEAD_TOO = f"{'CPU ms/call':>13}{'peak MiB':>10}{'first call':>12}{'connections':>13}"
@@ -20,13 +20,12 @@ def main() -> None:
     """Measures and prints; always succeeds, as a busy machine misses targets too."""
     parser = argparse.ArgumentParser(prog="python -m tests.tools.bench", description="Measures what a call costs.")
     parser.add_argument("--quick", action="store_true", help="less of everything, once: half a minute")
-    parser.add_argument("--limits", action="store_true", help="8,192 in flight, second starts of large days")
     parser.add_argument("--json", action="store_true", help="print nothing but the targets, as one JSON object")
     options = parser.parse_args()
     if not options.json:
         print(_HEAD + _HEAD_TOO, flush=True)
     show = _silent if options.json else _print
-    targets = run_limits(show) if options.limits else run(QUICK if options.quick else FULL, show)
+    targets = run(QUICK if options.quick else FULL, show)
     if options.json:
         print(json.dumps({target.name: target.value for target in targets}))
     else:

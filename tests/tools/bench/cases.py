@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tests.tools.bench.measure import Load, Measured, best, measure, measure_second
+from tests.tools.bench.measure import Load, Measured, best, measure
 from tests.tools.bench.targets import Target
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ class Size:
     """Whose memory is measured."""
     wide: Load | None
     """As many calls in flight as the default memory allows, over TLS."""
+    widest: Load | None
+    """As many as the variable allows."""
 
 
 FULL = Size(
@@ -39,6 +41,7 @@ FULL = Size(
     slow=Load(320, 6, 64, 0.2),
     long=Load(10_000, 10, 64, 0.02),
     wide=Load(2048, 6, 4096, 8.0, tls=True),
+    widest=Load(4096, 6, 8192, 8.0, tls=True),
 )
 QUICK = Size(
     repeats=1,
@@ -47,11 +50,8 @@ QUICK = Size(
     slow=Load(160, 6, 64, 0.2),
     long=None,
     wide=None,
+    widest=None,
 )
-SECONDS = ((Load(10_000, 10, 64, 0.005), 150, 3), (Load(50_000, 20, 1024, 0.02), 300, 20))
-"""Large days, with the MiB and the seconds that a second start may take."""
-WIDEST = Load(4096, 6, 8192, 8.0, tls=True)
-"""As many calls in flight as the variable allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,11 @@ def run(size: Size, show: Callable[[Row], None]) -> list[Target]:
 
 
 def _large(size: Size, row: Callable[[Measured], Row]) -> list[Target]:
-    bounds = ((size.long, "memory-long", "cards", 150), (size.wide, "memory-wide", "cards over TLS", 400))
+    bounds = (
+        (size.long, "memory-long", "cards", 150),
+        (size.wide, "memory-wide", "cards over TLS", 400),
+        (size.widest, "memory-widest", "cards over TLS", 500),
+    )
     return [
         Target(
             name,
@@ -129,24 +133,6 @@ def _large(size: Size, row: Callable[[Measured], Row]) -> list[Target]:
         for load, name, what, most in bounds
         if load is not None
     ]
-
-
-def run_limits(show: Callable[[Row], None]) -> list[Target]:
-    """What takes long, eight minutes on an idle machine: the most calls in flight, and second starts of large days."""
-    widest = measure("job", WIDEST)
-    show(Row(widest, widest.cpu / widest.load.calls * 1000, None))
-    found = [Target("widest", f"peak MiB, {WIDEST.in_flight:,} in flight over TLS", widest.peak / 2**20, most=500)]
-    for load, memory, seconds in SECONDS:
-        second = measure_second(load)
-        first = second.first
-        show(Row(first, first.cpu / load.calls * 1000, None))
-        of = f"of a second start, {load.calls:,} cards"
-        found += [
-            Target(f"first-{load.calls}", f"peak MiB, {load.calls:,} cards", first.peak / 2**20, most=300),
-            Target(f"second-{load.calls}", f"peak MiB {of}", second.peak / 2**20, most=memory),
-            Target(f"seconds-{load.calls}", f"seconds {of}, from a directory", second.seconds, most=seconds),
-        ]
-    return found
 
 
 def _busy(made: Row) -> str:

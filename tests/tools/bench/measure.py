@@ -135,32 +135,6 @@ def _measure(client: str, load: Load, directory: Path) -> Measured:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Second:
-    """What the second start of a day took that has everything: its record is read, and nobody is called."""
-
-    first: Measured
-    seconds: float
-    peak: int
-    """Bytes."""
-
-
-def measure_second(load: Load) -> Second:
-    """A start of the job, and then another one of the same day."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        directory = Path(name)
-        load.configure(directory)
-        first = _measure("job", load, directory)
-        with engine_of(load, directory) as (engine, environment):
-            started = time.monotonic()
-            ended = run_process(("job", "run"), environment, directory / "output")
-            seconds = time.monotonic() - started
-            called = json.loads(engine.communicate()[0])["calls"]
-        if ended.code != 0 or called:
-            raise AssertionError(f"second start, {load}: exit code {ended.code}, {_tail(directory / 'output')}")
-    return Second(first, seconds, ended.peak)
-
-
 @contextmanager
 def engine_of(load: Load, directory: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
     """A fresh engine, and the environment of a client that calls it."""
