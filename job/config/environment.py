@@ -141,18 +141,13 @@ NOTIFIER = {"NOTIFY_URL", "NOTIFY_SECRET", "NOTIFY_ONLY", "TASK_MAX_RETRIES"}
 """Variables that affect only the message about a run."""
 
 
-def variables_set(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables of the job that are set, by name; a blank one counts as unset."""
-    return {name: text for name in VARIABLES if (text := environ.get(name, "").strip())}
-
-
 def read_settings(environ: Mapping[str, str]) -> tuple[Settings, list[Fault]]:
     """The settings and their faults. Settings with faults may be used only to look for further faults, not to run.
 
     A blank or faulty variable counts as unset. A fault in one of `NOTIFIER` is only a notice, as it does not stop the
     job. Missing engine URLs are not reported here, since only the plan shows which engines are needed.
     """
-    given = variables_set(environ)
+    given = {name: text for name in VARIABLES if (text := environ.get(name, "").strip())}
     notices = _misspelt(environ)
     faults = []
     if "CONFIG_URI" not in given:

@@ -212,7 +212,7 @@ async def test_does_a_whole_run(tool: Docker | Named, image: Built, world: World
     finished = json.loads(done.stdout.splitlines()[-1])
     assert done.returncode == 0, done.stdout.decode()
     assert finished["event"] == "run.finished"
-    assert finished["cards"]["generated"] == 4
+    assert finished["cards"]["done"] == 4
     agents = {seen.headers["user-agent"] for service in world.engines.values() for seen in service.seen}
     (agent,) = {agent for agent in agents if agent.startswith("batch-orchestrator/")}
     assert __version__ in agent

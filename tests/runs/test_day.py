@@ -156,23 +156,6 @@ async def test_what_was_made_again_and_lost_is_recognised_by_its_key(scene: Scen
     assert len(scene.requests) == 5 + 9
 
 
-async def test_a_start_that_was_paused_beyond_its_lease_calls_nothing_more(scene: Scene) -> None:
-    job = await scene.begin()
-    await scene.cards_in_flight()
-    job.send_signal(SIGSTOP)
-    await scene.start(0)
-    count = len(scene.requests)
-    job.send_signal(SIGCONT)
-    outcome = await scene.end(job, 75)
-    assert outcome.finished["message"] == "Another start has taken over: 3 of 5 cards are missing"
-    said = [one["message"] for one in outcome.events("storage.failed")]
-    assert said[0] == "report.json is not written: the lease is lost"
-    assert len(scene.requests) == count
-    assert scene.stored(f"{DAY}/report.json")["number"] == 2
-    await scene.start(0)
-    assert len(scene.requests) == count
-
-
 async def test_a_start_that_wakes_beside_another_one_records_what_it_has_and_leaves(scene: Scene) -> None:
     first = await scene.begin()
     await scene.cards_in_flight(2)

@@ -125,15 +125,6 @@ async def _again_beside(world: World, env: Env) -> Outcome:
     return second
 
 
-async def _together(world: World, env: Env) -> Outcome:
-    """Five are started at the same moment: one does the work."""
-    jobs = [await world.start_job(env=env) for _ in range(5)]
-    outcomes = [await job.outcome() for job in jobs]
-    assert [one.exit_code for one in outcomes] == [0] * 5
-    assert asked_cards(world).total() == PLANNED
-    return outcomes[-1]
-
-
 async def _paused(world: World, env: Env) -> Outcome:
     """The process sleeps for longer than its lease lasts, as in a live migration, and wakes up with calls in flight."""
     world.qa.latency = steady(0.3)
@@ -247,11 +238,6 @@ ROWS = (
                 check=_each_asked_for,
             ),
             succeeded(
-                "cards",
-                play=_ended_by(signal.SIGKILL, "qa", AGAIN_ON_CLOUD_RUN | {"CLOUD_RUN_TASK_ATTEMPT": "1"}),
-                check=_each_asked_for,
-            ),
-            succeeded(
                 "by hand",
                 play=_ended_by(signal.SIGKILL, "qa", {}),
                 says="Waiting up to 60 s",
@@ -270,7 +256,6 @@ ROWS = (
             succeeded(
                 "one more", play=_waiting, says="Waiting for another start", record=False, place="memory", seconds=120.0
             ),
-            succeeded("five at the same moment", play=_together, record=False, seconds=60.0),
         ),
     ),
     Row(
