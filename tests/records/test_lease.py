@@ -220,15 +220,6 @@ async def release_later(lease: Lease) -> None:
     await lease.release()
 
 
-async def test_a_watched_lease_is_acquired_once_it_is_released(memory: Memory, autojump_clock: MockClock) -> None:
-    first = await take(memory, holder())
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(release_later, first)
-        await take(memory, holder("two"))
-    assert await there(memory) == holder("two")
-    assert trio.current_time() < RENEW_SECONDS
-
-
 @pytest.fixture
 def stale(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Makes every lease stale from now on."""
@@ -286,19 +277,6 @@ async def test_a_lease_that_others_change_all_the_time_is_not_acquired(
 
 def conflict(name: str, data: bytes) -> StoredObject:
     raise ConflictError(Message(f"{name} was changed"))
-
-
-async def test_a_holder_that_renews_keeps_its_lease_though_the_clock_of_storage_jumps(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
-    kept = Kept(await take(memory, holder()))
-    memory.clock = lambda: trio.current_time() + 3600.0
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(kept.keep)
-        with pytest.raises(BusyError):
-            await take(memory, holder("two"), waits=False)
-        nursery.cancel_scope.cancel()
-    assert await there(memory) == holder()
 
 
 async def test_watching_a_lease_begins_when_its_first_read_has_ended(memory: Memory, autojump_clock: MockClock) -> None:

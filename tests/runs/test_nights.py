@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
@@ -11,20 +10,16 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from job.execution.shutdown import Budget
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
-from tests.simulators.storage import emulator_binary
-from tests.simulators.world import open_world
 from tests.support.parsed import Parsed
-from tests.support.places import latest_end, objects
+from tests.support.places import latest_end
 from tests.support.runs import QUICK, run
 from tests.support.world import VirtualWorld, open_virtual_world
 
 if TYPE_CHECKING:
     from tests.simulators.job import Outcome
-    from tests.simulators.seen import Seen
 
 CONFIG: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT", "GC=F"], "card_types.json": ["news_card"]}
 
@@ -84,26 +79,3 @@ async def test_the_page_of_the_nights_has_each_day_that_was_started(
     links = [page.index(f'href="2026-11-{day}/report.html"') for day in (24, 23, 22)]
     assert links == sorted(links)
     assert "1 of 1 cards is missing" in Parsed(page).text
-
-
-def _of_past_nights(seen: Seen) -> bool:
-    """Whether a request to storage is about other nights: their list, their ends, the page of them all."""
-    return "2026-11-22" in seen.target or seen.path.endswith("index.html") or ("delimiter", "/") in seen.query
-
-
-@pytest.mark.slow
-@pytest.mark.needs("emulator")
-async def test_a_bucket_that_hangs_for_past_nights_changes_neither_outcome_nor_lease(nursery: trio.Nursery) -> None:
-    async with open_world(nursery, CONFIG, latency=QUICK, emulator=emulator_binary()) as world:
-        assert world.storage
-        await run(world, 0, "--date=2026-11-22")
-        world.storage.script.append(Fault(_of_past_nights, do.hang()))
-        began = trio.current_time()
-        second = await run(world, 0, "--date=2026-11-23")
-        assert trio.current_time() - began < Budget.NIGHTS + 60
-        world.storage.script.clear()
-        recorded = await objects(world)
-        assert "_lease.json" not in recorded
-        assert json.loads(recorded["2026-11-23/report.json"])["outcome"] == second.finished["outcome"] == "succeeded"
-        said = [line["message"] for line in second.events("storage.failed")]
-        assert any(text.startswith("the page of the nights is not written: ") for text in said)

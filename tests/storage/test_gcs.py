@@ -118,16 +118,6 @@ async def test_an_object_that_is_removed_while_it_is_read_is_not_taken_for_absen
         assert await content(store) is None, "now it is absent"
 
 
-async def test_an_object_that_is_saved_whenever_it_is_read_is_a_fault(
-    nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with bucket(nursery, monkeypatch) as (store, world):
-        await put(world, b"old")
-        script(world, Fault(asks_content, do.meanwhile(partial(put, world, b"new"))))
-        with only_once(), pytest.raises(ConflictError, match="is changed or removed whenever it is read"):
-            await content(store)
-
-
 async def test_a_damaged_download_is_requested_again(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> None:
     async with bucket(nursery, monkeypatch) as (store, world):
         await put(world, b"data")
