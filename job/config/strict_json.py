@@ -8,7 +8,7 @@ from itertools import islice
 import jiter
 
 from job.config.findings import Place
-from job.text.display import quoted
+from job.text.display import printable, quoted
 from job.text.messages import Message, message
 
 SIZE_LIMIT = 16 * 2**20
@@ -32,6 +32,8 @@ _OTHER_END = re.compile(f'"[^"]*[{_QUOTES[1:]}][^"]*"?\\Z')
 _SIGNS = {"，": ",", "、": ",", "；": ",", "：": ":", "［": "[", "【": "[", "］": "]", "】": "]", "｛": "{", "｝": "}"}
 _REACH = 1000
 """Characters before and after the error that are examined."""
+_SHOWN = 20
+"""Characters of what cannot be read that a fault shows."""
 _TWICE = 'Detected duplicate key "'
 
 
@@ -105,7 +107,10 @@ def _cause(said: str, before: str, after: str) -> tuple[Message, Message]:
         return message("a string ends with another quote than it begins with"), straight
     if not after:
         return message("a string or a bracket is not closed"), message("close it")
-    return message("it cannot go on with {text}", text=quoted(after, 40)), message("correct it")
+    text = printable(after.partition("\n")[0][:_SHOWN])
+    if said.startswith("expected `,` or"):
+        return message("a comma is missing before {text}", text=text), message("add it")
+    return message("it cannot go on with {text}", text=text), message("correct it")
 
 
 def _refuse_excess(name: str, value: object) -> None:

@@ -362,7 +362,7 @@ class Executor:
         )
         if failure is None:
             self._gauge.done += len(call.targets)
-        else:
+        elif not failure.is_interruption:
             self._gauge.failed += len(call.targets)
         self._context.emit(result)
         self._on_finished(result, failure)

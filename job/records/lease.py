@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 from math import inf
 
@@ -18,7 +19,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from job.errors import JobError
 from job.execution.shutdown import Budget, Expiry, Shutdown, ShutdownReason
+from job.report.format import Stamp
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, words_of
+from job.text.display import clock
 from job.text.messages import Message, message, template
 
 LEASE = "_lease.json"
@@ -43,19 +46,20 @@ class Holder(BaseModel):
     owner: str
     """Unique to this process."""
     day: str
-    since: str
+    since: Stamp
     execution: str | None
     task_attempt: int
 
     @property
     def words(self) -> Message:
         """Which start it is, for people."""
+        since = clock(datetime.fromisoformat(self.since), self.day)
         if self.execution is None:
-            return message("the start for {day}, at work since {since}", day=self.day, since=self.since)
+            return message("the start for {day}, at work since {since}", day=self.day, since=since)
         return message(
             "the start for {day}, at work since {since} as execution {execution}",
             day=self.day,
-            since=self.since,
+            since=since,
             execution=self.execution,
         )
 

@@ -83,7 +83,9 @@ def _steps(report: Report, place: Place, now: datetime, retry: Retry) -> Iterato
         yield Step("look", message("Look first at how the day stands:"), place.report(report.day))
         return
     # Until an attempt is recorded, nobody else knows what it was asked for.
-    own = () if report.number else (one for one in report.arguments if not one.startswith(("run", "--date")))
+    own = [one for one in report.arguments if not one.startswith(("run", "--date"))]
+    if report.number:  # without what was left out, or it could keep back what is missing
+        own = option("without", report.without)
     if has_asked and not report.number and report.outcome is not Outcome.BAD_CONFIG:
         sentence = message("Nothing was asked for yet; this asks for it:")
     yield Step("start", sentence, start_command(report, place, now, *own))

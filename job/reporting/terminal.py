@@ -15,7 +15,7 @@ from job.execution.events import Event
 from job.execution.gauge import Live
 from job.execution.shutdown import Budget
 from job.ledger.ledger import SetAside
-from job.ledger.result import CUT_OFF, CallResult
+from job.ledger.result import FAILED, CallResult
 from job.report.attempt import Start
 from job.report.cards import complete_line
 from job.report.failures import FailureGroup, failure_groups, not_reached
@@ -90,9 +90,9 @@ class TerminalReporter:
             return
         if event.warning is not None:
             self._screen.print_line(message("{call}: {reason}", call=event.label, reason=event.warning), "!")
-        if not event.done:
+        if event.state == FAILED:  # what was cut off is counted at the end
             text = message("{call}: {reason}", call=event.label, reason=event.reason or "")
-            self._screen.print_line(text, "!" if event.state == CUT_OFF else "✗")
+            self._screen.print_line(text, "✗")
 
     def on_second_signal(self, text: Message | None) -> None:
         """The process is about to end at once: says on standard error how to go on, if there is a way."""
@@ -160,7 +160,7 @@ def _print_view(screen: Screen, view: View) -> None:
         print_table(screen, report.engines)
     for mark, line in _lines(view, screen.translator):
         screen.print_line(line, mark)
-    if report.detail is not None:
+    if report.detail is not None and not failure_groups(view.ledger):  # else the answers are above
         screen.print_line(report.detail, style=_colour(view))
     sentence = report.sentence
     if report.exit_code is not None:

@@ -40,7 +40,7 @@ def holder(owner: str = "one", **changes: Any) -> Holder:
     known: dict[str, Any] = {
         "owner": owner,
         "day": "2026-11-24",
-        "since": "9999-12-31T23:59:59+00:00",  # a holder's clock is not trusted
+        "since": "8999-12-31T23:59:59+00:00",  # a holder's clock is not trusted
         "execution": None,
         "task_attempt": 0,
     }
@@ -133,7 +133,7 @@ async def test_a_start_waits_for_a_living_holder_to_its_end_and_says_for_whom_ea
     assert second.has_waited
     assert await there(memory) == holder("two")
     assert 10 * LASTS_SECONDS <= trio.current_time() <= 10 * LASTS_SECONDS + WATCH_SECONDS
-    who = "the start for 2026-11-24, at work since 9999-12-31T23:59:59+00:00 as execution nightly-x"
+    who = "the start for 2026-11-24, at work since 8999-12-31 23:59 UTC as execution nightly-x"
     assert str(said[0]) == f"Waiting up to 60 s to see whether another start is still alive: {who}"
     assert {str(one) for one in said[1:]} == {f"Waiting for another start, and doing then what is left: {who}"}
     assert len(said) == pytest.approx(10 * LASTS_SECONDS / NOTICE_SECONDS, abs=1)
@@ -145,7 +145,7 @@ async def test_a_start_that_does_not_wait_stands_back_before_a_living_holder(
     kept = Kept(await take(memory, holder()))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)
-        with pytest.raises(BusyError, match=r"^the start for 2026-11-24, at work since 9999-"):
+        with pytest.raises(BusyError, match=r"^the start for 2026-11-24, at work since 8999-"):
             await take(memory, holder("two"), waits=False)
         nursery.cancel_scope.cancel()
     assert await there(memory) == holder()

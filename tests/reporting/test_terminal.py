@@ -182,7 +182,7 @@ async def test_a_call_that_was_cut_off_is_no_failure(capfd: pytest.CaptureFixtur
     terminal = TerminalReporter()
     terminal.on_event(result_of(next(ONE.calls("qa")), CUT_OFF))
     await terminal.drain(5.0)
-    assert capfd.readouterr().out.startswith("! qa A c: ")
+    assert capfd.readouterr().out == "", "it is counted at the end"
 
 
 # --- the end ---
@@ -219,7 +219,7 @@ def test_the_end_of_every_kind_of_day_can_be_printed(scene: str) -> None:
     text = "\n".join(shown)
     assert all(str(note) in text for note in (*view.report.notes, *view.comparison))
     assert all(step.command in text for step in view.steps if step.command)
-    assert view.report.detail is None or str(view.report.detail) in text
+    assert view.report.detail is None or "last answer: " in text or str(view.report.detail) in text
     assert all(str(fault.sentence) in text for fault in view.report.faults)
     assert ("trace id" in text) is ("last answer: " in text), "it is needed where a call has failed"
 
