@@ -46,34 +46,6 @@ _COUNT = """async shot => {
   }
   return counts;
 }"""
-_FAINT = """(() => {
-  document.querySelectorAll("details").forEach(one => one.open = true);
-  const canvas = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
-  const rgba = colour => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = colour;
-    canvas.fillRect(0, 0, 1, 1);
-    const [red, green, blue, alpha] = canvas.getImageData(0, 0, 1, 1).data;
-    return [red, green, blue, alpha / 255];
-  };
-  const over = (top, under) => [0, 1, 2].map(at => top[at] * top[3] + under[at] * (1 - top[3]));
-  const behind = element => element === null
-    ? [255, 255, 255] : over(rgba(getComputedStyle(element).backgroundColor), behind(element.parentElement));
-  const bright = colour => colour
-    .map(part => part / 255 <= 0.03928 ? part / 255 / 12.92 : ((part / 255 + 0.055) / 1.055) ** 2.4)
-    .reduce((sum, part, at) => sum + part * [0.2126, 0.7152, 0.0722][at], 0);
-  const found = new Set(), texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  for (let node; node = texts.nextNode();) {
-    const element = node.parentElement;
-    if (!node.data.trim() || !element.checkVisibility({ visibilityProperty: true })) continue;
-    const back = behind(element), text = bright(over(rgba(getComputedStyle(element).color), back));
-    const [more, less] = [text, bright(back)].sort((one, other) => other - one);
-    const ratio = (more + 0.05) / (less + 0.05);
-    if (ratio < 4.5) found.add(`${ratio.toFixed(1)} ${element.outerHTML.slice(0, 60)}`);
-  }
-  return [...found];
-})()"""
-"""The contrast that WCAG's level AA requires of text is 4.5. Text in charts is not HTML, and is not looked at."""
 _VIOLATIONS = """axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) => violations.map(one =>
   `${one.id}: ${one.nodes.slice(0, 3).map(node => `${node.target} ${node.failureSummary}`).join("; ")}`))"""
 _HIGH = 100
@@ -134,15 +106,10 @@ class Browser:
         return colours
 
     def shut_out(self) -> list[str]:
-        """What axe finds that shuts people out: the rule and the first elements. Opens whatever is folded."""
+        """What axe finds that shuts people out, low contrast too: the rule and elements. Opens whatever is folded."""
         self.value("document.querySelectorAll('details').forEach(one => one.open = true)")
         self.value(_axe())
         found: list[str] = self.value(_VIOLATIONS)
-        return found
-
-    def faint(self) -> list[str]:
-        """The texts whose contrast is too low, each with its contrast. Opens whatever is folded."""
-        found: list[str] = self.value(_FAINT)
         return found
 
     def reachable(self) -> tuple[int, list[str]]:

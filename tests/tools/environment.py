@@ -1,7 +1,7 @@
 """`environment.py DIRECTORY LOCK`: makes a virtual environment of exactly what the lock names.
 
-uv installs it, several times as fast as pip, which installs uv alone, by its hash. uv does not know what pip is told,
-such as a mirror of PyPI, so that is passed on to it. If uv fails, pip installs everything.
+uv installs it, several times as fast as pip, which installs uv alone, by its hash. uv does not know where pip is told
+to look, such as a mirror of PyPI, so that is passed on to it. If uv fails, pip installs everything.
 
 It runs before there is an environment, so it has nothing but the standard library.
 """
@@ -108,28 +108,20 @@ def options(told: Mapping[str, str]) -> list[str]:
 
 
 def environment(told: Mapping[str, str], inherited: Mapping[str, str]) -> dict[str, str]:
-    """The variables of uv for what pip is told. An address may hold a password, so none is on a command line."""
+    """The variables of uv for where pip is told to look. An address may hold a password: none is on a command line."""
     # As pip does, uv looks for a version in every index (the hashes decide), and trusts the system's authorities.
     variables = {"UV_INDEX_STRATEGY": "unsafe-best-match", "UV_SYSTEM_CERTS": "true"}
     for option, name in (
         ("index-url", "UV_DEFAULT_INDEX"),
         ("extra-index-url", "UV_INDEX"),
         ("trusted-host", "UV_INSECURE_HOST"),
-        ("default-timeout", "UV_HTTP_TIMEOUT"),
-        ("timeout", "UV_HTTP_TIMEOUT"),
-        ("retries", "UV_HTTP_RETRIES"),
-        ("client-cert", "SSL_CLIENT_CERT"),
     ):
         if option in told:
             variables[name] = " ".join(told[option].split())
     if links := list(_existing(told.get("find-links", "").split())):
         variables["UV_FIND_LINKS"] = ",".join(links)
-    if "cache-dir" in told:
-        variables["UV_CACHE_DIR"] = str(Path(told["cache-dir"]).expanduser() / "uv")
-    if told.get("no-cache-dir", "").lower() in TRUE:
-        variables["UV_NO_CACHE"] = "true"
     own = {name: value for name, value in inherited.items() if name != "UV_SYSTEM_PYTHON"}
-    own |= {name: value for name, value in variables.items() if name.startswith("SSL_") or not own.get(name)}
+    own |= {name: value for name, value in variables.items() if not own.get(name)}
     if authorities := told.get("cert") or own.get("REQUESTS_CA_BUNDLE") or own.get("CURL_CA_BUNDLE"):
         own["SSL_CERT_DIR" if Path(authorities).is_dir() else "SSL_CERT_FILE"] = authorities
     if "proxy" in told:

@@ -202,16 +202,12 @@ def test_another_hash_than_the_locks_is_installed_by_neither(clone: Clone, packa
     ("told", "inherited", "variables"),
     [
         ({"proxy": "http://p:1"}, {}, {"HTTPS_PROXY": "http://p:1", "http_proxy": "http://p:1"}),
-        ({"default-timeout": "60", "timeout": "90"}, {}, {"UV_HTTP_TIMEOUT": "90"}),
-        ({"retries": "9"}, {"UV_HTTP_RETRIES": "2"}, {"UV_HTTP_RETRIES": "2"}),
-        ({"client-cert": "/c.pem"}, {"SSL_CLIENT_CERT": "/other.pem"}, {"SSL_CLIENT_CERT": "/c.pem"}),
+        ({"index-url": "http://a"}, {"UV_DEFAULT_INDEX": "http://b"}, {"UV_DEFAULT_INDEX": "http://b"}),
         ({"cert": "/ca.pem"}, {"SSL_CERT_FILE": "/other.pem"}, {"SSL_CERT_FILE": "/ca.pem"}),
         ({"cert": "/"}, {}, {"SSL_CERT_DIR": "/"}),
         ({}, {"REQUESTS_CA_BUNDLE": "/ca.pem"}, {"SSL_CERT_FILE": "/ca.pem"}),
         ({"extra-index-url": "\nhttp://a\nhttp://b"}, {}, {"UV_INDEX": "http://a http://b"}),
-        ({"cache-dir": "/cache"}, {}, {"UV_CACHE_DIR": "/cache/uv"}),
-        ({"no-cache-dir": "true"}, {}, {"UV_NO_CACHE": "true"}),
-        ({"no-cache-dir": "false"}, {"UV_SYSTEM_PYTHON": "1"}, {"UV_NO_CACHE": None, "UV_SYSTEM_PYTHON": None}),
+        ({}, {"UV_SYSTEM_PYTHON": "1"}, {"UV_SYSTEM_PYTHON": None}),
     ],
 )
 def test_what_pip_is_told_in_uvs_variables(

@@ -12,8 +12,8 @@ _HEAD_TOO = f"{'CPU ms/call':>13}{'peak MiB':>10}{'first call':>12}{'connections
 _NOTES = """\
 calls/s and x ideal: from the first call's arrival to the last one's answer, as the engine saw them.
 CPU ms/call: user and system of the whole process, less that of a run of one card. first call: after process start.
-script: asyncio, one httpx client with a connection a call in flight, a semaphore. With httpx's default pool it
-connects again for nearly every call, which costs little on loopback without TLS. floor: h11 on a trio stream."""
+script: asyncio, one httpx client with a connection a call in flight, a semaphore.
+floor: h11 on a trio stream."""
 
 
 def main() -> None:

@@ -68,7 +68,7 @@ class Row:
 def run(size: Size, show: Callable[[Row], None]) -> list[Target]:
     """Measures everything, shows each row as it is there, and returns the targets with what was reached."""
     measure("job", ALONE)  # compiles the bytecode, which an image has
-    clients = ("script", "script, default pool", "floor", "job")
+    clients = ("script", "floor", "job")
     alone = {client: best(measure(client, ALONE) for _ in range(size.repeats)) for client in clients}
 
     show(Row(alone["job"], alone["job"].cpu * 1000, None))

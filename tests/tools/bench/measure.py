@@ -26,7 +26,6 @@ ROOT = Path(__file__).resolve().parents[3]
 CLIENTS = {
     "job": ("job", "run"),
     "script": ("tests.tools.bench.script",),
-    "script, default pool": ("tests.tools.bench.script", "--default-pool"),
     "floor": ("tests.tools.bench.floor",),
 }
 LIMIT_SECONDS = 3600.0

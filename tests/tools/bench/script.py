@@ -1,8 +1,7 @@
 """The script that the job replaces, written as people write it: asyncio, one httpx client for all, a semaphore.
 
 It reads the same config, from the directory `CONFIG_URI`, and takes the same variables. Its client may open as many
-connections as there may be calls in flight; with `--default-pool` it has httpx's own limits, under which it connects
-again for nearly every call as soon as 20 are in flight: that is cheap on loopback and nowhere else.
+connections as there may be calls in flight: under httpx's own limits it would connect again for nearly every call.
 """
 
 import asyncio
@@ -54,8 +53,7 @@ async def main() -> None:
     url = os.environ["QA_ENGINE_URL"]
     bound = int(os.environ["QA_ENGINE_CONCURRENCY"])
     semaphore = asyncio.Semaphore(bound)
-    kept = 20 if "--default-pool" in sys.argv else None
-    limits = httpx.Limits(max_connections=bound if kept is None else 100, max_keepalive_connections=kept)
+    limits = httpx.Limits(max_connections=bound, max_keepalive_connections=None)
     async with httpx.AsyncClient(timeout=300, limits=limits) as client:
         token = await fetch_token(client, url)
         done = await asyncio.gather(
