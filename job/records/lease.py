@@ -85,7 +85,7 @@ class Lease:
     has_waited: bool = False
     """Whether another start had the lease: what was read before may have changed."""
     is_settled: bool = False
-    """Whether it was released."""
+    """Whether it was released, or given up."""
     _changing: trio.Lock = field(default_factory=trio.Lock)
     """Serializes renewal and release, so that the release has the generation of the last renewal."""
 

@@ -128,6 +128,7 @@ class Session:
             with suppress(StorageError):
                 await self.lease.release()
                 released = True
+        self.lease.is_settled = True  # there is no time for another try
         if not released:
             text = template("storage: the lease is not released; other starts have to wait for a minute")
             self.notify(message(text), True)
