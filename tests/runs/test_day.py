@@ -204,7 +204,7 @@ async def test_a_start_that_waits_says_so_each_minute_and_for_whom(scene: Scene)
     second = await scene.start(0, **OTHER)
     await scene.end(job, 0)
     waiting = [one["message"] for one in second.events("config.noticed") if "aiting" in one["message"]]
-    holder = f"the start for {DAY}, at work since {DAY}T22:30:00+00:00 as execution nightly-1"
+    holder = f"the start for {DAY}, at work since 22:30 UTC as execution nightly-1"
     said = "Waiting for another start, and doing then what is left"
     assert waiting[0] == f"Waiting up to 60 s to see whether another start is still alive: {holder}"
     assert waiting[1:] == [f"{said}: {holder}"] * 3
