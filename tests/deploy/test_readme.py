@@ -46,12 +46,15 @@ if TYPE_CHECKING:
 LENGTHS = {
     "README.md": 160,
     "README.zh.md": 160,
-    "job/README.md": 350,
+    "job/README.md": 100,
+    "job/engines/README.md": 40,
+    "job/reference.md": 260,
     "terraform/README.md": 260,
     "tests/README.md": 100,
 }
 PAGES = {page: (ROOT / page).read_text(encoding="utf-8") for page in LENGTHS}
-FIRST, CHINESE, JOB, *_ = PAGES.values()
+FIRST, CHINESE = PAGES["README.md"], PAGES["README.zh.md"]
+JOB = "\n".join(text for page, text in PAGES.items() if page.startswith("job/"))
 TOOLS = {".", "cd", "cp", "docker", "export", "gcloud", "make", "mkdir", "python", "read", "start", "terraform"}
 """The first words of commands: what the steps ask for, what a shell has, and the function of the first page."""
 
@@ -62,7 +65,7 @@ def coded(text: str) -> list[str]:
 
 
 def table(after: str) -> list[list[str]]:
-    """The cells of the first table of the job's page after a text, without its head."""
+    """The cells of the first table of the job's pages after a text, without its head."""
     rows = re.findall(r"\n((?:\|.*\n)+)", JOB.partition(after)[2])[0].splitlines()[2:]
     return [[cell.strip() for cell in row.strip("|").split("|")] for row in rows]
 
@@ -114,11 +117,14 @@ def test_the_job_understands_every_command(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_every_other_command_exists() -> None:
-    makefile = set(re.findall(r"^([a-z./-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    source = (ROOT / "Makefile").read_text(encoding="utf-8")
+    makefile = set(re.findall(r"^([a-z./-]+):", source, re.MULTILINE))
     named = {word for words in commands() if words[0] == "make" for word in words[1:2] if "=" not in word}
     assert named <= makefile | {".venv/ready"}
     helped = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert set(re.findall(r"^ +make ([a-z-]+)", helped, re.MULTILINE)) - named <= {"format", "help", "image"}
+    assert set(re.findall(r"^ +make ([a-z-]+)", helped, re.MULTILINE)) - named <= {"format", "help"}
+    given = {word.partition("=")[0] for words in commands() if words[0] == "make" for word in words[1:] if "=" in word}
+    assert given <= {*re.findall(r"\$\((?:value )?([A-Z_]+)\)", source), "REPORT_LANGUAGE"}
     assert {words[0] for words in commands()} <= TOOLS
     modules = {words[2] for words in commands() if words[:2] == ["python", "-m"]}
     assert all(importlib.util.find_spec(module) for module in modules)
@@ -163,6 +169,9 @@ def test_the_message_is_one_that_the_job_sends(page: str, language: Language) ->
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_is_short_and_its_links_lead_somewhere(page: str) -> None:
     assert len(PAGES[page].splitlines()) <= LENGTHS[page]
+    if page.startswith("job/"):
+        running = re.sub(r"```.*?```", "", PAGES[page], flags=re.DOTALL)
+        assert [line for line in running.splitlines() if len(line) > 140 and not line.startswith("|")] == []
     for path, heading in links(PAGES[page]):
         target = (ROOT / page).parent / path if path else ROOT / page
         assert path.startswith("https:") or target.exists(), path

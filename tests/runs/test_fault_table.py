@@ -104,7 +104,7 @@ async def assert_the_record_says_the_same(world: World, case: Case, outcome: Out
 
 
 def test_the_page_shows_the_table() -> None:
-    _, begin, rest = (ROOT / "job" / "README.md").read_text(encoding="utf-8").partition(MARKS[0])
+    _, begin, rest = (ROOT / "job" / "reference.md").read_text(encoding="utf-8").partition(MARKS[0])
     shown, end, _ = rest.partition(MARKS[1])
     assert (bool(begin), bool(end)) == (True, True)
     assert shown == markdown(), "python -m tests.runs.fault_table writes it"

@@ -1,4 +1,4 @@
-"""The fault table: what can go wrong, what happens then, and what to do. job/README.md shows it."""
+"""The fault table: what can go wrong, what happens then, and what to do. job/reference.md shows it."""
 
 from tests.runs.fault_table import chat, runs, statuses, storage, wire
 from tests.runs.fault_table.row import Row
