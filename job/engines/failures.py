@@ -117,9 +117,14 @@ class Remedy:
     """Whether it is in the config."""
 
 
-_NOT_ACCEPTED = template("The engine does not accept the request. Correct the target and its parameters in the config.")
+_NOT_ACCEPTED = template(
+    "The engine does not accept the request. Correct the target in ticker_list.json or card_targets.json."
+)
+_CARD_NOT_ACCEPTED = template(
+    "The engine does not accept the request. Correct the target's parameters in card_targets.json, or the model in "
+    "llm_config.json."
+)
 _BY_STATUS = {
-    400: _NOT_ACCEPTED,
     401: template("The engine refuses the token. Set {variable}_AUDIENCE to the service's run.app URL."),
     403: template(
         "The job may not call this engine. Grant roles/run.invoker on the service to the job's service account."
@@ -129,7 +134,6 @@ _BY_STATUS = {
     ),
     405: template("Something else answers there. Check {variable}_URL."),
     413: template("The request is too large for the engine. Lower {variable}_BATCH_SIZE."),
-    422: _NOT_ACCEPTED,
     429: template(
         "The engine had no free instance for as long as its timeout. Raise the service's maximum of instances, or "
         "lower {variable}_CONCURRENCY."
@@ -162,8 +166,8 @@ _BY_CAUSE = {
     Cause.INTERRUPTED: NOTHING_TO_DO,
 }
 _NOT_DONE = template(
-    "The engine could not do this ticker. Correct or remove it in the config if it is at fault, else search the "
-    "{engine} engine's log for the day's trace id."
+    "The engine could not do this ticker. Correct or remove it in ticker_list.json or card_targets.json if it is at "
+    "fault, else search the {engine} engine's log for the day's trace id."
 )
 _BREAKING = {500, 502}
 """The statuses that the engine returns for a ticker that breaks it."""
@@ -185,7 +189,7 @@ _SLOW_BATCH = template(
 _NO_HOST = template("No host has that name. Check {variable}_URL, and that names can be looked up here (DNS).")
 _REDIRECT = template("The address redirects, which is not followed. Set {variable}_URL to where it leads.")
 _OTHERWISE = template("Search the {engine} engine's log for the day's trace id.")
-_IN_CONFIG = {_NOT_ACCEPTED, _NOT_DONE}
+_IN_CONFIG = {_NOT_ACCEPTED, _CARD_NOT_ACCEPTED, _NOT_DONE}
 """Remedies that correct the config."""
 
 
@@ -221,5 +225,7 @@ def _remedy(engine: EngineName, cause: str | None, status: int | None, reason: M
     if cause == Cause.STATUS and status is not None:
         if status in _BREAKING and engine in BATCHES and batch == 1:
             return _NOT_DONE
+        if status in {400, 422}:
+            return _CARD_NOT_ACCEPTED if engine == "qa" else _NOT_ACCEPTED
         return _REDIRECT if 300 <= status <= 399 else _BY_STATUS.get(status, _OTHERWISE)
     return next((text for known, text in _BY_CAUSE.items() if known == cause), _OTHERWISE)

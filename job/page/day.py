@@ -9,7 +9,8 @@ from job.engines.catalog import ALL_ENGINES
 from job.ledger.ledger import Ledger
 from job.ledger.result import FAILED, CallResult
 from job.report.advice import Step
-from job.report.failures import names_of, not_reached
+from job.report.attempt import Start
+from job.report.failures import names_of
 from job.report.outcome import LEFT_OUT, Outcome, Severity
 from job.report.report import Report
 from job.text.display import clock, shortened
@@ -26,6 +27,8 @@ class Headline:
     severity: Severity
     sentence: Message
     day: str
+    place: Sequence[str] = ()
+    """The job and its project, as far as they are known: pages of two of them must not look alike."""
     link: str | None = None
     """The link to the page of the day, if that is another page."""
     when: Message | None = None
@@ -53,12 +56,18 @@ def headline_of(report: Report, steps: Sequence[Step], link: str | None = None) 
         severity=report.outcome.about.severity,
         sentence=report.sentence,
         day=report.day,
+        place=place_of(report),
         link=link,
         when=when,
         took=took,
         left_out=next((note for note in report.notes if note.id == LEFT_OUT), None),
         steps=[step for step in steps if step.kind in {"wait", "start", "look"}],
     )
+
+
+def place_of(start: Start) -> Sequence[str]:
+    """The job and the project in which it started; empty on a laptop."""
+    return [name for name in (start.job, start.project) if name is not None]
 
 
 def names(found: Sequence[str]) -> Value:
@@ -69,11 +78,6 @@ def names(found: Sequence[str]) -> Value:
 def what(call: CallResult) -> Value:
     """What a call was for."""
     return names(names_of(call.items))
-
-
-def not_reached_counts(ledger: Ledger) -> str:
-    """How many items of each engine were not made because of others; empty if there are none."""
-    return ", ".join(f"{engine} {count:,}" for engine, count in not_reached(ledger))
 
 
 def calls_of(ledger: Ledger) -> Sequence[CallResult]:

@@ -1,4 +1,4 @@
-"""Page of the nights, as words and numbers: a row for each night, and three charts."""
+"""Page of the nights, as words and numbers: a row for each night, and two charts."""
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from job.ledger.totals import EngineState, state_of
 from job.page.charts import WIDTH
 from job.records.nights import Night, done_at
 from job.report.commands import Links
-from job.report.report import Phase, Report
+from job.report.report import Report
 from job.text.messages import Message, duration, message
 
 MARKS: Mapping[EngineState, tuple[str, str]] = {
@@ -18,7 +18,6 @@ MARKS: Mapping[EngineState, tuple[str, str]] = {
     "bad": ("bad", "✗"),
     "none": ("soft", "·"),
 }
-PHASE_TITLES: Mapping[Phase, Message] = {"data": message("Data phase"), "cards": message("Card phase")}
 TALL = 100.0
 """Height of a chart in its own units."""
 LEAST = 4.0
@@ -54,13 +53,17 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """A bar for each night, the oldest first."""
+    """A bar for each night, in the order of the table: the newest first."""
 
     title: Message
     note: Message
     bars: Sequence[Bar]
     width: float
     """Width of a bar."""
+    dates: Sequence[str]
+    """Of the newest night and, if there are several, of the oldest."""
+    extent: float
+    """Up to where there are nights; beyond, a week would have more."""
 
 
 def row_of(night: Night, links: Links) -> Row:
@@ -80,15 +83,15 @@ def row_of(night: Night, links: Links) -> Row:
 
 def charts_of(nights: Sequence[Night]) -> Sequence[Chart]:
     """The charts of the nights, which are the newest first."""
-    reports = [night.report for night in reversed(nights)]
+    reports = [night.report for night in nights if night.report]
     found = []
-    if most := max((one.cards.planned for one in reports if one), default=0):
+    if most := max((one.cards.planned for one in reports), default=0):
         note = message("{count} at most", count=most)
-        found.append(_chart(message("Cards"), note, reports, lambda one, left: _cards(one, left, most)))
-    for phase, title in PHASE_TITLES.items():
-        if seconds := [one.phases[phase] for one in reports if one and phase in one.phases]:
-            note = message("median {median}", median=duration(statistics.median(seconds)))
-            found.append(_chart(title, note, reports, _seconds_of(phase, max(seconds))))
+        found.append(_chart(message("Cards"), note, nights, lambda one, left: _cards(one, left, most)))
+    if seconds := [one.phases["data"] for one in reports if "data" in one.phases]:
+        note = message("median {median}", median=duration(statistics.median(seconds)))
+        longest = max(seconds)
+        found.append(_chart(message("Data phase"), note, nights, lambda one, left: _data_phase(one, left, longest)))
     return found
 
 
@@ -98,13 +101,12 @@ def _cards(report: Report, left: float, most: int) -> Bar | None:
     return Bar(left, cards.planned / most * TALL - missing, missing) if cards.planned else None
 
 
-def _seconds_of(phase: Phase, most: float) -> Callable[[Report, float], Bar | None]:
-    return lambda one, left: Bar(left, one.phases[phase] / most * TALL) if phase in one.phases else None
+def _data_phase(report: Report, left: float, longest: float) -> Bar | None:
+    return Bar(left, report.phases["data"] / longest * TALL) if "data" in report.phases else None
 
 
-def _chart(
-    title: Message, note: Message, reports: Sequence[Report | None], bar: Callable[[Report, float], Bar | None]
-) -> Chart:
-    step = WIDTH / max(len(reports), LEAST_BARS)
-    bars = (bar(one, place * step) for place, one in enumerate(reports) if one is not None)
-    return Chart(title, note, [one for one in bars if one is not None], step * 0.8)
+def _chart(title: Message, note: Message, nights: Sequence[Night], bar: Callable[[Report, float], Bar | None]) -> Chart:
+    step = WIDTH / max(len(nights), LEAST_BARS)
+    bars = (bar(night.report, place * step) for place, night in enumerate(nights) if night.report is not None)
+    dates = list(dict.fromkeys(night.day[5:] for night in (nights[0], nights[-1])))
+    return Chart(title, note, [one for one in bars if one is not None], step * 0.8, dates, step * (len(nights) - 0.2))

@@ -9,7 +9,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from job.engines.catalog import ALL_ENGINES, TITLES
+from job.engines.catalog import ENGINES, TITLES
 from job.page.board import board
 from job.page.charts import WIDTH, band_of, edges_of, time_scale_of
 from job.page.day import (
@@ -19,7 +19,7 @@ from job.page.day import (
     headline_of,
     log_link,
     names,
-    not_reached_counts,
+    place_of,
     trace_link,
     what,
 )
@@ -27,13 +27,13 @@ from job.page.nights import charts_of, row_of
 from job.records.nights import Nights
 from job.report.advice import Step, advice, start_command
 from job.report.commands import Links, Place
-from job.report.failures import failure_groups
+from job.report.failures import failure_groups, not_reached
 from job.report.often import most_often, usual_line
 from job.report.outcome import LEFT_OUT
 from job.report.report import Report
 from job.report.view import View
 from job.text.display import printable, shortened
-from job.text.messages import Message, Translator, Value, duration, message, plural
+from job.text.messages import Message, Translator, Value, dated, duration, message, plural
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -80,6 +80,7 @@ def environment(translator: Translator) -> "Environment":
         lstrip_blocks=True,
     )
     made.filters |= {
+        "dated": dated,
         "duration": duration,
         "names": names,
         "number": "{:,}".format,
@@ -92,7 +93,7 @@ def environment(translator: Translator) -> "Environment":
         "_": message,
         "ngettext": plural,
         "language": translator.tag,
-        "engines": ALL_ENGINES,
+        "engines": {name: engine.word for name, engine in ENGINES.items()},
         "titles": TITLES,
     }
     return made
@@ -117,7 +118,7 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
             notes=[note for note in report.notes if note.id != LEFT_OUT],
             groups=groups,
             steps={step.kind: step for step in view.steps},
-            not_reached=not_reached_counts(ledger),
+            not_reached=not_reached(ledger),
             board=board(report, ledger),
             table_link=links.table(report.day) if has_table else None,
             scale=scale,
@@ -164,7 +165,8 @@ def _headline(nights: Nights, links: Links, now: datetime) -> Headline:
     if about.next is not None and known is not None:
         start = known.model_copy(update={"day": latest.day})
         steps = (Step("start", about.next, start_command(start, _place(known, links), now)),)
-    return Headline(about.severity, about.word, latest.day, detail=latest.problem, steps=steps)
+    place = place_of(known) if known is not None else ()
+    return Headline(about.severity, about.word, latest.day, place, detail=latest.problem, steps=steps)
 
 
 def _place(report: Report, links: Links) -> Place:

@@ -68,17 +68,12 @@ class Nights:
 
     @property
     def period(self) -> Message:
-        """The number of days, and the first and the last of them."""
+        """How many days there are, and how many of them did all their work."""
         if not self.nights:
             return message("no night is recorded")
         done = sum(night.outcome is Outcome.SUCCEEDED for night in self.nights)
         return plural(
-            "1 night, of {last}; {done} did all its work",
-            "{count} nights, from {first} to {last}; {done} of them did all their work",
-            count=len(self.nights),
-            first=self.nights[-1].day,
-            last=self.nights[0].day,
-            done=done,
+            "Complete: {done} of 1 night", "Complete: {done} of {count} nights", count=len(self.nights), done=done
         )
 
 

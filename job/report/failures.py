@@ -9,7 +9,7 @@ from job.engines.catalog import ENGINES, EngineName
 from job.engines.failures import Cause
 from job.ledger.ledger import Ledger
 from job.ledger.result import CUT_OFF, CallResult
-from job.text.messages import Message, message, plural
+from job.text.messages import Message, joined, message, plural
 
 ANSWERS_SHOWN = 3
 AT_FAULT_LIMIT = 20
@@ -90,10 +90,20 @@ def _is_down(ledger: Ledger, calls: Sequence[CallResult]) -> bool:
     return not ledger.lanes[engine].done_seconds and not any(_is_about_target(call, done=False) for call in calls)
 
 
-def not_reached(ledger: Ledger) -> list[tuple[EngineName, int]]:
-    """How many items of each engine were not made because of the failures of others; nothing has to be put right."""
-    totals = ledger.totals()
-    return [(engine, count) for engine, total in totals.items() if (count := total.not_attempted + total.cut_off)]
+def not_reached(ledger: Ledger) -> Message | None:
+    """How many items of each engine were not made because of the failures of others; nothing has to be put right.
+
+    `None` if there are none.
+    """
+    counts = {engine: total.not_attempted + total.cut_off for engine, total in ledger.totals().items()}
+    parts = [
+        message("cards {count}", count=count)
+        if engine == "qa"
+        else message("{engine} {count}", engine=ENGINES[engine].word, count=count)
+        for engine, count in counts.items()
+        if count
+    ]
+    return joined(parts) if parts else None
 
 
 def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:

@@ -33,14 +33,14 @@ class Often:
                 target=self.target,
                 card_type=self.card_type,
                 count=self.nights,
-                last=self.last,
+                last=self.last[5:],
             )
         return message(
             "{target} ({engine}): failed on {count} nights, the last on {last}",
             target=self.target,
             engine=TITLES[self.engine],
             count=self.nights,
-            last=self.last,
+            last=self.last[5:],
         )
 
 

@@ -15,7 +15,7 @@ from job.ledger.totals import EngineState, EngineTotals, state_of
 from job.records.nights import Nights, done_at
 from job.report.often import most_often, usual_line
 from job.text.display import printable
-from job.text.messages import ENGLISH, Translator, duration, message
+from job.text.messages import ENGLISH, Translator, message
 
 Mark = Literal["✗", "!", " "]
 """Before a line: a failure, a warning, or more about the line before."""
@@ -44,17 +44,15 @@ def print_table(screen: Screen, engines: Mapping[EngineName, EngineTotals]) -> N
     """Prints a row for each engine."""
     table = Table(box=None, padding=(0, 1), collapse_padding=True, pad_edge=False, header_style="bold")
     table.add_column(screen.shown(message("engine")), no_wrap=True)
-    for heading in (message("done"), message("failed"), message("not reached"), message("retries"), message("p50")):
+    for heading in (message("done"), message("failed"), message("not reached"), message("retries")):
         table.add_column(screen.shown(heading), justify="right", no_wrap=True)
     for name, engine in engines.items():
-        p50 = "-" if engine.p50_seconds is None else screen.shown(duration(engine.p50_seconds))
         table.add_row(
             name,
             f"{engine.done:,}",
             f"{engine.failed - engine.cut_off:,}",
             f"{engine.not_attempted + engine.cut_off:,}",
             f"{engine.retries:,}",
-            p50,
         )
     screen.print(table)
 

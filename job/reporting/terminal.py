@@ -156,7 +156,7 @@ def as_text(view: View, translator: Translator = ENGLISH) -> str:
 
 def _print_view(screen: Screen, view: View) -> None:
     report = view.report
-    if report.engines:
+    if any(engine.calls for engine in report.engines.values()):
         print_table(screen, report.engines)
     for mark, line in _lines(view, screen.translator):
         screen.print_line(line, mark)
@@ -175,9 +175,8 @@ def _lines(view: View, translator: Translator) -> Iterator[tuple[Mark | None, Me
         yield None, complete
     groups = failure_groups(view.ledger)
     yield from failure_lines(groups, report.set_aside, translator)
-    if groups and (lost := not_reached(view.ledger)):
-        names = ", ".join(f"{engine} {count:,}" for engine, count in lost)
-        yield None, message("not reached because of this, with nothing to put right: {names}", names=names)
+    if groups and (counts := not_reached(view.ledger)) is not None:
+        yield None, message("Not reached because of this, with nothing to put right: {counts}", counts=counts)
     yield from (("!", line) for line in (*report.notes, *view.comparison))
     if groups:
         yield None, message("trace id: {trace}", trace=report.trace_id)

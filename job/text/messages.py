@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from functools import cache
 from gettext import NullTranslations, translation
 from pathlib import Path
@@ -119,6 +120,30 @@ def duration(seconds: float) -> Message:
         if minutes
         else message("{hours} h", hours=hours)
     )
+
+
+_WEEKDAYS = (
+    template("Mon {date}"),
+    template("Tue {date}"),
+    template("Wed {date}"),
+    template("Thu {date}"),
+    template("Fri {date}"),
+    template("Sat {date}"),
+    template("Sun {date}"),
+)
+
+
+def dated(day: str, shown: str | None = None) -> Message:
+    """A day, `YYYY-MM-DD`, with its weekday. `shown` is how the date itself is written, if differently."""
+    return message(_WEEKDAYS[date.fromisoformat(day).weekday()], date=shown or day)
+
+
+def joined(parts: Sequence[Message]) -> Message:
+    """Messages in one line; there is at least one."""
+    first, *others = parts
+    for one in others:
+        first = message("{first}, {next}", first=first, next=one)
+    return first
 
 
 def listed(names: Sequence[str]) -> str | Message:

@@ -11,8 +11,9 @@ import pytest
 from job.engines.catalog import EngineName
 from job.engines.failures import Failure
 from job.page.render import render_day, render_nights
+from job.records.nights import Nights
 from job.report.commands import Links
-from job.text.messages import ENGLISH, Translator, translator
+from job.text.messages import ENGLISH, LANGUAGES, Language, Translator, translator
 from tests.page.test_day import hostile_view
 from tests.support.browser import Browser, open_browser
 from tests.support.days import DAY, REFUSED, SCENES, TYPES, Day, some_nights
@@ -24,6 +25,7 @@ pytestmark = [
 ]
 NOW = datetime.fromisoformat("2026-11-28T09:00:00+08:00")
 PAGES = ["nights", "missing", "data", "refused", "hostile"]
+PHONE = (390, 844)
 OPEN_ALL = "document.querySelectorAll('details').forEach(one => one.open = true)"
 
 
@@ -41,14 +43,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def write_pages(place: Path, to: Translator) -> dict[str, Path]:
     """The pages as files, where a start in a directory would write them."""
     links = Links(str(place))
-    scenes = {"missing": "cards missing", "data": "data failed", "refused": "bad config"}
+    scenes = {"good": "all made", "missing": "cards missing", "data": "data failed", "refused": "bad config"}
     views = {name: SCENES[scene]() for name, scene in scenes.items()} | {"hostile": hostile_view("<b>&" + "x" * 300)}
-    days = {"missing": DAY, "data": "data", "refused": "refused", "hostile": "hostile"}
-    files = {name: place / day / "report.html" for name, day in days.items()} | {"nights": place / "index.html"}
+    days = {"good": "good", "missing": DAY, "data": "data", "refused": "refused", "hostile": "hostile"}
+    files = {name: place / day / "report.html" for name, day in days.items()}
+    files |= {"nights": place / "index.html", "seven": place / "seven.html"}
     for name, view in views.items():
         files[name].parent.mkdir()
         files[name].write_bytes(render_day(view, links, has_table=True, translator=to))
     files["nights"].write_bytes(render_nights(some_nights(), links, NOW, to))
+    files["seven"].write_bytes(render_nights(Nights(some_nights().nights[:7]), links, NOW, to))
     return files
 
 
@@ -68,6 +72,35 @@ def test_nobody_is_shut_out_nothing_sticks_out_and_every_text_can_be_read(
     assert browser.requests == [pages[name].as_uri()]
     assert browser.complaints == []
     assert browser.shut_out() == []
+
+
+@pytest.mark.parametrize(("name", "height"), [("good", 844), ("data", 1100), ("seven", 900)])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_is_read_in_the_morning_fits_a_phone(
+    browser: Browser, tmp_path: Path, name: str, height: int, language: Language
+) -> None:
+    browser.open(write_pages(tmp_path, translator(language))[name], *PHONE)
+    assert browser.value("document.documentElement.getBoundingClientRect().height") <= height
+
+
+@pytest.mark.parametrize("name", ["data", "seven"])
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_commands_and_facts_break_between_words_alone(
+    browser: Browser, tmp_path: Path, name: str, language: Language
+) -> None:
+    browser.open(write_pages(tmp_path, translator(language))[name], *PHONE)
+    lines = "[...document.querySelectorAll('code span, .facts span')].map(one => %s)"
+    heights = browser.value(lines % "one.offsetHeight")
+    assert len(heights) > 10
+    assert max(heights) < 30, "two lines of text"
+
+
+def test_one_touch_selects_a_whole_command(browser: Browser, pages: dict[str, Path]) -> None:
+    browser.open(pages["data"], *PHONE)
+    browser.click("section:nth-of-type(2) code")
+    command = SCENES["data failed"]().steps[-1].command
+    assert browser.value("getSelection().toString()") == command
+    assert "--without" in str(command)
 
 
 def test_in_chinese_nothing_sticks_out_on_a_phone(browser: Browser, tmp_path: Path) -> None:

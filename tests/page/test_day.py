@@ -20,7 +20,7 @@ from job.report.commands import Links
 from job.report.outcome import Outcome
 from job.report.report import FAULTS_LISTED
 from job.report.view import View
-from job.text.messages import ENGLISH, Message, Translator, message
+from job.text.messages import ENGLISH, Message, Translator, dated, message
 from tests.support.chinese import CHINESE
 from tests.support.days import DAY, REFUSED, SCENES, TRACE, TYPES, Day, failing
 from tests.support.fakes import target
@@ -62,7 +62,8 @@ def test_every_outcome_is_shown_in_its_sentence_and_with_at_most_one_command(
     sentence = translator.text(view.report.sentence)
     assert re.findall("<h1>(.*?)</h1>", shown.source) == [sentence]
     mark = {"good": "✓", "warn": "!", "bad": "✗"}[view.report.outcome.about.severity]
-    assert f"<title>{mark} {sentence} · {DAY}</title>" in shown.source
+    day = translator.text(dated(DAY))
+    assert f"<title>{mark} {sentence} · {day} · cards · our-project</title>" in shown.source
     assert shown.source.count(sentence) == 2
     headline = shown.source.partition('<section class="headline')[2].partition("</section>")[0]
     commands = [step.command for step in view.steps if step.kind in {"start", "look"}]
@@ -78,17 +79,17 @@ def test_the_outcomes_are_all_of_them() -> None:
 @pytest.mark.parametrize(
     ("scene", "words"),
     [
-        ("all made", f"{DAY} · done at 02:05 UTC+08:00 · took 5 min 44 s Complete"),
-        ("made in a second attempt", f"{DAY} · done at 05:06 UTC+08:00 · 2 attempts Complete"),
-        ("cards missing", f"{DAY} · ended at 02:05 UTC+08:00 · took 5 min 44 s Once"),
-        ("killed", f"{DAY} · began at 02:00 UTC+08:00 This requests only what is missing: gcloud run jobs"),
-        ("bad config", f"{DAY} · ended at 02:00 UTC+08:00 Once that is corrected, this starts it again: gcloud"),
+        ("all made", f"Tue {DAY} · cards · our-project · done at 02:05 UTC+08:00 · took 5 min 44 s Complete"),
+        ("made in a second attempt", "our-project · done at 05:06 UTC+08:00 · 2 attempts Complete"),
+        ("cards missing", "our-project · ended at 02:05 UTC+08:00 · took 5 min 44 s Once"),
+        ("killed", "our-project · began at 02:00 UTC+08:00 This requests only what is missing: gcloud run jobs"),
+        ("bad config", "our-project · ended at 02:00 UTC+08:00 Once that is corrected, this starts it again: gcloud"),
         ("without one", "took 4 min 56 s Left out by hand: MSFT. A plain start makes their cards too. Complete"),
         ("storage failed", "ended at 02:00 UTC+08:00 HTTP 503 Once storage can be reached"),
         ("data failed", "took 50.0 s Once the cause is put right"),
         ("made again", "5 cards of this day were made again: NVDA/news_card, NVDA/earnings_card"),
         ("cards missing", "New since 2026-11-23: NVDA (5) Still missing, for 2 nights: TSLA/news_card What failed"),
-        ("interrupted before the cards", "Missing: financial 6, trading 11, news 5, qa 58"),
+        ("interrupted before the cards", "Missing: financial 6, trading 11, news 5, cards 58"),
     ],
 )
 def test_says_when_it_was_and_what_a_person_has_to_know(scene: str, words: str) -> None:
@@ -101,7 +102,7 @@ def test_what_is_missing_is_counted_only_if_there_is_no_matrix() -> None:
 
 def test_the_details_name_the_attempts_of_the_day() -> None:
     said = page(SCENES["made in a second attempt"]()).text.partition("This day ")[2]
-    assert "attempts 2 began 2026-11-24T02:00:03+08:00 last attempt 2026-11-24T05:05:" in said
+    assert "attempts at this day 2 began 2026-11-24T02:00:03+08:00 last attempt 2026-11-24T05:05:" in said
     assert "last attempt" not in page(SCENES["all made"]()).text
 
 
@@ -112,7 +113,7 @@ def test_says_what_failed_and_what_to_do_in_this_order() -> None:
         "digest this target. Search the news engine's log for the day's trace id. Or go on without AAPL: if nothing "
         "else is at fault, this makes all other cards: gcloud run jobs execute cards --region=asia-east1 "
         f"--project=our-project --args=run,--without=AAPL The trace id, for the engines' logs: {TRACE} · log · trace "
-        "Not reached because of this, with nothing to put right: financial 11, trading 11, news 5, qa 58 Timeline"
+        "Not reached because of this, with nothing to put right: financial 11, trading 11, news 5, cards 58 Timeline"
     )
 
 
@@ -192,7 +193,7 @@ def test_a_large_matrix_is_closed_and_cut(monkeypatch: pytest.MonkeyPatch) -> No
     shown = page(SCENES["cards missing"]())
     assert parts(shown)[0] == "Complete: 11 of 13 targets"
     assert matrix(shown) == ["NVDA ✗✗", "TSLA ✗✓", "AAPL ✓✓"]
-    assert "· not asked for. And 10 more targets. And 3 more card types. cards.csv" in shown.text
+    assert "· not asked for And 10 more targets. And 3 more card types. cards.csv" in shown.text
 
 
 @pytest.mark.parametrize(("scene", "count", "ready"), [("all made", 1, "02:02"), ("made again", 2, "08:07")])
@@ -203,17 +204,22 @@ def test_the_timeline_has_every_barrier(scene: str, count: int, ready: str) -> N
     assert "all data ready" not in page(SCENES["data failed"]()).text
 
 
-def test_every_call_is_listed_the_failed_ones_first() -> None:
+def test_every_call_is_listed_the_failed_ones_first_and_the_others_folded_by_engine() -> None:
     view = SCENES["cards missing"]()
     said = page(view).text.partition("In the logs ")[2]
     first, *others = (call for call in view.ledger.lanes["qa"].kept if call.done is False)
     assert said.startswith(
-        f"qa NVDA/news_card failed: the model refused 1 min 10 s 1 {first.traceparent[36:52]} qa NVDA"
+        f"QA NVDA/news_card failed: the model refused 1 min 10 s 1 {first.traceparent[36:52]} QA NVDA"
     )
     assert len(others) == 5
     for lane in view.ledger.lanes.values():
         assert all(call.traceparent[36:52] in said for call in lane.kept)
-    assert "financial AAPL, MSFT, NVDA, TSLA, BRK.B done" in said
+    not_done, *folded = said.split(" done Engine What ")
+    assert not_done.endswith(f"{others[-1].traceparent[36:52]} Financial engine: 3")
+    assert [part.rpartition(" ")[0].split()[-2:] for part in folded[:-1]] == [
+        ["Trading", "engine:"], ["News", "engine:"], ["QA", "engine:"],
+    ]  # fmt: skip
+    assert "financial AAPL, MSFT, NVDA, TSLA, BRK.B done" in folded[0]
 
 
 def test_a_call_that_is_done_with_a_warning_says_so() -> None:
@@ -228,7 +234,7 @@ def test_of_a_large_day_the_first_calls_are_listed_and_all_are_counted() -> None
     assert shown.source.count('<td class="engine">') == CALLS_SHOWN
     assert f"Every call {20 + 20 + 100 + 500}" in shown.text
     assert f"The first {CALLS_SHOWN}; the log has a line for each." in shown.text
-    assert re.search("In the logs (qa T99/[a-z]+_card failed: the model refused .{,60}){5} financial", shown.text)
+    assert re.search("In the logs (QA T99/[a-z]+_card failed: the model refused .{,60}){5} Financial", shown.text)
 
 
 @pytest.mark.parametrize(

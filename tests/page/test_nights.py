@@ -24,6 +24,8 @@ from tests.support.parsed import Parsed
 
 NIGHTS = some_nights()
 COMMAND = "gcloud run jobs execute cards --region=asia-east1 --project=our-project"
+GO_ON = f"This requests only what is missing: {COMMAND}"
+PLACE = "cards · our-project"
 PUT_RIGHT = f"Once the cause is put right, this requests only what is missing: {COMMAND}"
 NOW = datetime.fromisoformat("2026-11-28T09:00:00+08:00")
 
@@ -34,7 +36,7 @@ def page(nights: Nights = NIGHTS, uri: str = "/srv/runs", translator: Translator
 
 def rows(shown: Parsed) -> list[str]:
     found = re.findall(r'<tr><th scope="row">(.*?)</tr>', shown.source, re.DOTALL)
-    return [" ".join(re.sub("<[^>]+>", " ", row).split()) for row in found]
+    return [Parsed(f"<tr><th>{row}</tr>").text for row in found]
 
 
 def night(report: Report) -> Night:
@@ -44,16 +46,16 @@ def night(report: Report) -> Night:
 def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
     shown = page()
     assert rows(shown)[:10] == [
-        "2026-11-28 cards missing ✓ ✓ ✓ ✗ 53/58",
-        "2026-11-27 unreadable · · · ·",
-        "2026-11-26 killed · · · ·",
-        "2026-11-25 config faulty · · · ·",
-        "2026-11-24 11-25 02:06 ✓ ✓ ✓ ✓ 58/58",
-        "2026-11-23 02:05 ✓ ✓ ✓ ✓ 58/58",
-        "2026-11-22 02:05 ✓ ✓ ✓ ✓ 58/58",
-        "2026-11-21 data engine failed – – ✗ – 0/58",
-        "2026-11-20 02:05 ✓ ✓ ✓ ✓ 58/58",
-        "2026-11-19 cards missing ✓ ✓ ✓ ✗ 53/58",
+        "Sat 2026-11-28 cards missing ✓ ✓ ✓ ✗ 53/58",
+        "Fri 2026-11-27 unreadable · · · ·",
+        "Thu 2026-11-26 killed · · · ·",
+        "Wed 2026-11-25 config faulty · · · ·",
+        "Tue 2026-11-24 11-25 02:06 ✓ ✓ ✓ ✓ 58/58",
+        "Mon 2026-11-23 02:05 ✓ ✓ ✓ ✓ 58/58",
+        "Sun 2026-11-22 02:05 ✓ ✓ ✓ ✓ 58/58",
+        "Sat 2026-11-21 data engine failed – – ✗ – 0/58",
+        "Fri 2026-11-20 02:05 ✓ ✓ ✓ ✓ 58/58",
+        "Thu 2026-11-19 cards missing ✓ ✓ ✓ ✗ 53/58",
     ]
     assert len(rows(shown)) == len(NIGHTS.nights)
     assert shown.source.count("<tr><th scope") == NIGHTS_SHOWN + shown.source.partition("<details>")[2].count(
@@ -63,26 +65,21 @@ def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
     assert links_of(shown) == ["2026-11-28/report.html", *linked]
     bucket = links_of(page(uri="gs://b/runs"))
     assert bucket == [f"https://storage.cloud.google.com/b/runs/{link}" for link in links_of(shown)]
-    assert (
-        "23 nights, from 2026-11-06 to 2026-11-28; 13 of them did all their work Usually there by 02:05" in shown.text
-    )
+    assert "Complete: 13 of 23 nights · Usually there by 02:05" in shown.text
 
 
 @pytest.mark.parametrize(
     ("skipped", "words"),
     [
-        (
-            0,
-            f"5 of 58 cards are missing 2026-11-28 · ended at 02:05 UTC+08:00 · took 5 min 44 s {PUT_RIGHT} All nights",
-        ),
-        (1, "unreadable 2026-11-27 2026-11-27/ends/000001.json is missing All nights"),
-        (2, f"killed 2026-11-26 This requests only what is missing: {COMMAND} --args=run,--date=2026-11-26 All nights"),
-        (4, "All 58 cards are there 2026-11-24 · done at 2026-11-25 02:06 UTC+08:00 · 2 attempts All nights"),
+        (0, f"missing Sat 2026-11-28 · {PLACE} · ended at 02:05 UTC+08:00 · took 5 min 44 s {PUT_RIGHT}"),
+        (1, f"unreadable Fri 2026-11-27 · {PLACE} 2026-11-27/ends/000001.json is missing"),
+        (2, f"killed Thu 2026-11-26 · {PLACE} {GO_ON} --args=run,--date=2026-11-26"),
+        (4, f"All 58 cards are there Tue 2026-11-24 · {PLACE} · done at 2026-11-25 02:06 UTC+08:00 · 2 attempts"),
     ],
 )
 def test_the_headline_is_that_of_the_latest_night(skipped: int, words: str) -> None:
     shown = page(Nights(NIGHTS.nights[skipped:]))
-    assert words in shown.text
+    assert f"{words} All nights" in shown.text
     assert shown.source.count("<h1>") == 1
 
 
@@ -111,17 +108,18 @@ def test_a_laptop_is_told_where_the_record_is() -> None:
 )
 def test_the_mark_of_an_engine(totals: EngineTotals, mark: str) -> None:
     report = SCENES["all made"]().report.model_copy(update={"engines": {"news": totals}})
-    assert rows(page(Nights([night(report)]))) == [f"2026-11-24 02:05 · · {mark} ·"]
+    assert rows(page(Nights([night(report)]))) == [f"Tue 2026-11-24 02:05 · · {mark} ·"]
 
 
-def test_the_charts_have_a_bar_for_each_night_the_oldest_first() -> None:
-    cards, data, card_phase = charts_of(NIGHTS.nights[:8])
-    assert [str(chart.title) for chart in (cards, data, card_phase)] == ["Cards", "Data phase", "Card phase"]
+def test_the_charts_have_a_bar_for_each_night_in_the_order_of_the_table() -> None:
+    cards, data = charts_of(NIGHTS.nights[:8])
+    assert [str(chart.title) for chart in (cards, data)] == ["Cards", "Data phase"]
     assert str(cards.note) == "58 at most"
     assert [(round(bar.left), round(bar.good), round(bar.bad)) for bar in cards.bars] == [
-        (0, 0, 100), (125, 100, 0), (250, 100, 0), (375, 100, 0), (875, 91, 9),
+        (0, 91, 9), (500, 100, 0), (625, 100, 0), (750, 100, 0), (875, 0, 100),
     ]  # fmt: skip
-    assert [round(bar.left) for bar in card_phase.bars] == [125, 250, 375, 875]
+    assert (cards.dates, cards.extent) == (["11-28", "11-21"], 975)
+    assert [round(bar.left) for bar in data.bars] == [0, 500, 625, 750, 875]
     assert max(bar.good for bar in data.bars) == 100
     assert str(data.note) == "median 2 min 20 s"
 
@@ -134,14 +132,16 @@ def test_a_single_missing_card_of_thousands_is_visible() -> None:
 
 
 def test_the_bars_of_few_nights_are_no_wider_than_those_of_a_week() -> None:
-    assert charts_of([night(SCENES["all made"]().report)])[0].width == pytest.approx(0.8 * WIDTH / 7)
+    chart = charts_of([night(SCENES["all made"]().report)])[0]
+    assert chart.width == chart.extent == pytest.approx(0.8 * WIDTH / 7)
+    assert chart.dates == ["11-24"]
 
 
 def test_names_what_failed_on_two_nights_or_more() -> None:
     first, second = (
         Day(day).play(failing(REFUSED, "qa", "NVDA")).view().report for day in ("2026-11-23", "2026-11-24")
     )
-    words = "Failed on two nights or more NVDA/news_card: failed on 2 nights, the last on 2026-11-24"
+    words = "Failed on two nights or more NVDA/news_card: failed on 2 nights, the last on 11-24"
     assert words in page(Nights([night(second), night(first)])).text
     assert "Failed on two" not in page(Nights([night(second)])).text
 
@@ -166,9 +166,9 @@ def test_markup_from_a_record_is_shown_as_text(hostile: str) -> None:
     outside = {"sentence": Message(hostile), "notes": (Message(hostile),), "missing": (group,), "project": hostile}
     reports = [one.model_copy(update=outside) for one in NIGHTS.reports]
     shown = page(
-        Nights([*(night(one) for one in reports), Night(hostile, Outcome.UNREADABLE, problem=Message(hostile))])
+        Nights([*(night(one) for one in reports), Night("2026-11-01", Outcome.UNREADABLE, problem=Message(hostile))])
     )
-    broken = page(Nights([replace(NIGHTS.nights[1], day=hostile, problem=Message(hostile))]))
+    broken = page(Nights([replace(NIGHTS.nights[1], problem=Message(hostile))]))
     for one in (shown, broken):
         assert {tag for tag, _ in one.tags} <= KNOWN_TAGS
         assert not re.search("[\x00-\x08\x0b-\x1f\u202a-\u202e\ud800-\udfff]", one.source)

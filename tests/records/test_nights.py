@@ -114,8 +114,8 @@ def test_a_day_that_has_just_ended_takes_its_place_among_the_others() -> None:
     nights = Nights([night(Attempt(DAYS[2])), Night(DAYS[1], Outcome.KILLED), night(Attempt(DAYS[0]))])
     again = nights.with_report(Attempt(DAYS[1]).report())
     assert [(one.day, one.outcome) for one in again.nights] == [(day, "succeeded") for day in DAYS[2::-1]]
-    assert str(again.period) == f"3 nights, from {DAYS[0]} to {DAYS[2]}; 3 of them did all their work"
-    assert str(Nights(nights.nights[1:2]).period) == f"1 night, of {DAYS[1]}; 0 did all its work"
+    assert str(again.period) == "Complete: 3 of 3 nights"
+    assert str(Nights(nights.nights[1:2]).period) == "Complete: 0 of 1 night"
 
 
 # --- past nights, read beside an attempt ---

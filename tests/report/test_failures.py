@@ -12,6 +12,8 @@ from job.engines.failures import CUT_OFF, Cause, Failure
 from job.ledger.ledger import Ledger
 from job.report.failures import AT_FAULT_LIMIT, failure_groups, names_of, not_reached, targets_at_fault
 from job.text.messages import message
+from tests.support.chinese import in_chinese
+from tests.support.days import Day
 from tests.support.fakes import plan_of, target
 from tests.support.results import result_of
 
@@ -77,7 +79,9 @@ def test_an_engine_that_is_not_wholly_down_names_whom_it_failed_for(others: list
 
 def test_what_was_not_reached_is_counted_and_nothing_of_it_is_a_failure() -> None:
     ledger = ledger_of("news", REFUSED, CUT_OFF)
-    assert not_reached(ledger) == [("financial", 20), ("trading", 20), ("news", 19), ("qa", 40)]
+    assert str(not_reached(ledger)) == "financial 20, trading 20, news 19, cards 40"
+    assert in_chinese(not_reached(ledger)) == "财务 20、交易 20、新闻 19、图卡 40"
+    assert not_reached(Day().play().ledger) is None
     assert [group.names for group in failure_groups(ledger)] == [["T00"]]
 
 

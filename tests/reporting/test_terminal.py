@@ -13,6 +13,7 @@ from job.config.faults import Fault
 from job.engines.calls import news
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.execution.gauge import Live
+from job.execution.shutdown import ShutdownReason
 from job.ledger.ledger import Ledger, SetAside
 from job.report.advice import Step
 from job.report.outcome import Ending, ExitCode, Outcome, ending_of
@@ -194,7 +195,7 @@ def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
     view = replace(day.view(None, Day("2026-11-23").play().view().report), page=page)
     shown = as_text(view).splitlines()
     assert shown[0].startswith(f"{DAY}: started 02:0")
-    assert shown[1].split() == ["engine", "done", "failed", "not", "reached", "retries", "p50"]
+    assert shown[1].split() == ["engine", "done", "failed", "not", "reached", "retries"]
     assert shown[5].split()[:4] == ["qa", "48", "10", "0"]
     assert shown[6:] == [
         "Complete: 11 of 13 targets",
@@ -226,8 +227,12 @@ def test_the_end_of_every_kind_of_day_can_be_printed(scene: str) -> None:
 
 def test_what_was_not_reached_is_counted_with_nothing_to_put_right() -> None:
     text = as_text(SCENES["data failed"]())
-    assert "not reached because of this, with nothing to put right: " in text
-    assert "qa 58" in text
+    assert "Not reached because of this, with nothing to put right: financial 11, trading 11, news 5, cards 58" in text
+
+
+def test_there_is_no_table_of_engines_that_were_not_called() -> None:
+    assert "retries" in as_text(SCENES["interrupted before the cards"]())
+    assert "retries" not in as_text(Day().view(ending_of(Day().ledger, ShutdownReason.SIGTERM)))
 
 
 def test_the_longest_answers_are_shortened_and_names_are_at_most_ten() -> None:

@@ -93,6 +93,13 @@ class Browser:
             fields = {"type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code}
             self.ask("Input.dispatchKeyEvent", **fields, **({"text": text} if text and kind == "keyDown" else {}))
 
+    def click(self, selector: str) -> None:
+        """One click, or a touch, in the middle of the first element that matches."""
+        box = self.value(f"document.querySelector('{selector}').getBoundingClientRect().toJSON()")
+        at = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+        for kind in ("mousePressed", "mouseReleased"):
+            self.ask("Input.dispatchMouseEvent", type=kind, button="left", clickCount=1, **at)
+
     def screenshot(self, file: Path) -> None:
         """What the window shows, as PNG."""
         file.write_bytes(base64.b64decode(self.ask("Page.captureScreenshot", format="png")["data"]))

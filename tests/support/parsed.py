@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
+INLINE = {"a", "b", "bdi", "i", "span"}
+"""Tags that do not part words."""
 
 
 @dataclass
@@ -26,19 +28,23 @@ class Parsed(HTMLParser):
     @property
     def text(self) -> str:
         """All that is written on it, but for its styles."""
-        return " ".join(" ".join(self.texts).split())
+        return " ".join("".join(self.texts).split())
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         assert len(dict(attrs)) == len(attrs), "an attribute twice"
         if tag not in VOID:
             self._open.append(tag)
+        if tag not in INLINE:
+            self.texts.append("\n")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
 
     def handle_endtag(self, tag: str) -> None:
         assert self._open.pop() == tag
+        if tag not in INLINE:
+            self.texts.append("\n")
 
     def handle_data(self, data: str) -> None:
         if "style" not in self._open:

@@ -58,11 +58,12 @@ class Widening(NullTranslations):
 WIDE = Translator("xx", Widening())
 DATA = re.compile(
     r"`?(RUNS_URI=\S+ )?(python -m job|gcloud run)[\w .=,:/|^-]*|https?://\S+|gs://\S+|/runs/\S+|[\w.]+\.(json|csv)\b"
-    r"|\bUTC\b|\b[A-Z]+(_[A-Z]*)+|\b(financial|trading|news|qa|p50)\b|\bcards-x7k2p\b|\b(T|c)\d+\b|\b[0-9a-f]{12,}\b"
+    r"|\bUTC\b|\b[A-Z]+(_[A-Z]*)+|\b(financial|trading|news|qa)\b|\bcards-x7k2p\b|\b(T|c)\d+\b|\b[0-9a-f]{12,}\b"
     r"|\bT\d\d:|(failed: )?said by the engine|failed: the model refused|connection reset"
     r"|HTTP \d+|since 02:00|the answer is null|SIGTERM"
     r"|20 cards in a row failed|Look at the QA engine's log\.|is not a ticker of|correct it, or add it to|APPL"
-    r"|^run( --.*)?$|\bcards(?=[,:])|Rate vs Inflation|" + "|".join(map(re.escape, [*NAMES, *TYPES])),
+    r"|^run( --.*)?$|\bcards(?=[,:])|\bcards · our-project\b"
+    r"|Rate vs Inflation|" + "|".join(map(re.escape, [*NAMES, *TYPES])),
     re.MULTILINE,
 )
 """What is no sentence: commands, addresses, names of objects, variables and engines, ids, an engine's answer."""
@@ -98,7 +99,7 @@ def written(page: bytes) -> str:
     parsed = Parsed(page.decode())
     names = {"title", "aria-label", "data-is"}
     said = [value for _, found in parsed.tags for name, value in found.items() if name in names and value]
-    return "\n".join([*parsed.texts, *(one for one in said if not re.fullmatch(r"00-\w+-\w+-01", one))])
+    return "\n".join(["".join(parsed.texts), *(one for one in said if not re.fullmatch(r"00-\w+-\w+-01", one))])
 
 
 def with_steps(view: View) -> Iterator[View]:
