@@ -11,9 +11,23 @@ plain = $(shell echo '$(1)' | tr '[:lower:]' '[:upper:]' | sed 's/[-_]//g; s/S$$
 $(foreach name,$(UNKNOWN),$(foreach known,$(VARIABLES),$(if $(filter $(call plain,$(name)),$(call plain,$(known))),\
 	$(error $(name) is not a variable of this Makefile, but $(known) is))))
 
-# --- the virtual environment: made once, and again when the lock changes ---
+# --- the virtual environments: each is made once, and again when its lock changes ---
+# uv takes seconds for what pip takes a minute for, but all that it is told of pip's settings is the index. If it fails, pip
+# installs everything. A lock is whole, and leaves out what is not needed of its packages' dependencies.
 .venv/ready: .locks/dev.txt
-	@$(PYTHON) tests/tools/environment.py .venv .locks/dev.txt
+.terraform-tests/ready: .locks/terraform.txt
+PIP = $(@D)/bin/pip --disable-pip-version-check
+INSTALL := install --quiet --require-hashes --no-deps
+.venv/ready .terraform-tests/ready:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try make PYTHON=python3.12")'
+	@echo 'Making $(@D), once, in about 15 seconds, or longer over a slow connection …' >&2
+	@rm -rf $(@D)
+	@$(PYTHON) -m venv $(@D)
+	@index=$${PIP_INDEX_URL:-$$($(PIP) config list | sed -n "s/^[a-z]*\.index-url='\(.*\)'/\1/p" | tail -n 1)}; \
+	{ $(PIP) $(INSTALL) -r .locks/uv.txt && \
+		UV_DEFAULT_INDEX=$$index $(@D)/bin/uv pip $(INSTALL) --python=$(@D)/bin/python -r $<; } 2>$(@D)/uv.log || { \
+		echo 'uv could not install them ($(@D)/uv.log says why). pip installs them now, in a minute or more …' >&2; \
+		$(PIP) $(INSTALL) -r $<; }
 	@touch $@
 
 .PHONY: help
@@ -80,11 +94,6 @@ lint: .venv/ready ## check style, types, async hazards and who imports whom
 format: .venv/ready ## fix style and format, as far as a tool can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-
-# What the tests of terraform/ need has its own environment, since it is larger than everything else together.
-.terraform-tests/ready: .locks/terraform.txt
-	@$(PYTHON) tests/tools/environment.py .terraform-tests .locks/terraform.txt
-	@touch $@
 
 # --- Google Cloud ---
 TERRAFORM ?= terraform
