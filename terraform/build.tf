@@ -21,11 +21,11 @@ resource "google_service_account" "builder" {
 }
 
 resource "google_project_iam_member" "builder" {
-  for_each = google_service_account.builder
+  for_each = local.builders
 
   project = var.project_id
   role    = "roles/logging.logWriter"
-  member  = each.value.member
+  member  = google_service_account.builder[each.key].member
 }
 
 # --- what a merge needs beyond that: it pushes images, sets those of the jobs, and may ship the config ---
@@ -42,11 +42,11 @@ resource "google_artifact_registry_repository_iam_member" "build" {
 
 # An update reads the job, replaces it, and reads it until it is ready: `run.jobs.get` and `run.jobs.update`, no operation.
 resource "google_cloud_run_v2_job_iam_member" "build" {
-  for_each = { for key, job in google_cloud_run_v2_job.main : key => job if var.build != null }
+  for_each = { for key, job in local.jobs : key => job if var.build != null }
 
   project  = var.project_id
   location = var.region
-  name     = each.value.name
+  name     = google_cloud_run_v2_job.main[each.key].name
   role     = "roles/run.developer"
   member   = google_service_account.builder["build"].member
 }
@@ -100,5 +100,12 @@ resource "google_cloudbuild_trigger" "main" {
     }
   }
 
-  depends_on = [google_project_service.main]
+  # A push could start a build that may not yet do what it has to.
+  depends_on = [
+    google_artifact_registry_repository_iam_member.build,
+    google_cloud_run_v2_job_iam_member.build,
+    google_project_iam_member.builder,
+    google_service_account_iam_member.build,
+    google_storage_bucket_iam_member.build,
+  ]
 }

@@ -33,7 +33,8 @@ resource "google_storage_bucket" "config" {
   depends_on = [google_project_service.main]
 }
 
-# Written once. From then on people edit the objects in the bucket, or merges overwrite them (cloudbuild.yaml).
+# Written once, or again if one was deleted. From then on people edit the objects in the bucket, or merges replace them
+# (cloudbuild.yaml). All is ignored: if the object in the bucket is another, the provider plans new hashes, whatever else is ignored.
 resource "google_storage_bucket_object" "config" {
   for_each = fileset("${path.module}/config", "*.json")
 
@@ -44,7 +45,8 @@ resource "google_storage_bucket_object" "config" {
   deletion_policy = "ABANDON"
 
   lifecycle {
-    ignore_changes = [content, detect_md5hash, content_type, metadata, cache_control]
+    ignore_changes       = all
+    replace_triggered_by = [google_storage_bucket.config.name]
   }
 }
 

@@ -36,11 +36,11 @@ resource "google_cloud_scheduler_job" "main" {
 }
 
 resource "google_cloud_run_v2_job_iam_member" "scheduler" {
-  for_each = google_cloud_run_v2_job.main
+  for_each = local.jobs
 
   project  = var.project_id
   location = var.region
-  name     = each.value.name
+  name     = google_cloud_run_v2_job.main[each.key].name
   role     = "roles/run.invoker"
   member   = google_service_account.scheduler.member
 }

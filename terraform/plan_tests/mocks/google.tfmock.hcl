@@ -14,6 +14,7 @@ override_resource {
   values = {
     email  = "batch-orchestrator-job@my-project.iam.gserviceaccount.com"
     member = "serviceAccount:batch-orchestrator-job@my-project.iam.gserviceaccount.com"
+    name   = "projects/my-project/serviceAccounts/batch-orchestrator-job@my-project.iam.gserviceaccount.com"
   }
 }
 

@@ -2,13 +2,14 @@
 
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.deploy.terraform.command import Terraform, changes
-from tests.deploy.terraform.sample import EVERYTHING, LITTLE, OPERATOR
+from tests.deploy.terraform.command import ROOT, Terraform, changes
+from tests.deploy.terraform.sample import EVERYTHING, LITTLE, OPERATOR, resources
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("terraform"), pytest.mark.timeout(300)]
 
@@ -65,14 +66,25 @@ def deploy(state: Path) -> None:
     state.write_text(json.dumps(text))
 
 
+def edit_config(state: Path) -> None:
+    """Writes into the objects of the config what Terraform finds after each was edited in the bucket."""
+    text = json.loads(state.read_text())
+    (objects,) = (one["instances"] for one in text["resources"] if one["type"] == "google_storage_bucket_object")
+    for one in (one["attributes"] for one in objects):
+        one |= {"crc32c": "edited", "generation": one["generation"] + 1, "md5hash": "edited"}
+    state.write_text(json.dumps(text))
+
+
 @pytest.mark.parametrize("labels", [{}, {"team": "cards"}])
 def test_a_deployed_image_and_an_edited_config_survive_a_later_apply(
     terraform: Terraform, own_root: Path, labels: dict[str, str]
 ) -> None:
+    """The config is edited in the bucket, and in the folder."""
     variables = EVERYTHING | {"labels": labels}
     terraform.apply(own_root, variables)
     state = own_root / "terraform.tfstate"
     deploy(state)
+    edit_config(state)
     for config in (own_root / "config").iterdir():
         config.write_text(config.read_text() + "\n")
     assert changes(terraform.plan(own_root, variables)) == {}
@@ -89,6 +101,29 @@ def test_a_destroy_removes_what_an_apply_has_reached(terraform: Terraform, own_r
     assert reached in terraform.ask(own_root, "state", "list")
     terraform.ask(own_root, "destroy", "-no-color", "-auto-approve")
     assert terraform.ask(own_root, "state", "list") == ""
+
+
+def test_buckets_that_a_destroy_left_are_taken_up_again(terraform: Terraform, own_root: Path) -> None:
+    """By what the README says, into an empty state, with all options."""
+    terraform.plan(own_root, EVERYTHING)  # which writes the variables
+    lines = re.findall(r"^terraform -chdir=terraform (import .*)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert len(lines) == 2
+    for line in lines:
+        terraform.ask(own_root, *shlex.split(line.replace("$PROJECT", "my-project")))
+    changed = terraform.apply(own_root, EVERYTHING)
+    assert {address for address, of_one in changed.items() if of_one != ["create"]} == {
+        "google_storage_bucket.config",
+        "google_storage_bucket.runs",
+    }
+    assert "delete" not in actions(changed)
+
+
+def test_another_name_writes_the_config_into_its_bucket(terraform: Terraform, own_root: Path) -> None:
+    terraform.apply(own_root, LITTLE)
+    plan = terraform.plan(own_root, LITTLE | {"name": "cards-test"})
+    written = resources(plan, "google_storage_bucket_object")
+    assert {one["bucket"] for one in written.values()} == {"my-project-cards-test-config"}
+    assert {tuple(changes(plan)[address]) for address in written} == {("delete", "create")}
 
 
 def test_a_grant_answers_with_a_full_name_that_nothing_reads(terraform: Terraform, own_root: Path) -> None:
