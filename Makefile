@@ -82,13 +82,15 @@ picture: .venv/ready ## make the READMEs' pictures of both pages again (needs Ch
 # would be noise: the tests of shutdown and cancellation hold that a run stops at once.
 ASYNC := $(BIN)/flake8-async --enable=ASYNC --startable-in-context-manager=on_signals --disable=ASYNC127,ASYNC910,ASYNC911,ASYNC912,ASYNC913
 .PHONY: lint
-lint: .venv/ready ## check style, types, async hazards and who imports whom
+lint: .venv/ready ## check style, types, async hazards, who imports whom, and terraform/ if a Terraform is installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(ASYNC) $$(git ls-files 'job/*.py' 'tests/*.py')
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/hadolint Dockerfile
+	@if command -v $(TERRAFORM) >/dev/null; then set -ex; \
+		$(IN_ROOT) fmt -check -diff -recursive; [ ! -d terraform/.terraform/providers ] || $(IN_ROOT) validate; fi
 
 .PHONY: format
 format: .venv/ready ## fix style and format, as far as a tool can

@@ -36,8 +36,8 @@ def test_every_target_uses_the_terraform_that_is_named(tmp_path: Path) -> None:
     for name in ("terraform", "other"):
         (tmp_path / name).write_text("#!/bin/sh\n")
         (tmp_path / name).chmod(0o755)
-    words = ["make", "--dry-run", "init", "plan", "apply", "execute", "logs", "push", "TERRAFORM=other"]
+    words = ["make", "--dry-run", "lint", "init", "plan", "apply", "execute", "logs", "push", "TERRAFORM=other"]
     path = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     done = subprocess.run(words, cwd=ROOT, env=os.environ | path, capture_output=True, text=True, check=True)
     used = re.findall(r"(\w+) -chdir=terraform (\w+)", done.stdout)
-    assert set(used) == {("other", name) for name in ("init", "plan", "apply", "output")}
+    assert set(used) == {("other", name) for name in ("fmt", "validate", "init", "plan", "apply", "output")}
