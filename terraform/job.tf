@@ -8,6 +8,7 @@ locals {
       GOOGLE_CLOUD_REGION  = var.region
       REPORT_LANGUAGE      = var.language
       RUN_DEADLINE_SECONDS = tostring(var.job.task_timeout_seconds - 60) # the rest is for closing the record
+      RUN_SCHEDULE         = var.schedule.cron
       RUN_TIME_ZONE        = var.schedule.time_zone
       RUNS_URI             = "gs://${google_storage_bucket.runs.name}/runs"
 
@@ -40,24 +41,24 @@ locals {
         name            = var.name
         args            = null
         cron            = var.schedule.cron
+        environment     = {}
         max_retries     = var.job.max_retries
         timeout_seconds = var.job.task_timeout_seconds
       }
     },
     # No metric shows that a daily run did not happen: an alert on absence can wait for at most 23.5 hours. So a second
-    # job looks for today's success at the hour of `success_by`, on the days of the run, and fails if there is none.
+    # job looks every day at `success_by` whether the latest night is done, and fails if it is not.
     var.alerts == null ? {} : {
       verify = {
         name            = "${var.name}-verify"
         args            = ["verify"]
-        cron            = join(" ", concat(local.success_by, slice(local.cron_fields, 2, 5)))
-        max_retries     = 0 # a failure is the answer that there is no success yet; a retry would send a second message
+        cron            = format("%d %d * * *", reverse(split(":", var.alerts.success_by))...)
+        environment     = { JOB_TO_START = var.name } # which its message says how to start
+        max_retries     = 0                           # a failure is an answer; a retry would send a second message
         timeout_seconds = 300
       }
     },
   )
-  cron_fields = split(" ", replace(trimspace(var.schedule.cron), "/ +/", " "))
-  success_by  = [for part in reverse(split(":", try(var.alerts.success_by, "0:0"))) : tostring(tonumber(part))]
 }
 
 resource "google_cloud_run_v2_job" "main" {
@@ -89,7 +90,7 @@ resource "google_cloud_run_v2_job" "main" {
         }
 
         dynamic "env" {
-          for_each = merge(local.environment, { TASK_MAX_RETRIES = tostring(each.value.max_retries) })
+          for_each = merge(local.environment, each.value.environment, { TASK_MAX_RETRIES = tostring(each.value.max_retries) })
           content {
             name  = env.key
             value = env.value

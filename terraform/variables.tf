@@ -1,5 +1,5 @@
 variable "alerts" {
-  description = "Who gets a mail (`notification_channels`, by their full names) when a run fails, cannot be started, or has not succeeded by `success_by` (HH:MM in the schedule's time zone, on the days of the run)."
+  description = "Who gets a mail (`notification_channels`, by their full names) when a run fails, cannot be started, or has not succeeded by `success_by` (HH:MM, every day, in the schedule's time zone; at the schedule's own minute it would fail, as the night has only begun)."
   type = object({
     notification_channels = list(string)
     success_by            = string
@@ -13,15 +13,6 @@ variable "alerts" {
   validation {
     condition     = var.alerts == null || can(regex("^([01][0-9]|2[0-3]):[0-5][0-9]$", var.alerts.success_by))
     error_message = "alerts.success_by: is not a time of day; write HH:MM."
-  }
-  validation {
-    # It can be compared only if the schedule has a single hour and minute.
-    condition = try(
-      tonumber(split(":", var.alerts.success_by)[0]) * 60 + tonumber(split(":", var.alerts.success_by)[1])
-      > tonumber(local.cron_fields[1]) * 60 + tonumber(local.cron_fields[0]),
-      true
-    )
-    error_message = "alerts.success_by: is not later in the day than schedule.cron; it would find no success of the day."
   }
 }
 
@@ -44,6 +35,11 @@ variable "card_url" {
   description = "Where a made card's picture is: the pages and tables of runs link to it. `{date}`, `{ticker}` and `{card_type}` are replaced."
   type        = string
   default     = null
+
+  validation {
+    condition     = var.card_url == null || can(regex("^https://[^/?#{}]+([/?#]([^{}]|\\{(date|ticker|card_type)\\})*)?$", var.card_url))
+    error_message = "card_url: is not an https URL with no other braces than {date}, {ticker} and {card_type}; write one such as https://cards.example.com/{date}/{ticker}/{card_type}.png."
+  }
 }
 
 variable "engines" {
@@ -73,6 +69,22 @@ variable "engines" {
     condition     = alltrue([for engine in var.engines : engine.url == null || can(regex("^https://[^/]+", engine.url))])
     error_message = "engines: a url does not begin with https://; write the engine's https URL."
   }
+  validation {
+    condition     = alltrue([for engine in values(var.engines)[*].timeout_seconds : try(engine >= 1 && engine <= 3600, true)])
+    error_message = "engines: a timeout_seconds is not from 1 to 3600; Cloud Run ends every request after an hour."
+  }
+  validation {
+    condition     = alltrue([for engine in values(var.engines)[*].attempts : try(engine == max(1, min(floor(engine), 20)), true)])
+    error_message = "engines: an attempts is not a whole number from 1 to 20."
+  }
+  validation {
+    condition     = alltrue([for name, engine in var.engines : try(engine.concurrency == max(1, min(floor(engine.concurrency), name == "qa" ? 8192 : 1024)), true)])
+    error_message = "engines: a concurrency is not a whole number from 1 to 1024, or to 8192 for qa."
+  }
+  validation {
+    condition     = alltrue([for engine in values(var.engines)[*].batch_size : try(engine == max(1, min(floor(engine), 1000)), true)])
+    error_message = "engines: a batch_size is not a whole number from 1 to 1000."
+  }
 }
 
 variable "force_destroy" {
@@ -92,6 +104,11 @@ variable "job" {
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = var.job.task_timeout_seconds > 60
+    error_message = "job.task_timeout_seconds: is not above 60, the seconds that a run needs to close its record; write as many as a night takes, and these."
+  }
 }
 
 variable "labels" {
@@ -106,6 +123,11 @@ variable "language" {
   type        = string
   default     = "en"
   nullable    = false
+
+  validation {
+    condition     = contains(["en", "zh"], var.language)
+    error_message = "language: is not one that the job speaks; write en or zh."
+  }
 }
 
 variable "name" {
@@ -177,10 +199,15 @@ variable "runs_retention_days" {
   type        = number
   default     = 90
   nullable    = false
+
+  validation {
+    condition     = var.runs_retention_days >= 7
+    error_message = "runs_retention_days: is below 7; results of a night that is still at work would be deleted, and its cards made again."
+  }
 }
 
 variable "schedule" {
-  description = "When the job starts: `cron` in `time_zone` (an IANA name, also the zone of the job's days), and whether it is `paused`."
+  description = "When the job starts: `cron` in `time_zone` (an IANA name), and whether it is `paused`. A start is for the day of the latest scheduled one. To be changed here alone: the job would not know of another schedule in the console."
   type = object({
     cron      = string
     paused    = optional(bool, false)
@@ -189,7 +216,10 @@ variable "schedule" {
   nullable = false
 
   validation {
-    condition     = length(split(" ", replace(trimspace(var.schedule.cron), "/ +/", " "))) == 5
+    condition = can(regex(
+      "^([0-9*,/-]+ +){3}([0-9*,/-]|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)+ +([0-9*,/-]|SUN|MON|TUE|WED|THU|FRI|SAT)+$",
+      upper(trimspace(var.schedule.cron))
+    ))
     error_message = "schedule.cron: is not a cron line; write minute, hour, day of the month, month and day of the week, such as \"30 6 * * 1-5\"."
   }
 }

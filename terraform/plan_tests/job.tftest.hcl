@@ -20,6 +20,7 @@ run "the_job_as_it_is_by_default" {
       REPORT_LANGUAGE                                = "en"
       RUNS_URI                                       = "gs://my-project-batch-orchestrator-runs/runs"
       RUN_DEADLINE_SECONDS                           = "10740"
+      RUN_SCHEDULE                                   = "30 6 * * 1-5"
       RUN_TIME_ZONE                                  = "Asia/Shanghai"
       TASK_MAX_RETRIES                               = "1"
       TRADING_ENGINE_URL                             = "https://engine-abc123-de.a.run.app"

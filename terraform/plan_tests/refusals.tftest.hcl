@@ -21,14 +21,6 @@ run "a_success_by_no_time_of_day" {
   expect_failures = [var.alerts]
 }
 
-run "a_success_before_the_start" {
-  command = plan
-  variables {
-    alerts = { notification_channels = ["projects/my-project/notificationChannels/1"], success_by = "06:30" }
-  }
-  expect_failures = [var.alerts]
-}
-
 run "a_repository_of_another_region" {
   command = plan
   variables {
@@ -37,14 +29,18 @@ run "a_repository_of_another_region" {
   expect_failures = [var.build]
 }
 
+run "a_place_in_the_card_url_that_no_card_has" {
+  command = plan
+  variables {
+    card_url = "https://cards.example.com/{day}/{ticker}.png"
+  }
+  expect_failures = [var.card_url]
+}
+
 run "three_engines" {
   command = plan
   variables {
-    engines = {
-      financial = { service = "financial-engine" }
-      trading   = { service = "trading-engine" }
-      news      = { service = "news-engine" }
-    }
+    engines = { for name, engine in var.engines : name => engine if name != "qa" }
   }
   expect_failures = [var.engines]
 }
@@ -52,12 +48,7 @@ run "three_engines" {
 run "an_engine_that_is_nowhere" {
   command = plan
   variables {
-    engines = {
-      financial = { service = "financial-engine" }
-      trading   = { service = "trading-engine" }
-      news      = {}
-      qa        = { service = "qa-engine" }
-    }
+    engines = merge(var.engines, { news = {} })
   }
   expect_failures = [var.engines]
 }
@@ -65,12 +56,7 @@ run "an_engine_that_is_nowhere" {
 run "an_engine_by_service_and_by_url" {
   command = plan
   variables {
-    engines = {
-      financial = { service = "financial-engine" }
-      trading   = { service = "trading-engine" }
-      news      = { service = "news-engine", url = "https://news.example.com" }
-      qa        = { service = "qa-engine" }
-    }
+    engines = merge(var.engines, { news = { service = "news-engine", url = "https://news.example.com" } })
   }
   expect_failures = [var.engines]
 }
@@ -78,14 +64,73 @@ run "an_engine_by_service_and_by_url" {
 run "an_engine_without_tls" {
   command = plan
   variables {
-    engines = {
-      financial = { service = "financial-engine" }
-      trading   = { service = "trading-engine" }
-      news      = { url = "http://news.example.com" }
-      qa        = { service = "qa-engine" }
-    }
+    engines = merge(var.engines, { news = { url = "http://news.example.com" } })
   }
   expect_failures = [var.engines]
+}
+
+run "an_attempt_longer_than_an_hour" {
+  command = plan
+  variables {
+    engines = merge(var.engines, { news = { service = "news-engine", timeout_seconds = 3601 } })
+  }
+  expect_failures = [var.engines]
+}
+
+run "twenty_one_attempts" {
+  command = plan
+  variables {
+    engines = merge(var.engines, { news = { service = "news-engine", attempts = 21 } })
+  }
+  expect_failures = [var.engines]
+}
+
+run "half_an_attempt" {
+  command = plan
+  variables {
+    engines = merge(var.engines, { news = { service = "news-engine", attempts = 1.5 } })
+  }
+  expect_failures = [var.engines]
+}
+
+run "no_call_in_flight" {
+  command = plan
+  variables {
+    engines = merge(var.engines, { qa = { service = "qa-engine", concurrency = 0 } })
+  }
+  expect_failures = [var.engines]
+}
+
+run "calls_in_flight_that_only_qa_may_have" {
+  command = plan
+  variables {
+    engines = merge(var.engines, { news = { service = "news-engine", concurrency = 1025 } })
+  }
+  expect_failures = [var.engines]
+}
+
+run "a_batch_too_large" {
+  command = plan
+  variables {
+    engines = merge(var.engines, { financial = { service = "financial-engine", batch_size = 1001 } })
+  }
+  expect_failures = [var.engines]
+}
+
+run "no_time_but_for_closing_the_record" {
+  command = plan
+  variables {
+    job = { task_timeout_seconds = 60 }
+  }
+  expect_failures = [var.job]
+}
+
+run "a_language_that_the_job_does_not_speak" {
+  command = plan
+  variables {
+    language = "fr"
+  }
+  expect_failures = [var.language]
 }
 
 run "a_name_too_long_for_an_account" {
@@ -104,10 +149,34 @@ run "a_person_without_a_kind" {
   expect_failures = [var.people]
 }
 
+run "results_deleted_while_a_night_is_at_work" {
+  command = plan
+  variables {
+    runs_retention_days = 6
+  }
+  expect_failures = [var.runs_retention_days]
+}
+
 run "a_schedule_of_four_fields" {
   command = plan
   variables {
     schedule = { cron = "30 6 * *", time_zone = "Asia/Shanghai" }
+  }
+  expect_failures = [var.schedule]
+}
+
+run "a_schedule_in_words" {
+  command = plan
+  variables {
+    schedule = { cron = "every monday of month 09:00", time_zone = "Asia/Shanghai" }
+  }
+  expect_failures = [var.schedule]
+}
+
+run "a_schedule_in_another_dialect" {
+  command = plan
+  variables {
+    schedule = { cron = "30 6 ? * 1-5", time_zone = "Asia/Shanghai" }
   }
   expect_failures = [var.schedule]
 }

@@ -54,7 +54,7 @@ run "what_watches_the_run" {
   variables {
     alerts   = { notification_channels = ["projects/my-project/notificationChannels/1"], success_by = "09:05" }
     notify   = { secret = "cards-hook" }
-    schedule = { cron = " 30 6  * * 1-5", time_zone = "Asia/Shanghai", paused = true }
+    schedule = { cron = " 0 22  * * mon-FRI", time_zone = "Asia/Shanghai", paused = true }
   }
 
   assert {
@@ -66,18 +66,22 @@ run "what_watches_the_run" {
       && google_cloud_run_v2_job.main["verify"].template[0].template[0].max_retries == 0
       && [
         for env in google_cloud_run_v2_job.main["verify"].template[0].template[0].containers[0].env : env
-        if env.name != "TASK_MAX_RETRIES"
+        if !contains(["JOB_TO_START", "TASK_MAX_RETRIES"], env.name)
         ] == [
         for env in google_cloud_run_v2_job.main["run"].template[0].template[0].containers[0].env : env
         if env.name != "TASK_MAX_RETRIES"
       ]
+      && [
+        for env in google_cloud_run_v2_job.main["verify"].template[0].template[0].containers[0].env : env.value
+        if contains(["JOB_TO_START", "RUN_SCHEDULE"], env.name)
+      ] == ["batch-orchestrator", " 0 22  * * mon-FRI"]
     )
     error_message = "The verification does not look where the run writes."
   }
   assert {
     condition = (
       google_cloud_scheduler_job.main["run"].paused && google_cloud_scheduler_job.main["verify"].paused
-      && google_cloud_scheduler_job.main["verify"].schedule == "5 9 * * 1-5"
+      && google_cloud_scheduler_job.main["verify"].schedule == "5 9 * * *"
       && google_cloud_scheduler_job.main["verify"].time_zone == "Asia/Shanghai"
       && google_cloud_scheduler_job.main["verify"].http_target[0].uri == "https://run.googleapis.com/v2/projects/my-project/locations/asia-east1/jobs/batch-orchestrator-verify:run"
     )

@@ -1,4 +1,4 @@
-"""What a user might write into terraform.tfvars: the minimum, and everything."""
+"""What a user might write into terraform.tfvars: the minimum, and everything, with the highest numbers of an engine."""
 
 import json
 from typing import Any
@@ -21,11 +21,11 @@ EVERYTHING: dict[str, Any] = LITTLE | {
             "service": f"{name}-engine",
             "project": f"{name}-project",
             "audience": f"https://{name}-audience.example.com",
-            "timeout_seconds": 100 + number,
-            "concurrency": 10 + number,
-            "attempts": 1 + number,
+            "timeout_seconds": 3600 - number,
+            "concurrency": {"qa": 8192}.get(name, 1024 - number),
+            "attempts": 20 - number,
         }
-        | ({"batch_size": 20 + number} if name in {"financial", "trading"} else {})
+        | ({"batch_size": 1000 - number} if name in {"financial", "trading"} else {})
         for number, name in enumerate(("financial", "trading", "news", "qa"))
     },
     "job": {"cpu": 2, "memory_mib": 1024, "max_retries": 2, "task_timeout_seconds": 7200},

@@ -59,6 +59,7 @@ GRANTS = {
 
 BY_HAND = {"IMPERSONATE_SERVICE_ACCOUNT", "LOG_FORMAT", "START_WITH"}
 PLATFORM = {"CLOUD_RUN_EXECUTION", "CLOUD_RUN_JOB", "CLOUD_RUN_TASK_ATTEMPT", "CLOUD_RUN_TASK_COUNT"}
+NUMBERS = ("TIMEOUT", "CONCURRENCY", "ATTEMPTS", "BATCH_SIZE")
 LIBRARIES = {"DISABLE_GCS_PYTHON_CLIENT_OTEL_BUCKET_METADATA"}
 
 
@@ -102,7 +103,7 @@ def test_no_other_kind_of_resource_is_planned(everything: dict[str, Any]) -> Non
 
 
 def test_the_job_knows_what_terraform_sets_and_the_other_way_round(everything: dict[str, Any]) -> None:
-    given = environment(everything).keys() | secrets(everything).keys()
+    given = environment(everything, "verify").keys() | secrets(everything).keys()
     assert given - LIBRARIES == set(VARIABLES) - BY_HAND - PLATFORM
     assert set(VARIABLES) >= BY_HAND | PLATFORM, "they are read no more"
 
@@ -126,6 +127,9 @@ def test_the_job_accepts_the_planned_environment(everything: dict[str, Any]) -> 
             written["attempts"],
             written.get("batch_size", 1),
         )
+    for highest in ("QA_ENGINE_CONCURRENCY", *(f"FINANCIAL_ENGINE_{number}" for number in NUMBERS)):
+        _, faults = read_settings(given | {highest: str(int(given[highest]) + 1)})
+        assert [fault.where for fault in faults] == [highest], "a plan refuses more than the job does"
 
 
 def test_secrets_are_in_no_plan(everything: dict[str, Any]) -> None:
