@@ -154,6 +154,14 @@ def test_a_single_failure_of_thousands_is_seen_in_the_timeline(
     assert seen.get(colour, 0) >= 6
 
 
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_failed_card_catches_the_eye(browser: Browser, pages: dict[str, Path], dark: bool) -> None:
+    browser.open(pages["missing"], *PHONE, dark=dark)
+    filled = browser.value("getComputedStyle(document.querySelector('.marks .bad')).backgroundColor")
+    failed, made = (browser.colours(f".marks tbody tr:nth-child({row})").get(filled, 0) for row in (1, 3))
+    assert failed > 5 * 200 > made == 0
+
+
 def test_a_page_that_shuts_people_out_is_found(browser: Browser, pages: dict[str, Path]) -> None:
     browser.open(pages["missing"])
     browser.value("document.documentElement.lang = ''")

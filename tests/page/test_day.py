@@ -96,6 +96,17 @@ def test_says_when_it_was_and_what_a_person_has_to_know(scene: str, words: str) 
     assert words in page(SCENES[scene]()).text
 
 
+def test_a_laptop_has_no_name_of_a_job() -> None:
+    shown = page(Day(start={"job": None, "region": None, "project": None}).play().view())
+    assert f"<title>✓ All 58 cards are there · Tue {DAY}</title>" in shown.source
+    assert f"Tue {DAY} · done at" in shown.text
+
+
+def test_one_line_needs_no_list() -> None:
+    assert re.findall(r"<(?:ul|li)\b", page(SCENES["cards missing"]()).source) == ["<ul", "<li", "<li"]
+    assert "<li>" not in page(SCENES["made again"]()).source
+
+
 def test_what_is_missing_is_counted_only_if_there_is_no_matrix() -> None:
     assert "Missing:" not in page(SCENES["deadline"]()).text
 

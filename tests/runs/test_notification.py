@@ -30,7 +30,11 @@ CLOUD = {
     "TASK_MAX_RETRIES": "1",
 }
 EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
-NOT_ACCEPTED = "The engine does not accept the request. Correct the target and its parameters in the config."
+NOT_ACCEPTED = "The engine does not accept the request. Correct the target in ticker_list.json or card_targets.json."
+CARD_NOT_ACCEPTED = (
+    "The engine does not accept the request. Correct the target's parameters in card_targets.json, or the model in "
+    "llm_config.json."
+)
 REFUSED = Fault(when.card("risk_card"), do.status(422, {"detail": "what the engine says"}))
 
 
@@ -59,7 +63,7 @@ async def test_cards_that_are_missing_and_the_retry_that_makes_them(
     assert failed.splitlines() == [
         "✗ cards, 2026-11-24",
         "2 of 4 cards are missing.",
-        f"• QA engine: 2 cards failed: /risk_card: AAPL, MSFT. {NOT_ACCEPTED}",
+        f"• QA engine: 2 cards failed: /risk_card: AAPL, MSFT. {CARD_NOT_ACCEPTED}",
         "Cloud Run starts it again by itself: nothing has to be done before its next message.",
         "Only if none comes, this requests only what is missing:",
         EXECUTE,
