@@ -49,7 +49,8 @@ LENGTHS = {
     "job/README.md": 100,
     "job/engines/README.md": 40,
     "job/reference.md": 260,
-    "terraform/README.md": 260,
+    "terraform/README.md": 250,
+    "terraform/README.zh.md": 140,
     "tests/README.md": 100,
 }
 PAGES = {page: (ROOT / page).read_text(encoding="utf-8") for page in LENGTHS}
@@ -73,8 +74,8 @@ def table(after: str) -> list[list[str]]:
 def lines_to_type(page: str) -> list[str]:
     """Every command of a page, in fences and in running text."""
     fences = re.findall(r"```(\w+)\n(.*?)```", page, re.DOTALL)
-    typed = [line for language, fence in fences if language == "sh" for line in fence.splitlines()]
-    inline = re.findall(r"`((?:[A-Z_]+=\S+ )*(?:make|gcloud|python -m|start)(?: [^`]+)?)`", page)
+    typed = [line.strip() for language, fence in fences if language == "sh" for line in fence.splitlines()]
+    inline = re.findall(r"`((?:[A-Z_]+=\S+ )*(?:make|gcloud|terraform|python -m|start)(?: [^`]+)?)`", page)
     return typed + inline
 
 
@@ -137,15 +138,15 @@ def test_the_first_page_begins_with_two_commands() -> None:
     assert {"news", *coded(faults)} == set(TROUBLES)
 
 
-def test_the_chinese_page_is_the_same_page() -> None:
-    first, *others = links(FIRST)
-    assert first == ("README.zh.md", "")
-    assert [(name.replace(".zh.png", ".png"), part) for name, part in links(CHINESE)] == [("README.md", ""), *others]
-    assert lines_to_type(CHINESE) == lines_to_type(FIRST)
+@pytest.mark.parametrize("name", ["README", "terraform/README"])
+def test_a_chinese_page_is_the_same_page(name: str) -> None:
+    english, chinese = PAGES[f"{name}.md"], PAGES[f"{name}.zh.md"]
+    assert list(links_in_english(f"{name}.zh.md")) == list(links_in_english(f"{name}.md"))
+    assert sorted(lines_to_type(chinese)) == sorted(lines_to_type(english)), "in a fence or in running text"
     levels, ends = r"^#+(?= )", r"\d+ `[a-z_]+`|`\d+`"
     for pattern in (levels, ends):
-        assert re.findall(pattern, CHINESE, re.MULTILINE) == re.findall(pattern, FIRST, re.MULTILINE)
-    text = re.sub(r"```.*?```", "", CHINESE, flags=re.DOTALL)
+        assert re.findall(pattern, chinese, re.MULTILINE) == re.findall(pattern, english, re.MULTILINE)
+    text = re.sub(r"```.*?```|\]\([^)]*\)", "", chinese, flags=re.DOTALL)
     assert re.findall(r".?[\u4e00-\u9fff][,:;!?()]|[,:;!?()][\u4e00-\u9fff].?", text) == [], "full-width punctuation"
 
 
@@ -183,10 +184,22 @@ def links(page: str) -> list[tuple[str, str]]:
     return re.findall(r"\]\(([^)#]*)#?([^)]*)\)", page)
 
 
-def headings(page: str) -> set[str]:
+def links_in_english(page: str) -> Iterator[tuple[str, str]]:
+    """The links of a page, with the English page and heading for a Chinese one."""
+    for path, heading in links(PAGES[page]):
+        to = path.replace(".zh.", ".")
+        if heading and to != path:
+            here = (ROOT / page).parent
+            place = headings((here / path).read_text(encoding="utf-8")).index(heading)
+            yield to, headings((here / to).read_text(encoding="utf-8"))[place]
+        else:
+            yield to, heading
+
+
+def headings(page: str) -> list[str]:
     """The anchors that GitHub gives to the headings of a page."""
     found = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in found}
+    return [re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-") for heading in found]
 
 
 def test_where_to_change_something_exists() -> None:
