@@ -1,21 +1,26 @@
 locals {
+  # As the job's own messages have it. Nobody knows yet when the mail is read.
+  start = "gcloud run jobs execute ${var.name} ${local.where}"
+  go_on = "Once that is put right, and until the next night begins, this makes what is missing, and no card twice: `${local.start}`"
+
   # Both show as a failed execution of one of the two jobs.
   execution_alerts = {
     run = {
       title = "${var.name}: the run failed"
-      help  = "The last line of the execution's log says what is missing. Once that is put right, start the job again: `make execute`. It makes what is missing, and no card twice."
+      help  = "The last line of the execution's log says what is missing. ${local.go_on}"
     }
     verify = {
       title = "${var.name}: no success by the hour" # without the hour: to change it stays a change of the schedule alone
-      help  = "Today's work is not all done. Look at the last execution of ${var.name}, then start it again: Execute, or `make execute`."
+      help  = "The latest night is not all done. The last line of the log of ${var.name}'s last execution says what is missing. ${local.go_on}"
     }
   }
   log_alerts = merge(
     {
+      # Then there is no execution that could fail. The log has a line for each attempt, and none says whether it was the last.
       scheduler = {
-        title    = "${var.name}: the scheduler could not start it" # then there is no execution that could fail
+        title    = "${var.name}: the scheduler could not start it"
         severity = "ERROR"
-        help     = "The schedule fired, the job did not start. To start it by hand: `make execute`."
+        help     = "The schedule fired, and an attempt to start the job failed. There are up to four: if no execution has begun since, this starts it: `${local.start}`"
         filter = join(" AND ", [
           "resource.type = \"cloud_scheduler_job\"",
           "resource.labels.job_id = (\"${var.name}\" OR \"${var.name}-verify\")",
@@ -27,7 +32,7 @@ locals {
       notification = {
         title    = "${var.name}: the message about a run was not sent" # which does not fail the run
         severity = "WARNING"
-        help     = "The line `notification.failed` in the execution's log says why. To send a test message, a maintainer runs `make execute ARGS=notify,--test`."
+        help     = "The line `notification.failed` in the execution's log says why. To send a test message, a maintainer runs `${local.start} --args=notify,--test`."
         filter = join(" AND ", [
           "resource.type = \"cloud_run_job\"",
           "resource.labels.job_name = (\"${var.name}\" OR \"${var.name}-verify\")",

@@ -1,5 +1,5 @@
 locals {
-  where          = "--project=${var.project_id} --region=${var.region}"
+  where          = "--region=${var.region} --project=${var.project_id}"
   executions_url = "https://console.cloud.google.com/run/jobs/details/${var.region}/${var.name}/executions?project=${var.project_id}"
 }
 
@@ -20,7 +20,7 @@ output "deploy_commands" {
 
 output "execute_command" {
   description = "Starts the job now and waits for its end"
-  value       = "gcloud run jobs execute ${var.name} ${local.where} --wait"
+  value       = "${local.start} --wait"
 }
 
 output "image" {

@@ -17,7 +17,7 @@ variable "alerts" {
 }
 
 variable "build" {
-  description = "Deploys merges: the connected `repository`, the `branch` whose pushes are deployed, and whether a merge also writes terraform/config/ into the bucket (`ships_config`), over what was edited there."
+  description = "Deploys merges: the connected `repository`, the `branch` whose pushes are deployed, and whether a merge also makes the bucket's config the same as terraform/config/ (`ships_config`)."
   type = object({
     branch       = optional(string, "main")
     repository   = string
@@ -71,19 +71,19 @@ variable "engines" {
   }
   validation {
     condition     = alltrue([for engine in values(var.engines)[*].timeout_seconds : try(engine >= 1 && engine <= 3600, true)])
-    error_message = "engines: a timeout_seconds is not from 1 to 3600; Cloud Run ends every request after an hour."
+    error_message = "engines: one has a timeout_seconds that is not from 1 to 3600; Cloud Run ends every request after an hour."
   }
   validation {
     condition     = alltrue([for engine in values(var.engines)[*].attempts : try(engine == max(1, min(floor(engine), 20)), true)])
-    error_message = "engines: an attempts is not a whole number from 1 to 20."
+    error_message = "engines: one has attempts that are not a whole number from 1 to 20."
   }
   validation {
     condition     = alltrue([for name, engine in var.engines : try(engine.concurrency == max(1, min(floor(engine.concurrency), name == "qa" ? 8192 : 1024)), true)])
-    error_message = "engines: a concurrency is not a whole number from 1 to 1024, or to 8192 for qa."
+    error_message = "engines: one has a concurrency that is not a whole number from 1 to 1024, or to 8192 for qa."
   }
   validation {
     condition     = alltrue([for engine in values(var.engines)[*].batch_size : try(engine == max(1, min(floor(engine), 1000)), true)])
-    error_message = "engines: a batch_size is not a whole number from 1 to 1000."
+    error_message = "engines: one has a batch_size that is not a whole number from 1 to 1000."
   }
 }
 

@@ -98,7 +98,7 @@ def test_the_seven_steps_lead_to_a_run(checkout: Checkout) -> None:
     assert asked.index("-backend-config=bucket=my-project-terraform") < asked.index(f"docker push {IMAGE}:latest")
     assert "-backend-config=prefix=batch-orchestrator" in asked
     assert f"docker push {IMAGE}:c0ffee" in asked
-    where = "batch-orchestrator --project=my-project --region=asia-east1"
+    where = "batch-orchestrator --region=asia-east1 --project=my-project"
     assert asked[-1] == f"gcloud run jobs execute {where} --wait"
     assert "No changes." in checkout.run("make apply")
 

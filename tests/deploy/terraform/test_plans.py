@@ -7,6 +7,7 @@ import pytest
 
 from job.config.environment import VARIABLES, read_settings
 from job.engines.catalog import ALL_ENGINES
+from job.report.commands import Place
 from tests.deploy.terraform.sample import (
     EVERYTHING,
     MAINTAINER,
@@ -130,6 +131,13 @@ def test_the_job_accepts_the_planned_environment(everything: dict[str, Any]) -> 
     for highest in ("QA_ENGINE_CONCURRENCY", *(f"FINANCIAL_ENGINE_{number}" for number in NUMBERS)):
         _, faults = read_settings(given | {highest: str(int(given[highest]) + 1)})
         assert [fault.where for fault in faults] == [highest], "a plan refuses more than the job does"
+
+
+def test_alerts_give_the_jobs_own_command(everything: dict[str, Any]) -> None:
+    command = Place(job="batch-orchestrator", region="asia-east1", project="my-project").run()
+    alerts = resources(everything, "google_monitoring_alert_policy").values()
+    assert len(alerts) == 4
+    assert all(f"`{command}" in alert["documentation"][0]["content"] for alert in alerts)
 
 
 def test_secrets_are_in_no_plan(everything: dict[str, Any]) -> None:

@@ -21,10 +21,6 @@ def test_the_example_is_formatted_and_enough_for_a_plan(terraform: Terraform, ow
     assert terraform.plan(own_root, {})["complete"]
 
 
-def test_it_is_valid(terraform: Terraform, root: Path) -> None:
-    assert terraform.ask(root, "validate", "-no-color").startswith("Success! The configuration is valid")
-
-
 def test_its_own_tests_pass(terraform: Terraform, root: Path) -> None:
     done = terraform.test(root)
     written = sum(len(re.findall('^run "', path.read_text(), re.MULTILINE)) for path in (ROOT / TESTS).glob("*.hcl"))
