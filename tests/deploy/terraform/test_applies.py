@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from tests.deploy.terraform.command import ROOT, Terraform, changes
-from tests.deploy.terraform.sample import EVERYTHING, LITTLE, OPERATOR, resources
+from tests.deploy.terraform.sample import EVERYTHING, LITTLE, resources
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("terraform"), pytest.mark.timeout(300)]
 
-COLLEAGUE = "user:colleague@example.com"
 DIGEST = f"@sha256:{'0' * 64}"
 
 
@@ -41,14 +40,6 @@ def test_whatever_is_switched_off_and_on_again(terraform: Terraform, own_root: P
             assert any(address.startswith(f"{kind}[") for address in changed), name
     terraform.ask(own_root, "destroy", "-no-color", "-auto-approve")
     assert terraform.ask(own_root, "state", "list") == ""
-
-
-def test_people_come_and_go(terraform: Terraform, own_root: Path) -> None:
-    terraform.apply(own_root, LITTLE | {"people": {"operators": [OPERATOR]}})
-    for operators, who, action in (([OPERATOR, COLLEAGUE], COLLEAGUE, "create"), ([COLLEAGUE], OPERATOR, "delete")):
-        changed = terraform.apply(own_root, LITTLE | {"people": {"operators": operators}})
-        assert actions(changed) == {action}
-        assert all(who in address for address in changed)
 
 
 def deploy(state: Path) -> None:

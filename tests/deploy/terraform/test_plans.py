@@ -140,12 +140,6 @@ def test_alerts_give_the_jobs_own_command(everything: dict[str, Any]) -> None:
     assert all(f"`{command}" in alert["documentation"][0]["content"] for alert in alerts)
 
 
-def test_secrets_are_in_no_plan(everything: dict[str, Any]) -> None:
-    """Only their names are: the job gets their values from Secret Manager."""
-    assert secrets(everything) == {"NOTIFY_URL": "cards-hook", "NOTIFY_SECRET": "cards-hook-key"}
-    assert "google_secret_manager_secret_version" not in str(everything)
-
-
 # --- what waits for what ---
 
 

@@ -35,14 +35,6 @@ def test_what_the_provider_does_not_know_is_refused(terraform: Terraform, own_ro
     assert "Unsupported argument" in done.stderr
 
 
-def test_a_wrong_expectation_in_its_own_tests_fails(terraform: Terraform, own_root: Path) -> None:
-    pins = own_root / TESTS / "job.tftest.hcl"
-    pins.write_text(pins.read_text().replace('"10740"', '"10741"'))
-    done = terraform.test(own_root, f"-filter={TESTS}/job.tftest.hcl")
-    assert done.returncode == 1
-    assert "The job's environment is another." in done.stdout + done.stderr
-
-
 @pytest.mark.parametrize("name", commands())
 def test_with_an_installed_terraform_and_without(name: str, terraform: Terraform, tmp_path: Path) -> None:
     one = Terraform(commands()[name], terraform.providers, tmp_path)
