@@ -13,9 +13,9 @@ import trio
 
 from job.config.faults import CommandFault, ConfigError, Fault
 from job.engines.catalog import ENGINES
-from job.engines.http_connection import HttpConnection, Network
 from job.engines.id_tokens import IdTokens
 from job.engines.identity import RunIdentity, new_trace_id
+from job.engines.tls import tls_context
 from job.execution.events import Event
 from job.execution.executor import RunContext
 from job.execution.gauge import Live, report_each_minute
@@ -314,7 +314,10 @@ class _Run:
 
     async def _call(self, session: Session, helpers: trio.Nursery) -> Ending:
         """Both phases."""
-        settings, network = self._request.settings, Network()
+        from job.engines.http_connection import HttpConnection  # noqa: PLC0415  httpx takes 0.02 s to import
+
+        settings = self._request.settings
+        tls = tls_context(settings.authorities)
         began = trio.current_time() - (time.monotonic() - self._request.started)
         live = Live.of(self._ledger, began)
         helpers.start_soon(report_each_minute, live, self._reporter.on_progress, name="progress")
@@ -334,7 +337,7 @@ class _Run:
         context = RunContext(
             run=RunIdentity(self._start.trace_id),
             tokens=IdTokens(helpers, settings.impersonate),
-            connect=lambda engine: HttpConnection(network, kept=ENGINES[engine].keeps_connections),
+            connect=lambda engine: HttpConnection(tls, kept=ENGINES[engine].keeps_connections),
             shutdown=self.shutdown,
             emit=emit,
             epoch=time.time() - trio.current_time(),

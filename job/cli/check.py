@@ -9,8 +9,9 @@ from job.config.faults import NOT_SET, ConfigError, Fault
 from job.config.fields import HOOK_REMEDY
 from job.engines.catalog import EngineName
 from job.engines.health import health_problem
-from job.engines.http_connection import HttpConnection, Network
+from job.engines.http_connection import HttpConnection
 from job.engines.id_tokens import IdTokens
+from job.engines.tls import tls_context
 from job.execution.shutdown import Budget
 from job.notification.message import trial_fields, trial_lines
 from job.notification.sender import Notifier
@@ -51,13 +52,13 @@ async def check(settings: Settings, faults: list[Fault], now: datetime) -> ExitC
     )
     say(f"✓ {to.text(words)}")
     wrong: dict[str, str | None] = {}
-    network = Network()
+    tls = tls_context(settings.authorities)
     async with trio.open_nursery() as helpers:
         tokens = IdTokens(helpers, settings.impersonate)
 
         async def examine(name: EngineName) -> None:
             engine = settings.engines[name]
-            connection = HttpConnection(network)
+            connection = HttpConnection(tls)
             wrong[name] = await health_problem(engine.url or "", engine.audience or "", connection, tokens)
 
         async with trio.open_nursery() as nursery:

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
 def _command(arguments: Sequence[str]) -> ExitCode:
     parser = make_parser()
     options = parser.parse_args(arguments)
-    for library in ("google", "httpx", "httpcore", "urllib3"):  # they log failures that the job reports itself
+    for library in ("google", "httpx", "urllib3"):  # they log failures that the job reports itself
         logging.getLogger(library).setLevel(logging.ERROR)
     open_files.raise_limit()
     started, now = time.monotonic(), datetime.now(UTC)

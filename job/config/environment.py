@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from job.config.faults import NOT_SET, Fault, problems
 from job.config.fields import (
+    Authorities,
     CardUrl,
     EngineUrl,
     Execution,
@@ -86,6 +87,8 @@ class Settings(BaseModel):
     deadline: Annotated[float, seconds(1, 7 * 24 * 3600)] | None = Field(None, validation_alias="RUN_DEADLINE_SECONDS")
     """Seconds from the start of the process."""
     task_attempt: Annotated[int, whole_number(0, 1000)] = Field(0, validation_alias="CLOUD_RUN_TASK_ATTEMPT")
+    authorities: Authorities | None = Field(None, validation_alias="SSL_CERT_FILE")
+    """The file with the authorities that TLS trusts; without it, those of certifi."""
     impersonate: ServiceAccount | None = Field(None, validation_alias="IMPERSONATE_SERVICE_ACCOUNT")
     project: str | None = Field(None, validation_alias="GOOGLE_CLOUD_PROJECT")
     region: str | None = Field(None, validation_alias="GOOGLE_CLOUD_REGION")

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from job.config.faults import invalid
+from job.engines.tls import tls_context
 from job.text.display import quoted, without_credentials
 from job.text.messages import Message, message, template
 
@@ -185,6 +186,19 @@ def _check_runs_uri(text: str) -> str:
 
 
 RunsUri = Annotated[str, AfterValidator(_check_runs_uri)]
+
+
+def _check_authorities(text: str) -> str:
+    try:
+        tls_context(text)
+    except OSError as error:
+        what = message("{value} cannot be read as certificates ({error})", value=quoted(text), error=error.strerror)
+        raise invalid(what, message("set it to a file of certificates in PEM format, or unset it")) from None
+    return text
+
+
+Authorities = Annotated[str, AfterValidator(_check_authorities)]
+"""A file with certificates of authorities."""
 
 
 def _parse_time_zone(text: str) -> ZoneInfo:

@@ -1,6 +1,6 @@
 """Transport: the interfaces of a connection and of a token provider, and their errors."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -52,19 +52,23 @@ class TokenError(JobError):
 class Connection(Protocol):
     """A connection to one engine, for one request at a time."""
 
-    async def open(self, url: str) -> None:
-        """Opens the connection, or replaces it. Sends no request. Raises `TransportError`."""
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        on_sending: Callable[[], None] = lambda: None,
+    ) -> Response:
+        """The answer to a request; opens the connection if it is not open. Raises `TransportError`.
+
+        `on_sending` is called once the connection is open, just before the request is sent. If it raises, nothing is.
+        """
         ...
 
-    async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
-        """The answer to a request over the open connection. Raises `TransportError`."""
+    async def aclose(self) -> None:
+        """Closes the connection at once; the next request opens another one."""
         ...
-
-    def is_open(self) -> bool:
-        """Whether a request can be sent without opening it again."""
-        ...
-
-    async def aclose(self) -> None: ...
 
 
 class TokenProvider(Protocol):

@@ -23,7 +23,7 @@ from job.engines.transport import (
 )
 from job.execution.events import CallRetried, EventHandler
 from job.execution.gauge import Gauge
-from job.execution.limits import ConcurrencyLimiter, RateLimiter
+from job.execution.limits import ConcurrencyLimiter
 from job.execution.retry import RetryState
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import WorkQueue
@@ -51,7 +51,6 @@ class RunContext:
     again_of: Callable[[Call], int] = lambda _: 0
     """Returns the number of the request to make the items of a call again; 0 if they are made the first time."""
     jitter: Callable[[], float] = random.random
-    new_connections: RateLimiter = field(default_factory=RateLimiter)
 
 
 @dataclass(slots=True)
@@ -59,10 +58,8 @@ class Attempt:
     """One attempt at a call, by trio's clock. It joins its call once it was answered, or may have been sent."""
 
     started: float
-    must_connect: bool
-    """Whether it opens a connection, as far as is known when it starts."""
     sent: bool = False
-    """Whether it had its token and its connection, so that the request may have been sent."""
+    """Whether the request may have been sent, after the token and the connection were there."""
     ended: float = 0.0
     status: int | None = None
     """The HTTP status of the answer."""
@@ -217,11 +214,11 @@ class Executor:
             if pending.wait:
                 with self._context.shutdown.interruptible():
                     await trio.sleep(pending.wait)
-            attempt = await self._start(connection)
+            await self._limiter.acquire(self._context.shutdown)
         except (ShutdownError, trio.Cancelled):
             self._interrupted(pending)
             raise
-        gauge = self._gauge
+        attempt, gauge = Attempt(trio.current_time()), self._gauge
         gauge.in_flight, gauge.limit = gauge.in_flight + 1, self._limiter.limit
         try:
             failure = await self._answer(pending, attempt, connection)
@@ -237,38 +234,22 @@ class Executor:
             gauge.in_flight, gauge.limit = gauge.in_flight - 1, self._limiter.limit
         return failure
 
-    async def _start(self, connection: Connection) -> Attempt:
-        """Acquires a slot of the limiter, and first a token of the rate limiter if a new connection is needed.
-
-        The wait for that token takes no slot, and does not count as part of an attempt or its timeout.
-        """
-        shutdown = self._context.shutdown
-        await self._limiter.acquire(shutdown)
-        must_connect = not connection.is_open()
-        if must_connect and (turn := self._context.new_connections.reserve()) > trio.current_time():
-            self._limiter.release()
-            with shutdown.interruptible():
-                await trio.sleep_until(turn)
-            await self._limiter.acquire(shutdown)
-        return Attempt(trio.current_time(), must_connect)
-
     async def _answer(self, pending: PendingCall, attempt: Attempt, connection: Connection) -> Failure | None:
         """Sends the request and judges the answer: `None` if all work is done."""
         call, context, timeout = pending.call, self._context, self._settings.timeout
+
+        def on_sending() -> None:
+            context.shutdown.raise_if_requested()  # connecting may have taken long
+            attempt.sent = True
+
         with trio.move_on_after(timeout):
             try:
-                must_connect = attempt.must_connect
                 token = context.tokens.cached(self._audience, pending.rejected)
                 if token is None:
                     with context.shutdown.interruptible():  # the request is not in flight until it is sent
                         token = await context.tokens.get(self._audience, pending.rejected)
-                    must_connect = not connection.is_open()  # it may have expired meanwhile
-                if must_connect:
-                    with context.shutdown.interruptible():
-                        await connection.open(self._url)
-                attempt.sent = True
                 response = await connection.request(
-                    METHOD, self._url + call.path, self._headers(pending, token), call.body
+                    METHOD, self._url + call.path, self._headers(pending, token), call.body, on_sending
                 )
             except TokenError as error:
                 return Failure(Cause.IDENTITY, error.reason)

@@ -1,4 +1,4 @@
-"""Limits of one engine's calls: how many are in flight, and how many connections are opened in a second."""
+"""Limits: how many calls to one engine are in flight."""
 
 import trio
 
@@ -51,12 +51,21 @@ class ConcurrencyLimiter:
         await trio.lowlevel.checkpoint_if_cancelled()
         try:
             self._limiter.acquire_nowait()  # acquire would let every other task run first
+            has_slot = True
         except trio.WouldBlock:
+            has_slot = False
+        if has_slot and trio.current_time() >= self._closed_until:
+            return
+        try:
             with shutdown.interruptible():
-                await self._limiter.acquire()
-        if trio.current_time() < self._closed_until:
-            with shutdown.interruptible():
+                if not has_slot:
+                    await self._limiter.acquire()
+                    has_slot = True
                 await trio.sleep_until(self._closed_until)
+        except BaseException:
+            if has_slot:
+                self.release()
+            raise
 
     def release(self) -> None:
         """Gives the slot back."""
@@ -84,26 +93,3 @@ class ConcurrencyLimiter:
     def _set(self, limit: float) -> None:
         self._limit = min(max(limit, 1.0), float(self._maximum))
         self._limiter.total_tokens = int(self._limit)
-
-
-BURST = 256
-PER_SECOND = 450.0
-"""A TLS handshake takes up to 1.4 ms of CPU: thousands at once would exceed the connect timeout."""
-
-
-class RateLimiter:
-    """A token bucket: it holds up to `burst` tokens, and gets `per_second` tokens each second while it is not full.
-
-    Tokens are reserved in the order of the calls. A token that is not used is lost.
-    """
-
-    def __init__(self, burst: int = BURST, per_second: float = PER_SECOND) -> None:
-        self._interval = 1 / per_second
-        self._capacity = burst * self._interval
-        self._full_at = float("-inf")
-        """When the bucket is full again."""
-
-    def reserve(self) -> float:
-        """Reserves a token. Returns from when it may be used, by trio's clock; the past if a token is available now."""
-        self._full_at = max(self._full_at, trio.current_time()) + self._interval
-        return self._full_at - self._capacity

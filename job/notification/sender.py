@@ -9,8 +9,8 @@ from itertools import chain, repeat
 import trio
 
 from job.config.environment import Settings
-from job.engines.http_connection import tls_context
 from job.engines.identity import USER_AGENT
+from job.engines.tls import tls_context
 from job.execution.shutdown import Budget
 from job.notification.channels import Hook, Problem, judge
 from job.notification.message import Line, cut, run_fields, run_lines
@@ -52,11 +52,16 @@ class Notifier:
         if self.hook is None:
             # A faulty NOTIFY_URL is reported here again: alerts watch this error, not the notice at the start.
             return self._fault and message(NOT_SENT, reason=self._fault)
-        return await send(self.hook, lines, fields, seconds, self._translator)
+        return await send(self.hook, lines, fields, seconds, self._translator, self._settings.authorities)
 
 
 async def send(
-    hook: Hook, lines: Iterable[Line], fields: Fields, seconds: float, translator: Translator = ENGLISH
+    hook: Hook,
+    lines: Iterable[Line],
+    fields: Fields,
+    seconds: float,
+    translator: Translator = ENGLISH,
+    authorities: str | None = None,
 ) -> Message | None:
     """Sends the lines, shortened to the channel's limit. Returns why the message was not sent, or `None`. Never raises.
 
@@ -68,7 +73,7 @@ async def send(
     reason = message("there was no answer within {seconds} s", seconds=round(seconds, 1))
     with trio.move_on_after(seconds):
         try:
-            text, more, tls = cut(list(lines), hook.channel, translator), fields(), tls_context()
+            text, more, tls = cut(list(lines), hook.channel, translator), fields(), tls_context(authorities)
             for wait in chain(WAITS, repeat(WAITS[-1])):
                 problem = await _try(hook, text, more, tls)
                 if problem is None:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import httpcore
 import pytest
 import trio
 import trustme
 
-from job.engines.http_connection import HttpConnection, Network, _failure
+from job.engines.http_connection import HttpConnection, _failure
+from job.engines.tls import tls_context
 from job.engines.transport import ANSWER_LIMIT, ProcessLimitError, Response, TransportError
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
@@ -26,10 +26,6 @@ from tests.simulators.wire import Reply as Sent
 
 ANSWER = Sent(200, b'{"status": "success"}')
 PATH = "/card/a?ticker=A"
-TLS_RECORD = 16 * 1024
-"""The most that one record holds."""
-HEAD = len(broken.answer(b" " * TLS_RECORD)) - TLS_RECORD
-"""Bytes before the body of an answer of that size."""
 
 
 @pytest.fixture
@@ -42,18 +38,17 @@ async def service(nursery: trio.Nursery) -> AsyncIterator[Service]:
 
 @pytest.fixture
 async def connection() -> AsyncIterator[HttpConnection]:
-    opened = HttpConnection(Network())
+    opened = HttpConnection(tls_context(None))
     yield opened
     await opened.aclose()
 
 
 @pytest.fixture
-async def secure(nursery: trio.Nursery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
-    """A service that speaks https, with a certificate that connections believe."""
+async def secure(nursery: trio.Nursery, tmp_path: Path) -> AsyncIterator[Service]:
+    """A service that speaks https, with a certificate that `believing` connections believe."""
     authority, server = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(server)
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     opened = Service("engine", lambda _seen: ANSWER, tls=server)
     await opened.start(nursery)
     yield opened
@@ -61,8 +56,6 @@ async def secure(nursery: trio.Nursery, tmp_path: Path, monkeypatch: pytest.Monk
 
 
 async def ask(connection: HttpConnection, url: str, **headers: str) -> Response:
-    if not connection.is_open():
-        await connection.open(url)
     return await connection.request("POST", url + PATH, headers, None)
 
 
@@ -116,79 +109,13 @@ async def test_an_exchange_that_was_cut_off_leaves_nothing_behind(service: Servi
     assert service.traffic.connections == 2
 
 
-SURPLUS = [
-    pytest.param(broken.answer(b'{"status": "of another"}'), id="another answer"),
-    pytest.param(b"\r\n", id="an empty line"),
-]
-
-
-@pytest.mark.parametrize("surplus", SURPLUS)
-async def test_bytes_that_arrive_with_an_answer_are_not_read_as_the_next_answer(
-    service: Service, connection: HttpConnection, surplus: bytes
-) -> None:
-    """httpcore keeps bytes that arrive with the end of an answer, and would read them as the start of the next."""
-    service.script.append(Fault(when.nth(1, 2), broken.surplus(surplus)))
-    for _ in range(4):
-        assert await ask(connection, service.url) == Response(200, ANSWER.body)
-    assert [seen.connection for seen in service.requests] == [1, 2, 3, 3]
-
-
-@pytest.mark.parametrize("surplus", SURPLUS)
-async def test_bytes_that_arrive_after_an_answer_are_not_read_as_the_next_answer(
-    service: Service, connection: HttpConnection, surplus: bytes
-) -> None:
-    service.script.append(Fault(when.nth(1), broken.surplus(surplus, after=0.01)))
-    assert (await ask(connection, service.url)).status == 200
-    await service.until(lambda requests: requests[0].ended is not None)
-    assert await ask(connection, service.url) == Response(200, ANSWER.body)
-    assert [seen.connection for seen in service.requests] == [1, 2]
-
-
-@pytest.mark.parametrize("surplus", SURPLUS)
-@pytest.mark.parametrize("size", [len(ANSWER.body), TLS_RECORD - HEAD], ids=["in one TLS record", "in the next"])
-async def test_over_tls_bytes_that_arrive_with_an_answer_are_not_read_as_the_next_answer(
-    secure: Service, surplus: bytes, size: int
-) -> None:
-    """A second TLS record may be buffered where neither the socket nor httpcore shows it."""
-    body = ANSWER.body.ljust(size)
-    secure.respond = lambda _seen: Sent(200, body)
-    secure.script.append(Fault(when.nth(1), broken.surplus(surplus)))
-    connection = HttpConnection(Network())
-    for _ in range(3):
-        assert await ask(connection, secure.url) == Response(200, body)
-    assert [seen.connection for seen in secure.requests] == [1, 2, 2]
-    await connection.aclose()
-
-
-async def test_an_engine_may_close_the_connection_after_its_answer(secure: Service) -> None:
+async def test_an_engine_may_close_the_connection_after_its_answer(secure: Service, tmp_path: Path) -> None:
     secure.respond = lambda _seen: Sent(200, ANSWER.body, headers=(("connection", "close"),))
-    connection = HttpConnection(Network())
+    connection = HttpConnection(tls_context(str(tmp_path / "ca.pem")))
     for _ in range(2):
         assert await ask(connection, secure.url) == Response(200, ANSWER.body)
     assert [seen.connection for seen in secure.requests] == [1, 2]
     await connection.aclose()
-
-
-async def test_without_keep_alive_a_late_second_answer_is_not_read_as_the_next_answer(
-    service: Service,
-) -> None:
-    """Once the next request has been sent, nothing distinguishes it from the answer to that."""
-    service.script.append(Fault(when.nth(1), broken.surplus(broken.answer(b'{"status": "of another"}'), after=0.05)))
-    service.latency = steady(0.1)
-    connection = HttpConnection(Network(), kept=False)
-    for _ in range(3):
-        assert await ask(connection, service.url) == Response(200, ANSWER.body)
-        assert not connection.is_open()
-    assert [seen.connection for seen in service.requests] == [1, 2, 3]
-    assert [seen.headers["connection"] for seen in service.requests] == ["close"] * 3
-
-
-async def test_opening_a_connection_sends_no_request(service: Service, connection: HttpConnection) -> None:
-    await connection.open(service.url)
-    assert connection.is_open()
-    assert service.requests == []
-    assert (await ask(connection, service.url)).status == 200
-    assert service.traffic.connections == 1
 
 
 async def test_a_connection_that_was_cut_off_while_it_was_opened_leaves_nothing_behind(
@@ -205,9 +132,8 @@ async def test_a_connection_that_was_cut_off_while_it_was_opened_leaves_nothing_
     listeners = await nursery.start(partial(trio.serve_tcp, silent, 0, host="127.0.0.1"))
     with trio.fail_after(5):
         with trio.CancelScope() as scope:
-            await connection.open(f"https://127.0.0.1:{listeners[0].socket.getsockname()[1]}")
+            await ask(connection, f"https://127.0.0.1:{listeners[0].socket.getsockname()[1]}")
         assert scope.cancelled_caught
-        assert not connection.is_open()
         await ended.wait()
     nursery.cancel_scope.cancel()
 
@@ -279,16 +205,14 @@ async def test_a_refused_connection_is_an_error(service: Service, connection: Ht
 async def test_a_certificate_is_checked(
     nursery: trio.Nursery,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     make: Callable[[trustme.CA], trustme.LeafCert],
 ) -> None:
     authority, server = trustme.CA(), ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     make(authority).configure_cert(server)
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
-    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     service = Service("engine", lambda _seen: ANSWER, tls=server)
     await service.start(nursery)
-    connection = HttpConnection(Network())
+    connection = HttpConnection(tls_context(str(tmp_path / "ca.pem")))
     with pytest.raises(TransportError, match=r"^TLS: "):
         await ask(connection, service.url)
     assert service.requests == []
@@ -335,10 +259,3 @@ def test_the_lack_of_a_local_port_is_not_reported_as_the_engines_fault() -> None
     no_ipv6 = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
     connecting.__cause__ = ExceptionGroup("", [no_ipv6, refused])
     assert (type(_failure(connecting)), str(_failure(connecting))) == (TransportError, "connection refused")
-
-
-def test_what_the_connection_uses_of_httpcore_beyond_its_interface_is_there() -> None:
-    """An upgrade of httpcore that drops it fails here, not in a night in which an engine sends a second answer."""
-    origin = httpcore.Origin(b"http", b"engine.example", 80)
-    connection = httpcore.AsyncHTTP11Connection(origin, httpcore.AsyncMockStream([]))
-    assert connection._h11_state.trailing_data == (b"", False)

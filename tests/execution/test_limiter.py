@@ -17,7 +17,7 @@ from job.engines.failures import Cause, Failure
 from job.engines.transport import Response, TransportError
 from job.execution.limits import ConcurrencyLimiter
 from job.execution.phases import EngineFailedError
-from job.execution.shutdown import Shutdown, ShutdownReason
+from job.execution.shutdown import Shutdown, ShutdownError, ShutdownReason
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
 
@@ -249,6 +249,38 @@ async def test_the_limit_does_not_rise_while_it_is_not_reached(calls: Calls) -> 
         await calls.begin(2)
         await calls.end(None, 2)
     assert calls.limiter.limit == 8
+
+
+async def interrupted(limiter: ConcurrencyLimiter, shutdown: Shutdown) -> None:
+    """A call that waits for the limiter until the shutdown."""
+    with pytest.raises(ShutdownError):
+        await limiter.acquire(shutdown)
+
+
+async def test_a_call_that_is_interrupted_while_it_waits_for_the_engine_to_have_room_gives_its_slot_back(
+    nursery: trio.Nursery, calls: Calls
+) -> None:
+    await calls.begin(1)
+    await calls.end(FULL)  # it was the only one: for a moment, no call may start
+    assert calls.limiter.in_flight == 0
+    shutdown = Shutdown()
+    nursery.start_soon(interrupted, calls.limiter, shutdown)
+    await trio.testing.wait_all_tasks_blocked()
+    assert calls.limiter.in_flight == 1
+    shutdown.request(ShutdownReason.DEADLINE, 0.0)
+    await trio.testing.wait_all_tasks_blocked()
+    assert calls.limiter.in_flight == 0
+
+
+async def test_a_call_that_is_interrupted_as_it_gets_its_slot_gives_it_back(nursery: trio.Nursery) -> None:
+    limiter, shutdown = ConcurrencyLimiter(1, 300), Shutdown()
+    await limiter.acquire(shutdown)
+    nursery.start_soon(interrupted, limiter, shutdown)
+    await trio.testing.wait_all_tasks_blocked()
+    limiter.release()
+    shutdown.request(ShutdownReason.DEADLINE, 0.0)
+    await trio.testing.wait_all_tasks_blocked()
+    assert limiter.in_flight == 0
 
 
 async def test_the_limit_is_reported(autojump_clock: MockClock) -> None:

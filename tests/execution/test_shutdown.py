@@ -46,14 +46,17 @@ def slow(engine: EngineName, seconds: float) -> Script:
     return answer
 
 
-@pytest.mark.parametrize("engine", ["news", "qa"])
+@pytest.mark.parametrize(
+    ("engine", "connecting", "late"),
+    [("news", DEADLINE + 2.0, 0.0), ("qa", DEADLINE + 2.0, 2.0), ("qa", FOREVER, Budget.GRACE)],
+)
 async def test_no_request_leaves_over_a_connection_that_is_still_being_opened(
-    engine: EngineName, autojump_clock: MockClock
+    engine: EngineName, connecting: float, late: float, autojump_clock: MockClock
 ) -> None:
-    """The engine's accept queue is full. Nothing is in flight, so nothing has a grace period."""
+    """The engine's accept queue is full. A call that connects has the grace period of its phase, and does not use it."""
     made = stage([target(name) for name in "ABCDEFGH"])
-    made.world.connect_seconds[engine] = DEADLINE + 2.0
-    assert await until_the_deadline(made) == pytest.approx(0, abs=0.01)
+    made.world.connect_seconds[engine] = connecting
+    assert await until_the_deadline(made) == pytest.approx(late, abs=0.01)
     assert made.world.of(engine) == []
     assert made.counts(engine).not_attempted == 8
 
@@ -66,7 +69,6 @@ async def test_a_call_that_is_cut_off_while_its_connection_is_opened_again_has_f
         if asked.engine != "news":
             return well(asked)
         made.world.connect_seconds["news"] = FOREVER
-        made.world.idle_seconds = -1.0
         return reply({}, 500)
 
     made = stage([target("A")], answer)

@@ -84,8 +84,6 @@ class World:
     open_connections: int = 0
     tokens_given: list[tuple[str, str | None]] = field(default_factory=list)
     token: Callable[[str, str | None], Awaitable[str]] | None = None
-    idle_seconds: float = 1e9
-    """For how long a connection stays open that is not used."""
     connect_seconds: dict[EngineName, float] = field(default_factory=dict)
     """How long a connection to an engine takes."""
 
@@ -120,20 +118,23 @@ class Connection:
     engine: EngineName
     busy: bool = False
     closed: bool = False
-    used_at: float = -math.inf
-    """When its last answer came."""
 
-    async def open(self, url: str) -> None:
-        assert url.startswith("https://")
-        async with trio.open_nursery() as attempts:  # noqa: ASYNC112  as trio connects: a cancellation arrives in a group
-            attempts.start_soon(trio.sleep, self.world.connect_seconds.get(self.engine, 0.0))
-        self.used_at = trio.current_time()
-
-    async def request(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
+    async def request(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        on_sending: Callable[[], None] = lambda: None,
+    ) -> Response:
         assert not self.busy, "two requests on one connection"
         assert not self.closed, "a request on a connection that its worker has closed"
-        assert math.isfinite(self.used_at), "a request on a connection that was not opened"
         assert method == "POST"
+        assert url.startswith("https://")
+        if seconds := self.world.connect_seconds.get(self.engine):
+            async with trio.open_nursery() as attempts:  # noqa: ASYNC112  as trio connects: a cancellation arrives in a group
+                attempts.start_soon(trio.sleep, seconds)
+        on_sending()
         world, parts = self.world, urlsplit(url)
         asked = Asked(
             engine=cast(EngineName, parts.hostname),
@@ -154,12 +155,9 @@ class Connection:
             asked.cut_off = True
             raise
         finally:
-            asked.ended = self.used_at = trio.current_time()
+            asked.ended = trio.current_time()
             world.in_flight[asked.engine] -= 1
             self.busy = False
-
-    def is_open(self) -> bool:
-        return trio.current_time() - self.used_at <= self.world.idle_seconds
 
     async def aclose(self) -> None:
         if not self.closed:
