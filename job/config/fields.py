@@ -3,6 +3,7 @@
 import ipaddress
 import math
 import re
+import ssl
 from datetime import date
 from typing import Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
@@ -189,11 +190,14 @@ RunsUri = Annotated[str, AfterValidator(_check_runs_uri)]
 
 
 def _check_authorities(text: str) -> str:
+    remedy = message("set it to a file with certificates (PEM), or unset it")
     try:
         tls_context(text)
+    except ssl.SSLError:
+        raise invalid(message("{value} holds no certificates", value=quoted(text)), remedy) from None
     except OSError as error:
-        what = message("{value} cannot be read as certificates ({error})", value=quoted(text), error=error.strerror)
-        raise invalid(what, message("set it to a file of certificates in PEM format, or unset it")) from None
+        what = message("{value} cannot be read ({error})", value=quoted(text), error=error.strerror or str(error))
+        raise invalid(what, remedy) from None
     return text
 
 

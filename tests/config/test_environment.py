@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +59,7 @@ def test_blank_counts_as_unset() -> None:
 
 
 WHOLE = "is not a whole number from"
+CERTIFICATES = "set it to a file with certificates (PEM), or unset it"
 EXECUTION = "{} is not the name of an execution; use up to 128 letters, digits, dots, dashes and underscores"
 SECONDS = "is not a number of seconds from 1 to 3600; correct it or unset it"
 NO_URL = "is not an https URL with a valid host (http goes to loopback only)"
@@ -121,6 +124,9 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
         ("CLOUD_RUN_TASK_ATTEMPT", "-1", f'"-1" {WHOLE} 0 to 1000; correct it or unset it'),
         ("RUN_DEADLINE_SECONDS", "0", '"0" is not a number of seconds from 1 to 604800; correct it or unset it'),
         ("IMPERSONATE_SERVICE_ACCOUNT", "me", '"me" is not a service account; set it to the account\'s e-mail address'),
+        ("SSL_CERT_FILE", "/no/ca.pem", f'"/no/ca.pem" cannot be read (No such file or directory); {CERTIFICATES}'),
+        ("SSL_CERT_FILE", __file__, f'"{__file__}" holds no certificates; {CERTIFICATES}'),
+        ("SSL_CERT_FILE", os.devnull, f'"{os.devnull}" holds no certificates; {CERTIFICATES}'),
         ("CLOUD_RUN_TASK_COUNT", "2", 'is "2"; run the job with one task: the barrier holds only inside one process'),
         ("CONFIG_URI", "/a\udcff", '"/a\\udcff" holds unprintable characters; correct it or unset it'),
         ("QA_ENGINE_AUDIENCE", "a\x1b", '"a\\u001b" holds unprintable characters; correct it or unset it'),
@@ -220,6 +226,7 @@ NAMES = [
     "GOOGLE_CLOUD_REGION",
     "CLOUD_RUN_JOB",
     "LOG_FORMAT",
+    "SSL_CERT_FILE",
 ]
 VALUES = st.one_of(
     st.text(st.characters(exclude_characters="\0")),

@@ -38,33 +38,9 @@ def _broken(name: str, act: Do, says: str) -> tuple[Case, ...]:
     )
 
 
-def _answered_twice(world: World) -> None:
-    for engine in ("financial", "trading", "news", "qa"):
-        strike(engine, when.always, broken.surplus(broken.answer(b'{"status": "failed", "error": "of another"}')))(
-            world
-        )
-
-
-def _answered_late(world: World) -> None:
-    late = broken.surplus(broken.answer(b'{"status": "failed", "error": "of another"}'), after=0.02)
-    for engine in ("financial", "trading", "news"):
-        strike(engine, when.always, late)(world)
-
-
-def _a_connection_for_each(world: World, _: Outcome) -> None:
-    requests = data_requests(world)
-    assert len({(seen.service, seen.connection) for seen in requests}) == len(requests)
-
-
-def _each_card_once(world: World, _: Outcome) -> None:
-    assert len(world.qa.requests) == PLANNED
-    assert set(asked_cards(world).values()) == {1}
-
-
 REFUSED = {"status": "failed", "error": "no credit"}
 TWICE = b'{"status": "failed", "status": "success"}'
 WARNED = {"status": "success", "error": "quota exceeded, no card"}
-ONE_AT_A_TIME = {f"{name}_ENGINE_CONCURRENCY": "1" for name in ("FINANCIAL", "TRADING", "NEWS", "QA")}
 
 
 def _warned_of(_: World, outcome: Outcome) -> None:
@@ -109,30 +85,6 @@ ROWS = (
         (
             *_broken("reset after the work", broken.reset_after_work(), "connection reset"),
             *_broken("cut short", broken.truncated(), "the connection ended"),
-        ),
-    ),
-    Row(
-        "surplus",
-        "an engine, or a proxy before it, sends more than one answer: a second one, or an extra empty line",
-        "nothing: the connection is closed, so that the surplus is not read as the answer to another call. A data "
-        "engine's connection serves only one call, so that a late second answer does no harm either. From the QA "
-        "engine, a second answer that arrives after the next request was sent is taken for the answer to that request",
-        "nothing",
-        (
-            succeeded("a second answer", _answered_twice, check=_each_card_once, env=ONE_AT_A_TIME, place="process"),
-            succeeded(
-                "a second answer, late",
-                _answered_late,
-                check=_a_connection_for_each,
-                env=ONE_AT_A_TIME,
-                place="process",
-            ),
-            succeeded(
-                "an empty line",
-                strike("qa", when.always, broken.surplus(b"\r\n")),
-                check=_each_card_once,
-                env=ONE_AT_A_TIME,
-            ),
         ),
     ),
     Row(
