@@ -61,7 +61,7 @@ class HttpConnection:
         origin = self._origin = self._origin or Origin.of(url)
         transport = self._transport = self._transport or httpx.AsyncHTTPTransport(verify=self._tls, limits=self._limits)
 
-        async def trace(event: str, info: Mapping[str, Any]) -> None:  # noqa: ASYNC910  as httpx wants it
+        async def trace(event: str, info: Mapping[str, Any]) -> None:  # noqa: ASYNC124  httpx wants it so
             if event == "http11.send_request_headers.started":
                 on_sending()
             elif event == "connection.connect_tcp.complete":

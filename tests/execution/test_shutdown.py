@@ -53,7 +53,7 @@ def slow(engine: EngineName, seconds: float) -> Script:
 async def test_no_request_leaves_over_a_connection_that_is_still_being_opened(
     engine: EngineName, connecting: float, late: float, autojump_clock: MockClock
 ) -> None:
-    """The engine's accept queue is full. A call that connects has the grace period of its phase, and does not use it."""
+    """The engine's accept queue is full. A call that connects has the grace period, and does not use it."""
     made = stage([target(name) for name in "ABCDEFGH"])
     made.world.connect_seconds[engine] = connecting
     assert await until_the_deadline(made) == pytest.approx(late, abs=0.01)

@@ -416,7 +416,10 @@ def _replace_network(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
         _reach_outside()
         await trio.lowlevel.checkpoint()
         if port not in ports:
-            raise httpcore.ConnectError from ConnectionRefusedError()
+            try:
+                raise ConnectionRefusedError
+            except OSError as error:
+                raise httpcore.ConnectError from error
         ours, theirs = memory_stream_pair()
         # Not in the context of the process, which is the client's.
         Context().run(world.nursery.start_soon, ports[port].connect, theirs)

@@ -215,7 +215,7 @@ ROWS = (
             ),
             bad_config("no JSON", nothing, "ticker_list.json: ", play=_faulty("ticker_list.json", b'["A",]')),
             bad_config("a variable", _changed(CARD_URL="http://h/{{ticker}}.png"), "CARD_URL: is not an https URL"),
-            bad_config("no certificates", _changed(SSL_CERT_FILE="{directory}/no"), "no\\" cannot be read (No such file"),
+            bad_config("no certificates", _changed(SSL_CERT_FILE="{directory}/no"), 'no\\" cannot be read (No such'),
             bad_config(
                 "no such place", _changed(CONFIG_URI="{directory}/no"), "no is not a directory", place="process"
             ),

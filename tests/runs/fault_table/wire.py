@@ -19,7 +19,7 @@ from tests.runs.fault_table.row import (
 )
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
-from tests.support.runs import asked_cards, data_requests
+from tests.support.runs import asked_cards
 
 if TYPE_CHECKING:
     from tests.simulators.job import Outcome
