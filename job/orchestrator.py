@@ -314,10 +314,10 @@ class _Run:
 
     async def _call(self, session: Session, helpers: trio.Nursery) -> Ending:
         """Both phases."""
-        from job.engines.http_connection import HttpConnection  # noqa: PLC0415  httpx takes 0.02 s to import
+        from job.engines.http_connection import HttpConnection, Network  # noqa: PLC0415  httpx takes 0.02 s to import
 
         settings = self._request.settings
-        tls = tls_context(settings.authorities)
+        network = Network(tls_context(settings.authorities))
         began = trio.current_time() - (time.monotonic() - self._request.started)
         live = Live.of(self._ledger, began)
         helpers.start_soon(report_each_minute, live, self._reporter.on_progress, name="progress")
@@ -337,7 +337,7 @@ class _Run:
         context = RunContext(
             run=RunIdentity(self._start.trace_id),
             tokens=IdTokens(helpers, settings.impersonate),
-            connect=lambda engine: HttpConnection(tls, kept=ENGINES[engine].keeps_connections),
+            connect=lambda engine: HttpConnection(network, kept=ENGINES[engine].keeps_connections),
             shutdown=self.shutdown,
             emit=emit,
             epoch=time.time() - trio.current_time(),

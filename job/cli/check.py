@@ -9,7 +9,7 @@ from job.config.faults import NOT_SET, ConfigError, Fault
 from job.config.fields import HOOK_REMEDY
 from job.engines.catalog import EngineName
 from job.engines.health import health_problem
-from job.engines.http_connection import HttpConnection
+from job.engines.http_connection import HttpConnection, Network
 from job.engines.id_tokens import IdTokens
 from job.engines.tls import tls_context
 from job.execution.shutdown import Budget
@@ -52,13 +52,13 @@ async def check(settings: Settings, faults: list[Fault], now: datetime) -> ExitC
     )
     say(f"✓ {to.text(words)}")
     wrong: dict[str, str | None] = {}
-    tls = tls_context(settings.authorities)
+    network = Network(tls_context(settings.authorities))
     async with trio.open_nursery() as helpers:
         tokens = IdTokens(helpers, settings.impersonate)
 
         async def examine(name: EngineName) -> None:
             engine = settings.engines[name]
-            connection = HttpConnection(tls)
+            connection = HttpConnection(network)
             wrong[name] = await health_problem(engine.url or "", engine.audience or "", connection, tokens)
 
         async with trio.open_nursery() as nursery:

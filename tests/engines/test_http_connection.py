@@ -18,7 +18,7 @@ import pytest
 import trio
 import trustme
 
-from job.engines.http_connection import HttpConnection, _failure
+from job.engines.http_connection import OPENED_AT_A_TIME, HttpConnection, Network, _failure
 from job.engines.tls import tls_context
 from job.engines.transport import ANSWER_LIMIT, ProcessLimitError, Response, TransportError
 from job.execution.shutdown import ShutdownError
@@ -42,7 +42,7 @@ async def service(nursery: trio.Nursery) -> AsyncIterator[Service]:
 
 @pytest.fixture
 async def connection() -> AsyncIterator[HttpConnection]:
-    opened = HttpConnection(tls_context(None))
+    opened = HttpConnection(Network(tls_context(None)))
     yield opened
     await opened.aclose()
 
@@ -130,15 +130,15 @@ async def test_a_connection_that_is_not_kept_never_reads_a_second_answer_as_the_
     """Once the next request was sent, nothing would distinguish it from the answer to that."""
     service.script.append(Fault(when.nth(1), broken.surplus(broken.answer(b'{"status": "of another"}'), after)))
     service.latency = steady(0.1)
-    connection = HttpConnection(tls_context(None), kept=False)
+    connection = HttpConnection(Network(tls_context(None)), kept=False)
     for _ in range(3):
         assert await ask(connection, service.url) == Response(200, ANSWER.body)
     assert [seen.connection for seen in service.requests] == [1, 2, 3]
 
 
 async def test_workers_never_share_a_connection(service: Service) -> None:
-    tls = tls_context(None)
-    workers = [HttpConnection(tls) for _ in range(3)]
+    network = Network(tls_context(None))
+    workers = [HttpConnection(network) for _ in range(3)]
     for _ in range(2):
         for worker in workers:
             await ask(worker, service.url)
@@ -190,7 +190,7 @@ async def test_a_request_may_be_stopped_once_its_connection_is_open(
 
 async def test_an_engine_may_close_the_connection_after_its_answer(secure: Service, tmp_path: Path) -> None:
     secure.respond = lambda _seen: Sent(200, ANSWER.body, headers=(("connection", "close"),))
-    connection = HttpConnection(tls_context(str(tmp_path / "ca.pem")))
+    connection = HttpConnection(Network(tls_context(str(tmp_path / "ca.pem"))))
     for _ in range(2):
         assert await ask(connection, secure.url) == Response(200, ANSWER.body)
     assert [seen.connection for seen in secure.requests] == [1, 2]
@@ -246,8 +246,8 @@ async def test_no_failure_leaves_a_descriptor_behind(
     service.script.append(Fault(when.path("/reset"), broken.reset_in_body()))
     base = {"connecting": f"http://127.0.0.1:{full_port}", "handshake": f"https://127.0.0.1:{silent_port}"}
     url = f"{base.get(failure, service.url)}/{failure}"
-    tls = tls_context(None)
-    connections = [HttpConnection(tls) for _ in range(AT_A_TIME)]
+    network = Network(tls_context(None))
+    connections = [HttpConnection(network) for _ in range(AT_A_TIME)]
     is_cut_off, failures = failure in {"connecting", "handshake", "answer"}, 0
 
     async def fail(connection: HttpConnection) -> None:
@@ -271,6 +271,34 @@ async def test_no_failure_leaves_a_descriptor_behind(
         assert (failures, descriptors()) == (rounds * AT_A_TIME, before)
     finally:
         gc.enable()
+    nursery.cancel_scope.cancel()
+
+
+async def test_few_connections_are_opened_at_a_time(nursery: trio.Nursery, secure: Service, tmp_path: Path) -> None:
+    network = Network(tls_context(str(tmp_path / "ca.pem")))
+    opened = 0
+
+    async def silent(stream: trio.SocketStream) -> None:
+        nonlocal opened
+        opened += 1
+        async for _ in stream:
+            pass
+
+    listeners = await nursery.start(partial(trio.serve_tcp, silent, 0, host="127.0.0.1"))
+    url = f"https://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+    async with trio.open_nursery() as workers:
+        for _ in range(OPENED_AT_A_TIME + 10):
+            workers.start_soon(ask, HttpConnection(network), url)
+        with trio.fail_after(5):
+            while opened < OPENED_AT_A_TIME:  # noqa: ASYNC110  there is no event to wait for
+                await trio.sleep(0.01)
+        await trio.sleep(0.05)
+        assert opened == OPENED_AT_A_TIME
+        workers.cancel_scope.cancel()
+    connection = HttpConnection(network)
+    with trio.fail_after(5):
+        assert (await ask(connection, secure.url)).status == 200, "those that were cut off made room"
+    await connection.aclose()
     nursery.cancel_scope.cancel()
 
 
@@ -348,7 +376,7 @@ async def test_a_certificate_is_checked(
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     service = Service("engine", lambda _seen: ANSWER, tls=server)
     await service.start(nursery)
-    connection = HttpConnection(tls_context(str(tmp_path / "ca.pem")))
+    connection = HttpConnection(Network(tls_context(str(tmp_path / "ca.pem"))))
     with pytest.raises(TransportError, match=r"^TLS: "):
         await ask(connection, service.url)
     assert service.requests == []
