@@ -394,7 +394,9 @@ class _Run:
         of_command = all(isinstance(fault, CommandFault) for fault in faults)
         ending = bad_config(len(faults), of_command=of_command)
         view = self._view(self._report(ending, faults=faults))
-        if self._is_of_command or settings.runs_uri is None or "RUNS_URI" in {fault.where for fault in faults}:
+        if self._is_of_command:
+            return replace(view, is_news=False)  # only who gave the command can correct it, and is told at once
+        if settings.runs_uri is None or "RUNS_URI" in {fault.where for fault in faults}:
             return view
         try:
             with trio.fail_after(REFUSAL_SECONDS):

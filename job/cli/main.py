@@ -3,7 +3,6 @@
 import argparse
 import logging
 import os
-import re
 import time
 import traceback
 from collections.abc import Sequence
@@ -18,7 +17,8 @@ from job.planning.request import RunRequest
 from job.planning.selection import UNCONFIRMED_LIMIT
 from job.report.outcome import ExitCode
 from job.reporting.stdout import STDOUT, say_error_within
-from job.text.display import printable, quoted
+from job.storage.uri import is_place
+from job.text.display import printable, quoted, without_credentials
 from job.text.messages import message
 
 TRACEBACK_SECONDS = 1.0
@@ -150,7 +150,6 @@ def make_parser() -> argparse.ArgumentParser:
     plan.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
     report = commands.add_parser("report", help="show a day, and what to do about what failed")
     report.add_argument("day", nargs="?", type=_date, metavar="YYYY-MM-DD", help="without it, the latest one")
-    report.add_argument("--csv", metavar="FILE", help="write a table of all its cards there")
     report.add_argument("--missing", action="store_true", help="print only the cards that are not there, a line each")
     report.add_argument("--open", action="store_true", help="open its page in the browser")
     nights = commands.add_parser("nights", help="show the latest days at a glance, and what fails most often")
@@ -158,15 +157,15 @@ def make_parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify", help="whether all the work of a day is done: exit code 0, else 1")
     verify.add_argument("--date", type=_date, metavar="YYYY-MM-DD", help="another day than today")
     commands.add_parser("check", help="validate the config and ask each engine whether it is healthy")
-    notify = commands.add_parser("notify", help="send a test message to NOTIFY_URL")
-    notify.add_argument("--test", action="store_true", required=True, help="required: only a test message can be sent")
+    commands.add_parser("notify", help="send a test message to NOTIFY_URL")
     return parser
 
 
 def _place(text: str) -> str:
     # unlike Path.is_dir, os.path.isdir is false for a name that is too long
-    if not (re.match("gs://[^/]", text) or os.path.isdir(text)):  # noqa: PTH112
-        raise argparse.ArgumentTypeError(f"{quoted(text)} is neither gs://BUCKET/PREFIX nor a directory")
+    if not is_place(text) or not (text.startswith("gs://") or os.path.isdir(text)):  # noqa: PTH112
+        shown = quoted(without_credentials(text))
+        raise argparse.ArgumentTypeError(f"{shown} is neither gs://BUCKET/PREFIX nor a directory")
     return text
 
 

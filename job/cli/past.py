@@ -3,7 +3,6 @@
 import argparse
 import tempfile
 import webbrowser
-from collections.abc import Iterable
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -19,7 +18,6 @@ from job.page.render import render_day, render_nights
 from job.records.day import RecordedDay, read_day
 from job.records.nights import read_nights
 from job.report.advice import advice
-from job.report.cards import card_lines
 from job.report.commands import Links, Place, page_address
 from job.report.comparison import comparison_lines
 from job.report.format import RecordError
@@ -61,7 +59,7 @@ def nights_command(settings: Settings, faults: list[Fault], options: argparse.Na
 
 
 def report_command(settings: Settings, faults: list[Fault], options: argparse.Namespace, now: datetime) -> ExitCode:
-    """Prints a recorded day, by default the latest; writes its table or opens its page if that is requested."""
+    """Prints a recorded day, by default the latest; opens its page if that is requested."""
     store = records_of(settings, faults, "REPORT_LANGUAGE")
     if store is None or settings.runs_uri is None:
         return ExitCode.USAGE
@@ -76,8 +74,6 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         if options.day is None:
             return refuse(message("has no record of any day"), ExitCode.USAGE, to)
         return refuse(message("has no record of {day}", day=options.day), ExitCode.USAGE, to)
-    if options.csv is not None and not _write_file(Path(options.csv), card_lines(view.report, view.ledger, to)):
-        return ExitCode.USAGE
     if options.missing:
         _write_missing(view)
     else:
@@ -110,22 +106,14 @@ async def _view(
 
 def _open(path: Path, page: bytes, to: Translator) -> bool:
     """Writes a page and opens it in the browser. Returns whether it was written."""
-    if not _write_file(path, [page]):
+    try:
+        path.write_bytes(page)
+    except OSError as error:
+        say_error(f"{path}: {error.strerror or error}")
         return False
     say(to.text(message("page: {page}", page=str(path))))
     if not webbrowser.open(path.absolute().as_uri()):
         say_error(to.text(message("there is no browser here: open it yourself")))
-    return True
-
-
-def _write_file(path: Path, parts: Iterable[bytes]) -> bool:
-    """Writes a file. Returns whether it was written; if not, prints the reason on standard error."""
-    try:
-        with path.open("wb") as file:
-            file.writelines(parts)
-    except OSError as error:
-        say_error(f"{path}: {error.strerror or error}")
-        return False
     return True
 
 

@@ -17,7 +17,7 @@ from job.config.fields import (
     HookSecret,
     HookUrl,
     LogFormat,
-    RunsUri,
+    PlaceUri,
     ServiceAccount,
     TaskCount,
     TimeZone,
@@ -78,12 +78,12 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    config_uri: str = Field("", validation_alias="CONFIG_URI")
+    config_uri: PlaceUri = Field("", validation_alias="CONFIG_URI")
     task_count: TaskCount = Field(1, validation_alias="CLOUD_RUN_TASK_COUNT")
     time_zone: TimeZone = Field(ZoneInfo("UTC"), validation_alias="RUN_TIME_ZONE")
     execution: Execution | None = Field(None, validation_alias="CLOUD_RUN_EXECUTION")
     engines: Mapping[EngineName, EngineSettings]
-    runs_uri: RunsUri | None = Field(None, validation_alias="RUNS_URI")
+    runs_uri: PlaceUri | None = Field(None, validation_alias="RUNS_URI")
     deadline: Annotated[float, seconds(1, 7 * 24 * 3600)] | None = Field(None, validation_alias="RUN_DEADLINE_SECONDS")
     """Seconds from the start of the process."""
     task_attempt: Annotated[int, whole_number(0, 1000)] = Field(0, validation_alias="CLOUD_RUN_TASK_ATTEMPT")

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from job.config.faults import invalid
 from job.engines.tls import tls_context
+from job.storage.uri import NO_PLACE, is_place
 from job.text.display import quoted, without_credentials
 from job.text.messages import Message, message, template
 
@@ -179,14 +180,15 @@ def parse_audience(text: str, url: str) -> str:
     raise invalid(message("is not stated for {url}", url=quoted(url)), message(remedy, example=quoted(stated_for, 300)))
 
 
-def _check_runs_uri(text: str) -> str:
-    if "://" in text and not re.match(r"gs://[^/]", text):
-        what = message("{value} is no place to write to", value=quoted(without_credentials(text)))
+def _check_place(text: str) -> str:
+    if not is_place(text):
+        what = message(NO_PLACE, uri=quoted(without_credentials(text)))
         raise invalid(what, message("set it to gs://BUCKET/PREFIX or to a directory"))
     return text
 
 
-RunsUri = Annotated[str, AfterValidator(_check_runs_uri)]
+PlaceUri = Annotated[str, AfterValidator(_check_place)]
+"""`gs://BUCKET/PREFIX` or a directory. Any other URL may hold a secret, and is stored nowhere."""
 
 
 def _check_authorities(text: str) -> str:

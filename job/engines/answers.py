@@ -97,7 +97,7 @@ def _trading(call: Call, answer: object, token: str) -> Verdict:
     reasons: dict[str, Message] = {}
     errors: dict[str, str] = {}
     for ticker in call.targets:
-        result = results.get(ticker.upper(), results.get(ticker))
+        result = results[ticker] if ticker in results else results.get(ticker.upper())
         if result is None:
             reasons[ticker] = message("not in the answer")
         elif not isinstance(result, dict) or result.get("status") != "success":

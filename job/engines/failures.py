@@ -36,7 +36,7 @@ _TRANSIENT = {*_NO_ANSWER, Cause.PROCESS_LIMIT, Cause.IDENTITY, Cause.UNREADABLE
 _TRANSIENT_STATUS = {500, 502, 503, 504}
 _OVERLOAD = {*_NO_ANSWER, Cause.PROCESS_LIMIT}
 _OVERLOAD_STATUS = {502, 503, 504}
-_OUTAGE = {*_NO_ANSWER, Cause.TOO_LARGE, Cause.IDENTITY}
+_OUTAGE = {*_NO_ANSWER, Cause.TOO_LARGE, Cause.IDENTITY, Cause.UNREADABLE}
 _OUTAGE_STATUS = {401, 403, 429}
 
 
@@ -98,7 +98,7 @@ class Failure:
 
     @property
     def is_outage(self) -> bool:
-        """Whether the engine could not be reached. An answer that could be read is not an outage."""
+        """Whether the engine could not be reached, or what came was no answer of it."""
         if self.cause is Cause.STATUS:
             return self.status in _OUTAGE_STATUS or (self.status or 0) >= 500
         return self.cause in _OUTAGE

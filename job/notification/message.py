@@ -106,12 +106,12 @@ def late_lines(settings: Settings, day: str, now: datetime, view: View | None, *
 
 
 def trial_lines(settings: Settings) -> Iterator[Line]:
-    """The message of `notify --test`."""
+    """The message of `notify`."""
     yield Line(message(_TRIAL, job=_job(settings)))
 
 
 def trial_fields() -> Mapping[str, object]:
-    """The fields of `notify --test`: those of a run, with an event and an outcome that no run has."""
+    """The fields of `notify`: those of a run, with an event and an outcome that no run has."""
     outcome = {"outcome": "test", "exit_code": 0, "ended": None, "cards": EngineTotals().model_dump(), "engines": {}}
     return {**_fields("notification.tested", "test", is_done=True), **outcome, "start_command": None}
 

@@ -4,7 +4,6 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from itertools import chain, repeat
 
 import trio
 
@@ -22,8 +21,8 @@ CONNECT_SECONDS = 3.0
 Fields = Callable[[], Mapping[str, object]]
 ANSWER_LIMIT = 64 * 2**10
 """Bytes of an answer that are read. A channel's own answer has a few hundred."""
-WAITS = (0.5, 1.0, 2.0)
-"""Seconds before the second, third and fourth request; the last value applies to all later ones."""
+WAITS = (1.0, 4.0)
+"""Seconds before the second and the third request, which is the last: a chat may show each that it answers with 500."""
 NOT_SENT = template("the message was not sent: {reason}")
 
 
@@ -74,14 +73,14 @@ async def send(
     with trio.move_on_after(seconds):
         try:
             text, more, tls = cut(list(lines), hook.channel, translator), fields(), tls_context(authorities)
-            for wait in chain(WAITS, repeat(WAITS[-1])):
+            for wait in (0.0, *WAITS):
+                await trio.sleep(wait)
                 problem = await _try(hook, text, more, tls)
                 if problem is None:
                     return None
                 reason = problem.reason
                 if not problem.is_passing:
                     break
-                await trio.sleep(wait)
         except Exception as error:  # noqa: BLE001  a message that cannot be sent must not affect the run
             reason = message("an error in the job: {error}", error=type(error).__name__)
     return message(NOT_SENT, reason=reason)

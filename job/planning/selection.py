@@ -1,14 +1,15 @@
 """Selection: what of a plan a person names: to make it again, or to leave it out."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from difflib import get_close_matches
 
 from job.config.faults import CommandFault, Fault
 from job.engines.calls import WorkItem
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.planning.plan import Plan
+from job.planning.targets import Target
 from job.text.display import quoted
-from job.text.messages import Message, listed, message
+from job.text.messages import Message, listed, message, template
 
 Selected = tuple[EngineName, WorkItem]
 ALL = "all"
@@ -18,7 +19,49 @@ UNCONFIRMED_LIMIT = 20
 """Maximum number of cards that are made again without `--yes`."""
 NEAREST = 3
 COMPARED = 2000
-"""Maximum number of names that a wrong one is compared with: each takes 40 µs."""
+"""Maximum number of names that a wrong one is compared with: each takes 10 to 40 µs."""
+SUGGESTED = 5
+"""Wrong names that are compared, since all of a long list would take seconds."""
+
+
+class _Names:
+    """What there is to name in a plan."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.targets: dict[str, Target] = {target.id: target for target in plan.targets}
+        self.types: dict[str, list[str]] = {}
+        """For each card type, the targets that get it."""
+        for target in plan.targets:
+            for card_type in target.card_types:
+                self.types.setdefault(card_type, []).append(target.id)
+
+    def has(self, target: str, card_type: str) -> bool:
+        """Whether there is this card."""
+        return target in self.targets and card_type in self.targets[target].card_types
+
+    def stands_for(self, name: str) -> Iterator[Selected]:
+        """What a name stands for; nothing if it is wrong."""
+        if name == ALL and name not in self.targets:
+            yield from ((engine, item) for engine in ALL_ENGINES for item in self.plan.items(engine))
+        elif name in self.targets:
+            target = self.targets[name]
+            yield from (("qa", (name, card_type)) for card_type in target.card_types)
+            yield from ((engine, (name, None)) for engine in target.engines)
+        elif name.startswith("/"):
+            yield from (("qa", (target, name[1:])) for target in self.types.get(name[1:], ()))
+        else:
+            parts = (at for at, letter in enumerate(name) if letter == "/")  # an id may have a slash too
+            yield from (("qa", (name[:at], name[at + 1 :])) for at in parts if self.has(name[:at], name[at + 1 :]))
+
+    def nearest(self, name: str) -> Message:
+        """The remedy of a wrong name."""
+        target, slash, card_type = name.partition("/")
+        if not target:
+            return _nearest(card_type, self.types, "/{}")
+        if slash and target in self.targets:
+            return _nearest(card_type, self.targets[target].card_types, target + "/{}")
+        return _nearest(target, self.targets, "{}" + slash + card_type)
 
 
 def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Sequence[Selected], list[Fault]]:
@@ -27,13 +70,16 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
     `NVDA/news_card` is a card, `/outlook_card` all cards of a type, `NVDA` the data and the cards of a target, `all`
     everything. Many cards need to be confirmed.
     """
-    cards = {target.id: target.card_types for target in plan.targets}
-    selected, faults = set[Selected](), list[Fault]()
+    if not names:
+        return [], []
+    known = _Names(plan)
+    selected, wrong = set[Selected](), list[str]()
     for name in dict.fromkeys(names):
-        found = set(_named(plan, cards, name))
+        found = set(known.stands_for(name))
         selected |= found
         if not found:
-            faults.append(_unknown(name, cards))
+            wrong.append(name)
+    faults = _faults(AGAIN, template("{name} is nothing that the config asks for"), wrong, known.nearest)
     count = sum(engine == "qa" for engine, _ in selected)
     if count > UNCONFIRMED_LIMIT and not is_confirmed and not faults:
         what = message("asks for {count} cards that are paid for again", count=count)
@@ -46,15 +92,13 @@ def select(plan: Plan, names: Sequence[str], *, is_confirmed: bool) -> tuple[Seq
 
 def left_out_faults(plan: Plan, names: Sequence[str]) -> list[Fault]:
     """What is wrong with the names of targets to leave out of this plan."""
-    known = {target.id: () for target in plan.targets}
-    faults: list[Fault] = [
-        CommandFault(WITHOUT, message("{name} is no target of the config", name=quoted(name)), nearest(name, known))
-        for name in dict.fromkeys(names)
-        if name not in known
-    ]
-    if names and not faults and known.keys() <= set(names):
-        faults.append(CommandFault(WITHOUT, message("leaves nothing to do"), message("name fewer targets")))
-    return faults
+    if not names:
+        return []
+    known = dict.fromkeys(target.id for target in plan.targets)
+    wrong = [name for name in dict.fromkeys(names) if name not in known]
+    if not wrong and known.keys() <= set(names):
+        return [CommandFault(WITHOUT, message("leaves nothing to do"), message("name fewer targets"))]
+    return _faults(WITHOUT, template("{name} is no target of the config"), wrong, lambda name: _nearest(name, known))
 
 
 def contradiction(name: str) -> Fault:
@@ -63,35 +107,17 @@ def contradiction(name: str) -> Fault:
     return CommandFault(AGAIN, what, message("name it in one of the two"))
 
 
-def _named(plan: Plan, cards: Mapping[str, Sequence[str]], name: str) -> Iterator[Selected]:
-    if name == ALL and name not in cards:
-        yield from ((engine, item) for engine in ALL_ENGINES for item in plan.items(engine))
-    elif name in cards:
-        yield from (("qa", (name, card)) for card in cards[name])
-        data = next(target.engines for target in plan.targets if target.id == name)
-        yield from ((engine, (name, None)) for engine in data)
-    elif name.startswith("/"):
-        yield from (("qa", (target, name[1:])) for target, own in cards.items() if name[1:] in own)
-    else:
-        parts = (name[:at] for at, letter in enumerate(name) if letter == "/")  # an id may have a slash too
-        for target in parts:
-            if name[len(target) + 1 :] in cards.get(target, ()):
-                yield "qa", (target, name[len(target) + 1 :])
+def _faults(option: str, text: str, wrong: Sequence[str], nearest: Callable[[str], Message]) -> list[Fault]:
+    """A fault for each wrong name; `text` is its template."""
+    return [
+        CommandFault(
+            option, message(text, name=quoted(name)), nearest(name) if at < SUGGESTED else message("correct it")
+        )
+        for at, name in enumerate(wrong)
+    ]
 
 
-def _unknown(name: str, cards: Mapping[str, Sequence[str]]) -> Fault:
-    target, slash, card_type = name.partition("/")
-    if not target:
-        types = dict.fromkeys(one for own in cards.values() for one in own)
-        remedy = nearest(card_type, types, "/{}")
-    elif slash and target in cards:
-        remedy = nearest(card_type, cards[target], target + "/{}")
-    else:
-        remedy = nearest(target, cards, "{}" + slash + card_type)
-    return CommandFault(AGAIN, message("{name} is nothing that the config asks for", name=quoted(name)), remedy)
-
-
-def nearest(wanted: str, known: Iterable[str], shown: str = "{}") -> Message:
+def _nearest(wanted: str, known: Iterable[str], shown: str = "{}") -> Message:
     """The remedy of a wrong name: the names most like it, as `shown` shows each; the first names if none is."""
     names = list(known)
     spelled = {one.casefold(): one for one in names[:COMPARED]}

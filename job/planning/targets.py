@@ -38,7 +38,7 @@ class Target:
     engines: tuple[DataEngineName, ...]
     card_types: tuple[str, ...]
     parameters: tuple[tuple[str, str], ...] = ()
-    """The entry's own query parameters of its cards."""
+    """The entry's own query parameters of its cards, sorted: in another order they ask for the same."""
 
 
 def resolve(config: Config) -> tuple[tuple[Target, ...], list[Fault], list[Message]]:
@@ -137,7 +137,9 @@ class _Resolver:
                 date=entry.date,
                 engines=self._engines(kind, entry.run_engines, default_switches if inherits else None),
                 card_types=tuple(card_types),
-                parameters=tuple((name, _parameter(value)) for name, value in (entry.extra_params or {}).items()),
+                parameters=tuple(
+                    (name, _parameter(value)) for name, value in sorted((entry.extra_params or {}).items())
+                ),
             )
         return list(targets.values())
 
@@ -205,7 +207,12 @@ class _Resolver:
             return entry.target_type
         if entry.category is None:
             # Without target_type and category, an entry that overrides a ticker is an equity, any other is a topic.
-            return "equity" if listed else "topic"
+            if listed:
+                return "equity"
+            if self.known_tickers is not None:  # else it may be a ticker
+                text = template("{where}: is not a ticker of {list} and has no target_type: it becomes a topic")
+                self.findings.notice(Place(CARD_TARGETS, [index], entry.id), text, list=TICKER_LIST)
+            return "topic"
         category = entry.category.strip().casefold()
         if category in _PERSONS:
             return "person"

@@ -19,7 +19,7 @@ from job.text.display import zone_of
 from job.text.messages import ENGLISH, Message, Translator, message, plural, template
 
 CARDS_LIMIT = 100_000
-"""A day with more cards records no table; `report --csv` can write one."""
+"""A day with more cards records no table."""
 COLUMNS = (
     template("target"),
     template("kind"),

@@ -1,12 +1,20 @@
 """Storage URI: opens the object store that it names, and gives the address of an object for people."""
 
+import re
 from pathlib import Path
 from urllib.parse import quote
 
 from job.storage.directory import DirectoryStore
 from job.storage.store import ObjectStore, StorageError
-from job.text.display import without_credentials
-from job.text.messages import message
+from job.text.display import quoted, without_credentials
+from job.text.messages import message, template
+
+NO_PLACE = template("{uri} is neither gs://BUCKET/PREFIX nor a directory")
+
+
+def is_place(uri: str) -> bool:
+    """Whether a URI names a directory, which may not exist, or what may be a bucket: no other URL, no credentials."""
+    return "://" not in uri or re.match(r"gs://[A-Za-z0-9._-]+(/|\Z)", uri) is not None
 
 
 def open_store(uri: str, *, make: bool = False) -> ObjectStore:
@@ -14,16 +22,13 @@ def open_store(uri: str, *, make: bool = False) -> ObjectStore:
 
     Makes no request yet. Raises `StorageError` if the URI names neither.
     """
+    if not is_place(uri):
+        raise StorageError(message(NO_PLACE, uri=quoted(without_credentials(uri))))
     if not uri.startswith("gs://"):
-        if "://" in uri:
-            shown = without_credentials(uri)
-            raise StorageError(message("{uri} is neither gs://BUCKET/PREFIX nor a directory", uri=shown))
         return DirectoryStore(uri, make=make)
     from job.storage.gcs import GcsStore  # noqa: PLC0415  the library takes 0.15 s to import
 
     name, _, prefix = uri.removeprefix("gs://").partition("/")
-    if not name:
-        raise StorageError(message("{uri} names no bucket", uri=uri))
     return GcsStore(name, prefix.strip("/"))
 
 

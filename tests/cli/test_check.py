@@ -87,11 +87,11 @@ def test_an_outage_of_storage_is_no_fault_of_the_config(
 
 
 def test_a_test_message_needs_a_hook(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    code, out, err = command("notify", "--test")
+    code, out, err = command("notify")
     assert (code, out, len(err)) == (ExitCode.USAGE, [], 1)
     assert err[0].startswith("NOTIFY_URL: is not set; ")
     monkeypatch.setenv("NOTIFY_URL", "nonsense")
-    assert command("notify", "--test")[2][0].startswith("NOTIFY_URL: is not an https URL")
+    assert command("notify")[2][0].startswith("NOTIFY_URL: is not an https URL")
 
 
 @pytest.mark.parametrize(("problem", "code", "mark"), [(None, ExitCode.DONE, "✓ Feishu has"), ("no", 1, "✗ no")])
@@ -104,5 +104,5 @@ def test_whether_a_test_message_was_taken(
 
     monkeypatch.setattr(Notifier, "send_lines", send_lines)
     monkeypatch.setenv("NOTIFY_URL", "https://open.feishu.cn/open-apis/bot/v2/hook/x")
-    found, out, _ = command("notify", "--test")
+    found, out, _ = command("notify")
     assert (found, out[0].startswith(mark)) == (code, True)

@@ -106,8 +106,14 @@ def test_an_argument_that_is_no_unicode_can_be_recorded() -> None:
     "arguments",
     [
         *(["fly"], ["plan", "--yaml"], ["run", "now"], ["--json"], ["check", "--json"], ["plan", "plan"]),
-        *(["run", "--without"], ["run", "--again"], ["report", "night"], ["notify"], ["verify", "--date", "x"]),
-        *(["plan", "--full"], ["resume", "night"], ["plan", "--date", "2026-1-1"]),
+        *(
+            ["run", "--without"],
+            ["run", "--again"],
+            ["report", "night"],
+            ["notify", "--test"],
+            ["verify", "--date", "x"],
+        ),
+        *(["report", "--csv", "x"], ["plan", "--full"], ["resume", "night"], ["plan", "--date", "2026-1-1"]),
     ],
 )
 def test_usage_errors_end_with_2(arguments: list[str], capfd: pytest.CaptureFixture[str]) -> None:

@@ -191,14 +191,6 @@ def test_missing_cards_are_lines_for_other_programs(runs: Path, command: Command
     assert command("report", "--missing") == (ExitCode.DONE, ["MSFT\tnews_card", "TSLA\tnews_card"], [])
 
 
-def test_a_table_of_the_cards_is_written_to_a_file(runs: Path, command: Command, tmp_path: Path) -> None:
-    write(runs, Attempt().record())
-    assert command("report", "--csv", tmp_path / "cards.csv")[0] == ExitCode.DONE
-    assert (tmp_path / "cards.csv").read_text("utf-8-sig").splitlines()[1].startswith("AAPL,equity,news_card,made,")
-    code, out, err = command("report", "--csv", tmp_path)
-    assert (code, out, err) == (ExitCode.USAGE, [], [f"{tmp_path}: Is a directory"])
-
-
 def test_a_day_is_opened_as_a_page(runs: Path, command: Command, browser: list[str]) -> None:
     write(runs, Attempt().record())
     assert command("report", "--open")[0] == ExitCode.DONE

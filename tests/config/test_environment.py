@@ -60,6 +60,7 @@ def test_blank_counts_as_unset() -> None:
 
 WHOLE = "is not a whole number from"
 CERTIFICATES = "set it to a file with certificates (PEM), or unset it"
+PLACE = "gs://BUCKET/PREFIX"
 EXECUTION = "{} is not the name of an execution; use up to 128 letters, digits, dots, dashes and underscores"
 SECONDS = "is not a number of seconds from 1 to 3600; correct it or unset it"
 NO_URL = "is not an https URL with a valid host (http goes to loopback only)"
@@ -129,6 +130,11 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
         ("SSL_CERT_FILE", os.devnull, f'"{os.devnull}" holds no certificates; {CERTIFICATES}'),
         ("CLOUD_RUN_TASK_COUNT", "2", 'is "2"; run the job with one task: the barrier holds only inside one process'),
         ("CONFIG_URI", "/a\udcff", '"/a\\udcff" holds unprintable characters; correct it or unset it'),
+        *(
+            (name, uri, f'"{uri}" is neither {PLACE} nor a directory; set it to {PLACE} or to a directory')
+            for name in ("CONFIG_URI", "RUNS_URI")
+            for uri in ("s3://bucket/config", "file:///tmp", "gs//:bucket://x", "gs://", "gs:///config", "gs://a b/c")
+        ),
         ("QA_ENGINE_AUDIENCE", "a\x1b", '"a\\u001b" holds unprintable characters; correct it or unset it'),
     ],
 )
@@ -145,10 +151,13 @@ def test_each_bad_value_is_one_fault_that_names_its_variable(name: str, value: s
         "https://me:sec/secret@qa:x",
         "me:secret@qa",
         "s3://secret@a",
+        "gs://me:secret@a/b",
     ],
 )
 def test_a_password_in_a_url_is_never_shown(name: str, value: str) -> None:
-    assert "secret" not in "".join(faults(**{name: value}))
+    settings, found = read_settings(GOOD | {name: value})
+    assert "secret" not in "".join(map(str, found))
+    assert not found or "secret" not in f"{settings.config_uri}{settings.runs_uri}", "it is stored nowhere either"
 
 
 def test_all_faults_are_reported_at_once() -> None:

@@ -275,7 +275,7 @@ def is_success(engine: str, answer: Any) -> bool:
         return isinstance(results, dict) and all(
             any(
                 isinstance(results[key], dict) and results[key].get("status") == "success"
-                for key in ((ticker.upper(), ticker) if ticker.upper() not in results else (ticker.upper(),))
+                for key in ((ticker,) if ticker in results else (ticker.upper(),))
                 if key in results
             )
             for ticker in ("AAPL", "msft")

@@ -26,7 +26,8 @@ def status(code: int) -> Failure:
 
 DOWN = [status(code) for code in (401, 403, 429, 500, 503, 599)]
 DOWN += [Failure(cause, message("")) for cause in (Cause.TRANSPORT, Cause.TIMEOUT, Cause.IDENTITY, Cause.TOO_LARGE)]
-WORKING = [None, *(Failure(cause, message(""), 200) for cause in (Cause.DENIED, Cause.UNREADABLE))]
+DOWN += [Failure(Cause.UNREADABLE, message(""), 200)]
+WORKING = [None, Failure(Cause.DENIED, message(""), 200)]
 WORKING += [status(302), status(404), status(422), Failure(Cause.PROCESS_LIMIT, message(""))]
 
 

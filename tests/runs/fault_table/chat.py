@@ -53,7 +53,7 @@ ROWS = (
         "an error `notification.failed` after the last line, in 10 s at most; nothing else changes. A chat that is "
         "overloaded gets the message again, within these 10 s",
         "correct `NOTIFY_URL` and `NOTIFY_SECRET`, in the cloud as a new version of the secret; then `python -m job"
-        " notify --test`",
+        " notify`",
         (
             missing("hangs after cards failed", _meets(do.hang(), cards_fail=True), 8, "there was no answer"),
             succeeded(
@@ -70,7 +70,7 @@ ROWS = (
         "`NOTIFY_URL` is malformed, or `NOTIFY_ONLY` is neither `all` nor `failures`",
         "a notice at the start, which does not quote the URL; without a URL `notification.failed` at the end, with a "
         "wrong `NOTIFY_ONLY` a message about every start",
-        "correct it; then `python -m job notify --test`",
+        "correct it; then `python -m job notify`",
         (
             succeeded(
                 "http", _elsewhere("http://open.feishu.cn/secret-of-the-bot"), check=_reported, says="is not an https"

@@ -38,10 +38,12 @@ def _command(*arguments: str) -> Play:
 
     async def play(world: World, env: Env) -> Outcome:
         world.qa.script.append(Fault(when.nth(1), do.status(422)))
+        env = {**env, **world.chat.env("feishu")}
         assert (await world.run_job(env=env)).exit_code == 3
         asked = len(world.seen)
         outcome = await world.run_job(("run", *arguments), env=env)
         assert len(world.seen) == asked
+        assert len(world.chat.texts) == 1, "that of the first start"
         assert "start_command" not in outcome.finished, "it would fail again"
         return outcome
 
@@ -192,7 +194,7 @@ ROWS = (
     Row(
         "command",
         "`--again` or `--without` names what the config does not have, or `--date` a day to come",
-        "one error for each name, with the nearest ones; nothing was called",
+        "one error for each name, with the nearest ones; nothing was called, recorded or sent to a chat",
         "write the names as the config has them",
         (
             bad_config("--again", nothing, "T1", play=_command("--again", "T1O/news_card"), record=False),
