@@ -251,7 +251,7 @@ class _Run:
         self._reporter.on_notices(prepared.notices)
         if opened.session is None:
             ended = datetime.fromisoformat(opened.before.ended or "") if opened.before else request.now
-            return nothing_missing(self._ledger, request.without, clock(ended, start.day))
+            return nothing_missing(self._ledger, clock(ended, start.day))
         self._session = opened.session
         self._reporter.on_notices(self._notices(opened.latest))
         helpers.start_soon(opened.session.journal.run, name="journal")
@@ -306,10 +306,9 @@ class _Run:
         if latest is not None:
             text = template("Going on with {day}: {cards}")
             notices.append(message(text, day=start.day, cards=cards_line(ledger)))
-            if not (start.without or latest.without):  # what a person leaves out is no change of the config
-                notices += more_cards_notice(ledger.counts("qa").planned - latest.cards, start.day)
-        if start.without:
-            notices.append(message(LEFT_OUT, names=listed(start.without)))
+            notices += more_cards_notice(ledger.counts("qa").planned - latest.cards, start.day)
+        if names := ledger.left_out:
+            notices.append(message(LEFT_OUT, names=listed(names)))
         return notices
 
     async def _call(self, session: Session, helpers: trio.Nursery) -> Ending:
@@ -350,8 +349,7 @@ class _Run:
             await run_phases(Phases(self._ledger, settings.engines, context), cross_barrier)
         except EngineFailedError as failed:
             error = failed
-        without = self._start.without
-        return ending_of(self._ledger, self.shutdown.reason, error, self.shutdown.not_renewed, without)
+        return ending_of(self._ledger, self.shutdown.reason, error, self.shutdown.not_renewed)
 
     async def _close(self, ending: Ending, session: Session, *, at_once: bool) -> View:
         """Closes the record, whether or not both phases have succeeded: the end is written last of all."""

@@ -180,7 +180,7 @@ def _change_lines(past: _Past, plan: Plan) -> Iterator[Message]:
     """How many cards more or fewer the day has now, and what is new and gone since the night before."""
     if past.problem is not None:
         yield past.problem
-    if past.today is not None and not past.today.without:  # what a person left out is no change of the config
+    if past.today is not None:
         yield from more_cards_notice(plan.count("qa") - past.today.cards, plan.date)
     if past.before is None:
         return

@@ -1,7 +1,7 @@
-"""Items: the state of every item of a plan (open, done, failed or cut off), in a few bytes per item."""
+"""Items: the state of every item of a plan (open, done, failed, cut off or left out), in a few bytes per item."""
 
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,7 +10,7 @@ from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.failures import Cause
 from job.planning.plan import Plan
 
-MissingState = Literal["failed", "cut_off", "not_attempted"]
+MissingState = Literal["failed", "cut_off", "not_attempted", "left_out"]
 ItemState = Literal["done"] | MissingState
 
 # The state of an item is a byte: one of these codes, or that of its cause.
@@ -57,31 +57,40 @@ class Counts:
     """Includes those that were cut off."""
     cut_off: int = 0
     """How many of `failed` were interrupted by the end of an attempt."""
+    left_out: int = 0
+    """How many of `not_attempted` a person has left out."""
 
     @property
     def not_attempted(self) -> int:
         """Planned items that were never requested, or that are still in flight."""
         return self.planned - self.done - self.failed
 
+    @property
+    def missing(self) -> int:
+        """Planned items that are not done, and that nobody has left out."""
+        return self.planned - self.done - self.left_out
+
 
 class EngineItems:
     """The items of one engine. Results may be added in any order and more than once: the states are the same.
 
-    An item that is done stays done. As a container it holds the items that are done. A million items take 11 MB, much
-    less than in a set.
+    An item that is done stays done. One that is left out is either done or left out, whatever became of it before. As a
+    container it holds the items that are done. A million items take 11 MB, much less than in a set.
     """
 
     def __init__(self, plan: Plan, engine: EngineName) -> None:
         self._places: dict[str, tuple[int, tuple[str | None, ...]]] = {}
-        size = 0
+        self._left_out = plan.left_out
+        size = left_out = 0
         for target, names in plan.items_by_target(engine):
             self._places[target] = (size, names)
             size += len(names)
+            left_out += len(names) if target in plan.left_out else 0
         self._states = bytearray(size)
         self._ended = array("d", [0.0]) * size
         """When each item was done, or failed last; `_attempts` holds the attempts of that call."""
         self._attempts = array("H", [0]) * size
-        self.counts = Counts(size)
+        self.counts = Counts(size, left_out=left_out)
 
     def __contains__(self, item: object) -> bool:
         place = self._place(item)
@@ -93,8 +102,8 @@ class EngineItems:
 
     @property
     def is_complete(self) -> bool:
-        """Whether every item is done."""
-        return self.counts.done == self.counts.planned
+        """Whether every item is done or left out."""
+        return not self.counts.missing
 
     def has_failed(self, item: WorkItem) -> bool:
         """Whether the item failed or was cut off, and nothing has done it."""
@@ -103,10 +112,15 @@ class EngineItems:
 
     def missing(self) -> Iterator[MissingItem]:
         """Every item that is not done, in the order of the plan."""
-        for target, (start, names) in self._places.items():
+        return self.missing_of(self._places)
+
+    def missing_of(self, targets: Iterable[str]) -> Iterator[MissingItem]:
+        """Every item of these targets that is not done."""
+        for target in targets:
+            start, names = self._places.get(target, (0, ()))
             for place, name in enumerate(names, start):
                 if self._states[place] != _DONE:
-                    yield _missing(target, name, self._states[place])
+                    yield self._missing(target, name, self._states[place])
 
     def done_of(self, target: str) -> int:
         """How many items of a target are done."""
@@ -132,6 +146,8 @@ class EngineItems:
         if place is None:
             raise LookupError(item)
         code = _DONE if cause is None else code_of(cause)
+        if code != _DONE and item[0] in self._left_out:
+            return
         attempts = min(attempts, 0xFFFF)
         known = self._states[place]
         result = (code == _DONE, ended, code, attempts)
@@ -142,6 +158,8 @@ class EngineItems:
             self._states[place] = code
             self._count(known, -1)
             self._count(code, 1)
+            if item[0] in self._left_out:
+                self.counts.left_out -= 1
 
     def _count(self, code: int, by: int) -> None:
         if code == _DONE:
@@ -154,8 +172,15 @@ class EngineItems:
         code, attempts, ended = self._states[place], self._attempts[place], self._ended[place]
         if code == _DONE:
             return ItemStatus(target, name, "done", None, attempts, ended)
-        item = _missing(target, name, code)
+        item = self._missing(target, name, code)
         return ItemStatus(target, name, item.state, item.cause, attempts, ended)
+
+    def _missing(self, target: str, card_type: str | None, code: int) -> MissingItem:
+        if code == _OPEN:
+            state: MissingState = "left_out" if target in self._left_out else "not_attempted"
+            return MissingItem(target, card_type, state, None)
+        cause = _CAUSES.get(code)
+        return MissingItem(target, card_type, "cut_off" if cause is Cause.INTERRUPTED else "failed", cause)
 
     def _place(self, item: object) -> int | None:
         target, card_type = item if isinstance(item, tuple) else (None, None)
@@ -167,13 +192,6 @@ def code_of(cause: str | None) -> int:
     """The code of an item that failed with this cause. Of failures that ended together, that with the higher code
     counts, so that their order does not matter."""
     return _CODES.get(cause or "", _FAILED)
-
-
-def _missing(target: str, card_type: str | None, code: int) -> MissingItem:
-    if code == _OPEN:
-        return MissingItem(target, card_type, "not_attempted", None)
-    cause = _CAUSES.get(code)
-    return MissingItem(target, card_type, "cut_off" if cause is Cause.INTERRUPTED else "failed", cause)
 
 
 def items_of(plan: Plan) -> Mapping[EngineName, EngineItems]:

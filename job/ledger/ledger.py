@@ -70,6 +70,7 @@ class Lane:
             failed=counts.failed,
             not_attempted=counts.not_attempted,
             cut_off=counts.cut_off,
+            left_out=counts.left_out,
             calls=len(self),
             retries=self.retries,
             waits=self.waits,
@@ -212,12 +213,23 @@ class Ledger:
         return self.items[engine].counts
 
     def is_complete(self, engines: Collection[EngineName] = ALL_ENGINES) -> bool:
-        """Whether every planned item of these engines is done, whether or not it is to be made again."""
+        """Whether every planned item of these engines is done or left out, whether or not it is to be made again."""
         return all(self.items[engine].is_complete for engine in engines)
 
     def open_requests(self, engines: Container[EngineName] = ALL_ENGINES) -> int:
-        """How many items of these engines are to be made again."""
-        return sum(engine in engines and self.is_open(engine, item) for engine, item in self._asked)
+        """How many items of these engines are to be made again, without those that are left out."""
+        return sum(
+            engine in engines and item[0] not in self.plan.left_out and self.is_open(engine, item)
+            for engine, item in self._asked
+        )
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """The targets that are left out and whose work is not all done, in the order of the plan."""
+        names = self.plan.left_out
+        lacking = {item.target for engine in ALL_ENGINES for item in self.items[engine].missing_of(names)}
+        lacking |= {item[0] for engine, item in self._asked if item[0] in names and self.is_open(engine, item)}
+        return tuple(target.id for target in self.plan.targets if target.id in lacking) if lacking else ()
 
     @property
     def is_left(self) -> bool:
@@ -236,9 +248,13 @@ class Ledger:
 
     def left(self, engine: EngineName) -> int:
         """How many items of an engine are to be requested."""
-        items = self.items[engine]
-        again = sum(item in items and self.is_open(engine, item) for name, item in self._asked if name == engine)
-        return items.counts.planned - items.counts.done + again
+        items, left_out = self.items[engine], self.plan.left_out
+        again = sum(
+            item in items and item[0] not in left_out and self.is_open(engine, item)
+            for name, item in self._asked
+            if name == engine
+        )
+        return items.counts.missing + again
 
     # --- what is reported ---
 
@@ -256,7 +272,8 @@ class Ledger:
             (call.engine, item): call
             for call in sorted(self.failed, key=_rank)
             for item in call.items
-            if self.items[call.engine].has_failed(item) or (call.again and self.is_open(call.engine, item))
+            if item[0] not in self.plan.left_out
+            and (self.items[call.engine].has_failed(item) or (call.again and self.is_open(call.engine, item)))
         }
         listed: list[CallResult] = []
         for call in self.failed:

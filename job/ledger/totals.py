@@ -24,6 +24,8 @@ class EngineTotals(BaseModel):
     not_attempted: Count = 0
     cut_off: Count = 0
     """How many of `failed` were interrupted by the end of an attempt."""
+    left_out: Count = 0
+    """How many of `not_attempted` a person has left out."""
     calls: Count = 0
     """Calls that are done or failed. Parts of a batch that ended separately count separately."""
     retries: Count = 0
@@ -34,8 +36,8 @@ class EngineTotals(BaseModel):
 
     @property
     def missing(self) -> int:
-        """Planned items that are not done."""
-        return self.planned - self.done
+        """Planned items that are not done, and that nobody has left out."""
+        return self.planned - self.done - self.left_out
 
 
 EngineState = Literal["good", "warn", "bad", "none"]

@@ -22,6 +22,7 @@ MARKS: Mapping[ItemState, tuple[str, str]] = {
     "failed": ("bad", "✗"),
     "cut_off": ("warn", "–"),
     "not_attempted": ("warn", "–"),
+    "left_out": ("soft", "○"),
 }
 NOT_PLANNED = ("soft", "·")
 

@@ -98,7 +98,8 @@ def charts_of(nights: Sequence[Night]) -> Sequence[Chart]:
 def _cards(report: Report, left: float, most: int) -> Bar | None:
     cards = report.cards
     missing = max(cards.missing / most * TALL, LEAST) if cards.missing else 0.0
-    return Bar(left, cards.planned / most * TALL - missing, missing) if cards.planned else None
+    wanted = cards.planned - cards.left_out
+    return Bar(left, wanted / most * TALL - missing, missing) if wanted else None
 
 
 def _data_phase(report: Report, left: float, longest: float) -> Bar | None:

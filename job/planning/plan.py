@@ -21,6 +21,8 @@ class Plan:
     date: str
     """The date of every target that has none of its own."""
     batch_sizes: Mapping[EngineName, int]
+    left_out: frozenset[str] = frozenset()
+    """The targets that this attempt makes no calls for. They are planned all the same."""
 
     @classmethod
     def empty(cls, day: str) -> "Plan":
@@ -28,10 +30,8 @@ class Plan:
         return cls((), LlmConfig(), day, {})
 
     def without(self, names: Collection[str]) -> "Plan":
-        """The plan without these targets."""
-        if not names:
-            return self
-        return replace(self, targets=tuple(target for target in self.targets if target.id not in names))
+        """The plan with these targets left out."""
+        return replace(self, left_out=frozenset(names))
 
     def count(self, engine: EngineName) -> int:
         """How many items are planned for an engine: cards for qa, targets for the others."""
@@ -57,9 +57,9 @@ class Plan:
             yield from ((target, card_type) for card_type in card_types)
 
     def calls(self, engine: EngineName, done: Container[WorkItem] = frozenset()) -> Iterator[Call]:
-        """The calls of one engine, in order, for all items that are not done yet.
+        """The calls of one engine, in order, for all items that are neither done nor left out.
 
-        Batches are formed before done items are removed, so that every attempt at a run has the same batches.
+        Batches are formed before any item is removed, so that every attempt at a day has the same batches.
         """
         if engine == "qa":
             return self._cards(done)
@@ -68,7 +68,7 @@ class Plan:
         return self._batches(engine, done)
 
     def digest(self) -> str:
-        """A digest that is equal for plans which make the same cards for the same day."""
+        """A digest that is equal for plans which want the same cards for the same day."""
         digest = hashlib.sha256(f"[{json.dumps(self.date)}, [".encode())
         for number, target in enumerate(self.targets):  # one by one: all targets in one string would take 100 MiB
             digest.update(f"{', ' if number else ''}{json.dumps(_values(target))}".encode())
@@ -79,7 +79,8 @@ class Plan:
         ids = [target for target, _ in self.items(engine)]
         size = self.batch_sizes[engine]
         for start in range(0, len(ids), size):
-            left = [target for target in ids[start : start + size] if (target, None) not in done]
+            batch = ids[start : start + size]
+            left = [target for target in batch if target not in self.left_out and (target, None) not in done]
             if left:
                 yield BATCHES[engine](left)
 
@@ -97,12 +98,15 @@ class Plan:
         return card(target.id, card_type, target.date or self.date, parameters)
 
     def _news(self, done: Container[WorkItem]) -> Iterator[Call]:
-        for target in self.targets:
+        for target in self._called():
             if "news" in target.engines and (target.id, None) not in done:
                 yield self.news_call(target)
 
+    def _called(self) -> Iterator[Target]:
+        return (target for target in self.targets if target.id not in self.left_out)
+
     def _cards(self, done: Container[WorkItem]) -> Iterator[Call]:
-        for target in self.targets:
+        for target in self._called():
             for card_type in target.card_types:
                 if (target.id, card_type) not in done:
                     yield self.card_call(target, card_type)

@@ -25,14 +25,16 @@ SUGGESTED = 5
 
 
 class _Names:
-    """What there is to name in a plan."""
+    """What there is to name in a plan: nothing that is left out."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.targets: dict[str, Target] = {target.id: target for target in plan.targets}
+        self.targets: dict[str, Target] = {
+            target.id: target for target in plan.targets if target.id not in plan.left_out
+        }
         self.types: dict[str, list[str]] = {}
         """For each card type, the targets that get it."""
-        for target in plan.targets:
+        for target in self.targets.values():
             for card_type in target.card_types:
                 self.types.setdefault(card_type, []).append(target.id)
 
@@ -43,7 +45,8 @@ class _Names:
     def stands_for(self, name: str) -> Iterator[Selected]:
         """What a name stands for; nothing if it is wrong."""
         if name == ALL and name not in self.targets:
-            yield from ((engine, item) for engine in ALL_ENGINES for item in self.plan.items(engine))
+            everything = ((engine, item) for engine in ALL_ENGINES for item in self.plan.items(engine))
+            yield from (one for one in everything if one[1][0] in self.targets)
         elif name in self.targets:
             target = self.targets[name]
             yield from (("qa", (name, card_type)) for card_type in target.card_types)

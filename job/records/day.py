@@ -186,7 +186,7 @@ async def read_day(store: ObjectStore, day: str) -> RecordedDay | None:
         }
         kept |= {"notes": ended.notes, "journal": ended.journal}
         return RecordedDay(now.model_copy(update=kept), ledger, has_page, has_table)
-    ending = state_of(ledger, await state(store, day), entry.without)
+    ending = state_of(ledger, await state(store, day))
     return RecordedDay(report_of(entry, ledger, ending), ledger, has_page, has_table)
 
 

@@ -199,7 +199,7 @@ async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: N
     is_closed = (
         before is not None
         and before.outcome is Outcome.SUCCEEDED
-        and before.without == start.without
+        and before.without == ledger.left_out
         and not before.not_written
     )
     if is_closed and latest is not None and latest.plan == plan and not ledger.is_left:

@@ -63,7 +63,7 @@ class Start(BaseModel):
     generations: dict[str, str] = Field(default_factory=dict)
     """The generation of each config object that was used."""
     without: tuple[str, ...] = ()
-    """The targets that a person has left out of this attempt."""
+    """The targets that a person has left out of this attempt; in a report those of which something is not there."""
     card_url: CardUrl | None = None
     version: str
     commit: str | None = None

@@ -95,7 +95,7 @@ def not_reached(ledger: Ledger) -> Message | None:
 
     `None` if there are none.
     """
-    counts = {engine: total.not_attempted + total.cut_off for engine, total in ledger.totals().items()}
+    counts = {engine: total.not_attempted - total.left_out + total.cut_off for engine, total in ledger.totals().items()}
     parts = [
         message("cards {count}", count=count)
         if engine == "qa"
@@ -107,15 +107,20 @@ def not_reached(ledger: Ledger) -> Message | None:
 
 
 def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
-    """The targets without which the data would be there, for all that is known: the engines answered, and failed for
-    these alone. Empty if an engine failed otherwise, if they are too many, or if nothing would be left.
+    """The targets without which the cards of the others could be made, for all that is known: the engines answered, and
+    failed for these alone. Empty if an engine failed otherwise, if they are too many, if their own cards are there, or
+    if no card of another is missing.
     """
     failed = [call for call in ledger.failures if call.engine != "qa" and call.state != CUT_OFF]
     if not all(_is_about_target(call, done=ledger.counts(call.engine).done > 0) for call in failed):
         return ()
     names = {target for call in failed for target in call.targets}
-    found = tuple(target.id for target in ledger.plan.targets if target.id in names)
-    return found if len(found) <= AT_FAULT_LIMIT and len(found) < len(ledger.plan.targets) else ()
+    found = [target for target in ledger.plan.targets if target.id in names]
+    cards = ledger.items["qa"]
+    missing = {target.id: len(target.card_types) - cards.done_of(target.id) for target in found}
+    if len(found) > AT_FAULT_LIMIT or any(target.card_types and not missing[target.id] for target in found):
+        return ()
+    return tuple(missing) if ledger.counts("qa").missing > sum(missing.values()) else ()
 
 
 def _is_about_target(call: CallResult, *, done: bool) -> bool:

@@ -3,7 +3,7 @@
 A sentence quotes no answer of an engine or of storage: an `Ending` has that as its detail.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Literal
@@ -159,21 +159,19 @@ def ending_of(
     reason: ShutdownReason | None,
     error: EngineFailedError | None = None,
     not_renewed: Value | None = None,
-    without: Sequence[str] = (),
 ) -> Ending:
     """How an attempt ended. `error` is the failure of the data phase, `reason` is why the start was shut down.
 
-    `ledger` is `None` if it was shut down before it had a plan. `not_renewed` is as in `Shutdown`. `without` are the
-    targets that a person has left out.
+    `ledger` is `None` if it was shut down before it had a plan. `not_renewed` is as in `Shutdown`.
     """
     cards = NOTHING_CALLED if ledger is None else cards_line(ledger)
-    notes = () if ledger is None else tuple(_notes(ledger, without))
+    notes = () if ledger is None else tuple(_notes(ledger))
     if error is not None:
         engine = ENGINES[error.result.engine].word
         sentence = message(Outcome.DATA_ENGINE_FAILED.about.sentence, engine=engine, cards=cards)
         return Ending(Outcome.DATA_ENGINE_FAILED, ExitCode.FAILED, sentence, error.reason, notes)
     if ledger is not None and not ledger.is_left:
-        return Ending(Outcome.SUCCEEDED, ExitCode.DONE, _all_there(ledger, without), None, notes)
+        return Ending(Outcome.SUCCEEDED, ExitCode.DONE, _all_there(ledger), None, notes)
     if ledger is not None and reason is None:
         sentence = message(Outcome.CARDS_MISSING.about.sentence, cards=_missing_line(ledger))
         return Ending(Outcome.CARDS_MISSING, ExitCode.CARDS_MISSING, sentence, None, notes)
@@ -189,10 +187,10 @@ def ending_of(
     )
 
 
-def state_of(ledger: Ledger, outcome: Outcome, without: Sequence[str]) -> Ending:
+def state_of(ledger: Ledger, outcome: Outcome) -> Ending:
     """The state of an attempt that has not ended: `AT_WORK` or `KILLED`."""
     sentence = message(outcome.about.sentence, cards=cards_line(ledger))
-    return Ending(outcome, None, sentence, None, tuple(_notes(ledger, without)))
+    return Ending(outcome, None, sentence, None, tuple(_notes(ledger)))
 
 
 def cards_line(ledger: Ledger) -> Message:
@@ -200,12 +198,12 @@ def cards_line(ledger: Ledger) -> Message:
     cards = ledger.counts("qa")
     if not cards.done and cards.planned:
         return message("no card was made")
-    return _missing_line(ledger) if cards.done < cards.planned else message("all cards are there")
+    return _missing_line(ledger) if cards.missing else message("all cards are there")
 
 
 def _missing_line(ledger: Ledger) -> Message:
     cards = ledger.counts("qa")
-    if missing := cards.planned - cards.done:
+    if missing := cards.missing:
         return plural(
             "1 of {planned} cards is missing",
             "{count} of {planned} cards are missing",
@@ -215,12 +213,13 @@ def _missing_line(ledger: Ledger) -> Message:
     return plural("1 card was not made again", "{count} cards were not made again", count=ledger.open_requests(["qa"]))
 
 
-def _all_there(ledger: Ledger, without: Sequence[str]) -> Message:
-    count = ledger.counts("qa").planned
-    if not count:
+def _all_there(ledger: Ledger) -> Message:
+    cards = ledger.counts("qa")
+    count = cards.done
+    if not cards.planned:
         return message("All data is ready")
-    if without:
-        names = listed(without)
+    if cards.left_out:
+        names = listed(ledger.left_out)
         return plural(
             "1 card is there, without {names}", "{count} cards are there, without {names}", count=count, names=names
         )
@@ -232,11 +231,11 @@ def _is_refused(ledger: Ledger) -> bool:
     return {call.status for call in ledger.failures if call.engine == "qa"} <= {401, 403}
 
 
-def _notes(ledger: Ledger, without: Sequence[str]) -> list[Message]:
+def _notes(ledger: Ledger) -> list[Message]:
     """What a person has to know besides."""
     notes = []
-    if without:
-        notes.append(message(LEFT_OUT, names=listed(without)))
+    if names := ledger.left_out:
+        notes.append(message(LEFT_OUT, names=listed(names)))
     if asked := ledger.asked("qa"):
         made = [f"{target}/{card}" for target, card in asked if not ledger.is_open("qa", (target, card))]
         left = [f"{target}/{card}" for target, card in asked if ledger.is_open("qa", (target, card))]
@@ -270,10 +269,10 @@ def _notes(ledger: Ledger, without: Sequence[str]) -> list[Message]:
     return notes
 
 
-def nothing_missing(ledger: Ledger, without: Sequence[str], done: str) -> Ending:
+def nothing_missing(ledger: Ledger, done: str) -> Ending:
     """Everything was there already; `done` says since when."""
     note = message("Everything was there already, since {time}: nothing was called.", time=done)
-    return Ending(Outcome.SUCCEEDED, ExitCode.DONE, _all_there(ledger, without), None, (note, *_notes(ledger, without)))
+    return Ending(Outcome.SUCCEEDED, ExitCode.DONE, _all_there(ledger), None, (note, *_notes(ledger)))
 
 
 def bad_config(faults: int, *, of_command: bool) -> Ending:

@@ -175,7 +175,8 @@ def report_of(
         ended = moment.isoformat(timespec="seconds")
     asked = ledger.asked("qa")
     report = Report(
-        **{name: getattr(start, name) for name in Start.model_fields},
+        **{name: getattr(start, name) for name in Start.model_fields if name != "without"},
+        without=ledger.left_out,
         ended=ended,
         seconds=None if seconds is None else round(seconds, 3),
         outcome=ending.outcome,
@@ -256,7 +257,7 @@ def _missing_groups(day: str, ledger: Ledger, before: Report | None, left: int) 
         MissingGroup.model_validate({**dict(zip(names, key, strict=True)), "targets": tuple(targets)})
         for key, targets in groups.items()
     )
-    return tuple(made), sum(engine.missing for engine in ledger.totals().values()) - listed
+    return tuple(made), sum(engine.planned - engine.done for engine in ledger.totals().values()) - listed
 
 
 def _missing(ledger: Ledger) -> Iterator[tuple[EngineName, MissingItem]]:

@@ -227,8 +227,8 @@ def _bars(live: Live, screen: Screen) -> Table:
     table = Table.grid(padding=(0, 2))
     for name, gauge in live.gauges.items():
         counts = live.ledger.counts(name)
-        planned, made = counts.planned, counts.done
-        if not counts.not_attempted and not counts.failed and gauge.planned:  # all is there, and some is made again
+        planned, made = counts.planned - counts.left_out, counts.done
+        if not counts.missing and gauge.planned:  # all is there, and some is made again
             planned, made = gauge.planned, gauge.done
         in_flight = message("none in flight")
         if gauge.in_flight:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from job.config.entries import ID_LIMIT
 from job.config.schema import CARD_TYPE_NAME, LlmConfig
 from job.engines.calls import Call, card, financial, news, trading
+from job.engines.catalog import ALL_ENGINES
 from job.engines.catalog import Kind
 from job.engines.http_connection import Origin
 from job.engines.identity import RunIdentity
@@ -199,10 +200,10 @@ def test_an_id_that_could_reach_another_endpoint_is_invalid(name: str) -> None:
     assert not is_id(name)
 
 
-def test_what_a_person_leaves_out_is_no_part_of_the_plan() -> None:
-    plan = plan_of([target("A"), target("B")])
-    assert [one.id for one in plan.without(["A", "Z"]).targets] == ["B"]
-    assert plan.without([]) is plan
+def test_what_a_person_leaves_out_is_planned_and_not_called() -> None:
+    plan = plan_of([target("A"), target("B")]).without(["A"])
+    assert (plan.count("qa"), plan.count("trading")) == (2, 2)
+    assert [call.targets for engine in ALL_ENGINES for call in plan.calls(engine)] == [("B",)] * 4
 
 
 def test_what_is_done_is_not_called_and_batches_stay_as_they_were() -> None:
@@ -210,6 +211,7 @@ def test_what_is_done_is_not_called_and_batches_stay_as_they_were() -> None:
     plan = plan_of([target(name) for name in "ABCD"], settings_of({"trading": {"batch_size": 2}}))
     done = {("A", None), ("C", None), ("D", None), ("B", "news_card")}
     assert [call.targets for call in plan.calls("trading", done)] == [("B",)]
+    assert [call.targets for call in plan.without(["B"]).calls("trading")] == [("A",), ("C", "D")]
     assert [call.targets for call in plan.calls("news", done)] == [("B",)]
     assert [call.targets for call in plan.calls("qa", done)] == [("A",), ("C",), ("D",)]
 

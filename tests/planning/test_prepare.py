@@ -54,8 +54,10 @@ async def test_a_plan_is_made_for_a_day_from_objects_that_are_read_once(place: P
 
 async def test_what_is_asked_for_again_and_what_is_left_out(place: Path) -> None:
     prepared = await prepare(request(str(place), again=("AAPL/news_card",), without=("MSFT",)), DAY)
-    assert [target.id for target in prepared.plan.targets] == ["AAPL"]
+    assert [call.targets for call in prepared.plan.calls("qa")] == [("AAPL",)]
     assert prepared.again == [("qa", ("AAPL", "news_card"))]
+    prepared = await prepare(request(str(place), again=("/news_card",), without=("MSFT",)), DAY)
+    assert prepared.again == [("qa", ("AAPL", "news_card"))], "what is left out is not asked for either"
 
 
 async def test_all_faults_are_found_at_once_those_of_the_request_first(place: Path) -> None:

@@ -69,8 +69,8 @@ ENDINGS: dict[str, tuple[Ending, str | None]] = {
     ),
     "no storage": (storage_failed("503"), "Once storage can be reached, this starts it again:"),
     "a bug": (unforeseen(half_made()), PUT_RIGHT),
-    "killed": (state_of(half_made(), Outcome.KILLED, ()), GO_ON),
-    "at work": (state_of(half_made(), Outcome.AT_WORK, ()), None),
+    "killed": (state_of(half_made(), Outcome.KILLED), GO_ON),
+    "at work": (state_of(half_made(), Outcome.AT_WORK), None),
     "done": (ending_of(Day().play().ledger, None), None),
 }
 
@@ -124,7 +124,7 @@ def test_until_an_attempt_is_recorded_a_start_is_advised_with_its_own_arguments(
 
 def test_what_was_left_out_stays_so_until_the_rest_is_there() -> None:
     """A plain start could fail for it, before what is missing is requested."""
-    one = report(storage_failed("503"), number=1, without=("MSFT", "-X"))
+    one = report(storage_failed("503"), number=1).model_copy(update={"without": ("MSFT", "-X")})
     assert [step[2] for step in shown(one)] == [f"{EXECUTE} --args=run,--without=MSFT,--without=-X"]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from job.engines.catalog import ALL_ENGINES
+from job.engines.catalog import ALL_ENGINES, DATA_ENGINES
 from job.engines.failures import Cause, Failure
 from job.execution.phases import EngineFailedError
 from job.execution.shutdown import ShutdownReason
@@ -141,13 +141,41 @@ def test_an_engine_that_refuses_every_call_is_not_down(statuses: Sequence[int | 
 
 
 def test_without_a_target_not_all_cards_are_there() -> None:
-    ending = ending_of(ledger_of(2, 2), None, without=["MSFT", "TSLA"])
-    assert shown(ending) == ("succeeded", 0, "2 cards are there, without MSFT, TSLA")
-    assert list(map(str, ending.notes)) == ["Left out by hand: MSFT, TSLA. A plain start makes their cards too."]
-    assert "all" not in str(ending_of(ledger_of(1, 1), None, without=["MSFT"]).sentence).lower()
-    there = nothing_missing(ledger_of(2, 2), ["MSFT"], "06:41")
-    assert shown(there)[2] == "2 cards are there, without MSFT"
-    assert "Left out by hand: MSFT" in str(there.notes[1])
+    plan = plan_of([target("A"), target("B"), target("C")]).without(["C"])
+    ledger = Ledger(plan)
+    for engine in ALL_ENGINES:
+        for call in plan.calls(engine):
+            assert "C" not in call.targets
+            ledger.add(result_of(call))
+    ending = ending_of(ledger, None)
+    assert shown(ending) == ("succeeded", 0, "2 cards are there, without C")
+    assert list(map(str, ending.notes)) == ["Left out by hand: C. A plain start makes their cards too."]
+    there = nothing_missing(ledger, "06:41")
+    assert shown(there)[2] == "2 cards are there, without C"
+    assert "Left out by hand: C" in str(there.notes[1])
+
+
+def test_what_is_left_out_is_shown_as_what_it_is() -> None:
+    """It is made or left out, whatever became of it before; only its data may be missing, or it is to be made again."""
+    plan = plan_of([target("A"), target("B")])
+    ledger = Ledger(plan.without(["B"]))
+    first, second = plan.calls("qa")
+    ledger.add(result_of(first))
+    ledger.add(result_of(second, Failure(Cause.DENIED, message("no"), 200)))
+    assert ledger.totals()["qa"].model_dump(include={"planned", "done", "failed", "not_attempted", "left_out"}) == {
+        **{"planned": 2, "done": 1, "failed": 0, "not_attempted": 1, "left_out": 1},
+    }
+    assert (ledger.failures, [one.state for one in ledger.items["qa"].of("B")]) == ([], ["left_out"])
+    ledger.add(result_of(second))
+    assert (ledger.counts("qa").left_out, ledger.left_out, ledger.left("qa")) == (0, ("B",), 0)
+    for engine in DATA_ENGINES:
+        for call in plan.calls(engine):
+            ledger.add(result_of(call))
+    assert (ledger.left_out, shown(ending_of(ledger, None))[2]) == ((), "All 2 cards are there")
+    ledger.ask_again([("qa", ("B", "news_card"))], 2)
+    assert (ledger.is_left, ledger.left("qa"), ledger.left_out) == (False, 0, ("B",))
+    assert list(plan.without(["B"]).calls("qa", ledger.settled("qa"))) == []
+    assert "1 card was to be made again, and was not: B/news_card" in map(str, ending_of(ledger, None).notes)
 
 
 def test_what_was_made_again_and_what_was_not_is_named() -> None:
@@ -192,8 +220,8 @@ def test_cards_of_another_model_are_named() -> None:
         (unforeseen(None), ("unforeseen", 70, "The job has a bug: nothing was called"), None),
         (unforeseen(ledger_of(1, 2)), ("unforeseen", 70, "The job has a bug: 1 of 2 cards is missing"), None),
         (unforeseen(ledger_of(2, 2)), ("unforeseen", 70, "The job has a bug: all cards are there"), None),
-        (state_of(ledger_of(1, 2), Outcome.AT_WORK, ()), ("at work", None, "At work: 1 of 2 cards is missing"), None),
-        (state_of(ledger_of(0, 2), Outcome.KILLED, ()), ("killed", None, "Killed: no card was made"), None),
+        (state_of(ledger_of(1, 2), Outcome.AT_WORK), ("at work", None, "At work: 1 of 2 cards is missing"), None),
+        (state_of(ledger_of(0, 2), Outcome.KILLED), ("killed", None, "Killed: no card was made"), None),
     ],
 )
 def test_endings_of_other_kinds(ending: Ending, expected: tuple[str, int | None, str], detail: str | None) -> None:
@@ -202,7 +230,7 @@ def test_endings_of_other_kinds(ending: Ending, expected: tuple[str, int | None,
 
 
 def test_that_nothing_was_missing_is_said_with_the_time() -> None:
-    ending = nothing_missing(ledger_of(2, 2), (), "06:41 UTC+08:00")
+    ending = nothing_missing(ledger_of(2, 2), "06:41 UTC+08:00")
     assert shown(ending) == ("succeeded", 0, "All 2 cards are there")
     assert list(map(str, ending.notes)) == ["Everything was there already, since 06:41 UTC+08:00: nothing was called."]
 

@@ -79,7 +79,8 @@ class Day:
     """Seconds after the first attempt began."""
 
     def __post_init__(self) -> None:
-        self.plan = Plan(tuple(self.targets), LlmConfig(), self.day, {"financial": 5, "trading": 5})
+        plan = Plan(tuple(self.targets), LlmConfig(), self.day, {"financial": 5, "trading": 5})
+        self.plan = plan.without(self.start.get("without", ()))
         self.ledger = Ledger(self.plan)
         self._began = datetime.fromisoformat(f"{self.day}T02:00:03+08:00")
         self._spans = count(0x354088D11D7B3594)
@@ -133,7 +134,7 @@ class Day:
         """How the day stands after the attempts that were played. `nights` are those before."""
         begun = self.start_of()
         if ending is None:
-            ending = ending_of(self.ledger, None, next(iter(self.errors), None), None, begun.without)
+            ending = ending_of(self.ledger, None, next(iter(self.errors), None))
         seconds = None if ending.exit is None else self.at if self.number < 2 else LAST
         before = night_before(nights, self.day)
         report = report_of(begun, self.ledger, ending, seconds=seconds, faults=faults, before=before)
@@ -221,8 +222,7 @@ def _again_failed() -> View:
 
 
 def _without() -> View:
-    targets = [one for one in Day().targets if one.id != "MSFT"]
-    return Day(targets=targets, start={"without": ("MSFT",), "arguments": ("run", "--without=MSFT")}).play().view()
+    return Day(start={"without": ("MSFT",), "arguments": ("run", "--without=MSFT")}).play().view()
 
 
 def _stopped(reason: ShutdownReason, until: float = 200) -> View:
@@ -232,7 +232,7 @@ def _stopped(reason: ShutdownReason, until: float = 200) -> View:
 
 def _state(outcome: Outcome) -> View:
     day = Day().play(until=180)
-    return day.view(state_of(day.ledger, outcome, ()))
+    return day.view(state_of(day.ledger, outcome))
 
 
 def _unforeseen() -> View:

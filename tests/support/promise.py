@@ -20,6 +20,7 @@ from tests.support.stores import Memory
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from job.engines.catalog import EngineName
     from job.planning.plan import Plan
     from tests.simulators.job import Outcome
     from tests.simulators.seen import Seen
@@ -113,8 +114,12 @@ class Folder:
     def missing_data(self) -> set[Item]:
         """The data of the present plan that is not durable, or is to be prepared again."""
         plan = self.plan()
+        engines: tuple[EngineName, ...] = ("financial", "trading")
         wanted: set[Item] = {
-            (engine, item[0], None, "") for engine in ("financial", "trading") for item in plan.items(engine)
+            (engine, target, None, "")
+            for engine in engines
+            for target, _ in plan.items(engine)
+            if target not in plan.left_out
         }
         missing = wanted - self.made().keys()
         made = {(target, one.request) for one in self.done() if one.engine == "news" for target in one.targets}
@@ -123,7 +128,7 @@ class Folder:
         return missing | ((wanted | set(news.values())) & self.open().keys())
 
 
-def wanted_cards(entry: Entry) -> set[Item]:
+def planned_cards(entry: Entry) -> set[Item]:
     """The cards of an attempt, from its config itself: none of the job's planning is used."""
     config = {name: json.loads(text) for name, text in entry.objects.items()}
     targets = [{"id": ticker} for ticker in config["ticker_list.json"]] + config.get("card_targets.json", [])
@@ -131,8 +136,12 @@ def wanted_cards(entry: Entry) -> set[Item]:
         ("qa", target["id"], card, target.get("date", entry.day))
         for target in targets
         for card in target.get("card_types", config["card_types.json"])
-        if target["id"] not in entry.without
     }
+
+
+def wanted_cards(entry: Entry) -> set[Item]:
+    """The cards that an attempt is to make: what is left out stays planned."""
+    return {card for card in planned_cards(entry) if card[1] not in entry.without}
 
 
 @dataclass
@@ -198,6 +207,7 @@ class Promise:
         assert self._number(folder, request) == number, f"{items} are to be made again as {number}"
         for item, is_recorded in items.items():
             assert not is_recorded or item in opened, f"{item} is recorded and requested again"
+        assert not {item[1] for item in items} & {*folder.latest().without}, f"{items} are left out"
         if request.service == "qa":
             assert not (missing := folder.missing_data()), f"{items} are requested without {missing}"
             assert items.keys() <= wanted_cards(folder.latest()), f"nobody wants {items}"
@@ -259,8 +269,9 @@ class Promise:
         folder = self.folder(finished["day"])
         began = outcome.events("run.started")
         entry = folder.entries()[began[0]["number"]] if began else folder.latest()
-        wanted = wanted_cards(entry)
-        assert finished["cards"]["planned"] == finished["cards"]["done"] == len(wanted)
+        wanted, planned, cards = wanted_cards(entry), planned_cards(entry), finished["cards"]
+        assert cards["planned"] == cards["done"] + cards["left_out"] == len(planned)
+        assert cards["left_out"] <= len(planned - wanted), "0, but not made nor left out"
         assert wanted <= {card for trace, card in self.made if trace == entry.trace_id}, "0, but not made"
         if not is_out:
             assert wanted <= folder.cards(), "0, but not recorded"
@@ -268,6 +279,8 @@ class Promise:
             assert not (left := wanted & asked & folder.open().keys()), f"0, but not made again: {left}"
             if entry == folder.latest():
                 assert not folder.missing_data()
+                assert len(planned - folder.cards()) <= cards["left_out"]
+                assert bool(finished.get("without")) >= bool(planned - folder.cards()), "done, without a word of that"
 
     async def check(self) -> None:
         """Holds everything that is recorded against the promise, and what the job says of it."""
@@ -320,3 +333,4 @@ def _card(request: Seen) -> Item:
 
 def _assert_sum(totals: dict[str, int]) -> None:
     assert totals["planned"] == totals["done"] + totals["failed"] + totals["not_attempted"], totals
+    assert totals["left_out"] <= totals["not_attempted"], totals
