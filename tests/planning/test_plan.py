@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from job.config.entries import ID_LIMIT
 from job.config.schema import CARD_TYPE_NAME, LlmConfig
 from job.engines.calls import Call, card, financial, news, trading
-from job.engines.catalog import ALL_ENGINES
-from job.engines.catalog import Kind
+from job.engines.catalog import ALL_ENGINES, Kind
 from job.engines.http_connection import Origin
 from job.engines.identity import RunIdentity
 from job.planning.plan import Plan

@@ -163,7 +163,11 @@ def test_what_is_left_out_is_shown_as_what_it_is() -> None:
     ledger.add(result_of(first))
     ledger.add(result_of(second, Failure(Cause.DENIED, message("no"), 200)))
     assert ledger.totals()["qa"].model_dump(include={"planned", "done", "failed", "not_attempted", "left_out"}) == {
-        **{"planned": 2, "done": 1, "failed": 0, "not_attempted": 1, "left_out": 1},
+        "planned": 2,
+        "done": 1,
+        "failed": 0,
+        "not_attempted": 1,
+        "left_out": 1,
     }
     assert (ledger.failures, [one.state for one in ledger.items["qa"].of("B")]) == ([], ["left_out"])
     ledger.add(result_of(second))
