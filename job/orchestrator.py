@@ -230,7 +230,7 @@ class _Run:
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
             if lease.has_waited:
                 prepared = await prepare(request, self._start.day)
-            helpers.start_soon(self._past.read, store, name="past nights")
+            helpers.start_soon(self._past.read, store, self._start.day, name="past nights")
             return await self._open_day(lease, prepared, helpers)
         except RecordError as error:
             remedy = message(
@@ -248,7 +248,7 @@ class _Run:
         opened = await open_session(lease, start, prepared, self._reporter.on_storage)
         self._ledger = opened.ledger
         self._take(opened.start)
-        self._reporter.on_notices(prepared.notices)
+        self._reporter.on_notices(prepared.plan.notices)
         if opened.session is None:
             ended = datetime.fromisoformat(opened.before.ended or "") if opened.before else request.now
             return nothing_missing(self._ledger, clock(ended, start.day))
@@ -400,7 +400,7 @@ class _Run:
             with trio.fail_after(REFUSAL_SECONDS):
                 store = open_store(settings.runs_uri, make=True)
                 if self._past.nights is None:
-                    await self._past.read(store)
+                    await self._past.read(store, self._start.day)
                 made = documents(view, self._past.nights, settings.runs_uri, datetime.now(UTC), self._translator)
                 is_recorded = await record_refusal(store, view.report, made)
         except Exception as error:  # noqa: BLE001  see above
@@ -423,7 +423,8 @@ class _Run:
 
     def _view(self, report: Report) -> View:
         """What is shown of a report of this start."""
-        comparison = tuple(comparison_lines(report, self._past.before(report.day)))
+        nights = self._past.before(report.day)
+        comparison = tuple(comparison_lines(report, self._ledger, nights, self._past.entry))
         return View(report, self._ledger, self.steps(report), comparison)
 
     @property

@@ -42,7 +42,7 @@ async def check(settings: Settings, faults: list[Fault], now: datetime) -> ExitC
     except UnreadConfigError as error:
         say(f"✗ CONFIG_URI: {error}")
         return ExitCode.BUSY
-    for notice in prepared.notices:
+    for notice in prepared.plan.notices:
         say(f"! {to.text(notice)}")
     plan = prepared.plan
     words = message(

@@ -3,6 +3,7 @@
 import argparse
 import tempfile
 import webbrowser
+from contextlib import suppress
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
@@ -16,7 +17,7 @@ from job.notification.message import late_lines
 from job.notification.sender import Notifier
 from job.page.render import render_day, render_nights
 from job.records.day import RecordedDay, read_day
-from job.records.nights import read_nights
+from job.records.nights import entry_before, read_nights
 from job.report.advice import advice
 from job.report.commands import Links, Place, page_address
 from job.report.comparison import comparison_lines
@@ -98,7 +99,10 @@ async def _view(
     if recorded is None:
         return None, None
     report = recorded.report
-    lines = comparison_lines(report, nights.reports)
+    before = None
+    with suppress(RecordError, StorageError):  # this day can be shown without
+        before = await entry_before(store, nights, report.day)
+    lines = comparison_lines(report, recorded.ledger, nights.reports, before)
     place = Place.of(report, None if report.job else runs_uri)
     page = page_address(runs_uri, report.day) if recorded.has_page else None
     return View(report, recorded.ledger, advice(report, place, now), tuple(lines), page), recorded

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -12,12 +12,13 @@ from job.config.environment import Settings
 from job.config.faults import Fault
 from job.config.objects import OBJECTS
 from job.engines.calls import METHOD, Call
-from job.engines.catalog import TITLES
+from job.engines.catalog import TITLES, Kind
 from job.planning.plan import Plan
 from job.planning.prepare import make_plan, read_objects, unreadable
 from job.records.day import Listing
 from job.records.nights import read_nights
 from job.report.attempt import Entry
+from job.report.comparison import fewer_line
 from job.report.format import RecordError
 from job.report.often import usual_line
 from job.report.outcome import ExitCode, more_cards_notice, past_day_notice
@@ -25,7 +26,7 @@ from job.report.report import Report
 from job.reporting.stdout import say, say_error, write_line
 from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread
 from job.storage.uri import open_store
-from job.text.messages import Message, Translator, Value, listed, message, plural, translator
+from job.text.messages import Message, Translator, Value, listed, message, plural, template, translator
 
 READ_SECONDS = 10.0
 """How long reading past nights may take."""
@@ -64,11 +65,11 @@ def plan_command(settings: Settings, faults: list[Fault], options: argparse.Name
     today = now.astimezone(settings.time_zone).date().isoformat()
     day = options.date or today
     sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
-    plan, config_faults, notices = make_plan(objects, day, sizes)
+    plan, config_faults = make_plan(objects, day, sizes)
     if found := [*faults, *config_faults, *unknown]:
         return _refuse(found, ExitCode.USAGE, to)
     past = _Past() if settings.runs_uri is None else trio.run(_read_past, settings.runs_uri, day)
-    _say_notices([*notices, *([past_day_notice(day)] if day < today else [])], to)
+    _say_notices([*plan.notices, *([past_day_notice(day)] if day < today else [])], to)
     changes = list(_change_lines(past, plan))
     if options.json:
         _say_notices(changes, to)
@@ -190,7 +191,16 @@ def _change_lines(past: _Past, plan: Plan) -> Iterator[Message]:
         yield message("The same cards as on {day}", day=day)
         return
     yield from lines
-    yield from _more_lines(plan.count("qa") - then.count("qa"), day)
+    if (more := plan.count("qa") - then.count("qa")) > 0:
+        yield plural("1 card more than on {day}", "{count} cards more than on {day}", count=more, day=day)
+    yield from fewer_line(then, plan, day)
+
+
+_CHANGED: Mapping[Kind, str] = {
+    "equity": template("Equities now, which they were not on {day}: {names}"),
+    "topic": template("Topics now, which they were not on {day}: {names}"),
+    "person": template("Persons now, which they were not on {day}: {names}"),
+}
 
 
 def _differences(then: Plan, now: Plan, day: str) -> Iterator[Message]:
@@ -199,6 +209,9 @@ def _differences(then: Plan, now: Plan, day: str) -> Iterator[Message]:
         yield message("New since {day}: {names}", day=day, names=listed(new))
     if gone := [name for name in before if name not in after]:
         yield message("Gone since {day}: {names}", day=day, names=listed(gone))
+    for kind, text in _CHANGED.items():
+        if changed := [name for name in after if name in before and after[name].kind == kind != before[name].kind]:
+            yield message(text, day=day, names=listed(changed))
     types_then, types_now = (
         dict.fromkeys(one for target in plan.targets for one in target.card_types) for plan in (then, now)
     )
@@ -206,10 +219,3 @@ def _differences(then: Plan, now: Plan, day: str) -> Iterator[Message]:
         yield message("New since {day}: {names}", day=day, names=listed(new))
     if gone := [f"/{name}" for name in types_then if name not in types_now]:
         yield message("Gone since {day}: {names}", day=day, names=listed(gone))
-
-
-def _more_lines(more: int, day: str) -> Iterator[Message]:
-    if more > 0:
-        yield plural("1 card more than on {day}", "{count} cards more than on {day}", count=more, day=day)
-    elif more < 0:
-        yield plural("1 card fewer than on {day}", "{count} cards fewer than on {day}", count=-more, day=day)

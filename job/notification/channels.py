@@ -51,8 +51,14 @@ class Channel:
         """
         return _MENTION.sub("＠", text).replace("](", "］(").replace("<", "＜").replace(">", "＞")
 
+    @staticmethod
+    def pasted(command: str) -> str:
+        """A command for a shell, for which it means the same; what `plain` alters is parted by two quotation marks."""
+        return _PARTED.sub(r"\g<0>''", command)
+
 
 _MENTION = re.compile(r"(?<!\w)@(?=\w)")
+_PARTED = re.compile(r"@(?=\w)|\](?=\()|<")
 
 
 def _signature(key: str, text: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from enum import IntEnum
 
 from job.config.environment import Settings
 from job.ledger.ledger import Ledger
@@ -11,7 +12,7 @@ from job.notification.channels import Channel, as_json
 from job.report.advice import command_of
 from job.report.commands import Place
 from job.report.failures import failure_groups
-from job.report.outcome import ExitCode
+from job.report.outcome import ExitCode, Outcome
 from job.report.report import Report, ReportedFault, totals_of
 from job.report.view import View
 from job.text.display import clock, printable, shortened
@@ -23,20 +24,37 @@ FAULTS_LISTED = 5
 """Faults of a configuration that are listed; further ones are only counted."""
 FAULT_LIMIT = 302
 """Maximum number of characters of the line of a fault."""
+NOTICES_LISTED = 3
+SENTENCE_LIMIT = 600
+"""Maximum number of characters of a line that lists names: ten, and each may have 64."""
 _TRACE_ID = "trace id"
 """What a remedy contains, in English, that asks for the day's trace id."""
 _TRIAL = template("{job}: this is a test. A message like this comes when a run has ended.")
 
 
+class Rank(IntEnum):
+    """How much a line is needed, if the text has to be shortened."""
+
+    DETAIL = 0
+    """What failed and why: the last goes first."""
+    EXTRA = 1
+    """What else one may know or do: the longest goes first. So it is for the next rank."""
+    NEXT = 2
+    """What to do next, and where to read more."""
+    KEPT = 3
+    """How the day stands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of the text."""
+    """A line of the text, and perhaps a command below it, which goes with it."""
 
     text: Message
-    is_kept: bool = False
-    """Whether the line stays when the text has to be shortened."""
+    rank: Rank = Rank.DETAIL
+    command: str | None = None
+    """For a shell."""
     limit: int | None = None
-    """Maximum number of characters."""
+    """Maximum number of characters of the text."""
 
 
 def run_lines(view: View, settings: Settings) -> Iterator[Line]:
@@ -44,35 +62,34 @@ def run_lines(view: View, settings: Settings) -> Iterator[Line]:
     report = view.report
     is_done = report.exit_code == ExitCode.DONE
     text = template("✓ {job}, {day}") if is_done else template("✗ {job}, {day}")
-    yield Line(message(text, job=_job(settings, report), day=report.day), is_kept=True)
+    yield Line(message(text, job=_job(settings, report), day=report.day), Rank.KEPT)
     yield from _body(view)
     if report.ended is not None:
         time = clock(datetime.fromisoformat(report.ended), report.day)
         if is_done:
-            yield Line(message("Done at {time}", time=time), is_kept=True)
+            yield Line(message("Done at {time}", time=time), Rank.KEPT)
         else:
-            yield Line(
-                message("Ended at {time}, exit code {code}", time=time, code=report.exit_code or 0), is_kept=True
-            )
+            code = report.exit_code or 0
+            yield Line(message("Ended at {time}, exit code {code}", time=time, code=code), Rank.KEPT)
 
 
 def _body(view: View) -> Iterator[Line]:
     """How a day stands, what failed, and what to do next."""
     report = view.report
-    yield Line(message("{sentence}.", sentence=report.sentence), is_kept=True)
+    yield Line(message("{sentence}.", sentence=report.sentence), Rank.KEPT, limit=SENTENCE_LIMIT)
     for note in report.notes:
-        yield Line(note, is_kept=True)
+        yield Line(note, Rank.EXTRA, limit=SENTENCE_LIMIT)
+    yield from _cause_lines(report, view.ledger)
     for line in view.comparison:
         yield Line(line)
-    yield from _cause_lines(report, view.ledger)
     yield from _fault_lines(report.faults, report.faults_not_listed)
+    yield from _notice_lines(view.ledger.plan.notices)
     for step in view.steps:
         if step.kind != "plan":  # the faults are listed
-            yield Line(step.sentence, is_kept=True)
-            if step.command is not None:
-                yield Line(message("{command}", command=step.command), is_kept=True)
+            rank = Rank.EXTRA if step.kind == "without" else Rank.NEXT
+            yield Line(step.sentence, rank, step.command, SENTENCE_LIMIT)
     if view.page:
-        yield Line(message("Page: {page}", page=view.page), is_kept=True)
+        yield Line(message("Page: {page}", page=view.page), Rank.NEXT)
 
 
 def run_fields(view: View) -> Mapping[str, object]:
@@ -91,18 +108,17 @@ def late_lines(settings: Settings, day: str, now: datetime, view: View | None, *
     """
     time = clock(now.astimezone(settings.time_zone), day)
     text = template("✗ {job}, {day}: not done by {time}")
-    yield Line(message(text, job=_job(settings, view.report if view else None), day=day, time=time), is_kept=True)
+    yield Line(message(text, job=_job(settings, view.report if view else None), day=day, time=time), Rank.KEPT)
     if view is not None:
         yield from _body(view)
     elif not is_known:
-        yield Line(message("The record cannot be read, so it is not known how the day stands."), is_kept=True)
+        yield Line(message("The record cannot be read, so it is not known how the day stands."), Rank.KEPT)
     else:
-        yield Line(message("No start of that day is recorded."), is_kept=True)
+        yield Line(message("No start of that day is recorded."), Rank.KEPT)
         if settings.job is not None:
             today = now.astimezone(settings.time_zone).date().isoformat()
             command = Place.of(settings, None).run(date=None if day == today else day)
-            yield Line(message("This starts it:"), is_kept=True)
-            yield Line(message("{command}", command=command), is_kept=True)
+            yield Line(message("This starts it:"), Rank.NEXT, command)
 
 
 def trial_lines(settings: Settings) -> Iterator[Line]:
@@ -119,29 +135,34 @@ def trial_fields() -> Mapping[str, object]:
 def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLISH) -> str:
     """The lines as one text for the channel, within its limit.
 
-    If it is too long, lines that are not `is_kept` are left out, the last first; one line in their place counts them.
+    If it is too long, lines are left out whole, by their rank; one line in place of the first of them counts them.
     """
-    shown = [channel.plain(_shown(line, translator)) for line in lines]
+    shown = [_shown(line, channel, translator) for line in lines]
     sizes = [len(as_json(text)) for text in shown]  # its two quotes are as long as a line feed
-    may_go = [at for at, line in enumerate(lines) if not line.is_kept]
+    order = sorted(
+        (at for at, line in enumerate(lines) if line.rank is not Rank.KEPT),
+        key=lambda at: (lines[at].rank, -sizes[at] if lines[at].rank else 0, -at),
+        reverse=True,
+    )
     size, left_out = sum(sizes) - 2, set[int]()
     counted = ""
-    while size + (len(as_json(counted)) if left_out else 0) > channel.limit and may_go:
-        first = may_go.pop()
+    while size + (len(as_json(counted)) if left_out else 0) > channel.limit and order:
+        first = order.pop()
         left_out.add(first)
         size -= sizes[first]
         more = plural("… and 1 more line", "… and {count} more lines", count=len(left_out))
-        counted = _shown(Line(more), translator)
+        counted = _shown(Line(more), channel, translator)
     if left_out:
         shown[min(left_out)] = counted
         left_out.remove(min(left_out))
     return "\n".join(text for at, text in enumerate(shown) if at not in left_out)
 
 
-def _shown(line: Line, translator: Translator) -> str:
-    """The text in one line."""
+def _shown(line: Line, channel: Channel, translator: Translator) -> str:
+    """The text in one line, and the command in another."""
     text = translator.text(line.text)
-    return printable(text if line.limit is None else shortened(text, line.limit)).replace("\n", " ")
+    text = channel.plain(printable(text if line.limit is None else shortened(text, line.limit)).replace("\n", " "))
+    return text if line.command is None else f"{text}\n{channel.pasted(printable(line.command))}"
 
 
 def _fields(event: str, day: str, *, is_done: bool) -> Mapping[str, object]:
@@ -171,8 +192,16 @@ def _cause_lines(report: Report, ledger: Ledger) -> Iterator[Line]:
         text = template("• Card type {card_type} was set aside, as too many of its cards failed. {remedy}")
         yield Line(message(text, card_type=one.card_type, remedy=one.remedy))
         remedies.add(str(one.remedy))
-    if any(_TRACE_ID in remedy for remedy in remedies):
-        yield Line(message("trace id: {trace}", trace=report.trace_id), is_kept=True)
+    if any(_TRACE_ID in remedy for remedy in remedies) or report.outcome is Outcome.DATA_ENGINE_FAILED:
+        yield Line(message("trace id: {trace}", trace=report.trace_id), Rank.EXTRA)
+
+
+def _notice_lines(notices: Sequence[Message]) -> Iterator[Line]:
+    """What is odd about the config."""
+    for notice in notices[:NOTICES_LISTED]:
+        yield Line(message("! {notice}", notice=notice), limit=FAULT_LIMIT)
+    if (more := len(notices) - NOTICES_LISTED) > 0:
+        yield Line(plural("! 1 more notice", "! {count} more notices", count=more))
 
 
 def _fault_lines(faults: Sequence[ReportedFault], not_listed: int) -> Iterator[Line]:

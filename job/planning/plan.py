@@ -10,6 +10,7 @@ from job.config.schema import LlmConfig
 from job.engines.calls import BATCHES, Call, WorkItem, card, news
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.planning.targets import Target, llm_parameters
+from job.text.messages import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,8 @@ class Plan:
     batch_sizes: Mapping[EngineName, int]
     left_out: frozenset[str] = frozenset()
     """The targets that this attempt makes no calls for. They are planned all the same."""
+    notices: tuple[Message, ...] = ()
+    """What is odd about the config that it was made from."""
 
     @classmethod
     def empty(cls, day: str) -> "Plan":

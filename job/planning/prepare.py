@@ -15,16 +15,15 @@ from job.planning.selection import Selected, contradiction, left_out_faults, sel
 from job.planning.targets import resolve
 from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, read_many
 from job.storage.uri import open_store
-from job.text.messages import Message, Value, message
+from job.text.messages import Value, message
 
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A plan, the config objects that it was made from, what of it is made again, and notices for the user."""
+    """A plan, the config objects that it was made from, and what of it is made again."""
 
     plan: Plan
     objects: Mapping[str, StoredObject]
-    notices: tuple[Message, ...] = ()
     again: Sequence[Selected] | None = None
     """`None` if nobody asks for anything."""
 
@@ -54,7 +53,7 @@ async def prepare(request: RunRequest, day: str) -> Prepared:
         raise ConfigError([*faults, unreadable("CONFIG_URI", error)]) from error
     sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
     contents = {name: one.data for name, one in objects.items()}
-    plan, config_faults, notices = make_plan(contents, day, sizes)
+    plan, config_faults = make_plan(contents, day, sizes)
     found = [*faults, *config_faults]
     known = {fault.where for fault in found}
     found += [fault for fault in missing_urls(plan, settings) if fault.where not in known]
@@ -69,7 +68,7 @@ async def prepare(request: RunRequest, day: str) -> Prepared:
         found += [*map(contradiction, both), *unknown]
     if found:
         raise ConfigError(found)
-    return Prepared(plan, objects, tuple(notices), again if request.again else None)
+    return Prepared(plan, objects, again if request.again else None)
 
 
 async def read_objects(store: ObjectStore) -> dict[str, StoredObject]:
@@ -87,15 +86,15 @@ def unreadable(where: str, error: StorageError) -> Fault:
 
 def make_plan(
     objects: Mapping[str, bytes], day: str, batch_sizes: Mapping[EngineName, int]
-) -> tuple[Plan, list[Fault], list[Message]]:
-    """The plan of config objects for a day, their faults and the notices. Pure.
+) -> tuple[Plan, list[Fault]]:
+    """The plan of config objects for a day, and their faults. Pure.
 
     `objects` maps the names of the objects that exist to their content. If there are faults, the plan must not run.
     """
     config, config_faults, config_notices = read_config(objects)
     targets, target_faults, target_notices = resolve(config)
-    plan = Plan(targets, config.models, day, batch_sizes)
-    return plan, [*config_faults, *target_faults], [*config_notices, *target_notices]
+    plan = Plan(targets, config.models, day, batch_sizes, notices=(*config_notices, *target_notices))
+    return plan, [*config_faults, *target_faults]
 
 
 def missing_urls(plan: Plan, settings: Settings) -> list[Fault]:

@@ -11,6 +11,8 @@ from job.errors import JobError
 from job.records import lease
 from job.records.day import Listing, read_refused
 from job.records.lease import SeenLease
+from job.report.attempt import Entry
+from job.report.comparison import night_before
 from job.report.format import MISSING, RecordError, end_name, is_day
 from job.report.outcome import Outcome
 from job.report.report import END_LIMIT, Report, read_report
@@ -131,6 +133,17 @@ async def _read_night(store: ObjectStore, day: str, seen: SeenLease | None) -> N
     return Night(day, Outcome.AT_WORK if is_at_work else Outcome.KILLED)
 
 
+async def entry_before(store: ObjectStore, nights: Nights, day: str) -> Entry | None:
+    """How the latest attempt at the night before `day` began, of those that had a plan; `None` without one.
+
+    Raises `StorageError` and `RecordError`.
+    """
+    before = night_before(nights.reports, day)
+    if before is None:
+        return None
+    return await (await Listing.of(store, before.day, background=True)).entry(store)
+
+
 @dataclass(slots=True)
 class PastNights:
     """Past nights, read while the job is at work, which does not wait for them."""
@@ -139,12 +152,15 @@ class PastNights:
     """Gets a notice if they cannot be read."""
     nights: Nights | None = None
     """`None` until they are read."""
+    entry: Entry | None = None
+    """How the latest attempt at the night before began; `None` if that is not known."""
     _is_over: trio.Event = field(default_factory=trio.Event)
 
-    async def read(self, store: ObjectStore) -> None:
-        """Reads them. Never raises."""
+    async def read(self, store: ObjectStore, day: str) -> None:
+        """Reads the nights, and the entry of the one before `day`. Never raises."""
         try:
             self.nights = await read_nights(store)
+            self.entry = await entry_before(store, self.nights, day)
         except JobError as error:
             self.notify([message("past nights cannot be read: {error}", error=words_of(error))])
         except Exception:

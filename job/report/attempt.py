@@ -120,7 +120,7 @@ class Entry(Start):
     def made_plan(self) -> Plan:
         """The plan of the attempt."""
         contents = {name: text.encode() for name, text in self.objects.items()}
-        plan, _, _ = make_plan(contents, self.day, self.batch_sizes)
+        plan, _ = make_plan(contents, self.day, self.batch_sizes)
         return plan.without(self.without)
 
     def packed(self) -> bytes:

@@ -1,13 +1,18 @@
-"""Comparison of a day with the nights before: what is new, what is still missing, whether it was slow."""
+"""Comparison of a day with the nights before: whether it shrank, what failed anew and is still missing, whether it was
+slow.
+"""
 
 import statistics
 from collections.abc import Iterator, Sequence
 
 from job.engines.calls import WorkItem
-from job.report.failures import names_of
+from job.ledger.ledger import Ledger
+from job.planning.plan import Plan
+from job.report.attempt import Entry
+from job.report.failures import failure_groups, names_of
 from job.report.outcome import Outcome
 from job.report.report import Report, missing_by_item
-from job.text.messages import Message, duration, listed, message
+from job.text.messages import Message, duration, listed, message, plural
 
 SLOWER = 1.5
 """How many times the usual seconds a slow night takes, and at least `SLOWER_SECONDS` more."""
@@ -23,11 +28,20 @@ def night_before(nights: Sequence[Report], day: str) -> Report | None:
     return max((one for one in nights if one.day < day and one.had_plan), key=lambda one: one.day, default=None)
 
 
-def comparison_lines(report: Report, nights: Sequence[Report]) -> Iterator[Message]:
-    """The comparison of a day with the nights before it, which may be in any order."""
-    before = night_before(nights, report.day)
-    if before is not None:
-        yield from _failure_lines(report, before)
+def comparison_lines(
+    report: Report, ledger: Ledger, nights: Sequence[Report], before: Entry | None = None
+) -> Iterator[Message]:
+    """The comparison of a day with the nights before it, which may be in any order.
+
+    `before` is how the latest attempt at the night before began, if that is known.
+    """
+    earlier = night_before(nights, report.day)
+    if before is not None and (earlier is None or before.day != earlier.day):
+        before = None
+    if earlier is not None and report.had_plan:
+        if before is not None and report.cards.planned < before.cards:
+            yield from fewer_line(before.made_plan(), ledger.plan, before.day)
+        yield from _failure_lines(report, ledger, earlier, before)
     past = sorted((one for one in nights if one.day < report.day), key=lambda one: one.day, reverse=True)
     whole = [one.seconds for one in past if one.seconds is not None and _is_whole(one)][:NIGHTS_COMPARED]
     if report.seconds is not None and _is_whole(report) and len(whole) >= LEAST_NIGHTS:
@@ -41,21 +55,56 @@ def comparison_lines(report: Report, nights: Sequence[Report]) -> Iterator[Messa
             )
 
 
-def _failure_lines(report: Report, before: Report) -> Iterator[Message]:
-    then, is_whole = missing_by_item(before), not before.missing_not_listed
-    new: list[WorkItem] = []
+def fewer_line(then: Plan, now: Plan, day: str) -> Iterator[Message]:
+    """How many cards fewer there are than on that day, and which of them, if there are fewer."""
+    fewer = then.count("qa") - now.count("qa")
+    if fewer > 0:
+        left = {target.id: target.card_types for target in now.targets}
+        gone = [item for item in then.items("qa") if item[1] not in left.get(item[0], ())]
+        yield plural(
+            "1 card fewer than on {day}: {names}",
+            "{count} cards fewer than on {day}: {names}",
+            count=fewer,
+            day=day,
+            names=listed(names_of(gone)),
+        )
+
+
+def _failure_lines(report: Report, ledger: Ledger, earlier: Report, before: Entry | None) -> Iterator[Message]:
+    """What failed, without what failed only because its whole engine did: the headline says that."""
+    down = {group.engine for group in failure_groups(ledger) if group.is_down}
+    if report.outcome is Outcome.QA_ENGINE_DOWN:
+        down.add("qa")
+    failed = [one for one in report.missing if one.state == "failed" and one.engine not in down]
+    then = missing_by_item(earlier)
     still: dict[int, list[WorkItem]] = {}
-    for group in report.missing:
-        for target in group.targets if group.state == "failed" else ():
-            known = then.get((group.engine, target, group.card_type))
-            if known is not None:
-                still.setdefault(known.nights + 1, []).append((target, group.card_type))
-            elif is_whole:  # else it is not known
-                new.append((target, group.card_type))
-    if new:
-        yield message("New since {day}: {names}", day=before.day, names=listed(names_of(new)))
+    fresh: list[WorkItem] = []
+    for engine, item in ((group.engine, (target, group.card_type)) for group in failed for target in group.targets):
+        if (known := then.get((engine, *item))) is not None:
+            still.setdefault(known.nights + 1, []).append(item)
+        elif not earlier.missing_not_listed:  # else it is not known
+            fresh.append(item)
+    planned = {target.id for target in before.made_plan().targets} if fresh and before is not None else None
+    new = [item for item in fresh if planned is not None and item[0] not in planned]
+    known_then = fresh if planned is None else [item for item in fresh if item[0] in planned]
+    yield from _fresh_lines(new, known_then, earlier.day, is_all=not (new or still or down))
     for count, items in sorted(still.items(), reverse=True):
         yield message("Still missing, for {count} nights: {names}", count=count, names=listed(names_of(items)))
+
+
+def _fresh_lines(new: list[WorkItem], fresh: list[WorkItem], day: str, *, is_all: bool) -> Iterator[Message]:
+    """`new` are items of targets that the night before did not have; `is_all`: nothing else failed than `fresh`."""
+    if new:
+        yield message("New since {day}: {names}", day=day, names=listed(list(dict.fromkeys(name for name, _ in new))))
+    if fresh and is_all:
+        yield plural(
+            "This failure is new: it was not there on {day}",
+            "All {count} failures are new: none of them was there on {day}",
+            count=len(fresh),
+            day=day,
+        )
+    elif fresh:
+        yield message("Failed, and did not on {day}: {names}", day=day, names=listed(names_of(fresh)))
 
 
 def _is_whole(report: Report) -> bool:

@@ -152,7 +152,7 @@ def test_a_report_is_that_of_the_latest_day_or_of_the_one_that_is_named(
     assert (code, err) == (ExitCode.DONE, [])
     assert out[0] == f"{DAY}: started 02:00 UTC+08:00, ended 02:25 UTC+08:00"
     assert out[-1] == "How it ended (exit code 3)"
-    assert "! New since 2026-11-23: MSFT/news_card" in out
+    assert "! This failure is new: it was not there on 2026-11-23" in out
     assert f"RUNS_URI={runs} python -m job run --date={DAY}" in "\n".join(out)
 
 

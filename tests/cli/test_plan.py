@@ -68,7 +68,10 @@ def test_the_text_shows_no_url_and_json_shows_the_whole_url_if_it_is_known(
 ) -> None:
     if url:
         monkeypatch.setenv("QA_ENGINE_URL", f"{url}/")
-    write(place, {"ticker_list.json": ["0700.HK"], "card_targets.json": [{"id": "Rate vs Inflation"}]})
+    write(
+        place,
+        {"ticker_list.json": ["0700.HK"], "card_targets.json": [{"id": "Rate vs Inflation", "category": "macro"}]},
+    )
     assert not [line for line in command("plan", place)[1] if "http" in line or "/" in line]
     code, out, err = command("plan", "--json", place)
     assert (code, err) == (ExitCode.DONE, [])
@@ -226,7 +229,7 @@ CHANGED: dict[str, tuple[dict[str, object], list[str]]] = {
     ),
     "a target fewer": (
         {"ticker_list.json": ["AAPL"]},
-        ["Gone since 2026-11-23: MSFT", "1 card fewer than on 2026-11-23"],
+        ["Gone since 2026-11-23: MSFT", "1 card fewer than on 2026-11-23: MSFT/news_card"],
     ),
     "others": (
         {"ticker_list.json": ["AAPL", "NVDA"], "card_types.json": ["price_card"]},
@@ -236,6 +239,10 @@ CHANGED: dict[str, tuple[dict[str, object], list[str]]] = {
             "New since 2026-11-23: /price_card",
             "Gone since 2026-11-23: /news_card",
         ],
+    ),
+    "a ticker that became a topic": (
+        {"ticker_list.json": ["AAPL"], "card_targets.json": [{"id": "MSFT", "target_type": "topic"}]},
+        ["Topics now, which they were not on 2026-11-23: MSFT"],
     ),
 }
 

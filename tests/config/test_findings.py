@@ -22,10 +22,9 @@ LONGEST = 600
 
 
 def judged(objects: Mapping[str, object]) -> tuple[list[str], list[str]]:
-    _, faults, notices = make_plan(
-        {name: json.dumps(value).encode() for name, value in objects.items()}, "2026-11-24", SIZES
-    )
-    return [str(fault) for fault in faults], [str(notice) for notice in notices]
+    contents = {name: json.dumps(value).encode() for name, value in objects.items()}
+    plan, faults = make_plan(contents, "2026-11-24", SIZES)
+    return [str(fault) for fault in faults], [str(notice) for notice in plan.notices]
 
 
 SIZES: dict[EngineName, int] = {"financial": 5, "trading": 5, "news": 1, "qa": 1}

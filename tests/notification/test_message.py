@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -13,13 +16,15 @@ from hypothesis import strategies as st
 from job.config.environment import Settings, read_settings
 from job.config.faults import Fault
 from job.ledger.ledger import SetAside
-from job.notification.channels import CHANNELS, FEISHU, Channel, as_json
-from job.notification.message import Line, cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
+from job.notification.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
+from job.notification.message import Line, Rank, cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
 from job.report.advice import Step
+from job.report.commands import Place
 from job.report.outcome import bad_config, storage_failed
 from job.report.view import View
-from job.text.messages import Message, message
-from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day, failing
+from job.text.messages import Message, listed, message
+from tests.support.days import DAY, NULL, REFUSED, SCENES, TRACE, Day, failing
+from tests.support.fakes import target
 
 NOW = datetime(2026, 11, 24, 1, 30, tzinfo=UTC)
 CLOUD = {
@@ -41,7 +46,11 @@ def settings(**changes: str) -> Settings:
 
 
 def lines(view: View, **changes: str) -> list[str]:
-    return [str(line.text) for line in run_lines(view, settings(**changes))]
+    return texts(run_lines(view, settings(**changes)))
+
+
+def texts(found: Iterable[Line]) -> list[str]:
+    return [text for line in found for text in (str(line.text), line.command) if text is not None]
 
 
 def test_the_message_about_a_day_with_missing_cards() -> None:
@@ -51,9 +60,9 @@ def test_the_message_about_a_day_with_missing_cards() -> None:
     assert shown[:-1] == [
         "✗ cards, 2026-11-24",
         "5 of 58 cards are missing.",
-        "New since 2026-11-23: NVDA (5)",
         f"• QA engine: 5 cards failed: NVDA (5). {REMEDY}",
         f"trace id: {TRACE}",
+        "All 5 failures are new: none of them was there on 2026-11-23",
         "Wait.",
         "Now:",
         "the command",
@@ -137,7 +146,7 @@ def test_the_job_is_that_of_the_start() -> None:
 
 
 def late(view: View | None, *, is_known: bool = True, day: str = DAY, **changes: str) -> list[str]:
-    return [str(line.text) for line in late_lines(settings(**changes), day, NOW, view, is_known=is_known)]
+    return texts(late_lines(settings(**changes), day, NOW, view, is_known=is_known))
 
 
 def test_a_day_that_is_not_done_in_time_is_told_as_it_stands() -> None:
@@ -181,11 +190,11 @@ def limited(limit: int) -> Channel:
     return replace(FEISHU, limit=limit)
 
 
-KEPT = [Line(message("✗ cards"), is_kept=True), Line(message("{command}", command="run it"), is_kept=True)]
+KEPT = [Line(message("✗ cards"), Rank.KEPT), Line(message("Now:"), Rank.KEPT, "run it")]
 
 
 def test_a_text_that_fits_is_whole() -> None:
-    assert cut([KEPT[0], Line(message("• a")), KEPT[1]], limited(1000)) == "✗ cards\n• a\nrun it"
+    assert cut([KEPT[0], Line(message("• a")), KEPT[1]], limited(1000)) == "✗ cards\n• a\nNow:\nrun it"
 
 
 def test_whole_lines_are_left_out_from_the_end_and_counted() -> None:
@@ -199,26 +208,31 @@ def test_whole_lines_are_left_out_from_the_end_and_counted() -> None:
         "• cause 2",
         "• cause 3",
         "… and 27 more lines",
+        "Now:",
         "run it",
     ]
 
 
 def test_one_line_left_out_is_singular() -> None:
-    assert cut([KEPT[0], Line(message("x" * 100)), KEPT[1]], limited(60)) == "✗ cards\n… and 1 more line\nrun it"
+    assert cut([KEPT[0], Line(message("x" * 100)), KEPT[1]], limited(60)) == "✗ cards\n… and 1 more line\nNow:\nrun it"
 
 
-@given(st.lists(st.booleans(), max_size=12), st.integers(20, 120))
-def test_what_is_kept_is_never_cut(kept: list[bool], limit: int) -> None:
-    text = cut([Line(message(f"line {at}"), is_kept) for at, is_kept in enumerate(kept)], limited(limit))
-    shown = text.splitlines()
-    assert [line for line in shown if line in {f"line {at}" for at, is_kept in enumerate(kept) if is_kept}] == [
-        f"line {at}" for at, is_kept in enumerate(kept) if is_kept
-    ]
-    left_out = len(kept) - sum(line.startswith("line ") for line in shown)
-    assert [line for line in shown if not line.startswith("line ")] == (
-        [f"… and {left_out} more line{'' if left_out == 1 else 's'}"] if left_out else []
-    )
-    assert len(as_json(text)) - 2 <= limit or left_out == kept.count(False)
+@given(st.lists(st.sampled_from(Rank), max_size=12), st.integers(20, 120))
+def test_lines_go_by_their_rank_and_the_last_or_longest_first(ranks: list[Rank], limit: int) -> None:
+    lines = [Line(message(f"line {at} {'x' * (at * 5 % 7)}"), rank) for at, rank in enumerate(ranks)]
+    text = cut(lines, limited(limit))
+    whole = [str(line.text) for line in lines]
+    shown = [whole.index(line) for line in text.splitlines() if line in whole]
+    gone = set(range(len(ranks))) - set(shown)
+    assert all(ranks[at] is not Rank.KEPT for at in gone)
+    for at in gone:
+        for other in shown:
+            assert ranks[other] >= ranks[at]
+            if ranks[other] is ranks[at]:
+                assert other < at if ranks[at] is Rank.DETAIL else len(whole[other]) <= len(whole[at])
+    counts = [line for line in text.splitlines() if line not in whole]
+    assert counts == ([f"… and {len(gone)} more line{'' if len(gone) == 1 else 's'}"] if gone else [])
+    assert len(as_json(text)) - 2 <= limit or all(ranks[at] is Rank.KEPT for at in shown)
 
 
 @pytest.mark.parametrize("limit", [100, 10_000, 1_000_000])
@@ -235,19 +249,30 @@ def test_the_time_for_cutting_grows_with_the_number_of_lines_only(monkeypatch: p
     assert sum(work) < 300_000
 
 
+LONG = [f"{number:03}" + "名" * 61 for number in range(120)]
+"""Names as long as any may be."""
+
+
 @pytest.mark.parametrize("channel", CHANNELS)
-def test_the_longest_text_of_a_run_fits_every_channel(channel: Any) -> None:
+@pytest.mark.parametrize("without", [0, 20, 100])
+def test_the_longest_text_of_a_run_fits_every_channel(channel: Channel, without: int) -> None:
+    """It says how the day stands, and has the command that starts it again if that fits."""
+    names = tuple(LONG[:without])
+    day = Day(targets=[target(name, "abc") for name in LONG], start={"without": names, "job": "j" * 63})
+    day.play(failing(NULL, "trading"))
     faults = [Fault("card_targets.json: [3]", Message("图" * 300), Message("改" * 300))] * 50
-    view = Day(targets=()).view(bad_config(50, of_command=False), faults=faults)
-    text = cut(list(run_lines(replace(view, steps=(START,)), settings())), channel)
+    view = replace(day.view(faults=faults), page="https://storage.cloud.google.com/" + "%E5%90%8D" * 40)
+    again = Step("without", message("Or without {names}:", names=listed(LONG)), shlex.join(LONG[:20]))
+    view = replace(view, steps=(*view.steps, again))
+    text = cut(list(run_lines(view, settings())), channel)
     assert len(as_json(text)) - 2 <= channel.limit
-    assert text.splitlines()[1] == "The configuration has 50 faults: nothing was called."
-    assert {"Now:", "the command"} <= set(text.splitlines())
+    assert text.splitlines()[:2] == [f"✗ {'j' * 63}, {DAY}", "The trading engine failed: no card was made."]
+    assert ("gcloud run jobs execute " in text) is (without == 0 or (channel is not WECOM and without == 20))
 
 
 def test_nothing_in_an_id_addresses_people_or_leads_elsewhere() -> None:
     def shown(name: str) -> str:
-        return cut([Line(message("{name}", name=name), is_kept=True)], FEISHU)
+        return cut([Line(message("{name}", name=name), Rank.KEPT)], FEISHU)
 
     assert shown('<at user_id="all">all</at>\n<!channel>') == '＜at user_id="all"＞all＜/at＞ ＜!channel＞'
     assert shown("\u202e") == "\ufffd"
@@ -255,3 +280,14 @@ def test_nothing_in_an_id_addresses_people_or_leads_elsewhere() -> None:
     assert shown("[pay here](https://x.example)") == "[pay here］(https://x.example)"
     assert shown('card_targets.json: [3] ("GC=F").card_types[1]') == 'card_targets.json: [3] ("GC=F").card_types[1]'
     assert shown("job@my-project.iam.gserviceaccount.com") == "job@my-project.iam.gserviceaccount.com"
+
+
+@pytest.mark.parametrize(
+    "name", ["@openai", "<@all>", '<at user_id="all">', "[pay](https://x.example)", "it's@all", "a@b"]
+)
+@pytest.mark.parametrize("start_with", [None, "make run-local ARGS="])
+def test_a_command_addresses_nobody_and_stays_the_same_for_a_shell(name: str, start_with: str | None) -> None:
+    command = Place("cards", start_with=start_with).run(f"--without={name}")
+    shown = cut([Line(message("Now:"), command=command)], FEISHU).removeprefix("Now:\n")
+    assert shlex.split(shown) == shlex.split(command)
+    assert not re.search(r"(?<!\w)@\w|<[@a]|\]\(", shown)

@@ -12,7 +12,7 @@ import trio
 from job.config.environment import Settings, read_settings
 from job.execution.shutdown import Budget
 from job.notification import sender
-from job.notification.message import Line, trial_lines
+from job.notification.message import Line, Rank, trial_lines
 from job.notification.sender import Notifier, send
 from job.text.messages import Message, message
 from tests.simulators import broken, do, when
@@ -20,7 +20,7 @@ from tests.simulators.chat import Chat
 from tests.simulators.service import Do, Fault
 from tests.support.days import SCENES
 
-LINES = [Line(message("✓ cards"), is_kept=True)]
+LINES = [Line(message("✓ cards"), Rank.KEPT)]
 BUSY = do.body({"code": 11232, "msg": "frequency limited"})
 
 

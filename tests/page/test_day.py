@@ -88,7 +88,10 @@ def test_the_outcomes_are_all_of_them() -> None:
         ("storage failed", "ended at 02:00 UTC+08:00 HTTP 503 Once storage can be reached"),
         ("data failed", "took 50.0 s Once the cause is put right"),
         ("made again", "5 cards of this day were made again: NVDA/news_card, NVDA/earnings_card"),
-        ("cards missing", "New since 2026-11-23: NVDA (5) Still missing, for 2 nights: TSLA/news_card What failed"),
+        (
+            "cards missing",
+            "Failed, and did not on 2026-11-23: NVDA (5) Still missing, for 2 nights: TSLA/news_card What failed",
+        ),
         ("interrupted before the cards", "Missing: financial 6, trading 11, news 5, cards 58"),
     ],
 )

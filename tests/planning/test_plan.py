@@ -181,7 +181,7 @@ def test_no_config_makes_a_request_whose_url_a_server_refuses_for_its_length() -
         ],
         "llm_config": {"default": {"backend": "x" * 1024, "model_name": "x" * 1024}},
     }
-    plan, faults, _ = make_plan({f"{name}.json": json.dumps(one).encode() for name, one in objects.items()}, DAY, {})
+    plan, faults = make_plan({f"{name}.json": json.dumps(one).encode() for name, one in objects.items()}, DAY, {})
     assert faults == []
     assert 7000 < max(len(call.path) for call in plan.calls("qa")) <= 8192
 

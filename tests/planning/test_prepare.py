@@ -49,7 +49,7 @@ async def test_a_plan_is_made_for_a_day_from_objects_that_are_read_once(place: P
     assert [target.id for target in prepared.plan.targets] == ["AAPL"]
     assert (prepared.plan.date, prepared.plan.batch_sizes["trading"], prepared.again) == (DAY, 5, None)
     assert prepared.objects["ticker_list.json"].data == b'["AAPL", "AAPL"]'
-    assert len(prepared.notices) == 1
+    assert len(prepared.plan.notices) == 1
 
 
 async def test_what_is_asked_for_again_and_what_is_left_out(place: Path) -> None:

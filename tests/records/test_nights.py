@@ -125,7 +125,7 @@ async def test_past_nights_that_cannot_be_read_are_a_notice(memory: Memory, auto
     memory.refuse = lambda _verb, _name: True
     said: list[Message] = []
     past = PastNights(said.extend)
-    await past.read(memory)
+    await past.read(memory, "2026-11-30")
     assert list(map(str, said)) == ["past nights cannot be read: : 503 from the fake"]
     assert await past.known(trio.current_time()) is None
     assert past.before(DAYS[3]) == []
@@ -136,7 +136,7 @@ async def test_a_bug_in_reading_past_nights_ends_no_attempt(
 ) -> None:
     memory.folders = None  # type: ignore[method-assign,assignment]
     past = PastNights(lambda _: None)
-    await past.read(memory)
+    await past.read(memory, "2026-11-30")
     assert "past nights are not read" in caplog.text
     assert past.follows_failure(DAYS[3]), "it is not known"
 
@@ -146,7 +146,7 @@ async def test_past_nights_are_waited_for_until_a_time(memory: Memory, autojump_
     memory.seconds = 1.0
     past = PastNights(lambda _: None)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(past.read, memory)
+        nursery.start_soon(past.read, memory, "2026-11-30")
         assert await past.known(1.5) is None
         known = await past.known(9.0)
         assert known is not None

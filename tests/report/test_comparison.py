@@ -3,45 +3,66 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import pytest
 
 from job.engines.failures import Cause, Failure
+from job.ledger.ledger import Ledger
+from job.planning.plan import Plan
+from job.report.attempt import Entry
 from job.report.comparison import comparison_lines, night_before
 from job.report.outcome import Outcome, bad_config
 from job.report.report import Report
 from job.text.messages import message
-from tests.support.days import Day, Fate, failing, well
+from tests.support.chinese import in_chinese
+from tests.support.days import RESET, Day, Fate, failing, well
 from tests.support.fakes import target
-from tests.support.records import report_at, start_at
+from tests.support.records import Attempt, config, report_at, start_at
 
 NO = Failure(Cause.DENIED, message("no"), 200)
 
 
-def played(fates: Sequence[Fate | None], first: int = 20) -> list[Report]:
-    """A night for each fate; `None` is one whose config was faulty."""
-    nights: list[Report] = []
+@dataclass
+class Nights:
+    """Nights that were played."""
+
+    reports: list[Report] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=lambda: Ledger(Plan.empty("2026-11-20")))
+    """Of the last one."""
+    entry: Entry | None = None
+    """Of the one before."""
+
+    def lines(self) -> list[str]:
+        *before, last = self.reports
+        found = list(comparison_lines(last, self.ledger, before, self.entry))
+        assert all(map(in_chinese, found))
+        return list(map(str, found))
+
+
+def played(fates: Sequence[Fate | None], first: int = 20, **start: object) -> Nights:
+    """A night for each fate; `None` is one whose config was faulty. `start` is of the last one."""
+    nights = Nights()
     for day, fate in enumerate(fates, first):
         if fate is None:
-            start = start_at(f"2026-11-{day}", number=0)
-            nights.append(report_at(bad_config(1, of_command=False), start=start))
+            begun = start_at(f"2026-11-{day}", number=0)
+            nights.reports.append(report_at(bad_config(1, of_command=False), start=begun))
             continue
-        played = Day(f"2026-11-{day}", [target(name, ["a", "b"]) for name in "ABC"]).play(fate)
-        before = night_before(nights, played.day)
-        nights.append(played.view(None, *([before] if before else [])).report)
+        is_last = day == first + len(fates) - 1
+        targets = [target(name, ["a", "b"]) for name in "ABC"]
+        played = Day(f"2026-11-{day}", targets, start if is_last else {}).play(fate)
+        before = night_before(nights.reports, played.day)
+        nights.reports.append(played.view(None, *([before] if before else [])).report)
+        nights.ledger = played.ledger
     return nights
 
 
-def lines(nights: Sequence[Report]) -> list[str]:
-    *before, last = nights
-    return [str(line) for line in comparison_lines(last, before)]
+def lines(fates: Sequence[Fate | None]) -> list[str]:
+    return played(fates).lines()
 
 
 def cards(*names: str) -> Fate:
     return lambda engine, name, card: NO if engine == "qa" and f"{name}/{card}" in names else None
-
-
-NEWS = failing(NO, "news", "A")
 
 
 @pytest.mark.parametrize(
@@ -50,53 +71,100 @@ NEWS = failing(NO, "news", "A")
         ([cards("A/a")], []),
         ([well, well], []),
         ([cards("A/a"), well], []),
-        ([well, cards("A/a", "B/a")], ["New since 2026-11-20: /a: A, B"]),
-        ([well, cards("A/a", "A/b")], ["New since 2026-11-20: A (2)"]),
+        ([well, cards("A/a")], ["This failure is new: it was not there on 2026-11-20"]),
+        ([well, cards("A/a", "B/a")], ["All 2 failures are new: none of them was there on 2026-11-20"]),
         ([cards("A/a"), cards("A/a")], ["Still missing, for 2 nights: A/a"]),
         (
             [cards("A/a"), cards("A/a", "B/b"), cards("A/a", "B/b", "C/a")],
-            ["New since 2026-11-21: C/a", "Still missing, for 3 nights: A/a", "Still missing, for 2 nights: B/b"],
+            [
+                "Failed, and did not on 2026-11-21: C/a",
+                "Still missing, for 3 nights: A/a",
+                "Still missing, for 2 nights: B/b",
+            ],
         ),
-        ([cards("A/a"), well, cards("A/a")], ["New since 2026-11-21: A/a"]),
+        ([cards("A/a"), well, cards("A/a")], ["This failure is new: it was not there on 2026-11-21"]),
         ([cards("A/a"), None, cards("A/a")], ["Still missing, for 2 nights: A/a"]),
-        ([well, NEWS], ["New since 2026-11-20: A"]),
-        ([well, NEWS, cards("A/a")], ["Still missing, for 2 nights: A/a"]),
+        ([well, failing(NO, "news", "A")], ["This failure is new: it was not there on 2026-11-20"]),
+        ([well, failing(RESET, "news")], []),
+        ([well, failing(RESET, "qa")], []),
+        ([well, failing(NO, "news", "A"), cards("A/a")], ["Still missing, for 2 nights: A/a"]),
     ],
     ids=[
         "no night before",
         "all well",
         "mended",
-        "new of one type",
-        "new of one target",
+        "one is new",
+        "all are new",
         "still",
         "new and still",
         "again after a good night",
         "the night before had no plan",
         "data",
+        "a whole engine",
+        "the whole QA engine",
         "the night before made no card",
     ],
 )
 def test_what_is_new_and_what_is_still_missing(fates: Sequence[Fate | None], expected: list[str]) -> None:
-    assert lines(played(fates)) == expected
+    assert lines(fates) == expected
 
 
 def test_a_failure_is_new_only_if_the_night_before_lists_all_that_it_lacked() -> None:
-    before, last = played([well, cards("A/a")])
-    assert lines([before.model_copy(update={"missing_not_listed": 1}), last]) == []
+    nights = played([well, cards("A/a")])
+    nights.reports[0] = nights.reports[0].model_copy(update={"missing_not_listed": 1})
+    assert nights.lines() == []
+
+
+def test_what_was_left_out_is_no_news_when_it_is_back_and_fails() -> None:
+    week = [played([well], without=("C",)).reports[0]]
+    assert week[0].cards.left_out == 2
+    for day in range(21, 26):
+        night = Day(f"2026-11-{day}", [target(name, ["a", "b"]) for name in "ABC"], {"without": ("C",)}).play()
+        week.append(night.view(None, week[-1]).report)
+    last = Day("2026-11-26", [target(name, ["a", "b"]) for name in "ABC"]).play(cards("C/a"))
+    view = last.view(None, *week)
+    assert list(map(str, view.comparison)) == ["Still missing, for 7 nights: C/a"]
+
+
+def of_config(*tickers: str, failed: Sequence[str] = (), day: str = "2026-11-24") -> Attempt:
+    return Attempt(day, objects=config(tickers), failed=failed, outcome="cards_missing" if failed else "succeeded")
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (of_config("A", "C"), ["1 card fewer than on 2026-11-23: B/news_card"]),
+        (of_config("A"), ["2 cards fewer than on 2026-11-23: /news_card: B, C"]),
+        (of_config("A", "B", "C", "D"), []),
+        (of_config("A", "B", "C", "D", failed=["D"]), ["New since 2026-11-23: D"]),
+        (
+            of_config("A", "B", "C", "D", failed=["A", "D"]),
+            ["New since 2026-11-23: D", "Failed, and did not on 2026-11-23: A/news_card"],
+        ),
+    ],
+)
+def test_a_night_that_shrank_and_a_target_that_is_new(now: Attempt, expected: list[str]) -> None:
+    before = of_config("A", "B", "C", day="2026-11-23")
+    found = list(comparison_lines(now.report(), now.ledger(), [before.report()], before.entry))
+    assert list(map(str, found)) == expected
+    assert all(map(in_chinese, found))
+    refused = report_at(bad_config(1, of_command=False), start=start_at("2026-11-24", number=0))
+    nothing = Ledger(Plan.empty("2026-11-24"))
+    assert list(comparison_lines(refused, nothing, [before.report()], before.entry)) == [], "it had no plan"
 
 
 def test_the_night_before_is_the_latest_one_with_a_plan_in_whatever_order_they_come() -> None:
-    first, second, faulty, last = played([well, well, None, well])
+    first, second, faulty, last = played([well, well, None, well]).reports
     assert night_before([faulty, first, last, second], last.day) == second
     assert night_before([faulty, last], last.day) is None
 
 
 def took(every: Sequence[float], **last: object) -> list[str]:
     """The comparison of nights that took so long; the last one has these changes."""
-    (whole,) = played([well])
+    (whole,) = played([well]).reports
     nights = [whole.model_copy(update={"day": f"2026-11-{day}", "seconds": one}) for day, one in enumerate(every, 10)]
     nights[-1] = nights[-1].model_copy(update=last)
-    return lines(nights)
+    return Nights(nights).lines()
 
 
 def test_a_night_that_took_much_longer_than_the_median_of_the_last_seven_is_slow() -> None:
@@ -117,7 +185,7 @@ def test_a_night_that_did_not_do_all_its_work_at_once_is_not_compared(change: di
 
 
 def test_nights_that_did_not_do_all_their_work_are_no_measure() -> None:
-    (whole,) = played([well])
+    (whole,) = played([well]).reports
     nights = [whole.model_copy(update={"day": f"2026-11-{day}", "seconds": 100.0}) for day in range(10, 13)]
     nights[1] = nights[1].model_copy(update={"outcome": Outcome.CARDS_MISSING})
-    assert lines([*nights, whole.model_copy(update={"seconds": 900.0})]) == []
+    assert Nights([*nights, whole.model_copy(update={"seconds": 900.0})]).lines() == []

@@ -140,7 +140,10 @@ class Day:
         report = report_of(begun, self.ledger, ending, seconds=seconds, faults=faults, before=before)
         now = self._began + timedelta(seconds=self.at)
         return View(
-            report, self.ledger, advice(report, Place.of(begun, None), now), tuple(comparison_lines(report, nights))
+            report,
+            self.ledger,
+            advice(report, Place.of(begun, None), now),
+            tuple(comparison_lines(report, self.ledger, nights)),
         )
 
     def start_of(self) -> Start:

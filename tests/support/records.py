@@ -51,7 +51,7 @@ def config(tickers: Sequence[str] = ("AAPL", "MSFT"), types: Sequence[str] = ("n
 
 def plan_from(objects: Mapping[str, str], day: str = DAY) -> Plan:
     """The plan of config objects."""
-    plan, faults, _ = make_plan({name: text.encode() for name, text in objects.items()}, day, SIZES)
+    plan, faults = make_plan({name: text.encode() for name, text in objects.items()}, day, SIZES)
     assert not faults
     return plan
 
