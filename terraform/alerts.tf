@@ -32,7 +32,7 @@ locals {
       notification = {
         title    = "${var.name}: the message about a run was not sent" # which does not fail the run
         severity = "WARNING"
-        help     = "The line `notification.failed` in the execution's log says why. To send a test message, a maintainer runs `${local.start} --args=notify,--test`."
+        help     = "The line `notification.failed` in the execution's log says why. To send a test message, a maintainer runs `${local.start} --args=notify`."
         filter = join(" AND ", [
           "resource.type = \"cloud_run_job\"",
           "resource.labels.job_name = (\"${var.name}\" OR \"${var.name}-verify\")",

@@ -12,7 +12,7 @@ from job.notification.channels import Channel, as_json
 from job.report.advice import command_of
 from job.report.commands import Place
 from job.report.failures import failure_groups
-from job.report.outcome import ExitCode, Outcome
+from job.report.outcome import ExitCode, Outcome, notices_of
 from job.report.report import Report, ReportedFault, totals_of
 from job.report.view import View
 from job.text.display import clock, printable, shortened
@@ -24,7 +24,6 @@ FAULTS_LISTED = 5
 """Faults of a configuration that are listed; further ones are only counted."""
 FAULT_LIMIT = 302
 """Maximum number of characters of the line of a fault."""
-NOTICES_LISTED = 3
 SENTENCE_LIMIT = 600
 """Maximum number of characters of a line that lists names: ten, and each may have 64."""
 _TRACE_ID = "trace id"
@@ -83,7 +82,8 @@ def _body(view: View) -> Iterator[Line]:
     for line in view.comparison:
         yield Line(line)
     yield from _fault_lines(report.faults, report.faults_not_listed)
-    yield from _notice_lines(view.ledger.plan.notices)
+    for notice in notices_of(view.ledger.plan):
+        yield Line(message("! {notice}", notice=notice), limit=FAULT_LIMIT)
     for step in view.steps:
         if step.kind != "plan":  # the faults are listed
             rank = Rank.EXTRA if step.kind == "without" else Rank.NEXT
@@ -194,14 +194,6 @@ def _cause_lines(report: Report, ledger: Ledger) -> Iterator[Line]:
         remedies.add(str(one.remedy))
     if any(_TRACE_ID in remedy for remedy in remedies) or report.outcome is Outcome.DATA_ENGINE_FAILED:
         yield Line(message("trace id: {trace}", trace=report.trace_id), Rank.EXTRA)
-
-
-def _notice_lines(notices: Sequence[Message]) -> Iterator[Line]:
-    """What is odd about the config."""
-    for notice in notices[:NOTICES_LISTED]:
-        yield Line(message("! {notice}", notice=notice), limit=FAULT_LIMIT)
-    if (more := len(notices) - NOTICES_LISTED) > 0:
-        yield Line(plural("! 1 more notice", "! {count} more notices", count=more))
 
 
 def _fault_lines(faults: Sequence[ReportedFault], not_listed: int) -> Iterator[Line]:

@@ -29,7 +29,7 @@ from job.report.advice import Step, advice, start_command
 from job.report.commands import Links, Place
 from job.report.failures import failure_groups, not_reached
 from job.report.often import most_often, usual_line
-from job.report.outcome import LEFT_OUT
+from job.report.outcome import LEFT_OUT, notices_of
 from job.report.report import Report
 from job.report.view import View
 from job.text.display import printable, shortened
@@ -116,6 +116,7 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
             report=report,
             comparison=view.comparison,
             notes=[note for note in report.notes if note.id != LEFT_OUT],
+            notices=notices_of(ledger.plan),
             groups=groups,
             steps={step.kind: step for step in view.steps},
             not_reached=not_reached(ledger),

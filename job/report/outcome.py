@@ -12,6 +12,7 @@ from job.engines.catalog import ENGINES
 from job.execution.phases import EngineFailedError
 from job.execution.shutdown import ShutdownReason
 from job.ledger.ledger import Ledger
+from job.planning.plan import Plan
 from job.text.messages import Message, Value, listed, message, plural, template
 
 Severity = Literal["good", "warn", "bad"]
@@ -143,6 +144,7 @@ class Ending:
     notes: tuple[Message, ...] = ()
 
 
+NOTICES_LISTED = 3
 NOTHING_CALLED = message("nothing was called")
 LEFT_OUT = template("Left out by hand: {names}. A plain start makes their cards too.")
 _STOPS: Mapping[ShutdownReason, tuple[Outcome, ExitCode]] = {
@@ -308,6 +310,16 @@ def unforeseen(ledger: Ledger | None) -> Ending:
     """The job has a bug."""
     cards = NOTHING_CALLED if ledger is None else cards_line(ledger)
     return Ending(Outcome.UNFORESEEN, ExitCode.UNFORESEEN, message(Outcome.UNFORESEEN.about.sentence, cards=cards))
+
+
+def notices_of(plan: Plan) -> list[Message]:
+    """What is odd about the config, at most `NOTICES_LISTED` lines and one that counts the others."""
+    notices = list(plan.notices[:NOTICES_LISTED])
+    if (more := len(plan.notices) - NOTICES_LISTED) > 0:
+        notices.append(
+            plural("And 1 more notice about the config", "And {count} more notices about the config", count=more)
+        )
+    return notices
 
 
 def unrecorded_note(results: int) -> Message:

@@ -50,7 +50,7 @@ async def test_what_is_new_and_what_is_still_missing_is_said_everywhere(
     assert compared(first) == []
     await world.configure("ticker_list.json", ["AAPL", "MSFT", "NVDA"])
     second = await night(world, "2026-11-23", "MSFT", "NVDA")
-    lines = ["New since 2026-11-22: NVDA/news_card", "Still missing, for 2 nights: MSFT/news_card"]
+    lines = ["New since 2026-11-22: NVDA", "Still missing, for 2 nights: MSFT/news_card"]
     assert compared(second) == lines
     shown = Parsed(world.recorded()["2026-11-23/report.html"].decode()).text
     assert all(line in shown for line in lines)

@@ -241,7 +241,7 @@ def test_several_nights_are_played_in_under_a_minute_and_lead_to_their_page(
     assert [end["outcome"] for end in ends] == [
         "succeeded", "data_engine_failed", "succeeded", "cards_missing", "succeeded"
     ]  # fmt: skip
-    assert f"New since {today - timedelta(days=4)}: AAPL" in ends[1]["notes"]
+    assert f"This failure is new: it was not there on {today - timedelta(days=4)}" in ends[1]["notes"]
     page = (tmp_path / "runs" / "index.html").read_text()
     assert len(set(re.findall('href="([^"]+/report.html)"', page))) == 5
     assert str(tmp_path / "runs" / "index.html") in done.stderr

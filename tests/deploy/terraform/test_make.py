@@ -102,11 +102,11 @@ def test_the_seven_steps_lead_to_a_run(checkout: Checkout) -> None:
     assert asked[-1] == f"gcloud run jobs execute {where} --wait"
     assert "No changes." in checkout.run("make apply")
 
-    later = checkout.run("make push; make logs; make execute ARGS=notify,--test")
+    later = checkout.run("make push; make logs; make execute ARGS=report,--missing")
     assert f"deploys it:\ngcloud run jobs update {where} --image={DIGEST}\n" in later
     assert checkout.notes[-2:] == [
         f"gcloud beta run jobs logs tail {where}",
-        f"gcloud run jobs execute {where} --wait --args=notify,--test",
+        f"gcloud run jobs execute {where} --wait --args=report,--missing",
     ]
 
 
