@@ -86,6 +86,7 @@ async def test_a_data_engine_that_failed_and_a_faulty_config(autojump_clock: Moc
     await world.configure("ticker_list.json", ["a/1"])
     await run(world, 2, **env(world, CLOUD_RUN_EXECUTION="cards-2"))
     failed, faulty = (text.splitlines() for text in world.chat.texts)
+    assert failed.pop(3).startswith("trace id: ")
     assert failed[:4] == [
         "✗ cards, 2026-11-24",
         "The news engine failed: no card was made.",
