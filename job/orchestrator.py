@@ -365,7 +365,7 @@ class _Run:
         await session.release()
         if not session.is_ended:
             unrecorded = session.journal.unwritten
-            notes = (*report.notes, unrecorded_note(unrecorded))
+            notes = (*report.notes, unrecorded_note(unrecorded, is_done=not self._ledger.is_left))
             report = report.model_copy(update={"notes": notes})
             view = replace(view, unrecorded=unrecorded)
         page = (

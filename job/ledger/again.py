@@ -60,7 +60,11 @@ class Requests:
                 key = Key(result.engine, target, result.card_type, result.date)
                 self._made[key] = max(result.again, self._made.get(key, 0))
 
+    def asked_as(self, key: Key) -> int:
+        """The number of the latest request for an item, whether or not it is open; 0 if there is none."""
+        return self._asked.get(key, 0)
+
     def number(self, key: Key) -> int:
         """The number of the open request for an item; 0 if there is none."""
-        asked = self._asked.get(key, 0)
+        asked = self.asked_as(key)
         return asked if asked > self._made.get(key, 0) else 0

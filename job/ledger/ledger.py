@@ -111,6 +111,8 @@ class Ledger:
         self.failed: list[CallResult] = []
         """The first `FAILURES_KEPT` calls that failed for good."""
         self._asked = self._planned_requests()
+        self._asks_as = 0
+        """The number of this attempt, if it asks for something again."""
         self._outdated: dict[WorkItem, float] = {}
         """When each card was made with another model or other parameters than those of the plan."""
 
@@ -176,6 +178,7 @@ class Ledger:
 
         An item that was never done gets none: its answer may have been lost, and only the same key finds that one.
         """
+        self._asks_as = number
         self.requests.ask((self.key_of(engine, item) for engine, item in items if item in self.items[engine]), number)
         self._asked = self._planned_requests()
 
@@ -198,6 +201,11 @@ class Ledger:
         """Whether an item is to be made again, and was not yet."""
         key = self._asked.get((engine, item))
         return key is not None and self.requests.number(key) > 0
+
+    def is_asked_now(self, engine: EngineName, item: WorkItem) -> bool:
+        """Whether this attempt has asked for an item of the plan to be made again."""
+        key = self._asked.get((engine, item))
+        return key is not None and self.requests.asked_as(key) == self._asks_as
 
     def again_of(self, call: Call) -> int:
         """The number of the request to make the items of a call again; 0 if they are made the first time."""

@@ -3,12 +3,12 @@
 A sentence quotes no answer of an engine or of storage: an `Ending` has that as its detail.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Literal
 
-from job.engines.catalog import ENGINES
+from job.engines.catalog import DATA_ENGINES, ENGINES, EngineName
 from job.execution.phases import EngineFailedError
 from job.execution.shutdown import ShutdownReason
 from job.ledger.ledger import Ledger
@@ -86,13 +86,7 @@ ABOUT: Mapping[Outcome, About] = {
     Outcome.CARDS_MISSING: About(
         message("cards missing"), ExitCode.CARDS_MISSING, "bad", template("{cards}"), _PUT_RIGHT
     ),
-    Outcome.DATA_ENGINE_FAILED: About(
-        message("data engine failed"),
-        ExitCode.FAILED,
-        "bad",
-        template("The {engine} engine failed: {cards}"),
-        _PUT_RIGHT,
-    ),
+    Outcome.DATA_ENGINE_FAILED: About(message("data engine failed"), ExitCode.FAILED, "bad", next=_PUT_RIGHT),
     Outcome.QA_ENGINE_DOWN: About(
         message("QA engine down"), ExitCode.CARDS_MISSING, "bad", template("The QA engine is down: {cards}"), _PUT_RIGHT
     ),
@@ -147,6 +141,18 @@ class Ending:
 NOTICES_LISTED = 3
 NOTHING_CALLED = message("nothing was called")
 LEFT_OUT = template("Left out by hand: {names}. A plain start makes their cards too.")
+_FAILED: Mapping[int, str] = {
+    1: template("The {engine} engine failed: {cards}"),
+    2: template("The {engine} and the {other} engine failed: {cards}"),
+    3: template("All three data engines failed: {cards}"),
+}
+"""How many data engines failed."""
+_SLOW: Mapping[int, str] = {
+    1: template("The deadline passed before the {engine} engine was done: {cards}"),
+    2: template("The deadline passed before the {engine} and the {other} engine were done: {cards}"),
+    3: template("The deadline passed before any data engine was done: {cards}"),
+}
+"""How many data engines had work left when the deadline passed."""
 _STOPS: Mapping[ShutdownReason, tuple[Outcome, ExitCode]] = {
     ShutdownReason.QA_DOWN: (Outcome.QA_ENGINE_DOWN, ExitCode.CARDS_MISSING),
     ShutdownReason.DEADLINE: (Outcome.DEADLINE, ExitCode.DEADLINE),
@@ -169,8 +175,8 @@ def ending_of(
     cards = NOTHING_CALLED if ledger is None else cards_line(ledger)
     notes = () if ledger is None else tuple(_notes(ledger))
     if error is not None:
-        engine = ENGINES[error.result.engine].word
-        sentence = message(Outcome.DATA_ENGINE_FAILED.about.sentence, engine=engine, cards=cards)
+        failed = [engine for engine in DATA_ENGINES if engine == error.result.engine or _has_failed(ledger, engine)]
+        sentence = message(_FAILED[len(failed)], **_named(failed), cards=cards)
         return Ending(Outcome.DATA_ENGINE_FAILED, ExitCode.FAILED, sentence, error.reason, notes)
     if ledger is not None and not ledger.is_left:
         return Ending(Outcome.SUCCEEDED, ExitCode.DONE, _all_there(ledger), None, notes)
@@ -181,12 +187,24 @@ def ending_of(
     detail = None
     if reason is ShutdownReason.LEASE_LOST and not_renewed is not None:
         outcome, detail = Outcome.STORAGE_FAILED, message("the lease was not renewed: {error}", error=not_renewed)
-    text = outcome.about.sentence
+    text, named = outcome.about.sentence, dict[str, Message]()
+    if outcome is Outcome.DEADLINE and ledger is not None and not ledger.is_ready:
+        slow = [engine for engine in DATA_ENGINES if ledger.left(engine)]
+        text, named = _SLOW[len(slow)], _named(slow)
     if reason is ShutdownReason.QA_DOWN and ledger is not None and _is_refused(ledger):
         text = template("The QA engine refuses the job's calls: {cards}")
-    return Ending(
-        outcome, code, message(text, cards=cards, signal=(reason or ShutdownReason.SIGTERM).name), detail, notes
-    )
+    signal = (reason or ShutdownReason.SIGTERM).name
+    return Ending(outcome, code, message(text, **named, cards=cards, signal=signal), detail, notes)
+
+
+def _has_failed(ledger: Ledger | None, engine: EngineName) -> bool:
+    """Whether an item of the engine failed, and was not only cut off."""
+    return ledger is not None and ledger.counts(engine).failed > ledger.counts(engine).cut_off
+
+
+def _named(engines: Sequence[EngineName]) -> dict[str, Message]:
+    """The engines as sentences about one or two have them."""
+    return dict(zip(("engine", "other"), (ENGINES[engine].word for engine in engines), strict=False))
 
 
 def state_of(ledger: Ledger, outcome: Outcome) -> Ending:
@@ -238,27 +256,7 @@ def _notes(ledger: Ledger) -> list[Message]:
     notes = []
     if names := ledger.left_out:
         notes.append(message(LEFT_OUT, names=listed(names)))
-    if asked := ledger.asked("qa"):
-        made = [f"{target}/{card}" for target, card in asked if not ledger.is_open("qa", (target, card))]
-        left = [f"{target}/{card}" for target, card in asked if ledger.is_open("qa", (target, card))]
-        if made:
-            notes.append(
-                plural(
-                    "1 card of this day was made again: {names}",
-                    "{count} cards of this day were made again: {names}",
-                    count=len(made),
-                    names=listed(made),
-                )
-            )
-        if left:
-            notes.append(
-                plural(
-                    "1 card was to be made again, and was not: {names}",
-                    "{count} cards were to be made again, and were not: {names}",
-                    count=len(left),
-                    names=listed(left),
-                )
-            )
+    notes += _again_notes(ledger)
     if outdated := [f"{target}/{card}" for target, card in ledger.outdated_cards]:
         notes.append(
             plural(
@@ -269,6 +267,36 @@ def _notes(ledger: Ledger) -> list[Message]:
             )
         )
     return notes
+
+
+def _again_notes(ledger: Ledger) -> Iterator[Message]:
+    """What was made again of what people asked for, and what was not."""
+    asked = [(item, f"{item[0]}/{item[1]}") for item in ledger.asked("qa")]
+    made = [name for item, name in asked if not ledger.is_open("qa", item)]
+    now = [name for item, name in asked if not ledger.is_open("qa", item) and ledger.is_asked_now("qa", item)]
+    left = [name for item, name in asked if ledger.is_open("qa", item)]
+    if now and len(now) < len(made):
+        yield plural(
+            "1 card was made again: {names}. Of this day, {total} were.",
+            "{count} cards were made again: {names}. Of this day, {total} were.",
+            count=len(now),
+            names=listed(now),
+            total=len(made),
+        )
+    elif made:
+        yield plural(
+            "1 card of this day was made again: {names}",
+            "{count} cards of this day were made again: {names}",
+            count=len(made),
+            names=listed(made),
+        )
+    if left:
+        yield plural(
+            "1 card was to be made again, and was not: {names}",
+            "{count} cards were to be made again, and were not: {names}",
+            count=len(left),
+            names=listed(left),
+        )
 
 
 def nothing_missing(ledger: Ledger, done: str) -> Ending:
@@ -322,13 +350,25 @@ def notices_of(plan: Plan) -> list[Message]:
     return notices
 
 
-def unrecorded_note(results: int) -> Message:
-    """What the record lacks if it could not be written to the end: so many results."""
+def unrecorded_note(results: int, *, is_done: bool) -> Message:
+    """What the record lacks if it could not be written to the end: so many results; and what to do about that.
+
+    `is_done` is whether all the work of the day is done.
+    """
     if not results:
-        return message("The end could not be recorded. All results are: the next start finds them.")
+        return message(
+            "The end could not be recorded. All results are: the next start finds them, and records the end."
+        )
+    if is_done:
+        return plural(
+            "All work is done, so do not start it again. The record lacks 1 result, which a start would request again.",
+            "All work is done, so do not start it again. The record lacks {count} results, which a start would request "
+            "again.",
+            count=results,
+        )
     return plural(
-        "The record lacks 1 result: the next start requests it again.",
-        "The record lacks {count} results: the next start requests them again.",
+        "Start it again once storage works: the record lacks 1 result, which is then requested again.",
+        "Start it again once storage works: the record lacks {count} results, which are then requested again.",
         count=results,
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from job.engines.catalog import ALL_ENGINES, DATA_ENGINES
+from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
 from job.engines.failures import Cause, Failure
 from job.execution.phases import EngineFailedError
 from job.execution.shutdown import ShutdownReason
@@ -29,6 +29,7 @@ from job.report.outcome import (
     unrecorded_note,
 )
 from job.text.messages import message
+from tests.support.chinese import in_chinese
 from tests.support.days import SCENES, Day
 from tests.support.fakes import plan_of, target
 from tests.support.results import result_of
@@ -195,6 +196,53 @@ def test_what_was_made_again_and_what_was_not_is_named() -> None:
     ]
 
 
+def test_what_this_start_made_again_is_told_apart_from_what_earlier_ones_did() -> None:
+    ledger = ledger_of(3, 3)
+    cards = list(ledger.plan.calls("qa"))
+    for number, some in ((2, cards[:2]), (3, cards[2:])):
+        ledger.ask_again([("qa", item) for call in some for item in call.items], number)
+        for call in some:
+            ledger.add(result_of(call, again=number))
+    (note,) = ending_of(ledger, None).notes
+    assert str(note) == "1 card was made again: T2/news_card. Of this day, 3 were."
+    assert in_chinese(note)
+
+
+@pytest.mark.parametrize(
+    ("failed", "sentence"),
+    [
+        (["trading", "news"], "The trading and the news engine failed: no card was made"),
+        (["financial", "trading", "news"], "All three data engines failed: no card was made"),
+    ],
+)
+def test_every_data_engine_that_failed_is_named(failed: Sequence[EngineName], sentence: str) -> None:
+    ledger = Ledger(plan_of([target("A"), target("B")]))
+    results = [result_of(next(ledger.plan.calls(engine)), NO) for engine in failed]
+    for result in results:
+        ledger.add(result)
+    ending = ending_of(ledger, None, EngineFailedError(results[-1]))
+    assert shown(ending)[2] == sentence
+    assert in_chinese(ending.sentence)
+
+
+@pytest.mark.parametrize(
+    ("done", "sentence"),
+    [
+        (["financial", "trading"], "The deadline passed before the news engine was done: no card was made"),
+        (["news"], "The deadline passed before the financial and the trading engine were done: no card was made"),
+        ([], "The deadline passed before any data engine was done: no card was made"),
+    ],
+)
+def test_a_deadline_names_the_slow_data_engine(done: Sequence[EngineName], sentence: str) -> None:
+    ledger = Ledger(plan_of([target("A")]))
+    for engine in done:
+        for call in ledger.plan.calls(engine):
+            ledger.add(result_of(call))
+    ending = ending_of(ledger, ShutdownReason.DEADLINE)
+    assert shown(ending)[2] == sentence
+    assert in_chinese(ending.sentence)
+
+
 def test_cards_of_another_model_are_named() -> None:
     ledger = Ledger(plan_of([target("A", engines=())]))
     ledger.absorb(result_of(next(ledger.plan.calls("qa")), request="of another model"))
@@ -242,13 +290,15 @@ def test_that_nothing_was_missing_is_said_with_the_time() -> None:
 @pytest.mark.parametrize(
     ("results", "note"),
     [
-        (0, "The end could not be recorded. All results are: the next start finds them."),
-        (1, "The record lacks 1 result: the next start requests it again."),
-        (1200, "The record lacks 1,200 results: the next start requests them again."),
+        (0, "The end could not be recorded. All results are: the next start finds them, and records the end."),
+        (1, "Start it again once storage works: the record lacks 1 result, which is then requested again."),
+        (1200, "Start it again once storage works: the record lacks 1,200 results, which are then requested again."),
     ],
 )
 def test_what_the_record_lacks(results: int, note: str) -> None:
-    assert str(unrecorded_note(results)) == note
+    assert str(unrecorded_note(results, is_done=False)) == note
+    done = str(unrecorded_note(results, is_done=True))
+    assert done == note if results == 0 else done.startswith("All work is done, so do not start it again. The record")
 
 
 def test_what_is_said_of_an_old_day() -> None:

@@ -190,7 +190,7 @@ def _unrecorded(_: World, outcome: Outcome) -> None:
     finished = outcome.finished
     assert finished["severity"] == "WARNING"
     assert finished["unrecorded"] > 0
-    assert any("the next start requests them again" in note for note in finished["notes"])
+    assert any("do not start it again. The record lacks" in note for note in finished["notes"])
 
 
 def _recovered(_world: World, outcome: Outcome) -> None:
@@ -325,8 +325,8 @@ ROWS = (
         "an error says so; results are kept and written later; cards are made for as long as the lease holds. If "
         "results cannot be written, the last line says how many the record lacks (`unrecorded`), as a warning if all "
         "cards are made",
-        "nothing if storage comes back; otherwise repair it, then start it again, which requests again what is not "
-        "recorded",
+        "nothing if storage comes back, or if all cards are made; otherwise repair it, then start it again, which "
+        "requests again what is not recorded",
         (
             succeeded("down and back", play=_outage(10, 3.0), check=_recovered, place="memory"),
             succeeded(
