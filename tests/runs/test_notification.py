@@ -90,7 +90,7 @@ async def test_a_data_engine_that_failed_and_a_faulty_config(autojump_clock: Moc
     assert failed[:4] == [
         "✗ cards, 2026-11-24",
         "The news engine failed: no card was made.",
-        f"• News engine: 1 target failed: MSFT. {NEWS_REFUSED}",
+        f"• News engine: 1 target failed: MSFT. {NOT_ACCEPTED}",
         "Cloud Run does not start it again.",
     ]
     assert "eyJ" not in "".join(failed)
