@@ -16,6 +16,7 @@ import trio
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
+from tests.support.parsed import Parsed
 from tests.support.promise import WRONG
 from tests.support.scene import DAY, NEXT_DAY, Scene, open_scene
 
@@ -373,10 +374,31 @@ async def test_a_target_is_left_out_once_by_name(scene: Scene) -> None:
     outcome = await scene.start(0, "--without", "BRK.B")
     assert outcome.finished["message"] == "3 cards are there, without BRK.B"
     assert outcome.finished["without"] == ["BRK.B"]
+    sums = {"planned": 5, "done": 3, "failed": 0, "not_attempted": 2, "left_out": 2}
+    assert outcome.finished["cards"].items() >= sums.items(), "it stays in the totals"
+    table = scene.world.recorded()[f"{DAY}/cards.csv"].decode("utf-8-sig")
+    assert table.count("BRK.B,equity,news_card,left_out,") == 1
+    assert "BRK.B ○ ○" in Parsed(scene.world.recorded()[f"{DAY}/report.html"].decode()).text
     scene.world.news.script.clear()
     plain = await scene.start(0)
     assert "without" not in plain.finished
     assert scene.cards() == Counter(ALL)
+
+
+async def test_what_is_left_out_and_there_already_is_shown_as_made(scene: Scene) -> None:
+    """All cards are there, one is to be made again, and its data fails: nothing advises to leave it out, nor hides it."""
+    await scene.start(0)
+    scene.world.trading.script.append(Fault(when.ticker("BRK.B"), do.status(422)))
+    failed = await scene.start(1, "--again", "BRK.B", CLOUD_RUN_EXECUTION="by-hand", CLOUD_RUN_TASK_ATTEMPT="0")
+    assert "--without" not in failed.stdout
+    outcome = await scene.start(0, "--without", "BRK.B")
+    assert (outcome.finished["message"], outcome.finished["without"]) == ("All 5 cards are there", ["BRK.B"])
+    assert outcome.finished["cards"]["planned"] == 5
+    assert outcome.finished["notes"] == [
+        "Left out by hand: BRK.B. A plain start makes their cards too.",
+        "2 cards were to be made again, and were not: BRK.B/news_card, BRK.B/price_card",
+    ]
+    assert scene.world.recorded()[f"{DAY}/cards.csv"].decode().count("BRK.B,equity") == 2
 
 
 async def test_what_a_person_leaves_out_is_no_change_of_the_config(scene: Scene) -> None:
