@@ -24,8 +24,6 @@ FAULTS_LISTED = 5
 """Faults of a configuration that are listed; further ones are only counted."""
 FAULT_LIMIT = 302
 """Maximum number of characters of the line of a fault."""
-SENTENCE_LIMIT = 600
-"""Maximum number of characters of a line that lists names: ten, and each may have 64."""
 _TRACE_ID = "trace id"
 """What a remedy contains, in English, that asks for the day's trace id."""
 _TRIAL = template("{job}: this is a test. A message like this comes when a run has ended.")
@@ -75,9 +73,9 @@ def run_lines(view: View, settings: Settings) -> Iterator[Line]:
 def _body(view: View) -> Iterator[Line]:
     """How a day stands, what failed, and what to do next."""
     report = view.report
-    yield Line(message("{sentence}.", sentence=report.sentence), Rank.KEPT, limit=SENTENCE_LIMIT)
+    yield Line(message("{sentence}.", sentence=report.sentence), Rank.KEPT)
     for note in report.notes:
-        yield Line(note, Rank.EXTRA, limit=SENTENCE_LIMIT)
+        yield Line(note, Rank.EXTRA)
     yield from _cause_lines(report, view.ledger)
     for line in view.comparison:
         yield Line(line)
@@ -87,7 +85,7 @@ def _body(view: View) -> Iterator[Line]:
     for step in view.steps:
         if step.kind != "plan":  # the faults are listed
             rank = Rank.EXTRA if step.kind == "without" else Rank.NEXT
-            yield Line(step.sentence, rank, step.command, SENTENCE_LIMIT)
+            yield Line(step.sentence, rank, step.command)
     if view.page:
         yield Line(message("Page: {page}", page=view.page), Rank.NEXT)
 

@@ -147,12 +147,16 @@ def test_nights_are_opened_as_a_page(runs: Path, command: Command, browser: list
 def test_a_report_is_that_of_the_latest_day_or_of_the_one_that_is_named(
     runs: Path, command: Command, arguments: list[str]
 ) -> None:
-    write(runs, Attempt("2026-11-23").record(), Attempt(failed=["MSFT"], outcome="cards_missing").record())
+    before = Attempt("2026-11-23", objects=THREE).record()
+    write(runs, before, Attempt(failed=["MSFT"], outcome="cards_missing").record())
     code, out, err = command("report", *arguments)
     assert (code, err) == (ExitCode.DONE, [])
     assert out[0] == f"{DAY}: started 02:00 UTC+08:00, ended 02:25 UTC+08:00"
     assert out[-1] == "How it ended (exit code 3)"
+    assert "! 1 card fewer than on 2026-11-23: TSLA/news_card" in out
     assert "! This failure is new: it was not there on 2026-11-23" in out
+    (runs / "2026-11-23/attempts/000001.json").write_text("{}")
+    assert command("report", *arguments)[::2] == (ExitCode.DONE, []), "another day's entry is not needed"
     assert f"RUNS_URI={runs} python -m job run --date={DAY}" in "\n".join(out)
 
 

@@ -194,6 +194,18 @@ def test_no_sentence_on_an_answer_quotes_the_token_that_was_sent(call: Call, sta
     assert SECRET[-20:] not in f"{reason} {found.warning}"
 
 
+def test_the_ticker_as_it_was_sent_wins_over_its_upper_case() -> None:
+    call = trading(["brk.b"])
+    fine, failed = {"status": "success"}, {"status": "failed", "message": "no rows"}
+    for results, is_done in (
+        ({"brk.b": failed, "BRK.B": fine}, False),
+        ({"brk.b": fine, "BRK.B": failed}, True),
+        ({"BRK.B": fine}, True),
+    ):
+        body = json.dumps({"results": results}).encode()
+        assert (judge(call, Response(200, body), "").failure is None) is is_done
+
+
 def test_only_the_tickers_that_failed_are_named() -> None:
     three = trading(["A", "B", "C"])
     failure = judged(three, {"results": {"A": GOOD, "B": BAD}})

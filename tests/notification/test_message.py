@@ -249,6 +249,13 @@ def test_the_time_for_cutting_grows_with_the_number_of_lines_only(monkeypatch: p
     assert sum(work) < 300_000
 
 
+def test_what_is_odd_about_the_config_is_told_the_first_of_it() -> None:
+    day = Day()
+    day.ledger.plan = replace(day.plan, notices=tuple(message(f"odd {number}") for number in range(5)))
+    shown = lines(day.play().view())
+    assert shown[2:-1] == ["! odd 0", "! odd 1", "! odd 2", "! And 2 more notices about the config"]
+
+
 LONG = [f"{number:03}" + "名" * 61 for number in range(120)]
 """Names as long as any may be."""
 

@@ -26,7 +26,7 @@ BUSY = do.body({"code": 11232, "msg": "frequency limited"})
 
 @pytest.fixture
 async def chat(nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Chat]:
-    monkeypatch.setattr(sender, "WAITS", (0.01, 0.1))
+    monkeypatch.setattr(sender, "WAITS", [wait / 40 for wait in sender.WAITS])
     chat = Chat([])
     await chat.service.start(nursery)
     yield chat

@@ -99,6 +99,12 @@ def test_says_when_it_was_and_what_a_person_has_to_know(scene: str, words: str) 
     assert words in page(SCENES[scene]()).text
 
 
+def test_what_is_odd_about_the_config_is_on_the_page() -> None:
+    day = Day()
+    day.ledger.plan = replace(day.plan, notices=(message("odd <b>"),))
+    assert "odd <b> Complete:" in page(day.play().view()).text
+
+
 def test_a_laptop_has_no_name_of_a_job() -> None:
     shown = page(Day(start={"job": None, "region": None, "project": None}).play().view())
     assert f"<title>✓ All 58 cards are there · Tue {DAY}</title>" in shown.source

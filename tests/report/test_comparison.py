@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 import pytest
 
 from job.engines.failures import Cause, Failure
+from job.execution.shutdown import ShutdownReason
 from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
 from job.report.attempt import Entry
 from job.report.comparison import comparison_lines, night_before
-from job.report.outcome import Outcome, bad_config
+from job.report.outcome import Outcome, bad_config, ending_of
 from job.report.report import Report
 from job.text.messages import message
 from tests.support.chinese import in_chinese
-from tests.support.days import RESET, Day, Fate, failing, well
+from tests.support.days import DAY, RESET, Day, Fate, failing, well
 from tests.support.fakes import target
 from tests.support.records import Attempt, config, report_at, start_at
 
@@ -107,6 +108,13 @@ def cards(*names: str) -> Fate:
 )
 def test_what_is_new_and_what_is_still_missing(fates: Sequence[Fate | None], expected: list[str]) -> None:
     assert lines(fates) == expected
+
+
+def test_a_qa_engine_that_went_down_is_told_by_the_headline_alone() -> None:
+    day = Day(DAY).play(lambda engine, name, _: RESET if engine == "qa" and name != "AAPL" else None)
+    before = Day("2026-11-23").play().view().report
+    assert [str(line)[:3] for line in day.view(None, before).comparison] == ["All"]
+    assert day.view(ending_of(day.ledger, ShutdownReason.QA_DOWN), before).comparison == ()
 
 
 def test_a_failure_is_new_only_if_the_night_before_lists_all_that_it_lacked() -> None:

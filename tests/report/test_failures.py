@@ -114,6 +114,20 @@ def test_a_target_is_at_fault_only_if_the_engine_answered_and_failed_for_it_alon
     assert targets_at_fault(ledger_of("news", *failures)) == names
 
 
+def test_nobody_is_left_out_whose_cards_are_there_nor_if_no_other_card_is_missing() -> None:
+    ledger = ledger_of("news", REFUSED, None, None)
+    own = [call for call in ledger.plan.calls("qa") if call.targets == ("T00",)]
+    assert targets_at_fault(ledger) == ("T00",)
+    for call in ledger.plan.calls("qa"):
+        if call not in own:
+            ledger.add(result_of(call))
+    assert targets_at_fault(ledger) == (), "all other cards are there"
+    ledger = ledger_of("news", REFUSED, None, None)
+    for call in own:
+        ledger.add(result_of(call))
+    assert targets_at_fault(ledger) == (), "its own card is there"
+
+
 def test_many_targets_are_not_at_fault() -> None:
     plan = plan_of([target(f"T{number:02}") for number in range(AT_FAULT_LIMIT + 5)])
     for count in (AT_FAULT_LIMIT, AT_FAULT_LIMIT + 1):

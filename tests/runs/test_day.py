@@ -386,7 +386,7 @@ async def test_a_target_is_left_out_once_by_name(scene: Scene) -> None:
 
 
 async def test_what_is_left_out_and_there_already_is_shown_as_made(scene: Scene) -> None:
-    """All cards are there, one is to be made again, and its data fails: nothing advises to leave it out, nor hides it."""
+    """All cards are there, one is to be made again, and its data fails: nothing says to leave it out, nor hides it."""
     await scene.start(0)
     scene.world.trading.script.append(Fault(when.ticker("BRK.B"), do.status(422)))
     failed = await scene.start(1, "--again", "BRK.B", CLOUD_RUN_EXECUTION="by-hand", CLOUD_RUN_TASK_ATTEMPT="0")
