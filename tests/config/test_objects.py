@@ -593,9 +593,9 @@ def test_ids_that_differ_only_in_spelling_are_noticed() -> None:
             "ticker_list.json": ["aapl", "AAPL", "Msft", "AAPL"],
             "card_types.json": ["news_card", "News_Card"],
             "card_targets.json": [
-                {"id": "msft"},
-                {"id": "A股", "topic_key": "a"},
-                {"id": "Ａ股", "topic_key": "b"},
+                {"id": "msft", "target_type": "person"},
+                {"id": "A股", "category": "macro", "topic_key": "a"},
+                {"id": "Ａ股", "target_type": "topic", "topic_key": "b"},
             ],
         }
     )
