@@ -91,4 +91,5 @@ def check_format(name: str, found: object) -> None:
     """Raises `RecordError` if an object of this name is of the format that was `found` in it, and not of this one."""
     if found != FORMAT:
         text = template("{object} has format {found}; this version of the job knows {known}")
-        raise RecordError(message(text, object=name, found=str(found), known=str(FORMAT)))
+        what = message(text, object=name, found=str(found), known=str(FORMAT))
+        raise RecordError(what, message("use the image of the job that has written it"))

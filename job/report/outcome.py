@@ -218,7 +218,9 @@ def cards_line(ledger: Ledger) -> Message:
     cards = ledger.counts("qa")
     if not cards.done and cards.planned:
         return message("no card was made")
-    return _missing_line(ledger) if cards.missing else message("all cards are there")
+    if cards.missing:
+        return _missing_line(ledger)
+    return _without_line(ledger) if cards.left_out else message("all cards are there")
 
 
 def _missing_line(ledger: Ledger) -> Message:
@@ -233,16 +235,22 @@ def _missing_line(ledger: Ledger) -> Message:
     return plural("1 card was not made again", "{count} cards were not made again", count=ledger.open_requests(["qa"]))
 
 
+def _without_line(ledger: Ledger) -> Message:
+    return plural(
+        "1 card is there, without {names}",
+        "{count} cards are there, without {names}",
+        count=ledger.counts("qa").done,
+        names=listed(ledger.left_out),
+    )
+
+
 def _all_there(ledger: Ledger) -> Message:
     cards = ledger.counts("qa")
     count = cards.done
     if not cards.planned:
         return message("All data is ready")
     if cards.left_out:
-        names = listed(ledger.left_out)
-        return plural(
-            "1 card is there, without {names}", "{count} cards are there, without {names}", count=count, names=names
-        )
+        return _without_line(ledger)
     return plural("The card is there", "All {count} cards are there", count=count)
 
 

@@ -151,6 +151,7 @@ def test_without_a_target_not_all_cards_are_there() -> None:
     ending = ending_of(ledger, None)
     assert shown(ending) == ("succeeded", 0, "2 cards are there, without C")
     assert list(map(str, ending.notes)) == ["Left out by hand: C. A plain start makes their cards too."]
+    assert shown(state_of(ledger, Outcome.KILLED))[2] == "Killed: 2 cards are there, without C"
     there = nothing_missing(ledger, "06:41")
     assert shown(there)[2] == "2 cards are there, without C"
     assert "Left out by hand: C" in str(there.notes[1])
