@@ -3,14 +3,6 @@ SHELL := /bin/bash
 PYTHON ?= python3
 BIN := .venv/bin
 
-# make ignores unknown variables: run-local would not fail at fault=news. So a variable
-# that differs from one of these only in case, dashes or a plural is refused. Other ones are allowed: a caller may set them.
-VARIABLES := ARGS DETAILS FAULT NIGHTS PYTHON QUICK REPORT_LANGUAGE RUN_TIME_ZONE STATE_BUCKET STATE_PREFIX TERRAFORM
-UNKNOWN := $(filter-out $(VARIABLES),$(foreach name,$(.VARIABLES),$(if $(filter command,$(origin $(name))),$(name))))
-plain = $(shell echo '$(1)' | tr '[:lower:]' '[:upper:]' | sed 's/[-_]//g; s/S$$//')
-$(foreach name,$(UNKNOWN),$(foreach known,$(VARIABLES),$(if $(filter $(call plain,$(name)),$(call plain,$(known))),\
-	$(error $(name) is not a variable of this Makefile, but $(known) is))))
-
 # --- the virtual environments: each is made once, and again when its lock changes ---
 # uv takes seconds for what pip takes a minute for, but all that it is told of pip's settings is the index. If it fails, pip
 # installs everything. A lock is whole, and leaves out what is not needed of its packages' dependencies.
@@ -31,73 +23,20 @@ INSTALL := install --quiet --require-hashes --no-deps
 	@touch $@
 
 .PHONY: help
-help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-16s %s\n", $$1, $$2}'
+help:
+	@awk -F ':.*## ' '/^## / { print substr($$0, 4) } /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-.PHONY: lock
-lock: .venv/ready ## update the pinned dependencies in .locks/ from pyproject.toml
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
-		pyproject.toml -o .locks/runtime.txt
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
-		-c .locks/runtime.txt --group dev pyproject.toml -o .locks/dev.txt
-	echo uv | $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
-		-c .locks/dev.txt - -o .locks/uv.txt
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
-		-c .locks/runtime.txt --group terraform -o .locks/terraform.txt
-
-# On every processor. A file's fast tests stay together, since they share what they set up; of the slow ones, whoever is
-# free takes half of what another has left.
-.PHONY: test
-test: .venv/ready ## run the fast tests, in a minute on two processors
-	$(BIN)/python -m pytest -q -n auto --dist loadfile -m 'not slow'
-
-.PHONY: test-slow
-test-slow: .venv/ready ## run the slow tests, in a quarter of an hour
-	$(BIN)/python -m pytest -q -n auto --dist worksteal -m slow
-
-.PHONY: test-all
-test-all: test test-slow ## run all tests
-
-.PHONY: emulator
-emulator: ## install the storage emulator that some tests need (needs Go): its place is `go env GOPATH`/bin, or GOBIN
-	go install github.com/fsouza/fake-gcs-server@v1.56.1
+## For everybody
 
 .PHONY: run-local
 run-local: .venv/ready ## play a whole night on this machine, with simulated engines: [FAULT=news] [NIGHTS=5] [ARGS='run --again NVDA'] [REPORT_LANGUAGE=zh] [DETAILS=1]
 	@$(BIN)/python -m tests.tools.run_local $(if $(FAULT),'$(FAULT)') $(if $(value ARGS),--args='$(subst ','\'',$(value ARGS))') $(if $(NIGHTS),--nights='$(NIGHTS)') $(if $(DETAILS),--details)
 
-.PHONY: bench
-bench: .venv/ready ## measure what a call costs, beside the script used before: [QUICK=1]
-	$(BIN)/python -m tests.tools.bench $(if $(QUICK),--quick)
+# On every processor. A file's fast tests stay together, since they share what they set up.
+.PHONY: test
+test: .venv/ready ## run the fast tests, in a minute on two processors
+	$(BIN)/python -m pytest -q -n auto --dist loadfile -m 'not slow'
 
-.PHONY: messages
-messages: .venv/ready ## collect the sentences for people into job/text/locale/, and compile their translations
-	@$(BIN)/python -m tests.tools.messages
-
-.PHONY: picture
-picture: .venv/ready ## make the READMEs' pictures of both pages again (needs Chromium)
-	@$(BIN)/python -m tests.tools.picture
-
-# ASYNC127 recommends another library than httpx, which this project has to use. A checkpoint in every coroutine (ASYNC91x)
-# would be noise: the tests of shutdown and cancellation hold that a run stops at once.
-ASYNC := $(BIN)/flake8-async --enable=ASYNC --startable-in-context-manager=on_signals --disable=ASYNC127,ASYNC910,ASYNC911,ASYNC912,ASYNC913
-.PHONY: lint
-lint: .venv/ready ## check style, types, async hazards, who imports whom, and terraform/ if a Terraform is installed
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(ASYNC) $$(git ls-files 'job/*.py' 'tests/*.py')
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache --no-logo
-	$(BIN)/hadolint Dockerfile
-	@if command -v $(TERRAFORM) >/dev/null; then set -ex; \
-		$(IN_ROOT) fmt -check -diff -recursive; [ ! -d terraform/.terraform/providers ] || $(IN_ROOT) validate; fi
-
-.PHONY: format
-format: .venv/ready ## fix style and format, as far as a tool can
-	$(BIN)/ruff check --fix .
-	$(BIN)/ruff format .
-
-# --- Google Cloud ---
 TERRAFORM ?= terraform
 IN_ROOT = $(TERRAFORM) -chdir=terraform
 setting = $(shell sed -n 's/^$(1) *= *"\([^"]*\)".*/\1/p' terraform/terraform.tfvars)
@@ -146,3 +85,59 @@ push: ## build and push the image, with Docker or in Cloud Build, and print what
 	else \
 		echo 'Pushed. This makes everything else: make apply'; \
 	fi
+
+## For those who change the code
+
+# ASYNC127 recommends another library than httpx, which this project has to use. A checkpoint in every coroutine (ASYNC91x)
+# would be noise: the tests of shutdown and cancellation hold that a run stops at once.
+ASYNC := $(BIN)/flake8-async --enable=ASYNC --startable-in-context-manager=on_signals --disable=ASYNC127,ASYNC910,ASYNC911,ASYNC912,ASYNC913
+.PHONY: lint
+lint: .venv/ready ## check style, types, async hazards, who imports whom, and terraform/ if a Terraform is installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(ASYNC) $$(git ls-files 'job/*.py' 'tests/*.py')
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache --no-logo
+	$(BIN)/hadolint Dockerfile
+	@if command -v $(TERRAFORM) >/dev/null; then set -ex; \
+		$(IN_ROOT) fmt -check -diff -recursive; [ ! -d terraform/.terraform/providers ] || $(IN_ROOT) validate; fi
+
+.PHONY: format
+format: .venv/ready ## fix style and format, as far as a tool can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Whoever is free takes half of what another has left.
+.PHONY: test-slow
+test-slow: .venv/ready ## run the slow tests, in a quarter of an hour
+	$(BIN)/python -m pytest -q -n auto --dist worksteal -m slow
+
+.PHONY: test-all
+test-all: test test-slow ## run all tests
+
+.PHONY: emulator
+emulator: ## install the storage emulator that some tests need (needs Go): its place is `go env GOPATH`/bin, or GOBIN
+	go install github.com/fsouza/fake-gcs-server@v1.56.1
+
+.PHONY: bench
+bench: .venv/ready ## measure what a call costs, beside the script used before: [QUICK=1]
+	$(BIN)/python -m tests.tools.bench $(if $(QUICK),--quick)
+
+.PHONY: messages
+messages: .venv/ready ## collect the sentences for people into job/text/locale/, and compile their translations
+	@$(BIN)/python -m tests.tools.messages
+
+.PHONY: picture
+picture: .venv/ready ## make the READMEs' pictures of both pages again (needs Chromium)
+	@$(BIN)/python -m tests.tools.picture
+
+.PHONY: lock
+lock: .venv/ready ## update the pinned dependencies in .locks/ from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
+		pyproject.toml -o .locks/runtime.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
+		-c .locks/runtime.txt --group dev pyproject.toml -o .locks/dev.txt
+	echo uv | $(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
+		-c .locks/dev.txt - -o .locks/uv.txt
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --upgrade --custom-compile-command 'make lock' \
+		-c .locks/runtime.txt --group terraform -o .locks/terraform.txt
