@@ -90,7 +90,7 @@ push: ## build and push the image, with Docker or in Cloud Build, and print what
 
 # ASYNC127 recommends another library than httpx, which this project has to use. A checkpoint in every coroutine (ASYNC91x)
 # would be noise: the tests of shutdown and cancellation hold that a run stops at once.
-ASYNC := $(BIN)/flake8-async --enable=ASYNC --startable-in-context-manager=on_signals --disable=ASYNC127,ASYNC910,ASYNC911,ASYNC912,ASYNC913
+ASYNC := $(BIN)/flake8-async --enable=ASYNC --startable-in-context-manager=on_signals --disable=ASYNC127,ASYNC910,ASYNC912,ASYNC913
 .PHONY: lint
 lint: .venv/ready ## check style, types, async hazards, who imports whom, and terraform/ if a Terraform is installed
 	$(BIN)/ruff check .
