@@ -16,6 +16,7 @@ import ssl
 import sys
 import tempfile
 import time
+from collections import deque
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import Context, ContextVar
 from dataclasses import dataclass, field
@@ -28,8 +29,7 @@ import httpcore
 import outcome
 import pytest
 import trio
-from httpcore._backends.trio import TrioStream
-from trio._core._run import Runner
+from trio._core._run import GLOBAL_RUN_CONTEXT
 from trio.testing import MemoryReceiveStream, MockClock, memory_stream_pair
 
 from job import orchestrator
@@ -84,8 +84,8 @@ class VirtualProcess:
     """Of its threads for storage."""
     is_paused: bool = False
     """Its clocks go on, and nothing of it runs, not even when a timer ends."""
-    _held: list[tuple[trio.lowlevel.Task, tuple[outcome.Outcome[Any], ...]]] = field(default_factory=list)
-    """The tasks that run once it wakes, and with what."""
+    held: list[trio.lowlevel.Task] = field(default_factory=list)
+    """The tasks that run once it wakes."""
 
     def __post_init__(self) -> None:
         self._to_handler, self.signals = trio.open_memory_channel[int](16)
@@ -115,6 +115,7 @@ class VirtualProcess:
             self.kill()
         elif number == signal.SIGSTOP:
             self.is_paused = True
+            _runnable()
         elif number == signal.SIGCONT:
             self._wake()
         elif self.returncode is None:
@@ -136,21 +137,34 @@ class VirtualProcess:
         """Whether its code has no effect any more."""
         return self._died is not None
 
-    def hold(self, task: trio.lowlevel.Task, *value: outcome.Outcome[Any]) -> None:
-        """One of its tasks would run, but it is paused."""
-        task._abort_func = None  # it waits for nothing any more
-        self._held.append((task, value))
-
     def _wake(self) -> None:
         self.is_paused = False
-        held, self._held = self._held, []
-        for task, value in held:
-            trio.lowlevel.reschedule(task, *value)
+        held, self.held = self.held, []
+        for task in held:
+            _runnable().append(task)
 
 
 _running: ContextVar[VirtualProcess | None] = ContextVar(
     "the process whose code runs, unless it is the test's", default=None
 )
+
+
+def _runnable() -> deque[trio.lowlevel.Task]:
+    """The tasks that trio runs next, from now on without those of a process that is paused.
+
+    Nothing else here is private to trio.
+    """
+
+    class Runnable(deque[trio.lowlevel.Task]):
+        def append(self, task: trio.lowlevel.Task) -> None:
+            process = task.context.get(_running)
+            append = process.held.append if process and process.is_paused else super().append
+            append(task)
+
+    runner = GLOBAL_RUN_CONTEXT.runner
+    if type(runner.runq) is deque:
+        runner.runq = Runnable(runner.runq)
+    return runner.runq
 
 
 def _reach_outside() -> VirtualProcess | None:
@@ -238,7 +252,6 @@ async def open_virtual_world(
         world.stores = {uri: Memory(clock=time.time) for uri in (world.config_uri, world.runs_uri)}
         _replace_processes(patch)
         _replace_random_numbers(patch)
-        _replace_scheduling(patch)
         _replace_threads(patch, world)
         _replace_storage(patch, world)
         _replace_network(patch, world)
@@ -302,20 +315,6 @@ def _replace_processes(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(os, "_exit", exit_at_once)
     patch.setattr(signal, "signal", handle)
     patch.setattr(trio, "open_signal_receiver", open_signal_receiver)
-
-
-def _replace_scheduling(patch: pytest.MonkeyPatch) -> None:
-    """Nothing of a process that is paused runs."""
-    schedule = Runner.reschedule
-
-    def reschedule(runner: Runner, task: trio.lowlevel.Task, *value: outcome.Outcome[Any]) -> None:
-        process = task.context.get(_running)
-        if process is not None and process.is_paused:
-            process.hold(task, *value)
-        else:
-            schedule(runner, task, *value)
-
-    patch.setattr(Runner, "reschedule", reschedule)
 
 
 def _replace_threads(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
@@ -386,24 +385,34 @@ def _replace_storage(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
         patch.setattr(DirectoryStore, verb, asked(verb))
 
 
-class _VirtualStream(TrioStream):
-    """A connection in memory, as httpcore sees it."""
+@dataclass
+class _VirtualStream(httpcore.AsyncNetworkStream):
+    """A connection in memory, as httpcore sees it. The job's timeouts are its own."""
 
-    def __init__(self, stream: trio.StapledStream[Any, MemoryReceiveStream]) -> None:
-        super().__init__(stream)
-        self._incoming = stream.receive_stream._incoming
+    stream: trio.abc.Stream
+    is_over: bool = False
+    """Whether the other side has closed it."""
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109  httpcore's
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109
         _reach_outside()
-        return bytes(await super().read(max_bytes, timeout))
+        try:
+            return bytes(await self.stream.receive_some(max_bytes))
+        except trio.BrokenResourceError as error:
+            raise httpcore.ReadError from error
 
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109  httpcore's
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ARG002, ASYNC109
         _reach_outside()
-        await super().write(buffer, timeout)
+        try:
+            if buffer:
+                await self.stream.send_all(buffer)
+        except trio.BrokenResourceError as error:
+            raise httpcore.WriteError from error
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
 
     def get_extra_info(self, info: str) -> object:
-        """Whether data or the end has come; there is nothing else to know."""
-        return bool(self._incoming._data or self._incoming._closed) if info == "is_readable" else None
+        return self.is_over if info == "is_readable" else None
 
 
 def _replace_network(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
@@ -421,9 +430,14 @@ def _replace_network(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
             except OSError as error:
                 raise httpcore.ConnectError from error
         ours, theirs = memory_stream_pair()
-        # Not in the context of the process, which is the client's.
-        Context().run(world.nursery.start_soon, ports[port].connect, theirs)
-        return _VirtualStream(ours)
+        connection = _VirtualStream(ours)
+
+        async def serve() -> None:
+            await ports[port].connect(theirs)
+            connection.is_over = True
+
+        Context().run(world.nursery.start_soon, serve)  # its context is not that of the process, which is the client's
+        return connection
 
     def cached(_: IdTokens, _audience: str, _rejected: str | None = None) -> None:
         return None
