@@ -78,8 +78,8 @@ class Case:
 
     @property
     def is_real(self) -> bool:
-        """Whether it is played by a real process."""
-        return self.place != "memory"
+        """Whether it is played by a real process: only then if it takes one."""
+        return not self.is_virtual
 
 
 @dataclass(frozen=True)

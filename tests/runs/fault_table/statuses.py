@@ -9,7 +9,7 @@ from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
 
 if TYPE_CHECKING:
-    from tests.runs.fault_table.row import Arrange, Env
+    from tests.runs.fault_table.row import Arrange
     from tests.simulators.job import Outcome
     from tests.simulators.service import Do
     from tests.simulators.when import When
@@ -74,11 +74,6 @@ def _redirected(engine: str) -> Arrange:
 
 
 # google-auth itself asks again for some seconds before it says that there is no token.
-PATIENT: Env = {
-    f"{name}_ENGINE_{what}": value
-    for name in ("FINANCIAL", "TRADING", "NEWS")
-    for what, value in {"TIMEOUT": "60", "ATTEMPTS": "2"}.items()
-}
 OPAQUE = do.raw_body(b"ya29-opaque", "text/plain")
 
 ROWS = (
@@ -112,14 +107,7 @@ ROWS = (
         "the call is repeated, up to the attempts; the error does not quote the answer, which may be a secret",
         "nothing, unless it lasts: then look at the metadata server, or the key file, and start it again",
         (
-            data_failed(
-                "down",
-                _tokens(when.always, do.status(503)),
-                "no token for",
-                env=PATIENT,
-                seconds=90.0,
-                place="process",
-            ),
+            data_failed("refused", _tokens(when.always, do.status(404)), "no token for", place="process"),
             succeeded("flapping", _tokens(when.every(2), do.status(500)), seconds=60.0, place="process"),
             succeeded("odd, once", _tokens(FIRST, OPAQUE), place="process"),
             data_failed("odd, for good", _tokens(when.always, OPAQUE), "answer is not a token", place="process"),

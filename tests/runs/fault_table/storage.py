@@ -58,6 +58,11 @@ def _front(condition: When, act: Do) -> Arrange:
     return strike("storage", condition, act)
 
 
+def _impatient(cause: Arrange = nothing) -> Arrange:
+    """Requests to storage are given up after a second."""
+    return lambda world: {**(cause(world) or {}), **altered(world.directory, SHORT_PATIENCE)}
+
+
 def _lost(part: bytes) -> Arrange:
     return _front(writes_of(part), do.in_turn(broken.reset_after_work(), do.nothing()))
 
@@ -166,7 +171,7 @@ async def _outage_of_a_bucket(world: World, env: Env) -> Outcome:
     """Storage is unavailable from the first card on, for longer than Google's library tries, and comes back."""
     assert world.storage
     world.qa.latency = steady(0.8)
-    job = await world.start_job(env={**env, **altered(world.directory, SHORT_PATIENCE)})
+    job = await world.start_job(env=env)
     await world.qa.until(bool)
     await world.storage.stop()
     await job.seen("storage.failed")
@@ -229,7 +234,7 @@ ROWS = (
         "nothing; after an error, start it again when nobody is saving the object",
         (
             succeeded("once", play=_saved_once, cards=(len(TICKERS), 0, 0), place="bucket"),
-            bad_config("always", nothing, "whenever it is read", play=_saved(do.status(412)), place="bucket"),
+            bad_config("always", _impatient(), "whenever it is read", play=_saved(do.status(412)), place="bucket"),
         ),
     ),
     Row(
@@ -275,8 +280,8 @@ ROWS = (
         (
             succeeded("down, and a retry", play=_down_and_retried, place="memory"),
             storage_failed("no lease", _refusing("_lease.json"), "_lease.json: ", place="memory"),
-            storage_failed("503", _front(config, do.status(503)), "CONFIG_URI: gs://", place="bucket", seconds=60.0),
-            storage_failed("hangs", _front(config, do.hang()), "CONFIG_URI: gs://", place="bucket", seconds=60.0),
+            storage_failed("503", _impatient(_front(config, do.status(503))), "CONFIG_URI: gs://", place="bucket"),
+            storage_failed("hangs", _impatient(_front(config, do.hang())), "CONFIG_URI: gs://", place="bucket"),
         ),
     ),
     Row(
@@ -356,7 +361,9 @@ ROWS = (
                 says="the lease was not renewed: ",
                 seconds=90.0,
             ),
-            succeeded("a bucket", play=_outage_of_a_bucket, check=_recovered, place="bucket", seconds=60.0),
+            succeeded(
+                "a bucket", _impatient(), play=_outage_of_a_bucket, check=_recovered, place="bucket", seconds=60.0
+            ),
             succeeded("a full disk", play=_full_disk, check=_recovered, place="process"),
         ),
     ),
