@@ -20,9 +20,10 @@ from job.execution.events import Event
 from job.execution.executor import RunContext
 from job.execution.gauge import Live, report_each_minute
 from job.execution.phases import EngineFailedError, Phases
-from job.execution.shutdown import Budget, Shutdown, at_deadline, on_signals
+from job.execution.shutdown import Shutdown, at_deadline, on_signals
 from job.ledger.ledger import Ledger, SetAside
 from job.ledger.result import CallResult
+from job.ledger.stop import ShutdownReason
 from job.notification.sender import Notifier
 from job.page.documents import documents
 from job.planning.plan import Plan
@@ -68,10 +69,10 @@ async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]
     """Prepares all data, and only then has every card generated.
 
     The first data engine that fails cuts off its siblings and ends the run: its `EngineFailedError` is raised, and no
-    card is requested. A shutdown ends the data phase at once and the card phase after its grace period.
+    card is requested. A shutdown ends the data phase at once, and gives cards in flight some seconds.
     """
     shutdown, error = phases.context.shutdown, None
-    with shutdown.phase(graceful=False):
+    with shutdown.stage("prepare"):
         try:
             async with trio.open_nursery() as data_phase:  # if one of its tasks fails, the others are cancelled
                 for engine in phases.data_engines:
@@ -83,7 +84,7 @@ async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]
     if error is not None:
         raise error
     if shutdown.reason is None:
-        with shutdown.phase(graceful=True):
+        with shutdown.stage("cards"):
             await phases.generate()  # raises unless all data is ready
 
 
@@ -111,20 +112,22 @@ async def run(request: RunRequest, reporter: Reporter) -> ExitCode:
     message is sent. The outcome is final before that line is printed: no later signal changes it or the exit code.
     """
     this = _Run(request, reporter)
-    budget, bug = Budget(), None
+    shutdown, bug = this.shutdown, None
     async with trio.open_nursery() as listener:
-        await listener.start(on_signals, this.shutdown, budget, this.on_second_signal)
+        await listener.start(on_signals, shutdown, this.on_second_signal)
         try:
             view = await this.run()
         except Exception as error:  # noqa: BLE001  it is raised again once the start has ended in this order
             view, bug = this.after_bug(), error
-        budget.make_final()
+        shutdown.is_final = True
         reporter.on_finish(view)
-        await reporter.drain(budget.seconds(Budget.LAST_LINE))
+        with shutdown.stage("last_line") as seconds:
+            await reporter.drain(seconds)
         told = replace(view, steps=this.steps(view.report, Retry.of(request.settings)))
-        if problem := await Notifier(request.settings).send(told, budget):
+        if problem := await Notifier(request.settings).send(told, shutdown):
             reporter.on_notification_failed(problem)
-            await reporter.drain(max(0.1, budget.seconds(Budget.FAILURE)))
+            with shutdown.stage("failure") as seconds:
+                await reporter.drain(seconds)
         listener.cancel_scope.cancel()
     if bug is not None:
         raise bug
@@ -186,7 +189,7 @@ class _Run:
         async with AsyncExitStack() as stack:  # releases the lease, whatever happens after it was acquired
             ending: Ending | None = None
             try:
-                with self.shutdown.phase(graceful=False):
+                with self.shutdown.stage("prepare"):
                     ending = await self._open(stack, helpers)
             except ConfigError as error:
                 self._reporter.on_faults(error.faults)
@@ -207,10 +210,10 @@ class _Run:
             try:
                 ending = await self._call(session, helpers)
             except BaseException:  # also if a helper has failed: this task is cancelled then
-                with trio.CancelScope(shield=True):
-                    self._closed = await self._close(unforeseen(self._ledger), session, at_once=True)
+                self.shutdown.request(ShutdownReason.BUG)
+                self._closed = await self._close(unforeseen(self._ledger), session)  # noqa: ASYNC102  see `stage`
                 raise
-            return await self._close(ending, session, at_once=False)
+            return await self._close(ending, session)
 
     async def _open(self, stack: AsyncExitStack, helpers: trio.Nursery) -> Ending | None:
         """Gets the lease, reads what the day has, and adds this attempt to it.
@@ -351,28 +354,23 @@ class _Run:
             error = failed
         return ending_of(self._ledger, self.shutdown.reason, error, self.shutdown.not_renewed)
 
-    async def _close(self, ending: Ending, session: Session, *, at_once: bool) -> View:
+    async def _close(self, ending: Ending, session: Session) -> View:
         """Closes the record, whether or not both phases have succeeded: the end is written last of all."""
-        has_time = not (at_once or self.shutdown.hurries)
-        nights = await self._past.known(trio.current_time() + (Budget.NIGHTS if has_time else 0.0))
+        with self.shutdown.stage("nights"):
+            await self._past.wait()
+        nights = self._past.nights
         view = self._view(self._report(ending))
         made = documents(view, nights, self._request.settings.runs_uri or "", datetime.now(UTC), self._translator)
-        written = await session.write(made, self.shutdown, at_once=at_once)
-        missing = [document.name for document in made if document.name not in written]
-        not_written = (*missing, *([NIGHTS_PAGE] if nights is None else []))
-        report = view.report.model_copy(update={"journal": session.objects(), "not_written": not_written})
-        await session.end(report, self.shutdown, at_once=at_once)
-        await session.release()
+        not_made = () if nights is not None else (NIGHTS_PAGE,)
+        report = view.report.model_copy(update={"not_written": not_made})
+        report = await session.close(report, made, self.shutdown)
         if not session.is_ended:
             unrecorded = session.journal.unwritten
             notes = (*report.notes, unrecorded_note(unrecorded, is_done=not self._ledger.is_left))
             report = report.model_copy(update={"notes": notes})
             view = replace(view, unrecorded=unrecorded)
-        page = (
-            page_address(self._request.settings.runs_uri or "", report.day)
-            if f"{report.day}/{PAGE}" in written
-            else None
-        )
+        has_page = f"{report.day}/{PAGE}" not in report.not_written
+        page = page_address(self._request.settings.runs_uri or "", report.day) if has_page else None
         return replace(view, report=report, page=page, is_news=self._is_news(ending, session))
 
     def _is_news(self, ending: Ending, session: Session) -> bool:

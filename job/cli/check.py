@@ -12,9 +12,8 @@ from job.engines.health import health_problem
 from job.engines.http_connection import HttpConnection, Network
 from job.engines.id_tokens import IdTokens
 from job.engines.tls import tls_context
-from job.execution.shutdown import Budget
 from job.notification.message import trial_fields, trial_lines
-from job.notification.sender import Notifier
+from job.notification.sender import SEND_SECONDS, Notifier
 from job.planning.prepare import UnreadConfigError, prepare
 from job.planning.request import RunRequest
 from job.report.outcome import ExitCode
@@ -79,7 +78,7 @@ def notify_command(settings: Settings) -> ExitCode:
         unset = Fault("NOTIFY_URL", message(NOT_SET), HOOK_REMEDY)
         say_error(translator(settings.language).text(settings.notify_fault or unset.sentence))
         return ExitCode.USAGE
-    problem = trio.run(notifier.send_lines, trial_lines(settings), trial_fields, Budget.MESSAGE)
+    problem = trio.run(notifier.send_lines, trial_lines(settings), trial_fields, SEND_SECONDS)
     to = translator(settings.language)
     taken = message("{channel} has taken the message", channel=notifier.hook.channel.title)
     say(f"✗ {to.text(problem)}" if problem else f"✓ {to.text(taken)}")

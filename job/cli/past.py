@@ -12,9 +12,8 @@ import trio
 
 from job.config.environment import Settings
 from job.config.faults import NOT_SET, Fault
-from job.execution.shutdown import Budget
 from job.notification.message import late_lines
-from job.notification.sender import Notifier
+from job.notification.sender import SEND_SECONDS, Notifier
 from job.page.render import render_day, render_nights
 from job.records.day import RecordedDay, read_day
 from job.records.nights import entry_before, read_nights
@@ -162,7 +161,7 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
         return ExitCode.DONE
     lines = late_lines(settings, day, now, view, is_known=problem is None)
     notifier = Notifier(settings)
-    sent = trio.run(notifier.send_lines, lines, lambda: {"event": "run.verified", "done": False}, Budget.MESSAGE)
+    sent = trio.run(notifier.send_lines, lines, lambda: {"event": "run.verified", "done": False}, SEND_SECONDS)
     if sent is not None and settings.log_format == "text":
         say_error(to.text(sent))
     elif sent is not None:

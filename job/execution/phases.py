@@ -9,9 +9,9 @@ from job.engines.failures import Failure
 from job.errors import JobError
 from job.execution.circuits import CardCircuits
 from job.execution.executor import Executor, RunContext
-from job.execution.shutdown import ShutdownReason
 from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult
+from job.ledger.stop import ShutdownReason
 from job.text.messages import listed, plural
 
 
@@ -77,6 +77,6 @@ class Phases:
         def on_finished(result: CallResult, failure: Failure | None) -> None:
             is_cut_off = failure is not None and failure.is_interruption
             if not is_cut_off and circuits.record(result.card_type or "", failure):
-                self.context.shutdown.request(ShutdownReason.QA_DOWN, grace_seconds=float("inf"))
+                self.context.shutdown.request(ShutdownReason.QA_DOWN)
 
         await Executor(self.engines["qa"], self.context, on_finished, circuits.max_in_flight).run(circuits)

@@ -1,131 +1,73 @@
-"""Shutdown: a cooperative stop request that every worker sees, the signals that make it, and the time for an ending."""
+"""Shutdown: a stop request that every worker sees, the signals that make it, and the seconds of each stage."""
 
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import IntEnum
 from math import inf
+from typing import Literal
 
 import trio
 
 from job.errors import JobError
+from job.execution.expiry import Expiry
+from job.ledger.stop import ShutdownReason
 from job.text.messages import Value
 
-_BOOT_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+Stage = Literal["prepare", "cards", "nights", "record", "release", "last_line", "message", "failure"]
 
 
-class ShutdownReason(IntEnum):
-    """Why a run stops early. If there are several reasons, the highest one counts."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many seconds each stage of a start may take: from its begin, or from when the reason for them comes."""
 
-    QA_DOWN = 1
-    DEADLINE = 2
-    LEASE_LOST = 3
-    SIGTERM = 4
-    SIGINT = 5
+    prepare: float
+    """The config, the lease and all data."""
+    cards: float
+    """Cards in flight: one that is cut off is paid for twice."""
+    nights: float
+    """Past nights that are not read yet, for their page."""
+    record: float
+    """The results, the documents and the end of the attempt."""
+    release: float
+    """Of the lease."""
+    last_line: float
+    message: float
+    """At most; it has a limit of its own."""
+    failure: float
+    """The line which says that the message was not sent."""
+    all: float
+    """All stages together, from when the reason comes."""
 
 
-_HURRIES = ShutdownReason.LEASE_LOST
-"""From this reason on, the record is closed in haste: the process is about to be killed, or another start may go on."""
+# fmt: off
+LIMITS: Mapping[ShutdownReason | None, Limits] = {
+    # Where Terraform starts the job, the deadline is 60 seconds before Cloud Run's; after SIGTERM, Cloud Run waits 10.
+    #                         prepare cards nights record release last_line message failure all
+    None:                      Limits(inf, inf, 5, 50,  0.5, 1, inf, 0.5, inf),
+    ShutdownReason.QA_DOWN:    Limits(0,   inf, 5, 50,  0.5, 1, inf, 0.5, inf),
+    ShutdownReason.DEADLINE:   Limits(0,   5,   5, 30,  0.5, 1, inf, 0.5, inf),
+    ShutdownReason.LEASE_LOST: Limits(0,   5,   0, 2.5, 0.5, 1, inf, 0.5, inf),
+    ShutdownReason.BUG:        Limits(0,   5,   0, 2.5, 0.5, 1, inf, 0.5, inf),
+    ShutdownReason.SIGTERM:    Limits(0,   5,   0, 2.5, 0.5, 1, 1,   0.5, 8.5),
+    ShutdownReason.SIGINT:     Limits(0,   0,   0, 2.5, 0.5, 1, 1,   0.5, 8.5),
+}
+# fmt: on
+"""By the reason; a higher reason never has more seconds."""
+MOMENT = 0.1
+"""What is printed always has this long, for a reader that is not behind."""
 
 
 class ShutdownError(JobError):
     """The run was requested to stop before this call's next attempt."""
 
 
-def boottime() -> float:
-    """Seconds by a clock that also counts the time for which the machine was suspended, if the platform has one."""
-    return time.clock_gettime(_BOOT_CLOCK)
-
-
-@dataclass(frozen=True, slots=True)
-class Expiry:
-    """When something expires, by two clocks: it has expired once the time has passed on one of them.
-
-    The monotonic clock, which trio uses, stops while the machine is suspended. Other machines' clocks do not.
-    """
-
-    monotonic: float
-    """By trio's clock."""
-    boottime: float
-
-    @classmethod
-    def after(cls, seconds: float) -> "Expiry":
-        """An expiry `seconds` from now."""
-        return cls(trio.current_time() + seconds, boottime() + seconds)
-
-    def has_passed(self) -> bool:
-        """Whether it has expired by now."""
-        return trio.current_time() >= self.monotonic or boottime() >= self.boottime
-
-
-class Budget:
-    """The seconds that each step of an ending has. Every step asks here, so that they add up.
-
-    | reason | cards in flight | closing | last line | message | its failure | over by |
-    | --- | --- | --- | --- | --- | --- | --- |
-    | none, an engine failed | cut off or to their end | while the lease is trusted | 1 | 9.5 | 0.5 | no limit |
-    | deadline | 5 | 30, then 3 | 1 | 9.5 | 0.5 | 49 (Terraform leaves 60) |
-    | lease lost, bug | 5, 0 | 3 | 1 | 9.5 | 0.5 | 19 |
-    | SIGTERM (SIGHUP), SIGINT | 5, 0 | 3 | 1 with the message | | at least 0.1 | 8.5 (Cloud Run kills at 10) |
-    | a signal after the outcome is final | | | 1 | cut | at least 0.1 | 1 |
-
-    An attempt closes its record: it writes the results, the documents and its end, and releases the lease.
-    """
-
-    GRACE = 5.0
-    """For cards in flight to end: one that is cut off is paid for twice."""
-    DEADLINE_CLOSING = 30.0
-    CLOSING = 3.0
-    """For closing a record in haste; `RELEASE` of it is reserved for releasing the lease."""
-    RELEASE = 0.5
-    NIGHTS = 5.0
-    """For past nights that are not read yet when an attempt ends without haste."""
-    LAST_LINE = 1.0
-    """For what follows the outcome: after a signal, also for the message."""
-    MESSAGE = 9.5
-    FAILURE = 0.5
-    """For the line which says that the message was not sent."""
-    LAST_WORDS = 0.2
-    """For the line after a second signal, if nobody reads standard error."""
-    OVER = 8.5
-    """From a signal until the run has ended; the process itself then takes a moment to exit."""
-
-    def __init__(self) -> None:
-        self.is_final = False
-        """Whether the outcome is final: no later signal changes it or the exit code."""
-        self.sending: trio.CancelScope | None = None
-        """The scope in which the message is being sent. Once the outcome is final, a signal cancels only this."""
-        self._over_by = inf
-
-    def make_final(self) -> None:
-        """Makes the outcome final. After a signal, the last line and the message have one second at most together."""
-        self.is_final = True
-        if self._over_by < inf:
-            now = trio.current_time()
-            self._over_by = max(now + 0.1, min(self._over_by, now + self.LAST_LINE))
-
-    def on_signal(self) -> None:
-        """Handles a signal: cancels the sending of the message; if that has not begun, limits the time that is left."""
-        if self.sending is not None:
-            self.sending.cancel()
-        elif self.is_final:
-            self._over_by = min(self._over_by, trio.current_time() + self.LAST_LINE)
-        else:
-            self._over_by = trio.current_time() + self.OVER
-
-    def seconds(self, most: float) -> float:
-        """How many seconds the next step after the outcome may take, at most `most`."""
-        return max(0.0, min(most, self._over_by - trio.current_time()))
-
-
 class Shutdown:
     """A stop request that every worker sees: after it no attempt starts, and every interruptible wait ends at once.
 
-    In a phase that is `graceful`, calls in flight may go on for the grace period of the request.
+    A stage in progress goes on for the seconds that it has for the reason.
     """
 
     def __init__(self) -> None:
@@ -134,57 +76,49 @@ class Shutdown:
         """No attempt starts after this, not even if the process was paused or the machine suspended meanwhile."""
         self.not_renewed: Value | None = None
         """Why storage did not renew the lease at the last try; `None` if it did, or if another start has the lease."""
+        self.is_final = False
+        """Whether the outcome is final: no later signal changes it or the exit code."""
+        self._stages: dict[Stage, trio.CancelScope] = {}
         self._waits: set[trio.CancelScope] = set()
-        self._closing = trio.CancelScope()
-        self._phase = trio.CancelScope()
-        self._graceful = False
-        self._hasty_until: float | None = None
-        self._late_until: float | None = None
+        self._over_by = inf
 
-    @property
-    def hurries(self) -> bool:
-        """Whether the record has to be closed in haste."""
-        return self.reason is not None and self.reason >= _HURRIES
+    def request(self, reason: ShutdownReason) -> None:
+        """Requests the shutdown. It ends a message in progress, and a record in progress is begun again.
 
-    def request(self, reason: ShutdownReason, grace_seconds: float) -> None:
-        """Requests the shutdown. If it is requested again, the shorter grace period and the higher reason count."""
-        self.reason = reason if self.reason is None else max(self.reason, reason)
-        for scope in self._waits:
-            scope.cancel()
-        if self.hurries:
-            self._closing.cancel()
-        elif reason is ShutdownReason.DEADLINE:
-            self._closing.deadline = min(self._closing.deadline, trio.current_time() + Budget.DEADLINE_CLOSING)
-        grace = grace_seconds if self._graceful else 0.0
-        self._phase.deadline = min(self._phase.deadline, trio.current_time() + grace)
+        The record is, since one of its requests to storage may hang, and the others would then get no time at all.
+        """
+        if "message" in self._stages:
+            self._stages["message"].cancel()
+        if self.reason is not None and self.reason >= reason:
+            return
+        now, self.reason = trio.current_time(), reason
+        self._over_by = min(self._over_by, now + LIMITS[reason].all)
+        for wait in self._waits:
+            wait.cancel()
+        for stage, scope in self._stages.items():
+            scope.deadline = min(scope.deadline, now + self._seconds(stage))
+            if stage == "record":
+                scope.cancel()
 
     @contextmanager
-    def phase(self, *, graceful: bool) -> Iterator[None]:
-        """The scope of a phase. A shutdown cancels it: at once, or after the grace period if it is `graceful`."""
-        with trio.CancelScope() as self._phase:
-            self._graceful = graceful
-            if self.reason is not None:
-                self._phase.cancel()
-            yield
+    def stage(self, stage: Stage) -> Iterator[float]:
+        """The scope of a stage, with its seconds, after which it is cancelled; the message ends itself, to say so.
 
-    @property
-    def closing_until(self) -> float:
-        """Until when a record may be closed in haste, by trio's clock, counted from the first time this is asked."""
-        if self._hasty_until is None:
-            self._hasty_until = trio.current_time() + Budget.CLOSING - Budget.RELEASE
-        return self._hasty_until
+        What follows the cards goes on if the scope around it is cancelled.
+        """
+        seconds = self._seconds(stage)
+        limit = inf if stage == "message" else seconds
+        shield = stage not in {"prepare", "cards"}
+        with trio.CancelScope(deadline=trio.current_time() + limit, shield=shield) as self._stages[stage]:
+            try:
+                yield seconds
+            finally:
+                del self._stages[stage]
 
-    @contextmanager
-    def closing(self, until: float) -> Iterator[None]:
-        """The scope in which a record is closed without haste: until trio's time `until`, or until it has to hurry."""
-        if self.reason is ShutdownReason.DEADLINE:
-            if self._late_until is None:
-                self._late_until = trio.current_time() + Budget.DEADLINE_CLOSING
-            until = min(until, self._late_until)
-        with trio.CancelScope(deadline=until) as self._closing:
-            if self.hurries:
-                self._closing.cancel()
-            yield
+    def _seconds(self, stage: Stage) -> float:
+        """How many seconds a stage has from now on."""
+        seconds: float = min(getattr(LIMITS[self.reason], stage), self._over_by - trio.current_time())
+        return max(MOMENT if stage in {"last_line", "failure"} else 0.0, seconds)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
@@ -201,7 +135,7 @@ class Shutdown:
     def raise_if_requested(self) -> None:
         """Raises `ShutdownError` if no attempt may start any more."""
         if self.reason is None and self.no_start_after is not None and self.no_start_after.has_passed():
-            self.request(ShutdownReason.LEASE_LOST, Budget.GRACE)
+            self.request(ShutdownReason.LEASE_LOST)
         if self.reason is not None:
             raise ShutdownError
 
@@ -209,21 +143,18 @@ class Shutdown:
 async def at_deadline(shutdown: Shutdown, seconds: float) -> None:
     """Requests the shutdown when the run's deadline passes."""
     await trio.sleep(max(0.0, seconds))
-    shutdown.request(ShutdownReason.DEADLINE, Budget.GRACE)
+    shutdown.request(ShutdownReason.DEADLINE)
 
 
 async def on_signals(
-    shutdown: Shutdown,
-    budget: Budget,
-    before_exit: Callable[[], None],
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    shutdown: Shutdown, before_exit: Callable[[], None], task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
 ) -> None:
     """Handles the signals: the first one requests the shutdown, a second one ends the process at once.
 
     SIGHUP, of a terminal that was closed, counts as SIGTERM; it stays ignored if it is, as by nohup. `before_exit` is
     called before the second signal ends the process.
-    Once the outcome is final, a signal only cancels the sending of the message. After this task has ended, the signals
-    are ignored for the rest of the process.
+    Once the outcome is final, a signal only shortens what follows. After this task has ended, the signals are ignored
+    for the rest of the process.
     """
     missed: list[int] = []
     handled = [one for one in SIGNALS if one != signal.SIGHUP or signal.getsignal(one) is not signal.SIG_IGN]
@@ -234,18 +165,11 @@ async def on_signals(
             signal.raise_signal(number)
         task_status.started()
         async for number in received:
-            is_interrupt = number == signal.SIGINT
-            if budget.is_final:
-                budget.on_signal()
-                continue
-            if shutdown.reason in {ShutdownReason.SIGTERM, ShutdownReason.SIGINT}:
+            reason = ShutdownReason.SIGINT if number == signal.SIGINT else ShutdownReason.SIGTERM
+            if shutdown.reason in {ShutdownReason.SIGTERM, ShutdownReason.SIGINT} and not shutdown.is_final:
                 try:
                     before_exit()
                 finally:
                     # The default action would not end a process that is PID 1.
-                    os._exit(128 + (signal.SIGINT if is_interrupt else signal.SIGTERM))
-            budget.on_signal()
-            if is_interrupt:
-                shutdown.request(ShutdownReason.SIGINT, 0.0)
-            else:
-                shutdown.request(ShutdownReason.SIGTERM, Budget.GRACE)
+                    os._exit(128 + signal.Signals[reason.name])
+            shutdown.request(reason)

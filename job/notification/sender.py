@@ -10,12 +10,14 @@ import trio
 from job.config.environment import Settings
 from job.engines.identity import USER_AGENT
 from job.engines.tls import tls_context
-from job.execution.shutdown import Budget
+from job.execution.shutdown import Shutdown
 from job.notification.channels import Hook, Problem, judge
 from job.notification.message import Line, cut, run_fields, run_lines
 from job.report.view import View
 from job.text.messages import ENGLISH, Message, Translator, message, template, translator
 
+SEND_SECONDS = 9.5
+"""Time limit for a message."""
 CONNECT_SECONDS = 3.0
 """Time limit for connecting. `send` limits the time of the whole request."""
 Fields = Callable[[], Mapping[str, object]]
@@ -37,13 +39,13 @@ class Notifier:
         self._fault = settings.notify_fault
         self._translator = translator(settings.language)
 
-    async def send(self, view: View, budget: Budget) -> Message | None:
+    async def send(self, view: View, shutdown: Shutdown) -> Message | None:
         """Sends the message about a start, if it is news. Returns why it was not sent, or `None`."""
         if not view.is_news:
             return None
         lines, fields = run_lines(view, self._settings), partial(run_fields, view)
-        with trio.CancelScope() as budget.sending:
-            return await self.send_lines(lines, fields, budget.seconds(Budget.MESSAGE))
+        with shutdown.stage("message") as seconds:
+            return await self.send_lines(lines, fields, min(seconds, SEND_SECONDS))
         return message(NOT_SENT, reason=message("a signal ended the sending"))
 
     async def send_lines(self, lines: Iterable[Line], fields: Fields, seconds: float) -> Message | None:

@@ -50,6 +50,7 @@ class Journal:
         self._appended = 0
         self._written = 0
         self._full = trio.Event()
+        self._running = trio.CancelScope()
         self._writing = trio.Lock()
         self._writing_took = 0.0
 
@@ -71,12 +72,17 @@ class Journal:
             self._full.set()
 
     async def run(self) -> None:
-        """Writes appended results until cancelled: every `WRITE_SECONDS`, or when `WRITE_RESULTS` wait."""
-        while True:
-            # Counted from the start of the last write: results that were appended during it have waited already.
-            with trio.move_on_at(trio.current_time() + WRITE_SECONDS - self._writing_took):
-                await self._full.wait()
-            await self.flush()
+        """Writes appended results until it is stopped: every `WRITE_SECONDS`, or when `WRITE_RESULTS` wait."""
+        with self._running:
+            while True:
+                # Counted from the start of the last write: results that were appended during it have waited already.
+                with trio.move_on_at(trio.current_time() + WRITE_SECONDS - self._writing_took):
+                    await self._full.wait()
+                await self.flush()
+
+    def stop(self) -> None:
+        """Ends `run`, even in the middle of a write that hangs. A `flush` makes that write again."""
+        self._running.cancel()
 
     async def flush(self) -> None:
         """Returns when all results appended so far are written, however long that takes."""

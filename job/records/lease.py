@@ -18,7 +18,9 @@ import trio
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from job.errors import JobError
-from job.execution.shutdown import Budget, Expiry, Shutdown, ShutdownReason
+from job.execution.expiry import Expiry
+from job.execution.shutdown import LIMITS, Shutdown
+from job.ledger.stop import ShutdownReason
 from job.report.format import Stamp
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, words_of
 from job.text.display import clock
@@ -33,8 +35,10 @@ NOTICE_SECONDS = 60.0
 """A start that waits says so this often."""
 WATCH_SECONDS = 3.0
 """Interval in which a watched lease is read."""
+RELEASE_SECONDS = 3.0
+"""Time limit for releasing it if no attempt was made."""
 MAX_CONFLICTS = 5
-TRUSTED_SECONDS = LASTS_SECONDS - Budget.GRACE - 5.0
+TRUSTED_SECONDS = LASTS_SECONDS - LIMITS[ShutdownReason.LEASE_LOST].cards - 5.0
 """How long a holder trusts its lease after a renewal. Its calls have ended before another start may take it over."""
 
 
@@ -116,7 +120,7 @@ class Lease:
                 pause = RETRY_SECONDS
                 shutdown.not_renewed = words_of(error)
                 on_outage(message("the lease is not renewed: {error}", error=words_of(error)))
-        shutdown.request(ShutdownReason.LEASE_LOST, Budget.GRACE)
+        shutdown.request(ShutdownReason.LEASE_LOST)
 
     @property
     def trusted_until(self) -> float:
@@ -155,7 +159,7 @@ async def acquire(
         yield lease
     finally:
         if not lease.is_settled:
-            with trio.move_on_after(Budget.CLOSING, shield=True), suppress(StorageError):
+            with trio.move_on_after(RELEASE_SECONDS, shield=True), suppress(StorageError):
                 await lease.release()
 
 
@@ -187,7 +191,7 @@ async def _acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], N
         else:
             acquired = Lease(store, me, stored, expiry, has_waited=watched is not None)
             if watched is not None and not waits and not is_stale:  # the holder was alive, and has ended meanwhile
-                with trio.move_on_after(Budget.CLOSING, shield=True), suppress(StorageError):
+                with trio.move_on_after(RELEASE_SECONDS, shield=True), suppress(StorageError):
                     await acquired.release()
                 raise BusyError(_words(_read(watched)))
             return acquired

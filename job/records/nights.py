@@ -169,11 +169,9 @@ class PastNights:
         finally:
             self._is_over.set()
 
-    async def known(self, until: float) -> Nights | None:
-        """The nights, if they are known by trio's time `until`."""
-        with trio.move_on_at(until):
-            await self._is_over.wait()
-        return self.nights
+    async def wait(self) -> None:
+        """Returns once they are read, or cannot be."""
+        await self._is_over.wait()
 
     def before(self, day: str) -> list[Report]:
         """The reports of the nights before a day, as far as they are known."""

@@ -1,6 +1,6 @@
 """Session: one attempt's use of the record, from its entry to its end. It needs the lease."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -8,7 +8,7 @@ from functools import partial
 import trio
 
 from job.config.faults import ConfigError, Fault
-from job.execution.shutdown import Budget, Shutdown
+from job.execution.shutdown import Shutdown
 from job.ledger.ledger import Ledger
 from job.planning.prepare import Prepared
 from job.records.day import Document, Listing, read_results
@@ -19,7 +19,7 @@ from job.report.format import attempt_name, end_name
 from job.report.outcome import NOTHING_CALLED, Outcome
 from job.report.report import Report
 from job.storage.store import ConflictError, StorageError, in_thread, words_of
-from job.text.messages import Message, message, template
+from job.text.messages import Message, Value, message, template
 
 RETRY_SECONDS = 1.0
 _TAKEN_OVER = message(Outcome.BUSY.about.sentence, cards=NOTHING_CALLED)
@@ -72,77 +72,78 @@ class Session:
         own = {self.entry.number: self.journal.objects} if self.journal.objects else {}
         return {**self.found, **own}
 
-    async def write(self, documents: Sequence[Document], shutdown: Shutdown, *, at_once: bool) -> set[str]:
-        """Writes the remaining results, and then the documents. Returns the names of those that were written.
+    async def close(self, report: Report, documents: Sequence[Document], shutdown: Shutdown) -> Report:
+        """Writes the remaining results, the documents and last of all the end, and then releases the lease.
 
-        It may take for as long as the lease is trusted; only little if `at_once`, and once the shutdown hurries.
+        Returns the report with what turned out not to be written.
         """
-        left, written = list(documents), set[str]()
+        left, missing = list(documents), list[str]()
 
-        async def work() -> None:
+        def closed() -> Report:
+            not_written = (*missing, *report.not_written)
+            return report.model_copy(update={"journal": self.objects(), "not_written": not_written})
+
+        async def write() -> None:
             await self.journal.flush()
-            while left and self.lease.is_held():
-                try:
-                    await self._write_document(left[0])
-                    written.add(left[0].name)
-                except Exception as error:  # noqa: BLE001  the attempt does not depend on a document
-                    self.notify(message(left[0].problem, error=words_of(error)), True)
-                left.pop(0)
+            await self._write_documents(left, missing)
+            await self._write_end(closed())
 
-        await self._closing(work, shutdown, at_once=at_once)
-        reason = message("storage took too long") if self.lease.is_held() else message("the lease is lost")
-        for document in left:
-            self.notify(message(document.problem, error=reason), True)
-        return written
-
-    async def end(self, report: Report, shutdown: Shutdown, *, at_once: bool) -> None:
-        """Writes the report with which the attempt ends, after everything else. It is tried again, as in `write`."""
-        name, data = end_name(report.day, report.number), report.packed()
-
-        async def work() -> None:
-            if self.journal.unwritten:
-                return
-            while True:
-                try:
-                    await in_thread(partial(self.lease.store.create, name, data))
-                except ConflictError as error:
-                    self.notify(message("storage: {error}", error=words_of(error)), True)
-                    return
-                except StorageError as error:
-                    self.alarm(message("the end is not written yet: {error}", error=words_of(error)))
-                    await trio.sleep(RETRY_SECONDS)
-                else:
-                    self.alarm(None)
-                    self.is_ended = True
-                    return
-
-        await self._closing(work, shutdown, at_once=at_once)
+        is_over = False
+        while not is_over:
+            reason = shutdown.reason
+            if reason is not None:
+                self.journal.stop()
+            with shutdown.stage("record"):
+                await write()
+                is_over = True
+            is_over = is_over or shutdown.reason is reason  # the stage ends early if a reason comes
+        why = message("storage took too long") if self.lease.is_held() else message("the lease is lost")
+        self._give_up(left, missing, why)
         if not self.is_ended:
             text = template("storage: the record is not complete: {count} results and the end are not written")
             self.notify(message(text, count=self.journal.unwritten), True)
+        await self._release(shutdown)
+        return closed()
 
-    async def release(self) -> None:
-        """Releases the lease."""
-        released = False
-        with trio.move_on_after(Budget.RELEASE, shield=True):
-            with suppress(StorageError):
-                await self.lease.release()
-                released = True
-        self.lease.is_settled = True  # there is no time for another try
-        if not released:
+    async def _write_documents(self, left: list[Document], missing: list[str]) -> None:
+        """Writes those that are left, and takes each from the list. Adds the names of those that cannot be written."""
+        while left and self.lease.is_held():
+            try:
+                await self._write_document(left[0])
+            except Exception as error:  # noqa: BLE001  the attempt does not depend on a document
+                self._give_up(left[:1], missing, words_of(error))
+            left.pop(0)
+        self._give_up(left, missing, message("the lease is lost"))
+        left.clear()
+
+    def _give_up(self, documents: Sequence[Document], missing: list[str], error: Value) -> None:
+        for document in documents:
+            self.notify(message(document.problem, error=error), True)
+            missing.append(document.name)
+
+    async def _write_end(self, report: Report) -> None:
+        """Is tried again for as long as there is time."""
+        create = partial(self.lease.store.create, end_name(report.day, report.number), report.packed())
+        while not self.is_ended:
+            try:
+                await in_thread(create)
+            except ConflictError as error:
+                self.notify(message("storage: {error}", error=words_of(error)), True)
+                return
+            except StorageError as error:
+                self.alarm(message("the end is not written yet: {error}", error=words_of(error)))
+                await trio.sleep(RETRY_SECONDS)
+            else:
+                self.alarm(None)
+                self.is_ended = True
+
+    async def _release(self, shutdown: Shutdown) -> None:
+        with shutdown.stage("release"), suppress(StorageError):
+            await self.lease.release()
+        if not self.lease.is_settled:
             text = template("storage: the lease is not released; other starts have to wait for a minute")
             self.notify(message(text), True)
-
-    async def _closing(self, work: Callable[[], Awaitable[None]], shutdown: Shutdown, *, at_once: bool) -> None:
-        if not at_once:
-            is_over = False
-            with shutdown.closing(self.lease.trusted_until):
-                await work()
-                is_over = True
-            if is_over:
-                return
-        with trio.move_on_at(shutdown.closing_until):
-            await work()
+        self.lease.is_settled = True  # there is no time for another try
 
     async def _write_document(self, document: Document) -> None:
         """Raises `StorageError` and what `make` raises."""

@@ -10,8 +10,8 @@ from typing import Literal
 
 from job.engines.catalog import DATA_ENGINES, ENGINES, EngineName
 from job.execution.phases import EngineFailedError
-from job.execution.shutdown import ShutdownReason
 from job.ledger.ledger import Ledger
+from job.ledger.stop import ShutdownReason
 from job.planning.plan import Plan
 from job.text.messages import Message, Value, listed, message, plural, template
 
@@ -157,6 +157,7 @@ _STOPS: Mapping[ShutdownReason, tuple[Outcome, ExitCode]] = {
     ShutdownReason.QA_DOWN: (Outcome.QA_ENGINE_DOWN, ExitCode.CARDS_MISSING),
     ShutdownReason.DEADLINE: (Outcome.DEADLINE, ExitCode.DEADLINE),
     ShutdownReason.LEASE_LOST: (Outcome.BUSY, ExitCode.BUSY),
+    ShutdownReason.BUG: (Outcome.UNFORESEEN, ExitCode.UNFORESEEN),
     ShutdownReason.SIGTERM: (Outcome.INTERRUPTED, ExitCode.SIGTERM),
     ShutdownReason.SIGINT: (Outcome.INTERRUPTED, ExitCode.SIGINT),
 }

@@ -12,7 +12,6 @@ from job.engines.calls import Call
 from job.engines.identity import COMMIT, VERSION
 from job.execution.events import CallRetried, Event
 from job.execution.gauge import Live
-from job.execution.shutdown import Budget
 from job.ledger.result import CUT_OFF, CallResult
 from job.report.advice import command_of
 from job.report.attempt import Start
@@ -20,7 +19,7 @@ from job.report.outcome import ExitCode
 from job.report.report import Report, totals_of
 from job.report.view import View
 from job.reporting.status import barrier_message, progress_message
-from job.reporting.stdout import OutputQueue, say_error_within, write_line
+from job.reporting.stdout import LAST_WORDS_SECONDS, OutputQueue, say_error_within, write_line
 from job.text.display import shortened
 from job.text.messages import Message
 
@@ -108,7 +107,7 @@ class CloudLogReporter:
     def on_second_signal(self, text: Message | None) -> None:
         """The process is about to end at once: says on standard error how to go on, if there is a way."""
         if text is not None:
-            say_error_within(text, Budget.LAST_WORDS)
+            say_error_within(text, LAST_WORDS_SECONDS)
 
     def on_finish(self, view: View) -> None:
         """The last line of the start. Its totals are those of all attempts at the day."""

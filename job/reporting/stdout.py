@@ -16,6 +16,8 @@ STDOUT = 1
 STDERR = 2
 QUEUE_BYTES = 8 * 2**20
 BATCH_BYTES = 64 * 2**10
+LAST_WORDS_SECONDS = 0.2
+"""For the line after a second signal, if nobody reads standard error."""
 PAUSE_SECONDS = 0.02
 """Pause between two writes, in which lines are collected: each write holds up the event loop for a moment."""
 

@@ -13,7 +13,6 @@ from rich.table import Table
 from job.config.faults import Fault
 from job.execution.events import Event
 from job.execution.gauge import Live
-from job.execution.shutdown import Budget
 from job.ledger.ledger import SetAside
 from job.ledger.result import FAILED, CallResult
 from job.report.attempt import Start
@@ -23,7 +22,7 @@ from job.report.report import Report
 from job.report.view import View
 from job.reporting.screen import Mark, Screen, print_table
 from job.reporting.status import barrier_message, progress_message, time_status
-from job.reporting.stdout import OutputQueue, queued_text, say_error_within
+from job.reporting.stdout import LAST_WORDS_SECONDS, OutputQueue, queued_text, say_error_within
 from job.text.display import clock, shortened
 from job.text.messages import ENGLISH, Message, Translator, listed, message, plural
 
@@ -97,7 +96,7 @@ class TerminalReporter:
     def on_second_signal(self, text: Message | None) -> None:
         """The process is about to end at once: says on standard error how to go on, if there is a way."""
         if text is not None:
-            say_error_within(self._screen.translator.text(text), Budget.LAST_WORDS)
+            say_error_within(self._screen.translator.text(text), LAST_WORDS_SECONDS)
 
     def on_finish(self, view: View) -> None:
         """Prints the totals, the failures by cause, what to do next, and how the start ended."""

@@ -19,9 +19,12 @@ from job.config.environment import ENGINE_VARIABLES, VARIABLES, Settings, read_s
 from job.engines.failures import Cause
 from job.engines.transport import ANSWER_LIMIT
 from job.execution.circuits import IN_A_ROW
+from job.execution.shutdown import LIMITS
+from job.ledger.stop import ShutdownReason
 from job.ledger.totals import EngineTotals
 from job.notification.channels import FEISHU
 from job.notification.message import cut, run_lines
+from job.notification.sender import SEND_SECONDS
 from job.orchestrator import run_phases
 from job.planning.selection import UNCONFIRMED_LIMIT
 from job.records.journal import WRITE_RESULTS, WRITE_SECONDS
@@ -290,6 +293,22 @@ def test_numbers_are_those_of_the_job() -> None:
         f"at most {END_LIMIT >> 10} KiB",
     ):
         assert words in JOB
+
+
+def test_the_seconds_of_an_ending_are_those_of_its_table() -> None:
+    late, told = LIMITS[ShutdownReason.DEADLINE], LIMITS[ShutdownReason.SIGTERM]
+    sending = f"in {SEND_SECONDS + LIMITS[None].failure:g} s at most"
+    assert LIMITS[ShutdownReason.SIGINT].cards == 0
+    for words in (
+        f"cards in flight get {told.cards:g} s, and none after Ctrl-C",
+        f"record and page are closed within {told.record + told.release:g} s",
+        f"cards in flight get {late.cards:g} s more",
+        f"cards in flight get {late.cards:g} s; the last line",
+        f"at the end it waits {LIMITS[None].last_line:g} s for the reader",
+        f"It is sent last, {sending}",
+        f"after the last line, {sending}",
+    ):
+        assert any(words in page for page in PAGES.values()), words
 
 
 def test_the_buckets_are_those_that_terraform_makes() -> None:

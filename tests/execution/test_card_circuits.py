@@ -13,8 +13,8 @@ import trio
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
 from job.execution.circuits import IN_A_ROW, CardCircuits
-from job.execution.shutdown import ShutdownReason
 from job.ledger.ledger import SetAside
+from job.ledger.stop import ShutdownReason
 from job.report.outcome import Ending, ending_of
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, plan_of, reply, settings_of, stage, target, well

@@ -16,8 +16,8 @@ from job.engines.failures import Cause
 from job.engines.transport import ProcessLimitError, Response, TokenError, TransportError
 from job.execution.events import CallRetried
 from job.execution.phases import EngineFailedError
-from job.execution.shutdown import ShutdownReason
 from job.ledger.result import CallResult
+from job.ledger.stop import ShutdownReason
 from job.text.messages import message
 from tests.support.fakes import FOREVER, Asked, Script, Stage, at_once, reply, stage, target, well
 
@@ -256,12 +256,10 @@ async def at(seconds: float, action: Callable[[], None]) -> None:
     action()
 
 
-async def stopped_after(
-    seconds: float, *steps: Step, reason: ShutdownReason = ShutdownReason.SIGTERM, grace: float = 5.0
-) -> Stage:
+async def stopped_after(seconds: float, *steps: Step) -> Stage:
     made = stage([target("A", engines=())], in_turn("qa", *steps))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(at, seconds, lambda: made.shutdown.request(reason, grace))
+        nursery.start_soon(at, seconds, lambda: made.shutdown.request(ShutdownReason.SIGTERM))
         await made.play()
         nursery.cancel_scope.cancel()
     made.assert_nothing_lost()
@@ -291,22 +289,22 @@ async def test_an_interrupted_later_attempt_shows_the_previous_answer(
 async def test_sigint_ends_the_grace_of_sigterm(autojump_clock: trio.testing.MockClock) -> None:
     made = stage([target("A", engines=())], in_turn("qa", FOREVER))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(at, 1, lambda: made.shutdown.request(ShutdownReason.SIGTERM, 5.0))
-        nursery.start_soon(at, 2, lambda: made.shutdown.request(ShutdownReason.SIGINT, 0.0))
+        nursery.start_soon(at, 1, lambda: made.shutdown.request(ShutdownReason.SIGTERM))
+        nursery.start_soon(at, 2, lambda: made.shutdown.request(ShutdownReason.SIGINT))
         await made.play()
     assert trio.current_time() == pytest.approx(2)
     assert made.shutdown.reason is ShutdownReason.SIGINT
     made.assert_nothing_lost()
 
 
-@pytest.mark.parametrize(("reason", "grace"), [(ShutdownReason.QA_DOWN, FOREVER), (ShutdownReason.SIGTERM, 5.0)])
+@pytest.mark.parametrize("reason", [ShutdownReason.QA_DOWN, ShutdownReason.SIGTERM])
 async def test_no_later_request_to_stop_gives_more_time(
-    reason: ShutdownReason, grace: float, autojump_clock: trio.testing.MockClock
+    reason: ShutdownReason, autojump_clock: trio.testing.MockClock
 ) -> None:
     made = stage([target("A", engines=())], in_turn("qa", FOREVER))
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(at, 1, lambda: made.shutdown.request(ShutdownReason.SIGTERM, 5.0))
-        nursery.start_soon(at, 3, lambda: made.shutdown.request(reason, grace))
+        nursery.start_soon(at, 1, lambda: made.shutdown.request(ShutdownReason.SIGTERM))
+        nursery.start_soon(at, 3, lambda: made.shutdown.request(reason))
         await made.play()
     assert trio.current_time() == pytest.approx(6)
     assert made.shutdown.reason is ShutdownReason.SIGTERM
@@ -319,7 +317,7 @@ async def test_a_failure_within_the_grace_starts_no_attempt(autojump_clock: trio
 
     made = stage([target("A", engines=())], script)
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(at, 1, lambda: made.shutdown.request(ShutdownReason.SIGTERM, 5.0))
+        nursery.start_soon(at, 1, lambda: made.shutdown.request(ShutdownReason.SIGTERM))
         await made.play()
     assert len(made.world.asked) == 1
     assert trio.current_time() == pytest.approx(2)
@@ -336,7 +334,7 @@ async def test_no_request_leaves_after_the_stop_though_its_token_arrives(
     made = stage([target("A", engines=())])
     made.world.token = token
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(at, 1, lambda: made.shutdown.request(ShutdownReason.SIGTERM, 5.0))
+        nursery.start_soon(at, 1, lambda: made.shutdown.request(ShutdownReason.SIGTERM))
         await made.play()
     assert made.world.asked == []
     assert trio.current_time() == pytest.approx(1)
@@ -363,7 +361,7 @@ async def test_an_attempt_that_never_left_takes_nothing_from_the_one_before(
     made = stage([target(name, engines=()) for name in "AB"], answer, {"qa": {"concurrency": 2}})
     made.world.token = token
     async with trio.open_nursery() as nursery:
-        nursery.start_soon(at, 5.0, lambda: made.shutdown.request(ShutdownReason.SIGTERM, 0.0))
+        nursery.start_soon(at, 5.0, lambda: made.shutdown.request(ShutdownReason.SIGTERM))
         await made.play()
     made.assert_nothing_lost()
     (result,) = (result for result in made.world.finished if result.targets == ("A",))

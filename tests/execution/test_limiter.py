@@ -17,7 +17,8 @@ from job.engines.failures import Cause, Failure
 from job.engines.transport import Response, TransportError
 from job.execution.limits import ConcurrencyLimiter
 from job.execution.phases import EngineFailedError
-from job.execution.shutdown import Shutdown, ShutdownError, ShutdownReason
+from job.execution.shutdown import Shutdown, ShutdownError
+from job.ledger.stop import ShutdownReason
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
 
@@ -267,7 +268,7 @@ async def test_a_call_that_is_interrupted_while_it_waits_for_the_engine_to_have_
     nursery.start_soon(interrupted, calls.limiter, shutdown)
     await trio.testing.wait_all_tasks_blocked()
     assert calls.limiter.in_flight == 1
-    shutdown.request(ShutdownReason.DEADLINE, 0.0)
+    shutdown.request(ShutdownReason.DEADLINE)
     await trio.testing.wait_all_tasks_blocked()
     assert calls.limiter.in_flight == 0
 
@@ -278,7 +279,7 @@ async def test_a_call_that_is_interrupted_as_it_gets_its_slot_gives_it_back(nurs
     nursery.start_soon(interrupted, limiter, shutdown)
     await trio.testing.wait_all_tasks_blocked()
     limiter.release()
-    shutdown.request(ShutdownReason.DEADLINE, 0.0)
+    shutdown.request(ShutdownReason.DEADLINE)
     await trio.testing.wait_all_tasks_blocked()
     assert limiter.in_flight == 0
 

@@ -15,7 +15,8 @@ from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, DataEngineName, Engin
 from job.engines.failures import Cause
 from job.engines.transport import Response, TransportError
 from job.execution.phases import EngineFailedError
-from job.execution.shutdown import ShutdownReason
+from job.execution.shutdown import LIMITS
+from job.ledger.stop import ShutdownReason
 from job.text.messages import message
 from tests.support.fakes import FOREVER, Asked, Stage, at_once, reply, stage, target, well
 from tests.support.results import result_of
@@ -95,7 +96,7 @@ def test_no_card_is_requested_before_the_last_data_call_has_succeeded(share: flo
     assert failed or not share, "the schedules are too easy to show anything"
 
 
-async def _play_and_stop(made: Stage, moment: float, reason: ShutdownReason, grace: float) -> tuple[float, float]:
+async def _play_and_stop(made: Stage, moment: float, reason: ShutdownReason) -> tuple[float, float]:
     """When the run was stopped (if it was), and when it ended."""
     stopped_at = FOREVER
 
@@ -103,7 +104,7 @@ async def _play_and_stop(made: Stage, moment: float, reason: ShutdownReason, gra
         nonlocal stopped_at
         await trio.sleep(moment)
         stopped_at = trio.current_time()
-        made.shutdown.request(reason, grace)
+        made.shutdown.request(reason)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(shutdown)
@@ -113,19 +114,18 @@ async def _play_and_stop(made: Stage, moment: float, reason: ShutdownReason, gra
     return stopped_at, trio.current_time()
 
 
-STOPS = [(ShutdownReason.SIGTERM, 5.0), (ShutdownReason.SIGINT, 0.0), (ShutdownReason.QA_DOWN, FOREVER)]
-
-
-@pytest.mark.parametrize(("reason", "grace"), STOPS)
-def test_every_call_is_accounted_for_whenever_the_run_is_stopped(reason: ShutdownReason, grace: float) -> None:
+@pytest.mark.parametrize("reason", [ShutdownReason.SIGTERM, ShutdownReason.SIGINT, ShutdownReason.QA_DOWN])
+def test_every_call_is_accounted_for_whenever_the_run_is_stopped(reason: ShutdownReason) -> None:
     phases_met = set()
     for seed in range(SCHEDULES):
         made = random_stage(seed, 0.15)
         moment = random.Random(f"stop {seed}").random() * 200
 
         clock = trio.testing.MockClock(autojump_threshold=0)
-        stopped_at, ended_at = trio.run(_play_and_stop, made, moment, reason, grace, clock=clock)
-        assert ended_at <= stopped_at + min(grace, 40.0) + 1e-6, f"seed {seed}: {ended_at - stopped_at} s too long"
+        stopped_at, ended_at = trio.run(_play_and_stop, made, moment, reason, clock=clock)
+        assert ended_at <= stopped_at + min(LIMITS[reason].cards, 40.0) + 1e-6, (
+            f"seed {seed}: {ended_at - stopped_at} s too long"
+        )
         made.assert_nothing_lost()
         assert all(asked.time <= stopped_at for asked in made.world.asked), f"seed {seed}: a call after the stop"
         data_at_stop = [asked for asked in made.world.asked if asked.engine != "qa" and asked.cut_off]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import fields
+from itertools import pairwise
+from typing import get_args
 
 import pytest
 import trio
@@ -15,17 +19,23 @@ from trio.testing import MockClock
 
 from job.engines.catalog import EngineName
 from job.engines.transport import Response
-from job.execution import shutdown as clocks
-from job.execution.shutdown import SIGNALS, Budget, Expiry, Shutdown, ShutdownReason, at_deadline, on_signals
+from job.execution import expiry as clocks
+from job.execution.expiry import Expiry
+from job.execution.shutdown import LIMITS, MOMENT, SIGNALS, Limits, Shutdown, Stage, at_deadline, on_signals
+from job.ledger.stop import ShutdownReason
+from job.notification.sender import SEND_SECONDS
+from job.records.lease import LASTS_SECONDS, TRUSTED_SECONDS
+from tests.simulators.job import ROOT
 from tests.support.clocks import MachineClock, machine_clock
-from tests.support.fakes import FOREVER, Asked, Script, Stage, reply, stage, target, well
+from tests.support.fakes import FOREVER, Asked, Script, reply, stage, target, well
+from tests.support.fakes import Stage as Played
 
 __all__ = ["machine_clock"]
 
 DEADLINE = 10.0
 
 
-async def until_the_deadline(made: Stage) -> float:
+async def until_the_deadline(made: Played) -> float:
     """Runs it; returns how long after the deadline it ended."""
 
     begun = trio.current_time()
@@ -48,7 +58,11 @@ def slow(engine: EngineName, seconds: float) -> Script:
 
 @pytest.mark.parametrize(
     ("engine", "connecting", "late"),
-    [("news", DEADLINE + 2.0, 0.0), ("qa", DEADLINE + 2.0, 2.0), ("qa", FOREVER, Budget.GRACE)],
+    [
+        ("news", DEADLINE + 2.0, 0.0),
+        ("qa", DEADLINE + 2.0, 2.0),
+        ("qa", FOREVER, LIMITS[ShutdownReason.DEADLINE].cards),
+    ],
 )
 async def test_no_request_leaves_over_a_connection_that_is_still_being_opened(
     engine: EngineName, connecting: float, late: float, autojump_clock: MockClock
@@ -153,7 +167,7 @@ def test_the_clock_that_counts_sleep_is_read_if_there_is_one(monkeypatch: pytest
 
 
 def test_without_a_clock_that_counts_sleep_the_monotonic_clock_is_read() -> None:
-    code = "import time; del time.CLOCK_BOOTTIME\nfrom job.execution.shutdown import boottime\nprint(boottime())"
+    code = "import time; del time.CLOCK_BOOTTIME\nfrom job.execution.expiry import boottime\nprint(boottime())"
     before = time.monotonic()
     done = subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, capture_output=True)
     assert before < float(done.stdout) < time.monotonic()
@@ -178,17 +192,16 @@ def _signal_handlers() -> Iterator[None]:
 async def test_a_signal_that_comes_just_before_signals_are_handled_is_not_lost(
     nursery: trio.Nursery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutdown, budget, receiver = Shutdown(), Budget(), trio.open_signal_receiver
+    shutdown, receiver = Shutdown(), trio.open_signal_receiver
 
     def late_receiver(*numbers: int) -> object:
         signal.raise_signal(signal.SIGTERM)
         return receiver(*numbers)
 
     monkeypatch.setattr(trio, "open_signal_receiver", late_receiver)
-    await nursery.start(on_signals, shutdown, budget, no_last_words)
+    await nursery.start(on_signals, shutdown, no_last_words)
     await trio.testing.wait_all_tasks_blocked()
     assert shutdown.reason is ShutdownReason.SIGTERM
-    assert 0 < budget.seconds(FOREVER) <= Budget.OVER
     nursery.cancel_scope.cancel()
 
 
@@ -207,7 +220,7 @@ async def test_each_signal_has_its_reason_and_the_second_one_its_exit_code(
     codes: list[int] = []
     monkeypatch.setattr(os, "_exit", codes.append)
     shutdown = Shutdown()
-    await nursery.start(on_signals, shutdown, Budget(), lambda: None)
+    await nursery.start(on_signals, shutdown, lambda: None)
     signal.raise_signal(number)
     await trio.testing.wait_all_tasks_blocked()
     assert (shutdown.reason, codes) == (reason, [])
@@ -221,18 +234,18 @@ async def test_each_signal_has_its_reason_and_the_second_one_its_exit_code(
 async def test_a_hangup_that_is_ignored_stays_ignored(nursery: trio.Nursery) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     shutdown = Shutdown()
-    await nursery.start(on_signals, shutdown, Budget(), no_last_words)
+    await nursery.start(on_signals, shutdown, no_last_words)
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     nursery.cancel_scope.cancel()
 
 
 @pytest.mark.usefixtures("_signal_handlers")
-async def test_after_the_outcome_is_decided_signals_have_no_effect() -> None:
+async def test_after_the_outcome_is_final_no_signal_ends_the_process() -> None:
     """Also if the handlers are no longer in use; a signal with an effect would end the tests' own process."""
-    shutdown, budget = Shutdown(), Budget()
+    shutdown = Shutdown()
     async with trio.open_nursery() as nursery:
-        await nursery.start(on_signals, shutdown, budget, no_last_words)
-        budget.make_final()
+        await nursery.start(on_signals, shutdown, no_last_words)
+        shutdown.is_final = True
         for number in (signal.SIGTERM, signal.SIGTERM, signal.SIGINT):
             signal.raise_signal(number)
             await trio.testing.wait_all_tasks_blocked()
@@ -240,48 +253,117 @@ async def test_after_the_outcome_is_decided_signals_have_no_effect() -> None:
         nursery.cancel_scope.cancel()
     signal.raise_signal(signal.SIGTERM)
     signal.raise_signal(signal.SIGINT)
-    assert shutdown.reason is None
 
 
-async def test_after_a_signal_the_steps_after_the_outcome_share_one_second(autojump_clock: MockClock) -> None:
-    budget = Budget()
-    budget.on_signal()
-    await trio.sleep(2.0)
-    budget.make_final()
-    assert (budget.seconds(0.5), budget.seconds(10.0)) == (0.5, Budget.LAST_LINE)
-    await trio.sleep(0.75)
-    assert budget.seconds(10.0) == 0.25
-    await trio.sleep(1.0)
-    assert budget.seconds(10.0) == 0.0
+REASONS = [None, *ShutdownReason]
+STAGES = get_args(Stage)
 
 
-async def test_the_steps_after_the_outcome_end_in_time_but_always_get_a_moment(autojump_clock: MockClock) -> None:
-    budget = Budget()
-    budget.on_signal()
-    await trio.sleep(Budget.OVER - 0.5)
-    budget.make_final()
-    assert budget.seconds(10.0) == 0.5
-    late = Budget()
-    late.on_signal()
-    await trio.sleep(Budget.OVER + 1.0)
-    late.make_final()
-    assert late.seconds(10.0) == pytest.approx(0.1), "for a reader that is not behind"
+async def hangs(shutdown: Shutdown, stage: Stage) -> tuple[float, float]:
+    """The seconds of a stage in which nothing comes to its end, and how long it lasts."""
+    began = trio.current_time()
+    with trio.move_on_after(1e6), shutdown.stage(stage) as seconds:
+        await trio.sleep(min(seconds, SEND_SECONDS) if stage == "message" else 1e9)
+    return seconds, trio.current_time() - began
 
 
-async def test_without_a_signal_the_steps_after_the_outcome_have_their_full_time(autojump_clock: MockClock) -> None:
-    budget = Budget()
-    budget.make_final()
-    await trio.sleep(20.0)
-    assert budget.seconds(10.0) == 10.0
-    budget.on_signal()
-    assert budget.seconds(10.0) == Budget.LAST_LINE, "a signal that comes before the message"
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("reason", REASONS)
+async def test_a_stage_has_its_reasons_seconds(
+    reason: ShutdownReason | None, stage: Stage, autojump_clock: MockClock
+) -> None:
+    shutdown = Shutdown()
+    if reason is not None:
+        shutdown.request(reason)
+    limit = getattr(LIMITS[reason], stage)
+    seconds, took = await hangs(shutdown, stage)
+    assert seconds == limit
+    assert took == pytest.approx(min(limit, SEND_SECONDS if stage == "message" else 1e6))
 
 
-async def test_a_signal_ends_the_sending_and_nothing_else(autojump_clock: MockClock) -> None:
-    budget = Budget()
-    budget.make_final()
-    with trio.CancelScope() as budget.sending:
-        budget.on_signal()
-        await trio.sleep(1.0)
-    assert budget.sending.cancelled_caught
-    assert budget.seconds(0.5) == 0.5
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("reason", ShutdownReason)
+async def test_from_when_a_reason_comes_a_stage_has_the_seconds_of_that(
+    reason: ShutdownReason, stage: Stage, autojump_clock: MockClock, nursery: trio.Nursery
+) -> None:
+    """The record is begun again with them. A message is ended at once."""
+    shutdown = Shutdown()
+
+    async def comes() -> None:
+        await trio.sleep(0.25)
+        shutdown.request(reason)
+
+    nursery.start_soon(comes)
+    _, took = await hangs(shutdown, stage)
+    if stage in {"record", "message"}:
+        assert took == 0.25
+        assert (await hangs(shutdown, "record"))[1] == LIMITS[reason].record
+    else:
+        until = min(getattr(LIMITS[None], stage), 0.25 + getattr(LIMITS[reason], stage), 1e6)
+        assert took == pytest.approx(until)
+
+
+async def test_a_message_ends_at_a_second_signal_too(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+    shutdown = Shutdown()
+    shutdown.request(ShutdownReason.SIGTERM)
+
+    async def comes() -> None:
+        await trio.sleep(0.25)
+        shutdown.request(ShutdownReason.SIGTERM)
+
+    nursery.start_soon(comes)
+    assert (await hangs(shutdown, "message"))[1] == 0.25
+
+
+@pytest.mark.parametrize(("lower", "higher"), list(pairwise(REASONS)))
+def test_no_reason_has_more_seconds_than_a_lower_one(lower: ShutdownReason | None, higher: ShutdownReason) -> None:
+    """Since the higher one counts."""
+    assert all(getattr(LIMITS[lower], one.name) >= getattr(LIMITS[higher], one.name) for one in fields(Limits))
+
+
+async def ending(reason: ShutdownReason) -> tuple[dict[Stage, float], float]:
+    """What each stage has from this reason on, which comes while cards are in flight, if all of them hang; the sum."""
+    shutdown, took = Shutdown(), dict[Stage, float]()
+    shutdown.request(reason)
+    for one in STAGES[1:]:
+        _, took[one] = await hangs(shutdown, one)
+    return took, sum(took.values())
+
+
+@pytest.mark.parametrize("reason", [ShutdownReason.SIGTERM, ShutdownReason.SIGINT])
+async def test_after_a_signal_all_stages_end_before_cloud_run_kills(
+    reason: ShutdownReason, autojump_clock: MockClock
+) -> None:
+    """Whatever hangs, there is time to close the record, to release the lease and to print the end."""
+    took, whole = await ending(reason)
+    wanted: list[Stage] = ["cards", "record", "release"]
+    assert [took[one] for one in wanted] == [getattr(LIMITS[reason], one) for one in wanted]
+    assert took["last_line"] >= 0.5
+    assert took["failure"] > MOMENT - 1e-6, "for a reader that is not behind"
+    assert whole <= LIMITS[reason].all + took["failure"] < 10
+
+
+async def test_after_the_deadline_all_stages_end_before_cloud_runs_own(autojump_clock: MockClock) -> None:
+    (left,) = re.findall(
+        r"RUN_DEADLINE_SECONDS\W.*task_timeout_seconds - (\d+)\)", (ROOT / "terraform/job.tf").read_text()
+    )
+    _, whole = await ending(ShutdownReason.DEADLINE)
+    assert whole < int(left)
+
+
+def test_a_record_is_closed_while_the_lease_is_trusted() -> None:
+    """And the calls in flight end before another start may take it over."""
+    assert LIMITS[None].record == TRUSTED_SECONDS
+    assert TRUSTED_SECONDS + LIMITS[ShutdownReason.LEASE_LOST].cards < LASTS_SECONDS
+
+
+@pytest.mark.parametrize("stage", STAGES)
+async def test_an_ending_goes_on_if_a_task_beside_it_fails(stage: Stage, autojump_clock: MockClock) -> None:
+    """A bug in the journal, say, cancels whatever is in progress: calls, but not the closing of the record."""
+    shutdown = Shutdown()
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        with shutdown.stage(stage):
+            await trio.sleep(0.25)
+        assert trio.current_time() == 0.25
+    assert scope.cancelled_caught is (stage in {"prepare", "cards"})

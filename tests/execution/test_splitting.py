@@ -11,7 +11,7 @@ from trio.testing import MockClock
 
 from job.engines.transport import AnswerTooLargeError, Response, TransportError
 from job.execution.phases import EngineFailedError
-from job.execution.shutdown import ShutdownReason
+from job.ledger.stop import ShutdownReason
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
 
@@ -153,7 +153,7 @@ async def test_halves_that_wait_are_accounted_for_when_the_run_stops(moment: flo
 
     async def stop() -> None:
         await trio.sleep(moment)
-        made.shutdown.request(ShutdownReason.DEADLINE, 5.0)
+        made.shutdown.request(ShutdownReason.DEADLINE)
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(stop)

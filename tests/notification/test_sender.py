@@ -10,7 +10,8 @@ import pytest
 import trio
 
 from job.config.environment import Settings, read_settings
-from job.execution.shutdown import Budget
+from job.execution.shutdown import Shutdown
+from job.ledger.stop import ShutdownReason
 from job.notification import sender
 from job.notification.message import Line, Rank, trial_lines
 from job.notification.sender import Notifier, send
@@ -135,9 +136,9 @@ async def test_a_bug_in_the_message_is_a_problem_of_the_message_only(chat: Chat)
 
 
 async def sent(
-    given: Settings, scene: str = "busy", budget: Budget | None = None, *, is_news: bool = True
+    given: Settings, scene: str = "busy", shutdown: Shutdown | None = None, *, is_news: bool = True
 ) -> Message | None:
-    return await Notifier(given).send(replace(SCENES[scene](), is_news=is_news), budget or Budget())
+    return await Notifier(given).send(replace(SCENES[scene](), is_news=is_news), shutdown or Shutdown())
 
 
 async def test_nothing_is_sent_without_a_configured_url() -> None:
@@ -154,16 +155,23 @@ async def test_what_is_no_news_is_not_sent(chat: Chat) -> None:
 
 async def test_a_signal_ends_the_sending(chat: Chat, nursery: trio.Nursery) -> None:
     chat.service.script.append(Fault(when.always, do.hang()))
-    budget = Budget()
-    budget.make_final()
+    shutdown = Shutdown()
 
     async def signal() -> None:
         await chat.service.until(lambda requests: len(requests) == 1)
-        budget.on_signal()
+        shutdown.request(ShutdownReason.SIGTERM)
 
     nursery.start_soon(signal)
-    problem = await sent(settings(**chat.env("feishu")), budget=budget)
+    problem = await sent(settings(**chat.env("feishu")), shutdown=shutdown)
     assert str(problem) == "the message was not sent: a signal ended the sending"
+
+
+async def test_after_a_signal_the_channel_has_one_second(chat: Chat) -> None:
+    chat.service.script.append(Fault(when.always, do.hang()))
+    shutdown = Shutdown()
+    shutdown.request(ShutdownReason.SIGTERM)
+    problem = await sent(settings(**chat.env("feishu")), shutdown=shutdown)
+    assert str(problem) == "the message was not sent: there was no answer within 1 s"
 
 
 async def test_a_url_that_cannot_be_used_is_reported_again_at_the_end() -> None:

@@ -10,12 +10,14 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from job.execution.shutdown import Budget, Shutdown, ShutdownError, ShutdownReason
+from job.execution.shutdown import LIMITS, Shutdown, ShutdownError
+from job.ledger.stop import ShutdownReason
 from job.records import lease as module
 from job.records.lease import (
     LASTS_SECONDS,
     LEASE,
     NOTICE_SECONDS,
+    RELEASE_SECONDS,
     RENEW_SECONDS,
     TRUSTED_SECONDS,
     WATCH_SECONDS,
@@ -113,7 +115,7 @@ async def test_a_start_that_cannot_release_its_lease_ends_all_the_same(
         memory.objects.clear()
         async with acquire(memory, holder(), ignore_notice, waits=True):
             memory.seconds = 1e6
-    assert trio.current_time() <= Budget.CLOSING
+    assert trio.current_time() <= RELEASE_SECONDS
 
 
 async def test_a_start_waits_for_a_living_holder_to_its_end_and_says_for_whom_each_minute(
@@ -294,7 +296,7 @@ async def test_watching_a_lease_begins_when_its_first_read_has_ended(memory: Mem
             kept.lease.store = Memory(refuse=lambda _verb, _name: True)
         nursery.cancel_scope.cancel()
     assert kept.lease.trusted_until == RENEW_SECONDS + TRUSTED_SECONDS
-    assert trio.current_time() >= kept.lease.trusted_until + Budget.GRACE
+    assert trio.current_time() >= kept.lease.trusted_until + LIMITS[ShutdownReason.LEASE_LOST].cards
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"[1]"])
@@ -365,13 +367,15 @@ async def test_a_lease_is_fresh_to_others_for_as_long_as_it_is_trusted(
     """For others it is stale only when the last call of its holder has been cut off."""
     memory.seconds = 3.0
     kept = Kept(await take(memory, holder()))
-    memory.refuse = lambda verb, _name: verb == "replace" and trio.current_time() < TRUSTED_SECONDS + Budget.GRACE
+    memory.refuse = lambda verb, _name: (
+        verb == "replace" and trio.current_time() < TRUSTED_SECONDS + LIMITS[ShutdownReason.LEASE_LOST].cards
+    )
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)
         await take(memory, holder("two"))
         nursery.cancel_scope.cancel()
     assert kept.shutdown.reason is ShutdownReason.LEASE_LOST
-    assert kept.lease.trusted_until + Budget.GRACE < LASTS_SECONDS <= trio.current_time()
+    assert kept.lease.trusted_until + LIMITS[ShutdownReason.LEASE_LOST].cards < LASTS_SECONDS <= trio.current_time()
 
 
 async def test_an_outage_that_ends_in_time_does_not_stop_the_holder(memory: Memory, autojump_clock: MockClock) -> None:

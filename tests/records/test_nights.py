@@ -127,7 +127,8 @@ async def test_past_nights_that_cannot_be_read_are_a_notice(memory: Memory, auto
     past = PastNights(said.extend)
     await past.read(memory, "2026-11-30")
     assert list(map(str, said)) == ["past nights cannot be read: : 503 from the fake"]
-    assert await past.known(trio.current_time()) is None
+    await past.wait()
+    assert past.nights is None
     assert past.before(DAYS[3]) == []
 
 
@@ -141,17 +142,19 @@ async def test_a_bug_in_reading_past_nights_ends_no_attempt(
     assert past.follows_failure(DAYS[3]), "it is not known"
 
 
-async def test_past_nights_are_waited_for_until_a_time(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_past_nights_can_be_waited_for(memory: Memory, autojump_clock: MockClock) -> None:
     put(memory, *(Attempt(day).record() for day in DAYS[:2]))
     memory.seconds = 1.0
     past = PastNights(lambda _: None)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(past.read, memory, "2026-11-30")
-        assert await past.known(1.5) is None
-        known = await past.known(9.0)
-        assert known is not None
-        assert [one.day for one in known.nights] == DAYS[1::-1]
-        assert trio.current_time() < 9.0
+        with trio.move_on_after(1.5) as patience:
+            await past.wait()
+        assert patience.cancelled_caught
+        assert past.nights is None
+        await past.wait()
+        assert past.nights is not None
+        assert [one.day for one in past.nights.nights] == DAYS[1::-1]
     assert [one.day for one in past.before(DAYS[1])] == DAYS[:1]
 
 

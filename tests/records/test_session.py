@@ -14,14 +14,15 @@ from trio.testing import MockClock
 from job.config.faults import ConfigError
 from job.engines.calls import WorkItem
 from job.engines.catalog import EngineName
-from job.execution.shutdown import Budget, Shutdown, ShutdownReason
+from job.execution.shutdown import LIMITS, Shutdown
 from job.ledger.again import Asked
+from job.ledger.stop import ShutdownReason
 from job.planning.prepare import Prepared
 from job.records.day import Document
 from job.records.lease import LEASE, TRUSTED_SECONDS, acquire
 from job.records.session import Opened, Session, StorageAlarm, open_session
 from job.report.attempt import read_entry
-from job.report.report import read_report
+from job.report.report import Report, read_report
 from job.text.messages import Message
 from tests.records.test_lease import holder
 from tests.support.clocks import MachineClock, machine_clock
@@ -61,14 +62,15 @@ class Desk:
             yield opened.session
             helpers.cancel_scope.cancel()
 
-    async def close(self, session: Session, *, at_once: bool, documents: Sequence[Document] = ()) -> float:
-        """Closes the record as the job does; returns how long that took."""
+    async def close(
+        self, session: Session, reason: ShutdownReason | None = None, documents: Sequence[Document] = ()
+    ) -> tuple[Report, float]:
+        """Closes the record; returns the report and how long that took."""
+        if reason is not None:
+            self.shutdown.request(reason)
         begun = trio.current_time()
-        await session.write([*documents, PAGE], self.shutdown, at_once=at_once)
-        report = Attempt().report().model_copy(update={"journal": session.objects()})
-        await session.end(report, self.shutdown, at_once=at_once)
-        await session.release()
-        return trio.current_time() - begun
+        report = await session.close(Attempt().report(), [*documents, PAGE], self.shutdown)
+        return report, trio.current_time() - begun
 
     @property
     def incomplete(self) -> bool:
@@ -77,6 +79,8 @@ class Desk:
 
 PAGE = Document(f"{DAY}/report.html", lambda: b"page", "the page is not written: {error}")
 END = f"{DAY}/ends/000001.json"
+SHORT = LIMITS[ShutdownReason.SIGTERM].record + LIMITS[ShutdownReason.SIGTERM].release
+"""Seconds for closing a record in haste."""
 
 
 @pytest.fixture
@@ -181,12 +185,13 @@ async def test_requests_are_carried_forward_though_nobody_asks(desk: Desk, autoj
 # --- closing ---
 
 
-@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("reason", [None, ShutdownReason.BUG])
 async def test_all_is_written_the_end_last_and_the_lease_released(
-    desk: Desk, at_once: bool, autojump_clock: MockClock
+    desk: Desk, reason: ShutdownReason | None, autojump_clock: MockClock
 ) -> None:
     async with desk.session() as session:
-        assert await desk.close(session, at_once=at_once) < 0.1
+        report, took = await desk.close(session, reason)
+        assert (took, report.not_written) == (0.0, ())
     assert (desk.said, session.is_ended, session.journal.unwritten) == ([], True, 0)
     written = [name for verb, name in desk.store.asked if verb == "create" and name.startswith(DAY)]
     assert written[1:] == [f"{DAY}/results/000001-000000.jsonl", PAGE.name, END]
@@ -203,7 +208,10 @@ async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(
 ) -> None:
     async with desk.session() as session:
         document = Document("index.html", broken, "the page of the nights is not written: {error}")
-        assert await session.write([document, PAGE], desk.shutdown, at_once=False) == {PAGE.name}
+        report, _ = await desk.close(session, documents=[document])
+    assert report.not_written == ("index.html",)
+    assert PAGE.name in desk.store.objects
+    assert read_report(DAY, 1, desk.store.objects[END].data) == report
     assert desk.said == ["the page of the nights is not written: odd"]
 
 
@@ -213,9 +221,11 @@ async def test_a_document_for_which_no_time_is_left_is_said_to_be_missing(
     async with desk.session() as session:
         desk.store.seconds = 0.3
         others = [Document(f"{number}", lambda: b"x", f"{number}: {{error}}") for number in range(9)]
-        assert await desk.close(session, at_once=True, documents=others) <= Budget.CLOSING + 0.1
+        report, took = await desk.close(session, ShutdownReason.BUG, others)
+        assert took <= SHORT
     written = [one.name for one in others if one.name in desk.store.objects]
     assert 0 < len(written) < 9
+    assert report.not_written == (*[one.name for one in others[len(written) :]], PAGE.name)
     left = [f"{number}: storage took too long" for number in range(len(written), 9)]
     assert desk.said[: len(left) + 1] == [*left, "the page is not written: storage took too long"]
 
@@ -229,9 +239,8 @@ async def test_an_attempt_that_was_cut_short_waits_three_seconds_at_most(
             desk.store.seconds = 1e6
         else:
             desk.store.refuse = lambda _verb, _name: True
-        desk.shutdown.request(ShutdownReason.SIGTERM, 0.0)
-        took = await desk.close(session, at_once=True)
-    assert took <= Budget.CLOSING + 0.1
+        _, took = await desk.close(session, ShutdownReason.SIGTERM)
+    assert took <= SHORT
     assert desk.incomplete
     assert (session.journal.unwritten, session.is_ended) == (1, False)
     assert sum("the lease is not released" in text for text in desk.said) == 1
@@ -240,7 +249,8 @@ async def test_an_attempt_that_was_cut_short_waits_three_seconds_at_most(
 async def test_an_attempt_that_was_not_cut_short_waits_for_storage(desk: Desk, autojump_clock: MockClock) -> None:
     async with desk.session() as session:
         desk.store.refuse = lambda _verb, _name: trio.current_time() < 20
-        assert 19 < await desk.close(session, at_once=False) < 23
+        _, took = await desk.close(session)
+    assert 19 < took < 23
     assert LEASE not in desk.store.objects
     assert END in desk.store.objects
     assert not desk.incomplete
@@ -253,29 +263,61 @@ async def test_closing_waits_no_longer_than_the_lease_is_valid(
 ) -> None:
     async with desk.session() as session:
         desk.store.refuse = lambda _verb, name: fails == "all" or name in {END, LEASE}
-        took = await desk.close(session, at_once=False)
-    assert TRUSTED_SECONDS - 1 < took <= TRUSTED_SECONDS + Budget.CLOSING + 0.1
+        _, took = await desk.close(session)
+    assert TRUSTED_SECONDS - 1 < took <= TRUSTED_SECONDS + SHORT
     assert not session.is_ended
     assert any("and the end are not written" in text for text in desk.said)
 
 
-@pytest.mark.parametrize(
-    ("reason", "seconds"), [(ShutdownReason.SIGTERM, 0.0), (ShutdownReason.DEADLINE, Budget.DEADLINE_CLOSING)]
-)
+@pytest.mark.parametrize("reason", [ShutdownReason.SIGTERM, ShutdownReason.DEADLINE])
 @pytest.mark.parametrize("at", [0.0, 10.0])
-async def test_closing_waits_no_longer_than_its_budget_from_the_request_to_shut_down(
-    desk: Desk, reason: ShutdownReason, seconds: float, at: float, autojump_clock: MockClock
+async def test_closing_waits_no_longer_than_the_reason_to_shut_down_lets_it(
+    desk: Desk, reason: ShutdownReason, at: float, autojump_clock: MockClock
 ) -> None:
     async def shutdown() -> None:
         await trio.sleep(at)
-        desk.shutdown.request(reason, 5.0)
+        desk.shutdown.request(reason)
 
     async with desk.session() as session, trio.open_nursery() as nursery:
         desk.store.refuse = lambda _verb, _name: True
         nursery.start_soon(shutdown)
-        took = await desk.close(session, at_once=False)
-    assert at + seconds < took <= at + seconds + Budget.CLOSING + 0.1
+        _, took = await desk.close(session)
+    assert at <= took - LIMITS[reason].record <= at + LIMITS[reason].release
     assert desk.incomplete
+
+
+@pytest.mark.parametrize("part", ["/results/", PAGE.name, "/ends/"])
+async def test_a_request_that_hangs_when_a_signal_comes_costs_nothing_else(
+    desk: Desk, part: str, autojump_clock: MockClock
+) -> None:
+    """The record is begun again then: to wait on for this one request would lose the end."""
+
+    async def signal() -> None:
+        await trio.sleep(10)
+        desk.store.seconds = 0.0
+        desk.shutdown.request(ShutdownReason.SIGTERM)
+
+    async with desk.session() as session, trio.open_nursery() as nursery:
+        desk.store.hang("", part)
+        nursery.start_soon(signal)
+        report, took = await desk.close(session)
+    assert took == 10
+    assert (desk.said, report.not_written, session.journal.unwritten) == ([], (), 0)
+    assert read_report(DAY, 1, desk.store.objects[END].data) == report
+    assert {PAGE.name, f"{DAY}/results/000001-000000.jsonl"} <= desk.store.objects.keys()
+    assert LEASE not in desk.store.objects
+
+
+async def test_results_that_the_journal_was_writing_in_vain_are_written_at_the_end(
+    desk: Desk, autojump_clock: MockClock
+) -> None:
+    async with desk.session() as session, trio.open_nursery() as nursery:
+        desk.store.hang("create", "/results/")
+        nursery.start_soon(session.journal.run)
+        await trio.sleep(10)
+        desk.store.seconds = 0.0
+        assert (await desk.close(session, ShutdownReason.SIGTERM))[1] == 0
+    assert (desk.said, session.is_ended, session.journal.unwritten) == ([], True, 0)
 
 
 async def test_without_the_lease_no_document_is_written_but_results_and_the_end_are(
@@ -285,7 +327,9 @@ async def test_without_the_lease_no_document_is_written_but_results_and_the_end_
     async with desk.session() as session:
         desk.store.objects[LEASE] = desk.store._write("replace", LEASE, b"another's")
         machine_clock.slept += TRUSTED_SECONDS
-        await desk.close(session, at_once=True)
+        report, _ = await desk.close(session, ShutdownReason.BUG)
+    assert report.not_written == (PAGE.name,)
+    assert desk.said == ["the page is not written: the lease is lost"]
     assert PAGE.name not in desk.store.objects
     assert {END, f"{DAY}/results/000001-000000.jsonl"} <= desk.store.objects.keys()
     assert desk.store.objects[LEASE].data == b"another's"
@@ -294,7 +338,7 @@ async def test_without_the_lease_no_document_is_written_but_results_and_the_end_
 async def test_an_end_that_is_there_already_is_kept(desk: Desk, autojump_clock: MockClock) -> None:
     async with desk.session() as session:
         put(desk.store, {END: b"another's"})
-        await desk.close(session, at_once=False)
+        await desk.close(session)
     assert desk.store.objects[END].data == b"another's"
     assert not session.is_ended
     assert desk.said[0] == f"storage: {END} exists already"
@@ -302,14 +346,8 @@ async def test_an_end_that_is_there_already_is_kept(desk: Desk, autojump_clock: 
 
 async def test_a_lease_whose_release_takes_too_long_is_reported(desk: Desk, autojump_clock: MockClock) -> None:
     async with desk.session() as session:
-
-        def hang(verb: str, name: str) -> bool:
-            if (verb, name) == ("delete", LEASE):
-                desk.store.seconds = 1e6
-            return False
-
-        desk.store.refuse = hang
-        assert await desk.close(session, at_once=False) <= Budget.CLOSING + 0.1
+        desk.store.hang("delete", LEASE)
+        assert (await desk.close(session))[1] == LIMITS[None].release
     assert desk.said == ["storage: the lease is not released; other starts have to wait for a minute"]
     assert session.is_ended
 

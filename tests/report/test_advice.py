@@ -12,8 +12,8 @@ from job.cli.main import make_parser
 from job.config.environment import read_settings
 from job.config.faults import Fault
 from job.engines.failures import Cause, Failure
-from job.execution.shutdown import ShutdownReason
 from job.ledger.ledger import Ledger
+from job.ledger.stop import ShutdownReason
 from job.report.advice import Retry, Step, advice, command_of, last_words
 from job.report.commands import Place
 from job.report.outcome import Ending, Outcome, bad_config, busy, ending_of, state_of, storage_failed, unforeseen

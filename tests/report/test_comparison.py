@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from job.engines.failures import Cause, Failure
-from job.execution.shutdown import ShutdownReason
 from job.ledger.ledger import Ledger
+from job.ledger.stop import ShutdownReason
 from job.planning.plan import Plan
 from job.report.attempt import Entry
 from job.report.comparison import comparison_lines, night_before

@@ -13,8 +13,8 @@ from job.config.faults import Fault
 from job.engines.calls import news
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.execution.gauge import Live
-from job.execution.shutdown import ShutdownReason
 from job.ledger.ledger import Ledger, SetAside
+from job.ledger.stop import ShutdownReason
 from job.report.advice import Step
 from job.report.outcome import Ending, ExitCode, Outcome, ending_of
 from job.report.view import View

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from job.execution.shutdown import Budget
+from job.execution.shutdown import LIMITS
+from job.ledger.stop import ShutdownReason
 from tests.simulators import do, when
 from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
@@ -85,7 +86,7 @@ async def test_a_signal_ends_the_run_in_its_time(world: World, terminal: bool, s
     job.send_signal(signal)
     ended, moment = await gone(job, 10)
     assert ended == code
-    assert moment - sent < Budget.LAST_LINE + (2.0 if terminal else at_once(job))
+    assert moment - sent < LIMITS[ShutdownReason.SIGTERM].last_line + (2.0 if terminal else at_once(job))
     assert (await report(world))["exit_code"] == code
 
 

@@ -89,6 +89,16 @@ class Memory:
         rests = (name.removeprefix(prefix) for name in self.objects if name.startswith(prefix))
         return sorted({prefix + rest.partition("/")[0] for rest in rests if "/" in rest})
 
+    def hang(self, verb: str, part: str) -> None:
+        """From the first request on with this verb, for a name with this part, no request is answered."""
+
+        def refuse(asked: str, name: str) -> bool:
+            if verb in asked and part in name:
+                self.seconds, self.refuse = 1e6, lambda _verb, _name: False
+            return False
+
+        self.refuse = refuse
+
     def count(self, verb: str, part: str = "") -> int:
         """How many requests of this verb there were for names with this part."""
         return sum(asked == verb and part in name for asked, name in self.asked)
