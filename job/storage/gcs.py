@@ -11,6 +11,8 @@ from typing import TypeVar
 import requests
 from google.api_core.exceptions import Forbidden, GoogleAPIError, NotFound, PreconditionFailed, RetryError
 from google.api_core.page_iterator import Page
+from google.auth import default
+from google.auth.credentials import AnonymousCredentials, Credentials
 from google.auth.exceptions import GoogleAuthError, TransportError
 from google.auth.transport.requests import Request
 from google.cloud import storage
@@ -46,7 +48,6 @@ def _is_odd(error: Exception) -> bool:
 # The library gives up as soon as the next delay would pass the limit. With its own delays, of up to a minute, it often
 # gave up after a few seconds.
 _RETRY = DEFAULT_RETRY.with_delay(initial=0.5, maximum=2.0).with_timeout(RETRY_SECONDS)
-_RETRY = _RETRY.with_predicate(lambda error: _is_odd(error) or DEFAULT_RETRY._predicate(error))  # noqa: SLF001
 
 
 _ONCE = {"timeout": REQUEST_SECONDS, "retry": None}
@@ -68,6 +69,7 @@ class GcsStore:
         self._name = name
         self._prefix = f"{prefix}/" if prefix else ""
         self._client: storage.Client | None = None
+        self._credentials: Credentials | None = None
         self._lock = threading.Lock()
 
     def read(self, name: str, limit: int | None = None) -> StoredObject | None:
@@ -171,11 +173,11 @@ class GcsStore:
         """The bucket, with valid credentials."""
         with self._lock:
             try:
-                if self._client is None:
-                    self._client = storage.Client(project=None)
-                credentials = self._client._credentials  # noqa: SLF001  they are not public
-                if not credentials.valid:
-                    credentials.refresh(partial(Request(), timeout=REQUEST_SECONDS))
+                if self._client is None or self._credentials is None:
+                    self._credentials = _default_credentials()
+                    self._client = storage.Client(project=None, credentials=self._credentials)
+                if not self._credentials.valid:
+                    self._credentials.refresh(partial(Request(), timeout=REQUEST_SECONDS))
             except Exception as error:
                 # For unexpected answers google-auth raises KeyError, TypeError and others.
                 kind = UnreachableError if _is_passing(error) else StorageError
@@ -190,7 +192,7 @@ class GcsStore:
         """Does an operation, again if it may succeed then. Everything that the library raises is a `StorageError`."""
         began = time.monotonic()
         try:
-            done: T = _RETRY(operation)()
+            done: T = _RETRY(partial(_once, operation))()
         except StorageError:
             raise
         except Exception as raised:
@@ -208,9 +210,9 @@ class GcsStore:
                 case Forbidden():
                     said = excerpt(str(error.message).encode(errors="replace"))
                     reason = message("access is denied ({error})", error=said)
-                case DataCorruption():
+                case _OddAnswerError(__cause__=DataCorruption()):
                     reason = message("the download is damaged: its checksum does not match")
-                case Exception() if _is_odd(error):
+                case _OddAnswerError():
                     reason = message("the answer is not Cloud Storage's")
                 case _:
                     reason = _named(error)
@@ -222,8 +224,29 @@ class GcsStore:
         return done
 
 
-class _ChangedError(Exception):
+class _ChangedError(ConnectionError):  # which the library repeats
     """The object was changed or removed after its metadata was read and before its content was."""
+
+
+class _OddAnswerError(ConnectionError):  # which the library repeats
+    """The answer cannot be used."""
+
+
+def _once(operation: Callable[[], T]) -> T:
+    try:
+        return operation()
+    except Exception as error:
+        if _is_odd(error):
+            raise _OddAnswerError from error
+        raise
+
+
+def _default_credentials() -> Credentials:
+    if os.environ.get("STORAGE_EMULATOR_HOST"):
+        return AnonymousCredentials()
+    found: Credentials
+    found, _ = default(scopes=storage.Client.SCOPE)
+    return found
 
 
 def _stored(blob: storage.Blob, data: bytes) -> StoredObject:

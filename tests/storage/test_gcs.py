@@ -283,8 +283,8 @@ class Credentials:
 
 
 class Client:
-    def __init__(self, credentials: Credentials) -> None:
-        self._credentials = credentials
+    def __init__(self, credentials: Credentials, project: None) -> None:
+        pass
 
     def bucket(self, name: str) -> str:
         return f"the bucket {name}"
@@ -292,7 +292,8 @@ class Client:
 
 async def test_a_token_is_renewed_once_for_all_threads_that_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     credentials = Credentials()
-    monkeypatch.setattr("google.cloud.storage.Client", lambda **_: Client(credentials))
+    monkeypatch.setattr(gcs, "_default_credentials", lambda: credentials)
+    monkeypatch.setattr("google.cloud.storage.Client", Client)
     store = gcs.GcsStore("b", "")
     for expiry in (1, 2):
         async with trio.open_nursery() as nursery:
