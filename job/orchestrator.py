@@ -339,7 +339,9 @@ class _Run:
         context = RunContext(
             run=RunIdentity(self._start.trace_id),
             tokens=IdTokens(helpers, settings.impersonate),
-            connect=lambda engine: HttpConnection(network, kept=ENGINES[engine].keeps_connections),
+            connect=lambda engine: HttpConnection(
+                network, settings.engines[engine].url or "", kept=ENGINES[engine].keeps_connections
+            ),
             shutdown=self.shutdown,
             emit=emit,
             epoch=time.time() - trio.current_time(),

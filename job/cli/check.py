@@ -57,8 +57,8 @@ async def check(settings: Settings, faults: list[Fault], now: datetime) -> ExitC
 
         async def examine(name: EngineName) -> None:
             engine = settings.engines[name]
-            connection = HttpConnection(network)
-            wrong[name] = await health_problem(engine.url or "", engine.audience or "", connection, tokens)
+            url = engine.url or ""
+            wrong[name] = await health_problem(url, engine.audience or "", HttpConnection(network, url), tokens)
 
         async with trio.open_nursery() as nursery:
             for name in plan.engines():

@@ -10,7 +10,6 @@ from job.report.outcome import ExitCode
 from job.reporting.cloud_log import CloudLogReporter
 from job.text.messages import translator
 
-
 GARBAGE = 20_000
 """How many objects may be added before Python looks for cycles, which calls rarely leave: 4 % of their CPU time."""
 

@@ -18,7 +18,7 @@ async def health_problem(url: str, audience: str, connection: Connection, tokens
         try:
             token = await tokens.get(audience)
             headers = {"Authorization": f"Bearer {token}", "User-Agent": USER_AGENT}
-            reply = await connection.request("GET", f"{url}/health", headers, None)
+            reply = await connection.request("GET", "/health", headers, None)
         except TokenError as error:
             wrong = f"{error.reason}; run where there is a service account, or set IMPERSONATE_SERVICE_ACCOUNT"
         except TransportError as error:

@@ -55,14 +55,15 @@ class Connection(Protocol):
     async def request(
         self,
         method: str,
-        url: str,
+        path: str,
         headers: Mapping[str, str],
         body: bytes | None,
         on_sending: Callable[[], None] = lambda: None,
     ) -> Response:
-        """The answer to a request; opens the connection if it is not open. Raises `TransportError`.
+        """The answer to a request, over the open connection or a new one. Raises `TransportError`.
 
-        `on_sending` is called once the connection is open, just before the request is sent. If it raises, nothing is.
+        `path` follows the engine's URL, with its query. `on_sending` is called when the connection is open, just
+        before the request is sent; if it raises, nothing is sent.
         """
         ...
 

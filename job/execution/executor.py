@@ -249,7 +249,7 @@ class Executor:
                     with context.shutdown.interruptible():  # the request is not in flight until it is sent
                         token = await context.tokens.get(self._audience, pending.rejected)
                 response = await connection.request(
-                    METHOD, self._url + call.path, self._headers(pending, token), call.body, on_sending
+                    METHOD, call.path, self._headers(pending, token), call.body, on_sending
                 )
             except TokenError as error:
                 return Failure(Cause.IDENTITY, error.reason)

@@ -16,8 +16,9 @@ from job.config.entries import ID_LIMIT
 from job.config.schema import CARD_TYPE_NAME, LlmConfig
 from job.engines.calls import Call, card, financial, news, trading
 from job.engines.catalog import ALL_ENGINES, Kind
-from job.engines.http_connection import Origin
+from job.engines.http_connection import HttpConnection, Network
 from job.engines.identity import RunIdentity
+from job.engines.tls import tls_context
 from job.planning.plan import Plan
 from job.planning.prepare import make_plan
 from job.planning.targets import Target
@@ -26,6 +27,7 @@ from tests.support.fakes import plan_of, settings_of, target
 REAL_IDS = ["AAPL", "BRK.B", "0700.HK", "600519.SS", "^GSPC", "BTC-USD", "EURUSD=X", "GC=F", "Elon_Musk", "美联储"]
 REAL_IDS += ["Rate vs Inflation"]
 DAY = "2026-11-24"
+NETWORK = Network(tls_context(None))
 DATA: tuple[Literal["financial", "trading", "news"], ...] = ("financial", "trading", "news")
 
 targets = st.lists(
@@ -138,8 +140,8 @@ ids = (
 
 def as_sent(call: Call, prefix: str = "") -> tuple[list[str], str]:
     """The path's segments and the query as a server reads them, after httpx has processed the URL."""
-    url = f"https://engine.example{prefix}{call.path}"
-    request = Origin.of(url).request("POST", url, {}, call.body)
+    connection = HttpConnection(NETWORK, f"https://engine.example{prefix}")
+    request = connection._request("POST", call.path, {}, call.body, None)
     raw_path, _, query = request.extensions["target"].decode("ascii").partition("?")
     assert request.url.host == "engine.example"
     return [unquote(segment, errors="strict") for segment in raw_path.split("/")], query

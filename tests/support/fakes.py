@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import trio
@@ -122,7 +122,7 @@ class Connection:
     async def request(
         self,
         method: str,
-        url: str,
+        path: str,
         headers: Mapping[str, str],
         body: bytes | None,
         on_sending: Callable[[], None] = lambda: None,
@@ -130,14 +130,14 @@ class Connection:
         assert not self.busy, "two requests on one connection"
         assert not self.closed, "a request on a connection that its worker has closed"
         assert method == "POST"
-        assert url.startswith("https://")
+        assert path.startswith("/")
         if seconds := self.world.connect_seconds.get(self.engine):
             async with trio.open_nursery() as attempts:  # noqa: ASYNC112  as trio connects: a cancellation arrives in a group
                 attempts.start_soon(trio.sleep, seconds)
         on_sending()
-        world, parts = self.world, urlsplit(url)
+        world, parts = self.world, urlsplit(path)
         asked = Asked(
-            engine=cast(EngineName, parts.hostname),
+            engine=self.engine,
             path=parts.path,
             query={key: values[0] for key, values in parse_qs(parts.query).items()},
             body=None if body is None else json.loads(body),
