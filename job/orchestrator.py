@@ -249,14 +249,15 @@ class _Run:
         generations = {name: stored.generation for name, stored in sorted(prepared.objects.items())}
         start = self._start.model_copy(update={"generations": generations, "without": request.without})
         opened = await open_session(lease, start, prepared, self._reporter.on_storage)
-        self._ledger = opened.ledger
+        self._ledger = opened.record.ledger
         self._take(opened.start)
         self._reporter.on_notices(prepared.plan.notices)
         if opened.session is None:
-            ended = datetime.fromisoformat(opened.before.ended or "") if opened.before else request.now
+            before = opened.record.ended
+            ended = datetime.fromisoformat(before.ended or "") if before else request.now
             return nothing_missing(self._ledger, clock(ended, start.day))
         self._session = opened.session
-        self._reporter.on_notices(self._notices(opened.latest))
+        self._reporter.on_notices(self._notices(opened.record.latest))
         helpers.start_soon(opened.session.journal.run, name="journal")
         return None
 
@@ -379,11 +380,12 @@ class _Run:
         """Whether a message is sent about this attempt."""
         if self._request.settings.notify_only == "all" or ending.exit != ExitCode.DONE:
             return True
-        if session.was_killed or session.was_refused:
+        record = session.record
+        if record.was_killed or record.listing.is_refused:
             return True
-        if session.before is None:
+        if record.ended is None:
             return self._past.follows_failure(self._start.day)
-        return session.before.outcome is not Outcome.SUCCEEDED
+        return record.ended.outcome is not Outcome.SUCCEEDED
 
     async def _refuse(self, faults: Sequence[Fault]) -> View:
         """Records the faults if nothing else is recorded of the day. A failure to do so changes nothing."""

@@ -1,7 +1,7 @@
 """Preparation of an attempt: reads the config objects and makes the plan, before any engine is called."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from job.config import open_files
 from job.config.environment import ENGINE_VARIABLES, Settings
@@ -15,7 +15,7 @@ from job.planning.selection import Selected, contradiction, left_out_faults, sel
 from job.planning.targets import resolve
 from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, read_many
 from job.storage.uri import open_store
-from job.text.messages import Value, message
+from job.text.messages import Value, listed, message
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +60,17 @@ async def prepare(request: RunRequest, day: str) -> Prepared:
     found += too_few_files(plan, settings, open_files.limit())
     again: Sequence[Selected] = ()
     if not config_faults:  # else it is not known which names there are
-        found += left_out_faults(plan, request.without)
-        plan = plan.without(request.without)
-        both = [name for name in request.again if name.partition("/")[0] in request.without]
-        names = [name for name in request.again if name not in both]
-        again, unknown = select(plan, names, is_confirmed=request.is_confirmed)
+        names, without = request.again, request.without
+        if settings.task_attempt:  # a retry asks for nothing, and the config may have changed since its first try
+            known = {target.id for target in plan.targets}
+            names, without = (), tuple(name for name in without if name in known)
+            if gone := [name for name in request.without if name not in known]:
+                notice = message("Left out, and no target of the config any more: {names}", names=listed(gone))
+                plan = replace(plan, notices=(*plan.notices, notice))
+        found += left_out_faults(plan, without)
+        plan = plan.without(without)
+        both = [name for name in names if name.partition("/")[0] in without]
+        again, unknown = select(plan, [name for name in names if name not in both], is_confirmed=request.is_confirmed)
         found += [*map(contradiction, both), *unknown]
     if found:
         raise ConfigError(found)

@@ -140,15 +140,51 @@ def _foreign(name: str) -> RecordError:
     return RecordError(message("{object} is none of the job's objects", object=name), message("remove it"))
 
 
-async def read_results(store: ObjectStore, listing: Listing, ledger: Ledger, reports: Mapping[int, Report]) -> None:
-    """Adds all results of a day to its ledger. Raises `StorageError`, and `RecordError` if one is missing."""
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All that is recorded of a day."""
+
+    listing: Listing
+    latest: Entry | None
+    """How the latest attempt began; `None` without one."""
+    reports: Mapping[int, Report]
+    """Of the attempts that have ended, by their numbers."""
+    ledger: Ledger
+
+    @classmethod
+    async def read(cls, store: ObjectStore, day: str, plan: Plan | None = None) -> "Record":
+        """Reads a day, with all its results, into the ledger of this plan; by default that of the latest attempt.
+
+        Raises `StorageError`, and `RecordError` if something is missing or was altered.
+        """
+        listing = await Listing.of(store, day)
+        latest = await listing.entry(store)
+        reports = await listing.reports(store)
+        _check_results(listing, reports)
+        if plan is None:
+            plan = Plan.empty(day) if latest is None else latest.made_plan()
+        ledger = Ledger(plan, latest.again if latest else ())
+        await read_journal(store, day, listing.results, ledger)
+        return cls(listing, latest, reports, ledger)
+
+    @property
+    def ended(self) -> Report | None:
+        """The report of the latest attempt; `None` if that has not ended, or without one."""
+        return self.reports.get(self.listing.latest)
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether an attempt has not ended."""
+        return len(self.reports) < len(self.listing.attempts)
+
+
+def _check_results(listing: Listing, reports: Mapping[int, Report]) -> None:
     for report in reports.values():
         for number, count in report.journal.items():
             if (there := listing.results.get(number, 0)) < count:
                 text = template("{object} is missing, but {report} counts it")
                 name, counted = results_name(listing.day, number, there), end_name(listing.day, report.number)
                 raise RecordError(message(text, object=name, report=counted))
-    await read_journal(store, listing.day, listing.results, ledger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,31 +199,27 @@ class RecordedDay:
 
 async def read_day(store: ObjectStore, day: str) -> RecordedDay | None:
     """A day with all its results; `None` if no start of it is recorded. Raises `RecordError` and `StorageError`."""
-    listing = await Listing.of(store, day)
-    has_page, has_table = PAGE in listing.documents, CARDS in listing.documents
-    entry = await listing.entry(store)
-    if entry is None:
-        refused = await read_refused(store, day) if listing.is_refused else None
-        return None if refused is None else RecordedDay(refused, Ledger(Plan.empty(day)), has_page, has_table=False)
-    reports = await listing.reports(store)
-    ledger = Ledger(entry.made_plan(), entry.again)
-    await read_results(store, listing, ledger, reports)
-    ended = reports.get(listing.latest)
-    if ended is not None:
-        # An attempt that was paused may have added results since, so the totals are not those of the report.
-        ledger.set_aside = list(ended.set_aside)
-        ending = Ending(ended.outcome, None, ended.sentence, ended.detail, ended.notes)
-        now = report_of(ended, ledger, ending)
-        kept: dict[str, object] = {
-            "ended": ended.ended,
-            "seconds": ended.seconds,
-            "exit_code": ended.exit_code,
-            "missing": ended.missing,
-        }
-        kept |= {"notes": ended.notes, "journal": ended.journal}
-        return RecordedDay(now.model_copy(update=kept), ledger, has_page, has_table)
-    ending = state_of(ledger, await state(store, day))
-    return RecordedDay(report_of(entry, ledger, ending), ledger, has_page, has_table)
+    record = await Record.read(store, day)
+    documents, ledger, ended = record.listing.documents, record.ledger, record.ended
+    has_page, has_table = PAGE in documents, CARDS in documents
+    if record.latest is None:
+        refused = await read_refused(store, day) if record.listing.is_refused else None
+        return None if refused is None else RecordedDay(refused, ledger, has_page, has_table=False)
+    if ended is None:
+        ending = state_of(ledger, await state(store, day))
+        return RecordedDay(report_of(record.latest, ledger, ending), ledger, has_page, has_table)
+    # An attempt that was paused may have added results since, so the totals are not those of the report.
+    ledger.set_aside = list(ended.set_aside)
+    ending = Ending(ended.outcome, None, ended.sentence, ended.detail, ended.notes)
+    now = report_of(ended, ledger, ending)
+    kept: dict[str, object] = {
+        "ended": ended.ended,
+        "seconds": ended.seconds,
+        "exit_code": ended.exit_code,
+        "missing": ended.missing,
+    }
+    kept |= {"notes": ended.notes, "journal": ended.journal}
+    return RecordedDay(now.model_copy(update=kept), ledger, has_page, has_table)
 
 
 async def read_refused(store: ObjectStore, day: str, *, background: bool = False) -> Report | None:

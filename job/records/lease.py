@@ -22,7 +22,15 @@ from job.execution.expiry import Expiry
 from job.execution.shutdown import LIMITS, Shutdown
 from job.ledger.stop import ShutdownReason
 from job.report.format import Stamp
-from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, words_of
+from job.storage.store import (
+    ConflictError,
+    ObjectStore,
+    StorageError,
+    StoredObject,
+    in_thread,
+    in_thread_to_its_end,
+    words_of,
+)
 from job.text.display import clock
 from job.text.messages import Message, message, template
 
@@ -40,6 +48,9 @@ RELEASE_SECONDS = 3.0
 MAX_CONFLICTS = 5
 TRUSTED_SECONDS = LASTS_SECONDS - LIMITS[ShutdownReason.LEASE_LOST].cards - 5.0
 """How long a holder trusts its lease after a renewal. Its calls have ended before another start may take it over."""
+
+
+_HAS_ENDED = message("Another start has just ended: nothing was called")
 
 
 class Holder(BaseModel):
@@ -71,10 +82,10 @@ class Holder(BaseModel):
 class BusyError(JobError):
     """Another start is alive, and this one does not wait for it; or another one has taken over. Says which one."""
 
-    def __init__(self, holder: Message, sentence: Message | None = None) -> None:
-        """`sentence` is how the start ends, if another one need not be at work."""
+    def __init__(self, holder: Message | None, sentence: Message | None = None) -> None:
+        """`holder` is `None` if it is not known; `sentence` is how the start ends, if no other one need be at work."""
         self.holder, self.sentence = holder, sentence
-        super().__init__(str(holder))
+        super().__init__(str(holder or sentence))
 
 
 @dataclass(slots=True)
@@ -151,8 +162,10 @@ async def acquire(
     Raises `BusyError` if another start has it and this one does not wait for it, `StorageError` if that is not known.
 
     An earlier try of the same execution has certainly ended, so its lease is taken over at once. Any other lease is
-    watched: it is taken over when it is released, and after a minute, by this process's monotonic clock, without a
-    renewal. A start that `waits` does so for as long as the holder is alive, and tells `notify` each minute for whom.
+    watched: it is taken over after a minute, by this process's monotonic clock, without a renewal. A start that `waits`
+    does so for as long as the holder is alive, takes the lease when it is released, and tells `notify` each minute for
+    whom it waits. One that does not wait goes on only if it replaced the very generation that it watched: of any other
+    start it cannot know what that has made.
     """
     lease = await _acquire(store, me, notify, waits=waits)
     try:
@@ -171,8 +184,10 @@ async def _acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], N
     while conflicts < MAX_CONFLICTS:
         is_stale = trio.current_time() >= stale_at
         expiry = Expiry.after(TRUSTED_SECONDS)
+        claim = partial(_claim, store, me, watched, is_stale=is_stale, waits=waits)
         try:
-            stored = await in_thread(partial(_claim, store, me, watched, is_stale=is_stale), urgent=True)
+            # To its end: a lease of which this start does not know would keep others waiting for a minute.
+            stored = await in_thread_to_its_end(claim, urgent=True)
         except _AliveError as alive:
             holder, now = _read(alive.there), trio.current_time()
             if watched is None or alive.there.generation != watched.generation:
@@ -189,12 +204,7 @@ async def _acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], N
             # another start changed it in between: try again after a random delay
             await trio.sleep(RETRY_SECONDS * random.random())  # noqa: S311  not for secrets
         else:
-            acquired = Lease(store, me, stored, expiry, has_waited=watched is not None)
-            if watched is not None and not waits and not is_stale:  # the holder was alive, and has ended meanwhile
-                with trio.move_on_after(RELEASE_SECONDS, shield=True), suppress(StorageError):
-                    await acquired.release()
-                raise BusyError(_words(_read(watched)))
-            return acquired
+            return Lease(store, me, stored, expiry, has_waited=watched is not None)
     text = template("{object} was changed by others {count} times in a row")
     raise StorageError(message(text, object=LEASE, count=MAX_CONFLICTS))
 
@@ -207,14 +217,21 @@ class _AliveError(Exception):
         self.there = there
 
 
-def _claim(store: ObjectStore, me: Holder, watched: StoredObject | None, *, is_stale: bool) -> StoredObject:
-    """Takes the lease. `watched` is the lease as it was last seen; `is_stale` is whether that was long enough ago."""
+def _claim(
+    store: ObjectStore, me: Holder, watched: StoredObject | None, *, is_stale: bool, waits: bool
+) -> StoredObject:
+    """Takes the lease. `watched` is the lease as it was last seen; `is_stale` is whether that was long enough ago.
+
+    Raises `BusyError` if the lease has vanished and this start does not `wait`.
+    """
     data = _written(me)
     if watched is None:
         with suppress(ConflictError):
             return store.create(LEASE, data)
     there = store.read(LEASE)
     if there is None:
+        if not waits:
+            raise BusyError(None if watched is None else _words(_read(watched)), _HAS_ENDED)
         return store.create(LEASE, data)
     holder = _read(there)
     is_watched = watched is not None and watched.generation == there.generation

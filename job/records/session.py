@@ -9,16 +9,15 @@ import trio
 
 from job.config.faults import ConfigError, Fault
 from job.execution.shutdown import Shutdown
-from job.ledger.ledger import Ledger
 from job.planning.prepare import Prepared
-from job.records.day import Document, Listing, read_results
+from job.records.day import Document, Record
 from job.records.journal import Journal
 from job.records.lease import BusyError, Lease
 from job.report.attempt import Entry, Start, contents_of
 from job.report.format import attempt_name, end_name
 from job.report.outcome import NOTHING_CALLED, Outcome
 from job.report.report import Report
-from job.storage.store import ConflictError, StorageError, in_thread, words_of
+from job.storage.store import ConflictError, StorageError, in_thread, in_thread_to_its_end, words_of
 from job.text.messages import Message, Value, message, template
 
 RETRY_SECONDS = 1.0
@@ -52,14 +51,8 @@ class Session:
     entry: Entry
     journal: Journal
     notify: Notify
-    found: dict[int, int]
-    """How many objects of results there were of each earlier attempt."""
-    before: Report | None
-    """The report of the latest attempt before this one, if that has ended."""
-    was_killed: bool
-    """Whether an earlier attempt has not ended."""
-    was_refused: bool
-    """Whether nothing is recorded before but a start that was refused."""
+    record: Record
+    """What was recorded of the day when it began; the ledger goes on."""
     is_ended: bool = False
     """Whether the end is written."""
     alarm: StorageAlarm = field(init=False)
@@ -70,7 +63,7 @@ class Session:
     def objects(self) -> dict[int, int]:
         """How many objects of results there are of each attempt, this one included."""
         own = {self.entry.number: self.journal.objects} if self.journal.objects else {}
-        return {**self.found, **own}
+        return {**self.record.listing.results, **own}
 
     async def close(self, report: Report, documents: Sequence[Document], shutdown: Shutdown) -> Report:
         """Writes the remaining results, the documents and last of all the end, and then releases the lease.
@@ -157,57 +150,68 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """What a start has found of its day."""
+    """What a start has found of its day, and its session."""
 
     start: Start
     """This start, with its number if it is an attempt, and with the trace id of the day."""
-    ledger: Ledger
+    record: Record
     session: Session | None
     """`None` if everything is there already: nothing is written then."""
-    before: Report | None
-    """The report of the latest attempt before, if that has ended."""
-    latest: Entry | None
-    """How that attempt began; `None` without one."""
 
 
 async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: Notify) -> Opened:
-    """Reads the record of the day into a ledger, and adds this attempt to it, unless everything is there already.
+    """Reads the record of the day, decides what this start adds to it, and writes that.
 
-    Raises `StorageError`, `RecordError`, `ConfigError`, and `BusyError` if another start has taken over meanwhile, or
-    if this is the retry of a start that stood back.
+    Raises `StorageError`, `RecordError`, what `decide` raises, and `BusyError` if another start has taken over.
     """
-    store = lease.store
-    listing = await Listing.of(store, start.day)
-    latest = await listing.entry(store)
-    reports = await listing.reports(store)
+    record = await Record.read(lease.store, start.day, prepared.plan)
+    if record.latest is not None:
+        start = start.model_copy(update={"trace_id": record.latest.trace_id, "began": record.latest.began})
+    entry = decide(record, start, prepared, lease.holder.owner)
+    if entry is None:
+        return Opened(start, record, None)
+    if not lease.is_held():
+        raise BusyError(message("this one was paused for longer than its lease lasts"), _TAKEN_OVER)
+    try:
+        await in_thread_to_its_end(partial(lease.store.create, attempt_name(entry.day, entry.number), entry.packed()))
+    except ConflictError:
+        said = message("attempt {number} of {day} is another one", number=entry.number, day=entry.day)
+        raise BusyError(said, _TAKEN_OVER) from None
+    journal = Journal(lease.store, entry.day, entry.number, entry.plan, StorageAlarm(notify))
+    start = start.model_copy(update={"number": entry.number})
+    return Opened(start, record, Session(lease, entry, journal, notify, record))
+
+
+def decide(record: Record, start: Start, prepared: Prepared, owner: str) -> Entry | None:
+    """The attempt that a start adds to the record of its day; `None` if everything is there already.
+
+    What it asks to have made again is opened in the ledger of the record. Raises `ConfigError` if the day is that of
+    another config, and `BusyError` if this is the retry of a start that is not recorded.
+    """
+    latest, ended, ledger = record.latest, record.ended, record.ledger
     if latest is not None and latest.config_uri.rstrip("/") != start.config_uri.rstrip("/"):
         what = message("the day {day} was begun with the config at {uri}", day=start.day, uri=latest.config_uri)
         remedy = message("set it to that, or set RUNS_URI to another place: each config has its own")
         raise ConfigError([Fault("CONFIG_URI", what, remedy)])
-    ledger = Ledger(prepared.plan, latest.again if latest else ())
-    await read_results(store, listing, ledger, reports)
-    number, again = listing.latest + 1, prepared.again
-    asked_by = latest.asked_by if latest else ()
-    if again is not None and not start.task_attempt:
-        ledger.ask_again(again, number)
+    number, asked_by = record.listing.latest + 1, latest.asked_by if latest else ()
+    if prepared.again is not None and start.execution not in asked_by:  # a first try may be delivered twice
+        if start.task_attempt:
+            said = message("the first try of this execution has asked for nothing, so its retry does not either")
+            raise BusyError(said, _RETRY)
+        ledger.ask_again(prepared.again, number)
         asked_by = (*asked_by, *([start.execution] if start.execution else []))
-    elif again is not None and start.execution not in asked_by:
-        said = message("the first try of this execution has asked for nothing, so its retry does not either")
-        raise BusyError(said, _RETRY)
-    before, plan = reports.get(listing.latest), prepared.plan.digest()
-    if latest is not None:
-        start = start.model_copy(update={"trace_id": latest.trace_id, "began": latest.began})
+    plan = prepared.plan.digest()
     is_closed = (
-        before is not None
-        and before.outcome is Outcome.SUCCEEDED
-        and before.without == ledger.left_out
-        and not before.not_written
+        ended is not None
+        and ended.outcome is Outcome.SUCCEEDED
+        and ended.without == ledger.left_out
+        and not ended.not_written
     )
     if is_closed and latest is not None and latest.plan == plan and not ledger.is_left:
-        return Opened(start, ledger, None, before, latest)
-    entry = Entry(
+        return None
+    return Entry(
         **{**start.model_dump(), "number": number},
-        owner=lease.holder.owner,
+        owner=owner,
         objects=dict(contents_of(prepared)),
         batch_sizes=dict(prepared.plan.batch_sizes),
         plan=plan,
@@ -215,15 +219,3 @@ async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: N
         again=tuple(ledger.requests),
         asked_by=asked_by,
     )
-    if not lease.is_held():
-        raise BusyError(message("this one was paused for longer than its lease lasts"), _TAKEN_OVER)
-    try:
-        await in_thread(partial(store.create, attempt_name(start.day, number), entry.packed()))
-    except ConflictError:
-        said = message("attempt {number} of {day} is another one", number=number, day=start.day)
-        raise BusyError(said, _TAKEN_OVER) from None
-    journal = Journal(store, start.day, number, plan, StorageAlarm(notify))
-    was_killed = len(reports) < len(listing.attempts)
-    found = dict(listing.results)
-    session = Session(lease, entry, journal, notify, found, before, was_killed, listing.is_refused)
-    return Opened(start.model_copy(update={"number": number}), ledger, session, before, latest)

@@ -71,23 +71,22 @@ def _steps(report: Report, place: Place, now: datetime, retry: Retry) -> Iterato
     sentence = report.outcome.about.next
     if sentence is None:
         return
+    if _may_have_asked(report):
+        look = message("It is not known whether this was asked for. Look first at how the day stands:")
+        if report.outcome is Outcome.BUSY:
+            look = message("Look first at how the day stands:")
+        yield Step("look", look, place.report(report.day))
+        return
     if retry is Retry.COMES:
         yield Step("wait", _RETRIES.get(report.outcome, _RETRY))
         if report.outcome is not Outcome.BAD_CONFIG:
             sentence = message("Only if none comes, this requests only what is missing:")
     elif retry is Retry.NONE:
         yield Step("wait", message("Cloud Run does not start it again."))
-    has_asked = any(one.startswith("--again") for one in report.arguments)
-    if report.outcome is Outcome.BUSY and not report.number and has_asked:
-        # Whoever asks for the same once more pays once more.
-        yield Step("look", message("Look first at how the day stands:"), place.report(report.day))
-        return
     # Until an attempt is recorded, nobody else knows what it was asked for.
     own = [one for one in report.arguments if not one.startswith(("run", "--date"))]
     if report.number:  # without what was left out, or it could keep back what is missing
         own = option("without", report.without)
-    if has_asked and not report.number and report.outcome is not Outcome.BAD_CONFIG:
-        sentence = message("Nothing was asked for yet; this asks for it:")
     yield Step("start", sentence, start_command(report, place, now, *own))
     if report.outcome is Outcome.BAD_CONFIG and any(".json" in str(fault.where) for fault in report.faults):
         look = message("This shows whether a fault is left in the config objects; it calls nothing:")
@@ -97,6 +96,16 @@ def _steps(report: Report, place: Place, now: datetime, retry: Retry) -> Iterato
         text = template("Or go on without {names}: if nothing else is at fault, this makes all other cards:")
         command = start_command(report, place, now, *option("without", names))
         yield Step("without", message(text, names=listed(report.at_fault)), command)
+
+
+def _may_have_asked(report: Report) -> bool:
+    """Whether it is not known if what `--again` asks for is recorded: whoever asks once more may pay once more.
+
+    A first try that was refused has asked for nothing. A retry asks for nothing, but its first try may have.
+    """
+    if report.number or not any(one.startswith("--again") for one in report.arguments):
+        return False
+    return report.outcome is not Outcome.BAD_CONFIG or report.task_attempt > 0
 
 
 def last_words(start: Start, place: Place, now: datetime) -> Message:

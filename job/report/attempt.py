@@ -40,7 +40,7 @@ class Start(BaseModel):
     format: int = FORMAT
     day: Date
     number: Count = 0
-    """The number of its attempt; 0 if it opened none."""
+    """The number of its attempt; 0 if none of it is known to be recorded, which proves nothing."""
     began: Stamp
     """When the first attempt at the day began."""
     started: Stamp

@@ -331,7 +331,7 @@ def bad_config(faults: int, *, of_command: bool) -> Ending:
     return Ending(Outcome.BAD_CONFIG, ExitCode.USAGE, sentence)
 
 
-def busy(holder: Message, sentence: Message | None = None) -> Ending:
+def busy(holder: Message | None, sentence: Message | None = None) -> Ending:
     """Another start is alive, and this one does not wait for it; or what the `sentence` says."""
     sentence = sentence or message("Another start is at work: nothing was called")
     return Ending(Outcome.BUSY, ExitCode.BUSY, sentence, holder)

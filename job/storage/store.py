@@ -25,6 +25,10 @@ ANSWER_SECONDS = 120.0
 """Time limit for any request. Most end much sooner, but not if an answer trickles or a disk hangs."""
 
 
+SETTLE_SECONDS = 2.5
+"""How long the answer to a write is awaited after a signal, if it has to be known."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredObject:
     """An object as it was read or written."""
@@ -126,6 +130,38 @@ async def in_thread(function: Callable[[], T], *, urgent: bool = False, backgrou
         except trio.TooSlowError:
             what = message("storage did not answer within {seconds} s", seconds=ANSWER_SECONDS)
             raise UnreachableError(what) from None
+
+
+async def in_thread_to_its_end(function: Callable[[], T], *, urgent: bool = False) -> T:
+    """As `in_thread`; but once its caller is cancelled, the answer is awaited for `SETTLE_SECONDS` more.
+
+    So a write is known to have been done, or not, although a signal came meanwhile: the caller goes on with the answer,
+    and is cancelled at its next checkpoint. Without an answer it is cancelled here, and what came of it is not known.
+    """
+    await trio.lowlevel.checkpoint_if_cancelled()
+    answers: list[T] = []
+    errors: list[Exception] = []
+    patience = trio.CancelScope(shield=True)
+
+    async def ask() -> None:
+        with patience:
+            try:
+                answers.append(await in_thread(function, urgent=urgent))
+            except Exception as error:  # noqa: BLE001  it is raised below, outside the nursery
+                errors.append(error)
+        nursery.cancel_scope.cancel()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask)
+        try:
+            await trio.sleep_forever()
+        except trio.Cancelled:  # noqa: ASYNC103  the answer is returned all the same
+            patience.deadline = trio.current_time() + SETTLE_SECONDS
+    if errors:
+        raise errors[0]
+    if not answers:
+        await trio.sleep_forever()
+    return answers[0]
 
 
 async def read_many(store: ObjectStore, names: Sequence[str], limit: int | None = None) -> dict[str, StoredObject]:

@@ -26,7 +26,8 @@ FAULT = Fault("RUN_TIME_ZONE", Message("is wrong"), Message("correct it"))
 
 
 def request(uri: str, *faults: Fault, urls: bool = True, **asked: Any) -> RunRequest:
-    settings, found = read_settings({"CONFIG_URI": uri, **(URLS if urls else {})})
+    attempt = {"CLOUD_RUN_TASK_ATTEMPT": str(asked.pop("task_attempt", 0))}
+    settings, found = read_settings({"CONFIG_URI": uri, **attempt, **(URLS if urls else {})})
     return RunRequest(settings, [*found, *faults], datetime.now(UTC), time.monotonic(), **asked)
 
 
@@ -92,6 +93,15 @@ async def test_faults_of_the_command_are_found_when_the_config_has_none(
         await prepare(request(str(place), **asked), DAY)
     assert [fault.where for fault in error.value.faults] == faults
     assert all(isinstance(fault, CommandFault) for fault in error.value.faults)
+
+
+async def test_a_retry_asks_for_nothing_and_leaves_out_what_is_there(place: Path) -> None:
+    """Names were judged by its first try, and the config may have changed since."""
+    asked = request(str(place), again=("NVDA", "MSFT"), without=("MSFT", "TSLA"), task_attempt=1)
+    prepared = await prepare(asked, DAY)
+    assert prepared.plan.left_out == {"MSFT"}
+    assert prepared.again == []
+    assert [str(notice) for notice in prepared.plan.notices] == ["Left out, and no target of the config any more: TSLA"]
 
 
 class Failing:

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from job.config.faults import Fault
 from job.ledger.ledger import SetAside
-from job.records.day import Document, Listing, read_day, read_results, record_refusal
+from job.records.day import Document, Record, read_day, record_refusal
 from job.records.lease import LEASE
 from job.report.format import RecordError
 from job.report.outcome import bad_config
@@ -110,17 +110,13 @@ async def test_results_that_a_report_counts_and_that_are_gone_are_not_requested_
         report = attempt.report().model_copy(update={"journal": reports[attempt.number]})
         put(memory, attempt.record(), {f"{DAY}/ends/{attempt.number:06}.json": report.packed()})
     del memory.objects[f"{DAY}/results/{number:06}-000000.jsonl"]
-    listing = await Listing.of(memory, DAY)
     with pytest.raises(RecordError, match=rf"results/00000{number}-000000\.jsonl is missing, but {DAY}/ends/00000"):
-        await read_results(memory, listing, Attempt().ledger(), await listing.reports(memory))
+        await Record.read(memory, DAY)
 
 
 async def test_results_that_a_report_does_not_count_may_be_more(memory: Memory, autojump_clock: MockClock) -> None:
     put(memory, Attempt(outcome=None).record(), Attempt(number=2).record())
-    listing = await Listing.of(memory, DAY)
-    ledger = Attempt(outcome=None).ledger()
-    await read_results(memory, listing, ledger, await listing.reports(memory))
-    assert ledger.totals()["qa"].calls == 6
+    assert (await Record.read(memory, DAY)).ledger.totals()["qa"].calls == 4
 
 
 # --- documents, and a start that was refused ---

@@ -310,9 +310,11 @@ async def test_an_unreadable_lease_is_held_until_it_is_stale(
     assert str(said[0]) == ("Waiting up to 60 s to see whether another start is still alive: its lease cannot be read")
 
 
-async def test_a_lease_that_is_released_before_it_is_read_is_acquired(
-    memory: Memory, autojump_clock: MockClock
+@pytest.mark.parametrize("waits", [True, False])
+async def test_a_lease_that_is_released_before_it_is_read_is_acquired_by_a_start_that_waits(
+    memory: Memory, waits: bool, autojump_clock: MockClock
 ) -> None:
+    """Another one has not seen what its holder made."""
     await take(memory, holder())
     read = memory.read
 
@@ -321,7 +323,9 @@ async def test_a_lease_that_is_released_before_it_is_read_is_acquired(
         return read(name, limit)
 
     memory.read = released_first  # type: ignore[method-assign]
-    await take(memory, holder("two"))
+    with nullcontext() if waits else pytest.raises(BusyError, match=r"^Another start has just ended: nothing was"):
+        await take(memory, holder("two"), waits=waits)
+    assert (LEASE in memory.objects) is waits
     assert trio.current_time() == 0
 
 

@@ -11,11 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from job.config.faults import ConfigError
-from job.engines.calls import WorkItem
-from job.engines.catalog import EngineName
 from job.execution.shutdown import LIMITS, Shutdown
-from job.ledger.again import Asked
 from job.ledger.stop import ShutdownReason
 from job.planning.prepare import Prepared
 from job.records.day import Document
@@ -26,12 +22,10 @@ from job.report.report import Report, read_report
 from job.text.messages import Message
 from tests.records.test_lease import holder
 from tests.support.clocks import MachineClock, machine_clock
-from tests.support.records import DAY, Attempt, config, prepared, put, start_at
+from tests.support.records import DAY, Attempt, prepared, put, start_at
 from tests.support.stores import Memory, memory
 
 __all__ = ["machine_clock", "memory"]
-CARD: tuple[EngineName, WorkItem] = ("qa", ("AAPL", "news_card"))
-ASKED = Asked("qa", "AAPL", "news_card", DAY, 2)
 
 
 @dataclass
@@ -99,9 +93,9 @@ async def test_the_first_attempt_leaves_its_entry_before_anything_else(desk: Des
         assert (entry.made_plan().digest(), entry.plan, entry.cards) == (prepared().plan.digest(), entry.plan, 2)
         assert entry.plan == prepared().plan.digest()
         assert (entry.again, entry.asked_by) == ((), ())
-        assert (opened.start.number, opened.before, opened.latest) == (1, None, None)
-        assert not opened.session.was_killed
-        assert opened.ledger.left("qa") == 2
+        assert (opened.start.number, opened.record.ended, opened.record.latest) == (1, None, None)
+        assert not opened.session.record.was_killed
+        assert opened.record.ledger.left("qa") == 2
 
 
 async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: Desk, autojump_clock: MockClock) -> None:
@@ -110,76 +104,11 @@ async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: De
         assert opened.session is not None
         assert (opened.start.number, opened.start.trace_id) == (2, start_at().trace_id)
         assert (opened.start.began, opened.start.started) == (start_at().began, start_at().started)
-        assert opened.before == Attempt(outcome="cards_missing", failed=["MSFT"]).report()
-        assert opened.latest is not None
-        assert (opened.latest.number, opened.ledger.left("qa")) == (1, 1)
+        assert opened.record.ended == Attempt(outcome="cards_missing", failed=["MSFT"]).report()
+        assert opened.record.latest is not None
+        assert (opened.record.latest.number, opened.record.ledger.left("qa")) == (1, 1)
         assert opened.session.objects() == {1: 1}
-        assert not opened.session.was_killed
-
-
-@pytest.mark.parametrize(
-    "why", ["its end is missing", "it failed", "another config", "a paused attempt made the last card"]
-)
-async def test_an_attempt_is_added_if_the_day_has_no_end_that_is_true(
-    desk: Desk, why: str, autojump_clock: MockClock
-) -> None:
-    """Even if no call is left: somebody has to say how the day stands."""
-    work = prepared()
-    if why == "its end is missing":
-        put(desk.store, Attempt(outcome=None).record())
-    elif why == "it failed":
-        put(desk.store, Attempt(outcome="interrupted").record())
-    elif why == "another config":
-        put(desk.store, Attempt(objects=config(["AAPL", "MSFT", "TSLA"])).record())
-    else:
-        put(desk.store, Attempt(outcome=None).record())
-        put(desk.store, Attempt(outcome="cards_missing", failed=["MSFT"], number=2).record())
-    async with desk.open(work) as opened:
-        assert opened.session is not None
-        assert opened.session.was_killed is (why in {"its end is missing", "a paused attempt made the last card"})
-        assert not opened.ledger.is_left
-
-
-async def test_the_number_is_above_the_highest_in_any_name(desk: Desk, autojump_clock: MockClock) -> None:
-    put(desk.store, Attempt(outcome=None).record(), Attempt(outcome="interrupted", number=4).record())
-    async with desk.open() as opened:
-        assert opened.start.number == 5
-
-
-@pytest.mark.parametrize(("uri", "is_same"), [("gs://cards/config/", True), ("gs://cards/other", False)])
-async def test_a_day_is_for_one_config(desk: Desk, uri: str, is_same: bool, autojump_clock: MockClock) -> None:
-    put(desk.store, Attempt(outcome="interrupted").record())
-    if is_same:
-        async with desk.open(config_uri=uri) as opened:
-            assert opened.session is not None
-        return
-    with pytest.raises(ConfigError) as error:
-        async with desk.open(config_uri=uri):
-            pass
-    assert str(error.value) == (
-        "CONFIG_URI: the day 2026-11-24 was begun with the config at gs://cards/config; "
-        "set it to that, or set RUNS_URI to another place: each config has its own"
-    )
-
-
-# --- what is made again ---
-
-
-async def test_who_asks_again_is_recorded_with_what_was_asked(desk: Desk, autojump_clock: MockClock) -> None:
-    put(desk.store, Attempt(outcome="cards_missing", failed=["MSFT"]).record())
-    work = prepared(again=[CARD, ("qa", ("MSFT", "news_card"))])
-    async with desk.open(work, execution="x") as opened:
-        assert opened.session is not None
-        assert (opened.session.entry.again, opened.session.entry.asked_by) == ((ASKED,), ("x",))
-        assert opened.ledger.left("qa") == 2
-
-
-async def test_requests_are_carried_forward_though_nobody_asks(desk: Desk, autojump_clock: MockClock) -> None:
-    put(desk.store, Attempt().record(), Attempt(number=2, outcome=None, again=[ASKED]).record())
-    async with desk.open() as opened:
-        assert opened.session is not None
-        assert opened.session.entry.again == (ASKED,)
-        assert opened.ledger.left("qa") == 1, "and what was asked for and not made is left"
+        assert not opened.session.record.was_killed
 
 
 # --- closing ---

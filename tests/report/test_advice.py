@@ -89,7 +89,7 @@ def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: 
         steps = advice(one, place, now, retry)
         assert [step.kind for step in steps].count("start") == (needs and not looks)
         assert [step.kind for step in steps].count("look") == looks
-        assert [step.kind for step in steps].count("wait") == (needs and retry is not Retry.UNKNOWN)
+        assert [step.kind for step in steps].count("wait") == (needs and not looks and retry is not Retry.UNKNOWN)
         for step in steps:
             if step.command is not None and step.kind != "plan":
                 options = parser.parse_args(arguments_in(step.command))
@@ -111,7 +111,6 @@ def test_the_day_of_a_start_is_that_of_its_own_time_zone_even_if_the_clocks_chan
     [
         (0, ("run",), EXECUTE),
         (0, ("run", "--date=2026-11-24", "--without=MSFT"), f"{EXECUTE} --args=run,--without=MSFT"),
-        (0, ("run", "--again=NVDA", "--yes"), f"{EXECUTE} --args=run,--again=NVDA,--yes"),
         (1, ("run", "--again=NVDA", "--yes"), EXECUTE),
     ],
 )
@@ -139,22 +138,26 @@ def test_for_a_fault_of_an_object_there_is_a_command_that_shows_it(fault: Fault,
         assert steps[1][2] == "python -m job plan gs://cards/config"
 
 
+LOOK = "RUNS_URI=gs://cards/runs python -m job report 2026-11-24"
+UNKNOWN = "It is not known whether this was asked for. Look first at how the day stands:"
+
+
 @pytest.mark.parametrize("retry", Retry)
-@pytest.mark.parametrize("how", ["no storage", "interrupted"])
-def test_a_command_that_asks_again_is_not_said_to_request_only_what_is_missing(how: str, retry: Retry) -> None:
-    one = report(ENDINGS[how][0], number=0, arguments=("run", "--again=NVDA"))
-    (step,) = [step for step in advice(one, CLOUD, TODAY, retry) if step.kind == "start"]
-    assert str(step.sentence) == "Nothing was asked for yet; this asks for it:"
-    assert step.command == f"{EXECUTE} --args=run,--again=NVDA"
+@pytest.mark.parametrize("how", ["no storage", "interrupted", "a bug", "busy"])
+def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, retry: Retry) -> None:
+    """Whoever asks once more pays once more; and a retry of Cloud Run asks for nothing."""
+    ending = busy(message("the start for 2026-11-24")) if how == "busy" else ENDINGS[how][0]
+    sentence = "Look first at how the day stands:" if how == "busy" else UNKNOWN
+    one = report(ending, number=0, arguments=("run", "--again=NVDA", "--yes"))
+    assert shown(one, LAPTOP, retry=retry) == [("look", sentence, LOOK)]
+    assert "look" not in [kind for kind, _, _ in shown(one.model_copy(update={"number": 2}))]
 
 
-@pytest.mark.parametrize("arguments", [("run", "--again=NVDA"), ("run", "--again=NVDA", "--yes")])
-def test_who_asks_again_beside_a_living_start_looks_first(arguments: tuple[str, ...]) -> None:
-    one = report(busy(message("the start for 2026-11-24")), number=0, arguments=arguments)
-    look = "Look first at how the day stands:"
-    assert shown(one, LAPTOP) == [("look", look, "RUNS_URI=gs://cards/runs python -m job report 2026-11-24")]
-    taken_over = report(ENDINGS["taken over"][0], number=2, arguments=arguments)
-    assert [kind for kind, _, _ in shown(taken_over)] == ["start"], "that one has asked for it already"
+def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
+    one = report(bad_config(1, of_command=False), number=0, arguments=("run", "--again=NVDA"), faults=[IN_VARIABLE])
+    corrected = "Once that is corrected, this starts it again:"
+    assert shown(one) == [("start", corrected, f"{EXECUTE} --args=run,--again=NVDA")]
+    assert shown(one.model_copy(update={"task_attempt": 1}), LAPTOP) == [("look", UNKNOWN, LOOK)], "the first may have"
 
 
 # --- to go on without some targets ---

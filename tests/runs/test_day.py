@@ -7,12 +7,14 @@ recorded card again, one key for each request, sums that add up, 0 only if all i
 from __future__ import annotations
 
 from collections import Counter
-from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM
+from signal import SIGCONT, SIGINT, SIGKILL, SIGSTOP, SIGTERM, Signals
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
 
+from job.execution.shutdown import LIMITS
+from job.ledger.stop import ShutdownReason
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
@@ -462,10 +464,83 @@ async def test_of_two_people_who_want_the_same_again_at_once_one_pays(scene: Sce
     second = await scene.begin("--again", "AAPL/news_card", **OTHER)
     await scene.end(first, 0)
     outcome = await scene.end(second, 75)
-    assert outcome.finished["message"] == "Another start is at work: nothing was called"
+    assert outcome.finished["message"] == "Another start has just ended: nothing was called"
     assert "start_command" not in outcome.finished
     await scene.start(75, "--again", "AAPL/news_card", **OTHER | {"CLOUD_RUN_TASK_ATTEMPT": "1"})
     assert scene.cards() == Counter([*ALL, "AAPL/news_card"])
+
+
+async def test_who_watches_a_killed_start_stands_back_once_another_one_has_taken_its_place(scene: Scene) -> None:
+    """That one makes what the killed one was asked for, and is gone before the second look."""
+    await scene.start(0)
+    killed = await scene.begin("--again", "AAPL/news_card")
+    await scene.cards_in_flight(6)
+    await scene.killed(killed)
+    scene.world.qa.latency = steady(0.1)
+    plain = await scene.begin()
+    await trio.sleep(1)
+    second = await scene.begin("--again", "AAPL/news_card")
+    await scene.end(plain, 0)
+    outcome = await scene.end(second, 75)
+    assert outcome.finished["message"] == "Another start has just ended: nothing was called"
+    assert (scene.cards()["AAPL/news_card"], len(scene.keys())) == (3, 6)
+
+
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT])
+@pytest.mark.parametrize("seconds", [2.0, 8.0])
+async def test_a_signal_while_an_attempt_is_recorded_leaves_nobody_to_pay_twice(
+    scene: Scene, number: Signals, seconds: float
+) -> None:
+    """The answer comes 1.8 s after the signal: it is awaited. Or 7.8 s: it is not known whether anything was asked."""
+    await scene.start(0)
+    job = await scene.begin("--again", "AAPL/news_card")
+    await scene.reached("read", "/results/", lambda: setattr(scene.world, "storage_seconds", seconds))
+    await trio.sleep(1.5 * seconds + 0.2)  # the read ends, the results are added, the entry is sent
+    sent = trio.current_time()
+    job.send_signal(number)
+    outcome = await scene.end(job, 128 + number)
+    assert trio.current_time() - sent < LIMITS[ShutdownReason.SIGTERM].all
+    scene.world.storage_seconds = 0.02
+    known = seconds < 3.0
+    assert "--again" not in outcome.finished.get("start_command", "")
+    assert ("start_command" in outcome.finished) is known
+    assert ("1 card was to be made again" in outcome.stdout) is known
+    await scene.start(0)
+    assert scene.cards()["AAPL/news_card"] == 2
+
+
+async def test_an_attempt_whose_entry_was_written_and_not_answered_is_not_asked_for_again(scene: Scene) -> None:
+    await scene.start(0)
+    scene.promise.was_out = True
+    scene.world.runs.lose = lambda _verb, name: "/attempts/" in name
+    outcome = await scene.start(75, "--again", "AAPL/news_card", **CLOUD)
+    assert outcome.finished["outcome"] == "storage_failed"
+    assert "start_command" not in outcome.finished
+    scene.world.runs.lose = lambda _verb, _name: False
+    await scene.start(0, "--again", "AAPL/news_card", **RETRY)
+    assert scene.cards()["AAPL/news_card"] == 2
+
+
+async def test_an_execution_that_is_delivered_twice_asks_once(scene: Scene) -> None:
+    await scene.start(0)
+    await scene.start(0, "--again", "AAPL/news_card", **CLOUD)
+    outcome = await scene.start(0, "--again", "AAPL/news_card", **CLOUD)
+    assert outcome.finished["notes"][0].startswith("Everything was there already")
+    assert scene.cards()["AAPL/news_card"] == 2
+
+
+async def test_a_retry_is_not_refused_for_names_that_left_the_config_since_its_first_try(scene: Scene) -> None:
+    await scene.world.configure("ticker_list.json", [*TICKERS, "TSLA"])
+    await scene.start(0)
+    arguments = ["--again", "BRK.B/news_card", "AAPL/news_card", "--without", "TSLA"]
+    job = await scene.begin(*arguments, **CLOUD)
+    await scene.reached("create", "/results/000002", job.process.kill)
+    await scene.end(job, -SIGKILL)
+    scene.world.runs.objects.pop(f"{DAY}/results/000002-000000.jsonl", None)
+    await scene.world.configure("ticker_list.json", ["AAPL"])
+    outcome = await scene.start(0, *arguments, **RETRY)
+    assert "Left out, and no target of the config any more: TSLA" in outcome.stdout
+    assert outcome.finished["made_again"] == 1
 
 
 async def test_again_beside_a_long_run_stands_back_and_so_does_its_retry(scene: Scene) -> None:
@@ -702,6 +777,17 @@ async def test_the_lease_is_released_if_a_signal_comes_before_the_first_call(
     assert LEASE not in scene.names()
     assert scene.requests == []
     await scene.start(0)
+
+
+async def test_a_lease_is_released_though_a_signal_came_while_it_was_created(scene: Scene) -> None:
+    scene.world.storage_seconds = 2.0
+    job = await scene.begin()
+    await trio.sleep(2.5)  # it has read the config, and asks for the lease
+    assert LEASE not in scene.names()
+    job.send_signal(SIGTERM)
+    await scene.end(job, 143)
+    await trio.sleep(2)  # whatever was sent has its effect
+    assert LEASE not in scene.names()
 
 
 @pytest.mark.parametrize("code", [0, 1, 3, 4, 75])

@@ -79,7 +79,7 @@ class Started:
     day: str | None
     """What it has to make, if that is certain."""
     outages: int
-    """As many as there were."""
+    """As many as there were; -1 in the middle of one."""
     was_paused: bool = False
 
     @property
@@ -154,6 +154,9 @@ deadlines = st.sampled_from([None, None, None, "3", "30"])
 dates = st.sampled_from([None, None, None, 0, 1])
 """How many days ago the day was that a person names, if one does."""
 which = st.integers(0, 4)
+asks = st.sampled_from([True, True, False])
+gaps = st.sampled_from([0.0, 0.01, 0.2, 1.0, 3.0, 20.0, 58.0])
+"""Seconds before a start. A lease that is watched for 60 s is stale."""
 
 
 class Days(RuleBasedStateMachine):
@@ -216,38 +219,23 @@ class Days(RuleBasedStateMachine):
         self._start(("run",), self._env(cloud, None) | url, blow, seconds)
 
     @rule(
-        named=st.lists(st.sampled_from(NAMES), max_size=2),
-        between=st.sampled_from([0.0, 0.01, 0.2, 3.0]),
-        cloud=on_cloud,
-        blow=blows,
+        named=st.lists(st.sampled_from(NAMES), min_size=1, max_size=2),
+        starts=st.lists(st.tuples(on_cloud, asks, gaps, blows), min_size=2, max_size=4),
     )
-    def two_start_at_once(self, named: list[str], between: float, cloud: bool, blow: Blow | None) -> None:
-        """Perhaps two people who want the same again: one of them pays."""
-        arguments = ("run", *(f"--again={name}" for name in named), "--yes")
-        environments = [self._env(cloud, None) for _ in range(2)]
-        before, outages = len(self.world.qa.requests), self.outages
+    def several_start_at_once(self, named: list[str], starts: list[tuple[bool, bool, float, Blow | None]]) -> None:
+        """Perhaps people who want the same again, beside what is alive, dead or paused."""
 
         async def step() -> None:
-            one = await self._start_job(arguments, environments[0])
-            if blow is not None:
-                self.world.nursery.start_soon(self._strike, one, blow, len(self.world.seen))
-            await trio.sleep(between)
-            is_beside = not one.is_over
-            two = await self._start_job(arguments, environments[1])
-            await self._until_over([one, two], LONGEST)
-            await self._retry([one, two], LONGEST)
-            if (
-                named
-                and blow is None
-                and is_beside
-                and one.day == two.day
-                and not self.is_out
-                and self.outages == outages
-            ):
-                made: dict[str, set[str]] = {}
-                for request in self.world.qa.requests[before:]:
-                    made.setdefault(request.target, set()).add(request.headers["idempotency-key"])
-                assert all(len(keys) == 1 for keys in made.values()), "both have paid"
+            begun: list[Started] = []
+            for cloud, is_asking, gap, blow in starts:
+                await trio.sleep(gap)
+                arguments = (*(f"--again={name}" for name in named), "--yes") if is_asking else ()
+                one = await self._start_job(("run", *arguments), self._env(cloud, None))
+                if blow is not None:
+                    self.world.nursery.start_soon(self._strike, one, blow, len(self.world.seen))
+                begun.append(one)
+            await self._until_over(begun, LONGEST)
+            await self._retry(begun, LONGEST)
 
         self._play(step)
 
@@ -304,6 +292,27 @@ class Days(RuleBasedStateMachine):
             await trio.lowlevel.checkpoint()
 
         self._play(step)
+
+    @rule(seconds=st.sampled_from([0.02, 1.0, 6.0]))
+    def storage_is_slow(self, seconds: float) -> None:
+        """So that signals come while an entry or the lease is written. What takes longer than an ending has is lost."""
+        self.outages += 1
+        self.promise.was_out |= seconds > 1
+        self.world.storage_seconds = seconds
+
+    @rule(part=st.sampled_from(["_lease.json", "/attempts/", "/attempts/", "/results/", "/ends/"]))
+    def an_answer_will_be_lost(self, part: str) -> None:
+        """The next one to a write of this."""
+
+        def lose(_verb: str, name: str) -> bool:
+            if part not in name:
+                return False
+            self.world.runs.lose = lambda _verb, _name: False
+            self.outages += 1
+            self.promise.was_out = True
+            return True
+
+        self.world.runs.lose = lose
 
     @rule(number=which)
     def config_changes(self, number: int) -> None:
@@ -431,7 +440,8 @@ class Days(RuleBasedStateMachine):
         elif first is not None and f"{first.day}/starts/{env['CLOUD_RUN_EXECUTION']}" in self.world.runs.objects:
             day = None if self.is_out else first.day
         job = await self.world.start_job(*arguments, env=env)
-        one = Started(arguments, env, job, day, self.outages + self.is_out)
+        outages = -1 if self.world.storage_seconds > 1 else self.outages + self.is_out
+        one = Started(arguments, env, job, day, outages)
         self.started.append(one)
         self.world.nursery.start_soon(self._attend, one)
         return one
@@ -445,6 +455,8 @@ class Days(RuleBasedStateMachine):
         if outcome.exit_code == 2:
             faults = {fault["where"] for fault in outcome.events("config.faulty")}
             assert faults <= {"--again", "--without"}, outcome.stdout
+        if outcome.exit_code != 2:
+            assert "--again" not in outcome.finished.get("start_command", ""), "it would be paid for twice"
         if outcome.exit_code == 75:
             assert is_out or one.was_paused or any("--again" in argument for argument in one.arguments), outcome.stdout
         self.promise.ended(outcome, None if is_out else one.day, is_out=is_out)
@@ -477,6 +489,8 @@ class Days(RuleBasedStateMachine):
     async def _mend(self) -> None:
         self.outage.cancel()
         self.is_out = False
+        self.world.runs.lose = lambda _verb, _name: False
+        self.world.storage_seconds = 0.02
         self.world.token_seconds = 0.0
         for service in self.world.engines.values():
             service.script.clear()

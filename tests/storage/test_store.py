@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 
-from job.storage.store import ConflictError, ObjectStore, StorageError, in_thread, read_many
+from job.storage.store import ConflictError, ObjectStore, StorageError, in_thread, in_thread_to_its_end, read_many
 from job.storage.uri import open_store
 from tests.simulators import broken, do, when
 from tests.simulators.do import in_turn
@@ -135,6 +135,14 @@ async def test_many_are_read_at_once_in_the_order_of_their_names(store: ObjectSt
     found = await read_many(store, names)
     assert list(found) == names[::2]
     assert [stored.data.decode() for stored in found.values()] == names[::2]
+
+
+async def test_after_a_signal_no_write_is_begun() -> None:
+    done: list[str] = []
+    with trio.CancelScope() as scope:
+        scope.cancel()
+        await in_thread_to_its_end(lambda: done.append("written"))
+    assert (scope.cancelled_caught, done) == (True, [])
 
 
 def test_a_write_to_a_directory_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

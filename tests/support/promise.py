@@ -12,16 +12,19 @@ from job.engines.calls import METHOD
 from job.engines.identity import RunIdentity
 from job.ledger.result import CallResult
 from job.records.day import read_day
+from job.records.lease import LEASE
 from job.records.nights import read_nights
 from job.report.attempt import Entry
 from job.report.outcome import Outcome as Word
 from tests.support.stores import Memory
+from tests.support.world import _running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from job.engines.catalog import EngineName
     from job.planning.plan import Plan
+    from job.storage.store import StoredObject
     from tests.simulators.job import Outcome
     from tests.simulators.seen import Seen
     from tests.simulators.wire import Reply
@@ -159,6 +162,12 @@ class Promise:
     _tokens: set[str] = field(default_factory=set)
     _checked: set[tuple[str, int]] = field(default_factory=set)
     """The entries whose requests were held against the promise."""
+    _changes: int = 0
+    """How often the lease was written or removed."""
+    _seen: dict[int, int] = field(default_factory=dict)
+    """How often it had been when a process first saw that another one has it."""
+    _taken: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """The same for the owner of a lease, and how often it had been when that one took it."""
 
     def watch(self) -> None:
         """Looks at every request of an engine from now on, when it arrives."""
@@ -171,6 +180,30 @@ class Promise:
             return work(request)
 
         self.world.qa.respond = respond
+        self._watch_lease()
+
+    def _watch_lease(self) -> None:
+        runs = self.world.runs
+        read, write, delete = runs.read, runs._write, runs.delete
+
+        def watched_read(name: str, limit: int | None = None) -> StoredObject | None:
+            there = read(name, limit)
+            if name == LEASE and there is not None:
+                self._seen.setdefault(id(_running.get()), self._changes)
+            return there
+
+        def watched_write(verb: str, name: str, data: bytes) -> StoredObject:
+            if name == LEASE:
+                owner = json.loads(data)["owner"]
+                self._taken.setdefault(owner, (self._seen.get(id(_running.get()), self._changes), self._changes))
+                self._changes += 1
+            return write(verb, name, data)
+
+        def watched_delete(name: str, generation: str) -> None:
+            self._changes += name == LEASE and name in runs.objects
+            delete(name, generation)
+
+        runs.read, runs._write, runs.delete = watched_read, watched_write, watched_delete  # type: ignore[method-assign]
 
     def _watching(self, guard: Any) -> Any:
         def watched(request: Seen) -> Reply | None:
@@ -249,6 +282,9 @@ class Promise:
                 new = {item for item, own in asked.items() if own == number}
                 assert new <= made.keys(), f"never made, and made again: {new - made.keys()}"
                 assert not (new and entry.task_attempt), "a retry asks for something"
+                if new and entry.owner in self._taken:
+                    seen, taken = self._taken[entry.owner]
+                    assert seen == taken, "it has seen another's lease, which was changed before it took it"
                 assert {item for item, own in before.items() if asked.get(item) != own} <= new, "a request is lost"
                 assert all(before.get(item, 0) <= made[item] for item in new), "what is open gets another number"
             before = asked

@@ -11,6 +11,7 @@ from job.engines.failures import Cause, Failure
 from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, make_plan
+from job.records.day import Listing, Record
 from job.records.journal import Journal
 from job.records.lease import Holder
 from job.report.attempt import Entry, Start
@@ -101,6 +102,7 @@ class Attempt:
     """The targets whose cards failed."""
     seconds: float = 1500.0
     again: Sequence[Asked] = ()
+    asked_by: Sequence[str] = ()
     before: Report | None = None
     """The report of the night before."""
     about: Mapping[str, Any] = field(default_factory=dict)
@@ -124,6 +126,7 @@ class Attempt:
             plan=self.plan.digest(),
             cards=self.plan.count("qa"),
             again=tuple(self.again),
+            asked_by=tuple(self.asked_by),
         )
 
     def results(self) -> list[CallResult]:
@@ -162,6 +165,19 @@ class Attempt:
         if self.outcome is not None:
             found[end_name(self.day, self.number)] = self.report().packed()
         return found
+
+
+def record_of(*attempts: Attempt, plan: Plan | None = None) -> Record:
+    """What is recorded of the day of these attempts, as a start with this plan reads it."""
+    names = sorted(name for attempt in attempts for name in attempt.record())
+    latest = attempts[-1] if attempts else None
+    plan = plan or prepared().plan
+    ledger = Ledger(plan, latest.again if latest else ())
+    for attempt in attempts:
+        for result in attempt.results():
+            (ledger.add if attempt.plan.digest() == plan.digest() else ledger.absorb)(result)
+    ended = {attempt.number: attempt.report() for attempt in attempts if attempt.outcome is not None}
+    return Record(Listing.from_names(DAY, names), None if latest is None else latest.entry, ended, ledger)
 
 
 def refusal(day: str, *faults: Fault) -> dict[str, bytes]:

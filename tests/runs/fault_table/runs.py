@@ -25,6 +25,7 @@ from tests.simulators.engines import steady
 from tests.simulators.service import Fault
 from tests.support.altered import BUG, altered
 from tests.support.runs import QUICK, asked_cards, at_once
+from tests.support.world import VirtualWorld
 
 if TYPE_CHECKING:
     from tests.simulators.job import Outcome
@@ -125,6 +126,19 @@ async def _again_beside(world: World, env: Env) -> Outcome:
     assert asked_cards(world).total() == PLANNED
     assert "start_command" not in second.finished
     return second
+
+
+async def _again_unknown(world: World, env: Env) -> Outcome:
+    """The entry of the attempt is written, and its answer is lost: a plain start makes what is asked for, once."""
+    assert isinstance(world, VirtualWorld)
+    assert (await world.run_job(env=env)).exit_code == 0
+    world.runs.lose = lambda _verb, name: "/attempts/" in name
+    unknown = await world.run_job(("run", "--again", "T1/news_card"), env=env)
+    world.runs.lose = lambda _verb, _name: False
+    assert "start_command" not in unknown.finished
+    assert (await world.run_job(env=env)).finished["made_again"] == 1
+    assert asked_cards(world).total() == PLANNED + 1
+    return unknown
 
 
 async def _paused(world: World, env: Env) -> Outcome:
@@ -266,6 +280,13 @@ ROWS = (
         "nothing was called, and nothing is asked for: the other one may be making these cards",
         "look first at what the other one makes; then ask again",
         (Case("one card", "busy", 75, cards=NO_PLAN, play=_again_beside, record=False, place="memory", seconds=120.0),),
+    ),
+    Row(
+        "again unknown",
+        "storage fails, or a signal comes, before it is known whether what `--again` asks for is recorded",
+        "nothing was called; the answer to what was sent is awaited for 2.5 s after a signal",
+        "look first at how the day stands: what is open there is made by a plain start; only if nothing is, ask again",
+        (Case("no answer", "storage_failed", 75, cards=NO_PLAN, play=_again_unknown, record=False, place="memory"),),
     ),
     Row(
         "lease lost",

@@ -1,0 +1,134 @@
+"""What a start adds to the record of its day: row by row, without storage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from job.config.faults import ConfigError
+from job.ledger.again import Asked
+from job.planning.prepare import Prepared
+from job.records.lease import BusyError
+from job.records.session import decide
+from tests.support.records import DAY, TRACE_ID, Attempt, config, prepared, record_of, start_at
+
+if TYPE_CHECKING:
+    from job.engines.calls import WorkItem
+    from job.engines.catalog import EngineName
+    from job.report.attempt import Entry
+
+CARD: tuple[EngineName, WorkItem] = ("qa", ("AAPL", "news_card"))
+OTHER: tuple[EngineName, WorkItem] = ("qa", ("MSFT", "news_card"))
+ASKED = Asked("qa", "AAPL", "news_card", DAY, 2)
+MORE = config(["AAPL", "MSFT", "TSLA"])
+LESS = config(["AAPL"])
+
+
+def decided(*attempts: Attempt, work: Prepared | None = None, **about: Any) -> Entry | None:
+    """What a start decides on a day with these attempts."""
+    work = work or prepared()
+    return decide(record_of(*attempts, plan=work.plan), start_at(**{"number": 0, **about}), work, "me")
+
+
+def test_the_first_attempt_has_what_the_next_one_needs() -> None:
+    entry = decided(execution="x", without=("TSLA",))
+    assert entry is not None
+    assert (entry.number, entry.owner, entry.execution, entry.trace_id) == (1, "me", "x", TRACE_ID)
+    assert (entry.plan, entry.made_plan().digest()) == (prepared().plan.digest(), prepared().plan.digest())
+    assert (entry.cards, entry.again, entry.asked_by, entry.without) == (2, (), (), ("TSLA",))
+
+
+@pytest.mark.parametrize(
+    ("attempts", "number"),
+    [
+        pytest.param([Attempt(outcome=None)], 2, id="its end is missing"),
+        pytest.param([Attempt(outcome="interrupted")], 2, id="it was interrupted, and nothing is left"),
+        pytest.param([Attempt(outcome="cards_missing", failed=["MSFT"])], 2, id="cards are missing"),
+        pytest.param(
+            [Attempt(outcome=None), Attempt(outcome="cards_missing", failed=["MSFT"], number=2)],
+            3,
+            id="a paused one has made the last card since",
+        ),
+        pytest.param([Attempt(objects=MORE)], 2, id="the config asked for more"),
+        pytest.param([Attempt(objects=LESS)], 2, id="the config asked for less"),
+        pytest.param([Attempt(objects=MORE, about={"without": ("TSLA",)})], 2, id="another one was left out by hand"),
+        pytest.param([Attempt(outcome=None), Attempt(outcome="interrupted", number=4)], 5, id="a number was left out"),
+        pytest.param([Attempt(), Attempt(number=2, again=[ASKED])], 3, id="a request is open"),
+    ],
+)
+def test_an_attempt_is_added_if_the_day_has_no_end_that_is_true(attempts: list[Attempt], number: int) -> None:
+    """Even if no call is left: somebody has to say how the day stands."""
+    entry = decided(*attempts)
+    assert entry is not None
+    assert (entry.number, entry.again) == (number, tuple(attempts[-1].again))
+
+
+def test_an_attempt_is_added_if_a_document_was_not_written() -> None:
+    record = record_of(Attempt())
+    ended = record.reports[1]
+    record.reports[1] = ended.model_copy(update={"not_written": ("index.html",)})  # type: ignore[index]
+    assert decide(record, start_at(number=0), prepared(), "me") is not None
+
+
+def test_nothing_is_added_if_everything_is_there() -> None:
+    assert decided(Attempt()) is None
+    assert decided(Attempt(outcome=None), Attempt(number=2)) is None
+
+
+@pytest.mark.parametrize(("uri", "is_same"), [("gs://cards/config/", True), ("gs://cards/other", False)])
+def test_a_day_is_for_one_config(uri: str, is_same: bool) -> None:
+    if is_same:
+        assert decided(Attempt(outcome="interrupted"), config_uri=uri) is not None
+        return
+    with pytest.raises(ConfigError) as error:
+        decided(Attempt(outcome="interrupted"), config_uri=uri)
+    assert str(error.value) == (
+        "CONFIG_URI: the day 2026-11-24 was begun with the config at gs://cards/config; "
+        "set it to that, or set RUNS_URI to another place: each config has its own"
+    )
+
+
+# --- what is made again ---
+
+FIRST: dict[str, Any] = {"execution": "x", "task_attempt": 0}
+RETRY: dict[str, Any] = {"execution": "x", "task_attempt": 1}
+MADE_AGAIN = Attempt(number=2, again=[ASKED], asked_by=["x"])
+
+
+@pytest.mark.parametrize(
+    ("attempts", "about", "again", "asked_by"),
+    [
+        pytest.param([Attempt()], {}, (ASKED,), (), id="on a laptop"),
+        pytest.param([Attempt()], FIRST, (ASKED,), ("x",), id="a first try"),
+        pytest.param([Attempt(asked_by=["y"])], FIRST, (ASKED,), ("y", "x"), id="after another execution"),
+        pytest.param([Attempt(), MADE_AGAIN], FIRST, (ASKED,), ("x",), id="a first try that is delivered twice"),
+        pytest.param([Attempt(), MADE_AGAIN], RETRY, (ASKED,), ("x",), id="its retry"),
+        pytest.param([Attempt(), MADE_AGAIN], {}, (ASKED,), ("x",), id="what is open keeps its number"),
+    ],
+)
+def test_who_asks_for_something_again_is_recorded_with_it(
+    attempts: list[Attempt], about: dict[str, Any], again: tuple[Asked, ...], asked_by: tuple[str, ...]
+) -> None:
+    entry = decided(*attempts, work=prepared(again=[CARD]), **about)
+    assert entry is not None
+    assert (entry.again, entry.asked_by) == (again, asked_by)
+
+
+def test_what_was_never_made_is_not_made_again() -> None:
+    failed = Attempt(outcome="cards_missing", failed=["MSFT"])
+    entry = decided(failed, work=prepared(again=[CARD, OTHER]))
+    assert entry is not None
+    assert entry.again == (ASKED,)
+
+
+@pytest.mark.parametrize("attempts", [[], [Attempt()], [Attempt(asked_by=["y"])]])
+def test_a_retry_whose_first_try_is_not_recorded_stands_back(attempts: list[Attempt]) -> None:
+    with pytest.raises(BusyError, match=r"^the first try of this execution has asked for nothing"):
+        decided(*attempts, work=prepared(again=[CARD]), **RETRY)
+
+
+def test_a_plain_retry_goes_on() -> None:
+    entry = decided(Attempt(outcome=None), **RETRY)
+    assert entry is not None
+    assert entry.number == 2
