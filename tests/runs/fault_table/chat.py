@@ -51,7 +51,7 @@ ROWS = (
         "chat",
         "the chat does not accept the message: it hangs, cannot be reached, refuses it, or answers 200 with an error",
         "an error `notification.failed` after the last line, in 10 s at most; nothing else changes. A chat that is "
-        "overloaded gets the message again, within these 10 s",
+        "overloaded gets the message up to three times, within these 10 s",
         "correct `NOTIFY_URL` and `NOTIFY_SECRET`, in the cloud as a new version of the secret; then `python -m job"
         " notify`",
         (
