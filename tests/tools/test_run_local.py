@@ -208,9 +208,9 @@ def test_off_a_terminal_signals_are_passed_on() -> None:
         for line in process.stdout:
             shown += line
             if line.startswith("20"):
-                process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 143
-    assert shown.splitlines()[-1].endswith("(exit code 143)")
+                process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
+    assert shown.splitlines()[-1].endswith("(exit code 130)")
     _nothing_is_left(shown)
 
 
