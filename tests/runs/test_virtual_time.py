@@ -41,3 +41,21 @@ async def test_today_is_one_day_of_the_zone_for_all_engines(autojump_clock: Mock
         assert outcome.finished["day"] == today
         assert {request.json["date"] for request in world.news.requests} == {today}
         assert {dict(request.query)["date_str"] for request in world.qa.requests} == {today}
+
+
+@pytest.mark.parametrize("hangs", [False, True])
+async def test_faults_that_cannot_be_recorded_change_no_outcome(
+    autojump_clock: MockClock, world: VirtualWorld, hangs: bool
+) -> None:
+    def refuse(verb: str, _: str) -> bool:
+        if hangs and verb == "create":
+            world.storage_seconds = 300.0
+        return verb == "create" and not hangs
+
+    world.runs.refuse = refuse
+    await world.configure("ticker_list.json", b'["AAPL",]')
+    outcome = await run(world, 2)
+    (said,) = outcome.events("storage.failed")
+    assert "the faults of the configuration are not recorded: " in said["message"]
+    assert hangs is ("there was no answer within 3 s" in said["message"])
+    assert outcome.seconds < 5
