@@ -5,12 +5,12 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-from functools import partial
+from datetime import UTC, datetime
 from typing import Protocol
 
 import trio
 
+from job.config.environment import DAY_VARIABLES
 from job.config.faults import CommandFault, ConfigError, Fault
 from job.engines.catalog import ENGINES
 from job.engines.id_tokens import IdTokens
@@ -29,15 +29,15 @@ from job.page.documents import documents
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, UnreadConfigError, prepare
 from job.planning.request import RunRequest
-from job.records.day import record_refusal
+from job.records.day import Listing, record_refusal
 from job.records.lease import BusyError, Holder, Lease, acquire
-from job.records.nights import PastNights
+from job.records.nights import PastNights, known_days
 from job.records.session import Session, StorageAlarm, open_session
 from job.report.advice import Retry, Step, advice, last_words
 from job.report.attempt import Entry, Start
-from job.report.commands import Place, page_address
+from job.report.commands import Commands, page_address
 from job.report.comparison import comparison_lines, night_before
-from job.report.format import NIGHTS_PAGE, PAGE, RecordError, start_name
+from job.report.format import NIGHTS_PAGE, PAGE, RecordError
 from job.report.outcome import (
     LEFT_OUT,
     Ending,
@@ -56,10 +56,10 @@ from job.report.outcome import (
 )
 from job.report.report import Report, report_of
 from job.report.view import View
-from job.storage.store import ObjectStore, StorageError, UnusableError, in_thread, words_of
+from job.storage.store import ObjectStore, StorageError, UnusableError, words_of
 from job.storage.uri import open_store
 from job.text.display import clock
-from job.text.messages import Message, listed, message, template, translator
+from job.text.messages import Message, dated_time, listed, message, template, translator
 
 REFUSAL_SECONDS = 3.0
 """Time limit for recording the faults of a configuration."""
@@ -139,11 +139,12 @@ class _Run:
 
     def __init__(self, request: RunRequest, reporter: Reporter) -> None:
         settings = request.settings
-        today = request.now.astimezone(settings.time_zone).date().isoformat()
         self.shutdown = Shutdown()
         self._request = request
         self._reporter = reporter
-        self._start = Start.of(settings, request.date or today, request.now, new_trace_id(), request.arguments)
+        self._trace_id = new_trace_id()
+        self._days = settings.days()
+        self._start = self._start_for(request.day(self._days)[0])
         self._ledger = Ledger(Plan.empty(self._start.day))
         """That of the empty plan, until it is known what the day has."""
         self._session: Session | None = None
@@ -177,12 +178,12 @@ class _Run:
 
     def on_second_signal(self) -> None:
         """The process is about to end at once."""
-        words = last_words(self._start, self._place, datetime.now(UTC)) if self._session is not None else None
+        words = last_words(self._start, self._commands) if self._session is not None else None
         self._reporter.on_second_signal(words)
 
     def steps(self, report: Report, retry: Retry = Retry.UNKNOWN) -> tuple[Step, ...]:
         """What a person does next."""
-        return () if self._is_of_command else advice(report, self._place, datetime.now(UTC), retry)
+        return () if self._is_of_command else advice(report, self._commands, retry)
 
     async def _run(self, helpers: trio.Nursery) -> View:
         self._reporter.on_notices(self._request.settings.notices)
@@ -206,7 +207,7 @@ class _Run:
                 if ending.outcome is not Outcome.SUCCEEDED:
                     return self._view(self._report(ending))
                 address = page_address(self._request.settings.runs_uri or "", self._start.day)
-                return replace(self._view(self._report(ending)), is_news=False, page=address)
+                return replace(self._view(self._report(ending)), is_news=self._was_asked, page=address)
             try:
                 ending = await self._call(session, helpers)
             except BaseException:  # also if a helper has failed: this task is cancelled then
@@ -220,18 +221,20 @@ class _Run:
 
         Returns how the start ends if nothing is left to be done.
         """
-        request, settings, notify = self._request, self._request.settings, self._reporter.on_storage
-        if request.faults or settings.runs_uri is None:
-            await prepare(request, self._start.day)  # raises them, and those of the config
+        settings, notify = self._request.settings, self._reporter.on_storage
+        if self._request.faults or settings.runs_uri is None:
+            await prepare(self._request, self._start.day)  # raises them, and those of the config
         store = open_store(settings.runs_uri or "", make=True)
         try:
-            self._take(await self._day(store))
+            await self._settle_day(store)
+            request = self._request
             prepared = await prepare(request, self._start.day)
             holder = self._holder()
             waits = not request.again  # who asks for something again looks first at what the other one makes
             lease = await stack.enter_async_context(acquire(store, holder, self._on_waiting, waits=waits))
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(notify), name="lease")
             if lease.has_waited:
+                self._reporter.on_notices(self._notices_of_waiting())
                 prepared = await prepare(request, self._start.day)
             helpers.start_soon(self._past.read, store, self._start.day, name="past nights")
             return await self._open_day(lease, prepared, helpers)
@@ -255,29 +258,27 @@ class _Run:
         if opened.session is None:
             before = opened.record.ended
             ended = datetime.fromisoformat(before.ended or "") if before else request.now
-            return nothing_missing(self._ledger, clock(ended, start.day))
+            next_night = dated_time(self._days.after(self._days.current(request.now))) if self._days.schedule else None
+            return nothing_missing(self._ledger, clock(ended, start.day), next_night)
         self._session = opened.session
         self._reporter.on_notices(self._notices(opened.record.latest))
         helpers.start_soon(opened.session.journal.run, name="journal")
         return None
 
-    async def _day(self, store: ObjectStore) -> Start:
-        """This start with its day. That of Cloud Run's retry is the day of its first try, even after midnight.
+    def _start_for(self, day: str) -> Start:
+        request = self._request
+        return Start.of(request.settings, self._days, day, request.now, self._trace_id, request.arguments)
 
-        The first try leaves a mark of its day before it waits for anything. Raises `StorageError`.
-        """
-        settings, start = self._request.settings, self._start
-        if self._request.date is not None or settings.execution is None:
-            return start
-        if settings.task_attempt == 0:
-            mark = start_name(start.day, settings.execution)
-            await in_thread(partial(store.create, mark, b"{}\n"))
-            return start
-        yesterday = (date.fromisoformat(start.day) - timedelta(days=1)).isoformat()
-        for day in (start.day, yesterday):
-            if await in_thread(partial(store.read, start_name(day, settings.execution), 1)) is not None:
-                return start.model_copy(update={"day": day})
-        return start
+    async def _settle_day(self, store: ObjectStore) -> None:
+        """Decides for which day this start is. Raises `ConfigError`, `RecordError` and `StorageError`."""
+        self._days = await known_days(self._request.settings, store)
+        day, faults = self._request.day(self._days)
+        self._take(self._start_for(day))
+        if faults:
+            await prepare(replace(self._request, faults=faults), day)  # raises them, and those of the config
+        fault = self._request.unconfirmed(self._days)
+        if fault is not None and not (await Listing.of(store, day)).is_recorded:
+            await prepare(replace(self._request, faults=[fault]), day)  # as above
 
     def _take(self, start: Start) -> None:
         """From here on, this is a start for that day, and perhaps an attempt."""
@@ -292,7 +293,7 @@ class _Run:
         return Holder(
             owner=secrets.token_hex(8),
             day=self._start.day,
-            since=datetime.now(settings.time_zone).isoformat(timespec="seconds"),
+            since=datetime.now(self._days.zone).isoformat(timespec="seconds"),
             execution=settings.execution,
             task_attempt=settings.task_attempt,
         )
@@ -300,12 +301,20 @@ class _Run:
     def _on_waiting(self, notice: Message) -> None:
         self._reporter.on_notices([notice])
 
+    def _notices_of_waiting(self) -> Sequence[Message]:
+        """What has changed while this start waited for another one."""
+        current = self._days.current(datetime.now(UTC))
+        if self._request.date is not None or current == self._start.day:
+            return []
+        text = template("{day} ended while this start waited: it is for {day} all the same, a new one is for {current}")
+        return [message(text, day=self._start.day, current=current)]
+
     def _notices(self, latest: Entry | None) -> Sequence[Message]:
         """What a person should know of this attempt before it makes calls. `latest` is the attempt before, if any."""
         start, ledger = self._start, self._ledger
         notices = []
-        today = self._request.now.astimezone(self._request.settings.time_zone).date().isoformat()
-        if start.day < today:
+        asks = ledger.left("financial") or ledger.left("trading")
+        if asks and self._days.is_past(start.day, self._request.now):
             notices.append(past_day_notice(start.day))
         if latest is not None:
             text = template("Going on with {day}: {cards}")
@@ -376,13 +385,20 @@ class _Run:
         page = page_address(self._request.settings.runs_uri or "", report.day) if has_page else None
         return replace(view, report=report, page=page, is_news=self._is_news(ending, session))
 
+    @property
+    def _was_asked(self) -> bool:
+        """Whether somebody waits to hear that there was nothing to do: a person, or who was told of a first try."""
+        request = self._request
+        is_plain = request.arguments == ("run",)
+        return request.settings.task_attempt > 0 or not (is_plain and self._days.is_scheduled(request.now))
+
     def _is_news(self, ending: Ending, session: Session) -> bool:
         """Whether a message is sent about this attempt."""
         if self._request.settings.notify_only == "all" or ending.exit != ExitCode.DONE:
             return True
         record = session.record
-        if record.was_killed or record.listing.is_refused:
-            return True
+        if record.was_killed or record.listing.is_refused or self._request.settings.task_attempt:
+            return True  # the first try may have told that it failed
         if record.ended is None:
             return self._past.follows_failure(self._start.day)
         return record.ended.outcome is not Outcome.SUCCEEDED
@@ -396,7 +412,7 @@ class _Run:
         view = self._view(self._report(ending, faults=faults))
         if self._is_of_command:
             return replace(view, is_news=False)  # only who gave the command can correct it, and is told at once
-        if settings.runs_uri is None or "RUNS_URI" in {fault.where for fault in faults}:
+        if settings.runs_uri is None or (DAY_VARIABLES | {"RUNS_URI"}) & {fault.where for fault in faults}:
             return view
         try:
             with trio.fail_after(REFUSAL_SECONDS):
@@ -430,6 +446,6 @@ class _Run:
         return View(report, self._ledger, self.steps(report), comparison)
 
     @property
-    def _place(self) -> Place:
-        """Where commands for this day are to be given."""
-        return Place.of(self._start, None if self._start.job else self._request.settings.runs_uri)
+    def _commands(self) -> Commands:
+        """The commands for whoever reads about this start now."""
+        return Commands.of(self._start, self._request.settings.runs_uri, self._days, datetime.now(UTC))

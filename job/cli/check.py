@@ -32,7 +32,7 @@ async def check(settings: Settings, faults: list[Fault], now: datetime) -> ExitC
     for notice in settings.notices:
         say(f"! {to.text(notice)}")
     try:
-        day = now.astimezone(settings.time_zone).date().isoformat()
+        day = settings.days().current(now)
         prepared = await prepare(RunRequest(settings, faults, now, 0.0), day)
     except ConfigError as error:
         for fault in error.faults:

@@ -13,7 +13,7 @@ from job.config.environment import Settings, read_settings
 from job.config.faults import NOT_SET, CommandFault, Fault
 from job.config.fields import is_date
 from job.engines.identity import COMMIT, VERSION
-from job.planning.request import RunRequest
+from job.planning.request import DATE, RunRequest
 from job.planning.selection import UNCONFIRMED_LIMIT
 from job.report.outcome import ExitCode
 from job.reporting.stdout import STDOUT, say_error_within
@@ -90,13 +90,8 @@ def request_of(
     if settings.runs_uri is None and "RUNS_URI" not in {fault.where for fault in faults}:
         found.append(Fault("RUNS_URI", message(NOT_SET), message("set it to gs://BUCKET/PREFIX or to a directory")))
     date = options.date
-    today = now.astimezone(settings.time_zone).date().isoformat()
     if date is not None and not is_date(date):
-        found.append(CommandFault("--date", message("{value} is not a date", value=quoted(date)), _WRITE_A_DATE))
-        date = None
-    elif date is not None and date > today:
-        what = message("{date} is still to come: today is {today}", date=date, today=today)
-        found.append(CommandFault("--date", what, message("write a day that has begun")))
+        found.append(CommandFault(DATE, message("{value} is not a date", value=quoted(date)), _WRITE_A_DATE))
         date = None
     # An argument that is no Unicode is no name of the config either, and could not be recorded.
     again, without = (tuple(map(printable, names)) for names in (options.again, options.without))
@@ -116,10 +111,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser.set_defaults(date=None, again=(), without=(), yes=False)
     run = commands.add_parser(
         "run",
-        help="make the cards of today exist: prepare the data, then generate every card that is missing (without a "
+        help="make the cards of the latest night exist: prepare the data, then generate what is missing (without a "
         "command the same, except on a terminal outside Cloud Run, which gets this help)",
     )
-    run.add_argument("--date", metavar="YYYY-MM-DD", help="another day than today")
+    run.add_argument("--date", metavar="YYYY-MM-DD", help="another day than that of the latest night")
     run.add_argument(
         "--again",
         nargs="+",
@@ -129,7 +124,11 @@ def make_parser() -> argparse.ArgumentParser:
         help="make these again too, and pay for them again; NVDA/news_card: a card; /news_card: all cards of a type; "
         "NVDA: the data and the cards of a target; all: everything; write one that begins with a dash as --again=-X",
     )
-    run.add_argument("--yes", action="store_true", help=f"needed to make more than {UNCONFIRMED_LIMIT} cards again")
+    run.add_argument(
+        "--yes",
+        action="store_true",
+        help=f"needed to make more than {UNCONFIRMED_LIMIT} cards again, or a whole day by its date",
+    )
     run.add_argument(
         "--without",
         nargs="+",
@@ -138,7 +137,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="TARGET",
         help="leave out these tickers, topics or persons this time; write one that begins with a dash as --without=-X",
     )
-    plan = commands.add_parser("plan", help="show what a run would call today, or every fault of its config")
+    plan = commands.add_parser("plan", help="show what a run would call now, or every fault of its config")
     plan.add_argument(
         "place",
         nargs="?",
@@ -146,7 +145,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="PLACE",
         help="a directory or gs://BUCKET/PREFIX whose config objects to read; without it, those under CONFIG_URI",
     )
-    plan.add_argument("--date", type=_date, metavar="YYYY-MM-DD", help="another day than today")
+    plan.add_argument("--date", type=_date, metavar="YYYY-MM-DD", help="another day than a run now would have")
     plan.add_argument("--json", action="store_true", help="one line a call, exactly as it would be sent")
     report = commands.add_parser("report", help="show a day, and what to do about what failed")
     report.add_argument("day", nargs="?", type=_date, metavar="YYYY-MM-DD", help="without it, the latest one")
@@ -154,8 +153,8 @@ def make_parser() -> argparse.ArgumentParser:
     report.add_argument("--open", action="store_true", help="open its page in the browser")
     nights = commands.add_parser("nights", help="show the latest days at a glance, and what fails most often")
     nights.add_argument("--open", action="store_true", help="open their page in the browser")
-    verify = commands.add_parser("verify", help="whether all the work of a day is done: exit code 0, else 1")
-    verify.add_argument("--date", type=_date, metavar="YYYY-MM-DD", help="another day than today")
+    verify = commands.add_parser("verify", help="whether all the work of the latest night is done: exit code 0, else 1")
+    verify.add_argument("--date", type=_date, metavar="YYYY-MM-DD", help="another day")
     commands.add_parser("check", help="validate the config and ask each engine whether it is healthy")
     commands.add_parser("notify", help="send a test message to NOTIFY_URL")
     return parser

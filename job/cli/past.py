@@ -4,21 +4,22 @@ import argparse
 import tempfile
 import webbrowser
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
 import trio
 
+from job.config.days import Days
 from job.config.environment import Settings
 from job.config.faults import NOT_SET, Fault
 from job.notification.message import late_lines
 from job.notification.sender import SEND_SECONDS, Notifier
 from job.page.render import render_day, render_nights
 from job.records.day import RecordedDay, read_day
-from job.records.nights import entry_before, read_nights
-from job.report.advice import advice
-from job.report.commands import Links, Place, page_address
+from job.records.nights import Nights, entry_before, read_nights
+from job.report.advice import Step, advice, first_steps
+from job.report.commands import Commands, Links, page_address
 from job.report.comparison import comparison_lines
 from job.report.format import RecordError
 from job.report.outcome import ExitCode, Outcome
@@ -26,13 +27,15 @@ from job.report.view import View
 from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.screen import nights_table
 from job.reporting.stdout import say, say_error, write_line
-from job.reporting.terminal import as_text
+from job.reporting.terminal import as_text, step_lines
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
 from job.text.display import clock, printable
 from job.text.messages import Message, Translator, Value, listed, message, template, translator
 
 DRAIN_SECONDS = 1.0
+NOT_EARLY = timedelta()
+"""`verify` looks at a night that has begun."""
 LINES_AT_ONCE = 1000
 """Missing cards per write."""
 
@@ -49,7 +52,7 @@ def nights_command(settings: Settings, faults: list[Fault], options: argparse.Na
     write_line(nights_table(nights, to).encode())
     if options.open:
         path = Path(tempfile.mkdtemp(prefix="nights-")) / "index.html"
-        page = render_nights(nights, Links(settings.runs_uri, are_stored=False), now, to)
+        page = render_nights(nights, Links(settings.runs_uri, are_stored=False), nights.days(settings), now, to)
         if not _open(path, page, to):
             return ExitCode.USAGE
     problems = [night.problem for night in nights.nights if night.problem is not None]
@@ -65,7 +68,8 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
         return ExitCode.USAGE
     to = translator(settings.language)
     try:
-        view, recorded = trio.run(_view, store, settings.runs_uri, options.day, now)
+        nights = trio.run(read_nights, store)
+        view, recorded = trio.run(_view, store, settings, nights, options.day, now)
     except RecordError as error:
         return refuse(error.what, ExitCode.USAGE, to)
     except StorageError as error:
@@ -89,10 +93,10 @@ def report_command(settings: Settings, faults: list[Fault], options: argparse.Na
 
 
 async def _view(
-    store: ObjectStore, runs_uri: str, day: str | None, now: datetime
+    store: ObjectStore, settings: Settings, nights: Nights, day: str | None, now: datetime
 ) -> tuple[View, RecordedDay] | tuple[None, None]:
     """What is shown of a day, by default of the latest. Raises `RecordError` and `StorageError`."""
-    nights = await read_nights(store)
+    runs_uri = settings.runs_uri or ""
     day = day or next((night.day for night in nights.nights), None)
     recorded = None if day is None else await read_day(store, day)
     if recorded is None:
@@ -102,9 +106,9 @@ async def _view(
     with suppress(RecordError, StorageError):  # this day can be shown without
         before = await entry_before(store, nights, report.day)
     lines = comparison_lines(report, recorded.ledger, nights.reports, before)
-    place = Place.of(report, None if report.job else runs_uri)
+    commands = Commands.of(report, runs_uri, nights.days(settings), now)
     page = page_address(runs_uri, report.day) if recorded.has_page else None
-    return View(report, recorded.ledger, advice(report, place, now), tuple(lines), page), recorded
+    return View(report, recorded.ledger, advice(report, commands), tuple(lines), page), recorded
 
 
 def _open(path: Path, page: bytes, to: Translator) -> bool:
@@ -130,36 +134,38 @@ def _write_missing(view: View) -> None:
 
 
 def verify_command(settings: Settings, faults: list[Fault], now: datetime, date: str | None) -> ExitCode:
-    """Says whether all the work of a day is done, by default of today; sends a message if it is not.
+    """Says whether all the work of a day is done, by default of the latest night; sends a message if it is not.
 
-    It reads the whole record, and needs RUNS_URI and RUN_TIME_ZONE alone.
+    It reads the whole record, and needs RUNS_URI, RUN_TIME_ZONE and RUN_SCHEDULE alone.
     """
     store = records_of(settings, faults)
     if store is None or settings.runs_uri is None:
         return ExitCode.USAGE
-    day = date or now.astimezone(settings.time_zone).date().isoformat()
     view: View | None = None
     problem: Message | None = None
+    days = settings.days()
     try:
-        view, _ = trio.run(_view, store, settings.runs_uri, day, now)
+        nights = trio.run(read_nights, store)
+        days = nights.days(settings)
+        view, _ = trio.run(_view, store, settings, nights, date or days.current(now, NOT_EARLY), now)
     except RecordError as error:
         problem = message("RUNS_URI: {problem}", problem=error.what)
     except StorageError as error:
         problem = message("RUNS_URI: {problem}", problem=error.words)
+    day = date or days.current(now, NOT_EARLY)
     is_done = view is not None and view.report.had_plan and not view.ledger.is_left
     known = problem or (message("no start of {day} is recorded", day=day) if view is None else _verdict(view, is_done))
+    steps = view.steps if view is not None else () if problem else _first_steps(settings, day, days, now)
     reporter, to = CloudLogReporter(settings.project), translator(settings.language)
     if settings.log_format == "text":
         say(to.text(known))
-        for step in view.steps if view is not None and not is_done else ():
-            say(to.text(step.sentence))
-            if step.command is not None:
-                say(f"  {step.command}")
+        for line in step_lines(() if is_done else steps):
+            say(to.text(line))
     else:
         reporter.verified(str(known), done=is_done)
     if is_done:
         return ExitCode.DONE
-    lines = late_lines(settings, day, now, view, is_known=problem is None)
+    lines = late_lines(settings, day, now.astimezone(days.zone), view, steps, is_known=problem is None)
     notifier = Notifier(settings)
     sent = trio.run(notifier.send_lines, lines, lambda: {"event": "run.verified", "done": False}, SEND_SECONDS)
     if sent is not None and settings.log_format == "text":
@@ -168,6 +174,14 @@ def verify_command(settings: Settings, faults: list[Fault], now: datetime, date:
         reporter.on_notification_failed(sent)
         trio.run(reporter.drain, DRAIN_SECONDS)
     return ExitCode.FAILED
+
+
+def _first_steps(settings: Settings, day: str, days: Days, now: datetime) -> tuple[Step, ...]:
+    """How to start a day of which nothing is recorded; nothing on Cloud Run, if the job's name is not known."""
+    if settings.job is not None and settings.job_to_start is None:
+        return ()
+    named = (settings.job_to_start, settings.region, settings.project, settings.start_with, settings.runs_uri)
+    return first_steps(day, Commands(days, now, *named))
 
 
 def _verdict(view: View, is_done: bool) -> Message:
@@ -194,7 +208,7 @@ def records_of(settings: Settings, faults: list[Fault], *others: str) -> ObjectS
 
     `others` are further variables that must not be faulty; they may be unset.
     """
-    wrong = [fault for fault in faults if fault.where in {"RUNS_URI", "RUN_TIME_ZONE"}]
+    wrong = [fault for fault in faults if fault.where in {"RUNS_URI", "RUN_TIME_ZONE", "RUN_SCHEDULE"}]
     wrong += [fault for fault in faults if fault.where in others and fault.what.id != NOT_SET]
     if settings.runs_uri is None and not wrong:
         wrong = [Fault("RUNS_URI", message(NOT_SET), message("set it to where runs are recorded"))]

@@ -1,4 +1,4 @@
-"""Command `plan`: what a run would call today, or every fault of its configuration."""
+"""Command `plan`: what a run would call now, or every fault of its configuration."""
 
 import argparse
 import json
@@ -8,6 +8,7 @@ from datetime import datetime
 
 import trio
 
+from job.config.days import Days
 from job.config.environment import Settings
 from job.config.faults import Fault
 from job.config.objects import OBJECTS
@@ -21,7 +22,7 @@ from job.report.attempt import Entry
 from job.report.comparison import fewer_line
 from job.report.format import RecordError
 from job.report.often import usual_line
-from job.report.outcome import ExitCode, more_cards_notice, past_day_notice
+from job.report.outcome import ExitCode, past_day_notice
 from job.report.report import Report
 from job.reporting.stdout import say, say_error, write_line
 from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread
@@ -36,11 +37,10 @@ READ_SECONDS = 10.0
 class _Past:
     """What past nights tell about a plan."""
 
+    days: Days
     nights: Sequence[Report] = ()
-    before: Entry | None = None
-    """The latest attempt at another day."""
-    today: Entry | None = None
-    """The latest attempt at the day itself."""
+    latest: Entry | None = None
+    """The latest attempt at this day, or else at the latest one before that has any."""
     problem: Message | None = None
     """Why they cannot be read."""
 
@@ -62,14 +62,16 @@ def plan_command(settings: Settings, faults: list[Fault], options: argparse.Name
         objects, unknown = trio.run(_read, uri, place is not None)
     except StorageError as error:
         return _refuse_place(place, error, faults, to)
-    today = now.astimezone(settings.time_zone).date().isoformat()
-    day = options.date or today
     sizes = {name: engine.batch_size for name, engine in settings.engines.items()}
-    plan, config_faults = make_plan(objects, day, sizes)
+    plan, config_faults = make_plan(objects, settings.days().current(now), sizes)
     if found := [*faults, *config_faults, *unknown]:
         return _refuse(found, ExitCode.USAGE, to)
-    past = _Past() if settings.runs_uri is None else trio.run(_read_past, settings.runs_uri, day)
-    _say_notices([*plan.notices, *([past_day_notice(day)] if day < today else [])], to)
+    past = _Past(settings.days())
+    if settings.runs_uri is not None:
+        past = trio.run(_read_past, settings, options.date, now)
+    plan = replace(plan, date=options.date or past.days.current(now))
+    is_past = past.days.is_past(plan.date, now) and {"financial", "trading"} & {*plan.engines()}
+    _say_notices([*plan.notices, *([past_day_notice(plan.date)] if is_past else [])], to)
     changes = list(_change_lines(past, plan))
     if options.json:
         _say_notices(changes, to)
@@ -81,22 +83,23 @@ def plan_command(settings: Settings, faults: list[Fault], options: argparse.Name
     return ExitCode.DONE
 
 
-async def _read_past(runs_uri: str, day: str) -> _Past:
+async def _read_past(settings: Settings, day: str | None, now: datetime) -> _Past:
+    """What past nights tell about the plan of a day, by default of that of a start at `now`. Never raises."""
+    found = settings.days()
     problem: Value = message("there was no answer within {seconds} s", seconds=int(READ_SECONDS))
     with trio.move_on_after(READ_SECONDS):
         try:
-            store = open_store(runs_uri)
+            store = open_store(settings.runs_uri or "")
             nights = await read_nights(store)
+            found = nights.days(settings)
+            day = day or found.current(now)
             days = [night.day for night in nights.nights if night.report is None or night.report.had_plan]
-            before = next((one for one in days if one < day), None)
-            return _Past(
-                nights.reports,
-                None if before is None else await (await Listing.of(store, before)).entry(store),
-                await (await Listing.of(store, day)).entry(store),
-            )
+            latest = next((one for one in days if one <= day), None)
+            entry = None if latest is None else await (await Listing.of(store, latest)).entry(store)
+            return _Past(found, nights.reports, entry)
         except (StorageError, RecordError) as error:
             problem = error.what
-    return _Past(problem=message("the plan is not compared with the night before: {error}", error=problem))
+    return _Past(found, problem=message("the plan is not compared with the night before: {error}", error=problem))
 
 
 def _say_notices(notices: Iterable[Message], to: Translator) -> None:
@@ -178,14 +181,12 @@ def _cards(count: int) -> Message:
 
 
 def _change_lines(past: _Past, plan: Plan) -> Iterator[Message]:
-    """How many cards more or fewer the day has now, and what is new and gone since the night before."""
+    """What is new and gone since the latest attempt, and how many cards more or fewer these are."""
     if past.problem is not None:
         yield past.problem
-    if past.today is not None:
-        yield from more_cards_notice(plan.count("qa") - past.today.cards, plan.date)
-    if past.before is None:
+    if past.latest is None:
         return
-    then, day = past.before.made_plan(), past.before.day
+    then, day = past.latest.made_plan(), past.latest.day
     lines = list(_differences(then, plan, day))
     if not lines and then.count("qa") == plan.count("qa"):
         yield message("The same cards as on {day}", day=day)

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
+from job.config.days import Days
 from job.config.faults import NOT_SET, Fault, problems
 from job.config.fields import (
     Authorities,
@@ -18,6 +19,7 @@ from job.config.fields import (
     HookUrl,
     LogFormat,
     PlaceUri,
+    Schedule,
     ServiceAccount,
     TaskCount,
     TimeZone,
@@ -81,6 +83,7 @@ class Settings(BaseModel):
     config_uri: PlaceUri = Field("", validation_alias="CONFIG_URI")
     task_count: TaskCount = Field(1, validation_alias="CLOUD_RUN_TASK_COUNT")
     time_zone: TimeZone = Field(ZoneInfo("UTC"), validation_alias="RUN_TIME_ZONE")
+    schedule: Schedule | None = Field(None, validation_alias="RUN_SCHEDULE")
     execution: Execution | None = Field(None, validation_alias="CLOUD_RUN_EXECUTION")
     engines: Mapping[EngineName, EngineSettings]
     runs_uri: PlaceUri | None = Field(None, validation_alias="RUNS_URI")
@@ -93,6 +96,8 @@ class Settings(BaseModel):
     project: str | None = Field(None, validation_alias="GOOGLE_CLOUD_PROJECT")
     region: str | None = Field(None, validation_alias="GOOGLE_CLOUD_REGION")
     job: str | None = Field(None, validation_alias="CLOUD_RUN_JOB")
+    job_to_start: str | None = Field(None, validation_alias="JOB_TO_START")
+    """The job that `verify` advises to start: it runs as a job of its own."""
     language: Language = Field("en", validation_alias="REPORT_LANGUAGE")
     """The language of pages, messages and text on a terminal; logs and records are in English."""
     log_format: LogFormat = Field(
@@ -119,6 +124,13 @@ class Settings(BaseModel):
         # These two are secrets, and a fault would quote the value.
         return value if info.field_name in {"notify_url", "notify_secret"} else must_be_printable(value)
 
+    def days(self, otherwise: Days | None = None) -> Days:
+        """The days of RUN_TIME_ZONE and RUN_SCHEDULE; `otherwise` has what is not set."""
+        if otherwise is None:
+            return Days(self.time_zone, self.schedule)
+        zone = self.time_zone if "time_zone" in self.model_fields_set else otherwise.zone
+        return Days(zone, self.schedule or otherwise.schedule)
+
 
 def _engine_variable(engine: str | int, field: str | int) -> str:
     return f"{engine}_ENGINE_{field}".upper()
@@ -139,6 +151,9 @@ VARIABLES = (
     *(variable for variables in ENGINE_VARIABLES.values() for variable in variables.values()),
 )
 """The names of all variables."""
+
+DAY_VARIABLES = {"RUN_TIME_ZONE", "RUN_SCHEDULE"}
+"""Variables without which it is not known which day it is."""
 
 NOTIFIER = {"NOTIFY_URL", "NOTIFY_SECRET", "NOTIFY_ONLY", "TASK_MAX_RETRIES"}
 """Variables that affect only the message about a run."""

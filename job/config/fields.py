@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 
+from job.config.days import is_schedule
 from job.config.faults import invalid
 from job.engines.tls import tls_context
 from job.storage.uri import NO_PLACE, is_place
@@ -216,6 +217,19 @@ def _parse_time_zone(text: str) -> ZoneInfo:
 
 
 TimeZone = Annotated[ZoneInfo, BeforeValidator(_parse_time_zone)]
+
+
+def _check_schedule(text: str) -> str:
+    if not is_schedule(text):
+        remedy = template("set it to five fields such as {example}; a range must not run backwards")
+        raise invalid(
+            message("{value} is not a cron expression", value=quoted(text)), message(remedy, example="30 6 * * 1-5")
+        )
+    return text
+
+
+Schedule = Annotated[str, AfterValidator(_check_schedule)]
+"""Cron's five fields, as Debian's cron reads them."""
 
 
 def is_date(text: str) -> bool:

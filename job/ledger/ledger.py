@@ -240,6 +240,11 @@ class Ledger:
         return tuple(target.id for target in self.plan.targets if target.id in lacking) if lacking else ()
 
     @property
+    def has_made(self) -> bool:
+        """Whether anything was ever done on this day, for whatever plan."""
+        return any(lane.done_seconds for lane in self.lanes.values())
+
+    @property
     def is_left(self) -> bool:
         """Whether anything is left to be done: planned items, or items that are to be made again."""
         return not self.is_complete() or self.open_requests() > 0

@@ -1,6 +1,6 @@
 """Message about a run. It stands by itself, since its readers may not reach Google. It quotes no engine's answer."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -9,8 +9,8 @@ from job.config.environment import Settings
 from job.ledger.ledger import Ledger
 from job.ledger.totals import EngineTotals
 from job.notification.channels import Channel, as_json
-from job.report.advice import command_of
-from job.report.commands import Place
+from job.report.advice import Step, command_of
+from job.report.commands import start_fields
 from job.report.failures import failure_groups
 from job.report.outcome import ExitCode, Outcome, notices_of
 from job.report.report import Report, ReportedFault, totals_of
@@ -82,12 +82,17 @@ def _body(view: View) -> Iterator[Line]:
     yield from _fault_lines(report.faults, report.faults_not_listed)
     for notice in notices_of(view.ledger.plan):
         yield Line(message("! {notice}", notice=notice), limit=FAULT_LIMIT)
-    for step in view.steps:
-        if step.kind != "plan":  # the faults are listed
-            rank = Rank.EXTRA if step.kind == "without" else Rank.NEXT
-            yield Line(step.sentence, rank, step.command)
+    yield from _step_lines(view.steps)
     if view.page:
         yield Line(message("Page: {page}", page=view.page), Rank.NEXT)
+
+
+def _step_lines(steps: Iterable[Step]) -> Iterator[Line]:
+    for step in steps:
+        if step.kind == "later" or (step.command is not None and step.command.wants_checkout):
+            continue  # the page has the one, and whoever reads this cannot give the other
+        rank = Rank.EXTRA if step.kind == "without" else Rank.NEXT
+        yield Line(step.sentence, rank, None if step.command is None else step.command.text)
 
 
 def run_fields(view: View) -> Mapping[str, object]:
@@ -95,16 +100,18 @@ def run_fields(view: View) -> Mapping[str, object]:
     return {
         **_fields("run.finished", view.report.day, is_done=view.report.exit_code == ExitCode.DONE),
         **totals_of(view.report),
-        "start_command": command_of(view.steps, "start"),
+        **start_fields(command_of(view.steps, "start")),
     }
 
 
-def late_lines(settings: Settings, day: str, now: datetime, view: View | None, *, is_known: bool) -> Iterator[Line]:
-    """The message that a day is not done yet; `view` is `None` if no start of it is recorded.
+def late_lines(
+    settings: Settings, day: str, now: datetime, view: View | None, steps: Iterable[Step], *, is_known: bool
+) -> Iterator[Line]:
+    """The message that a day is not done yet; `view` is `None` if no start of it is recorded, and `steps` begin it.
 
-    `is_known` is whether the record could be read.
+    `now` is in the zone of the days. `is_known` is whether the record could be read.
     """
-    time = clock(now.astimezone(settings.time_zone), day)
+    time = clock(now, day)
     text = template("✗ {job}, {day}: not done by {time}")
     yield Line(message(text, job=_job(settings, view.report if view else None), day=day, time=time), Rank.KEPT)
     if view is not None:
@@ -113,10 +120,7 @@ def late_lines(settings: Settings, day: str, now: datetime, view: View | None, *
         yield Line(message("The record cannot be read, so it is not known how the day stands."), Rank.KEPT)
     else:
         yield Line(message("No start of that day is recorded."), Rank.KEPT)
-        if settings.job is not None:
-            today = now.astimezone(settings.time_zone).date().isoformat()
-            command = Place.of(settings, None).run(date=None if day == today else day)
-            yield Line(message("This starts it:"), Rank.NEXT, command)
+        yield from _step_lines(steps)
 
 
 def trial_lines(settings: Settings) -> Iterator[Line]:
@@ -127,7 +131,7 @@ def trial_lines(settings: Settings) -> Iterator[Line]:
 def trial_fields() -> Mapping[str, object]:
     """The fields of `notify`: those of a run, with an event and an outcome that no run has."""
     outcome = {"outcome": "test", "exit_code": 0, "ended": None, "cards": EngineTotals().model_dump(), "engines": {}}
-    return {**_fields("notification.tested", "test", is_done=True), **outcome, "start_command": None}
+    return {**_fields("notification.tested", "test", is_done=True), **outcome, **start_fields(None)}
 
 
 def cut(lines: Sequence[Line], channel: Channel, translator: Translator = ENGLISH) -> str:
@@ -173,7 +177,7 @@ def _fields(event: str, day: str, *, is_done: bool) -> Mapping[str, object]:
 
 
 def _job(settings: Settings, report: Report | None = None) -> str:
-    return (report.job if report else None) or settings.job or NAME
+    return (report.job if report else None) or settings.job_to_start or settings.job or NAME
 
 
 def _cause_lines(report: Report, ledger: Ledger) -> Iterator[Line]:

@@ -37,7 +37,8 @@ class Headline:
     detail: Message | None = None
     """The answer or the error behind it, if nothing else says it."""
     steps: Sequence[Step] = ()
-    """At most one of them has a command."""
+    next_night: Message | None = None
+    """When the next one begins, on the page of the nights."""
 
 
 def headline_of(report: Report, steps: Sequence[Step], link: str | None = None) -> Headline:
@@ -61,7 +62,7 @@ def headline_of(report: Report, steps: Sequence[Step], link: str | None = None) 
         when=when,
         took=took,
         left_out=next((note for note in report.notes if note.id == LEFT_OUT), None),
-        steps=[step for step in steps if step.kind in {"wait", "start", "look"}],
+        steps=[step for step in steps if step.kind in {"wait", "start", "later", "look"}],
     )
 
 

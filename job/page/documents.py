@@ -42,7 +42,7 @@ def documents(
         found.append(
             Document(
                 NIGHTS_PAGE,
-                lambda: render_nights(nights.with_report(report), links, now, translator),
+                lambda: render_nights(nights.with_report(report), links, report.days, now, translator),
                 template("the page of the nights is not written: {error}"),
             )
         )

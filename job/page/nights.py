@@ -4,13 +4,14 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from job.config.days import Days
 from job.engines.catalog import ALL_ENGINES
 from job.ledger.totals import EngineState, state_of
 from job.page.charts import WIDTH
 from job.records.nights import Night, done_at
 from job.report.commands import Links
 from job.report.report import Report
-from job.text.messages import Message, duration, message
+from job.text.messages import Message, dated_time, duration, message
 
 MARKS: Mapping[EngineState, tuple[str, str]] = {
     "good": ("good", "✓"),
@@ -79,6 +80,11 @@ def row_of(night: Night, links: Links) -> Row:
         engines=[MARKS[state_of(totals.get(engine))] for engine in ALL_ENGINES],
         cards=(cards.done, cards.planned) if cards else None,
     )
+
+
+def next_night_of(days: Days, day: str) -> Message | None:
+    """When the night after this one begins; `None` without a schedule."""
+    return message("Next night: {time}", time=dated_time(days.after(day))) if days.schedule else None
 
 
 def charts_of(nights: Sequence[Night]) -> Sequence[Chart]:

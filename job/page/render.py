@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING
 
+from job.config.days import Days
 from job.engines.catalog import ENGINES, TITLES
 from job.page.board import board
 from job.page.charts import WIDTH, band_of, edges_of, time_scale_of
@@ -23,14 +24,13 @@ from job.page.day import (
     trace_link,
     what,
 )
-from job.page.nights import charts_of, row_of
+from job.page.nights import charts_of, next_night_of, row_of
 from job.records.nights import Nights
-from job.report.advice import Step, advice, start_command
-from job.report.commands import Links, Place
+from job.report.advice import advice, go_on
+from job.report.commands import Commands, Links
 from job.report.failures import failure_groups, not_reached
 from job.report.often import most_often, usual_line
 from job.report.outcome import LEFT_OUT, notices_of
-from job.report.report import Report
 from job.report.view import View
 from job.text.display import printable, shortened
 from job.text.messages import Message, Translator, Value, dated, duration, message, plural
@@ -131,20 +131,19 @@ def render_day(view: View, links: Links, *, has_table: bool, translator: Transla
             log_link_of=lambda words: log_link(report, words),
             trace_link=trace_link(report),
             execution_link=execution_link(report),
-            later=_place(report, links).run(date=report.day),
         )
     )
     return page.encode()
 
 
-def render_nights(nights: Nights, links: Links, now: datetime, translator: Translator) -> bytes:
+def render_nights(nights: Nights, links: Links, days: Days, now: datetime, translator: Translator) -> bytes:
     """The page of the nights, as it is right at `now`."""
     rows = [row_of(night, links) for night in nights.nights]
     page = (
         environment(translator)
         .get_template("nights.html.j2")
         .render(
-            headline=_headline(nights, links, now) if nights.nights else None,
+            headline=_headline(nights, links, days, now) if nights.nights else None,
             period=nights.period,
             usual=usual_line(nights.reports),
             rows=rows[:NIGHTS_SHOWN],
@@ -156,19 +155,23 @@ def render_nights(nights: Nights, links: Links, now: datetime, translator: Trans
     return page.encode()
 
 
-def _headline(nights: Nights, links: Links, now: datetime) -> Headline:
+def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headline:
     """That of the latest night."""
-    latest, known = nights.nights[0], next(iter(nights.reports), None)
+    latest = nights.nights[0]
+    next_night = next_night_of(days, latest.day)
     if latest.report is not None:
-        steps = advice(latest.report, _place(latest.report, links), now)
-        return headline_of(latest.report, steps, links.day(latest.day))
-    about, steps = latest.outcome.about, ()
-    if about.next is not None and known is not None:
-        start = known.model_copy(update={"day": latest.day})
-        steps = (Step("start", about.next, start_command(start, _place(known, links), now)),)
-    place = place_of(known) if known is not None else ()
-    return Headline(about.severity, about.word, latest.day, place, detail=latest.problem, steps=steps)
-
-
-def _place(report: Report, links: Links) -> Place:
-    return Place.of(report, links.runs_uri if report.job is None else None)
+        steps = advice(latest.report, Commands.of(latest.report, links.runs_uri, days, now))
+        now_steps = [step for step in steps if step.kind != "later"]
+        return replace(headline_of(latest.report, now_steps, links.day(latest.day)), next_night=next_night)
+    about, start = latest.outcome.about, latest.start
+    known = start or next((night.start for night in nights.nights if night.start is not None), None)
+    steps = () if start is None else go_on(start, latest.outcome, Commands.of(start, links.runs_uri, days, now))
+    return Headline(
+        about.severity,
+        about.word,
+        latest.day,
+        () if known is None else place_of(known),
+        detail=latest.problem,
+        steps=[step for step in steps if step.kind != "later"],
+        next_night=next_night,
+    )

@@ -4,8 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from job.config.days import Days
 from job.config.environment import Settings
-from job.config.faults import Fault
+from job.config.faults import CommandFault, Fault
+from job.text.messages import message, template
+
+DATE = "--date"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +30,25 @@ class RunRequest:
     """Whether many cards may be paid for again."""
     without: tuple[str, ...] = ()
     """Targets that are left out of this attempt."""
+
+    def day(self, days: Days) -> tuple[str, list[Fault]]:
+        """The day of the start, and what is wrong with the one that was named."""
+        current, today = days.current(self.now), self.now.astimezone(days.zone).date().isoformat()
+        if self.date is None or self.date <= max(current, today):
+            return self.date or current, []
+        what = message("{date} is still to come: today is {today}", date=self.date, today=today)
+        return current, [CommandFault(DATE, what, message("write a day that has begun"))]
+
+    def unconfirmed(self, days: Days) -> Fault | None:
+        """The fault of a named day if nothing is recorded of it: a mistyped one would be paid for."""
+        current = days.current(self.now)
+        if self.date is None or self.date == current or self.is_confirmed:
+            return None
+        what = message("nothing is recorded of {date}: this makes, and pays for, all of it", date=self.date)
+        if self.date > current and (tick := days.tick_of(self.date)):
+            text = template("the night of {date} begins at {time}: this makes, and pays for, all of it before")
+            what = message(text, date=self.date, time=f"{tick:%H:%M}")
+        return CommandFault(DATE, what, message("add --yes if that is meant"))
 
     @property
     def arguments(self) -> tuple[str, ...]:

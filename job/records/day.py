@@ -104,12 +104,17 @@ class Listing:
         """Whether nothing is there but a start that was refused."""
         return self.latest == 0 and 0 in self.ends
 
-    async def entry(self, store: ObjectStore) -> Entry | None:
+    @property
+    def is_recorded(self) -> bool:
+        """Whether a start of the day is recorded, if only one that was refused."""
+        return bool(self.latest or self.ends)
+
+    async def entry(self, store: ObjectStore, *, background: bool = False) -> Entry | None:
         """How the latest attempt began; `None` without one. Raises `RecordError` and `StorageError`."""
         if not self.latest:
             return None
         name = attempt_name(self.day, self.latest)
-        stored = await in_thread(partial(store.read, name))
+        stored = await in_thread(partial(store.read, name), background=background)
         if stored is None:
             raise RecordError(message(MISSING, object=name))
         return read_entry(self.day, self.latest, stored.data)

@@ -3,15 +3,18 @@
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import partial
 
 import trio
 
+from job.config.days import Days
+from job.config.environment import Settings
 from job.errors import JobError
 from job.records import lease
 from job.records.day import Listing, read_refused
 from job.records.lease import SeenLease
-from job.report.attempt import Entry
+from job.report.attempt import Entry, Start
 from job.report.comparison import night_before
 from job.report.format import MISSING, RecordError, end_name, is_day
 from job.report.outcome import Outcome
@@ -21,6 +24,8 @@ from job.text.messages import Message, listed, message, plural
 
 NIGHTS_READ = 60
 """How many of the latest days are read."""
+NIGHTS_LOOKED_AT = 7
+"""How many are read to find the latest start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,13 @@ class Night:
     """`None` if the latest attempt has not ended, or if its report cannot be used."""
     problem: Message | None = None
     """What is wrong with its record, if that cannot be used."""
+    entry: Start | None = None
+    """How its latest attempt began, if that has not ended."""
+
+    @property
+    def start(self) -> Start | None:
+        """How its latest attempt began, as far as it is known."""
+        return self.report or self.entry
 
 
 def done_at(night: Night) -> Message:
@@ -67,6 +79,12 @@ class Nights:
         others = [night for night in self.nights if night.day != report.day]
         nights = [*others, Night(report.day, report.outcome, report)]
         return Nights(sorted(nights, key=lambda night: night.day, reverse=True))
+
+    def days(self, settings: Settings) -> Days:
+        """The days of the variables; of what is not set, as on a laptop, those of the latest start."""
+        starts = (night.start for night in self.nights if night.start is not None)
+        latest = max(starts, key=lambda one: datetime.fromisoformat(one.started), default=None)
+        return settings.days() if latest is None else settings.days(latest.days)
 
     @property
     def period(self) -> Message:
@@ -105,6 +123,16 @@ async def read_nights(store: ObjectStore, count: int = NIGHTS_READ) -> Nights:
     return Nights([found[day] for day in days if day in found])
 
 
+async def known_days(settings: Settings, store: ObjectStore) -> Days:
+    """The days of the variables; on a laptop, where these are not set, those of the latest start that is recorded.
+
+    Raises `StorageError`.
+    """
+    if settings.job is not None or settings.schedule is not None:
+        return settings.days()
+    return (await read_nights(store, NIGHTS_LOOKED_AT)).days(settings)
+
+
 async def _days(store: ObjectStore) -> list[str]:
     """The days that have a folder, the latest first. One on which nothing was begun has no record."""
     folders = await in_thread(partial(store.folders, ""), background=True)
@@ -127,10 +155,11 @@ async def _read_night(store: ObjectStore, day: str, seen: SeenLease | None) -> N
                 return Night(day, Outcome.UNREADABLE, problem=message(MISSING, object=name))
             report = read_report(day, listing.latest, stored.data)
             return Night(day, report.outcome, report)
+        entry = await listing.entry(store, background=True)
     except RecordError as error:
         return Night(day, Outcome.UNREADABLE, problem=error.what)
     is_at_work = seen is not None and seen.holder.day == day and seen.seems_alive
-    return Night(day, Outcome.AT_WORK if is_at_work else Outcome.KILLED)
+    return Night(day, Outcome.AT_WORK if is_at_work else Outcome.KILLED, entry=entry)
 
 
 async def entry_before(store: ObjectStore, nights: Nights, day: str) -> Entry | None:

@@ -7,17 +7,19 @@ from functools import partial
 
 import trio
 
-from job.config.faults import ConfigError, Fault
+from job.config.faults import CommandFault, ConfigError, Fault
 from job.execution.shutdown import Shutdown
 from job.planning.prepare import Prepared
+from job.planning.selection import AGAIN
 from job.records.day import Document, Record
 from job.records.journal import Journal
 from job.records.lease import BusyError, Lease
+from job.records.nights import NIGHTS_LOOKED_AT, read_nights
 from job.report.attempt import Entry, Start, contents_of
 from job.report.format import attempt_name, end_name
 from job.report.outcome import NOTHING_CALLED, Outcome
 from job.report.report import Report
-from job.storage.store import ConflictError, StorageError, in_thread, in_thread_to_its_end, words_of
+from job.storage.store import ConflictError, ObjectStore, StorageError, in_thread, in_thread_to_its_end, words_of
 from job.text.messages import Message, Value, message, template
 
 RETRY_SECONDS = 1.0
@@ -159,6 +161,16 @@ class Opened:
     """`None` if everything is there already: nothing is written then."""
 
 
+async def _nothing_made(store: ObjectStore, day: str) -> Fault:
+    """The fault of a start that wants something made again of a day for which nothing was made."""
+    nights = (one.day for one in (await read_nights(store, NIGHTS_LOOKED_AT)).reports if one.has_made)
+    latest = next(nights, None)
+    remedy = message("start it without that")
+    if latest is not None:
+        remedy = message("the latest day that has something is {day}: add --date={day} if that is meant", day=latest)
+    return CommandFault(AGAIN, message("nothing was made yet for {day}", day=day), remedy)
+
+
 async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: Notify) -> Opened:
     """Reads the record of the day, decides what this start adds to it, and writes that.
 
@@ -167,6 +179,8 @@ async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: N
     record = await Record.read(lease.store, start.day, prepared.plan)
     if record.latest is not None:
         start = start.model_copy(update={"trace_id": record.latest.trace_id, "began": record.latest.began})
+    if prepared.again is not None and not start.task_attempt and not record.ledger.has_made:
+        raise ConfigError([await _nothing_made(lease.store, start.day)])
     entry = decide(record, start, prepared, lease.holder.owner)
     if entry is None:
         return Opened(start, record, None)

@@ -1,29 +1,32 @@
 """Advice: what a person does next about a day. Every output shows these steps, and decides nothing itself."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import timedelta
 from enum import Enum
 from typing import Literal, NamedTuple
-from zoneinfo import ZoneInfo
 
-from job.config.environment import Settings
+from job.config.environment import DAY_VARIABLES, Settings
 from job.report.attempt import Start
-from job.report.commands import Place, option
+from job.report.commands import Command, Commands, option
 from job.report.outcome import Outcome
 from job.report.report import Report
 from job.text.messages import Message, listed, message, template
 
-Kind = Literal["wait", "start", "look", "plan", "without"]
-"""What a step is: wait for Cloud Run, which starts the job again by itself or not; start the job again; look at the day
-first; look for faults of the config; go on without some targets."""
+Kind = Literal["wait", "start", "later", "look", "plan", "without"]
+"""What a step is: wait for Cloud Run, which starts the job again by itself or not; start the job again, now and later;
+look at the day first; look for faults of the config; go on without some targets."""
 
 
 class Step(NamedTuple):
-    """A step: a sentence, and the shell command that it introduces, if it has one."""
+    """A step: a sentence, and the command that it introduces, if it has one."""
 
     kind: Kind
     sentence: Message
-    command: str | None = None
+    command: Command | None = None
+
+
+SOON = timedelta(minutes=10)
+"""Cloud Run may take so long until it starts a task again."""
 
 
 class Retry(Enum):
@@ -51,23 +54,17 @@ _RETRIES = {
 }
 
 
-def advice(report: Report, place: Place, now: datetime, retry: Retry = Retry.UNKNOWN) -> tuple[Step, ...]:
-    """What to do next, in this order; empty if nothing is to be done. `now` is when a person reads it."""
-    return tuple(_steps(report, place, now, retry))
+def advice(report: Report, commands: Commands, retry: Retry = Retry.UNKNOWN) -> tuple[Step, ...]:
+    """What to do next, in this order; empty if nothing is to be done. `commands` know when a person reads it."""
+    return tuple(_steps(report, commands, retry))
 
 
-def command_of(steps: Sequence[Step], kind: Kind) -> str | None:
+def command_of(steps: Sequence[Step], kind: Kind) -> Command | None:
     """The command of the first step of this kind; `None` without one."""
     return next((step.command for step in steps if step.kind == kind), None)
 
 
-def start_command(start: Start, place: Place, now: datetime, *options: str) -> str:
-    """The command that starts the job again for this day, with the date if `now` is another day by then."""
-    today = now.astimezone(ZoneInfo(start.zone)).date().isoformat()
-    return place.run(*options, date=None if today == start.day else start.day)
-
-
-def _steps(report: Report, place: Place, now: datetime, retry: Retry) -> Iterator[Step]:
+def _steps(report: Report, commands: Commands, retry: Retry) -> Iterator[Step]:
     sentence = report.outcome.about.next
     if sentence is None:
         return
@@ -75,27 +72,25 @@ def _steps(report: Report, place: Place, now: datetime, retry: Retry) -> Iterato
         look = message("It is not known whether this was asked for. Look first at how the day stands:")
         if report.outcome is Outcome.BUSY:
             look = message("Look first at how the day stands:")
-        yield Step("look", look, place.report(report.day))
+        yield Step("look", look, commands.look(report.day))
         return
-    if retry is Retry.COMES:
+    # The retry of a start that names no day would be for the next one.
+    names_day = retry is Retry.COMES and report.outcome is not Outcome.BAD_CONFIG and _ends_soon(report, commands)
+    if retry is Retry.COMES and not names_day:
         yield Step("wait", _RETRIES.get(report.outcome, _RETRY))
         if report.outcome is not Outcome.BAD_CONFIG:
-            sentence = message("Only if none comes, this requests only what is missing:")
+            sentence = template("Only if none comes, this requests only what is missing{terms}:")
     elif retry is Retry.NONE:
         yield Step("wait", message("Cloud Run does not start it again."))
-    # Until an attempt is recorded, nobody else knows what it was asked for.
-    own = [one for one in report.arguments if not one.startswith(("run", "--date"))]
-    if report.number:  # without what was left out, or it could keep back what is missing
-        own = option("without", report.without)
-    yield Step("start", sentence, start_command(report, place, now, *own))
+    yield from _start_steps(report, report.outcome, sentence, commands, names_day=names_day)
     if report.outcome is Outcome.BAD_CONFIG and any(".json" in str(fault.where) for fault in report.faults):
-        look = message("This shows whether a fault is left in the config objects; it calls nothing:")
-        yield Step("plan", look, place.command("plan", report.config_uri))
+        look = message("In a checkout, this shows whether a fault is left in the config objects; it calls nothing:")
+        yield Step("plan", look, commands.read("plan", report.config_uri))
     if report.at_fault:
         names = [*report.without, *report.at_fault]
-        text = template("Or go on without {names}: if nothing else is at fault, this makes all other cards:")
-        command = start_command(report, place, now, *option("without", names))
-        yield Step("without", message(text, names=listed(report.at_fault)), command)
+        command = commands.run(report.day, *option("without", names), names_day=names_day)
+        text = template("Or go on without {names}: if nothing else is at fault, this makes all other cards{terms}:")
+        yield Step("without", message(text, names=listed(report.at_fault), terms=command.terms), command)
 
 
 def _may_have_asked(report: Report) -> bool:
@@ -108,9 +103,42 @@ def _may_have_asked(report: Report) -> bool:
     return report.outcome is not Outcome.BAD_CONFIG or report.task_attempt > 0
 
 
-def last_words(start: Start, place: Place, now: datetime) -> Message:
+def first_steps(day: str, commands: Commands) -> tuple[Step, ...]:
+    """How to start a day of which nothing is recorded."""
+    command = commands.run(day, is_new=True)
+    return (Step("start", message("This starts it{terms}:", terms=command.terms), command),)
+
+
+def go_on(start: Start, outcome: Outcome, commands: Commands) -> tuple[Step, ...]:
+    """How to go on with an attempt that has no report."""
+    sentence = outcome.about.next
+    return () if sentence is None else tuple(_start_steps(start, outcome, sentence, commands))
+
+
+def _start_steps(
+    start: Start, outcome: Outcome, sentence: str, commands: Commands, *, names_day: bool = False
+) -> Iterator[Step]:
+    # Until an attempt is recorded, nobody else knows what it was asked for.
+    own = [one for one in start.arguments if not one.startswith(("run", "--date"))]
+    if start.number:  # without what was left out, or it could keep back what is missing
+        own = option("without", start.without)
+    is_new = not start.number and outcome is not Outcome.BAD_CONFIG  # a refused start is recorded
+    is_known = not (isinstance(start, Report) and DAY_VARIABLES & {str(fault.where) for fault in start.faults})
+    command = commands.run(start.day if is_known else None, *own, names_day=names_day, is_new=is_new)
+    yield Step("start", message(sentence, terms=command.terms), command)
+    if command.until is not None:
+        later = commands.run(start.day, *own, names_day=True, is_new=is_new)
+        yield Step("later", message("Afterwards{terms}:", terms=later.terms), later)
+
+
+def _ends_soon(report: Report, commands: Commands) -> bool:
+    """Whether a start that does not name the day would soon be for a later one."""
+    names_day = any(one.startswith("--date") for one in report.arguments)
+    return not names_day and commands.days.current(commands.now + SOON) != report.day
+
+
+def last_words(start: Start, commands: Commands) -> Message:
     """What to do about a recorded start that is about to be ended at once."""
-    return message(
-        "Ended at once. What is recorded is kept; this requests only what is missing: {command}",
-        command=start_command(start, place, now),
-    )
+    command = commands.run(start.day, *option("without", start.without))
+    text = template("Ended at once. What is recorded is kept; this requests only what is missing{terms}: {command}")
+    return message(text, terms=command.terms, command=command.text)

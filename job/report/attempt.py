@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from job.config.days import Days
 from job.config.entries import Date
 from job.config.environment import Settings
-from job.config.fields import CardUrl, must_be_printable
+from job.config.fields import CardUrl, Schedule, must_be_printable
 from job.engines.catalog import EngineName
 from job.engines.identity import COMMIT, VERSION
 from job.ledger.again import Asked
@@ -47,6 +48,8 @@ class Start(BaseModel):
     """When this one began."""
     zone: Annotated[str, AfterValidator(_check_zone)]
     """The name of its time zone."""
+    schedule: Schedule | None = None
+    """The schedule that decided its day, unless it was named: from these two, a laptop knows which day is current."""
     trace_id: TraceId
     """Drawn at random by the first attempt at the day; all attempts have the same, and so the same idempotency keys."""
     execution: str | None = None
@@ -69,14 +72,17 @@ class Start(BaseModel):
     commit: str | None = None
 
     @classmethod
-    def of(cls, settings: Settings, day: str, now: datetime, trace_id: str, arguments: tuple[str, ...]) -> Self:
+    def of(
+        cls, settings: Settings, days: Days, day: str, now: datetime, trace_id: str, arguments: tuple[str, ...]
+    ) -> Self:
         """A start at this moment."""
-        stamp = now.astimezone(settings.time_zone).isoformat(timespec="seconds")
+        stamp = now.astimezone(days.zone).isoformat(timespec="seconds")
         return cls(
             day=day,
             began=stamp,
             started=stamp,
-            zone=settings.time_zone.key,
+            zone=days.zone.key,
+            schedule=days.schedule,
             trace_id=trace_id,
             execution=settings.execution,
             task_attempt=settings.task_attempt,
@@ -90,6 +96,11 @@ class Start(BaseModel):
             version=VERSION,
             commit=COMMIT,
         )
+
+    @property
+    def days(self) -> Days:
+        """The days of its schedule."""
+        return Days(ZoneInfo(self.zone), self.schedule)
 
     @property
     def offset(self) -> tzinfo | None:

@@ -1,20 +1,57 @@
 """Commands and links for people: how to start the job again, and where a page is. Commands are quoted for a shell."""
 
 import shlex
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
-from job.config.environment import Settings
+from job.config.days import Days
 from job.report.attempt import Start
 from job.report.format import CARDS, NIGHTS_PAGE, PAGE
 from job.storage.uri import absolute, address_of
+from job.text.messages import Message, message
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the commands for a day are to be given: on Cloud Run if the job started there, else on a laptop."""
+class Command:
+    """A command for people, and what they have to know of it."""
 
+    text: str
+    until: datetime | None = None
+    """Until when it is for its day; `None` if it is so at any time."""
+    is_maintainers: bool = False
+    """Whether an operator may not give it: it starts the job with other arguments."""
+    wants_checkout: bool = False
+    """Whether it can be given only in a checkout of the project."""
+
+    @property
+    def terms(self) -> Message:
+        """Until when it holds, and for whom it is, as the end of a sentence; empty if for all at any time."""
+        if self.until is None:
+            return message(" (for a maintainer)") if self.is_maintainers else NO_TERMS
+        time = f"{self.until:%m-%d %H:%M}"
+        if self.is_maintainers:
+            return message(" (for a maintainer, until {time})", time=time)
+        return message(" (until {time})", time=time)
+
+
+NO_TERMS = Message("")
+
+
+def start_fields(command: Command | None) -> Mapping[str, str | None]:
+    """The command that starts the job again, for programs."""
+    until = None if command is None or command.until is None else command.until.isoformat(timespec="seconds")
+    return {"start_command": None if command is None else command.text, "start_command_until": until}
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Makes every command that people are told: on Cloud Run if the job started there, else on a laptop."""
+
+    days: Days
+    now: datetime
+    """When they are read."""
     job: str | None = None
     region: str | None = None
     project: str | None = None
@@ -23,33 +60,43 @@ class Place:
     runs_uri: str | None = None
 
     @classmethod
-    def of(cls, known: Start | Settings, runs_uri: str | None) -> "Place":
-        """The place of a start, or of the environment; `runs_uri` is where it is recorded."""
-        return cls(known.job, known.region, known.project, known.start_with, runs_uri)
+    def of(cls, start: Start, runs_uri: str | None, days: Days, now: datetime) -> "Commands":
+        """The commands for a start that is recorded at `runs_uri`."""
+        return cls(days, now, start.job, start.region, start.project, start.start_with, runs_uri)
 
-    def run(self, *options: str, date: str | None = None) -> str:
-        """The command that starts the job; `date` is the day if that is not the day on which it is given."""
-        arguments = ["run", *([f"--date={date}"] if date else []), *options]
-        if self.start_with is not None:
-            return f"{self.start_with}{shlex.quote(shlex.join(arguments))}"
-        if self.job is None:
-            return self.command(*arguments)
+    def run(self, day: str | None, *options: str, names_day: bool = False, is_new: bool = False) -> Command:
+        """The command that starts the job for a day, without its date if the day is current and need not be named.
+
+        A `day` that is `None` is whichever is current by then. `is_new` is whether nothing may be recorded of the day:
+        then it is confirmed if it is named.
+        """
+        names_day = day is not None and (names_day or self.days.current(self.now) != day)
+        confirmed = ["--yes"] if names_day and is_new and "--yes" not in options else []
+        arguments = ["run", *([f"--date={day}"] if names_day else []), *options, *confirmed]
+        until = None if names_day or day is None else self.days.until(day)
+        if self.start_with is not None or self.job is None:
+            return replace(self.read(*arguments), until=until)
         where = {"region": self.region, "project": self.project}
         named = [f"--{name}={value}" for name, value in where.items() if value is not None]
         if len(arguments) > 1:
             named.append(f"--args={_as_list(arguments)}")
-        return shlex.join(["gcloud", "run", "jobs", "execute", self.job, *named])
+        text = shlex.join(["gcloud", "run", "jobs", "execute", self.job, *named])
+        return Command(text, until, is_maintainers=len(arguments) > 1)
 
-    def report(self, day: str) -> str:
-        """The command that shows a day."""
-        return self.command("report", day)
+    def look(self, day: str) -> Command:
+        """How to see a day: the address of its page, or on a laptop the command that shows it."""
+        if self.job is not None and self.runs_uri is not None:
+            return Command(page_address(self.runs_uri, day))
+        return self.read("report", day)
 
-    def command(self, *arguments: str) -> str:
-        """A command of the job that reads the records, or that runs on a laptop."""
+    def read(self, *arguments: str) -> Command:
+        """A command of the job that reads, or that runs on a laptop."""
         if self.start_with is not None:
-            return f"{self.start_with}{shlex.quote(shlex.join(arguments))}"
-        command = shlex.join(["python", "-m", "job", *arguments])
-        return command if self.runs_uri is None else f"RUNS_URI={shlex.quote(absolute(self.runs_uri))} {command}"
+            return Command(f"{self.start_with}{shlex.quote(shlex.join(arguments))}")
+        text = shlex.join(["python", "-m", "job", *arguments])
+        if self.runs_uri is not None and self.job is None:
+            text = f"RUNS_URI={shlex.quote(absolute(self.runs_uri))} {text}"
+        return Command(text, wants_checkout=True)
 
 
 def option(name: str, values: Iterable[str]) -> list[str]:

@@ -13,8 +13,6 @@ from job.text.messages import Message, message, template
 
 FORMAT = 1
 """The version of the record's format. A record of another format is refused."""
-STARTS = "starts/"
-"""`D/starts/EXECUTION` marks for which day an execution was started."""
 ATTEMPTS = "attempts/"
 """`D/attempts/000001.json` is how an attempt began."""
 RESULTS = "results/"
@@ -80,11 +78,6 @@ def results_name(day: str, number: int, sequence: int) -> str:
 def end_name(day: str, number: int) -> str:
     """The name of the report with which an attempt ended."""
     return f"{day}/{ENDS}{number:06}.json"
-
-
-def start_name(day: str, execution: str) -> str:
-    """The name of the mark of an execution."""
-    return f"{day}/{STARTS}{execution}"
 
 
 def check_format(name: str, found: object) -> None:

@@ -4,6 +4,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from job.engines.catalog import TITLES, EngineName
 from job.report.comparison import LEAST_NIGHTS, NIGHTS_COMPARED
@@ -61,14 +62,18 @@ def most_often(nights: Iterable[Report]) -> Sequence[Often]:
 
 
 def usual_line(nights: Iterable[Report]) -> Message | None:
-    """When the cards are usually there, from the latest nights that were done on their own day; `None` if these are
-    fewer than three.
+    """When the cards are usually there, from the latest nights that were done within 24 hours.
+
+    `None` if these are fewer than three.
     """
-    done = [(one.day, moment) for one in nights if (moment := one.done_at) and one.had_plan]
-    own = sorted((day, moment) for day, moment in done if moment.date().isoformat() == day)[-NIGHTS_COMPARED:]
+    done = [(one, moment) for one in nights if (moment := one.done_at) and one.had_plan]
+    own = sorted((one.day, moment) for one, moment in done if not one.days.is_past(one.day, moment))[-NIGHTS_COMPARED:]
     if len(own) < LEAST_NIGHTS:
         return None
-    minutes = [moment.hour * 60 + moment.minute for _, moment in own]
+    # From the day's own midnight on: what is done at 00:10 comes after 23:50.
+    minutes = [
+        (moment.date() - date.fromisoformat(day)).days * 1440 + moment.hour * 60 + moment.minute for day, moment in own
+    ]
     usual, latest = (_clock(value) for value in (statistics.median(minutes), max(minutes)))
     if usual == latest:
         return message("Usually there by {usual}", usual=usual)
@@ -77,4 +82,4 @@ def usual_line(nights: Iterable[Report]) -> Message | None:
 
 def _clock(minutes: float) -> str:
     hours, minutes = divmod(round(minutes), 60)
-    return f"{hours:02}:{minutes:02}"
+    return f"{hours % 24:02}:{minutes:02}"

@@ -74,12 +74,14 @@ class About:
     severity: Severity
     sentence: str = ""
     """How the attempt ended: a template with a place for what is there of the `cards`."""
-    next: Message | None = None
-    """The sentence before the command that starts the job again; `None` if nothing is to be done."""
+    next: str | None = None
+    """The template of the sentence before the command that starts the job again, with a place for the `terms` of that;
+    `None` if nothing is to be done.
+    """
 
 
-_PUT_RIGHT = message("Once the cause is put right, this requests only what is missing:")
-_GO_ON = message("This requests only what is missing:")
+_PUT_RIGHT = template("Once the cause is put right, this requests only what is missing{terms}:")
+_GO_ON = template("This requests only what is missing{terms}:")
 
 ABOUT: Mapping[Outcome, About] = {
     Outcome.SUCCEEDED: About(message("succeeded"), ExitCode.DONE, "good"),
@@ -101,20 +103,20 @@ ABOUT: Mapping[Outcome, About] = {
         ExitCode.BUSY,
         "warn",
         template("Another start has taken over: {cards}"),
-        message("Once the other one has ended, this starts it again:"),
+        template("Once the other one has ended, this starts it again{terms}:"),
     ),
     Outcome.STORAGE_FAILED: About(
         message("storage failed"),
         ExitCode.BUSY,
         "bad",
         template("Storage failed: {cards}"),
-        message("Once storage can be reached, this starts it again:"),
+        template("Once storage can be reached, this starts it again{terms}:"),
     ),
     Outcome.BAD_CONFIG: About(
         message("config faulty"),
         ExitCode.USAGE,
         "bad",
-        next=message("Once that is corrected, this starts it again:"),
+        next=template("Once that is corrected, this starts it again{terms}:"),
     ),
     Outcome.UNFORESEEN: About(
         message("bug in the job"), ExitCode.UNFORESEEN, "bad", template("The job has a bug: {cards}"), _PUT_RIGHT
@@ -308,10 +310,14 @@ def _again_notes(ledger: Ledger) -> Iterator[Message]:
         )
 
 
-def nothing_missing(ledger: Ledger, done: str) -> Ending:
-    """Everything was there already; `done` says since when."""
-    note = message("Everything was there already, since {time}: nothing was called.", time=done)
-    return Ending(Outcome.SUCCEEDED, ExitCode.DONE, _all_there(ledger), None, (note, *_notes(ledger)))
+def nothing_missing(ledger: Ledger, done: str, next_night: Message | None) -> Ending:
+    """Everything was there already; `done` says since when, `next_night` when the next night begins, if it is known."""
+    text = template("Everything of {day} was there already, since {time}: nothing was called.")
+    notes = [message(text, day=ledger.plan.date, time=done)]
+    if next_night is not None:
+        notes.append(message("The next night begins: {time}.", time=next_night))
+    notes += _notes(ledger)
+    return Ending(Outcome.SUCCEEDED, ExitCode.DONE, _all_there(ledger), None, tuple(notes))
 
 
 def bad_config(faults: int, *, of_command: bool) -> Ending:

@@ -126,6 +126,11 @@ class Report(Start):
         return self.engines.get("qa", EngineTotals())
 
     @property
+    def has_made(self) -> bool:
+        """Whether anything is done."""
+        return any(engine.done for engine in self.engines.values())
+
+    @property
     def had_plan(self) -> bool:
         """Whether the attempt had a plan."""
         return bool(self.engines)
@@ -199,8 +204,10 @@ def report_of(
 
 
 def _of_past_day(start: Start, ledger: Ledger) -> Iterator[Message]:
-    """What is not as on that day, if the attempt began on a later one."""
-    if start.started[:10] > start.day and (ledger.counts("financial").planned or ledger.counts("trading").planned):
+    """What is not as on that day, if the attempt has had data prepared of a past one."""
+    began = datetime.fromisoformat(start.started)
+    calls = chain(ledger.lanes["financial"].started, ledger.lanes["trading"].started)
+    if start.days.is_past(start.day, began) and any(moment >= began.timestamp() for moment in calls):
         yield past_day_notice(start.day)
 
 

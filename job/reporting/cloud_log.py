@@ -15,6 +15,7 @@ from job.execution.gauge import Live
 from job.ledger.result import CUT_OFF, CallResult
 from job.report.advice import command_of
 from job.report.attempt import Start
+from job.report.commands import start_fields
 from job.report.outcome import ExitCode
 from job.report.report import Report, totals_of
 from job.report.view import View
@@ -126,7 +127,7 @@ class CloudLogReporter:
         if self._output.dropped:
             fields["lines_dropped"] = self._output.dropped
         if (command := command_of(view.steps, "start")) is not None:
-            fields["start_command"] = command
+            fields |= start_fields(command)
         self._write(done if is_done else "ERROR", str(report.sentence), "run.finished", **fields)
 
     def on_notification_failed(self, text: Message) -> None:

@@ -15,6 +15,7 @@ from job.execution.events import Event
 from job.execution.gauge import Live
 from job.ledger.ledger import SetAside
 from job.ledger.result import FAILED, CallResult
+from job.report.advice import Step
 from job.report.attempt import Start
 from job.report.cards import complete_line
 from job.report.failures import FailureGroup, failure_groups, not_reached
@@ -181,10 +182,16 @@ def _lines(view: View, translator: Translator) -> Iterator[tuple[Mark | None, Me
         yield None, message("trace id: {trace}", trace=report.trace_id)
     if view.page is not None:
         yield None, message("page: {page}", page=view.page)
-    for step in view.steps:
-        yield None, step.sentence
-        if step.command is not None:
-            yield None, message("  {command}", command=step.command)
+    yield from ((None, line) for line in step_lines(view.steps))
+
+
+def step_lines(steps: Iterable[Step]) -> Iterator[Message]:
+    """What to do, and the commands for it; those for later are left out, as what is printed is read now."""
+    for step in steps:
+        if step.kind != "later":
+            yield step.sentence
+            if step.command is not None:
+                yield message("  {command}", command=step.command.text)
 
 
 def failure_lines(

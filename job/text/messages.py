@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from functools import cache
 from gettext import NullTranslations, translation
 from pathlib import Path
@@ -136,6 +136,11 @@ _WEEKDAYS = (
 def dated(day: str, shown: str | None = None) -> Message:
     """A day, `YYYY-MM-DD`, with its weekday. `shown` is how the date itself is written, if differently."""
     return message(_WEEKDAYS[date.fromisoformat(day).weekday()], date=shown or day)
+
+
+def dated_time(moment: datetime) -> Message:
+    """A date without its year, with its weekday and the time of day."""
+    return message("{date} {time}", date=dated(moment.date().isoformat(), f"{moment:%m-%d}"), time=f"{moment:%H:%M}")
 
 
 def joined(parts: Sequence[Message]) -> Message:

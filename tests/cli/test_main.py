@@ -69,10 +69,6 @@ def test_several_names_may_follow_an_option_or_repeat_it() -> None:
         (["--date", "2026-02-30"], '--date: "2026-02-30" is not a date; write YYYY-MM-DD'),
         (["--date", "today"], '--date: "today" is not a date; write YYYY-MM-DD'),
         (["--date", "\udcff"], '--date: "\\udcff" is not a date; write YYYY-MM-DD'),
-        (
-            ["--date", "2026-11-25"],
-            "--date: 2026-11-25 is still to come: today is 2026-11-24; write a day that has begun",
-        ),
     ],
 )
 def test_a_date_that_cannot_be_is_a_fault_of_the_command(arguments: list[str], fault: str) -> None:
@@ -80,11 +76,6 @@ def test_a_date_that_cannot_be_is_a_fault_of_the_command(arguments: list[str], f
     assert list(map(str, request.faults)) == [fault]
     assert isinstance(request.faults[0], CommandFault)
     assert request.date is None
-
-
-def test_today_is_a_day_of_the_time_zone() -> None:
-    assert faults("run", "--date", "2026-11-24") == []
-    assert len(faults("run", "--date", "2026-11-24", RUN_TIME_ZONE="UTC")) == 1
 
 
 def test_a_start_needs_a_place_for_its_record() -> None:

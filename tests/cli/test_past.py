@@ -256,7 +256,7 @@ def test_whether_the_work_of_a_day_is_done(
     found, (verdict, *steps), errors = command("verify", f"--date={DAY}")
     assert (found, verdict, errors) == (code, words, [])
     assert [line.strip() for line in steps if "python -m job" in line] == (
-        [f"RUNS_URI={runs} python -m job run --date={DAY}"] if code and attempts else []
+        [f"RUNS_URI={runs} python -m job run --date={DAY}{'' if attempts else ' --yes'}"] if code else []
     )
 
 

@@ -259,13 +259,13 @@ def test_a_plan_says_what_is_new_and_gone_since_the_night_before(
     assert {json.loads(line)["engine"] for line in out} == {"financial", "trading", "news", "qa"}
 
 
-def test_a_plan_for_a_day_that_is_over_is_compared_with_the_night_before_it(
+def test_a_plan_for_a_day_that_is_recorded_is_compared_with_its_latest_attempt(
     command: Command, place: Path, night: Path
 ) -> None:
     write(place, CARDS | {"ticker_list.json": ["AAPL", "MSFT", "NVDA"]})
     code, out, err = command("plan", "--date=2026-11-23", place)
     assert (code, out[0]) == (ExitCode.DONE, "2026-11-23: 3 targets, 3 cards")
-    assert "New since 2026-11-22: NVDA" in out, "the night before is that of the day"
+    assert "New since 2026-11-23: NVDA" in out
     assert err == [
         "2026-11-23 is over: the financial and the trading engine take no date, and prepare what is current now"
     ]

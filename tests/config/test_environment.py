@@ -58,6 +58,7 @@ def test_blank_counts_as_unset() -> None:
     assert read(RUN_TIME_ZONE=" ", QA_ENGINE_TIMEOUT="", RUNS_URI="\t", CLOUD_RUN_TASK_COUNT="") == read()
 
 
+CRON = "{} is not a cron expression; set it to five fields such as 30 6 * * 1-5; a range must not run backwards"
 WHOLE = "is not a whole number from"
 CERTIFICATES = "set it to a file with certificates (PEM), or unset it"
 PLACE = "gs://BUCKET/PREFIX"
@@ -118,6 +119,8 @@ CARD_URL = "set it to an https URL such as https://cards.example.com/{date}/{tic
         ("RUN_TIME_ZONE", "Asia", '"Asia" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
         ("RUN_TIME_ZONE", "Mars/Base", '"Mars/Base" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
         ("RUN_TIME_ZONE", "../etc", '"../etc" is not a time zone; set it to an IANA name such as Asia/Shanghai'),
+        ("RUN_SCHEDULE", "0 6 * * FRI-MON", CRON.format('"0 6 * * FRI-MON"')),
+        ("RUN_SCHEDULE", "every monday of month 09:00", CRON.format('"every monday of month 09:00"')),
         ("LOG_FORMAT", "JSON", "is not one of 'json' or 'text'; write one of these"),
         ("REPORT_LANGUAGE", "zh_CN", "is not one of 'en' or 'zh'; write one of these"),
         ("CLOUD_RUN_EXECUTION", "a/b", EXECUTION.format('"a/b"')),
@@ -226,6 +229,7 @@ NAMES = [
         for engine in ("FINANCIAL", "TRADING", "NEWS", "QA")
         for what in ("AUDIENCE", "TIMEOUT", "CONCURRENCY", "ATTEMPTS", "BATCH_SIZE")
     ),
+    "RUN_SCHEDULE",
     "RUN_TIME_ZONE",
     "CLOUD_RUN_TASK_ATTEMPT",
     "CLOUD_RUN_EXECUTION",

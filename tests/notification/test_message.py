@@ -19,7 +19,7 @@ from job.ledger.ledger import SetAside
 from job.notification.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
 from job.notification.message import Line, Rank, cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
 from job.report.advice import Step
-from job.report.commands import Place
+from job.report.commands import Command, Commands
 from job.report.outcome import bad_config, storage_failed
 from job.report.view import View
 from job.text.messages import Message, listed, message
@@ -35,7 +35,7 @@ CLOUD = {
     "GOOGLE_CLOUD_PROJECT": "our-project",
     "GOOGLE_CLOUD_REGION": "asia-east1",
 }
-START = Step("start", message("Now:"), "the command")
+START = Step("start", message("Now:"), Command("the command"))
 WAIT = Step("wait", message("Wait."))
 REMEDY = "The engine did not make the card. Search the QA engine's log for the day's trace id."
 SECRET_ANSWER = "what an engine answered"
@@ -82,8 +82,9 @@ def test_the_message_about_a_day_that_is_done_says_when() -> None:
 def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_that_shows_them() -> None:
     fault = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
     view = Day(targets=()).view(bad_config(7, of_command=False), faults=[fault] * 7)
-    look = Step("plan", message("Look."), "python -m job plan x")
-    assert lines(replace(view, steps=(START, look)))[1:-1] == [
+    look = Step("plan", message("Look."), Command("python -m job plan x", wants_checkout=True))
+    later = Step("later", message("Afterwards:"), Command("another"))
+    assert lines(replace(view, steps=(START, later, look)))[1:-1] == [
         "The configuration has 7 faults: nothing was called.",
         *["• ticker_list.json: is not JSON; correct it"] * 5,
         "• 2 more faults",
@@ -123,7 +124,8 @@ def test_a_message_says_how_each_kind_of_day_stands_and_quotes_no_answer(scene: 
     assert shown[0] == f"{'✓' if is_done else '✗'} cards, {DAY}"
     assert shown[1] == f"{view.report.sentence}."
     assert all(str(note) in shown for note in (*view.report.notes, *view.comparison))
-    assert all(step.command in shown for step in view.steps if step.command and step.kind != "plan")
+    assert all(step.command.text in shown for step in view.steps if step.command and step.kind in {"start", "without"})
+    assert "python -m job" not in text
     for answer in ("the model refused", "connection reset", "the answer is null", "HTTP 503"):
         assert answer not in text + str(run_fields(view))
     assert ("Done at " in text) is is_done
@@ -145,8 +147,9 @@ def test_the_job_is_that_of_the_start() -> None:
 # --- a day that is late ---
 
 
-def late(view: View | None, *, is_known: bool = True, day: str = DAY, **changes: str) -> list[str]:
-    return texts(late_lines(settings(**changes), day, NOW, view, is_known=is_known))
+def late(view: View | None, *steps: Step, is_known: bool = True, day: str = DAY, **changes: str) -> list[str]:
+    now = NOW.astimezone(settings().time_zone)
+    return texts(late_lines(settings(**changes), day, now, view, steps, is_known=is_known))
 
 
 def test_a_day_that_is_not_done_in_time_is_told_as_it_stands() -> None:
@@ -157,10 +160,13 @@ def test_a_day_that_is_not_done_in_time_is_told_as_it_stands() -> None:
 
 
 def test_a_day_without_a_start_has_the_command_that_starts_it() -> None:
-    command = "gcloud run jobs execute cards --region=asia-east1 --project=our-project"
-    assert late(None)[1:] == ["No start of that day is recorded.", "This starts it:", command]
-    assert late(None, day="2026-11-23")[-1] == f"{command} --args=run,--date=2026-11-23"
-    assert late(None, CLOUD_RUN_JOB="")[1:] == ["No start of that day is recorded."], "the job's name is not known"
+    on_laptop = Step("start", message("This starts it:"), Command("python -m job run", wants_checkout=True))
+    assert late(None, START)[1:] == ["No start of that day is recorded.", "Now:", "the command"]
+    assert late(None, on_laptop)[1:] == ["No start of that day is recorded."], "its readers have no checkout"
+
+
+def test_it_is_the_job_that_is_to_be_started_that_is_late() -> None:
+    assert late(None, CLOUD_RUN_JOB="cards-verify", JOB_TO_START="cards")[0].startswith("✗ cards, ")
 
 
 def test_a_record_that_cannot_be_read_is_not_an_absent_one() -> None:
@@ -173,11 +179,13 @@ def test_a_record_that_cannot_be_read_is_not_an_absent_one() -> None:
 def test_the_fields_are_those_of_the_last_line() -> None:
     fields: Any = run_fields(SCENES["cards missing"]())
     assert fields.keys() == {
-        *("severity", "event", "time", "day", "outcome", "exit_code", "ended", "cards", "engines", "start_command")
+        *("severity", "event", "time", "day", "outcome", "exit_code", "ended", "cards", "engines", "start_command"),
+        "start_command_until",
     }
     assert (fields["severity"], fields["event"], fields["day"]) == ("ERROR", "run.finished", DAY)
     assert fields["cards"]["done"] == 52
     assert fields["start_command"].startswith("gcloud run jobs execute cards ")
+    assert fields["start_command_until"] == "2026-11-25T01:50:00+08:00"
     trial = trial_fields()
     assert trial.keys() == fields.keys()
     assert (trial["event"], trial["outcome"], trial["day"]) == ("notification.tested", "test", "test")
@@ -269,7 +277,7 @@ def test_the_longest_text_of_a_run_fits_every_channel(channel: Channel, without:
     day.play(failing(NULL, "trading"))
     faults = [Fault("card_targets.json: [3]", Message("图" * 300), Message("改" * 300))] * 50
     view = replace(day.view(faults=faults), page="https://storage.cloud.google.com/" + "%E5%90%8D" * 40)
-    again = Step("without", message("Or without {names}:", names=listed(LONG)), shlex.join(LONG[:20]))
+    again = Step("without", message("Or without {names}:", names=listed(LONG)), Command(shlex.join(LONG[:20])))
     view = replace(view, steps=(*view.steps, again))
     text = cut(list(run_lines(view, settings())), channel)
     assert len(as_json(text)) - 2 <= channel.limit
@@ -294,7 +302,8 @@ def test_nothing_in_an_id_addresses_people_or_leads_elsewhere() -> None:
 )
 @pytest.mark.parametrize("start_with", [None, "make run-local ARGS="])
 def test_a_command_addresses_nobody_and_stays_the_same_for_a_shell(name: str, start_with: str | None) -> None:
-    command = Place("cards", start_with=start_with).run(f"--without={name}")
+    commands = Commands(Day().start_of().days, NOW, "cards", start_with=start_with)
+    command = commands.run(DAY, f"--without={name}").text
     shown = cut([Line(message("Now:"), command=command)], FEISHU).removeprefix("Now:\n")
     assert shlex.split(shown) == shlex.split(command)
     assert not re.search(r"(?<!\w)@\w|<[@a]|\]\(", shown)

@@ -16,7 +16,7 @@ from job.records.nights import Night, Nights
 from job.report.commands import Links
 from job.report.outcome import Outcome
 from job.report.report import MissingGroup, Report
-from job.text.messages import ENGLISH, Message, Translator
+from job.text.messages import ENGLISH, Message, Translator, dated
 from tests.page.test_day import HOSTILE, KNOWN_TAGS, links_of
 from tests.support.chinese import CHINESE
 from tests.support.days import REFUSED, SCENES, Day, failing, some_nights
@@ -24,14 +24,17 @@ from tests.support.parsed import Parsed
 
 NIGHTS = some_nights()
 COMMAND = "gcloud run jobs execute cards --region=asia-east1 --project=our-project"
-GO_ON = f"This requests only what is missing: {COMMAND}"
+UNTIL = "(until 11-29 01:50)"
+MAINTAINER = "(for a maintainer)"
 PLACE = "cards · our-project"
-PUT_RIGHT = f"Once the cause is put right, this requests only what is missing: {COMMAND}"
+PUT_RIGHT = f"Once the cause is put right, this requests only what is missing {UNTIL}: {COMMAND}"
+GO_ON = f"This requests only what is missing {MAINTAINER}: {COMMAND} --args=run,--date=2026-11-26,--without=NVDA"
 NOW = datetime.fromisoformat("2026-11-28T09:00:00+08:00")
+DAYS = Day().start_of().days
 
 
 def page(nights: Nights = NIGHTS, uri: str = "/srv/runs", translator: Translator = ENGLISH) -> Parsed:
-    return Parsed(render_nights(nights, Links(uri), NOW, translator).decode())
+    return Parsed(render_nights(nights, Links(uri), DAYS, NOW, translator).decode())
 
 
 def rows(shown: Parsed) -> list[str]:
@@ -69,31 +72,29 @@ def test_every_night_has_a_row_and_those_with_a_page_are_linked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("skipped", "words"),
+    ("skipped", "facts", "steps"),
     [
-        (0, f"missing Sat 2026-11-28 · {PLACE} · ended at 02:05 UTC+08:00 · took 5 min 44 s {PUT_RIGHT}"),
-        (1, f"unreadable Fri 2026-11-27 · {PLACE} 2026-11-27/ends/000001.json is missing"),
-        (2, f"killed Thu 2026-11-26 · {PLACE} {GO_ON} --args=run,--date=2026-11-26"),
-        (4, f"All 58 cards are there Tue 2026-11-24 · {PLACE} · done at 2026-11-25 02:06 UTC+08:00 · 2 attempts"),
+        (0, "ended at 02:05 UTC+08:00 · took 5 min 44 s · Next night: Sun 11-29 02:00", PUT_RIGHT),
+        (1, "Next night: Sat 11-28 02:00", "2026-11-27/ends/000001.json is missing"),
+        (2, "Next night: Fri 11-27 02:00", GO_ON),
+        (4, "done at 2026-11-25 02:06 UTC+08:00 · 2 attempts · Next night: Wed 11-25 02:00", ""),
     ],
 )
-def test_the_headline_is_that_of_the_latest_night(skipped: int, words: str) -> None:
-    shown = page(Nights(NIGHTS.nights[skipped:]))
-    assert f"{words} All nights" in shown.text
+def test_the_headline_is_that_of_the_latest_night(skipped: int, facts: str, steps: str) -> None:
+    """What it calls the next night is the one after the night that it shows, so a page that is old tells that."""
+    nights = NIGHTS.nights[skipped:]
+    said = " ".join(f"{ENGLISH.text(dated(nights[0].day))} · {PLACE} · {facts} {steps}".split())
+    shown = page(Nights(nights))
+    assert f"{said} All nights" in shown.text
     assert shown.source.count("<h1>") == 1
 
 
 def test_a_laptop_is_told_where_the_record_is() -> None:
     report = SCENES["cards missing"]().report.model_copy(update={"job": None, "region": None, "project": None})
-    expected = "RUNS_URI=/srv/runs python -m job run --date=2026-11-24"
-    assert expected in page(Nights([night(report)])).text
-    assert (
-        expected
-        in page(
-            Nights([Night("2026-11-24", Outcome.KILLED), night(report.model_copy(update={"day": "2026-11-23"}))])
-        ).text
-    )
-    assert "<code>" not in page(Nights([Night("2026-11-24", Outcome.KILLED)])).source, "nothing is known of it"
+    killed = Night(report.day, Outcome.KILLED, entry=report)
+    for latest in (night(report), killed):
+        assert "RUNS_URI=/srv/runs python -m job run --date=2026-11-24" in page(Nights([latest])).text
+    assert "<code>" not in page(Nights([Night(report.day, Outcome.KILLED)])).source, "nothing is known of it"
 
 
 @pytest.mark.parametrize(

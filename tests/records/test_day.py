@@ -26,7 +26,7 @@ FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
 
 
 async def test_a_day_that_has_no_record(memory: Memory, autojump_clock: MockClock) -> None:
-    put(memory, {f"{DAY}/starts/x": b"{}\n"})
+    put(memory, {f"{DAY}/x": b""})
     assert await read_day(memory, DAY) is None
 
 

@@ -21,7 +21,7 @@ def listing(*names: str) -> Listing:
 
 def test_what_a_day_has() -> None:
     found = listing(
-        "starts/x", "attempts/000001.json", "attempts/000002.json", "results/000001-000000.jsonl",
+        "attempts/000001.json", "attempts/000002.json", "results/000001-000000.jsonl",
         "results/000001-000001.jsonl", "ends/000001.json", "report.html", "cards.csv", "report.json",
     )  # fmt: skip
     assert (set(found.attempts), dict(found.results), set(found.ends)) == ({1, 2}, {1: 2}, {1})
@@ -33,7 +33,7 @@ def test_what_a_day_has() -> None:
     ("names", "latest"),
     [
         ([], 0),
-        (["starts/x", "ends/000000.json"], 0),
+        (["x", "ends/000000.json"], 0),
         (["attempts/000003.json"], 3),
         (["attempts/000001.json", "results/000002-000000.jsonl"], 2),
         (["attempts/000001.json", "ends/000004.json"], 4),
@@ -47,7 +47,7 @@ def test_the_latest_attempt_is_the_highest_number_in_any_name(names: list[str], 
 def test_a_day_on_which_only_a_start_was_refused() -> None:
     assert listing("ends/000000.json").is_refused
     assert not listing("ends/000000.json", "attempts/000001.json").is_refused
-    assert not listing("starts/x").is_refused
+    assert not listing("x").is_refused
 
 
 FOREIGN = "is none of the job's objects"

@@ -33,7 +33,7 @@ def fill(store: Memory) -> None:
         Attempt(DAYS[2], number=2, outcome=None).record(),
         refusal(DAYS[3], FAULT),
         Attempt(DAYS[4]).record() | {f"{DAYS[4]}/ends/000001.json": b"?"},
-        {f"{DAYS[5]}/starts/x": b"{}\n"},
+        {f"{DAYS[5]}/x": b""},
         Attempt(DAYS[6], outcome=None).record(),
         {LEASE: lease_of(DAYS[6]), "index.html": b"", "other/attempts/000001.json": b"", "2026-1-2/x": b""},
     )
@@ -83,12 +83,6 @@ async def test_a_day_with_a_name_that_the_job_does_not_give_is_unreadable(
 async def test_without_a_day_nothing_is_listed(memory: Memory, autojump_clock: MockClock) -> None:
     assert (await read_nights(memory)).nights == []
     assert str(Nights().period) == "no night is recorded"
-
-
-async def test_the_latest_day_is_not_one_that_is_only_waited_for(memory: Memory, autojump_clock: MockClock) -> None:
-    """However many of them there are: the config may have been out of reach for a week."""
-    put(memory, Attempt(DAYS[0]).record(), *({f"{day}/starts/x": b""} for day in DAYS[1:]))
-    assert [one.day for one in (await read_nights(memory)).nights] == [DAYS[0]]
 
 
 def night(attempt: Attempt) -> Night:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import product
 from typing import Any
 
@@ -14,8 +14,8 @@ from job.config.faults import Fault
 from job.engines.failures import Cause, Failure
 from job.ledger.ledger import Ledger
 from job.ledger.stop import ShutdownReason
-from job.report.advice import Retry, Step, advice, command_of, last_words
-from job.report.commands import Place
+from job.report.advice import Retry, Step, advice, command_of, first_steps, go_on, last_words
+from job.report.commands import Command, Commands
 from job.report.outcome import Ending, Outcome, bad_config, busy, ending_of, state_of, storage_failed, unforeseen
 from job.report.report import Report
 from job.text.messages import Message, message
@@ -23,16 +23,22 @@ from tests.support.days import SCENES, Day, failing
 from tests.support.records import report_at, start_at
 from tests.support.shell import arguments_in
 
-TODAY = datetime.fromisoformat("2026-11-24T23:59:00+08:00")
-LATER = datetime.fromisoformat("2026-11-25T00:01:00+08:00")
-CLOUD = Place("cards", "asia-east1", "p")
-LAPTOP = Place(runs_uri="gs://cards/runs")
-LOCAL = Place(start_with="make run-local ARGS=", runs_uri="/tmp/runs")
+DAYS = start_at().days
+"""Each begins at two."""
+TODAY = datetime.fromisoformat("2026-11-25T01:30:00+08:00")
+SOON = datetime.fromisoformat("2026-11-25T01:40:00+08:00")
+LATER = datetime.fromisoformat("2026-11-25T01:50:00+08:00")
+Where = dict[str, str]
+CLOUD: Where = {"job": "cards", "region": "asia-east1", "project": "p", "runs_uri": "gs://cards/runs"}
+LAPTOP: Where = {"runs_uri": "gs://cards/runs"}
+LOCAL: Where = {"start_with": "make run-local ARGS=", "runs_uri": "/tmp/runs"}
 PLACES = [CLOUD, LAPTOP, LOCAL]
 EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
 DATED = f"{EXECUTE} --args=run,--date=2026-11-24"
-PUT_RIGHT = "Once the cause is put right, this requests only what is missing:"
-GO_ON = "This requests only what is missing:"
+UNTIL, MAINTAINER, BOTH = "(until 11-25 01:50)", "(for a maintainer)", "(for a maintainer, until 11-25 01:50)"
+PUT_RIGHT = f"Once the cause is put right, this requests only what is missing {UNTIL}:"
+GO_ON = f"This requests only what is missing {UNTIL}:"
+AFTERWARDS = ("later", f"Afterwards {MAINTAINER}:", DATED)
 COMES = "Cloud Run starts it again by itself"
 IN_OBJECT = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
 IN_VARIABLE = Fault("QA_ENGINE_URL", message("is not set"), message("set it"))
@@ -48,10 +54,22 @@ def report(ending: Ending, **about: Any) -> Report:
     return report_at(ending, start=start_at(**about), faults=faults)
 
 
+def steps_of(
+    one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: Retry = Retry.UNKNOWN
+) -> tuple[Step, ...]:
+    return advice(one, Commands(DAYS, now, **place), retry)
+
+
 def shown(
-    one: Report, place: Place = CLOUD, now: datetime = TODAY, retry: Retry = Retry.UNKNOWN
+    one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: Retry = Retry.UNKNOWN
 ) -> list[tuple[str, str, str | None]]:
-    return [(step.kind, str(step.sentence), step.command) for step in advice(one, place, now, retry)]
+    steps = steps_of(one, place, now, retry)
+    return [(step.kind, str(step.sentence), step.command.text if step.command else None) for step in steps]
+
+
+def texts(one: Report, *kinds: str) -> list[str | None]:
+    """The commands, by default the one that starts the job now."""
+    return [text for kind, _, text in shown(one) if kind in (kinds or ("start",))]
 
 
 ENDINGS: dict[str, tuple[Ending, str | None]] = {
@@ -61,13 +79,13 @@ ENDINGS: dict[str, tuple[Ending, str | None]] = {
     "interrupted": (ending_of(half_made(), ShutdownReason.SIGTERM), GO_ON),
     "taken over": (
         ending_of(half_made(), ShutdownReason.LEASE_LOST),
-        "Once the other one has ended, this starts it again:",
+        f"Once the other one has ended, this starts it again {UNTIL}:",
     ),
     "not renewed": (
         ending_of(half_made(), ShutdownReason.LEASE_LOST, None, "503"),
-        "Once storage can be reached, this starts it again:",
+        f"Once storage can be reached, this starts it again {UNTIL}:",
     ),
-    "no storage": (storage_failed("503"), "Once storage can be reached, this starts it again:"),
+    "no storage": (storage_failed("503"), f"Once storage can be reached, this starts it again {UNTIL}:"),
     "a bug": (unforeseen(half_made()), PUT_RIGHT),
     "killed": (state_of(half_made(), Outcome.KILLED), GO_ON),
     "at work": (state_of(half_made(), Outcome.AT_WORK), None),
@@ -78,7 +96,7 @@ ENDINGS: dict[str, tuple[Ending, str | None]] = {
 @pytest.mark.parametrize("how", ENDINGS)
 def test_the_one_command_of_an_ending(how: str) -> None:
     ending, sentence = ENDINGS[how]
-    assert shown(report(ending)) == ([] if sentence is None else [("start", sentence, EXECUTE)])
+    assert shown(report(ending)) == ([] if sentence is None else [("start", sentence, EXECUTE), AFTERWARDS])
 
 
 @pytest.mark.parametrize("scene", SCENES)
@@ -86,56 +104,69 @@ def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: 
     one, parser = SCENES[scene]().report, make_parser()
     needs, looks = one.outcome not in {Outcome.SUCCEEDED, Outcome.AT_WORK}, scene == "busy"
     for place, retry, (now, date) in product(PLACES, Retry, ((TODAY, None), (LATER, "2026-11-24"))):
-        steps = advice(one, place, now, retry)
+        steps = steps_of(one, place, now, retry)
         assert [step.kind for step in steps].count("start") == (needs and not looks)
         assert [step.kind for step in steps].count("look") == looks
-        assert [step.kind for step in steps].count("wait") == (needs and not looks and retry is not Retry.UNKNOWN)
+        is_told = retry is Retry.NONE or (retry is Retry.COMES and (now == TODAY or one.outcome == Outcome.BAD_CONFIG))
+        assert [step.kind for step in steps].count("wait") == (needs and not looks and is_told)
         for step in steps:
-            if step.command is not None and step.kind != "plan":
-                options = parser.parse_args(arguments_in(step.command))
-                assert options.command == ("report" if step.kind == "look" else "run")
-                assert looks or options.date == date, "with its date only on another day"
-
-
-def test_the_day_of_a_start_is_that_of_its_own_time_zone_even_if_the_clocks_change_on_it() -> None:
-    ending = ENDINGS["killed"][0]
-    now = datetime.fromisoformat("2026-10-25T23:30:00+01:00")
-    one = report(ending, day="2026-10-25", zone="Europe/Berlin", started="2026-10-25T00:30:00+02:00")
-    assert command_of(advice(one, CLOUD, now.astimezone(UTC)), "start") == EXECUTE
-    later = now.astimezone(UTC) + timedelta(hours=1)
-    assert command_of(advice(one, CLOUD, later), "start") == f"{EXECUTE} --args=run,--date=2026-10-25"
+            if step.command is not None and step.kind not in {"plan", "look"}:
+                options = parser.parse_args(arguments_in(step.command.text))
+                assert options.command == "run"
+                assert options.date == ("2026-11-24" if step.kind == "later" else date)
+                assert step.command.until == (None if options.date else LATER)
 
 
 @pytest.mark.parametrize(
-    ("number", "arguments", "command"),
+    ("number", "arguments", "command", "later"),
     [
-        (0, ("run",), EXECUTE),
-        (0, ("run", "--date=2026-11-24", "--without=MSFT"), f"{EXECUTE} --args=run,--without=MSFT"),
-        (1, ("run", "--again=NVDA", "--yes"), EXECUTE),
+        (0, ("run",), EXECUTE, "run,--date=2026-11-24,--yes"),
+        (
+            0,
+            ("run", "--date=2026-11-24", "--without=MSFT"),
+            f"{EXECUTE} --args=run,--without=MSFT",
+            "run,--date=2026-11-24,--without=MSFT,--yes",
+        ),
+        (1, ("run", "--again=NVDA", "--yes"), EXECUTE, "run,--date=2026-11-24"),
     ],
 )
 def test_until_an_attempt_is_recorded_a_start_is_advised_with_its_own_arguments(
-    number: int, arguments: tuple[str, ...], command: str
+    number: int, arguments: tuple[str, ...], command: str, later: str
 ) -> None:
+    """And confirmed later, as perhaps nothing is recorded of the day."""
     one = report(storage_failed("503"), number=number, arguments=arguments)
-    assert [step[2] for step in shown(one)] == [command]
+    assert texts(one, "start", "later") == [command, f"{EXECUTE} --args={later}"]
 
 
 def test_what_was_left_out_stays_so_until_the_rest_is_there() -> None:
     """A plain start could fail for it, before what is missing is requested."""
     one = report(storage_failed("503"), number=1).model_copy(update={"without": ("MSFT", "-X")})
-    assert [step[2] for step in shown(one)] == [f"{EXECUTE} --args=run,--without=MSFT,--without=-X"]
+    assert texts(one) == [f"{EXECUTE} --args=run,--without=MSFT,--without=-X"]
+    killed = Commands(DAYS, TODAY, **CLOUD)
+    (start, _) = go_on(start_at(without=("MSFT",)), Outcome.KILLED, killed)
+    assert start.command is not None
+    assert start.command.text == f"{EXECUTE} --args=run,--without=MSFT"
 
 
 @pytest.mark.parametrize(
-    ("fault", "kinds"), [(IN_OBJECT, ["start", "plan"]), (IN_VARIABLE, ["start"])], ids=["object", "variable"]
+    ("fault", "kinds"),
+    [(IN_OBJECT, ["start", "later", "plan"]), (IN_VARIABLE, ["start", "later"])],
+    ids=["object", "variable"],
 )
 def test_for_a_fault_of_an_object_there_is_a_command_that_shows_it(fault: Fault, kinds: list[str]) -> None:
     steps = shown(report(bad_config(1, of_command=False), number=0, faults=[fault]))
     assert [kind for kind, _, _ in steps] == kinds
-    assert steps[0] == ("start", "Once that is corrected, this starts it again:", EXECUTE)
-    if len(steps) > 1:
-        assert steps[1][2] == "python -m job plan gs://cards/config"
+    assert steps[:2] == [("start", f"Once that is corrected, this starts it again {UNTIL}:", EXECUTE), AFTERWARDS]
+    if len(steps) > 2:
+        assert steps[2][2] == "python -m job plan gs://cards/config"
+
+
+@pytest.mark.parametrize("variable", ["RUN_TIME_ZONE", "RUN_SCHEDULE"])
+def test_while_it_is_not_known_which_day_it_is_a_command_is_for_whichever_it_is(variable: str) -> None:
+    fault = Fault(variable, message("is wrong"), message("correct it"))
+    assert shown(report(bad_config(1, of_command=False), number=0, faults=[fault])) == [
+        ("start", "Once that is corrected, this starts it again:", EXECUTE)
+    ]
 
 
 LOOK = "RUNS_URI=gs://cards/runs python -m job report 2026-11-24"
@@ -150,14 +181,23 @@ def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, 
     sentence = "Look first at how the day stands:" if how == "busy" else UNKNOWN
     one = report(ending, number=0, arguments=("run", "--again=NVDA", "--yes"))
     assert shown(one, LAPTOP, retry=retry) == [("look", sentence, LOOK)]
+    page = "https://storage.cloud.google.com/cards/runs/2026-11-24/report.html"
+    assert shown(one, CLOUD, retry=retry) == [("look", sentence, page)]
     assert "look" not in [kind for kind, _, _ in shown(one.model_copy(update={"number": 2}))]
 
 
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
     one = report(bad_config(1, of_command=False), number=0, arguments=("run", "--again=NVDA"), faults=[IN_VARIABLE])
-    corrected = "Once that is corrected, this starts it again:"
-    assert shown(one) == [("start", corrected, f"{EXECUTE} --args=run,--again=NVDA")]
+    corrected = f"Once that is corrected, this starts it again {BOTH}:"
+    assert shown(one)[0] == ("start", corrected, f"{EXECUTE} --args=run,--again=NVDA")
     assert shown(one.model_copy(update={"task_attempt": 1}), LAPTOP) == [("look", UNKNOWN, LOOK)], "the first may have"
+
+
+def test_a_day_of_which_nothing_is_recorded_is_begun_with_a_confirmation_if_it_is_over() -> None:
+    for now, command in ((TODAY, EXECUTE), (LATER, f"{DATED},--yes")):
+        (step,) = first_steps("2026-11-24", Commands(DAYS, now, **CLOUD))
+        assert step.command is not None
+        assert step.command.text == command
 
 
 # --- to go on without some targets ---
@@ -169,12 +209,12 @@ def test_if_the_data_of_some_targets_alone_failed_the_day_can_go_on_without_them
         .play(failing(Failure(Cause.DENIED, message("no"), 200), "news", "AAPL"))
         .view()
     )
-    (_, *others) = shown(view.report)
+    others = [step for step in shown(view.report) if step[0] == "without"]
     assert view.report.at_fault == ("AAPL",)
     assert others == [
         (
             "without",
-            "Or go on without AAPL: if nothing else is at fault, this makes all other cards:",
+            f"Or go on without AAPL: if nothing else is at fault, this makes all other cards {BOTH}:",
             f"{EXECUTE} --args=run,--without=TSLA,--without=AAPL",
         )
     ], "and still without what was left out before"
@@ -182,11 +222,11 @@ def test_if_the_data_of_some_targets_alone_failed_the_day_can_go_on_without_them
 
 @pytest.mark.parametrize("name", ["-X", "--yes", "^GSPC", "a,b", "Rate vs Inflation", "$(x)", "美联储", "a,b|c", "'"])
 @pytest.mark.parametrize("place", PLACES, ids=["Cloud Run", "laptop", "run-local"])
-def test_any_name_arrives_as_it_is(name: str, place: Place) -> None:
+def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
     one = report(ENDINGS["cards missing"][0]).model_copy(update={"at_fault": (name, "MSFT")})
-    command = command_of(advice(one, place, LATER), "without")
+    command = command_of(steps_of(one, place, LATER), "without")
     assert command is not None
-    options = make_parser().parse_args(arguments_in(command))
+    options = make_parser().parse_args(arguments_in(command.text))
     assert (options.date, options.without) == ("2026-11-24", [name, "MSFT"])
 
 
@@ -199,23 +239,23 @@ def test_any_name_arrives_as_it_is(name: str, place: Place) -> None:
         (
             "deadline",
             f"{COMES}: nothing has to be done before its next message.",
-            "Only if none comes, this requests only what is missing:",
+            f"Only if none comes, this requests only what is missing {UNTIL}:",
         ),
         (
             "interrupted",
             f"{COMES}, unless somebody cancelled it: nothing has to be done before its next message.",
-            "Only if none comes, this requests only what is missing:",
+            f"Only if none comes, this requests only what is missing {UNTIL}:",
         ),
         (
             "bad config",
             f"{COMES}, which fails too until that is corrected.",
-            "Once that is corrected, this starts it again:",
+            f"Once that is corrected, this starts it again {UNTIL}:",
         ),
     ],
 )
 def test_a_retry_that_comes_by_itself_is_waited_for_unless_it_fails_too(how: str, wait: str, start: str) -> None:
     one = report(ENDINGS[how][0] if how in ENDINGS else bad_config(1, of_command=False))
-    assert [sentence for _, sentence, _ in shown(one, retry=Retry.COMES)] == [wait, start]
+    assert [sentence for _, sentence, _ in shown(one, retry=Retry.COMES)][:2] == [wait, start]
     assert shown(one, retry=Retry.NONE) == [("wait", "Cloud Run does not start it again.", None), *shown(one)]
 
 
@@ -235,13 +275,30 @@ def test_whether_cloud_run_starts_it_again(variables: dict[str, str], expected: 
     assert Retry.of(read_settings(cloud | variables)[0]) is expected
 
 
-@pytest.mark.parametrize(("now", "command"), [(TODAY, EXECUTE), (LATER, DATED)])
-def test_the_last_words_after_a_second_signal(now: datetime, command: str) -> None:
-    assert str(last_words(start_at(), CLOUD, now)) == (
-        f"Ended at once. What is recorded is kept; this requests only what is missing: {command}"
-    )
+@pytest.mark.parametrize(("arguments", "is_fixed"), [(("run",), False), (("run", "--date=2026-11-24"), True)])
+def test_no_retry_is_promised_that_would_be_for_the_next_day(arguments: tuple[str, ...], is_fixed: bool) -> None:
+    """In the ten minutes before a day ends the command names its day, and nobody is told to wait."""
+    one = report(ENDINGS["deadline"][0], arguments=arguments)
+    kinds = [kind for kind, _, _ in shown(one, now=SOON, retry=Retry.COMES)]
+    assert kinds == (["wait", "start", "later"] if is_fixed else ["start"])
+    if not is_fixed:
+        assert shown(one, now=SOON, retry=Retry.COMES) == [
+            ("start", f"This requests only what is missing {MAINTAINER}:", DATED)
+        ]
+    just_before = SOON - timedelta(seconds=1)
+    assert [kind for kind, _, _ in shown(one, now=just_before, retry=Retry.COMES)] == ["wait", "start", "later"]
+
+
+@pytest.mark.parametrize(
+    ("now", "terms", "command"),
+    [(TODAY, BOTH, f"{EXECUTE} --args=run,--without=A"), (LATER, MAINTAINER, f"{DATED},--without=A")],
+)
+def test_the_last_words_after_a_second_signal(now: datetime, terms: str, command: str) -> None:
+    said = f"Ended at once. What is recorded is kept; this requests only what is missing {terms}: {command}"
+    assert str(last_words(start_at(without=("A",)), Commands(DAYS, now, **CLOUD))) == said
 
 
 def test_the_first_command_of_a_kind_counts() -> None:
-    steps = [Step("start", Message("a"), "first"), Step("start", Message("b"), "second"), Step("wait", Message("c"))]
-    assert (command_of(steps, "start"), command_of(steps, "wait"), command_of(steps, "plan")) == ("first", None, None)
+    first, second = Command("first"), Command("second")
+    steps = [Step("start", Message("a"), first), Step("start", Message("b"), second), Step("wait", Message("c"))]
+    assert (command_of(steps, "start"), command_of(steps, "wait"), command_of(steps, "plan")) == (first, None, None)

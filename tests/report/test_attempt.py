@@ -17,6 +17,7 @@ from tests.support.records import DAY, TRACE_ID, Attempt, config, prepared
 NOW = datetime(2026, 11, 23, 18, 0, 3, 500_000, tzinfo=UTC)
 CLOUD = {
     "CONFIG_URI": "gs://cards/config",
+    "RUN_SCHEDULE": "30 22 * * 1-5",
     "RUN_TIME_ZONE": "Asia/Shanghai",
     "CLOUD_RUN_EXECUTION": "cards-x",
     "CLOUD_RUN_TASK_ATTEMPT": "1",
@@ -28,7 +29,8 @@ CLOUD = {
 
 
 def test_a_start_has_what_its_commands_and_links_need() -> None:
-    start = Start.of(read_settings(CLOUD)[0], DAY, NOW, TRACE_ID, ("run", "--again=A"))
+    settings, _ = read_settings(CLOUD)
+    start = Start.of(settings, settings.days(), DAY, NOW, TRACE_ID, ("run", "--again=A"))
     assert start.model_dump() == {
         "format": 1,
         "day": DAY,
@@ -36,6 +38,7 @@ def test_a_start_has_what_its_commands_and_links_need() -> None:
         "began": "2026-11-24T02:00:03+08:00",
         "started": "2026-11-24T02:00:03+08:00",
         "zone": "Asia/Shanghai",
+        "schedule": "30 22 * * 1-5",
         "trace_id": TRACE_ID,
         "execution": "cards-x",
         "task_attempt": 1,
@@ -57,7 +60,8 @@ def test_a_start_has_what_its_commands_and_links_need() -> None:
 def test_no_secret_is_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     hook = {"NOTIFY_URL": "https://open.feishu.cn/open-apis/bot/v2/hook/s3cret", "NOTIFY_SECRET": "s3cret"}
-    start = Start.of(read_settings({**CLOUD, **hook, "CONFIG_URI": "config"})[0], DAY, NOW, TRACE_ID, ())
+    settings, _ = read_settings({**CLOUD, **hook, "CONFIG_URI": "config"})
+    start = Start.of(settings, settings.days(), DAY, NOW, TRACE_ID, ())
     assert "s3cret" not in start.model_dump_json()
     assert start.config_uri == str(tmp_path / "config"), "the same place from any directory"
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
+from datetime import datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
-from job.config.environment import read_settings
-from job.report.commands import Links, Place, option, page_address
+from job.config.days import Days
+from job.report.commands import Command, Commands, Links, option, page_address
 from tests.support.records import start_at
 from tests.support.shell import arguments_in
 
@@ -16,44 +18,77 @@ DAY = "2026-11-24"
 ODD = ["$(touch x)", "`id`", "a b", "a;b", "'", '"', "a|b>c", "美联储", "~", "*", "-h", "a\\"]
 
 
-def test_the_place_of_a_start_is_that_of_its_job() -> None:
+DAYS = Days(ZoneInfo("Asia/Shanghai"), "30 22 * * 1-5")
+DURING, AFTER = (datetime.fromisoformat(f"2026-11-25T{clock}:00+08:00") for clock in ("08:30", "22:20"))
+"""Within the night of `DAY`, and when it has ended."""
+
+
+def commands(now: datetime = DURING, **place: str | None) -> Commands:
+    return Commands(DAYS, now, **place)
+
+
+def test_the_commands_of_a_start_are_for_its_job() -> None:
     on_cloud = start_at(job="cards", region="asia-east1", project="p")
-    assert Place.of(on_cloud, None).run() == "gcloud run jobs execute cards --region=asia-east1 --project=p"
-    assert Place.of(start_at(), "gs://b/runs").run() == "RUNS_URI=gs://b/runs python -m job run"
-    settings, _ = read_settings({"CLOUD_RUN_JOB": "j", "START_WITH": ""})
-    assert Place.of(settings, None).run(date=DAY) == f"gcloud run jobs execute j --args=run,--date={DAY}"
+    execute = "gcloud run jobs execute cards --region=asia-east1 --project=p"
+    assert Commands.of(on_cloud, "gs://b/runs", DAYS, DURING).run(DAY).text == execute
+    on_laptop = Commands.of(start_at(), "gs://b/runs", DAYS, DURING)
+    assert on_laptop.run(DAY).text == "RUNS_URI=gs://b/runs python -m job run"
+
+
+def test_a_command_names_its_day_once_that_has_ended_and_says_until_when_it_need_not() -> None:
+    during, after = commands(DURING, job="cards").run(DAY), commands(AFTER, job="cards").run(DAY)
+    assert during == Command("gcloud run jobs execute cards", AFTER)
+    assert after == Command(f"gcloud run jobs execute cards --args=run,--date={DAY}", None, is_maintainers=True)
+    assert commands(DURING, job="cards").run(DAY, names_day=True) == after
+    assert commands(DURING, job="cards").run(None) == Command("gcloud run jobs execute cards")
+    assert [str(one.terms) for one in (during, after, commands(DURING, job="cards").run(DAY, "--without=A"))] == [
+        " (until 11-25 22:20)",
+        " (for a maintainer)",
+        " (for a maintainer, until 11-25 22:20)",
+    ]
+    assert str(commands(AFTER).run(DAY).terms) == "", "whoever has the record may give it"
+
+
+def test_a_day_of_which_nothing_may_be_recorded_is_confirmed_only_if_it_is_named() -> None:
+    assert arguments_in(commands(DURING).run(DAY, is_new=True).text) == ["run"]
+    assert arguments_in(commands(AFTER).run(DAY, is_new=True).text) == ["run", f"--date={DAY}", "--yes"]
+    assert arguments_in(commands(AFTER).run(DAY, "--yes", is_new=True).text) == ["run", f"--date={DAY}", "--yes"]
+
+
+def test_a_page_is_looked_at_where_there_may_be_no_checkout() -> None:
+    address = f"https://storage.cloud.google.com/b/runs/{DAY}/report.html"
+    assert commands(job="cards", runs_uri="gs://b/runs").look(DAY) == Command(address)
+    laptop = commands(runs_uri="gs://b/runs").look(DAY)
+    assert laptop == Command(f"RUNS_URI=gs://b/runs python -m job report {DAY}", wants_checkout=True)
 
 
 def test_where_the_job_is_started_in_a_way_of_its_own_every_command_is() -> None:
-    place = Place.of(start_at(start_with="make run-local ARGS="), "/tmp/runs")
-    assert place.run() == "make run-local ARGS=run"
-    assert (
-        place.run(*option("without", ["a b", "-X"]))
-        == "make run-local ARGS='run '\"'\"'--without=a b'\"'\"' --without=-X'"
-    )
-    assert arguments_in(place.run(*option("without", ["a b", "-X"]))) == ["run", "--without=a b", "--without=-X"]
-    assert place.report(DAY) == f"make run-local ARGS='report {DAY}'"
+    own = Commands.of(start_at(start_with="make run-local ARGS="), "/tmp/runs", DAYS, DURING)
+    assert own.run(DAY).text == "make run-local ARGS=run"
+    text = own.run(DAY, *option("without", ["a b", "-X"])).text
+    assert text == "make run-local ARGS='run '\"'\"'--without=a b'\"'\"' --without=-X'"
+    assert arguments_in(text) == ["run", "--without=a b", "--without=-X"]
+    assert own.look(DAY) == Command(f"make run-local ARGS='report {DAY}'")
 
 
 def test_on_a_laptop_a_command_has_the_place_of_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     where = f"RUNS_URI={shlex.quote(str(tmp_path / 'my runs'))}"
-    place = Place(runs_uri="my runs")
-    assert place.run() == f"{where} python -m job run"
-    assert place.report(DAY) == f"{where} python -m job report {DAY}"
-    assert Place("cards").report(DAY) == f"python -m job report {DAY}", "Cloud Run's job is not read on Cloud Run"
+    assert commands(runs_uri="my runs").run(DAY).text == f"{where} python -m job run"
+    assert commands(job="cards", runs_uri="gs://b").read("plan", "x").text == "python -m job plan x"
 
 
 @pytest.mark.parametrize("value", ODD)
 def test_a_shell_takes_each_part_as_it_is(value: str) -> None:
-    assert shlex.split(Place(value, value, value).run(f"--again={value}")) == [
+    on_cloud = commands(job=value, region=value, project=value).run(DAY, f"--again={value}")
+    assert shlex.split(on_cloud.text) == [
         *("gcloud", "run", "jobs", "execute", value, f"--region={value}", f"--project={value}"),
         f"--args=run,--again={value}",
     ]
-    assert shlex.split(Place(runs_uri=f"gs://{value}").run(f"--again={value}")) == [
+    assert shlex.split(commands(runs_uri=f"gs://{value}").run(DAY, f"--again={value}").text) == [
         *(f"RUNS_URI=gs://{value}", "python", "-m", "job", "run", f"--again={value}")
     ]
-    assert shlex.split(Place().command("plan", value)) == ["python", "-m", "job", "plan", value]
+    assert shlex.split(commands().read("plan", value).text) == ["python", "-m", "job", "plan", value]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +100,7 @@ def test_a_shell_takes_each_part_as_it_is(value: str) -> None:
     ],
 )
 def test_a_list_for_gcloud_is_one_short_word(name: str, given: str) -> None:
-    command = Place("cards").run(*option("without", [name]))
+    command = commands(job="cards").run(DAY, *option("without", [name])).text
     assert shlex.split(command)[-1] == given
     assert arguments_in(command) == ["run", f"--without={name}"]
 

@@ -76,3 +76,14 @@ def test_when_the_cards_are_usually_there(nights: Sequence[Report], line: str | 
 
 def test_a_night_without_its_cards_is_no_measure() -> None:
     assert usual_line([*done_at("06:10", "06:20"), report(12, "A")]) is None
+
+
+def test_what_is_done_after_midnight_comes_after_what_is_done_before() -> None:
+    evening = {"schedule": "30 22 * * *", "ended": ""}
+    nights = [
+        night.model_copy(update=evening | {"ended": f"2026-11-{day + after:02}T{clock}:00+08:00"})
+        for night, (day, after, clock) in zip(
+            [report(day) for day in (10, 11, 12)], [(10, 0, "23:40"), (11, 0, "23:50"), (12, 1, "00:10")], strict=True
+        )
+    ]
+    assert str(usual_line(nights)) == "Usually there by 23:50, at the latest 00:10"

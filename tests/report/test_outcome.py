@@ -152,7 +152,7 @@ def test_without_a_target_not_all_cards_are_there() -> None:
     assert shown(ending) == ("succeeded", 0, "2 cards are there, without C")
     assert list(map(str, ending.notes)) == ["Left out by hand: C. A plain start makes their cards too."]
     assert shown(state_of(ledger, Outcome.KILLED))[2] == "Killed: 2 cards are there, without C"
-    there = nothing_missing(ledger, "06:41")
+    there = nothing_missing(ledger, "06:41", None)
     assert shown(there)[2] == "2 cards are there, without C"
     assert "Left out by hand: C" in str(there.notes[1])
 
@@ -285,9 +285,13 @@ def test_endings_of_other_kinds(ending: Ending, expected: tuple[str, int | None,
 
 
 def test_that_nothing_was_missing_is_said_with_the_time() -> None:
-    ending = nothing_missing(ledger_of(2, 2), "06:41 UTC+08:00")
+    ledger = ledger_of(2, 2)
+    ending = nothing_missing(ledger, "06:41 UTC+08:00", message("Tue 11-24 06:30"))
     assert shown(ending) == ("succeeded", 0, "All 2 cards are there")
-    assert list(map(str, ending.notes)) == ["Everything was there already, since 06:41 UTC+08:00: nothing was called."]
+    assert list(map(str, ending.notes)) == [
+        f"Everything of {ledger.plan.date} was there already, since 06:41 UTC+08:00: nothing was called.",
+        "The next night begins: Tue 11-24 06:30.",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,11 @@ def test_who_is_at_fault_is_known_only_if_data_failed() -> None:
     assert report_of(start_at(), day.ledger, stopped, seconds=1).at_fault == ()
 
 
-@pytest.mark.parametrize(("started", "said"), [("2026-11-24T23:59:59+08:00", 0), ("2026-11-25T00:00:01+08:00", 1)])
-def test_a_day_that_was_over_says_that_some_data_is_of_today(started: str, said: int) -> None:
-    report = Day(start={"started": started}).play().view().report
+@pytest.mark.parametrize(
+    ("started", "calls", "said"),
+    [("2026-11-25T01:59:59", 24, 0), ("2026-11-25T02:00:00", 24, 1), ("2026-11-25T02:00:00", 0, 0)],
+)
+def test_a_past_day_says_that_some_data_is_of_today_if_it_has_prepared_any(started: str, calls: int, said: int) -> None:
+    """Its calls began some hours after 02:00:03 on the day."""
+    report = Day(at=calls * 3600.0, start={"started": f"{started}+08:00"}).play().view().report
     assert sum("take no date" in str(note) for note in report.notes) == said

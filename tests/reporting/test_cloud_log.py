@@ -18,6 +18,7 @@ from job.execution.events import CallRetried
 from job.execution.gauge import Live
 from job.ledger.ledger import Ledger, SetAside
 from job.report.advice import Step
+from job.report.commands import start_fields
 from job.report.view import View
 from job.reporting import stdout
 from job.reporting.cloud_log import CloudLogReporter
@@ -176,7 +177,9 @@ async def test_the_last_line_says_how_the_day_stands(lines: Any, scene: str) -> 
     assert line.get("notes", []) == [str(note) for note in (*report.notes, *view.comparison)]
     assert line.get("detail") == (None if report.detail is None else str(report.detail))
     starts = [step.command for step in view.steps if step.kind == "start"]
-    assert line.get("start_command") == (starts[0] if starts else None)
+    assert {name: value for name, value in line.items() if name.startswith("start_")} == (
+        start_fields(starts[0]) if starts else {}
+    )
     is_error = report.exit_code not in {0, 70}  # a bug has a traceback on standard error
     assert ("@type" in line) is is_error
     if is_error:

@@ -16,6 +16,7 @@ from job.execution.gauge import Live
 from job.ledger.ledger import Ledger, SetAside
 from job.ledger.stop import ShutdownReason
 from job.report.advice import Step
+from job.report.commands import Command
 from job.report.outcome import Ending, ExitCode, Outcome, ending_of
 from job.report.view import View
 from job.reporting import stdout
@@ -84,7 +85,7 @@ async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pyt
     shown_text = Message(DANGEROUS.replace("\ud800", ""))
     ending = Ending(Outcome.CARDS_MISSING, ExitCode.CARDS_MISSING, shown_text, shown_text, (shown_text,))
     report = report_at(ending, ledger)
-    terminal.on_finish(View(report, ledger, (Step("start", text, DANGEROUS),), (text,), DANGEROUS))
+    terminal.on_finish(View(report, ledger, (Step("start", text, Command(DANGEROUS)),), (text,), DANGEROUS))
     terminal.on_notification_failed(text)
     await terminal.drain(5.0)
     shown = capfd.readouterr().out
@@ -205,7 +206,7 @@ def test_the_end_says_what_failed_what_to_do_and_how_the_day_stands() -> None:
         "! All 10 failures are new: none of them was there on 2026-11-23",
         f"trace id: {TRACE}",
         f"page: {page}",
-        "Once the cause is put right, this requests only what is missing:",
+        "Once the cause is put right, this requests only what is missing (until 11-25 01:50):",
         "  gcloud run jobs execute cards --region=asia-east1 --project=our-project",
         "10 of 58 cards are missing (exit code 3)",
     ]
@@ -219,7 +220,7 @@ def test_the_end_of_every_kind_of_day_can_be_printed(scene: str) -> None:
     assert shown[-1] == f"{view.report.sentence}{code}"
     text = "\n".join(shown)
     assert all(str(note) in text for note in (*view.report.notes, *view.comparison))
-    assert all(step.command in text for step in view.steps if step.command)
+    assert all(step.command.text in text for step in view.steps if step.command and step.kind != "later")
     assert view.report.detail is None or "last answer: " in text or str(view.report.detail) in text
     assert all(str(fault.sentence) in text for fault in view.report.faults)
     assert ("trace id" in text) is ("last answer: " in text), "it is needed where a call has failed"

@@ -58,7 +58,7 @@ async def test_a_second_start_calls_nothing_and_writes_nothing(scene: Scene) -> 
     second = await scene.start(0)
     assert (scene.world.recorded(), len(scene.requests)) == (before, count)
     assert second.finished["message"] == "All 5 cards are there"
-    assert second.finished["notes"][0].startswith("Everything was there already, since 22:30")
+    assert second.finished["notes"][0].startswith(f"Everything of {DAY} was there already, since 22:30")
 
 
 async def test_what_failed_is_requested_again_with_the_same_keys(scene: Scene) -> None:
@@ -263,58 +263,6 @@ async def test_a_wrong_url_of_an_engine_is_corrected_within_the_day(scene: Scene
     assert len(paid) == 5 + 5
     await scene.start(0, **wrong)
     assert len([one for one in scene.requests if one.status == 200]) == len(paid), "all was there"
-
-
-# --- around midnight ---
-
-
-async def test_cloud_runs_retry_after_midnight_is_for_the_day_of_its_first_try(scene: Scene) -> None:
-    await scene.until(DAY, "23:59:50")
-    job = await scene.begin(**CLOUD)
-    await scene.cards_in_flight()
-    await scene.killed(job)
-    await scene.until(NEXT_DAY, "00:00:05")
-    retry = await scene.start(0, **RETRY)
-    assert retry.finished["day"] == DAY
-    assert len(scene.keys()) == 5
-    assert scene.names(NEXT_DAY) == []
-
-
-async def test_so_is_the_retry_of_a_start_that_only_waited(scene: Scene) -> None:
-    await scene.until(DAY, "23:59:00")
-    scene.world.news.latency = steady(200.0)
-    first = await scene.begin(NEWS_ENGINE_TIMEOUT="300")
-    await scene.world.news.until(bool)
-    second = await scene.begin(**CLOUD)
-    await scene.until(NEXT_DAY, "00:00:30")
-    await scene.killed(second)
-    retry = await scene.begin(**RETRY)
-    await scene.end(first, 0)
-    assert (await scene.end(retry, 0)).finished["day"] == DAY
-    assert scene.cards() == Counter(ALL)
-
-
-async def test_a_start_that_waits_over_midnight_keeps_its_day(scene: Scene) -> None:
-    await scene.until(DAY, "23:59:00")
-    scene.world.news.latency = steady(200.0)
-    first = await scene.begin("--date", "2026-11-23", NEWS_ENGINE_TIMEOUT="300")
-    await scene.world.news.until(bool)
-    second = await scene.begin(NEWS_ENGINE_TIMEOUT="300")
-    await scene.end(first, 0)
-    assert (await scene.end(second, 0)).finished["day"] == DAY
-
-
-async def test_each_day_is_made_once_and_a_past_one_by_its_date(scene: Scene) -> None:
-    await scene.start(0)
-    await scene.until(NEXT_DAY, "02:00:00")
-    await scene.start(0)
-    count = scene.cards().total()
-    assert count == 5 + 5
-    late = await scene.start(0, "--date", DAY)
-    assert scene.cards().total() == count
-    assert late.finished["day"] == DAY
-    await scene.start(0, "--date", "2026-11-23")
-    assert scene.cards().total() == 5 + 5 + 5
 
 
 # --- the config changes ---
@@ -569,12 +517,13 @@ async def test_a_retry_asks_for_nothing_and_makes_what_its_first_try_asked(
 
 async def test_a_card_of_a_past_day_is_made_again_for_that_day(scene: Scene) -> None:
     await scene.start(0)
-    await scene.until(NEXT_DAY, "02:00:00")
-    outcome = await scene.start(0, "--date", DAY, "--again", "AAPL/news_card")
-    assert scene.cards() == Counter([*ALL, "AAPL/news_card"])
-    assert dict(scene.requests[-1].query)["date_str"] == DAY
-    said = " ".join(one["message"] for one in outcome.events("config.noticed"))
-    assert f"{DAY} is over: the financial and the trading engine take no date" in said
+    await scene.until(NEXT_DAY, "22:30:00")
+    for name, prepares in (("AAPL/news_card", False), ("BRK.B", True)):
+        outcome = await scene.start(0, "--date", DAY, "--again", name)
+        assert dict(scene.requests[-1].query)["date_str"] == DAY
+        for said in (str(outcome.events("config.noticed")), str(outcome.finished["notes"])):
+            assert (f"{DAY} is over: the financial and the trading engine take no date" in said) is prepares
+    assert scene.cards() == Counter([*ALL, "AAPL/news_card", "BRK.B/news_card", "BRK.B/price_card"])
 
 
 async def test_a_retry_whose_first_try_was_not_recorded_speaks_of_no_other_start(scene: Scene) -> None:
@@ -654,9 +603,7 @@ async def test_without_a_place_for_the_record_nothing_is_called(scene: Scene) ->
 # --- storage fails, or was altered ---
 
 
-@pytest.mark.parametrize(
-    ("verb", "part"), [("", ""), ("create", "starts/"), ("", LEASE), ("names", DAY), ("create", "attempts/")]
-)
+@pytest.mark.parametrize(("verb", "part"), [("", ""), ("", LEASE), ("names", DAY), ("create", "attempts/")])
 async def test_without_storage_nothing_is_called(scene: Scene, verb: str, part: str) -> None:
     scene.fails(verb, part)
     outcome = await scene.start(75, **CLOUD)
@@ -669,7 +616,7 @@ async def test_without_storage_nothing_is_called(scene: Scene, verb: str, part: 
 async def test_the_page_of_the_nights_is_not_overwritten_with_one_night_while_the_others_are_unknown(
     scene: Scene,
 ) -> None:
-    await scene.start(0, "--date", "2026-11-22")
+    await scene.start(0, "--date", "2026-11-22", "--yes")
     before = scene.world.recorded()["index.html"]
     scene.fails("folders")
     await scene.start(0)

@@ -69,7 +69,7 @@ def _killed_start(directory: Path) -> None:
     prepared: Prepared = trio.run(prepare, RunRequest(settings, [], now, 0.0), day)
     plan = prepared.plan
     entry = Entry(
-        **{**Start.of(settings, day, now, new_trace_id(), ("run",)).model_dump(), "number": 1},
+        **{**Start.of(settings, settings.days(), day, now, new_trace_id(), ("run",)).model_dump(), "number": 1},
         owner="killed",
         objects=dict(contents_of(prepared)),
         batch_sizes=dict(plan.batch_sizes),

@@ -33,7 +33,7 @@ async def world(nursery: trio.Nursery) -> AsyncIterator[VirtualWorld]:
 async def night(world: VirtualWorld, day: str, *failing: str) -> Outcome:
     """A start for a day, on which the cards of these tickers fail."""
     world.qa.script[:] = [Fault(when.ticker(ticker), do.status(422)) for ticker in failing]
-    return await run(world, 3 if failing else 0, f"--date={day}")
+    return await run(world, 3 if failing else 0, f"--date={day}", "--yes")
 
 
 def compared(outcome: Outcome) -> list[str]:
@@ -79,7 +79,7 @@ async def test_the_page_of_the_nights_has_each_day_that_was_started(
 ) -> None:
     await night(world, "2026-11-22")
     await world.configure("ticker_list.json", b'["AAPL",]')
-    await run(world, 2, "--date=2026-11-23")
+    await run(world, 2, "--date=2026-11-23", "--yes")
     await world.configure("ticker_list.json", ["AAPL"])
     await night(world, "2026-11-24", "AAPL")
     page = world.recorded()["index.html"].decode()

@@ -53,7 +53,7 @@ async def test_what_plan_prints_is_what_run_sends_once(world: World) -> None:
     assert planned.exit_code == 0
     assert world.seen == [], "plan calls no engine and asks for no token"
     before = datetime.now(UTC)
-    outcome = await run(world, 0, "--date=2026-11-24", GOOGLE_CLOUD_PROJECT="my-project")
+    outcome = await run(world, 0, "--date=2026-11-24", "--yes", GOOGLE_CLOUD_PROJECT="my-project")
     assert asked_cards(world) == EXPECTED
     assert outcome.finished["cards"]["done"] == 19
 

@@ -1,8 +1,8 @@
 """Whatever happens to it, in whatever order, the job keeps its promise: days in virtual time, as a state machine.
 
 Hypothesis chooses what happens: starts of all kinds, faults of engines and storage, signals, kills, pauses, changes of
-the config, midnight. `tests.support.promise` is held against all of it. A failure prints the steps that lead to it, as
-few as possible, and a line that plays them again.
+the config, ticks of the schedule. `tests.support.promise` is held against all of it. A failure prints the steps that
+lead to it, as few as possible, and a line that plays them again.
 """
 
 from __future__ import annotations
@@ -76,8 +76,10 @@ class Started:
     arguments: tuple[str, ...]
     env: dict[str, str]
     job: Job
-    day: str | None
-    """What it has to make, if that is certain."""
+    day: str
+    """What it has to make."""
+    is_recorded: bool
+    """Whether its day was recorded, or current, when it was started."""
     outages: int
     """As many as there were; -1 in the middle of one."""
     was_paused: bool = False
@@ -151,8 +153,9 @@ waits = st.sampled_from([LONGEST, LONGEST, 0.5, 20.0])
 """Seconds until the next step, if the run has not ended before."""
 on_cloud = st.booleans()
 deadlines = st.sampled_from([None, None, None, "3", "30"])
-dates = st.sampled_from([None, None, None, 0, 1])
+dates = st.sampled_from([None, None, None, None, 0, 1])
 """How many days ago the day was that a person names, if one does."""
+confirmed = st.booleans()
 which = st.integers(0, 4)
 asks = st.sampled_from([True, True, False])
 gaps = st.sampled_from([0.0, 0.01, 0.2, 1.0, 3.0, 20.0, 58.0])
@@ -186,9 +189,11 @@ class Days(RuleBasedStateMachine):
 
     # --- what happens ---
 
-    @rule(cloud=on_cloud, date=dates, deadline=deadlines, blow=blows, seconds=waits)
-    def start(self, cloud: bool, date: int | None, deadline: str | None, blow: Blow | None, seconds: float) -> None:
-        self._start(("run",), self._env(cloud, deadline), blow, seconds, date)
+    @rule(cloud=on_cloud, date=dates, yes=confirmed, deadline=deadlines, blow=blows, seconds=waits)
+    def start(
+        self, cloud: bool, date: int | None, yes: bool, deadline: str | None, blow: Blow | None, seconds: float
+    ) -> None:
+        self._start(("run", *(["--yes"] if yes else [])), self._env(cloud, deadline), blow, seconds, date)
 
     @rule(
         cloud=on_cloud,
@@ -341,9 +346,10 @@ class Days(RuleBasedStateMachine):
 
         self._play(step)
 
-    @rule()
-    def midnight_is_near(self) -> None:
-        self._play(lambda: self._until_midnight(-1.0))
+    @rule(hour=st.sampled_from([0.0, 6.0, 12.0, 22.5, 22.5]), seconds=st.integers(-700, 1300))
+    def time_passes(self, hour: float, seconds: int) -> None:
+        """Until about that hour of a day: midnight, or one whose tick is near."""
+        self._play(lambda: self._until(hour * 3600 + seconds))
 
     @precondition(lambda self: any(one.process.is_paused for one in self.started))
     @rule(seconds=waits)
@@ -374,8 +380,8 @@ class Days(RuleBasedStateMachine):
         await self._wake(LONGEST)
         assert all(one.is_over for one in self.started), "a start does not end"
         await self.promise.check()
-        if self._now().hour == 23:
-            await trio.sleep(3600)  # or midnight could come between the two
+        if self._now().hour == 22:
+            await trio.sleep(3600)  # or the next night could begin between the two
         await self._succeed()
         before = len(self.world.seen)
         await self._succeed()
@@ -427,21 +433,16 @@ class Days(RuleBasedStateMachine):
         """Cloud Run's own: the same execution with the same arguments."""
         for one in some:
             if "CLOUD_RUN_EXECUTION" in one.env and one.process.returncode:
-                retry = await self._start_job(one.arguments, one.env | {"CLOUD_RUN_TASK_ATTEMPT": "1"}, one)
+                retry = await self._start_job(one.arguments, one.env | {"CLOUD_RUN_TASK_ATTEMPT": "1"})
                 await self._until_over([retry], seconds)
 
-    async def _start_job(
-        self, arguments: tuple[str, ...], env: dict[str, str], first: Started | None = None
-    ) -> Started:
-        day: str | None = self._now().date().isoformat()
+    async def _start_job(self, arguments: tuple[str, ...], env: dict[str, str]) -> Started:
         dates = [argument.removeprefix("--date=") for argument in arguments if argument.startswith("--date=")]
-        if dates:
-            day = dates[0]
-        elif first is not None and f"{first.day}/starts/{env['CLOUD_RUN_EXECUTION']}" in self.world.runs.objects:
-            day = None if self.is_out else first.day
+        day = dates[0] if dates else self._current()
+        is_recorded = day == self._current() or any(name.startswith(f"{day}/") for name in self.world.runs.objects)
         job = await self.world.start_job(*arguments, env=env)
         outages = -1 if self.world.storage_seconds > 1 else self.outages + self.is_out
-        one = Started(arguments, env, job, day, outages)
+        one = Started(arguments, env, job, day, is_recorded, outages)
         self.started.append(one)
         self.world.nursery.start_soon(self._attend, one)
         return one
@@ -454,9 +455,10 @@ class Days(RuleBasedStateMachine):
         is_out = self.is_out or self.outages != one.outages
         if outcome.exit_code == 2:
             faults = {fault["where"] for fault in outcome.events("config.faulty")}
-            assert faults <= {"--again", "--without"}, outcome.stdout
+            assert faults <= {"--again", "--without", "--date"}, outcome.stdout
+            assert "--date" not in faults or not (one.is_recorded or "--yes" in one.arguments), outcome.stdout
         if outcome.exit_code != 2:
-            assert "--again" not in outcome.finished.get("start_command", ""), "it would be paid for twice"
+            assert "--again" not in (outcome.finished.get("start_command") or ""), "it would be paid for twice"
         if outcome.exit_code == 75:
             assert is_out or one.was_paused or any("--again" in argument for argument in one.arguments), outcome.stdout
         self.promise.ended(outcome, None if is_out else one.day, is_out=is_out)
@@ -502,10 +504,14 @@ class Days(RuleBasedStateMachine):
                 one.job.send_signal(SIGCONT)
         await self._until_over(self.started, seconds)
 
-    async def _until_midnight(self, seconds: float) -> None:
-        """Waits until so many seconds after the next midnight."""
+    async def _until(self, seconds: float) -> None:
+        """Waits until so many seconds after a midnight."""
         since = self._now() - datetime(2026, 11, 24, tzinfo=UTC)
         await trio.sleep((seconds - since.total_seconds()) % 86_400)
+
+    def _current(self) -> str:
+        """The day that a start is for: that of the latest 22:30, ten minutes before that already."""
+        return (self._now() - timedelta(hours=22, minutes=20)).date().isoformat()
 
     def _now(self) -> datetime:
         return START.astimezone(UTC) + timedelta(seconds=trio.current_time())

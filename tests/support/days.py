@@ -22,7 +22,7 @@ from job.planning.targets import Target
 from job.records.nights import Night, Nights
 from job.report.advice import advice
 from job.report.attempt import Start
-from job.report.commands import Place
+from job.report.commands import Commands
 from job.report.comparison import comparison_lines, night_before
 from job.report.outcome import Ending, Outcome, bad_config, busy, ending_of, state_of, storage_failed, unforeseen
 from job.report.report import PHASES, Report, report_of
@@ -142,7 +142,7 @@ class Day:
         return View(
             report,
             self.ledger,
-            advice(report, Place.of(begun, None), now),
+            advice(report, Commands.of(begun, None, begun.days, now)),
             tuple(comparison_lines(report, self.ledger, nights)),
         )
 
@@ -155,6 +155,7 @@ class Day:
             "began": self._began.isoformat(timespec="seconds"),
             "started": started.isoformat(timespec="seconds"),
             "zone": "Asia/Shanghai",
+            "schedule": "0 2 * * *",
             "trace_id": TRACE,
             "arguments": ("run",),
             "job": "cards",
@@ -279,6 +280,7 @@ def some_nights() -> Nights:
     reports.append(Day("2026-11-25", targets=()).view(bad_config(1, of_command=False)).report)
     reports.append(Day("2026-11-28").play(failing(REFUSED, "qa", "NVDA")).view(None, *reports).report)
     broken = message("{object} is missing", object="2026-11-27/ends/000001.json")
-    states = [Night("2026-11-26", Outcome.KILLED), Night("2026-11-27", Outcome.UNREADABLE, problem=broken)]
+    killed = Day("2026-11-26", start={"number": 1, "without": ("NVDA",)}).start_of()
+    states = [Night(killed.day, Outcome.KILLED, entry=killed), Night("2026-11-27", Outcome.UNREADABLE, problem=broken)]
     nights = [*(Night(one.day, one.outcome, one) for one in reports), *states]
     return Nights(sorted(nights, key=lambda night: night.day, reverse=True))

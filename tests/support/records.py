@@ -64,6 +64,9 @@ def prepared(objects: Mapping[str, str] | None = None, again: Sequence[Selected]
     return Prepared(plan_from(objects), stored, again=again)
 
 
+SCHEDULE = "0 2 * * *"
+
+
 def start_at(day: str = DAY, **changes: Any) -> Start:
     """The first start of a day, on a laptop, at two in the morning."""
     moment = f"{day}T02:00:03+08:00"
@@ -73,6 +76,7 @@ def start_at(day: str = DAY, **changes: Any) -> Start:
         "began": moment,
         "started": moment,
         "zone": "Asia/Shanghai",
+        "schedule": SCHEDULE,
         "trace_id": TRACE_ID,
         "arguments": ("run",),
         "config_uri": "gs://cards/config",

@@ -53,7 +53,8 @@ if TYPE_CHECKING:
     from tests.simulators.service import Latency
 
 START = datetime(2026, 11, 24, 22, 30, tzinfo=UTC)
-"""When virtual time begins."""
+"""When virtual time begins: at a tick of the schedule."""
+SCHEDULE = "30 22 * * *"
 T = TypeVar("T")
 PARSER = make_parser()
 
@@ -222,7 +223,7 @@ class VirtualWorld(World):
         """Starts a run; see `World`. There is no terminal, and the output is always read."""
         assert not terminal
         assert reading is None
-        process, environment = VirtualProcess(), self.environment(**(env or {}))
+        process, environment = VirtualProcess(), self.environment(**{"RUN_SCHEDULE": SCHEDULE, **(env or {})})
         started, now = time.monotonic() - self.import_seconds, _now(UTC)
         self.nursery.start_soon(process.run, lambda: _main(arguments, environment, now, started))
         job = Job(cast(trio.Process, process), started)

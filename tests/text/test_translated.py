@@ -22,8 +22,8 @@ from job.notification.channels import FEISHU
 from job.notification.message import cut, late_lines, run_lines, trial_lines
 from job.page.render import render_day, render_nights
 from job.records.nights import Nights
-from job.report.advice import Retry, advice
-from job.report.commands import Links, Place
+from job.report.advice import Retry, advice, first_steps
+from job.report.commands import Commands, Links
 from job.report.failures import failure_groups
 from job.report.view import View
 from job.reporting.screen import nights_table
@@ -106,7 +106,8 @@ def with_steps(view: View) -> Iterator[View]:
     """What the outputs say about what to do next: on the day and later, with and without a retry."""
     for retry in Retry:
         for now in (NOW, NOW.replace(day=25)):
-            yield replace(view, steps=advice(view.report, Place.of(view.report, None), now, retry))
+            commands = Commands.of(view.report, None, view.report.days, now)
+            yield replace(view, steps=advice(view.report, commands, retry))
 
 
 @pytest.mark.parametrize("view", VIEWS)
@@ -116,7 +117,10 @@ def test_every_output_of_a_day_has_only_translated_sentences(view: View, monkeyp
     assert narrow(written(page)) == []
     for shown in with_steps(view):
         assert narrow(as_text(replace(shown, page="/runs/x/report.html", unrecorded=2), WIDE)) == []
-        for line in (*run_lines(shown, SETTINGS), *late_lines(SETTINGS, view.report.day, NOW, shown, is_known=True)):
+        for line in (
+            *run_lines(shown, SETTINGS),
+            *late_lines(SETTINGS, view.report.day, NOW, shown, (), is_known=True),
+        ):
             assert narrow(cut([line], FEISHU, WIDE)) == []
 
 
@@ -157,12 +161,13 @@ async def test_a_start_on_a_terminal_is_translated(
 
 def test_the_page_and_the_list_of_the_nights_are_translated() -> None:
     nights = some_nights()
-    assert narrow(written(render_nights(nights, Links("gs://cards/runs"), NOW, WIDE))) == []
+    assert narrow(written(render_nights(nights, Links("gs://cards/runs"), Day().start_of().days, NOW, WIDE))) == []
     assert narrow(nights_table(nights, WIDE)) == []
     assert narrow(WIDE.text(Nights().period)) == []
 
 
 def test_messages_about_no_day_are_translated() -> None:
-    lines = [*trial_lines(SETTINGS), *late_lines(SETTINGS, Day().day, NOW, None, is_known=True)]
-    for line in (*lines, *late_lines(SETTINGS, Day().day, NOW, None, is_known=False)):
+    steps = first_steps(Day().day, Commands(Day().start_of().days, NOW))
+    lines = [*trial_lines(SETTINGS), *late_lines(SETTINGS, Day().day, NOW, None, steps, is_known=True)]
+    for line in (*lines, *late_lines(SETTINGS, Day().day, NOW, None, (), is_known=False)):
         assert narrow(cut([line], FEISHU, WIDE)) == []

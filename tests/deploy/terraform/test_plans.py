@@ -1,13 +1,16 @@
 """A plan grants exactly what a table lists, and sets the job's environment to the job's own settings."""
 
 import re
+from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
+from job.config.days import Days
 from job.config.environment import VARIABLES, read_settings
 from job.engines.catalog import ALL_ENGINES
-from job.report.commands import Place
+from job.report.commands import Commands
 from tests.deploy.terraform.sample import (
     EVERYTHING,
     MAINTAINER,
@@ -134,7 +137,8 @@ def test_the_job_accepts_the_planned_environment(everything: dict[str, Any]) -> 
 
 
 def test_alerts_give_the_jobs_own_command(everything: dict[str, Any]) -> None:
-    command = Place(job="batch-orchestrator", region="asia-east1", project="my-project").run()
+    days, place = Days(ZoneInfo("UTC")), {"region": "asia-east1", "project": "my-project"}
+    command = Commands(days, datetime.now(UTC), "batch-orchestrator", **place).run(None).text
     alerts = resources(everything, "google_monitoring_alert_policy").values()
     assert len(alerts) == 4
     assert all(f"`{command}" in alert["documentation"][0]["content"] for alert in alerts)

@@ -116,7 +116,7 @@ async def _waiting(world: World, env: Env) -> Outcome:
     first, second = await _beside(world, env)
     assert first.exit_code == 0
     assert asked_cards(world).total() == PLANNED
-    assert any("Everything was there already" in note for note in second.finished["notes"])
+    assert any(" was there already, since " in note for note in second.finished["notes"])
     return second
 
 
@@ -207,12 +207,14 @@ def _with_a_bug(world: World) -> Env:
 ROWS = (
     Row(
         "command",
-        "`--again` or `--without` names what the config does not have, or `--date` a day to come",
+        "`--again` or `--without` names what the config does not have, `--date` a day to come or one of which nothing "
+        "is recorded, or nothing was made yet for the day of `--again`",
         "one error for each name, with the nearest ones; nothing was called, recorded or sent to a chat",
-        "write the names as the config has them",
+        "write the names as the config has them, and the day that is meant; `--yes` makes a whole day by its date",
         (
             bad_config("--again", nothing, "T1", play=_command("--again", "T1O/news_card"), record=False),
             bad_config("--date", nothing, "still to come", play=_command("--date", "2100-01-01"), record=False),
+            bad_config("new day", nothing, "add --yes", play=_command("--date", "2020-01-01"), record=False),
         ),
     ),
     Row(

@@ -1,0 +1,347 @@
+"""Which night a start is for: scenes around the ticks of a schedule. Virtual time begins at one, Tuesday's at 22:30."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from tests.runs.test_day import ALL, CLOUD, CONFIG, OTHER, RETRY
+from tests.simulators import do, when
+from tests.simulators.engines import steady
+from tests.simulators.service import Fault
+from tests.support import world as virtual
+from tests.support.scene import DAY, NEXT_DAY, Scene, open_scene
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.simulators.job import Outcome
+
+WEDNESDAY, THURSDAY, FRIDAY, SATURDAY, MONDAY = (f"2026-11-{day}" for day in (25, 26, 27, 28, 30))
+TUESDAY, SUNDAY = DAY, "2026-11-29"
+EVENING = {"RUN_SCHEDULE": "30 22 * * 1-5"}
+MORNING = {"RUN_SCHEDULE": "30 6 * * 1-5"}
+
+
+@pytest.fixture
+async def scene(nursery: trio.Nursery) -> AsyncIterator[Scene]:
+    """Five cards, and nothing is made yet."""
+    async with open_scene(nursery, CONFIG) as opened:
+        yield opened
+
+
+def made(scene: Scene) -> Counter[str]:
+    """How many cards were requested of each day."""
+    days = (dict(one.query)["date_str"] for one in scene.world.qa.requests if one.tickers[0] != "美联储")
+    return Counter(days)
+
+
+# --- the rows of the table ---
+
+
+@pytest.mark.parametrize(("schedule", "tick"), [(EVENING, "22:30:00"), (MORNING, "06:30:00")])
+async def test_a_tick_that_is_late_or_delivered_twice_is_one_night(
+    scene: Scene, schedule: dict[str, str], tick: str
+) -> None:
+    await scene.until(FRIDAY, tick)
+    await trio.sleep(20 * 60)
+    first = await scene.begin(**CLOUD, **schedule)
+    second = await scene.begin(**OTHER, **schedule)
+    for job in (first, second):
+        assert (await scene.end(job, 0)).finished["day"] == FRIDAY
+    assert scene.cards() == Counter(ALL)
+
+
+@pytest.mark.parametrize("schedule", [EVENING, MORNING])
+async def test_a_press_on_saturday_finishes_friday(scene: Scene, schedule: dict[str, str]) -> None:
+    await scene.until(FRIDAY, "22:30:00")
+    scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
+    await scene.start(3, **schedule)
+    scene.world.qa.script.clear()
+    await scene.until(SATURDAY, "08:30:00")
+    outcome = await scene.start(0, **schedule)
+    assert outcome.finished["day"] == FRIDAY
+    assert len(scene.keys()) == 5
+    assert {name[:10] for name in scene.names("/attempts/")} == {FRIDAY}
+
+
+@pytest.mark.parametrize(("schedule", "day"), [(EVENING, TUESDAY), (MORNING, WEDNESDAY)])
+async def test_a_card_that_is_made_again_in_the_morning_is_that_of_the_latest_night(
+    scene: Scene, schedule: dict[str, str], day: str
+) -> None:
+    await scene.until(*((TUESDAY, "22:30:00") if day == TUESDAY else (WEDNESDAY, "06:30:00")))
+    await scene.start(0, **schedule)
+    await scene.until(WEDNESDAY, "09:00:00")
+    await scene.start(0, "--again", "AAPL/news_card", **schedule)
+    assert scene.cards() == Counter([*ALL, "AAPL/news_card"])
+    assert dict(scene.requests[-1].query)["date_str"] == day
+
+
+async def test_cloud_runs_retry_after_midnight_goes_on_with_its_night_and_leaves_no_mark(scene: Scene) -> None:
+    await scene.until(TUESDAY, "23:59:50")
+    job = await scene.begin(**CLOUD)
+    await scene.cards_in_flight()
+    await scene.killed(job)
+    await scene.until(WEDNESDAY, "00:03:00")
+    assert (await scene.start(0, **RETRY)).finished["day"] == TUESDAY
+    assert len(scene.keys()) == 5
+    assert {name.split("/")[1] for name in scene.names(TUESDAY)} == {
+        "attempts",
+        "results",
+        "ends",
+        "report.json",
+        "report.html",
+        "cards.csv",
+    }
+
+
+@pytest.mark.parametrize(("schedule", "day"), [(EVENING, TUESDAY), (MORNING, WEDNESDAY)])
+async def test_a_first_try_out_leaves_the_night_itself_fresh(scene: Scene, schedule: dict[str, str], day: str) -> None:
+    await scene.until(WEDNESDAY, "15:00:00")
+    assert (await scene.start(0, **schedule)).finished["day"] == day
+    await scene.until(WEDNESDAY, "22:30:00")
+    assert (await scene.start(0, **schedule)).finished["day"] == WEDNESDAY
+    assert scene.cards().total() == (10 if schedule == EVENING else 5)
+
+
+# --- around a tick ---
+
+
+@pytest.mark.parametrize(("clock", "day"), [("22:19:59", TUESDAY), ("22:20:00", WEDNESDAY), ("22:29:30", WEDNESDAY)])
+async def test_a_press_before_a_tick_and_a_clock_that_is_behind(scene: Scene, clock: str, day: str) -> None:
+    await scene.start(0)
+    await scene.until(WEDNESDAY, clock)
+    assert (await scene.start(0)).finished["day"] == day
+    await scene.until(WEDNESDAY, "22:30:00")
+    assert (await scene.start(0)).finished["day"] == WEDNESDAY
+    assert made(scene) == {TUESDAY: 4, WEDNESDAY: 4}
+
+
+async def test_the_retry_of_a_try_that_ended_just_before_a_tick_is_for_the_next_night(scene: Scene) -> None:
+    await scene.until(WEDNESDAY, "22:19:58")
+    job = await scene.begin(**CLOUD)
+    await scene.cards_in_flight()
+    await scene.killed(job)
+    await scene.until(WEDNESDAY, "22:20:10")
+    assert (await scene.start(0, **RETRY)).finished["day"] == WEDNESDAY
+    await scene.until(WEDNESDAY, "22:30:00")
+    count = scene.cards().total()
+    await scene.start(0, **OTHER)
+    assert scene.cards().total() == count, "the tick finds its night done"
+
+
+async def test_what_its_first_try_asked_for_is_not_asked_of_the_next_night(scene: Scene) -> None:
+    await scene.start(0)
+    await scene.until(WEDNESDAY, "22:19:58")
+    job = await scene.begin("--again", "AAPL/news_card", **CLOUD)
+    await scene.cards_in_flight(6)
+    await scene.killed(job)
+    await scene.until(WEDNESDAY, "22:20:10")
+    await scene.start(75, "--again", "AAPL/news_card", **RETRY)
+    assert made(scene).keys() == {TUESDAY}
+
+
+async def test_a_start_that_waits_past_the_next_tick_is_for_the_night_it_was_started_for(scene: Scene) -> None:
+    await scene.until(WEDNESDAY, "22:18:00")
+    scene.world.news.latency = steady(900.0)
+    first = await scene.begin(NEWS_ENGINE_TIMEOUT="1000")
+    await scene.world.news.until(bool)
+    second = await scene.begin(**OTHER)
+    await scene.until(WEDNESDAY, "22:30:00")
+    third = await scene.begin(NEWS_ENGINE_TIMEOUT="1000", **CLOUD)
+    assert [(await scene.end(job, 0)).finished["day"] for job in (first, second, third)] == [TUESDAY] * 2 + [WEDNESDAY]
+    assert made(scene) == {TUESDAY: 4, WEDNESDAY: 4}
+
+
+async def test_a_schedule_that_is_changed_between_two_nights_makes_each_once(scene: Scene) -> None:
+    await scene.start(0, **EVENING)
+    await scene.until(WEDNESDAY, "05:00:00")
+    assert (await scene.start(0, **MORNING)).finished["day"] == TUESDAY, "finds everything there"
+    await scene.until(WEDNESDAY, "06:30:00")
+    assert (await scene.start(0, **MORNING)).finished["day"] == WEDNESDAY
+    assert made(scene) == {TUESDAY: 4, WEDNESDAY: 4}
+
+
+async def test_a_paused_schedule_still_says_which_night_it_is(scene: Scene) -> None:
+    await scene.start(0, **EVENING)
+    await scene.until(MONDAY, "21:00:00")
+    assert (await scene.start(0, **EVENING)).finished["day"] == FRIDAY, "nobody had started it"
+
+
+@pytest.mark.parametrize(
+    ("zone", "cron", "when_utc", "day"),
+    [
+        ("America/New_York", "30 1 * * *", ("2027-11-07", "06:10:00"), "2027-11-07"),  # 01:10 for the second time
+        ("America/New_York", "30 2 * * *", ("2027-03-14", "06:45:00"), "2027-03-13"),  # 01:45; 02:30 does not come
+        ("America/New_York", "30 2 * * *", ("2027-03-14", "07:00:00"), "2027-03-14"),
+        ("Australia/Lord_Howe", "45 1 * * *", ("2027-04-03", "14:50:00"), "2027-04-04"),  # 01:50, before it comes again
+        ("Australia/Lord_Howe", "45 1 * * *", ("2027-04-03", "15:05:00"), "2027-04-04"),  # 01:35 for the second time
+        ("Africa/Casablanca", "30 2 * * *", ("2027-02-07", "02:10:00"), "2027-02-07"),  # 02:10 for the second time
+    ],
+)
+async def test_an_hour_that_comes_twice_or_never_makes_no_night_twice(
+    scene: Scene, zone: str, cron: str, when_utc: tuple[str, str], day: str
+) -> None:
+    await scene.until(*when_utc)
+    for _ in range(2):
+        assert (await scene.start(0, RUN_TIME_ZONE=zone, RUN_SCHEDULE=cron)).finished["day"] == day
+        await trio.sleep(20)
+    assert scene.cards() == Counter(ALL)
+
+
+@pytest.mark.parametrize("back", [timedelta(hours=1), timedelta(days=1)])
+async def test_what_is_recorded_is_not_requested_again_if_the_clock_is_set_back(
+    scene: Scene, back: timedelta, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.start(0)
+    await scene.until(NEXT_DAY, "22:40:00")
+    await scene.start(0)
+    count, true_now = len(scene.requests), virtual._now
+    monkeypatch.setattr(virtual, "_now", lambda zone: true_now(zone) - back)
+    await scene.start(0)
+    assert len(scene.requests) == count
+
+
+async def test_a_start_that_waited_past_the_end_of_its_night_says_so(scene: Scene) -> None:
+    await scene.until(WEDNESDAY, "22:18:00")
+    scene.world.news.latency = steady(300.0)
+    first = await scene.begin(NEWS_ENGINE_TIMEOUT="1000")
+    await scene.world.news.until(bool)
+    second = await scene.begin(**OTHER)
+    await scene.end(first, 0)
+    said = str((await scene.end(second, 0)).events("config.noticed"))
+    assert f"{TUESDAY} ended while this start waited: it is for {TUESDAY} all the same" in said
+    assert f"a new one is for {WEDNESDAY}" in said
+
+
+# --- who is told ---
+
+
+def told(scene: Scene) -> list[list[str]]:
+    return [text.splitlines() for text in scene.world.chat.texts]
+
+
+@pytest.mark.parametrize("only", ["all", "failures"])
+async def test_who_presses_is_told_that_everything_is_there_and_when_the_next_night_begins(
+    scene: Scene, only: str
+) -> None:
+    env = {**scene.world.chat.env("feishu"), "NOTIFY_ONLY": only, **EVENING}
+    await scene.until(FRIDAY, "22:30:00")
+    await scene.start(0, **env)
+    await scene.start(0, **env)  # the tick, delivered twice
+    before = len(told(scene))
+    await scene.until(SATURDAY, "08:30:00")
+    await scene.start(0, **env)
+    (message,) = told(scene)[before:]
+    assert message[:4] == [
+        f"✓ batch-orchestrator, {FRIDAY}",
+        "All 5 cards are there.",
+        f"Everything of {FRIDAY} was there already, since 22:30 UTC: nothing was called.",
+        "The next night begins: Mon 11-30 22:30.",
+    ]
+
+
+async def test_a_night_whose_schedule_was_moved_in_the_console_alone_is_told(scene: Scene) -> None:
+    """The job knows of 06:30 and is started at 05:00: for the night before, which is done."""
+    env = {**scene.world.chat.env("feishu"), "NOTIFY_ONLY": "failures", **MORNING}
+    await scene.until(WEDNESDAY, "06:30:00")
+    await scene.start(0, **env)
+    before = len(told(scene))
+    await scene.until(THURSDAY, "05:00:00")
+    await scene.start(0, **env)
+    assert told(scene)[before][3] == f"The next night begins: Thu {THURSDAY[5:]} 06:30."
+
+
+async def test_a_retry_that_succeeds_is_news_though_its_first_try_left_no_record(scene: Scene) -> None:
+    await scene.start(0)
+    await scene.until(WEDNESDAY, "22:30:00")
+    env = {**scene.world.chat.env("feishu"), "NOTIFY_ONLY": "failures", "TASK_MAX_RETRIES": "1"}
+    scene.fails("create", "attempts/")
+    await scene.start(75, **env, **CLOUD)
+    scene.works()
+    await scene.start(0, **env, **RETRY)
+    assert [lines[0][0] for lines in told(scene)] == ["✗", "✓"]
+
+
+# --- a day by its date ---
+
+
+async def test_each_night_is_made_once_and_a_past_one_by_its_date(scene: Scene) -> None:
+    await scene.start(0)
+    await scene.until(NEXT_DAY, "22:30:00")
+    await scene.start(0)
+    late = await scene.start(0, "--date", DAY)
+    assert made(scene) == {DAY: 4, NEXT_DAY: 4}
+    assert late.finished["day"] == DAY
+
+
+def fault_of(outcome: Outcome) -> str:
+    (fault,) = outcome.events("config.faulty")
+    message = fault["message"]
+    assert isinstance(message, str)
+    assert outcome.finished["message"] == "The command has 1 fault: nothing was called"
+    assert "start_command" not in outcome.finished
+    return message
+
+
+async def test_a_day_that_nobody_has_started_wants_a_confirmation(scene: Scene) -> None:
+    """The calendar's day before its tick too, which a maintainer may have to make early."""
+    confirm = "this makes, and pays for, all of it{}; add --yes if that is meant"
+    await scene.until(WEDNESDAY, "18:00:00")
+    old = await scene.start(2, "--date", "2025-11-24", **EVENING)
+    assert fault_of(old) == "--date: nothing is recorded of 2025-11-24: " + confirm.format("")
+    tonight = await scene.start(2, "--date", WEDNESDAY, **EVENING)
+    assert fault_of(tonight) == f"--date: the night of {WEDNESDAY} begins at 22:30: " + confirm.format(" before")
+    later = await scene.start(2, "--date", THURSDAY, **EVENING)
+    assert fault_of(later) == f"--date: {THURSDAY} is still to come: today is {WEDNESDAY}; write a day that has begun"
+    assert (scene.requests, scene.names()) == ([], [])
+    await scene.start(0, "--date", WEDNESDAY, "--yes", **EVENING)
+    await scene.start(0, "--date", WEDNESDAY, **EVENING)
+    await scene.until(WEDNESDAY, "22:30:00")
+    await scene.start(0, **EVENING)
+    assert made(scene) == {WEDNESDAY: 4}
+
+
+async def test_nothing_is_made_again_of_a_day_for_which_nothing_was_made(scene: Scene) -> None:
+    """At 09:00 of a Wednesday whose night nobody has started, and of a year that was mistyped."""
+    first = await scene.start(2, "--again", "AAPL/news_card", **MORNING)
+    assert fault_of(first) == f"--again: nothing was made yet for {TUESDAY}; start it without that"
+    await scene.start(0, **MORNING)
+    await scene.until(WEDNESDAY, "09:00:00")
+    second = await scene.start(2, "--again", "AAPL/news_card", **MORNING)
+    remedy = f"the latest day that has something is {TUESDAY}: add --date={TUESDAY} if that is meant"
+    assert fault_of(second) == f"--again: nothing was made yet for {WEDNESDAY}; {remedy}"
+    count = len(scene.requests)
+    third = await scene.start(2, "--again", "AAPL/news_card", "--date=2025-11-24", "--yes", **MORNING)
+    assert fault_of(third).startswith("--again: nothing was made yet for 2025-11-24; ")
+    assert len(scene.requests) == count
+    await scene.start(0, "--again", "AAPL/news_card", f"--date={TUESDAY}", **MORNING)
+    assert {name[:10] for name in scene.names("/attempts/")} == {TUESDAY}
+
+
+async def test_a_refused_start_is_a_record_of_its_day(scene: Scene) -> None:
+    await scene.world.configure("card_types.json", b"[")
+    await scene.start(2)
+    await scene.world.configure("card_types.json", CONFIG["card_types.json"])
+    await scene.until(NEXT_DAY, "22:30:00")
+    assert (await scene.start(0, "--date", DAY)).finished["day"] == DAY
+
+
+@pytest.mark.parametrize("variable", ["RUN_TIME_ZONE", "RUN_SCHEDULE"])
+async def test_while_it_is_not_known_which_day_it_is_nothing_is_recorded(scene: Scene, variable: str) -> None:
+    outcome = await scene.start(2, **{variable: "every monday of month 09:00"})
+    (fault,) = outcome.events("config.faulty")
+    assert fault["where"] == variable
+    assert (scene.requests, scene.names()) == ([], [])
+
+
+async def test_on_a_laptop_the_latest_recorded_start_says_which_night_it_is(scene: Scene) -> None:
+    """Its variables are not set there."""
+    await scene.start(0, RUN_SCHEDULE="30 6 * * 1-5", RUN_TIME_ZONE="Asia/Shanghai")  # 06:30 on Wednesday there
+    laptop = await scene.start(0, RUN_SCHEDULE=None)
+    assert laptop.finished["day"] == WEDNESDAY
+    assert laptop.finished["notes"][0].startswith(f"Everything of {WEDNESDAY} was there already, since 06:30")
