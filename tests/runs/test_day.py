@@ -473,7 +473,7 @@ async def test_an_execution_that_is_delivered_twice_asks_once(scene: Scene) -> N
     await scene.start(0)
     await scene.start(0, "--again", "AAPL/news_card", **CLOUD)
     outcome = await scene.start(0, "--again", "AAPL/news_card", **CLOUD)
-    assert outcome.finished["notes"][0].startswith("Everything was there already")
+    assert outcome.finished["notes"][0].startswith(f"Everything of {DAY} was there already")
     assert scene.cards()["AAPL/news_card"] == 2
 
 
