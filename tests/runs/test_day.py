@@ -15,6 +15,7 @@ import trio
 
 from job.execution.shutdown import LIMITS
 from job.ledger.stop import ShutdownReason
+from job.storage.store import SETTLE_SECONDS
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.service import Fault
@@ -449,7 +450,7 @@ async def test_a_signal_while_an_attempt_is_recorded_leaves_nobody_to_pay_twice(
     outcome = await scene.end(job, 128 + number)
     assert trio.current_time() - sent < LIMITS[ShutdownReason.SIGTERM].all
     scene.world.storage_seconds = 0.02
-    known = seconds < 3.0
+    known = seconds < SETTLE_SECONDS
     assert "--again" not in outcome.finished.get("start_command", "")
     assert ("start_command" in outcome.finished) is known
     assert ("1 card was to be made again" in outcome.stdout) is known
