@@ -8,6 +8,8 @@ from html.parser import HTMLParser
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 INLINE = {"a", "b", "bdi", "i", "span"}
 """Tags that do not part words."""
+CELLS = {"td", "th"}
+"""Tags that part words, but not lines."""
 
 
 @dataclass
@@ -30,13 +32,20 @@ class Parsed(HTMLParser):
         """All that is written on it, but for its styles."""
         return " ".join("".join(self.texts).split())
 
+    @property
+    def lines(self) -> list[str]:
+        """The same line by line; a row of a table is one."""
+        cells = ([" ".join(cell.split()) for cell in line.split("\t")] for line in "".join(self.texts).split("\n"))
+        lines = (" | ".join(cell for cell in row if cell) for row in cells)
+        return [line for line in lines if line]
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
         assert len(dict(attrs)) == len(attrs), "an attribute twice"
         if tag not in VOID:
             self._open.append(tag)
         if tag not in INLINE:
-            self.texts.append("\n")
+            self.texts.append("\t" if tag in CELLS else "\n")
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
@@ -44,7 +53,7 @@ class Parsed(HTMLParser):
     def handle_endtag(self, tag: str) -> None:
         assert self._open.pop() == tag
         if tag not in INLINE:
-            self.texts.append("\n")
+            self.texts.append("\t" if tag in CELLS else "\n")
 
     def handle_data(self, data: str) -> None:
         if "style" not in self._open:

@@ -134,10 +134,11 @@ class Folder:
 def planned_cards(entry: Entry) -> set[Item]:
     """The cards of an attempt, from its config itself: none of the job's planning is used."""
     config = {name: json.loads(text) for name, text in entry.objects.items()}
-    targets = [{"id": ticker} for ticker in config["ticker_list.json"]] + config.get("card_targets.json", [])
+    listed = {ticker: {"id": ticker} for ticker in config["ticker_list.json"]}
+    targets = listed | {target["id"]: target for target in config.get("card_targets.json", [])}
     return {
         ("qa", target["id"], card, target.get("date", entry.day))
-        for target in targets
+        for target in targets.values()
         for card in target.get("card_types", config["card_types.json"])
     }
 

@@ -1,0 +1,78 @@
+"""What a person reads in the morning is what it was when somebody last read it, and each command does what it says."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from job.text.messages import LANGUAGES
+from tests.runs.mornings import CARDS, CONFIG, STORIES, Night, commands, file_of, play, text_of
+
+if TYPE_CHECKING:
+    import trio
+    from trio.testing import MockClock
+
+ENDED_WELL = {"good", "shrank", "made-again", "left-out"}
+"""The stories after which nothing is advised."""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("name", STORIES)
+async def test_a_morning_reads_as_it_was_read(
+    autojump_clock: MockClock, nursery: trio.Nursery, name: str, language: str
+) -> None:
+    async def compare(night: Night) -> None:
+        assert text_of(night) == file_of(name, language).read_text(encoding="utf-8"), "python -m tests.runs.mornings"
+
+    await play(name, language, nursery, compare)
+
+
+def test_every_text_belongs_to_a_story() -> None:
+    kept = {path.name for path in file_of("good", "en").parent.glob("*.txt")}
+    assert kept == {file_of(name, language).name for name in STORIES for language in LANGUAGES}
+
+
+@pytest.mark.parametrize("name", sorted(STORIES.keys() - ENDED_WELL))
+@pytest.mark.parametrize("moment", ["at once", "the next morning", "a day later"])
+async def test_a_command_does_what_it_says(
+    autojump_clock: MockClock, nursery: trio.Nursery, name: str, moment: str
+) -> None:
+    """Pasted while it holds, or later the one that holds then, it finishes the day that it was shown for."""
+
+    async def paste(night: Night) -> None:
+        advised = [given for given in commands(text_of(night)) if "--again" not in given]
+        is_late = moment == "a day later"
+        fitting = [given for given in advised if any("--date" in word for word in given) is is_late]
+        assert fitting, advised
+        day, scene = night.day, night.scene
+        await mend(night)
+        following = date.fromisoformat(day) + timedelta(days=1)
+        if moment == "the next morning":
+            await scene.until(following.isoformat(), "08:30:00")
+        elif is_late:
+            while following.weekday() >= 5:
+                following += timedelta(days=1)
+            await scene.until(following.isoformat(), "23:30:00")
+        count, kept = len(scene.requests), {*scene.world.recorded()}
+        outcome = await night.start(0, *fitting[0])
+        assert outcome.finished["day"] == day
+        assert len(scene.requests) > count, "nothing was left to do"
+        new = {*scene.world.recorded()} - kept
+        assert {place.partition("/")[0] for place in new if re.match(r"\d", place)} == {day}, (
+            "only this day is worked on"
+        )
+
+    await play(name, "en", nursery, paste)
+
+
+async def mend(night: Night) -> None:
+    """Whatever was the cause is put right."""
+    world = night.scene.world
+    for service in world.engines.values():
+        service.script.clear()
+    world.trading.latency = world.news.latency
+    await world.configure("ticker_list.json", CONFIG["ticker_list.json"])
+    await world.configure("card_types.json", CARDS)
