@@ -51,7 +51,7 @@ LENGTHS = {
     "README.zh.md": 160,
     "job/README.md": 100,
     "job/engines/README.md": 40,
-    "job/reference.md": 260,
+    "job/reference.md": 270,
     "terraform/README.md": 250,
     "terraform/README.zh.md": 140,
     "tests/README.md": 100,
