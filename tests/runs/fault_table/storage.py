@@ -63,10 +63,6 @@ def _impatient(cause: Arrange = nothing) -> Arrange:
     return lambda world: {**(cause(world) or {}), **altered(world.directory, SHORT_PATIENCE)}
 
 
-def _lost(part: bytes) -> Arrange:
-    return _front(writes_of(part), do.in_turn(broken.reset_after_work(), do.nothing()))
-
-
 def _refusing(*parts: str, verbs: tuple[str, ...] = ("read", "create", "replace", "delete", "names")) -> Arrange:
     """The store in memory refuses requests for names with one of these parts."""
 
@@ -293,14 +289,11 @@ ROWS = (
         (
             succeeded("slow", _front(when.always, do.slow(0.3)), place="bucket"),
             succeeded("503", _front(when.every(3), do.status(503)), place="bucket", seconds=60.0),
-            succeeded("lease lost", _lost(b"_lease.json"), place="bucket"),
-            succeeded("entry lost", _lost(b"attempts/"), place="bucket"),
-            succeeded("results lost", _lost(b"results/"), place="bucket"),
-            succeeded("end lost", _lost(b"ends/"), place="bucket"),
             succeeded(
-                "damaged once", _front(when.both(content_of(".json"), when.attempt(1)), do.damaged()), place="bucket"
+                "results lost",
+                _front(writes_of(b"results/"), do.in_turn(broken.reset_after_work(), do.nothing())),
+                place="bucket",
             ),
-            succeeded("odd once", _front(when.both(when.method("GET"), when.attempt(1)), do.body([])), place="bucket"),
             succeeded("odd answers to all writes", _front(WRITES, do.body({})), place="bucket"),
         ),
     ),
