@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +14,7 @@ from hypothesis import strategies as st
 from job.config.environment import read_settings
 from job.config.faults import ConfigError
 from job.config.objects import OBJECTS, read_config
-from job.planning.prepare import Prepared, prepare
+from job.planning.prepare import prepare
 from job.planning.request import RunRequest
 from job.planning.targets import resolve
 from tests.support.chinese import in_chinese
@@ -466,14 +465,10 @@ def test_no_bytes_raise_an_exception_and_every_fault_names_its_object(objects: d
         assert notice.isprintable()
 
 
-async def prepared(uri: str, **environment: str) -> Prepared:
-    settings, faults = read_settings(ENVIRONMENT | {"CONFIG_URI": uri} | environment)
-    return await prepare(RunRequest(settings, faults, NOW, 0.0), "2026-11-24")
-
-
 async def refused(uri: str, **environment: str) -> list[str]:
+    settings, faults = read_settings(ENVIRONMENT | {"CONFIG_URI": uri} | environment)
     with pytest.raises(ConfigError) as error:
-        await prepared(uri, **environment)
+        await prepare(RunRequest(settings, faults, NOW, 0.0), "2026-11-24")
     return [str(fault) for fault in error.value.faults]
 
 
@@ -482,28 +477,6 @@ def directory(tmp_path: Path) -> Path:
     for name, value in GOOD.items():
         (tmp_path / name).write_bytes(written(value))
     return tmp_path
-
-
-READABLE = "see that it names gs://BUCKET/PREFIX or a directory, and that it can be read from here"
-
-
-async def test_a_config_uri_that_cannot_be_read(directory: Path) -> None:
-    file = directory / "ticker_list.json"
-    assert await refused(f"{directory}/no") == [f"CONFIG_URI: {directory}/no is not a directory; {READABLE}"]
-    assert await refused(str(file)) == [f"CONFIG_URI: {file} is not a directory; {READABLE}"]
-
-
-async def test_an_object_that_is_a_directory(directory: Path) -> None:
-    (directory / "llm_config.json").mkdir()
-    (found,) = await refused(str(directory))
-    odd = f"{directory}/llm_config.json is not a file"
-    assert found == f"CONFIG_URI: {odd}; replace it with a file or remove it"
-
-
-async def test_faults_of_the_environment_and_of_the_config_are_reported_together(directory: Path) -> None:
-    (directory / "card_types.json").unlink()
-    found = await refused(str(directory), RUN_TIME_ZONE="x", QA_ENGINE_URL="", NEWS_ENGINE_URL="x")
-    assert [line.partition(":")[0] for line in found] == ["RUN_TIME_ZONE", "NEWS_ENGINE_URL", "card_types.json"]
 
 
 @pytest.mark.parametrize(
@@ -522,29 +495,6 @@ async def test_no_url_is_required_for_an_engine_that_an_unreadable_entry_may_hav
     (directory / "card_targets.json").write_bytes(written(targets))
     found = await refused(str(directory), FINANCIAL_ENGINE_URL="")
     assert [line.partition(":")[0] for line in found] == ["card_targets.json"] + ["FINANCIAL_ENGINE_URL"] * missing
-
-
-async def test_only_the_engines_of_the_plan_need_a_url(directory: Path) -> None:
-    (directory / "engine_control.json").write_text('{"run_financials_engine": false, "run_news_engine": false}')
-    assert await refused(str(directory), FINANCIAL_ENGINE_URL="", NEWS_ENGINE_URL="", TRADING_ENGINE_URL="") == [
-        "TRADING_ENGINE_URL: is not set; set it to the trading engine's https URL"
-    ]
-    plan = (await prepared(str(directory), FINANCIAL_ENGINE_URL="", NEWS_ENGINE_URL="")).plan
-    assert plan.engines() == ("trading", "qa")
-
-
-async def test_everything_is_read_once(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (directory / "engine_control.json").write_text('{"run_news_engine": false}')
-    opened: list[str] = []
-    whole = Path.open
-
-    def counted(path: Path, *arguments: Any) -> Any:
-        opened.append(path.name)
-        return whole(path, *arguments)
-
-    monkeypatch.setattr(Path, "open", counted)
-    await prepared(str(directory))
-    assert sorted(opened) == sorted(OBJECTS)
 
 
 # --- what people type, paste and export ---
