@@ -279,11 +279,11 @@ def test_variables_of_others_are_not_noticed() -> None:
 
 def test_settings_with_faults_hold_the_values_that_are_valid() -> None:
     settings, found = read_settings(
-        {"RUN_TIME_ZONE": "x", "CLOUD_RUN_EXECUTION": "e", "QA_ENGINE_TIMEOUT": "x", "RUNS_URI": "/runs"}
+        {"RUN_TIME_ZONE": "x", "CLOUD_RUN_EXECUTION": "e", "QA_ENGINE_TIMEOUT": "x", "RUNS_URI": "gs://b"}
         | {"QA_ENGINE_CONCURRENCY": "3", "QA_ENGINE_URL": "http://localhost:1"}
     )
     assert [fault.where for fault in found] == ["CONFIG_URI", "RUN_TIME_ZONE", "QA_ENGINE_TIMEOUT"]
-    assert (settings.time_zone.key, settings.execution, settings.runs_uri) == ("UTC", "e", "/runs")
+    assert (settings.time_zone.key, settings.execution, settings.runs_uri) == ("UTC", "e", "gs://b")
     qa = settings.engines["qa"]
     assert (qa.url, qa.audience, qa.timeout, qa.concurrency) == ("http://localhost:1", "http://localhost:1", 300, 3)
 
