@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import webbrowser
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import trio
 
 from job.config.faults import Fault
+from job.notification.message import Line
 from job.notification.sender import Notifier
 from job.report.outcome import ExitCode
 from job.reporting import stdout
@@ -258,6 +260,68 @@ def test_whether_the_work_of_a_day_is_done(
     assert [line.strip() for line in steps if "python -m job" in line] == (
         [f"RUNS_URI={runs} python -m job run --date={DAY}{'' if attempts else ' --yes'}"] if code else []
     )
+
+
+def at(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
+    """A time in Shanghai, at which commands are given from now on."""
+    now = datetime.fromisoformat(f"{moment}+08:00")
+    monkeypatch.setattr("job.cli.main.datetime", type("Frozen", (), {"now": staticmethod(now.astimezone)}))
+    monkeypatch.setenv("RUN_TIME_ZONE", "Asia/Shanghai")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "moment", "day"),
+    [
+        ("30 22 * * 1-5", "2026-11-25T06:00", "2026-11-24"),
+        ("30 6 * * 1-5", "2026-11-25T06:00", "2026-11-24"),
+        ("30 6 * * 1-5", "2026-11-25T06:25", "2026-11-24"),
+        ("30 6 * * 1-5", "2026-11-25T06:30", "2026-11-25"),
+        ("30 22 * * 1-5", "2026-11-29T06:00", "2026-11-27"),
+        ("30 6 * * 1-5", "2026-11-29T06:00", "2026-11-27"),
+    ],
+)
+def test_the_night_that_is_verified_is_the_latest_that_has_begun(
+    schedule: str, moment: str, day: str, runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Sunday that is Friday's: 1 again, unless it is done."""
+    at(monkeypatch, moment)
+    monkeypatch.setenv("RUN_SCHEDULE", schedule)
+    runs.mkdir(exist_ok=True)
+    code, out, _ = command("verify")
+    assert (code, out[0]) == (ExitCode.FAILED, f"no start of {day} is recorded")
+    write(runs, Attempt(day).record())
+    assert command("verify")[0] == ExitCode.DONE
+
+
+def test_on_a_laptop_the_record_knows_which_night_is_the_latest(
+    runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at(monkeypatch, "2026-11-25T01:59")
+    monkeypatch.delenv("RUN_TIME_ZONE")
+    write(runs, Attempt(failed=["MSFT"], outcome="cards_missing").record())
+    assert command("verify")[1][0] == f"{DAY} is not done: How it ended"
+
+
+def test_a_verify_job_advises_to_start_the_job_itself(
+    runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+
+    async def send_lines(self: object, lines: Iterable[Line], fields: object, seconds: float) -> None:
+        await trio.lowlevel.checkpoint()
+        told[:] = [text for line in lines for text in (str(line.text), line.command) if text]
+
+    monkeypatch.setattr(Notifier, "send_lines", send_lines)
+    at(monkeypatch, "2026-11-25T06:00")
+    for name, value in {"CLOUD_RUN_JOB": "cards-verify", "RUN_SCHEDULE": "30 22 * * 1-5"}.items():
+        monkeypatch.setenv(name, value)
+    runs.mkdir(exist_ok=True)
+    command("verify")
+    assert told[-1] == "No start of that day is recorded.", "it is not known which job that is"
+    monkeypatch.setenv("JOB_TO_START", "cards")
+    command("verify")
+    assert told[0].startswith("✗ cards, 2026-11-24: not done by 2026-11-25 06:00 UTC+08:00")
+    assert told[-2:] == ["This starts it (until 11-25 22:20):", "gcloud run jobs execute cards"]
 
 
 def test_a_day_whose_results_are_gone_is_not_verified(runs: Path, command: Command) -> None:
