@@ -224,7 +224,7 @@ async def _run_nights(count: int, today: date) -> int:
                 TROUBLES[trouble].cause(world)
             night = (today - timedelta(days=count - 1 - number)).isoformat()
             print(f"\nnight {number + 1} of {count}, {night}: {what}", flush=True)
-            code = await _play(["run", f"--date={night}"], _environment(world))
+            code = await _play(["run", f"--date={night}", "--yes"], _environment(world))
             if not _ended_with(TROUBLES[trouble].code if trouble else 0, code, night):
                 ended = code or 1
             if code >= 128:  # stopped by a signal
