@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from zoneinfo import ZoneInfo
 
 import pytest
 import trio
 from trio.testing import MockClock
 
+from job.config.days import Days
+from job.config.environment import read_settings
 from job.config.faults import Fault
 from job.records.lease import LEASE
 from job.records.nights import Night, Nights, PastNights, done_at, read_nights
 from job.report.outcome import Outcome
 from job.storage.store import StorageError
 from job.text.messages import Message, message
-from tests.support.records import Attempt, lease_of, put, refusal
+from tests.support.records import Attempt, lease_of, put, refusal, start_at
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
@@ -83,6 +86,16 @@ async def test_a_day_with_a_name_that_the_job_does_not_give_is_unreadable(
 async def test_without_a_day_nothing_is_listed(memory: Memory, autojump_clock: MockClock) -> None:
     assert (await read_nights(memory)).nights == []
     assert str(Nights().period) == "no night is recorded"
+
+
+def test_on_a_laptop_the_latest_start_has_the_schedule_whichever_day_it_was_for() -> None:
+    """Also one that is at work; of a variable that is set, the variable counts."""
+    later = start_at(DAYS[0], started="2027-01-01T09:00:00+08:00", schedule="0 9 * * *", zone="Europe/London")
+    nights = Nights([night(Attempt(DAYS[1])), Night(DAYS[0], Outcome.AT_WORK, entry=later)])
+    assert nights.days(read_settings({})[0]) == Days(ZoneInfo("Europe/London"), "0 9 * * *")
+    own, _ = read_settings({"RUN_TIME_ZONE": "UTC", "RUN_SCHEDULE": "0 1 * * *"})
+    assert nights.days(own) == Days(ZoneInfo("UTC"), "0 1 * * *")
+    assert Nights().days(read_settings({})[0]) == Days(ZoneInfo("UTC"))
 
 
 def night(attempt: Attempt) -> Night:
