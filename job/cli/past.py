@@ -18,9 +18,8 @@ from job.notification.sender import SEND_SECONDS, Notifier
 from job.page.render import render_day, render_nights
 from job.records.day import RecordedDay, read_day
 from job.records.nights import Nights, entry_before, read_nights
-from job.report.advice import Step, advice, first_steps
-from job.report.commands import Commands, Links, page_address
-from job.report.comparison import comparison_lines
+from job.report.advice import Step, first_steps
+from job.report.commands import Commands, Links
 from job.report.format import RecordError
 from job.report.outcome import ExitCode, Outcome
 from job.report.view import View
@@ -105,10 +104,9 @@ async def _view(
     before = None
     with suppress(RecordError, StorageError):  # this day can be shown without
         before = await entry_before(store, nights, report.day)
-    lines = comparison_lines(report, recorded.ledger, nights.reports, before)
     commands = Commands.of(report, runs_uri, nights.days(settings), now)
-    page = page_address(runs_uri, report.day) if recorded.has_page else None
-    return View(report, recorded.ledger, advice(report, commands), tuple(lines), page), recorded
+    view = View.of(report, recorded.ledger, nights.reports, before, commands)
+    return (view.with_page(runs_uri) if recorded.has_page else view), recorded
 
 
 def _open(path: Path, page: bytes, to: Translator) -> bool:

@@ -4,10 +4,11 @@ import gc
 
 import trio
 
-from job.orchestrator import Reporter, run
+from job.orchestrator import run
 from job.planning.request import RunRequest
 from job.report.outcome import ExitCode
 from job.reporting.cloud_log import CloudLogReporter
+from job.reporting.reporter import Reporter
 from job.text.messages import translator
 
 GARBAGE = 20_000

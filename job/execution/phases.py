@@ -1,14 +1,23 @@
 """Phases: the work of the data phase and of the card phase. `job.orchestrator` puts them together."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from job.config.environment import EngineSettings
+import trio
+
+from job.config.environment import EngineSettings, Settings
 from job.engines.catalog import ENGINES, EngineName
 from job.engines.failures import Failure
+from job.engines.id_tokens import IdTokens
+from job.engines.identity import RunIdentity
+from job.engines.tls import tls_context
 from job.errors import JobError
 from job.execution.circuits import CardCircuits
+from job.execution.events import EventHandler
 from job.execution.executor import Executor, RunContext
+from job.execution.gauge import Live
+from job.execution.shutdown import Shutdown
 from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult
 from job.ledger.stop import ShutdownReason
@@ -39,6 +48,34 @@ class Phases:
     """Has what earlier attempts have done, and gets the results of this one through `context.emit`."""
     engines: Mapping[EngineName, EngineSettings]
     context: RunContext
+
+    @classmethod
+    def of(
+        cls,
+        live: Live,
+        settings: Settings,
+        trace_id: str,
+        shutdown: Shutdown,
+        helpers: trio.Nursery,
+        emit: EventHandler,
+    ) -> "Phases":
+        """The work of an attempt with this trace id, over connections of its own. Tokens are fetched in `helpers`."""
+        from job.engines.http_connection import HttpConnection, Network  # noqa: PLC0415  httpx takes 0.02 s to import
+
+        network = Network(tls_context(settings.authorities))
+        context = RunContext(
+            run=RunIdentity(trace_id),
+            tokens=IdTokens(helpers, settings.impersonate),
+            connect=lambda engine: HttpConnection(
+                network, settings.engines[engine].url or "", kept=ENGINES[engine].keeps_connections
+            ),
+            shutdown=shutdown,
+            emit=emit,
+            epoch=time.time() - trio.current_time(),
+            gauges=live.gauges,
+            again_of=live.ledger.again_of,
+        )
+        return cls(live.ledger, settings.engines, context)
 
     @property
     def data_engines(self) -> list[EngineName]:

@@ -116,6 +116,11 @@ class Ledger:
         self._outdated: dict[WorkItem, float] = {}
         """When each card was made with another model or other parameters than those of the plan."""
 
+    @classmethod
+    def empty(cls, day: str) -> "Ledger":
+        """That of the empty plan, for a day of which no plan is known."""
+        return cls(Plan.empty(day))
+
     @cached_property  # few ledgers need it, and 100,000 targets take 10 MB
     def _targets(self) -> Mapping[str, Target]:
         return {target.id: target for target in self.plan.targets}

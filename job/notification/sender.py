@@ -3,6 +3,8 @@
 import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 
 import trio
@@ -13,6 +15,9 @@ from job.engines.tls import tls_context
 from job.execution.shutdown import Shutdown
 from job.notification.channels import Hook, Problem, judge
 from job.notification.message import Line, cut, run_fields, run_lines
+from job.report.advice import Retry, advice
+from job.report.commands import Commands
+from job.report.outcome import ExitCode, Outcome
 from job.report.view import View
 from job.text.messages import ENGLISH, Message, Translator, message, template, translator
 
@@ -41,12 +46,26 @@ class Notifier:
 
     async def send(self, view: View, shutdown: Shutdown) -> Message | None:
         """Sends the message about a start, if it is news. Returns why it was not sent, or `None`."""
-        if not view.is_news:
+        if not self._is_news(view):
             return None
-        lines, fields = run_lines(view, self._settings), partial(run_fields, view)
+        settings, report = self._settings, view.report
+        commands = Commands.of(report, settings.runs_uri, report.days, datetime.now(UTC))
+        view = replace(view, steps=advice(report, commands, Retry.of(settings)))
+        lines, fields = run_lines(view, settings), partial(run_fields, view)
         with shutdown.stage("message") as seconds:
             return await self.send_lines(lines, fields, min(seconds, SEND_SECONDS))
         return message(NOT_SENT, reason=message("a signal ended the sending"))
+
+    def _is_news(self, view: View) -> bool:
+        """Whether a message is sent about a start."""
+        report = view.report
+        if report.exit_code != ExitCode.DONE:
+            return not report.is_of_command
+        if report.task_attempt:  # the first try may have told that it failed
+            return True
+        if not report.number:  # nothing was left to do: whoever has asked waits to hear that
+            return report.arguments != ("run",) or not report.days.is_scheduled(datetime.fromisoformat(report.started))
+        return self._settings.notify_only == "all" or view.follows is not Outcome.SUCCEEDED
 
     async def send_lines(self, lines: Iterable[Line], fields: Fields, seconds: float) -> Message | None:
         """Sends any message, if NOTIFY_URL is set. Returns why it was not sent, or `None`."""

@@ -178,9 +178,13 @@ class Record:
         return self.reports.get(self.listing.latest)
 
     @property
-    def was_killed(self) -> bool:
-        """Whether an attempt has not ended."""
-        return len(self.reports) < len(self.listing.attempts)
+    def outcome(self) -> Outcome | None:
+        """How the day stood when it was read; `None` if nothing was recorded of it."""
+        if len(self.reports) < len(self.listing.attempts):
+            return Outcome.KILLED
+        if self.listing.is_refused:
+            return Outcome.BAD_CONFIG
+        return None if self.ended is None else self.ended.outcome
 
 
 def _check_results(listing: Listing, reports: Mapping[int, Report]) -> None:

@@ -6,6 +6,7 @@ and another start measures for how long it has watched the lease without a renew
 """
 
 import random
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -21,6 +22,7 @@ from job.errors import JobError
 from job.execution.expiry import Expiry
 from job.execution.shutdown import LIMITS, Shutdown
 from job.ledger.stop import ShutdownReason
+from job.report.attempt import Start
 from job.report.format import Stamp
 from job.storage.store import (
     ConflictError,
@@ -64,6 +66,17 @@ class Holder(BaseModel):
     since: Stamp
     execution: str | None
     task_attempt: int
+
+    @classmethod
+    def of(cls, start: Start) -> "Holder":
+        """This process, as a holder from now on."""
+        return cls(
+            owner=secrets.token_hex(8),
+            day=start.day,
+            since=datetime.now(start.days.zone).isoformat(timespec="seconds"),
+            execution=start.execution,
+            task_attempt=start.task_attempt,
+        )
 
     @property
     def words(self) -> Message:

@@ -16,7 +16,7 @@ from job.records.day import Listing, read_refused
 from job.records.lease import SeenLease
 from job.report.attempt import Entry, Start
 from job.report.comparison import night_before
-from job.report.format import MISSING, RecordError, end_name, is_day
+from job.report.format import MISSING, NIGHTS_PAGE, RecordError, end_name, is_day
 from job.report.outcome import Outcome
 from job.report.report import END_LIMIT, Report, read_report
 from job.storage.store import BACKGROUND_THREADS, ObjectStore, StorageError, in_thread, words_of
@@ -202,13 +202,21 @@ class PastNights:
         """Returns once they are read, or cannot be."""
         await self._is_over.wait()
 
+    @property
+    def not_made(self) -> tuple[str, ...]:
+        """The documents that cannot be made, since the nights are not known."""
+        return (NIGHTS_PAGE,) if self.nights is None else ()
+
     def before(self, day: str) -> list[Report]:
         """The reports of the nights before a day, as far as they are known."""
         return [one for one in (self.nights or Nights()).reports if one.day < day]
 
-    def follows_failure(self, day: str) -> bool:
-        """Whether the latest night before failed, or this is not known."""
+    def night_before(self, day: str) -> Report | None:
+        """The report of the latest night before that had a plan, as far as they are known."""
+        return night_before(self.before(day), day)
+
+    def outcome_before(self, day: str) -> Outcome | None:
+        """How the latest night before ended, a success without any; `None` if that is not known."""
         if self.nights is None:
-            return True
-        before = next((night for night in self.nights.nights if night.day < day), None)
-        return before is not None and before.outcome is not Outcome.SUCCEEDED
+            return None
+        return next((night.outcome for night in self.nights.nights if night.day < day), Outcome.SUCCEEDED)

@@ -8,7 +8,10 @@ from functools import partial
 import trio
 
 from job.config.faults import CommandFault, ConfigError, Fault
+from job.execution.events import Event
 from job.execution.shutdown import Shutdown
+from job.ledger.ledger import SetAside
+from job.ledger.result import CallResult
 from job.planning.prepare import Prepared
 from job.planning.selection import AGAIN
 from job.records.day import Document, Record
@@ -61,6 +64,14 @@ class Session:
 
     def __post_init__(self) -> None:
         self.alarm = StorageAlarm(self.notify)
+
+    def on_event(self, event: Event) -> None:
+        """Adds a result to the ledger and to the journal, and what was set aside to the ledger."""
+        if isinstance(event, CallResult):
+            self.record.ledger.add(event)
+            self.journal.append(event)
+        elif isinstance(event, SetAside):
+            self.record.ledger.set_aside.append(event)
 
     def objects(self) -> dict[int, int]:
         """How many objects of results there are of each attempt, this one included."""

@@ -55,8 +55,11 @@ _RETRIES = {
 
 
 def advice(report: Report, commands: Commands, retry: Retry = Retry.UNKNOWN) -> tuple[Step, ...]:
-    """What to do next, in this order; empty if nothing is to be done. `commands` know when a person reads it."""
-    return tuple(_steps(report, commands, retry))
+    """What to do next, in this order; empty if nothing is to be done. `commands` know when a person reads it.
+
+    A command that is faulty itself must not be given again.
+    """
+    return () if report.is_of_command else tuple(_steps(report, commands, retry))
 
 
 def command_of(steps: Sequence[Step], kind: Kind) -> Command | None:
@@ -133,8 +136,7 @@ def _start_steps(
 
 def _ends_soon(report: Report, commands: Commands) -> bool:
     """Whether a start that does not name the day would soon be for a later one."""
-    names_day = any(one.startswith("--date") for one in report.arguments)
-    return not names_day and commands.days.current(commands.now + SOON) != report.day
+    return not report.names_day and commands.days.current(commands.now + SOON) != report.day
 
 
 def last_words(start: Start, commands: Commands) -> Message:

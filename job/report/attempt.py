@@ -9,14 +9,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from job.config.days import Days
 from job.config.entries import Date
-from job.config.environment import Settings
 from job.config.fields import CardUrl, Schedule, must_be_printable
 from job.engines.catalog import EngineName
-from job.engines.identity import COMMIT, VERSION
+from job.engines.identity import COMMIT, VERSION, new_trace_id
 from job.ledger.again import Asked
 from job.ledger.totals import Count
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, make_plan
+from job.planning.request import RunRequest
 from job.report.format import FORMAT, NOT_WRITTEN, RecordError, Stamp, attempt_name, check_format
 from job.storage.uri import absolute
 from job.text.messages import message
@@ -72,21 +72,20 @@ class Start(BaseModel):
     commit: str | None = None
 
     @classmethod
-    def of(
-        cls, settings: Settings, days: Days, day: str, now: datetime, trace_id: str, arguments: tuple[str, ...]
-    ) -> Self:
-        """A start at this moment."""
-        stamp = now.astimezone(days.zone).isoformat(timespec="seconds")
+    def of(cls, request: RunRequest, days: Days, day: str) -> Self:
+        """A start for a day of these days, with a trace id of its own."""
+        settings = request.settings
+        stamp = request.now.astimezone(days.zone).isoformat(timespec="seconds")
         return cls(
             day=day,
             began=stamp,
             started=stamp,
             zone=days.zone.key,
             schedule=days.schedule,
-            trace_id=trace_id,
+            trace_id=new_trace_id(),
             execution=settings.execution,
             task_attempt=settings.task_attempt,
-            arguments=arguments,
+            arguments=request.arguments,
             job=settings.job,
             region=settings.region,
             project=settings.project,
@@ -96,6 +95,16 @@ class Start(BaseModel):
             version=VERSION,
             commit=COMMIT,
         )
+
+    def with_config(self, prepared: Prepared, without: tuple[str, ...]) -> Self:
+        """The same, once its config is read; `without` are the targets that are left out."""
+        generations = {name: stored.generation for name, stored in sorted(prepared.objects.items())}
+        return self.model_copy(update={"generations": generations, "without": without})
+
+    @property
+    def names_day(self) -> bool:
+        """Whether its command names the day."""
+        return any(one.startswith("--date") for one in self.arguments)
 
     @property
     def days(self) -> Days:

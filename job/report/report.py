@@ -136,6 +136,11 @@ class Report(Start):
         return bool(self.engines)
 
     @property
+    def is_of_command(self) -> bool:
+        """Whether the command itself was faulty: only who gave it can correct it, and is told at once."""
+        return any(str(fault.where).startswith("--") for fault in self.faults)
+
+    @property
     def done_at(self) -> datetime | None:
         """When the attempt ended that found everything done; `None` if something is missing."""
         return datetime.fromisoformat(self.ended) if self.ended and self.outcome is Outcome.SUCCEEDED else None

@@ -1,9 +1,15 @@
 """View: all that is shown of a day, on its page, in a message, on a terminal and in the log."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from job.ledger.ledger import Ledger
-from job.report.advice import Step
+from job.report.advice import Step, advice
+from job.report.attempt import Entry
+from job.report.commands import Commands, page_address
+from job.report.comparison import comparison_lines
+from job.report.format import PAGE
+from job.report.outcome import Outcome, unrecorded_note
 from job.report.report import Report
 from job.text.messages import Message
 
@@ -23,5 +29,32 @@ class View:
     """The address of its page; `None` if it has none."""
     unrecorded: int | None = None
     """How many results the record lacks, if its end could not be written."""
-    is_news: bool = True
-    """Whether a message is sent."""
+    follows: Outcome | None = None
+    """How the day stood before this attempt, or else the night before; `None` if that is not known."""
+
+    @classmethod
+    def of(
+        cls,
+        report: Report,
+        ledger: Ledger,
+        nights: Sequence[Report],
+        before: Entry | None,
+        commands: Commands,
+    ) -> "View":
+        """What is shown of a report to whom the `commands` are given.
+
+        `nights` are the reports of the nights before it, and `before` is the latest entry of the one before.
+        """
+        return cls(report, ledger, advice(report, commands), tuple(comparison_lines(report, ledger, nights, before)))
+
+    def unended(self, unrecorded: int) -> "View":
+        """The same if the end could not be written, nor so many results."""
+        note = unrecorded_note(unrecorded, is_done=not self.ledger.is_left)
+        report = self.report.model_copy(update={"notes": (*self.report.notes, note)})
+        return replace(self, report=report, unrecorded=unrecorded)
+
+    def with_page(self, runs_uri: str | None) -> "View":
+        """The same with the address of its page there, if that was written."""
+        if runs_uri is None or f"{self.report.day}/{PAGE}" in self.report.not_written:
+            return self
+        return replace(self, page=page_address(runs_uri, self.report.day))

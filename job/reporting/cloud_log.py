@@ -19,7 +19,7 @@ from job.report.commands import start_fields
 from job.report.outcome import ExitCode
 from job.report.report import Report, totals_of
 from job.report.view import View
-from job.reporting.status import barrier_message, progress_message
+from job.reporting.reporter import barrier_message, progress_message
 from job.reporting.stdout import LAST_WORDS_SECONDS, OutputQueue, say_error_within, write_line
 from job.text.display import shortened
 from job.text.messages import Message

@@ -21,8 +21,8 @@ from job.report.cards import complete_line
 from job.report.failures import FailureGroup, failure_groups, not_reached
 from job.report.report import Report
 from job.report.view import View
+from job.reporting.reporter import barrier_message, progress_message, time_status
 from job.reporting.screen import Mark, Screen, print_table
-from job.reporting.status import barrier_message, progress_message, time_status
 from job.reporting.stdout import LAST_WORDS_SECONDS, OutputQueue, queued_text, say_error_within
 from job.text.display import clock, shortened
 from job.text.messages import ENGLISH, Message, Translator, listed, message, plural

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import trio
@@ -15,6 +16,7 @@ from job.ledger.stop import ShutdownReason
 from job.notification import sender
 from job.notification.message import Line, Rank, trial_lines
 from job.notification.sender import Notifier, send
+from job.report.outcome import Outcome
 from job.text.messages import Message, message
 from tests.simulators import broken, do, when
 from tests.simulators.chat import Chat
@@ -135,22 +137,35 @@ async def test_a_bug_in_the_message_is_a_problem_of_the_message_only(chat: Chat)
     assert str(await send(hook, LINES, fields, 1.0)) == "the message was not sent: an error in the job: KeyError"
 
 
-async def sent(
-    given: Settings, scene: str = "busy", shutdown: Shutdown | None = None, *, is_news: bool = True
-) -> Message | None:
-    return await Notifier(given).send(replace(SCENES[scene](), is_news=is_news), shutdown or Shutdown())
+async def sent(given: Settings, scene: str = "busy", shutdown: Shutdown | None = None, **about: Any) -> Message | None:
+    return await Notifier(given).send(replace(SCENES[scene](), **about), shutdown or Shutdown())
 
 
 async def test_nothing_is_sent_without_a_configured_url() -> None:
     assert await sent(settings()) is None
 
 
-async def test_what_is_no_news_is_not_sent(chat: Chat) -> None:
-    given = settings(**chat.env("feishu"))
-    assert await sent(given, "all made", is_news=False) is None
-    assert chat.service.requests == []
-    assert await sent(given, "all made") is None
-    assert len(chat.texts) == 1
+@pytest.mark.parametrize(
+    ("only", "scene", "follows", "is_sent"),
+    [
+        ("failures", "all made", Outcome.SUCCEEDED, False),
+        ("failures", "all made", Outcome.KILLED, True),
+        ("failures", "all made", None, True),
+        ("failures", "cards missing", Outcome.SUCCEEDED, True),
+        ("all", "all made", Outcome.SUCCEEDED, True),
+    ],
+)
+async def test_a_failure_is_sent_and_the_first_success_after_one(
+    chat: Chat, only: str, scene: str, follows: Outcome | None, is_sent: bool
+) -> None:
+    assert await sent(settings(**chat.env("feishu"), NOTIFY_ONLY=only), scene, follows=follows) is None
+    assert len(chat.texts) == is_sent
+
+
+async def test_that_nothing_was_left_to_do_is_not_sent(chat: Chat) -> None:
+    report = SCENES["all made"]().report.model_copy(update={"number": 0})
+    assert await sent(settings(**chat.env("feishu")), "all made", report=report) is None
+    assert chat.texts == []
 
 
 async def test_a_signal_ends_the_sending(chat: Chat, nursery: trio.Nursery) -> None:

@@ -7,13 +7,14 @@ from datetime import datetime
 
 import pytest
 
+from job.config.environment import read_settings
 from job.page.documents import documents
 from job.records.day import Document
 from job.records.nights import Nights
 from job.report.cards import CARDS_LIMIT
 from job.report.format import CARDS, NIGHTS_PAGE, PAGE, REPORT
 from job.report.view import View
-from job.text.messages import Language, translator
+from job.text.messages import Language
 from tests.support.days import DAY, SCENES, some_nights
 from tests.support.parsed import Parsed
 
@@ -21,7 +22,7 @@ NOW = datetime.fromisoformat("2026-11-24T09:00:00+08:00")
 
 
 def written(view: View, nights: Nights | None = None, language: Language = "en") -> dict[str, Document]:
-    made = documents(view, nights or Nights(), "/runs", NOW, translator(language))
+    made = documents(view, nights or Nights(), read_settings({"RUNS_URI": "/runs", "REPORT_LANGUAGE": language})[0])
     return {document.name.removeprefix(f"{DAY}/"): document for document in made}
 
 

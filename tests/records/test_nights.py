@@ -146,7 +146,7 @@ async def test_a_bug_in_reading_past_nights_ends_no_attempt(
     past = PastNights(lambda _: None)
     await past.read(memory, "2026-11-30")
     assert "past nights are not read" in caplog.text
-    assert past.follows_failure(DAYS[3]), "it is not known"
+    assert past.outcome_before(DAYS[3]) is None
 
 
 async def test_past_nights_can_be_waited_for(memory: Memory, autojump_clock: MockClock) -> None:
@@ -165,13 +165,10 @@ async def test_past_nights_can_be_waited_for(memory: Memory, autojump_clock: Moc
     assert [one.day for one in past.before(DAYS[1])] == DAYS[:1]
 
 
-@pytest.mark.parametrize(
-    ("before", "expected"), [(Outcome.SUCCEEDED, False), (Outcome.CARDS_MISSING, True), (Outcome.KILLED, True)]
-)
-def test_whether_a_day_follows_a_failure(before: Outcome, expected: bool) -> None:
-    past = PastNights(lambda _: None, Nights([Night(DAYS[2], Outcome.KILLED), Night(DAYS[1], before)]))
-    assert past.follows_failure(DAYS[2]) is expected
-    assert not PastNights(lambda _: None, Nights()).follows_failure(DAYS[2])
+def test_how_the_night_before_a_day_ended() -> None:
+    nights = [Night(DAYS[2], Outcome.KILLED), Night(DAYS[1], Outcome.CARDS_MISSING)]
+    assert PastNights(lambda _: None, Nights(nights)).outcome_before(DAYS[2]) is Outcome.CARDS_MISSING
+    assert PastNights(lambda _: None, Nights()).outcome_before(DAYS[2]) is Outcome.SUCCEEDED, "none has failed"
 
 
 async def test_an_outage_of_storage_is_no_list(memory: Memory, autojump_clock: MockClock) -> None:

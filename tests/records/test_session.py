@@ -18,6 +18,7 @@ from job.records.day import Document
 from job.records.lease import LEASE, TRUSTED_SECONDS, acquire
 from job.records.session import Opened, Session, StorageAlarm, open_session
 from job.report.attempt import read_entry
+from job.report.outcome import Outcome
 from job.report.report import Report, read_report
 from job.text.messages import Message
 from tests.records.test_lease import holder
@@ -94,7 +95,7 @@ async def test_the_first_attempt_leaves_its_entry_before_anything_else(desk: Des
         assert entry.plan == prepared().plan.digest()
         assert (entry.again, entry.asked_by) == ((), ())
         assert (opened.start.number, opened.record.ended, opened.record.latest) == (1, None, None)
-        assert not opened.session.record.was_killed
+        assert opened.record.outcome is None
         assert opened.record.ledger.left("qa") == 2
 
 
@@ -108,7 +109,7 @@ async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: De
         assert opened.record.latest is not None
         assert (opened.record.latest.number, opened.record.ledger.left("qa")) == (1, 1)
         assert opened.session.objects() == {1: 1}
-        assert not opened.session.record.was_killed
+        assert opened.record.outcome is Outcome.CARDS_MISSING
 
 
 # --- closing ---

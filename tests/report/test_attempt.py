@@ -10,9 +10,10 @@ import pytest
 
 from job.config.environment import read_settings
 from job.engines.identity import COMMIT, VERSION
+from job.planning.request import RunRequest
 from job.report.attempt import Start, contents_of, read_entry
 from job.report.format import RecordError, is_day
-from tests.support.records import DAY, TRACE_ID, Attempt, config, prepared
+from tests.support.records import DAY, Attempt, config, prepared
 
 NOW = datetime(2026, 11, 23, 18, 0, 3, 500_000, tzinfo=UTC)
 CLOUD = {
@@ -30,7 +31,7 @@ CLOUD = {
 
 def test_a_start_has_what_its_commands_and_links_need() -> None:
     settings, _ = read_settings(CLOUD)
-    start = Start.of(settings, settings.days(), DAY, NOW, TRACE_ID, ("run", "--again=A"))
+    start = Start.of(RunRequest(settings, [], NOW, 0.0, again=("A",)), settings.days(), DAY)
     assert start.model_dump() == {
         "format": 1,
         "day": DAY,
@@ -39,7 +40,7 @@ def test_a_start_has_what_its_commands_and_links_need() -> None:
         "started": "2026-11-24T02:00:03+08:00",
         "zone": "Asia/Shanghai",
         "schedule": "30 22 * * 1-5",
-        "trace_id": TRACE_ID,
+        "trace_id": start.trace_id,
         "execution": "cards-x",
         "task_attempt": 1,
         "arguments": ("run", "--again=A"),
@@ -61,7 +62,7 @@ def test_no_secret_is_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.chdir(tmp_path)
     hook = {"NOTIFY_URL": "https://open.feishu.cn/open-apis/bot/v2/hook/s3cret", "NOTIFY_SECRET": "s3cret"}
     settings, _ = read_settings({**CLOUD, **hook, "CONFIG_URI": "config"})
-    start = Start.of(settings, settings.days(), DAY, NOW, TRACE_ID, ())
+    start = Start.of(RunRequest(settings, [], NOW, 0.0), settings.days(), DAY)
     assert "s3cret" not in start.model_dump_json()
     assert start.config_uri == str(tmp_path / "config"), "the same place from any directory"
 

@@ -12,7 +12,6 @@ import trio
 from pydantic_core import to_json
 
 from job.config.environment import read_settings
-from job.engines.identity import new_trace_id
 from job.planning.prepare import Prepared, prepare
 from job.planning.request import RunRequest
 from job.records.journal import Journal
@@ -66,10 +65,11 @@ def _killed_start(directory: Path) -> None:
     now = datetime.now(UTC) - timedelta(minutes=10)
     day = datetime.now(UTC).date().isoformat()
     settings, _ = read_settings({"CONFIG_URI": str(directory), "QA_ENGINE_URL": "http://127.0.0.1:1"})
-    prepared: Prepared = trio.run(prepare, RunRequest(settings, [], now, 0.0), day)
+    request = RunRequest(settings, [], now, 0.0)
+    prepared: Prepared = trio.run(prepare, request, day)
     plan = prepared.plan
     entry = Entry(
-        **{**Start.of(settings, settings.days(), day, now, new_trace_id(), ("run",)).model_dump(), "number": 1},
+        **{**Start.of(request, settings.days(), day).model_dump(), "number": 1},
         owner="killed",
         objects=dict(contents_of(prepared)),
         batch_sizes=dict(plan.batch_sizes),

@@ -32,10 +32,10 @@ import trio
 from trio._core._run import GLOBAL_RUN_CONTEXT
 from trio.testing import MemoryReceiveStream, MockClock, memory_stream_pair
 
-from job import orchestrator
 from job.cli.main import make_parser, request_of
 from job.config.environment import read_settings
 from job.engines.id_tokens import IdTokens
+from job.execution import phases
 from job.orchestrator import run
 from job.reporting.cloud_log import CloudLogReporter
 from job.reporting.stdout import OutputQueue
@@ -450,7 +450,7 @@ def _replace_network(patch: pytest.MonkeyPatch, world: VirtualWorld) -> None:
             world.tokens.forget()
         return world.tokens.identity(audience)
 
-    patch.setattr(orchestrator, "tls_context", lambda _: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))  # no file is read
+    patch.setattr(phases, "tls_context", lambda _: ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT))  # no file is read
     patch.setattr(httpcore.TrioBackend, "connect_tcp", connect_tcp)
     patch.setattr(IdTokens, "cached", cached)
     patch.setattr(IdTokens, "get", get)

@@ -7,7 +7,7 @@ import pytest
 from job.engines.failures import Cause, Failure
 from job.execution.gauge import Live
 from job.ledger.ledger import Ledger
-from job.reporting.status import barrier_message, time_status
+from job.reporting.reporter import barrier_message, time_status
 from job.reporting.terminal import TerminalReporter
 from job.text.messages import message
 from tests.support.fakes import plan_of, target

@@ -1,0 +1,50 @@
+"""Before an attempt makes calls, a person is told what is not as the night before, or as usual."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import pytest
+
+from job.ledger.ledger import Ledger
+from job.report.attempt import read_entry
+from job.report.opening import opening_notices
+from tests.support.records import DAY, Attempt, prepared, start_at
+
+NOW = datetime.fromisoformat(f"{DAY}T09:00:00+08:00")
+
+
+def notices(now: datetime = NOW, cards: int | None = None, without: tuple[str, ...] = ()) -> list[str]:
+    """Those of an attempt with two cards; `cards` is how many the one before had, if there was one."""
+    latest = None
+    if cards is not None:
+        entry = Attempt().record()[f"{DAY}/attempts/000001.json"]
+        latest = read_entry(DAY, 1, entry).model_copy(update={"cards": cards})
+    ledger = Ledger(prepared().plan.without(without))
+    return [str(one) for one in opening_notices(start_at(), ledger, latest, now)]
+
+
+@pytest.mark.parametrize(
+    ("cards", "change"),
+    [
+        (2, []),
+        (1, [f"The config asks for 1 card more than the last attempt at {DAY} did"]),
+        (4, [f"The config asks for 2 cards fewer than the last attempt at {DAY} did"]),
+    ],
+)
+def test_a_later_attempt_says_how_the_day_stands_and_what_the_config_asks_for_more(
+    cards: int, change: list[str]
+) -> None:
+    assert notices() == []
+    assert notices(cards=cards) == [f"Going on with {DAY}: no card was made", *change]
+
+
+def test_what_a_person_has_left_out_is_named_and_is_no_change_of_the_config() -> None:
+    left_out = "Left out by hand: MSFT. A plain start makes their cards too."
+    assert notices(without=("MSFT",)) == [left_out]
+    assert notices(cards=2, without=("MSFT",)) == [f"Going on with {DAY}: no card was made", left_out]
+
+
+def test_an_attempt_at_a_past_day_says_that_its_data_are_those_of_today() -> None:
+    (text,) = notices(datetime.fromisoformat("2026-11-26T09:00:00+08:00"))
+    assert text.startswith(f"{DAY} is over: the financial and the trading engine take no date")
