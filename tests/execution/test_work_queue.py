@@ -10,22 +10,6 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from job.execution.work_queue import WorkQueue
 
 
-async def test_each_piece_is_given_out_once_and_then_the_queue_ends(autojump_clock: MockClock) -> None:
-    queue, given = WorkQueue(iter(range(100))), []
-
-    async def work() -> None:
-        while (piece := await queue.get()) is not None:
-            given.append(piece)
-            await trio.sleep(piece % 7)
-            queue.task_done()
-
-    async with trio.open_nursery() as nursery:
-        for _ in range(8):
-            nursery.start_soon(work)
-    assert sorted(given) == list(range(100))
-    assert queue.remaining() == []
-
-
 async def test_parts_come_before_new_pieces(autojump_clock: MockClock) -> None:
     queue = WorkQueue(iter("abc"))
     assert await queue.get() == "a"
@@ -50,13 +34,6 @@ async def test_a_worker_that_finds_nothing_waits_for_parts_of_the_pieces_in_prog
             nursery.start_soon(work)
     assert [piece for piece, _ in given] == ["batch", "first", "second"]
     assert given[1][1] == given[2][1], "two workers at the same time"
-
-
-async def test_parts_that_no_worker_took_are_left_over() -> None:
-    queue = WorkQueue(iter(["batch"]))
-    await queue.get()
-    queue.put("first", "second")
-    assert queue.remaining() == ["first", "second"]
 
 
 async def test_new_pieces_are_held_back_while_the_limit_is_reached(autojump_clock: MockClock) -> None:

@@ -27,7 +27,6 @@ CARDS = ["news_card", "price_card"]
 CONFIG: dict[str, object] = {"ticker_list.json": TICKERS, "card_types.json": CARDS}
 PLACES = ["directory", pytest.param("bucket", marks=pytest.mark.needs("emulator"))]
 DOUBLE_STARTS = 3
-KILLS = 4
 REQUESTS = 60
 """Of a whole start, to engines, token server and storage: a moment is the arrival of one, or soon after."""
 pytestmark = pytest.mark.slow
@@ -55,30 +54,23 @@ async def test_of_two_starts_at_once_one_makes_everything(nursery: trio.Nursery,
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("place", PLACES)
-@pytest.mark.parametrize("seed", range(KILLS // 2))
+@pytest.mark.parametrize("kills", [1, 3])
 async def test_an_execution_that_is_killed_is_tried_again_until_all_is_done(
-    nursery: trio.Nursery, seed: int, place: str
+    nursery: trio.Nursery, kills: int, place: str
 ) -> None:
-    rng = random.Random(f"{seed} {place}")
-    async with open_world(nursery, CONFIG, latency=varied(0.1, seed=seed), emulator=_emulator(place)) as world:
-        kills, code, recorded = 1 + seed % 3, -SIGKILL, dict[str, bytes]()
-        for attempt in range(10):
+    rng = random.Random(f"{kills} {place}")
+    async with open_world(nursery, CONFIG, latency=varied(0.1, seed=kills), emulator=_emulator(place)) as world:
+        code, recorded = -SIGKILL, dict[str, bytes]()
+        for attempt in range(kills + 1):
             done, asked = _done(recorded), len(world.seen)
             moment = rng.randrange(REQUESTS) if attempt < kills else None
             code = await _tried(world, attempt, moment, rng.random() * 0.05)
             again = {item for request in world.seen[asked:] for item in _items(request)}
             assert not (again & done), "recorded as done, and requested again"
             recorded = await objects(world)
-            if code == 0:
-                break
         assert code == 0
         cards = {(target, card) for engine, target, card in _done(recorded) if engine == "qa"}
         assert cards == {(ticker, card) for ticker in TICKERS for card in CARDS}
-        keys: dict[tuple[str, bytes], set[str]] = {}
-        for request in world.seen:
-            if request.service in world.engines:
-                keys.setdefault((request.target, request.body), set()).add(request.headers["idempotency-key"])
-        assert {len(found) for found in keys.values()} == {1}, "another key for the same request"
 
 
 def _emulator(place: str) -> Path | None:
@@ -102,8 +94,6 @@ async def _tried(world: World, attempt: int, moment: int | None, seconds: float)
 
 
 def _items(request: Seen) -> set[tuple[str, str, str | None]]:
-    if request.service not in {"financial", "trading", "news", "qa"}:
-        return set()
     return {(request.service, ticker, request.card) for ticker in request.tickers}
 
 
