@@ -31,21 +31,10 @@ async def estimate_after(made: Stage, after: float) -> float | None:
     return left
 
 
-@pytest.mark.parametrize(("after", "left"), [(605.0, 395.0), (901.0, 99.0)])
-async def test_the_estimate_is_right_for_a_constant_pace(after: float, left: float, autojump_clock: MockClock) -> None:
-    assert await estimate_after(cards(400, 10.0), after) == pytest.approx(left, rel=0.05)
-
-
 async def test_there_is_no_estimate_before_one_round_of_calls_is_done(autojump_clock: MockClock) -> None:
     assert await estimate_after(cards(400, 10.0), 9.9) is None
     assert await estimate_after(cards(400, 10.0), 10.1) is not None
     assert await estimate_after(cards(3, 10.0), 5.0) is None
-
-
-async def test_there_is_no_estimate_when_all_is_done(autojump_clock: MockClock) -> None:
-    made = cards(8, 10.0)
-    await made.play()
-    assert made.live.seconds_left("qa", trio.current_time()) is None
 
 
 async def test_the_estimate_is_reported_once_a_minute(autojump_clock: MockClock) -> None:
