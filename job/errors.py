@@ -2,18 +2,22 @@
 
 JobError
 ├── ConfigError (config/faults): variables or config objects have faults; has all of them
+├── UnreadConfigError (planning/prepare): storage is down, so nothing is known about the config
 ├── StorageError (storage/store): storage did not do what it was asked
-│   ├── ConflictError: another process was faster
-│   └── UnusableError: RUNS_URI or CONFIG_URI can never work as it is
+│   ├── UnusableError: RUNS_URI or CONFIG_URI can never work as it is
+│   ├── UnreachableError: no usable answer came
+│   └── ConflictError: another process was faster
 ├── RecordError (report/format): a record cannot be used as it is
 ├── BusyError (records/lease): another start is alive, or has taken over
 ├── TransportError (engines/transport): a request got no whole answer
-│   └── ProcessLimitError: this process has reached one of its own limits
+│   ├── ProcessLimitError: this process has reached one of its own limits
+│   └── AnswerTooLargeError: the answer is not read to its end
 ├── TokenError (engines/transport): there is no token
-├── EngineFailedError (execution/phases): a data engine has failed
+├── EngineFailedError (ledger/stop): a data engine has failed
 └── ShutdownError (execution/shutdown): the start ends early, so no call starts
 
-Anything else that is raised is a bug.
+Anything else that leaves a module is a bug. Within one, UnreadableError (config/strict_json) and DuplicateKeyError
+(engines/answers) say what is wrong with a JSON text.
 """
 
 

@@ -10,12 +10,11 @@ import trio
 
 from job.config.environment import DAY_VARIABLES
 from job.config.faults import CommandFault, ConfigError, Fault
-from job.execution.events import Event
-from job.execution.gauge import Live, report_each_minute
-from job.execution.phases import EngineFailedError, Phases
+from job.execution.gauge import Event, Live, report_each_minute
+from job.execution.phases import Phases
 from job.execution.shutdown import Shutdown, at_deadline, on_signals
 from job.ledger.ledger import Ledger
-from job.ledger.stop import ShutdownReason
+from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.notification.sender import Notifier
 from job.page.documents import documents
 from job.planning.prepare import UnreadConfigError, prepare

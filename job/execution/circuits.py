@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from math import inf
 
 from job.engines.calls import Call
-from job.engines.failures import Failure, remedy
-from job.execution.events import EventHandler
+from job.engines.failures import Failure
+from job.engines.remedies import remedy
+from job.execution.gauge import EventHandler
 from job.ledger.ledger import SetAside
 from job.text.messages import message
 

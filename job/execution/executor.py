@@ -21,8 +21,7 @@ from job.engines.transport import (
     TokenProvider,
     TransportError,
 )
-from job.execution.events import CallRetried, EventHandler
-from job.execution.gauge import Gauge
+from job.execution.gauge import CallRetried, EventHandler, Gauge
 from job.execution.limits import ConcurrencyLimiter
 from job.execution.retry import RetryState
 from job.execution.shutdown import Shutdown, ShutdownError

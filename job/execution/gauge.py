@@ -1,14 +1,33 @@
-"""Gauges: what the engines are doing at this moment, for the reports of a run in progress. No total is made of them."""
+"""Progress: what happens to the calls of a run, and what the engines do at this moment. No total is made of it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import trio
 
+from job.engines.calls import Call
 from job.engines.catalog import EngineName
-from job.ledger.ledger import Ledger
+from job.ledger.ledger import Ledger, SetAside
+from job.ledger.result import CallResult
+from job.text.messages import Message
 
 REPORT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class CallRetried:
+    """An attempt failed, and another one follows after `wait` seconds. `limit` is the engine's concurrency limit."""
+
+    call: Call
+    reason: Message
+    wait: float
+    limit: int
+    traceparent: str
+
+
+Event = CallResult | CallRetried | SetAside
+EventHandler = Callable[[Event], None]
+"""Handles what happens to calls: the ledger, the journal and the reporter do."""
 
 
 @dataclass(slots=True)

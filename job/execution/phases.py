@@ -12,32 +12,13 @@ from job.engines.failures import Failure
 from job.engines.id_tokens import IdTokens
 from job.engines.identity import RunIdentity
 from job.engines.tls import tls_context
-from job.errors import JobError
 from job.execution.circuits import CardCircuits
-from job.execution.events import EventHandler
 from job.execution.executor import Executor, RunContext
-from job.execution.gauge import Live
+from job.execution.gauge import EventHandler, Live
 from job.execution.shutdown import Shutdown
 from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult
-from job.ledger.stop import ShutdownReason
-from job.text.messages import listed, plural
-
-
-class EngineFailedError(JobError):
-    """A data engine has failed: one of its calls failed for good. Has the result of that call, and the reason."""
-
-    def __init__(self, result: CallResult) -> None:
-        self.reason = plural(
-            "the {engine} engine failed for {targets} after 1 attempt: {reason}",
-            "the {engine} engine failed for {targets} after {count} attempts: {reason}",
-            count=result.attempts,
-            engine=ENGINES[result.engine].word,
-            targets=listed(result.targets),
-            reason=result.reason or "",
-        )
-        super().__init__(str(self.reason))
-        self.result = result
+from job.ledger.stop import EngineFailedError, ShutdownReason
 
 
 @dataclass(frozen=True, slots=True)

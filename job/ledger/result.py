@@ -8,7 +8,8 @@ from pydantic_core import to_json
 
 from job.engines.calls import WorkItem, label_of
 from job.engines.catalog import EngineName
-from job.engines.failures import Cause, Remedy, remedy
+from job.engines.failures import Cause
+from job.engines.remedies import Remedy, remedy
 from job.ledger.totals import Count
 from job.text.messages import Message
 

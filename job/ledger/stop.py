@@ -1,6 +1,11 @@
-"""Why an attempt stops early."""
+"""Stop: why an attempt ends early."""
 
 from enum import IntEnum
+
+from job.engines.catalog import ENGINES
+from job.errors import JobError
+from job.ledger.result import CallResult
+from job.text.messages import listed, plural
 
 
 class ShutdownReason(IntEnum):
@@ -12,3 +17,19 @@ class ShutdownReason(IntEnum):
     BUG = 4
     SIGTERM = 5
     SIGINT = 6
+
+
+class EngineFailedError(JobError):
+    """A data engine has failed: one of its calls failed for good. Has the result of that call, and the reason."""
+
+    def __init__(self, result: CallResult) -> None:
+        self.reason = plural(
+            "the {engine} engine failed for {targets} after 1 attempt: {reason}",
+            "the {engine} engine failed for {targets} after {count} attempts: {reason}",
+            count=result.attempts,
+            engine=ENGINES[result.engine].word,
+            targets=listed(result.targets),
+            reason=result.reason or "",
+        )
+        super().__init__(str(self.reason))
+        self.result = result

@@ -9,6 +9,7 @@ from job.config.faults import NOT_SET, ConfigError, Fault
 from job.config.objects import OBJECTS, read_config
 from job.config.strict_json import SIZE_LIMIT
 from job.engines.catalog import DATA_ENGINES, EngineName
+from job.errors import JobError
 from job.planning.plan import Plan
 from job.planning.request import RunRequest
 from job.planning.selection import Selected, contradiction, left_out_faults, select
@@ -28,7 +29,7 @@ class Prepared:
     """`None` if nobody asks for anything."""
 
 
-class UnreadConfigError(Exception):
+class UnreadConfigError(JobError):
     """Storage does not answer, so nothing is known about the config. Has the reason."""
 
     def __init__(self, reason: Value) -> None:

@@ -9,9 +9,8 @@ from enum import IntEnum, StrEnum
 from typing import Literal
 
 from job.engines.catalog import DATA_ENGINES, ENGINES, EngineName
-from job.execution.phases import EngineFailedError
 from job.ledger.ledger import Ledger
-from job.ledger.stop import ShutdownReason
+from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.planning.plan import Plan
 from job.text.messages import Message, Value, listed, message, plural, template
 

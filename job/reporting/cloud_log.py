@@ -10,8 +10,7 @@ from pydantic_core import to_json
 from job.config.faults import Fault
 from job.engines.calls import Call
 from job.engines.identity import COMMIT, VERSION
-from job.execution.events import CallRetried, Event
-from job.execution.gauge import Live
+from job.execution.gauge import CallRetried, Event, Live
 from job.ledger.result import CUT_OFF, CallResult
 from job.report.advice import command_of
 from job.report.attempt import Start

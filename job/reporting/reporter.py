@@ -4,8 +4,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from job.config.faults import Fault
-from job.execution.events import Event
-from job.execution.gauge import Live
+from job.execution.gauge import Event, Live
 from job.ledger.ledger import Ledger
 from job.report.attempt import Start
 from job.report.view import View

@@ -11,8 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from job.config.faults import Fault
-from job.execution.events import Event
-from job.execution.gauge import Live
+from job.execution.gauge import Event, Live
 from job.ledger.ledger import SetAside
 from job.ledger.result import FAILED, CallResult
 from job.report.advice import Step

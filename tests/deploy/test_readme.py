@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from job import errors
 from job.cli.main import make_parser
 from job.config.environment import ENGINE_VARIABLES, VARIABLES, Settings, read_settings
 from job.engines.failures import Cause
@@ -322,3 +323,15 @@ def test_the_buckets_are_those_that_terraform_makes() -> None:
     named = set(re.findall(r"terraform -chdir=terraform output (?:-raw )?(\w+)", "".join(PAGES.values())))
     assert named
     assert named <= outputs
+
+
+def test_the_tree_of_errors_has_all_of_them() -> None:
+    tree = errors.__doc__ or ""
+    found = {
+        name: path
+        for path in (ROOT / "job").rglob("*.py")
+        for name in re.findall(r"^class ([A-Z]\w+Error)\b", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert set(re.findall(r"\b[A-Z]\w+Error\b", tree)) == set(found)
+    for name, place in re.findall(r"(\w+Error) \((\w+/\w+)\)", tree):
+        assert found[name] == ROOT / "job" / f"{place}.py"

@@ -14,10 +14,9 @@ import trio
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause
 from job.engines.transport import ProcessLimitError, Response, TokenError, TransportError
-from job.execution.events import CallRetried
-from job.execution.phases import EngineFailedError
+from job.execution.gauge import CallRetried
 from job.ledger.result import CallResult
-from job.ledger.stop import ShutdownReason
+from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.text.messages import message
 from tests.support.fakes import FOREVER, Asked, Script, Stage, at_once, reply, stage, target, well
 

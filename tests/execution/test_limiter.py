@@ -16,9 +16,8 @@ from job.engines.catalog import EngineName
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response, TransportError
 from job.execution.limits import ConcurrencyLimiter
-from job.execution.phases import EngineFailedError
 from job.execution.shutdown import Shutdown, ShutdownError
-from job.ledger.stop import ShutdownReason
+from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
 

@@ -14,9 +14,8 @@ import trio
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, DataEngineName, EngineName
 from job.engines.failures import Cause
 from job.engines.transport import Response, TransportError
-from job.execution.phases import EngineFailedError
 from job.execution.shutdown import LIMITS
-from job.ledger.stop import ShutdownReason
+from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.text.messages import message
 from tests.support.fakes import FOREVER, Asked, Stage, at_once, reply, stage, target, well
 from tests.support.results import result_of

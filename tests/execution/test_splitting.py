@@ -10,8 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from job.engines.transport import AnswerTooLargeError, Response, TransportError
-from job.execution.phases import EngineFailedError
-from job.ledger.stop import ShutdownReason
+from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
 

@@ -9,9 +9,8 @@ import pytest
 
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
 from job.engines.failures import Cause, Failure
-from job.execution.phases import EngineFailedError
 from job.ledger.ledger import Ledger
-from job.ledger.stop import ShutdownReason
+from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.report.outcome import (
     ABOUT,
     Ending,

@@ -14,8 +14,7 @@ from job.config.faults import Fault
 from job.engines.calls import trading
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.engines.identity import COMMIT, VERSION, RunIdentity
-from job.execution.events import CallRetried
-from job.execution.gauge import Live
+from job.execution.gauge import CallRetried, Live
 from job.ledger.ledger import Ledger, SetAside
 from job.report.advice import Step
 from job.report.commands import start_fields

@@ -14,9 +14,8 @@ from job.config.schema import LlmConfig
 from job.engines.calls import Call, WorkItem
 from job.engines.catalog import DATA_ENGINES, EngineName
 from job.engines.failures import CUT_OFF, Cause, Failure
-from job.execution.phases import EngineFailedError
 from job.ledger.ledger import Ledger, SetAside
-from job.ledger.stop import ShutdownReason
+from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.planning.plan import Plan
 from job.planning.targets import Target
 from job.records.nights import Night, Nights

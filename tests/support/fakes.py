@@ -16,9 +16,8 @@ from job.config.schema import LlmConfig
 from job.engines.catalog import DATA_ENGINES, DataEngineName, EngineName
 from job.engines.identity import RunIdentity
 from job.engines.transport import Response
-from job.execution.events import Event
 from job.execution.executor import RunContext
-from job.execution.gauge import Live
+from job.execution.gauge import Event, Live
 from job.execution.phases import Phases
 from job.execution.shutdown import Shutdown
 from job.ledger.items import Counts
