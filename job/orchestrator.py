@@ -19,7 +19,7 @@ from job.notification.sender import Notifier
 from job.page.documents import documents
 from job.planning.prepare import UnreadConfigError, prepare
 from job.planning.request import RunRequest
-from job.records.day import record_refusal
+from job.records.day import documents_there, record_refusal
 from job.records.lease import BusyError, Holder, acquire
 from job.records.nights import PastNights
 from job.records.session import Session, StorageAlarm, open_session
@@ -208,7 +208,8 @@ class _Run:
                 store = open_store(settings.runs_uri, make=True)
                 if self._past.nights is None:
                     await self._past.read(store, self._start.day)
-                is_recorded = await record_refusal(store, view.report, documents(view, self._past.nights, settings))
+                made = documents(view, self._past, await documents_there(store, self._start.day), settings)
+                is_recorded = await record_refusal(store, view.report, made)
         except Exception as error:  # noqa: BLE001  see above
             problem = words_of(error) or message("there was no answer within {seconds} s", seconds=REFUSAL_SECONDS)
             text = message("storage: the faults of the configuration are not recorded: {error}", error=problem)
@@ -246,9 +247,9 @@ class _Run:
     async def _close(self, ending: Ending, session: Session) -> View:
         """Closes the record, whether or not both phases have succeeded. `run` goes on with the end of the start."""
         with self.shutdown.stage("nights"):
-            await self._past.wait()
+            await self._past.settle(session.lease.store, self._start.day)
         view = self._view(ending)
-        made = documents(view, self._past.nights, self._request.settings)
+        made = documents(view, self._past, session.there, self._request.settings)
         report = view.report.model_copy(update={"not_written": self._past.not_made})
         report = await session.close(report, made, self.shutdown)
         follows = session.record.outcome or self._past.outcome_before(report.day)

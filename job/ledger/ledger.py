@@ -281,6 +281,11 @@ class Ledger:
         return {engine: self.lanes[engine].totals(self.counts(engine)) for engine in self.plan.engines()}
 
     @property
+    def last(self) -> float:
+        """When the latest call ended, in seconds since 1970; 0 without calls."""
+        return max((max(lane.ended, default=0.0) for lane in self.lanes.values()), default=0.0)
+
+    @property
     def failures(self) -> list[CallResult]:
         """The failed calls that are kept, each with those of its targets that nothing has done, or done again.
 

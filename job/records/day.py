@@ -3,7 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
+
+import trio
 
 from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
@@ -16,15 +19,16 @@ from job.report.format import (
     ENDS,
     MISSING,
     PAGE,
+    REPORT,
     RESULTS,
     RecordError,
     attempt_name,
     end_name,
     results_name,
 )
-from job.report.outcome import Ending, Outcome, state_of
+from job.report.outcome import Outcome, as_it_stands, state_of
 from job.report.report import Report, read_report, report_of
-from job.storage.store import ConflictError, ObjectStore, StoredObject, in_thread, read_many
+from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, read_many
 from job.text.messages import message, template
 
 
@@ -37,18 +41,42 @@ class Document:
     make: Callable[[], bytes]
     problem: str
     """The template of the notice if it is not written, with a place for the `error`."""
+    there: StoredObject | StorageError | None = None
+    """The one that it replaces, as it was when the attempt began; or why that cannot be read."""
 
-    def write(self, store: ObjectStore, there: StoredObject | None) -> None:
-        """Makes it, and writes it in place of the one that was `there`, unless somebody else has written it since.
+    def write(self, store: ObjectStore) -> None:
+        """Makes it, and writes it in place of the one that was there, unless somebody else has written it since.
 
         Blocks. Raises `StorageError` and what `make` raises.
         """
+        if isinstance(self.there, StorageError):
+            raise self.there
         data = self.make()
         with suppress(ConflictError):
-            if there is None:
+            if self.there is None:
                 store.create(self.name, data)
             else:
-                store.replace(self.name, data, there.generation)
+                store.replace(self.name, data, self.there.generation)
+
+
+There = Mapping[str, StoredObject | StorageError | None]
+"""What there is of documents, by their names: the first byte; or why it cannot be read."""
+
+
+async def documents_there(store: ObjectStore, day: str) -> There:
+    """What there is of a day's documents. An attempt replaces only these, however late it writes."""
+    found: dict[str, StoredObject | StorageError | None] = {}
+
+    async def read(name: str) -> None:
+        try:
+            found[name] = await in_thread(partial(store.read, name, 1))
+        except StorageError as error:
+            found[name] = error
+
+    async with trio.open_nursery() as nursery:
+        for document in (REPORT, PAGE, CARDS):
+            nursery.start_soon(read, f"{day}/{document}")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,18 +245,14 @@ async def read_day(store: ObjectStore, day: str) -> RecordedDay | None:
     if ended is None:
         ending = state_of(ledger, await state(store, day))
         return RecordedDay(report_of(record.latest, ledger, ending), ledger, has_page, has_table)
-    # An attempt that was paused may have added results since, so the totals are not those of the report.
     ledger.set_aside = list(ended.set_aside)
-    ending = Ending(ended.outcome, None, ended.sentence, ended.detail, ended.notes)
-    now = report_of(ended, ledger, ending)
-    kept: dict[str, object] = {
-        "ended": ended.ended,
-        "seconds": ended.seconds,
-        "exit_code": ended.exit_code,
-        "missing": ended.missing,
-    }
-    kept |= {"notes": ended.notes, "journal": ended.journal}
-    return RecordedDay(now.model_copy(update=kept), ledger, has_page, has_table)
+    if ledger.totals() != ended.engines:  # an attempt that was paused has added results since
+        now = report_of(ended, ledger, as_it_stands(ended.outcome, ended.sentence, ledger))
+        update = {"ended": ended.ended, "seconds": ended.seconds, "detail": ended.detail, "journal": ended.journal}
+        if now.outcome is Outcome.SUCCEEDED:
+            update["ended"] = datetime.fromtimestamp(ledger.last, ended.offset).isoformat(timespec="seconds")
+        ended = now.model_copy(update=update)
+    return RecordedDay(ended, ledger, has_page, has_table)
 
 
 async def read_refused(store: ObjectStore, day: str, *, background: bool = False) -> Report | None:
@@ -247,12 +271,13 @@ async def state(store: ObjectStore, day: str) -> Outcome:
 async def record_refusal(store: ObjectStore, report: Report, documents: Sequence[Document]) -> bool:
     """Records a start that was refused, and its documents, if the day has no attempt. Returns whether it did.
 
-    Needs no lease: what another start has written meanwhile is not overwritten. Raises `StorageError`.
+    Needs no lease: what another start has written since the documents were read is not overwritten. Raises
+    `StorageError`.
     """
-    end = Document(end_name(report.day, 0), report.packed, "")
-    there = {one.name: await in_thread(partial(store.read, one.name, 1)) for one in (end, *documents)}
+    name = end_name(report.day, 0)
+    end = Document(name, report.packed, "", await in_thread(partial(store.read, name, 1)))
     if (await Listing.of(store, report.day)).latest:
         return False
     for document in (end, *documents):
-        await in_thread(partial(document.write, store, there[document.name]))
+        await in_thread(partial(document.write, store))
     return True

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -19,7 +20,7 @@ from job.report.comparison import night_before
 from job.report.format import MISSING, NIGHTS_PAGE, RecordError, end_name, is_day
 from job.report.outcome import Outcome
 from job.report.report import END_LIMIT, Report, read_report
-from job.storage.store import BACKGROUND_THREADS, ObjectStore, StorageError, in_thread, words_of
+from job.storage.store import BACKGROUND_THREADS, ObjectStore, StorageError, StoredObject, in_thread, words_of
 from job.text.messages import Message, listed, message, plural
 
 NIGHTS_READ = 60
@@ -173,6 +174,10 @@ async def entry_before(store: ObjectStore, nights: Nights, day: str) -> Entry | 
     return await (await Listing.of(store, before.day, background=True)).entry(store)
 
 
+async def _page(store: ObjectStore) -> StoredObject | None:
+    return await in_thread(partial(store.read, NIGHTS_PAGE, 1), background=True)
+
+
 @dataclass(slots=True)
 class PastNights:
     """Past nights, read while the job is at work, which does not wait for them."""
@@ -183,12 +188,15 @@ class PastNights:
     """`None` until they are read."""
     entry: Entry | None = None
     """How the latest attempt at the night before began; `None` if that is not known."""
+    page: StoredObject | None = None
+    """The first byte of the page of the nights, as it was before they were read; `None` without a page."""
     _is_over: trio.Event = field(default_factory=trio.Event)
 
     async def read(self, store: ObjectStore, day: str) -> None:
         """Reads the nights, and the entry of the one before `day`. Never raises."""
         try:
-            self.nights = await read_nights(store)
+            page = await _page(store)
+            self.nights, self.page = await read_nights(store), page
             self.entry = await entry_before(store, self.nights, day)
         except JobError as error:
             self.notify([message("past nights cannot be read: {error}", error=words_of(error))])
@@ -198,9 +206,12 @@ class PastNights:
         finally:
             self._is_over.set()
 
-    async def wait(self) -> None:
-        """Returns once they are read, or cannot be."""
+    async def settle(self, store: ObjectStore, day: str) -> None:
+        """Returns once they are read, or cannot be. Reads them again if their page was written meanwhile."""
         await self._is_over.wait()
+        with suppress(StorageError):  # without an answer, the page is replaced only if nobody has written it
+            if await _page(store) != self.page:
+                await self.read(store, day)
 
     @property
     def not_made(self) -> tuple[str, ...]:

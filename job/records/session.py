@@ -14,7 +14,7 @@ from job.ledger.ledger import SetAside
 from job.ledger.result import CallResult
 from job.planning.prepare import Prepared
 from job.planning.selection import AGAIN
-from job.records.day import Document, Record
+from job.records.day import Document, Record, There, documents_there
 from job.records.journal import Journal
 from job.records.lease import BusyError, Lease
 from job.records.nights import NIGHTS_LOOKED_AT, read_nights
@@ -58,6 +58,8 @@ class Session:
     notify: Notify
     record: Record
     """What was recorded of the day when it began; the ledger goes on."""
+    there: There
+    """What there was of the day's documents then."""
     is_ended: bool = False
     """Whether the end is written."""
     alarm: StorageAlarm = field(init=False)
@@ -115,7 +117,7 @@ class Session:
         """Writes those that are left, and takes each from the list. Adds the names of those that cannot be written."""
         while left and self.lease.is_held():
             try:
-                await self._write_document(left[0])
+                await in_thread(partial(left[0].write, self.lease.store))  # raises also what `make` raises
             except Exception as error:  # noqa: BLE001  the attempt does not depend on a document
                 self._give_up(left[:1], missing, words_of(error))
             left.pop(0)
@@ -150,15 +152,6 @@ class Session:
             text = template("storage: the lease is not released; other starts have to wait for a minute")
             self.notify(message(text), True)
         self.lease.is_settled = True  # there is no time for another try
-
-    async def _write_document(self, document: Document) -> None:
-        """Raises `StorageError` and what `make` raises."""
-        store = self.lease.store
-
-        def write() -> None:
-            document.write(store, store.read(document.name, 1))
-
-        await in_thread(write)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +188,7 @@ async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: N
     entry = decide(record, start, prepared, lease.holder.owner)
     if entry is None:
         return Opened(start, record, None)
+    there = await documents_there(lease.store, entry.day)
     if not lease.is_held():
         raise BusyError(message("this one was paused for longer than its lease lasts"), _TAKEN_OVER)
     try:
@@ -204,7 +198,7 @@ async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: N
         raise BusyError(said, _TAKEN_OVER) from None
     journal = Journal(lease.store, entry.day, entry.number, entry.plan, StorageAlarm(notify))
     start = start.model_copy(update={"number": entry.number})
-    return Opened(start, record, Session(lease, entry, journal, notify, record))
+    return Opened(start, record, Session(lease, entry, journal, notify, record, there))
 
 
 def decide(record: Record, start: Start, prepared: Prepared, owner: str) -> Entry | None:

@@ -4,7 +4,7 @@ A sentence quotes no answer of an engine or of storage: an `Ending` has that as 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum, StrEnum
 from typing import Literal
 
@@ -207,6 +207,19 @@ def _has_failed(ledger: Ledger | None, engine: EngineName) -> bool:
 def _named(engines: Sequence[EngineName]) -> dict[str, Message]:
     """The engines as sentences about one or two have them."""
     return dict(zip(("engine", "other"), (ENGINES[engine].word for engine in engines), strict=False))
+
+
+def as_it_stands(outcome: Outcome, sentence: Message, ledger: Ledger) -> Ending:
+    """How a day stands whose results are others than those with which its latest attempt ended, so, with this sentence.
+
+    The exit code is that of the outcome, if it has one.
+    """
+    notes = tuple(_notes(ledger))
+    if not ledger.is_left:
+        return Ending(Outcome.SUCCEEDED, ExitCode.DONE, _all_there(ledger), None, notes)
+    cards = _missing_line(ledger) if outcome is Outcome.CARDS_MISSING else cards_line(ledger)
+    sentence = replace(sentence, values={**sentence.values, "cards": cards})
+    return Ending(outcome, outcome.about.exit, sentence, None, notes)
 
 
 def state_of(ledger: Ledger, outcome: Outcome) -> Ending:

@@ -10,7 +10,7 @@ import pytest
 from job.config.environment import read_settings
 from job.page.documents import documents
 from job.records.day import Document
-from job.records.nights import Nights
+from job.records.nights import Nights, PastNights
 from job.report.cards import CARDS_LIMIT
 from job.report.format import CARDS, NIGHTS_PAGE, PAGE, REPORT
 from job.report.view import View
@@ -22,7 +22,8 @@ NOW = datetime.fromisoformat("2026-11-24T09:00:00+08:00")
 
 
 def written(view: View, nights: Nights | None = None, language: Language = "en") -> dict[str, Document]:
-    made = documents(view, nights or Nights(), read_settings({"RUNS_URI": "/runs", "REPORT_LANGUAGE": language})[0])
+    past, variables = PastNights(lambda _: None, nights or Nights()), {"RUNS_URI": "/runs", "REPORT_LANGUAGE": language}
+    made = documents(view, past, {}, read_settings(variables)[0])
     return {document.name.removeprefix(f"{DAY}/"): document for document in made}
 
 

@@ -12,7 +12,7 @@ from trio.testing import MockClock
 
 from job.config.faults import Fault
 from job.ledger.ledger import SetAside
-from job.records.day import Document, Record, read_day, record_refusal
+from job.records.day import Document, Record, documents_there, read_day, record_refusal
 from job.records.lease import LEASE
 from job.report.format import RecordError
 from job.report.outcome import bad_config
@@ -22,6 +22,7 @@ from tests.support.records import DAY, Attempt, config, lease_of, put, refusal, 
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
+MORE = config(["AAPL", "MSFT", "TSLA"])
 FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
 
 
@@ -39,18 +40,24 @@ async def test_a_day_that_is_done(memory: Memory, autojump_clock: MockClock) -> 
     assert (found.has_page, found.has_table, found.ledger.is_left) == (True, True, False)
 
 
-async def test_the_totals_are_those_of_all_results_also_of_an_attempt_that_was_paused(
+async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_lists_alike(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
-    """Its results came after the end of a later one, whose words are kept."""
-    failed, paused = Attempt(outcome="cards_missing", failed=["MSFT"], number=2), Attempt(number=1, outcome=None)
-    put(memory, paused.record(), failed.record())
-    found = await read_day(memory, DAY)
-    assert found is not None
-    assert (found.report.outcome, found.report.exit_code, found.report.number) == ("cards_missing", 3, 2)
-    assert (found.report.sentence, found.report.ended) == (failed.report().sentence, failed.report().ended)
-    assert (found.report.cards.done, found.report.engines["qa"].calls) == (2, 4)
-    assert not found.ledger.is_left
+    """Its results came after the end of a later one."""
+    failed = Attempt(outcome="cards_missing", failed=["MSFT", "TSLA"], number=2, objects=MORE)
+    end = failed.report().model_copy(update={"sentence": message("{cards}", cards=message("2 of 3 cards are missing"))})
+    for added, outcome, sentence in (
+        (["MSFT"], "cards_missing", "1 of 3 cards is missing"),
+        ([], "succeeded", "All 3 cards are there"),
+    ):
+        memory.objects.clear()
+        put(memory, Attempt(number=1, outcome=None, failed=added, objects=MORE).record(), failed.record())
+        put(memory, {f"{DAY}/ends/000002.json": end.packed()})
+        found = await read_day(memory, DAY)
+        assert found is not None
+        assert (found.report.outcome, str(found.report.sentence), found.report.number) == (outcome, sentence, 2)
+        assert (found.report.cards.done, len(found.report.missing)) == (3 - len(added), len(added))
+        assert (found.report.exit_code, found.ledger.is_left) == ((3, True) if added else (0, False))
 
 
 async def test_what_was_set_aside_is_known_from_the_report(memory: Memory, autojump_clock: MockClock) -> None:
@@ -130,9 +137,9 @@ def broken() -> NoReturn:
 def test_a_document_is_not_written_over_what_somebody_else_has_written_meanwhile(there: bytes | None) -> None:
     store = Memory(clock=lambda: 0.0)
     known = None if there is None else store.create("page", there)
-    Document("page", lambda: b"new", "{error}").write(store, known)
+    Document("page", lambda: b"new", "{error}", known).write(store)
     assert store.objects["page"].data == b"new"
-    Document("page", lambda: b"newer", "{error}").write(store, known)
+    Document("page", lambda: b"newer", "{error}", known).write(store)
     assert store.objects["page"].data == b"new"
 
 
@@ -141,7 +148,8 @@ def faulty_report(day: str = DAY) -> bytes:
 
 
 async def refuse(store: Memory, page: Document | None = None) -> bool:
-    page = page or Document(f"{DAY}/report.html", lambda: b"page", "{error}")
+    there = (await documents_there(store, DAY))[f"{DAY}/report.html"]
+    page = page or Document(f"{DAY}/report.html", lambda: b"page", "{error}", there)
     report = report_at(bad_config(1, of_command=False), start=start_at(number=0), seconds=0.4, faults=[FAULT])
     return await record_refusal(store, report, [page])
 

@@ -15,7 +15,7 @@ from job.config.faults import Fault
 from job.records.lease import LEASE
 from job.records.nights import Night, Nights, PastNights, done_at, read_nights
 from job.report.outcome import Outcome
-from job.storage.store import StorageError
+from job.storage.store import StorageError, StoredObject
 from job.text.messages import Message, message
 from tests.support.records import Attempt, lease_of, put, refusal, start_at
 from tests.support.stores import Memory, memory
@@ -133,8 +133,8 @@ async def test_past_nights_that_cannot_be_read_are_a_notice(memory: Memory, auto
     said: list[Message] = []
     past = PastNights(said.extend)
     await past.read(memory, "2026-11-30")
-    assert list(map(str, said)) == ["past nights cannot be read: : 503 from the fake"]
-    await past.wait()
+    assert list(map(str, said)) == ["past nights cannot be read: index.html: 503 from the fake"]
+    await past.settle(memory, "2026-11-30")
     assert past.nights is None
     assert past.before(DAYS[3]) == []
 
@@ -156,13 +156,32 @@ async def test_past_nights_can_be_waited_for(memory: Memory, autojump_clock: Moc
     async with trio.open_nursery() as nursery:
         nursery.start_soon(past.read, memory, "2026-11-30")
         with trio.move_on_after(1.5) as patience:
-            await past.wait()
+            await past.settle(memory, "2026-11-30")
         assert patience.cancelled_caught
         assert past.nights is None
-        await past.wait()
+        await past.settle(memory, "2026-11-30")
         assert past.nights is not None
         assert [one.day for one in past.nights.nights] == DAYS[1::-1]
     assert [one.day for one in past.before(DAYS[1])] == DAYS[:1]
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+async def test_past_nights_are_read_again_if_their_page_was_written_meanwhile(
+    memory: Memory, is_written: bool, autojump_clock: MockClock
+) -> None:
+    """Another start was refused: it waits for nobody."""
+    put(memory, Attempt(DAYS[0]).record(), {"index.html": b"of yesterday"})
+    past = PastNights(lambda _: None)
+    await past.read(memory, "2026-11-30")
+    put(memory, Attempt(DAYS[1]).record())
+    if is_written:
+        memory.objects["index.html"] = StoredObject(b"of both", "2", 0.0)
+    await past.settle(memory, "2026-11-30")
+    assert past.nights is not None
+    assert len(past.nights.nights) == 1 + is_written
+    assert past.page is not None
+    assert past.page.generation == ("2" if is_written else "1")
+    assert memory.count("folders") == 1 + is_written
 
 
 def test_how_the_night_before_a_day_ended() -> None:

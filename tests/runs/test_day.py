@@ -174,6 +174,20 @@ async def test_a_start_that_wakes_beside_another_one_records_what_it_has_and_lea
     assert scene.cards().total() == 2 + 5
 
 
+async def test_a_start_that_was_paused_before_it_writes_a_document_leaves_the_newer_one(scene: Scene) -> None:
+    """It has looked at its lease just before."""
+    job = await scene.begin()
+    await scene.reached("create", "/results/000001-000001", lambda: setattr(scene.world, "storage_seconds", 2.0))
+    await trio.sleep(1.5)  # the results are written, and the report is sent
+    job.send_signal(SIGSTOP)
+    scene.world.storage_seconds = 0.02
+    assert f"{DAY}/report.json" not in scene.names()
+    await scene.start(0)
+    job.send_signal(SIGCONT)
+    await scene.end(job, 0)
+    assert scene.stored(f"{DAY}/report.json")["number"] == 2
+
+
 @pytest.mark.parametrize("seconds", [0.5, 1.5])
 async def test_a_start_that_was_paused_before_its_entry_makes_no_attempt(scene: Scene, seconds: float) -> None:
     """Before it looks at its lease, and after that: then storage refuses the entry."""
@@ -444,7 +458,7 @@ async def test_a_signal_while_an_attempt_is_recorded_leaves_nobody_to_pay_twice(
     await scene.start(0)
     job = await scene.begin("--again", "AAPL/news_card")
     await scene.reached("read", "/results/", lambda: setattr(scene.world, "storage_seconds", seconds))
-    await trio.sleep(1.5 * seconds + 0.2)  # the read ends, the results are added, the entry is sent
+    await trio.sleep(2.5 * seconds + 0.2)  # the read ends, results are added, documents are read, the entry is sent
     sent = trio.current_time()
     job.send_signal(number)
     outcome = await scene.end(job, 128 + number)

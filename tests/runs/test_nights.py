@@ -74,6 +74,21 @@ async def test_a_night_that_took_much_longer_says_so(autojump_clock: MockClock, 
     assert re.fullmatch(r"Slower than usual: 3\d\.\d s, \d\.\d times the median of 3 nights", line), line
 
 
+async def test_the_page_of_the_nights_has_a_start_that_was_refused_meanwhile(
+    autojump_clock: MockClock, world: VirtualWorld
+) -> None:
+    """It waits for nobody; the one at work has read the nights before."""
+    world.news.latency = steady(20.0)
+    job = await world.start_job("run", "--date=2026-11-23", "--yes")
+    await world.news.until(bool)
+    await world.configure("ticker_list.json", b"[")
+    await run(world, 2, "--date=2026-11-22", "--yes")
+    assert (await job.outcome()).exit_code == 0
+    shown = Parsed(world.recorded()["index.html"].decode()).text
+    assert "2026-11-22" in shown
+    assert "2026-11-23" in shown
+
+
 async def test_the_page_of_the_nights_has_each_day_that_was_started(
     autojump_clock: MockClock, world: VirtualWorld
 ) -> None:
