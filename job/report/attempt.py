@@ -1,8 +1,9 @@
 """Attempt: how a start began, as its entry in the record and its report have it."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime, tzinfo
-from typing import Annotated, Self
+from typing import Annotated, Self, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -155,12 +156,27 @@ def contents_of(prepared: Prepared) -> Mapping[str, str]:
 
 def read_entry(day: str, number: int, data: bytes) -> Entry:
     """The entry in the object of this number. Raises `RecordError`."""
-    name = attempt_name(day, number)
+    return read_start(Entry, attempt_name(day, number), day, number, data)
+
+
+S = TypeVar("S", bound=Start)
+
+
+def read_start(kind: type[S], name: str, day: str, number: int, data: bytes) -> S:
+    """The entry or the report of this attempt, in the object of this name. Raises `RecordError`."""
     try:
-        entry = Entry.model_validate_json(data)
+        found = kind.model_validate_json(data)
     except ValidationError as error:
+        check_format(name, _format_of(data))  # a newer one may look different altogether
         raise RecordError(message(NOT_WRITTEN, object=name)) from error
-    check_format(name, entry.format)
-    if (entry.day, entry.number) != (day, number):
+    check_format(name, found.format)
+    if (found.day, found.number) != (day, number):
         raise RecordError(message(NOT_WRITTEN, object=name))
-    return entry
+    return found
+
+
+def _format_of(data: bytes) -> object:
+    try:
+        return json.loads(data)["format"]
+    except (ValueError, TypeError, LookupError, RecursionError):
+        return FORMAT

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
 from job.config.entries import Date
@@ -15,9 +15,9 @@ from job.engines.catalog import DATA_ENGINES, EngineName
 from job.ledger.items import MissingItem, MissingState
 from job.ledger.ledger import Ledger, SetAside, busy_stretches
 from job.ledger.totals import Count, EngineTotals, Seconds
-from job.report.attempt import Start
+from job.report.attempt import Start, read_start
 from job.report.failures import targets_at_fault
-from job.report.format import NOT_WRITTEN, RecordError, Stamp, check_format, end_name
+from job.report.format import NOT_WRITTEN, RecordError, Stamp, end_name
 from job.report.outcome import Ending, ExitCode, Outcome, past_day_notice
 from job.text.display import shortened
 from job.text.messages import Message, Value, message
@@ -232,14 +232,8 @@ def totals_of(report: Report) -> Mapping[str, object]:
 def read_report(day: str, number: int, data: bytes) -> Report:
     """The report in the object of this number under `ends/`. Raises `RecordError`."""
     name = end_name(day, number)
-    try:
-        report = Report.model_validate_json(data)
-    except ValidationError as error:
-        raise RecordError(message(NOT_WRITTEN, object=name)) from error
-    check_format(name, report.format)
-    if (report.day, report.number) != (day, number) or (report.exit_code == ExitCode.DONE) is not (
-        report.outcome is Outcome.SUCCEEDED
-    ):
+    report = read_start(Report, name, day, number, data)
+    if (report.exit_code == ExitCode.DONE) is not (report.outcome is Outcome.SUCCEEDED):
         raise RecordError(message(NOT_WRITTEN, object=name))
     return report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import NoReturn
@@ -58,6 +59,7 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
         assert (found.report.outcome, str(found.report.sentence), found.report.number) == (outcome, sentence, 2)
         assert (found.report.cards.done, len(found.report.missing)) == (3 - len(added), len(added))
         assert (found.report.exit_code, found.ledger.is_left) == ((3, True) if added else (0, False))
+        assert (found.report.ended == end.ended) is bool(added), "all was there when its last result was"
 
 
 async def test_what_was_set_aside_is_known_from_the_report(memory: Memory, autojump_clock: MockClock) -> None:
@@ -143,8 +145,16 @@ def test_a_document_is_not_written_over_what_somebody_else_has_written_meanwhile
     assert store.objects["page"].data == b"new"
 
 
-def faulty_report(day: str = DAY) -> bytes:
-    return refusal(day, FAULT)[f"{day}/ends/000000.json"]
+async def test_a_document_is_not_written_if_it_is_not_known_what_it_replaces(
+    memory: Memory, autojump_clock: MockClock
+) -> None:
+    memory.refuse = lambda verb, name: verb == "read" and name.endswith("report.html")
+    there = await documents_there(memory, DAY)
+    for name in ("report.json", "report.html"):
+        document = Document(f"{DAY}/{name}", lambda: b"new", "{error}", there[f"{DAY}/{name}"])
+        with nullcontext() if name == "report.json" else pytest.raises(StorageError, match="503 from the fake"):
+            document.write(memory)
+    assert list(memory.objects) == [f"{DAY}/report.json"]
 
 
 async def refuse(store: Memory, page: Document | None = None) -> bool:

@@ -52,7 +52,11 @@ def test_the_first_attempt_has_what_the_next_one_needs() -> None:
         ),
         pytest.param([Attempt(objects=MORE)], 2, id="the config asked for more"),
         pytest.param([Attempt(objects=LESS)], 2, id="the config asked for less"),
-        pytest.param([Attempt(objects=MORE, about={"without": ("TSLA",)})], 2, id="another one was left out by hand"),
+        pytest.param(
+            [Attempt(outcome=None), Attempt(about={"without": ("MSFT",)}, number=2)],
+            3,
+            id="a paused one has made what was left out by hand since",
+        ),
         pytest.param([Attempt(outcome=None), Attempt(outcome="interrupted", number=4)], 5, id="a number was left out"),
         pytest.param([Attempt(), Attempt(number=2, again=[ASKED])], 3, id="a request is open"),
     ],

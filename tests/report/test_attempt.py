@@ -80,6 +80,7 @@ def test_an_entry_is_read_as_it_was_written_and_makes_its_plan_again() -> None:
     ("change", "words"),
     [
         ({"format": 2}, "has format 2; this version of the job knows 1"),
+        ({"format": 2, "day": {"date": DAY}}, "has format 2; this version of the job knows 1"),
         ({"day": "2026-11-23"}, "is not what the job writes"),
         ({"number": 2}, "is not what the job writes"),
         ({"trace_id": "x"}, "is not what the job writes"),

@@ -54,6 +54,7 @@ def test_a_report_may_have_more_fields() -> None:
     ("change", "words"),
     [
         ({"format": 2}, "has format 2; this version of the job knows 1"),
+        ({"format": 2, "day": {"date": DAY}}, "has format 2; this version of the job knows 1"),
         ({"engines": []}, "is not what the job writes"),
         ({"day": "2026-11-23"}, "is not what the job writes"),
         ({"number": 2}, "is not what the job writes"),
