@@ -200,8 +200,7 @@ class _Run:
         """Records the faults if nothing else is recorded of the day. A failure to do so changes nothing."""
         settings, of_command = self._request.settings, [isinstance(fault, CommandFault) for fault in faults]
         view = self._view(bad_config(len(faults), of_command=all(of_command)), faults)
-        places = {fault.where for fault in faults}
-        if any(of_command) or settings.runs_uri is None or places & {"RUNS_URI", *DAY_VARIABLES}:
+        if any(of_command) or settings.runs_uri is None or {*DAY_VARIABLES, "RUNS_URI"} & {one.where for one in faults}:
             return view
         try:
             with trio.fail_after(REFUSAL_SECONDS):
