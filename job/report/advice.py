@@ -34,6 +34,8 @@ class Retry(Enum):
 
     UNKNOWN = "unknown"
     COMES = "comes"
+    OVER = "over"
+    """It has done so as often as it may."""
     NONE = "none"
 
     @classmethod
@@ -41,7 +43,9 @@ class Retry(Enum):
         """From the number of the attempt and of the retries, if these are known."""
         if settings.max_retries is None or settings.execution is None:
             return cls.UNKNOWN
-        return cls.COMES if settings.task_attempt < settings.max_retries else cls.NONE
+        if settings.task_attempt < settings.max_retries:
+            return cls.COMES
+        return cls.OVER if settings.max_retries else cls.NONE
 
 
 _RETRY = message("Cloud Run starts it again by itself: nothing has to be done before its next message.")
@@ -51,6 +55,10 @@ _RETRIES = {
         "Cloud Run starts it again by itself, unless somebody cancelled it: nothing has to be done before its next "
         "message."
     ),
+}
+_NO_RETRIES = {
+    Retry.OVER: template("Cloud Run does not start it again any more."),
+    Retry.NONE: template("Cloud Run does not start it again."),
 }
 
 
@@ -83,8 +91,8 @@ def _steps(report: Report, commands: Commands, retry: Retry) -> Iterator[Step]:
         yield Step("wait", _RETRIES.get(report.outcome, _RETRY))
         if report.outcome is not Outcome.BAD_CONFIG:
             sentence = template("Only if none comes, this requests only what is missing{terms}:")
-    elif retry is Retry.NONE:
-        yield Step("wait", message("Cloud Run does not start it again."))
+    elif retry in _NO_RETRIES:
+        yield Step("wait", message(_NO_RETRIES[retry]))
     yield from _start_steps(report, report.outcome, sentence, commands, names_day=names_day)
     if report.outcome is Outcome.BAD_CONFIG and any(".json" in str(fault.where) for fault in report.faults):
         look = message("In a checkout, this shows whether a fault is left in the config objects; it calls nothing:")

@@ -26,7 +26,7 @@ def opening_notices(start: Start, ledger: Ledger, latest: Entry | None, now: dat
     if asks and start.days.is_past(start.day, now):
         notices.append(past_day_notice(start.day))
     if latest is not None:
-        text = template("Going on with {day}: {cards}")
+        text = template("Going on with {day}, so far: {cards}")
         notices.append(message(text, day=start.day, cards=cards_line(ledger)))
         notices += more_cards_notice(ledger.counts("qa").planned - latest.cards, start.day)
     if names := ledger.left_out:

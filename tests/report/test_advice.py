@@ -107,7 +107,9 @@ def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: 
         steps = steps_of(one, place, now, retry)
         assert [step.kind for step in steps].count("start") == (needs and not looks)
         assert [step.kind for step in steps].count("look") == looks
-        is_told = retry is Retry.NONE or (retry is Retry.COMES and (now == TODAY or one.outcome == Outcome.BAD_CONFIG))
+        is_told = retry in {Retry.OVER, Retry.NONE} or (
+            retry is Retry.COMES and (now == TODAY or one.outcome == Outcome.BAD_CONFIG)
+        )
         assert [step.kind for step in steps].count("wait") == (needs and not looks and is_told)
         for step in steps:
             if step.command is not None and step.kind not in {"plan", "look"}:
@@ -257,6 +259,8 @@ def test_a_retry_that_comes_by_itself_is_waited_for_unless_it_fails_too(how: str
     one = report(ENDINGS[how][0] if how in ENDINGS else bad_config(1, of_command=False))
     assert [sentence for _, sentence, _ in shown(one, retry=Retry.COMES)][:2] == [wait, start]
     assert shown(one, retry=Retry.NONE) == [("wait", "Cloud Run does not start it again.", None), *shown(one)]
+    over = ("wait", "Cloud Run does not start it again any more.", None)
+    assert shown(one, retry=Retry.OVER) == [over, *shown(one)]
 
 
 @pytest.mark.parametrize(
@@ -264,7 +268,7 @@ def test_a_retry_that_comes_by_itself_is_waited_for_unless_it_fails_too(how: str
     [
         ({}, Retry.COMES),
         ({"CLOUD_RUN_TASK_ATTEMPT": "1"}, Retry.COMES),
-        ({"CLOUD_RUN_TASK_ATTEMPT": "2"}, Retry.NONE),
+        ({"CLOUD_RUN_TASK_ATTEMPT": "2"}, Retry.OVER),
         ({"TASK_MAX_RETRIES": "0"}, Retry.NONE),
         ({"TASK_MAX_RETRIES": ""}, Retry.UNKNOWN),
         ({"CLOUD_RUN_EXECUTION": ""}, Retry.UNKNOWN),

@@ -91,7 +91,7 @@ async def test_a_data_engine_that_failed_and_a_faulty_config(autojump_clock: Moc
         "✗ cards, 2026-11-24",
         "The news engine failed: no card was made.",
         f"• News engine: 1 target failed: MSFT. {NOT_ACCEPTED}",
-        "Cloud Run does not start it again.",
+        "Cloud Run does not start it again any more.",
     ]
     assert "eyJ" not in "".join(failed)
     assert faulty[1] == "The configuration has 1 fault: nothing was called."

@@ -112,7 +112,7 @@ async def _news_down(night: Night) -> None:
 
 async def _one_ticker(night: Night) -> None:
     await night.begins("2026-11-24")
-    night.scene.world.trading.script.append(Fault(when.ticker("MSFT"), do.status(422)))
+    night.scene.world.trading.script.append(Fault(when.ticker("MSFT"), do.failing("MSFT")))
     await night.tries(1)
 
 
@@ -184,7 +184,7 @@ async def _made_again(night: Night) -> None:
 
 async def _left_out(night: Night) -> None:
     await night.begins("2026-11-24")
-    night.scene.world.trading.script.append(Fault(when.ticker("MSFT"), do.status(422)))
+    night.scene.world.trading.script.append(Fault(when.ticker("MSFT"), do.failing("MSFT")))
     await night.tries(1)
     await night.scene.until("2026-11-25", "08:30:00")
     await night.start(0, "--without=MSFT")
