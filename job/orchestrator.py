@@ -10,15 +10,16 @@ import trio
 
 from job.config.environment import DAY_VARIABLES
 from job.config.faults import CommandFault, ConfigError, Fault
-from job.execution.gauge import Event, Live, report_each_minute
+from job.execution.gauge import Event, Progress, report_each_minute
 from job.execution.phases import Phases
 from job.execution.shutdown import Shutdown, at_deadline, on_signals
 from job.ledger.ledger import Ledger
 from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.notification.sender import Notifier
+from job.output.reporter import Reporter
 from job.page.documents import documents
+from job.planning.options import Options
 from job.planning.prepare import UnreadConfigError, prepare
-from job.planning.request import RunRequest
 from job.records.day import documents_there, record_refusal
 from job.records.lease import BusyError, Holder, acquire
 from job.records.nights import PastNights
@@ -40,7 +41,6 @@ from job.report.outcome import (
 )
 from job.report.report import report_of
 from job.report.view import View
-from job.reporting.reporter import Reporter
 from job.storage.store import StorageError, words_of
 from job.storage.uri import open_store
 from job.text.messages import message
@@ -75,12 +75,12 @@ async def run_phases(phases: Phases, cross_barrier: Callable[[], Awaitable[None]
 class _Run:
     """One start, from its config until its record is closed and its lease is released."""
 
-    def __init__(self, request: RunRequest, reporter: Reporter) -> None:
+    def __init__(self, options: Options, reporter: Reporter) -> None:
         self.shutdown = Shutdown()
-        self._request = request
+        self._options = options
         self._reporter = reporter
-        days = request.settings.days()
-        self._start = Start.of(request, days, request.day(days)[0])
+        days = options.settings.days()
+        self._start = Start.of(options, days, options.day(days)[0])
         self._ledger = Ledger.empty(self._start.day)
         """That of the empty plan, until it is known what the day has."""
         self._closed: View | None = None
@@ -89,7 +89,7 @@ class _Run:
 
     async def run(self) -> View:
         """The whole start. Raises only for a bug."""
-        settings = self._request.settings
+        settings = self._options.settings
         self._reporter.on_notices(settings.notices)
         async with trio.open_nursery() as helpers:
             if settings.deadline is not None:
@@ -134,35 +134,35 @@ class _Run:
         if opened is None:
             opened = ending_of(None, self.shutdown.reason, None, self.shutdown.not_renewed)
         view = self._view(opened)
-        return view.with_page(self._request.settings.runs_uri) if opened.outcome is Outcome.SUCCEEDED else view
+        return view.with_page(self._options.settings.runs_uri) if opened.outcome is Outcome.SUCCEEDED else view
 
     async def _open(self, stack: AsyncExitStack, helpers: trio.Nursery) -> Session | Ending:
         """Gets the lease, reads what the day has, and adds this attempt to it, unless nothing is left to be done."""
-        request, reporter = self._request, self._reporter
-        if request.faults or request.settings.runs_uri is None:
-            await prepare(request, self._start.day)  # raises them, and those of the config
-        store = open_store(request.settings.runs_uri or "", make=True)
-        days, day, faults = await day_of(request, store)
-        self._take(Start.of(request, days, day))
+        options, reporter = self._options, self._reporter
+        if options.faults or options.settings.runs_uri is None:
+            await prepare(options, self._start.day)  # raises them, and those of the config
+        store = open_store(options.settings.runs_uri or "", make=True)
+        days, day, faults = await day_of(options, store)
+        self._take(Start.of(options, days, day))
         with faults_of_record(day):
-            prepared = await prepare(replace(request, faults=faults), day)
-            waits = not request.again  # who asks for something again looks first at what the other one makes
+            prepared = await prepare(replace(options, faults=faults), day)
+            waits = not options.again  # who asks for something again looks first at what the other one makes
             acquired = acquire(store, Holder.of(self._start), lambda one: reporter.on_notices([one]), waits=waits)
             lease = await stack.enter_async_context(acquired)
             helpers.start_soon(lease.renew_forever, self.shutdown, StorageAlarm(reporter.on_storage), name="lease")
             if lease.has_waited:
                 reporter.on_notices(waiting_notices(self._start, datetime.now(UTC)))
-                prepared = await prepare(request, day)
+                prepared = await prepare(options, day)
             helpers.start_soon(self._past.read, store, day, name="past nights")
-            start = self._start.with_config(prepared, request.without)
+            start = self._start.with_config(prepared, options.without)
             opened = await open_session(lease, start, prepared, reporter.on_storage)
         self._ledger = opened.record.ledger
         self._take(opened.start)
         reporter.on_notices(prepared.plan.notices)
         if opened.session is None:
-            ended = (opened.record.ended and opened.record.ended.done_at) or request.now
-            return nothing_left(self._start, self._ledger, ended, request.now)
-        reporter.on_notices(opening_notices(opened.start, self._ledger, opened.record.latest, request.now))
+            ended = (opened.record.ended and opened.record.ended.done_at) or options.now
+            return nothing_left(self._start, self._ledger, ended, options.now)
+        reporter.on_notices(opening_notices(opened.start, self._ledger, opened.record.latest, options.now))
         helpers.start_soon(opened.session.journal.run, name="journal")
         return opened.session
 
@@ -175,8 +175,8 @@ class _Run:
 
     async def _call(self, session: Session, helpers: trio.Nursery) -> Ending:
         """Both phases."""
-        live = Live.of(self._ledger, trio.current_time() - self._seconds)
-        helpers.start_soon(report_each_minute, live, self._reporter.on_progress, name="progress")
+        progress = Progress.of(self._ledger, trio.current_time() - self._seconds)
+        helpers.start_soon(report_each_minute, progress, self._reporter.on_progress, name="progress")
 
         def emit(event: Event) -> None:
             session.on_event(event)
@@ -184,13 +184,13 @@ class _Run:
 
         async def cross_barrier() -> None:
             await session.journal.flush()
-            self._reporter.on_barrier(live)
+            self._reporter.on_barrier(progress)
 
         start, shutdown = self._start, self.shutdown
-        self._reporter.on_start(live)
+        self._reporter.on_start(progress)
         error: EngineFailedError | None = None
         try:
-            phases = Phases.of(live, self._request.settings, start.trace_id, shutdown, helpers, emit)
+            phases = Phases.of(progress, self._options.settings, start.trace_id, shutdown, helpers, emit)
             await run_phases(phases, cross_barrier)
         except EngineFailedError as failed:
             error = failed
@@ -198,7 +198,7 @@ class _Run:
 
     async def _refuse(self, faults: Sequence[Fault]) -> View:
         """Records the faults if nothing else is recorded of the day. A failure to do so changes nothing."""
-        settings, of_command = self._request.settings, [isinstance(fault, CommandFault) for fault in faults]
+        settings, of_command = self._options.settings, [isinstance(fault, CommandFault) for fault in faults]
         view = self._view(bad_config(len(faults), of_command=all(of_command)), faults)
         if any(of_command) or settings.runs_uri is None or {*DAY_VARIABLES, "RUNS_URI"} & {one.where for one in faults}:
             return view
@@ -221,17 +221,17 @@ class _Run:
         past, day = self._past, self._start.day
         before = past.night_before(day)
         report = report_of(self._start, self._ledger, ending, seconds=self._seconds, faults=faults, before=before)
-        return View.of(report, self._ledger, past.before(day), past.entry, self._commands)
+        return View.of(report, self._ledger, past.before(day), past.attempt, self._commands)
 
     @property
     def _commands(self) -> Commands:
         """The commands for whoever reads about this start now."""
-        return Commands.of(self._start, self._request.settings.runs_uri, self._start.days, datetime.now(UTC))
+        return Commands.of(self._start, self._options.settings.runs_uri, self._start.days, datetime.now(UTC))
 
     @property
     def _seconds(self) -> float:
         """Since the process started."""
-        return time.monotonic() - self._request.started
+        return time.monotonic() - self._options.started
 
     async def _attempt(self, session: Session, helpers: trio.Nursery) -> View:
         """Makes the calls and closes the record, also after a bug."""
@@ -248,21 +248,21 @@ class _Run:
         with self.shutdown.stage("nights"):
             await self._past.settle(session.lease.store, self._start.day)
         view = self._view(ending)
-        made = documents(view, self._past, session.there, self._request.settings)
+        made = documents(view, self._past, session.there, self._options.settings)
         report = view.report.model_copy(update={"not_written": self._past.not_made})
         report = await session.close(report, made, self.shutdown)
         follows = session.record.outcome or self._past.outcome_before(report.day)
-        view = replace(view, report=report, follows=follows).with_page(self._request.settings.runs_uri)
+        view = replace(view, report=report, follows=follows).with_page(self._options.settings.runs_uri)
         return view if session.is_ended else view.unended(session.journal.unwritten)
 
 
-async def run(request: RunRequest, reporter: Reporter) -> ExitCode:
+async def run(options: Options, reporter: Reporter) -> ExitCode:
     """Does what is missing of a day, and reports the end once. Raises only for a bug.
 
     It ends in this order, also after a bug: the record is closed, the lease is released, the last line is printed, the
     message is sent. The outcome is final before that line is printed: no later signal changes it or the exit code.
     """
-    this = _Run(request, reporter)
+    this = _Run(options, reporter)
     shutdown, bug = this.shutdown, None
     async with trio.open_nursery() as listener:
         await listener.start(on_signals, shutdown, this.on_second_signal)
@@ -274,7 +274,7 @@ async def run(request: RunRequest, reporter: Reporter) -> ExitCode:
         reporter.on_finish(view)
         with shutdown.stage("last_line") as seconds:
             await reporter.drain(seconds)
-        if problem := await Notifier(request.settings).send(view, shutdown):
+        if problem := await Notifier(options.settings).send(view, shutdown):
             reporter.on_notification_failed(problem)
             with shutdown.stage("failure") as seconds:
                 await reporter.drain(seconds)

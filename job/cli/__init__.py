@@ -1,1 +1,1 @@
-"""The command line: arguments, and one module for each group of commands."""
+"""The command line: takes arguments and variables, and returns an exit code; a module for each group of commands."""

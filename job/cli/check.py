@@ -14,10 +14,10 @@ from job.engines.id_tokens import IdTokens
 from job.engines.tls import tls_context
 from job.notification.message import trial_fields, trial_lines
 from job.notification.sender import SEND_SECONDS, Notifier
+from job.output.stdout import say, say_error
+from job.planning.options import Options
 from job.planning.prepare import UnreadConfigError, prepare
-from job.planning.request import RunRequest
 from job.report.outcome import ExitCode
-from job.reporting.stdout import say, say_error
 from job.text.messages import message, plural, translator
 
 
@@ -33,7 +33,7 @@ async def check(settings: Settings, faults: list[Fault], now: datetime) -> ExitC
         say(f"! {to.text(notice)}")
     try:
         day = settings.days().current(now)
-        prepared = await prepare(RunRequest(settings, faults, now, 0.0), day)
+        prepared = await prepare(Options(settings, faults, now, 0.0), day)
     except ConfigError as error:
         for fault in error.faults:
             say(f"✗ {to.text(fault.sentence)}")

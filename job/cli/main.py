@@ -13,10 +13,10 @@ from job.config.environment import Settings, read_settings
 from job.config.faults import NOT_SET, CommandFault, Fault
 from job.config.fields import is_date
 from job.engines.identity import COMMIT, VERSION
-from job.planning.request import DATE, RunRequest
+from job.output.stdout import STDOUT, say_error_within
+from job.planning.options import DATE, Options
 from job.planning.selection import UNCONFIRMED_LIMIT
 from job.report.outcome import ExitCode
-from job.reporting.stdout import STDOUT, say_error_within
 from job.storage.uri import is_place
 from job.text.display import printable, quoted, without_credentials
 from job.text.messages import message
@@ -35,39 +35,37 @@ def main(arguments: Sequence[str]) -> int:
 
 def _command(arguments: Sequence[str]) -> ExitCode:
     parser = make_parser()
-    options = parser.parse_args(arguments)
+    given = parser.parse_args(arguments)
     for library in ("google", "httpx", "urllib3"):  # they log failures that the job reports itself
         logging.getLogger(library).setLevel(logging.ERROR)
     open_files.raise_limit()
     started, now = time.monotonic(), datetime.now(UTC)
     settings, faults = read_settings(os.environ)
-    if options.command is None and settings.job is None and os.isatty(STDOUT):  # a person, who may not mean to pay
+    if given.command is None and settings.job is None and os.isatty(STDOUT):  # a person, who may not mean to pay
         parser.print_help()
         return ExitCode.USAGE
-    return _do(options, settings, faults, now, started)
+    return _do(given, settings, faults, now, started)
 
 
-def _do(
-    options: argparse.Namespace, settings: Settings, faults: list[Fault], now: datetime, started: float
-) -> ExitCode:
+def _do(given: argparse.Namespace, settings: Settings, faults: list[Fault], now: datetime, started: float) -> ExitCode:
     """Does the command. It imports what this command needs: with what all need, a run would start 0.1 s later."""
-    match options.command:
+    match given.command:
         case "plan":
             from job.cli.plan import plan_command
 
-            return plan_command(settings, faults, options, now)
+            return plan_command(settings, faults, given, now)
         case "nights":
             from job.cli.past import nights_command
 
-            return nights_command(settings, faults, options, now)
+            return nights_command(settings, faults, given, now)
         case "report":
             from job.cli.past import report_command
 
-            return report_command(settings, faults, options, now)
+            return report_command(settings, faults, given, now)
         case "verify":
             from job.cli.past import verify_command
 
-            return verify_command(settings, faults, now, options.date)
+            return verify_command(settings, faults, now, given.date)
         case "check":
             from job.cli.check import check_command
 
@@ -79,23 +77,23 @@ def _do(
         case _:
             from job.cli.run import run_command
 
-            return run_command(request_of(options, settings, faults, now, started))
+            return run_command(options_of(given, settings, faults, now, started))
 
 
-def request_of(
-    options: argparse.Namespace, settings: Settings, faults: Sequence[Fault], now: datetime, started: float
-) -> RunRequest:
+def options_of(
+    given: argparse.Namespace, settings: Settings, faults: Sequence[Fault], now: datetime, started: float
+) -> Options:
     """What the command `run` asks for, and what is wrong with it."""
     found = list(faults)
     if settings.runs_uri is None and "RUNS_URI" not in {fault.where for fault in faults}:
         found.append(Fault("RUNS_URI", message(NOT_SET), message("set it to gs://BUCKET/PREFIX or to a directory")))
-    date = options.date
+    date = given.date
     if date is not None and not is_date(date):
         found.append(CommandFault(DATE, message("{value} is not a date", value=quoted(date)), _WRITE_A_DATE))
         date = None
     # An argument that is no Unicode is no name of the config either, and could not be recorded.
-    again, without = (tuple(map(printable, names)) for names in (options.again, options.without))
-    return RunRequest(settings, found, now, started, date, again, is_confirmed=options.yes, without=without)
+    again, without = (tuple(map(printable, names)) for names in (given.again, given.without))
+    return Options(settings, found, now, started, date, again, is_confirmed=given.yes, without=without)
 
 
 _WRITE_A_DATE = message("write YYYY-MM-DD")

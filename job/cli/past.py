@@ -15,18 +15,18 @@ from job.config.environment import Settings
 from job.config.faults import NOT_SET, Fault
 from job.notification.message import late_lines
 from job.notification.sender import SEND_SECONDS, Notifier
+from job.output.cloud_log import CloudLogReporter
+from job.output.screen import nights_table
+from job.output.stdout import say, say_error, write_line
+from job.output.terminal import as_text, step_lines
 from job.page.render import render_day, render_nights
 from job.records.day import RecordedDay, read_day
-from job.records.nights import Nights, entry_before, read_nights
+from job.records.nights import Nights, attempt_before, read_nights
 from job.report.advice import Step, first_steps
 from job.report.commands import Commands, Links
 from job.report.format import RecordError
 from job.report.outcome import ExitCode, Outcome
 from job.report.view import View
-from job.reporting.cloud_log import CloudLogReporter
-from job.reporting.screen import nights_table
-from job.reporting.stdout import say, say_error, write_line
-from job.reporting.terminal import as_text, step_lines
 from job.storage.store import ObjectStore, StorageError
 from job.storage.uri import open_store
 from job.text.display import clock, printable
@@ -103,7 +103,7 @@ async def _view(
     report = recorded.report
     before = None
     with suppress(RecordError, StorageError):  # this day can be shown without
-        before = await entry_before(store, nights, report.day)
+        before = await attempt_before(store, nights, report.day)
     commands = Commands.of(report, runs_uri, nights.days(settings), now)
     view = View.of(report, recorded.ledger, nights.reports, before, commands)
     return (view.with_page(runs_uri) if recorded.has_page else view), recorded

@@ -14,17 +14,17 @@ from job.config.faults import Fault
 from job.config.objects import OBJECTS
 from job.engines.calls import METHOD, Call
 from job.engines.catalog import TITLES, Kind
+from job.output.stdout import say, say_error, write_line
 from job.planning.plan import Plan
 from job.planning.prepare import make_plan, read_objects, unreadable
 from job.records.day import Listing
 from job.records.nights import read_nights
-from job.report.attempt import Entry
+from job.report.attempt import Attempt
 from job.report.comparison import fewer_line
 from job.report.format import RecordError
 from job.report.often import usual_line
 from job.report.outcome import ExitCode, past_day_notice
 from job.report.report import Report
-from job.reporting.stdout import say, say_error, write_line
 from job.storage.store import StorageError, UnreachableError, UnusableError, in_thread
 from job.storage.uri import open_store
 from job.text.messages import Message, Translator, Value, listed, message, plural, template, translator
@@ -39,7 +39,7 @@ class _Past:
 
     days: Days
     nights: Sequence[Report] = ()
-    latest: Entry | None = None
+    latest: Attempt | None = None
     """The latest attempt at this day, or else at the latest one before that has any."""
     problem: Message | None = None
     """Why they cannot be read."""
@@ -95,8 +95,8 @@ async def _read_past(settings: Settings, day: str | None, now: datetime) -> _Pas
             day = day or found.current(now)
             days = [night.day for night in nights.nights if night.report is None or night.report.had_plan]
             latest = next((one for one in days if one <= day), None)
-            entry = None if latest is None else await (await Listing.of(store, latest)).entry(store)
-            return _Past(found, nights.reports, entry)
+            attempt = None if latest is None else await (await Listing.of(store, latest)).attempt(store)
+            return _Past(found, nights.reports, attempt)
         except (StorageError, RecordError) as error:
             problem = error.what
     return _Past(found, problem=message("the plan is not compared with the night before: {error}", error=problem))

@@ -5,25 +5,25 @@ import gc
 import trio
 
 from job.orchestrator import run
-from job.planning.request import RunRequest
+from job.output.cloud_log import CloudLogReporter
+from job.output.reporter import Reporter
+from job.planning.options import Options
 from job.report.outcome import ExitCode
-from job.reporting.cloud_log import CloudLogReporter
-from job.reporting.reporter import Reporter
 from job.text.messages import translator
 
 GARBAGE = 20_000
 """How many objects may be added before Python looks for cycles, which calls rarely leave: 4 % of their CPU time."""
 
 
-def run_command(request: RunRequest) -> ExitCode:
+def run_command(options: Options) -> ExitCode:
     """Does what is missing of a day, reported as LOG_FORMAT says."""
     gc.set_threshold(GARBAGE)
-    return trio.run(run, request, _reporter(request))
+    return trio.run(run, options, _reporter(options))
 
 
-def _reporter(request: RunRequest) -> Reporter:
-    if request.settings.log_format == "json":
-        return CloudLogReporter(request.settings.project)
-    from job.reporting.terminal import TerminalReporter  # noqa: PLC0415  rich takes 0.05 s to import
+def _reporter(options: Options) -> Reporter:
+    if options.settings.log_format == "json":
+        return CloudLogReporter(options.settings.project)
+    from job.output.terminal import TerminalReporter  # noqa: PLC0415  rich takes 0.05 s to import
 
-    return TerminalReporter(translator(request.settings.language))
+    return TerminalReporter(translator(options.settings.language))

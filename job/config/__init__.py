@@ -1,1 +1,1 @@
-"""Configuration: environment and config objects, validated; all faults are reported at once."""
+"""Configuration: takes variables and the bytes of config objects, and returns checked values, or all faults at once."""

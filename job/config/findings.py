@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from job.config.entries import spelling
 from job.config.faults import Fault, Problem
+from job.config.validators import spelling
 from job.text.display import quoted
 from job.text.messages import Message, Value, message, plural, template
 

@@ -21,7 +21,7 @@ from job.config.schema import (
     LlmConfig,
     TargetEntry,
 )
-from job.config.strict_json import UnreadableError, parse
+from job.config.strict_json import UnreadableError, parse_object
 from job.text.messages import Message, message
 
 T = TypeVar("T")
@@ -144,7 +144,7 @@ class _Reader:
         """The array or object in a config object; `_ABSENT` if it does not exist or cannot be read."""
         if name in self._objects:
             try:
-                return parse(name, self._objects[name])
+                return parse_object(name, self._objects[name])
             except UnreadableError as error:
                 self.findings.fault(error.place, error.what, error.remedy)
         elif name in _NEEDED:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from job.config.entries import Choice, Date, Id, NotName, Parameters, Text, Ticker
+from job.config.validators import Choice, Date, Id, NotName, Parameters, Text, Ticker
 from job.engines.catalog import Kind
 
 

@@ -45,7 +45,7 @@ class UnreadableError(Exception):
         self.place, self.what, self.remedy = place, what, remedy
 
 
-def parse(name: str, data: bytes) -> object:
+def parse_object(name: str, data: bytes) -> object:
     """The array or object that the document holds. It may hold infinity, for a number that is too large.
 
     Raises `UnreadableError` if it is not UTF-8, is no such JSON, exceeds one of the limits above, or has a key twice in

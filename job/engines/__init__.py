@@ -1,1 +1,1 @@
-"""Engines: the requests to the four engines, and what their answers mean."""
+"""Engines: takes a call and a token, sends the request, and returns what the answer means."""

@@ -34,7 +34,7 @@ def judge(call: Call, response: Response, token: str) -> Verdict:
         reason = _status_reason(response, token)
         return Verdict(Failure(Cause.STATUS, reason, response.status, response.retry_after))
     try:
-        answer = parse(response.body, token)
+        answer = parse_answer(response.body, token)
     except DuplicateKeyError as error:
         reason = message("unexpected answer: the key {key} is there twice", key=error.key)
         return Verdict(Failure(Cause.UNREADABLE, reason, response.status))
@@ -55,7 +55,7 @@ class DuplicateKeyError(ValueError):
         self.key = key
 
 
-def parse(body: bytes, token: str) -> object:
+def parse_answer(body: bytes, token: str) -> object:
     """The JSON value of an answer, with or without a byte order mark; NaN and infinities, as Python writes them, too.
 
     Raises `ValueError` if it is not JSON, and `DuplicateKeyError`.

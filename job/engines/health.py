@@ -2,7 +2,7 @@
 
 import trio
 
-from job.engines.answers import parse
+from job.engines.answers import parse_answer
 from job.engines.identity import USER_AGENT
 from job.engines.transport import Connection, Response, TokenError, TokenProvider, TransportError
 from job.text.masking import excerpt
@@ -47,7 +47,7 @@ def _unhealthy(response: Response, token: str, url: str) -> str | None:
 
 def _says_ok(body: bytes, token: str) -> bool:
     try:
-        answer = parse(body, token)
+        answer = parse_answer(body, token)
     except ValueError:
         return False
     return isinstance(answer, dict) and answer.get("status") == "ok"

@@ -1,1 +1,1 @@
-"""Execution of the calls: attempts, retries, limits, phases, shutdown."""
+"""Execution: takes the calls of a plan, makes them within limits, retries and the shutdown, and emits their results."""

@@ -30,7 +30,7 @@ from job.ledger.result import CallResult, FailedAttempt
 from job.text.messages import Message, message
 
 FAILED_ATTEMPTS_KEPT = 10
-"""Maximum number of failed attempts that a result lists: a rejected call may have hundreds."""
+"""Maximum number of failed tries that a result lists: a rejected call may have hundreds."""
 Finished = Callable[[CallResult, Failure | None], None]
 """Gets the result of a call, and why it failed, if it did."""
 
@@ -53,8 +53,8 @@ class RunContext:
 
 
 @dataclass(slots=True)
-class Attempt:
-    """One attempt at a call, by trio's clock. It joins its call once it was answered, or may have been sent."""
+class Try:
+    """One try at a call, by trio's clock. It joins its call once it was answered, or may have been sent."""
 
     started: float
     sent: bool = False
@@ -68,7 +68,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class PendingCall:
-    """A call in progress: its retries, its attempts, its last failure."""
+    """A call in progress: its retries, its tries, its last failure."""
 
     call: Call
     retry: RetryState
@@ -80,30 +80,30 @@ class PendingCall:
     retries: int = 0
     """As in `CallResult`, and `waits` too."""
     waits: int = 0
-    attempt: Attempt | None = None
-    """The last attempt that counts."""
+    latest: Try | None = None
+    """The last try that counts."""
     wait: float = 0.0
-    """Seconds before the next attempt."""
+    """Seconds before the next try."""
     rejected: str | None = None
     """The token that the engine refused."""
     last: Failure | None = None
-    failed_attempts: tuple[tuple[Attempt, Message], ...] = ()
-    """The latest attempts before the last one, and why each failed."""
+    failed_attempts: tuple[tuple[Try, Message], ...] = ()
+    """The latest tries before the last one, and why each failed."""
 
-    def join(self, attempt: Attempt) -> None:
-        """Adds an attempt that has just ended."""
-        attempt.ended = trio.current_time()
-        self.attempt = attempt
+    def join(self, latest: Try) -> None:
+        """Adds a try that has just ended."""
+        latest.ended = trio.current_time()
+        self.latest = latest
         self.attempts += 1
 
     def is_retried(self, failure: Failure, wait: float) -> None:
-        """The last attempt failed, and another one follows after `wait` seconds."""
+        """The last try failed, and another one follows after `wait` seconds."""
         self.wait = wait
         self.retries += 1
         self.waits += failure.has_no_room
-        if self.attempt is not None:
-            latest = self.failed_attempts[1 - FAILED_ATTEMPTS_KEPT :]
-            self.failed_attempts = (*latest, (self.attempt, failure.reason))
+        if self.latest is not None:
+            kept = self.failed_attempts[1 - FAILED_ATTEMPTS_KEPT :]
+            self.failed_attempts = (*kept, (self.latest, failure.reason))
 
 
 _CAUSES = {ProcessLimitError: Cause.PROCESS_LIMIT, AnswerTooLargeError: Cause.TOO_LARGE}
@@ -169,12 +169,12 @@ class Executor:
             await connection.aclose()
 
     async def _run_call(self, pending: PendingCall, connection: Connection, queue: WorkQueue[PendingCall]) -> None:
-        """Makes attempts until the call has finished; or puts its halves back into the queue."""
+        """Makes tries until the call has finished; or puts its halves back into the queue."""
         while True:
             if len(pending.call.targets) > self._batch_size:  # another batch of this size was too large
                 queue.put(*self._split_in_halves(pending))
                 return
-            failure = await self._attempt(pending, connection)
+            failure = await self._try(pending, connection)
             if failure is None:
                 self._finish(pending, None)
                 return
@@ -196,19 +196,19 @@ class Executor:
             self._context.emit(CallRetried(pending.call, failure.reason, wait, limit, pending.traceparent))
 
     def _wait_after(self, pending: PendingCall, failure: Failure) -> float | None:
-        """Seconds before the next attempt, `None` if there is none. Lowers the batch size after a batch failed."""
+        """Seconds before the next try, `None` if there is none. Lowers the batch size after a batch failed."""
         size = len(pending.call.targets)
         if size > 1 and failure.breaks_batches:
             self._batch_size = min(self._batch_size, (size + 1) // 2)
-            # Its halves are different requests, so this failure does not use up one of their attempts.
+            # Its halves are different requests, so this failure does not use up one of their tries.
             return pending.retry.backoff(failure, self._context.jitter)
         if failure.is_rejection and self._limiter.is_rejecting():
             return None
-        started, ended = (pending.attempt.started, pending.attempt.ended) if pending.attempt else (0.0, 0.0)
+        started, ended = (pending.latest.started, pending.latest.ended) if pending.latest else (0.0, 0.0)
         return pending.retry.next_delay(failure, started, ended, self._context.jitter)
 
-    async def _attempt(self, pending: PendingCall, connection: Connection) -> Failure | None:
-        """One attempt, after its delay and with a slot of the limiter. Returns why it failed, `None` if it did not."""
+    async def _try(self, pending: PendingCall, connection: Connection) -> Failure | None:
+        """One try, after its delay and with a slot of the limiter. Returns why it failed, `None` if it did not."""
         try:
             if pending.wait:
                 with self._context.shutdown.interruptible():
@@ -217,15 +217,15 @@ class Executor:
         except (ShutdownError, trio.Cancelled):
             self._interrupted(pending)
             raise
-        attempt, gauge = Attempt(trio.current_time()), self._gauge
+        latest, gauge = Try(trio.current_time()), self._gauge
         gauge.in_flight, gauge.limit = gauge.in_flight + 1, self._limiter.limit
         try:
-            failure = await self._answer(pending, attempt, connection)
-            pending.join(attempt)
-            self._limiter.update(failure, attempt.started)
+            failure = await self._answer(pending, latest, connection)
+            pending.join(latest)
+            self._limiter.update(failure, latest.started)
         except BaseException:  # a cancellation while it connects arrives in a group
-            if attempt.sent:
-                pending.join(attempt)
+            if latest.sent:
+                pending.join(latest)
             self._interrupted(pending)
             raise
         finally:
@@ -233,13 +233,13 @@ class Executor:
             gauge.in_flight, gauge.limit = gauge.in_flight - 1, self._limiter.limit
         return failure
 
-    async def _answer(self, pending: PendingCall, attempt: Attempt, connection: Connection) -> Failure | None:
+    async def _answer(self, pending: PendingCall, latest: Try, connection: Connection) -> Failure | None:
         """Sends the request and judges the answer: `None` if all work is done."""
         call, context, timeout = pending.call, self._context, self._settings.timeout
 
         def on_sending() -> None:
             context.shutdown.raise_if_requested()  # connecting may have taken long
-            attempt.sent = True
+            latest.sent = True
 
         with trio.move_on_after(timeout):
             try:
@@ -254,12 +254,12 @@ class Executor:
                 return Failure(Cause.IDENTITY, error.reason)
             except TransportError as error:
                 return Failure(_CAUSES.get(type(error), Cause.TRANSPORT), error.reason)
-            attempt.status = response.status
+            latest.status = response.status
             seen = token if pending.rejected is None else f"{token} {pending.rejected}"
             if response.status == 401:
                 pending.rejected = token
             verdict = judge(call, response, seen)
-            attempt.warning = verdict.warning
+            latest.warning = verdict.warning
             return verdict.failure
         return Failure(Cause.TIMEOUT, message("no answer within {seconds} s", seconds=timeout))
 
@@ -300,20 +300,20 @@ class Executor:
         pending.retries = pending.waits = 0
 
     def _interrupted(self, pending: PendingCall) -> None:
-        """Finishes a call that was interrupted. A call without any attempt gets no result: it is not attempted."""
-        if pending.attempt is None:
+        """Finishes a call that was interrupted. A call without any try gets no result: it is not attempted."""
+        if pending.latest is None:
             return
         last = pending.last
         if last is None:
             self._finish(pending, Failure(Cause.INTERRUPTED, message("interrupted")))
             return
-        pending.attempt.status = last.status
+        pending.latest.status = last.status
         reason = message("interrupted, after: {reason}", reason=last.reason)
         self._finish(pending, Failure(Cause.INTERRUPTED, reason, last.status, after=last.cause))
 
     def _finish(self, pending: PendingCall, failure: Failure | None) -> None:
-        call, attempt = pending.call, pending.attempt
-        if attempt is None:
+        call, latest = pending.call, pending.latest
+        if latest is None:
             raise AssertionError("a call without an attempt has no result")
         result = CallResult(
             engine=call.engine,
@@ -323,12 +323,12 @@ class Executor:
             attempts=pending.attempts,
             retries=pending.retries,
             waits=pending.waits,
-            started=self._stamp(attempt.started),
-            ended=self._stamp(attempt.ended),
-            status=attempt.status,
+            started=self._stamp(latest.started),
+            ended=self._stamp(latest.ended),
+            status=latest.status,
             cause=failure.cause if failure else None,
             reason=failure.reason if failure else None,
-            warning=attempt.warning if failure is None else None,
+            warning=latest.warning if failure is None else None,
             failed_attempts=tuple(
                 FailedAttempt(self._stamp(one.started), self._stamp(one.ended), reason)
                 for one, reason in pending.failed_attempts

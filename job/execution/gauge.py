@@ -49,7 +49,7 @@ class Gauge:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class Progress:
     """A run in progress."""
 
     ledger: Ledger
@@ -59,7 +59,7 @@ class Live:
     """One for each engine that the plan uses."""
 
     @classmethod
-    def of(cls, ledger: Ledger, began: float = 0.0) -> "Live":
+    def of(cls, ledger: Ledger, began: float = 0.0) -> "Progress":
         """A run that is about to make its calls."""
         return cls(ledger, began, {engine: Gauge(planned=ledger.left(engine)) for engine in ledger.plan.engines()})
 
@@ -78,8 +78,8 @@ class Live:
         return left * (now - gauge.began) / finished
 
 
-async def report_each_minute(live: Live, report: Callable[[Live, float], None]) -> None:
+async def report_each_minute(progress: Progress, report: Callable[[Progress, float], None]) -> None:
     """Reports the run once a minute, with the time by trio's clock, until it is cancelled."""
     while True:
         await trio.sleep(REPORT_SECONDS)
-        report(live, trio.current_time())
+        report(progress, trio.current_time())

@@ -10,7 +10,7 @@ from job.execution.shutdown import Shutdown
 class ConcurrencyLimiter:
     """A limit on calls in flight that starts at its maximum and adapts to the engine's answers (AIMD).
 
-    - Increase: by one per round trip, while the limit is reached and attempts succeed.
+    - Increase: by one per round trip, while the limit is reached and tries succeed.
     - Decrease: by half, once per round trip, when the engine is overloaded (502, 503, 504, timeout, no connection).
     - After a 429 the limit is the number of our calls that the engine still works on, at least one. Halving would be
       worse: rejections come at once and many together, so the free slots would fill and be rejected again.
@@ -72,7 +72,7 @@ class ConcurrencyLimiter:
         self._limiter.release()
 
     def update(self, failure: Failure | None, started: float) -> None:
-        """Adapts to an attempt that has just ended and still holds its slot. `started` is trio's time."""
+        """Adapts to a try that has just ended and still holds its slot. `started` is trio's time."""
         now = trio.current_time()
         if failure is not None and failure.is_rejection:
             if self._rejecting_since is None:

@@ -14,7 +14,7 @@ from job.engines.identity import RunIdentity
 from job.engines.tls import tls_context
 from job.execution.circuits import CardCircuits
 from job.execution.executor import Executor, RunContext
-from job.execution.gauge import EventHandler, Live
+from job.execution.gauge import EventHandler, Progress
 from job.execution.shutdown import Shutdown
 from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult
@@ -33,7 +33,7 @@ class Phases:
     @classmethod
     def of(
         cls,
-        live: Live,
+        progress: Progress,
         settings: Settings,
         trace_id: str,
         shutdown: Shutdown,
@@ -53,10 +53,10 @@ class Phases:
             shutdown=shutdown,
             emit=emit,
             epoch=time.time() - trio.current_time(),
-            gauges=live.gauges,
-            again_of=live.ledger.again_of,
+            gauges=progress.gauges,
+            again_of=progress.ledger.again_of,
         )
-        return cls(live.ledger, settings.engines, context)
+        return cls(progress.ledger, settings.engines, context)
 
     @property
     def data_engines(self) -> list[EngineName]:

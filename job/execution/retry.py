@@ -1,4 +1,4 @@
-"""Retry policy: how long to wait after a failed attempt, or whether to give up. Pure; the jitter is passed in."""
+"""Retry policy: how long to wait after a failed try, or whether to give up. Pure; the jitter is passed in."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ class RetryState:
     rejected_since: float | None = None
 
     def next_delay(self, failure: Failure, started: float, now: float, jitter: Callable[[], float]) -> float | None:
-        """Seconds to wait before the next attempt; `None` if the call has failed for good.
+        """Seconds to wait before the next try; `None` if the call has failed for good.
 
-        `started` and `now` are when the attempt began and ended; `jitter` gives numbers from 0 to 1 (full jitter), so
+        `started` and `now` are when the try began and ended; `jitter` gives numbers from 0 to 1 (full jitter), so
         that calls which failed together do not come back together.
         """
         engine = self.engine

@@ -1,1 +1,1 @@
-"""What the calls of a run have achieved: the result of each call, the state of each item, the totals."""
+"""Ledger: takes a plan and results in any order, and returns the state of each item and the totals."""

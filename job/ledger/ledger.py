@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 from job.engines.calls import Call, WorkItem
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
-from job.ledger.again import Asked, Key, Requests
 from job.ledger.items import Counts, EngineItems, code_of, items_of
+from job.ledger.reruns import Rerun, RerunKey, Reruns
 from job.ledger.result import CallResult
 from job.ledger.totals import EngineTotals
 from job.planning.plan import Plan
@@ -97,14 +97,14 @@ class Lane:
 class Ledger:
     """The results of all attempts at a day. They may be added in any order."""
 
-    def __init__(self, plan: Plan, again: Iterable[Asked] = ()) -> None:
+    def __init__(self, plan: Plan, again: Iterable[Rerun] = ()) -> None:
         """`again` is what people have asked to have made again."""
         self.plan = plan
         self.lanes: Mapping[EngineName, Lane] = {engine: Lane() for engine in ALL_ENGINES}
         """Every call, also those of another plan. Everything else here is of this plan only."""
         self.items: Mapping[EngineName, EngineItems] = items_of(plan)
         """The state of each item of the plan."""
-        self.requests = Requests(again)
+        self.requests = Reruns(again)
         """Also those for items that the plan lacks."""
         self.set_aside: list[SetAside] = []
         """The card types that this attempt has set aside."""
@@ -174,9 +174,9 @@ class Ledger:
 
     # --- what is made again ---
 
-    def key_of(self, engine: EngineName, item: WorkItem) -> Key:
+    def key_of(self, engine: EngineName, item: WorkItem) -> RerunKey:
         """The identity of an item of the plan."""
-        return Key(engine, *item, self.plan.date_of(engine, self._targets[item[0]]))
+        return RerunKey(engine, *item, self.plan.date_of(engine, self._targets[item[0]]))
 
     def ask_again(self, items: Iterable[tuple[EngineName, WorkItem]], number: int) -> None:
         """Opens a request with this number for each item that is done and has no open one.
@@ -187,15 +187,15 @@ class Ledger:
         self.requests.ask((self.key_of(engine, item) for engine, item in items if item in self.items[engine]), number)
         self._asked = self._planned_requests()
 
-    def _planned_requests(self) -> Mapping[tuple[EngineName, WorkItem], Key]:
+    def _planned_requests(self) -> Mapping[tuple[EngineName, WorkItem], RerunKey]:
         """The items of the plan that were ever asked for again."""
         if not self.requests:
             return {}
         items = ((one, (one.engine, (one.target, one.card_type))) for one in self.requests)
         return {
-            (engine, item): Key(*one[:-1])
+            (engine, item): RerunKey(*one[:-1])
             for one, (engine, item) in items
-            if self.items[engine].has(item) and self.key_of(engine, item) == Key(*one[:-1])
+            if self.items[engine].has(item) and self.key_of(engine, item) == RerunKey(*one[:-1])
         }
 
     def asked(self, engine: EngineName) -> list[WorkItem]:

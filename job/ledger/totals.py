@@ -44,7 +44,7 @@ EngineState = Literal["good", "warn", "bad", "none"]
 """All done; not all done; some failed; nothing planned, or not known."""
 
 
-def state_of(totals: EngineTotals | None) -> EngineState:
+def engine_state(totals: EngineTotals | None) -> EngineState:
     """The state of one engine."""
     if totals is None or not totals.planned:
         return "none"

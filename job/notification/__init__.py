@@ -1,1 +1,1 @@
-"""Notification: one message to a chat when a run has ended; its text, the channels, and the sending."""
+"""Notification: takes the view of a start that has ended, and sends one message to a chat."""

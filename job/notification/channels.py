@@ -166,7 +166,7 @@ class Hook:
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class SendFailure:
     """Why a message was not accepted."""
 
     reason: Message
@@ -174,7 +174,7 @@ class Problem:
     """Whether the same request may succeed soon."""
 
 
-def judge(hook: Hook, status: int, content: bytes) -> Problem | None:
+def judge(hook: Hook, status: int, content: bytes) -> SendFailure | None:
     """Judges an answer. Returns `None` if the message was accepted."""
     channel = hook.channel
     answer = _object(content) if channel.codes else {}
@@ -184,14 +184,14 @@ def judge(hook: Hook, status: int, content: bytes) -> Problem | None:
     if is_success and (code == 0 or not channel.codes):
         return None
     if is_success and code is None:
-        return Problem(message("the answer is not from {channel}", channel=channel.title), is_passing=False)
+        return SendFailure(message("the answer is not from {channel}", channel=channel.title), is_passing=False)
     if not code:
-        return Problem(
+        return SendFailure(
             message("{channel} answered HTTP {status}", channel=channel.title, status=str(status)), is_passing
         )
     said = next((value for name in channel.explanations if isinstance(value := answer.get(name), str)), "")
     values = {"channel": channel.title, "code": str(code), "answer": hook.without_secrets(said)}
-    return Problem(message("{channel} refused it with code {code}: {answer}", **values), is_passing)
+    return SendFailure(message("{channel} refused it with code {code}: {answer}", **values), is_passing)
 
 
 def as_json(value: object) -> bytes:

@@ -13,9 +13,9 @@ from job.config.environment import Settings
 from job.engines.identity import USER_AGENT
 from job.engines.tls import tls_context
 from job.execution.shutdown import Shutdown
-from job.notification.channels import Hook, Problem, judge
+from job.notification.channels import Hook, SendFailure, judge
 from job.notification.message import Line, cut, run_fields, run_lines
-from job.report.advice import Retry, advice
+from job.report.advice import TaskRetry, advice
 from job.report.commands import Commands
 from job.report.outcome import ExitCode, Outcome
 from job.report.view import View
@@ -26,7 +26,7 @@ SEND_SECONDS = 9.5
 CONNECT_SECONDS = 3.0
 """Time limit for connecting. `send` limits the time of the whole request."""
 Fields = Callable[[], Mapping[str, object]]
-ANSWER_LIMIT = 64 * 2**10
+REPLY_LIMIT = 64 * 2**10
 """Bytes of an answer that are read. A channel's own answer has a few hundred."""
 WAITS = (1.0, 4.0)
 """Seconds before the second and the third request, which is the last: a chat may show each that it answers with 500."""
@@ -50,7 +50,7 @@ class Notifier:
             return None
         settings, report = self._settings, view.report
         commands = Commands.of(report, settings.runs_uri, report.days, datetime.now(UTC))
-        view = replace(view, steps=advice(report, commands, Retry.of(settings)))
+        view = replace(view, steps=advice(report, commands, TaskRetry.of(settings)))
         lines, fields = run_lines(view, settings), partial(run_fields, view)
         with shutdown.stage("message") as seconds:
             return await self.send_lines(lines, fields, min(seconds, SEND_SECONDS))
@@ -107,7 +107,7 @@ async def send(
     return message(NOT_SENT, reason=reason)
 
 
-async def _try(hook: Hook, text: str, fields: Mapping[str, object], tls: ssl.SSLContext) -> Problem | None:
+async def _try(hook: Hook, text: str, fields: Mapping[str, object], tls: ssl.SSLContext) -> SendFailure | None:
     import httpx  # noqa: PLC0415  it takes 0.05 s to import, and is wanted once, at the end
 
     timeout = httpx.Timeout(None, connect=CONNECT_SECONDS)
@@ -124,11 +124,11 @@ async def _try(hook: Hook, text: str, fields: Mapping[str, object], tls: ssl.SSL
             client.stream("POST", url, content=body, headers=headers) as response,
         ):
             async for piece in response.aiter_raw():
-                if len(content) < ANSWER_LIMIT:  # `break` would leave the generators to the garbage collector
+                if len(content) < REPLY_LIMIT:  # `break` would leave the generators to the garbage collector
                     content += piece
     except (httpx.ConnectError, httpx.ConnectTimeout):
-        return Problem(message("could not connect"), is_passing=True)
+        return SendFailure(message("could not connect"), is_passing=True)
     except httpx.TransportError:
         lost = message("the connection ended before the answer did, or it is not HTTP")
-        return Problem(lost, is_passing=False)
+        return SendFailure(lost, is_passing=False)
     return judge(hook, response.status_code, bytes(content))

@@ -1,1 +1,1 @@
-"""Pages: that of a day and that of the nights, each one HTML file."""
+"""Pages: takes the view of a day, or the past nights, and returns one HTML file."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from job.config.days import Days
 from job.engines.catalog import ALL_ENGINES
-from job.ledger.totals import EngineState, state_of
+from job.ledger.totals import EngineState, engine_state
 from job.page.charts import WIDTH
 from job.records.nights import Night, done_at
 from job.report.commands import Links
@@ -77,7 +77,7 @@ def row_of(night: Night, links: Links) -> Row:
         link=None if report is None else links.day(night.day),
         result=done_at(night),
         kind=night.outcome.about.severity,
-        engines=[MARKS[state_of(totals.get(engine))] for engine in ALL_ENGINES],
+        engines=[MARKS[engine_state(totals.get(engine))] for engine in ALL_ENGINES],
         cards=(cards.done, cards.planned) if cards else None,
     )
 

@@ -1,1 +1,1 @@
-"""Planning: which target gets which cards, and the calls for them. Pure, except for reading the config objects."""
+"""Planning: takes config objects and options, and returns the plan: targets, their cards, and the calls for these."""

@@ -10,8 +10,8 @@ from job.config.objects import OBJECTS, read_config
 from job.config.strict_json import SIZE_LIMIT
 from job.engines.catalog import DATA_ENGINES, EngineName
 from job.errors import JobError
+from job.planning.options import Options
 from job.planning.plan import Plan
-from job.planning.request import RunRequest
 from job.planning.selection import Selected, contradiction, left_out_faults, select
 from job.planning.targets import resolve
 from job.storage.store import ObjectStore, StorageError, StoredObject, UnreachableError, read_many
@@ -37,13 +37,13 @@ class UnreadConfigError(JobError):
         self.reason = reason
 
 
-async def prepare(request: RunRequest, day: str) -> Prepared:
+async def prepare(options: Options, day: str) -> Prepared:
     """Reads each config object once and makes the plan for a day.
 
-    Raises `ConfigError` with all faults, those of the request first; `UnreadConfigError` if there are none and storage
+    Raises `ConfigError` with all faults, those of the options first; `UnreadConfigError` if there are none and storage
     is down.
     """
-    settings, faults = request.settings, list(request.faults)
+    settings, faults = options.settings, list(options.faults)
     if not settings.config_uri:
         raise ConfigError(faults)
     try:
@@ -61,21 +61,21 @@ async def prepare(request: RunRequest, day: str) -> Prepared:
     found += too_few_files(plan, settings, open_files.limit())
     again: Sequence[Selected] = ()
     if not config_faults:  # else it is not known which names there are
-        names, without = request.again, request.without
+        names, without = options.again, options.without
         if settings.task_attempt:  # a retry asks for nothing, and the config may have changed since its first try
             known = {target.id for target in plan.targets}
             names, without = (), tuple(name for name in without if name in known)
-            if gone := [name for name in request.without if name not in known]:
+            if gone := [name for name in options.without if name not in known]:
                 notice = message("Left out, and no target of the config any more: {names}", names=listed(gone))
                 plan = replace(plan, notices=(*plan.notices, notice))
         found += left_out_faults(plan, without)
         plan = plan.without(without)
         both = [name for name in names if name.partition("/")[0] in without]
-        again, unknown = select(plan, [name for name in names if name not in both], is_confirmed=request.is_confirmed)
+        again, unknown = select(plan, [name for name in names if name not in both], is_confirmed=options.is_confirmed)
         found += [*map(contradiction, both), *unknown]
     if found:
         raise ConfigError(found)
-    return Prepared(plan, objects, again if request.again else None)
+    return Prepared(plan, objects, again if options.again else None)
 
 
 async def read_objects(store: ObjectStore) -> dict[str, StoredObject]:

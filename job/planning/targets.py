@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from job.config.entries import spelling
 from job.config.faults import Fault
 from job.config.findings import TWIN, Findings, Place, alike
 from job.config.objects import (
@@ -16,6 +15,7 @@ from job.config.objects import (
     UnreadableEntry,
 )
 from job.config.schema import LlmConfig, RunEngines, TargetEntry
+from job.config.validators import spelling
 from job.engines.catalog import DATA_ENGINES, DataEngineName, Kind
 from job.text.display import quoted
 from job.text.messages import Message, message, template

@@ -1,1 +1,1 @@
-"""Records: what a day leaves in storage, how a later attempt goes on from it, and the lease."""
+"""Records: takes what a start adds to its day, and stores it under the lease; returns what is recorded of a day."""

@@ -12,7 +12,7 @@ from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
 from job.records import lease
 from job.records.journal import read_journal
-from job.report.attempt import Entry, read_entry
+from job.report.attempt import Attempt, read_attempt
 from job.report.format import (
     ATTEMPTS,
     CARDS,
@@ -26,7 +26,7 @@ from job.report.format import (
     end_name,
     results_name,
 )
-from job.report.outcome import Outcome, as_it_stands, state_of
+from job.report.outcome import Outcome, as_it_stands, unended
 from job.report.report import Report, read_report, report_of
 from job.storage.store import ConflictError, ObjectStore, StorageError, StoredObject, in_thread, read_many
 from job.text.messages import message, template
@@ -137,7 +137,7 @@ class Listing:
         """Whether a start of the day is recorded, if only one that was refused."""
         return bool(self.latest or self.ends)
 
-    async def entry(self, store: ObjectStore, *, background: bool = False) -> Entry | None:
+    async def attempt(self, store: ObjectStore, *, background: bool = False) -> Attempt | None:
         """How the latest attempt began; `None` without one. Raises `RecordError` and `StorageError`."""
         if not self.latest:
             return None
@@ -145,7 +145,7 @@ class Listing:
         stored = await in_thread(partial(store.read, name), background=background)
         if stored is None:
             raise RecordError(message(MISSING, object=name))
-        return read_entry(self.day, self.latest, stored.data)
+        return read_attempt(self.day, self.latest, stored.data)
 
     async def reports(self, store: ObjectStore) -> Mapping[int, Report]:
         """The reports of the attempts that have ended, by their numbers. Raises `RecordError` and `StorageError`."""
@@ -178,7 +178,7 @@ class Record:
     """All that is recorded of a day."""
 
     listing: Listing
-    latest: Entry | None
+    latest: Attempt | None
     """How the latest attempt began; `None` without one."""
     reports: Mapping[int, Report]
     """Of the attempts that have ended, by their numbers."""
@@ -191,7 +191,7 @@ class Record:
         Raises `StorageError`, and `RecordError` if something is missing or was altered.
         """
         listing = await Listing.of(store, day)
-        latest = await listing.entry(store)
+        latest = await listing.attempt(store)
         reports = await listing.reports(store)
         _check_results(listing, reports)
         if plan is None:
@@ -243,7 +243,7 @@ async def read_day(store: ObjectStore, day: str) -> RecordedDay | None:
         refused = await read_refused(store, day) if record.listing.is_refused else None
         return None if refused is None else RecordedDay(refused, ledger, has_page, has_table=False)
     if ended is None:
-        ending = state_of(ledger, await state(store, day))
+        ending = unended(ledger, await state(store, day))
         return RecordedDay(report_of(record.latest, ledger, ending), ledger, has_page, has_table)
     ledger.set_aside = list(ended.set_aside)
     if ledger.totals() != ended.engines:  # an attempt that was paused has added results since

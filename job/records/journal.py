@@ -18,7 +18,7 @@ WRITE_SECONDS = 3.0
 """How long a result waits at most before it is written; with the write itself under 5 s."""
 WRITE_RESULTS = 100
 """A write starts when this many results wait. At fewer than 40 calls per second, fewer arrive during one write."""
-RETRY_SECONDS = 1.0
+WRITE_RETRY_SECONDS = 1.0
 _READ_AT_ONCE = 64
 
 
@@ -93,7 +93,7 @@ class Journal:
                 if self._chunk is None:
                     self._chunk = self._next_chunk()
                 if not await self._write(self._chunk):
-                    await trio.sleep(RETRY_SECONDS)
+                    await trio.sleep(WRITE_RETRY_SECONDS)
             self._writing_took = trio.current_time() - began
 
     async def _write(self, chunk: _Chunk) -> bool:

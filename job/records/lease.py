@@ -40,7 +40,7 @@ LEASE = "_lease.json"
 LASTS_SECONDS = 60.0
 """A lease that was watched for this long without a renewal is stale: the start that watched it may take it over."""
 RENEW_SECONDS = 15.0
-RETRY_SECONDS = 2.0
+LEASE_RETRY_SECONDS = 2.0
 NOTICE_SECONDS = 60.0
 """A start that waits says so this often."""
 WATCH_SECONDS = 3.0
@@ -141,7 +141,7 @@ class Lease:
                 self.expiry = Expiry.after(0.0)
                 break
             except StorageError as error:
-                pause = RETRY_SECONDS
+                pause = LEASE_RETRY_SECONDS
                 shutdown.not_renewed = words_of(error)
                 on_outage(message("the lease is not renewed: {error}", error=words_of(error)))
         shutdown.request(ShutdownReason.LEASE_LOST)
@@ -215,7 +215,7 @@ async def _acquire(store: ObjectStore, me: Holder, notify: Callable[[Message], N
         except ConflictError:
             conflicts += 1
             # another start changed it in between: try again after a random delay
-            await trio.sleep(RETRY_SECONDS * random.random())  # noqa: S311  not for secrets
+            await trio.sleep(LEASE_RETRY_SECONDS * random.random())  # noqa: S311  not for secrets
         else:
             return Lease(store, me, stored, expiry, has_waited=watched is not None)
     text = template("{object} was changed by others {count} times in a row")

@@ -15,7 +15,7 @@ from job.errors import JobError
 from job.records import lease
 from job.records.day import Listing, read_refused
 from job.records.lease import SeenLease
-from job.report.attempt import Entry, Start
+from job.report.attempt import Attempt, Start
 from job.report.comparison import night_before
 from job.report.format import MISSING, NIGHTS_PAGE, RecordError, end_name, is_day
 from job.report.outcome import Outcome
@@ -40,13 +40,13 @@ class Night:
     """`None` if the latest attempt has not ended, or if its report cannot be used."""
     problem: Message | None = None
     """What is wrong with its record, if that cannot be used."""
-    entry: Start | None = None
+    attempt: Start | None = None
     """How its latest attempt began, if that has not ended."""
 
     @property
     def start(self) -> Start | None:
         """How its latest attempt began, as far as it is known."""
-        return self.report or self.entry
+        return self.report or self.attempt
 
 
 def done_at(night: Night) -> Message:
@@ -156,14 +156,14 @@ async def _read_night(store: ObjectStore, day: str, seen: SeenLease | None) -> N
                 return Night(day, Outcome.UNREADABLE, problem=message(MISSING, object=name))
             report = read_report(day, listing.latest, stored.data)
             return Night(day, report.outcome, report)
-        entry = await listing.entry(store, background=True)
+        attempt = await listing.attempt(store, background=True)
     except RecordError as error:
         return Night(day, Outcome.UNREADABLE, problem=error.what)
     is_at_work = seen is not None and seen.holder.day == day and seen.seems_alive
-    return Night(day, Outcome.AT_WORK if is_at_work else Outcome.KILLED, entry=entry)
+    return Night(day, Outcome.AT_WORK if is_at_work else Outcome.KILLED, attempt=attempt)
 
 
-async def entry_before(store: ObjectStore, nights: Nights, day: str) -> Entry | None:
+async def attempt_before(store: ObjectStore, nights: Nights, day: str) -> Attempt | None:
     """How the latest attempt at the night before `day` began, of those that had a plan; `None` without one.
 
     Raises `StorageError` and `RecordError`.
@@ -171,7 +171,7 @@ async def entry_before(store: ObjectStore, nights: Nights, day: str) -> Entry | 
     before = night_before(nights.reports, day)
     if before is None:
         return None
-    return await (await Listing.of(store, before.day, background=True)).entry(store)
+    return await (await Listing.of(store, before.day, background=True)).attempt(store)
 
 
 async def _page(store: ObjectStore) -> StoredObject | None:
@@ -186,18 +186,18 @@ class PastNights:
     """Gets a notice if they cannot be read."""
     nights: Nights | None = None
     """`None` until they are read."""
-    entry: Entry | None = None
+    attempt: Attempt | None = None
     """How the latest attempt at the night before began; `None` if that is not known."""
     page: StoredObject | None = None
     """The first byte of the page of the nights, as it was before they were read; `None` without a page."""
     _is_over: trio.Event = field(default_factory=trio.Event)
 
     async def read(self, store: ObjectStore, day: str) -> None:
-        """Reads the nights, and the entry of the one before `day`. Never raises."""
+        """Reads the nights, and the attempt of the one before `day`. Never raises."""
         try:
             page = await _page(store)
             self.nights, self.page = await read_nights(store), page
-            self.entry = await entry_before(store, self.nights, day)
+            self.attempt = await attempt_before(store, self.nights, day)
         except JobError as error:
             self.notify([message("past nights cannot be read: {error}", error=words_of(error))])
         except Exception:

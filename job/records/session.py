@@ -1,4 +1,4 @@
-"""Session: one attempt's use of the record, from its entry to its end. It needs the lease."""
+"""Session: one attempt's use of the record, from its attempt to its end. It needs the lease."""
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -18,16 +18,16 @@ from job.records.day import Document, Record, There, documents_there
 from job.records.journal import Journal
 from job.records.lease import BusyError, Lease
 from job.records.nights import NIGHTS_LOOKED_AT, read_nights
-from job.report.attempt import Entry, Start, contents_of
+from job.report.attempt import Attempt, Start, contents_of
 from job.report.format import attempt_name, end_name
 from job.report.outcome import NOTHING_CALLED, Outcome
 from job.report.report import Report
 from job.storage.store import ConflictError, ObjectStore, StorageError, in_thread, in_thread_to_its_end, words_of
 from job.text.messages import Message, Value, message, template
 
-RETRY_SECONDS = 1.0
+END_RETRY_SECONDS = 1.0
 _TAKEN_OVER = message(Outcome.BUSY.about.sentence, cards=NOTHING_CALLED)
-_RETRY = message("A retry asks for nothing again: nothing was called")
+_NOT_ASKED = message("A retry asks for nothing again: nothing was called")
 Notify = Callable[[Message, bool], None]
 """Gets a text about storage, and whether it is a fault."""
 
@@ -53,7 +53,7 @@ class Session:
     """The record of an attempt in progress."""
 
     lease: Lease
-    entry: Entry
+    attempt: Attempt
     journal: Journal
     notify: Notify
     record: Record
@@ -77,7 +77,7 @@ class Session:
 
     def objects(self) -> dict[int, int]:
         """How many objects of results there are of each attempt, this one included."""
-        own = {self.entry.number: self.journal.objects} if self.journal.objects else {}
+        own = {self.attempt.number: self.journal.objects} if self.journal.objects else {}
         return {**self.record.listing.results, **own}
 
     async def close(self, report: Report, documents: Sequence[Document], shutdown: Shutdown) -> Report:
@@ -140,7 +140,7 @@ class Session:
                 return
             except StorageError as error:
                 self.alarm(message("the end is not written yet: {error}", error=words_of(error)))
-                await trio.sleep(RETRY_SECONDS)
+                await trio.sleep(END_RETRY_SECONDS)
             else:
                 self.alarm(None)
                 self.is_ended = True
@@ -185,23 +185,25 @@ async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: N
         start = start.model_copy(update={"trace_id": record.latest.trace_id, "began": record.latest.began})
     if prepared.again is not None and not start.task_attempt and not record.ledger.has_made:
         raise ConfigError([await _nothing_made(lease.store, start.day)])
-    entry = decide(record, start, prepared, lease.holder.owner)
-    if entry is None:
+    attempt = decide(record, start, prepared, lease.holder.owner)
+    if attempt is None:
         return Opened(start, record, None)
-    there = await documents_there(lease.store, entry.day)
+    there = await documents_there(lease.store, attempt.day)
     if not lease.is_held():
         raise BusyError(message("this one was paused for longer than its lease lasts"), _TAKEN_OVER)
     try:
-        await in_thread_to_its_end(partial(lease.store.create, attempt_name(entry.day, entry.number), entry.packed()))
+        await in_thread_to_its_end(
+            partial(lease.store.create, attempt_name(attempt.day, attempt.number), attempt.packed())
+        )
     except ConflictError:
-        said = message("attempt {number} of {day} is another one", number=entry.number, day=entry.day)
+        said = message("attempt {number} of {day} is another one", number=attempt.number, day=attempt.day)
         raise BusyError(said, _TAKEN_OVER) from None
-    journal = Journal(lease.store, entry.day, entry.number, entry.plan, StorageAlarm(notify))
-    start = start.model_copy(update={"number": entry.number})
-    return Opened(start, record, Session(lease, entry, journal, notify, record, there))
+    journal = Journal(lease.store, attempt.day, attempt.number, attempt.plan, StorageAlarm(notify))
+    start = start.model_copy(update={"number": attempt.number})
+    return Opened(start, record, Session(lease, attempt, journal, notify, record, there))
 
 
-def decide(record: Record, start: Start, prepared: Prepared, owner: str) -> Entry | None:
+def decide(record: Record, start: Start, prepared: Prepared, owner: str) -> Attempt | None:
     """The attempt that a start adds to the record of its day; `None` if everything is there already.
 
     What it asks to have made again is opened in the ledger of the record. Raises `ConfigError` if the day is that of
@@ -216,7 +218,7 @@ def decide(record: Record, start: Start, prepared: Prepared, owner: str) -> Entr
     if prepared.again is not None and start.execution not in asked_by:  # a first try may be delivered twice
         if start.task_attempt:
             said = message("the first try of this execution has asked for nothing, so its retry does not either")
-            raise BusyError(said, _RETRY)
+            raise BusyError(said, _NOT_ASKED)
         ledger.ask_again(prepared.again, number)
         asked_by = (*asked_by, *([start.execution] if start.execution else []))
     plan = prepared.plan.digest()
@@ -228,7 +230,7 @@ def decide(record: Record, start: Start, prepared: Prepared, owner: str) -> Entr
     )
     if is_closed and latest is not None and latest.plan == plan and not ledger.is_left:
         return None
-    return Entry(
+    return Attempt(
         **{**start.model_dump(), "number": number},
         owner=owner,
         objects=dict(contents_of(prepared)),

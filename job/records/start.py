@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from job.config.days import Days
 from job.config.faults import ConfigError, Fault
-from job.planning.request import RunRequest
+from job.planning.options import Options
 from job.records.day import Listing
 from job.records.nights import known_days
 from job.report.format import RecordError
@@ -27,14 +27,14 @@ def faults_of_record(day: str) -> Iterator[None]:
         raise ConfigError([Fault("RUNS_URI", error.what, error.remedy or message("correct it"))]) from error
 
 
-async def day_of(request: RunRequest, store: ObjectStore) -> tuple[Days, str, Sequence[Fault]]:
+async def day_of(options: Options, store: ObjectStore) -> tuple[Days, str, Sequence[Fault]]:
     """The days of the schedule, the day of this start, and what is wrong with the day that was named.
 
     Raises `ConfigError` and `StorageError`.
     """
-    with faults_of_record(request.date or ""):
-        days = await known_days(request.settings, store)
-        day, faults = request.day(days)
-        if not faults and (fault := request.unconfirmed(days)) and not (await Listing.of(store, day)).is_recorded:
+    with faults_of_record(options.date or ""):
+        days = await known_days(options.settings, store)
+        day, faults = options.day(days)
+        if not faults and (fault := options.unconfirmed(days)) and not (await Listing.of(store, day)).is_recorded:
             faults = [fault]
     return days, day, faults

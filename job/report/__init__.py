@@ -1,1 +1,1 @@
-"""How a run ended, in words and numbers: its report, what to do next, and the comparison with the night before."""
+"""Report: takes a ledger and how a start ended, and says how the day stands, in numbers and words, and what to do."""

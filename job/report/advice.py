@@ -12,7 +12,7 @@ from job.report.outcome import Outcome
 from job.report.report import Report
 from job.text.messages import Message, listed, message, template
 
-Kind = Literal["wait", "start", "later", "look", "plan", "without"]
+StepKind = Literal["wait", "start", "later", "look", "plan", "without"]
 """What a step is: wait for Cloud Run, which starts the job again by itself or not; start the job again, now and later;
 look at the day first; look for faults of the config; go on without some targets."""
 
@@ -20,7 +20,7 @@ look at the day first; look for faults of the config; go on without some targets
 class Step(NamedTuple):
     """A step: a sentence, and the command that it introduces, if it has one."""
 
-    kind: Kind
+    kind: StepKind
     sentence: Message
     command: Command | None = None
 
@@ -29,7 +29,7 @@ SOON = timedelta(minutes=10)
 """Cloud Run may take so long until it starts a task again."""
 
 
-class Retry(Enum):
+class TaskRetry(Enum):
     """Whether Cloud Run starts the task again by itself."""
 
     UNKNOWN = "unknown"
@@ -39,7 +39,7 @@ class Retry(Enum):
     NONE = "none"
 
     @classmethod
-    def of(cls, settings: Settings) -> "Retry":
+    def of(cls, settings: Settings) -> "TaskRetry":
         """From the number of the attempt and of the retries, if these are known."""
         if settings.max_retries is None or settings.execution is None:
             return cls.UNKNOWN
@@ -48,7 +48,7 @@ class Retry(Enum):
         return cls.OVER if settings.max_retries else cls.NONE
 
 
-_RETRY = message("Cloud Run starts it again by itself: nothing has to be done before its next message.")
+_STARTED_AGAIN = message("Cloud Run starts it again by itself: nothing has to be done before its next message.")
 _RETRIES = {
     Outcome.BAD_CONFIG: message("Cloud Run starts it again by itself, which fails too until that is corrected."),
     Outcome.INTERRUPTED: message(
@@ -57,12 +57,12 @@ _RETRIES = {
     ),
 }
 _NO_RETRIES = {
-    Retry.OVER: template("Cloud Run does not start it again any more."),
-    Retry.NONE: template("Cloud Run does not start it again."),
+    TaskRetry.OVER: template("Cloud Run does not start it again any more."),
+    TaskRetry.NONE: template("Cloud Run does not start it again."),
 }
 
 
-def advice(report: Report, commands: Commands, retry: Retry = Retry.UNKNOWN) -> tuple[Step, ...]:
+def advice(report: Report, commands: Commands, retry: TaskRetry = TaskRetry.UNKNOWN) -> tuple[Step, ...]:
     """What to do next, in this order; empty if nothing is to be done. `commands` know when a person reads it.
 
     A command that is faulty itself must not be given again.
@@ -70,12 +70,12 @@ def advice(report: Report, commands: Commands, retry: Retry = Retry.UNKNOWN) -> 
     return () if report.is_of_command else tuple(_steps(report, commands, retry))
 
 
-def command_of(steps: Sequence[Step], kind: Kind) -> Command | None:
+def command_of(steps: Sequence[Step], kind: StepKind) -> Command | None:
     """The command of the first step of this kind; `None` without one."""
     return next((step.command for step in steps if step.kind == kind), None)
 
 
-def _steps(report: Report, commands: Commands, retry: Retry) -> Iterator[Step]:
+def _steps(report: Report, commands: Commands, retry: TaskRetry) -> Iterator[Step]:
     sentence = report.outcome.about.next
     if sentence is None:
         return
@@ -86,9 +86,9 @@ def _steps(report: Report, commands: Commands, retry: Retry) -> Iterator[Step]:
         yield Step("look", look, commands.look(report.day))
         return
     # The retry of a start that names no day would be for the next one.
-    names_day = retry is Retry.COMES and report.outcome is not Outcome.BAD_CONFIG and _ends_soon(report, commands)
-    if retry is Retry.COMES and not names_day:
-        yield Step("wait", _RETRIES.get(report.outcome, _RETRY))
+    names_day = retry is TaskRetry.COMES and report.outcome is not Outcome.BAD_CONFIG and _ends_soon(report, commands)
+    if retry is TaskRetry.COMES and not names_day:
+        yield Step("wait", _RETRIES.get(report.outcome, _STARTED_AGAIN))
         if report.outcome is not Outcome.BAD_CONFIG:
             sentence = template("Only if none comes, this requests only what is missing{terms}:")
     elif retry in _NO_RETRIES:

@@ -1,4 +1,4 @@
-"""Attempt: how a start began, as its entry in the record and its report have it."""
+"""Attempt: how a start began, as the record and its report have it."""
 
 import json
 from collections.abc import Mapping
@@ -9,15 +9,15 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from job.config.days import Days
-from job.config.entries import Date
 from job.config.fields import CardUrl, Schedule, must_be_printable
+from job.config.validators import Date
 from job.engines.catalog import EngineName
 from job.engines.identity import COMMIT, VERSION, new_trace_id
-from job.ledger.again import Asked
+from job.ledger.reruns import Rerun
 from job.ledger.totals import Count
+from job.planning.options import Options
 from job.planning.plan import Plan
 from job.planning.prepare import Prepared, make_plan
-from job.planning.request import RunRequest
 from job.report.format import FORMAT, NOT_WRITTEN, RecordError, Stamp, attempt_name, check_format
 from job.storage.uri import absolute
 from job.text.messages import message
@@ -73,10 +73,10 @@ class Start(BaseModel):
     commit: str | None = None
 
     @classmethod
-    def of(cls, request: RunRequest, days: Days, day: str) -> Self:
+    def of(cls, options: Options, days: Days, day: str) -> Self:
         """A start for a day of these days, with a trace id of its own."""
-        settings = request.settings
-        stamp = request.now.astimezone(days.zone).isoformat(timespec="seconds")
+        settings = options.settings
+        stamp = options.now.astimezone(days.zone).isoformat(timespec="seconds")
         return cls(
             day=day,
             began=stamp,
@@ -86,7 +86,7 @@ class Start(BaseModel):
             trace_id=new_trace_id(),
             execution=settings.execution,
             task_attempt=settings.task_attempt,
-            arguments=request.arguments,
+            arguments=options.arguments,
             job=settings.job,
             region=settings.region,
             project=settings.project,
@@ -118,14 +118,14 @@ class Start(BaseModel):
         return datetime.fromisoformat(self.started).tzinfo
 
 
-class Entry(Start):
+class Attempt(Start):
     """An attempt in the record of a day, as it began. It is never changed.
 
     It carries forward what the next attempt needs, so that only the latest one has to be read.
     """
 
     owner: str
-    """Unique to its process: two starts never write the same entry."""
+    """Unique to its process: two starts never write the same attempt."""
     objects: dict[str, str]
     """The content of each config object, from which the plan can be made again."""
     batch_sizes: dict[EngineName, Annotated[int, Field(ge=1, le=1000)]]
@@ -133,7 +133,7 @@ class Entry(Start):
     """The digest of its plan."""
     cards: Count
     """How many cards it plans."""
-    again: tuple[Asked, ...] = ()
+    again: tuple[Rerun, ...] = ()
     """What people have asked to have made again, in this attempt and in all before."""
     asked_by: tuple[str, ...] = ()
     """The executions whose first try has asked for something again."""
@@ -150,13 +150,13 @@ class Entry(Start):
 
 
 def contents_of(prepared: Prepared) -> Mapping[str, str]:
-    """The content of each config object, as an entry has it."""
+    """The content of each config object, as an attempt has it."""
     return {name: stored.data.decode() for name, stored in prepared.objects.items()}
 
 
-def read_entry(day: str, number: int, data: bytes) -> Entry:
-    """The entry in the object of this number. Raises `RecordError`."""
-    return read_start(Entry, attempt_name(day, number), day, number, data)
+def read_attempt(day: str, number: int, data: bytes) -> Attempt:
+    """The attempt in the object of this number. Raises `RecordError`."""
+    return read_start(Attempt, attempt_name(day, number), day, number, data)
 
 
 S = TypeVar("S", bound=Start)

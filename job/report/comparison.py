@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from job.engines.calls import WorkItem
 from job.ledger.ledger import Ledger
 from job.planning.plan import Plan
-from job.report.attempt import Entry
+from job.report.attempt import Attempt
 from job.report.failures import failure_groups, names_of
 from job.report.outcome import Outcome
 from job.report.report import Report, missing_by_item
@@ -29,7 +29,7 @@ def night_before(nights: Sequence[Report], day: str) -> Report | None:
 
 
 def comparison_lines(
-    report: Report, ledger: Ledger, nights: Sequence[Report], before: Entry | None = None
+    report: Report, ledger: Ledger, nights: Sequence[Report], before: Attempt | None = None
 ) -> Iterator[Message]:
     """The comparison of a day with the nights before it, which may be in any order.
 
@@ -70,7 +70,7 @@ def fewer_line(then: Plan, now: Plan, day: str) -> Iterator[Message]:
         )
 
 
-def _failure_lines(report: Report, ledger: Ledger, earlier: Report, before: Entry | None) -> Iterator[Message]:
+def _failure_lines(report: Report, ledger: Ledger, earlier: Report, before: Attempt | None) -> Iterator[Message]:
     """What failed, without what failed only because its whole engine did: the headline says that."""
     down = {group.engine for group in failure_groups(ledger) if group.is_down}
     if report.outcome is Outcome.QA_ENGINE_DOWN:

@@ -66,7 +66,7 @@ def is_day(name: str) -> bool:
 
 
 def attempt_name(day: str, number: int) -> str:
-    """The name of the entry of an attempt."""
+    """The name of the object of an attempt."""
     return f"{day}/{ATTEMPTS}{number:06}.json"
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from job.ledger.ledger import Ledger
-from job.report.attempt import Entry, Start
+from job.report.attempt import Attempt, Start
 from job.report.outcome import LEFT_OUT, Ending, cards_line, more_cards_notice, nothing_missing, past_day_notice
 from job.text.display import clock
 from job.text.messages import Message, dated_time, listed, message, template
@@ -19,7 +19,7 @@ def waiting_notices(start: Start, now: datetime) -> Sequence[Message]:
     return [message(text, day=start.day, current=current)]
 
 
-def opening_notices(start: Start, ledger: Ledger, latest: Entry | None, now: datetime) -> Sequence[Message]:
+def opening_notices(start: Start, ledger: Ledger, latest: Attempt | None, now: datetime) -> Sequence[Message]:
     """What a person should know of an attempt that begins `now`. `latest` is the attempt before, if any."""
     notices = []
     asks = ledger.left("financial") or ledger.left("trading")

@@ -222,7 +222,7 @@ def as_it_stands(outcome: Outcome, sentence: Message, ledger: Ledger) -> Ending:
     return Ending(outcome, outcome.about.exit, sentence, None, notes)
 
 
-def state_of(ledger: Ledger, outcome: Outcome) -> Ending:
+def unended(ledger: Ledger, outcome: Outcome) -> Ending:
     """The state of an attempt that has not ended: `AT_WORK` or `KILLED`."""
     sentence = message(outcome.about.sentence, cards=cards_line(ledger))
     return Ending(outcome, None, sentence, None, tuple(_notes(ledger)))

@@ -9,8 +9,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 
-from job.config.entries import Date
 from job.config.faults import Fault, fault_sentence
+from job.config.validators import Date
 from job.engines.catalog import DATA_ENGINES, EngineName
 from job.ledger.items import MissingItem, MissingState
 from job.ledger.ledger import Ledger, SetAside, busy_stretches

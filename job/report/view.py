@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from job.ledger.ledger import Ledger
 from job.report.advice import Step, advice
-from job.report.attempt import Entry
+from job.report.attempt import Attempt
 from job.report.commands import Commands, page_address
 from job.report.comparison import comparison_lines
 from job.report.format import PAGE
@@ -38,12 +38,12 @@ class View:
         report: Report,
         ledger: Ledger,
         nights: Sequence[Report],
-        before: Entry | None,
+        before: Attempt | None,
         commands: Commands,
     ) -> "View":
         """What is shown of a report to whom the `commands` are given.
 
-        `nights` are the reports of the nights before it, and `before` is the latest entry of the one before.
+        `nights` are the reports of the nights before it, and `before` is the latest attempt at the one before.
         """
         return cls(report, ledger, advice(report, commands), tuple(comparison_lines(report, ledger, nights, before)))
 

@@ -32,7 +32,7 @@ T = TypeVar("T")
 REQUEST_SECONDS = 10.0
 
 
-RETRY_SECONDS = 20.0
+PATIENCE_SECONDS = 20.0
 """Time limit for all tries of one operation together."""
 
 
@@ -47,7 +47,7 @@ def _is_odd(error: Exception) -> bool:
 
 # The library gives up as soon as the next delay would pass the limit. With its own delays, of up to a minute, it often
 # gave up after a few seconds.
-_RETRY = DEFAULT_RETRY.with_delay(initial=0.5, maximum=2.0).with_timeout(RETRY_SECONDS)
+_RETRY = DEFAULT_RETRY.with_delay(initial=0.5, maximum=2.0).with_timeout(PATIENCE_SECONDS)
 
 
 _ONCE = {"timeout": REQUEST_SECONDS, "retry": None}

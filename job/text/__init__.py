@@ -1,1 +1,1 @@
-"""Text for people: messages and their translations, the display of values, the masking of secrets."""
+"""Text: takes messages and values, and returns what people read: translated, displayed, secrets masked."""

@@ -11,12 +11,12 @@ from datetime import UTC, datetime
 import pytest
 
 from job.cli import main as main_module
-from job.cli.main import main, make_parser, request_of
+from job.cli.main import main, make_parser, options_of
 from job.config.environment import read_settings
 from job.config.faults import CommandFault
-from job.planning.request import RunRequest
+from job.output import stdout
+from job.planning.options import Options
 from job.report.outcome import ExitCode
-from job.reporting import stdout
 from tests.cli.conftest import Command
 
 NOTICE = "CONFIG_URL: is not a variable of the job, which ignores it; did you mean CONFIG_URI?"
@@ -24,10 +24,10 @@ NOW = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
 HOME = {"CONFIG_URI": "/config", "RUNS_URI": "/runs", "RUN_TIME_ZONE": "Asia/Shanghai"}
 
 
-def asked(*arguments: str, **variables: str) -> RunRequest:
+def asked(*arguments: str, **variables: str) -> Options:
     """What a command line asks for on 2026-11-24 in Shanghai."""
     settings, faults = read_settings(HOME | variables)
-    return request_of(make_parser().parse_args(arguments), settings, faults, NOW, time.monotonic())
+    return options_of(make_parser().parse_args(arguments), settings, faults, NOW, time.monotonic())
 
 
 def faults(*arguments: str, **variables: str) -> list[str]:

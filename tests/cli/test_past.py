@@ -15,13 +15,13 @@ import trio
 from job.config.faults import Fault
 from job.notification.message import Line
 from job.notification.sender import Notifier
+from job.output import stdout
 from job.report.outcome import ExitCode
-from job.reporting import stdout
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
 from job.text.messages import message
 from tests.cli.conftest import Command
-from tests.support.records import DAY, Attempt, config, lease_of, refusal, write
+from tests.support.records import DAY, RecordedAttempt, config, lease_of, refusal, write
 
 FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
 THREE = config(["AAPL", "MSFT", "TSLA"])
@@ -50,7 +50,7 @@ def test_the_record_and_the_time_zone_are_all_that_they_need(
     monkeypatch.setenv("QA_ENGINE_URL", "nonsense")
     monkeypatch.setenv("CONFIG_URI", "s3://x")
     day = datetime.now(UTC).date().isoformat()
-    write(runs, Attempt(day).record())
+    write(runs, RecordedAttempt(day).record())
     assert command(*arguments)[0] == ExitCode.DONE
 
 
@@ -92,11 +92,13 @@ def test_storage_that_does_not_answer_is_no_empty_record(
 def fill(runs: Path) -> None:
     """Three good nights, one whose card failed again, a killed one, a refused one."""
     for day in (20, 21, 22):
-        write(runs, Attempt(f"2026-11-{day}", seconds=15_000, failed=["MSFT"], outcome="cards_missing").record())
+        write(
+            runs, RecordedAttempt(f"2026-11-{day}", seconds=15_000, failed=["MSFT"], outcome="cards_missing").record()
+        )
     write(
         runs,
-        *(Attempt(f"2026-11-{day}", seconds=15_000).record() for day in (17, 18, 19)),
-        Attempt("2026-11-23", outcome=None, failed=["MSFT"]).record(),
+        *(RecordedAttempt(f"2026-11-{day}", seconds=15_000).record() for day in (17, 18, 19)),
+        RecordedAttempt("2026-11-23", outcome=None, failed=["MSFT"]).record(),
         refusal(DAY, FAULT),
     )
 
@@ -122,7 +124,9 @@ def test_nights_are_a_table_the_newest_first_with_what_fails_most_often(runs: Pa
 
 
 def test_a_night_that_cannot_be_read_is_a_row_and_a_fault(runs: Path, command: Command) -> None:
-    write(runs, Attempt().record(), Attempt("2026-11-25").record() | {"2026-11-25/ends/000001.json": b"?"})
+    write(
+        runs, RecordedAttempt().record(), RecordedAttempt("2026-11-25").record() | {"2026-11-25/ends/000001.json": b"?"}
+    )
     code, out, err = command("nights")
     assert code == ExitCode.USAGE
     assert [line.split()[:2] for line in out[1:3]] == [["2026-11-25", "unreadable"], [DAY, "02:25"]]
@@ -134,7 +138,7 @@ def test_without_a_night_the_list_says_so(runs: Path, command: Command) -> None:
 
 
 def test_nights_are_opened_as_a_page(runs: Path, command: Command, browser: list[str]) -> None:
-    write(runs, Attempt().record())
+    write(runs, RecordedAttempt().record())
     code, out, _ = command("nights", "--open")
     (address,) = browser
     assert (code, out[-1]) == (ExitCode.DONE, f"page: {address.removeprefix('file://')}")
@@ -149,8 +153,8 @@ def test_nights_are_opened_as_a_page(runs: Path, command: Command, browser: list
 def test_a_report_is_that_of_the_latest_day_or_of_the_one_that_is_named(
     runs: Path, command: Command, arguments: list[str]
 ) -> None:
-    before = Attempt("2026-11-23", objects=THREE).record()
-    write(runs, before, Attempt(failed=["MSFT"], outcome="cards_missing").record())
+    before = RecordedAttempt("2026-11-23", objects=THREE).record()
+    write(runs, before, RecordedAttempt(failed=["MSFT"], outcome="cards_missing").record())
     code, out, err = command("report", *arguments)
     assert (code, err) == (ExitCode.DONE, [])
     assert out[0] == f"{DAY}: started 02:00 UTC+08:00, ended 02:25 UTC+08:00"
@@ -168,7 +172,7 @@ def test_a_report_of_a_day_without_a_record_says_so(runs: Path, command: Command
 
 
 def test_a_report_of_a_damaged_record_names_the_object(runs: Path, command: Command) -> None:
-    write(runs, Attempt().record() | {f"{DAY}/results/000001-000000.jsonl": b"?"})
+    write(runs, RecordedAttempt().record() | {f"{DAY}/results/000001-000000.jsonl": b"?"})
     assert command("report") == (
         ExitCode.USAGE,
         [],
@@ -184,7 +188,7 @@ def test_a_report_of_a_refused_start_lists_its_faults(runs: Path, command: Comma
 
 @pytest.mark.parametrize(("age", "words"), [(0, "At work: all cards are there"), (61, "Killed: all cards are there")])
 def test_a_report_of_a_day_at_work_gives_no_command(runs: Path, command: Command, age: int, words: str) -> None:
-    write(runs, Attempt(outcome=None).record(), {"_lease.json": lease_of(DAY)})
+    write(runs, RecordedAttempt(outcome=None).record(), {"_lease.json": lease_of(DAY)})
     renewed = datetime.now(UTC).timestamp() - age
     os.utime(runs / "_lease.json", (renewed, renewed))
     _, out, _ = command("report")
@@ -193,12 +197,12 @@ def test_a_report_of_a_day_at_work_gives_no_command(runs: Path, command: Command
 
 
 def test_missing_cards_are_lines_for_other_programs(runs: Path, command: Command) -> None:
-    write(runs, Attempt(objects=THREE, failed=["MSFT", "TSLA"], outcome="cards_missing").record())
+    write(runs, RecordedAttempt(objects=THREE, failed=["MSFT", "TSLA"], outcome="cards_missing").record())
     assert command("report", "--missing") == (ExitCode.DONE, ["MSFT\tnews_card", "TSLA\tnews_card"], [])
 
 
 def test_a_day_is_opened_as_a_page(runs: Path, command: Command, browser: list[str]) -> None:
-    write(runs, Attempt().record())
+    write(runs, RecordedAttempt().record())
     assert command("report", "--open")[0] == ExitCode.DONE
     page = Path(browser[0].removeprefix("file://")).read_text()
     assert page.startswith("<!doctype html>")
@@ -207,14 +211,14 @@ def test_a_day_is_opened_as_a_page(runs: Path, command: Command, browser: list[s
 
 def test_a_machine_without_a_browser_says_so(runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(webbrowser, "open", lambda _: False)
-    write(runs, Attempt().record())
+    write(runs, RecordedAttempt().record())
     assert command("report", "--open")[2] == ["there is no browser here: open it yourself"]
 
 
 def test_a_report_whose_reader_has_left_ends_well(
     runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(runs, Attempt().record())
+    write(runs, RecordedAttempt().record())
     reading, writing = os.pipe()
     os.close(reading)
     monkeypatch.setattr(stdout, "STDOUT", writing)
@@ -228,22 +232,26 @@ def test_a_report_whose_reader_has_left_ends_well(
 @pytest.mark.parametrize(
     ("attempts", "code", "words"),
     [
-        ([Attempt()], ExitCode.DONE, f"{DAY} is done since 02:25 UTC+08:00"),
-        ([Attempt(seconds=86_400)], ExitCode.DONE, f"{DAY} is done since 2026-11-25 02:00 UTC+08:00"),
+        ([RecordedAttempt()], ExitCode.DONE, f"{DAY} is done since 02:25 UTC+08:00"),
+        ([RecordedAttempt(seconds=86_400)], ExitCode.DONE, f"{DAY} is done since 2026-11-25 02:00 UTC+08:00"),
         (
-            [Attempt(objects=THREE, about={"without": ["TSLA"]})],
+            [RecordedAttempt(objects=THREE, about={"without": ["TSLA"]})],
             ExitCode.DONE,
             f"{DAY} is done since 02:25 UTC+08:00, without TSLA (left out by hand)",
         ),
-        ([Attempt(failed=["MSFT"], outcome="cards_missing")], ExitCode.FAILED, f"{DAY} is not done: How it ended"),
-        ([Attempt(outcome=None)], ExitCode.DONE, f"{DAY} is done: Killed: all cards are there"),
         (
-            [Attempt(outcome=None, failed=["MSFT"])],
+            [RecordedAttempt(failed=["MSFT"], outcome="cards_missing")],
+            ExitCode.FAILED,
+            f"{DAY} is not done: How it ended",
+        ),
+        ([RecordedAttempt(outcome=None)], ExitCode.DONE, f"{DAY} is done: Killed: all cards are there"),
+        (
+            [RecordedAttempt(outcome=None, failed=["MSFT"])],
             ExitCode.FAILED,
             f"{DAY} is not done: Killed: 1 of 2 cards is missing",
         ),
         (
-            [Attempt(), Attempt(number=2, objects=THREE, failed=["TSLA"], outcome="cards_missing")],
+            [RecordedAttempt(), RecordedAttempt(number=2, objects=THREE, failed=["TSLA"], outcome="cards_missing")],
             ExitCode.FAILED,
             f"{DAY} is not done: How it ended",
         ),
@@ -252,7 +260,7 @@ def test_a_report_whose_reader_has_left_ends_well(
     ids=["done", "a day later", "without one", "a card missing", "killed, all there", "killed", "more asked", "none"],
 )
 def test_whether_the_work_of_a_day_is_done(
-    attempts: list[Attempt], code: ExitCode, words: str, runs: Path, command: Command
+    attempts: list[RecordedAttempt], code: ExitCode, words: str, runs: Path, command: Command
 ) -> None:
     write(runs, *(attempt.record() for attempt in attempts))
     found, (verdict, *steps), errors = command("verify", f"--date={DAY}")
@@ -289,7 +297,7 @@ def test_the_night_that_is_verified_is_the_latest_that_has_begun(
     runs.mkdir(exist_ok=True)
     code, out, _ = command("verify")
     assert (code, out[0]) == (ExitCode.FAILED, f"no start of {day} is recorded")
-    write(runs, Attempt(day).record())
+    write(runs, RecordedAttempt(day).record())
     assert command("verify")[0] == ExitCode.DONE
 
 
@@ -298,7 +306,7 @@ def test_on_a_laptop_the_record_knows_which_night_is_the_latest(
 ) -> None:
     at(monkeypatch, "2026-11-25T01:59")
     monkeypatch.delenv("RUN_TIME_ZONE")
-    write(runs, Attempt(failed=["MSFT"], outcome="cards_missing").record())
+    write(runs, RecordedAttempt(failed=["MSFT"], outcome="cards_missing").record())
     assert command("verify")[1][0] == f"{DAY} is not done: How it ended"
 
 
@@ -325,7 +333,7 @@ def test_a_verify_job_advises_to_start_the_job_itself(
 
 
 def test_a_day_whose_results_are_gone_is_not_verified(runs: Path, command: Command) -> None:
-    write(runs, Attempt().record())
+    write(runs, RecordedAttempt().record())
     (runs / DAY / "results" / "000001-000000.jsonl").unlink()
     code, out, _ = command("verify", f"--date={DAY}")
     name = f"{DAY}/results/000001-000000.jsonl"
@@ -343,7 +351,7 @@ def test_on_cloud_run_the_verdict_is_a_line_of_the_log(
     failed: list[str], severity: str, runs: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CLOUD_RUN_JOB", "verify")
-    write(runs, Attempt(failed=failed, outcome="cards_missing" if failed else "succeeded").record())
+    write(runs, RecordedAttempt(failed=failed, outcome="cards_missing" if failed else "succeeded").record())
     _, (line,), _ = command("verify", f"--date={DAY}")
     found = json.loads(line)
     assert (found["severity"], found["event"], found["done"]) == (severity, "run.verified", not failed)
@@ -364,7 +372,7 @@ def test_who_is_told_that_a_day_is_late_and_what_if_that_fails(
 
     monkeypatch.setattr(Notifier, "send_lines", send_lines)
     monkeypatch.setenv("LOG_FORMAT", log)
-    write(runs, Attempt(failed=["MSFT"], outcome="cards_missing").record())
+    write(runs, RecordedAttempt(failed=["MSFT"], outcome="cards_missing").record())
     code, out, err = command("verify", f"--date={DAY}")
     assert code == ExitCode.FAILED
     assert told[0].startswith(f"✗ batch-orchestrator, {DAY}: not done by ")
@@ -372,7 +380,7 @@ def test_who_is_told_that_a_day_is_late_and_what_if_that_fails(
         assert err == ["the message was not sent"]
     else:
         assert [json.loads(line)["event"] for line in out] == ["run.verified", "notification.failed"]
-    write(runs, Attempt(number=2).record())
+    write(runs, RecordedAttempt(number=2).record())
     told.clear()
     assert command("verify", f"--date={DAY}")[0] == ExitCode.DONE
     assert told == []

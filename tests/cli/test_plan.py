@@ -15,7 +15,7 @@ from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
 from job.text.messages import Message
 from tests.cli.conftest import Command
-from tests.support.records import Attempt, config
+from tests.support.records import RecordedAttempt, config
 from tests.support.records import write as write_records
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def test_a_config_that_leaves_no_card_to_make_is_faulty(command: Command, place:
 # --- beside the record ---
 
 CARDS: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card"]}
-BEFORE = [Attempt(f"2026-11-{day}", seconds=15_000) for day in (21, 22, 23)]
+BEFORE = [RecordedAttempt(f"2026-11-{day}", seconds=15_000) for day in (21, 22, 23)]
 
 
 @pytest.fixture
@@ -287,14 +287,14 @@ def test_past_nights_that_cannot_be_read_change_no_plan(
     if what == "no place":
         monkeypatch.setenv("RUNS_URI", "/dev/null/runs")
     else:
-        write_records(runs, Attempt("2026-11-23").record() | {"2026-11-23/attempts/000001.json": b"?"})
+        write_records(runs, RecordedAttempt("2026-11-23").record() | {"2026-11-23/attempts/000001.json": b"?"})
     code, out, err = command("plan", place)
     assert (code, err, out[-2]) == (ExitCode.DONE, [], "QA engine: 1 card, 1 call")
     assert out[-1].startswith("the plan is not compared with the night before: ")
 
 
 def test_a_night_that_has_not_ended_is_compared_with_too(command: Command, place: Path, runs: Path) -> None:
-    write_records(runs, Attempt("2026-11-23", outcome=None, objects=config(["MSFT"])).record())
+    write_records(runs, RecordedAttempt("2026-11-23", outcome=None, objects=config(["MSFT"])).record())
     assert command("plan", place)[1][-2:] == ["New since 2026-11-23: AAPL", "Gone since 2026-11-23: MSFT"]
 
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from job.config.environment import read_settings
 from job.config.faults import ConfigError
 from job.config.objects import OBJECTS, read_config
+from job.planning.options import Options
 from job.planning.prepare import prepare
-from job.planning.request import RunRequest
 from job.planning.targets import resolve
 from tests.support.chinese import in_chinese
 
@@ -468,7 +468,7 @@ def test_no_bytes_raise_an_exception_and_every_fault_names_its_object(objects: d
 async def refused(uri: str, **environment: str) -> list[str]:
     settings, faults = read_settings(ENVIRONMENT | {"CONFIG_URI": uri} | environment)
     with pytest.raises(ConfigError) as error:
-        await prepare(RunRequest(settings, faults, NOW, 0.0), "2026-11-24")
+        await prepare(Options(settings, faults, NOW, 0.0), "2026-11-24")
     return [str(fault) for fault in error.value.faults]
 
 

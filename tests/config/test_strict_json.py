@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.config.strict_json import ENTRIES_LIMIT, ENTRY_LIMIT, SIGNS_LIMIT, SIZE_LIMIT, UnreadableError, parse
+from job.config.strict_json import ENTRIES_LIMIT, ENTRY_LIMIT, SIGNS_LIMIT, SIZE_LIMIT, UnreadableError, parse_object
 from tests.support.chinese import in_chinese
 
 MEANT = "check that this is the right object"
@@ -14,7 +14,7 @@ MEANT = "check that this is the right object"
 
 def refusal(data: str | bytes) -> str:
     with pytest.raises(UnreadableError) as refused:
-        parse("o.json", data if isinstance(data, bytes) else data.encode())
+        parse_object("o.json", data if isinstance(data, bytes) else data.encode())
     assert in_chinese(refused.value.what)
     assert in_chinese(refused.value.remedy)
     return str(refused.value).removeprefix("o.json: ")
@@ -35,7 +35,7 @@ def refusal(data: str | bytes) -> str:
 )
 def test_a_document_that_is_too_large_or_no_text_is_refused(data: bytes, fault: str | None) -> None:
     if fault is None:
-        assert parse("o.json", data)
+        assert parse_object("o.json", data)
     else:
         assert refusal(data) == fault
 
@@ -84,7 +84,7 @@ def test_an_error_is_reported_with_its_place_and_what_to_do(text: str, at: tuple
 
 
 def test_a_byte_order_mark_is_accepted() -> None:
-    assert parse("o.json", '\ufeff["茅台", 1.5, {"a": null}]'.encode()) == ["茅台", 1.5, {"a": None}]
+    assert parse_object("o.json", '\ufeff["茅台", 1.5, {"a": null}]'.encode()) == ["茅台", 1.5, {"a": None}]
 
 
 JSON_LIKE = st.text('[]{}",:0123456789.eE+-truefalsn\\ud8 \n\r“，').map(str.encode)
@@ -94,7 +94,7 @@ JSON_LIKE = st.text('[]{}",:0123456789.eE+-truefalsn\\ud8 \n\r“，').map(str.e
 def test_any_bytes_give_a_value_or_a_fault(data: bytes) -> None:
     fault = None
     try:
-        parse("o.json", data)
+        parse_object("o.json", data)
     except UnreadableError as refused:
         fault = refused
     if fault is not None:

@@ -31,7 +31,7 @@ from job.planning.selection import UNCONFIRMED_LIMIT
 from job.records.journal import WRITE_RESULTS, WRITE_SECONDS
 from job.records.lease import LASTS_SECONDS, RENEW_SECONDS, Holder
 from job.records.nights import NIGHTS_READ
-from job.report.attempt import Entry, Start
+from job.report.attempt import Attempt, Start
 from job.report.commands import page_address
 from job.report.outcome import ABOUT, ExitCode
 from job.report.report import END_LIMIT, MissingGroup, Report
@@ -272,12 +272,12 @@ def test_the_record_has_every_field() -> None:
     assert set(EngineTotals.model_fields) <= meanings["engines"]
     assert {*MissingGroup.model_fields, *Cause} <= meanings["missing"]
     stored = {coded(cells[0])[0]: set(coded(cells[2])) for cells in table("\n## The record of a day\n")}
-    assert Entry.model_fields.keys() - Start.model_fields.keys() <= stored["D/attempts/000001.json"]
+    assert Attempt.model_fields.keys() - Start.model_fields.keys() <= stored["D/attempts/000001.json"]
     assert stored["_lease.json"] == set(Holder.model_fields)
 
 
 def test_every_event_of_the_log_is_there() -> None:
-    source = (ROOT / "job" / "reporting" / "cloud_log.py").read_text(encoding="utf-8")
+    source = (ROOT / "job" / "output" / "cloud_log.py").read_text(encoding="utf-8")
     named = {name for events, _ in table("\n## The log\n") for name in coded(events)}
     assert named == set(re.findall(r'"([a-z]+\.[a-z]+)"', source))
 

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from job.engines.transport import Response
-from job.execution.gauge import REPORT_SECONDS, Live, report_each_minute
+from job.execution.gauge import REPORT_SECONDS, Progress, report_each_minute
 from tests.support.fakes import Asked, Stage, stage, target, well
 
 
@@ -41,7 +41,7 @@ async def test_the_estimate_is_reported_once_a_minute(autojump_clock: MockClock)
     made, seen = cards(400, 10.0), list[float]()
     began = trio.current_time()
 
-    def report(_: Live, now: float) -> None:
+    def report(_: Progress, now: float) -> None:
         seen.append(now - began)
 
     async with trio.open_nursery() as nursery:

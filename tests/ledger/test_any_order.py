@@ -15,9 +15,9 @@ from job.config.schema import LlmConfig
 from job.engines.calls import Call, WorkItem
 from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.failures import Cause, Failure
-from job.ledger.again import Asked
 from job.ledger.items import Counts
 from job.ledger.ledger import FAILURES_KEPT, Ledger
+from job.ledger.reruns import Rerun
 from job.ledger.result import CallResult
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
@@ -33,10 +33,10 @@ OTHER = replace(
 CALLS: list[Call] = [call for engine in ALL_ENGINES for call in PLAN.calls(engine)]
 OTHER_CALLS: list[Call] = [call for engine in ALL_ENGINES for call in OTHER.calls(engine)]
 AGAIN = (
-    Asked("qa", "A", "a", "2026-11-24", 2),
-    Asked("qa", "A", "b", "2026-11-24", 3),
-    Asked("trading", "B", None, "", 2),
-    Asked("qa", "Z", "news_card", "2026-11-24", 2),
+    Rerun("qa", "A", "a", "2026-11-24", 2),
+    Rerun("qa", "A", "b", "2026-11-24", 3),
+    Rerun("trading", "B", None, "", 2),
+    Rerun("qa", "Z", "news_card", "2026-11-24", 2),
 )
 """Also of an item that the plan lacks."""
 CAUSES = (None, Cause.STATUS, Cause.DENIED, Cause.INTERRUPTED, "unknown")

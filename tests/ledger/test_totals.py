@@ -9,7 +9,7 @@ import pytest
 from job.engines.catalog import ALL_ENGINES
 from job.engines.failures import Cause, Failure
 from job.ledger.ledger import CALLS_KEPT, Ledger, busy_stretches
-from job.ledger.totals import EngineTotals, state_of
+from job.ledger.totals import EngineTotals, engine_state
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
 from tests.support.results import result_of, tried
@@ -93,4 +93,4 @@ def test_cards_that_follow_no_data_call_show_no_barrier() -> None:
     ],
 )
 def test_the_state_of_an_engine(totals: EngineTotals | None, state: str) -> None:
-    assert state_of(totals) == state
+    assert engine_state(totals) == state

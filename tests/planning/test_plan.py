@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.config.entries import ID_LIMIT
 from job.config.schema import CARD_TYPE_NAME, LlmConfig
+from job.config.validators import ID_LIMIT
 from job.engines.calls import Call, card, financial, news, trading
 from job.engines.catalog import ALL_ENGINES, Kind
 from job.engines.http_connection import HttpConnection, Network

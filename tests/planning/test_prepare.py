@@ -12,8 +12,8 @@ import pytest
 from job.config.environment import read_settings
 from job.config.faults import CommandFault, ConfigError, Fault
 from job.planning import prepare as module
+from job.planning.options import Options
 from job.planning.prepare import UnreadConfigError, prepare
-from job.planning.request import RunRequest
 from job.storage.store import StorageError, UnreachableError
 from job.text.messages import Message, message
 from tests.support.records import DAY, config
@@ -25,10 +25,10 @@ URLS = {f"{name}_ENGINE_URL": f"https://{name.lower()}.example" for name in ("FI
 FAULT = Fault("RUN_TIME_ZONE", Message("is wrong"), Message("correct it"))
 
 
-def request(uri: str, *faults: Fault, urls: bool = True, **asked: Any) -> RunRequest:
+def request(uri: str, *faults: Fault, urls: bool = True, **asked: Any) -> Options:
     attempt = {"CLOUD_RUN_TASK_ATTEMPT": str(asked.pop("task_attempt", 0))}
     settings, found = read_settings({"CONFIG_URI": uri, **attempt, **(URLS if urls else {})})
-    return RunRequest(settings, [*found, *faults], datetime.now(UTC), time.monotonic(), **asked)
+    return Options(settings, [*found, *faults], datetime.now(UTC), time.monotonic(), **asked)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-async def faults_of(asked: RunRequest) -> list[str]:
+async def faults_of(asked: Options) -> list[str]:
     with pytest.raises(ConfigError) as error:
         await prepare(asked, DAY)
     return list(map(str, error.value.faults))

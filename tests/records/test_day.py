@@ -19,7 +19,7 @@ from job.report.format import RecordError
 from job.report.outcome import bad_config
 from job.storage.store import StorageError, StoredObject
 from job.text.messages import message
-from tests.support.records import DAY, Attempt, config, lease_of, put, refusal, report_at, start_at
+from tests.support.records import DAY, RecordedAttempt, config, lease_of, put, refusal, report_at, start_at
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
@@ -33,7 +33,7 @@ async def test_a_day_that_has_no_record(memory: Memory, autojump_clock: MockCloc
 
 
 async def test_a_day_that_is_done(memory: Memory, autojump_clock: MockClock) -> None:
-    attempt = Attempt()
+    attempt = RecordedAttempt()
     put(memory, attempt.record(), {f"{DAY}/report.html": b"", f"{DAY}/cards.csv": b""})
     found = await read_day(memory, DAY)
     assert found is not None
@@ -45,14 +45,14 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
     memory: Memory, autojump_clock: MockClock
 ) -> None:
     """Its results came after the end of a later one."""
-    failed = Attempt(outcome="cards_missing", failed=["MSFT", "TSLA"], number=2, objects=MORE)
+    failed = RecordedAttempt(outcome="cards_missing", failed=["MSFT", "TSLA"], number=2, objects=MORE)
     end = failed.report().model_copy(update={"sentence": message("{cards}", cards=message("2 of 3 cards are missing"))})
     for added, outcome, sentence in (
         (["MSFT"], "cards_missing", "1 of 3 cards is missing"),
         ([], "succeeded", "All 3 cards are there"),
     ):
         memory.objects.clear()
-        put(memory, Attempt(number=1, outcome=None, failed=added, objects=MORE).record(), failed.record())
+        put(memory, RecordedAttempt(number=1, outcome=None, failed=added, objects=MORE).record(), failed.record())
         put(memory, {f"{DAY}/ends/000002.json": end.packed()})
         found = await read_day(memory, DAY)
         assert found is not None
@@ -64,7 +64,7 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
 
 async def test_what_was_set_aside_is_known_from_the_report(memory: Memory, autojump_clock: MockClock) -> None:
     aside = SetAside(card_type="news_card", reason=message("it fails"), remedy=message("look"))
-    attempt = Attempt(outcome="cards_missing", failed=["MSFT"])
+    attempt = RecordedAttempt(outcome="cards_missing", failed=["MSFT"])
     record = attempt.record()
     report = attempt.report().model_copy(update={"set_aside": (aside,)})
     put(memory, record, {f"{DAY}/ends/000001.json": report.packed()})
@@ -78,7 +78,7 @@ async def test_an_attempt_that_has_not_ended_is_at_work_or_was_killed(
     memory: Memory, holder: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
     monkeypatch.setattr("time.time", lambda: 1e9)
-    put(memory, Attempt(outcome=None, failed=["MSFT"]).record())
+    put(memory, RecordedAttempt(outcome=None, failed=["MSFT"]).record())
     if holder != "nobody":
         day, seconds = (DAY if "this day" in holder else "2026-11-25"), (1e9 - 61 if "ago" in holder else 1e9 - 59)
         memory.objects[LEASE] = StoredObject(lease_of(day), "1", seconds)
@@ -102,7 +102,7 @@ async def test_a_day_on_which_only_a_start_was_refused(memory: Memory, autojump_
 
 async def test_only_the_latest_entry_counts(memory: Memory, autojump_clock: MockClock) -> None:
     """An entry and its results that a lifecycle rule has removed, and what is left of another config."""
-    first, last = Attempt(objects=config(["AAPL", "TSLA"])), Attempt(number=3)
+    first, last = RecordedAttempt(objects=config(["AAPL", "TSLA"])), RecordedAttempt(number=3)
     put(memory, first.record(), last.record())
     del memory.objects[f"{DAY}/attempts/000001.json"]
     found = await read_day(memory, DAY)
@@ -115,7 +115,7 @@ async def test_results_that_a_report_counts_and_that_are_gone_are_not_requested_
     memory: Memory, number: int, autojump_clock: MockClock
 ) -> None:
     reports = {1: {1: 1}, 2: {1: 1, 2: 1}}
-    for attempt in (Attempt(), Attempt(number=2)):
+    for attempt in (RecordedAttempt(), RecordedAttempt(number=2)):
         report = attempt.report().model_copy(update={"journal": reports[attempt.number]})
         put(memory, attempt.record(), {f"{DAY}/ends/{attempt.number:06}.json": report.packed()})
     del memory.objects[f"{DAY}/results/{number:06}-000000.jsonl"]
@@ -124,7 +124,7 @@ async def test_results_that_a_report_counts_and_that_are_gone_are_not_requested_
 
 
 async def test_results_that_a_report_does_not_count_may_be_more(memory: Memory, autojump_clock: MockClock) -> None:
-    put(memory, Attempt(outcome=None).record(), Attempt(number=2).record())
+    put(memory, RecordedAttempt(outcome=None).record(), RecordedAttempt(number=2).record())
     assert (await Record.read(memory, DAY)).ledger.totals()["qa"].calls == 4
 
 
@@ -176,7 +176,7 @@ async def test_a_refused_start_is_recorded_and_may_be_overwritten(memory: Memory
 async def test_a_refused_start_writes_nothing_if_the_day_has_an_attempt(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
-    put(memory, Attempt().record())
+    put(memory, RecordedAttempt().record())
     before = dict(memory.objects)
     assert not await refuse(memory)
     assert memory.objects == before
@@ -209,7 +209,7 @@ async def test_a_refusal_that_cannot_be_recorded_says_so(memory: Memory, autojum
 
 
 async def test_storage_that_fails_is_no_damage(memory: Memory, autojump_clock: MockClock) -> None:
-    put(memory, Attempt().record())
+    put(memory, RecordedAttempt().record())
     for verb in ("read", "names"):
         memory.refuse = partial(lambda wanted, asked, _name: asked == wanted, verb)
         with pytest.raises(StorageError):

@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from job.config.faults import ConfigError
-from job.ledger.again import Asked
+from job.ledger.reruns import Rerun
 from job.planning.prepare import Prepared
 from job.records.lease import BusyError
 from job.records.session import decide
-from tests.support.records import DAY, TRACE_ID, Attempt, config, prepared, record_of, start_at
+from tests.support.records import DAY, TRACE_ID, RecordedAttempt, config, prepared, record_of, start_at
 
 if TYPE_CHECKING:
     from job.engines.calls import WorkItem
     from job.engines.catalog import EngineName
-    from job.report.attempt import Entry
+    from job.report.attempt import Attempt
 
 CARD: tuple[EngineName, WorkItem] = ("qa", ("AAPL", "news_card"))
 OTHER: tuple[EngineName, WorkItem] = ("qa", ("MSFT", "news_card"))
-ASKED = Asked("qa", "AAPL", "news_card", DAY, 2)
+ASKED = Rerun("qa", "AAPL", "news_card", DAY, 2)
 MORE = config(["AAPL", "MSFT", "TSLA"])
 LESS = config(["AAPL"])
 
 
-def decided(*attempts: Attempt, work: Prepared | None = None, **about: Any) -> Entry | None:
+def decided(*attempts: RecordedAttempt, work: Prepared | None = None, **about: Any) -> Attempt | None:
     """What a start decides on a day with these attempts."""
     work = work or prepared()
     return decide(record_of(*attempts, plan=work.plan), start_at(**{"number": 0, **about}), work, "me")
@@ -42,26 +42,30 @@ def test_the_first_attempt_has_what_the_next_one_needs() -> None:
 @pytest.mark.parametrize(
     ("attempts", "number"),
     [
-        pytest.param([Attempt(outcome=None)], 2, id="its end is missing"),
-        pytest.param([Attempt(outcome="interrupted")], 2, id="it was interrupted, and nothing is left"),
-        pytest.param([Attempt(outcome="cards_missing", failed=["MSFT"])], 2, id="cards are missing"),
+        pytest.param([RecordedAttempt(outcome=None)], 2, id="its end is missing"),
+        pytest.param([RecordedAttempt(outcome="interrupted")], 2, id="it was interrupted, and nothing is left"),
+        pytest.param([RecordedAttempt(outcome="cards_missing", failed=["MSFT"])], 2, id="cards are missing"),
         pytest.param(
-            [Attempt(outcome=None), Attempt(outcome="cards_missing", failed=["MSFT"], number=2)],
+            [RecordedAttempt(outcome=None), RecordedAttempt(outcome="cards_missing", failed=["MSFT"], number=2)],
             3,
             id="a paused one has made the last card since",
         ),
-        pytest.param([Attempt(objects=MORE)], 2, id="the config asked for more"),
-        pytest.param([Attempt(objects=LESS)], 2, id="the config asked for less"),
+        pytest.param([RecordedAttempt(objects=MORE)], 2, id="the config asked for more"),
+        pytest.param([RecordedAttempt(objects=LESS)], 2, id="the config asked for less"),
         pytest.param(
-            [Attempt(outcome=None), Attempt(about={"without": ("MSFT",)}, number=2)],
+            [RecordedAttempt(outcome=None), RecordedAttempt(about={"without": ("MSFT",)}, number=2)],
             3,
             id="a paused one has made what was left out by hand since",
         ),
-        pytest.param([Attempt(outcome=None), Attempt(outcome="interrupted", number=4)], 5, id="a number was left out"),
-        pytest.param([Attempt(), Attempt(number=2, again=[ASKED])], 3, id="a request is open"),
+        pytest.param(
+            [RecordedAttempt(outcome=None), RecordedAttempt(outcome="interrupted", number=4)],
+            5,
+            id="a number was left out",
+        ),
+        pytest.param([RecordedAttempt(), RecordedAttempt(number=2, again=[ASKED])], 3, id="a request is open"),
     ],
 )
-def test_an_attempt_is_added_if_the_day_has_no_end_that_is_true(attempts: list[Attempt], number: int) -> None:
+def test_an_attempt_is_added_if_the_day_has_no_end_that_is_true(attempts: list[RecordedAttempt], number: int) -> None:
     """Even if no call is left: somebody has to say how the day stands."""
     entry = decided(*attempts)
     assert entry is not None
@@ -69,24 +73,24 @@ def test_an_attempt_is_added_if_the_day_has_no_end_that_is_true(attempts: list[A
 
 
 def test_an_attempt_is_added_if_a_document_was_not_written() -> None:
-    record = record_of(Attempt())
+    record = record_of(RecordedAttempt())
     ended = record.reports[1]
     record.reports[1] = ended.model_copy(update={"not_written": ("index.html",)})  # type: ignore[index]
     assert decide(record, start_at(number=0), prepared(), "me") is not None
 
 
 def test_nothing_is_added_if_everything_is_there() -> None:
-    assert decided(Attempt()) is None
-    assert decided(Attempt(outcome=None), Attempt(number=2)) is None
+    assert decided(RecordedAttempt()) is None
+    assert decided(RecordedAttempt(outcome=None), RecordedAttempt(number=2)) is None
 
 
 @pytest.mark.parametrize(("uri", "is_same"), [("gs://cards/config/", True), ("gs://cards/other", False)])
 def test_a_day_is_for_one_config(uri: str, is_same: bool) -> None:
     if is_same:
-        assert decided(Attempt(outcome="interrupted"), config_uri=uri) is not None
+        assert decided(RecordedAttempt(outcome="interrupted"), config_uri=uri) is not None
         return
     with pytest.raises(ConfigError) as error:
-        decided(Attempt(outcome="interrupted"), config_uri=uri)
+        decided(RecordedAttempt(outcome="interrupted"), config_uri=uri)
     assert str(error.value) == (
         "CONFIG_URI: the day 2026-11-24 was begun with the config at gs://cards/config; "
         "set it to that, or set RUNS_URI to another place: each config has its own"
@@ -97,22 +101,24 @@ def test_a_day_is_for_one_config(uri: str, is_same: bool) -> None:
 
 FIRST: dict[str, Any] = {"execution": "x", "task_attempt": 0}
 RETRY: dict[str, Any] = {"execution": "x", "task_attempt": 1}
-MADE_AGAIN = Attempt(number=2, again=[ASKED], asked_by=["x"])
+MADE_AGAIN = RecordedAttempt(number=2, again=[ASKED], asked_by=["x"])
 
 
 @pytest.mark.parametrize(
     ("attempts", "about", "again", "asked_by"),
     [
-        pytest.param([Attempt()], {}, (ASKED,), (), id="on a laptop"),
-        pytest.param([Attempt()], FIRST, (ASKED,), ("x",), id="a first try"),
-        pytest.param([Attempt(asked_by=["y"])], FIRST, (ASKED,), ("y", "x"), id="after another execution"),
-        pytest.param([Attempt(), MADE_AGAIN], FIRST, (ASKED,), ("x",), id="a first try that is delivered twice"),
-        pytest.param([Attempt(), MADE_AGAIN], RETRY, (ASKED,), ("x",), id="its retry"),
-        pytest.param([Attempt(), MADE_AGAIN], {}, (ASKED,), ("x",), id="what is open keeps its number"),
+        pytest.param([RecordedAttempt()], {}, (ASKED,), (), id="on a laptop"),
+        pytest.param([RecordedAttempt()], FIRST, (ASKED,), ("x",), id="a first try"),
+        pytest.param([RecordedAttempt(asked_by=["y"])], FIRST, (ASKED,), ("y", "x"), id="after another execution"),
+        pytest.param(
+            [RecordedAttempt(), MADE_AGAIN], FIRST, (ASKED,), ("x",), id="a first try that is delivered twice"
+        ),
+        pytest.param([RecordedAttempt(), MADE_AGAIN], RETRY, (ASKED,), ("x",), id="its retry"),
+        pytest.param([RecordedAttempt(), MADE_AGAIN], {}, (ASKED,), ("x",), id="what is open keeps its number"),
     ],
 )
 def test_who_asks_for_something_again_is_recorded_with_it(
-    attempts: list[Attempt], about: dict[str, Any], again: tuple[Asked, ...], asked_by: tuple[str, ...]
+    attempts: list[RecordedAttempt], about: dict[str, Any], again: tuple[Rerun, ...], asked_by: tuple[str, ...]
 ) -> None:
     entry = decided(*attempts, work=prepared(again=[CARD]), **about)
     assert entry is not None
@@ -120,19 +126,19 @@ def test_who_asks_for_something_again_is_recorded_with_it(
 
 
 def test_what_was_never_made_is_not_made_again() -> None:
-    failed = Attempt(outcome="cards_missing", failed=["MSFT"])
+    failed = RecordedAttempt(outcome="cards_missing", failed=["MSFT"])
     entry = decided(failed, work=prepared(again=[CARD, OTHER]))
     assert entry is not None
     assert entry.again == (ASKED,)
 
 
-@pytest.mark.parametrize("attempts", [[], [Attempt()], [Attempt(asked_by=["y"])]])
-def test_a_retry_whose_first_try_is_not_recorded_stands_back(attempts: list[Attempt]) -> None:
+@pytest.mark.parametrize("attempts", [[], [RecordedAttempt()], [RecordedAttempt(asked_by=["y"])]])
+def test_a_retry_whose_first_try_is_not_recorded_stands_back(attempts: list[RecordedAttempt]) -> None:
     with pytest.raises(BusyError, match=r"^the first try of this execution has asked for nothing"):
         decided(*attempts, work=prepared(again=[CARD]), **RETRY)
 
 
 def test_a_plain_retry_goes_on() -> None:
-    entry = decided(Attempt(outcome=None), **RETRY)
+    entry = decided(RecordedAttempt(outcome=None), **RETRY)
     assert entry is not None
     assert entry.number == 2

@@ -9,7 +9,7 @@ from trio.testing import MockClock
 
 from job.records.day import Listing
 from job.report.format import RecordError
-from tests.support.records import DAY, Attempt, put
+from tests.support.records import DAY, RecordedAttempt, put
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
@@ -105,18 +105,18 @@ def test_no_names_raise_anything_else(names: list[str]) -> None:
 
 
 async def test_the_entry_of_the_latest_attempt_must_be_there(memory: Memory, autojump_clock: MockClock) -> None:
-    put(memory, Attempt().record(), Attempt(number=2).record())
+    put(memory, RecordedAttempt().record(), RecordedAttempt(number=2).record())
     found = await Listing.of(memory, DAY)
-    entry = await found.entry(memory)
+    entry = await found.attempt(memory)
     assert entry is not None
     assert entry.number == 2
     assert {number: report.number for number, report in (await found.reports(memory)).items()} == {1: 1, 2: 2}
     del memory.objects[f"{DAY}/attempts/000002.json"]
     with pytest.raises(RecordError, match=rf"^{DAY}/attempts/000002\.json is missing$"):
-        await (await Listing.of(memory, DAY)).entry(memory)
+        await (await Listing.of(memory, DAY)).attempt(memory)
 
 
 async def test_a_day_without_an_attempt_has_no_entry_and_no_report(memory: Memory, autojump_clock: MockClock) -> None:
     found = await Listing.of(memory, DAY)
-    assert (await found.entry(memory), await found.reports(memory)) == (None, {})
+    assert (await found.attempt(memory), await found.reports(memory)) == (None, {})
     assert memory.count("read") == 0

@@ -17,7 +17,7 @@ from job.records.nights import Night, Nights, PastNights, done_at, read_nights
 from job.report.outcome import Outcome
 from job.storage.store import StorageError, StoredObject
 from job.text.messages import Message, message
-from tests.support.records import Attempt, lease_of, put, refusal, start_at
+from tests.support.records import RecordedAttempt, lease_of, put, refusal, start_at
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
@@ -29,15 +29,15 @@ def fill(store: Memory) -> None:
     """A day of each kind."""
     put(
         store,
-        Attempt(DAYS[0]).record(),
-        Attempt(DAYS[1], outcome="cards_missing", failed=["MSFT"]).record(),
-        Attempt(DAYS[1], number=2).record(),
-        Attempt(DAYS[2], outcome="cards_missing", failed=["MSFT"]).record(),
-        Attempt(DAYS[2], number=2, outcome=None).record(),
+        RecordedAttempt(DAYS[0]).record(),
+        RecordedAttempt(DAYS[1], outcome="cards_missing", failed=["MSFT"]).record(),
+        RecordedAttempt(DAYS[1], number=2).record(),
+        RecordedAttempt(DAYS[2], outcome="cards_missing", failed=["MSFT"]).record(),
+        RecordedAttempt(DAYS[2], number=2, outcome=None).record(),
         refusal(DAYS[3], FAULT),
-        Attempt(DAYS[4]).record() | {f"{DAYS[4]}/ends/000001.json": b"?"},
+        RecordedAttempt(DAYS[4]).record() | {f"{DAYS[4]}/ends/000001.json": b"?"},
         {f"{DAYS[5]}/x": b""},
-        Attempt(DAYS[6], outcome=None).record(),
+        RecordedAttempt(DAYS[6], outcome=None).record(),
         {LEASE: lease_of(DAYS[6]), "index.html": b"", "other/attempts/000001.json": b"", "2026-1-2/x": b""},
     )
     store.objects[LEASE] = replace(store.objects[LEASE], updated=1e9)
@@ -64,7 +64,7 @@ async def test_each_day_has_a_row_with_its_state(
 
 
 async def test_of_a_day_its_names_and_its_end_are_read(memory: Memory, autojump_clock: MockClock) -> None:
-    put(memory, *(Attempt(day).record() for day in DAYS))
+    put(memory, *(RecordedAttempt(day).record() for day in DAYS))
     await read_nights(memory, 2)
     assert sorted(memory.asked) == [
         ("folders", ""),
@@ -79,7 +79,7 @@ async def test_of_a_day_its_names_and_its_end_are_read(memory: Memory, autojump_
 async def test_a_day_with_a_name_that_the_job_does_not_give_is_unreadable(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
-    put(memory, Attempt(DAYS[0]).record(), {f"{DAYS[1]}/ends/copy of 1.json": b""})
+    put(memory, RecordedAttempt(DAYS[0]).record(), {f"{DAYS[1]}/ends/copy of 1.json": b""})
     assert [one.outcome for one in (await read_nights(memory)).nights] == [Outcome.UNREADABLE, Outcome.SUCCEEDED]
 
 
@@ -91,14 +91,14 @@ async def test_without_a_day_nothing_is_listed(memory: Memory, autojump_clock: M
 def test_on_a_laptop_the_latest_start_has_the_schedule_whichever_day_it_was_for() -> None:
     """Also one that is at work; of a variable that is set, the variable counts."""
     later = start_at(DAYS[0], started="2027-01-01T09:00:00+08:00", schedule="0 9 * * *", zone="Europe/London")
-    nights = Nights([night(Attempt(DAYS[1])), Night(DAYS[0], Outcome.AT_WORK, entry=later)])
+    nights = Nights([night(RecordedAttempt(DAYS[1])), Night(DAYS[0], Outcome.AT_WORK, attempt=later)])
     assert nights.days(read_settings({})[0]) == Days(ZoneInfo("Europe/London"), "0 9 * * *")
     own, _ = read_settings({"RUN_TIME_ZONE": "UTC", "RUN_SCHEDULE": "0 1 * * *"})
     assert nights.days(own) == Days(ZoneInfo("UTC"), "0 1 * * *")
     assert Nights().days(read_settings({})[0]) == Days(ZoneInfo("UTC"))
 
 
-def night(attempt: Attempt) -> Night:
+def night(attempt: RecordedAttempt) -> Night:
     report = attempt.report()
     return Night(report.day, report.outcome, report)
 
@@ -106,20 +106,20 @@ def night(attempt: Attempt) -> Night:
 @pytest.mark.parametrize(
     ("attempt", "shown"),
     [
-        (Attempt(seconds=60), "02:01"),
-        (Attempt(seconds=86_400), "11-25 02:00"),
-        (Attempt(outcome="cards_missing"), "cards missing"),
-        (Attempt(outcome="data_engine_failed"), "data engine failed"),
+        (RecordedAttempt(seconds=60), "02:01"),
+        (RecordedAttempt(seconds=86_400), "11-25 02:00"),
+        (RecordedAttempt(outcome="cards_missing"), "cards missing"),
+        (RecordedAttempt(outcome="data_engine_failed"), "data engine failed"),
     ],
 )
-def test_when_a_night_was_done_is_told_with_the_date_if_that_is_another(attempt: Attempt, shown: str) -> None:
+def test_when_a_night_was_done_is_told_with_the_date_if_that_is_another(attempt: RecordedAttempt, shown: str) -> None:
     assert str(done_at(night(attempt))) == shown
     assert str(done_at(Night(attempt.day, Outcome.KILLED))) == "killed"
 
 
 def test_a_day_that_has_just_ended_takes_its_place_among_the_others() -> None:
-    nights = Nights([night(Attempt(DAYS[2])), Night(DAYS[1], Outcome.KILLED), night(Attempt(DAYS[0]))])
-    again = nights.with_report(Attempt(DAYS[1]).report())
+    nights = Nights([night(RecordedAttempt(DAYS[2])), Night(DAYS[1], Outcome.KILLED), night(RecordedAttempt(DAYS[0]))])
+    again = nights.with_report(RecordedAttempt(DAYS[1]).report())
     assert [(one.day, one.outcome) for one in again.nights] == [(day, "succeeded") for day in DAYS[2::-1]]
     assert str(again.period) == "Complete: 3 of 3 nights"
     assert str(Nights(nights.nights[1:2]).period) == "Complete: 0 of 1 night"
@@ -150,7 +150,7 @@ async def test_a_bug_in_reading_past_nights_ends_no_attempt(
 
 
 async def test_past_nights_can_be_waited_for(memory: Memory, autojump_clock: MockClock) -> None:
-    put(memory, *(Attempt(day).record() for day in DAYS[:2]))
+    put(memory, *(RecordedAttempt(day).record() for day in DAYS[:2]))
     memory.seconds = 1.0
     past = PastNights(lambda _: None)
     async with trio.open_nursery() as nursery:
@@ -170,10 +170,10 @@ async def test_past_nights_are_read_again_if_their_page_was_written_meanwhile(
     memory: Memory, is_written: bool, autojump_clock: MockClock
 ) -> None:
     """Another start was refused: it waits for nobody."""
-    put(memory, Attempt(DAYS[0]).record(), {"index.html": b"of yesterday"})
+    put(memory, RecordedAttempt(DAYS[0]).record(), {"index.html": b"of yesterday"})
     past = PastNights(lambda _: None)
     await past.read(memory, "2026-11-30")
-    put(memory, Attempt(DAYS[1]).record())
+    put(memory, RecordedAttempt(DAYS[1]).record())
     if is_written:
         memory.objects["index.html"] = StoredObject(b"of both", "2", 0.0)
     await past.settle(memory, "2026-11-30")
@@ -191,7 +191,7 @@ def test_how_the_night_before_a_day_ended() -> None:
 
 
 async def test_an_outage_of_storage_is_no_list(memory: Memory, autojump_clock: MockClock) -> None:
-    put(memory, Attempt(DAYS[0]).record())
+    put(memory, RecordedAttempt(DAYS[0]).record())
     memory.refuse = lambda verb, name: (verb, name) == ("read", f"{DAYS[0]}/ends/000001.json")
     with pytest.raises(StorageError):
         await read_nights(memory)

@@ -17,13 +17,13 @@ from job.planning.prepare import Prepared
 from job.records.day import Document
 from job.records.lease import LEASE, TRUSTED_SECONDS, acquire
 from job.records.session import Opened, Session, StorageAlarm, open_session
-from job.report.attempt import read_entry
+from job.report.attempt import read_attempt
 from job.report.outcome import Outcome
 from job.report.report import Report, read_report
 from job.text.messages import Message
 from tests.records.test_lease import holder
 from tests.support.clocks import MachineClock, machine_clock
-from tests.support.records import DAY, Attempt, prepared, put, start_at
+from tests.support.records import DAY, RecordedAttempt, prepared, put, start_at
 from tests.support.stores import Memory, memory
 
 __all__ = ["machine_clock", "memory"]
@@ -53,7 +53,7 @@ class Desk:
         async with self.open() as opened, trio.open_nursery() as helpers:
             assert opened.session is not None
             helpers.start_soon(opened.session.lease.renew_forever, self.shutdown, StorageAlarm(self.say))
-            opened.session.journal.append(Attempt().results()[0])
+            opened.session.journal.append(RecordedAttempt().results()[0])
             yield opened.session
             helpers.cancel_scope.cancel()
 
@@ -64,7 +64,7 @@ class Desk:
         if reason is not None:
             self.shutdown.request(reason)
         begun = trio.current_time()
-        report = await session.close(Attempt().report(), [*documents, PAGE], self.shutdown)
+        report = await session.close(RecordedAttempt().report(), [*documents, PAGE], self.shutdown)
         return report, trio.current_time() - begun
 
     @property
@@ -89,7 +89,7 @@ def desk(memory: Memory) -> Desk:
 async def test_the_first_attempt_leaves_its_entry_before_anything_else(desk: Desk, autojump_clock: MockClock) -> None:
     async with desk.open(execution="x") as opened:
         assert opened.session is not None
-        entry = read_entry(DAY, 1, desk.store.objects[f"{DAY}/attempts/000001.json"].data)
+        entry = read_attempt(DAY, 1, desk.store.objects[f"{DAY}/attempts/000001.json"].data)
         assert (entry.number, entry.owner, entry.trace_id, entry.execution) == (1, "me", f"{2:032x}", "x")
         assert (entry.made_plan().digest(), entry.plan, entry.cards) == (prepared().plan.digest(), entry.plan, 2)
         assert entry.plan == prepared().plan.digest()
@@ -100,12 +100,12 @@ async def test_the_first_attempt_leaves_its_entry_before_anything_else(desk: Des
 
 
 async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: Desk, autojump_clock: MockClock) -> None:
-    put(desk.store, Attempt(outcome="cards_missing", failed=["MSFT"]).record())
+    put(desk.store, RecordedAttempt(outcome="cards_missing", failed=["MSFT"]).record())
     async with desk.open() as opened:
         assert opened.session is not None
         assert (opened.start.number, opened.start.trace_id) == (2, start_at().trace_id)
         assert (opened.start.began, opened.start.started) == (start_at().began, start_at().started)
-        assert opened.record.ended == Attempt(outcome="cards_missing", failed=["MSFT"]).report()
+        assert opened.record.ended == RecordedAttempt(outcome="cards_missing", failed=["MSFT"]).report()
         assert opened.record.latest is not None
         assert (opened.record.latest.number, opened.record.ledger.left("qa")) == (1, 1)
         assert opened.session.objects() == {1: 1}

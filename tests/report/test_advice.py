@@ -14,9 +14,9 @@ from job.config.faults import Fault
 from job.engines.failures import Cause, Failure
 from job.ledger.ledger import Ledger
 from job.ledger.stop import ShutdownReason
-from job.report.advice import Retry, Step, advice, command_of, first_steps, go_on, last_words
+from job.report.advice import Step, TaskRetry, advice, command_of, first_steps, go_on, last_words
 from job.report.commands import Command, Commands
-from job.report.outcome import Ending, Outcome, bad_config, busy, ending_of, state_of, storage_failed, unforeseen
+from job.report.outcome import Ending, Outcome, bad_config, busy, ending_of, storage_failed, unended, unforeseen
 from job.report.report import Report
 from job.text.messages import Message, message
 from tests.support.days import SCENES, Day, failing
@@ -55,13 +55,13 @@ def report(ending: Ending, **about: Any) -> Report:
 
 
 def steps_of(
-    one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: Retry = Retry.UNKNOWN
+    one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: TaskRetry = TaskRetry.UNKNOWN
 ) -> tuple[Step, ...]:
     return advice(one, Commands(DAYS, now, **place), retry)
 
 
 def shown(
-    one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: Retry = Retry.UNKNOWN
+    one: Report, place: Where = CLOUD, now: datetime = TODAY, retry: TaskRetry = TaskRetry.UNKNOWN
 ) -> list[tuple[str, str, str | None]]:
     steps = steps_of(one, place, now, retry)
     return [(step.kind, str(step.sentence), step.command.text if step.command else None) for step in steps]
@@ -87,8 +87,8 @@ ENDINGS: dict[str, tuple[Ending, str | None]] = {
     ),
     "no storage": (storage_failed("503"), f"Once storage can be reached, this starts it again {UNTIL}:"),
     "a bug": (unforeseen(half_made()), PUT_RIGHT),
-    "killed": (state_of(half_made(), Outcome.KILLED), GO_ON),
-    "at work": (state_of(half_made(), Outcome.AT_WORK), None),
+    "killed": (unended(half_made(), Outcome.KILLED), GO_ON),
+    "at work": (unended(half_made(), Outcome.AT_WORK), None),
     "done": (ending_of(Day().play().ledger, None), None),
 }
 
@@ -103,12 +103,12 @@ def test_the_one_command_of_an_ending(how: str) -> None:
 def test_after_any_failure_there_is_one_command_that_the_job_understands(scene: str) -> None:
     one, parser = SCENES[scene]().report, make_parser()
     needs, looks = one.outcome not in {Outcome.SUCCEEDED, Outcome.AT_WORK}, scene == "busy"
-    for place, retry, (now, date) in product(PLACES, Retry, ((TODAY, None), (LATER, "2026-11-24"))):
+    for place, retry, (now, date) in product(PLACES, TaskRetry, ((TODAY, None), (LATER, "2026-11-24"))):
         steps = steps_of(one, place, now, retry)
         assert [step.kind for step in steps].count("start") == (needs and not looks)
         assert [step.kind for step in steps].count("look") == looks
-        is_told = retry in {Retry.OVER, Retry.NONE} or (
-            retry is Retry.COMES and (now == TODAY or one.outcome == Outcome.BAD_CONFIG)
+        is_told = retry in {TaskRetry.OVER, TaskRetry.NONE} or (
+            retry is TaskRetry.COMES and (now == TODAY or one.outcome == Outcome.BAD_CONFIG)
         )
         assert [step.kind for step in steps].count("wait") == (needs and not looks and is_told)
         for step in steps:
@@ -175,9 +175,9 @@ LOOK = "RUNS_URI=gs://cards/runs python -m job report 2026-11-24"
 UNKNOWN = "It is not known whether this was asked for. Look first at how the day stands:"
 
 
-@pytest.mark.parametrize("retry", Retry)
+@pytest.mark.parametrize("retry", TaskRetry)
 @pytest.mark.parametrize("how", ["no storage", "interrupted", "a bug", "busy"])
-def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, retry: Retry) -> None:
+def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, retry: TaskRetry) -> None:
     """Whoever asks once more pays once more; and a retry of Cloud Run asks for nothing."""
     ending = busy(message("the start for 2026-11-24")) if how == "busy" else ENDINGS[how][0]
     sentence = "Look first at how the day stands:" if how == "busy" else UNKNOWN
@@ -257,40 +257,40 @@ def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
 )
 def test_a_retry_that_comes_by_itself_is_waited_for_unless_it_fails_too(how: str, wait: str, start: str) -> None:
     one = report(ENDINGS[how][0] if how in ENDINGS else bad_config(1, of_command=False))
-    assert [sentence for _, sentence, _ in shown(one, retry=Retry.COMES)][:2] == [wait, start]
-    assert shown(one, retry=Retry.NONE) == [("wait", "Cloud Run does not start it again.", None), *shown(one)]
+    assert [sentence for _, sentence, _ in shown(one, retry=TaskRetry.COMES)][:2] == [wait, start]
+    assert shown(one, retry=TaskRetry.NONE) == [("wait", "Cloud Run does not start it again.", None), *shown(one)]
     over = ("wait", "Cloud Run does not start it again any more.", None)
-    assert shown(one, retry=Retry.OVER) == [over, *shown(one)]
+    assert shown(one, retry=TaskRetry.OVER) == [over, *shown(one)]
 
 
 @pytest.mark.parametrize(
     ("variables", "expected"),
     [
-        ({}, Retry.COMES),
-        ({"CLOUD_RUN_TASK_ATTEMPT": "1"}, Retry.COMES),
-        ({"CLOUD_RUN_TASK_ATTEMPT": "2"}, Retry.OVER),
-        ({"TASK_MAX_RETRIES": "0"}, Retry.NONE),
-        ({"TASK_MAX_RETRIES": ""}, Retry.UNKNOWN),
-        ({"CLOUD_RUN_EXECUTION": ""}, Retry.UNKNOWN),
+        ({}, TaskRetry.COMES),
+        ({"CLOUD_RUN_TASK_ATTEMPT": "1"}, TaskRetry.COMES),
+        ({"CLOUD_RUN_TASK_ATTEMPT": "2"}, TaskRetry.OVER),
+        ({"TASK_MAX_RETRIES": "0"}, TaskRetry.NONE),
+        ({"TASK_MAX_RETRIES": ""}, TaskRetry.UNKNOWN),
+        ({"CLOUD_RUN_EXECUTION": ""}, TaskRetry.UNKNOWN),
     ],
 )
-def test_whether_cloud_run_starts_it_again(variables: dict[str, str], expected: Retry) -> None:
+def test_whether_cloud_run_starts_it_again(variables: dict[str, str], expected: TaskRetry) -> None:
     cloud = {"CLOUD_RUN_EXECUTION": "cards-x7k2p", "TASK_MAX_RETRIES": "2"}
-    assert Retry.of(read_settings(cloud | variables)[0]) is expected
+    assert TaskRetry.of(read_settings(cloud | variables)[0]) is expected
 
 
 @pytest.mark.parametrize(("arguments", "is_fixed"), [(("run",), False), (("run", "--date=2026-11-24"), True)])
 def test_no_retry_is_promised_that_would_be_for_the_next_day(arguments: tuple[str, ...], is_fixed: bool) -> None:
     """In the ten minutes before a day ends the command names its day, and nobody is told to wait."""
     one = report(ENDINGS["deadline"][0], arguments=arguments)
-    kinds = [kind for kind, _, _ in shown(one, now=SOON, retry=Retry.COMES)]
+    kinds = [kind for kind, _, _ in shown(one, now=SOON, retry=TaskRetry.COMES)]
     assert kinds == (["wait", "start", "later"] if is_fixed else ["start"])
     if not is_fixed:
-        assert shown(one, now=SOON, retry=Retry.COMES) == [
+        assert shown(one, now=SOON, retry=TaskRetry.COMES) == [
             ("start", f"This requests only what is missing {MAINTAINER}:", DATED)
         ]
     just_before = SOON - timedelta(seconds=1)
-    assert [kind for kind, _, _ in shown(one, now=just_before, retry=Retry.COMES)] == ["wait", "start", "later"]
+    assert [kind for kind, _, _ in shown(one, now=just_before, retry=TaskRetry.COMES)] == ["wait", "start", "later"]
 
 
 @pytest.mark.parametrize(

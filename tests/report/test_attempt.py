@@ -10,10 +10,10 @@ import pytest
 
 from job.config.environment import read_settings
 from job.engines.identity import COMMIT, VERSION
-from job.planning.request import RunRequest
-from job.report.attempt import Start, contents_of, read_entry
+from job.planning.options import Options
+from job.report.attempt import Start, contents_of, read_attempt
 from job.report.format import RecordError, is_day
-from tests.support.records import DAY, Attempt, config, prepared
+from tests.support.records import DAY, RecordedAttempt, config, prepared
 
 NOW = datetime(2026, 11, 23, 18, 0, 3, 500_000, tzinfo=UTC)
 CLOUD = {
@@ -31,7 +31,7 @@ CLOUD = {
 
 def test_a_start_has_what_its_commands_and_links_need() -> None:
     settings, _ = read_settings(CLOUD)
-    start = Start.of(RunRequest(settings, [], NOW, 0.0, again=("A",)), settings.days(), DAY)
+    start = Start.of(Options(settings, [], NOW, 0.0, again=("A",)), settings.days(), DAY)
     assert start.model_dump() == {
         "format": 1,
         "day": DAY,
@@ -62,14 +62,14 @@ def test_no_secret_is_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.chdir(tmp_path)
     hook = {"NOTIFY_URL": "https://open.feishu.cn/open-apis/bot/v2/hook/s3cret", "NOTIFY_SECRET": "s3cret"}
     settings, _ = read_settings({**CLOUD, **hook, "CONFIG_URI": "config"})
-    start = Start.of(RunRequest(settings, [], NOW, 0.0), settings.days(), DAY)
+    start = Start.of(Options(settings, [], NOW, 0.0), settings.days(), DAY)
     assert "s3cret" not in start.model_dump_json()
     assert start.config_uri == str(tmp_path / "config"), "the same place from any directory"
 
 
 def test_an_entry_is_read_as_it_was_written_and_makes_its_plan_again() -> None:
-    attempt = Attempt(objects=config(["AAPL", "美联储", "TSLA"]), about={"without": ("TSLA",)})
-    entry = read_entry(DAY, 1, attempt.entry.packed())
+    attempt = RecordedAttempt(objects=config(["AAPL", "美联储", "TSLA"]), about={"without": ("TSLA",)})
+    entry = read_attempt(DAY, 1, attempt.entry.packed())
     assert entry == attempt.entry
     assert entry.made_plan() == attempt.plan
     assert entry.made_plan().left_out == {"TSLA"}
@@ -93,9 +93,9 @@ def test_an_entry_is_read_as_it_was_written_and_makes_its_plan_again() -> None:
     ],
 )
 def test_an_entry_that_the_job_has_not_written_is_refused(change: dict[str, object], words: str) -> None:
-    data = json.dumps({**json.loads(Attempt().entry.packed()), **change}).encode()
+    data = json.dumps({**json.loads(RecordedAttempt().entry.packed()), **change}).encode()
     with pytest.raises(RecordError, match=rf"^{DAY}/attempts/000001\.json {words}"):
-        read_entry(DAY, 1, data)
+        read_attempt(DAY, 1, data)
 
 
 @pytest.mark.parametrize(

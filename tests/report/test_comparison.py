@@ -11,7 +11,7 @@ from job.engines.failures import Cause, Failure
 from job.ledger.ledger import Ledger
 from job.ledger.stop import ShutdownReason
 from job.planning.plan import Plan
-from job.report.attempt import Entry
+from job.report.attempt import Attempt
 from job.report.comparison import comparison_lines, night_before
 from job.report.outcome import Outcome, bad_config, ending_of
 from job.report.report import Report
@@ -19,7 +19,7 @@ from job.text.messages import message
 from tests.support.chinese import in_chinese
 from tests.support.days import DAY, RESET, Day, Fate, failing, well
 from tests.support.fakes import target
-from tests.support.records import Attempt, config, report_at, start_at
+from tests.support.records import RecordedAttempt, config, report_at, start_at
 
 NO = Failure(Cause.DENIED, message("no"), 200)
 
@@ -31,7 +31,7 @@ class Nights:
     reports: list[Report] = field(default_factory=list)
     ledger: Ledger = field(default_factory=lambda: Ledger(Plan.empty("2026-11-20")))
     """Of the last one."""
-    entry: Entry | None = None
+    entry: Attempt | None = None
     """Of the one before."""
 
     def lines(self) -> list[str]:
@@ -134,8 +134,10 @@ def test_what_was_left_out_is_no_news_when_it_is_back_and_fails() -> None:
     assert list(map(str, view.comparison)) == ["Still missing, for 7 nights: C/a"]
 
 
-def of_config(*tickers: str, failed: Sequence[str] = (), day: str = "2026-11-24") -> Attempt:
-    return Attempt(day, objects=config(tickers), failed=failed, outcome="cards_missing" if failed else "succeeded")
+def of_config(*tickers: str, failed: Sequence[str] = (), day: str = "2026-11-24") -> RecordedAttempt:
+    return RecordedAttempt(
+        day, objects=config(tickers), failed=failed, outcome="cards_missing" if failed else "succeeded"
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,7 +153,7 @@ def of_config(*tickers: str, failed: Sequence[str] = (), day: str = "2026-11-24"
         ),
     ],
 )
-def test_a_night_that_shrank_and_a_target_that_is_new(now: Attempt, expected: list[str]) -> None:
+def test_a_night_that_shrank_and_a_target_that_is_new(now: RecordedAttempt, expected: list[str]) -> None:
     before = of_config("A", "B", "C", day="2026-11-23")
     found = list(comparison_lines(now.report(), now.ledger(), [before.report()], before.entry))
     assert list(map(str, found)) == expected

@@ -7,9 +7,9 @@ from datetime import datetime
 import pytest
 
 from job.ledger.ledger import Ledger
-from job.report.attempt import read_entry
+from job.report.attempt import read_attempt
 from job.report.opening import opening_notices
-from tests.support.records import DAY, Attempt, prepared, start_at
+from tests.support.records import DAY, RecordedAttempt, prepared, start_at
 
 NOW = datetime.fromisoformat(f"{DAY}T09:00:00+08:00")
 
@@ -18,8 +18,8 @@ def notices(now: datetime = NOW, cards: int | None = None, without: tuple[str, .
     """Those of an attempt with two cards; `cards` is how many the one before had, if there was one."""
     latest = None
     if cards is not None:
-        entry = Attempt().record()[f"{DAY}/attempts/000001.json"]
-        latest = read_entry(DAY, 1, entry).model_copy(update={"cards": cards})
+        entry = RecordedAttempt().record()[f"{DAY}/attempts/000001.json"]
+        latest = read_attempt(DAY, 1, entry).model_copy(update={"cards": cards})
     ledger = Ledger(prepared().plan.without(without))
     return [str(one) for one in opening_notices(start_at(), ledger, latest, now)]
 

@@ -22,8 +22,8 @@ from job.report.outcome import (
     more_cards_notice,
     nothing_missing,
     past_day_notice,
-    state_of,
     storage_failed,
+    unended,
     unforeseen,
     unrecorded_note,
 )
@@ -150,7 +150,7 @@ def test_without_a_target_not_all_cards_are_there() -> None:
     ending = ending_of(ledger, None)
     assert shown(ending) == ("succeeded", 0, "2 cards are there, without C")
     assert list(map(str, ending.notes)) == ["Left out by hand: C. A plain start makes their cards too."]
-    assert shown(state_of(ledger, Outcome.KILLED))[2] == "Killed: 2 cards are there, without C"
+    assert shown(unended(ledger, Outcome.KILLED))[2] == "Killed: 2 cards are there, without C"
     there = nothing_missing(ledger, "06:41", None)
     assert shown(there)[2] == "2 cards are there, without C"
     assert "Left out by hand: C" in str(there.notes[1])
@@ -274,8 +274,8 @@ def test_cards_of_another_model_are_named() -> None:
         (unforeseen(None), ("unforeseen", 70, "The job has a bug: nothing was called"), None),
         (unforeseen(ledger_of(1, 2)), ("unforeseen", 70, "The job has a bug: 1 of 2 cards is missing"), None),
         (unforeseen(ledger_of(2, 2)), ("unforeseen", 70, "The job has a bug: all cards are there"), None),
-        (state_of(ledger_of(1, 2), Outcome.AT_WORK), ("at work", None, "At work: 1 of 2 cards is missing"), None),
-        (state_of(ledger_of(0, 2), Outcome.KILLED), ("killed", None, "Killed: no card was made"), None),
+        (unended(ledger_of(1, 2), Outcome.AT_WORK), ("at work", None, "At work: 1 of 2 cards is missing"), None),
+        (unended(ledger_of(0, 2), Outcome.KILLED), ("killed", None, "Killed: no card was made"), None),
     ],
 )
 def test_endings_of_other_kinds(ending: Ending, expected: tuple[str, int | None, str], detail: str | None) -> None:

@@ -25,7 +25,7 @@ from job.report.report import (
 from job.text.messages import Message, message
 from tests.support.days import SCENES, Day, failing
 from tests.support.fakes import plan_of, target
-from tests.support.records import DAY, Attempt, report_at, start_at
+from tests.support.records import DAY, RecordedAttempt, report_at, start_at
 from tests.support.results import result_of
 
 NO = Failure(Cause.DENIED, message("no"), 200)
@@ -45,7 +45,7 @@ def test_a_report_is_read_as_it_was_written_and_adds_up(scene: str) -> None:
 
 
 def test_a_report_may_have_more_fields() -> None:
-    report = Attempt().report()
+    report = RecordedAttempt().report()
     newer = {**json.loads(report.packed()), "more": 1}
     assert read_report(DAY, 1, json.dumps(newer).encode()) == report
 
@@ -65,7 +65,7 @@ def test_a_report_may_have_more_fields() -> None:
     ],
 )
 def test_a_report_that_the_job_has_not_written_is_refused(change: dict[str, object], words: str) -> None:
-    data = json.dumps({**json.loads(Attempt().report().packed()), **change}).encode()
+    data = json.dumps({**json.loads(RecordedAttempt().report().packed()), **change}).encode()
     with pytest.raises(RecordError, match=rf"^{DAY}/ends/000001\.json {words}"):
         read_report(DAY, 1, data)
 
@@ -110,7 +110,7 @@ def test_missing_items_are_in_groups_the_failed_ones_first() -> None:
 def test_an_item_is_missing_since_the_night_from_which_on_each_lacked_it() -> None:
     reports: list[Report] = []
     for day, failed in (("22", "A"), ("23", "AB"), ("24", "AC")):
-        attempt = Attempt(
+        attempt = RecordedAttempt(
             f"2026-11-{day}", outcome="cards_missing", failed=failed, before=reports[-1] if reports else None,
             objects={"ticker_list.json": '["A", "B", "C"]', "card_types.json": '["news_card"]'},
         )  # fmt: skip

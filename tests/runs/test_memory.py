@@ -12,10 +12,10 @@ import trio
 from pydantic_core import to_json
 
 from job.config.environment import read_settings
+from job.planning.options import Options
 from job.planning.prepare import Prepared, prepare
-from job.planning.request import RunRequest
 from job.records.journal import Journal
-from job.report.attempt import Entry, Start, contents_of
+from job.report.attempt import Attempt, Start, contents_of
 from job.report.format import attempt_name
 from tests.support.results import result_of
 from tests.support.stores import Memory
@@ -65,10 +65,10 @@ def _killed_start(directory: Path) -> None:
     now = datetime.now(UTC) - timedelta(minutes=10)
     day = datetime.now(UTC).date().isoformat()
     settings, _ = read_settings({"CONFIG_URI": str(directory), "QA_ENGINE_URL": "http://127.0.0.1:1"})
-    request = RunRequest(settings, [], now, 0.0)
+    request = Options(settings, [], now, 0.0)
     prepared: Prepared = trio.run(prepare, request, day)
     plan = prepared.plan
-    entry = Entry(
+    entry = Attempt(
         **{**Start.of(request, settings.days(), day).model_dump(), "number": 1},
         owner="killed",
         objects=dict(contents_of(prepared)),

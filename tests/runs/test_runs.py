@@ -18,7 +18,7 @@ import trio
 
 from job import __version__, orchestrator
 from job.config.environment import read_settings
-from job.planning.request import RunRequest
+from job.planning.options import Options
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import ROOT
@@ -131,7 +131,7 @@ async def test_a_bug_before_the_first_call_claims_no_cards(tmp_path: Path, monke
     settings, faults = read_settings({"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path)})
     reporter = Mock(drain=AsyncMock())
     with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
-        await orchestrator.run(RunRequest(settings, faults, datetime.now(UTC), time.monotonic()), reporter)
+        await orchestrator.run(Options(settings, faults, datetime.now(UTC), time.monotonic()), reporter)
     (view,) = reporter.on_finish.call_args.args
     assert str(view.report.sentence) == "The job has a bug: nothing was called"
 

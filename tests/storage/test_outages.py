@@ -120,7 +120,7 @@ async def test_a_longer_outage_fails_an_operation_after_twenty_seconds_and_says_
         front.script.append(Fault(when.always, do.status(503)))
         with pytest.raises(UnreachableError) as error:
             await clock.run(lambda: store.read("a") if verb == "read" else store.create("a", b""))
-    assert gcs.RETRY_SECONDS - 2.0 <= clock.now <= gcs.RETRY_SECONDS
+    assert gcs.PATIENCE_SECONDS - 2.0 <= clock.now <= gcs.PATIENCE_SECONDS
     assert str(error.value).startswith(f"gs://simulated-runs/runs/a: ServiceUnavailable: {words}")
     assert str(error.value).endswith(f" (tried for {clock.now:g} s)")
 

@@ -23,7 +23,7 @@ from job.report.advice import advice
 from job.report.attempt import Start
 from job.report.commands import Commands
 from job.report.comparison import comparison_lines, night_before
-from job.report.outcome import Ending, Outcome, bad_config, busy, ending_of, state_of, storage_failed, unforeseen
+from job.report.outcome import Ending, Outcome, bad_config, busy, ending_of, storage_failed, unended, unforeseen
 from job.report.report import PHASES, Report, report_of
 from job.report.view import View
 from job.text.messages import Message, message
@@ -235,7 +235,7 @@ def _stopped(reason: ShutdownReason, until: float = 200) -> View:
 
 def _state(outcome: Outcome) -> View:
     day = Day().play(until=180)
-    return day.view(state_of(day.ledger, outcome))
+    return day.view(unended(day.ledger, outcome))
 
 
 def _unforeseen() -> View:
@@ -280,6 +280,9 @@ def some_nights() -> Nights:
     reports.append(Day("2026-11-28").play(failing(REFUSED, "qa", "NVDA")).view(None, *reports).report)
     broken = message("{object} is missing", object="2026-11-27/ends/000001.json")
     killed = Day("2026-11-26", start={"number": 1, "without": ("NVDA",)}).start_of()
-    states = [Night(killed.day, Outcome.KILLED, entry=killed), Night("2026-11-27", Outcome.UNREADABLE, problem=broken)]
+    states = [
+        Night(killed.day, Outcome.KILLED, attempt=killed),
+        Night("2026-11-27", Outcome.UNREADABLE, problem=broken),
+    ]
     nights = [*(Night(one.day, one.outcome, one) for one in reports), *states]
     return Nights(sorted(nights, key=lambda night: night.day, reverse=True))

@@ -17,7 +17,7 @@ from job.engines.catalog import DATA_ENGINES, DataEngineName, EngineName
 from job.engines.identity import RunIdentity
 from job.engines.transport import Response
 from job.execution.executor import RunContext
-from job.execution.gauge import Event, Live
+from job.execution.gauge import Event, Progress
 from job.execution.phases import Phases
 from job.execution.shutdown import Shutdown
 from job.ledger.items import Counts
@@ -202,7 +202,7 @@ class Stage:
 
     world: World
     phases: Phases
-    live: Live
+    live: Progress
     shutdown: Shutdown
 
     @property
@@ -246,7 +246,7 @@ def stage(
 ) -> Stage:
     engines = settings_of(changes)
     plan = plan_of(targets, engines)
-    world, live, shutdown = World(script), Live.of(Ledger(plan)), Shutdown()
+    world, live, shutdown = World(script), Progress.of(Ledger(plan)), Shutdown()
 
     def on_event(event: Event) -> None:
         world.events.append(event)

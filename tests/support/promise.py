@@ -14,7 +14,7 @@ from job.ledger.result import CallResult
 from job.records.day import read_day
 from job.records.lease import LEASE
 from job.records.nights import read_nights
-from job.report.attempt import Entry
+from job.report.attempt import Attempt
 from job.report.outcome import Outcome as Word
 from tests.support.stores import Memory
 from tests.support.world import _running
@@ -39,8 +39,8 @@ Item = tuple[str, str, str | None, str]
 
 
 @lru_cache(maxsize=10_000)
-def _entry(data: bytes) -> Entry:
-    return Entry.model_validate_json(data)
+def _entry(data: bytes) -> Attempt:
+    return Attempt.model_validate_json(data)
 
 
 @lru_cache(maxsize=1000)
@@ -60,12 +60,12 @@ class Folder:
     objects: Mapping[str, Any]
     day: str
 
-    def entries(self) -> dict[int, Entry]:
+    def entries(self) -> dict[int, Attempt]:
         """How each attempt began, by its number, in order."""
         names = sorted(name for name in self.objects if name.startswith(f"{self.day}/attempts/"))
         return {int(name[-11:-5]): _entry(self.objects[name].data) for name in names}
 
-    def latest(self) -> Entry:
+    def latest(self) -> Attempt:
         """How the latest attempt began."""
         return _entry(self._latest)
 
@@ -131,7 +131,7 @@ class Folder:
         return missing | ((wanted | set(news.values())) & self.open().keys())
 
 
-def planned_cards(entry: Entry) -> set[Item]:
+def planned_cards(entry: Attempt) -> set[Item]:
     """The cards of an attempt, from its config itself: none of the job's planning is used."""
     config = {name: json.loads(text) for name, text in entry.objects.items()}
     listed = {ticker: {"id": ticker} for ticker in config["ticker_list.json"]}
@@ -143,7 +143,7 @@ def planned_cards(entry: Entry) -> set[Item]:
     }
 
 
-def wanted_cards(entry: Entry) -> set[Item]:
+def wanted_cards(entry: Attempt) -> set[Item]:
     """The cards that an attempt is to make: what is left out stays planned."""
     return {card for card in planned_cards(entry) if card[1] not in entry.without}
 

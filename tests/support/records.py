@@ -14,7 +14,7 @@ from job.planning.prepare import Prepared, make_plan
 from job.records.day import Listing, Record
 from job.records.journal import Journal
 from job.records.lease import Holder
-from job.report.attempt import Entry, Start
+from job.report.attempt import Attempt, Start
 from job.report.format import attempt_name, end_name, results_name
 from job.report.outcome import Ending, ExitCode, Outcome
 from job.report.report import Report, report_of
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from job.config.faults import Fault
     from job.engines.catalog import EngineName
-    from job.ledger.again import Asked
+    from job.ledger.reruns import Rerun
     from job.ledger.result import CallResult
     from job.planning.selection import Selected
 
@@ -94,7 +94,7 @@ def report_at(
 
 
 @dataclass
-class Attempt:
+class RecordedAttempt:
     """An attempt that is recorded: what it was made of, and how it ended; `None` if it has not ended."""
 
     day: str = DAY
@@ -105,7 +105,7 @@ class Attempt:
     failed: Sequence[str] = ()
     """The targets whose cards failed."""
     seconds: float = 1500.0
-    again: Sequence[Asked] = ()
+    again: Sequence[Rerun] = ()
     asked_by: Sequence[str] = ()
     before: Report | None = None
     """The report of the night before."""
@@ -121,8 +121,8 @@ class Attempt:
         return plan_from(self.objects, self.day).without(self.start.without)
 
     @property
-    def entry(self) -> Entry:
-        return Entry(
+    def entry(self) -> Attempt:
+        return Attempt(
             **self.start.model_dump(),
             owner=f"owner of {self.number}",
             objects=dict(self.objects),
@@ -171,7 +171,7 @@ class Attempt:
         return found
 
 
-def record_of(*attempts: Attempt, plan: Plan | None = None) -> Record:
+def record_of(*attempts: RecordedAttempt, plan: Plan | None = None) -> Record:
     """What is recorded of the day of these attempts, as a start with this plan reads it."""
     names = sorted(name for attempt in attempts for name in attempt.record())
     latest = attempts[-1] if attempts else None

@@ -32,13 +32,13 @@ import trio
 from trio._core._run import GLOBAL_RUN_CONTEXT
 from trio.testing import MemoryReceiveStream, MockClock, memory_stream_pair
 
-from job.cli.main import make_parser, request_of
+from job.cli.main import make_parser, options_of
 from job.config.environment import read_settings
 from job.engines.id_tokens import IdTokens
 from job.execution import phases
 from job.orchestrator import run
-from job.reporting.cloud_log import CloudLogReporter
-from job.reporting.stdout import OutputQueue
+from job.output.cloud_log import CloudLogReporter
+from job.output.stdout import OutputQueue
 from job.storage import store
 from job.storage.directory import DirectoryStore
 from job.storage.store import StorageError
@@ -63,7 +63,7 @@ async def _main(arguments: tuple[str, ...], environment: Mapping[str, str], now:
     """`python -m job run`, off a terminal: what `job.cli` does for it."""
     settings, faults = read_settings(environment)
     options = PARSER.parse_args(arguments or ("run",))
-    return await run(request_of(options, settings, faults, now, started), CloudLogReporter(settings.project))
+    return await run(options_of(options, settings, faults, now, started), CloudLogReporter(settings.project))
 
 
 class _DeadError(BaseException):

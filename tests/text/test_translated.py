@@ -15,19 +15,19 @@ from job.config.objects import read_config
 from job.engines.answers import judge
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
-from job.execution.gauge import Live
+from job.execution.gauge import Progress
 from job.ledger.ledger import Ledger, SetAside
 from job.ledger.result import FailedAttempt
 from job.notification.channels import FEISHU
 from job.notification.message import cut, late_lines, run_lines, trial_lines
+from job.output.screen import nights_table
+from job.output.terminal import TerminalReporter, as_text
 from job.page.render import render_day, render_nights
 from job.records.nights import Nights
-from job.report.advice import Retry, advice, first_steps
+from job.report.advice import TaskRetry, advice, first_steps
 from job.report.commands import Commands, Links
 from job.report.failures import failure_groups
 from job.report.view import View
-from job.reporting.screen import nights_table
-from job.reporting.terminal import TerminalReporter, as_text
 from job.text.messages import Translator, message
 from tests.support.days import NAMES, SCENES, TYPES, Day, some_nights
 from tests.support.fakes import plan_of, settings_of, target
@@ -104,7 +104,7 @@ def written(page: bytes) -> str:
 
 def with_steps(view: View) -> Iterator[View]:
     """What the outputs say about what to do next: on the day and later, with and without a retry."""
-    for retry in Retry:
+    for retry in TaskRetry:
         for now in (NOW, NOW.replace(day=25)):
             commands = Commands.of(view.report, None, view.report.days, now)
             yield replace(view, steps=advice(view.report, commands, retry))
@@ -139,7 +139,7 @@ async def test_a_start_on_a_terminal_is_translated(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     view = SCENES["cards missing"]()
-    live = Live.of(view.ledger)
+    live = Progress.of(view.ledger)
     terminal = TerminalReporter(WIDE)
     objects = {"ticker_list.json": b"[1]", "card_types.json": b'["news_card", 1]', "card_targets.json": b"["}
     terminal.on_faults([*FAULTS, *read_config(objects)[1]])

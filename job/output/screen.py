@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from job.engines.catalog import ALL_ENGINES, EngineName
-from job.ledger.totals import EngineState, EngineTotals, state_of
+from job.ledger.totals import EngineState, EngineTotals, engine_state
 from job.records.nights import Nights, done_at
 from job.report.often import most_often, usual_line
 from job.text.display import printable
@@ -69,7 +69,7 @@ def nights_table(nights: Nights, translator: Translator = ENGLISH) -> str:
     table.add_column(screen.shown(message("cards")), no_wrap=True, justify="right")
     for night in nights.nights:
         report = night.report
-        states = [_MARKS[state_of(report.engines.get(engine) if report else None)] for engine in ALL_ENGINES]
+        states = [_MARKS[engine_state(report.engines.get(engine) if report else None)] for engine in ALL_ENGINES]
         cards = f"{report.cards.done:,}/{report.cards.planned:,}" if report and report.cards.planned else ""
         colour = {"good": "green", "warn": "yellow", "bad": "red"}[night.outcome.about.severity]
         table.add_row(night.day, f"[{colour}]{screen.shown(done_at(night))}[/]", *states, cards)

@@ -10,15 +10,15 @@ import pytest
 from job.config.days import Days
 from job.config.environment import read_settings
 from job.config.faults import CommandFault
-from job.planning.request import RunRequest
+from job.planning.options import Options
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
 EVENING, MORNING, CALENDAR = Days(SHANGHAI, "30 22 * * 1-5"), Days(SHANGHAI, "30 6 * * 1-5"), Days(SHANGHAI)
 
 
-def request(now: str, date: str | None, *, yes: bool = False) -> RunRequest:
+def request(now: str, date: str | None, *, yes: bool = False) -> Options:
     settings, _ = read_settings({})
-    return RunRequest(settings, [], datetime.fromisoformat(f"{now}+08:00"), 0.0, date, is_confirmed=yes)
+    return Options(settings, [], datetime.fromisoformat(f"{now}+08:00"), 0.0, date, is_confirmed=yes)
 
 
 @pytest.mark.parametrize(

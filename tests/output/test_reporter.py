@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from job.engines.failures import Cause, Failure
-from job.execution.gauge import Live
+from job.execution.gauge import Progress
 from job.ledger.ledger import Ledger
-from job.reporting.reporter import barrier_message, time_status
-from job.reporting.terminal import TerminalReporter
+from job.output.reporter import barrier_message, time_status
+from job.output.terminal import TerminalReporter
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
 from tests.support.records import DAY, start_at
@@ -18,9 +18,9 @@ PLAN = plan_of([target(str(number), engines=()) for number in range(100)])
 PACE = "1 min 33 s elapsed; at the present pace the cards are done in 4 min 30 s"
 
 
-def after(finished: int) -> Live:
+def after(finished: int) -> Progress:
     """A run that began 3 s before its first call, at second 1000, and has finished so many cards."""
-    live = Live.of(Ledger(PLAN), began=997.0)
+    live = Progress.of(Ledger(PLAN), began=997.0)
     gauge = live.gauges["qa"]
     gauge.began, gauge.done = 1000.0, finished
     for call in list(PLAN.calls("qa"))[:finished]:

@@ -11,22 +11,22 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from job.config.faults import Fault
-from job.execution.gauge import Event, Live
+from job.execution.gauge import Event, Progress
 from job.ledger.ledger import SetAside
 from job.ledger.result import FAILED, CallResult
+from job.output.reporter import barrier_message, progress_message, time_status
+from job.output.screen import Mark, Screen, print_table
+from job.output.stdout import LAST_WORDS_SECONDS, OutputQueue, queued_text, say_error_within
 from job.report.advice import Step
 from job.report.attempt import Start
 from job.report.cards import complete_line
 from job.report.failures import FailureGroup, failure_groups, not_reached
 from job.report.report import Report
 from job.report.view import View
-from job.reporting.reporter import barrier_message, progress_message, time_status
-from job.reporting.screen import Mark, Screen, print_table
-from job.reporting.stdout import LAST_WORDS_SECONDS, OutputQueue, queued_text, say_error_within
 from job.text.display import clock, shortened
 from job.text.messages import ENGLISH, Message, Translator, listed, message, plural
 
-ANSWER_LIMIT = 500
+SHOWN_LIMIT = 500
 
 
 class TerminalReporter:
@@ -55,29 +55,29 @@ class TerminalReporter:
     def on_day(self, start: Start) -> None:
         """The day is known. It is printed with the number of its cards, once that is known too."""
 
-    def on_start(self, live: Live) -> None:
+    def on_start(self, progress: Progress) -> None:
         """The run is about to call the data engines."""
-        cards, day = live.ledger.counts("qa").planned, live.ledger.plan.date
+        cards, day = progress.ledger.counts("qa").planned, progress.ledger.plan.date
         heading = plural("{day}: 1 card", "{day}: {count} cards", count=cards, day=day)
         self._screen.print_line(heading, style="bold")
         if not self._screen.is_terminal:
             return
         offset = trio.current_time() - time.monotonic()
-        self._bars = _Bars(live, self._screen, self._output, lambda: time.monotonic() + offset)
+        self._bars = _Bars(progress, self._screen, self._output, lambda: time.monotonic() + offset)
         self._bars.start()
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
         """Storage fails or works again."""
         self._screen.print_line(text, style="red" if is_fault else "green")
 
-    def on_barrier(self, live: Live) -> None:
+    def on_barrier(self, progress: Progress) -> None:
         """All data is ready; the cards follow."""
-        self._screen.print_line(barrier_message(live.ledger))
+        self._screen.print_line(barrier_message(progress.ledger))
 
-    def on_progress(self, live: Live, now: float) -> None:
+    def on_progress(self, progress: Progress, now: float) -> None:
         """Called once a minute: prints the progress, unless the bars show it."""
         if self._bars is None:
-            self._screen.print_line(progress_message(live, now))
+            self._screen.print_line(progress_message(progress, now))
 
     def on_event(self, event: Event) -> None:
         """Prints the calls that failed for good, and those with a warning."""
@@ -123,12 +123,12 @@ class TerminalReporter:
 class _Bars(LiveDisplay):
     """The progress bars. They are not drawn while the terminal is behind, since it would show old states."""
 
-    def __init__(self, live: Live, screen: Screen, output: OutputQueue, clock: Callable[[], float]) -> None:
+    def __init__(self, progress: Progress, screen: Screen, output: OutputQueue, clock: Callable[[], float]) -> None:
         """`clock` returns trio's time in any thread."""
         self._output = output
         # Standard output is not redirected, since nothing else writes to it.
         super().__init__(
-            get_renderable=lambda: Group(_bars(live, screen), screen.shown(time_status(live, clock()))),
+            get_renderable=lambda: Group(_bars(progress, screen), screen.shown(time_status(progress, clock()))),
             console=screen,
             refresh_per_second=8,
             redirect_stdout=False,
@@ -206,7 +206,7 @@ def failure_lines(
         else:
             yield "✗", group.heading
         for answer in group.answers:
-            yield " ", message("last answer: {answer}", answer=shortened(translator.text(answer), ANSWER_LIMIT))
+            yield " ", message("last answer: {answer}", answer=shortened(translator.text(answer), SHOWN_LIMIT))
         yield " ", message("what to do: {remedy}", remedy=group.remedy)
     for one in set_aside:
         yield "✗", one.reason
@@ -228,10 +228,10 @@ def _head(report: Report) -> Message:
     return message("{day}: started {started}, ended {ended}", day=report.day, started=started, ended=ended)
 
 
-def _bars(live: Live, screen: Screen) -> Table:
+def _bars(progress: Progress, screen: Screen) -> Table:
     table = Table.grid(padding=(0, 2))
-    for name, gauge in live.gauges.items():
-        counts = live.ledger.counts(name)
+    for name, gauge in progress.gauges.items():
+        counts = progress.ledger.counts(name)
         planned, made = counts.planned - counts.left_out, counts.done
         if not counts.missing and gauge.planned:  # all is there, and some is made again
             planned, made = gauge.planned, gauge.done

@@ -1,4 +1,4 @@
-"""Run request: the settings and options of a start."""
+"""Options: what a start was asked, and the settings that it has."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ DATE = "--date"
 
 
 @dataclass(frozen=True, slots=True)
-class RunRequest:
+class Options:
     """What a person or the scheduler asks for: that the cards of a day exist."""
 
     settings: Settings

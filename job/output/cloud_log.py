@@ -10,20 +10,20 @@ from pydantic_core import to_json
 from job.config.faults import Fault
 from job.engines.calls import Call
 from job.engines.identity import COMMIT, VERSION
-from job.execution.gauge import CallRetried, Event, Live
+from job.execution.gauge import CallRetried, Event, Progress
 from job.ledger.result import CUT_OFF, CallResult
+from job.output.reporter import barrier_message, progress_message
+from job.output.stdout import LAST_WORDS_SECONDS, OutputQueue, say_error_within, write_line
 from job.report.advice import command_of
 from job.report.attempt import Start
 from job.report.commands import start_fields
 from job.report.outcome import ExitCode
 from job.report.report import Report, totals_of
 from job.report.view import View
-from job.reporting.reporter import barrier_message, progress_message
-from job.reporting.stdout import LAST_WORDS_SECONDS, OutputQueue, say_error_within, write_line
 from job.text.display import shortened
 from job.text.messages import Message
 
-Severity = Literal["INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL"]
+LogSeverity = Literal["INFO", "NOTICE", "WARNING", "ERROR", "CRITICAL"]
 TEXT_LIMIT = 8_000
 """Maximum characters of a message. A batch may have a thousand answers; Cloud Logging's limit is 256 KiB per entry."""
 _ERROR = "type.googleapis.com/google.devtools.clouderrorreporting.v1beta1.ReportedErrorEvent"
@@ -59,28 +59,28 @@ class CloudLogReporter:
         trace = f"projects/{self._project}/traces/{start.trace_id}" if self._project else start.trace_id
         self._start, self._about = start, {"day": start.day, "logging.googleapis.com/trace": trace}
 
-    def on_start(self, live: Live) -> None:
+    def on_start(self, progress: Progress) -> None:
         """The run is about to call the data engines."""
-        ledger = live.ledger
+        ledger = progress.ledger
         planned = {engine: ledger.counts(engine).planned for engine in ledger.plan.engines()}
         text = f"{ledger.plan.date} plans " + ", ".join(f"{engine} {count}" for engine, count in planned.items())
         number = self._start.number if self._start is not None else 0
         self._write("INFO", text, "run.started", number=number, planned=planned, version=VERSION, commit=COMMIT)
 
-    def on_barrier(self, live: Live) -> None:
+    def on_barrier(self, progress: Progress) -> None:
         """All data is ready; the cards follow."""
-        cards = live.ledger.counts("qa").planned
-        self._write("INFO", str(barrier_message(live.ledger)), "barrier.crossed", cards=cards)
+        cards = progress.ledger.counts("qa").planned
+        self._write("INFO", str(barrier_message(progress.ledger)), "barrier.crossed", cards=cards)
 
-    def on_progress(self, live: Live, now: float) -> None:
+    def on_progress(self, progress: Progress, now: float) -> None:
         """Called once a minute: writes the progress."""
-        counts = {engine: live.ledger.counts(engine) for engine in live.gauges}
-        text, seconds = progress_message(live, now), live.seconds_left("qa", now)
+        counts = {engine: progress.ledger.counts(engine) for engine in progress.gauges}
+        text, seconds = progress_message(progress, now), progress.seconds_left("qa", now)
         engines = {
             name: {"planned": one.planned, "done": one.done, "failed": one.failed} for name, one in counts.items()
         }
         left = None if seconds is None else round(seconds)
-        elapsed = round(now - live.began)
+        elapsed = round(now - progress.began)
         self._write("INFO", str(text), "run.progress", engines=engines, elapsed_seconds=elapsed, seconds_left=left)
 
     def on_event(self, event: Event) -> None:
@@ -97,7 +97,7 @@ class CloudLogReporter:
 
     def on_storage(self, text: Message, is_fault: bool) -> None:
         """Storage fails or works again."""
-        severity: Severity = "ERROR" if is_fault else "NOTICE"
+        severity: LogSeverity = "ERROR" if is_fault else "NOTICE"
         self._write(severity, str(text), "storage.failed" if is_fault else "storage.recovered")
 
     def verified(self, known: str, *, done: bool) -> None:
@@ -113,7 +113,7 @@ class CloudLogReporter:
         """The last line of the start. Its totals are those of all attempts at the day."""
         report = view.report
         is_done = report.exit_code == ExitCode.DONE
-        done: Severity = "INFO" if view.unrecorded is None else "WARNING"
+        done: LogSeverity = "INFO" if view.unrecorded is None else "WARNING"
         # Of a start whose variables are faulty, nothing was said before: no other line names its day.
         fields: dict[str, object] = {"day": report.day, **totals_of(report), **error_report(report)}
         if report.detail is not None:
@@ -156,17 +156,17 @@ class CloudLogReporter:
             return
         reason = str(result.reason)
         fields |= {"cause": result.cause, "reason": shortened(reason, TEXT_LIMIT)}
-        severity: Severity = "WARNING" if result.state == CUT_OFF else "ERROR"
+        severity: LogSeverity = "WARNING" if result.state == CUT_OFF else "ERROR"
         self._write_call(severity, f"{label}: {reason}", "call.finished", **fields)
 
-    def _write_call(self, severity: Severity, text: str, event: str, **fields: object) -> None:
+    def _write_call(self, severity: LogSeverity, text: str, event: str, **fields: object) -> None:
         if self._output.has_room():
             self._write(severity, text, event, **fields)
 
-    def _write(self, severity: Severity, text: str, event: str, **fields: object) -> None:
+    def _write(self, severity: LogSeverity, text: str, event: str, **fields: object) -> None:
         self._output.write(self._line(severity, text, event, **fields) + b"\n")
 
-    def _line(self, severity: Severity, text: str, event: str, **fields: object) -> bytes:
+    def _line(self, severity: LogSeverity, text: str, event: str, **fields: object) -> bytes:
         line = {
             "severity": severity,
             "message": shortened(text, TEXT_LIMIT),

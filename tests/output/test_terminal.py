@@ -12,19 +12,19 @@ import pytest
 from job.config.faults import Fault
 from job.engines.calls import news
 from job.engines.failures import CUT_OFF, Cause, Failure
-from job.execution.gauge import Live
+from job.execution.gauge import Progress
 from job.ledger.ledger import Ledger, SetAside
 from job.ledger.stop import ShutdownReason
+from job.output import stdout
+from job.output.screen import Screen
+from job.output.stdout import OutputQueue
+from job.output.terminal import TerminalReporter, _Bars, _bars, as_text
 from job.report.advice import Step
 from job.report.commands import Command
 from job.report.outcome import Ending, ExitCode, Outcome, ending_of
 from job.report.view import View
-from job.reporting import stdout
-from job.reporting.screen import Screen
-from job.reporting.stdout import OutputQueue
-from job.reporting.terminal import TerminalReporter, _Bars, _bars, as_text
 from job.text.messages import ENGLISH, Message, message
-from tests.reporting.test_stdout import DANGEROUS
+from tests.output.test_stdout import DANGEROUS
 from tests.support.days import DAY, REFUSED, SCENES, TRACE, Day, failing
 from tests.support.fakes import plan_of, target
 from tests.support.records import report_at
@@ -78,7 +78,7 @@ async def test_nothing_from_outside_reaches_the_terminal_as_a_command(capfd: pyt
     terminal.on_faults([Fault(DANGEROUS, text, text)])
     terminal.on_notices([text])
     terminal.on_storage(text, True)
-    terminal.on_start(Live.of(ledger))
+    terminal.on_start(Progress.of(ledger))
     terminal.on_event(failed(DANGEROUS))
     terminal.on_event(SetAside(card_type="c", reason=text, remedy=text))
     ledger.add(failed(DANGEROUS))
@@ -115,7 +115,7 @@ def test_bars_are_not_drawn_while_the_terminal_is_behind_but_at_the_end(monkeypa
     monkeypatch.setenv("FORCE_COLOR", "1")  # a terminal, for rich
     monkeypatch.setenv("TERM", "xterm")
     shown = StringIO()
-    bars = _Bars(Live.of(Ledger(ONE)), Screen(ENGLISH, shown, width=120), OutputQueue(), time.monotonic)
+    bars = _Bars(Progress.of(Ledger(ONE)), Screen(ENGLISH, shown, width=120), OutputQueue(), time.monotonic)
     bars.start()
     bars.refresh()
     assert "0/1 done" not in shown.getvalue()
@@ -127,7 +127,7 @@ def test_bars_are_not_drawn_while_the_terminal_is_behind_but_at_the_end(monkeypa
     assert shown.getvalue().count("0/1 done") == 2
 
 
-def bars_of(live: Live) -> str:
+def bars_of(live: Progress) -> str:
     shown = StringIO()
     screen = Screen(ENGLISH, shown, width=120)
     screen.print(_bars(live, screen))
@@ -135,7 +135,7 @@ def bars_of(live: Live) -> str:
 
 
 def test_an_engine_without_a_call_in_flight_shows_no_limit() -> None:
-    live = Live.of(Ledger(ONE))
+    live = Progress.of(Ledger(ONE))
     assert bars_of(live).endswith("none in flight")
     live.gauges["qa"].in_flight, live.gauges["qa"].limit = 1, 16
     assert bars_of(live).endswith("1 of 16 in flight")
@@ -147,7 +147,7 @@ def test_bars_count_what_was_there_before_and_what_fails_now() -> None:
     for one in results:
         ledger.add(one)
     ledger.add(replace(results[0], done=True, cause=None))
-    live = Live.of(ledger)
+    live = Progress.of(ledger)
     assert "1/1,500 done" in bars_of(live)
     assert "0 failed" in bars_of(live)
     live.gauges["qa"].failed = 1_200
@@ -159,7 +159,7 @@ def test_if_all_is_there_the_bar_is_that_of_what_is_made_again() -> None:
     for one in results:
         ledger.add(replace(one, done=True, cause=None))
     ledger.ask_again([("qa", results[0].items[0]), ("qa", results[1].items[0])], 2)
-    live = Live.of(ledger)
+    live = Progress.of(ledger)
     live.gauges["qa"].done = 1
     assert "1/2 done" in bars_of(live)
 

@@ -14,13 +14,13 @@ from job.config.faults import Fault
 from job.engines.calls import trading
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.engines.identity import COMMIT, VERSION, RunIdentity
-from job.execution.gauge import CallRetried, Live
+from job.execution.gauge import CallRetried, Progress
 from job.ledger.ledger import Ledger, SetAside
+from job.output import stdout
+from job.output.cloud_log import CloudLogReporter
 from job.report.advice import Step
 from job.report.commands import start_fields
 from job.report.view import View
-from job.reporting import stdout
-from job.reporting.cloud_log import CloudLogReporter
 from job.text.messages import Message, message
 from tests.support.days import SCENES
 from tests.support.fakes import plan_of, target
@@ -103,7 +103,7 @@ async def test_only_lines_about_calls_are_dropped_and_only_while_too_much_waits(
     monkeypatch.setattr(stdout, "QUEUE_BYTES", 2**18)
     reading, writing = os.pipe()
     monkeypatch.setattr(stdout, "STDOUT", writing)
-    live = Live.of(Ledger(PLAN))
+    live = Progress.of(Ledger(PLAN))
     log = CloudLogReporter(None)
     log.on_start(live)
     for _ in range(100):
@@ -138,7 +138,7 @@ async def test_only_lines_about_calls_are_dropped_and_only_while_too_much_waits(
 
 
 async def test_the_start_says_what_is_planned_by_which_version(lines: Any) -> None:
-    (line,) = await lines(lambda log: log.on_start(Live.of(Ledger(PLAN))))
+    (line,) = await lines(lambda log: log.on_start(Progress.of(Ledger(PLAN))))
     assert line["message"] == f"{DAY} plans financial 1, trading 1, news 1, qa 1"
     assert (line["number"], line["version"], line["commit"]) == (2, VERSION, COMMIT)
     assert line["planned"] == {"financial": 1, "trading": 1, "news": 1, "qa": 1}
@@ -149,7 +149,7 @@ async def test_faults_storage_and_the_barrier_are_lines(lines: Any) -> None:
         log.on_faults([Fault("a.json: [0]", message("is wrong"), message("correct it"))])
         log.on_storage(message("storage: down"), True)
         log.on_storage(message("storage works again"), False)
-        log.on_barrier(Live.of(Ledger(PLAN)))
+        log.on_barrier(Progress.of(Ledger(PLAN)))
         log.on_notification_failed(message("not sent"))
 
     found = await lines(report)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from job.config.faults import Fault
-from job.execution.gauge import Event, Live
+from job.execution.gauge import Event, Progress
 from job.ledger.ledger import Ledger
 from job.report.attempt import Start
 from job.report.view import View
@@ -18,9 +18,9 @@ class Reporter(Protocol):
     def on_notices(self, notices: Iterable[Message]) -> None: ...
     def on_storage(self, text: Message, is_fault: bool) -> None: ...
     def on_day(self, start: Start) -> None: ...
-    def on_start(self, live: Live) -> None: ...
-    def on_barrier(self, live: Live) -> None: ...
-    def on_progress(self, live: Live, now: float) -> None: ...
+    def on_start(self, progress: Progress) -> None: ...
+    def on_barrier(self, progress: Progress) -> None: ...
+    def on_progress(self, progress: Progress, now: float) -> None: ...
     def on_event(self, event: Event) -> None: ...
     def on_second_signal(self, text: Message | None) -> None: ...
     def on_finish(self, view: View) -> None: ...
@@ -28,10 +28,10 @@ class Reporter(Protocol):
     async def drain(self, seconds: float) -> None: ...
 
 
-def time_status(live: Live, now: float) -> Message:
+def time_status(progress: Progress, now: float) -> Message:
     """How long the run has taken, and how long the cards still take at the present pace, if that can be estimated."""
-    elapsed = _whole(now - live.began)
-    left = live.seconds_left("qa", now)
+    elapsed = _whole(now - progress.began)
+    left = progress.seconds_left("qa", now)
     if left is None:
         return message("{elapsed} elapsed", elapsed=elapsed)
     return message(
@@ -39,15 +39,15 @@ def time_status(live: Live, now: float) -> Message:
     )
 
 
-def progress_message(live: Live, now: float) -> Message:
+def progress_message(progress: Progress, now: float) -> Message:
     """How many cards are done so far."""
-    cards, gauge = live.ledger.counts("qa"), live.gauges.get("qa")
+    cards, gauge = progress.ledger.counts("qa"), progress.gauges.get("qa")
     return message(
         "cards: {done} of {planned} done, {failed} failed; {time}",
         done=cards.done,
         planned=cards.planned,
         failed=gauge.failed if gauge is not None else 0,
-        time=time_status(live, now),
+        time=time_status(progress, now),
     )
 
 

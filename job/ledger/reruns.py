@@ -12,7 +12,7 @@ from job.ledger.result import CallResult
 from job.ledger.totals import Count
 
 
-class Key(NamedTuple):
+class RerunKey(NamedTuple):
     """Identifies an item among all items of a day, whatever its config: the same card of another date is another."""
 
     engine: EngineName
@@ -22,7 +22,7 @@ class Key(NamedTuple):
     """The date that it is requested for; empty for an engine that takes none."""
 
 
-class Asked(NamedTuple):
+class Rerun(NamedTuple):
     """A request to make an item again."""
 
     engine: EngineName
@@ -33,21 +33,21 @@ class Asked(NamedTuple):
     """The number of the attempt that opened the request."""
 
 
-class Requests:
+class Reruns:
     """All requests of a day. Results may be added in any order."""
 
-    def __init__(self, asked: Iterable[Asked] = ()) -> None:
-        self._asked = {Key(*one[:-1]): one.number for one in asked}
-        self._made: dict[Key, int] = {}
+    def __init__(self, asked: Iterable[Rerun] = ()) -> None:
+        self._asked = {RerunKey(*one[:-1]): one.number for one in asked}
+        self._made: dict[RerunKey, int] = {}
         """The highest number of a done result."""
 
     def __bool__(self) -> bool:
         return bool(self._asked)
 
-    def __iter__(self) -> Iterator[Asked]:
-        return (Asked(*key, number) for key, number in self._asked.items())
+    def __iter__(self) -> Iterator[Rerun]:
+        return (Rerun(*key, number) for key, number in self._asked.items())
 
-    def ask(self, keys: Iterable[Key], number: int) -> None:
+    def ask(self, keys: Iterable[RerunKey], number: int) -> None:
         """Opens a request with this number for each item that has no open one."""
         for key in keys:
             if not self.number(key):
@@ -57,14 +57,14 @@ class Requests:
         """Adds a result."""
         if result.done and result.again:
             for target in result.targets:
-                key = Key(result.engine, target, result.card_type, result.date)
+                key = RerunKey(result.engine, target, result.card_type, result.date)
                 self._made[key] = max(result.again, self._made.get(key, 0))
 
-    def asked_as(self, key: Key) -> int:
+    def asked_as(self, key: RerunKey) -> int:
         """The number of the latest request for an item, whether or not it is open; 0 if there is none."""
         return self._asked.get(key, 0)
 
-    def number(self, key: Key) -> int:
+    def number(self, key: RerunKey) -> int:
         """The number of the open request for an item; 0 if there is none."""
         asked = self.asked_as(key)
         return asked if asked > self._made.get(key, 0) else 0

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 import pytest
 import trio
 
-from job.reporting import stdout
-from job.reporting.stdout import QUEUE_BYTES, OutputQueue, queued_text, say, say_error, write_line
+from job.output import stdout
+from job.output.stdout import QUEUE_BYTES, OutputQueue, queued_text, say, say_error, write_line
 
 LINES = [b"%04d" % number + b"x" * 5_000 + b"\n" for number in range(100)]
 """More than a pipe holds, each more than a page."""

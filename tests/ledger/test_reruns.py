@@ -10,8 +10,8 @@ import pytest
 from job.engines.calls import Call, WorkItem
 from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
 from job.engines.failures import Cause, Failure
-from job.ledger.again import Asked, Key, Requests
 from job.ledger.ledger import Ledger
+from job.ledger.reruns import Rerun, RerunKey, Reruns
 from job.text.messages import message
 from tests.support.fakes import plan_of, target
 from tests.support.results import result_of
@@ -57,7 +57,7 @@ def test_what_was_never_made_gets_no_number() -> None:
     ledger.add(result_of(call_of("qa", ("B", "a"))))
     ledger.add(result_of(call_of(*CARD), NO))
     ledger.ask_again([CARD, ("qa", ("A", "b")), ("qa", ("B", "a"))], 2)
-    assert list(ledger.requests) == [Asked("qa", "B", "a", DAY, 2)]
+    assert list(ledger.requests) == [Rerun("qa", "B", "a", DAY, 2)]
     assert ledger.again_of(call_of(*CARD)) == 0
 
 
@@ -65,10 +65,10 @@ def test_who_asks_while_a_request_is_open_joins_it() -> None:
     ledger = ledger_of(*ALL_ENGINES)
     ledger.ask_again([CARD], 2)
     ledger.ask_again([CARD], 3)
-    assert list(ledger.requests) == [Asked("qa", "A", "a", DAY, 2)]
+    assert list(ledger.requests) == [Rerun("qa", "A", "a", DAY, 2)]
     ledger.add(result_of(call_of(*CARD), again=2))
     ledger.ask_again([CARD], 4)
-    assert list(ledger.requests) == [Asked("qa", "A", "a", DAY, 4)]
+    assert list(ledger.requests) == [Rerun("qa", "A", "a", DAY, 4)]
 
 
 def test_no_card_is_requested_before_data_that_is_prepared_again() -> None:
@@ -83,7 +83,7 @@ def test_no_card_is_requested_before_data_that_is_prepared_again() -> None:
 
 
 def test_a_request_that_was_recorded_is_known_to_the_next_attempt_whatever_the_order_of_results() -> None:
-    asked = [Asked(*Key("qa", "A", "a", DAY), 3)]
+    asked = [Rerun(*RerunKey("qa", "A", "a", DAY), 3)]
     for order in permutations(result_of(call_of(*CARD), again=number) for number in (0, 2, 3)):
         ledger = Ledger(PLAN, asked)
         assert ledger.is_open(*CARD)
@@ -94,7 +94,7 @@ def test_a_request_that_was_recorded_is_known_to_the_next_attempt_whatever_the_o
 
 @pytest.mark.parametrize("absent", ["its target", "its date"])
 def test_a_request_for_what_the_plan_lacks_is_kept_and_asks_for_nothing(absent: str) -> None:
-    asked = Asked("qa", "Z", "a", DAY, 2) if absent == "its target" else Asked("qa", "A", "a", "2026-01-02", 2)
+    asked = Rerun("qa", "Z", "a", DAY, 2) if absent == "its target" else Rerun("qa", "A", "a", "2026-01-02", 2)
     ledger = Ledger(PLAN, [asked])
     for engine in ALL_ENGINES:
         for call in PLAN.calls(engine):
@@ -106,9 +106,9 @@ def test_a_request_for_what_the_plan_lacks_is_kept_and_asks_for_nothing(absent: 
 
 def test_a_result_of_another_plan_closes_a_request_that_this_plan_lacks() -> None:
     other = replace(PLAN, targets=(target("Z", ["a"]),))
-    ledger = Ledger(PLAN, [Asked("qa", "Z", "a", DAY, 2)])
+    ledger = Ledger(PLAN, [Rerun("qa", "Z", "a", DAY, 2)])
     ledger.absorb(result_of(next(other.calls("qa")), again=2))
-    assert ledger.requests.number(Key("qa", "Z", "a", DAY)) == 0
+    assert ledger.requests.number(RerunKey("qa", "Z", "a", DAY)) == 0
 
 
 def test_a_failure_is_listed_while_what_it_was_to_make_again_is_open() -> None:
@@ -121,5 +121,5 @@ def test_a_failure_is_listed_while_what_it_was_to_make_again_is_open() -> None:
 
 
 def test_without_a_request_nothing_is_asked() -> None:
-    assert not Requests()
+    assert not Reruns()
     assert ledger_of().again_of(call_of(*CARD)) == 0

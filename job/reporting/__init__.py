@@ -1,1 +1,0 @@
-"""Reporting: how a run is reported while it is in progress."""
