@@ -178,8 +178,8 @@ def _first_steps(settings: Settings, day: str, days: Days, now: datetime) -> tup
     """How to start a day of which nothing is recorded; nothing on Cloud Run, if the job's name is not known."""
     if settings.job is not None and settings.job_to_start is None:
         return ()
-    named = (settings.job_to_start, settings.region, settings.project, settings.start_with, settings.runs_uri)
-    return first_steps(day, Commands(days, now, *named))
+    named = (settings.job_to_start, settings.region, settings.project, settings.start_with)
+    return first_steps(day, Commands(days, now, *named, settings.runs_uri, settings.config_uri))
 
 
 def _verdict(view: View, is_done: bool) -> Message:

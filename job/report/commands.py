@@ -58,11 +58,13 @@ class Commands:
     start_with: str | None = None
     """As in `Start`."""
     runs_uri: str | None = None
+    config_uri: str | None = None
 
     @classmethod
     def of(cls, start: Start, runs_uri: str | None, days: Days, now: datetime) -> "Commands":
         """The commands for a start that is recorded at `runs_uri`."""
-        return cls(days, now, start.job, start.region, start.project, start.start_with, runs_uri)
+        place = (start.job, start.region, start.project, start.start_with, runs_uri, start.config_uri)
+        return cls(days, now, *place)
 
     def run(self, day: str | None, *options: str, names_day: bool = False, is_new: bool = False) -> Command:
         """The command that starts the job for a day, without its date if the day is current and need not be named.
@@ -75,7 +77,8 @@ class Commands:
         arguments = ["run", *([f"--date={day}"] if names_day else []), *options, *confirmed]
         until = None if names_day or day is None else self.days.until(day)
         if self.start_with is not None or self.job is None:
-            return replace(self.read(*arguments), until=until)
+            command = self._here(arguments, RUNS_URI=self.runs_uri, CONFIG_URI=self.config_uri)
+            return replace(command, until=until)
         where = {"region": self.region, "project": self.project}
         named = [f"--{name}={value}" for name, value in where.items() if value is not None]
         if len(arguments) > 1:
@@ -90,12 +93,17 @@ class Commands:
         return self.read("report", day)
 
     def read(self, *arguments: str) -> Command:
-        """A command of the job that reads, or that runs on a laptop."""
+        """A command of the job that reads."""
+        return self._here(arguments, RUNS_URI=self.runs_uri)
+
+    def _here(self, arguments: Sequence[str], **uris: str | None) -> Command:
+        """A command of the job in a checkout: on a laptop with these variables, as a new shell lacks them."""
         if self.start_with is not None:
             return Command(f"{self.start_with}{shlex.quote(shlex.join(arguments))}")
         text = shlex.join(["python", "-m", "job", *arguments])
-        if self.runs_uri is not None and self.job is None:
-            text = f"RUNS_URI={shlex.quote(absolute(self.runs_uri))} {text}"
+        if self.job is None:
+            given = [f"{name}={shlex.quote(absolute(uri))}" for name, uri in uris.items() if uri]
+            text = " ".join([*given, text])
         return Command(text, wants_checkout=True)
 
 

@@ -163,7 +163,7 @@ def test_a_report_is_that_of_the_latest_day_or_of_the_one_that_is_named(
     assert "! This failure is new: it was not there on 2026-11-23" in out
     (runs / "2026-11-23/attempts/000001.json").write_text("{}")
     assert command("report", *arguments)[::2] == (ExitCode.DONE, []), "another day's entry is not needed"
-    assert f"RUNS_URI={runs} python -m job run --date={DAY}" in "\n".join(out)
+    assert f"RUNS_URI={runs} CONFIG_URI=gs://cards/config python -m job run --date={DAY}" in "\n".join(out)
 
 
 def test_a_report_of_a_day_without_a_record_says_so(runs: Path, command: Command) -> None:
@@ -265,9 +265,9 @@ def test_whether_the_work_of_a_day_is_done(
     write(runs, *(attempt.record() for attempt in attempts))
     found, (verdict, *steps), errors = command("verify", f"--date={DAY}")
     assert (found, verdict, errors) == (code, words, [])
-    assert [line.strip() for line in steps if "python -m job" in line] == (
-        [f"RUNS_URI={runs} python -m job run --date={DAY}{'' if attempts else ' --yes'}"] if code else []
-    )
+    config, yes = ("CONFIG_URI=gs://cards/config ", "") if attempts else ("", " --yes")
+    start = f"RUNS_URI={runs} {config}python -m job run --date={DAY}{yes}"
+    assert [line.strip() for line in steps if "python -m job" in line] == ([start] if code else [])
 
 
 def at(monkeypatch: pytest.MonkeyPatch, moment: str) -> None:

@@ -32,7 +32,7 @@ def test_the_commands_of_a_start_are_for_its_job() -> None:
     execute = "gcloud run jobs execute cards --region=asia-east1 --project=p"
     assert Commands.of(on_cloud, "gs://b/runs", DAYS, DURING).run(DAY).text == execute
     on_laptop = Commands.of(start_at(), "gs://b/runs", DAYS, DURING)
-    assert on_laptop.run(DAY).text == "RUNS_URI=gs://b/runs python -m job run"
+    assert on_laptop.run(DAY).text == "RUNS_URI=gs://b/runs CONFIG_URI=gs://cards/config python -m job run"
 
 
 def test_a_command_names_its_day_once_that_has_ended_and_says_until_when_it_need_not() -> None:
@@ -73,8 +73,10 @@ def test_where_the_job_is_started_in_a_way_of_its_own_every_command_is() -> None
 
 def test_on_a_laptop_a_command_has_the_place_of_the_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    where = f"RUNS_URI={shlex.quote(str(tmp_path / 'my runs'))}"
-    assert commands(runs_uri="my runs").run(DAY).text == f"{where} python -m job run"
+    runs, config = (shlex.quote(str(tmp_path / name)) for name in ("my runs", "config"))
+    start = commands(runs_uri="my runs", config_uri="config").run(DAY).text
+    assert start == f"RUNS_URI={runs} CONFIG_URI={config} python -m job run"
+    assert commands(runs_uri="my runs").run(DAY).text == f"RUNS_URI={runs} python -m job run"
     assert commands(job="cards", runs_uri="gs://b").read("plan", "x").text == "python -m job plan x"
 
 
