@@ -95,7 +95,7 @@ def _trading(call: Call, answer: object, token: str) -> Verdict:
         says_failed = isinstance(answer, dict) and _says_failed(answer)
         return _denied(answer, token) if says_failed else _misshapen(answer, token)
     reasons: dict[str, Message] = {}
-    errors: dict[str, str] = {}
+    errors: dict[str, Message] = {}
     for ticker in call.targets:
         result = results[ticker] if ticker in results else results.get(ticker.upper())
         if result is None:
@@ -103,15 +103,17 @@ def _trading(call: Call, answer: object, token: str) -> Verdict:
         elif not isinstance(result, dict) or result.get("status") != "success":
             reasons[ticker] = _reason(result, token)
         elif result.get("error"):
-            errors[ticker] = _said(result["error"], token)
-    verdict = Verdict(None, _has_error(_by_ticker(errors))) if errors else _done(answer, token)
+            errors[ticker] = message("{error}", error=_said(result["error"], token))
+    verdict = Verdict(None, _has_error(_by_ticker(call, errors))) if errors else _done(answer, token)
     if not reasons:
         return verdict
-    return Verdict(Failure(Cause.DENIED, _by_ticker(reasons), 200, targets=tuple(reasons)), verdict.warning)
+    return Verdict(Failure(Cause.DENIED, _by_ticker(call, reasons), 200, targets=tuple(reasons)), verdict.warning)
 
 
-def _by_ticker(reasons: Mapping[str, Message | str]) -> Message:
-    """The reason for each ticker, at most for the first ten."""
+def _by_ticker(call: Call, reasons: Mapping[str, Message]) -> Message:
+    """The reason for each ticker, at most for the first ten; for the only one of a call, without its name."""
+    if len(call.targets) == 1:
+        return reasons[call.targets[0]]
     shown = [message("{ticker}: {reason}", ticker=ticker, reason=why) for ticker, why in list(reasons.items())[:NAMED]]
     listing = shown[0]
     for one in shown[1:]:

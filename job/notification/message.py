@@ -12,7 +12,7 @@ from job.notification.channels import Channel, as_json
 from job.report.advice import Step, command_of
 from job.report.commands import start_fields
 from job.report.failures import failure_groups
-from job.report.outcome import ExitCode, Outcome, notices_of
+from job.report.outcome import SIGNS, ExitCode, notices_of
 from job.report.report import Report, ReportedFault, totals_of
 from job.report.view import View
 from job.text.display import clock, printable, shortened
@@ -24,8 +24,6 @@ FAULTS_LISTED = 5
 """Faults of a configuration that are listed; further ones are only counted."""
 FAULT_LIMIT = 302
 """Maximum number of characters of the line of a fault."""
-_TRACE_ID = "trace id"
-"""What a remedy contains, in English, that asks for the day's trace id."""
 _TRIAL = template("{job}: this is a test. A message like this comes when a run has ended.")
 
 
@@ -58,13 +56,15 @@ def run_lines(view: View, settings: Settings) -> Iterator[Line]:
     """The message about a start that has ended."""
     report = view.report
     is_done = report.exit_code == ExitCode.DONE
-    text = template("✓ {job}, {day}") if is_done else template("✗ {job}, {day}")
-    yield Line(message(text, job=_job(settings, report), day=report.day), Rank.KEPT)
+    sign = SIGNS[report.outcome.about.severity]
+    yield Line(message("{sign} {job}, {day}", sign=sign, job=_job(settings, report), day=report.day), Rank.KEPT)
     yield from _body(view)
     if report.ended is not None:
         time = clock(datetime.fromisoformat(report.ended), report.day)
-        if is_done:
+        if is_done and report.number:
             yield Line(message("Done at {time}", time=time), Rank.KEPT)
+        elif is_done:  # it was done before
+            yield Line(message("Ended at {time}", time=time), Rank.KEPT)
         else:
             code = report.exit_code or 0
             yield Line(message("Ended at {time}, exit code {code}", time=time, code=code), Rank.KEPT)
@@ -181,10 +181,9 @@ def _job(settings: Settings, report: Report | None = None) -> str:
 
 
 def _cause_lines(report: Report, ledger: Ledger) -> Iterator[Line]:
-    """What failed and was set aside, and what to do. The trace id follows, if it is needed for that."""
-    remedies = set[str]()
-    for group in failure_groups(ledger):
-        remedies.add(str(group.remedy))
+    """What failed and was set aside, and what to do. The trace id follows, for the engines' logs."""
+    groups = failure_groups(ledger)
+    for group in groups:
         if group.names:
             text = template("• {heading}: {names}. {remedy}")
             yield Line(message(text, heading=group.heading, names=listed(group.names), remedy=group.remedy))
@@ -193,8 +192,7 @@ def _cause_lines(report: Report, ledger: Ledger) -> Iterator[Line]:
     for one in report.set_aside:
         text = template("• Card type {card_type} was set aside, as too many of its cards failed. {remedy}")
         yield Line(message(text, card_type=one.card_type, remedy=one.remedy))
-        remedies.add(str(one.remedy))
-    if any(_TRACE_ID in remedy for remedy in remedies) or report.outcome is Outcome.DATA_ENGINE_FAILED:
+    if groups or report.set_aside:
         yield Line(message("trace id: {trace}", trace=report.trace_id), Rank.EXTRA)
 
 

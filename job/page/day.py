@@ -62,7 +62,7 @@ def headline_of(report: Report, steps: Sequence[Step], link: str | None = None) 
         when=when,
         took=took,
         left_out=next((note for note in report.notes if note.id == LEFT_OUT), None),
-        steps=[step for step in steps if step.kind in {"wait", "start", "later", "look"}],
+        steps=[step for step in steps if step.kind in {"wait", "start", "left_out", "later", "look"}],
     )
 
 

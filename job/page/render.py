@@ -30,7 +30,7 @@ from job.report.advice import advice, go_on
 from job.report.commands import Commands, Links
 from job.report.failures import failure_groups, not_reached
 from job.report.often import most_often, usual_line
-from job.report.outcome import LEFT_OUT, notices_of
+from job.report.outcome import LEFT_OUT, SIGNS, notices_of
 from job.report.view import View
 from job.text.display import printable, shortened
 from job.text.messages import Message, Translator, Value, dated, duration, message, plural
@@ -95,6 +95,7 @@ def environment(translator: Translator) -> "Environment":
         "language": translator.tag,
         "engines": {name: engine.word for name, engine in ENGINES.items()},
         "titles": TITLES,
+        "signs": SIGNS,
     }
     return made
 

@@ -210,7 +210,10 @@ class _Resolver:
             if listed:
                 return "equity"
             if self.known_tickers is not None:  # else it may be a ticker
-                text = template("{where}: is not a ticker of {list} and has no target_type: it becomes a topic")
+                text = template(
+                    "{where}: is not a ticker of {list} and has no target_type: it becomes a topic; "
+                    "add it to {list} if it is a ticker, else give it a target_type"
+                )
                 self.findings.notice(Place(CARD_TARGETS, [index], entry.id), text, list=TICKER_LIST)
             return "topic"
         category = entry.category.strip().casefold()

@@ -12,9 +12,9 @@ from job.report.outcome import Outcome
 from job.report.report import Report
 from job.text.messages import Message, listed, message, template
 
-StepKind = Literal["wait", "start", "later", "look", "plan", "without"]
+StepKind = Literal["wait", "start", "later", "look", "plan", "without", "left_out"]
 """What a step is: wait for Cloud Run, which starts the job again by itself or not; start the job again, now and later;
-look at the day first; look for faults of the config; go on without some targets."""
+look at the day first; look for faults of the config; go on without some targets; make what was left out."""
 
 
 class Step(NamedTuple):
@@ -78,6 +78,8 @@ def command_of(steps: Sequence[Step], kind: StepKind) -> Command | None:
 def _steps(report: Report, commands: Commands, retry: TaskRetry) -> Iterator[Step]:
     sentence = report.outcome.about.next
     if sentence is None:
+        if report.outcome is Outcome.SUCCEEDED and report.without:
+            yield from _left_out_steps(report, commands)
         return
     if _may_have_asked(report):
         look = message("It is not known whether this was asked for. Look first at how the day stands:")
@@ -102,6 +104,14 @@ def _steps(report: Report, commands: Commands, retry: TaskRetry) -> Iterator[Ste
         command = commands.run(report.day, *option("without", names), names_day=names_day)
         text = template("Or go on without {names}: if nothing else is at fault, this makes all other cards{terms}:")
         yield Step("without", message(text, names=listed(report.at_fault), terms=command.terms), command)
+
+
+def _left_out_steps(report: Report, commands: Commands) -> Iterator[Step]:
+    command = commands.run(report.day)
+    text = template("Once the cause is put right, this makes the cards of {names} too{terms}:")
+    yield Step("left_out", message(text, names=listed(report.without), terms=command.terms), command)
+    if command.until is not None:
+        yield _later(commands.run(report.day, names_day=True))
 
 
 def _may_have_asked(report: Report) -> bool:
@@ -138,8 +148,11 @@ def _start_steps(
     command = commands.run(start.day if is_known else None, *own, names_day=names_day, is_new=is_new)
     yield Step("start", message(sentence, terms=command.terms), command)
     if command.until is not None:
-        later = commands.run(start.day, *own, names_day=True, is_new=is_new)
-        yield Step("later", message("Afterwards{terms}:", terms=later.terms), later)
+        yield _later(commands.run(start.day, *own, names_day=True, is_new=is_new))
+
+
+def _later(command: Command) -> Step:
+    return Step("later", message("Afterwards{terms}:", terms=command.terms), command)
 
 
 def _ends_soon(report: Report, commands: Commands) -> bool:

@@ -5,9 +5,9 @@ from datetime import datetime
 
 from job.ledger.ledger import Ledger
 from job.report.attempt import Attempt, Start
-from job.report.outcome import LEFT_OUT, Ending, cards_line, more_cards_notice, nothing_missing, past_day_notice
+from job.report.outcome import Ending, cards_line, more_cards_notice, nothing_missing, past_day_notice
 from job.text.display import clock
-from job.text.messages import Message, dated_time, listed, message, template
+from job.text.messages import Message, dated_time, message, template
 
 
 def waiting_notices(start: Start, now: datetime) -> Sequence[Message]:
@@ -29,8 +29,6 @@ def opening_notices(start: Start, ledger: Ledger, latest: Attempt | None, now: d
         text = template("Going on with {day}, so far: {cards}")
         notices.append(message(text, day=start.day, cards=cards_line(ledger)))
         notices += more_cards_notice(ledger.counts("qa").planned - latest.cards, start.day)
-    if names := ledger.left_out:
-        notices.append(message(LEFT_OUT, names=listed(names)))
     return notices
 
 

@@ -15,6 +15,8 @@ from job.planning.plan import Plan
 from job.text.messages import Message, Value, listed, message, plural, template
 
 Severity = Literal["good", "warn", "bad"]
+SIGNS: Mapping[Severity, str] = {"good": "✓", "warn": "!", "bad": "✗"}
+"""What a title begins with."""
 
 
 class ExitCode(IntEnum):
@@ -141,7 +143,7 @@ class Ending:
 
 NOTICES_LISTED = 3
 NOTHING_CALLED = message("nothing was called")
-LEFT_OUT = template("Left out by hand: {names}. A plain start makes their cards too.")
+LEFT_OUT = template("Left out by hand: {names}.")
 _FAILED: Mapping[int, str] = {
     1: template("The {engine} engine failed: {cards}"),
     2: template("The {engine} and the {other} engine failed: {cards}"),
@@ -325,7 +327,9 @@ def _again_notes(ledger: Ledger) -> Iterator[Message]:
 def nothing_missing(ledger: Ledger, done: str, next_night: Message | None) -> Ending:
     """Everything was there already; `done` says since when, `next_night` when the next night begins, if it is known."""
     text = template("Everything of {day} was there already, since {time}: nothing was called.")
-    notes = [message(text, day=ledger.plan.date, time=done)]
+    if ledger.left_out:
+        text = template("Everything of {day} was there already but for {names}, since {time}: nothing was called.")
+    notes = [message(text, day=ledger.plan.date, time=done, names=listed(ledger.left_out))]
     if next_night is not None:
         notes.append(message("The next night begins: {time}.", time=next_night))
     notes += _notes(ledger)
@@ -388,9 +392,10 @@ def unrecorded_note(results: int, *, is_done: bool) -> Message:
         )
     if is_done:
         return plural(
-            "All work is done, so do not start it again. The record lacks 1 result, which a start would request again.",
+            "All work is done, so do not start it again. The record lacks 1 result, which a start would request again; "
+            "so verify and its alert will report this day as not done: ignore that.",
             "All work is done, so do not start it again. The record lacks {count} results, which a start would request "
-            "again.",
+            "again; so verify and its alert will report this day as not done: ignore that.",
             count=results,
         )
     return plural(

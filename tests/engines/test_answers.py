@@ -212,6 +212,9 @@ def test_only_the_tickers_that_failed_are_named() -> None:
     assert failure is not None
     assert failure.targets == ("B", "C")
     assert str(failure.reason) == "B: failed: no data; C: not in the answer"
+    alone = judged(trading(["B"]), {"results": {"B": BAD}})
+    assert alone is not None
+    assert str(alone.reason) == "failed: no data", "the call is named already"
 
 
 def test_the_failure_of_a_large_batch_is_a_short_line() -> None:

@@ -20,7 +20,7 @@ from job.notification.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
 from job.notification.message import Line, Rank, cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
 from job.report.advice import Step
 from job.report.commands import Command, Commands
-from job.report.outcome import bad_config, storage_failed
+from job.report.outcome import bad_config, nothing_missing, storage_failed
 from job.report.view import View
 from job.text.messages import Message, listed, message
 from tests.support.days import DAY, NULL, REFUSED, SCENES, TRACE, Day, failing
@@ -35,6 +35,7 @@ CLOUD = {
     "GOOGLE_CLOUD_PROJECT": "our-project",
     "GOOGLE_CLOUD_REGION": "asia-east1",
 }
+SIGN = {"good": "✓", "warn": "!", "bad": "✗"}
 START = Step("start", message("Now:"), Command("the command"))
 WAIT = Step("wait", message("Wait."))
 REMEDY = "The engine did not make the card. Search the QA engine's log for the day's trace id."
@@ -77,6 +78,10 @@ def test_the_message_about_a_day_that_is_done_says_when() -> None:
     assert shown[:2] == ["✓ cards, 2026-11-24", "All 58 cards are there."]
     assert len(shown) == 3
     assert shown[2].startswith("Done at 02:")
+    day = Day(start={"number": 0}).play()
+    ended = lines(day.view(nothing_missing(day.ledger, "02:05", None)))[-1]
+    assert ended.startswith("Ended at 02:"), "it was done before"
+    assert "exit code" not in ended
 
 
 def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_that_shows_them() -> None:
@@ -93,8 +98,9 @@ def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_that_
     ]
 
 
-def test_the_trace_id_is_there_only_if_what_to_do_needs_it() -> None:
-    assert f"trace id: {TRACE}" in lines(SCENES["cards missing"]())
+def test_the_trace_id_is_there_if_an_engine_failed() -> None:
+    for scene in ("cards missing", "QA down", "data failed"):
+        assert f"trace id: {TRACE}" in lines(SCENES[scene]())
     assert not any("trace id" in line for line in lines(SCENES["interrupted before the cards"]()))
     aside = SetAside(card_type="a", reason=message("x"), remedy=message("Search the log for the day's trace id."))
     view = SCENES["all made"]()
@@ -121,7 +127,7 @@ def test_a_message_says_how_each_kind_of_day_stands_and_quotes_no_answer(scene: 
     shown = lines(view)
     text = "\n".join(shown)
     is_done = view.report.exit_code == 0
-    assert shown[0] == f"{'✓' if is_done else '✗'} cards, {DAY}"
+    assert shown[0] == f"{SIGN[view.report.outcome.about.severity]} cards, {DAY}"
     assert shown[1] == f"{view.report.sentence}."
     assert all(str(note) in shown for note in (*view.report.notes, *view.comparison))
     assert all(step.command.text in shown for step in view.steps if step.command and step.kind in {"start", "without"})

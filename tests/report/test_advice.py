@@ -232,6 +232,14 @@ def test_any_name_arrives_as_it_is(name: str, place: Where) -> None:
     assert (options.date, options.without) == ("2026-11-24", [name, "MSFT"])
 
 
+def test_once_all_else_is_done_a_plain_start_makes_what_was_left_out() -> None:
+    done = report(ENDINGS["done"][0]).model_copy(update={"without": ("MSFT", "TSLA")})
+    again = f"Once the cause is put right, this makes the cards of MSFT, TSLA too {UNTIL}:"
+    assert shown(done) == [("left_out", again, EXECUTE), AFTERWARDS]
+    dated = f"Once the cause is put right, this makes the cards of MSFT, TSLA too {MAINTAINER}:"
+    assert shown(done, now=LATER) == [("left_out", dated, DATED)]
+
+
 # --- whether Cloud Run starts it again ---
 
 

@@ -360,7 +360,7 @@ async def test_what_is_left_out_and_there_already_is_shown_as_made(scene: Scene)
     assert (outcome.finished["message"], outcome.finished["without"]) == ("All 5 cards are there", ["BRK.B"])
     assert outcome.finished["cards"]["planned"] == 5
     assert outcome.finished["notes"] == [
-        "Left out by hand: BRK.B. A plain start makes their cards too.",
+        "Left out by hand: BRK.B.",
         "2 cards were to be made again, and were not: BRK.B/news_card, BRK.B/price_card",
     ]
     assert scene.world.recorded()[f"{DAY}/cards.csv"].decode().count("BRK.B,equity") == 2

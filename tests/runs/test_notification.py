@@ -60,7 +60,9 @@ async def test_cards_that_are_missing_and_the_retry_that_makes_them(
     await run(world, 0, **env(world, CLOUD_RUN_TASK_ATTEMPT="1", **secret))
     failed, done = world.chat.texts
     page = f"Page: {world.runs_uri}/2026-11-24/report.html"
-    assert failed.splitlines() == [
+    shown = failed.splitlines()
+    assert shown.pop(3).startswith("trace id: ")
+    assert shown == [
         "✗ cards, 2026-11-24",
         "2 of 4 cards are missing.",
         f"• QA engine: 2 cards failed: /risk_card: AAPL, MSFT. {CARD_NOT_ACCEPTED}",

@@ -62,7 +62,7 @@ DATA = re.compile(
     r"|\bT\d\d:|(failed: )?said by the engine|failed: the model refused|connection reset"
     r"|HTTP \d+|since 02:00|the answer is null|SIGTERM"
     r"|20 cards in a row failed|Look at the QA engine's log\.|is not a ticker of|correct it, or add it to|APPL"
-    r"|^run( --.*)?$|\bcards(?=[,:])|\bcards · our-project\b"
+    r"|\bverify\b|^run( --.*)?$|\bcards(?=[,:])|\bcards · our-project\b"
     r"|Rate vs Inflation|" + "|".join(map(re.escape, [*NAMES, *TYPES])),
     re.MULTILINE,
 )
