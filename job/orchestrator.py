@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 
 import trio
 
-from job.config.environment import DAY_VARIABLES
 from job.config.faults import CommandFault, ConfigError, Fault
 from job.execution.gauge import Event, Progress, report_each_minute
 from job.execution.phases import Phases
@@ -24,7 +23,7 @@ from job.records.day import documents_there, record_refusal
 from job.records.lease import BusyError, Holder, acquire
 from job.records.nights import PastNights
 from job.records.session import Session, StorageAlarm, open_session
-from job.records.start import day_of, faults_of_record
+from job.records.start import faults_of_record, settle
 from job.report.advice import last_words
 from job.report.attempt import Start
 from job.report.commands import Commands
@@ -79,8 +78,7 @@ class _Run:
         self.shutdown = Shutdown()
         self._options = options
         self._reporter = reporter
-        days = options.settings.days()
-        self._start = Start.of(options, days, options.day(days)[0])
+        self._start = Start.of(options, options.days)
         self._ledger = Ledger.empty(self._start.day)
         """That of the empty plan, until it is known what the day has."""
         self._closed: View | None = None
@@ -139,13 +137,14 @@ class _Run:
     async def _open(self, stack: AsyncExitStack, helpers: trio.Nursery) -> Session | Ending:
         """Gets the lease, reads what the day has, and adds this attempt to it, unless nothing is left to be done."""
         options, reporter = self._options, self._reporter
-        if options.faults or options.settings.runs_uri is None:
-            await prepare(options, self._start.day)  # raises them, and those of the config
+        if options.settings.runs_uri is None:
+            await prepare(options, self._start.day)  # raises this fault, and those of the config
         store = open_store(options.settings.runs_uri or "", make=True)
-        days, day, faults = await day_of(options, store)
-        self._take(Start.of(options, days, day))
+        settled = await settle(options, store)
+        self._take(settled.start)
+        day = settled.start.day
         with faults_of_record(day):
-            prepared = await prepare(replace(options, faults=faults), day)
+            prepared = await prepare(replace(options, faults=settled.faults), day)
             waits = not options.again  # who asks for something again looks first at what the other one makes
             acquired = acquire(store, Holder.of(self._start), lambda one: reporter.on_notices([one]), waits=waits)
             lease = await stack.enter_async_context(acquired)
@@ -200,7 +199,8 @@ class _Run:
         """Records the faults if nothing else is recorded of the day. A failure to do so changes nothing."""
         settings, of_command = self._options.settings, [isinstance(fault, CommandFault) for fault in faults]
         view = self._view(bad_config(len(faults), of_command=all(of_command)), faults)
-        if any(of_command) or settings.runs_uri is None or {*DAY_VARIABLES, "RUNS_URI"} & {one.where for one in faults}:
+        is_unknown = not self._start.knows_days or "RUNS_URI" in {fault.where for fault in faults}
+        if any(of_command) or settings.runs_uri is None or is_unknown:
             return view
         try:
             with trio.fail_after(REFUSAL_SECONDS):

@@ -124,6 +124,11 @@ class Settings(BaseModel):
         # These two are secrets, and a fault would quote the value.
         return value if info.field_name in {"notify_url", "notify_secret"} else must_be_printable(value)
 
+    @property
+    def says_days(self) -> bool:
+        """Whether the variables say which day it is. On a laptop, the latest start that is recorded does."""
+        return self.job is not None or self.schedule is not None
+
     def days(self, otherwise: Days | None = None) -> Days:
         """The days of RUN_TIME_ZONE and RUN_SCHEDULE; `otherwise` has what is not set."""
         if otherwise is None:

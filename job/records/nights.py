@@ -129,7 +129,7 @@ async def known_days(settings: Settings, store: ObjectStore) -> Days:
 
     Raises `StorageError`.
     """
-    if settings.job is not None or settings.schedule is not None:
+    if settings.says_days:
         return settings.days()
     return (await read_nights(store, NIGHTS_LOOKED_AT)).days(settings)
 

@@ -2,14 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from job.config.days import Days
+from job.config.environment import DAY_VARIABLES
 from job.config.faults import ConfigError, Fault
 from job.planning.options import Options
+from job.planning.prepare import unreadable
 from job.records.day import Listing
 from job.records.nights import known_days
+from job.report.attempt import Start
 from job.report.format import RecordError
-from job.storage.store import ObjectStore, UnusableError
+from job.storage.store import ObjectStore, StorageError, UnusableError
 from job.text.messages import message
 
 
@@ -27,14 +30,36 @@ def faults_of_record(day: str) -> Iterator[None]:
         raise ConfigError([Fault("RUNS_URI", error.what, error.remedy or message("correct it"))]) from error
 
 
-async def day_of(options: Options, store: ObjectStore) -> tuple[Days, str, Sequence[Fault]]:
-    """The days of the schedule, the day of this start, and what is wrong with the day that was named.
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """For which day a start is, before its config is read."""
 
-    Raises `ConfigError` and `StorageError`.
+    start: Start
+    faults: Sequence[Fault]
+    """Those of the variables, and all of what it was asked about its day."""
+
+
+async def settle(options: Options, store: ObjectStore) -> Settled:
+    """Finds the day of a start, and judges what it was asked about that.
+
+    Raises `ConfigError` and `StorageError`; if there are faults already, what is wrong here is one of them.
     """
-    with faults_of_record(options.date or ""):
+    try:
+        return await _settled(options, store)
+    except (ConfigError, StorageError) as error:
+        if not options.faults:
+            raise
+        found = [unreadable("RUNS_URI", error)] if isinstance(error, StorageError) else error.faults
+        return Settled(Start.of(options, options.days), [*options.faults, *found])
+
+
+async def _settled(options: Options, store: ObjectStore) -> Settled:
+    if DAY_VARIABLES & {fault.where for fault in options.faults}:
+        return Settled(Start.of(options, None), options.faults)
+    with faults_of_record(""):
         days = await known_days(options.settings, store)
-        day, faults = options.day(days)
-        if not faults and (fault := options.unconfirmed(days)) and not (await Listing.of(store, day)).is_recorded:
-            faults = [fault]
-    return days, day, faults
+    day, faults = options.day(days)
+    if not faults and (fault := options.unconfirmed(days)):
+        with faults_of_record(day):
+            faults = [] if (await Listing.of(store, day)).is_recorded else [fault]
+    return Settled(Start.of(options, days), [*options.faults, *faults])

@@ -1,11 +1,11 @@
 """Advice: what a person does next about a day. Every output shows these steps, and decides nothing itself."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Literal, NamedTuple
 
-from job.config.environment import DAY_VARIABLES, Settings
+from job.config.environment import Settings
 from job.report.attempt import Start
 from job.report.commands import Command, Commands, option
 from job.report.outcome import Outcome
@@ -143,9 +143,12 @@ def _start_steps(
     own = [one for one in start.arguments if not one.startswith(("run", "--date"))]
     if start.number:  # without what was left out, or it could keep back what is missing
         own = option("without", start.without)
-    is_new = not start.number and outcome is not Outcome.BAD_CONFIG  # a refused start is recorded
-    is_known = not (isinstance(start, Report) and DAY_VARIABLES & {str(fault.where) for fault in start.faults})
-    command = commands.run(start.day if is_known else None, *own, names_day=names_day, is_new=is_new)
+    # A refused start is recorded; and a day that was not current has to be confirmed by whoever names it.
+    was_current = start.knows_days and start.days.current(datetime.fromisoformat(start.started)) == start.day
+    is_new = was_current and not start.number and outcome is not Outcome.BAD_CONFIG
+    # While the days are not known, only a day that was named is known, and not whether it is current.
+    day, names_day = start.day if start.knows_days or start.names_day else None, names_day or not start.knows_days
+    command = commands.run(day, *own, names_day=names_day, is_new=is_new)
     yield Step("start", message(sentence, terms=command.terms), command)
     if command.until is not None:
         yield _later(commands.run(start.day, *own, names_day=True, is_new=is_new))

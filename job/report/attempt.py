@@ -51,6 +51,8 @@ class Start(BaseModel):
     """The name of its time zone."""
     schedule: Schedule | None = None
     """The schedule that decided its day, unless it was named: from these two, a laptop knows which day is current."""
+    knows_days: bool = Field(default=True, exclude=True)
+    """Whether the zone and the schedule are known, and not only taken for granted: of a start that is recorded."""
     trace_id: TraceId
     """Drawn at random by the first attempt at the day; all attempts have the same, and so the same idempotency keys."""
     execution: str | None = None
@@ -73,9 +75,11 @@ class Start(BaseModel):
     commit: str | None = None
 
     @classmethod
-    def of(cls, options: Options, days: Days, day: str) -> Self:
-        """A start for a day of these days, with a trace id of its own."""
+    def of(cls, options: Options, known_days: Days | None) -> Self:
+        """A start for a day of these days, `None` while they are not known, with a trace id of its own."""
         settings = options.settings
+        days = known_days or settings.days()
+        day, _ = options.day(days)
         stamp = options.now.astimezone(days.zone).isoformat(timespec="seconds")
         return cls(
             day=day,
@@ -83,6 +87,7 @@ class Start(BaseModel):
             started=stamp,
             zone=days.zone.key,
             schedule=days.schedule,
+            knows_days=known_days is not None,
             trace_id=new_trace_id(),
             execution=settings.execution,
             task_attempt=settings.task_attempt,

@@ -156,7 +156,11 @@ class Report(Start):
             if isinstance(value, Message):
                 return str(value)
             if isinstance(value, BaseModel):
-                return {name: plain(getattr(value, name)) for name in type(value).model_fields}
+                return {
+                    name: plain(getattr(value, name))
+                    for name, one in type(value).model_fields.items()
+                    if not one.exclude
+                }
             if isinstance(value, dict):
                 return {name: plain(one) for name, one in value.items()}
             return [plain(one) for one in value] if isinstance(value, tuple) else value

@@ -140,6 +140,13 @@ def test_until_an_attempt_is_recorded_a_start_is_advised_with_its_own_arguments(
     assert texts(one, "start", "later") == [command, f"{EXECUTE} --args={later}"]
 
 
+@pytest.mark.parametrize("own", [(), ("--yes",)])
+def test_a_day_that_was_not_current_is_confirmed_by_whoever_names_it(own: tuple[str, ...]) -> None:
+    before = {"day": "2026-10-24", "started": start_at().started}
+    one = report(storage_failed("503"), number=0, arguments=("run", "--date=2026-10-24", *own), **before)
+    assert texts(one) == [f"{EXECUTE} --args={','.join(('run', '--date=2026-10-24', *own))}"]
+
+
 def test_what_was_left_out_stays_so_until_the_rest_is_there() -> None:
     """A plain start could fail for it, before what is missing is requested."""
     one = report(storage_failed("503"), number=1).model_copy(update={"without": ("MSFT", "-X")})
@@ -163,12 +170,21 @@ def test_for_a_fault_of_an_object_there_is_a_command_that_shows_it(fault: Fault,
         assert steps[2][2] == "python -m job plan gs://cards/config"
 
 
-@pytest.mark.parametrize("variable", ["RUN_TIME_ZONE", "RUN_SCHEDULE"])
-def test_while_it_is_not_known_which_day_it_is_a_command_is_for_whichever_it_is(variable: str) -> None:
-    fault = Fault(variable, message("is wrong"), message("correct it"))
-    assert shown(report(bad_config(1, of_command=False), number=0, faults=[fault])) == [
-        ("start", "Once that is corrected, this starts it again:", EXECUTE)
-    ]
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [(("run",), EXECUTE), (("run", "--date=2026-11-24"), DATED)],
+    ids=["whichever it is", "the one that was named"],
+)
+def test_while_the_days_are_not_known_a_command_is_for_its_day_at_any_time(
+    arguments: tuple[str, ...], command: str
+) -> None:
+    for ending, said in (
+        (bad_config(1, of_command=False), "Once that is corrected, this starts it again"),
+        (storage_failed("503"), "Once storage can be reached, this starts it again"),
+    ):
+        terms = " (for a maintainer):" if "--date" in command else ":"
+        one = report(ending, number=0, arguments=arguments, knows_days=False)
+        assert shown(one) == [("start", said + terms, command)]
 
 
 LOOK = "RUNS_URI=gs://cards/runs python -m job report 2026-11-24"

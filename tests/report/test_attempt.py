@@ -31,10 +31,10 @@ CLOUD = {
 
 def test_a_start_has_what_its_commands_and_links_need() -> None:
     settings, _ = read_settings(CLOUD)
-    start = Start.of(Options(settings, [], NOW, 0.0, again=("A",)), settings.days(), DAY)
+    start = Start.of(Options(settings, [], NOW, 0.0, again=("A",)), settings.days())
     assert start.model_dump() == {
         "format": 1,
-        "day": DAY,
+        "day": "2026-11-23",
         "number": 0,
         "began": "2026-11-24T02:00:03+08:00",
         "started": "2026-11-24T02:00:03+08:00",
@@ -62,7 +62,7 @@ def test_no_secret_is_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     monkeypatch.chdir(tmp_path)
     hook = {"NOTIFY_URL": "https://open.feishu.cn/open-apis/bot/v2/hook/s3cret", "NOTIFY_SECRET": "s3cret"}
     settings, _ = read_settings({**CLOUD, **hook, "CONFIG_URI": "config"})
-    start = Start.of(Options(settings, [], NOW, 0.0), settings.days(), DAY)
+    start = Start.of(Options(settings, [], NOW, 0.0), settings.days())
     assert "s3cret" not in start.model_dump_json()
     assert start.config_uri == str(tmp_path / "config"), "the same place from any directory"
 

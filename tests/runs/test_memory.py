@@ -69,7 +69,7 @@ def _killed_start(directory: Path) -> None:
     prepared: Prepared = trio.run(prepare, request, day)
     plan = prepared.plan
     entry = Attempt(
-        **{**Start.of(request, settings.days(), day).model_dump(), "number": 1},
+        **{**Start.of(request, settings.days()).model_dump(), "day": day, "number": 1},
         owner="killed",
         objects=dict(contents_of(prepared)),
         batch_sizes=dict(plan.batch_sizes),

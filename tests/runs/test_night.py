@@ -345,3 +345,51 @@ async def test_on_a_laptop_the_latest_recorded_start_says_which_night_it_is(scen
     laptop = await scene.start(0, RUN_SCHEDULE=None)
     assert laptop.finished["day"] == WEDNESDAY
     assert laptop.finished["notes"][0].startswith(f"Everything of {WEDNESDAY} was there already, since 06:30")
+
+
+LAPTOP = {"RUN_SCHEDULE": None}
+
+
+async def half_a_night(scene: Scene) -> None:
+    """Of Tuesday's night two cards are missing, and it is 03:00 of Wednesday."""
+    scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
+    await scene.start(3)
+    scene.world.qa.script.clear()
+    await scene.until(WEDNESDAY, "03:00:00")
+
+
+@pytest.mark.parametrize("faulty", [{"CONFIG_URI": None}, {"QA_ENGINE_TIMEOUT": "x"}])
+async def test_on_a_laptop_a_faulty_variable_leaves_the_night_as_it_is(scene: Scene, faulty: dict[str, None]) -> None:
+    await half_a_night(scene)
+    before = scene.world.recorded()
+    refused = await scene.start(2, **LAPTOP, **faulty)
+    assert refused.finished["day"] == TUESDAY
+    assert scene.world.recorded() == before
+    assert (await scene.start(0, **LAPTOP)).finished["day"] == TUESDAY
+
+
+@pytest.mark.parametrize("faulty", [{}, {"QA_ENGINE_TIMEOUT": "x"}])
+async def test_on_a_laptop_without_storage_no_night_is_advised(scene: Scene, faulty: dict[str, str]) -> None:
+    await half_a_night(scene)
+    before = scene.world.recorded()
+    scene.fails("folders")
+    outcome = await scene.start(2 if faulty else 75, **LAPTOP, **faulty)
+    scene.works()
+    assert str(outcome.finished["start_command"]).endswith(" -m job run")
+    assert outcome.finished.get("start_command_until") is None
+    assert scene.world.recorded() == before
+    if faulty:
+        assert [fault["where"] for fault in outcome.events("config.faulty")] == ["QA_ENGINE_TIMEOUT", "RUNS_URI"]
+
+
+@pytest.mark.parametrize("date", ["2026-10-24", "2027-01-01"])
+async def test_a_mistyped_date_is_a_fault_beside_those_of_variables_and_leaves_no_record(
+    scene: Scene, date: str
+) -> None:
+    await scene.start(0)
+    before, count = scene.world.recorded(), len(scene.requests)
+    outcome = await scene.start(2, "--date", date, QA_ENGINE_TIMEOUT="x")
+    assert [fault["where"] for fault in outcome.events("config.faulty")] == ["QA_ENGINE_TIMEOUT", "--date"]
+    assert "start_command" not in outcome.finished
+    await scene.start(2, "--date", date)
+    assert (scene.world.recorded(), len(scene.requests)) == (before, count)
