@@ -11,12 +11,14 @@ import pytest
 import trio
 
 from job.config.environment import Settings, read_settings
+from job.config.faults import CommandFault
 from job.execution.shutdown import Shutdown
 from job.ledger.stop import ShutdownReason
 from job.notification import sender
 from job.notification.message import Line, Rank, trial_lines
 from job.notification.sender import Notifier, send
 from job.report.outcome import Outcome
+from job.report.report import ReportedFault
 from job.text.messages import Message, message
 from tests.simulators import broken, do, when
 from tests.simulators.chat import Chat
@@ -162,9 +164,36 @@ async def test_a_failure_is_sent_and_the_first_success_after_one(
     assert len(chat.texts) == is_sent
 
 
-async def test_that_nothing_was_left_to_do_is_not_sent(chat: Chat) -> None:
-    report = SCENES["all made"]().report.model_copy(update={"number": 0})
-    assert await sent(settings(**chat.env("feishu")), "all made", report=report) is None
+@pytest.mark.parametrize(
+    ("about", "is_sent"),
+    [
+        pytest.param({}, False, id="as every night"),
+        pytest.param({"arguments": ("run", "--date=2026-11-24")}, True, id="a person asked for a day"),
+        pytest.param({"started": "2026-11-24T17:30:00+08:00"}, True, id="a person started it"),
+        pytest.param({"task_attempt": 1}, True, id="the first try may have told that it failed"),
+    ],
+)
+async def test_that_nothing_was_left_to_do_is_told_to_who_waits_for_it(
+    chat: Chat, about: dict[str, object], is_sent: bool
+) -> None:
+    known = {"number": 0, "schedule": "0 2 * * *", "started": "2026-11-24T02:00:03+08:00", "arguments": ("run",)}
+    report = SCENES["all made"]().report.model_copy(update={**known, **about})
+    assert await sent(settings(**chat.env("feishu"), NOTIFY_ONLY="failures"), "all made", report=report) is None
+    assert len(chat.texts) == is_sent
+
+
+async def test_a_retry_that_succeeds_is_told_since_the_first_try_may_have_told_that_it_failed(chat: Chat) -> None:
+    report = SCENES["all made"]().report.model_copy(update={"task_attempt": 1})
+    given = settings(**chat.env("feishu"), NOTIFY_ONLY="failures")
+    assert await sent(given, "all made", report=report, follows=Outcome.SUCCEEDED) is None
+    assert len(chat.texts) == 1
+
+
+async def test_a_faulty_command_is_not_told_to_a_chat(chat: Chat) -> None:
+    """Only who gave it can correct it."""
+    fault = CommandFault("--again", Message("T1 is nothing that the config asks for"), Message("correct it"))
+    report = SCENES["bad config"]().report.model_copy(update={"faults": (ReportedFault.of(fault),)})
+    assert await sent(settings(**chat.env("feishu")), "bad config", report=report) is None
     assert chat.texts == []
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from job.ledger.ledger import Ledger
 from job.report.attempt import read_attempt
-from job.report.opening import opening_notices
+from job.report.opening import opening_notices, waiting_notices
 from tests.support.records import DAY, RecordedAttempt, prepared, start_at
 
 NOW = datetime.fromisoformat(f"{DAY}T09:00:00+08:00")
@@ -46,3 +46,15 @@ def test_what_a_person_has_left_out_is_no_change_of_the_config() -> None:
 def test_an_attempt_at_a_past_day_says_that_its_data_are_those_of_today() -> None:
     (text,) = notices(datetime.fromisoformat("2026-11-26T09:00:00+08:00"))
     assert text.startswith(f"{DAY} is over: the financial and the trading engine take no date")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hour", "says"),
+    [(("run",), "01:59", False), (("run",), "02:00", True), (("run", f"--date={DAY}"), "02:00", False)],
+)
+def test_a_start_whose_day_has_ended_while_it_waited_says_so(arguments: tuple[str, ...], hour: str, says: bool) -> None:
+    """Unless its command names the day."""
+    start = start_at(arguments=arguments, schedule="10 2 * * *")
+    said = [str(one) for one in waiting_notices(start, datetime.fromisoformat(f"2026-11-25T{hour}:00+08:00"))]
+    text = f"{DAY} ended while this start waited: it is for {DAY} all the same, a new one is for 2026-11-25"
+    assert said == ([text] if says else [])

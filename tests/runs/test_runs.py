@@ -15,10 +15,15 @@ from unittest.mock import AsyncMock, Mock
 
 import pytest
 import trio
+from trio.testing import MockClock
 
 from job import __version__, orchestrator
 from job.config.environment import read_settings
+from job.execution.shutdown import LIMITS
+from job.ledger.stop import ShutdownReason
+from job.orchestrator import _Run
 from job.planning.options import Options
+from job.records.lease import LEASE
 from tests.simulators import do, when
 from tests.simulators.engines import steady
 from tests.simulators.job import ROOT
@@ -26,7 +31,11 @@ from tests.simulators.service import Fault
 from tests.simulators.world import World, open_world
 from tests.support.altered import BUG, altered
 from tests.support.places import latest_end, objects
+from tests.support.records import prepared
 from tests.support.runs import CARDS, CONFIG, QUICK, SMALL, TICKERS, asked_cards, data_requests, run
+from tests.support.stores import Memory, memory
+
+__all__ = ["memory"]
 
 
 @pytest.fixture
@@ -134,6 +143,22 @@ async def test_a_bug_before_the_first_call_claims_no_cards(tmp_path: Path, monke
         await orchestrator.run(Options(settings, faults, datetime.now(UTC), time.monotonic()), reporter)
     (view,) = reporter.on_finish.call_args.args
     assert str(view.report.sentence) == "The job has a bug: nothing was called"
+
+
+async def test_after_a_bug_nobody_waits_for_storage(
+    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """The record is closed in haste, as if another start might go on already."""
+    monkeypatch.setattr(orchestrator, "open_store", lambda *_, **__: memory)
+    monkeypatch.setattr(orchestrator, "prepare", AsyncMock(return_value=prepared()))
+    monkeypatch.setattr(orchestrator, "run_phases", AsyncMock(side_effect=ZeroDivisionError))
+    memory.refuse = lambda verb, name: verb == "create" and "/ends/" in name
+    settings, _ = read_settings({"CONFIG_URI": str(tmp_path), "RUNS_URI": str(tmp_path)})
+    began = trio.current_time()
+    with pytest.RaisesGroup(ZeroDivisionError, flatten_subgroups=True):
+        await _Run(Options(settings, (), datetime.now(UTC), time.monotonic()), Mock(drain=AsyncMock())).run()
+    assert trio.current_time() - began == LIMITS[ShutdownReason.BUG].record
+    assert LEASE not in memory.objects
 
 
 @pytest.mark.slow
