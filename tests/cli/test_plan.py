@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GOOD: dict[str, object] = {"ticker_list.json": ["AAPL"], "card_types.json": ["news_card"]}
-UNFIT_ID = "cannot be an id; leave out slashes, backslashes and control characters; no . or .."
 
 
 @pytest.fixture

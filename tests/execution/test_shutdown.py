@@ -125,28 +125,6 @@ async def test_no_wait_goes_on_after_a_shutdown(engine: EngineName, status: int,
     assert await until_the_deadline(made) == pytest.approx(0, abs=0.2)
 
 
-@pytest.mark.parametrize("engine", ["news", "qa"])
-async def test_no_call_starts_after_a_sleep_that_outlasted_the_lease(
-    engine: EngineName, machine_clock: MachineClock, autojump_clock: MockClock
-) -> None:
-    """The first task to wake up may be a worker, long before the lease is due."""
-    made = stage([target(f"T{number}") for number in range(30)], slow(engine, 3.0), {engine: {"batch_size": 1}})
-    made.shutdown.no_start_after = Expiry.after(1e6)
-
-    async def suspend() -> None:
-        await trio.sleep(DEADLINE)
-        machine_clock.slept += 1e6
-
-    begun = trio.current_time()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(suspend)
-        await made.play()
-    made.assert_nothing_lost()
-    assert made.world.of(engine)
-    assert all(asked.time <= begun + DEADLINE for asked in made.world.asked), "a call that started after it"
-    assert made.shutdown.reason is ShutdownReason.LEASE_LOST
-
-
 @pytest.mark.parametrize(
     ("monotonic", "boottime", "passed"), [(9.0, 9.0, False), (10.0, 9.0, True), (9.0, 20.0, True), (10.0, 20.0, True)]
 )

@@ -8,7 +8,7 @@ from itertools import permutations
 import pytest
 
 from job.engines.calls import Call, WorkItem
-from job.engines.catalog import ALL_ENGINES, DATA_ENGINES, EngineName
+from job.engines.catalog import ALL_ENGINES, EngineName
 from job.engines.failures import Cause, Failure
 from job.ledger.ledger import Ledger
 from job.ledger.reruns import Rerun, RerunKey, Reruns
@@ -49,26 +49,6 @@ def test_a_request_is_open_until_a_done_result_has_its_number_or_a_higher_one() 
     ledger.add(result_of(call, again=3))
     assert (ledger.again_of(call), ledger.is_open(*CARD), ledger.is_left) == (0, False, False)
     assert ledger.asked("qa") == [CARD[1]], "that it was made again is still known"
-
-
-def test_what_was_never_made_gets_no_number() -> None:
-    """Its answer may have been lost: only the same key finds that one."""
-    ledger = ledger_of(*DATA_ENGINES)
-    ledger.add(result_of(call_of("qa", ("B", "a"))))
-    ledger.add(result_of(call_of(*CARD), NO))
-    ledger.ask_again([CARD, ("qa", ("A", "b")), ("qa", ("B", "a"))], 2)
-    assert list(ledger.requests) == [Rerun("qa", "B", "a", DAY, 2)]
-    assert ledger.again_of(call_of(*CARD)) == 0
-
-
-def test_who_asks_while_a_request_is_open_joins_it() -> None:
-    ledger = ledger_of(*ALL_ENGINES)
-    ledger.ask_again([CARD], 2)
-    ledger.ask_again([CARD], 3)
-    assert list(ledger.requests) == [Rerun("qa", "A", "a", DAY, 2)]
-    ledger.add(result_of(call_of(*CARD), again=2))
-    ledger.ask_again([CARD], 4)
-    assert list(ledger.requests) == [Rerun("qa", "A", "a", DAY, 4)]
 
 
 def test_no_card_is_requested_before_data_that_is_prepared_again() -> None:

@@ -20,10 +20,10 @@ from job.notification.channels import CHANNELS, FEISHU, WECOM, Channel, as_json
 from job.notification.message import Line, Rank, cut, late_lines, run_fields, run_lines, trial_fields, trial_lines
 from job.report.advice import Step
 from job.report.commands import Command, Commands
-from job.report.outcome import bad_config, nothing_missing, storage_failed
+from job.report.outcome import bad_config, storage_failed
 from job.report.view import View
 from job.text.messages import Message, listed, message
-from tests.support.days import DAY, NULL, REFUSED, SCENES, TRACE, Day, failing
+from tests.support.days import DAY, NULL, SCENES, TRACE, Day, failing
 from tests.support.fakes import target
 
 NOW = datetime(2026, 11, 24, 1, 30, tzinfo=UTC)
@@ -37,8 +37,6 @@ CLOUD = {
 }
 SIGN = {"good": "✓", "warn": "!", "bad": "✗"}
 START = Step("start", message("Now:"), Command("the command"))
-WAIT = Step("wait", message("Wait."))
-REMEDY = "The engine did not make the card. Search the QA engine's log for the day's trace id."
 SECRET_ANSWER = "what an engine answered"
 
 
@@ -52,36 +50,6 @@ def lines(view: View, **changes: str) -> list[str]:
 
 def texts(found: Iterable[Line]) -> list[str]:
     return [text for line in found for text in (str(line.text), line.command) if text is not None]
-
-
-def test_the_message_about_a_day_with_missing_cards() -> None:
-    day = Day().play(failing(REFUSED, "qa", "NVDA"))
-    view = day.view(None, Day("2026-11-23").play().view().report)
-    shown = lines(replace(view, steps=(WAIT, START), page="https://page"))
-    assert shown[:-1] == [
-        "✗ cards, 2026-11-24",
-        "5 of 58 cards are missing.",
-        f"• QA engine: 5 cards failed: NVDA (5). {REMEDY}",
-        f"trace id: {TRACE}",
-        "All 5 failures are new: none of them was there on 2026-11-23",
-        "Wait.",
-        "Now:",
-        "the command",
-        "Page: https://page",
-    ]
-    assert shown[-1].startswith("Ended at 02:")
-    assert shown[-1].endswith(" UTC+08:00, exit code 3")
-
-
-def test_the_message_about_a_day_that_is_done_says_when() -> None:
-    shown = lines(SCENES["all made"]())
-    assert shown[:2] == ["✓ cards, 2026-11-24", "All 58 cards are there."]
-    assert len(shown) == 3
-    assert shown[2].startswith("Done at 02:")
-    day = Day(start={"number": 0}).play()
-    ended = lines(day.view(nothing_missing(day.ledger, "02:05", None)))[-1]
-    assert ended.startswith("Ended at 02:"), "it was done before"
-    assert "exit code" not in ended
 
 
 def test_the_message_about_a_refused_start_lists_its_faults_and_no_command_that_shows_them() -> None:
@@ -114,11 +82,6 @@ def test_a_card_type_that_was_set_aside_is_named_without_its_last_answer() -> No
     text = lines(replace(view, report=view.report.model_copy(update={"set_aside": (aside,)})))
     assert "• Card type a was set aside, as too many of its cards failed. Do this." in text
     assert SECRET_ANSWER not in "".join(text)
-
-
-def test_an_engine_that_is_down_is_one_line_without_a_name() -> None:
-    (line,) = (line for line in lines(SCENES["QA down"]()) if line.startswith("•"))
-    assert line.startswith("• QA engine: every call failed. ")
 
 
 @pytest.mark.parametrize("scene", SCENES)
@@ -209,26 +172,6 @@ KEPT = [Line(message("✗ cards"), Rank.KEPT), Line(message("Now:"), Rank.KEPT, 
 
 def test_a_text_that_fits_is_whole() -> None:
     assert cut([KEPT[0], Line(message("• a")), KEPT[1]], limited(1000)) == "✗ cards\n• a\nNow:\nrun it"
-
-
-def test_whole_lines_are_left_out_from_the_end_and_counted() -> None:
-    causes = [Line(message("• cause {number}", number=number)) for number in range(30)]
-    text = cut([KEPT[0], *causes, KEPT[1], Line(message("the end"))], limited(100))
-    assert len(as_json(text)) - 2 <= 100
-    assert text.splitlines() == [
-        "✗ cards",
-        "• cause 0",
-        "• cause 1",
-        "• cause 2",
-        "• cause 3",
-        "… and 27 more lines",
-        "Now:",
-        "run it",
-    ]
-
-
-def test_one_line_left_out_is_singular() -> None:
-    assert cut([KEPT[0], Line(message("x" * 100)), KEPT[1]], limited(60)) == "✗ cards\n… and 1 more line\nNow:\nrun it"
 
 
 @given(st.lists(st.sampled_from(Rank), max_size=12), st.integers(20, 120))

@@ -15,8 +15,7 @@ from job.report.cards import CARDS_LIMIT
 from job.report.format import CARDS, NIGHTS_PAGE, PAGE, REPORT
 from job.report.view import View
 from job.text.messages import Language
-from tests.support.days import DAY, SCENES, some_nights
-from tests.support.parsed import Parsed
+from tests.support.days import DAY, SCENES
 
 NOW = datetime.fromisoformat("2026-11-24T09:00:00+08:00")
 
@@ -36,18 +35,3 @@ def test_a_day_has_a_table_unless_it_is_large_and_the_page_links_it(planned: int
     made = written(replace(view, report=view.report.model_copy(update={"engines": {"qa": cards}})))
     assert list(made) == [REPORT, PAGE, *([CARDS] if has_table else []), NIGHTS_PAGE]
     assert ('href="cards.csv"' in made[PAGE].make().decode()) is has_table
-
-
-def test_pages_and_table_are_in_the_language_of_the_reports() -> None:
-    made = {name: one.make().decode() for name, one in written(SCENES["all made"](), language="zh").items()}
-    for name in (PAGE, NIGHTS_PAGE):
-        assert '<html lang="zh-CN">' in made[name]
-    assert made[CARDS].startswith("\ufeff标的,")
-
-
-def test_the_page_of_the_nights_has_the_day_that_has_just_ended_in_place_of_what_was_known() -> None:
-    view = SCENES["cards missing"]()
-    shown = Parsed(written(view, some_nights())[NIGHTS_PAGE].make().decode())
-    assert "2026-11-24 cards missing ✓ ✓ ✓ ✗ 52/58" in shown.text
-    assert shown.text.count("2026-11-24 ") == 1
-    assert "2026-11-24 cards missing" in Parsed(written(view)[NIGHTS_PAGE].make().decode()).text

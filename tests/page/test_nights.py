@@ -18,7 +18,6 @@ from job.report.outcome import Outcome
 from job.report.report import MissingGroup, Report
 from job.text.messages import ENGLISH, Message, Translator, dated
 from tests.page.test_day import HOSTILE, KNOWN_TAGS, links_of
-from tests.support.chinese import CHINESE
 from tests.support.days import REFUSED, SCENES, Day, failing, some_nights
 from tests.support.parsed import Parsed
 
@@ -151,12 +150,6 @@ def test_names_what_failed_on_two_nights_or_more() -> None:
 def test_without_a_night_it_says_so() -> None:
     shown = page(Nights())
     assert shown.text == "All nights All nights no night is recorded"
-
-
-def test_every_sentence_is_in_chinese() -> None:
-    for skipped in range(5):
-        assert "日期 完成时间 财务 交易 新闻 QA 图卡" in page(Nights(NIGHTS.nights[skipped:]), translator=CHINESE).text
-    page(Nights(), translator=CHINESE)
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)

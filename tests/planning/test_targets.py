@@ -32,19 +32,6 @@ def cards(targets: Mapping[str, Target]) -> dict[str, list[str]]:
     return {name: list(target.card_types) for name, target in targets.items()}
 
 
-def test_without_targets_every_ticker_gets_every_enabled_type() -> None:
-    types = [{"name": "b"}, {"name": "a", "enabled": True}, {"name": "c", "enabled": False}]
-    targets, notices = resolved(card_types=types)
-    assert cards(targets) == {"AAPL": ["b", "a"], "MSFT": ["b", "a"]}
-    assert notices == []
-    assert all(target.engines == ALL for target in targets.values())
-
-
-def test_simple_form_names_exactly_what_a_ticker_gets() -> None:
-    targets, _ = resolved(card_targets={"MSFT": ["old_card", "news_card"]})
-    assert cards(targets) == {"AAPL": TYPES, "MSFT": ["old_card", "news_card"]}
-
-
 def test_simple_form_may_leave_a_ticker_without_cards_if_all_its_types_are_off() -> None:
     types = [{"name": "news_card"}, {"name": "old_card", "enabled": False}]
     targets, notices = resolved(card_types=types, card_targets={"MSFT": ["old_card"]})
@@ -107,23 +94,6 @@ def test_equities_default_is_not_a_target_but_the_default_of_all_tickers() -> No
 @pytest.mark.parametrize("empty", [{}, {"card_types": []}, {"card_types": None}])
 def test_absent_or_empty_card_types_mean_all_enabled_ones(empty: dict[str, Any]) -> None:
     assert entry(id="Topic", **empty).card_types == tuple(TYPES)
-
-
-@pytest.mark.parametrize(
-    ("control", "own", "engines"),
-    [
-        ({}, {}, ALL),
-        ({"run_news_engine": False}, {}, ("financial", "trading")),
-        ({"run_news_engine": False}, {"news": True}, ALL),
-        ({"run_financials_engine": False}, {"trading": False}, ("news",)),
-        ({}, {"financials": False, "trading": False, "news": False}, ()),
-    ],
-)
-def test_run_engines_of_a_target_overrides_engine_control(
-    control: dict[str, bool], own: dict[str, bool], engines: tuple[str, ...]
-) -> None:
-    targets, _ = resolved(engine_control=control, card_targets=[{"id": "AAPL", "run_engines": own}])
-    assert targets["AAPL"].engines == engines
 
 
 def test_only_an_explicit_switch_sends_a_topic_to_the_equities_engines() -> None:

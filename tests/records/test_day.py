@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from dataclasses import replace
-from functools import partial
 from typing import NoReturn
 
 import pytest
@@ -19,7 +18,7 @@ from job.report.format import RecordError
 from job.report.outcome import bad_config
 from job.storage.store import StorageError, StoredObject
 from job.text.messages import message
-from tests.support.records import DAY, RecordedAttempt, config, lease_of, put, refusal, report_at, start_at
+from tests.support.records import DAY, RecordedAttempt, config, lease_of, put, report_at, start_at
 from tests.support.stores import Memory, memory
 
 __all__ = ["memory"]
@@ -30,15 +29,6 @@ FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
 async def test_a_day_that_has_no_record(memory: Memory, autojump_clock: MockClock) -> None:
     put(memory, {f"{DAY}/x": b""})
     assert await read_day(memory, DAY) is None
-
-
-async def test_a_day_that_is_done(memory: Memory, autojump_clock: MockClock) -> None:
-    attempt = RecordedAttempt()
-    put(memory, attempt.record(), {f"{DAY}/report.html": b"", f"{DAY}/cards.csv": b""})
-    found = await read_day(memory, DAY)
-    assert found is not None
-    assert found.report == attempt.report()
-    assert (found.has_page, found.has_table, found.ledger.is_left) == (True, True, False)
 
 
 async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_lists_alike(
@@ -89,15 +79,6 @@ async def test_an_attempt_that_has_not_ended_is_at_work_or_was_killed(
     assert str(found.report.sentence) == f"{words}: 1 of 2 cards is missing"
     assert (found.report.outcome, found.report.exit_code) == ("at work" if is_at_work else "killed", None)
     assert (found.report.ended, found.report.seconds) == (None, None)
-
-
-async def test_a_day_on_which_only_a_start_was_refused(memory: Memory, autojump_clock: MockClock) -> None:
-    put(memory, refusal(DAY, FAULT), {f"{DAY}/report.html": b""})
-    found = await read_day(memory, DAY)
-    assert found is not None
-    assert [str(fault.sentence) for fault in found.report.faults] == [str(FAULT)]
-    assert (found.has_page, found.has_table, found.report.had_plan) == (True, False, False)
-    assert not found.ledger.plan.targets
 
 
 async def test_only_the_latest_entry_counts(memory: Memory, autojump_clock: MockClock) -> None:
@@ -173,15 +154,6 @@ async def test_a_refused_start_is_recorded_and_may_be_overwritten(memory: Memory
     assert memory.objects[f"{DAY}/report.html"].data == b"page"
 
 
-async def test_a_refused_start_writes_nothing_if_the_day_has_an_attempt(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
-    put(memory, RecordedAttempt().record())
-    before = dict(memory.objects)
-    assert not await refuse(memory)
-    assert memory.objects == before
-
-
 async def test_a_refused_start_does_not_overwrite_what_another_one_writes_meanwhile(
     memory: Memory, autojump_clock: MockClock
 ) -> None:
@@ -206,11 +178,3 @@ async def test_a_refusal_that_cannot_be_recorded_says_so(memory: Memory, autojum
     memory.objects.clear()
     with pytest.raises(StorageError):
         await refuse(memory)
-
-
-async def test_storage_that_fails_is_no_damage(memory: Memory, autojump_clock: MockClock) -> None:
-    put(memory, RecordedAttempt().record())
-    for verb in ("read", "names"):
-        memory.refuse = partial(lambda wanted, asked, _name: asked == wanted, verb)
-        with pytest.raises(StorageError):
-            await read_day(memory, DAY)

@@ -125,20 +125,7 @@ def test_who_asks_for_something_again_is_recorded_with_it(
     assert (entry.again, entry.asked_by) == (again, asked_by)
 
 
-def test_what_was_never_made_is_not_made_again() -> None:
-    failed = RecordedAttempt(outcome="cards_missing", failed=["MSFT"])
-    entry = decided(failed, work=prepared(again=[CARD, OTHER]))
-    assert entry is not None
-    assert entry.again == (ASKED,)
-
-
 @pytest.mark.parametrize("attempts", [[], [RecordedAttempt()], [RecordedAttempt(asked_by=["y"])]])
 def test_a_retry_whose_first_try_is_not_recorded_stands_back(attempts: list[RecordedAttempt]) -> None:
     with pytest.raises(BusyError, match=r"^the first try of this execution has asked for nothing"):
         decided(*attempts, work=prepared(again=[CARD]), **RETRY)
-
-
-def test_a_plain_retry_goes_on() -> None:
-    entry = decided(RecordedAttempt(outcome=None), **RETRY)
-    assert entry is not None
-    assert entry.number == 2

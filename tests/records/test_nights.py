@@ -13,10 +13,10 @@ from job.config.days import Days
 from job.config.environment import read_settings
 from job.config.faults import Fault
 from job.records.lease import LEASE
-from job.records.nights import Night, Nights, PastNights, done_at, read_nights
+from job.records.nights import Night, Nights, PastNights, read_nights
 from job.report.outcome import Outcome
 from job.storage.store import StorageError, StoredObject
-from job.text.messages import Message, message
+from job.text.messages import message
 from tests.support.records import RecordedAttempt, lease_of, put, refusal, start_at
 from tests.support.stores import Memory, memory
 
@@ -103,20 +103,6 @@ def night(attempt: RecordedAttempt) -> Night:
     return Night(report.day, report.outcome, report)
 
 
-@pytest.mark.parametrize(
-    ("attempt", "shown"),
-    [
-        (RecordedAttempt(seconds=60), "02:01"),
-        (RecordedAttempt(seconds=86_400), "11-25 02:00"),
-        (RecordedAttempt(outcome="cards_missing"), "cards missing"),
-        (RecordedAttempt(outcome="data_engine_failed"), "data engine failed"),
-    ],
-)
-def test_when_a_night_was_done_is_told_with_the_date_if_that_is_another(attempt: RecordedAttempt, shown: str) -> None:
-    assert str(done_at(night(attempt))) == shown
-    assert str(done_at(Night(attempt.day, Outcome.KILLED))) == "killed"
-
-
 def test_a_day_that_has_just_ended_takes_its_place_among_the_others() -> None:
     nights = Nights([night(RecordedAttempt(DAYS[2])), Night(DAYS[1], Outcome.KILLED), night(RecordedAttempt(DAYS[0]))])
     again = nights.with_report(RecordedAttempt(DAYS[1]).report())
@@ -126,17 +112,6 @@ def test_a_day_that_has_just_ended_takes_its_place_among_the_others() -> None:
 
 
 # --- past nights, read beside an attempt ---
-
-
-async def test_past_nights_that_cannot_be_read_are_a_notice(memory: Memory, autojump_clock: MockClock) -> None:
-    memory.refuse = lambda _verb, _name: True
-    said: list[Message] = []
-    past = PastNights(said.extend)
-    await past.read(memory, "2026-11-30")
-    assert list(map(str, said)) == ["past nights cannot be read: index.html: 503 from the fake"]
-    await past.settle(memory, "2026-11-30")
-    assert past.nights is None
-    assert past.before(DAYS[3]) == []
 
 
 async def test_a_bug_in_reading_past_nights_ends_no_attempt(

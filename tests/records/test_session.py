@@ -17,7 +17,6 @@ from job.planning.prepare import Prepared
 from job.records.day import Document
 from job.records.lease import LEASE, TRUSTED_SECONDS, acquire
 from job.records.session import Opened, Session, StorageAlarm, open_session
-from job.report.attempt import read_attempt
 from job.report.outcome import Outcome
 from job.report.report import Report, read_report
 from job.text.messages import Message
@@ -84,19 +83,6 @@ def desk(memory: Memory) -> Desk:
 
 
 # --- opening ---
-
-
-async def test_the_first_attempt_leaves_its_entry_before_anything_else(desk: Desk, autojump_clock: MockClock) -> None:
-    async with desk.open(execution="x") as opened:
-        assert opened.session is not None
-        entry = read_attempt(DAY, 1, desk.store.objects[f"{DAY}/attempts/000001.json"].data)
-        assert (entry.number, entry.owner, entry.trace_id, entry.execution) == (1, "me", f"{2:032x}", "x")
-        assert (entry.made_plan().digest(), entry.plan, entry.cards) == (prepared().plan.digest(), entry.plan, 2)
-        assert entry.plan == prepared().plan.digest()
-        assert (entry.again, entry.asked_by) == ((), ())
-        assert (opened.start.number, opened.record.ended, opened.record.latest) == (1, None, None)
-        assert opened.record.outcome is None
-        assert opened.record.ledger.left("qa") == 2
 
 
 async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: Desk, autojump_clock: MockClock) -> None:
@@ -280,15 +266,3 @@ async def test_a_lease_whose_release_takes_too_long_is_reported(desk: Desk, auto
         assert (await desk.close(session))[1] == LIMITS[None].release
     assert desk.said == ["storage: the lease is not released; other starts have to wait for a minute"]
     assert session.is_ended
-
-
-async def test_trouble_with_storage_is_reported_when_it_begins_and_when_it_ends(
-    desk: Desk, autojump_clock: MockClock
-) -> None:
-    async with desk.session() as session:
-        desk.store.refuse = lambda verb, _name: verb == "create" and trio.current_time() < 30
-        with trio.move_on_after(60):
-            await session.journal.run()
-    assert desk.said[0].startswith("storage: 1 results are not written yet: ")
-    assert desk.said[0].endswith("; it is tried again for as long as the lease holds")
-    assert desk.said[1:] == ["storage works again"]

@@ -14,7 +14,7 @@ from job.config.faults import Fault
 from job.engines.failures import Cause, Failure
 from job.ledger.ledger import Ledger
 from job.ledger.stop import ShutdownReason
-from job.report.advice import Step, TaskRetry, advice, command_of, first_steps, go_on, last_words
+from job.report.advice import Step, TaskRetry, advice, command_of, go_on, last_words
 from job.report.commands import Command, Commands
 from job.report.outcome import Ending, Outcome, bad_config, busy, ending_of, storage_failed, unended, unforeseen
 from job.report.report import Report
@@ -209,13 +209,6 @@ def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected
     corrected = f"Once that is corrected, this starts it again {BOTH}:"
     assert shown(one)[0] == ("start", corrected, f"{EXECUTE} --args=run,--again=NVDA")
     assert shown(one.model_copy(update={"task_attempt": 1}), LAPTOP) == [("look", UNKNOWN, LOOK)], "the first may have"
-
-
-def test_a_day_of_which_nothing_is_recorded_is_begun_with_a_confirmation_if_it_is_over() -> None:
-    for now, command in ((TODAY, EXECUTE), (LATER, f"{DATED},--yes")):
-        (step,) = first_steps("2026-11-24", Commands(DAYS, now, **CLOUD))
-        assert step.command is not None
-        assert step.command.text == command
 
 
 # --- to go on without some targets ---

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from job.config.days import Days
-from job.report.commands import Command, Commands, Links, option, page_address
+from job.report.commands import Command, Commands, option, page_address
 from tests.support.records import start_at
 from tests.support.shell import arguments_in
 
@@ -25,14 +25,6 @@ DURING, AFTER = (datetime.fromisoformat(f"2026-11-25T{clock}:00+08:00") for cloc
 
 def commands(now: datetime = DURING, **place: str | None) -> Commands:
     return Commands(DAYS, now, **place)
-
-
-def test_the_commands_of_a_start_are_for_its_job() -> None:
-    on_cloud = start_at(job="cards", region="asia-east1", project="p")
-    execute = "gcloud run jobs execute cards --region=asia-east1 --project=p"
-    assert Commands.of(on_cloud, "gs://b/runs", DAYS, DURING).run(DAY).text == execute
-    on_laptop = Commands.of(start_at(), "gs://b/runs", DAYS, DURING)
-    assert on_laptop.run(DAY).text == "RUNS_URI=gs://b/runs CONFIG_URI=gs://cards/config python -m job run"
 
 
 def test_a_command_names_its_day_once_that_has_ended_and_says_until_when_it_need_not() -> None:
@@ -119,18 +111,3 @@ def test_a_list_for_gcloud_is_one_short_word(name: str, given: str) -> None:
 )
 def test_the_page_opens_in_a_browser_or_as_a_file(uri: str, address: str) -> None:
     assert page_address(uri, DAY) == address
-
-
-def test_links_between_pages() -> None:
-    bucket = "https://storage.cloud.google.com/b/r"
-    for links, nights, day, table in (
-        (Links("gs://b/r"), f"{bucket}/index.html", f"{bucket}/{DAY}/report.html", f"{bucket}/{DAY}/cards.csv"),
-        (Links("/r"), "../index.html", f"{DAY}/report.html", "cards.csv"),
-        (
-            Links("/r", are_stored=False),
-            "file:///r/index.html",
-            f"file:///r/{DAY}/report.html",
-            f"file:///r/{DAY}/cards.csv",
-        ),
-    ):
-        assert (links.nights, links.day(DAY), links.table(DAY)) == (nights, day, table)

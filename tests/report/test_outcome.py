@@ -20,7 +20,6 @@ from job.report.outcome import (
     busy,
     ending_of,
     more_cards_notice,
-    nothing_missing,
     past_day_notice,
     storage_failed,
     unended,
@@ -140,22 +139,6 @@ def test_an_engine_that_refuses_every_call_is_not_down(statuses: Sequence[int | 
 # --- what a person left out, or asked for again ---
 
 
-def test_without_a_target_not_all_cards_are_there() -> None:
-    plan = plan_of([target("A"), target("B"), target("C")]).without(["C"])
-    ledger = Ledger(plan)
-    for engine in ALL_ENGINES:
-        for call in plan.calls(engine):
-            assert "C" not in call.targets
-            ledger.add(result_of(call))
-    ending = ending_of(ledger, None)
-    assert shown(ending) == ("succeeded", 0, "2 cards are there, without C")
-    assert list(map(str, ending.notes)) == ["Left out by hand: C."]
-    assert shown(unended(ledger, Outcome.KILLED))[2] == "Killed: 2 cards are there, without C"
-    there = nothing_missing(ledger, "06:41", None)
-    assert shown(there)[2] == "2 cards are there, without C"
-    assert str(there.notes[0]).endswith("was there already but for C, since 06:41: nothing was called.")
-
-
 def test_what_is_left_out_is_shown_as_what_it_is() -> None:
     """It is made or left out, whatever became of it before; only its data may be missing, or it is to be made again."""
     plan = plan_of([target("A"), target("B")])
@@ -183,19 +166,6 @@ def test_what_is_left_out_is_shown_as_what_it_is() -> None:
     ledger.add(result_of(second, Failure(Cause.DENIED, message("no"), 200), again=2))
     assert ledger.failures == [], "nothing has to be put right"
     assert "1 card was to be made again, and was not: B/news_card" in map(str, ending_of(ledger, None).notes)
-
-
-def test_what_was_made_again_and_what_was_not_is_named() -> None:
-    ledger = ledger_of(3, 3)
-    ledger.ask_again([("qa", (f"T{number}", "news_card")) for number in range(3)], 2)
-    for call in list(ledger.plan.calls("qa"))[:2]:
-        ledger.add(result_of(call, again=2))
-    ending = ending_of(ledger, None)
-    assert shown(ending)[1:] == (3, "1 card was not made again")
-    assert list(map(str, ending.notes)) == [
-        "2 cards of this day were made again: T0/news_card, T1/news_card",
-        "1 card was to be made again, and was not: T2/news_card",
-    ]
 
 
 def test_what_this_start_made_again_is_told_apart_from_what_earlier_ones_did() -> None:
@@ -245,14 +215,6 @@ def test_a_deadline_names_the_slow_data_engine(done: Sequence[EngineName], sente
     assert in_chinese(ending.sentence)
 
 
-def test_cards_of_another_model_are_named() -> None:
-    ledger = Ledger(plan_of([target("A", engines=())]))
-    ledger.absorb(result_of(next(ledger.plan.calls("qa")), request="of another model"))
-    assert list(map(str, ending_of(ledger, None).notes)) == [
-        "1 card was made with another model or other parameters than the config has now: A/news_card"
-    ]
-
-
 # --- without calls ---
 
 
@@ -281,16 +243,6 @@ def test_cards_of_another_model_are_named() -> None:
 def test_endings_of_other_kinds(ending: Ending, expected: tuple[str, int | None, str], detail: str | None) -> None:
     assert shown(ending) == expected
     assert (ending.detail and str(ending.detail)) == detail
-
-
-def test_that_nothing_was_missing_is_said_with_the_time() -> None:
-    ledger = ledger_of(2, 2)
-    ending = nothing_missing(ledger, "06:41 UTC+08:00", message("Tue 11-24 06:30"))
-    assert shown(ending) == ("succeeded", 0, "All 2 cards are there")
-    assert list(map(str, ending.notes)) == [
-        f"Everything of {ledger.plan.date} was there already, since 06:41 UTC+08:00: nothing was called.",
-        "The next night begins: Tue 11-24 06:30.",
-    ]
 
 
 @pytest.mark.parametrize(

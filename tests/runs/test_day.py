@@ -608,13 +608,6 @@ async def test_a_faulty_command_calls_nothing_and_is_not_advised_again(
     assert scene.names() == []
 
 
-async def test_without_a_place_for_the_record_nothing_is_called(scene: Scene) -> None:
-    outcome = await scene.start(2, RUNS_URI=None)
-    (fault,) = outcome.events("config.faulty")
-    assert fault["message"] == "RUNS_URI: is not set; set it to gs://BUCKET/PREFIX or to a directory"
-    assert scene.requests == []
-
-
 # --- storage fails, or was altered ---
 
 
@@ -749,19 +742,4 @@ async def test_a_lease_is_released_though_a_signal_came_while_it_was_created(sce
     job.send_signal(SIGTERM)
     await scene.end(job, 143)
     await trio.sleep(2)  # whatever was sent has its effect
-    assert LEASE not in scene.names()
-
-
-@pytest.mark.parametrize("code", [0, 1, 3, 4, 75])
-async def test_the_lease_is_released_however_a_start_ends(scene: Scene, code: int) -> None:
-    """75: an `--again` that stood back."""
-    fault = Fault(when.ticker("AAPL"), do.hang() if code == 4 else do.status(422))
-    if code in {1, 3, 4}:
-        (scene.world.news if code == 1 else scene.world.qa).script.append(fault)
-    first = await scene.begin() if code == 75 else None
-    if first is not None:
-        await first.seen("run.started")
-    await scene.start(code, *(["--again", "AAPL/news_card"] if code == 75 else []), RUN_DEADLINE_SECONDS="20")
-    if first is not None:
-        await scene.end(first, 0)
     assert LEASE not in scene.names()

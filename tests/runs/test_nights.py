@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
@@ -63,17 +62,6 @@ async def test_what_is_new_and_what_is_still_missing_is_said_everywhere(
     assert compared(again) == lines[1:], "it is the same night"
 
 
-async def test_a_night_that_took_much_longer_says_so(autojump_clock: MockClock, world: VirtualWorld) -> None:
-    for engine in world.engines.values():
-        engine.latency = steady(5.0)
-    for day in (20, 21, 22):
-        assert compared(await night(world, f"2026-11-{day}")) == []
-    world.qa.latency = steady(25.0)
-    slow = await night(world, "2026-11-23")
-    (line,) = compared(slow)
-    assert re.fullmatch(r"Slower than usual: 3\d\.\d s, \d\.\d times the median of 3 nights", line), line
-
-
 async def test_the_page_of_the_nights_has_a_start_that_was_refused_meanwhile(
     autojump_clock: MockClock, world: VirtualWorld
 ) -> None:
@@ -87,17 +75,3 @@ async def test_the_page_of_the_nights_has_a_start_that_was_refused_meanwhile(
     shown = Parsed(world.recorded()["index.html"].decode()).text
     assert "2026-11-22" in shown
     assert "2026-11-23" in shown
-
-
-async def test_the_page_of_the_nights_has_each_day_that_was_started(
-    autojump_clock: MockClock, world: VirtualWorld
-) -> None:
-    await night(world, "2026-11-22")
-    await world.configure("ticker_list.json", b'["AAPL",]')
-    await run(world, 2, "--date=2026-11-23", "--yes")
-    await world.configure("ticker_list.json", ["AAPL"])
-    await night(world, "2026-11-24", "AAPL")
-    page = world.recorded()["index.html"].decode()
-    links = [page.index(f'href="2026-11-{day}/report.html"') for day in (24, 23, 22)]
-    assert links == sorted(links)
-    assert "1 of 1 cards is missing" in Parsed(page).text

@@ -15,11 +15,11 @@ from tests.simulators import do, when
 from tests.simulators.service import Fault
 from tests.simulators.storage import emulator_binary
 from tests.simulators.world import World, open_world
-from tests.support.runs import AT_ONCE, QUICK, at_once, ended, run
+from tests.support.runs import AT_ONCE, QUICK, at_once, run
 from tests.support.world import VirtualWorld, open_virtual_world
 
 if TYPE_CHECKING:
-    from tests.simulators.job import Job
+    pass
 
 CONFIG: dict[str, object] = {"ticker_list.json": ["AAPL", "MSFT"], "card_types.json": ["news_card", "risk_card"]}
 CLOUD = {
@@ -30,7 +30,6 @@ CLOUD = {
     "TASK_MAX_RETRIES": "1",
 }
 EXECUTE = "gcloud run jobs execute cards --region=asia-east1 --project=p"
-NOT_ACCEPTED = "The engine does not accept the request. Correct the target in ticker_list.json or card_targets.json."
 CARD_NOT_ACCEPTED = (
     "The engine does not accept the request. Correct the target's parameters in card_targets.json, or the model in "
     "llm_config.json."
@@ -82,29 +81,6 @@ async def test_a_program_gets_the_fields_of_the_last_line(autojump_clock: MockCl
     assert {name: body[name] for name in names} == {name: outcome.finished[name] for name in names}
 
 
-async def test_a_data_engine_that_failed_and_a_faulty_config(autojump_clock: MockClock, world: VirtualWorld) -> None:
-    world.news.script.append(Fault(when.ticker("MSFT"), do.echo_token(400)))
-    await run(world, 1, **env(world, NEWS_ENGINE_CONCURRENCY="1", CLOUD_RUN_TASK_ATTEMPT="1"))
-    await world.configure("ticker_list.json", ["a/1"])
-    await run(world, 2, **env(world, CLOUD_RUN_EXECUTION="cards-2"))
-    failed, faulty = (text.splitlines() for text in world.chat.texts)
-    assert failed.pop(3).startswith("trace id: ")
-    assert failed[:4] == [
-        "✗ cards, 2026-11-24",
-        "The news engine failed: no card was made.",
-        f"• News engine: 1 target failed: MSFT. {NOT_ACCEPTED}",
-        "Cloud Run does not start it again any more.",
-    ]
-    assert "eyJ" not in "".join(failed)
-    assert faulty[1] == "The configuration has 1 fault: nothing was called."
-    assert faulty[2].startswith('• ticker_list.json: [0] ("a/1"): cannot be an id;')
-    assert faulty[3:6] == [
-        "Cloud Run starts it again by itself, which fails too until that is corrected.",
-        "Once that is corrected, this starts it again (until 11-25 22:20):",
-        EXECUTE,
-    ]
-
-
 async def nights(world: VirtualWorld, *days: tuple[int, int], only: str | None = "failures") -> list[str]:
     """The first characters of the messages of starts for these days of November, with the exit codes that they have."""
     world.chat.texts.clear()
@@ -141,25 +117,6 @@ async def test_the_first_success_after_a_kill_is_told(autojump_clock: MockClock,
 async def real(nursery: trio.Nursery) -> AsyncIterator[World]:
     async with open_world(nursery, CONFIG, latency=QUICK) as opened:
         yield opened
-
-
-async def hanging(world: World) -> Job:
-    """A start that has ended except for a message that is never accepted."""
-    world.chat.service.script.append(Fault(when.always, do.hang()))
-    job = await world.start_job(env=env(world))
-    await world.chat.service.until(bool)
-    return job
-
-
-@pytest.mark.alone
-@pytest.mark.slow
-async def test_a_signal_ends_the_sending_and_changes_no_outcome(real: World) -> None:
-    job = await hanging(real)
-    sent = time.monotonic()
-    job.send_signal(SIGTERM)
-    outcome, gone = await ended(real, job, 0)
-    assert gone - sent < at_once(job)
-    assert outcome.lines[-1]["message"] == "the message was not sent: a signal ended the sending"
 
 
 @pytest.mark.alone

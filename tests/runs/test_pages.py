@@ -55,14 +55,6 @@ def assert_consistent(world: VirtualWorld, outcome: Outcome) -> dict[str, Any]:
     return report
 
 
-async def test_a_day_that_is_done(autojump_clock: MockClock, world: VirtualWorld) -> None:
-    report = assert_consistent(world, await run(world, 0, GOOGLE_CLOUD_PROJECT="cards"))
-    assert (report["project"], report["missing"]) == ("cards", [])
-    assert report["generations"].keys() == CONFIG.keys()
-    assert "All 19 cards are there" in page(world).text
-    assert "美联储" in page(world).text
-
-
 async def test_missing_cards_and_what_all_attempts_made_of_them(autojump_clock: MockClock, world: VirtualWorld) -> None:
     world.qa.script.append(REFUSED)
     world.news.script.append(Fault(when.nth(2), do.status(503)))
@@ -84,20 +76,6 @@ async def test_missing_cards_and_what_all_attempts_made_of_them(autojump_clock: 
     assert "All 19 cards are there" in page(world).text
 
 
-async def test_a_data_engine_that_failed(autojump_clock: MockClock, world: VirtualWorld) -> None:
-    world.trading.script.append(Fault(when.always, do.status(403)))
-    report = assert_consistent(world, await run(world, 1))
-    assert report["engines"]["qa"]["not_attempted"] == 19
-    assert "roles/run.invoker" in page(world).text
-
-
-async def test_a_faulty_config(autojump_clock: MockClock, world: VirtualWorld) -> None:
-    await world.configure("ticker_list.json", ["a/b"])
-    report = assert_consistent(world, await run(world, 2))
-    (fault,) = report["faults"]
-    assert all(part in page(world).text for part in fault.values())
-
-
 CHINESE = re.compile("图卡|引擎|运行|应答")
 
 
@@ -111,15 +89,3 @@ async def test_text_for_people_is_in_their_language_and_text_for_machines_in_eng
         if name.endswith(".html"):
             assert '<html lang="zh-CN">' in data.decode()
         assert bool(CHINESE.search(data.decode())) is (name.endswith((".html", ".csv"))), name
-
-
-async def test_page_and_table_link_to_the_pictures_that_were_made(
-    autojump_clock: MockClock, world: VirtualWorld
-) -> None:
-    world.qa.script.append(REFUSED)
-    await run(world, 3, CARD_URL="https://cards.example/{date}/{ticker}/{card_type}.png")
-    link = "https://cards.example/2026-11-24/BRK.B/news_card.png"
-    recorded = world.recorded()
-    assert f'href="{link}"' in recorded[f"{DAY}/report.html"].decode()
-    assert link in recorded[f"{DAY}/cards.csv"].decode()
-    assert b"/AAPL/news_card.png" not in recorded[f"{DAY}/report.html"] + recorded[f"{DAY}/cards.csv"]
