@@ -32,7 +32,6 @@ SCHEDULES = {  # each with its time and its days of the week, Monday being 0
     "0 0 * * *": (time(0), range(7)),
 }
 WEEKDAYS = Days(ZoneInfo("Asia/Shanghai"), "30 22 * * 1-5")
-MORNINGS = Days(ZoneInfo("Asia/Shanghai"), "30 6 * * 1-5")
 NEW_YORK = ZoneInfo("America/New_York")
 
 
@@ -93,37 +92,6 @@ def test_without_a_schedule_it_is_the_calendars(zone: str) -> None:
         assert day == moment.astimezone(days.zone).date().isoformat()
         assert moment < days.until(day).astimezone(UTC)
         assert days.current(days.until(day).astimezone(UTC)) > day
-
-
-@pytest.mark.parametrize(
-    ("now", "evening", "morning"),
-    [
-        ("2026-11-27T22:30", "2026-11-27", "2026-11-27"),  # a Friday
-        ("2026-11-27T22:50", "2026-11-27", "2026-11-27"),
-        ("2026-11-28T08:30", "2026-11-27", "2026-11-27"),
-        ("2026-11-24T09:00", "2026-11-23", "2026-11-24"),
-        ("2026-11-25T00:03", "2026-11-24", "2026-11-24"),
-        ("2026-11-25T15:00", "2026-11-24", "2026-11-25"),
-        ("2026-11-24T22:19", "2026-11-23", "2026-11-24"),
-        ("2026-11-24T22:20", "2026-11-24", "2026-11-24"),
-    ],
-)
-def test_a_start_is_for_the_night_that_has_begun(now: str, evening: str, morning: str) -> None:
-    assert (WEEKDAYS.current(at(now)), MORNINGS.current(at(now))) == (evening, morning)
-
-
-@pytest.mark.parametrize(
-    ("now", "evening", "morning"),
-    [
-        ("2026-11-25T06:00", "2026-11-24", "2026-11-24"),
-        ("2026-11-25T06:25", "2026-11-24", "2026-11-24"),
-        ("2026-11-25T06:30", "2026-11-24", "2026-11-25"),
-        ("2026-11-29T06:00", "2026-11-27", "2026-11-27"),  # a Sunday
-    ],
-)
-def test_whoever_only_looks_is_not_early(now: str, evening: str, morning: str) -> None:
-    early = timedelta()
-    assert (WEEKDAYS.current(at(now), early), MORNINGS.current(at(now), early)) == (evening, morning)
 
 
 def test_several_ticks_of_a_date_are_one_night_and_those_of_two_dates_are_two() -> None:

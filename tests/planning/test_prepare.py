@@ -95,15 +95,6 @@ async def test_faults_of_the_command_are_found_when_the_config_has_none(
     assert all(isinstance(fault, CommandFault) for fault in error.value.faults)
 
 
-async def test_a_retry_asks_for_nothing_and_leaves_out_what_is_there(place: Path) -> None:
-    """Names were judged by its first try, and the config may have changed since."""
-    asked = request(str(place), again=("NVDA", "MSFT"), without=("MSFT", "TSLA"), task_attempt=1)
-    prepared = await prepare(asked, DAY)
-    assert prepared.plan.left_out == {"MSFT"}
-    assert prepared.again == []
-    assert [str(notice) for notice in prepared.plan.notices] == ["Left out, and no target of the config any more: TSLA"]
-
-
 class Failing:
     def __init__(self, error: StorageError) -> None:
         self.error = error

@@ -506,17 +506,6 @@ async def test_a_retry_is_not_refused_for_names_that_left_the_config_since_its_f
     assert outcome.finished["made_again"] == 1
 
 
-async def test_again_beside_a_long_run_stands_back_and_so_does_its_retry(scene: Scene) -> None:
-    scene.world.news.latency = steady(200.0)
-    first = await scene.begin(NEWS_ENGINE_TIMEOUT="300")
-    await scene.world.news.until(bool)
-    outcome = await scene.start(75, "--again", "AAPL/news_card", **CLOUD)
-    assert outcome.seconds < 60
-    await scene.end(first, 0)
-    await scene.start(75, "--again", "AAPL/news_card", **RETRY)
-    assert scene.cards() == Counter(ALL)
-
-
 @pytest.mark.parametrize(("verb", "part", "code", "paid"), [("names", DAY, 75, 0), ("create", "/results/000002", 0, 1)])
 async def test_a_retry_asks_for_nothing_and_makes_what_its_first_try_asked(
     scene: Scene, verb: str, part: str, code: int, paid: int
