@@ -91,6 +91,10 @@ _SLOW_BATCH = template(
 _NO_HOST = template("No host has that name. Check {variable}_URL, and that names can be looked up here (DNS).")
 _REDIRECT = template("The address redirects, which is not followed. Set {variable}_URL to where it leads.")
 _OTHERWISE = template("Search the {engine} engine's log for the day's trace id.")
+_NOT_KNOWN = template("The engine does not know this target. Correct it in ticker_list.json or card_targets.json.")
+_CARD_NOT_KNOWN = template(
+    "The engine does not know this card. Correct its card type in card_types.json, or its target in card_targets.json."
+)
 _IN_CONFIG = {_NOT_ACCEPTED, _CARD_NOT_ACCEPTED, _NOT_DONE}
 """Remedies that correct the config."""
 
@@ -115,6 +119,12 @@ def remedy(
     text = _remedy(engine, cause, status, reason, batch)
     what = message(text, engine=ENGINES[engine].word, variable=f"{engine.upper()}_ENGINE")
     return Remedy(what, in_config=text in _IN_CONFIG)
+
+
+def not_known(engine: EngineName) -> Remedy:
+    """What a person should do about a 404 of an engine that has done other calls, so that its address is right."""
+    text = _CARD_NOT_KNOWN if engine == "qa" else _NOT_KNOWN
+    return Remedy(message(text), in_config=True)
 
 
 def _remedy(engine: EngineName, cause: str | None, status: int | None, reason: Message | None, batch: int) -> str:

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 from job.engines.calls import WorkItem, label_of
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause
-from job.engines.remedies import Remedy, remedy
+from job.engines.remedies import Remedy, not_known, remedy
 from job.ledger.totals import Count
 from job.text.messages import Message
 
@@ -115,9 +115,10 @@ class CallResult:
         """The call for people, as `Call.label`."""
         return label_of(self.engine, self.targets, self.card_type)
 
-    @property
-    def remedy(self) -> Remedy:
-        """What to correct, if it failed."""
+    def remedy(self, *, has_done: bool) -> Remedy:
+        """What to correct, if it failed; `has_done` is whether its engine has done another call."""
+        if has_done and self.status == 404 and self.cause == Cause.STATUS:
+            return not_known(self.engine)
         batch = len(self.targets)
         return remedy(self.engine, self.cause, self.status, self.reason, batch=batch, after=self.interrupted_after)
 

@@ -34,6 +34,8 @@ class Headline:
     when: Message | None = None
     took: Message | None = None
     left_out: Message | None = None
+    shrank: Message | None = None
+    """How many cards fewer it has than the night before, on the page of the nights: its own page has their names."""
     detail: Message | None = None
     """The answer or the error behind it, if nothing else says it."""
     steps: Sequence[Step] = ()

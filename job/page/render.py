@@ -28,6 +28,7 @@ from job.page.nights import charts_of, next_night_of, row_of
 from job.records.nights import Nights
 from job.report.advice import advice, go_on
 from job.report.commands import Commands, Links
+from job.report.comparison import shrank_line
 from job.report.failures import failure_groups, not_reached
 from job.report.often import most_often, usual_line
 from job.report.outcome import LEFT_OUT, SIGNS, notices_of
@@ -163,7 +164,8 @@ def _headline(nights: Nights, links: Links, days: Days, now: datetime) -> Headli
     if latest.report is not None:
         steps = advice(latest.report, Commands.of(latest.report, links.runs_uri, days, now))
         now_steps = [step for step in steps if step.kind != "later"]
-        return replace(headline_of(latest.report, now_steps, links.day(latest.day)), next_night=next_night)
+        headline = headline_of(latest.report, now_steps, links.day(latest.day))
+        return replace(headline, next_night=next_night, shrank=shrank_line(latest.report, nights.reports))
     about, start = latest.outcome.about, latest.start
     known = start or next((night.start for night in nights.nights if night.start is not None), None)
     steps = () if start is None else go_on(start, latest.outcome, Commands.of(start, links.runs_uri, days, now))

@@ -61,13 +61,19 @@ def fewer_line(then: Plan, now: Plan, day: str) -> Iterator[Message]:
     if fewer > 0:
         left = {target.id: target.card_types for target in now.targets}
         gone = [item for item in then.items("qa") if item[1] not in left.get(item[0], ())]
-        yield plural(
-            "1 card fewer than on {day}: {names}",
-            "{count} cards fewer than on {day}: {names}",
-            count=fewer,
-            day=day,
-            names=listed(names_of(gone)),
-        )
+        yield message("{heading}: {names}", heading=_fewer(fewer, day), names=listed(names_of(gone)))
+
+
+def shrank_line(report: Report, nights: Sequence[Report]) -> Message | None:
+    """How many cards fewer a day has than the night before, as far as the reports of the `nights` have that."""
+    earlier = night_before(nights, report.day)
+    if earlier is None or not report.had_plan or report.cards.planned >= earlier.cards.planned:
+        return None
+    return _fewer(earlier.cards.planned - report.cards.planned, earlier.day)
+
+
+def _fewer(count: int, day: str) -> Message:
+    return plural("1 card fewer than on {day}", "{count} cards fewer than on {day}", count=count, day=day)
 
 
 def _failure_lines(report: Report, ledger: Ledger, earlier: Report, before: Attempt | None) -> Iterator[Message]:

@@ -74,20 +74,22 @@ def names_of(items: Iterable[WorkItem]) -> list[str]:
 
 def failure_groups(ledger: Ledger) -> list[FailureGroup]:
     """Groups the failed calls by remedy, without those that were only cut off. The largest group is first."""
-    groups: dict[tuple[EngineName, str], list[CallResult]] = {}
+    groups: dict[tuple[EngineName, Message], list[CallResult]] = {}
     for call in ledger.failures:
         if call.state != CUT_OFF:
-            groups.setdefault((call.engine, str(call.remedy.what)), []).append(call)
-    found = [
-        FailureGroup(engine, calls[0].remedy.what, calls, _is_down(ledger, calls))
-        for (engine, _), calls in groups.items()
-    ]
+            remedy = call.remedy(has_done=_has_done(ledger, call.engine)).what
+            groups.setdefault((call.engine, remedy), []).append(call)
+    found = [FailureGroup(engine, remedy, calls, _is_down(ledger, calls)) for (engine, remedy), calls in groups.items()]
     return sorted(found, key=lambda group: -len(group.items))
 
 
 def _is_down(ledger: Ledger, calls: Sequence[CallResult]) -> bool:
     engine = calls[0].engine
-    return not ledger.lanes[engine].done_seconds and not any(_is_about_target(call, done=False) for call in calls)
+    return not _has_done(ledger, engine) and not any(_is_about_target(call, done=False) for call in calls)
+
+
+def _has_done(ledger: Ledger, engine: EngineName) -> bool:
+    return bool(ledger.lanes[engine].done_seconds)
 
 
 def not_reached(ledger: Ledger) -> Message | None:
@@ -125,5 +127,5 @@ def targets_at_fault(ledger: Ledger) -> tuple[str, ...]:
 
 def _is_about_target(call: CallResult, *, done: bool) -> bool:
     """Whether the engine fails for the target, and is not down; `done` is whether it has done another one."""
-    may_be = call.remedy.in_config or call.cause == Cause.DENIED or call.status == 500
+    may_be = call.remedy(has_done=done).in_config or call.cause == Cause.DENIED or call.status == 500
     return call.status in {400, 422} or (done and may_be)

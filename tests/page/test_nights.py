@@ -19,6 +19,7 @@ from job.report.report import MissingGroup, Report
 from job.text.messages import ENGLISH, Message, Translator, dated
 from tests.page.test_day import HOSTILE, KNOWN_TAGS, links_of
 from tests.support.days import REFUSED, SCENES, Day, failing, some_nights
+from tests.support.fakes import target
 from tests.support.parsed import Parsed
 
 NIGHTS = some_nights()
@@ -95,6 +96,15 @@ def test_a_laptop_is_told_where_the_record_is() -> None:
     for latest in (night(report), killed):
         assert command in page(Nights([latest])).text
     assert "<code>" not in page(Nights([Night(report.day, Outcome.KILLED)])).source, "nothing is known of it"
+
+
+def test_a_night_with_fewer_cards_than_the_one_before_says_so() -> None:
+    after = Day("2026-11-25", [target("AAPL", ["a", "b"])]).play().view().report
+    before = Day("2026-11-24", [target("AAPL", ["a", "b"]), target("MSFT", ["a"])]).play().view().report
+    said = "1 card fewer than on 2026-11-24"
+    assert f"{said} All nights" in page(Nights([night(after), night(before)])).text
+    assert said not in page(Nights([night(after.model_copy(update={"day": "2026-11-23"})), night(before)])).text
+    assert "fewer" not in page(Nights([night(before), night(after)])).text
 
 
 @pytest.mark.parametrize(

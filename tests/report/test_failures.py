@@ -18,7 +18,9 @@ from tests.support.fakes import plan_of, target
 from tests.support.results import result_of
 
 DENIED = Failure(Cause.DENIED, message("no"), 200)
-REFUSED, BROKEN, AWAY = (Failure(Cause.STATUS, message(f"HTTP {status}"), status) for status in (422, 500, 503))
+REFUSED, BROKEN, AWAY, NOT_FOUND = (
+    Failure(Cause.STATUS, message(f"HTTP {status}"), status) for status in (422, 500, 503, 404)
+)
 TIMEOUT = Failure(Cause.TIMEOUT, message("no answer in time"))
 TWENTY = plan_of([target(f"T{number:02}", ["a", "b"]) for number in range(20)])
 
@@ -62,6 +64,16 @@ def test_the_most_frequent_answers_of_a_group_are_shown() -> None:
     assert list(map(str, group.answers)) == ["b", "a", "c"]
 
 
+@pytest.mark.parametrize(("engine", "known"), [("qa", "this card"), ("news", "this target")])
+def test_what_an_engine_does_not_know_is_to_be_corrected_and_its_address_only_if_it_knows_nothing(
+    engine: EngineName, known: str
+) -> None:
+    (group,) = failure_groups(ledger_of(engine, NOT_FOUND, None))
+    assert str(group.remedy).startswith(f"The engine does not know {known}. Correct it")
+    (group,) = failure_groups(ledger_of(engine, NOT_FOUND))
+    assert str(group.remedy).startswith("There is nothing at that address.")
+
+
 @pytest.mark.parametrize("engine", ["qa", "news", "financial"])
 def test_an_engine_that_is_wholly_down_is_one_line_and_blames_no_target(engine: EngineName) -> None:
     title = {"qa": "QA", "news": "News", "financial": "Financial"}[engine]
@@ -91,6 +103,8 @@ def test_what_was_not_reached_is_counted_and_nothing_of_it_is_a_failure() -> Non
         ([REFUSED, REFUSED], ("T00", "T01")),
         ([REFUSED, CUT_OFF], ("T00",)),
         ([DENIED, BROKEN, None], ("T00", "T01")),
+        ([NOT_FOUND, None], ("T00",)),
+        ([NOT_FOUND], ()),
         ([DENIED], ()),
         ([BROKEN], ()),
         ([REFUSED, AWAY, None], ()),
@@ -101,6 +115,8 @@ def test_what_was_not_reached_is_counted_and_nothing_of_it_is_a_failure() -> Non
         "refused",
         "and one cut off",
         "denied, while another was done",
+        "not known, while another was",
+        "it may be another service",
         "it may deny everything",
         "it may be down",
         "one failed otherwise",
