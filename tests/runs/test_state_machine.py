@@ -226,16 +226,23 @@ class Days(RuleBasedStateMachine):
     @rule(
         named=st.lists(st.sampled_from(NAMES), min_size=1, max_size=2),
         starts=st.lists(st.tuples(on_cloud, asks, gaps, blows), min_size=2, max_size=4),
+        after=st.sampled_from([None, None, SIGKILL, SIGSTOP]),
     )
-    def several_start_at_once(self, named: list[str], starts: list[tuple[bool, bool, float, Blow | None]]) -> None:
-        """Perhaps people who want the same again, beside what is alive, dead or paused."""
+    def several_start_at_once(
+        self, named: list[str], starts: list[tuple[bool, bool, float, Blow | None]], after: Signals | None
+    ) -> None:
+        """Perhaps people who want the same again, beside what is alive, dead or paused, or `after` it was."""
 
         async def step() -> None:
+            arguments = (*(f"--again={name}" for name in named), "--yes")
             begun: list[Started] = []
+            if after is not None:
+                await self._until_over([await self._start_job(("run",), self._env(False, None))], LONGEST)
+                struck = await self._start_job(("run", *arguments), self._env(False, None))
+                await self._strike(struck, Blow(after, 0, 0.4), len(self.world.seen))
             for cloud, is_asking, gap, blow in starts:
                 await trio.sleep(gap)
-                arguments = (*(f"--again={name}" for name in named), "--yes") if is_asking else ()
-                one = await self._start_job(("run", *arguments), self._env(cloud, None))
+                one = await self._start_job(("run", *(arguments if is_asking else ())), self._env(cloud, None))
                 if blow is not None:
                     self.world.nursery.start_soon(self._strike, one, blow, len(self.world.seen))
                 begun.append(one)
