@@ -31,6 +31,15 @@ async def test_a_day_that_has_no_record(memory: Memory, autojump_clock: MockCloc
     assert await read_day(memory, DAY) is None
 
 
+async def test_a_day_that_is_done(memory: Memory, autojump_clock: MockClock) -> None:
+    attempt = RecordedAttempt()
+    put(memory, attempt.record(), {f"{DAY}/report.html": b"", f"{DAY}/cards.csv": b""})
+    found = await read_day(memory, DAY)
+    assert found is not None
+    assert found.report == attempt.report()
+    assert (found.has_page, found.has_table, found.ledger.is_left) == (True, True, False)
+
+
 async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_lists_alike(
     memory: Memory, autojump_clock: MockClock
 ) -> None:

@@ -20,6 +20,7 @@ from job.report.outcome import (
     busy,
     ending_of,
     more_cards_notice,
+    nothing_missing,
     past_day_notice,
     storage_failed,
     unended,
@@ -137,6 +138,22 @@ def test_an_engine_that_refuses_every_call_is_not_down(statuses: Sequence[int | 
 
 
 # --- what a person left out, or asked for again ---
+
+
+def test_without_a_target_not_all_cards_are_there() -> None:
+    plan = plan_of([target("A"), target("B"), target("C")]).without(["C"])
+    ledger = Ledger(plan)
+    for engine in ALL_ENGINES:
+        for call in plan.calls(engine):
+            assert "C" not in call.targets
+            ledger.add(result_of(call))
+    ending = ending_of(ledger, None)
+    assert shown(ending) == ("succeeded", 0, "2 cards are there, without C")
+    assert list(map(str, ending.notes)) == ["Left out by hand: C."]
+    assert shown(unended(ledger, Outcome.KILLED))[2] == "Killed: 2 cards are there, without C"
+    there = nothing_missing(ledger, "06:41", None)
+    assert shown(there)[2] == "2 cards are there, without C"
+    assert str(there.notes[0]).endswith("was there already but for C, since 06:41: nothing was called.")
 
 
 def test_what_is_left_out_is_shown_as_what_it_is() -> None:

@@ -76,6 +76,13 @@ async def test_missing_cards_and_what_all_attempts_made_of_them(autojump_clock: 
     assert "All 19 cards are there" in page(world).text
 
 
+async def test_a_data_engine_that_failed(autojump_clock: MockClock, world: VirtualWorld) -> None:
+    world.trading.script.append(Fault(when.always, do.status(403)))
+    report = assert_consistent(world, await run(world, 1))
+    assert report["engines"]["qa"]["not_attempted"] == 19
+    assert "roles/run.invoker" in page(world).text
+
+
 CHINESE = re.compile("图卡|引擎|运行|应答")
 
 

@@ -57,15 +57,6 @@ async def report(world: World) -> dict[str, Any]:
     return latest_end(recorded, day)
 
 
-@pytest.mark.slow
-async def test_a_run_without_a_reader_does_all_its_work(world: World) -> None:
-    job = await start(world, terminal=True)
-    code, _ = await gone(job, 20)
-    assert code == 3
-    assert len(world.qa.requests) == 2 * len(TICKERS)
-    assert (await report(world))["outcome"] == "cards_missing"
-
-
 @pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize(
@@ -90,16 +81,3 @@ async def test_a_signal_ends_the_run_in_its_time(world: World, terminal: bool, s
     assert ended == code
     assert moment - sent < LIMITS[ShutdownReason.SIGTERM].last_line + (2.0 if terminal else at_once(job))
     assert (await report(world))["exit_code"] == code
-
-
-@pytest.mark.slow
-async def test_signals_while_the_last_line_waits_for_a_reader_change_nothing(world: World) -> None:
-    job = await start(world)
-    runs = world.directory / "runs"
-    await until(lambda: any(runs.glob("*/ends/*")) and not (runs / "_lease.json").exists())
-    job.send_signal(SIGTERM)
-    await trio.sleep(0.2)
-    job.send_signal(SIGTERM)
-    code, _ = await gone(job, 10)
-    assert code == 3
-    assert (await report(world))["exit_code"] == 3
