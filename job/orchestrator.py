@@ -153,8 +153,8 @@ class _Run:
                 reporter.on_notices(waiting_notices(self._start, datetime.now(UTC)))
                 prepared = await prepare(options, day)
             helpers.start_soon(self._past.read, store, day, name="past nights")
-            start = self._start.with_config(prepared, options.without)
-            opened = await open_session(lease, start, prepared, reporter.on_storage)
+            start = self._start.with_config(prepared)
+            opened = await open_session(lease, start, prepared, reporter.on_storage, settled.latest)
         self._ledger = opened.record.ledger
         self._take(opened.start)
         reporter.on_notices(prepared.plan.notices)

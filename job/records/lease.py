@@ -52,7 +52,7 @@ TRUSTED_SECONDS = LASTS_SECONDS - LIMITS[ShutdownReason.LEASE_LOST].cards - 5.0
 """How long a holder trusts its lease after a renewal. Its calls have ended before another start may take it over."""
 
 
-_HAS_ENDED = message("Another start has just ended: nothing was called")
+HAS_ENDED = message("Another start has just ended: nothing was called")
 
 
 class Holder(BaseModel):
@@ -244,7 +244,7 @@ def _claim(
     there = store.read(LEASE)
     if there is None:
         if not waits:
-            raise BusyError(None if watched is None else _words(_read(watched)), _HAS_ENDED)
+            raise BusyError(None if watched is None else _words(_read(watched)), HAS_ENDED)
         return store.create(LEASE, data)
     holder = _read(there)
     is_watched = watched is not None and watched.generation == there.generation

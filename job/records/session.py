@@ -7,22 +7,21 @@ from functools import partial
 
 import trio
 
-from job.config.faults import CommandFault, ConfigError, Fault
+from job.config.faults import ConfigError, Fault
 from job.execution.gauge import Event
 from job.execution.shutdown import Shutdown
 from job.ledger.ledger import SetAside
 from job.ledger.result import CallResult
 from job.planning.prepare import Prepared
-from job.planning.selection import AGAIN
 from job.records.day import Document, Record, There, documents_there
 from job.records.journal import Journal
-from job.records.lease import BusyError, Lease
-from job.records.nights import NIGHTS_LOOKED_AT, read_nights
+from job.records.lease import HAS_ENDED, BusyError, Lease
+from job.records.start import nothing_made
 from job.report.attempt import Attempt, Start, contents_of
 from job.report.format import attempt_name, end_name
 from job.report.outcome import NOTHING_CALLED, Outcome
 from job.report.report import Report
-from job.storage.store import ConflictError, ObjectStore, StorageError, in_thread, in_thread_to_its_end, words_of
+from job.storage.store import ConflictError, StorageError, in_thread, in_thread_to_its_end, words_of
 from job.text.messages import Message, Value, message, template
 
 END_RETRY_SECONDS = 1.0
@@ -165,18 +164,12 @@ class Opened:
     """`None` if everything is there already: nothing is written then."""
 
 
-async def _nothing_made(store: ObjectStore, day: str) -> Fault:
-    """The fault of a start that wants something made again of a day for which nothing was made."""
-    nights = (one.day for one in (await read_nights(store, NIGHTS_LOOKED_AT)).reports if one.has_made)
-    latest = next(nights, None)
-    remedy = message("start it without that")
-    if latest is not None:
-        remedy = message("the latest day that has something is {day}: add --date={day} if that is meant", day=latest)
-    return CommandFault(AGAIN, message("nothing was made yet for {day}", day=day), remedy)
-
-
-async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: Notify) -> Opened:
+async def open_session(
+    lease: Lease, start: Start, prepared: Prepared, notify: Notify, known: int | None = None
+) -> Opened:
     """Reads the record of the day, decides what this start adds to it, and writes that.
+
+    `known` is the number of the latest attempt when this start began, if it asks for something again.
 
     Raises `StorageError`, `RecordError`, what `decide` raises, and `BusyError` if another start has taken over.
     """
@@ -184,8 +177,8 @@ async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: N
     if record.latest is not None:
         start = start.model_copy(update={"trace_id": record.latest.trace_id, "began": record.latest.began})
     if prepared.again is not None and not start.task_attempt and not record.ledger.has_made:
-        raise ConfigError([await _nothing_made(lease.store, start.day)])
-    attempt = decide(record, start, prepared, lease.holder.owner)
+        raise ConfigError([await nothing_made(lease.store, start.day)])
+    attempt = decide(record, start, prepared, lease.holder.owner, known)
     if attempt is None:
         return Opened(start, record, None)
     there = await documents_there(lease.store, attempt.day)
@@ -203,11 +196,12 @@ async def open_session(lease: Lease, start: Start, prepared: Prepared, notify: N
     return Opened(start, record, Session(lease, attempt, journal, notify, record, there))
 
 
-def decide(record: Record, start: Start, prepared: Prepared, owner: str) -> Attempt | None:
+def decide(record: Record, start: Start, prepared: Prepared, owner: str, known: int | None = None) -> Attempt | None:
     """The attempt that a start adds to the record of its day; `None` if everything is there already.
 
     What it asks to have made again is opened in the ledger of the record. Raises `ConfigError` if the day is that of
-    another config, and `BusyError` if this is the retry of a start that is not recorded.
+    another config, and `BusyError` if this is the retry of a start that is not recorded, or if something is asked for
+    again and there is a later attempt than the one with the `known` number: that may have made the same.
     """
     latest, ended, ledger = record.latest, record.ended, record.ledger
     if latest is not None and latest.config_uri.rstrip("/") != start.config_uri.rstrip("/"):
@@ -219,6 +213,8 @@ def decide(record: Record, start: Start, prepared: Prepared, owner: str) -> Atte
         if start.task_attempt:
             said = message("the first try of this execution has asked for nothing, so its retry does not either")
             raise BusyError(said, _NOT_ASKED)
+        if known is not None and record.listing.latest > known:
+            raise BusyError(None, HAS_ENDED)
         ledger.ask_again(prepared.again, number)
         asked_by = (*asked_by, *([start.execution] if start.execution else []))
     plan = prepared.plan.digest()

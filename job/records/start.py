@@ -5,11 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from job.config.environment import DAY_VARIABLES
-from job.config.faults import ConfigError, Fault
+from job.config.faults import CommandFault, ConfigError, Fault
 from job.planning.options import Options
 from job.planning.prepare import unreadable
+from job.planning.selection import AGAIN
 from job.records.day import Listing
-from job.records.nights import known_days
+from job.records.nights import NIGHTS_LOOKED_AT, known_days, read_nights
 from job.report.attempt import Start
 from job.report.format import RecordError
 from job.storage.store import ObjectStore, StorageError, UnusableError
@@ -37,6 +38,8 @@ class Settled:
     start: Start
     faults: Sequence[Fault]
     """Those of the variables, and all of what it was asked about its day."""
+    latest: int | None = None
+    """The number of the latest attempt of the day, if the start asks for something again."""
 
 
 async def settle(options: Options, store: ObjectStore) -> Settled:
@@ -59,7 +62,22 @@ async def _settled(options: Options, store: ObjectStore) -> Settled:
     with faults_of_record(""):
         days = await known_days(options.settings, store)
     day, faults = options.day(days)
-    if not faults and (fault := options.unconfirmed(days)):
+    fault, asks, latest = options.unconfirmed(days), bool(options.again) and not options.settings.task_attempt, None
+    if not faults and (fault or asks):
         with faults_of_record(day):
-            faults = [] if (await Listing.of(store, day)).is_recorded else [fault]
-    return Settled(Start.of(options, days), [*options.faults, *faults])
+            listing = await Listing.of(store, day)
+        faults = [fault] if fault and not listing.is_recorded else []
+        if asks:
+            latest = listing.latest
+            faults += [] if latest else [await nothing_made(store, day)]
+    return Settled(Start.of(options, days), [*options.faults, *faults], latest)
+
+
+async def nothing_made(store: ObjectStore, day: str) -> Fault:
+    """The fault of a start that wants something made again of a day for which nothing was made."""
+    nights = (one.day for one in (await read_nights(store, NIGHTS_LOOKED_AT)).reports if one.has_made)
+    latest = next(nights, None)
+    remedy = message("start it without that")
+    if latest is not None:
+        remedy = message("the latest day that has something is {day}: add --date={day} if that is meant", day=latest)
+    return CommandFault(AGAIN, message("nothing was made yet for {day}", day=day), remedy)

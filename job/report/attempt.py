@@ -102,9 +102,11 @@ class Start(BaseModel):
             commit=COMMIT,
         )
 
-    def with_config(self, prepared: Prepared, without: tuple[str, ...]) -> Self:
-        """The same, once its config is read; `without` are the targets that are left out."""
+    def with_config(self, prepared: Prepared) -> Self:
+        """The same, once its config is read."""
         generations = {name: stored.generation for name, stored in sorted(prepared.objects.items())}
+        left_out = prepared.plan.left_out
+        without = tuple(target.id for target in prepared.plan.targets if target.id in left_out)
         return self.model_copy(update={"generations": generations, "without": without})
 
     @property

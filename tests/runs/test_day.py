@@ -433,6 +433,22 @@ async def test_of_two_people_who_want_the_same_again_at_once_one_pays(scene: Sce
     assert scene.cards() == Counter([*ALL, "AAPL/news_card"])
 
 
+async def test_who_wants_the_same_again_and_is_held_up_before_the_lease_pays_nothing(scene: Scene) -> None:
+    """It never sees the lease of the other one, which has ended by then."""
+    await scene.start(0)
+    job = await scene.begin("--again", "AAPL/news_card", **CLOUD)
+    await scene.reached("names", DAY)
+    await trio.sleep(0.01)
+    job.send_signal(SIGSTOP)
+    await scene.start(0, "--again", "AAPL/news_card", **OTHER)
+    job.send_signal(SIGCONT)
+    outcome = await scene.end(job, 75)
+    assert outcome.finished["message"] == "Another start has just ended: nothing was called"
+    assert scene.cards() == Counter([*ALL, "AAPL/news_card"])
+    await scene.start(0, "--again", "AAPL/news_card", **CLOUD | {"CLOUD_RUN_EXECUTION": "nightly-3"})
+    assert scene.cards()["AAPL/news_card"] == 3, "one that begins later is another wish"
+
+
 async def test_who_watches_a_killed_start_stands_back_once_another_one_has_taken_its_place(scene: Scene) -> None:
     """That one makes what the killed one was asked for, and is gone before the second look."""
     await scene.start(0)
@@ -504,6 +520,16 @@ async def test_a_retry_is_not_refused_for_names_that_left_the_config_since_its_f
     outcome = await scene.start(0, *arguments, **RETRY)
     assert "Left out, and no target of the config any more: TSLA" in outcome.stdout
     assert outcome.finished["made_again"] == 1
+
+
+async def test_of_a_retry_only_who_is_left_out_and_still_there_is_recorded(scene: Scene) -> None:
+    """Who gives the command that goes on would be refused for any other name."""
+    await scene.world.configure("ticker_list.json", [*TICKERS, "TSLA"])
+    scene.world.qa.script.append(Fault(when.ticker("BRK.B"), do.status(422)))
+    await scene.start(3, "--without", "TSLA", "AAPL", **CLOUD)
+    await scene.world.configure("ticker_list.json", TICKERS)
+    await scene.start(3, "--without", "TSLA", "AAPL", **RETRY)
+    assert scene.stored(f"{DAY}/attempts/000002.json")["without"] == ["AAPL"]
 
 
 @pytest.mark.parametrize(("verb", "part", "code", "paid"), [("names", DAY, 75, 0), ("create", "/results/000002", 0, 1)])
@@ -588,12 +614,21 @@ async def test_a_faulty_command_calls_nothing_and_is_not_advised_again(
     if "all" in arguments:
         await scene.world.configure("ticker_list.json", [f"T{number}" for number in range(10)])
     outcome = await scene.start(2, *arguments)
-    (fault,) = outcome.events("config.faulty")
+    *others, fault = outcome.events("config.faulty")
     assert fault["where"] == where
     assert said in fault["message"]
-    assert outcome.finished["message"] == "The command has 1 fault: nothing was called"
+    assert ["nothing was made yet" in other["message"] for other in others] == [True] * (where == "--again")
+    assert str(outcome.finished["message"]).startswith("The command has ")
     assert "start_command" not in outcome.finished
     assert scene.requests == []
+    assert scene.names() == []
+
+
+async def test_what_cannot_be_made_again_is_a_fault_beside_those_of_the_config(scene: Scene) -> None:
+    await scene.world.configure("card_types.json", b"[")
+    outcome = await scene.start(2, "--again", "AAPL/news_card", **CLOUD)
+    assert [fault["where"] for fault in outcome.events("config.faulty")] == ["--again", "card_types.json"]
+    assert "start_command" not in outcome.finished
     assert scene.names() == []
 
 
