@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator
 from job.config.faults import invalid
 from job.config.fields import is_date
 from job.engines.calls import query
-from job.text.display import quoted
+from job.text.display import is_control, quoted
 from job.text.messages import message
 
 ID_LIMIT = 64
@@ -31,19 +31,19 @@ def _check_id(text: str) -> str:
         raise invalid(message("is longer than {limit} characters", limit=ID_LIMIT), message("shorten it"))
     if not text.strip():
         raise invalid(message("is blank"), message("write an id"))
-    if text in {".", ".."} or any(
-        char in "/\\" or unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} for char in text
-    ):
-        remedy = message("leave out slashes, backslashes and control characters; no . or ..")
-        raise invalid(message("cannot be an id"), remedy)
     visible = _INVISIBLE.sub("", text)
     if visible != text:
         twin = _with_twin(text, visible.strip())
         raise invalid(message("holds an invisible character"), message("write it again by hand"), twin)
+    if text in {".", ".."} or any(char in "/\\" or is_control(char) for char in text):
+        remedy = message("leave out slashes, backslashes and control characters; no . or ..")
+        raise invalid(message("cannot be an id"), remedy)
     if text != text.strip():
         raise invalid(message("has spaces around it"), message("remove them"))
     plain = unicodedata.normalize("NFKC", text)
-    if plain.isascii() and not text.isascii():
+    if not plain.isascii():  # wide characters belong to its script then, but no space except the plain one
+        plain = "".join(" " if unicodedata.category(char) == "Zs" else char for char in text)
+    if plain != text:
         what = message("holds full-width characters, or others that only look like plain ones")
         raise invalid(what, message("write plain ones"), _with_twin(text, plain))
     return text

@@ -2,19 +2,27 @@
 
 import json
 import re
+import unicodedata
 from datetime import datetime, timedelta, timezone
 
 
 def printable(value: object) -> str:
-    """A value as text that is safe to show: every unprintable character except the line feed is replaced.
+    """A value as text that is safe to show: every character that `is_control` except the line feed is replaced.
 
-    These are escapes and other control characters, changes of direction, and halves of surrogate pairs. The result can
-    be encoded.
+    The result can be encoded. Any other character stays, so that a name can be copied from where it is shown.
     """
     text = str(value)
     if text.isprintable():
         return text
-    return "".join(char if char.isprintable() or char == "\n" else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return "".join("\N{REPLACEMENT CHARACTER}" if is_control(char) and char != "\n" else char for char in text)
+
+
+def is_control(char: str) -> bool:
+    """Whether it is an escape or another control character, a change of direction, or half of a surrogate pair.
+
+    Unlike for `str.isprintable`, other spaces, private characters and those newer than this Python are none.
+    """
+    return unicodedata.category(char) in {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def shortened(value: str, limit: int) -> str:

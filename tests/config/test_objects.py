@@ -480,6 +480,7 @@ QUOTES_EACH = "holds a comma or a semicolon; write each ticker in quotes of its 
         ("ticker_list.json", ["\u3164"], f'[0] ("\\u3164" → ""): {INVISIBLE}'),
         ("ticker_list.json", ["０７００.HK"], f'[0] ("０７００.HK" → "0700.HK"): {WIDE}'),
         ("card_types.json", ["news\u00a0card"], f'[0] ("news\\u00a0card" → "news card"): {WIDE}'),
+        ("card_targets.json", [{"id": "美联储\u3000加息"}], f'[0].id ("美联储\\u3000加息" → "美联储 加息"): {WIDE}'),
         ("card_targets.json", [{"id": "ＡＡＰＬ"}], f'[0].id ("ＡＡＰＬ" → "AAPL"): {WIDE}'),
         ("card_targets.json", {"ＡＡＰＬ": ["news_card"]}, f'["ＡＡＰＬ"] ("ＡＡＰＬ" → "AAPL"): {WIDE}'),
         # several tickers in one
@@ -492,7 +493,10 @@ def test_characters_that_only_look_right_are_refused_with_the_plain_spelling(
     assert faults_with(name, value) == [f"{name}: {fault}"]
 
 
-@pytest.mark.parametrize("topic", ["美联储（Fed）", "Ａ股", "Zürich", "E=mc2", "1E5", "Rate vs. Inflation", "S&P, Dow"])
+@pytest.mark.parametrize(
+    "topic",
+    ["美联储（Fed）", "Ａ股", "Zürich", "E=mc2", "1E5", "Rate vs. Inflation", "S&P, Dow", "\U0001fae9", "a\ue000"],
+)
 def test_ids_in_any_script_are_accepted(topic: str) -> None:
     assert faults_with("card_targets.json", [{"id": topic, "topic_key": "k"}]) == []
 

@@ -350,6 +350,16 @@ async def test_a_target_is_left_out_once_by_name(scene: Scene) -> None:
     assert scene.cards() == Counter(ALL)
 
 
+@pytest.mark.parametrize("name", ["topic\U0001fae9", "a\ue000b"], ids=["newer than this Python", "private"])
+async def test_any_name_of_the_config_can_be_given_and_is_shown_as_it_is(scene: Scene, name: str) -> None:
+    await scene.world.configure("card_targets.json", [{**TOPIC, "id": name}])
+    scene.world.news.script.append(Fault(when.path("/batch/process_topic"), do.status(422)))
+    await scene.start(1)
+    assert f"--without={name}&#39;" in scene.world.recorded()[f"{DAY}/report.html"].decode()
+    await scene.start(0, "--without", name)
+    assert name not in "".join(scene.cards())
+
+
 async def test_what_is_left_out_and_there_already_is_shown_as_made(scene: Scene) -> None:
     """All cards are there, one is to be made again, and its data fails: nothing says to leave it out, nor hides it."""
     await scene.start(0)
