@@ -190,6 +190,12 @@ async def _left_out(night: Night) -> None:
     await night.start(0, "--without=MSFT")
 
 
+async def _nothing_left(night: Night) -> None:
+    await _left_out(night)
+    await night.scene.until("2026-11-25", "09:00:00")
+    await night.start(0, "--without=MSFT")
+
+
 Story = Callable[[Night], Awaitable[None]]
 STORIES: Mapping[str, Story] = {
     "good": _good,
@@ -205,6 +211,7 @@ STORIES: Mapping[str, Story] = {
     "deadline": _deadline,
     "made-again": _made_again,
     "left-out": _left_out,
+    "nothing-left": _nothing_left,
 }
 
 
