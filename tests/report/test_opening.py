@@ -43,11 +43,6 @@ def test_what_a_person_has_left_out_is_no_change_of_the_config() -> None:
     assert notices(cards=2, without=("MSFT",)) == [f"Going on with {DAY}, so far: no card was made"]
 
 
-def test_an_attempt_at_a_past_day_says_that_its_data_are_those_of_today() -> None:
-    (text,) = notices(datetime.fromisoformat("2026-11-26T09:00:00+08:00"))
-    assert text.startswith(f"{DAY} is over: the financial and the trading engine take no date")
-
-
 @pytest.mark.parametrize(
     ("arguments", "hour", "says"),
     [(("run",), "01:59", False), (("run",), "02:00", True), (("run", f"--date={DAY}"), "02:00", False)],

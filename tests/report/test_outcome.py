@@ -19,9 +19,7 @@ from job.report.outcome import (
     bad_config,
     busy,
     ending_of,
-    more_cards_notice,
     nothing_missing,
-    past_day_notice,
     storage_failed,
     unended,
     unforeseen,
@@ -154,6 +152,7 @@ def test_without_a_target_not_all_cards_are_there() -> None:
     there = nothing_missing(ledger, "06:41", None)
     assert shown(there)[2] == "2 cards are there, without C"
     assert str(there.notes[0]).endswith("was there already but for C, since 06:41: nothing was called.")
+    assert str(there.notes[1]) == "Left out by hand: C."
 
 
 def test_what_is_left_out_is_shown_as_what_it_is() -> None:
@@ -275,17 +274,6 @@ def test_what_the_record_lacks(results: int, note: str) -> None:
     done = str(unrecorded_note(results, is_done=True))
     ignored = "again; so verify and its alert will report this day as not done: ignore that."
     assert done == note if results == 0 else done.startswith("All work is done, so do not") and done.endswith(ignored)
-
-
-def test_what_is_said_of_an_old_day() -> None:
-    assert str(past_day_notice("2026-11-23")).startswith(
-        "2026-11-23 is over: the financial and the trading engine take"
-    )
-    assert [list(map(str, more_cards_notice(more, "2026-11-23"))) for more in (0, 1, -2)] == [
-        [],
-        ["The config asks for 1 card more than the last attempt at 2026-11-23 did"],
-        ["The config asks for 2 cards fewer than the last attempt at 2026-11-23 did"],
-    ]
 
 
 # --- what holds for all ---

@@ -376,12 +376,6 @@ async def test_what_is_left_out_and_there_already_is_shown_as_made(scene: Scene)
     assert scene.world.recorded()[f"{DAY}/cards.csv"].decode().count("BRK.B,equity") == 2
 
 
-async def test_what_a_person_leaves_out_is_no_change_of_the_config(scene: Scene) -> None:
-    await scene.start(0)
-    outcome = await scene.start(0, "--without", "BRK.B")
-    assert "The config asks for" not in outcome.stdout
-
-
 async def test_a_day_names_nobody_as_left_out_who_left_the_config_since(scene: Scene) -> None:
     await scene.start(0, "--without", "BRK.B")
     await scene.world.configure("ticker_list.json", ["AAPL"])
