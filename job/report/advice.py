@@ -85,7 +85,7 @@ def _steps(report: Report, commands: Commands, retry: TaskRetry) -> Iterator[Ste
         look = message("It is not known whether this was asked for. Look first at how the day stands:")
         if report.outcome is Outcome.BUSY:
             look = message("Look first at how the day stands:")
-        yield Step("look", look, commands.look(report.day))
+        yield Step("look", look, commands.look(report.known_day))
         return
     # The retry of a start that names no day would be for the next one.
     names_day = retry is TaskRetry.COMES and report.outcome is not Outcome.BAD_CONFIG and _ends_soon(report, commands)
@@ -146,9 +146,8 @@ def _start_steps(
     # A refused start is recorded; and a day that was not current has to be confirmed by whoever names it.
     was_current = start.knows_days and start.days.current(datetime.fromisoformat(start.started)) == start.day
     is_new = was_current and not start.number and outcome is not Outcome.BAD_CONFIG
-    # While the days are not known, only a day that was named is known, and not whether it is current.
-    day, names_day = start.day if start.knows_days or start.names_day else None, names_day or not start.knows_days
-    command = commands.run(day, *own, names_day=names_day, is_new=is_new)
+    names_day = names_day or not start.knows_days  # whether it is current is not known either
+    command = commands.run(start.known_day, *own, names_day=names_day, is_new=is_new)
     yield Step("start", message(sentence, terms=command.terms), command)
     if command.until is not None:
         yield _later(commands.run(start.day, *own, names_day=True, is_new=is_new))

@@ -115,6 +115,11 @@ class Start(BaseModel):
         return any(one.startswith("--date") for one in self.arguments)
 
     @property
+    def known_day(self) -> str | None:
+        """Its day, if that was named or its days are known."""
+        return self.day if self.knows_days or self.names_day else None
+
+    @property
     def days(self) -> Days:
         """The days of its schedule."""
         return Days(ZoneInfo(self.zone), self.schedule)

@@ -86,11 +86,11 @@ class Commands:
         text = shlex.join(["gcloud", "run", "jobs", "execute", self.job, *named])
         return Command(text, until, is_maintainers=len(arguments) > 1)
 
-    def look(self, day: str) -> Command:
-        """How to see a day: the address of its page, or on a laptop the command that shows it."""
+    def look(self, day: str | None) -> Command:
+        """How to see a day, by default the latest: the address of a page, or on a laptop the command that shows it."""
         if self.job is not None and self.runs_uri is not None:
-            return Command(page_address(self.runs_uri, day))
-        return self.read("report", day)
+            return Command(address_of(self.runs_uri, NIGHTS_PAGE) if day is None else page_address(self.runs_uri, day))
+        return self.read("report", *([day] if day else []))
 
     def read(self, *arguments: str) -> Command:
         """A command of the job that reads."""

@@ -204,6 +204,12 @@ def test_who_asks_again_looks_first_unless_it_is_known_to_be_recorded(how: str, 
     assert "look" not in [kind for kind, _, _ in shown(one.model_copy(update={"number": 2}))]
 
 
+def test_while_the_days_are_not_known_who_asks_again_looks_at_the_latest() -> None:
+    one = report(storage_failed("503"), number=0, arguments=("run", "--again=NVDA"), knows_days=False)
+    assert shown(one, LAPTOP) == [("look", UNKNOWN, LOOK.removesuffix(" 2026-11-24"))]
+    assert shown(one, CLOUD) == [("look", UNKNOWN, "https://storage.cloud.google.com/cards/runs/index.html")]
+
+
 def test_a_request_to_make_again_that_was_refused_is_made_once_that_is_corrected() -> None:
     one = report(bad_config(1, of_command=False), number=0, arguments=("run", "--again=NVDA"), faults=[IN_VARIABLE])
     corrected = f"Once that is corrected, this starts it again {BOTH}:"
