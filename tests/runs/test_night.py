@@ -393,3 +393,20 @@ async def test_a_mistyped_date_is_a_fault_beside_those_of_variables_and_leaves_n
     assert "start_command" not in outcome.finished
     await scene.start(2, "--date", date)
     assert (scene.world.recorded(), len(scene.requests)) == (before, count)
+
+
+async def test_while_it_is_not_known_whether_anything_is_recorded_of_a_date_nothing_is(scene: Scene) -> None:
+    """It would be taken for a confirmation. Storage answers again right after it was asked."""
+    asked = list[str]()
+    scene.promise.was_out = True
+
+    def refuse(verb: str, name: str) -> bool:
+        if verb == "names" and "2026-10-24" in name:
+            asked.append(name)
+        return len(asked) == 1
+
+    scene.world.runs.refuse = refuse
+    outcome = await scene.start(2, "--date", "2026-10-24", QA_ENGINE_TIMEOUT="x")
+    assert [fault["where"] for fault in outcome.events("config.faulty")] == ["QA_ENGINE_TIMEOUT", "RUNS_URI"]
+    scene.works()
+    assert (len(asked), scene.names()) == (1, [])
