@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import trio
 
 from job.config.faults import CommandFault, ConfigError, Fault
-from job.execution.gauge import Event, Progress, report_each_minute
 from job.execution.phases import Phases
+from job.execution.progress import Event, Progress, report_each_minute
 from job.execution.shutdown import Shutdown, at_deadline, on_signals
 from job.ledger.ledger import Ledger
 from job.ledger.stop import EngineFailedError, ShutdownReason

@@ -7,7 +7,7 @@ from math import inf
 from job.engines.calls import Call
 from job.engines.failures import Failure
 from job.engines.remedies import remedy
-from job.execution.gauge import EventHandler
+from job.execution.progress import EventHandler
 from job.ledger.ledger import SetAside
 from job.text.messages import message
 

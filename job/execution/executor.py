@@ -21,8 +21,8 @@ from job.engines.transport import (
     TokenProvider,
     TransportError,
 )
-from job.execution.gauge import CallRetried, EventHandler, Gauge
 from job.execution.limits import ConcurrencyLimiter
+from job.execution.progress import CallRetried, EventHandler, Gauge
 from job.execution.retry import RetryState
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import WorkQueue

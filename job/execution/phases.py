@@ -14,7 +14,7 @@ from job.engines.identity import RunIdentity
 from job.engines.tls import tls_context
 from job.execution.circuits import CardCircuits
 from job.execution.executor import Executor, RunContext
-from job.execution.gauge import EventHandler, Progress
+from job.execution.progress import EventHandler, Progress
 from job.execution.shutdown import Shutdown
 from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from job.config.faults import Fault
 from job.engines.calls import Call
 from job.engines.identity import COMMIT, VERSION
-from job.execution.gauge import CallRetried, Event, Progress
+from job.execution.progress import CallRetried, Event, Progress
 from job.ledger.result import CUT_OFF, CallResult
 from job.output.reporter import barrier_message, progress_message
 from job.output.stdout import LAST_WORDS_SECONDS, OutputQueue, say_error_within, write_line

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from job.config.faults import Fault
-from job.execution.gauge import Event, Progress
+from job.execution.progress import Event, Progress
 from job.ledger.ledger import Ledger
 from job.report.attempt import Start
 from job.report.view import View

@@ -11,7 +11,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from job.config.faults import Fault
-from job.execution.gauge import Event, Progress
+from job.execution.progress import Event, Progress
 from job.ledger.ledger import SetAside
 from job.ledger.result import FAILED, CallResult
 from job.output.reporter import barrier_message, progress_message, time_status

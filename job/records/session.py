@@ -8,7 +8,7 @@ from functools import partial
 import trio
 
 from job.config.faults import ConfigError, Fault
-from job.execution.gauge import Event
+from job.execution.progress import Event
 from job.execution.shutdown import Shutdown
 from job.ledger.ledger import SetAside
 from job.ledger.result import CallResult

@@ -14,7 +14,7 @@ import trio
 from job.engines.catalog import EngineName
 from job.engines.failures import Cause
 from job.engines.transport import ProcessLimitError, Response, TokenError, TransportError
-from job.execution.gauge import CallRetried
+from job.execution.progress import CallRetried
 from job.ledger.result import CallResult
 from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.text.messages import message

@@ -7,7 +7,7 @@ import trio
 from trio.testing import MockClock
 
 from job.engines.transport import Response
-from job.execution.gauge import REPORT_SECONDS, Progress, report_each_minute
+from job.execution.progress import REPORT_SECONDS, Progress, report_each_minute
 from tests.support.fakes import Asked, Stage, stage, target, well
 
 

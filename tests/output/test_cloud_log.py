@@ -14,7 +14,7 @@ from job.config.faults import Fault
 from job.engines.calls import trading
 from job.engines.failures import CUT_OFF, Cause, Failure
 from job.engines.identity import COMMIT, VERSION, RunIdentity
-from job.execution.gauge import CallRetried, Progress
+from job.execution.progress import CallRetried, Progress
 from job.ledger.ledger import Ledger, SetAside
 from job.output import stdout
 from job.output.cloud_log import CloudLogReporter

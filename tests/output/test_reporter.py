@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from job.engines.failures import Cause, Failure
-from job.execution.gauge import Progress
+from job.execution.progress import Progress
 from job.ledger.ledger import Ledger
 from job.output.reporter import barrier_message, time_status
 from job.output.terminal import TerminalReporter

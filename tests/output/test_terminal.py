@@ -12,7 +12,7 @@ import pytest
 from job.config.faults import Fault
 from job.engines.calls import news
 from job.engines.failures import CUT_OFF, Cause, Failure
-from job.execution.gauge import Progress
+from job.execution.progress import Progress
 from job.ledger.ledger import Ledger, SetAside
 from job.ledger.stop import ShutdownReason
 from job.output import stdout

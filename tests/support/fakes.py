@@ -17,8 +17,8 @@ from job.engines.catalog import DATA_ENGINES, DataEngineName, EngineName
 from job.engines.identity import RunIdentity
 from job.engines.transport import Response
 from job.execution.executor import RunContext
-from job.execution.gauge import Event, Progress
 from job.execution.phases import Phases
+from job.execution.progress import Event, Progress
 from job.execution.shutdown import Shutdown
 from job.ledger.items import Counts
 from job.ledger.ledger import Ledger, SetAside

@@ -15,7 +15,7 @@ from job.config.objects import read_config
 from job.engines.answers import judge
 from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
-from job.execution.gauge import Progress
+from job.execution.progress import Progress
 from job.ledger.ledger import Ledger, SetAside
 from job.ledger.result import FailedAttempt
 from job.notification.channels import FEISHU
