@@ -14,14 +14,14 @@ from tests.support.records import DAY, RecordedAttempt, prepared, start_at
 NOW = datetime.fromisoformat(f"{DAY}T09:00:00+08:00")
 
 
-def notices(now: datetime = NOW, cards: int | None = None, without: tuple[str, ...] = ()) -> list[str]:
+def notices(cards: int | None = None, without: tuple[str, ...] = ()) -> list[str]:
     """Those of an attempt with two cards; `cards` is how many the one before had, if there was one."""
     latest = None
     if cards is not None:
         entry = RecordedAttempt().record()[f"{DAY}/attempts/000001.json"]
         latest = read_attempt(DAY, 1, entry).model_copy(update={"cards": cards})
     ledger = Ledger(prepared().plan.without(without))
-    return [str(one) for one in opening_notices(start_at(), ledger, latest, now)]
+    return [str(one) for one in opening_notices(start_at(), ledger, latest, NOW)]
 
 
 @pytest.mark.parametrize(

@@ -661,7 +661,7 @@ async def test_the_page_of_the_nights_is_not_overwritten_with_one_night_while_th
     await scene.start(0)
     page = scene.world.recorded()["index.html"].decode()
     assert "2026-11-22" in page
-    assert DAY in page
+    assert f'href="{DAY}/report.html"' in page
 
 
 @pytest.mark.parametrize("name", ["report.json", "report.html", "cards.csv"])
