@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import trio
     from trio.testing import MockClock
 
-NOTHING_ADVISED = {"good", "shrank", "storage-lost", "made-again", "left-out"}
+NOTHING_ADVISED = {"good", "shrank", "storage-lost", "made-again"}
 """The stories after which no command is advised."""
 
 
@@ -24,10 +24,8 @@ NOTHING_ADVISED = {"good", "shrank", "storage-lost", "made-again", "left-out"}
 async def test_a_morning_reads_as_it_was_read(
     autojump_clock: MockClock, nursery: trio.Nursery, name: str, language: str
 ) -> None:
-    async def compare(night: Night) -> None:
+    async with play(name, language, nursery) as night:
         assert text_of(night) == file_of(name, language).read_text(encoding="utf-8"), "python -m tests.runs.mornings"
-
-    await play(name, language, nursery, compare)
 
 
 def test_every_text_belongs_to_a_story() -> None:
@@ -42,7 +40,7 @@ async def test_a_command_does_what_it_says(
 ) -> None:
     """Pasted while it holds, or later the one that holds then, it finishes the day that it was shown for."""
 
-    async def paste(night: Night) -> None:
+    async with play(name, "en", nursery) as night:
         advised = [given for given in commands(text_of(night)) if "--again" not in given]
         is_late = moment == "a day later"
         fitting = [given for given in advised if any("--date" in word for word in given) is is_late]
@@ -64,8 +62,6 @@ async def test_a_command_does_what_it_says(
         assert {place.partition("/")[0] for place in new if re.match(r"\d", place)} == {day}, (
             "only this day is worked on"
         )
-
-    await play(name, "en", nursery, paste)
 
 
 async def mend(night: Night) -> None:

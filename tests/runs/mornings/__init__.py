@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -215,12 +216,13 @@ STORIES: Mapping[str, Story] = {
 }
 
 
-async def play(name: str, language: str, nursery: trio.Nursery, look: Callable[[Night], Awaitable[None]]) -> None:
-    """Plays a story, and then has somebody look at it."""
+@asynccontextmanager
+async def play(name: str, language: str, nursery: trio.Nursery) -> AsyncIterator[Night]:
+    """Plays a story; what it left behind may then be looked at."""
     async with open_scene(nursery, CONFIG) as scene:
         night = Night(scene, language)
         await STORIES[name](night)
-        await look(night)
+        yield night
 
 
 def text_of(night: Night) -> str:

@@ -4,15 +4,13 @@ import trio
 from trio.testing import MockClock
 
 from job.text.messages import LANGUAGES
-from tests.runs.mornings import STORIES, Night, file_of, play, text_of
+from tests.runs.mornings import STORIES, file_of, play, text_of
 
 
 async def _write(name: str, language: str) -> None:
-    async def keep(night: Night) -> None:
-        file_of(name, language).write_text(text_of(night), encoding="utf-8")
-
     async with trio.open_nursery() as nursery:
-        await play(name, language, nursery, keep)
+        async with play(name, language, nursery) as night:
+            file_of(name, language).write_text(text_of(night), encoding="utf-8")
         nursery.cancel_scope.cancel()
 
 
