@@ -109,7 +109,7 @@ format: .venv/ready ## fix style and format, as far as a tool can
 
 # Whoever is free takes half of what another has left.
 .PHONY: test-slow
-test-slow: .venv/ready ## run the slow tests, in a quarter of an hour
+test-slow: .venv/ready ## run the slow tests, in seven minutes on two processors
 	$(BIN)/python -m pytest -q -n auto --dist worksteal -m slow
 
 .PHONY: test-all

@@ -120,8 +120,8 @@ def run(size: Size, show: Callable[[Row], None]) -> list[Target]:
 def _large(size: Size, row: Callable[[Measured], Row]) -> list[Target]:
     bounds = (
         (size.long, "memory-long", "cards", 150),
-        (size.wide, "memory-wide", "cards over TLS", 300),
-        (size.widest, "memory-widest", "cards over TLS", 500),
+        (size.wide, "memory-wide", "cards over TLS", 350),
+        (size.widest, "memory-widest", "cards over TLS", 600),
     )
     return [
         Target(
