@@ -10,12 +10,12 @@ from tests.simulators.job import ROOT
 from tests.tools.bench.measure import Load, measure
 
 BOUNDS = {
-    "speed": (4.0, None),
+    "speed": (3.0, None),
     "cpu-64": (None, 1.1),
     "cpu-256": (None, 1.1),
     "cpu-1024": (None, 1.1),
     "makespan": (None, 1.5),
-    "floor": (None, 6.0),
+    "floor": (None, 8.0),
     "memory-small": (None, 90),
     "memory": (None, 120),
     "start": (None, 5.0),
