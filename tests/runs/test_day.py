@@ -95,16 +95,6 @@ async def test_no_card_is_requested_before_all_data_is_durable(scene: Scene) -> 
     await scene.end(job, 0)
 
 
-async def test_of_what_was_not_durable_when_it_was_killed_everything_is_asked_again(scene: Scene) -> None:
-    scene.fails("create", "/results/")
-    job = await scene.begin()
-    await job.seen("storage.failed")
-    await scene.killed(job)
-    scene.works()
-    await scene.start(0)
-    assert Counter(one.service for one in scene.requests) == {"financial": 2, "trading": 2, "news": 6, "qa": 5}
-
-
 async def test_two_places_share_no_key(scene: Scene) -> None:
     """Else the cards of a trial would be served to production, or a folder that was moved away."""
     await scene.start(0)
@@ -130,36 +120,6 @@ async def test_a_start_after_a_killed_one_goes_on(scene: Scene, engine: str, cou
     assert outcome.seconds > 50, "nobody can know at once that the other one is dead"
 
 
-async def test_cloud_runs_retry_takes_over_at_once(scene: Scene) -> None:
-    job = await scene.begin(**CLOUD)
-    await scene.cards_in_flight()
-    await scene.killed(job)
-    assert (await scene.start(0, **RETRY)).seconds < 10
-
-
-async def test_an_end_is_written_last_and_only_anew_after_a_kill(scene: Scene) -> None:
-    job = await scene.begin(**CLOUD)
-    await scene.reached("create", "/ends/", job.process.kill)
-    await scene.end(job, -SIGKILL)
-    scene.world.runs.objects.pop(f"{DAY}/ends/000001.json", None)
-    documents = [f"{DAY}/{name}" for name in ("report.json", "report.html", "cards.csv")] + ["index.html"]
-    assert set(documents) <= set(scene.names())
-    count = len(scene.requests)
-    await scene.start(0, **RETRY)
-    assert len(scene.requests) == count
-    assert scene.names("/ends/") == [f"{DAY}/ends/000002.json"]
-
-
-async def test_what_was_made_again_and_lost_is_recognised_by_its_key(scene: Scene) -> None:
-    await scene.start(0)
-    job = await scene.begin("--again", "AAPL/news_card", "BRK.B/price_card")
-    await scene.cards_in_flight(7)
-    await scene.killed(job)
-    await scene.start(0)
-    assert (scene.cards().total(), len(scene.keys())) == (9, 7)
-    assert len(scene.requests) == 5 + 9
-
-
 async def test_a_start_that_wakes_beside_another_one_records_what_it_has_and_leaves(scene: Scene) -> None:
     first = await scene.begin()
     await scene.cards_in_flight(2)
@@ -172,20 +132,6 @@ async def test_a_start_that_wakes_beside_another_one_records_what_it_has_and_lea
     assert scene.names("/results/000001") == [f"{DAY}/results/000001-{number:06}.jsonl" for number in range(2)]
     assert scene.stored(f"{DAY}/report.json")["number"] == 2
     assert scene.cards().total() == 2 + 5
-
-
-async def test_a_start_that_was_paused_before_it_writes_a_document_leaves_the_newer_one(scene: Scene) -> None:
-    """It has looked at its lease just before."""
-    job = await scene.begin()
-    await scene.reached("create", "/results/000001-000001", lambda: setattr(scene.world, "storage_seconds", 2.0))
-    await trio.sleep(1.5)  # the results are written, and the report is sent
-    job.send_signal(SIGSTOP)
-    scene.world.storage_seconds = 0.02
-    assert f"{DAY}/report.json" not in scene.names()
-    await scene.start(0)
-    job.send_signal(SIGCONT)
-    await scene.end(job, 0)
-    assert scene.stored(f"{DAY}/report.json")["number"] == 2
 
 
 @pytest.mark.parametrize("seconds", [0.5, 1.5])
@@ -213,20 +159,6 @@ async def test_of_several_starts_at_once_one_makes_everything(scene: Scene, othe
         await scene.end(job, 0)
     assert scene.cards() == Counter(ALL)
     assert scene.names("/attempts/") == [f"{DAY}/attempts/000001.json"]
-
-
-async def test_a_start_that_waits_says_so_each_minute_and_for_whom(scene: Scene) -> None:
-    scene.world.news.latency = steady(200.0)
-    job = await scene.begin(NEWS_ENGINE_TIMEOUT="300", **CLOUD)
-    await scene.world.news.until(bool)
-    second = await scene.start(0, **OTHER)
-    await scene.end(job, 0)
-    waiting = [one["message"] for one in second.events("config.noticed") if "aiting" in one["message"]]
-    holder = f"the start for {DAY}, at work since 22:30 UTC as execution nightly-1"
-    said = "Waiting for another start, and doing then what is left"
-    assert waiting[0] == f"Waiting up to 60 s to see whether another start is still alive: {holder}"
-    assert waiting[1:] == [f"{said}: {holder}"] * 3
-    assert scene.cards() == Counter(ALL)
 
 
 async def test_a_start_waits_for_no_longer_than_its_deadline(scene: Scene) -> None:
@@ -323,16 +255,6 @@ async def test_cards_of_another_model_are_noted_and_not_paid_again(scene: Scene)
     assert "4 cards were made with another model" in " ".join(again.finished["notes"])
 
 
-async def test_who_left_the_config_is_asked_for_no_more(scene: Scene) -> None:
-    scene.world.qa.script.append(Fault(when.ticker("BRK.B"), do.status(422)))
-    await scene.start(3)
-    await scene.world.configure("ticker_list.json", ["AAPL"])
-    count = len(scene.requests)
-    outcome = await scene.start(0)
-    assert len(scene.requests) == count
-    assert outcome.finished["cards"]["planned"] == 3
-
-
 async def test_a_target_is_left_out_once_by_name(scene: Scene) -> None:
     scene.world.news.script.append(Fault(when.ticker("BRK.B"), do.status(422)))
     await scene.start(1)
@@ -350,16 +272,6 @@ async def test_a_target_is_left_out_once_by_name(scene: Scene) -> None:
     assert scene.cards() == Counter(ALL)
 
 
-@pytest.mark.parametrize("name", ["topic\U0001fae9", "a\ue000b"], ids=["newer than this Python", "private"])
-async def test_any_name_of_the_config_can_be_given_and_is_shown_as_it_is(scene: Scene, name: str) -> None:
-    await scene.world.configure("card_targets.json", [{**TOPIC, "id": name}])
-    scene.world.news.script.append(Fault(when.path("/batch/process_topic"), do.status(422)))
-    await scene.start(1)
-    assert f"--without={name}&#39;" in scene.world.recorded()[f"{DAY}/report.html"].decode()
-    await scene.start(0, "--without", name)
-    assert name not in "".join(scene.cards())
-
-
 async def test_what_is_left_out_and_there_already_is_shown_as_made(scene: Scene) -> None:
     """All cards are there, one is to be made again, and its data fails: nothing says to leave it out, nor hides it."""
     await scene.start(0)
@@ -374,15 +286,6 @@ async def test_what_is_left_out_and_there_already_is_shown_as_made(scene: Scene)
         "2 cards were to be made again, and were not: BRK.B/news_card, BRK.B/price_card",
     ]
     assert scene.world.recorded()[f"{DAY}/cards.csv"].decode().count("BRK.B,equity") == 2
-
-
-async def test_a_day_names_nobody_as_left_out_who_left_the_config_since(scene: Scene) -> None:
-    await scene.start(0, "--without", "BRK.B")
-    await scene.world.configure("ticker_list.json", ["AAPL"])
-    count = len(scene.requests)
-    await scene.start(0)
-    assert len(scene.requests) == count
-    assert scene.stored(f"{DAY}/report.json")["without"] == []
 
 
 # --- made again ---
@@ -492,26 +395,6 @@ async def test_a_signal_while_an_attempt_is_recorded_leaves_nobody_to_pay_twice(
     assert scene.cards()["AAPL/news_card"] == 2
 
 
-async def test_an_attempt_whose_entry_was_written_and_not_answered_is_not_asked_for_again(scene: Scene) -> None:
-    await scene.start(0)
-    scene.promise.was_out = True
-    scene.world.runs.lose = lambda _verb, name: "/attempts/" in name
-    outcome = await scene.start(75, "--again", "AAPL/news_card", **CLOUD)
-    assert outcome.finished["outcome"] == "storage_failed"
-    assert "start_command" not in outcome.finished
-    scene.world.runs.lose = lambda _verb, _name: False
-    await scene.start(0, "--again", "AAPL/news_card", **RETRY)
-    assert scene.cards()["AAPL/news_card"] == 2
-
-
-async def test_an_execution_that_is_delivered_twice_asks_once(scene: Scene) -> None:
-    await scene.start(0)
-    await scene.start(0, "--again", "AAPL/news_card", **CLOUD)
-    outcome = await scene.start(0, "--again", "AAPL/news_card", **CLOUD)
-    assert outcome.finished["notes"][0].startswith(f"Everything of {DAY} was there already")
-    assert scene.cards()["AAPL/news_card"] == 2
-
-
 async def test_a_retry_is_not_refused_for_names_that_left_the_config_since_its_first_try(scene: Scene) -> None:
     await scene.world.configure("ticker_list.json", [*TICKERS, "TSLA"])
     await scene.start(0)
@@ -524,29 +407,7 @@ async def test_a_retry_is_not_refused_for_names_that_left_the_config_since_its_f
     outcome = await scene.start(0, *arguments, **RETRY)
     assert "Left out, and no target of the config any more: TSLA" in outcome.stdout
     assert outcome.finished["made_again"] == 1
-
-
-async def test_of_a_retry_only_who_is_left_out_and_still_there_is_recorded(scene: Scene) -> None:
-    """Who gives the command that goes on would be refused for any other name."""
-    await scene.world.configure("ticker_list.json", [*TICKERS, "TSLA"])
-    scene.world.qa.script.append(Fault(when.ticker("BRK.B"), do.status(422)))
-    await scene.start(3, "--without", "TSLA", "AAPL", **CLOUD)
-    await scene.world.configure("ticker_list.json", TICKERS)
-    await scene.start(3, "--without", "TSLA", "AAPL", **RETRY)
-    assert scene.stored(f"{DAY}/attempts/000002.json")["without"] == ["AAPL"]
-
-
-@pytest.mark.parametrize(("verb", "part", "code", "paid"), [("names", DAY, 75, 0), ("create", "/results/000002", 0, 1)])
-async def test_a_retry_asks_for_nothing_and_makes_what_its_first_try_asked(
-    scene: Scene, verb: str, part: str, code: int, paid: int
-) -> None:
-    await scene.start(0)
-    job = await scene.begin("--again", "AAPL/news_card", **CLOUD)
-    await scene.reached(verb, part, job.process.kill)
-    await scene.end(job, -SIGKILL)
-    scene.world.runs.objects.pop(f"{DAY}/results/000002-000000.jsonl", None)
-    await scene.start(code, "--again", "AAPL/news_card", **RETRY)
-    assert len(scene.keys()) == 5 + paid
+    assert scene.stored(f"{DAY}/attempts/000003.json")["without"] == [], "who goes on would be refused for it"
 
 
 async def test_a_card_of_a_past_day_is_made_again_for_that_day(scene: Scene) -> None:
@@ -558,15 +419,6 @@ async def test_a_card_of_a_past_day_is_made_again_for_that_day(scene: Scene) -> 
         for said in (str(outcome.events("config.noticed")), str(outcome.finished["notes"])):
             assert (f"{DAY} is over: the financial and the trading engine take no date" in said) is prepares
     assert scene.cards() == Counter([*ALL, "AAPL/news_card", "BRK.B/news_card", "BRK.B/price_card"])
-
-
-async def test_a_retry_whose_first_try_was_not_recorded_speaks_of_no_other_start(scene: Scene) -> None:
-    await scene.start(0)
-    scene.fails("names", DAY)
-    await scene.start(75, "--again", "AAPL/news_card", **CLOUD)
-    scene.works()
-    outcome = await scene.start(75, "--again", "AAPL/news_card", **RETRY)
-    assert outcome.finished["message"] == "A retry asks for nothing again: nothing was called"
 
 
 # --- refused ---
@@ -585,58 +437,7 @@ async def test_a_refused_start_between_two_good_ones_writes_nothing(scene: Scene
     assert len(scene.requests) == count + 2
 
 
-async def test_a_day_on_which_only_faults_are_recorded_begins_with_the_first_good_start(scene: Scene) -> None:
-    await scene.world.configure("card_types.json", b"[")
-    for _ in range(2):
-        await scene.start(2)
-        assert scene.names("ends/") == [f"{DAY}/ends/000000.json"]
-        assert scene.stored(f"{DAY}/report.json")["outcome"] == "bad_config"
-    await scene.world.configure("card_types.json", CARDS)
-    await scene.start(0)
-    assert scene.stored(f"{DAY}/report.json")["outcome"] == "succeeded"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "where", "said"),
-    [
-        (["--date", "24.11.2026"], "--date", "write YYYY-MM-DD"),
-        (["--date", "2026-11-25"], "--date", f"today is {DAY}"),
-        (["--again", "AAPL/new_card"], "--again", "the nearest: AAPL/news_card"),
-        (["--again", "all"], "--again", "add --yes"),
-        (["--without", "BRKB"], "--without", "the nearest: BRK.B"),
-        (
-            ["--again", "AAPL/news_card", "--without", "AAPL"],
-            "--again",
-            "is also left out by --without; name it in one",
-        ),
-        (["--without", *TICKERS, "美联储"], "--without", "name fewer targets"),
-    ],
-)
-async def test_a_faulty_command_calls_nothing_and_is_not_advised_again(
-    scene: Scene, arguments: list[str], where: str, said: str
-) -> None:
-    if "all" in arguments:
-        await scene.world.configure("ticker_list.json", [f"T{number}" for number in range(10)])
-    outcome = await scene.start(2, *arguments)
-    *others, fault = outcome.events("config.faulty")
-    assert fault["where"] == where
-    assert said in fault["message"]
-    assert ["nothing was made yet" in other["message"] for other in others] == [True] * (where == "--again")
-    assert str(outcome.finished["message"]).startswith("The command has ")
-    assert "start_command" not in outcome.finished
-    assert scene.requests == []
-    assert scene.names() == []
-
-
-async def test_what_cannot_be_made_again_is_a_fault_beside_those_of_the_config(scene: Scene) -> None:
-    await scene.world.configure("card_types.json", b"[")
-    outcome = await scene.start(2, "--again", "AAPL/news_card", **CLOUD)
-    assert [fault["where"] for fault in outcome.events("config.faulty")] == ["--again", "card_types.json"]
-    assert "start_command" not in outcome.finished
-    assert scene.names() == []
-
-
-# --- storage fails, or was altered ---
+# --- storage fails ---
 
 
 @pytest.mark.parametrize(("verb", "part"), [("", ""), ("", LEASE), ("names", DAY), ("create", "attempts/")])
@@ -664,101 +465,12 @@ async def test_the_page_of_the_nights_is_not_overwritten_with_one_night_while_th
     assert f'href="{DAY}/report.html"' in page
 
 
-@pytest.mark.parametrize("name", ["report.json", "report.html", "cards.csv"])
-async def test_a_document_that_could_not_be_written_is_written_by_the_next_start(scene: Scene, name: str) -> None:
-    """Else it would show for good how the day stood before."""
-    scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
-    await scene.start(3)
-    scene.world.qa.script.clear()
-    before = scene.world.recorded()[f"{DAY}/{name}"]
-    scene.fails("", f"{DAY}/{name}")
-    await scene.start(0)
-    scene.works()
-    assert scene.world.recorded()[f"{DAY}/{name}"] == before
-    count = len(scene.requests)
-    await scene.start(0)
-    assert len(scene.requests) == count
-    assert scene.world.recorded()[f"{DAY}/{name}"] != before
-    recorded = scene.world.recorded()
-    await scene.start(0)
-    assert scene.world.recorded() == recorded
-
-
-@pytest.mark.parametrize(
-    ("part", "said"),
-    [
-        ("attempts/000001", "is missing"),
-        ("results/000001-000000", "is missing"),
-        ("results/000001-000001", f"is missing, but {DAY}/ends/000001.json counts it"),
-        ("ends/000001", None),
-    ],
-)
-async def test_what_was_removed_is_noticed(scene: Scene, part: str, said: str | None) -> None:
-    await scene.start(0)
-    await altered(scene, part, None, said)
-
-
-@pytest.mark.parametrize("part", ["attempts/000001", "results/000001-000000", "ends/000001"])
-@pytest.mark.parametrize("data", [b"{}", b"[\n"])
-async def test_what_was_altered_is_noticed(scene: Scene, part: str, data: bytes) -> None:
-    await scene.start(0)
-    await altered(scene, part, data, "is not what the job writes")
-
-
-async def altered(scene: Scene, part: str, data: bytes | None, said: str | None) -> None:
-    """Another start finds what was altered, and calls nothing."""
-    (name,) = scene.names(part)
-    objects, count = scene.world.runs.objects, len(scene.requests)
-    there = objects.pop(name)
-    if data is not None:
-        scene.world.runs.create(name, data)
-    outcome = await scene.start(0 if said is None else 2)
-    assert len(scene.requests) == count
-    if said is None:
-        assert scene.names("/ends/") == [f"{DAY}/ends/000002.json"]
-        return
-    (fault,) = outcome.events("config.faulty")
-    assert f"RUNS_URI: {name} {said}; restore it, or move the folder {DAY} away" in fault["message"]
-    objects[name] = there
-
-
 async def test_an_object_of_somebody_else_has_only_to_be_removed(scene: Scene) -> None:
     await scene.start(0)
     scene.world.runs.create(f"{DAY}/attempts/000001 (1).json", b"")
     (fault,) = (await scene.start(2)).events("config.faulty")
     assert fault["message"] == f"RUNS_URI: {DAY}/attempts/000001 (1).json is none of the job's objects; remove it"
     scene.world.runs.objects.pop(f"{DAY}/attempts/000001 (1).json")
-    await scene.start(0)
-
-
-# --- the lease is released ---
-
-
-@pytest.mark.parametrize(
-    ("verb", "part"),
-    [("names", DAY), ("read", "attempts/"), ("read", "results/"), ("read", "ends/"), ("create", "attempts/")],
-)
-async def test_the_lease_is_released_if_storage_fails_right_after_it(scene: Scene, verb: str, part: str) -> None:
-    scene.world.qa.script.append(Fault(when.ticker("AAPL"), do.status(422)))
-    await scene.start(3)
-    scene.world.qa.script.clear()
-    scene.fails(verb, part)
-    await scene.start(75)
-    assert LEASE not in scene.names()
-    scene.works()
-    await scene.start(0)
-
-
-@pytest.mark.parametrize("number", [SIGTERM, SIGINT])
-@pytest.mark.parametrize(("verb", "part"), [("names", DAY), ("create", "attempts/")])
-async def test_the_lease_is_released_if_a_signal_comes_before_the_first_call(
-    scene: Scene, number: int, verb: str, part: str
-) -> None:
-    job = await scene.begin()
-    await scene.reached(verb, part, lambda: job.process.send_signal(number))
-    await scene.end(job, 128 + number)
-    assert LEASE not in scene.names()
-    assert scene.requests == []
     await scene.start(0)
 
 

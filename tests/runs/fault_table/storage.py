@@ -257,7 +257,14 @@ ROWS = (
         "restore it, or move the folder of the day away: all its cards are then made, and paid for, again. Each config "
         "has a `RUNS_URI` of its own",
         (
-            bad_config("results", nothing, "is missing", play=_second("/results/"), place="memory", record=False),
+            bad_config(
+                "results",
+                nothing,
+                "; restore it, or move the folder",
+                play=_second("/results/"),
+                place="memory",
+                record=False,
+            ),
             bad_config(
                 "another config",
                 nothing,
