@@ -1,7 +1,7 @@
 """Items: the state of every item of a plan (open, done, failed, cut off or left out), in a few bytes per item."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,17 +22,6 @@ _INTERRUPTED = _CODES[Cause.INTERRUPTED]
 
 
 @dataclass(frozen=True, slots=True)
-class MissingItem:
-    """An item that is not done."""
-
-    target: str
-    card_type: str | None
-    state: MissingState
-    cause: Cause | None
-    """Why it failed, if that is known."""
-
-
-@dataclass(frozen=True, slots=True)
 class ItemStatus:
     """The state of an item."""
 
@@ -40,11 +29,11 @@ class ItemStatus:
     card_type: str | None
     state: ItemState
     cause: Cause | None
-    """As in `MissingItem`."""
-    attempts: int
-    """Attempts of the call that did the item, or that failed last; 0 without one."""
-    ended: float
-    """When the last of these attempts ended, in seconds since 1970; 0 without one."""
+    """Why it failed, if that is known."""
+    attempts: int = 0
+    """Tries of the call that did the item, or that failed last; 0 without one."""
+    ended: float = 0.0
+    """When the last of these tries ended, in seconds since 1970; 0 without one."""
 
 
 @dataclass(slots=True)
@@ -110,17 +99,12 @@ class EngineItems:
         place = self._place(item)
         return place is not None and self._states[place] not in {_OPEN, _DONE}
 
-    def missing(self) -> Iterator[MissingItem]:
+    def missing(self) -> Iterator[ItemStatus]:
         """Every item that is not done, in the order of the plan."""
-        return self.missing_of(self._places)
-
-    def missing_of(self, targets: Iterable[str]) -> Iterator[MissingItem]:
-        """Every item of these targets that is not done."""
-        for target in targets:
-            start, names = self._places.get(target, (0, ()))
+        for target, (start, names) in self._places.items():
             for place, name in enumerate(names, start):
                 if self._states[place] != _DONE:
-                    yield self._missing(target, name, self._states[place])
+                    yield self._status(target, name, place)
 
     def done_of(self, target: str) -> int:
         """How many items of a target are done."""
@@ -169,18 +153,16 @@ class EngineItems:
             self.counts.cut_off += by if code == _INTERRUPTED else 0
 
     def _status(self, target: str, name: str | None, place: int) -> ItemStatus:
-        code, attempts, ended = self._states[place], self._attempts[place], self._ended[place]
-        if code == _DONE:
-            return ItemStatus(target, name, "done", None, attempts, ended)
-        item = self._missing(target, name, code)
-        return ItemStatus(target, name, item.state, item.cause, attempts, ended)
-
-    def _missing(self, target: str, card_type: str | None, code: int) -> MissingItem:
-        if code == _OPEN:
-            state: MissingState = "left_out" if target in self._left_out else "not_attempted"
-            return MissingItem(target, card_type, state, None)
+        code = self._states[place]
         cause = _CAUSES.get(code)
-        return MissingItem(target, card_type, "cut_off" if cause is Cause.INTERRUPTED else "failed", cause)
+        state: ItemState
+        if code == _OPEN:
+            state = "left_out" if target in self._left_out else "not_attempted"
+        elif code == _DONE:
+            state = "done"
+        else:
+            state = "cut_off" if cause is Cause.INTERRUPTED else "failed"
+        return ItemStatus(target, name, state, cause, self._attempts[place], self._ended[place])
 
     def _place(self, item: object) -> int | None:
         target, card_type = item if isinstance(item, tuple) else (None, None)

@@ -127,33 +127,26 @@ class Ledger:
 
     def add(self, call: CallResult) -> None:
         """Adds a result of this plan. Raises `LookupError` if the plan does not have its items."""
-        items = self.items[call.engine]
-        cause = None if call.done else call.cause or ""
-        for target in call.targets:
-            items.mark((target, call.card_type), cause=cause, ended=call.ended, attempts=call.attempts)
-        if call.again:
-            self.requests.add(call)
-        self.lanes[call.engine].add(call)
-        if not call.done and len(self.failed) < FAILURES_KEPT:
-            self.failed.append(call)
+        self._mark(call, call.targets)
+        self._count(call)
 
     def absorb(self, call: CallResult) -> None:
         """Adds a result of another plan: what of it is also an item of this one. It takes longer than `add`."""
-        fitting = tuple(target for target in call.targets if self._fits(call, target))
-        if len(fitting) == len(call.targets):
-            self.add(call)
-            return
+        self._mark(call, tuple(target for target in call.targets if self._fits(call, target)))
+        self._count(call)
+
+    def _mark(self, call: CallResult, targets: tuple[str, ...]) -> None:
+        cause = None if call.done else call.cause or ""
+        for target in targets:
+            item = (target, call.card_type)
+            self.items[call.engine].mark(item, cause=cause, ended=call.ended, attempts=call.attempts)
+        if targets and not call.done and len(self.failed) < FAILURES_KEPT:
+            self.failed.append(call if targets == call.targets else replace(call, targets=targets))
+
+    def _count(self, call: CallResult) -> None:
         self.lanes[call.engine].add(call)
         if call.again:
             self.requests.add(call)
-        if fitting:
-            call = replace(call, targets=fitting)
-            for target in fitting:
-                cause = None if call.done else call.cause or ""
-                item = (target, call.card_type)
-                self.items[call.engine].mark(item, cause=cause, ended=call.ended, attempts=call.attempts)
-            if not call.done and len(self.failed) < FAILURES_KEPT:
-                self.failed.append(call)
 
     def _fits(self, call: CallResult, target: str) -> bool:
         """Whether the result is of an item of this plan: news count only if their request is the same, cards if their
@@ -240,7 +233,8 @@ class Ledger:
     def left_out(self) -> tuple[str, ...]:
         """The targets that are left out and whose work is not all done, in the order of the plan."""
         names = self.plan.left_out
-        lacking = {item.target for engine in ALL_ENGINES for item in self.items[engine].missing_of(names)}
+        items = (item for engine in ALL_ENGINES for name in names for item in self.items[engine].of(name))
+        lacking = {item.target for item in items if item.state != "done"}
         lacking |= {item[0] for engine, item in self._asked if item[0] in names and self.is_open(engine, item)}
         return tuple(target.id for target in self.plan.targets if target.id in lacking) if lacking else ()
 
@@ -259,10 +253,9 @@ class Ledger:
         """Whether all data is there, also what is to be prepared again: no card may be requested before."""
         return self.is_complete(DATA_ENGINES) and not self.open_requests(DATA_ENGINES)
 
-    def settled(self, engine: EngineName) -> Container[WorkItem]:
-        """The items of an engine that are not requested: those that are done, and not to be made again."""
-        items = self.items[engine]
-        return _Settled(self, engine, items) if self._asked else items
+    def is_settled(self, engine: EngineName, item: WorkItem) -> bool:
+        """Whether an item is not requested: it is done, and not to be made again."""
+        return item in self.items[engine] and not self.is_open(engine, item)
 
     def left(self, engine: EngineName) -> int:
         """How many items of an engine are to be requested."""
@@ -327,16 +320,6 @@ class Ledger:
             if at > crossed:
                 found.append(began)
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Settled(Container[WorkItem]):
-    ledger: Ledger
-    engine: EngineName
-    done: Container[WorkItem]
-
-    def __contains__(self, item: object) -> bool:
-        return item in self.done and not (isinstance(item, tuple) and self.ledger.is_open(self.engine, item))
 
 
 def _rank(failed: CallResult) -> tuple[float, int, int, str]:

@@ -12,7 +12,7 @@ from pydantic_core import to_json
 from job.config.faults import Fault, fault_sentence
 from job.config.validators import Date
 from job.engines.catalog import DATA_ENGINES, EngineName
-from job.ledger.items import MissingItem, MissingState
+from job.ledger.items import ItemStatus, MissingState
 from job.ledger.ledger import Ledger, SetAside, busy_stretches
 from job.ledger.totals import Count, EngineTotals, Seconds
 from job.report.attempt import Start, read_start
@@ -270,7 +270,7 @@ def _missing_groups(day: str, ledger: Ledger, before: Report | None, left: int) 
     return tuple(made), sum(engine.planned - engine.done for engine in ledger.totals().values()) - listed
 
 
-def _missing(ledger: Ledger) -> Iterator[tuple[EngineName, MissingItem]]:
+def _missing(ledger: Ledger) -> Iterator[tuple[EngineName, ItemStatus]]:
     return ((engine, item) for engine in ledger.plan.engines() for item in ledger.items[engine].missing())
 
 

@@ -46,11 +46,6 @@ def zone_of(moment: datetime) -> str:
     return timezone(moment.utcoffset() or timedelta()).tzname(None)
 
 
-def counted(count: int, word: str) -> str:
-    """`1 card`, `2 cards`."""
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
 def quoted(value: object, limit: int = 80) -> str:
     """A value from a configuration as it may be shown: as JSON, without control characters, cut to `limit`."""
     if isinstance(value, str):

@@ -8,7 +8,7 @@ from itertools import islice
 import pytest
 
 from job.engines.failures import Cause
-from job.ledger.items import Counts, EngineItems, ItemStatus, MissingItem
+from job.ledger.items import Counts, EngineItems, ItemStatus
 from tests.support.fakes import plan_of, target
 
 PLAN = plan_of([target(name, ("news_card", "price_card")) for name in ("B", "A")])
@@ -25,9 +25,9 @@ def test_what_is_not_done_is_missing_in_the_order_of_the_plan_with_its_state_and
     found.mark(("A", "news_card"), cause=Cause.INTERRUPTED, ended=1.0)
     found.mark(("B", "price_card"), cause=None, ended=1.0)
     assert list(found.missing()) == [
-        MissingItem("B", "news_card", "not_attempted", None),
-        MissingItem("A", "news_card", "cut_off", Cause.INTERRUPTED),
-        MissingItem("A", "price_card", "failed", Cause.STATUS),
+        ItemStatus("B", "news_card", "not_attempted", None),
+        ItemStatus("A", "news_card", "cut_off", Cause.INTERRUPTED, 1, 1.0),
+        ItemStatus("A", "price_card", "failed", Cause.STATUS, 1, 1.0),
     ]
     assert found.counts == Counts(planned=4, done=1, failed=2, cut_off=1)
     assert [found.has_failed(("A", name)) for name in ("news_card", "price_card")] == [True, True]
@@ -50,7 +50,7 @@ def test_an_item_knows_the_attempts_that_it_took_and_when_they_ended(attempts: i
 def test_a_cause_that_is_not_known_is_a_failure() -> None:
     found = items()
     found.mark(ITEM, cause="unknown", ended=1.0)
-    assert MissingItem(*ITEM, "failed", None) in list(found.missing())
+    assert [one.state for one in found.of("A")] == ["failed", "not_attempted"]
 
 
 def test_an_item_that_is_not_planned_cannot_be_marked() -> None:

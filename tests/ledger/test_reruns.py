@@ -42,7 +42,7 @@ def test_a_request_is_open_until_a_done_result_has_its_number_or_a_higher_one() 
     ledger.ask_again([CARD], 2)
     assert (ledger.again_of(call), ledger.is_open(*CARD), ledger.is_left, ledger.left("qa")) == (2, True, True, 1)
     assert ledger.counts("qa").done == 3, "it is still there"
-    assert CARD[1] not in ledger.settled("qa")
+    assert not ledger.is_settled(*CARD)
     for result in (result_of(call, again=1), result_of(call, NO, again=2), result_of(call)):
         ledger.add(result)
         assert ledger.is_open(*CARD)

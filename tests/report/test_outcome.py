@@ -178,7 +178,7 @@ def test_what_is_left_out_is_shown_as_what_it_is() -> None:
     assert (ledger.left_out, shown(ending_of(ledger, None))[2]) == ((), "All 2 cards are there")
     ledger.ask_again([("qa", ("B", "news_card"))], 2)
     assert (ledger.is_left, ledger.left("qa"), ledger.left_out) == (False, 0, ("B",))
-    assert list(plan.without(["B"]).calls("qa", ledger.settled("qa"))) == []
+    assert list(plan.without(["B"]).calls("qa", ledger.is_settled)) == []
     ledger.add(result_of(second, Failure(Cause.DENIED, message("no"), 200), again=2))
     assert ledger.failures == [], "nothing has to be put right"
     assert "1 card was to be made again, and was not: B/news_card" in map(str, ending_of(ledger, None).notes)
