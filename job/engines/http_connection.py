@@ -4,8 +4,6 @@ Each worker has a transport of its own, for one connection. With one that all sh
 every request. A client would add redirects, cookies and proxies, and a third of the CPU time of a call.
 """
 
-import errno
-import socket
 import ssl
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from typing import Any
@@ -14,19 +12,9 @@ from urllib.parse import urlsplit
 import httpx
 import trio
 
-from job.engines.transport import (
-    ANSWER_LIMIT,
-    HOST_UNKNOWN,
-    AnswerTooLargeError,
-    ProcessLimitError,
-    Response,
-    TransportError,
-)
-from job.text.masking import excerpt
-from job.text.messages import Message, message
+from job.engines.transport import ANSWER_LIMIT, CONNECT_SECONDS, AnswerTooLargeError, Response
+from job.engines.transport_errors import transport_error
 
-CONNECT_SECONDS = 10.0
-"""Time limit for a TCP connection, and for a TLS handshake."""
 OPENED_AT_A_TIME = 64
 """A TLS handshake takes 1.4 ms of CPU time: thousands at once would delay all else, such as renewing the lease."""
 IDLE_SECONDS = 5.0
@@ -94,7 +82,7 @@ class HttpConnection:
             is_complete = True
             return Response(response.status_code, content, _retry_after(response.headers.raw))
         except (httpx.TransportError, UnicodeError, OSError) as error:
-            raise _failure(error) from error
+            raise transport_error(error) from error
         finally:
             self._opened()
             if not is_complete:
@@ -150,59 +138,3 @@ def _retry_after(headers: Sequence[tuple[bytes, bytes]]) -> float | None:
         if name.lower() == b"retry-after" and value.isdigit():  # the form with a date is ignored
             return float(value)
     return None
-
-
-def _failure(error: Exception) -> TransportError:
-    causes = _causes(error)
-    system = [cause for cause in causes if isinstance(cause, OSError) and cause.errno is not None]
-    for cause in system:
-        if cause.errno in (errno.EMFILE, errno.ENFILE):
-            said = cause.strerror or str(cause)
-            return ProcessLimitError(message("too many open files in this process: {error}", error=said))
-    # A host may have several addresses, some of a family that this machine does not have. That alone is not a limit.
-    if system and all(cause.errno == errno.EADDRNOTAVAIL for cause in system):
-        said = system[0].strerror or str(system[0])
-        return ProcessLimitError(message("no local port is free for another connection: {error}", error=said))
-    return TransportError(_reason(error, causes))
-
-
-def _reason(error: Exception, causes: Sequence[BaseException]) -> Message:
-    """What happened, from the first known cause in the chain: httpx's own message is often empty."""
-    for cause in causes:
-        if isinstance(cause, socket.gaierror):
-            return message(HOST_UNKNOWN, error=cause.strerror or str(cause))
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return message("TLS: {error}", error=cause.verify_message)
-        if isinstance(cause, ssl.SSLError):
-            return message("TLS: {error}", error=str(cause.reason or cause))
-        if isinstance(cause, ConnectionRefusedError):
-            return message("connection refused")
-        if isinstance(cause, ConnectionResetError | BrokenPipeError):
-            return message("connection reset")
-    for kind, words in _WORDS.items():
-        if isinstance(error, kind):
-            return words
-    return message("{error}", error=excerpt(f"{type(error).__name__}: {error}".encode(errors="replace")))
-
-
-_UNFIT = message("the request cannot be sent as it is")
-
-
-_WORDS: dict[type[Exception], Message] = {
-    # The messages of these two quote the headers, which include the token.
-    httpx.LocalProtocolError: _UNFIT,
-    UnicodeError: _UNFIT,
-    httpx.ConnectTimeout: message("no connection within {seconds} s", seconds=CONNECT_SECONDS),
-    httpx.RemoteProtocolError: message("the connection ended before the answer did, or the answer is not HTTP"),
-    httpx.ReadError: message("connection reset"),
-    httpx.WriteError: message("connection reset"),
-}
-
-
-def _causes(error: BaseException) -> Sequence[BaseException]:
-    """The error, its causes and its contexts, breadth first. httpx leaves many a cause only as the context."""
-    found: list[BaseException] = [error]
-    for cause in found:
-        members = cause.exceptions if isinstance(cause, BaseExceptionGroup) else ()
-        found += [c for c in (cause.__cause__, cause.__context__, *members) if c is not None and c not in found]
-    return found

@@ -9,6 +9,8 @@ from job.text.messages import Message, message, template
 
 ANSWER_LIMIT = 2**20
 """Maximum bytes of one answer. The largest real one, of a batch, has about 100 KiB; parsing this many takes 0.1 s."""
+CONNECT_SECONDS = 10.0
+"""Time limit for a TCP connection, and for a TLS handshake."""
 HOST_UNKNOWN = template("the host is not known ({error})")
 
 

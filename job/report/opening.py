@@ -5,9 +5,9 @@ from datetime import datetime
 
 from job.ledger.ledger import Ledger
 from job.report.attempt import Attempt, Start
-from job.report.outcome import Ending, cards_line, more_cards_notice, nothing_missing, past_day_notice
+from job.report.outcome import Ending, cards_line, nothing_missing, past_day_notice
 from job.text.display import clock
-from job.text.messages import Message, dated_time, message, template
+from job.text.messages import Message, dated_time, message, plural, template
 
 
 def waiting_notices(start: Start, now: datetime) -> Sequence[Message]:
@@ -28,7 +28,20 @@ def opening_notices(start: Start, ledger: Ledger, latest: Attempt | None, now: d
     if latest is not None:
         text = template("Going on with {day}, so far: {cards}")
         notices.append(message(text, day=start.day, cards=cards_line(ledger)))
-        notices += more_cards_notice(ledger.counts("qa").planned - latest.cards, start.day)
+        more = ledger.counts("qa").planned - latest.cards
+        fewer = plural(
+            "The config asks for 1 card fewer than the last attempt at {day} did",
+            "The config asks for {count} cards fewer than the last attempt at {day} did",
+            count=-more,
+            day=start.day,
+        )
+        greater = plural(
+            "The config asks for 1 card more than the last attempt at {day} did",
+            "The config asks for {count} cards more than the last attempt at {day} did",
+            count=more,
+            day=start.day,
+        )
+        notices += [greater] if more > 0 else [fewer] if more else []
     return notices
 
 

@@ -410,26 +410,3 @@ def past_day_notice(day: str) -> Message:
     return message(
         "{day} is over: the financial and the trading engine take no date, and prepare what is current now", day=day
     )
-
-
-def more_cards_notice(more: int, day: str) -> list[Message]:
-    """How many cards the config asks for more, or fewer if negative, than the latest attempt at the day did."""
-    if more > 0:
-        return [
-            plural(
-                "The config asks for 1 card more than the last attempt at {day} did",
-                "The config asks for {count} cards more than the last attempt at {day} did",
-                count=more,
-                day=day,
-            )
-        ]
-    if more < 0:
-        return [
-            plural(
-                "The config asks for 1 card fewer than the last attempt at {day} did",
-                "The config asks for {count} cards fewer than the last attempt at {day} did",
-                count=-more,
-                day=day,
-            )
-        ]
-    return []

@@ -18,9 +18,10 @@ import pytest
 import trio
 import trustme
 
-from job.engines.http_connection import OPENED_AT_A_TIME, HttpConnection, Network, _failure
+from job.engines.http_connection import OPENED_AT_A_TIME, HttpConnection, Network
 from job.engines.tls import tls_context
 from job.engines.transport import ANSWER_LIMIT, ProcessLimitError, Response, TransportError
+from job.engines.transport_errors import transport_error
 from job.execution.shutdown import ShutdownError
 from tests.simulators import broken, do, when
 from tests.simulators.engines import steady
@@ -414,10 +415,13 @@ async def test_a_header_that_cannot_be_sent_is_a_failure_that_shows_no_token(
 def test_the_lack_of_a_local_port_is_not_reported_as_the_engines_fault() -> None:
     connecting = OSError("all attempts to connect failed")
     connecting.__cause__ = ExceptionGroup("", [OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")])
-    failure = _failure(connecting)
+    failure = transport_error(connecting)
     assert isinstance(failure, ProcessLimitError)
     assert str(failure) == "no local port is free for another connection: Cannot assign requested address"
     refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
     no_ipv6 = OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
     connecting.__cause__ = ExceptionGroup("", [no_ipv6, refused])
-    assert (type(_failure(connecting)), str(_failure(connecting))) == (TransportError, "connection refused")
+    assert (type(transport_error(connecting)), str(transport_error(connecting))) == (
+        TransportError,
+        "connection refused",
+    )
