@@ -52,13 +52,13 @@ class EngineSettings(BaseModel):
     audience: str | None = Field(default_factory=lambda earlier: earlier["url"] and origin_of(earlier["url"]))
     """The audience of the engine's ID tokens. If it is not of the URL's origin, the variable states both together."""
     timeout: Annotated[float, seconds(1, 3600)] = Field(default_factory=lambda earlier: _spec(earlier).timeout)
-    """Seconds for one attempt, its token included. Cloud Run ends every request after 60 minutes."""
+    """Seconds for one try, its token included. Cloud Run ends every request after 60 minutes."""
     concurrency: Annotated[int, BeforeValidator(_parse_concurrency)] = Field(
         default_factory=lambda earlier: _spec(earlier).concurrency
     )
     """Maximum number of calls in flight."""
     attempts: Annotated[int, whole_number(1, 20)] = 4
-    """Maximum number of failed attempts at one call."""
+    """Maximum number of failed tries of one call."""
     batch_size: Annotated[int, whole_number(1, 1000)] = Field(default_factory=lambda earlier: _spec(earlier).batch_size)
     """Tickers per call. Only engines that take batches have this variable."""
 

@@ -1,4 +1,4 @@
-"""Entry types: the validated types of single values in config objects."""
+"""Validators: the validated types of single values in config objects."""
 
 import math
 import re

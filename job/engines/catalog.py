@@ -20,7 +20,7 @@ class EngineSpec:
     word: Message
     """Its name within a sentence: the `word` engine."""
     timeout: float
-    """Seconds for one attempt."""
+    """Seconds for one try."""
     concurrency: int
     """Default of the variable: the maximum number of calls in flight."""
     concurrency_limit: int = 1024

@@ -39,7 +39,7 @@ _OUTAGE_STATUS = {401, 403, 429}
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt failed. Holds no token."""
+    """Why a try failed. Holds no token."""
 
     cause: Cause
     reason: Message
@@ -49,11 +49,11 @@ class Failure:
     targets: tuple[str, ...] = ()
     """The targets of a batch that failed while others succeeded; empty if all failed."""
     after: Cause | None = None
-    """For an interruption: why the attempt before it failed, if there was one; `status` is then of that attempt."""
+    """For an interruption: why the try before it failed, if there was one; `status` is then of that one."""
 
     @property
     def is_interruption(self) -> bool:
-        """Whether the end of the run cut the attempt off."""
+        """Whether the end of the run cut the try off."""
         return self.cause is Cause.INTERRUPTED
 
     @property
@@ -78,7 +78,7 @@ class Failure:
 
     @property
     def is_transient(self) -> bool:
-        """Whether another attempt may succeed."""
+        """Whether another try may succeed."""
         return self.status in _TRANSIENT_STATUS if self.cause is Cause.STATUS else self.cause in _TRANSIENT
 
     @property

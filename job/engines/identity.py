@@ -39,11 +39,11 @@ class RunIdentity:
     """32 hexadecimal digits."""
 
     def traceparent(self) -> str:
-        """A header value with a new span. Each call has one, for all its attempts."""
+        """A header value with a new span. Each call has one, for all its tries."""
         return f"00-{self.trace_id}-{next(_SPANS):016x}-01"
 
     def idempotency_key(self, *call: bytes, again: int = 0) -> str:
-        """The key of a call: the same for all its attempts at this day, in any process; different for any other call.
+        """The key of a call: the same for all its tries for this day, in any process; different for any other call.
 
         `call` is the call's fingerprint. A request to make its items again has another key: else an engine that honours
         keys would return what it has made before. `again` is its number.

@@ -50,7 +50,7 @@ _BY_STATUS = {
     ),
 }
 NOTHING_TO_DO = template("The run ended before the answer came: there is nothing to put right.")
-"""The remedy of a call that was cut off, unless an attempt at it had failed before."""
+"""The remedy of a call that was cut off, unless a try of it had failed before."""
 _BY_CAUSE = {
     Cause.PROCESS_LIMIT: template(
         "The job may not open as many connections as it has calls. Raise its limit of open files (ulimit -n), or lower "
@@ -110,8 +110,8 @@ def remedy(
 ) -> Remedy:
     """What a person should do about a failed call.
 
-    `batch` is the number of its targets. If it was cut off, `after` is the cause of the failed attempt before. The
-    remedy is for that cause, since the next attempt would probably have failed as well.
+    `batch` is the number of its targets. If it was cut off, `after` is the cause of the failed try before. The
+    remedy is for that cause, since the next try would probably have failed as well.
     """
     if cause == Cause.INTERRUPTED and after is not None and status != 429:
         inner = reason.values.get("reason") if reason is not None else None

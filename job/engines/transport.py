@@ -16,7 +16,7 @@ HOST_UNKNOWN = template("the host is not known ({error})")
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """The answer to one attempt: any status, the whole body."""
+    """The answer to one try: any status, the whole body."""
 
     status: int
     body: bytes

@@ -26,7 +26,7 @@ from job.execution.progress import CallRetried, EventHandler, Gauge
 from job.execution.retry import RetryState
 from job.execution.shutdown import Shutdown, ShutdownError
 from job.execution.work_queue import WorkQueue
-from job.ledger.result import CallResult, FailedAttempt
+from job.ledger.result import CallResult, FailedTry
 from job.text.messages import Message, message
 
 FAILED_ATTEMPTS_KEPT = 10
@@ -314,7 +314,7 @@ class Executor:
     def _finish(self, pending: PendingCall, failure: Failure | None) -> None:
         call, latest = pending.call, pending.latest
         if latest is None:
-            raise AssertionError("a call without an attempt has no result")
+            raise AssertionError("a call without a try has no result")
         result = CallResult(
             engine=call.engine,
             targets=call.targets,
@@ -330,7 +330,7 @@ class Executor:
             reason=failure.reason if failure else None,
             warning=latest.warning if failure is None else None,
             failed_attempts=tuple(
-                FailedAttempt(self._stamp(one.started), self._stamp(one.ended), reason)
+                FailedTry(self._stamp(one.started), self._stamp(one.ended), reason)
                 for one, reason in pending.failed_attempts
             ),
             traceparent=pending.traceparent,

@@ -16,7 +16,7 @@ REPORT_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class CallRetried:
-    """An attempt failed, and another one follows after `wait` seconds. `limit` is the engine's concurrency limit."""
+    """A try failed, and another one follows after `wait` seconds. `limit` is the engine's concurrency limit."""
 
     call: Call
     reason: Message

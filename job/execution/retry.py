@@ -17,7 +17,7 @@ class RetryState:
 
     engine: EngineSettings
     used: int = 0
-    """Attempts that failed. Rejections (429) do not count: they never reached the engine."""
+    """Tries that failed. Rejections (429) do not count: they never reached the engine."""
     costs: int = 0
     """Failures that may have cost money."""
     backoffs: int = 0

@@ -61,11 +61,11 @@ MOMENT = 0.1
 
 
 class ShutdownError(JobError):
-    """The run was requested to stop before this call's next attempt."""
+    """The run was requested to stop before this call's next try."""
 
 
 class Shutdown:
-    """A stop request that every worker sees: after it no attempt starts, and every interruptible wait ends at once.
+    """A stop request that every worker sees: after it no try starts, and every interruptible wait ends at once.
 
     A stage in progress goes on for the seconds that it has for the reason.
     """
@@ -73,7 +73,7 @@ class Shutdown:
     def __init__(self) -> None:
         self.reason: ShutdownReason | None = None
         self.no_start_after: Expiry | None = None
-        """No attempt starts after this, not even if the process was paused or the machine suspended meanwhile."""
+        """No try starts after this, not even if the process was paused or the machine suspended meanwhile."""
         self.not_renewed: Value | None = None
         """Why storage did not renew the lease at the last try; `None` if it did, or if another start has the lease."""
         self.is_final = False
@@ -133,7 +133,7 @@ class Shutdown:
         self.raise_if_requested()
 
     def raise_if_requested(self) -> None:
-        """Raises `ShutdownError` if no attempt may start any more."""
+        """Raises `ShutdownError` if no try may start any more."""
         if self.reason is None and self.no_start_after is not None and self.no_start_after.has_passed():
             self.request(ShutdownReason.LEASE_LOST)
         if self.reason is not None:

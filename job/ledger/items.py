@@ -77,7 +77,7 @@ class EngineItems:
             left_out += len(names) if target in plan.left_out else 0
         self._states = bytearray(size)
         self._ended = array("d", [0.0]) * size
-        """When each item was done, or failed last; `_attempts` holds the attempts of that call."""
+        """When each item was done, or failed last; `_attempts` holds the tries of that call."""
         self._attempts = array("H", [0]) * size
         self.counts = Counts(size, left_out=left_out)
 

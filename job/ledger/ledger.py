@@ -58,7 +58,7 @@ class Lane:
         return len(self.started)
 
     def spans(self) -> Iterator[tuple[float, float]]:
-        """When each attempt at a call began and ended."""
+        """When each try of a call began and ended."""
         yield from zip(self.started, self.ended, strict=True)
         yield from zip(self.failed_started, self.failed_ended, strict=True)
 

@@ -1,4 +1,4 @@
-"""Again: which items people have asked to have made again, and which of these are still open.
+"""Reruns: which items people have asked to have made again, and which of these are still open.
 
 A request has the number of the attempt that opened it. It is open until a done result of its item has this number or a
 higher one. Meanwhile the item stays done in all totals.

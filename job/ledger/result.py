@@ -19,8 +19,8 @@ Moment = Annotated[float, Field(ge=0, le=2e11, allow_inf_nan=False)]
 """Seconds since 1970. The limit allows calculations without overflow."""
 
 
-class FailedAttempt(NamedTuple):
-    """An attempt at a call that failed and was followed by another."""
+class FailedTry(NamedTuple):
+    """A try of a call that failed and was followed by another."""
 
     started: Moment
     ended: Moment
@@ -41,11 +41,11 @@ class CallResult:
     done: bool
     attempts: Count
     retries: Count = 0
-    """Attempts that were followed by another. Those that the halves of a batch share are counted in one half only."""
+    """Tries that were followed by another. Those that the halves of a batch share are counted in one half only."""
     waits: Count = 0
     """How many of these retries waited for room: the engine had answered 429 or 503."""
     started: Moment
-    """When its last attempt began; `ended` is when it ended."""
+    """When its last try began; `ended` is when it ended."""
     ended: Moment
     status: Count | None
     """The HTTP status of the last answer, if there was one."""
@@ -55,13 +55,13 @@ class CallResult:
     """The last answer, or why there was none; `None` if it is done."""
     warning: Message | None = None
     """What is odd about the answer, if it is done."""
-    failed_attempts: tuple[FailedAttempt, ...] = ()
-    """The latest attempts before the last one."""
+    failed_attempts: tuple[FailedTry, ...] = ()
+    """The latest tries before the last one."""
     traceparent: str
     limit: Count = 0
     """The engine's concurrency limit when the call ended; for the log, not stored."""
     interrupted_after: str | None = None
-    """For a call that was cut off: why the attempt before failed, a `Cause`."""
+    """For a call that was cut off: why the try before failed, a `Cause`."""
     request: str = ""
     """As in `Call.request`."""
     date: str = ""
@@ -102,7 +102,7 @@ class CallResult:
 
     @property
     def seconds(self) -> float:
-        """How long its last attempt took."""
+        """How long its last try took."""
         return self.ended - self.started
 
     @property

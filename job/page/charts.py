@@ -113,7 +113,7 @@ class Band:
     most: int
     """The most calls in flight."""
     retried: Sequence[float]
-    """The positions of failed attempts that were followed by another; several at one position count once."""
+    """The positions of failed tries that were followed by another; several at one position count once."""
     failed: Sequence[float]
     """The positions of calls that failed for good."""
 
@@ -151,7 +151,7 @@ def band_of(lane: Lane, scale: TimeScale, edges: Sequence[float]) -> Band:
 
 
 def _changes(lane: Lane) -> Iterator[tuple[float, int]]:
-    """Each start (1) and end (-1) of an attempt, in order. A call may seem to take no time, as times are rounded."""
+    """Each start (1) and end (-1) of a try, in order. A call may seem to take no time, as times are rounded."""
     starts = array("d", sorted(began for began, _ in lane.spans()))  # a million tuples would take 110 MiB
     least = (max(ended - STAMP_SECONDS, began + STAMP_SECONDS) for began, ended in lane.spans())
     ends = array("d", sorted(least))

@@ -175,7 +175,7 @@ S = TypeVar("S", bound=Start)
 
 
 def read_start(kind: type[S], name: str, day: str, number: int, data: bytes) -> S:
-    """The entry or the report of this attempt, in the object of this name. Raises `RecordError`."""
+    """The attempt of this number, or its report, in the object of this name. Raises `RecordError`."""
     try:
         found = kind.model_validate_json(data)
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""A call has the same key in every attempt at a day, and any other request has another."""
+"""A call has the same key in every try of a day, and any other request has another."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def in_turn(engine: EngineName, *steps: Step) -> Script:
 
 
 async def one_card(*steps: Step, jitter: float = 1.0, **settings: Any) -> Stage:
-    """A run of one card, whose attempts meet these steps."""
+    """A run of one card, whose tries meet these steps."""
     made = stage([target("A", engines=())], in_turn("qa", *steps), {"qa": settings}, lambda: jitter)
     await made.play()
     made.assert_nothing_lost()

@@ -103,7 +103,7 @@ async def test_the_limit_follows_a_shrinking_engine(autojump_clock: MockClock) -
 
 
 async def test_an_engine_without_capacity_for_a_while_loses_no_card(autojump_clock: MockClock) -> None:
-    """A 429 does not count as an attempt, even with one attempt, even for minutes."""
+    """A 429 does not count as a try, even if only one may fail, even for minutes."""
     made = cards(20, with_room(lambda elapsed: 0 if elapsed < 200 else 4), seed=1, attempts=1, concurrency=16)
     await made.play()
     assert made.cards.done == 20

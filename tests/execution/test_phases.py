@@ -25,7 +25,7 @@ SCHEDULES = 50
 
 
 def chance(seed: int, share: float, longest: float = 30.0) -> Any:
-    """Engines that take up to `longest` seconds and fail this share of all attempts, in every possible way."""
+    """Engines that take up to `longest` seconds and fail this share of all tries, in every possible way."""
     jitter = random.Random(seed)
 
     async def script(asked: Asked) -> Response:

@@ -115,7 +115,7 @@ async def test_no_request_leaves_if_the_lease_expired_while_the_connection_was_o
 @pytest.mark.parametrize("engine", ["news", "qa"])
 @pytest.mark.parametrize("status", [429, 503])
 async def test_no_wait_goes_on_after_a_shutdown(engine: EngineName, status: int, autojump_clock: MockClock) -> None:
-    """A call may wait for its next attempt, or the whole engine for capacity."""
+    """A call may wait for its next try, or the whole engine for capacity."""
 
     async def answer(asked: Asked) -> Response:
         await trio.sleep(0.1)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from job.engines.catalog import ALL_ENGINES
 from job.engines.failures import Cause
-from job.ledger.result import CallResult, FailedAttempt
+from job.ledger.result import CallResult, FailedTry
 from job.text.messages import Message
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -23,7 +23,7 @@ COUNTS = st.integers(0, 2**31 - 1)
 TIMES = st.floats(0, 2e11).map(lambda time: round(time, 3))
 SPANS = st.tuples(TIMES, TIMES).map(sorted)
 """When an attempt began and ended."""
-TRIED = st.builds(lambda span, why: FailedAttempt(span[0], span[1], why), SPANS, MESSAGES)
+TRIED = st.builds(lambda span, why: FailedTry(span[0], span[1], why), SPANS, MESSAGES)
 
 
 def result(span: list[float], **given: Any) -> CallResult:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from job.ledger.result import CallResult, FailedAttempt
+from job.ledger.result import CallResult, FailedTry
 from job.text.messages import message
 
 if TYPE_CHECKING:
@@ -34,6 +34,6 @@ def result_of(call: Call, failure: Failure | None = None, **changes: Any) -> Cal
     return CallResult(**(given | changes))
 
 
-def tried(*attempts: tuple[float, float, str]) -> tuple[FailedAttempt, ...]:
+def tried(*attempts: tuple[float, float, str]) -> tuple[FailedTry, ...]:
     """Failed attempts: when each began and ended, and why it failed."""
-    return tuple(FailedAttempt(started, ended, message(reason)) for started, ended, reason in attempts)
+    return tuple(FailedTry(started, ended, message(reason)) for started, ended, reason in attempts)

@@ -17,7 +17,7 @@ from job.engines.failures import Cause, Failure
 from job.engines.transport import Response
 from job.execution.progress import Progress
 from job.ledger.ledger import Ledger, SetAside
-from job.ledger.result import FailedAttempt
+from job.ledger.result import FailedTry
 from job.notification.channels import FEISHU
 from job.notification.message import cut, late_lines, run_lines, trial_lines
 from job.output.screen import nights_table
@@ -147,9 +147,7 @@ async def test_a_start_on_a_terminal_is_translated(
     terminal.on_start(live)
     terminal.on_barrier(live)
     terminal.on_progress(live, 90.0)
-    failed = [
-        replace(call, failed_attempts=(FailedAttempt(0.0, 0.1, message("cut off")),)) for call in view.ledger.failed
-    ]
+    failed = [replace(call, failed_attempts=(FailedTry(0.0, 0.1, message("cut off")),)) for call in view.ledger.failed]
     for result in failed:
         terminal.on_event(result)
     terminal.on_event(SetAside(card_type="news_card", reason=message("cut off"), remedy=message("cut off")))

@@ -91,7 +91,7 @@ ROWS = (
     Row(
         "401",
         "401: the engine does not accept the token",
-        "one more attempt with a fresh token; then the call has failed",
+        "one more try with a fresh token; then the call has failed",
         "`python -m job check`; compare `…_ENGINE_AUDIENCE` with the service's URL and custom audiences, and look at "
         "the machine's clock; then start it again",
         (
@@ -104,7 +104,7 @@ ROWS = (
     Row(
         "no token",
         "the token server is down or slow, or answers with no ID token",
-        "the call is repeated, up to the attempts; the error does not quote the answer, which may be a secret",
+        "the call is repeated, up to `…_ENGINE_ATTEMPTS`; the error does not quote the answer, which may be a secret",
         "nothing, unless it lasts: then look at the metadata server, or the key file, and start it again",
         (
             data_failed("refused", _tokens(when.always, do.status(404)), "no token for", place="process"),
@@ -134,7 +134,7 @@ ROWS = (
     Row(
         "429",
         "429: no instance is free",
-        "fewer calls in flight and longer waits, up to the engine's timeout; no attempt is used up",
+        "fewer calls in flight and longer waits, up to the engine's timeout; no try is used up",
         "raise the service's maximum of instances, or lower `…_ENGINE_CONCURRENCY`; then start it again",
         _passing(429),
     ),

@@ -142,7 +142,7 @@ ROWS = (
     Row(
         "hang",
         "an engine does not answer in time, or never ends its answer",
-        "the attempt ends after `…_ENGINE_TIMEOUT` and is repeated, a batch in halves; later batches are smaller from "
+        "the try ends after `…_ENGINE_TIMEOUT` and is repeated, a batch in halves; later batches are smaller from "
         "the start. An answer of more than 1 MiB is cut off and not requested again, but a batch in halves",
         "read the engine's own log; raise the timeout or lower `…_ENGINE_BATCH_SIZE` if the work really takes longer; "
         "then start it again",
