@@ -48,7 +48,7 @@ class RunContext:
     """The time since 1970 at which trio's clock showed zero. One for a run: a clock change must not reorder results."""
     gauges: Mapping[EngineName, Gauge] = field(default_factory=dict)
     again_of: Callable[[Call], int] = lambda _: 0
-    """Returns the number of the request to make the items of a call again; 0 if they are made the first time."""
+    """Returns the number of the rerun of the items of a call; 0 if they are made the first time."""
     jitter: Callable[[], float] = random.random
 
 

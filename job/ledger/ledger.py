@@ -104,13 +104,13 @@ class Ledger:
         """Every call, also those of another plan. Everything else here is of this plan only."""
         self.items: Mapping[EngineName, EngineItems] = items_of(plan)
         """The state of each item of the plan."""
-        self.requests = Reruns(again)
+        self.reruns = Reruns(again)
         """Also those for items that the plan lacks."""
         self.set_aside: list[SetAside] = []
         """The card types that this attempt has set aside."""
         self.failed: list[CallResult] = []
         """The first `FAILURES_KEPT` calls that failed for good."""
-        self._asked = self._planned_requests()
+        self._asked = self._planned_reruns()
         self._asks_as = 0
         """The number of this attempt, if it asks for something again."""
         self._outdated: dict[WorkItem, float] = {}
@@ -146,7 +146,7 @@ class Ledger:
     def _count(self, call: CallResult) -> None:
         self.lanes[call.engine].add(call)
         if call.again:
-            self.requests.add(call)
+            self.reruns.add(call)
 
     def _fits(self, call: CallResult, target: str) -> bool:
         """Whether the result is of an item of this plan: news count only if their request is the same, cards if their
@@ -172,19 +172,19 @@ class Ledger:
         return RerunKey(engine, *item, self.plan.date_of(engine, self._targets[item[0]]))
 
     def ask_again(self, items: Iterable[tuple[EngineName, WorkItem]], number: int) -> None:
-        """Opens a request with this number for each item that is done and has no open one.
+        """Opens a rerun with this number for each item that is done and has no open one.
 
         An item that was never done gets none: its answer may have been lost, and only the same key finds that one.
         """
         self._asks_as = number
-        self.requests.ask((self.key_of(engine, item) for engine, item in items if item in self.items[engine]), number)
-        self._asked = self._planned_requests()
+        self.reruns.ask((self.key_of(engine, item) for engine, item in items if item in self.items[engine]), number)
+        self._asked = self._planned_reruns()
 
-    def _planned_requests(self) -> Mapping[tuple[EngineName, WorkItem], RerunKey]:
+    def _planned_reruns(self) -> Mapping[tuple[EngineName, WorkItem], RerunKey]:
         """The items of the plan that were ever asked for again."""
-        if not self.requests:
+        if not self.reruns:
             return {}
-        items = ((one, (one.engine, (one.target, one.card_type))) for one in self.requests)
+        items = ((one, (one.engine, (one.target, one.card_type))) for one in self.reruns)
         return {
             (engine, item): RerunKey(*one[:-1])
             for one, (engine, item) in items
@@ -198,19 +198,19 @@ class Ledger:
     def is_open(self, engine: EngineName, item: WorkItem) -> bool:
         """Whether an item is to be made again, and was not yet."""
         key = self._asked.get((engine, item))
-        return key is not None and self.requests.number(key) > 0
+        return key is not None and self.reruns.number(key) > 0
 
     def is_asked_now(self, engine: EngineName, item: WorkItem) -> bool:
         """Whether this attempt has asked for an item of the plan to be made again."""
         key = self._asked.get((engine, item))
-        return key is not None and self.requests.asked_as(key) == self._asks_as
+        return key is not None and self.reruns.asked_as(key) == self._asks_as
 
     def again_of(self, call: Call) -> int:
-        """The number of the request to make the items of a call again; 0 if they are made the first time."""
+        """The number of the rerun of the items of a call; 0 if they are made the first time."""
         if not self._asked:
             return 0
         keys = (self._asked.get((call.engine, item)) for item in call.items)
-        return max((self.requests.number(key) for key in keys if key is not None), default=0)
+        return max((self.reruns.number(key) for key in keys if key is not None), default=0)
 
     # --- what is left ---
 
@@ -222,7 +222,7 @@ class Ledger:
         """Whether every planned item of these engines is done or left out, whether or not it is to be made again."""
         return all(self.items[engine].is_complete for engine in engines)
 
-    def open_requests(self, engines: Container[EngineName] = ALL_ENGINES) -> int:
+    def open_reruns(self, engines: Container[EngineName] = ALL_ENGINES) -> int:
         """How many items of these engines are to be made again, without those that are left out."""
         return sum(
             engine in engines and item[0] not in self.plan.left_out and self.is_open(engine, item)
@@ -246,12 +246,12 @@ class Ledger:
     @property
     def is_left(self) -> bool:
         """Whether anything is left to be done: planned items, or items that are to be made again."""
-        return not self.is_complete() or self.open_requests() > 0
+        return not self.is_complete() or self.open_reruns() > 0
 
     @property
     def is_ready(self) -> bool:
         """Whether all data is there, also what is to be prepared again: no card may be requested before."""
-        return self.is_complete(DATA_ENGINES) and not self.open_requests(DATA_ENGINES)
+        return self.is_complete(DATA_ENGINES) and not self.open_reruns(DATA_ENGINES)
 
     def is_settled(self, engine: EngineName, item: WorkItem) -> bool:
         """Whether an item is not requested: it is done, and not to be made again."""

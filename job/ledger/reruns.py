@@ -1,6 +1,6 @@
 """Reruns: which items people have asked to have made again, and which of these are still open.
 
-A request has the number of the attempt that opened it. It is open until a done result of its item has this number or a
+A rerun has the number of the attempt that opened it. It is open until a done result of its item has this number or a
 higher one. Meanwhile the item stays done in all totals.
 """
 
@@ -30,11 +30,11 @@ class Rerun(NamedTuple):
     card_type: str | None
     date: str
     number: Count
-    """The number of the attempt that opened the request."""
+    """The number of the attempt that opened it."""
 
 
 class Reruns:
-    """All requests of a day. Results may be added in any order."""
+    """All reruns of a day. Results may be added in any order."""
 
     def __init__(self, asked: Iterable[Rerun] = ()) -> None:
         self._asked = {RerunKey(*one[:-1]): one.number for one in asked}
@@ -48,7 +48,7 @@ class Reruns:
         return (Rerun(*key, number) for key, number in self._asked.items())
 
     def ask(self, keys: Iterable[RerunKey], number: int) -> None:
-        """Opens a request with this number for each item that has no open one."""
+        """Opens a rerun with this number for each item that has no open one."""
         for key in keys:
             if not self.number(key):
                 self._asked[key] = number
@@ -61,10 +61,10 @@ class Reruns:
                 self._made[key] = max(result.again, self._made.get(key, 0))
 
     def asked_as(self, key: RerunKey) -> int:
-        """The number of the latest request for an item, whether or not it is open; 0 if there is none."""
+        """The number of the latest rerun of an item, whether or not it is open; 0 if there is none."""
         return self._asked.get(key, 0)
 
     def number(self, key: RerunKey) -> int:
-        """The number of the open request for an item; 0 if there is none."""
+        """The number of the open rerun of an item; 0 if there is none."""
         asked = self.asked_as(key)
         return asked if asked > self._made.get(key, 0) else 0

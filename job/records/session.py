@@ -233,6 +233,6 @@ def decide(record: Record, start: Start, prepared: Prepared, owner: str, known: 
         batch_sizes=dict(prepared.plan.batch_sizes),
         plan=plan,
         cards=prepared.plan.count("qa"),
-        again=tuple(ledger.requests),
+        again=tuple(ledger.reruns),
         asked_by=asked_by,
     )

@@ -249,7 +249,7 @@ def _missing_line(ledger: Ledger) -> Message:
             count=missing,
             planned=cards.planned,
         )
-    return plural("1 card was not made again", "{count} cards were not made again", count=ledger.open_requests(["qa"]))
+    return plural("1 card was not made again", "{count} cards were not made again", count=ledger.open_reruns(["qa"]))
 
 
 def _without_line(ledger: Ledger) -> Message:

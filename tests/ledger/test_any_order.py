@@ -72,7 +72,7 @@ def state(ledger: Ledger) -> dict[str, object]:
         "missing": {engine: list(items.missing()) for engine, items in ledger.items.items()},
         "totals": ledger.totals(),
         "failures": sorted(result.line() for result in ledger.failures),
-        "left": [(ledger.left(engine), ledger.open_requests([engine])) for engine in ALL_ENGINES],
+        "left": [(ledger.left(engine), ledger.open_reruns([engine])) for engine in ALL_ENGINES],
         "again": [(call.label, ledger.again_of(call)) for call in CALLS],
         "ready": (ledger.is_left, ledger.is_ready, ledger.is_complete()),
         "outdated": ledger.outdated_cards,

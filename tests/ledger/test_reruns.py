@@ -79,7 +79,7 @@ def test_a_request_for_what_the_plan_lacks_is_kept_and_asks_for_nothing(absent: 
     for engine in ALL_ENGINES:
         for call in PLAN.calls(engine):
             ledger.add(result_of(call))
-    assert list(ledger.requests) == [asked]
+    assert list(ledger.reruns) == [asked]
     assert not ledger.is_left
     assert ledger.asked("qa") == []
 
@@ -88,7 +88,7 @@ def test_a_result_of_another_plan_closes_a_request_that_this_plan_lacks() -> Non
     other = replace(PLAN, targets=(target("Z", ["a"]),))
     ledger = Ledger(PLAN, [Rerun("qa", "Z", "a", DAY, 2)])
     ledger.absorb(result_of(next(other.calls("qa")), again=2))
-    assert ledger.requests.number(RerunKey("qa", "Z", "a", DAY)) == 0
+    assert ledger.reruns.number(RerunKey("qa", "Z", "a", DAY)) == 0
 
 
 def test_a_failure_is_listed_while_what_it_was_to_make_again_is_open() -> None:
