@@ -154,7 +154,7 @@ class _Run:
                 prepared = await prepare(options, day)
             helpers.start_soon(self._past.read, store, day, name="past nights")
             start = self._start.with_config(prepared)
-            opened = await open_session(lease, start, prepared, reporter.on_storage, settled.latest)
+            opened = await open_session(lease, start, prepared, reporter.on_storage, settled.listing)
         self._ledger = opened.record.ledger
         self._take(opened.start)
         reporter.on_notices(prepared.plan.notices)

@@ -13,7 +13,7 @@ from job.execution.shutdown import Shutdown
 from job.ledger.ledger import SetAside
 from job.ledger.result import CallResult
 from job.planning.prepare import Prepared
-from job.records.day import Document, Record, There, documents_there
+from job.records.day import Document, Listing, Record, There, documents_there
 from job.records.journal import Journal
 from job.records.lease import HAS_ENDED, BusyError, Lease
 from job.records.start import nothing_made
@@ -165,11 +165,11 @@ class Opened:
 
 
 async def open_session(
-    lease: Lease, start: Start, prepared: Prepared, notify: Notify, known: int | None = None
+    lease: Lease, start: Start, prepared: Prepared, notify: Notify, known: Listing | None = None
 ) -> Opened:
     """Reads the record of the day, decides what this start adds to it, and writes that.
 
-    `known` is the number of the latest attempt when this start began, if it asks for something again.
+    `known` is what was recorded of the day when this start began, if it asks for something again.
 
     Raises `StorageError`, `RecordError`, what `decide` raises, and `BusyError` if another start has taken over.
     """
@@ -196,12 +196,14 @@ async def open_session(
     return Opened(start, record, Session(lease, attempt, journal, notify, record, there))
 
 
-def decide(record: Record, start: Start, prepared: Prepared, owner: str, known: int | None = None) -> Attempt | None:
+def decide(
+    record: Record, start: Start, prepared: Prepared, owner: str, known: Listing | None = None
+) -> Attempt | None:
     """The attempt that a start adds to the record of its day; `None` if everything is there already.
 
     What it asks to have made again is opened in the ledger of the record. Raises `ConfigError` if the day is that of
     another config, and `BusyError` if this is the retry of a start that is not recorded, or if something is asked for
-    again and there is a later attempt than the one with the `known` number: that may have made the same.
+    again and more is recorded than was `known`: another start may have made the same.
     """
     latest, ended, ledger = record.latest, record.ended, record.ledger
     if latest is not None and latest.config_uri.rstrip("/") != start.config_uri.rstrip("/"):
@@ -213,7 +215,7 @@ def decide(record: Record, start: Start, prepared: Prepared, owner: str, known: 
         if start.task_attempt:
             said = message("the first try of this execution has asked for nothing, so its retry does not either")
             raise BusyError(said, _NOT_ASKED)
-        if known is not None and record.listing.latest > known:
+        if known is not None and record.listing != known:
             raise BusyError(None, HAS_ENDED)
         ledger.ask_again(prepared.again, number)
         asked_by = (*asked_by, *([start.execution] if start.execution else []))

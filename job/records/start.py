@@ -38,8 +38,8 @@ class Settled:
     start: Start
     faults: Sequence[Fault]
     """Those of the variables, and all of what it was asked about its day."""
-    latest: int | None = None
-    """The number of the latest attempt of the day, if the start asks for something again."""
+    listing: Listing | None = None
+    """What was recorded of the day by then, if the start asks for something again."""
 
 
 async def settle(options: Options, store: ObjectStore) -> Settled:
@@ -62,15 +62,15 @@ async def _settled(options: Options, store: ObjectStore) -> Settled:
     with faults_of_record(""):
         days = await known_days(options.settings, store)
     day, faults = options.day(days)
-    fault, asks, latest = options.unconfirmed(days), bool(options.again) and not options.settings.task_attempt, None
+    fault, asks = options.unconfirmed(days), bool(options.again) and not options.settings.task_attempt
+    listing = None
     if not faults and (fault or asks):
         with faults_of_record(day):
             listing = await Listing.of(store, day)
         faults = [fault] if fault and not listing.is_recorded else []
-        if asks:
-            latest = listing.latest
-            faults += [] if latest else [await nothing_made(store, day)]
-    return Settled(Start.of(options, days), [*options.faults, *faults], latest)
+        if asks and not listing.latest:
+            faults = [*faults, await nothing_made(store, day)]
+    return Settled(Start.of(options, days), [*options.faults, *faults], listing if asks else None)
 
 
 async def nothing_made(store: ObjectStore, day: str) -> Fault:

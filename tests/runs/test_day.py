@@ -356,6 +356,29 @@ async def test_who_wants_the_same_again_and_is_held_up_before_the_lease_pays_not
     assert scene.cards()["AAPL/news_card"] == 3, "one that begins later is another wish"
 
 
+@pytest.mark.parametrize("is_killed", [False, True])
+async def test_who_wants_again_what_another_start_is_just_making_pays_nothing(scene: Scene, is_killed: bool) -> None:
+    """It comes to the lease when that is gone, or stale: what was wanted is recorded by then."""
+    await scene.start(0)
+    other = await scene.begin("--again", "AAPL/news_card", **OTHER)
+    await scene.cards_in_flight(6)
+    job = await scene.begin("--again", "AAPL/news_card", **CLOUD)
+    await scene.reached("names", DAY)
+    await trio.sleep(0.01)
+    job.send_signal(SIGSTOP)
+    if is_killed:
+        scene.fails("create", "/ends/")
+        await trio.sleep(5)
+        await scene.killed(other)
+        scene.works()
+    else:
+        await scene.end(other, 0)
+    job.send_signal(SIGCONT)
+    outcome = await scene.end(job, 75)
+    assert outcome.finished["message"] == "Another start has just ended: nothing was called"
+    assert scene.cards() == Counter([*ALL, "AAPL/news_card"])
+
+
 async def test_who_watches_a_killed_start_stands_back_once_another_one_has_taken_its_place(scene: Scene) -> None:
     """That one makes what the killed one was asked for, and is gone before the second look."""
     await scene.start(0)
