@@ -3,10 +3,15 @@
 import os
 import signal
 from collections import Counter
-from collections.abc import Generator
+from collections.abc import Awaitable, Callable, Generator
+from inspect import iscoroutinefunction
+from typing import Any
 
 import pytest
+import trio
 from hypothesis import HealthCheck, settings
+from trio.abc import Clock
+from trio.testing import MockClock
 
 from tests.support.needs import NEEDS, required
 from tests.support.neighbours import DOOR, IS_INNER, ROOM, in_the_room
@@ -21,6 +26,22 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # under nohup; a process 
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 REQUIRED = required(os.environ.get("REQUIRE", ""))
+
+
+def in_virtual_time(main: Callable[[], Awaitable[object]], *, clock: Clock | None, **more: Any) -> object:
+    """Runs a test with its own clock, if it has one."""
+    return trio.run(main, clock=clock or MockClock(autojump_threshold=0), **more)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test is in virtual time also if only its module or another of its fixtures uses `autojump_clock`."""
+    for item in items:
+        if (
+            isinstance(item, pytest.Function)
+            and "autojump_clock" in item.fixturenames
+            and iscoroutinefunction(item.obj)
+        ):
+            item.add_marker(pytest.mark.trio(run=in_virtual_time), append=False)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

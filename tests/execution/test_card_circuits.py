@@ -19,6 +19,8 @@ from job.report.outcome import Ending, ending_of
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, plan_of, reply, settings_of, stage, target, well
 
+pytestmark = pytest.mark.usefixtures("autojump_clock")
+
 
 def status(code: int) -> Failure:
     return Failure(Cause.STATUS, message("HTTP {status}", status=str(code)), code)
@@ -99,9 +101,7 @@ async def night(
 
 
 @pytest.mark.parametrize("concurrency", [16, 64])
-async def test_a_type_that_fails_fast_does_not_end_the_requests_of_slow_ones(
-    concurrency: int, autojump_clock: trio.testing.MockClock
-) -> None:
+async def test_a_type_that_fails_fast_does_not_end_the_requests_of_slow_ones(concurrency: int) -> None:
     """All failures come in a row, before the first card of another type is there."""
     script = always({"b": reply({"detail": "x"}, 500)}, {"a": 60.0, "b": 0.1})
     made, ending = await night(script, "ab", concurrency=concurrency)
@@ -121,7 +121,7 @@ async def test_a_type_that_fails_fast_does_not_end_the_requests_of_slow_ones(
     )
 
 
-async def test_an_engine_that_is_down_costs_under_100_requests(autojump_clock: trio.testing.MockClock) -> None:
+async def test_an_engine_that_is_down_costs_under_100_requests() -> None:
     made, ending = await night(always(dict.fromkeys("ab", reply({}, 503)), {"a": 30.0}), "ab", 500)
     assert (ending.outcome, ending.exit) == ("qa_engine_down", 3)
     assert not any(asked.cut_off for asked in made.world.asked), "cards in flight are awaited"
@@ -129,7 +129,7 @@ async def test_an_engine_that_is_down_costs_under_100_requests(autojump_clock: t
     assert made.cards.failed + made.cards.not_attempted == 1000
 
 
-async def test_of_the_last_type_it_is_said_that_the_type_failed(autojump_clock: trio.testing.MockClock) -> None:
+async def test_of_the_last_type_it_is_said_that_the_type_failed() -> None:
     made, ending = await night(always({"a": reply({}, 503)}, {}), "a", attempts=1)
     assert ending.outcome == "cards_missing"
     assert [event.card_type for event in made.ledger.set_aside] == ["a"]

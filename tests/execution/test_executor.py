@@ -20,6 +20,8 @@ from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.text.messages import message
 from tests.support.fakes import FOREVER, Asked, Script, Stage, at_once, reply, stage, target, well
 
+pytestmark = pytest.mark.usefixtures("autojump_clock")
+
 DENIED = reply({"status": "failed", "message": "no"})
 Step = Response | Exception | float | None
 """An answer, a failure, an answer that comes after so many seconds, or a good one at once."""
@@ -67,9 +69,7 @@ def the_end(made: Stage) -> CallResult:
         TokenError(message("no token")),
     ],
 )
-async def test_a_transient_failure_is_retried_up_to_the_maximum_of_attempts(
-    step: Step, autojump_clock: trio.testing.MockClock
-) -> None:
+async def test_a_transient_failure_is_retried_up_to_the_maximum_of_attempts(step: Step) -> None:
     for attempts in (1, 3):
         made = await one_card(step, attempts=attempts)
         assert len(made.world.asked) == attempts
@@ -79,14 +79,14 @@ async def test_a_transient_failure_is_retried_up_to_the_maximum_of_attempts(
 
 
 @pytest.mark.parametrize("status", [302, 400, 403, 404])
-async def test_a_permanent_failure_is_not_retried(status: int, autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_permanent_failure_is_not_retried(status: int) -> None:
     made = await one_card(reply({}, status))
     assert len(made.world.asked) == 1
     failure = the_end(made)
     assert failure.status == status
 
 
-async def test_the_timeout_applies_to_each_attempt_and_is_retried(autojump_clock: trio.testing.MockClock) -> None:
+async def test_the_timeout_applies_to_each_attempt_and_is_retried() -> None:
     made = await one_card(100.0, 100.0, 9.0, timeout=10.0, jitter=0.0)
     assert starts(made) == [0.0, 10.0, 20.0]
     assert made.cards.done == 1
@@ -95,7 +95,7 @@ async def test_the_timeout_applies_to_each_attempt_and_is_retried(autojump_clock
     assert (failure.cause, str(failure.reason)) == (Cause.TIMEOUT, "no answer within 10 s")
 
 
-async def test_waits_double_up_to_the_cap(autojump_clock: trio.testing.MockClock) -> None:
+async def test_waits_double_up_to_the_cap() -> None:
     made = await one_card(reply({}, 500), attempts=10, jitter=1.0)
     begun = starts(made)
     assert [after - before for before, after in pairwise(begun)] == [
@@ -103,15 +103,13 @@ async def test_waits_double_up_to_the_cap(autojump_clock: trio.testing.MockClock
     ]  # fmt: skip
 
 
-async def test_jitter_is_full(autojump_clock: trio.testing.MockClock) -> None:
+async def test_jitter_is_full() -> None:
     assert starts(await one_card(reply({}, 500), jitter=0.0)) == [0.0] * 4
     assert starts(await one_card(reply({}, 500), jitter=0.5)) == [0.0, 0.25, 0.75, 1.75]
 
 
 @pytest.mark.parametrize(("asked_for", "waited"), [(0.2, 0.5), (7.0, 7.0), (9999.0, 30.0)])
-async def test_retry_after_is_honoured_up_to_the_cap(
-    asked_for: float, waited: float, autojump_clock: trio.testing.MockClock
-) -> None:
+async def test_retry_after_is_honoured_up_to_the_cap(asked_for: float, waited: float) -> None:
     assert starts(await one_card(reply({}, 503, retry_after=asked_for), None)) == [0.0, waited]
 
 
@@ -121,7 +119,7 @@ async def test_the_token_is_for_the_audience_which_may_differ_from_the_url() -> 
     assert made.world.tokens_given == [("https://other.example", None)]
 
 
-async def test_an_answer_to_the_second_token_does_not_show_the_first(autojump_clock: trio.testing.MockClock) -> None:
+async def test_an_answer_to_the_second_token_does_not_show_the_first() -> None:
     """Both look like no token otherwise, so that only their own masking hides them."""
     tokens = {
         None: "opaque-secret-of-the-first-token",
@@ -142,13 +140,13 @@ async def test_an_answer_to_the_second_token_does_not_show_the_first(autojump_cl
     assert "first" not in str(the_end(made).reason)
 
 
-async def test_429_for_good_says_how_long_it_was_tried(autojump_clock: trio.testing.MockClock) -> None:
+async def test_429_for_good_says_how_long_it_was_tried() -> None:
     made = await one_card(*[reply({}, 429)] * 500)
     (finished,) = made.ledger.failures
     assert str(finished.reason) == "HTTP 429: {}, and nothing else for 300 s"
 
 
-async def test_429_does_not_count_as_an_attempt(autojump_clock: trio.testing.MockClock) -> None:
+async def test_429_does_not_count_as_an_attempt() -> None:
     busy, down = reply({}, 429), reply({}, 503)
     made = await one_card(busy, busy, down, None, attempts=2)
     assert (made.cards.done, the_end(made).attempts) == (1, 4)
@@ -156,7 +154,7 @@ async def test_429_does_not_count_as_an_attempt(autojump_clock: trio.testing.Moc
     assert (made.cards.failed, the_end(made).attempts) == (1, 5)
 
 
-async def test_401_gets_one_fresh_token_and_one_more_try(autojump_clock: trio.testing.MockClock) -> None:
+async def test_401_gets_one_fresh_token_and_one_more_try() -> None:
     made = await one_card(reply({}, 401))
     assert made.world.tokens_given == [("https://qa", None), ("https://qa", "token")]
     assert [asked.headers["Authorization"] for asked in made.world.asked] == ["Bearer token", "Bearer token token"]
@@ -165,16 +163,14 @@ async def test_401_gets_one_fresh_token_and_one_more_try(autojump_clock: trio.te
     assert (await one_card(reply({}, 401), None)).cards.done == 1
 
 
-async def test_a_denied_card_is_retried_at_most_once(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_denied_card_is_retried_at_most_once() -> None:
     assert len((await one_card(DENIED)).world.asked) == 2
     assert len((await one_card(DENIED, reply({}, 500), DENIED, None, attempts=9)).world.asked) == 3
     assert (await one_card(DENIED, None)).cards.done == 1
     assert len((await one_card(DENIED, attempts=1)).world.asked) == 1
 
 
-async def test_a_card_whose_answer_cannot_be_read_is_retried_at_most_once(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+async def test_a_card_whose_answer_cannot_be_read_is_retried_at_most_once() -> None:
     unreadable = Response(200, b"<html>")
     assert len((await one_card(unreadable, attempts=9)).world.asked) == 2
     assert len((await one_card(unreadable, reply({}, 500), DENIED, None, attempts=9)).world.asked) == 3
@@ -182,9 +178,7 @@ async def test_a_card_whose_answer_cannot_be_read_is_retried_at_most_once(
 
 
 @pytest.mark.parametrize(("answer", "says"), [(DENIED, "failed: no"), (Response(200, b"<html"), "no JSON: <html")])
-async def test_a_data_engines_answer_is_retried_up_to_the_maximum_of_attempts(
-    answer: Response, says: str, autojump_clock: trio.testing.MockClock
-) -> None:
+async def test_a_data_engines_answer_is_retried_up_to_the_maximum_of_attempts(answer: Response, says: str) -> None:
     made = stage([target("A")], in_turn("news", answer))
     with pytest.raises(EngineFailedError) as error:
         await made.play()
@@ -194,7 +188,7 @@ async def test_a_data_engines_answer_is_retried_up_to_the_maximum_of_attempts(
     made.assert_nothing_lost()
 
 
-async def test_only_the_failed_tickers_of_a_batch_are_requested_again(autojump_clock: trio.testing.MockClock) -> None:
+async def test_only_the_failed_tickers_of_a_batch_are_requested_again() -> None:
     async def script(asked: Asked) -> Response:
         await trio.lowlevel.checkpoint()
         if asked.engine != "trading":
@@ -211,7 +205,7 @@ async def test_only_the_failed_tickers_of_a_batch_are_requested_again(autojump_c
     made.assert_nothing_lost()
 
 
-async def test_all_attempts_at_a_call_are_equal_except_for_the_token(autojump_clock: trio.testing.MockClock) -> None:
+async def test_all_attempts_at_a_call_are_equal_except_for_the_token() -> None:
     made = await one_card(reply({}, 500), reply({}, 401), None)
     first, *others = [dict(asked.headers) for asked in made.world.asked]
     for other in others:
@@ -221,9 +215,7 @@ async def test_all_attempts_at_a_call_are_equal_except_for_the_token(autojump_cl
     }  # fmt: skip
 
 
-async def test_another_call_has_another_key_and_span_but_the_same_trace(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+async def test_another_call_has_another_key_and_span_but_the_same_trace() -> None:
     made = stage([target(name) for name in "ABC"])
     await made.play()
     parents = [asked.headers["traceparent"].split("-") for asked in made.world.asked]
@@ -232,9 +224,7 @@ async def test_another_call_has_another_key_and_span_but_the_same_trace(
     assert len({trace for _, trace, _, _ in parents}) == 1
 
 
-async def test_each_engine_reaches_its_own_concurrency_limit_and_never_exceeds_it(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+async def test_each_engine_reaches_its_own_concurrency_limit_and_never_exceeds_it() -> None:
     async def script(asked: Asked) -> Response:
         await trio.sleep(1)
         return well(asked)
@@ -265,9 +255,7 @@ async def stopped_after(seconds: float, *steps: Step) -> Stage:
     return made
 
 
-async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted() -> None:
     made = await stopped_after(0.25, reply({"detail": "x"}, 500), None)
     assert trio.current_time() == 0.25
     failure = the_end(made)
@@ -277,15 +265,13 @@ async def test_an_interrupt_during_a_wait_counts_as_failed_interrupted(
     assert the_end(made).attempts == 1
 
 
-async def test_an_interrupted_later_attempt_shows_the_previous_answer(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+async def test_an_interrupted_later_attempt_shows_the_previous_answer() -> None:
     made = await stopped_after(1.0, reply({}, 503), FOREVER)
     failure = the_end(made)
     assert (failure.cause, failure.interrupted_after, failure.status) == (Cause.INTERRUPTED, Cause.STATUS, 503)
 
 
-async def test_sigint_ends_the_grace_of_sigterm(autojump_clock: trio.testing.MockClock) -> None:
+async def test_sigint_ends_the_grace_of_sigterm() -> None:
     made = stage([target("A", engines=())], in_turn("qa", FOREVER))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(at, 1, lambda: made.shutdown.request(ShutdownReason.SIGTERM))
@@ -297,9 +283,7 @@ async def test_sigint_ends_the_grace_of_sigterm(autojump_clock: trio.testing.Moc
 
 
 @pytest.mark.parametrize("reason", [ShutdownReason.QA_DOWN, ShutdownReason.SIGTERM])
-async def test_no_later_request_to_stop_gives_more_time(
-    reason: ShutdownReason, autojump_clock: trio.testing.MockClock
-) -> None:
+async def test_no_later_request_to_stop_gives_more_time(reason: ShutdownReason) -> None:
     made = stage([target("A", engines=())], in_turn("qa", FOREVER))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(at, 1, lambda: made.shutdown.request(ShutdownReason.SIGTERM))
@@ -309,7 +293,7 @@ async def test_no_later_request_to_stop_gives_more_time(
     assert made.shutdown.reason is ShutdownReason.SIGTERM
 
 
-async def test_a_failure_within_the_grace_starts_no_attempt(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_failure_within_the_grace_starts_no_attempt() -> None:
     async def script(asked: Asked) -> Response:
         await trio.sleep(2)
         return reply({}, 503)
@@ -323,9 +307,7 @@ async def test_a_failure_within_the_grace_starts_no_attempt(autojump_clock: trio
     assert made.cards.failed == 1
 
 
-async def test_no_request_leaves_after_the_stop_though_its_token_arrives(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+async def test_no_request_leaves_after_the_stop_though_its_token_arrives() -> None:
     async def token(_audience: str, _rejected: str | None) -> str:
         await trio.sleep(2)
         return "late"
@@ -341,9 +323,7 @@ async def test_no_request_leaves_after_the_stop_though_its_token_arrives(
     made.assert_nothing_lost()
 
 
-async def test_an_attempt_that_never_left_takes_nothing_from_the_one_before(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+async def test_an_attempt_that_never_left_takes_nothing_from_the_one_before() -> None:
     """A card was answered with 401, and the run stops while it waits for its fresh token."""
 
     async def token(_audience: str, rejected: str | None) -> str:
@@ -370,9 +350,7 @@ async def test_an_attempt_that_never_left_takes_nothing_from_the_one_before(
     assert CallResult.parse(result.line()) == replace(result, limit=0), "the limit is for the log"
 
 
-async def test_fetching_a_token_counts_towards_the_timeout_of_the_attempt(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+async def test_fetching_a_token_counts_towards_the_timeout_of_the_attempt() -> None:
     async def token(_audience: str, _rejected: str | None) -> str:
         await trio.sleep_forever()
         raise AssertionError
@@ -385,28 +363,28 @@ async def test_fetching_a_token_counts_towards_the_timeout_of_the_attempt(
     made.assert_nothing_lost()
 
 
-async def test_retries_are_reported_with_their_wait(autojump_clock: trio.testing.MockClock) -> None:
+async def test_retries_are_reported_with_their_wait() -> None:
     made = await one_card(reply({}, 500), reply({}, 500), None)
     assert [event.wait for event in made.world.events if isinstance(event, CallRetried)] == [0.5, 1.0]
     totals = made.ledger.totals()["qa"]
     assert (totals.calls, totals.retries, made.live.gauges["qa"].retries) == (1, 2, 2)
 
 
-async def test_waits_for_room_are_counted_among_the_retries(autojump_clock: trio.testing.MockClock) -> None:
+async def test_waits_for_room_are_counted_among_the_retries() -> None:
     made = await one_card(reply({}, 429), reply({}, 503), reply({}, 500), reply({}, 429), None)
     assert (the_end(made).retries, the_end(made).waits) == (4, 3)
     totals = made.ledger.totals()["qa"]
     assert (totals.retries, totals.waits) == (4, 3)
 
 
-async def test_an_unexpected_exception_is_a_bug_and_propagates(autojump_clock: trio.testing.MockClock) -> None:
+async def test_an_unexpected_exception_is_a_bug_and_propagates() -> None:
     made = stage([target("A", engines=())], in_turn("qa", ZeroDivisionError()))
     with pytest.RaisesGroup(ZeroDivisionError):
         await made.play()
     assert made.world.open_connections == 0
 
 
-async def test_only_the_warning_of_the_successful_answer_is_kept(autojump_clock: trio.testing.MockClock) -> None:
+async def test_only_the_warning_of_the_successful_answer_is_kept() -> None:
     warned = reply({"status": "success", "error": "quota"})
     assert str(the_end(await one_card(DENIED, warned)).warning).endswith("has the error: quota")
     assert the_end(await one_card(DENIED, None)).warning is None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from job.engines.transport import Response
 from job.execution.progress import REPORT_SECONDS, Progress, report_each_minute
 from tests.support.fakes import Asked, Stage, stage, target, well
+
+pytestmark = pytest.mark.usefixtures("autojump_clock")
 
 
 def cards(count: int, seconds: float, in_flight: int = 4) -> Stage:
@@ -31,13 +32,13 @@ async def estimate_after(made: Stage, after: float) -> float | None:
     return left
 
 
-async def test_there_is_no_estimate_before_one_round_of_calls_is_done(autojump_clock: MockClock) -> None:
+async def test_there_is_no_estimate_before_one_round_of_calls_is_done() -> None:
     assert await estimate_after(cards(400, 10.0), 9.9) is None
     assert await estimate_after(cards(400, 10.0), 10.1) is not None
     assert await estimate_after(cards(3, 10.0), 5.0) is None
 
 
-async def test_the_estimate_is_reported_once_a_minute(autojump_clock: MockClock) -> None:
+async def test_the_estimate_is_reported_once_a_minute() -> None:
     made, seen = cards(400, 10.0), list[float]()
     began = trio.current_time()
 

@@ -20,6 +20,8 @@ from job.text.messages import message
 from tests.support.fakes import FOREVER, Asked, Stage, at_once, reply, stage, target, well
 from tests.support.results import result_of
 
+pytestmark = pytest.mark.usefixtures("autojump_clock")
+
 SCHEDULES = 50
 """Of latencies and failures, each from a seed that the test's name shows."""
 
@@ -137,9 +139,7 @@ def test_every_call_is_accounted_for_whenever_the_run_is_stopped(reason: Shutdow
     assert phases_met == {True, False}, "the stops do not meet both phases"
 
 
-async def test_one_ticker_that_fails_is_named_with_the_attempts_that_count(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+async def test_one_ticker_that_fails_is_named_with_the_attempts_that_count() -> None:
     async def script(asked: Asked) -> Response:
         await trio.sleep(1)
         return reply({}, 500) if asked.engine == "trading" and "T0" in asked.tickers else well(asked)
@@ -151,9 +151,7 @@ async def test_one_ticker_that_fails_is_named_with_the_attempts_that_count(
 
 
 @pytest.mark.parametrize("waiting_for", ["answer", "token", "backoff"])
-async def test_a_data_engines_failure_cuts_off_all_others_at_once(
-    waiting_for: str, autojump_clock: trio.testing.MockClock
-) -> None:
+async def test_a_data_engines_failure_cuts_off_all_others_at_once(waiting_for: str) -> None:
     failing = "news"
 
     async def script(asked: Asked) -> Response:
@@ -187,7 +185,7 @@ async def test_a_data_engines_failure_cuts_off_all_others_at_once(
     assert causes <= {Cause.STATUS, Cause.INTERRUPTED}
 
 
-async def test_the_engines_prepare_at_the_same_time(autojump_clock: trio.testing.MockClock) -> None:
+async def test_the_engines_prepare_at_the_same_time() -> None:
     async def script(asked: Asked) -> Response:
         await trio.sleep(10)
         return well(asked)
@@ -197,9 +195,7 @@ async def test_the_engines_prepare_at_the_same_time(autojump_clock: trio.testing
     assert {asked.engine: asked.time for asked in made.world.asked} == dict.fromkeys(DATA_ENGINES, 0.0) | {"qa": 10.0}
 
 
-async def test_two_engines_that_fail_at_the_same_moment_are_one_error(
-    autojump_clock: trio.testing.MockClock,
-) -> None:
+async def test_two_engines_that_fail_at_the_same_moment_are_one_error() -> None:
     async def script(_: Asked) -> Response:
         await trio.sleep(1)
         return reply({}, 404)
@@ -209,9 +205,7 @@ async def test_two_engines_that_fail_at_the_same_moment_are_one_error(
 
 
 @pytest.mark.parametrize("engine", DATA_ENGINES)
-async def test_a_barrier_with_one_item_open_is_not_passed(
-    engine: DataEngineName, autojump_clock: trio.testing.MockClock
-) -> None:
+async def test_a_barrier_with_one_item_open_is_not_passed(engine: DataEngineName) -> None:
     made = stage([target("A"), target("B")])
     for other in DATA_ENGINES:
         for call in made.ledger.plan.calls(other):
@@ -225,7 +219,7 @@ async def test_a_barrier_with_one_item_open_is_not_passed(
     assert Counter(asked.engine for asked in made.world.asked) == {engine: 1, "qa": 2}
 
 
-async def test_a_plan_without_data_calls_goes_straight_to_the_cards(autojump_clock: trio.testing.MockClock) -> None:
+async def test_a_plan_without_data_calls_goes_straight_to_the_cards() -> None:
     made = stage([target("A", engines=())], at_once)
     await made.play()
     assert [asked.engine for asked in made.world.asked] == ["qa"]

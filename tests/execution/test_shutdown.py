@@ -15,7 +15,6 @@ from typing import get_args
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from job.engines.catalog import EngineName
 from job.engines.transport import Response
@@ -31,6 +30,7 @@ from tests.support.fakes import FOREVER, Asked, Script, reply, stage, target, we
 from tests.support.fakes import Stage as Played
 
 __all__ = ["machine_clock"]
+pytestmark = pytest.mark.usefixtures("autojump_clock")
 
 DEADLINE = 10.0
 
@@ -65,7 +65,7 @@ def slow(engine: EngineName, seconds: float) -> Script:
     ],
 )
 async def test_no_request_leaves_over_a_connection_that_is_still_being_opened(
-    engine: EngineName, connecting: float, late: float, autojump_clock: MockClock
+    engine: EngineName, connecting: float, late: float
 ) -> None:
     """The engine's accept queue is full. A call that connects has the grace period, and does not use it."""
     made = stage([target(name) for name in "ABCDEFGH"])
@@ -75,9 +75,7 @@ async def test_no_request_leaves_over_a_connection_that_is_still_being_opened(
     assert made.counts(engine).not_attempted == 8
 
 
-async def test_a_call_that_is_cut_off_while_its_connection_is_opened_again_has_failed(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_call_that_is_cut_off_while_its_connection_is_opened_again_has_failed() -> None:
     async def answer(asked: Asked) -> Response:
         await trio.lowlevel.checkpoint()
         if asked.engine != "news":
@@ -94,7 +92,7 @@ async def test_a_call_that_is_cut_off_while_its_connection_is_opened_again_has_f
 
 
 async def test_no_request_leaves_if_the_lease_expired_while_the_connection_was_opened(
-    machine_clock: MachineClock, autojump_clock: MockClock
+    machine_clock: MachineClock,
 ) -> None:
     made = stage([target(name) for name in "ABCDEFGH"])
     made.world.connect_seconds["qa"] = 2.0
@@ -114,7 +112,7 @@ async def test_no_request_leaves_if_the_lease_expired_while_the_connection_was_o
 
 @pytest.mark.parametrize("engine", ["news", "qa"])
 @pytest.mark.parametrize("status", [429, 503])
-async def test_no_wait_goes_on_after_a_shutdown(engine: EngineName, status: int, autojump_clock: MockClock) -> None:
+async def test_no_wait_goes_on_after_a_shutdown(engine: EngineName, status: int) -> None:
     """A call may wait for its next try, or the whole engine for capacity."""
 
     async def answer(asked: Asked) -> Response:
@@ -129,7 +127,7 @@ async def test_no_wait_goes_on_after_a_shutdown(engine: EngineName, status: int,
     ("monotonic", "boottime", "passed"), [(9.0, 9.0, False), (10.0, 9.0, True), (9.0, 20.0, True), (10.0, 20.0, True)]
 )
 async def test_an_expiry_has_passed_as_soon_as_one_of_two_clocks_has_reached_it(
-    monotonic: float, boottime: float, passed: bool, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+    monotonic: float, boottime: float, passed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = clocks.boottime()
     monkeypatch.setattr(clocks, "boottime", lambda: begun)
@@ -247,9 +245,7 @@ async def hangs(shutdown: Shutdown, stage: Stage) -> tuple[float, float]:
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("reason", REASONS)
-async def test_a_stage_has_its_reasons_seconds(
-    reason: ShutdownReason | None, stage: Stage, autojump_clock: MockClock
-) -> None:
+async def test_a_stage_has_its_reasons_seconds(reason: ShutdownReason | None, stage: Stage) -> None:
     shutdown = Shutdown()
     if reason is not None:
         shutdown.request(reason)
@@ -262,7 +258,7 @@ async def test_a_stage_has_its_reasons_seconds(
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("reason", ShutdownReason)
 async def test_from_when_a_reason_comes_a_stage_has_the_seconds_of_that(
-    reason: ShutdownReason, stage: Stage, autojump_clock: MockClock, nursery: trio.Nursery
+    reason: ShutdownReason, stage: Stage, nursery: trio.Nursery
 ) -> None:
     """The record is begun again with them. A message is ended at once."""
     shutdown = Shutdown()
@@ -281,7 +277,7 @@ async def test_from_when_a_reason_comes_a_stage_has_the_seconds_of_that(
         assert took == pytest.approx(until)
 
 
-async def test_a_message_ends_at_a_second_signal_too(autojump_clock: MockClock, nursery: trio.Nursery) -> None:
+async def test_a_message_ends_at_a_second_signal_too(nursery: trio.Nursery) -> None:
     shutdown = Shutdown()
     shutdown.request(ShutdownReason.SIGTERM)
 
@@ -309,9 +305,7 @@ async def ending(reason: ShutdownReason) -> tuple[dict[Stage, float], float]:
 
 
 @pytest.mark.parametrize("reason", [ShutdownReason.SIGTERM, ShutdownReason.SIGINT])
-async def test_after_a_signal_all_stages_end_before_cloud_run_kills(
-    reason: ShutdownReason, autojump_clock: MockClock
-) -> None:
+async def test_after_a_signal_all_stages_end_before_cloud_run_kills(reason: ShutdownReason) -> None:
     """Whatever hangs, there is time to close the record, to release the lease and to print the end."""
     took, whole = await ending(reason)
     wanted: list[Stage] = ["cards", "record", "release"]
@@ -321,7 +315,7 @@ async def test_after_a_signal_all_stages_end_before_cloud_run_kills(
     assert whole <= LIMITS[reason].all + took["failure"] < 10
 
 
-async def test_after_the_deadline_all_stages_end_before_cloud_runs_own(autojump_clock: MockClock) -> None:
+async def test_after_the_deadline_all_stages_end_before_cloud_runs_own() -> None:
     (left,) = re.findall(
         r"RUN_DEADLINE_SECONDS\W.*task_timeout_seconds - (\d+)\)", (ROOT / "terraform/job.tf").read_text()
     )
@@ -336,7 +330,7 @@ def test_a_record_is_closed_while_the_lease_is_trusted() -> None:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-async def test_an_ending_goes_on_if_a_task_beside_it_fails(stage: Stage, autojump_clock: MockClock) -> None:
+async def test_an_ending_goes_on_if_a_task_beside_it_fails(stage: Stage) -> None:
     """A bug in the journal, say, cancels whatever is in progress: calls, but not the closing of the record."""
     shutdown = Shutdown()
     with trio.CancelScope() as scope:

@@ -7,12 +7,13 @@ from collections.abc import Callable
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from job.engines.transport import AnswerTooLargeError, Response, TransportError
 from job.ledger.stop import EngineFailedError, ShutdownReason
 from job.text.messages import message
 from tests.support.fakes import Asked, Script, Stage, reply, stage, target, well
+
+pytestmark = pytest.mark.usefixtures("autojump_clock")
 
 NAMES = [f"T{number}" for number in range(16)]
 SECONDS_A_TICKER = 10.0
@@ -45,7 +46,7 @@ def batches(script: Script, **settings: object) -> Stage:
 PASSING = ["500", "502", "503", "504", "reset", "timeout"]
 
 
-async def test_a_wait_that_both_halves_share_is_counted_once(autojump_clock: MockClock) -> None:
+async def test_a_wait_that_both_halves_share_is_counted_once() -> None:
     made = batches(breaking("503", lambda asked: len(asked.tickers) == 8 and "T0" in asked.tickers))
     await made.play()
     totals = made.ledger.totals()["trading"]
@@ -53,9 +54,7 @@ async def test_a_wait_that_both_halves_share_is_counted_once(autojump_clock: Moc
 
 
 @pytest.mark.parametrize("how", PASSING)
-async def test_the_ticker_that_breaks_its_batch_is_named_and_the_others_are_done(
-    how: str, autojump_clock: MockClock
-) -> None:
+async def test_the_ticker_that_breaks_its_batch_is_named_and_the_others_are_done(how: str) -> None:
     made = batches(breaking(how, lambda asked: "T5" in asked.tickers))
     with pytest.raises(EngineFailedError) as error:
         await made.play()
@@ -68,9 +67,7 @@ async def test_the_ticker_that_breaks_its_batch_is_named_and_the_others_are_done
     made.assert_nothing_lost()
 
 
-async def test_a_batch_whose_answer_is_too_large_is_halved_and_one_ticker_alone_has_failed(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_batch_whose_answer_is_too_large_is_halved_and_one_ticker_alone_has_failed() -> None:
     made = batches(breaking("too large", lambda asked: "T5" in asked.tickers))
     with pytest.raises(EngineFailedError) as error:
         await made.play()
@@ -80,7 +77,7 @@ async def test_a_batch_whose_answer_is_too_large_is_halved_and_one_ticker_alone_
     made.assert_nothing_lost()
 
 
-async def test_a_batch_size_that_is_too_large_is_halved_for_the_rest_of_the_run(autojump_clock: MockClock) -> None:
+async def test_a_batch_size_that_is_too_large_is_halved_for_the_rest_of_the_run() -> None:
     """Two batches of eight are in flight when the first one fails; no later batch is that large."""
     many = [target(f"T{number}", engines=("trading",)) for number in range(80)]
     settings = {"batch_size": 8, "concurrency": 2, "timeout": 1000.0}
@@ -96,9 +93,7 @@ async def test_a_batch_size_that_is_too_large_is_halved_for_the_rest_of_the_run(
     assert Counter(ticker for tickers in done for ticker in tickers) == {f"T{number}": 1 for number in range(80)}
 
 
-async def test_a_batch_that_takes_longer_than_its_timeout_is_halved_as_well(
-    autojump_clock: MockClock,
-) -> None:
+async def test_a_batch_that_takes_longer_than_its_timeout_is_halved_as_well() -> None:
     """Five tickers take 50 s, but a request may take only 45: the job cuts the calls off."""
     made = batches(breaking("500", lambda _asked: False), batch_size=5, timeout=45.0)
     await made.play()
@@ -106,14 +101,14 @@ async def test_a_batch_that_takes_longer_than_its_timeout_is_halved_as_well(
     made.assert_nothing_lost()
 
 
-async def test_a_batch_with_a_permanent_failure_is_not_halved(autojump_clock: MockClock) -> None:
+async def test_a_batch_with_a_permanent_failure_is_not_halved() -> None:
     made = batches(breaking("400", lambda _asked: True))
     with pytest.raises(EngineFailedError):
         await made.play()
     assert {len(asked.tickers) for asked in made.world.of("trading")} == {8}
 
 
-async def test_a_429_is_not_halved(autojump_clock: MockClock) -> None:
+async def test_a_429_is_not_halved() -> None:
     rejected: list[Asked] = []
 
     def strikes(asked: Asked) -> bool:
@@ -126,7 +121,7 @@ async def test_a_429_is_not_halved(autojump_clock: MockClock) -> None:
     assert made.counts("trading").done == len(NAMES)
 
 
-async def test_a_batch_of_which_some_were_done_is_halved_for_the_others(autojump_clock: MockClock) -> None:
+async def test_a_batch_of_which_some_were_done_is_halved_for_the_others() -> None:
     async def script(asked: Asked) -> Response:
         await trio.lowlevel.checkpoint()
         count = len(made.world.of("trading"))
@@ -147,7 +142,7 @@ async def test_a_batch_of_which_some_were_done_is_halved_for_the_others(autojump
 
 
 @pytest.mark.parametrize("moment", [1.0, 81.0, 81.3, 82.5, 121.0, 125.0])
-async def test_halves_that_wait_are_accounted_for_when_the_run_stops(moment: float, autojump_clock: MockClock) -> None:
+async def test_halves_that_wait_are_accounted_for_when_the_run_stops(moment: float) -> None:
     made = batches(breaking("500", lambda asked: len(asked.tickers) > 2), concurrency=1)
 
     async def stop() -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from math import inf
 
+import pytest
 import trio
-from trio.testing import MockClock, wait_all_tasks_blocked
+from trio.testing import wait_all_tasks_blocked
 
 from job.execution.work_queue import WorkQueue
 
+pytestmark = pytest.mark.usefixtures("autojump_clock")
 
-async def test_parts_come_before_new_pieces(autojump_clock: MockClock) -> None:
+
+async def test_parts_come_before_new_pieces() -> None:
     queue = WorkQueue(iter("abc"))
     assert await queue.get() == "a"
     queue.put("a1", "a2")
@@ -18,7 +21,7 @@ async def test_parts_come_before_new_pieces(autojump_clock: MockClock) -> None:
     assert [await queue.get() for _ in range(4)] == ["a1", "a2", "b", "c"]
 
 
-async def test_a_worker_that_finds_nothing_waits_for_parts_of_the_pieces_in_progress(autojump_clock: MockClock) -> None:
+async def test_a_worker_that_finds_nothing_waits_for_parts_of_the_pieces_in_progress() -> None:
     queue, given = WorkQueue(iter(["batch"])), []
 
     async def work() -> None:
@@ -36,7 +39,7 @@ async def test_a_worker_that_finds_nothing_waits_for_parts_of_the_pieces_in_prog
     assert given[1][1] == given[2][1], "two workers at the same time"
 
 
-async def test_new_pieces_are_held_back_while_the_limit_is_reached(autojump_clock: MockClock) -> None:
+async def test_new_pieces_are_held_back_while_the_limit_is_reached() -> None:
     room, given = [inf], []
     queue = WorkQueue(iter(range(10)), lambda: room[0])
 

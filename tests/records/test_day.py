@@ -8,7 +8,6 @@ from typing import NoReturn
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from job.config.faults import Fault
 from job.ledger.ledger import SetAside
@@ -26,12 +25,12 @@ MORE = config(["AAPL", "MSFT", "TSLA"])
 FAULT = Fault("ticker_list.json", message("is not JSON"), message("correct it"))
 
 
-async def test_a_day_that_has_no_record(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_day_that_has_no_record(memory: Memory) -> None:
     put(memory, {f"{DAY}/x": b""})
     assert await read_day(memory, DAY) is None
 
 
-async def test_a_day_that_is_done(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_day_that_is_done(memory: Memory) -> None:
     attempt = RecordedAttempt()
     put(memory, attempt.record(), {f"{DAY}/report.html": b"", f"{DAY}/cards.csv": b""})
     found = await read_day(memory, DAY)
@@ -40,9 +39,7 @@ async def test_a_day_that_is_done(memory: Memory, autojump_clock: MockClock) -> 
     assert (found.has_page, found.has_table, found.ledger.is_left) == (True, True, False)
 
 
-async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_lists_alike(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
+async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_lists_alike(memory: Memory) -> None:
     """Its results came after the end of a later one."""
     failed = RecordedAttempt(outcome="cards_missing", failed=["MSFT", "TSLA"], number=2, objects=MORE)
     end = failed.report().model_copy(update={"sentence": message("{cards}", cards=message("2 of 3 cards are missing"))})
@@ -61,7 +58,7 @@ async def test_what_a_paused_attempt_has_added_since_the_end_is_in_sentence_and_
         assert (found.report.ended == end.ended) is bool(added), "all was there when its last result was"
 
 
-async def test_what_was_set_aside_is_known_from_the_report(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_what_was_set_aside_is_known_from_the_report(memory: Memory) -> None:
     aside = SetAside(card_type="news_card", reason=message("it fails"), remedy=message("look"))
     attempt = RecordedAttempt(outcome="cards_missing", failed=["MSFT"])
     record = attempt.record()
@@ -74,7 +71,7 @@ async def test_what_was_set_aside_is_known_from_the_report(memory: Memory, autoj
 
 @pytest.mark.parametrize("holder", ["nobody", "this day", "another day", "this day, long ago"])
 async def test_an_attempt_that_has_not_ended_is_at_work_or_was_killed(
-    memory: Memory, holder: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+    memory: Memory, holder: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("time.time", lambda: 1e9)
     put(memory, RecordedAttempt(outcome=None, failed=["MSFT"]).record())
@@ -90,7 +87,7 @@ async def test_an_attempt_that_has_not_ended_is_at_work_or_was_killed(
     assert (found.report.ended, found.report.seconds) == (None, None)
 
 
-async def test_only_the_latest_entry_counts(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_only_the_latest_entry_counts(memory: Memory) -> None:
     """An entry and its results that a lifecycle rule has removed, and what is left of another config."""
     first, last = RecordedAttempt(objects=config(["AAPL", "TSLA"])), RecordedAttempt(number=3)
     put(memory, first.record(), last.record())
@@ -102,7 +99,7 @@ async def test_only_the_latest_entry_counts(memory: Memory, autojump_clock: Mock
 
 @pytest.mark.parametrize("number", [1, 2])
 async def test_results_that_a_report_counts_and_that_are_gone_are_not_requested_again(
-    memory: Memory, number: int, autojump_clock: MockClock
+    memory: Memory, number: int
 ) -> None:
     reports = {1: {1: 1}, 2: {1: 1, 2: 1}}
     for attempt in (RecordedAttempt(), RecordedAttempt(number=2)):
@@ -113,7 +110,7 @@ async def test_results_that_a_report_counts_and_that_are_gone_are_not_requested_
         await Record.read(memory, DAY)
 
 
-async def test_results_that_a_report_does_not_count_may_be_more(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_results_that_a_report_does_not_count_may_be_more(memory: Memory) -> None:
     put(memory, RecordedAttempt(outcome=None).record(), RecordedAttempt(number=2).record())
     assert (await Record.read(memory, DAY)).ledger.totals()["qa"].calls == 4
 
@@ -135,9 +132,7 @@ def test_a_document_is_not_written_over_what_somebody_else_has_written_meanwhile
     assert store.objects["page"].data == b"new"
 
 
-async def test_a_document_is_not_written_if_it_is_not_known_what_it_replaces(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
+async def test_a_document_is_not_written_if_it_is_not_known_what_it_replaces(memory: Memory) -> None:
     memory.refuse = lambda verb, name: verb == "read" and name.endswith("report.html")
     there = await documents_there(memory, DAY)
     for name in ("report.json", "report.html"):
@@ -154,7 +149,7 @@ async def refuse(store: Memory, page: Document | None = None) -> bool:
     return await record_refusal(store, report, [page])
 
 
-async def test_a_refused_start_is_recorded_and_may_be_overwritten(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_refused_start_is_recorded_and_may_be_overwritten(memory: Memory) -> None:
     put(memory, {f"{DAY}/ends/000000.json": b"of an earlier one", f"{DAY}/report.html": b"old"})
     assert await refuse(memory)
     found = await read_day(memory, DAY)
@@ -163,9 +158,7 @@ async def test_a_refused_start_is_recorded_and_may_be_overwritten(memory: Memory
     assert memory.objects[f"{DAY}/report.html"].data == b"page"
 
 
-async def test_a_refused_start_does_not_overwrite_what_another_one_writes_meanwhile(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
+async def test_a_refused_start_does_not_overwrite_what_another_one_writes_meanwhile(memory: Memory) -> None:
     put(memory, {f"{DAY}/report.html": b"old"})
     memory.seconds = 1.0
 
@@ -180,7 +173,7 @@ async def test_a_refused_start_does_not_overwrite_what_another_one_writes_meanwh
     assert memory.objects[f"{DAY}/report.html"].data == b"of a good start"
 
 
-async def test_a_refusal_that_cannot_be_recorded_says_so(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_refusal_that_cannot_be_recorded_says_so(memory: Memory) -> None:
     with pytest.raises(ValueError, match="odd"):
         await refuse(memory, Document(f"{DAY}/report.html", broken, "{error}"))
     memory.refuse = lambda verb, _name: verb == "create"

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from job.ledger.ledger import Ledger
 from job.ledger.result import CallResult
@@ -85,9 +84,7 @@ async def read(store: Memory, counts: dict[int, int] | None = None) -> Numbers:
 @pytest.mark.parametrize(
     ("seconds", "rate"), [(0.0, 1), (0.05, 1000), (0.1, 300), (0.3, 100), (1.0, 10), (1.9, 0.5), (1.9, 10)]
 )
-async def test_a_kill_loses_at_most_five_seconds_and_200_results(
-    memory: Memory, seconds: float, rate: float, autojump_clock: MockClock
-) -> None:
+async def test_a_kill_loses_at_most_five_seconds_and_200_results(memory: Memory, seconds: float, rate: float) -> None:
     memory.seconds = seconds
     notes = Notes(memory)
     ages, counts = [0.0], [0]
@@ -107,9 +104,7 @@ async def test_a_kill_loses_at_most_five_seconds_and_200_results(
 
 
 @pytest.mark.parametrize(("seconds", "rate"), [(0.0, 10), (0.2, 10), (1.0, 30)])
-async def test_a_request_every_few_seconds_not_one_a_result(
-    memory: Memory, seconds: float, rate: float, autojump_clock: MockClock
-) -> None:
+async def test_a_request_every_few_seconds_not_one_a_result(memory: Memory, seconds: float, rate: float) -> None:
     memory.seconds = seconds
     notes = Notes(memory)
     async with trio.open_nursery() as nursery:
@@ -120,7 +115,7 @@ async def test_a_request_every_few_seconds_not_one_a_result(
     assert memory.count("create") <= 60 / 3 + 1
 
 
-async def test_an_attempt_that_has_nothing_to_write_writes_nothing(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_an_attempt_that_has_nothing_to_write_writes_nothing(memory: Memory) -> None:
     notes = Notes(memory)
     with trio.move_on_after(3600):
         await notes.journal.run()
@@ -128,7 +123,7 @@ async def test_an_attempt_that_has_nothing_to_write_writes_nothing(memory: Memor
     assert notes.journal.objects == 0
 
 
-async def test_everything_is_read_back_in_its_order(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_everything_is_read_back_in_its_order(memory: Memory) -> None:
     notes = Notes(memory)
     for count in (1, 250, 3):
         notes.note(count)
@@ -141,7 +136,7 @@ async def test_everything_is_read_back_in_its_order(memory: Memory, autojump_clo
 
 
 async def test_of_each_attempt_as_many_objects_are_read_as_there_are_and_those_of_another_plan_are_absorbed(
-    memory: Memory, autojump_clock: MockClock
+    memory: Memory,
 ) -> None:
     for number, plan in ((2, EMPTY.digest()), (1, "another")):
         notes = Notes(memory, number, plan)
@@ -155,7 +150,7 @@ async def test_of_each_attempt_as_many_objects_are_read_as_there_are_and_those_o
     ]  # fmt: skip
 
 
-async def test_a_flush_ends_though_more_is_noted_meanwhile(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_flush_ends_though_more_is_noted_meanwhile(memory: Memory) -> None:
     memory.seconds = 0.5
     notes = Notes(memory)
     async with trio.open_nursery() as nursery:
@@ -168,7 +163,7 @@ async def test_a_flush_ends_though_more_is_noted_meanwhile(memory: Memory, autoj
         nursery.cancel_scope.cancel()
 
 
-async def test_a_write_whose_answer_is_lost_is_sent_again_as_it_was(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_write_whose_answer_is_lost_is_sent_again_as_it_was(memory: Memory) -> None:
     """New results wait for the next object: otherwise the one in storage would look like another's."""
     left = [3]
 
@@ -187,9 +182,7 @@ async def test_a_write_whose_answer_is_lost_is_sent_again_as_it_was(memory: Memo
     assert [trouble is None for trouble in notes.troubles][:2] == [False, True]
 
 
-async def test_results_that_cannot_be_written_are_kept_and_written_later(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
+async def test_results_that_cannot_be_written_are_kept_and_written_later(memory: Memory) -> None:
     notes = Notes(memory)
     memory.refuse = lambda verb, _name: verb == "create" and 10 <= trio.current_time() < 40
     async with trio.open_nursery() as nursery:
@@ -205,7 +198,7 @@ async def test_results_that_cannot_be_written_are_kept_and_written_later(
     assert notes.troubles[-1] is None
 
 
-async def test_closing_can_be_repeated_after_it_was_cut_off(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_closing_can_be_repeated_after_it_was_cut_off(memory: Memory) -> None:
     memory.seconds = 2.0
     notes = Notes(memory)
     notes.note(5)
@@ -245,7 +238,7 @@ TAMPERED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 
 
 @pytest.mark.parametrize("how", TAMPERED)
-async def test_a_journal_that_was_tampered_with_is_refused(memory: Memory, how: str, autojump_clock: MockClock) -> None:
+async def test_a_journal_that_was_tampered_with_is_refused(memory: Memory, how: str) -> None:
     tamper, words = TAMPERED[how]
     names = await filled(memory)
     memory.objects[names[1]] = StoredObject(tamper(memory.objects[names[1]].data), "x", 0)
@@ -253,20 +246,20 @@ async def test_a_journal_that_was_tampered_with_is_refused(memory: Memory, how: 
         await read(memory)
 
 
-async def test_an_object_that_is_removed_while_it_is_read_is_missed(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_an_object_that_is_removed_while_it_is_read_is_missed(memory: Memory) -> None:
     names = await filled(memory)
     del memory.objects[names[2]]
     with pytest.raises(RecordError, match=f"^{names[2]} was removed while it was read$"):
         await read(memory, {1: 3})
 
 
-async def test_a_result_that_its_plan_lacks_is_refused(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_result_that_its_plan_lacks_is_refused(memory: Memory) -> None:
     names = await filled(memory)
     with pytest.raises(RecordError, match=f"^{names[0]} has a result that is not of its plan$"):
         await read_journal(memory, DAY, {1: 3}, Ledger(EMPTY))
 
 
-async def test_a_failure_of_storage_is_not_reported_as_tampering(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_failure_of_storage_is_not_reported_as_tampering(memory: Memory) -> None:
     await filled(memory)
     memory.refuse = lambda verb, _name: verb == "read"
     with pytest.raises(StorageError):

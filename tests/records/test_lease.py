@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from job.execution.shutdown import LIMITS, Shutdown, ShutdownError
 from job.ledger.stop import ShutdownReason
@@ -82,9 +81,7 @@ class Kept:
 
 
 @pytest.mark.parametrize("ends", ["well", "by an error", "by a cancellation"])
-async def test_what_was_acquired_is_released_at_the_end_whatever_happened(
-    memory: Memory, ends: str, autojump_clock: MockClock
-) -> None:
+async def test_what_was_acquired_is_released_at_the_end_whatever_happened(memory: Memory, ends: str) -> None:
     memory.seconds = 1.0
     with trio.move_on_after(1.5), pytest.raises(RuntimeError) if ends == "by an error" else nullcontext():
         async with acquire(memory, holder(), ignore_notice, waits=True) as lease:
@@ -105,9 +102,7 @@ async def test_a_lease_that_was_released_is_free_and_not_released_twice(store: O
     assert await there(store) == holder("two")
 
 
-async def test_a_start_that_cannot_release_its_lease_ends_all_the_same(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
+async def test_a_start_that_cannot_release_its_lease_ends_all_the_same(memory: Memory) -> None:
     async with acquire(memory, holder(), ignore_notice, waits=True):
         memory.refuse = lambda _verb, _name: True
     async with trio.open_nursery():
@@ -118,9 +113,7 @@ async def test_a_start_that_cannot_release_its_lease_ends_all_the_same(
     assert trio.current_time() <= RELEASE_SECONDS
 
 
-async def test_a_start_waits_for_a_living_holder_to_its_end_and_says_for_whom_each_minute(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
+async def test_a_start_waits_for_a_living_holder_to_its_end_and_says_for_whom_each_minute(memory: Memory) -> None:
     first, said = await take(memory, holder(execution="nightly-x")), list[Message]()
 
     async def work() -> None:
@@ -141,9 +134,7 @@ async def test_a_start_waits_for_a_living_holder_to_its_end_and_says_for_whom_ea
     assert len(said) == pytest.approx(10 * LASTS_SECONDS / NOTICE_SECONDS, abs=1)
 
 
-async def test_a_start_that_does_not_wait_stands_back_before_a_living_holder(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
+async def test_a_start_that_does_not_wait_stands_back_before_a_living_holder(memory: Memory) -> None:
     kept = Kept(await take(memory, holder()))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(kept.keep)
@@ -154,9 +145,7 @@ async def test_a_start_that_does_not_wait_stands_back_before_a_living_holder(
     assert trio.current_time() <= RENEW_SECONDS + WATCH_SECONDS
 
 
-async def test_a_start_that_does_not_wait_stands_back_if_the_holder_has_just_ended(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
+async def test_a_start_that_does_not_wait_stands_back_if_the_holder_has_just_ended(memory: Memory) -> None:
     """It has not seen what the other one made."""
     first = await take(memory, holder())
     async with trio.open_nursery() as nursery:
@@ -169,7 +158,7 @@ async def test_a_start_that_does_not_wait_stands_back_if_the_holder_has_just_end
 @pytest.mark.parametrize("waits", [True, False])
 @pytest.mark.parametrize("clock", [trio.current_time, lambda: trio.current_time() + 1e9, lambda: 0.0])
 async def test_a_holder_that_never_renews_is_replaced_after_a_minute_whatever_the_timestamps_say(
-    memory: Memory, clock: Callable[[], float], waits: bool, autojump_clock: MockClock
+    memory: Memory, clock: Callable[[], float], waits: bool
 ) -> None:
     await take(memory, holder())
     memory.objects[LEASE] = replace(memory.objects[LEASE], updated=clock())
@@ -178,9 +167,7 @@ async def test_a_holder_that_never_renews_is_replaced_after_a_minute_whatever_th
     assert LASTS_SECONDS <= trio.current_time() < LASTS_SECONDS + 5
 
 
-async def test_a_holder_that_stops_renewing_is_replaced_a_minute_later(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
+async def test_a_holder_that_stops_renewing_is_replaced_a_minute_later(memory: Memory) -> None:
     first = await take(memory, holder())
     async with trio.open_nursery() as nursery:
         nursery.start_soon(take, memory, holder("two"))
@@ -207,7 +194,7 @@ RETRY = {"execution": "x"}
     ],
 )
 async def test_a_retry_of_the_same_execution_takes_over_at_once(
-    memory: Memory, old: dict[str, Any], new: dict[str, Any], enters: bool, autojump_clock: MockClock
+    memory: Memory, old: dict[str, Any], new: dict[str, Any], enters: bool
 ) -> None:
     """Cloud Run has started it after the earlier try had ended; any other lease is watched."""
     await take(memory, holder("old", **old))
@@ -242,9 +229,7 @@ async def test_a_stale_lease_is_taken_over_and_its_holder_finds_out(
 
 
 @pytest.mark.parametrize("state", ["free", "left by a killed one"])
-async def test_of_many_starts_exactly_one_acquires_the_lease(
-    memory: Memory, state: str, autojump_clock: MockClock
-) -> None:
+async def test_of_many_starts_exactly_one_acquires_the_lease(memory: Memory, state: str) -> None:
     if state != "free":
         await take(memory, holder())
     memory.seconds = 1.0
@@ -269,9 +254,7 @@ async def test_of_many_starts_exactly_one_acquires_the_lease(
     assert await there(memory) == holder(got[0])
 
 
-async def test_a_lease_that_others_change_all_the_time_is_not_acquired(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
+async def test_a_lease_that_others_change_all_the_time_is_not_acquired(memory: Memory) -> None:
     memory.create = conflict  # type: ignore[method-assign]
     with pytest.raises(StorageError, match=r"^_lease.json was changed by others 5 times in a row$"):
         await take(memory, holder())
@@ -281,7 +264,7 @@ def conflict(name: str, data: bytes) -> StoredObject:
     raise ConflictError(Message(f"{name} was changed"))
 
 
-async def test_watching_a_lease_begins_when_its_first_read_has_ended(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_watching_a_lease_begins_when_its_first_read_has_ended(memory: Memory) -> None:
     """A slow read may return what was written during the read."""
     kept = Kept(await take(memory, holder()))
     async with trio.open_nursery() as nursery:
@@ -300,9 +283,7 @@ async def test_watching_a_lease_begins_when_its_first_read_has_ended(memory: Mem
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"\xff", b"[1]"])
-async def test_an_unreadable_lease_is_held_until_it_is_stale(
-    memory: Memory, content: bytes, autojump_clock: MockClock
-) -> None:
+async def test_an_unreadable_lease_is_held_until_it_is_stale(memory: Memory, content: bytes) -> None:
     memory.create(LEASE, content)
     said: list[Message] = []
     await take(memory, holder(), said.append)
@@ -312,7 +293,7 @@ async def test_an_unreadable_lease_is_held_until_it_is_stale(
 
 @pytest.mark.parametrize("waits", [True, False])
 async def test_a_lease_that_is_released_before_it_is_read_is_acquired_by_a_start_that_waits(
-    memory: Memory, waits: bool, autojump_clock: MockClock
+    memory: Memory, waits: bool
 ) -> None:
     """Another one has not seen what its holder made."""
     await take(memory, holder())
@@ -337,9 +318,7 @@ async def test_who_holds_the_lease_is_shown_with_whether_it_seems_alive(store: O
     assert (seen.holder, seen.seems_alive) == (holder(), True)
 
 
-async def test_a_lease_that_was_not_renewed_lately_or_cannot_be_read_seems_dead(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
+async def test_a_lease_that_was_not_renewed_lately_or_cannot_be_read_seems_dead(memory: Memory) -> None:
     memory.clock = lambda: 0.0
     await take(memory, holder())
     seen = await look(memory)
@@ -353,9 +332,7 @@ async def test_a_lease_that_was_not_renewed_lately_or_cannot_be_read_seems_dead(
 
 
 @pytest.mark.parametrize("clock", [trio.current_time, lambda: 5e9 - trio.current_time(), lambda: 0.0])
-async def test_a_lease_is_renewed_whatever_the_clocks_say(
-    memory: Memory, clock: Callable[[], float], autojump_clock: MockClock
-) -> None:
+async def test_a_lease_is_renewed_whatever_the_clocks_say(memory: Memory, clock: Callable[[], float]) -> None:
     memory.clock = clock
     kept = Kept(await take(memory, holder()))
     with trio.move_on_after(10 * RENEW_SECONDS + 1):
@@ -365,9 +342,7 @@ async def test_a_lease_is_renewed_whatever_the_clocks_say(
     assert kept.lease.trusted_until == pytest.approx(10 * RENEW_SECONDS + TRUSTED_SECONDS)
 
 
-async def test_a_lease_is_fresh_to_others_for_as_long_as_it_is_trusted(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
+async def test_a_lease_is_fresh_to_others_for_as_long_as_it_is_trusted(memory: Memory) -> None:
     """For others it is stale only when the last call of its holder has been cut off."""
     memory.seconds = 3.0
     kept = Kept(await take(memory, holder()))
@@ -382,7 +357,7 @@ async def test_a_lease_is_fresh_to_others_for_as_long_as_it_is_trusted(
     assert kept.lease.trusted_until + LIMITS[ShutdownReason.LEASE_LOST].cards < LASTS_SECONDS <= trio.current_time()
 
 
-async def test_an_outage_that_ends_in_time_does_not_stop_the_holder(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_an_outage_that_ends_in_time_does_not_stop_the_holder(memory: Memory) -> None:
     kept = Kept(await take(memory, holder()))
     memory.refuse = lambda _verb, _name: 14 < trio.current_time() < 48
     with trio.move_on_after(100):
@@ -393,9 +368,7 @@ async def test_an_outage_that_ends_in_time_does_not_stop_the_holder(memory: Memo
     assert kept.troubles[-1] is None
 
 
-async def test_a_renewal_whose_answer_was_lost_does_not_lose_the_lease(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
+async def test_a_renewal_whose_answer_was_lost_does_not_lose_the_lease(memory: Memory) -> None:
     kept = Kept(await take(memory, holder()))
     memory.lose = lambda verb, _name: verb == "replace" and trio.current_time() < 20
     with trio.move_on_after(100):
@@ -405,9 +378,7 @@ async def test_a_renewal_whose_answer_was_lost_does_not_lose_the_lease(
 
 
 @pytest.mark.parametrize("how", ["refused", "hanging"])
-async def test_an_outage_that_lasts_stops_the_holder_in_time(
-    memory: Memory, how: str, autojump_clock: MockClock
-) -> None:
+async def test_an_outage_that_lasts_stops_the_holder_in_time(memory: Memory, how: str) -> None:
     kept = Kept(await take(memory, holder()))
     if how == "refused":
         memory.refuse = lambda _verb, _name: True
@@ -422,7 +393,7 @@ async def test_an_outage_that_lasts_stops_the_holder_in_time(
 
 @pytest.mark.parametrize("after_outage", [False, True])
 async def test_a_lease_that_another_start_has_taken_stops_the_holder_at_the_next_renewal(
-    memory: Memory, after_outage: bool, autojump_clock: MockClock
+    memory: Memory, after_outage: bool
 ) -> None:
     kept = Kept(await take(memory, holder()))
     memory.refuse = lambda verb, _name: after_outage and verb == "replace" and trio.current_time() < 20
@@ -435,7 +406,7 @@ async def test_a_lease_that_another_start_has_taken_stops_the_holder_at_the_next
 
 
 async def test_after_a_long_pause_no_call_starts_before_the_lease_is_checked(
-    memory: Memory, machine_clock: MachineClock, autojump_clock: MockClock
+    memory: Memory, machine_clock: MachineClock
 ) -> None:
     """The first task that wakes up may be a worker, which must not request a card."""
     kept = Kept(await take(memory, holder()))
@@ -455,7 +426,7 @@ async def test_after_a_long_pause_no_call_starts_before_the_lease_is_checked(
     ("slept", "is_held"), [(TRUSTED_SECONDS - RENEW_SECONDS - 1, True), (TRUSTED_SECONDS - 10, False)]
 )
 async def test_the_time_for_which_the_machine_sleeps_counts(
-    memory: Memory, machine_clock: MachineClock, slept: float, is_held: bool, autojump_clock: MockClock
+    memory: Memory, machine_clock: MachineClock, slept: float, is_held: bool
 ) -> None:
     kept = Kept(await take(memory, holder()))
     async with trio.open_nursery() as nursery:
@@ -473,7 +444,7 @@ async def test_the_time_for_which_the_machine_sleeps_counts(
 
 @pytest.mark.parametrize("verb", ["create", "replace"])
 async def test_a_sleep_between_a_request_and_its_answer_counts(
-    memory: Memory, machine_clock: MachineClock, verb: str, autojump_clock: MockClock
+    memory: Memory, machine_clock: MachineClock, verb: str
 ) -> None:
     """Storage may have written the lease before it."""
 
@@ -493,9 +464,7 @@ async def test_a_sleep_between_a_request_and_its_answer_counts(
 
 
 @pytest.mark.parametrize("moment", [15.1, 15.5, 16.5, 16.9])
-async def test_a_lease_is_given_back_though_it_is_being_renewed(
-    memory: Memory, moment: float, autojump_clock: MockClock
-) -> None:
+async def test_a_lease_is_given_back_though_it_is_being_renewed(memory: Memory, moment: float) -> None:
     memory.seconds = 2.0
     kept = Kept(await take(memory, holder()))
     begun = trio.current_time()

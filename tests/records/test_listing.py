@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from trio.testing import MockClock
 
 from job.records.day import Listing
 from job.report.format import RecordError
@@ -104,7 +103,7 @@ def test_no_names_raise_anything_else(names: list[str]) -> None:
     assert sum(found.results.values()) == len(set(names))
 
 
-async def test_the_entry_of_the_latest_attempt_must_be_there(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_the_entry_of_the_latest_attempt_must_be_there(memory: Memory) -> None:
     put(memory, RecordedAttempt().record(), RecordedAttempt(number=2).record())
     found = await Listing.of(memory, DAY)
     entry = await found.attempt(memory)
@@ -116,7 +115,7 @@ async def test_the_entry_of_the_latest_attempt_must_be_there(memory: Memory, aut
         await (await Listing.of(memory, DAY)).attempt(memory)
 
 
-async def test_a_day_without_an_attempt_has_no_entry_and_no_report(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_a_day_without_an_attempt_has_no_entry_and_no_report(memory: Memory) -> None:
     found = await Listing.of(memory, DAY)
     assert (await found.attempt(memory), await found.reports(memory)) == (None, {})
     assert memory.count("read") == 0

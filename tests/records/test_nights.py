@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from job.config.days import Days
 from job.config.environment import read_settings
@@ -43,9 +42,7 @@ def fill(store: Memory) -> None:
     store.objects[LEASE] = replace(store.objects[LEASE], updated=1e9)
 
 
-async def test_each_day_has_a_row_with_its_state(
-    memory: Memory, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
+async def test_each_day_has_a_row_with_its_state(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time", lambda: 1e9)
     fill(memory)
     nights = await read_nights(memory)
@@ -63,7 +60,7 @@ async def test_each_day_has_a_row_with_its_state(
     assert [report.day for report in nights.reports] == [DAYS[3], DAYS[1], DAYS[0]]
 
 
-async def test_of_a_day_its_names_and_its_end_are_read(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_of_a_day_its_names_and_its_end_are_read(memory: Memory) -> None:
     put(memory, *(RecordedAttempt(day).record() for day in DAYS))
     await read_nights(memory, 2)
     assert sorted(memory.asked) == [
@@ -76,14 +73,12 @@ async def test_of_a_day_its_names_and_its_end_are_read(memory: Memory, autojump_
     ]
 
 
-async def test_a_day_with_a_name_that_the_job_does_not_give_is_unreadable(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
+async def test_a_day_with_a_name_that_the_job_does_not_give_is_unreadable(memory: Memory) -> None:
     put(memory, RecordedAttempt(DAYS[0]).record(), {f"{DAYS[1]}/ends/copy of 1.json": b""})
     assert [one.outcome for one in (await read_nights(memory)).nights] == [Outcome.UNREADABLE, Outcome.SUCCEEDED]
 
 
-async def test_without_a_day_nothing_is_listed(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_without_a_day_nothing_is_listed(memory: Memory) -> None:
     assert (await read_nights(memory)).nights == []
     assert str(Nights().period) == "no night is recorded"
 
@@ -114,9 +109,7 @@ def test_a_day_that_has_just_ended_takes_its_place_among_the_others() -> None:
 # --- past nights, read beside an attempt ---
 
 
-async def test_a_bug_in_reading_past_nights_ends_no_attempt(
-    memory: Memory, caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
-) -> None:
+async def test_a_bug_in_reading_past_nights_ends_no_attempt(memory: Memory, caplog: pytest.LogCaptureFixture) -> None:
     memory.folders = None  # type: ignore[method-assign,assignment]
     past = PastNights(lambda _: None)
     await past.read(memory, "2026-11-30")
@@ -124,7 +117,7 @@ async def test_a_bug_in_reading_past_nights_ends_no_attempt(
     assert past.outcome_before(DAYS[3]) is None
 
 
-async def test_past_nights_can_be_waited_for(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_past_nights_can_be_waited_for(memory: Memory) -> None:
     put(memory, *(RecordedAttempt(day).record() for day in DAYS[:2]))
     memory.seconds = 1.0
     past = PastNights(lambda _: None)
@@ -141,9 +134,7 @@ async def test_past_nights_can_be_waited_for(memory: Memory, autojump_clock: Moc
 
 
 @pytest.mark.parametrize("is_written", [True, False])
-async def test_past_nights_are_read_again_if_their_page_was_written_meanwhile(
-    memory: Memory, is_written: bool, autojump_clock: MockClock
-) -> None:
+async def test_past_nights_are_read_again_if_their_page_was_written_meanwhile(memory: Memory, is_written: bool) -> None:
     """Another start was refused: it waits for nobody."""
     put(memory, RecordedAttempt(DAYS[0]).record(), {"index.html": b"of yesterday"})
     past = PastNights(lambda _: None)
@@ -165,7 +156,7 @@ def test_how_the_night_before_a_day_ended() -> None:
     assert PastNights(lambda _: None, Nights()).outcome_before(DAYS[2]) is Outcome.SUCCEEDED, "none has failed"
 
 
-async def test_an_outage_of_storage_is_no_list(memory: Memory, autojump_clock: MockClock) -> None:
+async def test_an_outage_of_storage_is_no_list(memory: Memory) -> None:
     put(memory, RecordedAttempt(DAYS[0]).record())
     memory.refuse = lambda verb, name: (verb, name) == ("read", f"{DAYS[0]}/ends/000001.json")
     with pytest.raises(StorageError):

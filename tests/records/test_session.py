@@ -9,7 +9,6 @@ from typing import Any, NoReturn
 
 import pytest
 import trio
-from trio.testing import MockClock
 
 from job.execution.shutdown import LIMITS, Shutdown
 from job.ledger.stop import ShutdownReason
@@ -85,7 +84,7 @@ def desk(memory: Memory) -> Desk:
 # --- opening ---
 
 
-async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: Desk, autojump_clock: MockClock) -> None:
+async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: Desk) -> None:
     put(desk.store, RecordedAttempt(outcome="cards_missing", failed=["MSFT"]).record())
     async with desk.open() as opened:
         assert opened.session is not None
@@ -102,9 +101,7 @@ async def test_a_later_attempt_goes_on_with_the_days_trace_id_and_begin(desk: De
 
 
 @pytest.mark.parametrize("reason", [None, ShutdownReason.BUG])
-async def test_all_is_written_the_end_last_and_the_lease_released(
-    desk: Desk, reason: ShutdownReason | None, autojump_clock: MockClock
-) -> None:
+async def test_all_is_written_the_end_last_and_the_lease_released(desk: Desk, reason: ShutdownReason | None) -> None:
     async with desk.session() as session:
         report, took = await desk.close(session, reason)
         assert (took, report.not_written) == (0.0, ())
@@ -119,9 +116,7 @@ def broken() -> NoReturn:
     raise ValueError("odd")
 
 
-async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(
-    desk: Desk, autojump_clock: MockClock
-) -> None:
+async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(desk: Desk) -> None:
     async with desk.session() as session:
         document = Document("index.html", broken, "the page of the nights is not written: {error}")
         report, _ = await desk.close(session, documents=[document])
@@ -131,9 +126,7 @@ async def test_a_document_that_cannot_be_made_does_not_prevent_the_others(
     assert desk.said == ["the page of the nights is not written: odd"]
 
 
-async def test_a_document_for_which_no_time_is_left_is_said_to_be_missing(
-    desk: Desk, autojump_clock: MockClock
-) -> None:
+async def test_a_document_for_which_no_time_is_left_is_said_to_be_missing(desk: Desk) -> None:
     async with desk.session() as session:
         desk.store.seconds = 0.3
         others = [Document(f"{number}", lambda: b"x", f"{number}: {{error}}") for number in range(9)]
@@ -147,9 +140,7 @@ async def test_a_document_for_which_no_time_is_left_is_said_to_be_missing(
 
 
 @pytest.mark.parametrize("how", ["hangs", "refuses"])
-async def test_an_attempt_that_was_cut_short_waits_three_seconds_at_most(
-    desk: Desk, how: str, autojump_clock: MockClock
-) -> None:
+async def test_an_attempt_that_was_cut_short_waits_three_seconds_at_most(desk: Desk, how: str) -> None:
     async with desk.session() as session:
         if how == "hangs":
             desk.store.seconds = 1e6
@@ -162,7 +153,7 @@ async def test_an_attempt_that_was_cut_short_waits_three_seconds_at_most(
     assert sum("the lease is not released" in text for text in desk.said) == 1
 
 
-async def test_an_attempt_that_was_not_cut_short_waits_for_storage(desk: Desk, autojump_clock: MockClock) -> None:
+async def test_an_attempt_that_was_not_cut_short_waits_for_storage(desk: Desk) -> None:
     async with desk.session() as session:
         desk.store.refuse = lambda _verb, _name: trio.current_time() < 20
         _, took = await desk.close(session)
@@ -174,9 +165,7 @@ async def test_an_attempt_that_was_not_cut_short_waits_for_storage(desk: Desk, a
 
 
 @pytest.mark.parametrize("fails", ["all", "the end"])
-async def test_closing_waits_no_longer_than_the_lease_is_valid(
-    desk: Desk, fails: str, autojump_clock: MockClock
-) -> None:
+async def test_closing_waits_no_longer_than_the_lease_is_valid(desk: Desk, fails: str) -> None:
     async with desk.session() as session:
         desk.store.refuse = lambda _verb, name: fails == "all" or name in {END, LEASE}
         _, took = await desk.close(session)
@@ -188,7 +177,7 @@ async def test_closing_waits_no_longer_than_the_lease_is_valid(
 @pytest.mark.parametrize("reason", [ShutdownReason.SIGTERM, ShutdownReason.DEADLINE])
 @pytest.mark.parametrize("at", [0.0, 10.0])
 async def test_closing_waits_no_longer_than_the_reason_to_shut_down_lets_it(
-    desk: Desk, reason: ShutdownReason, at: float, autojump_clock: MockClock
+    desk: Desk, reason: ShutdownReason, at: float
 ) -> None:
     async def shutdown() -> None:
         await trio.sleep(at)
@@ -203,9 +192,7 @@ async def test_closing_waits_no_longer_than_the_reason_to_shut_down_lets_it(
 
 
 @pytest.mark.parametrize("part", ["/results/", PAGE.name, "/ends/"])
-async def test_a_request_that_hangs_when_a_signal_comes_costs_nothing_else(
-    desk: Desk, part: str, autojump_clock: MockClock
-) -> None:
+async def test_a_request_that_hangs_when_a_signal_comes_costs_nothing_else(desk: Desk, part: str) -> None:
     """The record is begun again then: to wait on for this one request would lose the end."""
 
     async def signal() -> None:
@@ -224,9 +211,7 @@ async def test_a_request_that_hangs_when_a_signal_comes_costs_nothing_else(
     assert LEASE not in desk.store.objects
 
 
-async def test_results_that_the_journal_was_writing_in_vain_are_written_at_the_end(
-    desk: Desk, autojump_clock: MockClock
-) -> None:
+async def test_results_that_the_journal_was_writing_in_vain_are_written_at_the_end(desk: Desk) -> None:
     async with desk.session() as session, trio.open_nursery() as nursery:
         desk.store.hang("create", "/results/")
         nursery.start_soon(session.journal.run)
@@ -237,7 +222,7 @@ async def test_results_that_the_journal_was_writing_in_vain_are_written_at_the_e
 
 
 async def test_without_the_lease_no_document_is_written_but_results_and_the_end_are(
-    desk: Desk, machine_clock: MachineClock, autojump_clock: MockClock
+    desk: Desk, machine_clock: MachineClock
 ) -> None:
     """They have its own number, and are true; the page is that of the start which took over."""
     async with desk.session() as session:
@@ -251,7 +236,7 @@ async def test_without_the_lease_no_document_is_written_but_results_and_the_end_
     assert desk.store.objects[LEASE].data == b"another's"
 
 
-async def test_an_end_that_is_there_already_is_kept(desk: Desk, autojump_clock: MockClock) -> None:
+async def test_an_end_that_is_there_already_is_kept(desk: Desk) -> None:
     async with desk.session() as session:
         put(desk.store, {END: b"another's"})
         await desk.close(session)
@@ -260,7 +245,7 @@ async def test_an_end_that_is_there_already_is_kept(desk: Desk, autojump_clock: 
     assert desk.said[0] == f"storage: {END} exists already"
 
 
-async def test_a_lease_whose_release_takes_too_long_is_reported(desk: Desk, autojump_clock: MockClock) -> None:
+async def test_a_lease_whose_release_takes_too_long_is_reported(desk: Desk) -> None:
     async with desk.session() as session:
         desk.store.hang("delete", LEASE)
         assert (await desk.close(session))[1] == LIMITS[None].release

@@ -17,14 +17,12 @@ from tests.support.records import DAY
 from tests.support.stores import Memory, memory
 
 if TYPE_CHECKING:
-    from trio.testing import MockClock
+    pass
 
 __all__ = ["memory"]
 
 
-async def test_a_lease_is_acquired_renewed_and_released_ahead_of_all_that_queues(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
+async def test_a_lease_is_acquired_renewed_and_released_ahead_of_all_that_queues(memory: Memory) -> None:
     memory.seconds, shutdown = 15.0, Shutdown()
     async with trio.open_nursery() as nursery:
         for _ in range(4):
@@ -41,9 +39,7 @@ async def test_a_lease_is_acquired_renewed_and_released_ahead_of_all_that_queues
         nursery.cancel_scope.cancel()
 
 
-async def test_a_long_record_is_read_under_a_lease_that_is_renewed_in_time(
-    memory: Memory, autojump_clock: MockClock
-) -> None:
+async def test_a_long_record_is_read_under_a_lease_that_is_renewed_in_time(memory: Memory) -> None:
     notes = Notes(memory)
     for _ in range(129):
         notes.note()

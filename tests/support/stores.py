@@ -117,7 +117,7 @@ class Memory:
 
 
 @pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
+def memory(monkeypatch: pytest.MonkeyPatch, autojump_clock: trio.testing.MockClock) -> Memory:
     """A store in memory whose requests take virtual time instead of threads, which would make the clock run wild.
 
     As many requests run at a time as there are threads; the others queue for the same limiter. Urgent ones do not: a
